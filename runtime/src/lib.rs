@@ -1,0 +1,2 @@
+//! Mote's runtime: a diffusion sampler without heap, operating system or unsafe code.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The `mote` command.
+fn main() {}
