@@ -1,0 +1,21 @@
+//! The numeric contract: every scalar function that the integer and the float path are made of.
+//!
+//! `NUMERICS.md` defines each of them in integer arithmetic and states its measured error. All are total: no input
+//! panics or overflows. A change of a single output bit of any of them raises [`NUMERIC_VERSION`].
+
+pub mod exp2;
+pub mod float;
+pub mod normal;
+pub mod philox;
+pub mod requant;
+pub mod rsqrt;
+pub mod scaled;
+pub mod sigmoid;
+pub mod sine;
+pub mod table;
+
+#[cfg(test)]
+mod tests;
+
+/// Version of the numeric contract. It is stored in every model file; a runtime refuses one that it does not implement.
+pub const NUMERIC_VERSION: u16 = 1;

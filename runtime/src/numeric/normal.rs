@@ -1,0 +1,79 @@
+//! Standard normal noise, a pure function of seed, stream and element.
+//!
+//! Box and Muller, "A note on the generation of random normal deviates", Ann. Math. Statist. 29 (1958): from two
+//! uniform words, `r = sqrt(-2 ln u)` and the angle of the second give two independent normals `r cos`, `r sin`.
+//! Logarithm, root, sine and cosine are integer functions, so the bits are the same everywhere.
+
+use super::{
+    philox::philox4x32,
+    rsqrt::isqrt_u64,
+    sine::sin_cos_q30,
+    table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_Q8},
+};
+
+/// Standard normal number `index` of `stream` in Q24, within +-6.77 (u >= 2^-33).
+///
+/// Stream 0 is the initial x_T; stream k is the noise of sampler step k. The Philox counter is
+/// `[index / 4, stream, 0, 0]`, the key `[seed low, seed high]`; words (0, 1) of the block make elements 0 (cosine) and
+/// 1 (sine) of the four, words (2, 3) elements 2 and 3. Error against the exact transform of the same words: see
+/// `NUMERICS.md` (below 1e-7).
+#[must_use]
+pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i32 {
+    let words = words(seed, stream, index / 4);
+    let pair = if index & 2 == 0 {
+        box_muller_q24(words[0], words[1])
+    } else {
+        box_muller_q24(words[2], words[3])
+    };
+    if index & 1 == 0 { pair.0 } else { pair.1 }
+}
+
+/// Fills `out` with elements 0, 1, ... of `stream`: the values of [`normal_q24`], four to a Philox block.
+pub fn fill_normal_q24(seed: u64, stream: u32, out: &mut [i32]) {
+    for (block, chunk) in out.chunks_mut(4).enumerate() {
+        let [w0, w1, w2, w3] = words(seed, stream, block as u32);
+        let ((a, b), (c, d)) = (box_muller_q24(w0, w1), box_muller_q24(w2, w3));
+        for (slot, value) in chunk.iter_mut().zip([a, b, c, d]) {
+            *slot = value;
+        }
+    }
+}
+
+fn words(seed: u64, stream: u32, block: u32) -> [u32; 4] {
+    philox4x32([block, stream, 0, 0], [seed as u32, (seed >> 32) as u32])
+}
+
+/// `(r cos t, r sin t)` in Q24 with `r = sqrt(-2 ln((radius_word + 1/2) / 2^32))`, `t = angle_word / 2^32` turns.
+#[must_use]
+pub fn box_muller_q24(radius_word: u32, angle_word: u32) -> (i32, i32) {
+    // -2 ln u = X * 2^-56 where X * 2^-57 = -ln u, so r = sqrt(X) * 2^-28.
+    let r_q28 = i64::from(isqrt_u64(neg_ln_q57(radius_word)));
+    let (sine_q30, cosine_q30) = sin_cos_q30(angle_word);
+    let q58_to_q24 = |v_q58: i64| ((v_q58 + (1 << 33)) >> 34) as i32;
+    (
+        q58_to_q24(r_q28 * i64::from(cosine_q30)),
+        q58_to_q24(r_q28 * i64::from(sine_q30)),
+    )
+}
+
+/// `-ln((word + 1/2) / 2^32)` in Q57, 2^-33..22.9.
+///
+/// The argument is `y * 2^-k` with y in `[0.5, 1)`; with the table's `c ~ 1/y`, `y c = 1 + d` exactly, |d| < 2^-6.6, and
+/// `-ln u = k ln 2 + ln c - ln(1 + d)`, `ln(1 + d) = d - d^2 (1/2 - d (1/3 - d/4))` (truncated below 2e-11).
+#[must_use]
+pub fn neg_ln_q57(word: u32) -> u64 {
+    let odd_q33 = 2 * u64::from(word) + 1;
+    let k = odd_q33.leading_zeros() - 31;
+    let y_q33 = odd_q33 << k;
+    let index = (y_q33 >> 26) as usize & (LN_INTERVALS - 1);
+    let d_q41 = (y_q33 * u64::from(RECIPROCAL_Q8[index])) as i64 - (1 << 41);
+    let d_q37 = d_q41 >> 4;
+    let inner_q31 = ONE_THIRD_Q31 - (d_q37 >> 8);
+    let outer_q31 = (1 << 30) - ((d_q37 * inner_q31) >> 37);
+    let d_squared_q44 = (d_q37 * d_q37) >> 30;
+    let ln_1p_q57 = (d_q41 << 16) - ((d_squared_q44 * outer_q31) >> 18);
+    (u64::from(k) * LN_2_Q57 + LN_RECIPROCAL_Q57[index]).wrapping_sub(ln_1p_q57 as u64)
+}
+
+/// round(2^31 / 3).
+const ONE_THIRD_Q31: i64 = ((1 << 31) + 1) / 3;

@@ -1,0 +1,86 @@
+//! Reciprocal square root and square root of 64-bit integers.
+
+use super::table::{RSQRT_INTERVALS, RSQRT_Q15};
+
+/// A positive number `mant_q31 * 2^-31 * 2^-exp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Rsqrt {
+    /// Mantissa in Q31, in `[2^30, 2^31)`: a value in `[0.5, 1)`.
+    pub mant_q31: u32,
+    /// Negated binary exponent, -1..=31.
+    pub exp: i32,
+}
+
+/// `1/sqrt(v)`; `v = 0` is treated as 1. Relative error at most 2^-30.9 (half a unit of the mantissa and a little);
+/// exact for powers of four.
+///
+/// `v` is shifted left by an even count to `n` in `[2^62, 2^64)`; a table of 97 points with linear interpolation gives
+/// `y0` of `1/sqrt(n * 2^-64)`; one third-order step, `y0 (1 + e/2 + 3 e^2/8)` with `e = 1 - n y0^2`, completes it.
+#[must_use]
+pub fn rsqrt_u64(v: u64) -> Rsqrt {
+    let (n, half_shift) = normalize(v.max(1));
+    let mant_q31 = reciprocal_root_q31(n);
+    if mant_q31 >= 1 << 31 {
+        Rsqrt {
+            mant_q31: 1 << 30,
+            exp: 30 - half_shift as i32,
+        }
+    } else {
+        Rsqrt {
+            mant_q31,
+            exp: 31 - half_shift as i32,
+        }
+    }
+}
+
+/// `floor(sqrt(v))`, exact.
+///
+/// `n * (1/sqrt(n))` from [`rsqrt_u64`]'s mantissa, then at most a few corrections by exact comparison.
+#[must_use]
+pub fn isqrt_u64(v: u64) -> u32 {
+    if v == 0 {
+        return 0;
+    }
+    let (n, half_shift) = normalize(v);
+    // sqrt(n) = n * mant / 2^62
+    let root_n = high_product(n, reciprocal_root_q31(n)) >> 30;
+    let mut root = root_n.min(u64::from(u32::MAX)) >> half_shift;
+    while root * root > v {
+        root -= 1;
+    }
+    while v - root * root > 2 * root {
+        root += 1;
+    }
+    root as u32
+}
+
+/// `n = v << 2h` in `[2^62, 2^64)` and `h`.
+#[inline]
+fn normalize(v: u64) -> (u64, u32) {
+    let half_shift = v.leading_zeros() / 2;
+    (v << (2 * half_shift), half_shift)
+}
+
+/// `floor(n * m / 2^32)`, from two 32x32-bit products.
+#[inline]
+fn high_product(n: u64, m: u32) -> u64 {
+    let m = u64::from(m);
+    (n >> 32) * m + (((n & 0xFFFF_FFFF) * m) >> 32)
+}
+
+/// `2^62 / sqrt(n)` for `n` in `[2^62, 2^64)`, rounded: in `(2^30, 2^31]`.
+#[inline]
+fn reciprocal_root_q31(n: u64) -> u32 {
+    // a = n * 2^-64 in [1/4, 1): 7 bits of index from 32, 16 bits of interpolation.
+    let index = ((n >> 57) as usize).saturating_sub(32).min(RSQRT_INTERVALS - 1);
+    let within_q16 = (n >> 41) as u32 & 0xFFFF;
+    let (left, right) = (u32::from(RSQRT_Q15[index]), u32::from(RSQRT_Q15[index + 1]));
+    let y_q15 = left - (((left - right) * within_q16) >> 16);
+    let e_q62 = (1i64 << 62).wrapping_sub_unsigned(high_product(n, y_q15 * y_q15));
+    // |e| < 2^-11.
+    let e_q42 = e_q62 >> 20;
+    let correction_q42 = (e_q42 >> 1) + ((3 * ((e_q42 * e_q42) >> 42)) >> 3);
+    let y_q57 = (i64::from(y_q15) << 42) + i64::from(y_q15) * correction_q42;
+    ((y_q57 + (1 << 26)) >> 27) as u32
+}

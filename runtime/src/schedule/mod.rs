@@ -1,0 +1,11 @@
+//! Which timesteps a run visits, and the coefficients of each step, from nothing but integers.
+//!
+//! [`spacing`] makes the list of timesteps without storing it; [`coefficients`] turns two cumulative alphas into the
+//! fixed-point forms that move a state one step.
+
+pub mod coefficients;
+pub mod form;
+pub mod spacing;
+
+#[cfg(test)]
+mod tests;
