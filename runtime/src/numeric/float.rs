@@ -72,7 +72,13 @@ pub fn sigmoid_f32(x: f32) -> f32 {
 /// `x * sigmoid_f32(x)`; zero below -87.3 (where the sigmoid is zero), so negative infinity gives zero.
 #[must_use]
 pub fn silu_f32(x: f32) -> f32 {
-    if x < EXP_MIN { 0.0 } else { x * sigmoid_f32(x) }
+    if x.is_nan() {
+        NAN
+    } else if x < EXP_MIN {
+        0.0
+    } else {
+        x * sigmoid_f32(x)
+    }
 }
 
 /// To f16, round to nearest even, saturating at +-65504: never infinite. NaN gives the f16 NaN 0x7E00.

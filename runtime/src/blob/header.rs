@@ -1,0 +1,89 @@
+//! Model-wide facts.
+
+use serde::{Deserialize, Serialize};
+
+use super::tensor::TensorId;
+use crate::error::ParseError;
+use crate::schedule::coefficients::{Clip, Prediction};
+use crate::schedule::spacing::Spacing;
+
+/// Order of the weights in the file. It changes speed, never a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Packing {
+    /// Integer: `(out, row, col, in)`. f16: `(row, col, in, out)`.
+    Portable,
+}
+
+/// How the model's numbers are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arithmetic {
+    /// int8/int16 activations, int8/int16 weights, integer arithmetic only.
+    Integer,
+    /// f16 storage, f32 arithmetic in a stated order.
+    F16,
+}
+
+/// Facts of the whole model; postcard in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Number formats of the network.
+    pub arithmetic: Arithmetic,
+    /// Order of the weights.
+    pub packing: Packing,
+    /// Channels of the sample.
+    pub channels: u16,
+    /// Rows of the sample.
+    pub rows: u16,
+    /// Columns of the sample.
+    pub cols: u16,
+    /// Rows of the class embedding; 0 for an unconditional model.
+    pub classes: u16,
+    /// Label that stands for 'no class' under classifier-free guidance.
+    pub null_class: Option<u16>,
+    /// Training timesteps T.
+    pub train_steps: u32,
+    /// What the network predicts.
+    pub prediction: Prediction,
+    /// Clipping of x0 that the checkpoint was saved with.
+    pub clip: Clip,
+    /// Bound of the clipped x0, Q24.
+    pub clip_range_q24: i32,
+    /// Spacing of timesteps that the checkpoint was saved with.
+    pub spacing: Spacing,
+    /// Added to `leading` timesteps.
+    pub steps_offset: i32,
+    /// alpha_bar before the first timestep, Q62.
+    pub final_alpha_bar_q62: u64,
+    /// The network's output: Q24, shape of the sample.
+    pub output: TensorId,
+    /// Bytes of the activation arena, scratch included.
+    pub arena_bytes: u32,
+    /// Number of operators.
+    pub op_count: u16,
+    /// Multiply-accumulates of one network call.
+    pub macs: u64,
+}
+
+impl Header {
+    /// Elements of one sample.
+    pub fn sample_len(&self) -> usize {
+        usize::from(self.channels) * usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// Checks every field that can be checked alone.
+    pub fn validate(&self) -> Result<(), ParseError> {
+        let check = |ok: bool, field| if ok { Ok(()) } else { Err(ParseError::Header(field)) };
+        check(self.channels > 0 && self.rows > 0 && self.cols > 0, "shape")?;
+        check(
+            u64::from(self.channels) * u64::from(self.rows) * u64::from(self.cols) <= 1 << 24,
+            "shape",
+        )?;
+        check(self.null_class.is_none_or(|n| n < self.classes), "null_class")?;
+        check((1..=1 << 16).contains(&self.train_steps), "train_steps")?;
+        check((1..=1 << 30).contains(&self.clip_range_q24), "clip_range")?;
+        check(self.steps_offset.unsigned_abs() < self.train_steps, "steps_offset")?;
+        check(self.final_alpha_bar_q62 <= 1 << 62, "final_alpha_bar")?;
+        check(self.arena_bytes <= 1 << 30, "arena_bytes")?;
+        check(self.op_count > 0, "op_count")
+    }
+}

@@ -1,0 +1,25 @@
+//! The model file: magic, versions, a table of sections, the sections, a checksum. Read in place, from flash.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..4 | `MOTE` |
+//! | 4..6, 6..8 | format version, numeric version (u16, little-endian like everything here) |
+//! | 8..12 | length of the whole file |
+//! | 12..16 | number of sections (7) |
+//! | 16.. | one entry of 16 bytes a section: kind, offset, length, CRC-32 |
+//! | ... | the sections, each at a multiple of 16 bytes |
+//! | last 4 | CRC-32 of everything before |
+//!
+//! The order of sections is fixed: [`SECTIONS`]. A file of another format version is refused; there is no silent
+//! reinterpretation.
+
+pub mod crc;
+pub mod header;
+pub mod layout;
+pub mod model;
+pub mod op;
+pub mod proof;
+pub mod tensor;
+pub mod validate;
+
+pub use layout::{FORMAT_VERSION, MAGIC, SECTIONS};

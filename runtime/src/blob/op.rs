@@ -1,0 +1,272 @@
+//! Operators as they stand in the file: postcard, decoded one at a time as they run.
+//!
+//! Offsets into the weights section are bytes. Adding an operator: a variant here, its `io`, its check in `validate`,
+//! its kernel in `kernels`, its arm in `exec`, its lowering in the tools.
+
+use serde::{Deserialize, Serialize};
+
+use super::tensor::TensorId;
+use crate::numeric::requant::{Requant, WideRequant};
+
+/// A byte offset into the weights section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At(pub u32);
+
+/// One or two tensors read as the channels of one (a concatenation that is never copied).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The first channels.
+    pub first: TensorId,
+    /// The channels after them, with the factors that bring both to one int16 scale.
+    pub second: Option<(TensorId, [Requant; 2])>,
+}
+
+/// Weights of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Weights {
+    /// int8 with int32 accumulators. At `requant`: multipliers (i32 a channel), then shifts (u8 a channel).
+    W8 {
+        /// i8 `(out, row, col, in)`.
+        data: At,
+        /// i32 `(out)`.
+        bias: At,
+        /// i32 `(out)` then u8 `(out)`.
+        requant: At,
+    },
+    /// int16 with int64 accumulators.
+    W16 {
+        /// i16 `(out, row, col, in)`.
+        data: At,
+        /// i64 `(out)`.
+        bias: At,
+        /// i32 `(out)` then u8 `(out)`, as [`WideRequant`].
+        requant: At,
+    },
+    /// f16 with f32 arithmetic.
+    F16 {
+        /// f16 `(row, col, in, out)`.
+        data: At,
+        /// f32 `(out)`.
+        bias: At,
+    },
+}
+
+/// A term added to a convolution's output before its one rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Addend {
+    /// Of the output's shape, or a vector over channels.
+    pub tensor: TensorId,
+    /// Brings it to the output's scale with `ADD_GUARD_BITS` more (integer models).
+    pub requant: Requant,
+    /// Factor (f16 models).
+    pub factor: f32,
+}
+
+/// A convolution over `(row, col, channel)`; a linear layer is `kernel = 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Conv {
+    /// Input.
+    pub source: Source,
+    /// Output.
+    pub out: TensorId,
+    /// Scratch: one im2col column.
+    pub scratch: TensorId,
+    /// Weights, biases, multipliers.
+    pub weights: Weights,
+    /// Side of the kernel, 1 to 15.
+    pub kernel: u8,
+    /// 1 or 2.
+    pub stride: u8,
+    /// Zeros at top, left, bottom, right.
+    pub pad: [u8; 4],
+    /// Reads the input through a nearest-neighbour x2.
+    pub upsample: bool,
+    /// Residual or timestep term.
+    pub addend: Option<Addend>,
+}
+
+/// Group normalization, with the timestep's scale and shift and SiLU where asked.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GroupNorm {
+    /// Input.
+    pub source: Source,
+    /// Output.
+    pub out: TensorId,
+    /// Scratch: sums and per-channel factors.
+    pub scratch: TensorId,
+    /// Divides the channels.
+    pub groups: u16,
+    /// SiLU after the affine.
+    pub silu: bool,
+    /// i32 gamma `(channel)` in Q`gamma_frac`, then i32 beta `(channel)` in Q16. f16: f32 gamma, then f32 beta.
+    pub affine: At,
+    /// Fractional bits of gamma, 0 to 30.
+    pub gamma_frac: u8,
+    /// `eps * n^2 / scale^2` with n the elements of a group (integer models).
+    pub eps_q: u64,
+    /// Epsilon itself (f16 models).
+    pub eps: f32,
+    /// From Q16 to the output's scale.
+    pub out_requant: Requant,
+    /// Vector `(2 * channels)`: scale, then shift; with the factor from its own unit to Q16.
+    pub scale_shift: Option<(TensorId, Requant)>,
+}
+
+/// `softmax(q k^T / sqrt(d)) v`, a row of scores at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Queries.
+    pub q: TensorId,
+    /// Keys.
+    pub k: TensorId,
+    /// Values.
+    pub v: TensorId,
+    /// Output; may be the queries' own memory.
+    pub out: TensorId,
+    /// Scratch: one row of scores.
+    pub scratch: TensorId,
+    /// Divides the channels.
+    pub heads: u16,
+    /// From the dot product to Q16 in units of log2 (integer models).
+    pub score: WideRequant,
+    /// From Q15 probabilities times v to the output's scale.
+    pub out_requant: Requant,
+    /// `1 / sqrt(d)` (f16 models).
+    pub scale: f32,
+}
+
+/// One operator.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// The sampler's x_t (Q24) brought to the network's input format.
+    Input {
+        /// Output.
+        out: TensorId,
+        /// From Q24 to the output's unit.
+        requant: Requant,
+        /// Added after it, output units.
+        offset: i32,
+        /// `scale * x + shift` (f16 models).
+        scale: f32,
+        /// See `scale`.
+        shift: f32,
+    },
+    /// Sinusoidal timestep features, Q15 or f16.
+    TimeProj {
+        /// Output `(2 * half)`.
+        out: TensorId,
+        /// u32 `(half)`: turns a timestep, Q32.
+        phases: At,
+        /// Cosines first.
+        cos_first: bool,
+    },
+    /// Row `class` of an embedding table.
+    ClassEmbed {
+        /// Output.
+        out: TensorId,
+        /// i16 or f16 `(classes, dim)`.
+        table: At,
+    },
+    /// SiLU alone, for the timestep vectors.
+    Silu {
+        /// Input.
+        src: TensorId,
+        /// Output.
+        out: TensorId,
+        /// From the input's unit to Q16.
+        in_requant: Requant,
+        /// From Q16 to the output's unit.
+        out_requant: Requant,
+    },
+    /// Convolution.
+    Conv(Conv),
+    /// Group normalization.
+    GroupNorm(GroupNorm),
+    /// Attention.
+    Attention(Attention),
+    /// Nearest-neighbour x2, where it cannot be folded.
+    Upsample {
+        /// Input.
+        src: TensorId,
+        /// Output.
+        out: TensorId,
+    },
+    /// Mean over 2x2 windows.
+    AvgPool {
+        /// Input.
+        src: TensorId,
+        /// Output.
+        out: TensorId,
+    },
+}
+
+/// What an operator reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Io {
+    /// Tensors read.
+    pub inputs: [Option<TensorId>; 4],
+    /// Tensor written.
+    pub out: TensorId,
+    /// Scratch used.
+    pub scratch: Option<TensorId>,
+    /// Input whose memory the output may take over, element by element.
+    pub in_place: Option<TensorId>,
+}
+
+impl Op {
+    /// Name of the kind, for reports.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Input { .. } => "input",
+            Self::TimeProj { .. } => "time_proj",
+            Self::ClassEmbed { .. } => "class_embed",
+            Self::Silu { .. } => "silu",
+            Self::Conv(_) => "conv",
+            Self::GroupNorm(_) => "group_norm",
+            Self::Attention(_) => "attention",
+            Self::Upsample { .. } => "upsample",
+            Self::AvgPool { .. } => "avg_pool",
+        }
+    }
+
+    /// What it reads and writes.
+    pub fn io(&self) -> Io {
+        let io = |inputs, out, scratch, in_place| Io {
+            inputs,
+            out,
+            scratch,
+            in_place,
+        };
+        match *self {
+            Self::Input { out, .. } | Self::TimeProj { out, .. } | Self::ClassEmbed { out, .. } => {
+                io([None; 4], out, None, None)
+            }
+            Self::Silu { src, out, .. } => io([Some(src), None, None, None], out, None, Some(src)),
+            Self::Upsample { src, out } | Self::AvgPool { src, out } => {
+                io([Some(src), None, None, None], out, None, None)
+            }
+            Self::Conv(c) => {
+                let second = c.source.second.map(|(id, _)| id);
+                let addend = c.addend.map(|a| a.tensor);
+                io(
+                    [Some(c.source.first), second, addend, None],
+                    c.out,
+                    Some(c.scratch),
+                    addend,
+                )
+            }
+            Self::GroupNorm(n) => {
+                let second = n.source.second.map(|(id, _)| id);
+                let own = if second.is_none() { Some(n.source.first) } else { None };
+                let inputs = [Some(n.source.first), second, n.scale_shift.map(|(id, _)| id), None];
+                io(inputs, n.out, Some(n.scratch), own)
+            }
+            Self::Attention(a) => io(
+                [Some(a.q), Some(a.k), Some(a.v), None],
+                a.out,
+                Some(a.scratch),
+                Some(a.q),
+            ),
+        }
+    }
+}

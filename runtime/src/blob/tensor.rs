@@ -1,0 +1,199 @@
+//! The table of activations: where each lives in the arena, when, and how its numbers are held.
+
+use core::ops::Range;
+use serde::{Deserialize, Serialize};
+
+use super::layout::{read_u16, read_u32};
+use crate::error::Fault;
+
+/// Index in the tensor table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TensorId(pub u16);
+
+/// Number format of an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Dtype {
+    /// `(q - zero_point) * scale`.
+    I8 = 0,
+    /// `q * scale`.
+    I16 = 1,
+    /// IEEE binary16, never infinite.
+    F16 = 2,
+    /// Fixed point with 24 fractional bits in an i32: the network's output.
+    Q24 = 3,
+    /// Scratch memory of one operator.
+    Scratch = 4,
+}
+
+impl Dtype {
+    /// Bytes of an element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::I8 | Self::Scratch => 1,
+            Self::I16 | Self::F16 => 2,
+            Self::Q24 => 4,
+        }
+    }
+
+    fn from_u8(v: u8) -> Option<Self> {
+        [Self::I8, Self::I16, Self::F16, Self::Q24, Self::Scratch]
+            .into_iter()
+            .find(|d| *d as u8 == v)
+    }
+}
+
+/// One activation of shape `(row, col, channel)`, channel innermost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// First byte in the activation arena, a multiple of [`TENSOR_ALIGN`].
+    pub offset: u32,
+    /// Extents.
+    pub rows: u16,
+    /// Extents.
+    pub cols: u16,
+    /// Extents. For scratch: see [`Tensor::scratch`].
+    pub channels: u16,
+    /// Number format.
+    pub dtype: Dtype,
+    /// The integer that stands for 0; only int8 may have one.
+    pub zero_point: i8,
+    /// Operator that writes it.
+    pub def: u16,
+    /// Last operator that reads it; the operator count for the network's output.
+    pub last: u16,
+    /// Real value of one unit, for reports: the runtime itself never uses it.
+    pub scale: f32,
+}
+
+/// Alignment of activations in the arena, bytes.
+pub const TENSOR_ALIGN: u32 = 4;
+
+impl Tensor {
+    /// Bytes of a record in the file.
+    pub const RECORD_BYTES: usize = 20;
+
+    /// Scratch memory of `bytes` bytes (rounded up to the alignment) for operator `op`.
+    pub fn scratch(bytes: u32, op: u16) -> Self {
+        let words = bytes.div_ceil(TENSOR_ALIGN);
+        let (rows, cols) = ((words >> 15) as u16 + 1, (words & 0x7FFF) as u16);
+        // Scratch up to 1 GiB: `rows - 1` blocks of 2^15 words, plus `cols` words.
+        Self {
+            offset: 0,
+            rows,
+            cols,
+            channels: 4,
+            dtype: Dtype::Scratch,
+            zero_point: 0,
+            def: op,
+            last: op,
+            scale: 0.0,
+        }
+    }
+
+    /// Number of elements (bytes, for scratch).
+    pub fn len(&self) -> usize {
+        let (rows, cols) = (usize::from(self.rows), usize::from(self.cols));
+        match self.dtype {
+            Dtype::Scratch => (rows.saturating_sub(1) * 0x8000 + cols) * 4,
+            _ => rows * cols * usize::from(self.channels),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Positions `row * col`.
+    pub fn positions(&self) -> usize {
+        usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// Bytes in the arena, without padding.
+    pub fn bytes(&self) -> usize {
+        self.len() * self.dtype.bytes()
+    }
+
+    /// Bytes `[start, end)` in the arena.
+    pub fn range(&self) -> Range<usize> {
+        self.offset as usize..self.offset as usize + self.bytes()
+    }
+
+    /// Whether the shapes are the same.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        (self.rows, self.cols, self.channels) == (other.rows, other.cols, other.channels)
+    }
+
+    /// The record as it stands in the file.
+    pub fn to_bytes(&self) -> [u8; Self::RECORD_BYTES] {
+        let mut out = [0; Self::RECORD_BYTES];
+        out[0..4].copy_from_slice(&self.offset.to_le_bytes());
+        for (i, v) in [self.rows, self.cols, self.channels].into_iter().enumerate() {
+            out[4 + 2 * i..6 + 2 * i].copy_from_slice(&v.to_le_bytes());
+        }
+        out[10] = self.dtype as u8;
+        out[11] = self.zero_point as u8;
+        out[12..14].copy_from_slice(&self.def.to_le_bytes());
+        out[14..16].copy_from_slice(&self.last.to_le_bytes());
+        out[16..20].copy_from_slice(&self.scale.to_le_bytes());
+        out
+    }
+
+    /// Reads a record; `None` when the number format is unknown.
+    pub fn from_bytes(b: &[u8; Self::RECORD_BYTES]) -> Option<Self> {
+        Some(Self {
+            offset: read_u32(b, 0),
+            rows: read_u16(b, 4),
+            cols: read_u16(b, 6),
+            channels: read_u16(b, 8),
+            dtype: Dtype::from_u8(b[10])?,
+            zero_point: b[11] as i8,
+            def: read_u16(b, 12),
+            last: read_u16(b, 14),
+            scale: f32::from_bits(read_u32(b, 16)),
+        })
+    }
+
+    /// Checks the record alone, against the arena's size.
+    pub fn validate(&self, arena_bytes: u32, op_count: u16) -> Result<(), Fault> {
+        if self.rows == 0 || self.cols == 0 || self.channels == 0 {
+            return Err(Fault::Shape { expected: 1, found: 0 });
+        }
+        let len = u64::from(self.rows) * u64::from(self.cols) * u64::from(self.channels);
+        if len > 1 << 28 {
+            return Err(Fault::Shape {
+                expected: 1 << 28,
+                found: u32::MAX,
+            });
+        }
+        if !self.offset.is_multiple_of(TENSOR_ALIGN) {
+            return Err(Fault::Alignment(self.offset));
+        }
+        let end = u64::from(self.offset) + self.bytes() as u64;
+        if end > u64::from(arena_bytes) {
+            return Err(Fault::OutOfBounds {
+                limit: arena_bytes,
+                end: end.min(u64::from(u32::MAX)) as u32,
+            });
+        }
+        if self.zero_point != 0 && self.dtype != Dtype::I8 {
+            return Err(Fault::ZeroPoint);
+        }
+        if self.def >= op_count || self.last < self.def || self.last > op_count {
+            return Err(Fault::Lifetime(self.def));
+        }
+        Ok(())
+    }
+
+    /// Whether both are alive at some moment. Values that meet at an operator (one read last, one written) do.
+    pub fn lives_with(&self, other: &Self) -> bool {
+        self.def <= other.last && other.def <= self.last
+    }
+
+    /// Whether the memory of the two meets.
+    pub fn meets(&self, other: &Self) -> bool {
+        let (a, b) = (self.range(), other.range());
+        a.start < b.end && b.start < a.end
+    }
+}

@@ -1,0 +1,269 @@
+//! What can be wrong, and where: small `Copy` values that a device can log.
+
+use core::fmt;
+
+/// A part of the model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Section {
+    /// Model-wide facts, postcard.
+    Header,
+    /// The table of activations, fixed records.
+    Tensors,
+    /// The operator list, postcard.
+    Ops,
+    /// Weights, biases, multipliers and tables.
+    Weights,
+    /// The cumulative alphas, Q62.
+    Schedule,
+    /// Names of operators and tensors, for reports.
+    Names,
+    /// Where the model came from, JSON.
+    Provenance,
+}
+
+/// What is wrong with a tensor or an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fault {
+    /// The bytes are not a valid record.
+    Decode,
+    /// A tensor index that the table does not have.
+    UnknownTensor(u16),
+    /// An extent differs from what the operator needs.
+    Shape {
+        /// What the operator needs.
+        expected: u32,
+        /// What the file says.
+        found: u32,
+    },
+    /// A tensor's number format does not suit the operator.
+    Dtype,
+    /// A zero point that is not allowed here.
+    ZeroPoint,
+    /// Read before it is written, or after its last use, or written twice.
+    Lifetime(u16),
+    /// Shares memory with this tensor while both live.
+    Overlap(u16),
+    /// Reaches past the end of its section or of the arena.
+    OutOfBounds {
+        /// First byte that must not be reached.
+        limit: u32,
+        /// End of what was asked for.
+        end: u32,
+    },
+    /// An offset that is not a multiple of its alignment.
+    Alignment(u32),
+    /// A parameter outside its stated range.
+    Parameter,
+    /// A multiplier or shift outside its stated range.
+    Requant,
+    /// This output channel could overflow its accumulator.
+    Accumulator(u32),
+    /// A weight that is not finite.
+    NotFinite(u32),
+}
+
+/// Why a byte string is not a model. Every check is made before a [`crate::Model`] exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ParseError {
+    /// The bytes do not start at a multiple of this many bytes.
+    Misaligned(u32),
+    /// Fewer or more bytes than the file says it has.
+    Length {
+        /// Bytes that the file should have.
+        expected: u32,
+        /// Bytes given.
+        found: u32,
+    },
+    /// The magic is not there.
+    NotAModel,
+    /// A file format of another version.
+    FormatVersion {
+        /// In the file.
+        found: u16,
+        /// Of this runtime.
+        supported: u16,
+    },
+    /// A numeric contract of another version.
+    NumericVersion {
+        /// In the file.
+        found: u16,
+        /// Of this runtime.
+        supported: u16,
+    },
+    /// The bytes were changed after they were written; the section where that is known.
+    Checksum(Option<Section>),
+    /// The section table is malformed at this entry.
+    SectionTable(u16),
+    /// A section's content is malformed.
+    Section(Section),
+    /// A header field outside its range.
+    Header(&'static str),
+    /// A tensor is malformed.
+    Tensor {
+        /// Index in the tensor table.
+        tensor: u16,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// An operator is malformed.
+    Op {
+        /// Index in the operator list.
+        op: u16,
+        /// What is wrong.
+        fault: Fault,
+    },
+}
+
+/// Why a run cannot start or go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RunError {
+    /// The arena is too small.
+    ArenaTooSmall {
+        /// Bytes needed by this model and configuration.
+        needed: u32,
+        /// Bytes given.
+        found: u32,
+    },
+    /// The arena does not start at a multiple of this many bytes.
+    ArenaMisaligned(u32),
+    /// Number of steps outside 1 ..= the training steps.
+    Steps {
+        /// Asked for.
+        found: u32,
+        /// Training steps of the model.
+        max: u32,
+    },
+    /// A class label that the model does not have, or a label for an unconditional model.
+    Class {
+        /// Asked for.
+        found: u16,
+        /// Number of classes of the model, 0 if unconditional.
+        classes: u16,
+    },
+    /// The model is conditional and no class label was given.
+    ClassMissing,
+    /// Guidance on a model that has no null class.
+    GuidanceUnsupported,
+    /// eta is outside 0 to 1 (Q16).
+    Eta(u32),
+    /// The clipping range is not between 0 and 64.
+    ClipRange,
+    /// Start strength is outside 0 to 1 (Q16).
+    Strength(u32),
+    /// This predicts no epsilon where alpha_bar is 0 (zero-SNR schedule with epsilon prediction).
+    ZeroSnr,
+    /// An image or noise of another length.
+    Length {
+        /// Elements of the model's sample.
+        expected: u32,
+        /// Elements given.
+        found: u32,
+    },
+    /// The snapshot is damaged or was taken with another model.
+    Snapshot,
+    /// An operator could not get its memory; a validated model never returns this.
+    Memory {
+        /// Index of the operator.
+        op: u16,
+    },
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Tensors => "tensors",
+            Self::Ops => "operators",
+            Self::Weights => "weights",
+            Self::Schedule => "schedule",
+            Self::Names => "names",
+            Self::Provenance => "provenance",
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode => f.write_str("its record cannot be decoded"),
+            Self::UnknownTensor(id) => write!(f, "it names tensor {id}, which does not exist"),
+            Self::Shape { expected, found } => write!(f, "an extent is {found} where {expected} is needed"),
+            Self::Dtype => f.write_str("a number format does not suit it"),
+            Self::ZeroPoint => f.write_str("a zero point is set where none is allowed"),
+            Self::Lifetime(id) => write!(f, "tensor {id} is used outside its lifetime"),
+            Self::Overlap(id) => write!(f, "its memory overlaps that of tensor {id}, which is still alive"),
+            Self::OutOfBounds { limit, end } => write!(f, "it reaches byte {end} of {limit}"),
+            Self::Alignment(offset) => write!(f, "offset {offset} is not aligned"),
+            Self::Parameter => f.write_str("a parameter is outside its range"),
+            Self::Requant => f.write_str("a multiplier or shift is outside its range"),
+            Self::Accumulator(channel) => write!(f, "output channel {channel} could overflow its accumulator"),
+            Self::NotFinite(index) => write!(f, "weight {index} is not finite"),
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misaligned(align) => write!(f, "the model must start at a multiple of {align} bytes"),
+            Self::Length { expected, found } => {
+                write!(
+                    f,
+                    "the model says it has {expected} bytes, but {found} are there: it was cut off or appended to"
+                )
+            }
+            Self::NotAModel => f.write_str("not a Mote model: the magic bytes 'MOTE' are missing"),
+            Self::FormatVersion { found, supported } => {
+                write!(
+                    f,
+                    "file format version {found}; this runtime reads version {supported}: convert again"
+                )
+            }
+            Self::NumericVersion { found, supported } => {
+                write!(
+                    f,
+                    "numeric contract version {found}; this runtime implements version {supported}: convert again"
+                )
+            }
+            Self::Checksum(Some(section)) => write!(f, "checksum mismatch in section '{section}': the file is damaged"),
+            Self::Checksum(None) => f.write_str("checksum mismatch: the file is damaged"),
+            Self::SectionTable(entry) => write!(f, "entry {entry} of the section table is malformed"),
+            Self::Section(section) => write!(f, "section '{section}' is malformed"),
+            Self::Header(field) => write!(f, "header field '{field}' is outside its range"),
+            Self::Tensor { tensor, fault } => write!(f, "tensor {tensor}: {fault}"),
+            Self::Op { op, fault } => write!(f, "operator {op}: {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ArenaTooSmall { needed, found } => write!(f, "the arena has {found} bytes, {needed} are needed"),
+            Self::ArenaMisaligned(align) => write!(f, "the arena must start at a multiple of {align} bytes"),
+            Self::Steps { found, max } => write!(f, "{found} steps asked for; the model allows 1 to {max}"),
+            Self::Class { found, classes: 0 } => {
+                write!(f, "class {found} was given, but the model has no class labels")
+            }
+            Self::Class { found, classes } => {
+                write!(f, "class {found} does not exist; the model has 0 to {}", classes - 1)
+            }
+            Self::ClassMissing => f.write_str("the model is conditional: a class label is needed"),
+            Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
+            Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
+            Self::ClipRange => f.write_str("the clipping range must lie between 0 and 64"),
+            Self::Strength(s) => write!(f, "strength is {s}/65536; it must lie between 0 and 1"),
+            Self::ZeroSnr => f.write_str("alpha_bar is 0 at this timestep, where epsilon prediction is undefined"),
+            Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
+            Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
+            Self::Memory { op } => write!(f, "operator {op} could not get its memory"),
+        }
+    }
+}
+
+impl core::error::Error for ParseError {}
+impl core::error::Error for RunError {}

@@ -1,0 +1,190 @@
+//! From decoded operators to the integer kernels.
+
+use super::Call;
+use super::regions::Regions;
+use crate::blob::model::Model;
+use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
+use crate::kernels::conv::{Addition, Filter, Geometry, Part};
+use crate::kernels::group_norm::{Input, Norm};
+use crate::kernels::view::View;
+use crate::kernels::{attention, conv, embed, group_norm, pointwise};
+
+pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
+    match op {
+        Op::Input { requant, offset, .. } => {
+            embed::input(call.x_q24, *requant, *offset, &mut r.output::<u8>()?.0);
+        }
+        Op::TimeProj { phases, cos_first, .. } => {
+            let phases = model.table(*phases, usize::from(r.out_tensor.channels) / 2)?;
+            let (mut out, _) = r.output::<u8>()?;
+            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.set(i, v));
+        }
+        Op::ClassEmbed { table, .. } => {
+            let dim = usize::from(r.out_tensor.channels);
+            let table = model.table::<i16>(*table, usize::from(model.header().classes) * dim)?;
+            let row = table.get(usize::from(call.class) * dim..)?;
+            let (mut out, _) = r.output::<u8>()?;
+            row.iter()
+                .take(dim)
+                .enumerate()
+                .for_each(|(i, &v)| out.set(i, v.into()));
+        }
+        Op::Silu {
+            src,
+            in_requant,
+            out_requant,
+            ..
+        } => {
+            let src = r.operand(*src)?;
+            pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
+        }
+        Op::Conv(c) => run_conv(model, c, r)?,
+        Op::GroupNorm(n) => run_group_norm(model, n, r)?,
+        Op::Attention(a) => run_attention(a, r)?,
+        Op::Upsample { src, .. } => {
+            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
+            let size = [t.rows.into(), t.cols.into()];
+            pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
+        }
+        Op::AvgPool { src, .. } => {
+            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
+            let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
+            pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
+        }
+    }
+    Some(())
+}
+
+/// Shapes of a convolution from the records.
+pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
+    let input = r.tensor(c.source.first)?;
+    Some(Geometry {
+        input: [input.rows.into(), input.cols.into()],
+        output: [r.out_tensor.rows.into(), r.out_tensor.cols.into()],
+        outs: r.out_tensor.channels.into(),
+        kernel: c.kernel.into(),
+        stride: c.stride.into(),
+        pad: [c.pad[0].into(), c.pad[1].into()],
+        upsample: c.upsample,
+    })
+}
+
+fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
+    let g = geometry(c, r)?;
+    let (views, count) = r.parts(&c.source)?;
+    let requants = c.source.second.map(|(_, requants)| requants);
+    let part = |i: usize| Part {
+        view: views[i].0,
+        channels: views[i].1,
+        requant: requants.map(|r| r[i]),
+    };
+    let parts = [part(0), part(1)];
+    let parts = &parts[..count];
+    let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let requant = |at: At| {
+        Some((
+            model.table(at, g.outs)?,
+            model.table(At(at.0 + g.outs as u32 * 4), g.outs)?,
+        ))
+    };
+    let filter = match c.weights {
+        Weights::W8 {
+            data,
+            bias,
+            requant: at,
+        } => {
+            let (mult, shift) = requant(at)?;
+            Filter::W8 {
+                data: model.table(data, taps * g.outs)?,
+                bias: model.table(bias, g.outs)?,
+                mult,
+                shift,
+            }
+        }
+        Weights::W16 {
+            data,
+            bias,
+            requant: at,
+        } => {
+            let (mult, shift) = requant(at)?;
+            Filter::W16 {
+                data: model.table(data, taps * g.outs)?,
+                bias: model.table(bias, g.outs)?,
+                mult,
+                shift,
+            }
+        }
+        Weights::F16 { .. } => return None,
+    };
+    let add = match c.addend {
+        None => None,
+        Some(a) => Some(Addition {
+            operand: r.operand(a.tensor)?,
+            requant: a.requant,
+            broadcast: is_vector(r, a.tensor)?,
+        }),
+    };
+    let (mut out, column) = r.output::<i16>()?;
+    conv::conv(parts, &g, &filter, add, column.get_mut(..taps)?, &mut out);
+    Some(())
+}
+
+/// Whether an addend is one value a channel: it has one position where the output has more.
+pub(super) fn is_vector(r: &Regions<'_, '_>, id: crate::blob::tensor::TensorId) -> Option<bool> {
+    Some(r.tensor(id)?.positions() == 1)
+}
+
+fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
+    let channels = usize::from(r.out_tensor.channels);
+    let affine = model.table::<i32>(n.affine, 2 * channels)?;
+    let (gamma, beta_q16) = affine.split_at_checked(channels)?;
+    let scale_shift = match n.scale_shift {
+        None => None,
+        Some((id, requant)) => match r.view(id)? {
+            View::I16(vector) => Some((vector, requant)),
+            _ => return None,
+        },
+    };
+    let norm = Norm {
+        groups: n.groups.into(),
+        channels,
+        positions: r.out_tensor.positions(),
+        silu: n.silu,
+        eps_q: n.eps_q,
+        gamma,
+        gamma_frac: n.gamma_frac,
+        beta_q16,
+        out_requant: n.out_requant,
+        scale_shift,
+    };
+    let input = match n.source.second {
+        None => Input::One(r.operand(n.source.first)?),
+        Some((_, requants)) => {
+            let (views, _) = r.parts(&n.source)?;
+            let part = |i: usize| Part {
+                view: views[i].0,
+                channels: views[i].1,
+                requant: Some(requants[i]),
+            };
+            Input::Two([part(0), part(1)])
+        }
+    };
+    let (mut out, factors) = r.output::<i32>()?;
+    group_norm::group_norm(&input, &norm, factors.get_mut(..channels / norm.groups * 3)?, &mut out);
+    Some(())
+}
+
+fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
+    let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
+    let positions = r.out_tensor.positions();
+    let heads = attention::Heads {
+        heads: a.heads.into(),
+        channels: r.out_tensor.channels.into(),
+        positions,
+        score: a.score,
+        out_requant: a.out_requant,
+    };
+    let (mut out, scores) = r.output::<i32>()?;
+    attention::attention(&q, &k, &v, &heads, scores.get_mut(..positions)?, &mut out);
+    Some(())
+}

@@ -1,0 +1,72 @@
+//! One network call: the operators in order, each decoded as it runs, over one arena.
+
+mod float;
+mod integer;
+mod regions;
+
+use crate::blob::model::Model;
+use crate::blob::op::Op;
+use crate::error::RunError;
+use crate::kernels::view::View;
+use regions::Regions;
+
+/// What the network is called with.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// x_t in Q24, `(row, col, channel)`.
+    pub x_q24: &'a [i32],
+    /// Training timestep.
+    pub timestep: u32,
+    /// Class label; read only by conditional models.
+    pub class: u16,
+}
+
+/// Sees every operator: to profile it, to digest or record its output.
+pub trait Observer {
+    /// Before operator `index` runs.
+    fn before(&mut self, index: u16, op: &Op) {
+        let _ = (index, op);
+    }
+
+    /// After operator `index` has written `output`.
+    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
+        let _ = (index, op, output);
+    }
+}
+
+/// Sees nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}
+
+/// Runs the network once; its output is then at the header's `output` tensor in `activations`.
+///
+/// `activations` has at least the header's `arena_bytes`, aligned to 4. The only error is [`RunError::Memory`], which a
+/// parsed model and a large enough arena never give.
+pub fn forward(
+    model: &Model<'_>,
+    call: &Call<'_>,
+    activations: &mut [u8],
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
+    for (index, op) in model.ops().enumerate() {
+        let index = index as u16;
+        observer.before(index, &op);
+        run(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
+        let out = model.tensor(op.io().out).ok_or(RunError::Memory { op: index })?;
+        let bytes = activations.get(out.range()).ok_or(RunError::Memory { op: index })?;
+        let view = View::new(&out, bytes).ok_or(RunError::Memory { op: index })?;
+        observer.after(index, &op, &view);
+    }
+    Ok(())
+}
+
+fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<()> {
+    let io = op.io();
+    let mut regions = Regions::new(model, &io, activations)?;
+    match model.header().arithmetic {
+        crate::blob::header::Arithmetic::Integer => integer::run(model, call, op, &mut regions),
+        crate::blob::header::Arithmetic::F16 => float::run(model, call, op, &mut regions),
+    }
+}

@@ -1,0 +1,199 @@
+//! Integer convolution: an im2col column of int16, dot products, one rounding.
+//!
+//! `acc = bias + sum over taps of w * (q - zero_point)`; `out = requantize(acc)`, or with an addend
+//! `out = (requantize(acc) + requantize(addend) + 2^(g-1)) >> g` with `g = ADD_GUARD_BITS`. Padding contributes 0.
+
+use super::view::{Operand, View, ViewMut};
+use crate::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i16};
+
+/// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// `(row, col, channel)`.
+    pub view: View<'a>,
+    /// Channels of this part.
+    pub channels: usize,
+    /// Only for a concatenation.
+    pub requant: Option<Requant>,
+}
+
+/// Shapes of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Rows and columns of the stored input (before any x2).
+    pub input: [usize; 2],
+    /// Rows and columns of the output.
+    pub output: [usize; 2],
+    /// Output channels.
+    pub outs: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros at the top and at the left.
+    pub pad: [usize; 2],
+    /// Reads through a nearest-neighbour x2.
+    pub upsample: bool,
+}
+
+/// Weights `(out, row, col, in)`, biases and factors.
+#[derive(Debug, Clone, Copy)]
+pub enum Filter<'a> {
+    /// int8, int32 accumulator.
+    W8 {
+        /// Weights.
+        data: &'a [i8],
+        /// A channel.
+        bias: &'a [i32],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+    /// int16, int64 accumulator.
+    W16 {
+        /// Weights.
+        data: &'a [i16],
+        /// A channel: low word, high word.
+        bias: &'a [[i32; 2]],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+}
+
+/// A term added before the rounding.
+#[derive(Debug, Clone, Copy)]
+pub struct Addition<'a> {
+    /// The other term.
+    pub operand: Operand<'a>,
+    /// Its factor, guard bits included.
+    pub requant: Requant,
+    /// One value a channel, not one a position and channel.
+    pub broadcast: bool,
+}
+
+/// Runs the convolution; `column` holds `kernel * kernel * channels` elements.
+pub fn conv(
+    parts: &[Part<'_>],
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    column: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let mut at = 0;
+    for row in 0..g.output[0] {
+        for col in 0..g.output[1] {
+            gather(parts, g, row, col, column);
+            for channel in 0..g.outs {
+                let value = filter.apply(channel, column);
+                let value = match &add {
+                    None => value,
+                    Some(term) => {
+                        let other = term
+                            .operand
+                            .get(out, if term.broadcast { channel } else { at + channel });
+                        add_guarded(value, term.requant.apply(other))
+                    }
+                };
+                out.set(at + channel, value);
+            }
+            at += g.outs;
+        }
+    }
+}
+
+impl Filter<'_> {
+    #[inline(always)]
+    fn apply(&self, channel: usize, column: &[i16]) -> i32 {
+        let at = channel * column.len();
+        match *self {
+            Self::W8 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let acc = bias[channel] + dot8(column, &data[at..at + column.len()]);
+                Requant {
+                    mult: mult[channel],
+                    shift: shift[channel],
+                }
+                .apply(acc)
+            }
+            Self::W16 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let acc = crate::blob::proof::wide_bias(bias[channel]) + dot16(column, &data[at..at + column.len()]);
+                WideRequant {
+                    mult: mult[channel],
+                    shift: shift[channel],
+                }
+                .apply(acc)
+            }
+        }
+    }
+}
+
+fn dot8(column: &[i16], weights: &[i8]) -> i32 {
+    column
+        .iter()
+        .zip(weights)
+        .map(|(&a, &w)| i32::from(a) * i32::from(w))
+        .sum()
+}
+
+fn dot16(column: &[i16], weights: &[i16]) -> i64 {
+    column
+        .iter()
+        .zip(weights)
+        .map(|(&a, &w)| i64::from(i32::from(a) * i32::from(w)))
+        .sum()
+}
+
+/// Fills `column` with the input under one output position: `(row, col, channel)` of the kernel window, zero point removed.
+fn gather(parts: &[Part<'_>], g: &Geometry, row: usize, col: usize, column: &mut [i16]) {
+    let channels: usize = parts.iter().map(|p| p.channels).sum();
+    let zoom = usize::from(g.upsample);
+    let mut taps = column.chunks_exact_mut(channels);
+    for ky in 0..g.kernel {
+        for kx in 0..g.kernel {
+            let Some(tap) = taps.next() else { return };
+            let (y, x) = (row * g.stride + ky, col * g.stride + kx);
+            let (y, x) = (y.wrapping_sub(g.pad[0]), x.wrapping_sub(g.pad[1]));
+            if y >= g.input[0] << zoom || x >= g.input[1] << zoom {
+                tap.fill(0);
+                continue;
+            }
+            let position = (y >> zoom) * g.input[1] + (x >> zoom);
+            let mut from = 0;
+            for part in parts {
+                let (here, at) = (&mut tap[from..from + part.channels], position * part.channels);
+                copy(part, at, here);
+                from += part.channels;
+            }
+        }
+    }
+}
+
+fn copy(part: &Part<'_>, at: usize, to: &mut [i16]) {
+    match (part.view, part.requant) {
+        (View::I8(data, zero), None) => {
+            for (to, &q) in to.iter_mut().zip(&data[at..]) {
+                *to = i16::from(q) - zero as i16;
+            }
+        }
+        (View::I16(data), None) => to.copy_from_slice(&data[at..at + to.len()]),
+        (view, requant) => {
+            let requant = requant.unwrap_or(Requant::ONE);
+            for (i, to) in to.iter_mut().enumerate() {
+                *to = saturate_i16(requant.apply(view.get(at + i)));
+            }
+        }
+    }
+}

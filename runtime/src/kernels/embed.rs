@@ -1,0 +1,24 @@
+//! What enters the network: the noisy sample, the timestep, the class.
+
+use super::view::ViewMut;
+use crate::numeric::requant::Requant;
+use crate::numeric::sine::{cos_q15, sin_q15};
+
+/// x_t in Q24 to the network's input: `requantize(x) + offset`.
+pub fn input(x_q24: &[i32], requant: Requant, offset: i32, out: &mut ViewMut<'_>) {
+    for (i, &x) in x_q24.iter().enumerate() {
+        out.set(i, requant.apply(x).saturating_add(offset));
+    }
+}
+
+/// Sinusoidal timestep features (Ho et al. 2020, section 3.3 of their appendix B, after Vaswani et al. 2017) in Q15: `phases`
+/// are turns a timestep in Q32, so the angle is `phase * t` modulo one turn. `put(i, value)` takes each feature.
+pub fn time_proj(t: u32, phases: &[u32], cos_first: bool, mut put: impl FnMut(usize, i32)) {
+    let half = phases.len();
+    for (i, phase) in phases.iter().enumerate() {
+        let angle = phase.wrapping_mul(t);
+        let (at_sin, at_cos) = if cos_first { (half + i, i) } else { (i, half + i) };
+        put(at_sin, sin_q15(angle));
+        put(at_cos, cos_q15(angle));
+    }
+}

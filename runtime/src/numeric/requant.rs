@@ -1,0 +1,133 @@
+//! The one rounding rule of the integer schemes: half up, once, at the end of a 64-bit product.
+//!
+//! `requantize(v) = (v * mult + 2^(shift-1)) >> shift` with an arithmetic (floor) shift, then saturation. There is no
+//! second body behind a build flag: the kernels of every backend compute exactly this.
+
+use serde::{Deserialize, Serialize};
+
+/// Extra fractional bits that both terms of a fused addition carry before the common rounding.
+pub const ADD_GUARD_BITS: u32 = 4;
+
+/// A positive factor `mult * 2^-shift` applied to an int32 accumulator.
+///
+/// `mult` is normalized to `[2^30, 2^31)` (0 stands for the factor 0), `shift` is 1 to 62: relative error of the factor
+/// at most 2^-31.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requant {
+    /// Multiplier, `[2^30, 2^31)` or 0.
+    pub mult: i32,
+    /// Right shift after the product, 1 to 62.
+    pub shift: u8,
+}
+
+impl Requant {
+    /// The factor 1.
+    pub const ONE: Self = Self {
+        mult: 1 << 30,
+        shift: 30,
+    };
+
+    /// Whether `mult` and `shift` are in their stated ranges.
+    pub fn is_valid(self) -> bool {
+        (self.mult == 0 || self.mult >= 1 << 30) && (1..=62).contains(&self.shift)
+    }
+
+    /// `v` times the factor, rounded half up, saturated to int32.
+    #[inline(always)]
+    pub fn apply(self, v: i32) -> i32 {
+        let product = i64::from(v) * i64::from(self.mult);
+        saturate_i32((product + (1i64 << (self.shift - 1))) >> self.shift)
+    }
+}
+
+/// A positive factor for the int64 accumulators of 16-bit weights and of attention scores.
+///
+/// `mult` is normalized to `[2^21, 2^22)` (or 0) so that the product with an accumulator below 2^41 fits 63 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WideRequant {
+    /// Multiplier, `[2^21, 2^22)` or 0.
+    pub mult: i32,
+    /// Right shift after the product, 1 to 62.
+    pub shift: u8,
+}
+
+impl WideRequant {
+    /// Accumulators must be smaller than this in magnitude.
+    pub const ACC_LIMIT: i64 = 1 << 41;
+
+    /// Whether `mult` and `shift` are in their stated ranges.
+    pub fn is_valid(self) -> bool {
+        (self.mult == 0 || (1 << 21..1 << 22).contains(&self.mult)) && (1..=62).contains(&self.shift)
+    }
+
+    /// `v` times the factor, rounded half up, saturated to int32. `|v| < ACC_LIMIT`.
+    #[inline(always)]
+    pub fn apply(self, v: i64) -> i32 {
+        saturate_i32((v * i64::from(self.mult) + (1i64 << (self.shift - 1))) >> self.shift)
+    }
+}
+
+/// Clamps to the range of int32.
+#[inline(always)]
+pub fn saturate_i32(v: i64) -> i32 {
+    v.clamp(i32::MIN as i64, i32::MAX as i64) as i32
+}
+
+/// Clamps to the range of int16.
+#[inline(always)]
+pub fn saturate_i16(v: i32) -> i16 {
+    v.clamp(i16::MIN as i32, i16::MAX as i32) as i16
+}
+
+/// Clamps to the range of int8.
+#[inline(always)]
+pub fn saturate_i8(v: i32) -> i8 {
+    v.clamp(i8::MIN as i32, i8::MAX as i32) as i8
+}
+
+/// Sum of two terms that carry [`ADD_GUARD_BITS`] extra fractional bits, rounded half up to none.
+#[inline(always)]
+pub fn add_guarded(a: i32, b: i32) -> i32 {
+    a.saturating_add(b).saturating_add(1 << (ADD_GUARD_BITS - 1)) >> ADD_GUARD_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_rounds_up_for_both_signs() {
+        let half = Requant {
+            mult: 1 << 30,
+            shift: 31,
+        };
+        for (v, want) in [(1, 1), (-1, 0), (3, 2), (-3, -1), (2, 1), (-2, -1), (0, 0)] {
+            assert_eq!(half.apply(v), want, "{v} / 2");
+        }
+    }
+
+    #[test]
+    fn extremes_saturate() {
+        let up = Requant {
+            mult: i32::MAX,
+            shift: 1,
+        };
+        assert_eq!(up.apply(i32::MAX), i32::MAX);
+        assert_eq!(up.apply(i32::MIN), i32::MIN);
+        let wide = WideRequant {
+            mult: (1 << 22) - 1,
+            shift: 1,
+        };
+        assert_eq!(wide.apply(WideRequant::ACC_LIMIT - 1), i32::MAX);
+        assert_eq!(wide.apply(1 - WideRequant::ACC_LIMIT), i32::MIN);
+    }
+
+    #[test]
+    fn guarded_addition_rounds_once() {
+        assert_eq!(add_guarded(8, 0), 1);
+        assert_eq!(add_guarded(4, 3), 0);
+        assert_eq!(add_guarded(-8, 0), 0);
+        assert_eq!(add_guarded(-9, 0), -1);
+        assert_eq!(add_guarded(i32::MAX, i32::MAX), i32::MAX >> 4);
+    }
+}

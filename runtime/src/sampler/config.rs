@@ -1,0 +1,94 @@
+//! What a run is asked to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::blob::header::Header;
+use crate::error::RunError;
+use crate::schedule::coefficients::Clip;
+use crate::schedule::spacing::{PrevRule, Spacing};
+
+/// Everything that is chosen at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Number of steps, 1 to the training steps.
+    pub steps: u32,
+    /// Which timesteps.
+    pub spacing: Spacing,
+    /// What the timestep after a timestep is.
+    pub prev: PrevRule,
+    /// Stochasticity, Q16: 0 is deterministic DDIM, 65536 is DDPM's ancestral variance.
+    pub eta_q16: u32,
+    /// Clipping of the predicted x0.
+    pub clip: Clip,
+    /// Its bound, Q24.
+    pub clip_range_q24: i32,
+    /// Class label of a conditional model; `None` is the null class where there is one.
+    pub class: Option<u16>,
+    /// Weight w of classifier-free guidance, Q16: `uncond + w (cond - uncond)`. Two network calls a step.
+    pub guidance_q16: Option<i32>,
+    /// Seed of all noise.
+    pub seed: u64,
+}
+
+/// Where a run starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'s> {
+    /// x_T drawn from the seed.
+    Seed,
+    /// x_T given, Q24, `(row, col, channel)`.
+    Noise(&'s [i32]),
+    /// A clean image noised to the timestep where `strength * steps` steps are left (Meng et al. 2022, SDEdit).
+    Image {
+        /// Q24, `(row, col, channel)`.
+        image_q24: &'s [i32],
+        /// Share of the steps that are run, Q16.
+        strength_q16: u32,
+    },
+}
+
+impl Config {
+    /// The configuration that the checkpoint was saved with, deterministic, seed 0.
+    pub fn of(header: &Header, steps: u32) -> Self {
+        Self {
+            steps,
+            spacing: header.spacing,
+            prev: PrevRule::List,
+            eta_q16: 0,
+            clip: header.clip,
+            clip_range_q24: header.clip_range_q24,
+            class: None,
+            guidance_q16: None,
+            seed: 0,
+        }
+    }
+
+    /// Checks every field against the model.
+    pub fn validate(&self, header: &Header) -> Result<(), RunError> {
+        if self.steps == 0 || self.steps > header.train_steps {
+            return Err(RunError::Steps {
+                found: self.steps,
+                max: header.train_steps,
+            });
+        }
+        if self.eta_q16 > 1 << 16 {
+            return Err(RunError::Eta(self.eta_q16));
+        }
+        if !(1..=1 << 30).contains(&self.clip_range_q24) {
+            return Err(RunError::ClipRange);
+        }
+        match self.class {
+            Some(class) if class >= header.classes => {
+                return Err(RunError::Class {
+                    found: class,
+                    classes: header.classes,
+                });
+            }
+            None if header.classes > 0 && header.null_class.is_none() => return Err(RunError::ClassMissing),
+            _ => {}
+        }
+        if self.guidance_q16.is_some() && header.null_class.is_none() {
+            return Err(RunError::GuidanceUnsupported);
+        }
+        Ok(())
+    }
+}
