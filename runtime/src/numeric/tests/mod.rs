@@ -4,7 +4,7 @@ extern crate std;
 
 mod fixed_point;
 mod float;
-mod golden;
+pub(crate) mod golden;
 mod noise_statistics;
 mod noise_transform;
 mod roots;
