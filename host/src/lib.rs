@@ -1,2 +1,11 @@
 //! Mote on the desktop: the float graph and its executor.
+//!
+//! - [`graph`]: the float intermediate representation, its shapes and its cost.
+//! - [`schedule`]: the noise schedule, the timesteps that are visited and the coefficients of a step.
+//! - [`float`]: the executor (candle, f32 and f64) and the DDIM sampler: what every integer result is measured against.
+//! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
+
+pub mod config;
+pub mod float;
 pub mod graph;
+pub mod schedule;

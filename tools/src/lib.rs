@@ -1,1 +1,4 @@
 //! mote-tools
+
+pub mod crosscheck;
+pub mod import;

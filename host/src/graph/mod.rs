@@ -3,6 +3,19 @@
 //! A [`Graph`] is a straight list of [`Node`]s in execution order over single-assignment [`Value`]s. Every value is one
 //! sample's activation of shape `(channel, row, col)`; a vector is `(channel, 1, 1)`. There is no batch axis in the IR;
 //! executors add one.
+//!
+//! [`Builder`] makes graphs and infers every shape; [`Graph::check`] proves that a graph made elsewhere is sound;
+//! [`Graph::macs`] counts the work. Node order is execution order and parameters are sorted by key, so the same
+//! checkpoint always gives the same graph, element for element.
+
+mod build;
+mod check;
+mod error;
+mod macs;
+mod shape;
+
+pub use build::Builder;
+pub use error::GraphError;
 
 use std::collections::BTreeMap;
 

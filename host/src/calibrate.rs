@@ -1,0 +1,135 @@
+//! Calibration: what the activations look like along real sampling trajectories.
+//!
+//! The trajectories are run by the runtime itself, on the f16 model, whose every bit is fixed by the numeric contract. So the
+//! ranges, and the model file that follows from them, are the same on every machine, which a float executor could not promise.
+
+use mote_runtime::blob::op::Op;
+use mote_runtime::exec::Observer;
+use mote_runtime::kernels::f16::load;
+use mote_runtime::kernels::view::View;
+use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
+use rayon::prelude::*;
+
+use crate::memory::AlignedBytes;
+
+/// Buckets of the histogram: sign, exponent and five bits of fraction of the f16 value.
+const BUCKETS: usize = 1 << 11;
+
+/// What one operator's output looked like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Smallest value.
+    pub min: f32,
+    /// Largest value.
+    pub max: f32,
+    /// Values seen.
+    pub count: u64,
+    /// Counts by the upper 11 bits of the f16 value.
+    histogram: Vec<u64>,
+    /// Sum a channel.
+    sum: Vec<f64>,
+    /// Sum of squares a channel.
+    squares: Vec<f64>,
+}
+
+impl Stats {
+    fn new(channels: usize) -> Self {
+        Self { histogram: vec![0; BUCKETS], sum: vec![0.0; channels], squares: vec![0.0; channels], ..Self::default() }
+    }
+
+    fn record(&mut self, values: &[u16]) {
+        let channels = self.sum.len();
+        for (i, &bits) in values.iter().enumerate() {
+            let value = load(bits);
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            self.histogram[usize::from(bits >> 5)] += 1;
+            self.sum[i % channels] += f64::from(value);
+            self.squares[i % channels] += f64::from(value) * f64::from(value);
+        }
+        self.count += values.len() as u64;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.count += other.count;
+        self.histogram.iter_mut().zip(&other.histogram).for_each(|(a, b)| *a += b);
+        self.sum.iter_mut().zip(&other.sum).for_each(|(a, b)| *a += b);
+        self.squares.iter_mut().zip(&other.squares).for_each(|(a, b)| *a += b);
+    }
+
+    /// Largest magnitude.
+    pub fn max_abs(&self) -> f32 {
+        self.max.max(-self.min)
+    }
+
+    /// Mean a channel.
+    pub fn means(&self) -> Vec<f64> {
+        self.sum.iter().map(|s| s / self.per_channel()).collect()
+    }
+
+    /// Mean square a channel.
+    pub fn mean_squares(&self) -> Vec<f64> {
+        self.squares.iter().map(|s| s / self.per_channel()).collect()
+    }
+
+    fn per_channel(&self) -> f64 {
+        (self.count as f64 / self.sum.len() as f64).max(1.0)
+    }
+
+    /// Occupied buckets: a representative value and its count, in bucket order.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let occupied = self.histogram.iter().enumerate().filter(|(_, n)| **n > 0);
+        occupied.map(|(i, &n)| (f64::from(load((i as u16) << 5 | 16)), n))
+    }
+}
+
+/// Records [`Stats`] an operator.
+struct Recorder {
+    stats: Vec<Stats>,
+}
+
+impl Observer for Recorder {
+    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
+        let _ = op;
+        if let View::F16(values) = output {
+            self.stats[usize::from(index)].record(values);
+        }
+    }
+}
+
+impl StepObserver for Recorder {}
+
+/// Runs `configs`, each from its own seed, on an f16 model; gives the statistics of every operator's output, in order.
+///
+/// The runs go in parallel; the result does not depend on how many at a time. `done` is called after each.
+pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)) -> Result<Vec<Stats>, RunError> {
+    let runs: Result<Vec<Vec<Stats>>, RunError> = configs
+        .par_iter()
+        .map(|config| {
+            let stats = record(model, config);
+            done();
+            stats
+        })
+        .collect();
+    let mut total = empty(model);
+    for run in runs? {
+        total.iter_mut().zip(&run).for_each(|(a, b)| a.merge(b));
+    }
+    Ok(total)
+}
+
+fn empty(model: &Model<'_>) -> Vec<Stats> {
+    let channels = |op: Op| model.tensor(op.io().out).map_or(1, |t| usize::from(t.channels));
+    model.ops().map(|op| Stats::new(channels(op))).collect()
+}
+
+fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Stats>, RunError> {
+    let mut recorder = Recorder { stats: empty(model) };
+    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    while run.step_observed(&mut recorder)?.is_some() {}
+    Ok(recorder.stats)
+}

@@ -1,0 +1,84 @@
+//! Building a graph one node at a time, shapes inferred as it grows.
+
+use super::shape::infer;
+use super::{Graph, GraphError, Node, Op, Param, Value, ValueId};
+use std::collections::BTreeSet;
+
+/// Appends nodes in execution order. A node is refused as soon as its shapes do not fit.
+#[derive(Debug, Default)]
+pub struct Builder {
+    graph: Graph,
+    names: BTreeSet<String>,
+}
+
+impl Builder {
+    /// An empty graph.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The network's input of shape `(channel, row, col)`.
+    pub fn sample(&mut self, shape: [usize; 3]) -> Result<ValueId, GraphError> {
+        self.append("sample", Op::Sample, &[], Some(shape))
+    }
+
+    /// Stores a trained tensor, to be named by later nodes.
+    pub fn param(&mut self, key: impl Into<String>, param: Param) {
+        self.graph.params.insert(key.into(), param);
+    }
+
+    /// Appends `op` on `inputs`; gives the value it writes, which has the node's name.
+    pub fn push(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        self.append(name, op, inputs, None)
+    }
+
+    /// Publishes `value` as the output of the checkpoint's block `name`.
+    pub fn tap(&mut self, name: impl Into<String>, value: ValueId) {
+        self.graph.taps.push((name.into(), value));
+    }
+
+    /// Says that the network takes a class label below `classes`.
+    pub fn classes(&mut self, classes: usize) {
+        self.graph.classes = Some(classes);
+    }
+
+    /// Shape of a value already built.
+    #[must_use]
+    pub fn shape(&self, value: ValueId) -> [usize; 3] {
+        self.graph.values[value.0].shape
+    }
+
+    /// Ends the graph at `output`, and checks it as a whole.
+    pub fn finish(mut self, output: ValueId) -> Result<Graph, GraphError> {
+        self.graph.output = Some(output);
+        self.graph.check()?;
+        Ok(self.graph)
+    }
+
+    fn append(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[ValueId],
+        sample: Option<[usize; 3]>,
+    ) -> Result<ValueId, GraphError> {
+        if !self.names.insert(name.to_string()) {
+            return Err(GraphError::DuplicateName(name.to_string()));
+        }
+        let shapes: Vec<[usize; 3]> = inputs.iter().map(|id| self.shape(*id)).collect();
+        let shape = infer(name, &op, &shapes, &self.graph.params, sample)?;
+        let output = ValueId(self.graph.values.len());
+        self.graph.values.push(Value {
+            name: name.to_string(),
+            shape,
+        });
+        self.graph.nodes.push(Node {
+            name: name.to_string(),
+            op,
+            inputs: inputs.to_vec(),
+            output,
+        });
+        Ok(output)
+    }
+}

@@ -1,0 +1,246 @@
+//! One comparison a key.
+
+use super::keys::{Key, Part, StepTable, Table};
+use super::report::{Comparison, Report};
+use super::runs::{Run, Runs};
+use super::vectors::Vectors;
+use super::{CrosscheckError, Dtype, Quantity, Reference};
+use crate::import::Checkpoint;
+use mote_host::float::Real;
+use mote_host::graph::ValueId;
+use mote_host::schedule::{Precision, PreviousRule, Schedule};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Compares every key that is known and that `dtype` can be held to.
+pub(super) fn compare<T: Real>(
+    checkpoint: &Checkpoint,
+    vectors: &Vectors,
+    dtype: Dtype,
+) -> Result<Report, CrosscheckError> {
+    let start = Instant::now();
+    let mut compare = Compare::<T> {
+        checkpoint,
+        vectors,
+        runs: Runs::new(checkpoint, vectors)?,
+        layers: None,
+        rows: Vec::new(),
+    };
+    let mut unused = vectors.unread.clone();
+    for name in vectors.tensors.keys() {
+        match Key::parse(name) {
+            // In f32 there is nothing to hold against a reference in f64.
+            Some(Key::Forward(r) | Key::Run(_, _, r)) if dtype == Dtype::F32 && r != Reference::F32 => {}
+            Some(key) => {
+                if !compare.key(name, &key)? {
+                    unused.push(name.clone());
+                }
+            }
+            None => unused.push(name.clone()),
+        }
+    }
+    if compare.rows.is_empty() {
+        return Err(CrosscheckError::Nothing {
+            path: vectors.path.clone(),
+        });
+    }
+    let order: Vec<String> = checkpoint.graph.taps.iter().map(|(name, _)| name.clone()).collect();
+    Ok(Report::new(
+        &checkpoint.name,
+        dtype,
+        compare.rows,
+        &order,
+        unused,
+        start.elapsed().as_secs_f64(),
+    ))
+}
+
+struct Compare<'a, T> {
+    checkpoint: &'a Checkpoint,
+    vectors: &'a Vectors,
+    runs: Runs<'a, T>,
+    /// The observed pass of `layer.*`: values by name.
+    layers: Option<BTreeMap<String, Vec<f64>>>,
+    rows: Vec<Comparison>,
+}
+
+impl<T: Real> Compare<'_, T> {
+    /// Gives false when the key names a layer that the graph does not have.
+    fn key(&mut self, name: &str, key: &Key) -> Result<bool, CrosscheckError> {
+        match key {
+            Key::Input => return Ok(true),
+            Key::Forward(reference) => self.forward(name, *reference)?,
+            Key::Layer(layer) => return self.layer(name, layer),
+            Key::Schedule(table) => self.schedule(name, *table)?,
+            Key::Steps(steps, table) => self.steps(name, *steps, *table)?,
+            Key::Run(setting, part, reference) => {
+                let run = self.runs.get(name, setting, *reference)?;
+                let found = part_of(run, *part, self.vectors.tensors[name].shape.as_slice());
+                let quantity = if *part == Part::X0 {
+                    Quantity::X0
+                } else {
+                    Quantity::Trajectory
+                };
+                let found = found.ok_or_else(|| self.vectors.shape(name, "the run's steps and samples"))?;
+                self.row(name, quantity, *reference, &found)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn forward(&mut self, name: &str, reference: Reference) -> Result<(), CrosscheckError> {
+        let out = self.pass(name, None, reference, |_, _| {})?;
+        self.row(name, Quantity::Forward, reference, &out)
+    }
+
+    /// The reference passes, or one of them, with every value shown to `observe`.
+    fn pass(
+        &self,
+        name: &str,
+        only: Option<usize>,
+        reference: Reference,
+        mut observe: impl FnMut(ValueId, Vec<f64>),
+    ) -> Result<Vec<f64>, CrosscheckError> {
+        let graph = &self.checkpoint.graph;
+        let shape = graph.sample_shape();
+        let x = self.vectors.need(name, "fwd.x")?;
+        let mut t = self.vectors.indices(name, "fwd.t", usize::MAX >> 12)?;
+        if x.shape.len() != 4 || x.shape[1..] != shape || x.shape[0] != t.len() {
+            return Err(self.vectors.shape(
+                "fwd.x",
+                format!("[{}, {}, {}, {}]", t.len(), shape[0], shape[1], shape[2]),
+            ));
+        }
+        let mut labels = match graph.classes {
+            Some(classes) => self.vectors.indices(name, "fwd.labels", classes)?,
+            None => Vec::new(),
+        };
+        let mut x: Vec<T> = x.data.iter().map(|v| T::of(*v)).collect();
+        if let Some(i) = only {
+            let size = shape.iter().product::<usize>();
+            if i >= t.len() || (graph.classes.is_some() && i >= labels.len()) {
+                return Err(self.vectors.missing(name, "fwd.x at layer_pair_index"));
+            }
+            x = x[i * size..(i + 1) * size].to_vec();
+            t = vec![t[i]];
+            labels = labels.get(i).copied().into_iter().collect();
+        }
+        let executor = self.runs.executor(reference);
+        let batch = executor.batch(&x, &t, &labels)?;
+        let out = executor.forward_observed(&batch, |id, value| {
+            observe(id, wide(value)?);
+            Ok(())
+        })?;
+        Ok(wide(&out).map_err(mote_host::float::FloatError::from)?)
+    }
+
+    fn layer(&mut self, name: &str, layer: &str) -> Result<bool, CrosscheckError> {
+        if self.layers.is_none() {
+            self.layers = Some(self.observe_layers(name)?);
+        }
+        let reference = &self.vectors.tensors[name];
+        let Some(found) = self.layers.as_ref().and_then(|layers| layers.get(layer)) else {
+            return Ok(false);
+        };
+        let mut found = found.clone();
+        // With an odd feature count the library appends a zero, which the graph leaves out.
+        if layer == "time_proj" && reference.data.len() == found.len() + 1 && reference.data.last() == Some(&0.0) {
+            found.push(0.0);
+        }
+        self.row(name, Quantity::Layer, Reference::F32, &found)?;
+        Ok(true)
+    }
+
+    fn observe_layers(&self, name: &str) -> Result<BTreeMap<String, Vec<f64>>, CrosscheckError> {
+        let pair = self
+            .vectors
+            .layer_pair
+            .ok_or_else(|| self.vectors.missing(name, "layer_pair_index in meta_json"))?;
+        let mut taps: BTreeMap<ValueId, Vec<&String>> = BTreeMap::new();
+        for (tap, id) in &self.checkpoint.graph.taps {
+            taps.entry(*id).or_default().push(tap);
+        }
+        let mut layers = BTreeMap::new();
+        self.pass(name, Some(pair), Reference::F32, |id, value| {
+            for tap in taps.get(&id).into_iter().flatten() {
+                layers.insert((*tap).clone(), value.clone());
+            }
+        })?;
+        Ok(layers)
+    }
+
+    fn schedule(&mut self, name: &str, table: Table) -> Result<(), CrosscheckError> {
+        let precision = if table == Table::AlphasF64 {
+            Precision::F64
+        } else {
+            Precision::F32
+        };
+        let schedule = Schedule::new(&self.checkpoint.scheduler, precision)?;
+        let (found, reference) = match table {
+            Table::BetasF32 => (schedule.betas, Reference::F32),
+            Table::AlphasF32 => (schedule.alphas_cumprod, Reference::F32),
+            Table::AlphasF64 => (schedule.alphas_cumprod, Reference::F64Pure),
+        };
+        self.row(name, Quantity::Schedule, reference, &found)
+    }
+
+    fn steps(&mut self, name: &str, steps: usize, table: StepTable) -> Result<(), CrosscheckError> {
+        let config = &self.checkpoint.scheduler;
+        let schedule = Schedule::new(config, Precision::F32)?;
+        let list = config.steps(steps, PreviousRule::Diffusers)?;
+        let stride = (config.num_train_timesteps / steps) as f64;
+        let found: Vec<f64> = list
+            .iter()
+            .map(|step| match table {
+                StepTable::Timesteps => step.timestep as f64,
+                // Before the first timestep the reference keeps counting below zero.
+                StepTable::Previous => step.previous.map_or(step.timestep as f64 - stride, |t| t as f64),
+                StepTable::Alpha => schedule.alphas(*step).0,
+                StepTable::AlphaPrevious => schedule.alphas(*step).1,
+            })
+            .collect();
+        self.row(name, Quantity::Schedule, Reference::F32, &found)
+    }
+
+    fn row(
+        &mut self,
+        name: &str,
+        quantity: Quantity,
+        reference: Reference,
+        found: &[f64],
+    ) -> Result<(), CrosscheckError> {
+        let expected = &self.vectors.tensors[name];
+        if expected.data.len() != found.len() || found.is_empty() {
+            return Err(self.vectors.shape(name, format!("{} elements", found.len())));
+        }
+        self.rows
+            .push(Comparison::new(name, quantity, reference, found, &expected.data));
+        Ok(())
+    }
+}
+
+fn wide(value: &candle_core::Tensor) -> candle_core::Result<Vec<f64>> {
+    value.flatten_all()?.to_dtype(candle_core::DType::F64)?.to_vec1()
+}
+
+/// The part of a run that a reference of `shape` holds: all samples' final images, or the first samples' trajectory.
+fn part_of<T: Real>(run: &Run<T>, part: Part, shape: &[usize]) -> Option<Vec<f64>> {
+    let trajectory = match part {
+        Part::X0 => return Some(run.x.last()?.iter().map(|v| v.wide()).collect()),
+        Part::TrajX => &run.x,
+        Part::TrajOut => &run.out,
+        Part::TrajPredX0 => &run.pred_x0,
+        Part::TrajCond => &run.cond,
+        Part::TrajUncond => &run.uncond,
+    };
+    let each = shape.get(1..)?.iter().product::<usize>();
+    if shape[0] != trajectory.len() || trajectory.iter().any(|x| each > x.len()) {
+        return None;
+    }
+    Some(
+        trajectory
+            .iter()
+            .flat_map(|x| x[..each].iter().map(|v| v.wide()))
+            .collect(),
+    )
+}

@@ -1,0 +1,216 @@
+//! What a reference key asks for.
+
+use super::Reference;
+use mote_host::schedule::Spacing;
+
+/// Steps of the `var.*` runs.
+const VARIANT_STEPS: usize = 20;
+
+/// A parsed key.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Key {
+    /// Given, not compared: `noise`, `labels`, `fwd.x`, `fwd.t`, `fwd.labels`.
+    Input,
+    /// `fwd.out*`.
+    Forward(Reference),
+    /// `layer.NAME`.
+    Layer(String),
+    /// `sched.*`.
+    Schedule(Table),
+    /// `ddimS.timesteps` and the like.
+    Steps(usize, StepTable),
+    /// Part of a run.
+    Run(Setting, Part, Reference),
+}
+
+/// A table over the training timesteps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    BetasF32,
+    AlphasF32,
+    AlphasF64,
+}
+
+/// A table over a run's steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepTable {
+    Timesteps,
+    Previous,
+    Alpha,
+    AlphaPrevious,
+}
+
+/// What of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    X0,
+    TrajX,
+    TrajOut,
+    TrajPredX0,
+    TrajCond,
+    TrajUncond,
+}
+
+/// How a setting departs from the checkpoint's own clipping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClipSetting {
+    AsSaved,
+    Off,
+    Stock,
+    Rederived,
+}
+
+/// A run's settings, where they depart from the checkpoint's scheduler.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Setting {
+    pub(super) steps: usize,
+    pub(super) spacing: Option<Spacing>,
+    pub(super) clip: ClipSetting,
+    pub(super) zero_snr: bool,
+    pub(super) guidance: Option<f64>,
+}
+
+impl Key {
+    /// Parses a key; `None` when it is not known here.
+    pub(super) fn parse(key: &str) -> Option<Self> {
+        let (head, rest) = key.split_once('.').unwrap_or((key, ""));
+        match (head, rest) {
+            ("noise" | "labels", "") | ("fwd", "x" | "t" | "labels") => Some(Self::Input),
+            ("fwd", _) => Some(Self::Forward(suffix(rest, "out")?)),
+            ("layer", name) if !name.is_empty() => Some(Self::Layer(name.to_string())),
+            ("sched", "betas_f32") => Some(Self::Schedule(Table::BetasF32)),
+            ("sched", "alphas_cumprod_f32") => Some(Self::Schedule(Table::AlphasF32)),
+            ("sched", "alphas_cumprod_f64") => Some(Self::Schedule(Table::AlphasF64)),
+            ("var", _) => variant(rest),
+            _ => ddim(head.strip_prefix("ddim")?.parse().ok()?, rest),
+        }
+    }
+}
+
+fn ddim(steps: usize, rest: &str) -> Option<Key> {
+    let table = match rest {
+        "timesteps" => Some(StepTable::Timesteps),
+        "prev_timesteps" => Some(StepTable::Previous),
+        "alpha_prod_t_f32" => Some(StepTable::Alpha),
+        "alpha_prod_prev_f32" => Some(StepTable::AlphaPrevious),
+        _ => None,
+    };
+    if let Some(table) = table {
+        return Some(Key::Steps(steps, table));
+    }
+    let mut setting = Setting {
+        steps,
+        spacing: None,
+        clip: ClipSetting::AsSaved,
+        zero_snr: false,
+        guidance: None,
+    };
+    let mut words: Vec<&str> = rest.split('.').collect();
+    let part = words.pop()?;
+    // A weight may hold a point itself: `cfg1.5` arrives as two words.
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        match word {
+            "noclip" => setting.clip = ClipSetting::Off,
+            "clip_stock_eps" => setting.clip = ClipSetting::Stock,
+            "clip_recomputed_eps" => setting.clip = ClipSetting::Rederived,
+            _ => {
+                let mut weight = word.strip_prefix("cfg")?.to_string();
+                if let Some(decimals) = words.next_if(|w| w.bytes().all(|b| b.is_ascii_digit())) {
+                    weight = format!("{weight}.{decimals}");
+                }
+                setting.guidance = Some(weight.parse().ok().filter(|w: &f64| w.is_finite())?);
+            }
+        }
+    }
+    let (part, reference) = run_part(part)?;
+    Some(Key::Run(setting, part, reference))
+}
+
+fn variant(rest: &str) -> Option<Key> {
+    let (name, part) = rest.split_once('.')?;
+    let mut setting = Setting {
+        steps: VARIANT_STEPS,
+        spacing: None,
+        clip: ClipSetting::AsSaved,
+        zero_snr: false,
+        guidance: None,
+    };
+    match name {
+        "clip" => setting.clip = ClipSetting::Stock,
+        "noclip" => setting.clip = ClipSetting::Off,
+        "zerosnr" => setting.zero_snr = true,
+        spacing => setting.spacing = Some(Spacing::from_name(spacing)?),
+    }
+    let (part, reference) = run_part(part)?;
+    Some(Key::Run(setting, part, reference))
+}
+
+fn run_part(part: &str) -> Option<(Part, Reference)> {
+    let known = [
+        ("x0", Part::X0),
+        ("traj_x", Part::TrajX),
+        ("traj_out", Part::TrajOut),
+        ("traj_pred_x0", Part::TrajPredX0),
+        ("traj_out_cond", Part::TrajCond),
+        ("traj_out_uncond", Part::TrajUncond),
+    ];
+    known
+        .into_iter()
+        .find_map(|(name, kind)| Some((kind, suffix(part, name)?)))
+}
+
+/// Which reference `text` is of the quantity `name`: bare, `_f64` or `_f64_pure`.
+fn suffix(text: &str, name: &str) -> Option<Reference> {
+    match text.strip_prefix(name)? {
+        "" => Some(Reference::F32),
+        "_f64" => Some(Reference::F64),
+        "_f64_pure" => Some(Reference::F64Pure),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(key: &str) -> (Setting, Part, Reference) {
+        match Key::parse(key) {
+            Some(Key::Run(setting, part, reference)) => (setting, part, reference),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn keys_say_what_is_run() {
+        let (setting, part, reference) = run("ddim20.cfg3.clip_recomputed_eps.x0_f64_pure");
+        assert_eq!((setting.steps, setting.guidance), (20, Some(3.0)));
+        assert_eq!(
+            (setting.clip, part, reference),
+            (ClipSetting::Rederived, Part::X0, Reference::F64Pure)
+        );
+        assert_eq!(run("ddim10.cfg1.5.traj_out_uncond").0.guidance, Some(1.5));
+        assert_eq!(run("var.linspace.x0").0.spacing, Some(Spacing::Linspace));
+        assert!(run("var.zerosnr.x0").0.zero_snr);
+        assert_eq!(
+            Key::parse("layer.down_blocks.0.skip.1"),
+            Some(Key::Layer("down_blocks.0.skip.1".to_string()))
+        );
+        assert_eq!(
+            Key::parse("ddim50.prev_timesteps"),
+            Some(Key::Steps(50, StepTable::Previous))
+        );
+        for unknown in [
+            "",
+            "ddim",
+            "ddim20",
+            "ddim20.x1",
+            "ddim-3.x0",
+            "var.sideways.x0",
+            "fwd.y",
+            "ddim20.cfg.x0",
+        ] {
+            assert_eq!(Key::parse(unknown), None, "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a crosscheck found.
+
+use super::{Dtype, Quantity, Reference, tolerance};
+use serde::Serialize;
+use std::fmt;
+
+/// One key of the reference file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The key.
+    pub key: String,
+    /// What was compared.
+    pub quantity: Quantity,
+    /// What the reference was computed in.
+    pub reference: Reference,
+    /// Number of elements compared.
+    pub elements: usize,
+    /// Largest absolute difference; NaN (`null`) when either side is not a number.
+    pub max_abs_err: f64,
+    /// The largest that holds, from [`tolerance`].
+    pub tolerance: f64,
+    /// Whether it held.
+    pub held: bool,
+}
+
+/// One block's output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Layer {
+    /// The block, by its module path.
+    pub name: String,
+    /// Largest absolute difference to the f32 reference.
+    pub max_abs_err: f64,
+}
+
+/// A crosscheck's result. The first keys are those of the command line's `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The type that the network was run in.
+    pub dtype: Dtype,
+    /// Blocks in execution order.
+    pub layers: Vec<Layer>,
+    /// Largest error of a single pass, against the references of `dtype`'s own precision.
+    pub forward_max_abs_err: Option<f64>,
+    /// Largest error along a run. References of trajectories are f32.
+    pub trajectory_max_abs_err: Option<f64>,
+    /// Largest error of final images, against the references of `dtype`'s own precision.
+    pub x0_max_abs_err: Option<f64>,
+    /// The quantized model from the same noise: filled in by the caller that has one.
+    pub model: Option<serde_json::Value>,
+    /// The checkpoint's name.
+    pub checkpoint: String,
+    /// Whether every comparison held.
+    pub held: bool,
+    /// Every key compared.
+    pub comparisons: Vec<Comparison>,
+    /// Keys in the file that are not understood, or that name blocks the graph does not have.
+    pub unused: Vec<String>,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+impl Comparison {
+    pub(super) fn new(key: &str, quantity: Quantity, reference: Reference, found: &[f64], expected: &[f64]) -> Self {
+        let max_abs_err = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, worst);
+        let tolerance = tolerance(quantity, reference);
+        let held = max_abs_err <= tolerance;
+        Self {
+            key: key.to_string(),
+            quantity,
+            reference,
+            elements: found.len(),
+            max_abs_err,
+            tolerance,
+            held,
+        }
+    }
+}
+
+/// The larger error; NaN is larger than all.
+fn worst(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+impl Report {
+    pub(super) fn new(
+        checkpoint: &str,
+        dtype: Dtype,
+        comparisons: Vec<Comparison>,
+        order: &[String],
+        unused: Vec<String>,
+        seconds: f64,
+    ) -> Self {
+        let row = |key: &str| comparisons.iter().find(|row| row.key == key);
+        let layers = order
+            .iter()
+            .filter_map(|name| {
+                Some(Layer {
+                    name: name.clone(),
+                    max_abs_err: row(&format!("layer.{name}"))?.max_abs_err,
+                })
+            })
+            .collect();
+        let headline = |quantity| {
+            let rows = || comparisons.iter().filter(move |row| row.quantity == quantity);
+            let own = rows().filter(|row| (row.reference == Reference::F32) == (dtype == Dtype::F32));
+            let own: Vec<f64> = own.map(|row| row.max_abs_err).collect();
+            let all: Vec<f64> = rows().map(|row| row.max_abs_err).collect();
+            (if own.is_empty() { all } else { own }).into_iter().reduce(worst)
+        };
+        Self {
+            dtype,
+            layers,
+            forward_max_abs_err: headline(Quantity::Forward),
+            trajectory_max_abs_err: headline(Quantity::Trajectory),
+            x0_max_abs_err: headline(Quantity::X0),
+            model: None,
+            checkpoint: checkpoint.to_string(),
+            held: comparisons.iter().all(|row| row.held),
+            comparisons,
+            unused,
+            seconds,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dtype = if self.dtype == Dtype::F32 { "f32" } else { "f64" };
+        writeln!(f, "{} in {dtype}, {:.1} s", self.checkpoint, self.seconds)?;
+        let width = self.comparisons.iter().map(|row| row.key.len()).max().unwrap_or(0);
+        for row in &self.comparisons {
+            let reference = match row.reference {
+                Reference::F32 => "f32",
+                Reference::F64 => "f64",
+                Reference::F64Pure => "f64 pure",
+            };
+            let (err, limit) = (row.max_abs_err, row.tolerance);
+            let verdict = if row.held { "held" } else { "NOT HELD" };
+            writeln!(
+                f,
+                "  {:width$}  vs {reference:8}  {err:9.2e}  limit {limit:.0e}  {verdict}",
+                row.key
+            )?;
+        }
+        for key in &self.unused {
+            writeln!(f, "  {key:width$}  not understood, not compared")?;
+        }
+        let failed = self.comparisons.iter().filter(|row| !row.held).count();
+        match failed {
+            0 => writeln!(f, "all {} comparisons held", self.comparisons.len()),
+            _ => writeln!(f, "{failed} of {} comparisons did NOT hold", self.comparisons.len()),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Runs that references ask for, each made once.
+
+use super::keys::{ClipSetting, Setting};
+use super::vectors::Vectors;
+use super::{CrosscheckError, Reference};
+use crate::import::Checkpoint;
+use mote_host::float::ddim::{Clip, Ddim, guide};
+use mote_host::float::{Executor, Real, TimeFeatures};
+use mote_host::schedule::{Precision, PreviousRule, Schedule, SchedulerConfig};
+
+/// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
+pub(super) struct Run<T> {
+    /// x before each step, and after the last.
+    pub(super) x: Vec<Vec<T>>,
+    /// The network's output, after guidance.
+    pub(super) out: Vec<Vec<T>>,
+    /// The predicted clean sample.
+    pub(super) pred_x0: Vec<Vec<T>>,
+    /// Conditional and unconditional outputs, under guidance.
+    pub(super) cond: Vec<Vec<T>>,
+    pub(super) uncond: Vec<Vec<T>>,
+}
+
+/// The network in both arithmetics of schedule and timestep features, and the runs made so far.
+pub(super) struct Runs<'a, T> {
+    checkpoint: &'a Checkpoint,
+    vectors: &'a Vectors,
+    executors: [Executor<'a>; 2],
+    done: Vec<((Setting, bool), Run<T>)>,
+}
+
+impl<'a, T: Real> Runs<'a, T> {
+    pub(super) fn new(checkpoint: &'a Checkpoint, vectors: &'a Vectors) -> Result<Self, CrosscheckError> {
+        let executor =
+            |time| Ok::<_, CrosscheckError>(Executor::new(&checkpoint.graph, T::DTYPE)?.with_time_features(time));
+        let executors = [executor(TimeFeatures::F32)?, executor(TimeFeatures::F64)?];
+        Ok(Self {
+            checkpoint,
+            vectors,
+            executors,
+            done: Vec::new(),
+        })
+    }
+
+    /// The network as `reference` computed its timestep features.
+    pub(super) fn executor(&self, reference: Reference) -> &Executor<'a> {
+        &self.executors[usize::from(reference == Reference::F64Pure)]
+    }
+
+    /// The run that `key` asks for.
+    pub(super) fn get(
+        &mut self,
+        key: &str,
+        setting: &Setting,
+        reference: Reference,
+    ) -> Result<&Run<T>, CrosscheckError> {
+        let pure = reference == Reference::F64Pure;
+        // A variant that names what the checkpoint says anyway is the same run.
+        let same = Setting {
+            spacing: Some(setting.spacing.unwrap_or(self.checkpoint.scheduler.timestep_spacing)),
+            clip: self.clip_of(setting.clip),
+            ..setting.clone()
+        };
+        let id = (same, pure);
+        let index = match self.done.iter().position(|(done, _)| *done == id) {
+            Some(index) => index,
+            None => {
+                let run = self.make(key, &id.0, reference)?;
+                self.done.push((id, run));
+                self.done.len() - 1
+            }
+        };
+        Ok(&self.done[index].1)
+    }
+
+    fn clip_of(&self, clip: ClipSetting) -> ClipSetting {
+        match (clip, self.checkpoint.scheduler.clip_sample) {
+            (ClipSetting::AsSaved, true) => ClipSetting::Stock,
+            (ClipSetting::AsSaved, false) => ClipSetting::Off,
+            (other, _) => other,
+        }
+    }
+
+    fn make(&self, key: &str, setting: &Setting, reference: Reference) -> Result<Run<T>, CrosscheckError> {
+        let config = self.config(setting);
+        let precision = if reference == Reference::F64Pure {
+            Precision::F64
+        } else {
+            Precision::F32
+        };
+        let schedule = Schedule::new(&config, precision)?;
+        let steps = config.steps(setting.steps, PreviousRule::Diffusers)?;
+        let range = config.clip_sample_range;
+        let clip = match self.clip_of(setting.clip) {
+            ClipSetting::Stock => Clip::Stock { range },
+            ClipSetting::Rederived => Clip::Rederived { range },
+            ClipSetting::Off | ClipSetting::AsSaved => Clip::Off,
+        };
+        let noise = self.noise(key)?;
+        let count = noise.len() / self.checkpoint.graph.sample_shape().iter().product::<usize>();
+        let labels = self.labels(key, count)?;
+        let executor = self.executor(reference);
+        let mut run = Run {
+            x: vec![noise.clone()],
+            out: vec![],
+            pred_x0: vec![],
+            cond: vec![],
+            uncond: vec![],
+        };
+        let (cond, uncond) = (&mut run.cond, &mut run.uncond);
+        let model = |x: &[T], t: usize| -> Result<Vec<T>, CrosscheckError> {
+            let Some(weight) = setting.guidance else {
+                return Ok(executor.run(x, &vec![t; count], &labels)?);
+            };
+            let null = vec![self.checkpoint.graph.classes.map_or(0, |classes| classes - 1); count];
+            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], &[&labels[..], &null].concat())?;
+            let second = both.split_off(x.len());
+            let out = guide(&both, &second, weight);
+            cond.push(both);
+            uncond.push(second);
+            Ok(out)
+        };
+        let ddim = Ddim {
+            schedule: &schedule,
+            steps: &steps,
+            prediction: config.prediction_type,
+            clip,
+            eta: 0.0,
+        };
+        let (x, out, pred_x0) = (&mut run.x, &mut run.out, &mut run.pred_x0);
+        ddim.sample(
+            noise,
+            model,
+            |_| Ok(Vec::new()),
+            |seen| {
+                x.push(seen.next.to_vec());
+                out.push(seen.output.to_vec());
+                pred_x0.push(seen.x0.to_vec());
+            },
+        )?;
+        Ok(run)
+    }
+
+    fn config(&self, setting: &Setting) -> SchedulerConfig {
+        let mut config = self.checkpoint.scheduler.clone();
+        config.timestep_spacing = setting.spacing.unwrap_or(config.timestep_spacing);
+        config.rescale_betas_zero_snr |= setting.zero_snr;
+        config
+    }
+
+    fn noise(&self, key: &str) -> Result<Vec<T>, CrosscheckError> {
+        let shape = self.checkpoint.graph.sample_shape();
+        let noise = self.vectors.need(key, "noise")?;
+        if noise.shape.len() != 4 || noise.shape[0] == 0 || noise.shape[1..] != shape {
+            return Err(self
+                .vectors
+                .shape("noise", format!("[n, {}, {}, {}]", shape[0], shape[1], shape[2])));
+        }
+        if self.checkpoint.graph.output_shape() != shape {
+            return Err(self
+                .vectors
+                .shape("noise", "a network whose output has the sample's shape"));
+        }
+        Ok(noise.data.iter().map(|v| T::of(*v)).collect())
+    }
+
+    fn labels(&self, key: &str, count: usize) -> Result<Vec<usize>, CrosscheckError> {
+        let Some(classes) = self.checkpoint.graph.classes else {
+            return Ok(Vec::new());
+        };
+        let labels = self.vectors.indices(key, "labels", classes)?;
+        if labels.len() == count {
+            Ok(labels)
+        } else {
+            Err(self.vectors.shape("labels", format!("[{count}]")))
+        }
+    }
+}

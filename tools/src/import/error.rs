@@ -1,0 +1,160 @@
+//! Why a checkpoint is refused: what, where, and what to do.
+
+use mote_host::config::ConfigError;
+use mote_host::graph::GraphError;
+use thiserror::Error;
+
+/// A checkpoint that cannot be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The path is not a folder.
+    #[error("{path} is not a folder: give the pipeline folder that holds unet/ and scheduler/, or the unet/ folder")]
+    NotAFolder {
+        /// As given.
+        path: String,
+    },
+    /// The folder holds no network.
+    #[error(
+        "{path} holds neither unet/ nor config.json: give the pipeline folder of a UNet2DModel, or its unet/ folder"
+    )]
+    NoUnet {
+        /// As given.
+        path: String,
+    },
+    /// There is no scheduler.
+    #[error(
+        "{path} is missing: the noise schedule and the prediction type are in no other file and are not guessed; \
+             save the scheduler with save_pretrained, or copy its configuration there"
+    )]
+    NoScheduler {
+        /// The file expected.
+        path: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}; {advice}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A file is larger than this tool reads.
+    #[error("{path} has {bytes} bytes, more than the {limit} that are read: this is not a microcontroller's model")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A configuration is not UTF-8.
+    #[error("{path} is not UTF-8 text: restore the file, or save the model again")]
+    NotText {
+        /// The file.
+        path: String,
+    },
+    /// Weights in another container.
+    #[error(
+        "{path} is missing, but {found} is there: only a single safetensors file is read; load the model in Python \
+             and save it with save_pretrained(folder, safe_serialization=True)"
+    )]
+    OtherWeights {
+        /// The file expected.
+        path: String,
+        /// The file found.
+        found: &'static str,
+    },
+    /// A setting that is malformed or not supported.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The safetensors container is damaged.
+    #[error("{path} is not a whole safetensors file: {problem}; copy it again, or save the model again")]
+    Container {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The configuration asks for a tensor that is not there.
+    #[error(
+        "{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, so the two files are not \
+             of one model"
+    )]
+    MissingTensor {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+        /// Its shape.
+        expected: Vec<usize>,
+    },
+    /// A tensor's shape is not the configuration's.
+    #[error(
+        "{path}: tensor `{key}` should have shape {expected:?} by config.json, but has {found:?}; the two files are \
+             not of one model"
+    )]
+    TensorShape {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+        /// By the configuration.
+        expected: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+    },
+    /// A tensor's element type is not a float type.
+    #[error("{path}: tensor `{key}` has element type {found}; supported are F32, F16, BF16 and F64")]
+    TensorType {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+        /// In the file.
+        found: String,
+    },
+    /// A tensor holds NaN or infinity, or a value beyond f32.
+    #[error(
+        "{path}: tensor `{key}` holds {value} at element {index}; the training run has diverged or the file is \
+             damaged: take an earlier checkpoint"
+    )]
+    NotFinite {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+        /// Row-major element index.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Tensors that the configuration has no place for.
+    #[error(
+        "{path}: {count} tensor(s) that config.json has no place for, such as `{key}`; the two files are not of one \
+             model, or the model has a part that is not supported"
+    )]
+    ExtraTensor {
+        /// The file.
+        path: String,
+        /// How many.
+        count: usize,
+        /// The first, in order of name.
+        key: String,
+    },
+    /// The same tensor under its new and its legacy name.
+    #[error("{path}: `{key}` and its legacy name `{legacy}` are both there; remove one")]
+    TwoNames {
+        /// The file.
+        path: String,
+        /// The present name.
+        key: String,
+        /// The former name.
+        legacy: String,
+    },
+    /// Shapes that do not fit one another.
+    #[error("config.json describes a network that does not fit together: {0}")]
+    Graph(#[from] GraphError),
+}

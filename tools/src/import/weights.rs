@@ -1,0 +1,138 @@
+//! The weights file: each tensor is taken once, checked, and turned into f32.
+
+use super::ImportError;
+use half::{bf16, f16};
+use mote_host::graph::Param;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeSet;
+
+/// The tensors of a safetensors file, and which of them have been used.
+pub(super) struct Weights<'a> {
+    path: String,
+    tensors: SafeTensors<'a>,
+    left: BTreeSet<String>,
+}
+
+impl<'a> Weights<'a> {
+    /// Parses the container; `path` is used in errors only.
+    pub(super) fn parse(path: &str, bytes: &'a [u8]) -> Result<Self, ImportError> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::Container {
+            path: path.to_string(),
+            problem: error.to_string(),
+        })?;
+        let left = tensors.names().into_iter().map(str::to_string).collect();
+        Ok(Self {
+            path: path.to_string(),
+            tensors,
+            left,
+        })
+    }
+
+    /// Takes tensor `key` of exactly `shape`.
+    pub(super) fn take(&mut self, key: &str, shape: &[usize]) -> Result<Param, ImportError> {
+        self.take_as(key, key, shape)
+    }
+
+    /// Takes tensor `key`, or `legacy` where the file is from before the renaming. Legacy attention weights are 1x1
+    /// convolutions in some files: trailing extents of 1 are dropped.
+    pub(super) fn take_renamed(&mut self, key: &str, legacy: &str, shape: &[usize]) -> Result<Param, ImportError> {
+        match (self.left.contains(key), self.left.contains(legacy)) {
+            (true, true) => Err(ImportError::TwoNames {
+                path: self.path.clone(),
+                key: key.to_string(),
+                legacy: legacy.to_string(),
+            }),
+            (false, true) => self.take_as(legacy, key, shape),
+            _ => self.take_as(key, key, shape),
+        }
+    }
+
+    /// Refuses tensors that nothing has taken.
+    pub(super) fn finish(self) -> Result<(), ImportError> {
+        match self.left.first() {
+            None => Ok(()),
+            Some(key) => Err(ImportError::ExtraTensor {
+                path: self.path.clone(),
+                count: self.left.len(),
+                key: key.clone(),
+            }),
+        }
+    }
+
+    fn take_as(&mut self, found: &str, key: &str, shape: &[usize]) -> Result<Param, ImportError> {
+        if !self.left.remove(found) {
+            return Err(ImportError::MissingTensor {
+                path: self.path.clone(),
+                key: key.to_string(),
+                expected: shape.to_vec(),
+            });
+        }
+        let view = self
+            .tensors
+            .tensor(found)
+            .map_err(|error| self.container(error.to_string()))?;
+        let mut extents = view.shape();
+        while extents.len() > shape.len() && extents.last() == Some(&1) {
+            extents = &extents[..extents.len() - 1];
+        }
+        if extents != shape {
+            return Err(ImportError::TensorShape {
+                path: self.path.clone(),
+                key: found.to_string(),
+                expected: shape.to_vec(),
+                found: view.shape().to_vec(),
+            });
+        }
+        let data = self.floats(found, view.dtype(), view.data())?;
+        if data.len() != shape.iter().product::<usize>() {
+            return Err(self.container(format!("tensor `{found}` is cut short")));
+        }
+        Ok(Param {
+            shape: shape.to_vec(),
+            data,
+        })
+    }
+
+    fn floats(&self, key: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, ImportError> {
+        let wide: Vec<f64> = match dtype {
+            Dtype::F32 => numbers(bytes, |b: [u8; 4]| f64::from(f32::from_le_bytes(b))),
+            Dtype::F16 => numbers(bytes, |b: [u8; 2]| f16::from_le_bytes(b).to_f64()),
+            Dtype::BF16 => numbers(bytes, |b: [u8; 2]| bf16::from_le_bytes(b).to_f64()),
+            Dtype::F64 => numbers(bytes, f64::from_le_bytes),
+            other => {
+                return Err(ImportError::TensorType {
+                    path: self.path.clone(),
+                    key: key.to_string(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        match wide.iter().position(|value| !(*value as f32).is_finite()) {
+            Some(index) => Err(ImportError::NotFinite {
+                path: self.path.clone(),
+                key: key.to_string(),
+                index,
+                value: wide[index],
+            }),
+            None => Ok(wide.into_iter().map(|value| value as f32).collect()),
+        }
+    }
+
+    fn container(&self, problem: String) -> ImportError {
+        ImportError::Container {
+            path: self.path.clone(),
+            problem,
+        }
+    }
+}
+
+fn numbers<const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| {
+            let mut word = [0; N];
+            word.copy_from_slice(chunk);
+            decode(word)
+        })
+        .collect()
+}
