@@ -1,11 +1,13 @@
 //! Generators of the contract's tables: integer-only `const fn`s that the compiler runs.
 //!
 //! Nothing here exists on a device except the finished tables, so 128-bit arithmetic is free. Every table is its
-//! formula, rounded half up from at least 60 correct bits; the tests compare each one with `f64`.
+//! formula, rounded half up; the tests compare each one with `f64`.
 
 /// Fraction bits of the working precision of the series below.
 const WORK: u32 = 60;
 const ONE_WORK: i128 = 1 << WORK;
+/// Fraction bits of the logarithms' working precision, whose tables have 57.
+const LN_WORK: u32 = 100;
 
 /// Intervals of a quarter turn in [`SINE_Q30`].
 pub const SINE_INTERVALS: usize = 64;
@@ -28,7 +30,7 @@ pub static RECIPROCAL_Q8: [u16; LN_INTERVALS] = reciprocal_table();
 /// `ln(c_i / 256)` in Q57 (512 bytes).
 pub static LN_RECIPROCAL_Q57: [u64; LN_INTERVALS] = ln_table();
 /// `ln 2` in Q57.
-pub const LN_2_Q57: u64 = to_q57(2 * atanh_work(1, 3));
+pub const LN_2_Q57: u64 = ln_q57(2, 1);
 /// `2^(-i/128)` in Q30, i = 0..=128 (516 bytes).
 pub static EXP2_NEG_Q30: [u32; EXP2_INTERVALS + 1] = exp2_table();
 /// `sigmoid(i/32) - 1/2` in Q17, i = 0..=384 (770 bytes).
@@ -43,8 +45,18 @@ const fn rounded(v: i128, shift: u32) -> i128 {
     (v + (1 << (shift - 1))) >> shift
 }
 
-const fn to_q57(v_work: i128) -> u64 {
-    rounded(v_work, WORK - 57) as u64
+/// `ln(a/b) = 2 atanh((a - b)/(a + b))` in Q57, for 1 <= a/b <= 2.
+const fn ln_q57(a: i128, b: i128) -> u64 {
+    let (p, q) = (a - b, a + b);
+    let mut power = (1 << LN_WORK) * p / q;
+    let mut sum = 0;
+    let mut n = 1;
+    while power != 0 {
+        sum += power / n;
+        power = power * p * p / (q * q);
+        n += 2;
+    }
+    rounded(2 * sum, LN_WORK - 57) as u64
 }
 
 /// `atan(1/q)` by Gregory's series.
@@ -63,19 +75,6 @@ const fn atan_reciprocal_work(q: i128) -> i128 {
 /// pi by Machin's formula, 16 atan(1/5) - 4 atan(1/239).
 const fn pi_work() -> i128 {
     16 * atan_reciprocal_work(5) - 4 * atan_reciprocal_work(239)
-}
-
-/// `atanh(p/q)` for 0 <= p/q <= 1/3; `ln(a/b) = 2 atanh((a - b)/(a + b))`.
-const fn atanh_work(p: i128, q: i128) -> i128 {
-    let mut power = ONE_WORK * p / q;
-    let mut sum = 0;
-    let mut n = 1;
-    while power != 0 {
-        sum += power / n;
-        power = power * p * p / (q * q);
-        n += 2;
-    }
-    sum
 }
 
 /// `sin(x)` by Taylor's series, 0 <= x <= pi/2.
@@ -118,8 +117,7 @@ const fn ln_table() -> [u64; LN_INTERVALS] {
     let mut table = [0; LN_INTERVALS];
     let mut i = 0;
     while i < LN_INTERVALS {
-        let c_q8 = reciprocals[i] as i128;
-        table[i] = to_q57(2 * atanh_work(c_q8 - 256, c_q8 + 256));
+        table[i] = ln_q57(reciprocals[i] as i128, 256);
         i += 1;
     }
     table

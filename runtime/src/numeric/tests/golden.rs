@@ -42,7 +42,12 @@ fn scaled_results([a, b, c, _]: [u32; 4]) -> [u32; 7] {
 fn hashes() {
     assert_eq!(NUMERIC_VERSION, 1);
     let float = |f: fn(f32) -> f32| move |bits: u32| f(f32::from_bits(bits)).to_bits();
+    let ln_words = table::LN_RECIPROCAL_Q57
+        .iter()
+        .chain([&table::LN_2_Q57])
+        .flat_map(|&v| [v as u32, (v >> 32) as u32]);
     let measured = [
+        ("logarithm tables", fnv1a(ln_words)),
         ("philox4x32", fnv1a(words(4096).flatten())),
         (
             "normal_q24",
@@ -80,6 +85,7 @@ fn hashes() {
         ),
     ];
     let expected = [
+        0x7600_2109_A13A_38D4,
         0xD8E9_4F9B_321F_3A27,
         0xC287_A7EA_A231_128D,
         0x5999_87C0_CD0C_899A,
