@@ -1,1 +1,48 @@
-//! mote-firmware-sim
+//! Runs Mote's real firmware on simulated boards.
+//!
+//! 1. [`boards`]: what can be simulated, with true memory sizes; [`Board::available`] says what is missing here.
+//! 2. [`toolchain`] finds a compiler for the board's core; [`core_build`] compiles the firmware once for each core.
+//! 3. [`memory_x`] writes the board's memory map; [`Image::link`] puts firmware, model and arena together, or says what
+//!    does not fit.
+//! 4. [`RunRequest`] becomes a semihosting command line, so that one image serves any seed.
+//! 5. [`qemu`] runs the image under a time limit; [`frames`] decodes what it logs; [`RunReport`] is what came out.
+//!
+//! Every count here is of instructions, not of cycles: QEMU runs one instruction a virtual nanosecond, and a real core
+//! takes one or more cycles for each.
+
+mod availability;
+pub mod boards;
+mod core_build;
+mod elf;
+mod error;
+mod frames;
+mod image;
+mod memory_x;
+mod qemu;
+mod report;
+mod request;
+mod run;
+mod toolchain;
+
+pub use availability::Availability;
+pub use boards::{Board, boards};
+pub use elf::Sizes;
+pub use error::{Memory, SimError};
+pub use frames::{Level, LogLine};
+pub use image::{Image, ImageOptions};
+pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
+pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
+
+/// Links `model` into the firmware of `board`, runs it, and gives back what it reported.
+///
+/// To run one model more than once, keep the [`Image`] instead: linking is then done once.
+///
+/// # Errors
+/// Everything that [`Image::link`] and [`Image::run`] can say.
+pub fn run(board: &'static Board, model: &[u8], request: &RunRequest) -> Result<RunReport, SimError> {
+    let options = ImageOptions {
+        guided: request.config.guidance_q16.is_some(),
+        ..ImageOptions::default()
+    };
+    Image::link(board, model, &options)?.run(request)
+}

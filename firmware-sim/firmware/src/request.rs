@@ -1,0 +1,222 @@
+//! What to do, from the semihosting command line: `mote key=value ...`.
+//!
+//! Numbers are hexadecimal without prefix (negative ones as their two's complement), so that reading one needs no
+//! multiplication or division. `seeds` is a list with `:` between; only their number is kept, and a seed is read again
+//! from the command line when its turn comes, which costs no RAM while sampling.
+
+use mote_runtime::Config;
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+
+use crate::{drill::Drill, hw};
+
+/// Why the command line could not be used.
+#[derive(Clone, Copy, defmt::Format)]
+pub enum RequestError {
+    /// The host gave no command line, or one longer than the buffer.
+    NoCommandLine,
+    /// The token at this position (from 0) is not `key=value`, or its key or value is not known.
+    Token { position: u8 },
+}
+
+/// What to do.
+#[derive(Clone, Copy)]
+pub enum Task {
+    /// Sample from the model.
+    Sample,
+    /// Fail, or measure, on purpose.
+    Drill(Drill),
+}
+
+/// Where a run starts.
+#[derive(Clone, Copy)]
+pub enum StartFrom {
+    /// At noise from the seed.
+    Seed,
+    /// At the noise that is linked in.
+    Noise,
+    /// At the image that is linked in, noised to this strength.
+    Image { strength_q16: u32 },
+}
+
+/// What is reported of each operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Observe {
+    /// Nothing.
+    Steps,
+    /// The digest of its output.
+    OpDigests,
+    /// Its ticks.
+    OpTicks,
+}
+
+/// What is sent of each image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Nothing.
+    Digest,
+    /// Its pixels.
+    Pixels,
+    /// Its pixels and the final state.
+    PixelsAndState,
+}
+
+/// The request, without its seeds.
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// What to do.
+    pub task: Task,
+    /// The run's configuration, but for the seed.
+    pub config: Config,
+    /// Where it starts.
+    pub start: StartFrom,
+    /// What is reported of each operator.
+    pub observe: Observe,
+    /// What is sent of each image.
+    pub output: Output,
+    /// How many seeds the command line holds.
+    pub seeds: u32,
+}
+
+impl Request {
+    /// Reads the whole command line. What it does not say is 0, or as in [`Config`]'s deterministic default.
+    pub fn parse(line: Option<&[u8]>) -> Result<Self, RequestError> {
+        let line = line.ok_or(RequestError::NoCommandLine)?;
+        let config = Config {
+            steps: 0,
+            spacing: Spacing::Leading,
+            prev: PrevRule::List,
+            eta_q16: 0,
+            clip: Clip::Off,
+            clip_range_q24: 1 << 24,
+            class: None,
+            guidance_q16: None,
+            seed: 0,
+        };
+        let (task, start) = (Task::Sample, StartFrom::Seed);
+        let mut request = Self {
+            task,
+            config,
+            start,
+            observe: Observe::Steps,
+            output: Output::Digest,
+            seeds: 0,
+        };
+        for (position, token) in tokens(line).enumerate() {
+            request.take(token).ok_or(RequestError::Token {
+                position: position as u8,
+            })?;
+        }
+        Ok(request)
+    }
+
+    fn take(&mut self, token: &[u8]) -> Option<()> {
+        let (key, value) = split_once(token, b'=')?;
+        if key == b"seeds" {
+            for seed in value.split(|&byte| byte == b':') {
+                hex(seed)?;
+                self.seeds += 1;
+            }
+            return Some(());
+        }
+        if key == b"drill" {
+            self.task = Task::Drill(Drill::named(value)?);
+            return Some(());
+        }
+        let value = hex(value)? as u32;
+        match key {
+            b"steps" => self.config.steps = value,
+            b"spacing" => self.config.spacing = spacing(value)?,
+            b"prev" => {
+                self.config.prev = if value == 0 {
+                    PrevRule::List
+                } else {
+                    PrevRule::Diffusers
+                }
+            }
+            b"eta" => self.config.eta_q16 = value,
+            b"clip" => self.config.clip = clip(value)?,
+            b"range" => self.config.clip_range_q24 = value as i32,
+            b"class" => self.config.class = Some(value as u16),
+            b"guidance" => self.config.guidance_q16 = Some(value as i32),
+            b"noise" => self.start = StartFrom::Noise,
+            b"strength" => self.start = StartFrom::Image { strength_q16: value },
+            b"observe" => self.observe = observe(value)?,
+            b"output" => self.output = output(value)?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn spacing(value: u32) -> Option<Spacing> {
+    match value {
+        0 => Some(Spacing::Leading),
+        1 => Some(Spacing::Trailing),
+        2 => Some(Spacing::Linspace),
+        3 => Some(Spacing::Quadratic),
+        _ => None,
+    }
+}
+
+fn clip(value: u32) -> Option<Clip> {
+    match value {
+        0 => Some(Clip::Off),
+        1 => Some(Clip::Stock),
+        2 => Some(Clip::Rederived),
+        _ => None,
+    }
+}
+
+fn observe(value: u32) -> Option<Observe> {
+    match value {
+        0 => Some(Observe::Steps),
+        1 => Some(Observe::OpDigests),
+        2 => Some(Observe::OpTicks),
+        _ => None,
+    }
+}
+
+fn output(value: u32) -> Option<Output> {
+    match value {
+        0 => Some(Output::Digest),
+        1 => Some(Output::Pixels),
+        2 => Some(Output::PixelsAndState),
+        _ => None,
+    }
+}
+
+/// Seed number `index` of the list on the command line, from 0.
+pub fn seed(index: u32) -> Option<u64> {
+    hw::with_command_line(|line| {
+        let list = tokens(line?).find_map(|token| token.strip_prefix(b"seeds="))?;
+        hex(list.split(|&byte| byte == b':').nth(index as usize)?)
+    })
+}
+
+/// The tokens after the program's name.
+fn tokens(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b' ')
+        .skip(1)
+        .filter(|token| !token.is_empty())
+}
+
+fn split_once(token: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = token.iter().position(|&byte| byte == separator)?;
+    Some((token.get(..at)?, token.get(at + 1..)?))
+}
+
+/// Hexadecimal digits, 1 to 16 of them.
+fn hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let nibble = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(nibble))
+    })
+}

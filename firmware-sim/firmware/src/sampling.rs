@@ -1,0 +1,78 @@
+//! The work itself: the model that is linked in, one image for each seed.
+
+use mote_runtime::sampler::q24_to_pixel;
+use mote_runtime::{Arena, Config, Model, ParseError, RunError, Sampler, Start};
+
+use crate::report::{self, Watch};
+use crate::request::{Output, Request, StartFrom};
+use crate::{clock, hw, request};
+
+/// Why there is no image. The runner shows it as it stands.
+#[derive(Clone, Copy, defmt::Format)]
+enum Refusal {
+    /// The model file.
+    Model(ParseError),
+    /// The request, or the arena.
+    Run(RunError),
+    /// The stack was used up.
+    StackOverflow,
+}
+
+impl From<RunError> for Refusal {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+/// Samples an image for each seed of the request; logs why not, if not.
+pub fn run(request: &Request) -> bool {
+    match every_seed(request) {
+        Ok(()) => true,
+        Err(refusal) => {
+            defmt::error!("refused: {}", refusal);
+            false
+        }
+    }
+}
+
+fn every_seed(request: &Request) -> Result<(), Refusal> {
+    let (model, ticks) = clock::timed(|| Model::parse(hw::model()));
+    let model = model.map_err(Refusal::Model)?;
+    report::model(&model, ticks);
+    let mut arena = Arena::new(hw::arena())?;
+    for index in 0..request.seeds {
+        let seed = request::seed(index).unwrap_or_default();
+        one_image(&model, &mut arena, &Config { seed, ..request.config }, request)?;
+    }
+    Ok(())
+}
+
+fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request: &Request) -> Result<(), Refusal> {
+    let start = match request.start {
+        StartFrom::Seed => Start::Seed,
+        StartFrom::Noise => Start::Noise(hw::linked_state()),
+        StartFrom::Image { strength_q16 } => Start::Image {
+            image_q24: hw::linked_state(),
+            strength_q16,
+        },
+    };
+    let (run, ticks) = clock::timed(|| Sampler::new(model, arena, config, &start));
+    let mut run = run?;
+    report::start(config.seed, ticks);
+    let mut watch = Watch::new(request.observe);
+    loop {
+        let (step, ticks) = clock::timed(|| run.step_observed(&mut watch));
+        let Some(step) = step? else { break };
+        report::step(&step, ticks);
+        if !hw::stack_sufficed() {
+            return Err(Refusal::StackOverflow);
+        }
+    }
+    if request.output != Output::Digest {
+        report::pixels(run.state().iter().map(|&x| q24_to_pixel(x)));
+    }
+    if request.output == Output::PixelsAndState {
+        report::state(run.state());
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Compiles the firmware for a core: once for each core and optimization level in a process, and cargo's cache across
+//! processes. The result is a static library without addresses, so every board of that core shares it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::boards::Board;
+use crate::error::SimError;
+use crate::toolchain::Toolchain;
+
+/// The firmware, compiled for one core.
+#[derive(Debug)]
+pub struct CoreLibrary {
+    /// The static library.
+    pub archive: PathBuf,
+    /// Folders that hold the linker scripts of the libraries it is built on.
+    pub script_folders: Vec<PathBuf>,
+    /// What built it, and what links it.
+    pub toolchain: Toolchain,
+    /// `Toolchain::describe`, asked once.
+    pub compiler: String,
+}
+
+type Key = (&'static str, &'static str);
+static BUILT: Mutex<Option<HashMap<Key, Arc<CoreLibrary>>>> = Mutex::new(None);
+
+/// The firmware for `board`'s core.
+///
+/// One build at a time in a process; between processes cargo's own lock does the same, in a target directory that no
+/// outer cargo holds.
+///
+/// # Errors
+/// `Missing`, `NoSource`, `Build` or `Io`.
+pub fn core_library(board: &Board) -> Result<Arc<CoreLibrary>, SimError> {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_with(HashMap::new);
+    let key = (board.target, board.opt_level);
+    if let Some(library) = built.get(&key) {
+        return Ok(library.clone());
+    }
+    let library = Arc::new(build(board)?);
+    built.insert(key, library.clone());
+    Ok(library)
+}
+
+fn build(board: &Board) -> Result<CoreLibrary, SimError> {
+    let source = source_folder()?;
+    let toolchain = Toolchain::find(board.target)?;
+    let mut command = Command::new(&toolchain.cargo);
+    scrub(&mut command);
+    command
+        .current_dir(&source)
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--message-format=json-render-diagnostics",
+        ])
+        .args(["--target", board.target])
+        .arg("--target-dir")
+        .arg(target_folder(&source).join(format!("opt-{}", board.opt_level)))
+        .env("RUSTC", &toolchain.rustc)
+        .env("DEFMT_LOG", "trace")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", board.opt_level)
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&source));
+    if toolchain.build_std {
+        command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
+    }
+    let what = format!("running {}", toolchain.cargo.display());
+    let output = command.output().map_err(SimError::io(what))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(SimError::Build {
+            step: "compilation",
+            target: board.target,
+            output: tail(&text, 40),
+        });
+    }
+    let (archive, script_folders) = artifacts(&output.stdout);
+    let archive = archive.ok_or_else(|| SimError::Build {
+        step: "compilation",
+        target: board.target,
+        output: "cargo named no static library".into(),
+    })?;
+    let compiler = toolchain.describe();
+    Ok(CoreLibrary {
+        archive,
+        script_folders,
+        toolchain,
+        compiler,
+    })
+}
+
+/// Where the firmware's source is: `MOTE_FIRMWARE_DIR`, or beside this crate's source.
+fn source_folder() -> Result<PathBuf, SimError> {
+    let folder = match std::env::var_os("MOTE_FIRMWARE_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware"),
+    };
+    if folder.join("Cargo.toml").is_file() {
+        Ok(folder)
+    } else {
+        Err(SimError::NoSource(folder))
+    }
+}
+
+/// Where the firmware is compiled: `MOTE_FIRMWARE_TARGET_DIR`, or `target` beside its source.
+fn target_folder(source: &Path) -> PathBuf {
+    std::env::var_os("MOTE_FIRMWARE_TARGET_DIR").map_or_else(|| source.join("target"), PathBuf::from)
+}
+
+/// Keeps this machine's paths out of the image, so that every machine builds the same one.
+fn rust_flags(source: &Path) -> String {
+    let root = source.ancestors().nth(2).unwrap_or(source);
+    let mut flags = vec![format!("--remap-path-prefix={}=mote", root.display())];
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    flags.join("\u{1f}")
+}
+
+/// Removes what an outer cargo, or a developer's settings for the desktop build, would leak into this build. What says
+/// where to download from stays.
+fn scrub(command: &mut Command) {
+    const KEPT: [&str; 6] = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+        "CARGO_TERM_",
+    ];
+    const DROPPED: [&str; 9] = [
+        "CARGO",
+        "RUSTC",
+        "RUSTFLAGS",
+        "RUSTDOC",
+        "RUSTUP_TOOLCHAIN",
+        "RUST_RECURSION",
+        "MAKEFLAGS",
+        "OUT_DIR",
+        "DEFMT",
+    ];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let kept = KEPT.iter().any(|prefix| text.starts_with(prefix));
+        if !kept && DROPPED.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    // Cargo points these at the outer toolchain's libraries.
+    command
+        .env_remove("LD_LIBRARY_PATH")
+        .env_remove("DYLD_FALLBACK_LIBRARY_PATH");
+}
+
+/// The static library and the link search folders, from cargo's messages.
+fn artifacts(messages: &[u8]) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let mut archive = None;
+    let mut folders = Vec::new();
+    for line in messages.split(|&byte| byte == b'\n') {
+        let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else {
+            continue;
+        };
+        let strings = |key: &str| -> Vec<String> {
+            let list = message[key].as_array();
+            list.into_iter()
+                .flatten()
+                .filter_map(|item| item.as_str().map(str::to_owned))
+                .collect()
+        };
+        match message["reason"].as_str() {
+            Some("compiler-artifact") if message["target"]["name"] == "mote_firmware" => {
+                archive = strings("filenames")
+                    .into_iter()
+                    .find(|name| name.ends_with(".a"))
+                    .map(PathBuf::from);
+            }
+            Some("build-script-executed") => folders.extend(strings("linked_paths").into_iter().map(|path| {
+                // "native=/folder", or the folder alone.
+                PathBuf::from(path.split_once('=').map_or(path.as_str(), |(_, folder)| folder))
+            })),
+            _ => {}
+        }
+    }
+    (archive, folders)
+}
+
+/// The last `lines` lines of `text`.
+pub fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_messages_name_library_and_scripts() {
+        let messages = br#"{"reason":"build-script-executed","linked_paths":["native=/a/out","/b/out"]}
+{"reason":"compiler-artifact","target":{"name":"defmt"},"filenames":["/x/libdefmt.rlib"]}
+not json
+{"reason":"compiler-artifact","target":{"name":"mote_firmware"},"filenames":["/x/libmote_firmware.a"]}"#;
+        let (archive, folders) = artifacts(messages);
+        assert_eq!(archive, Some(PathBuf::from("/x/libmote_firmware.a")));
+        assert_eq!(folders, [PathBuf::from("/a/out"), PathBuf::from("/b/out")]);
+    }
+
+    #[test]
+    fn tail_keeps_the_end() {
+        assert_eq!(tail("a\nb\nc", 2), "b\nc");
+        assert_eq!(tail("a", 2), "a");
+    }
+}

@@ -1,0 +1,229 @@
+//! A linked image: firmware, model and arena for one board.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use mote_runtime::Model;
+
+use crate::boards::{Board, Emulator};
+use crate::core_build::{CoreLibrary, core_library, tail};
+use crate::elf::{Elf, Sizes};
+use crate::error::{Memory, SimError};
+use crate::memory_x::{Layout, memory_x};
+
+/// How to lay an image out.
+#[derive(Clone, Debug)]
+pub struct ImageOptions {
+    /// Bytes of arena; `None` takes what the model needs.
+    pub arena_bytes: Option<u32>,
+    /// Whether runs may use guidance, for which the model needs more arena.
+    pub guided: bool,
+    /// The noise, or the clean image, that runs may start from: Q24, (row, col, channel). It is linked into flash.
+    pub state: Vec<i32>,
+    /// The least stack, in bytes, with which the image counts as fitting. The image gets all the RAM that is left over, up
+    /// to 64 KiB.
+    pub least_stack_bytes: u32,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self {
+            arena_bytes: None,
+            guided: false,
+            state: Vec::new(),
+            least_stack_bytes: 2048,
+        }
+    }
+}
+
+/// An image that is ready to run.
+#[derive(Debug)]
+pub struct Image {
+    board: &'static Board,
+    sizes: Sizes,
+    compiler: String,
+    elf: Vec<u8>,
+    // Holds the ELF file for as long as the image lives.
+    folder: tempfile::TempDir,
+}
+
+/// More stack than this is of no use, and painting it takes time.
+const MOST_STACK_BYTES: u32 = 64 * 1024;
+
+const ELF_NAME: &str = "firmware.elf";
+
+impl Image {
+    /// Compiles the firmware for the board's core, if that has not been done, and links it with `model`.
+    ///
+    /// # Errors
+    /// `DoesNotFit` where the board's flash or RAM is too small, with the bytes needed; `Model` where the arena's size is
+    /// left to a model file that cannot be read; otherwise what keeps the firmware from being built.
+    pub fn link(board: &'static Board, model: &[u8], options: &ImageOptions) -> Result<Self, SimError> {
+        let arena_bytes = match options.arena_bytes {
+            Some(bytes) => bytes,
+            None => arena_bytes(model, options.guided)?,
+        };
+        let linker = Linker::new(board, core_library(board)?, model, &options.state)?;
+        let stack_bytes = options.least_stack_bytes.next_multiple_of(16);
+        let measured = linker
+            .link(Layout {
+                stack_bytes,
+                arena_bytes,
+                true_sizes: false,
+            })?
+            .1;
+        check_fit(board, &measured)?;
+        let left_over = u64::from(board.ram.length) - measured.ram_bytes;
+        let stack_bytes = (stack_bytes + left_over as u32 / 16 * 16).min(MOST_STACK_BYTES.max(stack_bytes));
+        let (elf, sizes) = linker.link(Layout {
+            stack_bytes,
+            arena_bytes,
+            true_sizes: true,
+        })?;
+        Ok(Self {
+            board,
+            sizes,
+            compiler: linker.library.compiler.clone(),
+            elf,
+            folder: linker.folder,
+        })
+    }
+
+    /// The board it is for.
+    pub fn board(&self) -> &'static Board {
+        self.board
+    }
+
+    /// What it takes, in bytes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// What compiled it.
+    pub fn compiler(&self) -> &str {
+        &self.compiler
+    }
+
+    /// The ELF file's content.
+    pub fn elf(&self) -> &[u8] {
+        &self.elf
+    }
+
+    /// The ELF file, which is removed with this value.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join(ELF_NAME)
+    }
+}
+
+/// What the model needs on the device.
+fn arena_bytes(model: &[u8], guided: bool) -> Result<u32, SimError> {
+    // A model is read from a multiple of 16; the caller's bytes may lie anywhere.
+    let mut aligned = vec![0u128; model.len().div_ceil(16)];
+    let bytes = &mut bytemuck::cast_slice_mut(&mut aligned)[..model.len()];
+    bytes.copy_from_slice(model);
+    let model = Model::parse(bytes).map_err(|error| SimError::Model(format!("{error:?}")))?;
+    Ok(mote_runtime::sampler::arena_bytes(&model, guided) as u32)
+}
+
+fn check_fit(board: &'static Board, sizes: &Sizes) -> Result<(), SimError> {
+    let flash_parts = format!("model {}, code {}", sizes.flash_model_bytes, sizes.flash_code_bytes);
+    let ram_parts = format!(
+        "arena {}, statics {}, stack at least {}",
+        sizes.arena_bytes, sizes.statics_bytes, sizes.stack_reserved_bytes
+    );
+    let memories = [
+        (Memory::Flash, sizes.flash_bytes, board.flash, flash_parts),
+        (Memory::Ram, sizes.ram_bytes, board.ram, ram_parts),
+    ];
+    for (memory, needed, region, parts) in memories {
+        let available = u64::from(region.length);
+        if needed > available {
+            return Err(SimError::DoesNotFit {
+                board: board.name,
+                memory,
+                needed,
+                available,
+                parts,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// One board's link, in a folder of its own.
+struct Linker {
+    board: &'static Board,
+    library: Arc<CoreLibrary>,
+    folder: tempfile::TempDir,
+}
+
+impl Linker {
+    fn new(board: &'static Board, library: Arc<CoreLibrary>, model: &[u8], state: &[i32]) -> Result<Self, SimError> {
+        let folder = tempfile::Builder::new().prefix("mote-image-").tempdir();
+        let folder = folder.map_err(SimError::io("making a folder for the image"))?;
+        let write = |name, bytes: &[u8]| {
+            std::fs::write(folder.path().join(name), bytes)
+                .map_err(SimError::io(format!("writing {name} for the linker")))
+        };
+        write("model.bin", model)?;
+        write(
+            "start.bin",
+            &state.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>(),
+        )?;
+        Ok(Self { board, library, folder })
+    }
+
+    fn link(&self, layout: Layout) -> Result<(Vec<u8>, Sizes), SimError> {
+        let folder = self.folder.path();
+        let map = memory_x(self.board, layout);
+        std::fs::write(folder.join("memory.x"), map).map_err(SimError::io("writing memory.x"))?;
+        let output = self
+            .command(folder)
+            .output()
+            .map_err(SimError::io("running the linker"))?;
+        if !output.status.success() {
+            return Err(self.failure(tail(&String::from_utf8_lossy(&output.stderr), 20)));
+        }
+        let elf = std::fs::read(folder.join(ELF_NAME)).map_err(SimError::io("reading the image"))?;
+        let sizes = Elf::parse(&elf).ok().and_then(|parsed| parsed.sizes(self.board));
+        let sizes = sizes.ok_or_else(|| self.failure("the image lacks the firmware's symbols".into()))?;
+        Ok((elf, sizes))
+    }
+
+    fn command(&self, folder: &Path) -> Command {
+        let (program, arguments) = &self.library.toolchain.linker;
+        let mut command = Command::new(program);
+        command.current_dir(folder).args(arguments).args([
+            "-m",
+            emulation(self.board.emulator),
+            "-o",
+            ELF_NAME,
+            "-L",
+            ".",
+        ]);
+        for scripts in &self.library.script_folders {
+            command.arg("-L").arg(scripts);
+        }
+        command
+            .args(["-T", "link.x", "-T", "defmt.x", "--gc-sections", "--nmagic"])
+            .arg(&self.library.archive);
+        command.args(["--format=binary", "model.bin", "start.bin", "--format=default"]);
+        command
+    }
+
+    fn failure(&self, output: String) -> SimError {
+        SimError::Build {
+            step: "linking",
+            target: self.board.target,
+            output,
+        }
+    }
+}
+
+fn emulation(emulator: Emulator) -> &'static str {
+    match emulator {
+        Emulator::Arm => "armelf",
+        Emulator::Riscv32 => "elf32lriscv",
+    }
+}
