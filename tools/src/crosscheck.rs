@@ -64,9 +64,14 @@ pub enum Quantity {
 /// |---|---|---|---|---|
 /// | schedule | 1e-7 | - | 1e-12 | values up to 1: a unit in the last place of f32; a 1000-fold product in f64 |
 /// | layer | 1e-4 | - | - | f32 sums of a few hundred products of values up to about 10, in another order |
-/// | forward | 1e-4 | 1e-8 | 1e-9 | as layers; f64 sums in another order leave below 1e-12 |
+/// | forward | 1e-4 | 1e-6 | 1e-9 | as layers; f64 sums in another order leave below 1e-12; for 1e-6 see below |
 /// | trajectory | 1e-3 | - | - | x0 is predicted by a division by sqrt(alpha_bar), as small as 0.006: 160-fold at worst |
-/// | x0 | 1e-3 | 1e-8 | 1e-8 | errors of up to 50 calls, carried along |
+/// | x0 | 1e-3 | 1e-5 | 1e-8 | errors of up to 50 calls, carried along; 1e-5 is 6e-8, 160-fold |
+///
+/// References of the middle kind hold their network in f64, but are fed timestep features in f32 by the vendor's own
+/// sine and cosine, which are not the nearest f32 everywhere: here they are, and a feature now and then differs by one
+/// unit in the last place, 6e-8. That is the whole difference: at t = 0, where the features are exact, such references are
+/// met to 1e-13.
 #[must_use]
 pub fn tolerance(quantity: Quantity, reference: Reference) -> f64 {
     use {Quantity as Q, Reference as R};
@@ -74,10 +79,11 @@ pub fn tolerance(quantity: Quantity, reference: Reference) -> f64 {
         (Q::Schedule, R::F32) => 1e-7,
         (Q::Schedule, R::F64 | R::F64Pure) => 1e-12,
         (Q::Layer | Q::Forward, R::F32) => 1e-4,
-        (Q::Layer | Q::Forward, R::F64) => 1e-8,
+        (Q::Layer | Q::Forward, R::F64) => 1e-6,
         (Q::Layer | Q::Forward, R::F64Pure) => 1e-9,
         (Q::Trajectory | Q::X0, R::F32) => 1e-3,
-        (Q::Trajectory | Q::X0, R::F64 | R::F64Pure) => 1e-8,
+        (Q::Trajectory | Q::X0, R::F64) => 1e-5,
+        (Q::Trajectory | Q::X0, R::F64Pure) => 1e-8,
     }
 }
 

@@ -140,18 +140,12 @@ fn linspace_f64(start: f64, end: f64, n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// [`linspace_f64`] in f32.
+/// [`linspace_f64`] in f32. The reference's product and sum are one fused operation on the machines it is made on.
 fn linspace_f32(start: f32, end: f32, n: usize) -> Vec<f32> {
     let step = (end - start) / (n.max(2) - 1) as f32;
-    (0..n)
-        .map(|i| {
-            if i < n / 2 || n == 1 {
-                start + step * i as f32
-            } else {
-                end - step * (n - 1 - i) as f32
-            }
-        })
-        .collect()
+    let up = |i: usize| libm::fmaf(step, i as f32, start);
+    let down = |i: usize| libm::fmaf(-step, (n - 1 - i) as f32, end);
+    (0..n).map(|i| if i < n / 2 || n == 1 { up(i) } else { down(i) }).collect()
 }
 
 fn checked(config: &SchedulerConfig, betas: Vec<f64>) -> Result<Vec<f64>, ScheduleError> {

@@ -1,6 +1,6 @@
 //! A checkpoint's `scheduler_config.json`.
 
-use super::{BetaSchedule, Prediction, Spacing};
+use super::{BetaSchedule, Prediction, Spacing, spacing_from_name};
 use crate::config::{ConfigError, Fields};
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
@@ -183,7 +183,7 @@ fn beta_schedule(fields: &mut Fields, timesteps: usize) -> Result<BetaSchedule, 
 
 fn spacing(fields: &mut Fields, default: &str) -> Result<Spacing, ConfigError> {
     let name = fields.string("timestep_spacing", default)?;
-    Spacing::from_name(&name).ok_or_else(|| {
+    spacing_from_name(&name).ok_or_else(|| {
         fields.error(
             "timestep_spacing",
             "supported are leading, trailing, linspace and quadratic",

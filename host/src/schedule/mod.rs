@@ -15,7 +15,7 @@ mod timesteps;
 
 pub use config::SchedulerConfig;
 pub use table::{Precision, Schedule};
-pub use timesteps::{PreviousRule, Spacing, Step};
+pub use timesteps::{PreviousRule, Spacing, Step, spacing_from_name, spacing_name};
 
 use thiserror::Error;
 

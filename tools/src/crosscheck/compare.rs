@@ -1,6 +1,6 @@
 //! One comparison a key.
 
-use super::keys::{Key, Part, StepTable, Table};
+use super::keys::{Key, Part, Setting, StepTable, Table};
 use super::report::{Comparison, Report};
 use super::runs::{Run, Runs};
 use super::vectors::Vectors;
@@ -72,7 +72,7 @@ impl<T: Real> Compare<'_, T> {
             Key::Forward(reference) => self.forward(name, *reference)?,
             Key::Layer(layer) => return self.layer(name, layer),
             Key::Schedule(table) => self.schedule(name, *table)?,
-            Key::Steps(steps, table) => self.steps(name, *steps, *table)?,
+            Key::Steps(setting, table) => self.steps(name, setting, *table)?,
             Key::Run(setting, part, reference) => {
                 let run = self.runs.get(name, setting, *reference)?;
                 let found = part_of(run, *part, self.vectors.tensors[name].shape.as_slice());
@@ -184,11 +184,11 @@ impl<T: Real> Compare<'_, T> {
         self.row(name, Quantity::Schedule, reference, &found)
     }
 
-    fn steps(&mut self, name: &str, steps: usize, table: StepTable) -> Result<(), CrosscheckError> {
-        let config = &self.checkpoint.scheduler;
-        let schedule = Schedule::new(config, Precision::F32)?;
-        let list = config.steps(steps, PreviousRule::Diffusers)?;
-        let stride = (config.num_train_timesteps / steps) as f64;
+    fn steps(&mut self, name: &str, setting: &Setting, table: StepTable) -> Result<(), CrosscheckError> {
+        let config = self.runs.config(setting);
+        let schedule = Schedule::new(&config, Precision::F32)?;
+        let list = config.steps(setting.steps, PreviousRule::Diffusers)?;
+        let stride = (config.num_train_timesteps / setting.steps) as f64;
         let found: Vec<f64> = list
             .iter()
             .map(|step| match table {

@@ -1,7 +1,7 @@
 //! What a reference key asks for.
 
 use super::Reference;
-use mote_host::schedule::Spacing;
+use mote_host::schedule::{Spacing, spacing_from_name};
 
 /// Steps of the `var.*` runs.
 const VARIANT_STEPS: usize = 20;
@@ -9,7 +9,7 @@ const VARIANT_STEPS: usize = 20;
 /// A parsed key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Key {
-    /// Given, not compared: `noise`, `labels`, `fwd.x`, `fwd.t`, `fwd.labels`.
+    /// Given, not compared: `noise`, `labels`, `fwd.x`, `fwd.t`, `fwd.labels`, `fwd.eps_true`.
     Input,
     /// `fwd.out*`.
     Forward(Reference),
@@ -17,8 +17,8 @@ pub(super) enum Key {
     Layer(String),
     /// `sched.*`.
     Schedule(Table),
-    /// `ddimS.timesteps` and the like.
-    Steps(usize, StepTable),
+    /// `ddimS.timesteps`, `var.NAME.timesteps` and the like.
+    Steps(Setting, StepTable),
     /// Part of a run.
     Run(Setting, Part, Reference),
 }
@@ -75,7 +75,7 @@ impl Key {
     pub(super) fn parse(key: &str) -> Option<Self> {
         let (head, rest) = key.split_once('.').unwrap_or((key, ""));
         match (head, rest) {
-            ("noise" | "labels", "") | ("fwd", "x" | "t" | "labels") => Some(Self::Input),
+            ("noise" | "labels", "") | ("fwd", "x" | "t" | "labels" | "eps_true") => Some(Self::Input),
             ("fwd", _) => Some(Self::Forward(suffix(rest, "out")?)),
             ("layer", name) if !name.is_empty() => Some(Self::Layer(name.to_string())),
             ("sched", "betas_f32") => Some(Self::Schedule(Table::BetasF32)),
@@ -87,24 +87,28 @@ impl Key {
     }
 }
 
-fn ddim(steps: usize, rest: &str) -> Option<Key> {
-    let table = match rest {
+impl Setting {
+    /// The checkpoint's own settings.
+    fn as_saved(steps: usize) -> Self {
+        Self { steps, spacing: None, clip: ClipSetting::AsSaved, zero_snr: false, guidance: None }
+    }
+}
+
+fn step_table(name: &str) -> Option<StepTable> {
+    match name {
         "timesteps" => Some(StepTable::Timesteps),
         "prev_timesteps" => Some(StepTable::Previous),
         "alpha_prod_t_f32" => Some(StepTable::Alpha),
         "alpha_prod_prev_f32" => Some(StepTable::AlphaPrevious),
         _ => None,
-    };
-    if let Some(table) = table {
-        return Some(Key::Steps(steps, table));
     }
-    let mut setting = Setting {
-        steps,
-        spacing: None,
-        clip: ClipSetting::AsSaved,
-        zero_snr: false,
-        guidance: None,
-    };
+}
+
+fn ddim(steps: usize, rest: &str) -> Option<Key> {
+    if let Some(table) = step_table(rest) {
+        return Some(Key::Steps(Setting::as_saved(steps), table));
+    }
+    let mut setting = Setting::as_saved(steps);
     let mut words: Vec<&str> = rest.split('.').collect();
     let part = words.pop()?;
     // A weight may hold a point itself: `cfg1.5` arrives as two words.
@@ -129,18 +133,15 @@ fn ddim(steps: usize, rest: &str) -> Option<Key> {
 
 fn variant(rest: &str) -> Option<Key> {
     let (name, part) = rest.split_once('.')?;
-    let mut setting = Setting {
-        steps: VARIANT_STEPS,
-        spacing: None,
-        clip: ClipSetting::AsSaved,
-        zero_snr: false,
-        guidance: None,
-    };
+    let mut setting = Setting::as_saved(VARIANT_STEPS);
     match name {
         "clip" => setting.clip = ClipSetting::Stock,
         "noclip" => setting.clip = ClipSetting::Off,
         "zerosnr" => setting.zero_snr = true,
-        spacing => setting.spacing = Some(Spacing::from_name(spacing)?),
+        spacing => setting.spacing = Some(spacing_from_name(spacing)?),
+    }
+    if let Some(table) = step_table(part) {
+        return Some(Key::Steps(setting, table));
     }
     let (part, reference) = run_part(part)?;
     Some(Key::Run(setting, part, reference))

@@ -39,11 +39,11 @@ pub struct Report {
     pub dtype: Dtype,
     /// Blocks in execution order.
     pub layers: Vec<Layer>,
-    /// Largest error of a single pass, against the references of `dtype`'s own precision.
+    /// Largest error of a single pass, against the most precise references that there are for `dtype`.
     pub forward_max_abs_err: Option<f64>,
     /// Largest error along a run. References of trajectories are f32.
     pub trajectory_max_abs_err: Option<f64>,
-    /// Largest error of final images, against the references of `dtype`'s own precision.
+    /// Largest error of final images, against the most precise references that there are for `dtype`.
     pub x0_max_abs_err: Option<f64>,
     /// The quantized model from the same noise: filled in by the caller that has one.
     pub model: Option<serde_json::Value>,
@@ -102,10 +102,8 @@ impl Report {
             .collect();
         let headline = |quantity| {
             let rows = || comparisons.iter().filter(move |row| row.quantity == quantity);
-            let own = rows().filter(|row| (row.reference == Reference::F32) == (dtype == Dtype::F32));
-            let own: Vec<f64> = own.map(|row| row.max_abs_err).collect();
-            let all: Vec<f64> = rows().map(|row| row.max_abs_err).collect();
-            (if own.is_empty() { all } else { own }).into_iter().reduce(worst)
+            let best = rows().map(|row| row.reference).max()?;
+            rows().filter(|row| row.reference == best).map(|row| row.max_abs_err).reduce(worst)
         };
         Self {
             dtype,

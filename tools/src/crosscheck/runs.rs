@@ -141,7 +141,8 @@ impl<'a, T: Real> Runs<'a, T> {
         Ok(run)
     }
 
-    fn config(&self, setting: &Setting) -> SchedulerConfig {
+    /// The checkpoint's scheduler under `setting`.
+    pub(super) fn config(&self, setting: &Setting) -> SchedulerConfig {
         let mut config = self.checkpoint.scheduler.clone();
         config.timestep_spacing = setting.spacing.unwrap_or(config.timestep_spacing);
         config.rescale_betas_zero_snr |= setting.zero_snr;
