@@ -157,7 +157,8 @@ impl Tensor {
 
     /// Checks the record alone, against the arena's size.
     pub fn validate(&self, arena_bytes: u32, op_count: u16) -> Result<(), Fault> {
-        if self.rows == 0 || self.cols == 0 || self.channels == 0 {
+        let cols = if self.dtype == Dtype::Scratch { 1 } else { self.cols };
+        if self.rows == 0 || cols == 0 || self.channels == 0 {
             return Err(Fault::Shape { expected: 1, found: 0 });
         }
         let len = u64::from(self.rows) * u64::from(self.cols) * u64::from(self.channels);

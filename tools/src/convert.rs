@@ -1,0 +1,202 @@
+//! The conversion pipeline: checkpoint, fused program, calibration, number formats, model file.
+
+use mote_host::calibrate::{Stats, calibrate};
+use mote_host::memory::AlignedBytes;
+use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::{Config, Model, ParseError, RunError};
+use serde_json::json;
+
+use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
+use crate::import::Checkpoint;
+use crate::lower::program::Program;
+use crate::lower::{LowerError, lower};
+use crate::quantize::auto;
+use crate::quantize::formats::{Format, formats};
+use crate::quantize::scheme::{Assignment, Bits, Scheme};
+
+/// Seed of the first calibration trajectory; far from the small seeds that people sample with.
+const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
+/// Steps of a calibration trajectory.
+const CALIBRATION_STEPS: u32 = 20;
+/// Multiply-accumulates spent on calibration, about: sets the number of trajectories, 2 to 16.
+const CALIBRATION_MACS: u64 = 16_000_000_000;
+
+/// Why a checkpoint cannot be converted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// A layer arrangement without an operator.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Too large for the file format, or refused by the runtime.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// A schedule that cannot be made.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A model that the converter wrote and the runtime refuses.
+    #[error("the runtime refuses the model: {0}")]
+    Parse(#[from] ParseError),
+    /// A calibration run failed.
+    #[error("a calibration run failed: {0}")]
+    Run(#[from] RunError),
+    /// No precision of `auto` fits.
+    #[error(transparent)]
+    Auto(#[from] auto::AutoError),
+}
+
+/// What is asked of a conversion.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Number formats.
+    pub scheme: Scheme,
+    /// Memory that `auto` must stay within.
+    pub budget: Option<auto::Budget>,
+}
+
+/// What the conversion is doing; for a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Calibration: trajectories done, of how many.
+    Calibrating(usize, usize),
+    /// `auto`: trials done, of how many.
+    Measuring(usize, usize),
+}
+
+/// A converted model, with what a report wants to know.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// The file.
+    pub emitted: Emitted,
+    /// The fused program.
+    pub program: Program,
+    /// Number formats by slot; empty for f16.
+    pub formats: Vec<Format>,
+    /// Widths; `None` for f16.
+    pub assignment: Option<Assignment>,
+    /// Sensitivities that `auto` measured.
+    pub sensitivity: Vec<auto::Sensitivity>,
+}
+
+/// Converts `checkpoint`. The same checkpoint and options give the same bytes on every machine.
+pub fn convert(
+    checkpoint: &Checkpoint,
+    options: &Options,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Converted, ConvertError> {
+    let program = lower(&checkpoint.graph)?;
+    let diffusion = diffusion(checkpoint)?;
+    let reference = emit(&program, &diffusion, Numbers::F16, &provenance(checkpoint, options, 0))?;
+    if options.scheme == Scheme::F16 {
+        let (formats, sensitivity) = (vec![], vec![]);
+        return Ok(Converted { emitted: reference, program, formats, assignment: None, sensitivity });
+    }
+    let configs = calibration(&program, &diffusion);
+    let memory = AlignedBytes::copy_of(&reference.bytes);
+    let model = Model::parse(memory.bytes())?;
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    progress(Progress::Calibrating(0, configs.len()));
+    let stats = calibrate(&model, &configs, &|| {
+        let n = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        progress(Progress::Calibrating(n, configs.len()));
+    })?;
+    let context = Context {
+        program: &program,
+        diffusion: &diffusion,
+        stats: &stats,
+        reference: model,
+        provenance: provenance(checkpoint, options, configs.len()),
+    };
+    let (assignment, sensitivity) = match options.scheme {
+        Scheme::W8A8 => (Assignment::uniform(&program, Bits::Eight), vec![]),
+        Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
+        Scheme::Auto | Scheme::F16 => auto::assign(&context, options.budget, progress)?,
+    };
+    let formats = formats(&program, &stats, &assignment);
+    let emitted = context.emit(&assignment, &formats)?;
+    Ok(Converted { emitted, formats, assignment: Some(assignment), sensitivity, program })
+}
+
+/// What emission of integer models needs, whatever the assignment.
+pub struct Context<'a> {
+    /// The fused program.
+    pub program: &'a Program,
+    /// Schedule and conventions.
+    pub diffusion: &'a Diffusion,
+    /// Calibration.
+    pub stats: &'a [Stats],
+    /// The f16 model.
+    pub reference: Model<'a>,
+    /// JSON.
+    pub provenance: String,
+}
+
+impl Context<'_> {
+    /// The model of an assignment.
+    pub fn emit(&self, assignment: &Assignment, formats: &[Format]) -> Result<Emitted, EmitError> {
+        let numbers = Numbers::Integer { formats, stats: self.stats, assignment };
+        emit(self.program, self.diffusion, numbers, &self.provenance)
+    }
+}
+
+/// The runs that calibration observes: the checkpoint's own sampler from several seeds, every class in turn.
+fn calibration(program: &Program, diffusion: &Diffusion) -> Vec<Config> {
+    let macs: u64 = program.steps.iter().map(|step| program.macs(step)).sum();
+    let steps = CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32);
+    let runs = (CALIBRATION_MACS / (macs * u64::from(steps)).max(1)).clamp(2, 16);
+    let config = |i: u64| Config {
+        steps,
+        spacing: diffusion.spacing,
+        prev: mote_runtime::schedule::spacing::PrevRule::List,
+        // Every fourth run is noisy, so that the ranges hold for eta > 0.
+        eta_q16: if i % 4 == 3 { 1 << 16 } else { 0 },
+        clip: diffusion.clip,
+        clip_range_q24: 1 << 24,
+        class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
+        guidance_q16: None,
+        seed: CALIBRATION_SEED + i,
+    };
+    (0..runs).map(config).collect()
+}
+
+fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
+    let config = &checkpoint.scheduler;
+    let schedule = Schedule::new(config, Precision::F64)?;
+    let classes = checkpoint.graph.classes.unwrap_or(0);
+    Ok(Diffusion {
+        alpha_bars: schedule.alphas_cumprod,
+        final_alpha_bar: schedule.final_alpha_cumprod,
+        prediction: match config.prediction_type {
+            float::Prediction::Epsilon => Prediction::Epsilon,
+            float::Prediction::Velocity => Prediction::V,
+            float::Prediction::Sample => Prediction::Sample,
+        },
+        clip: if config.clip_sample { Clip::Stock } else { Clip::Off },
+        clip_range: config.clip_sample_range,
+        spacing: match config.timestep_spacing {
+            float::Spacing::Leading => Spacing::Leading,
+            float::Spacing::Trailing => Spacing::Trailing,
+            float::Spacing::Linspace => Spacing::Linspace,
+            float::Spacing::Quadratic => Spacing::Quadratic,
+        },
+        steps_offset: config.steps_offset as i32,
+        // By convention the last label stands for 'no class'.
+        null_class: classes.checked_sub(1).map(|last| last as u16),
+    })
+}
+
+fn provenance(checkpoint: &Checkpoint, options: &Options, trajectories: usize) -> String {
+    json!({
+        "model": checkpoint.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
+        "scheme": options.scheme.name(),
+        "calibration": {
+            "trajectories": trajectories,
+            "steps": CALIBRATION_STEPS,
+            "first_seed": CALIBRATION_SEED,
+        },
+    })
+    .to_string()
+}

@@ -1,0 +1,90 @@
+//! The schemes a user can ask for, as an assignment of number formats to tensors.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::lower::program::{Kind, Program};
+
+/// What `--scheme` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Precision chosen a tensor, from measured sensitivity.
+    Auto,
+    /// f16 storage, f32 arithmetic.
+    F16,
+    /// int8 weights (int16 in the first and last convolution), int16 activations.
+    W8A16,
+    /// int8 weights (int16 in the first and last convolution), int8 activations.
+    W8A8,
+}
+
+impl Scheme {
+    /// Every scheme, in the order of the help text.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::F16, Self::W8A16, Self::W8A8];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F16 => "f16",
+            Self::W8A16 => "w8a16",
+            Self::W8A8 => "w8a8",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|scheme| scheme.name() == s);
+        found.ok_or_else(|| format!("unknown scheme '{s}'; choose auto, f16, w8a16 or w8a8"))
+    }
+}
+
+/// Width of an integer tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bits {
+    /// int8.
+    Eight,
+    /// int16.
+    Sixteen,
+}
+
+/// A width for every activation and every weight tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// By slot.
+    pub activations: Vec<Bits>,
+    /// By step; read for convolutions only.
+    pub weights: Vec<Bits>,
+}
+
+impl Assignment {
+    /// The plain assignment of `w8a16` or `w8a8`.
+    pub fn uniform(program: &Program, activations: Bits) -> Self {
+        let slots = program.steps.iter().map(|step| if is_fixed(program, step) { Bits::Sixteen } else { activations });
+        Self { activations: slots.collect(), weights: weights(program) }
+    }
+}
+
+/// Activations that stay at 16 bits in every scheme: the network's input, and the timestep and class vectors, which are small.
+pub fn is_fixed(program: &Program, step: &crate::lower::program::Step) -> bool {
+    matches!(step.kind, Kind::Input { .. }) || program.slot(step.out).is_vector()
+}
+
+/// int16 for the convolutions that read the sample or write the output; int8 for all others.
+fn weights(program: &Program) -> Vec<Bits> {
+    let last = program.steps.len().saturating_sub(1);
+    let reads_sample = |step: &crate::lower::program::Step| {
+        step.inputs().iter().any(|id| matches!(program.steps[id.0].kind, Kind::Input { .. }))
+    };
+    let steps = program.steps.iter().enumerate();
+    steps.map(|(i, step)| if i == last || reads_sample(step) { Bits::Sixteen } else { Bits::Eight }).collect()
+}
