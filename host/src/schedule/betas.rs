@@ -145,7 +145,9 @@ fn linspace_f32(start: f32, end: f32, n: usize) -> Vec<f32> {
     let step = (end - start) / (n.max(2) - 1) as f32;
     let up = |i: usize| libm::fmaf(step, i as f32, start);
     let down = |i: usize| libm::fmaf(-step, (n - 1 - i) as f32, end);
-    (0..n).map(|i| if i < n / 2 || n == 1 { up(i) } else { down(i) }).collect()
+    (0..n)
+        .map(|i| if i < n / 2 || n == 1 { up(i) } else { down(i) })
+        .collect()
 }
 
 fn checked(config: &SchedulerConfig, betas: Vec<f64>) -> Result<Vec<f64>, ScheduleError> {

@@ -27,13 +27,19 @@ pub struct Step {
 /// The name of a spacing in a scheduler's configuration; `quadratic` is no diffusers name.
 #[must_use]
 pub fn spacing_name(spacing: Spacing) -> &'static str {
-    SPACINGS.iter().find(|(_, known)| *known == spacing).map_or("", |(name, _)| name)
+    SPACINGS
+        .iter()
+        .find(|(_, known)| *known == spacing)
+        .map_or("", |(name, _)| name)
 }
 
 /// The spacing of that name.
 #[must_use]
 pub fn spacing_from_name(name: &str) -> Option<Spacing> {
-    SPACINGS.iter().find(|(known, _)| *known == name).map(|(_, spacing)| *spacing)
+    SPACINGS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, spacing)| *spacing)
 }
 
 impl SchedulerConfig {
@@ -47,7 +53,12 @@ impl SchedulerConfig {
         let leading = self.timestep_spacing == Spacing::Leading;
         let first = (steps - 1) * (total / steps) + offset;
         if leading && first >= total {
-            return Err(ScheduleError::Range { timestep: first, last: total - 1, offset, steps });
+            return Err(ScheduleError::Range {
+                timestep: first,
+                last: total - 1,
+                offset,
+                steps,
+            });
         }
         // An offset reaches here only when it is below `total`: every number fits 32 bits.
         let offset = if leading { offset as i32 } else { 0 };
@@ -56,7 +67,10 @@ impl SchedulerConfig {
             .map(|index| {
                 let at = timestep(spacing, total, count, offset, index).ok_or_else(|| refused.clone())?;
                 let previous = prev_timestep(rule, spacing, total, count, offset, index);
-                Ok(Step { timestep: at as usize, previous: previous.map(|t| t as usize) })
+                Ok(Step {
+                    timestep: at as usize,
+                    previous: previous.map(|t| t as usize),
+                })
             })
             .collect()
     }
@@ -82,7 +96,11 @@ mod tests {
         let leading = timesteps(Spacing::Leading, 10, 1).unwrap();
         assert_eq!(leading, [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]);
         assert_eq!(timesteps(Spacing::Trailing, 4, 7).unwrap(), [999, 749, 499, 249]);
-        assert_eq!(timesteps(Spacing::Linspace, 3, 0).unwrap(), [999, 500, 0], "499.5 goes to even");
+        assert_eq!(
+            timesteps(Spacing::Linspace, 3, 0).unwrap(),
+            [999, 500, 0],
+            "499.5 goes to even"
+        );
         assert_eq!(timesteps(Spacing::Quadratic, 5, 0).unwrap(), [800, 450, 200, 50, 0]);
     }
 
@@ -99,8 +117,9 @@ mod tests {
             assert_eq!(timesteps(Spacing::Linspace, s, 0).unwrap(), linspace, "linspace {s}");
             let ratio = -(1000.0 / s as f64);
             let delta = (1000.0 + ratio) - 1000.0;
-            let trailing: Vec<usize> =
-                (0..s).map(|i| (1000.0 + i as f64 * delta).round_ties_even() as usize - 1).collect();
+            let trailing: Vec<usize> = (0..s)
+                .map(|i| (1000.0 + i as f64 * delta).round_ties_even() as usize - 1)
+                .collect();
             assert_eq!(timesteps(Spacing::Trailing, s, 0).unwrap(), trailing, "trailing {s}");
         }
     }
@@ -120,7 +139,10 @@ mod tests {
     fn out_of_range_is_refused() {
         assert!(timesteps(Spacing::Leading, 0, 0).is_err());
         assert!(timesteps(Spacing::Leading, 1001, 0).is_err());
-        assert!(matches!(timesteps(Spacing::Leading, 1000, 1), Err(ScheduleError::Range { timestep: 1000, .. })));
+        assert!(matches!(
+            timesteps(Spacing::Leading, 1000, 1),
+            Err(ScheduleError::Range { timestep: 1000, .. })
+        ));
     }
 
     #[test]

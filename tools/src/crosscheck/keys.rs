@@ -90,7 +90,13 @@ impl Key {
 impl Setting {
     /// The checkpoint's own settings.
     fn as_saved(steps: usize) -> Self {
-        Self { steps, spacing: None, clip: ClipSetting::AsSaved, zero_snr: false, guidance: None }
+        Self {
+            steps,
+            spacing: None,
+            clip: ClipSetting::AsSaved,
+            zero_snr: false,
+            guidance: None,
+        }
     }
 }
 
@@ -199,7 +205,7 @@ mod tests {
         );
         assert_eq!(
             Key::parse("ddim50.prev_timesteps"),
-            Some(Key::Steps(50, StepTable::Previous))
+            Some(Key::Steps(Setting::as_saved(50), StepTable::Previous))
         );
         for unknown in [
             "",

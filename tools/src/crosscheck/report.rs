@@ -103,7 +103,10 @@ impl Report {
         let headline = |quantity| {
             let rows = || comparisons.iter().filter(move |row| row.quantity == quantity);
             let best = rows().map(|row| row.reference).max()?;
-            rows().filter(|row| row.reference == best).map(|row| row.max_abs_err).reduce(worst)
+            rows()
+                .filter(|row| row.reference == best)
+                .map(|row| row.max_abs_err)
+                .reduce(worst)
         };
         Self {
             dtype,

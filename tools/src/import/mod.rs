@@ -18,6 +18,11 @@ mod resnet;
 mod unet;
 mod weights;
 
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
 
