@@ -34,7 +34,12 @@ pub struct Stats {
 
 impl Stats {
     fn new(channels: usize) -> Self {
-        Self { histogram: vec![0; BUCKETS], sum: vec![0.0; channels], squares: vec![0.0; channels], ..Self::default() }
+        Self {
+            histogram: vec![0; BUCKETS],
+            sum: vec![0.0; channels],
+            squares: vec![0.0; channels],
+            ..Self::default()
+        }
     }
 
     fn record(&mut self, values: &[u16]) {
@@ -54,7 +59,10 @@ impl Stats {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.count += other.count;
-        self.histogram.iter_mut().zip(&other.histogram).for_each(|(a, b)| *a += b);
+        self.histogram
+            .iter_mut()
+            .zip(&other.histogram)
+            .for_each(|(a, b)| *a += b);
         self.sum.iter_mut().zip(&other.sum).for_each(|(a, b)| *a += b);
         self.squares.iter_mut().zip(&other.squares).for_each(|(a, b)| *a += b);
     }

@@ -15,6 +15,7 @@ use crate::lower::{LowerError, lower};
 use crate::quantize::auto;
 use crate::quantize::formats::{Format, formats};
 use crate::quantize::scheme::{Assignment, Bits, Scheme};
+use crate::quantize::weights::scales;
 
 /// Seed of the first calibration trajectory; far from the small seeds that people sample with.
 const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
@@ -41,7 +42,7 @@ pub enum ConvertError {
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
-    /// No precision of `auto` fits.
+    /// No assignment of `auto` fits.
     #[error(transparent)]
     Auto(#[from] auto::AutoError),
 }
@@ -90,7 +91,13 @@ pub fn convert(
     let reference = emit(&program, &diffusion, Numbers::F16, &provenance(checkpoint, options, 0))?;
     if options.scheme == Scheme::F16 {
         let (formats, sensitivity) = (vec![], vec![]);
-        return Ok(Converted { emitted: reference, program, formats, assignment: None, sensitivity });
+        return Ok(Converted {
+            emitted: reference,
+            program,
+            formats,
+            assignment: None,
+            sensitivity,
+        });
     }
     let configs = calibration(&program, &diffusion);
     let memory = AlignedBytes::copy_of(&reference.bytes);
@@ -102,6 +109,7 @@ pub fn convert(
         progress(Progress::Calibrating(n, configs.len()));
     })?;
     let context = Context {
+        scales: scales(&program, &stats),
         program: &program,
         diffusion: &diffusion,
         stats: &stats,
@@ -109,13 +117,19 @@ pub fn convert(
         provenance: provenance(checkpoint, options, configs.len()),
     };
     let (assignment, sensitivity) = match options.scheme {
-        Scheme::W8A8 => (Assignment::uniform(&program, Bits::Eight), vec![]),
+        Scheme::W8A8 => (Assignment::eight_bit(&program), vec![]),
         Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
         Scheme::Auto | Scheme::F16 => auto::assign(&context, options.budget, progress)?,
     };
     let formats = formats(&program, &stats, &assignment);
     let emitted = context.emit(&assignment, &formats)?;
-    Ok(Converted { emitted, formats, assignment: Some(assignment), sensitivity, program })
+    Ok(Converted {
+        emitted,
+        formats,
+        assignment: Some(assignment),
+        sensitivity,
+        program,
+    })
 }
 
 /// What emission of integer models needs, whatever the assignment.
@@ -126,6 +140,8 @@ pub struct Context<'a> {
     pub diffusion: &'a Diffusion,
     /// Calibration.
     pub stats: &'a [Stats],
+    /// Scales of 8-bit weights, by step and output channel.
+    pub scales: Vec<Vec<f64>>,
     /// The f16 model.
     pub reference: Model<'a>,
     /// JSON.
@@ -135,7 +151,12 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The model of an assignment.
     pub fn emit(&self, assignment: &Assignment, formats: &[Format]) -> Result<Emitted, EmitError> {
-        let numbers = Numbers::Integer { formats, stats: self.stats, assignment };
+        let numbers = Numbers::Integer {
+            formats,
+            stats: self.stats,
+            assignment,
+            scales: &self.scales,
+        };
         emit(self.program, self.diffusion, numbers, &self.provenance)
     }
 }

@@ -41,16 +41,28 @@ struct Block {
     last: usize,
 }
 
+/// The largest sum of live buffers at any operator: what the best plan can reach.
+pub fn lower_bound(buffers: &[Buffer]) -> usize {
+    largest_sum(&merge(buffers).0)
+}
+
 /// Plans the arena.
 pub fn plan(buffers: &[Buffer]) -> Plan {
     let (blocks, block_of) = merge(buffers);
-    let lower_bound_bytes = lower_bound(&blocks);
-    let mut best = simple_orders(&blocks).into_iter().map(|order| place(&blocks, order)).min_by_key(|p| p.peak);
+    let lower_bound_bytes = largest_sum(&blocks);
+    let mut best = simple_orders(&blocks)
+        .into_iter()
+        .map(|order| place(&blocks, order))
+        .min_by_key(|p| p.peak);
     if let Some(placed) = best.as_mut() {
         improve(&blocks, placed, lower_bound_bytes);
     }
     let (offsets, arena_bytes) = best.map_or((vec![], 0), |p| (p.offsets, p.peak));
-    Plan { offsets: block_of.iter().map(|&b| offsets[b]).collect(), arena_bytes, lower_bound_bytes }
+    Plan {
+        offsets: block_of.iter().map(|&b| offsets[b]).collect(),
+        arena_bytes,
+        lower_bound_bytes,
+    }
 }
 
 fn merge(buffers: &[Buffer]) -> (Vec<Block>, Vec<usize>) {
@@ -58,7 +70,11 @@ fn merge(buffers: &[Buffer]) -> (Vec<Block>, Vec<usize>) {
     let mut block_of = Vec::with_capacity(buffers.len());
     for buffer in buffers {
         let bytes = buffer.bytes.next_multiple_of(ALIGN);
-        let own = Block { bytes, def: buffer.def, last: buffer.last };
+        let own = Block {
+            bytes,
+            def: buffer.def,
+            last: buffer.last,
+        };
         let taken = buffer.takes_over.filter(|&o| {
             let other: &Buffer = &buffers[o];
             o < block_of.len() && other.last == buffer.def && other.bytes == buffer.bytes
@@ -78,8 +94,14 @@ fn merge(buffers: &[Buffer]) -> (Vec<Block>, Vec<usize>) {
     (blocks, block_of)
 }
 
-fn lower_bound(blocks: &[Block]) -> usize {
-    let live = |op: usize| blocks.iter().filter(|b| b.def <= op && op <= b.last).map(|b| b.bytes).sum();
+fn largest_sum(blocks: &[Block]) -> usize {
+    let live = |op: usize| {
+        blocks
+            .iter()
+            .filter(|b| b.def <= op && op <= b.last)
+            .map(|b| b.bytes)
+            .sum()
+    };
     blocks.iter().map(|b| live(b.def)).max().unwrap_or(0)
 }
 
@@ -117,7 +139,11 @@ fn place(blocks: &[Block], order: Vec<usize>) -> Placed {
             let other = blocks[*j];
             offsets[*j] != usize::MAX && other.def <= block.last && block.def <= other.last
         };
-        busy.extend((0..blocks.len()).filter(lives).map(|j| (offsets[j], offsets[j] + blocks[j].bytes)));
+        busy.extend(
+            (0..blocks.len())
+                .filter(lives)
+                .map(|j| (offsets[j], offsets[j] + blocks[j].bytes)),
+        );
         busy.sort_unstable();
         let mut at = 0;
         for &(start, end) in &busy {
@@ -159,7 +185,12 @@ mod tests {
     use super::*;
 
     fn buffer(bytes: usize, def: usize, last: usize) -> Buffer {
-        Buffer { bytes, def, last, takes_over: None }
+        Buffer {
+            bytes,
+            def,
+            last,
+            takes_over: None,
+        }
     }
 
     fn assert_apart(buffers: &[Buffer], plan: &Plan) {

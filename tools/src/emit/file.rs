@@ -33,7 +33,15 @@ impl File<'_> {
         let tensors: Vec<u8> = self.tensors.iter().flat_map(Tensor::to_bytes).collect();
         let header = encode(&self.header);
         let (names, provenance) = (self.names.as_bytes(), self.provenance.as_bytes());
-        assemble([&header, &tensors, &ops, &self.weights, &self.schedule, names, provenance])
+        assemble([
+            &header,
+            &tensors,
+            &ops,
+            &self.weights,
+            &self.schedule,
+            names,
+            provenance,
+        ])
     }
 }
 

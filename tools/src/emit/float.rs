@@ -8,29 +8,48 @@ use super::{Emitter, source};
 use crate::lower::program::{Kind, Step};
 
 /// A wide factor where none is used.
-const UNUSED: WideRequant = WideRequant { mult: 1 << 21, shift: 21 };
+const UNUSED: WideRequant = WideRequant {
+    mult: 1 << 21,
+    shift: 21,
+};
 
 impl Emitter<'_> {
     pub(super) fn float_op(&mut self, index: usize, step: &Step) -> Op {
         let (out, scratch) = (self.id(step.out), self.scratch(index));
         match &step.kind {
-            Kind::Input { scale, shift } => {
-                Op::Input { out, requant: Requant::ONE, offset: 0, scale: *scale as f32, shift: *shift as f32 }
-            }
-            Kind::TimeProj { frequencies, cos_first } => {
-                Op::TimeProj { out, phases: self.phases(frequencies), cos_first: *cos_first }
-            }
-            Kind::ClassEmbed { table } => Op::ClassEmbed { out, table: self.weights.put(table.iter().map(|v| bits(*v))) },
-            Kind::Silu { src } => {
-                Op::Silu { src: self.id(*src), out, in_requant: Requant::ONE, out_requant: Requant::ONE }
-            }
+            Kind::Input { scale, shift } => Op::Input {
+                out,
+                requant: Requant::ONE,
+                offset: 0,
+                scale: *scale as f32,
+                shift: *shift as f32,
+            },
+            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj {
+                out,
+                phases: self.phases(frequencies),
+                cos_first: *cos_first,
+            },
+            Kind::ClassEmbed { table } => Op::ClassEmbed {
+                out,
+                table: self.weights.put(table.iter().map(|v| bits(*v))),
+            },
+            Kind::Silu { src } => Op::Silu {
+                src: self.id(*src),
+                out,
+                in_requant: Requant::ONE,
+                out_requant: Requant::ONE,
+            },
             Kind::Conv(c) => {
                 let outs = c.bias.len();
                 let taps = c.weight.len() / outs;
                 let order = (0..taps).flat_map(|tap| (0..outs).map(move |o| o * taps + tap));
                 let data = self.weights.put(order.map(|i| bits(c.weight[i])));
                 let bias = self.weights.put(c.bias.iter().copied());
-                let addend = c.addend.map(|(slot, factor)| Addend { tensor: self.id(slot), requant: Requant::ONE, factor });
+                let addend = c.addend.map(|(slot, factor)| Addend {
+                    tensor: self.id(slot),
+                    requant: Requant::ONE,
+                    factor,
+                });
                 Op::Conv(Conv {
                     source: source(&c.source, None).0,
                     out,
@@ -70,8 +89,14 @@ impl Emitter<'_> {
                     scale: (1.0 / libm::sqrt(depth as f64)) as f32,
                 })
             }
-            Kind::Upsample { src } => Op::Upsample { src: self.id(*src), out },
-            Kind::AvgPool { src } => Op::AvgPool { src: self.id(*src), out },
+            Kind::Upsample { src } => Op::Upsample {
+                src: self.id(*src),
+                out,
+            },
+            Kind::AvgPool { src } => Op::AvgPool {
+                src: self.id(*src),
+                out,
+            },
         }
     }
 }

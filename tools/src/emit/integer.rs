@@ -10,7 +10,7 @@ use crate::lower::program::{self, Kind, Norm, SlotId, Step};
 use crate::quantize::factor::{requant, wide_requant};
 use crate::quantize::formats::Format;
 use crate::quantize::scheme::{Assignment, Bits};
-use crate::quantize::weights::{Channel, InputFacts, channel};
+use crate::quantize::weights::{Channel, InputFacts, channel, widest_scale};
 
 /// One unit of Q16.
 const Q16: f64 = 65536.0;
@@ -18,10 +18,15 @@ const Q16: f64 = 65536.0;
 const GAMMA_FRAC: i32 = 22;
 
 impl<'p> Emitter<'p> {
-    fn numbers(&self) -> (&'p [Format], &'p [Stats], &'p Assignment) {
+    fn numbers(&self) -> (&'p [Format], &'p [Stats], &'p Assignment, &'p [Vec<f64>]) {
         match self.numbers {
-            Numbers::Integer { formats, stats, assignment } => (formats, stats, assignment),
-            Numbers::F16 => (&[], &[], EMPTY),
+            Numbers::Integer {
+                formats,
+                stats,
+                assignment,
+                scales,
+            } => (formats, stats, assignment, scales),
+            Numbers::F16 => (&[], &[], EMPTY, &[]),
         }
     }
 
@@ -37,12 +42,17 @@ impl<'p> Emitter<'p> {
                 scale: *scale as f32,
                 shift: *shift as f32,
             },
-            Kind::TimeProj { frequencies, cos_first } => {
-                Op::TimeProj { out, phases: self.phases(frequencies), cos_first: *cos_first }
-            }
+            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj {
+                out,
+                phases: self.phases(frequencies),
+                cos_first: *cos_first,
+            },
             Kind::ClassEmbed { table } => {
                 let round = |v: &f32| libm::round(f64::from(*v) / unit).clamp(-32768.0, 32767.0) as i16;
-                Op::ClassEmbed { out, table: self.weights.put(table.iter().map(round)) }
+                Op::ClassEmbed {
+                    out,
+                    table: self.weights.put(table.iter().map(round)),
+                }
             }
             Kind::Silu { src } => Op::Silu {
                 src: self.id(*src),
@@ -54,7 +64,8 @@ impl<'p> Emitter<'p> {
             Kind::Norm(n) => self.norm(index, step, n),
             Kind::Attention { qkv: [q, k, v], heads } => {
                 let depth = (self.program.slot(*q).shape[0] / heads) as f64;
-                let score = formats[q.0].scale * formats[k.0].scale * core::f64::consts::LOG2_E / libm::sqrt(depth) * Q16;
+                let score =
+                    formats[q.0].scale * formats[k.0].scale * core::f64::consts::LOG2_E / libm::sqrt(depth) * Q16;
                 Op::Attention(Attention {
                     q: self.id(*q),
                     k: self.id(*k),
@@ -67,32 +78,59 @@ impl<'p> Emitter<'p> {
                     scale: (1.0 / libm::sqrt(depth)) as f32,
                 })
             }
-            Kind::Upsample { src } => Op::Upsample { src: self.id(*src), out },
-            Kind::AvgPool { src } => Op::AvgPool { src: self.id(*src), out },
+            Kind::Upsample { src } => Op::Upsample {
+                src: self.id(*src),
+                out,
+            },
+            Kind::AvgPool { src } => Op::AvgPool {
+                src: self.id(*src),
+                out,
+            },
         }
     }
 
     fn conv(&mut self, index: usize, step: &Step, c: &program::Conv) -> Op {
-        let (formats, stats, assignment) = self.numbers();
+        let (formats, stats, assignment, scales) = self.numbers();
         let (source, input_unit) = source(&c.source, Some(formats));
-        let guard = if c.addend.is_some() { f64::from(1 << ADD_GUARD_BITS) } else { 1.0 };
+        let guard = if c.addend.is_some() {
+            f64::from(1 << ADD_GUARD_BITS)
+        } else {
+            1.0
+        };
         let unit = formats[index].scale / guard;
         let addend = c.addend.map(|(slot, factor)| Addend {
             tensor: self.id(slot),
             requant: requant(formats[slot.0].scale * f64::from(factor) / unit),
             factor,
         });
-        let (mean_squares, means) = input_moments(&c.source, stats);
+        let means = means(&c.source, stats);
         let bound = match c.source[..] {
             [one] => input_bound(formats[one.0].dtype, formats[one.0].zero_point),
             _ => 1 << 15,
         };
-        let facts = InputFacts { mean_squares: &mean_squares, means: &means, scale: input_unit, bound };
+        let facts = InputFacts {
+            means: &means,
+            scale: input_unit,
+            bound,
+        };
         let wide = assignment.weights[index] == Bits::Sixteen;
-        let (bits, limit) = if wide { (16, WideRequant::ACC_LIMIT) } else { (8, i32::MAX.into()) };
+        let (bits, limit) = if wide {
+            (16, WideRequant::ACC_LIMIT)
+        } else {
+            (8, i32::MAX.into())
+        };
         let taps = c.weight.len() / c.bias.len();
-        let rows = c.weight.chunks_exact(taps).zip(&c.bias);
-        let channels: Vec<Channel> = rows.map(|(row, &bias)| channel(row, bias, bits, &facts, limit)).collect();
+        let rows = c.weight.chunks_exact(taps).zip(&c.bias).enumerate();
+        let scale = |o: usize, row: &[f32]| {
+            if wide {
+                widest_scale(row, bits)
+            } else {
+                scales[index][o]
+            }
+        };
+        let channels: Vec<Channel> = rows
+            .map(|(o, (row, &bias))| channel(row, bias, bits, scale(o, row), &facts, limit))
+            .collect();
         Op::Conv(Conv {
             source,
             out: self.id(step.out),
@@ -116,7 +154,9 @@ impl<'p> Emitter<'p> {
             };
             let data = self.weights.put(all.map(|w| *w as i16));
             let bias = self.weights.put(channels.iter().map(|c| c.bias));
-            let requant = self.weights.put_requants(&channels.iter().map(factor).collect::<Vec<_>>());
+            let requant = self
+                .weights
+                .put_requants(&channels.iter().map(factor).collect::<Vec<_>>());
             return Weights::W16 { data, bias, requant };
         }
         let factor = |c: &Channel| {
@@ -125,7 +165,9 @@ impl<'p> Emitter<'p> {
         };
         let data = self.weights.put(all.map(|w| *w as i8));
         let bias = self.weights.put(channels.iter().map(|c| c.bias as i32));
-        let requant: At = self.weights.put_requants(&channels.iter().map(factor).collect::<Vec<_>>());
+        let requant: At = self
+            .weights
+            .put_requants(&channels.iter().map(factor).collect::<Vec<_>>());
         Weights::W8 { data, bias, requant }
     }
 
@@ -141,7 +183,9 @@ impl<'p> Emitter<'p> {
         let fixed = |v: f32, frac: i32| {
             libm::round(libm::ldexp(f64::from(v), frac)).clamp(-2_147_483_647.0, 2_147_483_647.0) as i32
         };
-        let scale_shift = n.scale_shift.map(|slot| (self.id(slot), requant(formats[slot.0].scale * Q16)));
+        let scale_shift = n
+            .scale_shift
+            .map(|slot| (self.id(slot), requant(formats[slot.0].scale * Q16)));
         let out_requant = requant(1.0 / (Q16 * formats[index].scale));
         let gamma = n.gamma.iter().map(|g| fixed(*g, gamma_frac));
         let affine = gamma.chain(n.beta.iter().map(|b| fixed(*b, 16)));
@@ -161,10 +205,12 @@ impl<'p> Emitter<'p> {
     }
 }
 
-static EMPTY: &Assignment = &Assignment { activations: Vec::new(), weights: Vec::new() };
+static EMPTY: &Assignment = &Assignment {
+    activations: Vec::new(),
+    weights: Vec::new(),
+};
 
-/// Mean squares and means by input channel, both halves of a concatenation.
-fn input_moments(slots: &[SlotId], stats: &[Stats]) -> (Vec<f64>, Vec<f64>) {
-    let join = |f: &dyn Fn(&Stats) -> Vec<f64>| slots.iter().flat_map(|id| f(&stats[id.0])).collect();
-    (join(&Stats::mean_squares), join(&Stats::means))
+/// Means by input channel, both halves of a concatenation.
+fn means(slots: &[SlotId], stats: &[Stats]) -> Vec<f64> {
+    slots.iter().flat_map(|id| stats[id.0].means()).collect()
 }

@@ -3,21 +3,24 @@
 mod file;
 mod float;
 mod integer;
+mod memory;
 mod weights;
 
 use mote_runtime::Model;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
 use mote_runtime::blob::op::{Op, Source};
-use mote_runtime::blob::tensor::{Tensor, TensorId};
-use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
+use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::Requant;
 
-use crate::lower::program::{Kind, Program, SlotId, Step};
-use crate::plan::{Buffer, Plan, plan};
+use crate::lower::program::{Program, SlotId, Step};
+use crate::plan::Plan;
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
 use crate::quantize::scheme::Assignment;
+pub use memory::lower_bound_bytes;
+
 use file::File;
+use memory::{Memory, memory};
 use mote_host::calibrate::Stats;
 use weights::WeightSection;
 
@@ -55,6 +58,8 @@ pub enum Numbers<'a> {
         stats: &'a [Stats],
         /// Widths of weights.
         assignment: &'a Assignment,
+        /// Scales of 8-bit weights, by step and output channel.
+        scales: &'a [Vec<f64>],
     },
 }
 
@@ -90,17 +95,39 @@ pub enum EmitError {
 /// Writes the model file and has the runtime check it.
 pub fn emit(program: &Program, d: &Diffusion, numbers: Numbers<'_>, provenance: &str) -> Result<Emitted, EmitError> {
     let float = matches!(numbers, Numbers::F16);
-    let Memory { tensors, scratch, plan } = memory(program, numbers)?;
-    let mut emitter = Emitter { program, numbers, weights: WeightSection::default(), scratch };
-    let ops: Vec<Op> = program.steps.iter().enumerate().map(|(i, step)| emitter.op(i, step)).collect();
+    let Memory { tensors, scratch, plan } = memory(program, &slot_formats(program, numbers), float)?;
+    let mut emitter = Emitter {
+        program,
+        numbers,
+        weights: WeightSection::default(),
+        scratch,
+    };
+    let ops: Vec<Op> = program
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(i, step)| emitter.op(i, step))
+        .collect();
     let weights = emitter.weights.finish();
     let header = header(program, d, float, &plan)?;
     let weight_bytes = weights.len();
-    let file = File { header, tensors, ops, weights, schedule: schedule(d), names: names(program), provenance };
+    let file = File {
+        header,
+        tensors,
+        ops,
+        weights,
+        schedule: schedule(d),
+        names: names(program),
+        provenance,
+    };
     let bytes = file.to_bytes();
     let aligned = mote_host::memory::AlignedBytes::copy_of(&bytes);
     Model::parse(aligned.bytes()).map_err(EmitError::Refused)?;
-    Ok(Emitted { bytes, plan, weight_bytes })
+    Ok(Emitted {
+        bytes,
+        plan,
+        weight_bytes,
+    })
 }
 
 struct Emitter<'p> {
@@ -137,97 +164,44 @@ impl Emitter<'_> {
 fn source(slots: &[SlotId], formats: Option<&[Format]>) -> (Source, f64) {
     let id = |slot: SlotId| TensorId(slot.0 as u16);
     match (slots, formats) {
-        ([first, second], None) => {
-            (Source { first: id(*first), second: Some((id(*second), [Requant::ONE; 2])) }, 1.0)
-        }
+        ([first, second], None) => (
+            Source {
+                first: id(*first),
+                second: Some((id(*second), [Requant::ONE; 2])),
+            },
+            1.0,
+        ),
         ([first, second], Some(f)) => {
             let common = f[first.0].max_abs().max(f[second.0].max_abs()) / 32768.0;
             let factors = [requant(f[first.0].scale / common), requant(f[second.0].scale / common)];
-            (Source { first: id(*first), second: Some((id(*second), factors)) }, common)
+            (
+                Source {
+                    first: id(*first),
+                    second: Some((id(*second), factors)),
+                },
+                common,
+            )
         }
-        _ => (Source { first: id(slots[0]), second: None }, formats.map_or(1.0, |f| f[slots[0].0].scale)),
+        _ => (
+            Source {
+                first: id(slots[0]),
+                second: None,
+            },
+            formats.map_or(1.0, |f| f[slots[0].0].scale),
+        ),
     }
 }
 
-/// The tensor table: slots, then scratch.
-struct Memory {
-    tensors: Vec<Tensor>,
-    /// By step.
-    scratch: Vec<Option<TensorId>>,
-    plan: Plan,
-}
-
-fn memory(program: &Program, numbers: Numbers<'_>) -> Result<Memory, EmitError> {
-    let ops = program.steps.len();
-    within("the number of operators and tensors", 2 * ops as u64, u16::MAX.into())?;
-    let mut last: Vec<usize> = (0..ops).collect();
-    for (i, step) in program.steps.iter().enumerate() {
-        step.inputs().iter().for_each(|id| last[id.0] = i);
-    }
-    if let Some(output) = last.last_mut() {
-        *output = ops;
-    }
-    let mut tensors = Vec::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        let slot = program.slot(step.out);
-        let extent = |v: usize| within(&format!("an extent of '{}'", slot.name), v as u64, u16::MAX.into());
-        let format = match numbers {
-            _ if i + 1 == ops => Format::OUTPUT,
-            Numbers::F16 => Format::F16,
-            Numbers::Integer { formats, .. } => formats[i],
-        };
-        tensors.push(Tensor {
-            offset: 0,
-            channels: extent(slot.shape[0])?,
-            rows: extent(slot.shape[1])?,
-            cols: extent(slot.shape[2])?,
-            dtype: format.dtype,
-            zero_point: format.zero_point,
-            def: i as u16,
-            last: last[i] as u16,
-            scale: format.scale as f32,
-        });
-    }
-    let mut buffers = buffers(program, &tensors, &last);
-    let mut scratch = vec![None; ops];
-    for (i, step) in program.steps.iter().enumerate() {
-        let bytes = scratch_bytes(program, step, matches!(numbers, Numbers::F16));
-        if bytes == 0 {
-            continue;
-        }
-        scratch[i] = Some(TensorId(tensors.len() as u16));
-        tensors.push(Tensor::scratch(bytes as u32, i as u16));
-        buffers.push(Buffer { bytes, def: i, last: i, takes_over: None });
-    }
-    let plan = plan(&buffers);
-    within("the arena", plan.arena_bytes as u64, 1 << 30)?;
-    for (tensor, &offset) in tensors.iter_mut().zip(&plan.offsets) {
-        tensor.offset = offset as u32;
-    }
-    Ok(Memory { tensors, scratch, plan })
-}
-
-fn buffers(program: &Program, tensors: &[Tensor], last: &[usize]) -> Vec<Buffer> {
-    let buffer = |(i, step): (usize, &Step)| {
-        let fits = |id: &SlotId| {
-            let (own, other) = (&tensors[i], &tensors[id.0]);
-            last[id.0] == i && own.dtype == other.dtype && own.same_shape(other)
-        };
-        let takes_over = step.in_place().filter(fits).map(|id| id.0);
-        Buffer { bytes: tensors[i].bytes(), def: i, last: last[i], takes_over }
+/// The format of every slot; the output is always Q24.
+fn slot_formats(program: &Program, numbers: Numbers<'_>) -> Vec<Format> {
+    let mut formats = match numbers {
+        Numbers::F16 => vec![Format::F16; program.slots.len()],
+        Numbers::Integer { formats, .. } => formats.to_vec(),
     };
-    program.steps.iter().enumerate().map(buffer).collect()
-}
-
-fn scratch_bytes(program: &Program, step: &Step, float: bool) -> usize {
-    let joined = |slots: &[SlotId]| slots.iter().map(|id| program.slot(*id).shape[0]).sum();
-    let out = program.slot(step.out);
-    match &step.kind {
-        Kind::Conv(c) => conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0]),
-        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source), n.groups),
-        Kind::Attention { .. } => attention_scratch_bytes(out.shape[1] * out.shape[2]),
-        _ => 0,
+    if let Some(output) = formats.last_mut() {
+        *output = Format::OUTPUT;
     }
+    formats
 }
 
 fn header(program: &Program, d: &Diffusion, float: bool, plan: &Plan) -> Result<Header, EmitError> {
@@ -255,8 +229,16 @@ fn header(program: &Program, d: &Diffusion, float: bool, plan: &Plan) -> Result<
 }
 
 fn within(what: &str, value: u64, max: u64) -> Result<u16, EmitError> {
-    let too_large = || EmitError::TooLarge { what: what.to_owned(), value, max };
-    if value > max { Err(too_large()) } else { Ok(value.min(u16::MAX.into()) as u16) }
+    let too_large = || EmitError::TooLarge {
+        what: what.to_owned(),
+        value,
+        max,
+    };
+    if value > max {
+        Err(too_large())
+    } else {
+        Ok(value.min(u16::MAX.into()) as u16)
+    }
 }
 
 fn q62(alpha_bar: f64) -> u64 {

@@ -35,7 +35,10 @@ pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
         readings: HashMap::new(),
         deferred: HashMap::new(),
         silus: HashMap::new(),
-        program: Program { classes: graph.classes.unwrap_or(0), ..Program::default() },
+        program: Program {
+            classes: graph.classes.unwrap_or(0),
+            ..Program::default()
+        },
     };
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
@@ -75,16 +78,35 @@ impl Lowering<'_> {
             }
             Op::Affine { scale, shift } => match self.take(node.inputs[0]) {
                 Some(step) if matches!(step.kind, Kind::Input { .. }) => {
-                    self.emit(node, &node.name, Kind::Input { scale: *scale, shift: *shift });
+                    self.emit(
+                        node,
+                        &node.name,
+                        Kind::Input {
+                            scale: *scale,
+                            shift: *shift,
+                        },
+                    );
                     Ok(())
                 }
                 _ => Err(refuse(node, "an affine map that does not follow the sample")),
             },
-            Op::TimeProj { dim, flip_sin_to_cos, freq_shift, max_period } => {
+            Op::TimeProj {
+                dim,
+                flip_sin_to_cos,
+                freq_shift,
+                max_period,
+            } => {
                 let half = dim / 2;
                 let exponent = |i: usize| -libm::log(*max_period) * i as f64 / (half as f64 - freq_shift);
                 let frequencies = (0..half).map(|i| libm::exp(exponent(i))).collect();
-                self.emit(node, &node.name, Kind::TimeProj { frequencies, cos_first: *flip_sin_to_cos });
+                self.emit(
+                    node,
+                    &node.name,
+                    Kind::TimeProj {
+                        frequencies,
+                        cos_first: *flip_sin_to_cos,
+                    },
+                );
                 Ok(())
             }
             Op::ClassEmbed { weight } => {
@@ -93,32 +115,55 @@ impl Lowering<'_> {
                 Ok(())
             }
             Op::Conv { .. } => self.conv(index, node),
-            Op::GroupNorm { groups, eps, weight, bias } => {
+            Op::GroupNorm {
+                groups,
+                eps,
+                weight,
+                bias,
+            } => {
                 let source = self.read(node, 0)?;
                 if source.upsample {
                     return Err(refuse(node, "group normalization of an upsampled value"));
                 }
                 let (gamma, beta) = (self.param(node, weight)?, self.param(node, bias)?);
-                let norm =
-                    Norm { source: source.slots, groups: *groups, eps: *eps, gamma, beta, silu: false, scale_shift: None };
+                let norm = Norm {
+                    source: source.slots,
+                    groups: *groups,
+                    eps: *eps,
+                    gamma,
+                    beta,
+                    silu: false,
+                    scale_shift: None,
+                };
                 self.emit_or_defer(index, node, Kind::Norm(norm))
             }
             Op::Silu => self.silu(index, node),
             Op::ScaleShift => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
-                    Some(Step { kind: Kind::Norm(mut norm), name, .. }) if !norm.silu => {
+                    Some(Step {
+                        kind: Kind::Norm(mut norm),
+                        name,
+                        ..
+                    }) if !norm.silu => {
                         norm.scale_shift = Some(vector);
                         self.emit_or_defer_as(index, node, name, Kind::Norm(norm))
                     }
-                    _ => Err(refuse(node, "scale and shift that does not follow a group normalization")),
+                    _ => Err(refuse(
+                        node,
+                        "scale and shift that does not follow a group normalization",
+                    )),
                 }
             }
             Op::Add { divisor } => self.add(index, node, *divisor),
             Op::AddChannel => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
-                    Some(Step { kind: Kind::Conv(mut conv), name, .. }) if conv.addend.is_none() => {
+                    Some(Step {
+                        kind: Kind::Conv(mut conv),
+                        name,
+                        ..
+                    }) if conv.addend.is_none() => {
                         conv.addend = Some((vector, 1.0));
                         self.emit(node, &name, Kind::Conv(conv));
                         Ok(())
@@ -141,7 +186,13 @@ impl Lowering<'_> {
                 let source = self.read(node, 0)?;
                 let folds = |i: &usize| matches!(self.graph.nodes.get(*i), Some(n) if matches!(n.op, Op::Conv { .. }));
                 if !source.upsample && self.consumers[node.output.0].iter().all(folds) {
-                    self.readings.insert(node.output, Reading { slots: source.slots, upsample: true });
+                    self.readings.insert(
+                        node.output,
+                        Reading {
+                            slots: source.slots,
+                            upsample: true,
+                        },
+                    );
                     return Ok(());
                 }
                 let src = self.single(node, 0)?;
@@ -162,7 +213,16 @@ impl Lowering<'_> {
     }
 
     fn conv(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
-        let Op::Conv { weight, bias, kernel, stride, pad } = &node.op else { return Ok(()) };
+        let Op::Conv {
+            weight,
+            bias,
+            kernel,
+            stride,
+            pad,
+        } = &node.op
+        else {
+            return Ok(());
+        };
         let source = self.read(node, 0)?;
         let outs = self.graph.values[node.output.0].shape[0];
         let bias = match bias {
@@ -196,7 +256,13 @@ impl Lowering<'_> {
         let _ = index;
         let src = self.single(node, 0)?;
         if let Some(done) = self.silus.get(&src) {
-            self.readings.insert(node.output, Reading { slots: vec![*done], upsample: false });
+            self.readings.insert(
+                node.output,
+                Reading {
+                    slots: vec![*done],
+                    upsample: false,
+                },
+            );
             return Ok(());
         }
         let out = self.emit(node, &node.name, Kind::Silu { src });
@@ -211,7 +277,11 @@ impl Lowering<'_> {
         };
         let other = self.single(node, 1 - position)?;
         match self.take(node.inputs[position]) {
-            Some(Step { kind: Kind::Conv(mut conv), name, .. }) if conv.addend.is_none() => {
+            Some(Step {
+                kind: Kind::Conv(mut conv),
+                name,
+                ..
+            }) if conv.addend.is_none() => {
                 let divide = |v: &mut f32| *v = (f64::from(*v) / divisor) as f32;
                 conv.weight.iter_mut().for_each(divide);
                 conv.bias.iter_mut().for_each(divide);
@@ -231,7 +301,14 @@ impl Lowering<'_> {
 
     fn emit_or_defer_as(&mut self, index: usize, node: &Node, name: String, kind: Kind) -> Result<(), LowerError> {
         if self.is_absorbed(index, node, &kind) {
-            self.deferred.insert(node.output, Step { name, kind, out: SlotId(0) });
+            self.deferred.insert(
+                node.output,
+                Step {
+                    name,
+                    kind,
+                    out: SlotId(0),
+                },
+            );
         } else {
             self.emit(node, &name, kind);
         }
@@ -239,15 +316,22 @@ impl Lowering<'_> {
     }
 
     fn is_absorbed(&self, index: usize, node: &Node, kind: &Kind) -> bool {
-        let [only] = self.consumers[node.output.0][..] else { return false };
-        let Some(next) = self.graph.nodes.get(only) else { return false };
+        let [only] = self.consumers[node.output.0][..] else {
+            return false;
+        };
+        let Some(next) = self.graph.nodes.get(only) else {
+            return false;
+        };
         match (kind, &next.op) {
             (Kind::Input { .. }, Op::Affine { .. }) => true,
             (Kind::Norm(n), Op::ScaleShift) => n.scale_shift.is_none() && next.inputs[0] == node.output,
             (Kind::Norm(_), Op::Silu) => true,
             (Kind::Conv(_), Op::AddChannel) => next.inputs[0] == node.output,
             // Of two convolutions that are added the later one absorbs the addition.
-            (Kind::Conv(_), Op::Add { .. }) => next.inputs.iter().all(|v| *v == node.output || !self.comes_later(*v, index)),
+            (Kind::Conv(_), Op::Add { .. }) => next
+                .inputs
+                .iter()
+                .all(|v| *v == node.output || !self.comes_later(*v, index)),
             _ => false,
         }
     }
@@ -265,16 +349,32 @@ impl Lowering<'_> {
     fn emit(&mut self, node: &Node, name: &str, kind: Kind) -> SlotId {
         let value = &self.graph.values[node.output.0];
         let out = SlotId(self.program.slots.len());
-        self.program.slots.push(Slot { name: value.name.clone(), shape: value.shape });
-        self.program.steps.push(Step { name: name.to_owned(), kind, out });
-        self.readings.insert(node.output, Reading { slots: vec![out], upsample: false });
+        self.program.slots.push(Slot {
+            name: value.name.clone(),
+            shape: value.shape,
+        });
+        self.program.steps.push(Step {
+            name: name.to_owned(),
+            kind,
+            out,
+        });
+        self.readings.insert(
+            node.output,
+            Reading {
+                slots: vec![out],
+                upsample: false,
+            },
+        );
         out
     }
 
     fn read(&self, node: &Node, input: usize) -> Result<Reading, LowerError> {
         let value = node.inputs[input];
         self.readings.get(&value).cloned().ok_or_else(|| {
-            refuse(node, &format!("its input '{}' is not available yet", self.graph.values[value.0].name))
+            refuse(
+                node,
+                &format!("its input '{}' is not available yet", self.graph.values[value.0].name),
+            )
         })
     }
 
@@ -282,13 +382,18 @@ impl Lowering<'_> {
         let reading = self.read(node, input)?;
         match reading.slots[..] {
             [slot] if !reading.upsample => Ok(slot),
-            _ => Err(refuse(node, "reads a concatenation or an upsampled value as one tensor")),
+            _ => Err(refuse(
+                node,
+                "reads a concatenation or an upsampled value as one tensor",
+            )),
         }
     }
 
     fn param(&self, node: &Node, key: &str) -> Result<Vec<f32>, LowerError> {
         let param = self.graph.params.get(key);
-        param.map(|p| p.data.clone()).ok_or_else(|| refuse(node, &format!("parameter '{key}' is missing")))
+        param
+            .map(|p| p.data.clone())
+            .ok_or_else(|| refuse(node, &format!("parameter '{key}' is missing")))
     }
 }
 
@@ -305,5 +410,8 @@ fn channels_last(weight: &[f32], outs: usize, taps: usize) -> Vec<f32> {
 }
 
 fn refuse(node: &Node, what: &str) -> LowerError {
-    LowerError { node: node.name.clone(), what: what.to_owned() }
+    LowerError {
+        node: node.name.clone(),
+        what: what.to_owned(),
+    }
 }

@@ -1,7 +1,18 @@
-//! Precision a tensor, from measured sensitivity within a memory budget.
+//! `auto`: a width for every tensor, from measured sensitivity within the memory there is.
+//!
+//! Everything starts at 16-bit activations and 8-bit weights. Each tensor's change is tried alone and its effect on x0
+//! predicted by the [`Probe`]. Then memory is spent: weights are widened where that buys most error a byte, and where the arena is too
+//! large the activations that lie at its peak are narrowed, the least harmful byte first.
 
-use crate::convert::{Context, Progress};
-use crate::quantize::scheme::{Assignment, Bits};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model};
+
+use super::formats::formats;
+use super::probe::{Probe, psnr_db};
+use super::scheme::{Assignment, Bits, is_fixed};
+use crate::convert::{Context, ConvertError, Progress};
+use crate::emit::{Emitted, lower_bound_bytes};
+use crate::lower::program::Kind;
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,24 +23,226 @@ pub struct Budget {
     pub arena_bytes: usize,
 }
 
-/// What a change of one tensor's width does.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sensitivity {
-    /// Step.
-    pub name: String,
+/// What a sensitivity is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A step's output.
+    Activation,
+    /// A convolution's weights.
+    Weight,
 }
 
-/// No assignment fits.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing fits")]
-pub struct AutoError;
+/// What the width of one tensor does to the image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sensitivity {
+    /// Name of the tensor.
+    pub name: String,
+    /// Activation or weight.
+    pub subject: Subject,
+    /// Predicted x0 PSNR, dB, with this tensor at 8 bits and the error of all others taken away.
+    pub psnr_db: f64,
+    /// Width that was chosen.
+    pub chosen: Bits,
+    /// Index of the step.
+    pub step: usize,
+    /// Expected squared error in x0 that 8 bits add.
+    pub error: f64,
+}
 
-/// Chooses.
+/// No assignment of widths fits.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model does not fit: at its smallest it needs {model_needed} bytes for the file and {arena_needed} bytes of arena; \
+     {model_has} and {arena_has} are there. Choose a larger board, or train a smaller network"
+)]
+pub struct AutoError {
+    /// Smallest file.
+    pub model_needed: usize,
+    /// Room for it.
+    pub model_has: usize,
+    /// Smallest arena.
+    pub arena_needed: usize,
+    /// Room for it.
+    pub arena_has: usize,
+}
+
+/// Share of the weights that may be added for widening them.
+const WIDEN_SHARE: f64 = 0.10;
+/// Steps of a probing trajectory.
+const PROBE_STEPS: u32 = 10;
+/// Multiply-accumulates that one trial may take, about.
+const TRIAL_MACS: u64 = 600_000_000;
+/// Trajectories of the probe, at most.
+const MAX_RUNS: u64 = 4;
+
+/// Chooses the widths; gives the sensitivities it measured.
 pub fn assign(
     context: &Context<'_>,
     budget: Option<Budget>,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<(Assignment, Vec<Sensitivity>), AutoError> {
-    let _ = (budget, progress);
-    Ok((Assignment::uniform(context.program, Bits::Sixteen), vec![]))
+) -> Result<(Assignment, Vec<Sensitivity>), ConvertError> {
+    let mut search = Search::new(context)?;
+    let sensitivities = search.measure(progress)?;
+    let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
+    if let Some(budget) = budget {
+        search.narrow(&mut assignment, &sensitivities, budget)?;
+    }
+    search.widen(&mut assignment, &sensitivities, budget)?;
+    let chosen = |mut s: Sensitivity| {
+        s.chosen = match s.subject {
+            Subject::Activation => assignment.activations[s.step],
+            Subject::Weight => assignment.weights[s.step],
+        };
+        s
+    };
+    let sensitivities = sensitivities.into_iter().map(chosen).collect();
+    Ok((assignment, sensitivities))
+}
+
+struct Search<'a, 'c> {
+    context: &'a Context<'c>,
+    probe: Probe,
+}
+
+impl<'a, 'c> Search<'a, 'c> {
+    fn new(context: &'a Context<'c>) -> Result<Self, ConvertError> {
+        let header = context.reference.header();
+        let steps = PROBE_STEPS.min(header.train_steps);
+        let runs = (TRIAL_MACS / (header.macs * u64::from(steps)).max(1)).clamp(1, MAX_RUNS);
+        let config = |seed: u64| Config {
+            class: (header.classes > 0).then(|| (seed % u64::from(header.classes)) as u16),
+            seed,
+            ..Config::of(header, steps)
+        };
+        // Seeds that neither calibration nor people use.
+        let configs: Vec<Config> = (0..runs).map(|i| config(0x5052_4F42_0000_0000 + i)).collect();
+        Ok(Self {
+            context,
+            probe: Probe::record(&context.reference, &configs)?,
+        })
+    }
+
+    fn emit(&self, assignment: &Assignment) -> Result<Emitted, ConvertError> {
+        let formats = formats(self.context.program, self.context.stats, assignment);
+        Ok(self.context.emit(assignment, &formats)?)
+    }
+
+    fn error(&self, assignment: &Assignment) -> Result<f64, ConvertError> {
+        let emitted = self.emit(assignment)?;
+        let memory = AlignedBytes::copy_of(&emitted.bytes);
+        Ok(self.probe.error(&Model::parse(memory.bytes())?)?)
+    }
+
+    /// Every activation and every convolution's weights, each alone at 8 bits while all else has 16.
+    fn measure(&mut self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Sensitivity>, ConvertError> {
+        let program = self.context.program;
+        let mut best = Assignment::uniform(program, Bits::Sixteen);
+        best.weights.fill(Bits::Sixteen);
+        let floor = self.error(&best)?;
+        let last = program.steps.len() - 1;
+        let mut subjects = Vec::new();
+        for (i, step) in program.steps.iter().enumerate() {
+            // Resampled values keep the format of what they read.
+            let follows = matches!(step.kind, Kind::Upsample { .. } | Kind::AvgPool { .. });
+            if !is_fixed(program, step) && i != last && !follows {
+                subjects.push((i, Subject::Activation));
+            }
+            if matches!(step.kind, Kind::Conv(_)) {
+                subjects.push((i, Subject::Weight));
+            }
+        }
+        let mut sensitivities = Vec::with_capacity(subjects.len());
+        for (done, &(step, subject)) in subjects.iter().enumerate() {
+            progress(Progress::Measuring(done, subjects.len()));
+            let mut trial = best.clone();
+            match subject {
+                Subject::Activation => trial.activations[step] = Bits::Eight,
+                Subject::Weight => trial.weights[step] = Bits::Eight,
+            }
+            let error = (self.error(&trial)? - floor).max(0.0);
+            let name = match subject {
+                Subject::Activation => program.slots[step].name.clone(),
+                Subject::Weight => format!("{}.weight", program.steps[step].name),
+            };
+            let psnr_db = psnr_db(error);
+            sensitivities.push(Sensitivity {
+                name,
+                subject,
+                psnr_db,
+                chosen: Bits::Eight,
+                step,
+                error,
+            });
+        }
+        progress(Progress::Measuring(subjects.len(), subjects.len()));
+        Ok(sensitivities)
+    }
+
+    /// Narrows activations until the arena fits: the one at the peak that costs least a byte, again and again.
+    fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), ConvertError> {
+        let smallest = self.emit(&Assignment::uniform(self.context.program, Bits::Eight))?;
+        let needs_less = smallest.bytes.len() > budget.model_bytes;
+        let program = self.context.program;
+        loop {
+            // The lower bound decides while it is too large; the plan itself, which may lie a little above it, at the end.
+            let bound = lower_bound_bytes(program, &assignment.dtypes());
+            let fits = bound <= budget.arena_bytes && self.emit(assignment)?.plan.arena_bytes <= budget.arena_bytes;
+            if fits && !needs_less {
+                return Ok(());
+            }
+            let Some(step) = self.next_to_narrow(assignment, found, bound).filter(|_| !needs_less) else {
+                return Err(AutoError {
+                    model_needed: smallest.bytes.len(),
+                    model_has: budget.model_bytes,
+                    arena_needed: smallest.plan.arena_bytes,
+                    arena_has: budget.arena_bytes,
+                }
+                .into());
+            };
+            assignment.activations[step] = Bits::Eight;
+        }
+    }
+
+    /// The activation whose narrowing adds least error a byte of the peak. Where no single change lowers the peak (two operators
+    /// share it), the least harmful one.
+    fn next_to_narrow(&self, assignment: &Assignment, found: &[Sensitivity], bound: usize) -> Option<usize> {
+        let wide =
+            |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.step] == Bits::Sixteen;
+        let cost = |s: &Sensitivity| {
+            let mut trial = assignment.clone();
+            trial.activations[s.step] = Bits::Eight;
+            let gain = bound.saturating_sub(lower_bound_bytes(self.context.program, &trial.dtypes()));
+            if gain > 0 {
+                (false, s.error / gain as f64)
+            } else {
+                (true, s.error)
+            }
+        };
+        let costs = found.iter().filter(wide).map(|s| (cost(s), s.step));
+        costs
+            .min_by(|a, b| a.0.0.cmp(&b.0.0).then(a.0.1.total_cmp(&b.0.1)))
+            .map(|(_, step)| step)
+    }
+
+    /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
+    fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), ConvertError> {
+        let bytes = |step: usize| match &self.context.program.steps[step].kind {
+            Kind::Conv(c) => c.weight.len(),
+            _ => 1,
+        };
+        let emitted = self.emit(a)?;
+        let room = budget.map_or(usize::MAX, |b| b.model_bytes.saturating_sub(emitted.bytes.len() + 1024));
+        let mut room = room.min((emitted.weight_bytes as f64 * WIDEN_SHARE) as usize);
+        let mut weights: Vec<&Sensitivity> = found.iter().filter(|s| s.subject == Subject::Weight).collect();
+        let worth = |s: &Sensitivity| s.error / bytes(s.step) as f64;
+        weights.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        for s in weights {
+            let more = bytes(s.step);
+            if a.weights[s.step] == Bits::Eight && more <= room {
+                a.weights[s.step] = Bits::Sixteen;
+                room -= more;
+            }
+        }
+        Ok(())
+    }
 }

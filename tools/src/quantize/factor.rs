@@ -43,7 +43,10 @@ mod tests {
             let r = requant(factor);
             assert!(r.is_valid(), "{factor}: {r:?}");
             let value = f64::from(r.mult) * libm::exp2(-f64::from(r.shift));
-            assert!((value / factor - 1.0).abs() < 1.0 / (1u64 << 31) as f64, "{factor} became {value}");
+            assert!(
+                (value / factor - 1.0).abs() < 1.0 / (1u64 << 31) as f64,
+                "{factor} became {value}"
+            );
             let w = wide_requant(factor);
             assert!(w.is_valid(), "{factor}: {w:?}");
         }

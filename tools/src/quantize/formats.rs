@@ -24,12 +24,24 @@ const SMALLEST_SCALE: f64 = 1e-9;
 
 impl Format {
     /// The format of a model held in f16.
-    pub const F16: Self = Self { dtype: Dtype::F16, scale: 1.0, zero_point: 0 };
+    pub const F16: Self = Self {
+        dtype: Dtype::F16,
+        scale: 1.0,
+        zero_point: 0,
+    };
     /// The network's output.
-    pub const OUTPUT: Self = Self { dtype: Dtype::Q24, scale: 1.0 / 16_777_216.0, zero_point: 0 };
+    pub const OUTPUT: Self = Self {
+        dtype: Dtype::Q24,
+        scale: 1.0 / 16_777_216.0,
+        zero_point: 0,
+    };
 
     fn int16(max_abs: f64) -> Self {
-        Self { dtype: Dtype::I16, scale: (max_abs * HEADROOM / 32767.0).max(SMALLEST_SCALE), zero_point: 0 }
+        Self {
+            dtype: Dtype::I16,
+            scale: (max_abs * HEADROOM / 32767.0).max(SMALLEST_SCALE),
+            zero_point: 0,
+        }
     }
 
     /// Largest magnitude that it can hold.
@@ -49,7 +61,11 @@ pub fn formats(program: &Program, stats: &[Stats], assignment: &Assignment) -> V
     for (i, step) in program.steps.iter().enumerate() {
         let format = match &step.kind {
             _ if i == last => Format::OUTPUT,
-            Kind::TimeProj { .. } => Format { dtype: Dtype::I16, scale: 1.0 / 32768.0, zero_point: 0 },
+            Kind::TimeProj { .. } => Format {
+                dtype: Dtype::I16,
+                scale: 1.0 / 32768.0,
+                zero_point: 0,
+            },
             Kind::ClassEmbed { table } => Format::int16(table.iter().fold(0.0, |m, v| f64::from(v.abs()).max(m))),
             // Resampling keeps the numbers, so it keeps the format.
             Kind::Upsample { src } | Kind::AvgPool { src } => formats[src.0],
@@ -80,7 +96,11 @@ fn int8(stats: &Stats, symmetric: bool) -> Format {
     let mut best = (f64::INFINITY, candidate(low, high, symmetric));
     for high_ratio in shrink(16) {
         for low_ratio in shrink(if symmetric { 0 } else { 16 }) {
-            let (low, high) = if symmetric { (low * high_ratio, high * high_ratio) } else { (low * low_ratio, high * high_ratio) };
+            let (low, high) = if symmetric {
+                (low * high_ratio, high * high_ratio)
+            } else {
+                (low * low_ratio, high * high_ratio)
+            };
             let format = candidate(low, high, symmetric);
             let error = squared_error(&buckets, &format);
             if error < best.0 {
@@ -94,11 +114,19 @@ fn int8(stats: &Stats, symmetric: bool) -> Format {
 fn candidate(low: f64, high: f64, symmetric: bool) -> Format {
     if symmetric {
         let scale = (high.max(-low) / 127.0).max(SMALLEST_SCALE);
-        return Format { dtype: Dtype::I8, scale, zero_point: 0 };
+        return Format {
+            dtype: Dtype::I8,
+            scale,
+            zero_point: 0,
+        };
     }
     let scale = ((high - low) / 255.0).max(SMALLEST_SCALE);
     let zero_point = libm::round(-128.0 - low / scale).clamp(-128.0, 127.0) as i8;
-    Format { dtype: Dtype::I8, scale, zero_point }
+    Format {
+        dtype: Dtype::I8,
+        scale,
+        zero_point,
+    }
 }
 
 /// Expected squared error: uniform rounding inside the range, distance to its end outside.

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::lower::program::{Kind, Program};
+use mote_runtime::blob::tensor::Dtype;
+
+use crate::emit::lower_bound_bytes;
+use crate::lower::program::{Kind, Program, Step};
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,15 +70,63 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// The plain assignment of `w8a16` or `w8a8`.
+    /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and additions read has 16 bits wherever that
+    /// leaves the arena as small as it is with 8.
+    pub fn eight_bit(program: &Program) -> Self {
+        let mut chosen = Self::uniform(program, Bits::Eight);
+        let peak = lower_bound_bytes(program, &chosen.dtypes());
+        let mut candidates: Vec<usize> = (0..program.slots.len())
+            .filter(|&i| !follows_or_feeds_products(program, i))
+            .collect();
+        candidates.sort_by_key(|&i| (program.slots[i].len(), i));
+        for i in candidates {
+            chosen.activations[i] = Bits::Sixteen;
+            if lower_bound_bytes(program, &chosen.dtypes()) > peak {
+                chosen.activations[i] = Bits::Eight;
+            }
+        }
+        chosen
+    }
+
+    /// Storage of every slot; the output is Q24.
+    pub fn dtypes(&self) -> Vec<Dtype> {
+        let dtype = |bits: &Bits| if *bits == Bits::Eight { Dtype::I8 } else { Dtype::I16 };
+        let mut dtypes: Vec<Dtype> = self.activations.iter().map(dtype).collect();
+        if let Some(output) = dtypes.last_mut() {
+            *output = Dtype::Q24;
+        }
+        dtypes
+    }
+
+    /// One width for all activations, but for those that are fixed.
     pub fn uniform(program: &Program, activations: Bits) -> Self {
-        let slots = program.steps.iter().map(|step| if is_fixed(program, step) { Bits::Sixteen } else { activations });
-        Self { activations: slots.collect(), weights: weights(program) }
+        let slots = program.steps.iter().map(|step| {
+            if is_fixed(program, step) {
+                Bits::Sixteen
+            } else {
+                activations
+            }
+        });
+        Self {
+            activations: slots.collect(),
+            weights: weights(program),
+        }
     }
 }
 
+/// Whether a convolution multiplies the slot by weights, or its format is that of another slot.
+fn follows_or_feeds_products(program: &Program, slot: usize) -> bool {
+    let multiplied = |step: &Step| match &step.kind {
+        Kind::Conv(c) => c.source.iter().any(|id| id.0 == slot),
+        Kind::Upsample { src } | Kind::AvgPool { src } => src.0 == slot,
+        _ => false,
+    };
+    matches!(program.steps[slot].kind, Kind::Upsample { .. } | Kind::AvgPool { .. })
+        || program.steps.iter().any(multiplied)
+}
+
 /// Activations that stay at 16 bits in every scheme: the network's input, and the timestep and class vectors, which are small.
-pub fn is_fixed(program: &Program, step: &crate::lower::program::Step) -> bool {
+pub fn is_fixed(program: &Program, step: &Step) -> bool {
     matches!(step.kind, Kind::Input { .. }) || program.slot(step.out).is_vector()
 }
 
@@ -83,8 +134,18 @@ pub fn is_fixed(program: &Program, step: &crate::lower::program::Step) -> bool {
 fn weights(program: &Program) -> Vec<Bits> {
     let last = program.steps.len().saturating_sub(1);
     let reads_sample = |step: &crate::lower::program::Step| {
-        step.inputs().iter().any(|id| matches!(program.steps[id.0].kind, Kind::Input { .. }))
+        step.inputs()
+            .iter()
+            .any(|id| matches!(program.steps[id.0].kind, Kind::Input { .. }))
     };
     let steps = program.steps.iter().enumerate();
-    steps.map(|(i, step)| if i == last || reads_sample(step) { Bits::Sixteen } else { Bits::Eight }).collect()
+    steps
+        .map(|(i, step)| {
+            if i == last || reads_sample(step) {
+                Bits::Sixteen
+            } else {
+                Bits::Eight
+            }
+        })
+        .collect()
 }

@@ -1,5 +1,10 @@
 //! Rounding of weights: a scale an output channel, chosen by the error that it makes in the output.
 
+use mote_host::calibrate::Stats;
+use rayon::prelude::*;
+
+use crate::lower::program::{Kind, Program, Step};
+
 /// One output channel's integers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
@@ -14,8 +19,6 @@ pub struct Channel {
 /// What rounding needs to know about the input.
 #[derive(Debug, Clone, Copy)]
 pub struct InputFacts<'a> {
-    /// Mean square an input channel: the weight of an error there.
-    pub mean_squares: &'a [f64],
     /// Mean an input channel: what a rounded weight shifts the output by, given back through the bias.
     pub means: &'a [f64],
     /// Real value of one unit.
@@ -24,26 +27,56 @@ pub struct InputFacts<'a> {
     pub bound: i64,
 }
 
-/// Rounds one channel's `row` of `(tap, in)` weights to `bits` bits; the accumulator stays below `limit`.
-pub fn channel(row: &[f32], bias: f32, bits: u32, input: &InputFacts<'_>, limit: i64) -> Channel {
-    let largest = f64::from((1i32 << (bits - 1)) - 1);
-    let top = row.iter().fold(0.0f64, |m, &w| m.max(f64::from(w.abs())));
-    let widest = (top / largest).max(smallest_scale(bias, input, limit));
-    // At 16 bits rounding is far below everything else: no search.
-    let ratios = if bits == 8 { 0..=20 } else { 0..=0 };
-    let candidates = ratios.map(|i| widest * (1.0 - 0.02 * f64::from(i)));
+/// The scale at which the largest weight of a row just fits.
+pub fn widest_scale(row: &[f32], bits: u32) -> f64 {
+    row.iter().fold(0.0f64, |m, &w| m.max(f64::from(w.abs()))) / largest(bits)
+}
+
+/// The 8-bit scales of every convolution, by step and output channel: among shrunken ranges, the one with the least squared
+/// error of the output, each input channel weighed by its mean square.
+pub fn scales(program: &Program, stats: &[Stats]) -> Vec<Vec<f64>> {
+    let step_scales = |step: &Step| match &step.kind {
+        Kind::Conv(c) => {
+            let power: Vec<f64> = c.source.iter().flat_map(|id| stats[id.0].mean_squares()).collect();
+            c.weight
+                .chunks_exact(c.weight.len() / c.bias.len())
+                .map(|row| best_scale(row, &power))
+                .collect()
+        }
+        _ => vec![],
+    };
+    program.steps.par_iter().map(step_scales).collect()
+}
+
+fn best_scale(row: &[f32], mean_squares: &[f64]) -> f64 {
+    let widest = widest_scale(row, 8);
     let mut best = (f64::INFINITY, widest);
-    for scale in candidates {
-        let error = error(row, scale, largest, input.mean_squares);
+    for i in 0..=20 {
+        let scale = widest * (1.0 - 0.02 * f64::from(i));
+        let error = error(row, scale, largest(8), mean_squares);
         if error < best.0 {
             best = (error, scale);
         }
     }
-    let mut scale = best.1;
+    best.1
+}
+
+fn largest(bits: u32) -> f64 {
+    f64::from((1i32 << (bits - 1)) - 1)
+}
+
+/// Rounds one channel's `row` of `(tap, in)` weights at `scale`, which grows until the accumulator stays below `limit`.
+pub fn channel(row: &[f32], bias: f32, bits: u32, scale: f64, input: &InputFacts<'_>, limit: i64) -> Channel {
+    let mut scale = scale.max(smallest_scale(bias, input, limit));
     loop {
-        let channel = rounded(row, bias, scale, largest, input);
+        let channel = rounded(row, bias, scale, largest(bits), input);
         let sum: i64 = channel.weights.iter().map(|w| i64::from(w.abs())).sum();
-        if channel.bias.saturating_abs().saturating_add(sum.saturating_mul(input.bound)) < limit {
+        if channel
+            .bias
+            .saturating_abs()
+            .saturating_add(sum.saturating_mul(input.bound))
+            < limit
+        {
             return channel;
         }
         scale *= 1.25;
@@ -56,7 +89,7 @@ fn smallest_scale(bias: f32, input: &InputFacts<'_>, limit: i64) -> f64 {
 }
 
 fn round(w: f32, scale: f64, largest: f64) -> f64 {
-    libm::round(f64::from(w) / scale).clamp(-largest, largest)
+    (f64::from(w) / scale).round().clamp(-largest, largest)
 }
 
 fn error(row: &[f32], scale: f64, largest: f64, mean_squares: &[f64]) -> f64 {
