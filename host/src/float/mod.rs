@@ -3,11 +3,15 @@
 //! [`Executor`] runs a [`crate::graph::Graph`] on candle in f32 or f64, a batch at a time; every operation is
 //! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model.
 
+mod conv;
 pub mod ddim;
 mod exec;
 mod ops;
 mod real;
 mod time;
+
+#[cfg(test)]
+mod tests;
 
 pub use exec::{Batch, Executor};
 pub use real::Real;

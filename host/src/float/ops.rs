@@ -1,5 +1,6 @@
 //! One formula an operator, on tensors of shape `(batch, channel, row, col)`. All are differentiable.
 
+use super::conv::conv;
 use crate::graph::Op;
 use candle_core::{D, Result, Tensor};
 use std::collections::BTreeMap;
@@ -18,7 +19,9 @@ pub(super) fn apply(op: &Op, inputs: &[&Tensor], params: &BTreeMap<String, Tenso
             },
             [x],
         ) => {
-            let y = conv(x, param(params, weight)?, *kernel, *stride, *pad)?;
+            let weight = param(params, weight)?;
+            let weight = weight.reshape((weight.dim(0)?, x.dim(1)?, *kernel, *kernel))?;
+            let y = conv(x, &weight, *stride, *pad)?;
             match bias {
                 Some(bias) => y.broadcast_add(&column(param(params, bias)?)?),
                 None => Ok(y),
@@ -67,26 +70,6 @@ fn param<'a>(params: &'a BTreeMap<String, Tensor>, key: &str) -> Result<&'a Tens
 /// A vector a channel as `(1, channel, 1, 1)`.
 fn column(v: &Tensor) -> Result<Tensor> {
     v.reshape((1, v.elem_count(), 1, 1))
-}
-
-fn conv(x: &Tensor, weight: &Tensor, kernel: usize, stride: usize, pad: [usize; 4]) -> Result<Tensor> {
-    let (batch, channels, rows, cols) = x.dims4()?;
-    if rows * cols == 1 && kernel == 1 && pad == [0; 4] {
-        // A linear layer over the batch.
-        let out = weight.dim(0)?;
-        let y = x
-            .reshape((batch, channels))?
-            .matmul(&weight.reshape((out, channels))?.t()?)?;
-        return y.reshape((batch, out, 1, 1));
-    }
-    let weight = weight.reshape((weight.dim(0)?, channels, kernel, kernel))?;
-    let [top, left, bottom, right] = pad;
-    if top == left && top == bottom && top == right {
-        return x.conv2d(&weight, top, stride, 1, 1);
-    }
-    x.pad_with_zeros(2, top, bottom)?
-        .pad_with_zeros(3, left, right)?
-        .conv2d(&weight, 0, stride, 1, 1)
 }
 
 /// Mean 0 and variance 1 over each group of channels (Wu and He 2018, eq. 1); the variance is the biased one.

@@ -14,6 +14,9 @@ mod error;
 mod macs;
 mod shape;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::Builder;
 pub use error::GraphError;
 
