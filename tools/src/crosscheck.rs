@@ -11,6 +11,9 @@ mod report;
 mod runs;
 mod vectors;
 
+#[cfg(test)]
+mod tests;
+
 pub use report::{Comparison, Layer, Report};
 
 use crate::import::Checkpoint;
