@@ -1,0 +1,84 @@
+//! The runtime on this machine.
+
+use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::op::Op;
+use mote_runtime::digest::Digest;
+use mote_runtime::exec::Observer;
+use mote_runtime::kernels::view::View;
+use mote_runtime::{Arena, Sampler, StepObserver};
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Every image on a thread of its own.
+pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
+    let guided = job.config.guidance_q16.is_some();
+    let arena = || AlignedBytes::for_run(target.model, guided);
+    job.images.par_iter().map_init(arena, |memory, image| one(target, job, image, memory, on_step)).collect()
+}
+
+fn one(
+    target: Target<'_>,
+    job: &Job,
+    image: &Wanted,
+    memory: &mut AlignedBytes,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Trace, BackendError> {
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut sampler = Sampler::new(target.model, &mut arena, &job.config_of(image), &image.origin.start())?;
+    let mut trace = Trace { seed: image.seed, ..Trace::default() };
+    let mut watch = OpDigests { enabled: job.operators, digests: vec![] };
+    while let Some(step) = sampler.step_observed(&mut watch)? {
+        let operators = std::mem::take(&mut watch.digests);
+        trace.steps.push(StepTrace { index: step.index, timestep: step.timestep, digest: step.digest, operators });
+        on_step();
+    }
+    trace.pixels = vec![0; target.model.header().sample_len()];
+    sampler.image(&mut trace.pixels)?;
+    Ok(trace)
+}
+
+/// Digests every operator's output as the firmware does.
+struct OpDigests {
+    enabled: bool,
+    digests: Vec<u64>,
+}
+
+impl Observer for OpDigests {
+    fn after(&mut self, _index: u16, _op: &Op, output: &View<'_>) {
+        if self.enabled {
+            self.digests.push(Digest::of((0..output.len()).map(|i| output.get(i))).0);
+        }
+    }
+}
+
+impl StepObserver for OpDigests {}
+
+/// Time spent in each operator, over all calls.
+#[derive(Debug, Clone)]
+pub struct OpTimer {
+    began: Instant,
+    /// By operator.
+    pub spent: Vec<Duration>,
+}
+
+impl OpTimer {
+    /// For a model of `operators` operators.
+    pub fn new(operators: usize) -> Self {
+        Self { began: Instant::now(), spent: vec![Duration::ZERO; operators] }
+    }
+}
+
+impl Observer for OpTimer {
+    fn before(&mut self, _index: u16, _op: &Op) {
+        self.began = Instant::now();
+    }
+
+    fn after(&mut self, index: u16, _op: &Op, _output: &View<'_>) {
+        if let Some(spent) = self.spent.get_mut(usize::from(index)) {
+            *spent += self.began.elapsed();
+        }
+    }
+}
+
+impl StepObserver for OpTimer {}

@@ -1,0 +1,132 @@
+//! What a model takes of a board, estimated without building firmware, so that `convert` and `inspect` say the same on every
+//! machine. `mote bench` measures what is estimated here.
+
+use mote_firmware_sim::{Board, boards};
+use mote_runtime::Model;
+use mote_runtime::blob::header::Arithmetic;
+use mote_runtime::sampler::arena_bytes;
+use serde::Serialize;
+
+/// What the firmware itself takes on one kind of core, and how many instructions it spends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Firmware {
+    /// Rust's name for the core.
+    pub target: &'static str,
+    /// Optimization level that the board is built at.
+    pub opt_level: &'static str,
+    /// Flash for code and constants, bytes.
+    pub code_bytes: u64,
+    /// RAM for statics, bytes.
+    pub statics_bytes: u64,
+    /// RAM for the stack at its deepest, with an eighth to spare, bytes.
+    pub stack_bytes: u64,
+    /// Instructions a multiply-accumulate, everything included, of integer models.
+    pub integer_per_mac: f64,
+    /// The same of f16 models.
+    pub f16_per_mac: f64,
+}
+
+/// Measured with `mote bench M.mote --backends board:NAME --steps 2` on fashion16-tiny as w8a16 and as f16; counts are of
+/// instructions, not cycles.
+pub const FIRMWARE: [Firmware; 6] = [
+    firmware("thumbv6m-none-eabi", "3", 30_000, 3_000, 3_000, 14.0, 300.0),
+    firmware("thumbv7m-none-eabi", "3", 36_000, 3_000, 3_000, 8.0, 150.0),
+    firmware("thumbv7m-none-eabi", "s", 28_000, 3_000, 3_000, 12.0, 160.0),
+    firmware("thumbv7em-none-eabihf", "3", 36_000, 3_000, 3_000, 8.0, 12.0),
+    firmware("thumbv8m.main-none-eabihf", "3", 36_000, 3_000, 3_000, 8.0, 12.0),
+    firmware("riscv32imac-unknown-none-elf", "3", 40_000, 3_000, 3_000, 8.0, 150.0),
+];
+
+const fn firmware(
+    target: &'static str,
+    opt_level: &'static str,
+    code_bytes: u64,
+    statics_bytes: u64,
+    stack_bytes: u64,
+    integer_per_mac: f64,
+    f16_per_mac: f64,
+) -> Firmware {
+    Firmware { target, opt_level, code_bytes, statics_bytes, stack_bytes, integer_per_mac, f16_per_mac }
+}
+
+/// The firmware of `board`.
+pub fn firmware_of(board: &Board) -> &'static Firmware {
+    let target = || FIRMWARE.iter().filter(|firmware| firmware.target == board.target);
+    let exact = target().find(|firmware| firmware.opt_level == board.opt_level);
+    exact.or_else(|| target().next()).unwrap_or(&FIRMWARE[0])
+}
+
+/// Whether a model fits a board. A key of `inspect --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fit {
+    /// The board.
+    pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
+    /// Its core.
+    pub core: &'static str,
+    /// Whether model and firmware fit.
+    pub fits: bool,
+    /// Flash needed: model and firmware.
+    pub flash_bytes: u64,
+    /// Flash there.
+    pub flash_total_bytes: u64,
+    /// RAM needed: arena, state, statics and stack.
+    pub ram_bytes: u64,
+    /// RAM there.
+    pub ram_total_bytes: u64,
+    /// Instructions (not cycles) of one step, estimated.
+    pub instructions_per_step: u64,
+    /// What is short; empty where it fits.
+    pub why: String,
+}
+
+impl Fit {
+    /// Of a model file of `bytes` bytes.
+    pub fn of(board: &'static Board, model: &Model<'_>, bytes: usize, guided: bool) -> Self {
+        let firmware = firmware_of(board);
+        let per_mac = match model.header().arithmetic {
+            Arithmetic::Integer => firmware.integer_per_mac,
+            Arithmetic::F16 => firmware.f16_per_mac,
+        };
+        let calls = if guided { 2.0 } else { 1.0 };
+        let flash = bytes as u64 + firmware.code_bytes;
+        let ram = arena_bytes(model, guided) as u64 + firmware.statics_bytes + firmware.stack_bytes;
+        let (flash_total, ram_total) = (u64::from(board.flash.length), u64::from(board.ram.length));
+        let short = |what: &str, needed: u64, has: u64| {
+            (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
+        };
+        let why: Vec<String> =
+            [short("flash", flash, flash_total), short("RAM", ram, ram_total)].into_iter().flatten().collect();
+        Self {
+            name: board.name,
+            description: board.description,
+            core: board.core,
+            fits: why.is_empty(),
+            flash_bytes: flash,
+            flash_total_bytes: flash_total,
+            ram_bytes: ram,
+            ram_total_bytes: ram_total,
+            instructions_per_step: (model.header().macs as f64 * per_mac * calls) as u64,
+            why: why.join("; "),
+        }
+    }
+
+    /// Of every board.
+    pub fn of_all(model: &Model<'_>, bytes: usize, guided: bool) -> Vec<Self> {
+        boards().iter().map(|board| Self::of(board, model, bytes, guided)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_board_has_a_measured_firmware() {
+        for board in boards() {
+            let firmware = firmware_of(board);
+            assert_eq!((firmware.target, firmware.opt_level), (board.target, board.opt_level), "{}", board.name);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Whatever can run a model file, behind one question: these images, this configuration, which digests?
+//!
+//! - [`cpu`]: the runtime on this machine, an image a thread.
+//! - [`board`]: the real firmware on a simulated board.
+//! - [`oracle`]: the independent second implementation, slow.
+//! - [`footprint`]: what a model takes of a board, estimated without building anything.
+
+mod board;
+mod cpu;
+pub mod footprint;
+mod oracle;
+
+pub use board::{options as board_options, time_limit};
+pub use cpu::OpTimer;
+
+use mote_firmware_sim::{Availability, Board};
+use mote_runtime::{Config, Model, RunError, Start};
+use std::fmt;
+
+/// Something that runs models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The independent implementation; with a deliberate error in operators of this kind where one is named.
+    Oracle(Option<&'static str>),
+    /// The runtime on this machine.
+    Cpu,
+    /// A graphics processor.
+    Cuda,
+    /// The firmware on a simulated board.
+    Board(&'static Board),
+}
+
+/// A model as its file and as what was parsed from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'m> {
+    /// The parsed file.
+    pub model: &'m Model<'m>,
+    /// The file.
+    pub bytes: &'m [u8],
+}
+
+/// Where an image starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Noise from the image's seed.
+    Seed,
+    /// Given noise, Q24, `(row, col, channel)`.
+    Noise(Vec<i32>),
+    /// A clean image, noised.
+    Image {
+        /// Q24, `(row, col, channel)`.
+        image_q24: Vec<i32>,
+        /// Share of the steps that are run, Q16.
+        strength_q16: u32,
+    },
+}
+
+impl Origin {
+    /// As the runtime takes it.
+    pub fn start(&self) -> Start<'_> {
+        match self {
+            Self::Seed => Start::Seed,
+            Self::Noise(noise) => Start::Noise(noise),
+            Self::Image { image_q24, strength_q16 } => Start::Image { image_q24, strength_q16: *strength_q16 },
+        }
+    }
+}
+
+/// One image to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Seed of its noise.
+    pub seed: u64,
+    /// Where it starts.
+    pub origin: Origin,
+}
+
+/// What to make, and what to watch meanwhile.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Everything but the seed.
+    pub config: Config,
+    /// The images.
+    pub images: Vec<Wanted>,
+    /// Digest every operator's output as well.
+    pub operators: bool,
+}
+
+impl Job {
+    /// An image from each seed.
+    pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
+        let images = seeds.into_iter().map(|seed| Wanted { seed, origin: Origin::Seed }).collect();
+        Self { config, images, operators: false }
+    }
+
+    fn config_of(&self, image: &Wanted) -> Config {
+        Config { seed: image.seed, ..self.config }
+    }
+}
+
+/// A finished step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepTrace {
+    /// Number of the step, 0 first.
+    pub index: u32,
+    /// Training timestep.
+    pub timestep: u32,
+    /// Digest of the state after it.
+    pub digest: u64,
+    /// Digests of the operators' outputs in the order of execution, where asked for; under guidance the conditional call first.
+    pub operators: Vec<u64>,
+}
+
+/// A finished image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Its seed.
+    pub seed: u64,
+    /// Its steps.
+    pub steps: Vec<StepTrace>,
+    /// Its pixels, `(row, col, channel)`.
+    pub pixels: Vec<u8>,
+}
+
+impl Trace {
+    /// Digest of the final state; 0 where no step was run.
+    pub fn digest(&self) -> u64 {
+        self.steps.last().map_or(0, |step| step.digest)
+    }
+}
+
+/// Why a backend gave no images.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// It cannot run here.
+    #[error("{name} cannot run here: {what}")]
+    Unavailable {
+        /// The backend.
+        name: String,
+        /// What is missing.
+        what: String,
+        /// How to get it.
+        how: String,
+    },
+    /// The runtime refused the run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The oracle refused the run.
+    #[error("oracle: {0}")]
+    Oracle(#[from] mote_host::oracle::OracleError),
+    /// The board failed, or the model does not fit it.
+    #[error(transparent)]
+    Board(#[from] mote_firmware_sim::SimError),
+}
+
+impl Backend {
+    /// The backend of that name: `cpu`, `oracle`, `cuda` or `board:NAME`.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match (name, name.strip_prefix("board:")) {
+            ("cpu", _) => Ok(Self::Cpu),
+            ("cuda", _) => Ok(Self::Cuda),
+            ("oracle", _) => Ok(Self::Oracle(None)),
+            (_, Some(board)) => named_board(board).map(Self::Board),
+            _ => Err(format!("unknown backend '{name}'; choose cpu, oracle, cuda or board:NAME")),
+        }
+    }
+
+    /// Whether it can run here; otherwise what is missing and how to get it.
+    pub fn available(&self) -> Result<(), BackendError> {
+        let missing = |what: &str, how: &str| {
+            Err(BackendError::Unavailable { name: self.to_string(), what: what.to_owned(), how: how.to_owned() })
+        };
+        match self {
+            Self::Oracle(_) | Self::Cpu => Ok(()),
+            Self::Cuda => missing("this build of mote has no CUDA backend", "use --backend cpu: the bits are the same"),
+            Self::Board(board) => match board.available() {
+                Availability::Ok => Ok(()),
+                Availability::Missing { what, how } => {
+                    missing(&format!("{} is missing", what.join(" and ")), &how.join("; "))
+                }
+            },
+        }
+    }
+
+    /// Makes the images of `job`, in order; calls `on_step` after each step where it can.
+    pub fn run(&self, target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
+        job.config.validate(target.model.header())?;
+        self.available()?;
+        match self {
+            Self::Cpu => cpu::run(target, job, on_step),
+            Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
+            Self::Board(board) => board::run(board, target, job, on_step),
+            Self::Cuda => Ok(vec![]),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Oracle(None) => f.write_str("oracle"),
+            Self::Oracle(Some(kind)) => write!(f, "oracle (broken {kind})"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda => f.write_str("cuda"),
+            Self::Board(board) => write!(f, "board:{}", board.name),
+        }
+    }
+}
+
+/// The board of that name, or the names that there are.
+pub fn named_board(name: &str) -> Result<&'static Board, String> {
+    Board::named(name).ok_or_else(|| {
+        let names: Vec<&str> = mote_firmware_sim::boards().iter().map(|board| board.name).collect();
+        format!("unknown board '{name}'; there are {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in ["cpu", "cuda", "oracle", "board:microbit"] {
+            assert_eq!(Backend::parse(name).unwrap().to_string(), name);
+        }
+        assert!(Backend::parse("board:toaster").unwrap_err().contains("microbit"));
+        assert!(Backend::parse("gpu").is_err());
+    }
+}

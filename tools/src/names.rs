@@ -1,0 +1,31 @@
+//! Names of a model's tensors and operators, from its own names section.
+
+use mote_runtime::Model;
+
+/// A line a slot, then a line an operator; operator `i` writes slot `i`, and tensors past the slots are scratch.
+#[derive(Debug, Clone)]
+pub struct Names {
+    lines: Vec<String>,
+    ops: usize,
+}
+
+impl Names {
+    /// The names that `model` carries; a model without them gets numbers.
+    pub fn of(model: &Model<'_>) -> Self {
+        let lines = String::from_utf8_lossy(model.names()).lines().map(str::to_owned).collect();
+        Self { lines, ops: model.header().op_count.into() }
+    }
+
+    /// The activation that operator `index` writes.
+    pub fn tensor(&self, index: usize) -> String {
+        let known = self.lines.get(index).filter(|_| index < self.ops);
+        known.cloned().unwrap_or_else(|| format!("tensor {index}"))
+    }
+
+    /// Operator `index`.
+    pub fn op(&self, index: usize) -> String {
+        let first = self.lines.len().checked_sub(self.ops);
+        let known = first.and_then(|first| self.lines.get(first + index));
+        known.cloned().unwrap_or_else(|| format!("operator {index}"))
+    }
+}

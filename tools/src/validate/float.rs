@@ -1,0 +1,225 @@
+//! A model against the float network that it was converted from, from the same noise.
+
+use crate::backend::Target;
+use crate::import::Checkpoint;
+use crate::tensors::{from_q24, to_chw};
+use candle_core::DType;
+use mote_host::float::ddim::{Clip, Ddim, guide};
+use mote_host::float::{Executor, FloatError as GraphError};
+use mote_host::memory::AlignedBytes;
+use mote_host::schedule::{Precision, Schedule, ScheduleError};
+use mote_runtime::exec::Observer;
+use mote_runtime::numeric::normal::normal_q24;
+use mote_runtime::sampler::Prediction0;
+use mote_runtime::schedule::coefficients;
+use mote_runtime::{Arena, Config, RunError, Sampler, Start, StepObserver};
+use serde::Serialize;
+use thiserror::Error;
+
+/// Why the comparison cannot be made.
+#[derive(Debug, Error)]
+pub enum FloatError {
+    /// The float network or its schedule cannot be run.
+    #[error(transparent)]
+    Float(#[from] GraphError),
+    /// The model cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Not the model's checkpoint.
+    #[error("the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint")]
+    Shape {
+        /// Of the model.
+        model: [usize; 3],
+        /// Of the checkpoint.
+        checkpoint: [usize; 3],
+    },
+}
+
+impl From<ScheduleError> for FloatError {
+    fn from(error: ScheduleError) -> Self {
+        Self::Float(error.into())
+    }
+}
+
+/// What the number formats cost. Keys of `validate --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FloatComparison {
+    /// Images compared.
+    pub images: usize,
+    /// PSNR of the final images, peak 2, an image at a time, then averaged in dB.
+    pub x0_psnr_db_mean: f64,
+    /// The worst image's.
+    pub x0_psnr_db_min: f64,
+    /// Signal-to-noise ratio of the network's output at the same x_t, by step, averaged over images in dB.
+    pub eps_sqnr_db_by_step: Vec<f64>,
+    /// PSNR of the state after each step, peak 2, averaged over images in dB.
+    pub state_psnr_db_by_step: Vec<f64>,
+    /// The timestep of each step.
+    pub timesteps: Vec<u32>,
+}
+
+/// Compares `target` with `checkpoint` in f32 on images from `seeds` under `config`.
+///
+/// The float run starts from the runtime's own noise, and adds the runtime's noise where eta is above 0. The network's output is
+/// compared at the states that the integer run visits, so that the error of a step is seen apart from what came before it.
+pub fn against(
+    target: Target<'_>,
+    checkpoint: &Checkpoint,
+    config: &Config,
+    seeds: &[u64],
+    on_image: &dyn Fn(),
+) -> Result<FloatComparison, FloatError> {
+    let twin = Twin::new(target, checkpoint, config)?;
+    let mut images = Vec::new();
+    for &seed in seeds {
+        images.push(twin.compare(&Config { seed, ..*config })?);
+        on_image();
+    }
+    let count = images.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&Image) -> f64| images.iter().map(of).sum::<f64>() / count;
+    let by_step = |of: fn(&Image) -> &Vec<f64>| {
+        let steps = images.first().map_or(0, |image| of(image).len());
+        (0..steps).map(|i| mean(&|image| of(image)[i])).collect()
+    };
+    Ok(FloatComparison {
+        images: images.len(),
+        x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
+        x0_psnr_db_min: images.iter().map(|image| image.x0_psnr_db).fold(f64::INFINITY, f64::min),
+        eps_sqnr_db_by_step: by_step(|image| &image.eps_sqnr_db),
+        state_psnr_db_by_step: by_step(|image| &image.state_psnr_db),
+        timesteps: images.first().map_or(vec![], |image| image.timesteps.clone()),
+    })
+}
+
+/// PSNR with peak 2, dB; 200 dB stands for equality.
+pub fn psnr_db(found: &[f64], expected: &[f64]) -> f64 {
+    let squares: f64 = found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum();
+    decibels(4.0 * found.len() as f64, squares)
+}
+
+fn decibels(signal: f64, noise: f64) -> f64 {
+    if noise > 0.0 { (10.0 * (signal / noise).log10()).min(200.0) } else { 200.0 }
+}
+
+struct Image {
+    x0_psnr_db: f64,
+    eps_sqnr_db: Vec<f64>,
+    state_psnr_db: Vec<f64>,
+    timesteps: Vec<u32>,
+}
+
+/// The float network beside the model.
+struct Twin<'a> {
+    target: Target<'a>,
+    checkpoint: &'a Checkpoint,
+    executor: Executor<'a>,
+    schedule: Schedule,
+}
+
+impl<'a> Twin<'a> {
+    fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
+        let header = target.model.header();
+        config.validate(header)?;
+        let model = [header.channels.into(), header.rows.into(), header.cols.into()];
+        let found = checkpoint.graph.sample_shape();
+        if model != found || usize::from(header.classes) != checkpoint.graph.classes.unwrap_or(0) {
+            return Err(FloatError::Shape { model, checkpoint: found });
+        }
+        let executor = Executor::new(&checkpoint.graph, DType::F32)?;
+        let schedule = Schedule::new(&checkpoint.scheduler, Precision::F32)?;
+        Ok(Self { target, checkpoint, executor, schedule })
+    }
+
+    fn compare(&self, config: &Config) -> Result<Image, FloatError> {
+        let (record, states) = self.quantized(config)?;
+        let float = self.float(config)?;
+        let mut eps_sqnr_db = Vec::new();
+        for ((x, out), t) in record.x.iter().zip(&record.out).zip(&record.timesteps) {
+            let expected = self.network(&x.iter().map(|v| *v as f32).collect::<Vec<_>>(), *t as usize, config)?;
+            let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
+            let noise = expected.iter().zip(out).map(|(e, f)| (f64::from(*e) - f).powi(2)).sum();
+            eps_sqnr_db.push(decibels(signal, noise));
+        }
+        let state_psnr_db: Vec<f64> = states.iter().zip(&float).map(|(found, e)| psnr_db(found, e)).collect();
+        let x0_psnr_db = state_psnr_db.last().copied().unwrap_or(200.0);
+        Ok(Image { x0_psnr_db, eps_sqnr_db, state_psnr_db, timesteps: record.timesteps })
+    }
+
+    /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
+    fn quantized(&self, config: &Config) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
+        let mut memory = AlignedBytes::for_run(self.target.model, config.guidance_q16.is_some());
+        let mut arena = Arena::new(memory.bytes_mut())?;
+        let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
+        let channels = self.target.model.header().channels.into();
+        let mut record = Record { channels, ..Record::default() };
+        let mut states = Vec::new();
+        while sampler.step_observed(&mut record)?.is_some() {
+            states.push(planes(sampler.state(), channels));
+        }
+        Ok((record, states))
+    }
+
+    /// The float run: the states after each step.
+    fn float(&self, config: &Config) -> Result<Vec<Vec<f64>>, FloatError> {
+        let header = self.target.model.header();
+        let mut scheduler = self.checkpoint.scheduler.clone();
+        scheduler.timestep_spacing = config.spacing;
+        let steps = scheduler.steps(config.steps as usize, config.prev)?;
+        let range = from_q24(config.clip_range_q24);
+        let clip = match config.clip {
+            coefficients::Clip::Off => Clip::Off,
+            coefficients::Clip::Stock => Clip::Stock { range },
+            coefficients::Clip::Rederived => Clip::Rederived { range },
+        };
+        let eta = f64::from(config.eta_q16) / 65536.0;
+        let prediction = scheduler.prediction_type;
+        let ddim = Ddim { schedule: &self.schedule, steps: &steps, prediction, clip, eta };
+        let normal = |stream: u32| -> Vec<f32> {
+            let noise: Vec<i32> = (0..header.sample_len()).map(|i| normal_q24(config.seed, stream, i as u32)).collect();
+            planes(&noise, header.channels.into()).into_iter().map(|v| v as f32).collect()
+        };
+        let mut states = Vec::new();
+        ddim.sample(
+            normal(0),
+            |x: &[f32], t| self.network(x, t, config),
+            |index| Ok::<_, FloatError>(normal(index as u32 + 1)),
+            |seen| states.push(seen.next.iter().map(|v| f64::from(*v)).collect()),
+        )?;
+        Ok(states)
+    }
+
+    /// The network's output after guidance.
+    fn network(&self, x: &[f32], t: usize, config: &Config) -> Result<Vec<f32>, FloatError> {
+        let null = self.target.model.header().null_class.unwrap_or(0).into();
+        let label = |class: usize| if self.checkpoint.graph.classes.is_some() { vec![class] } else { vec![] };
+        let cond = self.executor.run(x, &[t], &label(config.class.map_or(null, usize::from)))?;
+        let Some(weight) = config.guidance_q16 else {
+            return Ok(cond);
+        };
+        let uncond = self.executor.run(x, &[t], &label(null))?;
+        Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
+    }
+}
+
+/// What the integer run saw and said, step by step, `(channel, row, col)`.
+#[derive(Default)]
+struct Record {
+    channels: usize,
+    x: Vec<Vec<f64>>,
+    out: Vec<Vec<f64>>,
+    timesteps: Vec<u32>,
+}
+
+impl Observer for Record {}
+
+impl StepObserver for Record {
+    fn predicted(&mut self, prediction: &Prediction0<'_>) {
+        self.x.push(planes(prediction.x_q24, self.channels));
+        self.out.push(planes(prediction.out_q24, self.channels));
+        self.timesteps.push(prediction.timestep);
+    }
+}
+
+fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
+    to_chw(q24, channels).into_iter().map(from_q24).collect()
+}

@@ -1,0 +1,192 @@
+//! Holds backends to the same bits, and a model to the float network it came from.
+//!
+//! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
+//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
+//! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
+//! formats cost.
+
+mod compare;
+mod float;
+
+pub use compare::{Divergence, mismatches};
+pub use float::{FloatComparison, FloatError, against, psnr_db};
+
+use crate::backend::{Backend, BackendError, Job, Target, Trace};
+use crate::names::Names;
+use mote_runtime::Config;
+use mote_runtime::digest::Digest;
+use serde::Serialize;
+
+/// A backend to hold to the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// The backend.
+    pub backend: Backend,
+    /// Whether the user named it: then it must be able to run.
+    pub asked: bool,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Everything but the seed.
+    pub config: Config,
+    /// One image each.
+    pub seeds: Vec<u64>,
+    /// The oracle runs only so many of them.
+    pub oracle_seeds: usize,
+    /// The backends, the reference included or not.
+    pub choices: Vec<Choice>,
+}
+
+/// What one backend gave. Keys of `validate --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The backend.
+    pub name: String,
+    /// Whether it can run here.
+    pub available: bool,
+    /// Why it cannot, or why it failed.
+    pub why: Option<String>,
+    /// How to make it available.
+    pub help: Option<String>,
+    /// Whether every step of every image agreed, and nothing that was asked for is missing.
+    pub held: bool,
+    /// Images made.
+    pub images: usize,
+    /// Steps an image.
+    pub steps: usize,
+    /// Pairs of seed and step whose digest differs from the reference.
+    pub mismatches: usize,
+    /// Where the first difference is.
+    pub first_divergence: Option<Divergence>,
+    /// Digest of all digests in order, hexadecimal.
+    pub digest: Option<String>,
+    /// Seconds on this machine.
+    pub seconds: f64,
+}
+
+/// Steps that are finished, by backend; for a progress bar.
+pub type OnStep<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// Runs every backend of `plan` and compares.
+pub fn exactness(target: Target<'_>, plan: &Plan, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
+    let named = |wanted: fn(&Backend) -> bool| plan.choices.iter().find(|choice| wanted(&choice.backend));
+    // The runtime on this machine is always run: it is the reference where the oracle is not.
+    let cpu = Choice { backend: Backend::Cpu, asked: true };
+    let cpu_run = Run::of(target, plan, cpu, on_step);
+    let cpu_traces = match &cpu_run.result {
+        Ok(traces) => traces.clone(),
+        Err(_) => return cpu_run.result.map(|_| vec![]),
+    };
+    // A broken oracle is there to be found out: it is no reference.
+    let oracle = named(|backend| *backend == Backend::Oracle(None)).map(|choice| Run::of(target, plan, *choice, on_step));
+    let oracle_traces: &[Trace] = oracle.as_ref().and_then(|run| run.result.as_deref().ok()).unwrap_or(&[]);
+    let reference: Vec<Reference<'_>> = (0..plan.seeds.len())
+        .map(|i| match oracle_traces.get(i) {
+            Some(trace) => Reference { backend: Backend::Oracle(None), trace },
+            None => Reference { backend: Backend::Cpu, trace: &cpu_traces[i] },
+        })
+        .collect();
+    let judge = Judge { target, plan, reference: &reference, names: Names::of(target.model) };
+    let mut outcomes: Vec<Outcome> = oracle.iter().map(|run| judge.outcome(run)).collect();
+    outcomes.push(judge.outcome(&cpu_run));
+    for choice in &plan.choices {
+        if !matches!(choice.backend, Backend::Cpu | Backend::Oracle(None)) {
+            outcomes.push(judge.outcome(&Run::of(target, plan, *choice, on_step)));
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The trace that a seed is held to, and who made it.
+struct Reference<'a> {
+    backend: Backend,
+    trace: &'a Trace,
+}
+
+/// A backend's run.
+struct Run {
+    choice: Choice,
+    result: Result<Vec<Trace>, BackendError>,
+    seconds: f64,
+}
+
+impl Run {
+    fn of(target: Target<'_>, plan: &Plan, choice: Choice, on_step: OnStep<'_>) -> Self {
+        let began = std::time::Instant::now();
+        let images = match choice.backend {
+            Backend::Oracle(_) => plan.oracle_seeds.min(plan.seeds.len()),
+            _ => plan.seeds.len(),
+        };
+        let name = choice.backend.to_string();
+        let job = Job::of_seeds(plan.config, plan.seeds[..images].iter().copied());
+        let result = choice.backend.run(target, &job, &|| on_step(&name));
+        Self { choice, result, seconds: began.elapsed().as_secs_f64() }
+    }
+}
+
+struct Judge<'a> {
+    target: Target<'a>,
+    plan: &'a Plan,
+    reference: &'a [Reference<'a>],
+    names: Names,
+}
+
+impl Judge<'_> {
+    fn outcome(&self, run: &Run) -> Outcome {
+        let outcome = Outcome {
+            name: run.choice.backend.to_string(),
+            available: true,
+            why: None,
+            help: None,
+            held: true,
+            images: 0,
+            steps: 0,
+            mismatches: 0,
+            first_divergence: None,
+            digest: None,
+            seconds: run.seconds,
+        };
+        match &run.result {
+            Ok(traces) => self.compared(traces, run.choice.backend, outcome),
+            Err(BackendError::Unavailable { what, how, .. }) => {
+                let (why, help) = (Some(what.clone()), Some(how.clone()));
+                Outcome { available: false, held: !run.choice.asked, why, help, ..outcome }
+            }
+            Err(error) => Outcome { held: false, why: Some(error.to_string()), ..outcome },
+        }
+    }
+
+    fn compared(&self, traces: &[Trace], backend: Backend, outcome: Outcome) -> Outcome {
+        let pairs = || self.reference.iter().map(|reference| reference.trace).zip(traces);
+        let mismatches = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
+        let first = self.reference.iter().zip(traces).find(|(r, found)| compare::mismatches(r.trace, found) > 0);
+        let first_divergence = first.map(|(reference, found)| {
+            let rough = Divergence::between(reference.trace, found, self.target.model, &self.names);
+            self.rerun(reference, backend, found.seed).or(rough).unwrap_or_else(|| Divergence::unknown(found.seed))
+        });
+        let words = traces.iter().flat_map(|trace| &trace.steps).flat_map(|step| halves(step.digest));
+        Outcome {
+            held: mismatches == 0,
+            images: traces.len(),
+            steps: traces.first().map_or(0, |trace| trace.steps.len()),
+            mismatches,
+            first_divergence,
+            digest: Some(format!("{:016x}", Digest::of(words).0)),
+            ..outcome
+        }
+    }
+
+    /// Both once more with a digest an operator.
+    fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
+        let job = Job { operators: true, ..Job::of_seeds(self.plan.config, [seed]) };
+        let trace = |backend: Backend| backend.run(self.target, &job, &|| ()).ok()?.into_iter().next();
+        let (expected, found) = (trace(reference.backend)?, trace(backend)?);
+        Divergence::between(&expected, &found, self.target.model, &self.names)
+    }
+}
+
+fn halves(digest: u64) -> [i32; 2] {
+    [digest as u32 as i32, (digest >> 32) as u32 as i32]
+}
