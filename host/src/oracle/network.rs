@@ -1,0 +1,215 @@
+//! One network call: the operators in order, every activation kept in its own memory.
+
+use mote_runtime::Model;
+use mote_runtime::blob::header::Arithmetic;
+use mote_runtime::blob::op::{Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::tensor::{Tensor, TensorId};
+
+use super::planes::Planes;
+use super::scalar::half::load;
+use super::scalar::rounding::Rounding;
+use super::{OracleError, float, integer, tables};
+
+/// What the network is called with.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// State in Q24, `(row, col, channel)`.
+    pub x_q24: &'a [i32],
+    /// Training timestep.
+    pub timestep: u32,
+    /// Row of the class table.
+    pub class: u16,
+}
+
+/// Weights of an integer convolution.
+#[derive(Debug)]
+pub struct Filter {
+    /// `(out, row, col, in)`.
+    pub weights: Vec<i64>,
+    /// A channel.
+    pub bias: Vec<i64>,
+    /// Multiplier and shift a channel.
+    pub factors: Vec<(i32, u8)>,
+}
+
+/// Weights of an f16 convolution.
+#[derive(Debug)]
+pub struct FloatFilter {
+    /// `(row, col, in, out)`.
+    pub weights: Vec<f32>,
+    /// A channel.
+    pub bias: Vec<f32>,
+}
+
+/// What an operator has in the weights section.
+#[derive(Debug)]
+pub enum Parameters {
+    /// Nothing.
+    None,
+    /// Turns a timestep, Q32.
+    Phases(Vec<u32>),
+    /// A class table, or gamma and beta.
+    Table(Vec<i64>),
+    /// Gamma and beta.
+    FloatTable(Vec<f32>),
+    /// An integer convolution's.
+    Filter(Filter),
+    /// An f16 convolution's.
+    FloatFilter(FloatFilter),
+}
+
+impl Parameters {
+    pub(super) fn phases(&self) -> Option<&[u32]> {
+        if let Self::Phases(v) = self { Some(v) } else { None }
+    }
+
+    pub(super) fn table(&self) -> Option<&[i64]> {
+        if let Self::Table(v) = self { Some(v) } else { None }
+    }
+
+    pub(super) fn float_table(&self) -> Option<&[f32]> {
+        if let Self::FloatTable(v) = self { Some(v) } else { None }
+    }
+
+    pub(super) fn filter(&self) -> Option<&Filter> {
+        if let Self::Filter(v) = self { Some(v) } else { None }
+    }
+
+    pub(super) fn float_filter(&self) -> Option<&FloatFilter> {
+        if let Self::FloatFilter(v) = self { Some(v) } else { None }
+    }
+}
+
+/// The activations that are there, and the record of the one to be made.
+pub struct Inputs<'a> {
+    values: &'a [Option<Planes<i64>>],
+    /// Record of the output.
+    pub out: Tensor,
+}
+
+impl Inputs<'_> {
+    /// An activation that an earlier operator has made.
+    pub fn get(&self, id: TensorId) -> Option<&Planes<i64>> {
+        self.values.get(usize::from(id.0))?.as_ref()
+    }
+}
+
+/// The operators with their parameters, by value.
+#[derive(Debug)]
+pub struct Network {
+    /// Operators and parameters in order.
+    nodes: Vec<(Op, Tensor, Parameters)>,
+    arithmetic: Arithmetic,
+    tensors: usize,
+    output: TensorId,
+}
+
+impl Network {
+    /// Reads every operator and its parameters.
+    pub fn read(model: &Model<'_>) -> Result<Self, OracleError> {
+        let mut nodes = Vec::new();
+        for (index, op) in model.ops().enumerate() {
+            let broken = OracleError::Operator {
+                op: index,
+                kind: op.kind(),
+            };
+            let Some((out, parameters)) = model.tensor(op.io().out).zip(parameters(model, &op)) else {
+                return Err(broken);
+            };
+            nodes.push((op, out, parameters));
+        }
+        let header = model.header();
+        Ok(Self {
+            nodes,
+            arithmetic: header.arithmetic,
+            tensors: model.tensor_count().into(),
+            output: header.output,
+        })
+    }
+
+    /// Kinds of the operators, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.nodes.iter().map(|(op, ..)| op.kind())
+    }
+
+    /// Calls the network; `seen` gets every operator's output. Gives the last one, Q24 `(row, col, channel)`.
+    pub fn call(
+        &self,
+        call: &Call<'_>,
+        broken_rounding: Option<&str>,
+        seen: &mut dyn FnMut(&Planes<i64>),
+    ) -> Result<Vec<i64>, OracleError> {
+        let mut values: Vec<Option<Planes<i64>>> = vec![None; self.tensors];
+        for (index, (op, out, parameters)) in self.nodes.iter().enumerate() {
+            let r = Rounding {
+                broken: broken_rounding == Some(op.kind()),
+            };
+            let inputs = Inputs {
+                values: &values,
+                out: *out,
+            };
+            let made = match self.arithmetic {
+                Arithmetic::Integer => integer::run(op, parameters, &inputs, call, r),
+                Arithmetic::F16 => float::run(op, parameters, &inputs, call, r),
+            };
+            let made = made.ok_or(OracleError::Operator {
+                op: index,
+                kind: op.kind(),
+            })?;
+            seen(&made);
+            values[usize::from(op.io().out.0)] = Some(made);
+        }
+        let output = values.into_iter().nth(self.output.0.into()).flatten();
+        let last = OracleError::Operator {
+            op: self.nodes.len(),
+            kind: "output",
+        };
+        output.map(|planes| planes.channels_last().collect()).ok_or(last)
+    }
+}
+
+fn parameters(model: &Model<'_>, op: &Op) -> Option<Parameters> {
+    let float = model.header().arithmetic == Arithmetic::F16;
+    let channels = usize::from(model.tensor(op.io().out)?.channels);
+    Some(match op {
+        Op::TimeProj { phases, .. } => Parameters::Phases(tables::uint32(model, *phases, channels / 2)?),
+        Op::ClassEmbed { table, .. } => {
+            let count = usize::from(model.header().classes) * channels;
+            let read = if float { tables::f16_bits } else { tables::int16 };
+            Parameters::Table(read(model, *table, count)?)
+        }
+        Op::GroupNorm(GroupNorm { affine, .. }) if float => {
+            Parameters::FloatTable(tables::f32s(model, *affine, 2 * channels)?)
+        }
+        Op::GroupNorm(GroupNorm { affine, .. }) => Parameters::Table(tables::int32(model, *affine, 2 * channels)?),
+        Op::Conv(conv) => filter(model, conv, channels)?,
+        _ => Parameters::None,
+    })
+}
+
+fn filter(model: &Model<'_>, conv: &Conv, outs: usize) -> Option<Parameters> {
+    let kernel = usize::from(conv.kernel);
+    let count = kernel * kernel * joined_channels(model, &conv.source)? * outs;
+    Some(match conv.weights {
+        Weights::W8 { data, bias, requant } => Parameters::Filter(Filter {
+            weights: tables::int8(model, data, count)?,
+            bias: tables::int32(model, bias, outs)?,
+            factors: tables::factors(model, requant, outs)?,
+        }),
+        Weights::W16 { data, bias, requant } => Parameters::Filter(Filter {
+            weights: tables::int16(model, data, count)?,
+            bias: tables::int64(model, bias, outs)?,
+            factors: tables::factors(model, requant, outs)?,
+        }),
+        Weights::F16 { data, bias } => Parameters::FloatFilter(FloatFilter {
+            weights: tables::f16_bits(model, data, count)?.into_iter().map(load).collect(),
+            bias: tables::f32s(model, bias, outs)?,
+        }),
+    })
+}
+
+fn joined_channels(model: &Model<'_>, source: &Source) -> Option<usize> {
+    let channels = |id| model.tensor(id).map(|t| usize::from(t.channels));
+    let second = source.second.map_or(Some(0), |(id, _)| channels(id))?;
+    Some(channels(source.first)? + second)
+}

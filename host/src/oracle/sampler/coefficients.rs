@@ -1,0 +1,165 @@
+//! One DDIM step in `Scaled` arithmetic, in the document's order of operations.
+
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+
+use crate::oracle::scalar::rounding::Rounding;
+use crate::oracle::scalar::soft::Soft;
+
+/// The two linear forms of a step.
+#[derive(Debug)]
+pub struct Coefficients {
+    /// x0 from (x, out).
+    sample: Form,
+    /// The next state from (x0, x, out, z).
+    step: Form,
+    clip: Clip,
+}
+
+const ONE_Q62: u64 = 1 << 62;
+
+impl Coefficients {
+    /// Of the step between two cumulative alphas (Q62).
+    pub fn ddim(alpha_bar: u64, alpha_bar_prev: u64, eta_q16: u32, prediction: Prediction, clip: Clip) -> Self {
+        let floor = if prediction == Prediction::Epsilon { 1 << 30 } else { 0 };
+        let (ab, ab_prev) = (alpha_bar.clamp(floor, ONE_Q62), alpha_bar_prev.min(ONE_Q62));
+        let (s, n) = (Soft::from_q(ab, 62).sqrt(), Soft::from_q(ONE_Q62 - ab, 62).sqrt());
+        let s_prev = Soft::from_q(ab_prev, 62).sqrt();
+        let (direction, sigma) = direction_and_sigma(ab, ab_prev, eta_q16);
+        let [p, q, r, t] = prediction_row(s, n, prediction);
+        let z = plus(sigma);
+        let step = match clip {
+            Clip::Off => {
+                let [x, out] = unclipped(s, n, s_prev, direction, prediction);
+                [ZERO, x, out, z]
+            }
+            Clip::Stock => [plus(s_prev), times(r, direction), times(t, direction), z],
+            Clip::Rederived => {
+                let d = if n.is_zero() { Soft::ZERO } else { direction.div(n) };
+                [difference(s_prev, d.mul(s)), plus(d), ZERO, z]
+            }
+        };
+        Self {
+            sample: Form::new(&[p, q]),
+            step: Form::new(&step),
+            clip,
+        }
+    }
+
+    /// The next state of one element, Q24.
+    pub fn apply(&self, x: i64, out: i64, z: i64, clip_range_q24: i32, r: Rounding) -> i64 {
+        let range = i64::from(clip_range_q24.max(0));
+        let x0 = match self.clip {
+            Clip::Off => 0,
+            Clip::Stock | Clip::Rederived => self.sample.apply(&[x, out], r).clamp(-range, range),
+        };
+        self.step.apply(&[x0, x, out, z], r)
+    }
+}
+
+/// A signed `Scaled`.
+type Signed = (bool, Soft);
+
+const ZERO: Signed = (false, Soft::ZERO);
+
+fn plus(v: Soft) -> Signed {
+    (false, v)
+}
+
+fn times((negative, v): Signed, factor: Soft) -> Signed {
+    (negative, v.mul(factor))
+}
+
+fn difference(a: Soft, b: Soft) -> Signed {
+    if a.less(b) { (true, b.sub(a)) } else { (false, a.sub(b)) }
+}
+
+fn direction_and_sigma(ab: u64, ab_prev: u64, eta_q16: u32) -> (Soft, Soft) {
+    let n2_prev = Soft::from_q(ONE_Q62 - ab_prev, 62);
+    let v = Soft::from_q(ab_prev, 62).mul(Soft::from_q(ONE_Q62 - ab, 62));
+    if ab_prev <= ab || v.is_zero() {
+        return (n2_prev.sqrt(), Soft::ZERO);
+    }
+    let u = Soft::from_q(ab, 62).mul(n2_prev);
+    let h_q32 = u64::from(eta_q16) * u64::from(eta_q16);
+    let h = Soft::from_q(h_q32, 32);
+    let g = Soft::from_q(ab_prev - ab, 62);
+    let kept = if h_q32 <= 1 << 32 {
+        Soft::from_q((1 << 32) - h_q32, 32).mul(v).add(h.mul(u))
+    } else {
+        h.mul(u).sub(Soft::from_q(h_q32 - (1 << 32), 32).mul(v))
+    };
+    (n2_prev.mul(kept.div(v)).sqrt(), n2_prev.mul(h.mul(g).div(v)).sqrt())
+}
+
+/// `x0 = p x + q out`, `eps = r x + t out`.
+fn prediction_row(s: Soft, n: Soft, prediction: Prediction) -> [Signed; 4] {
+    let one = plus(Soft::ONE);
+    match prediction {
+        Prediction::Epsilon => [plus(Soft::ONE.div(s)), (true, n.div(s)), ZERO, one],
+        Prediction::V => [plus(s), (true, n), plus(n), plus(s)],
+        Prediction::Sample if n.is_zero() => [ZERO, one, ZERO, ZERO],
+        Prediction::Sample => [ZERO, one, plus(Soft::ONE.div(n)), (true, s.div(n))],
+    }
+}
+
+fn unclipped(s: Soft, n: Soft, s_prev: Soft, direction: Soft, prediction: Prediction) -> [Signed; 2] {
+    match prediction {
+        Prediction::Epsilon => {
+            let x = s_prev.div(s);
+            [plus(x), difference(direction, x.mul(n))]
+        }
+        Prediction::V => [
+            plus(s_prev.mul(s).add(direction.mul(n))),
+            difference(direction.mul(s), s_prev.mul(n)),
+        ],
+        Prediction::Sample if n.is_zero() => [ZERO, plus(s_prev)],
+        Prediction::Sample => {
+            let x = direction.div(n);
+            [plus(x), difference(s_prev, x.mul(s))]
+        }
+    }
+}
+
+/// Coefficients under a common fraction.
+#[derive(Debug)]
+struct Form {
+    mant: Vec<i128>,
+    frac: i64,
+}
+
+impl Form {
+    fn new(coefficients: &[Signed]) -> Self {
+        let mut sum = Soft::ZERO;
+        let mut max = Soft::ZERO;
+        for (_, v) in coefficients {
+            sum = sum.add(*v);
+            max = if max.less(*v) { *v } else { max };
+        }
+        let fits = (-sum.exp).min(-1 - max.exp);
+        let frac = if max.is_zero() { 30 } else { fits.clamp(1, 40) };
+        let most = if fits < 1 { 1 << 30 } else { (1 << 31) - 1 };
+        let mant = coefficients.iter().map(|(negative, v)| {
+            let magnitude = i128::from(v.to_q(frac).min(most));
+            if *negative { -magnitude } else { magnitude }
+        });
+        Self {
+            mant: mant.collect(),
+            frac,
+        }
+    }
+
+    fn apply(&self, values: &[i64], r: Rounding) -> i64 {
+        let clamped = values.iter().map(|v| i128::from((*v).clamp(-(1 << 30), 1 << 30)));
+        let sum = self.mant.iter().zip(clamped).map(|(mant, v)| mant * v).sum();
+        r.shift(sum, self.frac as u32).clamp(-(1 << 30), 1 << 30) as i64
+    }
+}
+
+/// The state of noise level `alpha_bar` between a clean element and a normal one, Q24.
+pub fn noised(alpha_bar: u64, x0: i64, z: i64) -> i64 {
+    let alpha_bar = alpha_bar.min(ONE_Q62);
+    let q30 = |v: u64| i128::from(Soft::from_q(v, 62).sqrt().to_q(30).min(1 << 30));
+    let clamp = |v: i64| i128::from(v.clamp(-(1 << 30), 1 << 30));
+    let sum = q30(alpha_bar) * clamp(x0) + q30(ONE_Q62 - alpha_bar) * clamp(z);
+    Rounding::default().shift(sum, 30).clamp(-(1 << 30), 1 << 30) as i64
+}

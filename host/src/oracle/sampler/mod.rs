@@ -1,0 +1,161 @@
+//! The sampler: start, steps, guidance, noise.
+
+mod coefficients;
+mod timesteps;
+
+use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::{Config, Model};
+
+use self::coefficients::{Coefficients, noised};
+use self::timesteps::{previous, timestep};
+use super::network::{Call, Network};
+use super::scalar::digest::digest;
+use super::scalar::noise::normal_q24;
+use super::scalar::rounding::{Rounding, saturate};
+use super::{OracleError, OracleOptions, OracleStart, OracleStep};
+
+/// One run.
+pub struct Run<'a> {
+    /// The model.
+    pub model: &'a Model<'a>,
+    /// Its operators.
+    pub network: &'a Network,
+    /// What is asked of the run.
+    pub config: &'a Config,
+    /// What is asked of the oracle.
+    pub options: OracleOptions,
+}
+
+impl Run<'_> {
+    /// Runs every step; gives the last state.
+    pub fn run(&self, start: &OracleStart<'_>, on_step: &mut dyn FnMut(&OracleStep)) -> Result<Vec<i32>, OracleError> {
+        self.check()?;
+        let (mut x, first) = self.begin(start)?;
+        for index in first..self.config.steps {
+            let Some(t) = timestep(self.model.header(), self.config, index) else {
+                break;
+            };
+            let mut ops = Vec::new();
+            x = self.step(&x, index, t, &mut ops)?;
+            on_step(&OracleStep {
+                index,
+                timestep: t,
+                digest: digest(x.iter().copied()),
+                op_digests: self.options.op_digests.then_some(ops),
+            });
+        }
+        Ok(x)
+    }
+
+    fn check(&self) -> Result<(), OracleError> {
+        let (c, h) = (self.config, self.model.header());
+        let refuse = |field| Err(OracleError::Config { field });
+        if c.steps == 0 || c.steps > h.train_steps {
+            return refuse("steps");
+        }
+        if c.eta_q16 > 1 << 16 {
+            return refuse("eta_q16");
+        }
+        if c.clip_range_q24 < 1 || c.clip_range_q24 > 1 << 30 {
+            return refuse("clip_range_q24");
+        }
+        if c.class.is_some_and(|class| class >= h.classes) {
+            return refuse("class");
+        }
+        if c.class.is_none() && h.classes > 0 && h.null_class.is_none() {
+            return refuse("class");
+        }
+        if c.guidance_q16.is_some() && h.null_class.is_none() {
+            return refuse("guidance_q16");
+        }
+        Ok(())
+    }
+
+    /// The first state, and the number of the step that it stands before.
+    fn begin(&self, start: &OracleStart<'_>) -> Result<(Vec<i32>, u32), OracleError> {
+        let h = self.model.header();
+        let len = usize::from(h.channels) * usize::from(h.rows) * usize::from(h.cols);
+        let seed = self.config.seed;
+        let fits = |given: &[i32]| {
+            let found = given.len();
+            if found == len {
+                Ok(())
+            } else {
+                Err(OracleError::Length { expected: len, found })
+            }
+        };
+        match start {
+            OracleStart::Seed => Ok(((0..len).map(|i| normal_q24(seed, 0, i as u32) as i32).collect(), 0)),
+            OracleStart::Noise(noise) => fits(noise).map(|()| (noise.to_vec(), 0)),
+            OracleStart::Image {
+                image_q24,
+                strength_q16,
+            } => {
+                fits(image_q24)?;
+                if *strength_q16 > 1 << 16 {
+                    return Err(OracleError::Config { field: "strength_q16" });
+                }
+                let steps = self.config.steps;
+                let left = Rounding::default().shift(i128::from(steps) * i128::from(*strength_q16), 16) as u32;
+                let first = steps - left;
+                let Some(t) = timestep(h, self.config, first) else {
+                    return Ok((image_q24.to_vec(), first));
+                };
+                let alpha_bar = self.model.alpha_bar_q62(t);
+                let noisy =
+                    |(i, x): (usize, &i32)| noised(alpha_bar, (*x).into(), normal_q24(seed, 0, i as u32)) as i32;
+                Ok((image_q24.iter().enumerate().map(noisy).collect(), first))
+            }
+        }
+    }
+
+    fn step(&self, x: &[i32], index: u32, t: u32, ops: &mut Vec<u64>) -> Result<Vec<i32>, OracleError> {
+        let (c, h) = (self.config, self.model.header());
+        let now = self.model.alpha_bar_q62(t);
+        if now == 0 && h.prediction == Prediction::Epsilon {
+            return Err(OracleError::ZeroSnr { timestep: t });
+        }
+        let next = previous(h, c, index).map_or(h.final_alpha_bar_q62, |t| self.model.alpha_bar_q62(t));
+        let out = self.predict(x, t, ops)?;
+        let coefficients = Coefficients::ddim(now, next, c.eta_q16, h.prediction, c.clip);
+        let r = Rounding {
+            broken: self.options.broken_rounding == Some("sampler"),
+        };
+        let moved = x.iter().zip(out).enumerate().map(|(i, (x, out))| {
+            let z = if c.eta_q16 == 0 {
+                0
+            } else {
+                normal_q24(c.seed, index + 1, i as u32)
+            };
+            coefficients.apply((*x).into(), out, z, c.clip_range_q24, r) as i32
+        });
+        Ok(moved.collect())
+    }
+
+    /// The network's output, after guidance.
+    fn predict(&self, x: &[i32], timestep: u32, ops: &mut Vec<u64>) -> Result<Vec<i64>, OracleError> {
+        let null = self.model.header().null_class;
+        let mut call = |class: u16| {
+            let call = Call {
+                x_q24: x,
+                timestep,
+                class,
+            };
+            self.network.call(&call, self.options.broken_rounding, &mut |planes| {
+                if self.options.op_digests {
+                    ops.push(digest(planes.channels_last().map(|v| v as i32)));
+                }
+            })
+        };
+        let conditional = call(self.config.class.or(null).unwrap_or(0))?;
+        let (Some(weight), Some(null)) = (self.config.guidance_q16, null) else {
+            return Ok(conditional);
+        };
+        let plain = call(null)?;
+        let guided = plain.iter().zip(conditional).map(|(plain, conditional)| {
+            let moved = i128::from(weight) * i128::from(conditional - plain);
+            saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)
+        });
+        Ok(guided.collect())
+    }
+}

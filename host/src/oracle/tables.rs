@@ -1,0 +1,53 @@
+//! Typed reading of the weights section, little-endian, by value.
+
+use mote_runtime::Model;
+use mote_runtime::blob::op::At;
+
+/// Reads `count` values of N bytes at an offset; `None` past the end of the section.
+fn read<const N: usize, T>(model: &Model<'_>, at: usize, count: usize, f: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+    let bytes = model.weights().get(at..at.checked_add(count.checked_mul(N)?)?)?;
+    Some(bytes.as_chunks::<N>().0.iter().map(|b| f(*b)).collect())
+}
+
+/// int8 values.
+pub fn int8(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
+    read(model, at.0 as usize, count, |b: [u8; 1]| i8::from_le_bytes(b).into())
+}
+
+/// int16 values.
+pub fn int16(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
+    read(model, at.0 as usize, count, |b: [u8; 2]| i16::from_le_bytes(b).into())
+}
+
+/// int32 values.
+pub fn int32(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
+    read(model, at.0 as usize, count, |b: [u8; 4]| i32::from_le_bytes(b).into())
+}
+
+/// int64 values.
+pub fn int64(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
+    read(model, at.0 as usize, count, |b: [u8; 8]| i64::from_le_bytes(b))
+}
+
+/// uint32 values.
+pub fn uint32(model: &Model<'_>, at: At, count: usize) -> Option<Vec<u32>> {
+    read(model, at.0 as usize, count, u32::from_le_bytes)
+}
+
+/// f16 bits.
+pub fn f16_bits(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
+    read(model, at.0 as usize, count, |b: [u8; 2]| u16::from_le_bytes(b).into())
+}
+
+/// f32 values.
+pub fn f32s(model: &Model<'_>, at: At, count: usize) -> Option<Vec<f32>> {
+    read(model, at.0 as usize, count, f32::from_le_bytes)
+}
+
+/// Multipliers (int32), then shifts (one byte each).
+pub fn factors(model: &Model<'_>, at: At, count: usize) -> Option<Vec<(i32, u8)>> {
+    let start = at.0 as usize;
+    let mult = read(model, start, count, i32::from_le_bytes)?;
+    let shift = read(model, start.checked_add(4 * count)?, count, |[b]: [u8; 1]| b)?;
+    Some(mult.into_iter().zip(shift).collect())
+}

@@ -1,0 +1,125 @@
+//! What a run left behind, operator by operator, and where two runs first differ.
+
+use mote_runtime::blob::op::Op;
+use mote_runtime::exec::Observer;
+use mote_runtime::kernels::view::View;
+use mote_runtime::{Step, StepObserver};
+
+use super::scalar::digest::digest;
+use super::{Oracle, OracleError, OracleStart, OracleStep};
+
+/// Observes a run of the runtime and digests every operator's output, with the oracle's own digest.
+///
+/// Give it to `Sampler::step_observed`, then each finished step to [`Recorder::finish`].
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    current: Vec<u64>,
+    steps: Vec<OracleStep>,
+}
+
+impl Recorder {
+    /// Closes a step.
+    pub fn finish(&mut self, step: &Step) {
+        self.steps.push(OracleStep {
+            index: step.index,
+            timestep: step.timestep,
+            digest: step.digest,
+            op_digests: Some(std::mem::take(&mut self.current)),
+        });
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> &[OracleStep] {
+        &self.steps
+    }
+}
+
+impl Observer for Recorder {
+    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
+        let _ = (index, op);
+        self.current.push(digest((0..output.len()).map(|i| output.get(i))));
+    }
+}
+
+impl StepObserver for Recorder {}
+
+/// Where two runs first differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Divergence {
+    /// Number of the step; the number of steps where one run is shorter.
+    pub step: u32,
+    /// Operator of the model file; `None` where every operator agrees but the state does not (the sampler's step itself),
+    /// or where a run has no operator digests.
+    pub op: Option<DivergentOp>,
+}
+
+/// An operator whose output differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DivergentOp {
+    /// Index in the operator list.
+    pub index: usize,
+    /// Kind.
+    pub kind: &'static str,
+    /// Whether this was the unconditional call of a guided step.
+    pub unconditional: bool,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.op {
+            None => write!(f, "step {}: the state after the step", self.step),
+            Some(op) => {
+                let call = if op.unconditional { ", unconditional call" } else { "" };
+                write!(f, "step {}: operator {} ({}){call}", self.step, op.index, op.kind)
+            }
+        }
+    }
+}
+
+impl Oracle<'_> {
+    /// The steps of a run, as [`Oracle::run`] shows them.
+    pub fn trace(
+        &self,
+        config: &mote_runtime::Config,
+        start: &OracleStart<'_>,
+    ) -> Result<Vec<OracleStep>, OracleError> {
+        let mut steps = Vec::new();
+        self.run(config, start, &mut |step| steps.push(step.clone()))?;
+        Ok(steps)
+    }
+
+    /// Where `found` first differs from `expected`; `None` when they are the same.
+    pub fn first_divergence(&self, expected: &[OracleStep], found: &[OracleStep]) -> Option<Divergence> {
+        for (a, b) in expected.iter().zip(found) {
+            if let Some(op) = self.divergent_op(a, b) {
+                return Some(Divergence {
+                    step: a.index,
+                    op: Some(op),
+                });
+            }
+            if (a.index, a.timestep, a.digest) != (b.index, b.timestep, b.digest) {
+                return Some(Divergence {
+                    step: a.index,
+                    op: None,
+                });
+            }
+        }
+        let short = expected.len().min(found.len());
+        (expected.len() != found.len()).then_some(Divergence {
+            step: short as u32,
+            op: None,
+        })
+    }
+
+    fn divergent_op(&self, a: &OracleStep, b: &OracleStep) -> Option<DivergentOp> {
+        let (a, b) = (a.op_digests.as_ref()?, b.op_digests.as_ref()?);
+        let place = a.iter().zip(b).position(|(a, b)| a != b)?;
+        let kinds = self.kinds();
+        let index = place % kinds.len();
+        Some(DivergentOp {
+            index,
+            kind: kinds[index],
+            unconditional: place >= kinds.len(),
+        })
+    }
+}
