@@ -1,0 +1,25 @@
+//! The conversion report: one HTML page that needs nothing beside it.
+//!
+//! [`ReportData::of`] takes from a model all that the file itself knows; the caller adds what was measured; [`html`] draws it.
+//! A section whose data is missing is left out. Pictures travel inside the page, plots are SVG, and there are no scripts.
+//!
+//!     data.rs  what is shown          model.rs  what a model file says
+//!     page.rs  the page and its style  tables.rs, pictures.rs, plots/  its sections
+
+mod base64;
+mod data;
+mod model;
+mod page;
+mod pictures;
+mod plots;
+mod tables;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use data::{
+    BackendCheck, Block, BoardFit, Film, MemoryMap, OperatorRow, Picture, Quality, ReportData, SensitivityBar,
+    StepQuality,
+};
+pub use page::html;

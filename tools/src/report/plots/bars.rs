@@ -1,0 +1,58 @@
+//! Sensitivity by layer: a bar a layer, most sensitive first.
+
+use crate::report::data::SensitivityBar;
+use crate::report::text::escape;
+
+/// Bars shown at once; the others are behind a fold.
+const SHOWN: usize = 16;
+
+/// The bars, shortest first.
+pub fn sensitivity(bars: &[SensitivityBar]) -> String {
+    if bars.is_empty() {
+        return String::new();
+    }
+    let mut order: Vec<&SensitivityBar> = bars.iter().collect();
+    order.sort_by(|a, b| a.eps_sqnr_db.total_cmp(&b.eps_sqnr_db));
+    let longest = order
+        .iter()
+        .map(|b| b.eps_sqnr_db)
+        .filter(|v| v.is_finite())
+        .fold(1.0, f64::max);
+    let list = |bars: &[&SensitivityBar]| {
+        let rows: String = bars.iter().map(|bar| row(bar, longest)).collect();
+        format!("<div class=\"bars\">\n{rows}</div>\n")
+    };
+    let (first, rest) = order.split_at(order.len().min(SHOWN));
+    let more = if rest.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<details><summary>{} less sensitive layers</summary>\n{}</details>\n",
+            rest.len(),
+            list(rest)
+        )
+    };
+    list(first) + &more
+}
+
+fn row(bar: &SensitivityBar, longest: f64) -> String {
+    let chosen = if bar.chosen.is_empty() {
+        String::new()
+    } else {
+        format!(" → {}", escape(&bar.chosen))
+    };
+    let (width, value) = if bar.eps_sqnr_db.is_finite() {
+        (
+            (bar.eps_sqnr_db / longest * 100.0).clamp(0.5, 100.0),
+            format!("{:.1} dB", bar.eps_sqnr_db),
+        )
+    } else {
+        (100.0, "no change".to_owned())
+    };
+    format!(
+        "<div class=\"row\"><span class=\"what\"><code>{}</code> <small>{}{chosen}</small></span>\
+         <span class=\"bar\"><span style=\"width:{width:.1}%\"></span></span><span class=\"value\">{value}</span></div>\n",
+        escape(&bar.name),
+        escape(&bar.tried),
+    )
+}

@@ -1,0 +1,10 @@
+//! Plots, as SVG or as plain boxes, drawn in the page's own colours.
+
+mod arena;
+mod axis;
+mod bars;
+mod lines;
+
+pub use arena::arena;
+pub use bars::sensitivity;
+pub use lines::quality;

@@ -1,0 +1,105 @@
+//! The page holds what it was given and nothing from elsewhere.
+
+use super::*;
+
+fn full() -> ReportData {
+    let picture = |caption: &str| Picture {
+        png: vec![1, 2, 3],
+        width: 8,
+        height: 8,
+        caption: caption.to_owned(),
+    };
+    ReportData {
+        title: "tiny <model>".to_owned(),
+        command: "mote convert tiny -o tiny.mote".to_owned(),
+        facts: vec![("Scheme".to_owned(), "w8a8".to_owned())],
+        samples: vec![picture("seed 1")],
+        samples_caption: "20 steps".to_owned(),
+        films: vec![Film {
+            caption: "seed 1".to_owned(),
+            frames: vec![picture("950"), picture("0")],
+        }],
+        quality: Some(Quality {
+            images: 8,
+            x0_psnr_db_mean: 47.5,
+            x0_psnr_db_min: 44.0,
+            steps: vec![
+                StepQuality {
+                    timestep: 950,
+                    state_psnr_db: 80.0,
+                    eps_sqnr_db: 50.0,
+                },
+                StepQuality {
+                    timestep: 0,
+                    state_psnr_db: f64::INFINITY,
+                    eps_sqnr_db: 40.0,
+                },
+            ],
+        }),
+        sensitivity: vec![SensitivityBar {
+            name: "conv_in".to_owned(),
+            eps_sqnr_db: 31.0,
+            ..SensitivityBar::default()
+        }],
+        memory: Some(MemoryMap {
+            arena_bytes: 100,
+            lower_bound_bytes: 96,
+            operators: 2,
+            blocks: vec![Block::default()],
+        }),
+        boards: vec![BoardFit {
+            name: "microbit".to_owned(),
+            ..BoardFit::default()
+        }],
+        backends: vec![BackendCheck {
+            name: "cpu".to_owned(),
+            available: true,
+            ..BackendCheck::default()
+        }],
+        operators: vec![OperatorRow {
+            name: "conv_in".to_owned(),
+            macs: 1234,
+            ..OperatorRow::default()
+        }],
+    }
+}
+
+#[test]
+fn every_section_is_there_and_nothing_comes_from_elsewhere() {
+    let page = html(&full());
+    for title in [
+        "Samples",
+        "From noise to image",
+        "Against the float",
+        "Sensitivity",
+        "Memory",
+        "Boards",
+        "Same bytes",
+        "Operators",
+    ] {
+        assert!(page.contains(&format!("<h2>{title}")), "{title}");
+    }
+    assert!(page.contains("tiny &lt;model&gt;") && page.contains("data:image/png;base64,AQID"));
+    for outside in ["http", "<script", "<link", "@import", "src=\"/"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn an_empty_report_has_no_sections() {
+    assert!(!html(&ReportData::default()).contains("<section"));
+}
+
+#[test]
+fn tags_are_balanced() {
+    let page = html(&full());
+    for tag in [
+        "section", "figure", "table", "tbody", "tr", "td", "span", "svg", "g", "div", "p", "dl", "main",
+    ] {
+        let (open, close) = (
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count(),
+            page.matches(&format!("</{tag}>")).count(),
+        );
+        assert_eq!(open, close, "<{tag}>");
+    }
+}
