@@ -128,7 +128,7 @@ pub struct Seen<'a, T> {
 impl Ddim<'_> {
     /// Takes `x` (any number of samples at one timestep, in one vector) through all steps.
     ///
-    /// `model(x, timestep)` gives the network's output, after guidance. `noise(index)` gives the standard normal noise
+    /// `model(x, timestep)` gives the network's output, after guidance, the length of `x`. `noise(index)` gives the standard normal noise
     /// that a step adds, the length of `x`; it is called only when `eta > 0`. `observe` sees every step.
     pub fn sample<T: Real, E: From<ScheduleError>>(
         &self,
@@ -139,11 +139,21 @@ impl Ddim<'_> {
     ) -> Result<Vec<T>, E> {
         for (index, &step) in self.steps.iter().enumerate() {
             let c = Coefficients::new(self.schedule, step, self.eta, self.prediction)?;
+            if c.sqrt_beta == 0.0 && matches!(self.clip, Clip::Rederived { .. }) {
+                let (timestep, prediction) = (step.timestep, "epsilon derived again from a clipped");
+                return Err(ScheduleError::Singular {
+                    timestep,
+                    alpha: 1.0,
+                    prediction,
+                }
+                .into());
+            }
             let output = model(&x, step.timestep)?;
+            debug_assert_eq!(output.len(), x.len(), "the model's output must have the sample's shape");
             let (mut next, x0) = self.step(&c, &x, &output);
             if c.sigma > 0.0 {
                 for (v, z) in next.iter_mut().zip(noise(index)?) {
-                    *v = *v + T::of(c.sigma) * z;
+                    *v += T::of(c.sigma) * z;
                 }
             }
             observe(Seen {

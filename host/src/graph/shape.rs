@@ -238,7 +238,7 @@ impl Cx<'_> {
         self.same("the key's shape", q, inputs[1])?;
         self.same("the value's shape", q, inputs[2])?;
         self.require(
-            heads > 0 && q[0] % heads == 0,
+            heads > 0 && q[0].is_multiple_of(heads),
             "the number of heads",
             &divisor_of(q[0]),
             heads,

@@ -125,7 +125,7 @@ impl SchedulerConfig {
             clip_sample_range: fields.number("clip_sample_range", 1.0)?,
             class_name,
         };
-        if !(config.clip_sample_range > 0.0) {
+        if config.clip_sample_range <= 0.0 {
             return Err(fields.error("clip_sample_range", "expected a number above 0"));
         }
         for (field, beta) in [("beta_start", config.beta_start), ("beta_end", config.beta_end)] {

@@ -166,7 +166,7 @@ impl UnetConfig {
                 format!("must divide by {factor} for a network of {levels} levels"),
             ));
         }
-        if !(self.norm_eps > 0.0) {
+        if self.norm_eps <= 0.0 {
             return Err(f.error("norm_eps", "expected a number above 0"));
         }
         if self.mid_block_scale_factor == 0.0 {
@@ -196,7 +196,7 @@ impl UnetConfig {
         }
         let last = self.block_out_channels[self.block_out_channels.len() - 1];
         match self.attn_norm_num_groups {
-            Some(groups) if self.mid_block && self.add_attention && last % groups != 0 => Err(f.error(
+            Some(groups) if self.mid_block && self.add_attention && !last.is_multiple_of(groups) => Err(f.error(
                 "attn_norm_num_groups",
                 format!("does not divide the middle block's {last} channels"),
             )),

@@ -97,11 +97,11 @@ impl Unet {
         let emb = self.embedding(blocks[0], t, label);
         let mut x = self.conv("conv_in", &sample, blocks[0], 3, 1, [1; 4]);
         let mut res = vec![x.clone()];
-        for i in 0..levels {
+        for (i, &channels) in blocks.iter().enumerate() {
             let kind = self.config["down_block_types"][i].as_str().unwrap().to_string();
             let name = format!("down_blocks.{i}");
             for j in 0..self.int("layers_per_block") {
-                x = self.resnet(&format!("{name}.resnets.{j}"), &x, &emb, blocks[i], 1.0, Resize::No);
+                x = self.resnet(&format!("{name}.resnets.{j}"), &x, &emb, channels, 1.0, Resize::No);
                 if kind == "AttnDownBlock2D" {
                     let groups = Some(self.int("norm_num_groups"));
                     x = self.attention(&format!("{name}.attentions.{j}"), &x, groups, 1.0);
@@ -112,14 +112,7 @@ impl Unet {
                 let in_resnet = kind == "ResnetDownsampleBlock2D"
                     || (kind == "AttnDownBlock2D" && self.text("downsample_type") == "resnet");
                 x = if in_resnet {
-                    self.resnet(
-                        &format!("{name}.downsamplers.0"),
-                        &x,
-                        &emb,
-                        blocks[i],
-                        1.0,
-                        Resize::Down,
-                    )
+                    self.resnet(&format!("{name}.downsamplers.0"), &x, &emb, channels, 1.0, Resize::Down)
                 } else {
                     // F.pad(x, (0, 1, 0, 1)): right, then bottom.
                     let pad = if self.int("downsample_padding") == 0 {
@@ -127,7 +120,7 @@ impl Unet {
                     } else {
                         [1, 1, 1, 1]
                     };
-                    self.conv(&format!("{name}.downsamplers.0.conv"), &x, blocks[i], 3, 2, pad)
+                    self.conv(&format!("{name}.downsamplers.0.conv"), &x, channels, 3, 2, pad)
                 };
                 res.push(x.clone());
             }

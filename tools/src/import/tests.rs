@@ -130,7 +130,7 @@ fn scale_shift_and_the_middle_block() {
             .params
             .contains_key("mid_block.attentions.0.group_norm.weight")
     );
-    agrees(json!({"attn_norm_num_groups": 8, "mid_block_scale_factor": 1.4142135}));
+    agrees(json!({"attn_norm_num_groups": 8, "mid_block_scale_factor": 1.25}));
     agrees(json!({"add_attention": false, "mid_block_scale_factor": 2}));
     agrees(json!({"mid_block_type": null}));
 }

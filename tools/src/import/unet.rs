@@ -185,7 +185,7 @@ impl Net<'_, '_> {
 /// With an odd feature count the library appends a feature that is always 0: its weights have no effect and are dropped.
 fn without_odd_column(weight: Param) -> Param {
     let columns = weight.shape[1];
-    if columns % 2 == 0 {
+    if columns.is_multiple_of(2) {
         return weight;
     }
     let data = weight
