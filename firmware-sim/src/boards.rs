@@ -67,7 +67,7 @@ impl Emulator {
 }
 
 /// A simulated board.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// The name that the command line takes.
     pub name: &'static str,
@@ -145,6 +145,8 @@ static BOARDS: [Board; 11] = [
         ..mps2("microbit", "BBC micro:bit, nRF51822", "Cortex-M0", THUMB_V6M)
     },
     Board {
+        // A third less code for 8 % more instructions: the one board whose flash is short beside them.
+        opt_level: "s",
         flash: Region {
             origin: 0x0800_0000,
             length: 128 * KIB,
