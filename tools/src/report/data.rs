@@ -17,7 +17,7 @@ pub struct ReportData {
     pub films: Vec<Film>,
     /// The quantized model against the float model.
     pub quality: Option<Quality>,
-    /// What a change of one layer's width does.
+    /// What a change of one tensor's width does.
     pub sensitivity: Vec<SensitivityBar>,
     /// The activation arena.
     pub memory: Option<MemoryMap>,
@@ -75,15 +75,15 @@ pub struct StepQuality {
     pub eps_sqnr_db: f64,
 }
 
-/// What happens to the network's output when one layer alone is narrowed.
+/// What happens to the image when one tensor alone is narrowed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SensitivityBar {
-    /// The layer.
+    /// The tensor.
     pub name: String,
     /// What was tried, such as `activation int8`.
     pub tried: String,
-    /// Signal to noise ratio of the network's output, dB: lower is more sensitive.
-    pub eps_sqnr_db: f64,
+    /// PSNR of the final image that is predicted with this tensor alone narrowed, dB: lower is more sensitive.
+    pub psnr_db: f64,
     /// What was chosen for it in the end, such as `int16`; empty if nothing was.
     pub chosen: String,
 }

@@ -38,7 +38,7 @@ fn full() -> ReportData {
         }),
         sensitivity: vec![SensitivityBar {
             name: "conv_in".to_owned(),
-            eps_sqnr_db: 31.0,
+            psnr_db: 31.0,
             ..SensitivityBar::default()
         }],
         memory: Some(MemoryMap {

@@ -12,10 +12,10 @@ pub fn sensitivity(bars: &[SensitivityBar]) -> String {
         return String::new();
     }
     let mut order: Vec<&SensitivityBar> = bars.iter().collect();
-    order.sort_by(|a, b| a.eps_sqnr_db.total_cmp(&b.eps_sqnr_db));
+    order.sort_by(|a, b| a.psnr_db.total_cmp(&b.psnr_db));
     let longest = order
         .iter()
-        .map(|b| b.eps_sqnr_db)
+        .map(|b| b.psnr_db)
         .filter(|v| v.is_finite())
         .fold(1.0, f64::max);
     let list = |bars: &[&SensitivityBar]| {
@@ -41,10 +41,10 @@ fn row(bar: &SensitivityBar, longest: f64) -> String {
     } else {
         format!(" → {}", escape(&bar.chosen))
     };
-    let (width, value) = if bar.eps_sqnr_db.is_finite() {
+    let (width, value) = if bar.psnr_db.is_finite() {
         (
-            (bar.eps_sqnr_db / longest * 100.0).clamp(0.5, 100.0),
-            format!("{:.1} dB", bar.eps_sqnr_db),
+            (bar.psnr_db / longest * 100.0).clamp(0.5, 100.0),
+            format!("{:.1} dB", bar.psnr_db),
         )
     } else {
         (100.0, "no change".to_owned())
