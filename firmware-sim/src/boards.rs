@@ -1,4 +1,6 @@
 //! The boards that can be simulated: one table.
+//!
+//! To add a board: an entry here, and a line in `tests/boards.rs`, which fails without it.
 
 /// A memory, as the linker script sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,15 +36,22 @@ pub fn run(request: &Request) -> bool {
 }
 
 fn every_seed(request: &Request) -> Result<(), Refusal> {
-    let (model, ticks) = clock::timed(|| Model::parse(hw::model()));
-    let model = model.map_err(Refusal::Model)?;
-    report::model(&model, ticks);
+    let model = checked_model()?;
     let mut arena = Arena::new(hw::arena())?;
     for index in 0..request.seeds {
         let seed = request::seed(index).unwrap_or_default();
         one_image(&model, &mut arena, &Config { seed, ..request.config }, request)?;
     }
     Ok(())
+}
+
+/// On a stack frame of its own, which is gone when sampling begins.
+#[inline(never)]
+fn checked_model() -> Result<Model<'static>, Refusal> {
+    let (model, ticks) = clock::timed(|| Model::parse(hw::model()));
+    let model = model.map_err(Refusal::Model)?;
+    report::model(&model, ticks);
+    Ok(model)
 }
 
 fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request: &Request) -> Result<(), Refusal> {
