@@ -1,2 +1,7 @@
-//! The `mote` command.
-fn main() {}
+//! The `mote` command: see `mote --help`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

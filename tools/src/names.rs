@@ -12,8 +12,14 @@ pub struct Names {
 impl Names {
     /// The names that `model` carries; a model without them gets numbers.
     pub fn of(model: &Model<'_>) -> Self {
-        let lines = String::from_utf8_lossy(model.names()).lines().map(str::to_owned).collect();
-        Self { lines, ops: model.header().op_count.into() }
+        let lines = String::from_utf8_lossy(model.names())
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        Self {
+            lines,
+            ops: model.header().op_count.into(),
+        }
     }
 
     /// The activation that operator `index` writes.

@@ -46,21 +46,28 @@ impl TensorFile {
     /// Reads `path`.
     pub fn read(path: &Path) -> Result<Self, TensorsError> {
         let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| TensorsError::Read { path: shown.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| TensorsError::Read {
+            path: shown.clone(),
+            source,
+        })?;
         let file = Self { path: shown, bytes };
         file.open().map(|_| ())?;
         Ok(file)
     }
 
     fn open(&self) -> Result<SafeTensors<'_>, TensorsError> {
-        SafeTensors::deserialize(&self.bytes)
-            .map_err(|error| TensorsError::Container { path: self.path.clone(), problem: error.to_string() })
+        SafeTensors::deserialize(&self.bytes).map_err(|error| TensorsError::Container {
+            path: self.path.clone(),
+            problem: error.to_string(),
+        })
     }
 
     /// Keys of the file, sorted.
     pub fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> =
-            self.open().map(|file| file.names().into_iter().map(String::from).collect()).unwrap_or_default();
+        let mut keys: Vec<String> = self
+            .open()
+            .map(|file| file.names().into_iter().map(String::from).collect())
+            .unwrap_or_default();
         keys.sort();
         keys
     }
@@ -71,25 +78,48 @@ impl TensorFile {
         let view = file.tensor(key).ok()?;
         let bytes = view.data();
         let data = match view.dtype() {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
+            Dtype::F32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f64::from(f32::from_le_bytes(*b)))
+                .collect(),
             Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-            Dtype::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
-            Dtype::I32 => bytes.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
+            Dtype::I64 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| i64::from_le_bytes(*b) as f64)
+                .collect(),
+            Dtype::I32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f64::from(i32::from_le_bytes(*b)))
+                .collect(),
             _ => return None,
         };
-        Some(Values { key: key.to_owned(), shape: view.shape().to_vec(), data })
+        Some(Values {
+            key: key.to_owned(),
+            shape: view.shape().to_vec(),
+            data,
+        })
     }
 }
 
 /// `chw`, `(channel, row, col)`, as `(row, col, channel)`.
 pub fn to_hwc<T: Copy>(chw: &[T], channels: usize) -> Vec<T> {
     let positions = chw.len() / channels.max(1);
-    (0..positions).flat_map(|p| (0..channels).map(move |c| chw[c * positions + p])).collect()
+    (0..positions)
+        .flat_map(|p| (0..channels).map(move |c| chw[c * positions + p]))
+        .collect()
 }
 
 /// `hwc`, `(row, col, channel)`, as `(channel, row, col)`.
 pub fn to_chw<T: Copy>(hwc: &[T], channels: usize) -> Vec<T> {
-    (0..channels).flat_map(|c| hwc.iter().skip(c).step_by(channels.max(1)).copied()).collect()
+    (0..channels)
+        .flat_map(|c| hwc.iter().skip(c).step_by(channels.max(1)).copied())
+        .collect()
 }
 
 /// `value` in Q24, rounded half up; `None` outside the sampler's range of +-64, and for NaN.

@@ -27,14 +27,31 @@ pub fn run(
         let (start, state) = match origin {
             Origin::Seed => (StartFrom::Seed, vec![]),
             Origin::Noise(noise) => (StartFrom::Noise, noise.clone()),
-            Origin::Image { image_q24, strength_q16 } => {
-                (StartFrom::Image { strength_q16: *strength_q16 }, image_q24.clone())
-            }
+            Origin::Image {
+                image_q24,
+                strength_q16,
+            } => (
+                StartFrom::Image {
+                    strength_q16: *strength_q16,
+                },
+                image_q24.clone(),
+            ),
         };
-        let image = Image::link(board, target.bytes, &ImageOptions { state, ..options(&job.config) })?;
+        let image = Image::link(
+            board,
+            target.bytes,
+            &ImageOptions {
+                state,
+                ..options(&job.config)
+            },
+        )?;
         let request = RunRequest {
             start,
-            observe: if job.operators { Observe::OpDigests } else { Observe::Steps },
+            observe: if job.operators {
+                Observe::OpDigests
+            } else {
+                Observe::Steps
+            },
             output: Output::Pixels,
             limit: time_limit(target.model, &job.config, images.len()),
             ..RunRequest::new(job.config, images.iter().map(|image| image.seed).collect::<Vec<_>>())
@@ -51,7 +68,10 @@ pub fn run(
 
 /// How a run under `config` is linked.
 pub fn options(config: &Config) -> ImageOptions {
-    ImageOptions { guided: config.guidance_q16.is_some(), ..ImageOptions::default() }
+    ImageOptions {
+        guided: config.guidance_q16.is_some(),
+        ..ImageOptions::default()
+    }
 }
 
 /// Long enough for `images` images on any host.
@@ -65,7 +85,12 @@ fn trace(image: ImageRecord) -> Trace {
     let mut steps: Vec<StepTrace> = image
         .steps
         .iter()
-        .map(|step| StepTrace { index: step.index, timestep: step.t, digest: step.digest, operators: vec![] })
+        .map(|step| StepTrace {
+            index: step.index,
+            timestep: step.t,
+            digest: step.digest,
+            operators: vec![],
+        })
         .collect();
     for op in image.ops {
         // Operators carry the place of their step in the list.
@@ -73,5 +98,10 @@ fn trace(image: ImageRecord) -> Trace {
             step.operators.push(digest);
         }
     }
-    Trace { seed: image.seed, steps, pixels: image.pixels }
+    Trace {
+        seed: image.seed,
+        steps,
+        pixels: image.pixels,
+        state: image.state,
+    }
 }

@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
     let guided = job.config.guidance_q16.is_some();
     let arena = || AlignedBytes::for_run(target.model, guided);
-    job.images.par_iter().map_init(arena, |memory, image| one(target, job, image, memory, on_step)).collect()
+    job.images
+        .par_iter()
+        .map_init(arena, |memory, image| one(target, job, image, memory, on_step))
+        .collect()
 }
 
 fn one(
@@ -26,15 +29,27 @@ fn one(
 ) -> Result<Trace, BackendError> {
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = Sampler::new(target.model, &mut arena, &job.config_of(image), &image.origin.start())?;
-    let mut trace = Trace { seed: image.seed, ..Trace::default() };
-    let mut watch = OpDigests { enabled: job.operators, digests: vec![] };
+    let mut trace = Trace {
+        seed: image.seed,
+        ..Trace::default()
+    };
+    let mut watch = OpDigests {
+        enabled: job.operators,
+        digests: vec![],
+    };
     while let Some(step) = sampler.step_observed(&mut watch)? {
         let operators = std::mem::take(&mut watch.digests);
-        trace.steps.push(StepTrace { index: step.index, timestep: step.timestep, digest: step.digest, operators });
+        trace.steps.push(StepTrace {
+            index: step.index,
+            timestep: step.timestep,
+            digest: step.digest,
+            operators,
+        });
         on_step();
     }
     trace.pixels = vec![0; target.model.header().sample_len()];
     sampler.image(&mut trace.pixels)?;
+    trace.state = sampler.state().to_vec();
     Ok(trace)
 }
 
@@ -47,7 +62,8 @@ struct OpDigests {
 impl Observer for OpDigests {
     fn after(&mut self, _index: u16, _op: &Op, output: &View<'_>) {
         if self.enabled {
-            self.digests.push(Digest::of((0..output.len()).map(|i| output.get(i))).0);
+            self.digests
+                .push(Digest::of((0..output.len()).map(|i| output.get(i))).0);
         }
     }
 }
@@ -65,7 +81,10 @@ pub struct OpTimer {
 impl OpTimer {
     /// For a model of `operators` operators.
     pub fn new(operators: usize) -> Self {
-        Self { began: Instant::now(), spent: vec![Duration::ZERO; operators] }
+        Self {
+            began: Instant::now(),
+            spent: vec![Duration::ZERO; operators],
+        }
     }
 }
 

@@ -46,7 +46,15 @@ const fn firmware(
     integer_per_mac: f64,
     f16_per_mac: f64,
 ) -> Firmware {
-    Firmware { target, opt_level, code_bytes, statics_bytes, stack_bytes, integer_per_mac, f16_per_mac }
+    Firmware {
+        target,
+        opt_level,
+        code_bytes,
+        statics_bytes,
+        stack_bytes,
+        integer_per_mac,
+        f16_per_mac,
+    }
 }
 
 /// The firmware of `board`.
@@ -96,8 +104,10 @@ impl Fit {
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
         };
-        let why: Vec<String> =
-            [short("flash", flash, flash_total), short("RAM", ram, ram_total)].into_iter().flatten().collect();
+        let why: Vec<String> = [short("flash", flash, flash_total), short("RAM", ram, ram_total)]
+            .into_iter()
+            .flatten()
+            .collect();
         Self {
             name: board.name,
             description: board.description,
@@ -114,7 +124,10 @@ impl Fit {
 
     /// Of every board.
     pub fn of_all(model: &Model<'_>, bytes: usize, guided: bool) -> Vec<Self> {
-        boards().iter().map(|board| Self::of(board, model, bytes, guided)).collect()
+        boards()
+            .iter()
+            .map(|board| Self::of(board, model, bytes, guided))
+            .collect()
     }
 }
 
@@ -126,7 +139,12 @@ mod tests {
     fn every_board_has_a_measured_firmware() {
         for board in boards() {
             let firmware = firmware_of(board);
-            assert_eq!((firmware.target, firmware.opt_level), (board.target, board.opt_level), "{}", board.name);
+            assert_eq!(
+                (firmware.target, firmware.opt_level),
+                (board.target, board.opt_level),
+                "{}",
+                board.name
+            );
         }
     }
 }

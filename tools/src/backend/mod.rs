@@ -61,7 +61,13 @@ impl Origin {
         match self {
             Self::Seed => Start::Seed,
             Self::Noise(noise) => Start::Noise(noise),
-            Self::Image { image_q24, strength_q16 } => Start::Image { image_q24, strength_q16: *strength_q16 },
+            Self::Image {
+                image_q24,
+                strength_q16,
+            } => Start::Image {
+                image_q24,
+                strength_q16: *strength_q16,
+            },
         }
     }
 }
@@ -89,12 +95,25 @@ pub struct Job {
 impl Job {
     /// An image from each seed.
     pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
-        let images = seeds.into_iter().map(|seed| Wanted { seed, origin: Origin::Seed }).collect();
-        Self { config, images, operators: false }
+        let images = seeds
+            .into_iter()
+            .map(|seed| Wanted {
+                seed,
+                origin: Origin::Seed,
+            })
+            .collect();
+        Self {
+            config,
+            images,
+            operators: false,
+        }
     }
 
     fn config_of(&self, image: &Wanted) -> Config {
-        Config { seed: image.seed, ..self.config }
+        Config {
+            seed: image.seed,
+            ..self.config
+        }
     }
 }
 
@@ -120,6 +139,8 @@ pub struct Trace {
     pub steps: Vec<StepTrace>,
     /// Its pixels, `(row, col, channel)`.
     pub pixels: Vec<u8>,
+    /// The final state, Q24, `(row, col, channel)`; boards do not send it.
+    pub state: Vec<i32>,
 }
 
 impl Trace {
@@ -161,18 +182,27 @@ impl Backend {
             ("cuda", _) => Ok(Self::Cuda),
             ("oracle", _) => Ok(Self::Oracle(None)),
             (_, Some(board)) => named_board(board).map(Self::Board),
-            _ => Err(format!("unknown backend '{name}'; choose cpu, oracle, cuda or board:NAME")),
+            _ => Err(format!(
+                "unknown backend '{name}'; choose cpu, oracle, cuda or board:NAME"
+            )),
         }
     }
 
     /// Whether it can run here; otherwise what is missing and how to get it.
     pub fn available(&self) -> Result<(), BackendError> {
         let missing = |what: &str, how: &str| {
-            Err(BackendError::Unavailable { name: self.to_string(), what: what.to_owned(), how: how.to_owned() })
+            Err(BackendError::Unavailable {
+                name: self.to_string(),
+                what: what.to_owned(),
+                how: how.to_owned(),
+            })
         };
         match self {
             Self::Oracle(_) | Self::Cpu => Ok(()),
-            Self::Cuda => missing("this build of mote has no CUDA backend", "use --backend cpu: the bits are the same"),
+            Self::Cuda => missing(
+                "this build of mote has no CUDA backend",
+                "use --backend cpu: the bits are the same",
+            ),
             Self::Board(board) => match board.available() {
                 Availability::Ok => Ok(()),
                 Availability::Missing { what, how } => {

@@ -12,19 +12,34 @@ pub fn run(
     fault: Option<&'static str>,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let options = OracleOptions { op_digests: job.operators, broken_rounding: fault };
+    let options = OracleOptions {
+        op_digests: job.operators,
+        broken_rounding: fault,
+    };
     let oracle = Oracle::with_options(target.model, options)?;
-    job.images.par_iter().map(|image| one(&oracle, job, image, on_step)).collect()
+    job.images
+        .par_iter()
+        .map(|image| one(&oracle, job, image, on_step))
+        .collect()
 }
 
 fn one(oracle: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync)) -> Result<Trace, BackendError> {
-    let mut trace = Trace { seed: image.seed, ..Trace::default() };
+    let mut trace = Trace {
+        seed: image.seed,
+        ..Trace::default()
+    };
     let mut take = |step: &OracleStep| {
         let operators = step.op_digests.clone().unwrap_or_default();
-        trace.steps.push(StepTrace { index: step.index, timestep: step.timestep, digest: step.digest, operators });
+        trace.steps.push(StepTrace {
+            index: step.index,
+            timestep: step.timestep,
+            digest: step.digest,
+            operators,
+        });
         on_step();
     };
     let state = oracle.run(&job.config_of(image), &image.origin.start(), &mut take)?;
-    trace.pixels = state.into_iter().map(q24_to_pixel).collect();
+    trace.pixels = state.iter().copied().map(q24_to_pixel).collect();
+    trace.state = state;
     Ok(trace)
 }

@@ -5,7 +5,12 @@ use super::Picture;
 /// `pictures` in rows of `columns`; places left over are black. All have the size of the first.
 pub fn grid(pictures: &[Picture], columns: usize) -> Picture {
     let Some(first) = pictures.first() else {
-        return Picture { width: 0, height: 0, channels: 1, data: vec![] };
+        return Picture {
+            width: 0,
+            height: 0,
+            channels: 1,
+            data: vec![],
+        };
     };
     let (columns, line) = (columns.max(1), first.width * first.channels);
     let rows = pictures.len().div_ceil(columns);
@@ -18,7 +23,12 @@ pub fn grid(pictures: &[Picture], columns: usize) -> Picture {
             data[start..start + line].copy_from_slice(source);
         }
     }
-    Picture { width, height, channels: first.channels, data }
+    Picture {
+        width,
+        height,
+        channels: first.channels,
+        data,
+    }
 }
 
 /// `frames` side by side, each pixel a square of `zoom` by `zoom`.
@@ -28,10 +38,18 @@ pub fn strip(frames: &[Picture], zoom: usize) -> Picture {
     let line = joined.width * joined.channels;
     let mut data = Vec::with_capacity(joined.data.len() * zoom * zoom);
     for row in joined.data.chunks_exact(line.max(1)) {
-        let wide: Vec<u8> = row.chunks(joined.channels).flat_map(|pixel| pixel.repeat(zoom)).collect();
+        let wide: Vec<u8> = row
+            .chunks(joined.channels)
+            .flat_map(|pixel| pixel.repeat(zoom))
+            .collect();
         (0..zoom).for_each(|_| data.extend(&wide));
     }
-    Picture { width: joined.width * zoom, height: joined.height * zoom, data, ..joined }
+    Picture {
+        width: joined.width * zoom,
+        height: joined.height * zoom,
+        data,
+        ..joined
+    }
 }
 
 #[cfg(test)]
@@ -39,7 +57,12 @@ mod tests {
     use super::*;
 
     fn dot(value: u8) -> Picture {
-        Picture { width: 1, height: 1, channels: 1, data: vec![value] }
+        Picture {
+            width: 1,
+            height: 1,
+            channels: 1,
+            data: vec![value],
+        }
     }
 
     #[test]

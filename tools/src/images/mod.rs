@@ -36,7 +36,11 @@ pub struct Shape {
 impl Shape {
     /// The sample of a model.
     pub fn of(header: &Header) -> Self {
-        Self { rows: header.rows.into(), cols: header.cols.into(), channels: header.channels.into() }
+        Self {
+            rows: header.rows.into(),
+            cols: header.cols.into(),
+            channels: header.channels.into(),
+        }
     }
 
     /// Elements.
@@ -56,7 +60,12 @@ impl Picture {
     pub fn of_sample(pixels: &[u8], shape: Shape) -> Self {
         let Shape { rows, cols, channels } = shape;
         if matches!(channels, 1 | 3) {
-            return Self { width: cols, height: rows, channels, data: pixels.to_vec() };
+            return Self {
+                width: cols,
+                height: rows,
+                channels,
+                data: pixels.to_vec(),
+            };
         }
         let mut data = Vec::with_capacity(pixels.len());
         for row in pixels.chunks(cols * channels) {
@@ -64,7 +73,12 @@ impl Picture {
                 data.extend(row.iter().skip(channel).step_by(channels));
             }
         }
-        Self { width: cols * channels, height: rows, channels: 1, data }
+        Self {
+            width: cols * channels,
+            height: rows,
+            channels: 1,
+            data,
+        }
     }
 
     /// The picture as a clean sample of a model, Q24; `None` when its size or number of channels is another.
@@ -80,7 +94,13 @@ impl Picture {
         if !size || !matches!(shape.channels, 1 | 3) {
             return None;
         }
-        Some(self.data.chunks(self.channels).flat_map(pixel).map(pixel_to_q24).collect())
+        Some(
+            self.data
+                .chunks(self.channels)
+                .flat_map(pixel)
+                .map(pixel_to_q24)
+                .collect(),
+        )
     }
 }
 
@@ -96,7 +116,11 @@ mod tests {
 
     #[test]
     fn two_channels_stand_side_by_side() {
-        let shape = Shape { rows: 2, cols: 2, channels: 2 };
+        let shape = Shape {
+            rows: 2,
+            cols: 2,
+            channels: 2,
+        };
         let picture = Picture::of_sample(&[1, 10, 2, 20, 3, 30, 4, 40], shape);
         assert_eq!((picture.width, picture.height, picture.channels), (4, 2, 1));
         assert_eq!(picture.data, [1, 2, 10, 20, 3, 4, 30, 40]);
@@ -104,7 +128,11 @@ mod tests {
 
     #[test]
     fn gray_goes_in_and_out_of_q24() {
-        let shape = Shape { rows: 1, cols: 2, channels: 1 };
+        let shape = Shape {
+            rows: 1,
+            cols: 2,
+            channels: 1,
+        };
         let picture = Picture::of_sample(&[0, 255], shape);
         assert_eq!(picture.to_sample_q24(shape).unwrap(), [-(1 << 24), 1 << 24]);
         assert_eq!(picture.to_sample_q24(Shape { rows: 2, ..shape }), None);

@@ -30,7 +30,11 @@ pub enum ImageError {
 pub fn encode(picture: &Picture) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
-    encoder.set_color(if picture.channels == 3 { ColorType::Rgb } else { ColorType::Grayscale });
+    encoder.set_color(if picture.channels == 3 {
+        ColorType::Rgb
+    } else {
+        ColorType::Grayscale
+    });
     encoder.set_depth(BitDepth::Eight);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&picture.data)?;
@@ -50,7 +54,9 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
         return Err(ImageError::TooLarge { width, height });
     }
     let mut reader = decoder.read_info()?;
-    let size = reader.output_buffer_size().ok_or(ImageError::TooLarge { width, height })?;
+    let size = reader
+        .output_buffer_size()
+        .ok_or(ImageError::TooLarge { width, height })?;
     let mut data = vec![0; size];
     let info = reader.next_frame(&mut data)?;
     data.truncate(info.buffer_size());
@@ -60,13 +66,21 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
         ColorType::Grayscale => (1, data),
         ColorType::Rgb | ColorType::Indexed => (3, data),
     };
-    Ok(Picture { width: info.width as usize, height: info.height as usize, channels, data })
+    Ok(Picture {
+        width: info.width as usize,
+        height: info.height as usize,
+        channels,
+        data,
+    })
 }
 
 fn over_black(data: &[u8], colors: usize) -> Vec<u8> {
     let shade = |pixel: &[u8]| -> Vec<u8> {
         let alpha = u32::from(pixel[colors]);
-        pixel[..colors].iter().map(|c| ((u32::from(*c) * alpha + 127) / 255) as u8).collect()
+        pixel[..colors]
+            .iter()
+            .map(|c| ((u32::from(*c) * alpha + 127) / 255) as u8)
+            .collect()
     };
     data.chunks_exact(colors + 1).flat_map(shade).collect()
 }
@@ -79,14 +93,25 @@ mod tests {
     fn what_is_written_is_read_again() {
         for channels in [1, 3] {
             let data: Vec<u8> = (0..6 * channels as u8).map(|v| v * 13).collect();
-            let picture = Picture { width: 3, height: 2, channels, data };
+            let picture = Picture {
+                width: 3,
+                height: 2,
+                channels,
+                data,
+            };
             assert_eq!(decode(&encode(&picture).unwrap()).unwrap(), picture);
         }
     }
 
     #[test]
     fn damaged_files_are_errors() {
-        let whole = encode(&Picture { width: 3, height: 2, channels: 1, data: vec![7; 6] }).unwrap();
+        let whole = encode(&Picture {
+            width: 3,
+            height: 2,
+            channels: 1,
+            data: vec![7; 6],
+        })
+        .unwrap();
         for len in 0..whole.len() - 12 {
             assert!(decode(&whole[..len]).is_err(), "{len}");
         }

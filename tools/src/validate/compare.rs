@@ -21,7 +21,9 @@ pub struct Divergence {
 /// Steps whose digest differs, a step that one side lacks included.
 pub fn mismatches(expected: &Trace, found: &Trace) -> usize {
     let steps = expected.steps.iter().zip(&found.steps);
-    let differing = steps.filter(|(e, f)| (e.timestep, e.digest) != (f.timestep, f.digest)).count();
+    let differing = steps
+        .filter(|(e, f)| (e.timestep, e.digest) != (f.timestep, f.digest))
+        .count();
     differing + expected.steps.len().abs_diff(found.steps.len())
 }
 
@@ -29,7 +31,12 @@ impl Divergence {
     /// The first difference of two traces of one image; `None` where they agree.
     pub fn between(expected: &Trace, found: &Trace, model: &Model<'_>, names: &Names) -> Option<Self> {
         let differs = |(e, f): &(&StepTrace, &StepTrace)| (e.timestep, e.digest) != (f.timestep, f.digest);
-        let at = |step: u32, operator: String, operator_index| Self { seed: found.seed, step, operator, operator_index };
+        let at = |step: u32, operator: String, operator_index| Self {
+            seed: found.seed,
+            step,
+            operator,
+            operator_index,
+        };
         let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(differs) else {
             let short = expected.steps.len().min(found.steps.len());
             let unequal = expected.steps.len() != found.steps.len();
@@ -52,6 +59,11 @@ impl Divergence {
 
     /// A difference that could not be placed.
     pub fn unknown(seed: u64) -> Self {
-        Self { seed, step: 0, operator: "unknown".into(), operator_index: None }
+        Self {
+            seed,
+            step: 0,
+            operator: "unknown".into(),
+            operator_index: None,
+        }
     }
 }

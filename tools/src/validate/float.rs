@@ -26,7 +26,9 @@ pub enum FloatError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// Not the model's checkpoint.
-    #[error("the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint")]
+    #[error(
+        "the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint"
+    )]
     Shape {
         /// Of the model.
         model: [usize; 3],
@@ -84,7 +86,10 @@ pub fn against(
     Ok(FloatComparison {
         images: images.len(),
         x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
-        x0_psnr_db_min: images.iter().map(|image| image.x0_psnr_db).fold(f64::INFINITY, f64::min),
+        x0_psnr_db_min: images
+            .iter()
+            .map(|image| image.x0_psnr_db)
+            .fold(f64::INFINITY, f64::min),
         eps_sqnr_db_by_step: by_step(|image| &image.eps_sqnr_db),
         state_psnr_db_by_step: by_step(|image| &image.state_psnr_db),
         timesteps: images.first().map_or(vec![], |image| image.timesteps.clone()),
@@ -98,7 +103,11 @@ pub fn psnr_db(found: &[f64], expected: &[f64]) -> f64 {
 }
 
 fn decibels(signal: f64, noise: f64) -> f64 {
-    if noise > 0.0 { (10.0 * (signal / noise).log10()).min(200.0) } else { 200.0 }
+    if noise > 0.0 {
+        (10.0 * (signal / noise).log10()).min(200.0)
+    } else {
+        200.0
+    }
 }
 
 struct Image {
@@ -123,11 +132,19 @@ impl<'a> Twin<'a> {
         let model = [header.channels.into(), header.rows.into(), header.cols.into()];
         let found = checkpoint.graph.sample_shape();
         if model != found || usize::from(header.classes) != checkpoint.graph.classes.unwrap_or(0) {
-            return Err(FloatError::Shape { model, checkpoint: found });
+            return Err(FloatError::Shape {
+                model,
+                checkpoint: found,
+            });
         }
         let executor = Executor::new(&checkpoint.graph, DType::F32)?;
         let schedule = Schedule::new(&checkpoint.scheduler, Precision::F32)?;
-        Ok(Self { target, checkpoint, executor, schedule })
+        Ok(Self {
+            target,
+            checkpoint,
+            executor,
+            schedule,
+        })
     }
 
     fn compare(&self, config: &Config) -> Result<Image, FloatError> {
@@ -142,7 +159,12 @@ impl<'a> Twin<'a> {
         }
         let state_psnr_db: Vec<f64> = states.iter().zip(&float).map(|(found, e)| psnr_db(found, e)).collect();
         let x0_psnr_db = state_psnr_db.last().copied().unwrap_or(200.0);
-        Ok(Image { x0_psnr_db, eps_sqnr_db, state_psnr_db, timesteps: record.timesteps })
+        Ok(Image {
+            x0_psnr_db,
+            eps_sqnr_db,
+            state_psnr_db,
+            timesteps: record.timesteps,
+        })
     }
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
@@ -151,7 +173,10 @@ impl<'a> Twin<'a> {
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
         let channels = self.target.model.header().channels.into();
-        let mut record = Record { channels, ..Record::default() };
+        let mut record = Record {
+            channels,
+            ..Record::default()
+        };
         let mut states = Vec::new();
         while sampler.step_observed(&mut record)?.is_some() {
             states.push(planes(sampler.state(), channels));
@@ -173,10 +198,21 @@ impl<'a> Twin<'a> {
         };
         let eta = f64::from(config.eta_q16) / 65536.0;
         let prediction = scheduler.prediction_type;
-        let ddim = Ddim { schedule: &self.schedule, steps: &steps, prediction, clip, eta };
+        let ddim = Ddim {
+            schedule: &self.schedule,
+            steps: &steps,
+            prediction,
+            clip,
+            eta,
+        };
         let normal = |stream: u32| -> Vec<f32> {
-            let noise: Vec<i32> = (0..header.sample_len()).map(|i| normal_q24(config.seed, stream, i as u32)).collect();
-            planes(&noise, header.channels.into()).into_iter().map(|v| v as f32).collect()
+            let noise: Vec<i32> = (0..header.sample_len())
+                .map(|i| normal_q24(config.seed, stream, i as u32))
+                .collect();
+            planes(&noise, header.channels.into())
+                .into_iter()
+                .map(|v| v as f32)
+                .collect()
         };
         let mut states = Vec::new();
         ddim.sample(
@@ -191,8 +227,16 @@ impl<'a> Twin<'a> {
     /// The network's output after guidance.
     fn network(&self, x: &[f32], t: usize, config: &Config) -> Result<Vec<f32>, FloatError> {
         let null = self.target.model.header().null_class.unwrap_or(0).into();
-        let label = |class: usize| if self.checkpoint.graph.classes.is_some() { vec![class] } else { vec![] };
-        let cond = self.executor.run(x, &[t], &label(config.class.map_or(null, usize::from)))?;
+        let label = |class: usize| {
+            if self.checkpoint.graph.classes.is_some() {
+                vec![class]
+            } else {
+                vec![]
+            }
+        };
+        let cond = self
+            .executor
+            .run(x, &[t], &label(config.class.map_or(null, usize::from)))?;
         let Some(weight) = config.guidance_q16 else {
             return Ok(cond);
         };

@@ -73,22 +73,40 @@ pub type OnStep<'a> = &'a (dyn Fn(&str) + Sync);
 pub fn exactness(target: Target<'_>, plan: &Plan, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
     let named = |wanted: fn(&Backend) -> bool| plan.choices.iter().find(|choice| wanted(&choice.backend));
     // The runtime on this machine is always run: it is the reference where the oracle is not.
-    let cpu = Choice { backend: Backend::Cpu, asked: true };
+    let cpu = Choice {
+        backend: Backend::Cpu,
+        asked: true,
+    };
     let cpu_run = Run::of(target, plan, cpu, on_step);
     let cpu_traces = match &cpu_run.result {
         Ok(traces) => traces.clone(),
         Err(_) => return cpu_run.result.map(|_| vec![]),
     };
     // A broken oracle is there to be found out: it is no reference.
-    let oracle = named(|backend| *backend == Backend::Oracle(None)).map(|choice| Run::of(target, plan, *choice, on_step));
-    let oracle_traces: &[Trace] = oracle.as_ref().and_then(|run| run.result.as_deref().ok()).unwrap_or(&[]);
+    let oracle =
+        named(|backend| *backend == Backend::Oracle(None)).map(|choice| Run::of(target, plan, *choice, on_step));
+    let oracle_traces: &[Trace] = oracle
+        .as_ref()
+        .and_then(|run| run.result.as_deref().ok())
+        .unwrap_or(&[]);
     let reference: Vec<Reference<'_>> = (0..plan.seeds.len())
         .map(|i| match oracle_traces.get(i) {
-            Some(trace) => Reference { backend: Backend::Oracle(None), trace },
-            None => Reference { backend: Backend::Cpu, trace: &cpu_traces[i] },
+            Some(trace) => Reference {
+                backend: Backend::Oracle(None),
+                trace,
+            },
+            None => Reference {
+                backend: Backend::Cpu,
+                trace: &cpu_traces[i],
+            },
         })
         .collect();
-    let judge = Judge { target, plan, reference: &reference, names: Names::of(target.model) };
+    let judge = Judge {
+        target,
+        plan,
+        reference: &reference,
+        names: Names::of(target.model),
+    };
     let mut outcomes: Vec<Outcome> = oracle.iter().map(|run| judge.outcome(run)).collect();
     outcomes.push(judge.outcome(&cpu_run));
     for choice in &plan.choices {
@@ -122,7 +140,11 @@ impl Run {
         let name = choice.backend.to_string();
         let job = Job::of_seeds(plan.config, plan.seeds[..images].iter().copied());
         let result = choice.backend.run(target, &job, &|| on_step(&name));
-        Self { choice, result, seconds: began.elapsed().as_secs_f64() }
+        Self {
+            choice,
+            result,
+            seconds: began.elapsed().as_secs_f64(),
+        }
     }
 }
 
@@ -152,21 +174,40 @@ impl Judge<'_> {
             Ok(traces) => self.compared(traces, run.choice.backend, outcome),
             Err(BackendError::Unavailable { what, how, .. }) => {
                 let (why, help) = (Some(what.clone()), Some(how.clone()));
-                Outcome { available: false, held: !run.choice.asked, why, help, ..outcome }
+                Outcome {
+                    available: false,
+                    held: !run.choice.asked,
+                    why,
+                    help,
+                    ..outcome
+                }
             }
-            Err(error) => Outcome { held: false, why: Some(error.to_string()), ..outcome },
+            Err(error) => Outcome {
+                held: false,
+                why: Some(error.to_string()),
+                ..outcome
+            },
         }
     }
 
     fn compared(&self, traces: &[Trace], backend: Backend, outcome: Outcome) -> Outcome {
         let pairs = || self.reference.iter().map(|reference| reference.trace).zip(traces);
         let mismatches = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
-        let first = self.reference.iter().zip(traces).find(|(r, found)| compare::mismatches(r.trace, found) > 0);
+        let first = self
+            .reference
+            .iter()
+            .zip(traces)
+            .find(|(r, found)| compare::mismatches(r.trace, found) > 0);
         let first_divergence = first.map(|(reference, found)| {
             let rough = Divergence::between(reference.trace, found, self.target.model, &self.names);
-            self.rerun(reference, backend, found.seed).or(rough).unwrap_or_else(|| Divergence::unknown(found.seed))
+            self.rerun(reference, backend, found.seed)
+                .or(rough)
+                .unwrap_or_else(|| Divergence::unknown(found.seed))
         });
-        let words = traces.iter().flat_map(|trace| &trace.steps).flat_map(|step| halves(step.digest));
+        let words = traces
+            .iter()
+            .flat_map(|trace| &trace.steps)
+            .flat_map(|step| halves(step.digest));
         Outcome {
             held: mismatches == 0,
             images: traces.len(),
@@ -180,7 +221,10 @@ impl Judge<'_> {
 
     /// Both once more with a digest an operator.
     fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
-        let job = Job { operators: true, ..Job::of_seeds(self.plan.config, [seed]) };
+        let job = Job {
+            operators: true,
+            ..Job::of_seeds(self.plan.config, [seed])
+        };
         let trace = |backend: Backend| backend.run(self.target, &job, &|| ()).ok()?.into_iter().next();
         let (expected, found) = (trace(reference.backend)?, trace(backend)?);
         Divergence::between(&expected, &found, self.target.model, &self.names)

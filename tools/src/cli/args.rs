@@ -1,0 +1,171 @@
+//! Options that several commands share.
+
+use super::failure::Failure;
+use clap::{Args, ValueEnum};
+use mote_runtime::Config;
+use mote_runtime::blob::header::Header;
+use mote_runtime::schedule::coefficients;
+use mote_runtime::schedule::spacing;
+use mote_tools::backend::Backend;
+
+/// Steps of a run where none are asked for.
+const DEFAULT_STEPS: u32 = 20;
+
+/// How images are sampled.
+#[derive(Debug, Clone, Args)]
+pub struct SamplerArgs {
+    /// The sampler
+    #[arg(long, value_enum, default_value = "ddim")]
+    pub sampler: Sampler,
+    /// Denoising steps, 1 to the training steps [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// How steps are spread over the training timesteps [default: the checkpoint's]
+    #[arg(long, value_enum)]
+    pub spacing: Option<Spacing>,
+    /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers computes it
+    #[arg(long, value_enum, default_value = "list")]
+    pub prev: Prev,
+    /// Noise added at each step: 0 is deterministic, 1 is DDPM's variance
+    #[arg(long, value_name = "E", default_value = "0", value_parser = unit)]
+    pub eta: f64,
+    /// Class label of a conditional model [default: the null class]
+    #[arg(long, value_name = "C")]
+    pub class: Option<u16>,
+    /// Weight of classifier-free guidance; two network calls a step
+    #[arg(long, value_name = "W", value_parser = weight, allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
+    /// What is done about a predicted image out of range
+    #[arg(long, value_enum, default_value = "checkpoint")]
+    pub clip: Clip,
+    /// Seed of the first image; the others count up from it
+    #[arg(long, value_name = "S", default_value = "0", value_parser = seed)]
+    pub seed: u64,
+}
+
+/// Samplers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sampler {
+    /// Song, Meng and Ermon 2021
+    Ddim,
+}
+
+/// Spacings by their diffusers names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Spacing {
+    /// Multiples of T/S
+    Leading,
+    /// From the last timestep down
+    Trailing,
+    /// First and last included
+    Linspace,
+    /// Denser where there is little noise
+    Quadratic,
+}
+
+/// What the timestep after a timestep is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prev {
+    /// The next in the list
+    List,
+    /// t - T/S
+    Diffusers,
+}
+
+/// Clipping of the predicted image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Clip {
+    /// As the checkpoint was saved
+    Checkpoint,
+    /// Never
+    Off,
+    /// Clamp x0 and keep epsilon: diffusers' clip_sample
+    Stock,
+    /// Clamp x0 and derive epsilon again
+    Rederived,
+}
+
+impl SamplerArgs {
+    /// The configuration for a model.
+    pub fn config(&self, header: &Header) -> Result<Config, Failure> {
+        let default = Config::of(header, self.steps.unwrap_or(DEFAULT_STEPS.min(header.train_steps)));
+        let config = Config {
+            spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
+            prev: match self.prev {
+                Prev::List => spacing::PrevRule::List,
+                Prev::Diffusers => spacing::PrevRule::Diffusers,
+            },
+            eta_q16: q16(self.eta) as u32,
+            clip: match self.clip {
+                Clip::Checkpoint => default.clip,
+                Clip::Off => coefficients::Clip::Off,
+                Clip::Stock => coefficients::Clip::Stock,
+                Clip::Rederived => coefficients::Clip::Rederived,
+            },
+            class: self.class,
+            guidance_q16: self.guidance.map(q16),
+            seed: self.seed,
+            ..default
+        };
+        config.validate(header)?;
+        Ok(config)
+    }
+
+    /// `count` seeds from the first on.
+    pub fn seeds(&self, count: usize) -> Vec<u64> {
+        (0..count as u64).map(|i| self.seed.wrapping_add(i)).collect()
+    }
+}
+
+impl Spacing {
+    fn runtime(self) -> spacing::Spacing {
+        match self {
+            Self::Leading => spacing::Spacing::Leading,
+            Self::Trailing => spacing::Spacing::Trailing,
+            Self::Linspace => spacing::Spacing::Linspace,
+            Self::Quadratic => spacing::Spacing::Quadratic,
+        }
+    }
+}
+
+/// Lower-case names of enums of the runtime, for JSON.
+pub fn name(value: impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+/// Nearest multiple of 1/65536.
+pub fn q16(value: f64) -> i32 {
+    (value * 65536.0).round() as i32
+}
+
+/// A number from 0 to 1.
+pub fn unit(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("it must lie between 0 and 1".into())
+    }
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value.abs() <= 1000.0 {
+        Ok(value)
+    } else {
+        Err("it must lie between -1000 and 1000".into())
+    }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "a seed is a whole number from 0 to 2^64 - 1, decimal or 0x hexadecimal".into())
+}
+
+/// A backend by its name.
+pub fn backend(text: &str) -> Result<Backend, String> {
+    Backend::parse(text)
+}

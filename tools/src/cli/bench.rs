@@ -1,0 +1,329 @@
+//! `mote bench`: what a step costs.
+
+use super::args;
+use super::failure::Failure;
+use super::model_file::ModelFile;
+use super::print::{self, Held, bytes, count, heading, table};
+use super::progress;
+use super::validate::choices;
+use mote_firmware_sim::{Board, Image, Observe, RunRequest, SimError};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::sampler::arena_bytes;
+use mote_runtime::{Arena, Config, Sampler, Start};
+use mote_tools::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
+use mote_tools::report::OperatorRow;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Measure a step on this machine and on simulated boards
+///
+/// Boards give instructions, counted by the simulator and the same on every run: instructions, not cycles. This machine gives
+/// milliseconds. Flash, RAM and stack are those of the firmware that ran.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote bench my.mote
+  mote bench my.mote --backends board:mps2-an386,board:virt --operators --json")]
+pub struct Args {
+    /// The model file
+    model: PathBuf,
+    /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
+    backends: Vec<Backend>,
+    /// Steps to measure
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    steps: u32,
+    /// Show every operator (--json always does)
+    #[arg(long)]
+    operators: bool,
+    /// Measure single kernels of standard shapes (not in this version)
+    #[arg(long)]
+    kernels: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A backend's measurements. Keys of `bench --json`; what a backend cannot measure is `null`.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Row {
+    name: String,
+    available: bool,
+    why: Option<String>,
+    instructions_per_step: Option<u64>,
+    instructions_per_mac: Option<f64>,
+    ms_per_step: Option<f64>,
+    images_per_second: Option<f64>,
+    steps_per_image: u32,
+    arena_bytes: u64,
+    stack_bytes: Option<u64>,
+    statics_bytes: Option<u64>,
+    ram_bytes: Option<u64>,
+    flash_code_bytes: Option<u64>,
+    flash_model_bytes: u64,
+    parse_instructions: Option<u64>,
+    operators: Vec<Operator>,
+}
+
+/// One operator's measurements, over one step.
+#[derive(Debug, Clone, Serialize)]
+struct Operator {
+    name: String,
+    op: String,
+    macs: u64,
+    instructions: Option<u64>,
+    ms: Option<f64>,
+}
+
+/// Everything that the backends share.
+struct Bench<'m> {
+    target: Target<'m>,
+    config: Config,
+    rows: Vec<OperatorRow>,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    if args.kernels {
+        return Err(
+            Failure::new("--kernels is not in this version: single kernels are not measured yet")
+                .help("`mote bench M.mote --operators` measures every operator of a model"),
+        );
+    }
+    let file = ModelFile::read(&args.model)?;
+    let model = file.parse()?;
+    let config = Config::of(model.header(), args.steps.min(model.header().train_steps));
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let bench = Bench {
+        target,
+        config,
+        rows: OperatorRow::all(&model),
+    };
+    let chosen = choices(&args.backends, target, false).into_iter();
+    // The oracle is there to be right, not to be quick.
+    let chosen: Vec<_> = chosen
+        .filter(|choice| choice.asked || !matches!(choice.backend, Backend::Oracle(_)))
+        .collect();
+    let bar = progress::bar("measuring", chosen.len() as u64);
+    let (mut measured, mut held) = (Vec::new(), true);
+    for choice in chosen {
+        bar.set_message(choice.backend.to_string());
+        let row = bench.row(choice.backend);
+        held &= row.why.is_none() || (!row.available && !choice.asked);
+        measured.push(row);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        print::json(&serde_json::json!({
+            "file": file.path().display().to_string(), "macs_per_step": model.header().macs, "steps": config.steps,
+            "counts": "instructions, not cycles", "backends": measured, "kernels": [],
+        }))?;
+    } else {
+        print::text(&text(&measured, args.operators))?;
+    }
+    Ok(held.into())
+}
+
+impl Bench<'_> {
+    fn row(&self, backend: Backend) -> Row {
+        let empty = Row {
+            name: backend.to_string(),
+            available: true,
+            steps_per_image: self.config.steps,
+            arena_bytes: arena_bytes(self.target.model, false) as u64,
+            flash_model_bytes: self.target.bytes.len() as u64,
+            ..Row::default()
+        };
+        let measured = backend.available().and_then(|()| match backend {
+            Backend::Board(board) => self.board(board, empty.clone()).map_err(BackendError::from),
+            backend => self.host(backend, empty.clone()),
+        });
+        measured.unwrap_or_else(|error| Row {
+            available: !matches!(error, BackendError::Unavailable { .. }),
+            why: Some(match error {
+                BackendError::Unavailable { what, how, .. } => format!("{what}: {how}"),
+                error => error.to_string(),
+            }),
+            ..empty
+        })
+    }
+
+    /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
+    fn board(&self, board: &'static Board, row: Row) -> Result<Row, SimError> {
+        let image = Image::link(board, self.target.bytes, &board_options(&self.config))?;
+        let limit = time_limit(self.target.model, &self.config, 1);
+        let whole = image.run(&RunRequest {
+            limit,
+            ..RunRequest::new(self.config, [1])
+        })?;
+        let counts: Vec<u64> = whole
+            .images
+            .iter()
+            .flat_map(|image| &image.steps)
+            .filter_map(|step| step.instructions)
+            .collect();
+        let one = Config {
+            steps: 1,
+            ..self.config
+        };
+        let each = image.run(&RunRequest {
+            limit,
+            observe: Observe::OpInstructions,
+            ..RunRequest::new(one, [1])
+        })?;
+        let by_operator = each.images.iter().flat_map(|image| &image.ops);
+        let operators = self
+            .rows
+            .iter()
+            .zip(by_operator)
+            .map(|(row, op)| operator(row, op.instructions, None))
+            .collect();
+        let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
+        let sizes = whole.sizes;
+        let stack = whole.stack_bytes.max(each.stack_bytes);
+        Ok(Row {
+            instructions_per_step: step,
+            instructions_per_mac: step.map(|step| step as f64 / self.target.model.header().macs.max(1) as f64),
+            arena_bytes: sizes.arena_bytes,
+            stack_bytes: Some(stack),
+            statics_bytes: Some(sizes.statics_bytes),
+            ram_bytes: Some(sizes.arena_bytes + sizes.statics_bytes + stack),
+            flash_code_bytes: Some(sizes.flash_code_bytes),
+            flash_model_bytes: sizes.flash_model_bytes,
+            parse_instructions: Some(whole.parse_instructions),
+            operators,
+            ..row
+        })
+    }
+
+    /// Milliseconds of a step on one thread; images a second on all of them.
+    fn host(&self, backend: Backend, row: Row) -> Result<Row, BackendError> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let job = |images: u64| Job::of_seeds(self.config, 0..images);
+        let seconds = |images: u64| -> Result<f64, BackendError> {
+            let began = Instant::now();
+            backend.run(self.target, &job(images), &|| ())?;
+            Ok(began.elapsed().as_secs_f64().max(1e-9))
+        };
+        // Once for caches and page tables; the better of two counts.
+        let one = seconds(1)?.min(seconds(1)?);
+        let many = 2 * threads;
+        let operators = if backend == Backend::Cpu {
+            self.timed_operators()?
+        } else {
+            vec![]
+        };
+        Ok(Row {
+            ms_per_step: Some(1e3 * one / f64::from(self.config.steps)),
+            images_per_second: Some(many as f64 / seconds(many)?),
+            operators,
+            ..row
+        })
+    }
+
+    fn timed_operators(&self) -> Result<Vec<Operator>, BackendError> {
+        let mut memory = AlignedBytes::for_run(self.target.model, false);
+        let mut arena = Arena::new(memory.bytes_mut())?;
+        let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
+        let mut timer = OpTimer::new(self.rows.len());
+        while sampler.step_observed(&mut timer)?.is_some() {}
+        let ms = |spent: &std::time::Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);
+        Ok(self
+            .rows
+            .iter()
+            .zip(&timer.spent)
+            .map(|(row, spent)| operator(row, None, Some(ms(spent))))
+            .collect())
+    }
+}
+
+fn operator(row: &OperatorRow, instructions: Option<u64>, ms: Option<f64>) -> Operator {
+    Operator {
+        name: row.name.clone(),
+        op: row.kind.clone(),
+        macs: row.macs,
+        instructions,
+        ms,
+    }
+}
+
+fn text(rows: &[Row], with_operators: bool) -> String {
+    let head = [
+        "backend",
+        "a step",
+        "per MAC",
+        "images/s",
+        "flash code",
+        "flash model",
+        "arena",
+        "statics",
+        "stack",
+        "RAM",
+        "",
+    ];
+    let size = |v: Option<u64>| v.map_or("-".to_owned(), bytes);
+    let cells = |row: &Row| {
+        let step = match (row.instructions_per_step, row.ms_per_step) {
+            (Some(instructions), _) => format!("{} instructions", count(instructions)),
+            (None, Some(ms)) => format!("{ms:.2} ms"),
+            _ => "-".into(),
+        };
+        vec![
+            row.name.clone(),
+            step,
+            row.instructions_per_mac.map_or("-".into(), |v| format!("{v:.2}")),
+            row.images_per_second.map_or("-".into(), |v| format!("{v:.2}")),
+            size(row.flash_code_bytes),
+            bytes(row.flash_model_bytes),
+            bytes(row.arena_bytes),
+            size(row.statics_bytes),
+            size(row.stack_bytes),
+            size(row.ram_bytes),
+            row.why.clone().unwrap_or_default(),
+        ]
+    };
+    let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
+        .chain(rows.iter().map(cells))
+        .collect();
+    let steps = rows.first().map_or(0, |row| row.steps_per_image);
+    let mut out = format!("{}\n{}", heading("Cost"), table(&lines));
+    out += &format!("  (instructions, not cycles; an image is {steps} steps here; RAM is arena, statics and stack)\n");
+    for row in rows.iter().filter(|row| with_operators && !row.operators.is_empty()) {
+        out += &format!("\n{}\n{}", heading(&row.name), operators(row));
+    }
+    out
+}
+
+fn operators(row: &Row) -> String {
+    let cells = |op: &Operator| {
+        let cost = match (op.instructions, op.ms) {
+            (Some(instructions), _) => count(instructions),
+            (None, ms) => format!("{:.3} ms", ms.unwrap_or(0.0)),
+        };
+        let per_mac = op
+            .instructions
+            .filter(|_| op.macs > 0)
+            .map_or("-".into(), |i| format!("{:.2}", i as f64 / op.macs as f64));
+        vec![
+            op.name.clone(),
+            op.op.clone(),
+            count(op.macs),
+            cost,
+            per_mac,
+            String::new(),
+        ]
+    };
+    let head = ["operator", "kind", "MACs", "cost", "per MAC", ""]
+        .map(str::to_owned)
+        .to_vec();
+    table(
+        &std::iter::once(head)
+            .chain(row.operators.iter().map(cells))
+            .collect::<Vec<_>>(),
+    )
+}

@@ -1,0 +1,281 @@
+//! `mote convert`: from a checkpoint to a model file.
+
+use super::failure::Failure;
+use super::model_file::{checkpoint, sha256};
+use super::output_file::{OutputFile, folder};
+use super::page;
+use super::print::{self, Held, bytes, count};
+use super::progress;
+use mote_firmware_sim::Board;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::Model;
+use mote_runtime::blob::tensor::TensorId;
+use mote_tools::backend::footprint::{Fit, firmware_of};
+use mote_tools::backend::named_board;
+use mote_tools::convert::{Converted, Options, Progress, convert};
+use mote_tools::import::Checkpoint;
+use mote_tools::names::Names;
+use mote_tools::quantize::auto::Budget;
+use mote_tools::quantize::scheme::Scheme;
+use mote_tools::report::{MemoryMap, OperatorRow};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Convert a trained checkpoint to a model file
+///
+/// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
+/// scheduler/, or its unet/ folder. The same checkpoint and options give the same bytes on every machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote convert fashion16-tiny/ -o fashion.mote
+  mote convert fashion16-tiny/ -o fashion.mote --scheme w8a8 --board netduinoplus2
+  mote convert fashion16-tiny/ -o fashion.mote --report report/ --json")]
+pub struct Args {
+    /// The checkpoint's folder
+    checkpoint: PathBuf,
+    /// The model file to write
+    #[arg(short, long, value_name = "M.mote")]
+    output: PathBuf,
+    /// Number formats: auto (chosen tensor by tensor), f16, w8a16 or w8a8
+    #[arg(long, default_value = "auto", value_parser = scheme)]
+    scheme: Scheme,
+    /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
+    #[arg(long, value_name = "NAME", value_parser = named_board)]
+    board: Option<&'static Board>,
+    /// Order of the weights in the file; it changes speed, never a result
+    #[arg(long, value_enum, default_value = "portable")]
+    packing: Packing,
+    /// Write a report of the conversion, report.html, into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Orders of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Packing {
+    /// For every core
+    Portable,
+}
+
+fn scheme(text: &str) -> Result<Scheme, String> {
+    text.parse()
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    let output = OutputFile::prepare(&args.output, &[])?;
+    if let Some(report) = &args.report {
+        folder(report)?;
+        OutputFile::prepare(&report.join("report.html"), &[])?;
+    }
+    let checkpoint = checkpoint(&args.checkpoint)?;
+    let converted = with_bar(&checkpoint, args.scheme, args.board)?;
+    let file = AlignedBytes::copy_of(&converted.emitted.bytes);
+    let model = Model::parse(file.bytes())?;
+    if let Some(board) = args.board {
+        check_fit(board, &model, file.bytes().len(), args, &checkpoint)?;
+    }
+    output.write(file.bytes())?;
+    if let Some(report) = &args.report {
+        let page = page::of_conversion(&model, &converted, &checkpoint)?;
+        OutputFile::prepare(&report.join("report.html"), &[])?.write(page.as_bytes())?;
+    }
+    if args.json {
+        print::json(&object(args, &output, &model, &converted, &checkpoint))?;
+    } else {
+        print::text(&summary(args, &output, &model, &converted, &checkpoint))?;
+    }
+    Ok(Held::Yes)
+}
+
+/// Converts, with bars on stderr.
+pub fn with_bar(checkpoint: &Checkpoint, scheme: Scheme, board: Option<&'static Board>) -> Result<Converted, Failure> {
+    let budget = board.map(|board| budget(board, checkpoint));
+    let bar = progress::bar("reading", 1);
+    let show = |progress: Progress| {
+        let (what, done, of) = match progress {
+            Progress::Calibrating(done, of) => ("calibrating", done, of),
+            Progress::Measuring(done, of) => ("measuring sensitivity", done, of),
+        };
+        bar.set_message(what);
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    };
+    let converted = convert(checkpoint, &Options { scheme, budget }, &show);
+    bar.finish_and_clear();
+    converted.map_err(|error| {
+        let help = if board.is_some() {
+            "choose a larger board (see `mote boards`), or train a smaller network"
+        } else {
+            "see CHECKPOINT in `mote convert --help`"
+        };
+        Failure::new(error).help(help)
+    })
+}
+
+/// What is left of a board for model file and arena.
+fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
+    let firmware = firmware_of(board);
+    let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
+    let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
+    Budget {
+        model_bytes: left(board.flash.length, firmware.code_bytes),
+        arena_bytes: left(
+            board.ram.length,
+            firmware.statics_bytes + firmware.stack_bytes + state.next_multiple_of(16),
+        ),
+    }
+}
+
+/// Refuses a model that its board cannot hold, and says what would.
+fn check_fit(
+    board: &'static Board,
+    model: &Model<'_>,
+    size: usize,
+    args: &Args,
+    from: &Checkpoint,
+) -> Result<(), Failure> {
+    let fit = Fit::of(board, model, size, false);
+    if fit.fits {
+        return Ok(());
+    }
+    let smaller: &[Scheme] = match args.scheme {
+        Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8],
+        Scheme::W8A16 => &[Scheme::W8A8],
+        Scheme::W8A8 | Scheme::Auto => &[],
+    };
+    let holds = |scheme: Scheme| {
+        let file = AlignedBytes::copy_of(&with_bar(from, scheme, None).ok()?.emitted.bytes);
+        let model = Model::parse(file.bytes()).ok()?;
+        Fit::of(board, &model, file.bytes().len(), false)
+            .fits
+            .then(|| format!("--scheme {scheme} fits it"))
+    };
+    let mut help: Vec<String> = smaller.iter().find_map(|scheme| holds(*scheme)).into_iter().collect();
+    let boards: Vec<&str> = Fit::of_all(model, size, false)
+        .iter()
+        .filter(|fit| fit.fits)
+        .map(|fit| fit.name)
+        .collect();
+    help.push(match boards.as_slice() {
+        [] => "no board here holds this model".into(),
+        boards => format!("this model fits {}", boards.join(", ")),
+    });
+    let what = format!(
+        "{} as {} does not fit {}: it {}",
+        from.name, args.scheme, fit.name, fit.why
+    );
+    Err(Failure::new(what).help(help.join("; ")))
+}
+
+fn object(
+    args: &Args,
+    output: &OutputFile,
+    model: &Model<'_>,
+    converted: &Converted,
+    checkpoint: &Checkpoint,
+) -> Value {
+    let (header, emitted) = (model.header(), &converted.emitted);
+    json!({
+        "file": output.shown(),
+        "bytes": emitted.bytes.len(),
+        "sha256": sha256(&emitted.bytes),
+        "crc32": format!("{:08x}", model.crc()),
+        "checkpoint": checkpoint.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "scheme": args.scheme.name(),
+        "packing": "portable",
+        "params": checkpoint.graph.param_count(),
+        "weight_bytes": emitted.weight_bytes,
+        "arena_bytes": header.arena_bytes,
+        "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
+        "macs_per_step": header.macs,
+        "board": args.board.map(|board| Fit::of(board, model, emitted.bytes.len(), false)),
+        "tensors": tensors(model),
+    })
+}
+
+/// Activations first, then weights.
+pub fn tensors(model: &Model<'_>) -> Vec<Value> {
+    let names = Names::of(model);
+    let blocks = MemoryMap::of(model).blocks;
+    let activations = blocks
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| !block.scratch)
+        .map(|(i, block)| {
+            let tensor = model.tensor(TensorId(i as u16));
+            json!({
+                "name": names.tensor(i), "kind": "activation", "dtype": block.dtype, "bytes": block.bytes,
+                "shape": tensor.map(|t| [t.rows, t.cols, t.channels]), "scale": tensor.map(|t| t.scale),
+                "zero_point": tensor.map(|t| t.zero_point), "offset": block.offset,
+            })
+        });
+    let rows = OperatorRow::all(model);
+    let weights = rows.iter().filter(|row| !row.weights.is_empty()).map(|row| {
+        json!({ "name": format!("{}.weight", row.name), "kind": "weight", "dtype": row.weights, "bytes": row.weight_bytes })
+    });
+    activations.chain(weights).collect()
+}
+
+fn summary(
+    args: &Args,
+    output: &OutputFile,
+    model: &Model<'_>,
+    converted: &Converted,
+    checkpoint: &Checkpoint,
+) -> String {
+    let (header, emitted) = (model.header(), &converted.emitted);
+    let size = emitted.bytes.len();
+    let fits: Vec<&str> = Fit::of_all(model, size, false)
+        .iter()
+        .filter(|fit| fit.fits)
+        .map(|fit| fit.name)
+        .collect();
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let mut rows = vec![
+        row(
+            "checkpoint",
+            format!(
+                "{}, {} parameters",
+                checkpoint.name,
+                count(checkpoint.graph.param_count() as u64)
+            ),
+        ),
+        row("scheme", args.scheme.to_string()),
+        row(
+            "file",
+            format!(
+                "{} ({size} bytes), weights {}",
+                bytes(size as u64),
+                bytes(emitted.weight_bytes as u64)
+            ),
+        ),
+        row(
+            "arena",
+            format!(
+                "{} (no plan can be below {})",
+                bytes(header.arena_bytes.into()),
+                bytes(emitted.plan.lower_bound_bytes as u64)
+            ),
+        ),
+        row("work a step", format!("{} multiply-accumulates", count(header.macs))),
+        row(
+            "fits",
+            if fits.is_empty() {
+                "no board here".into()
+            } else {
+                fits.join(", ")
+            },
+        ),
+        row("sha256", sha256(&emitted.bytes)),
+    ];
+    if let Some(report) = &args.report {
+        rows.push(row("report", report.join("report.html").display().to_string()));
+    }
+    format!("{}\n{}", print::heading(&output.shown()), print::table(&rows))
+}

@@ -1,0 +1,219 @@
+//! `mote demo`: everything, on the bundled checkpoint.
+
+use super::convert::with_bar;
+use super::failure::Failure;
+use super::output_file::{OutputFile, folder};
+use super::page;
+use super::print::{self, Held, bytes, count, heading, table, verdict};
+use super::progress;
+use super::{boards, sample, validate};
+use mote_firmware_sim::Board;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model};
+use mote_tools::backend::footprint::Fit;
+use mote_tools::backend::{Backend, Job, Target, Trace};
+use mote_tools::convert::Converted;
+use mote_tools::images::{Shape, encode, strip};
+use mote_tools::import::{Checkpoint, Parts, import_parts};
+use mote_tools::quantize::scheme::Scheme;
+use mote_tools::report::html;
+use mote_tools::validate::{Choice, FloatComparison, Outcome, Plan};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "fashion16-tiny";
+const CONFIG: &str = include_str!("../../assets/fashion16-tiny/unet/config.json");
+const SCHEDULER: &str = include_str!("../../assets/fashion16-tiny/scheduler/scheduler_config.json");
+const WEIGHTS: &[u8] = include_bytes!("../../assets/fashion16-tiny/unet/diffusion_pytorch_model.safetensors");
+
+/// Boards that are tried: one of the size that people have, one with room.
+const BOARDS: [&str; 2] = ["netduinoplus2", "mps2-an386"];
+/// Images in the grid, and their steps.
+const IMAGES: u64 = 16;
+const STEPS: u32 = 20;
+/// Seeds and steps that every backend is held to; short, as boards are simulated an instruction at a time.
+const CHECKED: u64 = 2;
+const CHECKED_STEPS: u32 = 10;
+/// A mean PSNR below this, dB, would mean that the conversion is broken.
+const LEAST_PSNR_DB: f64 = 30.0;
+/// Side of a pixel in the film strip.
+const ZOOM: usize = 4;
+
+/// Show everything on the bundled checkpoint
+///
+/// Converts a small network for images of clothes, samples from it, runs the same seeds on every backend found here, compares them
+/// bit by bit, compares with the float network, and writes images and a report.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  mote demo\n  mote demo -o /tmp/demo --json")]
+pub struct Args {
+    /// Folder for model, images and report
+    #[arg(short, long, value_name = "DIR", default_value = "mote-demo")]
+    output: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            output: "mote-demo".into(),
+            json: false,
+        }
+    }
+}
+
+/// What was made and found.
+struct Shown {
+    traces: Vec<Trace>,
+    outcomes: Vec<Outcome>,
+    float: FloatComparison,
+    held: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    folder(&args.output)?;
+    let out = |name: &str| OutputFile::prepare(&args.output.join(name), &[]);
+    let files = [
+        out("fashion16-tiny.mote")?,
+        out("grid.png")?,
+        out("film.png")?,
+        out("report.html")?,
+    ];
+    let parts = Parts {
+        name: NAME,
+        config: CONFIG,
+        weights: WEIGHTS,
+        scheduler: SCHEDULER,
+    };
+    let checkpoint = import_parts(parts).map_err(Failure::new)?;
+    say(args, "1. Converting the bundled checkpoint");
+    let converted = with_bar(&checkpoint, Scheme::Auto, None)?;
+    let file = AlignedBytes::copy_of(&converted.emitted.bytes);
+    let model = Model::parse(file.bytes())?;
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    files[0].write(file.bytes())?;
+    let shown = show(args, target, &checkpoint)?;
+    let shape = Shape::of(model.header());
+    files[1].write(&sample::png(&shown.traces, shape, None)?)?;
+    let frames = page::frames(&model, &Config::of(model.header(), STEPS))?;
+    let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
+    files[2].write(&encode(&strip(&pictures, ZOOM)).map_err(Failure::new)?)?;
+    let mut data = page::of_model(target);
+    data.samples = page::samples(&shown.traces, shape)?;
+    data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
+    data.films = vec![page::film(&frames, "x_t, seed 0")?];
+    data.quality = Some(page::quality(&shown.float));
+    data.backends = page::backends(&shown.outcomes);
+    data.sensitivity = page::sensitivity(&converted);
+    files[3].write(html(&data).as_bytes())?;
+    if args.json {
+        print::json(&json!({
+            "files": files.each_ref().map(OutputFile::shown), "held": shown.held, "backends": shown.outcomes,
+            "float": shown.float, "digests": shown.traces.iter().map(|t| format!("{:016x}", t.digest())).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        print::text(&summary(target, &converted, &checkpoint, &shown, &args.output))?;
+    }
+    Ok(shown.held.into())
+}
+
+fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Shown, Failure> {
+    let config = Config::of(target.model.header(), STEPS);
+    say(args, "2. Sampling 16 images on this machine");
+    let bar = progress::bar("sampling", IMAGES * u64::from(STEPS));
+    let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..IMAGES), &|| bar.inc(1));
+    bar.finish_and_clear();
+    say(
+        args,
+        "3. Holding every backend to the same bits (the first run builds the firmware)",
+    );
+    let boards = BOARDS.into_iter().filter_map(Board::named).map(Backend::Board);
+    let backends = [Backend::Oracle(None), Backend::Cpu].into_iter().chain(boards);
+    let plan = Plan {
+        config: Config {
+            steps: CHECKED_STEPS,
+            ..config
+        },
+        seeds: (0..CHECKED).collect(),
+        oracle_seeds: 1,
+        choices: backends.map(|backend| Choice { backend, asked: false }).collect(),
+    };
+    let outcomes = validate::with_bar(target, &plan)?;
+    say(args, "4. Comparing with the float network");
+    let float = validate::compare(target, checkpoint, &Plan { config, ..plan })?;
+    let held = outcomes.iter().all(|outcome| outcome.held) && float.x0_psnr_db_mean >= LEAST_PSNR_DB;
+    Ok(Shown {
+        traces: traces?,
+        outcomes,
+        float,
+        held,
+    })
+}
+
+/// What is being done, for people.
+fn say(args: &Args, what: &str) {
+    if !args.json {
+        let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{}\n", heading(what)).as_bytes());
+    }
+}
+
+fn summary(target: Target<'_>, converted: &Converted, checkpoint: &Checkpoint, shown: &Shown, folder: &Path) -> String {
+    let (header, size) = (target.model.header(), target.bytes.len());
+    let fits: Vec<&str> = Fit::of_all(target.model, size, false)
+        .iter()
+        .filter(|f| f.fits)
+        .map(|f| f.name)
+        .collect();
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let float = &shown.float;
+    let good = verdict(float.x0_psnr_db_mean >= LEAST_PSNR_DB);
+    let model = table(&[
+        row("parameters", count(checkpoint.graph.param_count() as u64)),
+        row(
+            "model file",
+            format!(
+                "{}, of which weights {}",
+                bytes(size as u64),
+                bytes(converted.emitted.weight_bytes as u64)
+            ),
+        ),
+        row("arena", bytes(header.arena_bytes.into())),
+        row("work a step", format!("{} multiply-accumulates", count(header.macs))),
+        row("fits", fits.join(", ")),
+        row(
+            "against float",
+            format!(
+                "x0 PSNR {:.1} dB mean, {:.1} dB worst of {}: {good}",
+                float.x0_psnr_db_mean, float.x0_psnr_db_min, float.images
+            ),
+        ),
+    ]);
+    let mut text = format!(
+        "\n{}\n{model}\n{}",
+        heading("The model"),
+        validate::backends(&shown.outcomes)
+    );
+    let found: Vec<_> = mote_firmware_sim::boards()
+        .iter()
+        .map(|board| (board, board.available()))
+        .collect();
+    let missing = boards::installs(&found);
+    if !missing.is_empty() {
+        text += &format!("\n{}\n", heading("Could not run here, and how to install it"));
+        missing.iter().for_each(|line| text += &format!("  {line}\n"));
+    }
+    let place = |name: &str| folder.join(name).display().to_string();
+    text += &format!("\n{}\n", heading("Look at"));
+    text += &table(&[
+        row(&place("report.html"), "the whole story on one page".into()),
+        row(&place("grid.png"), format!("{IMAGES} images")),
+        row(&place("film.png"), "one image, from noise on".into()),
+        row(&place("fashion16-tiny.mote"), "try `mote inspect` on it".into()),
+    ]);
+    text + &format!("\n{}\n", verdict(shown.held))
+}

@@ -1,0 +1,164 @@
+//! `mote sample`: images from a model.
+
+use super::args::{self, SamplerArgs, name};
+use super::failure::Failure;
+use super::model_file::ModelFile;
+use super::output_file::OutputFile;
+use super::print::{self, Held};
+use super::progress;
+use super::starts;
+use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
+use mote_tools::images::{Picture, Shape, encode, grid};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Bytes of pixels that one call makes at most.
+const MOST_BYTES: usize = 1 << 30;
+
+/// Sample images from a model file and write them as one PNG
+///
+/// The images stand in a grid without gaps, in the order of their seeds. The same seed gives the same bytes on every backend.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote sample my.mote -o grid.png --count 16 --steps 50 --seed 7
+  mote sample my.mote -o two.png --class 3 --guidance 3 --count 2
+  mote sample my.mote -o same.png --backend board:netduinoplus2
+  mote sample my.mote -o ref.png --noise vectors.safetensors:noise --prev diffusers
+  mote sample my.mote -o new.png --from old.png --strength 0.5")]
+pub struct Args {
+    /// The model file
+    model: PathBuf,
+    /// The PNG file to write
+    #[arg(short, long, value_name = "OUT.png")]
+    output: PathBuf,
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Number of images [default: 1, or as many as --noise holds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    count: Option<u32>,
+    /// Columns of the grid [default: a square]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    columns: Option<u32>,
+    /// Start from the noise in this tensor, float (sample, channel, row, col) [KEY default: noise]
+    #[arg(long, value_name = "FILE.safetensors[:KEY]", conflicts_with = "from")]
+    noise: Option<String>,
+    /// Start from this PNG image, noised
+    #[arg(long, value_name = "IMAGE")]
+    from: Option<PathBuf>,
+    /// Share of the steps that an image from --from goes through, 0 to 1
+    #[arg(long, value_name = "F", default_value = "0.5", value_parser = args::unit, requires = "from")]
+    strength: f64,
+    /// Where to run: cpu, oracle, cuda or board:NAME (see `mote boards`)
+    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
+    backend: Backend,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    let file = ModelFile::read(&args.model)?;
+    let model = file.parse()?;
+    let config = args.sampler.config(model.header())?;
+    let shape = Shape::of(model.header());
+    let output = OutputFile::prepare(&args.output, &[file.path()])?;
+    args.backend.available()?;
+    let images = images(args, shape)?;
+    let job = Job {
+        config,
+        images,
+        operators: false,
+    };
+    let bar = progress::bar(
+        format!("sampling on {}", args.backend),
+        u64::from(config.steps) * job.images.len() as u64,
+    );
+    let began = Instant::now();
+    let traces = args.backend.run(
+        Target {
+            model: &model,
+            bytes: file.bytes(),
+        },
+        &job,
+        &|| bar.inc(1),
+    );
+    bar.finish_and_clear();
+    let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
+    output.write(&png(&traces, shape, args.columns)?)?;
+    let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
+    let per_second = traces.len() as f64 / seconds.max(1e-9);
+    if args.json {
+        print::json(&json!({
+            "file": output.shown(), "backend": args.backend.to_string(), "sampler": name(args.sampler.sampler),
+            "steps": config.steps, "spacing": name(config.spacing), "eta": f64::from(config.eta_q16) / 65536.0,
+            "seed": config.seed, "class": config.class, "guidance": args.sampler.guidance, "clip": name(config.clip),
+            "count": traces.len(), "digests": digests, "seconds": seconds, "images_per_second": per_second,
+        }))?;
+    } else {
+        let mut text = format!(
+            "{}: {} images, {} steps each, in {seconds:.2} s on {}\n",
+            output.shown(),
+            traces.len(),
+            config.steps,
+            args.backend
+        );
+        for (trace, digest) in traces.iter().zip(&digests).take(8) {
+            text += &format!("  seed {}  digest {digest}\n", trace.seed);
+        }
+        if traces.len() > 8 {
+            text += &format!("  and {} more\n", traces.len() - 8);
+        }
+        print::text(&text)?;
+    }
+    Ok(Held::Yes)
+}
+
+fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
+    let asked = args.count.map(|count| count as usize);
+    let origins = match (&args.noise, &args.from) {
+        (Some(noise), _) => starts::noise(noise, shape)?,
+        (None, Some(from)) => {
+            vec![starts::image(from, args.strength, shape)?; asked.unwrap_or(1).min(MOST_BYTES / shape.len().max(1))]
+        }
+        (None, None) => vec![],
+    };
+    let count = match (asked, args.noise.is_some()) {
+        (Some(count), true) if count > origins.len() => {
+            return Err(Failure::usage(format_args!(
+                "--count {count}, but --noise holds {} samples",
+                origins.len()
+            ))
+            .help("leave --count out"));
+        }
+        (Some(count), _) => count,
+        (None, true) => origins.len(),
+        (None, false) => 1,
+    };
+    if count.saturating_mul(shape.len()) > MOST_BYTES {
+        let most = MOST_BYTES / shape.len().max(1);
+        return Err(Failure::usage(format_args!("{count} images do not fit one PNG file"))
+            .help(format_args!("give --count up to {most}")));
+    }
+    let mut origins = origins.into_iter();
+    let seeds = args.sampler.seeds(count).into_iter();
+    Ok(seeds
+        .map(|seed| Wanted {
+            seed,
+            origin: origins.next().unwrap_or(Origin::Seed),
+        })
+        .collect())
+}
+
+/// The grid as a PNG file.
+pub fn png(traces: &[Trace], shape: Shape, columns: Option<u32>) -> Result<Vec<u8>, Failure> {
+    let pictures: Vec<Picture> = traces
+        .iter()
+        .map(|trace| Picture::of_sample(&trace.pixels, shape))
+        .collect();
+    let square = (1..).find(|side| side * side >= pictures.len()).unwrap_or(1);
+    let columns = columns.map_or(square, |columns| columns as usize).min(pictures.len());
+    encode(&grid(&pictures, columns)).map_err(Failure::new)
+}

@@ -1,0 +1,116 @@
+//! Where images start other than at a seed: noise from a file, or a clean image.
+
+use super::args::q16;
+use super::failure::Failure;
+use super::model_file::read_file;
+use mote_tools::backend::Origin;
+use mote_tools::images::{Shape, decode};
+use mote_tools::tensors::{TensorFile, Values, to_hwc, to_q24};
+use std::path::{Path, PathBuf};
+
+/// The key that is taken where none is given.
+const NOISE_KEY: &str = "noise";
+
+/// One origin for each sample in the tensor that `given` names, as `FILE` or `FILE:KEY`.
+pub fn noise(given: &str, shape: Shape) -> Result<Vec<Origin>, Failure> {
+    let (path, key) = split(given);
+    let file = TensorFile::read(&path)
+        .map_err(|error| Failure::new(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
+    let values = tensor(&file, &path, key.as_deref())?;
+    let wanted = [shape.channels, shape.rows, shape.cols];
+    let sample = match values.shape.as_slice() {
+        [n, rest @ ..] if rest == wanted && *n > 0 => Some(*n),
+        whole if whole == wanted => Some(1),
+        _ => None,
+    };
+    if sample.is_none() {
+        return Err(Failure::new(format_args!(
+            "{}: `{}` has shape {:?}, expected [n, {}, {}, {}]",
+            path.display(),
+            values.key,
+            values.shape,
+            wanted[0],
+            wanted[1],
+            wanted[2]
+        ))
+        .help("noise is float, (sample, channel, row, col), of the model's sample size"));
+    }
+    values
+        .data
+        .chunks_exact(shape.len())
+        .enumerate()
+        .map(|(i, chw)| one(&path, &values.key, i, &to_hwc(chw, shape.channels)))
+        .collect()
+}
+
+fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Origin, Failure> {
+    let noise: Option<Vec<i32>> = hwc.iter().map(|v| to_q24(*v)).collect();
+    noise.map(Origin::Noise).ok_or_else(|| {
+        Failure::new(format_args!(
+            "{}: sample {index} of `{key}` holds a value that is not a number or beyond 64",
+            path.display()
+        ))
+        .help("starting noise is standard normal: check how it was exported")
+    })
+}
+
+/// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
+fn split(given: &str) -> (PathBuf, Option<String>) {
+    let whole = PathBuf::from(given);
+    match given.rsplit_once(':') {
+        Some((path, key)) if !whole.exists() && !key.is_empty() => (PathBuf::from(path), Some(key.to_owned())),
+        _ => (whole, None),
+    }
+}
+
+fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, Failure> {
+    let keys = file.keys();
+    let key = match key {
+        Some(key) => key,
+        None if keys.iter().any(|key| key == NOISE_KEY) => NOISE_KEY,
+        None if keys.len() == 1 => &keys[0],
+        None => {
+            return Err(Failure::new(format_args!(
+                "{} holds {} tensors and none is called `{NOISE_KEY}`",
+                path.display(),
+                keys.len()
+            ))
+            .help(format_args!(
+                "name one: --noise {}:KEY, with KEY among {}",
+                path.display(),
+                some(&keys)
+            )));
+        }
+    };
+    file.values(key).ok_or_else(|| {
+        Failure::new(format_args!("{} holds no float tensor `{key}`", path.display()))
+            .help(format_args!("it holds {}", some(&keys)))
+    })
+}
+
+fn some(keys: &[String]) -> String {
+    let shown: Vec<&str> = keys.iter().take(8).map(String::as_str).collect();
+    shown.join(", ") + if keys.len() > 8 { ", ..." } else { "" }
+}
+
+/// The clean image in the PNG file `path`, to be noised to `strength`.
+pub fn image(path: &Path, strength: f64, shape: Shape) -> Result<Origin, Failure> {
+    let picture = decode(&read_file(path, "a PNG file")?)
+        .map_err(|error| Failure::new(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
+    let image_q24 = picture.to_sample_q24(shape).ok_or_else(|| {
+        let Shape { rows, cols, channels } = shape;
+        let found = (picture.width, picture.height, picture.channels);
+        Failure::new(format_args!(
+            "{} has {} x {} pixels of {} channels, the model makes {cols} x {rows} of {channels}",
+            path.display(),
+            found.0,
+            found.1,
+            found.2
+        ))
+        .help(format_args!("resize it to {cols} x {rows}"))
+    })?;
+    Ok(Origin::Image {
+        image_q24,
+        strength_q16: q16(strength) as u32,
+    })
+}

@@ -1,0 +1,236 @@
+//! `mote validate`: the same bits everywhere, and how close they are to the float network.
+
+use super::args::{self, SamplerArgs};
+use super::failure::Failure;
+use super::model_file::{ModelFile, checkpoint, provenance};
+use super::print::{self, Held, heading, table, verdict};
+use super::progress;
+use mote_firmware_sim::Board;
+use mote_runtime::Model;
+use mote_tools::backend::footprint::Fit;
+use mote_tools::backend::{Backend, Target};
+use mote_tools::import::Checkpoint;
+use mote_tools::validate::{Choice, FloatComparison, Outcome, Plan, against, exactness};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Boards that are run where none are named: those of them that can run here and that the model fits.
+const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
+
+/// Hold every backend to the same bits, step by step
+///
+/// The digest of the state after every step is compared with a reference: the oracle, an independent implementation of the numeric
+/// contract, for the seeds that it ran, and the runtime on this machine for the others. Where a backend differs, the first
+/// operator whose output differs is named. With --against, the model is also compared with the float network.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote validate my.mote
+  mote validate my.mote --backends oracle,cpu,board:netduinoplus2 --steps 50 --seeds 8
+  mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json")]
+pub struct Args {
+    /// The model file
+    model: PathBuf,
+    /// Compare with the float network of this checkpoint as well
+    #[arg(long, value_name = "CHECKPOINT")]
+    against: Option<PathBuf>,
+    /// Backends, separated by commas: oracle, cpu, cuda, board:NAME [default: oracle, cpu and boards that are here]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
+    backends: Vec<Backend>,
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Number of seeds, one image each
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    seeds: u32,
+    /// How many of them the oracle runs: it is slow
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    oracle_seeds: u32,
+    /// Fail below this mean PSNR against the float network, dB
+    #[arg(long, value_name = "DB", requires = "against")]
+    min_psnr: Option<f64>,
+    /// Add a backend that rounds wrongly in operators of this kind, to see that it is found out
+    #[arg(long, value_name = "KIND", value_parser = fault)]
+    inject_fault: Option<&'static str>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Kinds that the oracle can be made to round wrongly.
+const FAULTS: [&str; 6] = ["conv", "group_norm", "attention", "silu", "input", "sampler"];
+
+fn fault(text: &str) -> Result<&'static str, String> {
+    FAULTS
+        .into_iter()
+        .find(|kind| *kind == text)
+        .ok_or_else(|| format!("choose one of {}", FAULTS.join(", ")))
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    if args.min_psnr.is_some_and(f64::is_nan) {
+        return Err(Failure::usage("--min-psnr is not a number").help("give it in dB, such as 40"));
+    }
+    let file = ModelFile::read(&args.model)?;
+    let model = file.parse()?;
+    let config = args.sampler.config(model.header())?;
+    let checkpoint = args.against.as_deref().map(checkpoint).transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        remark_on_origin(&model, checkpoint);
+    }
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let mut choices = choices(&args.backends, target, config.guidance_q16.is_some());
+    choices.extend(args.inject_fault.map(|kind| Choice {
+        backend: Backend::Oracle(Some(kind)),
+        asked: true,
+    }));
+    let plan = Plan {
+        config,
+        seeds: args.sampler.seeds(args.seeds as usize),
+        oracle_seeds: args.oracle_seeds as usize,
+        choices,
+    };
+    let outcomes = with_bar(target, &plan)?;
+    let float = checkpoint
+        .map(|checkpoint| compare(target, &checkpoint, &plan))
+        .transpose()?;
+    let close = float
+        .as_ref()
+        .is_none_or(|float| args.min_psnr.is_none_or(|least| float.x0_psnr_db_mean >= least));
+    let held = outcomes.iter().all(|outcome| outcome.held) && close;
+    if args.json {
+        print::json(&json!({
+            "file": file.path().display().to_string(), "steps": config.steps, "seeds": plan.seeds.len(), "held": held,
+            "backends": outcomes, "float": float,
+        }))?;
+    } else {
+        let mut text = backends(&outcomes);
+        if let Some(float) = &float {
+            text += &quality(float, args.min_psnr, close);
+        }
+        print::text(&(text + &format!("\n{}\n", verdict(held))))?;
+    }
+    Ok(held.into())
+}
+
+/// What is to be run: what was asked for, or whatever is here.
+pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choice> {
+    if !asked.is_empty() {
+        return asked
+            .iter()
+            .map(|backend| Choice {
+                backend: *backend,
+                asked: true,
+            })
+            .collect();
+    }
+    let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
+    let fitting = boards.filter(|board| Fit::of(board, target.model, target.bytes.len(), guided).fits);
+    let found = [Backend::Oracle(None), Backend::Cpu]
+        .into_iter()
+        .chain(fitting.map(Backend::Board));
+    found.map(|backend| Choice { backend, asked: false }).collect()
+}
+
+/// [`exactness`] with a bar.
+pub fn with_bar(target: Target<'_>, plan: &Plan) -> Result<Vec<Outcome>, Failure> {
+    let bar = progress::bar("validating", 0);
+    let images = |choice: &Choice| match choice.backend {
+        Backend::Oracle(_) => plan.oracle_seeds.min(plan.seeds.len()),
+        _ => plan.seeds.len(),
+    };
+    let cpu = usize::from(!plan.choices.iter().any(|choice| choice.backend == Backend::Cpu)) * plan.seeds.len();
+    let total = plan.choices.iter().map(images).sum::<usize>() + cpu;
+    bar.set_length(total as u64 * u64::from(plan.config.steps));
+    let outcomes = exactness(target, plan, &|name| {
+        bar.set_message(name.to_owned());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    Ok(outcomes?)
+}
+
+/// [`against`] with a bar.
+pub fn compare(target: Target<'_>, checkpoint: &Checkpoint, plan: &Plan) -> Result<FloatComparison, Failure> {
+    let bar = progress::bar("float network", plan.seeds.len() as u64);
+    let compared = against(target, checkpoint, &plan.config, &plan.seeds, &|| bar.inc(1));
+    bar.finish_and_clear();
+    compared
+        .map_err(|error| Failure::new(error).help("give --against the checkpoint that the model was converted from"))
+}
+
+fn remark_on_origin(model: &Model<'_>, checkpoint: &Checkpoint) {
+    let recorded = provenance(model)["checkpoint_sha256"].as_str().map(str::to_owned);
+    if recorded.is_some_and(|recorded| recorded != checkpoint.sha256) {
+        print::note("the model was converted from other weights than this checkpoint's");
+    }
+}
+
+/// The backends as a table.
+pub fn backends(outcomes: &[Outcome]) -> String {
+    let cells = |outcome: &Outcome| {
+        let result = match (&outcome.why, &outcome.first_divergence) {
+            (Some(why), _) if !outcome.available => {
+                let help = outcome.help.as_deref().unwrap_or("");
+                format!("not run: {why} ({help})")
+            }
+            (Some(why), _) => format!("{}: {why}", verdict(false)),
+            (None, Some(first)) => {
+                format!(
+                    "{}: seed {}, step {}: {}",
+                    verdict(false),
+                    first.seed,
+                    first.step,
+                    first.operator
+                )
+            }
+            (None, None) => verdict(true),
+        };
+        vec![
+            outcome.name.clone(),
+            outcome.images.to_string(),
+            outcome.steps.to_string(),
+            outcome.mismatches.to_string(),
+            format!("{:.1}", outcome.seconds),
+            outcome.digest.clone().unwrap_or_default(),
+            result,
+        ]
+    };
+    let head = ["backend", "images", "steps", "mismatches", "seconds", "digest", ""]
+        .map(str::to_owned)
+        .to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcomes.iter().map(cells)).collect();
+    format!("{}\n{}", heading("Same bits"), table(&rows))
+}
+
+fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {
+    let limit = least.map_or(String::new(), |least| {
+        format!("  (at least {least} dB asked for: {})", verdict(close))
+    });
+    let mut rows = vec![
+        ["step", "timestep", "output SQNR dB", "state PSNR dB", ""]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (i, t) in float.timesteps.iter().enumerate() {
+        let (eps, state) = (float.eps_sqnr_db_by_step[i], float.state_psnr_db_by_step[i]);
+        rows.push(vec![
+            i.to_string(),
+            t.to_string(),
+            format!("{eps:.1}"),
+            format!("{state:.1}"),
+            String::new(),
+        ]);
+    }
+    format!(
+        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{}",
+        heading("Against the float network"),
+        float.x0_psnr_db_mean,
+        float.x0_psnr_db_min,
+        float.images,
+        table(&rows)
+    )
+}
