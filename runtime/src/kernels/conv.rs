@@ -148,12 +148,21 @@ fn dot8(column: &[i16], weights: &[i8]) -> i32 {
         .sum()
 }
 
+/// Taps over which the two halves of [`dot16`] stay within int32: `2^15 * 255 * 256 < 2^31`.
+const HALVES: usize = 256;
+
+/// The weight is split into a signed high and an unsigned low byte, so that the inner loop needs 32-bit arithmetic only.
 fn dot16(column: &[i16], weights: &[i16]) -> i64 {
-    column
-        .iter()
-        .zip(weights)
-        .map(|(&a, &w)| i64::from(i32::from(a) * i32::from(w)))
-        .sum()
+    let mut acc = 0;
+    for (column, weights) in column.chunks(HALVES).zip(weights.chunks(HALVES)) {
+        let (mut high, mut low) = (0i32, 0i32);
+        for (&a, &w) in column.iter().zip(weights) {
+            high += i32::from(a) * i32::from(w >> 8);
+            low += i32::from(a) * i32::from(w & 0xFF);
+        }
+        acc += (i64::from(high) << 8) + i64::from(low);
+    }
+    acc
 }
 
 /// Fills `column` with the input under one output position: `(row, col, channel)` of the kernel window, zero point removed.
@@ -193,6 +202,21 @@ fn copy(part: &Part<'_>, at: usize, to: &mut [i16]) {
             let requant = requant.unwrap_or(Requant::ONE);
             for (i, to) in to.iter_mut().enumerate() {
                 *to = saturate_i16(requant.apply(view.get(at + i)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_add_up_at_the_extremes() {
+        for n in [1, 255, 256, 257, 1000] {
+            for (a, w) in [(i16::MIN, i16::MIN), (i16::MIN, i16::MAX), (i16::MAX, -1), (i16::MIN, 255), (-1, 256)] {
+                let (column, weights) = (std::vec![a; n], std::vec![w; n]);
+                assert_eq!(dot16(&column, &weights), n as i64 * i64::from(a) * i64::from(w), "{n} of {a} * {w}");
             }
         }
     }

@@ -68,10 +68,10 @@ pub struct AutoError {
 
 /// Share of the weights that may be added for widening them.
 const WIDEN_SHARE: f64 = 0.10;
-/// Steps of a probing trajectory.
-const PROBE_STEPS: u32 = 10;
-/// Multiply-accumulates that one trial may take, about.
-const TRIAL_MACS: u64 = 600_000_000;
+/// Steps of a probing trajectory, at least and at most.
+const PROBE_STEPS: [u32; 2] = [3, 10];
+/// Multiply-accumulates that one trial may take, about: sets the steps and the number of trajectories.
+const TRIAL_MACS: u64 = 150_000_000;
 /// Trajectories of the probe, at most.
 const MAX_RUNS: u64 = 4;
 
@@ -107,7 +107,8 @@ struct Search<'a, 'c> {
 impl<'a, 'c> Search<'a, 'c> {
     fn new(context: &'a Context<'c>) -> Result<Self, ConvertError> {
         let header = context.reference.header();
-        let steps = PROBE_STEPS.min(header.train_steps);
+        let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
+        let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
         let runs = (TRIAL_MACS / (header.macs * u64::from(steps)).max(1)).clamp(1, MAX_RUNS);
         let config = |seed: u64| Config {
             class: (header.classes > 0).then(|| (seed % u64::from(header.classes)) as u16),
