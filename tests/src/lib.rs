@@ -1,1 +1,25 @@
-//! mote-tests
+//! What the tests share. The tests themselves are in `tests/tests/`, a file a promise:
+//!
+//! | file | promise |
+//! |---|---|
+//! | `hostile_bytes.rs` | damaged, cut and foreign files are refused |
+//! | `hostile_fields.rs` | files with wrong contents and right checksums are refused, or run without a panic |
+//! | `determinism.rs` | the same checkpoint and options give the same bytes |
+//! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
+//! | `quality.rs` | distance from the float model, with thresholds |
+//! | `planner.rs` | memory close to its lower bound |
+//! | `coverage.rs` | every operator and every form of it has a test model |
+//!
+//! - [`checkpoints`]: the bundled trained checkpoints and their reference vectors.
+//! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
+//! - [`parts`]: a model file taken apart and put together again with valid checksums.
+//! - [`mutate`]: wrong contents, drawn from a seed.
+//! - [`running`]: a run from start to end.
+//! - [`random`]: a seeded generator.
+
+pub mod checkpoints;
+pub mod mutate;
+pub mod parts;
+pub mod random;
+pub mod running;
+pub mod synthetic;

@@ -1,0 +1,315 @@
+//! Wrong contents, drawn from a seed: what a checksum cannot catch because it was made after the damage.
+
+use mote_runtime::blob::header::{Arithmetic, Header};
+use mote_runtime::blob::op::{At, Attention, Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::tensor::{Tensor, TensorId};
+use mote_runtime::numeric::requant::{Requant, WideRequant};
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
+
+use crate::parts::{OPS, Parts, SCHEDULE, TENSORS, WEIGHTS};
+use crate::random::Random;
+
+/// Changes `parts` in one to three places.
+pub fn mutate(parts: &mut Parts, random: &mut Random) {
+    for _ in 0..=random.below(3) {
+        match random.below(10) {
+            0 => header(parts, random),
+            1 | 2 => record(&mut parts.sections[TENSORS], random),
+            3..=5 => operators(parts, random),
+            6 => raw(&mut parts.sections[OPS], random),
+            7 => raw(&mut parts.sections[WEIGHTS], random),
+            8 => raw(&mut parts.sections[SCHEDULE], random),
+            _ => {
+                let any = random.below(parts.sections.len());
+                resize(&mut parts.sections[any], random);
+            }
+        }
+    }
+}
+
+/// A number that code is likely to trip over, near `v` or at an edge.
+fn odd(v: u64, random: &mut Random) -> u64 {
+    let edges = [
+        0,
+        1,
+        2,
+        0x7F,
+        0x80,
+        0xFF,
+        0x7FFF,
+        0x8000,
+        0xFFFF,
+        0x7FFF_FFFF,
+        0x8000_0000,
+        0xFFFF_FFFF,
+        1 << 62,
+        u64::MAX,
+    ];
+    match random.below(4) {
+        0 => v.wrapping_add(1 + random.below(4) as u64),
+        1 => v.wrapping_sub(1 + random.below(4) as u64),
+        2 => v ^ 1 << random.below(32),
+        _ => random.pick(&edges),
+    }
+}
+
+fn real(random: &mut Random) -> f32 {
+    random.pick(&[
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-45,
+        f32::MAX,
+        f32::MIN,
+        f32::INFINITY,
+        f32::NAN,
+        65504.0,
+    ])
+}
+
+fn header(parts: &mut Parts, random: &mut Random) {
+    let Ok(mut h) = postcard::from_bytes::<Header>(&parts.sections[0]) else {
+        return;
+    };
+    match random.below(15) {
+        0 => h.channels = odd(h.channels.into(), random) as u16,
+        1 => h.rows = odd(h.rows.into(), random) as u16,
+        2 => h.cols = odd(h.cols.into(), random) as u16,
+        3 => h.classes = odd(h.classes.into(), random) as u16,
+        4 => h.null_class = random.pick(&[None, Some(0), Some(2), Some(3), Some(u16::MAX)]),
+        5 => h.train_steps = odd(h.train_steps.into(), random) as u32,
+        6 => h.prediction = random.pick(&[Prediction::Epsilon, Prediction::V, Prediction::Sample]),
+        7 => h.clip = random.pick(&[Clip::Off, Clip::Stock, Clip::Rederived]),
+        8 => h.clip_range_q24 = odd(h.clip_range_q24 as u64, random) as i32,
+        9 => {
+            h.spacing = random.pick(&[
+                Spacing::Leading,
+                Spacing::Trailing,
+                Spacing::Linspace,
+                Spacing::Quadratic,
+            ])
+        }
+        10 => h.steps_offset = odd(h.steps_offset as u64, random) as i32,
+        11 => h.final_alpha_bar_q62 = odd(h.final_alpha_bar_q62, random),
+        12 => h.arena_bytes = odd(h.arena_bytes.into(), random) as u32,
+        13 => h.op_count = odd(h.op_count.into(), random) as u16,
+        _ => h.arithmetic = random.pick(&[Arithmetic::Integer, Arithmetic::F16]),
+    }
+    parts.set_header(&h);
+}
+
+/// One field of one tensor record.
+fn record(section: &mut [u8], random: &mut Random) {
+    let index = random.below(section.len() / Tensor::RECORD_BYTES);
+    let (offset, size) = random.pick(&[
+        (0, 4),
+        (4, 2),
+        (6, 2),
+        (8, 2),
+        (10, 1),
+        (11, 1),
+        (12, 2),
+        (14, 2),
+        (16, 4),
+    ]);
+    let at = index * Tensor::RECORD_BYTES + offset;
+    let Some(field) = section.get_mut(at..at + size) else {
+        return;
+    };
+    let mut word = [0; 8];
+    word[..size].copy_from_slice(field);
+    let changed = odd(u64::from_le_bytes(word), random).to_le_bytes();
+    field.copy_from_slice(&changed[..size]);
+}
+
+fn raw(section: &mut [u8], random: &mut Random) {
+    let start = random.below(section.len());
+    let run = 1 + random.below(8);
+    let value = random.pick(&[None, Some(0), Some(0x7F), Some(0x80), Some(0xFF)]);
+    for byte in section.iter_mut().skip(start).take(run) {
+        *byte = value.unwrap_or(random.bits() as u8);
+    }
+}
+
+fn resize(section: &mut Vec<u8>, random: &mut Random) {
+    match random.below(3) {
+        0 => section.truncate(random.below(section.len() + 1)),
+        1 => section.extend((0..random.below(64)).map(|i| i as u8)),
+        _ => {
+            section.truncate(section.len().saturating_sub(1 + random.below(8)));
+        }
+    }
+}
+
+fn operators(parts: &mut Parts, random: &mut Random) {
+    let mut ops = parts.ops();
+    if ops.is_empty() {
+        return;
+    }
+    let index = random.below(ops.len());
+    match random.below(12) {
+        0 => ops.swap(index, random.below(parts.ops().len())),
+        1 => drop(ops.remove(index)),
+        2 => ops.insert(index, ops[index]),
+        _ => operator(&mut ops[index], random),
+    }
+    parts.set_ops(&ops);
+}
+
+fn operator(op: &mut Op, random: &mut Random) {
+    match op {
+        Op::Input {
+            out,
+            requant,
+            offset,
+            scale,
+            shift,
+        } => match random.below(5) {
+            0 => tensor(out, random),
+            1 => factor(requant, random),
+            2 => *offset = odd(*offset as u64, random) as i32,
+            3 => *scale = real(random),
+            _ => *shift = real(random),
+        },
+        Op::TimeProj { out, phases: at, .. } | Op::ClassEmbed { out, table: at } => match random.below(2) {
+            0 => tensor(out, random),
+            _ => place(at, random),
+        },
+        Op::Silu {
+            src,
+            out,
+            in_requant,
+            out_requant,
+        } => match random.below(4) {
+            0 => tensor(src, random),
+            1 => tensor(out, random),
+            2 => factor(in_requant, random),
+            _ => factor(out_requant, random),
+        },
+        Op::Conv(c) => conv(c, random),
+        Op::GroupNorm(n) => norm(n, random),
+        Op::Attention(a) => attention(a, random),
+        Op::Upsample { src, out } | Op::AvgPool { src, out } => {
+            tensor(random.pick(&[true, false]).then_some(src).unwrap_or(out), random)
+        }
+    }
+}
+
+fn conv(c: &mut Conv, random: &mut Random) {
+    match random.below(12) {
+        0 => source(&mut c.source, random),
+        1 => tensor(&mut c.out, random),
+        2 => tensor(&mut c.scratch, random),
+        3 => c.kernel = odd(c.kernel.into(), random) as u8,
+        4 => c.stride = odd(c.stride.into(), random) as u8,
+        5 => {
+            let side = random.below(4);
+            c.pad[side] = odd(c.pad[side].into(), random) as u8;
+        }
+        6 => c.upsample = !c.upsample,
+        7 => c.addend = None,
+        8 | 9 => {
+            if let Some(addend) = &mut c.addend {
+                match random.below(3) {
+                    0 => tensor(&mut addend.tensor, random),
+                    1 => factor(&mut addend.requant, random),
+                    _ => addend.factor = real(random),
+                }
+            }
+        }
+        _ => weights(&mut c.weights, random),
+    }
+}
+
+fn weights(w: &mut Weights, random: &mut Random) {
+    let (data, bias, requant) = match *w {
+        Weights::W8 { data, bias, requant } | Weights::W16 { data, bias, requant } => (data, bias, requant),
+        Weights::F16 { data, bias } => (data, bias, bias),
+    };
+    *w = match random.below(9) {
+        0 => Weights::W8 { data, bias, requant },
+        1 => Weights::W16 { data, bias, requant },
+        2 => Weights::F16 { data, bias },
+        _ => *w,
+    };
+    match w {
+        Weights::W8 { data, bias, requant } | Weights::W16 { data, bias, requant } => {
+            place([data, bias, requant][random.below(3)], random);
+        }
+        Weights::F16 { data, bias } => place([data, bias][random.below(2)], random),
+    }
+}
+
+fn norm(n: &mut GroupNorm, random: &mut Random) {
+    match random.below(11) {
+        0 => source(&mut n.source, random),
+        1 => tensor(&mut n.out, random),
+        2 => tensor(&mut n.scratch, random),
+        3 => n.groups = odd(n.groups.into(), random) as u16,
+        4 => n.silu = !n.silu,
+        5 => place(&mut n.affine, random),
+        6 => n.gamma_frac = odd(n.gamma_frac.into(), random) as u8,
+        7 => n.eps_q = odd(n.eps_q, random),
+        8 => n.eps = real(random),
+        9 => factor(&mut n.out_requant, random),
+        _ => match &mut n.scale_shift {
+            Some((id, _)) if random.below(2) == 0 => tensor(id, random),
+            Some((_, requant)) => factor(requant, random),
+            None => n.scale_shift = Some((TensorId(random.below(30) as u16), Requant::ONE)),
+        },
+    }
+}
+
+fn attention(a: &mut Attention, random: &mut Random) {
+    match random.below(9) {
+        0 => tensor(&mut a.q, random),
+        1 => tensor(&mut a.k, random),
+        2 => tensor(&mut a.v, random),
+        3 => tensor(&mut a.out, random),
+        4 => tensor(&mut a.scratch, random),
+        5 => a.heads = odd(a.heads.into(), random) as u16,
+        6 => a.scale = real(random),
+        7 => factor(&mut a.out_requant, random),
+        _ => {
+            let (mult, shift) = (
+                odd(a.score.mult as u64, random) as i32,
+                odd(a.score.shift.into(), random) as u8,
+            );
+            a.score = WideRequant { mult, shift };
+        }
+    }
+}
+
+fn source(s: &mut Source, random: &mut Random) {
+    match &mut s.second {
+        Some((id, requants)) => match random.below(4) {
+            0 => tensor(&mut s.first, random),
+            1 => tensor(id, random),
+            2 => factor(&mut requants[random.below(2)], random),
+            _ => s.second = None,
+        },
+        None if random.below(4) == 0 => s.second = Some((TensorId(random.below(30) as u16), [Requant::ONE; 2])),
+        None => tensor(&mut s.first, random),
+    }
+}
+
+fn tensor(id: &mut TensorId, random: &mut Random) {
+    let any = random.below(45) as u16;
+    id.0 = random.pick(&[any, any, any, id.0 ^ 1, u16::MAX]);
+}
+
+/// Valid factors as well as invalid ones: what is valid has to run.
+fn factor(r: &mut Requant, random: &mut Random) {
+    match random.below(4) {
+        0 => r.mult = odd(r.mult as u64, random) as i32,
+        1 => r.shift = odd(r.shift.into(), random) as u8,
+        2 => r.shift = 1 + random.below(62) as u8,
+        _ => r.mult = random.pick(&[0, 1 << 30, i32::MAX, -(1 << 30), i32::MIN]),
+    }
+}
+
+fn place(at: &mut At, random: &mut Random) {
+    at.0 = odd(at.0.into(), random) as u32;
+}

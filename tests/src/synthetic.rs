@@ -1,0 +1,215 @@
+//! A tiny conditional program with every operator, in every form that the runtime knows.
+
+use mote_host::calibrate::calibrate;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::{Config, Model};
+use mote_tools::emit::{Diffusion, Emitted, Numbers, emit};
+use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::quantize::formats::formats;
+use mote_tools::quantize::scheme::{Assignment, Bits};
+use mote_tools::quantize::weights::scales;
+
+use crate::random::Random;
+
+/// Number formats to emit a program in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// f16.
+    F16,
+    /// int8 weights, int16 activations.
+    W8A16,
+    /// int8 weights, int8 activations.
+    W8A8,
+    /// Widths of activations and weights in turn.
+    Mixed,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 4] = [Self::F16, Self::W8A16, Self::W8A8, Self::Mixed];
+}
+
+/// Training timesteps of [`diffusion`].
+pub const TRAIN_STEPS: u32 = 20;
+
+/// [`everything`] under [`diffusion`] as a model file.
+pub fn model(form: Form) -> Vec<u8> {
+    emitted(&everything(), &diffusion(), form).bytes
+}
+
+/// `program` as a model file, calibrated on two short runs.
+pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted {
+    let provenance = "{\"model\":\"synthetic\"}";
+    let reference = emit(program, diffusion, Numbers::F16, provenance).expect("f16 is emitted");
+    if form == Form::F16 {
+        return reference;
+    }
+    let memory = AlignedBytes::copy_of(&reference.bytes);
+    let model = Model::parse(memory.bytes()).expect("the f16 model is valid");
+    let run = |seed| Config {
+        seed,
+        class: (program.classes > 0).then(|| seed as u16 % program.classes as u16),
+        ..Config::of(model.header(), 3.min(model.header().train_steps))
+    };
+    let stats = calibrate(&model, &[run(1), run(2)], &|| {}).expect("calibration runs");
+    let assignment = match form {
+        Form::W8A8 => Assignment::uniform(program, Bits::Eight),
+        Form::Mixed => mixed(program),
+        Form::F16 | Form::W8A16 => Assignment::uniform(program, Bits::Sixteen),
+    };
+    let formats = formats(program, &stats, &assignment);
+    let numbers = Numbers::Integer {
+        formats: &formats,
+        stats: &stats,
+        assignment: &assignment,
+        scales: &scales(program, &stats),
+    };
+    emit(program, diffusion, numbers, provenance).expect("the integer model is emitted")
+}
+
+fn mixed(program: &Program) -> Assignment {
+    let mut assignment = Assignment::uniform(program, Bits::Sixteen);
+    let fixed = Assignment::uniform(program, Bits::Eight).activations;
+    for (i, step) in program.steps.iter().enumerate() {
+        let conv = matches!(step.kind, Kind::Conv(_));
+        if conv && i % 2 == 0 {
+            assignment.weights[i] = Bits::Sixteen;
+        }
+        if i % 3 == 1 {
+            assignment.activations[i] = fixed[i];
+        }
+    }
+    assignment
+}
+
+/// A schedule of [`TRAIN_STEPS`] steps; epsilon, no clipping; the last of three labels stands for no class.
+pub fn diffusion() -> Diffusion {
+    let alpha_bar = |t: u32| libm::pow(0.93, f64::from(t + 1)) - 0.01 * f64::from(t) / f64::from(TRAIN_STEPS);
+    Diffusion {
+        alpha_bars: (0..TRAIN_STEPS).map(alpha_bar).collect(),
+        final_alpha_bar: 1.0,
+        prediction: Prediction::Epsilon,
+        clip: Clip::Off,
+        clip_range: 1.0,
+        spacing: Spacing::Trailing,
+        steps_offset: 0,
+        null_class: Some(2),
+    }
+}
+
+/// The program: 4x4 samples of one channel, three class labels.
+pub fn everything() -> Program {
+    let mut b = Builder {
+        program: Program {
+            classes: 3,
+            sample: [1, 4, 4],
+            ..Program::default()
+        },
+        random: Random(1),
+    };
+    let x = b.step("x", [1, 4, 4], Kind::Input { scale: 1.0, shift: 0.0 });
+    let frequencies = vec![1.0, 0.3, 0.1, 0.03];
+    let time = b.step(
+        "time",
+        [8, 1, 1],
+        Kind::TimeProj {
+            frequencies,
+            cos_first: true,
+        },
+    );
+    let table = b.weights(24, 1);
+    let class = b.step("class", [8, 1, 1], Kind::ClassEmbed { table });
+    let joined = b.conv("t.1", &[time], [8, 1, 1], 1, |c| c.addend = Some((class, 1.0)));
+    let embedding = b.step("t.2", [8, 1, 1], Kind::Silu { src: joined });
+    let first = b.conv("in", &[x], [4, 4, 4], 3, |_| {});
+    let normed = b.norm("n.1", &[first], [4, 4, 4], |_| {});
+    let vector = b.conv("t.3", &[embedding], [4, 1, 1], 1, |_| {});
+    let shifted = b.conv("c.1", &[normed], [4, 4, 4], 3, |c| c.addend = Some((vector, 1.0)));
+    let affine = b.conv("t.4", &[embedding], [8, 1, 1], 1, |_| {});
+    let normed = b.norm("n.2", &[shifted], [4, 4, 4], |n| n.scale_shift = Some(affine));
+    let top = b.conv("c.2", &[normed], [4, 4, 4], 3, |c| c.addend = Some((first, 0.5)));
+    let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = 2);
+    let normed = b.norm("n.3", &[down], [4, 2, 2], |n| n.silu = false);
+    let qkv = ["q", "k", "v"].map(|name| b.conv(name, &[normed], [4, 2, 2], 1, |_| {}));
+    let attended = b.step("attention", [4, 2, 2], Kind::Attention { qkv, heads: 2 });
+    let projected = b.conv("proj", &[attended], [4, 2, 2], 1, |c| c.addend = Some((down, 1.0)));
+    let pooled = b.step("pool", [4, 2, 2], Kind::AvgPool { src: top });
+    let middle = b.conv("mid", &[projected, pooled], [4, 2, 2], 1, |_| {});
+    let grown = b.conv("up.1", &[middle], [4, 4, 4], 3, |c| c.upsample = true);
+    let doubled = b.step("up.2", [4, 4, 4], Kind::Upsample { src: middle });
+    let normed = b.norm("n.4", &[grown, doubled], [8, 4, 4], |_| {});
+    b.conv("out", &[normed], [1, 4, 4], 3, |_| {});
+    b.program
+}
+
+/// Appends steps; step `i` writes slot `i`.
+struct Builder {
+    program: Program,
+    random: Random,
+}
+
+impl Builder {
+    fn step(&mut self, name: &str, shape: [usize; 3], kind: Kind) -> SlotId {
+        let out = SlotId(self.program.slots.len());
+        self.program.slots.push(Slot {
+            name: name.to_owned(),
+            shape,
+        });
+        self.program.steps.push(Step {
+            name: name.to_owned(),
+            kind,
+            out,
+        });
+        out
+    }
+
+    fn weights(&mut self, count: usize, taps: usize) -> Vec<f32> {
+        let size = libm::sqrtf(3.0 / taps as f32);
+        (0..count).map(|_| self.random.unit() * size).collect()
+    }
+
+    fn channels(&self, source: &[SlotId]) -> usize {
+        source.iter().map(|id| self.program.slot(*id).shape[0]).sum()
+    }
+
+    /// A convolution that keeps the extents unless `change` says otherwise.
+    fn conv(
+        &mut self,
+        name: &str,
+        source: &[SlotId],
+        shape: [usize; 3],
+        kernel: usize,
+        change: impl Fn(&mut Conv),
+    ) -> SlotId {
+        let taps = kernel * kernel * self.channels(source);
+        let mut conv = Conv {
+            source: source.to_vec(),
+            weight: self.weights(shape[0] * taps, taps),
+            bias: self.weights(shape[0], 30),
+            kernel,
+            stride: 1,
+            pad: [kernel / 2; 4],
+            upsample: false,
+            addend: None,
+        };
+        change(&mut conv);
+        self.step(name, shape, Kind::Conv(conv))
+    }
+
+    /// A group normalization of two groups with SiLU unless `change` says otherwise.
+    fn norm(&mut self, name: &str, source: &[SlotId], shape: [usize; 3], change: impl Fn(&mut Norm)) -> SlotId {
+        let mut norm = Norm {
+            source: source.to_vec(),
+            groups: 2,
+            eps: 1e-5,
+            gamma: self.weights(shape[0], 30).iter().map(|v| 1.0 + v).collect(),
+            beta: self.weights(shape[0], 30),
+            silu: true,
+            scale_shift: None,
+        };
+        change(&mut norm);
+        self.step(name, shape, Kind::Norm(norm))
+    }
+}

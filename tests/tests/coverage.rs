@@ -1,0 +1,130 @@
+//! Every operator, and every form of it, occurs in a model that the other tests run.
+//!
+//! The matches here have no wildcard: a new operator does not compile until it is listed, and then fails until
+//! `synthetic::everything` holds it.
+
+use std::collections::BTreeSet;
+
+use mote_runtime::blob::op::{Op, Weights};
+use mote_runtime::blob::tensor::Dtype;
+use mote_tests::parts::Parts;
+use mote_tests::synthetic::{Form, model};
+
+const OPERATORS: [&str; 9] = [
+    "input",
+    "time_proj",
+    "class_embed",
+    "silu",
+    "conv",
+    "group_norm",
+    "attention",
+    "upsample",
+    "avg_pool",
+];
+
+const FORMS: [&str; 11] = [
+    "conv: concatenation",
+    "conv: residual addend",
+    "conv: stride 2",
+    "conv: through an upsampling",
+    "conv: vector addend",
+    "conv: Q24 output",
+    "norm: concatenation",
+    "norm: scale and shift",
+    "norm: with SiLU",
+    "norm: without SiLU",
+    "attention: several heads",
+];
+
+fn name(op: &Op) -> &'static str {
+    match op {
+        Op::Input { .. } => "input",
+        Op::TimeProj { .. } => "time_proj",
+        Op::ClassEmbed { .. } => "class_embed",
+        Op::Silu { .. } => "silu",
+        Op::Conv(_) => "conv",
+        Op::GroupNorm(_) => "group_norm",
+        Op::Attention(_) => "attention",
+        Op::Upsample { .. } => "upsample",
+        Op::AvgPool { .. } => "avg_pool",
+    }
+}
+
+/// Forms of `op` in a file whose tensors are `shape`d: positions and number format by index.
+fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
+    let mut forms = Vec::new();
+    let mut add = |there: bool, form| forms.extend(there.then_some(form));
+    match op {
+        Op::Conv(c) => {
+            let vector = c.addend.map(|a| shape(a.tensor.0).0 < shape(c.out.0).0);
+            add(c.source.second.is_some(), "conv: concatenation");
+            add(vector == Some(false), "conv: residual addend");
+            add(vector == Some(true), "conv: vector addend");
+            add(c.stride == 2, "conv: stride 2");
+            add(c.upsample, "conv: through an upsampling");
+            add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
+        }
+        Op::GroupNorm(n) => {
+            add(n.source.second.is_some(), "norm: concatenation");
+            add(n.scale_shift.is_some(), "norm: scale and shift");
+            add(n.silu, "norm: with SiLU");
+            add(!n.silu, "norm: without SiLU");
+        }
+        Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
+        Op::Input { .. } | Op::TimeProj { .. } | Op::ClassEmbed { .. } | Op::Silu { .. } => {}
+        Op::Upsample { .. } | Op::AvgPool { .. } => {}
+    }
+    forms
+}
+
+#[test]
+fn every_operator_in_every_form_has_a_test_model() {
+    for form in Form::ALL {
+        let file = model(form);
+        let memory = mote_host::memory::AlignedBytes::copy_of(&file);
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
+        let shape = |id: u16| {
+            let tensor = model
+                .tensor(mote_runtime::blob::tensor::TensorId(id))
+                .expect("the tensor is there");
+            (tensor.positions(), tensor.dtype)
+        };
+        let operators: BTreeSet<_> = model.ops().map(|op| name(&op)).collect();
+        assert_eq!(operators, BTreeSet::from(OPERATORS), "{form:?}");
+        let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_width_of_weights_and_activations_has_a_test_model() {
+    let widths = |form| {
+        let file = model(form);
+        let widths = Parts::of(&file).ops().into_iter().filter_map(|op| match op {
+            Op::Conv(c) => Some(match c.weights {
+                Weights::W8 { .. } => "int8",
+                Weights::W16 { .. } => "int16",
+                Weights::F16 { .. } => "f16",
+            }),
+            _ => None,
+        });
+        widths.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(widths(Form::F16), BTreeSet::from(["f16"]));
+    assert_eq!(widths(Form::Mixed), BTreeSet::from(["int8", "int16"]));
+    let dtypes = |form| {
+        let records = Parts::of(&model(form)).sections[1].clone();
+        records
+            .chunks_exact(20)
+            .map(|record| record[10])
+            .collect::<BTreeSet<u8>>()
+    };
+    let both = BTreeSet::from([
+        Dtype::I8 as u8,
+        Dtype::I16 as u8,
+        Dtype::Q24 as u8,
+        Dtype::Scratch as u8,
+    ]);
+    assert_eq!(dtypes(Form::Mixed), both);
+    assert_eq!(dtypes(Form::W8A8), both);
+}

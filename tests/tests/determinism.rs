@@ -1,0 +1,33 @@
+//! The same checkpoint and options give the same bytes: twice here, and the same on every machine.
+
+use mote_tests::checkpoints::{converted, digits};
+use mote_tools::quantize::scheme::Scheme;
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of the converted `digits8-micro`. It moves with the numeric version, the file format, the quantizer and the converter's
+/// version; it does not move with the machine, the number of threads or the day.
+const GOLDEN: [(Scheme, &str); 3] = [(Scheme::F16, ""), (Scheme::W8A16, ""), (Scheme::W8A8, "")];
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn conversion_gives_the_golden_bytes() {
+    let found = GOLDEN.map(|(scheme, _)| (scheme, sha256(&converted(&digits(), scheme).emitted.bytes)));
+    let found = found.each_ref().map(|(scheme, sha)| (*scheme, sha.as_str()));
+    assert_eq!(found, GOLDEN);
+}
+
+#[test]
+fn conversion_twice_gives_the_same_bytes_on_one_thread_and_on_several() {
+    let convert = || converted(&digits(), Scheme::Auto).emitted.bytes;
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads start")
+    };
+    let (one, several) = (pool(1).install(convert), pool(5).install(convert));
+    assert!(one == several, "{} and {}", sha256(&one), sha256(&several));
+}

@@ -1,0 +1,149 @@
+//! Damaged, cut, appended to, moved or foreign files are refused, each with the right error, and nothing panics.
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::layout::{ENTRY_BYTES, FORMAT_VERSION, PREFIX_BYTES};
+use mote_runtime::numeric::NUMERIC_VERSION;
+use mote_runtime::{Model, ParseError, Section};
+use mote_tests::checkpoints::{converted, digits};
+use mote_tests::parts::{Parts, WEIGHTS};
+use mote_tests::synthetic::{Form, model};
+use mote_tools::quantize::scheme::Scheme;
+use rayon::prelude::*;
+
+fn parse(file: &[u8]) -> Result<u32, ParseError> {
+    let memory = AlignedBytes::copy_of(file);
+    Model::parse(memory.bytes()).map(|model| model.crc())
+}
+
+/// Bits of `file`, of which every `stride`-th is flipped alone, that do not make it invalid.
+fn harmless_flips(file: &[u8], stride: usize) -> Vec<usize> {
+    let bits: Vec<usize> = (0..file.len() * 8).step_by(stride).collect();
+    let survives = |memory: &mut AlignedBytes, bit: usize| {
+        memory.bytes_mut()[bit / 8] ^= 1 << (bit % 8);
+        let accepted = Model::parse(memory.bytes()).is_ok();
+        memory.bytes_mut()[bit / 8] ^= 1 << (bit % 8);
+        accepted.then_some(bit)
+    };
+    bits.into_par_iter()
+        .map_init(|| AlignedBytes::copy_of(file), survives)
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    for form in Form::ALL {
+        let file = model(form);
+        assert!(parse(&file).is_ok());
+        assert_eq!(harmless_flips(&file, 1), Vec::<usize>::new(), "{form:?}");
+    }
+}
+
+#[test]
+fn flipped_bits_of_a_trained_model_are_refused() {
+    let file = converted(&digits(), Scheme::W8A8).emitted.bytes;
+    assert_eq!(harmless_flips(&file, 61), Vec::<usize>::new());
+}
+
+#[test]
+fn a_file_cut_at_any_length_is_refused() {
+    let file = model(Form::W8A8);
+    let memory = AlignedBytes::copy_of(&file);
+    for len in 0..file.len() {
+        let error = Model::parse(&memory.bytes()[..len]).expect_err("a cut file is no model");
+        let right = match len {
+            0..4 => error == ParseError::NotAModel,
+            _ => matches!(error, ParseError::Length { .. }),
+        };
+        assert!(right, "cut at {len}: {error}");
+    }
+}
+
+#[test]
+fn appended_bytes_are_refused() {
+    let file = model(Form::W8A16);
+    for extra in [1, 3, 4, 16, 4096] {
+        let longer = [file.as_slice(), &vec![0; extra]].concat();
+        let (expected, found) = (file.len() as u32, longer.len() as u32);
+        assert_eq!(parse(&longer), Err(ParseError::Length { expected, found }));
+    }
+    let twice = [file.as_slice(), &file].concat();
+    assert!(matches!(parse(&twice), Err(ParseError::Length { .. })));
+}
+
+#[test]
+fn a_misaligned_file_is_refused() {
+    let file = model(Form::F16);
+    for shift in 1..16 {
+        let mut memory = AlignedBytes::zeroed(file.len() + 16);
+        memory.bytes_mut()[shift..shift + file.len()].copy_from_slice(&file);
+        let found = Model::parse(&memory.bytes()[shift..shift + file.len()]);
+        assert_eq!(found.err(), Some(ParseError::Misaligned(16)));
+    }
+}
+
+#[test]
+fn other_versions_are_refused_by_name() {
+    let parts = Parts::of(&model(Form::W8A8));
+    for found in [0, FORMAT_VERSION + 1, u16::MAX] {
+        let refused = parse(
+            &Parts {
+                format: found,
+                ..parts.clone()
+            }
+            .file(),
+        );
+        assert_eq!(
+            refused,
+            Err(ParseError::FormatVersion {
+                found,
+                supported: FORMAT_VERSION
+            })
+        );
+    }
+    for found in [0, NUMERIC_VERSION + 1, u16::MAX] {
+        let refused = parse(
+            &Parts {
+                numeric: found,
+                ..parts.clone()
+            }
+            .file(),
+        );
+        assert_eq!(
+            refused,
+            Err(ParseError::NumericVersion {
+                found,
+                supported: NUMERIC_VERSION
+            })
+        );
+    }
+}
+
+#[test]
+fn damage_is_laid_at_the_right_section() {
+    let mut file = model(Form::W8A8);
+    let entry = PREFIX_BYTES + WEIGHTS * ENTRY_BYTES + 4;
+    let offset = u32::from_le_bytes([file[entry], file[entry + 1], file[entry + 2], file[entry + 3]]);
+    file[offset as usize] ^= 0x10;
+    assert_eq!(parse(&file), Err(ParseError::Checksum(Some(Section::Weights))));
+}
+
+#[test]
+fn foreign_files_are_refused() {
+    for foreign in [&b""[..], b"M", b"\x89PNG\r\n\x1a\n", &[0; 4096], &[0xFF; 4096]] {
+        assert_eq!(parse(foreign), Err(ParseError::NotAModel));
+    }
+}
+
+#[test]
+fn taking_apart_and_putting_together_gives_the_same_file() {
+    for form in Form::ALL {
+        let file = model(form);
+        let mut parts = Parts::of(&file);
+        assert_eq!(parts.file(), file);
+        let (header, ops) = (parts.header(), parts.ops());
+        parts.set_header(&header);
+        parts.set_ops(&ops);
+        assert_eq!(parts.file(), file, "{form:?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Files with wrong contents and right checksums: refused, or run without a panic and without a memory error.
+//!
+//! The cases are drawn from their number, so that a failure names the case that fails again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
+use mote_tests::mutate::mutate;
+use mote_tests::parts::Parts;
+use mote_tests::random::Random;
+use mote_tests::synthetic::{Form, model};
+use rayon::prelude::*;
+
+/// Cases a number format.
+const CASES: u64 = 60_000;
+/// Arenas beyond this are not allocated; the header allows up to 1 GiB.
+const ARENA_LIMIT: u32 = 1 << 24;
+
+/// What became of a case.
+enum Outcome {
+    Refused,
+    Ran,
+}
+
+fn run(file: &[u8]) -> Result<Outcome, RunError> {
+    let memory = AlignedBytes::copy_of(file);
+    let Ok(model) = Model::parse(memory.bytes()) else {
+        return Ok(Outcome::Refused);
+    };
+    let header = model.header();
+    if header.arena_bytes > ARENA_LIMIT {
+        return Ok(Outcome::Ran);
+    }
+    let guided = header.null_class.is_some();
+    let config = Config {
+        class: (header.classes > 0).then_some(header.classes.saturating_sub(1)),
+        guidance_q16: guided.then_some(3 << 16),
+        eta_q16: 1 << 15,
+        seed: 5,
+        ..Config::of(header, 1.max(header.train_steps / 4))
+    };
+    let mut memory = AlignedBytes::for_run(&model, guided);
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
+    run.step()?;
+    run.step()?;
+    Ok(Outcome::Ran)
+}
+
+fn fuzz(form: Form) {
+    let original = Parts::of(&model(form));
+    let ran = AtomicUsize::new(0);
+    let failed: Vec<u64> = (0..CASES)
+        .into_par_iter()
+        .filter(|case| {
+            let mut parts = original.clone();
+            mutate(&mut parts, &mut Random(*case << 8 | form as u64));
+            let file = parts.file();
+            match catch_unwind(AssertUnwindSafe(|| run(&file))) {
+                Ok(Ok(Outcome::Refused)) | Ok(Err(RunError::ZeroSnr)) => false,
+                Ok(Ok(Outcome::Ran)) => {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    false
+                }
+                Ok(Err(_)) | Err(_) => true,
+            }
+        })
+        .collect();
+    assert_eq!(failed, Vec::<u64>::new(), "cases of {form:?}");
+    // Mutations that keep a model valid are what exercises the kernels with values that no converter writes.
+    let ran = ran.into_inner() as u64;
+    assert!(
+        ran > CASES / 100 && ran < CASES / 2,
+        "{ran} of {CASES} were still models"
+    );
+}
+
+#[test]
+fn f16_models() {
+    fuzz(Form::F16);
+}
+
+#[test]
+fn int16_models() {
+    fuzz(Form::W8A16);
+}
+
+#[test]
+fn int8_models() {
+    fuzz(Form::W8A8);
+}
+
+#[test]
+fn mixed_models() {
+    fuzz(Form::Mixed);
+}

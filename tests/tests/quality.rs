@@ -1,0 +1,61 @@
+//! Quality gates: final images of the integer engine against those of the float sampler in PyTorch, from the same noise.
+//!
+//! PSNR has peak 2 (images in [-1, 1]) and is averaged in dB over 8 images of 20 DDIM steps.
+
+use std::path::Path;
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model, Start};
+use mote_tests::checkpoints::{converted, digits, fashion, fashion_vectors, vectors};
+use mote_tests::running::{finish, psnr_db, q24};
+use mote_tools::quantize::scheme::Scheme;
+use rayon::prelude::*;
+
+fn mean_psnr_db(checkpoint: &Path, references: &Path, scheme: Scheme) -> f64 {
+    let memory = AlignedBytes::copy_of(&converted(checkpoint, scheme).emitted.bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let references = vectors(references);
+    let (config, len) = (Config::of(model.header(), 20), model.header().sample_len());
+    let images: Vec<_> = references
+        .noise
+        .chunks_exact(len)
+        .zip(references.x0.chunks_exact(len))
+        .collect();
+    assert_eq!(images.len(), 8);
+    let psnr = |(noise, x0): &(&[f32], &[f32])| {
+        let run = finish(&model, &config, &Start::Noise(&q24(noise))).expect("the run is valid");
+        psnr_db(&run.state, x0)
+    };
+    let all: Vec<f64> = images.par_iter().map(psnr).collect();
+    all.iter().sum::<f64>() / all.len() as f64
+}
+
+fn at_least(scheme: Scheme, digits_db: f64, fashion_db: f64) {
+    let found = mean_psnr_db(&digits(), &digits().join("vectors.safetensors"), scheme);
+    println!("digits8-micro {scheme}: {found:.2} dB");
+    assert!(
+        found >= digits_db,
+        "digits8-micro {scheme}: {found:.2} dB, {digits_db} wanted"
+    );
+    let found = mean_psnr_db(&fashion(), &fashion_vectors(), scheme);
+    println!("fashion16-tiny {scheme}: {found:.2} dB");
+    assert!(
+        found >= fashion_db,
+        "fashion16-tiny {scheme}: {found:.2} dB, {fashion_db} wanted"
+    );
+}
+
+#[test]
+fn f16_is_close_to_float() {
+    at_least(Scheme::F16, 65.0, 64.0);
+}
+
+#[test]
+fn int16_activations_are_close_to_float() {
+    at_least(Scheme::W8A16, 47.5, 44.7);
+}
+
+#[test]
+fn int8_activations_are_close_to_float() {
+    at_least(Scheme::W8A8, 38.7, 37.3);
+}
