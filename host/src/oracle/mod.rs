@@ -16,10 +16,15 @@ pub mod trace;
 
 mod float;
 mod integer;
+mod pixels;
 mod sampler;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use mote_runtime::{Config, Model};
+
+pub use pixels::q24_to_pixel;
 
 /// Where a run starts: the runtime's own description, which carries no arithmetic.
 pub use mote_runtime::Start as OracleStart;

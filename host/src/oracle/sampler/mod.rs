@@ -1,7 +1,7 @@
 //! The sampler: start, steps, guidance, noise.
 
-mod coefficients;
-mod timesteps;
+pub mod coefficients;
+pub mod timesteps;
 
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_runtime::{Config, Model};

@@ -6,20 +6,22 @@ use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 
 /// The timestep of step `index`; `None` past the last step.
 pub fn timestep(header: &Header, config: &Config, index: u32) -> Option<u32> {
-    let (t, s) = (i128::from(header.train_steps), i128::from(config.steps));
-    if index >= config.steps {
-        return None;
-    }
+    let offset = header.steps_offset;
+    (index < config.steps).then(|| value(config.spacing, header.train_steps, config.steps, offset, index))
+}
+
+fn value(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, index: u32) -> u32 {
+    let (t, s) = (i128::from(train_steps), i128::from(steps));
     let j = s - 1 - i128::from(index);
-    let value = match config.spacing {
-        Spacing::Leading => j * (t / s) + i128::from(header.steps_offset),
+    let value = match spacing {
+        Spacing::Leading => j * (t / s) + i128::from(offset),
         Spacing::Trailing => rounded(t * (j + 1), s, || trailing_lean(t, s)) - 1,
         Spacing::Linspace if s == 1 => t - 1,
         Spacing::Linspace => rounded((t - 1) * j, s - 1, || linspace_lean(t - 1, s - 1, j)),
         Spacing::Quadratic if s == 1 => 4 * t / 5,
         Spacing::Quadratic => 4 * t * j * j / (5 * (s - 1) * (s - 1)),
     };
-    Some(value.clamp(0, t - 1) as u32)
+    value.clamp(0, t - 1) as u32
 }
 
 /// The timestep that step `index` goes to; `None` before the schedule's first.
@@ -62,4 +64,72 @@ fn trailing_lean(t: i128, s: i128) -> i128 {
 
 fn ilog2(v: i128) -> u32 {
     v.checked_ilog2().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// diffusers' lists as NumPy computes them, in double precision.
+    fn numpy(spacing: Spacing, t: u32, s: u32, index: u32) -> u32 {
+        match spacing {
+            // linspace multiplies by a rounded step.
+            Spacing::Linspace => {
+                let step = f64::from(t - 1) / f64::from(s - 1);
+                (f64::from(s - 1 - index) * step).round_ties_even() as u32
+            }
+            // arange multiplies by the difference of its first two elements.
+            _ => {
+                let (t, ratio) = (f64::from(t), f64::from(t) / f64::from(s));
+                let difference = (t - ratio) - t;
+                ((t + f64::from(index) * difference).round_ties_even() - 1.0) as u32
+            }
+        }
+    }
+
+    #[test]
+    fn exact_halves_go_where_numpy_takes_them() {
+        for t in [17, 60, 250, 1000, 1024] {
+            for s in 2..=t {
+                for spacing in [Spacing::Linspace, Spacing::Trailing] {
+                    for index in 0..s {
+                        let found = value(spacing, t, s, 0, index);
+                        assert_eq!(
+                            found,
+                            numpy(spacing, t, s, index),
+                            "{spacing:?}, step {index} of {s} in {t}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_runtimes_timesteps_are_these() {
+        use mote_runtime::schedule::spacing::timestep;
+        let spacings = [
+            Spacing::Leading,
+            Spacing::Trailing,
+            Spacing::Linspace,
+            Spacing::Quadratic,
+        ];
+        for t in [1, 2, 60, 997, 4096, 65_536] {
+            for s in (1..=t).step_by(1 + t as usize / 60) {
+                for (spacing, index) in spacings
+                    .into_iter()
+                    .flat_map(|k| (0..s).step_by(7).map(move |i| (k, i)))
+                {
+                    for offset in [0, 1, -1] {
+                        let expected = value(spacing, t, s, offset, index);
+                        assert_eq!(
+                            timestep(spacing, t, s, offset, index),
+                            Some(expected),
+                            "{spacing:?} {t} {s} {index}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

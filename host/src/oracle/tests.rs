@@ -1,0 +1,172 @@
+//! The oracle's functions against the runtime's, over far more arguments than a network gives them.
+
+use super::sampler::coefficients::{Coefficients, noised};
+use super::scalar::rounding::Rounding;
+use super::scalar::{digest, half, noise, roots, sigmoid, sine};
+use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded};
+use mote_runtime::numeric::{exp2, float, normal, rsqrt, sigmoid as theirs_sigmoid, sine as theirs_sine};
+use mote_runtime::schedule::coefficients::{self as theirs, Clip, Prediction};
+
+const ROUNDS: usize = 200_000;
+
+/// SplitMix64, thinned so that every magnitude occurs.
+struct Random(u64);
+
+impl Random {
+    fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    fn any(&mut self) -> u64 {
+        let shift = self.word() % 64;
+        self.word() >> shift
+    }
+
+    fn int(&mut self) -> i32 {
+        let shift = self.word() % 32;
+        self.word() as i32 >> shift
+    }
+}
+
+#[test]
+fn integer_functions_agree() {
+    let mut random = Random(1);
+    for _ in 0..ROUNDS {
+        let (word, x) = (random.any(), random.int());
+        let root = rsqrt::rsqrt_u64(word);
+        assert_eq!(
+            roots::rsqrt(word),
+            (root.mant_q31.into(), root.exp.into()),
+            "1/sqrt({word})"
+        );
+        assert_eq!(
+            roots::isqrt(word.into()),
+            u128::from(rsqrt::isqrt_u64(word)),
+            "sqrt({word})"
+        );
+        assert_eq!(
+            sigmoid::silu_q16(x.into()),
+            theirs_sigmoid::silu_q16(x).into(),
+            "silu({x})"
+        );
+        let positive = random.any() as u32;
+        assert_eq!(
+            sigmoid::exp2_neg_q16(positive.into()),
+            exp2::exp2_neg_q16(positive).into(),
+            "2^-{positive}"
+        );
+        let (sin, cos) = theirs_sine::sin_cos_q30(word as u32);
+        assert_eq!(
+            sine::sin_cos_q30(word as u32),
+            (sin.into(), cos.into()),
+            "sine of {word}"
+        );
+        let (stream, index) = (random.any() as u32, random.any() as u32);
+        assert_eq!(
+            noise::normal_q24(word, stream, index),
+            normal::normal_q24(word, stream, index).into()
+        );
+    }
+    let words: Vec<i32> = (0..5000).map(|_| random.int()).collect();
+    assert_eq!(
+        digest::digest(words.iter().copied()),
+        mote_runtime::digest::Digest::of(words.iter().copied()).0
+    );
+}
+
+#[test]
+fn requantization_agrees() {
+    let mut random = Random(2);
+    let r = Rounding::default();
+    for _ in 0..ROUNDS {
+        let (v, shift) = (random.int(), (random.word() % 62 + 1) as u8);
+        let mult = (1 << 30) | (random.word() as i32 & 0x3FFF_FFFF);
+        assert_eq!(
+            r.requantize(v.into(), mult, shift),
+            Requant { mult, shift }.apply(v).into()
+        );
+        // One bit less than the proof allows: see the accumulator's limit in NUMERICS.md.
+        let (wide, mult) = (random.word() as i64 >> (23 + random.word() % 41), mult >> 9);
+        assert_eq!(
+            r.requantize(wide, mult, shift),
+            WideRequant { mult, shift }.apply(wide).into(),
+            "{wide} {mult} {shift}"
+        );
+        let other = random.int();
+        assert_eq!(r.add_guarded(v.into(), other.into()), add_guarded(v, other).into());
+    }
+}
+
+#[test]
+fn float_functions_agree() {
+    let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+    for bits in 0..=u16::MAX {
+        let theirs = mote_runtime::kernels::f16::load(bits);
+        assert!(same(half::load(bits.into()), theirs), "f16 {bits:#x}");
+    }
+    let mut random = Random(3);
+    for i in 0..ROUNDS {
+        let v = if i % 2 == 0 {
+            f32::from_bits(random.word() as u32)
+        } else {
+            random.int() as f32 / 65_536.0
+        };
+        assert_eq!(
+            half::store(v, false),
+            i64::from(mote_runtime::kernels::f16::store(v)),
+            "{v}"
+        );
+        assert_eq!(
+            half::to_q24(v, false),
+            mote_runtime::kernels::f16::to_q24(v).into(),
+            "{v}"
+        );
+        assert!(same(half::exp(v), float::exp_f32(v)), "exp({v})");
+        assert!(same(half::silu(v), float::silu_f32(v)), "silu({v})");
+        let q24 = random.int();
+        assert!(
+            same(half::from_q24(q24.into()), mote_runtime::kernels::f16::from_q24(q24)),
+            "{q24}"
+        );
+    }
+}
+
+#[test]
+fn steps_agree() {
+    let mut random = Random(4);
+    let one = 1u64 << 62;
+    for _ in 0..20_000 {
+        let alphas = [random.any() % (one + 1), one - random.any() % (one / 2)];
+        let (ab, prev) = (alphas[random.word() as usize % 2], alphas[random.word() as usize % 2]);
+        let eta = [0, 65_536, random.any() as u32][random.word() as usize % 3];
+        for prediction in [Prediction::Epsilon, Prediction::V, Prediction::Sample] {
+            for clip in [Clip::Off, Clip::Stock, Clip::Rederived] {
+                let ours = Coefficients::ddim(ab, prev, eta, prediction, clip);
+                let theirs = theirs::ddim(ab, prev, eta, prediction, clip);
+                let (x, out, z, range) = (random.int(), random.int(), random.int(), random.int());
+                assert_eq!(
+                    ours.apply(x.into(), out.into(), z.into(), range, Rounding::default()),
+                    theirs.apply(x, out, z, range).into(),
+                    "{ab} to {prev}, eta {eta}, {prediction:?}, {clip:?}: {x} {out} {z} {range}"
+                );
+            }
+        }
+        let (x, z) = (random.int(), random.int());
+        assert_eq!(
+            noised(ab, x.into(), z.into()),
+            theirs::add_noise(theirs::noising(ab), x, z).into()
+        );
+    }
+}
+
+#[test]
+fn pixels_agree() {
+    let mut random = Random(5);
+    for _ in 0..ROUNDS {
+        let x = random.int();
+        assert_eq!(super::q24_to_pixel(x), mote_runtime::sampler::q24_to_pixel(x), "{x}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Random fused programs, and model files made of them with any assignment of widths.
+
+use mote_host::calibrate::calibrate;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model};
+use mote_tools::emit::{Diffusion, Numbers, emit};
+use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::quantize::formats::formats;
+use mote_tools::quantize::scheme::{Assignment, Bits};
+use mote_tools::quantize::weights::scales;
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    /// 64 bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
+    }
+
+    fn many(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count).map(|_| self.unit() * scale).collect()
+    }
+}
+
+/// Adds steps; shapes follow from the inputs.
+pub struct Builder {
+    /// Source of weights.
+    pub random: Random,
+    /// What has been added.
+    pub program: Program,
+}
+
+/// A convolution's window.
+#[derive(Clone, Copy)]
+pub struct Window {
+    /// Side.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Top, left, bottom, right.
+    pub pad: [usize; 4],
+    /// Through a nearest-neighbour x2.
+    pub upsample: bool,
+}
+
+/// Kernel 1.
+pub const POINT: Window = Window {
+    kernel: 1,
+    stride: 1,
+    pad: [0; 4],
+    upsample: false,
+};
+
+/// A kernel that keeps the size.
+pub const fn same(kernel: usize) -> Window {
+    Window {
+        kernel,
+        stride: 1,
+        pad: [kernel / 2; 4],
+        upsample: false,
+    }
+}
+
+impl Builder {
+    /// A program over samples `(channel, row, col)`.
+    pub fn new(seed: u64, sample: [usize; 3]) -> Self {
+        Self {
+            random: Random(seed),
+            program: Program {
+                sample,
+                ..Program::default()
+            },
+        }
+    }
+
+    /// Adds a step of a given output shape.
+    pub fn push(&mut self, kind: Kind, shape: [usize; 3]) -> SlotId {
+        let out = SlotId(self.program.steps.len());
+        let name = format!("step{}", out.0);
+        self.program.slots.push(Slot {
+            name: name.clone(),
+            shape,
+        });
+        self.program.steps.push(Step { name, kind, out });
+        out
+    }
+
+    /// Shape of a slot.
+    pub fn shape(&self, id: SlotId) -> [usize; 3] {
+        self.program.slot(id).shape
+    }
+
+    fn joined(&self, source: &[SlotId]) -> [usize; 3] {
+        let [_, rows, cols] = self.shape(source[0]);
+        [source.iter().map(|id| self.shape(*id)[0]).sum(), rows, cols]
+    }
+
+    /// A convolution with random weights.
+    pub fn conv(&mut self, source: &[SlotId], outs: usize, w: Window, addend: Option<(SlotId, f32)>) -> SlotId {
+        let [ins, rows, cols] = self.joined(source);
+        let taps = w.kernel * w.kernel * ins;
+        let zoom = 1 + usize::from(w.upsample);
+        let extent =
+            |size: usize, before: usize, after: usize| (size * zoom + before + after - w.kernel) / w.stride + 1;
+        let shape = [outs, extent(rows, w.pad[0], w.pad[2]), extent(cols, w.pad[1], w.pad[3])];
+        let conv = Conv {
+            source: source.to_vec(),
+            weight: self.random.many(outs * taps, (3.0 / taps as f32).sqrt()),
+            bias: self.random.many(outs, 0.3),
+            kernel: w.kernel,
+            stride: w.stride,
+            pad: w.pad,
+            upsample: w.upsample,
+            addend,
+        };
+        self.push(Kind::Conv(conv), shape)
+    }
+
+    /// A group normalization with a random affine.
+    pub fn norm(&mut self, source: &[SlotId], groups: usize, silu: bool, scale_shift: Option<SlotId>) -> SlotId {
+        let shape = self.joined(source);
+        let gamma = self.random.many(shape[0], 1.0).iter().map(|g| 1.0 + g).collect();
+        let beta = self.random.many(shape[0], 0.5);
+        let norm = Norm {
+            source: source.to_vec(),
+            groups,
+            eps: 1e-5,
+            gamma,
+            beta,
+            silu,
+            scale_shift,
+        };
+        self.push(Kind::Norm(norm), shape)
+    }
+}
+
+/// A model file whose tensors have widths drawn by `bits(is_weight)`; `None` is f16.
+pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) -> Bits>) -> AlignedBytes {
+    let reference = AlignedBytes::copy_of(&emit(program, d, Numbers::F16, "{}").expect("a valid program").bytes);
+    let Some(bits) = bits else { return reference };
+    let model = Model::parse(reference.bytes()).expect("a valid model");
+    let class = (program.classes > 0).then_some(0);
+    let configs: Vec<Config> = (0..2)
+        .map(|seed| Config {
+            seed,
+            class,
+            ..Config::of(model.header(), 4)
+        })
+        .collect();
+    let stats = calibrate(&model, &configs, &|| {}).expect("a run");
+    let uniform = Assignment::uniform(program, Bits::Eight);
+    let keep = |fixed: Bits, drawn: Bits| if fixed == Bits::Sixteen { fixed } else { drawn };
+    let assignment = Assignment {
+        activations: uniform.activations.iter().map(|b| keep(*b, bits(false))).collect(),
+        weights: program.steps.iter().map(|_| bits(true)).collect(),
+    };
+    let formats = formats(program, &stats, &assignment);
+    let numbers = Numbers::Integer {
+        formats: &formats,
+        stats: &stats,
+        assignment: &assignment,
+        scales: &scales(program, &stats),
+    };
+    AlignedBytes::copy_of(&emit(program, d, numbers, "{}").expect("a valid program").bytes)
+}

@@ -1,0 +1,52 @@
+//! One rounding broken in the oracle: the comparison finds it and names the first operator of that kind, in the first step.
+
+use mote_host::oracle::trace::Divergence;
+use mote_runtime::{Config, Model, Start};
+
+use crate::checkpoints::FILES;
+use crate::compare::{oracle, runtime_steps};
+use crate::synthetic::synthetic;
+
+/// Where the comparison points when operators of `kind` truncate.
+fn found(model: &Model<'_>, kind: &'static str) -> Option<Divergence> {
+    let config = Config {
+        seed: 3,
+        ..Config::of(model.header(), 2)
+    };
+    let broken = oracle(model, Some(kind));
+    let expected = broken.trace(&config, &Start::Seed).expect("a valid run");
+    broken.first_divergence(&expected, &runtime_steps(model, &config, &Start::Seed).0)
+}
+
+#[test]
+fn a_wrong_rounding_is_found_and_named() {
+    let synthetic = (0..4).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
+    let converted = FILES.iter().map(|file| (file.name.clone(), file.memory.clone()));
+    for (name, memory) in converted.chain(synthetic) {
+        let model = Model::parse(memory.bytes()).expect("a converted model");
+        let kinds = oracle(&model, None).kinds();
+        for kind in [
+            "input",
+            "time_proj",
+            "silu",
+            "conv",
+            "group_norm",
+            "attention",
+            "avg_pool",
+        ] {
+            let Some(first) = kinds.iter().position(|k| *k == kind) else {
+                continue;
+            };
+            let divergence = found(&model, kind).unwrap_or_else(|| panic!("{}: '{kind}' goes unseen", name));
+            assert_eq!(divergence.step, 0, "{}: {divergence}", name);
+            let op = divergence.op.unwrap_or_else(|| panic!("{}: no operator named", name));
+            assert_eq!((op.index, op.kind), (first, kind), "{}: {divergence}", name);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_rounding_of_the_sampler_shows_in_the_state_alone() {
+    let model = Model::parse(FILES[0].memory.bytes()).expect("a converted model");
+    assert_eq!(found(&model, "sampler"), Some(Divergence { step: 0, op: None }));
+}

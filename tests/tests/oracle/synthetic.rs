@@ -1,0 +1,240 @@
+//! Random programs: every operator in every arrangement, every way of sampling.
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::op::{Op, Weights};
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Model, Start};
+use mote_tools::emit::Diffusion;
+use mote_tools::lower::program::{Kind, Program};
+use mote_tools::quantize::scheme::Bits;
+
+use crate::builder::{Builder, POINT, Window, file, same};
+use crate::compare::assert_equal;
+
+const CLASSES: usize = 5;
+
+/// Two levels with all that a U-Net may have.
+fn program(seed: u64) -> Program {
+    let mut b = Builder::new(seed, [2, 6, 10]);
+    b.program.classes = CLASSES;
+    let x = b.push(
+        Kind::Input {
+            scale: 2.0,
+            shift: -1.0,
+        },
+        [2, 6, 10],
+    );
+    let frequencies = (0..6).map(|i| (10_000f64).powf(-f64::from(i) / 5.0)).collect();
+    let time = b.push(
+        Kind::TimeProj {
+            frequencies,
+            cos_first: seed % 2 == 0,
+        },
+        [12, 1, 1],
+    );
+    let table = (0..CLASSES * 16).map(|_| b.random.unit()).collect();
+    let class = b.push(Kind::ClassEmbed { table }, [16, 1, 1]);
+    let hidden = b.conv(&[time], 16, POINT, None);
+    let hidden = b.push(Kind::Silu { src: hidden }, [16, 1, 1]);
+    let embedding = b.conv(&[hidden], 16, POINT, Some((class, 1.0)));
+    let embedding = b.push(Kind::Silu { src: embedding }, [16, 1, 1]);
+    let bias = b.conv(&[embedding], 8, POINT, None);
+    let scales = b.conv(&[embedding], 32, POINT, None);
+
+    let first = b.conv(&[x], 8, same(3), None);
+    let skip = b.norm(&[first], 2, true, None);
+    let skip = b.conv(&[skip], 8, same(5), Some((bias, 1.0)));
+    let down = Window {
+        kernel: 3,
+        stride: 2,
+        pad: [0, 0, 1, 1],
+        upsample: false,
+    };
+    let low = b.conv(&[skip], 8, down, None);
+    let (q, k, v) = (
+        b.conv(&[low], 8, POINT, None),
+        b.conv(&[low], 8, POINT, None),
+        b.conv(&[low], 8, POINT, None),
+    );
+    let shape = b.shape(low);
+    let heads = if seed % 2 == 0 { 2 } else { 4 };
+    let mixed = b.push(Kind::Attention { qkv: [q, k, v], heads }, shape);
+    let mixed = b.conv(&[mixed], 8, POINT, Some((low, 0.7)));
+    let pooled = b.push(Kind::AvgPool { src: mixed }, [8, 1, 2]);
+    let pooled = b.push(Kind::Upsample { src: pooled }, [8, 2, 4]);
+    let even = Window {
+        kernel: 2,
+        stride: 1,
+        pad: [1, 1, 1, 1],
+        upsample: false,
+    };
+    let back = b.conv(&[pooled], 8, even, None);
+
+    let joined = b.norm(&[mixed, back], 4, true, Some(scales));
+    let shortcut = b.conv(&[mixed, back], 8, POINT, None);
+    let low = b.conv(&[joined], 8, same(3), Some((shortcut, 1.0)));
+    let up = Window {
+        upsample: true,
+        ..same(3)
+    };
+    let high = b.conv(&[low], 6, up, None);
+    let high = b.norm(&[high], 3, false, None);
+    let high = b.conv(&[high, first], 8, same(3), None);
+    let high = b.norm(&[high], 8, true, None);
+    b.conv(&[high], 2, same(3), None);
+    b.program
+}
+
+fn diffusion(seed: u64) -> Diffusion {
+    let train_steps = 60;
+    let angle = |t: usize| (t as f64 + 1.0) / (train_steps as f64 + 2.0) * core::f64::consts::FRAC_PI_2;
+    let pick = |n: u64| (seed % n) as usize;
+    Diffusion {
+        alpha_bars: (0..train_steps).map(|t| angle(t).cos().powi(2)).collect(),
+        final_alpha_bar: 1.0,
+        prediction: [Prediction::Epsilon, Prediction::V, Prediction::Sample][pick(3)],
+        clip: Clip::Off,
+        clip_range: 1.0,
+        spacing: Spacing::Leading,
+        steps_offset: 1,
+        null_class: Some(CLASSES as u16 - 1),
+    }
+}
+
+/// Widths by draw: 0 all int16 weights and activations, 1 all int8, 2 mixed, 3 f16.
+pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
+    let (program, d) = (program(seed), diffusion(seed));
+    let mut random = crate::builder::Random(!seed);
+    match widths {
+        0 => file(&program, &d, Some(&mut |_| Bits::Sixteen)),
+        1 => file(&program, &d, Some(&mut |_| Bits::Eight)),
+        2 => file(
+            &program,
+            &d,
+            Some(&mut |_| {
+                if random.next() % 2 == 0 {
+                    Bits::Eight
+                } else {
+                    Bits::Sixteen
+                }
+            }),
+        ),
+        _ => file(&program, &d, None),
+    }
+}
+
+/// Every way of sampling, one after the other.
+fn configs(model: &Model<'_>, seed: u64) -> Vec<Config> {
+    let spacings = [
+        Spacing::Leading,
+        Spacing::Trailing,
+        Spacing::Linspace,
+        Spacing::Quadratic,
+    ];
+    let clips = [Clip::Off, Clip::Stock, Clip::Rederived];
+    let config = |i: usize| Config {
+        steps: [1, 3, 7][i % 3],
+        spacing: spacings[i % 4],
+        prev: if i % 2 == 0 {
+            PrevRule::List
+        } else {
+            PrevRule::Diffusers
+        },
+        eta_q16: [0, 1 << 16, 20_000][(i + seed as usize) % 3],
+        clip: clips[i / 2 % 3],
+        clip_range_q24: [1 << 24, 3 << 22][i % 2],
+        class: [None, Some(0), Some(3), Some(4)][i % 4],
+        guidance_q16: [None, Some(3 << 16), Some(-40_000)][i / 3 % 3],
+        seed: seed << 33 | i as u64,
+        ..Config::of(model.header(), 1)
+    };
+    (0..12).map(config).collect()
+}
+
+#[test]
+fn random_programs_run_as_the_oracle_says() {
+    for seed in 0..6 {
+        for widths in 0..4 {
+            let memory = synthetic(seed, widths);
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            for (i, config) in configs(&model, seed).iter().enumerate() {
+                assert_equal(
+                    &model,
+                    config,
+                    &Start::Seed,
+                    &format!("program {seed}, widths {widths}, run {i}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_start_is_the_oracles() {
+    let memory = synthetic(1, 2);
+    let model = Model::parse(memory.bytes()).expect("a valid model");
+    let len = model.header().sample_len() as i32;
+    let config = Config {
+        seed: 99,
+        ..Config::of(model.header(), 6)
+    };
+    // Beyond the range of the state too: whatever is given, both do the same.
+    let given: Vec<i32> = (0..len).map(|i| (i - len / 2) * 19_000_000).collect();
+    assert_equal(&model, &config, &Start::Noise(&given), "given noise");
+    for strength_q16 in [0, 1, 6_000, 30_000, 1 << 16] {
+        let start = Start::Image {
+            image_q24: &given,
+            strength_q16,
+        };
+        assert_equal(&model, &config, &start, &format!("image at strength {strength_q16}"));
+    }
+}
+
+#[test]
+fn the_programs_hold_what_they_are_for() {
+    let kinds = |widths| {
+        let memory = synthetic(2, widths);
+        let model = Model::parse(memory.bytes()).expect("a valid model");
+        let ops: Vec<Op> = model.ops().collect();
+        let zero_points = (0..model.tensor_count())
+            .filter_map(|i| model.tensor(mote_runtime::blob::tensor::TensorId(i)))
+            .filter(|t| t.zero_point != 0)
+            .count();
+        (ops, zero_points)
+    };
+    let (ops, zero_points) = kinds(1);
+    assert!(zero_points > 3, "{zero_points} zero points");
+    let mut names: Vec<&str> = ops.iter().map(Op::kind).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(
+        names,
+        [
+            "attention",
+            "avg_pool",
+            "class_embed",
+            "conv",
+            "group_norm",
+            "input",
+            "silu",
+            "time_proj",
+            "upsample"
+        ]
+    );
+    let unequal = |op: &Op| match op {
+        Op::Conv(c) => c.source.second.is_some_and(|(_, [a, b])| a != b),
+        _ => false,
+    };
+    assert!(ops.iter().any(unequal), "no concatenation of unequal scales");
+    assert!(
+        ops.iter()
+            .any(|op| matches!(op, Op::GroupNorm(n) if n.scale_shift.is_some()))
+    );
+    let (ops, _) = kinds(0);
+    let wide = |op: &Op| match op {
+        Op::Conv(c) => matches!(c.weights, Weights::W16 { .. }),
+        _ => true,
+    };
+    assert!(ops.iter().all(wide), "int16 weights everywhere");
+}
