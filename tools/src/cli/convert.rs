@@ -12,10 +12,10 @@ use mote_runtime::Model;
 use mote_runtime::blob::tensor::TensorId;
 use mote_tools::backend::footprint::{Fit, firmware_of};
 use mote_tools::backend::named_board;
-use mote_tools::convert::{Converted, Options, Progress, convert};
+use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::names::Names;
-use mote_tools::quantize::auto::Budget;
+use mote_tools::quantize::auto::{AutoError, Budget};
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::{MemoryMap, OperatorRow};
 use serde_json::{Value, json};
@@ -107,27 +107,48 @@ pub fn with_bar(checkpoint: &Checkpoint, scheme: Scheme, board: Option<&'static 
     };
     let converted = convert(checkpoint, &Options { scheme, budget }, &show);
     bar.finish_and_clear();
-    converted.map_err(|error| {
-        let help = if board.is_some() {
-            "choose a larger board (see `mote boards`), or train a smaller network"
-        } else {
-            "see CHECKPOINT in `mote convert --help`"
-        };
-        Failure::new(error).help(help)
+    converted.map_err(|error| match (error, board) {
+        (ConvertError::Auto(error), Some(board)) => too_small(board, checkpoint, &error),
+        (error, _) => Failure::new(error).help("see CHECKPOINT in `mote convert --help`"),
     })
+}
+
+/// That `auto` found nothing for `board`, and which boards it would find something for.
+fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Failure {
+    let needs = |board: &Board| {
+        let firmware = firmware_of(board);
+        let flash = error.model_needed as u64 + firmware.code_bytes;
+        (flash, error.arena_needed as u64 + ram_beside_arena(board, checkpoint))
+    };
+    let fits = |board: &&Board| {
+        let (flash, ram) = needs(board);
+        flash <= board.flash.length.into() && ram <= board.ram.length.into()
+    };
+    let boards: Vec<&str> = mote_firmware_sim::boards().iter().filter(fits).map(|board| board.name).collect();
+    let (flash, ram) = needs(board);
+    let what = format!(
+        "{} does not fit {} under any scheme: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
+        checkpoint.name, board.name, board.flash.length, board.ram.length
+    );
+    Failure::new(what).help(match boards.as_slice() {
+        [] => "no board here holds it: train a smaller network".into(),
+        boards => format!("it fits {}; or train a smaller network", boards.join(", ")),
+    })
+}
+
+/// State, statics and stack.
+fn ram_beside_arena(board: &Board, checkpoint: &Checkpoint) -> u64 {
+    let firmware = firmware_of(board);
+    let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
+    firmware.statics_bytes + firmware.stack_bytes + state.next_multiple_of(16)
 }
 
 /// What is left of a board for model file and arena.
 fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
-    let firmware = firmware_of(board);
-    let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
     let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
     Budget {
-        model_bytes: left(board.flash.length, firmware.code_bytes),
-        arena_bytes: left(
-            board.ram.length,
-            firmware.statics_bytes + firmware.stack_bytes + state.next_multiple_of(16),
-        ),
+        model_bytes: left(board.flash.length, firmware_of(board).code_bytes),
+        arena_bytes: left(board.ram.length, ram_beside_arena(board, checkpoint)),
     }
 }
 

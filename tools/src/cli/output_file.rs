@@ -43,7 +43,7 @@ impl OutputFile {
             special: existing.is_some_and(|found| !found.is_file()),
         };
         if !file.special {
-            file.temporary().map_err(|error| refuse(&error))?;
+            file.temporary().map_err(|error| refuse(&plain(&error)))?;
         }
         Ok(file)
     }
@@ -52,7 +52,7 @@ impl OutputFile {
     /// the new one is.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let refuse = |error: std::io::Error| {
-            Failure::new(format_args!("cannot write {}: {error}", self.shown.display()))
+            Failure::new(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
                 .help("nothing was replaced; free space or choose another folder")
         };
         if self.special {
@@ -90,6 +90,12 @@ impl OutputFile {
         }
         builder.tempfile_in(folder)
     }
+}
+
+/// An error without the temporary file's name, which says nothing to a user.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" at path ").next().unwrap_or(&text).to_owned()
 }
 
 /// Makes the folder `path`, where it is not there.

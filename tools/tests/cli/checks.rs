@@ -1,0 +1,70 @@
+//! Checks hold where they should, and fail where they should.
+
+use crate::common::{digits, has_keys, model, mote, vectors};
+
+#[test]
+fn the_oracle_and_this_machine_agree_and_the_float_network_is_near() {
+    let line = "validate {model} --backends oracle,cpu --against {digits} --steps 10 --seeds 2 --oracle-seeds 2 --json";
+    let object = mote(line, &[("model", model()), ("digits", &digits())]).json();
+    let backends = object["backends"].as_array().unwrap();
+    assert_eq!(backends.len(), 2);
+    for backend in backends {
+        has_keys(
+            backend,
+            &["name", "available", "why", "images", "steps", "mismatches", "first_divergence", "digest"],
+        );
+        assert_eq!((&backend["images"], &backend["steps"], &backend["mismatches"]), (&2.into(), &10.into(), &0.into()));
+    }
+    assert_eq!(backends[0]["digest"], backends[1]["digest"]);
+    let float = &object["float"];
+    assert!(float["x0_psnr_db_mean"].as_f64().unwrap() > 40.0, "{float}");
+    assert!(float["x0_psnr_db_min"].as_f64() <= float["x0_psnr_db_mean"].as_f64());
+    assert_eq!(float["eps_sqnr_db_by_step"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn a_fault_is_found_and_its_operator_is_named() {
+    let faulty = |kind: &str| {
+        let line = format!("validate {{model}} --backends cpu --inject-fault {kind} --steps 3 --seeds 1 --json");
+        let done = mote(&line, &[("model", model())]);
+        assert_eq!(done.status, 1);
+        done.any_json()["backends"][1].clone()
+    };
+    let conv = faulty("conv");
+    assert_eq!(conv["mismatches"], 3);
+    let first = &conv["first_divergence"];
+    assert_eq!((&first["seed"], &first["step"]), (&0.into(), &0.into()));
+    assert!(first["operator"].as_str().unwrap().contains("(conv"), "{first}");
+    assert_eq!(faulty("sampler")["first_divergence"]["operator"], "sampler");
+}
+
+#[test]
+fn a_quality_that_was_asked_for_is_held_to() {
+    let line = "validate {model} --backends cpu --against {digits} --steps 5 --seeds 1 --min-psnr";
+    let places = [("model", model()), ("digits", &*digits())];
+    assert_eq!(mote(&format!("{line} 20"), &places).status, 0);
+    assert_eq!(mote(&format!("{line} 190"), &places).status, 1);
+}
+
+#[test]
+fn a_backend_that_was_asked_for_must_be_there() {
+    let done = mote("validate {model} --backends cuda --steps 2 --seeds 1 --json", &[("model", model())]);
+    assert_eq!(done.status, 1);
+    let object = done.any_json();
+    let cuda = &object["backends"][1];
+    assert_eq!((&cuda["name"], &cuda["available"]), (&"cuda".into(), &false.into()));
+    assert!(cuda["why"].is_string());
+}
+
+#[test]
+fn the_float_network_is_pytorch_s_and_the_model_is_near() {
+    let line = "crosscheck {digits} {vectors} --dtype f32 --model {model} --json";
+    let object = mote(line, &[("digits", &digits()), ("vectors", &vectors()), ("model", model())]).json();
+    assert_eq!(object["dtype"], "f32");
+    assert!(!object["layers"].as_array().unwrap().is_empty());
+    for key in ["forward_max_abs_err", "trajectory_max_abs_err", "x0_max_abs_err"] {
+        assert!(object[key].as_f64().unwrap() < 1e-3, "{key}");
+    }
+    assert_eq!(object["model"]["steps"], 20);
+    assert!(object["model"]["x0_psnr_db_mean"].as_f64().unwrap() > 40.0);
+}
