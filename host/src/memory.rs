@@ -13,7 +13,10 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     /// `len` zeros.
     pub fn zeroed(len: usize) -> Self {
-        Self { blocks: vec![0; len.div_ceil(16)], len }
+        Self {
+            blocks: vec![0; len.div_ceil(16)],
+            len,
+        }
     }
 
     /// A copy of `bytes`, such as a model file read from disk.
