@@ -23,8 +23,8 @@ pub fn html(data: &ReportData) -> String {
         ),
         section(
             "Sensitivity by layer",
-            "PSNR of the final image, predicted with this tensor alone at 8 bits and every other error taken away. A short bar is a \
-             sensitive layer; after the arrow, what was chosen for it.",
+            "PSNR of the final image, predicted with this tensor alone at 8 bits and every other error taken away. A long bar is \
+             a sensitive tensor; after the arrow, what was chosen for it.",
             plots::sensitivity(&data.sensitivity),
         ),
         section(
@@ -67,7 +67,12 @@ fn head(data: &ReportData) -> String {
         command => format!("<pre class=\"scroll\"><code>{}</code></pre>\n", escape(command)),
     };
     let fact = |(label, value): &(String, String)| {
-        format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(label), escape(value))
+        let class = if value.len() > 40 { " class=\"wide\"" } else { "" };
+        format!(
+            "<div{class}><dt>{}</dt><dd>{}</dd></div>\n",
+            escape(label),
+            escape(value)
+        )
     };
     format!(
         "<header>\n<p class=\"brand\">Mote</p>\n<h1>{}</h1>\n{command}<dl class=\"facts\">\n{}</dl>\n</header>\n",

@@ -13,17 +13,17 @@ pub fn boards(boards: &[BoardFit]) -> String {
         };
         let instructions = b.instructions_per_step.map_or_else(|| "–".to_owned(), count);
         format!(
-            "<tr><td><strong>{}</strong><br><small>{}</small></td><td>{verdict}</td><td>{}</td><td>{}</td>\
-             <td class=\"n\">{instructions}</td><td class=\"why\">{}</td></tr>\n",
+            "<tr><td><strong>{}</strong><br><small>{}</small></td><td class=\"why\">{verdict}<br><small>{}</small></td><td>{}</td>\
+             <td>{}</td><td class=\"n\">{instructions}</td></tr>\n",
             escape(&b.name),
             escape(&b.description),
+            escape(&b.why),
             gauge(b.flash_bytes, b.flash_total_bytes),
             gauge(b.ram_bytes, b.ram_total_bytes),
-            escape(&b.why),
         )
     };
     table(
-        &["Board", "", "Flash", "RAM", "#Instructions a step", "Remark"],
+        &["Board", "", "Flash", "RAM", "#Instructions a step"],
         boards.iter().map(row).collect(),
     )
 }
@@ -103,8 +103,8 @@ pub fn operators(operators: &[OperatorRow]) -> String {
             "Format",
             "Weights",
             "#MACs",
-            "#Weight bytes",
-            "#Output bytes",
+            "#Weights, bytes",
+            "#Output, bytes",
         ],
         rows + &total,
     )

@@ -55,13 +55,13 @@ pub fn count(v: u64) -> String {
     }
 }
 
-/// The last `max` characters of a module path, with an ellipsis where it was cut.
-pub fn tail(s: &str, max: usize) -> String {
-    let len = s.chars().count();
-    if len <= max {
-        return s.to_owned();
-    }
-    format!("…{}", s.chars().skip(len + 1 - max).collect::<String>())
+/// The longest end of a module path, cut at a dot, that has at most `max` characters; empty if none has.
+pub fn tail(s: &str, max: usize) -> &str {
+    let starts = std::iter::once(0).chain(s.match_indices('.').map(|(dot, _)| dot + 1));
+    starts
+        .map(|start| &s[start..])
+        .find(|end| end.chars().count() <= max)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -82,7 +82,8 @@ mod tests {
             [count(12), count(39_600), count(12_300_000)],
             ["12", "39.6 k", "12.3 M"]
         );
-        assert_eq!(tail("down.0.resnets.1", 8), "…snets.1");
+        assert_eq!(tail("down.0.resnets.1", 9), "resnets.1");
+        assert_eq!((tail("conv_in", 7), tail("conv_in", 6)), ("conv_in", ""));
         assert_eq!(escape("<a & 'b'>"), "&lt;a &amp; &#39;b&#39;&gt;");
     }
 }

@@ -79,13 +79,13 @@ impl Place {
             None => "f16",
         };
         let room = ((width - 8.0) / CHARACTER) as usize;
-        let label = if height < 15.0 || room < 6 || b.scratch {
+        let label = if height < 15.0 || room < 4 || b.scratch {
             String::new()
         } else {
             let (x, y) = (x + width / 2.0, y + height / 2.0 + 4.0);
             format!(
                 "<text class=\"mid name\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-                escape(&tail(&b.name, room))
+                escape(tail(&b.name, room))
             )
         };
         format!(

@@ -1,4 +1,4 @@
-//! Sensitivity by layer: a bar a layer, most sensitive first.
+//! Sensitivity by layer: a bar a tensor, most sensitive first.
 
 use crate::report::data::SensitivityBar;
 use crate::report::text::escape;
@@ -6,20 +6,20 @@ use crate::report::text::escape;
 /// Bars shown at once; the others are behind a fold.
 const SHOWN: usize = 16;
 
-/// The bars, shortest first.
+/// The bars, longest first: the distance in dB to the least sensitive tensor.
 pub fn sensitivity(bars: &[SensitivityBar]) -> String {
     if bars.is_empty() {
         return String::new();
     }
     let mut order: Vec<&SensitivityBar> = bars.iter().collect();
     order.sort_by(|a, b| a.psnr_db.total_cmp(&b.psnr_db));
-    let longest = order
-        .iter()
-        .map(|b| b.psnr_db)
-        .filter(|v| v.is_finite())
-        .fold(1.0, f64::max);
+    let finite = || order.iter().map(|b| b.psnr_db).filter(|v| v.is_finite());
+    let range = (
+        finite().fold(f64::INFINITY, f64::min),
+        finite().fold(f64::NEG_INFINITY, f64::max),
+    );
     let list = |bars: &[&SensitivityBar]| {
-        let rows: String = bars.iter().map(|bar| row(bar, longest)).collect();
+        let rows: String = bars.iter().map(|bar| row(bar, range)).collect();
         format!("<div class=\"bars\">\n{rows}</div>\n")
     };
     let (first, rest) = order.split_at(order.len().min(SHOWN));
@@ -27,7 +27,7 @@ pub fn sensitivity(bars: &[SensitivityBar]) -> String {
         String::new()
     } else {
         format!(
-            "<details><summary>{} less sensitive layers</summary>\n{}</details>\n",
+            "<details><summary>{} less sensitive tensors</summary>\n{}</details>\n",
             rest.len(),
             list(rest)
         )
@@ -35,19 +35,17 @@ pub fn sensitivity(bars: &[SensitivityBar]) -> String {
     list(first) + &more
 }
 
-fn row(bar: &SensitivityBar, longest: f64) -> String {
+fn row(bar: &SensitivityBar, range: (f64, f64)) -> String {
     let chosen = if bar.chosen.is_empty() {
         String::new()
     } else {
         format!(" → {}", escape(&bar.chosen))
     };
     let (width, value) = if bar.psnr_db.is_finite() {
-        (
-            (bar.psnr_db / longest * 100.0).clamp(0.5, 100.0),
-            format!("{:.1} dB", bar.psnr_db),
-        )
+        let share = (range.1 - bar.psnr_db) / (range.1 - range.0).max(1.0);
+        ((share * 100.0).clamp(1.0, 100.0), format!("{:.1} dB", bar.psnr_db))
     } else {
-        (100.0, "no change".to_owned())
+        (0.0, "no change".to_owned())
     };
     format!(
         "<div class=\"row\"><span class=\"what\"><code>{}</code> <small>{}{chosen}</small></span>\

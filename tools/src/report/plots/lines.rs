@@ -54,7 +54,9 @@ fn line(points: &[(u32, f64)]) -> String {
             y = y(*v),
         )
     };
+    // The last step is always labelled, and the label before it left out where the two would meet.
     let every = points.len().div_ceil(5).max(1);
+    let labelled = |i: usize| i + 1 == points.len() || i % every == 0 && i + every.div_ceil(2) < points.len();
     let label = |(i, p): (usize, &(u32, f64))| {
         format!(
             "<text class=\"mid\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
@@ -81,7 +83,12 @@ fn line(points: &[(u32, f64)]) -> String {
         drawn.first().map_or(0.0, |d| d.3),
         drawn.last().map_or(0.0, |d| d.3),
         marks.iter().map(grid).collect::<String>(),
-        points.iter().enumerate().step_by(every).map(label).collect::<String>(),
+        points
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| labelled(*i))
+            .map(label)
+            .collect::<String>(),
         (left + WIDTH - right) / 2.0,
         HEIGHT - 6.0,
         path.join(" "),
