@@ -32,7 +32,7 @@ impl Default for ImageOptions {
             arena_bytes: None,
             guided: false,
             state: Vec::new(),
-            least_stack_bytes: 3072,
+            least_stack_bytes: 2560,
         }
     }
 }

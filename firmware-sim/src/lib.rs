@@ -1,11 +1,14 @@
 //! Runs Mote's real firmware on simulated boards.
 //!
-//! 1. [`boards`]: what can be simulated, with true memory sizes; [`Board::available`] says what is missing here.
-//! 2. [`toolchain`] finds a compiler for the board's core; [`core_build`] compiles the firmware once for each core.
-//! 3. [`memory_x`] writes the board's memory map; [`Image::link`] puts firmware, model and arena together, or says what
-//!    does not fit.
+//! 1. [`mod@boards`]: what can be simulated, with true memory sizes; [`Board::available`] says what is missing here.
+//! 2. `toolchain` finds a compiler for the board's core; `core_build` compiles the firmware once for each core.
+//! 3. `memory_x` writes the board's memory map; [`Image::link`] puts firmware, model and arena together, or says what does
+//!    not fit.
 //! 4. [`RunRequest`] becomes a semihosting command line, so that one image serves any seed.
-//! 5. [`qemu`] runs the image under a time limit; [`frames`] decodes what it logs; [`RunReport`] is what came out.
+//! 5. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
+//!
+//! The firmware's source is the folder `firmware` beside this crate, or `MOTE_FIRMWARE_DIR`; it is compiled in `target` there,
+//! or in `MOTE_FIRMWARE_TARGET_DIR`.
 //!
 //! Every count here is of instructions, not of cycles: QEMU runs one instruction a virtual nanosecond, and a real core
 //! takes one or more cycles for each.
