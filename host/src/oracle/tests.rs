@@ -3,11 +3,17 @@
 use super::sampler::coefficients::{Coefficients, noised};
 use super::scalar::rounding::Rounding;
 use super::scalar::{digest, half, noise, roots, sigmoid, sine};
+use mote_runtime::kernels::f16 as theirs_f16;
 use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded};
 use mote_runtime::numeric::{exp2, float, normal, rsqrt, sigmoid as theirs_sigmoid, sine as theirs_sine};
 use mote_runtime::schedule::coefficients::{self as theirs, Clip, Prediction};
 
 const ROUNDS: usize = 200_000;
+
+/// Fails unless the oracle's wide integer is the runtime's.
+fn same(ours: i64, theirs: impl Into<i64>, what: &str) {
+    assert_eq!(ours, theirs.into(), "{what}");
+}
 
 /// SplitMix64, thinned so that every magnitude occurs.
 struct Random(u64);
@@ -37,44 +43,35 @@ fn integer_functions_agree() {
     for _ in 0..ROUNDS {
         let (word, x) = (random.any(), random.int());
         let root = rsqrt::rsqrt_u64(word);
-        assert_eq!(
-            roots::rsqrt(word),
-            (root.mant_q31.into(), root.exp.into()),
-            "1/sqrt({word})"
-        );
-        assert_eq!(
-            roots::isqrt(word.into()),
-            u128::from(rsqrt::isqrt_u64(word)),
-            "sqrt({word})"
-        );
-        assert_eq!(
+        let expected = (i128::from(root.mant_q31), i128::from(root.exp));
+        assert_eq!(roots::rsqrt(word), expected, "1/sqrt({word})");
+        let root = u128::from(rsqrt::isqrt_u64(word));
+        assert_eq!(roots::isqrt(word.into()), root, "sqrt({word})");
+        same(
             sigmoid::silu_q16(x.into()),
-            theirs_sigmoid::silu_q16(x).into(),
-            "silu({x})"
+            theirs_sigmoid::silu_q16(x),
+            &format!("silu({x})"),
         );
-        let positive = random.any() as u32;
-        assert_eq!(
-            sigmoid::exp2_neg_q16(positive.into()),
-            exp2::exp2_neg_q16(positive).into(),
-            "2^-{positive}"
+        let p = random.any() as u32;
+        same(
+            sigmoid::exp2_neg_q16(p.into()),
+            exp2::exp2_neg_q16(p),
+            &format!("2^-{p}"),
         );
         let (sin, cos) = theirs_sine::sin_cos_q30(word as u32);
-        assert_eq!(
-            sine::sin_cos_q30(word as u32),
-            (sin.into(), cos.into()),
-            "sine of {word}"
-        );
+        let expected = (i64::from(sin), i64::from(cos));
+        assert_eq!(sine::sin_cos_q30(word as u32), expected, "sine of {word}");
         let (stream, index) = (random.any() as u32, random.any() as u32);
-        assert_eq!(
+        let theirs = normal::normal_q24(word, stream, index);
+        same(
             noise::normal_q24(word, stream, index),
-            normal::normal_q24(word, stream, index).into()
+            theirs,
+            &format!("normal {word} {stream} {index}"),
         );
     }
     let words: Vec<i32> = (0..5000).map(|_| random.int()).collect();
-    assert_eq!(
-        digest::digest(words.iter().copied()),
-        mote_runtime::digest::Digest::of(words.iter().copied()).0
-    );
+    let theirs = mote_runtime::digest::Digest::of(words.iter().copied()).0;
+    assert_eq!(digest::digest(words.iter().copied()), theirs);
 }
 
 #[test]
@@ -84,51 +81,50 @@ fn requantization_agrees() {
     for _ in 0..ROUNDS {
         let (v, shift) = (random.int(), (random.word() % 62 + 1) as u8);
         let mult = (1 << 30) | (random.word() as i32 & 0x3FFF_FFFF);
-        assert_eq!(
+        let what = format!("{v} * {mult} >> {shift}");
+        same(
             r.requantize(v.into(), mult, shift),
-            Requant { mult, shift }.apply(v).into()
+            Requant { mult, shift }.apply(v),
+            &what,
         );
-        // One bit less than the proof allows: see the accumulator's limit in NUMERICS.md.
-        let (wide, mult) = (random.word() as i64 >> (23 + random.word() % 41), mult >> 9);
-        assert_eq!(
+        // Below 2^40.
+        let (wide, mult) = (random.word() as i64 >> (24 + random.word() % 40), mult >> 9);
+        let what = format!("{wide} * {mult} >> {shift}");
+        same(
             r.requantize(wide, mult, shift),
-            WideRequant { mult, shift }.apply(wide).into(),
-            "{wide} {mult} {shift}"
+            WideRequant { mult, shift }.apply(wide),
+            &what,
         );
         let other = random.int();
-        assert_eq!(r.add_guarded(v.into(), other.into()), add_guarded(v, other).into());
+        let what = format!("{v} + {other}");
+        same(r.add_guarded(v.into(), other.into()), add_guarded(v, other), &what);
     }
 }
 
 #[test]
 fn float_functions_agree() {
-    let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+    let same_float = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
     for bits in 0..=u16::MAX {
-        let theirs = mote_runtime::kernels::f16::load(bits);
-        assert!(same(half::load(bits.into()), theirs), "f16 {bits:#x}");
+        assert!(
+            same_float(half::load(bits.into()), theirs_f16::load(bits)),
+            "f16 {bits:#x}"
+        );
     }
     let mut random = Random(3);
     for i in 0..ROUNDS {
+        let wide = f32::from_bits(random.word() as u32);
         let v = if i % 2 == 0 {
-            f32::from_bits(random.word() as u32)
+            wide
         } else {
             random.int() as f32 / 65_536.0
         };
-        assert_eq!(
-            half::store(v, false),
-            i64::from(mote_runtime::kernels::f16::store(v)),
-            "{v}"
-        );
-        assert_eq!(
-            half::to_q24(v, false),
-            mote_runtime::kernels::f16::to_q24(v).into(),
-            "{v}"
-        );
-        assert!(same(half::exp(v), float::exp_f32(v)), "exp({v})");
-        assert!(same(half::silu(v), float::silu_f32(v)), "silu({v})");
+        same(half::store(v, false), theirs_f16::store(v), &format!("{v} to f16"));
+        same(half::to_q24(v, false), theirs_f16::to_q24(v), &format!("{v} to Q24"));
+        assert!(same_float(half::exp(v), float::exp_f32(v)), "exp({v})");
+        assert!(same_float(half::silu(v), float::silu_f32(v)), "silu({v})");
         let q24 = random.int();
         assert!(
-            same(half::from_q24(q24.into()), mote_runtime::kernels::f16::from_q24(q24)),
+            same_float(half::from_q24(q24.into()), theirs_f16::from_q24(q24)),
             "{q24}"
         );
     }
@@ -140,25 +136,25 @@ fn steps_agree() {
     let one = 1u64 << 62;
     for _ in 0..20_000 {
         let alphas = [random.any() % (one + 1), one - random.any() % (one / 2)];
-        let (ab, prev) = (alphas[random.word() as usize % 2], alphas[random.word() as usize % 2]);
+        let mut alpha = || alphas[random.word() as usize % 2];
+        let (ab, prev) = (alpha(), alpha());
         let eta = [0, 65_536, random.any() as u32][random.word() as usize % 3];
         for prediction in [Prediction::Epsilon, Prediction::V, Prediction::Sample] {
             for clip in [Clip::Off, Clip::Stock, Clip::Rederived] {
-                let ours = Coefficients::ddim(ab, prev, eta, prediction, clip);
-                let theirs = theirs::ddim(ab, prev, eta, prediction, clip);
                 let (x, out, z, range) = (random.int(), random.int(), random.int(), random.int());
-                assert_eq!(
-                    ours.apply(x.into(), out.into(), z.into(), range, Rounding::default()),
-                    theirs.apply(x, out, z, range).into(),
-                    "{ab} to {prev}, eta {eta}, {prediction:?}, {clip:?}: {x} {out} {z} {range}"
+                let what = format!("{ab} to {prev}, eta {eta}, {prediction:?}, {clip:?}: {x} {out} {z} {range}");
+                let ours = Coefficients::ddim(ab, prev, eta, prediction, clip);
+                let ours = ours.apply(x.into(), out.into(), z.into(), range, Rounding::default());
+                same(
+                    ours,
+                    theirs::ddim(ab, prev, eta, prediction, clip).apply(x, out, z, range),
+                    &what,
                 );
             }
         }
         let (x, z) = (random.int(), random.int());
-        assert_eq!(
-            noised(ab, x.into(), z.into()),
-            theirs::add_noise(theirs::noising(ab), x, z).into()
-        );
+        let noisy = theirs::add_noise(theirs::noising(ab), x, z);
+        same(noised(ab, x.into(), z.into()), noisy, &format!("noising {ab} {x} {z}"));
     }
 }
 

@@ -37,10 +37,10 @@ fn a_wrong_rounding_is_found_and_named() {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {
                 continue;
             };
-            let divergence = found(&model, kind).unwrap_or_else(|| panic!("{}: '{kind}' goes unseen", name));
-            assert_eq!(divergence.step, 0, "{}: {divergence}", name);
-            let op = divergence.op.unwrap_or_else(|| panic!("{}: no operator named", name));
-            assert_eq!((op.index, op.kind), (first, kind), "{}: {divergence}", name);
+            let divergence = found(&model, kind).unwrap_or_else(|| panic!("{name}: '{kind}' goes unseen"));
+            assert_eq!(divergence.step, 0, "{name}: {divergence}");
+            let op = divergence.op.unwrap_or_else(|| panic!("{name}: no operator named"));
+            assert_eq!((op.index, op.kind), (first, kind), "{name}: {divergence}");
         }
     }
 }
