@@ -24,7 +24,7 @@ pub fn html(data: &ReportData) -> String {
         section(
             "Sensitivity by layer",
             "PSNR of the final image, predicted with this tensor alone at 8 bits and every other error taken away. A long bar is \
-             a sensitive tensor; after the arrow, what was chosen for it.",
+             a sensitive tensor, an empty one lies 40 dB above the most sensitive; after the arrow, what was chosen for it.",
             plots::sensitivity(&data.sensitivity),
         ),
         section(
