@@ -1,6 +1,6 @@
 //! The bundled networks in every scheme.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use mote_host::memory::AlignedBytes;
@@ -26,10 +26,10 @@ pub static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         root.join("data/digits8-micro"),
         root.join("../tools/assets/fashion16-tiny"),
     ];
-    folders.iter().flat_map(files).collect()
+    folders.iter().flat_map(|folder| files(folder)).collect()
 });
 
-fn files(folder: &PathBuf) -> Vec<File> {
+fn files(folder: &Path) -> Vec<File> {
     let checkpoint = import(folder).expect("a bundled checkpoint");
     let schemes = [Scheme::F16, Scheme::W8A16, Scheme::W8A8].into_iter();
     let file = |scheme| {

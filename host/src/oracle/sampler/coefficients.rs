@@ -34,8 +34,8 @@ impl Coefficients {
             }
             Clip::Stock => [plus(s_prev), times(r, direction), times(t, direction), z],
             Clip::Rederived => {
-                let d = if n.is_zero() { Soft::ZERO } else { direction.div(n) };
-                [difference(s_prev, d.mul(s)), plus(d), ZERO, z]
+                let d = if n.is_zero() { Soft::ZERO } else { direction.over(n) };
+                [difference(s_prev, d.times(s)), plus(d), ZERO, z]
             }
         };
         Self {
@@ -66,56 +66,63 @@ fn plus(v: Soft) -> Signed {
 }
 
 fn times((negative, v): Signed, factor: Soft) -> Signed {
-    (negative, v.mul(factor))
+    (negative, v.times(factor))
 }
 
 fn difference(a: Soft, b: Soft) -> Signed {
-    if a.less(b) { (true, b.sub(a)) } else { (false, a.sub(b)) }
+    if a.less(b) {
+        (true, b.minus(a))
+    } else {
+        (false, a.minus(b))
+    }
 }
 
 fn direction_and_sigma(ab: u64, ab_prev: u64, eta_q16: u32) -> (Soft, Soft) {
     let n2_prev = Soft::from_q(ONE_Q62 - ab_prev, 62);
-    let v = Soft::from_q(ab_prev, 62).mul(Soft::from_q(ONE_Q62 - ab, 62));
+    let v = Soft::from_q(ab_prev, 62).times(Soft::from_q(ONE_Q62 - ab, 62));
     if ab_prev <= ab || v.is_zero() {
         return (n2_prev.sqrt(), Soft::ZERO);
     }
-    let u = Soft::from_q(ab, 62).mul(n2_prev);
+    let u = Soft::from_q(ab, 62).times(n2_prev);
     let h_q32 = u64::from(eta_q16) * u64::from(eta_q16);
     let h = Soft::from_q(h_q32, 32);
     let g = Soft::from_q(ab_prev - ab, 62);
     let kept = if h_q32 <= 1 << 32 {
-        Soft::from_q((1 << 32) - h_q32, 32).mul(v).add(h.mul(u))
+        Soft::from_q((1 << 32) - h_q32, 32).times(v).plus(h.times(u))
     } else {
-        h.mul(u).sub(Soft::from_q(h_q32 - (1 << 32), 32).mul(v))
+        h.times(u).minus(Soft::from_q(h_q32 - (1 << 32), 32).times(v))
     };
-    (n2_prev.mul(kept.div(v)).sqrt(), n2_prev.mul(h.mul(g).div(v)).sqrt())
+    (
+        n2_prev.times(kept.over(v)).sqrt(),
+        n2_prev.times(h.times(g).over(v)).sqrt(),
+    )
 }
 
 /// `x0 = p x + q out`, `eps = r x + t out`.
 fn prediction_row(s: Soft, n: Soft, prediction: Prediction) -> [Signed; 4] {
     let one = plus(Soft::ONE);
     match prediction {
-        Prediction::Epsilon => [plus(Soft::ONE.div(s)), (true, n.div(s)), ZERO, one],
+        Prediction::Epsilon => [plus(Soft::ONE.over(s)), (true, n.over(s)), ZERO, one],
         Prediction::V => [plus(s), (true, n), plus(n), plus(s)],
         Prediction::Sample if n.is_zero() => [ZERO, one, ZERO, ZERO],
-        Prediction::Sample => [ZERO, one, plus(Soft::ONE.div(n)), (true, s.div(n))],
+        Prediction::Sample => [ZERO, one, plus(Soft::ONE.over(n)), (true, s.over(n))],
     }
 }
 
 fn unclipped(s: Soft, n: Soft, s_prev: Soft, direction: Soft, prediction: Prediction) -> [Signed; 2] {
     match prediction {
         Prediction::Epsilon => {
-            let x = s_prev.div(s);
-            [plus(x), difference(direction, x.mul(n))]
+            let x = s_prev.over(s);
+            [plus(x), difference(direction, x.times(n))]
         }
         Prediction::V => [
-            plus(s_prev.mul(s).add(direction.mul(n))),
-            difference(direction.mul(s), s_prev.mul(n)),
+            plus(s_prev.times(s).plus(direction.times(n))),
+            difference(direction.times(s), s_prev.times(n)),
         ],
         Prediction::Sample if n.is_zero() => [ZERO, plus(s_prev)],
         Prediction::Sample => {
-            let x = direction.div(n);
-            [plus(x), difference(s_prev, x.mul(s))]
+            let x = direction.over(n);
+            [plus(x), difference(s_prev, x.times(s))]
         }
     }
 }
@@ -132,7 +139,7 @@ impl Form {
         let mut sum = Soft::ZERO;
         let mut max = Soft::ZERO;
         for (_, v) in coefficients {
-            sum = sum.add(*v);
+            sum = sum.plus(*v);
             max = if max.less(*v) { *v } else { max };
         }
         let fits = (-sum.exp).min(-1 - max.exp);

@@ -16,7 +16,7 @@ const MASK: u64 = 0xFFFF_FFFF;
 
 /// murmur3's 32-bit finalizer.
 fn fmix(h: u64) -> u64 {
-    let h = (h ^ h >> 16) * 0x85EB_CA6B & MASK;
-    let h = (h ^ h >> 13) * 0xC2B2_AE35 & MASK;
+    let h = ((h ^ h >> 16) * 0x85EB_CA6B) & MASK;
+    let h = ((h ^ h >> 13) * 0xC2B2_AE35) & MASK;
     h ^ h >> 16
 }

@@ -62,7 +62,7 @@ pub fn exp(x: f32) -> f32 {
     }
     let shifter = 12_582_912.0f32;
     let n = (x * f32::from_bits(0x3FB8_AA3B) + shifter) - shifter;
-    let r = (x - n * 0.693359375) - n * -2.1219444e-4;
+    let r = (x - n * (355.0 / 512.0)) - n * -2.1219444e-4;
     let mut p = 1.0f32 / 5040.0;
     for divisor in [720.0f32, 120.0, 24.0, 6.0, 2.0] {
         p = p * r + 1.0 / divisor;

@@ -14,7 +14,7 @@ pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i64 {
     };
     let r_q28 = isqrt(neg_ln_q57(pair[0])) as i128;
     let (sine, cosine) = sin_cos_q30(pair[1]);
-    let part = i128::from(if index % 2 == 0 { cosine } else { sine });
+    let part = i128::from(if index.is_multiple_of(2) { cosine } else { sine });
     ((r_q28 * part + (1 << 33)) >> 34) as i64
 }
 
@@ -41,9 +41,9 @@ fn neg_ln_q57(word: u32) -> u128 {
     let d_q41 = y_q33 * i128::from(TABLES.reciprocal_q8[i]) - (1 << 41);
     let d_q37 = d_q41 >> 4;
     let inner_q31 = 715_827_883 - (d_q37 >> 8);
-    let outer_q31 = (1 << 30) - (d_q37 * inner_q31 >> 37);
-    let square_q44 = d_q37 * d_q37 >> 30;
-    let ln_1p_q57 = d_q41 * 65_536 - (square_q44 * outer_q31 >> 18);
+    let outer_q31 = (1 << 30) - ((d_q37 * inner_q31) >> 37);
+    let square_q44 = (d_q37 * d_q37) >> 30;
+    let ln_1p_q57 = d_q41 * 65_536 - ((square_q44 * outer_q31) >> 18);
     (k * i128::from(TABLES.ln_2_q57) + i128::from(TABLES.ln_reciprocal_q57[i]) - ln_1p_q57) as u128
 }
 

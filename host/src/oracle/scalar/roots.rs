@@ -37,12 +37,12 @@ fn reciprocal_root_q31(n: u128) -> i128 {
     let i = (n >> 57) as usize - 32;
     let within_q16 = (n >> 41 & 0xFFFF) as i128;
     let (left, right) = (i128::from(TABLES.rsqrt_q15[i]), i128::from(TABLES.rsqrt_q15[i + 1]));
-    let y_q15 = left - ((left - right) * within_q16 >> 16);
+    let y_q15 = left - (((left - right) * within_q16) >> 16);
     let square = (y_q15 * y_q15) as u128;
     // The high product drops the low 32 bits of `low * square` before it adds.
-    let high_product = (n >> 32) * square + ((n & 0xFFFF_FFFF) * square >> 32);
+    let high_product = (n >> 32) * square + (((n & 0xFFFF_FFFF) * square) >> 32);
     let e_q42 = ((1 << 62) - high_product as i128) >> 20;
-    let correction_q42 = (e_q42 >> 1) + (3 * (e_q42 * e_q42 >> 42) >> 3);
+    let correction_q42 = (e_q42 >> 1) + ((3 * ((e_q42 * e_q42) >> 42)) >> 3);
     let y_q57 = (y_q15 << 42) + y_q15 * correction_q42;
     (y_q57 + (1 << 26)) >> 27
 }

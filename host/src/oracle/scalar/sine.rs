@@ -10,11 +10,11 @@ pub fn sin_cos_q30(phase: u32) -> (i64, i64) {
     let within = i128::from(phase % (1 << 30));
     let nearest = (within + (1 << 23)) >> 24;
     let residual = within - (nearest << 24);
-    let d = residual * TWO_PI_Q29 >> 25;
-    let square = d * d >> 36;
+    let d = (residual * TWO_PI_Q29) >> 25;
+    let square = (d * d) >> 36;
     let half_square = square >> 1;
-    let sixth_square = square * 43_691 >> 18;
-    let sine_d = d - (d * sixth_square >> 36);
+    let sixth_square = (square * 43_691) >> 18;
+    let sine_d = d - ((d * sixth_square) >> 36);
     let s = i128::from(TABLES.sine_q30[nearest as usize]);
     let c = i128::from(TABLES.sine_q30[64 - nearest as usize]);
     let half = 1 << 35;

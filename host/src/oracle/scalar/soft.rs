@@ -56,12 +56,12 @@ impl Soft {
     }
 
     /// `self * other`.
-    pub fn mul(self, other: Self) -> Self {
+    pub fn times(self, other: Self) -> Self {
         Self::normalized(self.mant * other.mant, self.exp + other.exp)
     }
 
     /// `self / other`.
-    pub fn div(self, other: Self) -> Self {
+    pub fn over(self, other: Self) -> Self {
         if self.is_zero() {
             return Self::ZERO;
         }
@@ -75,13 +75,13 @@ impl Soft {
     }
 
     /// `self + other`.
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         let (large, small) = if self.less(other) { (other, self) } else { (self, other) };
         Self::normalized((large.mant << 31) + small.under(large), large.exp - 31)
     }
 
     /// `self - other`, 0 at least.
-    pub fn sub(self, other: Self) -> Self {
+    pub fn minus(self, other: Self) -> Self {
         if self.less(other) {
             return Self::ZERO;
         }
