@@ -18,7 +18,7 @@ pub struct SamplerArgs {
     #[arg(long, value_enum, default_value = "ddim")]
     pub sampler: Sampler,
     /// Denoising steps, 1 to the training steps [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub steps: Option<u32>,
     /// How steps are spread over the training timesteps [default: the checkpoint's]
     #[arg(long, value_enum)]
@@ -27,10 +27,10 @@ pub struct SamplerArgs {
     #[arg(long, value_enum, default_value = "list")]
     pub prev: Prev,
     /// Noise added at each step: 0 is deterministic, 1 is DDPM's variance
-    #[arg(long, value_name = "E", default_value = "0", value_parser = unit)]
+    #[arg(long, value_name = "E", default_value = "0", value_parser = unit, allow_negative_numbers = true)]
     pub eta: f64,
     /// Class label of a conditional model [default: the null class]
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub class: Option<u16>,
     /// Weight of classifier-free guidance; two network calls a step
     #[arg(long, value_name = "W", value_parser = weight, allow_negative_numbers = true)]
@@ -39,7 +39,7 @@ pub struct SamplerArgs {
     #[arg(long, value_enum, default_value = "checkpoint")]
     pub clip: Clip,
     /// Seed of the first image; the others count up from it
-    #[arg(long, value_name = "S", default_value = "0", value_parser = seed)]
+    #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
 }
 

@@ -10,7 +10,7 @@ use mote_firmware_sim::Board;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_runtime::blob::tensor::TensorId;
-use mote_tools::backend::footprint::{Fit, firmware_of};
+use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
 use mote_tools::backend::named_board;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
 use mote_tools::import::Checkpoint;
@@ -118,13 +118,17 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
     let needs = |board: &Board| {
         let firmware = firmware_of(board);
         let flash = error.model_needed as u64 + firmware.code_bytes;
-        (flash, error.arena_needed as u64 + ram_beside_arena(board, checkpoint))
+        (flash, error.arena_needed as u64 + ram_beside_activations(checkpoint))
     };
     let fits = |board: &&Board| {
         let (flash, ram) = needs(board);
         flash <= board.flash.length.into() && ram <= board.ram.length.into()
     };
-    let boards: Vec<&str> = mote_firmware_sim::boards().iter().filter(fits).map(|board| board.name).collect();
+    let boards: Vec<&str> = mote_firmware_sim::boards()
+        .iter()
+        .filter(fits)
+        .map(|board| board.name)
+        .collect();
     let (flash, ram) = needs(board);
     let what = format!(
         "{} does not fit {} under any scheme: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
@@ -137,10 +141,9 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
 }
 
 /// State, statics and stack.
-fn ram_beside_arena(board: &Board, checkpoint: &Checkpoint) -> u64 {
-    let firmware = firmware_of(board);
+fn ram_beside_activations(checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
-    firmware.statics_bytes + firmware.stack_bytes + state.next_multiple_of(16)
+    state.next_multiple_of(16) + ram_beside_arena()
 }
 
 /// What is left of a board for model file and arena.
@@ -148,7 +151,7 @@ fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
     let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
     Budget {
         model_bytes: left(board.flash.length, firmware_of(board).code_bytes),
-        arena_bytes: left(board.ram.length, ram_beside_arena(board, checkpoint)),
+        arena_bytes: left(board.ram.length, ram_beside_activations(checkpoint)),
     }
 }
 

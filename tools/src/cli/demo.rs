@@ -13,7 +13,7 @@ use mote_runtime::{Config, Model};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Job, Target, Trace};
 use mote_tools::convert::Converted;
-use mote_tools::images::{Shape, encode, strip};
+use mote_tools::images::{Shape, encode, grid};
 use mote_tools::import::{Checkpoint, Parts, import_parts};
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::html;
@@ -36,7 +36,7 @@ const CHECKED: u64 = 2;
 const CHECKED_STEPS: u32 = 10;
 /// A mean PSNR below this, dB, would mean that the conversion is broken.
 const LEAST_PSNR_DB: f64 = 30.0;
-/// Side of a pixel in the film strip.
+/// Side of a pixel in the pictures.
 const ZOOM: usize = 4;
 
 /// Show everything on the bundled checkpoint
@@ -99,10 +99,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     files[0].write(file.bytes())?;
     let shown = show(args, target, &checkpoint)?;
     let shape = Shape::of(model.header());
-    files[1].write(&sample::png(&shown.traces, shape, None)?)?;
+    files[1].write(&sample::png(&shown.traces, shape, None, ZOOM)?)?;
     let frames = page::frames(&model, &Config::of(model.header(), STEPS))?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
-    files[2].write(&encode(&strip(&pictures, ZOOM)).map_err(Failure::new)?)?;
+    files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM)).map_err(Failure::new)?)?;
     let mut data = page::of_model(target);
     data.samples = page::samples(&shown.traces, shape)?;
     data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
@@ -140,8 +140,13 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
             ..config
         },
         seeds: (0..CHECKED).collect(),
-        oracle_seeds: 1,
-        choices: backends.map(|backend| Choice { backend, asked: false }).collect(),
+        choices: backends
+            .map(|backend| Choice {
+                backend,
+                asked: false,
+                seeds: CHECKED as usize,
+            })
+            .collect(),
     };
     let outcomes = validate::with_bar(target, &plan)?;
     say(args, "4. Comparing with the float network");

@@ -36,11 +36,14 @@ pub struct Args {
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Number of images [default: 1, or as many as --noise holds]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true)]
     count: Option<u32>,
     /// Columns of the grid [default: a square]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     columns: Option<u32>,
+    /// Write each pixel as a square of N by N
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=64))]
+    zoom: u32,
     /// Start from the noise in this tensor, float (sample, channel, row, col) [KEY default: noise]
     #[arg(long, value_name = "FILE.safetensors[:KEY]", conflicts_with = "from")]
     noise: Option<String>,
@@ -48,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE")]
     from: Option<PathBuf>,
     /// Share of the steps that an image from --from goes through, 0 to 1
-    #[arg(long, value_name = "F", default_value = "0.5", value_parser = args::unit, requires = "from")]
+    #[arg(long, value_name = "F", default_value = "0.5", value_parser = args::unit, requires = "from", allow_negative_numbers = true)]
     strength: f64,
     /// Where to run: cpu, oracle, cuda or board:NAME (see `mote boards`)
     #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
@@ -87,7 +90,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     );
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
-    output.write(&png(&traces, shape, args.columns)?)?;
+    output.write(&png(&traces, shape, args.columns, args.zoom as usize)?)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
     let per_second = traces.len() as f64 / seconds.max(1e-9);
     if args.json {
@@ -137,8 +140,9 @@ fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
         (None, true) => origins.len(),
         (None, false) => 1,
     };
-    if count.saturating_mul(shape.len()) > MOST_BYTES {
-        let most = MOST_BYTES / shape.len().max(1);
+    let each = shape.len() * (args.zoom * args.zoom) as usize;
+    if count.saturating_mul(each) > MOST_BYTES {
+        let most = MOST_BYTES / each.max(1);
         return Err(Failure::usage(format_args!("{count} images do not fit one PNG file"))
             .help(format_args!("give --count up to {most}")));
     }
@@ -153,12 +157,12 @@ fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
 }
 
 /// The grid as a PNG file.
-pub fn png(traces: &[Trace], shape: Shape, columns: Option<u32>) -> Result<Vec<u8>, Failure> {
+pub fn png(traces: &[Trace], shape: Shape, columns: Option<u32>, zoom: usize) -> Result<Vec<u8>, Failure> {
     let pictures: Vec<Picture> = traces
         .iter()
         .map(|trace| Picture::of_sample(&trace.pixels, shape))
         .collect();
     let square = (1..).find(|side| side * side >= pictures.len()).unwrap_or(1);
     let columns = columns.map_or(square, |columns| columns as usize).min(pictures.len());
-    encode(&grid(&pictures, columns)).map_err(Failure::new)
+    encode(&grid(&pictures, columns).enlarged(zoom)).map_err(Failure::new)
 }

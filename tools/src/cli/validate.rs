@@ -34,16 +34,16 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, cuda, board:NAME [default: oracle, cpu and boards that are here]
+    /// Backends, separated by commas: oracle, cpu, cuda, board:NAME [default: oracle, cpu, and boards that are here on one seed]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Number of seeds, one image each
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     seeds: u32,
     /// How many of them the oracle runs: it is slow
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     oracle_seeds: u32,
     /// Fail below this mean PSNR against the float network, dB
     #[arg(long, value_name = "DB", requires = "against")]
@@ -82,17 +82,20 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         model: &model,
         bytes: file.bytes(),
     };
-    let mut choices = choices(&args.backends, target, config.guidance_q16.is_some());
+    let (guided, seeds) = (config.guidance_q16.is_some(), args.sampler.seeds(args.seeds as usize));
+    let mut choices = choices(&args.backends, target, guided);
     choices.extend(args.inject_fault.map(|kind| Choice {
         backend: Backend::Oracle(Some(kind)),
         asked: true,
+        seeds: 1,
     }));
-    let plan = Plan {
-        config,
-        seeds: args.sampler.seeds(args.seeds as usize),
-        oracle_seeds: args.oracle_seeds as usize,
-        choices,
-    };
+    for choice in choices
+        .iter_mut()
+        .filter(|choice| matches!(choice.backend, Backend::Oracle(_)))
+    {
+        choice.seeds = args.oracle_seeds as usize;
+    }
+    let plan = Plan { config, seeds, choices };
     let outcomes = with_bar(target, &plan)?;
     let float = checkpoint
         .map(|checkpoint| compare(target, &checkpoint, &plan))
@@ -116,7 +119,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     Ok(held.into())
 }
 
-/// What is to be run: what was asked for, or whatever is here.
+/// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
 pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choice> {
     if !asked.is_empty() {
         return asked
@@ -124,6 +127,7 @@ pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choic
             .map(|backend| Choice {
                 backend: *backend,
                 asked: true,
+                seeds: usize::MAX,
             })
             .collect();
     }
@@ -132,18 +136,26 @@ pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choic
     let found = [Backend::Oracle(None), Backend::Cpu]
         .into_iter()
         .chain(fitting.map(Backend::Board));
-    found.map(|backend| Choice { backend, asked: false }).collect()
+    let seeds = |backend| if backend == Backend::Cpu { usize::MAX } else { 1 };
+    found
+        .map(|backend| Choice {
+            backend,
+            asked: false,
+            seeds: seeds(backend),
+        })
+        .collect()
 }
 
 /// [`exactness`] with a bar.
 pub fn with_bar(target: Target<'_>, plan: &Plan) -> Result<Vec<Outcome>, Failure> {
     let bar = progress::bar("validating", 0);
-    let images = |choice: &Choice| match choice.backend {
-        Backend::Oracle(_) => plan.oracle_seeds.min(plan.seeds.len()),
-        _ => plan.seeds.len(),
-    };
     let cpu = usize::from(!plan.choices.iter().any(|choice| choice.backend == Backend::Cpu)) * plan.seeds.len();
-    let total = plan.choices.iter().map(images).sum::<usize>() + cpu;
+    let total = plan
+        .choices
+        .iter()
+        .map(|choice| choice.seeds.min(plan.seeds.len()))
+        .sum::<usize>()
+        + cpu;
     bar.set_length(total as u64 * u64::from(plan.config.steps));
     let outcomes = exactness(target, plan, &|name| {
         bar.set_message(name.to_owned());
@@ -203,7 +215,8 @@ pub fn backends(outcomes: &[Outcome]) -> String {
         .map(str::to_owned)
         .to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcomes.iter().map(cells)).collect();
-    format!("{}\n{}", heading("Same bits"), table(&rows))
+    let note = "  (a digest covers every step of the images that its backend made)";
+    format!("{}\n{}{note}\n", heading("Same bits"), table(&rows))
 }
 
 fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {

@@ -31,24 +31,24 @@ pub fn grid(pictures: &[Picture], columns: usize) -> Picture {
     }
 }
 
-/// `frames` side by side, each pixel a square of `zoom` by `zoom`.
-pub fn strip(frames: &[Picture], zoom: usize) -> Picture {
-    let joined = grid(frames, frames.len());
-    let zoom = zoom.max(1);
-    let line = joined.width * joined.channels;
-    let mut data = Vec::with_capacity(joined.data.len() * zoom * zoom);
-    for row in joined.data.chunks_exact(line.max(1)) {
-        let wide: Vec<u8> = row
-            .chunks(joined.channels)
-            .flat_map(|pixel| pixel.repeat(zoom))
-            .collect();
-        (0..zoom).for_each(|_| data.extend(&wide));
-    }
-    Picture {
-        width: joined.width * zoom,
-        height: joined.height * zoom,
-        data,
-        ..joined
+impl Picture {
+    /// Each pixel as a square of `zoom` by `zoom`.
+    pub fn enlarged(self, zoom: usize) -> Self {
+        if zoom < 2 {
+            return self;
+        }
+        let line = self.width * self.channels;
+        let mut data = Vec::with_capacity(self.data.len() * zoom * zoom);
+        for row in self.data.chunks_exact(line.max(1)) {
+            let wide: Vec<u8> = row.chunks(self.channels).flat_map(|pixel| pixel.repeat(zoom)).collect();
+            (0..zoom).for_each(|_| data.extend(&wide));
+        }
+        Self {
+            width: self.width * zoom,
+            height: self.height * zoom,
+            data,
+            ..self
+        }
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn pixels_become_squares() {
-        let strip = strip(&[dot(1), dot(2)], 2);
+        let strip = grid(&[dot(1), dot(2)], 2).enlarged(2);
         assert_eq!((strip.width, strip.height), (4, 2));
         assert_eq!(strip.data, [1, 1, 2, 2, 1, 1, 2, 2]);
     }

@@ -3,7 +3,7 @@
 mod grid;
 mod png;
 
-pub use grid::{grid, strip};
+pub use grid::grid;
 pub use png::{ImageError, decode, encode};
 
 use mote_runtime::blob::header::Header;

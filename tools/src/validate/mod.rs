@@ -24,6 +24,8 @@ pub struct Choice {
     pub backend: Backend,
     /// Whether the user named it: then it must be able to run.
     pub asked: bool,
+    /// It runs the first so many seeds.
+    pub seeds: usize,
 }
 
 /// What to run.
@@ -33,8 +35,6 @@ pub struct Plan {
     pub config: Config,
     /// One image each.
     pub seeds: Vec<u64>,
-    /// The oracle runs only so many of them.
-    pub oracle_seeds: usize,
     /// The backends, the reference included or not.
     pub choices: Vec<Choice>,
 }
@@ -76,6 +76,7 @@ pub fn exactness(target: Target<'_>, plan: &Plan, on_step: OnStep<'_>) -> Result
     let cpu = Choice {
         backend: Backend::Cpu,
         asked: true,
+        seeds: plan.seeds.len(),
     };
     let cpu_run = Run::of(target, plan, cpu, on_step);
     let cpu_traces = match &cpu_run.result {
@@ -133,10 +134,7 @@ struct Run {
 impl Run {
     fn of(target: Target<'_>, plan: &Plan, choice: Choice, on_step: OnStep<'_>) -> Self {
         let began = std::time::Instant::now();
-        let images = match choice.backend {
-            Backend::Oracle(_) => plan.oracle_seeds.min(plan.seeds.len()),
-            _ => plan.seeds.len(),
-        };
+        let images = choice.seeds.min(plan.seeds.len());
         let name = choice.backend.to_string();
         let job = Job::of_seeds(plan.config, plan.seeds[..images].iter().copied());
         let result = choice.backend.run(target, &job, &|| on_step(&name));

@@ -20,7 +20,9 @@ fn boards_are_listed_with_what_is_missing() {
     let object = mote("boards --json", &[]).json();
     let boards = object["boards"].as_array().unwrap();
     assert_eq!(boards.len(), mote_firmware_sim::boards().len());
-    boards.iter().for_each(|board| has_keys(board, &["name", "available", "missing", "install"]));
+    boards
+        .iter()
+        .for_each(|board| has_keys(board, &["name", "available", "missing", "install"]));
 }
 
 #[test]
@@ -33,7 +35,11 @@ fn a_board_gives_the_same_bits() {
     let line = "validate {model} --backends oracle,cpu,board:netduinoplus2 --steps 3 --seeds 2 --eta 0.5 --json";
     let object = mote(line, &places).json();
     let board = &object["backends"][2];
-    assert_eq!((&board["images"], &board["mismatches"]), (&2.into(), &0.into()), "{board}");
+    assert_eq!(
+        (&board["images"], &board["mismatches"]),
+        (&2.into(), &0.into()),
+        "{board}"
+    );
     let sampled = |name: &str, backend: &str| {
         let line = format!("sample {{model}} -o {{dir}}/{name}.png --steps 3 --count 2 --backend {backend}");
         assert_eq!(mote(&line, &places).status, 0);
@@ -60,7 +66,11 @@ fn estimates_are_near_what_is_measured() {
     if !here("mps2-an386") {
         return;
     }
-    let measured = mote("bench {model} --backends board:mps2-an386 --steps 1 --json", &[("model", model())]).json();
+    let measured = mote(
+        "bench {model} --backends board:mps2-an386 --steps 1 --json",
+        &[("model", model())],
+    )
+    .json();
     let measured = &measured["backends"][0];
     let inspected = mote("inspect {model} --json", &[("model", model())]).json();
     let boards = inspected["boards"].as_array().unwrap();
@@ -73,7 +83,10 @@ fn estimates_are_near_what_is_measured() {
         number(&estimated["instructions_per_step"]) / number(&measured["instructions_per_step"]),
     ];
     // Never short of flash or RAM; instructions a MAC vary from model to model.
-    assert!((1.0..1.25).contains(&ratios[0]) && (1.0..1.5).contains(&ratios[1]), "{ratios:?}");
+    assert!(
+        (1.0..1.25).contains(&ratios[0]) && (1.0..1.5).contains(&ratios[1]),
+        "{ratios:?}"
+    );
     assert!((0.5..2.0).contains(&ratios[2]), "{ratios:?}");
     assert!(!measured["operators"].as_array().unwrap().is_empty());
 }

@@ -11,9 +11,21 @@ fn the_oracle_and_this_machine_agree_and_the_float_network_is_near() {
     for backend in backends {
         has_keys(
             backend,
-            &["name", "available", "why", "images", "steps", "mismatches", "first_divergence", "digest"],
+            &[
+                "name",
+                "available",
+                "why",
+                "images",
+                "steps",
+                "mismatches",
+                "first_divergence",
+                "digest",
+            ],
         );
-        assert_eq!((&backend["images"], &backend["steps"], &backend["mismatches"]), (&2.into(), &10.into(), &0.into()));
+        assert_eq!(
+            (&backend["images"], &backend["steps"], &backend["mismatches"]),
+            (&2.into(), &10.into(), &0.into())
+        );
     }
     assert_eq!(backends[0]["digest"], backends[1]["digest"]);
     let float = &object["float"];
@@ -48,7 +60,10 @@ fn a_quality_that_was_asked_for_is_held_to() {
 
 #[test]
 fn a_backend_that_was_asked_for_must_be_there() {
-    let done = mote("validate {model} --backends cuda --steps 2 --seeds 1 --json", &[("model", model())]);
+    let done = mote(
+        "validate {model} --backends cuda --steps 2 --seeds 1 --json",
+        &[("model", model())],
+    );
     assert_eq!(done.status, 1);
     let object = done.any_json();
     let cuda = &object["backends"][1];
@@ -59,7 +74,11 @@ fn a_backend_that_was_asked_for_must_be_there() {
 #[test]
 fn the_float_network_is_pytorch_s_and_the_model_is_near() {
     let line = "crosscheck {digits} {vectors} --dtype f32 --model {model} --json";
-    let object = mote(line, &[("digits", &digits()), ("vectors", &vectors()), ("model", model())]).json();
+    let object = mote(
+        line,
+        &[("digits", &digits()), ("vectors", &vectors()), ("model", model())],
+    )
+    .json();
     assert_eq!(object["dtype"], "f32");
     assert!(!object["layers"].as_array().unwrap().is_empty());
     for key in ["forward_max_abs_err", "trajectory_max_abs_err", "x0_max_abs_err"] {

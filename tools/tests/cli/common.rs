@@ -21,13 +21,21 @@ pub fn mote(line: &str, places: &[(&str, &Path)]) -> Done {
         })
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_mote"));
-    done(command.args(line.split_whitespace().map(word)).output().expect("mote can be started"))
+    done(
+        command
+            .args(line.split_whitespace().map(word))
+            .output()
+            .expect("mote can be started"),
+    )
 }
 
 fn done(output: Output) -> Done {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("mote writes UTF-8");
-    let done =
-        Done { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+    let done = Done {
+        status: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
     done
 }
@@ -52,6 +60,11 @@ pub fn digits() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/digits8-micro")
 }
 
+/// The bundled checkpoint of 16x16 clothes.
+pub fn fashion() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion16-tiny")
+}
+
 /// Its reference vectors.
 pub fn vectors() -> PathBuf {
     digits().join("vectors.safetensors")
@@ -68,7 +81,10 @@ pub fn model() -> &'static Path {
     let (_, path) = MODEL.get_or_init(|| {
         let folder = folder();
         let path = folder.path().join("digits.mote");
-        let done = mote("convert {digits} -o {path} --scheme w8a16", &[("digits", &digits()), ("path", &path)]);
+        let done = mote(
+            "convert {digits} -o {path} --scheme w8a16",
+            &[("digits", &digits()), ("path", &path)],
+        );
         assert_eq!(done.status, 0, "{}", done.stderr);
         (folder, path)
     });
@@ -85,8 +101,9 @@ pub fn has_keys(value: &Value, keys: &[&str]) {
 /// Names of what is in a folder.
 pub fn listing(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("the folder is there");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

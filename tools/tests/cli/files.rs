@@ -10,10 +10,26 @@ fn convert_writes_the_same_file_every_time_and_says_what_it_is() {
     let object = mote("convert {digits} -o {dir}/a.mote --scheme w8a8 --json", &places).json();
     has_keys(
         &object,
-        &["file", "bytes", "sha256", "scheme", "packing", "params", "weight_bytes", "arena_bytes", "macs_per_step"],
+        &[
+            "file",
+            "bytes",
+            "sha256",
+            "scheme",
+            "packing",
+            "params",
+            "weight_bytes",
+            "arena_bytes",
+            "macs_per_step",
+        ],
     );
     assert_eq!(object["params"], 38341);
-    assert!(object["tensors"].as_array().unwrap().iter().all(|t| t["name"].is_string() && t["dtype"].is_string()));
+    assert!(
+        object["tensors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|t| t["name"].is_string() && t["dtype"].is_string())
+    );
     mote("convert {digits}/unet -o {dir}/b.mote --scheme w8a8", &places);
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
     assert_eq!(read("a.mote"), read("b.mote"));
@@ -34,7 +50,17 @@ fn a_report_is_one_page() {
 #[test]
 fn inspect_shows_operators_memory_and_boards() {
     let object = mote("inspect {model} --json", &[("model", model())]).json();
-    has_keys(&object, &["operators", "memory", "boards", "format_version", "numeric_version", "provenance"]);
+    has_keys(
+        &object,
+        &[
+            "operators",
+            "memory",
+            "boards",
+            "format_version",
+            "numeric_version",
+            "provenance",
+        ],
+    );
     has_keys(&object["memory"], &["arena_bytes", "lower_bound_bytes", "map"]);
     for board in object["boards"].as_array().unwrap() {
         has_keys(board, &["name", "fits", "flash_bytes", "ram_bytes", "why"]);
@@ -48,8 +74,25 @@ fn inspect_shows_operators_memory_and_boards() {
 fn a_grid_holds_the_images_of_the_seeds_in_order() {
     let dir = folder();
     let places = [("model", model()), ("dir", dir.path())];
-    let grid = mote("sample {model} -o {dir}/grid.png --count 3 --seed 5 --steps 4 --json", &places).json();
-    has_keys(&grid, &["backend", "sampler", "steps", "eta", "seed", "count", "digests", "seconds", "images_per_second"]);
+    let grid = mote(
+        "sample {model} -o {dir}/grid.png --count 3 --seed 5 --steps 4 --json",
+        &places,
+    )
+    .json();
+    has_keys(
+        &grid,
+        &[
+            "backend",
+            "sampler",
+            "steps",
+            "eta",
+            "seed",
+            "count",
+            "digests",
+            "seconds",
+            "images_per_second",
+        ],
+    );
     assert_eq!(grid["count"], 3);
     let one = mote("sample {model} -o {dir}/one.png --seed 7 --steps 4 --json", &places).json();
     assert_eq!(grid["digests"][2], one["digests"][0]);
@@ -66,12 +109,23 @@ fn a_grid_holds_the_images_of_the_seeds_in_order() {
 fn noise_comes_from_a_file_and_images_can_be_changed() {
     let dir = folder();
     let places = [("model", model()), ("dir", dir.path()), ("vectors", &*vectors())];
-    let named = mote("sample {model} -o {dir}/n.png --steps 4 --noise {vectors}:noise --json", &places).json();
-    let plain = mote("sample {model} -o {dir}/n.png --steps 4 --noise {vectors} --count 2 --json", &places).json();
+    let named = mote(
+        "sample {model} -o {dir}/n.png --steps 4 --noise {vectors}:noise --json",
+        &places,
+    )
+    .json();
+    let plain = mote(
+        "sample {model} -o {dir}/n.png --steps 4 --noise {vectors} --count 2 --json",
+        &places,
+    )
+    .json();
     assert_eq!(named["count"], 8);
     assert_eq!(named["digests"][1], plain["digests"][1]);
     mote("sample {model} -o {dir}/one.png --steps 4", &places);
-    let changed = mote("sample {model} -o {dir}/new.png --steps 4 --from {dir}/one.png --strength 0.5 --json", &places);
+    let changed = mote(
+        "sample {model} -o {dir}/new.png --steps 4 --from {dir}/one.png --strength 0.5 --json",
+        &places,
+    );
     assert_eq!(changed.json()["count"], 1);
 }
 
@@ -79,8 +133,15 @@ fn noise_comes_from_a_file_and_images_can_be_changed() {
 fn settings_change_what_is_sampled_and_the_oracle_agrees() {
     let dir = folder();
     let places = [("model", model()), ("dir", dir.path())];
-    let settings =
-        ["", "--eta 1", "--spacing trailing", "--spacing quadratic", "--clip stock", "--clip rederived", "--seed 0x10"];
+    let settings = [
+        "",
+        "--eta 1",
+        "--spacing trailing",
+        "--spacing quadratic",
+        "--clip stock",
+        "--clip rederived",
+        "--seed 0x10",
+    ];
     let mut seen = std::collections::BTreeSet::new();
     for setting in settings {
         let digest = |backend: &str| {
@@ -97,7 +158,17 @@ fn settings_change_what_is_sampled_and_the_oracle_agrees() {
 fn completions_and_help_are_there() {
     let script = mote("completions bash", &[]);
     assert!(script.status == 0 && script.stdout.contains("crosscheck"));
-    let commands = ["demo", "convert", "inspect", "sample", "validate", "crosscheck", "bench", "boards", "completions"];
+    let commands = [
+        "demo",
+        "convert",
+        "inspect",
+        "sample",
+        "validate",
+        "crosscheck",
+        "bench",
+        "boards",
+        "completions",
+    ];
     for command in commands {
         let help = mote(&format!("{command} --help"), &[]);
         assert!(help.status == 0 && help.stdout.contains("Examples:"), "{command}");

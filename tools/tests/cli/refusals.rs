@@ -1,13 +1,19 @@
 //! Bad input: a message that says what to do, the right exit status, nothing half written.
 
-use crate::common::{digits, folder, listing, model, mote, vectors};
+use crate::common::{digits, fashion, folder, listing, model, mote, vectors};
 use std::path::Path;
 
 /// Runs `line` in a fresh folder, expects `status` and all of `words` on stderr, and an empty folder afterwards.
 fn refused(line: &str, status: i32, words: &[&str]) {
     let dir = folder();
-    let places =
-        [("model", model()), ("digits", &*digits()), ("vectors", &*vectors()), ("dir", dir.path()), ("root", Path::new("/"))];
+    let places = [
+        ("model", model()),
+        ("digits", &*digits()),
+        ("vectors", &*vectors()),
+        ("dir", dir.path()),
+        ("root", Path::new("/")),
+        ("fashion", &*fashion()),
+    ];
     let done = mote(line, &places);
     assert_eq!(done.status, status, "{line}: {}{}", done.stdout, done.stderr);
     for word in words {
@@ -45,8 +51,16 @@ fn files_that_are_not_what_they_should_be_are_named() {
     refused("sample {vectors} -o {dir}/x.png", 1, &["not a Mote model", "help"]);
     refused("inspect {vectors} --json", 1, &["not a Mote model"]);
     refused("sample {model} -o {dir}/x.png --noise {model}", 1, &["safetensors"]);
-    refused("sample {model} -o {dir}/x.png --noise {vectors}:nothing", 1, &["nothing", "it holds"]);
-    refused("sample {model} -o {dir}/x.png --noise {vectors}:layer.conv_in", 1, &["layer.conv_in"]);
+    refused(
+        "sample {model} -o {dir}/x.png --noise {vectors}:nothing",
+        1,
+        &["nothing", "it holds"],
+    );
+    refused(
+        "sample {model} -o {dir}/x.png --noise {vectors}:layer.conv_in",
+        1,
+        &["layer.conv_in"],
+    );
     refused("sample {model} -o {dir}/x.png --from {vectors}", 1, &["PNG"]);
     refused("convert {dir}/none -o {dir}/m.mote", 1, &["none", "help"]);
     refused("convert {dir} -o {dir}/m.mote", 1, &["unet"]);
@@ -66,8 +80,23 @@ fn outputs_that_cannot_be_written_are_refused_before_the_work() {
 #[test]
 fn a_model_that_does_not_fit_its_board_is_refused_with_numbers() {
     let line = "convert {digits} -o {dir}/m.mote --board stm32vldiscovery --scheme";
-    refused(&format!("{line} f16"), 1, &["stm32vldiscovery", "RAM", "8192", "netduinoplus2"]);
-    refused(&format!("{line} auto"), 1, &["stm32vldiscovery", "netduinoplus2"]);
+    refused(
+        &format!("{line} f16"),
+        1,
+        &["stm32vldiscovery", "RAM", "8192", "netduinoplus2"],
+    );
+    refused(&format!("{line} w8a16"), 1, &["RAM", "--scheme w8a8 fits it"]);
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "calibration takes minutes without optimization")]
+fn auto_says_what_the_smallest_model_would_need() {
+    let line = "convert {fashion} -o {dir}/m.mote --board microbit";
+    refused(
+        line,
+        1,
+        &["under any scheme", "flash, of 262144", "RAM, of 16384", "netduinoplus2"],
+    );
 }
 
 #[test]
@@ -75,7 +104,7 @@ fn damaged_models_are_refused() {
     let dir = folder();
     let whole = std::fs::read(model()).unwrap();
     let path = dir.path().join("bad.mote");
-    let mut check = |bytes: &[u8], word: &str| {
+    let check = |bytes: &[u8], word: &str| {
         std::fs::write(&path, bytes).unwrap();
         let done = mote("inspect {path}", &[("path", &path)]);
         assert_eq!(done.status, 1);
