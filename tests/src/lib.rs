@@ -23,3 +23,8 @@ pub mod parts;
 pub mod random;
 pub mod running;
 pub mod synthetic;
+
+/// The README's Rust code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

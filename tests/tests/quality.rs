@@ -59,3 +59,8 @@ fn int16_activations_are_close_to_float() {
 fn int8_activations_are_close_to_float() {
     at_least(Scheme::W8A8, 38.7, 37.3);
 }
+
+#[test]
+fn auto_is_no_further_from_float_than_int16_activations_may_be() {
+    at_least(Scheme::Auto, 47.5, 44.7);
+}
