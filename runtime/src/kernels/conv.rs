@@ -87,28 +87,32 @@ pub fn conv(
     for row in 0..g.output[0] {
         for col in 0..g.output[1] {
             gather(parts, g, row, col, column);
-            for channel in 0..g.outs {
-                let value = filter.apply(channel, column);
-                let value = match &add {
-                    None => value,
-                    Some(term) => {
-                        let other = term
-                            .operand
-                            .get(out, if term.broadcast { channel } else { at + channel });
-                        add_guarded(value, term.requant.apply(other))
-                    }
-                };
-                out.set(at + channel, value);
+            for first in (0..g.outs).step_by(LANES) {
+                let values = filter.apply(first, (g.outs - first).min(LANES), column);
+                for (channel, value) in (first..g.outs).zip(values) {
+                    let value = match &add {
+                        None => value,
+                        Some(term) => {
+                            let i = if term.broadcast { channel } else { at + channel };
+                            add_guarded(value, term.requant.apply(term.operand.get(out, i)))
+                        }
+                    };
+                    out.set(at + channel, value);
+                }
             }
             at += g.outs;
         }
     }
 }
 
+/// Output channels whose dot products share one pass over the column.
+const LANES: usize = 4;
+
 impl Filter<'_> {
+    /// Requantized outputs of `lanes` channels from `first`; the rest is 0.
     #[inline(always)]
-    fn apply(&self, channel: usize, column: &[i16]) -> i32 {
-        let at = channel * column.len();
+    fn apply(&self, first: usize, lanes: usize, column: &[i16]) -> [i32; LANES] {
+        let mut values = [0; LANES];
         match *self {
             Self::W8 {
                 data,
@@ -116,12 +120,15 @@ impl Filter<'_> {
                 mult,
                 shift,
             } => {
-                let acc = bias[channel] + dot8(column, &data[at..at + column.len()]);
-                Requant {
-                    mult: mult[channel],
-                    shift: shift[channel],
+                let dots = dot8_lanes(column, &data[first * column.len()..], lanes);
+                for (lane, value) in values.iter_mut().enumerate().take(lanes) {
+                    let channel = first + lane;
+                    let requant = Requant {
+                        mult: mult[channel],
+                        shift: shift[channel],
+                    };
+                    *value = requant.apply(bias[channel] + dots[lane]);
                 }
-                .apply(acc)
             }
             Self::W16 {
                 data,
@@ -129,15 +136,45 @@ impl Filter<'_> {
                 mult,
                 shift,
             } => {
-                let acc = crate::blob::proof::wide_bias(bias[channel]) + dot16(column, &data[at..at + column.len()]);
-                WideRequant {
-                    mult: mult[channel],
-                    shift: shift[channel],
+                for (lane, value) in values.iter_mut().enumerate().take(lanes) {
+                    let channel = first + lane;
+                    let weights = &data[channel * column.len()..][..column.len()];
+                    let acc = crate::blob::proof::wide_bias(bias[channel]) + dot16(column, weights);
+                    let requant = WideRequant {
+                        mult: mult[channel],
+                        shift: shift[channel],
+                    };
+                    *value = requant.apply(acc);
                 }
-                .apply(acc)
             }
         }
+        values
     }
+}
+
+/// Dot products of `column` with `lanes` consecutive rows of weights: an activation is loaded once for four rows.
+#[inline(always)]
+fn dot8_lanes(column: &[i16], weights: &[i8], lanes: usize) -> [i32; LANES] {
+    let n = column.len();
+    if lanes < LANES {
+        let mut dots = [0; LANES];
+        for (dot, row) in dots.iter_mut().zip(weights.chunks_exact(n)).take(lanes) {
+            *dot = dot8(column, row);
+        }
+        return dots;
+    }
+    let (a, rest) = weights.split_at(n);
+    let (b, rest) = rest.split_at(n);
+    let (c, rest) = rest.split_at(n);
+    let mut dots = [0; LANES];
+    for ((((&x, &a), &b), &c), &d) in column.iter().zip(a).zip(b).zip(c).zip(rest) {
+        let x = i32::from(x);
+        dots[0] += x * i32::from(a);
+        dots[1] += x * i32::from(b);
+        dots[2] += x * i32::from(c);
+        dots[3] += x * i32::from(d);
+    }
+    dots
 }
 
 fn dot8(column: &[i16], weights: &[i8]) -> i32 {
@@ -214,9 +251,19 @@ mod tests {
     #[test]
     fn halves_add_up_at_the_extremes() {
         for n in [1, 255, 256, 257, 1000] {
-            for (a, w) in [(i16::MIN, i16::MIN), (i16::MIN, i16::MAX), (i16::MAX, -1), (i16::MIN, 255), (-1, 256)] {
+            for (a, w) in [
+                (i16::MIN, i16::MIN),
+                (i16::MIN, i16::MAX),
+                (i16::MAX, -1),
+                (i16::MIN, 255),
+                (-1, 256),
+            ] {
                 let (column, weights) = (std::vec![a; n], std::vec![w; n]);
-                assert_eq!(dot16(&column, &weights), n as i64 * i64::from(a) * i64::from(w), "{n} of {a} * {w}");
+                assert_eq!(
+                    dot16(&column, &weights),
+                    n as i64 * i64::from(a) * i64::from(w),
+                    "{n} of {a} * {w}"
+                );
             }
         }
     }
