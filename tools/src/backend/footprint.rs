@@ -23,15 +23,16 @@ pub struct Firmware {
 }
 
 /// Measured with `mote bench M.mote --steps 1 --backends board:NAME` on fashion16-tiny as w8a16 and as f16; counts are of
-/// instructions, not cycles. For `s` the code's size is what the linker says of a model that does not fit, and the counts
-/// are those of `3` times 1.5.
+/// instructions, not cycles. The code's size has 4 % added, so that a model said to fit still does after a small change. For `s`
+/// it is what the linker says of a model that does not fit, and the counts are those of `3` with 3.5 % added, as measured on
+/// digits8-micro.
 pub const FIRMWARE: [Firmware; 6] = [
-    firmware("thumbv6m-none-eabi", "3", 102_000, [12.1, 370.0]),
-    firmware("thumbv7m-none-eabi", "3", 98_000, [6.9, 204.0]),
-    firmware("thumbv7m-none-eabi", "s", 63_000, [10.3, 306.0]),
-    firmware("thumbv7em-none-eabihf", "3", 96_000, [6.9, 16.4]),
-    firmware("thumbv8m.main-none-eabihf", "3", 97_000, [6.9, 16.4]),
-    firmware("riscv32imac-unknown-none-elf", "3", 112_000, [9.3, 188.0]),
+    firmware("thumbv6m-none-eabi", "3", 108_000, [11.8, 370.0]),
+    firmware("thumbv7m-none-eabi", "3", 105_000, [5.6, 204.0]),
+    firmware("thumbv7m-none-eabi", "s", 66_000, [5.8, 211.0]),
+    firmware("thumbv7em-none-eabihf", "3", 103_000, [5.8, 16.4]),
+    firmware("thumbv8m.main-none-eabihf", "3", 104_000, [5.9, 16.4]),
+    firmware("riscv32imac-unknown-none-elf", "3", 119_000, [7.1, 188.0]),
 ];
 
 /// RAM for statics, bytes; 12 to 16 were measured.

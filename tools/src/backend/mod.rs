@@ -13,7 +13,7 @@ mod oracle;
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
-use mote_firmware_sim::{Availability, Board};
+use mote_firmware_sim::{Availability, Board, SimError};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
 
@@ -171,7 +171,22 @@ pub enum BackendError {
     Oracle(#[from] mote_host::oracle::OracleError),
     /// The board failed, or the model does not fit it.
     #[error(transparent)]
-    Board(#[from] mote_firmware_sim::SimError),
+    Board(mote_firmware_sim::SimError),
+}
+
+impl From<SimError> for BackendError {
+    fn from(error: SimError) -> Self {
+        let unavailable = |what: String, how: String| Self::Unavailable {
+            name: "the board".into(),
+            what,
+            how,
+        };
+        match error {
+            SimError::Missing { what, how } => unavailable(format!("missing {what}"), how),
+            SimError::NoSource(_) => unavailable(error.to_string(), "run it from the source tree".into()),
+            error => Self::Board(error),
+        }
+    }
 }
 
 impl Backend {
@@ -206,7 +221,7 @@ impl Backend {
             Self::Board(board) => match board.available() {
                 Availability::Ok => Ok(()),
                 Availability::Missing { what, how } => {
-                    missing(&format!("{} is missing", what.join(" and ")), &how.join("; "))
+                    missing(&format!("missing {}", what.join(", ")), &how.join("; "))
                 }
             },
         }

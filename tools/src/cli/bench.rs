@@ -16,6 +16,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Steps of an image, where images a second are shown.
+const IMAGE_STEPS: u32 = 20;
+
 /// Measure a step on this machine and on simulated boards
 ///
 /// Boards give instructions, counted by the simulator and the same on every run: instructions, not cycles. This machine gives
@@ -134,7 +137,7 @@ impl Bench<'_> {
         let empty = Row {
             name: backend.to_string(),
             available: true,
-            steps_per_image: self.config.steps,
+            steps_per_image: IMAGE_STEPS,
             arena_bytes: arena_bytes(self.target.model, false) as u64,
             flash_model_bytes: self.target.bytes.len() as u64,
             ..Row::default()
@@ -212,15 +215,15 @@ impl Bench<'_> {
         };
         // Once for caches and page tables; the better of two counts.
         let one = seconds(1)?.min(seconds(1)?);
-        let many = 2 * threads;
+        let (many, steps) = (2 * threads, f64::from(self.config.steps));
         let operators = if backend == Backend::Cpu {
             self.timed_operators()?
         } else {
             vec![]
         };
         Ok(Row {
-            ms_per_step: Some(1e3 * one / f64::from(self.config.steps)),
-            images_per_second: Some(many as f64 / seconds(many)?),
+            ms_per_step: Some(1e3 * one / steps),
+            images_per_second: Some(many as f64 * steps / seconds(many)? / f64::from(IMAGE_STEPS)),
             operators,
             ..row
         })
@@ -290,9 +293,8 @@ fn text(rows: &[Row], with_operators: bool) -> String {
     let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
         .chain(rows.iter().map(cells))
         .collect();
-    let steps = rows.first().map_or(0, |row| row.steps_per_image);
     let mut out = format!("{}\n{}", heading("Cost"), table(&lines));
-    out += &format!("  (instructions, not cycles; an image is {steps} steps here; RAM is arena, statics and stack)\n");
+    out += &format!("  (instructions, not cycles; an image is {IMAGE_STEPS} steps; RAM is arena, statics and stack)\n");
     for row in rows.iter().filter(|row| with_operators && !row.operators.is_empty()) {
         out += &format!("\n{}\n{}", heading(&row.name), operators(row));
     }

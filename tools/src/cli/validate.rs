@@ -185,10 +185,7 @@ fn remark_on_origin(model: &Model<'_>, checkpoint: &Checkpoint) {
 pub fn backends(outcomes: &[Outcome]) -> String {
     let cells = |outcome: &Outcome| {
         let result = match (&outcome.why, &outcome.first_divergence) {
-            (Some(why), _) if !outcome.available => {
-                let help = outcome.help.as_deref().unwrap_or("");
-                format!("not run: {why} ({help})")
-            }
+            (Some(why), _) if !outcome.available => format!("not run: {why}"),
             (Some(why), _) => format!("{}: {why}", verdict(false)),
             (None, Some(first)) => {
                 format!(
@@ -215,8 +212,16 @@ pub fn backends(outcomes: &[Outcome]) -> String {
         .map(str::to_owned)
         .to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcomes.iter().map(cells)).collect();
-    let note = "  (a digest covers every step of the images that its backend made)";
-    format!("{}\n{}{note}\n", heading("Same bits"), table(&rows))
+    let mut text = format!("{}\n{}", heading("Same bits"), table(&rows));
+    text += "  (a digest covers every step of the images that its backend made)\n";
+    let mut helps: Vec<&str> = Vec::new();
+    for help in outcomes.iter().filter_map(|outcome| outcome.help.as_deref()) {
+        if !helps.contains(&help) {
+            helps.push(help);
+            text += &format!("  to run what was not: {help}\n");
+        }
+    }
+    text
 }
 
 fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {
