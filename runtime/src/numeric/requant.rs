@@ -42,7 +42,8 @@ impl Requant {
 
 /// A positive factor for the int64 accumulators of 16-bit weights and of attention scores.
 ///
-/// `mult` is normalized to `[2^21, 2^22)` (or 0) so that the product with an accumulator below 2^41 fits 63 bits.
+/// `mult` is normalized to `[2^21, 2^22)` (or 0) so that the product with an accumulator below 2^40, and half a unit of the
+/// result added, stay below 2^63.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WideRequant {
     /// Multiplier, `[2^21, 2^22)` or 0.
@@ -53,7 +54,7 @@ pub struct WideRequant {
 
 impl WideRequant {
     /// Accumulators must be smaller than this in magnitude.
-    pub const ACC_LIMIT: i64 = 1 << 41;
+    pub const ACC_LIMIT: i64 = 1 << 40;
 
     /// Whether `mult` and `shift` are in their stated ranges.
     pub fn is_valid(self) -> bool {
@@ -114,6 +115,19 @@ mod tests {
         };
         assert_eq!(up.apply(i32::MAX), i32::MAX);
         assert_eq!(up.apply(i32::MIN), i32::MIN);
+        for shift in [1, 43, 62] {
+            let wide = WideRequant {
+                mult: (1 << 22) - 1,
+                shift,
+            };
+            let v = i128::from(WideRequant::ACC_LIMIT - 1);
+            let exact = (v * ((1 << 22) - 1) + (1 << (shift - 1))) >> shift;
+            assert_eq!(
+                i128::from(wide.apply(v as i64)),
+                exact.min(i32::MAX.into()),
+                "shift {shift}"
+            );
+        }
         let wide = WideRequant {
             mult: (1 << 22) - 1,
             shift: 1,

@@ -2,7 +2,6 @@
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
 use mote_host::oracle::{Oracle, OracleOptions, OracleStep};
-use mote_runtime::sampler::q24_to_pixel;
 use rayon::prelude::*;
 
 /// Every image on a thread of its own; operators of kind `fault` compute with a deliberate error.
@@ -39,7 +38,7 @@ fn one(oracle: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Syn
         on_step();
     };
     let state = oracle.run(&job.config_of(image), &image.origin.start(), &mut take)?;
-    trace.pixels = state.iter().copied().map(q24_to_pixel).collect();
+    trace.pixels = state.iter().copied().map(mote_host::oracle::q24_to_pixel).collect();
     trace.state = state;
     Ok(trace)
 }

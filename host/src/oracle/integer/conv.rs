@@ -8,7 +8,7 @@ use crate::oracle::planes::Planes;
 
 /// Runs the convolution on the joined input.
 ///
-/// Sums are plain i64: the accumulator proof bounds them by 2^41.
+/// Sums are plain i64: the accumulator proof bounds them by 2^40.
 pub fn run(c: &Conv, filter: &Filter, input: &Planes<i64>, inputs: &Inputs<'_>, out: &Out) -> Option<Planes<i64>> {
     let zoomed = if c.upsample { input.doubled() } else { input.clone() };
     let framed = zoomed.framed(c.pad.map(usize::from));
