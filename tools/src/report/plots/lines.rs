@@ -56,7 +56,7 @@ fn line(points: &[(u32, f64)]) -> String {
     };
     // The last step is always labelled, and the label before it left out where the two would meet.
     let every = points.len().div_ceil(5).max(1);
-    let labelled = |i: usize| i + 1 == points.len() || i % every == 0 && i + every.div_ceil(2) < points.len();
+    let labelled = |i: usize| i + 1 == points.len() || i.is_multiple_of(every) && i + every.div_ceil(2) < points.len();
     let label = |(i, p): (usize, &(u32, f64))| {
         format!(
             "<text class=\"mid\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
