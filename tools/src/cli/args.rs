@@ -18,7 +18,7 @@ pub struct SamplerArgs {
     #[arg(long, value_enum, default_value = "ddim")]
     pub sampler: Sampler,
     /// Denoising steps, 1 to the training steps [default: 20]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u32>,
     /// How steps are spread over the training timesteps [default: the checkpoint's]
     #[arg(long, value_enum)]

@@ -70,7 +70,7 @@ impl From<RunError> for Failure {
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::new(error),
         };
-        Self::usage(error).help(help)
+        Self::new(error).help(help)
     }
 }
 

@@ -20,7 +20,8 @@ const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
 /// Hold every backend to the same bits, step by step
 ///
 /// The digest of the state after every step is compared with a reference: the oracle, an independent implementation of the numeric
-/// contract, for the seeds that it ran, and the runtime on this machine for the others. Where a backend differs, the first
+/// contract, for the seeds that it ran (the first, unless --oracle-seeds says more; it
+/// runs even where --backends does not name it), and the runtime on this machine for the others. Where a backend differs, the first
 /// operator whose output differs is named. With --against, the model is also compared with the float network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -122,14 +123,18 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 /// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
 pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choice> {
     if !asked.is_empty() {
-        return asked
-            .iter()
-            .map(|backend| Choice {
-                backend: *backend,
-                asked: true,
-                seeds: usize::MAX,
-            })
-            .collect();
+        // Desktop and boards share the runtime's code: without the oracle a fault in it would agree with itself.
+        let reference = (!asked.contains(&Backend::Oracle(None))).then_some(Choice {
+            backend: Backend::Oracle(None),
+            asked: false,
+            seeds: 1,
+        });
+        let named = asked.iter().map(|backend| Choice {
+            backend: *backend,
+            asked: true,
+            seeds: usize::MAX,
+        });
+        return reference.into_iter().chain(named).collect();
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
     let fitting = boards.filter(|board| Fit::of(board, target.model, target.bytes.len(), guided).fits);

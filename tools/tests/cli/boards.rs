@@ -57,7 +57,7 @@ fn a_board_that_is_too_small_says_so() {
     let done = mote(line, &[("model", model())]);
     assert_eq!(done.status, 1);
     let object = done.any_json();
-    let why = object["backends"][1]["why"].as_str().unwrap();
+    let why = object["backends"][2]["why"].as_str().unwrap();
     assert!(why.contains("RAM needs") && why.contains("8192"), "{why}");
 }
 

@@ -40,7 +40,7 @@ fn a_fault_is_found_and_its_operator_is_named() {
         let line = format!("validate {{model}} --backends cpu --inject-fault {kind} --steps 3 --seeds 1 --json");
         let done = mote(&line, &[("model", model())]);
         assert_eq!(done.status, 1);
-        done.any_json()["backends"][1].clone()
+        done.any_json()["backends"][2].clone()
     };
     let conv = faulty("conv");
     assert_eq!(conv["mismatches"], 3);
@@ -66,7 +66,7 @@ fn a_backend_that_was_asked_for_must_be_there() {
     );
     assert_eq!(done.status, 1);
     let object = done.any_json();
-    let cuda = &object["backends"][1];
+    let cuda = &object["backends"][2];
     assert_eq!((&cuda["name"], &cuda["available"]), (&"cuda".into(), &false.into()));
     assert!(cuda["why"].is_string());
 }

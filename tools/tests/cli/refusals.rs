@@ -25,15 +25,11 @@ fn refused(line: &str, status: i32, words: &[&str]) {
 #[test]
 fn absurd_numbers_are_bad_usage() {
     for (option, word) in [
-        ("--steps 0", "--steps"),
-        ("--steps 5000", "1 to 1000"),
         ("--steps -1", "--steps"),
         ("--eta 2", "between 0 and 1"),
         ("--eta NaN", "between 0 and 1"),
         ("--count 0", "--count"),
         ("--count 99999999999999999999", "--count"),
-        ("--class 3", "no class labels"),
-        ("--guidance 3", "guidance"),
         ("--guidance inf", "--guidance"),
         ("--seed -1", "seed"),
         ("--strength 0.5", "--from"),
@@ -41,6 +37,22 @@ fn absurd_numbers_are_bad_usage() {
         ("--backend board:toaster", "microbit"),
     ] {
         refused(&format!("sample {{model}} -o {{dir}}/x.png {option}"), 2, &[word]);
+    }
+}
+
+#[test]
+fn what_the_model_cannot_do_is_refused() {
+    for (option, word) in [
+        ("--steps 0", "1 to 1000"),
+        ("--steps 5000", "1 to 1000"),
+        ("--class 3", "no class labels"),
+        ("--guidance 3", "guidance"),
+    ] {
+        refused(
+            &format!("sample {{model}} -o {{dir}}/x.png {option}"),
+            1,
+            &[word, "help"],
+        );
     }
 }
 
