@@ -4,7 +4,9 @@
 //! contiguous run of the plane, shifted. So the columns of the product are as many shifted copies of the planes as there
 //! are taps, each a plain memory copy. Outputs are computed at `k - 1` more columns than there are, and dropped:
 //!
-//!     (out, k * k * in) x (k * k * in, n * rows * padded_cols)
+//! ```text
+//! (out, k * k * in) x (k * k * in, n * rows * padded_cols)
+//! ```
 //!
 //! The tensor library's own convolution is kept for stride 2.
 

@@ -3,9 +3,11 @@
 //! The diffusers layout is read: a pipeline folder that holds `unet/` and `scheduler/`, or the `unet/` folder itself with
 //! `../scheduler/` beside it.
 //!
-//!     unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph
-//!     unet/diffusion_pytorch_model.safetensors ──▶ weights.rs ──┘
-//!     scheduler/scheduler_config.json ──▶ mote_host::schedule ──▶ SchedulerConfig
+//! ```text
+//! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph
+//! unet/diffusion_pytorch_model.safetensors ──▶ weights.rs ──┘
+//! scheduler/scheduler_config.json ──▶ mote_host::schedule ──▶ SchedulerConfig
+//! ```
 //!
 //! Whatever is not supported is refused with the file, the field and the value. Every weight in the file is used exactly
 //! once, has the shape that the configuration asks for, and is finite; anything else is an error.
