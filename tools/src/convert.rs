@@ -1,6 +1,6 @@
 //! The conversion pipeline: checkpoint, fused program, calibration, number formats, model file.
 
-use mote_host::calibrate::{Stats, calibrate};
+use mote_host::calibrate::calibrate;
 use mote_host::memory::AlignedBytes;
 use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
@@ -13,6 +13,8 @@ use crate::import::Checkpoint;
 use crate::lower::program::Program;
 use crate::lower::{LowerError, lower};
 use crate::quantize::auto;
+pub use crate::quantize::context::Progress;
+use crate::quantize::context::{Context, QuantizeError};
 use crate::quantize::formats::{Format, formats};
 use crate::quantize::scheme::{Assignment, Bits, Scheme};
 use crate::quantize::weights::scales;
@@ -42,9 +44,9 @@ pub enum ConvertError {
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
-    /// No assignment of `auto` fits.
+    /// No assignment fits, or one could not be measured.
     #[error(transparent)]
-    Auto(#[from] auto::AutoError),
+    Quantize(#[from] QuantizeError),
 }
 
 /// What is asked of a conversion.
@@ -54,15 +56,6 @@ pub struct Options {
     pub scheme: Scheme,
     /// Memory that `auto` must stay within.
     pub budget: Option<auto::Budget>,
-}
-
-/// What the conversion is doing; for a progress bar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Calibration: trajectories done, of how many.
-    Calibrating(usize, usize),
-    /// `auto`: trials done, of how many.
-    Measuring(usize, usize),
 }
 
 /// A converted model, with what a report wants to know.
@@ -130,35 +123,6 @@ pub fn convert(
         sensitivity,
         program,
     })
-}
-
-/// What emission of integer models needs, whatever the assignment.
-pub struct Context<'a> {
-    /// The fused program.
-    pub program: &'a Program,
-    /// Schedule and conventions.
-    pub diffusion: &'a Diffusion,
-    /// Calibration.
-    pub stats: &'a [Stats],
-    /// Scales of 8-bit weights, by step and output channel.
-    pub scales: Vec<Vec<f64>>,
-    /// The f16 model.
-    pub reference: Model<'a>,
-    /// JSON.
-    pub provenance: String,
-}
-
-impl Context<'_> {
-    /// The model of an assignment.
-    pub fn emit(&self, assignment: &Assignment, formats: &[Format]) -> Result<Emitted, EmitError> {
-        let numbers = Numbers::Integer {
-            formats,
-            stats: self.stats,
-            assignment,
-            scales: &self.scales,
-        };
-        emit(self.program, self.diffusion, numbers, &self.provenance)
-    }
 }
 
 /// The runs that calibration observes: the checkpoint's own sampler from several seeds, every class in turn.

@@ -16,6 +16,7 @@ use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::names::Names;
 use mote_tools::quantize::auto::{AutoError, Budget};
+use mote_tools::quantize::context::QuantizeError;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::{MemoryMap, OperatorRow};
 use serde_json::{Value, json};
@@ -108,7 +109,7 @@ pub fn with_bar(checkpoint: &Checkpoint, scheme: Scheme, board: Option<&'static 
     let converted = convert(checkpoint, &Options { scheme, budget }, &show);
     bar.finish_and_clear();
     converted.map_err(|error| match (error, board) {
-        (ConvertError::Auto(error), Some(board)) => too_small(board, checkpoint, &error),
+        (ConvertError::Quantize(QuantizeError::Auto(error)), Some(board)) => too_small(board, checkpoint, &error),
         (error, _) => Failure::new(error).help("see CHECKPOINT in `mote convert --help`"),
     })
 }

@@ -44,7 +44,7 @@ const ZOOM: usize = 4;
 /// Converts a small network for images of clothes, samples from it, runs the same seeds on every backend found here, compares them
 /// bit by bit, compares with the float network, and writes images and a report.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  mote demo\n  mote demo -o /tmp/demo --json")]
+#[command(after_help = "Examples:\n  mote demo\n  mote demo -o demo --json")]
 pub struct Args {
     /// Folder for model, images and report
     #[arg(short, long, value_name = "DIR", default_value = "mote-demo")]

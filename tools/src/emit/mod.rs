@@ -17,8 +17,6 @@ use crate::plan::Plan;
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
 use crate::quantize::scheme::Assignment;
-pub use memory::lower_bound_bytes;
-
 use file::File;
 use memory::{Memory, memory};
 use mote_host::calibrate::Stats;

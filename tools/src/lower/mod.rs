@@ -3,10 +3,12 @@
 //! Concatenations and nearest-neighbour x2 turn into ways of reading; SiLU and the timestep's scale and shift join their
 //! group normalization; additions join the convolution before them. What has no place is refused by its name.
 
+mod absorb;
 pub mod program;
 
 use std::collections::HashMap;
 
+use absorb::Readers;
 use mote_host::graph::{Graph, Node, Op, ValueId};
 use program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
 
@@ -31,7 +33,7 @@ struct Reading {
 pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
     let mut lowering = Lowering {
         graph,
-        consumers: consumers(graph),
+        readers: Readers::of(graph),
         readings: HashMap::new(),
         deferred: HashMap::new(),
         silus: HashMap::new(),
@@ -46,21 +48,9 @@ pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
     Ok(lowering.program)
 }
 
-/// Indices of the nodes that read each value; the network's output counts as read by one node past the end.
-fn consumers(graph: &Graph) -> Vec<Vec<usize>> {
-    let mut consumers = vec![Vec::new(); graph.values.len()];
-    for (index, node) in graph.nodes.iter().enumerate() {
-        node.inputs.iter().for_each(|v| consumers[v.0].push(index));
-    }
-    if let Some(output) = graph.output {
-        consumers[output.0].push(graph.nodes.len());
-    }
-    consumers
-}
-
 struct Lowering<'g> {
     graph: &'g Graph,
-    consumers: Vec<Vec<usize>>,
+    readers: Readers,
     readings: HashMap<ValueId, Reading>,
     /// Steps that wait for the node that they are fused with, by the value they would have written.
     deferred: HashMap<ValueId, Step>,
@@ -137,7 +127,7 @@ impl Lowering<'_> {
                 };
                 self.emit_or_defer(index, node, Kind::Norm(norm))
             }
-            Op::Silu => self.silu(index, node),
+            Op::Silu => self.silu(node),
             Op::ScaleShift => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
@@ -155,7 +145,7 @@ impl Lowering<'_> {
                     )),
                 }
             }
-            Op::Add { divisor } => self.add(index, node, *divisor),
+            Op::Add { divisor } => self.add(node, *divisor),
             Op::AddChannel => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
@@ -185,7 +175,7 @@ impl Lowering<'_> {
             Op::Upsample2 => {
                 let source = self.read(node, 0)?;
                 let folds = |i: &usize| matches!(self.graph.nodes.get(*i), Some(n) if matches!(n.op, Op::Conv { .. }));
-                if !source.upsample && self.consumers[node.output.0].iter().all(folds) {
+                if !source.upsample && self.readers.of_value(node.output).iter().all(folds) {
                     self.readings.insert(
                         node.output,
                         Reading {
@@ -242,7 +232,7 @@ impl Lowering<'_> {
         self.emit_or_defer(index, node, Kind::Conv(conv))
     }
 
-    fn silu(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
+    fn silu(&mut self, node: &Node) -> Result<(), LowerError> {
         if let Some(step) = self.take(node.inputs[0]) {
             return match step.kind {
                 Kind::Norm(mut norm) => {
@@ -253,7 +243,6 @@ impl Lowering<'_> {
                 _ => Err(refuse(node, "SiLU of this operator")),
             };
         }
-        let _ = index;
         let src = self.single(node, 0)?;
         if let Some(done) = self.silus.get(&src) {
             self.readings.insert(
@@ -270,7 +259,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn add(&mut self, index: usize, node: &Node, divisor: f64) -> Result<(), LowerError> {
+    fn add(&mut self, node: &Node, divisor: f64) -> Result<(), LowerError> {
         let position = node.inputs.iter().position(|v| self.deferred.contains_key(v));
         let Some(position) = position else {
             return Err(refuse(node, "an addition with no convolution before it"));
@@ -286,7 +275,6 @@ impl Lowering<'_> {
                 conv.weight.iter_mut().for_each(divide);
                 conv.bias.iter_mut().for_each(divide);
                 conv.addend = Some((other, (1.0 / divisor) as f32));
-                let _ = index;
                 self.emit(node, &name, Kind::Conv(conv));
                 Ok(())
             }
@@ -300,7 +288,7 @@ impl Lowering<'_> {
     }
 
     fn emit_or_defer_as(&mut self, index: usize, node: &Node, name: String, kind: Kind) -> Result<(), LowerError> {
-        if self.is_absorbed(index, node, &kind) {
+        if self.readers.absorb(self.graph, index, node, &kind) {
             self.deferred.insert(
                 node.output,
                 Step {
@@ -313,33 +301,6 @@ impl Lowering<'_> {
             self.emit(node, &name, kind);
         }
         Ok(())
-    }
-
-    fn is_absorbed(&self, index: usize, node: &Node, kind: &Kind) -> bool {
-        let [only] = self.consumers[node.output.0][..] else {
-            return false;
-        };
-        let Some(next) = self.graph.nodes.get(only) else {
-            return false;
-        };
-        match (kind, &next.op) {
-            (Kind::Input { .. }, Op::Affine { .. }) => true,
-            (Kind::Norm(n), Op::ScaleShift) => n.scale_shift.is_none() && next.inputs[0] == node.output,
-            (Kind::Norm(_), Op::Silu) => true,
-            (Kind::Conv(_), Op::AddChannel) => next.inputs[0] == node.output,
-            // Of two convolutions that are added the later one absorbs the addition.
-            (Kind::Conv(_), Op::Add { .. }) => next
-                .inputs
-                .iter()
-                .all(|v| *v == node.output || !self.comes_later(*v, index)),
-            _ => false,
-        }
-    }
-
-    /// Whether a value is written by a convolution after node `index` that only this addition reads.
-    fn comes_later(&self, value: ValueId, index: usize) -> bool {
-        let later = self.graph.nodes.iter().skip(index + 1).find(|n| n.output == value);
-        later.is_some_and(|n| matches!(n.op, Op::Conv { .. }) && self.consumers[value.0].len() == 1)
     }
 
     fn take(&mut self, value: ValueId) -> Option<Step> {

@@ -7,12 +7,13 @@
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 
+use super::context::{Context, Progress, QuantizeError};
 use super::formats::formats;
 use super::probe::{Probe, psnr_db};
 use super::scheme::{Assignment, Bits, is_fixed};
-use crate::convert::{Context, ConvertError, Progress};
-use crate::emit::{Emitted, lower_bound_bytes};
+use crate::emit::Emitted;
 use crate::lower::program::Kind;
+use crate::plan::lower_bound_bytes;
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub fn assign(
     context: &Context<'_>,
     budget: Option<Budget>,
     progress: &(dyn Fn(Progress) + Sync),
-) -> Result<(Assignment, Vec<Sensitivity>), ConvertError> {
+) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
     let mut search = Search::new(context)?;
     let sensitivities = search.measure(progress)?;
     let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
@@ -105,7 +106,7 @@ struct Search<'a, 'c> {
 }
 
 impl<'a, 'c> Search<'a, 'c> {
-    fn new(context: &'a Context<'c>) -> Result<Self, ConvertError> {
+    fn new(context: &'a Context<'c>) -> Result<Self, QuantizeError> {
         let header = context.reference.header();
         let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
         let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
@@ -123,19 +124,19 @@ impl<'a, 'c> Search<'a, 'c> {
         })
     }
 
-    fn emit(&self, assignment: &Assignment) -> Result<Emitted, ConvertError> {
+    fn emit(&self, assignment: &Assignment) -> Result<Emitted, QuantizeError> {
         let formats = formats(self.context.program, self.context.stats, assignment);
         Ok(self.context.emit(assignment, &formats)?)
     }
 
-    fn error(&self, assignment: &Assignment) -> Result<f64, ConvertError> {
+    fn error(&self, assignment: &Assignment) -> Result<f64, QuantizeError> {
         let emitted = self.emit(assignment)?;
         let memory = AlignedBytes::copy_of(&emitted.bytes);
         Ok(self.probe.error(&Model::parse(memory.bytes())?)?)
     }
 
     /// Every activation and every convolution's weights, each alone at 8 bits while all else has 16.
-    fn measure(&mut self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Sensitivity>, ConvertError> {
+    fn measure(&mut self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Sensitivity>, QuantizeError> {
         let program = self.context.program;
         let mut best = Assignment::uniform(program, Bits::Sixteen);
         best.weights.fill(Bits::Sixteen);
@@ -180,7 +181,7 @@ impl<'a, 'c> Search<'a, 'c> {
     }
 
     /// Narrows activations until the arena fits: the one at the peak that costs least a byte, again and again.
-    fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), ConvertError> {
+    fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
         let smallest = self.emit(&Assignment::uniform(self.context.program, Bits::Eight))?;
         let needs_less = smallest.bytes.len() > budget.model_bytes;
         let program = self.context.program;
@@ -226,7 +227,7 @@ impl<'a, 'c> Search<'a, 'c> {
     }
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
-    fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), ConvertError> {
+    fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
         let bytes = |step: usize| match &self.context.program.steps[step].kind {
             Kind::Conv(c) => c.weight.len(),
             _ => 1,

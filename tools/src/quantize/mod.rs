@@ -5,6 +5,7 @@
 //! the contract's multiplier and shift.
 
 pub mod auto;
+pub mod context;
 pub mod factor;
 pub mod formats;
 pub mod probe;

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use mote_runtime::blob::tensor::Dtype;
 
-use crate::emit::lower_bound_bytes;
 use crate::lower::program::{Kind, Program, Step};
+use crate::plan::lower_bound_bytes;
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

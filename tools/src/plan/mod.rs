@@ -4,6 +4,10 @@
 //! order is then improved by seeded exchanges until the peak equals the lower bound or the tries run out. The same buffers give
 //! the same plan on every machine.
 
+mod buffers;
+
+pub use buffers::{last_reads, lower_bound_bytes, scratch_bytes, slot_buffers};
+
 /// Alignment of offsets, bytes.
 pub const ALIGN: usize = 4;
 /// Exchanges tried when no simple order reaches the lower bound.

@@ -1,0 +1,65 @@
+//! What every trial of an assignment shares: program, calibration, reference.
+
+use mote_host::calibrate::Stats;
+use mote_runtime::{Model, ParseError, RunError};
+
+use super::auto::AutoError;
+use super::formats::Format;
+use super::scheme::Assignment;
+use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
+use crate::lower::program::Program;
+
+/// What the conversion is doing; for a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Calibration: trajectories done, of how many.
+    Calibrating(usize, usize),
+    /// `auto`: trials done, of how many.
+    Measuring(usize, usize),
+}
+
+/// Why a model cannot be quantized.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizeError {
+    /// Too large for the file format, or refused by the runtime.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// A trial model that the runtime refuses.
+    #[error("the runtime refuses the model: {0}")]
+    Parse(#[from] ParseError),
+    /// A measuring run failed.
+    #[error("a measuring run failed: {0}")]
+    Run(#[from] RunError),
+    /// No assignment of `auto` fits.
+    #[error(transparent)]
+    Auto(#[from] AutoError),
+}
+
+/// What emission of integer models needs, whatever the assignment.
+pub struct Context<'a> {
+    /// The fused program.
+    pub program: &'a Program,
+    /// Schedule and conventions.
+    pub diffusion: &'a Diffusion,
+    /// Calibration.
+    pub stats: &'a [Stats],
+    /// Scales of 8-bit weights, by step and output channel.
+    pub scales: Vec<Vec<f64>>,
+    /// The f16 model.
+    pub reference: Model<'a>,
+    /// JSON.
+    pub provenance: String,
+}
+
+impl Context<'_> {
+    /// The model of an assignment.
+    pub fn emit(&self, assignment: &Assignment, formats: &[Format]) -> Result<Emitted, EmitError> {
+        let numbers = Numbers::Integer {
+            formats,
+            stats: self.stats,
+            assignment,
+            scales: &self.scales,
+        };
+        emit(self.program, self.diffusion, numbers, &self.provenance)
+    }
+}
