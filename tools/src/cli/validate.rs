@@ -6,7 +6,7 @@ use super::model_file::{ModelFile, checkpoint, provenance};
 use super::print::{self, Held, heading, table, verdict};
 use super::progress;
 use mote_firmware_sim::Board;
-use mote_runtime::Model;
+use mote_runtime::{Config, Model};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::import::Checkpoint;
@@ -20,7 +20,7 @@ const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
 /// Hold every backend to the same bits, step by step
 ///
 /// The digest of the state after every step is compared with a reference: the oracle, an independent implementation of the numeric
-/// contract, for the seeds that it ran (the first, unless --oracle-seeds says more; it
+/// contract, for the seeds that it ran (see --oracle-seeds; it
 /// runs even where --backends does not name it), and the runtime on this machine for the others. Where a backend differs, the first
 /// operator whose output differs is named. With --against, the model is also compared with the float network.
 #[derive(Debug, clap::Args)]
@@ -43,9 +43,9 @@ pub struct Args {
     /// Number of seeds, one image each
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     seeds: u32,
-    /// How many of them the oracle runs: it is slow
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
-    oracle_seeds: u32,
+    /// How many of them the oracle runs [default: all, or as many as take it about ten seconds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
+    oracle_seeds: Option<u32>,
     /// Fail below this mean PSNR against the float network, dB
     #[arg(long, value_name = "DB", requires = "against")]
     min_psnr: Option<f64>,
@@ -84,6 +84,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         bytes: file.bytes(),
     };
     let (guided, seeds) = (config.guidance_q16.is_some(), args.sampler.seeds(args.seeds as usize));
+    let oracle_seeds = args
+        .oracle_seeds
+        .map_or_else(|| affordable_seeds(&model, &config), |n| n as usize);
     let mut choices = choices(&args.backends, target, guided);
     choices.extend(args.inject_fault.map(|kind| Choice {
         backend: Backend::Oracle(Some(kind)),
@@ -94,7 +97,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         .iter_mut()
         .filter(|choice| matches!(choice.backend, Backend::Oracle(_)))
     {
-        choice.seeds = args.oracle_seeds as usize;
+        choice.seeds = oracle_seeds;
     }
     let plan = Plan { config, seeds, choices };
     let outcomes = with_bar(target, &plan)?;
@@ -118,6 +121,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         print::text(&(text + &format!("\n{}\n", verdict(held))))?;
     }
     Ok(held.into())
+}
+
+/// Multiply-accumulates that the oracle gets through in about ten seconds (measured: 0.6 to 0.9 G a second).
+const ORACLE_MACS: u64 = 8_000_000_000;
+
+/// Seeds that the oracle runs where nobody says how many.
+fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
+    let calls = 1 + u64::from(config.guidance_q16.is_some());
+    let macs = model.header().macs.saturating_mul(calls * u64::from(config.steps));
+    (ORACLE_MACS / macs.max(1)).max(1) as usize
 }
 
 /// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
