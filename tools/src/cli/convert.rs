@@ -10,6 +10,7 @@ use mote_firmware_sim::Board;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_runtime::blob::tensor::TensorId;
+use mote_runtime::schedule::coefficients::Clip;
 use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
 use mote_tools::backend::named_board;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
@@ -81,6 +82,12 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         check_fit(board, &model, file.bytes().len(), args, &checkpoint)?;
     }
     output.write(file.bytes())?;
+    if model.header().clip == Clip::Stock {
+        print::note(
+            "the checkpoint clips x0 and keeps epsilon, as diffusers does; this brightens images and spoils guidance: \
+             compare `mote sample --clip off` and `--clip rederived`",
+        );
+    }
     if let Some(report) = &args.report {
         let page = page::of_conversion(&model, &converted, &checkpoint)?;
         OutputFile::prepare(&report.join("report.html"), &[])?.write(page.as_bytes())?;
