@@ -76,35 +76,39 @@ impl TensorFile {
     pub fn values(&self, key: &str) -> Option<Values> {
         let file = self.open().ok()?;
         let view = file.tensor(key).ok()?;
-        let bytes = view.data();
-        let data = match view.dtype() {
-            Dtype::F32 => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f64::from(f32::from_le_bytes(*b)))
-                .collect(),
-            Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-            Dtype::I64 => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i64::from_le_bytes(*b) as f64)
-                .collect(),
-            Dtype::I32 => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f64::from(i32::from_le_bytes(*b)))
-                .collect(),
-            _ => return None,
-        };
+        let data = widen(view.dtype(), view.data())?;
         Some(Values {
             key: key.to_owned(),
             shape: view.shape().to_vec(),
             data,
         })
     }
+}
+
+/// Little-endian numbers as f64; `None` for a type that is neither float nor integer.
+pub(crate) fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
+    Some(match dtype {
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+        Dtype::F32 => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f64::from(f32::from_le_bytes(*b)))
+            .collect(),
+        Dtype::I64 => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| i64::from_le_bytes(*b) as f64)
+            .collect(),
+        Dtype::I32 => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f64::from(i32::from_le_bytes(*b)))
+            .collect(),
+        _ => return None,
+    })
 }
 
 /// `chw`, `(channel, row, col)`, as `(row, col, channel)`.

@@ -173,12 +173,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         };
         let coefficients = self.coefficients(t)?;
         self.predict(t, observer)?;
-        let out = self.model.tensor(self.model.header().output).map(|t| t.range());
-        let missing = RunError::Memory {
-            op: self.model.header().op_count,
-        };
-        let bytes = out.and_then(|range| self.activations.get_mut(range)).ok_or(missing)?;
-        let out: &mut [i32] = bytemuck::try_cast_slice_mut(bytes).map_err(|_| missing)?;
+        let out = output(self.model, self.activations)?;
         if let Some(weight_q16) = self.config.guidance_q16 {
             guide(self.held, out, weight_q16);
         }
@@ -213,36 +208,18 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// The network's output for the state, left in the arena (and in `held` the conditional one, under guidance).
     fn predict(&mut self, t: u32, observer: &mut impl Observer) -> Result<(), RunError> {
         let header = self.model.header();
-        let class = self.config.class.or(header.null_class).unwrap_or(0);
-        forward(
-            self.model,
-            &Call {
-                x_q24: self.x,
-                timestep: t,
-                class,
-            },
-            self.activations,
-            observer,
-        )?;
+        self.call(t, self.config.class.or(header.null_class).unwrap_or(0), observer)?;
         if self.config.guidance_q16.is_none() {
             return Ok(());
         }
-        let missing = RunError::Memory { op: header.op_count };
-        let range = self.model.tensor(header.output).ok_or(missing)?.range();
-        let bytes = self.activations.get(range).ok_or(missing)?;
-        self.held
-            .copy_from_slice(bytemuck::try_cast_slice(bytes).map_err(|_| missing)?);
-        let class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        forward(
-            self.model,
-            &Call {
-                x_q24: self.x,
-                timestep: t,
-                class,
-            },
-            self.activations,
-            observer,
-        )
+        self.held.copy_from_slice(output(self.model, self.activations)?);
+        self.call(t, header.null_class.ok_or(RunError::GuidanceUnsupported)?, observer)
+    }
+
+    fn call(&mut self, timestep: u32, class: u16, observer: &mut impl Observer) -> Result<(), RunError> {
+        let x_q24 = &*self.x;
+        let call = Call { x_q24, timestep, class };
+        forward(self.model, &call, self.activations, observer)
     }
 
     fn timestep(&self, index: u32) -> Option<u32> {
@@ -308,6 +285,15 @@ impl<'m, 'a> Sampler<'m, 'a> {
         }
         Ok(())
     }
+}
+
+/// The network's output in the activations, Q24.
+fn output<'b>(model: &Model<'_>, activations: &'b mut [u8]) -> Result<&'b mut [i32], RunError> {
+    let header = model.header();
+    let missing = RunError::Memory { op: header.op_count };
+    let range = model.tensor(header.output).ok_or(missing)?.range();
+    let bytes = activations.get_mut(range).ok_or(missing)?;
+    bytemuck::try_cast_slice_mut(bytes).map_err(|_| missing)
 }
 
 /// Classifier-free guidance (Ho and Salimans 2022): `out = uncond + w (cond - uncond)`, rounded half up.

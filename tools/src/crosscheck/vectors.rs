@@ -1,7 +1,8 @@
 //! Reference tensors by key, widened to f64.
 
 use super::CrosscheckError;
-use safetensors::{Dtype, SafeTensors};
+use crate::tensors::widen;
+use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -118,29 +119,4 @@ impl Vectors {
         self.layer_pair = self.layer_pair.or(pair.and_then(|pair| usize::try_from(pair).ok()));
         Ok(())
     }
-}
-
-fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
-    Some(match dtype {
-        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-        Dtype::F32 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f64::from(f32::from_le_bytes(*b)))
-            .collect(),
-        Dtype::I64 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| i64::from_le_bytes(*b) as f64)
-            .collect(),
-        Dtype::I32 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f64::from(i32::from_le_bytes(*b)))
-            .collect(),
-        _ => return None,
-    })
 }

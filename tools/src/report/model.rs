@@ -1,5 +1,6 @@
 //! What a model file says of itself.
 
+use crate::names::Names;
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::blob::op::{Op, Weights};
@@ -171,40 +172,5 @@ pub(super) fn dtype(dtype: Dtype) -> &'static str {
         Dtype::F16 => "f16",
         Dtype::Q24 => "int32 Q24",
         Dtype::Scratch => "scratch",
-    }
-}
-
-/// Names of tensors and operators.
-struct Names {
-    lines: Vec<String>,
-    ops: usize,
-}
-
-impl Names {
-    fn of(model: &Model<'_>) -> Self {
-        let lines = String::from_utf8_lossy(model.names())
-            .lines()
-            .map(str::to_owned)
-            .collect();
-        Self {
-            lines,
-            ops: model.header().op_count.into(),
-        }
-    }
-
-    fn tensor(&self, index: usize) -> String {
-        self.lines
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| format!("tensor {index}"))
-    }
-
-    /// The operators' names are the last ones.
-    fn op(&self, index: usize) -> String {
-        let first = self.lines.len().checked_sub(self.ops);
-        first
-            .and_then(|f| self.lines.get(f + index))
-            .cloned()
-            .unwrap_or_else(|| format!("operator {index}"))
     }
 }
