@@ -41,7 +41,8 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// Largest error of a single pass, against the most precise references that there are for `dtype`.
     pub forward_max_abs_err: Option<f64>,
-    /// Largest error along a run. References of trajectories are f32.
+    /// Largest error of whole runs, states on the way and at the end, against the most precise references that there are for
+    /// `dtype`: in f64 those are final states, as states on the way exist in f32 only (they are among the comparisons).
     pub trajectory_max_abs_err: Option<f64>,
     /// Largest error of final images, against the most precise references that there are for `dtype`.
     pub x0_max_abs_err: Option<f64>,
@@ -100,8 +101,8 @@ impl Report {
                 })
             })
             .collect();
-        let headline = |quantity| {
-            let rows = || comparisons.iter().filter(move |row| row.quantity == quantity);
+        let headline = |quantities: &[Quantity]| {
+            let rows = || comparisons.iter().filter(|row| quantities.contains(&row.quantity));
             let best = rows().map(|row| row.reference).max()?;
             rows()
                 .filter(|row| row.reference == best)
@@ -111,9 +112,9 @@ impl Report {
         Self {
             dtype,
             layers,
-            forward_max_abs_err: headline(Quantity::Forward),
-            trajectory_max_abs_err: headline(Quantity::Trajectory),
-            x0_max_abs_err: headline(Quantity::X0),
+            forward_max_abs_err: headline(&[Quantity::Forward]),
+            trajectory_max_abs_err: headline(&[Quantity::Trajectory, Quantity::X0]),
+            x0_max_abs_err: headline(&[Quantity::X0]),
             model: None,
             checkpoint: checkpoint.to_string(),
             held: comparisons.iter().all(|row| row.held),
