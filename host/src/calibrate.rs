@@ -99,8 +99,7 @@ struct Recorder {
 }
 
 impl Observer for Recorder {
-    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
-        let _ = op;
+    fn after(&mut self, index: u16, _op: &Op, output: &View<'_>) {
         if let View::F16(values) = output {
             self.stats[usize::from(index)].record(values);
         }

@@ -1,15 +1,15 @@
 //! From decoded operators to the f16 kernels.
 
-use super::Call;
-use super::integer::{geometry, is_vector};
 use super::regions::Regions;
+use super::shared::{geometry, is_vector};
+use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{Attention, Conv, GroupNorm, Op, Weights};
+use crate::kernels::embed;
 use crate::kernels::f16::conv::{Addition, Part};
 use crate::kernels::f16::group_norm::{Input, Norm};
 use crate::kernels::f16::{attention, conv, group_norm, pointwise};
 use crate::kernels::view::View;
-use crate::kernels::{embed, pointwise as integer};
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -21,16 +21,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
                 out.set(i, pointwise::feature(v))
             });
         }
-        Op::ClassEmbed { table, .. } => {
-            let dim = usize::from(r.out_tensor.channels);
-            let table = model.table::<u16>(*table, usize::from(model.header().classes) * dim)?;
-            let row = table.get(usize::from(call.class) * dim..)?;
-            let (mut out, _) = r.output::<u8>()?;
-            row.iter()
-                .take(dim)
-                .enumerate()
-                .for_each(|(i, &v)| out.set(i, v.into()));
-        }
+        Op::ClassEmbed { table, .. } => shared::class_embed::<u16>(model, call, *table, r)?,
         Op::Silu { src, .. } => {
             let src = r.operand(*src)?;
             pointwise::silu(&src, &mut r.output::<u8>()?.0);
@@ -38,11 +29,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Conv(c) => run_conv(model, c, r)?,
         Op::GroupNorm(n) => run_group_norm(model, n, r)?,
         Op::Attention(a) => run_attention(a, r)?,
-        Op::Upsample { src, .. } => {
-            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
-            let size = [t.rows.into(), t.cols.into()];
-            integer::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
-        }
+        Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             let (view, t) = (r.view(*src)?, r.tensor(*src)?);
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];

@@ -1,10 +1,11 @@
 //! From decoded operators to the integer kernels.
 
-use super::Call;
 use super::regions::Regions;
+use super::shared::{geometry, is_vector};
+use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
-use crate::kernels::conv::{Addition, Filter, Geometry, Part};
+use crate::kernels::conv::{Addition, Filter, Part};
 use crate::kernels::group_norm::{Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, pointwise};
@@ -19,16 +20,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
             let (mut out, _) = r.output::<u8>()?;
             embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.set(i, v));
         }
-        Op::ClassEmbed { table, .. } => {
-            let dim = usize::from(r.out_tensor.channels);
-            let table = model.table::<i16>(*table, usize::from(model.header().classes) * dim)?;
-            let row = table.get(usize::from(call.class) * dim..)?;
-            let (mut out, _) = r.output::<u8>()?;
-            row.iter()
-                .take(dim)
-                .enumerate()
-                .for_each(|(i, &v)| out.set(i, v.into()));
-        }
+        Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r)?,
         Op::Silu {
             src,
             in_requant,
@@ -41,11 +33,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Conv(c) => run_conv(model, c, r)?,
         Op::GroupNorm(n) => run_group_norm(model, n, r)?,
         Op::Attention(a) => run_attention(a, r)?,
-        Op::Upsample { src, .. } => {
-            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
-            let size = [t.rows.into(), t.cols.into()];
-            pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
-        }
+        Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             let (view, t) = (r.view(*src)?, r.tensor(*src)?);
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
@@ -53,20 +41,6 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         }
     }
     Some(())
-}
-
-/// Shapes of a convolution from the records.
-pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
-    let input = r.tensor(c.source.first)?;
-    Some(Geometry {
-        input: [input.rows.into(), input.cols.into()],
-        output: [r.out_tensor.rows.into(), r.out_tensor.cols.into()],
-        outs: r.out_tensor.channels.into(),
-        kernel: c.kernel.into(),
-        stride: c.stride.into(),
-        pad: [c.pad[0].into(), c.pad[1].into()],
-        upsample: c.upsample,
-    })
 }
 
 fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
@@ -127,11 +101,6 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     let (mut out, column) = r.output::<i16>()?;
     conv::conv(parts, &g, &filter, add, column.get_mut(..taps)?, &mut out);
     Some(())
-}
-
-/// Whether an addend is one value a channel: it has one position where the output has more.
-pub(super) fn is_vector(r: &Regions<'_, '_>, id: crate::blob::tensor::TensorId) -> Option<bool> {
-    Some(r.tensor(id)?.positions() == 1)
 }
 
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {

@@ -3,7 +3,9 @@
 mod float;
 mod integer;
 mod regions;
+mod shared;
 
+use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
 use crate::error::RunError;
@@ -66,7 +68,7 @@ fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> O
     let io = op.io();
     let mut regions = Regions::new(model, &io, activations)?;
     match model.header().arithmetic {
-        crate::blob::header::Arithmetic::Integer => integer::run(model, call, op, &mut regions),
-        crate::blob::header::Arithmetic::F16 => float::run(model, call, op, &mut regions),
+        Arithmetic::Integer => integer::run(model, call, op, &mut regions),
+        Arithmetic::F16 => float::run(model, call, op, &mut regions),
     }
 }

@@ -1,0 +1,54 @@
+//! What integer and f16 models run alike: shapes, and operators that only move numbers.
+
+use super::Call;
+use super::regions::Regions;
+use crate::blob::model::Model;
+use crate::blob::op::{At, Conv};
+use crate::blob::tensor::TensorId;
+use crate::kernels::conv::Geometry;
+use crate::kernels::pointwise;
+
+/// Shapes of a convolution from the records.
+pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
+    let input = r.tensor(c.source.first)?;
+    Some(Geometry {
+        input: [input.rows.into(), input.cols.into()],
+        output: [r.out_tensor.rows.into(), r.out_tensor.cols.into()],
+        outs: r.out_tensor.channels.into(),
+        kernel: c.kernel.into(),
+        stride: c.stride.into(),
+        pad: [c.pad[0].into(), c.pad[1].into()],
+        upsample: c.upsample,
+    })
+}
+
+/// Whether an addend is one value a channel: it has one position where the output has more.
+pub(super) fn is_vector(r: &Regions<'_, '_>, id: TensorId) -> Option<bool> {
+    Some(r.tensor(id)?.positions() == 1)
+}
+
+/// Row `class` of the embedding table at `table`, whose numbers are `T` as they are stored.
+pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
+    model: &Model<'_>,
+    call: &Call<'_>,
+    table: At,
+    r: &mut Regions<'_, '_>,
+) -> Option<()> {
+    let dim = usize::from(r.out_tensor.channels);
+    let table = model.table::<T>(table, usize::from(model.header().classes) * dim)?;
+    let row = table.get(usize::from(call.class) * dim..)?;
+    let (mut out, _) = r.output::<u8>()?;
+    row.iter()
+        .take(dim)
+        .enumerate()
+        .for_each(|(i, &v)| out.set(i, v.into()));
+    Some(())
+}
+
+/// Each position four times.
+pub(super) fn upsample(src: TensorId, r: &mut Regions<'_, '_>) -> Option<()> {
+    let (view, t) = (r.view(src)?, r.tensor(src)?);
+    let size = [t.rows.into(), t.cols.into()];
+    pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
+    Some(())
+}
