@@ -23,7 +23,8 @@ pub struct CoreLibrary {
     pub compiler: String,
 }
 
-type Key = (&'static str, &'static str);
+type Key = (&'static str, Option<&'static str>, &'static str);
+
 static BUILT: Mutex<Option<HashMap<Key, Arc<CoreLibrary>>>> = Mutex::new(None);
 
 /// The firmware for `board`'s core.
@@ -36,7 +37,7 @@ static BUILT: Mutex<Option<HashMap<Key, Arc<CoreLibrary>>>> = Mutex::new(None);
 pub fn core_library(board: &Board) -> Result<Arc<CoreLibrary>, SimError> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
-    let key = (board.target, board.opt_level);
+    let key = (board.target, board.cpu.map(|cpu| cpu.0), board.opt_level);
     if let Some(library) = built.get(&key) {
         return Ok(library.clone());
     }
@@ -60,11 +61,11 @@ fn build(board: &Board) -> Result<CoreLibrary, SimError> {
         ])
         .args(["--target", board.target])
         .arg("--target-dir")
-        .arg(target_folder(&source).join(format!("opt-{}", board.opt_level)))
+        .arg(target_folder(&source).join(format!("{}-{}", board.cpu.map_or("opt", |cpu| cpu.0), board.opt_level)))
         .env("RUSTC", &toolchain.rustc)
         .env("DEFMT_LOG", "trace")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", board.opt_level)
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&source));
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&source, board.cpu));
     if toolchain.build_std {
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
     }
@@ -112,12 +113,15 @@ fn target_folder(source: &Path) -> PathBuf {
 }
 
 /// Keeps this machine's paths out of the image, so that every machine builds the same one.
-fn rust_flags(source: &Path) -> String {
+fn rust_flags(source: &Path, cpu: Option<(&str, &str)>) -> String {
     let root = source.ancestors().nth(2).unwrap_or(source);
     let mut flags = vec![format!("--remap-path-prefix={}=mote", root.display())];
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    if let Some((cpu, features)) = cpu {
+        flags.extend([format!("-Ctarget-cpu={cpu}"), format!("-Ctarget-feature={features}")]);
     }
     flags.join("\u{1f}")
 }

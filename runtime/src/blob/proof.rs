@@ -5,6 +5,7 @@ use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
 use super::validate::{ensure, table};
 use crate::error::Fault;
+use crate::kernels::family::padded;
 use crate::numeric::requant::{Requant, WideRequant};
 
 /// Largest magnitude of an input as the accumulator sees it, zero point removed.
@@ -25,14 +26,19 @@ pub fn accumulator_bound(weights: impl Iterator<Item = i32>, bias: i64, input: i
 pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Result<(), Fault> {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
     let outs = usize::from(out.channels);
-    let count = taps.checked_mul(outs).ok_or(Fault::Parameter)?;
+    let row = match c.weights {
+        Weights::F16 { .. } => taps,
+        Weights::W8 { .. } | Weights::W16 { .. } => padded(taps),
+    };
+    let count = row.checked_mul(outs).ok_or(Fault::Parameter)?;
     let input = input_bound(source.dtype, source.zero_point);
     match c.weights {
         Weights::W8 { data, bias, requant } => {
+            aligned(data)?;
             let weights = table::<i8>(model, data, count)?;
             let bias = table::<i32>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(taps).enumerate() {
+            for (o, row) in weights.chunks_exact(row).enumerate() {
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), bias[o].into(), input);
                 ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
             }
@@ -42,10 +48,11 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W16 { data, bias, requant } => {
+            aligned(data)?;
             let weights = table::<i16>(model, data, count)?;
             let bias = table::<[i32; 2]>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(taps).enumerate() {
+            for (o, row) in weights.chunks_exact(row).enumerate() {
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), wide_bias(bias[o]), input);
                 ensure(bound < WideRequant::ACC_LIMIT, Fault::Accumulator(o as u32))?;
             }
@@ -59,6 +66,11 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             finite_f32(table::<u32>(model, bias, outs)?)
         }
     }
+}
+
+/// Kernels load weights a word at a time.
+fn aligned(at: At) -> Result<(), Fault> {
+    ensure(at.0.is_multiple_of(4), Fault::Alignment(at.0))
 }
 
 /// An int64 bias stored as two little-endian words, so that 4-byte alignment is enough.

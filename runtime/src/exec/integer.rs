@@ -6,9 +6,11 @@ use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
 use crate::kernels::conv::{Addition, Filter, Part};
-use crate::kernels::group_norm::{Input, Norm};
+use crate::kernels::family::padded;
+use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, pointwise};
+use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -50,11 +52,12 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     let part = |i: usize| Part {
         view: views[i].0,
         channels: views[i].1,
-        requant: requants.map(|r| r[i]),
+        requant: requants.map(|r| SmallRequant::new(r[i])),
     };
     let parts = [part(0), part(1)];
     let parts = &parts[..count];
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let weights = padded(taps) * g.outs;
     let requant = |at: At| {
         Some((
             model.table(at, g.outs)?,
@@ -69,7 +72,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         } => {
             let (mult, shift) = requant(at)?;
             Filter::W8 {
-                data: model.table(data, taps * g.outs)?,
+                data: model.table(data, weights)?,
                 bias: model.table(bias, g.outs)?,
                 mult,
                 shift,
@@ -82,7 +85,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         } => {
             let (mult, shift) = requant(at)?;
             Filter::W16 {
-                data: model.table(data, taps * g.outs)?,
+                data: model.table(data, weights)?,
                 bias: model.table(bias, g.outs)?,
                 mult,
                 shift,
@@ -94,12 +97,12 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         None => None,
         Some(a) => Some(Addition {
             operand: r.operand(a.tensor)?,
-            requant: a.requant,
+            requant: SmallRequant::new(a.requant),
             broadcast: is_vector(r, a.tensor)?,
         }),
     };
-    let (mut out, column) = r.output::<i16>()?;
-    conv::conv(parts, &g, &filter, add, column.get_mut(..taps)?, &mut out);
+    let (mut out, columns) = r.output::<i16>()?;
+    conv::conv(parts, &g, &filter, add, columns, &mut out);
     Some(())
 }
 
@@ -133,13 +136,13 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
             let part = |i: usize| Part {
                 view: views[i].0,
                 channels: views[i].1,
-                requant: Some(requants[i]),
+                requant: Some(SmallRequant::new(requants[i])),
             };
             Input::Two([part(0), part(1)])
         }
     };
     let (mut out, factors) = r.output::<i32>()?;
-    group_norm::group_norm(&input, &norm, factors.get_mut(..channels / norm.groups * 3)?, &mut out);
+    group_norm::group_norm(&input, &norm, factors.get_mut(..channels * FACTOR_WORDS)?, &mut out);
     Some(())
 }
 
