@@ -2,6 +2,7 @@
 
 use super::args;
 use super::failure::Failure;
+use super::kernels;
 use super::model_file::ModelFile;
 use super::print::{self, Held, bytes, count, heading, table};
 use super::progress;
@@ -27,10 +28,12 @@ const IMAGE_STEPS: u32 = 20;
 #[command(after_help = "\
 Examples:
   mote bench my.mote
-  mote bench my.mote --backends board:mps2-an386,board:virt --operators --json")]
+  mote bench my.mote --backends board:mps2-an386,board:virt --operators --json
+  mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
-    model: PathBuf,
+    #[arg(required_unless_present = "kernels")]
+    model: Option<PathBuf>,
     /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
@@ -40,9 +43,15 @@ pub struct Args {
     /// Show every operator (--json always does)
     #[arg(long)]
     operators: bool,
-    /// Measure single kernels of standard shapes (not in this version)
+    /// Measure single operators of standard shapes on simulated boards, beside CMSIS-NN's figures
     #[arg(long)]
     kernels: bool,
+    /// Boards for --kernels, separated by commas [default: a core of each class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "kernels", value_parser = kernels::board)]
+    board: Vec<&'static Board>,
+    /// Print the tables in Markdown
+    #[arg(long, requires = "kernels", conflicts_with = "json")]
+    markdown: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -88,13 +97,24 @@ struct Bench<'m> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    if args.kernels {
-        return Err(
-            Failure::new("--kernels is not in this version: single kernels are not measured yet")
-                .help("`mote bench M.mote --operators` measures every operator of a model"),
-        );
-    }
-    let file = ModelFile::read(&args.model)?;
+    let kernels = if args.kernels {
+        kernels::all(&args.board)?
+    } else {
+        vec![]
+    };
+    let Some(path) = &args.model else {
+        if args.json {
+            print::json(&serde_json::json!({
+                "counts": "instructions, not cycles", "backends": [], "kernels": kernels,
+            }))?;
+        } else if args.markdown {
+            print::text(&kernels::markdown(&kernels))?;
+        } else {
+            print::text(&kernels::text(&kernels))?;
+        }
+        return Ok(Held::Yes);
+    };
+    let file = ModelFile::read(path)?;
     let model = file.parse()?;
     let config = Config::of(model.header(), args.steps.min(model.header().train_steps));
     let target = Target {
@@ -124,10 +144,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&serde_json::json!({
             "file": file.path().display().to_string(), "macs_per_step": model.header().macs, "steps": config.steps,
-            "counts": "instructions, not cycles", "backends": measured, "kernels": [],
+            "counts": "instructions, not cycles", "backends": measured, "kernels": kernels,
         }))?;
     } else {
-        print::text(&text(&measured, args.operators))?;
+        let single = if kernels.is_empty() {
+            String::new()
+        } else {
+            format!("{}\n", kernels::text(&kernels))
+        };
+        print::text(&(single + &text(&measured, args.operators)))?;
     }
     Ok(held.into())
 }

@@ -11,6 +11,7 @@ mod crosscheck;
 mod demo;
 mod failure;
 mod inspect;
+mod kernels;
 mod model_file;
 mod output_file;
 mod page;
