@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::kernels;
 use super::model_file::ModelFile;
 use super::print::{self, Held, bytes, count, heading, table};
+use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
 use mote_firmware_sim::{Board, Image, Observe, RunRequest, SimError};
@@ -76,16 +77,7 @@ struct Row {
     flash_model_bytes: u64,
     parse_instructions: Option<u64>,
     operators: Vec<Operator>,
-}
-
-/// One operator's measurements, over one step.
-#[derive(Debug, Clone, Serialize)]
-struct Operator {
-    name: String,
-    op: String,
-    macs: u64,
-    instructions: Option<u64>,
-    ms: Option<f64>,
+    kinds: Vec<Operator>,
 }
 
 /// Everything that the backends share.
@@ -195,6 +187,7 @@ impl Bench<'_> {
             .flat_map(|image| &image.steps)
             .filter_map(|step| step.instructions)
             .collect();
+        let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
         let one = Config {
             steps: 1,
             ..self.config
@@ -209,9 +202,9 @@ impl Bench<'_> {
             .rows
             .iter()
             .zip(by_operator)
-            .map(|(row, op)| operator(row, op.instructions, None))
+            .map(|(row, op)| Operator::of(row, op.instructions, None))
             .collect();
-        let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
+        let (operators, kinds) = profile::complete(operators, step);
         let sizes = whole.sizes;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(Row {
@@ -225,6 +218,7 @@ impl Bench<'_> {
             flash_model_bytes: sizes.flash_model_bytes,
             parse_instructions: Some(whole.parse_instructions),
             operators,
+            kinds,
             ..row
         })
     }
@@ -246,10 +240,12 @@ impl Bench<'_> {
         } else {
             vec![]
         };
+        let (operators, kinds) = profile::complete(operators, None);
         Ok(Row {
             ms_per_step: Some(1e3 * one / steps),
             images_per_second: Some(many as f64 * steps / seconds(many)? / f64::from(IMAGE_STEPS)),
             operators,
+            kinds,
             ..row
         })
     }
@@ -265,18 +261,8 @@ impl Bench<'_> {
             .rows
             .iter()
             .zip(&timer.spent)
-            .map(|(row, spent)| operator(row, None, Some(ms(spent))))
+            .map(|(row, spent)| Operator::of(row, None, Some(ms(spent))))
             .collect())
-    }
-}
-
-fn operator(row: &OperatorRow, instructions: Option<u64>, ms: Option<f64>) -> Operator {
-    Operator {
-        name: row.name.clone(),
-        op: row.kind.clone(),
-        macs: row.macs,
-        instructions,
-        ms,
     }
 }
 
@@ -321,36 +307,11 @@ fn text(rows: &[Row], with_operators: bool) -> String {
     let mut out = format!("{}\n{}", heading("Cost"), table(&lines));
     out += &format!("  (instructions, not cycles; an image is {IMAGE_STEPS} steps; RAM is arena, statics and stack)\n");
     for row in rows.iter().filter(|row| with_operators && !row.operators.is_empty()) {
-        out += &format!("\n{}\n{}", heading(&row.name), operators(row));
+        out += &format!(
+            "\n{}\n{}",
+            heading(&row.name),
+            profile::text(&row.operators, &row.kinds)
+        );
     }
     out
-}
-
-fn operators(row: &Row) -> String {
-    let cells = |op: &Operator| {
-        let cost = match (op.instructions, op.ms) {
-            (Some(instructions), _) => count(instructions),
-            (None, ms) => format!("{:.3} ms", ms.unwrap_or(0.0)),
-        };
-        let per_mac = op
-            .instructions
-            .filter(|_| op.macs > 0)
-            .map_or("-".into(), |i| format!("{:.2}", i as f64 / op.macs as f64));
-        vec![
-            op.name.clone(),
-            op.op.clone(),
-            count(op.macs),
-            cost,
-            per_mac,
-            String::new(),
-        ]
-    };
-    let head = ["operator", "kind", "MACs", "cost", "per MAC", ""]
-        .map(str::to_owned)
-        .to_vec();
-    table(
-        &std::iter::once(head)
-            .chain(row.operators.iter().map(cells))
-            .collect::<Vec<_>>(),
-    )
 }

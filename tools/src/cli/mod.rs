@@ -16,6 +16,7 @@ mod model_file;
 mod output_file;
 mod page;
 mod print;
+mod profile;
 mod progress;
 mod sample;
 mod starts;
