@@ -3,8 +3,9 @@
 use super::model::Model;
 use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
-use super::validate::{ensure, table};
+use super::validate::{built, ensure, table};
 use crate::error::Fault;
+use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 
 /// Largest magnitude of an input as the accumulator sees it, zero point removed.
@@ -42,6 +43,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W16 { data, bias, requant } => {
+            built(Feature::W16)?;
             let weights = table::<i16>(model, data, count)?;
             let bias = table::<[i32; 2]>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
@@ -55,6 +57,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::F16 { data, bias } => {
+            built(Feature::F16)?;
             finite_f16(table::<u16>(model, data, count)?)?;
             finite_f32(table::<u32>(model, bias, outs)?)
         }

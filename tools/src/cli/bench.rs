@@ -8,7 +8,7 @@ use super::print::{self, Held, bytes, count, heading, table};
 use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
-use mote_firmware_sim::{Board, Image, Observe, RunRequest, SimError};
+use mote_firmware_sim::{Board, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
 use mote_runtime::{Arena, Config, Sampler, Start};
@@ -74,6 +74,9 @@ struct Row {
     statics_bytes: Option<u64>,
     ram_bytes: Option<u64>,
     flash_code_bytes: Option<u64>,
+    /// The runtime alone, with the parts that the model needs: most of `flash_code_bytes`, which also holds start-up, log and clock.
+    flash_runtime_bytes: Option<u64>,
+    flash_runtime: Option<RuntimeFlash>,
     flash_model_bytes: u64,
     parse_instructions: Option<u64>,
     operators: Vec<Operator>,
@@ -206,6 +209,7 @@ impl Bench<'_> {
             .collect();
         let (operators, kinds) = profile::complete(operators, step);
         let sizes = whole.sizes;
+        let runtime = runtime_flash(board, board.opt_level, &Parts::needed_by(self.target.model))?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(Row {
             instructions_per_step: step,
@@ -215,6 +219,8 @@ impl Bench<'_> {
             statics_bytes: Some(sizes.statics_bytes),
             ram_bytes: Some(sizes.arena_bytes + sizes.statics_bytes + stack),
             flash_code_bytes: Some(sizes.flash_code_bytes),
+            flash_runtime_bytes: Some(runtime.bytes),
+            flash_runtime: Some(runtime),
             flash_model_bytes: sizes.flash_model_bytes,
             parse_instructions: Some(whole.parse_instructions),
             operators,
@@ -273,6 +279,7 @@ fn text(rows: &[Row], with_operators: bool) -> String {
         "per MAC",
         "images/s",
         "flash code",
+        "runtime alone",
         "flash model",
         "arena",
         "statics",
@@ -293,6 +300,7 @@ fn text(rows: &[Row], with_operators: bool) -> String {
             row.instructions_per_mac.map_or("-".into(), |v| format!("{v:.2}")),
             row.images_per_second.map_or("-".into(), |v| format!("{v:.2}")),
             size(row.flash_code_bytes),
+            size(row.flash_runtime_bytes),
             bytes(row.flash_model_bytes),
             bytes(row.arena_bytes),
             size(row.statics_bytes),
@@ -312,6 +320,21 @@ fn text(rows: &[Row], with_operators: bool) -> String {
             heading(&row.name),
             profile::text(&row.operators, &row.kinds)
         );
+        out += &row.flash_runtime.as_ref().map_or(String::new(), flash);
     }
     out
+}
+
+/// The runtime's flash by module.
+fn flash(runtime: &RuntimeFlash) -> String {
+    let whole = format!(
+        "runtime's flash, -O{}, {}",
+        runtime.opt_level,
+        runtime.features.join(" ")
+    );
+    let lines: Vec<Vec<String>> = std::iter::once((whole.as_str(), runtime.bytes))
+        .chain(runtime.parts.iter().map(|part| (part.name.as_str(), part.bytes)))
+        .map(|(name, bytes)| vec![name.to_owned(), bytes.to_string(), String::new()])
+        .collect();
+    format!("\n{}", table(&lines))
 }
