@@ -9,7 +9,7 @@
 pub mod cases;
 mod network;
 
-use mote_firmware_sim::{Board, Image, ImageOptions, Observe, RunRequest, SimError};
+use mote_firmware_sim::{Board, Image, ImageOptions, Observe, Parts, RunRequest, SimError};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use serde::Serialize;
@@ -94,7 +94,12 @@ fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureErro
     let memory = AlignedBytes::copy_of(&bytes);
     let model = Model::parse(memory.bytes()).map_err(ConvertError::from)?;
     let config = Config::of(model.header(), 1);
-    let image = Image::link(board, &bytes, &ImageOptions::default())?;
+    // Every part, so that one image serves every case, and a case does not depend on what else is measured.
+    let options = ImageOptions {
+        parts: Some(Parts::all()),
+        ..ImageOptions::default()
+    };
+    let image = Image::link(board, &bytes, &options)?;
     let report = image.run(&RunRequest {
         observe: Observe::OpInstructions,
         limit: LIMIT,
