@@ -35,7 +35,9 @@ pub struct FlashPart {
 /// What the runtime takes of flash on one core.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RuntimeFlash {
-    /// Rust's name for the core.
+    /// The core.
+    pub core: &'static str,
+    /// Rust's name for it.
     pub target: &'static str,
     /// The optimization level.
     pub opt_level: &'static str,
@@ -61,6 +63,7 @@ pub fn runtime_flash(board: &'static Board, opt_level: &'static str, parts: &Par
     let elf = link(board, &*core_library(&recipe)?)?;
     let (bytes, parts) = sizes(&elf).map_err(|error| failure(board, error.to_string()))?;
     Ok(RuntimeFlash {
+        core: board.core,
         target: board.target,
         opt_level,
         features: recipe.parts.names(),

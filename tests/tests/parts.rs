@@ -9,8 +9,10 @@ use mote_tests::running::finish;
 use mote_tests::synthetic::{Form, model};
 use mote_tools::quantize::scheme::Scheme;
 
+type Digests = Vec<u64>;
+
 /// Digests of two steps on the board, or why there are none; the same of this machine.
-fn run(bytes: &[u8], parts: Parts) -> Option<(Result<Vec<u64>, SimError>, Vec<u64>)> {
+fn run(bytes: &[u8], parts: Parts) -> Option<(Result<Digests, SimError>, Digests)> {
     let board = board("mps2-an386")?;
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");

@@ -1,10 +1,12 @@
 //! `mote bench`: what a step costs.
 
 use super::args;
+use super::cost::{IMAGE_STEPS, Row, markdown, text};
 use super::failure::Failure;
+use super::flash;
 use super::kernels;
 use super::model_file::ModelFile;
-use super::print::{self, Held, bytes, count, heading, table};
+use super::print::{self, Held};
 use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
@@ -13,13 +15,10 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
 use mote_runtime::{Arena, Config, Sampler, Start};
 use mote_tools::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
+use mote_tools::kernels::Kernel;
 use mote_tools::report::OperatorRow;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// Steps of an image, where images a second are shown.
-const IMAGE_STEPS: u32 = 20;
 
 /// Measure a step on this machine and on simulated boards
 ///
@@ -33,7 +32,7 @@ Examples:
   mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
-    #[arg(required_unless_present = "kernels")]
+    #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
     /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
@@ -47,40 +46,42 @@ pub struct Args {
     /// Measure single operators of standard shapes on simulated boards, beside CMSIS-NN's figures
     #[arg(long)]
     kernels: bool,
-    /// Boards for --kernels, separated by commas [default: a core of each class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "kernels", value_parser = kernels::board)]
+    /// Compile parts of the runtime alone, for speed and for size, and show what each takes of flash
+    #[arg(long)]
+    flash: bool,
+    /// Boards for --kernels and --flash, separated by commas [default: a core of each class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kernels::board)]
     board: Vec<&'static Board>,
     /// Print the tables in Markdown
-    #[arg(long, requires = "kernels", conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json")]
     markdown: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// A backend's measurements. Keys of `bench --json`; what a backend cannot measure is `null`.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Row {
-    name: String,
-    available: bool,
-    why: Option<String>,
-    instructions_per_step: Option<u64>,
-    instructions_per_mac: Option<f64>,
-    ms_per_step: Option<f64>,
-    images_per_second: Option<f64>,
-    steps_per_image: u32,
-    arena_bytes: u64,
-    stack_bytes: Option<u64>,
-    statics_bytes: Option<u64>,
-    ram_bytes: Option<u64>,
-    flash_code_bytes: Option<u64>,
-    /// The runtime alone, with the parts that the model needs: most of `flash_code_bytes`, which also holds start-up, log and clock.
-    flash_runtime_bytes: Option<u64>,
-    flash_runtime: Option<RuntimeFlash>,
-    flash_model_bytes: u64,
-    parse_instructions: Option<u64>,
-    operators: Vec<Operator>,
-    kinds: Vec<Operator>,
+/// What `counts` says in JSON.
+const COUNTS: &str = "instructions, not cycles";
+
+/// What is measured without a model.
+struct Single {
+    kernels: Vec<Kernel>,
+    flash: Vec<RuntimeFlash>,
+}
+
+impl Single {
+    fn text(&self, markdown: bool) -> String {
+        let mut out = String::new();
+        if !self.kernels.is_empty() {
+            let table = if markdown { kernels::markdown } else { kernels::text };
+            out += &(table(&self.kernels) + "\n");
+        }
+        if !self.flash.is_empty() {
+            let table = if markdown { flash::markdown } else { flash::text };
+            out += &(table(&self.flash) + "\n");
+        }
+        out
+    }
 }
 
 /// Everything that the backends share.
@@ -92,20 +93,21 @@ struct Bench<'m> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let kernels = if args.kernels {
-        kernels::all(&args.board)?
-    } else {
-        vec![]
+    let single = Single {
+        kernels: if args.kernels {
+            kernels::all(&args.board)?
+        } else {
+            vec![]
+        },
+        flash: if args.flash { flash::all(&args.board)? } else { vec![] },
     };
     let Some(path) = &args.model else {
         if args.json {
             print::json(&serde_json::json!({
-                "counts": "instructions, not cycles", "backends": [], "kernels": kernels,
+                "counts": COUNTS, "backends": [], "kernels": single.kernels, "runtime_flash": single.flash,
             }))?;
-        } else if args.markdown {
-            print::text(&kernels::markdown(&kernels))?;
         } else {
-            print::text(&kernels::text(&kernels))?;
+            print::text(&single.text(args.markdown))?;
         }
         return Ok(Held::Yes);
     };
@@ -139,15 +141,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&serde_json::json!({
             "file": file.path().display().to_string(), "macs_per_step": model.header().macs, "steps": config.steps,
-            "counts": "instructions, not cycles", "backends": measured, "kernels": kernels,
+            "counts": COUNTS, "backends": measured, "kernels": single.kernels, "runtime_flash": single.flash,
         }))?;
     } else {
-        let single = if kernels.is_empty() {
-            String::new()
+        let table = if args.markdown {
+            markdown(&measured)
         } else {
-            format!("{}\n", kernels::text(&kernels))
+            text(&measured, args.operators)
         };
-        print::text(&(single + &text(&measured, args.operators)))?;
+        print::text(&(single.text(args.markdown) + &table))?;
     }
     Ok(held.into())
 }
@@ -270,71 +272,4 @@ impl Bench<'_> {
             .map(|(row, spent)| Operator::of(row, None, Some(ms(spent))))
             .collect())
     }
-}
-
-fn text(rows: &[Row], with_operators: bool) -> String {
-    let head = [
-        "backend",
-        "a step",
-        "per MAC",
-        "images/s",
-        "flash code",
-        "runtime alone",
-        "flash model",
-        "arena",
-        "statics",
-        "stack",
-        "RAM",
-        "",
-    ];
-    let size = |v: Option<u64>| v.map_or("-".to_owned(), bytes);
-    let cells = |row: &Row| {
-        let step = match (row.instructions_per_step, row.ms_per_step) {
-            (Some(instructions), _) => format!("{} instructions", count(instructions)),
-            (None, Some(ms)) => format!("{ms:.2} ms"),
-            _ => "-".into(),
-        };
-        vec![
-            row.name.clone(),
-            step,
-            row.instructions_per_mac.map_or("-".into(), |v| format!("{v:.2}")),
-            row.images_per_second.map_or("-".into(), |v| format!("{v:.2}")),
-            size(row.flash_code_bytes),
-            size(row.flash_runtime_bytes),
-            bytes(row.flash_model_bytes),
-            bytes(row.arena_bytes),
-            size(row.statics_bytes),
-            size(row.stack_bytes),
-            size(row.ram_bytes),
-            row.why.clone().unwrap_or_default(),
-        ]
-    };
-    let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
-        .chain(rows.iter().map(cells))
-        .collect();
-    let mut out = format!("{}\n{}", heading("Cost"), table(&lines));
-    out += &format!("  (instructions, not cycles; an image is {IMAGE_STEPS} steps; RAM is arena, statics and stack)\n");
-    for row in rows.iter().filter(|row| with_operators && !row.operators.is_empty()) {
-        out += &format!(
-            "\n{}\n{}",
-            heading(&row.name),
-            profile::text(&row.operators, &row.kinds)
-        );
-        out += &row.flash_runtime.as_ref().map_or(String::new(), flash);
-    }
-    out
-}
-
-/// The runtime's flash by module.
-fn flash(runtime: &RuntimeFlash) -> String {
-    let whole = format!(
-        "runtime's flash, -O{}, {}",
-        runtime.opt_level,
-        runtime.features.join(" ")
-    );
-    let lines: Vec<Vec<String>> = std::iter::once((whole.as_str(), runtime.bytes))
-        .chain(runtime.parts.iter().map(|part| (part.name.as_str(), part.bytes)))
-        .map(|(name, bytes)| vec![name.to_owned(), bytes.to_string(), String::new()])
-        .collect();
-    format!("\n{}", table(&lines))
 }
