@@ -26,6 +26,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! Cargo features leave out what a device's models do not use: [`features`]. None changes a result.
+//!
 //! Nothing here allocates, panics on input, or uses unsafe code. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
 
