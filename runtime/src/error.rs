@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::features::Feature;
+
 /// A part of the model file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -62,6 +64,8 @@ pub enum Fault {
     Accumulator(u32),
     /// A weight that is not finite.
     NotFinite(u32),
+    /// It needs a part that this build of the runtime leaves out.
+    NotBuilt(Feature),
 }
 
 /// Why a byte string is not a model. Every check is made before a [`crate::Model`] exists.
@@ -101,6 +105,8 @@ pub enum ParseError {
     Section(Section),
     /// A header field outside its range.
     Header(&'static str),
+    /// The model needs a part that this build of the runtime leaves out.
+    NotBuilt(Feature),
     /// A tensor is malformed.
     Tensor {
         /// Index in the tensor table.
@@ -202,6 +208,10 @@ impl fmt::Display for Fault {
             Self::Requant => f.write_str("a multiplier or shift is outside its range"),
             Self::Accumulator(channel) => write!(f, "output channel {channel} could overflow its accumulator"),
             Self::NotFinite(index) => write!(f, "weight {index} is not finite"),
+            Self::NotBuilt(feature) => write!(
+                f,
+                "it needs the feature '{feature}', without which this runtime was built"
+            ),
         }
     }
 }
@@ -234,6 +244,10 @@ impl fmt::Display for ParseError {
             Self::SectionTable(entry) => write!(f, "entry {entry} of the section table is malformed"),
             Self::Section(section) => write!(f, "section '{section}' is malformed"),
             Self::Header(field) => write!(f, "header field '{field}' is outside its range"),
+            Self::NotBuilt(feature) => write!(
+                f,
+                "the model needs the feature '{feature}', without which this runtime was built"
+            ),
             Self::Tensor { tensor, fault } => write!(f, "tensor {tensor}: {fault}"),
             Self::Op { op, fault } => write!(f, "operator {op}: {fault}"),
         }

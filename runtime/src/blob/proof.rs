@@ -3,8 +3,9 @@
 use super::model::Model;
 use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
-use super::validate::{ensure, table};
+use super::validate::{built, ensure, table};
 use crate::error::Fault;
+use crate::features::Feature;
 use crate::kernels::family::padded;
 use crate::numeric::requant::{Requant, WideRequant};
 
@@ -48,6 +49,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W16 { data, bias, requant } => {
+            built(Feature::W16)?;
             aligned(data)?;
             let weights = table::<i16>(model, data, count)?;
             let bias = table::<[i32; 2]>(model, bias, outs)?;
@@ -62,6 +64,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::F16 { data, bias } => {
+            built(Feature::F16)?;
             finite_f16(table::<u16>(model, data, count)?)?;
             finite_f32(table::<u32>(model, bias, outs)?)
         }

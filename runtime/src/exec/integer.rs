@@ -5,6 +5,7 @@ use super::shared::{geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
+use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Part};
 use crate::kernels::family::padded;
 use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
@@ -37,6 +38,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Attention(a) => run_attention(a, r)?,
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
+            Feature::Resample.built()?;
             let (view, t) = (r.view(*src)?, r.tensor(*src)?);
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
@@ -83,6 +85,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             bias,
             requant: at,
         } => {
+            Feature::W16.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W16 {
                 data: model.table(data, weights)?,
@@ -112,7 +115,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
-        Some((id, requant)) => match r.view(id)? {
+        Some((id, requant)) => match Feature::ScaleShift.built().and(r.view(id))? {
             View::I16(vector) => Some((vector, requant)),
             _ => return None,
         },
@@ -147,6 +150,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
 }
 
 fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
+    Feature::Attention.built()?;
     let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
     let positions = r.out_tensor.positions();
     let heads = attention::Heads {

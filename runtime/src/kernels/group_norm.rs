@@ -13,6 +13,7 @@
 use super::conv::Part;
 use super::family::{self, Elements, Finish, Normalized};
 use super::view::{Operand, View, ViewMut};
+use crate::features::Feature;
 use crate::numeric::requant::{Requant, saturate_i32};
 use crate::numeric::rsqrt::rsqrt_u64;
 use crate::numeric::sigmoid::silu_q16;
@@ -353,7 +354,7 @@ impl Norm<'_> {
     #[inline(always)]
     fn finish(&self, y_q16: i32, channel: usize) -> i32 {
         let mut y = y_q16;
-        if let Some((vector, requant)) = self.scale_shift {
+        if let (true, Some((vector, requant))) = (Feature::ScaleShift.is_built(), self.scale_shift) {
             let scale = i64::from(requant.apply(vector[channel].into()));
             let shift = i64::from(requant.apply(vector[self.channels + channel].into()));
             y = saturate_i32(i64::from(y) + ((i64::from(y) * scale + (1 << 15)) >> 16) + shift);

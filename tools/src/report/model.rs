@@ -130,6 +130,7 @@ impl OperatorRow {
                 dtype: dtype(out.dtype).to_owned(),
                 weights: weights.to_owned(),
                 macs,
+                elements: out.len() as u64,
                 weight_bytes,
                 out_bytes: out.bytes() as u64,
             })
