@@ -24,7 +24,11 @@ fn main() {
 fn of_target() -> &'static str {
     let var = |name| env::var(name).unwrap_or_default();
     let target = var("TARGET");
-    let mve = var("CARGO_CFG_TARGET_FEATURE").split(',').any(|f| f == "mve");
+    // Cargo does not name the features that rustc calls unstable.
+    let flags = var("CARGO_ENCODED_RUSTFLAGS");
+    let mve = ["+mve", "cortex-m55", "cortex-m85"]
+        .iter()
+        .any(|name| flags.contains(name));
     match target.split('-').next().unwrap_or_default() {
         "thumbv6m" | "thumbv8m.base" => "armv6m",
         "thumbv7m" => "armv7m",
