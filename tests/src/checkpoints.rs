@@ -33,7 +33,7 @@ pub fn checkpoint(path: &Path) -> Checkpoint {
 
 /// The checkpoint in `path`, converted without a memory budget.
 pub fn converted(path: &Path, scheme: Scheme) -> Converted {
-    convert(&checkpoint(path), &Options { scheme, budget: None }, &|_| {}).expect("the bundled checkpoint converts")
+    convert(&checkpoint(path), &Options::of(scheme), &|_| {}).expect("the bundled checkpoint converts")
 }
 
 /// What the float sampler makes of some starting noises.

@@ -7,6 +7,7 @@ use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 use mote_tools::emit::{Diffusion, Emitted, Numbers, emit};
 use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::plan::Arena;
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -42,7 +43,7 @@ pub fn model(form: Form) -> Vec<u8> {
 /// `program` as a model file, calibrated on two short runs.
 pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted {
     let provenance = "{\"model\":\"synthetic\"}";
-    let reference = emit(program, diffusion, Numbers::F16, provenance).expect("f16 is emitted");
+    let reference = emit(program, diffusion, Numbers::F16, Arena::Fast, provenance).expect("f16 is emitted");
     if form == Form::F16 {
         return reference;
     }
@@ -66,7 +67,7 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         assignment: &assignment,
         scales: &scales(program, &stats),
     };
-    emit(program, diffusion, numbers, provenance).expect("the integer model is emitted")
+    emit(program, diffusion, numbers, Arena::Fast, provenance).expect("the integer model is emitted")
 }
 
 fn mixed(program: &Program) -> Assignment {

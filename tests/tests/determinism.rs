@@ -13,11 +13,11 @@ const GOLDEN: [(Scheme, &str); 3] = [
     ),
     (
         Scheme::W8A16,
-        "9949034493d1d5c818299c1d7f8c620cc3682638f0647dc6662e18f5d22d1d24",
+        "eccce3a23cb2b75b0c7b24b830504e46a604d916ab2ca2fcc275ef13fcdca9c3",
     ),
     (
         Scheme::W8A8,
-        "0b250051684070ee456362136c82588e5361c492ef5fd266ae9f3a0dbd00e50a",
+        "67b3e5a62dd5f85ab4a333589caceec16588dbb5e07730c70a952861ee5a187d",
     ),
 ];
 

@@ -1,11 +1,17 @@
 //! The memory planner stays within 5 % of the least that any plan could need, for every bundled network and number format.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::Model;
-use mote_tests::checkpoints::{converted, digits, fashion};
+use mote_runtime::blob::op::Op;
+use mote_runtime::kernels::scratch_bytes;
+use mote_runtime::{Config, Model, Start};
+use mote_tests::checkpoints::{checkpoint, converted, digits, fashion};
+use mote_tests::running::finish;
 use mote_tests::synthetic::{Form, diffusion, emitted, everything};
+use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::emit::{Diffusion, Emitted};
 use mote_tools::lower::program::Program;
+use mote_tools::plan::{Arena, lower_bound_bytes};
+use mote_tools::quantize::auto::Budget;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::MemoryMap;
 
@@ -53,4 +59,72 @@ fn arenas_are_within_five_percent_of_the_lower_bound() {
             holds(name, form, &emitted(program, diffusion, form));
         }
     }
+}
+
+/// digits8-micro as w8a8.
+fn planned(arena: Option<Arena>, arena_bytes: Option<usize>) -> Converted {
+    let budget = arena_bytes.map(|arena_bytes| Budget {
+        model_bytes: usize::MAX,
+        arena_bytes,
+    });
+    let options = Options {
+        arena,
+        budget,
+        ..Options::of(Scheme::W8A8)
+    };
+    convert(&checkpoint(&digits()), &options, &|_| {}).expect("the bundled checkpoint converts")
+}
+
+/// Convolutions with a block of columns, and with a single one.
+fn blocks(model: &Model<'_>) -> [usize; 2] {
+    let mut count = [0; 2];
+    for op in model.ops().filter(|op| matches!(op, Op::Conv(_))) {
+        let scratch = op
+            .io()
+            .scratch
+            .and_then(|id| model.tensor(id))
+            .expect("a convolution has scratch");
+        let single = scratch_bytes(model, &op).expect("its tensors are there");
+        count[usize::from(scratch.bytes() == single)] += 1;
+    }
+    count
+}
+
+#[test]
+fn a_small_arena_needs_what_single_columns_need_and_gives_the_same_bits() {
+    let [fast, small] = [Arena::Fast, Arena::Small].map(|arena| planned(Some(arena), None));
+    let dtypes = fast.assignment.as_ref().expect("integers").dtypes();
+    let bound = |arena| lower_bound_bytes(&fast.program, &dtypes, arena);
+    assert!(bound(Arena::Small) < bound(Arena::Fast));
+    assert_eq!(small.assignment, fast.assignment);
+    for (converted, arena) in [(&fast, Arena::Fast), (&small, Arena::Small)] {
+        assert_eq!(converted.arena, arena);
+        assert_eq!(converted.emitted.plan.arena_bytes, bound(arena));
+    }
+    let run = |converted: &Converted| {
+        let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let config = Config::of(model.header(), 4);
+        let finished = finish(&model, &config, &Start::Seed).expect("a good run");
+        (blocks(&model), finished)
+    };
+    let ((fast_columns, fast_run), (small_columns, small_run)) = (run(&fast), run(&small));
+    assert_eq!(fast_run, small_run);
+    let [[fast_blocks, fast_singles], [small_blocks, small_singles]] = [fast_columns, small_columns];
+    assert_eq!(fast_blocks + fast_singles, small_blocks + small_singles);
+    assert!(
+        0 < small_blocks && small_blocks < fast_blocks,
+        "{small_blocks} of {fast_blocks}"
+    );
+}
+
+#[test]
+fn the_small_arena_is_taken_where_only_it_fits() {
+    let [fast, small] = [Arena::Fast, Arena::Small].map(|arena| planned(Some(arena), None).emitted.plan.arena_bytes);
+    for (room, taken) in [(fast, Arena::Fast), (fast - 1, Arena::Small), (small, Arena::Small)] {
+        let converted = planned(None, Some(room));
+        assert_eq!(converted.arena, taken, "{room}");
+        assert!(converted.emitted.plan.arena_bytes <= room, "{room}");
+    }
+    assert_eq!(planned(Some(Arena::Fast), Some(small)).arena, Arena::Fast);
 }

@@ -6,12 +6,13 @@ use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model, ParseError, RunError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
 use crate::import::Checkpoint;
 use crate::lower::program::Program;
 use crate::lower::{LowerError, lower};
+use crate::plan::Arena;
 use crate::quantize::auto;
 pub use crate::quantize::context::Progress;
 use crate::quantize::context::{Context, QuantizeError};
@@ -54,8 +55,21 @@ pub enum ConvertError {
 pub struct Options {
     /// Number formats.
     pub scheme: Scheme,
-    /// Memory that `auto` must stay within.
+    /// Memory that `auto` must stay within, and that the arena is chosen for.
     pub budget: Option<auto::Budget>,
+    /// What the arena is planned for; `None` is fast where that fits the budget, small elsewhere.
+    pub arena: Option<Arena>,
+}
+
+impl Options {
+    /// `scheme` without a budget.
+    pub fn of(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            budget: None,
+            arena: None,
+        }
+    }
 }
 
 /// A converted model, with what a report wants to know.
@@ -63,6 +77,8 @@ pub struct Options {
 pub struct Converted {
     /// The file.
     pub emitted: Emitted,
+    /// What its arena is planned for.
+    pub arena: Arena,
     /// The fused program.
     pub program: Program,
     /// Number formats by slot; empty for f16.
@@ -81,11 +97,15 @@ pub fn convert(
 ) -> Result<Converted, ConvertError> {
     let program = lower(&checkpoint.graph)?;
     let diffusion = diffusion(checkpoint)?;
-    let reference = emit(&program, &diffusion, Numbers::F16, &provenance(checkpoint, options, 0))?;
+    // A float convolution has one column always: the arena is the same either way.
+    let arena = Arena::Fast;
+    let provenance = |runs| Provenance::of(checkpoint, options, runs);
+    let reference = emit(&program, &diffusion, Numbers::F16, arena, &provenance(0).with(arena))?;
     if options.scheme == Scheme::F16 {
         let (formats, sensitivity) = (vec![], vec![]);
         return Ok(Converted {
             emitted: reference,
+            arena,
             program,
             formats,
             assignment: None,
@@ -107,22 +127,41 @@ pub fn convert(
         diffusion: &diffusion,
         stats: &stats,
         reference: model,
-        provenance: provenance(checkpoint, options, configs.len()),
+        provenance: provenance(configs.len()),
     };
     let (assignment, sensitivity) = match options.scheme {
         Scheme::W8A8 => (Assignment::eight_bit(&program), vec![]),
         Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
-        Scheme::Auto | Scheme::F16 => auto::assign(&context, options.budget, progress)?,
+        Scheme::Auto | Scheme::F16 => {
+            // Memory goes to the widths first, then to the blocks of columns.
+            let within = options.budget.map_or(Arena::Fast, |_| Arena::Small);
+            auto::assign(&context, options.budget, options.arena.unwrap_or(within), progress)?
+        }
     };
     let formats = formats(&program, &stats, &assignment);
-    let emitted = context.emit(&assignment, &formats)?;
+    let (arena, emitted) = in_arena(options, |arena| context.emit(&assignment, &formats, arena))?;
     Ok(Converted {
         emitted,
+        arena,
         formats,
         assignment: Some(assignment),
         sensitivity,
         program,
     })
+}
+
+/// The model in the arena that is asked for, or in the fast one where that fits the budget and in the small one elsewhere.
+fn in_arena(
+    options: &Options,
+    emit: impl Fn(Arena) -> Result<Emitted, EmitError>,
+) -> Result<(Arena, Emitted), EmitError> {
+    let arena = options.arena.unwrap_or_default();
+    let emitted = emit(arena)?;
+    let fits = options.budget.is_none_or(|b| emitted.plan.arena_bytes <= b.arena_bytes);
+    if fits || options.arena.is_some() {
+        return Ok((arena, emitted));
+    }
+    Ok((Arena::Small, emit(Arena::Small)?))
 }
 
 /// The runs that calibration observes: the checkpoint's own sampler from several seeds, every class in turn.
@@ -171,17 +210,31 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
     })
 }
 
-fn provenance(checkpoint: &Checkpoint, options: &Options, trajectories: usize) -> String {
-    json!({
-        "model": checkpoint.name,
-        "checkpoint_sha256": checkpoint.sha256,
-        "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
-        "scheme": options.scheme.name(),
-        "calibration": {
-            "trajectories": trajectories,
-            "steps": CALIBRATION_STEPS,
-            "first_seed": CALIBRATION_SEED,
-        },
-    })
-    .to_string()
+/// Where a model comes from: what the file says of it, as JSON.
+#[derive(Debug, Clone)]
+pub struct Provenance(Value);
+
+impl Provenance {
+    fn of(checkpoint: &Checkpoint, options: &Options, trajectories: usize) -> Self {
+        Self(json!({
+            "model": checkpoint.name,
+            "checkpoint_sha256": checkpoint.sha256,
+            "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
+            "scheme": options.scheme.name(),
+            "calibration": {
+                "trajectories": trajectories,
+                "steps": CALIBRATION_STEPS,
+                "first_seed": CALIBRATION_SEED,
+            },
+        }))
+    }
+
+    /// The text, with the arena where it is not the fast one.
+    pub fn with(&self, arena: Arena) -> String {
+        let mut value = self.0.clone();
+        if arena != Arena::Fast {
+            value["arena"] = arena.name().into();
+        }
+        value.to_string()
+    }
 }

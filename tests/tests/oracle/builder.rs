@@ -5,6 +5,7 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tools::emit::{Diffusion, Numbers, emit};
 use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::plan::Arena;
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -145,7 +146,11 @@ impl Builder {
 
 /// A model file whose tensors have widths drawn by `bits(is_weight)`; `None` is f16.
 pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) -> Bits>) -> AlignedBytes {
-    let reference = AlignedBytes::copy_of(&emit(program, d, Numbers::F16, "{}").expect("a valid program").bytes);
+    let reference = AlignedBytes::copy_of(
+        &emit(program, d, Numbers::F16, Arena::Fast, "{}")
+            .expect("a valid program")
+            .bytes,
+    );
     let Some(bits) = bits else { return reference };
     let model = Model::parse(reference.bytes()).expect("a valid model");
     let class = (program.classes > 0).then_some(0);
@@ -170,5 +175,9 @@ pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) 
         assignment: &assignment,
         scales: &scales(program, &stats),
     };
-    AlignedBytes::copy_of(&emit(program, d, numbers, "{}").expect("a valid program").bytes)
+    AlignedBytes::copy_of(
+        &emit(program, d, numbers, Arena::Fast, "{}")
+            .expect("a valid program")
+            .bytes,
+    )
 }

@@ -33,8 +33,7 @@ fn files(folder: &Path) -> Vec<File> {
     let checkpoint = import(folder).expect("a bundled checkpoint");
     let schemes = [Scheme::F16, Scheme::W8A16, Scheme::W8A8].into_iter();
     let file = |scheme| {
-        let options = Options { scheme, budget: None };
-        let converted = convert(&checkpoint, &options, &|_| {}).expect("a convertible checkpoint");
+        let converted = convert(&checkpoint, &Options::of(scheme), &|_| {}).expect("a convertible checkpoint");
         File {
             name: format!("{} {scheme}", checkpoint.name),
             memory: AlignedBytes::copy_of(&converted.emitted.bytes),

@@ -16,6 +16,7 @@ use mote_tools::backend::named_board;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::names::Names;
+use mote_tools::plan;
 use mote_tools::quantize::auto::{AutoError, Budget};
 use mote_tools::quantize::context::QuantizeError;
 use mote_tools::quantize::scheme::Scheme;
@@ -45,6 +46,9 @@ pub struct Args {
     /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
     #[arg(long, value_name = "NAME", value_parser = named_board)]
     board: Option<&'static Board>,
+    /// Memory for the convolutions' columns of input: fast gives each a block of them, small does so only where that does not enlarge the arena; it changes speed, never a result [default: fast, or small where only that fits the board]
+    #[arg(long, value_enum)]
+    arena: Option<Arena>,
     /// Order of the weights in the file; it changes speed, never a result
     #[arg(long, value_enum, default_value = "portable")]
     packing: Packing,
@@ -63,6 +67,24 @@ enum Packing {
     Portable,
 }
 
+/// What the arena is planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Arena {
+    /// A block of columns for every convolution
+    Fast,
+    /// A block where it is free
+    Small,
+}
+
+impl From<Arena> for plan::Arena {
+    fn from(arena: Arena) -> Self {
+        match arena {
+            Arena::Fast => Self::Fast,
+            Arena::Small => Self::Small,
+        }
+    }
+}
+
 fn scheme(text: &str) -> Result<Scheme, String> {
     text.parse()
 }
@@ -75,13 +97,19 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         OutputFile::prepare(&report.join("report.html"), &[])?;
     }
     let checkpoint = checkpoint(&args.checkpoint)?;
-    let converted = with_bar(&checkpoint, args.scheme, args.board)?;
+    let converted = with_bar(&checkpoint, args.scheme, args.board, args.arena.map(plan::Arena::from))?;
     let file = AlignedBytes::copy_of(&converted.emitted.bytes);
     let model = Model::parse(file.bytes())?;
     if let Some(board) = args.board {
         check_fit(board, &model, file.bytes().len(), args, &checkpoint)?;
     }
     output.write(file.bytes())?;
+    if let (plan::Arena::Small, None, Some(board)) = (converted.arena, args.arena, args.board) {
+        print::note(format_args!(
+            "the fast arena does not fit {}: this is the small one, the same bits in more instructions (`--arena`)",
+            board.name
+        ));
+    }
     if model.header().clip == Clip::Stock {
         print::note(
             "the checkpoint clips x0 and keeps epsilon, as diffusers does; this brightens images and spoils guidance: \
@@ -101,8 +129,17 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 }
 
 /// Converts, with bars on stderr.
-pub fn with_bar(checkpoint: &Checkpoint, scheme: Scheme, board: Option<&'static Board>) -> Result<Converted, Failure> {
-    let budget = board.map(|board| budget(board, checkpoint));
+pub fn with_bar(
+    checkpoint: &Checkpoint,
+    scheme: Scheme,
+    board: Option<&'static Board>,
+    arena: Option<plan::Arena>,
+) -> Result<Converted, Failure> {
+    let options = Options {
+        scheme,
+        budget: board.map(|board| budget(board, checkpoint)),
+        arena,
+    };
     let bar = progress::bar("reading", 1);
     let show = |progress: Progress| {
         let (what, done, of) = match progress {
@@ -113,7 +150,7 @@ pub fn with_bar(checkpoint: &Checkpoint, scheme: Scheme, board: Option<&'static 
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let converted = convert(checkpoint, &Options { scheme, budget }, &show);
+    let converted = convert(checkpoint, &options, &show);
     bar.finish_and_clear();
     converted.map_err(|error| match (error, board) {
         (ConvertError::Quantize(QuantizeError::Auto(error)), Some(board)) => too_small(board, checkpoint, &error),
@@ -181,7 +218,12 @@ fn check_fit(
         Scheme::W8A8 | Scheme::Auto => &[],
     };
     let holds = |scheme: Scheme| {
-        let file = AlignedBytes::copy_of(&with_bar(from, scheme, None).ok()?.emitted.bytes);
+        let file = AlignedBytes::copy_of(
+            &with_bar(from, scheme, Some(board), args.arena.map(plan::Arena::from))
+                .ok()?
+                .emitted
+                .bytes,
+        );
         let model = Model::parse(file.bytes()).ok()?;
         Fit::of(board, &model, file.bytes().len(), false)
             .fits
@@ -221,6 +263,7 @@ fn object(
         "checkpoint_sha256": checkpoint.sha256,
         "scheme": args.scheme.name(),
         "packing": "portable",
+        "arena": converted.arena.name(),
         "params": checkpoint.graph.param_count(),
         "weight_bytes": emitted.weight_bytes,
         "arena_bytes": header.arena_bytes,
@@ -290,8 +333,9 @@ fn summary(
         row(
             "arena",
             format!(
-                "{} (no plan can be below {})",
+                "{}, {} (no plan of it can be below {})",
                 bytes(header.arena_bytes.into()),
+                converted.arena.name(),
                 bytes(emitted.plan.lower_bound_bytes as u64)
             ),
         ),

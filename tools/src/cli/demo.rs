@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     };
     let checkpoint = import_parts(parts).map_err(Failure::new)?;
     say(args, "1. Converting the bundled checkpoint");
-    let converted = with_bar(&checkpoint, Scheme::Auto, None)?;
+    let converted = with_bar(&checkpoint, Scheme::Auto, None, None)?;
     let file = AlignedBytes::copy_of(&converted.emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let target = Target {

@@ -11,6 +11,7 @@ use mote_runtime::blob::layout::FORMAT_VERSION;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::sampler::arena_bytes;
 use mote_tools::backend::footprint::Fit;
+use mote_tools::plan::Arena;
 use mote_tools::report::{MemoryMap, OperatorRow};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -119,8 +120,9 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
         row(
             "arena",
             format!(
-                "{} (no plan can be below {})",
+                "{}, {} (no plan of it can be below {})",
                 bytes(memory.arena_bytes as u64),
+                origin["arena"].as_str().unwrap_or(Arena::Fast.name()),
                 bytes(memory.lower_bound_bytes as u64)
             ),
         ),

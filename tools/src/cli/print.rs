@@ -39,7 +39,7 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// A remark on stderr.
-pub fn note(remark: &str) {
+pub fn note(remark: impl std::fmt::Display) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{yellow}note{yellow:#}: {remark}");
 }

@@ -4,7 +4,7 @@ use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 
 use super::{EmitError, within};
 use crate::lower::program::Program;
-use crate::plan::{Buffer, Plan, last_reads, plan, scratch_bytes, slot_buffers};
+use crate::plan::{Arena, Plan, last_reads, plan_arena, slot_buffers};
 use crate::quantize::formats::Format;
 
 /// The tensor table: slots, then scratch.
@@ -18,7 +18,7 @@ pub struct Memory {
 }
 
 /// Makes the table and plans the arena. `formats` are those of the slots.
-pub fn memory(program: &Program, formats: &[Format], float: bool) -> Result<Memory, EmitError> {
+pub fn memory(program: &Program, formats: &[Format], float: bool, arena: Arena) -> Result<Memory, EmitError> {
     let ops = program.steps.len();
     within("the number of operators and tensors", 2 * ops as u64, u16::MAX.into())?;
     let last = last_reads(program);
@@ -40,23 +40,12 @@ pub fn memory(program: &Program, formats: &[Format], float: bool) -> Result<Memo
         });
     }
     let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
-    let mut buffers = slot_buffers(program, &dtypes, &last);
+    let (sizes, plan) = plan_arena(program, &slot_buffers(program, &dtypes, &last), float, arena);
     let mut scratch = vec![None; ops];
-    for (i, step) in program.steps.iter().enumerate() {
-        let bytes = scratch_bytes(program, step, float);
-        if bytes == 0 {
-            continue;
-        }
+    for (i, &bytes) in sizes.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
         scratch[i] = Some(TensorId(tensors.len() as u16));
         tensors.push(Tensor::scratch(bytes as u32, i as u16));
-        buffers.push(Buffer {
-            bytes,
-            def: i,
-            last: i,
-            takes_over: None,
-        });
     }
-    let plan = plan(&buffers);
     within("the arena", plan.arena_bytes as u64, 1 << 30)?;
     for (tensor, &offset) in tensors.iter_mut().zip(&plan.offsets) {
         tensor.offset = offset as u32;

@@ -13,7 +13,7 @@ use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::Requant;
 
 use crate::lower::program::{Program, SlotId, Step};
-use crate::plan::Plan;
+use crate::plan::{Arena, Plan};
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
 use crate::quantize::scheme::Assignment;
@@ -91,9 +91,15 @@ pub enum EmitError {
 }
 
 /// Writes the model file and has the runtime check it.
-pub fn emit(program: &Program, d: &Diffusion, numbers: Numbers<'_>, provenance: &str) -> Result<Emitted, EmitError> {
+pub fn emit(
+    program: &Program,
+    d: &Diffusion,
+    numbers: Numbers<'_>,
+    arena: Arena,
+    provenance: &str,
+) -> Result<Emitted, EmitError> {
     let float = matches!(numbers, Numbers::F16);
-    let Memory { tensors, scratch, plan } = memory(program, &slot_formats(program, numbers), float)?;
+    let Memory { tensors, scratch, plan } = memory(program, &slot_formats(program, numbers), float, arena)?;
     let mut emitter = Emitter {
         program,
         numbers,

@@ -19,6 +19,7 @@ use super::cases::{Activations, Case, Fused, Work};
 use crate::convert::ConvertError;
 use crate::emit::{Diffusion, Numbers, emit};
 use crate::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use crate::plan::Arena;
 use crate::quantize::formats::formats;
 use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::weights::scales;
@@ -44,7 +45,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         program, assignment, ..
     } = b;
     let (diffusion, provenance) = (diffusion(), "{\"model\":\"kernels\"}");
-    let reference = emit(&program, &diffusion, Numbers::F16, provenance)?;
+    let reference = emit(&program, &diffusion, Numbers::F16, Arena::Fast, provenance)?;
     let memory = AlignedBytes::copy_of(&reference.bytes);
     let model = Model::parse(memory.bytes())?;
     let run = |seed| Config {
@@ -58,7 +59,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         assignment: &assignment,
         scales: &scales(&program, &stats),
     };
-    let bytes = emit(&program, &diffusion, numbers, provenance)?.bytes;
+    let bytes = emit(&program, &diffusion, numbers, Arena::Fast, provenance)?.bytes;
     Ok(Network { bytes, measured })
 }
 

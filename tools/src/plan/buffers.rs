@@ -1,11 +1,10 @@
-//! The buffers of a program: what each operator's output and scratch memory need, and for how long.
+//! The buffers of a program: what each operator's output needs, and for how long.
 
 use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::kernels::family::COLUMNS;
-use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
 
+use super::scratch::{Arena, scratch_bytes, with_scratch};
 use super::{Buffer, lower_bound};
-use crate::lower::program::{Kind, Program, SlotId, Step};
+use crate::lower::program::{Program, SlotId, Step};
 
 /// Last operator that reads each slot; the output is read after all.
 pub fn last_reads(program: &Program) -> Vec<usize> {
@@ -36,32 +35,8 @@ pub fn slot_buffers(program: &Program, dtypes: &[Dtype], last: &[usize]) -> Vec<
 }
 
 /// What the arena of an integer model needs at least, with these formats of the slots.
-pub fn lower_bound_bytes(program: &Program, dtypes: &[Dtype]) -> usize {
-    let mut buffers = slot_buffers(program, dtypes, &last_reads(program));
-    for (i, step) in program.steps.iter().enumerate() {
-        let bytes = scratch_bytes(program, step, false);
-        buffers.push(Buffer {
-            bytes,
-            def: i,
-            last: i,
-            takes_over: None,
-        });
-    }
-    lower_bound(&buffers)
-}
-
-/// Scratch memory of a step, bytes.
-pub fn scratch_bytes(program: &Program, step: &Step, float: bool) -> usize {
-    let joined = |slots: &[SlotId]| slots.iter().map(|id| program.slot(*id).shape[0]).sum();
-    let out = program.slot(step.out);
-    match &step.kind {
-        Kind::Conv(c) => {
-            let columns = COLUMNS.min(out.shape[1] * out.shape[2]);
-            let columns = if columns < COLUMNS { 1 } else { columns };
-            conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0], columns)
-        }
-        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source)),
-        Kind::Attention { .. } => attention_scratch_bytes(out.shape[1] * out.shape[2]),
-        _ => 0,
-    }
+pub fn lower_bound_bytes(program: &Program, dtypes: &[Dtype], arena: Arena) -> usize {
+    let slots = slot_buffers(program, dtypes, &last_reads(program));
+    let sizes = scratch_bytes(program, &slots, false, arena);
+    lower_bound(&with_scratch(&slots, &sizes))
 }

@@ -5,8 +5,10 @@
 //! the same plan on every machine.
 
 mod buffers;
+mod scratch;
 
-pub use buffers::{last_reads, lower_bound_bytes, scratch_bytes, slot_buffers};
+pub use buffers::{last_reads, lower_bound_bytes, slot_buffers};
+pub use scratch::{Arena, plan_arena};
 
 /// Alignment of offsets, bytes.
 pub const ALIGN: usize = 4;
@@ -47,13 +49,18 @@ struct Block {
 
 /// The largest sum of live buffers at any operator: what the best plan can reach.
 pub fn lower_bound(buffers: &[Buffer]) -> usize {
-    largest_sum(&merge(buffers).0)
+    live_bytes(buffers).into_iter().max().unwrap_or(0)
+}
+
+/// The sum of live buffers, by operator.
+fn live_bytes(buffers: &[Buffer]) -> Vec<usize> {
+    live(&merge(buffers).0)
 }
 
 /// Plans the arena.
 pub fn plan(buffers: &[Buffer]) -> Plan {
     let (blocks, block_of) = merge(buffers);
-    let lower_bound_bytes = largest_sum(&blocks);
+    let lower_bound_bytes = live(&blocks).into_iter().max().unwrap_or(0);
     let mut best = simple_orders(&blocks)
         .into_iter()
         .map(|order| place(&blocks, order))
@@ -98,15 +105,15 @@ fn merge(buffers: &[Buffer]) -> (Vec<Block>, Vec<usize>) {
     (blocks, block_of)
 }
 
-fn largest_sum(blocks: &[Block]) -> usize {
-    let live = |op: usize| {
-        blocks
-            .iter()
-            .filter(|b| b.def <= op && op <= b.last)
-            .map(|b| b.bytes)
-            .sum()
-    };
-    blocks.iter().map(|b| live(b.def)).max().unwrap_or(0)
+fn live(blocks: &[Block]) -> Vec<usize> {
+    let ops = blocks.iter().map(|b| b.last + 1).max().unwrap_or(0);
+    let mut live = vec![0; ops];
+    for block in blocks {
+        live[block.def..=block.last]
+            .iter_mut()
+            .for_each(|sum| *sum += block.bytes);
+    }
+    live
 }
 
 struct Placed {

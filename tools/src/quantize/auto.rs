@@ -13,7 +13,7 @@ use super::probe::{Probe, psnr_db};
 use super::scheme::{Assignment, Bits, is_fixed};
 use crate::emit::Emitted;
 use crate::lower::program::Kind;
-use crate::plan::lower_bound_bytes;
+use crate::plan::{Arena, lower_bound_bytes};
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +76,14 @@ const TRIAL_MACS: u64 = 150_000_000;
 /// Trajectories of the probe, at most.
 const MAX_RUNS: u64 = 4;
 
-/// Chooses the widths; gives the sensitivities it measured.
+/// Chooses the widths; gives the sensitivities it measured. The budget holds for the plan of `arena`.
 pub fn assign(
     context: &Context<'_>,
     budget: Option<Budget>,
+    arena: Arena,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
-    let mut search = Search::new(context)?;
+    let mut search = Search::new(context, arena)?;
     let sensitivities = search.measure(progress)?;
     let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
     if let Some(budget) = budget {
@@ -102,11 +103,12 @@ pub fn assign(
 
 struct Search<'a, 'c> {
     context: &'a Context<'c>,
+    arena: Arena,
     probe: Probe,
 }
 
 impl<'a, 'c> Search<'a, 'c> {
-    fn new(context: &'a Context<'c>) -> Result<Self, QuantizeError> {
+    fn new(context: &'a Context<'c>, arena: Arena) -> Result<Self, QuantizeError> {
         let header = context.reference.header();
         let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
         let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
@@ -120,13 +122,14 @@ impl<'a, 'c> Search<'a, 'c> {
         let configs: Vec<Config> = (0..runs).map(|i| config(0x5052_4F42_0000_0000 + i)).collect();
         Ok(Self {
             context,
+            arena,
             probe: Probe::record(&context.reference, &configs)?,
         })
     }
 
     fn emit(&self, assignment: &Assignment) -> Result<Emitted, QuantizeError> {
         let formats = formats(self.context.program, self.context.stats, assignment);
-        Ok(self.context.emit(assignment, &formats)?)
+        Ok(self.context.emit(assignment, &formats, self.arena)?)
     }
 
     fn error(&self, assignment: &Assignment) -> Result<f64, QuantizeError> {
@@ -187,7 +190,7 @@ impl<'a, 'c> Search<'a, 'c> {
         let program = self.context.program;
         loop {
             // The lower bound decides while it is too large; the plan itself, which may lie a little above it, at the end.
-            let bound = lower_bound_bytes(program, &assignment.dtypes());
+            let bound = lower_bound_bytes(program, &assignment.dtypes(), self.arena);
             let fits = bound <= budget.arena_bytes && self.emit(assignment)?.plan.arena_bytes <= budget.arena_bytes;
             if fits && !needs_less {
                 return Ok(());
@@ -213,7 +216,8 @@ impl<'a, 'c> Search<'a, 'c> {
         let cost = |s: &Sensitivity| {
             let mut trial = assignment.clone();
             trial.activations[s.step] = Bits::Eight;
-            let gain = bound.saturating_sub(lower_bound_bytes(self.context.program, &trial.dtypes()));
+            let least = lower_bound_bytes(self.context.program, &trial.dtypes(), self.arena);
+            let gain = bound.saturating_sub(least);
             if gain > 0 {
                 (false, s.error / gain as f64)
             } else {

@@ -6,8 +6,10 @@ use mote_runtime::{Model, ParseError, RunError};
 use super::auto::AutoError;
 use super::formats::Format;
 use super::scheme::Assignment;
+use crate::convert::Provenance;
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
 use crate::lower::program::Program;
+use crate::plan::Arena;
 
 /// What the conversion is doing; for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,19 +49,20 @@ pub struct Context<'a> {
     pub scales: Vec<Vec<f64>>,
     /// The f16 model.
     pub reference: Model<'a>,
-    /// JSON.
-    pub provenance: String,
+    /// Where the model comes from.
+    pub provenance: Provenance,
 }
 
 impl Context<'_> {
     /// The model of an assignment.
-    pub fn emit(&self, assignment: &Assignment, formats: &[Format]) -> Result<Emitted, EmitError> {
+    pub fn emit(&self, assignment: &Assignment, formats: &[Format], arena: Arena) -> Result<Emitted, EmitError> {
         let numbers = Numbers::Integer {
             formats,
             stats: self.stats,
             assignment,
             scales: &self.scales,
         };
-        emit(self.program, self.diffusion, numbers, &self.provenance)
+        let provenance = self.provenance.with(arena);
+        emit(self.program, self.diffusion, numbers, arena, &provenance)
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use mote_runtime::blob::tensor::Dtype;
 
 use crate::lower::program::{Kind, Program, Step};
-use crate::plan::lower_bound_bytes;
+use crate::plan::{Arena, lower_bound_bytes};
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,17 +71,17 @@ pub struct Assignment {
 
 impl Assignment {
     /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and additions read has 16 bits wherever that
-    /// leaves the arena as small as it is with 8.
+    /// leaves the small arena as small as it is with 8.
     pub fn eight_bit(program: &Program) -> Self {
         let mut chosen = Self::uniform(program, Bits::Eight);
-        let peak = lower_bound_bytes(program, &chosen.dtypes());
+        let peak = lower_bound_bytes(program, &chosen.dtypes(), Arena::Small);
         let mut candidates: Vec<usize> = (0..program.slots.len())
             .filter(|&i| !follows_or_feeds_products(program, i))
             .collect();
         candidates.sort_by_key(|&i| (program.slots[i].len(), i));
         for i in candidates {
             chosen.activations[i] = Bits::Sixteen;
-            if lower_bound_bytes(program, &chosen.dtypes()) > peak {
+            if lower_bound_bytes(program, &chosen.dtypes(), Arena::Small) > peak {
                 chosen.activations[i] = Bits::Eight;
             }
         }

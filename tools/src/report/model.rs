@@ -1,6 +1,7 @@
 //! What a model file says of itself.
 
 use crate::names::Names;
+use crate::plan::Arena;
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::blob::op::{Op, Weights};
@@ -41,9 +42,10 @@ impl ReportData {
             (
                 "Arena",
                 format!(
-                    "{} ({} bytes)",
+                    "{} ({} bytes), {}",
                     bytes(memory.arena_bytes as u64),
-                    grouped(memory.arena_bytes as u64)
+                    grouped(memory.arena_bytes as u64),
+                    provenance["arena"].as_str().unwrap_or(Arena::Fast.name())
                 ),
             ),
             (

@@ -16,6 +16,7 @@ fn convert_writes_the_same_file_every_time_and_says_what_it_is() {
             "sha256",
             "scheme",
             "packing",
+            "arena",
             "params",
             "weight_bytes",
             "arena_bytes",
@@ -35,6 +36,30 @@ fn convert_writes_the_same_file_every_time_and_says_what_it_is() {
     assert_eq!(read("a.mote"), read("b.mote"));
     assert_eq!(read("a.mote").len() as u64, object["bytes"].as_u64().unwrap());
     assert_eq!(listing(dir.path()), ["a.mote", "b.mote"]);
+}
+
+#[test]
+fn an_arena_is_small_where_asked_for_or_where_only_that_fits_the_board() {
+    let dir = folder();
+    let convert = |options: &str| {
+        let line = format!("convert {{digits}} -o {{dir}}/a.mote --scheme w8a8 --json {options}");
+        let done = mote(&line, &[("digits", &*digits()), ("dir", dir.path())]);
+        let (object, noted) = (done.json(), done.stderr.contains("the fast arena does not fit"));
+        let inspected = mote("inspect {dir}/a.mote --json", &[("dir", dir.path())]).json();
+        // A file says so where its arena is not the fast one.
+        assert_eq!(
+            inspected["provenance"]["arena"] == "small",
+            object["arena"] == "small",
+            "{object}"
+        );
+        (object, noted)
+    };
+    let [fast, small] = ["", "--arena small"].map(convert);
+    assert_eq!((&fast.0["arena"], &small.0["arena"]), (&"fast".into(), &"small".into()));
+    assert!(small.0["arena_bytes"].as_u64() < fast.0["arena_bytes"].as_u64());
+    let [roomy, tight] = ["--board microbit", "--board stm32vldiscovery"].map(convert);
+    assert_eq!((&roomy.0["sha256"], roomy.1), (&fast.0["sha256"], false));
+    assert_eq!((&tight.0["sha256"], tight.1), (&small.0["sha256"], true));
 }
 
 #[test]

@@ -98,6 +98,8 @@ fn a_model_that_does_not_fit_its_board_is_refused_with_numbers() {
         &["stm32vldiscovery", "RAM", "8192", "netduinoplus2"],
     );
     refused(&format!("{line} w8a16"), 1, &["RAM", "--scheme w8a8 fits it"]);
+    // The arena that was asked for, and no other.
+    refused(&format!("{line} w8a8 --arena fast"), 1, &["RAM", "8192"]);
 }
 
 #[test]

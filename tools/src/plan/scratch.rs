@@ -1,0 +1,105 @@
+//! Scratch memory of the operators, and how much of it the convolutions get.
+//!
+//! A convolution gathers its input in columns. With a block of [`COLUMNS`] of them it reads its weights once for four positions, with
+//! a single one once for each: the same bits, in more instructions.
+
+use mote_runtime::kernels::family::COLUMNS;
+use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
+
+use super::{Buffer, Plan, live_bytes, plan};
+use crate::lower::program::{Kind, Program, SlotId, Step};
+
+/// What the arena is planned for. It changes speed, never a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arena {
+    /// Every convolution with enough positions has a block of columns.
+    #[default]
+    Fast,
+    /// A convolution has a block where that does not enlarge the arena, and a single column elsewhere.
+    Small,
+}
+
+impl Arena {
+    /// As it is written on the command line and in a model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Small => "small",
+        }
+    }
+}
+
+/// Plans `slots` with the scratch memory that `arena` gives. Also its bytes, by step; the plan has the slots first, then the scratch of
+/// every step that has any.
+pub fn plan_arena(program: &Program, slots: &[Buffer], float: bool, arena: Arena) -> (Vec<usize>, Plan) {
+    let sizes = scratch_bytes(program, slots, float, arena);
+    let planned = plan(&with_scratch(slots, &sizes));
+    if arena == Arena::Fast || planned.arena_bytes == planned.lower_bound_bytes {
+        return (sizes, planned);
+    }
+    // Blocks leave the bound where it is, but may make it harder to reach.
+    let single = least_scratch_bytes(program, float);
+    let without = plan(&with_scratch(slots, &single));
+    if without.arena_bytes < planned.arena_bytes {
+        (single, without)
+    } else {
+        (sizes, planned)
+    }
+}
+
+/// Scratch bytes of every step.
+pub(super) fn scratch_bytes(program: &Program, slots: &[Buffer], float: bool, arena: Arena) -> Vec<usize> {
+    let mut sizes: Vec<usize> = program
+        .steps
+        .iter()
+        .map(|step| of_step(program, step, float, COLUMNS))
+        .collect();
+    if arena == Arena::Small {
+        let single = least_scratch_bytes(program, float);
+        let live = live_bytes(&with_scratch(slots, &single));
+        let peak = live.iter().copied().max().unwrap_or(0);
+        for (i, bytes) in sizes.iter_mut().enumerate() {
+            let beside = live.get(i).copied().unwrap_or(0) - single[i].next_multiple_of(super::ALIGN);
+            if beside + bytes.next_multiple_of(super::ALIGN) > peak {
+                *bytes = single[i];
+            }
+        }
+    }
+    sizes
+}
+
+/// Scratch bytes of every step without which it cannot run.
+fn least_scratch_bytes(program: &Program, float: bool) -> Vec<usize> {
+    program
+        .steps
+        .iter()
+        .map(|step| of_step(program, step, float, 1))
+        .collect()
+}
+
+fn of_step(program: &Program, step: &Step, float: bool, columns: usize) -> usize {
+    let joined = |slots: &[SlotId]| slots.iter().map(|id| program.slot(*id).shape[0]).sum();
+    let out = program.slot(step.out);
+    let positions = out.shape[1] * out.shape[2];
+    match &step.kind {
+        Kind::Conv(c) => {
+            let columns = if positions < columns { 1 } else { columns };
+            conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0], columns)
+        }
+        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source)),
+        Kind::Attention { .. } => attention_scratch_bytes(positions),
+        _ => 0,
+    }
+}
+
+/// The slots, then the scratch of every step that has any.
+pub(super) fn with_scratch(slots: &[Buffer], sizes: &[usize]) -> Vec<Buffer> {
+    let scratch = |(i, &bytes): (usize, &usize)| Buffer {
+        bytes,
+        def: i,
+        last: i,
+        takes_over: None,
+    };
+    let some = sizes.iter().enumerate().filter(|(_, bytes)| **bytes > 0);
+    slots.iter().copied().chain(some.map(scratch)).collect()
+}
