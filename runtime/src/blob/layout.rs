@@ -1,6 +1,6 @@
 //! The outermost layer of the file: versions, section table, checksums.
 
-use super::crc::crc32;
+use super::crc::{crc32, joined};
 use crate::error::{ParseError, Section};
 use crate::numeric::NUMERIC_VERSION;
 
@@ -73,15 +73,19 @@ impl<'a> Sections<'a> {
             return Err(ParseError::Section(Section::Header));
         }
         let (body, trailer) = bytes.split_at(bytes.len() - 4);
-        let sections = split(body, table);
         let crc = read_u32(trailer, 0);
-        if crc32(body) != crc {
-            return Err(ParseError::Checksum(sections.ok().and_then(|s| damaged(&s, table))));
-        }
-        let content = sections?;
-        match damaged(&content, table) {
-            Some(section) => Err(ParseError::Checksum(Some(section))),
-            None => Ok(Self { content, crc }),
+        let found = match split(body, table) {
+            Ok(content) => Self {
+                content,
+                crc: checked(body, &content, table)?,
+            },
+            Err(_) if crc32(body) != crc => return Err(ParseError::Checksum(None)),
+            Err(error) => return Err(error),
+        };
+        if found.crc == crc {
+            Ok(found)
+        } else {
+            Err(ParseError::Checksum(None))
         }
     }
 }
@@ -107,10 +111,21 @@ fn split<'a>(body: &'a [u8], table: &[u8]) -> Result<[&'a [u8]; SECTIONS.len()],
     Ok(content)
 }
 
-fn damaged(content: &[&[u8]; SECTIONS.len()], table: &[u8]) -> Option<Section> {
-    let entries = content.iter().enumerate().zip(SECTIONS);
-    let mut bad = entries.filter(|((i, bytes), _)| crc32(bytes) != read_u32(table, i * ENTRY_BYTES + 12));
-    bad.next().map(|(_, section)| section)
+/// CRC-32 of the body, whose sections have the checksums that the table says; every byte is read once.
+fn checked(body: &[u8], content: &[&[u8]; SECTIONS.len()], table: &[u8]) -> Result<u32, ParseError> {
+    let (mut crc, mut at) = (0, 0);
+    for (i, bytes) in content.iter().enumerate() {
+        let (offset, found) = (read_u32(table, i * ENTRY_BYTES + 4) as usize, crc32(bytes));
+        if found != read_u32(table, i * ENTRY_BYTES + 12) {
+            return Err(ParseError::Checksum(Some(SECTIONS[i])));
+        }
+        let before = body.get(at..offset).unwrap_or_default();
+        crc = joined(crc, crc32(before), before.len());
+        crc = joined(crc, found, bytes.len());
+        at = offset + bytes.len();
+    }
+    let after = body.get(at..).unwrap_or_default();
+    Ok(joined(crc, crc32(after), after.len()))
 }
 
 /// Little-endian u16 at `at`; 0 past the end.

@@ -14,11 +14,13 @@
 //! reinterpretation.
 
 pub mod crc;
+pub mod decode;
 pub mod header;
 pub mod layout;
 pub mod model;
 pub mod op;
 pub mod proof;
+pub mod reader;
 pub mod tensor;
 pub mod validate;
 

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::decode;
 use super::header::Header;
 use super::layout::{Sections, read_u64};
 use super::op::{At, Op};
@@ -13,6 +14,8 @@ use crate::error::{ParseError, Section};
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a> {
     pub(crate) header: Header,
+    /// Records of the activations.
+    pub(crate) tensors: &'a [[u32; Tensor::RECORD_BYTES / 4]],
     pub(crate) sections: Sections<'a>,
 }
 
@@ -22,13 +25,17 @@ impl<'a> Model<'a> {
     /// Never panics, whatever the bytes; the error says what is wrong and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let sections = Sections::parse(bytes)?;
-        let (header, rest) = postcard::take_from_bytes::<Header>(sections.content[0])
-            .map_err(|_| ParseError::Section(Section::Header))?;
-        if !rest.is_empty() {
-            return Err(ParseError::Section(Section::Header));
-        }
+        let header = decode::header(sections.content[0]).ok_or(ParseError::Section(Section::Header))?;
         header.validate()?;
-        let model = Self { header, sections };
+        let tensors = match bytemuck::try_cast_slice(sections.content[1]) {
+            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => tensors,
+            _ => return Err(ParseError::Section(Section::Tensors)),
+        };
+        let model = Self {
+            header,
+            tensors,
+            sections,
+        };
         validate::model(&model)?;
         Ok(model)
     }
@@ -52,14 +59,12 @@ impl<'a> Model<'a> {
 
     /// Number of activations.
     pub fn tensor_count(&self) -> u16 {
-        (self.sections.content[1].len() / Tensor::RECORD_BYTES) as u16
+        self.tensors.len() as u16
     }
 
     /// One activation's record.
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
-        let at = usize::from(id.0) * Tensor::RECORD_BYTES;
-        let record = self.sections.content[1].get(at..at + Tensor::RECORD_BYTES)?;
-        Tensor::from_bytes(record.try_into().ok()?)
+        Tensor::from_words(self.tensors.get(usize::from(id.0))?)
     }
 
     /// Bytes of the weights section.
@@ -112,7 +117,7 @@ impl Iterator for Ops<'_> {
 
     /// The next operator; `None` at the end or at bytes that are no operator (which `parse` has ruled out).
     fn next(&mut self) -> Option<Op> {
-        let (op, rest) = postcard::take_from_bytes(self.rest).ok()?;
+        let (op, rest) = decode::op(self.rest)?;
         self.rest = rest;
         Some(op)
     }

@@ -3,7 +3,6 @@
 use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{read_u16, read_u32};
 use crate::error::Fault;
 
 /// Index in the tensor table.
@@ -37,9 +36,14 @@ impl Dtype {
     }
 
     fn from_u8(v: u8) -> Option<Self> {
-        [Self::I8, Self::I16, Self::F16, Self::Q24, Self::Scratch]
-            .into_iter()
-            .find(|d| *d as u8 == v)
+        Some(match v {
+            0 => Self::I8,
+            1 => Self::I16,
+            2 => Self::F16,
+            3 => Self::Q24,
+            4 => Self::Scratch,
+            _ => return None,
+        })
     }
 }
 
@@ -140,18 +144,19 @@ impl Tensor {
         out
     }
 
-    /// Reads a record; `None` when the number format is unknown.
-    pub fn from_bytes(b: &[u8; Self::RECORD_BYTES]) -> Option<Self> {
+    /// Reads a record, whose little-endian words these are; `None` when the number format is unknown.
+    pub fn from_words(words: &[u32; Self::RECORD_BYTES / 4]) -> Option<Self> {
+        let [offset, extents, format, life, scale] = *words;
         Some(Self {
-            offset: read_u32(b, 0),
-            rows: read_u16(b, 4),
-            cols: read_u16(b, 6),
-            channels: read_u16(b, 8),
-            dtype: Dtype::from_u8(b[10])?,
-            zero_point: b[11] as i8,
-            def: read_u16(b, 12),
-            last: read_u16(b, 14),
-            scale: f32::from_bits(read_u32(b, 16)),
+            offset,
+            rows: extents as u16,
+            cols: (extents >> 16) as u16,
+            channels: format as u16,
+            dtype: Dtype::from_u8((format >> 16) as u8)?,
+            zero_point: (format >> 24) as i8,
+            def: life as u16,
+            last: (life >> 16) as u16,
+            scale: f32::from_bits(scale),
         })
     }
 

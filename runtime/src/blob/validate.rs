@@ -1,7 +1,7 @@
 //! Checks on tensors and operators: shapes, lifetimes, memory, parameters. Made once, before a `Model` exists.
 
 use super::model::Model;
-use super::op::{Addend, At, Attention, Conv, GroupNorm, Op, Source, Weights};
+use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, Op, Source, Weights};
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -27,25 +27,23 @@ pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
     tensors(model)?;
     let count = model.header.op_count;
     let mut ops = model.ops();
+    let mut written = None;
     for index in 0..count {
         let at = |fault| ParseError::Op { op: index, fault };
         let op = ops.next().ok_or(at(Fault::Decode))?;
-        let checker = Checker { model, index };
-        checker.io(&op).map_err(at)?;
+        let (checker, io) = (Checker { model, index }, op.io());
+        checker.io(&op, &io).map_err(at)?;
         checker.op(&op).map_err(at)?;
+        written = Some(io.out);
     }
     if ops.remaining() != 0 {
         return Err(ParseError::Section(Section::Ops));
     }
-    output(model)?;
+    output(model, written)?;
     schedule(model)
 }
 
 fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
-    let bytes = model.sections.content[1];
-    if !bytes.len().is_multiple_of(Tensor::RECORD_BYTES) || bytes.len() / Tensor::RECORD_BYTES > usize::from(u16::MAX) {
-        return Err(ParseError::Section(Section::Tensors));
-    }
     for i in 0..model.tensor_count() {
         let at = |fault| ParseError::Tensor { tensor: i, fault };
         let tensor = model.tensor(TensorId(i)).ok_or(at(Fault::Decode))?;
@@ -69,12 +67,13 @@ fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-fn output(model: &Model<'_>) -> Result<(), ParseError> {
+/// `written` is the last operator's output.
+fn output(model: &Model<'_>, written: Option<TensorId>) -> Result<(), ParseError> {
     let header = &model.header;
     let bad = ParseError::Header("output");
     let tensor = model.tensor(header.output).ok_or(bad)?;
     let shape = (tensor.rows, tensor.cols, tensor.channels) == (header.rows, header.cols, header.channels);
-    let written = model.ops().last().is_some_and(|op| op.io().out == header.output);
+    let written = written == Some(header.output);
     let kept = tensor.last == header.op_count;
     if tensor.dtype == Dtype::Q24 && shape && written && kept {
         Ok(())
@@ -110,8 +109,7 @@ impl Checker<'_, '_> {
     }
 
     /// Lifetimes and memory of what the operator touches.
-    fn io(&self, op: &Op) -> Check {
-        let io = op.io();
+    fn io(&self, op: &Op, io: &Io) -> Check {
         let out = self.tensor(io.out)?;
         if out.def != self.index || out.dtype == Dtype::Scratch {
             return Err(Fault::Lifetime(io.out.0));

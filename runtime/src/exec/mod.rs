@@ -56,21 +56,19 @@ pub fn forward(
     for (index, op) in model.ops().enumerate() {
         let index = index as u16;
         observer.before(index, &op);
-        run(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
-        let out = model.tensor(op.io().out).ok_or(RunError::Memory { op: index })?;
-        let bytes = activations.get(out.range()).ok_or(RunError::Memory { op: index })?;
-        let view = View::new(&out, bytes).ok_or(RunError::Memory { op: index })?;
+        let view = run(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
         observer.after(index, &op, &view);
     }
     Ok(())
 }
 
-fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<()> {
-    let io = op.io();
-    let mut regions = Regions::new(model, &io, activations)?;
+/// Runs one operator; gives what it wrote.
+fn run<'a>(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &'a mut [u8]) -> Option<View<'a>> {
+    let mut regions = Regions::new(model, &op.io(), activations)?;
     match model.header().arithmetic {
-        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, &mut regions),
-        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, &mut regions),
-        Arithmetic::Integer | Arithmetic::F16 => None,
+        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, &mut regions)?,
+        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, &mut regions)?,
+        Arithmetic::Integer | Arithmetic::F16 => return None,
     }
+    regions.written()
 }

@@ -88,6 +88,11 @@ impl<'m, 'a> Regions<'m, 'a> {
         }
     }
 
+    /// The output once it is written.
+    pub fn written(self) -> Option<View<'a>> {
+        View::new(&self.out_tensor, self.out)
+    }
+
     /// The output and the scratch memory.
     pub fn output<T: bytemuck::Pod>(&mut self) -> Option<(ViewMut<'_>, &mut [T])> {
         let out = ViewMut::new(&self.out_tensor, self.out)?;
