@@ -4,6 +4,9 @@ use super::{Geometry, Part};
 use crate::kernels::family::{self, Layout};
 use crate::kernels::view::View;
 
+/// Taps up to which a column is filled one by one.
+pub const THIN: usize = 32;
+
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
     parts: &'b [Part<'a>],
@@ -50,6 +53,10 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
+        if let ([part], 0, true) = (self.parts, self.zoom, self.kernel * self.kernel * self.channels <= THIN) {
+            self.thin(part, columns, lane);
+            return self.advance();
+        }
         let mut to = Cursor {
             columns,
             block: &self.block,
@@ -71,10 +78,32 @@ impl<'b, 'a> Gather<'b, 'a> {
                 to.zeros(right * self.channels);
             }
         }
+        self.advance();
+    }
+
+    /// A column of few taps, one by one.
+    fn thin(&self, part: &Part<'_>, columns: &mut [i16], lane: usize) {
+        let [row, col] = self.at;
+        let mut tap = 0;
+        for y in row..row + self.kernel {
+            for x in col..col + self.kernel {
+                let inside = y >= self.pad[0] && y < self.ends[0] && x >= self.pad[1] && x < self.ends[1];
+                let at = (y.wrapping_sub(self.pad[0]) * self.widths[0] + x).wrapping_sub(self.pad[1]) * self.channels;
+                for c in 0..self.channels {
+                    let q = if inside { part.view.get(at + c) } else { 0 };
+                    family::put(columns, tap, &self.block, lane, q as i16);
+                    tap += 1;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
         self.at[1] += self.stride;
         self.left -= 1;
         if self.left == 0 {
-            self.at = [row + self.stride, 0];
+            self.at = [self.at[0] + self.stride, 0];
             self.left = self.widths[1];
         }
     }

@@ -11,7 +11,7 @@ use super::family::{self, COLUMNS, Layout, Rows, padded};
 use super::view::{Operand, View, ViewMut};
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i8, saturate_i16};
+use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i16};
 use columns::{CHUNK, Gather};
 
 /// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
@@ -131,7 +131,7 @@ pub fn conv(
                 requant: None,
                 ..
             },
-        ] if matches!(filter, Filter::W8 { .. }) => Some(*zero),
+        ] if matches!(filter, Filter::W8 { .. }) && taps > columns::THIN => Some(*zero),
         _ => None,
     };
     let layout = Layout::new(lanes, taps, stored);
@@ -162,7 +162,7 @@ pub fn conv(
 }
 
 /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
-const TILE: usize = 8;
+const TILE: usize = 16;
 
 impl Filter<'_> {
     /// Accumulators of `channels` with the block's columns, times their factors.
@@ -240,21 +240,9 @@ impl Block {
         for lane in 0..self.count {
             let at = self.at + lane * self.outs + first;
             let range = at..at + tile.len();
-            let add = |values: &mut [i32; COLUMNS], q: i32| {
-                let value = &mut values[lane % COLUMNS];
-                *value = add_guarded(*value, term.requant.apply(q));
-            };
             match view {
-                View::I8(data, zero) => {
-                    let terms = data[range].iter();
-                    terms
-                        .zip(&mut *tile)
-                        .for_each(|(&q, values)| add(values, i32::from(q) - zero));
-                }
-                View::I16(data) => {
-                    let terms = data[range].iter();
-                    terms.zip(&mut *tile).for_each(|(&q, values)| add(values, q.into()));
-                }
+                View::I8(data, zero) => family::add8(&data[range], zero, &term.requant, tile, lane),
+                View::I16(data) => family::add16(&data[range], &term.requant, tile, lane),
                 View::F16(_) | View::Q24(_) => {}
             }
         }
@@ -266,16 +254,8 @@ impl Block {
             let at = self.at + lane * self.outs + first;
             let range = at..at + tile.len();
             match out {
-                ViewMut::I8(data, zero) => {
-                    for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = saturate_i8(values[lane % COLUMNS].saturating_add(*zero));
-                    }
-                }
-                ViewMut::I16(data) => {
-                    for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = saturate_i16(values[lane % COLUMNS]);
-                    }
-                }
+                ViewMut::I8(data, zero) => family::store8(tile, lane, *zero, &mut data[range]),
+                ViewMut::I16(data) => family::store16(tile, lane, &mut data[range]),
                 ViewMut::Q24(data) => {
                     for (slot, values) in data[range].iter_mut().zip(tile) {
                         *slot = values[lane % COLUMNS];

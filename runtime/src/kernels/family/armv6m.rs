@@ -5,7 +5,8 @@
 use core::arch::naked_asm;
 
 pub use super::portable::{
-    block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, zeros,
+    add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, put, single8, single16, store8,
+    store16, zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 
@@ -78,5 +79,67 @@ unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize
         "mov r10, r6",
         "mov r11, r7",
         "pop {{r3-r7, pc}}",
+    )
+}
+
+/// See [`super::portable::copy8`].
+pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
+    unsafe {
+        widen8(
+            from.as_ptr(),
+            from.as_ptr_range().end,
+            to.as_mut_ptr(),
+            block.lanes * 2,
+            zero,
+        )
+    };
+}
+
+/// See [`super::portable::copy16`].
+pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: as in `copy8`.
+    unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
+}
+
+/// `(elements, their end, first place, bytes between places, zero point)`.
+#[unsafe(naked)]
+unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
+    naked_asm!(
+        "push {{r4-r6, lr}}",
+        "ldr r4, [sp, #16]",
+        "subs r0, r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrsb r5, [r1, r0]",
+        "subs r5, r5, r4",
+        "strh r5, [r2]",
+        "adds r2, r2, r3",
+        "adds r0, #1",
+        "bne 2b",
+        "3:",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// `(elements, their end, first place, bytes between places)`.
+#[unsafe(naked)]
+unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "subs r0, r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrh r4, [r1, r0]",
+        "strh r4, [r2]",
+        "adds r2, r2, r3",
+        "adds r0, #2",
+        "bne 2b",
+        "3:",
+        "pop {{r4, pc}}",
     )
 }

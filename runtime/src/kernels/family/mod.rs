@@ -27,7 +27,8 @@ mod portable;
 use portable as native;
 
 pub use native::{
-    NAME, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8, single8, single16, zeros,
+    NAME, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, put, rows8,
+    single8, single16, store8, store16, zeros,
 };
 
 use crate::numeric::requant::Requant;
