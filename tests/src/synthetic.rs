@@ -65,6 +65,7 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         stats: &stats,
         assignment: &assignment,
         scales: &scales(program, &stats),
+        int4: &[],
     };
     emit(program, diffusion, numbers, provenance).expect("the integer model is emitted")
 }

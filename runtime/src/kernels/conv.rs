@@ -4,6 +4,7 @@
 //! `out = (requantize(acc) + requantize(addend) + 2^(g-1)) >> g` with `g = ADD_GUARD_BITS`. Padding contributes 0.
 
 use super::view::{Operand, View, ViewMut};
+use crate::blob::int4;
 use crate::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i16};
 
 /// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
@@ -43,6 +44,17 @@ pub enum Filter<'a> {
     W8 {
         /// Weights.
         data: &'a [i8],
+        /// A channel.
+        bias: &'a [i32],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+    /// int4, int32 accumulator.
+    W4 {
+        /// Words of eight taps, see [`int4`]; each row is padded to whole words.
+        data: &'a [u32],
         /// A channel.
         bias: &'a [i32],
         /// A channel.
@@ -130,6 +142,22 @@ impl Filter<'_> {
                     *value = requant.apply(bias[channel] + dots[lane]);
                 }
             }
+            Self::W4 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let words = int4::row_words(column.len());
+                for (lane, value) in values.iter_mut().enumerate().take(lanes) {
+                    let channel = first + lane;
+                    let requant = Requant {
+                        mult: mult[channel],
+                        shift: shift[channel],
+                    };
+                    *value = requant.apply(bias[channel] + dot4(column, &data[channel * words..][..words]));
+                }
+            }
             Self::W16 {
                 data,
                 bias,
@@ -183,6 +211,12 @@ fn dot8(column: &[i16], weights: &[i8]) -> i32 {
         .zip(weights)
         .map(|(&a, &w)| i32::from(a) * i32::from(w))
         .sum()
+}
+
+/// Dot product with a row of int4 weights; the padding after the last tap meets no activation.
+fn dot4(column: &[i16], words: &[u32]) -> i32 {
+    let group = |(taps, &word): (&[i16], &u32)| dot8(taps, &int4::unpack(word));
+    column.chunks(int4::TAPS).zip(words).map(group).sum()
 }
 
 /// Taps over which the two halves of [`dot16`] stay within int32: `2^15 * 255 * 256 < 2^31`.

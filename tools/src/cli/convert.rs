@@ -178,7 +178,7 @@ fn check_fit(
     let smaller: &[Scheme] = match args.scheme {
         Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8],
         Scheme::W8A16 => &[Scheme::W8A8],
-        Scheme::W8A8 | Scheme::Auto => &[],
+        Scheme::W8A8 | Scheme::Auto | Scheme::W4A16 | Scheme::W4A8 => &[],
     };
     let holds = |scheme: Scheme| {
         let file = AlignedBytes::copy_of(&with_bar(from, scheme, None).ok()?.emitted.bytes);
