@@ -39,7 +39,7 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
-    /// Number formats: auto (chosen tensor by tensor), f16, w8a16 or w8a8
+    /// Number formats: auto (chosen tensor by tensor), f16, w8a16, w8a8, w4a16 or w4a8
     #[arg(long, default_value = "auto", value_parser = scheme)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
@@ -176,9 +176,10 @@ fn check_fit(
         return Ok(());
     }
     let smaller: &[Scheme] = match args.scheme {
-        Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8],
-        Scheme::W8A16 => &[Scheme::W8A8],
-        Scheme::W8A8 | Scheme::Auto | Scheme::W4A16 | Scheme::W4A8 => &[],
+        Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+        Scheme::W8A16 => &[Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+        Scheme::W8A8 | Scheme::W4A16 => &[Scheme::W4A8],
+        Scheme::W4A8 | Scheme::Auto => &[],
     };
     let holds = |scheme: Scheme| {
         let file = AlignedBytes::copy_of(&with_bar(from, scheme, None).ok()?.emitted.bytes);

@@ -10,7 +10,6 @@ use mote_tools::convert::Converted;
 use mote_tools::images::{self, Shape, encode};
 use mote_tools::import::Checkpoint;
 use mote_tools::quantize::auto;
-use mote_tools::quantize::scheme::Bits;
 use mote_tools::report::{
     BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html,
 };
