@@ -139,12 +139,17 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
         .collect();
     let (flash, ram) = needs(board);
     let what = format!(
-        "{} does not fit {} under any scheme: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
+        "{} does not fit {} with weights of 8 bits: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
         checkpoint.name, board.name, board.flash.length, board.ram.length
     );
+    let int4 = if ram <= board.ram.length.into() {
+        "try --scheme w4a8, whose weights take two fifths less flash; "
+    } else {
+        ""
+    };
     Failure::new(what).help(match boards.as_slice() {
-        [] => "no board here holds it: train a smaller network".into(),
-        boards => format!("it fits {}; or train a smaller network", boards.join(", ")),
+        [] => format!("{int4}no board here holds it: train a smaller network"),
+        boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
     })
 }
 

@@ -52,11 +52,11 @@ pub struct Sensitivity {
     pub error: f64,
 }
 
-/// No assignment of widths fits.
+/// No assignment of widths fits; of 8 and 16 bits, which are what `auto` chooses from.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the model does not fit: at its smallest it needs {model_needed} bytes for the file and {arena_needed} bytes of arena; \
-     {model_has} and {arena_has} are there. Choose a larger board, try --scheme w4a8 where it is the file that is too large, or train a smaller network"
+     {model_has} and {arena_has} are there. Choose a larger board, or train a smaller network"
 )]
 pub struct AutoError {
     /// Smallest file.

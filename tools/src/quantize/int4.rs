@@ -4,7 +4,7 @@ use super::auto::{Search, Sensitivity, Subject};
 use super::context::{Context, Progress, QuantizeError};
 use super::formats::formats;
 use super::scheme::{Assignment, Bits};
-use crate::lower::program::Kind;
+use crate::lower::program::{Kind, Step};
 
 /// Bytes of the weights section, as a share of what it has with 8-bit weights.
 const SHARE: f64 = 0.6;
@@ -20,7 +20,7 @@ pub fn assign(
     let formats = formats(program, context.stats, &assignment);
     let bytes = |a: &Assignment| Ok::<usize, QuantizeError>(context.emit(a, &formats)?.weight_bytes);
     let limit = (bytes(&assignment)? as f64 * SHARE) as usize;
-    let narrow = |(i, step): (usize, &crate::lower::program::Step)| {
+    let narrow = |(i, step): (usize, &Step)| {
         let eight = matches!(step.kind, Kind::Conv(_)) && assignment.weights[i] == Bits::Eight;
         eight.then_some((i, Subject::Weight))
     };
