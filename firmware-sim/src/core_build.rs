@@ -1,16 +1,49 @@
-//! Compiles the firmware for a core: once for each core and optimization level in a process, and cargo's cache across
-//! processes. The result is a static library without addresses, so every board of that core shares it.
+//! Compiles the firmware for a core: once for each core, optimization level and set of the runtime's parts in a process, and
+//! cargo's cache across processes. The result is a static library without addresses, so every board of that core shares it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::boards::Board;
 use crate::error::SimError;
+use crate::parts::Parts;
 use crate::toolchain::Toolchain;
 
-/// The firmware, compiled for one core.
+/// What can be compiled: a package of the firmware's workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Package {
+    /// The firmware.
+    Firmware,
+    /// The runtime alone, to be measured.
+    Minimal,
+}
+
+impl Package {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Firmware => "mote-firmware",
+            Self::Minimal => "mote-minimal",
+        }
+    }
+}
+
+/// What a static library is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recipe {
+    /// The package.
+    pub package: Package,
+    /// Rust's name for the core.
+    pub target: &'static str,
+    /// The compiler's name for the core and the instructions it adds, as [`crate::Board::cpu`].
+    pub cpu: Option<(&'static str, &'static str)>,
+    /// The optimization level.
+    pub opt_level: &'static str,
+    /// The parts of the runtime.
+    pub parts: Parts,
+}
+
+/// A package, compiled for one core.
 #[derive(Debug)]
 pub struct CoreLibrary {
     /// The static library.
@@ -23,31 +56,35 @@ pub struct CoreLibrary {
     pub compiler: String,
 }
 
-type Key = (&'static str, &'static str);
-static BUILT: Mutex<Option<HashMap<Key, Arc<CoreLibrary>>>> = Mutex::new(None);
+static BUILT: Mutex<Option<HashMap<Recipe, Arc<CoreLibrary>>>> = Mutex::new(None);
 
-/// The firmware for `board`'s core.
+/// The library that `recipe` makes.
 ///
-/// One build at a time in a process; between processes cargo's own lock does the same, in a target directory that no
-/// outer cargo holds.
+/// One build at a time in a process; between processes a lock file does the same, in a target directory that no outer cargo
+/// holds.
 ///
 /// # Errors
 /// `Missing`, `NoSource`, `Build` or `Io`.
-pub fn core_library(board: &Board) -> Result<Arc<CoreLibrary>, SimError> {
+pub fn core_library(recipe: &Recipe) -> Result<Arc<CoreLibrary>, SimError> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
-    let key = (board.target, board.opt_level);
-    if let Some(library) = built.get(&key) {
+    if let Some(library) = built.get(recipe) {
         return Ok(library.clone());
     }
-    let library = Arc::new(build(board)?);
-    built.insert(key, library.clone());
+    let library = Arc::new(build(recipe)?);
+    built.insert(recipe.clone(), library.clone());
     Ok(library)
 }
 
-fn build(board: &Board) -> Result<CoreLibrary, SimError> {
+fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     let source = source_folder()?;
-    let toolchain = Toolchain::find(board.target)?;
+    let toolchain = Toolchain::find(recipe.target)?;
+    let folder = target_folder(&source).join(format!(
+        "{}-{}",
+        recipe.cpu.map_or("opt", |cpu| cpu.0),
+        recipe.opt_level
+    ));
+    let _lock = lock(&folder)?;
     let mut command = Command::new(&toolchain.cargo);
     scrub(&mut command);
     command
@@ -58,13 +95,14 @@ fn build(board: &Board) -> Result<CoreLibrary, SimError> {
             "--locked",
             "--message-format=json-render-diagnostics",
         ])
-        .args(["--target", board.target])
+        .args(["--package", recipe.package.name(), "--target", recipe.target])
+        .args(["--no-default-features", "--features", &recipe.parts.cargo_features()])
         .arg("--target-dir")
-        .arg(target_folder(&source).join(format!("opt-{}", board.opt_level)))
+        .arg(&folder)
         .env("RUSTC", &toolchain.rustc)
         .env("DEFMT_LOG", "trace")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", board.opt_level)
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&source));
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", recipe.opt_level)
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&source, recipe.cpu));
     if toolchain.build_std {
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
     }
@@ -74,16 +112,17 @@ fn build(board: &Board) -> Result<CoreLibrary, SimError> {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(SimError::Build {
             step: "compilation",
-            target: board.target,
+            target: recipe.target,
             output: tail(&text, 40),
         });
     }
-    let (archive, script_folders) = artifacts(&output.stdout);
+    let (archive, script_folders) = artifacts(&output.stdout, recipe.package);
     let archive = archive.ok_or_else(|| SimError::Build {
         step: "compilation",
-        target: board.target,
+        target: recipe.target,
         output: "cargo named no static library".into(),
     })?;
+    let archive = keep(&archive, recipe)?;
     let compiler = toolchain.describe();
     Ok(CoreLibrary {
         archive,
@@ -91,6 +130,28 @@ fn build(board: &Board) -> Result<CoreLibrary, SimError> {
         toolchain,
         compiler,
     })
+}
+
+/// Keeps other processes from building in `folder` until it is dropped.
+fn lock(folder: &Path) -> Result<std::fs::File, SimError> {
+    let what = || format!("locking {}", folder.display());
+    std::fs::create_dir_all(folder).map_err(SimError::io(what()))?;
+    let file = std::fs::File::create(folder.join("mote.lock")).map_err(SimError::io(what()))?;
+    file.lock().map_err(SimError::io(what()))?;
+    Ok(file)
+}
+
+/// Cargo writes every set of parts to one path: gives each a path of its own beside it. A reader of the old file keeps it.
+fn keep(archive: &Path, recipe: &Recipe) -> Result<PathBuf, SimError> {
+    let name = format!("{}-{}", recipe.package.name(), recipe.parts.names().join("-"));
+    let (kept, partial) = (
+        archive.with_file_name(format!("{name}.a")),
+        archive.with_extension("partial"),
+    );
+    std::fs::copy(archive, &partial)
+        .and_then(|_| std::fs::rename(&partial, &kept))
+        .map_err(SimError::io(format!("writing {}", kept.display())))?;
+    Ok(kept)
 }
 
 /// Where the firmware's source is: `MOTE_FIRMWARE_DIR`, or beside this crate's source.
@@ -112,12 +173,15 @@ fn target_folder(source: &Path) -> PathBuf {
 }
 
 /// Keeps this machine's paths out of the image, so that every machine builds the same one.
-fn rust_flags(source: &Path) -> String {
+fn rust_flags(source: &Path, cpu: Option<(&str, &str)>) -> String {
     let root = source.ancestors().nth(2).unwrap_or(source);
     let mut flags = vec![format!("--remap-path-prefix={}=mote", root.display())];
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    if let Some((cpu, features)) = cpu {
+        flags.extend([format!("-Ctarget-cpu={cpu}"), format!("-Ctarget-feature={features}")]);
     }
     flags.join("\u{1f}")
 }
@@ -158,7 +222,8 @@ fn scrub(command: &mut Command) {
 }
 
 /// The static library and the link search folders, from cargo's messages.
-fn artifacts(messages: &[u8]) -> (Option<PathBuf>, Vec<PathBuf>) {
+fn artifacts(messages: &[u8], package: Package) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let library = package.name().replace('-', "_");
     let mut archive = None;
     let mut folders = Vec::new();
     for line in messages.split(|&byte| byte == b'\n') {
@@ -173,7 +238,7 @@ fn artifacts(messages: &[u8]) -> (Option<PathBuf>, Vec<PathBuf>) {
                 .collect()
         };
         match message["reason"].as_str() {
-            Some("compiler-artifact") if message["target"]["name"] == "mote_firmware" => {
+            Some("compiler-artifact") if message["target"]["name"] == library.as_str() => {
                 archive = strings("filenames")
                     .into_iter()
                     .find(|name| name.ends_with(".a"))
@@ -205,7 +270,7 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"defmt"},"filenames":["/x/libdefmt.rlib"]}
 not json
 {"reason":"compiler-artifact","target":{"name":"mote_firmware"},"filenames":["/x/libmote_firmware.a"]}"#;
-        let (archive, folders) = artifacts(messages);
+        let (archive, folders) = artifacts(messages, Package::Firmware);
         assert_eq!(archive, Some(PathBuf::from("/x/libmote_firmware.a")));
         assert_eq!(folders, [PathBuf::from("/a/out"), PathBuf::from("/b/out")]);
     }

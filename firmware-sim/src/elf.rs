@@ -94,6 +94,6 @@ impl<'data> Elf<'data> {
     }
 }
 
-fn is_allocated<'data>(section: &impl ObjectSection<'data>) -> bool {
+pub(crate) fn is_allocated<'data>(section: &impl ObjectSection<'data>) -> bool {
     matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0)
 }

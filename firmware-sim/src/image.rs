@@ -7,10 +7,11 @@ use std::sync::Arc;
 use mote_runtime::Model;
 
 use crate::boards::{Board, Emulator};
-use crate::core_build::{CoreLibrary, core_library, tail};
+use crate::core_build::{CoreLibrary, Package, Recipe, core_library, tail};
 use crate::elf::{Elf, Sizes};
 use crate::error::{Memory, SimError};
 use crate::memory_x::{Layout, memory_x};
+use crate::parts::Parts;
 
 /// How to lay an image out.
 #[derive(Clone, Debug)]
@@ -21,6 +22,9 @@ pub struct ImageOptions {
     pub guided: bool,
     /// The noise, or the clean image, that runs may start from: Q24, (row, col, channel). It is linked into flash.
     pub state: Vec<i32>,
+    /// The parts of the runtime that the image holds; `None` takes what the model needs, or every part where the environment
+    /// has `MOTE_FIRMWARE_PARTS=all` (one compilation a core serves every model then) or the model cannot be read.
+    pub parts: Option<Parts>,
     /// The least stack, in bytes, with which the image counts as fitting. The image gets all the RAM that is left over, up
     /// to 64 KiB.
     pub least_stack_bytes: u32,
@@ -32,6 +36,7 @@ impl Default for ImageOptions {
             arena_bytes: None,
             guided: false,
             state: Vec::new(),
+            parts: None,
             least_stack_bytes: 2560,
         }
     }
@@ -43,6 +48,7 @@ pub struct Image {
     board: &'static Board,
     sizes: Sizes,
     compiler: String,
+    parts: Parts,
     elf: Vec<u8>,
     // Holds the ELF file for as long as the image lives.
     folder: tempfile::TempDir,
@@ -60,11 +66,26 @@ impl Image {
     /// `DoesNotFit` where the board's flash or RAM is too small, with the bytes needed; `Model` where the arena's size is
     /// left to a model file that cannot be read; otherwise what keeps the firmware from being built.
     pub fn link(board: &'static Board, model: &[u8], options: &ImageOptions) -> Result<Self, SimError> {
-        let arena_bytes = match options.arena_bytes {
-            Some(bytes) => bytes,
-            None => arena_bytes(model, options.guided)?,
+        let needs = needs(model, options.guided);
+        let arena_bytes = match (options.arena_bytes, &needs) {
+            (Some(bytes), _) => bytes,
+            (None, Ok((bytes, _))) => *bytes,
+            (None, Err(error)) => return Err(SimError::Model(error.clone())),
         };
-        let linker = Linker::new(board, core_library(board)?, model, &options.state)?;
+        let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
+        let parts = match (&options.parts, needs) {
+            (Some(parts), _) => parts.clone(),
+            (None, Ok((_, parts))) if !every => parts,
+            (None, _) => Parts::all(),
+        };
+        let recipe = Recipe {
+            package: Package::Firmware,
+            target: board.target,
+            cpu: board.cpu,
+            opt_level: board.opt_level,
+            parts,
+        };
+        let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
         let stack_bytes = options.least_stack_bytes.next_multiple_of(16);
         let measured = linker
             .link(Layout {
@@ -85,6 +106,7 @@ impl Image {
             board,
             sizes,
             compiler: linker.library.compiler.clone(),
+            parts: recipe.parts,
             elf,
             folder: linker.folder,
         })
@@ -105,6 +127,11 @@ impl Image {
         &self.compiler
     }
 
+    /// The parts of the runtime that it holds.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// The ELF file's content.
     pub fn elf(&self) -> &[u8] {
         &self.elf
@@ -116,14 +143,15 @@ impl Image {
     }
 }
 
-/// What the model needs on the device.
-fn arena_bytes(model: &[u8], guided: bool) -> Result<u32, SimError> {
+/// What the model needs on the device: bytes of arena, and parts of the runtime.
+fn needs(model: &[u8], guided: bool) -> Result<(u32, Parts), String> {
     // A model is read from a multiple of 16; the caller's bytes may lie anywhere.
     let mut aligned = vec![0u128; model.len().div_ceil(16)];
     let bytes = &mut bytemuck::cast_slice_mut(&mut aligned)[..model.len()];
     bytes.copy_from_slice(model);
-    let model = Model::parse(bytes).map_err(|error| SimError::Model(format!("{error:?}")))?;
-    Ok(mote_runtime::sampler::arena_bytes(&model, guided) as u32)
+    let model = Model::parse(bytes).map_err(|error| format!("{error:?}"))?;
+    let arena_bytes = mote_runtime::sampler::arena_bytes(&model, guided) as u32;
+    Ok((arena_bytes, Parts::needed_by(&model)))
 }
 
 fn check_fit(board: &'static Board, sizes: &Sizes) -> Result<(), SimError> {
@@ -221,7 +249,7 @@ impl Linker {
     }
 }
 
-fn emulation(emulator: Emulator) -> &'static str {
+pub(crate) fn emulation(emulator: Emulator) -> &'static str {
     match emulator {
         Emulator::Arm => "armelf",
         Emulator::Riscv32 => "elf32lriscv",

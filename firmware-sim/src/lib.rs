@@ -1,11 +1,13 @@
 //! Runs Mote's real firmware on simulated boards.
 //!
 //! 1. [`mod@boards`]: what can be simulated, with true memory sizes; [`Board::available`] says what is missing here.
-//! 2. `toolchain` finds a compiler for the board's core; `core_build` compiles the firmware once for each core.
+//! 2. `toolchain` finds a compiler for the board's core; `core_build` compiles the firmware once for each core and each set of the
+//!    runtime's [`Parts`], of which an image holds those that its model needs.
 //! 3. `memory_x` writes the board's memory map; [`Image::link`] puts firmware, model and arena together, or says what does
 //!    not fit.
 //! 4. [`RunRequest`] becomes a semihosting command line, so that one image serves any seed.
-//! 5. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
+//! 5. [`runtime_flash`] says what the runtime alone takes of flash, and which of its modules how much.
+//! 6. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
 //!
 //! The firmware's source is the folder `firmware` beside this crate, or `MOTE_FIRMWARE_DIR`; it is compiled in `target` there,
 //! or in `MOTE_FIRMWARE_TARGET_DIR`.
@@ -21,6 +23,8 @@ mod error;
 mod frames;
 mod image;
 mod memory_x;
+mod minimal;
+mod parts;
 mod qemu;
 mod report;
 mod request;
@@ -33,6 +37,8 @@ pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
 pub use image::{Image, ImageOptions};
+pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
+pub use parts::Parts;
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::features::Feature;
+
 /// A part of the model file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -64,6 +66,8 @@ pub enum Fault {
     NotFinite(u32),
     /// The int4 weights of this output channel are not followed by zeros to a whole word.
     Padding(u32),
+    /// It needs a part that this build of the runtime leaves out.
+    NotBuilt(Feature),
 }
 
 /// Why a byte string is not a model. Every check is made before a [`crate::Model`] exists.
@@ -103,6 +107,8 @@ pub enum ParseError {
     Section(Section),
     /// A header field outside its range.
     Header(&'static str),
+    /// The model needs a part that this build of the runtime leaves out.
+    NotBuilt(Feature),
     /// A tensor is malformed.
     Tensor {
         /// Index in the tensor table.
@@ -205,6 +211,10 @@ impl fmt::Display for Fault {
             Self::Accumulator(channel) => write!(f, "output channel {channel} could overflow its accumulator"),
             Self::NotFinite(index) => write!(f, "weight {index} is not finite"),
             Self::Padding(channel) => write!(f, "the weights of output channel {channel} are not padded with zeros"),
+            Self::NotBuilt(feature) => write!(
+                f,
+                "it needs the feature '{feature}', without which this runtime was built"
+            ),
         }
     }
 }
@@ -237,6 +247,10 @@ impl fmt::Display for ParseError {
             Self::SectionTable(entry) => write!(f, "entry {entry} of the section table is malformed"),
             Self::Section(section) => write!(f, "section '{section}' is malformed"),
             Self::Header(field) => write!(f, "header field '{field}' is outside its range"),
+            Self::NotBuilt(feature) => write!(
+                f,
+                "the model needs the feature '{feature}', without which this runtime was built"
+            ),
             Self::Tensor { tensor, fault } => write!(f, "tensor {tensor}: {fault}"),
             Self::Op { op, fault } => write!(f, "operator {op}: {fault}"),
         }

@@ -26,6 +26,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! Cargo features leave out what a device's models do not use: [`features`]. None changes a result.
+//!
 //! Nothing here allocates, panics on input, or uses unsafe code. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
 
@@ -40,6 +42,7 @@ pub mod blob;
 pub mod digest;
 pub mod error;
 pub mod exec;
+pub mod features;
 pub mod kernels;
 pub mod numeric;
 pub mod sampler;
@@ -49,4 +52,5 @@ pub use arena::{Aligned, Arena};
 pub use blob::model::Model;
 pub use error::{Fault, ParseError, RunError, Section};
 pub use exec::{Observer, Unobserved};
+pub use features::Feature;
 pub use sampler::{Config, Sampler, Start, Step, StepObserver};

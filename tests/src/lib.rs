@@ -8,15 +8,19 @@
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |
 //! | `planner.rs` | memory close to its lower bound |
+//! | `parts.rs` | what a firmware leaves out is refused by name, and what it keeps makes the same images |
+//! | `budgets.rs` | instructions, flash and RAM do not grow unseen |
 //! | `coverage.rs` | every operator and every form of it has a test model |
 //!
 //! - [`checkpoints`]: the bundled trained checkpoints and their reference vectors.
+//! - [`boards`]: simulated boards, or why they are not here.
 //! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
 //! - [`parts`]: a model file taken apart and put together again with valid checksums.
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
 //! - [`random`]: a seeded generator.
 
+pub mod boards;
 pub mod checkpoints;
 pub mod mutate;
 pub mod parts;

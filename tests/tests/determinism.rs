@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 const GOLDEN: [(Scheme, &str); 4] = [
     (
         Scheme::W4A8,
-        "fb8042c17760179ca27323d445e423a2488cd526332a1d9e0b2aeedf30813a6a",
+        "cf1afadb884042028be71e9c65823b191ac29640b71c3dbfca6d0e6eaae7b7ba",
     ),
     (
         Scheme::F16,

@@ -10,7 +10,7 @@
 //!
 //! What is asked afterwards: [`backend`] runs a model file on this machine, on simulated boards and by an independent
 //! implementation; [`validate`] compares them bit by bit, and with the float network; [`crosscheck`] compares the float network with
-//! PyTorch. [`report`] draws it all as one page. [`images`], [`tensors`] and [`names`] read and write what goes in and out.
+//! PyTorch. [`kernels`] counts what single operators cost on a board. [`report`] draws it all as one page. [`images`], [`tensors`] and [`names`] read and write what goes in and out.
 
 pub mod backend;
 pub mod convert;
@@ -18,6 +18,7 @@ pub mod crosscheck;
 pub mod emit;
 pub mod images;
 pub mod import;
+pub mod kernels;
 pub mod lower;
 pub mod names;
 pub mod plan;

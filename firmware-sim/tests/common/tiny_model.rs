@@ -6,6 +6,7 @@ use mote_runtime::blob::header::{Arithmetic, Header, Packing};
 use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Source, Weights};
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::blob::{FORMAT_VERSION, MAGIC, SECTIONS};
+use mote_runtime::kernels::family::padded;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::numeric::requant::Requant;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
@@ -48,11 +49,11 @@ pub fn tiny_model() -> Vec<u8> {
         activation(wide, 1, Dtype::Q24, 3, ops.len() as u16),
         Tensor {
             offset: scratch,
-            ..Tensor::scratch(9 * 2, 1)
+            ..Tensor::scratch(padded(9) as u32 * 2, 1)
         },
         Tensor {
             offset: scratch,
-            ..Tensor::scratch(2 * 12, 2)
+            ..Tensor::scratch(u32::from(CHANNELS) * 12, 2)
         },
         Tensor {
             offset: scratch,
@@ -133,7 +134,7 @@ impl Weightbook {
         let outs = usize::from(outs);
         let taps = 9 * usize::from(ins);
         let data = self.put(
-            (0..taps * outs)
+            (0..padded(taps) * outs)
                 .map(|i| (i * 37 % 61) as u8)
                 .map(|w| w.wrapping_sub(30)),
         );

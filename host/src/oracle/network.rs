@@ -189,10 +189,14 @@ fn parameters(model: &Model<'_>, op: &Op) -> Option<Parameters> {
 
 fn filter(model: &Model<'_>, conv: &Conv, outs: usize) -> Option<Parameters> {
     let kernel = usize::from(conv.kernel);
-    let count = kernel * kernel * joined_channels(model, &conv.source)? * outs;
+    let taps = kernel * kernel * joined_channels(model, &conv.source)?;
+    let count = taps * outs;
+    // Integer rows are stored with zeros up to the next multiple of four taps.
+    let row = taps.div_ceil(4) * 4;
+    let rows = |stored: Vec<i64>| stored.chunks(row).flat_map(|r| r[..taps].to_vec()).collect();
     Some(match conv.weights {
         Weights::W8 { data, bias, requant } => Parameters::Filter(Filter {
-            weights: tables::int8(model, data, count)?,
+            weights: rows(tables::int8(model, data, row * outs)?),
             bias: tables::int32(model, bias, outs)?,
             factors: tables::factors(model, requant, outs)?,
         }),
@@ -202,7 +206,7 @@ fn filter(model: &Model<'_>, conv: &Conv, outs: usize) -> Option<Parameters> {
             factors: tables::factors(model, requant, outs)?,
         }),
         Weights::W16 { data, bias, requant } => Parameters::Filter(Filter {
-            weights: tables::int16(model, data, count)?,
+            weights: rows(tables::int16(model, data, row * outs)?),
             bias: tables::int64(model, bias, outs)?,
             factors: tables::factors(model, requant, outs)?,
         }),

@@ -4,8 +4,10 @@ use super::int4;
 use super::model::Model;
 use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
-use super::validate::{ensure, table};
+use super::validate::{built, ensure, table};
 use crate::error::Fault;
+use crate::features::Feature;
+use crate::kernels::family::padded;
 use crate::numeric::requant::{Requant, WideRequant};
 
 /// Largest magnitude of an input as the accumulator sees it, zero point removed.
@@ -26,14 +28,19 @@ pub fn accumulator_bound(weights: impl Iterator<Item = i32>, bias: i64, input: i
 pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Result<(), Fault> {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
     let outs = usize::from(out.channels);
-    let count = taps.checked_mul(outs).ok_or(Fault::Parameter)?;
+    let row = match c.weights {
+        Weights::F16 { .. } => taps,
+        Weights::W4 { .. } | Weights::W8 { .. } | Weights::W16 { .. } => padded(taps),
+    };
+    let count = row.checked_mul(outs).ok_or(Fault::Parameter)?;
     let input = input_bound(source.dtype, source.zero_point);
     match c.weights {
         Weights::W8 { data, bias, requant } => {
+            aligned(data)?;
             let weights = table::<i8>(model, data, count)?;
             let bias = table::<i32>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(taps).enumerate() {
+            for (o, row) in weights.chunks_exact(row).enumerate() {
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), bias[o].into(), input);
                 ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
             }
@@ -43,6 +50,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W4 { data, bias, requant } => {
+            built(Feature::W4)?;
             let words = int4::row_words(taps);
             let data = table::<u32>(model, data, words.checked_mul(outs).ok_or(Fault::Parameter)?)?;
             let bias = table::<i32>(model, bias, outs)?;
@@ -59,10 +67,12 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::W16 { data, bias, requant } => {
+            built(Feature::W16)?;
+            aligned(data)?;
             let weights = table::<i16>(model, data, count)?;
             let bias = table::<[i32; 2]>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(taps).enumerate() {
+            for (o, row) in weights.chunks_exact(row).enumerate() {
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), wide_bias(bias[o]), input);
                 ensure(bound < WideRequant::ACC_LIMIT, Fault::Accumulator(o as u32))?;
             }
@@ -72,10 +82,16 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             )
         }
         Weights::F16 { data, bias } => {
+            built(Feature::F16)?;
             finite_f16(table::<u16>(model, data, count)?)?;
             finite_f32(table::<u32>(model, bias, outs)?)
         }
     }
+}
+
+/// Kernels load weights a word at a time.
+fn aligned(at: At) -> Result<(), Fault> {
+    ensure(at.0.is_multiple_of(4), Fault::Alignment(at.0))
 }
 
 /// An int64 bias stored as two little-endian words, so that 4-byte alignment is enough.

@@ -6,6 +6,7 @@ use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
 use crate::error::{Fault, ParseError, Section};
+use crate::features::Feature;
 use crate::kernels::scratch_bytes;
 use crate::numeric::requant::Requant;
 
@@ -16,6 +17,13 @@ type Check = Result<(), Fault>;
 
 /// Every check on a model whose header is valid.
 pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
+    let arithmetic = match model.header.arithmetic {
+        Arithmetic::Integer => Feature::Integer,
+        Arithmetic::F16 => Feature::F16,
+    };
+    if !arithmetic.is_built() {
+        return Err(ParseError::NotBuilt(arithmetic));
+    }
     tensors(model)?;
     let count = model.header.op_count;
     let mut ops = model.ops();
@@ -164,6 +172,7 @@ impl Checker<'_, '_> {
                 self.table::<u32>(*phases, usize::from(out.channels) / 2).map(drop)
             }
             Op::ClassEmbed { out, table } => {
+                built(Feature::Class)?;
                 let out = self.vector(*out)?;
                 let count = usize::from(self.model.header.classes) * usize::from(out.channels);
                 ensure(count > 0, Fault::Parameter)?;
@@ -270,6 +279,7 @@ impl Checker<'_, '_> {
             proof::finite_f32(affine)?;
         }
         if let Some((id, requant)) = n.scale_shift {
+            built(Feature::ScaleShift)?;
             let vector = self.vector(id)?;
             same(2 * u32::from(out.channels), vector.channels.into())?;
             self.requant(requant)?;
@@ -278,6 +288,7 @@ impl Checker<'_, '_> {
     }
 
     fn attention(&self, a: &Attention) -> Check {
+        built(Feature::Attention)?;
         let q = self.tensor(a.q)?;
         for id in [a.q, a.k, a.v, a.out] {
             let t = self.tensor(id)?;
@@ -300,6 +311,7 @@ impl Checker<'_, '_> {
     }
 
     fn resample(&self, src: TensorId, out: TensorId, up: bool) -> Check {
+        built(Feature::Resample)?;
         let (src, out) = (self.tensor(src)?, self.tensor(out)?);
         self.activation(&src)?;
         ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
@@ -364,7 +376,8 @@ impl Checker<'_, '_> {
     }
 
     fn float(&self) -> bool {
-        self.model.header.arithmetic == Arithmetic::F16
+        // Known without a look where the other arithmetic is left out.
+        Feature::F16.is_built() && (!Feature::Integer.is_built() || self.model.header.arithmetic == Arithmetic::F16)
     }
 }
 
@@ -383,6 +396,13 @@ pub(crate) fn table<'a, T: bytemuck::AnyBitPattern>(m: &Model<'a>, at: At, count
     })
 }
 
+/// Comes before whatever only a part that can be left out needs, which is then not linked either.
+#[inline(always)]
+pub(crate) fn built(feature: Feature) -> Check {
+    ensure(feature.is_built(), Fault::NotBuilt(feature))
+}
+
+#[inline(always)]
 pub(crate) fn ensure(ok: bool, fault: Fault) -> Check {
     if ok { Ok(()) } else { Err(fault) }
 }

@@ -5,6 +5,7 @@ use super::shared::{geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{Attention, Conv, GroupNorm, Op, Weights};
+use crate::features::Feature;
 use crate::kernels::embed;
 use crate::kernels::f16::conv::{Addition, Part};
 use crate::kernels::f16::group_norm::{Input, Norm};
@@ -31,6 +32,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Attention(a) => run_attention(a, r)?,
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
+            Feature::Resample.built()?;
             let (view, t) = (r.view(*src)?, r.tensor(*src)?);
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
@@ -76,7 +78,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
     let (gamma, beta) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
-        Some((id, _)) => match r.view(id)? {
+        Some((id, _)) => match Feature::ScaleShift.built().and(r.view(id))? {
             View::F16(vector) => Some(vector),
             _ => return None,
         },
@@ -101,6 +103,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
 }
 
 fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
+    Feature::Attention.built()?;
     let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
     let positions = r.out_tensor.positions();
     let heads = attention::Heads {

@@ -6,10 +6,13 @@ use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
+use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Part};
-use crate::kernels::group_norm::{Input, Norm};
+use crate::kernels::family::padded;
+use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, pointwise};
+use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -36,6 +39,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Attention(a) => run_attention(a, r)?,
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
+            Feature::Resample.built()?;
             let (view, t) = (r.view(*src)?, r.tensor(*src)?);
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
@@ -51,11 +55,12 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     let part = |i: usize| Part {
         view: views[i].0,
         channels: views[i].1,
-        requant: requants.map(|r| r[i]),
+        requant: requants.map(|r| SmallRequant::new(r[i])),
     };
     let parts = [part(0), part(1)];
     let parts = &parts[..count];
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let weights = padded(taps) * g.outs;
     let requant = |at: At| {
         Some((
             model.table(at, g.outs)?,
@@ -70,7 +75,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         } => {
             let (mult, shift) = requant(at)?;
             Filter::W8 {
-                data: model.table(data, taps * g.outs)?,
+                data: model.table(data, weights)?,
                 bias: model.table(bias, g.outs)?,
                 mult,
                 shift,
@@ -81,6 +86,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             bias,
             requant: at,
         } => {
+            Feature::W4.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W4 {
                 data: model.table(data, int4::row_words(taps) * g.outs)?,
@@ -94,9 +100,10 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             bias,
             requant: at,
         } => {
+            Feature::W16.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W16 {
-                data: model.table(data, taps * g.outs)?,
+                data: model.table(data, weights)?,
                 bias: model.table(bias, g.outs)?,
                 mult,
                 shift,
@@ -108,12 +115,12 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         None => None,
         Some(a) => Some(Addition {
             operand: r.operand(a.tensor)?,
-            requant: a.requant,
+            requant: SmallRequant::new(a.requant),
             broadcast: is_vector(r, a.tensor)?,
         }),
     };
-    let (mut out, column) = r.output::<i16>()?;
-    conv::conv(parts, &g, &filter, add, column.get_mut(..taps)?, &mut out);
+    let (mut out, columns) = r.output::<i16>()?;
+    conv::conv(parts, &g, &filter, add, columns, &mut out);
     Some(())
 }
 
@@ -123,7 +130,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
-        Some((id, requant)) => match r.view(id)? {
+        Some((id, requant)) => match Feature::ScaleShift.built().and(r.view(id))? {
             View::I16(vector) => Some((vector, requant)),
             _ => return None,
         },
@@ -147,17 +154,18 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
             let part = |i: usize| Part {
                 view: views[i].0,
                 channels: views[i].1,
-                requant: Some(requants[i]),
+                requant: Some(SmallRequant::new(requants[i])),
             };
             Input::Two([part(0), part(1)])
         }
     };
     let (mut out, factors) = r.output::<i32>()?;
-    group_norm::group_norm(&input, &norm, factors.get_mut(..channels / norm.groups * 3)?, &mut out);
+    group_norm::group_norm(&input, &norm, factors.get_mut(..channels * FACTOR_WORDS)?, &mut out);
     Some(())
 }
 
 fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
+    Feature::Attention.built()?;
     let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
     let positions = r.out_tensor.positions();
     let heads = attention::Heads {

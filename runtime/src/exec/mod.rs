@@ -9,6 +9,7 @@ use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
 use crate::error::RunError;
+use crate::features::Feature;
 use crate::kernels::view::View;
 use regions::Regions;
 
@@ -68,7 +69,8 @@ fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> O
     let io = op.io();
     let mut regions = Regions::new(model, &io, activations)?;
     match model.header().arithmetic {
-        Arithmetic::Integer => integer::run(model, call, op, &mut regions),
-        Arithmetic::F16 => float::run(model, call, op, &mut regions),
+        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, &mut regions),
+        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, &mut regions),
+        Arithmetic::Integer | Arithmetic::F16 => None,
     }
 }

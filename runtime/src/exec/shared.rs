@@ -5,6 +5,7 @@ use super::regions::Regions;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Conv};
 use crate::blob::tensor::TensorId;
+use crate::features::Feature;
 use crate::kernels::conv::Geometry;
 use crate::kernels::pointwise;
 
@@ -34,6 +35,7 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
     table: At,
     r: &mut Regions<'_, '_>,
 ) -> Option<()> {
+    Feature::Class.built()?;
     let dim = usize::from(r.out_tensor.channels);
     let table = model.table::<T>(table, usize::from(model.header().classes) * dim)?;
     let row = table.get(usize::from(call.class) * dim..)?;
@@ -47,6 +49,7 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
 
 /// Each position four times.
 pub(super) fn upsample(src: TensorId, r: &mut Regions<'_, '_>) -> Option<()> {
+    Feature::Resample.built()?;
     let (view, t) = (r.view(src)?, r.tensor(src)?);
     let size = [t.rows.into(), t.cols.into()];
     pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);

@@ -3,6 +3,7 @@
 //! For a query row: `t_j = requantize(q . k_j)` in Q16 of log2 units; `e_j = 2^-(max t - t_j)` in Q16 (see
 //! [`exp2_neg_q16`]); `r = floor(2^46 / sum e)`; `p_j = (e_j * r + 2^30) >> 31`, Q15; `out = requantize(sum p_j v_j)`.
 
+use super::family;
 use super::view::{Operand, View, ViewMut};
 use crate::numeric::exp2::exp2_neg_q16;
 use crate::numeric::requant::{Requant, WideRequant};
@@ -27,24 +28,53 @@ pub fn attention(q: &Operand<'_>, k: &View<'_>, v: &View<'_>, a: &Heads, scores:
     let depth = a.channels / a.heads;
     for row in 0..a.positions {
         for head in 0..a.heads {
-            let first = head * depth;
+            let (first, at) = (head * depth, row * a.channels + head * depth);
             let mut top = i32::MIN;
             for (j, score) in scores.iter_mut().enumerate() {
-                let mut acc = 0i64;
-                for channel in first..first + depth {
-                    let product = q.get(out, row * a.channels + channel) * k.get(j * a.channels + channel);
-                    acc += i64::from(product);
-                }
+                let key = j * a.channels + first;
+                let acc = match (q, k) {
+                    (Operand::Apart(View::I16(q)), View::I16(k)) => {
+                        family::dot16(&q[at..at + depth], &k[key..key + depth])
+                    }
+                    _ => (0..depth).map(|c| i64::from(q.get(out, at + c) * k.get(key + c))).sum(),
+                };
                 *score = a.score.apply(acc);
                 top = top.max(*score);
             }
             normalize(scores, top);
-            for channel in first..first + depth {
-                let weighted = scores.iter().enumerate();
-                let acc: i32 = weighted.map(|(j, p)| p * v.get(j * a.channels + channel)).sum();
-                out.set(row * a.channels + channel, a.out_requant.apply(acc));
+            for channel in (0..depth).step_by(TILE) {
+                let mut sums = [0; TILE];
+                let sums = &mut sums[..(depth - channel).min(TILE)];
+                weigh(scores, v, first + channel, a.channels, sums);
+                for (i, sum) in sums.iter().enumerate() {
+                    out.set(at + channel + i, a.out_requant.apply(*sum));
+                }
             }
         }
+    }
+}
+
+/// Channels whose sums are held at once.
+const TILE: usize = 4;
+
+/// `sum p_j v_j` for a few channels from `first` on.
+fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
+    if let (View::I16(data), Ok(sums)) = (v, <&mut [i32; TILE]>::try_from(&mut *sums)) {
+        let [mut a, mut b, mut c, mut d] = *sums;
+        for (p, v) in scores.iter().zip(data[first..].chunks(channels)) {
+            if let [w, x, y, z, ..] = *v {
+                a += p * i32::from(w);
+                b += p * i32::from(x);
+                c += p * i32::from(y);
+                d += p * i32::from(z);
+            }
+        }
+        *sums = [a, b, c, d];
+        return;
+    }
+    for (i, sum) in sums.iter_mut().enumerate() {
+        let weighted = scores.iter().enumerate();
+        *sum = weighted.map(|(j, p)| p * v.get(j * channels + first + i)).sum();
     }
 }
 

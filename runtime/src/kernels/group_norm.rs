@@ -11,8 +11,10 @@
 //! 6. scale and shift, SiLU where asked, then the output's factor.
 
 use super::conv::Part;
-use super::view::{Operand, ViewMut};
-use crate::numeric::requant::{Requant, saturate_i16, saturate_i32};
+use super::family::{self, Elements, Finish, Normalized};
+use super::view::{Operand, View, ViewMut};
+use crate::features::Feature;
+use crate::numeric::requant::{Requant, saturate_i32};
 use crate::numeric::rsqrt::rsqrt_u64;
 use crate::numeric::sigmoid::silu_q16;
 
@@ -62,26 +64,91 @@ impl Input<'_> {
                 } else {
                     (second, channel - first.channels)
                 };
-                let q = part.view.get(position * part.channels + channel);
-                saturate_i16(part.requant.unwrap_or(Requant::ONE).apply(q)).into()
+                part.joined(position * part.channels + channel).into()
             }
         }
     }
 }
 
-/// Runs the normalization; `factors` holds three words a channel of one group.
+/// Words that a channel needs of `factors`.
+pub const FACTOR_WORDS: usize = 3;
+
+/// Runs the normalization; `factors` holds [`FACTOR_WORDS`] a channel.
 pub fn group_norm(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: &mut ViewMut<'_>) {
+    match norm.quick(input, factors, out) {
+        Some(finish) => normalize(input, norm, factors, &finish, out),
+        None => one_by_one(input, norm, factors, out),
+    }
+}
+
+/// Every element through the family's kernel.
+fn normalize(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
+    let factors = &factors[..norm.channels * FACTOR_WORDS];
+    let parts = match input {
+        Input::One(operand) => {
+            let from = match operand {
+                Operand::Apart(View::I8(data, _)) => Elements::I8(data),
+                Operand::Apart(View::I16(data)) => Elements::I16(data),
+                _ => Elements::InPlace,
+            };
+            return positions(from, 0, out.len(), factors, finish, out);
+        }
+        Input::Two(parts) => parts,
+    };
+    let mut joined = [0; CHUNK];
+    for position in 0..norm.positions {
+        let mut first = 0;
+        for part in parts {
+            let mut done = 0;
+            while done < part.channels {
+                // A common scale first, a few elements at a time.
+                let count = (part.channels - done).min(CHUNK);
+                part.join(position * part.channels + done, &mut joined[..count]);
+                let channel = first + done;
+                positions(
+                    Elements::I16(&joined[..count]),
+                    position * norm.channels + channel,
+                    count,
+                    &factors[channel * FACTOR_WORDS..][..count * FACTOR_WORDS],
+                    finish,
+                    out,
+                );
+                done += count;
+            }
+            first += part.channels;
+        }
+    }
+}
+
+/// Elements of a concatenation that are brought to the common scale at once.
+const CHUNK: usize = 32;
+
+/// `count` elements of the output from `at` on.
+fn positions(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
+    let mut to = match out {
+        ViewMut::I8(data, zero) => Normalized::I8(&mut data[at..at + count], *zero),
+        ViewMut::I16(data) => Normalized::I16(&mut data[at..at + count]),
+        ViewMut::F16(_) | ViewMut::Q24(_) => return,
+    };
+    family::normalize(from, &mut to, factors, finish);
+}
+
+/// The definition: any factor, any shift, saturation at every stage.
+fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: &mut ViewMut<'_>) {
     let size = norm.channels / norm.groups;
     for group in 0..norm.groups {
         let first = group * size;
-        let moments = Moments::of(input, out, norm, first, size);
-        let shift = moments.fill(norm, first, factors);
+        let affine = Moments::of(input, out, norm, first, size).affine(norm);
+        for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)).take(size) {
+            let (a, offset) = affine.channel(norm, channel);
+            factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
+        }
         for position in 0..norm.positions {
-            for (channel, factor) in (first..first + size).zip(factors.chunks_exact(3)) {
+            for (channel, factor) in (first..first + size).zip(factors.chunks_exact(FACTOR_WORDS)) {
                 let q = input.get(out, position, channel, norm.channels);
-                let offset = i64::from(factor[2]) << 32 | i64::from(factor[1] as u32);
+                let offset = words(factor[1], factor[2]);
                 let sum = i64::from(q << MEAN_FRAC) * i64::from(factor[0]) + offset;
-                let y = norm.finish(saturate_i32(sum >> shift), channel);
+                let y = norm.finish(saturate_i32(sum >> affine.shift), channel);
                 out.set(position * norm.channels + channel, y);
             }
         }
@@ -102,22 +169,46 @@ struct Moments {
 
 impl Moments {
     fn of(input: &Input<'_>, out: &ViewMut<'_>, norm: &Norm<'_>, first: usize, size: usize) -> Self {
-        let (mut sum, mut squares) = (0i64, 0u64);
-        for position in 0..norm.positions {
-            for channel in first..first + size {
-                let q = input.get(out, position, channel, norm.channels);
-                sum += i64::from(q);
-                squares += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
-            }
+        let elements = (norm.positions * size) as i64;
+        let stored = |view: &View<'_>, zero: i32| {
+            let (sum, squares) = match view {
+                View::I8(data, _) => family::moments8(data, norm.channels, first, size),
+                View::I16(data) => family::moments16(data, norm.channels, first, size),
+                View::F16(_) | View::Q24(_) => (0, 0),
+            };
+            // Sums of q - zero from sums of q.
+            let zero = i64::from(zero);
+            let squares = squares as i64 - 2 * zero * sum + elements * zero * zero;
+            (sum - elements * zero, squares as u64)
+        };
+        let (sum, squares) = match input {
+            Input::One(Operand::Apart(view @ View::I8(_, zero))) => stored(view, *zero),
+            Input::One(Operand::Apart(view)) => stored(view, 0),
+            Input::One(Operand::InPlace { zero }) => stored(&out.as_view(), *zero),
+            Input::Two(parts) => joined_moments(parts, norm.positions, first, size),
+        };
+        Self::new(norm, size, sum, squares)
+    }
+
+    /// From the sums that [`channel_sums`] left for the channels of a group.
+    fn summed(norm: &Norm<'_>, sums: &[i32]) -> Self {
+        let (mut sum, mut squares) = (0, 0);
+        for channel in sums.chunks_exact(FACTOR_WORDS) {
+            sum += i64::from(channel[0]);
+            squares += words(channel[1], channel[2]) as u64;
         }
+        Self::new(norm, sums.len() / FACTOR_WORDS, sum, squares)
+    }
+
+    fn new(norm: &Norm<'_>, size: usize, sum: i64, squares: u64) -> Self {
         let count = (norm.positions * size) as u32;
         // Cauchy-Schwarz: n SS >= S^2; n <= 2^16 and |q| <= 2^15 keep both below 2^62.
         let spread = u64::from(count) * squares - sum.unsigned_abs() * sum.unsigned_abs() + norm.eps_q;
         Self { count, sum, spread }
     }
 
-    /// Writes `(a, low and high word of the offset)` a channel, and returns the shift `s`.
-    fn fill(&self, norm: &Norm<'_>, first: usize, factors: &mut [i32]) -> u32 {
+    /// What the channels of the group share.
+    fn affine(&self, norm: &Norm<'_>) -> Affine {
         let count = i64::from(self.count);
         let mean = (2 * (self.sum << MEAN_FRAC) + count).div_euclid(2 * count);
         let inverse = rsqrt_u64(self.spread);
@@ -130,19 +221,92 @@ impl Moments {
         };
         // y = d * a * 2^-(14 + 31 + exp - excess + gamma_frac - 31), wanted in Q16.
         let s = MEAN_FRAC as i32 + inverse.exp - excess as i32 + i32::from(norm.gamma_frac) - OUT_FRAC;
-        let shift = s.clamp(1, MAX_SHIFT) as u32;
-        for (channel, factor) in (first..).zip(factors.chunks_exact_mut(3)) {
-            let a = (p as i64 * i64::from(norm.gamma[channel]) + (1 << 30)) >> 31;
-            let a = if s < 1 {
-                a << (1 - s).min(31)
-            } else {
-                a >> (s - MAX_SHIFT).clamp(0, 63)
-            };
-            let a = saturate_i32(a);
-            let offset = (i64::from(norm.beta_q16[channel]) << shift) + (1 << (shift - 1)) - mean * i64::from(a);
-            factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
+        Affine {
+            mean,
+            p: p as i64,
+            s,
+            shift: s.clamp(1, MAX_SHIFT) as u32,
         }
-        shift
+    }
+}
+
+/// Leaves the sum (a word) and the sum of squares (two) of every channel of a concatenation in `sums`.
+fn channel_sums(parts: &[Part<'_>; 2], positions: usize, sums: &mut [i32]) {
+    sums.fill(0);
+    let mut joined = [0; CHUNK];
+    for position in 0..positions {
+        let mut sums = sums.chunks_exact_mut(FACTOR_WORDS);
+        for part in parts {
+            for done in (0..part.channels).step_by(CHUNK) {
+                let joined = &mut joined[..(part.channels - done).min(CHUNK)];
+                part.join(position * part.channels + done, joined);
+                for (&q, sums) in joined.iter().zip(&mut sums) {
+                    let q = i32::from(q);
+                    // A channel has at most 2^16 elements of at most 2^15.
+                    sums[0] += q;
+                    let squares = family::add_square(words(sums[1], sums[2]) as u64, q);
+                    (sums[1], sums[2]) = (squares as i32, (squares >> 32) as i32);
+                }
+            }
+        }
+    }
+}
+
+fn words(low: i32, high: i32) -> i64 {
+    i64::from(high) << 32 | i64::from(low as u32)
+}
+
+/// Sums over the channels `first..first + size` of a concatenation.
+fn joined_moments(parts: &[Part<'_>; 2], positions: usize, first: usize, size: usize) -> (i64, u64) {
+    let (mut sum, mut squares) = (0i64, 0u64);
+    let mut start = 0;
+    for part in parts {
+        let (from, to) = (first.max(start), (first + size).min(start + part.channels));
+        for position in 0..positions {
+            for channel in from..to {
+                let q = i32::from(part.joined(position * part.channels + channel - start));
+                sum += i64::from(q);
+                squares = family::add_square(squares, q);
+            }
+        }
+        start += part.channels;
+    }
+    (sum, squares)
+}
+
+struct Affine {
+    /// Q14.
+    mean: i64,
+    p: i64,
+    s: i32,
+    /// `s` within its limits.
+    shift: u32,
+}
+
+impl Affine {
+    /// `(a, offset)` of a channel: `y = (q * 2^14 * a + offset) >> shift`.
+    fn channel(&self, norm: &Norm<'_>, channel: usize) -> (i32, i64) {
+        let a = (self.p * i64::from(norm.gamma[channel]) + (1 << 30)) >> 31;
+        let a = if self.s < 1 {
+            a << (1 - self.s).min(31)
+        } else {
+            a >> (self.s - MAX_SHIFT).clamp(0, 63)
+        };
+        let (a, shift) = (saturate_i32(a), self.shift);
+        let offset = (i64::from(norm.beta_q16[channel]) << shift) + (1 << (shift - 1)) - self.mean * i64::from(a);
+        (a, offset)
+    }
+
+    /// `(a, offset)` such that `y = (q * 2^16 * a + offset) >> 32` for `abs(q) <= limit`, `zero` not yet removed from q; `None`
+    /// where 64 bits do not hold it, or y could reach 2^27.
+    fn quick(&self, norm: &Norm<'_>, channel: usize, limit: u64, zero: i32) -> Option<(i32, i64)> {
+        let (a, offset) = self.channel(norm, channel);
+        let a = i32::try_from(i64::from(a) << (MAX_SHIFT as u32 - self.shift)).ok()?;
+        let reach = (limit << 16) * u64::from(a.unsigned_abs());
+        if reach >= 1 << 57 || offset.unsigned_abs() >= 1 << (26 + self.shift) {
+            return None;
+        }
+        Some((a, (offset << (32 - self.shift)) - i64::from(zero << 16) * i64::from(a)))
     }
 }
 
@@ -150,11 +314,47 @@ impl Moments {
 const MAX_SHIFT: i32 = 30;
 
 impl Norm<'_> {
+    /// Fills every channel's factors for [`family::normalize`], or finds that it cannot run this.
+    fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
+        let Requant { mult, shift } = self.out_requant;
+        if self.scale_shift.is_some() || shift <= 32 || !matches!(out, ViewMut::I8(..) | ViewMut::I16(_)) {
+            return None;
+        }
+        // Stored values, as the kernel reads them.
+        let (limit, zero) = match (input, out) {
+            (Input::One(Operand::Apart(View::I8(_, zero))), _) => (1 << 7, *zero),
+            (Input::One(Operand::InPlace { zero }), ViewMut::I8(..)) => (1 << 7, *zero),
+            _ => (1 << 15, 0),
+        };
+        let size = self.channels / self.groups;
+        if let Input::Two(parts) = input {
+            channel_sums(parts, self.positions, factors);
+        }
+        for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
+            let first = group * size;
+            let moments = match input {
+                Input::One(_) => Moments::of(input, out, self, first, size),
+                Input::Two(_) => Moments::summed(self, factors),
+            };
+            let affine = moments.affine(self);
+            for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)) {
+                let (a, offset) = affine.quick(self, channel, limit, zero)?;
+                factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
+            }
+        }
+        Some(Finish {
+            silu: self.silu,
+            mult,
+            round: 1 << (shift - 33),
+            shift: u32::from(shift) - 32,
+        })
+    }
+
     /// Scale and shift, SiLU, output factor.
     #[inline(always)]
     fn finish(&self, y_q16: i32, channel: usize) -> i32 {
         let mut y = y_q16;
-        if let Some((vector, requant)) = self.scale_shift {
+        if let (true, Some((vector, requant))) = (Feature::ScaleShift.is_built(), self.scale_shift) {
             let scale = i64::from(requant.apply(vector[channel].into()));
             let shift = i64::from(requant.apply(vector[self.channels + channel].into()));
             y = saturate_i32(i64::from(y) + ((i64::from(y) * scale + (1 << 15)) >> 16) + shift);

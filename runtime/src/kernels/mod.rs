@@ -7,16 +7,17 @@ pub mod attention;
 pub mod conv;
 pub mod embed;
 pub mod f16;
+pub mod family;
 pub mod group_norm;
 pub mod pointwise;
 pub mod view;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Conv, GroupNorm, Op};
+use crate::blob::op::{Conv, Op};
 
-/// Scratch bytes that an operator needs: one im2col column, per-channel factors, or a row of scores. `None` when the
-/// operator names tensors that do not exist.
+/// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns
+/// ([`conv_scratch_bytes`]). `None` when the operator names tensors that do not exist.
 pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
     let channels = |id| model.tensor(id).map(|t| usize::from(t.channels));
     let joined = |source: &crate::blob::op::Source| {
@@ -26,29 +27,28 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
     let float = model.header().arithmetic == Arithmetic::F16;
     Some(match op {
         Op::Conv(c @ Conv { kernel, .. }) => {
-            conv_scratch_bytes(float, usize::from(*kernel), joined(&c.source)?, channels(c.out)?)
+            conv_scratch_bytes(float, usize::from(*kernel), joined(&c.source)?, channels(c.out)?, 1)
         }
-        Op::GroupNorm(n @ GroupNorm { groups, .. }) => {
-            group_norm_scratch_bytes(float, joined(&n.source)?, usize::from(*groups))
-        }
+        Op::GroupNorm(n) => group_norm_scratch_bytes(float, joined(&n.source)?),
         Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
         _ => 0,
     })
 }
 
-/// One column of `kernel * kernel * channels` int16 (or f32, with an f32 accumulator an output channel).
-pub fn conv_scratch_bytes(float: bool, kernel: usize, channels: usize, outs: usize) -> usize {
+/// `columns` (1, or a block of [`family::COLUMNS`]) of `kernel * kernel * channels` int16, padded; or one of f32, with an f32
+/// accumulator an output channel.
+pub fn conv_scratch_bytes(float: bool, kernel: usize, channels: usize, outs: usize, columns: usize) -> usize {
     let taps = kernel * kernel * channels;
-    if float { (taps + outs) * 4 } else { taps * 2 }
+    if float {
+        (taps + outs) * 4
+    } else {
+        family::Layout::elements(columns, taps) * 2
+    }
 }
 
-/// Three words a channel of one group (or two f32 a channel).
-pub fn group_norm_scratch_bytes(float: bool, channels: usize, groups: usize) -> usize {
-    if float {
-        channels * 8
-    } else {
-        channels / groups.max(1) * 12
-    }
+/// Three words a channel (or two f32).
+pub fn group_norm_scratch_bytes(float: bool, channels: usize) -> usize {
+    channels * if float { 8 } else { group_norm::FACTOR_WORDS * 4 }
 }
 
 /// One 32-bit score a position.

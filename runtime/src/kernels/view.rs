@@ -39,6 +39,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The same elements with another zero point.
+    pub fn with_zero(self, zero: i32) -> Self {
+        match self {
+            Self::I8(data, _) => Self::I8(data, zero),
+            other => other,
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self {

@@ -35,8 +35,98 @@ impl Requant {
     /// `v` times the factor, rounded half up, saturated to int32.
     #[inline(always)]
     pub fn apply(self, v: i32) -> i32 {
+        if self.shift > 32 {
+            return self.apply_high(v);
+        }
         let product = i64::from(v) * i64::from(self.mult);
         saturate_i32((product + (1i64 << (self.shift - 1))) >> self.shift)
+    }
+
+    /// [`Requant::apply`] to a few values.
+    #[inline(always)]
+    pub fn apply_all<const N: usize>(self, values: &mut [i32; N]) {
+        let up = 33u8.saturating_sub(self.shift) & 31;
+        let reach = values.iter().fold(0, |reach, v| reach | (v ^ (v >> 31)));
+        if reach >> (31 - up) == 0 && self.shift > 2 {
+            // A left shift before the product keeps everything in its high word.
+            let shift = (self.shift + up - 32) & 31;
+            let round = 1 << (shift - 1);
+            for v in values {
+                *v = (high_product(*v << up, self.mult) + round) >> shift;
+            }
+        } else {
+            values.iter_mut().for_each(|v| *v = self.apply(*v));
+        }
+    }
+
+    /// [`Requant::apply`] for shifts above 32, from the product's high word alone: rounding and floor never see the low one,
+    /// and nothing saturates.
+    #[inline(always)]
+    fn apply_high(self, v: i32) -> i32 {
+        let shift = (self.shift - 32) & 31;
+        (high_product(v, self.mult) + (1 << (shift - 1))) >> shift
+    }
+}
+
+/// A [`Requant`] made ready for values of 16 bits, such as activations: the same results, from the high
+/// word of one product whatever the shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmallRequant {
+    /// Left shift before the product; [`SmallRequant::EXACT`] where it would need more than 16.
+    up: u8,
+    shift: u8,
+    round: i32,
+    mult: i32,
+    exact: Requant,
+}
+
+impl SmallRequant {
+    const EXACT: u8 = 255;
+
+    /// Prepares a factor.
+    pub fn new(exact: Requant) -> Self {
+        let up = 33u8.saturating_sub(exact.shift);
+        let shift = (exact.shift + up - 32) & 31;
+        Self {
+            up: if up > 16 { Self::EXACT } else { up },
+            shift,
+            round: 1 << (shift - 1),
+            mult: exact.mult,
+            exact,
+        }
+    }
+
+    /// `(left shift, multiplier, rounding, right shift)` of the high word: `(high(v << up, mult) + round) >> shift`; `None` where
+    /// a left shift does not do.
+    pub fn parts(&self) -> Option<(u32, i32, i32, u32)> {
+        (self.up != Self::EXACT).then(|| (self.up.into(), self.mult, self.round, self.shift.into()))
+    }
+
+    /// [`Requant::apply`] for `-2^15 <= v < 2^15`.
+    #[inline(always)]
+    pub fn apply(&self, v: i32) -> i32 {
+        if self.up == Self::EXACT {
+            return self.exact.apply(v);
+        }
+        (high_product(v << self.up, self.mult) + self.round) >> self.shift
+    }
+}
+
+/// The high word of a product, floored.
+#[inline(always)]
+pub fn high_product(a: i32, b: i32) -> i32 {
+    #[cfg(not(mote_family = "armv6m"))]
+    return ((i64::from(a) * i64::from(b)) >> 32) as i32;
+    // A core without a long multiply: four of 16 bits.
+    #[cfg(mote_family = "armv6m")]
+    {
+        let (a_low, a_high) = ((a & 0xFFFF) as u32, a >> 16);
+        let (b_low, b_high) = ((b & 0xFFFF) as u32, b >> 16);
+        let middle = a_high
+            .wrapping_mul(b_low as i32)
+            .wrapping_add((a_low.wrapping_mul(b_low) >> 16) as i32);
+        let cross = (a_low as i32).wrapping_mul(b_high) + (middle & 0xFFFF);
+        a_high * b_high + (middle >> 16) + (cross >> 16)
     }
 }
 
@@ -64,7 +154,12 @@ impl WideRequant {
     /// `v` times the factor, rounded half up, saturated to int32. `|v| < ACC_LIMIT`.
     #[inline(always)]
     pub fn apply(self, v: i64) -> i32 {
-        saturate_i32((v * i64::from(self.mult) + (1i64 << (self.shift - 1))) >> self.shift)
+        let product = v * i64::from(self.mult);
+        if self.shift > 32 {
+            let shift = (self.shift - 32) & 31;
+            return ((product >> 32) as i32 + (1 << (shift - 1))) >> shift;
+        }
+        saturate_i32((product + (1i64 << (self.shift - 1))) >> self.shift)
     }
 }
 
@@ -134,6 +229,26 @@ mod tests {
         };
         assert_eq!(wide.apply(WideRequant::ACC_LIMIT - 1), i32::MAX);
         assert_eq!(wide.apply(1 - WideRequant::ACC_LIMIT), i32::MIN);
+    }
+
+    #[test]
+    fn small_values_have_a_quick_way() {
+        for shift in 1..=62 {
+            for mult in [0, 1 << 30, (1 << 30) + 12_345, i32::MAX] {
+                let exact = Requant { mult, shift };
+                for v in [-32_768, -32_767, -1_234, -255, -1, 0, 1, 2, 3, 77, 255, 30_001, 32_767] {
+                    assert_eq!(SmallRequant::new(exact).apply(v), exact.apply(v), "{v} {exact:?}");
+                    let product = i64::from(v) * i64::from(mult);
+                    let wide = saturate_i32((product + (1i64 << (shift - 1))) >> shift);
+                    assert_eq!(exact.apply(v), wide, "{v} {exact:?}");
+                    for v in [v, v << 9, v << 15] {
+                        let mut few = [v, 0];
+                        exact.apply_all(&mut few);
+                        assert_eq!(few, [exact.apply(v), exact.apply(0)], "{v} {exact:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Firmware {
     pub target: &'static str,
     /// Optimization level that the board is built at.
     pub opt_level: &'static str,
-    /// Flash for code and constants, bytes, rounded up.
+    /// Flash for code and constants with every part of the runtime, bytes, rounded up: an upper bound for any model.
     pub code_bytes: u64,
     /// Instructions a multiply-accumulate, everything included, of integer models.
     pub integer_per_mac: f64,
@@ -22,7 +22,7 @@ pub struct Firmware {
     pub f16_per_mac: f64,
 }
 
-/// Measured with `mote bench M.mote --steps 1 --backends board:NAME` on fashion16-tiny as w8a16 and as f16; counts are of
+/// Measured with `MOTE_FIRMWARE_PARTS=all mote bench M.mote --steps 1 --backends board:NAME` on fashion16-tiny as w8a16 and as f16; counts are of
 /// instructions, not cycles. The code's size has 4 % added, so that a model said to fit still does after a small change. For `s`
 /// it is what the linker says of a model that does not fit, and the counts are those of `3` with 3.5 % added, as measured on
 /// digits8-micro.

@@ -1,23 +1,24 @@
 //! `mote bench`: what a step costs.
 
 use super::args;
+use super::cost::{IMAGE_STEPS, Row, markdown, text};
 use super::failure::Failure;
+use super::flash;
+use super::kernels;
 use super::model_file::ModelFile;
-use super::print::{self, Held, bytes, count, heading, table};
+use super::print::{self, Held};
+use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
-use mote_firmware_sim::{Board, Image, Observe, RunRequest, SimError};
+use mote_firmware_sim::{Board, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
 use mote_runtime::{Arena, Config, Sampler, Start};
 use mote_tools::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
+use mote_tools::kernels::Kernel;
 use mote_tools::report::OperatorRow;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// Steps of an image, where images a second are shown.
-const IMAGE_STEPS: u32 = 20;
 
 /// Measure a step on this machine and on simulated boards
 ///
@@ -27,10 +28,12 @@ const IMAGE_STEPS: u32 = 20;
 #[command(after_help = "\
 Examples:
   mote bench my.mote
-  mote bench my.mote --backends board:mps2-an386,board:virt --operators --json")]
+  mote bench my.mote --backends board:mps2-an386,board:virt --operators --json
+  mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
-    model: PathBuf,
+    #[arg(required_unless_present_any = ["kernels", "flash"])]
+    model: Option<PathBuf>,
     /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
@@ -40,43 +43,45 @@ pub struct Args {
     /// Show every operator (--json always does)
     #[arg(long)]
     operators: bool,
-    /// Measure single kernels of standard shapes (not in this version)
+    /// Measure single operators of standard shapes on simulated boards, beside CMSIS-NN's figures
     #[arg(long)]
     kernels: bool,
+    /// Compile parts of the runtime alone, for speed and for size, and show what each takes of flash
+    #[arg(long)]
+    flash: bool,
+    /// Boards for --kernels and --flash, separated by commas [default: a core of each class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kernels::board)]
+    board: Vec<&'static Board>,
+    /// Print the tables in Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// A backend's measurements. Keys of `bench --json`; what a backend cannot measure is `null`.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Row {
-    name: String,
-    available: bool,
-    why: Option<String>,
-    instructions_per_step: Option<u64>,
-    instructions_per_mac: Option<f64>,
-    ms_per_step: Option<f64>,
-    images_per_second: Option<f64>,
-    steps_per_image: u32,
-    arena_bytes: u64,
-    stack_bytes: Option<u64>,
-    statics_bytes: Option<u64>,
-    ram_bytes: Option<u64>,
-    flash_code_bytes: Option<u64>,
-    flash_model_bytes: u64,
-    parse_instructions: Option<u64>,
-    operators: Vec<Operator>,
+/// What `counts` says in JSON.
+const COUNTS: &str = "instructions, not cycles";
+
+/// What is measured without a model.
+struct Single {
+    kernels: Vec<Kernel>,
+    flash: Vec<RuntimeFlash>,
 }
 
-/// One operator's measurements, over one step.
-#[derive(Debug, Clone, Serialize)]
-struct Operator {
-    name: String,
-    op: String,
-    macs: u64,
-    instructions: Option<u64>,
-    ms: Option<f64>,
+impl Single {
+    fn text(&self, markdown: bool) -> String {
+        let mut out = String::new();
+        if !self.kernels.is_empty() {
+            let table = if markdown { kernels::markdown } else { kernels::text };
+            out += &(table(&self.kernels) + "\n");
+        }
+        if !self.flash.is_empty() {
+            let table = if markdown { flash::markdown } else { flash::text };
+            out += &(table(&self.flash) + "\n");
+        }
+        out
+    }
 }
 
 /// Everything that the backends share.
@@ -88,13 +93,25 @@ struct Bench<'m> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    if args.kernels {
-        return Err(
-            Failure::new("--kernels is not in this version: single kernels are not measured yet")
-                .help("`mote bench M.mote --operators` measures every operator of a model"),
-        );
-    }
-    let file = ModelFile::read(&args.model)?;
+    let single = Single {
+        kernels: if args.kernels {
+            kernels::all(&args.board)?
+        } else {
+            vec![]
+        },
+        flash: if args.flash { flash::all(&args.board)? } else { vec![] },
+    };
+    let Some(path) = &args.model else {
+        if args.json {
+            print::json(&serde_json::json!({
+                "counts": COUNTS, "backends": [], "kernels": single.kernels, "runtime_flash": single.flash,
+            }))?;
+        } else {
+            print::text(&single.text(args.markdown))?;
+        }
+        return Ok(Held::Yes);
+    };
+    let file = ModelFile::read(path)?;
     let model = file.parse()?;
     let config = Config::of(model.header(), args.steps.min(model.header().train_steps));
     let target = Target {
@@ -124,10 +141,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&serde_json::json!({
             "file": file.path().display().to_string(), "macs_per_step": model.header().macs, "steps": config.steps,
-            "counts": "instructions, not cycles", "backends": measured, "kernels": [],
+            "counts": COUNTS, "backends": measured, "kernels": single.kernels, "runtime_flash": single.flash,
         }))?;
     } else {
-        print::text(&text(&measured, args.operators))?;
+        let table = if args.markdown {
+            markdown(&measured)
+        } else {
+            text(&measured, args.operators)
+        };
+        print::text(&(single.text(args.markdown) + &table))?;
     }
     Ok(held.into())
 }
@@ -170,6 +192,7 @@ impl Bench<'_> {
             .flat_map(|image| &image.steps)
             .filter_map(|step| step.instructions)
             .collect();
+        let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
         let one = Config {
             steps: 1,
             ..self.config
@@ -184,10 +207,11 @@ impl Bench<'_> {
             .rows
             .iter()
             .zip(by_operator)
-            .map(|(row, op)| operator(row, op.instructions, None))
+            .map(|(row, op)| Operator::of(row, op.instructions, None))
             .collect();
-        let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
+        let (operators, kinds) = profile::complete(operators, step);
         let sizes = whole.sizes;
+        let runtime = runtime_flash(board, board.opt_level, &Parts::needed_by(self.target.model))?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(Row {
             instructions_per_step: step,
@@ -197,9 +221,12 @@ impl Bench<'_> {
             statics_bytes: Some(sizes.statics_bytes),
             ram_bytes: Some(sizes.arena_bytes + sizes.statics_bytes + stack),
             flash_code_bytes: Some(sizes.flash_code_bytes),
+            flash_runtime_bytes: Some(runtime.bytes),
+            flash_runtime: Some(runtime),
             flash_model_bytes: sizes.flash_model_bytes,
             parse_instructions: Some(whole.parse_instructions),
             operators,
+            kinds,
             ..row
         })
     }
@@ -221,10 +248,12 @@ impl Bench<'_> {
         } else {
             vec![]
         };
+        let (operators, kinds) = profile::complete(operators, None);
         Ok(Row {
             ms_per_step: Some(1e3 * one / steps),
             images_per_second: Some(many as f64 * steps / seconds(many)? / f64::from(IMAGE_STEPS)),
             operators,
+            kinds,
             ..row
         })
     }
@@ -240,92 +269,7 @@ impl Bench<'_> {
             .rows
             .iter()
             .zip(&timer.spent)
-            .map(|(row, spent)| operator(row, None, Some(ms(spent))))
+            .map(|(row, spent)| Operator::of(row, None, Some(ms(spent))))
             .collect())
     }
-}
-
-fn operator(row: &OperatorRow, instructions: Option<u64>, ms: Option<f64>) -> Operator {
-    Operator {
-        name: row.name.clone(),
-        op: row.kind.clone(),
-        macs: row.macs,
-        instructions,
-        ms,
-    }
-}
-
-fn text(rows: &[Row], with_operators: bool) -> String {
-    let head = [
-        "backend",
-        "a step",
-        "per MAC",
-        "images/s",
-        "flash code",
-        "flash model",
-        "arena",
-        "statics",
-        "stack",
-        "RAM",
-        "",
-    ];
-    let size = |v: Option<u64>| v.map_or("-".to_owned(), bytes);
-    let cells = |row: &Row| {
-        let step = match (row.instructions_per_step, row.ms_per_step) {
-            (Some(instructions), _) => format!("{} instructions", count(instructions)),
-            (None, Some(ms)) => format!("{ms:.2} ms"),
-            _ => "-".into(),
-        };
-        vec![
-            row.name.clone(),
-            step,
-            row.instructions_per_mac.map_or("-".into(), |v| format!("{v:.2}")),
-            row.images_per_second.map_or("-".into(), |v| format!("{v:.2}")),
-            size(row.flash_code_bytes),
-            bytes(row.flash_model_bytes),
-            bytes(row.arena_bytes),
-            size(row.statics_bytes),
-            size(row.stack_bytes),
-            size(row.ram_bytes),
-            row.why.clone().unwrap_or_default(),
-        ]
-    };
-    let lines: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
-        .chain(rows.iter().map(cells))
-        .collect();
-    let mut out = format!("{}\n{}", heading("Cost"), table(&lines));
-    out += &format!("  (instructions, not cycles; an image is {IMAGE_STEPS} steps; RAM is arena, statics and stack)\n");
-    for row in rows.iter().filter(|row| with_operators && !row.operators.is_empty()) {
-        out += &format!("\n{}\n{}", heading(&row.name), operators(row));
-    }
-    out
-}
-
-fn operators(row: &Row) -> String {
-    let cells = |op: &Operator| {
-        let cost = match (op.instructions, op.ms) {
-            (Some(instructions), _) => count(instructions),
-            (None, ms) => format!("{:.3} ms", ms.unwrap_or(0.0)),
-        };
-        let per_mac = op
-            .instructions
-            .filter(|_| op.macs > 0)
-            .map_or("-".into(), |i| format!("{:.2}", i as f64 / op.macs as f64));
-        vec![
-            op.name.clone(),
-            op.op.clone(),
-            count(op.macs),
-            cost,
-            per_mac,
-            String::new(),
-        ]
-    };
-    let head = ["operator", "kind", "MACs", "cost", "per MAC", ""]
-        .map(str::to_owned)
-        .to_vec();
-    table(
-        &std::iter::once(head)
-            .chain(row.operators.iter().map(cells))
-            .collect::<Vec<_>>(),
-    )
 }

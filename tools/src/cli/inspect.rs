@@ -5,6 +5,7 @@ use super::convert::tensors;
 use super::failure::Failure;
 use super::model_file::{ModelFile, provenance, sha256};
 use super::print::{self, Held, bytes, count, heading, table};
+use mote_firmware_sim::Parts;
 use mote_runtime::Model;
 use mote_runtime::blob::layout::FORMAT_VERSION;
 use mote_runtime::numeric::NUMERIC_VERSION;
@@ -64,6 +65,7 @@ fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &Me
         "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
         "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.spacing),
         "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
+        "features": Parts::needed_by(model).names(),
         "scheme": provenance(model)["scheme"], "provenance": provenance(model),
         "operators": rows.iter().map(op).collect::<Vec<_>>(),
         "memory": {
@@ -95,6 +97,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
             format!("{} x {} x {} (row, col, channel)", h.rows, h.cols, h.channels),
         ),
         row("classes", classes),
+        row("runtime features", Parts::needed_by(model).names().join(" ")),
         row("predicts", name(h.prediction)),
         row(
             "sampled with",

@@ -4,6 +4,7 @@ use mote_host::calibrate::Stats;
 use mote_runtime::blob::int4;
 use mote_runtime::blob::op::{Addend, At, Attention, Conv, GroupNorm, Op, Weights};
 use mote_runtime::blob::proof::input_bound;
+use mote_runtime::kernels::family::padded;
 use mote_runtime::numeric::requant::{ADD_GUARD_BITS, WideRequant};
 
 use super::{Emitter, Numbers, source};
@@ -153,13 +154,19 @@ impl<'p> Emitter<'p> {
 
     /// Weights, biases, and the factors `weight scale * ratio`.
     fn filter(&mut self, channels: &[Channel], bits: Bits, ratio: f64) -> Weights {
-        let all = channels.iter().flat_map(|c| &c.weights);
+        // Rows of whole words.
+        let row = |c: &'_ Channel| {
+            let mut row = c.weights.clone();
+            row.resize(padded(row.len()), 0);
+            row
+        };
+        let all = channels.iter().flat_map(row);
         if bits == Bits::Sixteen {
             let factor = |c: &Channel| {
                 let w = wide_requant(c.scale * ratio);
                 (w.mult, w.shift)
             };
-            let data = self.weights.put(all.map(|w| *w as i16));
+            let data = self.weights.put(all.map(|w| w as i16));
             let bias = self.weights.put(channels.iter().map(|c| c.bias));
             let requant = self
                 .weights
@@ -178,7 +185,7 @@ impl<'p> Emitter<'p> {
                 .flat_map(|row| int4::pack(&row).collect::<Vec<u32>>());
             self.weights.put(words)
         } else {
-            self.weights.put(all.map(|w| *w as i8))
+            self.weights.put(all.map(|w| w as i8))
         };
         let bias = self.weights.put(channels.iter().map(|c| c.bias as i32));
         let requant: At = self

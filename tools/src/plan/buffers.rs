@@ -1,6 +1,7 @@
 //! The buffers of a program: what each operator's output and scratch memory need, and for how long.
 
 use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::kernels::family::COLUMNS;
 use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
 
 use super::{Buffer, lower_bound};
@@ -54,8 +55,12 @@ pub fn scratch_bytes(program: &Program, step: &Step, float: bool) -> usize {
     let joined = |slots: &[SlotId]| slots.iter().map(|id| program.slot(*id).shape[0]).sum();
     let out = program.slot(step.out);
     match &step.kind {
-        Kind::Conv(c) => conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0]),
-        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source), n.groups),
+        Kind::Conv(c) => {
+            let columns = COLUMNS.min(out.shape[1] * out.shape[2]);
+            let columns = if columns < COLUMNS { 1 } else { columns };
+            conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0], columns)
+        }
+        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source)),
         Kind::Attention { .. } => attention_scratch_bytes(out.shape[1] * out.shape[2]),
         _ => 0,
     }

@@ -179,6 +179,8 @@ pub struct OperatorRow {
     pub weights: String,
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Elements of the output.
+    pub elements: u64,
     /// Bytes of weights, biases and multipliers.
     pub weight_bytes: u64,
     /// Bytes of the output.

@@ -6,6 +6,7 @@ use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::blob::int4;
 use mote_runtime::blob::op::{Op, Weights};
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
+use mote_runtime::kernels::family::padded;
 
 use super::data::{Block, MemoryMap, OperatorRow, ReportData};
 use super::text::{bytes, count, grouped};
@@ -130,6 +131,7 @@ impl OperatorRow {
                 dtype: dtype(out.dtype).to_owned(),
                 weights: weights.to_owned(),
                 macs,
+                elements: out.len() as u64,
                 weight_bytes,
                 out_bytes: out.bytes() as u64,
             })
@@ -150,11 +152,12 @@ fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64)
                 .map(|t| u64::from(t.channels))
                 .sum();
             let taps = u64::from(c.kernel).pow(2) * ins;
+            let row = padded(taps as usize) as u64;
             let macs = out.positions() as u64 * taps * outs;
             match c.weights {
-                Weights::W8 { .. } => ("int8", macs, outs * (taps + 4 + 5)),
+                Weights::W8 { .. } => ("int8", macs, outs * (row + 4 + 5)),
                 Weights::W4 { .. } => ("int4", macs, outs * (4 * int4::row_words(taps as usize) as u64 + 4 + 5)),
-                Weights::W16 { .. } => ("int16", macs, outs * (2 * taps + 8 + 5)),
+                Weights::W16 { .. } => ("int16", macs, outs * (2 * row + 8 + 5)),
                 Weights::F16 { .. } => ("f16", macs, outs * (2 * taps + 4)),
             }
         }

@@ -59,6 +59,7 @@ fn full() -> ReportData {
         operators: vec![OperatorRow {
             name: "conv_in".to_owned(),
             macs: 1234,
+            elements: 1,
             ..OperatorRow::default()
         }],
     }

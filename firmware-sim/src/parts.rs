@@ -1,0 +1,56 @@
+//! Which parts of the runtime an image holds.
+
+use mote_runtime::{Feature, Model};
+
+/// A set of the runtime's parts, in the order of [`Feature::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Parts(Vec<Feature>);
+
+impl Parts {
+    /// Every part.
+    pub fn all() -> Self {
+        Self(Feature::ALL.to_vec())
+    }
+
+    /// These.
+    pub fn of(features: impl IntoIterator<Item = Feature>) -> Self {
+        let mut parts: Vec<Feature> = features.into_iter().collect();
+        parts.sort_unstable();
+        parts.dedup();
+        Self(parts)
+    }
+
+    /// Those that a model needs.
+    pub fn needed_by(model: &Model<'_>) -> Self {
+        Self::of(Feature::ALL.into_iter().filter(|feature| feature.needed_by(model)))
+    }
+
+    /// The parts.
+    pub fn features(&self) -> &[Feature] {
+        &self.0
+    }
+
+    /// The names of their Cargo features.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|feature| feature.name()).collect()
+    }
+
+    /// What cargo takes after `--features` for a package that depends on the runtime.
+    pub(crate) fn cargo_features(&self) -> String {
+        let features: Vec<String> = self.names().iter().map(|name| format!("mote-runtime/{name}")).collect();
+        features.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_repetition_make_no_other_set() {
+        let parts = Parts::of([Feature::W16, Feature::Integer, Feature::W16]);
+        assert_eq!(parts, Parts::of([Feature::Integer, Feature::W16]));
+        assert_eq!(parts.cargo_features(), "mote-runtime/integer,mote-runtime/w16");
+        assert_eq!(Parts::all(), Parts::of(Feature::ALL));
+    }
+}

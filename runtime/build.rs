@@ -1,0 +1,36 @@
+//! Names the kernel family of the target core, for `src/kernels/family`.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=MOTE_FAMILY");
+    println!(
+        "cargo::rustc-check-cfg=cfg(mote_family, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\"))"
+    );
+    let family = env::var("MOTE_FAMILY").unwrap_or_else(|_| of_target().to_owned());
+    println!("cargo::rustc-cfg=mote_family=\"{family}\"");
+    // Armv8-M has the DSP and MVE instructions as options that the target leaves out, and assembly does not follow `target-cpu`.
+    let armv8m = env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m.main"));
+    let directive = match family.as_str() {
+        "dsp" if armv8m => ".cpu cortex-m33",
+        "helium" => ".cpu cortex-m55",
+        _ => "",
+    };
+    println!("cargo::rustc-env=MOTE_ASSEMBLER={directive}");
+}
+
+/// The family that every core of the target can run. `MOTE_FAMILY` overrides it, for a Cortex-M33 without its DSP option.
+fn of_target() -> &'static str {
+    let var = |name| env::var(name).unwrap_or_default();
+    let target = var("TARGET");
+    let mve = var("CARGO_CFG_TARGET_FEATURE").split(',').any(|f| f == "mve");
+    match target.split('-').next().unwrap_or_default() {
+        "thumbv6m" | "thumbv8m.base" => "armv6m",
+        "thumbv7m" => "armv7m",
+        "thumbv7em" => "dsp",
+        "thumbv8m.main" if mve => "helium",
+        "thumbv8m.main" => "dsp",
+        _ => "portable",
+    }
+}

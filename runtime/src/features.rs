@@ -1,0 +1,131 @@
+//! What this build of the runtime can run. Each part can be left out by a Cargo feature, so that a firmware for one model holds
+//! no code for operators that the model does not use. A part that is left out makes [`crate::Model::parse`] refuse a model that
+//! needs it; it never changes a result.
+
+use core::fmt;
+
+use crate::blob::header::Arithmetic;
+use crate::blob::model::Model;
+use crate::blob::op::{Conv, GroupNorm, Op, Weights};
+
+/// A part of the runtime that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Feature {
+    /// Integer models.
+    Integer,
+    /// f16 models.
+    F16,
+    /// Convolutions with int16 weights, of integer models.
+    W16,
+    /// Convolutions with int4 weights.
+    W4,
+    /// Attention.
+    Attention,
+    /// Class embeddings.
+    Class,
+    /// Upsampling that no convolution absorbs, and the mean over 2x2 windows.
+    Resample,
+    /// The timestep's scale and shift in a group normalization.
+    ScaleShift,
+}
+
+impl Feature {
+    /// Every part.
+    pub const ALL: [Self; 8] = [
+        Self::Integer,
+        Self::F16,
+        Self::W16,
+        Self::W4,
+        Self::Attention,
+        Self::Class,
+        Self::Resample,
+        Self::ScaleShift,
+    ];
+
+    /// The name of the Cargo feature.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::F16 => "f16",
+            Self::W16 => "w16",
+            Self::W4 => "w4",
+            Self::Attention => "attention",
+            Self::Class => "class",
+            Self::Resample => "resample",
+            Self::ScaleShift => "scale-shift",
+        }
+    }
+
+    /// Whether this build has it. A constant, so that what stands behind it is not linked where it is `false`.
+    #[inline(always)]
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Integer => cfg!(feature = "integer"),
+            Self::F16 => cfg!(feature = "f16"),
+            Self::W16 => cfg!(feature = "w16"),
+            Self::W4 => cfg!(feature = "w4"),
+            Self::Attention => cfg!(feature = "attention"),
+            Self::Class => cfg!(feature = "class"),
+            Self::Resample => cfg!(feature = "resample"),
+            Self::ScaleShift => cfg!(feature = "scale-shift"),
+        }
+    }
+
+    /// `Some` where this build has it: `Feature::Attention.built()?` before the code that it stands for.
+    #[inline(always)]
+    pub(crate) const fn built(self) -> Option<()> {
+        if self.is_built() { Some(()) } else { None }
+    }
+
+    /// Whether models of this arithmetic need it.
+    pub fn needed_by_arithmetic(self, arithmetic: Arithmetic) -> bool {
+        match arithmetic {
+            Arithmetic::Integer => self == Self::Integer,
+            Arithmetic::F16 => self == Self::F16,
+        }
+    }
+
+    /// Whether an operator needs it.
+    #[inline(always)]
+    pub fn needed_by_op(self, op: &Op) -> bool {
+        match self {
+            Self::Integer | Self::F16 => false,
+            Self::W16 => matches!(
+                op,
+                Op::Conv(Conv {
+                    weights: Weights::W16 { .. },
+                    ..
+                })
+            ),
+            Self::W4 => matches!(
+                op,
+                Op::Conv(Conv {
+                    weights: Weights::W4 { .. },
+                    ..
+                })
+            ),
+            Self::Attention => matches!(op, Op::Attention(_)),
+            Self::Class => matches!(op, Op::ClassEmbed { .. }),
+            Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
+            Self::ScaleShift => matches!(
+                op,
+                Op::GroupNorm(GroupNorm {
+                    scale_shift: Some(_),
+                    ..
+                })
+            ),
+        }
+    }
+
+    /// Whether a model needs it.
+    pub fn needed_by(self, model: &Model<'_>) -> bool {
+        self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

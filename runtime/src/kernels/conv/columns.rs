@@ -1,0 +1,132 @@
+//! im2col: the input under one output position, `(row, col, channel)` of the kernel window, as a column of a block.
+
+use super::{Geometry, Part};
+use crate::kernels::family::{self, Layout};
+use crate::kernels::view::View;
+
+/// Walks the output positions in order and fills a column for each.
+pub struct Gather<'b, 'a> {
+    parts: &'b [Part<'a>],
+    channels: usize,
+    kernel: usize,
+    stride: usize,
+    /// Columns of the stored input, and of the output.
+    widths: [usize; 2],
+    zoom: u32,
+    /// Rows and columns of the (doubled) input with the zeros above and to the left.
+    ends: [usize; 2],
+    pad: [usize; 2],
+    block: Layout,
+    /// First row and column under the kernel, counted from the first zero.
+    at: [usize; 2],
+    /// Output positions left in the row.
+    left: usize,
+}
+
+impl<'b, 'a> Gather<'b, 'a> {
+    /// Begins at the first output position.
+    pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
+        let zoom = u32::from(g.upsample);
+        Self {
+            parts,
+            channels: parts.iter().map(|p| p.channels).sum(),
+            kernel: g.kernel,
+            stride: g.stride,
+            widths: [g.input[1], g.output[1]],
+            zoom,
+            ends: [(g.input[0] << zoom) + g.pad[0], (g.input[1] << zoom) + g.pad[1]],
+            pad: g.pad,
+            block,
+            at: [0; 2],
+            left: g.output[1],
+        }
+    }
+
+    /// Fills column `lane` of the block with the next position's input, zero points removed. `joined` is memory to work in.
+    #[inline(never)]
+    pub fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
+        let [row, col] = self.at;
+        // Taps of a kernel row that are left of the input, inside, and right of it.
+        let left = self.pad[1].saturating_sub(col).min(self.kernel);
+        let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
+        let inside = self.kernel - left - right;
+        let mut to = Cursor {
+            columns,
+            block: &self.block,
+            lane,
+            tap: 0,
+            joined,
+        };
+        for y in row..row + self.kernel {
+            if y < self.pad[0] || y >= self.ends[0] || inside == 0 {
+                to.zeros(self.kernel * self.channels);
+                continue;
+            }
+            if left > 0 {
+                to.zeros(left * self.channels);
+            }
+            let line = ((y - self.pad[0]) >> self.zoom) * self.widths[0];
+            self.span(line, (col + left) - self.pad[1], inside, &mut to);
+            if right > 0 {
+                to.zeros(right * self.channels);
+            }
+        }
+        self.at[1] += self.stride;
+        self.left -= 1;
+        if self.left == 0 {
+            self.at = [row + self.stride, 0];
+            self.left = self.widths[1];
+        }
+    }
+
+    /// Copies `count` columns of one input row, from column `from` on.
+    fn span(&self, line: usize, from: usize, count: usize, to: &mut Cursor<'_>) {
+        if let ([part], 0) = (self.parts, self.zoom) {
+            // Neighbours in a row are neighbours in memory.
+            return to.copy(part, (line + from) * part.channels, count * part.channels);
+        }
+        for x in from..from + count {
+            for part in self.parts {
+                to.copy(part, (line + (x >> self.zoom)) * part.channels, part.channels);
+            }
+        }
+    }
+}
+
+/// Where the next tap goes.
+struct Cursor<'c> {
+    columns: &'c mut [i16],
+    block: &'c Layout,
+    lane: usize,
+    tap: usize,
+    /// Elements of a concatenation on their common scale, a few at a time.
+    joined: &'c mut [i16; CHUNK],
+}
+
+impl Cursor<'_> {
+    fn zeros(&mut self, count: usize) {
+        family::zeros(count, self.columns, self.tap, self.block, self.lane);
+        self.tap += count;
+    }
+
+    fn copy(&mut self, part: &Part<'_>, at: usize, count: usize) {
+        let (block, lane, tap) = (self.block, self.lane, self.tap);
+        self.tap += count;
+        match (part.view, part.requant) {
+            (View::I8(data, zero), None) => {
+                family::copy8(&data[at..at + count], zero, self.columns, tap, block, lane);
+            }
+            (View::I16(data), None) => family::copy16(&data[at..at + count], self.columns, tap, block, lane),
+            _ => {
+                for done in (0..count).step_by(CHUNK) {
+                    let joined = &mut self.joined[..(count - done).min(CHUNK)];
+                    part.join(at + done, joined);
+                    family::copy16(joined, self.columns, tap + done, block, lane);
+                }
+            }
+        }
+    }
+}
+
+/// Elements of a concatenation that are brought to the common scale at once.
+pub const CHUNK: usize = 32;

@@ -1,0 +1,337 @@
+//! Integer convolution: a block of im2col columns of int16, dot products, one rounding.
+//!
+//! `acc = bias + sum over taps of w * (q - zero_point)`; `out = requantize(acc)`, or with an addend
+//! `out = (requantize(acc) + requantize(addend) + 2^(g-1)) >> g` with `g = ADD_GUARD_BITS`. Padding contributes 0.
+
+mod columns;
+
+use core::ops::Range;
+
+use super::family::{self, COLUMNS, Layout, Rows, padded};
+use super::view::{Operand, View, ViewMut};
+use crate::blob::int4;
+use crate::blob::proof::wide_bias;
+use crate::features::Feature;
+use crate::numeric::requant::{Requant, SmallRequant, WideRequant, add_guarded, saturate_i8, saturate_i16};
+use columns::{CHUNK, Gather};
+
+/// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// `(row, col, channel)`.
+    pub view: View<'a>,
+    /// Channels of this part.
+    pub channels: usize,
+    /// Only for a concatenation.
+    pub requant: Option<SmallRequant>,
+}
+
+impl Part<'_> {
+    /// Element `i` on the common scale of a concatenation.
+    #[inline(always)]
+    pub fn joined(&self, i: usize) -> i16 {
+        let q = self.view.get(i);
+        saturate_i16(self.requant.as_ref().map_or(q, |r| r.apply(q)))
+    }
+
+    /// The elements from `at` on, on the common scale.
+    pub fn join(&self, at: usize, to: &mut [i16]) {
+        let Some(requant) = &self.requant else { return };
+        let range = at..at + to.len();
+        match self.view {
+            View::I8(data, zero) => family::join8(&data[range], zero, requant, to),
+            View::I16(data) => family::join16(&data[range], requant, to),
+            View::F16(_) | View::Q24(_) => {}
+        }
+    }
+}
+
+/// Shapes of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Rows and columns of the stored input (before any x2).
+    pub input: [usize; 2],
+    /// Rows and columns of the output.
+    pub output: [usize; 2],
+    /// Output channels.
+    pub outs: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros at the top and at the left.
+    pub pad: [usize; 2],
+    /// Reads through a nearest-neighbour x2.
+    pub upsample: bool,
+}
+
+/// Weights `(out, row, col, in)`, each output channel's row padded to whole words of taps; biases and factors.
+#[derive(Debug, Clone, Copy)]
+pub enum Filter<'a> {
+    /// int8, int32 accumulator.
+    W8 {
+        /// Weights.
+        data: &'a [i8],
+        /// A channel.
+        bias: &'a [i32],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+    /// int4, int32 accumulator.
+    W4 {
+        /// Words of eight taps, see [`int4`]; each row is padded to whole words.
+        data: &'a [u32],
+        /// A channel.
+        bias: &'a [i32],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+    /// int16, int64 accumulator.
+    W16 {
+        /// Weights.
+        data: &'a [i16],
+        /// A channel: low word, high word.
+        bias: &'a [[i32; 2]],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
+}
+
+/// A term added before the rounding.
+#[derive(Debug, Clone, Copy)]
+pub struct Addition<'a> {
+    /// The other term.
+    pub operand: Operand<'a>,
+    /// Its factor, guard bits included.
+    pub requant: SmallRequant,
+    /// One value a channel, not one a position and channel.
+    pub broadcast: bool,
+}
+
+/// Runs the convolution. `scratch` holds a block of [`COLUMNS`] padded columns, or at least one.
+pub fn conv(
+    parts: &[Part<'_>],
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    scratch: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let positions = g.output[0] * g.output[1];
+    let block = Layout::elements(COLUMNS, taps);
+    let lanes = if positions > 1 && scratch.len() >= block && !filter.is_int4() {
+        COLUMNS
+    } else {
+        1
+    };
+    let Some(columns) = scratch.get_mut(..Layout::elements(lanes, taps)) else {
+        return;
+    };
+    // The taps that pad a row stay zero.
+    columns.fill(0);
+    let stored = match parts {
+        [
+            Part {
+                view: View::I8(_, zero),
+                requant: None,
+                ..
+            },
+        ] if matches!(filter, Filter::W8 { .. }) => Some(*zero),
+        _ => None,
+    };
+    let layout = Layout::new(lanes, taps, stored);
+    let mut gather = Gather::new(parts, g, layout);
+    let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
+    let mut at = 0;
+    while at < positions {
+        let count = lanes.min(positions - at);
+        for lane in 0..count {
+            gather.next(columns, lane, &mut joined);
+        }
+        let block = Block {
+            at: at * g.outs,
+            outs: g.outs,
+            count,
+        };
+        for first in (0..g.outs).step_by(TILE) {
+            let channels = first..(first + TILE).min(g.outs);
+            let tile = &mut tile[..channels.len()];
+            filter.apply(channels, &layout, columns, tile);
+            if let Some(term) = &add {
+                block.add(term, first, tile, out);
+            }
+            block.store(first, tile, out);
+        }
+        at += count;
+    }
+}
+
+/// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
+const TILE: usize = 8;
+
+/// Words of int4 weights that are unpacked at once.
+const WORDS: usize = 4;
+
+/// Dot product of an int4 row with a single column, by way of int8.
+fn single4(row: &[u32], column: &[i16]) -> i32 {
+    let mut sum = 0;
+    for (words, taps) in row.chunks(WORDS).zip(column.chunks(WORDS * int4::TAPS)) {
+        // As words, so that the bytes are aligned as the weights of the file are.
+        let mut unpacked = [[0u32; 2]; WORDS];
+        for (to, &word) in unpacked.iter_mut().zip(words) {
+            *to = bytemuck::cast(int4::unpack(word));
+        }
+        let weights: &[i8] = bytemuck::cast_slice(&unpacked);
+        sum += family::single8(&weights[..taps.len()], taps);
+    }
+    sum
+}
+
+impl Filter<'_> {
+    /// Weights for which there is no kernel of several columns. Known without a look where they are left out.
+    fn is_int4(&self) -> bool {
+        Feature::W4.is_built() && matches!(self, Self::W4 { .. })
+    }
+
+    /// Accumulators of `channels` with the block's columns, times their factors.
+    fn apply(&self, channels: Range<usize>, layout: &Layout, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+        let row = padded(layout.taps);
+        let weights = channels.start * row..channels.end * row;
+        match *self {
+            Self::W8 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let rows = Rows {
+                    weights: &data[weights],
+                    row,
+                    bias: &bias[channels.clone()],
+                    mult: &mult[channels.clone()],
+                    shift: &shift[channels],
+                };
+                if layout.lanes == 1 {
+                    rows.single(columns, tile);
+                } else {
+                    family::rows8(&rows, columns, layout, tile);
+                }
+            }
+            Self::W4 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let words = int4::row_words(layout.taps);
+                let rows = data[channels.start * words..].chunks_exact(words);
+                let rows = rows.zip(&bias[channels.clone()]);
+                let factors = mult[channels.clone()].iter().zip(&shift[channels]);
+                for ((values, (weights, &bias)), (&mult, &shift)) in tile.iter_mut().zip(rows).zip(factors) {
+                    values[0] = Requant { mult, shift }.apply(bias + single4(weights, columns));
+                }
+            }
+            Self::W16 {
+                data,
+                bias,
+                mult,
+                shift,
+            } if Feature::W16.is_built() => {
+                let factors = mult[channels.clone()].iter().zip(&shift[channels.clone()]);
+                let rows = data[weights].chunks_exact(row).zip(&bias[channels]);
+                for ((values, (weights, &bias)), (&mult, &shift)) in tile.iter_mut().zip(rows).zip(factors) {
+                    let mut dots = [0; COLUMNS];
+                    if layout.lanes == 1 {
+                        dots[0] = family::single16(weights, columns);
+                    } else {
+                        family::block16(weights, columns, &mut dots);
+                    }
+                    let (bias, requant) = (wide_bias(bias), WideRequant { mult, shift });
+                    *values = dots.map(|dot| requant.apply(bias + dot));
+                }
+            }
+            // No model with such weights exists where the part is left out.
+            Self::W16 { .. } => {}
+        }
+    }
+}
+
+/// The outputs at a block of positions.
+struct Block {
+    /// Element of the first position's first channel.
+    at: usize,
+    outs: usize,
+    /// Positions, at most [`COLUMNS`].
+    count: usize,
+}
+
+impl Block {
+    #[inline(never)]
+    fn add(&self, term: &Addition<'_>, first: usize, tile: &mut [[i32; COLUMNS]], out: &ViewMut<'_>) {
+        if term.broadcast {
+            for (channel, values) in (first..).zip(tile) {
+                let term = term.requant.apply(term.operand.get(out, channel));
+                *values = values.map(|value| add_guarded(value, term));
+            }
+            return;
+        }
+        let view = match term.operand {
+            Operand::Apart(view) => view,
+            Operand::InPlace { zero } => out.as_view().with_zero(zero),
+        };
+        for lane in 0..self.count {
+            let at = self.at + lane * self.outs + first;
+            let range = at..at + tile.len();
+            let add = |values: &mut [i32; COLUMNS], q: i32| {
+                let value = &mut values[lane % COLUMNS];
+                *value = add_guarded(*value, term.requant.apply(q));
+            };
+            match view {
+                View::I8(data, zero) => {
+                    let terms = data[range].iter();
+                    terms
+                        .zip(&mut *tile)
+                        .for_each(|(&q, values)| add(values, i32::from(q) - zero));
+                }
+                View::I16(data) => {
+                    let terms = data[range].iter();
+                    terms.zip(&mut *tile).for_each(|(&q, values)| add(values, q.into()));
+                }
+                View::F16(_) | View::Q24(_) => {}
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn store(&self, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
+        for lane in 0..self.count {
+            let at = self.at + lane * self.outs + first;
+            let range = at..at + tile.len();
+            match out {
+                ViewMut::I8(data, zero) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i8(values[lane % COLUMNS].saturating_add(*zero));
+                    }
+                }
+                ViewMut::I16(data) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i16(values[lane % COLUMNS]);
+                    }
+                }
+                ViewMut::Q24(data) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = values[lane % COLUMNS];
+                    }
+                }
+                ViewMut::F16(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Cortex-M3: one multiply-accumulate an instruction, loads that widen. Two rows of weights by four columns, so that six loads
+//! serve eight products. A block is `(tap, column)`.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+pub use super::portable::{
+    block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, zeros,
+};
+use super::{COLUMNS, Layout, Rows};
+
+/// Name in reports.
+pub const NAME: &str = "armv7m";
+/// See [`super::portable::rows8`].
+pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+    let row = rows.row;
+    assert!(row.is_multiple_of(4) && columns.len() >= row * COLUMNS);
+    for (dots, weights) in tile.chunks_mut(2).zip(rows.weights.chunks(2 * row)) {
+        // A row alone is paired with itself.
+        let (a, b) = (weights[..row].as_ptr_range(), &weights[weights.len() - row..]);
+        let mut sums = [[0; COLUMNS]; 2];
+        // SAFETY: both rows have whole words, and the block has as many taps.
+        unsafe { dot_block8(a.start, columns.as_ptr(), b.as_ptr(), &mut sums, a.end) };
+        dots.iter_mut().zip(sums).for_each(|(dot, sum)| *dot = sum);
+    }
+    rows.scale(tile);
+}
+
+/// `(row, block, other row, eight sums, end of the row)`.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_block8(
+    a: *const i8,
+    columns: *const i16,
+    b: *const i8,
+    dots: &mut [[i32; COLUMNS]; 2],
+    end: *const i8,
+) {
+    // r0 row a, r1 block, lr row b, r2 element, r3..r10 sums, r11 and r12 weights.
+    macro_rules! tap {
+        ($tap:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal) => {
+            concat!(
+                "ldrsb r11, [r0, #",
+                $tap,
+                "]\n",
+                "ldrsb r12, [lr, #",
+                $tap,
+                "]\n",
+                "ldrsh r2, [r1, #",
+                $x0,
+                "]\n",
+                "mla r3, r2, r11, r3\n",
+                "mla r7, r2, r12, r7\n",
+                "ldrsh r2, [r1, #",
+                $x1,
+                "]\n",
+                "mla r4, r2, r11, r4\n",
+                "mla r8, r2, r12, r8\n",
+                "ldrsh r2, [r1, #",
+                $x2,
+                "]\n",
+                "mla r5, r2, r11, r5\n",
+                "mla r9, r2, r12, r9\n",
+                "ldrsh r2, [r1, #",
+                $x3,
+                "]\n",
+                "mla r6, r2, r11, r6\n",
+                "mla r10, r2, r12, r10\n",
+            )
+        };
+    }
+    naked_asm!(
+        "push {{r3-r11, lr}}",
+        "mov lr, r2",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "mov r8, #0",
+        "mov r9, #0",
+        "mov r10, #0",
+        "2:",
+        tap!(0, 0, 2, 4, 6),
+        tap!(1, 8, 10, 12, 14),
+        tap!(2, 16, 18, 20, 22),
+        tap!(3, 24, 26, 28, 30),
+        "adds r0, #4",
+        "ldr r2, [sp, #40]",
+        "adds r1, #32",
+        "add lr, #4",
+        "cmp r0, r2",
+        "bne 2b",
+        "ldr r0, [sp], #4",
+        "stmia r0!, {{r3-r10}}",
+        "pop {{r4-r11, pc}}",
+    )
+}

@@ -1,0 +1,684 @@
+//! Cortex-M4, M7, M33: `SMLAD` takes two 16-bit products an instruction.
+//!
+//! A block holds, for four taps at a time, the words `(t0, t2)` of every column and then the words `(t1, t3)`: `SXTB16` widens
+//! a word of four int8 (weights, or activations on their way into a column) into just these pairs. One weight word and two
+//! loads of four columns make 16 multiply-accumulates in 13 instructions.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, SIGMOID_LINES, portable};
+use crate::numeric::requant::{Requant, SmallRequant};
+
+/// Name in reports.
+pub const NAME: &str = "dsp";
+/// Index of a tap in a block of `lanes` columns.
+#[inline(always)]
+fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+    ((((tap >> 2) * 2 + (tap & 1)) * lanes + lane) << 1) | ((tap >> 1) & 1)
+}
+
+/// See [`portable::copy8`].
+#[inline(never)]
+pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let mut done = 0;
+    if let Some(to) = groups(columns, tap, from.len(), block.lanes, lane) {
+        done = from.len() & !3;
+        let zeros = (zero as u32 & 0xFFFF) * 0x1_0001;
+        // SAFETY: reads `done` elements of `from`; `groups` says that as many taps can be written.
+        unsafe { widen(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 4, zeros) };
+    }
+    for (i, &q) in from.iter().enumerate().skip(done) {
+        columns[place(tap + i, block.lanes, lane)] = i16::from(q) - zero as i16;
+    }
+}
+
+/// See [`portable::copy16`].
+#[inline(never)]
+pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let mut done = 0;
+    if let Some(to) = groups(columns, tap, from.len(), block.lanes, lane) {
+        done = from.len() & !3;
+        // SAFETY: as in `copy8`.
+        unsafe { pair(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 4) };
+    }
+    for (i, &q) in from.iter().enumerate().skip(done) {
+        columns[place(tap + i, block.lanes, lane)] = q;
+    }
+}
+
+/// See [`portable::zeros`].
+#[inline(never)]
+pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let mut done = 0;
+    if let Some(to) = groups(columns, tap, count, block.lanes, lane) {
+        done = count & !3;
+        // SAFETY: `groups` says that so many taps can be written.
+        unsafe { clear(done, to, block.lanes * 4) };
+    }
+    for tap in tap + done..tap + count {
+        columns[place(tap, block.lanes, lane)] = 0;
+    }
+}
+
+/// The first pair of column `lane` from `tap` on, if `count` taps from there are in the block and make whole groups of four.
+#[inline(always)]
+fn groups(columns: &mut [i16], tap: usize, count: usize, lanes: usize, lane: usize) -> Option<*mut i16> {
+    let whole = tap.is_multiple_of(4) && count >= 4 && lane < lanes && (tap + count) * lanes <= columns.len();
+    whole.then(|| columns[tap * lanes + 2 * lane..].as_mut_ptr())
+}
+
+/// See [`portable::join8`].
+pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::join8(from, zero, requant, to);
+    };
+    let count = to.len().min(from.len());
+    let job = Join {
+        up,
+        mult,
+        round,
+        shift,
+        zero,
+    };
+    // SAFETY: both have `count` elements.
+    unsafe { scale_8(from.as_ptr(), to.as_mut_ptr(), count, &job) };
+}
+
+/// See [`portable::join8`].
+pub fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::join16(from, requant, to);
+    };
+    let count = to.len().min(from.len());
+    let job = Join {
+        up,
+        mult,
+        round,
+        shift,
+        zero: 0,
+    };
+    // SAFETY: both have `count` elements.
+    unsafe { scale_16(from.as_ptr(), to.as_mut_ptr(), count, &job) };
+}
+
+/// What the kernels below load once, in this order.
+#[repr(C)]
+struct Join {
+    up: u32,
+    mult: i32,
+    round: i32,
+    shift: u32,
+    zero: i32,
+}
+
+/// `(input, output, elements, factor)`.
+macro_rules! scaling {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(from: *const $in, to: *mut i16, count: usize, job: &Join) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r9, lr}}",
+                "ldmia r3, {{r3-r7}}",
+                "cmp r2, #0",
+                "beq 3f",
+                "2:",
+                $load,
+                "sub r8, r8, r7",
+                "lsl r8, r8, r3",
+                "subs r2, #1",
+                "smmla r8, r8, r4, r5",
+                "asr r8, r8, r6",
+                "ssat r8, #16, r8",
+                "strh r8, [r1], #2",
+                "bne 2b",
+                "3:",
+                "pop {{r4-r9, pc}}",
+            )
+        }
+    };
+}
+
+scaling!(scale_8, i8, "ldrsb r8, [r0], #1");
+scaling!(scale_16, i16, "ldrsh r8, [r0], #2");
+
+/// See [`portable::dot16`].
+#[inline]
+pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
+    let count = a.len().min(b.len());
+    // SAFETY: both have `count` elements.
+    unsafe { dot_plain16(a.as_ptr(), b.as_ptr(), count) }
+}
+
+/// `(elements, elements, count)` to the sum of products.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_plain16(a: *const i16, b: *const i16, count: usize) -> i64 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, r5, lr}}",
+        "movs r4, #0",
+        "movs r5, #0",
+        "subs r2, #2",
+        "blt 3f",
+        "2:",
+        "ldr r3, [r0], #4",
+        "ldr r12, [r1], #4",
+        "subs r2, #2",
+        "smlald r4, r5, r3, r12",
+        "bge 2b",
+        "3:",
+        "adds r2, #1",
+        "bne 4f",
+        "ldrsh r3, [r0]",
+        "ldrsh r12, [r1]",
+        "smlal r4, r5, r3, r12",
+        "4:",
+        "mov r0, r4",
+        "mov r1, r5",
+        "pop {{r4, r5, pc}}",
+    )
+}
+
+/// See [`portable::rows8`].
+pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+    let count = tile.len();
+    let whole = rows.row > 0 && rows.row.is_multiple_of(4) && columns.len() >= rows.row * COLUMNS;
+    let tables =
+        rows.weights.len() == count * rows.row && rows.bias.len().min(rows.mult.len()).min(rows.shift.len()) == count;
+    assert!(whole && tables);
+    let mut done = 0;
+    while done < count {
+        let job = Tile {
+            columns: columns.as_ptr(),
+            bias: rows.bias[done..].as_ptr(),
+            mult: rows.mult[done..].as_ptr(),
+            shift: rows.shift[done..].as_ptr(),
+            tile: tile[done..].as_mut_ptr(),
+            row: rows.row,
+            left: count - done,
+        };
+        // SAFETY: `left` rows of whole words, as many biases, factors and places, and a block with as many taps.
+        let left = unsafe { dot_rows8(rows.weights[done * rows.row..].as_ptr(), &job) };
+        done = count - left;
+        if left > 0 {
+            // Accumulators that a left shift would overflow.
+            let (mult, shift) = (rows.mult[done], rows.shift[done]);
+            tile[done]
+                .iter_mut()
+                .for_each(|v| *v = Requant { mult, shift }.apply(*v));
+            done += 1;
+        }
+    }
+}
+
+/// What [`dot_rows8`] copies to its frame, in this order.
+#[repr(C)]
+struct Tile {
+    columns: *const i16,
+    bias: *const i32,
+    mult: *const i32,
+    shift: *const u8,
+    tile: *mut [i32; COLUMNS],
+    row: usize,
+    left: usize,
+}
+
+/// Dot product of an int8 row with a single column.
+#[inline]
+pub fn single8(row: &[i8], column: &[i16]) -> i32 {
+    assert!(row.len().is_multiple_of(4) && column.len() >= row.len());
+    let range = row.as_ptr_range();
+    // SAFETY: the row is whole words, and the column has as many taps.
+    unsafe { dot_single8(range.start, column.as_ptr(), range.end) }
+}
+
+/// Dot products of an int16 row with the columns of a block.
+#[inline]
+pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
+    assert!(row.len().is_multiple_of(4) && columns.len() >= row.len() * COLUMNS);
+    let range = row.as_ptr_range();
+    for half in [0, 2] {
+        // SAFETY: the row is whole pairs of words, and the block has as many taps; a call reads two columns of it.
+        unsafe {
+            dot_pair16(
+                range.start,
+                columns.as_ptr().add(2 * half),
+                range.end,
+                dots.as_mut_ptr().add(half),
+            )
+        };
+    }
+}
+
+/// Dot product of an int16 row with a single column.
+#[inline]
+pub fn single16(row: &[i16], column: &[i16]) -> i64 {
+    (0..row.len())
+        .map(|tap| i64::from(i32::from(row[tap]) * i32::from(column[place(tap, 1, 0)])))
+        .sum()
+}
+
+/// `(weights, tile)` to the rows left: 0, or at one whose accumulators, in place of its outputs, must be scaled another way.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
+    // r0 weights, r1 block, r2 end of the row, r3..r6 sums, r7..r10 elements, r11 and lr weights, r12 a pair of them.
+    macro_rules! pairs {
+        ($word:literal) => {
+            concat!(
+                "ldmia r1!, {{r7-r10}}\n",
+                "sxtb16 r12, ",
+                $word,
+                "\n",
+                "smlad r3, r12, r7, r3\n",
+                "smlad r4, r12, r8, r4\n",
+                "smlad r5, r12, r9, r5\n",
+                "smlad r6, r12, r10, r6\n",
+                "ldmia r1!, {{r7-r10}}\n",
+                "sxtb16 r12, ",
+                $word,
+                ", ror #8\n",
+                "smlad r3, r12, r7, r3\n",
+                "smlad r4, r12, r8, r4\n",
+                "smlad r5, r12, r9, r5\n",
+                "smlad r6, r12, r10, r6\n",
+            )
+        };
+    }
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r11, lr}}",
+        "ldmia r1, {{r2-r8}}",
+        "sub sp, #28",
+        "stmia sp, {{r2-r8}}",
+        "2:",
+        "ldrd r1, r7, [sp]",
+        "ldr r12, [sp, #20]",
+        "ldr r3, [r7], #4",
+        "add r2, r0, r12",
+        "str r7, [sp, #4]",
+        "mov r4, r3",
+        "mov r5, r3",
+        "mov r6, r3",
+        "lsls r12, r12, #29",
+        "bpl 3f",
+        // One word of weights alone, where their number is odd.
+        "ldr r11, [r0], #4",
+        pairs!("r11"),
+        "cmp r0, r2",
+        "beq 4f",
+        "3:",
+        "ldrd r11, lr, [r0], #8",
+        pairs!("r11"),
+        pairs!("lr"),
+        "cmp r0, r2",
+        "bne 3b",
+        "4:",
+        // The factor: up = max(33 - shift, 0), then the high word of (sum << up) * mult, rounded, shifted by shift + up - 32.
+        "ldrd r7, r8, [sp, #8]",
+        "ldr r9, [r7], #4",
+        "ldrb r10, [r8], #1",
+        "strd r7, r8, [sp, #8]",
+        "rsb r10, r10, #33",
+        "usat r11, #5, r10",
+        "ldr r12, [sp, #16]",
+        "cmp r11, #0",
+        "beq 5f",
+        "eor r7, r3, r3, asr #31",
+        "eor r8, r4, r4, asr #31",
+        "orr r7, r7, r8",
+        "eor r8, r5, r5, asr #31",
+        "orr r7, r7, r8",
+        "eor r8, r6, r6, asr #31",
+        "orr r7, r7, r8",
+        "rsbs r8, r11, #31",
+        "beq 6f",
+        "lsrs r7, r7, r8",
+        "bne 6f",
+        "lsl r3, r3, r11",
+        "lsl r4, r4, r11",
+        "lsl r5, r5, r11",
+        "lsl r6, r6, r11",
+        "5:",
+        "sub r11, r11, r10",
+        "movs r8, #1",
+        "add r10, r11, #1",
+        "lsl r8, r8, r11",
+        "smmla r3, r3, r9, r8",
+        "smmla r4, r4, r9, r8",
+        "smmla r5, r5, r9, r8",
+        "smmla r6, r6, r9, r8",
+        "asr r3, r3, r10",
+        "asr r4, r4, r10",
+        "asr r5, r5, r10",
+        "asr r6, r6, r10",
+        "stmia r12!, {{r3-r6}}",
+        "ldr r7, [sp, #24]",
+        "str r12, [sp, #16]",
+        "subs r7, #1",
+        "str r7, [sp, #24]",
+        "bne 2b",
+        "movs r0, #0",
+        "add sp, #28",
+        "pop {{r4-r11, pc}}",
+        "6:",
+        "stmia r12, {{r3-r6}}",
+        "ldr r0, [sp, #24]",
+        "add sp, #28",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `(weights, column, end of the weights)` to the sum.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, end: *const i8) -> i32 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "movs r6, #0",
+        "cmp r0, r2",
+        "beq 3f",
+        "2:",
+        "ldr r3, [r0], #4",
+        "ldmia r1!, {{r4-r5}}",
+        "sxtb16 r12, r3",
+        "smlad r6, r12, r4, r6",
+        "sxtb16 r12, r3, ror #8",
+        "smlad r6, r12, r5, r6",
+        "cmp r0, r2",
+        "bne 2b",
+        "3:",
+        "mov r0, r6",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// `(weights, the first of two columns in a block, end of the weights, two sums)`.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *const i16, dots: *mut i64) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r3-r11, lr}}",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "cmp r0, r2",
+        "beq 3f",
+        "2:",
+        "ldrd r8, r9, [r0], #8",
+        "ldrd r10, r11, [r1]",
+        "pkhbt r12, r8, r9, lsl #16",
+        "pkhtb r3, r9, r8, asr #16",
+        "smlald r4, r5, r12, r10",
+        "smlald r6, r7, r12, r11",
+        "ldrd r10, r11, [r1, #16]",
+        "adds r1, #32",
+        "smlald r4, r5, r3, r10",
+        "smlald r6, r7, r3, r11",
+        "cmp r0, r2",
+        "bne 2b",
+        "3:",
+        "ldr r0, [sp], #4",
+        "stmia r0!, {{r4-r7}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `(elements, their end, first pair, bytes from a pair to the next of its column, zero point twice)`.
+#[unsafe(naked)]
+unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: usize, zeros: u32) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "ldr r4, [sp, #16]",
+        "2:",
+        "ldr r5, [r0], #4",
+        "sxtb16 r6, r5",
+        "sxtb16 r5, r5, ror #8",
+        "ssub16 r6, r6, r4",
+        "ssub16 r5, r5, r4",
+        "cmp r0, r1",
+        "str r5, [r2, r3]",
+        "str r6, [r2]",
+        "add r2, r2, r3, lsl #1",
+        "bne 2b",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// As [`widen`], from int16.
+#[unsafe(naked)]
+unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "2:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r0], #4",
+        "cmp r0, r1",
+        "pkhbt r6, r4, r5, lsl #16",
+        "pkhtb r5, r5, r4, asr #16",
+        "str r5, [r2, r3]",
+        "str r6, [r2]",
+        "add r2, r2, r3, lsl #1",
+        "bne 2b",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// See [`portable::normalize`].
+pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    type Kernel<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
+    let mut job = Normalization {
+        factors_end: factors.as_ptr_range().end,
+        lines: &SIGMOID_LINES[512],
+        mult: finish.mult,
+        round: finish.round,
+        shift: finish.shift,
+        to_end: core::ptr::null(),
+    };
+    let (count, whole) = match to {
+        Normalized::I8(to, zero) => {
+            // The zero point joins the rounding, where both fit.
+            if finish.shift > 22 {
+                return portable::normalize(from, &mut Normalized::I8(to, *zero), factors, finish);
+            }
+            job.round += *zero << finish.shift;
+            job.to_end = to.as_ptr_range().end.cast();
+            (to.len(), to.len().is_multiple_of(factors.len() / 3))
+        }
+        Normalized::I16(to) => {
+            job.to_end = to.as_ptr_range().end.cast();
+            (to.len(), to.len().is_multiple_of(factors.len() / 3))
+        }
+    };
+    assert!(whole && count > 0 && factors.len() >= 3);
+    let start = factors.as_ptr();
+    // SAFETY (all six): input and output have `count` elements, which are whole positions of `factors.len() / 3` channels; in
+    // place, each element is read before it is written.
+    match (from, to) {
+        (Elements::I8(from), Normalized::I8(to, _)) => {
+            assert!(from.len() == count);
+            let kernel: Kernel<i8, i8> = if finish.silu { silu_8_8 } else { affine_8_8 };
+            unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+        (Elements::I16(from), Normalized::I8(to, _)) => {
+            assert!(from.len() == count);
+            let kernel: Kernel<i16, i8> = if finish.silu { silu_16_8 } else { affine_16_8 };
+            unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+        (Elements::I8(from), Normalized::I16(to)) => {
+            assert!(from.len() == count);
+            let kernel: Kernel<i8, i16> = if finish.silu { silu_8_16 } else { affine_8_16 };
+            unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+        (Elements::I16(from), Normalized::I16(to)) => {
+            assert!(from.len() == count);
+            let kernel: Kernel<i16, i16> = if finish.silu { silu_16_16 } else { affine_16_16 };
+            unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+        (Elements::InPlace, Normalized::I8(to, _)) => {
+            let kernel: Kernel<i8, i8> = if finish.silu { silu_8_8 } else { affine_8_8 };
+            unsafe { kernel(to.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+        (Elements::InPlace, Normalized::I16(to)) => {
+            let kernel: Kernel<i16, i16> = if finish.silu { silu_16_16 } else { affine_16_16 };
+            unsafe { kernel(to.as_ptr(), to.as_mut_ptr(), start, &job) }
+        }
+    }
+}
+
+/// What the kernels below load once, in this order.
+#[repr(C)]
+struct Normalization {
+    factors_end: *const i32,
+    /// The line at 0.
+    lines: *const u32,
+    mult: i32,
+    round: i32,
+    shift: u32,
+    to_end: *const u8,
+}
+
+/// `(input, output, factors, job)`. An element: `SMLAL` for the affine; the sigmoid's line by a saturated index; `SMMULR`
+/// for the product with it; `SMMLA` for the factor.
+macro_rules! normalization {
+    ($name:ident, $in:ty, $out:ty, $load:literal, $store:literal, $silu:tt) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(from: *const $in, to: *mut $out, factors: *const i32, job: &Normalization) {
+            naked_asm!(
+env!("MOTE_ASSEMBLER"),
+                "push {{r2, r4-r11, lr}}",
+                "ldr r4, [r3, #20]",
+                "push {{r2, r4}}",
+                "ldmia r3, {{r3-r7}}",
+                "2:",
+                "ldmia r2!, {{r9-r11}}",
+                $load,
+                "lsl r8, r8, #16",
+                "smlal r10, r11, r8, r9",
+                normalization!(@silu $silu),
+                "asr r11, r11, r7",
+                $store,
+                "cmp r2, r3",
+                "bne 2b",
+                "ldrd r2, r8, [sp]",
+                "cmp r1, r8",
+                "bne 2b",
+                "add sp, #12",
+                "pop {{r4-r11, pc}}",
+            )
+        }
+    };
+    (@silu yes) => {
+        concat!(
+            "cmn r11, #786432\n",
+            "it eq\n",
+            "subeq r11, #1\n",
+            "ssat r8, #10, r11, asr #11\n",
+            "ubfx r9, r11, #0, #11\n",
+            "ldr r8, [r4, r8, lsl #2]\n",
+            "lsl r11, r11, #4\n",
+            "ubfx r10, r8, #0, #11\n",
+            "sub r8, r8, r10\n",
+            "mla r8, r9, r10, r8\n",
+            "smmulr r11, r11, r8\n",
+            "smmla r11, r11, r5, r6",
+        )
+    };
+    (@silu no) => {
+        "smmla r11, r11, r5, r6"
+    };
+}
+
+normalization!(
+    silu_8_8,
+    i8,
+    i8,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    yes
+);
+normalization!(
+    silu_16_8,
+    i16,
+    i8,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    yes
+);
+normalization!(
+    silu_8_16,
+    i8,
+    i16,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    yes
+);
+normalization!(
+    silu_16_16,
+    i16,
+    i16,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    yes
+);
+normalization!(
+    affine_8_8,
+    i8,
+    i8,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    no
+);
+normalization!(
+    affine_16_8,
+    i16,
+    i8,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    no
+);
+normalization!(
+    affine_8_16,
+    i8,
+    i16,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    no
+);
+normalization!(
+    affine_16_16,
+    i16,
+    i16,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    no
+);
+
+/// See [`portable::moments8`].
+pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    portable::moments8(data, channels, first, size)
+}
+
+/// See [`portable::moments8`].
+pub fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    portable::moments16(data, channels, first, size)
+}
+
+/// `(taps, first pair, bytes from a pair to the next of its column)`.
+#[unsafe(naked)]
+unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "movs r3, #0",
+        "2:",
+        "str r3, [r1]",
+        "str r3, [r1, r2]",
+        "add r1, r1, r2, lsl #1",
+        "subs r0, #4",
+        "bne 2b",
+        "bx lr",
+    )
+}

@@ -1,0 +1,204 @@
+//! Kernel families: the inner loops that are worth writing for one kind of core, behind one interface.
+//!
+//! A family says in what order a block of im2col columns lies in memory, and computes dot products of weight rows with it.
+//! All families compute the same integers: accumulators cannot overflow (the file's proof), so order never matters. Which
+//! one is compiled follows from the target (`build.rs`); `portable` is the definition.
+//!
+//! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
+//! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
+
+#[cfg(mote_family = "helium")]
+#[path = "dsp.rs"]
+mod dsp;
+#[cfg(mote_family = "armv6m")]
+#[path = "armv6m.rs"]
+mod native;
+#[cfg(mote_family = "armv7m")]
+#[path = "armv7m.rs"]
+mod native;
+#[cfg(mote_family = "dsp")]
+#[path = "dsp.rs"]
+mod native;
+#[cfg(mote_family = "helium")]
+#[path = "helium.rs"]
+mod native;
+mod portable;
+#[cfg(mote_family = "portable")]
+use portable as native;
+
+pub use native::{
+    NAME, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8, single8, single16, zeros,
+};
+
+use crate::numeric::requant::Requant;
+
+/// Columns of a block.
+pub const COLUMNS: usize = 4;
+
+/// Rows of weights are whole multiples of this many taps.
+pub const ROW_ALIGN: usize = 4;
+
+/// Taps of a row of weights as it is stored.
+pub const fn padded(taps: usize) -> usize {
+    taps.next_multiple_of(ROW_ALIGN)
+}
+
+/// `sum + q^2` for q of 16 bits.
+#[inline(always)]
+pub fn add_square(sum: u64, q: i32) -> u64 {
+    // One instruction where there is a long multiply-accumulate; 32 bits are enough where there is none.
+    if cfg!(mote_family = "armv6m") {
+        sum + u64::from((q * q) as u32)
+    } else {
+        sum.wrapping_add((i64::from(q) * i64::from(q)) as u64)
+    }
+}
+
+/// How a block of columns lies in its memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Columns: [`COLUMNS`] or 1.
+    pub lanes: usize,
+    /// Taps of a column, padding excluded.
+    pub taps: usize,
+    /// Zero point of columns that hold int8 elements as they are stored, padding included; only where the family asks for it.
+    pub bytes: Option<i32>,
+}
+
+impl Layout {
+    /// A block for columns of `taps`; `stored` is the zero point of an input that is int8 throughout.
+    pub fn new(lanes: usize, taps: usize, stored: Option<i32>) -> Self {
+        let bytes = stored.filter(|_| cfg!(mote_family = "helium") && lanes == COLUMNS);
+        Self { lanes, taps, bytes }
+    }
+
+    /// Elements of scratch memory that `columns` of `taps` need: one, or a block of whole vectors.
+    pub const fn elements(columns: usize, taps: usize) -> usize {
+        if columns == 1 {
+            padded(taps)
+        } else {
+            columns * taps.next_multiple_of(8)
+        }
+    }
+}
+
+/// A few output channels of a convolution with int8 weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Rows of `row` taps.
+    pub weights: &'a [i8],
+    /// Taps of a row, padding included.
+    pub row: usize,
+    /// A channel.
+    pub bias: &'a [i32],
+    /// A channel.
+    pub mult: &'a [i32],
+    /// A channel.
+    pub shift: &'a [u8],
+}
+
+impl Rows<'_> {
+    /// Outputs at a single column, in the first place of each channel.
+    #[inline(always)]
+    pub(super) fn single(&self, column: &[i16], tile: &mut [[i32; COLUMNS]]) {
+        let rows = self.weights.chunks_exact(self.row).zip(self.bias);
+        for ((values, (weights, &bias)), (&mult, &shift)) in
+            tile.iter_mut().zip(rows).zip(self.mult.iter().zip(self.shift))
+        {
+            values[0] = Requant { mult, shift }.apply(bias + single8(weights, column));
+        }
+    }
+
+    /// Biases and factors on dot products.
+    #[inline(always)]
+    fn scale(&self, tile: &mut [[i32; COLUMNS]]) {
+        let factors = self.mult.iter().zip(self.shift);
+        for ((values, bias), (&mult, &shift)) in tile.iter_mut().zip(self.bias).zip(factors) {
+            *values = values.map(|dot| bias + dot);
+            Requant { mult, shift }.apply_all(values);
+        }
+    }
+}
+
+/// The elements that a normalization reads: whole positions.
+#[derive(Debug, Clone, Copy)]
+pub enum Elements<'a> {
+    /// int8 as stored, zero point included.
+    I8(&'a [i8]),
+    /// int16.
+    I16(&'a [i16]),
+    /// The output's own memory, of the output's number format.
+    InPlace,
+}
+
+/// Where a normalization stores them.
+#[derive(Debug)]
+pub enum Normalized<'a> {
+    /// int8 and its zero point.
+    I8(&'a mut [i8], i32),
+    /// int16.
+    I16(&'a mut [i16]),
+}
+
+/// What follows the affine of a normalization: SiLU, and a factor to the output whose shift is above 32.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish {
+    /// Whether SiLU is applied.
+    pub silu: bool,
+    /// Multiplier of the output's factor.
+    pub mult: i32,
+    /// `2^(shift - 1)`
+    pub round: i32,
+    /// Of the product's high word.
+    pub shift: u32,
+}
+
+/// The sigmoid as lines, for `x` in Q16: entry `(x >> 11) + 512` holds the value at the left end in its upper bits (Q28, a
+/// multiple of 2^11) and the rise over the interval divided by 2^11 in its lower eleven. The interpolation of
+/// [`crate::numeric::sigmoid`] is an exact integer, so it is the same from both ends of an interval, and for both signs.
+/// One point is off: at x = -12 exactly the sigmoid is 0.
+#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+pub static SIGMOID_LINES: [u32; 1024] = sigmoid_lines();
+
+#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+const fn sigmoid_lines() -> [u32; 1024] {
+    use crate::numeric::table::SIGMOID_Q17_CONST as TABLE;
+    let mut lines = [0; 1024];
+    let last = TABLE.len() - 1;
+    let mut i = 0;
+    while i < lines.len() {
+        lines[i] = if i >= 512 + last {
+            1 << 28
+        } else if i < 512 - last {
+            0
+        } else if i >= 512 {
+            let (left, right) = (TABLE[i - 512] as u32, TABLE[i - 511] as u32);
+            (1 << 27) + (left << 11) + (right - left)
+        } else {
+            let (left, right) = (TABLE[512 - i] as u32, TABLE[511 - i] as u32);
+            (1 << 27) - (left << 11) + (left - right)
+        };
+        i += 1;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SIGMOID_LINES;
+    use crate::numeric::sigmoid::silu_q16;
+
+    #[test]
+    fn lines_are_the_sigmoid() {
+        for x in (-(20 << 16)..20 << 16)
+            .step_by(7)
+            .chain([0, -1, (12 << 16) - 1, 12 << 16, -(12 << 16) + 1])
+        {
+            let line = SIGMOID_LINES[((x >> 11).clamp(-512, 511) + 512) as usize] as i32;
+            let (rise, within) = (line & 0x7FF, x & 0x7FF);
+            let sigmoid_q28 = i64::from(line - rise + rise * within);
+            let silu = (i64::from(x) * sigmoid_q28 + (1 << 27)) >> 28;
+            assert_eq!(silu, silu_q16(x).into(), "{x}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A model file around the operators that are measured.
+//!
+//! ```text
+//! input --+-- 1x1 conv -- case 0
+//!         +-- 1x1 conv -- case 1        (two or three 1x1 convolutions where a case reads several activations)
+//!         +-- ...
+//!         +-- 1x1 conv -- output
+//! ```
+//!
+//! Weights are seeded; ranges come from calibration, so that zero points and factors are what a trained network has.
+
+use mote_host::calibrate::calibrate;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::{Config, Model};
+
+use super::cases::{Activations, Case, Fused, Work};
+use crate::convert::ConvertError;
+use crate::emit::{Diffusion, Numbers, emit};
+use crate::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use crate::quantize::formats::formats;
+use crate::quantize::scheme::{Assignment, Bits};
+use crate::quantize::weights::scales;
+
+/// A model file, and which of its operators are the cases.
+pub struct Network {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Index of the operator of each case.
+    pub measured: Vec<usize>,
+}
+
+/// Training timesteps; the schedule plays no part in what is measured.
+const TRAIN_STEPS: u32 = 20;
+
+/// The network of `cases`, quantized.
+pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
+    let side = cases.iter().map(|case| in_side(&case.work)).max().unwrap_or(1);
+    let mut b = Builder::new(side);
+    let measured = cases.iter().map(|case| b.case(case).0).collect();
+    b.conv("output", &[SlotId(0)], [1, 1, 1], side, Fused::Nothing, Bits::Sixteen);
+    let Builder {
+        program, assignment, ..
+    } = b;
+    let (diffusion, provenance) = (diffusion(), "{\"model\":\"kernels\"}");
+    let reference = emit(&program, &diffusion, Numbers::F16, provenance)?;
+    let memory = AlignedBytes::copy_of(&reference.bytes);
+    let model = Model::parse(memory.bytes())?;
+    let run = |seed| Config {
+        seed,
+        ..Config::of(model.header(), 1)
+    };
+    let stats = calibrate(&model, &[run(1), run(2)], &|| {})?;
+    let numbers = Numbers::Integer {
+        formats: &formats(&program, &stats, &assignment),
+        stats: &stats,
+        assignment: &assignment,
+        scales: &scales(&program, &stats),
+        int4: &[],
+    };
+    let bytes = emit(&program, &diffusion, numbers, provenance)?.bytes;
+    Ok(Network { bytes, measured })
+}
+
+fn in_side(work: &Work) -> usize {
+    match *work {
+        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+    }
+}
+
+fn diffusion() -> Diffusion {
+    Diffusion {
+        alpha_bars: (0..TRAIN_STEPS).map(|t| 0.95 - 0.04 * f64::from(t)).collect(),
+        final_alpha_bar: 1.0,
+        prediction: Prediction::Epsilon,
+        clip: Clip::Stock,
+        clip_range: 1.0,
+        spacing: Spacing::Leading,
+        steps_offset: 0,
+        null_class: None,
+    }
+}
+
+struct Builder {
+    program: Program,
+    assignment: Assignment,
+    /// Rows and columns of the sample.
+    side: usize,
+    random: u64,
+}
+
+impl Builder {
+    fn new(side: usize) -> Self {
+        let mut builder = Self {
+            program: Program {
+                sample: [1, side, side],
+                ..Program::default()
+            },
+            assignment: Assignment {
+                activations: vec![],
+                weights: vec![],
+            },
+            side,
+            random: 0x9E37_79B9_7F4A_7C15,
+        };
+        let input = Kind::Input { scale: 1.0, shift: 0.0 };
+        builder.step("input", [1, side, side], input, Bits::Sixteen);
+        builder
+    }
+
+    fn step(&mut self, name: &str, shape: [usize; 3], kind: Kind, activations: Bits) -> SlotId {
+        let out = SlotId(self.program.slots.len());
+        let name = format!("{}.{name}", out.0);
+        let slot = Slot {
+            name: name.clone(),
+            shape,
+        };
+        self.program.slots.push(slot);
+        self.program.steps.push(Step { name, kind, out });
+        self.assignment.activations.push(activations);
+        self.assignment.weights.push(Bits::Eight);
+        out
+    }
+
+    /// The case's operator behind the convolutions that make its inputs.
+    fn case(&mut self, case: &Case) -> SlotId {
+        let (before, after) = match case.activations {
+            Activations::Eight => (Bits::Eight, Bits::Eight),
+            Activations::Sixteen => (Bits::Sixteen, Bits::Sixteen),
+            Activations::Narrowing => (Bits::Sixteen, Bits::Eight),
+        };
+        let name = case.name();
+        match case.work {
+            Work::Conv {
+                side,
+                ins,
+                outs,
+                kernel,
+                stride,
+                fused,
+            } => {
+                let mut source = vec![self.open(ins, side, before)];
+                if fused == Fused::Concat {
+                    source.push(self.open(ins, side, before));
+                }
+                if fused == Fused::Residual {
+                    source.push(self.open(outs, case.out_side(), before));
+                }
+                self.conv(&name, &source, [outs, kernel, stride], side, fused, after)
+            }
+            Work::Norm { side, channels, groups } => {
+                let source = vec![self.open(channels, side, before)];
+                let norm = Norm {
+                    source,
+                    groups,
+                    eps: 1e-5,
+                    gamma: self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect(),
+                    beta: self.values(channels, 0.3),
+                    silu: true,
+                    scale_shift: None,
+                };
+                self.step(&name, [channels, side, side], Kind::Norm(norm), after)
+            }
+            Work::Attention { side, channels } => {
+                let qkv = [(); 3].map(|()| self.open(channels, side, before));
+                let kind = Kind::Attention { qkv, heads: 1 };
+                self.step(&name, [channels, side, side], kind, after)
+            }
+        }
+    }
+
+    /// An activation of `channels` channels made from the sample, which is at most twice as large.
+    fn open(&mut self, channels: usize, side: usize, activations: Bits) -> SlotId {
+        let shape = [channels, 1, self.side / side];
+        self.conv("open", &[SlotId(0)], shape, self.side, Fused::Nothing, activations)
+    }
+
+    /// A convolution `[outs, kernel, stride]` that keeps the extents (but for the stride), biases and weights seeded; the
+    /// residual is the last of `source`.
+    fn conv(
+        &mut self,
+        name: &str,
+        source: &[SlotId],
+        [outs, kernel, stride]: [usize; 3],
+        side: usize,
+        fused: Fused,
+        activations: Bits,
+    ) -> SlotId {
+        let (parts, addend) = match (fused, source) {
+            (Fused::Residual, [parts @ .., addend]) => (parts, Some((*addend, 1.0))),
+            _ => (source, None),
+        };
+        let ins: usize = parts.iter().map(|id| self.program.slot(*id).shape[0]).sum();
+        let taps = kernel * kernel * ins;
+        let upsample = fused == Fused::Upsample;
+        let out_side = side * if upsample { 2 } else { 1 } / stride;
+        // A stride of 2 over an even extent reads one row less at the end.
+        let before = if stride == 1 { kernel / 2 } else { 0 };
+        let conv = Conv {
+            source: parts.to_vec(),
+            // Of unit variance in, unit variance out.
+            weight: self.values(outs * taps, (3.0 / taps as f32).sqrt()),
+            bias: self.values(outs, 0.1),
+            kernel,
+            stride,
+            pad: [before, before, kernel / 2, kernel / 2],
+            upsample,
+            addend,
+        };
+        self.step(name, [outs, out_side, out_side], Kind::Conv(conv), activations)
+    }
+
+    /// Uniform in `-limit..limit`: SplitMix64 (Steele, Lea and Flood 2014).
+    fn values(&mut self, count: usize, limit: f32) -> Vec<f32> {
+        let mut value = || {
+            self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let unit = ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0;
+            unit * limit
+        };
+        (0..count).map(|_| value()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cases;
+    use mote_runtime::blob::op::{Op, Weights};
+    use mote_runtime::blob::tensor::Dtype;
+
+    /// Operators, formats and work of the file are those that the cases name.
+    #[test]
+    fn the_file_holds_the_cases() {
+        let cases = cases();
+        let network = network(&cases).unwrap();
+        let memory = AlignedBytes::copy_of(&network.bytes);
+        let model = Model::parse(memory.bytes()).unwrap();
+        let ops: Vec<Op> = model.ops().collect();
+        let rows = crate::report::OperatorRow::all(&model);
+        for (case, &index) in cases.iter().zip(&network.measured) {
+            assert_eq!(rows[index].macs, case.macs(), "{}", case.name());
+            let out = model.tensor(ops[index].io().out).unwrap();
+            assert_eq!(out.len() as u64, case.elements(), "{}", case.name());
+            let wide = case.activations == Activations::Sixteen;
+            assert_eq!(out.dtype == Dtype::I16, wide, "{}", case.name());
+            if let Op::Conv(conv) = ops[index] {
+                assert!(matches!(conv.weights, Weights::W8 { .. }));
+            }
+        }
+    }
+
+    #[test]
+    fn twice_gives_the_same_file() {
+        let cases = &cases()[..2];
+        assert!(network(cases).unwrap().bytes == network(cases).unwrap().bytes);
+    }
+}
