@@ -15,6 +15,7 @@
 
 pub mod crc;
 pub mod header;
+pub mod int4;
 pub mod layout;
 pub mod model;
 pub mod op;

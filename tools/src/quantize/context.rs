@@ -5,6 +5,7 @@ use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
 use super::formats::Format;
+use super::round::Row;
 use super::scheme::Assignment;
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
 use crate::lower::program::Program;
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub stats: &'a [Stats],
     /// Scales of 8-bit weights, by step and output channel.
     pub scales: Vec<Vec<f64>>,
+    /// Weights rounded to 4 bits, by step and output channel; empty in schemes that have none.
+    pub int4: Vec<Vec<Row>>,
     /// The f16 model.
     pub reference: Model<'a>,
     /// JSON.
@@ -59,6 +62,7 @@ impl Context<'_> {
             stats: self.stats,
             assignment,
             scales: &self.scales,
+            int4: &self.int4,
         };
         emit(self.program, self.diffusion, numbers, &self.provenance)
     }

@@ -673,12 +673,6 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     )
 }
 
-/// Sets one tap of column `lane`.
-#[inline(always)]
-pub fn put(columns: &mut [i16], tap: usize, block: &Layout, lane: usize, value: i16) {
-    columns[place(tap, block.lanes, lane)] = value;
-}
-
 /// See [`portable::add8`].
 pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
     let Some((up, mult, round, shift)) = requant.parts() else {

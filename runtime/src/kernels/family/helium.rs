@@ -107,12 +107,6 @@ pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane
     }
 }
 
-/// Sets one tap of column `lane`, of int16.
-#[inline(always)]
-pub fn put(columns: &mut [i16], tap: usize, block: &Layout, lane: usize, value: i16) {
-    columns[place(tap, block.lanes, lane, 8)] = value;
-}
-
 /// See [`super::portable::rows8`].
 pub fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let count = tile.len();

@@ -53,12 +53,6 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     products.map(i64::from).sum()
 }
 
-/// Sets one tap of column `lane`.
-#[inline(always)]
-pub fn put(columns: &mut [i16], tap: usize, block: &Layout, lane: usize, value: i16) {
-    columns[place(tap, block.lanes, lane)] = value;
-}
-
 /// Adds a term to column `lane` of a tile, in units with `ADD_GUARD_BITS` more, and rounds both once.
 pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
     for (values, &q) in tile.iter_mut().zip(terms) {
