@@ -26,7 +26,7 @@ fn of_target() -> &'static str {
     let target = var("TARGET");
     // Cargo does not name the features that rustc calls unstable.
     let flags = var("CARGO_ENCODED_RUSTFLAGS");
-    let mve = ["+mve", "cortex-m55", "cortex-m85"]
+    let mve = ["+mve", "cortex-m52", "cortex-m55", "cortex-m85"]
         .iter()
         .any(|name| flags.contains(name));
     match target.split('-').next().unwrap_or_default() {

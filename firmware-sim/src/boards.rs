@@ -79,8 +79,8 @@ pub struct Board {
     pub core: &'static str,
     /// Rust's name for that core.
     pub target: &'static str,
-    /// The compiler's name for the core and what it adds to the target's instructions, where the target leaves some out.
-    pub cpu: Option<(&'static str, &'static str)>,
+    /// The compiler's name for the core, where the target alone leaves some of its instructions out.
+    pub cpu: Option<&'static str>,
     /// The optimization level of the firmware: `3` where speed counts, `s` where flash does.
     pub opt_level: &'static str,
     /// Which QEMU runs it.
@@ -241,7 +241,7 @@ static BOARDS: [Board; 11] = [
             length: 4 * MIB,
         },
         clock: Clock::SysTick { hz: 20_000_000 },
-        cpu: Some(("cortex-m33", "+dsp")),
+        cpu: Some("cortex-m33"),
         fpu: true,
         dsp: true,
         ..mps2(
@@ -270,7 +270,7 @@ static BOARDS: [Board; 11] = [
             length: 512 * KIB,
         },
         clock: Clock::SysTick { hz: 32_000_000 },
-        cpu: Some(("cortex-m55", "+dsp,+mve,+lob")),
+        cpu: Some("cortex-m55"),
         fpu: true,
         dsp: true,
         ..mps2(

@@ -35,8 +35,8 @@ pub struct Recipe {
     pub package: Package,
     /// Rust's name for the core.
     pub target: &'static str,
-    /// The compiler's name for the core and the instructions it adds, as [`crate::Board::cpu`].
-    pub cpu: Option<(&'static str, &'static str)>,
+    /// The compiler's name for the core, as [`crate::Board::cpu`].
+    pub cpu: Option<&'static str>,
     /// The optimization level.
     pub opt_level: &'static str,
     /// The parts of the runtime.
@@ -79,11 +79,7 @@ pub fn core_library(recipe: &Recipe) -> Result<Arc<CoreLibrary>, SimError> {
 fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     let source = source_folder()?;
     let toolchain = Toolchain::find(recipe.target)?;
-    let folder = target_folder(&source).join(format!(
-        "{}-{}",
-        recipe.cpu.map_or("opt", |cpu| cpu.0),
-        recipe.opt_level
-    ));
+    let folder = target_folder(&source).join(format!("{}-{}", recipe.cpu.unwrap_or("opt"), recipe.opt_level));
     let _lock = lock(&folder)?;
     let mut command = Command::new(&toolchain.cargo);
     scrub(&mut command);
@@ -173,16 +169,14 @@ fn target_folder(source: &Path) -> PathBuf {
 }
 
 /// Keeps this machine's paths out of the image, so that every machine builds the same one.
-fn rust_flags(source: &Path, cpu: Option<(&str, &str)>) -> String {
+fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
     let root = source.ancestors().nth(2).unwrap_or(source);
     let mut flags = vec![format!("--remap-path-prefix={}=mote", root.display())];
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
-    if let Some((cpu, features)) = cpu {
-        flags.extend([format!("-Ctarget-cpu={cpu}"), format!("-Ctarget-feature={features}")]);
-    }
+    flags.extend(cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
     flags.join("\u{1f}")
 }
 

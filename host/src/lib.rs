@@ -3,7 +3,7 @@
 //! - [`graph`]: the float intermediate representation, its shapes and its cost.
 //! - [`schedule`]: the noise schedule, the timesteps that are visited and the coefficients of a step.
 //! - [`float`]: the executor (candle, f32 and f64) and the DDIM sampler: what every integer result is measured against.
-//! - [`calibrate`]: what activations look like along sampling trajectories; [`memory`]: aligned bytes for models and arenas.
+//! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;
@@ -12,4 +12,5 @@ pub mod float;
 pub mod graph;
 pub mod memory;
 pub mod oracle;
+pub mod record;
 pub mod schedule;

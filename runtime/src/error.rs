@@ -64,6 +64,8 @@ pub enum Fault {
     Accumulator(u32),
     /// A weight that is not finite.
     NotFinite(u32),
+    /// The int4 weights of this output channel are not followed by zeros to a whole word.
+    Padding(u32),
     /// It needs a part that this build of the runtime leaves out.
     NotBuilt(Feature),
 }
@@ -208,6 +210,7 @@ impl fmt::Display for Fault {
             Self::Requant => f.write_str("a multiplier or shift is outside its range"),
             Self::Accumulator(channel) => write!(f, "output channel {channel} could overflow its accumulator"),
             Self::NotFinite(index) => write!(f, "weight {index} is not finite"),
+            Self::Padding(channel) => write!(f, "the weights of output channel {channel} are not padded with zeros"),
             Self::NotBuilt(feature) => write!(
                 f,
                 "it needs the feature '{feature}', without which this runtime was built"

@@ -18,6 +18,8 @@ pub enum Feature {
     F16,
     /// Convolutions with int16 weights, of integer models.
     W16,
+    /// Convolutions with int4 weights.
+    W4,
     /// Attention.
     Attention,
     /// Class embeddings.
@@ -30,10 +32,11 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Integer,
         Self::F16,
         Self::W16,
+        Self::W4,
         Self::Attention,
         Self::Class,
         Self::Resample,
@@ -46,6 +49,7 @@ impl Feature {
             Self::Integer => "integer",
             Self::F16 => "f16",
             Self::W16 => "w16",
+            Self::W4 => "w4",
             Self::Attention => "attention",
             Self::Class => "class",
             Self::Resample => "resample",
@@ -60,6 +64,7 @@ impl Feature {
             Self::Integer => cfg!(feature = "integer"),
             Self::F16 => cfg!(feature = "f16"),
             Self::W16 => cfg!(feature = "w16"),
+            Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
             Self::Class => cfg!(feature = "class"),
             Self::Resample => cfg!(feature = "resample"),
@@ -90,6 +95,13 @@ impl Feature {
                 op,
                 Op::Conv(Conv {
                     weights: Weights::W16 { .. },
+                    ..
+                })
+            ),
+            Self::W4 => matches!(
+                op,
+                Op::Conv(Conv {
+                    weights: Weights::W4 { .. },
                     ..
                 })
             ),

@@ -226,17 +226,22 @@ fn conv(c: &mut Conv, random: &mut Random) {
 
 fn weights(w: &mut Weights, random: &mut Random) {
     let (data, bias, requant) = match *w {
-        Weights::W8 { data, bias, requant } | Weights::W16 { data, bias, requant } => (data, bias, requant),
+        Weights::W8 { data, bias, requant }
+        | Weights::W4 { data, bias, requant }
+        | Weights::W16 { data, bias, requant } => (data, bias, requant),
         Weights::F16 { data, bias } => (data, bias, bias),
     };
     *w = match random.below(9) {
         0 => Weights::W8 { data, bias, requant },
         1 => Weights::W16 { data, bias, requant },
         2 => Weights::F16 { data, bias },
+        3 => Weights::W4 { data, bias, requant },
         _ => *w,
     };
     match w {
-        Weights::W8 { data, bias, requant } | Weights::W16 { data, bias, requant } => {
+        Weights::W8 { data, bias, requant }
+        | Weights::W4 { data, bias, requant }
+        | Weights::W16 { data, bias, requant } => {
             place([data, bias, requant][random.below(3)], random);
         }
         Weights::F16 { data, bias } => place([data, bias][random.below(2)], random),

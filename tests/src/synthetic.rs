@@ -25,11 +25,13 @@ pub enum Form {
     W8A8,
     /// Widths of activations and weights in turn.
     Mixed,
+    /// int4 weights, int8 activations.
+    W4A8,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 4] = [Self::F16, Self::W8A16, Self::W8A8, Self::Mixed];
+    pub const ALL: [Self; 5] = [Self::F16, Self::W8A16, Self::W8A8, Self::Mixed, Self::W4A8];
 }
 
 /// Training timesteps of [`diffusion`].
@@ -58,6 +60,10 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
     let assignment = match form {
         Form::W8A8 => Assignment::uniform(program, Bits::Eight),
         Form::Mixed => mixed(program),
+        Form::W4A8 => Assignment {
+            weights: vec![Bits::Four; program.steps.len()],
+            ..Assignment::uniform(program, Bits::Eight)
+        },
         Form::F16 | Form::W8A16 => Assignment::uniform(program, Bits::Sixteen),
     };
     let formats = formats(program, &stats, &assignment);
@@ -66,6 +72,7 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         stats: &stats,
         assignment: &assignment,
         scales: &scales(program, &stats),
+        int4: &[],
     };
     emit(program, diffusion, numbers, Arena::Fast, provenance).expect("the integer model is emitted")
 }

@@ -103,6 +103,7 @@ fn every_width_of_weights_and_activations_has_a_test_model() {
         let widths = Parts::of(&file).ops().into_iter().filter_map(|op| match op {
             Op::Conv(c) => Some(match c.weights {
                 Weights::W8 { .. } => "int8",
+                Weights::W4 { .. } => "int4",
                 Weights::W16 { .. } => "int16",
                 Weights::F16 { .. } => "f16",
             }),
@@ -112,6 +113,7 @@ fn every_width_of_weights_and_activations_has_a_test_model() {
     };
     assert_eq!(widths(Form::F16), BTreeSet::from(["f16"]));
     assert_eq!(widths(Form::Mixed), BTreeSet::from(["int8", "int16"]));
+    assert_eq!(widths(Form::W4A8), BTreeSet::from(["int4"]));
     let dtypes = |form| {
         let records = Parts::of(&model(form)).sections[1].clone();
         records

@@ -6,7 +6,11 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of the converted `digits8-micro`. It moves with the numeric version, the file format, the quantizer and the converter's
 /// version; it does not move with the machine, the number of threads or the day.
-const GOLDEN: [(Scheme, &str); 3] = [
+const GOLDEN: [(Scheme, &str); 4] = [
+    (
+        Scheme::W4A8,
+        "cf1afadb884042028be71e9c65823b191ac29640b71c3dbfca6d0e6eaae7b7ba",
+    ),
     (
         Scheme::F16,
         "17529a65df174455fbceddf753ed43283b808564dea5bbba2f55153f9665686c",
@@ -34,7 +38,16 @@ fn conversion_gives_the_golden_bytes() {
 
 #[test]
 fn conversion_twice_gives_the_same_bytes_on_one_thread_and_on_several() {
-    let convert = || converted(&digits(), Scheme::Auto).emitted.bytes;
+    same_bytes(Scheme::Auto);
+}
+
+#[test]
+fn rounding_by_reconstruction_gives_the_same_bytes_on_one_thread_and_on_several() {
+    same_bytes(Scheme::W4A16);
+}
+
+fn same_bytes(scheme: Scheme) {
+    let convert = || converted(&digits(), scheme).emitted.bytes;
     let pool = |threads| {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -1,7 +1,10 @@
 //! Damaged, cut, appended to, moved or foreign files are refused, each with the right error, and nothing panics.
 
 use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::int4;
 use mote_runtime::blob::layout::{ENTRY_BYTES, FORMAT_VERSION, PREFIX_BYTES};
+use mote_runtime::blob::op::{At, Op, Weights};
+use mote_runtime::error::Fault;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::{Model, ParseError, Section};
 use mote_tests::checkpoints::{converted, digits};
@@ -145,5 +148,72 @@ fn taking_apart_and_putting_together_gives_the_same_file() {
         parts.set_header(&header);
         parts.set_ops(&ops);
         assert_eq!(parts.file(), file, "{form:?}");
+    }
+}
+
+/// The first convolution of int4 weights whose rows need padding: its index, where its first row ends, and its taps.
+fn padded_conv(parts: &Parts, memory: &AlignedBytes) -> (u16, usize, usize) {
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let channels = |id| usize::from(model.tensor(id).expect("the tensor is there").channels);
+    let padded = |(i, op): (usize, Op)| match op {
+        Op::Conv(c) => {
+            let ins = channels(c.source.first) + c.source.second.map_or(0, |(id, _)| channels(id));
+            let taps = usize::from(c.kernel).pow(2) * ins;
+            match c.weights {
+                Weights::W4 { data, .. } if taps % int4::TAPS != 0 => {
+                    Some((i as u16, data.0 as usize + 4 * int4::row_words(taps), taps))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let mut found = parts.ops().into_iter().enumerate().filter_map(padded);
+    found.next().expect("a row needs padding")
+}
+
+#[test]
+fn int4_rows_that_are_not_padded_with_zeros_are_refused() {
+    let file = model(Form::W4A8);
+    let (mut parts, memory) = (Parts::of(&file), AlignedBytes::copy_of(&file));
+    let (op, end, taps) = padded_conv(&parts, &memory);
+    for place in 0..int4::TAPS {
+        let (byte, one) = (end - 4 + place % 4, if place < 4 { 0x01 } else { 0x10 });
+        parts.sections[WEIGHTS][byte] ^= one;
+        let found = parse(&parts.file()).map(drop);
+        parts.sections[WEIGHTS][byte] ^= one;
+        // Where the word still holds taps it is another weight, but a model.
+        let fault = Fault::Padding(0);
+        let expected = if place < taps % int4::TAPS {
+            Ok(())
+        } else {
+            Err(ParseError::Op { op, fault })
+        };
+        assert_eq!(found, expected, "place {place} of {taps} taps");
+    }
+}
+
+#[test]
+fn int4_weights_outside_their_section_or_between_words_are_refused() {
+    let file = model(Form::W4A8);
+    let parts = Parts::of(&file);
+    let (op, ..) = padded_conv(&parts, &AlignedBytes::copy_of(&file));
+    let section = parts.sections[WEIGHTS].len() as u32;
+    let moved = |to: u32| {
+        let (mut parts, mut ops) = (parts.clone(), parts.ops());
+        if let Op::Conv(c) = &mut ops[usize::from(op)]
+            && let Weights::W4 { data, .. } = &mut c.weights
+        {
+            *data = At(to);
+        }
+        parts.set_ops(&ops);
+        match parse(&parts.file()) {
+            Err(ParseError::Op { op: found, fault }) if found == op => fault,
+            other => panic!("at {to}: {other:?}"),
+        }
+    };
+    assert_eq!(moved(2), Fault::Alignment(2));
+    for at in [section - 4, section & !3, !3] {
+        assert!(matches!(moved(at), Fault::OutOfBounds { limit, .. } if limit == section));
     }
 }

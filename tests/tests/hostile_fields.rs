@@ -96,3 +96,8 @@ fn int8_models() {
 fn mixed_models() {
     fuzz(Form::Mixed);
 }
+
+#[test]
+fn int4_models() {
+    fuzz(Form::W4A8);
+}

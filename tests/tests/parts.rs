@@ -39,7 +39,11 @@ fn what_a_model_needs_is_enough() {
     let parts = Parts::needed_by(&Model::parse(memory.bytes()).expect("the model is valid"));
     assert_eq!(
         parts,
-        Parts::of(Feature::ALL.into_iter().filter(|f| *f != Feature::F16))
+        Parts::of(
+            Feature::ALL
+                .into_iter()
+                .filter(|f| ![Feature::F16, Feature::W4].contains(f))
+        )
     );
     let Some((there, here)) = run(&bytes, parts) else {
         return;

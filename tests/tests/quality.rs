@@ -61,6 +61,23 @@ fn int8_activations_are_close_to_float() {
 }
 
 #[test]
+fn int4_weights_are_near_float() {
+    at_least(Scheme::W4A16, 29.0, 35.0);
+    at_least(Scheme::W4A8, 29.0, 34.0);
+}
+
+/// What int4 weights are for: bytes of the weights section, biases, factors and tables included.
+#[test]
+fn int4_weights_take_three_fifths_of_the_flash_of_int8() {
+    for checkpoint in [digits(), fashion()] {
+        let bytes = |scheme| converted(&checkpoint, scheme).emitted.weight_bytes;
+        let (four, eight) = (bytes(Scheme::W4A8), bytes(Scheme::W8A8));
+        println!("{}: {four} bytes of weights, {eight} with int8", checkpoint.display());
+        assert!(four * 5 <= eight * 3, "{four} of {eight} bytes");
+    }
+}
+
+#[test]
 fn auto_is_no_further_from_float_than_int16_activations_may_be() {
     at_least(Scheme::Auto, 47.5, 44.7);
 }

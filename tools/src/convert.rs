@@ -2,6 +2,7 @@
 
 use mote_host::calibrate::calibrate;
 use mote_host::memory::AlignedBytes;
+use mote_host::record::record;
 use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
@@ -17,6 +18,8 @@ use crate::quantize::auto;
 pub use crate::quantize::context::Progress;
 use crate::quantize::context::{Context, QuantizeError};
 use crate::quantize::formats::{Format, formats};
+use crate::quantize::int4;
+use crate::quantize::round::{Row, round};
 use crate::quantize::scheme::{Assignment, Bits, Scheme};
 use crate::quantize::weights::scales;
 
@@ -26,6 +29,12 @@ const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
 const CALIBRATION_STEPS: u32 = 20;
 /// Multiply-accumulates spent on calibration, about: sets the number of trajectories, 2 to 16.
 const CALIBRATION_MACS: u64 = 16_000_000_000;
+
+/// Seed of the first trajectory that weights of 4 bits are rounded on.
+const ROUNDING_SEED: u64 = 0x524F_554E_0000_0000;
+/// Calls recorded in all, about, and the bytes of activations that they may take.
+const ROUNDING_CALLS: usize = 96;
+const ROUNDING_BYTES: usize = 1 << 28;
 
 /// Why a checkpoint cannot be converted.
 #[derive(Debug, thiserror::Error)]
@@ -121,8 +130,15 @@ pub fn convert(
         let n = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         progress(Progress::Calibrating(n, configs.len()));
     })?;
+    let four = matches!(options.scheme, Scheme::W4A8 | Scheme::W4A16);
+    let int4 = if four {
+        rounded(&program, &diffusion, &model)?
+    } else {
+        vec![]
+    };
     let context = Context {
         scales: scales(&program, &stats),
+        int4,
         program: &program,
         diffusion: &diffusion,
         stats: &stats,
@@ -132,6 +148,8 @@ pub fn convert(
     let (assignment, sensitivity) = match options.scheme {
         Scheme::W8A8 => (Assignment::eight_bit(&program), vec![]),
         Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
+        Scheme::W4A8 => int4::assign(&context, Assignment::eight_bit(&program), progress)?,
+        Scheme::W4A16 => int4::assign(&context, Assignment::uniform(&program, Bits::Sixteen), progress)?,
         Scheme::Auto | Scheme::F16 => {
             // Memory goes to the widths first, then to the blocks of columns.
             let within = options.budget.map_or(Arena::Fast, |_| Arena::Small);
@@ -166,11 +184,20 @@ fn in_arena(
 
 /// The runs that calibration observes: the checkpoint's own sampler from several seeds, every class in turn.
 fn calibration(program: &Program, diffusion: &Diffusion) -> Vec<Config> {
+    let runs = affordable_runs(program, diffusion);
+    (0..runs).map(|i| trajectory(program, diffusion, i)).collect()
+}
+
+/// 2 to 16, by the work of a call.
+fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
     let macs: u64 = program.steps.iter().map(|step| program.macs(step)).sum();
     let steps = CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32);
-    let runs = (CALIBRATION_MACS / (macs * u64::from(steps)).max(1)).clamp(2, 16);
-    let config = |i: u64| Config {
-        steps,
+    (CALIBRATION_MACS / (macs * u64::from(steps)).max(1)).clamp(2, 16)
+}
+
+fn trajectory(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
+    Config {
+        steps: CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32),
         spacing: diffusion.spacing,
         prev: mote_runtime::schedule::spacing::PrevRule::List,
         // Every fourth run is noisy, so that the ranges hold for eta > 0.
@@ -180,8 +207,25 @@ fn calibration(program: &Program, diffusion: &Diffusion) -> Vec<Config> {
         class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
         guidance_q16: None,
         seed: CALIBRATION_SEED + i,
+    }
+}
+
+/// Weights of 4 bits, rounded on calls of other trajectories than those that calibration observes: of many lengths, so that many
+/// timesteps occur.
+fn rounded(program: &Program, diffusion: &Diffusion, model: &Model<'_>) -> Result<Vec<Vec<Row>>, RunError> {
+    let config = |i: u64| {
+        let config = trajectory(program, diffusion, i);
+        Config {
+            steps: (config.steps + i as u32).min(diffusion.alpha_bars.len() as u32),
+            seed: ROUNDING_SEED + i,
+            ..config
+        }
     };
-    (0..runs).map(config).collect()
+    let configs: Vec<Config> = (0..affordable_runs(program, diffusion)).map(config).collect();
+    let available: usize = configs.iter().map(|c| c.steps as usize).sum();
+    let bytes: usize = program.slots.iter().map(|slot| 2 * slot.len()).sum();
+    let wanted = ROUNDING_CALLS.min(ROUNDING_BYTES / bytes.max(1)).max(1);
+    Ok(round(program, &record(model, &configs, available.div_ceil(wanted))?))
 }
 
 fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {

@@ -200,6 +200,11 @@ fn filter(model: &Model<'_>, conv: &Conv, outs: usize) -> Option<Parameters> {
             bias: tables::int32(model, bias, outs)?,
             factors: tables::factors(model, requant, outs)?,
         }),
+        Weights::W4 { data, bias, requant } => Parameters::Filter(Filter {
+            weights: tables::int4(model, data, outs, count / outs)?,
+            bias: tables::int32(model, bias, outs)?,
+            factors: tables::factors(model, requant, outs)?,
+        }),
         Weights::W16 { data, bias, requant } => Parameters::Filter(Filter {
             weights: rows(tables::int16(model, data, row * outs)?),
             bias: tables::int64(model, bias, outs)?,

@@ -14,6 +14,25 @@ pub fn int8(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
     read(model, at.0 as usize, count, |b: [u8; 1]| i8::from_le_bytes(b).into())
 }
 
+/// The weights `16 n` of `rows` rows of int4 nibbles n, each row padded to four bytes: of every eight taps, the first four are the
+/// low halves of four bytes and the others the high halves.
+pub fn int4(model: &Model<'_>, at: At, rows: usize, taps: usize) -> Option<Vec<i64>> {
+    let row_bytes = taps.div_ceil(8) * 4;
+    let bytes = read(model, at.0 as usize, rows.checked_mul(row_bytes)?, |[b]: [u8; 1]| {
+        i64::from(b)
+    })?;
+    let weight = |row: usize, tap: usize| {
+        let byte = bytes[row * row_bytes + tap / 8 * 4 + tap % 4];
+        let nibble = if tap % 8 < 4 { byte % 16 } else { byte / 16 };
+        16 * if nibble < 8 { nibble } else { nibble - 16 }
+    };
+    Some(
+        (0..rows)
+            .flat_map(|row| (0..taps).map(move |tap| weight(row, tap)))
+            .collect(),
+    )
+}
+
 /// int16 values.
 pub fn int16(model: &Model<'_>, at: At, count: usize) -> Option<Vec<i64>> {
     read(model, at.0 as usize, count, |b: [u8; 2]| i16::from_le_bytes(b).into())

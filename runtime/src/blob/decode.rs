@@ -119,6 +119,11 @@ fn weights(r: &mut Reader<'_>) -> Weights {
             requant: r.at(),
         },
         2 => Weights::F16 { data, bias },
+        3 => Weights::W4 {
+            data,
+            bias,
+            requant: r.at(),
+        },
         _ => {
             r.fail();
             Weights::F16 { data, bias }
@@ -196,6 +201,7 @@ mod tests {
         let byte = |i: u32| match word(i) {
             [kind, byte, ..] if kind % 16 == 0 => byte as u8,
             [kind, byte, ..] if kind % 16 < 3 => byte as u8 | 0x80,
+            [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
             [_, byte, ..] => byte as u8 & 1,
         };
         let kind = word(1000)[0] as u8 % 10;

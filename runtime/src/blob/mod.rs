@@ -16,6 +16,7 @@
 pub mod crc;
 pub mod decode;
 pub mod header;
+pub mod int4;
 pub mod layout;
 pub mod model;
 pub mod op;

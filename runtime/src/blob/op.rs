@@ -49,6 +49,15 @@ pub enum Weights {
         /// f32 `(out)`.
         bias: At,
     },
+    /// int4 with int32 accumulators: nibbles that count 16 times their value.
+    W4 {
+        /// u32 `(out, word)`, each word eight taps of `(row, col, in)`, see [`super::int4`].
+        data: At,
+        /// i32 `(out)`.
+        bias: At,
+        /// i32 `(out)` then u8 `(out)`.
+        requant: At,
+    },
 }
 
 /// A term added to a convolution's output before its one rounding.

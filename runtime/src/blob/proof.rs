@@ -1,5 +1,6 @@
 //! The accumulator proof: from the real weights, no output channel of a convolution can overflow.
 
+use super::int4;
 use super::model::Model;
 use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
@@ -29,7 +30,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
     let outs = usize::from(out.channels);
     let row = match c.weights {
         Weights::F16 { .. } => taps,
-        Weights::W8 { .. } | Weights::W16 { .. } => padded(taps),
+        Weights::W4 { .. } | Weights::W8 { .. } | Weights::W16 { .. } => padded(taps),
     };
     let count = row.checked_mul(outs).ok_or(Fault::Parameter)?;
     let input = input_bound(source.dtype, source.zero_point);
@@ -41,6 +42,23 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             let requant = channel_requants(model, requant, outs)?;
             for (o, row) in weights.chunks_exact(row).enumerate() {
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), bias[o].into(), input);
+                ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
+            }
+            ensure(
+                requant.all(|(mult, shift)| Requant { mult, shift }.is_valid()),
+                Fault::Requant,
+            )
+        }
+        Weights::W4 { data, bias, requant } => {
+            built(Feature::W4)?;
+            let words = int4::row_words(taps);
+            let data = table::<u32>(model, data, words.checked_mul(outs).ok_or(Fault::Parameter)?)?;
+            let bias = table::<i32>(model, bias, outs)?;
+            let requant = channel_requants(model, requant, outs)?;
+            for (o, row) in data.chunks_exact(words).enumerate() {
+                let weights = || row.iter().flat_map(|&word| int4::unpack(word));
+                ensure(weights().skip(taps).all(|w| w == 0), Fault::Padding(o as u32))?;
+                let bound = accumulator_bound(weights().map(i32::from), bias[o].into(), input);
                 ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
             }
             ensure(

@@ -3,6 +3,7 @@
 use super::regions::Regions;
 use super::shared::{geometry, is_vector};
 use super::{Call, shared};
+use crate::blob::int4;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
 use crate::features::Feature;
@@ -75,6 +76,20 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             let (mult, shift) = requant(at)?;
             Filter::W8 {
                 data: model.table(data, weights)?,
+                bias: model.table(bias, g.outs)?,
+                mult,
+                shift,
+            }
+        }
+        Weights::W4 {
+            data,
+            bias,
+            requant: at,
+        } => {
+            Feature::W4.built()?;
+            let (mult, shift) = requant(at)?;
+            Filter::W4 {
+                data: model.table(data, int4::row_words(taps) * g.outs)?,
                 bias: model.table(bias, g.outs)?,
                 mult,
                 shift,

@@ -174,6 +174,7 @@ pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) 
         stats: &stats,
         assignment: &assignment,
         scales: &scales(program, &stats),
+        int4: &[],
     };
     AlignedBytes::copy_of(
         &emit(program, d, numbers, Arena::Fast, "{}")

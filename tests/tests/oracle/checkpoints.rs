@@ -31,7 +31,7 @@ pub static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 
 fn files(folder: &Path) -> Vec<File> {
     let checkpoint = import(folder).expect("a bundled checkpoint");
-    let schemes = [Scheme::F16, Scheme::W8A16, Scheme::W8A8].into_iter();
+    let schemes = [Scheme::F16, Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8].into_iter();
     let file = |scheme| {
         let converted = convert(&checkpoint, &Options::of(scheme), &|_| {}).expect("a convertible checkpoint");
         File {

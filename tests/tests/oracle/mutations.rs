@@ -20,7 +20,7 @@ fn found(model: &Model<'_>, kind: &'static str) -> Option<Divergence> {
 
 #[test]
 fn a_wrong_rounding_is_found_and_named() {
-    let synthetic = (0..4).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
+    let synthetic = (0..5).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
     let converted = FILES.iter().map(|file| (file.name.clone(), file.memory.clone()));
     for (name, memory) in converted.chain(synthetic) {
         let model = Model::parse(memory.bytes()).expect("a converted model");

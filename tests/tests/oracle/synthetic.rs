@@ -102,7 +102,7 @@ fn diffusion(seed: u64) -> Diffusion {
     }
 }
 
-/// Widths by draw: 0 all int16 weights and activations, 1 all int8, 2 mixed, 3 f16.
+/// Widths by draw: 0 all int16 weights and activations, 1 all int8, 2 mixed, 3 f16, 4 int4 weights and mixed activations.
 pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
     let (program, d) = (program(seed), diffusion(seed));
     let mut random = crate::builder::Random(!seed);
@@ -120,7 +120,16 @@ pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
                 }
             }),
         ),
-        _ => file(&program, &d, None),
+        3 => file(&program, &d, None),
+        _ => file(
+            &program,
+            &d,
+            Some(&mut |weight| match random.next().is_multiple_of(2) {
+                _ if weight => Bits::Four,
+                true => Bits::Eight,
+                false => Bits::Sixteen,
+            }),
+        ),
     }
 }
 
@@ -150,7 +159,7 @@ fn configs(seed: u64) -> Vec<Config> {
 #[test]
 fn random_programs_run_as_the_oracle_says() {
     for seed in 0..6 {
-        for widths in 0..4 {
+        for widths in 0..5 {
             let memory = synthetic(seed, widths);
             let model = Model::parse(memory.bytes()).expect("a valid model");
             for (i, config) in configs(seed).iter().enumerate() {

@@ -40,7 +40,7 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
-    /// Number formats: auto (chosen tensor by tensor), f16, w8a16 or w8a8
+    /// Number formats: auto (chosen tensor by tensor), f16, w8a16, w8a8, w4a16 or w4a8
     #[arg(long, default_value = "auto", value_parser = scheme)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
@@ -176,12 +176,17 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
         .collect();
     let (flash, ram) = needs(board);
     let what = format!(
-        "{} does not fit {} under any scheme: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
+        "{} does not fit {} with weights of 8 bits: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
         checkpoint.name, board.name, board.flash.length, board.ram.length
     );
+    let int4 = if ram <= board.ram.length.into() {
+        "try --scheme w4a8, whose weights take two fifths less flash; "
+    } else {
+        ""
+    };
     Failure::new(what).help(match boards.as_slice() {
-        [] => "no board here holds it: train a smaller network".into(),
-        boards => format!("it fits {}; or train a smaller network", boards.join(", ")),
+        [] => format!("{int4}no board here holds it: train a smaller network"),
+        boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
     })
 }
 
@@ -213,9 +218,10 @@ fn check_fit(
         return Ok(());
     }
     let smaller: &[Scheme] = match args.scheme {
-        Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8],
-        Scheme::W8A16 => &[Scheme::W8A8],
-        Scheme::W8A8 | Scheme::Auto => &[],
+        Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+        Scheme::W8A16 => &[Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+        Scheme::W8A8 | Scheme::W4A16 => &[Scheme::W4A8],
+        Scheme::W4A8 | Scheme::Auto => &[],
     };
     let holds = |scheme: Scheme| {
         let file = AlignedBytes::copy_of(

@@ -10,7 +10,6 @@ use mote_tools::convert::Converted;
 use mote_tools::images::{self, Shape, encode};
 use mote_tools::import::Checkpoint;
 use mote_tools::quantize::auto;
-use mote_tools::quantize::scheme::Bits;
 use mote_tools::report::{
     BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html,
 };
@@ -160,15 +159,11 @@ pub fn sensitivity(converted: &Converted) -> Vec<SensitivityBar> {
     let bar = |s: &auto::Sensitivity| SensitivityBar {
         name: s.name.clone(),
         tried: match s.subject {
-            auto::Subject::Activation => "activation int8".into(),
-            auto::Subject::Weight => "weights int8".into(),
+            auto::Subject::Activation => format!("activation {}", s.tried.name()),
+            auto::Subject::Weight => format!("weights {}", s.tried.name()),
         },
         psnr_db: s.psnr_db,
-        chosen: if s.chosen == Bits::Sixteen {
-            "int16".into()
-        } else {
-            "int8".into()
-        },
+        chosen: s.chosen.name().into(),
     };
     converted.sensitivity.iter().map(bar).collect()
 }

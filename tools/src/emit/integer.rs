@@ -1,6 +1,7 @@
 //! Operators of the integer schemes.
 
 use mote_host::calibrate::Stats;
+use mote_runtime::blob::int4;
 use mote_runtime::blob::op::{Addend, At, Attention, Conv, GroupNorm, Op, Weights};
 use mote_runtime::blob::proof::input_bound;
 use mote_runtime::kernels::family::padded;
@@ -10,8 +11,9 @@ use super::{Emitter, Numbers, source};
 use crate::lower::program::{self, Kind, Norm, SlotId, Step};
 use crate::quantize::factor::{requant, wide_requant};
 use crate::quantize::formats::Format;
+use crate::quantize::round::Row;
 use crate::quantize::scheme::{Assignment, Bits};
-use crate::quantize::weights::{Channel, InputFacts, channel, widest_scale};
+use crate::quantize::weights::{Channel, InputFacts, channel, channel_of_4_bits, widest_scale};
 
 /// One unit of Q16.
 const Q16: f64 = 65536.0;
@@ -19,15 +21,26 @@ const Q16: f64 = 65536.0;
 const GAMMA_FRAC: i32 = 22;
 
 impl<'p> Emitter<'p> {
-    fn numbers(&self) -> (&'p [Format], &'p [Stats], &'p Assignment, &'p [Vec<f64>]) {
+    fn numbers(&self) -> (&'p [Format], &'p [Stats], &'p Assignment) {
         match self.numbers {
             Numbers::Integer {
                 formats,
                 stats,
                 assignment,
-                scales,
-            } => (formats, stats, assignment, scales),
-            Numbers::F16 => (&[], &[], EMPTY, &[]),
+                ..
+            } => (formats, stats, assignment),
+            Numbers::F16 => (&[], &[], EMPTY),
+        }
+    }
+
+    /// What the quantizer has found for one output channel: the scale of 8 bits, the weights of 4.
+    fn found(&self, index: usize, channel: usize) -> (f64, Option<&'p Row>) {
+        match self.numbers {
+            Numbers::Integer { scales, int4, .. } => {
+                let rows = int4.get(index);
+                (scales[index][channel], rows.and_then(|rows| rows.get(channel)))
+            }
+            Numbers::F16 => (1.0, None),
         }
     }
 
@@ -91,7 +104,7 @@ impl<'p> Emitter<'p> {
     }
 
     fn conv(&mut self, index: usize, step: &Step, c: &program::Conv) -> Op {
-        let (formats, stats, assignment, scales) = self.numbers();
+        let (formats, stats, assignment) = self.numbers();
         let (source, input_unit) = source(&c.source, Some(formats));
         let guard = if c.addend.is_some() {
             f64::from(1 << ADD_GUARD_BITS)
@@ -114,29 +127,23 @@ impl<'p> Emitter<'p> {
             scale: input_unit,
             bound,
         };
-        let wide = assignment.weights[index] == Bits::Sixteen;
-        let (bits, limit) = if wide {
-            (16, WideRequant::ACC_LIMIT)
-        } else {
-            (8, i32::MAX.into())
-        };
+        let (bits, narrow) = (assignment.weights[index], i32::MAX.into());
         let taps = c.weight.len() / c.bias.len();
         let rows = c.weight.chunks_exact(taps).zip(&c.bias).enumerate();
-        let scale = |o: usize, row: &[f32]| {
-            if wide {
-                widest_scale(row, bits)
-            } else {
-                scales[index][o]
+        let integers = |(o, (row, &bias)): (usize, (&[f32], &f32))| {
+            let (scale, int4) = self.found(index, o);
+            match bits {
+                Bits::Four => channel_of_4_bits(row, bias, int4, &facts, narrow),
+                Bits::Eight => channel(row, bias, 8, scale, &facts, narrow),
+                Bits::Sixteen => channel(row, bias, 16, widest_scale(row, 16), &facts, WideRequant::ACC_LIMIT),
             }
         };
-        let channels: Vec<Channel> = rows
-            .map(|(o, (row, &bias))| channel(row, bias, bits, scale(o, row), &facts, limit))
-            .collect();
+        let channels: Vec<Channel> = rows.map(integers).collect();
         Op::Conv(Conv {
             source,
             out: self.id(step.out),
             scratch: self.scratch(index),
-            weights: self.filter(&channels, wide, input_unit / unit),
+            weights: self.filter(&channels, bits, input_unit / unit),
             kernel: c.kernel as u8,
             stride: c.stride as u8,
             pad: c.pad.map(|p| p as u8),
@@ -146,7 +153,7 @@ impl<'p> Emitter<'p> {
     }
 
     /// Weights, biases, and the factors `weight scale * ratio`.
-    fn filter(&mut self, channels: &[Channel], wide: bool, ratio: f64) -> Weights {
+    fn filter(&mut self, channels: &[Channel], bits: Bits, ratio: f64) -> Weights {
         // Rows of whole words.
         let row = |c: &'_ Channel| {
             let mut row = c.weights.clone();
@@ -154,7 +161,7 @@ impl<'p> Emitter<'p> {
             row
         };
         let all = channels.iter().flat_map(row);
-        if wide {
+        if bits == Bits::Sixteen {
             let factor = |c: &Channel| {
                 let w = wide_requant(c.scale * ratio);
                 (w.mult, w.shift)
@@ -170,12 +177,25 @@ impl<'p> Emitter<'p> {
             let r = requant(c.scale * ratio);
             (r.mult, r.shift)
         };
-        let data = self.weights.put(all.map(|w| w as i8));
+        let nibbles = |c: &Channel| c.weights.iter().map(|w| (w / int4::UNIT) as i8).collect::<Vec<i8>>();
+        let data = if bits == Bits::Four {
+            let words = channels
+                .iter()
+                .map(nibbles)
+                .flat_map(|row| int4::pack(&row).collect::<Vec<u32>>());
+            self.weights.put(words)
+        } else {
+            self.weights.put(all.map(|w| w as i8))
+        };
         let bias = self.weights.put(channels.iter().map(|c| c.bias as i32));
         let requant: At = self
             .weights
             .put_requants(&channels.iter().map(factor).collect::<Vec<_>>());
-        Weights::W8 { data, bias, requant }
+        if bits == Bits::Four {
+            Weights::W4 { data, bias, requant }
+        } else {
+            Weights::W8 { data, bias, requant }
+        }
     }
 
     fn norm(&mut self, index: usize, step: &Step, n: &Norm) -> Op {

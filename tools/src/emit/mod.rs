@@ -16,6 +16,7 @@ use crate::lower::program::{Program, SlotId, Step};
 use crate::plan::{Arena, Plan};
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
+use crate::quantize::round::Row;
 use crate::quantize::scheme::Assignment;
 use file::File;
 use memory::{Memory, memory};
@@ -58,6 +59,8 @@ pub enum Numbers<'a> {
         assignment: &'a Assignment,
         /// Scales of 8-bit weights, by step and output channel.
         scales: &'a [Vec<f64>],
+        /// Weights rounded to 4 bits, by step and output channel. Those that are not there are rounded each alone.
+        int4: &'a [Vec<Row>],
     },
 }
 

@@ -58,6 +58,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         stats: &stats,
         assignment: &assignment,
         scales: &scales(&program, &stats),
+        int4: &[],
     };
     let bytes = emit(&program, &diffusion, numbers, Arena::Fast, provenance)?.bytes;
     Ok(Network { bytes, measured })

@@ -12,7 +12,7 @@ use super::formats::formats;
 use super::probe::{Probe, psnr_db};
 use super::scheme::{Assignment, Bits, is_fixed};
 use crate::emit::Emitted;
-use crate::lower::program::Kind;
+use crate::lower::program::{Kind, Program};
 use crate::plan::{Arena, lower_bound_bytes};
 
 /// Memory that the model must stay within, bytes.
@@ -40,17 +40,19 @@ pub struct Sensitivity {
     pub name: String,
     /// Activation or weight.
     pub subject: Subject,
-    /// Predicted x0 PSNR, dB, with this tensor at 8 bits and the error of all others taken away.
+    /// Predicted x0 PSNR, dB, with this tensor at `tried` and the error of all others taken away.
     pub psnr_db: f64,
+    /// Width that was tried.
+    pub tried: Bits,
     /// Width that was chosen.
     pub chosen: Bits,
     /// Index of the step.
     pub step: usize,
-    /// Expected squared error in x0 that 8 bits add.
+    /// Expected squared error in x0 that this width adds.
     pub error: f64,
 }
 
-/// No assignment of widths fits.
+/// No assignment of widths fits; of 8 and 16 bits, which are what `auto` chooses from.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the model does not fit: at its smallest it needs {model_needed} bytes for the file and {arena_needed} bytes of arena; \
@@ -83,8 +85,8 @@ pub fn assign(
     arena: Arena,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
-    let mut search = Search::new(context, arena)?;
-    let sensitivities = search.measure(progress)?;
+    let search = Search::new(context, arena)?;
+    let sensitivities = search.measure(&subjects(context.program), Bits::Eight, progress)?;
     let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
     if let Some(budget) = budget {
         search.narrow(&mut assignment, &sensitivities, budget)?;
@@ -101,14 +103,32 @@ pub fn assign(
     Ok((assignment, sensitivities))
 }
 
-struct Search<'a, 'c> {
+/// Every activation that may have 8 bits, and every convolution's weights.
+fn subjects(program: &Program) -> Vec<(usize, Subject)> {
+    let last = program.steps.len() - 1;
+    let mut subjects = Vec::new();
+    for (i, step) in program.steps.iter().enumerate() {
+        // Resampled values keep the format of what they read.
+        let follows = matches!(step.kind, Kind::Upsample { .. } | Kind::AvgPool { .. });
+        if !is_fixed(program, step) && i != last && !follows {
+            subjects.push((i, Subject::Activation));
+        }
+        if matches!(step.kind, Kind::Conv(_)) {
+            subjects.push((i, Subject::Weight));
+        }
+    }
+    subjects
+}
+
+/// Trials of assignments.
+pub(super) struct Search<'a, 'c> {
     context: &'a Context<'c>,
     arena: Arena,
     probe: Probe,
 }
 
 impl<'a, 'c> Search<'a, 'c> {
-    fn new(context: &'a Context<'c>, arena: Arena) -> Result<Self, QuantizeError> {
+    pub(super) fn new(context: &'a Context<'c>, arena: Arena) -> Result<Self, QuantizeError> {
         let header = context.reference.header();
         let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
         let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
@@ -138,31 +158,24 @@ impl<'a, 'c> Search<'a, 'c> {
         Ok(self.probe.error(&Model::parse(memory.bytes())?)?)
     }
 
-    /// Every activation and every convolution's weights, each alone at 8 bits while all else has 16.
-    fn measure(&mut self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Sensitivity>, QuantizeError> {
+    /// Each subject alone at a width while all else has 16 bits.
+    pub(super) fn measure(
+        &self,
+        subjects: &[(usize, Subject)],
+        tried: Bits,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Vec<Sensitivity>, QuantizeError> {
         let program = self.context.program;
         let mut best = Assignment::uniform(program, Bits::Sixteen);
         best.weights.fill(Bits::Sixteen);
         let floor = self.error(&best)?;
-        let last = program.steps.len() - 1;
-        let mut subjects = Vec::new();
-        for (i, step) in program.steps.iter().enumerate() {
-            // Resampled values keep the format of what they read.
-            let follows = matches!(step.kind, Kind::Upsample { .. } | Kind::AvgPool { .. });
-            if !is_fixed(program, step) && i != last && !follows {
-                subjects.push((i, Subject::Activation));
-            }
-            if matches!(step.kind, Kind::Conv(_)) {
-                subjects.push((i, Subject::Weight));
-            }
-        }
         let mut sensitivities = Vec::with_capacity(subjects.len());
         for (done, &(step, subject)) in subjects.iter().enumerate() {
             progress(Progress::Measuring(done, subjects.len()));
             let mut trial = best.clone();
             match subject {
-                Subject::Activation => trial.activations[step] = Bits::Eight,
-                Subject::Weight => trial.weights[step] = Bits::Eight,
+                Subject::Activation => trial.activations[step] = tried,
+                Subject::Weight => trial.weights[step] = tried,
             }
             let error = (self.error(&trial)? - floor).max(0.0);
             let name = match subject {
@@ -174,7 +187,8 @@ impl<'a, 'c> Search<'a, 'c> {
                 name,
                 subject,
                 psnr_db,
-                chosen: Bits::Eight,
+                tried,
+                chosen: tried,
                 step,
                 error,
             });

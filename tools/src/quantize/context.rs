@@ -5,6 +5,7 @@ use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
 use super::formats::Format;
+use super::round::Row;
 use super::scheme::Assignment;
 use crate::convert::Provenance;
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
@@ -47,6 +48,8 @@ pub struct Context<'a> {
     pub stats: &'a [Stats],
     /// Scales of 8-bit weights, by step and output channel.
     pub scales: Vec<Vec<f64>>,
+    /// Weights rounded to 4 bits, by step and output channel; empty in schemes that have none.
+    pub int4: Vec<Vec<Row>>,
     /// The f16 model.
     pub reference: Model<'a>,
     /// Where the model comes from.
@@ -61,6 +64,7 @@ impl Context<'_> {
             stats: self.stats,
             assignment,
             scales: &self.scales,
+            int4: &self.int4,
         };
         let provenance = self.provenance.with(arena);
         emit(self.program, self.diffusion, numbers, arena, &provenance)

@@ -19,11 +19,15 @@ pub enum Scheme {
     W8A16,
     /// int8 weights (int16 in the first and last convolution), int8 activations.
     W8A8,
+    /// int4 weights (int8 and int16 where they matter most), int16 activations.
+    W4A16,
+    /// int4 weights (int8 and int16 where they matter most), int8 activations.
+    W4A8,
 }
 
 impl Scheme {
     /// Every scheme, in the order of the help text.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::F16, Self::W8A16, Self::W8A8];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::F16, Self::W8A16, Self::W8A8, Self::W4A16, Self::W4A8];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -32,6 +36,8 @@ impl Scheme {
             Self::F16 => "f16",
             Self::W8A16 => "w8a16",
             Self::W8A8 => "w8a8",
+            Self::W4A16 => "w4a16",
+            Self::W4A8 => "w4a8",
         }
     }
 }
@@ -47,17 +53,30 @@ impl FromStr for Scheme {
 
     fn from_str(s: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scheme| scheme.name() == s);
-        found.ok_or_else(|| format!("unknown scheme '{s}'; choose auto, f16, w8a16 or w8a8"))
+        found.ok_or_else(|| format!("unknown scheme '{s}'; choose auto, f16, w8a16, w8a8, w4a16 or w4a8"))
     }
 }
 
 /// Width of an integer tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bits {
+    /// int4: weights only.
+    Four,
     /// int8.
     Eight,
     /// int16.
     Sixteen,
+}
+
+impl Bits {
+    /// The name of the number format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Four => "int4",
+            Self::Eight => "int8",
+            Self::Sixteen => "int16",
+        }
+    }
 }
 
 /// A width for every activation and every weight tensor.

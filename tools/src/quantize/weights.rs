@@ -1,16 +1,24 @@
 //! Rounding of weights: a scale an output channel, chosen by the error that it makes in the output.
 
 use mote_host::calibrate::Stats;
+use mote_runtime::blob::int4;
+use mote_runtime::blob::proof::accumulator_bound;
 use rayon::prelude::*;
 
+use super::round::Row;
 use crate::lower::program::{Kind, Program, Step};
+
+/// Range of an int4 weight's nibble.
+pub const INT4: [f64; 2] = [-8.0, 7.0];
+/// What a nibble of 1 counts.
+const NIBBLE: f64 = int4::UNIT as f64;
 
 /// One output channel's integers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     /// Real value of one unit.
     pub scale: f64,
-    /// Weights.
+    /// Weights; of 4 bits, multiples of 16.
     pub weights: Vec<i32>,
     /// Bias in units of `scale * input scale`.
     pub bias: i64,
@@ -53,7 +61,7 @@ fn best_scale(row: &[f32], mean_squares: &[f64]) -> f64 {
     let mut best = (f64::INFINITY, widest);
     for i in 0..=20 {
         let scale = widest * (1.0 - 0.02 * f64::from(i));
-        let error = error(row, scale, largest(8), mean_squares);
+        let error = error(row, scale, 8, mean_squares);
         if error < best.0 {
             best = (error, scale);
         }
@@ -69,17 +77,34 @@ fn largest(bits: u32) -> f64 {
 pub fn channel(row: &[f32], bias: f32, bits: u32, scale: f64, input: &InputFacts<'_>, limit: i64) -> Channel {
     let mut scale = scale.max(smallest_scale(bias, input, limit));
     loop {
-        let channel = rounded(row, bias, scale, largest(bits), input);
-        let sum: i64 = channel.weights.iter().map(|w| i64::from(w.abs())).sum();
-        if channel
-            .bias
-            .saturating_abs()
-            .saturating_add(sum.saturating_mul(input.bound))
-            < limit
-        {
+        let channel = rounded(row, bias, scale, bits, input);
+        if channel.stays_below(limit, input) {
             return channel;
         }
         scale *= 1.25;
+    }
+}
+
+/// One channel of 4 bits: as `int4` has rounded it, or, where that is not there or could reach `limit`, each weight alone.
+pub fn channel_of_4_bits(row: &[f32], bias: f32, int4: Option<&Row>, input: &InputFacts<'_>, limit: i64) -> Channel {
+    let unit = int4.map_or(widest_scale(row, 4), |rounded| rounded.scale) / NIBBLE;
+    if let Some(rounded) = int4 {
+        let integer = |n: &i8| int4::UNIT * i32::from(*n);
+        let channel = Channel {
+            scale: unit,
+            weights: rounded.nibbles.iter().map(integer).collect(),
+            bias: libm::round((f64::from(bias) + rounded.shift) / (unit * input.scale)) as i64,
+        };
+        if channel.stays_below(limit, input) {
+            return channel;
+        }
+    }
+    channel(row, bias, 4, unit, input, limit)
+}
+
+impl Channel {
+    fn stays_below(&self, limit: i64, input: &InputFacts<'_>) -> bool {
+        accumulator_bound(self.weights.iter().copied(), self.bias, input.bound) < limit
     }
 }
 
@@ -88,23 +113,27 @@ fn smallest_scale(bias: f32, input: &InputFacts<'_>, limit: i64) -> f64 {
     (4.0 * f64::from(bias.abs()) / (input.scale * limit as f64)).max(1e-12)
 }
 
-fn round(w: f32, scale: f64, largest: f64) -> f64 {
-    (f64::from(w) / scale).round().clamp(-largest, largest)
+/// The integer of a weight at `scale`; of 4 bits, a multiple of [`NIBBLE`].
+fn round(w: f32, scale: f64, bits: u32) -> f64 {
+    if bits == 4 {
+        return NIBBLE * (f64::from(w) / (NIBBLE * scale)).round().clamp(INT4[0], INT4[1]);
+    }
+    (f64::from(w) / scale).round().clamp(-largest(bits), largest(bits))
 }
 
-fn error(row: &[f32], scale: f64, largest: f64, mean_squares: &[f64]) -> f64 {
+fn error(row: &[f32], scale: f64, bits: u32, mean_squares: &[f64]) -> f64 {
     let squared = |(i, &w): (usize, &f32)| {
-        let d = f64::from(w) - scale * round(w, scale, largest);
+        let d = f64::from(w) - scale * round(w, scale, bits);
         d * d * mean_squares[i % mean_squares.len()]
     };
     row.iter().enumerate().map(squared).sum()
 }
 
-fn rounded(row: &[f32], bias: f32, scale: f64, largest: f64, input: &InputFacts<'_>) -> Channel {
+fn rounded(row: &[f32], bias: f32, scale: f64, bits: u32, input: &InputFacts<'_>) -> Channel {
     let mut shift = 0.0;
     let mut weights = Vec::with_capacity(row.len());
     for (i, &w) in row.iter().enumerate() {
-        let q = round(w, scale, largest);
+        let q = round(w, scale, bits);
         shift += (f64::from(w) - scale * q) * input.means[i % input.means.len()];
         weights.push(q as i32);
     }

@@ -4,6 +4,7 @@ use crate::names::Names;
 use crate::plan::Arena;
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
+use mote_runtime::blob::int4;
 use mote_runtime::blob::op::{Op, Weights};
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::kernels::family::padded;
@@ -157,6 +158,7 @@ fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64)
             let macs = out.positions() as u64 * taps * outs;
             match c.weights {
                 Weights::W8 { .. } => ("int8", macs, outs * (row + 4 + 5)),
+                Weights::W4 { .. } => ("int4", macs, outs * (4 * int4::row_words(taps as usize) as u64 + 4 + 5)),
                 Weights::W16 { .. } => ("int16", macs, outs * (2 * row + 8 + 5)),
                 Weights::F16 { .. } => ("f16", macs, outs * (2 * taps + 4)),
             }

@@ -63,6 +63,35 @@ fn an_arena_is_small_where_asked_for_or_where_only_that_fits_the_board() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "rounding takes minutes without optimization")]
+fn int4_weights_are_said_to_be_int4() {
+    let dir = folder();
+    let places = [("digits", &*digits()), ("dir", dir.path())];
+    let line = "convert {digits} -o {dir}/a.mote --scheme w4a16 --report {dir}/report --json";
+    let object = mote(line, &places).json();
+    assert_eq!(object["scheme"], "w4a16");
+    let tensors = object["tensors"].as_array().unwrap();
+    let weights: Vec<_> = tensors.iter().filter(|t| t["kind"] == "weight").collect();
+    let of = |dtype: &str| weights.iter().filter(|t| t["dtype"] == dtype).count();
+    assert!(of("int4") > 20 && of("int16") == 2, "{weights:?}");
+    // What the operators say is what the section holds, but for normalizations, tables and alignment.
+    let bytes: u64 = weights.iter().map(|t| t["bytes"].as_u64().unwrap()).sum();
+    let section = object["weight_bytes"].as_u64().unwrap();
+    assert!(bytes < section && section < bytes + bytes / 5, "{bytes} of {section}");
+    let shown = mote("inspect {dir}/a.mote", &places);
+    assert!(shown.stdout.contains("int4"), "{}", shown.stdout);
+    let page = std::fs::read_to_string(dir.path().join("report/report.html")).unwrap();
+    assert!(page.contains("weights int4"));
+    let line = "validate {dir}/a.mote --against {digits} --backends cpu,oracle --seeds 2 --steps 5 --json";
+    let checked = mote(line, &places).json();
+    let mismatches = |b: &serde_json::Value| b["mismatches"] == 0 && b["available"] == true;
+    assert!(
+        checked["backends"].as_array().unwrap().iter().all(mismatches),
+        "{checked}"
+    );
+}
+
+#[test]
 fn a_report_is_one_page() {
     let dir = folder();
     let line = "convert {digits} -o {dir}/a.mote --scheme w8a8 --report {dir}/report";

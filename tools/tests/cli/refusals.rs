@@ -109,7 +109,12 @@ fn auto_says_what_the_smallest_model_would_need() {
     refused(
         line,
         1,
-        &["under any scheme", "flash, of 262144", "RAM, of 16384", "netduinoplus2"],
+        &[
+            "with weights of 8 bits",
+            "flash, of 262144",
+            "RAM, of 16384",
+            "netduinoplus2",
+        ],
     );
 }
 

@@ -1,8 +1,11 @@
 //! im2col: the input under one output position, `(row, col, channel)` of the kernel window, as a column of a block.
 
 use super::{Geometry, Part};
-use crate::kernels::family::{self, Layout};
+use crate::kernels::family::{self, Layout, padded};
 use crate::kernels::view::View;
+
+/// Taps up to which a column is gathered on the stack first.
+pub const THIN: usize = CHUNK;
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
@@ -50,6 +53,10 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
+        if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
+            self.thin(part, left, inside, columns, lane, joined);
+            return self.advance();
+        }
         let mut to = Cursor {
             columns,
             block: &self.block,
@@ -71,10 +78,52 @@ impl<'b, 'a> Gather<'b, 'a> {
                 to.zeros(right * self.channels);
             }
         }
+        self.advance();
+    }
+
+    /// A column of few taps: row by row into `window`, then from there.
+    fn thin(
+        &self,
+        part: &Part<'_>,
+        left: usize,
+        inside: usize,
+        columns: &mut [i16],
+        lane: usize,
+        window: &mut [i16; CHUNK],
+    ) {
+        let [row, col] = self.at;
+        window.fill(0);
+        let line = self.kernel * self.channels;
+        let from = (col + left).wrapping_sub(self.pad[1]);
+        for (y, window) in (row..row + self.kernel).zip(window.chunks_exact_mut(line)) {
+            if y < self.pad[0] || y >= self.ends[0] || inside == 0 {
+                continue;
+            }
+            let at = ((y - self.pad[0]) * self.widths[0] + from) * self.channels;
+            let window = &mut window[left * self.channels..][..inside * self.channels];
+            match part.view {
+                View::I8(data, zero) => {
+                    for (to, &q) in window.iter_mut().zip(&data[at..]) {
+                        *to = i16::from(q) - zero as i16;
+                    }
+                }
+                View::I16(data) => {
+                    for (to, &q) in window.iter_mut().zip(&data[at..]) {
+                        *to = q;
+                    }
+                }
+                View::F16(_) | View::Q24(_) => {}
+            }
+        }
+        family::copy16(&window[..padded(self.block.taps)], columns, 0, &self.block, lane);
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
         self.at[1] += self.stride;
         self.left -= 1;
         if self.left == 0 {
-            self.at = [row + self.stride, 0];
+            self.at = [self.at[0] + self.stride, 0];
             self.left = self.widths[1];
         }
     }

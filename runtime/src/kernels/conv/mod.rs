@@ -7,11 +7,12 @@ mod columns;
 
 use core::ops::Range;
 
-use super::family::{self, COLUMNS, Layout, Rows, padded};
+use super::family::{self, COLUMNS, Layout, Rows, Rows4, padded};
 use super::view::{Operand, View, ViewMut};
+use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i8, saturate_i16};
+use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i16};
 use columns::{CHUNK, Gather};
 
 /// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
@@ -78,6 +79,17 @@ pub enum Filter<'a> {
         /// A channel.
         shift: &'a [u8],
     },
+    /// int4, int32 accumulator.
+    W4 {
+        /// Words of eight taps, see [`int4`]; each row is padded to whole words.
+        data: &'a [u32],
+        /// A channel.
+        bias: &'a [i32],
+        /// A channel.
+        mult: &'a [i32],
+        /// A channel.
+        shift: &'a [u8],
+    },
     /// int16, int64 accumulator.
     W16 {
         /// Weights.
@@ -114,7 +126,7 @@ pub fn conv(
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
     let positions = g.output[0] * g.output[1];
     let block = Layout::elements(COLUMNS, taps);
-    let lanes = if positions > 1 && scratch.len() >= block {
+    let lanes = if positions > 1 && scratch.len() >= block && (!filter.is_int4() || taps <= UNPACKED) {
         COLUMNS
     } else {
         1
@@ -131,9 +143,11 @@ pub fn conv(
                 requant: None,
                 ..
             },
-        ] if matches!(filter, Filter::W8 { .. }) => Some(*zero),
+        ] => Some(*zero),
         _ => None,
     };
+    let pairs = family::PAIRS && lanes == COLUMNS && filter.is_int4() && stored.is_some();
+    let stored = stored.filter(|_| taps > columns::THIN && !matches!(filter, Filter::W16 { .. }));
     let layout = Layout::new(lanes, taps, stored);
     let mut gather = Gather::new(parts, g, layout);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
@@ -143,6 +157,9 @@ pub fn conv(
         for lane in 0..count {
             gather.next(columns, lane, &mut joined);
         }
+        if pairs {
+            family::pair_up(columns);
+        }
         let block = Block {
             at: at * g.outs,
             outs: g.outs,
@@ -151,7 +168,7 @@ pub fn conv(
         for first in (0..g.outs).step_by(TILE) {
             let channels = first..(first + TILE).min(g.outs);
             let tile = &mut tile[..channels.len()];
-            filter.apply(channels, &layout, columns, tile);
+            filter.apply(channels, &layout, pairs, columns, tile);
             if let Some(term) = &add {
                 block.add(term, first, tile, out);
             }
@@ -162,11 +179,26 @@ pub fn conv(
 }
 
 /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
-const TILE: usize = 8;
+const TILE: usize = 16;
+
+/// Taps of an int4 row above which the columns of a block are filled one at a time: the row is unpacked on the stack.
+const UNPACKED: usize = 1024;
 
 impl Filter<'_> {
+    /// Whether a nibble is a weight. Known without a look where such weights are left out.
+    fn is_int4(&self) -> bool {
+        Feature::W4.is_built() && matches!(self, Self::W4 { .. })
+    }
+
     /// Accumulators of `channels` with the block's columns, times their factors.
-    fn apply(&self, channels: Range<usize>, layout: &Layout, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+    fn apply(
+        &self,
+        channels: Range<usize>,
+        layout: &Layout,
+        pairs: bool,
+        columns: &[i16],
+        tile: &mut [[i32; COLUMNS]],
+    ) {
         let row = padded(layout.taps);
         let weights = channels.start * row..channels.end * row;
         match *self {
@@ -187,6 +219,28 @@ impl Filter<'_> {
                     rows.single(columns, tile);
                 } else {
                     family::rows8(&rows, columns, layout, tile);
+                }
+            }
+            Self::W4 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => {
+                let words = int4::row_words(layout.taps);
+                let rows = Rows4 {
+                    weights: &data[channels.start * words..channels.end * words],
+                    words,
+                    bias: &bias[channels.clone()],
+                    mult: &mult[channels.clone()],
+                    shift: &shift[channels],
+                };
+                if layout.lanes == 1 {
+                    rows.single(columns, tile);
+                } else if pairs {
+                    family::rows4(&rows, columns, tile);
+                } else {
+                    rows.unpacked(layout, columns, tile);
                 }
             }
             Self::W16 {
@@ -240,21 +294,9 @@ impl Block {
         for lane in 0..self.count {
             let at = self.at + lane * self.outs + first;
             let range = at..at + tile.len();
-            let add = |values: &mut [i32; COLUMNS], q: i32| {
-                let value = &mut values[lane % COLUMNS];
-                *value = add_guarded(*value, term.requant.apply(q));
-            };
             match view {
-                View::I8(data, zero) => {
-                    let terms = data[range].iter();
-                    terms
-                        .zip(&mut *tile)
-                        .for_each(|(&q, values)| add(values, i32::from(q) - zero));
-                }
-                View::I16(data) => {
-                    let terms = data[range].iter();
-                    terms.zip(&mut *tile).for_each(|(&q, values)| add(values, q.into()));
-                }
+                View::I8(data, zero) => family::add8(&data[range], zero, &term.requant, tile, lane),
+                View::I16(data) => family::add16(&data[range], &term.requant, tile, lane),
                 View::F16(_) | View::Q24(_) => {}
             }
         }
@@ -266,16 +308,8 @@ impl Block {
             let at = self.at + lane * self.outs + first;
             let range = at..at + tile.len();
             match out {
-                ViewMut::I8(data, zero) => {
-                    for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = saturate_i8(values[lane % COLUMNS].saturating_add(*zero));
-                    }
-                }
-                ViewMut::I16(data) => {
-                    for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = saturate_i16(values[lane % COLUMNS]);
-                    }
-                }
+                ViewMut::I8(data, zero) => family::store8(tile, lane, *zero, &mut data[range]),
+                ViewMut::I16(data) => family::store16(tile, lane, &mut data[range]),
                 ViewMut::Q24(data) => {
                     for (slot, values) in data[range].iter_mut().zip(tile) {
                         *slot = values[lane % COLUMNS];

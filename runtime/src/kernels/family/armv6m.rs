@@ -5,9 +5,10 @@
 use core::arch::naked_asm;
 
 pub use super::portable::{
-    block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, zeros,
+    add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8, store16,
+    zeros,
 };
-use super::{COLUMNS, Layout, Rows};
+use super::{COLUMNS, Layout, Rows, Rows4};
 
 /// Name in reports.
 pub const NAME: &str = "armv6m";
@@ -71,6 +72,220 @@ unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize
         "mov r5, r9",
         "mov r6, r10",
         "mov r7, r11",
+        "stmia r0!, {{r4-r7}}",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r3-r7, pc}}",
+    )
+}
+
+/// See [`super::portable::copy8`].
+pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
+    unsafe {
+        widen8(
+            from.as_ptr(),
+            from.as_ptr_range().end,
+            to.as_mut_ptr(),
+            block.lanes * 2,
+            zero,
+        )
+    };
+}
+
+/// See [`super::portable::copy16`].
+pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: as in `copy8`.
+    unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
+}
+
+/// `(elements, their end, first place, bytes between places, zero point)`.
+#[unsafe(naked)]
+unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
+    naked_asm!(
+        "push {{r4-r6, lr}}",
+        "ldr r4, [sp, #16]",
+        "subs r0, r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrsb r5, [r1, r0]",
+        "subs r5, r5, r4",
+        "strh r5, [r2]",
+        "adds r2, r2, r3",
+        "adds r0, #1",
+        "bne 2b",
+        "3:",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// `(elements, their end, first place, bytes between places)`.
+#[unsafe(naked)]
+unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "subs r0, r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrh r4, [r1, r0]",
+        "strh r4, [r2]",
+        "adds r2, r2, r3",
+        "adds r0, #2",
+        "bne 2b",
+        "3:",
+        "pop {{r4, pc}}",
+    )
+}
+
+/// Two activations of an int8 input fit one multiplication with a nibble: `n (a + 2^16 b) = n a + 2^16 n b`.
+pub const PAIRS: bool = true;
+
+/// Makes the pairs of every block's word `a + 2^16 b` as a number, not as two halves: a negative `a` borrows from `b`.
+pub fn pair_up(columns: &mut [i16]) {
+    for [low, high] in columns.as_chunks_mut::<2>().0 {
+        *high += *low >> 15;
+    }
+}
+
+/// Outputs of int4 rows at the columns of a block that [`pair_up`] has seen; elements are at most 255 in magnitude.
+pub fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+    assert!(rows.words > 0 && columns.len() >= rows.words * 8 * COLUMNS);
+    for (channel, values) in tile.iter_mut().enumerate() {
+        let words = &rows.weights[channel * rows.words..][..rows.words];
+        // SAFETY: the block has as many taps as the words.
+        unsafe { dot_pairs4(words.as_ptr(), columns.as_ptr(), rows.words, values) };
+        let bias = rows.bias[channel];
+        *values = values.map(|dot| bias + dot);
+        rows.requant(channel).apply_all(values);
+    }
+}
+
+/// `(row, block, words, four sums)`. Sixteen taps keep a pair's halves within 16 bits: `16 * 8 * 255 < 2^15`.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usize, dots: &mut [i32; COLUMNS]) {
+    // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r8 and r9 sums of pairs, r10..r12 and lr sums.
+    macro_rules! word {
+        () => {
+            concat!(
+                "ldmia r0!, {{r6}}\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #28\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #20\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #12\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #4\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #24\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #16\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "lsls r3, r6, #8\n",
+                "asrs r3, r3, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+                "ldmia r1!, {{r4, r5}}\n",
+                "asrs r3, r6, #28\n",
+                "muls r4, r3, r4\n",
+                "add r8, r4\n",
+                "muls r5, r3, r5\n",
+                "add r9, r5\n",
+            )
+        };
+    }
+    naked_asm!(
+        "push {{r3-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "movs r4, #0",
+        "mov r8, r4",
+        "mov r9, r4",
+        "mov r10, r4",
+        "mov r11, r4",
+        "mov r12, r4",
+        "mov lr, r4",
+        "lsrs r4, r2, #1",
+        "bcs 3f",
+        "2:",
+        word!(),
+        "subs r2, #1",
+        "3:",
+        word!(),
+        // The halves of the pairs to the sums.
+        "mov r4, r8",
+        "sxth r5, r4",
+        "add r10, r5",
+        "subs r4, r4, r5",
+        "asrs r4, r4, #16",
+        "add r11, r4",
+        "mov r4, r9",
+        "sxth r5, r4",
+        "add r12, r5",
+        "subs r4, r4, r5",
+        "asrs r4, r4, #16",
+        "add lr, r4",
+        "movs r4, #0",
+        "mov r8, r4",
+        "mov r9, r4",
+        "subs r2, #1",
+        "bne 4f",
+        "b 5f",
+        "4:",
+        "b 2b",
+        "5:",
+        "ldr r0, [sp, #16]",
+        "mov r4, r10",
+        "mov r5, r11",
+        "mov r6, r12",
+        "mov r7, lr",
+        // A nibble counts 16.
+        "lsls r4, r4, #4",
+        "lsls r5, r5, #4",
+        "lsls r6, r6, #4",
+        "lsls r7, r7, #4",
         "stmia r0!, {{r4-r7}}",
         "pop {{r4-r7}}",
         "mov r8, r4",

@@ -5,7 +5,8 @@
 use core::arch::naked_asm;
 
 pub use super::portable::{
-    block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, zeros,
+    add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8, store16,
+    zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 
@@ -93,5 +94,66 @@ unsafe extern "C" fn dot_block8(
         "ldr r0, [sp], #4",
         "stmia r0!, {{r3-r10}}",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// See [`super::portable::copy8`].
+pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
+    unsafe {
+        widen8(
+            from.as_ptr(),
+            from.as_ptr_range().end,
+            to.as_mut_ptr(),
+            block.lanes * 2,
+            zero,
+        )
+    };
+}
+
+/// See [`super::portable::copy16`].
+pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+    let to = &mut columns[tap * block.lanes + lane..];
+    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    // SAFETY: as in `copy8`.
+    unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
+}
+
+/// `(elements, their end, first place, bytes between places, zero point)`.
+#[unsafe(naked)]
+unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "ldr r4, [sp, #8]",
+        "cmp r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrsb r12, [r0], #1",
+        "cmp r0, r1",
+        "sub r12, r12, r4",
+        "strh r12, [r2]",
+        "add r2, r3",
+        "bne 2b",
+        "3:",
+        "pop {{r4, pc}}",
+    )
+}
+
+/// `(elements, their end, first place, bytes between places)`.
+#[unsafe(naked)]
+unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
+    naked_asm!(
+        "cmp r0, r1",
+        "beq 3f",
+        "2:",
+        "ldrh r12, [r0], #2",
+        "cmp r0, r1",
+        "strh r12, [r2]",
+        "add r2, r3",
+        "bne 2b",
+        "3:",
+        "bx lr",
     )
 }

@@ -657,16 +657,6 @@ normalization!(
     no
 );
 
-/// See [`portable::moments8`].
-pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
-    portable::moments8(data, channels, first, size)
-}
-
-/// See [`portable::moments8`].
-pub fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
-    portable::moments16(data, channels, first, size)
-}
-
 /// `(taps, first pair, bytes from a pair to the next of its column)`.
 #[unsafe(naked)]
 unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
@@ -680,5 +670,224 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
         "subs r0, #4",
         "bne 2b",
         "bx lr",
+    )
+}
+
+/// See [`portable::add8`].
+pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::add8(terms, zero, requant, tile, lane);
+    };
+    let count = terms.len().min(tile.len());
+    let job = Join {
+        up,
+        mult,
+        round,
+        shift,
+        zero,
+    };
+    if let Some(first) = tile.first_mut() {
+        // SAFETY: there are `count` terms and channels.
+        unsafe { add_8(terms.as_ptr(), &mut first[lane % COLUMNS], count, &job) };
+    }
+}
+
+/// See [`portable::add8`].
+pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::add16(terms, requant, tile, lane);
+    };
+    let count = terms.len().min(tile.len());
+    let job = Join {
+        up,
+        mult,
+        round,
+        shift,
+        zero: 0,
+    };
+    if let Some(first) = tile.first_mut() {
+        // SAFETY: as in `add8`.
+        unsafe { add_16(terms.as_ptr(), &mut first[lane % COLUMNS], count, &job) };
+    }
+}
+
+/// `(terms, first value, channels, factor)`.
+macro_rules! addition {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, job: &Join) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r10, lr}}",
+                "ldmia r3, {{r3-r7}}",
+                "movs r10, #8",
+                "cmp r2, #0",
+                "beq 3f",
+                "2:",
+                $load,
+                "ldr r9, [r1]",
+                "sub r8, r8, r7",
+                "lsl r8, r8, r3",
+                "subs r2, #1",
+                "smmla r8, r8, r4, r5",
+                "asr r8, r8, r6",
+                "qadd r8, r8, r9",
+                "qadd r8, r8, r10",
+                "asr r8, r8, #4",
+                "str r8, [r1], #16",
+                "bne 2b",
+                "3:",
+                "pop {{r4-r10, pc}}",
+            )
+        }
+    };
+}
+
+addition!(add_8, i8, "ldrsb r8, [r0], #1");
+addition!(add_16, i16, "ldrsh r8, [r0], #2");
+
+/// See [`portable::store8`].
+pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
+    let count = to.len().min(tile.len());
+    if let Some(first) = tile.first() {
+        // SAFETY: there are `count` channels and places.
+        unsafe { store_8(&first[lane % COLUMNS], to.as_mut_ptr(), count, zero) };
+    }
+}
+
+/// See [`portable::store8`].
+pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
+    let count = to.len().min(tile.len());
+    if let Some(first) = tile.first() {
+        // SAFETY: as in `store8`.
+        unsafe { store_16(&first[lane % COLUMNS], to.as_mut_ptr(), count, 0) };
+    }
+}
+
+/// `(first value, output, channels, zero point)`.
+macro_rules! storing {
+    ($name:ident, $out:ty, $store:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "cmp r2, #0",
+                "beq 3f",
+                "2:",
+                "ldr r12, [r0], #16",
+                "subs r2, #1",
+                "qadd r12, r12, r3",
+                $store,
+                "bne 2b",
+                "3:",
+                "bx lr",
+            )
+        }
+    };
+}
+
+storing!(store_8, i8, "ssat r12, #8, r12\nstrb r12, [r1], #1");
+storing!(store_16, i16, "ssat r12, #16, r12\nstrh r12, [r1], #2");
+
+/// See [`portable::moments8`].
+pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    let positions = data.len() / channels.max(1);
+    if positions == 0 || size == 0 || !size.is_multiple_of(4) || first + size > channels {
+        return portable::moments8(data, channels, first, size);
+    }
+    let mut sums = [0; 2];
+    // SAFETY: `first + size` channels are in each of the positions.
+    unsafe {
+        sums_8(
+            data.as_ptr().add(first),
+            positions,
+            [channels - size, size].as_ptr(),
+            &mut sums,
+        )
+    };
+    // A group has at most 2^16 elements, of at most 2^14 squared.
+    (sums[0].into(), sums[1] as u64)
+}
+
+/// See [`portable::moments8`].
+pub fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    let positions = data.len() / channels.max(1);
+    if positions == 0 || size == 0 || !size.is_multiple_of(4) || first + size > channels {
+        return portable::moments16(data, channels, first, size);
+    }
+    let mut sums = [0; 3];
+    // SAFETY: as in `moments8`.
+    unsafe {
+        sums_16(
+            data.as_ptr().add(first),
+            positions,
+            [2 * (channels - size), size].as_ptr(),
+            &mut sums,
+        )
+    };
+    // A group has at most 2^16 elements of at most 2^15.
+    (
+        sums[0].into(),
+        u64::from(sums[2] as u32) << 32 | u64::from(sums[1] as u32),
+    )
+}
+
+/// `(first element, positions, [bytes to skip, channels], [sum, squares])`.
+#[unsafe(naked)]
+unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: *const usize, sums: &mut [i32; 2]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r9, lr}}",
+        "ldrd r2, lr, [r2]",
+        "mov r9, #0x00010001",
+        "movs r6, #0",
+        "movs r7, #0",
+        "2:",
+        "mov r12, lr",
+        "3:",
+        "ldr r4, [r0], #4",
+        "subs r12, #4",
+        "sxtb16 r5, r4",
+        "sxtb16 r4, r4, ror #8",
+        "smlad r7, r5, r5, r7",
+        "sadd16 r5, r5, r4",
+        "smlad r7, r4, r4, r7",
+        "smlad r6, r5, r9, r6",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r2",
+        "bne 2b",
+        "strd r6, r7, [r3]",
+        "pop {{r4-r9, pc}}",
+    )
+}
+
+/// `(first element, positions, [bytes to skip, channels], [sum, squares low, squares high])`.
+#[unsafe(naked)]
+unsafe extern "C" fn sums_16(data: *const i16, positions: usize, steps: *const usize, sums: &mut [i32; 3]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r9, lr}}",
+        "ldrd r2, lr, [r2]",
+        "mov r9, #0x00010001",
+        "movs r6, #0",
+        "movs r7, #0",
+        "mov r8, #0",
+        "2:",
+        "mov r12, lr",
+        "3:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r0], #4",
+        "subs r12, #4",
+        "smlad r6, r4, r9, r6",
+        "smlald r7, r8, r4, r4",
+        "smlad r6, r5, r9, r6",
+        "smlald r7, r8, r5, r5",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r2",
+        "bne 2b",
+        "stmia r3!, {{r6-r8}}",
+        "pop {{r4-r9, pc}}",
     )
 }

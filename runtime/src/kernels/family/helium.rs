@@ -8,8 +8,9 @@
 use core::arch::naked_asm;
 
 pub use super::dsp::{dot16, join8, join16, moments8, moments16, normalize};
-use super::{COLUMNS, Layout, Rows};
-use crate::numeric::requant::Requant;
+
+use super::{COLUMNS, Layout, Rows, portable};
+use crate::numeric::requant::{Requant, SmallRequant};
 
 /// Name in reports.
 pub const NAME: &str = "helium";
@@ -23,64 +24,87 @@ fn place(tap: usize, lanes: usize, lane: usize, wide: usize) -> usize {
     tap / wide * wide * lanes + lane * wide + tap % wide
 }
 
-/// Calls `f` with every range of `count` elements from `tap` on that is whole in memory: its start there, its first element, its length.
+/// Where `count` elements of `wide` to a vector go from `tap` on: the place of the first, how many of them come before the next
+/// vector, and the place there. `None` where the block has no room.
 #[inline(always)]
-fn pieces(tap: usize, count: usize, block: &Layout, lane: usize, wide: usize, mut f: impl FnMut(usize, usize, usize)) {
-    let mut done = 0;
-    while done < count {
-        let tap = tap + done;
-        let here = if block.lanes == 1 {
-            count - done
-        } else {
-            (wide - tap % wide).min(count - done)
-        };
-        f(place(tap, block.lanes, lane, wide), done, here);
-        done += here;
-    }
+fn split(
+    tap: usize,
+    count: usize,
+    block: &Layout,
+    lane: usize,
+    wide: usize,
+    room: usize,
+) -> Option<(usize, usize, usize)> {
+    let head = if block.lanes == 1 {
+        count
+    } else {
+        (wide - tap % wide).min(count)
+    };
+    let place = |tap| place(tap, block.lanes, lane, wide);
+    let last = place(tap + count.checked_sub(1)?);
+    (last < room && lane < block.lanes).then(|| (place(tap), head, place(tap + head)))
 }
 
 /// See [`super::portable::copy8`].
 #[inline(never)]
 pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    if block.bytes.is_some() {
-        let bytes = bytemuck::cast_slice_mut::<i16, i8>(columns);
-        return pieces(tap, from.len(), block, lane, 16, |at, first, count| {
-            let (to, from) = (&mut bytes[at..at + count], &from[first..first + count]);
-            // SAFETY: both have `count` elements.
-            unsafe { move8(from.as_ptr(), to.as_mut_ptr(), count) };
-        });
-    }
-    pieces(tap, from.len(), block, lane, 8, |at, first, count| {
-        for (to, &q) in columns[at..at + count].iter_mut().zip(&from[first..]) {
-            *to = i16::from(q) - zero as i16;
+    if block.bytes.is_none() {
+        for (i, &q) in from.iter().enumerate() {
+            columns[place(tap + i, block.lanes, lane, 8)] = i16::from(q) - zero as i16;
         }
-    });
+        return;
+    }
+    let Some((at, head, next)) = split(tap, from.len(), block, lane, 16, 2 * columns.len()) else {
+        return;
+    };
+    let to: *mut i8 = columns.as_mut_ptr().cast();
+    // SAFETY: `split` found room for every element; the first `head` of them lie together, then every 16.
+    unsafe {
+        spread(from.as_ptr(), to.add(at), head, 16);
+        spread(
+            from.as_ptr().add(head),
+            to.add(next),
+            from.len() - head,
+            16 * block.lanes,
+        );
+    }
 }
 
 /// See [`super::portable::copy16`].
 #[inline(never)]
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    pieces(tap, from.len(), block, lane, 8, |at, first, count| {
-        let (to, from) = (&mut columns[at..at + count], &from[first..first + count]);
-        // SAFETY: both have `count` elements.
-        unsafe { move8(from.as_ptr().cast(), to.as_mut_ptr().cast(), 2 * count) };
-    });
+    let Some((at, head, next)) = split(tap, from.len(), block, lane, 8, columns.len()) else {
+        return;
+    };
+    let (from, count, to) = (from.as_ptr(), from.len(), columns.as_mut_ptr());
+    // SAFETY: as in `copy8`, eight to a vector.
+    unsafe {
+        spread(from.cast(), to.add(at).cast(), 2 * head, 16);
+        spread(
+            from.add(head).cast(),
+            to.add(next).cast(),
+            2 * (count - head),
+            16 * block.lanes,
+        );
+    }
 }
 
 /// See [`super::portable::zeros`].
 #[inline(never)]
 pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    if let Some(zero) = block.bytes {
-        let bytes = bytemuck::cast_slice_mut::<i16, i8>(columns);
-        return pieces(tap, count, block, lane, 16, |at, _, count| {
-            let to = &mut bytes[at..at + count];
-            // SAFETY: `to` has `count` elements.
-            unsafe { fill8(to.as_mut_ptr(), count, zero) };
-        });
+    let (wide, size, value) = match block.bytes {
+        Some(zero) => (16, 1, zero),
+        None => (8, 2, 0),
+    };
+    let Some((at, head, next)) = split(tap, count, block, lane, wide, columns.len() * 2 / size) else {
+        return;
+    };
+    let to: *mut i8 = columns.as_mut_ptr().cast();
+    // SAFETY: as in `copy8`; the bytes of an int16 zero are zeros.
+    unsafe {
+        fill(to.add(at * size), head * size, value, 16);
+        fill(to.add(next * size), (count - head) * size, value, 16 * block.lanes);
     }
-    pieces(tap, count, block, lane, 8, |at, _, count| {
-        columns[at..at + count].fill(0)
-    });
 }
 
 /// See [`super::portable::rows8`].
@@ -285,34 +309,176 @@ unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize
     )
 }
 
-/// `(from, to, bytes)`.
+/// `(from, to, bytes, bytes from a vector's place to the next's)`.
 #[unsafe(naked)]
-unsafe extern "C" fn move8(from: *const i8, to: *mut i8, count: usize) {
+unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: usize) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "push {{r4, lr}}",
         "wlstp.8 lr, r2, 3f",
         "2:",
         "vldrb.u8 q0, [r0], #16",
-        "vstrb.8 q0, [r1], #16",
+        "vstrb.8 q0, [r1]",
+        "add r1, r3",
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
     )
 }
 
-/// `(to, bytes, value)`.
+/// `(to, bytes, value, bytes from a vector's place to the next's)`.
 #[unsafe(naked)]
-unsafe extern "C" fn fill8(to: *mut i8, count: usize, value: i32) {
+unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "push {{r4, lr}}",
         "vdup.8 q0, r2",
         "wlstp.8 lr, r1, 3f",
         "2:",
-        "vstrb.8 q0, [r0], #16",
+        "vstrb.8 q0, [r0]",
+        "add r0, r3",
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
     )
 }
+
+/// What the additions below load once, in this order.
+#[repr(C)]
+struct Term {
+    up: u32,
+    mult: i32,
+    round: i32,
+    shift: i32,
+    zero: i32,
+}
+
+/// See [`super::portable::add8`].
+pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::add8(terms, zero, requant, tile, lane);
+    };
+    let count = terms.len().min(tile.len());
+    let shift = -(shift as i32);
+    let term = Term {
+        up,
+        mult,
+        round,
+        shift,
+        zero,
+    };
+    if let Some(first) = tile.first_mut() {
+        // SAFETY: there are `count` terms and channels.
+        unsafe { add_8(terms.as_ptr(), &mut first[lane % COLUMNS], count, &term) };
+    }
+}
+
+/// See [`super::portable::add8`].
+pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    let Some((up, mult, round, shift)) = requant.parts() else {
+        return portable::add16(terms, requant, tile, lane);
+    };
+    let count = terms.len().min(tile.len());
+    let shift = -(shift as i32);
+    let term = Term {
+        up,
+        mult,
+        round,
+        shift,
+        zero: 0,
+    };
+    if let Some(first) = tile.first_mut() {
+        // SAFETY: as in `add8`.
+        unsafe { add_16(terms.as_ptr(), &mut first[lane % COLUMNS], count, &term) };
+    }
+}
+
+/// `(terms, first value, channels, factor)`: four channels a pass, 16 bytes apart.
+macro_rules! addition {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, term: &Term) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r8, lr}}",
+                "ldmia r3, {{r3-r7}}",
+                "vdup.32 q2, r4",
+                "movs r4, #0",
+                "vidup.u32 q1, r4, #4",
+                "vshl.i32 q1, q1, #2",
+                "mov r8, #8",
+                "wlstp.32 lr, r2, 3f",
+                "2:",
+                $load,
+                "vsub.i32 q0, q0, r7",
+                "vshl.s32 q0, r3",
+                "vmulh.s32 q0, q0, q2",
+                "vldrw.u32 q3, [r1, q1]",
+                "vadd.i32 q0, q0, r5",
+                "vshl.s32 q0, r6",
+                "vqadd.s32 q0, q0, q3",
+                "vqadd.s32 q0, q0, r8",
+                "vshr.s32 q0, q0, #4",
+                "vstrw.32 q0, [r1, q1]",
+                "add r1, #64",
+                "letp lr, 2b",
+                "3:",
+                "pop {{r4-r8, pc}}",
+            )
+        }
+    };
+}
+
+addition!(add_8, i8, "vldrb.s32 q0, [r0], #4");
+addition!(add_16, i16, "vldrh.s32 q0, [r0], #8");
+
+/// See [`super::portable::store8`].
+pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
+    let count = to.len().min(tile.len());
+    if let Some(first) = tile.first() {
+        // SAFETY: there are `count` channels and places.
+        unsafe { store_8(&first[lane % COLUMNS], to.as_mut_ptr(), count, zero) };
+    }
+}
+
+/// See [`super::portable::store8`].
+pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
+    let count = to.len().min(tile.len());
+    if let Some(first) = tile.first() {
+        // SAFETY: as in `store8`.
+        unsafe { store_16(&first[lane % COLUMNS], to.as_mut_ptr(), count, 0) };
+    }
+}
+
+/// `(first value, output, channels, zero point)`: four channels a pass, clamped to the range of the output.
+macro_rules! storing {
+    ($name:ident, $out:ty, $bits:literal, $store:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4, lr}}",
+                "movs r4, #0",
+                "vidup.u32 q1, r4, #4",
+                "vshl.i32 q1, q1, #2",
+                concat!("mvn r4, #0\nlsl r4, r4, #", $bits),
+                "vdup.32 q2, r4",
+                "vmvn q3, q2",
+                "wlstp.32 lr, r2, 3f",
+                "2:",
+                "vldrw.u32 q0, [r0, q1]",
+                "add r0, #64",
+                "vqadd.s32 q0, q0, r3",
+                "vmax.s32 q0, q0, q2",
+                "vmin.s32 q0, q0, q3",
+                $store,
+                "letp lr, 2b",
+                "3:",
+                "pop {{r4, pc}}",
+            )
+        }
+    };
+}
+
+storing!(store_8, i8, "7", "vstrb.32 q0, [r1], #4");
+storing!(store_16, i16, "15", "vstrh.32 q0, [r1], #8");

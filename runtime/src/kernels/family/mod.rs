@@ -26,11 +26,29 @@ mod portable;
 #[cfg(mote_family = "portable")]
 use portable as native;
 
+mod int4;
+
+pub use int4::Rows4;
 pub use native::{
-    NAME, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8, single8, single16, zeros,
+    NAME, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8, single8,
+    single16, store8, store16, zeros,
 };
+#[cfg(mote_family = "armv6m")]
+pub use native::{PAIRS, pair_up, rows4};
 
 use crate::numeric::requant::Requant;
+
+/// Whether the family multiplies two small activations at once with an int4 weight.
+#[cfg(not(mote_family = "armv6m"))]
+pub const PAIRS: bool = false;
+
+/// Brings a block into the form that [`rows4`] reads, where there is one.
+#[cfg(not(mote_family = "armv6m"))]
+pub fn pair_up(_columns: &mut [i16]) {}
+
+/// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
+#[cfg(not(mote_family = "armv6m"))]
+pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
 
 /// Columns of a block.
 pub const COLUMNS: usize = 4;

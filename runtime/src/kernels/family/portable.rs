@@ -1,7 +1,7 @@
 //! The definition, for any core: a block is `(tap, column)`, two rows of weights share its loads.
 
 use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, add_square};
-use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
+use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
 /// Name in reports.
@@ -51,6 +51,36 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     let products = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b));
     // A product is at most 2^30.
     products.map(i64::from).sum()
+}
+
+/// Adds a term to column `lane` of a tile, in units with `ADD_GUARD_BITS` more, and rounds both once.
+pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    for (values, &q) in tile.iter_mut().zip(terms) {
+        let value = &mut values[lane % COLUMNS];
+        *value = add_guarded(*value, requant.apply(i32::from(q) - zero));
+    }
+}
+
+/// As [`add8`], from int16.
+pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    for (values, &q) in tile.iter_mut().zip(terms) {
+        let value = &mut values[lane % COLUMNS];
+        *value = add_guarded(*value, requant.apply(q.into()));
+    }
+}
+
+/// Stores column `lane` of a tile.
+pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
+    for (to, values) in to.iter_mut().zip(tile) {
+        *to = saturate_i8(values[lane % COLUMNS].saturating_add(zero));
+    }
+}
+
+/// As [`store8`], in int16.
+pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
+    for (to, values) in to.iter_mut().zip(tile) {
+        *to = saturate_i16(values[lane % COLUMNS]);
+    }
 }
 
 /// Sets `count` taps of column `lane` to zero, from `tap` on.

@@ -1,0 +1,49 @@
+//! `w4a16` and `w4a8`: which weights have 4 bits, within a share of the memory that 8 bits take.
+
+use super::auto::{Search, Sensitivity, Subject};
+use super::context::{Context, Progress, QuantizeError};
+use super::formats::formats;
+use super::scheme::{Assignment, Bits};
+use crate::lower::program::{Kind, Step};
+use crate::plan::Arena;
+
+/// Bytes of the weights section, as a share of what it has with 8-bit weights.
+const SHARE: f64 = 0.6;
+
+/// Gives 4 bits to the weights of `assignment` that have 8, but for those that matter most to the image a byte: they stay, as long
+/// as the weights section stays within [`SHARE`]. Also gives the sensitivities that were measured.
+pub fn assign(
+    context: &Context<'_>,
+    mut assignment: Assignment,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
+    let program = context.program;
+    let formats = formats(program, context.stats, &assignment);
+    let bytes = |a: &Assignment| Ok::<usize, QuantizeError>(context.emit(a, &formats, Arena::Fast)?.weight_bytes);
+    let limit = (bytes(&assignment)? as f64 * SHARE) as usize;
+    let narrow = |(i, step): (usize, &Step)| {
+        let eight = matches!(step.kind, Kind::Conv(_)) && assignment.weights[i] == Bits::Eight;
+        eight.then_some((i, Subject::Weight))
+    };
+    let subjects: Vec<(usize, Subject)> = program.steps.iter().enumerate().filter_map(narrow).collect();
+    let mut found = Search::new(context, Arena::Fast)?.measure(&subjects, Bits::Four, progress)?;
+    for (step, _) in subjects {
+        assignment.weights[step] = Bits::Four;
+    }
+    let size = |step: usize| match &program.steps[step].kind {
+        Kind::Conv(c) => c.weight.len() as f64,
+        _ => 1.0,
+    };
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    let worth = |i: &usize| found[*i].error / size(found[*i].step);
+    order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
+    for i in order {
+        let step = found[i].step;
+        assignment.weights[step] = Bits::Eight;
+        if bytes(&assignment)? > limit {
+            assignment.weights[step] = Bits::Four;
+        }
+        found[i].chosen = assignment.weights[step];
+    }
+    Ok((assignment, found))
+}
