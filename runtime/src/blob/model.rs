@@ -1,7 +1,5 @@
 //! A parsed model: everything checked, borrowed from the file's bytes.
 
-use core::ops::Range;
-
 use super::decode;
 use super::header::Header;
 use super::layout::{Sections, read_u64};
@@ -89,13 +87,12 @@ impl<'a> Model<'a> {
 
     /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.
     pub(crate) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
-        let start = at.0 as usize;
-        let len = count.checked_mul(size_of::<T>())?;
-        let bytes = self.weights().get(Range {
-            start,
-            end: start.checked_add(len)?,
-        })?;
-        bytemuck::try_cast_slice(bytes).ok()
+        bytemuck::try_cast_slice(self.span(at, count.checked_mul(size_of::<T>())?)?).ok()
+    }
+
+    #[inline(never)]
+    fn span(&self, at: At, len: usize) -> Option<&'a [u8]> {
+        self.weights().split_at_checked(at.0 as usize)?.1.get(..len)
     }
 }
 

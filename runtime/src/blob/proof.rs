@@ -1,10 +1,9 @@
 //! The accumulator proof: from the real weights, no output channel of a convolution can overflow.
 
 use super::int4;
-use super::model::Model;
 use super::op::{At, Conv, Weights};
 use super::tensor::{Dtype, Tensor};
-use super::validate::{built, ensure, table};
+use super::validate::{Check, Checker};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::kernels::family::padded;
@@ -18,112 +17,97 @@ pub fn input_bound(dtype: Dtype, zero_point: i8) -> i64 {
     }
 }
 
-/// Largest magnitude that an accumulator can reach with these weights: `|bias| + bound * sum |w|`.
-pub fn accumulator_bound(weights: impl Iterator<Item = i32>, bias: i64, input: i64) -> i64 {
-    let sum: i64 = weights.map(|w| i64::from(w.unsigned_abs())).sum();
-    bias.saturating_abs().saturating_add(sum.saturating_mul(input))
-}
-
 /// Checks weights, biases and multipliers of a convolution whose shapes are valid. `source` is the joined input.
-pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Result<(), Fault> {
+pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Tensor) -> Check {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
     let outs = usize::from(out.channels);
-    let row = match c.weights {
-        Weights::F16 { .. } => taps,
-        Weights::W4 { .. } | Weights::W8 { .. } | Weights::W16 { .. } => padded(taps),
-    };
-    let count = row.checked_mul(outs).ok_or(Fault::Parameter)?;
-    let input = input_bound(source.dtype, source.zero_point);
-    match c.weights {
-        Weights::W8 { data, bias, requant } => {
-            aligned(data)?;
-            let weights = table::<i8>(model, data, count)?;
-            let bias = table::<i32>(model, bias, outs)?;
-            let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(row).enumerate() {
-                let bound = accumulator_bound(row.iter().map(|&w| w.into()), bias[o].into(), input);
-                ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
-            }
-            ensure(
-                requant.all(|(mult, shift)| Requant { mult, shift }.is_valid()),
-                Fault::Requant,
-            )
+    let values = |row: usize| row.checked_mul(outs).or_else(|| check.fail(Fault::Parameter));
+    let row = padded(taps);
+    let wide = matches!(c.weights, Weights::W16 { .. });
+    let (data, bias, requant) = match c.weights {
+        Weights::W8 { data, bias, requant } | Weights::W16 { data, bias, requant } => {
+            // Kernels load weights a word at a time.
+            check.ensure(data.0.is_multiple_of(4), Fault::Alignment(data.0))?;
+            (data, bias, requant)
         }
-        Weights::W4 { data, bias, requant } => {
-            built(Feature::W4)?;
-            let words = int4::row_words(taps);
-            let data = table::<u32>(model, data, words.checked_mul(outs).ok_or(Fault::Parameter)?)?;
-            let bias = table::<i32>(model, bias, outs)?;
-            let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in data.chunks_exact(words).enumerate() {
-                let weights = || row.iter().flat_map(|&word| int4::unpack(word));
-                ensure(weights().skip(taps).all(|w| w == 0), Fault::Padding(o as u32))?;
-                let bound = accumulator_bound(weights().map(i32::from), bias[o].into(), input);
-                ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
-            }
-            ensure(
-                requant.all(|(mult, shift)| Requant { mult, shift }.is_valid()),
-                Fault::Requant,
-            )
-        }
-        Weights::W16 { data, bias, requant } => {
-            built(Feature::W16)?;
-            aligned(data)?;
-            let weights = table::<i16>(model, data, count)?;
-            let bias = table::<[i32; 2]>(model, bias, outs)?;
-            let requant = channel_requants(model, requant, outs)?;
-            for (o, row) in weights.chunks_exact(row).enumerate() {
-                let bound = accumulator_bound(row.iter().map(|&w| w.into()), wide_bias(bias[o]), input);
-                ensure(bound < WideRequant::ACC_LIMIT, Fault::Accumulator(o as u32))?;
-            }
-            ensure(
-                requant.all(|(mult, shift)| WideRequant { mult, shift }.is_valid()),
-                Fault::Requant,
-            )
-        }
+        Weights::W4 { data, bias, requant } => (data, bias, requant),
         Weights::F16 { data, bias } => {
-            built(Feature::F16)?;
-            finite_f16(table::<u16>(model, data, count)?)?;
-            finite_f32(table::<u32>(model, bias, outs)?)
+            check.built(Feature::F16)?;
+            check.finite_f16(check.table(data, values(taps)?)?)?;
+            return check.finite_f32(check.table(bias, outs)?);
+        }
+    };
+    let channels = Channels {
+        check,
+        input: input_bound(source.dtype, source.zero_point) as u64,
+        limit: if wide {
+            WideRequant::ACC_LIMIT as u64 - 1
+        } else {
+            i32::MAX as u64
+        },
+        bias: check.table(bias, outs * if wide { 2 } else { 1 })?,
+    };
+    match c.weights {
+        Weights::W16 { .. } => {
+            check.built(Feature::W16)?;
+            for (o, row) in check.table::<i16>(data, values(row)?)?.chunks_exact(row).enumerate() {
+                let sum = row.iter().map(|w| u64::from(w.unsigned_abs())).sum();
+                let bias = channels.bias.get(2 * o..2 * o + 2)?;
+                channels.holds(o, wide_bias([bias[0], bias[1]]), sum)?;
+            }
+        }
+        Weights::W4 { .. } => {
+            check.built(Feature::W4)?;
+            let words = int4::row_words(taps);
+            for (o, row) in check.table(data, values(words)?)?.chunks_exact(words).enumerate() {
+                let weights = || row.iter().flat_map(|&word| int4::unpack(word));
+                check.ensure(weights().skip(taps).all(|w| w == 0), Fault::Padding(o as u32))?;
+                let sum: u32 = weights().map(|w| u32::from(w.unsigned_abs())).sum();
+                channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;
+            }
+        }
+        _ => {
+            for (o, row) in check.table::<i8>(data, values(row)?)?.chunks_exact(row).enumerate() {
+                // At most 225 * 2^16 weights: below 2^31.
+                let sum: u32 = row.iter().map(|w| u32::from(w.unsigned_abs())).sum();
+                channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;
+            }
         }
     }
+    let mults = check.table(requant, outs)?;
+    let shifts = check.table(At(requant.0.saturating_add(outs as u32 * 4)), outs)?;
+    for (&mult, &shift) in mults.iter().zip(shifts) {
+        let valid = if wide {
+            WideRequant { mult, shift }.is_valid()
+        } else {
+            Requant { mult, shift }.is_valid()
+        };
+        check.ensure(valid, Fault::Requant)?;
+    }
+    Some(())
 }
 
-/// Kernels load weights a word at a time.
-fn aligned(at: At) -> Result<(), Fault> {
-    ensure(at.0.is_multiple_of(4), Fault::Alignment(at.0))
+/// What the output channels of a convolution have in common.
+struct Channels<'c, 'm, 'a> {
+    check: &'c Checker<'m, 'a>,
+    /// Largest magnitude of an input.
+    input: u64,
+    /// Largest magnitude of an accumulator.
+    limit: u64,
+    /// A word a channel, or two.
+    bias: &'a [i32],
+}
+
+impl Channels<'_, '_, '_> {
+    /// Whether no accumulator of channel `o` can be too large, whose weights' magnitudes sum to `sum`, below 2^40.
+    #[inline(never)]
+    fn holds(&self, o: usize, bias: i64, sum: u64) -> Check {
+        let bound = bias.unsigned_abs().saturating_add(sum * self.input);
+        self.check.ensure(bound <= self.limit, Fault::Accumulator(o as u32))
+    }
 }
 
 /// An int64 bias stored as two little-endian words, so that 4-byte alignment is enough.
 pub fn wide_bias(words: [i32; 2]) -> i64 {
     i64::from(words[1]) << 32 | i64::from(words[0] as u32)
-}
-
-fn channel_requants<'a>(model: &Model<'a>, at: At, outs: usize) -> Result<ChannelRequants<'a>, Fault> {
-    let mult = table::<i32>(model, at, outs)?;
-    let shift = table::<u8>(model, At(at.0.saturating_add(outs as u32 * 4)), outs)?;
-    Ok(ChannelRequants { mult, shift })
-}
-
-struct ChannelRequants<'a> {
-    mult: &'a [i32],
-    shift: &'a [u8],
-}
-
-impl ChannelRequants<'_> {
-    fn all(&self, f: impl Fn((i32, u8)) -> bool) -> bool {
-        self.mult.iter().zip(self.shift).all(|(&m, &s)| f((m, s)))
-    }
-}
-
-/// Fails at the first f16 that is infinite or not a number.
-pub fn finite_f16(bits: &[u16]) -> Result<(), Fault> {
-    let bad = bits.iter().position(|b| b & 0x7C00 == 0x7C00);
-    bad.map_or(Ok(()), |i| Err(Fault::NotFinite(i as u32)))
-}
-
-/// Fails at the first f32 that is infinite or not a number.
-pub fn finite_f32(bits: &[u32]) -> Result<(), Fault> {
-    let bad = bits.iter().position(|b| b & 0x7F80_0000 == 0x7F80_0000);
-    bad.map_or(Ok(()), |i| Err(Fault::NotFinite(i as u32)))
 }

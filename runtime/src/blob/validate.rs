@@ -1,5 +1,7 @@
 //! Checks on tensors and operators: shapes, lifetimes, memory, parameters. Made once, before a `Model` exists.
 
+use core::cell::Cell;
+
 use super::model::Model;
 use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, Op, Source, Weights};
 use super::proof;
@@ -12,8 +14,11 @@ use crate::numeric::requant::Requant;
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
+/// The exponent of an f32 that is infinite or not a number.
+const INFINITE: u32 = 0x7F80_0000;
 
-type Check = Result<(), Fault>;
+/// `None` where a check did not hold; the [`Checker`] knows which.
+pub(super) type Check = Option<()>;
 
 /// Every check on a model whose header is valid.
 pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
@@ -29,12 +34,11 @@ pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
     let mut ops = model.ops();
     let mut written = None;
     for index in 0..count {
-        let at = |fault| ParseError::Op { op: index, fault };
-        let op = ops.next().ok_or(at(Fault::Decode))?;
-        let (checker, io) = (Checker { model, index }, op.io());
-        checker.io(&op, &io).map_err(at)?;
-        checker.op(&op).map_err(at)?;
-        written = Some(io.out);
+        let fault = Cell::new(Fault::Decode);
+        let checker = Checker { model, index, fault };
+        let checked = ops.next().and_then(|op| checker.whole(&op));
+        let fault = checker.fault.get();
+        written = Some(checked.ok_or(ParseError::Op { op: index, fault })?);
     }
     if ops.remaining() != 0 {
         return Err(ParseError::Section(Section::Ops));
@@ -98,30 +102,43 @@ fn schedule(model: &Model<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-struct Checker<'m, 'a> {
-    model: &'m Model<'a>,
+/// Checks one operator. The first check that does not hold leaves its fault here and ends the others: errors that are carried out
+/// of every function by value take more code than the checks.
+pub(super) struct Checker<'m, 'a> {
+    pub(super) model: &'m Model<'a>,
     index: u16,
+    fault: Cell<Fault>,
 }
 
-impl Checker<'_, '_> {
-    fn tensor(&self, id: TensorId) -> Result<Tensor, Fault> {
-        self.model.tensor(id).ok_or(Fault::UnknownTensor(id.0))
+impl<'a> Checker<'_, 'a> {
+    /// Everything about one operator; gives its output.
+    fn whole(&self, op: &Op) -> Option<TensorId> {
+        let io = op.io();
+        self.io(op, &io)?;
+        self.op(op)?;
+        Some(io.out)
+    }
+
+    fn tensor(&self, id: TensorId) -> Option<Tensor> {
+        self.model.tensor(id).or_else(|| self.fail(Fault::UnknownTensor(id.0)))
     }
 
     /// Lifetimes and memory of what the operator touches.
     fn io(&self, op: &Op, io: &Io) -> Check {
         let out = self.tensor(io.out)?;
         if out.def != self.index || out.dtype == Dtype::Scratch {
-            return Err(Fault::Lifetime(io.out.0));
+            return self.fail(Fault::Lifetime(io.out.0));
         }
-        let scratch = io.scratch.map(|id| self.tensor(id)).transpose()?;
-        if let (Some(id), Some(s)) = (io.scratch, scratch) {
+        let mut scratch = None;
+        if let Some(id) = io.scratch {
+            let s = self.tensor(id)?;
+            scratch = Some(s);
             if (s.def, s.last, s.dtype) != (self.index, self.index, Dtype::Scratch) {
-                return Err(Fault::Lifetime(id.0));
+                return self.fail(Fault::Lifetime(id.0));
             }
-            let needed = scratch_bytes(self.model, op).ok_or(Fault::Parameter)?;
+            let needed = scratch_bytes(self.model, op).or_else(|| self.fail(Fault::Parameter))?;
             if s.bytes() < needed {
-                return Err(Fault::Shape {
+                return self.fail(Fault::Shape {
                     expected: needed as u32,
                     found: s.bytes() as u32,
                 });
@@ -131,20 +148,20 @@ impl Checker<'_, '_> {
             let Some(id) = *id else { continue };
             let input = self.tensor(id)?;
             if input.def >= self.index || input.last < self.index || input.dtype == Dtype::Scratch {
-                return Err(Fault::Lifetime(id.0));
+                return self.fail(Fault::Lifetime(id.0));
             }
             if io.inputs[..slot].contains(&Some(id)) {
-                return Err(Fault::Overlap(id.0));
+                return self.fail(Fault::Overlap(id.0));
             }
             if scratch.is_some_and(|s| s.meets(&input)) {
-                return Err(Fault::Overlap(id.0));
+                return self.fail(Fault::Overlap(id.0));
             }
             let exact = input.range() == out.range() && input.dtype == out.dtype && input.same_shape(&out);
             if out.meets(&input) && !(io.in_place == Some(id) && exact && input.last == self.index) {
-                return Err(Fault::Overlap(id.0));
+                return self.fail(Fault::Overlap(id.0));
             }
         }
-        Ok(())
+        Some(())
     }
 
     fn op(&self, op: &Op) -> Check {
@@ -158,24 +175,25 @@ impl Checker<'_, '_> {
             } => {
                 let (out, header) = (self.tensor(*out)?, &self.model.header);
                 self.activation(&out)?;
-                same(header.rows.into(), out.rows.into())?;
-                same(header.cols.into(), out.cols.into())?;
-                same(header.channels.into(), out.channels.into())?;
-                ensure(scale.is_finite() && shift.is_finite(), Fault::Parameter)?;
+                self.same(header.rows.into(), out.rows.into())?;
+                self.same(header.cols.into(), out.cols.into())?;
+                self.same(header.channels.into(), out.channels.into())?;
+                self.finite(*scale)?;
+                self.finite(*shift)?;
                 self.requant(*requant)
             }
             Op::TimeProj { out, phases, .. } => {
                 let out = self.vector(*out)?;
-                ensure(out.channels.is_multiple_of(2), Fault::Parameter)?;
+                self.ensure(out.channels.is_multiple_of(2), Fault::Parameter)?;
                 self.table::<u32>(*phases, usize::from(out.channels) / 2).map(drop)
             }
             Op::ClassEmbed { out, table } => {
-                built(Feature::Class)?;
+                self.built(Feature::Class)?;
                 let out = self.vector(*out)?;
                 let count = usize::from(self.model.header.classes) * usize::from(out.channels);
-                ensure(count > 0, Fault::Parameter)?;
+                self.ensure(count > 0, Fault::Parameter)?;
                 match out.dtype {
-                    Dtype::F16 => proof::finite_f16(self.table::<u16>(*table, count)?),
+                    Dtype::F16 => self.finite_f16(self.table(*table, count)?),
                     _ => self.table::<i16>(*table, count).map(drop),
                 }
             }
@@ -188,7 +206,7 @@ impl Checker<'_, '_> {
                 let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
                 self.activation(&src)?;
                 self.activation(&out)?;
-                ensure(
+                self.ensure(
                     src.same_shape(&out),
                     Fault::Shape {
                         expected: src.len() as u32,
@@ -208,12 +226,14 @@ impl Checker<'_, '_> {
 
     fn conv(&self, c: &Conv) -> Check {
         let (source, out) = (self.source(&c.source)?, self.tensor(c.out)?);
-        ensure(out.dtype == Dtype::Q24 || self.activation(&out).is_ok(), Fault::Dtype)?;
-        ensure(
+        if out.dtype != Dtype::Q24 {
+            self.activation(&out)?;
+        }
+        self.ensure(
             (1..=15).contains(&c.kernel) && (1..=2).contains(&c.stride),
             Fault::Parameter,
         )?;
-        ensure(c.pad.iter().all(|&p| p < c.kernel), Fault::Parameter)?;
+        self.ensure(c.pad.iter().all(|&p| p < c.kernel), Fault::Parameter)?;
         let zoom = 1 + u32::from(c.upsample);
         let extent = |size: u16, before: u8, after: u8| {
             let padded = u32::from(size) * zoom + u32::from(before) + u32::from(after);
@@ -221,8 +241,8 @@ impl Checker<'_, '_> {
                 .checked_sub(c.kernel.into())
                 .map_or(0, |span| span / u32::from(c.stride) + 1)
         };
-        same(extent(source.rows, c.pad[0], c.pad[2]), out.rows.into())?;
-        same(extent(source.cols, c.pad[1], c.pad[3]), out.cols.into())?;
+        self.same(extent(source.rows, c.pad[0], c.pad[2]), out.rows.into())?;
+        self.same(extent(source.cols, c.pad[1], c.pad[3]), out.cols.into())?;
         if let Some(Addend {
             tensor,
             requant,
@@ -232,179 +252,210 @@ impl Checker<'_, '_> {
             let addend = self.tensor(tensor)?;
             self.activation(&addend)?;
             let vector = addend.positions() == 1;
-            ensure(
+            self.ensure(
                 vector || addend.same_shape(&out),
                 Fault::Shape {
                     expected: out.len() as u32,
                     found: addend.len() as u32,
                 },
             )?;
-            same(out.channels.into(), addend.channels.into())?;
-            ensure(factor.is_finite(), Fault::Parameter)?;
+            self.same(out.channels.into(), addend.channels.into())?;
+            self.finite(factor)?;
             self.requant(requant)?;
         }
         let float = matches!(c.weights, Weights::F16 { .. });
-        ensure(float == self.float(), Fault::Dtype)?;
-        proof::conv(self.model, c, &source, &out)
+        self.ensure(float == self.float(), Fault::Dtype)?;
+        proof::conv(self, c, &source, &out)
     }
 
     fn group_norm(&self, n: &GroupNorm) -> Check {
         let (source, out) = (self.source(&n.source)?, self.tensor(n.out)?);
         self.activation(&out)?;
-        ensure(
+        self.ensure(
             source.same_shape(&out),
             Fault::Shape {
                 expected: source.channels.into(),
                 found: out.channels.into(),
             },
         )?;
-        ensure(n.groups > 0 && out.channels.is_multiple_of(n.groups), Fault::Parameter)?;
+        self.ensure(n.groups > 0 && out.channels.is_multiple_of(n.groups), Fault::Parameter)?;
         let elements = out.positions() as u64 * u64::from(out.channels / n.groups);
         let limit = MAX_GROUP_ELEMENTS;
-        ensure(
+        self.ensure(
             elements <= limit,
             Fault::Shape {
                 expected: limit as u32,
                 found: elements.min(1 << 31) as u32,
             },
         )?;
-        ensure(
-            n.gamma_frac <= 30 && n.eps_q <= 1 << 62 && n.eps > 0.0 && n.eps.is_finite(),
+        self.ensure(
+            n.gamma_frac <= 30 && n.eps_q <= 1 << 62 && (1..INFINITE).contains(&n.eps.to_bits()),
             Fault::Parameter,
         )?;
         let affine = self.table::<u32>(n.affine, 2 * usize::from(out.channels))?;
         if self.float() {
-            proof::finite_f32(affine)?;
+            self.finite_f32(affine)?;
         }
         if let Some((id, requant)) = n.scale_shift {
-            built(Feature::ScaleShift)?;
+            self.built(Feature::ScaleShift)?;
             let vector = self.vector(id)?;
-            same(2 * u32::from(out.channels), vector.channels.into())?;
+            self.same(2 * u32::from(out.channels), vector.channels.into())?;
             self.requant(requant)?;
         }
         self.requant(n.out_requant)
     }
 
     fn attention(&self, a: &Attention) -> Check {
-        built(Feature::Attention)?;
+        self.built(Feature::Attention)?;
         let q = self.tensor(a.q)?;
         for id in [a.q, a.k, a.v, a.out] {
             let t = self.tensor(id)?;
             self.activation(&t)?;
-            ensure(
+            self.ensure(
                 t.same_shape(&q),
                 Fault::Shape {
                     expected: q.len() as u32,
                     found: t.len() as u32,
                 },
             )?;
-            ensure(t.zero_point == 0 || id == a.out, Fault::ZeroPoint)?;
+            self.ensure(t.zero_point == 0 || id == a.out, Fault::ZeroPoint)?;
         }
-        ensure(a.heads > 0 && q.channels.is_multiple_of(a.heads), Fault::Parameter)?;
-        ensure(q.positions() <= 1 << 15 && a.scale.is_finite(), Fault::Parameter)?;
+        self.ensure(a.heads > 0 && q.channels.is_multiple_of(a.heads), Fault::Parameter)?;
+        self.ensure(q.positions() <= 1 << 15, Fault::Parameter)?;
+        self.finite(a.scale)?;
         // |q k^T| <= head_dim * 2^30 stays below the 2^40 that a wide factor takes.
-        ensure(q.channels / a.heads < 1 << 10, Fault::Accumulator(0))?;
-        ensure(a.score.is_valid(), Fault::Requant)?;
+        self.ensure(q.channels / a.heads < 1 << 10, Fault::Accumulator(0))?;
+        self.ensure(a.score.is_valid(), Fault::Requant)?;
         self.requant(a.out_requant)
     }
 
     fn resample(&self, src: TensorId, out: TensorId, up: bool) -> Check {
-        built(Feature::Resample)?;
+        self.built(Feature::Resample)?;
         let (src, out) = (self.tensor(src)?, self.tensor(out)?);
         self.activation(&src)?;
-        ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
+        self.ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
         let (small, big) = if up { (src, out) } else { (out, src) };
-        same(
+        self.same(
             2 * u32::from(small.rows),
             if up { big.rows.into() } else { u32::from(big.rows) & !1 },
         )?;
-        same(
+        self.same(
             2 * u32::from(small.cols),
             if up { big.cols.into() } else { u32::from(big.cols) & !1 },
         )?;
-        same(src.channels.into(), out.channels.into())
+        self.same(src.channels.into(), out.channels.into())
     }
 
     /// The source as one tensor: the extents of the concatenation.
-    fn source(&self, source: &Source) -> Result<Tensor, Fault> {
+    fn source(&self, source: &Source) -> Option<Tensor> {
         let mut joined = self.tensor(source.first)?;
         self.activation(&joined)?;
         if let Some((id, requants)) = source.second {
             let second = self.tensor(id)?;
             self.activation(&second)?;
-            same(joined.rows.into(), second.rows.into())?;
-            same(joined.cols.into(), second.cols.into())?;
+            self.same(joined.rows.into(), second.rows.into())?;
+            self.same(joined.cols.into(), second.cols.into())?;
             let total = u32::from(joined.channels) + u32::from(second.channels);
-            joined.channels = total.try_into().map_err(|_| Fault::Shape {
+            let too_many = Fault::Shape {
                 expected: 0xFFFF,
                 found: total,
-            })?;
+            };
+            self.ensure(total <= 0xFFFF, too_many)?;
+            joined.channels = total as u16;
             joined.zero_point = 0;
             if !self.float() {
                 joined.dtype = Dtype::I16;
             }
             requants.into_iter().try_for_each(|r| self.requant(r))?;
         }
-        Ok(joined)
+        Some(joined)
     }
 
-    fn vector(&self, id: TensorId) -> Result<Tensor, Fault> {
+    fn vector(&self, id: TensorId) -> Option<Tensor> {
         let tensor = self.tensor(id)?;
-        same(1, tensor.positions() as u32)?;
+        self.same(1, tensor.positions() as u32)?;
         let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
-        ensure(tensor.dtype == dtype, Fault::Dtype)?;
-        Ok(tensor)
+        self.ensure(tensor.dtype == dtype, Fault::Dtype)?;
+        Some(tensor)
     }
 
     fn activation(&self, tensor: &Tensor) -> Check {
         let float = match tensor.dtype {
             Dtype::I8 | Dtype::I16 => false,
             Dtype::F16 => true,
-            Dtype::Q24 | Dtype::Scratch => return Err(Fault::Dtype),
+            Dtype::Q24 | Dtype::Scratch => return self.fail(Fault::Dtype),
         };
-        ensure(float == self.float(), Fault::Dtype)
+        self.ensure(float == self.float(), Fault::Dtype)
     }
 
     fn requant(&self, requant: Requant) -> Check {
-        ensure(self.float() || requant.is_valid(), Fault::Requant)
+        self.ensure(self.float() || requant.is_valid(), Fault::Requant)
     }
 
-    fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Result<&[T], Fault> {
-        table(self.model, at, count)
+    /// `count` values at `at`.
+    pub(super) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
+        let table = self.model.table(at, count);
+        if table.is_none() {
+            self.no_table(at, count as u64 * size_of::<T>() as u64);
+        }
+        table
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_table(&self, at: At, bytes: u64) {
+        let (limit, end) = (self.model.weights().len(), u64::from(at.0) + bytes);
+        self.fault.set(if end > limit as u64 {
+            Fault::OutOfBounds {
+                limit: limit as u32,
+                end: end.min(u32::MAX.into()) as u32,
+            }
+        } else {
+            Fault::Alignment(at.0)
+        });
+    }
+
+    /// Fails at the first f16 that is infinite or not a number.
+    pub(super) fn finite_f16(&self, bits: &[u16]) -> Check {
+        let bad = bits.iter().position(|b| b & 0x7C00 == 0x7C00);
+        bad.map_or(Some(()), |i| self.fail(Fault::NotFinite(i as u32)))
+    }
+
+    /// Fails at the first f32 that is infinite or not a number.
+    pub(super) fn finite_f32(&self, bits: &[u32]) -> Check {
+        let bad = bits.iter().position(|b| b & INFINITE == INFINITE);
+        bad.map_or(Some(()), |i| self.fail(Fault::NotFinite(i as u32)))
+    }
+
+    /// A parameter that is a number, and finite.
+    fn finite(&self, value: f32) -> Check {
+        self.ensure(value.to_bits() & INFINITE != INFINITE, Fault::Parameter)
+    }
+
+    /// Comes before whatever only a part that can be left out needs, which is then not linked either.
+    #[inline(always)]
+    pub(super) fn built(&self, feature: Feature) -> Check {
+        self.ensure(feature.is_built(), Fault::NotBuilt(feature))
+    }
+
+    #[inline(always)]
+    pub(super) fn ensure(&self, ok: bool, fault: Fault) -> Check {
+        if ok { Some(()) } else { self.fail(fault) }
+    }
+
+    #[inline(always)]
+    pub(super) fn fail<T>(&self, fault: Fault) -> Option<T> {
+        self.fault.set(fault);
+        None
+    }
+
+    #[inline(never)]
+    fn same(&self, expected: u32, found: u32) -> Check {
+        self.ensure(expected == found, Fault::Shape { expected, found })
     }
 
     fn float(&self) -> bool {
         // Known without a look where the other arithmetic is left out.
         Feature::F16.is_built() && (!Feature::Integer.is_built() || self.model.header.arithmetic == Arithmetic::F16)
     }
-}
-
-/// `count` values at `at`, or why not.
-pub(crate) fn table<'a, T: bytemuck::AnyBitPattern>(m: &Model<'a>, at: At, count: usize) -> Result<&'a [T], Fault> {
-    m.table(at, count).ok_or_else(|| {
-        let end = u64::from(at.0) + count as u64 * size_of::<T>() as u64;
-        if end > m.weights().len() as u64 {
-            Fault::OutOfBounds {
-                limit: m.weights().len() as u32,
-                end: end.min(u32::MAX.into()) as u32,
-            }
-        } else {
-            Fault::Alignment(at.0)
-        }
-    })
-}
-
-/// Comes before whatever only a part that can be left out needs, which is then not linked either.
-#[inline(always)]
-pub(crate) fn built(feature: Feature) -> Check {
-    ensure(feature.is_built(), Fault::NotBuilt(feature))
-}
-
-#[inline(always)]
-pub(crate) fn ensure(ok: bool, fault: Fault) -> Check {
-    if ok { Ok(()) } else { Err(fault) }
-}
-
-fn same(expected: u32, found: u32) -> Check {
-    ensure(expected == found, Fault::Shape { expected, found })
 }
