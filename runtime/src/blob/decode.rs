@@ -9,9 +9,9 @@ use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::Spacing;
 
-/// The operator at the start of `bytes`, and the bytes after it.
-pub fn op(bytes: &[u8]) -> Option<(Op, &[u8])> {
-    let r = &mut Reader::new(bytes);
+/// The next operator; `None` at the end, and where there is none.
+#[inline(never)]
+pub fn op(r: &mut Reader<'_>) -> Option<Op> {
     let op = match r.u32() {
         0 => Op::Input {
             out: r.tensor(),
@@ -48,10 +48,11 @@ pub fn op(bytes: &[u8]) -> Option<(Op, &[u8])> {
         },
         _ => return None,
     };
-    Some((op, r.finish()?))
+    if r.failed() { None } else { Some(op) }
 }
 
 /// The header, which `bytes` hold and nothing else.
+#[inline(never)]
 pub fn header(bytes: &[u8]) -> Option<Header> {
     let r = &mut Reader::new(bytes);
     let header = Header {
@@ -79,9 +80,10 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
         op_count: r.u16(),
         macs: r.u64(),
     };
-    r.finish()?.is_empty().then_some(header)
+    (!r.failed() && r.rest().is_empty()).then_some(header)
 }
 
+#[inline(never)]
 fn conv(r: &mut Reader<'_>) -> Conv {
     Conv {
         source: source(r),
@@ -96,6 +98,7 @@ fn conv(r: &mut Reader<'_>) -> Conv {
     }
 }
 
+#[inline(never)]
 fn addend(r: &mut Reader<'_>) -> Addend {
     Addend {
         tensor: r.tensor(),
@@ -104,6 +107,7 @@ fn addend(r: &mut Reader<'_>) -> Addend {
     }
 }
 
+#[inline(never)]
 fn weights(r: &mut Reader<'_>) -> Weights {
     let variant = r.u32();
     let (data, bias) = (r.at(), r.at());
@@ -131,6 +135,7 @@ fn weights(r: &mut Reader<'_>) -> Weights {
     }
 }
 
+#[inline(never)]
 fn group_norm(r: &mut Reader<'_>) -> GroupNorm {
     GroupNorm {
         source: source(r),
@@ -147,6 +152,7 @@ fn group_norm(r: &mut Reader<'_>) -> GroupNorm {
     }
 }
 
+#[inline(never)]
 fn attention(r: &mut Reader<'_>) -> Attention {
     Attention {
         q: r.tensor(),
@@ -164,6 +170,7 @@ fn attention(r: &mut Reader<'_>) -> Attention {
     }
 }
 
+#[inline(never)]
 fn source(r: &mut Reader<'_>) -> Source {
     Source {
         first: r.tensor(),
@@ -175,6 +182,7 @@ fn source(r: &mut Reader<'_>) -> Source {
     }
 }
 
+#[inline(never)]
 fn requant(r: &mut Reader<'_>) -> Requant {
     Requant {
         mult: r.i32(),
@@ -217,7 +225,8 @@ mod tests {
             // All of them, and cut anywhere.
             for bytes in [&bytes[..], &bytes[..seed as usize % bytes.len()]] {
                 let expected = postcard::take_from_bytes::<Op>(bytes).ok();
-                let found = op(bytes);
+                let mut reader = Reader::new(bytes);
+                let found = op(&mut reader).map(|op| (op, reader.rest()));
                 // By their bytes, so that a float that is no number equals itself.
                 let whole = |(op, rest): (Op, &[u8])| (encoded(&op), rest.len());
                 assert_eq!(found.map(whole), expected.map(whole), "{bytes:x?}");

@@ -4,6 +4,7 @@ use super::decode;
 use super::header::Header;
 use super::layout::{Sections, read_u64};
 use super::op::{At, Op};
+use super::reader::Reader;
 use super::tensor::{Tensor, TensorId};
 use super::validate;
 use crate::error::{ParseError, Section};
@@ -21,6 +22,8 @@ impl<'a> Model<'a> {
     /// Checks `bytes` and borrows them. They must start at a multiple of 16 (see [`crate::Aligned`]).
     ///
     /// Never panics, whatever the bytes; the error says what is wrong and where.
+    // The memory it takes is free again when it returns.
+    #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let sections = Sections::parse(bytes)?;
         let header = decode::header(sections.content[0]).ok_or(ParseError::Section(Section::Header))?;
@@ -51,7 +54,7 @@ impl<'a> Model<'a> {
     /// The operators, decoded one at a time.
     pub fn ops(&self) -> Ops<'a> {
         Ops {
-            rest: self.sections.content[2],
+            reader: Reader::new(self.sections.content[2]),
         }
     }
 
@@ -99,13 +102,13 @@ impl<'a> Model<'a> {
 /// Iterator over the operators.
 #[derive(Debug, Clone)]
 pub struct Ops<'a> {
-    rest: &'a [u8],
+    reader: Reader<'a>,
 }
 
 impl Ops<'_> {
     /// Bytes not yet decoded.
     pub fn remaining(&self) -> usize {
-        self.rest.len()
+        self.reader.rest().len()
     }
 }
 
@@ -114,8 +117,6 @@ impl Iterator for Ops<'_> {
 
     /// The next operator; `None` at the end or at bytes that are no operator (which `parse` has ruled out).
     fn next(&mut self) -> Option<Op> {
-        let (op, rest) = decode::op(self.rest)?;
-        self.rest = rest;
-        Some(op)
+        decode::op(&mut self.reader)
     }
 }

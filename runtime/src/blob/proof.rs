@@ -17,6 +17,12 @@ pub fn input_bound(dtype: Dtype, zero_point: i8) -> i64 {
     }
 }
 
+/// Largest magnitude that an accumulator can reach, where the weights' magnitudes sum to `sum`, below 2^40, and an input's is at
+/// most `input`, at most 2^15.
+pub fn accumulator_bound(sum: u64, bias: i64, input: i64) -> u64 {
+    bias.unsigned_abs().saturating_add(sum * input.unsigned_abs())
+}
+
 /// Checks weights, biases and multipliers of a convolution whose shapes are valid. `source` is the joined input.
 pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Tensor) -> Check {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
@@ -39,7 +45,7 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Ten
     };
     let channels = Channels {
         check,
-        input: input_bound(source.dtype, source.zero_point) as u64,
+        input: input_bound(source.dtype, source.zero_point),
         limit: if wide {
             WideRequant::ACC_LIMIT as u64 - 1
         } else {
@@ -91,7 +97,7 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Ten
 struct Channels<'c, 'm, 'a> {
     check: &'c Checker<'m, 'a>,
     /// Largest magnitude of an input.
-    input: u64,
+    input: i64,
     /// Largest magnitude of an accumulator.
     limit: u64,
     /// A word a channel, or two.
@@ -102,7 +108,7 @@ impl Channels<'_, '_, '_> {
     /// Whether no accumulator of channel `o` can be too large, whose weights' magnitudes sum to `sum`, below 2^40.
     #[inline(never)]
     fn holds(&self, o: usize, bias: i64, sum: u64) -> Check {
-        let bound = bias.unsigned_abs().saturating_add(sum * self.input);
+        let bound = accumulator_bound(sum, bias, self.input);
         self.check.ensure(bound <= self.limit, Fault::Accumulator(o as u32))
     }
 }

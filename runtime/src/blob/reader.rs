@@ -6,8 +6,8 @@
 use super::op::At;
 use super::tensor::TensorId;
 
-/// A position in bytes. What cannot be read is 0, and [`Reader::finish`] says so.
-#[derive(Debug)]
+/// A position in bytes. What cannot be read is 0, and [`Reader::failed`] says so.
+#[derive(Debug, Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     failed: bool,
@@ -22,9 +22,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes that are left; `None` where something could not be read.
-    pub fn finish(&self) -> Option<&'a [u8]> {
-        if self.failed { None } else { Some(self.rest) }
+    /// The bytes that are left.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Whether something could not be read.
+    pub fn failed(&self) -> bool {
+        self.failed
     }
 
     /// What was read is of no use.
@@ -49,16 +54,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of 16 bits.
+    #[inline(never)]
     pub fn u16(&mut self) -> u16 {
         self.number(16) as u16
     }
 
     /// A number of 32 bits.
+    #[inline(never)]
     pub fn u32(&mut self) -> u32 {
         self.number(32)
     }
 
     /// A signed number of 32 bits.
+    #[inline(never)]
     pub fn i32(&mut self) -> i32 {
         let number = self.number(32);
         (number >> 1) as i32 ^ -((number & 1) as i32)
@@ -102,6 +110,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A float of 32 bits.
+    #[inline(never)]
     pub fn f32(&mut self) -> f32 {
         f32::from_le_bytes([self.u8(), self.u8(), self.u8(), self.u8()])
     }

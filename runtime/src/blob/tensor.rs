@@ -166,13 +166,13 @@ impl Tensor {
         if self.rows == 0 || cols == 0 || self.channels == 0 {
             return Err(Fault::Shape { expected: 1, found: 0 });
         }
-        // In 64 bits, so that no record overflows the usize of a 32-bit core.
-        let (rows, cols) = (u64::from(self.rows), u64::from(self.cols));
+        // Checked, so that no record overflows the usize of a 32-bit core.
+        let (rows, cols) = (u32::from(self.rows), u32::from(self.cols));
         let len = match self.dtype {
-            Dtype::Scratch => ((rows - 1) * 0x8000 + cols) * 4,
-            _ => rows * cols * u64::from(self.channels),
+            Dtype::Scratch => ((rows - 1) * 0x8000 + cols).checked_mul(4),
+            _ => (rows * cols).checked_mul(u32::from(self.channels)),
         };
-        if len > 1 << 28 {
+        if len.is_none_or(|len| len > 1 << 28) {
             return Err(Fault::Shape {
                 expected: 1 << 28,
                 found: u32::MAX,
@@ -181,11 +181,11 @@ impl Tensor {
         if !self.offset.is_multiple_of(TENSOR_ALIGN) {
             return Err(Fault::Alignment(self.offset));
         }
-        let end = u64::from(self.offset) + self.bytes() as u64;
-        if end > u64::from(arena_bytes) {
+        let end = self.offset.saturating_add(self.bytes() as u32);
+        if end > arena_bytes {
             return Err(Fault::OutOfBounds {
                 limit: arena_bytes,
-                end: end.min(u64::from(u32::MAX)) as u32,
+                end,
             });
         }
         if self.zero_point != 0 && self.dtype != Dtype::I8 {

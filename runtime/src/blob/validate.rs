@@ -47,6 +47,7 @@ pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
     schedule(model)
 }
 
+#[inline(never)]
 fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
     for i in 0..model.tensor_count() {
         let at = |fault| ParseError::Tensor { tensor: i, fault };
@@ -124,6 +125,7 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// Lifetimes and memory of what the operator touches.
+    #[inline(never)]
     fn io(&self, op: &Op, io: &Io) -> Check {
         let out = self.tensor(io.out)?;
         if out.def != self.index || out.dtype == Dtype::Scratch {
@@ -164,6 +166,7 @@ impl<'a> Checker<'_, 'a> {
         Some(())
     }
 
+    #[inline(never)]
     fn op(&self, op: &Op) -> Check {
         match op {
             Op::Input {
@@ -224,6 +227,7 @@ impl<'a> Checker<'_, 'a> {
         }
     }
 
+    #[inline(never)]
     fn conv(&self, c: &Conv) -> Check {
         let (source, out) = (self.source(&c.source)?, self.tensor(c.out)?);
         if out.dtype != Dtype::Q24 {
@@ -268,6 +272,7 @@ impl<'a> Checker<'_, 'a> {
         proof::conv(self, c, &source, &out)
     }
 
+    #[inline(never)]
     fn group_norm(&self, n: &GroupNorm) -> Check {
         let (source, out) = (self.source(&n.source)?, self.tensor(n.out)?);
         self.activation(&out)?;
@@ -379,6 +384,7 @@ impl<'a> Checker<'_, 'a> {
         Some(tensor)
     }
 
+    #[inline(never)]
     fn activation(&self, tensor: &Tensor) -> Check {
         let float = match tensor.dtype {
             Dtype::I8 | Dtype::I16 => false,

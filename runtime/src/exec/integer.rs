@@ -16,6 +16,17 @@ use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
+        Op::Conv(c) => run_conv(model, c, r),
+        Op::GroupNorm(n) => run_group_norm(model, n, r),
+        Op::Attention(a) => run_attention(a, r),
+        _ => run_small(model, call, op, r),
+    }
+}
+
+/// Apart from the others, whose stack it would enlarge.
+#[inline(never)]
+fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
+    match op {
         Op::Input { requant, offset, .. } => {
             embed::input(call.x_q24, *requant, *offset, &mut r.output::<u8>()?.0);
         }
@@ -34,9 +45,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
             let src = r.operand(*src)?;
             pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
         }
-        Op::Conv(c) => run_conv(model, c, r)?,
-        Op::GroupNorm(n) => run_group_norm(model, n, r)?,
-        Op::Attention(a) => run_attention(a, r)?,
+        Op::Conv(_) | Op::GroupNorm(_) | Op::Attention(_) => {}
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
@@ -48,6 +57,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
     Some(())
 }
 
+#[inline(never)]
 fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r)?;
     let (views, count) = r.parts(&c.source)?;
@@ -58,7 +68,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         requant: requants.map(|r| SmallRequant::new(r[i])),
     };
     let parts = [part(0), part(1)];
-    let parts = &parts[..count];
+    let parts = parts.get(..count)?;
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
     let weights = padded(taps) * g.outs;
     let requant = |at: At| {
@@ -124,6 +134,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     Some(())
 }
 
+#[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
     let channels = usize::from(r.out_tensor.channels);
     let affine = model.table::<i32>(n.affine, 2 * channels)?;

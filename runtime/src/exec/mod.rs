@@ -8,6 +8,7 @@ mod shared;
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
+use crate::blob::tensor::Tensor;
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::kernels::view::View;
@@ -53,22 +54,29 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    for (index, op) in model.ops().enumerate() {
-        let index = index as u16;
-        observer.before(index, &op);
-        let view = run(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
-        observer.after(index, &op, &view);
+    let mut ops = model.ops();
+    for index in 0..model.header().op_count {
+        // Looked at where it was decoded: a copy would lie on the stack beside it.
+        let Some(op) = &ops.next() else {
+            return Err(RunError::Memory { op: index });
+        };
+        observer.before(index, op);
+        let output = run(model, call, op, activations);
+        let view = output.and_then(|out| View::new(&out, activations.get(out.range())?));
+        observer.after(index, op, &view.ok_or(RunError::Memory { op: index })?);
     }
     Ok(())
 }
 
-/// Runs one operator; gives what it wrote.
-fn run<'a>(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &'a mut [u8]) -> Option<View<'a>> {
-    let mut regions = Regions::new(model, &op.io(), activations)?;
+/// Runs one operator; gives its output's record.
+fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
+    let Some(regions) = &mut Regions::new(model, &op.io(), activations) else {
+        return None;
+    };
     match model.header().arithmetic {
-        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, &mut regions)?,
-        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, &mut regions)?,
+        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, regions)?,
+        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, regions)?,
         Arithmetic::Integer | Arithmetic::F16 => return None,
     }
-    regions.written()
+    Some(regions.out_tensor)
 }

@@ -22,6 +22,7 @@ pub struct Regions<'m, 'a> {
 
 impl<'m, 'a> Regions<'m, 'a> {
     /// Splits `arena`; `None` when regions overlap, which validation has ruled out.
+    #[inline(never)]
     pub fn new(model: &'m Model<'m>, io: &Io, arena: &'a mut [u8]) -> Option<Self> {
         let out_tensor = model.tensor(io.out)?;
         let mut in_place = None;
@@ -34,17 +35,15 @@ impl<'m, 'a> Regions<'m, 'a> {
             }
             Some(range)
         };
-        let [a, b, c, d] = [
-            range(io.inputs[0])?,
-            range(io.inputs[1])?,
-            range(io.inputs[2])?,
-            range(io.inputs[3])?,
-        ];
-        let scratch = match io.scratch {
-            Some(id) => model.tensor(id)?.range(),
-            None => 0..0,
-        };
-        let [a, b, c, d, out, scratch] = arena.get_disjoint_mut([a, b, c, d, out_tensor.range(), scratch]).ok()?;
+        let mut ranges = [const { 0..0 }; 6];
+        for (slot, id) in ranges.iter_mut().zip(io.inputs) {
+            *slot = range(id)?;
+        }
+        ranges[4] = out_tensor.range();
+        if let Some(id) = io.scratch {
+            ranges[5] = model.tensor(id)?.range();
+        }
+        let [a, b, c, d, out, scratch] = disjoint(arena, ranges)?;
         Some(Self {
             model,
             ids: io.inputs,
@@ -79,6 +78,7 @@ impl<'m, 'a> Regions<'m, 'a> {
     }
 
     /// The parts of a source: views, channels, and whether there are two.
+    #[inline(never)]
     pub fn parts(&self, source: &Source) -> Option<([(View<'a>, usize); 2], usize)> {
         let part = |id: TensorId| Some((self.view(id)?, usize::from(self.tensor(id)?.channels)));
         let first = part(source.first)?;
@@ -88,16 +88,51 @@ impl<'m, 'a> Regions<'m, 'a> {
         }
     }
 
-    /// The output once it is written.
-    pub fn written(self) -> Option<View<'a>> {
-        View::new(&self.out_tensor, self.out)
-    }
-
     /// The output and the scratch memory.
     pub fn output<T: bytemuck::Pod>(&mut self) -> Option<(ViewMut<'_>, &mut [T])> {
         let out = ViewMut::new(&self.out_tensor, self.out)?;
         let whole = self.scratch.len() / size_of::<T>() * size_of::<T>();
         let scratch = bytemuck::try_cast_slice_mut(self.scratch.get_mut(..whole)?).ok()?;
         Some((out, scratch))
+    }
+}
+
+/// The slices at `ranges`; `None` where two of them meet or one ends behind `bytes`. Empty ranges meet nothing.
+fn disjoint<const N: usize>(bytes: &mut [u8], mut ranges: [Range<usize>; N]) -> Option<[&mut [u8]; N]> {
+    let mut slices: [&mut [u8]; N] = core::array::from_fn(|_| Default::default());
+    let (mut rest, mut at) = (bytes, 0);
+    // The lowest that is left, again and again; one that was taken is empty.
+    while let Some((i, range)) = ranges
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, range)| range.start < range.end)
+        .min_by_key(|(_, range)| range.start)
+    {
+        let (start, end) = (range.start, range.end);
+        *range = 0..0;
+        let (_, from) = rest.split_at_mut_checked(start.checked_sub(at)?)?;
+        let (slice, after) = from.split_at_mut_checked(end - start)?;
+        slices[i] = slice;
+        (rest, at) = (after, end);
+    }
+    Some(slices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disjoint;
+
+    #[test]
+    fn slices_are_those_of_the_ranges_and_never_meet() {
+        let mut bytes: [u8; 10] = core::array::from_fn(|i| i as u8);
+        let [a, b, c] = disjoint(&mut bytes, [6..10, 0..0, 1..4]).expect("apart");
+        assert_eq!((&*a, &*b, &*c), (&[6, 7, 8, 9][..], &[][..], &[1, 2, 3][..]));
+        let [a, b] = disjoint(&mut bytes, [3..6, 0..3]).expect("side by side");
+        assert_eq!((&*a, &*b), (&[3, 4, 5][..], &[0, 1, 2][..]));
+        assert!(disjoint(&mut bytes, [3..6, 5..7]).is_none());
+        assert!(disjoint(&mut bytes, [0..10, 2..3]).is_none());
+        assert!(disjoint(&mut bytes, [2..5, 2..5]).is_none());
+        assert!(disjoint(&mut bytes, [9..11, 0..1]).is_none());
+        assert!(disjoint(&mut bytes, [0..0, 4..4]).is_some());
     }
 }

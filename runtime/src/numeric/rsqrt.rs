@@ -70,7 +70,7 @@ fn high_product(n: u64, m: u32) -> u64 {
 }
 
 /// `2^62 / sqrt(n)` for `n` in `[2^62, 2^64)`, rounded: in `(2^30, 2^31]`.
-#[inline]
+#[inline(never)]
 fn reciprocal_root_q31(n: u64) -> u32 {
     // a = n * 2^-64 in [1/4, 1): 7 bits of index from 32, 16 bits of interpolation.
     let index = ((n >> 57) as usize).saturating_sub(32).min(RSQRT_INTERVALS - 1);

@@ -67,6 +67,7 @@ pub struct StepCoefficients {
 /// `alpha_bar_prev < alpha_bar_t` gives no noise; `ab = 0` works under V and Sample, and is
 /// [`EPSILON_ALPHA_BAR_FLOOR_Q62`] under Epsilon. An eta so large that `sigma^2 > 1 - ab_prev` drops the epsilon term.
 #[must_use]
+#[inline(never)]
 pub fn ddim(
     alpha_bar_t_q62: u64,
     alpha_bar_prev_q62: u64,

@@ -104,7 +104,8 @@ pub fn channel_of_4_bits(row: &[f32], bias: f32, int4: Option<&Row>, input: &Inp
 
 impl Channel {
     fn stays_below(&self, limit: i64, input: &InputFacts<'_>) -> bool {
-        accumulator_bound(self.weights.iter().copied(), self.bias, input.bound) < limit
+        let sum = self.weights.iter().map(|w| u64::from(w.unsigned_abs())).sum();
+        accumulator_bound(sum, self.bias, input.bound) < limit as u64
     }
 }
 
