@@ -36,11 +36,16 @@ pub fn run(request: &Request) -> bool {
 }
 
 fn every_seed(request: &Request) -> Result<(), Refusal> {
-    let model = checked_model()?;
+    // Borrowed where it was returned, as the run below: a copy would stay on the stack for the whole run.
+    let checked = checked_model();
+    let model = match &checked {
+        Ok(model) => model,
+        Err(refusal) => return Err(*refusal),
+    };
     let mut arena = Arena::new(hw::arena())?;
     for index in 0..request.seeds {
         let seed = request::seed(index).unwrap_or_default();
-        one_image(&model, &mut arena, &Config { seed, ..request.config }, request)?;
+        one_image(model, &mut arena, &Config { seed, ..request.config }, request)?;
     }
     Ok(())
 }
@@ -63,8 +68,11 @@ fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request:
             strength_q16,
         },
     };
-    let (run, ticks) = clock::timed(|| Sampler::new(model, arena, config, &start));
-    let mut run = run?;
+    let (mut run, ticks) = clock::timed(|| Sampler::new(model, arena, config, &start));
+    let run = match &mut run {
+        Ok(run) => run,
+        Err(error) => return Err(Refusal::Run(*error)),
+    };
     report::start(config.seed, ticks);
     let mut watch = Watch::new(request.observe);
     loop {

@@ -5,7 +5,7 @@ use super::shared::{geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
-use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Weights};
+use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Source, Weights};
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Part};
 use crate::kernels::family::padded;
@@ -60,15 +60,11 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
 #[inline(never)]
 fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r)?;
-    let (views, count) = r.parts(&c.source)?;
-    let requants = c.source.second.map(|(_, requants)| requants);
-    let part = |i: usize| Part {
-        view: views[i].0,
-        channels: views[i].1,
-        requant: requants.map(|r| SmallRequant::new(r[i])),
+    // Borrowed, not moved: a copy would take stack.
+    let Some((parts, count)) = &parts(&c.source, r) else {
+        return None;
     };
-    let parts = [part(0), part(1)];
-    let parts = parts.get(..count)?;
+    let parts = parts.get(..*count)?;
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
     let weights = padded(taps) * g.outs;
     let requant = |at: At| {
@@ -134,6 +130,18 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     Some(())
 }
 
+/// The parts of a source, and how many there are.
+#[inline(never)]
+fn parts<'a>(source: &Source, r: &Regions<'_, 'a>) -> Option<([Part<'a>; 2], usize)> {
+    let (views, count) = r.parts(source)?;
+    let part = |i: usize| Part {
+        view: views[i].0,
+        channels: views[i].1,
+        requant: source.second.map(|(_, requants)| SmallRequant::new(requants[i])),
+    };
+    Some(([part(0), part(1)], count))
+}
+
 #[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
     let channels = usize::from(r.out_tensor.channels);
@@ -160,15 +168,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
     };
     let input = match n.source.second {
         None => Input::One(r.operand(n.source.first)?),
-        Some((_, requants)) => {
-            let (views, _) = r.parts(&n.source)?;
-            let part = |i: usize| Part {
-                view: views[i].0,
-                channels: views[i].1,
-                requant: Some(SmallRequant::new(requants[i])),
-            };
-            Input::Two([part(0), part(1)])
-        }
+        Some(_) => Input::Two(parts(&n.source, r)?.0),
     };
     let (mut out, factors) = r.output::<i32>()?;
     group_norm::group_norm(&input, &norm, factors.get_mut(..channels * FACTOR_WORDS)?, &mut out);
