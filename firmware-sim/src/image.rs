@@ -25,9 +25,9 @@ pub struct ImageOptions {
     /// The parts of the runtime that the image holds; `None` takes what the model needs, or every part where the environment
     /// has `MOTE_FIRMWARE_PARTS=all` (one compilation a core serves every model then) or the model cannot be read.
     pub parts: Option<Parts>,
-    /// The least stack, in bytes, with which the image counts as fitting. The image gets all the RAM that is left over, up
-    /// to 64 KiB.
-    pub least_stack_bytes: u32,
+    /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Board::least_stack_bytes`]. The image gets
+    /// all the RAM that is left over, up to 64 KiB.
+    pub least_stack_bytes: Option<u32>,
 }
 
 impl Default for ImageOptions {
@@ -37,7 +37,7 @@ impl Default for ImageOptions {
             guided: false,
             state: Vec::new(),
             parts: None,
-            least_stack_bytes: 2560,
+            least_stack_bytes: None,
         }
     }
 }
@@ -86,7 +86,8 @@ impl Image {
             parts,
         };
         let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
-        let stack_bytes = options.least_stack_bytes.next_multiple_of(16);
+        let least = options.least_stack_bytes.unwrap_or_else(|| board.least_stack_bytes());
+        let stack_bytes = least.next_multiple_of(16);
         let measured = linker
             .link(Layout {
                 stack_bytes,

@@ -1,7 +1,7 @@
 //! What a model takes of a board, estimated without building firmware, so that `convert` and `inspect` say the same on every
 //! machine. `mote bench` measures what is estimated here.
 
-use mote_firmware_sim::{Board, ImageOptions, boards};
+use mote_firmware_sim::{Board, boards};
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::sampler::arena_bytes;
@@ -50,8 +50,8 @@ const fn firmware(target: &'static str, opt_level: &'static str, code_bytes: u64
 }
 
 /// RAM beside arena and state: statics, and the least stack with which the firmware is linked.
-pub fn ram_beside_arena() -> u64 {
-    STATICS_BYTES + u64::from(ImageOptions::default().least_stack_bytes)
+pub fn ram_beside_arena(board: &Board) -> u64 {
+    STATICS_BYTES + u64::from(board.least_stack_bytes())
 }
 
 /// The firmware of `board`.
@@ -96,7 +96,7 @@ impl Fit {
         };
         let calls = if guided { 2.0 } else { 1.0 };
         let flash = bytes as u64 + firmware.code_bytes;
-        let ram = arena_bytes(model, guided) as u64 + ram_beside_arena();
+        let ram = arena_bytes(model, guided) as u64 + ram_beside_arena(board);
         let (flash_total, ram_total) = (u64::from(board.flash.length), u64::from(board.ram.length));
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))

@@ -163,7 +163,10 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
     let needs = |board: &Board| {
         let firmware = firmware_of(board);
         let flash = error.model_needed as u64 + firmware.code_bytes;
-        (flash, error.arena_needed as u64 + ram_beside_activations(checkpoint))
+        (
+            flash,
+            error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
+        )
     };
     let fits = |board: &&Board| {
         let (flash, ram) = needs(board);
@@ -191,9 +194,9 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
 }
 
 /// State, statics and stack.
-fn ram_beside_activations(checkpoint: &Checkpoint) -> u64 {
+fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
-    state.next_multiple_of(16) + ram_beside_arena()
+    state.next_multiple_of(16) + ram_beside_arena(board)
 }
 
 /// What is left of a board for model file and arena.
@@ -201,7 +204,7 @@ fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
     let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
     Budget {
         model_bytes: left(board.flash.length, firmware_of(board).code_bytes),
-        arena_bytes: left(board.ram.length, ram_beside_activations(checkpoint)),
+        arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
     }
 }
 
