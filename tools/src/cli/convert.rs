@@ -6,11 +6,11 @@ use super::output_file::{OutputFile, folder};
 use super::page;
 use super::print::{self, Held, bytes, count};
 use super::progress;
-use mote_firmware_sim::Board;
+use mote_firmware_sim::{Board, Parts};
 use mote_host::memory::AlignedBytes;
-use mote_runtime::Model;
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::{Feature, Model};
 use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
 use mote_tools::backend::named_board;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
@@ -160,9 +160,9 @@ pub fn with_bar(
 
 /// That `auto` found nothing for `board`, and which boards it would find something for.
 fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Failure {
+    let parts = parts_of_integers(checkpoint);
     let needs = |board: &Board| {
-        let firmware = firmware_of(board);
-        let flash = error.model_needed as u64 + firmware.code_bytes;
+        let flash = error.model_needed as u64 + firmware_of(board).code_for(&parts);
         (
             flash,
             error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
@@ -199,11 +199,27 @@ fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
     state.next_multiple_of(16) + ram_beside_arena(board)
 }
 
+/// The parts of the runtime that the checkpoint needs as integers, from its f16 model, which takes no calibration; all where
+/// there is none.
+fn parts_of_integers(checkpoint: &Checkpoint) -> Parts {
+    let parts = |converted: Converted| {
+        let file = AlignedBytes::copy_of(&converted.emitted.bytes);
+        let needed = Parts::needed_by(&Model::parse(file.bytes()).ok()?);
+        let others = needed.features().iter().copied().filter(|part| *part != Feature::F16);
+        Some(Parts::of(others.chain([Feature::Integer, Feature::W16])))
+    };
+    let converted = convert(checkpoint, &Options::of(Scheme::F16), &|_| {});
+    converted.ok().and_then(parts).unwrap_or_else(Parts::all)
+}
+
 /// What is left of a board for model file and arena.
 fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
     let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
     Budget {
-        model_bytes: left(board.flash.length, firmware_of(board).code_bytes),
+        model_bytes: left(
+            board.flash.length,
+            firmware_of(board).code_for(&parts_of_integers(checkpoint)),
+        ),
         arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
     }
 }

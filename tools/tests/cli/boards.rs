@@ -1,6 +1,6 @@
 //! Simulated boards through the command. Without QEMU these fail, unless `MOTE_ALLOW_MISSING_QEMU=1` says that it is known.
 
-use crate::common::{folder, has_keys, model, mote};
+use crate::common::{folder, has_keys, model, mote, mote_with_needed_parts};
 use mote_firmware_sim::{Availability, Board};
 
 /// Whether the board can be run; a missing one must have been allowed.
@@ -66,7 +66,7 @@ fn estimates_are_near_what_is_measured() {
     if !here("mps2-an386") {
         return;
     }
-    let measured = mote(
+    let measured = mote_with_needed_parts(
         "bench {model} --backends board:mps2-an386 --steps 1 --json",
         &[("model", model())],
     )

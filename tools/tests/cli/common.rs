@@ -15,18 +15,25 @@ pub struct Done {
 
 /// Runs `mote` with the words of `line`; `{name}` of `places` is replaced by its path.
 pub fn mote(line: &str, places: &[(&str, &Path)]) -> Done {
+    done(command(line, places).output().expect("mote can be started"))
+}
+
+/// The same, with firmware that holds what its model needs and no more, whatever the environment says.
+pub fn mote_with_needed_parts(line: &str, places: &[(&str, &Path)]) -> Done {
+    let mut command = command(line, places);
+    let output = command.env_remove("MOTE_FIRMWARE_PARTS").output();
+    done(output.expect("mote can be started"))
+}
+
+fn command(line: &str, places: &[(&str, &Path)]) -> Command {
     let word = |word: &str| {
         places.iter().fold(word.to_owned(), |word, (name, path)| {
             word.replace(&format!("{{{name}}}"), &path.display().to_string())
         })
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_mote"));
-    done(
-        command
-            .args(line.split_whitespace().map(word))
-            .output()
-            .expect("mote can be started"),
-    )
+    command.args(line.split_whitespace().map(word));
+    command
 }
 
 fn done(output: Output) -> Done {
