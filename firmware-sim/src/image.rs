@@ -14,7 +14,7 @@ use crate::memory_x::{Layout, memory_x};
 use crate::parts::Parts;
 
 /// How to lay an image out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImageOptions {
     /// Bytes of arena; `None` takes what the model needs.
     pub arena_bytes: Option<u32>,
@@ -28,18 +28,6 @@ pub struct ImageOptions {
     /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Board::least_stack_bytes`]. The image gets
     /// all the RAM that is left over, up to 64 KiB.
     pub least_stack_bytes: Option<u32>,
-}
-
-impl Default for ImageOptions {
-    fn default() -> Self {
-        Self {
-            arena_bytes: None,
-            guided: false,
-            state: Vec::new(),
-            parts: None,
-            least_stack_bytes: None,
-        }
-    }
 }
 
 /// An image that is ready to run.

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn parts_join_to_the_whole() {
-        let bytes: std::vec::Vec<u8> = (0..1000u32).map(|i| (i * i >> 3) as u8).collect();
+        let bytes: std::vec::Vec<u8> = (0..1000u32).map(|i| ((i * i) >> 3) as u8).collect();
         for cut in [0, 1, 2, 3, 15, 16, 500, 999, 1000] {
             let (first, second) = bytes.split_at(cut);
             assert_eq!(

@@ -1,6 +1,6 @@
 //! Operators as they stand in the file: postcard, decoded one at a time as they run.
 //!
-//! Offsets into the weights section are bytes. Adding an operator: a variant here, its `io`, its check in `validate`,
+//! Offsets into the weights section are bytes. Adding an operator: a variant here, its `io`, its fields in `decode`, its check in `validate`,
 //! its kernel in `kernels`, its arm in `exec`, its lowering in the tools.
 
 use serde::{Deserialize, Serialize};
