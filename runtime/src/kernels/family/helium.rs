@@ -7,7 +7,7 @@
 
 use core::arch::naked_asm;
 
-pub use super::dsp::{dot16, join8, join16, moments8, moments16, normalize};
+pub use super::dsp::{accumulate, dot16, join8, join16, moments8, moments16, normalize, weigh};
 
 use super::{COLUMNS, Layout, Rows, portable};
 use crate::numeric::requant::{Requant, SmallRequant};
@@ -222,27 +222,20 @@ macro_rules! rows {
                 $end,
                 "ldr r9, [r11], #4",
                 "str r11, [sp, #8]",
-                "add r2, r12",
                 "ldr r11, [sp, #12]",
-                "add r4, r12",
-                "add r6, r12",
-                "add r8, r12",
+                "ldr r1, [sp, #16]",
                 "ldrb r10, [r11], #1",
-                "ldr r12, [sp, #16]",
+                "stmia r1, {{r2, r4, r6, r8}}",
                 "str r11, [sp, #12]",
-                "stmia r12, {{r2, r4, r6, r8}}",
                 "rsb r10, r10, #33",
+                "vldrw.32 q0, [r1]",
                 "usat r11, #5, r10",
-                "vldrw.32 q0, [r12]",
+                "vadd.i32 q0, q0, r12",
+                "mov r12, r1",
                 "cmp r11, #0",
                 "beq 5f",
-                "eor r2, r2, r2, asr #31",
-                "eor r4, r4, r4, asr #31",
-                "orr r2, r2, r4",
-                "eor r6, r6, r6, asr #31",
-                "orr r2, r2, r6",
-                "eor r8, r8, r8, asr #31",
-                "orr r2, r2, r8",
+                "movs r2, #0",
+                "vmaxav.s32 r2, q0",
                 "rsbs r3, r11, #31",
                 "beq 6f",
                 "lsrs r2, r2, r3",
@@ -267,6 +260,7 @@ macro_rules! rows {
                 "add sp, #36",
                 "pop {{r4-r11, pc}}",
                 "6:",
+                "vstrw.32 q0, [r12]",
                 "ldr r0, [sp, #24]",
                 "add sp, #36",
                 "pop {{r4-r11, pc}}",

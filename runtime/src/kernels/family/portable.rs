@@ -199,6 +199,41 @@ impl Finish {
     }
 }
 
+/// Adds elements, one a channel, to the channels' sums (a word) and sums of squares (two, the low one first).
+pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+    for (&q, sums) in elements.iter().zip(sums.as_chunks_mut::<3>().0) {
+        let q = i32::from(q);
+        // A channel has at most 2^16 elements of at most 2^15.
+        sums[0] += q;
+        let squares = u64::from(sums[2] as u32) << 32 | u64::from(sums[1] as u32);
+        let squares = add_square(squares, q);
+        (sums[1], sums[2]) = (squares as i32, (squares >> 32) as i32);
+    }
+}
+
+/// Adds `sum p_j v_j` to the sums of four channels, whose elements are `channels` apart.
+pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    // Two at a time: their sums and the pointers fit the registers of any core.
+    for (sums, v) in sums
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip([v, v.get(2..).unwrap_or_default()])
+    {
+        let [mut a, mut b] = *sums;
+        let mut at = 0;
+        for p in scores {
+            let Some(&[x, y]) = v.get(at..).and_then(|v| v.first_chunk::<2>()) else {
+                break;
+            };
+            a += p * i32::from(x);
+            b += p * i32::from(y);
+            at += channels;
+        }
+        *sums = [a, b];
+    }
+}
+
 /// Sum and sum of squares of `size` channels from `first` on at every position, of a tensor of `channels`, as stored.
 pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
     moments(data, channels, first, size)
