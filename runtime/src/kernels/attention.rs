@@ -76,8 +76,9 @@ fn normalize(scores: &mut [i32], top: i32) {
         total += u64::from(power);
         *score = power as i32;
     }
-    let reciprocal = (1u64 << 46) / total.max(1);
+    // The largest power is 1, so the reciprocal has at most 30 bits.
+    let reciprocal = ((1u64 << 46) / total.max(1 << 16)) as u32;
     for score in scores.iter_mut() {
-        *score = ((*score as u64 * reciprocal + (1 << 30)) >> 31) as i32;
+        *score = ((u64::from(*score as u32) * u64::from(reciprocal) + (1 << 30)) >> 31) as i32;
     }
 }

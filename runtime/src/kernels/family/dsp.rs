@@ -33,6 +33,58 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
     }
 }
 
+/// See [`portable::window8`].
+pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let [rows, count, stride] = sizes;
+    let inside = rows > 0 && count <= stride && from.len() >= (rows - 1) * stride + count && lane < COLUMNS;
+    let whole =
+        count > 0 && count.is_multiple_of(4) && block.lanes == COLUMNS && columns.len() >= rows * count * COLUMNS;
+    if !(inside && whole) {
+        return portable::window8(from, sizes, zero, columns, block, lane);
+    }
+    let job = Window {
+        count,
+        skip: stride - count,
+        zeros: (zero as u32 & 0xFFFF) * 0x1_0001,
+    };
+    // SAFETY: `from` has the rows; the block has as many taps.
+    unsafe { widen_rows(from.as_ptr(), rows, columns.as_mut_ptr().add(2 * lane), &job) };
+}
+
+/// What [`widen_rows`] loads once, in this order.
+#[repr(C)]
+struct Window {
+    count: usize,
+    skip: usize,
+    zeros: u32,
+}
+
+/// `(elements, rows, first pair, sizes)`: whole groups of four into one column of a block.
+#[unsafe(naked)]
+unsafe extern "C" fn widen_rows(from: *const i8, rows: usize, to: *mut i16, job: &Window) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r8, lr}}",
+        "ldmia r3, {{r3-r5}}",
+        "2:",
+        "mov r8, r3",
+        "3:",
+        "ldr r6, [r0], #4",
+        "subs r8, #4",
+        "sxtb16 r7, r6",
+        "sxtb16 r6, r6, ror #8",
+        "ssub16 r7, r7, r5",
+        "ssub16 r6, r6, r5",
+        "str r7, [r2], #32",
+        "str r6, [r2, #-16]",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r4",
+        "bne 2b",
+        "pop {{r4-r8, pc}}",
+    )
+}
+
 /// See [`portable::copy16`].
 #[inline(never)]
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
@@ -470,6 +522,10 @@ unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step:
 /// See [`portable::normalize`].
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
     type Kernel<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
+    if !factors.len().is_multiple_of(6) {
+        // The kernels take two channels at a time.
+        return portable::normalize(from, to, factors, finish);
+    }
     let mut job = Normalization {
         factors_end: factors.as_ptr_range().end,
         lines: &SIGMOID_LINES[512],
@@ -493,7 +549,7 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
             (to.len(), to.len().is_multiple_of(factors.len() / 3))
         }
     };
-    assert!(whole && count > 0 && factors.len() >= 3);
+    assert!(whole && count > 0 && factors.len() >= 6);
     let start = factors.as_ptr();
     // SAFETY (all six): input and output have `count` elements, which are whole positions of `factors.len() / 3` channels; in
     // place, each element is read before it is written.
@@ -554,6 +610,13 @@ env!("MOTE_ASSEMBLER"),
                 "push {{r2, r4}}",
                 "ldmia r3, {{r3-r7}}",
                 "2:",
+                "ldmia r2!, {{r9-r11}}",
+                $load,
+                "lsl r8, r8, #16",
+                "smlal r10, r11, r8, r9",
+                normalization!(@silu $silu),
+                "asr r11, r11, r7",
+                $store,
                 "ldmia r2!, {{r9-r11}}",
                 $load,
                 "lsl r8, r8, #16",

@@ -70,6 +70,41 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
     }
 }
 
+/// See [`super::portable::window8`].
+pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let [rows, count, stride] = sizes;
+    let inside = rows > 0 && count <= stride && from.len() >= (rows - 1) * stride + count && lane < COLUMNS;
+    let whole = count > 0 && count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
+    if !(inside && whole && block.bytes.is_some() && block.lanes == COLUMNS) {
+        return portable::window8(from, sizes, zero, columns, block, lane);
+    }
+    // SAFETY: `from` has the rows; the block has as many taps, in whole vectors.
+    unsafe {
+        let to = columns.as_mut_ptr().cast::<i8>().add(16 * lane);
+        spread_rows(from.as_ptr(), to, rows, &[count, stride - count]);
+    }
+}
+
+/// `(from, to, rows, [bytes, bytes to skip])`: into one column of a block.
+#[unsafe(naked)]
+unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, rows: usize, sizes: &[usize; 2]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, lr}}",
+        "ldrd r3, r12, [r3]",
+        "2:",
+        "dlstp.8 lr, r3",
+        "3:",
+        "vldrb.u8 q0, [r0], #16",
+        "vstrb.8 q0, [r1], #64",
+        "letp lr, 3b",
+        "subs r2, #1",
+        "add r0, r12",
+        "bne 2b",
+        "pop {{r4, pc}}",
+    )
+}
+
 /// See [`super::portable::copy16`].
 #[inline(never)]
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {

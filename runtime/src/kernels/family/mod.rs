@@ -31,7 +31,7 @@ mod int4;
 pub use int4::Rows4;
 pub use native::{
     NAME, accumulate, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8,
-    single8, single16, store8, store16, weigh, zeros,
+    single8, single16, store8, store16, weigh, window8, zeros,
 };
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};

@@ -31,6 +31,21 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
     }
 }
 
+/// Widens a whole column: `rows` kernel rows of `count` elements, `stride` elements apart.
+pub fn window8(
+    from: &[i8],
+    [rows, count, stride]: [usize; 3],
+    zero: i32,
+    columns: &mut [i16],
+    block: &Layout,
+    lane: usize,
+) {
+    for row in 0..rows {
+        let from = &from[row * stride..][..count];
+        super::copy8(from, zero, columns, row * count, block, lane);
+    }
+}
+
 /// Brings int8 elements to the common scale of a concatenation.
 pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
     for (to, &q) in to.iter_mut().zip(from) {
