@@ -28,6 +28,7 @@
 //!
 //! Nothing here allocates, panics on input, or uses unsafe code. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
@@ -48,5 +49,5 @@ pub mod schedule;
 pub use arena::{Aligned, Arena};
 pub use blob::model::Model;
 pub use error::{Fault, ParseError, RunError, Section};
-pub use exec::{Observer, Unobserved};
+pub use exec::{Network, Observer, Portable, Unobserved};
 pub use sampler::{Config, Sampler, Start, Step, StepObserver};

@@ -7,9 +7,10 @@ use super::print::{self, Held, bytes, count, heading, table};
 use super::progress;
 use super::validate::choices;
 use mote_firmware_sim::{Board, Image, Observe, RunRequest, SimError};
+use mote_host::engine::Engine;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
-use mote_runtime::{Arena, Config, Sampler, Start};
+use mote_runtime::{Arena, Config, Network, Portable, Sampler, Start};
 use mote_tools::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
 use mote_tools::report::OperatorRow;
 use serde::Serialize;
@@ -31,7 +32,7 @@ Examples:
 pub struct Args {
     /// The model file
     model: PathBuf,
-    /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
+    /// Backends, separated by commas: cpu, portable, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     /// Steps to measure
@@ -216,10 +217,10 @@ impl Bench<'_> {
         // Once for caches and page tables; the better of two counts.
         let one = seconds(1)?.min(seconds(1)?);
         let (many, steps) = (2 * threads, f64::from(self.config.steps));
-        let operators = if backend == Backend::Cpu {
-            self.timed_operators()?
-        } else {
-            vec![]
+        let operators = match backend {
+            Backend::Cpu => self.timed_operators(&mut Engine::prepare(self.target.model).worker())?,
+            Backend::Portable => self.timed_operators(&mut Portable)?,
+            _ => vec![],
         };
         Ok(Row {
             ms_per_step: Some(1e3 * one / steps),
@@ -229,12 +230,12 @@ impl Bench<'_> {
         })
     }
 
-    fn timed_operators(&self) -> Result<Vec<Operator>, BackendError> {
+    fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<Operator>, BackendError> {
         let mut memory = AlignedBytes::for_run(self.target.model, false);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
         let mut timer = OpTimer::new(self.rows.len());
-        while sampler.step_observed(&mut timer)?.is_some() {}
+        while sampler.step_by(network, &mut timer)?.is_some() {}
         let ms = |spent: &std::time::Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);
         Ok(self
             .rows

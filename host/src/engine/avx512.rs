@@ -1,0 +1,323 @@
+//! Inner loops in AVX-512 with VNNI.
+#![allow(unsafe_code)]
+
+use super::conv::{Add, Finish, Tile, finish_narrow};
+use super::family::{LANES, Line, Simd};
+use super::norm::{Normalize, normalize};
+use core::arch::x86_64::*;
+use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
+
+/// AVX-512 F, BW, DQ, VL and VNNI are here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    /// Asks the processor.
+    #[inline]
+    pub fn found() -> Option<Self> {
+        let here = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        here.then_some(Self(()))
+    }
+}
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    fn vectorize<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        fn compiled<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: `self` says that the features are here.
+        unsafe { compiled(work) }
+    }
+
+    #[inline]
+    fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
+        let span = (tile.rows - 1) * tile.row_bytes + tile.quads * 4;
+        assert!(at.iter().all(|&at| at as usize + span <= tile.window.len()));
+        assert!(tile.weights.len() >= B * tile.rows * tile.quads);
+        // SAFETY: `self` says that the features are here; the asserts that every read of `dots` is within the slices.
+        unsafe {
+            match tile.bytes {
+                true => dots::<P, B, true>(tile, at, sums),
+                false => dots::<P, B, false>(tile, at, sums),
+            }
+        }
+    }
+
+    #[inline]
+    fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        if !to.exact {
+            return self.vectorize(
+                #[inline(always)]
+                || finish_narrow(sums, to, first, out),
+            );
+        }
+        // SAFETY: `self` says that the features are here.
+        unsafe { finish(sums, to, first, out) }
+    }
+
+    #[inline]
+    fn normalize(self, input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
+        if !norm.exact {
+            return self.vectorize(
+                #[inline(always)]
+                || normalize(input, norm, out),
+            );
+        }
+        // SAFETY: `self` says that the features are here.
+        unsafe {
+            match norm.silu {
+                true => normalized::<true>(input, norm, out),
+                false => normalized::<false>(input, norm, out),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `rows` rows of `quads` groups of four bytes lie in the window from each of `at` on; `weights` holds `B` blocks.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn dots<const P: usize, const B: usize, const BYTES: bool>(
+    tile: &Tile<'_>,
+    at: &[u32; P],
+    sums: &mut [[[i32; LANES]; P]; B],
+) {
+    // A lone block has too few sums to hide the multiplier's latency: it gets two of each.
+    const SETS: usize = 2;
+    let lines = tile.rows * tile.quads;
+    let mut acc = [[[_mm512_setzero_si512(); SETS]; P]; B];
+    let step = |acc: __m512i, x: __m512i, w: __m512i| match BYTES {
+        true => _mm512_dpbusd_epi32(acc, x, w),
+        false => _mm512_dpwssd_epi32(acc, x, w),
+    };
+    for row in 0..tile.rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let inputs: [*const u8; P] =
+                core::array::from_fn(|p| tile.window.as_ptr().add(at[p] as usize + row * tile.row_bytes));
+            let weights: [*const Line; B] =
+                core::array::from_fn(|b| tile.weights.as_ptr().add(b * lines + row * tile.quads));
+            let mut quad = 0;
+            if B == 1 {
+                while quad + SETS <= tile.quads {
+                    for set in 0..SETS {
+                        let w = _mm512_load_si512(weights[0].add(quad + set).cast());
+                        for p in 0..P {
+                            let x = _mm512_set1_epi32(inputs[p].add(4 * (quad + set)).cast::<i32>().read_unaligned());
+                            acc[0][p][set] = step(acc[0][p][set], x, w);
+                        }
+                    }
+                    quad += SETS;
+                }
+            }
+            while quad < tile.quads {
+                let w: [__m512i; B] = core::array::from_fn(|b| _mm512_load_si512(weights[b].add(quad).cast()));
+                for p in 0..P {
+                    let x = _mm512_set1_epi32(inputs[p].add(4 * quad).cast::<i32>().read_unaligned());
+                    for b in 0..B {
+                        acc[b][p][0] = step(acc[b][p][0], x, w[b]);
+                    }
+                }
+                quad += 1;
+            }
+        }
+    }
+    for b in 0..B {
+        for p in 0..P {
+            let sum = if B == 1 {
+                _mm512_add_epi32(acc[b][p][0], acc[b][p][1])
+            } else {
+                acc[b][p][0]
+            };
+            // SAFETY: 16 lanes go where 16 lanes are.
+            unsafe { _mm512_storeu_si512(sums[b][p].as_mut_ptr().cast(), sum) };
+        }
+    }
+}
+
+/// Even and odd 32-bit lanes, each as the low half of a 64-bit lane.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn halves(v: __m512i) -> [__m512i; 2] {
+    [v, _mm512_srli_epi64::<32>(v)]
+}
+
+/// The low halves of even and odd lanes side by side.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn joined([even, odd]: [__m512i; 2]) -> __m512i {
+    _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64::<32>(odd))
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_halves(from: &[[i64; LANES / 2]; 2]) -> [__m512i; 2] {
+    // SAFETY: eight 64-bit lanes are there.
+    from.each_ref()
+        .map(|half| unsafe { _mm512_loadu_si512(half.as_ptr().cast()) })
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_lanes(from: &[i32; LANES]) -> __m512i {
+    // SAFETY: sixteen 32-bit lanes are there.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+/// Writes the first `lanes` lanes, saturated, as `dtype` to the front of `out`; `zero` is in them already.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn store(v: __m512i, dtype: Dtype, lanes: usize, out: &mut [u8]) {
+    let mask = if lanes >= LANES { 0xFFFF } else { (1u16 << lanes) - 1 };
+    let bytes = &mut out[..lanes.min(LANES) * dtype.bytes()];
+    // SAFETY: the mask keeps the store within `bytes`.
+    unsafe {
+        match dtype {
+            Dtype::I8 => _mm_mask_storeu_epi8(bytes.as_mut_ptr().cast(), mask, _mm512_cvtsepi32_epi8(v)),
+            _ => _mm256_mask_storeu_epi16(bytes.as_mut_ptr().cast(), mask, _mm512_cvtsepi32_epi16(v)),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    let f = to.factors;
+    let bias: [i32; LANES] = f.bias.map(|bias| bias as i32);
+    let (bias, mult) = (load_lanes(&bias), halves(load_lanes(&f.mult)));
+    let (round, shift) = (load_halves(&f.round), load_halves(&f.shifts));
+    let guard = _mm512_set1_epi64(8);
+    let vector = match to.add {
+        Add::Vector(vector) => {
+            let v = load_lanes(vector);
+            [
+                _mm512_add_epi64(_mm512_srai_epi64::<32>(_mm512_slli_epi64::<32>(v)), guard),
+                _mm512_add_epi64(_mm512_srai_epi64::<32>(v), guard),
+            ]
+        }
+        _ => [guard; 2],
+    };
+    let zero = _mm512_set1_epi32(to.zero);
+    for (position, sums) in (first..).zip(sums) {
+        let at = position * to.outs + to.channel;
+        let acc = halves(_mm512_add_epi32(load_lanes(sums), bias));
+        let mut v = [0, 1].map(|i| {
+            let product = _mm512_add_epi64(_mm512_mul_epi32(acc[i], mult[i]), round[i]);
+            _mm512_srav_epi64(product, shift[i])
+        });
+        match to.add {
+            Add::None => {}
+            Add::Vector(_) => v = [0, 1].map(|i| _mm512_srai_epi64::<4>(_mm512_add_epi64(v[i], vector[i]))),
+            Add::Tensor(data, requant) => {
+                let terms: &[i16; LANES] = data[at..].first_chunk().expect("room for a block");
+                // SAFETY: sixteen 16-bit lanes are there.
+                let terms = unsafe { _mm256_loadu_si256(terms.as_ptr().cast()) };
+                let terms = halves(_mm512_cvtepi16_epi32(terms));
+                let mult = _mm512_set1_epi64(requant.mult.into());
+                let round = _mm512_set1_epi64(1 << (requant.shift - 1));
+                let shift = _mm_cvtsi32_si128(requant.shift.into());
+                v = [0, 1].map(|i| {
+                    let term = _mm512_add_epi64(_mm512_mul_epi32(terms[i], mult), round);
+                    let term = _mm512_add_epi64(_mm512_sra_epi64(term, shift), guard);
+                    _mm512_srai_epi64::<4>(_mm512_add_epi64(v[i], term))
+                });
+            }
+        }
+        // Results of `exact` convolutions fit 32 bits; with the zero point they fit where they are first clamped to 16.
+        let v = clamped(joined(v));
+        store(
+            _mm512_add_epi32(v, zero),
+            to.out,
+            to.lanes,
+            &mut out[at * to.out.bytes()..],
+        );
+    }
+}
+
+/// To 16 bits, so that a zero point can be added.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn clamped(v: __m512i) -> __m512i {
+    let v = _mm512_max_epi32(v, _mm512_set1_epi32(i16::MIN.into()));
+    _mm512_min_epi32(v, _mm512_set1_epi32(i16::MAX.into()))
+}
+
+/// End of the sigmoid's table, Q16.
+const END: usize = SIGMOID_END << 16;
+/// log2 of an interval's width in Q16.
+const WITHIN: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
+
+/// Of each interval `left << 11 | right - left`; of the end `2^16 << 11`.
+static SLOPES: [i32; SIGMOID_Q17.len()] = slopes();
+
+const fn slopes() -> [i32; SIGMOID_Q17.len()] {
+    let mut slopes = [1 << 27; SIGMOID_Q17.len()];
+    let mut i = 0;
+    while i + 1 < SIGMOID_Q17.len() {
+        let (left, right) = (SIGMOID_Q17[i] as i32, SIGMOID_Q17[i + 1] as i32);
+        assert!(right - left < 1 << WITHIN);
+        slopes[i] = left << WITHIN | (right - left);
+        i += 1;
+    }
+    slopes
+}
+
+/// `silu_q16` of even and odd lanes.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+fn silu(y: __m512i) -> [__m512i; 2] {
+    let fraction = _mm512_set1_epi32((1 << WITHIN) - 1);
+    let magnitude = _mm512_min_epu32(_mm512_abs_epi32(y), _mm512_set1_epi32(END as i32));
+    let index = _mm512_srli_epi32::<WITHIN>(magnitude);
+    // SAFETY: an index is at most END >> WITHIN, the table's last.
+    let entry = unsafe { _mm512_i32gather_epi32::<4>(index, SLOPES.as_ptr().cast()) };
+    // Both factors are below 2^15, so that a product of 16-bit pairs is theirs.
+    let within = _mm512_madd_epi16(_mm512_and_si512(entry, fraction), _mm512_and_si512(magnitude, fraction));
+    let distance = _mm512_add_epi32(_mm512_andnot_si512(fraction, entry), within);
+    let negative = _mm512_movepi32_mask(y);
+    let half = _mm512_set1_epi32(1 << 27);
+    let sigmoid = _mm512_mask_sub_epi32(_mm512_add_epi32(half, distance), negative, half, distance);
+    let (y, sigmoid) = (halves(y), halves(sigmoid));
+    [0, 1].map(|i| {
+        let product = _mm512_mul_epi32(y[i], sigmoid[i]);
+        _mm512_srai_epi64::<28>(_mm512_add_epi64(product, _mm512_set1_epi64(1 << 27)))
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
+    let size = norm.out.bytes();
+    let mult = _mm512_set1_epi64(norm.out_requant.mult.into());
+    let round = _mm512_set1_epi64(1 << (norm.out_requant.shift - 1));
+    let shift = _mm_cvtsi32_si128(norm.out_requant.shift.into());
+    let zero = _mm512_set1_epi32(norm.zero);
+    let (period, count) = (norm.blocks.len(), input.len().div_ceil(LANES));
+    for (block, lanes) in norm.blocks.iter().enumerate() {
+        let (a, offset, shifts) = (
+            halves(load_lanes(&lanes.a)),
+            load_halves(&lanes.offset),
+            load_halves(&lanes.shift),
+        );
+        for chunk in (block..count).step_by(period) {
+            let at = chunk * LANES;
+            let q = &input[at..input.len().min(at + LANES)];
+            let mask = if q.len() == LANES { 0xFFFF } else { (1 << q.len()) - 1 };
+            // SAFETY: the mask keeps the load within `q`.
+            let wide = _mm512_cvtepi16_epi32(unsafe { _mm256_maskz_loadu_epi16(mask, q.as_ptr()) });
+            let q_q14 = halves(_mm512_slli_epi32::<14>(wide));
+            let y = [0, 1].map(|i| {
+                let sum = _mm512_add_epi64(_mm512_mul_epi32(q_q14[i], a[i]), offset[i]);
+                _mm512_srav_epi64(sum, shifts[i])
+            });
+            let y = if SILU { silu(joined(y)) } else { y };
+            let v = y.map(|y| _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(y, mult), round), shift));
+            let v = _mm512_add_epi32(clamped(joined(v)), zero);
+            store(v, norm.out, q.len(), &mut out[at * size..]);
+        }
+    }
+}

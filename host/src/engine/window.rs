@@ -1,0 +1,104 @@
+//! The padded input of a convolution: every tap of a kernel row lies beside the last, so that no position is special and no
+//! column is gathered.
+
+use super::family::Line;
+use mote_runtime::kernels::conv::Geometry;
+
+/// Layout of a padded input: `(row, col, channel)`, the channels rounded up to four bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Rows and columns, padding included.
+    pub size: [usize; 2],
+    /// Channels that are there.
+    pub channels: usize,
+    /// Channels with those added that meet weights of 0.
+    pub padded: usize,
+    /// Bytes of an element.
+    pub bytes: usize,
+    geometry: Geometry,
+}
+
+impl Window {
+    /// For a convolution over `channels` channels of `bytes` bytes each, 1 or 2.
+    pub fn new(geometry: Geometry, channels: usize, bytes: usize) -> Self {
+        let extent = |i: usize| (geometry.output[i] - 1) * geometry.stride + geometry.kernel;
+        Self {
+            size: [extent(0), extent(1)],
+            channels,
+            padded: channels.next_multiple_of(4 / bytes),
+            bytes,
+            geometry,
+        }
+    }
+
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> usize {
+        self.size[1] * self.padded * self.bytes
+    }
+
+    /// Bytes of all.
+    pub fn len(&self) -> usize {
+        self.size[0] * self.row_bytes()
+    }
+
+    /// Groups of four bytes in a kernel row: the lines of weights that it meets.
+    pub fn quads(&self) -> usize {
+        self.geometry.kernel * self.padded * self.bytes / 4
+    }
+
+    /// Byte offset of the first tap of each output position.
+    pub fn offsets(&self) -> Vec<u32> {
+        let g = &self.geometry;
+        let at = |y: usize, x: usize| y * g.stride * self.row_bytes() + x * g.stride * self.padded * self.bytes;
+        let row = |y| (0..g.output[1]).map(move |x| at(y, x) as u32);
+        (0..g.output[0]).flat_map(row).collect()
+    }
+
+    /// Fills `to` with `from`, each element through `map`, and `pad` around it; `from` is read through the x2 where there is one.
+    #[inline(always)]
+    pub fn fill<S: Copy, D: Copy>(&self, from: &[S], to: &mut [D], pad: D, map: impl Fn(S) -> D) {
+        let g = &self.geometry;
+        let zoom = usize::from(g.upsample);
+        let across = (g.input[1] << zoom).min(self.size[1] - g.pad[1]);
+        for (row, to) in to
+            .chunks_exact_mut(self.size[1] * self.padded)
+            .take(self.size[0])
+            .enumerate()
+        {
+            let y = row.wrapping_sub(g.pad[0]);
+            if y >= g.input[0] << zoom {
+                to.fill(pad);
+                continue;
+            }
+            let from = &from[(y >> zoom) * g.input[1] * self.channels..][..g.input[1] * self.channels];
+            let (left, rest) = to.split_at_mut(g.pad[1] * self.padded);
+            let (middle, right) = rest.split_at_mut(across * self.padded);
+            left.fill(pad);
+            right.fill(pad);
+            if zoom == 0 && self.padded == self.channels {
+                copy(middle, from, &map);
+            } else {
+                for (x, to) in middle.chunks_exact_mut(self.padded).enumerate() {
+                    copy(&mut to[..self.channels], &from[(x >> zoom) * self.channels..], &map);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn copy<S: Copy, D: Copy>(to: &mut [D], from: &[S], map: &impl Fn(S) -> D) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = map(from);
+    }
+}
+
+/// Makes `buffer` hold `bytes` bytes and gives them.
+#[inline(always)]
+pub(super) fn bytes_of(buffer: &mut Vec<Line>, bytes: usize) -> &mut [u8] {
+    let lines = bytes.div_ceil(size_of::<Line>());
+    if buffer.len() < lines {
+        buffer.resize(lines, Line([0; 64]));
+    }
+    &mut bytemuck::cast_slice_mut(buffer)[..bytes]
+}
