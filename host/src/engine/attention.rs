@@ -1,8 +1,9 @@
-//! Attention: keys transposed so that a lane is a position, values so that a lane is a channel.
+//! Attention: keys in blocks of 16 positions, a lane a position; values in groups of eight channels, a lane a channel.
 
 use super::Workspace;
-use super::family::Simd;
+use super::family::{LANES, Simd};
 use super::source::{Part, grow};
+use super::window::copy;
 use mote_runtime::Model;
 use mote_runtime::blob::op;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
@@ -20,17 +21,24 @@ pub(super) struct Attention {
     out_requant: Requant,
 }
 
+/// What the scores of a row take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub score: WideRequant,
+    /// Positions that are there; the last block may have more lanes.
+    pub positions: usize,
+}
+
 /// Memory of one attention.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// `(position, channel)`.
     q: Vec<i16>,
-    /// `(channel, position)`.
-    k: Vec<i32>,
-    /// `(position, channel)`, the channels of a head rounded up to [`GROUP`].
-    v: Vec<i32>,
-    dots: Vec<i64>,
-    scores: Vec<i32>,
+    /// `(head, block of positions, channel)`.
+    k: Vec<[i32; LANES]>,
+    /// `(head, group of channels, position)`.
+    v: Vec<[i32; GROUP]>,
+    weights: Vec<[i32; LANES]>,
 }
 
 /// Channels of a value that are summed at once.
@@ -53,31 +61,33 @@ impl Attention {
     pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         simd.vectorize(
             #[inline(always)]
-            || self.all(arena, work),
+            || self.all(simd, arena, work),
         )
     }
 
     #[inline(always)]
-    fn all(&self, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+    fn all(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         let scratch = &mut work.attention;
         let (channels, positions) = (usize::from(self.out.channels), self.out.positions());
         let depth = channels / self.heads;
-        let padded = depth.next_multiple_of(GROUP);
-        self.transpose(arena, scratch, &mut work.part, depth)?;
-        grow(&mut scratch.dots, positions);
-        grow(&mut scratch.scores, positions);
-        let (dots, scores) = (&mut scratch.dots[..positions], &mut scratch.scores[..positions]);
+        let (blocks, groups) = (positions.div_ceil(LANES), depth.div_ceil(GROUP));
+        self.arrange(arena, scratch, &mut work.part)?;
+        scratch.weights.resize(blocks, [0; LANES]);
+        let row = Row {
+            score: self.score,
+            positions,
+        };
         let out = arena.get_mut(self.out.range())?;
         for head in 0..self.heads {
-            let keys = &scratch.k[head * depth * positions..][..depth * positions];
-            let values = &scratch.v[head * positions * padded..][..positions * padded];
-            for row in 0..positions {
-                let query = &scratch.q[row * channels + head * depth..][..depth];
-                self.weights(query, keys, dots, scores);
-                for first in (0..depth).step_by(GROUP) {
-                    let sums = weighted(scores, &values[first..], padded);
-                    let at = row * channels + head * depth + first;
-                    self.store(&sums[..(depth - first).min(GROUP)], at, out);
+            let keys = &scratch.k[head * blocks * depth..][..blocks * depth];
+            let values = &scratch.v[head * groups * positions..][..groups * positions];
+            for position in 0..positions {
+                let first = position * channels + head * depth;
+                simd.probabilities(&scratch.q[first..first + depth], keys, &row, &mut scratch.weights);
+                for (group, values) in values.chunks_exact(positions).enumerate() {
+                    let sums = weighted(scratch.weights.as_flattened(), values);
+                    let at = group * GROUP;
+                    self.store(&sums, (depth - at).min(GROUP), first + at, out);
                 }
             }
         }
@@ -86,80 +96,104 @@ impl Attention {
 
     /// Reads queries, keys and values.
     #[inline(always)]
-    fn transpose(&self, arena: &[u8], to: &mut Scratch, spare: &mut Vec<i16>, depth: usize) -> Option<()> {
+    fn arrange(&self, arena: &[u8], to: &mut Scratch, spare: &mut Vec<i16>) -> Option<()> {
         let [q, k, v] = self.qkv.map(|tensor| Part { tensor, requant: None });
         let (channels, positions) = (usize::from(self.out.channels), self.out.positions());
-        let padded = depth.next_multiple_of(GROUP);
+        let depth = channels / self.heads;
+        let (blocks, groups) = (positions.div_ceil(LANES), depth.div_ceil(GROUP));
         grow(&mut to.q, self.out.len());
         q.read(arena, &mut to.q)?;
         grow(spare, self.out.len());
         k.read(arena, spare)?;
-        grow(&mut to.k, self.out.len());
+        to.k.resize(self.heads * blocks * depth, [0; LANES]);
         for (position, from) in spare.chunks_exact(channels).take(positions).enumerate() {
-            for (channel, &k) in from.iter().enumerate() {
-                to.k[channel * positions + position] = k.into();
+            for (head, from) in from.chunks_exact(depth).enumerate() {
+                let lines = &mut to.k[(head * blocks + position / LANES) * depth..][..depth];
+                for (line, &k) in lines.iter_mut().zip(from) {
+                    line[position % LANES] = k.into();
+                }
             }
         }
         v.read(arena, spare)?;
-        to.v.clear();
-        to.v.resize(self.heads * positions * padded, 0);
+        to.v.resize(self.heads * groups * positions, [0; GROUP]);
         for (position, from) in spare.chunks_exact(channels).take(positions).enumerate() {
             for (head, from) in from.chunks_exact(depth).enumerate() {
-                for (to, &v) in to.v[(head * positions + position) * padded..].iter_mut().zip(from) {
-                    *to = v.into();
+                for (group, from) in from.chunks(GROUP).enumerate() {
+                    let line = &mut to.v[(head * groups + group) * positions + position];
+                    for (to, &v) in line.iter_mut().zip(from) {
+                        *to = v.into();
+                    }
                 }
             }
         }
         Some(())
     }
 
-    /// Probabilities of a query, Q15, in `scores`.
+    /// The first `count` sums as outputs from element `at` on.
     #[inline(always)]
-    fn weights(&self, query: &[i16], keys: &[i32], dots: &mut [i64], scores: &mut [i32]) {
-        dots.fill(0);
-        for (&q, keys) in query.iter().zip(keys.chunks_exact(dots.len())) {
-            let q = i32::from(q);
-            for (dot, &k) in dots.iter_mut().zip(keys) {
-                *dot += i64::from(q) * i64::from(k);
+    fn store(&self, sums: &[i32; GROUP], count: usize, at: usize, out: &mut [u8]) {
+        let mut values = [0; GROUP];
+        for (value, &sum) in values.iter_mut().zip(sums) {
+            *value = self.out_requant.apply(sum);
+        }
+        match self.out.dtype {
+            Dtype::I8 => {
+                let mut narrow = [0; GROUP];
+                for (narrow, value) in narrow.iter_mut().zip(values) {
+                    *narrow = saturate_i8(value.saturating_add(self.out.zero_point.into()));
+                }
+                copy(&mut out[at..at + count], &narrow, &|q| q as u8);
             }
-        }
-        let mut top = i32::MIN;
-        for (score, &dot) in scores.iter_mut().zip(dots.iter()) {
-            *score = self.score.apply(dot);
-            top = top.max(*score);
-        }
-        let mut total = 0u64;
-        for score in scores.iter_mut() {
-            *score = exp2_neg_q16(top.abs_diff(*score)) as i32;
-            total += *score as u64;
-        }
-        let reciprocal = (1u64 << 46) / total.max(1);
-        for score in scores.iter_mut() {
-            *score = ((*score as u64 * reciprocal + (1 << 30)) >> 31) as i32;
-        }
-    }
-
-    #[inline(always)]
-    fn store(&self, sums: &[i32], at: usize, out: &mut [u8]) {
-        let size = self.out.dtype.bytes();
-        for (bytes, &sum) in out[at * size..].chunks_exact_mut(size).zip(sums) {
-            let value = self.out_requant.apply(sum);
-            match self.out.dtype {
-                Dtype::I8 => bytes[0] = saturate_i8(value.saturating_add(self.out.zero_point.into())) as u8,
-                _ => bytes.copy_from_slice(&saturate_i16(value).to_le_bytes()),
+            _ => {
+                let mut narrow = [0; GROUP];
+                for (narrow, value) in narrow.iter_mut().zip(values) {
+                    *narrow = saturate_i16(value);
+                }
+                copy(
+                    &mut out[2 * at..2 * (at + count)],
+                    bytemuck::bytes_of(&narrow),
+                    &|byte| byte,
+                );
             }
         }
     }
 }
 
-/// Sum over positions of a probability times a group of channels, `stride` apart.
+/// Sum over positions of a probability times a group of channels.
 #[inline(always)]
-fn weighted(scores: &[i32], values: &[i32], stride: usize) -> [i32; GROUP] {
+fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
     let mut sums = [0; GROUP];
-    for (score, values) in scores.iter().zip(values.chunks(stride)) {
-        for (sum, value) in sums.iter_mut().zip(&values[..GROUP]) {
-            *sum += score * value;
+    for (weight, values) in weights.iter().zip(values) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += weight * value;
         }
     }
     sums
+}
+
+/// The plain form of [`Simd::probabilities`].
+#[inline(always)]
+pub(super) fn probabilities(query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+    for (keys, weights) in keys.chunks_exact(query.len()).zip(weights.iter_mut()) {
+        let mut dots = [0i64; LANES];
+        for (&q, keys) in query.iter().zip(keys) {
+            for (dot, &k) in dots.iter_mut().zip(keys) {
+                *dot += i64::from(i32::from(q)) * i64::from(k);
+            }
+        }
+        for (weight, dot) in weights.iter_mut().zip(dots) {
+            *weight = row.score.apply(dot);
+        }
+    }
+    let weights = &mut weights.as_flattened_mut()[..row.positions];
+    let top = weights.iter().copied().max().unwrap_or(0);
+    let mut total = 0u64;
+    for weight in weights.iter_mut() {
+        *weight = exp2_neg_q16(top.abs_diff(*weight)) as i32;
+        total += *weight as u64;
+    }
+    let reciprocal = (1u64 << 46) / total.max(1);
+    for weight in weights {
+        *weight = ((*weight as u64 * reciprocal + (1 << 30)) >> 31) as i32;
+    }
 }

@@ -1,9 +1,10 @@
 //! Inner loops in AVX2.
 #![allow(unsafe_code)]
 
+use super::attention::{Row, probabilities};
 use super::conv::{Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
-use super::norm::{Normalize, normalize};
+use super::norm::{Normalize, lane_moments, normalize};
 use core::arch::x86_64::*;
 
 /// AVX2 is here.
@@ -60,6 +61,22 @@ impl Simd for Avx2 {
             #[inline(always)]
             || finish_narrow(sums, to, first, out),
         );
+    }
+
+    #[inline]
+    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+        self.vectorize(
+            #[inline(always)]
+            || probabilities(query, keys, row, weights),
+        );
+    }
+
+    #[inline]
+    fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+        self.vectorize(
+            #[inline(always)]
+            || lane_moments(chunks, period),
+        )
     }
 
     #[inline]

@@ -1,12 +1,15 @@
 //! Inner loops in AVX-512 with VNNI.
 #![allow(unsafe_code)]
 
+use super::attention::Row;
 use super::conv::{Add, Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, normalize};
 use core::arch::x86_64::*;
 use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
+use mote_runtime::numeric::table::{
+    EXP2_INTERVALS, EXP2_NEG_Q30, SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17,
+};
 
 /// AVX-512 F, BW, DQ, VL and VNNI are here.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,12 @@ impl Avx512 {
 }
 
 impl Simd for Avx512 {
+    #[inline]
+    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+        // SAFETY: `self` says that the features are here.
+        unsafe { probabilities(query, keys, row, weights) }
+    }
+
     #[inline(always)]
     fn vectorize<R>(self, work: impl FnOnce() -> R) -> R {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -63,6 +72,12 @@ impl Simd for Avx512 {
     }
 
     #[inline]
+    fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+        // SAFETY: `self` says that the features are here.
+        unsafe { moments(chunks, period) }
+    }
+
+    #[inline]
     fn normalize(self, input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
         if !norm.exact {
             return self.vectorize(
@@ -78,6 +93,21 @@ impl Simd for Avx512 {
             }
         }
     }
+}
+
+/// `f` of even and of odd lanes (`map` of an array would not be compiled with the caller's instructions).
+macro_rules! both {
+    (|$i:ident| $of:expr) => {{
+        let even = {
+            let $i = 0;
+            $of
+        };
+        let odd = {
+            let $i = 1;
+            $of
+        };
+        [even, odd]
+    }};
 }
 
 /// # Safety
@@ -155,12 +185,23 @@ fn joined([even, odd]: [__m512i; 2]) -> __m512i {
     _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64::<32>(odd))
 }
 
+/// The upper halves of even and odd lanes side by side.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn load_halves(from: &[[i64; LANES / 2]; 2]) -> [__m512i; 2] {
-    // SAFETY: eight 64-bit lanes are there.
-    from.each_ref()
-        .map(|half| unsafe { _mm512_loadu_si512(half.as_ptr().cast()) })
+fn joined_upper([even, odd]: [__m512i; 2]) -> __m512i {
+    _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64::<32>(even), odd)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_halves([even, odd]: &[[i64; LANES / 2]; 2]) -> [__m512i; 2] {
+    // SAFETY: eight 64-bit lanes are there, twice.
+    unsafe {
+        [
+            _mm512_loadu_si512(even.as_ptr().cast()),
+            _mm512_loadu_si512(odd.as_ptr().cast()),
+        ]
+    }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -188,8 +229,7 @@ fn store(v: __m512i, dtype: Dtype, lanes: usize, out: &mut [u8]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
-    let bias: [i32; LANES] = f.bias.map(|bias| bias as i32);
-    let (bias, mult) = (load_lanes(&bias), halves(load_lanes(&f.mult)));
+    let (bias, mult) = (load_lanes(&f.low_bias), halves(load_lanes(&f.mult)));
     let (round, shift) = (load_halves(&f.round), load_halves(&f.shifts));
     let guard = _mm512_set1_epi64(8);
     let vector = match to.add {
@@ -206,13 +246,13 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
     for (position, sums) in (first..).zip(sums) {
         let at = position * to.outs + to.channel;
         let acc = halves(_mm512_add_epi32(load_lanes(sums), bias));
-        let mut v = [0, 1].map(|i| {
+        let mut v = both!(|i| {
             let product = _mm512_add_epi64(_mm512_mul_epi32(acc[i], mult[i]), round[i]);
             _mm512_srav_epi64(product, shift[i])
         });
         match to.add {
             Add::None => {}
-            Add::Vector(_) => v = [0, 1].map(|i| _mm512_srai_epi64::<4>(_mm512_add_epi64(v[i], vector[i]))),
+            Add::Vector(_) => v = both!(|i| _mm512_srai_epi64::<4>(_mm512_add_epi64(v[i], vector[i]))),
             Add::Tensor(data, requant) => {
                 let terms: &[i16; LANES] = data[at..].first_chunk().expect("room for a block");
                 // SAFETY: sixteen 16-bit lanes are there.
@@ -220,10 +260,10 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
                 let terms = halves(_mm512_cvtepi16_epi32(terms));
                 let mult = _mm512_set1_epi64(requant.mult.into());
                 let round = _mm512_set1_epi64(1 << (requant.shift - 1));
-                let shift = _mm_cvtsi32_si128(requant.shift.into());
-                v = [0, 1].map(|i| {
+                let shift = _mm512_set1_epi64(requant.shift.into());
+                v = both!(|i| {
                     let term = _mm512_add_epi64(_mm512_mul_epi32(terms[i], mult), round);
-                    let term = _mm512_add_epi64(_mm512_sra_epi64(term, shift), guard);
+                    let term = _mm512_add_epi64(_mm512_srav_epi64(term, shift), guard);
                     _mm512_srai_epi64::<4>(_mm512_add_epi64(v[i], term))
                 });
             }
@@ -283,10 +323,35 @@ fn silu(y: __m512i) -> [__m512i; 2] {
     let half = _mm512_set1_epi32(1 << 27);
     let sigmoid = _mm512_mask_sub_epi32(_mm512_add_epi32(half, distance), negative, half, distance);
     let (y, sigmoid) = (halves(y), halves(sigmoid));
-    [0, 1].map(|i| {
+    both!(|i| {
         let product = _mm512_mul_epi32(y[i], sigmoid[i]);
         _mm512_srai_epi64::<28>(_mm512_add_epi64(product, _mm512_set1_epi64(1 << 27)))
     })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+    let mut sum = _mm512_setzero_si512();
+    let mut squares = [_mm512_setzero_si512(); 2];
+    for chunk in chunks.iter().step_by(period) {
+        // SAFETY: sixteen 16-bit lanes are there.
+        let q = _mm512_cvtepi16_epi32(unsafe { _mm256_loadu_si256(chunk.as_ptr().cast()) });
+        sum = _mm512_add_epi32(sum, q);
+        let q = halves(q);
+        squares = both!(|i| _mm512_add_epi64(squares[i], _mm512_mul_epi32(q[i], q[i])));
+    }
+    let (mut sums, mut by_half) = ([0; LANES], [[0i64; LANES / 2]; 2]);
+    // SAFETY: registers go where as many lanes are.
+    unsafe {
+        _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum);
+        _mm512_storeu_si512(by_half[0].as_mut_ptr().cast(), squares[0]);
+        _mm512_storeu_si512(by_half[1].as_mut_ptr().cast(), squares[1]);
+    }
+    let mut by_lane = [0; LANES];
+    for (lane, square) in by_lane.iter_mut().enumerate() {
+        *square = by_half[lane % 2][lane / 2];
+    }
+    (sums, by_lane)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -294,7 +359,8 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
     let size = norm.out.bytes();
     let mult = _mm512_set1_epi64(norm.out_requant.mult.into());
     let round = _mm512_set1_epi64(1 << (norm.out_requant.shift - 1));
-    let shift = _mm_cvtsi32_si128(norm.out_requant.shift.into());
+    // `exact` says that the shift is at least 32: the upper halves of the products are all that is needed.
+    let shift = _mm_cvtsi32_si128(i32::from(norm.out_requant.shift) - 32);
     let zero = _mm512_set1_epi32(norm.zero);
     let (period, count) = (norm.blocks.len(), input.len().div_ceil(LANES));
     for (block, lanes) in norm.blocks.iter().enumerate() {
@@ -310,14 +376,91 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
             // SAFETY: the mask keeps the load within `q`.
             let wide = _mm512_cvtepi16_epi32(unsafe { _mm256_maskz_loadu_epi16(mask, q.as_ptr()) });
             let q_q14 = halves(_mm512_slli_epi32::<14>(wide));
-            let y = [0, 1].map(|i| {
+            let y = both!(|i| {
                 let sum = _mm512_add_epi64(_mm512_mul_epi32(q_q14[i], a[i]), offset[i]);
                 _mm512_srav_epi64(sum, shifts[i])
             });
             let y = if SILU { silu(joined(y)) } else { y };
-            let v = y.map(|y| _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(y, mult), round), shift));
-            let v = _mm512_add_epi32(clamped(joined(v)), zero);
+            let v = both!(|i| _mm512_add_epi64(_mm512_mul_epi32(y[i], mult), round));
+            let v = _mm512_sra_epi32(joined_upper(v), shift);
+            let v = _mm512_add_epi32(clamped(v), zero);
             store(v, norm.out, q.len(), &mut out[at * size..]);
         }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn probabilities(query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+    let mult = _mm512_set1_epi64(row.score.mult.into());
+    let round = _mm512_set1_epi64(1 << (row.score.shift - 1));
+    let shift = _mm512_set1_epi64(row.score.shift.into());
+    let (least, most) = (_mm512_set1_epi64(i32::MIN.into()), _mm512_set1_epi64(i32::MAX.into()));
+    let there = |block: usize| match row.positions - block * LANES {
+        left @ 1..LANES => (1u16 << left) - 1,
+        _ => 0xFFFF,
+    };
+    let mut top = _mm512_set1_epi32(i32::MIN);
+    for (block, (keys, weights)) in keys.chunks_exact(query.len()).zip(weights.iter_mut()).enumerate() {
+        let mut dots = [_mm512_setzero_si512(); 2];
+        for (&q, keys) in query.iter().zip(keys) {
+            let (q, k) = (_mm512_set1_epi64(q.into()), halves(load_lanes(keys)));
+            dots = both!(|i| _mm512_add_epi64(dots[i], _mm512_mul_epi32(q, k[i])));
+        }
+        let scores = both!(|i| {
+            let product = _mm512_add_epi64(_mm512_mullo_epi64(dots[i], mult), round);
+            _mm512_min_epi64(_mm512_max_epi64(_mm512_srav_epi64(product, shift), least), most)
+        });
+        let scores = joined(scores);
+        top = _mm512_mask_max_epi32(top, there(block), top, scores);
+        store_lanes(scores, weights);
+    }
+    let top = _mm512_set1_epi32(_mm512_reduce_max_epi32(top));
+    let mut total = _mm512_setzero_si512();
+    for (block, weights) in weights.iter_mut().enumerate() {
+        let powers = exp2_neg(_mm512_sub_epi32(top, load_lanes(weights)));
+        let powers = _mm512_maskz_mov_epi32(there(block), powers);
+        total = _mm512_add_epi32(total, powers);
+        store_lanes(powers, weights);
+    }
+    // At most 2^15 powers of at most 2^16: 32 bits hold their sum.
+    let total = _mm512_reduce_add_epi32(total) as u32;
+    let reciprocal = _mm512_set1_epi64(((1u64 << 46) / u64::from(total.max(1))) as i64);
+    let half = _mm512_set1_epi64(1 << 30);
+    for weights in weights {
+        let powers = halves(load_lanes(weights));
+        let shares = both!(|i| {
+            let product = _mm512_add_epi64(_mm512_mul_epu32(powers[i], reciprocal), half);
+            _mm512_srli_epi64::<31>(product)
+        });
+        store_lanes(joined(shares), weights);
+    }
+}
+
+/// `exp2_neg_q16`; shifts by 32 and more give 0, as they shall.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn exp2_neg(x: __m512i) -> __m512i {
+    let index = _mm512_and_si512(_mm512_srli_epi32::<9>(x), _mm512_set1_epi32(EXP2_INTERVALS as i32 - 1));
+    let within = _mm512_and_si512(x, _mm512_set1_epi32(0x1FF));
+    let table = EXP2_NEG_Q30.as_ptr();
+    // SAFETY: `index` is below the number of intervals, and there is an entry more than intervals.
+    let (left, right) = unsafe {
+        (
+            _mm512_i32gather_epi32::<4>(index, table.cast()),
+            _mm512_i32gather_epi32::<4>(index, table.add(1).cast()),
+        )
+    };
+    let fall = _mm512_mullo_epi32(_mm512_sub_epi32(left, right), within);
+    let value = _mm512_sub_epi32(left, _mm512_srli_epi32::<9>(fall));
+    let shift = _mm512_add_epi32(_mm512_srli_epi32::<16>(x), _mm512_set1_epi32(14));
+    let one = _mm512_set1_epi32(1);
+    let round = _mm512_sllv_epi32(one, _mm512_sub_epi32(shift, one));
+    _mm512_srlv_epi32(_mm512_add_epi32(value, round), shift)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store_lanes(v: __m512i, to: &mut [i32; LANES]) {
+    // SAFETY: sixteen 32-bit lanes are there.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) }
 }

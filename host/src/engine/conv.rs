@@ -10,7 +10,7 @@ use super::source::{Part, Source, grow};
 use super::window::{Window, bytes_of};
 use mote_runtime::Model;
 use mote_runtime::blob::op::{self, At, Weights};
-use mote_runtime::blob::proof::{input_bound, wide_bias};
+use mote_runtime::blob::proof::{accumulator_bound, input_bound, wide_bias};
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::kernels::conv::Geometry;
 use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i8, saturate_i16};
@@ -53,6 +53,8 @@ enum Split {
 pub(super) struct Factors {
     /// With the zero point's share.
     pub bias: [i64; LANES],
+    /// Modulo 2^32: sums fit 32 bits once it is in them.
+    pub low_bias: [i32; LANES],
     pub mult: [i32; LANES],
     pub shift: [u8; LANES],
     /// `2^(shift - 1)` of the even lanes, then of the odd ones.
@@ -130,12 +132,11 @@ impl Conv {
             Some(addend) => Some(model.tensor(addend.tensor)?),
             None => None,
         };
-        let narrow = blocks.iter().all(|block| block.shift.iter().all(|&shift| shift >= 31));
         let small = c.addend.is_none_or(|addend| addend.requant.shift >= 16);
         Some(Self {
             weights: packed.lines(&window, geometry.kernel),
             offsets: window.offsets(),
-            exact: packed.split == Split::None && narrow && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
+            exact: packed.stays_narrow(bound) && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
             split: packed.split,
             kernel: geometry.kernel,
             add: c.addend,
@@ -286,11 +287,20 @@ impl Conv {
                     simd.finish(&sums[..count], &finish(block + b), at, out);
                 }
             }
-            Split::Blocks => finish_wide(&sums[0][..count], &sums[B - 1][..count], &finish(block / 2), at, out),
-            Split::Lanes => {
-                let low = sums[0].map(|sums| core::array::from_fn(|lane| sums[(lane + LANES / 2) % LANES]));
-                finish_wide(&sums[0][..count], &low[..count], &finish(0), at, out);
-            }
+            Split::Blocks => simd.vectorize(
+                #[inline(always)]
+                || finish_wide(&sums[0][..count], &sums[B - 1][..count], &finish(block / 2), at, out),
+            ),
+            Split::Lanes => simd.vectorize(
+                #[inline(always)]
+                || {
+                    let mut low = [[0; LANES]; P];
+                    for (low, sums) in low.iter_mut().zip(&sums[0]) {
+                        low[..LANES / 2].copy_from_slice(&sums[LANES / 2..]);
+                    }
+                    finish_wide(&sums[0][..count], &low[..count], &finish(0), at, out);
+                },
+            ),
         }
         count
     }
@@ -389,6 +399,15 @@ impl<'m> Packed<'m> {
         self.bias.len()
     }
 
+    /// Whether every factor's result fits 32 bits, whatever the input of magnitude `bound`.
+    fn stays_narrow(&self, bound: i64) -> bool {
+        let Data::Int8(data) = self.data else { return false };
+        data.chunks_exact(self.taps).enumerate().all(|(out, row)| {
+            let most = accumulator_bound(row.iter().map(|&w| w.into()), self.bias[out], bound);
+            (i128::from(most) * i128::from(self.mult[out])) >> self.shift[out] < (1 << 31) - 1
+        })
+    }
+
     /// `zero` is the input's zero point where it is multiplied as bytes `q + 128`.
     fn factors(&self, zero: Option<i64>, taps: usize) -> Vec<Factors> {
         let bias = |out: usize| match (zero, self.data) {
@@ -402,8 +421,10 @@ impl<'m> Packed<'m> {
         let block = |first: usize| {
             let shift = core::array::from_fn(|l| lane(first, l).map_or(31, |out| self.shift[out]));
             let of = |f: fn(u8) -> i64| [0, 1].map(|odd| core::array::from_fn(|i| f(shift[2 * i + odd])));
+            let bias = core::array::from_fn(|l| lane(first, l).map_or(0, bias));
             Factors {
-                bias: core::array::from_fn(|l| lane(first, l).map_or(0, bias)),
+                bias,
+                low_bias: bias.map(|bias| bias as i32),
                 mult: core::array::from_fn(|l| lane(first, l).map_or(0, |out| self.mult[out])),
                 shift,
                 round: of(|shift| 1 << (shift - 1)),
@@ -484,7 +505,7 @@ pub(super) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize
                 mult: f.mult[lane],
                 shift: f.shift[lane],
             };
-            *value = requant.apply(sums[lane].wrapping_add(f.bias[lane] as i32));
+            *value = requant.apply(sums[lane].wrapping_add(f.low_bias[lane]));
         }
         emit(values, to, position, out);
     }
@@ -496,7 +517,7 @@ fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, fir
     let f = to.factors;
     for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
         let mut values = [0; LANES];
-        for (lane, value) in values.iter_mut().enumerate().take(to.lanes) {
+        for (lane, value) in values.iter_mut().enumerate() {
             let requant = WideRequant {
                 mult: f.mult[lane],
                 shift: f.shift[lane],
@@ -526,11 +547,21 @@ fn emit(mut values: [i32; LANES], to: &Finish<'_>, position: usize, out: &mut [u
     }
     let size = to.out.bytes();
     let bytes = &mut out[at * size..][..to.lanes * size];
-    for (bytes, &value) in bytes.chunks_exact_mut(size).zip(&values) {
-        match to.out {
-            Dtype::I8 => bytes[0] = saturate_i8(value.saturating_add(to.zero)) as u8,
-            Dtype::I16 => bytes.copy_from_slice(&saturate_i16(value).to_le_bytes()),
-            _ => bytes.copy_from_slice(&value.to_le_bytes()),
+    match to.out {
+        Dtype::I8 => {
+            let mut narrow = [0; LANES];
+            for (narrow, value) in narrow.iter_mut().zip(values) {
+                *narrow = saturate_i8(value.saturating_add(to.zero));
+            }
+            bytes.copy_from_slice(&bytemuck::bytes_of(&narrow)[..bytes.len()]);
         }
+        Dtype::I16 => {
+            let mut narrow = [0; LANES];
+            for (narrow, value) in narrow.iter_mut().zip(values) {
+                *narrow = saturate_i16(value);
+            }
+            bytes.copy_from_slice(&bytemuck::bytes_of(&narrow)[..bytes.len()]);
+        }
+        _ => bytes.copy_from_slice(&bytemuck::bytes_of(&values)[..bytes.len()]),
     }
 }

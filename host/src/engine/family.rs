@@ -1,5 +1,6 @@
 //! Families of instructions, and the inner loops that a family supplies.
 
+use super::attention::Row;
 use super::conv::{Finish, Tile};
 use super::norm::Normalize;
 use bytemuck::{Pod, Zeroable};
@@ -64,6 +65,12 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     /// From sums to outputs: one block of channels at consecutive positions.
     fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);
+
+    /// Probabilities of a query, Q15, a lane a position; `keys` are blocks of positions, in each a line a channel.
+    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]);
+
+    /// Sums and sums of squares by lane of every `period`-th chunk, of which there are at most 2^16.
+    fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]);
 
     /// The second pass of a group normalization over elements in order.
     fn normalize(self, input: &[i16], norm: &Normalize<'_>, out: &mut [u8]);

@@ -40,7 +40,8 @@ pub(super) struct Normalize<'a> {
     pub out_requant: Requant,
     pub out: Dtype,
     pub zero: i32,
-    /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is.
+    /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is, and the output's shift is at
+    /// least 32.
     pub exact: bool,
 }
 
@@ -110,7 +111,7 @@ impl Norm {
             silu: n.silu,
             out_requant: n.out_requant,
             scale_shift,
-            exact: bounded && scale_shift.is_none() && n.out_requant.shift >= 31,
+            exact: bounded && scale_shift.is_none() && n.out_requant.shift >= 32,
         })
     }
 
@@ -118,7 +119,7 @@ impl Norm {
     pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         simd.vectorize(
             #[inline(always)]
-            || self.first_pass(arena, work),
+            || self.first_pass(simd, arena, work),
         )?;
         let norm = Normalize {
             blocks: &work.norm.blocks,
@@ -135,10 +136,10 @@ impl Norm {
     }
 
     #[inline(always)]
-    fn first_pass(&self, arena: &[u8], work: &mut Workspace) -> Option<()> {
+    fn first_pass(&self, simd: impl Simd, arena: &[u8], work: &mut Workspace) -> Option<()> {
         self.source.read(arena, &mut work.flat, &mut work.part)?;
         let (channels, scratch) = (self.gamma.len(), &mut work.norm);
-        moments(work.flat.get(..self.source.len())?, channels, scratch);
+        moments(simd, work.flat.get(..self.source.len())?, channels, scratch);
         scratch.channels.clear();
         let size = channels / self.groups;
         let count = (self.out.positions() * size) as i64;
@@ -193,7 +194,7 @@ impl Norm {
 
 /// Sums and sums of squares by channel. Of the int32 sums a lane has at most 2^16 terms below 2^15.
 #[inline(always)]
-fn moments(flat: &[i16], channels: usize, to: &mut Scratch) {
+fn moments(simd: impl Simd, flat: &[i16], channels: usize, to: &mut Scratch) {
     to.sums.clear();
     to.sums.resize(channels, 0);
     to.squares.clear();
@@ -201,24 +202,32 @@ fn moments(flat: &[i16], channels: usize, to: &mut Scratch) {
     let (chunks, rest) = flat.as_chunks::<LANES>();
     let period = period(channels);
     for block in 0..period.min(chunks.len()) {
-        let (mut sums, mut squares) = ([0i32; LANES], [0i64; LANES]);
-        for chunk in chunks[block..].iter().step_by(period) {
-            for lane in 0..LANES {
-                let q = i32::from(chunk[lane]);
-                sums[lane] += q;
-                squares[lane] += i64::from(q) * i64::from(q);
-            }
-        }
-        for lane in 0..LANES {
-            let channel = (block * LANES + lane) % channels;
-            to.sums[channel] += i64::from(sums[lane]);
-            to.squares[channel] += squares[lane] as u64;
+        let (sums, squares) = simd.moments(&chunks[block..], period);
+        let mut channel = block * LANES % channels;
+        for (sum, square) in sums.into_iter().zip(squares) {
+            to.sums[channel] += i64::from(sum);
+            to.squares[channel] += square as u64;
+            channel = if channel + 1 == channels { 0 } else { channel + 1 };
         }
     }
     for (i, &q) in (chunks.len() * LANES..).zip(rest) {
         to.sums[i % channels] += i64::from(q);
         to.squares[i % channels] += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
     }
+}
+
+/// The plain form of [`Simd::moments`].
+#[inline(always)]
+pub(super) fn lane_moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+    let (mut sums, mut squares) = ([0i32; LANES], [0i64; LANES]);
+    for chunk in chunks.iter().step_by(period) {
+        for lane in 0..LANES {
+            let q = i32::from(chunk[lane]);
+            sums[lane] += q;
+            squares[lane] += i64::from(q) * i64::from(q);
+        }
+    }
+    (sums, squares)
 }
 
 /// Blocks of 16 lanes until the channels repeat.
@@ -277,7 +286,7 @@ mod tests {
     #[test]
     fn a_period_is_the_least_number_of_blocks_after_which_channels_repeat() {
         for channels in 1..200 {
-            let blocks = (1..).find(|blocks| blocks * LANES % channels == 0).unwrap();
+            let blocks = (1..).find(|blocks| (blocks * LANES).is_multiple_of(channels)).unwrap();
             assert_eq!(period(channels), blocks, "{channels} channels");
         }
     }

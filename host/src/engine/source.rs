@@ -1,5 +1,6 @@
 //! What an operator reads: one activation, or two whose channels follow each other.
 
+use super::window::copy;
 use mote_runtime::Model;
 use mote_runtime::blob::op;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
@@ -65,7 +66,7 @@ impl Source {
                 .zip(spare.chunks_exact(own))
                 .take(part.tensor.positions())
             {
-                to.get_mut(offset..offset + own)?.copy_from_slice(from);
+                copy(to.get_mut(offset..offset + own)?, from, &|q| q);
             }
         }
         Some(())
