@@ -223,9 +223,10 @@ def export(net, shape, checkpoint, folder):
         dynamo=True,
         dynamic_shapes={"x": {0: batch}, "t": {0: batch}},
         opset_version=20,
+        external_data=False,
         verbose=False,
     )
-    quant_pre_process(str(plain), str(prepared))
+    quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     first = session(plain)
     inputs = trajectory(lambda x, t: first.run(None, {"x": x, "t": t})[0], checkpoint, shape, seeds=8)
     static, dynamic = folder / "static.onnx", folder / "dynamic.onnx"
