@@ -7,6 +7,7 @@ use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, normalize};
 use core::arch::x86_64::*;
 use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::numeric::requant::ADD_GUARD_BITS;
 use mote_runtime::numeric::table::{
     EXP2_INTERVALS, EXP2_NEG_Q30, SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17,
 };
@@ -211,7 +212,7 @@ fn load_lanes(from: &[i32; LANES]) -> __m512i {
     unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
 }
 
-/// Writes the first `lanes` lanes, saturated, as `dtype` to the front of `out`; `zero` is in them already.
+/// Writes the first `lanes` lanes, saturated, as `dtype` to the front of `out`; zero points are in them already.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 fn store(v: __m512i, dtype: Dtype, lanes: usize, out: &mut [u8]) {
@@ -231,7 +232,9 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
     let f = to.factors;
     let (bias, mult) = (load_lanes(&f.low_bias), halves(load_lanes(&f.mult)));
     let (round, shift) = (load_halves(&f.round), load_halves(&f.shifts));
-    let guard = _mm512_set1_epi64(8);
+    // The zero point is added last where there is no addend, and before the common rounding where there is one.
+    let zero = _mm512_set1_epi32(if matches!(to.add, Add::None) { to.zero } else { 0 });
+    let guard = _mm512_set1_epi64(8 + (i64::from(to.zero) << ADD_GUARD_BITS));
     let vector = match to.add {
         Add::Vector(vector) => {
             let v = load_lanes(vector);
@@ -242,7 +245,6 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
         }
         _ => [guard; 2],
     };
-    let zero = _mm512_set1_epi32(to.zero);
     for (position, sums) in (first..).zip(sums) {
         let at = position * to.outs + to.channel;
         let acc = halves(_mm512_add_epi32(load_lanes(sums), bias));
@@ -268,61 +270,52 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
                 });
             }
         }
-        // Results of `exact` convolutions fit 32 bits; with the zero point they fit where they are first clamped to 16.
-        let v = clamped(joined(v));
-        store(
-            _mm512_add_epi32(v, zero),
-            to.out,
-            to.lanes,
-            &mut out[at * to.out.bytes()..],
-        );
+        // Results of `exact` convolutions fit 32 bits, zero point included.
+        let v = _mm512_add_epi32(joined(v), zero);
+        store(v, to.out, to.lanes, &mut out[at * to.out.bytes()..]);
     }
-}
-
-/// To 16 bits, so that a zero point can be added.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn clamped(v: __m512i) -> __m512i {
-    let v = _mm512_max_epi32(v, _mm512_set1_epi32(i16::MIN.into()));
-    _mm512_min_epi32(v, _mm512_set1_epi32(i16::MAX.into()))
 }
 
 /// End of the sigmoid's table, Q16.
-const END: usize = SIGMOID_END << 16;
+const END: i32 = (SIGMOID_END as i32) << 16;
 /// log2 of an interval's width in Q16.
 const WITHIN: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
+/// Intervals on either side of 0.
+const INTERVALS: usize = SIGMOID_Q17.len() - 1;
 
-/// Of each interval `left << 11 | right - left`; of the end `2^16 << 11`.
-static SLOPES: [i32; SIGMOID_Q17.len()] = slopes();
+/// The sigmoid in Q28 over both signs: of each interval its left end, a multiple of 2^11, and in the low 11 bits what it rises by in
+/// Q17. Interpolation is exact, so that the mirrored half may be read from left to right. What is beyond an end has an entry of its own.
+static SIGMOID: [i32; 2 * INTERVALS + 2] = sigmoid();
 
-const fn slopes() -> [i32; SIGMOID_Q17.len()] {
-    let mut slopes = [1 << 27; SIGMOID_Q17.len()];
+const fn sigmoid() -> [i32; 2 * INTERVALS + 2] {
+    let mut entries = [0; 2 * INTERVALS + 2];
     let mut i = 0;
-    while i + 1 < SIGMOID_Q17.len() {
-        let (left, right) = (SIGMOID_Q17[i] as i32, SIGMOID_Q17[i + 1] as i32);
-        assert!(right - left < 1 << WITHIN);
-        slopes[i] = left << WITHIN | (right - left);
+    while i < INTERVALS {
+        let (near, far) = (SIGMOID_Q17[i] as i32, SIGMOID_Q17[i + 1] as i32);
+        assert!(far - near < 1 << WITHIN);
+        entries[1 + INTERVALS + i] = (1 << 27) + (near << WITHIN) | (far - near);
+        entries[INTERVALS - i] = (1 << 27) - (far << WITHIN) | (far - near);
         i += 1;
     }
-    slopes
+    entries[2 * INTERVALS + 1] = 1 << 28;
+    entries
 }
 
 /// `silu_q16` of even and odd lanes.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 #[inline]
-fn silu(y: __m512i) -> [__m512i; 2] {
+fn silu(y: [__m512i; 2]) -> [__m512i; 2] {
     let fraction = _mm512_set1_epi32((1 << WITHIN) - 1);
-    let magnitude = _mm512_min_epu32(_mm512_abs_epi32(y), _mm512_set1_epi32(END as i32));
-    let index = _mm512_srli_epi32::<WITHIN>(magnitude);
-    // SAFETY: an index is at most END >> WITHIN, the table's last.
-    let entry = unsafe { _mm512_i32gather_epi32::<4>(index, SLOPES.as_ptr().cast()) };
+    let near = _mm512_min_epi32(joined(y), _mm512_set1_epi32(END));
+    // At the lower end itself the sigmoid is 0 already.
+    let inside = _mm512_cmpgt_epi32_mask(near, _mm512_set1_epi32(-END));
+    let near = _mm512_mask_mov_epi32(_mm512_set1_epi32(-END - 1), inside, near);
+    let index = _mm512_srai_epi32::<WITHIN>(near);
+    // SAFETY: an index is from -INTERVALS - 1 to INTERVALS, which are the table's first and last.
+    let entry = unsafe { _mm512_i32gather_epi32::<4>(index, SIGMOID.as_ptr().add(INTERVALS + 1).cast()) };
     // Both factors are below 2^15, so that a product of 16-bit pairs is theirs.
-    let within = _mm512_madd_epi16(_mm512_and_si512(entry, fraction), _mm512_and_si512(magnitude, fraction));
-    let distance = _mm512_add_epi32(_mm512_andnot_si512(fraction, entry), within);
-    let negative = _mm512_movepi32_mask(y);
-    let half = _mm512_set1_epi32(1 << 27);
-    let sigmoid = _mm512_mask_sub_epi32(_mm512_add_epi32(half, distance), negative, half, distance);
-    let (y, sigmoid) = (halves(y), halves(sigmoid));
+    let (rise, within) = (_mm512_and_si512(entry, fraction), _mm512_and_si512(near, fraction));
+    let sigmoid = halves(_mm512_dpwssd_epi32(_mm512_andnot_si512(fraction, entry), rise, within));
     both!(|i| {
         let product = _mm512_mul_epi32(y[i], sigmoid[i]);
         _mm512_srai_epi64::<28>(_mm512_add_epi64(product, _mm512_set1_epi64(1 << 27)))
@@ -358,10 +351,11 @@ fn moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES
 fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
     let size = norm.out.bytes();
     let mult = _mm512_set1_epi64(norm.out_requant.mult.into());
-    let round = _mm512_set1_epi64(1 << (norm.out_requant.shift - 1));
+    // The zero point is added before the shift.
+    let round = (1 << (norm.out_requant.shift - 1)) + (i64::from(norm.zero) << norm.out_requant.shift);
+    let round = _mm512_set1_epi64(round);
     // `exact` says that the shift is at least 32: the upper halves of the products are all that is needed.
-    let shift = _mm_cvtsi32_si128(i32::from(norm.out_requant.shift) - 32);
-    let zero = _mm512_set1_epi32(norm.zero);
+    let shift = _mm512_set1_epi32(i32::from(norm.out_requant.shift) - 32);
     let (period, count) = (norm.blocks.len(), input.len().div_ceil(LANES));
     for (block, lanes) in norm.blocks.iter().enumerate() {
         let (a, offset, shifts) = (
@@ -380,10 +374,9 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
                 let sum = _mm512_add_epi64(_mm512_mul_epi32(q_q14[i], a[i]), offset[i]);
                 _mm512_srav_epi64(sum, shifts[i])
             });
-            let y = if SILU { silu(joined(y)) } else { y };
+            let y = if SILU { silu(y) } else { y };
             let v = both!(|i| _mm512_add_epi64(_mm512_mul_epi32(y[i], mult), round));
-            let v = _mm512_sra_epi32(joined_upper(v), shift);
-            let v = _mm512_add_epi32(clamped(v), zero);
+            let v = _mm512_srav_epi32(joined_upper(v), shift);
             store(v, norm.out, q.len(), &mut out[at * size..]);
         }
     }

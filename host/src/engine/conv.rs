@@ -89,7 +89,7 @@ pub(super) struct Finish<'a> {
     pub channel: usize,
     pub lanes: usize,
     pub outs: usize,
-    /// Whether no factor's result leaves 32 bits, so that nothing need be saturated before the output is; never for Q24.
+    /// Whether no factor's result leaves 31 bits, so that nothing need be saturated before the output is; never for Q24.
     pub exact: bool,
 }
 
@@ -399,12 +399,12 @@ impl<'m> Packed<'m> {
         self.bias.len()
     }
 
-    /// Whether every factor's result fits 32 bits, whatever the input of magnitude `bound`.
+    /// Whether every factor's result fits 31 bits, whatever the input of magnitude `bound`.
     fn stays_narrow(&self, bound: i64) -> bool {
         let Data::Int8(data) = self.data else { return false };
         data.chunks_exact(self.taps).enumerate().all(|(out, row)| {
             let most = accumulator_bound(row.iter().map(|&w| w.into()), self.bias[out], bound);
-            (i128::from(most) * i128::from(self.mult[out])) >> self.shift[out] < (1 << 31) - 1
+            (i128::from(most) * i128::from(self.mult[out])) >> self.shift[out] < (1 << 30) - 1
         })
     }
 

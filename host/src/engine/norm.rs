@@ -40,8 +40,8 @@ pub(super) struct Normalize<'a> {
     pub out_requant: Requant,
     pub out: Dtype,
     pub zero: i32,
-    /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is, and the output's shift is at
-    /// least 32.
+    /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is, and the output's shift is 32
+    /// to 54: the upper halves of products are enough, and a zero point can be added to them.
     pub exact: bool,
 }
 
@@ -111,7 +111,7 @@ impl Norm {
             silu: n.silu,
             out_requant: n.out_requant,
             scale_shift,
-            exact: bounded && scale_shift.is_none() && n.out_requant.shift >= 32,
+            exact: bounded && scale_shift.is_none() && (32..=54).contains(&n.out_requant.shift),
         })
     }
 

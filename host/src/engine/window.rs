@@ -73,8 +73,8 @@ impl Window {
             let from = &from[(y >> zoom) * g.input[1] * self.channels..][..g.input[1] * self.channels];
             let (left, rest) = to.split_at_mut(g.pad[1] * self.padded);
             let (middle, right) = rest.split_at_mut(across * self.padded);
-            left.fill(pad);
-            right.fill(pad);
+            paint(left, pad);
+            paint(right, pad);
             if zoom == 0 && self.padded == self.channels {
                 copy(middle, from, &map);
             } else {
@@ -83,6 +83,18 @@ impl Window {
                 }
             }
         }
+    }
+}
+
+/// Fills a few elements, for which a call would be slow.
+#[inline(always)]
+fn paint<D: Copy>(to: &mut [D], pad: D) {
+    let (groups, rest) = to.as_chunks_mut::<8>();
+    for group in groups {
+        *group = [pad; 8];
+    }
+    for to in rest {
+        *to = pad;
     }
 }
 
