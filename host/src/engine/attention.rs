@@ -42,7 +42,7 @@ pub(super) struct Scratch {
 }
 
 /// Channels of a value that are summed at once.
-const GROUP: usize = 8;
+pub(super) const GROUP: usize = 8;
 
 impl Attention {
     /// `None` for what the engine has no kernel for.
@@ -71,7 +71,7 @@ impl Attention {
         let (channels, positions) = (usize::from(self.out.channels), self.out.positions());
         let depth = channels / self.heads;
         let (blocks, groups) = (positions.div_ceil(LANES), depth.div_ceil(GROUP));
-        self.arrange(arena, scratch, &mut work.part)?;
+        self.arrange(arena, scratch, &mut work.buffers.flat)?;
         scratch.weights.resize(blocks, [0; LANES]);
         let row = Row {
             score: self.score,
@@ -85,7 +85,7 @@ impl Attention {
                 let first = position * channels + head * depth;
                 simd.probabilities(&scratch.q[first..first + depth], keys, &row, &mut scratch.weights);
                 for (group, values) in values.chunks_exact(positions).enumerate() {
-                    let sums = weighted(scratch.weights.as_flattened(), values);
+                    let sums = simd.weighted(scratch.weights.as_flattened(), values);
                     let at = group * GROUP;
                     self.store(&sums, (depth - at).min(GROUP), first + at, out);
                 }
@@ -159,9 +159,9 @@ impl Attention {
     }
 }
 
-/// Sum over positions of a probability times a group of channels.
+/// The plain form of [`Simd::weighted`].
 #[inline(always)]
-fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+pub(super) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
     let mut sums = [0; GROUP];
     for (weight, values) in weights.iter().zip(values) {
         for (sum, value) in sums.iter_mut().zip(values) {

@@ -1,7 +1,7 @@
 //! Inner loops in AVX2.
 #![allow(unsafe_code)]
 
-use super::attention::{Row, probabilities};
+use super::attention::{GROUP, Row, probabilities};
 use super::conv::{Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, lane_moments, normalize};
@@ -72,6 +72,12 @@ impl Simd for Avx2 {
     }
 
     #[inline]
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+        // SAFETY: `self` says that the feature is here.
+        unsafe { weighted(weights, values) }
+    }
+
+    #[inline]
     fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
         self.vectorize(
             #[inline(always)]
@@ -118,4 +124,22 @@ unsafe fn dots<const P: usize>(tile: &Tile<'_>, weights: &[Line], at: &[u32; P],
             _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), acc[1]);
         }
     }
+}
+
+/// Also for processors with AVX-512: a group of channels fills a register of this family.
+#[target_feature(enable = "avx2")]
+pub(super) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+    let mut acc = [_mm256_setzero_si256(); 4];
+    for (weights, values) in weights.chunks(4).zip(values.chunks(4)) {
+        for ((acc, &weight), values) in acc.iter_mut().zip(weights).zip(values) {
+            // SAFETY: eight 32-bit lanes are there.
+            let values = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+            *acc = _mm256_add_epi32(*acc, _mm256_mullo_epi32(_mm256_set1_epi32(weight), values));
+        }
+    }
+    let sum = _mm256_add_epi32(_mm256_add_epi32(acc[0], acc[1]), _mm256_add_epi32(acc[2], acc[3]));
+    let mut sums = [0; GROUP];
+    // SAFETY: eight 32-bit lanes go where eight are.
+    unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), sum) };
+    sums
 }

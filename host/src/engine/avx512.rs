@@ -1,7 +1,7 @@
 //! Inner loops in AVX-512 with VNNI.
 #![allow(unsafe_code)]
 
-use super::attention::Row;
+use super::attention::{GROUP, Row};
 use super::conv::{Add, Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, normalize};
@@ -70,6 +70,12 @@ impl Simd for Avx512 {
         }
         // SAFETY: `self` says that the features are here.
         unsafe { finish(sums, to, first, out) }
+    }
+
+    #[inline]
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+        // SAFETY: AVX-512 is here, and includes AVX2.
+        unsafe { super::avx2::weighted(weights, values) }
     }
 
     #[inline]

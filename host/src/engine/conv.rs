@@ -201,8 +201,8 @@ impl Conv {
                 let from: &[i16] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
                 self.window.fill(from, window, 0, |q| q);
             } else {
-                self.source.read(arena, &mut work.flat, &mut work.part)?;
-                self.window.fill(&work.flat, window, 0, |q| q);
+                let from = self.source.read(arena, &mut work.buffers)?;
+                self.window.fill(from, window, 0, |q| q);
             }
         }
         if let (Some(addend), Some(tensor)) = (&self.add, self.add_tensor) {

@@ -1,6 +1,6 @@
 //! Families of instructions, and the inner loops that a family supplies.
 
-use super::attention::Row;
+use super::attention::{GROUP, Row};
 use super::conv::{Finish, Tile};
 use super::norm::Normalize;
 use bytemuck::{Pod, Zeroable};
@@ -68,6 +68,9 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     /// Probabilities of a query, Q15, a lane a position; `keys` are blocks of positions, in each a line a channel.
     fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]);
+
+    /// Sum over positions of a probability times a group of channels.
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP];
 
     /// Sums and sums of squares by lane of every `period`-th chunk, of which there are at most 2^16.
     fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]);

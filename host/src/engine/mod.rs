@@ -132,10 +132,8 @@ pub struct Worker<'e> {
 pub(crate) struct Workspace {
     /// The padded input of a convolution.
     window: Vec<family::Line>,
-    /// Inputs as int16, channels joined.
-    flat: Vec<i16>,
-    /// One part of a concatenation.
-    part: Vec<i16>,
+    /// Inputs as int16.
+    buffers: source::Buffers,
     /// A convolution's addend: a tensor as int16, or a requantized vector.
     addend: Vec<i16>,
     vector: Vec<i32>,
@@ -156,6 +154,7 @@ impl Network for Worker<'_> {
         if engine.steps.is_empty() || model.crc() != engine.model.crc() {
             return forward(model, call, activations, observer);
         }
+        self.work.buffers.begin_call();
         for (index, step) in engine.steps.iter().enumerate() {
             let index = index as u16;
             let missing = RunError::Memory { op: index };

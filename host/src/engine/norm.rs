@@ -5,7 +5,7 @@
 
 use super::Workspace;
 use super::family::{LANES, Simd};
-use super::source::Source;
+use super::source::{Buffers, Source};
 use mote_runtime::Model;
 use mote_runtime::blob::op::GroupNorm;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
@@ -117,12 +117,13 @@ impl Norm {
 
     /// Runs it over the arena.
     pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
-        simd.vectorize(
+        let Workspace { buffers, norm, .. } = work;
+        let input = simd.vectorize(
             #[inline(always)]
-            || self.first_pass(simd, arena, work),
+            || self.first_pass(simd, arena, buffers, norm),
         )?;
-        let norm = Normalize {
-            blocks: &work.norm.blocks,
+        let normalize = Normalize {
+            blocks: &norm.blocks,
             silu: self.silu,
             scale_shift: self.scale_shift.is_some(),
             out_requant: self.out_requant,
@@ -131,15 +132,21 @@ impl Norm {
             exact: self.exact,
         };
         let out = arena.get_mut(self.out.range())?;
-        simd.normalize(work.flat.get(..self.source.len())?, &norm, out);
+        simd.normalize(input, &normalize, out);
         Some(())
     }
 
     #[inline(always)]
-    fn first_pass(&self, simd: impl Simd, arena: &[u8], work: &mut Workspace) -> Option<()> {
-        self.source.read(arena, &mut work.flat, &mut work.part)?;
-        let (channels, scratch) = (self.gamma.len(), &mut work.norm);
-        moments(simd, work.flat.get(..self.source.len())?, channels, scratch);
+    fn first_pass<'b>(
+        &self,
+        simd: impl Simd,
+        arena: &[u8],
+        buffers: &'b mut Buffers,
+        scratch: &mut Scratch,
+    ) -> Option<&'b [i16]> {
+        let input = self.source.read(arena, buffers)?;
+        let channels = self.gamma.len();
+        moments(simd, input, channels, scratch);
         scratch.channels.clear();
         let size = channels / self.groups;
         let count = (self.out.positions() * size) as i64;
@@ -158,7 +165,7 @@ impl Norm {
             }
         }
         lay_out(&scratch.channels, &mut scratch.blocks);
-        Some(())
+        Some(input)
     }
 
     /// The channels of one group, from its moments (`NUMERICS.md`, group normalization).

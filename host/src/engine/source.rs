@@ -7,14 +7,14 @@ use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::numeric::requant::Requant;
 
 /// An activation, with its factor where it is part of a concatenation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Part {
     pub tensor: Tensor,
     pub requant: Option<Requant>,
 }
 
 /// One activation, or two joined.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Source {
     pub first: Part,
     pub second: Option<Part>,
@@ -50,26 +50,48 @@ impl Source {
         self.first.tensor.positions() * self.channels()
     }
 
-    /// Writes every element to `flat`, zero points removed, concatenations brought to their common scale and joined.
+    /// Every element, zero points removed, concatenations brought to their common scale and joined.
     #[inline(always)]
-    pub fn read(&self, arena: &[u8], flat: &mut Vec<i16>, spare: &mut Vec<i16>) -> Option<()> {
-        grow(flat, self.len());
+    pub fn read<'b>(&self, arena: &[u8], buffers: &'b mut Buffers) -> Option<&'b [i16]> {
         let Some(second) = &self.second else {
-            return self.first.read(arena, flat);
+            grow(&mut buffers.flat, self.len());
+            self.first.read(arena, &mut buffers.flat)?;
+            return buffers.flat.get(..self.len());
         };
-        for (part, offset) in [(&self.first, 0), (second, usize::from(self.first.tensor.channels))] {
-            let own = usize::from(part.tensor.channels);
-            grow(spare, part.tensor.len());
-            part.read(arena, spare)?;
-            for (to, from) in flat
-                .chunks_exact_mut(self.channels())
-                .zip(spare.chunks_exact(own))
-                .take(part.tensor.positions())
-            {
-                copy(to.get_mut(offset..offset + own)?, from, &|q| q);
+        // The normalization and the shortcut of a block read the same concatenation; within a call a tensor is written once.
+        if buffers.held != Some(*self) {
+            buffers.held = None;
+            grow(&mut buffers.joined, self.len());
+            let positions = self.first.tensor.positions();
+            for (part, offset) in [(&self.first, 0), (second, usize::from(self.first.tensor.channels))] {
+                let own = usize::from(part.tensor.channels);
+                grow(&mut buffers.flat, part.tensor.len());
+                part.read(arena, &mut buffers.flat)?;
+                let to = buffers.joined.chunks_exact_mut(self.channels());
+                for (to, from) in to.zip(buffers.flat.chunks_exact(own)).take(positions) {
+                    copy(to.get_mut(offset..offset + own)?, from, &|q| q);
+                }
             }
+            buffers.held = Some(*self);
         }
-        Some(())
+        buffers.joined.get(..self.len())
+    }
+}
+
+/// Memory for what is read.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// One activation.
+    pub flat: Vec<i16>,
+    /// A concatenation, and which one of this call it is.
+    joined: Vec<i16>,
+    held: Option<Source>,
+}
+
+impl Buffers {
+    /// Forgets what an earlier call left.
+    pub fn begin_call(&mut self) {
+        self.held = None;
     }
 }
 
@@ -88,6 +110,16 @@ impl Part {
                 });
             }
             (Dtype::I16, None) => to.copy_from_slice(bytemuck::try_cast_slice(bytes).ok()?),
+            // Of the factors of int8: in two steps of 32 bits, which floor as one of 64 does.
+            (Dtype::I8, Some(r)) if (17..=30).contains(&r.shift) => {
+                let (high, low) = (r.mult >> 16, r.mult & 0xFFFF);
+                let (round, shift) = (1 << (r.shift - 1), u32::from(r.shift) - 16);
+                each(to, bytemuck::try_cast_slice::<u8, i8>(bytes).ok()?, |q| {
+                    let q = i32::from(q) - zero;
+                    let v = (q * high + ((q * low + round) >> 16)) >> shift;
+                    v.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+                });
+            }
             (Dtype::I8, Some(r)) => {
                 each(to, bytemuck::try_cast_slice::<u8, i8>(bytes).ok()?, |q| {
                     common(r, i32::from(q) - zero)
