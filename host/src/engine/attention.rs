@@ -39,6 +39,8 @@ pub(super) struct Scratch {
     /// `(head, group of channels, position)`.
     v: Vec<[i32; GROUP]>,
     weights: Vec<[i32; LANES]>,
+    /// `(position, channel)`.
+    sums: Vec<i32>,
 }
 
 /// Channels of a value that are summed at once.
@@ -77,7 +79,7 @@ impl Attention {
             score: self.score,
             positions,
         };
-        let out = arena.get_mut(self.out.range())?;
+        grow(&mut scratch.sums, self.out.len());
         for head in 0..self.heads {
             let keys = &scratch.k[head * blocks * depth..][..blocks * depth];
             let values = &scratch.v[head * groups * positions..][..groups * positions];
@@ -87,11 +89,12 @@ impl Attention {
                 for (group, values) in values.chunks_exact(positions).enumerate() {
                     let sums = simd.weighted(scratch.weights.as_flattened(), values);
                     let at = group * GROUP;
-                    self.store(&sums, (depth - at).min(GROUP), first + at, out);
+                    let to = &mut scratch.sums[first + at..first + depth.min(at + GROUP)];
+                    copy(to, &sums, &|sum| sum);
                 }
             }
         }
-        Some(())
+        self.store(&scratch.sums[..self.out.len()], arena.get_mut(self.out.range())?)
     }
 
     /// Reads queries, keys and values.
@@ -129,33 +132,24 @@ impl Attention {
         Some(())
     }
 
-    /// The first `count` sums as outputs from element `at` on.
+    /// Every sum as an output.
     #[inline(always)]
-    fn store(&self, sums: &[i32; GROUP], count: usize, at: usize, out: &mut [u8]) {
-        let mut values = [0; GROUP];
-        for (value, &sum) in values.iter_mut().zip(sums) {
-            *value = self.out_requant.apply(sum);
-        }
+    fn store(&self, sums: &[i32], out: &mut [u8]) -> Option<()> {
         match self.out.dtype {
             Dtype::I8 => {
-                let mut narrow = [0; GROUP];
-                for (narrow, value) in narrow.iter_mut().zip(values) {
-                    *narrow = saturate_i8(value.saturating_add(self.out.zero_point.into()));
+                let zero = i32::from(self.out.zero_point);
+                for (out, &sum) in out.iter_mut().zip(sums) {
+                    *out = saturate_i8(self.out_requant.apply(sum).saturating_add(zero)) as u8;
                 }
-                copy(&mut out[at..at + count], &narrow, &|q| q as u8);
             }
             _ => {
-                let mut narrow = [0; GROUP];
-                for (narrow, value) in narrow.iter_mut().zip(values) {
-                    *narrow = saturate_i16(value);
+                let out: &mut [i16] = bytemuck::try_cast_slice_mut(out).ok()?;
+                for (out, &sum) in out.iter_mut().zip(sums) {
+                    *out = saturate_i16(self.out_requant.apply(sum));
                 }
-                copy(
-                    &mut out[2 * at..2 * (at + count)],
-                    bytemuck::bytes_of(&narrow),
-                    &|byte| byte,
-                );
             }
         }
+        Some(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Inner loops in AVX-512 with VNNI.
 #![allow(unsafe_code)]
 
+use super::amx::Amx;
 use super::attention::{GROUP, Row};
 use super::conv::{Add, Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
@@ -12,9 +13,9 @@ use mote_runtime::numeric::table::{
     EXP2_INTERVALS, EXP2_NEG_Q30, SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17,
 };
 
-/// AVX-512 F, BW, DQ, VL and VNNI are here.
+/// AVX-512 F, BW, DQ, VL and VNNI are here, and AMX where it was asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512(Option<Amx>);
 
 impl Avx512 {
     /// Asks the processor.
@@ -25,7 +26,13 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
-        here.then_some(Self(()))
+        here.then_some(Self(None))
+    }
+
+    /// The same with AMX.
+    #[inline]
+    pub fn found_with_tiles() -> Option<Self> {
+        Self::found().and(Amx::found()).map(|amx| Self(Some(amx)))
     }
 }
 
@@ -58,6 +65,11 @@ impl Simd for Avx512 {
                 false => dots::<P, B, false>(tile, at, sums),
             }
         }
+    }
+
+    #[inline]
+    fn tiles(self) -> Option<Amx> {
+        self.0
     }
 
     #[inline]

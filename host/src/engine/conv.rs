@@ -5,6 +5,8 @@
 //! overflow; they meet int16 inputs.
 
 use super::Workspace;
+#[cfg(target_arch = "x86_64")]
+use super::amx::{Amx, ROWS, TILES, Tiles};
 use super::family::{LANES, Line, Simd};
 use super::source::{Part, Source, grow};
 use super::window::{Window, bytes_of};
@@ -28,6 +30,8 @@ pub(super) struct Conv {
     bytes: bool,
     kernel: usize,
     offsets: Vec<u32>,
+    /// Positions that follow each other at even distances in the window: a row, or all.
+    run: usize,
     weights: Vec<Line>,
     blocks: Vec<Factors>,
     split: Split,
@@ -136,6 +140,11 @@ impl Conv {
         Some(Self {
             weights: packed.lines(&window, geometry.kernel),
             offsets: window.offsets(),
+            run: if window.is_even() {
+                out.positions()
+            } else {
+                out.cols.into()
+            },
             exact: packed.stays_narrow(bound) && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
             split: packed.split,
             kernel: geometry.kernel,
@@ -219,9 +228,32 @@ impl Conv {
         Some(())
     }
 
+    /// How a block becomes outputs.
+    #[inline(always)]
+    fn finish<'a>(&'a self, block: usize, add: Addend<'a>) -> Finish<'a> {
+        let (channel, outs) = (block * LANES, usize::from(self.out.channels));
+        Finish {
+            factors: &self.blocks[block],
+            add: add.block(channel),
+            out: self.out.dtype,
+            zero: self.out.zero_point.into(),
+            channel,
+            lanes: (outs - channel).min(LANES),
+            outs,
+            exact: self.exact,
+        }
+    }
+
     /// Output positions `first..first + count`, which `out` holds.
     fn positions(&self, simd: impl Simd, window: &[u8], first: usize, count: usize, add: Addend<'_>, out: &mut [u8]) {
         let offsets = &self.offsets[first..first + count];
+        #[cfg(target_arch = "x86_64")]
+        if let Some(amx) = simd
+            .tiles()
+            .filter(|_| self.bytes && count >= LEAST_RUN && self.run >= LEAST_RUN)
+        {
+            return self.runs(simd, amx, window, first, offsets, add, out);
+        }
         let mut block = 0;
         let lines = self.kernel * self.window.quads();
         while block * lines < self.weights.len() {
@@ -250,6 +282,53 @@ impl Conv {
         }
     }
 
+    /// The same in tiles: runs of positions that lie at even distances, as long as a tile has rows.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(clippy::too_many_arguments)]
+    fn runs(
+        &self,
+        simd: impl Simd,
+        amx: Amx,
+        window: &[u8],
+        first: usize,
+        offsets: &[u32],
+        add: Addend<'_>,
+        out: &mut [u8],
+    ) {
+        let (quads, mut sums) = (self.window.quads(), [[[0; LANES]; ROWS]; TILES]);
+        let mut shaped = amx.shaped(quads, self.run.min(ROWS).min(offsets.len()));
+        for (block, weights) in self.weights.chunks_exact(self.kernel * quads).enumerate() {
+            let tile = Tile {
+                window,
+                bytes: true,
+                row_bytes: self.window.row_bytes(),
+                rows: self.kernel,
+                quads,
+                weights,
+            };
+            let finish = self.finish(block, add);
+            let mut runs = Runs {
+                next: 0,
+                count: offsets.len(),
+                first,
+                run: self.run,
+            };
+            while let Some((starts, tiles, rows)) = runs.take() {
+                let mut at = [0; TILES];
+                for (at, &start) in at.iter_mut().zip(&starts[..tiles]) {
+                    *at = offsets[start];
+                }
+                if shaped.rows() != rows {
+                    shaped = reshaped(amx, shaped, quads, rows);
+                }
+                shaped.dots(&tile, &at[..tiles], self.window.step(), &mut sums);
+                for (&start, sums) in starts[..tiles].iter().zip(&sums) {
+                    simd.finish(&sums[..rows], &finish, start, out);
+                }
+            }
+        }
+    }
+
     /// Up to `P` positions from `at` on by `B` blocks; gives how many positions.
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
@@ -267,20 +346,7 @@ impl Conv {
         let starts: [u32; P] = core::array::from_fn(|p| offsets[at + p.min(count - 1)]);
         let mut sums = [[[0; LANES]; P]; B];
         simd.dots(tile, &starts, &mut sums);
-        let outs = usize::from(self.out.channels);
-        let finish = |block: usize| {
-            let channel = block * LANES;
-            Finish {
-                factors: &self.blocks[block],
-                add: add.block(channel),
-                out: self.out.dtype,
-                zero: self.out.zero_point.into(),
-                channel,
-                lanes: (outs - channel).min(LANES),
-                outs,
-                exact: self.exact,
-            }
-        };
+        let finish = |block| self.finish(block, add);
         match self.split {
             Split::None => {
                 for (b, sums) in sums.iter().enumerate() {
@@ -308,6 +374,47 @@ impl Conv {
 
 /// Positions of a tile.
 const TILE: usize = 8;
+/// Positions below which tiles are not worth their configuration.
+#[cfg(target_arch = "x86_64")]
+const LEAST_RUN: usize = 4;
+
+/// The old shapes go before the new ones come.
+#[cfg(target_arch = "x86_64")]
+fn reshaped(amx: Amx, old: Tiles, quads: usize, rows: usize) -> Tiles {
+    drop(old);
+    amx.shaped(quads, rows)
+}
+
+/// Positions cut into runs at even distances: whole tiles of rows, and shorter runs of equal length together.
+#[cfg(target_arch = "x86_64")]
+struct Runs {
+    next: usize,
+    count: usize,
+    /// Number of the first position within the output.
+    first: usize,
+    run: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Runs {
+    /// Starts of the next runs, how many, and their common length.
+    fn take(&mut self) -> Option<([usize; TILES], usize, usize)> {
+        let mut starts = [0; TILES];
+        let (mut tiles, mut rows) = (0, 0);
+        while tiles < TILES && self.next < self.count {
+            let left = self.run - (self.first + self.next) % self.run;
+            let length = left.min(ROWS).min(self.count - self.next);
+            if tiles > 0 && length != rows {
+                break;
+            }
+            rows = length;
+            starts[tiles] = self.next;
+            tiles += 1;
+            self.next += length;
+        }
+        (tiles > 0).then_some((starts, tiles, rows))
+    }
+}
 
 /// A term of the whole output.
 #[derive(Debug, Clone, Copy)]

@@ -11,6 +11,8 @@ pub(super) const LANES: usize = 16;
 /// A set of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
+    /// [`Family::Avx512`] with AMX for int8: Intel since Sapphire Rapids' servers, on Linux.
+    Amx,
     /// AVX-512 F, BW, DQ, VL and VNNI: Intel since Ice Lake's servers, AMD since Zen 4.
     Avx512,
     /// AVX2: nearly every x86-64 since 2013.
@@ -21,12 +23,14 @@ pub enum Family {
 
 impl Family {
     /// Every family, the fastest first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 4] = [Self::Amx, Self::Avx512, Self::Avx2, Self::Portable];
 
     /// Whether this processor has it.
     pub fn is_here(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => super::avx512::Avx512::found_with_tiles().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => super::avx512::Avx512::found().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -46,7 +50,7 @@ impl Family {
 
     /// Whether int8 inputs are multiplied as bytes; otherwise they are widened to int16.
     pub(super) fn multiplies_bytes(self) -> bool {
-        self == Self::Avx512
+        matches!(self, Self::Amx | Self::Avx512)
     }
 }
 
@@ -62,6 +66,12 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     /// Dot products of `P` windows with `B` blocks of output channels.
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]);
+
+    /// Tiles for dot products of bytes, where the family has them.
+    #[cfg(target_arch = "x86_64")]
+    fn tiles(self) -> Option<super::amx::Amx> {
+        None
+    }
 
     /// From sums to outputs: one block of channels at consecutive positions.
     fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);

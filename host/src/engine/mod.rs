@@ -7,10 +7,12 @@
 //! - [`family`]: the instruction sets, and what a family must supply.
 //! - `source`, `window`: how inputs are read: joined, widened, padded.
 //! - `conv`, `norm`, `attention`: the operators, in plain Rust that the compiler vectorizes for each family.
-//! - `avx512`, `avx2`: the inner loops in intrinsics; the only unsafe code of the workspace.
+//! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of the workspace.
 //!
 //! Exactness needs no care about order: every sum is an integer sum with a proven bound (`NUMERICS.md`).
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -94,6 +96,8 @@ impl<'m> Engine<'m> {
 
     fn run(&self, kernel: &Kernel, activations: &mut [u8], work: &mut Workspace) -> Option<()> {
         match self.family {
+            #[cfg(target_arch = "x86_64")]
+            Family::Amx => run(kernel, avx512::Avx512::found_with_tiles()?, activations, work),
             #[cfg(target_arch = "x86_64")]
             Family::Avx512 => run(kernel, avx512::Avx512::found()?, activations, work),
             #[cfg(target_arch = "x86_64")]

@@ -46,10 +46,20 @@ impl Window {
         self.geometry.kernel * self.padded * self.bytes / 4
     }
 
+    /// Bytes between the windows of neighbouring positions of a row.
+    pub fn step(&self) -> usize {
+        self.geometry.stride * self.padded * self.bytes
+    }
+
+    /// Whether the last position of a row and the first of the next are neighbours too.
+    pub fn is_even(&self) -> bool {
+        self.geometry.output[1] * self.step() == self.geometry.stride * self.row_bytes()
+    }
+
     /// Byte offset of the first tap of each output position.
     pub fn offsets(&self) -> Vec<u32> {
         let g = &self.geometry;
-        let at = |y: usize, x: usize| y * g.stride * self.row_bytes() + x * g.stride * self.padded * self.bytes;
+        let at = |y: usize, x: usize| y * g.stride * self.row_bytes() + x * self.step();
         let row = |y| (0..g.output[1]).map(move |x| at(y, x) as u32);
         (0..g.output[0]).flat_map(row).collect()
     }
