@@ -21,9 +21,19 @@ pub(super) struct Attention {
     out_requant: Requant,
 }
 
-/// What the scores of a row take.
+/// Queries whose probabilities are computed together, so that their long chains of operations overlap.
+pub(super) const QUERIES: usize = 8;
+
+/// A few queries of one head, and what their scores take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(super) struct Rows<'a> {
+    /// From the first query on.
+    pub data: &'a [i16],
+    /// Elements from a query to the next.
+    pub stride: usize,
+    /// At most [`QUERIES`].
+    pub count: usize,
+    pub depth: usize,
     pub score: WideRequant,
     /// Positions that are there; the last block may have more lanes.
     pub positions: usize,
@@ -45,6 +55,14 @@ pub(super) struct Scratch {
 
 /// Channels of a value that are summed at once.
 pub(super) const GROUP: usize = 8;
+
+impl Rows<'_> {
+    /// A query.
+    #[inline(always)]
+    pub fn query(&self, row: usize) -> &[i16] {
+        &self.data[row * self.stride..][..self.depth]
+    }
+}
 
 impl Attention {
     /// `None` for what the engine has no kernel for.
@@ -74,23 +92,30 @@ impl Attention {
         let depth = channels / self.heads;
         let (blocks, groups) = (positions.div_ceil(LANES), depth.div_ceil(GROUP));
         self.arrange(arena, scratch, &mut work.buffers.flat)?;
-        scratch.weights.resize(blocks, [0; LANES]);
-        let row = Row {
-            score: self.score,
-            positions,
-        };
+        scratch.weights.resize(QUERIES * blocks, [0; LANES]);
         grow(&mut scratch.sums, self.out.len());
         for head in 0..self.heads {
             let keys = &scratch.k[head * blocks * depth..][..blocks * depth];
             let values = &scratch.v[head * groups * positions..][..groups * positions];
-            for position in 0..positions {
+            for position in (0..positions).step_by(QUERIES) {
                 let first = position * channels + head * depth;
-                simd.probabilities(&scratch.q[first..first + depth], keys, &row, &mut scratch.weights);
-                for (group, values) in values.chunks_exact(positions).enumerate() {
-                    let sums = simd.weighted(scratch.weights.as_flattened(), values);
-                    let at = group * GROUP;
-                    let to = &mut scratch.sums[first + at..first + depth.min(at + GROUP)];
-                    copy(to, &sums, &|sum| sum);
+                let rows = Rows {
+                    data: &scratch.q[first..],
+                    stride: channels,
+                    count: QUERIES.min(positions - position),
+                    depth,
+                    score: self.score,
+                    positions,
+                };
+                simd.probabilities(&rows, keys, &mut scratch.weights[..rows.count * blocks]);
+                for (row, weights) in scratch.weights.chunks_exact(blocks).take(rows.count).enumerate() {
+                    let first = first + row * channels;
+                    for (group, values) in values.chunks_exact(positions).enumerate() {
+                        let sums = simd.weighted(weights.as_flattened(), values);
+                        let at = group * GROUP;
+                        let to = &mut scratch.sums[first + at..first + depth.min(at + GROUP)];
+                        copy(to, &sums, &|sum| sum);
+                    }
                 }
             }
         }
@@ -167,27 +192,35 @@ pub(super) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP]
 
 /// The plain form of [`Simd::probabilities`].
 #[inline(always)]
-pub(super) fn probabilities(query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
-    for (keys, weights) in keys.chunks_exact(query.len()).zip(weights.iter_mut()) {
-        let mut dots = [0i64; LANES];
-        for (&q, keys) in query.iter().zip(keys) {
-            for (dot, &k) in dots.iter_mut().zip(keys) {
-                *dot += i64::from(i32::from(q)) * i64::from(k);
+pub(super) fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+    for (row, weights) in weights.chunks_exact_mut(keys.len() / rows.depth).enumerate() {
+        let query = rows.query(row);
+        for (keys, weights) in keys.chunks_exact(rows.depth).zip(weights.iter_mut()) {
+            let mut dots = [0i64; LANES];
+            for (&q, keys) in query.iter().zip(keys) {
+                for (dot, &k) in dots.iter_mut().zip(keys) {
+                    *dot += i64::from(i32::from(q)) * i64::from(k);
+                }
+            }
+            for (weight, dot) in weights.iter_mut().zip(dots) {
+                *weight = rows.score.apply(dot);
             }
         }
-        for (weight, dot) in weights.iter_mut().zip(dots) {
-            *weight = row.score.apply(dot);
-        }
+        normalize(&mut weights.as_flattened_mut()[..rows.positions]);
     }
-    let weights = &mut weights.as_flattened_mut()[..row.positions];
-    let top = weights.iter().copied().max().unwrap_or(0);
+}
+
+/// Scores to probabilities, Q15, in place.
+#[inline(always)]
+fn normalize(scores: &mut [i32]) {
+    let top = scores.iter().copied().max().unwrap_or(0);
     let mut total = 0u64;
-    for weight in weights.iter_mut() {
-        *weight = exp2_neg_q16(top.abs_diff(*weight)) as i32;
-        total += *weight as u64;
+    for score in scores.iter_mut() {
+        *score = exp2_neg_q16(top.abs_diff(*score)) as i32;
+        total += *score as u64;
     }
     let reciprocal = (1u64 << 46) / total.max(1);
-    for weight in weights {
-        *weight = ((*weight as u64 * reciprocal + (1 << 30)) >> 31) as i32;
+    for score in scores {
+        *score = ((*score as u64 * reciprocal + (1 << 30)) >> 31) as i32;
     }
 }

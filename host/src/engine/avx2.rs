@@ -1,7 +1,7 @@
 //! Inner loops in AVX2.
 #![allow(unsafe_code)]
 
-use super::attention::{GROUP, Row, probabilities};
+use super::attention::{GROUP, Rows, probabilities};
 use super::conv::{Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, lane_moments, normalize};
@@ -64,10 +64,10 @@ impl Simd for Avx2 {
     }
 
     #[inline]
-    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
         self.vectorize(
             #[inline(always)]
-            || probabilities(query, keys, row, weights),
+            || probabilities(rows, keys, weights),
         );
     }
 

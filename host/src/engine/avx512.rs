@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::amx::Amx;
-use super::attention::{GROUP, Row};
+use super::attention::{GROUP, QUERIES, Rows};
 use super::conv::{Add, Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, normalize};
@@ -38,9 +38,9 @@ impl Avx512 {
 
 impl Simd for Avx512 {
     #[inline]
-    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
+    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
         // SAFETY: `self` says that the features are here.
-        unsafe { probabilities(query, keys, row, weights) }
+        unsafe { probabilities(rows, keys, weights) }
     }
 
     #[inline(always)]
@@ -401,49 +401,59 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn probabilities(query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]) {
-    let mult = _mm512_set1_epi64(row.score.mult.into());
-    let round = _mm512_set1_epi64(1 << (row.score.shift - 1));
-    let shift = _mm512_set1_epi64(row.score.shift.into());
+fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+    let mult = _mm512_set1_epi64(rows.score.mult.into());
+    let round = _mm512_set1_epi64(1 << (rows.score.shift - 1));
+    let shift = _mm512_set1_epi64(rows.score.shift.into());
     let (least, most) = (_mm512_set1_epi64(i32::MIN.into()), _mm512_set1_epi64(i32::MAX.into()));
-    let there = |block: usize| match row.positions - block * LANES {
+    let there = |block: usize| match rows.positions - block * LANES {
         left @ 1..LANES => (1u16 << left) - 1,
         _ => 0xFFFF,
     };
-    let mut top = _mm512_set1_epi32(i32::MIN);
-    for (block, (keys, weights)) in keys.chunks_exact(query.len()).zip(weights.iter_mut()).enumerate() {
-        let mut dots = [_mm512_setzero_si512(); 2];
-        for (&q, keys) in query.iter().zip(keys) {
-            let (q, k) = (_mm512_set1_epi64(q.into()), halves(load_lanes(keys)));
-            dots = both!(|i| _mm512_add_epi64(dots[i], _mm512_mul_epi32(q, k[i])));
+    let blocks = keys.len() / rows.depth;
+    let mut tops = [i32::MIN; QUERIES];
+    for ((row, weights), top) in weights.chunks_exact_mut(blocks).enumerate().zip(&mut tops) {
+        let mut tops = _mm512_set1_epi32(i32::MIN);
+        for (block, (keys, weights)) in keys.chunks_exact(rows.depth).zip(weights).enumerate() {
+            let mut dots = [_mm512_setzero_si512(); 2];
+            for (&q, keys) in rows.query(row).iter().zip(keys) {
+                let (q, k) = (_mm512_set1_epi64(q.into()), halves(load_lanes(keys)));
+                dots = both!(|i| _mm512_add_epi64(dots[i], _mm512_mul_epi32(q, k[i])));
+            }
+            let scores = both!(|i| {
+                let product = _mm512_add_epi64(_mm512_mullo_epi64(dots[i], mult), round);
+                _mm512_min_epi64(_mm512_max_epi64(_mm512_srav_epi64(product, shift), least), most)
+            });
+            let scores = joined(scores);
+            tops = _mm512_mask_max_epi32(tops, there(block), tops, scores);
+            store_lanes(scores, weights);
         }
-        let scores = both!(|i| {
-            let product = _mm512_add_epi64(_mm512_mullo_epi64(dots[i], mult), round);
-            _mm512_min_epi64(_mm512_max_epi64(_mm512_srav_epi64(product, shift), least), most)
-        });
-        let scores = joined(scores);
-        top = _mm512_mask_max_epi32(top, there(block), top, scores);
-        store_lanes(scores, weights);
+        *top = _mm512_reduce_max_epi32(tops);
     }
-    let top = _mm512_set1_epi32(_mm512_reduce_max_epi32(top));
-    let mut total = _mm512_setzero_si512();
-    for (block, weights) in weights.iter_mut().enumerate() {
-        let powers = exp2_neg(_mm512_sub_epi32(top, load_lanes(weights)));
-        let powers = _mm512_maskz_mov_epi32(there(block), powers);
-        total = _mm512_add_epi32(total, powers);
-        store_lanes(powers, weights);
+    let mut reciprocals = [0u64; QUERIES];
+    for ((weights, &top), reciprocal) in weights.chunks_exact_mut(blocks).zip(&tops).zip(&mut reciprocals) {
+        let (top, mut total) = (_mm512_set1_epi32(top), _mm512_setzero_si512());
+        for (block, weights) in weights.iter_mut().enumerate() {
+            let powers = exp2_neg(_mm512_sub_epi32(top, load_lanes(weights)));
+            let powers = _mm512_maskz_mov_epi32(there(block), powers);
+            total = _mm512_add_epi32(total, powers);
+            store_lanes(powers, weights);
+        }
+        // At most 2^15 powers of at most 2^16: 32 bits hold their sum.
+        let total = _mm512_reduce_add_epi32(total) as u32;
+        *reciprocal = (1 << 46) / u64::from(total.max(1));
     }
-    // At most 2^15 powers of at most 2^16: 32 bits hold their sum.
-    let total = _mm512_reduce_add_epi32(total) as u32;
-    let reciprocal = _mm512_set1_epi64(((1u64 << 46) / u64::from(total.max(1))) as i64);
     let half = _mm512_set1_epi64(1 << 30);
-    for weights in weights {
-        let powers = halves(load_lanes(weights));
-        let shares = both!(|i| {
-            let product = _mm512_add_epi64(_mm512_mul_epu32(powers[i], reciprocal), half);
-            _mm512_srli_epi64::<31>(product)
-        });
-        store_lanes(joined(shares), weights);
+    for (weights, &reciprocal) in weights.chunks_exact_mut(blocks).zip(&reciprocals) {
+        let reciprocal = _mm512_set1_epi64(reciprocal as i64);
+        for weights in weights {
+            let powers = halves(load_lanes(weights));
+            let shares = both!(|i| {
+                let product = _mm512_add_epi64(_mm512_mul_epu32(powers[i], reciprocal), half);
+                _mm512_srli_epi64::<31>(product)
+            });
+            store_lanes(joined(shares), weights);
+        }
     }
 }
 

@@ -624,12 +624,17 @@ fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, fir
     let f = to.factors;
     for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
         let mut values = [0; LANES];
-        for (lane, value) in values.iter_mut().enumerate() {
+        let requant = |lane: usize| {
             let requant = WideRequant {
                 mult: f.mult[lane],
                 shift: f.shift[lane],
             };
-            *value = requant.apply((i64::from(high[lane]) << 8) + i64::from(low[lane]) + f.bias[lane]);
+            requant.apply((i64::from(high[lane]) << 8) + i64::from(low[lane]) + f.bias[lane])
+        };
+        // Whole registers, or the few channels of an image.
+        let lanes = if to.lanes > 3 { LANES } else { to.lanes };
+        for (lane, value) in values[..lanes].iter_mut().enumerate() {
+            *value = requant(lane);
         }
         emit(values, to, position, out);
     }

@@ -1,6 +1,6 @@
 //! Families of instructions, and the inner loops that a family supplies.
 
-use super::attention::{GROUP, Row};
+use super::attention::{GROUP, Rows};
 use super::conv::{Finish, Tile};
 use super::norm::Normalize;
 use bytemuck::{Pod, Zeroable};
@@ -76,8 +76,8 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// From sums to outputs: one block of channels at consecutive positions.
     fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);
 
-    /// Probabilities of a query, Q15, a lane a position; `keys` are blocks of positions, in each a line a channel.
-    fn probabilities(self, query: &[i16], keys: &[[i32; LANES]], row: &Row, weights: &mut [[i32; LANES]]);
+    /// Probabilities of queries, Q15, a lane a position, blocks of positions a query; `keys` has in each block a line a channel.
+    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]);
 
     /// Sum over positions of a probability times a group of channels.
     fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP];
