@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::attention::{GROUP, Rows, probabilities};
-use super::conv::{Finish, Tile, finish_narrow};
+use super::conv::{Finish, Tile, finish_narrow, finish_wide};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, lane_moments, normalize};
 use core::arch::x86_64::*;
@@ -83,6 +83,14 @@ impl Simd for Avx2 {
             #[inline(always)]
             || lane_moments(chunks, period),
         )
+    }
+
+    #[inline]
+    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || finish_wide(high, low, to, first, out),
+        );
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 
 use super::amx::Amx;
 use super::attention::{GROUP, QUERIES, Rows};
-use super::conv::{Add, Finish, Tile, finish_narrow};
+use super::conv::{self, Add, Finish, Tile, finish_narrow};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, normalize};
 use core::arch::x86_64::*;
@@ -94,6 +94,18 @@ impl Simd for Avx512 {
     fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
         // SAFETY: `self` says that the features are here.
         unsafe { moments(chunks, period) }
+    }
+
+    #[inline]
+    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        if to.lanes < LANES / 2 || !matches!((to.add, to.out), (Add::None, Dtype::I8 | Dtype::I16)) {
+            return self.vectorize(
+                #[inline(always)]
+                || conv::finish_wide(high, low, to, first, out),
+            );
+        }
+        // SAFETY: `self` says that the features are here.
+        unsafe { finish_wide(high, low, to, first, out) }
     }
 
     #[inline]
@@ -289,6 +301,36 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
             }
         }
         // Results of `exact` convolutions fit 32 bits, zero point included.
+        let v = _mm512_add_epi32(joined(v), zero);
+        store(v, to.out, to.lanes, &mut out[at * to.out.bytes()..]);
+    }
+}
+
+/// Without an addend.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    let f = to.factors;
+    let mut biases = [[0i64; LANES / 2]; 2];
+    for (lane, &bias) in f.bias.iter().enumerate() {
+        biases[lane % 2][lane / 2] = bias;
+    }
+    let (bias, mult) = (load_halves(&biases), halves(load_lanes(&f.mult)));
+    let (round, shift) = (load_halves(&f.round), load_halves(&f.shifts));
+    // The zero point is added to what is saturated to 16 bits, the only range that counts.
+    let (least, most) = (_mm512_set1_epi64(i16::MIN.into()), _mm512_set1_epi64(i16::MAX.into()));
+    let zero = _mm512_set1_epi32(to.zero);
+    let offset = both!(|i| _mm512_add_epi64(
+        _mm512_mullo_epi64(bias[i], _mm512_and_si512(mult[i], _mm512_set1_epi64(0xFFFF_FFFF))),
+        round[i]
+    ));
+    for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
+        let (high, low) = (halves(load_lanes(high)), halves(load_lanes(low)));
+        let v = both!(|i| {
+            let high = _mm512_slli_epi64::<8>(_mm512_mul_epi32(high[i], mult[i]));
+            let sum = _mm512_add_epi64(_mm512_add_epi64(high, _mm512_mul_epi32(low[i], mult[i])), offset[i]);
+            _mm512_min_epi64(_mm512_max_epi64(_mm512_srav_epi64(sum, shift[i]), least), most)
+        });
+        let at = position * to.outs + to.channel;
         let v = _mm512_add_epi32(joined(v), zero);
         store(v, to.out, to.lanes, &mut out[at * to.out.bytes()..]);
     }

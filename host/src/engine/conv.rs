@@ -122,14 +122,15 @@ impl Conv {
             upsample: c.upsample,
         };
         let int8 = source.second.is_none() && input.dtype == Dtype::I8;
-        let bytes = bytes && int8 && matches!(c.weights, Weights::W8 { .. });
-        let window = Window::new(geometry, source.channels(), if bytes { 1 } else { 2 });
         let bound = match int8 {
             true => input_bound(Dtype::I8, input.zero_point),
             false => input_bound(Dtype::I16, 0),
         };
         let taps = geometry.kernel * geometry.kernel * source.channels();
-        let packed = Packed::of(model, &c.weights, taps, geometry.outs, bound)?;
+        // As bytes, inputs are 0 to 255.
+        let packed = Packed::of(model, &c.weights, taps, geometry.outs, bound.max(255))?;
+        let bytes = bytes && int8 && packed.halves_are_bytes();
+        let window = Window::new(geometry, source.channels(), if bytes { 1 } else { 2 });
         let zero = bytes.then_some(i64::from(input.zero_point));
         let blocks = packed.factors(zero, taps);
         let add_tensor = match c.addend {
@@ -323,7 +324,10 @@ impl Conv {
                 }
                 shaped.dots(&tile, &at[..tiles], self.window.step(), &mut sums);
                 for (&start, sums) in starts[..tiles].iter().zip(&sums) {
-                    simd.finish(&sums[..rows], &finish, start, out);
+                    match self.split {
+                        Split::Lanes => finish_lanes(simd, &sums[..rows], &finish, start, out),
+                        _ => simd.finish(&sums[..rows], &finish, start, out),
+                    }
                 }
             }
         }
@@ -353,20 +357,10 @@ impl Conv {
                     simd.finish(&sums[..count], &finish(block + b), at, out);
                 }
             }
-            Split::Blocks => simd.vectorize(
-                #[inline(always)]
-                || finish_wide(&sums[0][..count], &sums[B - 1][..count], &finish(block / 2), at, out),
-            ),
-            Split::Lanes => simd.vectorize(
-                #[inline(always)]
-                || {
-                    let mut low = [[0; LANES]; P];
-                    for (low, sums) in low.iter_mut().zip(&sums[0]) {
-                        low[..LANES / 2].copy_from_slice(&sums[LANES / 2..]);
-                    }
-                    finish_wide(&sums[0][..count], &low[..count], &finish(0), at, out);
-                },
-            ),
+            Split::Blocks => {
+                simd.finish_wide(&sums[0][..count], &sums[B - 1][..count], &finish(block / 2), at, out);
+            }
+            Split::Lanes => finish_lanes(simd, &sums[0][..count], &finish(0), at, out),
         }
         count
     }
@@ -502,6 +496,14 @@ impl<'m> Packed<'m> {
         }
     }
 
+    /// Whether the weights, or both their halves, are of eight bits.
+    fn halves_are_bytes(&self) -> bool {
+        match self.data {
+            Data::Int8(_) => true,
+            Data::Int16(data) => data.iter().all(|&w| high(w) < 128),
+        }
+    }
+
     fn outs(&self) -> usize {
         self.bias.len()
     }
@@ -517,13 +519,14 @@ impl<'m> Packed<'m> {
 
     /// `zero` is the input's zero point where it is multiplied as bytes `q + 128`.
     fn factors(&self, zero: Option<i64>, taps: usize) -> Vec<Factors> {
-        let bias = |out: usize| match (zero, self.data) {
-            (Some(zero), Data::Int8(data)) => {
-                let sum: i64 = data[out * taps..][..taps].iter().map(|&w| i64::from(w)).sum();
-                self.bias[out] - (128 + zero) * sum
+        let sum = |out: usize| -> i64 {
+            let row = out * taps..(out + 1) * taps;
+            match self.data {
+                Data::Int8(data) => data[row].iter().map(|&w| i64::from(w)).sum(),
+                Data::Int16(data) => data[row].iter().map(|&w| i64::from(w)).sum(),
             }
-            _ => self.bias[out],
         };
+        let bias = |out: usize| self.bias[out] - zero.map_or(0, |zero| (128 + zero) * sum(out));
         let lane = |first: usize, lane: usize| Some(first + lane).filter(|&out| out < self.outs());
         let block = |first: usize| {
             let shift = core::array::from_fn(|l| lane(first, l).map_or(31, |out| self.shift[out]));
@@ -560,6 +563,7 @@ impl<'m> Packed<'m> {
                     };
                     match self.data {
                         Data::Int8(data) if window.bytes == 1 => bytes[0] = data[at] as u8,
+                        Data::Int16(data) if window.bytes == 1 => bytes[0] = half(data[at]) as u8,
                         Data::Int8(data) => bytes.copy_from_slice(&i16::from(data[at]).to_le_bytes()),
                         Data::Int16(data) => bytes.copy_from_slice(&half(data[at]).to_le_bytes()),
                     }
@@ -618,9 +622,19 @@ pub(super) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize
     }
 }
 
-/// The same for int16 weights: sums of the high and of the low halves.
+/// High halves in the lower lanes, low halves in the upper; at most [`ROWS`](super::amx::ROWS) positions.
 #[inline(always)]
-fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+fn finish_lanes(simd: impl Simd, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    let mut low = [[0; LANES]; 16];
+    for (low, sums) in low.iter_mut().zip(sums) {
+        low[..LANES / 2].copy_from_slice(&sums[LANES / 2..]);
+    }
+    simd.finish_wide(sums, &low[..sums.len()], to, first, out);
+}
+
+/// The plain form of [`Simd::finish_wide`].
+#[inline(always)]
+pub(super) fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
         let mut values = [0; LANES];

@@ -76,6 +76,9 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// From sums to outputs: one block of channels at consecutive positions.
     fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);
 
+    /// The same for int16 weights: from sums of the high and of the low halves.
+    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);
+
     /// Probabilities of queries, Q15, a lane a position, blocks of positions a query; `keys` has in each block a line a channel.
     fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]);
 
