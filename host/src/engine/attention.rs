@@ -178,18 +178,6 @@ impl Attention {
     }
 }
 
-/// The plain form of [`Simd::weighted`].
-#[inline(always)]
-pub(super) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
-    let mut sums = [0; GROUP];
-    for (weight, values) in weights.iter().zip(values) {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += weight * value;
-        }
-    }
-    sums
-}
-
 /// The plain form of [`Simd::probabilities`].
 #[inline(always)]
 pub(super) fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {

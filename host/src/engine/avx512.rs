@@ -81,7 +81,12 @@ impl Simd for Avx512 {
             );
         }
         // SAFETY: `self` says that the features are here.
-        unsafe { finish(sums, to, first, out) }
+        unsafe {
+            match to.out {
+                Dtype::I8 => finish::<true>(sums, to, first, out),
+                _ => finish::<false>(sums, to, first, out),
+            }
+        }
     }
 
     #[inline]
@@ -118,9 +123,11 @@ impl Simd for Avx512 {
         }
         // SAFETY: `self` says that the features are here.
         unsafe {
-            match norm.silu {
-                true => normalized::<true>(input, norm, out),
-                false => normalized::<false>(input, norm, out),
+            match (norm.silu, norm.out) {
+                (true, Dtype::I8) => normalized::<true, true>(input, norm, out),
+                (true, _) => normalized::<true, false>(input, norm, out),
+                (false, Dtype::I8) => normalized::<false, true>(input, norm, out),
+                (false, _) => normalized::<false, false>(input, norm, out),
             }
         }
     }
@@ -167,6 +174,7 @@ unsafe fn dots<const P: usize, const B: usize, const BYTES: bool>(
             let mut quad = 0;
             if B == 1 {
                 while quad + SETS <= tile.quads {
+                    #[allow(clippy::needless_range_loop)]
                     for set in 0..SETS {
                         let w = _mm512_load_si512(weights[0].add(quad + set).cast());
                         for p in 0..P {
@@ -242,23 +250,25 @@ fn load_lanes(from: &[i32; LANES]) -> __m512i {
     unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
 }
 
-/// Writes the first `lanes` lanes, saturated, as `dtype` to the front of `out`; zero points are in them already.
+/// Writes the first `lanes` lanes, saturated to int8 or int16, to the front of `out`; zero points are in them already.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn store(v: __m512i, dtype: Dtype, lanes: usize, out: &mut [u8]) {
+fn store<const BYTES: bool>(v: __m512i, lanes: usize, out: &mut [u8]) {
     let mask = if lanes >= LANES { 0xFFFF } else { (1u16 << lanes) - 1 };
-    let bytes = &mut out[..lanes.min(LANES) * dtype.bytes()];
-    // SAFETY: the mask keeps the store within `bytes`.
+    let to = out[..lanes.min(LANES) * if BYTES { 1 } else { 2 }].as_mut_ptr();
+    // SAFETY: the mask keeps a store within the slice that `to` begins.
     unsafe {
-        match dtype {
-            Dtype::I8 => _mm_mask_storeu_epi8(bytes.as_mut_ptr().cast(), mask, _mm512_cvtsepi32_epi8(v)),
-            _ => _mm256_mask_storeu_epi16(bytes.as_mut_ptr().cast(), mask, _mm512_cvtsepi32_epi16(v)),
+        match (BYTES, mask) {
+            (true, 0xFFFF) => _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(v)),
+            (true, _) => _mm_mask_storeu_epi8(to.cast(), mask, _mm512_cvtsepi32_epi8(v)),
+            (false, 0xFFFF) => _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(v)),
+            (false, _) => _mm256_mask_storeu_epi16(to.cast(), mask, _mm512_cvtsepi32_epi16(v)),
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     let (bias, mult) = (load_lanes(&f.low_bias), halves(load_lanes(&f.mult)));
     let (round, shift) = (load_halves(&f.round), load_halves(&f.shifts));
@@ -302,7 +312,7 @@ fn finish(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) 
         }
         // Results of `exact` convolutions fit 32 bits, zero point included.
         let v = _mm512_add_epi32(joined(v), zero);
-        store(v, to.out, to.lanes, &mut out[at * to.out.bytes()..]);
+        store::<BYTES>(v, to.lanes, &mut out[at * to.out.bytes()..]);
     }
 }
 
@@ -332,7 +342,10 @@ fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, fir
         });
         let at = position * to.outs + to.channel;
         let v = _mm512_add_epi32(joined(v), zero);
-        store(v, to.out, to.lanes, &mut out[at * to.out.bytes()..]);
+        match to.out {
+            Dtype::I8 => store::<true>(v, to.lanes, &mut out[at..]),
+            _ => store::<false>(v, to.lanes, &mut out[2 * at..]),
+        }
     }
 }
 
@@ -353,8 +366,8 @@ const fn sigmoid() -> [i32; 2 * INTERVALS + 2] {
     while i < INTERVALS {
         let (near, far) = (SIGMOID_Q17[i] as i32, SIGMOID_Q17[i + 1] as i32);
         assert!(far - near < 1 << WITHIN);
-        entries[1 + INTERVALS + i] = (1 << 27) + (near << WITHIN) | (far - near);
-        entries[INTERVALS - i] = (1 << 27) - (far << WITHIN) | (far - near);
+        entries[1 + INTERVALS + i] = ((1 << 27) + (near << WITHIN)) | (far - near);
+        entries[INTERVALS - i] = ((1 << 27) - (far << WITHIN)) | (far - near);
         i += 1;
     }
     entries[2 * INTERVALS + 1] = 1 << 28;
@@ -408,7 +421,7 @@ fn moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
+fn normalized<const SILU: bool, const BYTES: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
     let size = norm.out.bytes();
     let mult = _mm512_set1_epi64(norm.out_requant.mult.into());
     // The zero point is added before the shift.
@@ -426,10 +439,14 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
         for chunk in (block..count).step_by(period) {
             let at = chunk * LANES;
             let q = &input[at..input.len().min(at + LANES)];
-            let mask = if q.len() == LANES { 0xFFFF } else { (1 << q.len()) - 1 };
-            // SAFETY: the mask keeps the load within `q`.
-            let wide = _mm512_cvtepi16_epi32(unsafe { _mm256_maskz_loadu_epi16(mask, q.as_ptr()) });
-            let q_q14 = halves(_mm512_slli_epi32::<14>(wide));
+            // SAFETY: a load is as long as `q`, or the mask keeps it within.
+            let lanes = unsafe {
+                match q.len() {
+                    LANES => _mm256_loadu_si256(q.as_ptr().cast()),
+                    len => _mm256_maskz_loadu_epi16((1 << len) - 1, q.as_ptr()),
+                }
+            };
+            let q_q14 = halves(_mm512_slli_epi32::<14>(_mm512_cvtepi16_epi32(lanes)));
             let y = both!(|i| {
                 let sum = _mm512_add_epi64(_mm512_mul_epi32(q_q14[i], a[i]), offset[i]);
                 _mm512_srav_epi64(sum, shifts[i])
@@ -437,7 +454,7 @@ fn normalized<const SILU: bool>(input: &[i16], norm: &Normalize<'_>, out: &mut [
             let y = if SILU { silu(y) } else { y };
             let v = both!(|i| _mm512_add_epi64(_mm512_mul_epi32(y[i], mult), round));
             let v = _mm512_srav_epi32(joined_upper(v), shift);
-            store(v, norm.out, q.len(), &mut out[at * size..]);
+            store::<BYTES>(v, q.len(), &mut out[at * size..]);
         }
     }
 }

@@ -622,7 +622,7 @@ pub(super) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize
     }
 }
 
-/// High halves in the lower lanes, low halves in the upper; at most [`ROWS`](super::amx::ROWS) positions.
+/// High halves in the lower lanes, low halves in the upper; at most 16 positions.
 #[inline(always)]
 fn finish_lanes(simd: impl Simd, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let mut low = [[0; LANES]; 16];
