@@ -16,9 +16,9 @@ use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, S
 use mote_tests::random::Random;
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::import;
-use mote_tools::quantize::scheme::Scheme;
+use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, program};
+use programs::{factors_at_random, large, program};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -64,8 +64,10 @@ fn assert_equal(model: &Model<'_>, random: &mut Random, what: &str) -> usize {
         let engine = Engine::prepare_for(model, family);
         assert_eq!(engine.family(), family);
         covered += engine.coverage().0;
-        // Twice with one worker: what a call leaves behind must not be seen by the next.
+        // Another call before: what it leaves behind must not be seen.
         let mut worker = engine.worker();
+        let other: Vec<i32> = x.iter().map(|x| x / 3 - (1 << 22)).collect();
+        outputs(model, &mut worker, &other, timestep);
         for _ in 0..2 {
             let found = outputs(model, &mut worker, &x, timestep);
             for (index, ((kind, expected), (_, found))) in expected.0.iter().zip(&found.0).enumerate() {
@@ -105,6 +107,15 @@ fn random_programs_give_the_runtimes_bits() {
         families().next().is_none() || covered > 2000,
         "only {covered} operators ran in the engine"
     );
+}
+
+#[test]
+fn work_cut_among_threads_gives_the_runtimes_bits() {
+    for bits in [Bits::Eight, Bits::Sixteen] {
+        let file = large(bits);
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut Random(5), &format!("a large program, {bits:?}"));
+    }
 }
 
 #[test]

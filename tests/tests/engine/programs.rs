@@ -54,6 +54,25 @@ pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
     )
 }
 
+/// A program whose convolutions are worth several threads: with a residual, through the x2, and of a concatenation.
+pub fn large(bits: Bits) -> AlignedBytes {
+    let mut b = Builder::new(9, [1, 26, 26]);
+    let x = b.push(Kind::Input { scale: 1.0, shift: 0.0 }, [1, 26, 26]);
+    let first = b.conv(&[x], 24, same(3), None);
+    let second = b.conv(&[first], 40, same(3), None);
+    let beside = b.conv(&[first], 40, POINT, None);
+    let third = b.conv(&[second], 40, same(3), Some((beside, 0.5)));
+    let joined = b.conv(&[third, first], 24, same(3), None);
+    let up = Window {
+        upsample: true,
+        stride: 2,
+        ..same(5)
+    };
+    let last = b.conv(&[joined], 24, up, None);
+    b.conv(&[last], 1, same(3), None);
+    file(&b.program, &diffusion(), Some(&mut |_| bits))
+}
+
 fn diffusion() -> Diffusion {
     Diffusion {
         alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),
