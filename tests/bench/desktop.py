@@ -256,7 +256,7 @@ def seconds_of(call, least=0.2):
 
 
 def mote_ms(mote, model, backend, batch):
-    command = [mote, "bench", model, "--backends", backend, "--batch", str(batch), "--steps", "50", "--json"]
+    command = [mote, "bench", model, "--backends", backend, "--batch", str(batch), "--steps", "20", "--json"]
     row = next(r for r in json.loads(subprocess.check_output(command))["backends"] if r["name"] == backend)
     return row["ms_per_step"] if batch == 1 else row["ms_per_image_step"]
 

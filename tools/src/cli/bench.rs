@@ -230,7 +230,7 @@ impl Bench<'_> {
             Backend::Portable => (self.median_step(&mut Portable)?, self.timed_operators(&mut Portable)?),
             backend => (self.seconds(backend, 1)? / f64::from(self.config.steps), vec![]),
         };
-        let image_step = self.seconds(backend, self.batch)? / (self.batch as f64 * f64::from(self.config.steps));
+        let image_step = self.median_batch(backend)? / (self.batch as f64 * f64::from(self.config.steps));
         Ok(Row {
             ms_per_step: Some(1e3 * step),
             ms_per_image_step: Some(1e3 * image_step),
@@ -246,6 +246,16 @@ impl Bench<'_> {
         let began = Instant::now();
         backend.run(self.target, &job, &|| ())?;
         Ok(began.elapsed().as_secs_f64().max(1e-9))
+    }
+
+    /// Seconds of a batch: the median of five, or of as many as three times [`MEASURED`] has room for.
+    fn median_batch(&self, backend: Backend) -> Result<f64, BackendError> {
+        let (mut times, began) = (vec![self.seconds(backend, self.batch)?], Instant::now());
+        while times.len() < 5 && began.elapsed() < 3 * MEASURED {
+            times.push(self.seconds(backend, self.batch)?);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
     }
 
     /// Seconds of a step: the median over as many runs as [`MEASURED`] has room for, and two at least.
