@@ -83,7 +83,7 @@ impl<'a> Model<'a> {
     }
 
     /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.
-    pub(crate) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
+    pub fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
         let start = at.0 as usize;
         let len = count.checked_mul(size_of::<T>())?;
         let bytes = self.weights().get(Range {

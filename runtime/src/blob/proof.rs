@@ -41,6 +41,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             let bias = table::<i32>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
             for (o, row) in weights.chunks_exact(row).enumerate() {
+                ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), bias[o].into(), input);
                 ensure(bound <= i32::MAX.into(), Fault::Accumulator(o as u32))?;
             }
@@ -73,6 +74,7 @@ pub fn conv(model: &Model<'_>, c: &Conv, source: &Tensor, out: &Tensor) -> Resul
             let bias = table::<[i32; 2]>(model, bias, outs)?;
             let requant = channel_requants(model, requant, outs)?;
             for (o, row) in weights.chunks_exact(row).enumerate() {
+                ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
                 let bound = accumulator_bound(row.iter().map(|&w| w.into()), wide_bias(bias[o]), input);
                 ensure(bound < WideRequant::ACC_LIMIT, Fault::Accumulator(o as u32))?;
             }

@@ -43,6 +43,34 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {}
 
+/// Runs a network call: the runtime's own kernels, or an engine with faster ones and the same bits.
+pub trait Network {
+    /// As [`forward`]: the output is then at the header's `output` tensor in `activations`.
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError>;
+}
+
+/// The runtime's own kernels: what a device runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Portable;
+
+impl Network for Portable {
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
+        forward(model, call, activations, observer)
+    }
+}
+
 /// Runs the network once; its output is then at the header's `output` tensor in `activations`.
 ///
 /// `activations` has at least the header's `arena_bytes`, aligned to 4. The only error is [`RunError::Memory`], which a
@@ -56,7 +84,7 @@ pub fn forward(
     for (index, op) in model.ops().enumerate() {
         let index = index as u16;
         observer.before(index, &op);
-        run(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
+        run_op(model, call, &op, activations).ok_or(RunError::Memory { op: index })?;
         let out = model.tensor(op.io().out).ok_or(RunError::Memory { op: index })?;
         let bytes = activations.get(out.range()).ok_or(RunError::Memory { op: index })?;
         let view = View::new(&out, bytes).ok_or(RunError::Memory { op: index })?;
@@ -65,7 +93,8 @@ pub fn forward(
     Ok(())
 }
 
-fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<()> {
+/// Runs one operator of `model`; `None` when its memory does not fit `activations`.
+pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<()> {
     let io = op.io();
     let mut regions = Regions::new(model, &io, activations)?;
     match model.header().arithmetic {
