@@ -42,13 +42,14 @@ pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
     }
     let window = same(random.pick(&[1, 3, 5]));
     b.conv(&[first], sample[0], window, None);
-    let widths = random.below(3);
+    let widths = random.below(4);
     file(
         &b.program,
         &diffusion(),
-        Some(&mut |_| match widths {
+        Some(&mut |weights| match widths {
             0 => Bits::Eight,
             1 => Bits::Sixteen,
+            2 if weights => random.pick(&[Bits::Four, Bits::Eight, Bits::Sixteen]),
             _ => random.pick(&[Bits::Eight, Bits::Sixteen]),
         }),
     )
@@ -225,9 +226,9 @@ fn requant_at_random(random: &mut Random) -> Requant {
 /// Draws the factors of a convolution's channels.
 fn channels_at_random(weights: &mut [u8], of: &Weights, outs: usize, random: &mut Random) {
     let (at, wide) = match *of {
-        Weights::W8 { requant, .. } => (requant, false),
+        Weights::W4 { requant, .. } | Weights::W8 { requant, .. } => (requant, false),
         Weights::W16 { requant, .. } => (requant, true),
-        _ => return,
+        Weights::F16 { .. } => return,
     };
     let At(at) = at;
     let (mults, shifts) = weights[at as usize..][..outs * 5].split_at_mut(outs * 4);
