@@ -45,7 +45,7 @@ pub struct Args {
     /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
     #[arg(long, value_name = "NAME", value_parser = named_board)]
     board: Option<&'static Board>,
-    /// Order of the weights in the file; it changes speed, never a result
+    /// Kernel family that the weights are laid out for: one layout serves every family at full speed, so the file is the same
     #[arg(long, value_enum, default_value = "portable")]
     packing: Packing,
     /// Write a report of the conversion, report.html, into this folder
@@ -56,11 +56,15 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Orders of weights.
+/// Families of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Packing {
     /// For every core
     Portable,
+    /// Cortex-M4, M7, M33
+    Dsp,
+    /// Cortex-M55
+    Helium,
 }
 
 fn scheme(text: &str) -> Result<Scheme, String> {
