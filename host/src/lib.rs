@@ -4,10 +4,12 @@
 //! - [`schedule`]: the noise schedule, the timesteps that are visited and the coefficients of a step.
 //! - [`float`]: the executor (candle, f32 and f64) and the DDIM sampler: what every integer result is measured against.
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
+//! - [`engine`]: the runtime's operators with kernels for this processor, bit for bit the same.
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;
 pub mod config;
+pub mod engine;
 pub mod float;
 pub mod graph;
 pub mod memory;

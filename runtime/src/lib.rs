@@ -28,8 +28,10 @@
 //!
 //! Cargo features leave out what a device's models do not use: [`features`]. None changes a result.
 //!
-//! Nothing here allocates, panics on input, or uses unsafe code. What every number means, bit for bit, is in `NUMERICS.md`.
+//! Nothing here allocates or panics on input. Unsafe code is in the kernel families' files alone (`kernels/family`), and on a
+//! desktop nowhere. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
+#![deny(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
@@ -51,6 +53,6 @@ pub mod schedule;
 pub use arena::{Aligned, Arena};
 pub use blob::model::Model;
 pub use error::{Fault, ParseError, RunError, Section};
-pub use exec::{Observer, Unobserved};
+pub use exec::{Network, Observer, Portable, Unobserved};
 pub use features::Feature;
 pub use sampler::{Config, Sampler, Start, Step, StepObserver};

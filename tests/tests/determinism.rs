@@ -9,19 +9,19 @@ use sha2::{Digest, Sha256};
 const GOLDEN: [(Scheme, &str); 4] = [
     (
         Scheme::W4A8,
-        "cf1afadb884042028be71e9c65823b191ac29640b71c3dbfca6d0e6eaae7b7ba",
+        "1d1f781e01928618a15ed742c66477601aebf0fc9cdb9bb7c2ac47efee291f64",
     ),
     (
         Scheme::F16,
-        "17529a65df174455fbceddf753ed43283b808564dea5bbba2f55153f9665686c",
+        "864bafac7321e9722187d4af243e2aada0a40f438447a7bde3009bf5e6c9d990",
     ),
     (
         Scheme::W8A16,
-        "eccce3a23cb2b75b0c7b24b830504e46a604d916ab2ca2fcc275ef13fcdca9c3",
+        "b94f81668b7946d8f986dc935135d0bca480a995a72f5b5e5139f79e066a7a87",
     ),
     (
         Scheme::W8A8,
-        "67b3e5a62dd5f85ab4a333589caceec16588dbb5e07730c70a952861ee5a187d",
+        "a561f82f5553e2a7e3a69fec5bc54d0fbc5f66a7cc75bfe61f9aaf8b3bf53ac5",
     ),
 ];
 

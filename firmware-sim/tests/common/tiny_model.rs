@@ -133,11 +133,13 @@ impl Weightbook {
     fn conv(&mut self, from: TensorId, ins: u16, out: TensorId, outs: u16, scratch: TensorId, requant: Requant) -> Op {
         let outs = usize::from(outs);
         let taps = 9 * usize::from(ins);
-        let data = self.put(
-            (0..padded(taps) * outs)
-                .map(|i| (i * 37 % 61) as u8)
-                .map(|w| w.wrapping_sub(30)),
-        );
+        let data = self.put((0..padded(taps) * outs).map(|i| {
+            if i % padded(taps) < taps {
+                ((i * 37 % 61) as u8).wrapping_sub(30)
+            } else {
+                0
+            }
+        }));
         let bias = self.put((0..outs as i32).flat_map(|o| (100 * o - 150).to_le_bytes()));
         let mult = (0..outs).flat_map(|_| requant.mult.to_le_bytes());
         let requant = self.put(mult.chain((0..outs).map(|_| requant.shift)).collect::<Vec<u8>>());

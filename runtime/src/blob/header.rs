@@ -10,7 +10,8 @@ use crate::schedule::spacing::Spacing;
 /// Order of the weights in the file. It changes speed, never a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packing {
-    /// Integer: `(out, row, col, in)`. f16: `(row, col, in, out)`.
+    /// Integer: `(out, row, col, in)`, each output channel's row padded to whole words, which every kernel family reads at full
+    /// speed. f16: `(row, col, in, out)`.
     Portable,
 }
 

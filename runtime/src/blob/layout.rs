@@ -7,7 +7,7 @@ use crate::numeric::NUMERIC_VERSION;
 /// First four bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"MOTE";
 /// Version of the file layout.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// Alignment of the file in memory and of each section in the file, bytes.
 pub const ALIGN: usize = 16;
 /// The sections, in file order; an entry's kind is its index plus one.

@@ -89,7 +89,7 @@ impl<'a> Model<'a> {
     }
 
     /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.
-    pub(crate) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
+    pub fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
         bytemuck::try_cast_slice(self.span(at, count.checked_mul(size_of::<T>())?)?).ok()
     }
 

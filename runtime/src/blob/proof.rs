@@ -57,6 +57,7 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Ten
         Weights::W16 { .. } => {
             check.built(Feature::W16)?;
             for (o, row) in check.table::<i16>(data, values(row)?)?.chunks_exact(row).enumerate() {
+                check.ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
                 let sum = row.iter().map(|w| u64::from(w.unsigned_abs())).sum();
                 let bias = channels.bias.get(2 * o..2 * o + 2)?;
                 channels.holds(o, wide_bias([bias[0], bias[1]]), sum)?;
@@ -74,6 +75,7 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Ten
         }
         _ => {
             for (o, row) in check.table::<i8>(data, values(row)?)?.chunks_exact(row).enumerate() {
+                check.ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
                 // At most 225 * 2^16 weights: below 2^31.
                 let sum: u32 = row.iter().map(|w| u32::from(w.unsigned_abs())).sum();
                 channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;

@@ -44,6 +44,34 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {}
 
+/// Runs a network call: the runtime's own kernels, or an engine with faster ones and the same bits.
+pub trait Network {
+    /// As [`forward`]: the output is then at the header's `output` tensor in `activations`.
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError>;
+}
+
+/// The runtime's own kernels: what a device runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Portable;
+
+impl Network for Portable {
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
+        forward(model, call, activations, observer)
+    }
+}
+
 /// Runs the network once; its output is then at the header's `output` tensor in `activations`.
 ///
 /// `activations` has at least the header's `arena_bytes`, aligned to 4. The only error is [`RunError::Memory`], which a
@@ -61,15 +89,15 @@ pub fn forward(
             return Err(RunError::Memory { op: index });
         };
         observer.before(index, op);
-        let output = run(model, call, op, activations);
+        let output = run_op(model, call, op, activations);
         let view = output.and_then(|out| View::new(&out, activations.get(out.range())?));
         observer.after(index, op, &view.ok_or(RunError::Memory { op: index })?);
     }
     Ok(())
 }
 
-/// Runs one operator; gives its output's record.
-fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
+/// Runs one operator; gives its output's record, and `None` when its memory does not fit `activations`.
+pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
     let Some(regions) = &mut Regions::new(model, &op.io(), activations) else {
         return None;
     };

@@ -60,34 +60,11 @@ const TILE: usize = 4;
 /// `sum p_j v_j` for a few channels from `first` on.
 fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
     if let (View::I16(data), Ok(sums)) = (v, <&mut [i32; TILE]>::try_from(&mut *sums)) {
-        return weigh_tile(scores, &data[first..], channels, sums);
+        return family::weigh(scores, &data[first..], channels, sums);
     }
     for (i, sum) in sums.iter_mut().enumerate() {
         let weighted = scores.iter().enumerate();
         *sum = weighted.map(|(j, p)| p * v.get(j * channels + first + i)).sum();
-    }
-}
-
-/// Two channels at a time: their sums and the pointers fit the registers of any core.
-#[inline(never)]
-fn weigh_tile(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; TILE]) {
-    for (sums, v) in sums
-        .as_chunks_mut::<2>()
-        .0
-        .iter_mut()
-        .zip([v, v.get(2..).unwrap_or_default()])
-    {
-        let [mut a, mut b] = *sums;
-        let mut at = 0;
-        for p in scores {
-            let Some(&[x, y]) = v.get(at..).and_then(|v| v.first_chunk::<2>()) else {
-                break;
-            };
-            a += p * i32::from(x);
-            b += p * i32::from(y);
-            at += channels;
-        }
-        *sums = [a, b];
     }
 }
 
@@ -99,8 +76,9 @@ fn normalize(scores: &mut [i32], top: i32) {
         total += u64::from(power);
         *score = power as i32;
     }
-    let reciprocal = (1u64 << 46) / total.max(1);
+    // The largest power is 1, so the reciprocal has at most 30 bits.
+    let reciprocal = ((1u64 << 46) / total.max(1 << 16)) as u32;
     for score in scores.iter_mut() {
-        *score = ((*score as u64 * reciprocal + (1 << 30)) >> 31) as i32;
+        *score = ((u64::from(*score as u32) * u64::from(reciprocal) + (1 << 30)) >> 31) as i32;
     }
 }

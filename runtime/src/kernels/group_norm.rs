@@ -235,19 +235,14 @@ fn channel_sums(parts: &[Part<'_>; 2], positions: usize, sums: &mut [i32]) {
     sums.fill(0);
     let mut joined = [0; CHUNK];
     for position in 0..positions {
-        let mut sums = sums.chunks_exact_mut(FACTOR_WORDS);
+        let mut first = 0;
         for part in parts {
             for done in (0..part.channels).step_by(CHUNK) {
                 let joined = &mut joined[..(part.channels - done).min(CHUNK)];
                 part.join(position * part.channels + done, joined);
-                for (&q, sums) in joined.iter().zip(&mut sums) {
-                    let q = i32::from(q);
-                    // A channel has at most 2^16 elements of at most 2^15.
-                    sums[0] += q;
-                    let squares = family::add_square(words(sums[1], sums[2]) as u64, q);
-                    (sums[1], sums[2]) = (squares as i32, (squares >> 32) as i32);
-                }
+                family::accumulate(joined, &mut sums[(first + done) * FACTOR_WORDS..]);
             }
+            first += part.channels;
         }
     }
 }

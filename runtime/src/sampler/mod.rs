@@ -14,7 +14,7 @@ use crate::arena::{ALIGN, Arena};
 use crate::blob::model::Model;
 use crate::digest::Digest;
 use crate::error::RunError;
-use crate::exec::{Call, Observer, Unobserved, forward};
+use crate::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::numeric::normal::{fill_normal_q24, normal_q24};
 use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, add_noise, ddim, noising};
 use crate::schedule::spacing::{prev_timestep, timestep};
@@ -168,11 +168,20 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// Runs the next step and shows it to `observer`.
     pub fn step_observed(&mut self, observer: &mut impl StepObserver) -> Result<Option<Step>, RunError> {
+        self.step_by(&mut Portable, observer)
+    }
+
+    /// Runs the next step with `network` for the network's calls, and shows it to `observer`.
+    pub fn step_by(
+        &mut self,
+        network: &mut impl Network,
+        observer: &mut impl StepObserver,
+    ) -> Result<Option<Step>, RunError> {
         let Some(t) = self.timestep(self.index) else {
             return Ok(None);
         };
         let coefficients = self.coefficients(t)?;
-        self.predict(t, observer)?;
+        self.predict(t, network, observer)?;
         let out = output(self.model, self.activations)?;
         if let Some(weight_q16) = self.config.guidance_q16 {
             guide(self.held, out, weight_q16);
@@ -206,20 +215,28 @@ impl<'m, 'a> Sampler<'m, 'a> {
     }
 
     /// The network's output for the state, left in the arena (and in `held` the conditional one, under guidance).
-    fn predict(&mut self, t: u32, observer: &mut impl Observer) -> Result<(), RunError> {
+    fn predict(&mut self, t: u32, network: &mut impl Network, observer: &mut impl Observer) -> Result<(), RunError> {
         let header = self.model.header();
-        self.call(t, self.config.class.or(header.null_class).unwrap_or(0), observer)?;
+        let class = self.config.class.or(header.null_class).unwrap_or(0);
+        self.call(t, class, network, observer)?;
         if self.config.guidance_q16.is_none() {
             return Ok(());
         }
         self.held.copy_from_slice(output(self.model, self.activations)?);
-        self.call(t, header.null_class.ok_or(RunError::GuidanceUnsupported)?, observer)
+        let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        self.call(t, null, network, observer)
     }
 
-    fn call(&mut self, timestep: u32, class: u16, observer: &mut impl Observer) -> Result<(), RunError> {
+    fn call(
+        &mut self,
+        timestep: u32,
+        class: u16,
+        network: &mut impl Network,
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
         let x_q24 = &*self.x;
         let call = Call { x_q24, timestep, class };
-        forward(self.model, &call, self.activations, observer)
+        network.forward(self.model, &call, self.activations, observer)
     }
 
     fn timestep(&self, index: u32) -> Option<u32> {

@@ -1,22 +1,41 @@
-//! The runtime on this machine.
+//! This machine: the engine's kernels for its processor, or the runtime's own.
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
+use mote_host::engine::Engine;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
 use mote_runtime::digest::Digest;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Sampler, StepObserver};
+use mote_runtime::{Arena, Network, Portable, Sampler, StepObserver};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Every image on a thread of its own.
+/// Every image on a thread of its own, in the engine.
 pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
+    let engine = Engine::prepare(target.model);
+    run_by(|| engine.worker(), target, job, on_step)
+}
+
+/// The same in the runtime's own kernels, which are the device's.
+pub fn run_portable(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
+    run_by(|| Portable, target, job, on_step)
+}
+
+/// Every image on a thread of its own; `network` makes what a thread needs.
+fn run_by<N: Network>(
+    network: impl Fn() -> N + Sync + Send,
+    target: Target<'_>,
+    job: &Job,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Vec<Trace>, BackendError> {
     let guided = job.config.guidance_q16.is_some();
-    let arena = || AlignedBytes::for_run(target.model, guided);
+    let thread = || (AlignedBytes::for_run(target.model, guided), network());
     job.images
         .par_iter()
-        .map_init(arena, |memory, image| one(target, job, image, memory, on_step))
+        .map_init(thread, |(memory, network), image| {
+            one(target, job, image, memory, network, on_step)
+        })
         .collect()
 }
 
@@ -25,6 +44,7 @@ fn one(
     job: &Job,
     image: &Wanted,
     memory: &mut AlignedBytes,
+    network: &mut impl Network,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Trace, BackendError> {
     let mut arena = Arena::new(memory.bytes_mut())?;
@@ -37,7 +57,7 @@ fn one(
         enabled: job.operators,
         digests: vec![],
     };
-    while let Some(step) = sampler.step_observed(&mut watch)? {
+    while let Some(step) = sampler.step_by(network, &mut watch)? {
         let operators = std::mem::take(&mut watch.digests);
         trace.steps.push(StepTrace {
             index: step.index,

@@ -1,6 +1,6 @@
 //! Whatever can run a model file, behind one question: these images, this configuration, which digests?
 //!
-//! - [`cpu`]: the runtime on this machine, an image a thread.
+//! - [`cpu`]: this machine, an image a thread, in the engine's kernels or in the runtime's own.
 //! - [`board`]: the real firmware on a simulated board.
 //! - [`oracle`]: the independent second implementation, slow.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
@@ -22,8 +22,10 @@ use std::fmt;
 pub enum Backend {
     /// The independent implementation; with a deliberate error in operators of this kind where one is named.
     Oracle(Option<&'static str>),
-    /// The runtime on this machine.
+    /// This machine, with the kernels that are fastest on it.
     Cpu,
+    /// The runtime's own kernels, which are the device's, on this machine.
+    Portable,
     /// A graphics processor.
     Cuda,
     /// The firmware on a simulated board.
@@ -190,15 +192,16 @@ impl From<SimError> for BackendError {
 }
 
 impl Backend {
-    /// The backend of that name: `cpu`, `oracle`, `cuda` or `board:NAME`.
+    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` or `board:NAME`.
     pub fn parse(name: &str) -> Result<Self, String> {
         match (name, name.strip_prefix("board:")) {
             ("cpu", _) => Ok(Self::Cpu),
+            ("portable", _) => Ok(Self::Portable),
             ("cuda", _) => Ok(Self::Cuda),
             ("oracle", _) => Ok(Self::Oracle(None)),
             (_, Some(board)) => named_board(board).map(Self::Board),
             _ => Err(format!(
-                "unknown backend '{name}'; choose cpu, oracle, cuda or board:NAME"
+                "unknown backend '{name}'; choose cpu, portable, oracle, cuda or board:NAME"
             )),
         }
     }
@@ -213,7 +216,7 @@ impl Backend {
             })
         };
         match self {
-            Self::Oracle(_) | Self::Cpu => Ok(()),
+            Self::Oracle(_) | Self::Cpu | Self::Portable => Ok(()),
             Self::Cuda => missing(
                 "this build of mote has no CUDA backend",
                 "use --backend cpu: the bits are the same",
@@ -233,6 +236,7 @@ impl Backend {
         self.available()?;
         match self {
             Self::Cpu => cpu::run(target, job, on_step),
+            Self::Portable => cpu::run_portable(target, job, on_step),
             Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
             Self::Board(board) => board::run(board, target, job, on_step),
             Self::Cuda => Ok(vec![]),
@@ -246,6 +250,7 @@ impl fmt::Display for Backend {
             Self::Oracle(None) => f.write_str("oracle"),
             Self::Oracle(Some(kind)) => write!(f, "oracle (broken {kind})"),
             Self::Cpu => f.write_str("cpu"),
+            Self::Portable => f.write_str("portable"),
             Self::Cuda => f.write_str("cuda"),
             Self::Board(board) => write!(f, "board:{}", board.name),
         }
@@ -266,7 +271,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["cpu", "cuda", "oracle", "board:microbit"] {
+        for name in ["cpu", "portable", "cuda", "oracle", "board:microbit"] {
             assert_eq!(Backend::parse(name).unwrap().to_string(), name);
         }
         assert!(Backend::parse("board:toaster").unwrap_err().contains("microbit"));

@@ -11,14 +11,18 @@ use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
 use mote_firmware_sim::{Board, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
+use mote_host::engine::Engine;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
-use mote_runtime::{Arena, Config, Sampler, Start};
+use mote_runtime::{Arena, Config, Network, Portable, Sampler, Start, Unobserved};
 use mote_tools::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
 use mote_tools::kernels::Kernel;
 use mote_tools::report::OperatorRow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Time over which steps on this machine are measured.
+const MEASURED: Duration = Duration::from_millis(300);
 
 /// Measure a step on this machine and on simulated boards
 ///
@@ -34,12 +38,15 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, board:NAME [default: cpu and boards that are here]
+    /// Backends, separated by commas: cpu, portable, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     /// Steps to measure
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: u32,
+    /// Images that are made together on this machine, where images a second are measured [default: two a thread]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    batch: Option<u64>,
     /// Show every operator (--json always does)
     #[arg(long)]
     operators: bool,
@@ -89,6 +96,8 @@ struct Bench<'m> {
     target: Target<'m>,
     config: Config,
     rows: Vec<OperatorRow>,
+    /// Images that are made together.
+    batch: u64,
 }
 
 /// Runs it.
@@ -122,6 +131,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         target,
         config,
         rows: OperatorRow::all(&model),
+        batch: args
+            .batch
+            .unwrap_or(2 * std::thread::available_parallelism().map_or(1, usize::from) as u64),
     };
     let chosen = choices(&args.backends, target, false).into_iter();
     // The oracle is there to be right, not to be quick.
@@ -233,38 +245,76 @@ impl Bench<'_> {
 
     /// Milliseconds of a step on one thread; images a second on all of them.
     fn host(&self, backend: Backend, row: Row) -> Result<Row, BackendError> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        let job = |images: u64| Job::of_seeds(self.config, 0..images);
-        let seconds = |images: u64| -> Result<f64, BackendError> {
-            let began = Instant::now();
-            backend.run(self.target, &job(images), &|| ())?;
-            Ok(began.elapsed().as_secs_f64().max(1e-9))
+        let (step, operators) = match backend {
+            Backend::Cpu => {
+                let engine = Engine::prepare(self.target.model);
+                (
+                    self.median_step(&mut engine.worker())?,
+                    self.timed_operators(&mut engine.worker())?,
+                )
+            }
+            Backend::Portable => (self.median_step(&mut Portable)?, self.timed_operators(&mut Portable)?),
+            backend => (self.seconds(backend, 1)? / f64::from(self.config.steps), vec![]),
         };
-        // Once for caches and page tables; the better of two counts.
-        let one = seconds(1)?.min(seconds(1)?);
-        let (many, steps) = (2 * threads, f64::from(self.config.steps));
-        let operators = if backend == Backend::Cpu {
-            self.timed_operators()?
-        } else {
-            vec![]
-        };
+        let image_step = self.median_batch(backend)? / (self.batch as f64 * f64::from(self.config.steps));
         let (operators, kinds) = profile::complete(operators, None);
         Ok(Row {
-            ms_per_step: Some(1e3 * one / steps),
-            images_per_second: Some(many as f64 * steps / seconds(many)? / f64::from(IMAGE_STEPS)),
+            ms_per_step: Some(1e3 * step),
+            ms_per_image_step: Some(1e3 * image_step),
+            images_per_second: Some(1.0 / image_step / f64::from(IMAGE_STEPS)),
             operators,
             kinds,
             ..row
         })
     }
 
-    fn timed_operators(&self) -> Result<Vec<Operator>, BackendError> {
+    /// Seconds of `images` images.
+    fn seconds(&self, backend: Backend, images: u64) -> Result<f64, BackendError> {
+        let job = Job::of_seeds(self.config, 0..images);
+        let began = Instant::now();
+        backend.run(self.target, &job, &|| ())?;
+        Ok(began.elapsed().as_secs_f64().max(1e-9))
+    }
+
+    /// Seconds of a batch: the median of five, or of as many as three times [`MEASURED`] has room for.
+    fn median_batch(&self, backend: Backend) -> Result<f64, BackendError> {
+        let (mut times, began) = (vec![self.seconds(backend, self.batch)?], Instant::now());
+        while times.len() < 5 && began.elapsed() < 3 * MEASURED {
+            times.push(self.seconds(backend, self.batch)?);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    }
+
+    /// Seconds of a step: the median over as many runs as [`MEASURED`] has room for, and two at least.
+    fn median_step(&self, network: &mut impl Network) -> Result<f64, BackendError> {
+        let mut memory = AlignedBytes::for_run(self.target.model, false);
+        let (mut times, began) = (Vec::new(), Instant::now());
+        for run in 0.. {
+            let mut arena = Arena::new(memory.bytes_mut())?;
+            let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
+            loop {
+                let start = Instant::now();
+                if sampler.step_by(network, &mut Unobserved)?.is_none() {
+                    break;
+                }
+                times.push(start.elapsed().as_secs_f64());
+            }
+            if run > 0 && began.elapsed() > MEASURED {
+                break;
+            }
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times.get(times.len() / 2).copied().unwrap_or(0.0))
+    }
+
+    fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<Operator>, BackendError> {
         let mut memory = AlignedBytes::for_run(self.target.model, false);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
         let mut timer = OpTimer::new(self.rows.len());
-        while sampler.step_observed(&mut timer)?.is_some() {}
-        let ms = |spent: &std::time::Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);
+        while sampler.step_by(network, &mut timer)?.is_some() {}
+        let ms = |spent: &Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);
         Ok(self
             .rows
             .iter()

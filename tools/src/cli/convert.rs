@@ -49,7 +49,7 @@ pub struct Args {
     /// Memory for the convolutions' columns of input: fast gives each a block of them, small does so only where that does not enlarge the arena; it changes speed, never a result [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
-    /// Order of the weights in the file; it changes speed, never a result
+    /// Kernel family that the weights are laid out for: one layout serves every family at full speed, so the file is the same
     #[arg(long, value_enum, default_value = "portable")]
     packing: Packing,
     /// Write a report of the conversion, report.html, into this folder
@@ -60,11 +60,15 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Orders of weights.
+/// Families of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Packing {
     /// For every core
     Portable,
+    /// Cortex-M4, M7, M33
+    Dsp,
+    /// Cortex-M55
+    Helium,
 }
 
 /// What the arena is planned for.

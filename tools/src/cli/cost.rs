@@ -23,6 +23,8 @@ pub struct Row {
     pub instructions_per_mac: Option<f64>,
     /// Of one thread of this machine.
     pub ms_per_step: Option<f64>,
+    /// Of the batch, over images and steps.
+    pub ms_per_image_step: Option<f64>,
     /// Of all its threads.
     pub images_per_second: Option<f64>,
     /// Steps of an image in that.
@@ -71,7 +73,7 @@ pub fn text(rows: &[Row], with_operators: bool) -> String {
     let cells = |row: &Row| {
         let step = match (row.instructions_per_step, row.ms_per_step) {
             (Some(instructions), _) => format!("{} instructions", count(instructions)),
-            (None, Some(ms)) => format!("{ms:.2} ms"),
+            (None, Some(ms)) => format!("{ms:.3} ms"),
             _ => "-".into(),
         };
         vec![

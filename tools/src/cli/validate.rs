@@ -35,7 +35,7 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, cuda, board:NAME [default: oracle, cpu, and boards that are here on one seed]
+    /// Backends, separated by commas: oracle, cpu, portable, cuda, board:NAME [default: oracle, cpu, portable, and boards that are here on one seed]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     #[command(flatten)]
@@ -151,10 +151,13 @@ pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choic
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
     let fitting = boards.filter(|board| Fit::of(board, target.model, target.bytes.len(), guided).fits);
-    let found = [Backend::Oracle(None), Backend::Cpu]
+    let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()
         .chain(fitting.map(Backend::Board));
-    let seeds = |backend| if backend == Backend::Cpu { usize::MAX } else { 1 };
+    let seeds = |backend| match backend {
+        Backend::Cpu | Backend::Portable => usize::MAX,
+        _ => 1,
+    };
     found
         .map(|backend| Choice {
             backend,

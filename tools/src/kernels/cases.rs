@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::quantize::scheme::Bits;
+
 /// Number formats around an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activations {
@@ -16,7 +18,7 @@ pub enum Activations {
 /// What an operator computes, with shapes as `[rows and columns, channels]` of the stored input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// A convolution with int8 weights.
+    /// A convolution.
     Conv {
         /// Rows, which are also the columns, of the stored input.
         side: usize,
@@ -69,6 +71,8 @@ pub struct Case {
     pub work: Work,
     /// Number formats.
     pub activations: Activations,
+    /// Width of a convolution's weights.
+    pub weights: Bits,
 }
 
 /// Instructions a multiply-accumulate of `arm_convolve_wrapper_s8`, compiled by gcc 12 at -O3 and counted by QEMU, on
@@ -83,7 +87,7 @@ const CMSIS_NN: [([usize; 5], [f64; 5]); 7] = [
     ([16, 1, 16, 3, 1], [21.3, 10.6, 10.5, 10.6, 3.76]),
 ];
 
-/// Every case, int8 and int16 activations side by side.
+/// Every case, int8 and int16 activations side by side; weights are int8 where nothing else is said.
 pub fn cases() -> Vec<Case> {
     let plain = CMSIS_NN.map(|([side, ins, outs, kernel, stride], _)| Work::Conv {
         side,
@@ -114,7 +118,11 @@ pub fn cases() -> Vec<Case> {
         norm,
         attention,
     ]);
-    let case = |work, activations| Case { work, activations };
+    let case = |work, activations| Case {
+        work,
+        activations,
+        weights: Bits::Eight,
+    };
     let mut all: Vec<Case> = both
         .flat_map(|work| [Activations::Eight, Activations::Sixteen].map(|activations| case(work, activations)))
         .collect();
@@ -123,18 +131,29 @@ pub fn cases() -> Vec<Case> {
         .position(|case| case.work == norm)
         .map_or(all.len(), |i| i + 1);
     all.insert(at, case(norm, Activations::Narrowing));
+    let four = [Activations::Eight, Activations::Sixteen].map(|activations| Case {
+        weights: Bits::Four,
+        ..case(fused(16, Fused::Nothing), activations)
+    });
+    all.splice(at - 2..at - 2, four);
     all
 }
 
 impl Case {
     /// Operator and shape: what is measured, without the number formats.
     pub fn name(&self) -> String {
-        self.work.to_string()
+        let suffix = if self.weights == Bits::Four {
+            ", int4 weights"
+        } else {
+            ""
+        };
+        format!("{}{suffix}", self.work)
     }
 
     /// Number format of the weights; empty where there are none.
     pub fn weights(&self) -> &'static str {
         match self.work {
+            Work::Conv { .. } if self.weights == Bits::Four => "int4",
             Work::Conv { .. } => "int8",
             _ => "",
         }
@@ -189,7 +208,7 @@ impl Case {
         };
         let shape = [side, ins, outs, kernel, stride];
         let row = CMSIS_NN.iter().find(|(measured, _)| *measured == shape)?;
-        (self.activations == Activations::Eight).then_some(row.1[column])
+        (self.activations == Activations::Eight && self.weights == Bits::Eight).then_some(row.1[column])
     }
 }
 

@@ -39,7 +39,7 @@ const TRAIN_STEPS: u32 = 20;
 pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
     let side = cases.iter().map(|case| in_side(&case.work)).max().unwrap_or(1);
     let mut b = Builder::new(side);
-    let measured = cases.iter().map(|case| b.case(case).0).collect();
+    let measured = cases.iter().map(|case| b.case(case)).collect();
     b.conv("output", &[SlotId(0)], [1, 1, 1], side, Fused::Nothing, Bits::Sixteen);
     let Builder {
         program, assignment, ..
@@ -124,8 +124,16 @@ impl Builder {
         out
     }
 
-    /// The case's operator behind the convolutions that make its inputs.
-    fn case(&mut self, case: &Case) -> SlotId {
+    /// The case's operator behind the convolutions that make its inputs; gives its index.
+    fn case(&mut self, case: &Case) -> usize {
+        let SlotId(index) = self.operator(case);
+        if matches!(case.work, Work::Conv { .. }) {
+            self.assignment.weights[index] = case.weights;
+        }
+        index
+    }
+
+    fn operator(&mut self, case: &Case) -> SlotId {
         let (before, after) = match case.activations {
             Activations::Eight => (Bits::Eight, Bits::Eight),
             Activations::Sixteen => (Bits::Sixteen, Bits::Sixteen),

@@ -20,6 +20,8 @@ pub struct Gather<'b, 'a> {
     ends: [usize; 2],
     pad: [usize; 2],
     block: Layout,
+    /// The input where it is one int8 activation as it is stored, of more than a few channels.
+    plain: Option<(&'a [i8], i32)>,
     /// First row and column under the kernel, counted from the first zero.
     at: [usize; 2],
     /// Output positions left in the row.
@@ -40,6 +42,16 @@ impl<'b, 'a> Gather<'b, 'a> {
             ends: [(g.input[0] << zoom) + g.pad[0], (g.input[1] << zoom) + g.pad[1]],
             pad: g.pad,
             block,
+            plain: match parts {
+                [
+                    Part {
+                        view: View::I8(data, zero),
+                        requant: None,
+                        ..
+                    },
+                ] if !g.upsample && block.taps > THIN => Some((data, *zero)),
+                _ => None,
+            },
             at: [0; 2],
             left: g.output[1],
         }
@@ -53,6 +65,15 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
+        let within = row >= self.pad[0] && row + self.kernel <= self.ends[0] && inside == self.kernel;
+        if let (Some((data, zero)), true) = (self.plain, within) {
+            // The whole window lies inside.
+            let line = self.widths[0] * self.channels;
+            let at = (row - self.pad[0]) * line + (col - self.pad[1]) * self.channels;
+            let sizes = [self.kernel, self.kernel * self.channels, line];
+            family::window8(&data[at..], sizes, zero, columns, &self.block, lane);
+            return self.advance();
+        }
         if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();

@@ -147,8 +147,9 @@ pub fn conv(
         _ => None,
     };
     let pairs = family::PAIRS && lanes == COLUMNS && filter.is_int4() && stored.is_some();
-    let stored = stored.filter(|_| taps > columns::THIN && !matches!(filter, Filter::W16 { .. }));
-    let layout = Layout::new(lanes, taps, stored);
+    let stored = stored.filter(|_| taps > columns::THIN && matches!(filter, Filter::W8 { .. }));
+    let layout = Layout::new(lanes, taps, g.outs, stored);
+    filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
     let mut at = 0;
@@ -190,6 +191,27 @@ impl Filter<'_> {
         Feature::W4.is_built() && matches!(self, Self::W4 { .. })
     }
 
+    /// Makes ready what the blocks of one call share.
+    fn begin(&self, columns: &mut [i16], layout: &Layout) {
+        if let Self::W8 {
+            data: weights,
+            bias,
+            mult,
+            shift,
+        } = *self
+        {
+            let rows = Rows {
+                first: 0,
+                weights,
+                row: padded(layout.taps),
+                bias,
+                mult,
+                shift,
+            };
+            family::begin8(&rows, columns, layout);
+        }
+    }
+
     /// Accumulators of `channels` with the block's columns, times their factors.
     fn apply(
         &self,
@@ -209,6 +231,7 @@ impl Filter<'_> {
                 shift,
             } => {
                 let rows = Rows {
+                    first: channels.start,
                     weights: &data[weights],
                     row,
                     bias: &bias[channels.clone()],

@@ -5,8 +5,8 @@
 use core::arch::naked_asm;
 
 pub use super::portable::{
-    add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8, store16,
-    zeros,
+    accumulate, add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8,
+    store16, weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows, Rows4};
 

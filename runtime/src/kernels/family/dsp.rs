@@ -33,6 +33,58 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
     }
 }
 
+/// See [`portable::window8`].
+pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let [rows, count, stride] = sizes;
+    let inside = rows > 0 && count <= stride && from.len() >= (rows - 1) * stride + count && lane < COLUMNS;
+    let whole =
+        count > 0 && count.is_multiple_of(4) && block.lanes == COLUMNS && columns.len() >= rows * count * COLUMNS;
+    if !(inside && whole) {
+        return portable::window8(from, sizes, zero, columns, block, lane);
+    }
+    let job = Window {
+        count,
+        skip: stride - count,
+        zeros: (zero as u32 & 0xFFFF) * 0x1_0001,
+    };
+    // SAFETY: `from` has the rows; the block has as many taps.
+    unsafe { widen_rows(from.as_ptr(), rows, columns.as_mut_ptr().add(2 * lane), &job) };
+}
+
+/// What [`widen_rows`] loads once, in this order.
+#[repr(C)]
+struct Window {
+    count: usize,
+    skip: usize,
+    zeros: u32,
+}
+
+/// `(elements, rows, first pair, sizes)`: whole groups of four into one column of a block.
+#[unsafe(naked)]
+unsafe extern "C" fn widen_rows(from: *const i8, rows: usize, to: *mut i16, job: &Window) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r8, lr}}",
+        "ldmia r3, {{r3-r5}}",
+        "2:",
+        "mov r8, r3",
+        "3:",
+        "ldr r6, [r0], #4",
+        "subs r8, #4",
+        "sxtb16 r7, r6",
+        "sxtb16 r6, r6, ror #8",
+        "ssub16 r7, r7, r5",
+        "ssub16 r6, r6, r5",
+        "str r7, [r2], #32",
+        "str r6, [r2, #-16]",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r4",
+        "bne 2b",
+        "pop {{r4-r8, pc}}",
+    )
+}
+
 /// See [`portable::copy16`].
 #[inline(never)]
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
@@ -470,6 +522,10 @@ unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step:
 /// See [`portable::normalize`].
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
     type Kernel<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
+    if !factors.len().is_multiple_of(6) {
+        // The kernels take two channels at a time.
+        return portable::normalize(from, to, factors, finish);
+    }
     let mut job = Normalization {
         factors_end: factors.as_ptr_range().end,
         lines: &SIGMOID_LINES[512],
@@ -493,7 +549,7 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
             (to.len(), to.len().is_multiple_of(factors.len() / 3))
         }
     };
-    assert!(whole && count > 0 && factors.len() >= 3);
+    assert!(whole && count > 0 && factors.len() >= 6);
     let start = factors.as_ptr();
     // SAFETY (all six): input and output have `count` elements, which are whole positions of `factors.len() / 3` channels; in
     // place, each element is read before it is written.
@@ -554,6 +610,13 @@ env!("MOTE_ASSEMBLER"),
                 "push {{r2, r4}}",
                 "ldmia r3, {{r3-r7}}",
                 "2:",
+                "ldmia r2!, {{r9-r11}}",
+                $load,
+                "lsl r8, r8, #16",
+                "smlal r10, r11, r8, r9",
+                normalization!(@silu $silu),
+                "asr r11, r11, r7",
+                $store,
                 "ldmia r2!, {{r9-r11}}",
                 $load,
                 "lsl r8, r8, #16",
@@ -792,49 +855,154 @@ storing!(store_16, i16, "ssat r12, #16, r12\nstrh r12, [r1], #2");
 /// See [`portable::moments8`].
 pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
     let positions = data.len() / channels.max(1);
-    if positions == 0 || size == 0 || !size.is_multiple_of(4) || first + size > channels {
-        return portable::moments8(data, channels, first, size);
+    if positions == 0 || size == 0 || first + size > channels {
+        return (0, 0);
     }
-    let mut sums = [0; 2];
+    let (mut sums, steps) = ([0; 3], [channels - size, size]);
     // SAFETY: `first + size` channels are in each of the positions.
     unsafe {
-        sums_8(
-            data.as_ptr().add(first),
-            positions,
-            [channels - size, size].as_ptr(),
-            &mut sums,
-        )
-    };
-    // A group has at most 2^16 elements, of at most 2^14 squared.
-    (sums[0].into(), sums[1] as u64)
+        let data = data.as_ptr().add(first);
+        if size.is_multiple_of(4) {
+            sums_8(data, positions, &steps, &mut sums);
+        } else {
+            each_8(data, positions, &steps, &mut sums);
+        }
+    }
+    moments(sums)
 }
 
 /// See [`portable::moments8`].
 pub fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
     let positions = data.len() / channels.max(1);
-    if positions == 0 || size == 0 || !size.is_multiple_of(4) || first + size > channels {
-        return portable::moments16(data, channels, first, size);
+    if positions == 0 || size == 0 || first + size > channels {
+        return (0, 0);
     }
-    let mut sums = [0; 3];
+    let (mut sums, steps) = ([0; 3], [2 * (channels - size), size]);
     // SAFETY: as in `moments8`.
     unsafe {
-        sums_16(
-            data.as_ptr().add(first),
-            positions,
-            [2 * (channels - size), size].as_ptr(),
-            &mut sums,
-        )
+        let data = data.as_ptr().add(first);
+        if size.is_multiple_of(4) {
+            sums_16(data, positions, &steps, &mut sums);
+        } else {
+            each_16(data, positions, &steps, &mut sums);
+        }
+    }
+    moments(sums)
+}
+
+/// A group has at most 2^16 elements of at most 2^15: their sum is a word.
+fn moments([sum, low, high]: [i32; 3]) -> (i64, u64) {
+    (sum.into(), u64::from(high as u32) << 32 | u64::from(low as u32))
+}
+
+/// `(first element, positions, [bytes to skip, channels], [sum, squares low, squares high])`, of any number of channels.
+macro_rules! summing {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(data: *const $in, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r8, lr}}",
+                "ldrd r2, lr, [r2]",
+                "movs r6, #0",
+                "movs r7, #0",
+                "mov r8, #0",
+                "2:",
+                "mov r12, lr",
+                "3:",
+                $load,
+                "subs r12, #1",
+                "add r6, r4",
+                "smlal r7, r8, r4, r4",
+                "bne 3b",
+                "subs r1, #1",
+                "add r0, r2",
+                "bne 2b",
+                "stmia r3!, {{r6-r8}}",
+                "pop {{r4-r8, pc}}",
+            )
+        }
     };
-    // A group has at most 2^16 elements of at most 2^15.
-    (
-        sums[0].into(),
-        u64::from(sums[2] as u32) << 32 | u64::from(sums[1] as u32),
+}
+
+summing!(each_8, i8, "ldrsb r4, [r0], #1");
+summing!(each_16, i16, "ldrsh r4, [r0], #2");
+
+/// See [`portable::accumulate`].
+pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+    let count = elements.len().min(sums.len() / 3);
+    // SAFETY: there are `count` elements and channels.
+    unsafe { accumulate_16(elements.as_ptr(), sums.as_mut_ptr(), count) };
+}
+
+/// `(elements, sums of three words, count)`.
+#[unsafe(naked)]
+unsafe extern "C" fn accumulate_16(elements: *const i16, sums: *mut i32, count: usize) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "cmp r2, #0",
+        "beq 3f",
+        "2:",
+        "ldrsh r3, [r0], #2",
+        "ldmia r1, {{r4-r6}}",
+        "subs r2, #1",
+        "add r4, r3",
+        "smlal r5, r6, r3, r3",
+        "stmia r1!, {{r4-r6}}",
+        "bne 2b",
+        "3:",
+        "pop {{r4-r6, pc}}",
     )
 }
 
-/// `(first element, positions, [bytes to skip, channels], [sum, squares])`.
+/// See [`portable::weigh`].
+pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    assert!(scores.is_empty() || v.len() >= (scores.len() - 1) * channels + 4);
+    // SAFETY: every score has four elements, `channels` apart.
+    unsafe {
+        weigh_4(
+            scores.as_ptr_range().start,
+            scores.as_ptr_range().end,
+            v.as_ptr(),
+            2 * channels,
+            sums,
+        )
+    };
+}
+
+/// `(scores, their end, elements, bytes between them, four sums)`.
 #[unsafe(naked)]
-unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: *const usize, sums: &mut [i32; 2]) {
+unsafe extern "C" fn weigh_4(scores: *const i32, end: *const i32, v: *const i16, step: usize, sums: &mut [i32; 4]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r11, lr}}",
+        "ldr r12, [sp, #36]",
+        "ldmia r12, {{r4-r7}}",
+        "cmp r0, r1",
+        "beq 3f",
+        "2:",
+        "ldr r8, [r0], #4",
+        "ldrsh r9, [r2]",
+        "ldrsh r10, [r2, #2]",
+        "ldrsh r11, [r2, #4]",
+        "ldrsh lr, [r2, #6]",
+        "cmp r0, r1",
+        "mla r4, r8, r9, r4",
+        "mla r5, r8, r10, r5",
+        "mla r6, r8, r11, r6",
+        "mla r7, r8, lr, r7",
+        "add r2, r3",
+        "bne 2b",
+        "3:",
+        "stmia r12, {{r4-r7}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// As [`each_8`], of a multiple of four channels; squares of int8 fit a word.
+#[unsafe(naked)]
+unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "push {{r4-r9, lr}}",
@@ -862,9 +1030,9 @@ unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: *const usi
     )
 }
 
-/// `(first element, positions, [bytes to skip, channels], [sum, squares low, squares high])`.
+/// As [`each_16`], of a multiple of four channels.
 #[unsafe(naked)]
-unsafe extern "C" fn sums_16(data: *const i16, positions: usize, steps: *const usize, sums: &mut [i32; 3]) {
+unsafe extern "C" fn sums_16(data: *const i16, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "push {{r4-r9, lr}}",

@@ -2,12 +2,12 @@
 //! whose last pass it predicates. Everything but convolution is the `dsp` family's.
 //!
 //! A block holds a vector of taps of every column, then the next vector of every column. Columns of an int8 input hold it as
-//! it is stored: the zero point leaves with the sum of the weights.
+//! it is stored: the zero point leaves with the sums of the weights, in biases that lie behind the columns.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
 
-pub use super::dsp::{dot16, join8, join16, moments8, moments16, normalize};
+pub use super::dsp::{accumulate, dot16, join8, join16, moments8, moments16, normalize, weigh};
 
 use super::{COLUMNS, Layout, Rows, portable};
 use crate::numeric::requant::{Requant, SmallRequant};
@@ -49,8 +49,20 @@ fn split(
 #[inline(never)]
 pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     if block.bytes.is_none() {
-        for (i, &q) in from.iter().enumerate() {
-            columns[place(tap + i, block.lanes, lane, 8)] = i16::from(q) - zero as i16;
+        let Some((at, head, next)) = split(tap, from.len(), block, lane, 8, columns.len()) else {
+            return;
+        };
+        let to = columns.as_mut_ptr();
+        // SAFETY: `split` found room for every element; the first `head` of them lie together, then every 8.
+        unsafe {
+            widen(from.as_ptr(), to.add(at), head, 16, zero);
+            widen(
+                from.as_ptr().add(head),
+                to.add(next),
+                from.len() - head,
+                16 * block.lanes,
+                zero,
+            );
         }
         return;
     }
@@ -68,6 +80,41 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
             16 * block.lanes,
         );
     }
+}
+
+/// See [`super::portable::window8`].
+pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let [rows, count, stride] = sizes;
+    let inside = rows > 0 && count <= stride && from.len() >= (rows - 1) * stride + count && lane < COLUMNS;
+    let whole = count > 0 && count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
+    if !(inside && whole && block.bytes.is_some() && block.lanes == COLUMNS) {
+        return portable::window8(from, sizes, zero, columns, block, lane);
+    }
+    // SAFETY: `from` has the rows; the block has as many taps, in whole vectors.
+    unsafe {
+        let to = columns.as_mut_ptr().cast::<i8>().add(16 * lane);
+        spread_rows(from.as_ptr(), to, rows, &[count, stride - count]);
+    }
+}
+
+/// `(from, to, rows, [bytes, bytes to skip])`: into one column of a block.
+#[unsafe(naked)]
+unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, rows: usize, sizes: &[usize; 2]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, lr}}",
+        "ldrd r3, r12, [r3]",
+        "2:",
+        "dlstp.8 lr, r3",
+        "3:",
+        "vldrb.u8 q0, [r0], #16",
+        "vstrb.8 q0, [r1], #64",
+        "letp lr, 3b",
+        "subs r2, #1",
+        "add r0, r12",
+        "bne 2b",
+        "pop {{r4, pc}}",
+    )
 }
 
 /// See [`super::portable::copy16`].
@@ -107,37 +154,77 @@ pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane
     }
 }
 
+/// Elements of scratch memory that columns of bytes take; biases lie behind them.
+fn bytes_end(block: &Layout) -> usize {
+    block.taps.next_multiple_of(16) * COLUMNS / 2
+}
+
+/// Writes every row's bias less its zero point's part, for columns of bytes.
+pub fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
+    let Some(zero) = block.bytes else { return };
+    let places = columns[bytes_end(block)..].as_chunks_mut::<2>().0;
+    let rows = rows.weights.chunks_exact(rows.row).zip(rows.bias);
+    for (place, (weights, bias)) in places.iter_mut().zip(rows) {
+        let weights = &weights[..block.taps];
+        // SAFETY: there are as many weights.
+        let sum = unsafe { sum_row(weights.as_ptr(), weights.len()) };
+        *place = bytemuck::cast(bias.wrapping_sub(zero.wrapping_mul(sum)));
+    }
+}
+
+/// `(weights, count)` to their sum.
+#[unsafe(naked)]
+unsafe extern "C" fn sum_row(weights: *const i8, count: usize) -> i32 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, lr}}",
+        "movs r2, #0",
+        "wlstp.8 lr, r1, 3f",
+        "2:",
+        "vldrb.u8 q0, [r0], #16",
+        "vaddva.s8 r2, q0",
+        "letp lr, 2b",
+        "3:",
+        "mov r0, r2",
+        "pop {{r4, pc}}",
+    )
+}
+
 /// See [`super::portable::rows8`].
 pub fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let count = tile.len();
     let tables =
         rows.weights.len() == count * rows.row && rows.bias.len().min(rows.mult.len()).min(rows.shift.len()) == count;
-    let wide = if block.bytes.is_some() { 16 } else { 8 };
-    let vectors = block.taps.div_ceil(wide) * COLUMNS;
-    assert!(tables && block.taps > 0 && block.taps <= rows.row && vectors * 16 <= size_of_val(columns));
+    let vectors = block.taps.div_ceil(if block.bytes.is_some() { 16 } else { 8 }) * COLUMNS;
+    let end = bytes_end(block) + 2 * rows.first;
+    let room = vectors * 16 <= size_of_val(columns) && (block.bytes.is_none() || end + 2 * count <= columns.len());
+    assert!(tables && room && block.taps > 0 && block.taps <= rows.row);
     let mut done = 0;
     while done < count {
+        let bias: *const i32 = match block.bytes {
+            Some(_) => columns[end + 2 * done..].as_ptr().cast(),
+            None => rows.bias[done..].as_ptr(),
+        };
         let job = Tile {
             columns: columns.as_ptr(),
-            bias: rows.bias[done..].as_ptr(),
+            row: rows.row,
+            taps: block.taps,
+            end: tile.as_ptr_range().end,
+            bias,
             mult: rows.mult[done..].as_ptr(),
             shift: rows.shift[done..].as_ptr(),
             tile: tile[done..].as_mut_ptr(),
-            row: rows.row,
-            left: count - done,
-            taps: block.taps,
-            zero: block.bytes.unwrap_or(0),
         };
         let weights = rows.weights[done * rows.row..].as_ptr();
-        // SAFETY: `left` rows of `taps` weights, as many biases, factors and places, and a block of as many taps.
-        let left = unsafe {
+        // SAFETY: rows of `taps` weights up to the tile's end, as many biases and factors, and a block of as many taps.
+        let stopped = unsafe {
             match block.bytes {
                 Some(_) => dot_rows_bytes(weights, &job),
                 None => dot_rows_words(weights, &job),
             }
         };
-        done = count - left;
-        if left > 0 {
+        done = count - (tile.as_ptr_range().end as usize - stopped as usize) / size_of::<[i32; COLUMNS]>();
+        if done < count {
             // Accumulators that a left shift would overflow.
             let (mult, shift) = (rows.mult[done], rows.shift[done]);
             tile[done]
@@ -175,101 +262,85 @@ pub fn single16(row: &[i16], column: &[i16]) -> i64 {
     dot16(row, column)
 }
 
-/// What the kernels copy to their frame, in this order.
+/// What the kernels copy to their frame and their registers, in this order.
 #[repr(C)]
 struct Tile {
     columns: *const i16,
+    row: usize,
+    taps: usize,
+    end: *const [i32; COLUMNS],
     bias: *const i32,
     mult: *const i32,
     shift: *const u8,
     tile: *mut [i32; COLUMNS],
-    row: usize,
-    left: usize,
-    taps: usize,
-    zero: i32,
 }
 
-/// `(weights, tile)` to the rows left, as in the `dsp` family.
+/// `(weights, tile)` to where it stopped: the tile's end, or a row whose accumulators, in place of its outputs, must be scaled
+/// another way.
 macro_rules! rows {
-    ($name:ident, $start:literal, $pass:literal, $end:literal) => {
+    ($name:ident, $start:literal, $pass:literal) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(weights: *const i8, tile: &Tile) -> usize {
-            // r0 weights, r1 block, r2 r4 r6 r8 sums, r10 sum of the weights, r3 taps.
+        unsafe extern "C" fn $name(weights: *const i8, tile: &Tile) -> *const [i32; COLUMNS] {
+            // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 tile.
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
                 "push {{r4-r11, lr}}",
-                "ldmia r1, {{r2-r10}}",
-                "sub sp, #36",
-                "stmia sp, {{r2-r10}}",
+                "ldmia r1!, {{r2-r5}}",
+                "sub sp, #20",
+                "stmia sp, {{r2-r5}}",
+                "ldrd r7, r9, [r1]",
+                "ldrd r11, r12, [r1, #8]",
                 "2:",
                 "ldr r1, [sp]",
-                "ldr r3, [sp, #28]",
+                "ldr r3, [sp, #8]",
                 "mov r5, r0",
                 "movs r2, #0",
                 "movs r4, #0",
                 "movs r6, #0",
                 "mov r8, #0",
-                "mov r10, #0",
                 $start,
                 "3:",
                 $pass,
                 "letp lr, 3b",
-                "ldr r9, [sp, #20]",
-                "ldrd r7, r11, [sp, #4]",
-                "add r0, r5, r9",
-                "ldr r12, [r7], #4",
-                "str r7, [sp, #4]",
-                $end,
-                "ldr r9, [r11], #4",
-                "str r11, [sp, #8]",
-                "add r2, r12",
-                "ldr r11, [sp, #12]",
-                "add r4, r12",
-                "add r6, r12",
-                "add r8, r12",
-                "ldrb r10, [r11], #1",
-                "ldr r12, [sp, #16]",
-                "str r11, [sp, #12]",
+                "ldr r1, [sp, #4]",
                 "stmia r12, {{r2, r4, r6, r8}}",
-                "rsb r10, r10, #33",
-                "usat r11, #5, r10",
+                "ldr r3, [r7], #4",
+                "ldrb r10, [r11], #1",
+                "add r0, r5, r1",
                 "vldrw.32 q0, [r12]",
-                "cmp r11, #0",
-                "beq 5f",
-                "eor r2, r2, r2, asr #31",
-                "eor r4, r4, r4, asr #31",
-                "orr r2, r2, r4",
-                "eor r6, r6, r6, asr #31",
-                "orr r2, r2, r6",
-                "eor r8, r8, r8, asr #31",
-                "orr r2, r2, r8",
-                "rsbs r3, r11, #31",
-                "beq 6f",
-                "lsrs r2, r2, r3",
-                "bne 6f",
-                "vshl.s32 q0, r11",
-                "5:",
-                "sub r11, r11, r10",
-                "movs r3, #1",
-                "vdup.32 q1, r9",
-                "mvn r10, r11",
-                "lsl r3, r3, r11",
-                "vmulh.s32 q0, q0, q1",
+                "rsb r10, r10, #33",
+                "ldr r2, [r9], #4",
+                "usat r1, #5, r10",
                 "vadd.i32 q0, q0, r3",
-                "vshl.s32 q0, r10",
-                "ldr r7, [sp, #24]",
+                "cmp r1, #0",
+                "beq 5f",
+                "movs r4, #0",
+                "vmaxav.s32 r4, q0",
+                "rsbs r3, r1, #31",
+                "beq 6f",
+                "lsrs r4, r4, r3",
+                "bne 6f",
+                "vshl.s32 q0, r1",
+                "5:",
+                "sub r1, r1, r10",
+                "movs r3, #1",
+                "vdup.32 q1, r2",
+                "mvn r4, r1",
+                "lsl r3, r3, r1",
+                "vmulh.s32 q0, q0, q1",
+                "ldr r2, [sp, #12]",
+                "vadd.i32 q0, q0, r3",
+                "vshl.s32 q0, r4",
                 "vstrw.32 q0, [r12], #16",
-                "subs r7, #1",
-                "str r12, [sp, #16]",
-                "str r7, [sp, #24]",
+                "cmp r12, r2",
                 "bne 2b",
-                "movs r0, #0",
-                "add sp, #36",
+                "7:",
+                "mov r0, r12",
+                "add sp, #20",
                 "pop {{r4-r11, pc}}",
                 "6:",
-                "ldr r0, [sp, #24]",
-                "add sp, #36",
-                "pop {{r4-r11, pc}}",
+                "vstrw.32 q0, [r12]",
+                "b 7b",
             )
         }
     };
@@ -278,16 +349,14 @@ macro_rules! rows {
 rows!(
     dot_rows_bytes,
     "dlstp.8 lr, r3",
-    "vldrb.u8 q0, [r0], #16\nvldrb.u8 q1, [r1], #64\nvaddva.s8 r10, q0\nvmladava.s8 r2, q0, q1\nvldrb.u8 q2, [r1, #-48]\n\
-     vmladava.s8 r4, q0, q2\nvldrb.u8 q1, [r1, #-32]\nvmladava.s8 r6, q0, q1\nvldrb.u8 q2, [r1, #-16]\nvmladava.s8 r8, q0, q2",
-    "ldr r9, [sp, #32]\nmls r12, r10, r9, r12"
+    "vldrb.u8 q0, [r0], #16\nvldrb.u8 q1, [r1], #64\nvmladava.s8 r2, q0, q1\nvldrb.u8 q2, [r1, #-48]\n\
+     vmladava.s8 r4, q0, q2\nvldrb.u8 q1, [r1, #-32]\nvmladava.s8 r6, q0, q1\nvldrb.u8 q2, [r1, #-16]\nvmladava.s8 r8, q0, q2"
 );
 rows!(
     dot_rows_words,
     "dlstp.16 lr, r3",
     "vldrb.s16 q0, [r0], #8\nvldrh.u16 q1, [r1], #64\nvmladava.s16 r2, q0, q1\nvldrh.u16 q2, [r1, #-48]\n\
-     vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2",
-    "nop"
+     vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2"
 );
 
 /// `(weights, column, taps)` to the sum.
@@ -319,6 +388,25 @@ unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: us
         "2:",
         "vldrb.u8 q0, [r0], #16",
         "vstrb.8 q0, [r1]",
+        "add r1, r3",
+        "letp lr, 2b",
+        "3:",
+        "pop {{r4, pc}}",
+    )
+}
+
+/// `(from, to, elements, bytes from a vector's place to the next's, zero point)`.
+#[unsafe(naked)]
+unsafe extern "C" fn widen(from: *const i8, to: *mut i16, count: usize, step: usize, zero: i32) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, lr}}",
+        "ldr r4, [sp, #8]",
+        "wlstp.16 lr, r2, 3f",
+        "2:",
+        "vldrb.s16 q0, [r0], #8",
+        "vsub.i16 q0, q0, r4",
+        "vstrh.16 q0, [r1]",
         "add r1, r3",
         "letp lr, 2b",
         "3:",

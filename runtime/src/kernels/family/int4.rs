@@ -46,6 +46,7 @@ impl Rows4<'_> {
         for (channel, values) in tile.iter_mut().enumerate() {
             let words = &self.weights[channel * self.words..][..self.words.min(WORDS)];
             let rows = Rows {
+                first: channel,
                 weights: &unpack(words, &mut unpacked)[..row],
                 row,
                 bias: &self.bias[channel..=channel],

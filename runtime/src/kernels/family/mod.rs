@@ -30,13 +30,19 @@ mod int4;
 
 pub use int4::Rows4;
 pub use native::{
-    NAME, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8, single8,
-    single16, store8, store16, zeros,
+    NAME, accumulate, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8,
+    single8, single16, store8, store16, weigh, window8, zeros,
 };
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
 
 use crate::numeric::requant::Requant;
+
+/// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
+#[cfg(not(mote_family = "helium"))]
+pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
+#[cfg(mote_family = "helium")]
+pub use native::begin8;
 
 /// Whether the family multiplies two small activations at once with an int4 weight.
 #[cfg(not(mote_family = "armv6m"))]
@@ -84,9 +90,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// A block for columns of `taps`; `stored` is the zero point of an input that is int8 throughout.
-    pub fn new(lanes: usize, taps: usize, stored: Option<i32>) -> Self {
-        let bytes = stored.filter(|_| cfg!(mote_family = "helium") && lanes == COLUMNS);
+    /// A block for columns of `taps` and `outs` int8 rows; `stored` is the zero point of an input that is int8 throughout.
+    pub fn new(lanes: usize, taps: usize, outs: usize, stored: Option<i32>) -> Self {
+        // Behind columns of bytes there is room for the rows' biases.
+        let room = outs + 8 <= taps.next_multiple_of(8);
+        let bytes = stored.filter(|_| cfg!(mote_family = "helium") && lanes == COLUMNS && room);
         Self { lanes, taps, bytes }
     }
 
@@ -103,6 +111,8 @@ impl Layout {
 /// A few output channels of a convolution with int8 weights.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
+    /// The first of them.
+    pub first: usize,
     /// Rows of `row` taps.
     pub weights: &'a [i8],
     /// Taps of a row, padding included.

@@ -31,6 +31,21 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
     }
 }
 
+/// Widens a whole column: `rows` kernel rows of `count` elements, `stride` elements apart.
+pub fn window8(
+    from: &[i8],
+    [rows, count, stride]: [usize; 3],
+    zero: i32,
+    columns: &mut [i16],
+    block: &Layout,
+    lane: usize,
+) {
+    for row in 0..rows {
+        let from = &from[row * stride..][..count];
+        super::copy8(from, zero, columns, row * count, block, lane);
+    }
+}
+
 /// Brings int8 elements to the common scale of a concatenation.
 pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
     for (to, &q) in to.iter_mut().zip(from) {
@@ -196,6 +211,41 @@ impl Finish {
         let y = q * (a >> 16) + factor[2] + (fraction >> 16);
         let y = if self.silu { silu_q16(y) } else { y };
         (high_product(y, self.mult) + self.round) >> self.shift
+    }
+}
+
+/// Adds elements, one a channel, to the channels' sums (a word) and sums of squares (two, the low one first).
+pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+    for (&q, sums) in elements.iter().zip(sums.as_chunks_mut::<3>().0) {
+        let q = i32::from(q);
+        // A channel has at most 2^16 elements of at most 2^15.
+        sums[0] += q;
+        let squares = u64::from(sums[2] as u32) << 32 | u64::from(sums[1] as u32);
+        let squares = add_square(squares, q);
+        (sums[1], sums[2]) = (squares as i32, (squares >> 32) as i32);
+    }
+}
+
+/// Adds `sum p_j v_j` to the sums of four channels, whose elements are `channels` apart.
+pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    // Two at a time: their sums and the pointers fit the registers of any core.
+    for (sums, v) in sums
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip([v, v.get(2..).unwrap_or_default()])
+    {
+        let [mut a, mut b] = *sums;
+        let mut at = 0;
+        for p in scores {
+            let Some(&[x, y]) = v.get(at..).and_then(|v| v.first_chunk::<2>()) else {
+                break;
+            };
+            a += p * i32::from(x);
+            b += p * i32::from(y);
+            at += channels;
+        }
+        *sums = [a, b];
     }
 }
 

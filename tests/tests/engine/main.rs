@@ -1,0 +1,187 @@
+//! Every family of the engine that this processor has against the runtime's own kernels, bit for bit: each operator's output over
+//! random shapes, number formats and factors, and the trained networks.
+
+#[path = "../oracle/builder.rs"]
+mod builder;
+mod programs;
+
+use std::path::Path;
+
+use mote_host::engine::{Engine, Family};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::op::Op;
+use mote_runtime::exec::Call;
+use mote_runtime::kernels::view::View;
+use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, Start, Unobserved};
+use mote_tests::random::Random;
+use mote_tools::convert::{Options, convert};
+use mote_tools::import::import;
+use mote_tools::quantize::scheme::{Bits, Scheme};
+
+use programs::{factors_at_random, large, program};
+
+/// Every operator's output of one call.
+#[derive(Default)]
+struct Outputs(Vec<(&'static str, Vec<i32>)>);
+
+impl Observer for Outputs {
+    fn after(&mut self, _index: u16, op: &Op, output: &View<'_>) {
+        self.0
+            .push((op.kind(), (0..output.len()).map(|i| output.get(i)).collect()));
+    }
+}
+
+fn outputs(model: &Model<'_>, network: &mut impl Network, x_q24: &[i32], timestep: u32) -> Outputs {
+    let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
+    let mut outputs = Outputs::default();
+    let call = Call {
+        x_q24,
+        timestep,
+        class: 0,
+    };
+    network
+        .forward(model, &call, memory.bytes_mut(), &mut outputs)
+        .expect("a checked model");
+    outputs
+}
+
+/// Families that are faster than the runtime and here.
+fn families() -> impl Iterator<Item = Family> {
+    let faster = Family::ALL.into_iter().filter(|family| *family != Family::Portable);
+    faster.filter(|family| family.is_here())
+}
+
+/// Compares one call of every family with the runtime's; gives how many operators ran in kernels of the engine.
+fn assert_equal(model: &Model<'_>, random: &mut Random, what: &str) -> usize {
+    let loud = random.below(4) == 0;
+    let x: Vec<i32> = (0..model.header().sample_len())
+        .map(|_| random.bits() as i32 >> if loud { 0 } else { 5 })
+        .collect();
+    let timestep = random.below(model.header().train_steps as usize) as u32;
+    let expected = outputs(model, &mut Portable, &x, timestep);
+    let mut covered = 0;
+    for family in families() {
+        let engine = Engine::prepare_for(model, family);
+        assert_eq!(engine.family(), family);
+        covered += engine.coverage().0;
+        // Another call before: what it leaves behind must not be seen.
+        let mut worker = engine.worker();
+        let other: Vec<i32> = x.iter().map(|x| x / 3 - (1 << 22)).collect();
+        outputs(model, &mut worker, &other, timestep);
+        for _ in 0..2 {
+            let found = outputs(model, &mut worker, &x, timestep);
+            for (index, ((kind, expected), (_, found))) in expected.0.iter().zip(&found.0).enumerate() {
+                let first = expected.iter().zip(found).position(|(a, b)| a != b);
+                if let Some(i) = first {
+                    let op = model.ops().nth(index);
+                    panic!(
+                        "{what}, {family:?}: operator {index} ({kind}) leaves the runtime at element {i}: {} became {}\n{op:?}",
+                        expected[i], found[i]
+                    );
+                }
+            }
+            assert_eq!(expected.0.len(), found.0.len(), "{what}, {family:?}");
+        }
+    }
+    covered
+}
+
+#[test]
+fn random_programs_give_the_runtimes_bits() {
+    let mut covered = 0;
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let file = program(&mut random, seed);
+        for round in 0..3 {
+            // The first time as converted; then with factors that saturate, vanish and round at random.
+            let file = if round == 0 {
+                file.clone()
+            } else {
+                factors_at_random(&file, &mut random)
+            };
+            let model = Model::parse(file.bytes()).expect("a valid model");
+            covered += assert_equal(&model, &mut random, &format!("program {seed}, round {round}"));
+        }
+    }
+    assert!(
+        families().next().is_none() || covered > 2000,
+        "only {covered} operators ran in the engine"
+    );
+}
+
+#[test]
+fn work_cut_among_threads_gives_the_runtimes_bits() {
+    for bits in [Bits::Eight, Bits::Sixteen] {
+        let file = large(bits);
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut Random(5), &format!("a large program, {bits:?}"));
+    }
+}
+
+#[test]
+fn trained_networks_give_the_runtimes_bits() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["data/digits8-micro", "../tools/assets/fashion16-tiny"] {
+        let checkpoint = import(&root.join(folder)).expect("a bundled checkpoint");
+        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8] {
+            let options = Options::of(scheme);
+            let converted = convert(&checkpoint, &options, &|_| {}).expect("a convertible checkpoint");
+            let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
+            let model = Model::parse(memory.bytes()).expect("a converted model");
+            let name = format!("{} {scheme}", checkpoint.name);
+            for seed in 0..4 {
+                assert_equal(&model, &mut Random(seed), &name);
+            }
+            runs_agree(&model, &name);
+        }
+    }
+}
+
+/// Whole runs of the sampler, with noise and without.
+fn runs_agree(model: &Model<'_>, name: &str) {
+    let digests = |network: &mut dyn FnMut(&mut Sampler<'_, '_>) -> Option<u64>, eta_q16| {
+        let config = Config {
+            seed: 11,
+            eta_q16,
+            ..Config::of(model.header(), 4)
+        };
+        let mut memory = AlignedBytes::for_run(model, false);
+        let mut arena = Arena::new(memory.bytes_mut()).expect("aligned");
+        let mut run = Sampler::new(model, &mut arena, &config, &Start::Seed).expect("a valid configuration");
+        std::iter::from_fn(|| network(&mut run)).collect::<Vec<u64>>()
+    };
+    let step = |run: &mut Sampler<'_, '_>, network: &mut dyn FnMut(&mut Sampler<'_, '_>) -> Option<u64>| network(run);
+    for eta_q16 in [0, 1 << 16] {
+        let own = digests(
+            &mut |run| run.step().expect("a valid run").map(|step| step.digest),
+            eta_q16,
+        );
+        assert_eq!(own.len(), 4);
+        for family in Family::ALL {
+            let engine = Engine::prepare_for(model, family);
+            let mut worker = engine.worker();
+            let mut by_worker = |run: &mut Sampler<'_, '_>| {
+                let step = run.step_by(&mut worker, &mut Unobserved).expect("a valid run");
+                step.map(|step| step.digest)
+            };
+            assert_eq!(
+                digests(&mut |run| step(run, &mut by_worker), eta_q16),
+                own,
+                "{name}, {family:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_worker_given_another_model_runs_it_rightly() {
+    let files: Vec<_> = (0..2).map(|seed| program(&mut Random(seed), seed)).collect();
+    let models: Vec<_> = files
+        .iter()
+        .map(|file| Model::parse(file.bytes()).expect("a valid model"))
+        .collect();
+    let engine = Engine::prepare(&models[0]);
+    let x = vec![1 << 20; models[1].header().sample_len()];
+    let expected = outputs(&models[1], &mut Portable, &x, 3);
+    assert_eq!(outputs(&models[1], &mut engine.worker(), &x, 3).0, expected.0);
+}

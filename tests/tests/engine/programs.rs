@@ -1,0 +1,242 @@
+//! Random programs of every shape that a kernel may see, and factors at random.
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::op::{At, Op, Weights};
+use mote_runtime::numeric::requant::{Requant, WideRequant};
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::{Model, ParseError};
+use mote_tests::parts::{Parts, WEIGHTS};
+use mote_tests::random::Random;
+use mote_tools::emit::Diffusion;
+use mote_tools::lower::program::{Kind, SlotId};
+use mote_tools::quantize::scheme::Bits;
+
+use crate::builder::{Builder, POINT, Window, file, same};
+
+/// Channels around the widths of registers and blocks, and odd ones.
+const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 24, 32, 40];
+
+/// A model file of a few random operators on every kind of window.
+pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
+    let sample = [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)];
+    let mut b = Builder::new(seed, sample);
+    let scale = 1.0 + random.below(3) as f64;
+    let x = b.push(Kind::Input { scale, shift: 0.5 }, sample);
+    let frequencies = vec![1.0, 0.3, 0.1];
+    let time = b.push(
+        Kind::TimeProj {
+            frequencies,
+            cos_first: true,
+        },
+        [6, 1, 1],
+    );
+    let hidden = b.conv(&[time], 5, POINT, None);
+    let embedding = b.push(Kind::Silu { src: hidden }, [5, 1, 1]);
+    let first = b.conv(&[x], random.pick(&CHANNELS), same(3), None);
+    let mut slots = vec![first];
+    for _ in 0..8 {
+        if let Some(slot) = step(&mut b, random, &slots, embedding) {
+            slots.push(slot);
+        }
+    }
+    let window = same(random.pick(&[1, 3, 5]));
+    b.conv(&[first], sample[0], window, None);
+    let widths = random.below(4);
+    file(
+        &b.program,
+        &diffusion(),
+        Some(&mut |weights| match widths {
+            0 => Bits::Eight,
+            1 => Bits::Sixteen,
+            2 if weights => random.pick(&[Bits::Four, Bits::Eight, Bits::Sixteen]),
+            _ => random.pick(&[Bits::Eight, Bits::Sixteen]),
+        }),
+    )
+}
+
+/// A program whose convolutions are worth several threads: with a residual, through the x2, and of a concatenation.
+pub fn large(bits: Bits) -> AlignedBytes {
+    let mut b = Builder::new(9, [1, 26, 26]);
+    let x = b.push(Kind::Input { scale: 1.0, shift: 0.0 }, [1, 26, 26]);
+    let first = b.conv(&[x], 24, same(3), None);
+    let second = b.conv(&[first], 40, same(3), None);
+    let beside = b.conv(&[first], 40, POINT, None);
+    let third = b.conv(&[second], 40, same(3), Some((beside, 0.5)));
+    let joined = b.conv(&[third, first], 24, same(3), None);
+    let up = Window {
+        upsample: true,
+        stride: 2,
+        ..same(5)
+    };
+    let last = b.conv(&[joined], 24, up, None);
+    b.conv(&[last], 1, same(3), None);
+    file(&b.program, &diffusion(), Some(&mut |_| bits))
+}
+
+fn diffusion() -> Diffusion {
+    Diffusion {
+        alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),
+        final_alpha_bar: 1.0,
+        prediction: Prediction::Epsilon,
+        clip: Clip::Off,
+        clip_range: 1.0,
+        spacing: Spacing::Leading,
+        steps_offset: 0,
+        null_class: None,
+    }
+}
+
+/// One more operator over what is there.
+fn step(b: &mut Builder, random: &mut Random, slots: &[SlotId], embedding: SlotId) -> Option<SlotId> {
+    let source = random.pick(slots);
+    let [channels, rows, cols] = b.shape(source);
+    // An operator reads no tensor twice.
+    let others = slots.iter().copied().filter(|id| *id != source);
+    let beside: Vec<SlotId> = others.filter(|id| b.shape(*id)[1..] == [rows, cols]).collect();
+    let joined = match random.below(3) {
+        0 if !beside.is_empty() => vec![source, random.pick(&beside)],
+        _ => vec![source],
+    };
+    let width = joined.iter().map(|id| b.shape(*id)[0]).sum::<usize>();
+    match random.below(8) {
+        0..=3 => conv(b, random, &joined, &beside, embedding),
+        4 | 5 => {
+            let groups: Vec<usize> = (1..=width).filter(|groups| width.is_multiple_of(*groups)).collect();
+            let shift = (random.below(4) == 0).then(|| b.conv(&[embedding], 2 * width, POINT, None));
+            Some(b.norm(&joined, random.pick(&groups), random.below(4) > 0, shift))
+        }
+        6 => {
+            let heads: Vec<usize> = (1..=channels).filter(|heads| channels.is_multiple_of(*heads)).collect();
+            let qkv = [(); 3].map(|()| b.conv(&[source], channels, POINT, None));
+            let heads = random.pick(&heads);
+            Some(b.push(Kind::Attention { qkv, heads }, [channels, rows, cols]))
+        }
+        _ if rows * cols > 120 => {
+            let shape = [channels, rows / 2, cols / 2];
+            Some(b.push(Kind::AvgPool { src: source }, shape))
+        }
+        _ => Some(b.push(Kind::Upsample { src: source }, [channels, 2 * rows, 2 * cols])),
+    }
+}
+
+fn conv(
+    b: &mut Builder,
+    random: &mut Random,
+    joined: &[SlotId],
+    beside: &[SlotId],
+    embedding: SlotId,
+) -> Option<SlotId> {
+    let [_, rows, cols] = b.shape(joined[0]);
+    let outs = random.pick(&CHANNELS);
+    if random.below(2) == 0 {
+        let vector = b.conv(&[embedding], outs, POINT, None);
+        let others = beside.iter().copied().filter(|id| !joined.contains(id));
+        let like: Vec<SlotId> = others.filter(|id| b.shape(*id)[0] == outs).collect();
+        let addend = if like.is_empty() || random.below(3) == 0 {
+            vector
+        } else {
+            random.pick(&like)
+        };
+        return Some(b.conv(joined, outs, same(random.pick(&[1, 3])), Some((addend, 0.75))));
+    }
+    let kernel = random.pick(&[1, 2, 3, 5]);
+    let window = Window {
+        kernel,
+        stride: 1 + random.below(2),
+        pad: [(); 4].map(|()| random.below(kernel)),
+        upsample: rows * cols <= 100 && random.below(3) == 0,
+    };
+    let zoom = 1 + usize::from(window.upsample);
+    let fits = rows * zoom >= kernel && cols * zoom >= kernel;
+    fits.then(|| b.conv(joined, outs, window, None))
+}
+
+/// The same file with factors that are anything a valid file may hold.
+pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedBytes {
+    let mut parts = Parts::of(file.bytes());
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let mut ops = parts.ops();
+    for op in &mut ops {
+        // Most shifts are those of real factors, about 1; the others are anywhere.
+        let mut narrow = |requant: &mut Requant| *requant = requant_at_random(random);
+        match op {
+            Op::Input { requant, .. } => narrow(requant),
+            Op::Silu {
+                in_requant,
+                out_requant,
+                ..
+            } => [in_requant, out_requant].into_iter().for_each(narrow),
+            Op::Conv(c) => {
+                c.addend.iter_mut().for_each(|addend| narrow(&mut addend.requant));
+                c.source
+                    .second
+                    .iter_mut()
+                    .flat_map(|(_, both)| both)
+                    .for_each(&mut narrow);
+                let outs = model.tensor(c.out).expect("a checked model").channels;
+                channels_at_random(&mut parts.sections[WEIGHTS], &c.weights, outs.into(), random);
+            }
+            Op::GroupNorm(n) => {
+                narrow(&mut n.out_requant);
+                n.scale_shift.iter_mut().for_each(|(_, requant)| narrow(requant));
+                n.source
+                    .second
+                    .iter_mut()
+                    .flat_map(|(_, both)| both)
+                    .for_each(&mut narrow);
+                if random.below(3) == 0 {
+                    n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
+                    n.gamma_frac = random.below(31) as u8;
+                }
+            }
+            Op::Attention(a) => {
+                narrow(&mut a.out_requant);
+                a.score = WideRequant {
+                    mult: (1 << 21) + random.below(1 << 21) as i32,
+                    shift: 1 + random.below(62) as u8,
+                };
+            }
+            Op::TimeProj { .. } | Op::ClassEmbed { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => {}
+        }
+    }
+    parts.set_ops(&ops);
+    let memory = AlignedBytes::copy_of(&parts.file());
+    assert_eq!(Model::parse(memory.bytes()).map(drop), Ok::<(), ParseError>(()));
+    memory
+}
+
+fn requant_at_random(random: &mut Random) -> Requant {
+    let shift = match random.below(3) {
+        0 => 1 + random.below(62),
+        1 => 28 + random.below(8),
+        _ => 32 + random.below(14),
+    };
+    let mult = match random.below(12) {
+        0 => 0,
+        1 => i32::MAX,
+        _ => (1 << 30) + random.below(1 << 30) as i32,
+    };
+    Requant {
+        mult,
+        shift: shift as u8,
+    }
+}
+
+/// Draws the factors of a convolution's channels.
+fn channels_at_random(weights: &mut [u8], of: &Weights, outs: usize, random: &mut Random) {
+    let (at, wide) = match *of {
+        Weights::W4 { requant, .. } | Weights::W8 { requant, .. } => (requant, false),
+        Weights::W16 { requant, .. } => (requant, true),
+        Weights::F16 { .. } => return,
+    };
+    let At(at) = at;
+    let (mults, shifts) = weights[at as usize..][..outs * 5].split_at_mut(outs * 4);
+    let real = random.below(2) == 0;
+    for (mult, shift) in mults.chunks_exact_mut(4).zip(shifts) {
+        let drawn = requant_at_random(random);
+        let value = if wide { drawn.mult >> 9 } else { drawn.mult };
+        mult.copy_from_slice(&value.to_le_bytes());
+        *shift = if real { 38 + random.below(6) as u8 } else { drawn.shift };
+    }
+}

@@ -1,0 +1,95 @@
+//! Every kernel family of the firmware against the runtime's portable kernels, bit for bit: each operator's output over random
+//! programs (odd channels, every window, concatenations, addends, int4 to int16 weights), as converted and with factors that
+//! saturate, vanish and round at random. One board a family; Cortex-M4 and M33 run the same one from different compilations.
+
+#[path = "oracle/builder.rs"]
+mod builder;
+#[path = "engine/programs.rs"]
+#[allow(dead_code)]
+mod programs;
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model};
+use mote_tests::random::Random;
+use mote_tools::backend::{Backend, Job, Target, named_board};
+
+use programs::{factors_at_random, program};
+
+/// Programs, and rounds of each.
+const PROGRAMS: u64 = 10;
+const ROUNDS: usize = 2;
+
+fn agree(board: &str) {
+    let board = Backend::Board(named_board(board).expect("a board"));
+    let mut operators = 0;
+    for seed in 0..PROGRAMS {
+        let mut random = Random(1000 + seed);
+        let mut file = program(&mut random, seed);
+        for round in 0..ROUNDS {
+            operators += compare(board, &file, &format!("program {seed}, round {round}"));
+            file = factors_at_random(&file, &mut random);
+        }
+    }
+    assert!(operators > 100, "only {operators} operators were compared");
+}
+
+/// One step on the board and here; gives how many operators were compared.
+fn compare(board: Backend, file: &AlignedBytes, what: &str) -> usize {
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let job = Job {
+        operators: true,
+        ..Job::of_seeds(Config::of(model.header(), 1), [7])
+    };
+    let run = |backend: Backend| {
+        let traces = backend.run(target, &job, &|| ());
+        let mut traces = traces.unwrap_or_else(|error| panic!("{what} on {backend}: {error}"));
+        traces.swap_remove(0).steps.swap_remove(0)
+    };
+    let (expected, found) = (run(Backend::Portable), run(board));
+    assert_eq!(expected.operators.len(), usize::from(model.header().op_count), "{what}");
+    let first = expected
+        .operators
+        .iter()
+        .zip(&found.operators)
+        .position(|(a, b)| a != b);
+    if let Some(index) = first {
+        let op = model.ops().nth(index);
+        panic!("{what} on {board}: operator {index} leaves the portable kernels: {op:?}");
+    }
+    assert_eq!(expected, found, "{what} on {board}");
+    expected.operators.len()
+}
+
+#[test]
+fn armv6m_gives_the_portable_bits() {
+    agree("mps2-m0");
+}
+
+#[test]
+fn armv7m_gives_the_portable_bits() {
+    agree("mps2-an385");
+}
+
+#[test]
+fn dsp_gives_the_portable_bits() {
+    agree("mps2-an386");
+}
+
+#[test]
+fn dsp_of_a_cortex_m33_gives_the_portable_bits() {
+    agree("mps2-an505");
+}
+
+#[test]
+fn helium_gives_the_portable_bits() {
+    agree("mps3-an547");
+}
+
+#[test]
+fn portable_code_on_riscv_gives_the_same_bits() {
+    agree("virt");
+}
