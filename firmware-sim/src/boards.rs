@@ -81,8 +81,7 @@ pub struct Board {
     pub target: &'static str,
     /// The compiler's name for the core, where the target alone leaves some of its instructions out.
     pub cpu: Option<&'static str>,
-    /// The optimization level of the firmware: `s`, or `2` on evaluation boards, which have flash to spare, of cores whose families
-    /// leave much to the compiler.
+    /// The optimization level of the firmware: `s`, since what must be fast is written by hand.
     pub opt_level: &'static str,
     /// Which QEMU runs it.
     pub emulator: Emulator,
@@ -205,15 +204,12 @@ static BOARDS: [Board; 11] = [
             THUMB_V7EM_HF,
         )
     },
-    Board {
-        opt_level: "2",
-        ..mps2(
-            "mps2-an385",
-            "Arm MPS2 evaluation board, image AN385",
-            "Cortex-M3",
-            THUMB_V7M,
-        )
-    },
+    mps2(
+        "mps2-an385",
+        "Arm MPS2 evaluation board, image AN385",
+        "Cortex-M3",
+        THUMB_V7M,
+    ),
     Board {
         fpu: true,
         dsp: true,
@@ -257,7 +253,6 @@ static BOARDS: [Board; 11] = [
     },
     Board {
         machine: "mps2-an385",
-        opt_level: "2",
         ..mps2(
             "mps2-m0",
             "Cortex-M0 code on MPS2 AN385, for models that 16 KiB cannot hold",
@@ -287,7 +282,6 @@ static BOARDS: [Board; 11] = [
     },
     Board {
         emulator: Emulator::Riscv32,
-        opt_level: "2",
         // QEMU's generic board has only DRAM; this splits it as a microcontroller would be.
         flash: Region {
             origin: 0x8000_0000,

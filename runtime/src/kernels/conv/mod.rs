@@ -249,7 +249,7 @@ impl Filter<'_> {
                 bias,
                 mult,
                 shift,
-            } => {
+            } if Feature::W4.is_built() => {
                 let words = int4::row_words(layout.taps);
                 let rows = Rows4 {
                     weights: &data[channels.start * words..channels.end * words],
@@ -286,7 +286,7 @@ impl Filter<'_> {
                 }
             }
             // No model with such weights exists where the part is left out.
-            Self::W16 { .. } => {}
+            Self::W4 { .. } | Self::W16 { .. } => {}
         }
     }
 }
