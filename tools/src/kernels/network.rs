@@ -256,7 +256,9 @@ mod tests {
             let wide = case.activations == Activations::Sixteen;
             assert_eq!(out.dtype == Dtype::I16, wide, "{}", case.name());
             if let Op::Conv(conv) = ops[index] {
-                assert!(matches!(conv.weights, Weights::W8 { .. }));
+                let four = matches!(conv.weights, Weights::W4 { .. });
+                assert_eq!(four, case.weights == Bits::Four, "{}", case.name());
+                assert!(four || matches!(conv.weights, Weights::W8 { .. }), "{}", case.name());
             }
         }
     }

@@ -180,7 +180,12 @@ pub fn conv(
 }
 
 /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
-const TILE: usize = 16;
+/// Fewer where RAM is shortest: a channel takes 16 bytes of stack.
+const TILE: usize = if cfg!(any(mote_family = "armv6m", mote_family = "armv7m")) {
+    8
+} else {
+    16
+};
 
 /// Taps of an int4 row above which the columns of a block are filled one at a time: the row is unpacked on the stack.
 const UNPACKED: usize = 1024;
@@ -213,6 +218,7 @@ impl Filter<'_> {
     }
 
     /// Accumulators of `channels` with the block's columns, times their factors.
+    #[inline(never)]
     fn apply(
         &self,
         channels: Range<usize>,

@@ -112,14 +112,18 @@ pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32
     for (dots, weights) in tile.chunks_mut(2).zip(rows.weights.chunks(2 * rows.row)) {
         // A row alone is paired with itself.
         let (a, b) = (&weights[..rows.row], &weights[weights.len() - rows.row..]);
-        let mut sums = [[0; COLUMNS]; 2];
-        for ((taps, &a), &b) in columns.chunks_exact(COLUMNS).zip(a).zip(b) {
-            let (a, b) = (i32::from(a), i32::from(b));
-            for (lane, &x) in taps.iter().enumerate() {
-                sums[0][lane] += i32::from(x) * a;
-                sums[1][lane] += i32::from(x) * b;
-            }
+        // Eight sums by name: they stay in registers however the code is optimized.
+        let ([mut p, mut q, mut r, mut s], [mut t, mut u, mut v, mut w]) = ([0; COLUMNS], [0; COLUMNS]);
+        for ((taps, &a), &b) in columns.as_chunks().0.iter().zip(a).zip(b) {
+            let (a, b): (i32, i32) = (a.into(), b.into());
+            let [x, y, z, last]: [i16; COLUMNS] = *taps;
+            let (x, y, z, last) = (i32::from(x), i32::from(y), i32::from(z), i32::from(last));
+            (p, t) = (p + x * a, t + x * b);
+            (q, u) = (q + y * a, u + y * b);
+            (r, v) = (r + z * a, v + z * b);
+            (s, w) = (s + last * a, w + last * b);
         }
+        let sums = [[p, q, r, s], [t, u, v, w]];
         dots.iter_mut().zip(sums).for_each(|(dot, sum)| *dot = sum);
     }
     rows.scale(tile);
