@@ -34,9 +34,7 @@ pub const LN_2_Q57: u64 = ln_q57(2, 1);
 /// `2^(-i/128)` in Q30, i = 0..=128 (516 bytes).
 pub static EXP2_NEG_Q30: [u32; EXP2_INTERVALS + 1] = exp2_table();
 /// `sigmoid(i/32) - 1/2` in Q17, i = 0..=384 (770 bytes).
-pub static SIGMOID_Q17: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = SIGMOID_Q17_CONST;
-/// The same, for tables that are made of it.
-pub const SIGMOID_Q17_CONST: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = sigmoid_table();
+pub static SIGMOID_Q17: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = sigmoid_table();
 /// `1/sqrt((32 + i)/128)` in Q15, i = 0..=96, the first one (exactly 2) lowered to 65535 to fit (194 bytes).
 pub static RSQRT_Q15: [u16; RSQRT_INTERVALS + 1] = rsqrt_table();
 /// `2 pi` in Q29, for phases in turns.

@@ -4,14 +4,46 @@
 
 use core::arch::naked_asm;
 
+use super::portable::places;
 pub use super::portable::{
     accumulate, add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8,
     store16, weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows, Rows4};
 
-/// Name in reports.
-pub const NAME: &str = "armv6m";
+/// Saves `r3` (to `[sp, #16]`) and what a function must keep, and clears the high registers for sums.
+macro_rules! enter {
+    () => {
+        concat!(
+            "push {{r3-r7, lr}}\n",
+            "mov r4, r8\n",
+            "mov r5, r9\n",
+            "mov r6, r10\n",
+            "mov r7, r11\n",
+            "push {{r4-r7}}\n",
+            "movs r4, #0\n",
+            "mov r8, r4\n",
+            "mov r9, r4\n",
+            "mov r10, r4\n",
+            "mov r11, r4\n",
+        )
+    };
+}
+
+/// Undoes [`enter`] and returns.
+macro_rules! leave {
+    () => {
+        concat!(
+            "pop {{r4-r7}}\n",
+            "mov r8, r4\n",
+            "mov r9, r5\n",
+            "mov r10, r6\n",
+            "mov r11, r7\n",
+            "pop {{r3-r7, pc}}\n",
+        )
+    };
+}
+
 /// See [`super::portable::rows8`].
 pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let row = rows.row;
@@ -50,17 +82,7 @@ unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize
         };
     }
     naked_asm!(
-        "push {{r3-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
-        "movs r4, #0",
-        "mov r8, r4",
-        "mov r9, r4",
-        "mov r10, r4",
-        "mov r11, r4",
+        enter!(),
         "2:",
         tap!(),
         tap!(),
@@ -73,19 +95,13 @@ unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize
         "mov r6, r10",
         "mov r7, r11",
         "stmia r0!, {{r4-r7}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r3-r7, pc}}",
+        leave!(),
     )
 }
 
 /// See [`super::portable::copy8`].
 pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    let to = &mut columns[tap * block.lanes + lane..];
-    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
     unsafe {
         widen8(
@@ -100,8 +116,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 
 /// See [`super::portable::copy16`].
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    let to = &mut columns[tap * block.lanes + lane..];
-    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: as in `copy8`.
     unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
 }
@@ -171,61 +186,15 @@ pub fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
 #[unsafe(naked)]
 unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usize, dots: &mut [i32; COLUMNS]) {
     // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r8 and r9 sums of pairs, r10..r12 and lr sums.
-    macro_rules! word {
-        () => {
+    macro_rules! tap {
+        // A nibble to the top, and down again with its sign.
+        ($up:literal) => {
             concat!(
-                "ldmia r0!, {{r6}}\n",
                 "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #28\n",
+                "lsls r3, r6, #",
+                $up,
+                "\n",
                 "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #20\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #12\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #4\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #24\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #16\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #8\n",
-                "asrs r3, r3, #28\n",
-                "muls r4, r3, r4\n",
-                "add r8, r4\n",
-                "muls r5, r3, r5\n",
-                "add r9, r5\n",
-                "ldmia r1!, {{r4, r5}}\n",
-                "asrs r3, r6, #28\n",
                 "muls r4, r3, r4\n",
                 "add r8, r4\n",
                 "muls r5, r3, r5\n",
@@ -233,18 +202,23 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usi
             )
         };
     }
+    macro_rules! word {
+        () => {
+            concat!(
+                "ldmia r0!, {{r6}}\n",
+                tap!(28),
+                tap!(20),
+                tap!(12),
+                tap!(4),
+                tap!(24),
+                tap!(16),
+                tap!(8),
+                tap!(0),
+            )
+        };
+    }
     naked_asm!(
-        "push {{r3-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
-        "movs r4, #0",
-        "mov r8, r4",
-        "mov r9, r4",
-        "mov r10, r4",
-        "mov r11, r4",
+        enter!(),
         "mov r12, r4",
         "mov lr, r4",
         "lsrs r4, r2, #1",
@@ -287,11 +261,6 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usi
         "lsls r6, r6, #4",
         "lsls r7, r7, #4",
         "stmia r0!, {{r4-r7}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r3-r7, pc}}",
+        leave!(),
     )
 }

@@ -4,14 +4,13 @@
 
 use core::arch::naked_asm;
 
+use super::portable::places;
 pub use super::portable::{
     accumulate, add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8,
     store16, weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 
-/// Name in reports.
-pub const NAME: &str = "armv7m";
 /// See [`super::portable::rows8`].
 pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let row = rows.row;
@@ -99,8 +98,7 @@ unsafe extern "C" fn dot_block8(
 
 /// See [`super::portable::copy8`].
 pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    let to = &mut columns[tap * block.lanes + lane..];
-    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
     unsafe {
         widen8(
@@ -115,8 +113,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 
 /// See [`super::portable::copy16`].
 pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
-    let to = &mut columns[tap * block.lanes + lane..];
-    assert!(from.is_empty() || (from.len() - 1) * block.lanes < to.len());
+    let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: as in `copy8`.
     unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
 }

@@ -1,5 +1,5 @@
 //! Cortex-M55 and M85: sixteen int8 products, or eight of int16, an instruction (MVE), in loops that the hardware counts and
-//! whose last pass it predicates. Everything but convolution is the `dsp` family's.
+//! whose last pass it predicates. What is not convolution is `simd32`'s.
 //!
 //! A block holds a vector of taps of every column, then the next vector of every column. Columns of an int8 input hold it as
 //! it is stored: the zero point leaves with the sums of the weights, in biases that lie behind the columns.
@@ -7,13 +7,12 @@
 
 use core::arch::naked_asm;
 
-pub use super::dsp::{accumulate, dot16, join8, join16, moments8, moments16, normalize, weigh};
-
+use super::simd32::{Factor, holds};
+pub use super::simd32::{
+    accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
+};
 use super::{COLUMNS, Layout, Rows, portable};
-use crate::numeric::requant::{Requant, SmallRequant};
-
-/// Name in reports.
-pub const NAME: &str = "helium";
+use crate::numeric::requant::Requant;
 
 /// Index of a tap in a block of `lanes` columns, in elements, with `wide` of them in a vector.
 #[inline(always)]
@@ -58,7 +57,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
             widen(from.as_ptr(), to.add(at), head, 16, zero);
             widen(
                 from.as_ptr().add(head),
-                to.add(next),
+                to.wrapping_add(next),
                 from.len() - head,
                 16 * block.lanes,
                 zero,
@@ -75,7 +74,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
         spread(from.as_ptr(), to.add(at), head, 16);
         spread(
             from.as_ptr().add(head),
-            to.add(next),
+            to.wrapping_add(next),
             from.len() - head,
             16 * block.lanes,
         );
@@ -85,9 +84,8 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 /// See [`super::portable::window8`].
 pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
     let [rows, count, stride] = sizes;
-    let inside = rows > 0 && count <= stride && from.len() >= (rows - 1) * stride + count && lane < COLUMNS;
-    let whole = count > 0 && count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
-    if !(inside && whole && block.bytes.is_some() && block.lanes == COLUMNS) {
+    let whole = count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
+    if !(holds(from, sizes) && whole && lane < COLUMNS && block.bytes.is_some() && block.lanes == COLUMNS) {
         return portable::window8(from, sizes, zero, columns, block, lane);
     }
     // SAFETY: `from` has the rows; the block has as many taps, in whole vectors.
@@ -129,7 +127,7 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
         spread(from.cast(), to.add(at).cast(), 2 * head, 16);
         spread(
             from.add(head).cast(),
-            to.add(next).cast(),
+            to.wrapping_add(next).cast(),
             2 * (count - head),
             16 * block.lanes,
         );
@@ -431,65 +429,16 @@ unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
     )
 }
 
-/// What the additions below load once, in this order.
-#[repr(C)]
-struct Term {
-    up: u32,
-    mult: i32,
-    round: i32,
-    shift: i32,
-    zero: i32,
-}
-
-/// See [`super::portable::add8`].
-pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    let Some((up, mult, round, shift)) = requant.parts() else {
-        return portable::add8(terms, zero, requant, tile, lane);
-    };
-    let count = terms.len().min(tile.len());
-    let shift = -(shift as i32);
-    let term = Term {
-        up,
-        mult,
-        round,
-        shift,
-        zero,
-    };
-    if let Some(first) = tile.first_mut() {
-        // SAFETY: there are `count` terms and channels.
-        unsafe { add_8(terms.as_ptr(), &mut first[lane % COLUMNS], count, &term) };
-    }
-}
-
-/// See [`super::portable::add8`].
-pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    let Some((up, mult, round, shift)) = requant.parts() else {
-        return portable::add16(terms, requant, tile, lane);
-    };
-    let count = terms.len().min(tile.len());
-    let shift = -(shift as i32);
-    let term = Term {
-        up,
-        mult,
-        round,
-        shift,
-        zero: 0,
-    };
-    if let Some(first) = tile.first_mut() {
-        // SAFETY: as in `add8`.
-        unsafe { add_16(terms.as_ptr(), &mut first[lane % COLUMNS], count, &term) };
-    }
-}
-
 /// `(terms, first value, channels, factor)`: four channels a pass, 16 bytes apart.
 macro_rules! addition {
     ($name:ident, $in:ty, $load:literal) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, term: &Term) {
+        pub(super) unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, factor: &Factor) {
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
                 "push {{r4-r8, lr}}",
                 "ldmia r3, {{r3-r7}}",
+                "rsbs r6, r6, #0",
                 "vdup.32 q2, r4",
                 "movs r4, #0",
                 "vidup.u32 q1, r4, #4",
@@ -520,29 +469,11 @@ macro_rules! addition {
 addition!(add_8, i8, "vldrb.s32 q0, [r0], #4");
 addition!(add_16, i16, "vldrh.s32 q0, [r0], #8");
 
-/// See [`super::portable::store8`].
-pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
-    let count = to.len().min(tile.len());
-    if let Some(first) = tile.first() {
-        // SAFETY: there are `count` channels and places.
-        unsafe { store_8(&first[lane % COLUMNS], to.as_mut_ptr(), count, zero) };
-    }
-}
-
-/// See [`super::portable::store8`].
-pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
-    let count = to.len().min(tile.len());
-    if let Some(first) = tile.first() {
-        // SAFETY: as in `store8`.
-        unsafe { store_16(&first[lane % COLUMNS], to.as_mut_ptr(), count, 0) };
-    }
-}
-
 /// `(first value, output, channels, zero point)`: four channels a pass, clamped to the range of the output.
 macro_rules! storing {
     ($name:ident, $out:ty, $bits:literal, $store:literal) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
+        pub(super) unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
                 "push {{r4, lr}}",

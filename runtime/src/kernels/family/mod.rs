@@ -7,9 +7,6 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
-#[cfg(mote_family = "helium")]
-#[path = "dsp.rs"]
-mod dsp;
 #[cfg(mote_family = "armv6m")]
 #[path = "armv6m.rs"]
 mod native;
@@ -23,18 +20,20 @@ mod native;
 #[path = "helium.rs"]
 mod native;
 mod portable;
+#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+mod simd32;
 #[cfg(mote_family = "portable")]
 use portable as native;
 
 mod int4;
 
 pub use int4::Rows4;
-pub use native::{
-    NAME, accumulate, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8,
-    single8, single16, store8, store16, weigh, window8, zeros,
-};
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
+pub use native::{
+    accumulate, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8,
+    single8, single16, store8, store16, weigh, window8, zeros,
+};
 
 use crate::numeric::requant::Requant;
 
@@ -190,7 +189,7 @@ pub static SIGMOID_LINES: [u32; 1024] = sigmoid_lines();
 
 #[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
 const fn sigmoid_lines() -> [u32; 1024] {
-    use crate::numeric::table::SIGMOID_Q17_CONST as TABLE;
+    use crate::numeric::table::SIGMOID_Q17 as TABLE;
     let mut lines = [0; 1024];
     let last = TABLE.len() - 1;
     let mut i = 0;

@@ -4,9 +4,6 @@ use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, add_square};
 use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
-/// Name in reports.
-pub const NAME: &str = "portable";
-
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
 pub(super) fn place(tap: usize, lanes: usize, lane: usize) -> usize {
@@ -96,6 +93,20 @@ pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
     for (to, values) in to.iter_mut().zip(tile) {
         *to = saturate_i16(values[lane % COLUMNS]);
     }
+}
+
+/// The memory of column `lane` from `tap` on, in which every `lanes`th element is a place, and `count` are there.
+#[cfg(any(mote_family = "armv6m", mote_family = "armv7m"))]
+pub(super) fn places<'c>(
+    columns: &'c mut [i16],
+    tap: usize,
+    count: usize,
+    block: &Layout,
+    lane: usize,
+) -> &'c mut [i16] {
+    let places = &mut columns[place(tap, block.lanes, lane)..];
+    assert!(count == 0 || (count - 1) * block.lanes < places.len());
+    places
 }
 
 /// Sets `count` taps of column `lane` to zero, from `tap` on.

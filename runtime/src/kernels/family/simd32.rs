@@ -1,0 +1,579 @@
+//! What the DSP extension does for activations, for the families that have it: `SMLALD`, `SMMLA`, `SMMULR` and saturation.
+//! Sums, scales, normalization; and the calls of a family's kernels for the channels of a tile.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use super::native::{add_8, add_16, store_8, store_16};
+use super::{COLUMNS, Elements, Finish, Normalized, SIGMOID_LINES, portable};
+use crate::numeric::requant::SmallRequant;
+
+/// A factor for 16-bit values as kernels load it, in this order.
+#[repr(C)]
+pub(super) struct Factor {
+    up: u32,
+    mult: i32,
+    round: i32,
+    shift: u32,
+    zero: i32,
+}
+
+impl Factor {
+    /// `None` where only the definition will do.
+    fn new(requant: &SmallRequant, zero: i32) -> Option<Self> {
+        let (up, mult, round, shift) = requant.parts()?;
+        Some(Self {
+            up,
+            mult,
+            round,
+            shift,
+            zero,
+        })
+    }
+}
+
+/// Whether `from` has `rows` rows of `count` elements, `stride` apart, and they do not overlap.
+pub(super) fn holds(from: &[i8], [rows, count, stride]: [usize; 3]) -> bool {
+    rows > 0 && count > 0 && count <= stride && from.len() >= (rows - 1) * stride + count
+}
+
+/// See [`portable::add8`].
+pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    match Factor::new(requant, zero) {
+        Some(factor) => add(add_8, terms, &factor, tile, lane),
+        None => portable::add8(terms, zero, requant, tile, lane),
+    }
+}
+
+/// See [`portable::add8`].
+pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    match Factor::new(requant, 0) {
+        Some(factor) => add(add_16, terms, &factor, tile, lane),
+        None => portable::add16(terms, requant, tile, lane),
+    }
+}
+
+type Adder<I> = unsafe extern "C" fn(*const I, *mut i32, usize, &Factor);
+
+fn add<I>(kernel: Adder<I>, terms: &[I], factor: &Factor, tile: &mut [[i32; COLUMNS]], lane: usize) {
+    let count = terms.len().min(tile.len());
+    if let Some(first) = tile.as_flattened_mut().get_mut(lane % COLUMNS..) {
+        // SAFETY: there are `count` terms, and as many channels, `COLUMNS` values apart.
+        unsafe { kernel(terms.as_ptr(), first.as_mut_ptr(), count, factor) };
+    }
+}
+
+/// See [`portable::store8`].
+pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
+    store(store_8, tile, lane, zero, to);
+}
+
+/// See [`portable::store8`].
+pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
+    store(store_16, tile, lane, 0, to);
+}
+
+type Storer<O> = unsafe extern "C" fn(*const i32, *mut O, usize, i32);
+
+fn store<O>(kernel: Storer<O>, tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [O]) {
+    let count = to.len().min(tile.len());
+    if let Some(first) = tile.as_flattened().get(lane % COLUMNS..) {
+        // SAFETY: there are `count` places, and as many channels, `COLUMNS` values apart.
+        unsafe { kernel(first.as_ptr(), to.as_mut_ptr(), count, zero) };
+    }
+}
+
+/// See [`portable::join8`].
+pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
+    match Factor::new(requant, zero) {
+        Some(factor) => join(scale_8, from, &factor, to),
+        None => portable::join8(from, zero, requant, to),
+    }
+}
+
+/// See [`portable::join8`].
+pub fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
+    match Factor::new(requant, 0) {
+        Some(factor) => join(scale_16, from, &factor, to),
+        None => portable::join16(from, requant, to),
+    }
+}
+
+type Scaler<I> = unsafe extern "C" fn(*const I, *mut i16, usize, &Factor);
+
+fn join<I>(kernel: Scaler<I>, from: &[I], factor: &Factor, to: &mut [i16]) {
+    let count = to.len().min(from.len());
+    // SAFETY: both have `count` elements.
+    unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), count, factor) };
+}
+
+/// `(input, output, elements, factor)`.
+macro_rules! scaling {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(from: *const $in, to: *mut i16, count: usize, job: &Factor) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r9, lr}}",
+                "ldmia r3, {{r3-r7}}",
+                "cmp r2, #0",
+                "beq 3f",
+                "2:",
+                $load,
+                "sub r8, r8, r7",
+                "lsl r8, r8, r3",
+                "subs r2, #1",
+                "smmla r8, r8, r4, r5",
+                "asr r8, r8, r6",
+                "ssat r8, #16, r8",
+                "strh r8, [r1], #2",
+                "bne 2b",
+                "3:",
+                "pop {{r4-r9, pc}}",
+            )
+        }
+    };
+}
+
+scaling!(scale_8, i8, "ldrsb r8, [r0], #1");
+scaling!(scale_16, i16, "ldrsh r8, [r0], #2");
+
+/// See [`portable::dot16`].
+#[inline]
+pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
+    let count = a.len().min(b.len());
+    // SAFETY: both have `count` elements.
+    unsafe { dot_plain16(a.as_ptr(), b.as_ptr(), count) }
+}
+
+/// `(elements, elements, count)` to the sum of products.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_plain16(a: *const i16, b: *const i16, count: usize) -> i64 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, r5, lr}}",
+        "movs r4, #0",
+        "movs r5, #0",
+        "subs r2, #2",
+        "blt 3f",
+        "2:",
+        "ldr r3, [r0], #4",
+        "ldr r12, [r1], #4",
+        "subs r2, #2",
+        "smlald r4, r5, r3, r12",
+        "bge 2b",
+        "3:",
+        "adds r2, #1",
+        "bne 4f",
+        "ldrsh r3, [r0]",
+        "ldrsh r12, [r1]",
+        "smlal r4, r5, r3, r12",
+        "4:",
+        "mov r0, r4",
+        "mov r1, r5",
+        "pop {{r4, r5, pc}}",
+    )
+}
+
+/// See [`portable::normalize`].
+pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    if !factors.len().is_multiple_of(6) {
+        // The kernels take two channels at a time.
+        return portable::normalize(from, to, factors, finish);
+    }
+    let mut job = Normalization {
+        factors_end: factors.as_ptr_range().end,
+        lines: &SIGMOID_LINES[512],
+        mult: finish.mult,
+        round: finish.round,
+        shift: finish.shift,
+        to_end: core::ptr::null(),
+    };
+    match to {
+        Normalized::I8(to, zero) => {
+            // The zero point joins the rounding, where both fit.
+            if finish.shift > 22 {
+                return portable::normalize(from, &mut Normalized::I8(to, *zero), factors, finish);
+            }
+            job.round += *zero << finish.shift;
+            job.to_end = to.as_ptr_range().end.cast();
+        }
+        Normalized::I16(to) => job.to_end = to.as_ptr_range().end.cast(),
+    }
+    match (from, to) {
+        (Elements::I8(from), Normalized::I8(to, _)) => {
+            run([affine_8_8, silu_8_8], finish.silu, from, to, factors, &job)
+        }
+        (Elements::I16(from), Normalized::I8(to, _)) => {
+            run([affine_16_8, silu_16_8], finish.silu, from, to, factors, &job)
+        }
+        (Elements::I8(from), Normalized::I16(to)) => {
+            run([affine_8_16, silu_8_16], finish.silu, from, to, factors, &job)
+        }
+        (Elements::I16(from), Normalized::I16(to)) => {
+            run([affine_16_16, silu_16_16], finish.silu, from, to, factors, &job)
+        }
+        (Elements::InPlace, Normalized::I8(to, _)) => {
+            run_in_place([affine_8_8, silu_8_8], finish.silu, to, factors, &job)
+        }
+        (Elements::InPlace, Normalized::I16(to)) => {
+            run_in_place([affine_16_16, silu_16_16], finish.silu, to, factors, &job)
+        }
+    }
+}
+
+type Normalizer<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
+
+/// The kernel without or with SiLU over whole positions.
+fn run<I, O>(
+    kernels: [Normalizer<I, O>; 2],
+    silu: bool,
+    from: &[I],
+    to: &mut [O],
+    factors: &[i32],
+    job: &Normalization,
+) {
+    assert!(from.len() == to.len() && positions_are_whole(to.len(), factors));
+    // SAFETY: input and output have as many elements, in whole positions of `factors.len() / 3` channels.
+    unsafe { kernels[usize::from(silu)](from.as_ptr(), to.as_mut_ptr(), factors.as_ptr(), job) }
+}
+
+/// As [`run`], over the output's own memory.
+fn run_in_place<T>(kernels: [Normalizer<T, T>; 2], silu: bool, to: &mut [T], factors: &[i32], job: &Normalization) {
+    assert!(positions_are_whole(to.len(), factors));
+    let to_start = to.as_mut_ptr();
+    // SAFETY: as in `run`; each element is read before it is written.
+    unsafe { kernels[usize::from(silu)](to_start, to_start, factors.as_ptr(), job) }
+}
+
+fn positions_are_whole(elements: usize, factors: &[i32]) -> bool {
+    elements > 0 && factors.len() >= 6 && elements.is_multiple_of(factors.len() / 3)
+}
+
+/// What the kernels below load once, in this order.
+#[repr(C)]
+struct Normalization {
+    factors_end: *const i32,
+    /// The line at 0.
+    lines: *const u32,
+    mult: i32,
+    round: i32,
+    shift: u32,
+    to_end: *const u8,
+}
+
+/// `(input, output, factors, job)`. An element: `SMLAL` for the affine; the sigmoid's line by a saturated index; `SMMULR`
+/// for the product with it; `SMMLA` for the factor.
+macro_rules! normalization {
+    ($name:ident, $in:ty, $out:ty, $load:literal, $store:literal, $silu:tt) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(from: *const $in, to: *mut $out, factors: *const i32, job: &Normalization) {
+            naked_asm!(
+env!("MOTE_ASSEMBLER"),
+                "push {{r2, r4-r11, lr}}",
+                "ldr r4, [r3, #20]",
+                "push {{r2, r4}}",
+                "ldmia r3, {{r3-r7}}",
+                "2:",
+                "ldmia r2!, {{r9-r11}}",
+                $load,
+                "lsl r8, r8, #16",
+                "smlal r10, r11, r8, r9",
+                normalization!(@silu $silu),
+                "asr r11, r11, r7",
+                $store,
+                "ldmia r2!, {{r9-r11}}",
+                $load,
+                "lsl r8, r8, #16",
+                "smlal r10, r11, r8, r9",
+                normalization!(@silu $silu),
+                "asr r11, r11, r7",
+                $store,
+                "cmp r2, r3",
+                "bne 2b",
+                "ldrd r2, r8, [sp]",
+                "cmp r1, r8",
+                "bne 2b",
+                "add sp, #12",
+                "pop {{r4-r11, pc}}",
+            )
+        }
+    };
+    (@silu yes) => {
+        concat!(
+            "cmn r11, #786432\n",
+            "it eq\n",
+            "subeq r11, #1\n",
+            "ssat r8, #10, r11, asr #11\n",
+            "ubfx r9, r11, #0, #11\n",
+            "ldr r8, [r4, r8, lsl #2]\n",
+            "lsl r11, r11, #4\n",
+            "ubfx r10, r8, #0, #11\n",
+            "sub r8, r8, r10\n",
+            "mla r8, r9, r10, r8\n",
+            "smmulr r11, r11, r8\n",
+            "smmla r11, r11, r5, r6",
+        )
+    };
+    (@silu no) => {
+        "smmla r11, r11, r5, r6"
+    };
+}
+
+normalization!(
+    silu_8_8,
+    i8,
+    i8,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    yes
+);
+normalization!(
+    silu_16_8,
+    i16,
+    i8,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    yes
+);
+normalization!(
+    silu_8_16,
+    i8,
+    i16,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    yes
+);
+normalization!(
+    silu_16_16,
+    i16,
+    i16,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    yes
+);
+normalization!(
+    affine_8_8,
+    i8,
+    i8,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    no
+);
+normalization!(
+    affine_16_8,
+    i16,
+    i8,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #8, r11\nstrb r11, [r1], #1",
+    no
+);
+normalization!(
+    affine_8_16,
+    i8,
+    i16,
+    "ldrsb r8, [r0], #1",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    no
+);
+normalization!(
+    affine_16_16,
+    i16,
+    i16,
+    "ldrsh r8, [r0], #2",
+    "ssat r11, #16, r11\nstrh r11, [r1], #2",
+    no
+);
+
+/// See [`portable::moments8`].
+pub fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    moments([each_8, sums_8], data, channels, first, size)
+}
+
+/// See [`portable::moments8`].
+pub fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    moments([each_16, sums_16], data, channels, first, size)
+}
+
+type Summer<I> = unsafe extern "C" fn(*const I, usize, &[usize; 2], &mut [i32; 3]);
+
+/// By the kernel for any number of channels, or that for a multiple of four.
+fn moments<I>(kernels: [Summer<I>; 2], data: &[I], channels: usize, first: usize, size: usize) -> (i64, u64) {
+    let positions = data.len() / channels.max(1);
+    if positions == 0 || size == 0 || first + size > channels {
+        return (0, 0);
+    }
+    let mut sums = [0; 3];
+    let steps = [size_of::<I>() * (channels - size), size];
+    let kernel = kernels[usize::from(size.is_multiple_of(4))];
+    // SAFETY: `first + size` channels are in each of the positions.
+    unsafe { kernel(data.as_ptr().add(first), positions, &steps, &mut sums) };
+    // A group has at most 2^16 elements of at most 2^15: their sum is a word.
+    let [sum, low, high] = sums;
+    (sum.into(), u64::from(high as u32) << 32 | u64::from(low as u32))
+}
+
+/// `(first element, positions, [bytes to skip, channels], [sum, squares low, squares high])`, of any number of channels.
+macro_rules! summing {
+    ($name:ident, $in:ty, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(data: *const $in, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r8, lr}}",
+                "ldrd r2, lr, [r2]",
+                "movs r6, #0",
+                "movs r7, #0",
+                "mov r8, #0",
+                "2:",
+                "mov r12, lr",
+                "3:",
+                $load,
+                "subs r12, #1",
+                "add r6, r4",
+                "smlal r7, r8, r4, r4",
+                "bne 3b",
+                "subs r1, #1",
+                "add r0, r2",
+                "bne 2b",
+                "stmia r3!, {{r6-r8}}",
+                "pop {{r4-r8, pc}}",
+            )
+        }
+    };
+}
+
+summing!(each_8, i8, "ldrsb r4, [r0], #1");
+summing!(each_16, i16, "ldrsh r4, [r0], #2");
+
+/// See [`portable::accumulate`].
+pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+    let count = elements.len().min(sums.len() / 3);
+    // SAFETY: there are `count` elements and channels.
+    unsafe { accumulate_16(elements.as_ptr(), sums.as_mut_ptr(), count) };
+}
+
+/// `(elements, sums of three words, count)`.
+#[unsafe(naked)]
+unsafe extern "C" fn accumulate_16(elements: *const i16, sums: *mut i32, count: usize) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "cmp r2, #0",
+        "beq 3f",
+        "2:",
+        "ldrsh r3, [r0], #2",
+        "ldmia r1, {{r4-r6}}",
+        "subs r2, #1",
+        "add r4, r3",
+        "smlal r5, r6, r3, r3",
+        "stmia r1!, {{r4-r6}}",
+        "bne 2b",
+        "3:",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// See [`portable::weigh`].
+pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    assert!(scores.is_empty() || v.len() >= (scores.len() - 1) * channels + 4);
+    // SAFETY: every score has four elements, `channels` apart.
+    unsafe {
+        weigh_4(
+            scores.as_ptr_range().start,
+            scores.as_ptr_range().end,
+            v.as_ptr(),
+            2 * channels,
+            sums,
+        )
+    };
+}
+
+/// `(scores, their end, elements, bytes between them, four sums)`.
+#[unsafe(naked)]
+unsafe extern "C" fn weigh_4(scores: *const i32, end: *const i32, v: *const i16, step: usize, sums: &mut [i32; 4]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r11, lr}}",
+        "ldr r12, [sp, #36]",
+        "ldmia r12, {{r4-r7}}",
+        "cmp r0, r1",
+        "beq 3f",
+        "2:",
+        "ldr r8, [r0], #4",
+        "ldrsh r9, [r2]",
+        "ldrsh r10, [r2, #2]",
+        "ldrsh r11, [r2, #4]",
+        "ldrsh lr, [r2, #6]",
+        "cmp r0, r1",
+        "mla r4, r8, r9, r4",
+        "mla r5, r8, r10, r5",
+        "mla r6, r8, r11, r6",
+        "mla r7, r8, lr, r7",
+        "add r2, r3",
+        "bne 2b",
+        "3:",
+        "stmia r12, {{r4-r7}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// As [`each_8`], of a multiple of four channels; squares of int8 fit a word.
+#[unsafe(naked)]
+unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r9, lr}}",
+        "ldrd r2, lr, [r2]",
+        "mov r9, #0x00010001",
+        "movs r6, #0",
+        "movs r7, #0",
+        "2:",
+        "mov r12, lr",
+        "3:",
+        "ldr r4, [r0], #4",
+        "subs r12, #4",
+        "sxtb16 r5, r4",
+        "sxtb16 r4, r4, ror #8",
+        "smlad r7, r5, r5, r7",
+        "sadd16 r5, r5, r4",
+        "smlad r7, r4, r4, r7",
+        "smlad r6, r5, r9, r6",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r2",
+        "bne 2b",
+        "strd r6, r7, [r3]",
+        "pop {{r4-r9, pc}}",
+    )
+}
+
+/// As [`each_16`], of a multiple of four channels.
+#[unsafe(naked)]
+unsafe extern "C" fn sums_16(data: *const i16, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r9, lr}}",
+        "ldrd r2, lr, [r2]",
+        "mov r9, #0x00010001",
+        "movs r6, #0",
+        "movs r7, #0",
+        "mov r8, #0",
+        "2:",
+        "mov r12, lr",
+        "3:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r0], #4",
+        "subs r12, #4",
+        "smlad r6, r4, r9, r6",
+        "smlald r7, r8, r4, r4",
+        "smlad r6, r5, r9, r6",
+        "smlald r7, r8, r5, r5",
+        "bne 3b",
+        "subs r1, #1",
+        "add r0, r2",
+        "bne 2b",
+        "stmia r3!, {{r6-r8}}",
+        "pop {{r4-r9, pc}}",
+    )
+}
