@@ -1,9 +1,10 @@
 //! Lowering: the float graph becomes the fused program that a model file holds.
 //!
 //! Concatenations and nearest-neighbour x2 turn into ways of reading; SiLU and the timestep's scale and shift join their
-//! group normalization; additions join the convolution before them. What has no place is refused by its name.
+//! group normalization; additions join the convolution before them; what is cheap and waited for long is computed twice. What has no place is refused by its name.
 
 mod absorb;
+mod again;
 pub mod program;
 
 use std::collections::HashMap;
@@ -45,7 +46,7 @@ pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
-    Ok(lowering.program)
+    Ok(again::computed_again(lowering.program))
 }
 
 struct Lowering<'g> {

@@ -143,6 +143,21 @@ impl Step {
         }
     }
 
+    /// Has it read other slots.
+    pub fn rename(&mut self, renamed: impl Fn(SlotId) -> SlotId) {
+        let change = |id: &mut SlotId| *id = renamed(*id);
+        match &mut self.kind {
+            Kind::Input { .. } | Kind::TimeProj { .. } | Kind::ClassEmbed { .. } => {}
+            Kind::Silu { src } | Kind::Upsample { src } | Kind::AvgPool { src } => change(src),
+            Kind::Conv(c) => {
+                let addend = c.addend.iter_mut().map(|(id, _)| id);
+                c.source.iter_mut().chain(addend).for_each(change);
+            }
+            Kind::Norm(n) => n.source.iter_mut().chain(&mut n.scale_shift).for_each(change),
+            Kind::Attention { qkv, .. } => qkv.iter_mut().for_each(change),
+        }
+    }
+
     /// The input whose memory the output may take over, if formats and lifetimes allow.
     pub fn in_place(&self) -> Option<SlotId> {
         match &self.kind {
