@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Conv, GroupNorm, Op, Weights};
+use crate::blob::op::{Op, Weights};
 
 /// A part of the runtime that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,11 +28,13 @@ pub enum Feature {
     Resample,
     /// The timestep's scale and shift in a group normalization.
     ScaleShift,
+    /// Group normalizations inside the convolutions that read them.
+    NormConv,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -41,6 +43,7 @@ impl Feature {
         Self::Class,
         Self::Resample,
         Self::ScaleShift,
+        Self::NormConv,
     ];
 
     /// The name of the Cargo feature.
@@ -54,6 +57,7 @@ impl Feature {
             Self::Class => "class",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
+            Self::NormConv => "norm-conv",
         }
     }
 
@@ -69,6 +73,7 @@ impl Feature {
             Self::Class => cfg!(feature = "class"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
+            Self::NormConv => cfg!(feature = "norm-conv"),
         }
     }
 
@@ -91,30 +96,13 @@ impl Feature {
     pub fn needed_by_op(self, op: &Op) -> bool {
         match self {
             Self::Integer | Self::F16 => false,
-            Self::W16 => matches!(
-                op,
-                Op::Conv(Conv {
-                    weights: Weights::W16 { .. },
-                    ..
-                })
-            ),
-            Self::W4 => matches!(
-                op,
-                Op::Conv(Conv {
-                    weights: Weights::W4 { .. },
-                    ..
-                })
-            ),
+            Self::W16 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W16 { .. })),
+            Self::W4 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W4 { .. })),
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
             Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
-            Self::ScaleShift => matches!(
-                op,
-                Op::GroupNorm(GroupNorm {
-                    scale_shift: Some(_),
-                    ..
-                })
-            ),
+            Self::ScaleShift => op.norm().is_some_and(|n| n.scale_shift.is_some()),
+            Self::NormConv => matches!(op, Op::NormConv(_)),
         }
     }
 

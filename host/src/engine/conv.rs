@@ -109,9 +109,8 @@ pub(super) enum Add<'a> {
 }
 
 impl Conv {
-    /// `None` for what the engine has no kernel for.
-    pub fn prepare(model: &Model<'_>, c: &op::Conv, bytes: bool) -> Option<Self> {
-        let source = Source::new(model, &c.source)?;
+    /// `None` for what the engine has no kernel for. `source` is what it reads.
+    pub fn prepare(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
         let (input, out) = (source.first.tensor, model.tensor(c.out)?);
         let geometry = Geometry {
             input: [input.rows.into(), input.cols.into()],

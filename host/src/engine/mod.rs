@@ -29,16 +29,18 @@ mod window;
 
 pub use family::Family;
 
+use crate::memory::AlignedBytes;
 use attention::Attention;
 use conv::Conv;
 use family::Simd;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::Op;
-use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::blob::op::{GroupNorm, Op};
+use mote_runtime::blob::tensor::{TENSOR_ALIGN, Tensor};
 use mote_runtime::exec::{Call, forward, run_op};
 use mote_runtime::kernels::view::View;
 use mote_runtime::{Model, Network, Observer, RunError};
 use norm::Norm;
+use source::Source;
 
 /// A model's operators, prepared for a family. Shared by the threads that run it.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Engine<'m> {
     model: &'m Model<'m>,
     family: Family,
     steps: Vec<Step>,
+    /// Bytes of the arena with what lies behind it; 0 where nothing does.
+    memory_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,8 @@ struct Step {
 enum Kernel {
     Conv(Box<Conv>),
     Norm(Box<Norm>),
+    /// The second reads what the first leaves behind the arena.
+    NormConv(Box<(Norm, Conv)>),
     Attention(Attention),
     Runtime,
 }
@@ -83,7 +89,20 @@ impl<'m> Engine<'m> {
             });
             steps.collect::<Option<Vec<_>>>().unwrap_or_default()
         };
-        Self { model, family, steps }
+        let behind = |step: &Step| match step.kernel {
+            Kernel::NormConv(_) => step
+                .op
+                .norm()
+                .and_then(|n| whole(model, n))
+                .map_or(0, |t| t.range().end),
+            _ => 0,
+        };
+        Self {
+            model,
+            family,
+            memory_bytes: steps.iter().map(behind).max().unwrap_or(0),
+            steps,
+        }
     }
 
     /// The family that it was prepared for.
@@ -114,17 +133,37 @@ impl<'m> Engine<'m> {
         Worker {
             engine: self,
             work: Workspace::default(),
+            memory: AlignedBytes::zeroed(self.memory_bytes),
         }
     }
 }
 
 fn prepared(model: &Model<'_>, op: &Op, family: Family) -> Option<Kernel> {
+    let bytes = family.multiplies_bytes();
     match op {
-        Op::Conv(c) => Conv::prepare(model, c, family.multiplies_bytes()).map(|c| Kernel::Conv(Box::new(c))),
-        Op::GroupNorm(n) => Norm::prepare(model, n).map(|n| Kernel::Norm(Box::new(n))),
+        Op::Conv(c) => {
+            let conv = Conv::prepare(model, c, Source::new(model, &c.source)?, bytes)?;
+            Some(Kernel::Conv(Box::new(conv)))
+        }
+        Op::GroupNorm(n) => Some(Kernel::Norm(Box::new(Norm::prepare(model, n, model.tensor(n.out)?)?))),
         Op::Attention(a) => Attention::prepare(model, a).map(Kernel::Attention),
+        Op::NormConv(both) => {
+            let whole = whole(model, &both.norm)?;
+            let norm = Norm::prepare(model, &both.norm, whole)?;
+            let conv = Conv::prepare(model, &both.conv, Source::one(whole), bytes)?;
+            Some(Kernel::NormConv(Box::new((norm, conv))))
+        }
         _ => None,
     }
+}
+
+/// All rows of what a window holds a few of, behind the arena: here memory is not what is short.
+fn whole(model: &Model<'_>, norm: &GroupNorm) -> Option<Tensor> {
+    Some(Tensor {
+        rows: model.tensor(norm.source.first)?.rows,
+        offset: model.header().arena_bytes.next_multiple_of(TENSOR_ALIGN),
+        ..model.tensor(norm.out)?
+    })
 }
 
 /// Runs network calls of one prepared model on one thread.
@@ -132,6 +171,8 @@ fn prepared(model: &Model<'_>, op: &Op, family: Family) -> Option<Kernel> {
 pub struct Worker<'e> {
     engine: &'e Engine<'e>,
     work: Workspace,
+    /// In place of the arena where that is too small.
+    memory: AlignedBytes,
 }
 
 /// Buffers that operators share; each grows to the largest that is asked for.
@@ -162,13 +203,36 @@ impl Network for Worker<'_> {
             return forward(model, call, activations, observer);
         }
         self.work.buffers.begin_call();
-        for (index, step) in engine.steps.iter().enumerate() {
+        if engine.memory_bytes == 0 {
+            return engine.steps(call, activations, &mut self.work, observer);
+        }
+        let memory = self.memory.bytes_mut();
+        engine.steps(call, memory, &mut self.work, observer)?;
+        let missing = RunError::Memory {
+            op: model.header().op_count,
+        };
+        let output = model.tensor(model.header().output).ok_or(missing)?.range();
+        let (from, to) = (memory.get(output.clone()), activations.get_mut(output));
+        to.ok_or(missing)?.copy_from_slice(from.ok_or(missing)?);
+        Ok(())
+    }
+}
+
+impl Engine<'_> {
+    fn steps(
+        &self,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        work: &mut Workspace,
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
+        for (index, step) in self.steps.iter().enumerate() {
             let index = index as u16;
             let missing = RunError::Memory { op: index };
             observer.before(index, &step.op);
             let done = match &step.kernel {
-                Kernel::Runtime => run_op(model, call, &step.op, activations).map(drop),
-                kernel => engine.run(kernel, activations, &mut self.work),
+                Kernel::Runtime => run_op(self.model, call, &step.op, activations).map(drop),
+                kernel => self.run(kernel, activations, work),
             };
             done.ok_or(missing)?;
             let bytes = activations.get(step.out.range()).ok_or(missing)?;
@@ -183,6 +247,10 @@ fn run(kernel: &Kernel, simd: impl Simd, activations: &mut [u8], work: &mut Work
     match kernel {
         Kernel::Conv(conv) => conv.run(simd, activations, work),
         Kernel::Norm(norm) => norm.run(simd, activations, work),
+        Kernel::NormConv(both) => {
+            both.0.run(simd, activations, work)?;
+            both.1.run(simd, activations, work)
+        }
         Kernel::Attention(attention) => attention.run(simd, activations, work),
         Kernel::Runtime => None,
     }

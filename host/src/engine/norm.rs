@@ -83,10 +83,9 @@ const OUT_FRAC: i32 = 16;
 const MAX_SHIFT: i32 = 30;
 
 impl Norm {
-    /// `None` for what the engine has no kernel for.
-    pub fn prepare(model: &Model<'_>, n: &GroupNorm) -> Option<Self> {
+    /// `None` for what the engine has no kernel for. `out` is where the result goes.
+    pub fn prepare(model: &Model<'_>, n: &GroupNorm, out: Tensor) -> Option<Self> {
         let source = Source::new(model, &n.source)?;
-        let out = model.tensor(n.out)?;
         let channels = usize::from(out.channels);
         let (gamma, beta_q16) = model.table::<i32>(n.affine, 2 * channels)?.split_at_checked(channels)?;
         let scale_shift = match n.scale_shift {

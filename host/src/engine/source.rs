@@ -39,6 +39,12 @@ impl Source {
         })
     }
 
+    /// One activation.
+    pub fn one(tensor: Tensor) -> Self {
+        let first = Part { tensor, requant: None };
+        Self { first, second: None }
+    }
+
     /// Channels of both.
     pub fn channels(&self) -> usize {
         let second = self.second.map_or(0, |part| usize::from(part.tensor.channels));

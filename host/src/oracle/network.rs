@@ -94,11 +94,21 @@ impl Inputs<'_> {
     }
 }
 
+/// An operator, or half of one that is two.
+#[derive(Debug)]
+struct Node {
+    op: Op,
+    out: Tensor,
+    parameters: Parameters,
+    /// The kind of the file's operator that ends here.
+    ends: Option<&'static str>,
+}
+
 /// The operators with their parameters, by value.
 #[derive(Debug)]
 pub struct Network {
-    /// Operators and parameters in order.
-    nodes: Vec<(Op, Tensor, Parameters)>,
+    /// In order.
+    nodes: Vec<Node>,
     arithmetic: Arithmetic,
     tensors: usize,
     output: TensorId,
@@ -113,10 +123,9 @@ impl Network {
                 op: index,
                 kind: op.kind(),
             };
-            let Some((out, parameters)) = model.tensor(op.io().out).zip(parameters(model, &op)) else {
-                return Err(broken);
-            };
-            nodes.push((op, out, parameters));
+            for (half, ends) in halves(op) {
+                nodes.push(Node::read(model, half, ends.then_some(op.kind())).ok_or(broken)?);
+            }
         }
         let header = model.header();
         Ok(Self {
@@ -129,7 +138,7 @@ impl Network {
 
     /// Kinds of the operators, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.nodes.iter().map(|(op, ..)| op.kind())
+        self.nodes.iter().filter_map(|node| node.ends)
     }
 
     /// Calls the network; `seen` gets every operator's output. Gives the last one, Q24 `(row, col, channel)`.
@@ -140,31 +149,57 @@ impl Network {
         seen: &mut dyn FnMut(&Planes<i64>),
     ) -> Result<Vec<i64>, OracleError> {
         let mut values: Vec<Option<Planes<i64>>> = vec![None; self.tensors];
-        for (index, (op, out, parameters)) in self.nodes.iter().enumerate() {
+        let mut index = 0;
+        for node in &self.nodes {
+            let kind = node.op.kind();
             let r = Rounding {
-                broken: broken_rounding == Some(op.kind()),
+                broken: broken_rounding == Some(kind),
             };
             let inputs = Inputs {
                 values: &values,
-                out: *out,
+                out: node.out,
             };
             let made = match self.arithmetic {
-                Arithmetic::Integer => integer::run(op, parameters, &inputs, call, r),
-                Arithmetic::F16 => float::run(op, parameters, &inputs, call, r),
+                Arithmetic::Integer => integer::run(&node.op, &node.parameters, &inputs, call, r),
+                Arithmetic::F16 => float::run(&node.op, &node.parameters, &inputs, call, r),
             };
-            let made = made.ok_or(OracleError::Operator {
-                op: index,
-                kind: op.kind(),
-            })?;
-            seen(&made);
-            values[usize::from(op.io().out.0)] = Some(made);
+            let made = made.ok_or(OracleError::Operator { op: index, kind })?;
+            if node.ends.is_some() {
+                seen(&made);
+                index += 1;
+            }
+            values[usize::from(node.op.io().out.0)] = Some(made);
         }
         let output = values.into_iter().nth(self.output.0.into()).flatten();
         let last = OracleError::Operator {
-            op: self.nodes.len(),
+            op: index,
             kind: "output",
         };
         output.map(|planes| planes.channels_last().collect()).ok_or(last)
+    }
+}
+
+/// A normalization inside a convolution as the two that it stands for; with each, whether the operator ends with it.
+fn halves(op: Op) -> Vec<(Op, bool)> {
+    match op {
+        Op::NormConv(both) => vec![(Op::GroupNorm(both.norm), false), (Op::Conv(both.conv), true)],
+        op => vec![(op, true)],
+    }
+}
+
+impl Node {
+    fn read(model: &Model<'_>, op: Op, ends: Option<&'static str>) -> Option<Self> {
+        let mut out = model.tensor(op.io().out)?;
+        if let Op::GroupNorm(norm) = &op {
+            // A window's record has fewer rows.
+            out.rows = model.tensor(norm.source.first)?.rows;
+        }
+        Some(Self {
+            op,
+            out,
+            parameters: parameters(model, &op)?,
+            ends,
+        })
     }
 }
 

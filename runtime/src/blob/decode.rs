@@ -3,7 +3,7 @@
 //! A new field is one line here; the test holds this to postcard's own decoder.
 
 use super::header::{Arithmetic, Header, Packing};
-use super::op::{Addend, Attention, Conv, GroupNorm, Op, Source, Weights};
+use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
 use super::reader::Reader;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
@@ -46,6 +46,10 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
             src: r.tensor(),
             out: r.tensor(),
         },
+        9 => Op::NormConv(NormConv {
+            norm: group_norm(r),
+            conv: conv(r),
+        }),
         _ => return None,
     };
     if r.failed() { None } else { Some(op) }
@@ -212,13 +216,13 @@ mod tests {
             [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
             [_, byte, ..] => byte as u8 & 1,
         };
-        let kind = word(1000)[0] as u8 % 10;
-        core::iter::once(kind).chain((0..80).map(byte)).collect()
+        let kind = word(1000)[0] as u8 % 11;
+        core::iter::once(kind).chain((0..140).map(byte)).collect()
     }
 
     #[test]
     fn operators_are_read_as_postcard_reads_them() {
-        let mut read = [0; 9];
+        let mut read = [0; 10];
         let mut refused = 0;
         for seed in 0..200_000 {
             let bytes = bytes(seed);

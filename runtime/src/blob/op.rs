@@ -207,6 +207,20 @@ pub enum Op {
         /// Output.
         out: TensorId,
     },
+    /// A group normalization inside the one convolution that reads it (integer models).
+    NormConv(NormConv),
+}
+
+/// A group normalization and the convolution that alone reads it: only as many normalized rows are there at a time as the convolution
+/// looks at. The same numbers as the two operators one after the other.
+///
+/// `norm.out` is the window that holds those rows, and `conv` reads it. Both name one scratch: factors of the channels, then columns.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NormConv {
+    /// Its output's record has the rows of the window, at least those that one output row looks at.
+    pub norm: GroupNorm,
+    /// Not upsampled.
+    pub conv: Conv,
 }
 
 /// What an operator reads and writes.
@@ -218,6 +232,8 @@ pub struct Io {
     pub out: TensorId,
     /// Scratch used.
     pub scratch: Option<TensorId>,
+    /// Window between the two halves of a [`NormConv`].
+    pub window: Option<TensorId>,
     /// Input whose memory the output may take over, element by element.
     pub in_place: Option<TensorId>,
 }
@@ -235,6 +251,7 @@ impl Op {
             Self::Attention(_) => "attention",
             Self::Upsample { .. } => "upsample",
             Self::AvgPool { .. } => "avg_pool",
+            Self::NormConv(_) => "norm_conv",
         }
     }
 
@@ -244,6 +261,7 @@ impl Op {
             inputs,
             out,
             scratch,
+            window: None,
             in_place,
         };
         match *self {
@@ -276,6 +294,33 @@ impl Op {
                 Some(a.scratch),
                 Some(a.q),
             ),
+            Self::NormConv(NormConv { norm, conv }) => {
+                let second = norm.source.second.map(|(id, _)| id);
+                let addend = conv.addend.map(|a| a.tensor);
+                let inputs = [Some(norm.source.first), second, addend, None];
+                Io {
+                    window: Some(norm.out),
+                    ..io(inputs, conv.out, Some(conv.scratch), addend)
+                }
+            }
+        }
+    }
+
+    /// Its convolution, if it has one.
+    #[inline(always)]
+    pub fn conv(&self) -> Option<&Conv> {
+        match self {
+            Self::Conv(conv) | Self::NormConv(NormConv { conv, .. }) => Some(conv),
+            _ => None,
+        }
+    }
+
+    /// Its group normalization, if it has one.
+    #[inline(always)]
+    pub fn norm(&self) -> Option<&GroupNorm> {
+        match self {
+            Self::GroupNorm(norm) | Self::NormConv(NormConv { norm, .. }) => Some(norm),
+            _ => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::model::Model;
-use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, Op, Source, Weights};
+use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Source, Weights};
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -146,6 +146,18 @@ impl<'a> Checker<'_, 'a> {
                 });
             }
         }
+        let mut window = None;
+        if let Some(id) = io.window {
+            self.built(Feature::NormConv)?;
+            let w = self.tensor(id)?;
+            window = Some(w);
+            if (w.def, w.last) != (self.index, self.index) {
+                return self.fail(Fault::Lifetime(id.0));
+            }
+            if w.meets(&out) || scratch.is_some_and(|s| s.meets(&w)) {
+                return self.fail(Fault::Overlap(id.0));
+            }
+        }
         for (slot, id) in io.inputs.iter().enumerate() {
             let Some(id) = *id else { continue };
             let input = self.tensor(id)?;
@@ -155,7 +167,8 @@ impl<'a> Checker<'_, 'a> {
             if io.inputs[..slot].contains(&Some(id)) {
                 return self.fail(Fault::Overlap(id.0));
             }
-            if scratch.is_some_and(|s| s.meets(&input)) {
+            let apart = |other: Option<Tensor>| !other.is_some_and(|o| o.meets(&input));
+            if !(apart(scratch) && apart(window)) {
                 return self.fail(Fault::Overlap(id.0));
             }
             let exact = input.range() == out.range() && input.dtype == out.dtype && input.same_shape(&out);
@@ -219,17 +232,19 @@ impl<'a> Checker<'_, 'a> {
                 self.requant(*in_requant)?;
                 self.requant(*out_requant)
             }
-            Op::Conv(conv) => self.conv(conv),
-            Op::GroupNorm(norm) => self.group_norm(norm),
+            Op::Conv(conv) => self.conv(conv, &self.source(&conv.source)?),
+            Op::GroupNorm(norm) => self.group_norm(norm, &self.tensor(norm.out)?),
+            Op::NormConv(both) => self.norm_conv(both),
             Op::Attention(attention) => self.attention(attention),
             Op::Upsample { src, out } => self.resample(*src, *out, true),
             Op::AvgPool { src, out } => self.resample(*src, *out, false),
         }
     }
 
+    /// `source` is the joined input.
     #[inline(never)]
-    fn conv(&self, c: &Conv) -> Check {
-        let (source, out) = (self.source(&c.source)?, self.tensor(c.out)?);
+    fn conv(&self, c: &Conv, source: &Tensor) -> Check {
+        let out = self.tensor(c.out)?;
         if out.dtype != Dtype::Q24 {
             self.activation(&out)?;
         }
@@ -269,15 +284,15 @@ impl<'a> Checker<'_, 'a> {
         }
         let float = matches!(c.weights, Weights::F16 { .. });
         self.ensure(float == self.float(), Fault::Dtype)?;
-        proof::conv(self, c, &source, &out)
+        proof::conv(self, c, source, &out)
     }
 
     #[inline(never)]
-    fn group_norm(&self, n: &GroupNorm) -> Check {
-        let (source, out) = (self.source(&n.source)?, self.tensor(n.out)?);
-        self.activation(&out)?;
+    fn group_norm(&self, n: &GroupNorm, out: &Tensor) -> Check {
+        let source = self.source(&n.source)?;
+        self.activation(out)?;
         self.ensure(
-            source.same_shape(&out),
+            source.same_shape(out),
             Fault::Shape {
                 expected: source.channels.into(),
                 found: out.channels.into(),
@@ -308,6 +323,25 @@ impl<'a> Checker<'_, 'a> {
             self.requant(requant)?;
         }
         self.requant(n.out_requant)
+    }
+
+    /// The two halves, as if the window held every row, and that it holds enough of them.
+    fn norm_conv(&self, NormConv { norm, conv }: &NormConv) -> Check {
+        self.built(Feature::NormConv)?;
+        let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
+        let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
+        self.ensure(joined && plain && !self.float(), Fault::Parameter)?;
+        let (rows, mut window) = (self.tensor(norm.source.first)?.rows, self.tensor(norm.out)?);
+        self.ensure(
+            (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
+            Fault::Shape {
+                expected: conv.kernel.into(),
+                found: window.rows.into(),
+            },
+        )?;
+        window.rows = rows;
+        self.group_norm(norm, &window)?;
+        self.conv(conv, &window)
     }
 
     fn attention(&self, a: &Attention) -> Check {

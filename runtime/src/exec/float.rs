@@ -30,6 +30,8 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Conv(c) => run_conv(model, c, r)?,
         Op::GroupNorm(n) => run_group_norm(model, n, r)?,
         Op::Attention(a) => run_attention(a, r)?,
+        // Of integer models only.
+        Op::NormConv(_) => return None,
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;

@@ -5,13 +5,13 @@ use super::shared::{geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
-use crate::blob::op::{At, Attention, Conv, GroupNorm, Op, Source, Weights};
+use crate::blob::op::{At, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
 use crate::features::Feature;
-use crate::kernels::conv::{Addition, Filter, Part};
+use crate::kernels::conv::{Addition, Filter, Geometry, Part};
 use crate::kernels::family::padded;
 use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
-use crate::kernels::{attention, conv, embed, group_norm, pointwise};
+use crate::kernels::{attention, conv, embed, group_norm, norm_conv, pointwise};
 use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
@@ -19,6 +19,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Conv(c) => run_conv(model, c, r),
         Op::GroupNorm(n) => run_group_norm(model, n, r),
         Op::Attention(a) => run_attention(a, r),
+        Op::NormConv(both) => run_norm_conv(model, both, r),
         _ => run_small(model, call, op, r),
     }
 }
@@ -45,7 +46,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
             let src = r.operand(*src)?;
             pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
         }
-        Op::Conv(_) | Op::GroupNorm(_) | Op::Attention(_) => {}
+        Op::Conv(_) | Op::GroupNorm(_) | Op::Attention(_) | Op::NormConv(_) => {}
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
@@ -65,7 +66,17 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         return None;
     };
     let parts = parts.get(..*count)?;
-    let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let channels = parts.iter().map(|p| p.channels).sum();
+    let (filter, add) = (filter(model, c, &g, channels)?, addition(c, r)?);
+    let (mut out, columns) = r.output::<i16>()?;
+    conv::conv(parts, &g, &filter, add, columns, &mut out);
+    Some(())
+}
+
+/// The weights of a convolution of `channels` in all.
+#[inline(never)]
+fn filter<'m>(model: &Model<'m>, c: &Conv, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
+    let taps = g.kernel * g.kernel * channels;
     let weights = padded(taps) * g.outs;
     let requant = |at: At| {
         Some((
@@ -73,7 +84,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             model.table(At(at.0 + g.outs as u32 * 4), g.outs)?,
         ))
     };
-    let filter = match c.weights {
+    Some(match c.weights {
         Weights::W8 {
             data,
             bias,
@@ -116,18 +127,19 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             }
         }
         Weights::F16 { .. } => return None,
-    };
-    let add = match c.addend {
+    })
+}
+
+/// The term that a convolution adds; the outer `None` where its memory does not fit.
+fn addition<'a>(c: &Conv, r: &Regions<'_, 'a>) -> Option<Option<Addition<'a>>> {
+    Some(match c.addend {
         None => None,
         Some(a) => Some(Addition {
             operand: r.operand(a.tensor)?,
             requant: SmallRequant::new(a.requant),
             broadcast: is_vector(r, a.tensor)?,
         }),
-    };
-    let (mut out, columns) = r.output::<i16>()?;
-    conv::conv(parts, &g, &filter, add, columns, &mut out);
-    Some(())
+    })
 }
 
 /// The parts of a source, and how many there are.
@@ -144,7 +156,17 @@ fn parts<'a>(source: &Source, r: &Regions<'_, 'a>) -> Option<([Part<'a>; 2], usi
 
 #[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
-    let channels = usize::from(r.out_tensor.channels);
+    let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
+    let (mut out, factors) = r.output::<i32>()?;
+    let factors = factors.get_mut(..norm.channels * FACTOR_WORDS)?;
+    group_norm::group_norm(&input, &norm, factors, &mut out);
+    Some(())
+}
+
+/// Parameters of a normalization.
+#[inline(never)]
+fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Norm<'a>> {
+    let (source, channels) = (r.tensor(n.source.first)?, usize::from(r.tensor(n.out)?.channels));
     let affine = model.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
@@ -154,10 +176,10 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
             _ => return None,
         },
     };
-    let norm = Norm {
+    Some(Norm {
         groups: n.groups.into(),
         channels,
-        positions: r.out_tensor.positions(),
+        positions: source.positions(),
         silu: n.silu,
         eps_q: n.eps_q,
         gamma,
@@ -165,13 +187,32 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
         beta_q16,
         out_requant: n.out_requant,
         scale_shift,
-    };
-    let input = match n.source.second {
+    })
+}
+
+fn norm_input<'a>(n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Input<'a>> {
+    Some(match n.source.second {
         None => Input::One(r.operand(n.source.first)?),
         Some(_) => Input::Two(parts(&n.source, r)?.0),
+    })
+}
+
+#[inline(never)]
+fn run_norm_conv(model: &Model<'_>, NormConv { norm: n, conv: c }: &NormConv, r: &mut Regions<'_, '_>) -> Option<()> {
+    Feature::NormConv.built()?;
+    let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
+    let window = r.tensor(n.out)?;
+    let source = r.tensor(n.source.first)?;
+    let g = Geometry {
+        input: [source.rows.into(), source.cols.into()],
+        ..geometry(c, r)?
     };
-    let (mut out, factors) = r.output::<i32>()?;
-    group_norm::group_norm(&input, &norm, factors.get_mut(..channels * FACTOR_WORDS)?, &mut out);
+    let (filter, add) = (filter(model, c, &g, norm.channels)?, addition(c, r)?);
+    let (mut out, scratch, mut window) = r.windowed(&window)?;
+    let (factors, columns) = scratch.split_at_mut_checked(norm.channels * FACTOR_WORDS * 4)?;
+    let factors = bytemuck::try_cast_slice_mut(factors).ok()?;
+    let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
+    norm_conv::norm_conv(&input, &norm, factors, &mut window, &g, &filter, add, columns, &mut out);
     Some(())
 }
 

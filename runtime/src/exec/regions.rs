@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::blob::model::Model;
 use crate::blob::op::{Io, Source};
 use crate::blob::tensor::{Tensor, TensorId};
+use crate::features::Feature;
 use crate::kernels::view::{Operand, View, ViewMut};
 
 /// Inputs, output and scratch of one operator.
@@ -18,6 +19,7 @@ pub struct Regions<'m, 'a> {
     /// The output's bytes.
     out: &'a mut [u8],
     scratch: &'a mut [u8],
+    window: &'a mut [u8],
 }
 
 impl<'m, 'a> Regions<'m, 'a> {
@@ -35,7 +37,7 @@ impl<'m, 'a> Regions<'m, 'a> {
             }
             Some(range)
         };
-        let mut ranges = [const { 0..0 }; 6];
+        let mut ranges = [const { 0..0 }; 7];
         for (slot, id) in ranges.iter_mut().zip(io.inputs) {
             *slot = range(id)?;
         }
@@ -43,7 +45,10 @@ impl<'m, 'a> Regions<'m, 'a> {
         if let Some(id) = io.scratch {
             ranges[5] = model.tensor(id)?.range();
         }
-        let [a, b, c, d, out, scratch] = disjoint(arena, ranges)?;
+        if let (Some(id), true) = (io.window, Feature::NormConv.is_built()) {
+            ranges[6] = model.tensor(id)?.range();
+        }
+        let [a, b, c, d, out, scratch, window] = disjoint(arena, ranges)?;
         Some(Self {
             model,
             ids: io.inputs,
@@ -52,6 +57,7 @@ impl<'m, 'a> Regions<'m, 'a> {
             out_tensor,
             out,
             scratch,
+            window,
         })
     }
 
@@ -94,6 +100,12 @@ impl<'m, 'a> Regions<'m, 'a> {
         let whole = self.scratch.len() / size_of::<T>() * size_of::<T>();
         let scratch = bytemuck::try_cast_slice_mut(self.scratch.get_mut(..whole)?).ok()?;
         Some((out, scratch))
+    }
+
+    /// The output, the scratch memory, and the window whose record this is.
+    pub fn windowed(&mut self, window: &Tensor) -> Option<(ViewMut<'_>, &mut [u8], ViewMut<'_>)> {
+        let out = ViewMut::new(&self.out_tensor, self.out)?;
+        Some((out, self.scratch, ViewMut::new(window, self.window)?))
     }
 }
 

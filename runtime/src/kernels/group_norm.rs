@@ -10,6 +10,8 @@
 //! 5. an element: `y = (((q << 14) - mean) * a + (beta << s) + 2^(s-1)) >> s`, Q16, where `s` follows from the formats.
 //! 6. scale and shift, SiLU where asked, then the output's factor.
 
+use core::ops::Range;
+
 use super::conv::Part;
 use super::family::{self, Elements, Finish, Normalized};
 use super::view::{Operand, View, ViewMut};
@@ -68,6 +70,15 @@ impl Input<'_> {
             }
         }
     }
+
+    /// Of a concatenation: leaves the sum (a word) and the sum of squares (two) of every channel in `sums`.
+    fn sum(&self, norm: &Norm<'_>, sums: &mut [i32]) {
+        let Self::Two(parts) = self else { return };
+        sums.fill(0);
+        each_joined(parts, 0..norm.positions, |joined, _, channel| {
+            family::accumulate(joined, &mut sums[channel * FACTOR_WORDS..]);
+        });
+    }
 }
 
 /// Words that a channel needs of `factors`.
@@ -75,45 +86,71 @@ pub const FACTOR_WORDS: usize = 3;
 
 /// Runs the normalization; `factors` holds [`FACTOR_WORDS`] a channel.
 pub fn group_norm(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: &mut ViewMut<'_>) {
-    match norm.quick(input, factors, out) {
-        Some(finish) => normalize(input, norm, factors, &finish, out),
-        None => one_by_one(input, norm, factors, out),
+    let finish = norm.quick(input, factors, out);
+    positions(input, norm, finish.as_ref(), factors, 0..norm.positions, out);
+}
+
+/// Normalizes some positions, the first to the front of `out`. `finish` is what [`Norm::quick`] gave, and `factors` what it left.
+#[inline(never)]
+pub fn positions(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    finish: Option<&Finish>,
+    factors: &mut [i32],
+    range: Range<usize>,
+    out: &mut ViewMut<'_>,
+) {
+    match finish {
+        Some(finish) => normalize(input, norm, factors, finish, range, out),
+        None => one_by_one(input, norm, factors, range, out),
     }
 }
 
 /// Every element through the family's kernel.
-fn normalize(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
+fn normalize(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &[i32],
+    finish: &Finish,
+    range: Range<usize>,
+    out: &mut ViewMut<'_>,
+) {
     let factors = &factors[..norm.channels * FACTOR_WORDS];
     let parts = match input {
         Input::One(operand) => {
+            let elements = range.start * norm.channels..range.end * norm.channels;
+            let count = elements.len();
             let from = match operand {
-                Operand::Apart(View::I8(data, _)) => Elements::I8(data),
-                Operand::Apart(View::I16(data)) => Elements::I16(data),
+                Operand::Apart(View::I8(data, _)) => Elements::I8(&data[elements]),
+                Operand::Apart(View::I16(data)) => Elements::I16(&data[elements]),
                 _ => Elements::InPlace,
             };
-            return positions(from, 0, out.len(), factors, finish, out);
+            return run(from, 0, count, factors, finish, out);
         }
         Input::Two(parts) => parts,
     };
+    let first = range.start * norm.channels;
+    each_joined(parts, range, |joined, at, channel| {
+        let factors = &factors[channel * FACTOR_WORDS..][..joined.len() * FACTOR_WORDS];
+        run(Elements::I16(joined), at - first, joined.len(), factors, finish, out);
+    });
+}
+
+/// The elements of a concatenation on their common scale, a few at a time; with each run the index of its first element and the
+/// channel of that.
+#[inline(always)]
+fn each_joined(parts: &[Part<'_>; 2], positions: Range<usize>, mut each: impl FnMut(&[i16], usize, usize)) {
+    let channels: usize = parts.iter().map(|part| part.channels).sum();
     let mut joined = [0; CHUNK];
-    for position in 0..norm.positions {
+    for position in positions {
         let mut first = 0;
         for part in parts {
             let mut done = 0;
             while done < part.channels {
-                // A common scale first, a few elements at a time.
-                let count = (part.channels - done).min(CHUNK);
-                part.join(position * part.channels + done, &mut joined[..count]);
-                let channel = first + done;
-                positions(
-                    Elements::I16(&joined[..count]),
-                    position * norm.channels + channel,
-                    count,
-                    &factors[channel * FACTOR_WORDS..][..count * FACTOR_WORDS],
-                    finish,
-                    out,
-                );
-                done += count;
+                let joined = &mut joined[..(part.channels - done).min(CHUNK)];
+                part.join(position * part.channels + done, joined);
+                each(joined, position * channels + first + done, first + done);
+                done += joined.len();
             }
             first += part.channels;
         }
@@ -124,7 +161,7 @@ fn normalize(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], finish: &Finis
 const CHUNK: usize = 32;
 
 /// `count` elements of the output from `at` on.
-fn positions(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
+fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
     let mut to = match out {
         ViewMut::I8(data, zero) => Normalized::I8(&mut data[at..at + count], *zero),
         ViewMut::I16(data) => Normalized::I16(&mut data[at..at + count]),
@@ -134,22 +171,23 @@ fn positions(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finis
 }
 
 /// The definition: any factor, any shift, saturation at every stage.
-fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: &mut ViewMut<'_>) {
+fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], range: Range<usize>, out: &mut ViewMut<'_>) {
     let size = norm.channels / norm.groups;
-    for group in 0..norm.groups {
+    input.sum(norm, factors);
+    for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
         let first = group * size;
-        let affine = Moments::of(input, out, norm, first, size).affine(norm);
-        for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)).take(size) {
+        let affine = Moments::of(input, out, norm, first, factors).affine(norm);
+        for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)) {
             let (a, offset) = affine.channel(norm, channel);
             factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
         }
-        for position in 0..norm.positions {
-            for (channel, factor) in (first..first + size).zip(factors.chunks_exact(FACTOR_WORDS)) {
+        for position in range.clone() {
+            for (channel, factor) in (first..).zip(factors.chunks_exact(FACTOR_WORDS)) {
                 let q = input.get(out, position, channel, norm.channels);
                 let offset = words(factor[1], factor[2]);
                 let sum = i64::from(q << MEAN_FRAC) * i64::from(factor[0]) + offset;
                 let y = norm.finish(saturate_i32(sum >> affine.shift), channel);
-                out.set(position * norm.channels + channel, y);
+                out.set((position - range.start) * norm.channels + channel, y);
             }
         }
     }
@@ -168,7 +206,9 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(input: &Input<'_>, out: &ViewMut<'_>, norm: &Norm<'_>, first: usize, size: usize) -> Self {
+    /// Of the group whose first channel is `first`. `sums` are its channels' from [`Input::sum`].
+    fn of(input: &Input<'_>, out: &ViewMut<'_>, norm: &Norm<'_>, first: usize, sums: &[i32]) -> Self {
+        let size = sums.len() / FACTOR_WORDS;
         let elements = (norm.positions * size) as i64;
         let stored = |view: &View<'_>, zero: i32| {
             let (sum, squares) = match view {
@@ -185,19 +225,11 @@ impl Moments {
             Input::One(Operand::Apart(view @ View::I8(_, zero))) => stored(view, *zero),
             Input::One(Operand::Apart(view)) => stored(view, 0),
             Input::One(Operand::InPlace { zero }) => stored(&out.as_view(), *zero),
-            Input::Two(parts) => joined_moments(parts, norm.positions, first, size),
+            Input::Two(_) => sums.chunks_exact(FACTOR_WORDS).fold((0, 0), |(sum, squares), c| {
+                (sum + i64::from(c[0]), squares + words(c[1], c[2]) as u64)
+            }),
         };
         Self::new(norm, size, sum, squares)
-    }
-
-    /// From the sums that [`channel_sums`] left for the channels of a group.
-    fn summed(norm: &Norm<'_>, sums: &[i32]) -> Self {
-        let (mut sum, mut squares) = (0, 0);
-        for channel in sums.chunks_exact(FACTOR_WORDS) {
-            sum += i64::from(channel[0]);
-            squares += words(channel[1], channel[2]) as u64;
-        }
-        Self::new(norm, sums.len() / FACTOR_WORDS, sum, squares)
     }
 
     fn new(norm: &Norm<'_>, size: usize, sum: i64, squares: u64) -> Self {
@@ -230,43 +262,8 @@ impl Moments {
     }
 }
 
-/// Leaves the sum (a word) and the sum of squares (two) of every channel of a concatenation in `sums`.
-fn channel_sums(parts: &[Part<'_>; 2], positions: usize, sums: &mut [i32]) {
-    sums.fill(0);
-    let mut joined = [0; CHUNK];
-    for position in 0..positions {
-        let mut first = 0;
-        for part in parts {
-            for done in (0..part.channels).step_by(CHUNK) {
-                let joined = &mut joined[..(part.channels - done).min(CHUNK)];
-                part.join(position * part.channels + done, joined);
-                family::accumulate(joined, &mut sums[(first + done) * FACTOR_WORDS..]);
-            }
-            first += part.channels;
-        }
-    }
-}
-
 fn words(low: i32, high: i32) -> i64 {
     i64::from(high) << 32 | i64::from(low as u32)
-}
-
-/// Sums over the channels `first..first + size` of a concatenation.
-fn joined_moments(parts: &[Part<'_>; 2], positions: usize, first: usize, size: usize) -> (i64, u64) {
-    let (mut sum, mut squares) = (0i64, 0u64);
-    let mut start = 0;
-    for part in parts {
-        let (from, to) = (first.max(start), (first + size).min(start + part.channels));
-        for position in 0..positions {
-            for channel in from..to {
-                let q = i32::from(part.joined(position * part.channels + channel - start));
-                sum += i64::from(q);
-                squares = family::add_square(squares, q);
-            }
-        }
-        start += part.channels;
-    }
-    (sum, squares)
 }
 
 struct Affine {
@@ -310,7 +307,8 @@ const MAX_SHIFT: i32 = 30;
 
 impl Norm<'_> {
     /// Fills every channel's factors for [`family::normalize`], or finds that it cannot run this.
-    fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
+    #[inline(never)]
+    pub fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
         let Requant { mult, shift } = self.out_requant;
         if self.scale_shift.is_some() || shift <= 32 || !matches!(out, ViewMut::I8(..) | ViewMut::I16(_)) {
             return None;
@@ -322,16 +320,10 @@ impl Norm<'_> {
             _ => (1 << 15, 0),
         };
         let size = self.channels / self.groups;
-        if let Input::Two(parts) = input {
-            channel_sums(parts, self.positions, factors);
-        }
+        input.sum(self, factors);
         for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
             let first = group * size;
-            let moments = match input {
-                Input::One(_) => Moments::of(input, out, self, first, size),
-                Input::Two(_) => Moments::summed(self, factors),
-            };
-            let affine = moments.affine(self);
+            let affine = Moments::of(input, out, self, first, factors).affine(self);
             for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)) {
                 let (a, offset) = affine.quick(self, channel, limit, zero)?;
                 factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);

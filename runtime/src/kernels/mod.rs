@@ -9,12 +9,13 @@ pub mod embed;
 pub mod f16;
 pub mod family;
 pub mod group_norm;
+pub mod norm_conv;
 pub mod pointwise;
 pub mod view;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Conv, Op};
+use crate::blob::op::Op;
 
 /// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns
 /// ([`conv_scratch_bytes`]). `None` when the operator names tensors that do not exist.
@@ -25,11 +26,15 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
         Some(channels(source.first)? + second)
     };
     let float = model.header().arithmetic == Arithmetic::F16;
+    let norm = op
+        .norm()
+        .map_or(Some(0), |n| Some(group_norm_scratch_bytes(float, joined(&n.source)?)))?;
+    let conv = op.conv().map_or(Some(0), |c| {
+        let (kernel, outs) = (usize::from(c.kernel), channels(c.out)?);
+        Some(conv_scratch_bytes(float, kernel, joined(&c.source)?, outs, 1))
+    })?;
     Some(match op {
-        Op::Conv(c @ Conv { kernel, .. }) => {
-            conv_scratch_bytes(float, usize::from(*kernel), joined(&c.source)?, channels(c.out)?, 1)
-        }
-        Op::GroupNorm(n) => group_norm_scratch_bytes(float, joined(&n.source)?),
+        Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => norm + conv,
         Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
         _ => 0,
     })

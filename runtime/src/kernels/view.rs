@@ -1,5 +1,7 @@
 //! Typed views of activations in the arena.
 
+use core::ops::Range;
+
 use crate::blob::tensor::{Dtype, Tensor};
 use crate::numeric::requant::{saturate_i8, saturate_i16};
 
@@ -36,6 +38,16 @@ impl<'a> View<'a> {
             Self::I16(data) => data[i].into(),
             Self::F16(data) => data[i].into(),
             Self::Q24(data) => data[i],
+        }
+    }
+
+    /// Some of the elements.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::I8(data, zero) => Self::I8(&data[range], *zero),
+            Self::I16(data) => Self::I16(&data[range]),
+            Self::F16(data) => Self::F16(&data[range]),
+            Self::Q24(data) => Self::Q24(&data[range]),
         }
     }
 
@@ -96,6 +108,30 @@ impl<'a> ViewMut<'a> {
             Self::I16(data) => data[i] = saturate_i16(v),
             Self::F16(data) => data[i] = v as u16,
             Self::Q24(data) => data[i] = v,
+        }
+    }
+
+    /// Some of the elements.
+    pub fn part(&mut self, range: Range<usize>) -> ViewMut<'_> {
+        match self {
+            Self::I8(data, zero) => ViewMut::I8(&mut data[range], *zero),
+            Self::I16(data) => ViewMut::I16(&mut data[range]),
+            Self::F16(data) => ViewMut::F16(&mut data[range]),
+            Self::Q24(data) => ViewMut::Q24(&mut data[range]),
+        }
+    }
+
+    /// Copies the elements `from..from + count` to `to`, which lies at least `count` before them.
+    pub fn copy_down(&mut self, from: usize, to: usize, count: usize) {
+        fn copy<T: Copy>(data: &mut [T], from: usize, to: usize, count: usize) {
+            let (low, high) = data.split_at_mut(from);
+            low[to..to + count].copy_from_slice(&high[..count]);
+        }
+        match self {
+            Self::I8(data, _) => copy(data, from, to, count),
+            Self::I16(data) => copy(data, from, to, count),
+            Self::F16(data) => copy(data, from, to, count),
+            Self::Q24(data) => copy(data, from, to, count),
         }
     }
 

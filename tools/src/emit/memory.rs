@@ -4,15 +4,17 @@ use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 
 use super::{EmitError, within};
 use crate::lower::program::Program;
-use crate::plan::{Arena, Plan, last_reads, plan_arena, slot_buffers};
+use crate::plan::{Arena, Plan, Windows, plan_arena, slot_buffers};
 use crate::quantize::formats::Format;
 
 /// The tensor table: slots, then scratch.
 pub struct Memory {
     /// Slots, then scratch.
     pub tensors: Vec<Tensor>,
-    /// By step.
+    /// By step; a normalization inside a convolution shares its scratch.
     pub scratch: Vec<Option<TensorId>>,
+    /// Which normalizations are made inside convolutions.
+    pub windows: Windows,
     /// Offsets of both.
     pub plan: Plan,
 }
@@ -21,34 +23,57 @@ pub struct Memory {
 pub fn memory(program: &Program, formats: &[Format], float: bool, arena: Arena) -> Result<Memory, EmitError> {
     let ops = program.steps.len();
     within("the number of operators and tensors", 2 * ops as u64, u16::MAX.into())?;
-    let last = last_reads(program);
+    let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
+    let windows = if float {
+        Windows::none(program)
+    } else {
+        Windows::fewest(program, &dtypes)
+    };
+    let slots = slot_buffers(program, &dtypes, &windows);
+    // Steps count on their own, operators without those that are inside others.
+    let mut op_of: Vec<usize> = Vec::new();
+    for i in 0..ops {
+        let before = op_of.last().map_or(0, |op| op + 1);
+        op_of.push(before - usize::from(i > 0 && windows.of_norm(i - 1).is_some()));
+    }
+    op_of.push(op_of.last().map_or(0, |op| op + 1));
     let mut tensors = Vec::new();
     for (i, step) in program.steps.iter().enumerate() {
         let slot = program.slot(step.out);
         let extent = |v: usize| within(&format!("an extent of '{}'", slot.name), v as u64, u16::MAX.into());
         let format = formats[i];
+        let rows = windows.of_norm(i).map_or(slot.shape[1], |window| window.rows);
         tensors.push(Tensor {
             offset: 0,
             channels: extent(slot.shape[0])?,
-            rows: extent(slot.shape[1])?,
+            rows: extent(rows)?,
             cols: extent(slot.shape[2])?,
             dtype: format.dtype,
             zero_point: format.zero_point,
-            def: i as u16,
-            last: last[i] as u16,
+            def: op_of[slots[i].def] as u16,
+            last: op_of[slots[i].last] as u16,
             scale: format.scale as f32,
         });
     }
-    let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
-    let (sizes, plan) = plan_arena(program, &slot_buffers(program, &dtypes, &last), float, arena);
+    let (sizes, plan) = plan_arena(program, &windows, &slots, float, arena);
     let mut scratch = vec![None; ops];
     for (i, &bytes) in sizes.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
         scratch[i] = Some(TensorId(tensors.len() as u16));
-        tensors.push(Tensor::scratch(bytes as u32, i as u16));
+        tensors.push(Tensor::scratch(bytes as u32, op_of[i] as u16));
+    }
+    for i in 0..ops {
+        if let Some(window) = windows.of_norm(i) {
+            scratch[i] = scratch[window.conv];
+        }
     }
     within("the arena", plan.arena_bytes as u64, 1 << 30)?;
     for (tensor, &offset) in tensors.iter_mut().zip(&plan.offsets) {
         tensor.offset = offset as u32;
     }
-    Ok(Memory { tensors, scratch, plan })
+    Ok(Memory {
+        tensors,
+        scratch,
+        windows,
+        plan,
+    })
 }

@@ -8,12 +8,12 @@ mod weights;
 
 use mote_runtime::Model;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
-use mote_runtime::blob::op::{Op, Source};
+use mote_runtime::blob::op::{NormConv, Op, Source};
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::Requant;
 
 use crate::lower::program::{Program, SlotId, Step};
-use crate::plan::{Arena, Plan};
+use crate::plan::{Arena, Plan, Windows};
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
 use crate::quantize::round::Row;
@@ -102,21 +102,25 @@ pub fn emit(
     provenance: &str,
 ) -> Result<Emitted, EmitError> {
     let float = matches!(numbers, Numbers::F16);
-    let Memory { tensors, scratch, plan } = memory(program, &slot_formats(program, numbers), float, arena)?;
+    let Memory {
+        tensors,
+        scratch,
+        windows,
+        plan,
+    } = memory(program, &slot_formats(program, numbers), float, arena)?;
     let mut emitter = Emitter {
         program,
         numbers,
         weights: WeightSection::default(),
         scratch,
     };
-    let ops: Vec<Op> = program
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(i, step)| emitter.op(i, step))
+    let own = |i: &usize| windows.of_norm(*i).is_none();
+    let ops: Vec<Op> = (0..program.steps.len())
+        .filter(own)
+        .map(|i| emitter.op_with(windows.inside(i), i))
         .collect();
     let weights = emitter.weights.finish();
-    let header = header(program, d, float, &plan)?;
+    let header = header(program, d, ops.len(), float, &plan)?;
     let weight_bytes = weights.len();
     let file = File {
         header,
@@ -124,7 +128,7 @@ pub fn emit(
         ops,
         weights,
         schedule: schedule(d),
-        names: names(program),
+        names: names(program, &windows),
         provenance,
     };
     let bytes = file.to_bytes();
@@ -149,6 +153,16 @@ impl Emitter<'_> {
         match self.numbers {
             Numbers::F16 => self.float_op(index, step),
             Numbers::Integer { .. } => self.integer_op(index, step),
+        }
+    }
+
+    /// The operator of step `index`, with the normalization inside it.
+    fn op_with(&mut self, inside: Option<usize>, index: usize) -> Op {
+        let program = self.program;
+        let norm = inside.map(|i| self.op(i, &program.steps[i]));
+        match (norm, self.op(index, &program.steps[index])) {
+            (Some(Op::GroupNorm(norm)), Op::Conv(conv)) => Op::NormConv(NormConv { norm, conv }),
+            (_, op) => op,
         }
     }
 
@@ -211,7 +225,7 @@ fn slot_formats(program: &Program, numbers: Numbers<'_>) -> Vec<Format> {
     formats
 }
 
-fn header(program: &Program, d: &Diffusion, float: bool, plan: &Plan) -> Result<Header, EmitError> {
+fn header(program: &Program, d: &Diffusion, ops: usize, float: bool, plan: &Plan) -> Result<Header, EmitError> {
     let extent = |v: usize| within("an extent of the sample", v as u64, u16::MAX.into());
     Ok(Header {
         arithmetic: if float { Arithmetic::F16 } else { Arithmetic::Integer },
@@ -230,7 +244,7 @@ fn header(program: &Program, d: &Diffusion, float: bool, plan: &Plan) -> Result<
         final_alpha_bar_q62: q62(d.final_alpha_bar),
         output: TensorId(program.steps.len() as u16 - 1),
         arena_bytes: plan.arena_bytes as u32,
-        op_count: program.steps.len() as u16,
+        op_count: ops as u16,
         macs: program.steps.iter().map(|step| program.macs(step)).sum(),
     })
 }
@@ -256,9 +270,11 @@ fn schedule(d: &Diffusion) -> Vec<u8> {
     d.alpha_bars.iter().flat_map(|a| q62(*a).to_le_bytes()).collect()
 }
 
-/// Names of the slots, then of the steps, a line each.
-fn names(program: &Program) -> String {
+/// Names of the slots, then of the operators, a line each.
+fn names(program: &Program, windows: &Windows) -> String {
     let clean = |s: &str| s.replace('\n', " ") + "\n";
     let slots = program.slots.iter().map(|s| clean(&s.name));
-    slots.chain(program.steps.iter().map(|s| clean(&s.name))).collect()
+    let steps = program.steps.iter().enumerate();
+    let own = steps.filter(|(i, _)| windows.of_norm(*i).is_none());
+    slots.chain(own.map(|(_, s)| clean(&s.name))).collect()
 }

@@ -3,6 +3,7 @@
 use mote_runtime::blob::tensor::Dtype;
 
 use super::scratch::{Arena, scratch_bytes, with_scratch};
+use super::windows::{Window, Windows};
 use super::{Buffer, lower_bound};
 use crate::lower::program::{Program, SlotId, Step};
 
@@ -18,10 +19,26 @@ pub fn last_reads(program: &Program) -> Vec<usize> {
     last
 }
 
-/// Buffers of the slots: an output takes over an input that ends there and has its size and format.
-pub fn slot_buffers(program: &Program, dtypes: &[Dtype], last: &[usize]) -> Vec<Buffer> {
+/// Buffers of the slots: an output takes over an input that ends there and has its size and format. A normalization inside a
+/// convolution has a window there, and what it reads lives on until then.
+pub fn slot_buffers(program: &Program, dtypes: &[Dtype], windows: &Windows) -> Vec<Buffer> {
+    let mut last = last_reads(program);
+    for (i, step) in program.steps.iter().enumerate() {
+        if let Some(window) = windows.of_norm(i) {
+            let later = |id: SlotId| last[id.0] = last[id.0].max(window.conv);
+            step.inputs().into_iter().for_each(later);
+        }
+    }
     let buffer = |(i, step): (usize, &Step)| {
         let slot = program.slot(step.out);
+        if let Some(Window { conv, rows }) = windows.of_norm(i) {
+            return Buffer {
+                bytes: slot.len() / slot.shape[1] * rows * dtypes[i].bytes(),
+                def: conv,
+                last: conv,
+                takes_over: None,
+            };
+        }
         let fits = |id: &SlotId| last[id.0] == i && dtypes[i] == dtypes[id.0] && slot.shape == program.slot(*id).shape;
         let takes_over = step.in_place().filter(fits).map(|id| id.0);
         Buffer {
@@ -36,7 +53,8 @@ pub fn slot_buffers(program: &Program, dtypes: &[Dtype], last: &[usize]) -> Vec<
 
 /// What the arena of an integer model needs at least, with these formats of the slots.
 pub fn lower_bound_bytes(program: &Program, dtypes: &[Dtype], arena: Arena) -> usize {
-    let slots = slot_buffers(program, dtypes, &last_reads(program));
-    let sizes = scratch_bytes(program, &slots, false, arena);
+    let windows = Windows::fewest(program, dtypes);
+    let slots = slot_buffers(program, dtypes, &windows);
+    let sizes = scratch_bytes(program, &windows, &slots, false, arena);
     lower_bound(&with_scratch(&slots, &sizes))
 }

@@ -6,9 +6,11 @@
 
 mod buffers;
 mod scratch;
+mod windows;
 
-pub use buffers::{last_reads, lower_bound_bytes, slot_buffers};
+pub use buffers::{lower_bound_bytes, slot_buffers};
 pub use scratch::{Arena, plan_arena};
+pub use windows::{Window, Windows};
 
 /// Alignment of offsets, bytes.
 pub const ALIGN: usize = 4;

@@ -6,6 +6,7 @@
 use mote_runtime::kernels::family::COLUMNS;
 use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
 
+use super::windows::Windows;
 use super::{Buffer, Plan, live_bytes, plan};
 use crate::lower::program::{Kind, Program, SlotId, Step};
 
@@ -31,14 +32,20 @@ impl Arena {
 
 /// Plans `slots` with the scratch memory that `arena` gives. Also its bytes, by step; the plan has the slots first, then the scratch of
 /// every step that has any.
-pub fn plan_arena(program: &Program, slots: &[Buffer], float: bool, arena: Arena) -> (Vec<usize>, Plan) {
-    let sizes = scratch_bytes(program, slots, float, arena);
+pub fn plan_arena(
+    program: &Program,
+    windows: &Windows,
+    slots: &[Buffer],
+    float: bool,
+    arena: Arena,
+) -> (Vec<usize>, Plan) {
+    let sizes = scratch_bytes(program, windows, slots, float, arena);
     let planned = plan(&with_scratch(slots, &sizes));
     if arena == Arena::Fast || planned.arena_bytes == planned.lower_bound_bytes {
         return (sizes, planned);
     }
     // Blocks leave the bound where it is, but may make it harder to reach.
-    let single = least_scratch_bytes(program, float);
+    let single = least_scratch_bytes(program, windows, float);
     let without = plan(&with_scratch(slots, &single));
     if without.arena_bytes < planned.arena_bytes {
         (single, without)
@@ -48,14 +55,16 @@ pub fn plan_arena(program: &Program, slots: &[Buffer], float: bool, arena: Arena
 }
 
 /// Scratch bytes of every step.
-pub(super) fn scratch_bytes(program: &Program, slots: &[Buffer], float: bool, arena: Arena) -> Vec<usize> {
-    let mut sizes: Vec<usize> = program
-        .steps
-        .iter()
-        .map(|step| of_step(program, step, float, COLUMNS))
-        .collect();
+pub(super) fn scratch_bytes(
+    program: &Program,
+    windows: &Windows,
+    slots: &[Buffer],
+    float: bool,
+    arena: Arena,
+) -> Vec<usize> {
+    let mut sizes = of_steps(program, windows, float, COLUMNS);
     if arena == Arena::Small {
-        let single = least_scratch_bytes(program, float);
+        let single = least_scratch_bytes(program, windows, float);
         let live = live_bytes(&with_scratch(slots, &single));
         let peak = live.iter().copied().max().unwrap_or(0);
         for (i, bytes) in sizes.iter_mut().enumerate() {
@@ -69,12 +78,23 @@ pub(super) fn scratch_bytes(program: &Program, slots: &[Buffer], float: bool, ar
 }
 
 /// Scratch bytes of every step without which it cannot run.
-fn least_scratch_bytes(program: &Program, float: bool) -> Vec<usize> {
-    program
+pub(super) fn least_scratch_bytes(program: &Program, windows: &Windows, float: bool) -> Vec<usize> {
+    of_steps(program, windows, float, 1)
+}
+
+/// Scratch bytes of every step; one inside another has it there.
+fn of_steps(program: &Program, windows: &Windows, float: bool, columns: usize) -> Vec<usize> {
+    let mut sizes: Vec<usize> = program
         .steps
         .iter()
-        .map(|step| of_step(program, step, float, 1))
-        .collect()
+        .map(|step| of_step(program, step, float, columns))
+        .collect();
+    for i in 0..sizes.len() {
+        if let Some(window) = windows.of_norm(i) {
+            sizes[window.conv] += std::mem::take(&mut sizes[i]);
+        }
+    }
+    sizes
 }
 
 fn of_step(program: &Program, step: &Step, float: bool, columns: usize) -> usize {

@@ -36,6 +36,8 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
         Op::Silu { src, .. } => inputs.get(*src)?.map(|v| store(silu(load(v)))),
         Op::Conv(c) => conv::run(c, parameters.float_filter()?, &joined(&c.source, inputs)?, inputs, r)?,
         Op::GroupNorm(n) => group_norm::run(n, parameters.float_table()?, &joined(&n.source, inputs)?, inputs, r)?,
+        // The network is read as its two halves.
+        Op::NormConv(_) => return None,
         Op::Attention(a) => {
             let load = |id| Some(inputs.get(id)?.map(load));
             attention::run(a, [&load(a.q)?, &load(a.k)?, &load(a.v)?], r)

@@ -44,6 +44,8 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
             .map(|v| out.store(out.scaled(*out_requant, silu_q16(out.scaled(*in_requant, v))))),
         Op::Conv(c) => conv::run(c, parameters.filter()?, &joined(&c.source, inputs, r)?, inputs, &out)?,
         Op::GroupNorm(n) => group_norm::run(n, parameters.table()?, &joined(&n.source, inputs, r)?, inputs, &out)?,
+        // The network is read as its two halves.
+        Op::NormConv(_) => return None,
         Op::Attention(a) => attention::run(a, [inputs.get(a.q)?, inputs.get(a.k)?, inputs.get(a.v)?], &out),
         Op::Upsample { src, .. } => inputs.get(*src)?.doubled(),
         Op::AvgPool { src, .. } => {

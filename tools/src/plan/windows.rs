@@ -1,0 +1,117 @@
+//! Normalizations that are made inside the convolution that reads them.
+//!
+//! A group normalization before a 3x3 convolution is as large as its input, and in a U-Net's last resnets, where skips are joined, it is
+//! the largest activation there is. The convolution looks at three rows of it at a time. So it gets a window of as many, where that
+//! makes the arena smaller.
+
+use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::kernels::family::COLUMNS;
+
+use super::buffers::{last_reads, slot_buffers};
+use super::live_bytes;
+use super::scratch::{least_scratch_bytes, with_scratch};
+use crate::lower::program::{Kind, Program};
+
+/// Where a normalization is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The convolution, a step.
+    pub conv: usize,
+    /// Rows that are there at a time.
+    pub rows: usize,
+}
+
+/// What windows must save in all, bytes: their code takes half a KiB of stack and three of flash.
+const WORTH: usize = 1024;
+
+/// The windows of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Windows(Vec<Option<Window>>);
+
+impl Windows {
+    /// Every normalization on its own, as in f16 models.
+    pub fn none(program: &Program) -> Self {
+        Self(vec![None; program.steps.len()])
+    }
+
+    /// The fewest that an integer model with these formats needs for its smallest arena.
+    pub fn fewest(program: &Program, dtypes: &[Dtype]) -> Self {
+        let last = last_reads(program);
+        let mut chosen = Self::none(program);
+        loop {
+            let live = chosen.live(program, dtypes);
+            let Some((at, _)) = live.iter().enumerate().max_by_key(|(i, bytes)| (**bytes, *i)) else {
+                break;
+            };
+            // What is normalized and there at the fullest moment, the largest first.
+            let there = |i: &usize| {
+                let window = possible(program, *i, last[*i]).filter(|w| (*i..=w.conv).contains(&at));
+                window.filter(|_| chosen.0[*i].is_none()).map(|w| (*i, w))
+            };
+            let mut all: Vec<(usize, Window)> = (0..last.len()).filter_map(|i| there(&i)).collect();
+            all.sort_by_key(|(i, _)| std::cmp::Reverse(program.slots[*i].len()));
+            let helps = all.into_iter().map(|(i, window)| chosen.with(i, Some(window)));
+            match helps.into_iter().find(|w| w.live(program, dtypes)[at] < live[at]) {
+                Some(more) => chosen = more,
+                None => break,
+            }
+        }
+        let bound = chosen.bound(program, dtypes);
+        let alone = Self::none(program);
+        if alone.bound(program, dtypes) < bound + WORTH {
+            return alone;
+        }
+        // Some of them may have made a moment smaller that another is now fuller than.
+        for i in 0..last.len() {
+            let fewer = chosen.with(i, None);
+            if chosen.0[i].is_some() && fewer.bound(program, dtypes) <= bound {
+                chosen = fewer;
+            }
+        }
+        chosen
+    }
+
+    /// Where a step is made, if inside another.
+    pub fn of_norm(&self, step: usize) -> Option<Window> {
+        self.0[step]
+    }
+
+    /// The normalization inside a step.
+    pub fn inside(&self, step: usize) -> Option<usize> {
+        self.0.iter().position(|w| w.is_some_and(|w| w.conv == step))
+    }
+
+    fn with(&self, step: usize, window: Option<Window>) -> Self {
+        let mut changed = self.clone();
+        changed.0[step] = window;
+        changed
+    }
+
+    fn live(&self, program: &Program, dtypes: &[Dtype]) -> Vec<usize> {
+        let slots = slot_buffers(program, dtypes, self);
+        live_bytes(&with_scratch(&slots, &least_scratch_bytes(program, self, false)))
+    }
+
+    fn bound(&self, program: &Program, dtypes: &[Dtype]) -> usize {
+        self.live(program, dtypes).into_iter().max().unwrap_or(0)
+    }
+}
+
+/// The window of a normalization that only one convolution reads, and that it reads row by row.
+fn possible(program: &Program, step: usize, last: usize) -> Option<Window> {
+    let (Kind::Norm(norm), out) = (&program.steps[step].kind, program.steps[step].out) else {
+        return None;
+    };
+    let next = program.steps.get(last)?;
+    let Kind::Conv(conv) = &next.kind else { return None };
+    let reads = |s: &&crate::lower::program::Step| s.inputs().contains(&out);
+    let only = program.steps.iter().filter(reads).count() == 1 && conv.source == [out];
+    let ([_, rows, _], [_, _, cols]) = (program.slot(out).shape, program.slot(next.out).shape);
+    // Rows enough for a block of columns.
+    let window = (COLUMNS.div_ceil(cols) - 1) * conv.stride + conv.kernel;
+    let plain = norm.scale_shift.is_none() && !conv.upsample && conv.kernel > 1;
+    (only && plain && window < rows).then_some(Window {
+        conv: last,
+        rows: window,
+    })
+}
