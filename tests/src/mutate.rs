@@ -191,6 +191,10 @@ fn operator(op: &mut Op, random: &mut Random) {
         Op::Conv(c) => conv(c, random),
         Op::GroupNorm(n) => norm(n, random),
         Op::Attention(a) => attention(a, random),
+        Op::NormConv(both) => match random.below(2) {
+            0 => norm(&mut both.norm, random),
+            _ => conv(&mut both.conv, random),
+        },
         Op::Upsample { src, out } | Op::AvgPool { src, out } => match random.below(2) {
             0 => tensor(src, random),
             _ => tensor(out, random),

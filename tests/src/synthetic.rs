@@ -5,9 +5,9 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
-use mote_tools::emit::{Diffusion, Emitted, Numbers, emit};
+use mote_tools::emit::{Diffusion, Emitted, Numbers, emit, emit_with};
 use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
-use mote_tools::plan::Arena;
+use mote_tools::plan::{Arena, Windows};
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -42,7 +42,7 @@ pub fn model(form: Form) -> Vec<u8> {
     emitted(&everything(), &diffusion(), form).bytes
 }
 
-/// `program` as a model file, calibrated on two short runs.
+/// `program` as a model file, calibrated on two short runs; in integers, every normalization that can be is inside a convolution.
 pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted {
     let provenance = "{\"model\":\"synthetic\"}";
     let reference = emit(program, diffusion, Numbers::F16, Arena::Fast, provenance).expect("f16 is emitted");
@@ -74,7 +74,8 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         scales: &scales(program, &stats),
         int4: &[],
     };
-    emit(program, diffusion, numbers, Arena::Fast, provenance).expect("the integer model is emitted")
+    let windows = Windows::all(program);
+    emit_with(program, diffusion, numbers, Arena::Fast, windows, provenance).expect("the integer model is emitted")
 }
 
 fn mixed(program: &Program) -> Assignment {

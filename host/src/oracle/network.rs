@@ -100,8 +100,10 @@ struct Node {
     op: Op,
     out: Tensor,
     parameters: Parameters,
-    /// The kind of the file's operator that ends here.
-    ends: Option<&'static str>,
+    /// Of the file's operator.
+    kind: &'static str,
+    /// Whether that ends here.
+    ends: bool,
 }
 
 /// The operators with their parameters, by value.
@@ -124,7 +126,7 @@ impl Network {
                 kind: op.kind(),
             };
             for (half, ends) in halves(op) {
-                nodes.push(Node::read(model, half, ends.then_some(op.kind())).ok_or(broken)?);
+                nodes.push(Node::read(model, half, op.kind(), ends).ok_or(broken)?);
             }
         }
         let header = model.header();
@@ -138,7 +140,7 @@ impl Network {
 
     /// Kinds of the operators, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.nodes.iter().filter_map(|node| node.ends)
+        self.nodes.iter().filter(|node| node.ends).map(|node| node.kind)
     }
 
     /// Calls the network; `seen` gets every operator's output. Gives the last one, Q24 `(row, col, channel)`.
@@ -151,7 +153,7 @@ impl Network {
         let mut values: Vec<Option<Planes<i64>>> = vec![None; self.tensors];
         let mut index = 0;
         for node in &self.nodes {
-            let kind = node.op.kind();
+            let kind = node.kind;
             let r = Rounding {
                 broken: broken_rounding == Some(kind),
             };
@@ -164,7 +166,7 @@ impl Network {
                 Arithmetic::F16 => float::run(&node.op, &node.parameters, &inputs, call, r),
             };
             let made = made.ok_or(OracleError::Operator { op: index, kind })?;
-            if node.ends.is_some() {
+            if node.ends {
                 seen(&made);
                 index += 1;
             }
@@ -188,7 +190,7 @@ fn halves(op: Op) -> Vec<(Op, bool)> {
 }
 
 impl Node {
-    fn read(model: &Model<'_>, op: Op, ends: Option<&'static str>) -> Option<Self> {
+    fn read(model: &Model<'_>, op: Op, kind: &'static str, ends: bool) -> Option<Self> {
         let mut out = model.tensor(op.io().out)?;
         if let Op::GroupNorm(norm) = &op {
             // A window's record has fewer rows.
@@ -198,6 +200,7 @@ impl Node {
             op,
             out,
             parameters: parameters(model, &op)?,
+            kind,
             ends,
         })
     }

@@ -5,6 +5,7 @@
 mod builder;
 mod programs;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mote_host::engine::{Engine, Family};
@@ -16,9 +17,10 @@ use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, S
 use mote_tests::random::Random;
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::import;
+use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program};
+use programs::{factors_at_random, large, program, program_with};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -106,6 +108,35 @@ fn random_programs_give_the_runtimes_bits() {
     assert!(
         families().next().is_none() || covered > 2000,
         "only {covered} operators ran in the engine"
+    );
+}
+
+#[test]
+fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
+    let (mut inside, mut several) = (0, 0);
+    for seed in 0..150 {
+        let files = [Windows::none, Windows::all].map(|windows| program_with(&mut Random(seed), seed, windows));
+        let models = files
+            .each_ref()
+            .map(|file| Model::parse(file.bytes()).expect("a valid model"));
+        let x: Vec<i32> = (0..models[0].header().sample_len() as i32)
+            .map(|i| (i * 7_654_321) % (3 << 24))
+            .collect();
+        let [apart, within] = models.each_ref().map(|model| outputs(model, &mut Portable, &x, 5).0);
+        // What is made inside has no output of its own, and the others stand in another order.
+        let expected: BTreeMap<u16, _> = models[0].ops().map(|op| op.io().out.0).zip(apart).collect();
+        for (op, (kind, found)) in models[1].ops().zip(within) {
+            assert_eq!(found, expected[&op.io().out.0].1, "program {seed}: {kind} {op:?}");
+            if let Op::NormConv(both) = op {
+                let rows = |id| models[1].tensor(id).expect("it is there").rows;
+                inside += 1;
+                several += usize::from(rows(both.norm.source.first) > rows(both.norm.out) + 1);
+            }
+        }
+    }
+    assert!(
+        inside > 50 && several > 20,
+        "{inside} normalizations were inside, {several} in several bands"
     );
 }
 

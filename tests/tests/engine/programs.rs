@@ -1,7 +1,7 @@
 //! Random programs of every shape that a kernel may see, and factors at random.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{At, Op, Weights};
+use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Weights};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
@@ -9,7 +9,8 @@ use mote_runtime::{Model, ParseError};
 use mote_tests::parts::{Parts, WEIGHTS};
 use mote_tests::random::Random;
 use mote_tools::emit::Diffusion;
-use mote_tools::lower::program::{Kind, SlotId};
+use mote_tools::lower::program::{Kind, Program, SlotId};
+use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
 use crate::builder::{Builder, POINT, Window, file, same};
@@ -17,8 +18,15 @@ use crate::builder::{Builder, POINT, Window, file, same};
 /// Channels around the widths of registers and blocks, and odd ones.
 const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 24, 32, 40];
 
-/// A model file of a few random operators on every kind of window.
+/// A model file of a few random operators on every kind of window, in which every second normalization that can be is made inside
+/// the convolution that reads it.
 pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
+    let inside = random.below(2) == 0;
+    program_with(random, seed, if inside { Windows::all } else { Windows::none })
+}
+
+/// The same for normalizations of the caller's choice.
+pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Windows) -> AlignedBytes {
     let sample = [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)];
     let mut b = Builder::new(seed, sample);
     let scale = 1.0 + random.below(3) as f64;
@@ -46,6 +54,7 @@ pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
     file(
         &b.program,
         &diffusion(),
+        windows(&b.program),
         Some(&mut |weights| match widths {
             0 => Bits::Eight,
             1 => Bits::Sixteen,
@@ -71,7 +80,8 @@ pub fn large(bits: Bits) -> AlignedBytes {
     };
     let last = b.conv(&[joined], 24, up, None);
     b.conv(&[last], 1, same(3), None);
-    file(&b.program, &diffusion(), Some(&mut |_| bits))
+    let windows = Windows::all(&b.program);
+    file(&b.program, &diffusion(), windows, Some(&mut |_| bits))
 }
 
 fn diffusion() -> Diffusion {
@@ -104,7 +114,20 @@ fn step(b: &mut Builder, random: &mut Random, slots: &[SlotId], embedding: SlotI
         4 | 5 => {
             let groups: Vec<usize> = (1..=width).filter(|groups| width.is_multiple_of(*groups)).collect();
             let shift = (random.below(4) == 0).then(|| b.conv(&[embedding], 2 * width, POINT, None));
-            Some(b.norm(&joined, random.pick(&groups), random.below(4) > 0, shift))
+            let normed = b.norm(&joined, random.pick(&groups), random.below(4) > 0, shift);
+            if random.below(2) == 0 {
+                return Some(normed);
+            }
+            // Read by one convolution only.
+            let kernel = random.pick(&[2, 3, 5]);
+            let window = Window {
+                kernel,
+                stride: 1 + random.below(2),
+                pad: [(); 4].map(|()| random.below(kernel)),
+                upsample: false,
+            };
+            let fits = rows >= kernel && cols >= kernel;
+            fits.then(|| b.conv(&[normed], random.pick(&CHANNELS), window, None))
         }
         6 => {
             let heads: Vec<usize> = (1..=channels).filter(|heads| channels.is_multiple_of(*heads)).collect();
@@ -167,28 +190,11 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 out_requant,
                 ..
             } => [in_requant, out_requant].into_iter().for_each(narrow),
-            Op::Conv(c) => {
-                c.addend.iter_mut().for_each(|addend| narrow(&mut addend.requant));
-                c.source
-                    .second
-                    .iter_mut()
-                    .flat_map(|(_, both)| both)
-                    .for_each(&mut narrow);
-                let outs = model.tensor(c.out).expect("a checked model").channels;
-                channels_at_random(&mut parts.sections[WEIGHTS], &c.weights, outs.into(), random);
-            }
-            Op::GroupNorm(n) => {
-                narrow(&mut n.out_requant);
-                n.scale_shift.iter_mut().for_each(|(_, requant)| narrow(requant));
-                n.source
-                    .second
-                    .iter_mut()
-                    .flat_map(|(_, both)| both)
-                    .for_each(&mut narrow);
-                if random.below(3) == 0 {
-                    n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
-                    n.gamma_frac = random.below(31) as u8;
-                }
+            Op::Conv(c) => conv_at_random(c, &model, &mut parts.sections[WEIGHTS], random),
+            Op::GroupNorm(n) => norm_at_random(n, random),
+            Op::NormConv(both) => {
+                norm_at_random(&mut both.norm, random);
+                conv_at_random(&mut both.conv, &model, &mut parts.sections[WEIGHTS], random);
             }
             Op::Attention(a) => {
                 narrow(&mut a.out_requant);
@@ -204,6 +210,30 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
     let memory = AlignedBytes::copy_of(&parts.file());
     assert_eq!(Model::parse(memory.bytes()).map(drop), Ok::<(), ParseError>(()));
     memory
+}
+
+fn conv_at_random(c: &mut Conv, model: &Model<'_>, weights: &mut [u8], random: &mut Random) {
+    let addend = c.addend.iter_mut().map(|addend| &mut addend.requant);
+    let common = c.source.second.iter_mut().flat_map(|(_, both)| both);
+    addend
+        .chain(common)
+        .for_each(|requant| *requant = requant_at_random(random));
+    let outs = model.tensor(c.out).expect("a checked model").channels;
+    channels_at_random(weights, &c.weights, outs.into(), random);
+}
+
+fn norm_at_random(n: &mut GroupNorm, random: &mut Random) {
+    let shift = n.scale_shift.iter_mut().map(|(_, requant)| requant);
+    let common = n.source.second.iter_mut().flat_map(|(_, both)| both);
+    [&mut n.out_requant]
+        .into_iter()
+        .chain(shift)
+        .chain(common)
+        .for_each(|requant| *requant = requant_at_random(random));
+    if random.below(3) == 0 {
+        n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
+        n.gamma_frac = random.below(31) as u8;
+    }
 }
 
 fn requant_at_random(random: &mut Random) -> Requant {

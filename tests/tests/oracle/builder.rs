@@ -3,9 +3,9 @@
 use mote_host::calibrate::calibrate;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
-use mote_tools::emit::{Diffusion, Numbers, emit};
+use mote_tools::emit::{Diffusion, Numbers, emit, emit_with};
 use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
-use mote_tools::plan::Arena;
+use mote_tools::plan::{Arena, Windows};
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -144,8 +144,13 @@ impl Builder {
     }
 }
 
-/// A model file whose tensors have widths drawn by `bits(is_weight)`; `None` is f16.
-pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) -> Bits>) -> AlignedBytes {
+/// A model file whose tensors have widths drawn by `bits(is_weight)`; `None` is f16. `windows` are those of an integer model.
+pub fn file(
+    program: &Program,
+    d: &Diffusion,
+    windows: Windows,
+    bits: Option<&mut dyn FnMut(bool) -> Bits>,
+) -> AlignedBytes {
     let reference = AlignedBytes::copy_of(
         &emit(program, d, Numbers::F16, Arena::Fast, "{}")
             .expect("a valid program")
@@ -177,7 +182,7 @@ pub fn file(program: &Program, d: &Diffusion, bits: Option<&mut dyn FnMut(bool) 
         int4: &[],
     };
     AlignedBytes::copy_of(
-        &emit(program, d, numbers, Arena::Fast, "{}")
+        &emit_with(program, d, numbers, Arena::Fast, windows, "{}")
             .expect("a valid program")
             .bytes,
     )

@@ -7,6 +7,7 @@ use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Model, Start};
 use mote_tools::emit::Diffusion;
 use mote_tools::lower::program::{Kind, Program};
+use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
 use crate::builder::{Builder, POINT, Window, file, same};
@@ -106,12 +107,18 @@ fn diffusion(seed: u64) -> Diffusion {
 pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
     let (program, d) = (program(seed), diffusion(seed));
     let mut random = crate::builder::Random(!seed);
+    let windows = if seed.is_multiple_of(2) {
+        Windows::none(&program)
+    } else {
+        Windows::all(&program)
+    };
     match widths {
-        0 => file(&program, &d, Some(&mut |_| Bits::Sixteen)),
-        1 => file(&program, &d, Some(&mut |_| Bits::Eight)),
+        0 => file(&program, &d, windows, Some(&mut |_| Bits::Sixteen)),
+        1 => file(&program, &d, windows, Some(&mut |_| Bits::Eight)),
         2 => file(
             &program,
             &d,
+            windows,
             Some(&mut |_| {
                 if random.next().is_multiple_of(2) {
                     Bits::Eight
@@ -120,10 +127,11 @@ pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
                 }
             }),
         ),
-        3 => file(&program, &d, None),
+        3 => file(&program, &d, windows, None),
         _ => file(
             &program,
             &d,
+            windows,
             Some(&mut |weight| match random.next().is_multiple_of(2) {
                 _ if weight => Bits::Four,
                 true => Bits::Eight,
@@ -226,10 +234,13 @@ fn the_programs_hold_what_they_are_for() {
             "upsample"
         ]
     );
-    let unequal = |op: &Op| match op {
-        Op::Conv(c) => c.source.second.is_some_and(|(_, [a, b])| a != b),
-        _ => false,
+    let unequal = |op: &Op| {
+        let second = op.conv().and_then(|c| c.source.second);
+        second.is_some_and(|(_, [a, b])| a != b)
     };
+    let inside = synthetic(3, 1);
+    let inside = Model::parse(inside.bytes()).expect("a valid model");
+    assert!(inside.ops().any(|op| matches!(op, Op::NormConv(_))));
     assert!(ops.iter().any(unequal), "no concatenation of unequal scales");
     assert!(
         ops.iter()

@@ -20,15 +20,16 @@ pub struct Memory {
 }
 
 /// Makes the table and plans the arena. `formats` are those of the slots.
-pub fn memory(program: &Program, formats: &[Format], float: bool, arena: Arena) -> Result<Memory, EmitError> {
+pub fn memory(
+    program: &Program,
+    formats: &[Format],
+    float: bool,
+    arena: Arena,
+    windows: Windows,
+) -> Result<Memory, EmitError> {
     let ops = program.steps.len();
     within("the number of operators and tensors", 2 * ops as u64, u16::MAX.into())?;
     let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
-    let windows = if float {
-        Windows::none(program)
-    } else {
-        Windows::fewest(program, &dtypes)
-    };
     let slots = slot_buffers(program, &dtypes, &windows);
     // Steps count on their own, operators without those that are inside others.
     let mut op_of: Vec<usize> = Vec::new();

@@ -101,13 +101,29 @@ pub fn emit(
     arena: Arena,
     provenance: &str,
 ) -> Result<Emitted, EmitError> {
+    let windows = match numbers {
+        Numbers::F16 => Windows::none(program),
+        Numbers::Integer { assignment, .. } => Windows::fewest(program, &assignment.dtypes()),
+    };
+    emit_with(program, d, numbers, arena, windows, provenance)
+}
+
+/// As [`emit`], with these normalizations inside convolutions; none of them in an f16 model.
+pub fn emit_with(
+    program: &Program,
+    d: &Diffusion,
+    numbers: Numbers<'_>,
+    arena: Arena,
+    windows: Windows,
+    provenance: &str,
+) -> Result<Emitted, EmitError> {
     let float = matches!(numbers, Numbers::F16);
     let Memory {
         tensors,
         scratch,
         windows,
         plan,
-    } = memory(program, &slot_formats(program, numbers), float, arena)?;
+    } = memory(program, &slot_formats(program, numbers), float, arena, windows)?;
     let mut emitter = Emitter {
         program,
         numbers,

@@ -34,9 +34,15 @@ impl Windows {
         Self(vec![None; program.steps.len()])
     }
 
+    /// All that are possible in an integer model.
+    pub fn all(program: &Program) -> Self {
+        let last = last_reads(program);
+        Self((0..last.len()).map(|i| possible(program, i, last[i])).collect())
+    }
+
     /// The fewest that an integer model with these formats needs for its smallest arena.
     pub fn fewest(program: &Program, dtypes: &[Dtype]) -> Self {
-        let last = last_reads(program);
+        let all = Self::all(program);
         let mut chosen = Self::none(program);
         loop {
             let live = chosen.live(program, dtypes);
@@ -45,13 +51,13 @@ impl Windows {
             };
             // What is normalized and there at the fullest moment, the largest first.
             let there = |i: &usize| {
-                let window = possible(program, *i, last[*i]).filter(|w| (*i..=w.conv).contains(&at));
+                let window = all.0[*i].filter(|w| (*i..=w.conv).contains(&at));
                 window.filter(|_| chosen.0[*i].is_none()).map(|w| (*i, w))
             };
-            let mut all: Vec<(usize, Window)> = (0..last.len()).filter_map(|i| there(&i)).collect();
-            all.sort_by_key(|(i, _)| std::cmp::Reverse(program.slots[*i].len()));
-            let helps = all.into_iter().map(|(i, window)| chosen.with(i, Some(window)));
-            match helps.into_iter().find(|w| w.live(program, dtypes)[at] < live[at]) {
+            let mut tries: Vec<(usize, Window)> = (0..chosen.0.len()).filter_map(|i| there(&i)).collect();
+            tries.sort_by_key(|(i, _)| std::cmp::Reverse(program.slots[*i].len()));
+            let trials = tries.into_iter().map(|(i, window)| chosen.with(i, Some(window)));
+            match trials.into_iter().find(|w| w.live(program, dtypes)[at] < live[at]) {
                 Some(more) => chosen = more,
                 None => break,
             }
@@ -62,7 +68,7 @@ impl Windows {
             return alone;
         }
         // Some of them may have made a moment smaller that another is now fuller than.
-        for i in 0..last.len() {
+        for i in 0..chosen.0.len() {
             let fewer = chosen.with(i, None);
             if chosen.0[i].is_some() && fewer.bound(program, dtypes) <= bound {
                 chosen = fewer;
