@@ -57,6 +57,9 @@ fn repeated(program: &Program, at: usize, before: usize) -> Program {
         steps: program.steps[..before].to_vec(),
         ..program.clone()
     };
+    for id in to.again.iter_mut().flatten().filter(|id| id.0 >= before) {
+        id.0 += 2;
+    }
     let input = program.steps[at].inputs()[0];
     let again = [input.0, at].map(|step| {
         let (step, out) = (&program.steps[step], SlotId(to.slots.len()));
@@ -72,6 +75,7 @@ fn repeated(program: &Program, at: usize, before: usize) -> Program {
         });
         out
     });
+    to.again.extend([[input, again[0]], [program.steps[at].out, again[1]]]);
     let renamed = |id: SlotId| match id {
         id if id == input => again[0],
         id if id.0 == at => again[1],

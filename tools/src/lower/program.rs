@@ -181,6 +181,8 @@ pub struct Program {
     pub classes: usize,
     /// Shape of the sample, `(channel, row, col)`.
     pub sample: [usize; 3],
+    /// Slots that hold the same activation, computed a second time.
+    pub again: Vec<[SlotId; 2]>,
 }
 
 impl Program {

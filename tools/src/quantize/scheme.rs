@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use mote_runtime::blob::tensor::Dtype;
 
-use crate::lower::program::{Kind, Program, Step};
+use crate::lower::program::{Kind, Program, SlotId, Step};
 use crate::plan::{Arena, lower_bound_bytes};
 
 /// What `--scheme` takes.
@@ -133,11 +133,13 @@ impl Assignment {
     }
 }
 
-/// Whether a convolution multiplies the slot by weights, or its format is that of another slot.
+/// Whether a convolution multiplies the slot by weights, or its format is that of another slot. What is computed twice has one format.
 fn follows_or_feeds_products(program: &Program, slot: usize) -> bool {
+    let twins = program.again.iter().filter(|twins| twins.contains(&SlotId(slot)));
+    let same: Vec<SlotId> = twins.flatten().copied().chain([SlotId(slot)]).collect();
     let multiplied = |step: &Step| match &step.kind {
-        Kind::Conv(c) => c.source.iter().any(|id| id.0 == slot),
-        Kind::Upsample { src } | Kind::AvgPool { src } => src.0 == slot,
+        Kind::Conv(c) => c.source.iter().any(|id| same.contains(id)),
+        Kind::Upsample { src } | Kind::AvgPool { src } => same.contains(src),
         _ => false,
     };
     matches!(program.steps[slot].kind, Kind::Upsample { .. } | Kind::AvgPool { .. })
