@@ -13,7 +13,8 @@ use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tools::backend::{Backend, Job, Target, named_board};
 
-use programs::{factors_at_random, program};
+use mote_tools::plan::Windows;
+use programs::{factors_at_random, program_with};
 
 /// Programs, and rounds of each.
 const PROGRAMS: u64 = 10;
@@ -24,7 +25,7 @@ fn agree(board: &str) {
     let mut operators = 0;
     for seed in 0..PROGRAMS {
         let mut random = Random(1000 + seed);
-        let mut file = program(&mut random, seed);
+        let mut file = program_with(&mut random, seed, Windows::all);
         for round in 0..ROUNDS {
             operators += compare(board, &file, &format!("program {seed}, round {round}"));
             file = factors_at_random(&file, &mut random);

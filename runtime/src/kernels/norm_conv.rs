@@ -49,7 +49,9 @@ pub fn norm_conv(
         }
         let to = (fresh.start - needed.start) * line..(fresh.end - needed.start) * line;
         let fresh = fresh.start * cols..fresh.end * cols;
-        positions(input, norm, finish.as_ref(), factors, fresh, &mut window.part(to));
+        if !fresh.is_empty() {
+            positions(input, norm, finish.as_ref(), factors, fresh, &mut window.part(to));
+        }
         let part = Part {
             view: window.as_view().part(0..needed.len() * line),
             channels: norm.channels,
