@@ -1,7 +1,7 @@
 //! im2col: the input under one output position, `(row, col, channel)` of the kernel window, as a column of a block.
 
 use super::{Geometry, Part};
-use crate::kernels::family::{self, Layout, padded};
+use crate::kernels::family::{self, COLUMNS, Layout, Window, padded};
 use crate::kernels::view::View;
 
 /// Taps up to which a column is gathered on the stack first.
@@ -22,6 +22,8 @@ pub struct Gather<'b, 'a> {
     block: Layout,
     /// The input where it is one int8 activation as it is stored, of more than a few channels.
     plain: Option<(&'a [i8], i32)>,
+    /// The input where a block of neighbours is gathered at once: one channel under a 3x3 kernel.
+    single: Option<View<'a>>,
     /// First row and column under the kernel, counted from the first zero.
     at: [usize; 2],
     /// Output positions left in the row.
@@ -52,27 +54,99 @@ impl<'b, 'a> Gather<'b, 'a> {
                 ] if !g.upsample && block.taps > THIN => Some((data, *zero)),
                 _ => None,
             },
+            single: match parts {
+                [part] if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] && !g.upsample => {
+                    Some(part.view).filter(|_| part.requant.is_none())
+                }
+                _ => None,
+            },
             at: [0; 2],
             left: g.output[1],
         }
     }
 
-    /// Fills column `lane` of the block with the next position's input, zero points removed. `joined` is memory to work in.
+    /// Fills the first `count` columns of the block with the next positions' input. `joined` is memory to work in.
     #[inline(never)]
-    pub fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
+    pub fn fill(&mut self, columns: &mut [i16], count: usize, joined: &mut [i16; CHUNK]) {
+        if let (Some(view), true, Some(columns)) = (
+            self.single,
+            count == COLUMNS && self.left >= COLUMNS,
+            columns.first_chunk_mut(),
+        ) {
+            self.neighbours(view, columns);
+            (1..COLUMNS).for_each(|_| self.skip());
+            return self.advance();
+        }
+        for lane in 0..count {
+            self.next(columns, lane, joined);
+        }
+    }
+
+    /// Fills a block with four neighbours in a row: six elements of each of three lines, one channel.
+    fn neighbours(&self, view: View<'_>, columns: &mut [i16; Layout::elements(COLUMNS, 9)]) {
+        macro_rules! spread {
+            ($line:literal: $($lane:literal $tap:literal),*) => {
+                let line = self.six(view, $line);
+                $(columns[family::place(3 * $line + $tap, $lane)] = line[$lane + $tap];)*
+            };
+        }
+        spread!(0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(1: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(2: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+    }
+
+    /// Elements of a line of the input from the first column under the kernel on.
+    #[inline(never)]
+    fn six(&self, view: View<'_>, line: usize) -> [i16; 6] {
+        let ([row, col], mut six) = (self.at, [0; 6]);
+        let y = row + line;
+        if y < self.pad[0] || y >= self.ends[0] {
+            return six;
+        }
+        // The elements inside: those before the first zero on the right, less those on the left.
+        let left = self.pad[1].saturating_sub(col).min(6);
+        let right = self.ends[1].saturating_sub(col).clamp(left, 6);
+        let at = (y - self.pad[0]) * self.widths[0] + (col + left - self.pad[1]);
+        let inside = six[left..right].iter_mut();
+        match view {
+            View::I8(data, zero) => inside
+                .zip(&data[at..])
+                .for_each(|(to, &q)| *to = i16::from(q) - zero as i16),
+            View::I16(data) => inside.zip(&data[at..]).for_each(|(to, &q)| *to = q),
+            View::F16(_) | View::Q24(_) => {}
+        }
+        six
+    }
+
+    /// Fills column `lane` of the block with the next position's input, zero points removed.
+    fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
         let [row, col] = self.at;
         // Taps of a kernel row that are left of the input, inside, and right of it.
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        let within = row >= self.pad[0] && row + self.kernel <= self.ends[0] && inside == self.kernel;
-        if let (Some((data, zero)), true) = (self.plain, within) {
-            // The whole window lies inside.
-            let line = self.widths[0] * self.channels;
-            let at = (row - self.pad[0]) * line + (col - self.pad[1]) * self.channels;
-            let sizes = [self.kernel, self.kernel * self.channels, line];
-            family::window8(&data[at..], sizes, zero, columns, &self.block, lane);
-            return self.advance();
+        if let Some((data, zero)) = self.plain {
+            // Rows of the kernel that are above the input, inside, and below it.
+            let above = self.pad[0].saturating_sub(row).min(self.kernel);
+            let below = (row + self.kernel)
+                .saturating_sub(self.ends[0])
+                .min(self.kernel - above);
+            let rows = if inside > 0 { self.kernel - above - below } else { 0 };
+            if rows > 0 {
+                let line = self.kernel * self.channels;
+                let window = Window {
+                    above: above * line,
+                    rows,
+                    left: left * self.channels,
+                    inside: inside * self.channels,
+                    right: right * self.channels,
+                    stride: self.widths[0] * self.channels,
+                    below: below * line,
+                };
+                let at = (row + above - self.pad[0]) * window.stride + (col + left - self.pad[1]) * self.channels;
+                family::window8(&data[at..], &window, zero, columns, &self.block, lane);
+                return self.advance();
+            }
         }
         if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
@@ -140,9 +214,14 @@ impl<'b, 'a> Gather<'b, 'a> {
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
+    fn skip(&mut self) {
         self.at[1] += self.stride;
         self.left -= 1;
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.skip();
         if self.left == 0 {
             self.at = [self.at[0] + self.stride, 0];
             self.left = self.widths[1];

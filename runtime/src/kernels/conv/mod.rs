@@ -151,13 +151,12 @@ pub fn conv(
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
+    let whole = family::STORES_ROWS && !filter.is_int4() && !matches!(out, ViewMut::Q24(_));
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
     let mut at = 0;
     while at < positions {
         let count = lanes.min(positions - at);
-        for lane in 0..count {
-            gather.next(columns, lane, &mut joined);
-        }
+        gather.fill(columns, count, &mut joined);
         if pairs {
             family::pair_up(columns);
         }
@@ -166,14 +165,24 @@ pub fn conv(
             outs: g.outs,
             count,
         };
-        for first in (0..g.outs).step_by(TILE) {
-            let channels = first..(first + TILE).min(g.outs);
+        let whole = whole && count == COLUMNS;
+        let mut first = 0;
+        while first < g.outs {
+            let mut channels = first..(first + TILE).min(g.outs);
+            if whole {
+                first = family::store_rows(filter, first, &layout, columns, add.as_ref(), block.at, out);
+                if first == g.outs {
+                    break;
+                }
+                channels = first..first + 1;
+            }
             let tile = &mut tile[..channels.len()];
             filter.apply(channels, &layout, pairs, columns, tile);
             if let Some(term) = &add {
                 block.add(term, first, tile, out);
             }
             block.store(first, tile, out);
+            first += tile.len();
         }
         at += count;
     }

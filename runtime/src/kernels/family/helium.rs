@@ -7,20 +7,26 @@
 
 use core::arch::naked_asm;
 
-use super::simd32::{Factor, holds};
+use super::simd32::Factor;
 pub use super::simd32::{
     accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
 };
-use super::{COLUMNS, Layout, Rows, portable};
+use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
 
 /// Index of a tap in a block of `lanes` columns, in elements, with `wide` of them in a vector.
 #[inline(always)]
-fn place(tap: usize, lanes: usize, lane: usize, wide: usize) -> usize {
+const fn spot(tap: usize, lanes: usize, lane: usize, wide: usize) -> usize {
     if lanes == 1 {
         return tap;
     }
     tap / wide * wide * lanes + lane * wide + tap % wide
+}
+
+/// Index of a tap in a block of int16.
+#[inline(always)]
+pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+    spot(tap, lanes, lane, 8)
 }
 
 /// Where `count` elements of `wide` to a vector go from `tap` on: the place of the first, how many of them come before the next
@@ -39,7 +45,7 @@ fn split(
     } else {
         (wide - tap % wide).min(count)
     };
-    let place = |tap| place(tap, block.lanes, lane, wide);
+    let place = |tap| spot(tap, block.lanes, lane, wide);
     let last = place(tap + count.checked_sub(1)?);
     (last < room && lane < block.lanes).then(|| (place(tap), head, place(tap + head)))
 }
@@ -82,36 +88,57 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`super::portable::window8`].
-pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
-    let [rows, count, stride] = sizes;
-    let whole = count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
-    if !(holds(from, sizes) && whole && lane < COLUMNS && block.bytes.is_some() && block.lanes == COLUMNS) {
-        return portable::window8(from, sizes, zero, columns, block, lane);
+pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let taps = 2 * columns.len() / COLUMNS;
+    let bytes = block.bytes.is_some() && block.lanes == COLUMNS && lane < COLUMNS;
+    if !(bytes && window.is_whole(16, from, taps)) {
+        return portable::window8(from, window, zero, columns, block, lane);
     }
-    // SAFETY: `from` has the rows; the block has as many taps, in whole vectors.
+    // SAFETY: `from` has the rows; the block has as many taps, all in whole vectors.
     unsafe {
         let to = columns.as_mut_ptr().cast::<i8>().add(16 * lane);
-        spread_rows(from.as_ptr(), to, rows, &[count, stride - count]);
+        spread_rows(from.as_ptr(), to, window, zero);
     }
 }
 
-/// `(from, to, rows, [bytes, bytes to skip])`: into one column of a block.
+/// `(from, to, window, zero point)`: into one column of a block.
 #[unsafe(naked)]
-unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, rows: usize, sizes: &[usize; 2]) {
+unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, window: &Window, zero: i32) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
-        "push {{r4, lr}}",
-        "ldrd r3, r12, [r3]",
+        "push {{r4-r8, lr}}",
+        "vdup.8 q1, r3",
+        "ldmia r2, {{r2-r8}}",
+        "subs r7, r7, r5",
+        "wlstp.8 lr, r2, 3f",
         "2:",
-        "dlstp.8 lr, r3",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 2b",
         "3:",
+        "wlstp.8 lr, r4, 5f",
+        "4:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 4b",
+        "5:",
+        "dlstp.8 lr, r5",
+        "6:",
         "vldrb.u8 q0, [r0], #16",
         "vstrb.8 q0, [r1], #64",
-        "letp lr, 3b",
-        "subs r2, #1",
-        "add r0, r12",
-        "bne 2b",
-        "pop {{r4, pc}}",
+        "letp lr, 6b",
+        "wlstp.8 lr, r6, 8f",
+        "7:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 7b",
+        "8:",
+        "add r0, r7",
+        "subs r3, #1",
+        "bne 3b",
+        "wlstp.8 lr, r8, 10f",
+        "9:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 9b",
+        "10:",
+        "pop {{r4-r8, pc}}",
     )
 }
 

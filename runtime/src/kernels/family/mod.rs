@@ -7,6 +7,8 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
+#[cfg(mote_family = "dsp")]
+mod fused;
 #[cfg(mote_family = "armv6m")]
 #[path = "armv6m.rs"]
 mod native;
@@ -35,6 +37,10 @@ pub use native::{
     single8, single16, store8, store16, weigh, window8, zeros,
 };
 
+#[cfg(not(mote_family = "dsp"))]
+use super::conv::{Addition, Filter};
+#[cfg(not(mote_family = "dsp"))]
+use super::view::ViewMut;
 use crate::numeric::requant::Requant;
 
 /// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
@@ -42,6 +48,26 @@ use crate::numeric::requant::Requant;
 pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
 #[cfg(mote_family = "helium")]
 pub use native::begin8;
+
+/// Stores outputs of a whole block without a tile, where there is a kernel for it; see `fused`.
+#[cfg(not(mote_family = "dsp"))]
+#[inline(always)]
+pub fn store_rows(
+    _filter: &Filter<'_>,
+    first: usize,
+    _layout: &Layout,
+    _columns: &[i16],
+    _add: Option<&Addition<'_>>,
+    _at: usize,
+    _out: &mut ViewMut<'_>,
+) -> usize {
+    first
+}
+#[cfg(mote_family = "dsp")]
+pub use native::store_rows;
+
+/// Whether there is one.
+pub const STORES_ROWS: bool = cfg!(mote_family = "dsp");
 
 /// Whether the family multiplies two small activations at once with an int4 weight.
 #[cfg(not(mote_family = "armv6m"))]
@@ -54,6 +80,12 @@ pub fn pair_up(_columns: &mut [i16]) {}
 /// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
 #[cfg(not(mote_family = "armv6m"))]
 pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
+
+/// Where a tap of a column lies in a block of [`COLUMNS`] columns of int16.
+#[inline(always)]
+pub const fn place(tap: usize, lane: usize) -> usize {
+    native::place(tap, COLUMNS, lane)
+}
 
 /// Columns of a block.
 pub const COLUMNS: usize = 4;
@@ -104,6 +136,35 @@ impl Layout {
         } else {
             columns * taps.next_multiple_of(8)
         }
+    }
+}
+
+/// The input under a kernel, in elements: `above` zeros; `rows` of `left` zeros, `inside` elements and `right` zeros; `below`
+/// zeros. The elements of a row lie `stride` after those of the row before.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Window {
+    pub above: usize,
+    pub rows: usize,
+    pub left: usize,
+    pub inside: usize,
+    pub right: usize,
+    pub stride: usize,
+    pub below: usize,
+}
+
+impl Window {
+    /// Whether every part is whole groups of `size` elements, `from` has the rows, and the column ends within `taps`.
+    #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+    fn is_whole(&self, size: usize, from: &[i8], taps: usize) -> bool {
+        let row = self.left + self.inside + self.right;
+        self.rows > 0
+            && self.inside > 0
+            && self.inside <= self.stride
+            && (self.above | self.left | self.inside | self.right | self.below).is_multiple_of(size)
+            && from.len() >= (self.rows - 1) * self.stride + self.inside
+            && self.above + self.rows * row + self.below <= taps
     }
 }
 

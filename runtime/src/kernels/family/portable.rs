@@ -1,12 +1,12 @@
 //! The definition, for any core: a block is `(tap, column)`, two rows of weights share its loads.
 
-use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, add_square};
+use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
 use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
-pub(super) fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
     tap * lanes + lane
 }
 
@@ -28,19 +28,20 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
     }
 }
 
-/// Widens a whole column: `rows` kernel rows of `count` elements, `stride` elements apart.
-pub fn window8(
-    from: &[i8],
-    [rows, count, stride]: [usize; 3],
-    zero: i32,
-    columns: &mut [i16],
-    block: &Layout,
-    lane: usize,
-) {
-    for row in 0..rows {
-        let from = &from[row * stride..][..count];
-        super::copy8(from, zero, columns, row * count, block, lane);
+/// Fills a whole column with what is under the kernel.
+pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let row = window.left + window.inside + window.right;
+    super::zeros(window.above, columns, 0, block, lane);
+    let mut tap = window.above;
+    for from in from.chunks(window.stride).take(window.rows) {
+        if row > window.inside {
+            super::zeros(window.left, columns, tap, block, lane);
+            super::zeros(window.right, columns, tap + window.left + window.inside, block, lane);
+        }
+        super::copy8(&from[..window.inside], zero, columns, tap + window.left, block, lane);
+        tap += row;
     }
+    super::zeros(window.below, columns, tap, block, lane);
 }
 
 /// Brings int8 elements to the common scale of a concatenation.

@@ -32,11 +32,6 @@ impl Factor {
     }
 }
 
-/// Whether `from` has `rows` rows of `count` elements, `stride` apart, and they do not overlap.
-pub(super) fn holds(from: &[i8], [rows, count, stride]: [usize; 3]) -> bool {
-    rows > 0 && count > 0 && count <= stride && from.len() >= (rows - 1) * stride + count
-}
-
 /// See [`portable::add8`].
 pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
     match Factor::new(requant, zero) {
