@@ -84,38 +84,23 @@ impl<'b, 'a> Gather<'b, 'a> {
 
     /// Fills a block with four neighbours in a row: six elements of each of three lines, one channel.
     fn neighbours(&self, view: View<'_>, columns: &mut [i16; Layout::elements(COLUMNS, 9)]) {
+        let [row, col] = self.at;
+        // The elements inside: those before the first zero on the right, less those on the left.
+        let left = self.pad[1].saturating_sub(col).min(6);
+        let right = self.ends[1].saturating_sub(col).clamp(left, 6);
+        let from = (row * self.widths[0] + col).wrapping_sub(self.pad[0] * self.widths[0] + self.pad[1]);
         macro_rules! spread {
             ($line:literal: $($lane:literal $tap:literal),*) => {
-                let line = self.six(view, $line);
+                let mut line = [0; 6];
+                if row + $line >= self.pad[0] && row + $line < self.ends[0] {
+                    line = six(view, from.wrapping_add($line * self.widths[0]), left, right);
+                }
                 $(columns[family::place(3 * $line + $tap, $lane)] = line[$lane + $tap];)*
             };
         }
         spread!(0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
         spread!(1: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
         spread!(2: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
-    }
-
-    /// Elements of a line of the input from the first column under the kernel on.
-    #[inline(never)]
-    fn six(&self, view: View<'_>, line: usize) -> [i16; 6] {
-        let ([row, col], mut six) = (self.at, [0; 6]);
-        let y = row + line;
-        if y < self.pad[0] || y >= self.ends[0] {
-            return six;
-        }
-        // The elements inside: those before the first zero on the right, less those on the left.
-        let left = self.pad[1].saturating_sub(col).min(6);
-        let right = self.ends[1].saturating_sub(col).clamp(left, 6);
-        let at = (y - self.pad[0]) * self.widths[0] + (col + left - self.pad[1]);
-        let inside = six[left..right].iter_mut();
-        match view {
-            View::I8(data, zero) => inside
-                .zip(&data[at..])
-                .for_each(|(to, &q)| *to = i16::from(q) - zero as i16),
-            View::I16(data) => inside.zip(&data[at..]).for_each(|(to, &q)| *to = q),
-            View::F16(_) | View::Q24(_) => {}
-        }
-        six
     }
 
     /// Fills column `lane` of the block with the next position's input, zero points removed.
@@ -240,6 +225,38 @@ impl<'b, 'a> Gather<'b, 'a> {
             }
         }
     }
+}
+
+/// Six elements of a line, those from `left` to `right` from the input, in which the first would lie at `from`.
+#[inline(never)]
+fn six(view: View<'_>, from: usize, left: usize, right: usize) -> [i16; 6] {
+    // Where at most an end of them is missing, with its neighbour in memory.
+    let found = match view {
+        _ if left > 1 || right < 5 => None,
+        View::I8(data, zero) => data
+            .get(from..)
+            .and_then(|six| six.first_chunk())
+            .map(|&[a, b, c, d, e, f]| {
+                let widen = |q: i8| i16::from(q) - zero as i16;
+                [widen(a), widen(b), widen(c), widen(d), widen(e), widen(f)]
+            }),
+        View::I16(data) => data.get(from..).and_then(|six| six.first_chunk()).copied(),
+        View::F16(_) | View::Q24(_) => None,
+    };
+    if let Some(mut six) = found {
+        if left == 1 {
+            six[0] = 0;
+        }
+        if right == 5 {
+            six[5] = 0;
+        }
+        return six;
+    }
+    let mut six = [0; 6];
+    for (i, to) in (left..right).zip(&mut six[left..right]) {
+        *to = view.get(from.wrapping_add(i)) as i16;
+    }
+    six
 }
 
 /// Where the next tap goes.

@@ -7,7 +7,7 @@ mod columns;
 
 use core::ops::Range;
 
-use super::family::{self, COLUMNS, Layout, Rows, Rows4, padded};
+use super::family::{self, COLUMNS, Layout, Rows, Rows4, Storing, padded};
 use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
@@ -151,7 +151,7 @@ pub fn conv(
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
-    let whole = family::STORES_ROWS && !filter.is_int4() && !matches!(out, ViewMut::Q24(_));
+    let mut storing = Storing::new(filter, &layout, add.as_ref(), out);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
     let mut at = 0;
     while at < positions {
@@ -165,12 +165,11 @@ pub fn conv(
             outs: g.outs,
             count,
         };
-        let whole = whole && count == COLUMNS;
         let mut first = 0;
         while first < g.outs {
             let mut channels = first..(first + TILE).min(g.outs);
-            if whole {
-                first = family::store_rows(filter, first, &layout, columns, add.as_ref(), block.at, out);
+            if let (Some(storing), COLUMNS) = (&mut storing, count) {
+                first = storing.run(first, columns, block.at, out);
                 if first == g.outs {
                     break;
                 }

@@ -8,7 +8,6 @@
 use core::arch::naked_asm;
 
 use super::fused::Job;
-pub use super::fused::store_rows;
 use super::simd32::Factor;
 pub use super::simd32::{
     accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
@@ -271,16 +270,16 @@ macro_rules! frame {
     () => {
         concat!(
             "push {{r4-r11, lr}}\n",
-            "sub sp, #80\n",
+            "sub sp, #84\n",
             "mov r12, sp\n",
             "ldmia r1!, {{r2-r9}}\n",
             "stmia r12!, {{r2-r9}}\n",
             "ldmia r1!, {{r2-r9}}\n",
             "stmia r12!, {{r2-r9}}\n",
-            "ldmia r1!, {{r2-r4}}\n",
-            "adr.w r5, 2f\n",
-            "adds r5, #1\n",
-            "stmia r12!, {{r2-r5}}\n",
+            "ldmia r1!, {{r2-r5}}\n",
+            "adr.w r6, 2f\n",
+            "adds r6, #1\n",
+            "stmia r12!, {{r2-r6}}\n",
         )
     };
 }
@@ -288,7 +287,7 @@ macro_rules! frame {
 /// Undoes [`frame`] and returns.
 macro_rules! leave {
     () => {
-        "add sp, #80\npop {{r4-r11, pc}}"
+        "add sp, #84\npop {{r4-r11, pc}}"
     };
 }
 
@@ -599,7 +598,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *c
         "asr r4, r4, r10",
         "asr r5, r5, r10",
         "asr r6, r6, r10",
-        "b {ending}",
+        "ldr pc, [sp, #76]",
         // A left shift first. Where it saturates, so does the output, unless a term is added.
         "6:",
         "ldr r7, [sp, #40]",
@@ -633,7 +632,6 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *c
         "b 5b",
         "9:",
         leave!(),
-        ending = sym end_row,
     )
 }
 
@@ -711,53 +709,71 @@ pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *
         "asr r4, r4, r10",
         "asr r5, r5, r10",
         "asr r6, r6, r10",
-        "b {ending}",
+        "ldr pc, [sp, #76]",
         "9:",
         leave!(),
-        ending = sym end_row,
     )
 }
 
-/// Not a function: adds the term to the four values in r3 to r6, stores them, and goes on with the next row.
+/// Goes on with the next row, or returns.
+macro_rules! next_row {
+    () => {
+        concat!(
+            "ldr r7, [sp, #32]\n",
+            "str r8, [sp, #16]\n",
+            "cmp r0, r7\n",
+            "it ne\n",
+            "ldrne pc, [sp, #80]\n",
+            "movs r0, #0\n",
+            leave!(),
+        )
+    };
+}
+
+/// Not a function, as those below: stores the four values in r3 to r6.
 #[unsafe(naked)]
-unsafe extern "C" fn end_row() {
+pub(super) unsafe extern "C" fn end_row8() {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
-        "ldr r7, [sp, #40]",
-        "cbnz r7, 5f",
-        "2:",
         "ldrd r8, r9, [sp, #16]",
-        "ldr r7, [sp, #36]",
-        "add r10, r8, r9",
-        "cbnz r7, 4f",
-        "ssat r3, #8, r3",
         "ssat r4, #8, r4",
+        "add r10, r8, r9",
         "ssat r5, #8, r5",
-        "ssat r6, #8, r6",
         "strb r4, [r8, r9]",
+        "ssat r6, #8, r6",
         "strb r5, [r8, r9, lsl #1]",
+        "ssat r3, #8, r3",
         "strb r6, [r10, r9, lsl #1]",
         "strb r3, [r8], #1",
-        "3:",
-        "ldr r7, [sp, #32]",
-        "str r8, [sp, #16]",
-        "cmp r0, r7",
-        "it ne",
-        "ldrne pc, [sp, #76]",
-        "movs r0, #0",
-        leave!(),
-        "4:",
-        "ssat r3, #16, r3",
+        next_row!(),
+    )
+}
+
+/// As [`end_row8`], int16.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn end_row16() {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "ldrd r8, r9, [sp, #16]",
         "ssat r4, #16, r4",
+        "add r10, r8, r9",
         "ssat r5, #16, r5",
-        "ssat r6, #16, r6",
         "strh r4, [r8, r9]",
+        "ssat r6, #16, r6",
         "strh r5, [r8, r9, lsl #1]",
+        "ssat r3, #16, r3",
         "strh r6, [r10, r9, lsl #1]",
         "strh r3, [r8], #2",
-        "b 3b",
-        "5:",
-        "ldr r8, [sp, #44]",
+        next_row!(),
+    )
+}
+
+/// Adds the term before either.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn end_row_added() {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "ldrd r7, r8, [sp, #40]",
         "ldr r10, [sp, #72]",
         "add r11, r7, r8",
         "cmp r10, #0",
@@ -806,6 +822,11 @@ unsafe extern "C" fn end_row() {
         "asr r4, r4, #4",
         "asr r5, r5, #4",
         "asr r6, r6, #4",
-        "b 2b",
+        "ldr r7, [sp, #36]",
+        "cmp r7, #0",
+        "bne {wide}",
+        "b {narrow}",
+        wide = sym end_row16,
+        narrow = sym end_row8,
     )
 }

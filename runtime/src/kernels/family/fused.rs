@@ -2,11 +2,12 @@
 //! no tile of outputs in memory, no call an output channel.
 #![allow(unsafe_code)]
 
-use super::native::{store_rows8, store_rows16};
+use super::native::{end_row_added, end_row8, end_row16, store_rows8, store_rows16};
 use super::{COLUMNS, Layout, padded};
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter};
 use crate::kernels::view::{Operand, View, ViewMut};
+use crate::numeric::requant::ADD_GUARD_BITS;
 
 /// What the kernels take into their frame, in this order.
 #[repr(C)]
@@ -37,91 +38,132 @@ pub(super) struct Job {
     last: i32,
     /// Whether terms are int16.
     term_wide: usize,
+    /// What stores the values of a row.
+    ending: unsafe extern "C" fn(),
 }
 
-/// Computes and stores the outputs of the channels from `first` on at a whole block of positions, of which `at` is the first
-/// element. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
-pub fn store_rows(
-    filter: &Filter<'_>,
-    first: usize,
-    layout: &Layout,
-    columns: &[i16],
-    add: Option<&Addition<'_>>,
-    at: usize,
-    out: &mut ViewMut<'_>,
-) -> usize {
-    let taps = padded(layout.taps);
-    let (weights, size, bias, mult, shift) = match *filter {
-        Filter::W8 {
-            data,
-            bias,
-            mult,
-            shift,
-        } => (data.as_ptr().cast::<u8>(), 1, bias.as_ptr(), mult, shift),
-        Filter::W16 {
-            data,
-            bias,
-            mult,
-            shift,
-        } if Feature::W16.is_built() => (data.as_ptr().cast(), 2, bias.as_ptr().cast(), mult, shift),
-        _ => return first,
-    };
-    let outs = mult.len();
-    let range = at + first..at + COLUMNS * outs;
-    let (place, wide, zero) = match out {
-        ViewMut::I8(data, zero) => (data[range.clone()].as_mut_ptr().cast::<u8>(), 0, *zero),
-        ViewMut::I16(data) => (data[range.clone()].as_mut_ptr().cast(), 1, 0),
-        _ => return first,
-    };
-    let row = taps * size;
-    let mut job = Job {
-        columns: columns.as_ptr(),
-        bias: bias.wrapping_add(first * size),
-        mult: mult[first..].as_ptr(),
-        shift: shift[first..].as_ptr(),
-        out: place,
-        step: outs << wide,
-        twice: 2 * zero + 1,
-        row,
-        weights_end: weights.wrapping_add(outs * row),
-        wide,
-        term: core::ptr::null(),
-        term_step: 0,
-        up: 0,
-        term_mult: 0,
-        round: 0,
-        term_shift: 0,
-        term_zero: 0,
-        last: 8 + 16 * zero,
-        term_wide: 0,
-    };
-    if let Some(add) = add {
-        let Some(parts) = add.requant.parts() else { return first };
-        let range = if add.broadcast { first..outs } else { range };
-        (job.term, job.term_wide, job.term_zero) = match add.operand {
-            Operand::Apart(View::I8(data, zero)) => (data[range].as_ptr().cast(), 0, zero),
-            Operand::Apart(View::I16(data)) => (data[range].as_ptr().cast(), 1, 0),
-            Operand::InPlace { zero } => (place.cast_const(), wide, if wide == 0 { zero } else { 0 }),
-            Operand::Apart(_) => return first,
+/// Rows of a convolution whose outputs are stored at once.
+pub struct Storing<'a> {
+    job: Job,
+    /// Of all rows.
+    weights: *const u8,
+    bias: *const i32,
+    mult: &'a [i32],
+    shift: &'a [u8],
+    /// Bytes of a weight, which are also the words of a bias.
+    size: usize,
+    add: Option<&'a Addition<'a>>,
+}
+
+impl<'a> Storing<'a> {
+    /// `None` where outputs go by way of a tile: int4 weights, Q24, a term whose factor needs the definition.
+    pub fn new(filter: &Filter<'a>, layout: &Layout, add: Option<&'a Addition<'a>>, out: &ViewMut<'_>) -> Option<Self> {
+        let (weights, bias, size, mult, shift) = match *filter {
+            Filter::W8 {
+                data,
+                bias,
+                mult,
+                shift,
+            } => (data.as_ptr().cast::<u8>(), bias.as_ptr(), 1, mult, shift),
+            Filter::W16 {
+                data,
+                bias,
+                mult,
+                shift,
+            } if Feature::W16.is_built() => (data.as_ptr().cast(), bias.as_ptr().cast(), 2, mult, shift),
+            _ => return None,
         };
-        job.term_step = if add.broadcast { 0 } else { outs << job.term_wide };
-        (job.up, job.term_mult, job.round, job.term_shift) = parts;
-        job.twice = 1;
-    }
-    assert!(taps > 0 && first < outs && shift.len() == outs && columns.len() >= taps * COLUMNS);
-    let from = weights.wrapping_add(first * row);
-    // SAFETY: `outs` rows of `taps` weights, as many biases (parsing has checked both), multipliers and shifts; a block of as many
-    // taps; and from the first channel on, outputs and terms of four positions, or terms of one that serve all.
-    let stopped = unsafe {
-        if size == 1 {
-            store_rows8(from, &job)
-        } else {
-            store_rows16(from, &job)
+        let (wide, zero) = match out {
+            ViewMut::I8(_, zero) => (0, *zero),
+            ViewMut::I16(_) => (1, 0),
+            _ => return None,
+        };
+        let (outs, row) = (mult.len(), padded(layout.taps) * size);
+        if layout.lanes != COLUMNS || row == 0 || shift.len() != outs {
+            return None;
         }
-    };
-    if stopped.is_null() {
-        return outs;
+        let mut job = Job {
+            columns: core::ptr::null(),
+            bias,
+            mult: mult.as_ptr(),
+            shift: shift.as_ptr(),
+            out: core::ptr::null_mut(),
+            step: outs << wide,
+            twice: 2 * zero + 1,
+            row,
+            weights_end: weights.wrapping_add(outs * row),
+            wide,
+            term: core::ptr::null(),
+            term_step: 0,
+            up: 0,
+            term_mult: 0,
+            round: 0,
+            term_shift: 0,
+            term_zero: 0,
+            last: (1 << (ADD_GUARD_BITS - 1)) + (zero << ADD_GUARD_BITS),
+            term_wide: 0,
+            ending: if wide == 0 { end_row8 } else { end_row16 },
+        };
+        if let Some(add) = add {
+            (job.term_wide, job.term_zero) = match add.operand {
+                Operand::Apart(View::I8(_, zero)) => (0, zero),
+                Operand::InPlace { zero } if wide == 0 => (0, zero),
+                Operand::Apart(View::I16(_)) | Operand::InPlace { .. } => (1, 0),
+                Operand::Apart(_) => return None,
+            };
+            (job.up, job.term_mult, job.round, job.term_shift) = add.requant.parts()?;
+            job.term_step = if add.broadcast { 0 } else { outs << job.term_wide };
+            (job.twice, job.ending) = (1, end_row_added);
+        }
+        Some(Self {
+            job,
+            weights,
+            bias,
+            mult,
+            shift,
+            size,
+            add,
+        })
     }
-    // It has read the row that it cannot do.
-    (stopped as usize - weights as usize) / row - 1
+
+    /// Computes and stores the outputs of the channels from `first` on at a block of positions, of which `at` is the first
+    /// element. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
+    #[inline(never)]
+    pub fn run(&mut self, first: usize, columns: &[i16], at: usize, out: &mut ViewMut<'_>) -> usize {
+        let (job, outs) = (&mut self.job, self.mult.len());
+        assert!(first < outs && columns.len() * self.size >= job.row * COLUMNS);
+        let range = at + first..at + COLUMNS * outs;
+        job.out = match out {
+            ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
+            ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),
+            _ => return first,
+        };
+        if let Some(add) = self.add {
+            let range = if add.broadcast { first..outs } else { range };
+            job.term = match add.operand {
+                Operand::Apart(View::I8(data, _)) => data[range].as_ptr().cast(),
+                Operand::Apart(View::I16(data)) => data[range].as_ptr().cast(),
+                _ => job.out,
+            };
+        }
+        job.columns = columns.as_ptr();
+        job.bias = self.bias.wrapping_add(first * self.size);
+        job.mult = self.mult[first..].as_ptr();
+        job.shift = self.shift[first..].as_ptr();
+        let from = self.weights.wrapping_add(first * job.row);
+        // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block
+        // of as many taps; and from the first channel on, outputs and terms of four positions, or terms of one that serve all.
+        let stopped = unsafe {
+            if self.size == 1 {
+                store_rows8(from, job)
+            } else {
+                store_rows16(from, job)
+            }
+        };
+        if stopped.is_null() {
+            return outs;
+        }
+        // It has read the row that it cannot do.
+        (stopped as usize - self.weights as usize) / job.row - 1
+    }
 }

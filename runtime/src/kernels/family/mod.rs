@@ -49,25 +49,25 @@ pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
 #[cfg(mote_family = "helium")]
 pub use native::begin8;
 
-/// Stores outputs of a whole block without a tile, where there is a kernel for it; see `fused`.
-#[cfg(not(mote_family = "dsp"))]
-#[inline(always)]
-pub fn store_rows(
-    _filter: &Filter<'_>,
-    first: usize,
-    _layout: &Layout,
-    _columns: &[i16],
-    _add: Option<&Addition<'_>>,
-    _at: usize,
-    _out: &mut ViewMut<'_>,
-) -> usize {
-    first
-}
 #[cfg(mote_family = "dsp")]
-pub use native::store_rows;
+pub use fused::Storing;
 
-/// Whether there is one.
-pub const STORES_ROWS: bool = cfg!(mote_family = "dsp");
+/// Rows of a convolution whose outputs are stored at once, where there is a kernel for it.
+#[cfg(not(mote_family = "dsp"))]
+pub enum Storing {}
+
+#[cfg(not(mote_family = "dsp"))]
+impl Storing {
+    /// There is none.
+    pub fn new(_: &Filter<'_>, _: &Layout, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
+        None
+    }
+
+    /// Never called.
+    pub fn run(&mut self, _: usize, _: &[i16], _: usize, _: &mut ViewMut<'_>) -> usize {
+        match *self {}
+    }
+}
 
 /// Whether the family multiplies two small activations at once with an int4 weight.
 #[cfg(not(mote_family = "armv6m"))]
