@@ -7,7 +7,7 @@
 
 use core::arch::naked_asm;
 
-use super::fused::Job;
+use super::fused::{Job, frame, leave, shift_left, wide_biases, wide_factor};
 use super::simd32::Factor;
 pub use super::simd32::{
     accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
@@ -262,32 +262,6 @@ macro_rules! pairs {
             $word,
             ", r10, r6\n",
         )
-    };
-}
-
-/// Saves what a function must keep, and takes the job into the frame, with the address of the label `2` as its last word.
-macro_rules! frame {
-    () => {
-        concat!(
-            "push {{r4-r11, lr}}\n",
-            "sub sp, #84\n",
-            "mov r12, sp\n",
-            "ldmia r1!, {{r2-r9}}\n",
-            "stmia r12!, {{r2-r9}}\n",
-            "ldmia r1!, {{r2-r9}}\n",
-            "stmia r12!, {{r2-r9}}\n",
-            "ldmia r1!, {{r2-r5}}\n",
-            "adr.w r6, 2f\n",
-            "adds r6, #1\n",
-            "stmia r12!, {{r2-r6}}\n",
-        )
-    };
-}
-
-/// Undoes [`frame`] and returns.
-macro_rules! leave {
-    () => {
-        "add sp, #84\npop {{r4-r11, pc}}"
     };
 }
 
@@ -613,22 +587,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *c
         "bne 7b",
         "b 5b",
         "8:",
-        "eor r7, r3, r3, asr #31",
-        "eor r8, r4, r4, asr #31",
-        "orr r7, r7, r8",
-        "eor r8, r5, r5, asr #31",
-        "orr r7, r7, r8",
-        "eor r8, r6, r6, asr #31",
-        "orr r7, r7, r8",
-        "rsbs r8, r11, #31",
-        "bls 9f",
-        "lsrs r7, r7, r8",
-        "bne 9f",
-        "lsl r3, r3, r11",
-        "lsl r4, r4, r11",
-        "lsl r5, r5, r11",
-        "lsl r6, r6, r11",
-        "mov r11, #0",
+        shift_left!(),
         "b 5b",
         "9:",
         leave!(),
@@ -661,17 +620,7 @@ pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *
         env!("MOTE_ASSEMBLER"),
         frame!(),
         "2:",
-        "ldrd r1, r7, [sp]",
-        "ldr lr, [sp, #28]",
-        "ldrd r4, r5, [r7], #8",
-        "add lr, r0",
-        "str r7, [sp, #4]",
-        "mov r6, r4",
-        "mov r7, r5",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r4",
-        "mov r11, r5",
+        wide_biases!(),
         "3:",
         "ldrd r12, r2, [r0], #8",
         "pkhtb r3, r2, r12, asr #16",
@@ -682,151 +631,9 @@ pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *
         column!("r10", "r11"),
         "cmp r0, lr",
         "bne 3b",
-        "ldrd r1, r2, [sp, #8]",
-        "ldr r12, [r1], #4",
-        "ldrb lr, [r2], #1",
-        "strd r1, r2, [sp, #8]",
-        "subs lr, #33",
-        "blt 9f",
-        "cmp lr, #20",
-        "bhi 9f",
-        "umull r2, r3, r4, r12",
-        "mla r3, r5, r12, r3",
-        "umull r2, r4, r6, r12",
-        "mla r4, r7, r12, r4",
-        "umull r2, r5, r8, r12",
-        "mla r5, r9, r12, r5",
-        "umull r2, r6, r10, r12",
-        "mla r6, r11, r12, r6",
-        "ldr r8, [sp, #24]",
-        "add r10, lr, #1",
-        "lsl r8, r8, lr",
-        "add r3, r8",
-        "add r4, r8",
-        "add r5, r8",
-        "add r6, r8",
-        "asr r3, r3, r10",
-        "asr r4, r4, r10",
-        "asr r5, r5, r10",
-        "asr r6, r6, r10",
+        wide_factor!(),
         "ldr pc, [sp, #76]",
         "9:",
         leave!(),
-    )
-}
-
-/// Goes on with the next row, or returns.
-macro_rules! next_row {
-    () => {
-        concat!(
-            "ldr r7, [sp, #32]\n",
-            "str r8, [sp, #16]\n",
-            "cmp r0, r7\n",
-            "it ne\n",
-            "ldrne pc, [sp, #80]\n",
-            "movs r0, #0\n",
-            leave!(),
-        )
-    };
-}
-
-/// Not a function, as those below: stores the four values in r3 to r6.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn end_row8() {
-    naked_asm!(
-        env!("MOTE_ASSEMBLER"),
-        "ldrd r8, r9, [sp, #16]",
-        "ssat r4, #8, r4",
-        "add r10, r8, r9",
-        "ssat r5, #8, r5",
-        "strb r4, [r8, r9]",
-        "ssat r6, #8, r6",
-        "strb r5, [r8, r9, lsl #1]",
-        "ssat r3, #8, r3",
-        "strb r6, [r10, r9, lsl #1]",
-        "strb r3, [r8], #1",
-        next_row!(),
-    )
-}
-
-/// As [`end_row8`], int16.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn end_row16() {
-    naked_asm!(
-        env!("MOTE_ASSEMBLER"),
-        "ldrd r8, r9, [sp, #16]",
-        "ssat r4, #16, r4",
-        "add r10, r8, r9",
-        "ssat r5, #16, r5",
-        "strh r4, [r8, r9]",
-        "ssat r6, #16, r6",
-        "strh r5, [r8, r9, lsl #1]",
-        "ssat r3, #16, r3",
-        "strh r6, [r10, r9, lsl #1]",
-        "strh r3, [r8], #2",
-        next_row!(),
-    )
-}
-
-/// Adds the term before either.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn end_row_added() {
-    naked_asm!(
-        env!("MOTE_ASSEMBLER"),
-        "ldrd r7, r8, [sp, #40]",
-        "ldr r10, [sp, #72]",
-        "add r11, r7, r8",
-        "cmp r10, #0",
-        "bne 6f",
-        "ldr lr, [sp, #64]",
-        "ldrsb r2, [r7, r8]",
-        "ldrsb r9, [r7, r8, lsl #1]",
-        "ldrsb r10, [r11, r8, lsl #1]",
-        "ldrsb r1, [r7], #1",
-        "sub r2, lr",
-        "sub r9, lr",
-        "sub r10, lr",
-        "sub r1, lr",
-        "b 7f",
-        "6:",
-        "ldrsh r2, [r7, r8]",
-        "ldrsh r9, [r7, r8, lsl #1]",
-        "ldrsh r10, [r11, r8, lsl #1]",
-        "ldrsh r1, [r7], #2",
-        "7:",
-        "str r7, [sp, #40]",
-        "ldrd r7, r8, [sp, #48]",
-        "ldrd r11, r12, [sp, #56]",
-        "lsl r1, r1, r7",
-        "lsl r2, r2, r7",
-        "lsl r9, r9, r7",
-        "lsl r10, r10, r7",
-        "smmla r1, r1, r8, r11",
-        "smmla r2, r2, r8, r11",
-        "smmla r9, r9, r8, r11",
-        "smmla r10, r10, r8, r11",
-        "ldr r7, [sp, #68]",
-        "asr r1, r1, r12",
-        "asr r2, r2, r12",
-        "asr r9, r9, r12",
-        "asr r10, r10, r12",
-        "qadd r3, r3, r1",
-        "qadd r4, r4, r2",
-        "qadd r5, r5, r9",
-        "qadd r6, r6, r10",
-        "qadd r3, r3, r7",
-        "qadd r4, r4, r7",
-        "qadd r5, r5, r7",
-        "qadd r6, r6, r7",
-        "asr r3, r3, #4",
-        "asr r4, r4, #4",
-        "asr r5, r5, #4",
-        "asr r6, r6, #4",
-        "ldr r7, [sp, #36]",
-        "cmp r7, #0",
-        "bne {wide}",
-        "b {narrow}",
-        wide = sym end_row16,
-        narrow = sym end_row8,
     )
 }
