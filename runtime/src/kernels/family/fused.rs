@@ -4,7 +4,11 @@
 
 use core::arch::naked_asm;
 
-use super::native::{store_rows8, store_rows16};
+use super::native::store_rows16;
+#[cfg(mote_family = "helium")]
+use super::native::{biases_at, store_rows_bytes, store_rows_words as store_rows8};
+#[cfg(not(mote_family = "helium"))]
+use super::native::{store_rows8, store_rows8 as store_rows_bytes};
 use super::{COLUMNS, Layout, padded};
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter};
@@ -54,7 +58,17 @@ pub struct Storing<'a> {
     shift: &'a [u8],
     /// Bytes of a weight, which are also the words of a bias.
     size: usize,
+    /// Of a block of columns.
+    elements: usize,
     add: Option<&'a Addition<'a>>,
+    /// Elements of the columns before the biases, where these are not the file's.
+    biases_at: Option<usize>,
+}
+
+/// Biases are the file's.
+#[cfg(not(mote_family = "helium"))]
+fn biases_at(_: &Layout) -> Option<usize> {
+    None
 }
 
 impl<'a> Storing<'a> {
@@ -124,7 +138,9 @@ impl<'a> Storing<'a> {
             mult,
             shift,
             size,
+            elements: Layout::elements(COLUMNS, layout.taps),
             add,
+            biases_at: biases_at(layout),
         })
     }
 
@@ -133,7 +149,7 @@ impl<'a> Storing<'a> {
     #[inline(never)]
     pub fn run(&mut self, first: usize, columns: &[i16], at: usize, out: &mut ViewMut<'_>) -> usize {
         let (job, outs) = (&mut self.job, self.mult.len());
-        assert!(first < outs && columns.len() * self.size >= job.row * COLUMNS);
+        assert!(first < outs && columns.len() >= self.elements);
         let range = at + first..at + COLUMNS * outs;
         job.out = match out {
             ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
@@ -149,17 +165,20 @@ impl<'a> Storing<'a> {
             };
         }
         job.columns = columns.as_ptr();
-        job.bias = self.bias.wrapping_add(first * self.size);
+        job.bias = match self.biases_at {
+            Some(at) => columns[at..][2 * first..2 * outs].as_ptr().cast(),
+            None => self.bias.wrapping_add(first * self.size),
+        };
         job.mult = self.mult[first..].as_ptr();
         job.shift = self.shift[first..].as_ptr();
         let from = self.weights.wrapping_add(first * job.row);
         // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block
         // of as many taps; and from the first channel on, outputs and terms of four positions, or terms of one that serve all.
         let stopped = unsafe {
-            if self.size == 1 {
-                store_rows8(from, job)
-            } else {
-                store_rows16(from, job)
+            match (self.size, self.biases_at) {
+                (1, None) => store_rows8(from, job),
+                (1, Some(_)) => store_rows_bytes(from, job),
+                _ => store_rows16(from, job),
             }
         };
         if stopped.is_null() {
@@ -330,7 +349,7 @@ unsafe extern "C" fn end_row16() {
 }
 
 /// The high word of a term times its factor in r8, and the rounding in r11.
-#[cfg(mote_family = "dsp")]
+#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
 macro_rules! factor {
     ($term:literal) => {
         concat!("smmla ", $term, ", ", $term, ", r8, r11")

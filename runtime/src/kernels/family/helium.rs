@@ -7,6 +7,7 @@
 
 use core::arch::naked_asm;
 
+use super::fused::{Job, frame, leave, wide_biases, wide_factor};
 use super::simd32::Factor;
 pub use super::simd32::{
     accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
@@ -383,6 +384,165 @@ rows!(
     "vldrb.s16 q0, [r0], #8\nvldrh.u16 q1, [r1], #64\nvmladava.s16 r2, q0, q1\nvldrh.u16 q2, [r1, #-48]\n\
      vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2"
 );
+
+/// Rows of int8 weights from dot products to stored outputs: `SQDMULH` takes a factor's bit more than its high word, so that a
+/// shift of 32 needs no left shift, and `VRSHL` rounds.
+macro_rules! storing_rows {
+    ($name:ident, $start:literal, $pass:literal) => {
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &Job) -> *const u8 {
+            // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                frame!(),
+                "ldrd r7, r9, [sp, #4]",
+                "ldrd r11, r12, [sp, #12]",
+                "movs r2, #0",
+                "ldr r3, [sp, #20]",
+                "vidup.u32 q3, r2, #1",
+                "vmul.i32 q3, q3, r3",
+                "2:",
+                "ldr r1, [sp]",
+                "ldr r3, [sp, #28]",
+                "ldr r2, [r7], #4",
+                "mov r5, r0",
+                "mov r4, r2",
+                "mov r6, r2",
+                "mov r8, r2",
+                $start,
+                "3:",
+                $pass,
+                "letp lr, 3b",
+                "ldrb r10, [r11], #1",
+                "vmov q0[2], q0[0], r2, r6",
+                "ldr r1, [r9], #4",
+                "vmov q0[3], q0[1], r4, r8",
+                "rsbs r10, r10, #31",
+                "add r0, r5, r3",
+                "bpl 6f",
+                "5:",
+                "vqdmulh.s32 q0, q0, r1",
+                "ldr r2, [sp, #40]",
+                "ldr r3, [sp, #68]",
+                "vrshl.s32 q0, r10",
+                "cbnz r2, 8f",
+                "7:",
+                "asrs r3, r3, #4",
+                "ldr r1, [sp, #36]",
+                "vadd.i32 q0, q0, r3",
+                "cbnz r1, 10f",
+                "vqmovnb.s32 q0, q0",
+                "vqmovnb.s16 q0, q0",
+                "vstrb.32 q0, [r12, q3]",
+                "add r12, #1",
+                "4:",
+                "ldr r1, [sp, #32]",
+                "cmp r0, r1",
+                "bne 2b",
+                "movs r0, #0",
+                "9:",
+                leave!(),
+                "10:",
+                "vqmovnb.s32 q0, q0",
+                "vstrh.32 q0, [r12, q3]",
+                "add r12, #2",
+                "b 4b",
+                // A left shift first. Where it saturates, so does the output, unless a term is added.
+                "6:",
+                "ldr r2, [sp, #40]",
+                "add r3, r10, #1",
+                "mov r10, #-1",
+                "cbnz r2, 11f",
+                "vqshl.s32 q0, r3",
+                "b 5b",
+                "11:",
+                "movs r6, #0",
+                "vmaxav.s32 r6, q0",
+                "rsbs r2, r3, #31",
+                "bls 9b",
+                "lsrs r6, r2",
+                "bne 9b",
+                "vshl.s32 q0, r3",
+                "b 5b",
+                // The term; after a factor without saturation both are below 2^30.
+                "8:",
+                "movs r4, #0",
+                "ldr r1, [sp, #44]",
+                "vidup.u32 q2, r4, #1",
+                "ldr r4, [sp, #72]",
+                "vmul.i32 q2, q2, r1",
+                "cbnz r4, 12f",
+                "vldrb.s32 q1, [r2, q2]",
+                "adds r2, #1",
+                "b 13f",
+                "12:",
+                "vldrh.s32 q1, [r2, q2]",
+                "adds r2, #2",
+                "13:",
+                "str r2, [sp, #40]",
+                "ldrd r1, r2, [sp, #48]",
+                "ldrd r4, r6, [sp, #60]",
+                "mvns r4, r4",
+                "vsub.i32 q1, q1, r6",
+                "vshl.s32 q1, r1",
+                "vqdmulh.s32 q1, q1, r2",
+                "vrshl.s32 q1, r4",
+                "vadd.i32 q0, q0, q1",
+                "vrshr.s32 q0, q0, #4",
+                "b 7b",
+            )
+        }
+    };
+}
+
+storing_rows!(
+    store_rows_bytes,
+    "dlstp.8 lr, r3",
+    "vldrb.u8 q0, [r0], #16\nvldrb.u8 q1, [r1], #64\nvmladava.s8 r2, q0, q1\nvldrb.u8 q2, [r1, #-48]\n\
+     vmladava.s8 r4, q0, q2\nvldrb.u8 q1, [r1, #-32]\nvmladava.s8 r6, q0, q1\nvldrb.u8 q2, [r1, #-16]\nvmladava.s8 r8, q0, q2"
+);
+storing_rows!(
+    store_rows_words,
+    "dlstp.16 lr, r3",
+    "vldrb.s16 q0, [r0], #8\nvldrh.u16 q1, [r1], #64\nvmladava.s16 r2, q0, q1\nvldrh.u16 q2, [r1, #-48]\n\
+     vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2"
+);
+
+/// As [`store_rows_words`], of int16 weights.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *const u8 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        wide_biases!(),
+        "ldr r3, [sp, #28]",
+        "str lr, [sp, #84]",
+        "lsrs r3, r3, #1",
+        "dlstp.16 lr, r3",
+        "3:",
+        "vldrh.u16 q0, [r0], #16",
+        "vldrh.u16 q1, [r1], #64",
+        "vmlaldava.s16 r4, r5, q0, q1",
+        "vldrh.u16 q2, [r1, #-48]",
+        "vmlaldava.s16 r6, r7, q0, q2",
+        "vldrh.u16 q1, [r1, #-32]",
+        "vmlaldava.s16 r8, r9, q0, q1",
+        "vldrh.u16 q2, [r1, #-16]",
+        "vmlaldava.s16 r10, r11, q0, q2",
+        "letp lr, 3b",
+        "ldr r0, [sp, #84]",
+        wide_factor!(),
+        "ldr pc, [sp, #76]",
+        "9:",
+        leave!(),
+    )
+}
+
+/// Elements of scratch memory before the biases of columns of bytes, whose layout it is.
+pub(super) fn biases_at(block: &Layout) -> Option<usize> {
+    block.bytes.map(|_| bytes_end(block))
+}
 
 /// `(weights, column, taps)` to the sum.
 #[unsafe(naked)]
