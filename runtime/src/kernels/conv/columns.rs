@@ -24,6 +24,9 @@ pub struct Gather<'b, 'a> {
     plain: Option<(&'a [i8], i32)>,
     /// The input where a block of neighbours is gathered at once: one channel under a 3x3 kernel.
     single: Option<View<'a>>,
+    /// What of it is under the kernel, and where the first of its rows begins there.
+    window: Window,
+    line: usize,
     /// First row and column under the kernel, counted from the first zero.
     at: [usize; 2],
     /// Output positions left in the row.
@@ -34,7 +37,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// Begins at the first output position.
     pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
-        Self {
+        let mut gather = Self {
             parts,
             channels: parts.iter().map(|p| p.channels).sum(),
             kernel: g.kernel,
@@ -60,9 +63,13 @@ impl<'b, 'a> Gather<'b, 'a> {
                 }
                 _ => None,
             },
+            window: Window::default(),
+            line: 0,
             at: [0; 2],
             left: g.output[1],
-        }
+        };
+        gather.enter();
+        gather
     }
 
     /// Fills the first `count` columns of the block with the next positions' input. `joined` is memory to work in.
@@ -78,7 +85,55 @@ impl<'b, 'a> Gather<'b, 'a> {
             return self.advance();
         }
         for lane in 0..count {
-            self.next(columns, lane, joined);
+            match self.plain {
+                Some((data, zero)) if self.window.taps > 0 => self.clipped(data, zero, columns, lane),
+                _ => self.next(columns, lane, joined),
+            }
+        }
+    }
+
+    /// Fills column `lane` of the block from an int8 tensor, some rows of which are under the kernel.
+    fn clipped(&mut self, data: &[i8], zero: i32, columns: &mut [i16], lane: usize) {
+        let [row, col] = self.at;
+        let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel * self.channels);
+        let within = col >= self.pad[1] && col + self.kernel <= self.ends[1];
+        if !(within && self.window.inside == full) {
+            let left = self.pad[1].saturating_sub(col).min(self.kernel);
+            let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
+            self.window = self.window_of(row, left, right);
+        }
+        family::window8(
+            &data[(self.line + from * self.channels).min(data.len())..],
+            &self.window,
+            zero,
+            columns,
+            &self.block,
+            lane,
+        );
+        self.advance();
+    }
+
+    /// What is under the kernel from a row of the (doubled) input on, without columns on the left and the right.
+    fn window_of(&self, row: usize, left: usize, right: usize) -> Window {
+        let above = self.pad[0].saturating_sub(row).min(self.kernel);
+        let below = (row + self.kernel)
+            .saturating_sub(self.ends[0])
+            .min(self.kernel - above);
+        let line = self.kernel * self.channels;
+        let [left, right] = [left, right].map(|columns| columns * self.channels);
+        Window::new(
+            [above * line, below * line],
+            self.kernel - above - below,
+            [left, line - left - right, right],
+            self.widths[0] * self.channels,
+        )
+    }
+
+    /// Begins a row of outputs.
+    fn enter(&mut self) {
+        if self.plain.is_some() {
+            self.window = self.window_of(self.at[0], 0, 0);
+            self.line = self.at[0].saturating_sub(self.pad[0]) * self.widths[0] * self.channels;
         }
     }
 
@@ -110,29 +165,6 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        if let Some((data, zero)) = self.plain {
-            // Rows of the kernel that are above the input, inside, and below it.
-            let above = self.pad[0].saturating_sub(row).min(self.kernel);
-            let below = (row + self.kernel)
-                .saturating_sub(self.ends[0])
-                .min(self.kernel - above);
-            let rows = if inside > 0 { self.kernel - above - below } else { 0 };
-            if rows > 0 {
-                let line = self.kernel * self.channels;
-                let window = Window {
-                    above: above * line,
-                    rows,
-                    left: left * self.channels,
-                    inside: inside * self.channels,
-                    right: right * self.channels,
-                    stride: self.widths[0] * self.channels,
-                    below: below * line,
-                };
-                let at = (row + above - self.pad[0]) * window.stride + (col + left - self.pad[1]) * self.channels;
-                family::window8(&data[at..], &window, zero, columns, &self.block, lane);
-                return self.advance();
-            }
-        }
         if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
@@ -210,6 +242,7 @@ impl<'b, 'a> Gather<'b, 'a> {
         if self.left == 0 {
             self.at = [self.at[0] + self.stride, 0];
             self.left = self.widths[1];
+            self.enter();
         }
     }
 

@@ -141,30 +141,48 @@ impl Layout {
 
 /// The input under a kernel, in elements: `above` zeros; `rows` of `left` zeros, `inside` elements and `right` zeros; `below`
 /// zeros. The elements of a row lie `stride` after those of the row before.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
-#[allow(missing_docs)]
 pub struct Window {
-    pub above: usize,
-    pub rows: usize,
-    pub left: usize,
+    above: usize,
+    rows: usize,
+    left: usize,
+    /// Elements of a row.
     pub inside: usize,
-    pub right: usize,
-    pub stride: usize,
-    pub below: usize,
+    right: usize,
+    stride: usize,
+    below: usize,
+    /// Elements from the first to the last.
+    span: usize,
+    /// All, with zeros; 0 where there is no element.
+    pub taps: usize,
 }
 
 impl Window {
-    /// Whether every part is whole groups of `size` elements, `from` has the rows, and the column ends within `taps`.
+    /// Zeros above and below; rows; in a row zeros, elements and zeros; elements from a row to the next.
+    pub fn new([above, below]: [usize; 2], rows: usize, [left, inside, right]: [usize; 3], stride: usize) -> Self {
+        if rows == 0 || inside == 0 || inside > stride {
+            return Self::default();
+        }
+        Self {
+            above,
+            rows,
+            left,
+            inside,
+            right,
+            stride,
+            below,
+            span: (rows - 1) * stride + inside,
+            taps: above + rows * (left + inside + right) + below,
+        }
+    }
+
+    /// Whether every part is whole groups of `size` elements, `from` has them, and the column ends within `taps`.
     #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+    #[inline(always)]
     fn is_whole(&self, size: usize, from: &[i8], taps: usize) -> bool {
-        let row = self.left + self.inside + self.right;
-        self.rows > 0
-            && self.inside > 0
-            && self.inside <= self.stride
-            && (self.above | self.left | self.inside | self.right | self.below).is_multiple_of(size)
-            && from.len() >= (self.rows - 1) * self.stride + self.inside
-            && self.above + self.rows * row + self.below <= taps
+        let sizes = self.above | self.left | self.inside | self.right | self.below;
+        self.taps > 0 && sizes.is_multiple_of(size) && from.len() >= self.span && self.taps <= taps
     }
 }
 

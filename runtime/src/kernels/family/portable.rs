@@ -30,18 +30,21 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
 
 /// Fills a whole column with what is under the kernel.
 pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
-    let row = window.left + window.inside + window.right;
-    super::zeros(window.above, columns, 0, block, lane);
     let mut tap = window.above;
-    for from in from.chunks(window.stride).take(window.rows) {
-        if row > window.inside {
-            super::zeros(window.left, columns, tap, block, lane);
-            super::zeros(window.right, columns, tap + window.left + window.inside, block, lane);
+    let zeros = |count, columns: &mut [i16], tap| {
+        if count > 0 {
+            super::zeros(count, columns, tap, block, lane);
         }
-        super::copy8(&from[..window.inside], zero, columns, tap + window.left, block, lane);
-        tap += row;
+        tap + count
+    };
+    zeros(window.above, columns, 0);
+    for row in 0..window.rows {
+        tap = zeros(window.left, columns, tap);
+        let from = &from[row * window.stride..][..window.inside];
+        super::copy8(from, zero, columns, tap, block, lane);
+        tap = zeros(window.right, columns, tap + window.inside);
     }
-    super::zeros(window.below, columns, tap, block, lane);
+    zeros(window.below, columns, tap);
 }
 
 /// Brings int8 elements to the common scale of a concatenation.
