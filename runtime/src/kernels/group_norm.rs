@@ -97,6 +97,14 @@ fn normalize(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], finish: &Finis
     };
     let mut joined = [0; CHUNK];
     for position in 0..norm.positions {
+        let at = position * norm.channels;
+        if let Some(joined) = joined.get_mut(..norm.channels) {
+            let (first, second) = joined.split_at_mut(parts[0].channels);
+            parts[0].join(position * parts[0].channels, first);
+            parts[1].join(position * parts[1].channels, second);
+            positions(Elements::I16(joined), at, norm.channels, factors, finish, out);
+            continue;
+        }
         let mut first = 0;
         for part in parts {
             let mut done = 0;
@@ -107,7 +115,7 @@ fn normalize(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], finish: &Finis
                 let channel = first + done;
                 positions(
                     Elements::I16(&joined[..count]),
-                    position * norm.channels + channel,
+                    at + channel,
                     count,
                     &factors[channel * FACTOR_WORDS..][..count * FACTOR_WORDS],
                     finish,
@@ -231,20 +239,11 @@ impl Moments {
 }
 
 /// Leaves the sum (a word) and the sum of squares (two) of every channel of a concatenation in `sums`.
-fn channel_sums(parts: &[Part<'_>; 2], positions: usize, sums: &mut [i32]) {
+fn channel_sums(parts: &[Part<'_>; 2], sums: &mut [i32]) {
     sums.fill(0);
-    let mut joined = [0; CHUNK];
-    for position in 0..positions {
-        let mut first = 0;
-        for part in parts {
-            for done in (0..part.channels).step_by(CHUNK) {
-                let joined = &mut joined[..(part.channels - done).min(CHUNK)];
-                part.join(position * part.channels + done, joined);
-                family::accumulate(joined, &mut sums[(first + done) * FACTOR_WORDS..]);
-            }
-            first += part.channels;
-        }
-    }
+    let (first, second) = sums.split_at_mut(parts[0].channels * FACTOR_WORDS);
+    parts[0].add_sums(first);
+    parts[1].add_sums(second);
 }
 
 fn words(low: i32, high: i32) -> i64 {
@@ -323,7 +322,7 @@ impl Norm<'_> {
         };
         let size = self.channels / self.groups;
         if let Input::Two(parts) = input {
-            channel_sums(parts, self.positions, factors);
+            channel_sums(parts, factors);
         }
         for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
             let first = group * size;

@@ -44,6 +44,16 @@ impl Part<'_> {
             View::F16(_) | View::Q24(_) => {}
         }
     }
+
+    /// Adds all elements on the common scale to their channels' sums and sums of squares, three words a channel.
+    pub fn add_sums(&self, sums: &mut [i32]) {
+        let Some(requant) = &self.requant else { return };
+        match self.view {
+            View::I8(data, zero) => family::joined_sums8(data, zero, requant, self.channels, sums),
+            View::I16(data) => family::joined_sums16(data, requant, self.channels, sums),
+            View::F16(_) | View::Q24(_) => {}
+        }
+    }
 }
 
 /// Shapes of a convolution.

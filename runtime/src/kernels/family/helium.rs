@@ -10,7 +10,8 @@ use core::arch::naked_asm;
 use super::fused::{Job, frame, leave, wide_biases, wide_factor};
 use super::simd32::Factor;
 pub use super::simd32::{
-    accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
+    add8, add16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16,
+    weigh,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;

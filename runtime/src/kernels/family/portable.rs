@@ -233,8 +233,30 @@ impl Finish {
     }
 }
 
-/// Adds elements, one a channel, to the channels' sums (a word) and sums of squares (two, the low one first).
-pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+/// Adds the elements of whole positions, on the common scale of a concatenation, to the channels' sums (a word) and sums of
+/// squares (two, the low one first).
+pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    joined_sums(data, channels, sums, |from, to| super::join8(from, zero, requant, to));
+}
+
+/// As [`joined_sums8`].
+pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    joined_sums(data, channels, sums, |from, to| super::join16(from, requant, to));
+}
+
+#[inline(always)]
+fn joined_sums<I>(data: &[I], channels: usize, sums: &mut [i32], join: impl Fn(&[I], &mut [i16])) {
+    let mut joined = [0; 32];
+    for position in data.chunks_exact(channels) {
+        for (from, sums) in position.chunks(joined.len()).zip(sums.chunks_mut(3 * joined.len())) {
+            let joined = &mut joined[..from.len()];
+            join(from, joined);
+            accumulate(joined, sums);
+        }
+    }
+}
+
+fn accumulate(elements: &[i16], sums: &mut [i32]) {
     for (&q, sums) in elements.iter().zip(sums.as_chunks_mut::<3>().0) {
         let q = i32::from(q);
         // A channel has at most 2^16 elements of at most 2^15.
