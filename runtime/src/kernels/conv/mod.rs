@@ -161,7 +161,7 @@ pub fn conv(
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
-    let mut storing = Storing::new(filter, &layout, add.as_ref(), out);
+    let mut storing = Storing::new(filter, &layout, pairs, add.as_ref(), out);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
     let mut at = 0;
     while at < positions {
@@ -210,7 +210,7 @@ const UNPACKED: usize = 1024;
 
 impl Filter<'_> {
     /// Whether a nibble is a weight. Known without a look where such weights are left out.
-    fn is_int4(&self) -> bool {
+    pub fn is_int4(&self) -> bool {
         Feature::W4.is_built() && matches!(self, Self::W4 { .. })
     }
 

@@ -4,7 +4,8 @@
 
 use core::arch::naked_asm;
 
-use super::fused::{Job, frame, leave, shift_left, wide_biases, wide_factor};
+use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
+use super::fused::Job;
 pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
@@ -101,7 +102,7 @@ unsafe extern "C" fn dot_block8(
 
 /// Rows of int8 weights from dot products to stored outputs, two at a time; the last alone is paired with itself.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
         frame!(),
         "2:",
@@ -188,7 +189,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *c
 
 /// As [`store_rows8`], of int16 weights, a row at a time.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
         frame!(),
         "2:",

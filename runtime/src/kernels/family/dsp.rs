@@ -7,7 +7,8 @@
 
 use core::arch::naked_asm;
 
-use super::fused::{Job, frame, leave, shift_left, wide_biases, wide_factor};
+use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
+use super::fused::Job;
 use super::simd32::Factor;
 pub use super::simd32::{
     add8, add16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16,
@@ -527,7 +528,7 @@ storing!(store_16, i16, "ssat r12, #16, r12\nstrh r12, [r1], #2");
 
 /// Rows of int8 weights from dot products to stored outputs.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         frame!(),
@@ -597,7 +598,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &Job) -> *c
 
 /// As [`store_rows8`], of int16 weights.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     // r0 weights, r1 block, r2 element, r3 and r12 pairs of weights, r4..r11 sums, lr end of the row.
     macro_rules! column {
         ($low:literal, $high:literal) => {

@@ -7,7 +7,8 @@
 
 use core::arch::naked_asm;
 
-use super::fused::{Job, frame, leave, wide_biases, wide_factor};
+use super::ending::{frame, leave, wide_biases, wide_factor};
+use super::fused::Job;
 use super::simd32::Factor;
 pub use super::simd32::{
     add8, add16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16,
@@ -391,7 +392,7 @@ rows!(
 macro_rules! storing_rows {
     ($name:ident, $start:literal, $pass:literal) => {
         #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &Job) -> *const u8 {
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
@@ -511,7 +512,7 @@ storing_rows!(
 
 /// As [`store_rows_words`], of int16 weights.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         frame!(),

@@ -8,6 +8,8 @@
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
 #[cfg(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium"))]
+mod ending;
+#[cfg(not(mote_family = "portable"))]
 mod fused;
 #[cfg(mote_family = "armv6m")]
 #[path = "armv6m.rs"]
@@ -37,9 +39,9 @@ pub use native::{
     normalize, rows8, single8, single16, store8, store16, weigh, window8, zeros,
 };
 
-#[cfg(not(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium")))]
+#[cfg(mote_family = "portable")]
 use super::conv::{Addition, Filter};
-#[cfg(not(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium")))]
+#[cfg(mote_family = "portable")]
 use super::view::ViewMut;
 use crate::numeric::requant::Requant;
 
@@ -49,17 +51,17 @@ pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
 #[cfg(mote_family = "helium")]
 pub use native::begin8;
 
-#[cfg(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium"))]
+#[cfg(not(mote_family = "portable"))]
 pub use fused::Storing;
 
 /// Rows of a convolution whose outputs are stored at once, where there is a kernel for it.
-#[cfg(not(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium")))]
+#[cfg(mote_family = "portable")]
 pub enum Storing {}
 
-#[cfg(not(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium")))]
+#[cfg(mote_family = "portable")]
 impl Storing {
     /// There is none.
-    pub fn new(_: &Filter<'_>, _: &Layout, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
+    pub fn new(_: &Filter<'_>, _: &Layout, _: bool, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
         None
     }
 
