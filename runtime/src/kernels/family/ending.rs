@@ -127,7 +127,7 @@ macro_rules! next_row {
 
 /// Not a function, as those below: stores the four values in r3 to r6.
 #[unsafe(naked)]
-unsafe extern "C" fn end_row8() {
+pub(super) unsafe extern "C" fn end_row8() {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "ldrd r8, r9, [sp, #16]",
@@ -146,7 +146,7 @@ unsafe extern "C" fn end_row8() {
 
 /// As [`end_row8`], int16.
 #[unsafe(naked)]
-unsafe extern "C" fn end_row16() {
+pub(super) unsafe extern "C" fn end_row16() {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "ldrd r8, r9, [sp, #16]",
@@ -179,7 +179,7 @@ macro_rules! factor {
 
 /// Adds the term before either. After a factor without saturation both are below 2^30.
 #[unsafe(naked)]
-unsafe extern "C" fn end_row_added() {
+pub(super) unsafe extern "C" fn end_row_added() {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "ldrd r7, r8, [sp, #40]",
