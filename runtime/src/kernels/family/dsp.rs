@@ -9,10 +9,9 @@ use core::arch::naked_asm;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
 use super::fused::Job;
-use super::simd32::Factor;
+pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    add8, add16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16,
-    weigh,
+    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
@@ -465,41 +464,6 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
         "bx lr",
     )
 }
-
-/// `(terms, first value, channels, factor)`.
-macro_rules! addition {
-    ($name:ident, $in:ty, $load:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, job: &Factor) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "push {{r4-r10, lr}}",
-                "ldmia r3, {{r3-r7}}",
-                "movs r10, #8",
-                "cmp r2, #0",
-                "beq 3f",
-                "2:",
-                $load,
-                "ldr r9, [r1]",
-                "sub r8, r8, r7",
-                "lsl r8, r8, r3",
-                "subs r2, #1",
-                "smmla r8, r8, r4, r5",
-                "asr r8, r8, r6",
-                "qadd r8, r8, r9",
-                "qadd r8, r8, r10",
-                "asr r8, r8, #4",
-                "str r8, [r1], #16",
-                "bne 2b",
-                "3:",
-                "pop {{r4-r10, pc}}",
-            )
-        }
-    };
-}
-
-addition!(add_8, i8, "ldrsb r8, [r0], #1");
-addition!(add_16, i16, "ldrsh r8, [r0], #2");
 
 /// `(first value, output, channels, zero point)`.
 macro_rules! storing {

@@ -9,10 +9,9 @@ use core::arch::naked_asm;
 
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::Job;
-use super::simd32::Factor;
+pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    add8, add16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16,
-    weigh,
+    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
@@ -617,46 +616,6 @@ unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
         "pop {{r4, pc}}",
     )
 }
-
-/// `(terms, first value, channels, factor)`: four channels a pass, 16 bytes apart.
-macro_rules! addition {
-    ($name:ident, $in:ty, $load:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, factor: &Factor) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "push {{r4-r8, lr}}",
-                "ldmia r3, {{r3-r7}}",
-                "rsbs r6, r6, #0",
-                "vdup.32 q2, r4",
-                "movs r4, #0",
-                "vidup.u32 q1, r4, #4",
-                "vshl.i32 q1, q1, #2",
-                "mov r8, #8",
-                "wlstp.32 lr, r2, 3f",
-                "2:",
-                $load,
-                "vsub.i32 q0, q0, r7",
-                "vshl.s32 q0, r3",
-                "vmulh.s32 q0, q0, q2",
-                "vldrw.u32 q3, [r1, q1]",
-                "vadd.i32 q0, q0, r5",
-                "vshl.s32 q0, r6",
-                "vqadd.s32 q0, q0, q3",
-                "vqadd.s32 q0, q0, r8",
-                "vshr.s32 q0, q0, #4",
-                "vstrw.32 q0, [r1, q1]",
-                "add r1, #64",
-                "letp lr, 2b",
-                "3:",
-                "pop {{r4-r8, pc}}",
-            )
-        }
-    };
-}
-
-addition!(add_8, i8, "vldrb.s32 q0, [r0], #4");
-addition!(add_16, i16, "vldrh.s32 q0, [r0], #8");
 
 /// `(first value, output, channels, zero point)`: four channels a pass, clamped to the range of the output.
 macro_rules! storing {

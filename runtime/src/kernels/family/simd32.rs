@@ -4,7 +4,7 @@
 
 use core::arch::naked_asm;
 
-use super::native::{add_8, add_16, store_8, store_16};
+use super::native::{store_8, store_16};
 use super::{COLUMNS, Elements, Finish, Normalized, SIGMOID_LINES, portable};
 use crate::numeric::requant::SmallRequant;
 
@@ -29,32 +29,6 @@ impl Factor {
             shift,
             zero,
         })
-    }
-}
-
-/// See [`portable::add8`].
-pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    match Factor::new(requant, zero) {
-        Some(factor) => add(add_8, terms, &factor, tile, lane),
-        None => portable::add8(terms, zero, requant, tile, lane),
-    }
-}
-
-/// See [`portable::add8`].
-pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    match Factor::new(requant, 0) {
-        Some(factor) => add(add_16, terms, &factor, tile, lane),
-        None => portable::add16(terms, requant, tile, lane),
-    }
-}
-
-type Adder<I> = unsafe extern "C" fn(*const I, *mut i32, usize, &Factor);
-
-fn add<I>(kernel: Adder<I>, terms: &[I], factor: &Factor, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    let count = terms.len().min(tile.len());
-    if let Some(first) = tile.as_flattened_mut().get_mut(lane % COLUMNS..) {
-        // SAFETY: there are `count` terms, and as many channels, `COLUMNS` values apart.
-        unsafe { kernel(terms.as_ptr(), first.as_mut_ptr(), count, factor) };
     }
 }
 
