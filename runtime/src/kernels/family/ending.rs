@@ -32,6 +32,7 @@ macro_rules! leave {
 }
 
 /// Shifts r3 to r6 left by r11, which it clears; goes to the label `9` where that overflows.
+#[cfg(not(mote_family = "helium"))]
 macro_rules! shift_left {
     () => {
         concat!(
@@ -108,7 +109,9 @@ macro_rules! wide_factor {
         )
     };
 }
-pub(super) use {frame, leave, shift_left, wide_biases, wide_factor};
+#[cfg(not(mote_family = "helium"))]
+pub(super) use shift_left;
+pub(super) use {frame, leave, wide_biases, wide_factor};
 
 /// Goes on with the next row, or returns.
 macro_rules! next_row {

@@ -84,6 +84,7 @@ fn biases_at(_: &Layout) -> Option<usize> {
 impl<'a> Storing<'a> {
     /// `None` where outputs go by way of a tile: Q24, a column alone, a term whose factor needs the definition, and what the
     /// family has no kernel for. `pairs` says that the columns are [`super::pair_up`]'s.
+    #[cfg_attr(not(mote_family = "armv6m"), allow(unused_variables))]
     pub fn new(
         filter: &Filter<'a>,
         layout: &Layout,
