@@ -12,9 +12,10 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tools::backend::{Backend, Job, Target, named_board};
-
 use mote_tools::plan::Windows;
-use programs::{factors_at_random, program_with};
+use mote_tools::quantize::scheme::Bits;
+
+use programs::{factors_at_random, program_with, thin};
 
 /// Programs, and rounds of each.
 const PROGRAMS: u64 = 10;
@@ -23,14 +24,23 @@ const ROUNDS: usize = 2;
 fn agree(board: &str) {
     let board = Backend::Board(named_board(board).expect("a board"));
     let mut operators = 0;
-    for seed in 0..PROGRAMS {
-        let mut random = Random(1000 + seed);
-        let mut file = program_with(&mut random, seed, Windows::all);
+    let mut rounds = |what: String, mut file: AlignedBytes, mut random: Random| {
         for round in 0..ROUNDS {
-            operators += compare(board, &file, &format!("program {seed}, round {round}"));
+            operators += compare(board, &file, &format!("{what}, round {round}"));
             file = factors_at_random(&file, &mut random);
         }
+    };
+    for seed in 0..PROGRAMS {
+        let mut random = Random(1000 + seed);
+        let file = program_with(&mut random, seed, Windows::all);
+        rounds(format!("program {seed}"), file, random);
     }
+    for (seed, bits) in (0..).zip([Bits::Eight, Bits::Sixteen]) {
+        rounds(format!("few taps, {bits:?}"), thin(seed, || bits), Random(2000 + seed));
+    }
+    let mut random = Random(2002);
+    let mixed = thin(2, || random.pick(&[Bits::Eight, Bits::Sixteen]));
+    rounds("few taps, mixed".to_owned(), mixed, Random(2003));
     assert!(operators > 100, "only {operators} operators were compared");
 }
 

@@ -72,12 +72,12 @@ impl Input<'_> {
     }
 
     /// Of a concatenation: leaves the sum (a word) and the sum of squares (two) of every channel in `sums`.
-    fn sum(&self, norm: &Norm<'_>, sums: &mut [i32]) {
-        let Self::Two(parts) = self else { return };
+    fn sum(&self, sums: &mut [i32]) {
+        let Self::Two([one, two]) = self else { return };
         sums.fill(0);
-        each_joined(parts, 0..norm.positions, |joined, _, channel| {
-            family::accumulate(joined, &mut sums[channel * FACTOR_WORDS..]);
-        });
+        let (first, second) = sums.split_at_mut(one.channels * FACTOR_WORDS);
+        one.add_sums(first);
+        two.add_sums(second);
     }
 }
 
@@ -129,28 +129,27 @@ fn normalize(
         }
         Input::Two(parts) => parts,
     };
-    let first = range.start * norm.channels;
-    each_joined(parts, range, |joined, at, channel| {
-        let factors = &factors[channel * FACTOR_WORDS..][..joined.len() * FACTOR_WORDS];
-        run(Elements::I16(joined), at - first, joined.len(), factors, finish, out);
-    });
-}
-
-/// The elements of a concatenation on their common scale, a few at a time; with each run the index of its first element and the
-/// channel of that.
-#[inline(always)]
-fn each_joined(parts: &[Part<'_>; 2], positions: Range<usize>, mut each: impl FnMut(&[i16], usize, usize)) {
-    let channels: usize = parts.iter().map(|part| part.channels).sum();
     let mut joined = [0; CHUNK];
-    for position in positions {
+    for position in range.clone() {
+        let at = (position - range.start) * norm.channels;
+        if let Some(joined) = joined.get_mut(..norm.channels) {
+            let (first, second) = joined.split_at_mut(parts[0].channels);
+            parts[0].join(position * parts[0].channels, first);
+            parts[1].join(position * parts[1].channels, second);
+            run(Elements::I16(joined), at, norm.channels, factors, finish, out);
+            continue;
+        }
         let mut first = 0;
         for part in parts {
             let mut done = 0;
             while done < part.channels {
+                // A common scale first, a few elements at a time.
                 let joined = &mut joined[..(part.channels - done).min(CHUNK)];
                 part.join(position * part.channels + done, joined);
-                each(joined, position * channels + first + done, first + done);
-                done += joined.len();
+                let (channel, count) = (first + done, joined.len());
+                let factors = &factors[channel * FACTOR_WORDS..][..count * FACTOR_WORDS];
+                run(Elements::I16(joined), at + channel, count, factors, finish, out);
+                done += count;
             }
             first += part.channels;
         }
@@ -173,7 +172,7 @@ fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Fi
 /// The definition: any factor, any shift, saturation at every stage.
 fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], range: Range<usize>, out: &mut ViewMut<'_>) {
     let size = norm.channels / norm.groups;
-    input.sum(norm, factors);
+    input.sum(factors);
     for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
         let first = group * size;
         let affine = Moments::of(input, out, norm, first, factors).affine(norm);
@@ -320,7 +319,7 @@ impl Norm<'_> {
             _ => (1 << 15, 0),
         };
         let size = self.channels / self.groups;
-        input.sum(self, factors);
+        input.sum(factors);
         for (group, factors) in factors.chunks_exact_mut(size * FACTOR_WORDS).enumerate() {
             let first = group * size;
             let affine = Moments::of(input, out, self, first, factors).affine(self);

@@ -84,6 +84,40 @@ pub fn large(bits: Bits) -> AlignedBytes {
     file(&b.program, &diffusion(), windows, Some(&mut |_| bits))
 }
 
+/// Few taps: one and three channels under 3x3 kernels with every padding, on rows that blocks of four positions do not divide, with
+/// a term and without; as many outputs as a tile, and more.
+pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
+    let mut b = Builder::new(seed, [1, 6, 11]);
+    let x = b.push(
+        Kind::Input {
+            scale: 1.0,
+            shift: 0.25,
+        },
+        [1, 6, 11],
+    );
+    for (pad, outs) in [
+        ([0; 4], 5),
+        ([2; 4], 3),
+        ([0, 2, 1, 0], 17),
+        ([2, 0, 0, 2], 1),
+        ([1, 1, 0, 2], 4),
+    ] {
+        let window = Window { pad, ..same(3) };
+        b.conv(&[x], outs, window, None);
+    }
+    let narrow = b.conv(&[x], 1, same(3), None);
+    let beside = b.conv(&[narrow], 12, same(3), None);
+    let wide = b.conv(&[narrow], 12, same(3), Some((beside, 0.75)));
+    let three = b.conv(&[wide], 3, same(3), None);
+    b.conv(&[three], 20, same(3), None);
+    let down = Window { stride: 2, ..same(3) };
+    let small = b.conv(&[three], 1, down, None);
+    b.conv(&[small], 8, same(3), None);
+    b.conv(&[wide], 1, same(3), None);
+    let windows = Windows::all(&b.program);
+    file(&b.program, &diffusion(), windows, Some(&mut |_| bits()))
+}
+
 fn diffusion() -> Diffusion {
     Diffusion {
         alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),

@@ -1,7 +1,7 @@
 //! im2col: the input under one output position, `(row, col, channel)` of the kernel window, as a column of a block.
 
 use super::{Geometry, Part};
-use crate::kernels::family::{self, Layout, padded};
+use crate::kernels::family::{self, COLUMNS, Layout, Window, padded};
 use crate::kernels::view::View;
 
 /// Taps up to which a column is gathered on the stack first.
@@ -22,6 +22,11 @@ pub struct Gather<'b, 'a> {
     block: Layout,
     /// The input where it is one int8 activation as it is stored, of more than a few channels.
     plain: Option<(&'a [i8], i32)>,
+    /// The input where a block of neighbours is gathered at once: one channel under a 3x3 kernel.
+    single: Option<View<'a>>,
+    /// What of it is under the kernel, and where the first of its rows begins there.
+    window: Window,
+    line: usize,
     /// First row and column under the kernel, counted from the first zero.
     at: [usize; 2],
     /// Output positions left in the row.
@@ -32,7 +37,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// Begins at the first output position.
     pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
-        Self {
+        let mut gather = Self {
             parts,
             channels: parts.iter().map(|p| p.channels).sum(),
             kernel: g.kernel,
@@ -52,28 +57,114 @@ impl<'b, 'a> Gather<'b, 'a> {
                 ] if !g.upsample && block.taps > THIN => Some((data, *zero)),
                 _ => None,
             },
+            single: match parts {
+                [part] if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] && !g.upsample => {
+                    Some(part.view).filter(|_| part.requant.is_none())
+                }
+                _ => None,
+            },
+            window: Window::default(),
+            line: 0,
             at: [0; 2],
             left: g.output[1],
+        };
+        gather.enter();
+        gather
+    }
+
+    /// Fills the first `count` columns of the block with the next positions' input. `joined` is memory to work in.
+    #[inline(never)]
+    pub fn fill(&mut self, columns: &mut [i16], count: usize, joined: &mut [i16; CHUNK]) {
+        if let (Some(view), true, Some(columns)) = (
+            self.single,
+            count == COLUMNS && self.left >= COLUMNS,
+            columns.first_chunk_mut(),
+        ) {
+            self.neighbours(view, columns);
+            (1..COLUMNS).for_each(|_| self.skip());
+            return self.advance();
+        }
+        for lane in 0..count {
+            match self.plain {
+                Some((data, zero)) if self.window.taps > 0 => self.clipped(data, zero, columns, lane),
+                _ => self.next(columns, lane, joined),
+            }
         }
     }
 
-    /// Fills column `lane` of the block with the next position's input, zero points removed. `joined` is memory to work in.
-    #[inline(never)]
-    pub fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
+    /// Fills column `lane` of the block from an int8 tensor, some rows of which are under the kernel.
+    fn clipped(&mut self, data: &[i8], zero: i32, columns: &mut [i16], lane: usize) {
+        let [row, col] = self.at;
+        let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel * self.channels);
+        let within = col >= self.pad[1] && col + self.kernel <= self.ends[1];
+        if !(within && self.window.inside == full) {
+            let left = self.pad[1].saturating_sub(col).min(self.kernel);
+            let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
+            self.window = self.window_of(row, left, right);
+        }
+        family::window8(
+            &data[(self.line + from * self.channels).min(data.len())..],
+            &self.window,
+            zero,
+            columns,
+            &self.block,
+            lane,
+        );
+        self.advance();
+    }
+
+    /// What is under the kernel from a row of the (doubled) input on, without columns on the left and the right.
+    fn window_of(&self, row: usize, left: usize, right: usize) -> Window {
+        let above = self.pad[0].saturating_sub(row).min(self.kernel);
+        let below = (row + self.kernel)
+            .saturating_sub(self.ends[0])
+            .min(self.kernel - above);
+        let line = self.kernel * self.channels;
+        let [left, right] = [left, right].map(|columns| columns * self.channels);
+        Window::new(
+            [above * line, below * line],
+            self.kernel - above - below,
+            [left, line - left - right, right],
+            self.widths[0] * self.channels,
+        )
+    }
+
+    /// Begins a row of outputs.
+    fn enter(&mut self) {
+        if self.plain.is_some() {
+            self.window = self.window_of(self.at[0], 0, 0);
+            self.line = self.at[0].saturating_sub(self.pad[0]) * self.widths[0] * self.channels;
+        }
+    }
+
+    /// Fills a block with four neighbours in a row: six elements of each of three lines, one channel.
+    fn neighbours(&self, view: View<'_>, columns: &mut [i16; Layout::elements(COLUMNS, 9)]) {
+        let [row, col] = self.at;
+        // The elements inside: those before the first zero on the right, less those on the left.
+        let left = self.pad[1].saturating_sub(col).min(6);
+        let right = self.ends[1].saturating_sub(col).clamp(left, 6);
+        let from = (row * self.widths[0] + col).wrapping_sub(self.pad[0] * self.widths[0] + self.pad[1]);
+        macro_rules! spread {
+            ($line:literal: $($lane:literal $tap:literal),*) => {
+                let mut line = [0; 6];
+                if row + $line >= self.pad[0] && row + $line < self.ends[0] {
+                    line = six(view, from.wrapping_add($line * self.widths[0]), left, right);
+                }
+                $(columns[family::place(3 * $line + $tap, $lane)] = line[$lane + $tap];)*
+            };
+        }
+        spread!(0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(1: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(2: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+    }
+
+    /// Fills column `lane` of the block with the next position's input, zero points removed.
+    fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
         let [row, col] = self.at;
         // Taps of a kernel row that are left of the input, inside, and right of it.
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        let within = row >= self.pad[0] && row + self.kernel <= self.ends[0] && inside == self.kernel;
-        if let (Some((data, zero)), true) = (self.plain, within) {
-            // The whole window lies inside.
-            let line = self.widths[0] * self.channels;
-            let at = (row - self.pad[0]) * line + (col - self.pad[1]) * self.channels;
-            let sizes = [self.kernel, self.kernel * self.channels, line];
-            family::window8(&data[at..], sizes, zero, columns, &self.block, lane);
-            return self.advance();
-        }
         if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
@@ -140,12 +231,18 @@ impl<'b, 'a> Gather<'b, 'a> {
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
+    fn skip(&mut self) {
         self.at[1] += self.stride;
         self.left -= 1;
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.skip();
         if self.left == 0 {
             self.at = [self.at[0] + self.stride, 0];
             self.left = self.widths[1];
+            self.enter();
         }
     }
 
@@ -161,6 +258,38 @@ impl<'b, 'a> Gather<'b, 'a> {
             }
         }
     }
+}
+
+/// Six elements of a line, those from `left` to `right` from the input, in which the first would lie at `from`.
+#[inline(never)]
+fn six(view: View<'_>, from: usize, left: usize, right: usize) -> [i16; 6] {
+    // Where at most an end of them is missing, with its neighbour in memory.
+    let found = match view {
+        _ if left > 1 || right < 5 => None,
+        View::I8(data, zero) => data
+            .get(from..)
+            .and_then(|six| six.first_chunk())
+            .map(|&[a, b, c, d, e, f]| {
+                let widen = |q: i8| i16::from(q) - zero as i16;
+                [widen(a), widen(b), widen(c), widen(d), widen(e), widen(f)]
+            }),
+        View::I16(data) => data.get(from..).and_then(|six| six.first_chunk()).copied(),
+        View::F16(_) | View::Q24(_) => None,
+    };
+    if let Some(mut six) = found {
+        if left == 1 {
+            six[0] = 0;
+        }
+        if right == 5 {
+            six[5] = 0;
+        }
+        return six;
+    }
+    let mut six = [0; 6];
+    for (i, to) in (left..right).zip(&mut six[left..right]) {
+        *to = view.get(from.wrapping_add(i)) as i16;
+    }
+    six
 }
 
 /// Where the next tap goes.

@@ -7,7 +7,7 @@ mod columns;
 
 use core::ops::Range;
 
-use super::family::{self, COLUMNS, Layout, Rows, Rows4, padded};
+use super::family::{self, COLUMNS, Layout, Rows, Rows4, Storing, padded};
 use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
@@ -41,6 +41,16 @@ impl Part<'_> {
         match self.view {
             View::I8(data, zero) => family::join8(&data[range], zero, requant, to),
             View::I16(data) => family::join16(&data[range], requant, to),
+            View::F16(_) | View::Q24(_) => {}
+        }
+    }
+
+    /// Adds all elements on the common scale to their channels' sums and sums of squares, three words a channel.
+    pub fn add_sums(&self, sums: &mut [i32]) {
+        let Some(requant) = &self.requant else { return };
+        match self.view {
+            View::I8(data, zero) => family::joined_sums8(data, zero, requant, self.channels, sums),
+            View::I16(data) => family::joined_sums16(data, requant, self.channels, sums),
             View::F16(_) | View::Q24(_) => {}
         }
     }
@@ -151,13 +161,12 @@ pub fn conv(
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
+    let mut storing = Storing::new(filter, &layout, pairs, add.as_ref(), out);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
     let mut at = 0;
     while at < positions {
         let count = lanes.min(positions - at);
-        for lane in 0..count {
-            gather.next(columns, lane, &mut joined);
-        }
+        gather.fill(columns, count, &mut joined);
         if pairs {
             family::pair_up(columns);
         }
@@ -166,14 +175,23 @@ pub fn conv(
             outs: g.outs,
             count,
         };
-        for first in (0..g.outs).step_by(TILE) {
-            let channels = first..(first + TILE).min(g.outs);
+        let mut first = 0;
+        while first < g.outs {
+            let mut channels = first..(first + TILE).min(g.outs);
+            if let (Some(storing), COLUMNS) = (&mut storing, count) {
+                first = storing.run(first, columns, block.at, out);
+                if first == g.outs {
+                    break;
+                }
+                channels = first..first + 1;
+            }
             let tile = &mut tile[..channels.len()];
             filter.apply(channels, &layout, pairs, columns, tile);
             if let Some(term) = &add {
                 block.add(term, first, tile, out);
             }
             block.store(first, tile, out);
+            first += tile.len();
         }
         at += count;
     }
@@ -192,7 +210,7 @@ const UNPACKED: usize = 1024;
 
 impl Filter<'_> {
     /// Whether a nibble is a weight. Known without a look where such weights are left out.
-    fn is_int4(&self) -> bool {
+    pub fn is_int4(&self) -> bool {
         Feature::W4.is_built() && matches!(self, Self::W4 { .. })
     }
 

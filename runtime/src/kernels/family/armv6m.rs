@@ -4,10 +4,12 @@
 
 use core::arch::naked_asm;
 
+use super::fused::Job;
+pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
-    accumulate, add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8,
-    store16, weigh, window8, zeros,
+    add8, add16, block16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, single8,
+    single16, store8, store16, weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows, Rows4};
 
@@ -49,17 +51,16 @@ pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32
     let row = rows.row;
     assert!(row > 0 && row.is_multiple_of(4) && columns.len() >= row * COLUMNS);
     for (dots, weights) in tile.iter_mut().zip(rows.weights.chunks_exact(row)) {
-        let end = weights.as_ptr_range().end;
-        // SAFETY: the row has that many taps before its end, and so has the block.
-        unsafe { dot_block8(end, columns.as_ptr(), -(row as isize), dots) };
+        // SAFETY: the row has that many taps, and so has the block.
+        unsafe { dot_block8(weights.as_ptr(), columns.as_ptr(), row, dots) };
     }
     rows.scale(tile);
 }
 
-/// `(end of the row, block, minus the taps, four sums)`.
+/// `(row, block, taps, four sums)`.
 #[unsafe(naked)]
-unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize, dots: &mut [i32; COLUMNS]) {
-    // r0 end of the row, r1 block, r2 tap, r3 weight, r4 and r5 elements in pairs, r6 element, r8..r11 sums.
+unsafe extern "C" fn dot_block8(row: *const i8, columns: *const i16, taps: usize, dots: &mut [i32; COLUMNS]) {
+    // r0 end of the row, r1 block, r2 tap less the taps, r3 weight, r4 and r5 elements in pairs, r6 element, r8..r11 sums.
     macro_rules! tap {
         () => {
             concat!(
@@ -83,6 +84,8 @@ unsafe extern "C" fn dot_block8(end: *const i8, columns: *const i16, taps: isize
     }
     naked_asm!(
         enter!(),
+        "adds r0, r0, r2",
+        "rsbs r2, r2, #0",
         "2:",
         tap!(),
         tap!(),
@@ -164,9 +167,47 @@ pub const PAIRS: bool = true;
 
 /// Makes the pairs of every block's word `a + 2^16 b` as a number, not as two halves: a negative `a` borrows from `b`.
 pub fn pair_up(columns: &mut [i16]) {
-    for [low, high] in columns.as_chunks_mut::<2>().0 {
-        *high += *low >> 15;
+    let (taps, _) = columns.as_chunks_mut::<{ 2 * COLUMNS }>();
+    // SAFETY: there are as many times four words.
+    unsafe { pair_words(taps.as_mut_ptr().cast(), taps.len()) };
+}
+
+/// `(words, how many times four)`.
+#[unsafe(naked)]
+unsafe extern "C" fn pair_words(words: *mut u32, count: usize) {
+    macro_rules! word {
+        ($word:literal) => {
+            concat!(
+                "lsls r6, ",
+                $word,
+                ", #16\n",
+                "lsrs r6, r6, #31\n",
+                "lsls r6, r6, #16\n",
+                "subs ",
+                $word,
+                ", ",
+                $word,
+                ", r6\n",
+            )
+        };
     }
+    naked_asm!(
+        "push {{r4-r6, lr}}",
+        "cmp r1, #0",
+        "beq 3f",
+        "2:",
+        "ldmia r0!, {{r2-r5}}",
+        "subs r0, #16",
+        word!("r2"),
+        word!("r3"),
+        word!("r4"),
+        word!("r5"),
+        "stmia r0!, {{r2-r5}}",
+        "subs r1, #1",
+        "bne 2b",
+        "3:",
+        "pop {{r4-r6, pc}}",
+    )
 }
 
 /// Outputs of int4 rows at the columns of a block that [`pair_up`] has seen; elements are at most 255 in magnitude.
@@ -175,26 +216,30 @@ pub fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
     for (channel, values) in tile.iter_mut().enumerate() {
         let words = &rows.weights[channel * rows.words..][..rows.words];
         // SAFETY: the block has as many taps as the words.
-        unsafe { dot_pairs4(words.as_ptr(), columns.as_ptr(), rows.words, values) };
+        unsafe { dot_pairs4(words.as_ptr(), columns.as_ptr(), 4 * rows.words, values) };
         let bias = rows.bias[channel];
         *values = values.map(|dot| bias + dot);
         rows.requant(channel).apply_all(values);
     }
 }
 
-/// `(row, block, words, four sums)`. Sixteen taps keep a pair's halves within 16 bits: `16 * 8 * 255 < 2^15`.
+/// `(row, block, its bytes, four sums)`. Sixteen taps keep a pair's halves within 16 bits: `16 * 8 * 255 < 2^15`. The lower
+/// half starts at 2^15, so that it never borrows from the upper one.
 #[unsafe(naked)]
-unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usize, dots: &mut [i32; COLUMNS]) {
-    // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r8 and r9 sums of pairs, r10..r12 and lr sums.
+unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, bytes: usize, dots: &mut [i32; COLUMNS]) {
+    // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r7 2^15, r8 and r9 sums of pairs, r10..r12 and lr sums.
     macro_rules! tap {
         // A nibble to the top, and down again with its sign.
         ($up:literal) => {
+            tap!(@ concat!("lsls r3, r6, #", $up, "\nasrs r3, r3, #28\n"))
+        };
+        () => {
+            tap!(@ "asrs r3, r6, #28\n")
+        };
+        (@ $nibble:expr) => {
             concat!(
                 "ldmia r1!, {{r4, r5}}\n",
-                "lsls r3, r6, #",
-                $up,
-                "\n",
-                "asrs r3, r3, #28\n",
+                $nibble,
                 "muls r4, r3, r4\n",
                 "add r8, r4\n",
                 "muls r5, r3, r5\n",
@@ -213,41 +258,48 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usi
                 tap!(24),
                 tap!(16),
                 tap!(8),
-                tap!(0),
+                tap!(),
             )
         };
     }
     naked_asm!(
         enter!(),
-        "mov r12, r4",
+        "movs r7, #1",
+        "lsls r7, r7, #15",
+        "mov r8, r7",
+        "mov r9, r7",
         "mov lr, r4",
+        // The lower halves' 2^15 of every sixteen taps.
+        "lsrs r2, r2, #2",
+        "adds r5, r2, #1",
+        "lsrs r5, r5, #1",
+        "lsls r5, r5, #15",
+        "subs r4, r4, r5",
+        "mov r10, r4",
+        "mov r12, r4",
         "lsrs r4, r2, #1",
-        "bcs 3f",
+        "bcc 2f",
+        "adds r2, #1",
+        "b 3f",
         "2:",
         word!(),
-        "subs r2, #1",
         "3:",
         word!(),
         // The halves of the pairs to the sums.
         "mov r4, r8",
-        "sxth r5, r4",
+        "uxth r5, r4",
         "add r10, r5",
-        "subs r4, r4, r5",
         "asrs r4, r4, #16",
         "add r11, r4",
         "mov r4, r9",
-        "sxth r5, r4",
+        "uxth r5, r4",
         "add r12, r5",
-        "subs r4, r4, r5",
         "asrs r4, r4, #16",
         "add lr, r4",
-        "movs r4, #0",
-        "mov r8, r4",
-        "mov r9, r4",
-        "subs r2, #1",
-        "bne 4f",
-        "b 5f",
-        "4:",
+        "mov r8, r7",
+        "mov r9, r7",
+        "subs r2, #2",
+        "beq 5f",
         "b 2b",
         "5:",
         "ldr r0, [sp, #16]",
@@ -262,5 +314,201 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, words: usi
         "lsls r7, r7, #4",
         "stmia r0!, {{r4-r7}}",
         leave!(),
+    )
+}
+
+/// Rows of weights from dot products to stored outputs, four columns a row. The frame of all three functions: four dot
+/// products, the job, the weights, the bytes from an output to that of the next column, and what [`store_values`] saves.
+macro_rules! storing_rows {
+    ($name:ident, $dot:ident) => {
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
+            naked_asm!(
+                "push {{r4-r7, lr}}",
+                "sub sp, #36",
+                "str r1, [sp, #16]",
+                "str r0, [sp, #20]",
+                "ldr r2, [r1, #20]",
+                "str r2, [sp, #24]",
+                "2:",
+                "ldr r4, [sp, #16]",
+                "ldr r0, [sp, #20]",
+                "ldr r1, [r4]",
+                "ldr r2, [r4, #28]",
+                "mov r3, sp",
+                "bl {dot}",
+                "ldr r0, [sp, #20]",
+                "ldr r1, [r4, #28]",
+                "adds r0, r0, r1",
+                "str r0, [sp, #20]",
+                "bl {values}",
+                "ldr r2, [sp, #20]",
+                "cmp r0, #0",
+                "beq 3f",
+                "ldr r0, [sp, #16]",
+                "ldr r1, [r0, #32]",
+                "cmp r1, r2",
+                "bne 2b",
+                "movs r2, #0",
+                "3:",
+                "mov r0, r2",
+                "add sp, #36",
+                "pop {{r4-r7, pc}}",
+                dot = sym $dot,
+                values = sym store_values,
+            )
+        }
+    };
+}
+
+storing_rows!(store_rows8, dot_block8);
+storing_rows!(store_rows4, dot_pairs4);
+
+/// In a frame of [`storing_rows`], job in r4: biases, factor, rounding, zero point and store of a row. Gives 0 in r0 where it
+/// cannot.
+#[unsafe(naked)]
+unsafe extern "C" fn store_values() {
+    // r3 and r7 halves of the multiplier, r5 shift, r6 output, r12 rounding, lr bias; see `high_product`.
+    macro_rules! value {
+        ($at:literal, $narrow:literal, $most:literal, $store:literal) => {
+            concat!(
+                "ldr r0, [sp, #",
+                $at,
+                "]\n",
+                "add r0, lr\n",
+                "uxth r1, r0\n",
+                "asrs r0, r0, #16\n",
+                "movs r2, r1\n",
+                "muls r2, r3, r2\n",
+                "lsrs r2, r2, #16\n",
+                "movs r4, r0\n",
+                "muls r4, r3, r4\n",
+                "adds r2, r2, r4\n",
+                "muls r1, r7, r1\n",
+                "uxth r4, r2\n",
+                "adds r1, r1, r4\n",
+                "asrs r1, r1, #16\n",
+                "asrs r2, r2, #16\n",
+                "muls r0, r7, r0\n",
+                "adds r0, r0, r1\n",
+                "adds r0, r0, r2\n",
+                "add r0, r12\n",
+                "asrs r0, r5\n",
+                $narrow,
+                " r1, r0\n",
+                "cmp r1, r0\n",
+                "beq 20f\n",
+                "asrs r0, r0, #31\n",
+                $most,
+                "eors r0, r1\n",
+                "20:\n",
+                $store,
+                " r0, [r6]\n",
+                "ldr r1, [sp, #24]\n",
+                "adds r6, r6, r1\n",
+            )
+        };
+    }
+    macro_rules! biased {
+        ($at:literal) => {
+            concat!(
+                "ldr r0, [sp, #",
+                $at,
+                "]\n",
+                "add r0, lr\n",
+                "str r0, [sp, #",
+                $at,
+                "]\n",
+                "asrs r1, r0, #31\n",
+                "eors r1, r0\n",
+                "orrs r2, r1\n",
+            )
+        };
+    }
+    macro_rules! shifted {
+        ($at:literal) => {
+            concat!(
+                "ldr r0, [sp, #",
+                $at,
+                "]\nlsls r0, r5\nstr r0, [sp, #",
+                $at,
+                "]\n"
+            )
+        };
+    }
+    naked_asm!(
+        "mov r0, lr",
+        "str r0, [sp, #28]",
+        "ldr r0, [r4, #4]",
+        "ldmia r0!, {{r1}}",
+        "str r0, [r4, #4]",
+        "mov lr, r1",
+        "ldr r0, [r4, #8]",
+        "ldmia r0!, {{r3}}",
+        "str r0, [r4, #8]",
+        "lsrs r7, r3, #16",
+        "uxth r3, r3",
+        "ldr r0, [r4, #12]",
+        "ldrb r5, [r0]",
+        "adds r0, #1",
+        "str r0, [r4, #12]",
+        "subs r5, #33",
+        "bge 3f",
+        // A left shift first, unless it overflows.
+        "rsbs r5, r5, #0",
+        "movs r2, #0",
+        biased!(0),
+        biased!(4),
+        biased!(8),
+        biased!(12),
+        "movs r1, #31",
+        "subs r1, r1, r5",
+        "ble 2f",
+        "lsrs r2, r1",
+        "bne 2f",
+        shifted!(0),
+        shifted!(4),
+        shifted!(8),
+        shifted!(12),
+        "movs r5, #0",
+        "mov lr, r5",
+        "b 4f",
+        "2:",
+        "movs r0, #0",
+        "ldr r1, [sp, #28]",
+        "bx r1",
+        "3:",
+        "cmp r5, #20",
+        "bhi 2b",
+        "4:",
+        "ldr r0, [r4, #24]",
+        "lsls r0, r5",
+        "mov r12, r0",
+        "adds r5, #1",
+        "ldr r6, [r4, #16]",
+        "ldr r0, [r4, #36]",
+        "cmp r0, #0",
+        "bne 5f",
+        "adds r0, r6, #1",
+        "str r0, [r4, #16]",
+        value!(0, "sxtb", "movs r1, #127\n", "strb"),
+        value!(4, "sxtb", "movs r1, #127\n", "strb"),
+        value!(8, "sxtb", "movs r1, #127\n", "strb"),
+        value!(12, "sxtb", "movs r1, #127\n", "strb"),
+        "b 6f",
+        "5:",
+        "adds r0, r6, #2",
+        "str r0, [r4, #16]",
+        value!(0, "sxth", "ldr r1, 7f\n", "strh"),
+        value!(4, "sxth", "ldr r1, 7f\n", "strh"),
+        value!(8, "sxth", "ldr r1, 7f\n", "strh"),
+        value!(12, "sxth", "ldr r1, 7f\n", "strh"),
+        "6:",
+        "movs r0, #1",
+        "ldr r1, [sp, #28]",
+        "bx r1",
+        ".p2align 2",
+        "7:",
+        ".word 32767",
     )
 }

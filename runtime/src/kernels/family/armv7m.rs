@@ -4,10 +4,13 @@
 
 use core::arch::naked_asm;
 
+use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
+use super::fused::Job;
+pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
-    accumulate, add8, add16, block16, dot16, join8, join16, moments8, moments16, normalize, single8, single16, store8,
-    store16, weigh, window8, zeros,
+    add8, add16, block16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, single8,
+    single16, store8, store16, weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 
@@ -26,6 +29,40 @@ pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32
     rows.scale(tile);
 }
 
+/// A tap of two rows and four columns: r0 row a, lr row b, r1 block, r2 element, r3..r10 sums, r11 and r12 weights.
+macro_rules! tap {
+    ($tap:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal) => {
+        concat!(
+            "ldrsb r11, [r0, #",
+            $tap,
+            "]\n",
+            "ldrsb r12, [lr, #",
+            $tap,
+            "]\n",
+            "ldrsh r2, [r1, #",
+            $x0,
+            "]\n",
+            "mla r3, r2, r11, r3\n",
+            "mla r7, r2, r12, r7\n",
+            "ldrsh r2, [r1, #",
+            $x1,
+            "]\n",
+            "mla r4, r2, r11, r4\n",
+            "mla r8, r2, r12, r8\n",
+            "ldrsh r2, [r1, #",
+            $x2,
+            "]\n",
+            "mla r5, r2, r11, r5\n",
+            "mla r9, r2, r12, r9\n",
+            "ldrsh r2, [r1, #",
+            $x3,
+            "]\n",
+            "mla r6, r2, r11, r6\n",
+            "mla r10, r2, r12, r10\n",
+        )
+    };
+}
+
 /// `(row, block, other row, eight sums, end of the row)`.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_block8(
@@ -35,39 +72,6 @@ unsafe extern "C" fn dot_block8(
     dots: &mut [[i32; COLUMNS]; 2],
     end: *const i8,
 ) {
-    // r0 row a, r1 block, lr row b, r2 element, r3..r10 sums, r11 and r12 weights.
-    macro_rules! tap {
-        ($tap:literal, $x0:literal, $x1:literal, $x2:literal, $x3:literal) => {
-            concat!(
-                "ldrsb r11, [r0, #",
-                $tap,
-                "]\n",
-                "ldrsb r12, [lr, #",
-                $tap,
-                "]\n",
-                "ldrsh r2, [r1, #",
-                $x0,
-                "]\n",
-                "mla r3, r2, r11, r3\n",
-                "mla r7, r2, r12, r7\n",
-                "ldrsh r2, [r1, #",
-                $x1,
-                "]\n",
-                "mla r4, r2, r11, r4\n",
-                "mla r8, r2, r12, r8\n",
-                "ldrsh r2, [r1, #",
-                $x2,
-                "]\n",
-                "mla r5, r2, r11, r5\n",
-                "mla r9, r2, r12, r9\n",
-                "ldrsh r2, [r1, #",
-                $x3,
-                "]\n",
-                "mla r6, r2, r11, r6\n",
-                "mla r10, r2, r12, r10\n",
-            )
-        };
-    }
     naked_asm!(
         "push {{r3-r11, lr}}",
         "mov lr, r2",
@@ -93,6 +97,119 @@ unsafe extern "C" fn dot_block8(
         "ldr r0, [sp], #4",
         "stmia r0!, {{r3-r10}}",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Rows of int8 weights from dot products to stored outputs, two at a time; the last alone is paired with itself.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
+    naked_asm!(
+        frame!(),
+        "2:",
+        "ldrd r1, r11, [sp]",
+        "ldrd r12, r2, [sp, #28]",
+        "ldr r3, [r11], #4",
+        "add lr, r0, r12",
+        "cmp lr, r2",
+        "ite eq",
+        "moveq r7, r3",
+        "ldrne r7, [r11], #4",
+        "str r11, [sp, #4]",
+        "mov r11, lr",
+        "it eq",
+        "moveq lr, r0",
+        "str r11, [sp, #84]",
+        "mov r4, r3",
+        "mov r5, r3",
+        "mov r6, r3",
+        "mov r8, r7",
+        "mov r9, r7",
+        "mov r10, r7",
+        "3:",
+        tap!(0, 0, 2, 4, 6),
+        tap!(1, 8, 10, 12, 14),
+        tap!(2, 16, 18, 20, 22),
+        tap!(3, 24, 26, 28, 30),
+        "adds r0, #4",
+        "ldr r2, [sp, #84]",
+        "adds r1, #32",
+        "add lr, #4",
+        "cmp r0, r2",
+        "bne 3b",
+        // The other row's sums are for later.
+        "add r11, sp, #84",
+        "stmia r11, {{r7-r10}}",
+        "adr.w r7, 7f",
+        "adds r7, #1",
+        "str r7, [sp, #80]",
+        "4:",
+        "ldrd r7, r8, [sp, #8]",
+        "ldr r9, [r7], #4",
+        "ldrb r11, [r8], #1",
+        "strd r7, r8, [sp, #8]",
+        "subs r11, #33",
+        "blt 6f",
+        "cmp r11, #20",
+        "bhi 9f",
+        "5:",
+        "ldr r8, [sp, #24]",
+        "add r10, r11, #1",
+        "lsl r8, r8, r11",
+        "smull r7, r3, r3, r9",
+        "smull r7, r4, r4, r9",
+        "smull r7, r5, r5, r9",
+        "smull r7, r6, r6, r9",
+        "add r3, r8",
+        "add r4, r8",
+        "add r5, r8",
+        "add r6, r8",
+        "asr r3, r3, r10",
+        "asr r4, r4, r10",
+        "asr r5, r5, r10",
+        "asr r6, r6, r10",
+        "ldr pc, [sp, #76]",
+        // A left shift first, unless it overflows.
+        "6:",
+        "rsb r11, r11, #0",
+        shift_left!(),
+        "b 5b",
+        "7:",
+        "add r11, sp, #84",
+        "ldmia r11, {{r3-r6}}",
+        "ldr r12, [sp, #28]",
+        "adr.w r7, 2b",
+        "adds r7, #1",
+        "add r0, r12",
+        "str r7, [sp, #80]",
+        "b 4b",
+        "9:",
+        leave!(),
+    )
+}
+
+/// As [`store_rows8`], of int16 weights, a row at a time.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+    naked_asm!(
+        frame!(),
+        "2:",
+        wide_biases!(),
+        "3:",
+        "ldrsh r12, [r0], #2",
+        "ldrsh r2, [r1], #2",
+        "ldrsh r3, [r1], #2",
+        "smlal r4, r5, r12, r2",
+        "ldrsh r2, [r1], #2",
+        "smlal r6, r7, r12, r3",
+        "ldrsh r3, [r1], #2",
+        "cmp r0, lr",
+        "smlal r8, r9, r12, r2",
+        "smlal r10, r11, r12, r3",
+        "bne 3b",
+        wide_factor!(),
+        "ldr pc, [sp, #76]",
+        "9:",
+        leave!(),
     )
 }
 

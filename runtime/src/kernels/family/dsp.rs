@@ -1,23 +1,25 @@
 //! Cortex-M4, M7, M33: `SMLAD` takes two 16-bit products an instruction.
 //!
-//! A block holds, for four taps at a time, the words `(t0, t2)` of every column and then the words `(t1, t3)`: `SXTB16` widens
-//! a word of four int8 (weights, or activations on their way into a column) into just these pairs. One weight word and two
-//! loads of four columns make 16 multiply-accumulates in 13 instructions.
+//! A block holds, for four taps at a time, the words `(t0, t2)` and `(t1, t3)` of every column: `SXTB16` widens a word of four
+//! int8 (weights, or activations on their way into a column) into just these pairs. One weight word and two loads of four
+//! columns make 16 multiply-accumulates in 13 instructions.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
 
-use super::simd32::{Factor, holds};
+use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
+use super::fused::Job;
+pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
+    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh,
 };
-use super::{COLUMNS, Layout, Rows, portable};
+use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
 
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
-fn place(tap: usize, lanes: usize, lane: usize) -> usize {
-    ((((tap >> 2) * 2 + (tap & 1)) * lanes + lane) << 1) | ((tap >> 1) & 1)
+pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+    ((tap >> 2) * lanes + lane) << 2 | (tap & 1) << 1 | (tap >> 1) & 1
 }
 
 /// See [`portable::copy8`].
@@ -28,7 +30,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
         done = from.len() & !3;
         let zeros = (zero as u32 & 0xFFFF) * 0x1_0001;
         // SAFETY: reads `done` elements of `from`; `groups` says that as many taps can be written.
-        unsafe { widen(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 4, zeros) };
+        unsafe { widen(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 8, zeros) };
     }
     for (i, &q) in from.iter().enumerate().skip(done) {
         columns[place(tap + i, block.lanes, lane)] = i16::from(q) - zero as i16;
@@ -36,52 +38,83 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`portable::window8`].
-pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
-    let [rows, count, stride] = sizes;
-    let whole = count.is_multiple_of(4) && block.lanes == COLUMNS && columns.len() >= rows * count * COLUMNS;
-    if !(holds(from, sizes) && whole && lane < COLUMNS) {
-        return portable::window8(from, sizes, zero, columns, block, lane);
+pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let taps = columns.len() / COLUMNS;
+    if !(block.lanes == COLUMNS && lane < COLUMNS && window.is_whole(4, from, taps)) {
+        return portable::window8(from, window, zero, columns, block, lane);
     }
-    let job = Window {
-        count,
-        skip: stride - count,
-        zeros: (zero as u32 & 0xFFFF) * 0x1_0001,
-    };
-    // SAFETY: `from` has the rows; the block has as many taps.
-    unsafe { widen_rows(from.as_ptr(), rows, columns.as_mut_ptr().add(2 * lane), &job) };
+    let zeros = (zero.wrapping_neg() as u32 & 0xFFFF) * 0x1_0001;
+    // SAFETY: `from` has the rows; the block has as many taps, all in whole groups of four.
+    unsafe { widen_rows(from.as_ptr(), columns.as_mut_ptr().add(4 * lane), window, zeros) };
 }
 
-/// What [`widen_rows`] loads once, in this order.
-#[repr(C)]
-struct Window {
-    count: usize,
-    skip: usize,
-    zeros: u32,
-}
-
-/// `(elements, rows, first pair, sizes)`: whole groups of four into one column of a block.
+/// `(elements, first group, window, minus the zero point twice)`: whole groups of four into one column of a block.
 #[unsafe(naked)]
-unsafe extern "C" fn widen_rows(from: *const i8, rows: usize, to: *mut i16, job: &Window) {
+unsafe extern "C" fn widen_rows(from: *const i8, to: *mut i16, window: &Window, zeros: u32) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
-        "push {{r4-r8, lr}}",
-        "ldmia r3, {{r3-r5}}",
+        "push {{r4-r11, lr}}",
+        "mov r12, r3",
+        "ldmia r2, {{r2-r8}}",
+        "sub r7, r5",
+        "movs r10, #0",
+        "movs r11, #0",
+        "cbz r2, 3f",
         "2:",
-        "mov r8, r3",
-        "3:",
-        "ldr r6, [r0], #4",
-        "subs r8, #4",
-        "sxtb16 r7, r6",
-        "sxtb16 r6, r6, ror #8",
-        "ssub16 r7, r7, r5",
-        "ssub16 r6, r6, r5",
-        "str r7, [r2], #32",
-        "str r6, [r2, #-16]",
-        "bne 3b",
-        "subs r1, #1",
-        "add r0, r4",
+        "strd r10, r11, [r1], #32",
+        "subs r2, #4",
         "bne 2b",
-        "pop {{r4-r8, pc}}",
+        "3:",
+        "movs r2, r4",
+        "beq 5f",
+        "movs r10, #0",
+        "movs r11, #0",
+        "4:",
+        "strd r10, r11, [r1], #32",
+        "subs r2, #4",
+        "bne 4b",
+        "5:",
+        "lsls r2, r5, #29",
+        "mov r2, r5",
+        "bpl 6f",
+        "ldr lr, [r0], #4",
+        "sxtab16 r10, r12, lr",
+        "sxtab16 r11, r12, lr, ror #8",
+        "subs r2, #4",
+        "strd r10, r11, [r1], #32",
+        "beq 7f",
+        "6:",
+        "ldr r9, [r0], #4",
+        "ldr lr, [r0], #4",
+        "sxtab16 r10, r12, r9",
+        "sxtab16 r11, r12, r9, ror #8",
+        "strd r10, r11, [r1], #32",
+        "sxtab16 r10, r12, lr",
+        "sxtab16 r11, r12, lr, ror #8",
+        "subs r2, #8",
+        "strd r10, r11, [r1], #32",
+        "bne 6b",
+        "7:",
+        "movs r10, #0",
+        "movs r11, #0",
+        "movs r2, r6",
+        "beq 9f",
+        "8:",
+        "strd r10, r11, [r1], #32",
+        "subs r2, #4",
+        "bne 8b",
+        "9:",
+        "subs r3, #1",
+        "add r0, r7",
+        "bne 3b",
+        "movs r2, r8",
+        "beq 11f",
+        "10:",
+        "strd r10, r11, [r1], #32",
+        "subs r2, #4",
+        "bne 10b",
+        "11:",
+        "pop {{r4-r11, pc}}",
     )
 }
 
@@ -92,7 +125,7 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
     if let Some(to) = groups(columns, tap, from.len(), block.lanes, lane) {
         done = from.len() & !3;
         // SAFETY: as in `copy8`.
-        unsafe { pair(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 4) };
+        unsafe { pair(from.as_ptr(), from.as_ptr().add(done), to, block.lanes * 8) };
     }
     for (i, &q) in from.iter().enumerate().skip(done) {
         columns[place(tap + i, block.lanes, lane)] = q;
@@ -106,18 +139,18 @@ pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane
     if let Some(to) = groups(columns, tap, count, block.lanes, lane) {
         done = count & !3;
         // SAFETY: `groups` says that so many taps can be written.
-        unsafe { clear(done, to, block.lanes * 4) };
+        unsafe { clear(done, to, block.lanes * 8) };
     }
     for tap in tap + done..tap + count {
         columns[place(tap, block.lanes, lane)] = 0;
     }
 }
 
-/// The first pair of column `lane` from `tap` on, if `count` taps from there are in the block and make whole groups of four.
+/// The first group of column `lane` from `tap` on, if `count` taps from there are in the block and make whole groups of four.
 #[inline(always)]
 fn groups(columns: &mut [i16], tap: usize, count: usize, lanes: usize, lane: usize) -> Option<*mut i16> {
     let whole = tap.is_multiple_of(4) && count >= 4 && lane < lanes && (tap + count) * lanes <= columns.len();
-    whole.then(|| columns[tap * lanes + 2 * lane..].as_mut_ptr())
+    whole.then(|| columns[tap * lanes + 4 * lane..].as_mut_ptr())
 }
 
 /// See [`portable::rows8`].
@@ -183,7 +216,7 @@ pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
         unsafe {
             dot_pair16(
                 range.start,
-                columns.as_ptr().add(2 * half),
+                columns.as_ptr().add(4 * half),
                 range.end,
                 dots.as_mut_ptr().add(half),
             )
@@ -199,32 +232,44 @@ pub fn single16(row: &[i16], column: &[i16]) -> i64 {
         .sum()
 }
 
+/// Four taps of a row, in `$word`, times four columns: r1 block, r3..r6 sums, r7..r10 elements, r12 a pair of weights.
+macro_rules! pairs {
+    ($word:literal) => {
+        concat!(
+            "sxtb16 r12, ",
+            $word,
+            "\n",
+            "ldmia r1!, {{r7-r10}}\n",
+            "sxtb16 ",
+            $word,
+            ", ",
+            $word,
+            ", ror #8\n",
+            "smlad r3, r12, r7, r3\n",
+            "smlad r4, r12, r9, r4\n",
+            "smlad r3, ",
+            $word,
+            ", r8, r3\n",
+            "smlad r4, ",
+            $word,
+            ", r10, r4\n",
+            "ldmia r1!, {{r7-r10}}\n",
+            "smlad r5, r12, r7, r5\n",
+            "smlad r6, r12, r9, r6\n",
+            "smlad r5, ",
+            $word,
+            ", r8, r5\n",
+            "smlad r6, ",
+            $word,
+            ", r10, r6\n",
+        )
+    };
+}
+
 /// `(weights, tile)` to the rows left: 0, or at one whose accumulators, in place of its outputs, must be scaled another way.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
     // r0 weights, r1 block, r2 end of the row, r3..r6 sums, r7..r10 elements, r11 and lr weights, r12 a pair of them.
-    macro_rules! pairs {
-        ($word:literal) => {
-            concat!(
-                "ldmia r1!, {{r7-r10}}\n",
-                "sxtb16 r12, ",
-                $word,
-                "\n",
-                "smlad r3, r12, r7, r3\n",
-                "smlad r4, r12, r8, r4\n",
-                "smlad r5, r12, r9, r5\n",
-                "smlad r6, r12, r10, r6\n",
-                "ldmia r1!, {{r7-r10}}\n",
-                "sxtb16 r12, ",
-                $word,
-                ", ror #8\n",
-                "smlad r3, r12, r7, r3\n",
-                "smlad r4, r12, r8, r4\n",
-                "smlad r5, r12, r9, r5\n",
-                "smlad r6, r12, r10, r6\n",
-            )
-        };
-    }
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "push {{r4-r11, lr}}",
@@ -351,10 +396,10 @@ unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *cons
         "pkhbt r12, r8, r9, lsl #16",
         "pkhtb r3, r9, r8, asr #16",
         "smlald r4, r5, r12, r10",
-        "smlald r6, r7, r12, r11",
-        "ldrd r10, r11, [r1, #16]",
+        "smlald r4, r5, r3, r11",
+        "ldrd r10, r11, [r1, #8]",
         "adds r1, #32",
-        "smlald r4, r5, r3, r10",
+        "smlald r6, r7, r12, r10",
         "smlald r6, r7, r3, r11",
         "cmp r0, r2",
         "bne 2b",
@@ -365,7 +410,7 @@ unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *cons
     )
 }
 
-/// `(elements, their end, first pair, bytes from a pair to the next of its column, zero point twice)`.
+/// `(elements, their end, first group, bytes from a group to the next of its column, zero point twice)`.
 #[unsafe(naked)]
 unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: usize, zeros: u32) {
     naked_asm!(
@@ -379,9 +424,8 @@ unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: 
         "ssub16 r6, r6, r4",
         "ssub16 r5, r5, r4",
         "cmp r0, r1",
-        "str r5, [r2, r3]",
-        "str r6, [r2]",
-        "add r2, r2, r3, lsl #1",
+        "strd r6, r5, [r2]",
+        "add r2, r3",
         "bne 2b",
         "pop {{r4-r6, pc}}",
     )
@@ -399,64 +443,27 @@ unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step:
         "cmp r0, r1",
         "pkhbt r6, r4, r5, lsl #16",
         "pkhtb r5, r5, r4, asr #16",
-        "str r5, [r2, r3]",
-        "str r6, [r2]",
-        "add r2, r2, r3, lsl #1",
+        "strd r6, r5, [r2]",
+        "add r2, r3",
         "bne 2b",
         "pop {{r4-r6, pc}}",
     )
 }
 
-/// `(taps, first pair, bytes from a pair to the next of its column)`.
+/// `(taps, first group, bytes from a group to the next of its column)`.
 #[unsafe(naked)]
 unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         "movs r3, #0",
         "2:",
-        "str r3, [r1]",
-        "str r3, [r1, r2]",
-        "add r1, r1, r2, lsl #1",
+        "strd r3, r3, [r1]",
+        "add r1, r2",
         "subs r0, #4",
         "bne 2b",
         "bx lr",
     )
 }
-
-/// `(terms, first value, channels, factor)`.
-macro_rules! addition {
-    ($name:ident, $in:ty, $load:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, job: &Factor) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "push {{r4-r10, lr}}",
-                "ldmia r3, {{r3-r7}}",
-                "movs r10, #8",
-                "cmp r2, #0",
-                "beq 3f",
-                "2:",
-                $load,
-                "ldr r9, [r1]",
-                "sub r8, r8, r7",
-                "lsl r8, r8, r3",
-                "subs r2, #1",
-                "smmla r8, r8, r4, r5",
-                "asr r8, r8, r6",
-                "qadd r8, r8, r9",
-                "qadd r8, r8, r10",
-                "asr r8, r8, #4",
-                "str r8, [r1], #16",
-                "bne 2b",
-                "3:",
-                "pop {{r4-r10, pc}}",
-            )
-        }
-    };
-}
-
-addition!(add_8, i8, "ldrsb r8, [r0], #1");
-addition!(add_16, i16, "ldrsh r8, [r0], #2");
 
 /// `(first value, output, channels, zero point)`.
 macro_rules! storing {
@@ -482,3 +489,117 @@ macro_rules! storing {
 
 storing!(store_8, i8, "ssat r12, #8, r12\nstrb r12, [r1], #1");
 storing!(store_16, i16, "ssat r12, #16, r12\nstrh r12, [r1], #2");
+
+/// Rows of int8 weights from dot products to stored outputs.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        "ldrd r1, r7, [sp]",
+        "ldr r12, [sp, #28]",
+        "ldr r3, [r7], #4",
+        "add r2, r0, r12",
+        "str r7, [sp, #4]",
+        "mov r4, r3",
+        "mov r5, r3",
+        "mov r6, r3",
+        "lsls r12, r12, #29",
+        "bpl 3f",
+        "ldr r11, [r0], #4",
+        pairs!("r11"),
+        "cmp r0, r2",
+        "beq 4f",
+        "3:",
+        "ldrd r11, lr, [r0], #8",
+        pairs!("r11"),
+        pairs!("lr"),
+        "cmp r0, r2",
+        "bne 3b",
+        "4:",
+        "ldrd r7, r8, [sp, #8]",
+        "ldr r9, [r7], #4",
+        "ldrb r11, [r8], #1",
+        "strd r7, r8, [sp, #8]",
+        "subs r11, #33",
+        "blt 6f",
+        "cmp r11, #20",
+        "bhi 9f",
+        "5:",
+        "ldr r8, [sp, #24]",
+        "add r10, r11, #1",
+        "lsl r8, r8, r11",
+        "smmla r3, r3, r9, r8",
+        "smmla r4, r4, r9, r8",
+        "smmla r5, r5, r9, r8",
+        "smmla r6, r6, r9, r8",
+        "asr r3, r3, r10",
+        "asr r4, r4, r10",
+        "asr r5, r5, r10",
+        "asr r6, r6, r10",
+        "ldr pc, [sp, #76]",
+        // A left shift first. Where it saturates, so does the output, unless a term is added.
+        "6:",
+        "ldr r7, [sp, #40]",
+        "rsb r11, r11, #0",
+        "cbnz r7, 8f",
+        "7:",
+        "subs r11, #1",
+        "qadd r3, r3, r3",
+        "qadd r4, r4, r4",
+        "qadd r5, r5, r5",
+        "qadd r6, r6, r6",
+        "bne 7b",
+        "b 5b",
+        "8:",
+        shift_left!(),
+        "b 5b",
+        "9:",
+        leave!(),
+    )
+}
+
+/// As [`store_rows8`], of int16 weights.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+    // r0 weights, r1 block, r2 element, r3 and r12 pairs of weights, r4..r11 sums, lr end of the row.
+    macro_rules! column {
+        ($low:literal, $high:literal) => {
+            concat!(
+                "ldr r2, [r1], #4\n",
+                "smlald ",
+                $low,
+                ", ",
+                $high,
+                ", r12, r2\n",
+                "ldr r2, [r1], #4\n",
+                "smlald ",
+                $low,
+                ", ",
+                $high,
+                ", r3, r2\n",
+            )
+        };
+    }
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        wide_biases!(),
+        "3:",
+        "ldrd r12, r2, [r0], #8",
+        "pkhtb r3, r2, r12, asr #16",
+        "pkhbt r12, r12, r2, lsl #16",
+        column!("r4", "r5"),
+        column!("r6", "r7"),
+        column!("r8", "r9"),
+        column!("r10", "r11"),
+        "cmp r0, lr",
+        "bne 3b",
+        wide_factor!(),
+        "ldr pc, [sp, #76]",
+        "9:",
+        leave!(),
+    )
+}

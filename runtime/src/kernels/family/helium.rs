@@ -7,20 +7,28 @@
 
 use core::arch::naked_asm;
 
-use super::simd32::{Factor, holds};
+use super::ending::{frame, leave, wide_biases, wide_factor};
+use super::fused::Job;
+pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    accumulate, add8, add16, dot16, join8, join16, moments8, moments16, normalize, store8, store16, weigh,
+    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh,
 };
-use super::{COLUMNS, Layout, Rows, portable};
+use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
 
 /// Index of a tap in a block of `lanes` columns, in elements, with `wide` of them in a vector.
 #[inline(always)]
-fn place(tap: usize, lanes: usize, lane: usize, wide: usize) -> usize {
+const fn spot(tap: usize, lanes: usize, lane: usize, wide: usize) -> usize {
     if lanes == 1 {
         return tap;
     }
     tap / wide * wide * lanes + lane * wide + tap % wide
+}
+
+/// Index of a tap in a block of int16.
+#[inline(always)]
+pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+    spot(tap, lanes, lane, 8)
 }
 
 /// Where `count` elements of `wide` to a vector go from `tap` on: the place of the first, how many of them come before the next
@@ -39,7 +47,7 @@ fn split(
     } else {
         (wide - tap % wide).min(count)
     };
-    let place = |tap| place(tap, block.lanes, lane, wide);
+    let place = |tap| spot(tap, block.lanes, lane, wide);
     let last = place(tap + count.checked_sub(1)?);
     (last < room && lane < block.lanes).then(|| (place(tap), head, place(tap + head)))
 }
@@ -82,36 +90,57 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`super::portable::window8`].
-pub fn window8(from: &[i8], sizes: [usize; 3], zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
-    let [rows, count, stride] = sizes;
-    let whole = count.is_multiple_of(16) && 2 * columns.len() >= rows * count * COLUMNS;
-    if !(holds(from, sizes) && whole && lane < COLUMNS && block.bytes.is_some() && block.lanes == COLUMNS) {
-        return portable::window8(from, sizes, zero, columns, block, lane);
+pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let taps = 2 * columns.len() / COLUMNS;
+    let bytes = block.bytes.is_some() && block.lanes == COLUMNS && lane < COLUMNS;
+    if !(bytes && window.is_whole(16, from, taps)) {
+        return portable::window8(from, window, zero, columns, block, lane);
     }
-    // SAFETY: `from` has the rows; the block has as many taps, in whole vectors.
+    // SAFETY: `from` has the rows; the block has as many taps, all in whole vectors.
     unsafe {
         let to = columns.as_mut_ptr().cast::<i8>().add(16 * lane);
-        spread_rows(from.as_ptr(), to, rows, &[count, stride - count]);
+        spread_rows(from.as_ptr(), to, window, zero);
     }
 }
 
-/// `(from, to, rows, [bytes, bytes to skip])`: into one column of a block.
+/// `(from, to, window, zero point)`: into one column of a block.
 #[unsafe(naked)]
-unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, rows: usize, sizes: &[usize; 2]) {
+unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, window: &Window, zero: i32) {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
-        "push {{r4, lr}}",
-        "ldrd r3, r12, [r3]",
+        "push {{r4-r8, lr}}",
+        "vdup.8 q1, r3",
+        "ldmia r2, {{r2-r8}}",
+        "subs r7, r7, r5",
+        "wlstp.8 lr, r2, 3f",
         "2:",
-        "dlstp.8 lr, r3",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 2b",
         "3:",
+        "wlstp.8 lr, r4, 5f",
+        "4:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 4b",
+        "5:",
+        "dlstp.8 lr, r5",
+        "6:",
         "vldrb.u8 q0, [r0], #16",
         "vstrb.8 q0, [r1], #64",
-        "letp lr, 3b",
-        "subs r2, #1",
-        "add r0, r12",
-        "bne 2b",
-        "pop {{r4, pc}}",
+        "letp lr, 6b",
+        "wlstp.8 lr, r6, 8f",
+        "7:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 7b",
+        "8:",
+        "add r0, r7",
+        "subs r3, #1",
+        "bne 3b",
+        "wlstp.8 lr, r8, 10f",
+        "9:",
+        "vstrb.8 q1, [r1], #64",
+        "letp lr, 9b",
+        "10:",
+        "pop {{r4-r8, pc}}",
     )
 }
 
@@ -357,6 +386,165 @@ rows!(
      vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2"
 );
 
+/// Rows of int8 weights from dot products to stored outputs: `SQDMULH` takes a factor's bit more than its high word, so that a
+/// shift of 32 needs no left shift, and `VRSHL` rounds.
+macro_rules! storing_rows {
+    ($name:ident, $start:literal, $pass:literal) => {
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
+            // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                frame!(),
+                "ldrd r7, r9, [sp, #4]",
+                "ldrd r11, r12, [sp, #12]",
+                "movs r2, #0",
+                "ldr r3, [sp, #20]",
+                "vidup.u32 q3, r2, #1",
+                "vmul.i32 q3, q3, r3",
+                "2:",
+                "ldr r1, [sp]",
+                "ldr r3, [sp, #28]",
+                "ldr r2, [r7], #4",
+                "mov r5, r0",
+                "mov r4, r2",
+                "mov r6, r2",
+                "mov r8, r2",
+                $start,
+                "3:",
+                $pass,
+                "letp lr, 3b",
+                "ldrb r10, [r11], #1",
+                "vmov q0[2], q0[0], r2, r6",
+                "ldr r1, [r9], #4",
+                "vmov q0[3], q0[1], r4, r8",
+                "rsbs r10, r10, #31",
+                "add r0, r5, r3",
+                "bpl 6f",
+                "5:",
+                "vqdmulh.s32 q0, q0, r1",
+                "ldr r2, [sp, #40]",
+                "ldr r3, [sp, #68]",
+                "vrshl.s32 q0, r10",
+                "cbnz r2, 8f",
+                "7:",
+                "asrs r3, r3, #4",
+                "ldr r1, [sp, #36]",
+                "vadd.i32 q0, q0, r3",
+                "cbnz r1, 10f",
+                "vqmovnb.s32 q0, q0",
+                "vqmovnb.s16 q0, q0",
+                "vstrb.32 q0, [r12, q3]",
+                "add r12, #1",
+                "4:",
+                "ldr r1, [sp, #32]",
+                "cmp r0, r1",
+                "bne 2b",
+                "movs r0, #0",
+                "9:",
+                leave!(),
+                "10:",
+                "vqmovnb.s32 q0, q0",
+                "vstrh.32 q0, [r12, q3]",
+                "add r12, #2",
+                "b 4b",
+                // A left shift first. Where it saturates, so does the output, unless a term is added.
+                "6:",
+                "ldr r2, [sp, #40]",
+                "add r3, r10, #1",
+                "mov r10, #-1",
+                "cbnz r2, 11f",
+                "vqshl.s32 q0, r3",
+                "b 5b",
+                "11:",
+                "movs r6, #0",
+                "vmaxav.s32 r6, q0",
+                "rsbs r2, r3, #31",
+                "bls 9b",
+                "lsrs r6, r2",
+                "bne 9b",
+                "vshl.s32 q0, r3",
+                "b 5b",
+                // The term; after a factor without saturation both are below 2^30.
+                "8:",
+                "movs r4, #0",
+                "ldr r1, [sp, #44]",
+                "vidup.u32 q2, r4, #1",
+                "ldr r4, [sp, #72]",
+                "vmul.i32 q2, q2, r1",
+                "cbnz r4, 12f",
+                "vldrb.s32 q1, [r2, q2]",
+                "adds r2, #1",
+                "b 13f",
+                "12:",
+                "vldrh.s32 q1, [r2, q2]",
+                "adds r2, #2",
+                "13:",
+                "str r2, [sp, #40]",
+                "ldrd r1, r2, [sp, #48]",
+                "ldrd r4, r6, [sp, #60]",
+                "mvns r4, r4",
+                "vsub.i32 q1, q1, r6",
+                "vshl.s32 q1, r1",
+                "vqdmulh.s32 q1, q1, r2",
+                "vrshl.s32 q1, r4",
+                "vadd.i32 q0, q0, q1",
+                "vrshr.s32 q0, q0, #4",
+                "b 7b",
+            )
+        }
+    };
+}
+
+storing_rows!(
+    store_rows_bytes,
+    "dlstp.8 lr, r3",
+    "vldrb.u8 q0, [r0], #16\nvldrb.u8 q1, [r1], #64\nvmladava.s8 r2, q0, q1\nvldrb.u8 q2, [r1, #-48]\n\
+     vmladava.s8 r4, q0, q2\nvldrb.u8 q1, [r1, #-32]\nvmladava.s8 r6, q0, q1\nvldrb.u8 q2, [r1, #-16]\nvmladava.s8 r8, q0, q2"
+);
+storing_rows!(
+    store_rows_words,
+    "dlstp.16 lr, r3",
+    "vldrb.s16 q0, [r0], #8\nvldrh.u16 q1, [r1], #64\nvmladava.s16 r2, q0, q1\nvldrh.u16 q2, [r1, #-48]\n\
+     vmladava.s16 r4, q0, q2\nvldrh.u16 q1, [r1, #-32]\nvmladava.s16 r6, q0, q1\nvldrh.u16 q2, [r1, #-16]\nvmladava.s16 r8, q0, q2"
+);
+
+/// As [`store_rows_words`], of int16 weights.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        wide_biases!(),
+        "ldr r3, [sp, #28]",
+        "str lr, [sp, #84]",
+        "lsrs r3, r3, #1",
+        "dlstp.16 lr, r3",
+        "3:",
+        "vldrh.u16 q0, [r0], #16",
+        "vldrh.u16 q1, [r1], #64",
+        "vmlaldava.s16 r4, r5, q0, q1",
+        "vldrh.u16 q2, [r1, #-48]",
+        "vmlaldava.s16 r6, r7, q0, q2",
+        "vldrh.u16 q1, [r1, #-32]",
+        "vmlaldava.s16 r8, r9, q0, q1",
+        "vldrh.u16 q2, [r1, #-16]",
+        "vmlaldava.s16 r10, r11, q0, q2",
+        "letp lr, 3b",
+        "ldr r0, [sp, #84]",
+        wide_factor!(),
+        "ldr pc, [sp, #76]",
+        "9:",
+        leave!(),
+    )
+}
+
+/// Elements of scratch memory before the biases of columns of bytes, whose layout it is.
+pub(super) fn biases_at(block: &Layout) -> Option<usize> {
+    block.bytes.map(|_| bytes_end(block))
+}
+
 /// `(weights, column, taps)` to the sum.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize) -> i32 {
@@ -428,46 +616,6 @@ unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
         "pop {{r4, pc}}",
     )
 }
-
-/// `(terms, first value, channels, factor)`: four channels a pass, 16 bytes apart.
-macro_rules! addition {
-    ($name:ident, $in:ty, $load:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(terms: *const $in, value: *mut i32, count: usize, factor: &Factor) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "push {{r4-r8, lr}}",
-                "ldmia r3, {{r3-r7}}",
-                "rsbs r6, r6, #0",
-                "vdup.32 q2, r4",
-                "movs r4, #0",
-                "vidup.u32 q1, r4, #4",
-                "vshl.i32 q1, q1, #2",
-                "mov r8, #8",
-                "wlstp.32 lr, r2, 3f",
-                "2:",
-                $load,
-                "vsub.i32 q0, q0, r7",
-                "vshl.s32 q0, r3",
-                "vmulh.s32 q0, q0, q2",
-                "vldrw.u32 q3, [r1, q1]",
-                "vadd.i32 q0, q0, r5",
-                "vshl.s32 q0, r6",
-                "vqadd.s32 q0, q0, q3",
-                "vqadd.s32 q0, q0, r8",
-                "vshr.s32 q0, q0, #4",
-                "vstrw.32 q0, [r1, q1]",
-                "add r1, #64",
-                "letp lr, 2b",
-                "3:",
-                "pop {{r4-r8, pc}}",
-            )
-        }
-    };
-}
-
-addition!(add_8, i8, "vldrb.s32 q0, [r0], #4");
-addition!(add_16, i16, "vldrh.s32 q0, [r0], #8");
 
 /// `(first value, output, channels, zero point)`: four channels a pass, clamped to the range of the output.
 macro_rules! storing {

@@ -7,6 +7,10 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
+#[cfg(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium"))]
+mod ending;
+#[cfg(not(mote_family = "portable"))]
+mod fused;
 #[cfg(mote_family = "armv6m")]
 #[path = "armv6m.rs"]
 mod native;
@@ -31,10 +35,14 @@ pub use int4::Rows4;
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
 pub use native::{
-    accumulate, add8, add16, block16, copy8, copy16, dot16, join8, join16, moments8, moments16, normalize, rows8,
-    single8, single16, store8, store16, weigh, window8, zeros,
+    add8, add16, block16, copy8, copy16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16,
+    normalize, rows8, single8, single16, store8, store16, weigh, window8, zeros,
 };
 
+#[cfg(mote_family = "portable")]
+use super::conv::{Addition, Filter};
+#[cfg(mote_family = "portable")]
+use super::view::ViewMut;
 use crate::numeric::requant::Requant;
 
 /// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
@@ -42,6 +50,26 @@ use crate::numeric::requant::Requant;
 pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
 #[cfg(mote_family = "helium")]
 pub use native::begin8;
+
+#[cfg(not(mote_family = "portable"))]
+pub use fused::Storing;
+
+/// Rows of a convolution whose outputs are stored at once, where there is a kernel for it.
+#[cfg(mote_family = "portable")]
+pub enum Storing {}
+
+#[cfg(mote_family = "portable")]
+impl Storing {
+    /// There is none.
+    pub fn new(_: &Filter<'_>, _: &Layout, _: bool, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
+        None
+    }
+
+    /// Never called.
+    pub fn run(&mut self, _: usize, _: &[i16], _: usize, _: &mut ViewMut<'_>) -> usize {
+        match *self {}
+    }
+}
 
 /// Whether the family multiplies two small activations at once with an int4 weight.
 #[cfg(not(mote_family = "armv6m"))]
@@ -54,6 +82,12 @@ pub fn pair_up(_columns: &mut [i16]) {}
 /// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
 #[cfg(not(mote_family = "armv6m"))]
 pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
+
+/// Where a tap of a column lies in a block of [`COLUMNS`] columns of int16.
+#[inline(always)]
+pub const fn place(tap: usize, lane: usize) -> usize {
+    native::place(tap, COLUMNS, lane)
+}
 
 /// Columns of a block.
 pub const COLUMNS: usize = 4;
@@ -104,6 +138,53 @@ impl Layout {
         } else {
             columns * taps.next_multiple_of(8)
         }
+    }
+}
+
+/// The input under a kernel, in elements: `above` zeros; `rows` of `left` zeros, `inside` elements and `right` zeros; `below`
+/// zeros. The elements of a row lie `stride` after those of the row before.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Window {
+    above: usize,
+    rows: usize,
+    left: usize,
+    /// Elements of a row.
+    pub inside: usize,
+    right: usize,
+    stride: usize,
+    below: usize,
+    /// Elements from the first to the last.
+    span: usize,
+    /// All, with zeros; 0 where there is no element.
+    pub taps: usize,
+}
+
+impl Window {
+    /// Zeros above and below; rows; in a row zeros, elements and zeros; elements from a row to the next.
+    pub fn new([above, below]: [usize; 2], rows: usize, [left, inside, right]: [usize; 3], stride: usize) -> Self {
+        if rows == 0 || inside == 0 || inside > stride {
+            return Self::default();
+        }
+        Self {
+            above,
+            rows,
+            left,
+            inside,
+            right,
+            stride,
+            below,
+            span: (rows - 1) * stride + inside,
+            taps: above + rows * (left + inside + right) + below,
+        }
+    }
+
+    /// Whether every part is whole groups of `size` elements, `from` has them, and the column ends within `taps`.
+    #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+    #[inline(always)]
+    fn is_whole(&self, size: usize, from: &[i8], taps: usize) -> bool {
+        let sizes = self.above | self.left | self.inside | self.right | self.below;
+        self.taps > 0 && sizes.is_multiple_of(size) && from.len() >= self.span && self.taps <= taps
     }
 }
 

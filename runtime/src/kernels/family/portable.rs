@@ -1,12 +1,12 @@
 //! The definition, for any core: a block is `(tap, column)`, two rows of weights share its loads.
 
-use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, add_square};
+use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
 use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
-pub(super) fn place(tap: usize, lanes: usize, lane: usize) -> usize {
+pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
     tap * lanes + lane
 }
 
@@ -28,19 +28,23 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
     }
 }
 
-/// Widens a whole column: `rows` kernel rows of `count` elements, `stride` elements apart.
-pub fn window8(
-    from: &[i8],
-    [rows, count, stride]: [usize; 3],
-    zero: i32,
-    columns: &mut [i16],
-    block: &Layout,
-    lane: usize,
-) {
-    for row in 0..rows {
-        let from = &from[row * stride..][..count];
-        super::copy8(from, zero, columns, row * count, block, lane);
+/// Fills a whole column with what is under the kernel.
+pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+    let mut tap = window.above;
+    let zeros = |count, columns: &mut [i16], tap| {
+        if count > 0 {
+            super::zeros(count, columns, tap, block, lane);
+        }
+        tap + count
+    };
+    zeros(window.above, columns, 0);
+    for row in 0..window.rows {
+        tap = zeros(window.left, columns, tap);
+        let from = &from[row * window.stride..][..window.inside];
+        super::copy8(from, zero, columns, tap, block, lane);
+        tap = zeros(window.right, columns, tap + window.inside);
     }
+    zeros(window.below, columns, tap);
 }
 
 /// Brings int8 elements to the common scale of a concatenation.
@@ -229,8 +233,30 @@ impl Finish {
     }
 }
 
-/// Adds elements, one a channel, to the channels' sums (a word) and sums of squares (two, the low one first).
-pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
+/// Adds the elements of whole positions, on the common scale of a concatenation, to the channels' sums (a word) and sums of
+/// squares (two, the low one first).
+pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    joined_sums(data, channels, sums, |from, to| super::join8(from, zero, requant, to));
+}
+
+/// As [`joined_sums8`].
+pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    joined_sums(data, channels, sums, |from, to| super::join16(from, requant, to));
+}
+
+#[inline(always)]
+fn joined_sums<I>(data: &[I], channels: usize, sums: &mut [i32], join: impl Fn(&[I], &mut [i16])) {
+    let mut joined = [0; 32];
+    for position in data.chunks_exact(channels) {
+        for (from, sums) in position.chunks(joined.len()).zip(sums.chunks_mut(3 * joined.len())) {
+            let joined = &mut joined[..from.len()];
+            join(from, joined);
+            accumulate(joined, sums);
+        }
+    }
+}
+
+fn accumulate(elements: &[i16], sums: &mut [i32]) {
     for (&q, sums) in elements.iter().zip(sums.as_chunks_mut::<3>().0) {
         let q = i32::from(q);
         // A channel has at most 2^16 elements of at most 2^15.

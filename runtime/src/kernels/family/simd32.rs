@@ -4,7 +4,7 @@
 
 use core::arch::naked_asm;
 
-use super::native::{add_8, add_16, store_8, store_16};
+use super::native::{store_8, store_16};
 use super::{COLUMNS, Elements, Finish, Normalized, SIGMOID_LINES, portable};
 use crate::numeric::requant::SmallRequant;
 
@@ -29,37 +29,6 @@ impl Factor {
             shift,
             zero,
         })
-    }
-}
-
-/// Whether `from` has `rows` rows of `count` elements, `stride` apart, and they do not overlap.
-pub(super) fn holds(from: &[i8], [rows, count, stride]: [usize; 3]) -> bool {
-    rows > 0 && count > 0 && count <= stride && from.len() >= (rows - 1) * stride + count
-}
-
-/// See [`portable::add8`].
-pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    match Factor::new(requant, zero) {
-        Some(factor) => add(add_8, terms, &factor, tile, lane),
-        None => portable::add8(terms, zero, requant, tile, lane),
-    }
-}
-
-/// See [`portable::add8`].
-pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    match Factor::new(requant, 0) {
-        Some(factor) => add(add_16, terms, &factor, tile, lane),
-        None => portable::add16(terms, requant, tile, lane),
-    }
-}
-
-type Adder<I> = unsafe extern "C" fn(*const I, *mut i32, usize, &Factor);
-
-fn add<I>(kernel: Adder<I>, terms: &[I], factor: &Factor, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    let count = terms.len().min(tile.len());
-    if let Some(first) = tile.as_flattened_mut().get_mut(lane % COLUMNS..) {
-        // SAFETY: there are `count` terms, and as many channels, `COLUMNS` values apart.
-        unsafe { kernel(terms.as_ptr(), first.as_mut_ptr(), count, factor) };
     }
 }
 
@@ -446,33 +415,79 @@ macro_rules! summing {
 summing!(each_8, i8, "ldrsb r4, [r0], #1");
 summing!(each_16, i16, "ldrsh r4, [r0], #2");
 
-/// See [`portable::accumulate`].
-pub fn accumulate(elements: &[i16], sums: &mut [i32]) {
-    let count = elements.len().min(sums.len() / 3);
-    // SAFETY: there are `count` elements and channels.
-    unsafe { accumulate_16(elements.as_ptr(), sums.as_mut_ptr(), count) };
+/// See [`portable::joined_sums8`].
+pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    match Factor::new(requant, zero) {
+        Some(factor) => joined_sums(scaled_sums_8, data, &factor, channels, sums),
+        None => portable::joined_sums8(data, zero, requant, channels, sums),
+    }
 }
 
-/// `(elements, sums of three words, count)`.
-#[unsafe(naked)]
-unsafe extern "C" fn accumulate_16(elements: *const i16, sums: *mut i32, count: usize) {
-    naked_asm!(
-        env!("MOTE_ASSEMBLER"),
-        "push {{r4-r6, lr}}",
-        "cmp r2, #0",
-        "beq 3f",
-        "2:",
-        "ldrsh r3, [r0], #2",
-        "ldmia r1, {{r4-r6}}",
-        "subs r2, #1",
-        "add r4, r3",
-        "smlal r5, r6, r3, r3",
-        "stmia r1!, {{r4-r6}}",
-        "bne 2b",
-        "3:",
-        "pop {{r4-r6, pc}}",
-    )
+/// See [`portable::joined_sums8`].
+pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+    match Factor::new(requant, 0) {
+        Some(factor) => joined_sums(scaled_sums_16, data, &factor, channels, sums),
+        None => portable::joined_sums16(data, requant, channels, sums),
+    }
 }
+
+type ScaledSummer<I> = unsafe extern "C" fn(*const I, usize, usize, &Factor, *mut i32);
+
+fn joined_sums<I>(kernel: ScaledSummer<I>, data: &[I], factor: &Factor, channels: usize, sums: &mut [i32]) {
+    let positions = data.len() / channels.max(1);
+    if positions > 0 && channels > 0 && sums.len() >= 3 * channels {
+        // SAFETY: whole positions of so many channels, and as many sums.
+        unsafe { kernel(data.as_ptr(), positions, channels, factor, sums.as_mut_ptr()) };
+    }
+}
+
+/// `(elements, positions, channels, factor, sums of three words)`: a channel at a time.
+macro_rules! scaled_sums {
+    ($name:ident, $in:ty, $size:literal, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(
+            data: *const $in,
+            positions: usize,
+            channels: usize,
+            factor: &Factor,
+            sums: *mut i32,
+        ) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r1, r2, r4-r11, lr}}",
+                "ldr lr, [sp, #44]",
+                "ldmia r3, {{r3-r7}}",
+                concat!("lsls r2, r2, #", $size),
+                "2:",
+                "ldr r1, [sp]",
+                "ldmia lr, {{r9-r11}}",
+                "mov r12, r0",
+                "3:",
+                $load,
+                "add r12, r2",
+                "sub r8, r8, r7",
+                "lsl r8, r8, r3",
+                "subs r1, #1",
+                "smmla r8, r8, r4, r5",
+                "asr r8, r8, r6",
+                "ssat r8, #16, r8",
+                "add r9, r8",
+                "smlal r10, r11, r8, r8",
+                "bne 3b",
+                "ldr r1, [sp, #4]",
+                "stmia lr!, {{r9-r11}}",
+                concat!("add r0, #1 << ", $size),
+                "subs r1, #1",
+                "str r1, [sp, #4]",
+                "bne 2b",
+                "pop {{r1, r2, r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+scaled_sums!(scaled_sums_8, i8, 0, "ldrsb r8, [r12]");
+scaled_sums!(scaled_sums_16, i16, 1, "ldrsh r8, [r12]");
 
 /// See [`portable::weigh`].
 pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
