@@ -1,13 +1,15 @@
 //! Images to measure a model on: whole-number pixels of a file, made to fit a network's sample.
 //!
-//! - [`npz`]: NumPy archives; [`idx`]: the format of MNIST; [`fit`]: another size by area or by padding.
+//! - [`npz`]: NumPy archives, of [`npy`] arrays in a [`zip`] file; [`idx`]: the format of MNIST; [`fit`]: another size by area or by padding.
 //!
 //! A pixel of `levels` values, 0 to `levels - 1`, is scaled linearly to -1 to 1, so that neighbouring values are
 //! [`Images::bin`] apart: the discrete data that a bound in bits is about.
 
 pub mod fit;
 pub mod idx;
+pub mod npy;
 pub mod npz;
+pub mod zip;
 
 use std::path::Path;
 use thiserror::Error;
