@@ -111,7 +111,7 @@ mod tests {
     fn normal_data_come_out_with_their_mean_and_variance() {
         let (config, schedule) = schedule();
         let steps = config.steps(1000, PreviousRule::List).unwrap();
-        let (mean, variance, count) = (0.25, 0.16, 4000);
+        let (mean, variance, count) = (0.25, 0.16, 2000);
         for kind in [Variance::FixedSmall, Variance::FixedLarge, Variance::LearnedRange] {
             let model = |x: &[f64], t: usize| {
                 let bar = schedule.alphas_cumprod[t];

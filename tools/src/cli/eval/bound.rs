@@ -37,7 +37,7 @@ pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
     bar.finish_and_clear();
     let of = |value: fn(&Terms) -> f64| mean_and_error(&measured.iter().map(value).collect::<Vec<_>>());
     let (whole, prior, steps) = (of(Terms::total), of(|t| t.prior), of(|t| t.steps));
-    let (decoder, rate) = (of(|t| t.decoder), of(Terms::rate));
+    let (decoder, rate, simple) = (of(|t| t.decoder), of(Terms::rate), of(|t| t.simple));
     let held = whole.0.is_finite();
     if args.json {
         print::json(&json!({
@@ -48,6 +48,7 @@ pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
             "bits_per_dim": whole.0, "bits_per_dim_se": whole.1,
             "l_t": prior.0, "l_t_se": prior.1, "l_steps": steps.0, "l_steps_se": steps.1, "l_0": decoder.0, "l_0_se": decoder.1,
             "rate": rate.0, "rate_se": rate.1, "distortion": decoder.0, "distortion_se": decoder.1,
+            "l_simple": simple.0, "l_simple_se": simple.1,
             "rate_distortion": curve(&bound, &measured),
         }))?;
     } else {
@@ -75,6 +76,7 @@ pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
                 row("L_1..L_T-1", steps, "reverse steps"),
                 row("L_0", decoder, "decoder: distortion"),
                 row("rate", rate, "L_T + L_1..L_T-1"),
+                row("L_simple", simple, "the training loss, no bits"),
                 row("bound", whole, "on -log2 p, bits a dimension"),
             ])
         ))?;

@@ -30,7 +30,9 @@ pub struct Subject<'a> {
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     let checkpoint = checkpoint(folder)?;
     let config = &checkpoint.scheduler;
-    let executor = Executor::new(&checkpoint.graph, DType::F32).map_err(Failure::new)?;
+    // Small errors of many steps are below what f32 resolves.
+    let dtype = if args.convergence { DType::F64 } else { DType::F32 };
+    let executor = Executor::new(&checkpoint.graph, dtype).map_err(Failure::new)?;
     let schedule = Schedule::new(config, Precision::F64).map_err(Failure::new)?;
     let predictor = Predictor::new(&executor, config, schedule)?;
     let subject = Subject {
