@@ -187,3 +187,34 @@ fn what_cannot_be_measured_is_refused() {
         assert!(done.stderr.contains(word), "{line}: {}", done.stderr);
     }
 }
+
+/// A network with learned variances has twice the channels: neither measured without them nor converted.
+#[test]
+fn learned_variances_are_refused_where_they_have_no_place() {
+    let folder = folder();
+    for part in [
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "scheduler/scheduler_config.json",
+    ] {
+        let to = folder.path().join(part);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(digits().join(part), &to).unwrap();
+    }
+    let scheduler = folder.path().join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&scheduler).unwrap();
+    std::fs::write(
+        &scheduler,
+        text.replacen('{', "{\"variance_type\": \"learned_range\",", 1),
+    )
+    .unwrap();
+    let out = folder.path().join("out");
+    for (line, word) in [
+        ("convert {folder} -o {out}", "learned_range"),
+        ("eval {folder} --sampler ddpm -o {out}", "1 channels for 1"),
+    ] {
+        let done = mote(line, &[("folder", folder.path()), ("out", &out)]);
+        assert_eq!(done.status, 1, "{line}: {}", done.stderr);
+        assert!(done.stderr.contains(word) && !out.exists(), "{line}: {}", done.stderr);
+    }
+}

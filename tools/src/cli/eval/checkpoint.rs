@@ -42,16 +42,13 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         config,
         classes: checkpoint.graph.classes,
     };
-    if let (Some(class), classes) = (args.class, subject.classes.unwrap_or(0)) {
-        if class >= classes {
-            let help = match classes.checked_sub(1) {
-                Some(last) => format!("give --class from 0 to {last}"),
-                None => "leave --class out".into(),
-            };
-            return Err(
-                Failure::usage(format_args!("class {class}, but the network has {classes} classes")).help(help),
-            );
-        }
+    let classes = subject.classes.unwrap_or(0);
+    if let Some(class) = args.class.filter(|class| *class >= classes) {
+        let help = match classes.checked_sub(1) {
+            Some(last) => format!("give --class from 0 to {last}"),
+            None => "leave --class out".into(),
+        };
+        return Err(Failure::usage(format_args!("class {class}, but the network has {classes} classes")).help(help));
     }
     if args.convergence {
         convergence::on_network(&subject)

@@ -78,7 +78,7 @@ mod tests {
     /// A density that is even over -1 to 1 costs 8 bits for 256 values, up to the half bins at the ends.
     #[test]
     fn an_even_density_costs_the_bits_of_a_pixel() {
-        let (dims, bin) = (3, 2.0 / 255.0);
+        let (dims, bin) = (3, 2.0_f64 / 255.0);
         let ln_density = -(2.0 + bin).ln() * dims as f64;
         assert!((in_bits(ln_density, dims, bin) - 8.0).abs() < 1e-12);
     }
