@@ -1,4 +1,4 @@
-//! DDIM backwards: from an image to the noise that it comes from (Song, Meng and Ermon 2021, section 4.3 and 5.4), and between two noises.
+//! DDIM backwards: from an image to the noise that it comes from (Song, Meng and Ermon 2021, sections 4.3 and 5.4), and between two noises.
 
 use super::Real;
 use super::ddim::{Coefficients, Ddim};
@@ -42,7 +42,7 @@ impl Ddim<'_> {
     }
 }
 
-/// The point at `fraction` of the great circle from `a` to `b` (Song, Meng and Ermon 2021, eq. 67; Shoemake 1985), so that noise stays as long as
+/// The point at `fraction` of the great circle from `a` to `b` (Song, Meng and Ermon 2021, appendix D.5; Shoemake 1985), so that noise stays as long as
 /// noise is; a straight line where they are parallel.
 #[must_use]
 pub fn slerp(a: &[f64], b: &[f64], fraction: f64) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! The processes `dx = f(t) x dt + g(t) dw` over t from 0 to 1 whose noise levels are simulated.
 
-/// A process with `beta(t)` rising linearly from `min` to `max` (Song et al. 2021, eq. 32).
+/// A process with `beta(t)` rising linearly from `min` to `max` (Song et al. 2021, appendix C).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Path {
     /// Which process.
@@ -16,7 +16,7 @@ pub struct Path {
 pub enum Kind {
     /// Variance preserving: DDPM in continuous time (eq. 11).
     Vp,
-    /// Sub-variance preserving: never more variance than VP (eq. 13).
+    /// Sub-variance preserving: never more variance than VP (eq. 12).
     SubVp,
 }
 

@@ -16,7 +16,7 @@ pub struct Reverse {
     pub end: f64,
     /// Langevin steps after each predictor step.
     pub corrections: usize,
-    /// Their signal-to-noise ratio r, 0.16 in the paper.
+    /// Their signal-to-noise ratio r, 0.16 by default in the paper's code.
     pub ratio: f64,
 }
 

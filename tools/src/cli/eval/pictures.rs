@@ -27,7 +27,7 @@ const STEPS: usize = 100;
 const COUNT: usize = 16;
 const ROWS: usize = 4;
 const COLUMNS: usize = 11;
-/// Signal-to-noise ratio of a corrector's step, and corrector steps (Song et al. 2021, appendix G).
+/// Signal-to-noise ratio of a corrector's step, and corrector steps (the default of Song et al. 2021's code).
 const RATIO: f64 = 0.16;
 
 /// Draws samples by `sampler`. Image i starts from the noise that `mote sample` gives seed + i.
