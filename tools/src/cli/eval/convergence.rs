@@ -1,7 +1,7 @@
 //! How DDIM and DPM-Solver++(2M) come nearer to the probability flow: a plot, and the orders observed.
 
-use super::Args;
 use super::checkpoint::Subject;
+use super::{Args, output};
 use crate::cli::failure::Failure;
 use crate::cli::output_file::OutputFile;
 use crate::cli::print::{self, Held};
@@ -28,6 +28,7 @@ const NETWORK_SAMPLES: usize = 8;
 
 /// On normal data, where the flow's solution is known. It holds where the orders are the solvers' own.
 pub fn on_normal_data(args: &Args) -> Result<Held, Failure> {
+    let output = output(args)?;
     let data = Gaussian::example();
     // From alpha_bar 4.5e-5 to 0.9999, about DDPM's.
     let ends = [5.0, -4.6];
@@ -44,13 +45,14 @@ pub fn on_normal_data(args: &Args) -> Result<Held, Failure> {
     let held = curves
         .iter()
         .all(|curve| (curve.order(LAST) - f64::from(curve.solver.order())).abs() < NEAR);
-    report(args, "normal data", "the closed form", &curves)?;
+    report(args, &output, "normal data", "the closed form", &curves)?;
     Ok(held.into())
 }
 
 /// On a network, against the adaptive solver. What is observed is said, and nothing asked of it: a network is only as smooth as it is.
 pub fn on_network(subject: &Subject<'_>) -> Result<Held, Failure> {
     let (args, predictor) = (subject.args, subject.predictor);
+    let output = output(args)?;
     let label = subject.label(None, 0)?;
     let labels: Vec<usize> = label.map_or(vec![], |label| vec![label; NETWORK_SAMPLES]);
     let ends = [predictor.levels().highest(), predictor.levels().lowest()];
@@ -63,16 +65,11 @@ pub fn on_network(subject: &Subject<'_>) -> Result<Held, Failure> {
     let measure = |solver| Curve::measure(solver, &start, &exact, ends, &NETWORK_STEPS, model);
     let curves = SOLVERS.into_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
     let reference = format!("RK45 at {:e}", args.tolerance);
-    report(args, subject.name, &reference, &curves)?;
+    report(args, &output, subject.name, &reference, &curves)?;
     Ok(Held::Yes)
 }
 
-fn report(args: &Args, of: &str, reference: &str, curves: &[Curve]) -> Result<(), Failure> {
-    let output = args
-        .output
-        .as_deref()
-        .ok_or_else(|| Failure::usage("no file to write").help("give -o OUT.svg"))?;
-    let output = OutputFile::prepare(output, &[])?;
+fn report(args: &Args, output: &OutputFile, of: &str, reference: &str, curves: &[Curve]) -> Result<(), Failure> {
     let series: Vec<Series> = curves
         .iter()
         .map(|curve| Series {

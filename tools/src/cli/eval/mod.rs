@@ -13,6 +13,7 @@ mod reconstruct;
 
 use super::args::unit;
 use super::failure::Failure;
+use super::output_file::OutputFile;
 use super::print::Held;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -161,6 +162,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         Some(folder) => checkpoint::run(args, folder),
         None => convergence::on_normal_data(args),
     }
+}
+
+/// The file to be written, known to be writable before the work.
+fn output(args: &Args) -> Result<OutputFile, Failure> {
+    let path = args.output.as_deref();
+    let path = path.ok_or_else(|| Failure::usage("no file to write").help("give -o OUT"))?;
+    OutputFile::prepare(path, &[])
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

@@ -1,7 +1,7 @@
 //! Pictures: samples of the host's samplers, and images between two noises.
 
 use super::checkpoint::Subject;
-use super::{Sampler, Sde};
+use super::{Sampler, Sde, output};
 use crate::cli::failure::Failure;
 use crate::cli::output_file::OutputFile;
 use crate::cli::print::{self, Held};
@@ -32,7 +32,7 @@ const RATIO: f64 = 0.16;
 
 /// Draws samples by `sampler`. Image i starts from the noise that `mote sample` gives seed + i.
 pub fn samples(subject: &Subject<'_>, sampler: Sampler) -> Result<Held, Failure> {
-    let args = subject.args;
+    let (args, output) = (subject.args, output(subject.args)?);
     let count = args.count.map_or(COUNT, |count| count as usize);
     let run = Run::new(subject, count)?;
     let start = run.noise(0);
@@ -48,6 +48,7 @@ pub fn samples(subject: &Subject<'_>, sampler: Sampler) -> Result<Held, Failure>
     let name = clap::ValueEnum::to_possible_value(&sampler).map_or_else(String::new, |v| v.get_name().to_owned());
     draw(
         subject,
+        &output,
         &x,
         columns,
         &name,
@@ -58,6 +59,7 @@ pub fn samples(subject: &Subject<'_>, sampler: Sampler) -> Result<Held, Failure>
 
 /// Draws rows of images by DDIM from noises on the great circle between two.
 pub fn between(subject: &Subject<'_>) -> Result<Held, Failure> {
+    let output = output(subject.args)?;
     let rows = subject.args.count.map_or(ROWS, |count| count as usize);
     let ends = Run::new(subject, rows + 1)?.noise(0);
     let run = Run::new(subject, rows * COLUMNS)?;
@@ -75,6 +77,7 @@ pub fn between(subject: &Subject<'_>) -> Result<Held, Failure> {
     let x = run.ddim(start, 0.0)?;
     draw(
         subject,
+        &output,
         &x,
         COLUMNS,
         "interpolation",
@@ -217,6 +220,7 @@ impl<'a> Run<'a> {
 
 fn draw(
     subject: &Subject<'_>,
+    output: &OutputFile,
     x: &[f64],
     columns: usize,
     what: &str,
@@ -224,11 +228,6 @@ fn draw(
     seconds: f64,
 ) -> Result<Held, Failure> {
     let args = subject.args;
-    let output = args
-        .output
-        .as_deref()
-        .ok_or_else(|| Failure::usage("no file to write").help("give -o OUT.png"))?;
-    let output = OutputFile::prepare(output, &[])?;
     let [channels, rows, cols] = subject.predictor.shape();
     let shape = Shape { rows, cols, channels };
     let pixel = |v: f64| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
