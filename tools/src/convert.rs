@@ -48,6 +48,12 @@ pub enum ConvertError {
     /// A schedule that cannot be made.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A network that predicts variances beside x0.
+    #[error(
+        "learned variances (variance_type learned_range) have no place in a model file yet: `mote eval` measures such a checkpoint; \
+         train with a fixed variance to convert"
+    )]
+    LearnedVariance,
     /// A model that the converter wrote and the runtime refuses.
     #[error("the runtime refuses the model: {0}")]
     Parse(#[from] ParseError),
@@ -104,6 +110,9 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
+    if checkpoint.scheduler.variance == float::Variance::LearnedRange {
+        return Err(ConvertError::LearnedVariance);
+    }
     let program = lower(&checkpoint.graph)?;
     let diffusion = diffusion(checkpoint)?;
     // A float convolution has one column always: the arena is the same either way.

@@ -105,16 +105,32 @@ impl<'g> Executor<'g> {
     pub fn forward_observed(
         &self,
         batch: &Batch,
+        observe: impl FnMut(ValueId, &Tensor) -> Result<(), FloatError>,
+    ) -> Result<Tensor, FloatError> {
+        let times: Vec<f64> = batch.timesteps.iter().map(|t| *t as f64).collect();
+        self.pass(&batch.x, &times, &batch.labels, observe)
+    }
+
+    /// [`Executor::forward`] at `times` between the training timesteps, one a sample: what an ODE solver visits.
+    pub fn forward_at(&self, x: &Tensor, times: &[f64], labels: &[usize]) -> Result<Tensor, FloatError> {
+        self.pass(x, times, labels, |_, _| Ok(()))
+    }
+
+    fn pass(
+        &self,
+        x: &Tensor,
+        times: &[f64],
+        labels: &[usize],
         mut observe: impl FnMut(ValueId, &Tensor) -> Result<(), FloatError>,
     ) -> Result<Tensor, FloatError> {
-        self.check(batch)?;
+        self.check(x, times, labels)?;
         let mut live: Vec<Option<Tensor>> = vec![None; self.graph.values.len()];
         for (node, dead) in self.graph.nodes.iter().zip(&self.dead_after) {
             let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| live[id.0].as_ref()).collect();
             let value = match &node.op {
-                Op::Sample => Ok(batch.x.clone()),
-                Op::TimeProj { .. } => self.time_features(&node.op, &batch.timesteps),
-                Op::ClassEmbed { weight } => self.class_rows(weight, &batch.labels),
+                Op::Sample => Ok(x.clone()),
+                Op::TimeProj { .. } => self.time_features(&node.op, times),
+                Op::ClassEmbed { weight } => self.class_rows(weight, labels),
                 op => ops::apply(op, &inputs, &self.params),
             }
             .map_err(|source| FloatError::Node {
@@ -156,20 +172,20 @@ impl<'g> Executor<'g> {
         })
     }
 
-    fn check(&self, batch: &Batch) -> Result<(), FloatError> {
+    fn check(&self, x: &Tensor, times: &[f64], labels: &[usize]) -> Result<(), FloatError> {
         let [c, h, w] = self.graph.sample_shape();
-        let n = batch.timesteps.len();
-        if batch.x.dims() != [n, c, h, w] || n == 0 {
+        let n = times.len();
+        if x.dims() != [n, c, h, w] || n == 0 {
             return Err(input(
                 "the batch's shape",
                 format!("[n, {c}, {h}, {w}]"),
-                format!("{:?}", batch.x.dims()),
+                format!("{:?}", x.dims()),
             ));
         }
         match self.graph.classes {
-            None if !batch.labels.is_empty() => Err(input("labels", "none: the network is unconditional", "some")),
-            Some(_) if batch.labels.len() != n => Err(input("labels", format!("{n} of them"), batch.labels.len())),
-            Some(classes) => match batch.labels.iter().find(|label| **label >= classes) {
+            None if !labels.is_empty() => Err(input("labels", "none: the network is unconditional", "some")),
+            Some(_) if labels.len() != n => Err(input("labels", format!("{n} of them"), labels.len())),
+            Some(classes) => match labels.iter().find(|label| **label >= classes) {
                 Some(label) => Err(input("a class label", format!("below {classes}"), label)),
                 None => Ok(()),
             },
@@ -177,7 +193,7 @@ impl<'g> Executor<'g> {
         }
     }
 
-    fn time_features(&self, op: &Op, timesteps: &[usize]) -> candle_core::Result<Tensor> {
+    fn time_features(&self, op: &Op, times: &[f64]) -> candle_core::Result<Tensor> {
         let Op::TimeProj {
             dim,
             flip_sin_to_cos,
@@ -187,11 +203,11 @@ impl<'g> Executor<'g> {
         else {
             candle_core::bail!("not a time projection")
         };
-        let rows: Vec<f64> = timesteps
+        let rows: Vec<f64> = times
             .iter()
-            .flat_map(|t| features(*t as f64, *dim, *flip_sin_to_cos, *freq_shift, *max_period, self.time))
+            .flat_map(|t| features(*t, *dim, *flip_sin_to_cos, *freq_shift, *max_period, self.time))
             .collect();
-        Tensor::from_vec(rows, (timesteps.len(), *dim, 1, 1), &self.device)?.to_dtype(self.dtype)
+        Tensor::from_vec(rows, (times.len(), *dim, 1, 1), &self.device)?.to_dtype(self.dtype)
     }
 
     fn class_rows(&self, weight: &str, labels: &[usize]) -> candle_core::Result<Tensor> {

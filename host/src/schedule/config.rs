@@ -1,6 +1,6 @@
 //! A checkpoint's `scheduler_config.json`.
 
-use super::{BetaSchedule, Prediction, Spacing, spacing_from_name};
+use super::{BetaSchedule, Prediction, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
@@ -26,6 +26,8 @@ pub struct SchedulerConfig {
     pub timestep_spacing: Spacing,
     /// What the network predicts.
     pub prediction_type: Prediction,
+    /// Variance of the reverse process. Under [`Variance::LearnedRange`] the network's output has twice the sample's channels.
+    pub variance: Variance,
     /// Clamp the predicted x0.
     pub clip_sample: bool,
     /// The clamp's bound.
@@ -109,7 +111,6 @@ impl SchedulerConfig {
             "use_flow_sigmas",
             "flow matching is not supported: only betas-based schedules are",
         )?;
-        variance(&mut fields)?;
         let num_train_timesteps = fields.integer("num_train_timesteps", 1, MAX_TIMESTEPS)?.unwrap_or(1000);
         let config = Self {
             num_train_timesteps,
@@ -121,6 +122,7 @@ impl SchedulerConfig {
             steps_offset: fields.integer("steps_offset", 0, MAX_TIMESTEPS)?.unwrap_or(0),
             timestep_spacing: spacing(&mut fields, class.spacing)?,
             prediction_type: prediction(&mut fields)?,
+            variance: variance(&mut fields)?,
             clip_sample: fields.bool("clip_sample", class.clip_sample)?,
             clip_sample_range: fields.number("clip_sample_range", 1.0)?,
             class_name,
@@ -150,13 +152,14 @@ fn class(fields: &mut Fields) -> Result<(String, &'static ClassDefaults), Config
     }
 }
 
-fn variance(fields: &mut Fields) -> Result<(), ConfigError> {
+fn variance(fields: &mut Fields) -> Result<Variance, ConfigError> {
     match fields.string("variance_type", "fixed_small")?.as_str() {
-        "fixed_small" | "fixed_small_log" | "fixed_large" | "fixed_large_log" => Ok(()),
+        "fixed_small" | "fixed_small_log" => Ok(Variance::FixedSmall),
+        "fixed_large" | "fixed_large_log" => Ok(Variance::FixedLarge),
+        "learned_range" => Ok(Variance::LearnedRange),
         _ => Err(fields.error(
             "variance_type",
-            "learned variances are not supported: the network's output must be the prediction alone \
-             (fixed_small, fixed_small_log, fixed_large or fixed_large_log)",
+            "supported are fixed_small, fixed_small_log, fixed_large, fixed_large_log and learned_range",
         )),
     }
 }
@@ -229,7 +232,7 @@ mod tests {
             ("prediction_type", "\"flow\""),
             ("timestep_spacing", "\"karras\""),
             ("thresholding", "true"),
-            ("variance_type", "\"learned_range\""),
+            ("variance_type", "\"learned\""),
             ("trained_betas", "[0.1, 0.2]"),
             ("num_train_timesteps", "0"),
             ("num_train_timesteps", "99999999999999"),

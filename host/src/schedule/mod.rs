@@ -2,7 +2,7 @@
 //!
 //! [`SchedulerConfig`] is a checkpoint's `scheduler_config.json`; [`Schedule`] is its table of cumulative alphas, in
 //! f64 throughout (what goes into a model file) or as the f32 reference computes it; [`Spacing`] and [`PreviousRule`]
-//! choose the timesteps of a run.
+//! choose the timesteps of a run. [`Levels`] is the same table on a continuous scale.
 //!
 //! Everything in f64 here is built from IEEE additions, multiplications, divisions and square roots, and from the
 //! `libm` crate for cosine: never from the platform's own functions, because the table goes into a file that must be
@@ -10,10 +10,12 @@
 
 mod betas;
 mod config;
+mod levels;
 mod table;
 mod timesteps;
 
 pub use config::SchedulerConfig;
+pub use levels::{Levels, alpha_sigma};
 pub use table::{Precision, Schedule};
 pub use timesteps::{PreviousRule, Spacing, Step, spacing_from_name, spacing_name};
 
@@ -51,6 +53,29 @@ impl Prediction {
             Self::Epsilon => "epsilon",
             Self::Velocity => "v_prediction",
             Self::Sample => "sample",
+        }
+    }
+}
+
+/// Variance of a step of the reverse process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variance {
+    /// That of the forward posterior, right where all data are one point (Ho et al. 2020, section 3.2).
+    FixedSmall,
+    /// Beta, right where the data are standard normal (Ho et al. 2020, section 3.2).
+    FixedLarge,
+    /// Between the two, on a scale of logarithms, by the network itself (Nichol and Dhariwal 2021, eq. 15).
+    LearnedRange,
+}
+
+impl Variance {
+    /// The name in a scheduler's configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FixedSmall => "fixed_small",
+            Self::FixedLarge => "fixed_large",
+            Self::LearnedRange => "learned_range",
         }
     }
 }
@@ -100,6 +125,16 @@ pub enum ScheduleError {
         offset: usize,
         /// Number of steps asked for.
         steps: usize,
+    },
+    /// Betas of 0, or a single timestep: noise levels that do not rise, where none can be told from the next.
+    #[error(
+        "the noise does not grow at timestep {timestep}, where the cumulative alpha is {alpha}: it has no continuous form"
+    )]
+    Flat {
+        /// The timestep.
+        timestep: usize,
+        /// Its cumulative alpha.
+        alpha: f64,
     },
     /// A cumulative alpha of 0 (zero terminal SNR) where epsilon prediction divides by its square root, or of 1 where
     /// the sampler divides by the square root of 1 - alpha.

@@ -10,6 +10,7 @@ mod convert;
 mod cost;
 mod crosscheck;
 mod demo;
+mod eval;
 mod failure;
 mod flash;
 mod inspect;
@@ -55,6 +56,7 @@ enum Command {
     Sample(sample::Args),
     Validate(validate::Args),
     Crosscheck(crosscheck::Args),
+    Eval(eval::Args),
     Bench(bench::Args),
     Boards(boards::Args),
     /// Print a completion script for a shell
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => args.json,
         Command::Validate(args) => args.json,
         Command::Crosscheck(args) => args.json,
+        Command::Eval(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Boards(args) => args.json,
         Command::Completions { .. } => false,
@@ -96,6 +99,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Sample(args) => sample::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Boards(args) => boards::run(args),
         Command::Completions { shell } => completions(*shell),

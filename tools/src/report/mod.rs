@@ -11,7 +11,7 @@ mod data;
 mod model;
 mod page;
 mod pictures;
-mod plots;
+pub mod plots;
 mod tables;
 mod text;
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `files.rs` | what is written is whole, the same every time, and what `--json` says it is |
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
+//! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
@@ -12,5 +13,6 @@
 mod boards;
 mod checks;
 mod common;
+mod eval;
 mod files;
 mod refusals;

@@ -4,7 +4,9 @@ mod arena;
 mod axis;
 mod bars;
 mod lines;
+mod loglog;
 
 pub use arena::arena;
 pub use bars::sensitivity;
 pub use lines::quality;
+pub use loglog::{Series, loglog};

@@ -1,0 +1,181 @@
+//! `mote eval`: what a trained model is worth, in bits, and how its samplers behave.
+//!
+//! - [`checkpoint`]: a diffusers checkpoint, its data and its network, ready to be asked.
+//! - [`bound`]: DDPM's variational bound; [`likelihood`]: the exact one of the flow; [`reconstruct`]: DDIM there and back.
+//! - [`pictures`]: samples by any sampler of the host, and images between two; [`convergence`]: errors of solvers by steps.
+
+mod bound;
+mod checkpoint;
+mod convergence;
+mod likelihood;
+mod pictures;
+mod reconstruct;
+
+use super::args::unit;
+use super::failure::Failure;
+use super::output_file::OutputFile;
+use super::print::Held;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Measure a trained checkpoint: bits a dimension, likelihood, reconstruction, samplers
+///
+/// With --data alone: the variational bound of DDPM, term by term. All numbers are of the float network.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote eval my-checkpoint/ --data digits.npz --images 64
+  mote eval my-checkpoint/ --data t10k-images-idx3-ubyte.gz --likelihood ode
+  mote eval my-checkpoint/ --data digits.npz --reconstruct 10,20,50,100
+  mote eval my-checkpoint/ --sampler predictor-corrector --sde sub-vp --steps 200 -o samples.png
+  mote eval my-checkpoint/ --interpolate -o between.png
+  mote eval --convergence -o convergence.svg
+
+DATA is a NumPy archive with arrays test_x (and test_y), whole numbers, or an IDX file of images, gzipped or not. Images of
+another size are averaged over areas or padded with zeros.")]
+pub struct Args {
+    /// What was trained: a checkpoint's folder
+    #[arg(required_unless_present = "convergence")]
+    trained: Option<PathBuf>,
+    /// Images to measure on
+    #[arg(long, value_name = "DATA")]
+    data: Option<PathBuf>,
+    /// Which arrays of an archive
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// Images measured, spread evenly over the data
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    images: u32,
+    /// Timesteps of the bound measured an image, one at random from each of as many strata [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    timesteps: Option<u32>,
+    /// Variance of the reverse process [default: the checkpoint's]
+    #[arg(long, value_enum)]
+    variance: Option<Variance>,
+    /// Measure the likelihood instead: `ode` is the exact one of the probability-flow ODE
+    #[arg(long, value_enum, group = "task", requires = "data")]
+    likelihood: Option<Likelihood>,
+    /// Absolute and relative error allowed a step of an adaptive solver
+    #[arg(long, value_name = "E", default_value = "1e-5", value_parser = tolerance)]
+    tolerance: f64,
+    /// Encode images by DDIM and decode them again, in each of these numbers of steps
+    #[arg(
+        long,
+        value_name = "S,S,...",
+        value_delimiter = ',',
+        group = "task",
+        requires = "data"
+    )]
+    reconstruct: Vec<usize>,
+    /// Draw how the error of DDIM and DPM-Solver++(2M) falls with their steps: on normal data, or on a checkpoint's network
+    #[arg(long, group = "task", requires = "output")]
+    convergence: bool,
+    /// Draw images on the great circles between noises (rows) by DDIM
+    #[arg(long, group = "task", requires = "output")]
+    interpolate: bool,
+    /// Draw samples by this sampler
+    #[arg(long, value_enum, group = "task", requires = "output")]
+    sampler: Option<Sampler>,
+    /// The process that is simulated backwards
+    #[arg(long, value_enum, default_value = "vp")]
+    sde: Sde,
+    /// Steps of a sampler [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    steps: Option<u32>,
+    /// DDIM's noise level
+    #[arg(long, value_name = "E", default_value = "0", value_parser = unit)]
+    eta: f64,
+    /// Pictures that are drawn, or rows of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    count: Option<u32>,
+    /// Class label of a conditional network [default: the data's labels, or the null class]
+    #[arg(long, value_name = "C")]
+    class: Option<usize>,
+    /// Draw each pixel as a square of N by N
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
+    zoom: u32,
+    /// Seed of everything random
+    #[arg(long, value_name = "S", default_value = "0")]
+    seed: u64,
+    /// The picture to write: PNG, or SVG for --convergence
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Split {
+    /// What was held out
+    Test,
+    /// What was trained on
+    Train,
+}
+
+/// Variances of the reverse process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Variance {
+    /// The forward posterior's
+    FixedSmall,
+    /// Beta
+    FixedLarge,
+    /// The network's own, between the two
+    LearnedRange,
+}
+
+/// Ways to a likelihood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Likelihood {
+    /// Along the probability-flow ODE
+    Ode,
+}
+
+/// Samplers of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sampler {
+    /// Song, Meng and Ermon 2021; see --eta
+    Ddim,
+    /// Ho et al. 2020, ancestral; see --variance
+    Ddpm,
+    /// Song et al. 2021, the reverse SDE
+    EulerMaruyama,
+    /// The same, with a Langevin step after each
+    PredictorCorrector,
+    /// Song et al. 2021, the probability-flow ODE, adaptive; see --tolerance
+    Ode,
+}
+
+/// Processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sde {
+    /// Variance preserving
+    Vp,
+    /// Sub-variance preserving
+    SubVp,
+}
+
+/// Runs it: what is done is decided by what the folder holds, then by the task.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    match &args.trained {
+        Some(folder) => checkpoint::run(args, folder),
+        None => convergence::on_normal_data(args),
+    }
+}
+
+/// The file to be written, known to be writable before the work.
+fn output(args: &Args) -> Result<OutputFile, Failure> {
+    let path = args.output.as_deref();
+    let path = path.ok_or_else(|| Failure::usage("no file to write").help("give -o OUT"))?;
+    OutputFile::prepare(path, &[])
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1e-12..=0.1).contains(&value) {
+        Ok(value)
+    } else {
+        Err("it must lie between 1e-12 and 0.1".into())
+    }
+}
