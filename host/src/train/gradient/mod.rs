@@ -97,6 +97,12 @@ impl Network {
         &self.layout
     }
 
+    /// Labels that it takes; `None` for an unconditional network.
+    #[must_use]
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
+    }
+
     /// Elements of a sample.
     #[must_use]
     pub fn sample_len(&self) -> usize {

@@ -221,13 +221,15 @@ fn gradients_are_candle_s() {
         let found = &gradient[first..first + expected.len()];
         first += expected.len();
         let size = expected.iter().map(|v| v.abs()).fold(0.0, f64::max);
-        // A constant added to every key changes no weight of an attention.
+        // A constant added to every key changes no weight of an attention: all that is left is rounding.
+        let allowed = if key == "k.b" {
+            1e-6 * loss
+        } else {
+            2e-5 * size.max(1.0)
+        };
         assert!(size > 1e-3 || key == "k.b", "{key} has no part in the loss");
         for (e, f) in expected.iter().zip(found) {
-            assert!(
-                (e - f64::from(*f)).abs() < 2e-5 * size.max(1.0),
-                "{key}: {f}, {e} expected"
-            );
+            assert!((e - f64::from(*f)).abs() < allowed, "{key}: {f}, {e} expected");
         }
     }
     assert_eq!(first, gradient.len());
