@@ -102,6 +102,20 @@ pub fn import_parts(parts: Parts<'_>) -> Result<Checkpoint, ImportError> {
     assemble(parts, &names)
 }
 
+/// A network that is not trained yet: what `config` and `scheduler` describe, with first weights.
+pub fn fresh(name: &str, config: &str, scheduler: &str, seed: u64) -> Result<Checkpoint, ImportError> {
+    let unet = UnetConfig::parse("config.json", config)?;
+    let mut weights = weights::Weights::fresh(seed);
+    Ok(Checkpoint {
+        name: name.to_string(),
+        graph: unet::build(&unet, &mut weights)?,
+        scheduler: SchedulerConfig::parse("scheduler_config.json", scheduler)?,
+        sha256: String::new(),
+        config: serde_json::from_str(config).unwrap_or(serde_json::Value::Null),
+        unet,
+    })
+}
+
 /// File names as errors give them.
 struct Names {
     config: String,
