@@ -8,16 +8,16 @@
 
 use super::checkpoint::{replace, write};
 use super::curve::Curve;
+use super::qat::Qat;
 use super::samples::samples;
 use super::state::Saved;
 use crate::images::{ImageError, encode};
-use crate::import::Checkpoint;
+use crate::import::{Checkpoint, TRAINED_FILE};
 use mote_host::float::FloatError;
 use mote_host::schedule::{Precision, Schedule, ScheduleError};
 use mote_host::train::dataset::Dataset;
 use mote_host::train::gradient::Network;
 use mote_host::train::objective::Objective;
-use mote_host::train::rounding::Rounding;
 use mote_host::train::trainer::{Settings, State, Teacher, Trainer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -78,8 +78,8 @@ pub struct Job<'a> {
     pub described: Value,
     /// Targets from a teacher.
     pub teacher: Option<Teacher>,
-    /// The network with rounded activations, and the rounding of its weights.
-    pub rounding: Option<(Network, Rounding)>,
+    /// The network as its integer model computes, and the formats that the checkpoint then carries.
+    pub qat: Option<Qat>,
     /// Whether the variance is learned.
     pub learned_variance: bool,
     /// Labels to show samples of.
@@ -126,8 +126,9 @@ pub struct Finished {
 
 /// Points of the curve.
 const POINTS: u64 = 300;
-/// Held-out losses and sample grids over a run.
+/// Held-out losses and sample grids over a run, and the steps between two of them at least.
 const LOOKS: u64 = 12;
+const LOOK_AFTER: u64 = 50;
 /// Timesteps for each held-out image while the run goes on, and at its end.
 const TIMES: usize = 8;
 const TIMES_AT_END: usize = 64;
@@ -144,7 +145,7 @@ pub fn run(job: &Job<'_>, progress: &mut dyn FnMut(Standing)) -> Result<Finished
     while running.trainer.state().step < steps {
         running.step()?;
         let step = running.trainer.state().step;
-        let looked = step.is_multiple_of((steps / LOOKS).max(1)) && step < steps;
+        let looked = step.is_multiple_of((steps / LOOKS).max(LOOK_AFTER)) && step < steps;
         if looked {
             running.look()?;
         }
@@ -192,8 +193,8 @@ fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunEr
     let checkpoint = job.checkpoint;
     let schedule = Schedule::new(&checkpoint.scheduler, Precision::F64)?;
     let objective = Objective::new(&schedule, checkpoint.scheduler.prediction_type, job.learned_variance);
-    let network = match &job.rounding {
-        Some((network, _)) => network.clone(),
+    let network = match &job.qat {
+        Some(qat) => qat.network.clone(),
         None => Network::new(&checkpoint.graph)?,
     };
     let state = state.unwrap_or_else(|| State::new(network.layout().values_of(&checkpoint.graph)));
@@ -201,8 +202,8 @@ fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunEr
     if let Some(teacher) = &job.teacher {
         trainer = trainer.with_teacher(teacher.clone());
     }
-    if let Some((_, rounding)) = &job.rounding {
-        trainer = trainer.with_rounding(rounding.clone());
+    if let Some(qat) = &job.qat {
+        trainer = trainer.with_rounding(qat.rounding.clone());
     }
     Ok(trainer)
 }
@@ -300,10 +301,16 @@ impl<'a> Running<'a> {
         let mut graph = self.job.checkpoint.graph.clone();
         let network = Network::new(&graph)?;
         network.layout().store(&self.trainer.deployed(), &mut graph);
-        write(self.job.folder, &graph, self.job.unet, self.job.scheduler).map_err(|source| RunError::File {
-            path: self.job.folder.to_owned(),
+        let folder = self.job.folder;
+        let failed = |source| RunError::File {
+            path: folder.to_owned(),
             source,
-        })?;
+        };
+        write(folder, &graph, self.job.unet, self.job.scheduler).map_err(failed)?;
+        if let Some(qat) = &self.job.qat {
+            let text = serde_json::to_vec_pretty(&qat.trained).map_err(|e| failed(e.into()))?;
+            replace(&folder.join(TRAINED_FILE), &text).map_err(failed)?;
+        }
         self.draw()?;
         self.save()?;
         Ok(held_out)

@@ -5,6 +5,7 @@
 //! | `files.rs` | what is written is whole, the same every time, and what `--json` says it is |
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
+//! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
@@ -14,3 +15,4 @@ mod checks;
 mod common;
 mod files;
 mod refusals;
+mod train;

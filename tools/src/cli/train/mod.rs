@@ -5,6 +5,7 @@ mod unet;
 use super::args::unit;
 use super::failure::Failure;
 use super::print::Held;
+use mote_tools::quantize::scheme::Scheme;
 use std::path::PathBuf;
 
 /// Train a network on images and save it as a checkpoint
@@ -78,8 +79,11 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
     /// Take the network, its weights and its targets from this checkpoint
-    #[arg(long, value_name = "CHECKPOINT")]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "classes", "learned_variance", "prediction"])]
     distill_from: Option<PathBuf>,
+    /// Train for these number formats, which the checkpoint then carries: w8a8, w8a16, w4a8 or w4a16
+    #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = |text: &str| text.parse::<Scheme>())]
+    qat: Option<Scheme>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

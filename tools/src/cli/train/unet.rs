@@ -12,7 +12,9 @@ use mote_host::train::rate::Rate;
 use mote_host::train::trainer::{Settings, Teacher};
 use mote_tools::data::{Wanted, load};
 use mote_tools::import::{Checkpoint, fresh};
+use mote_tools::train::fit::fitted;
 use mote_tools::train::preset::{Choice, Preset};
+use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -25,6 +27,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const WARMUP: [u64; 2] = [20, 500];
 /// Share of `--minutes` that goes to steps; the rest to pictures and measuring.
 const STEPS_SHARE: f64 = 0.93;
+
+/// Share of the preset's learning rate for a network that is trained already.
+const GENTLE: f64 = 0.2;
 
 /// What is trained: a network with weights to start from.
 struct Start {
@@ -47,9 +52,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         settings,
         described: Value::Null,
         teacher: start.teacher.clone(),
-        rounding: None,
+        qat: rounding(args, &start)?,
         learned_variance: args.learned_variance,
-        classes: if args.classes { data.classes } else { 0 },
+        classes: start
+            .checkpoint
+            .graph
+            .classes
+            .map_or(0, |classes| classes.min(data.classes)),
         folder: &args.output,
         every: EVERY,
     };
@@ -61,6 +70,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     drop(show);
     report(args, &start, &data, &finished)?;
     Ok(Held::Yes)
+}
+
+/// The network as its integer model computes, where that is asked for.
+fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
+    let Some(scheme) = args.qat else { return Ok(None) };
+    let bar = progress::bar("choosing formats", 1);
+    let found = qat(&start.checkpoint, scheme, &|_| bar.tick());
+    bar.finish_and_clear();
+    found.map(Some).map_err(Failure::new)
 }
 
 fn start(args: &Args) -> Result<(Start, Dataset), Failure> {
@@ -97,6 +115,11 @@ fn start(args: &Args) -> Result<(Start, Dataset), Failure> {
         prediction: args.prediction.into(),
         classes: if args.classes { data.classes + 1 } else { 0 },
         learned_variance: args.learned_variance,
+    };
+    let preset = match args.fit {
+        Some(board) => fitted(&preset, choice, board)
+            .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
+        None => preset,
     };
     let (unet, scheduler) = (preset.unet(choice), preset.scheduler(choice));
     let made = fresh(preset.name, &unet.to_string(), &scheduler.to_string(), args.seed).map_err(Failure::new)?;
@@ -140,10 +163,12 @@ fn from_teacher(args: &Args, taught: Checkpoint) -> Result<Start, Failure> {
 }
 
 fn settings(args: &Args, preset: &Preset) -> Settings {
+    // What is trained already is moved gently.
+    let gentle = if args.distill_from.is_some() { GENTLE } else { 1.0 };
     Settings {
         batch: args.batch.map_or(preset.batch, usize::from),
         rate: Rate {
-            peak: args.lr.unwrap_or(preset.rate),
+            peak: args.lr.unwrap_or(preset.rate * gentle),
             warmup: 1,
             steps: 1,
         },
@@ -179,6 +204,7 @@ fn described(args: &Args, start: &Start, data: &Dataset, s: &Settings) -> Value 
         "ema": s.average, "weight_decay": s.decay, "seed": s.seed, "flip": s.augment.flip, "shift": s.augment.shift,
         "label_dropout": s.label_dropout, "learned_variance": args.learned_variance,
         "data": { "train": bytes(&data.train.pixels), "held_out": bytes(&data.held_out.pixels), "labels": data.classes },
+        "qat": args.qat.map(|scheme| scheme.name()),
         "teacher": start.teacher.as_ref().map(|_| start.checkpoint.sha256.clone()),
     })
 }
