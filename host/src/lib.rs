@@ -9,6 +9,7 @@
 //! - [`data`]: images to measure on; [`draws`]: random numbers of an evaluation.
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
 //! - [`engine`]: the runtime's operators with kernels for this processor, bit for bit the same.
+//! - [`train`]: training of a graph, from images to weights.
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;
@@ -25,3 +26,4 @@ pub mod predictor;
 pub mod record;
 pub mod schedule;
 pub mod sde;
+pub mod train;

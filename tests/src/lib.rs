@@ -8,6 +8,7 @@
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
+//! | `qat.rs` | quantization-aware training computes what the integer model computes |
 //! | `planner.rs` | memory close to its lower bound |
 //! | `parts.rs` | what a firmware leaves out is refused by name, and what it keeps makes the same images |
 //! | `budgets.rs` | instructions, flash and RAM do not grow unseen |

@@ -21,6 +21,7 @@ use crate::quantize::formats::{Format, formats};
 use crate::quantize::int4;
 use crate::quantize::round::{Row, round};
 use crate::quantize::scheme::{Assignment, Bits, Scheme};
+use crate::quantize::trained::{Trained, TrainedError};
 use crate::quantize::weights::scales;
 
 /// Seed of the first calibration trajectory; far from the small seeds that people sample with.
@@ -63,6 +64,9 @@ pub enum ConvertError {
     /// No assignment fits, or one could not be measured.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// The formats that the checkpoint was trained with are not its network's.
+    #[error(transparent)]
+    Trained(#[from] TrainedError),
 }
 
 /// What is asked of a conversion.
@@ -102,6 +106,8 @@ pub struct Converted {
     pub assignment: Option<Assignment>,
     /// Sensitivities that `auto` measured.
     pub sensitivity: Vec<auto::Sensitivity>,
+    /// The formats and scales, as training could take them; `None` for f16.
+    pub chosen: Option<Trained>,
 }
 
 /// Converts `checkpoint`. The same checkpoint and options give the same bytes on every machine.
@@ -128,6 +134,7 @@ pub fn convert(
             formats,
             assignment: None,
             sensitivity,
+            chosen: None,
         });
     }
     let configs = calibration(&program, &diffusion);
@@ -139,14 +146,21 @@ pub fn convert(
         let n = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         progress(Progress::Calibrating(n, configs.len()));
     })?;
+    let trained = checkpoint
+        .trained
+        .as_ref()
+        .filter(|t| t.scheme == options.scheme.name());
     let four = matches!(options.scheme, Scheme::W4A8 | Scheme::W4A16);
-    let int4 = if four {
-        rounded(&program, &diffusion, &model)?
-    } else {
-        vec![]
+    let (given, scales, int4) = match trained {
+        Some(trained) => {
+            let (assignment, scales, int4) = trained.weights(&program)?;
+            (Some((assignment, trained.formats(&program)?)), scales, int4)
+        }
+        None if four => (None, scales(&program, &stats), rounded(&program, &diffusion, &model)?),
+        None => (None, scales(&program, &stats), vec![]),
     };
     let context = Context {
-        scales: scales(&program, &stats),
+        scales,
         int4,
         program: &program,
         diffusion: &diffusion,
@@ -155,6 +169,7 @@ pub fn convert(
         provenance: provenance(configs.len()),
     };
     let (assignment, sensitivity) = match options.scheme {
+        _ if given.is_some() => (given.as_ref().map(|g| g.0.clone()).unwrap_or_default(), vec![]),
         Scheme::W8A8 => (Assignment::eight_bit(&program), vec![]),
         Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
         Scheme::W4A8 => int4::assign(&context, Assignment::eight_bit(&program), progress)?,
@@ -165,7 +180,18 @@ pub fn convert(
             auto::assign(&context, options.budget, options.arena.unwrap_or(within), progress)?
         }
     };
-    let formats = formats(&program, &stats, &assignment);
+    let formats = match given {
+        Some((_, formats)) => formats,
+        None => formats(&program, &stats, &assignment),
+    };
+    let chosen = Trained::of(
+        options.scheme,
+        &program,
+        &formats,
+        &assignment,
+        &context.scales,
+        &context.int4,
+    );
     let (arena, emitted) = in_arena(options, |arena| context.emit(&assignment, &formats, arena))?;
     Ok(Converted {
         emitted,
@@ -174,6 +200,7 @@ pub fn convert(
         assignment: Some(assignment),
         sensitivity,
         program,
+        chosen: Some(chosen),
     })
 }
 

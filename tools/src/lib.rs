@@ -8,6 +8,8 @@
 //! 4. [`plan`]: lifetimes become arena offsets; [`emit`]: everything becomes the bytes of a `.mote` file.
 //! 5. [`convert`] runs 1 to 4.
 //!
+//! Before them all: [`data`] reads images and [`train`] makes a checkpoint of them.
+//!
 //! What is asked afterwards: [`backend`] runs a model file on this machine, on simulated boards and by an independent
 //! implementation; [`validate`] compares them bit by bit, and with the float network; [`crosscheck`] compares the float network with
 //! PyTorch. [`kernels`] counts what single operators cost on a board. [`report`] draws it all as one page. [`images`], [`tensors`] and [`names`] read and write what goes in and out.
@@ -15,6 +17,7 @@
 pub mod backend;
 pub mod convert;
 pub mod crosscheck;
+pub mod data;
 pub mod emit;
 pub mod images;
 pub mod import;
@@ -25,4 +28,5 @@ pub mod plan;
 pub mod quantize;
 pub mod report;
 pub mod tensors;
+pub mod train;
 pub mod validate;

@@ -16,7 +16,7 @@ mod tests;
 
 pub use exec::{Batch, Executor};
 pub use real::Real;
-pub use time::TimeFeatures;
+pub use time::{TimeFeatures, features};
 
 use thiserror::Error;
 

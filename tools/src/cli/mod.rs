@@ -23,6 +23,7 @@ mod profile;
 mod progress;
 mod sample;
 mod starts;
+mod train;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -42,6 +43,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   mote                                            show everything on the bundled checkpoint
+  mote train --data images.npz -o my-checkpoint   train a network that fits a board
   mote convert my-checkpoint/ -o my.mote          convert a diffusers checkpoint
   mote sample my.mote -o grid.png --count 16      make images
   mote validate my.mote --against my-checkpoint/  same bits everywhere? and how close to float?
@@ -51,6 +53,7 @@ Exit status: 0 it held, 1 a check did not hold or the work failed, 2 bad usage."
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Train(train::Args),
     Convert(convert::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|| Command::Demo(demo::Args::default()));
     let json = match &command {
         Command::Demo(args) => args.json,
+        Command::Train(args) => args.json,
         Command::Convert(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
 fn run(command: &Command) -> Result<Held, Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
+        Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),

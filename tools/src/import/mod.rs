@@ -28,6 +28,8 @@ mod tests;
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
 
+use crate::quantize::trained::Trained;
+use mote_host::config::ConfigError;
 use mote_host::graph::Graph;
 use mote_host::schedule::SchedulerConfig;
 use sha2::{Digest, Sha256};
@@ -35,6 +37,9 @@ use std::path::{Path, PathBuf};
 
 /// Name of the weights in either layout of folders.
 pub const WEIGHTS_FILE: &str = "diffusion_pytorch_model.safetensors";
+
+/// Name of the file with the number formats that a network was trained with, in the pipeline's folder.
+pub const TRAINED_FILE: &str = "quantization.json";
 
 /// A trained model, ready to be crosschecked, calibrated and lowered.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub struct Checkpoint {
     pub config: serde_json::Value,
     /// The network's configuration, defaults filled in.
     pub unet: UnetConfig,
+    /// Number formats that it was trained with, if it was.
+    pub trained: Option<Trained>,
 }
 
 /// The three files of a checkpoint, in memory.
@@ -81,15 +88,30 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
         weights: shown(&folders.unet.join(WEIGHTS_FILE)),
         scheduler: shown(&scheduler_file),
     };
-    assemble(
-        Parts {
-            name: &folders.name,
-            config: &config,
-            weights: &weights,
-            scheduler: &scheduler,
-        },
-        &names,
-    )
+    let parts = Parts {
+        name: &folders.name,
+        config: &config,
+        weights: &weights,
+        scheduler: &scheduler,
+    };
+    Ok(Checkpoint {
+        trained: read_trained(&folders.root.join(TRAINED_FILE))?,
+        ..assemble(parts, &names)?
+    })
+}
+
+fn read_trained(file: &Path) -> Result<Option<Trained>, ImportError> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let text = read_text(file, "remove it to convert without it")?;
+    let whole = |error: serde_json::Error| ConfigError {
+        file: shown(file),
+        field: "(whole file)".to_string(),
+        value: "malformed".to_string(),
+        problem: format!("{error}; remove it to convert without it, or train again"),
+    };
+    Ok(Some(serde_json::from_str(&text).map_err(whole)?))
 }
 
 /// [`import`] from memory, for a checkpoint that is bundled with a program.
@@ -100,6 +122,21 @@ pub fn import_parts(parts: Parts<'_>) -> Result<Checkpoint, ImportError> {
         scheduler: "scheduler_config.json".to_string(),
     };
     assemble(parts, &names)
+}
+
+/// A network that is not trained yet: what `config` and `scheduler` describe, with first weights.
+pub fn fresh(name: &str, config: &str, scheduler: &str, seed: u64) -> Result<Checkpoint, ImportError> {
+    let unet = UnetConfig::parse("config.json", config)?;
+    let mut weights = weights::Weights::fresh(seed);
+    Ok(Checkpoint {
+        name: name.to_string(),
+        graph: unet::build(&unet, &mut weights)?,
+        scheduler: SchedulerConfig::parse("scheduler_config.json", scheduler)?,
+        sha256: String::new(),
+        config: serde_json::from_str(config).unwrap_or(serde_json::Value::Null),
+        unet,
+        trained: None,
+    })
 }
 
 /// File names as errors give them.
@@ -127,11 +164,13 @@ fn assemble(parts: Parts<'_>, names: &Names) -> Result<Checkpoint, ImportError> 
         sha256,
         config,
         unet,
+        trained: None,
     })
 }
 
 struct Folders {
     name: String,
+    root: PathBuf,
     unet: PathBuf,
     scheduler: PathBuf,
 }
@@ -158,6 +197,7 @@ impl Folders {
         };
         Ok(Self {
             name: name_of(&root),
+            root,
             unet,
             scheduler,
         })

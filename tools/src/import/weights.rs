@@ -1,16 +1,32 @@
-//! The weights file: each tensor is taken once, checked, and turned into f32.
+//! The weights file: each tensor is taken once, checked, and turned into f32. Or no file: first weights, to be trained.
 
 use super::ImportError;
 use half::{bf16, f16};
 use mote_host::graph::Param;
+use mote_host::train::random::{Purpose, normal, uniform};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeSet;
 
 /// The tensors of a safetensors file, and which of them have been used.
 pub(super) struct Weights<'a> {
     path: String,
-    tensors: SafeTensors<'a>,
+    source: Source<'a>,
     left: BTreeSet<String>,
+}
+
+/// Where tensors come from.
+enum Source<'a> {
+    File(SafeTensors<'a>),
+    Fresh(Fresh),
+}
+
+/// First weights, drawn as PyTorch's layers draw theirs.
+struct Fresh {
+    seed: u64,
+    /// Tensors made.
+    made: u64,
+    /// Inputs of the layer whose weight was made last: its bias comes next.
+    inputs: usize,
 }
 
 impl<'a> Weights<'a> {
@@ -23,9 +39,22 @@ impl<'a> Weights<'a> {
         let left = tensors.names().into_iter().map(str::to_string).collect();
         Ok(Self {
             path: path.to_string(),
-            tensors,
+            source: Source::File(tensors),
             left,
         })
+    }
+
+    /// First weights of a network that is to be trained.
+    pub(super) fn fresh(seed: u64) -> Self {
+        Self {
+            path: String::new(),
+            source: Source::Fresh(Fresh {
+                seed,
+                made: 0,
+                inputs: 1,
+            }),
+            left: BTreeSet::new(),
+        }
     }
 
     /// Takes tensor `key` of exactly `shape`.
@@ -60,6 +89,9 @@ impl<'a> Weights<'a> {
     }
 
     fn take_as(&mut self, found: &str, key: &str, shape: &[usize]) -> Result<Param, ImportError> {
+        if let Source::Fresh(fresh) = &mut self.source {
+            return Ok(fresh.tensor(key, shape));
+        }
         if !self.left.remove(found) {
             return Err(ImportError::MissingTensor {
                 path: self.path.clone(),
@@ -67,8 +99,10 @@ impl<'a> Weights<'a> {
                 expected: shape.to_vec(),
             });
         }
-        let view = self
-            .tensors
+        let Source::File(tensors) = &self.source else {
+            return Err(self.container("it holds nothing".to_owned()));
+        };
+        let view = tensors
             .tensor(found)
             .map_err(|error| self.container(error.to_string()))?;
         let mut extents = view.shape();
@@ -122,6 +156,33 @@ impl<'a> Weights<'a> {
         ImportError::Container {
             path: self.path.clone(),
             problem,
+        }
+    }
+}
+
+impl Fresh {
+    /// Normalizations start as the identity, tables as normal numbers, all else uniform within `1 / sqrt(inputs)`.
+    fn tensor(&mut self, key: &str, shape: &[usize]) -> Param {
+        self.made += 1;
+        let len: usize = shape.iter().product();
+        let norm = key.rsplit('.').nth(1).is_some_and(|layer| layer.contains("norm"));
+        let data = if norm {
+            vec![if key.ends_with("weight") { 1.0 } else { 0.0 }; len]
+        } else if key.starts_with("class_embedding") {
+            let mut data = vec![0.0; len];
+            normal(self.seed, Purpose::Weights, self.made, 0, &mut data);
+            data
+        } else {
+            if shape.len() > 1 {
+                self.inputs = shape[1..].iter().product();
+            }
+            let bound = 1.0 / (self.inputs.max(1) as f32).sqrt();
+            let draw = |i: usize| uniform(self.seed, Purpose::Weights, self.made, i as u32);
+            (0..len).map(|i| bound * (2.0 * draw(i) - 1.0)).collect()
+        };
+        Param {
+            shape: shape.to_vec(),
+            data,
         }
     }
 }

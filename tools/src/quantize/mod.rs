@@ -2,7 +2,7 @@
 //!
 //! [`scheme`] says what a user can ask for; [`formats`] turns calibration statistics into scales and zero points; [`weights`]
 //! rounds the weights; [`round`] those of 4 bits, against the [`moments`] of what they meet; [`int4`] says which those are; [`probe`] predicts what an error does to the image; [`auto`] measures sensitivity and spends memory where it counts; [`factor`] writes real factors as
-//! the contract's multiplier and shift.
+//! the contract's multiplier and shift; [`trained`] takes what a checkpoint was trained with.
 
 pub mod auto;
 pub mod context;
@@ -14,4 +14,5 @@ pub mod probe;
 pub mod products;
 pub mod round;
 pub mod scheme;
+pub mod trained;
 pub mod weights;

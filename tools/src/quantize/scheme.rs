@@ -80,7 +80,7 @@ impl Bits {
 }
 
 /// A width for every activation and every weight tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignment {
     /// By slot.
     pub activations: Vec<Bits>,

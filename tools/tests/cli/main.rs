@@ -6,6 +6,7 @@
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
 //! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
+//! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
@@ -16,3 +17,4 @@ mod common;
 mod eval;
 mod files;
 mod refusals;
+mod train;

@@ -1,0 +1,26 @@
+//! Training: from images to the weights of a graph, the graph that is deployed.
+//!
+//! - [`gradient`]: reverse-mode differentiation of a graph; [`layout`]: its parameters as one vector.
+//! - [`dataset`], [`augment`]: images; [`random`]: every random number, by seed and step.
+//! - [`objective`], [`variance`]: what is minimized; [`adam`], [`rate`], [`average`]: how.
+//! - [`rounding`]: weights as an integer model holds them, for training that knows of it.
+//! - [`trainer`]: a step of all this.
+//!
+//! The same data, settings and seed give the same weights on one kind of processor, bit for bit, with any number of threads, and
+//! however often a run was stopped and taken up again.
+
+pub mod adam;
+pub mod augment;
+pub mod average;
+pub mod dataset;
+pub mod gradient;
+pub mod layout;
+pub mod objective;
+pub mod random;
+pub mod rate;
+pub mod rounding;
+pub mod trainer;
+pub mod variance;
+
+#[cfg(test)]
+mod tests;

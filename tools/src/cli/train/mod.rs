@@ -1,0 +1,148 @@
+//! `mote train`: from data to a checkpoint. A module for each kind of model.
+
+mod unet;
+
+use super::args::unit;
+use super::failure::Failure;
+use super::print::Held;
+use mote_tools::quantize::scheme::Scheme;
+use std::path::PathBuf;
+
+/// Train a network on images and save it as a checkpoint
+///
+/// DATA is an IDX file (gzip or plain; labels are found beside it), an .npz archive (train_x, train_y, test_x, test_y, or images, labels),
+/// or a folder of PNG files (folders in it are classes). The checkpoint is a diffusers pipeline folder: `mote convert` takes it, and PyTorch
+/// loads it. A run that was stopped is taken up where it was by the same command, and ends with the same weights.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mote train --data digits8.npz -o digits
+  mote train --data train-images-idx3-ubyte.gz -o clothes --preset fashion16-tiny --minutes 30
+  mote train --data photos/ -o photos --fit netduinoplus2
+  mote train --data digits8.npz -o digits-w8a8 --distill-from digits --qat w8a8")]
+pub struct Args {
+    /// Images: an IDX file, an .npz archive, or a folder of PNG files
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// The checkpoint's folder; it also holds the run's state, its loss and samples, in training/
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Network, schedule and settings: digits8-micro or fashion16-tiny [default: digits8-micro, or fashion16-tiny for images larger than 8x8]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Choose the widest network that fits this board as int8 (see `mote boards`)
+    #[arg(long, value_name = "BOARD", value_parser = mote_tools::backend::named_board)]
+    fit: Option<&'static mote_firmware_sim::Board>,
+    /// Steps of the run [default: the preset's]
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    steps: Option<u64>,
+    /// As many steps as this machine does in so many minutes, measured once at the start
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    minutes: Option<f64>,
+    /// Images a step [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch: Option<u16>,
+    /// Peak of the learning rate, after a warm-up and before a cosine down to a hundredth [default: the preset's]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    lr: Option<f64>,
+    /// AdamW's weight decay
+    #[arg(long, value_name = "D", default_value = "0", value_parser = unit)]
+    weight_decay: f64,
+    /// Decay of the average of weights that is saved
+    #[arg(long, value_name = "D", default_value = "0.999", value_parser = unit)]
+    ema: f64,
+    /// Seed of weights, noise and order
+    #[arg(long, value_name = "S", default_value = "0")]
+    seed: u64,
+    /// What the network predicts
+    #[arg(long, value_enum, default_value = "epsilon")]
+    prediction: Prediction,
+    /// Learn the variance too (L_hybrid); for DDPM's sampler
+    #[arg(long)]
+    learned_variance: bool,
+    /// Train on labels too, for --class
+    #[arg(long)]
+    classes: bool,
+    /// Share of labels that are replaced by the null class, for --guidance
+    #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = unit, requires = "classes")]
+    label_dropout: f64,
+    /// Mirror images [default: the preset's]
+    #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true")]
+    flip: Option<bool>,
+    /// Move images by up to so many pixels
+    #[arg(long, value_name = "PIXELS", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=16))]
+    shift: u8,
+    /// Values that become black and white [default: the format's, or the smallest and the largest]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = range)]
+    range: Option<[f32; 2]>,
+    /// Images held out, where DATA itself holds none out [default: a tenth, at most 1000]
+    #[arg(long, value_name = "N")]
+    hold_out: Option<usize>,
+    /// Take the network, its weights and its targets from this checkpoint
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "classes", "learned_variance", "prediction"])]
+    distill_from: Option<PathBuf>,
+    /// Train for these number formats, which the checkpoint then carries: w8a8, w8a16, w4a8 or w4a16
+    #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = |text: &str| text.parse::<Scheme>())]
+    qat: Option<Scheme>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a network predicts, by its diffusers names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Prediction {
+    /// The noise
+    Epsilon,
+    /// Noise and image mixed
+    #[value(name = "v_prediction")]
+    Velocity,
+    /// The image
+    Sample,
+}
+
+impl From<Prediction> for mote_host::schedule::Prediction {
+    fn from(prediction: Prediction) -> Self {
+        match prediction {
+            Prediction::Epsilon => Self::Epsilon,
+            Prediction::Velocity => Self::Velocity,
+            Prediction::Sample => Self::Sample,
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    match args.preset.as_deref() {
+        None | Some("digits8-micro" | "fashion16-tiny") => unet::run(args),
+        Some(other) => {
+            Err(Failure::usage(format_args!("no preset is named '{other}'"))
+                .help("choose digits8-micro or fashion16-tiny"))
+        }
+    }
+}
+
+fn positive(text: &str, most: f64) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value > 0.0 && value <= most {
+        Ok(value)
+    } else {
+        Err(format!("it must lie between 0 and {most}"))
+    }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    positive(text, 100_000.0)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    positive(text, 1.0)
+}
+
+fn range(text: &str) -> Result<[f32; 2], String> {
+    let parts: Vec<f32> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+    match parts[..] {
+        [low, high] if low < high => Ok([low, high]),
+        _ => Err("expected two numbers, the lower first, such as 0,16".into()),
+    }
+}

@@ -1,0 +1,141 @@
+//! Training, from data to a model file.
+
+use crate::common::{digits, folder, has_keys, listing, mote};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz")
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("unet/diffusion_pytorch_model.safetensors")).unwrap()
+}
+
+/// A run that is killed in the middle and started again ends with the weights of one that was not.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "training takes minutes without optimization")]
+fn a_killed_run_ends_with_the_same_weights() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path())];
+    let line = |name: &str| format!("train --data {{data}} -o {{dir}}/{name} --steps 200 --batch 8 --seed 5 --json");
+    let whole = mote(&line("whole"), &places).json();
+    has_keys(
+        &whole,
+        &[
+            "checkpoint",
+            "params",
+            "steps",
+            "resumed_at",
+            "held_out",
+            "loss",
+            "images_per_second",
+        ],
+    );
+    assert_eq!((&whole["params"], &whole["resumed_at"]), (&38341.into(), &0.into()));
+    let killed = dir.path().join("killed");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mote"))
+        .args(["train", "--steps", "200", "--batch", "8", "--seed", "5", "--data"])
+        .arg(data())
+        .arg("-o")
+        .arg(&killed)
+        .env("RAYON_NUM_THREADS", "1")
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (state, began) = (killed.join("training/state.safetensors"), Instant::now());
+    while !state.exists() && began.elapsed() < Duration::from_secs(300) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !killed.join("unet").exists(),
+        "the run was over before it could be killed"
+    );
+    let resumed = mote(&line("killed"), &places).json();
+    assert!(resumed["resumed_at"].as_u64().unwrap() > 0, "{resumed}");
+    assert_eq!(weights(&dir.path().join("whole")), weights(&killed));
+    assert_eq!(whole["held_out"], resumed["held_out"]);
+    assert_eq!(listing(&killed), ["model_index.json", "scheduler", "training", "unet"]);
+    assert_eq!(
+        listing(&killed.join("training")),
+        ["loss.csv", "loss.png", "samples.png", "state.safetensors"]
+    );
+    // A run with other settings is another run.
+    let other = mote(
+        "train --data {data} -o {dir}/killed --steps 200 --batch 8 --seed 6",
+        &places,
+    );
+    assert_eq!(other.status, 1);
+    assert!(other.stderr.contains("seed was 5, is 6"), "{}", other.stderr);
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "training takes minutes without optimization")]
+fn what_was_trained_converts_and_runs() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path()), ("digits", &*digits())];
+    let line = "train --data {data} -o {dir}/labelled --steps 4 --batch 8 --classes --prediction v_prediction --json";
+    mote(line, &places).json();
+    let inspected = mote("convert {dir}/labelled -o {dir}/l.mote --scheme w8a8 --json", &places).json();
+    assert!(inspected["params"].as_u64().unwrap() > 38341, "{inspected}");
+    mote(
+        "sample {dir}/l.mote -o {dir}/l.png --class 3 --guidance 2 --steps 4 --json",
+        &places,
+    )
+    .json();
+    // Formats that were trained for are the file's: converting with them is exact.
+    let line = "train --data {data} -o {dir}/int --distill-from {digits} --qat w8a8 --steps 4 --batch 8 --json";
+    mote(line, &places).json();
+    assert!(listing(&dir.path().join("int")).contains(&"quantization.json".to_owned()));
+    let against_itself = |scheme: &str| {
+        let line = format!("convert {{dir}}/int -o {{dir}}/{scheme}.mote --scheme {scheme} --json");
+        let object = mote(&line, &places).json();
+        object["tensors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|t| t["kind"] == "activation")
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let trained = std::fs::read_to_string(dir.path().join("int/quantization.json")).unwrap();
+    let trained: serde_json::Value = serde_json::from_str(&trained).unwrap();
+    let tensors = against_itself("w8a8");
+    for (name, activation) in trained["activations"].as_object().unwrap() {
+        let tensor = tensors.iter().find(|t| t["name"] == name.as_str()).unwrap();
+        assert_eq!(tensor["zero_point"], activation["zero_point"], "{name}");
+        let (found, wanted) = (tensor["scale"].as_f64().unwrap(), activation["scale"].as_f64().unwrap());
+        assert!((found / wanted - 1.0).abs() < 1e-6, "{name}: {found}, {wanted} trained");
+    }
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path()), ("digits", &*digits())];
+    for (line, words) in [
+        ("train --data {dir}/none.npz -o {dir}/a", "cannot read"),
+        ("train --data {dir} -o {dir}/a", "holds no PNG file"),
+        (
+            "train --data {data} -o {dir}/a --preset huge",
+            "no preset is named 'huge'",
+        ),
+        ("train --data {data} -o {dir}/a --qat w8a8", "--distill-from"),
+        (
+            "train --data {data} -o {dir}/a --distill-from {digits} --qat auto",
+            "has no formats to train for",
+        ),
+        (
+            "train --data {data} -o {dir}/a --fit stm32vldiscovery --preset fashion16-tiny",
+            "no network of this form fits",
+        ),
+    ] {
+        let done = mote(line, &places);
+        assert_ne!(done.status, 0, "{line}");
+        assert!(done.stderr.contains(words), "{line}: {}", done.stderr);
+    }
+}
