@@ -39,7 +39,7 @@ pub fn config(steps: u32) -> Config {
 pub fn desktop(model: &[u8], config: &Config, start: &Start<'_>) -> ImageRecord {
     with_model(model, |model| {
         let mut memory = vec![0u128; 4096];
-        let bytes = mote_runtime::sampler::arena_bytes(model, config.guidance_q16.is_some());
+        let bytes = mote_runtime::sampler::arena_bytes(model, config);
         let mut arena = Arena::new(&mut bytemuck::cast_slice_mut(&mut memory)[..bytes]).expect("aligned");
         let mut run = Sampler::new(model, &mut arena, config, start).expect("a good configuration");
         let mut image = ImageRecord {

@@ -123,11 +123,23 @@ impl<'m> Oracle<'m> {
         start: &OracleStart<'_>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
+        self.run_known(config, start, None, on_step)
+    }
+
+    /// As [`Oracle::run`], with the elements of `known` (Q24) known that are not [`UNKNOWN`](mote_runtime::sampler::UNKNOWN).
+    pub fn run_known(
+        &self,
+        config: &Config,
+        start: &OracleStart<'_>,
+        known: Option<&[i32]>,
+        on_step: &mut dyn FnMut(&OracleStep),
+    ) -> Result<Vec<i32>, OracleError> {
         let run = sampler::Run {
             model: &self.model,
             network: &self.network,
             config,
             options: self.options,
+            known,
         };
         run.run(start, on_step)
     }

@@ -7,7 +7,7 @@ use mote_runtime::{Arena, Config, Model, Sampler, Start};
 
 /// The runtime's run, every operator digested.
 pub fn runtime_steps(model: &Model<'_>, config: &Config, start: &Start<'_>) -> (Vec<OracleStep>, Vec<i32>) {
-    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut()).expect("aligned");
     let mut run = Sampler::new(model, &mut arena, config, start).expect("a valid configuration");
     let mut recorder = Recorder::default();

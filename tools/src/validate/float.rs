@@ -169,7 +169,7 @@ impl<'a> Twin<'a> {
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
     fn quantized(&self, config: &Config) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, config.guidance_q16.is_some());
+        let mut memory = AlignedBytes::for_run(self.target.model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
         let channels = self.target.model.header().channels.into();
