@@ -83,7 +83,7 @@ pub struct OracleStep {
     pub digest: u64,
     /// Digest of every operator's output in the order of execution, where asked for. An output counts as the stored
     /// integers less the zero point (f16: the bits), in the order `(row, col, channel)`. Under guidance the conditional
-    /// call's operators come first, then the unconditional call's.
+    /// call's operators come first, then the unconditional call's; under Heun's method those of its second half follow.
     pub op_digests: Option<Vec<u64>>,
 }
 

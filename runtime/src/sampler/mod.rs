@@ -59,7 +59,7 @@ pub struct Prediction0<'a> {
 
 /// Sees operators (as an [`Observer`]) and steps.
 pub trait StepObserver: Observer {
-    /// After the network's call and before the state moves.
+    /// After the network's (first) call of a step and before the state moves.
     fn predicted(&mut self, prediction: &Prediction0<'_>) {
         let _ = prediction;
     }
@@ -173,14 +173,22 @@ impl<'m, 'a> Sampler<'m, 'a> {
         }
         let (now, next) = self.levels(t)?;
         let coefficients = self.coefficients(now, next);
-        self.predict(t, coefficients, network, observer)?;
+        self.predict(t, network, observer)?;
+        observer.predicted(&Prediction0 {
+            index: self.index,
+            timestep: t,
+            x_q24: self.x,
+            out_q24: output(self.model, self.activations)?,
+            coefficients,
+            clip_range_q24: self.config.clip_range_q24,
+        });
         self.advance(&coefficients)?;
         if let (Some(()), Method::Heun, Some(there)) = (Feature::Heun.built(), self.config.method, self.next_timestep())
         {
             self.set_known(Some(there));
             let (prediction, clip) = (self.model.header().prediction, self.config.clip);
             let coefficients = heun_corrector(now, next, prediction, clip);
-            self.predict(there, coefficients, network, observer)?;
+            self.predict(there, network, observer)?;
             self.advance(&coefficients)?;
         }
         self.set_known(self.timestep(self.index + 1));
@@ -192,30 +200,6 @@ impl<'m, 'a> Sampler<'m, 'a> {
         };
         self.index += 1;
         Ok(Some(step))
-    }
-
-    /// The network's output for the state at timestep `t`, after guidance, left in the arena and shown to `observer`.
-    fn predict(
-        &mut self,
-        t: u32,
-        coefficients: StepCoefficients,
-        network: &mut impl Network,
-        observer: &mut impl StepObserver,
-    ) -> Result<(), RunError> {
-        self.call_all(t, network, observer)?;
-        let out = output(self.model, self.activations)?;
-        if let Some(weight_q16) = self.config.guidance_q16 {
-            guide(self.held, out, weight_q16);
-        }
-        observer.predicted(&Prediction0 {
-            index: self.index,
-            timestep: t,
-            x_q24: self.x,
-            out_q24: out,
-            coefficients,
-            clip_range_q24: self.config.clip_range_q24,
-        });
-        Ok(())
     }
 
     /// Moves the state by what the network said of it.
@@ -246,17 +230,19 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Ok(())
     }
 
-    /// The network's output for the state, left in the arena (and in `held` the conditional one, under guidance).
-    fn call_all(&mut self, t: u32, network: &mut impl Network, observer: &mut impl Observer) -> Result<(), RunError> {
+    /// The network's output for the state at timestep `t`, after guidance, left in the arena.
+    fn predict(&mut self, t: u32, network: &mut impl Network, observer: &mut impl Observer) -> Result<(), RunError> {
         let header = self.model.header();
         let class = self.config.class.or(header.null_class).unwrap_or(0);
         self.call(t, class, network, observer)?;
-        if self.config.guidance_q16.is_none() {
+        let Some(weight_q16) = self.config.guidance_q16 else {
             return Ok(());
-        }
+        };
         self.held.copy_from_slice(output(self.model, self.activations)?);
         let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        self.call(t, null, network, observer)
+        self.call(t, null, network, observer)?;
+        guide(self.held, output(self.model, self.activations)?, weight_q16);
+        Ok(())
     }
 
     fn call(

@@ -2,10 +2,9 @@
 //! machine. `mote bench` measures what is estimated here.
 
 use mote_firmware_sim::{Board, Parts, boards};
-use mote_runtime::Feature;
-use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::sampler::arena_bytes;
+use mote_runtime::{Config, Feature, Model};
 use serde::Serialize;
 
 /// What the firmware itself takes on one kind of core, and how many instructions it spends.
@@ -119,16 +118,26 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Of a model file of `bytes` bytes.
+    /// Of a model file of `bytes` bytes, sampled by DDIM.
     pub fn of(board: &'static Board, model: &Model<'_>, bytes: usize, guided: bool) -> Self {
+        let config = Config {
+            guidance_q16: guided.then_some(0),
+            ..Config::of(model.header(), 1)
+        };
+        Self::of_run(board, model, bytes, &config)
+    }
+
+    /// Of a model file of `bytes` bytes, sampled under `config`.
+    pub fn of_run(board: &'static Board, model: &Model<'_>, bytes: usize, config: &Config) -> Self {
         let firmware = firmware_of(board);
         let per_mac = match model.header().arithmetic {
             Arithmetic::Integer => firmware.integer_per_mac,
             Arithmetic::F16 => firmware.f16_per_mac,
         };
-        let calls = if guided { 2.0 } else { 1.0 };
-        let flash = bytes as u64 + firmware.code_for(&Parts::needed_by(model));
-        let ram = arena_bytes(model, guided) as u64 + ram_beside_arena(board);
+        let calls = f64::from(config.method.calls()) * if config.guidance_q16.is_some() { 2.0 } else { 1.0 };
+        let parts = Parts::needed_by(model).with(config.method.feature());
+        let flash = bytes as u64 + firmware.code_for(&parts);
+        let ram = arena_bytes(model, config) as u64 + ram_beside_arena(board);
         let (flash_total, ram_total) = (u64::from(board.flash.length), u64::from(board.ram.length));
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))

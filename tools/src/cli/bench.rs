@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             .batch
             .unwrap_or(2 * std::thread::available_parallelism().map_or(1, usize::from) as u64),
     };
-    let chosen = choices(&args.backends, target, false).into_iter();
+    let chosen = choices(&args.backends, target, &config).into_iter();
     // The oracle is there to be right, not to be quick.
     let chosen: Vec<_> = chosen
         .filter(|choice| choice.asked || !matches!(choice.backend, Backend::Oracle(_)))
