@@ -149,7 +149,7 @@ impl Request {
             b"guidance" => self.config.guidance_q16 = Some(value as i32),
             b"noise" => self.start = StartFrom::Noise,
             b"strength" => self.start = StartFrom::Image { strength_q16: value },
-            b"method" => self.config.method = method(value)?,
+            b"method" if SAMPLERS => self.config.method = method(value)?,
             b"inpaint" if Feature::Inpaint.is_built() => self.inpaint = true,
             b"part" if Feature::Interpolate.is_built() => {
                 self.start = StartFrom::Between {
@@ -187,6 +187,9 @@ fn clip(value: u32) -> Option<Clip> {
         _ => None,
     }
 }
+
+/// Whether there is a choice of samplers.
+const SAMPLERS: bool = Feature::Ddpm.is_built() || Feature::DpmSolver.is_built() || Feature::Heun.is_built();
 
 /// A sampler that is not built is not understood.
 fn method(value: u32) -> Option<Method> {
