@@ -346,6 +346,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
 }
 
 /// The network's output in the activations, Q24.
+#[inline(never)]
 fn output<'b>(model: &Model<'_>, activations: &'b mut [u8]) -> Result<&'b mut [i32], RunError> {
     let header = model.header();
     let missing = RunError::Memory { op: header.op_count };
