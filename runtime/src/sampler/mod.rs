@@ -183,15 +183,12 @@ impl<'m, 'a> Sampler<'m, 'a> {
             clip_range_q24: self.config.clip_range_q24,
         });
         self.advance(&coefficients)?;
-        if let (Some(()), Method::Heun, Some(there)) = (Feature::Heun.built(), self.config.method, self.next_timestep())
-        {
-            self.set_known(Some(there));
-            let (prediction, clip) = (self.model.header().prediction, self.config.clip);
-            let coefficients = heun_corrector(now, next, prediction, clip);
-            self.predict(there, network, observer)?;
-            self.advance(&coefficients)?;
+        if Feature::Heun.is_built() && self.config.method == Method::Heun {
+            self.correct(now, next, network, observer)?;
         }
-        self.set_known(self.timestep(self.index + 1));
+        if Feature::Inpaint.is_built() {
+            self.set_known(self.timestep(self.index + 1));
+        }
         self.has_sample = true;
         let step = Step {
             index: self.index,
@@ -228,6 +225,23 @@ impl<'m, 'a> Sampler<'m, 'a> {
             *x = coefficients.advance(x0, held, *x, noise(i));
         }
         Ok(())
+    }
+
+    /// The second half of a step of Heun's method, where there is a timestep to ask about.
+    fn correct(
+        &mut self,
+        now: u64,
+        next: u64,
+        network: &mut impl Network,
+        observer: &mut impl StepObserver,
+    ) -> Result<(), RunError> {
+        let Some(there) = self.next_timestep() else {
+            return Ok(());
+        };
+        self.set_known(Some(there));
+        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
+        self.predict(there, network, observer)?;
+        self.advance(&heun_corrector(now, next, prediction, clip))
     }
 
     /// The network's output for the state at timestep `t`, after guidance, left in the arena.
