@@ -1,6 +1,6 @@
 //! What this build of the runtime can run. Each part can be left out by a Cargo feature, so that a firmware for one model holds
 //! no code for operators that the model does not use. A part that is left out makes [`crate::Model::parse`] refuse a model that
-//! needs it; it never changes a result.
+//! needs it, one of a sampler makes [`crate::Config::validate`] refuse the run; it never changes a result.
 
 use core::fmt;
 
@@ -30,11 +30,21 @@ pub enum Feature {
     ScaleShift,
     /// Group normalizations inside the convolutions that read them.
     NormConv,
+    /// The ancestral sampler.
+    Ddpm,
+    /// DPM-Solver++(2M).
+    DpmSolver,
+    /// Heun's method.
+    Heun,
+    /// Runs in which part of the image is known.
+    Inpaint,
+    /// Starts between two seeds.
+    Interpolate,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -44,6 +54,11 @@ impl Feature {
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
+        Self::Ddpm,
+        Self::DpmSolver,
+        Self::Heun,
+        Self::Inpaint,
+        Self::Interpolate,
     ];
 
     /// The name of the Cargo feature.
@@ -58,6 +73,11 @@ impl Feature {
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
+            Self::Ddpm => "ddpm",
+            Self::DpmSolver => "dpm-solver",
+            Self::Heun => "heun",
+            Self::Inpaint => "inpaint",
+            Self::Interpolate => "interpolate",
         }
     }
 
@@ -74,6 +94,11 @@ impl Feature {
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
+            Self::Ddpm => cfg!(feature = "ddpm"),
+            Self::DpmSolver => cfg!(feature = "dpm-solver"),
+            Self::Heun => cfg!(feature = "heun"),
+            Self::Inpaint => cfg!(feature = "inpaint"),
+            Self::Interpolate => cfg!(feature = "interpolate"),
         }
     }
 
@@ -98,6 +123,7 @@ impl Feature {
             Self::Integer | Self::F16 => false,
             Self::W16 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W16 { .. })),
             Self::W4 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W4 { .. })),
+            Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
             Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
@@ -106,7 +132,8 @@ impl Feature {
         }
     }
 
-    /// Whether a model needs it.
+    /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
+    /// sampled with any.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
     }

@@ -1,7 +1,8 @@
 //! The float executor and sampler: the yardstick that every integer result is measured against.
 //!
 //! [`Executor`] runs a [`crate::graph::Graph`] on candle in f32 or f64, a batch at a time; every operation is
-//! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model, [`encode`] the same backwards.
+//! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model, [`encode`] the
+//! same backwards, [`samplers`] has the others.
 
 mod conv;
 pub mod ddim;
@@ -9,6 +10,7 @@ pub mod encode;
 mod exec;
 mod ops;
 mod real;
+pub mod samplers;
 mod time;
 
 #[cfg(test)]
