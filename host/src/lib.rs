@@ -8,6 +8,7 @@
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;
+pub mod chain;
 pub mod config;
 pub mod engine;
 pub mod float;
