@@ -135,7 +135,10 @@ mod tests {
             for f in [-3.0, 0.0, 2.0] {
                 let (at, slope) = chain.reverse(span, x, f);
                 let numeric = (chain.reverse(span, x, f + 1e-5).0 - at) / 1e-5;
-                assert!((numeric - slope).abs() < 1e-4 * (1.0 + slope.abs()), "{numeric} {slope}");
+                assert!(
+                    (numeric - slope).abs() < 1e-4 * (1.0 + slope.abs()),
+                    "{numeric} {slope}"
+                );
             }
         }
     }

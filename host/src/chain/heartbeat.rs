@@ -125,7 +125,9 @@ impl Heartbeat {
             }
             let batch = self.batch(&data, options.per_group, &mut random);
             let inputs: Vec<f32> = batch.iter().flat_map(|e| e.x.map(signed)).collect();
-            let out = self.mlp.forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
+            let out = self
+                .mlp
+                .forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
             let f = out.flatten_all()?.to_vec1::<f32>()?;
             let mut slopes = vec![0f32; f.len()];
             let mut excess = 0.0;
@@ -179,7 +181,8 @@ impl Heartbeat {
         let kernel = [false, true].map(|x| [false, true].map(|x0| self.chain.posterior(Span::last(t), x, x0)));
         core::array::from_fn(|i| {
             let rows = data.rows.iter().zip(&weights);
-            rows.map(|(row, w)| w * kernel[usize::from(x[i])][usize::from(row[i])]).sum()
+            rows.map(|(row, w)| w * kernel[usize::from(x[i])][usize::from(row[i])])
+                .sum()
         })
     }
 
@@ -194,7 +197,8 @@ impl Heartbeat {
     /// Features of rows of bits.
     pub fn features(&self, x: &[[bool; LENGTH]]) -> Result<Tensor> {
         let values: Vec<f32> = x.iter().flat_map(|row| row.map(signed)).collect();
-        self.mlp.features(&Tensor::from_vec(values, (x.len(), LENGTH), &Device::Cpu)?)
+        self.mlp
+            .features(&Tensor::from_vec(values, (x.len(), LENGTH), &Device::Cpu)?)
     }
 
     /// The bound, from `draws` pairs (x_0, x_t) of every step.
@@ -292,7 +296,10 @@ pub fn bound(
         let pairs: Vec<(&Vec<bool>, [bool; LENGTH])> = (0..draws)
             .map(|i| {
                 let x0 = &data.rows[i % data.rows.len()];
-                (x0, core::array::from_fn(|i| random.uniform() < chain.marginal(t, x0[i])))
+                (
+                    x0,
+                    core::array::from_fn(|i| random.uniform() < chain.marginal(t, x0[i])),
+                )
             })
             .collect();
         let rows: Vec<[bool; LENGTH]> = pairs.iter().map(|(_, x)| *x).collect();
@@ -344,8 +351,15 @@ mod tests {
                 if counts[1..].windows(2).any(|w| w[0] > w[1]) {
                     continue;
                 }
-                let orders = 24.0 / (0..5).map(|v| [1.0, 1.0, 2.0, 6.0, 24.0][counts[1..].iter().filter(|c| **c == v).count()]).product::<f64>();
-                let chance: f64 = counts.iter().enumerate().map(|(k, n)| chance(usize::from(k == 0), *n)).product();
+                let orders = 24.0
+                    / (0..5)
+                        .map(|v| [1.0, 1.0, 2.0, 6.0, 24.0][counts[1..].iter().filter(|c| **c == v).count()])
+                        .product::<f64>();
+                let chance: f64 = counts
+                    .iter()
+                    .enumerate()
+                    .map(|(k, n)| chance(usize::from(k == 0), *n))
+                    .product();
                 let x: Vec<bool> = (0..LENGTH).map(|i| i / PERIOD < counts[i % PERIOD]).collect();
                 let f: Vec<f32> = data.best(&chain, t, &x).iter().map(|v| *v as f32).collect();
                 mean += orders * chance * step_divergence(&chain, t, &data.rows[0], &x, &f);
@@ -372,7 +386,10 @@ mod tests {
         };
         let drawn = bound(&chain, 2000, 7, best).unwrap();
         assert!(drawn.standard_error_bits < 0.03, "{drawn:?}");
-        assert!((drawn.k_bits - ceiling(50)).abs() < 4.0 * drawn.standard_error_bits, "{drawn:?}");
+        assert!(
+            (drawn.k_bits - ceiling(50)).abs() < 4.0 * drawn.standard_error_bits,
+            "{drawn:?}"
+        );
     }
 
     #[test]

@@ -15,13 +15,13 @@ pub mod adam;
 pub mod bayes;
 pub mod binomial;
 pub mod bound;
-//pub mod condition;
-//pub mod gaussian;
+pub mod condition;
+pub mod gaussian;
 pub mod heartbeat;
 pub mod mlp;
 pub mod random;
-//pub mod rbf;
-//pub mod swiss_roll;
+pub mod rbf;
+pub mod swiss_roll;
 
 /// Nats in a bit.
 pub const LN_2: f64 = core::f64::consts::LN_2;
