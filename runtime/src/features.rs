@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Conv, GroupNorm, Op, Weights};
+use crate::blob::op::{Conv, GroupNorm, Op, Readout, Weights};
 
 /// A part of the runtime that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,11 +28,13 @@ pub enum Feature {
     Resample,
     /// The timestep's scale and shift in a group normalization.
     ScaleShift,
+    /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
+    Chain,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -41,6 +43,7 @@ impl Feature {
         Self::Class,
         Self::Resample,
         Self::ScaleShift,
+        Self::Chain,
     ];
 
     /// The name of the Cargo feature.
@@ -54,6 +57,7 @@ impl Feature {
             Self::Class => "class",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
+            Self::Chain => "chain",
         }
     }
 
@@ -69,6 +73,7 @@ impl Feature {
             Self::Class => cfg!(feature = "class"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
+            Self::Chain => cfg!(feature = "chain"),
         }
     }
 
@@ -96,6 +101,12 @@ impl Feature {
                 Op::Conv(Conv {
                     weights: Weights::W16 { .. },
                     ..
+                }) | Op::Readout(Readout {
+                    conv: Conv {
+                        weights: Weights::W16 { .. },
+                        ..
+                    },
+                    ..
                 })
             ),
             Self::W4 => matches!(
@@ -103,10 +114,17 @@ impl Feature {
                 Op::Conv(Conv {
                     weights: Weights::W4 { .. },
                     ..
+                }) | Op::Readout(Readout {
+                    conv: Conv {
+                        weights: Weights::W4 { .. },
+                        ..
+                    },
+                    ..
                 })
             ),
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
+            Self::Chain => matches!(op, Op::Readout(_) | Op::Softmax { .. }),
             Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
             Self::ScaleShift => matches!(
                 op,
@@ -120,7 +138,8 @@ impl Feature {
 
     /// Whether a model needs it.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
-        self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
+        let chain = self == Self::Chain && model.header().prediction.is_chain();
+        chain || self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
     }
 }
 

@@ -11,6 +11,9 @@ pub struct Gaussian {
     pub logits: Var,
 }
 
+/// Where beta_T begins.
+const LAST: f64 = 0.6;
+
 /// What the forward process says of every step, each `(T, 1, 1)`.
 #[derive(Debug)]
 pub struct Kernels {
@@ -23,9 +26,12 @@ pub struct Kernels {
 }
 
 impl Gaussian {
-    /// A chain of `steps` steps whose betas begin as `1 / (T - t + 2)`.
+    /// A chain of `steps` steps whose betas begin as a geometric series up to [`LAST`].
     pub fn new(steps: usize, first: f64) -> Result<Self> {
-        let logit = |t: usize| -libm::log((steps - t + 1) as f64);
+        let logit = |t: usize| {
+            let beta = first * libm::pow(LAST / first, (t - 1) as f64 / (steps - 1) as f64);
+            libm::log(beta / (1.0 - beta))
+        };
         let logits: Vec<f64> = (2..=steps).map(logit).collect();
         let logits = Var::from_tensor(&Tensor::from_vec(logits, steps - 1, &Device::Cpu)?)?;
         Ok(Self { first, logits })

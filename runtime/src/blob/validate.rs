@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::model::Model;
-use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, Op, Source, Weights};
+use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, Op, Readout, Source, Weights};
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -11,6 +11,7 @@ use crate::error::{Fault, ParseError, Section};
 use crate::features::Feature;
 use crate::kernels::scratch_bytes;
 use crate::numeric::requant::Requant;
+use crate::schedule::coefficients::Prediction;
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
@@ -28,6 +29,9 @@ pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
     };
     if !arithmetic.is_built() {
         return Err(ParseError::NotBuilt(arithmetic));
+    }
+    if model.header.prediction.is_chain() && !Feature::Chain.is_built() {
+        return Err(ParseError::NotBuilt(Feature::Chain));
     }
     tensors(model)?;
     let count = model.header.op_count;
@@ -77,7 +81,10 @@ fn output(model: &Model<'_>, written: Option<TensorId>) -> Result<(), ParseError
     let header = &model.header;
     let bad = ParseError::Header("output");
     let tensor = model.tensor(header.output).ok_or(bad)?;
-    let shape = (tensor.rows, tensor.cols, tensor.channels) == (header.rows, header.cols, header.channels);
+    // A Gaussian chain's network gives means, then variances.
+    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
+    let channels = u32::from(tensor.channels) == values * u32::from(header.channels);
+    let shape = channels && (tensor.rows, tensor.cols) == (header.rows, header.cols);
     let written = written == Some(header.output);
     let kept = tensor.last == header.op_count;
     if tensor.dtype == Dtype::Q24 && shape && written && kept {
@@ -219,7 +226,23 @@ impl<'a> Checker<'_, 'a> {
                 self.requant(*in_requant)?;
                 self.requant(*out_requant)
             }
-            Op::Conv(conv) => self.conv(conv),
+            Op::Conv(conv) => self.conv(conv, 1),
+            Op::Readout(readout) => self.readout(readout),
+            Op::Softmax { src, out, in_requant } => {
+                self.built(Feature::Chain)?;
+                let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
+                self.activation(&src)?;
+                self.ensure(
+                    src.same_shape(&out),
+                    Fault::Shape {
+                        expected: src.len() as u32,
+                        found: out.len() as u32,
+                    },
+                )?;
+                let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
+                self.ensure(out.dtype == dtype, Fault::Dtype)?;
+                self.requant(*in_requant)
+            }
             Op::GroupNorm(norm) => self.group_norm(norm),
             Op::Attention(attention) => self.attention(attention),
             Op::Upsample { src, out } => self.resample(*src, *out, true),
@@ -228,7 +251,18 @@ impl<'a> Checker<'_, 'a> {
     }
 
     #[inline(never)]
-    fn conv(&self, c: &Conv) -> Check {
+    fn readout(&self, readout: &Readout) -> Check {
+        self.built(Feature::Chain)?;
+        self.ensure(readout.groups > 0, Fault::Parameter)?;
+        let first = self.table::<u32>(readout.first, readout.groups.into())?;
+        let ascending = first.windows(2).all(|w| w[0] < w[1]);
+        self.ensure(first[0] == 0 && ascending, Fault::Parameter)?;
+        self.conv(&readout.conv, readout.groups)
+    }
+
+    /// With weights of so many groups.
+    #[inline(never)]
+    fn conv(&self, c: &Conv, groups: u16) -> Check {
         let (source, out) = (self.source(&c.source)?, self.tensor(c.out)?);
         if out.dtype != Dtype::Q24 {
             self.activation(&out)?;
@@ -269,7 +303,7 @@ impl<'a> Checker<'_, 'a> {
         }
         let float = matches!(c.weights, Weights::F16 { .. });
         self.ensure(float == self.float(), Fault::Dtype)?;
-        proof::conv(self, c, &source, &out)
+        proof::conv(self, c, &source, usize::from(out.channels) * usize::from(groups))
     }
 
     #[inline(never)]

@@ -1,7 +1,7 @@
 //! From decoded operators to the integer kernels.
 
 use super::regions::Regions;
-use super::shared::{geometry, is_vector};
+use super::shared::{Rows, geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
@@ -16,7 +16,8 @@ use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
-        Op::Conv(c) => run_conv(model, c, r),
+        Op::Conv(c) => run_conv(model, c, Rows::ALL, r),
+        Op::Readout(readout) => run_conv(model, &readout.conv, Rows::of(model, call, readout)?, r),
         Op::GroupNorm(n) => run_group_norm(model, n, r),
         Op::Attention(a) => run_attention(a, r),
         _ => run_small(model, call, op, r),
@@ -45,7 +46,12 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
             let src = r.operand(*src)?;
             pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
         }
-        Op::Conv(_) | Op::GroupNorm(_) | Op::Attention(_) => {}
+        Op::Conv(_) | Op::Readout(_) | Op::GroupNorm(_) | Op::Attention(_) => {}
+        Op::Softmax { src, in_requant, .. } => {
+            Feature::Chain.built()?;
+            let (view, channels) = (r.view(*src)?, r.out_tensor.channels.into());
+            pointwise::softmax(&view, channels, *in_requant, &mut r.output::<u8>()?.0);
+        }
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
@@ -58,7 +64,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
 }
 
 #[inline(never)]
-fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
+fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r)?;
     // Borrowed, not moved: a copy would take stack.
     let Some((parts, count)) = &parts(&c.source, r) else {
@@ -69,8 +75,8 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     let weights = padded(taps) * g.outs;
     let requant = |at: At| {
         Some((
-            model.table(at, g.outs)?,
-            model.table(At(at.0 + g.outs as u32 * 4), g.outs)?,
+            rows.table(model, at, g.outs)?,
+            rows.table(model, At(at.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?,
         ))
     };
     let filter = match c.weights {
@@ -81,8 +87,8 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
         } => {
             let (mult, shift) = requant(at)?;
             Filter::W8 {
-                data: model.table(data, weights)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, weights)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }
@@ -95,8 +101,8 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             Feature::W4.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W4 {
-                data: model.table(data, int4::row_words(taps) * g.outs)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, int4::row_words(taps) * g.outs)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }
@@ -109,8 +115,8 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
             Feature::W16.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W16 {
-                data: model.table(data, weights)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, weights)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }

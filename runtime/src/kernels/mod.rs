@@ -14,7 +14,7 @@ pub mod view;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Conv, Op};
+use crate::blob::op::{Conv, Op, Readout};
 
 /// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns
 /// ([`conv_scratch_bytes`]). `None` when the operator names tensors that do not exist.
@@ -26,9 +26,11 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
     };
     let float = model.header().arithmetic == Arithmetic::F16;
     Some(match op {
-        Op::Conv(c @ Conv { kernel, .. }) => {
-            conv_scratch_bytes(float, usize::from(*kernel), joined(&c.source)?, channels(c.out)?, 1)
-        }
+        Op::Conv(c @ Conv { kernel, .. })
+        | Op::Readout(Readout {
+            conv: c @ Conv { kernel, .. },
+            ..
+        }) => conv_scratch_bytes(float, usize::from(*kernel), joined(&c.source)?, channels(c.out)?, 1),
         Op::GroupNorm(n) => group_norm_scratch_bytes(float, joined(&n.source)?),
         Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
         _ => 0,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::header::Header;
 use crate::error::RunError;
-use crate::schedule::coefficients::Clip;
+use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::{PrevRule, Spacing};
 
 /// Everything that is chosen at run time.
@@ -68,6 +68,13 @@ impl Config {
             return Err(RunError::Steps {
                 found: self.steps,
                 max: header.train_steps,
+            });
+        }
+        // The kernels of a Gaussian chain are learned for single steps.
+        if header.prediction == Prediction::Kernel && self.steps != header.train_steps {
+            return Err(RunError::ChainSteps {
+                found: self.steps,
+                needed: header.train_steps,
             });
         }
         if self.eta_q16 > 1 << 16 {

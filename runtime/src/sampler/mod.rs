@@ -1,8 +1,10 @@
-//! The deterministic DDIM sampler (Song, Meng and Ermon 2021): one network call (two with guidance) a step.
+//! The deterministic DDIM sampler (Song, Meng and Ermon 2021): one network call (two with guidance) a step. A model that is a chain of
+//! 2015 is sampled by its own reverse kernels instead ([`crate::schedule::chain`]); eta and clipping are not asked there.
 //!
 //! The state x_t is an int32 with 24 fractional bits. Steps, spacing, eta, clipping, class and guidance are chosen at run
 //! time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule::coefficients`]).
 
+mod chain;
 mod config;
 mod pixels;
 mod snapshot;
@@ -15,6 +17,7 @@ use crate::blob::model::Model;
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::exec::{Call, Network, Observer, Portable, Unobserved};
+use crate::features::Feature;
 use crate::numeric::normal::{fill_normal_q24, normal_q24};
 use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, add_noise, ddim, noising};
 use crate::schedule::spacing::{prev_timestep, timestep};
@@ -134,10 +137,14 @@ impl<'m, 'a> Sampler<'m, 'a> {
             }
         };
         match start {
+            Start::Seed if self.is_chain() => self.draw_prior(),
             Start::Seed => fill_normal_q24(self.config.seed, 0, self.x),
             Start::Noise(noise) => {
                 fits(noise)?;
                 self.x.copy_from_slice(noise);
+                if self.is_chain() {
+                    self.given_bits();
+                }
             }
             Start::Image {
                 image_q24,
@@ -150,7 +157,14 @@ impl<'m, 'a> Sampler<'m, 'a> {
                 self.x.copy_from_slice(image_q24);
                 let run = (u64::from(self.config.steps) * u64::from(*strength_q16) + (1 << 15)) >> 16;
                 self.index = self.config.steps - run as u32;
+                if self.is_chain() {
+                    self.given_bits();
+                }
                 if let Some(t) = self.timestep(self.index) {
+                    if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
+                        self.noise_bits(self.model.alpha_bar_q62(t), prior_q31);
+                        return Ok(());
+                    }
                     let coefficients = noising(self.model.alpha_bar_q62(t));
                     for (i, x) in self.x.iter_mut().enumerate() {
                         *x = add_noise(coefficients, *x, normal_q24(self.config.seed, 0, i as u32));
@@ -180,6 +194,11 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let Some(t) = self.timestep(self.index) else {
             return Ok(None);
         };
+        if self.is_chain() {
+            self.predict(t, network, observer)?;
+            self.chain_step(t)?;
+            return Ok(Some(self.done(t)));
+        }
         let coefficients = self.coefficients(t)?;
         self.predict(t, network, observer)?;
         let out = output(self.model, self.activations)?;
@@ -205,13 +224,23 @@ impl<'m, 'a> Sampler<'m, 'a> {
             };
             *x = coefficients.apply(*x, *out, z, clip_range_q24);
         }
+        Ok(Some(self.done(t)))
+    }
+
+    /// Counts the step from timestep `t`.
+    fn done(&mut self, t: u32) -> Step {
         let step = Step {
             index: self.index,
             timestep: t,
             digest: self.digest(),
         };
         self.index += 1;
-        Ok(Some(step))
+        step
+    }
+
+    /// Known without a look where chains are left out.
+    fn is_chain(&self) -> bool {
+        Feature::Chain.is_built() && self.model.header().prediction.is_chain()
     }
 
     /// The network's output for the state, left in the arena (and in `held` the conditional one, under guidance).

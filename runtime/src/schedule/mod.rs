@@ -1,8 +1,9 @@
 //! Which timesteps a run visits, and the coefficients of each step, from nothing but integers.
 //!
 //! [`spacing`] makes the list of timesteps without storing it; [`coefficients`] turns two cumulative alphas into the
-//! fixed-point forms that move a state one step.
+//! fixed-point forms that move a state one step; [`chain`] has the steps of the chains of 2015.
 
+pub mod chain;
 pub mod coefficients;
 pub mod form;
 pub mod spacing;

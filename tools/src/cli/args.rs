@@ -17,7 +17,7 @@ pub struct SamplerArgs {
     /// The sampler
     #[arg(long, value_enum, default_value = "ddim")]
     pub sampler: Sampler,
-    /// Denoising steps, 1 to the training steps [default: 20]
+    /// Denoising steps, 1 to the training steps [default: 20, or all of a chain]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u32>,
     /// How steps are spread over the training timesteps [default: the checkpoint's]
@@ -88,7 +88,12 @@ pub enum Clip {
 impl SamplerArgs {
     /// The configuration for a model.
     pub fn config(&self, header: &Header) -> Result<Config, Failure> {
-        let default = Config::of(header, self.steps.unwrap_or(DEFAULT_STEPS.min(header.train_steps)));
+        let usual = if header.prediction.is_chain() {
+            header.train_steps
+        } else {
+            DEFAULT_STEPS.min(header.train_steps)
+        };
+        let default = Config::of(header, self.steps.unwrap_or(usual));
         let config = Config {
             spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
             prev: match self.prev {

@@ -10,6 +10,7 @@ mod convert;
 mod cost;
 mod crosscheck;
 mod demo;
+mod eval;
 mod failure;
 mod flash;
 mod inspect;
@@ -22,6 +23,7 @@ mod profile;
 mod progress;
 mod sample;
 mod starts;
+mod train;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -57,6 +59,8 @@ enum Command {
     Crosscheck(crosscheck::Args),
     Bench(bench::Args),
     Boards(boards::Args),
+    Train(train::Args),
+    Eval(eval::Args),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  mote completions bash > ~/.local/share/bash-completion/completions/mote")]
     Completions {
@@ -79,6 +83,8 @@ pub fn main() -> ExitCode {
         Command::Crosscheck(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Boards(args) => args.json,
+        Command::Train(args) => args.json,
+        Command::Eval(args) => args.json,
         Command::Completions { .. } => false,
     };
     match run(&command) {
@@ -98,6 +104,8 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Crosscheck(args) => crosscheck::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Boards(args) => boards::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Completions { shell } => completions(*shell),
     }
 }

@@ -228,6 +228,7 @@ impl Lowering<'_> {
             pad: *pad,
             upsample: source.upsample,
             addend: None,
+            groups: vec![],
         };
         self.emit_or_defer(index, node, Kind::Conv(conv))
     }

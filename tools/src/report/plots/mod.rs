@@ -3,8 +3,10 @@
 mod arena;
 mod axis;
 mod bars;
+mod curve;
 mod lines;
 
 pub use arena::arena;
 pub use bars::sensitivity;
+pub use curve::curve;
 pub use lines::quality;
