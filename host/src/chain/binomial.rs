@@ -69,6 +69,12 @@ impl Binomial {
     /// x_from, and with what x_to says into the kernel. At `f = 0` that is the equilibrium's reverse kernel exactly, and no `f`
     /// leaves the range of the true posteriors.
     pub fn reverse(&self, span: Span, x: bool, f: f64) -> (f64, f64) {
+        let ([zero, one], slope) = self.reverse_weights(span, x, f);
+        (libm::log(one) - libm::log(zero), slope)
+    }
+
+    /// [`Binomial::reverse`] as weights of 0 and 1, which need not sum to 1.
+    pub fn reverse_weights(&self, span: Span, x: bool, f: f64) -> ([f64; 2], f64) {
         let (a, prior) = (self.alpha[span.from], self.prior);
         // Both from the exponential, so that neither loses its digits.
         let (s, r) = {
@@ -80,11 +86,11 @@ impl Binomial {
         let one = a * s * prior + (1.0 - a) * prior * norm;
         let zero = a * r * (1.0 - prior) + (1.0 - a) * (1.0 - prior) * norm;
         let [seen_zero, seen_one] = self.likelihoods(span, x);
-        let logit = libm::log(seen_one * one) - libm::log(seen_zero * zero);
         let shift = 2.0 * prior - 1.0;
         let one_slope = a * prior + (1.0 - a) * prior * shift;
         let zero_slope = -a * (1.0 - prior) + (1.0 - a) * (1.0 - prior) * shift;
-        (logit, (one_slope / one - zero_slope / zero) * s * r)
+        let slope = (one_slope / one - zero_slope / zero) * s * r;
+        ([seen_zero * zero, seen_one * one], slope)
     }
 }
 

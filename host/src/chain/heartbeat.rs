@@ -42,6 +42,9 @@ pub fn groups(steps: usize) -> Vec<usize> {
         .collect()
 }
 
+/// Updates between two reports of [`Heartbeat::train`].
+const SHOWN_EVERY: usize = 20;
+
 /// The chain and its network.
 #[derive(Debug)]
 pub struct Heartbeat {
@@ -70,7 +73,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             seed: 0,
-            updates: 8000,
+            updates: 4000,
             per_group: 16,
             rate: 3e-3,
         }
@@ -113,10 +116,6 @@ impl Heartbeat {
         let mut adam = Adam::new(self.mlp.vars())?;
         let mut random = Random::new(options.seed, 1);
         let rows = (self.groups.len() - 1) * options.per_group;
-        let mut shown = Progress {
-            update: 0,
-            excess_bits: 0.0,
-        };
         for update in 0..options.updates {
             let spent = limit.map_or(0.0, |l| start.elapsed().as_secs_f64() / l.as_secs_f64());
             let at = spent.max(update as f64 / options.updates as f64);
@@ -130,25 +129,25 @@ impl Heartbeat {
                 .forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
             let f = out.flatten_all()?.to_vec1::<f32>()?;
             let mut slopes = vec![0f32; f.len()];
-            let mut excess = 0.0;
+            let (mut excess, measured) = (0.0, (update + 1) % SHOWN_EVERY == 0);
             for ((e, f), slope) in batch.iter().zip(f.chunks(LENGTH)).zip(slopes.chunks_mut(LENGTH)) {
                 for i in 0..LENGTH {
-                    let (logit, by_f) = self.chain.reverse(Span::last(e.t), e.x[i], f[i].into());
-                    slope[i] = (e.weight * (sigmoid(logit) - e.target[i]) * by_f) as f32;
-                    excess += e.weight * divergence(e.target[i], logit);
+                    let ([zero, one], by_f) = self.chain.reverse_weights(Span::last(e.t), e.x[i], f[i].into());
+                    slope[i] = (e.weight * (one / (zero + one) - e.target[i]) * by_f) as f32;
+                    if measured {
+                        excess += e.weight * divergence(e.target[i], libm::log(one / zero));
+                    }
                 }
             }
             let slopes = Tensor::from_vec(slopes, out.shape(), &Device::Cpu)?;
             adam.step(&(out * slopes)?.sum_all()?.backward()?, rate(options.rate, at))?;
-            shown = Progress {
-                update: update + 1,
-                excess_bits: excess / super::LN_2,
-            };
-            if shown.update % 100 == 0 {
-                on(shown);
+            if measured {
+                on(Progress {
+                    update: update + 1,
+                    excess_bits: excess / super::LN_2,
+                });
             }
         }
-        on(shown);
         Ok(())
     }
 

@@ -70,6 +70,23 @@ fn spiral(u: f64) -> [f64; 2] {
     [angle * libm::cos(angle), angle * libm::sin(angle)]
 }
 
+/// Points that lie far from each other: each the farthest of many from those before it.
+fn spread(roll: &mut Roll) -> [[f64; 2]; UNITS] {
+    let points: Vec<[f64; 2]> = (0..2000).map(|_| roll.point()).collect();
+    let mut nearest = vec![f64::INFINITY; points.len()];
+    let mut chosen = points[0];
+    core::array::from_fn(|_| {
+        let centre = chosen;
+        for (nearest, p) in nearest.iter_mut().zip(&points) {
+            let squared: f64 = (0..2).map(|a| (p[a] - centre[a]) * (p[a] - centre[a])).sum();
+            *nearest = nearest.min(squared);
+        }
+        let farthest = nearest.iter().zip(&points).max_by(|a, b| a.0.total_cmp(b.0));
+        chosen = farthest.map_or(chosen, |(_, p)| *p);
+        centre
+    })
+}
+
 /// The chain and its network.
 #[derive(Debug)]
 pub struct SwissRoll {
@@ -113,10 +130,10 @@ pub struct Progress {
 }
 
 impl SwissRoll {
-    /// An untrained chain, with centres at points of the data.
+    /// An untrained chain, with centres at points of the data that lie far from each other.
     pub fn new(seed: u64) -> Result<Self> {
         let mut random = Random::new(seed, 0);
-        let centres = Roll::new(seed).points(UNITS)?;
+        let centres = Tensor::new(&spread(&mut Roll::new(seed)), &Device::Cpu)?;
         Ok(Self {
             chain: Gaussian::new(STEPS, BETA_1)?,
             rbf: Rbf::new(&centres, STEPS, 4, 0.5, &mut random)?,

@@ -5,11 +5,13 @@
 //! | `files.rs` | what is written is whole, the same every time, and what `--json` says it is |
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
+//! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
 
 mod boards;
+mod chains;
 mod checks;
 mod common;
 mod files;

@@ -5,6 +5,7 @@ use crate::cli::failure::Failure;
 use crate::cli::model_file::ModelFile;
 use crate::cli::print::{self, Held, heading, table};
 use crate::cli::progress;
+use crate::cli::train::chain::on_one_thread;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
 use mote_runtime::schedule::coefficients::Prediction;
@@ -26,16 +27,17 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         Chain::read(&args.folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     let (draws, samples) = (args.draws as usize, args.samples as usize);
-    let measured = match &chain {
-        Chain::Heartbeat(h) => Measured {
-            bound: h.bound(draws, args.seed).map_err(failed)?,
-            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH]).map_err(failed)?)),
-        },
-        Chain::SwissRoll(s) => Measured {
-            bound: s.bound(draws, args.seed).map_err(failed)?,
+    let measure = || match &chain {
+        Chain::Heartbeat(h) => Ok(Measured {
+            bound: h.bound(draws, args.seed)?,
+            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH])?)),
+        }),
+        Chain::SwissRoll(s) => Ok(Measured {
+            bound: s.bound(draws, args.seed)?,
             valid: None,
-        },
+        }),
     };
+    let measured = on_one_thread(measure)?.map_err(failed)?;
     let file = args.model.as_deref().map(ModelFile::read).transpose()?;
     let of_model = match (&file, &chain) {
         (None, _) => None,

@@ -35,23 +35,23 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     let failed = |error: candle_core::Error| Failure::new(format_args!("training failed: {error}"));
     let began = Instant::now();
     let limit = args.minutes.map(|m| Duration::from_secs_f64(m * 60.0));
-    let trained = match preset {
+    let trained = on_one_thread(|| match preset {
         Preset::Heartbeat => heartbeat(args.seed, limit),
         Preset::SwissRoll => roll(args.seed, limit),
-    };
-    let trained = trained.map_err(failed)?;
+    });
+    let trained = trained?.map_err(failed)?;
     let seconds = began.elapsed().as_secs_f64();
-    let updates = trained.curve.last().map_or(0.0, |point| point.0);
+    let updates = trained.curve.last().map_or(0.0, |point| point.0) as u64;
     let training = json!({
         "options": trained.options, "updates": updates, "seconds": (seconds * 10.0).round() / 10.0,
         "trainer": concat!("mote ", env!("CARGO_PKG_VERSION")),
     });
     trained.chain.write(&args.output, training).map_err(Failure::new)?;
-    let (bound, report, picture) = match &trained.chain {
+    let shown = on_one_thread(|| match &trained.chain {
         Chain::Heartbeat(h) => of_heartbeat(h, &trained.curve),
         Chain::SwissRoll(s) => of_roll(s, &trained.curve),
-    }
-    .map_err(failed)?;
+    });
+    let (bound, report, picture) = shown?.map_err(failed)?;
     samples.write(&png(&picture)?)?;
     page.write(html(&report?).as_bytes())?;
     if args.json {
@@ -85,6 +85,12 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
         print::text(&format!("{}\n{}", heading(&name), table(&rows)))?;
     }
     Ok(Held::Yes)
+}
+
+/// Products as small as these chains' gain nothing from a second thread, and lose much to it where another wants the core.
+pub fn on_one_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    Ok(pool.map_err(Failure::new)?.install(work))
 }
 
 fn heartbeat(seed: u64, limit: Option<Duration>) -> Tensors<Trained> {

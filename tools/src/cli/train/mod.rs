@@ -1,6 +1,6 @@
 //! `mote train`: from data to a checkpoint.
 
-mod chain;
+pub(super) mod chain;
 
 use super::failure::Failure;
 use super::print::Held;
