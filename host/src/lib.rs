@@ -13,6 +13,7 @@
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;
+pub mod chain;
 pub mod config;
 pub mod data;
 pub mod ddpm;

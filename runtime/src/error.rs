@@ -145,6 +145,15 @@ pub enum RunError {
         /// Training steps of the model.
         max: u32,
     },
+    /// Another sampler, known elements, or a start between two seeds, of a model that is a chain with steps of its own.
+    ChainSampler,
+    /// Steps of a Gaussian chain that are not all of them.
+    ChainSteps {
+        /// Asked for.
+        found: u32,
+        /// Steps of the chain.
+        needed: u32,
+    },
     /// A class label that the model does not have, or a label for an unconditional model.
     Class {
         /// Asked for.
@@ -273,6 +282,15 @@ impl fmt::Display for RunError {
             Self::ArenaTooSmall { needed, found } => write!(f, "the arena has {found} bytes, {needed} are needed"),
             Self::ArenaMisaligned(align) => write!(f, "the arena must start at a multiple of {align} bytes"),
             Self::Steps { found, max } => write!(f, "{found} steps asked for; the model allows 1 to {max}"),
+            Self::ChainSampler => {
+                write!(
+                    f,
+                    "this model is a chain: it has a sampler of its own, and neither known elements nor starts between seeds"
+                )
+            }
+            Self::ChainSteps { found, needed } => {
+                write!(f, "{found} steps asked for; this chain takes all of its {needed}")
+            }
             Self::Class { found, classes: 0 } => {
                 write!(f, "class {found} was given, but the model has no class labels")
             }

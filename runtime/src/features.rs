@@ -40,11 +40,13 @@ pub enum Feature {
     Inpaint,
     /// Starts between two seeds.
     Interpolate,
+    /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
+    Chain,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -59,6 +61,7 @@ impl Feature {
         Self::Heun,
         Self::Inpaint,
         Self::Interpolate,
+        Self::Chain,
     ];
 
     /// The name of the Cargo feature.
@@ -78,6 +81,7 @@ impl Feature {
             Self::Heun => "heun",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
+            Self::Chain => "chain",
         }
     }
 
@@ -99,6 +103,7 @@ impl Feature {
             Self::Heun => cfg!(feature = "heun"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
+            Self::Chain => cfg!(feature = "chain"),
         }
     }
 
@@ -126,6 +131,7 @@ impl Feature {
             Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
+            Self::Chain => matches!(op, Op::Readout(_) | Op::Softmax { .. }),
             Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
             Self::ScaleShift => op.norm().is_some_and(|n| n.scale_shift.is_some()),
             Self::NormConv => matches!(op, Op::NormConv(_)),
@@ -135,7 +141,8 @@ impl Feature {
     /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
     /// sampled with any.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
-        self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
+        let chain = self == Self::Chain && model.header().prediction.is_chain();
+        chain || self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
     }
 }
 

@@ -13,8 +13,10 @@
 //! | `planner.rs` | memory close to its lower bound |
 //! | `parts.rs` | what a firmware leaves out is refused by name, and what it keeps makes the same images |
 //! | `budgets.rs` | instructions, flash and RAM do not grow unseen |
+//! | `chains.rs` | the chains of 2015: the same bits everywhere, the kernels' own probabilities |
 //! | `coverage.rs` | every operator and every form of it has a test model |
 //!
+//! - [`chains`]: small chains of 2015 with weights drawn at random, in every scheme.
 //! - [`checkpoints`]: the bundled trained checkpoints and their reference vectors.
 //! - [`boards`]: simulated boards, or why they are not here.
 //! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
@@ -24,6 +26,7 @@
 //! - [`random`]: a seeded generator.
 
 pub mod boards;
+pub mod chains;
 pub mod checkpoints;
 pub mod mutate;
 pub mod parts;

@@ -80,7 +80,16 @@ fn header(parts: &mut Parts, random: &mut Random) {
         3 => h.classes = odd(h.classes.into(), random) as u16,
         4 => h.null_class = random.pick(&[None, Some(0), Some(2), Some(3), Some(u16::MAX)]),
         5 => h.train_steps = odd(h.train_steps.into(), random) as u32,
-        6 => h.prediction = random.pick(&[Prediction::Epsilon, Prediction::V, Prediction::Sample]),
+        6 => {
+            let prior_q31 = random.pick(&[0, 1, 1 << 29, 1 << 31, u32::MAX]);
+            h.prediction = random.pick(&[
+                Prediction::Epsilon,
+                Prediction::V,
+                Prediction::Sample,
+                Prediction::Bits { prior_q31 },
+                Prediction::Kernel,
+            ]);
+        }
         7 => h.clip = random.pick(&[Clip::Off, Clip::Stock, Clip::Rederived]),
         8 => h.clip_range_q24 = odd(h.clip_range_q24 as u64, random) as i32,
         9 => {
@@ -189,6 +198,16 @@ fn operator(op: &mut Op, random: &mut Random) {
             _ => factor(out_requant, random),
         },
         Op::Conv(c) => conv(c, random),
+        Op::Readout(r) => match random.below(8) {
+            0 => place(&mut r.first, random),
+            1 => r.groups = odd(r.groups.into(), random) as u16,
+            _ => conv(&mut r.conv, random),
+        },
+        Op::Softmax { src, out, in_requant } => match random.below(3) {
+            0 => tensor(src, random),
+            1 => tensor(out, random),
+            _ => factor(in_requant, random),
+        },
         Op::GroupNorm(n) => norm(n, random),
         Op::Attention(a) => attention(a, random),
         Op::NormConv(both) => match random.below(2) {

@@ -202,6 +202,7 @@ impl Builder {
             pad: [kernel / 2; 4],
             upsample: false,
             addend: None,
+            groups: vec![],
         };
         change(&mut conv);
         self.step(name, shape, Kind::Conv(conv))

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use mote_runtime::blob::op::{Op, Weights};
 use mote_runtime::blob::tensor::Dtype;
+use mote_tests::chains;
 use mote_tests::parts::Parts;
 use mote_tests::synthetic::{Form, model};
 
@@ -49,6 +50,8 @@ fn name(op: &Op) -> &'static str {
         Op::Upsample { .. } => "upsample",
         Op::AvgPool { .. } => "avg_pool",
         Op::NormConv(_) => "norm_conv",
+        Op::Readout(_) => "readout",
+        Op::Softmax { .. } => "softmax",
     }
 }
 
@@ -75,7 +78,7 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input { .. } | Op::TimeProj { .. } | Op::ClassEmbed { .. } | Op::Silu { .. } => {}
-        Op::Upsample { .. } | Op::AvgPool { .. } => {}
+        Op::Upsample { .. } | Op::AvgPool { .. } | Op::Readout(_) | Op::Softmax { .. } => {}
     }
     forms
 }
@@ -100,6 +103,19 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_operator_of_the_chains_has_a_test_model() {
+    for scheme in chains::SCHEMES {
+        let operators: BTreeSet<_> = chains::all(scheme)
+            .iter()
+            .flat_map(|(_, file)| Parts::of(file).ops())
+            .map(|op| name(&op))
+            .collect();
+        let expected = BTreeSet::from(["input", "conv", "silu", "softmax", "readout"]);
+        assert_eq!(operators, expected, "{}", scheme.name());
     }
 }
 

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mote_host::memory::AlignedBytes;
+use mote_runtime::schedule::coefficients::Prediction;
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
+use mote_tests::chains;
 use mote_tests::mutate::mutate;
 use mote_tests::parts::Parts;
 use mote_tests::random::Random;
@@ -39,7 +41,14 @@ fn run(file: &[u8]) -> Result<Outcome, RunError> {
         guidance_q16: guided.then_some(3 << 16),
         eta_q16: 1 << 15,
         seed: 5,
-        ..Config::of(header, 1.max(header.train_steps / 4))
+        ..Config::of(
+            header,
+            match header.prediction {
+                // A Gaussian chain takes all of its steps.
+                Prediction::Kernel => header.train_steps,
+                _ => 1.max(header.train_steps / 4),
+            },
+        )
     };
     let mut memory = AlignedBytes::for_run(&model, &config);
     let mut arena = Arena::new(memory.bytes_mut())?;
@@ -50,13 +59,17 @@ fn run(file: &[u8]) -> Result<Outcome, RunError> {
 }
 
 fn fuzz(form: Form) {
-    let original = Parts::of(&model(form));
+    fuzz_file(&model(form), form as u64, CASES);
+}
+
+fn fuzz_file(file: &[u8], name: u64, cases: u64) {
+    let original = Parts::of(file);
     let ran = AtomicUsize::new(0);
-    let failed: Vec<u64> = (0..CASES)
+    let failed: Vec<u64> = (0..cases)
         .into_par_iter()
         .filter(|case| {
             let mut parts = original.clone();
-            mutate(&mut parts, &mut Random(*case << 8 | form as u64));
+            mutate(&mut parts, &mut Random(*case << 8 | name));
             let file = parts.file();
             match catch_unwind(AssertUnwindSafe(|| run(&file))) {
                 Ok(Ok(Outcome::Refused)) | Ok(Err(RunError::ZeroSnr)) => false,
@@ -68,13 +81,22 @@ fn fuzz(form: Form) {
             }
         })
         .collect();
-    assert_eq!(failed, Vec::<u64>::new(), "cases of {form:?}");
+    assert_eq!(failed, Vec::<u64>::new(), "cases of {name}");
     // Mutations that keep a model valid are what exercises the kernels with values that no converter writes.
     let ran = ran.into_inner() as u64;
     assert!(
-        ran > CASES / 100 && ran < CASES / 2,
-        "{ran} of {CASES} were still models"
+        ran > cases / 100 && ran < cases / 2,
+        "{ran} of {cases} were still models"
     );
+}
+
+#[test]
+fn chains_of_2015() {
+    for scheme in chains::SCHEMES {
+        for (name, file) in chains::all(scheme) {
+            fuzz_file(&file, name.len() as u64 + 100, CASES / 6);
+        }
+    }
 }
 
 #[test]

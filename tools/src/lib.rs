@@ -9,12 +9,14 @@
 //! 5. [`convert`] runs 1 to 4.
 //!
 //! Before them all: [`data`] reads images and [`train`] makes a checkpoint of them.
+//! [`chain`] does the same for a diffusion chain of 2015, which is trained here.
 //!
 //! What is asked afterwards: [`backend`] runs a model file on this machine, on simulated boards and by an independent
 //! implementation; [`validate`] compares them bit by bit, and with the float network; [`crosscheck`] compares the float network with
 //! PyTorch. [`kernels`] counts what single operators cost on a board. [`report`] draws it all as one page. [`images`], [`tensors`] and [`names`] read and write what goes in and out.
 
 pub mod backend;
+pub mod chain;
 pub mod convert;
 pub mod crosscheck;
 pub mod data;

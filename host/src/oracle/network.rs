@@ -56,9 +56,25 @@ pub enum Parameters {
     Filter(Filter),
     /// An f16 convolution's.
     FloatFilter(FloatFilter),
+    /// A convolution's by group of timesteps: first timesteps, and the parameters of each.
+    Groups(Vec<u32>, Vec<Parameters>),
 }
 
 impl Parameters {
+    /// Those of the group that a timestep belongs to.
+    pub(super) fn at(&self, timestep: u32) -> Option<&Self> {
+        let Self::Groups(first, groups) = self else {
+            return Some(self);
+        };
+        groups.get(
+            first
+                .iter()
+                .filter(|first| **first <= timestep)
+                .count()
+                .checked_sub(1)?,
+        )
+    }
+
     pub(super) fn phases(&self) -> Option<&[u32]> {
         if let Self::Phases(v) = self { Some(v) } else { None }
     }
@@ -221,8 +237,34 @@ fn parameters(model: &Model<'_>, op: &Op) -> Option<Parameters> {
         }
         Op::GroupNorm(GroupNorm { affine, .. }) => Parameters::Table(tables::int32(model, *affine, 2 * channels)?),
         Op::Conv(conv) => filter(model, conv, channels)?,
+        Op::Readout(readout) => {
+            let groups = usize::from(readout.groups);
+            let all = filter(model, &readout.conv, groups * channels)?;
+            Parameters::Groups(tables::uint32(model, readout.first, groups)?, split(all, groups))
+        }
         _ => Parameters::None,
     })
+}
+
+/// The tables of all groups, each group's for itself.
+fn split(all: Parameters, groups: usize) -> Vec<Parameters> {
+    fn part<T: Clone>(values: &[T], group: usize, groups: usize) -> Vec<T> {
+        let len = values.len() / groups;
+        values[group * len..(group + 1) * len].to_vec()
+    }
+    let one = |g| match &all {
+        Parameters::Filter(f) => Parameters::Filter(Filter {
+            weights: part(&f.weights, g, groups),
+            bias: part(&f.bias, g, groups),
+            factors: part(&f.factors, g, groups),
+        }),
+        Parameters::FloatFilter(f) => Parameters::FloatFilter(FloatFilter {
+            weights: part(&f.weights, g, groups),
+            bias: part(&f.bias, g, groups),
+        }),
+        _ => Parameters::None,
+    };
+    (0..groups).map(one).collect()
 }
 
 fn filter(model: &Model<'_>, conv: &Conv, outs: usize) -> Option<Parameters> {

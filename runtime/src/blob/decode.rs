@@ -3,7 +3,7 @@
 //! A new field is one line here; the test holds this to postcard's own decoder.
 
 use super::header::{Arithmetic, Header, Packing};
-use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
+use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use super::reader::Reader;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
@@ -50,6 +50,16 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
             norm: group_norm(r),
             conv: conv(r),
         }),
+        10 => Op::Readout(Readout {
+            conv: conv(r),
+            first: r.at(),
+            groups: r.u16(),
+        }),
+        11 => Op::Softmax {
+            src: r.tensor(),
+            out: r.tensor(),
+            in_requant: requant(r),
+        },
         _ => return None,
     };
     if r.failed() { None } else { Some(op) }
@@ -68,7 +78,7 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
         classes: r.u16(),
         null_class: if r.flag() { Some(r.u16()) } else { None },
         train_steps: r.u32(),
-        prediction: r.one_of([Prediction::Epsilon, Prediction::V, Prediction::Sample]),
+        prediction: prediction(r),
         clip: r.one_of([Clip::Off, Clip::Stock, Clip::Rederived]),
         clip_range_q24: r.i32(),
         spacing: r.one_of([
@@ -85,6 +95,20 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
         macs: r.u64(),
     };
     (!r.failed() && r.rest().is_empty()).then_some(header)
+}
+
+fn prediction(r: &mut Reader<'_>) -> Prediction {
+    match r.u32() {
+        0 => Prediction::Epsilon,
+        1 => Prediction::V,
+        2 => Prediction::Sample,
+        3 => Prediction::Bits { prior_q31: r.u32() },
+        4 => Prediction::Kernel,
+        _ => {
+            r.fail();
+            Prediction::Epsilon
+        }
+    }
 }
 
 #[inline(never)]
@@ -216,13 +240,13 @@ mod tests {
             [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
             [_, byte, ..] => byte as u8 & 1,
         };
-        let kind = word(1000)[0] as u8 % 11;
+        let kind = word(1000)[0] as u8 % 13;
         core::iter::once(kind).chain((0..140).map(byte)).collect()
     }
 
     #[test]
     fn operators_are_read_as_postcard_reads_them() {
-        let mut read = [0; 10];
+        let mut read = [0; 12];
         let mut refused = 0;
         for seed in 0..200_000 {
             let bytes = bytes(seed);

@@ -94,6 +94,18 @@ pub struct Conv {
     pub addend: Option<Addend>,
 }
 
+/// A convolution that has weights for each group of timesteps: the tables of [`Conv::weights`] hold those of all groups, one group after
+/// the other (multipliers of all groups, then shifts of all groups).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Readout {
+    /// The convolution of one group.
+    pub conv: Conv,
+    /// u32 `(groups)`, ascending from 0: the first timestep of each group.
+    pub first: At,
+    /// Number of groups.
+    pub groups: u16,
+}
+
 /// Group normalization, with the timestep's scale and shift and SiLU where asked.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GroupNorm {
@@ -209,6 +221,17 @@ pub enum Op {
     },
     /// A group normalization inside the one convolution that reads it (integer models).
     NormConv(NormConv),
+    /// A convolution with weights by timestep.
+    Readout(Readout),
+    /// Softmax over the channels of each position, Q15 or f16.
+    Softmax {
+        /// Input.
+        src: TensorId,
+        /// Output.
+        out: TensorId,
+        /// From the input's unit to Q16 in units of log2 (integer models).
+        in_requant: Requant,
+    },
 }
 
 /// A group normalization and the convolution that alone reads it: only as many normalized rows are there at a time as the convolution
@@ -252,6 +275,8 @@ impl Op {
             Self::Upsample { .. } => "upsample",
             Self::AvgPool { .. } => "avg_pool",
             Self::NormConv(_) => "norm_conv",
+            Self::Readout(_) => "readout",
+            Self::Softmax { .. } => "softmax",
         }
     }
 
@@ -269,10 +294,10 @@ impl Op {
                 io([None; 4], out, None, None)
             }
             Self::Silu { src, out, .. } => io([Some(src), None, None, None], out, None, Some(src)),
-            Self::Upsample { src, out } | Self::AvgPool { src, out } => {
+            Self::Upsample { src, out } | Self::AvgPool { src, out } | Self::Softmax { src, out, .. } => {
                 io([Some(src), None, None, None], out, None, None)
             }
-            Self::Conv(c) => {
+            Self::Conv(c) | Self::Readout(Readout { conv: c, .. }) => {
                 let second = c.source.second.map(|(id, _)| id);
                 let addend = c.addend.map(|a| a.tensor);
                 io(

@@ -23,10 +23,10 @@ pub fn accumulator_bound(sum: u64, bias: i64, input: i64) -> u64 {
     bias.unsigned_abs().saturating_add(sum * input.unsigned_abs())
 }
 
-/// Checks weights, biases and multipliers of a convolution whose shapes are valid. `source` is the joined input.
-pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, out: &Tensor) -> Check {
+/// Checks weights, biases and multipliers of a convolution whose shapes are valid. `source` is the joined input, `outs` the output
+/// channels, those of every group of timesteps.
+pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, outs: usize) -> Check {
     let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
-    let outs = usize::from(out.channels);
     let values = |row: usize| row.checked_mul(outs).or_else(|| check.fail(Fault::Parameter));
     let row = padded(taps);
     let wide = matches!(c.weights, Weights::W16 { .. });

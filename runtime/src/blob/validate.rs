@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::model::Model;
-use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Source, Weights};
+use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Readout, Source, Weights};
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -11,6 +11,7 @@ use crate::error::{Fault, ParseError, Section};
 use crate::features::Feature;
 use crate::kernels::scratch_bytes;
 use crate::numeric::requant::Requant;
+use crate::schedule::coefficients::Prediction;
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
@@ -28,6 +29,9 @@ pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
     };
     if !arithmetic.is_built() {
         return Err(ParseError::NotBuilt(arithmetic));
+    }
+    if model.header.prediction.is_chain() && !Feature::Chain.is_built() {
+        return Err(ParseError::NotBuilt(Feature::Chain));
     }
     tensors(model)?;
     let count = model.header.op_count;
@@ -77,7 +81,10 @@ fn output(model: &Model<'_>, written: Option<TensorId>) -> Result<(), ParseError
     let header = &model.header;
     let bad = ParseError::Header("output");
     let tensor = model.tensor(header.output).ok_or(bad)?;
-    let shape = (tensor.rows, tensor.cols, tensor.channels) == (header.rows, header.cols, header.channels);
+    // A Gaussian chain's network gives means, then variances.
+    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
+    let channels = u32::from(tensor.channels) == values * u32::from(header.channels);
+    let shape = channels && (tensor.rows, tensor.cols) == (header.rows, header.cols);
     let written = written == Some(header.output);
     let kept = tensor.last == header.op_count;
     if tensor.dtype == Dtype::Q24 && shape && written && kept {
@@ -232,18 +239,44 @@ impl<'a> Checker<'_, 'a> {
                 self.requant(*in_requant)?;
                 self.requant(*out_requant)
             }
-            Op::Conv(conv) => self.conv(conv, &self.source(&conv.source)?),
+            Op::Conv(conv) => self.conv(conv, &self.source(&conv.source)?, 1),
             Op::GroupNorm(norm) => self.group_norm(norm, &self.tensor(norm.out)?),
             Op::NormConv(both) => self.norm_conv(both),
+            Op::Readout(readout) => self.readout(readout),
+            Op::Softmax { src, out, in_requant } => {
+                self.built(Feature::Chain)?;
+                let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
+                self.activation(&src)?;
+                self.ensure(
+                    src.same_shape(&out),
+                    Fault::Shape {
+                        expected: src.len() as u32,
+                        found: out.len() as u32,
+                    },
+                )?;
+                let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
+                self.ensure(out.dtype == dtype, Fault::Dtype)?;
+                self.requant(*in_requant)
+            }
             Op::Attention(attention) => self.attention(attention),
             Op::Upsample { src, out } => self.resample(*src, *out, true),
             Op::AvgPool { src, out } => self.resample(*src, *out, false),
         }
     }
 
-    /// `source` is the joined input.
     #[inline(never)]
-    fn conv(&self, c: &Conv, source: &Tensor) -> Check {
+    fn readout(&self, readout: &Readout) -> Check {
+        self.built(Feature::Chain)?;
+        self.ensure(readout.groups > 0, Fault::Parameter)?;
+        let first = self.table::<u32>(readout.first, readout.groups.into())?;
+        let ascending = first.windows(2).all(|w| w[0] < w[1]);
+        self.ensure(first[0] == 0 && ascending, Fault::Parameter)?;
+        self.conv(&readout.conv, &self.source(&readout.conv.source)?, readout.groups)
+    }
+
+    /// `source` is the joined input; there are weights of so many groups.
+    #[inline(never)]
+    fn conv(&self, c: &Conv, source: &Tensor, groups: u16) -> Check {
         let out = self.tensor(c.out)?;
         if out.dtype != Dtype::Q24 {
             self.activation(&out)?;
@@ -284,7 +317,7 @@ impl<'a> Checker<'_, 'a> {
         }
         let float = matches!(c.weights, Weights::F16 { .. });
         self.ensure(float == self.float(), Fault::Dtype)?;
-        proof::conv(self, c, source, &out)
+        proof::conv(self, c, source, usize::from(out.channels) * usize::from(groups))
     }
 
     #[inline(never)]
@@ -341,7 +374,7 @@ impl<'a> Checker<'_, 'a> {
         )?;
         window.rows = rows;
         self.group_norm(norm, &window)?;
-        self.conv(conv, &window)
+        self.conv(conv, &window, 1)
     }
 
     fn attention(&self, a: &Attention) -> Check {

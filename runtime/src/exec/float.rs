@@ -1,7 +1,7 @@
 //! From decoded operators to the f16 kernels.
 
 use super::regions::Regions;
-use super::shared::{geometry, is_vector};
+use super::shared::{Rows, geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::model::Model;
 use crate::blob::op::{Attention, Conv, GroupNorm, Op, Weights};
@@ -27,7 +27,13 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
             let src = r.operand(*src)?;
             pointwise::silu(&src, &mut r.output::<u8>()?.0);
         }
-        Op::Conv(c) => run_conv(model, c, r)?,
+        Op::Conv(c) => run_conv(model, c, Rows::ALL, r)?,
+        Op::Readout(readout) => run_conv(model, &readout.conv, Rows::of(model, call, readout)?, r)?,
+        Op::Softmax { src, .. } => {
+            Feature::Chain.built()?;
+            let (view, channels) = (r.view(*src)?, r.out_tensor.channels.into());
+            pointwise::softmax(&view, channels, &mut r.output::<u8>()?.0);
+        }
         Op::GroupNorm(n) => run_group_norm(model, n, r)?,
         Op::Attention(a) => run_attention(a, r)?,
         // Of integer models only.
@@ -43,7 +49,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
     Some(())
 }
 
-fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
+fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r)?;
     let (views, count) = r.parts(&c.source)?;
     let parts = views.map(|(data, channels)| Part { data, channels });
@@ -52,7 +58,10 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     let Weights::F16 { data, bias } = c.weights else {
         return None;
     };
-    let (weights, bias) = (model.table(data, taps * g.outs)?, model.table(bias, g.outs)?);
+    let (weights, bias) = (
+        rows.table(model, data, taps * g.outs)?,
+        rows.table(model, bias, g.outs)?,
+    );
     let add = match c.addend {
         None => None,
         Some(a) => Some(Addition {

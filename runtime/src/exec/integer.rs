@@ -1,7 +1,7 @@
 //! From decoded operators to the integer kernels.
 
 use super::regions::Regions;
-use super::shared::{geometry, is_vector};
+use super::shared::{Rows, geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
@@ -16,7 +16,8 @@ use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
-        Op::Conv(c) => run_conv(model, c, r),
+        Op::Conv(c) => run_conv(model, c, Rows::ALL, r),
+        Op::Readout(readout) => run_conv(model, &readout.conv, Rows::of(model, call, readout)?, r),
         Op::GroupNorm(n) => run_group_norm(model, n, r),
         Op::Attention(a) => run_attention(a, r),
         Op::NormConv(both) => run_norm_conv(model, both, r),
@@ -46,7 +47,12 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
             let src = r.operand(*src)?;
             pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
         }
-        Op::Conv(_) | Op::GroupNorm(_) | Op::Attention(_) | Op::NormConv(_) => {}
+        Op::Conv(_) | Op::Readout(_) | Op::GroupNorm(_) | Op::Attention(_) | Op::NormConv(_) => {}
+        Op::Softmax { src, in_requant, .. } => {
+            Feature::Chain.built()?;
+            let (view, channels) = (r.view(*src)?, r.out_tensor.channels.into());
+            pointwise::softmax(&view, channels, *in_requant, &mut r.output::<u8>()?.0);
+        }
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
@@ -59,7 +65,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
 }
 
 #[inline(never)]
-fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> {
+fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r)?;
     // Borrowed, not moved: a copy would take stack.
     let Some((parts, count)) = &parts(&c.source, r) else {
@@ -67,7 +73,7 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
     };
     let parts = parts.get(..*count)?;
     let channels = parts.iter().map(|p| p.channels).sum();
-    let (filter, add) = (filter(model, c, &g, channels)?, addition(c, r)?);
+    let (filter, add) = (filter(model, c, rows, &g, channels)?, addition(c, r)?);
     let (mut out, columns) = r.output::<i16>()?;
     conv::conv(parts, &g, &filter, add, columns, &mut out);
     Some(())
@@ -75,13 +81,13 @@ fn run_conv(model: &Model<'_>, c: &Conv, r: &mut Regions<'_, '_>) -> Option<()> 
 
 /// The weights of a convolution of `channels` in all.
 #[inline(never)]
-fn filter<'m>(model: &Model<'m>, c: &Conv, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
+fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
     let taps = g.kernel * g.kernel * channels;
     let weights = padded(taps) * g.outs;
     let requant = |at: At| {
         Some((
-            model.table(at, g.outs)?,
-            model.table(At(at.0 + g.outs as u32 * 4), g.outs)?,
+            rows.table(model, at, g.outs)?,
+            rows.table(model, At(at.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?,
         ))
     };
     Some(match c.weights {
@@ -92,8 +98,8 @@ fn filter<'m>(model: &Model<'m>, c: &Conv, g: &Geometry, channels: usize) -> Opt
         } => {
             let (mult, shift) = requant(at)?;
             Filter::W8 {
-                data: model.table(data, weights)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, weights)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }
@@ -106,8 +112,8 @@ fn filter<'m>(model: &Model<'m>, c: &Conv, g: &Geometry, channels: usize) -> Opt
             Feature::W4.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W4 {
-                data: model.table(data, int4::row_words(taps) * g.outs)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, int4::row_words(taps) * g.outs)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }
@@ -120,8 +126,8 @@ fn filter<'m>(model: &Model<'m>, c: &Conv, g: &Geometry, channels: usize) -> Opt
             Feature::W16.built()?;
             let (mult, shift) = requant(at)?;
             Filter::W16 {
-                data: model.table(data, weights)?,
-                bias: model.table(bias, g.outs)?,
+                data: rows.table(model, data, weights)?,
+                bias: rows.table(model, bias, g.outs)?,
                 mult,
                 shift,
             }
@@ -207,7 +213,7 @@ fn run_norm_conv(model: &Model<'_>, NormConv { norm: n, conv: c }: &NormConv, r:
         input: [source.rows.into(), source.cols.into()],
         ..geometry(c, r)?
     };
-    let (filter, add) = (filter(model, c, &g, norm.channels)?, addition(c, r)?);
+    let (filter, add) = (filter(model, c, Rows::ALL, &g, norm.channels)?, addition(c, r)?);
     let (mut out, scratch, mut window) = r.windowed(&window)?;
     let (factors, columns) = scratch.split_at_mut_checked(norm.channels * FACTOR_WORDS * 4)?;
     let factors = bytemuck::try_cast_slice_mut(factors).ok()?;

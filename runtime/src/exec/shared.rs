@@ -3,7 +3,7 @@
 use super::Call;
 use super::regions::Regions;
 use crate::blob::model::Model;
-use crate::blob::op::{At, Conv};
+use crate::blob::op::{At, Conv, Readout};
 use crate::blob::tensor::TensorId;
 use crate::features::Feature;
 use crate::kernels::conv::Geometry;
@@ -21,6 +21,40 @@ pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
         pad: [c.pad[0].into(), c.pad[1].into()],
         upsample: c.upsample,
     })
+}
+
+/// Which rows of a convolution's tables it uses.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    /// Group of timesteps.
+    pub group: usize,
+    /// Number of groups.
+    pub groups: usize,
+}
+
+impl Rows {
+    /// Those of a convolution that has no others.
+    pub(super) const ALL: Self = Self { group: 0, groups: 1 };
+
+    /// The group that the call's timestep belongs to.
+    pub(super) fn of(model: &Model<'_>, call: &Call<'_>, readout: &Readout) -> Option<Self> {
+        Feature::Chain.built()?;
+        let groups = usize::from(readout.groups);
+        let first = model.table::<u32>(readout.first, groups)?;
+        let group = first.partition_point(|&first| first <= call.timestep).checked_sub(1)?;
+        Some(Self { group, groups })
+    }
+
+    /// The group's `count` of a table that has as many for each.
+    pub(super) fn table<'m, T: bytemuck::AnyBitPattern>(
+        self,
+        model: &Model<'m>,
+        at: At,
+        count: usize,
+    ) -> Option<&'m [T]> {
+        let skipped = self.group * count * size_of::<T>();
+        model.table(At(at.0.checked_add(skipped as u32)?), count)
+    }
 }
 
 /// Whether an addend is one value a channel: it has one position where the output has more.

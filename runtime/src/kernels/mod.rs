@@ -34,7 +34,7 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
         Some(conv_scratch_bytes(float, kernel, joined(&c.source)?, outs, 1))
     })?;
     Some(match op {
-        Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => norm + conv,
+        Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) | Op::Readout(_) => norm + conv,
         Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
         _ => 0,
     })

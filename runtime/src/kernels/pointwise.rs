@@ -1,6 +1,7 @@
-//! SiLU alone, nearest-neighbour x2, mean over 2x2.
+//! SiLU alone, softmax, nearest-neighbour x2, mean over 2x2.
 
 use super::view::{Operand, View, ViewMut};
+use crate::numeric::exp2::exp2_neg_q16;
 use crate::numeric::requant::Requant;
 use crate::numeric::sigmoid::silu_q16;
 
@@ -9,6 +10,21 @@ pub fn silu(src: &Operand<'_>, in_requant: Requant, out_requant: Requant, out: &
     for i in 0..out.len() {
         let x_q16 = in_requant.apply(src.get(out, i));
         out.set(i, out_requant.apply(silu_q16(x_q16)));
+    }
+}
+
+/// Softmax over `channels` of each position, Q15: as in [`super::attention`], with powers computed twice instead of held.
+pub fn softmax(src: &View<'_>, channels: usize, in_requant: Requant, out: &mut ViewMut<'_>) {
+    let score = |i| in_requant.apply(src.get(i));
+    for from in (0..out.len()).step_by(channels.max(1)) {
+        let row = from..from + channels;
+        let top = row.clone().map(score).fold(i32::MIN, i32::max);
+        let power = |i| exp2_neg_q16(top.abs_diff(score(i)));
+        let total: u64 = row.clone().map(|i| u64::from(power(i))).sum();
+        let reciprocal = (1u64 << 46) / total.max(1 << 16);
+        for i in row {
+            out.set(i, ((u64::from(power(i)) * reciprocal + (1 << 30)) >> 31) as i32);
+        }
     }
 }
 

@@ -34,6 +34,12 @@ pub fn fill_normal_q24(seed: u64, stream: u32, out: &mut [i32]) {
     }
 }
 
+/// Uniform word number `index` of `stream`: the words that [`normal_q24`] is made of, in their order.
+#[must_use]
+pub fn uniform_word(seed: u64, stream: u32, index: u32) -> u32 {
+    words(seed, stream, index / 4)[(index % 4) as usize]
+}
+
 fn words(seed: u64, stream: u32, block: u32) -> [u32; 4] {
     philox4x32([block, stream, 0, 0], [seed as u32, (seed >> 32) as u32])
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::header::Header;
 use crate::error::RunError;
-use crate::schedule::coefficients::Clip;
+use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::{PrevRule, Spacing};
 
 use super::method::Method;
@@ -87,6 +87,16 @@ impl Config {
             if self.eta_q16 != 0 {
                 return Err(RunError::EtaElsewhere);
             }
+        }
+        if header.prediction.is_chain() && self.method != Method::Ddim {
+            return Err(RunError::ChainSampler);
+        }
+        // The kernels of a Gaussian chain are learned for single steps.
+        if header.prediction == Prediction::Kernel && self.steps != header.train_steps {
+            return Err(RunError::ChainSteps {
+                found: self.steps,
+                needed: header.train_steps,
+            });
         }
         if self.eta_q16 > 1 << 16 {
             return Err(RunError::Eta(self.eta_q16));

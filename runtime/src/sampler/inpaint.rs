@@ -24,6 +24,9 @@ impl<'a> Sampler<'_, 'a> {
     pub fn inpaint(&mut self, image_q24: &'a [i32]) -> Result<(), RunError> {
         let feature = Feature::Inpaint;
         feature.built().ok_or(RunError::NotBuilt(feature))?;
+        if self.is_chain() {
+            return Err(RunError::ChainSampler);
+        }
         self.fits(image_q24)?;
         let tag = tag(image_q24);
         if self.known_tag != 0 && self.known_tag != tag {

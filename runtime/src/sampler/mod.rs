@@ -1,8 +1,10 @@
-//! The samplers: one network call a step (Heun's method two), twice as many with guidance.
+//! The samplers: one network call a step (Heun's method two), twice as many with guidance. A model that is a chain of 2015 is sampled by
+//! its own reverse kernels instead ([`crate::schedule::chain`]); sampler, eta and clipping are not asked there.
 //!
 //! The state x_t is an int32 with 24 fractional bits. The sampler ([`Method`]), steps, spacing, eta, clipping, class and guidance
 //! are chosen at run time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule`]).
 
+mod chain;
 mod config;
 mod inpaint;
 mod method;
@@ -168,6 +170,11 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let Some(t) = self.timestep(self.index) else {
             return Ok(None);
         };
+        if self.is_chain() {
+            self.predict(t, network, observer)?;
+            self.chain_step(t)?;
+            return Ok(Some(self.done(t)));
+        }
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
@@ -190,13 +197,23 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.set_known(self.timestep(self.index + 1));
         }
         self.has_sample = true;
+        Ok(Some(self.done(t)))
+    }
+
+    /// Counts the step from timestep `t`.
+    fn done(&mut self, t: u32) -> Step {
         let step = Step {
             index: self.index,
             timestep: t,
             digest: self.digest(),
         };
         self.index += 1;
-        Ok(Some(step))
+        step
+    }
+
+    /// Known without a look where chains are left out.
+    fn is_chain(&self) -> bool {
+        Feature::Chain.is_built() && self.model.header().prediction.is_chain()
     }
 
     /// Moves the state by what the network said of it.

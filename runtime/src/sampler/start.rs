@@ -5,16 +5,20 @@ use crate::error::RunError;
 use crate::features::Feature;
 use crate::numeric::normal::{fill_normal_q24, normal_q24};
 use crate::numeric::sine::sin_cos_q30;
-use crate::schedule::coefficients::{add_noise, noising};
+use crate::schedule::coefficients::{Prediction, add_noise, noising};
 
 impl Sampler<'_, '_> {
     pub(super) fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
         let seed = self.config.seed;
         match *start {
+            Start::Seed if self.is_chain() => self.draw_prior(),
             Start::Seed => fill_normal_q24(seed, 0, self.x),
             Start::Noise(noise) => {
                 self.fits(noise)?;
                 self.x.copy_from_slice(noise);
+                if self.is_chain() {
+                    self.given_bits();
+                }
             }
             Start::Image {
                 image_q24,
@@ -27,7 +31,14 @@ impl Sampler<'_, '_> {
                 self.x.copy_from_slice(image_q24);
                 let run = (u64::from(self.config.steps) * u64::from(strength_q16) + (1 << 15)) >> 16;
                 self.index = self.config.steps - run as u32;
+                if self.is_chain() {
+                    self.given_bits();
+                }
                 if let Some(t) = self.timestep(self.index) {
+                    if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
+                        self.noise_bits(self.model.alpha_bar_q62(t), prior_q31);
+                        return Ok(());
+                    }
                     let coefficients = noising(self.model.alpha_bar_q62(t));
                     for (i, x) in self.x.iter_mut().enumerate() {
                         *x = add_noise(coefficients, *x, normal_q24(seed, 0, i as u32));
@@ -37,6 +48,9 @@ impl Sampler<'_, '_> {
             Start::Between { second, part_q16 } => {
                 let feature = Feature::Interpolate;
                 feature.built().ok_or(RunError::NotBuilt(feature))?;
+                if self.is_chain() {
+                    return Err(RunError::ChainSampler);
+                }
                 if part_q16 > 1 << 16 {
                     return Err(RunError::Part(part_q16));
                 }

@@ -26,6 +26,13 @@ pub enum Prediction {
     V,
     /// The clean sample: `x0 = out`, `eps = (x - sqrt(ab) out) / sqrt(1 - ab)`.
     Sample,
+    /// What the other bits say of a bit of the clean sample, in log odds: a binomial chain ([`super::chain`]).
+    Bits {
+        /// Probability of a 1 in equilibrium, Q31.
+        prior_q31: u32,
+    },
+    /// Mean and variance of the reverse kernel: a Gaussian chain ([`super::chain`]).
+    Kernel,
 }
 
 /// Whether the predicted clean sample is clamped.
@@ -109,6 +116,13 @@ pub fn ddim(
         sample: Form::new([sample_x, sample_out]),
         step,
         clip,
+    }
+}
+
+impl Prediction {
+    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives.
+    pub const fn is_chain(self) -> bool {
+        matches!(self, Self::Bits { .. } | Self::Kernel)
     }
 }
 
@@ -281,6 +295,8 @@ fn prediction_coefficients(now: Level, prediction: Prediction) -> [Signed; 4] {
             one,
         ],
         Prediction::V => [plus(now.signal), minus(now.noise), plus(now.noise), plus(now.signal)],
+        // A chain's output is no linear form of the sample: the runtime never asks.
+        Prediction::Bits { .. } | Prediction::Kernel => [zero; 4],
         Prediction::Sample if now.noise.is_zero() => [zero, one, zero, zero],
         Prediction::Sample => [
             zero,
@@ -305,6 +321,7 @@ fn unclipped(now: Level, signal: Scaled, direction: Scaled, prediction: Predicti
                 Signed::difference(direction.mul(now.signal), signal.mul(now.noise)),
             ]
         }
+        Prediction::Bits { .. } | Prediction::Kernel => [Signed::ZERO; 2],
         Prediction::Sample if now.noise.is_zero() => [Signed::ZERO, Signed::plus(signal)],
         Prediction::Sample => {
             let x = direction.div(now.noise);

@@ -122,6 +122,7 @@ impl Builder {
             pad: w.pad,
             upsample: w.upsample,
             addend,
+            groups: vec![],
         };
         self.push(Kind::Conv(conv), shape)
     }

@@ -21,7 +21,7 @@ pub struct SamplerArgs {
     /// The variance of --sampler ddpm [default: small]
     #[arg(long, value_enum)]
     pub variance: Option<Variance>,
-    /// Denoising steps, 1 to the training steps [default: 20]
+    /// Denoising steps, 1 to the training steps [default: 20, or all of a chain]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u32>,
     /// How steps are spread over the training timesteps [default: the checkpoint's]
@@ -116,7 +116,12 @@ impl SamplerArgs {
                 Failure::usage("--eta is for --sampler ddim").help("leave it out: other samplers have no choice of it")
             );
         }
-        let default = Config::of(header, self.steps.unwrap_or(DEFAULT_STEPS.min(header.train_steps)));
+        let usual = if header.prediction.is_chain() {
+            header.train_steps
+        } else {
+            DEFAULT_STEPS.min(header.train_steps)
+        };
+        let default = Config::of(header, self.steps.unwrap_or(usual));
         let config = Config {
             spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
             prev: match self.prev {

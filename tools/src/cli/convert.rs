@@ -1,5 +1,7 @@
 //! `mote convert`: from a checkpoint to a model file.
 
+mod chain;
+
 use super::failure::Failure;
 use super::model_file::{checkpoint, sha256};
 use super::output_file::{OutputFile, folder};
@@ -13,6 +15,7 @@ use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{Feature, Model};
 use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
 use mote_tools::backend::named_board;
+use mote_tools::chain::files::is_chain;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::names::Names;
@@ -27,7 +30,7 @@ use std::path::PathBuf;
 /// Convert a trained checkpoint to a model file
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
-/// scheduler/, or its unet/ folder. The same checkpoint and options give the same bytes on every machine.
+/// scheduler/, or its unet/ folder; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -95,6 +98,9 @@ fn scheme(text: &str) -> Result<Scheme, String> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    if is_chain(&args.checkpoint) {
+        return chain::run(args);
+    }
     let output = OutputFile::prepare(&args.output, &[])?;
     if let Some(report) = &args.report {
         folder(report)?;

@@ -62,6 +62,7 @@ impl Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let help = match error {
+            RunError::ChainSteps { needed, .. } => format!("give --steps {needed}"),
             RunError::Steps { max, .. } => format!("give --steps from 1 to {max}"),
             RunError::Class { classes: 0, .. } => "leave --class out".into(),
             RunError::Class { classes, .. } => format!("give --class from 0 to {}", classes - 1),

@@ -8,8 +8,9 @@ use super::print::{self, Held};
 use super::progress;
 use super::starts;
 use mote_runtime::sampler::arena_bytes;
+use mote_runtime::schedule::coefficients::Prediction;
 use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
-use mote_tools::images::{Picture, Shape, encode, grid};
+use mote_tools::images::{Picture, Shape, encode, grid, scatter};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -107,7 +108,12 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     );
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
-    output.write(&png(&traces, shape, args.columns, args.zoom as usize)?)?;
+    let picture = if model.header().prediction == Prediction::Kernel {
+        points(&traces, model.header().channels.into(), args.zoom as usize)?
+    } else {
+        png(&traces, shape, args.columns, args.zoom as usize)?
+    };
+    output.write(&picture)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
     let per_second = traces.len() as f64 / seconds.max(1e-9);
     if args.json {
@@ -194,6 +200,19 @@ fn between(second: u64, frames: usize) -> Vec<Origin> {
             part_q16: part(frame),
         })
         .collect()
+}
+
+/// The samples of a Gaussian chain as points of the plane of their first two channels, from -2.5 to 2.5.
+fn points(traces: &[Trace], channels: usize, zoom: usize) -> Result<Vec<u8>, Failure> {
+    let real = |v: i32| f64::from(v) / 16_777_216.0;
+    let of_pixel = |p: &u8| f64::from(*p) / 127.5 - 1.0;
+    let point = |trace: &Trace| match trace.state[..] {
+        [x, y, ..] if channels > 1 => [real(x), real(y)],
+        // Boards send pixels, which end at -1 and 1.
+        _ => core::array::from_fn(|i| trace.pixels.get(i).map_or(0.0, of_pixel)),
+    };
+    let points: Vec<[f64; 2]> = traces.iter().map(point).collect();
+    encode(&scatter(&points, 256, 2.5).enlarged(zoom)).map_err(Failure::new)
 }
 
 /// The grid as a PNG file.

@@ -58,7 +58,16 @@ pub struct Args {
 }
 
 /// Kinds that the oracle can be made to round wrongly.
-const FAULTS: [&str; 6] = ["conv", "group_norm", "attention", "silu", "input", "sampler"];
+const FAULTS: [&str; 8] = [
+    "conv",
+    "group_norm",
+    "attention",
+    "silu",
+    "input",
+    "readout",
+    "softmax",
+    "sampler",
+];
 
 fn fault(text: &str) -> Result<&'static str, String> {
     FAULTS

@@ -39,10 +39,18 @@ impl Emitter<'_> {
                 in_requant: Requant::ONE,
                 out_requant: Requant::ONE,
             },
+            Kind::Softmax { src } => Op::Softmax {
+                src: self.id(*src),
+                out,
+                in_requant: Requant::ONE,
+            },
             Kind::Conv(c) => {
-                let outs = c.bias.len();
-                let taps = c.weight.len() / outs;
-                let order = (0..taps).flat_map(|tap| (0..outs).map(move |o| o * taps + tap));
+                let groups = c.groups.len().max(1);
+                let outs = c.bias.len() / groups;
+                let taps = c.weight.len() / c.bias.len();
+                let group =
+                    |g: usize| (0..taps).flat_map(move |tap| (0..outs).map(move |o| (g * outs + o) * taps + tap));
+                let order = (0..groups).flat_map(group);
                 let data = self.weights.put(order.map(|i| bits(c.weight[i])));
                 let bias = self.weights.put(c.bias.iter().copied());
                 let addend = c.addend.map(|(slot, factor)| Addend {
@@ -50,17 +58,20 @@ impl Emitter<'_> {
                     requant: Requant::ONE,
                     factor,
                 });
-                Op::Conv(Conv {
-                    source: source(&c.source, None).0,
-                    out,
-                    scratch,
-                    weights: Weights::F16 { data, bias },
-                    kernel: c.kernel as u8,
-                    stride: c.stride as u8,
-                    pad: c.pad.map(|p| p as u8),
-                    upsample: c.upsample,
-                    addend,
-                })
+                self.grouped(
+                    c,
+                    Conv {
+                        source: source(&c.source, None).0,
+                        out,
+                        scratch,
+                        weights: Weights::F16 { data, bias },
+                        kernel: c.kernel as u8,
+                        stride: c.stride as u8,
+                        pad: c.pad.map(|p| p as u8),
+                        upsample: c.upsample,
+                        addend,
+                    },
+                )
             }
             Kind::Norm(n) => Op::GroupNorm(GroupNorm {
                 source: source(&n.source, None).0,

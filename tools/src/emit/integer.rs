@@ -74,6 +74,11 @@ impl<'p> Emitter<'p> {
                 in_requant: requant(formats[src.0].scale * Q16),
                 out_requant: requant(1.0 / (Q16 * unit)),
             },
+            Kind::Softmax { src } => Op::Softmax {
+                src: self.id(*src),
+                out,
+                in_requant: requant(formats[src.0].scale * core::f64::consts::LOG2_E * Q16),
+            },
             Kind::Conv(c) => self.conv(index, step, c),
             Kind::Norm(n) => self.norm(index, step, n),
             Kind::Attention { qkv: [q, k, v], heads } => {
@@ -139,17 +144,19 @@ impl<'p> Emitter<'p> {
             }
         };
         let channels: Vec<Channel> = rows.map(integers).collect();
-        Op::Conv(Conv {
+        let weights = self.filter(&channels, bits, input_unit / unit);
+        let conv = Conv {
             source,
             out: self.id(step.out),
             scratch: self.scratch(index),
-            weights: self.filter(&channels, bits, input_unit / unit),
+            weights,
             kernel: c.kernel as u8,
             stride: c.stride as u8,
             pad: c.pad.map(|p| p as u8),
             upsample: c.upsample,
             addend,
-        })
+        };
+        self.grouped(c, conv)
     }
 
     /// Weights, biases, and the factors `weight scale * ratio`.

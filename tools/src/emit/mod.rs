@@ -8,11 +8,11 @@ mod weights;
 
 use mote_runtime::Model;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
-use mote_runtime::blob::op::{NormConv, Op, Source};
+use mote_runtime::blob::op::{Conv, NormConv, Op, Readout, Source};
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::Requant;
 
-use crate::lower::program::{Program, SlotId, Step};
+use crate::lower::program::{self, Program, SlotId, Step};
 use crate::plan::{Arena, Plan, Windows};
 use crate::quantize::factor::requant;
 use crate::quantize::formats::Format;
@@ -180,6 +180,18 @@ impl Emitter<'_> {
             (Some(Op::GroupNorm(norm)), Op::Conv(conv)) => Op::NormConv(NormConv { norm, conv }),
             (_, op) => op,
         }
+    }
+
+    /// A convolution as the operator that it is: one for every timestep, or one that has weights for each group of them.
+    fn grouped(&mut self, c: &program::Conv, conv: Conv) -> Op {
+        if c.groups.is_empty() {
+            return Op::Conv(conv);
+        }
+        Op::Readout(Readout {
+            conv,
+            first: self.weights.put(c.groups.iter().copied()),
+            groups: c.groups.len() as u16,
+        })
     }
 
     /// The scratch tensor of a step that has one.

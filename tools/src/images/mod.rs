@@ -2,12 +2,15 @@
 
 mod grid;
 mod png;
+mod scatter;
 
 pub use grid::grid;
 pub use png::{ImageError, decode, encode};
+pub use scatter::scatter;
 
 use mote_runtime::blob::header::Header;
 use mote_runtime::sampler::pixel_to_q24;
+use mote_runtime::schedule::coefficients::Prediction;
 
 /// An 8-bit image, `(row, col, channel)` with 1 (gray) or 3 (RGB) channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +39,13 @@ pub struct Shape {
 impl Shape {
     /// The sample of a model.
     pub fn of(header: &Header) -> Self {
+        let (cols, channels) = (usize::from(header.cols), usize::from(header.channels));
+        // The bits of a chain are its channels; as a picture they are a row.
+        let bits = matches!(header.prediction, Prediction::Bits { .. });
         Self {
             rows: header.rows.into(),
-            cols: header.cols.into(),
-            channels: header.channels.into(),
+            cols: if bits { cols * channels } else { cols },
+            channels: if bits { 1 } else { channels },
         }
     }
 

@@ -216,6 +216,7 @@ impl Builder {
             pad: [before, before, kernel / 2, kernel / 2],
             upsample,
             addend,
+            groups: vec![],
         };
         self.step(name, [outs, out_side, out_side], Kind::Conv(conv), activations)
     }

@@ -229,6 +229,7 @@ impl Lowering<'_> {
             pad: *pad,
             upsample: source.upsample,
             addend: None,
+            groups: vec![],
         };
         self.emit_or_defer(index, node, Kind::Conv(conv))
     }

@@ -49,6 +49,8 @@ pub struct Conv {
     pub upsample: bool,
     /// A term and its factor, added to the output.
     pub addend: Option<(SlotId, f32)>,
+    /// First timesteps of groups that have weights of their own, which then follow each other; empty where all share them.
+    pub groups: Vec<u32>,
 }
 
 /// A group normalization with what was fused into it.
@@ -97,6 +99,11 @@ pub enum Kind {
         /// Input.
         src: SlotId,
     },
+    /// Softmax over channels.
+    Softmax {
+        /// Input.
+        src: SlotId,
+    },
     /// Convolution or linear layer.
     Conv(Conv),
     /// Group normalization.
@@ -136,7 +143,7 @@ impl Step {
     pub fn inputs(&self) -> Vec<SlotId> {
         match &self.kind {
             Kind::Input { .. } | Kind::TimeProj { .. } | Kind::ClassEmbed { .. } => vec![],
-            Kind::Silu { src } | Kind::Upsample { src } | Kind::AvgPool { src } => vec![*src],
+            Kind::Silu { src } | Kind::Softmax { src } | Kind::Upsample { src } | Kind::AvgPool { src } => vec![*src],
             Kind::Conv(c) => c.source.iter().copied().chain(c.addend.map(|(id, _)| id)).collect(),
             Kind::Norm(n) => n.source.iter().copied().chain(n.scale_shift).collect(),
             Kind::Attention { qkv, .. } => qkv.to_vec(),
@@ -148,7 +155,7 @@ impl Step {
         let change = |id: &mut SlotId| *id = renamed(*id);
         match &mut self.kind {
             Kind::Input { .. } | Kind::TimeProj { .. } | Kind::ClassEmbed { .. } => {}
-            Kind::Silu { src } | Kind::Upsample { src } | Kind::AvgPool { src } => change(src),
+            Kind::Silu { src } | Kind::Softmax { src } | Kind::Upsample { src } | Kind::AvgPool { src } => change(src),
             Kind::Conv(c) => {
                 let addend = c.addend.iter_mut().map(|(id, _)| id);
                 c.source.iter_mut().chain(addend).for_each(change);
@@ -195,7 +202,7 @@ impl Program {
     pub fn macs(&self, step: &Step) -> u64 {
         let out = self.slot(step.out);
         match &step.kind {
-            Kind::Conv(c) => (out.shape[1] * out.shape[2]) as u64 * c.weight.len() as u64,
+            Kind::Conv(c) => (out.shape[1] * out.shape[2] * c.weight.len() / c.groups.len().max(1)) as u64,
             Kind::Attention { .. } => 2 * ((out.shape[1] * out.shape[2]).pow(2) * out.shape[0]) as u64,
             _ => 0,
         }

@@ -61,7 +61,7 @@ pub fn formats(program: &Program, stats: &[Stats], assignment: &Assignment) -> V
     for (i, step) in program.steps.iter().enumerate() {
         let format = match &step.kind {
             _ if i == last => Format::OUTPUT,
-            Kind::TimeProj { .. } => Format {
+            Kind::TimeProj { .. } | Kind::Softmax { .. } => Format {
                 dtype: Dtype::I16,
                 scale: 1.0 / 32768.0,
                 zero_point: 0,

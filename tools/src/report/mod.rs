@@ -7,6 +7,7 @@
 //! and `plots/` are its sections.
 
 mod base64;
+pub mod chain;
 mod data;
 mod model;
 mod page;

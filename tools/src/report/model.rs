@@ -146,6 +146,10 @@ impl OperatorRow {
 fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64) {
     let outs = u64::from(out.channels);
     match op {
+        Op::Readout(r) => {
+            let (dtype, macs, bytes) = conv_weights(model, &r.conv, out);
+            (dtype, macs, bytes * u64::from(r.groups))
+        }
         Op::Conv(c) => conv_weights(model, c, out),
         Op::NormConv(NormConv { norm, conv }) => {
             let (weights, macs, bytes) = conv_weights(model, conv, out);
@@ -156,7 +160,9 @@ fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64)
         Op::Attention(_) => ("", 2 * (out.positions() as u64).pow(2) * outs, 0),
         Op::ClassEmbed { .. } => ("", 0, u64::from(model.header().classes) * outs * 2),
         Op::TimeProj { .. } => ("", 0, outs * 2),
-        Op::Input { .. } | Op::Silu { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => ("", 0, 0),
+        Op::Input { .. } | Op::Silu { .. } | Op::Softmax { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => {
+            ("", 0, 0)
+        }
     }
 }
 

@@ -7,11 +7,13 @@
 //! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
+//! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
 
 mod boards;
+mod chains;
 mod checks;
 mod common;
 mod eval;

@@ -35,6 +35,11 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
         }
         Op::Silu { src, .. } => inputs.get(*src)?.map(|v| store(silu(load(v)))),
         Op::Conv(c) => conv::run(c, parameters.float_filter()?, &joined(&c.source, inputs)?, inputs, r)?,
+        Op::Readout(readout) => {
+            let (c, filter) = (&readout.conv, parameters.at(call.timestep)?.float_filter()?);
+            conv::run(c, filter, &joined(&c.source, inputs)?, inputs, r)?
+        }
+        Op::Softmax { src, .. } => attention::softmax(&inputs.get(*src)?.map(load), r),
         Op::GroupNorm(n) => group_norm::run(n, parameters.float_table()?, &joined(&n.source, inputs)?, inputs, r)?,
         // The network is read as its two halves.
         Op::NormConv(_) => return None,

@@ -1,6 +1,7 @@
 //! Integer attention.
 
 use mote_runtime::blob::op::Attention;
+use mote_runtime::numeric::requant::Requant;
 
 use super::Out;
 use crate::oracle::planes::Planes;
@@ -30,6 +31,17 @@ pub fn run(a: &Attention, [q, k, v]: [&Planes<i64>; 3], out: &Out) -> Planes<i64
         }
     }
     result
+}
+
+/// Softmax over the channels of each position.
+pub fn softmax(src: &Planes<i64>, factor: Requant, out: &Out) -> Planes<i64> {
+    let channels = src.channels;
+    let rows = (0..src.positions()).map(|i| {
+        let scores: Vec<i64> = (0..channels).map(|c| out.scaled(factor, src.plane(c)[i])).collect();
+        probabilities_q15(&scores, out)
+    });
+    let values: Vec<i64> = rows.flatten().map(|p| out.store(p)).collect();
+    Planes::from_channels_last(src.shape(), &values)
 }
 
 fn probabilities_q15(scores: &[i64], out: &Out) -> Vec<i64> {

@@ -43,6 +43,11 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
             .get(*src)?
             .map(|v| out.store(out.scaled(*out_requant, silu_q16(out.scaled(*in_requant, v))))),
         Op::Conv(c) => conv::run(c, parameters.filter()?, &joined(&c.source, inputs, r)?, inputs, &out)?,
+        Op::Readout(readout) => {
+            let (c, filter) = (&readout.conv, parameters.at(call.timestep)?.filter()?);
+            conv::run(c, filter, &joined(&c.source, inputs, r)?, inputs, &out)?
+        }
+        Op::Softmax { src, in_requant, .. } => attention::softmax(inputs.get(*src)?, *in_requant, &out),
         Op::GroupNorm(n) => group_norm::run(n, parameters.table()?, &joined(&n.source, inputs, r)?, inputs, &out)?,
         // The network is read as its two halves.
         Op::NormConv(_) => return None,

@@ -165,6 +165,7 @@ fn prediction_row(s: Soft, n: Soft, prediction: Prediction) -> [Signed; 4] {
     match prediction {
         Prediction::Epsilon => [plus(Soft::ONE.over(s)), (true, n.over(s)), ZERO, one],
         Prediction::V => [plus(s), (true, n), plus(n), plus(s)],
+        Prediction::Bits { .. } | Prediction::Kernel => [ZERO; 4],
         Prediction::Sample if n.is_zero() => [ZERO, one, ZERO, ZERO],
         Prediction::Sample => [ZERO, one, plus(Soft::ONE.over(n)), (true, s.over(n))],
     }
@@ -180,6 +181,7 @@ fn unclipped(s: Soft, n: Soft, s_prev: Soft, direction: Soft, prediction: Predic
             plus(s_prev.times(s).plus(direction.times(n))),
             difference(direction.times(s), s_prev.times(n)),
         ],
+        Prediction::Bits { .. } | Prediction::Kernel => [ZERO; 2],
         Prediction::Sample if n.is_zero() => [ZERO, plus(s_prev)],
         Prediction::Sample => {
             let x = direction.over(n);
@@ -190,13 +192,13 @@ fn unclipped(s: Soft, n: Soft, s_prev: Soft, direction: Soft, prediction: Predic
 
 /// Coefficients under a common fraction.
 #[derive(Debug)]
-struct Form {
+pub(super) struct Form {
     mant: Vec<i128>,
     frac: i64,
 }
 
 impl Form {
-    fn new(coefficients: &[Signed]) -> Self {
+    pub(super) fn new(coefficients: &[Signed]) -> Self {
         let mut sum = Soft::ZERO;
         let mut max = Soft::ZERO;
         for (_, v) in coefficients {
@@ -216,7 +218,7 @@ impl Form {
         }
     }
 
-    fn apply(&self, values: &[i64], r: Rounding) -> i64 {
+    pub(super) fn apply(&self, values: &[i64], r: Rounding) -> i64 {
         let clamped = values.iter().map(|v| i128::from((*v).clamp(-(1 << 30), 1 << 30)));
         let sum = self.mant.iter().zip(clamped).map(|(mant, v)| mant * v).sum();
         r.shift(sum, self.frac as u32).clamp(-(1 << 30), 1 << 30) as i64

@@ -1,5 +1,6 @@
 //! The samplers: start, steps, guidance, noise, known elements.
 
+mod chain;
 pub mod coefficients;
 pub mod timesteps;
 
@@ -11,11 +12,12 @@ use mote_runtime::sampler::UNKNOWN;
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_runtime::{Config, Method, Model};
 
+use self::chain::{BitStep, KernelStep, bit_q24};
 use self::coefficients::{Coefficients, mixed, noised};
 use self::timesteps::{previous, timestep};
 use super::network::{Call, Network};
 use super::scalar::digest::digest;
-use super::scalar::noise::normal_q24;
+use super::scalar::noise::{normal_q24, uniform_word};
 use super::scalar::rounding::{Rounding, saturate};
 use super::scalar::sine::sin_cos_q30;
 use super::{OracleError, OracleOptions, OracleStart, OracleStep};
@@ -88,6 +90,9 @@ impl Run<'_> {
         if c.steps == 0 || c.steps > h.train_steps {
             return refuse("steps");
         }
+        if h.prediction == Prediction::Kernel && c.steps != h.train_steps {
+            return refuse("steps");
+        }
         if c.eta_q16 > if c.method == Method::Ddim { 1 << 16 } else { 0 } {
             return refuse("eta_q16");
         }
@@ -119,6 +124,9 @@ impl Run<'_> {
                 Err(OracleError::Length { expected: len, found })
             }
         };
+        if let Prediction::Bits { prior_q31 } = h.prediction {
+            return self.begin_bits(start, prior_q31, len);
+        }
         match start {
             OracleStart::Seed => Ok(((0..len).map(|i| normal_q24(seed, 0, i as u32) as i32).collect(), 0)),
             OracleStart::Noise(noise) => fits(noise).map(|()| (noise.to_vec(), 0)),
@@ -155,6 +163,65 @@ impl Run<'_> {
         }
     }
 
+    fn begin_bits(&self, start: &OracleStart<'_>, prior: u32, len: usize) -> Result<(Vec<i32>, u32), OracleError> {
+        let noised = |alpha_bar: u64, (i, set): (usize, bool)| {
+            let step = BitStep::new(alpha_bar, 1 << 62, prior, Rounding::default());
+            bit_q24(step.forward(set, uniform_word(self.config.seed, 0, i as u32))) as i32
+        };
+        let (given, strength) = match start {
+            OracleStart::Seed => return Ok(((0..len).map(|i| noised(0, (i, false))).collect(), 0)),
+            OracleStart::Noise(noise) => (*noise, None),
+            OracleStart::Image {
+                image_q24,
+                strength_q16,
+            } => (*image_q24, Some(*strength_q16)),
+            OracleStart::Between { .. } => return Err(OracleError::Config { field: "second" }),
+        };
+        if given.len() != len {
+            return Err(OracleError::Length {
+                expected: len,
+                found: given.len(),
+            });
+        }
+        let bits = given.iter().map(|x| *x > 0);
+        let Some(strength) = strength else {
+            return Ok((bits.map(|set| bit_q24(set) as i32).collect(), 0));
+        };
+        if strength > 1 << 16 {
+            return Err(OracleError::Config { field: "strength_q16" });
+        }
+        let steps = self.config.steps;
+        let left = Rounding::default().shift(i128::from(steps) * i128::from(strength), 16) as u32;
+        let t = timestep(self.model.header(), self.config, steps - left);
+        let alpha_bar = t.map_or(1 << 62, |t| self.model.alpha_bar_q62(t));
+        Ok((
+            bits.enumerate().map(|bit| noised(alpha_bar, bit)).collect(),
+            steps - left,
+        ))
+    }
+
+    /// A step of a chain: the state, from the network's output.
+    fn chain_step(&self, x: &[i32], out: &[i64], [now, next]: [u64; 2], stream: u32) -> Vec<i32> {
+        let (h, seed) = (self.model.header(), self.config.seed);
+        let r = Rounding {
+            broken: self.options.broken_rounding == Some("sampler"),
+        };
+        let each = x.iter().enumerate();
+        if let Prediction::Bits { prior_q31 } = h.prediction {
+            let step = BitStep::new(now, next, prior_q31, r);
+            let moved = each.map(|(i, x)| step.apply(*x > 0, out[i], uniform_word(seed, stream, i as u32)));
+            return moved.map(|set| bit_q24(set) as i32).collect();
+        }
+        let step = KernelStep::new(now, next, r);
+        let channels = usize::from(h.channels);
+        let moved = each.map(|(i, x)| {
+            let (position, c) = (i / channels, i % channels);
+            let [m, v] = [0, channels].map(|of| out[position * 2 * channels + of + c]);
+            step.apply((*x).into(), m, v, normal_q24(seed, stream, i as u32)) as i32
+        });
+        moved.collect()
+    }
+
     fn step(&self, held: &mut Held, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
         let (c, h) = (self.config, self.model.header());
         let (prediction, clip) = (h.prediction, c.clip);
@@ -170,6 +237,10 @@ impl Run<'_> {
         };
         let next = there.map_or(end, |t| self.model.alpha_bar_q62(t)).min(1 << 62);
         let out = self.predict(&held.x, t, ops)?;
+        if prediction.is_chain() {
+            held.x = self.chain_step(&held.x, &out, [now, next], index + 1);
+            return Ok(());
+        }
         match c.method {
             Method::Ddim => {
                 let step = Coefficients::ddim(now, next, c.eta_q16, prediction, clip);

@@ -18,6 +18,11 @@ pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i64 {
     ((r_q28 * part + (1 << 33)) >> 34) as i64
 }
 
+/// Uniform word `index` of a stream.
+pub fn uniform_word(seed: u64, stream: u32, index: u32) -> u32 {
+    philox([index / 4, stream, 0, 0], [seed as u32, (seed >> 32) as u32])[index as usize % 4]
+}
+
 fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let (mut c, mut k) = (counter.map(u64::from), key.map(u64::from));
     for _ in 0..10 {

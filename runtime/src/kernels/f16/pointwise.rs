@@ -1,8 +1,8 @@
-//! f16 input, timestep features, SiLU and mean over 2x2.
+//! f16 input, timestep features, SiLU, softmax and mean over 2x2.
 
 use super::{from_q24, load, store};
 use crate::kernels::view::{Operand, View, ViewMut};
-use crate::numeric::float::silu_f32;
+use crate::numeric::float::{exp_f32, silu_f32};
 
 /// `scale * x + shift`.
 pub fn input(x_q24: &[i32], scale: f32, shift: f32, out: &mut ViewMut<'_>) {
@@ -21,6 +21,25 @@ pub fn silu(src: &Operand<'_>, out: &mut ViewMut<'_>) {
     for i in 0..out.len() {
         let x = load(src.get(out, i) as u16);
         out.set(i, store(silu_f32(x)));
+    }
+}
+
+/// Softmax over `channels` of each position, in order.
+pub fn softmax(src: &View<'_>, channels: usize, out: &mut ViewMut<'_>) {
+    let score = |i| load(src.get(i) as u16);
+    for from in (0..out.len()).step_by(channels.max(1)) {
+        let row = from..from + channels;
+        let mut top = f32::NEG_INFINITY;
+        for i in row.clone() {
+            top = if score(i) > top { score(i) } else { top };
+        }
+        let mut total = 0.0;
+        for i in row.clone() {
+            total += exp_f32(score(i) - top);
+        }
+        for i in row {
+            out.set(i, store(exp_f32(score(i) - top) / total));
+        }
     }
 }
 

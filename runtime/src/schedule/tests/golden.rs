@@ -4,6 +4,7 @@ use super::forms::{CLIPS, PREDICTIONS};
 use crate::{
     numeric::{NUMERIC_VERSION, normal::normal_q24, philox::philox4x32, tests::golden::fnv1a},
     schedule::{
+        chain::{BitStep, KernelStep, deviation_q30, noised_bit},
         coefficients::{ALPHA_BAR_ONE_Q62, StepCoefficients, add_noise, ddim, noising},
         ddpm::{Variance, ddpm},
         dpm_solver::dpm_solver_2m,
@@ -91,13 +92,28 @@ fn hashes() {
             add_noise(pair, normal_q24(1, 2, 3), normal_q24(4, 5, 6)) as u32,
         ]
     });
+    let chain = alphas().flat_map(|(ab, ab_prev)| {
+        [0, 1 << 29, 1 << 31].into_iter().flat_map(move |prior_q31| {
+            (0..4).map(move |i| {
+                let value = |index| normal_q24(5, i, index);
+                let [word, ..] = philox4x32([i, 7, 0, 0], [1, 2]);
+                let bits = BitStep::new(ab, ab_prev, prior_q31);
+                let bits = [false, true].map(|set| u32::from(bits.apply(set, value(0) * 4, word)));
+                let noised = u32::from(noised_bit(ab, prior_q31, true, word));
+                let point = KernelStep::new(ab, ab_prev).apply(value(1), value(2), value(3) * 4, value(4));
+                deviation_q30(value(5) * 8) ^ point as u32 ^ bits[0] << 7 ^ bits[1] << 8 ^ noised << 9
+            })
+        })
+    });
     let measured = [
+        ("chain", fnv1a(chain)),
         ("timestep", fnv1a(timesteps)),
         ("ddim", fnv1a(steps)),
         ("the other samplers", fnv1a(others)),
         ("noising", fnv1a(noised)),
     ];
     let expected = [
+        0x0000_0000_0000_0000,
         0xC54B_AC77_7431_C7BD,
         0xD801_996B_DEED_229D,
         0x3EBB_F17F_E2AE_E8D6,

@@ -1,10 +1,12 @@
 //! `mote eval`: what a trained model is worth, in bits, and how its samplers behave.
 //!
+//! - [`chain`]: a diffusion chain of 2015, its bound K and its samples.
 //! - [`checkpoint`]: a diffusers checkpoint, its data and its network, ready to be asked.
 //! - [`bound`]: DDPM's variational bound; [`likelihood`]: the exact one of the flow; [`reconstruct`]: DDIM there and back.
 //! - [`pictures`]: samples by any sampler of the host, and images between two; [`convergence`]: errors of solvers by steps.
 
 mod bound;
+mod chain;
 mod checkpoint;
 mod convergence;
 mod likelihood;
@@ -16,11 +18,14 @@ use super::failure::Failure;
 use super::output_file::OutputFile;
 use super::print::Held;
 use clap::ValueEnum;
+use mote_tools::chain::files::is_chain;
 use std::path::PathBuf;
 
 /// Measure a trained checkpoint: bits a dimension, likelihood, reconstruction, samplers
 ///
 /// With --data alone: the variational bound of DDPM, term by term. All numbers are of the float network.
+/// Of a diffusion chain (`mote train --preset heartbeat` or swiss-roll): the bound K on the log likelihood in bits with its terms,
+/// L_null, and for the heartbeat the fraction of samples that are valid sequences.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,6 +35,7 @@ Examples:
   mote eval my-checkpoint/ --sampler predictor-corrector --sde sub-vp --steps 200 -o samples.png
   mote eval my-checkpoint/ --interpolate -o between.png
   mote eval --convergence -o convergence.svg
+  mote eval heartbeat/ --model heartbeat.mote
 
 DATA is a NumPy archive with arrays test_x (and test_y), whole numbers, or an IDX file of images, gzipped or not. Images of
 another size are averaged over areas or padded with zeros.")]
@@ -97,6 +103,15 @@ pub struct Args {
     /// Seed of everything random
     #[arg(long, value_name = "S", default_value = "0")]
     seed: u64,
+    /// Measure this model file of a chain as well, with its own integers
+    #[arg(long, value_name = "M.mote")]
+    model: Option<PathBuf>,
+    /// Draws of every step that a chain's K is measured on
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    draws: u32,
+    /// Samples of a chain whose validity is counted
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
     /// The picture to write: PNG, or SVG for --convergence
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -159,6 +174,7 @@ enum Sde {
 /// Runs it: what is done is decided by what the folder holds, then by the task.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     match &args.trained {
+        Some(folder) if is_chain(folder) => chain::run(args, folder),
         Some(folder) => checkpoint::run(args, folder),
         None => convergence::on_normal_data(args),
     }

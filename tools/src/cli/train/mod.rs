@@ -1,5 +1,6 @@
 //! `mote train`: from data to a checkpoint. A module for each kind of model.
 
+pub(super) mod chain;
 mod unet;
 
 use super::args::unit;
@@ -13,21 +14,25 @@ use std::path::PathBuf;
 /// DATA is an IDX file (gzip or plain; labels are found beside it), an .npz archive (train_x, train_y, test_x, test_y, or images, labels),
 /// or a folder of PNG files (folders in it are classes). The checkpoint is a diffusers pipeline folder: `mote convert` takes it, and PyTorch
 /// loads it. A run that was stopped is taken up where it was by the same command, and ends with the same weights.
+///
+/// The presets heartbeat and swiss-roll train the two toys of Sohl-Dickstein et al. 2015, a binomial and a Gaussian diffusion chain,
+/// on data that they make themselves. The folder then holds the chain, which `mote eval` and `mote convert` take, and report.html.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   mote train --data digits8.npz -o digits
   mote train --data train-images-idx3-ubyte.gz -o clothes --preset fashion16-tiny --minutes 30
   mote train --data photos/ -o photos --fit netduinoplus2
-  mote train --data digits8.npz -o digits-w8a8 --distill-from digits --qat w8a8")]
+  mote train --data digits8.npz -o digits-w8a8 --distill-from digits --qat w8a8
+  mote train --preset heartbeat -o heartbeat/")]
 pub struct Args {
     /// Images: an IDX file, an .npz archive, or a folder of PNG files
     #[arg(long, value_name = "PATH")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// The checkpoint's folder; it also holds the run's state, its loss and samples, in training/
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Network, schedule and settings: digits8-micro or fashion16-tiny [default: digits8-micro, or fashion16-tiny for images larger than 8x8]
+    /// Network, schedule and settings: digits8-micro, fashion16-tiny, heartbeat or swiss-roll [default: digits8-micro, or fashion16-tiny for images larger than 8x8]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Choose the widest network that fits this board as int8 (see `mote boards`)
@@ -89,6 +94,15 @@ pub struct Args {
     pub json: bool,
 }
 
+/// The toys of Sohl-Dickstein et al. 2015.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preset {
+    /// 20 bits with a 1 in every fifth: a binomial chain of 2,000 steps.
+    Heartbeat,
+    /// Points on a spiral: a Gaussian chain of 40 steps.
+    SwissRoll,
+}
+
 /// What a network predicts, by its diffusers names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Prediction {
@@ -113,13 +127,23 @@ impl From<Prediction> for mote_host::schedule::Prediction {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    match args.preset.as_deref() {
-        None | Some("digits8-micro" | "fashion16-tiny") => unet::run(args),
-        Some(other) => {
-            Err(Failure::usage(format_args!("no preset is named '{other}'"))
-                .help("choose digits8-micro or fashion16-tiny"))
+    let preset = match args.preset.as_deref() {
+        None | Some("digits8-micro" | "fashion16-tiny") => {
+            let missing =
+                || Failure::usage("--data is missing: what to train on").help("see DATA in `mote train --help`");
+            return unet::run(args, args.data.as_deref().ok_or_else(missing)?);
         }
+        Some("heartbeat") => Preset::Heartbeat,
+        Some("swiss-roll") => Preset::SwissRoll,
+        Some(other) => {
+            return Err(Failure::usage(format_args!("no preset is named '{other}'"))
+                .help("choose digits8-micro, fashion16-tiny, heartbeat or swiss-roll"));
+        }
+    };
+    if args.data.is_some() {
+        return Err(Failure::usage("a chain of 2015 makes its own data").help("leave --data out"));
     }
+    chain::run(args, preset)
 }
 
 fn positive(text: &str, most: f64) -> Result<f64, String> {

@@ -17,6 +17,7 @@ use mote_tools::train::preset::{Choice, Preset};
 use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time between two states on disk.
@@ -41,8 +42,8 @@ struct Start {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
-    let (start, data) = start(args)?;
+pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
+    let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
     let mut job = Job {
         checkpoint: &start.checkpoint,
@@ -81,15 +82,14 @@ fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
     found.map(Some).map_err(Failure::new)
 }
 
-fn start(args: &Args) -> Result<(Start, Dataset), Failure> {
+fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
     let wanted = |shape| Wanted {
         shape,
         range: args.range,
         held_out: args.hold_out,
     };
-    let read = |shape| {
-        load(&args.data, &wanted(shape)).map_err(|error| Failure::new(error).help("see DATA in `mote train --help`"))
-    };
+    let read =
+        |shape| load(path, &wanted(shape)).map_err(|error| Failure::new(error).help("see DATA in `mote train --help`"));
     if let Some(from) = &args.distill_from {
         let taught = checkpoint(from)?;
         let data = read(Some(taught.graph.sample_shape()))?;
@@ -109,7 +109,7 @@ fn start(args: &Args) -> Result<(Start, Dataset), Failure> {
     };
     let data = read(Some(preset.sample))?;
     if args.classes && data.classes == 0 {
-        return Err(Failure::new(format_args!("{} holds no labels", args.data.display())).help("leave --classes out"));
+        return Err(Failure::new(format_args!("{} holds no labels", path.display())).help("leave --classes out"));
     }
     let choice = Choice {
         prediction: args.prediction.into(),

@@ -3,10 +3,12 @@
 mod arena;
 mod axis;
 mod bars;
+mod curve;
 mod lines;
 mod loglog;
 
 pub use arena::arena;
 pub use bars::sensitivity;
+pub use curve::curve;
 pub use lines::quality;
 pub use loglog::{Series, loglog};

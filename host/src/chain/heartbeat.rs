@@ -1,0 +1,411 @@
+//! The binary heartbeat (2015, section 3.1.2): 20 bits, a 1 in every fifth; the binomial chain over it, trained and sampled.
+
+use candle_core::{Device, Result, Tensor};
+use std::time::{Duration, Instant};
+
+use super::adam::{Adam, rate};
+use super::bayes::Sequences;
+use super::binomial::{Binomial, Span, divergence, entropy, sigmoid};
+use super::bound::{Bound, Entropies, Estimate};
+use super::mlp::Mlp;
+use super::random::Random;
+
+/// Bits of a sequence.
+pub const LENGTH: usize = 20;
+/// A 1 in each of so many bins.
+pub const PERIOD: usize = 5;
+/// Steps of the paper's chain.
+pub const STEPS: usize = 2000;
+/// Probability of a 1 in equilibrium.
+pub const PRIOR: f64 = 0.2;
+
+/// The five sequences.
+pub fn data() -> Sequences {
+    let row = |phase| (0..LENGTH).map(|i| i % PERIOD == phase).collect();
+    Sequences {
+        rows: (0..PERIOD).map(row).collect(),
+    }
+}
+
+/// Whether a sequence is one of the five.
+pub fn is_valid(x: &[bool]) -> bool {
+    data().rows.iter().any(|row| row == x)
+}
+
+/// First steps of the groups that share a readout: each group is a tenth of its step's number long, but no longer than a fortieth of T.
+///
+/// The first group is step 1, whose kernel is fixed: its readout is zero.
+pub fn groups(steps: usize) -> Vec<usize> {
+    let next = |from: usize| from + (from / 10).clamp(1, (steps / 40).max(1));
+    std::iter::successors(Some(1), |&from| Some(next(from)))
+        .take_while(|&from| from <= steps)
+        .collect()
+}
+
+/// Updates between two reports of [`Heartbeat::train`].
+const SHOWN_EVERY: usize = 20;
+
+/// The chain and its network.
+#[derive(Debug)]
+pub struct Heartbeat {
+    /// Forward process.
+    pub chain: Binomial,
+    /// First steps of the groups; the network has no readout for the first group.
+    pub groups: Vec<usize>,
+    /// Bits as -1 and 1 in, [`Binomial::reverse`]'s f out.
+    pub mlp: Mlp,
+}
+
+/// How to train.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Options {
+    /// Seed of weights and batches.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub updates: usize,
+    /// Examples of each group in a batch.
+    pub per_group: usize,
+    /// Largest step size.
+    pub rate: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            updates: 4000,
+            per_group: 16,
+            rate: 3e-3,
+        }
+    }
+}
+
+/// Where training stands.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Progress {
+    /// Updates done.
+    pub update: usize,
+    /// What the batch says of the divergences' sum above the best that is possible, bits.
+    pub excess_bits: f64,
+}
+
+impl Heartbeat {
+    /// An untrained chain of `steps` steps.
+    pub fn new(steps: usize, seed: u64) -> Result<Self> {
+        let groups = groups(steps);
+        let mut random = Random::new(seed, 0);
+        let mlp = Mlp::new(&[LENGTH, 50, 50, 50], groups.len() - 1, LENGTH, &mut random)?;
+        Ok(Self {
+            chain: Binomial::linear(steps, PRIOR),
+            groups,
+            mlp,
+        })
+    }
+
+    /// Group of step t, counted from the first that has a readout; `None` for step 1.
+    pub fn group(&self, t: usize) -> Option<usize> {
+        self.groups.partition_point(|&from| from <= t).checked_sub(2)
+    }
+
+    /// Trains by Adam on the bound. What is minimized is the divergence to the reverse kernel averaged over everything that x_0
+    /// may be given x_t, which the five sequences make exact: the same expectation as over drawn x_0, with less noise.
+    ///
+    /// Stops early when `limit` has passed, at the learning rate's end all the same.
+    pub fn train(&mut self, options: &Options, limit: Option<Duration>, on: &mut dyn FnMut(Progress)) -> Result<()> {
+        let (data, start) = (data(), Instant::now());
+        let mut adam = Adam::new(self.mlp.vars())?;
+        let mut random = Random::new(options.seed, 1);
+        let rows = (self.groups.len() - 1) * options.per_group;
+        for update in 0..options.updates {
+            let spent = limit.map_or(0.0, |l| start.elapsed().as_secs_f64() / l.as_secs_f64());
+            let at = spent.max(update as f64 / options.updates as f64);
+            if at >= 1.0 {
+                break;
+            }
+            let batch = self.batch(&data, options.per_group, &mut random);
+            let inputs: Vec<f32> = batch.iter().flat_map(|e| e.x.map(signed)).collect();
+            let out = self
+                .mlp
+                .forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
+            let f = out.flatten_all()?.to_vec1::<f32>()?;
+            let mut slopes = vec![0f32; f.len()];
+            let (mut excess, measured) = (0.0, (update + 1) % SHOWN_EVERY == 0);
+            for ((e, f), slope) in batch.iter().zip(f.chunks(LENGTH)).zip(slopes.chunks_mut(LENGTH)) {
+                for i in 0..LENGTH {
+                    let ([zero, one], by_f) = self.chain.reverse_weights(Span::last(e.t), e.x[i], f[i].into());
+                    slope[i] = (e.weight * (one / (zero + one) - e.target[i]) * by_f) as f32;
+                    if measured {
+                        excess += e.weight * divergence(e.target[i], libm::log(one / zero));
+                    }
+                }
+            }
+            let slopes = Tensor::from_vec(slopes, out.shape(), &Device::Cpu)?;
+            adam.step(&(out * slopes)?.sum_all()?.backward()?, rate(options.rate, at))?;
+            if measured {
+                on(Progress {
+                    update: update + 1,
+                    excess_bits: excess / super::LN_2,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Examples of every group with a readout, one group after the other. Weights are such that their sum is the bound's.
+    fn batch(&self, data: &Sequences, per_group: usize, random: &mut Random) -> Vec<Example> {
+        let ends = self.groups[1..].iter().skip(1).copied().chain([self.chain.steps() + 1]);
+        let mut batch = Vec::new();
+        for (from, end) in self.groups[1..].iter().copied().zip(ends) {
+            for _ in 0..per_group {
+                let t = from + random.below(end - from);
+                let x0 = &data.rows[random.below(data.rows.len())];
+                let mut x = [false; LENGTH];
+                for (x, x0) in x.iter_mut().zip(x0) {
+                    *x = random.uniform() < self.chain.marginal(t, *x0);
+                }
+                batch.push(Example {
+                    t,
+                    target: self.target(data, t, &x),
+                    x,
+                    weight: (end - from) as f64 / per_group as f64,
+                });
+            }
+        }
+        batch
+    }
+
+    /// `q(x_{t-1} = 1 | x_t)` of every bit.
+    fn target(&self, data: &Sequences, t: usize, x: &[bool; LENGTH]) -> [f64; LENGTH] {
+        let weights = data.posterior(&self.chain, t, x);
+        let kernel = [false, true].map(|x| [false, true].map(|x0| self.chain.posterior(Span::last(t), x, x0)));
+        core::array::from_fn(|i| {
+            let rows = data.rows.iter().zip(&weights);
+            rows.map(|(row, w)| w * kernel[usize::from(x[i])][usize::from(row[i])])
+                .sum()
+        })
+    }
+
+    /// The network's f for rows of bits at step t.
+    pub fn outputs(&self, features: &Tensor, t: usize) -> Result<Vec<f32>> {
+        match self.group(t) {
+            Some(group) => self.mlp.read(features, group)?.flatten_all()?.to_vec1(),
+            None => Ok(vec![0.0; features.dim(0)? * LENGTH]),
+        }
+    }
+
+    /// Features of rows of bits.
+    pub fn features(&self, x: &[[bool; LENGTH]]) -> Result<Tensor> {
+        let values: Vec<f32> = x.iter().flat_map(|row| row.map(signed)).collect();
+        self.mlp
+            .features(&Tensor::from_vec(values, (x.len(), LENGTH), &Device::Cpu)?)
+    }
+
+    /// The bound, from `draws` pairs (x_0, x_t) of every step.
+    pub fn bound(&self, draws: usize, seed: u64) -> Result<Bound> {
+        bound(&self.chain, draws, seed, |t, x| self.outputs(&self.features(x)?, t))
+    }
+
+    /// `count` samples of the reverse process; `factor[i]` is added to the log odds of bit i in every step ([`super::condition`]).
+    pub fn sample(&self, count: usize, seed: u64, factor: &[f64; LENGTH]) -> Result<Vec<[bool; LENGTH]>> {
+        self.trajectory(count, seed, factor, &mut |_, _| {})
+    }
+
+    /// As [`Heartbeat::sample`]; shows the state before the first step as step T, and after each as the one it reached.
+    pub fn trajectory(
+        &self,
+        count: usize,
+        seed: u64,
+        factor: &[f64; LENGTH],
+        on: &mut dyn FnMut(usize, &[[bool; LENGTH]]),
+    ) -> Result<Vec<[bool; LENGTH]>> {
+        let mut random = Random::new(seed, 2);
+        let odds = libm::log(PRIOR / (1.0 - PRIOR));
+        let mut draw = |logit: f64| random.uniform() < sigmoid(logit);
+        let mut x: Vec<[bool; LENGTH]> = (0..count)
+            .map(|_| core::array::from_fn(|i| draw(odds + factor[i])))
+            .collect();
+        on(self.chain.steps(), &x);
+        let mut features = self.features(&x)?.to_vec2::<f32>()?;
+        for t in (1..=self.chain.steps()).rev() {
+            let width = features.first().map_or(0, Vec::len);
+            let flat: Vec<f32> = features.iter().flatten().copied().collect();
+            let f = self.outputs(&Tensor::from_vec(flat, (count, width), &Device::Cpu)?, t)?;
+            // Few bits move in a step: only what moved goes through the hidden layers again.
+            let mut moved = Vec::new();
+            for (row, (x, f)) in x.iter_mut().zip(f.chunks(LENGTH)).enumerate() {
+                let before = *x;
+                for i in 0..LENGTH {
+                    x[i] = draw(self.chain.reverse(Span::last(t), x[i], f[i].into()).0 + factor[i]);
+                }
+                if *x != before {
+                    moved.push(row);
+                }
+            }
+            if !moved.is_empty() {
+                let rows: Vec<_> = moved.iter().map(|&row| x[row]).collect();
+                for (row, new) in moved.iter().zip(self.features(&rows)?.to_vec2()?) {
+                    features[*row] = new;
+                }
+            }
+            on(t - 1, &x);
+        }
+        Ok(x)
+    }
+}
+
+struct Example {
+    t: usize,
+    x: [bool; LENGTH],
+    target: [f64; LENGTH],
+    weight: f64,
+}
+
+/// Bits as the network reads them.
+pub fn signed(bit: bool) -> f32 {
+    if bit { 1.0 } else { -1.0 }
+}
+
+/// Entropies of a chain over the heartbeat.
+pub fn entropies(chain: &Binomial) -> Entropies {
+    let data = data();
+    let given = |t| {
+        let bits = data.rows.iter().flatten();
+        let total: f64 = bits.map(|b| entropy(chain.marginal(t, *b))).sum();
+        total / data.rows.len() as f64
+    };
+    let ones = data.ones() * LENGTH as f64;
+    Entropies {
+        last: given(chain.steps()),
+        first: given(1),
+        prior: entropy(chain.prior) * LENGTH as f64,
+        null: ones * libm::log(chain.prior) + (LENGTH as f64 - ones) * libm::log(1.0 - chain.prior),
+    }
+}
+
+/// The bound of any network over the heartbeat: `f(t, rows)` gives [`Binomial::reverse`]'s f of every bit.
+pub fn bound(
+    chain: &Binomial,
+    draws: usize,
+    seed: u64,
+    mut f: impl FnMut(usize, &[[bool; LENGTH]]) -> Result<Vec<f32>>,
+) -> Result<Bound> {
+    let (data, mut random) = (data(), Random::new(seed, 3));
+    let mut steps = Vec::with_capacity(chain.steps());
+    for t in 2..=chain.steps() {
+        let pairs: Vec<(&Vec<bool>, [bool; LENGTH])> = (0..draws)
+            .map(|i| {
+                let x0 = &data.rows[i % data.rows.len()];
+                (
+                    x0,
+                    core::array::from_fn(|i| random.uniform() < chain.marginal(t, x0[i])),
+                )
+            })
+            .collect();
+        let rows: Vec<[bool; LENGTH]> = pairs.iter().map(|(_, x)| *x).collect();
+        let f = f(t, &rows)?;
+        let each = pairs.iter().zip(f.chunks(LENGTH));
+        let divergences: Vec<f64> = each.map(|((x0, x), f)| step_divergence(chain, t, x0, x, f)).collect();
+        steps.push(Estimate::of(&divergences));
+    }
+    Ok(Bound::new(&steps, entropies(chain)))
+}
+
+/// `KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))` in nats.
+fn step_divergence(chain: &Binomial, t: usize, x0: &[bool], x: &[bool], f: &[f32]) -> f64 {
+    let span = Span::last(t);
+    let bit = |((x0, x), f): ((&bool, &bool), &f32)| {
+        let (logit, _) = chain.reverse(span, *x, f64::from(*f));
+        divergence(chain.posterior(span, *x, *x0), logit)
+    };
+    x0.iter().zip(x).zip(f).map(bit).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l_null_is_the_entropy_of_the_prior() {
+        let e = entropies(&Binomial::linear(STEPS, PRIOR));
+        assert!((e.null / super::super::LN_2 + 14.4386).abs() < 5e-5);
+        assert!((e.null + e.prior).abs() < 1e-12 && (e.last - e.prior).abs() < 1e-12);
+    }
+
+    /// The bound's own code over every x_t, by how many ones each phase has: given the counts, all sequences are alike.
+    fn ceiling(steps: usize) -> f64 {
+        let chain = Binomial::linear(steps, PRIOR);
+        let data = data();
+        let per_phase = LENGTH / PERIOD;
+        let choose = [1.0, 4.0, 6.0, 4.0, 1.0];
+        let mut estimates = Vec::new();
+        for t in 2..=steps {
+            let one = [false, true].map(|x0| chain.marginal(t, x0));
+            let chance = |x0: usize, n: usize| {
+                choose[n] * libm::pow(one[x0], n as f64) * libm::pow(1.0 - one[x0], (per_phase - n) as f64)
+            };
+            let mut mean = 0.0;
+            for code in 0..5usize.pow(PERIOD as u32) {
+                let counts: [usize; PERIOD] = core::array::from_fn(|k| code / 5usize.pow(k as u32) % 5);
+                // Phases other than x_0's are alike: one order stands for all.
+                if counts[1..].windows(2).any(|w| w[0] > w[1]) {
+                    continue;
+                }
+                let orders = 24.0
+                    / (0..5)
+                        .map(|v| [1.0, 1.0, 2.0, 6.0, 24.0][counts[1..].iter().filter(|c| **c == v).count()])
+                        .product::<f64>();
+                let chance: f64 = counts
+                    .iter()
+                    .enumerate()
+                    .map(|(k, n)| chance(usize::from(k == 0), *n))
+                    .product();
+                let x: Vec<bool> = (0..LENGTH).map(|i| i / PERIOD < counts[i % PERIOD]).collect();
+                let f: Vec<f32> = data.best(&chain, t, &x).iter().map(|v| *v as f32).collect();
+                mean += orders * chance * step_divergence(&chain, t, &data.rows[0], &x, &f);
+            }
+            estimates.push(Estimate { mean, variance: 0.0 });
+        }
+        Bound::new(&estimates, entropies(&chain)).k_bits
+    }
+
+    #[test]
+    fn the_exact_reverse_process_reaches_the_known_ceilings() {
+        for (steps, k) in [(50, -3.492), (200, -2.683), (2000, -2.369)] {
+            let found = ceiling(steps);
+            assert!((found - k).abs() < 6e-4, "T = {steps}: {found}, not {k}");
+        }
+    }
+
+    #[test]
+    fn the_drawn_bound_agrees_with_the_exact_one() {
+        let (chain, data) = (Binomial::linear(50, PRIOR), data());
+        let best = |t, rows: &[[bool; LENGTH]]| {
+            let all = rows.iter().flat_map(|x| data.best(&chain, t, x));
+            Ok(all.map(|v| v as f32).collect())
+        };
+        let drawn = bound(&chain, 2000, 7, best).unwrap();
+        assert!(drawn.standard_error_bits < 0.03, "{drawn:?}");
+        assert!(
+            (drawn.k_bits - ceiling(50)).abs() < 4.0 * drawn.standard_error_bits,
+            "{drawn:?}"
+        );
+    }
+
+    #[test]
+    fn without_a_perturbation_the_bound_is_below_l_null() {
+        let chain = Binomial::linear(50, PRIOR);
+        let none = bound(&chain, 100, 7, |_, rows| Ok(vec![0.0; rows.len() * LENGTH])).unwrap();
+        assert!((none.k_bits - none.l_null_bits).abs() < 0.5, "{none:?}");
+    }
+
+    #[test]
+    fn groups_cover_every_step_once() {
+        for steps in [50, 200, 2000] {
+            let h = Heartbeat::new(steps, 0).unwrap();
+            assert_eq!(h.groups[..2], [1, 2]);
+            assert_eq!(h.group(1), None);
+            assert_eq!(h.group(2), Some(0));
+            assert_eq!(h.group(steps), Some(h.groups.len() - 2));
+        }
+    }
+}

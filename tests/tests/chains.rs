@@ -1,0 +1,252 @@
+//! The chains of 2015: the same bits on every backend, and the probabilities of the kernels that they are made from.
+
+use mote_firmware_sim::{Image, ImageOptions, RunRequest};
+use mote_host::chain::binomial::{Binomial, Span, sigmoid};
+use mote_host::chain::heartbeat::Heartbeat;
+use mote_host::chain::swiss_roll::SwissRoll;
+use mote_host::memory::AlignedBytes;
+use mote_host::oracle::Oracle;
+use mote_runtime::schedule::chain::{BIT_Q24, BitStep, KernelStep, deviation_q30};
+use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
+use mote_tests::boards::board;
+use mote_tests::chains::{self, BIT_STEPS};
+use mote_tests::running::{Finished, finish};
+use mote_tools::backend::{Backend, Job, Target};
+use mote_tools::chain::convert::{ChainScheme, convert};
+use mote_tools::chain::files::Chain;
+
+fn each(mut check: impl FnMut(&str, &Model<'_>, &[u8])) {
+    for scheme in chains::SCHEMES {
+        for (name, file) in chains::all(scheme) {
+            let memory = AlignedBytes::copy_of(&file);
+            let model = Model::parse(memory.bytes()).expect("the model is valid");
+            check(&format!("{name} {}", scheme.name()), &model, memory.bytes());
+        }
+    }
+}
+
+fn config(model: &Model<'_>, seed: u64) -> Config {
+    Config {
+        seed,
+        ..Config::of(model.header(), model.header().train_steps)
+    }
+}
+
+fn digests(run: &Finished) -> Vec<u64> {
+    run.steps.iter().map(|step| step.digest).collect()
+}
+
+#[test]
+fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
+    each(|name, model, bytes| {
+        let len = model.header().sample_len();
+        let given: Vec<i32> = (0..len as i32).map(|i| (i - 3) * (1 << 23)).collect();
+        let image = Start::Image {
+            image_q24: &given,
+            strength_q16: 30_000,
+        };
+        let oracle = Oracle::new(model).expect("the oracle reads it");
+        for (seed, start) in [Start::Seed, Start::Noise(&given), image].iter().enumerate() {
+            let config = config(model, seed as u64);
+            let here = finish(model, &config, start).expect("the run is valid");
+            let mut theirs = Vec::new();
+            let state = oracle
+                .run(&config, start, &mut |step| theirs.push(step.digest))
+                .expect("it runs");
+            assert_eq!(digests(&here), theirs, "{name}, start {seed}");
+            assert_eq!(here.state, state, "{name}, start {seed}");
+        }
+        let job = Job::of_seeds(config(model, 0), [0, 9]);
+        let traces = Backend::Cpu
+            .run(Target { model, bytes }, &job, &|| {})
+            .expect("it runs");
+        for trace in traces {
+            let here = finish(model, &config(model, trace.seed), &Start::Seed).expect("the run is valid");
+            let found: Vec<u64> = trace.steps.iter().map(|step| step.digest).collect();
+            assert_eq!(found, digests(&here), "{name}, engine, seed {}", trace.seed);
+        }
+    });
+}
+
+#[test]
+fn a_wrong_rounding_in_what_only_chains_have_is_found() {
+    for (kind, which) in [("readout", 0), ("softmax", 1), ("sampler", 0), ("sampler", 1)] {
+        let (_, file) = &chains::all(ChainScheme::W8A16)[which];
+        let memory = AlignedBytes::copy_of(file);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        // Bits show an error only where a probability passes a drawn word: several seeds.
+        let job = Job::of_seeds(config(&model, 0), 0..40);
+        let target = Target {
+            model: &model,
+            bytes: memory.bytes(),
+        };
+        let [right, wrong] = [None, Some(kind)].map(|fault| {
+            Backend::Oracle(fault).run(
+                target,
+                &Job {
+                    operators: true,
+                    ..job.clone()
+                },
+                &|| {},
+            )
+        });
+        assert_ne!(right.expect("it runs"), wrong.expect("it runs"), "{kind}");
+    }
+}
+
+#[test]
+fn a_run_resumes_after_any_step_to_the_same_bits() {
+    each(|name, model, _| {
+        let config = config(model, 4);
+        let whole = finish(model, &config, &Start::Seed).expect("the run is valid");
+        for after in [0, 1, 17, 39] {
+            let mut memory = AlignedBytes::for_run(model, false);
+            let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
+            let mut run = Sampler::new(model, &mut arena, &config, &Start::Seed).expect("the run is valid");
+            for _ in 0..after {
+                run.step().expect("the step runs");
+            }
+            let mut saved = vec![0; Sampler::snapshot_bytes(model)];
+            let len = run.snapshot(&mut saved).expect("there is room");
+            let mut memory = AlignedBytes::for_run(model, false);
+            let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
+            let mut run = Sampler::resume(model, &mut arena, &saved[..len]).expect("the snapshot is genuine");
+            while run.step().expect("the step runs").is_some() {}
+            assert_eq!(run.state(), whole.state, "{name} after {after}");
+        }
+    });
+}
+
+#[test]
+fn a_gaussian_chain_takes_all_of_its_steps_and_a_binomial_one_any_number() {
+    each(|name, model, _| {
+        let config = Config::of(model.header(), 10);
+        let run = finish(model, &config, &Start::Seed);
+        if name.starts_with("bits") {
+            let run = run.expect("any number of steps");
+            assert_eq!(run.steps.len(), 10);
+            assert!(run.state.iter().all(|x| x.abs() == BIT_Q24));
+        } else {
+            let refused = RunError::ChainSteps { found: 10, needed: 40 };
+            assert_eq!(run, Err(refused));
+        }
+    });
+}
+
+/// Without a network's opinion both chains stay in equilibrium, whatever the number of steps.
+#[test]
+fn untrained_chains_draw_from_the_prior() {
+    let model_of = |chain: Chain| convert(&chain, ChainScheme::W8A16, "").expect("it is converted").bytes;
+    let samples = |file: &[u8], count: u64| -> Vec<i32> {
+        let memory = AlignedBytes::copy_of(file);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let state = |seed| {
+            finish(&model, &config(&model, seed), &Start::Seed)
+                .expect("the run is valid")
+                .state
+        };
+        (0..count).flat_map(state).collect()
+    };
+    let bits = samples(&model_of(Chain::Heartbeat(Heartbeat::new(BIT_STEPS, 0).unwrap())), 400);
+    let ones = bits.iter().filter(|x| **x > 0).count() as f64 / bits.len() as f64;
+    assert!((ones - 0.2).abs() < 0.018, "{ones}: four standard errors");
+    let roll = SwissRoll::new(0).unwrap();
+    for var in [&roll.rbf.readout, &roll.rbf.bias] {
+        var.set(&var.zeros_like().unwrap()).unwrap();
+    }
+    let points = samples(&model_of(Chain::SwissRoll(roll)), 400);
+    let real: Vec<f64> = points.iter().map(|x| f64::from(*x) / 16_777_216.0).collect();
+    let mean = real.iter().sum::<f64>() / real.len() as f64;
+    let variance = real.iter().map(|x| x * x).sum::<f64>() / real.len() as f64;
+    assert!(
+        mean.abs() < 0.15 && (variance - 1.0).abs() < 0.2,
+        "{mean} {variance}: four standard errors"
+    );
+}
+
+/// The probability that the device's step sets a bit: the number of words for which it does, found by bisection.
+fn chance(step: &BitStep, set: bool, f: f64) -> f64 {
+    let out_q24 = (f * 16_777_216.0).round() as i32;
+    let (mut low, mut high) = (0u64, 1 << 32);
+    while low < high {
+        let middle = (low + high) / 2;
+        if step.apply(set, out_q24, middle as u32) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low as f64 / 4_294_967_296.0
+}
+
+#[test]
+fn the_device_s_bits_have_the_probabilities_of_the_kernel() {
+    let chain = Binomial::linear(2000, 0.2);
+    let q62 = |alpha: f64| (alpha * (1u64 << 62) as f64).round() as u64;
+    let prior_q31 = (0.2 * 2_147_483_648.0f64).round() as u32;
+    let mut worst = 0.0f64;
+    for (from, to) in [
+        (0, 1),
+        (1, 2),
+        (9, 10),
+        (99, 100),
+        (999, 1000),
+        (1999, 2000),
+        (0, 50),
+        (400, 700),
+        (1000, 2000),
+    ] {
+        let step = BitStep::new(q62(chain.alpha[to]), q62(chain.alpha[from]), prior_q31);
+        for f in [-30.0, -9.0, -3.0, -0.5, 0.0, 0.5, 3.0, 9.0, 30.0] {
+            for set in [false, true] {
+                let exact = sigmoid(chain.reverse(Span { from, to }, set, f).0);
+                // An error of the sigmoid (3e-5 in Q15) counts as much as belief moves the kernel: at most fully where the step is long.
+                let error = (chance(&step, set, f) - exact).abs();
+                worst = worst.max(error);
+                assert!(
+                    error < 1.5e-4 * exact.min(1.0 - exact) + 3.2e-5,
+                    "{from} {to} {f} {set}: {error} of {exact}"
+                );
+            }
+        }
+    }
+    println!("largest error of a probability: {worst:.2e}");
+}
+
+#[test]
+fn the_device_s_points_have_the_kernel_s_mean_and_deviation() {
+    let unit = 16_777_216.0;
+    for v in [-12.0, -7.0, -2.0, -0.1, 0.0, 0.3, 4.0, 20.0] {
+        let exact = sigmoid(v).sqrt();
+        let found = f64::from(deviation_q30((v * unit) as i32)) / f64::from(1 << 30);
+        assert!((found / exact - 1.0).abs() < 2e-5, "{v}: {found} {exact}");
+    }
+    let (now, next) = (0.3, 0.5);
+    let q62 = |alpha: f64| (alpha * (1u64 << 62) as f64).round() as u64;
+    let step = KernelStep::new(q62(now), q62(next));
+    for (x, m, v, z) in [(0.5, 1.0, -3.0, 0.7), (-2.0, 0.1, 1.0, -1.5), (0.0, -3.0, 0.0, 0.0)] {
+        let [a, b, c, d] = [x, m, v, z].map(|v: f64| (v * unit).round() as i32);
+        let exact = (now / next).sqrt() * x + (1.0 - now / next).sqrt() * m + sigmoid(v).sqrt() * z;
+        let found = f64::from(step.apply(a, b, c, d)) / unit;
+        assert!((found - exact).abs() < 3e-5, "{found} {exact}");
+    }
+}
+
+#[test]
+fn the_microbit_gives_the_same_bits() {
+    let Some(board) = board("microbit") else { return };
+    for (name, file) in chains::all(ChainScheme::W8A16) {
+        let memory = AlignedBytes::copy_of(&file);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let config = config(&model, 6);
+        let here = finish(&model, &config, &Start::Seed).expect("the run is valid");
+        let options = ImageOptions {
+            parts: Some(mote_firmware_sim::Parts::needed_by(&model)),
+            ..ImageOptions::default()
+        };
+        let report = Image::link(board, &file, &options).and_then(|image| image.run(&RunRequest::new(config, [6])));
+        let report = report.unwrap_or_else(|error| panic!("{error}"));
+        let there: Vec<u64> = report.images[0].steps.iter().map(|step| step.digest).collect();
+        assert_eq!(there, digests(&here), "{name}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The report on a trained chain: one page, in the style of the conversion's.
+
+use super::base64::encode;
+use super::plots::curve;
+use super::text::escape;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What is shown.
+#[derive(Debug, Clone, Default)]
+pub struct ChainReport {
+    /// Name of the chain.
+    pub title: String,
+    /// Numbers and what they are.
+    pub figures: Vec<(String, String)>,
+    /// Plots: title, name of the horizontal axis, points.
+    pub curves: Vec<(String, String, Vec<(f64, f64)>)>,
+    /// Sections of pictures: heading, caption, and for each picture a label and its PNG file.
+    pub pictures: Vec<(String, String, Vec<(String, Vec<u8>)>)>,
+}
+
+/// The page.
+pub fn html(report: &ChainReport) -> String {
+    let figure = |(what, value): &(String, String)| format!("<span><b>{}</b> {}</span>", escape(value), escape(what));
+    let plot = |(title, axis, points): &(String, String, Vec<(f64, f64)>)| {
+        format!(
+            "<figure><figcaption>{}</figcaption>\n{}</figure>\n",
+            escape(title),
+            curve(points, axis)
+        )
+    };
+    let picture = |(label, png): &(String, Vec<u8>)| {
+        format!(
+            "<figure><img src=\"data:image/png;base64,{}\" alt=\"{label}\"><figcaption>{label}</figcaption></figure>\n",
+            encode(png),
+            label = escape(label),
+        )
+    };
+    let section = |(heading, caption, pictures): &(String, String, Vec<(String, Vec<u8>)>)| {
+        format!(
+            "<section>\n<h2>{}</h2>\n<p class=\"caption\">{}</p>\n<div class=\"pair\">\n{}</div>\n</section>\n",
+            escape(heading),
+            escape(caption),
+            pictures.iter().map(picture).collect::<String>()
+        )
+    };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Mote report</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<p class=\"brand\">Mote</p>\n<h1>{title}</h1>\n\
+         <p class=\"figures\">{}</p>\n<section>\n<h2>The bound</h2>\n<div class=\"pair\">\n{}</div>\n</section>\n{}</main>\n</body>\n</html>\n",
+        report.figures.iter().map(figure).collect::<String>(),
+        report.curves.iter().map(plot).collect::<String>(),
+        report.pictures.iter().map(section).collect::<String>(),
+        title = escape(&report.title),
+    )
+}

@@ -1,0 +1,105 @@
+//! A chain of 2015 from training to a model file and its samples.
+
+use crate::common::{folder, has_keys, listing, mote};
+
+#[test]
+fn a_heartbeat_is_trained_measured_converted_and_sampled() {
+    let place = folder();
+    let (chain, model, picture) = (
+        place.path().join("hb"),
+        place.path().join("hb.mote"),
+        place.path().join("s.png"),
+    );
+    let places = [("chain", chain.as_path()), ("model", &model), ("picture", &picture)];
+    let trained = mote(
+        "train --preset heartbeat -o {chain} --minutes 0.05 --seed 3 --json",
+        &places,
+    )
+    .json();
+    assert_eq!(
+        (&trained["preset"], &trained["steps"]),
+        (&"heartbeat".into(), &2000.into())
+    );
+    assert_eq!(
+        listing(&chain),
+        ["chain.json", "chain.safetensors", "report.html", "samples.png"]
+    );
+    let measured = mote("eval {chain} --draws 20 --samples 200 --json", &places).json();
+    has_keys(
+        &measured,
+        &[
+            "k_bits",
+            "l_null_bits",
+            "terms",
+            "valid_fraction",
+            "standard_error_bits",
+        ],
+    );
+    assert!((measured["l_null_bits"].as_f64().unwrap() + 14.4386).abs() < 5e-5);
+    // Seconds of training are far from enough, and yet worth more than the prior.
+    assert!(measured["k_bits"].as_f64().unwrap() > -14.0, "{measured}");
+    let converted = mote("convert {chain} -o {model} --board microbit --json", &places).json();
+    assert_eq!(converted["scheme"], "w8a16");
+    assert_eq!(converted["board"]["fits"], true);
+    let again = mote("convert {chain} -o {model} --json", &places).json();
+    assert_eq!(again["sha256"], converted["sha256"]);
+    let sampled = mote("sample {model} -o {picture} --count 3 --steps 100 --json", &places).json();
+    assert_eq!(sampled["digests"].as_array().unwrap().len(), 3);
+    let line = "validate {model} --backends cpu,portable --seeds 2 --oracle-seeds 1 --steps 100 --json";
+    assert_eq!(mote(line, &places).json()["held"], true);
+}
+
+#[test]
+fn a_swiss_roll_is_trained_measured_converted_and_sampled() {
+    let place = folder();
+    let (chain, model, picture) = (
+        place.path().join("roll"),
+        place.path().join("r.mote"),
+        place.path().join("s.png"),
+    );
+    let places = [("chain", chain.as_path()), ("model", &model), ("picture", &picture)];
+    mote("train --preset swiss-roll -o {chain} --minutes 0.05 --json", &places).json();
+    let measured = mote("eval {chain} --draws 200 --json", &places).json();
+    assert!((measured["l_null_bits"].as_f64().unwrap() + 4.094).abs() < 5e-4);
+    assert!(measured["valid_fraction"].is_null());
+    mote("convert {chain} -o {model} --json", &places).json();
+    let sampled = mote("sample {model} -o {picture} --count 50 --json", &places).json();
+    assert_eq!(sampled["steps"], 40);
+    let refused = mote("sample {model} -o {picture} --steps 10", &places);
+    assert!(
+        refused.status != 0 && refused.stderr.contains("--steps 40"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn what_is_no_chain_is_refused() {
+    let place = folder();
+    let places = [("place", place.path())];
+    let none = mote("eval {place}", &places);
+    assert!(
+        none.status == 1 && none.stderr.contains("holds no trained chain"),
+        "{}",
+        none.stderr
+    );
+    std::fs::write(
+        place.path().join("chain.json"),
+        "{\"preset\": \"heartbeat\", \"steps\": 2}",
+    )
+    .unwrap();
+    let few = mote("eval {place}", &places);
+    assert!(few.status == 1 && few.stderr.contains("'steps' is 2"), "{}", few.stderr);
+    std::fs::write(
+        place.path().join("chain.json"),
+        "{\"preset\": \"heartbeat\", \"steps\": 20}",
+    )
+    .unwrap();
+    std::fs::write(place.path().join("chain.safetensors"), [0; 9]).unwrap();
+    let damaged = mote("eval {place}", &places);
+    assert!(
+        damaged.status == 1 && damaged.stderr.contains("chain.safetensors"),
+        "{}",
+        damaged.stderr
+    );
+}
