@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use mote_runtime::Model;
+use mote_runtime::{Config, Feature, Model};
 
 use crate::boards::{Board, Emulator};
 use crate::core_build::{CoreLibrary, Package, Recipe, core_library, tail};
@@ -18,9 +18,12 @@ use crate::parts::Parts;
 pub struct ImageOptions {
     /// Bytes of arena; `None` takes what the model needs.
     pub arena_bytes: Option<u32>,
-    /// Whether runs may use guidance, for which the model needs more arena.
-    pub guided: bool,
-    /// The noise, or the clean image, that runs may start from: Q24, (row, col, channel). It is linked into flash.
+    /// The runs that it is for: sampler and guidance say how much arena the model needs. `None` is DDIM without guidance.
+    pub config: Option<Config>,
+    /// Parts of the runtime that runs need beside those of the model and of `config` ([`RunRequest::features`](crate::RunRequest::features)).
+    pub features: Vec<Feature>,
+    /// The noise, or the clean image, that runs may start from, then the known image of inpainting runs, each where there is one:
+    /// Q24, (row, col, channel). It is linked into flash.
     pub state: Vec<i32>,
     /// The parts of the runtime that the image holds; `None` takes what the model needs, or every part where the environment
     /// has `MOTE_FIRMWARE_PARTS=all` (one compilation a core serves every model then) or the model cannot be read.
@@ -54,7 +57,7 @@ impl Image {
     /// `DoesNotFit` where the board's flash or RAM is too small, with the bytes needed; `Model` where the arena's size is
     /// left to a model file that cannot be read; otherwise what keeps the firmware from being built.
     pub fn link(board: &'static Board, model: &[u8], options: &ImageOptions) -> Result<Self, SimError> {
-        let needs = needs(model, options.guided);
+        let needs = needs(model, options);
         let arena_bytes = match (options.arena_bytes, &needs) {
             (Some(bytes), _) => bytes,
             (None, Ok((bytes, _))) => *bytes,
@@ -133,14 +136,22 @@ impl Image {
 }
 
 /// What the model needs on the device: bytes of arena, and parts of the runtime.
-fn needs(model: &[u8], guided: bool) -> Result<(u32, Parts), String> {
+fn needs(model: &[u8], options: &ImageOptions) -> Result<(u32, Parts), String> {
     // A model is read from a multiple of 16; the caller's bytes may lie anywhere.
     let mut aligned = vec![0u128; model.len().div_ceil(16)];
     let bytes = &mut bytemuck::cast_slice_mut(&mut aligned)[..model.len()];
     bytes.copy_from_slice(model);
     let model = Model::parse(bytes).map_err(|error| format!("{error:?}"))?;
-    let arena_bytes = mote_runtime::sampler::arena_bytes(&model, guided) as u32;
-    Ok((arena_bytes, Parts::needed_by(&model)))
+    let config = options.config.unwrap_or_else(|| Config::of(model.header(), 1));
+    let arena_bytes = mote_runtime::sampler::arena_bytes(&model, &config) as u32;
+    let parts = Parts::needed_by(&model).with(
+        config
+            .method
+            .feature()
+            .into_iter()
+            .chain(options.features.iter().copied()),
+    );
+    Ok((arena_bytes, parts))
 }
 
 fn check_fit(board: &'static Board, sizes: &Sizes) -> Result<(), SimError> {

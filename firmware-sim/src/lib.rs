@@ -50,7 +50,8 @@ pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 /// Everything that [`Image::link`] and [`Image::run`] can say.
 pub fn run(board: &'static Board, model: &[u8], request: &RunRequest) -> Result<RunReport, SimError> {
     let options = ImageOptions {
-        guided: request.config.guidance_q16.is_some(),
+        config: Some(request.config),
+        features: request.features(),
         ..ImageOptions::default()
     };
     Image::link(board, model, &options)?.run(request)

@@ -25,6 +25,12 @@ impl Parts {
         Self::of(Feature::ALL.into_iter().filter(|feature| feature.needed_by(model)))
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn with(self, others: impl IntoIterator<Item = Feature>) -> Self {
+        Self::of(self.0.into_iter().chain(others))
+    }
+
     /// The parts.
     pub fn features(&self) -> &[Feature] {
         &self.0

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mote_runtime::Config;
+use mote_runtime::sampler::Variance;
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Feature, Method};
 
 use crate::error::SimError;
 
@@ -32,6 +33,13 @@ pub enum StartFrom {
     Image {
         /// Share of the steps that are run, Q16.
         strength_q16: u32,
+    },
+    /// Between the noises of two seeds.
+    Between {
+        /// The other seed.
+        second: u64,
+        /// How far towards it, Q16.
+        part_q16: u32,
     },
 }
 
@@ -65,12 +73,14 @@ pub enum Drill {
 /// What a run does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRequest {
-    /// Steps, spacing, eta, clipping, class and guidance. Its seed is not used.
+    /// Sampler, steps, spacing, eta, clipping, class and guidance. Its seed is not used.
     pub config: Config,
     /// Seeds, one image each.
     pub seeds: Vec<u64>,
     /// Where each image starts.
     pub start: StartFrom,
+    /// Whether the last elements of what was linked in (`ImageOptions::state`) are the known image of an inpainting run.
+    pub inpaint: bool,
     /// What is reported of each operator.
     pub observe: Observe,
     /// What is sent of each image.
@@ -91,11 +101,25 @@ impl RunRequest {
             config,
             seeds: seeds.into(),
             start: StartFrom::default(),
+            inpaint: false,
             observe: Observe::default(),
             output: Output::default(),
             limit: Duration::from_secs(120),
             drill: None,
         }
+    }
+
+    /// The parts of the runtime that it needs, whatever the model.
+    pub fn features(&self) -> Vec<Feature> {
+        let between = matches!(self.start, StartFrom::Between { .. }).then_some(Feature::Interpolate);
+        let inpaint = self.inpaint.then_some(Feature::Inpaint);
+        self.config
+            .method
+            .feature()
+            .into_iter()
+            .chain(between)
+            .chain(inpaint)
+            .collect()
     }
 
     /// The firmware's command lines, without the program's name: one for as many seeds as fit.
@@ -142,6 +166,13 @@ impl RunRequest {
             Clip::Stock => 1,
             Clip::Rederived => 2,
         };
+        let method = match config.method {
+            Method::Ddim => 0,
+            Method::Ddpm(Variance::Small) => 1,
+            Method::Ddpm(Variance::Large) => 2,
+            Method::DpmSolver2M => 3,
+            Method::Heun => 4,
+        };
         let mut tokens = vec![
             ("steps", config.steps),
             ("spacing", spacing),
@@ -154,15 +185,21 @@ impl RunRequest {
         ];
         tokens.extend(config.class.map(|class| ("class", class.into())));
         tokens.extend(config.guidance_q16.map(|weight| ("guidance", weight as u32)));
+        // What a firmware for plain DDIM need not understand is said only where it is meant.
+        tokens.extend((method != 0).then_some(("method", method)));
+        tokens.extend(self.inpaint.then_some(("inpaint", 1)));
         match self.start {
             StartFrom::Seed => {}
             StartFrom::Noise => tokens.push(("noise", 1)),
             StartFrom::Image { strength_q16 } => tokens.push(("strength", strength_q16)),
+            StartFrom::Between { part_q16, .. } => tokens.push(("part", part_q16)),
         }
-        tokens
-            .into_iter()
-            .map(|(key, value)| format!("{key}={value:x}"))
-            .collect()
+        let second = match self.start {
+            StartFrom::Between { second, .. } => Some(format!("second={second:x}")),
+            _ => None,
+        };
+        let tokens = tokens.into_iter().map(|(key, value)| format!("{key}={value:x}"));
+        tokens.chain(second).collect()
     }
 
     /// The steps that each image takes: fewer than asked for where it starts from an image.
@@ -203,7 +240,36 @@ mod tests {
             class: Some(3),
             guidance_q16: Some(-1),
             seed: 0,
+            method: Method::Ddim,
         }
+    }
+
+    #[test]
+    fn samplers_and_starts_are_said_and_ask_for_their_parts() {
+        let request = RunRequest {
+            start: StartFrom::Between {
+                second: u64::MAX,
+                part_q16: 1 << 15,
+            },
+            inpaint: true,
+            ..RunRequest::new(
+                Config {
+                    method: Method::Ddpm(Variance::Large),
+                    ..config()
+                },
+                [7],
+            )
+        };
+        let line = request.command_lines().unwrap()[0].join(" ");
+        assert!(
+            line.contains("method=2 inpaint=1 part=8000 second=ffffffffffffffff seeds=7"),
+            "{line}"
+        );
+        assert_eq!(
+            request.features(),
+            [Feature::Ddpm, Feature::Interpolate, Feature::Inpaint]
+        );
+        assert_eq!(RunRequest::new(config(), [7]).features(), []);
     }
 
     #[test]

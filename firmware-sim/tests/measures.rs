@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{board, config, desktop, tiny_model};
-use mote_firmware_sim::{Drill, Image, ImageOptions, Observe, Output, RunRequest, StartFrom};
-use mote_runtime::{Config, Start};
+use common::{board, config, desktop, desktop_known, tiny_model};
+use mote_firmware_sim::{Drill, Image, ImageOptions, ImageRecord, Observe, Output, Parts, RunRequest, StartFrom};
+use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_runtime::{Config, Method, Start};
 
 /// Every way in which a board of the table counts, and the fastest clock, whose counter wraps most often.
 const CLOCKS: [&str; 9] = [
@@ -168,6 +169,64 @@ fn a_run_starts_from_what_is_linked_in() {
         let expected = desktop(&tiny_model(), &config, &start);
         assert_eq!(report.images[0].pixels, expected.pixels, "{from:?}");
         assert_eq!(report.images[0].steps.len(), expected.steps.len(), "{from:?}");
+    }
+}
+
+/// The five samplers, inpainting from an image, and a start between two seeds, from one image of the firmware.
+#[test]
+fn every_sampler_makes_the_desktops_bits() {
+    let clean: Vec<i32> = (0..64).map(|i| (i - 32) << 18).collect();
+    let known: Vec<i32> = clean
+        .iter()
+        .map(|v| if v % (3 << 18) == 0 { UNKNOWN } else { *v })
+        .collect();
+    let of = |method| Config {
+        method,
+        seed: 5,
+        ..config(4)
+    };
+    let options = ImageOptions {
+        config: Some(of(Method::Heun)),
+        parts: Some(Parts::all()),
+        state: [clean.as_slice(), &known].concat(),
+        ..ImageOptions::default()
+    };
+    let Some(image) = image("mps2-an386", &options) else {
+        return;
+    };
+    let strength_q16 = 1 << 15;
+    let (second, part_q16) = (u64::MAX - 3, 20_000);
+    let from_image = Start::Image {
+        image_q24: &clean,
+        strength_q16,
+    };
+    let mut runs: Vec<(Method, StartFrom, Start<'_>, bool)> = [
+        Method::Ddim,
+        Method::Ddpm(Variance::Small),
+        Method::Ddpm(Variance::Large),
+        Method::DpmSolver2M,
+        Method::Heun,
+    ]
+    .map(|method| (method, StartFrom::Image { strength_q16 }, from_image, true))
+    .to_vec();
+    runs.push((
+        Method::DpmSolver2M,
+        StartFrom::Between { second, part_q16 },
+        Start::Between { second, part_q16 },
+        false,
+    ));
+    for (method, from, start, inpaint) in runs {
+        let request = RunRequest {
+            start: from,
+            inpaint,
+            output: Output::Pixels,
+            ..RunRequest::new(of(method), [5])
+        };
+        let report = image.run(&request).unwrap_or_else(|error| panic!("{error}"));
+        let expected = desktop_known(&tiny_model(), &of(method), &start, inpaint.then_some(&known));
+        let digests = |image: &ImageRecord| image.steps.iter().map(|step| step.digest).collect::<Vec<_>>();
+        assert_eq!(digests(&report.images[0]), digests(&expected), "{method:?} {from:?}");
+        assert_eq!(report.images[0].pixels, expected.pixels, "{method:?} {from:?}");
     }
 }
 

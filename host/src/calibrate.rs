@@ -134,7 +134,7 @@ fn empty(model: &Model<'_>) -> Vec<Stats> {
 
 fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Stats>, RunError> {
     let mut recorder = Recorder { stats: empty(model) };
-    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
     while run.step_observed(&mut recorder)?.is_some() {}

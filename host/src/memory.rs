@@ -1,6 +1,6 @@
 //! Heap memory with the alignment that models and arenas need.
 
-use mote_runtime::Model;
+use mote_runtime::{Config, Model};
 
 /// Bytes on the heap that start at a multiple of 16.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ impl AlignedBytes {
         memory
     }
 
-    /// An arena for one run of `model`.
-    pub fn for_run(model: &Model<'_>, guided: bool) -> Self {
-        Self::zeroed(mote_runtime::sampler::arena_bytes(model, guided))
+    /// An arena for one run of `model` under `config`.
+    pub fn for_run(model: &Model<'_>, config: &Config) -> Self {
+        Self::zeroed(mote_runtime::sampler::arena_bytes(model, config))
     }
 
     /// The bytes.

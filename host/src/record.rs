@@ -52,7 +52,7 @@ pub fn record(model: &Model<'_>, configs: &[Config], every: usize) -> Result<Vec
             first: i % every,
             every,
         };
-        let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+        let mut memory = AlignedBytes::for_run(model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
         while run.step_observed(&mut recorder)?.is_some() {}

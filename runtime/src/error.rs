@@ -158,10 +158,16 @@ pub enum RunError {
     GuidanceUnsupported,
     /// eta is outside 0 to 1 (Q16).
     Eta(u32),
+    /// eta is given to a sampler that has none.
+    EtaElsewhere,
+    /// The run needs a part that this build of the runtime leaves out.
+    NotBuilt(Feature),
     /// The clipping range is not between 0 and 64.
     ClipRange,
     /// Start strength is outside 0 to 1 (Q16).
     Strength(u32),
+    /// The place between two seeds is outside 0 to 1 (Q16).
+    Part(u32),
     /// This predicts no epsilon where alpha_bar is 0 (zero-SNR schedule with epsilon prediction).
     ZeroSnr,
     /// An image or noise of another length.
@@ -173,6 +179,10 @@ pub enum RunError {
     },
     /// The snapshot is damaged or was taken with another model.
     Snapshot,
+    /// The snapshot was written by an earlier runtime, in another layout.
+    SnapshotVersion,
+    /// The run was saved with a known image: it goes on when it is given that one again.
+    KnownImage,
     /// An operator could not get its memory; a validated model never returns this.
     Memory {
         /// Index of the operator.
@@ -272,11 +282,24 @@ impl fmt::Display for RunError {
             Self::ClassMissing => f.write_str("the model is conditional: a class label is needed"),
             Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
             Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
+            Self::EtaElsewhere => f.write_str("eta is DDIM's alone: leave it at 0 for other samplers"),
+            Self::NotBuilt(feature) => write!(
+                f,
+                "the run needs the feature '{feature}', without which this runtime was built"
+            ),
             Self::ClipRange => f.write_str("the clipping range must lie between 0 and 64"),
             Self::Strength(s) => write!(f, "strength is {s}/65536; it must lie between 0 and 1"),
+            Self::Part(part) => write!(
+                f,
+                "the place between the seeds is {part}/65536; it must lie between 0 and 1"
+            ),
             Self::ZeroSnr => f.write_str("alpha_bar is 0 at this timestep, where epsilon prediction is undefined"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
+            Self::SnapshotVersion => f.write_str(
+                "the snapshot is of an earlier version of the runtime, which can finish it: start the run anew",
+            ),
+            Self::KnownImage => f.write_str("the run was saved with a known image: give it that image again"),
             Self::Memory { op } => write!(f, "operator {op} could not get its memory"),
         }
     }

@@ -1,6 +1,6 @@
 //! What this build of the runtime can run. Each part can be left out by a Cargo feature, so that a firmware for one model holds
 //! no code for operators that the model does not use. A part that is left out makes [`crate::Model::parse`] refuse a model that
-//! needs it; it never changes a result.
+//! needs it, one of a sampler makes [`crate::Config::validate`] refuse the run; it never changes a result.
 
 use core::fmt;
 
@@ -28,11 +28,21 @@ pub enum Feature {
     Resample,
     /// The timestep's scale and shift in a group normalization.
     ScaleShift,
+    /// The ancestral sampler.
+    Ddpm,
+    /// DPM-Solver++(2M).
+    DpmSolver,
+    /// Heun's method.
+    Heun,
+    /// Runs in which part of the image is known.
+    Inpaint,
+    /// Starts between two seeds.
+    Interpolate,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -41,6 +51,11 @@ impl Feature {
         Self::Class,
         Self::Resample,
         Self::ScaleShift,
+        Self::Ddpm,
+        Self::DpmSolver,
+        Self::Heun,
+        Self::Inpaint,
+        Self::Interpolate,
     ];
 
     /// The name of the Cargo feature.
@@ -54,6 +69,11 @@ impl Feature {
             Self::Class => "class",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
+            Self::Ddpm => "ddpm",
+            Self::DpmSolver => "dpm-solver",
+            Self::Heun => "heun",
+            Self::Inpaint => "inpaint",
+            Self::Interpolate => "interpolate",
         }
     }
 
@@ -69,6 +89,11 @@ impl Feature {
             Self::Class => cfg!(feature = "class"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
+            Self::Ddpm => cfg!(feature = "ddpm"),
+            Self::DpmSolver => cfg!(feature = "dpm-solver"),
+            Self::Heun => cfg!(feature = "heun"),
+            Self::Inpaint => cfg!(feature = "inpaint"),
+            Self::Interpolate => cfg!(feature = "interpolate"),
         }
     }
 
@@ -91,6 +116,7 @@ impl Feature {
     pub fn needed_by_op(self, op: &Op) -> bool {
         match self {
             Self::Integer | Self::F16 => false,
+            Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
             Self::W16 => matches!(
                 op,
                 Op::Conv(Conv {
@@ -118,7 +144,8 @@ impl Feature {
         }
     }
 
-    /// Whether a model needs it.
+    /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
+    /// sampled with any.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
     }

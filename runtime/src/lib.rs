@@ -3,7 +3,7 @@
 //! The stages, in the order that data takes:
 //!
 //! 1. [`blob`]: a model file is checked once and borrowed in place ([`Model::parse`]).
-//! 2. [`schedule`]: timesteps and the coefficients of a DDIM step, in fixed point.
+//! 2. [`schedule`]: timesteps and the coefficients of a step, in fixed point.
 //! 3. [`exec`]: one network call, operator by operator, over an arena that the caller owns.
 //! 4. [`kernels`]: what each operator computes, on top of the scalar functions of [`numeric`].
 //! 5. [`sampler`]: one step a call; a digest a step; snapshot and resume.
@@ -55,4 +55,4 @@ pub use blob::model::Model;
 pub use error::{Fault, ParseError, RunError, Section};
 pub use exec::{Network, Observer, Portable, Unobserved};
 pub use features::Feature;
-pub use sampler::{Config, Sampler, Start, Step, StepObserver};
+pub use sampler::{Config, Method, Sampler, Start, Step, StepObserver};

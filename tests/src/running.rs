@@ -14,7 +14,7 @@ pub struct Finished {
 
 /// Runs `config` from `start`.
 pub fn finish(model: &Model<'_>, config: &Config, start: &Start<'_>) -> Result<Finished, RunError> {
-    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut run = Sampler::new(model, &mut arena, config, start)?;
     let mut steps = Vec::new();

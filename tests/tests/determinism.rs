@@ -1,5 +1,8 @@
 //! The same checkpoint and options give the same bytes: twice here, and the same on every machine.
 
+use mote_host::memory::AlignedBytes;
+use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_runtime::{Arena, Config, Method, Model, Sampler, Start};
 use mote_tests::checkpoints::{converted, digits};
 use mote_tools::quantize::scheme::Scheme;
 use sha2::{Digest, Sha256};
@@ -34,6 +37,61 @@ fn conversion_gives_the_golden_bytes() {
     let found = GOLDEN.map(|(scheme, _)| (scheme, sha256(&converted(&digits(), scheme).emitted.bytes)));
     let found = found.each_ref().map(|(scheme, sha)| (*scheme, sha.as_str()));
     assert_eq!(found, GOLDEN);
+}
+
+/// Digest of the final state of `digits8-micro` as w8a8 after 10 steps from seed 7, by sampler and start.
+const GOLDEN_RUNS: [(&str, u64); 8] = [
+    ("ddim", 0x26c1_08a6_a689_77d3),
+    ("ddim, eta 1", 0xf0d2_3274_92a2_7627),
+    ("ddpm, small variance", 0xe8b2_daf7_8498_1e8a),
+    ("ddpm, large variance", 0x6d5e_4d21_1911_48cd),
+    ("dpm++", 0x0c0c_21be_8343_9667),
+    ("heun", 0x09d2_2b3a_f1a1_2faf),
+    ("ddim, half of it known", 0x8e45_bbf7_d3f7_f2cb),
+    ("ddim, a third of the way to seed 8", 0x3d72_f404_df4d_751e),
+];
+
+#[test]
+fn every_sampler_gives_the_golden_bits() {
+    let memory = AlignedBytes::copy_of(&converted(&digits(), Scheme::W8A8).emitted.bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let half: Vec<i32> = (0..64).map(|i| if i < 32 { i << 19 } else { UNKNOWN }).collect();
+    let run = |method: Method, eta_q16: u32, start: Start<'_>, known: Option<&[i32]>| {
+        let config = Config {
+            method,
+            eta_q16,
+            seed: 7,
+            ..Config::of(model.header(), 10)
+        };
+        let mut memory = AlignedBytes::for_run(&model, &config);
+        let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
+        let mut run = Sampler::new(&model, &mut arena, &config, &start).expect("the run is valid");
+        if let Some(known) = known {
+            run.inpaint(known).expect("it has the sample's length");
+        }
+        while run.step().expect("the step runs").is_some() {}
+        run.digest()
+    };
+    let between = Start::Between {
+        second: 8,
+        part_q16: 21_845,
+    };
+    let found = [
+        run(Method::Ddim, 0, Start::Seed, None),
+        run(Method::Ddim, 1 << 16, Start::Seed, None),
+        run(Method::Ddpm(Variance::Small), 0, Start::Seed, None),
+        run(Method::Ddpm(Variance::Large), 0, Start::Seed, None),
+        run(Method::DpmSolver2M, 0, Start::Seed, None),
+        run(Method::Heun, 0, Start::Seed, None),
+        run(Method::Ddim, 0, Start::Seed, Some(&half)),
+        run(Method::Ddim, 0, between, None),
+    ];
+    for ((name, expected), found) in GOLDEN_RUNS.into_iter().zip(found) {
+        println!("{name}: {found:#018x} ({expected:#018x})");
+    }
+    for ((name, expected), found) in GOLDEN_RUNS.into_iter().zip(found) {
+        assert_eq!(found, expected, "{name} changed");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn run(file: &[u8]) -> Result<Outcome, RunError> {
         seed: 5,
         ..Config::of(header, 1.max(header.train_steps / 4))
     };
-    let mut memory = AlignedBytes::for_run(&model, guided);
+    let mut memory = AlignedBytes::for_run(&model, &config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
     run.step()?;

@@ -5,9 +5,9 @@ use mote_runtime::blob::op::Op;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::view::View;
 use mote_runtime::numeric::normal::fill_normal_q24;
-use mote_runtime::sampler::{Prediction0, arena_bytes};
+use mote_runtime::sampler::{Prediction0, UNKNOWN, Variance, arena_bytes};
 use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepObserver};
 use mote_tests::running::finish;
 use mote_tests::synthetic::{self, Form, TRAIN_STEPS, diffusion, emitted, everything};
 
@@ -236,12 +236,21 @@ fn a_schedule_that_ends_in_pure_noise_is_refused_under_epsilon() {
 #[test]
 fn an_arena_that_is_short_or_misaligned_is_refused() {
     each(|model| {
-        for guidance_q16 in [None, Some(1 << 16)] {
+        let methods = [
+            Method::Ddim,
+            Method::Ddpm(Variance::Small),
+            Method::DpmSolver2M,
+            Method::Heun,
+        ];
+        for (guidance_q16, method) in [None, Some(1 << 16)].into_iter().flat_map(|g| methods.map(|m| (g, m))) {
             let config = Config {
                 guidance_q16,
+                method,
                 ..config(model)
             };
-            let needed = arena_bytes(model, guidance_q16.is_some());
+            let needed = arena_bytes(model, &config);
+            let tensors = 1 + usize::from(guidance_q16.is_some()) + usize::from(method.holds_sample());
+            assert_eq!(needed, 4 * LEN * tensors + model.header().arena_bytes as usize);
             let mut memory = AlignedBytes::zeroed(needed + 16);
             for found in [0, 1, 15, 16, needed / 2, needed - 1] {
                 let mut arena = Arena::new(&mut memory.bytes_mut()[..found]).expect("it is aligned");
@@ -292,7 +301,7 @@ fn an_observer_sees_every_operator_of_every_call() {
                 guidance_q16,
                 ..config(model)
             };
-            let mut memory = AlignedBytes::for_run(model, guidance_q16.is_some());
+            let mut memory = AlignedBytes::for_run(model, &config);
             let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
             let mut run = Sampler::new(model, &mut arena, &config, &Start::Seed).expect("the run is valid");
             let mut counter = Counter::default();
@@ -303,6 +312,178 @@ fn an_observer_sees_every_operator_of_every_call() {
             assert!(counter.elements > 6 * calls * LEN);
             let unobserved = finish(model, &config, &Start::Seed).expect("the run is valid");
             assert_eq!(run.state(), unobserved.state, "observing changes nothing");
+        }
+    });
+}
+
+const METHODS: [Method; 5] = [
+    Method::Ddim,
+    Method::Ddpm(Variance::Small),
+    Method::Ddpm(Variance::Large),
+    Method::DpmSolver2M,
+    Method::Heun,
+];
+
+#[test]
+fn samplers_differ_and_each_is_a_function_of_its_configuration() {
+    each(|model| {
+        let run = |method, seed| {
+            let config = Config {
+                method,
+                seed,
+                ..config(model)
+            };
+            finish(model, &config, &Start::Noise(&[1 << 23; LEN])).expect("the run is valid")
+        };
+        let runs = METHODS.map(|method| run(method, 1));
+        for (i, a) in runs.iter().enumerate() {
+            assert_eq!(*a, run(METHODS[i], 1));
+            assert_eq!(*a == run(METHODS[i], 2), !METHODS[i].draws(0), "{:?}", METHODS[i]);
+            assert!(runs[..i].iter().all(|b| a.state != b.state), "{:?}", METHODS[i]);
+        }
+    });
+}
+
+#[test]
+fn eta_is_refused_by_samplers_that_have_none() {
+    each(|model| {
+        for method in METHODS.into_iter().skip(1) {
+            let config = Config {
+                method,
+                eta_q16: 1,
+                ..config(model)
+            };
+            assert_eq!(refusal(model, config), Some(RunError::EtaElsewhere));
+        }
+    });
+}
+
+/// Of one step all are the same: there is no step before, and the last has no second call.
+#[test]
+fn a_single_step_of_every_sampler_is_the_predicted_sample() {
+    each(|model| {
+        let run = |method| {
+            let config = Config {
+                method,
+                steps: 1,
+                ..config(model)
+            };
+            finish(model, &config, &Start::Seed).expect("the run is valid").state
+        };
+        let expected = run(Method::DpmSolver2M);
+        for method in METHODS.into_iter().skip(1) {
+            let found = run(method);
+            assert!(
+                found.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) <= 1),
+                "{method:?}"
+            );
+        }
+    });
+}
+
+/// The known half of an image of [`LEN`] elements.
+fn half_known() -> Vec<i32> {
+    let value = |i| if i % 2 == 0 { (i as i32 - 8) << 20 } else { UNKNOWN };
+    (0..LEN).map(value).collect()
+}
+
+/// The state after each step of an inpainting run.
+fn inpainted(model: &Model<'_>, config: &Config, start: &Start<'_>, known: &[i32]) -> Result<Vec<Vec<i32>>, RunError> {
+    let mut memory = AlignedBytes::for_run(model, config);
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut run = Sampler::new(model, &mut arena, config, start)?;
+    run.inpaint(known)?;
+    let mut states = vec![run.state().to_vec()];
+    while run.step()?.is_some() {
+        states.push(run.state().to_vec());
+    }
+    Ok(states)
+}
+
+#[test]
+fn known_elements_follow_the_forward_process_and_end_as_they_are() {
+    use mote_runtime::numeric::normal::normal_q24;
+    use mote_runtime::schedule::coefficients::{add_noise, noising};
+    use mote_runtime::schedule::spacing::timestep;
+    each(|model| {
+        let known = half_known();
+        let image: Vec<i32> = known.iter().map(|v| if *v == UNKNOWN { 1 << 22 } else { *v }).collect();
+        let from_image = Start::Image {
+            image_q24: &image,
+            strength_q16: 1 << 15,
+        };
+        for method in METHODS {
+            let config = Config {
+                method,
+                ..config(model)
+            };
+            for start in [Start::Seed, from_image] {
+                let states = inpainted(model, &config, &start, &known).expect("the run is valid");
+                let first = config.steps as usize + 1 - states.len();
+                for (index, state) in (first as u32..).zip(&states) {
+                    let t = timestep(
+                        config.spacing,
+                        TRAIN_STEPS,
+                        config.steps,
+                        model.header().steps_offset,
+                        index,
+                    );
+                    for i in (0..LEN).filter(|&i| known[i] != UNKNOWN) {
+                        let expected = t.map_or(known[i], |t| {
+                            let z = normal_q24(config.seed, 0, i as u32);
+                            add_noise(noising(model.alpha_bar_q62(t)), known[i], z)
+                        });
+                        assert_eq!(state[i], expected, "{method:?}, before step {index}, element {i}");
+                    }
+                }
+                let plain = finish(model, &config, &start).expect("the run is valid").state;
+                let last = &states[states.len() - 1];
+                assert!(
+                    (0..LEN).any(|i| known[i] == UNKNOWN && plain[i] != last[i]),
+                    "{method:?}: the rest did not see it"
+                );
+            }
+            let nothing = inpainted(model, &config, &Start::Seed, &[UNKNOWN; LEN]).expect("the run is valid");
+            let plain = finish(model, &config, &Start::Seed).expect("the run is valid").state;
+            assert_eq!(nothing[nothing.len() - 1], plain, "{method:?}: nothing known");
+        }
+        let config = config(model);
+        let short = inpainted(model, &config, &Start::Seed, &known[1..]).map(drop);
+        assert_eq!(
+            short,
+            Err(RunError::Length {
+                expected: 16,
+                found: 15
+            })
+        );
+    });
+}
+
+#[test]
+fn between_two_seeds_lie_both_and_a_quarter_circle() {
+    each(|model| {
+        let config = Config {
+            steps: 1,
+            ..config(model)
+        };
+        let noise = |seed, part_q16| -> Result<Vec<i32>, RunError> {
+            let mut memory = AlignedBytes::for_run(model, &config);
+            let mut arena = Arena::new(memory.bytes_mut())?;
+            let config = Config { seed, ..config };
+            let start = Start::Between { second: 8, part_q16 };
+            Sampler::new(model, &mut arena, &config, &start).map(|run| run.state().to_vec())
+        };
+        let of_seed = |seed| {
+            let mut noise = vec![0; LEN];
+            fill_normal_q24(seed, 0, &mut noise);
+            noise
+        };
+        assert_eq!((noise(3, 0), noise(3, 1 << 16)), (Ok(of_seed(3)), Ok(of_seed(8))));
+        assert_eq!(noise(3, 65_537), Err(RunError::Part(65_537)));
+        let middle = noise(3, 1 << 15).expect("the start is valid");
+        for ((a, b), found) in of_seed(3).into_iter().zip(of_seed(8)).zip(middle) {
+            let expected = (f64::from(a) + f64::from(b)) * std::f64::consts::FRAC_1_SQRT_2;
+            assert!((f64::from(found) - expected).abs() < 0.6, "{found} {expected}");
         }
     });
 }

@@ -6,7 +6,7 @@ use mote_host::record::record;
 use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
-use mote_runtime::{Config, Model, ParseError, RunError};
+use mote_runtime::{Config, Method, Model, ParseError, RunError};
 use serde_json::{Value, json};
 
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
@@ -207,6 +207,7 @@ fn trajectory(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
         class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
         guidance_q16: None,
         seed: CALIBRATION_SEED + i,
+        method: Method::Ddim,
     }
 }
 

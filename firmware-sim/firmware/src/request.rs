@@ -4,9 +4,10 @@
 //! multiplication or division. `seeds` is a list with `:` between; only their number is kept, and a seed is read again
 //! from the command line when its turn comes, which costs no RAM while sampling.
 
-use mote_runtime::Config;
+use mote_runtime::sampler::Variance;
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Feature, Method};
 
 use crate::{drill::Drill, hw};
 
@@ -37,6 +38,8 @@ pub enum StartFrom {
     Noise,
     /// At the image that is linked in, noised to this strength.
     Image { strength_q16: u32 },
+    /// At noise between the seed's and another's.
+    Between { second: u64, part_q16: u32 },
 }
 
 /// What is reported of each operator.
@@ -70,6 +73,8 @@ pub struct Request {
     pub config: Config,
     /// Where it starts.
     pub start: StartFrom,
+    /// Whether the image that is linked in last is known.
+    pub inpaint: bool,
     /// What is reported of each operator.
     pub observe: Observe,
     /// What is sent of each image.
@@ -92,12 +97,14 @@ impl Request {
             class: None,
             guidance_q16: None,
             seed: 0,
+            method: Method::Ddim,
         };
         let (task, start) = (Task::Sample, StartFrom::Seed);
         let mut request = Self {
             task,
             config,
             start,
+            inpaint: false,
             observe: Observe::Steps,
             output: Output::Digest,
             seeds: 0,
@@ -123,7 +130,8 @@ impl Request {
             self.task = Task::Drill(Drill::named(value)?);
             return Some(());
         }
-        let value = hex(value)? as u32;
+        let wide = hex(value)?;
+        let value = wide as u32;
         match key {
             b"steps" => self.config.steps = value,
             b"spacing" => self.config.spacing = spacing(value)?,
@@ -141,6 +149,18 @@ impl Request {
             b"guidance" => self.config.guidance_q16 = Some(value as i32),
             b"noise" => self.start = StartFrom::Noise,
             b"strength" => self.start = StartFrom::Image { strength_q16: value },
+            b"method" if SAMPLERS => self.config.method = method(value)?,
+            b"inpaint" if Feature::Inpaint.is_built() => self.inpaint = true,
+            b"part" if Feature::Interpolate.is_built() => {
+                self.start = StartFrom::Between {
+                    second: 0,
+                    part_q16: value,
+                }
+            }
+            b"second" if Feature::Interpolate.is_built() => match &mut self.start {
+                StartFrom::Between { second, .. } => *second = wide,
+                _ => return None,
+            },
             b"observe" => self.observe = observe(value)?,
             b"output" => self.output = output(value)?,
             _ => return None,
@@ -166,6 +186,21 @@ fn clip(value: u32) -> Option<Clip> {
         2 => Some(Clip::Rederived),
         _ => None,
     }
+}
+
+/// Whether there is a choice of samplers.
+const SAMPLERS: bool = Feature::Ddpm.is_built() || Feature::DpmSolver.is_built() || Feature::Heun.is_built();
+
+/// A sampler that is not built is not understood.
+fn method(value: u32) -> Option<Method> {
+    let method = match value {
+        1 => Method::Ddpm(Variance::Small),
+        2 => Method::Ddpm(Variance::Large),
+        3 => Method::DpmSolver2M,
+        4 => Method::Heun,
+        _ => return None,
+    };
+    method.feature().is_some_and(Feature::is_built).then_some(method)
 }
 
 fn observe(value: u32) -> Option<Observe> {

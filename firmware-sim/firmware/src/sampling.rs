@@ -1,7 +1,7 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
 use mote_runtime::sampler::q24_to_pixel;
-use mote_runtime::{Arena, Config, Model, ParseError, RunError, Sampler, Start};
+use mote_runtime::{Arena, Config, Feature, Model, ParseError, RunError, Sampler, Start};
 
 use crate::report::{self, Watch};
 use crate::request::{Output, Request, StartFrom};
@@ -60,19 +60,30 @@ fn checked_model() -> Result<Model<'static>, Refusal> {
 }
 
 fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request: &Request) -> Result<(), Refusal> {
+    let linked = hw::linked_state();
+    // What is linked in is the start, then the known image, each where there is one.
+    let inpaint = Feature::Inpaint.is_built() && request.inpaint;
+    let known_len = if inpaint { model.header().sample_len() } else { 0 };
+    let (begin, known) = linked
+        .split_at_checked(linked.len().saturating_sub(known_len))
+        .unwrap_or_default();
     let start = match request.start {
         StartFrom::Seed => Start::Seed,
-        StartFrom::Noise => Start::Noise(hw::linked_state()),
+        StartFrom::Noise => Start::Noise(begin),
         StartFrom::Image { strength_q16 } => Start::Image {
-            image_q24: hw::linked_state(),
+            image_q24: begin,
             strength_q16,
         },
+        StartFrom::Between { second, part_q16 } => Start::Between { second, part_q16 },
     };
     let (mut run, ticks) = clock::timed(|| Sampler::new(model, arena, config, &start));
     let run = match &mut run {
         Ok(run) => run,
         Err(error) => return Err(Refusal::Run(*error)),
     };
+    if inpaint {
+        run.inpaint(known)?;
+    }
     report::start(config.seed, ticks);
     let mut watch = Watch::new(request.observe);
     loop {

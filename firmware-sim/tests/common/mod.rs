@@ -37,11 +37,19 @@ pub fn config(steps: u32) -> Config {
 
 /// What the desktop makes of the same model: no instructions, everything else.
 pub fn desktop(model: &[u8], config: &Config, start: &Start<'_>) -> ImageRecord {
+    desktop_known(model, config, start, None)
+}
+
+/// The same with a known image.
+pub fn desktop_known(model: &[u8], config: &Config, start: &Start<'_>, known: Option<&[i32]>) -> ImageRecord {
     with_model(model, |model| {
         let mut memory = vec![0u128; 4096];
-        let bytes = mote_runtime::sampler::arena_bytes(model, config.guidance_q16.is_some());
+        let bytes = mote_runtime::sampler::arena_bytes(model, config);
         let mut arena = Arena::new(&mut bytemuck::cast_slice_mut(&mut memory)[..bytes]).expect("aligned");
         let mut run = Sampler::new(model, &mut arena, config, start).expect("a good configuration");
+        if let Some(known) = known {
+            run.inpaint(known).expect("of the sample's length");
+        }
         let mut image = ImageRecord {
             seed: config.seed,
             ..ImageRecord::default()

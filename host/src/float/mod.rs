@@ -1,13 +1,15 @@
 //! The float executor and sampler: the yardstick that every integer result is measured against.
 //!
 //! [`Executor`] runs a [`crate::graph::Graph`] on candle in f32 or f64, a batch at a time; every operation is
-//! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model.
+//! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model, [`samplers`] has the
+//! others.
 
 mod conv;
 pub mod ddim;
 mod exec;
 mod ops;
 mod real;
+pub mod samplers;
 mod time;
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub struct OracleStep {
     pub digest: u64,
     /// Digest of every operator's output in the order of execution, where asked for. An output counts as the stored
     /// integers less the zero point (f16: the bits), in the order `(row, col, channel)`. Under guidance the conditional
-    /// call's operators come first, then the unconditional call's.
+    /// call's operators come first, then the unconditional call's; under Heun's method those of its second half follow.
     pub op_digests: Option<Vec<u64>>,
 }
 
@@ -123,11 +123,23 @@ impl<'m> Oracle<'m> {
         start: &OracleStart<'_>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
+        self.run_known(config, start, None, on_step)
+    }
+
+    /// As [`Oracle::run`], with the elements of `known` (Q24) known that are not [`UNKNOWN`](mote_runtime::sampler::UNKNOWN).
+    pub fn run_known(
+        &self,
+        config: &Config,
+        start: &OracleStart<'_>,
+        known: Option<&[i32]>,
+        on_step: &mut dyn FnMut(&OracleStep),
+    ) -> Result<Vec<i32>, OracleError> {
         let run = sampler::Run {
             model: &self.model,
             network: &self.network,
             config,
             options: self.options,
+            known,
         };
         run.run(start, on_step)
     }

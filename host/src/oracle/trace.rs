@@ -60,8 +60,8 @@ pub struct DivergentOp {
     pub index: usize,
     /// Kind.
     pub kind: &'static str,
-    /// Whether this was the unconditional call of a guided step.
-    pub unconditional: bool,
+    /// Number of the network's call in the step, 0 first: guidance and Heun's method have two, both together four.
+    pub call: usize,
 }
 
 impl std::fmt::Display for Divergence {
@@ -69,8 +69,11 @@ impl std::fmt::Display for Divergence {
         match self.op {
             None => write!(f, "step {}: the state after the step", self.step),
             Some(op) => {
-                let call = if op.unconditional { ", unconditional call" } else { "" };
-                write!(f, "step {}: operator {} ({}){call}", self.step, op.index, op.kind)
+                write!(f, "step {}: operator {} ({})", self.step, op.index, op.kind)?;
+                match op.call {
+                    0 => Ok(()),
+                    call => write!(f, ", call {}", call + 1),
+                }
             }
         }
     }
@@ -119,7 +122,7 @@ impl Oracle<'_> {
         Some(DivergentOp {
             index,
             kind: kinds[index],
-            unconditional: place >= kinds.len(),
+            call: place / kinds.len(),
         })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod exp2;
 pub mod float;
+pub mod log;
 pub mod normal;
 pub mod philox;
 pub mod requant;

@@ -4,12 +4,7 @@
 //! uniform words, `r = sqrt(-2 ln u)` and the angle of the second give two independent normals `r cos`, `r sin`.
 //! Logarithm, root, sine and cosine are integer functions, so the bits are the same everywhere.
 
-use super::{
-    philox::philox4x32,
-    rsqrt::isqrt_u64,
-    sine::sin_cos_q30,
-    table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_Q8},
-};
+use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_q30};
 
 /// Standard normal number `index` of `stream` in Q24, within +-6.77 (u >= 2^-33).
 ///
@@ -57,23 +52,9 @@ pub fn box_muller_q24(radius_word: u32, angle_word: u32) -> (i32, i32) {
 }
 
 /// `-ln((word + 1/2) / 2^32)` in Q57, 2^-33..22.9.
-///
-/// The argument is `y * 2^-k` with y in `[0.5, 1)`; with the table's `c ~ 1/y`, `y c = 1 + d` exactly, |d| < 2^-6.6, and
-/// `-ln u = k ln 2 + ln c - ln(1 + d)`, `ln(1 + d) = d - d^2 (1/2 - d (1/3 - d/4))` (truncated below 2e-11).
 #[must_use]
 pub fn neg_ln_q57(word: u32) -> u64 {
     let odd_q33 = 2 * u64::from(word) + 1;
     let k = odd_q33.leading_zeros() - 31;
-    let y_q33 = odd_q33 << k;
-    let index = (y_q33 >> 26) as usize & (LN_INTERVALS - 1);
-    let d_q41 = (y_q33 * u64::from(RECIPROCAL_Q8[index])) as i64 - (1 << 41);
-    let d_q37 = d_q41 >> 4;
-    let inner_q31 = ONE_THIRD_Q31 - (d_q37 >> 8);
-    let outer_q31 = (1 << 30) - ((d_q37 * inner_q31) >> 37);
-    let d_squared_q44 = (d_q37 * d_q37) >> 30;
-    let ln_1p_q57 = (d_q41 << 16) - ((d_squared_q44 * outer_q31) >> 18);
-    (u64::from(k) * LN_2_Q57 + LN_RECIPROCAL_Q57[index]).wrapping_sub(ln_1p_q57 as u64)
+    neg_ln_of(k, odd_q33 << k, 0)
 }
-
-/// round(2^31 / 3).
-const ONE_THIRD_Q31: i64 = ((1 << 31) + 1) / 3;

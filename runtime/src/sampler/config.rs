@@ -7,6 +7,8 @@ use crate::error::RunError;
 use crate::schedule::coefficients::Clip;
 use crate::schedule::spacing::{PrevRule, Spacing};
 
+use super::method::Method;
+
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -16,7 +18,7 @@ pub struct Config {
     pub spacing: Spacing,
     /// What the timestep after a timestep is.
     pub prev: PrevRule,
-    /// Stochasticity, Q16: 0 is deterministic DDIM, 65536 is DDPM's ancestral variance.
+    /// DDIM's stochasticity, Q16: 0 is deterministic, 65536 is DDPM's ancestral variance; 0 for other samplers.
     pub eta_q16: u32,
     /// Clipping of the predicted x0.
     pub clip: Clip,
@@ -28,6 +30,8 @@ pub struct Config {
     pub guidance_q16: Option<i32>,
     /// Seed of all noise.
     pub seed: u64,
+    /// The sampler.
+    pub method: Method,
 }
 
 /// Where a run starts.
@@ -44,10 +48,17 @@ pub enum Start<'s> {
         /// Share of the steps that are run, Q16.
         strength_q16: u32,
     },
+    /// x_T between two seeds' noises, on a quarter circle: standard normal everywhere on it.
+    Between {
+        /// The other seed.
+        second: u64,
+        /// How far towards it, Q16: 0 is the run's own noise, 65536 the other's.
+        part_q16: u32,
+    },
 }
 
 impl Config {
-    /// The configuration that the checkpoint was saved with, deterministic, seed 0.
+    /// The configuration that the checkpoint was saved with, deterministic DDIM, seed 0.
     pub fn of(header: &Header, steps: u32) -> Self {
         Self {
             steps,
@@ -59,6 +70,7 @@ impl Config {
             class: None,
             guidance_q16: None,
             seed: 0,
+            method: Method::Ddim,
         }
     }
 
@@ -69,6 +81,12 @@ impl Config {
                 found: self.steps,
                 max: header.train_steps,
             });
+        }
+        if let Some(feature) = self.method.feature() {
+            feature.built().ok_or(RunError::NotBuilt(feature))?;
+            if self.eta_q16 != 0 {
+                return Err(RunError::EtaElsewhere);
+            }
         }
         if self.eta_q16 > 1 << 16 {
             return Err(RunError::Eta(self.eta_q16));

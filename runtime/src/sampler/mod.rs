@@ -1,13 +1,18 @@
-//! The deterministic DDIM sampler (Song, Meng and Ermon 2021): one network call (two with guidance) a step.
+//! The samplers: one network call a step (Heun's method two), twice as many with guidance.
 //!
-//! The state x_t is an int32 with 24 fractional bits. Steps, spacing, eta, clipping, class and guidance are chosen at run
-//! time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule::coefficients`]).
+//! The state x_t is an int32 with 24 fractional bits. The sampler ([`Method`]), steps, spacing, eta, clipping, class and guidance
+//! are chosen at run time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule`]).
 
 mod config;
+mod inpaint;
+mod method;
 mod pixels;
 mod snapshot;
+mod start;
 
 pub use config::{Config, Start};
+pub use inpaint::UNKNOWN;
+pub use method::{Method, Variance};
 pub use pixels::{pixel_to_q24, q24_to_pixel};
 
 use crate::arena::{ALIGN, Arena};
@@ -15,8 +20,12 @@ use crate::blob::model::Model;
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::exec::{Call, Network, Observer, Portable, Unobserved};
-use crate::numeric::normal::{fill_normal_q24, normal_q24};
-use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, add_noise, ddim, noising};
+use crate::features::Feature;
+use crate::numeric::normal::normal_q24;
+use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, ddim};
+use crate::schedule::ddpm::ddpm;
+use crate::schedule::dpm_solver::dpm_solver_2m;
+use crate::schedule::heun::{heun_corrector, heun_predictor};
 use crate::schedule::spacing::{prev_timestep, timestep};
 
 /// One finished step.
@@ -50,7 +59,7 @@ pub struct Prediction0<'a> {
 
 /// Sees operators (as an [`Observer`]) and steps.
 pub trait StepObserver: Observer {
-    /// After the network's call and before the state moves.
+    /// After the network's (first) call of a step and before the state moves.
     fn predicted(&mut self, prediction: &Prediction0<'_>) {
         let _ = prediction;
     }
@@ -67,12 +76,21 @@ pub struct Sampler<'m, 'a> {
     x: &'a mut [i32],
     /// The conditional output while the unconditional one is computed; empty without guidance.
     held: &'a mut [i32],
+    /// The clean sample that was predicted before; empty where the sampler needs none.
+    sample: &'a mut [i32],
+    /// Whether `sample` is that of the step before.
+    has_sample: bool,
+    /// The known image of an inpainting run.
+    known: Option<&'a [i32]>,
+    /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
+    known_tag: u32,
     activations: &'a mut [u8],
 }
 
-/// Bytes of arena that a run needs: state, held output under guidance, activations.
-pub fn arena_bytes(model: &Model<'_>, guided: bool) -> usize {
-    state_bytes(model) * (1 + usize::from(guided)) + model.header().arena_bytes as usize
+/// Bytes of arena that a run needs: state, held output under guidance, held sample of samplers that have one, activations.
+pub fn arena_bytes(model: &Model<'_>, config: &Config) -> usize {
+    let held = usize::from(config.guidance_q16.is_some()) + usize::from(config.method.holds_sample());
+    state_bytes(model) * (1 + held) + model.header().arena_bytes as usize
 }
 
 fn state_bytes(model: &Model<'_>) -> usize {
@@ -95,16 +113,21 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
         config.validate(model.header())?;
-        let guided = config.guidance_q16.is_some();
-        let (needed, found) = (arena_bytes(model, guided), arena.bytes.len());
+        let (needed, found) = (arena_bytes(model, config), arena.bytes.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
             found: found.min(u32::MAX as usize) as u32,
         };
         let len = model.header().sample_len();
         let (state, rest) = arena.bytes.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
-        let held_bytes = if guided { state_bytes(model) } else { 0 };
-        let (held, activations) = rest.split_at_mut_checked(held_bytes).ok_or(small)?;
+        let count = |used: bool, bytes: usize| if used { bytes } else { 0 };
+        let (guided, holds) = (config.guidance_q16.is_some(), config.method.holds_sample());
+        let (held, rest) = rest
+            .split_at_mut_checked(count(guided, state_bytes(model)))
+            .ok_or(small)?;
+        let (sample, activations) = rest
+            .split_at_mut_checked(count(holds, state_bytes(model)))
+            .ok_or(small)?;
         if activations.len() < model.header().arena_bytes as usize {
             return Err(small);
         }
@@ -112,53 +135,18 @@ impl<'m, 'a> Sampler<'m, 'a> {
             let words = bytemuck::try_cast_slice_mut(bytes).map_err(|_| RunError::ArenaMisaligned(ALIGN as u32))?;
             words.get_mut(..len).ok_or(small)
         };
-        let held_len = if guided { len } else { 0 };
         Ok(Self {
             model,
             config: *config,
             index: 0,
             x: words(state, len)?,
-            held: words(held, held_len)?,
+            held: words(held, count(guided, len))?,
+            sample: words(sample, count(holds, len))?,
+            has_sample: false,
+            known: None,
+            known_tag: 0,
             activations,
         })
-    }
-
-    fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
-        let len = self.x.len() as u32;
-        let fits = |given: &[i32]| {
-            let found = given.len() as u32;
-            if found == len {
-                Ok(())
-            } else {
-                Err(RunError::Length { expected: len, found })
-            }
-        };
-        match start {
-            Start::Seed => fill_normal_q24(self.config.seed, 0, self.x),
-            Start::Noise(noise) => {
-                fits(noise)?;
-                self.x.copy_from_slice(noise);
-            }
-            Start::Image {
-                image_q24,
-                strength_q16,
-            } => {
-                fits(image_q24)?;
-                if *strength_q16 > 1 << 16 {
-                    return Err(RunError::Strength(*strength_q16));
-                }
-                self.x.copy_from_slice(image_q24);
-                let run = (u64::from(self.config.steps) * u64::from(*strength_q16) + (1 << 15)) >> 16;
-                self.index = self.config.steps - run as u32;
-                if let Some(t) = self.timestep(self.index) {
-                    let coefficients = noising(self.model.alpha_bar_q62(t));
-                    for (i, x) in self.x.iter_mut().enumerate() {
-                        *x = add_noise(coefficients, *x, normal_q24(self.config.seed, 0, i as u32));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Runs the next step; `None` when the run is finished.
@@ -180,31 +168,28 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let Some(t) = self.timestep(self.index) else {
             return Ok(None);
         };
-        let coefficients = self.coefficients(t)?;
-        self.predict(t, network, observer)?;
-        let out = output(self.model, self.activations)?;
-        if let Some(weight_q16) = self.config.guidance_q16 {
-            guide(self.held, out, weight_q16);
+        if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
+            return Err(RunError::KnownImage);
         }
-        let clip_range_q24 = self.config.clip_range_q24;
+        let (now, next) = self.levels(t)?;
+        let coefficients = self.coefficients(now, next);
+        self.predict(t, network, observer)?;
         observer.predicted(&Prediction0 {
             index: self.index,
             timestep: t,
             x_q24: self.x,
-            out_q24: out,
+            out_q24: output(self.model, self.activations)?,
             coefficients,
-            clip_range_q24,
+            clip_range_q24: self.config.clip_range_q24,
         });
-        // Stream 0 made x_T; step k draws from stream k + 1.
-        let (noisy, stream) = (self.config.eta_q16 != 0, self.index + 1);
-        for (i, (x, out)) in self.x.iter_mut().zip(out).enumerate() {
-            let z = if noisy {
-                normal_q24(self.config.seed, stream, i as u32)
-            } else {
-                0
-            };
-            *x = coefficients.apply(*x, *out, z, clip_range_q24);
+        self.advance(&coefficients)?;
+        if Feature::Heun.is_built() && self.config.method == Method::Heun {
+            self.correct(now, next, network, observer)?;
         }
+        if Feature::Inpaint.is_built() {
+            self.set_known(self.timestep(self.index + 1));
+        }
+        self.has_sample = true;
         let step = Step {
             index: self.index,
             timestep: t,
@@ -214,17 +199,64 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Ok(Some(step))
     }
 
-    /// The network's output for the state, left in the arena (and in `held` the conditional one, under guidance).
+    /// Moves the state by what the network said of it.
+    fn advance(&mut self, coefficients: &StepCoefficients) -> Result<(), RunError> {
+        let config = &self.config;
+        let out = output(self.model, self.activations)?;
+        // Stream 0 made x_T; step k draws from stream k + 1.
+        let (noisy, stream) = (config.method.draws(config.eta_q16), self.index + 1);
+        let noise = |i: usize| {
+            if noisy {
+                normal_q24(config.seed, stream, i as u32)
+            } else {
+                0
+            }
+        };
+        let by_sample = config.method.feature().is_some_and(Feature::is_built);
+        if !by_sample {
+            for (i, (x, out)) in self.x.iter_mut().zip(out).enumerate() {
+                *x = coefficients.apply(*x, *out, noise(i), config.clip_range_q24);
+            }
+            return Ok(());
+        }
+        for (i, (x, out)) in self.x.iter_mut().zip(out).enumerate() {
+            let x0 = coefficients.predicted_x0(*x, *out, config.clip_range_q24);
+            let held = self.sample.get_mut(i).map_or(0, |held| core::mem::replace(held, x0));
+            *x = coefficients.advance(x0, held, *x, noise(i));
+        }
+        Ok(())
+    }
+
+    /// The second half of a step of Heun's method, where there is a timestep to ask about.
+    fn correct(
+        &mut self,
+        now: u64,
+        next: u64,
+        network: &mut impl Network,
+        observer: &mut impl StepObserver,
+    ) -> Result<(), RunError> {
+        let Some(there) = self.next_timestep() else {
+            return Ok(());
+        };
+        self.set_known(Some(there));
+        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
+        self.predict(there, network, observer)?;
+        self.advance(&heun_corrector(now, next, prediction, clip))
+    }
+
+    /// The network's output for the state at timestep `t`, after guidance, left in the arena.
     fn predict(&mut self, t: u32, network: &mut impl Network, observer: &mut impl Observer) -> Result<(), RunError> {
         let header = self.model.header();
         let class = self.config.class.or(header.null_class).unwrap_or(0);
         self.call(t, class, network, observer)?;
-        if self.config.guidance_q16.is_none() {
+        let Some(weight_q16) = self.config.guidance_q16 else {
             return Ok(());
-        }
+        };
         self.held.copy_from_slice(output(self.model, self.activations)?);
         let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        self.call(t, null, network, observer)
+        self.call(t, null, network, observer)?;
+        guide(self.held, output(self.model, self.activations)?, weight_q16);
+        Ok(())
     }
 
     fn call(
@@ -250,28 +282,51 @@ impl<'m, 'a> Sampler<'m, 'a> {
         )
     }
 
-    fn coefficients(&self, t: u32) -> Result<StepCoefficients, RunError> {
+    /// The timestep that the next step goes to; `None` before the schedule's first.
+    fn next_timestep(&self) -> Option<u32> {
         let (header, c) = (self.model.header(), &self.config);
-        let before = prev_timestep(
+        prev_timestep(
             c.prev,
             c.spacing,
             header.train_steps,
             c.steps,
             header.steps_offset,
             self.index,
-        );
+        )
+    }
+
+    /// The cumulative alphas, Q62, between which the next step goes.
+    fn levels(&self, t: u32) -> Result<(u64, u64), RunError> {
+        let header = self.model.header();
         let now = self.model.alpha_bar_q62(t);
         if now == 0 && header.prediction == Prediction::Epsilon {
             return Err(RunError::ZeroSnr);
         }
-        let next = before.map_or(header.final_alpha_bar_q62, |t| self.model.alpha_bar_q62(t));
-        Ok(ddim(
-            now,
-            next.min(ALPHA_BAR_ONE_Q62),
-            c.eta_q16,
-            header.prediction,
-            c.clip,
-        ))
+        // `set_alpha_to_one` is DDIM's: the others end at the clean sample.
+        let last = match self.config.method {
+            Method::Ddim => header.final_alpha_bar_q62,
+            _ => ALPHA_BAR_ONE_Q62,
+        };
+        let next = self.next_timestep().map_or(last, |t| self.model.alpha_bar_q62(t));
+        Ok((now, next.min(ALPHA_BAR_ONE_Q62)))
+    }
+
+    /// The coefficients of the next step (of Heun's method, of its first half).
+    fn coefficients(&self, now: u64, next: u64) -> StepCoefficients {
+        let c = &self.config;
+        let prediction = self.model.header().prediction;
+        // A part that is not built was refused, and its code is not linked.
+        match c.method {
+            Method::Ddpm(variance) if Feature::Ddpm.is_built() => ddpm(now, next, variance, prediction, c.clip),
+            Method::DpmSolver2M if Feature::DpmSolver.is_built() => {
+                let before = self.index.checked_sub(1).filter(|_| self.has_sample);
+                let before = before.and_then(|index| self.timestep(index));
+                let before = before.map(|t| self.model.alpha_bar_q62(t));
+                dpm_solver_2m(before, now, next, prediction, c.clip)
+            }
+            Method::Heun if Feature::Heun.is_built() => heun_predictor(now, next, prediction, c.clip),
+            _ => ddim(now, next, c.eta_q16, prediction, c.clip),
+        }
     }
 
     /// Steps done so far, those that a start from an image skipped included.
@@ -305,6 +360,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
 }
 
 /// The network's output in the activations, Q24.
+#[inline(never)]
 fn output<'b>(model: &Model<'_>, activations: &'b mut [u8]) -> Result<&'b mut [i32], RunError> {
     let header = model.header();
     let missing = RunError::Memory { op: header.op_count };

@@ -1,7 +1,8 @@
 //! A run saved between two steps, to be resumed to the same bits after a reset.
 //!
-//! `MSNP`, the model's CRC-32, the next step's number, the length of the configuration, the configuration (postcard), the state
-//! (i32 little-endian), CRC-32 of all before.
+//! `MSN2`, the model's CRC-32, the next step's number, the length of the configuration, the configuration (postcard), the known
+//! image's tag (0 without one), the state, the sample that the next step needs of the one before, if it does (i32 little-endian),
+//! CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
 
 use super::{Config, Sampler};
 use crate::arena::Arena;
@@ -10,20 +11,22 @@ use crate::blob::layout::read_u32;
 use crate::blob::model::Model;
 use crate::error::RunError;
 
-const MAGIC: [u8; 4] = *b"MSNP";
+const MAGIC: [u8; 4] = *b"MSN2";
+const FIRST_MAGIC: [u8; 4] = *b"MSNP";
 const PREFIX: usize = 16;
 /// More than any configuration encodes to.
 const CONFIG_MAX: usize = 64;
 
 impl<'m, 'a> Sampler<'m, 'a> {
-    /// Bytes that a snapshot of this model may need.
-    pub fn snapshot_bytes(model: &Model<'_>) -> usize {
-        PREFIX + CONFIG_MAX + model.header().sample_len() * 4 + 4
+    /// Bytes that a snapshot of a run under `config` may need.
+    pub fn snapshot_bytes(model: &Model<'_>, config: &Config) -> usize {
+        let tensors = 1 + usize::from(config.method.holds_between_steps());
+        PREFIX + CONFIG_MAX + 4 + tensors * model.header().sample_len() * 4 + 4
     }
 
     /// Saves the run into `to`; gives the bytes written.
     pub fn snapshot(&self, to: &mut [u8]) -> Result<usize, RunError> {
-        let needed = Self::snapshot_bytes(self.model);
+        let needed = Self::snapshot_bytes(self.model, &self.config);
         let short = RunError::Length {
             expected: needed as u32,
             found: to.len() as u32,
@@ -41,32 +44,45 @@ impl<'m, 'a> Sampler<'m, 'a> {
         put(&self.index.to_le_bytes())?;
         put(&(config.len() as u32).to_le_bytes())?;
         put(config)?;
-        for x in self.x.iter() {
-            put(&x.to_le_bytes())?;
+        put(&self.known_tag.to_le_bytes())?;
+        let kept = self.config.method.holds_between_steps() && self.has_sample;
+        let sample: &[i32] = if kept { self.sample } else { &[] };
+        for value in self.x.iter().chain(sample) {
+            put(&value.to_le_bytes())?;
         }
         let crc = crc32(to.get(..at).ok_or(short)?);
         to.get_mut(at..at + 4).ok_or(short)?.copy_from_slice(&crc.to_le_bytes());
         Ok(at + 4)
     }
 
-    /// Resumes a run from a snapshot of the same model.
+    /// Resumes a run from a snapshot of the same model. A run with a known image is given it again
+    /// ([`inpaint`](Self::inpaint)) before the next step.
     pub fn resume(model: &'m Model<'m>, arena: &'a mut Arena<'_>, from: &[u8]) -> Result<Self, RunError> {
         let (body, crc) = from.split_last_chunk::<4>().ok_or(RunError::Snapshot)?;
-        let genuine = crc32(body) == u32::from_le_bytes(*crc) && body.get(..4) == Some(&MAGIC);
+        let whole = crc32(body) == u32::from_le_bytes(*crc);
+        if whole && body.get(..4) == Some(&FIRST_MAGIC) {
+            return Err(RunError::SnapshotVersion);
+        }
+        let genuine = whole && body.get(..4) == Some(&MAGIC);
         if !genuine || body.len() < PREFIX || read_u32(body, 4) != model.crc() {
             return Err(RunError::Snapshot);
         }
         let config_end = PREFIX.saturating_add(read_u32(body, 12) as usize);
         let config = body.get(PREFIX..config_end).ok_or(RunError::Snapshot)?;
         let config: Config = postcard::from_bytes(config).map_err(|_| RunError::Snapshot)?;
-        let state = &body[config_end..];
+        let (tag, tensors) = body[config_end..].split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
         let mut sampler = Self::bare(model, arena, &config)?;
         sampler.index = read_u32(body, 8);
-        if state.len() != sampler.x.len() * 4 || sampler.index > config.steps {
+        sampler.known_tag = u32::from_le_bytes(*tag);
+        let state_bytes = sampler.x.len() * 4;
+        sampler.has_sample = config.method.holds_between_steps() && tensors.len() > state_bytes;
+        let expected = state_bytes * (1 + usize::from(sampler.has_sample));
+        if tensors.len() != expected || sampler.index > config.steps {
             return Err(RunError::Snapshot);
         }
-        for (x, bytes) in sampler.x.iter_mut().zip(state.chunks_exact(4)) {
-            *x = read_u32(bytes, 0) as i32;
+        let values = sampler.x.iter_mut().chain(sampler.sample.iter_mut());
+        for (value, bytes) in values.zip(tensors.chunks_exact(4)) {
+            *value = read_u32(bytes, 0) as i32;
         }
         Ok(sampler)
     }

@@ -1,4 +1,4 @@
-//! The coefficients of one DDIM step, and the fixed-point forms that apply them.
+//! The coefficients of one DDIM step, and the fixed-point forms that apply any sampler's.
 //!
 //! Song, Meng and Ermon, "Denoising diffusion implicit models", ICLR 2021, equations 12 and 16:
 //!
@@ -54,7 +54,8 @@ pub const EPSILON_ALPHA_BAR_FLOOR_Q62: u64 = 1 << 30;
 pub struct StepCoefficients {
     /// x0 from (x, out).
     pub sample: Form<2>,
-    /// x_prev from (clamped x0, x, out, z); the first is zero without clipping.
+    /// x_prev from (clamped x0, x, out, z) for [`ddim`], where the first is zero without clipping; from (x0, held, x, z) for the
+    /// other samplers, where `held` is a clean sample that was predicted before.
     pub step: Form<4>,
     /// Whether x0 is clamped.
     pub clip: Clip,
@@ -75,12 +76,7 @@ pub fn ddim(
     prediction: Prediction,
     clip: Clip,
 ) -> StepCoefficients {
-    let floor_q62 = if prediction == Prediction::Epsilon {
-        EPSILON_ALPHA_BAR_FLOOR_Q62
-    } else {
-        0
-    };
-    let now = Level::new(alpha_bar_t_q62.max(floor_q62));
+    let now = Level::asked(alpha_bar_t_q62, prediction);
     let next = Level::new(alpha_bar_prev_q62);
     let (direction, sigma) = direction_and_sigma(now, next, eta_q16);
     let plus = Signed::plus;
@@ -148,6 +144,50 @@ impl StepCoefficients {
             saturate_state(z_q24),
         ])
     }
+
+    /// The same for the samplers that move a state by its clean sample: from x0 as [`Self::predicted_x0`] gives it, what was
+    /// held, the state, and a standard normal. One half-up rounding.
+    #[must_use]
+    #[inline]
+    pub fn advance(&self, x0_q24: i32, held_q24: i32, x_q24: i32, z_q24: i32) -> i32 {
+        self.step.apply([
+            saturate_state(x0_q24),
+            saturate_state(held_q24),
+            saturate_state(x_q24),
+            saturate_state(z_q24),
+        ])
+    }
+}
+
+/// The coefficients of a step that moves the state by its predicted clean sample: `step` over (x0, held, x, z), x0 as
+/// `prediction` has it at `now`.
+pub(super) fn by_sample(now: Level, prediction: Prediction, clip: Clip, step: [Signed; 4]) -> StepCoefficients {
+    let [sample_x, sample_out, ..] = prediction_coefficients(now, prediction);
+    StepCoefficients {
+        sample: Form::new([sample_x, sample_out]),
+        step: Form::new(step),
+        clip,
+    }
+}
+
+/// `(a, c)` of `x_prev = a x + c x0`: where the probability-flow ODE leads if the predicted clean sample stays what it is.
+///
+/// `a = n' / n`, `c = s' - s n' / n`, the latter without cancellation: `(ab' - ab) / (n (s' n + s n'))`. This is DDIM (Song et
+/// al. 2021, equation 12 with sigma = 0) and the first order of DPM-Solver++ (Lu et al. 2022, where
+/// `c = -s' expm1(-h)`). With `1 - ab = 0` it is `s' x0`.
+pub(super) fn towards_sample(now: Level, next: Level) -> (Scaled, Signed) {
+    if now.noise.is_zero() {
+        return (Scaled::ZERO, Signed::plus(next.signal));
+    }
+    let gap = Scaled::from_q(next.alpha_bar_q62.abs_diff(now.alpha_bar_q62), 62);
+    let (there, back) = (next.signal.mul(now.noise), now.signal.mul(next.noise));
+    let c = gap.div(now.noise.mul(there.add(back)));
+    let c = if next.alpha_bar_q62 < now.alpha_bar_q62 {
+        Signed::minus(c)
+    } else {
+        Signed::plus(c)
+    };
+    (next.noise.div(now.noise), c)
 }
 
 /// `(sqrt(ab), sqrt(1 - ab))` in Q30, 0..=2^30: the noising q(x_t | x_0) (Ho et al. 2020, equation 4).
@@ -170,18 +210,28 @@ pub fn add_noise(coefficients_q30: (i32, i32), x0_q24: i32, z_q24: i32) -> i32 {
 
 /// A noise level: the cumulative alpha and what is derived from it.
 #[derive(Clone, Copy)]
-struct Level {
-    alpha_bar_q62: u64,
-    alpha_bar: Scaled,
-    one_minus: Scaled,
+pub(super) struct Level {
+    pub alpha_bar_q62: u64,
+    pub alpha_bar: Scaled,
+    pub one_minus: Scaled,
     /// sqrt(ab).
-    signal: Scaled,
+    pub signal: Scaled,
     /// sqrt(1 - ab).
-    noise: Scaled,
+    pub noise: Scaled,
 }
 
 impl Level {
-    fn new(alpha_bar_q62: u64) -> Self {
+    /// The level that a network is asked about: under Epsilon not below [`EPSILON_ALPHA_BAR_FLOOR_Q62`].
+    pub(super) fn asked(alpha_bar_q62: u64, prediction: Prediction) -> Self {
+        let floor_q62 = if prediction == Prediction::Epsilon {
+            EPSILON_ALPHA_BAR_FLOOR_Q62
+        } else {
+            0
+        };
+        Self::new(alpha_bar_q62.max(floor_q62))
+    }
+
+    pub(super) fn new(alpha_bar_q62: u64) -> Self {
         let alpha_bar_q62 = alpha_bar_q62.min(ALPHA_BAR_ONE_Q62);
         let alpha_bar = Scaled::from_q(alpha_bar_q62, 62);
         let one_minus = Scaled::from_q(ALPHA_BAR_ONE_Q62 - alpha_bar_q62, 62);

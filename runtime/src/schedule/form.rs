@@ -107,6 +107,13 @@ impl Signed {
         }
     }
 
+    pub(super) fn negated(self) -> Self {
+        Self {
+            negative: !self.negative,
+            magnitude: self.magnitude,
+        }
+    }
+
     pub(super) fn times(self, factor: Scaled) -> Self {
         Self {
             negative: self.negative,

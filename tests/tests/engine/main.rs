@@ -145,7 +145,7 @@ fn runs_agree(model: &Model<'_>, name: &str) {
             eta_q16,
             ..Config::of(model.header(), 4)
         };
-        let mut memory = AlignedBytes::for_run(model, false);
+        let mut memory = AlignedBytes::for_run(model, &config);
         let mut arena = Arena::new(memory.bytes_mut()).expect("aligned");
         let mut run = Sampler::new(model, &mut arena, &config, &Start::Seed).expect("a valid configuration");
         std::iter::from_fn(|| network(&mut run)).collect::<Vec<u64>>()

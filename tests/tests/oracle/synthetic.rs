@@ -2,15 +2,16 @@
 
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::{Op, Weights};
+use mote_runtime::sampler::{UNKNOWN, Variance};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
-use mote_runtime::{Config, Model, Start};
+use mote_runtime::{Config, Method, Model, Start};
 use mote_tools::emit::Diffusion;
 use mote_tools::lower::program::{Kind, Program};
 use mote_tools::quantize::scheme::Bits;
 
 use crate::builder::{Builder, POINT, Window, file, same};
-use crate::compare::assert_equal;
+use crate::compare::{assert_equal, assert_equal_known};
 
 const CLASSES: usize = 5;
 
@@ -133,6 +134,15 @@ pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
     }
 }
 
+/// The samplers.
+const METHODS: [Method; 5] = [
+    Method::Ddim,
+    Method::Ddpm(Variance::Small),
+    Method::Ddpm(Variance::Large),
+    Method::DpmSolver2M,
+    Method::Heun,
+];
+
 /// Every way of sampling, one after the other.
 fn configs(seed: u64) -> Vec<Config> {
     let spacings = [
@@ -146,7 +156,11 @@ fn configs(seed: u64) -> Vec<Config> {
         steps: [1, 3, 7][i % 3],
         spacing: spacings[i % 4],
         prev: [PrevRule::List, PrevRule::Diffusers][i % 2],
-        eta_q16: [0, 1 << 16, 20_000][(i + seed as usize) % 3],
+        eta_q16: match METHODS[(i + seed as usize) % 5] {
+            Method::Ddim => [0, 1 << 16, 20_000][i % 3],
+            _ => 0,
+        },
+        method: METHODS[(i + seed as usize) % 5],
         clip: clips[i / 2 % 3],
         clip_range_q24: [1 << 24, 3 << 22][i % 2],
         class: [None, Some(0), Some(3), Some(4)][i % 4],
@@ -191,7 +205,45 @@ fn every_start_is_the_oracles() {
             image_q24: &given,
             strength_q16,
         };
-        assert_equal(&model, &config, &start, &format!("image at strength {strength_q16}"));
+        for method in METHODS {
+            let config = Config { method, ..config };
+            assert_equal(
+                &model,
+                &config,
+                &start,
+                &format!("{method:?} from an image at {strength_q16}"),
+            );
+        }
+        let second = u64::from(strength_q16) << 40 | 5;
+        let start = Start::Between {
+            second,
+            part_q16: strength_q16,
+        };
+        assert_equal(&model, &config, &start, &format!("{strength_q16} towards another seed"));
+    }
+}
+
+#[test]
+fn known_elements_are_the_oracles() {
+    let memory = synthetic(3, 1);
+    let model = Model::parse(memory.bytes()).expect("a valid model");
+    let len = model.header().sample_len() as i32;
+    let value = |i: i32| if i % 3 == 0 { UNKNOWN } else { (i - len / 2) << 20 };
+    let known: Vec<i32> = (0..len).map(value).collect();
+    for (method, guidance_q16) in METHODS.into_iter().flat_map(|m| [(m, None), (m, Some(2 << 16))]) {
+        let config = Config {
+            method,
+            guidance_q16,
+            seed: 4,
+            ..Config::of(model.header(), 5)
+        };
+        assert_equal_known(
+            &model,
+            &config,
+            &Start::Seed,
+            Some(&known),
+            &format!("{method:?} {guidance_q16:?}"),
+        );
     }
 }
 

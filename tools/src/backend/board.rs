@@ -24,7 +24,7 @@ pub fn run(
     let mut traces = Vec::new();
     for images in job.images.chunks(group) {
         let origin = images.first().map_or(&Origin::Seed, |image| &image.origin);
-        let (start, state) = match origin {
+        let (start, mut state) = match origin {
             Origin::Seed => (StartFrom::Seed, vec![]),
             Origin::Noise(noise) => (StartFrom::Noise, noise.clone()),
             Origin::Image {
@@ -36,17 +36,15 @@ pub fn run(
                 },
                 image_q24.clone(),
             ),
+            Origin::Between { second, part_q16 } => {
+                let (second, part_q16) = (*second, *part_q16);
+                (StartFrom::Between { second, part_q16 }, vec![])
+            }
         };
-        let image = Image::link(
-            board,
-            target.bytes,
-            &ImageOptions {
-                state,
-                ..options(&job.config)
-            },
-        )?;
+        state.extend(job.known.iter().flatten());
         let request = RunRequest {
             start,
+            inpaint: job.known.is_some(),
             observe: if job.operators {
                 Observe::OpDigests
             } else {
@@ -56,6 +54,15 @@ pub fn run(
             limit: time_limit(target.model, &job.config, images.len()),
             ..RunRequest::new(job.config, images.iter().map(|image| image.seed).collect::<Vec<_>>())
         };
+        let image = Image::link(
+            board,
+            target.bytes,
+            &ImageOptions {
+                state,
+                features: request.features(),
+                ..options(&job.config)
+            },
+        )?;
         let report = image.run_with(&request, &mut |line| {
             if line.text.starts_with("@step") {
                 on_step();
@@ -69,14 +76,15 @@ pub fn run(
 /// How a run under `config` is linked.
 pub fn options(config: &Config) -> ImageOptions {
     ImageOptions {
-        guided: config.guidance_q16.is_some(),
+        config: Some(*config),
         ..ImageOptions::default()
     }
 }
 
 /// Long enough for `images` images on any host.
 pub fn time_limit(model: &Model<'_>, config: &Config, images: usize) -> Duration {
-    let calls = u64::from(config.steps) * images as u64 * if config.guidance_q16.is_some() { 2 } else { 1 };
+    let guided = 1 + u64::from(config.guidance_q16.is_some());
+    let calls = u64::from(config.steps) * images as u64 * guided * u64::from(config.method.calls());
     let instructions = model.header().macs.saturating_mul(calls).saturating_mul(MOST_PER_MAC);
     LEAST_LIMIT + Duration::from_secs(instructions / SLOWEST_HOST)
 }

@@ -29,8 +29,7 @@ fn run_by<N: Network>(
     job: &Job,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let guided = job.config.guidance_q16.is_some();
-    let thread = || (AlignedBytes::for_run(target.model, guided), network());
+    let thread = || (AlignedBytes::for_run(target.model, &job.config), network());
     job.images
         .par_iter()
         .map_init(thread, |(memory, network), image| {
@@ -49,6 +48,9 @@ fn one(
 ) -> Result<Trace, BackendError> {
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = Sampler::new(target.model, &mut arena, &job.config_of(image), &image.origin.start())?;
+    if let Some(known) = &job.known {
+        sampler.inpaint(known)?;
+    }
     let mut trace = Trace {
         seed: image.seed,
         ..Trace::default()

@@ -55,6 +55,13 @@ pub enum Origin {
         /// Share of the steps that are run, Q16.
         strength_q16: u32,
     },
+    /// Between the noises of the image's seed and of another.
+    Between {
+        /// The other seed.
+        second: u64,
+        /// How far towards it, Q16.
+        part_q16: u32,
+    },
 }
 
 impl Origin {
@@ -69,6 +76,10 @@ impl Origin {
             } => Start::Image {
                 image_q24,
                 strength_q16: *strength_q16,
+            },
+            Self::Between { second, part_q16 } => Start::Between {
+                second: *second,
+                part_q16: *part_q16,
             },
         }
     }
@@ -90,6 +101,9 @@ pub struct Job {
     pub config: Config,
     /// The images.
     pub images: Vec<Wanted>,
+    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) where they
+    /// are not; `None` where all is to be made.
+    pub known: Option<Vec<i32>>,
     /// Digest every operator's output as well.
     pub operators: bool,
 }
@@ -107,6 +121,7 @@ impl Job {
         Self {
             config,
             images,
+            known: None,
             operators: false,
         }
     }

@@ -37,7 +37,8 @@ fn one(oracle: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Syn
         });
         on_step();
     };
-    let state = oracle.run(&job.config_of(image), &image.origin.start(), &mut take)?;
+    let (config, start) = (job.config_of(image), image.origin.start());
+    let state = oracle.run_known(&config, &start, job.known.as_deref(), &mut take)?;
     trace.pixels = state.iter().copied().map(mote_host::oracle::q24_to_pixel).collect();
     trace.state = state;
     Ok(trace)

@@ -2,10 +2,11 @@
 
 use super::failure::Failure;
 use clap::{Args, ValueEnum};
-use mote_runtime::Config;
 use mote_runtime::blob::header::Header;
+use mote_runtime::sampler;
 use mote_runtime::schedule::coefficients;
 use mote_runtime::schedule::spacing;
+use mote_runtime::{Config, Method};
 use mote_tools::backend::Backend;
 
 /// Steps of a run where none are asked for.
@@ -17,6 +18,9 @@ pub struct SamplerArgs {
     /// The sampler
     #[arg(long, value_enum, default_value = "ddim")]
     pub sampler: Sampler,
+    /// The variance of --sampler ddpm [default: small]
+    #[arg(long, value_enum)]
+    pub variance: Option<Variance>,
     /// Denoising steps, 1 to the training steps [default: 20]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u32>,
@@ -26,7 +30,7 @@ pub struct SamplerArgs {
     /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers computes it
     #[arg(long, value_enum, default_value = "list")]
     pub prev: Prev,
-    /// Noise added at each step: 0 is deterministic, 1 is DDPM's variance
+    /// Noise that --sampler ddim adds at each step: 0 is deterministic, 1 is DDPM's variance
     #[arg(long, value_name = "E", default_value = "0", value_parser = unit, allow_negative_numbers = true)]
     pub eta: f64,
     /// Class label of a conditional model [default: the null class]
@@ -46,8 +50,24 @@ pub struct SamplerArgs {
 /// Samplers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sampler {
-    /// Song, Meng and Ermon 2021
+    /// Song, Meng and Ermon 2021: deterministic, or with noise by --eta
     Ddim,
+    /// Ho, Jain and Abbeel 2020: ancestral, with noise in every step; see --variance
+    Ddpm,
+    /// DPM-Solver++(2M), Lu et al. 2022: second order, deterministic
+    #[value(name = "dpm++")]
+    DpmSolver2M,
+    /// Heun's method on the probability-flow ODE: second order, two network calls a step
+    Heun,
+}
+
+/// Variances of the ancestral sampler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Variance {
+    /// The posterior's (diffusers' fixed_small)
+    Small,
+    /// The forward process' (fixed_large)
+    Large,
 }
 
 /// Spacings by their diffusers names.
@@ -88,6 +108,14 @@ pub enum Clip {
 impl SamplerArgs {
     /// The configuration for a model.
     pub fn config(&self, header: &Header) -> Result<Config, Failure> {
+        if self.variance.is_some() && self.sampler != Sampler::Ddpm {
+            return Err(Failure::usage("--variance is for --sampler ddpm").help("leave it out, or add --sampler ddpm"));
+        }
+        if self.eta != 0.0 && self.sampler != Sampler::Ddim {
+            return Err(
+                Failure::usage("--eta is for --sampler ddim").help("leave it out: other samplers have no choice of it")
+            );
+        }
         let default = Config::of(header, self.steps.unwrap_or(DEFAULT_STEPS.min(header.train_steps)));
         let config = Config {
             spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
@@ -105,6 +133,15 @@ impl SamplerArgs {
             class: self.class,
             guidance_q16: self.guidance.map(q16),
             seed: self.seed,
+            method: match self.sampler {
+                Sampler::Ddim => Method::Ddim,
+                Sampler::Ddpm => Method::Ddpm(match self.variance {
+                    Some(Variance::Large) => sampler::Variance::Large,
+                    _ => sampler::Variance::Small,
+                }),
+                Sampler::DpmSolver2M => Method::DpmSolver2M,
+                Sampler::Heun => Method::Heun,
+            },
             ..default
         };
         config.validate(header)?;
@@ -114,6 +151,14 @@ impl SamplerArgs {
     /// `count` seeds from the first on.
     pub fn seeds(&self, count: usize) -> Vec<u64> {
         (0..count as u64).map(|i| self.seed.wrapping_add(i)).collect()
+    }
+}
+
+impl Sampler {
+    /// As it is written on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
@@ -157,7 +202,8 @@ fn weight(text: &str) -> Result<f64, String> {
     }
 }
 
-fn seed(text: &str) -> Result<u64, String> {
+/// A seed, decimal or hexadecimal.
+pub fn seed(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),

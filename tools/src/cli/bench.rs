@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             .batch
             .unwrap_or(2 * std::thread::available_parallelism().map_or(1, usize::from) as u64),
     };
-    let chosen = choices(&args.backends, target, false).into_iter();
+    let chosen = choices(&args.backends, target, &config).into_iter();
     // The oracle is there to be right, not to be quick.
     let chosen: Vec<_> = chosen
         .filter(|choice| choice.asked || !matches!(choice.backend, Backend::Oracle(_)))
@@ -172,7 +172,7 @@ impl Bench<'_> {
             name: backend.to_string(),
             available: true,
             steps_per_image: IMAGE_STEPS,
-            arena_bytes: arena_bytes(self.target.model, false) as u64,
+            arena_bytes: arena_bytes(self.target.model, &self.config) as u64,
             flash_model_bytes: self.target.bytes.len() as u64,
             ..Row::default()
         };
@@ -288,7 +288,7 @@ impl Bench<'_> {
 
     /// Seconds of a step: the median over as many runs as [`MEASURED`] has room for, and two at least.
     fn median_step(&self, network: &mut impl Network) -> Result<f64, BackendError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, false);
+        let mut memory = AlignedBytes::for_run(self.target.model, &self.config);
         let (mut times, began) = (Vec::new(), Instant::now());
         for run in 0.. {
             let mut arena = Arena::new(memory.bytes_mut())?;
@@ -309,7 +309,7 @@ impl Bench<'_> {
     }
 
     fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<Operator>, BackendError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, false);
+        let mut memory = AlignedBytes::for_run(self.target.model, &self.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
         let mut timer = OpTimer::new(self.rows.len());

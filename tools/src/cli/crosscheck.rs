@@ -188,6 +188,7 @@ fn psnrs(
                 seed: 0,
                 origin: origin.clone(),
             }],
+            known: None,
             operators: false,
         };
         let traces = Backend::Cpu.run(target, &job, &|| ())?;

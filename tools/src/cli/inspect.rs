@@ -6,10 +6,10 @@ use super::failure::Failure;
 use super::model_file::{ModelFile, provenance, sha256};
 use super::print::{self, Held, bytes, count, heading, table};
 use mote_firmware_sim::Parts;
-use mote_runtime::Model;
 use mote_runtime::blob::layout::FORMAT_VERSION;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::sampler::arena_bytes;
+use mote_runtime::{Config, Method, Model};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::plan::Arena;
 use mote_tools::report::{MemoryMap, OperatorRow};
@@ -71,11 +71,22 @@ fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &Me
         "operators": rows.iter().map(op).collect::<Vec<_>>(),
         "memory": {
             "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,
-            "run_bytes": arena_bytes(model, false), "run_bytes_guided": arena_bytes(model, true), "map": map,
+            "run_bytes": run_bytes(model, Method::Ddim, false), "run_bytes_guided": run_bytes(model, Method::Ddim, true),
+            "run_bytes_held_sample": run_bytes(model, Method::DpmSolver2M, false), "map": map,
         },
         "tensors": tensors(model),
         "boards": fits,
     })
+}
+
+/// Arena of a run: Heun's method takes what DPM-Solver++ takes, the ancestral sampler what DDIM takes.
+fn run_bytes(model: &Model<'_>, method: Method, guided: bool) -> usize {
+    let config = Config {
+        guidance_q16: guided.then_some(0),
+        method,
+        ..Config::of(model.header(), 1)
+    };
+    arena_bytes(model, &config)
 }
 
 fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
@@ -124,6 +135,14 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
                 bytes(memory.arena_bytes as u64),
                 origin["arena"].as_str().unwrap_or(Arena::Fast.name()),
                 bytes(memory.lower_bound_bytes as u64)
+            ),
+        ),
+        row(
+            "with the state",
+            format!(
+                "{} under ddim and ddpm, {} under dpm++ and heun",
+                bytes(run_bytes(model, Method::Ddim, false) as u64),
+                bytes(run_bytes(model, Method::DpmSolver2M, false) as u64)
             ),
         ),
         row("work a step", format!("{} multiply-accumulates", count(h.macs))),

@@ -86,7 +86,7 @@ pub type Frames = Vec<(images::Picture, String)>;
 /// The states of a run, evenly spread, the first and the last included.
 pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Failure> {
     let shape = Shape::of(model.header());
-    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = Sampler::new(model, &mut arena, config, &Start::Seed)?;
     let shot = |sampler: &Sampler<'_, '_>| {

@@ -1,12 +1,13 @@
 //! `mote sample`: images from a model.
 
-use super::args::{self, SamplerArgs, name};
+use super::args::{self, SamplerArgs, name, q16};
 use super::failure::Failure;
 use super::model_file::ModelFile;
 use super::output_file::OutputFile;
 use super::print::{self, Held};
 use super::progress;
 use super::starts;
+use mote_runtime::sampler::arena_bytes;
 use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
 use mote_tools::images::{Picture, Shape, encode, grid};
 use serde_json::json;
@@ -26,7 +27,10 @@ Examples:
   mote sample my.mote -o two.png --class 3 --guidance 3 --count 2
   mote sample my.mote -o same.png --backend board:netduinoplus2
   mote sample my.mote -o ref.png --noise vectors.safetensors:noise --prev diffusers
-  mote sample my.mote -o new.png --from old.png --strength 0.5")]
+  mote sample my.mote -o new.png --from old.png --strength 0.5
+  mote sample my.mote -o quick.png --sampler dpm++ --steps 10
+  mote sample my.mote -o whole.png --from damaged.png --inpaint mask.png --count 4
+  mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9")]
 pub struct Args {
     /// The model file
     model: PathBuf,
@@ -50,9 +54,18 @@ pub struct Args {
     /// Start from this PNG image, noised
     #[arg(long, value_name = "IMAGE")]
     from: Option<PathBuf>,
-    /// Share of the steps that an image from --from goes through, 0 to 1
-    #[arg(long, value_name = "F", default_value = "0.5", value_parser = args::unit, requires = "from", allow_negative_numbers = true)]
-    strength: f64,
+    /// Share of the steps that an image from --from goes through, 0 to 1 [default: 0.5; with --inpaint, start from noise]
+    #[arg(long, value_name = "F", value_parser = args::unit, requires = "from", allow_negative_numbers = true)]
+    strength: Option<f64>,
+    /// Make only the white part of this PNG mask; the black part is that of --from, pixel for pixel
+    #[arg(long, value_name = "MASK", requires = "from")]
+    inpaint: Option<PathBuf>,
+    /// Start between the noise of --seed and that of this seed, in --frames images
+    #[arg(long, value_name = "SEED2", value_parser = args::seed, conflicts_with_all = ["from", "noise", "count"])]
+    interpolate: Option<u64>,
+    /// Images from one seed to the other, both included
+    #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(2..=10_000), requires = "interpolate")]
+    frames: u32,
     /// Where to run: cpu, oracle, cuda or board:NAME (see `mote boards`)
     #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
     backend: Backend,
@@ -70,9 +83,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let output = OutputFile::prepare(&args.output, &[file.path()])?;
     args.backend.available()?;
     let images = images(args, shape)?;
+    let known = args.inpaint.as_deref().zip(args.from.as_deref());
     let job = Job {
         config,
         images,
+        known: known
+            .map(|(mask, image)| starts::known(image, mask, shape))
+            .transpose()?,
         operators: false,
     };
     let bar = progress::bar(
@@ -95,10 +112,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let per_second = traces.len() as f64 / seconds.max(1e-9);
     if args.json {
         print::json(&json!({
-            "file": output.shown(), "backend": args.backend.to_string(), "sampler": name(args.sampler.sampler),
+            "file": output.shown(), "backend": args.backend.to_string(), "sampler": args.sampler.sampler.name(),
             "steps": config.steps, "spacing": name(config.spacing), "eta": f64::from(config.eta_q16) / 65536.0,
             "seed": config.seed, "class": config.class, "guidance": args.sampler.guidance, "clip": name(config.clip),
-            "count": traces.len(), "digests": digests, "seconds": seconds, "images_per_second": per_second,
+            "arena_bytes": arena_bytes(&model, &config), "count": traces.len(), "digests": digests, "seconds": seconds, "images_per_second": per_second,
         }))?;
     } else {
         let mut text = format!(
@@ -120,13 +137,20 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 }
 
 fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
-    let asked = args.count.map(|count| count as usize);
-    let origins = match (&args.noise, &args.from) {
-        (Some(noise), _) => starts::noise(noise, shape)?,
-        (None, Some(from)) => {
-            vec![starts::image(from, args.strength, shape)?; asked.unwrap_or(1).min(MOST_BYTES / shape.len().max(1))]
-        }
-        (None, None) => vec![],
+    let asked = match args.interpolate {
+        Some(_) => Some(args.frames as usize),
+        None => args.count.map(|count| count as usize),
+    };
+    let most = asked.unwrap_or(1).min(MOST_BYTES / shape.len().max(1));
+    let strength = match args.inpaint {
+        Some(_) => args.strength,
+        None => args.strength.or(Some(0.5)),
+    };
+    let origins = match (&args.noise, &args.from, strength, args.interpolate) {
+        (Some(noise), ..) => starts::noise(noise, shape)?,
+        (None, Some(from), Some(strength), _) => vec![starts::image(from, strength, shape)?; most],
+        (None, None, _, Some(second)) => between(second, most),
+        (None, ..) => vec![],
     };
     let count = match (asked, args.noise.is_some()) {
         (Some(count), true) if count > origins.len() => {
@@ -147,13 +171,29 @@ fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
             .help(format_args!("give --count up to {most}")));
     }
     let mut origins = origins.into_iter();
-    let seeds = args.sampler.seeds(count).into_iter();
+    let seeds = match args.interpolate {
+        Some(_) => vec![args.sampler.seed; count],
+        None => args.sampler.seeds(count),
+    };
     Ok(seeds
+        .into_iter()
         .map(|seed| Wanted {
             seed,
             origin: origins.next().unwrap_or(Origin::Seed),
         })
         .collect())
+}
+
+/// Starts evenly spread from the image's own noise to that of `second`.
+fn between(second: u64, frames: usize) -> Vec<Origin> {
+    let last = frames.saturating_sub(1).max(1) as f64;
+    let part = |frame: usize| q16(frame as f64 / last) as u32;
+    (0..frames)
+        .map(|frame| Origin::Between {
+            second,
+            part_q16: part(frame),
+        })
+        .collect()
 }
 
 /// The grid as a PNG file.

@@ -3,6 +3,7 @@
 use super::args::q16;
 use super::failure::Failure;
 use super::model_file::read_file;
+use mote_runtime::sampler::UNKNOWN;
 use mote_tools::backend::Origin;
 use mote_tools::images::{Shape, decode};
 use mote_tools::tensors::{TensorFile, Values, to_hwc, to_q24};
@@ -95,9 +96,31 @@ fn some(keys: &[String]) -> String {
 
 /// The clean image in the PNG file `path`, to be noised to `strength`.
 pub fn image(path: &Path, strength: f64, shape: Shape) -> Result<Origin, Failure> {
+    Ok(Origin::Image {
+        image_q24: sample(path, shape)?,
+        strength_q16: q16(strength) as u32,
+    })
+}
+
+/// The image in the PNG file `path` where the PNG file `mask` is dark, and nothing known where it is light.
+pub fn known(path: &Path, mask: &Path, shape: Shape) -> Result<Vec<i32>, Failure> {
+    let image_q24 = sample(path, shape)?;
+    let mask_q24 = sample(mask, Shape { channels: 1, ..shape })?;
+    let known = |(i, value): (usize, i32)| {
+        if mask_q24[i / shape.channels] > 0 {
+            UNKNOWN
+        } else {
+            value
+        }
+    };
+    Ok(image_q24.into_iter().enumerate().map(known).collect())
+}
+
+/// The PNG file `path` as a clean sample, Q24.
+fn sample(path: &Path, shape: Shape) -> Result<Vec<i32>, Failure> {
     let picture = decode(&read_file(path, "a PNG file")?)
         .map_err(|error| Failure::new(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
-    let image_q24 = picture.to_sample_q24(shape).ok_or_else(|| {
+    picture.to_sample_q24(shape).ok_or_else(|| {
         let Shape { rows, cols, channels } = shape;
         let found = (picture.width, picture.height, picture.channels);
         Failure::new(format_args!(
@@ -108,9 +131,5 @@ pub fn image(path: &Path, strength: f64, shape: Shape) -> Result<Origin, Failure
             found.2
         ))
         .help(format_args!("resize it to {cols} x {rows}"))
-    })?;
-    Ok(Origin::Image {
-        image_q24,
-        strength_q16: q16(strength) as u32,
     })
 }

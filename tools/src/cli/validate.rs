@@ -83,11 +83,11 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         model: &model,
         bytes: file.bytes(),
     };
-    let (guided, seeds) = (config.guidance_q16.is_some(), args.sampler.seeds(args.seeds as usize));
+    let seeds = args.sampler.seeds(args.seeds as usize);
     let oracle_seeds = args
         .oracle_seeds
         .map_or_else(|| affordable_seeds(&model, &config), |n| n as usize);
-    let mut choices = choices(&args.backends, target, guided);
+    let mut choices = choices(&args.backends, target, &config);
     choices.extend(args.inject_fault.map(|kind| Choice {
         backend: Backend::Oracle(Some(kind)),
         asked: true,
@@ -128,13 +128,13 @@ const ORACLE_MACS: u64 = 8_000_000_000;
 
 /// Seeds that the oracle runs where nobody says how many.
 fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
-    let calls = 1 + u64::from(config.guidance_q16.is_some());
+    let calls = (1 + u64::from(config.guidance_q16.is_some())) * u64::from(config.method.calls());
     let macs = model.header().macs.saturating_mul(calls * u64::from(config.steps));
     (ORACLE_MACS / macs.max(1)).max(1) as usize
 }
 
 /// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
-pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choice> {
+pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Choice> {
     if !asked.is_empty() {
         // Desktop and boards share the runtime's code: without the oracle a fault in it would agree with itself.
         let reference = (!asked.contains(&Backend::Oracle(None))).then_some(Choice {
@@ -150,7 +150,7 @@ pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choic
         return reference.into_iter().chain(named).collect();
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
-    let fitting = boards.filter(|board| Fit::of(board, target.model, target.bytes.len(), guided).fits);
+    let fitting = boards.filter(|board| Fit::of_run(board, target.model, target.bytes.len(), config).fits);
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()
         .chain(fitting.map(Backend::Board));

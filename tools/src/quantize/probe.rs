@@ -100,7 +100,7 @@ impl Probed {
 }
 
 fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Probed>, RunError> {
-    let mut memory = AlignedBytes::for_run(model, false);
+    let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut recorder = Recorder {
         model,

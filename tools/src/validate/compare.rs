@@ -52,7 +52,10 @@ impl Divergence {
         let Some(place) = e.operators.iter().zip(&f.operators).position(|(e, f)| e != f) else {
             return Some(at(e.index, "sampler".into(), None));
         };
-        let (index, call) = (place % ops, if place < ops { "" } else { ", unconditional call" });
+        let (index, call) = match (place % ops, place / ops) {
+            (index, 0) => (index, String::new()),
+            (index, call) => (index, format!(", call {}", call + 1)),
+        };
         let kind = model.ops().nth(index).map_or("", |op| op.kind());
         Some(at(e.index, format!("{} ({kind}{call})", names.op(index)), Some(index)))
     }

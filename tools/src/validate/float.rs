@@ -5,6 +5,7 @@ use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use candle_core::DType;
 use mote_host::float::ddim::{Clip, Ddim, guide};
+use mote_host::float::samplers::BySample;
 use mote_host::float::{Executor, FloatError as GraphError};
 use mote_host::memory::AlignedBytes;
 use mote_host::schedule::{Precision, Schedule, ScheduleError};
@@ -12,7 +13,7 @@ use mote_runtime::exec::Observer;
 use mote_runtime::numeric::normal::normal_q24;
 use mote_runtime::sampler::Prediction0;
 use mote_runtime::schedule::coefficients;
-use mote_runtime::{Arena, Config, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, Method, RunError, Sampler, Start, StepObserver};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -169,7 +170,7 @@ impl<'a> Twin<'a> {
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
     fn quantized(&self, config: &Config) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, config.guidance_q16.is_some());
+        let mut memory = AlignedBytes::for_run(self.target.model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
         let channels = self.target.model.header().channels.into();
@@ -198,13 +199,6 @@ impl<'a> Twin<'a> {
         };
         let eta = f64::from(config.eta_q16) / 65536.0;
         let prediction = scheduler.prediction_type;
-        let ddim = Ddim {
-            schedule: &self.schedule,
-            steps: &steps,
-            prediction,
-            clip,
-            eta,
-        };
         let normal = |stream: u32| -> Vec<f32> {
             let noise: Vec<i32> = (0..header.sample_len())
                 .map(|i| normal_q24(config.seed, stream, i as u32))
@@ -215,12 +209,29 @@ impl<'a> Twin<'a> {
                 .collect()
         };
         let mut states = Vec::new();
-        ddim.sample(
-            normal(0),
-            |x: &[f32], t| self.network(x, t, config),
-            |index| Ok::<_, FloatError>(normal(index as u32 + 1)),
-            |seen| states.push(seen.next.iter().map(|v| f64::from(*v)).collect()),
-        )?;
+        let network = |x: &[f32], t| self.network(x, t, config);
+        let noise = |index| Ok::<_, FloatError>(normal(index as u32 + 1));
+        let mut seen = |next: &[f32]| states.push(next.iter().map(|v| f64::from(*v)).collect());
+        let (schedule, steps, method) = (&self.schedule, steps.as_slice(), config.method);
+        if method == Method::Ddim {
+            let ddim = Ddim {
+                schedule,
+                steps,
+                prediction,
+                clip,
+                eta,
+            };
+            ddim.sample(normal(0), network, noise, |shown| seen(shown.next))?;
+        } else {
+            let sampler = BySample {
+                schedule,
+                steps,
+                prediction,
+                clip,
+                method,
+            };
+            sampler.sample(normal(0), network, noise, seen)?;
+        }
         Ok(states)
     }
 

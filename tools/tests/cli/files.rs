@@ -1,7 +1,7 @@
 //! What is written.
 
 use crate::common::{digits, folder, has_keys, listing, model, mote, vectors};
-use mote_tools::images::decode;
+use mote_tools::images::{Picture, decode, encode};
 
 #[test]
 fn convert_writes_the_same_file_every_time_and_says_what_it_is() {
@@ -183,6 +183,51 @@ fn noise_comes_from_a_file_and_images_can_be_changed() {
     assert_eq!(changed.json()["count"], 1);
 }
 
+/// The digit's upper half is kept pixel for pixel, on every backend here, and the lower half is made.
+#[test]
+fn inpainting_keeps_what_the_mask_is_dark_over() {
+    let dir = folder();
+    let places = [("model", model()), ("dir", dir.path())];
+    let pixels = |name: &str| decode(&std::fs::read(dir.path().join(name)).unwrap()).unwrap().data;
+    mote("sample {model} -o {dir}/old.png --steps 4 --json", &places).json();
+    let mask = Picture {
+        width: 8,
+        height: 8,
+        channels: 1,
+        data: [[0; 32], [255; 32]].concat(),
+    };
+    std::fs::write(dir.path().join("mask.png"), encode(&mask).unwrap()).unwrap();
+    for options in ["", "--sampler dpm++ --strength 0.8", "--sampler ddpm"] {
+        let line = |backend: &str| {
+            format!(
+                "sample {{model}} -o {{dir}}/{backend}.png --steps 6 --seed 3 --from {{dir}}/old.png --inpaint {{dir}}/mask.png \
+                 --backend {backend} --json {options}"
+            )
+        };
+        let [cpu, oracle] = ["cpu", "oracle"].map(|backend| mote(&line(backend), &places).json());
+        assert_eq!(cpu["digests"], oracle["digests"], "{options}");
+        let (old, new) = (pixels("old.png"), pixels("cpu.png"));
+        assert_eq!(old[..32], new[..32], "{options}");
+        assert_ne!(old[32..], new[32..], "{options}");
+    }
+}
+
+/// The first and the last of the images between two seeds are those of the seeds.
+#[test]
+fn interpolation_begins_and_ends_at_the_seeds() {
+    let dir = folder();
+    let places = [("model", model()), ("dir", dir.path())];
+    let digests = |options: &str| {
+        let line = format!("sample {{model}} -o {{dir}}/x.png --steps 4 --json {options}");
+        mote(&line, &places).json()["digests"].clone()
+    };
+    let between = digests("--seed 3 --interpolate 8 --frames 4");
+    assert_eq!(between[0], digests("--seed 3")[0]);
+    assert_eq!(between[3], digests("--seed 8")[0]);
+    assert_ne!(between[1], between[2]);
+    assert_eq!(between, digests("--seed 3 --interpolate 8 --frames 4 --backend oracle"));
+}
+
 #[test]
 fn settings_change_what_is_sampled_and_the_oracle_agrees() {
     let dir = folder();
@@ -195,6 +240,10 @@ fn settings_change_what_is_sampled_and_the_oracle_agrees() {
         "--clip stock",
         "--clip rederived",
         "--seed 0x10",
+        "--sampler ddpm",
+        "--sampler ddpm --variance large",
+        "--sampler dpm++",
+        "--sampler heun",
     ];
     let mut seen = std::collections::BTreeSet::new();
     for setting in settings {

@@ -34,6 +34,12 @@ fn absurd_numbers_are_bad_usage() {
         ("--seed -1", "seed"),
         ("--strength 0.5", "--from"),
         ("--sampler euler", "ddim"),
+        ("--sampler heun --eta 0.5", "--eta is for --sampler ddim"),
+        ("--variance large", "--variance is for --sampler ddpm"),
+        ("--inpaint mask.png", "--from"),
+        ("--interpolate 3 --count 2", "--count"),
+        ("--interpolate 3 --frames 1", "--frames"),
+        ("--frames 3", "--interpolate"),
         ("--backend board:toaster", "microbit"),
     ] {
         refused(&format!("sample {{model}} -o {{dir}}/x.png {option}"), 2, &[word]);

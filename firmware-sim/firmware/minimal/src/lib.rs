@@ -4,12 +4,47 @@
 //! function. It is measured, not run.
 #![no_std]
 
-use mote_runtime::{Arena, Config, Model, Sampler, Start};
+use mote_runtime::sampler::Variance;
+use mote_runtime::{Arena, Config, Feature, Method, Model, Sampler, Start};
+
+/// What is chosen at run time, of what the build has.
+pub struct Choice {
+    seed: u64,
+    steps: u32,
+    /// 0 is DDIM.
+    sampler: u8,
+    /// To start on the way to another seed, Q16.
+    part_q16: Option<u32>,
+    /// To make a part of an image only.
+    known: Option<&'static [i32]>,
+}
+
+impl Choice {
+    fn method(&self) -> Method {
+        match self.sampler {
+            1 if Feature::Ddpm.is_built() => Method::Ddpm(Variance::Small),
+            2 if Feature::Ddpm.is_built() => Method::Ddpm(Variance::Large),
+            3 if Feature::DpmSolver.is_built() => Method::DpmSolver2M,
+            4 if Feature::Heun.is_built() => Method::Heun,
+            _ => Method::Ddim,
+        }
+    }
+
+    fn start(&self) -> Start<'static> {
+        match self.part_q16 {
+            Some(part_q16) if Feature::Interpolate.is_built() => Start::Between {
+                second: !self.seed,
+                part_q16,
+            },
+            _ => Start::Seed,
+        }
+    }
+}
 
 /// An image from a seed. `false` where the model is refused or the memory too small.
 #[allow(unsafe_code, reason = "the linker finds it by this name")]
 #[unsafe(no_mangle)]
-pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], seed: u64, steps: u32) -> bool {
+pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], choice: &Choice) -> bool {
     let Ok(model) = Model::parse(model) else {
         return false;
     };
@@ -17,12 +52,18 @@ pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], 
         return false;
     };
     let config = Config {
-        seed,
-        ..Config::of(model.header(), steps)
+        seed: choice.seed,
+        method: choice.method(),
+        ..Config::of(model.header(), choice.steps)
     };
-    let Ok(mut run) = Sampler::new(&model, &mut arena, &config, &Start::Seed) else {
+    let Ok(mut run) = Sampler::new(&model, &mut arena, &config, &choice.start()) else {
         return false;
     };
+    if let (true, Some(known)) = (Feature::Inpaint.is_built(), choice.known)
+        && run.inpaint(known).is_err()
+    {
+        return false;
+    }
     while let Ok(step) = run.step() {
         if step.is_none() {
             return run.image(pixels).is_ok();

@@ -1,4 +1,4 @@
-//! One DDIM step in `Scaled` arithmetic, in the document's order of operations.
+//! One step in `Scaled` arithmetic, in the document's order of operations: DDIM's, and what the other samplers share.
 
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 
@@ -10,9 +10,45 @@ use crate::oracle::scalar::soft::Soft;
 pub struct Coefficients {
     /// x0 from (x, out).
     sample: Form,
-    /// The next state from (x0, x, out, z).
+    /// The next state from (x0, x, out, z) for DDIM, from (x0, held, x, z) for the others.
     step: Form,
     clip: Clip,
+}
+
+/// A cumulative alpha with its square roots.
+#[derive(Clone, Copy)]
+pub struct Level {
+    /// Q62, at most 1.
+    pub ab: u64,
+    /// `sqrt(ab)`.
+    pub s: Soft,
+    /// `sqrt(1 - ab)`.
+    pub n: Soft,
+}
+
+impl Level {
+    /// Of a cumulative alpha, Q62.
+    pub fn of(ab: u64) -> Self {
+        let ab = ab.min(ONE_Q62);
+        let (s, n) = (Soft::from_q(ab, 62).sqrt(), Soft::from_q(ONE_Q62 - ab, 62).sqrt());
+        Self { ab, s, n }
+    }
+
+    /// Of one that a network is asked about: under Epsilon 2^-32 at least.
+    pub fn asked(ab: u64, prediction: Prediction) -> Self {
+        let least = if prediction == Prediction::Epsilon { 1 << 30 } else { 0 };
+        Self::of(ab.max(least))
+    }
+
+    /// `(a, c)` of `a x + c x0`.
+    pub fn towards(self, next: Self) -> (Soft, Signed) {
+        if self.n.is_zero() {
+            return (Soft::ZERO, plus(next.s));
+        }
+        let sum = next.s.times(self.n).plus(self.s.times(next.n));
+        let c = Soft::from_q(next.ab.abs_diff(self.ab), 62).over(self.n.times(sum));
+        (next.n.over(self.n), (next.ab < self.ab, c))
+    }
 }
 
 const ONE_Q62: u64 = 1 << 62;
@@ -45,7 +81,29 @@ impl Coefficients {
         }
     }
 
-    /// The next state of one element, Q24.
+    /// Of a step over (x0, held, x, z) by a network that is asked at `level`.
+    pub fn by_sample(level: Level, prediction: Prediction, clip: Clip, step: &[Signed]) -> Self {
+        let [p, q, ..] = prediction_row(level.s, level.n, prediction);
+        Self {
+            sample: Form::new(&[p, q]),
+            step: Form::new(step),
+            clip,
+        }
+    }
+
+    /// x0 and the next state of one element, Q24, of a step over (x0, held, x, z).
+    pub fn advance(&self, [x, out, held, z]: [i64; 4], clip_range_q24: i32, r: Rounding) -> (i64, i64) {
+        let x0 = self.sample.apply(&[x, out], r);
+        let range = i64::from(clip_range_q24.max(0));
+        let x0 = if self.clip == Clip::Off {
+            x0
+        } else {
+            x0.clamp(-range, range)
+        };
+        (x0, self.step.apply(&[x0, held, x, z], r))
+    }
+
+    /// The next state of one element, Q24, of a DDIM step.
     pub fn apply(&self, x: i64, out: i64, z: i64, clip_range_q24: i32, r: Rounding) -> i64 {
         let range = i64::from(clip_range_q24.max(0));
         let x0 = match self.clip {
@@ -57,15 +115,18 @@ impl Coefficients {
 }
 
 /// A signed `Scaled`.
-type Signed = (bool, Soft);
+pub type Signed = (bool, Soft);
 
-const ZERO: Signed = (false, Soft::ZERO);
+/// 0.
+pub const ZERO: Signed = (false, Soft::ZERO);
 
-fn plus(v: Soft) -> Signed {
+/// A positive one.
+pub fn plus(v: Soft) -> Signed {
     (false, v)
 }
 
-fn times((negative, v): Signed, factor: Soft) -> Signed {
+/// `v * factor`.
+pub fn times((negative, v): Signed, factor: Soft) -> Signed {
     (negative, v.times(factor))
 }
 
@@ -162,11 +223,21 @@ impl Form {
     }
 }
 
+/// `-v`.
+pub fn minus((negative, v): Signed) -> Signed {
+    (!negative, v)
+}
+
 /// The state of noise level `alpha_bar` between a clean element and a normal one, Q24.
 pub fn noised(alpha_bar: u64, x0: i64, z: i64) -> i64 {
     let alpha_bar = alpha_bar.min(ONE_Q62);
     let q30 = |v: u64| i128::from(Soft::from_q(v, 62).sqrt().to_q(30).min(1 << 30));
+    mixed(q30(alpha_bar), x0, q30(ONE_Q62 - alpha_bar), z)
+}
+
+/// `(p x + q z) / 2^30`.
+pub fn mixed(p_q30: i128, x: i64, q_q30: i128, z: i64) -> i64 {
     let clamp = |v: i64| i128::from(v.clamp(-(1 << 30), 1 << 30));
-    let sum = q30(alpha_bar) * clamp(x0) + q30(ONE_Q62 - alpha_bar) * clamp(z);
+    let sum = p_q30 * clamp(x) + q_q30 * clamp(z);
     Rounding::default().shift(sum, 30).clamp(-(1 << 30), 1 << 30) as i64
 }

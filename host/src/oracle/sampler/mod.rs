@@ -1,17 +1,23 @@
-//! The sampler: start, steps, guidance, noise.
+//! The samplers: start, steps, guidance, noise, known elements.
 
 pub mod coefficients;
 pub mod timesteps;
 
-use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::{Config, Model};
+mod ddpm;
+mod dpm_solver;
+mod heun;
 
-use self::coefficients::{Coefficients, noised};
+use mote_runtime::sampler::UNKNOWN;
+use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::{Config, Method, Model};
+
+use self::coefficients::{Coefficients, mixed, noised};
 use self::timesteps::{previous, timestep};
 use super::network::{Call, Network};
 use super::scalar::digest::digest;
 use super::scalar::noise::normal_q24;
 use super::scalar::rounding::{Rounding, saturate};
+use super::scalar::sine::sin_cos_q30;
 use super::{OracleError, OracleOptions, OracleStart, OracleStep};
 
 /// One run.
@@ -24,27 +30,56 @@ pub struct Run<'a> {
     pub config: &'a Config,
     /// What is asked of the oracle.
     pub options: OracleOptions,
+    /// The known image, or nothing.
+    pub known: Option<&'a [i32]>,
+}
+
+/// What a run holds from one step to the next.
+struct Held {
+    /// The state.
+    x: Vec<i32>,
+    /// The clean sample that was predicted before.
+    sample: Option<Vec<i64>>,
 }
 
 impl Run<'_> {
     /// Runs every step; gives the last state.
     pub fn run(&self, start: &OracleStart<'_>, on_step: &mut dyn FnMut(&OracleStep)) -> Result<Vec<i32>, OracleError> {
         self.check()?;
-        let (mut x, first) = self.begin(start)?;
+        let (x, first) = self.begin(start)?;
+        let mut held = Held { x, sample: None };
+        self.set_known(&mut held.x, timestep(self.model.header(), self.config, first))?;
         for index in first..self.config.steps {
             let Some(t) = timestep(self.model.header(), self.config, index) else {
                 break;
             };
             let mut ops = Vec::new();
-            x = self.step(&x, index, t, &mut ops)?;
+            self.step(&mut held, index, t, &mut ops)?;
+            self.set_known(&mut held.x, timestep(self.model.header(), self.config, index + 1))?;
             on_step(&OracleStep {
                 index,
                 timestep: t,
-                digest: digest(x.iter().copied()),
+                digest: digest(held.x.iter().copied()),
                 op_digests: self.options.op_digests.then_some(ops),
             });
         }
-        Ok(x)
+        Ok(held.x)
+    }
+
+    /// The known elements as they are at timestep `t`, or clean.
+    fn set_known(&self, x: &mut [i32], t: Option<u32>) -> Result<(), OracleError> {
+        let Some(known) = self.known else { return Ok(()) };
+        if known.len() != x.len() {
+            let (expected, found) = (x.len(), known.len());
+            return Err(OracleError::Length { expected, found });
+        }
+        for i in (0..x.len()).filter(|&i| known[i] != UNKNOWN) {
+            x[i] = t.map_or(known[i], |t| {
+                let z = normal_q24(self.config.seed, 0, i as u32);
+                noised(self.model.alpha_bar_q62(t), known[i].into(), z) as i32
+            });
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), OracleError> {
@@ -53,7 +88,7 @@ impl Run<'_> {
         if c.steps == 0 || c.steps > h.train_steps {
             return refuse("steps");
         }
-        if c.eta_q16 > 1 << 16 {
+        if c.eta_q16 > if c.method == Method::Ddim { 1 << 16 } else { 0 } {
             return refuse("eta_q16");
         }
         if c.clip_range_q24 < 1 || c.clip_range_q24 > 1 << 30 {
@@ -106,30 +141,92 @@ impl Run<'_> {
                     |(i, x): (usize, &i32)| noised(alpha_bar, (*x).into(), normal_q24(seed, 0, i as u32)) as i32;
                 Ok((image_q24.iter().enumerate().map(noisy).collect(), first))
             }
+            OracleStart::Between { second, part_q16 } => {
+                if *part_q16 > 1 << 16 {
+                    return Err(OracleError::Config { field: "part_q16" });
+                }
+                let (sine, cosine) = sin_cos_q30(part_q16 * 16_384);
+                let between = |i| {
+                    let (a, b) = (normal_q24(seed, 0, i), normal_q24(*second, 0, i));
+                    mixed(cosine.into(), a, sine.into(), b) as i32
+                };
+                Ok(((0..len as u32).map(between).collect(), 0))
+            }
         }
     }
 
-    fn step(&self, x: &[i32], index: u32, t: u32, ops: &mut Vec<u64>) -> Result<Vec<i32>, OracleError> {
+    fn step(&self, held: &mut Held, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
         let (c, h) = (self.config, self.model.header());
+        let (prediction, clip) = (h.prediction, c.clip);
         let now = self.model.alpha_bar_q62(t);
-        if now == 0 && h.prediction == Prediction::Epsilon {
+        if now == 0 && prediction == Prediction::Epsilon {
             return Err(OracleError::ZeroSnr { timestep: t });
         }
-        let next = previous(h, c, index).map_or(h.final_alpha_bar_q62, |t| self.model.alpha_bar_q62(t));
-        let out = self.predict(x, t, ops)?;
-        let coefficients = Coefficients::ddim(now, next, c.eta_q16, h.prediction, c.clip);
-        let r = Rounding {
-            broken: self.options.broken_rounding == Some("sampler"),
+        let there = previous(h, c, index);
+        let end = if c.method == Method::Ddim {
+            h.final_alpha_bar_q62
+        } else {
+            1 << 62
         };
-        let moved = x.iter().zip(out).enumerate().map(|(i, (x, out))| {
-            let z = if c.eta_q16 == 0 {
-                0
-            } else {
-                normal_q24(c.seed, index + 1, i as u32)
-            };
-            coefficients.apply((*x).into(), out, z, c.clip_range_q24, r) as i32
-        });
-        Ok(moved.collect())
+        let next = there.map_or(end, |t| self.model.alpha_bar_q62(t)).min(1 << 62);
+        let out = self.predict(&held.x, t, ops)?;
+        match c.method {
+            Method::Ddim => {
+                let step = Coefficients::ddim(now, next, c.eta_q16, prediction, clip);
+                let noisy = c.eta_q16 != 0;
+                for (i, (x, out)) in held.x.iter_mut().zip(out).enumerate() {
+                    let z = self.noise(noisy, index, i);
+                    *x = step.apply((*x).into(), out, z, c.clip_range_q24, self.rounding()) as i32;
+                }
+            }
+            Method::Ddpm(variance) => {
+                let step = ddpm::coefficients(now, next, variance, prediction, clip);
+                self.advance(held, &step, &out, Some(index));
+            }
+            Method::DpmSolver2M => {
+                let before = held.sample.is_some().then(|| timestep(h, c, index - 1)).flatten();
+                let before = before.map(|t| self.model.alpha_bar_q62(t));
+                let step = dpm_solver::coefficients(before, now, next, prediction, clip);
+                self.advance(held, &step, &out, None);
+            }
+            Method::Heun => {
+                self.advance(held, &heun::euler(now, next, prediction, clip), &out, None);
+                if let Some(there) = there {
+                    self.set_known(&mut held.x, Some(there))?;
+                    let out = self.predict(&held.x, there, ops)?;
+                    self.advance(held, &heun::correction(now, next, prediction, clip), &out, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding {
+            broken: self.options.broken_rounding == Some("sampler"),
+        }
+    }
+
+    fn noise(&self, noisy: bool, index: u32, i: usize) -> i64 {
+        if noisy {
+            normal_q24(self.config.seed, index + 1, i as u32)
+        } else {
+            0
+        }
+    }
+
+    /// A step over (x0, held, x, z), with the noise of step `noisy`.
+    fn advance(&self, held: &mut Held, step: &Coefficients, out: &[i64], noisy: Option<u32>) {
+        let before = held.sample.take();
+        let mut sample = Vec::new();
+        for (i, x) in held.x.iter_mut().enumerate() {
+            let z = noisy.map_or(0, |index| self.noise(true, index, i));
+            let one = [(*x).into(), out[i], before.as_ref().map_or(0, |before| before[i]), z];
+            let (x0, next) = step.advance(one, self.config.clip_range_q24, self.rounding());
+            sample.push(x0);
+            *x = next as i32;
+        }
+        held.sample = Some(sample);
     }
 
     /// The network's output, after guidance.

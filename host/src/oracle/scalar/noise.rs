@@ -29,6 +29,31 @@ fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c.map(|word| word as u32)
 }
 
+/// `lambda` of a cumulative alpha, Q57.
+pub fn lambda_q57(alpha_bar_q62: u64) -> i128 {
+    let one = 1u64 << 62;
+    let ab = alpha_bar_q62.min(one);
+    (neg_ln_u64_q57(one - ab) - neg_ln_u64_q57(ab)).div_euclid(2)
+}
+
+/// `-ln(v / 2^64)`.
+fn neg_ln_u64_q57(v: u64) -> i128 {
+    let (mut y, mut k) = (i128::from(v.max(1)), 0);
+    while y < 1 << 63 {
+        y *= 2;
+        k += 1;
+    }
+    let i = (y >> 57) as usize % 64;
+    let c = i128::from(TABLES.reciprocal_q8[i]);
+    let d_q57 = ((y >> 31) * c - (1 << 41)) * 65_536 + ((y % (1 << 31)) * c).div_euclid(32_768);
+    let d_q37 = d_q57 >> 20;
+    let inner_q31 = 715_827_883 - (d_q37 >> 8);
+    let outer_q31 = (1 << 30) - ((d_q37 * inner_q31) >> 37);
+    let square_q44 = (d_q37 * d_q37) >> 30;
+    let ln_1p_q57 = d_q57 - ((square_q44 * outer_q31) >> 18);
+    k * i128::from(TABLES.ln_2_q57) + i128::from(TABLES.ln_reciprocal_q57[i]) - ln_1p_q57
+}
+
 /// `-ln((word + 1/2) / 2^32)`.
 fn neg_ln_q57(word: u32) -> u128 {
     let mut y_q33 = 2 * i128::from(word) + 1;

@@ -53,6 +53,14 @@ fn hashes() {
             "normal_q24",
             fnv1a((0..16_384).map(|i| normal::normal_q24(0x0123_4567_89AB_CDEF, i % 7, i) as u32)),
         ),
+        (
+            "lambda_q57",
+            fnv1a(
+                any_magnitude(8192)
+                    .map(|v| log::lambda_q57(v >> 1) as u64)
+                    .flat_map(|v| [v as u32, (v >> 32) as u32]),
+            ),
+        ),
         ("exp2_neg_q16", over_words(|x| exp2::exp2_neg_q16(x & 0x1F_FFFF))),
         ("sigmoid_q15", over_words(|x| sigmoid::sigmoid_q15(x as i32) as u32)),
         ("silu_q16", over_words(|x| sigmoid::silu_q16(x as i32) as u32)),
@@ -88,6 +96,7 @@ fn hashes() {
         0x7600_2109_A13A_38D4,
         0xD8E9_4F9B_321F_3A27,
         0xC287_A7EA_A231_128D,
+        0xBB0B_166B_8F58_FDFA,
         0x5999_87C0_CD0C_899A,
         0xAD37_B9F5_7C8F_1605,
         0xE6A1_8817_21A0_A884,

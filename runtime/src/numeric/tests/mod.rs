@@ -5,6 +5,7 @@ extern crate std;
 mod fixed_point;
 mod float;
 pub(crate) mod golden;
+mod logarithm;
 mod noise_statistics;
 mod noise_transform;
 mod roots;

@@ -4,7 +4,10 @@ use super::forms::{CLIPS, PREDICTIONS};
 use crate::{
     numeric::{NUMERIC_VERSION, normal::normal_q24, philox::philox4x32, tests::golden::fnv1a},
     schedule::{
-        coefficients::{ALPHA_BAR_ONE_Q62, add_noise, ddim, noising},
+        coefficients::{ALPHA_BAR_ONE_Q62, StepCoefficients, add_noise, ddim, noising},
+        ddpm::{Variance, ddpm},
+        dpm_solver::dpm_solver_2m,
+        heun::{heun_corrector, heun_predictor},
         spacing::{Spacing, timestep},
     },
 };
@@ -59,6 +62,27 @@ fn hashes() {
                 })
             })
     });
+    let advanced = |step: StepCoefficients| {
+        let value = |index| normal_q24(1, 2, index);
+        let x0 = step.predicted_x0(value(0), value(1), 1 << 24);
+        let x = step.advance(x0, value(3), value(0), value(2));
+        let [a, b, c, d] = step.step.mant().map(|m| m as u32);
+        [x0 as u32, x as u32, a, b, c, d, u32::from(step.step.shift())]
+    };
+    let others = alphas().flat_map(|(ab, ab_prev)| {
+        let choices = PREDICTIONS.into_iter().flat_map(|p| CLIPS.map(|c| (p, c)));
+        choices.flat_map(move |(p, c)| {
+            let steps = [
+                ddpm(ab, ab_prev, Variance::Small, p, c),
+                ddpm(ab, ab_prev, Variance::Large, p, c),
+                dpm_solver_2m(None, ab, ab_prev, p, c),
+                dpm_solver_2m(Some(ab - (ab >> 3)), ab, ab_prev, p, c),
+                heun_predictor(ab, ab_prev, p, c),
+                heun_corrector(ab, ab_prev, p, c),
+            ];
+            steps.into_iter().flat_map(advanced)
+        })
+    });
     let noised = alphas().flat_map(|(ab, _)| {
         let pair = noising(ab);
         [
@@ -70,9 +94,15 @@ fn hashes() {
     let measured = [
         ("timestep", fnv1a(timesteps)),
         ("ddim", fnv1a(steps)),
+        ("the other samplers", fnv1a(others)),
         ("noising", fnv1a(noised)),
     ];
-    let expected = [0xC54B_AC77_7431_C7BD, 0xD801_996B_DEED_229D, 0x6F58_8087_6524_27C8];
+    let expected = [
+        0xC54B_AC77_7431_C7BD,
+        0xD801_996B_DEED_229D,
+        0x3EBB_F17F_E2AE_E8D6,
+        0x6F58_8087_6524_27C8,
+    ];
     for ((name, hash), expected) in measured.into_iter().zip(expected) {
         super::std::println!("{name}: {hash:#018X} ({expected:#018X})");
     }

@@ -1,0 +1,56 @@
+//! Runs in which part of the image is known.
+//!
+//! After every step the known elements are replaced by q(x_t | x_0) of their image (Ho et al. 2020, equation 4), and by the
+//! image itself after the last: Lugmayr et al., "RePaint", CVPR 2022, equation 8, without its resampling (Sohl-Dickstein et
+//! al. 2015, section 2.5, has the idea). Their noise is that of x_T in every step, so that under a deterministic sampler they
+//! stay on the probability-flow ODE's path of a known point.
+
+use super::Sampler;
+use crate::blob::crc::crc32;
+use crate::error::RunError;
+use crate::features::Feature;
+use crate::numeric::normal::normal_q24;
+use crate::schedule::coefficients::{add_noise, noising};
+
+/// An element of a known image that is not known: the sampler makes it.
+pub const UNKNOWN: i32 = i32::MIN;
+
+impl<'a> Sampler<'_, 'a> {
+    /// Makes the elements of `image_q24` (Q24, `(row, col, channel)`) that are not [`UNKNOWN`] known for the rest of the run, and
+    /// sets them in the state. Call it before the first step, and again after a resume.
+    ///
+    /// # Errors
+    /// `Length`; `NotBuilt`; `KnownImage` where the run was saved with another image.
+    pub fn inpaint(&mut self, image_q24: &'a [i32]) -> Result<(), RunError> {
+        let feature = Feature::Inpaint;
+        feature.built().ok_or(RunError::NotBuilt(feature))?;
+        self.fits(image_q24)?;
+        let tag = tag(image_q24);
+        if self.known_tag != 0 && self.known_tag != tag {
+            return Err(RunError::KnownImage);
+        }
+        (self.known, self.known_tag) = (Some(image_q24), tag);
+        self.set_known(self.timestep(self.index));
+        Ok(())
+    }
+
+    /// Sets the known elements as they are at timestep `t`, `None` once the run is finished.
+    pub(super) fn set_known(&mut self, t: Option<u32>) {
+        let (Some(()), Some(known)) = (Feature::Inpaint.built(), self.known) else {
+            return;
+        };
+        let coefficients = t.map(|t| noising(self.model.alpha_bar_q62(t)));
+        for (i, (x, &known)) in self.x.iter_mut().zip(known).enumerate() {
+            *x = match coefficients {
+                _ if known == UNKNOWN => continue,
+                Some(coefficients) => add_noise(coefficients, known, normal_q24(self.config.seed, 0, i as u32)),
+                None => known,
+            };
+        }
+    }
+}
+
+/// Tells known images apart in a snapshot; not 0.
+fn tag(image_q24: &[i32]) -> u32 {
+    crc32(bytemuck::cast_slice(image_q24)).max(1)
+}

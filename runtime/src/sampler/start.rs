@@ -1,0 +1,63 @@
+//! The state that a run begins with.
+
+use super::{Sampler, Start};
+use crate::error::RunError;
+use crate::features::Feature;
+use crate::numeric::normal::{fill_normal_q24, normal_q24};
+use crate::numeric::sine::sin_cos_q30;
+use crate::schedule::coefficients::{add_noise, noising};
+
+impl Sampler<'_, '_> {
+    pub(super) fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
+        let seed = self.config.seed;
+        match *start {
+            Start::Seed => fill_normal_q24(seed, 0, self.x),
+            Start::Noise(noise) => {
+                self.fits(noise)?;
+                self.x.copy_from_slice(noise);
+            }
+            Start::Image {
+                image_q24,
+                strength_q16,
+            } => {
+                self.fits(image_q24)?;
+                if strength_q16 > 1 << 16 {
+                    return Err(RunError::Strength(strength_q16));
+                }
+                self.x.copy_from_slice(image_q24);
+                let run = (u64::from(self.config.steps) * u64::from(strength_q16) + (1 << 15)) >> 16;
+                self.index = self.config.steps - run as u32;
+                if let Some(t) = self.timestep(self.index) {
+                    let coefficients = noising(self.model.alpha_bar_q62(t));
+                    for (i, x) in self.x.iter_mut().enumerate() {
+                        *x = add_noise(coefficients, *x, normal_q24(seed, 0, i as u32));
+                    }
+                }
+            }
+            Start::Between { second, part_q16 } => {
+                let feature = Feature::Interpolate;
+                feature.built().ok_or(RunError::NotBuilt(feature))?;
+                if part_q16 > 1 << 16 {
+                    return Err(RunError::Part(part_q16));
+                }
+                fill_normal_q24(seed, 0, self.x);
+                // A whole part is a quarter turn. The coefficients' squares sum to one, so the state stays within +-2^30.
+                let (sine_q30, cosine_q30) = sin_cos_q30(part_q16 << 14);
+                for (i, x) in self.x.iter_mut().enumerate() {
+                    *x = add_noise((cosine_q30, sine_q30), *x, normal_q24(second, 0, i as u32));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `given` has as many elements as the state.
+    pub(super) fn fits(&self, given: &[i32]) -> Result<(), RunError> {
+        let (expected, found) = (self.x.len() as u32, given.len() as u32);
+        if expected == found {
+            Ok(())
+        } else {
+            Err(RunError::Length { expected, found })
+        }
+    }
+}
