@@ -6,14 +6,13 @@
 use super::form::{Form, Signed, saturate_state};
 use crate::numeric::exp2::exp2_neg_q16;
 use crate::numeric::scaled::Scaled;
-use crate::numeric::sigmoid::sigmoid_q15;
 
 /// A bit that is set, Q24; a bit that is not is its negative.
 pub const BIT_Q24: i32 = 1 << 24;
 /// 1.0 as a probability.
 const ONE_Q31: u64 = 1 << 31;
-/// log2(e) * 2^16.
-const LOG2_E_Q16: u64 = 94_548;
+/// log2(e) * 2^30.
+const LOG2_E_Q30: u64 = 1_549_082_005;
 
 /// A state that is a bit: what is above 0 is set.
 #[must_use]
@@ -51,8 +50,7 @@ impl BitStep {
     /// The bit before the step's end, from the bit after it, the network's output in Q24 and a uniform word.
     #[must_use]
     pub fn apply(&self, set: bool, out_q24: i32, word: u32) -> bool {
-        let out_q16 = (saturate_state(out_q24) + (1 << 7)) >> 8;
-        let for_one = (sigmoid_q15(out_q16) as u64) << 16;
+        let for_one = logistic(out_q24).to_q(31).min(ONE_Q31);
         let (one, zero) = (
             product(for_one, self.prior),
             product(ONE_Q31 - for_one, ONE_Q31 - self.prior),
@@ -114,15 +112,19 @@ impl KernelStep {
     }
 }
 
-/// `sqrt(sigmoid(v))` in Q30, 0..=2^30. Relative error 1.1e-5, also where it is small.
+/// `sqrt(sigmoid(v))` in Q30, 0..=2^30.
 #[must_use]
-#[inline(never)]
 pub fn deviation_q30(v_q24: i32) -> u32 {
+    logistic(v_q24).sqrt().to_q(30).min(1 << 30) as u32
+}
+
+/// `sigmoid(v)`, as exact relative to its size where it is small.
+#[inline(never)]
+fn logistic(v_q24: i32) -> Scaled {
     let v_q24 = saturate_state(v_q24);
-    let power_q16 = ((u64::from(v_q24.unsigned_abs()) * LOG2_E_Q16 + (1 << 23)) >> 24) as u32;
+    let power_q16 = ((u64::from(v_q24.unsigned_abs()) * LOG2_E_Q30 + (1 << 37)) >> 38) as u32;
     // 2^-whole is the exponent's, so that no digit is lost.
     let e = Scaled::from_q(exp2_neg_q16(power_q16 & 0xFFFF).into(), 16 + (power_q16 >> 16));
     let above = Scaled::ONE.add(e);
-    let variance = if v_q24 < 0 { e } else { Scaled::ONE }.div(above);
-    variance.sqrt().to_q(30).min(1 << 30) as u32
+    if v_q24 < 0 { e } else { Scaled::ONE }.div(above)
 }

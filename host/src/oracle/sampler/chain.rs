@@ -2,7 +2,7 @@
 
 use super::coefficients::Form;
 use crate::oracle::scalar::rounding::{Rounding, saturate};
-use crate::oracle::scalar::sigmoid::{exp2_neg_q16, sigmoid_q15};
+use crate::oracle::scalar::sigmoid::exp2_neg_q16;
 use crate::oracle::scalar::soft::Soft;
 
 /// +1 or -1.
@@ -44,8 +44,7 @@ impl BitStep {
     /// The bit before.
     pub fn apply(&self, set: bool, out: i64, word: u32) -> bool {
         let product = |a: i128, b: i128| self.r.shift(a * b, 31);
-        let out = out.clamp(-(1 << 30), 1 << 30);
-        let s = i128::from(sigmoid_q15(self.r.shift(out.into(), 8) as i64)) * 65_536;
+        let s = (logistic(out.clamp(-(1 << 30), 1 << 30)).to_q(31) as i128).min(ONE);
         let believed = [product(ONE - s, ONE - self.prior), product(s, self.prior)];
         let norm = believed[0] + believed[1];
         let priors = [ONE - self.prior, self.prior];
@@ -103,10 +102,14 @@ impl KernelStep {
 }
 
 fn deviation_q30(v: i64) -> i64 {
-    let power_q16 = (i128::from(v.abs()) * 94_548 + (1 << 23)) >> 24;
+    (logistic(v).sqrt().to_q(30) as i64).min(1 << 30)
+}
+
+/// Of a clamped v.
+fn logistic(v: i64) -> Soft {
+    let power_q16 = (i128::from(v.abs()) * 1_549_082_005 + (1 << 37)) >> 38;
     let (whole, within) = (power_q16 as i64 / 65_536, power_q16 as i64 % 65_536);
     let e = Soft::from_q(exp2_neg_q16(within) as u64, 16 + whole);
     let one = Soft::ONE;
-    let variance = if v < 0 { e } else { one }.over(one.plus(e));
-    (variance.sqrt().to_q(30) as i64).min(1 << 30)
+    if v < 0 { e } else { one }.over(one.plus(e))
 }

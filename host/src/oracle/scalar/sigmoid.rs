@@ -1,4 +1,4 @@
-//! Sigmoid, SiLU and the negative power of two.
+//! SiLU and the negative power of two.
 
 use super::tables::TABLES;
 
@@ -7,12 +7,6 @@ pub fn silu_q16(x: i64) -> i64 {
     let distance_q28 = distance_q28(x.abs());
     let sigmoid_q28 = (1 << 27) + if x < 0 { -distance_q28 } else { distance_q28 };
     (x * sigmoid_q28 + (1 << 27)) >> 28
-}
-
-/// `sigmoid(x)`, Q16 to Q15.
-pub fn sigmoid_q15(x: i64) -> i64 {
-    let upper = ((1 << 27) + distance_q28(x.abs()) + (1 << 12)) >> 13;
-    if x < 0 { 32_768 - upper } else { upper }
 }
 
 /// `sigmoid(x) - 1/2` for x >= 0 in Q16.

@@ -107,7 +107,8 @@ fn noising_is_the_forward_process() {
 fn one_step_error() {
     let mut worst = [0f64; 3];
     for alphas in [linear(1000), squared_cosine(1000)] {
-        for (prediction, clip) in PREDICTIONS.into_iter().flat_map(|p| CLIPS.map(|c| (p, c))) {
+        let kinds = PREDICTIONS.into_iter().enumerate();
+        for ((kind, prediction), clip) in kinds.flat_map(|p| CLIPS.map(|c| (p, c))) {
             for (t, prev) in (0..1000usize)
                 .rev()
                 .step_by(37)
@@ -125,7 +126,7 @@ fn one_step_error() {
                 // The gain of x0 on the inputs: an error of half a unit of Q24 in them grows by as much.
                 let gain = (exact.ab_prev / exact.ab).sqrt().max(1.0);
                 let error = errors.fold(0.0, f64::max) / if prediction == Prediction::Epsilon { gain } else { 1.0 };
-                let slot = &mut worst[prediction as usize];
+                let slot = &mut worst[kind];
                 *slot = slot.max(error);
             }
         }
