@@ -9,6 +9,7 @@
 
 pub mod calibrate;
 pub mod config;
+pub mod cuda;
 pub mod engine;
 pub mod float;
 pub mod graph;

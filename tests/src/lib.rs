@@ -7,6 +7,7 @@
 //! | `determinism.rs` | the same checkpoint and options give the same bytes |
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |
+//! | `cuda/` | the CUDA kernels give the runtime's bits, on a stand-in and on a GPU where one is; broken ones are found out |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
 //! | `planner.rs` | memory close to its lower bound |
 //! | `parts.rs` | what a firmware leaves out is refused by name, and what it keeps makes the same images |
@@ -20,6 +21,7 @@
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
 //! - [`random`]: a seeded generator.
+//! - [`standin`]: a GPU that is none: the CUDA kernels on this processor.
 
 pub mod boards;
 pub mod checkpoints;
@@ -27,6 +29,7 @@ pub mod mutate;
 pub mod parts;
 pub mod random;
 pub mod running;
+pub mod standin;
 pub mod synthetic;
 
 /// The README's Rust code compiles.
