@@ -1,11 +1,13 @@
 // The kernels. Layered: one an operator, over all samples of a batch. Resident: one for everything, a block a sample.
 //
-// Every kernel takes the run, the operator's number and the number of the network's call (0, or 1 under guidance).
+// Every kernel but the tests' own takes the run, the operator's number and the number of the network's call (0, or 1 under
+// guidance).
 #include "attention.cuh"
 #include "conv.cuh"
 #include "conv_f16.cuh"
 #include "group_norm.cuh"
 #include "pointwise.cuh"
+#include "probe.cuh"
 #include "sampler.cuh"
 
 #define KERNEL(NAME) extern "C" __global__ void NAME(const Run *at, u64 number, u64 call)
@@ -55,6 +57,14 @@ LAYER(advance_layer, advance(run, site, *run.step, run.states, run.held, 0))
 
 // x_T from the seeds.
 KERNEL(begin_layer) { begin(*at, blockIdx.x * blockDim.x + threadIdx.x, gridDim.x * blockDim.x); }
+
+// A function of the contract at `call` arguments.
+KERNEL(probe_function) {
+    u64 *words = (u64 *)at;
+    for (u64 i = blockIdx.x * blockDim.x + threadIdx.x; i < call; i += gridDim.x * blockDim.x) {
+        words[call + i] = probe(number, words[i]);
+    }
+}
 
 // The step is done.
 KERNEL(next_layer) {

@@ -1,4 +1,5 @@
-// The tables of NUMERICS.md. Written by a test from the runtime's: MOTE_UPDATE_TABLES=1 cargo test -p mote-tests --test cuda tables
+// The tables of NUMERICS.md. A test writes them from the runtime's:
+// MOTE_UPDATE_TABLES=1 cargo test --release -p mote-tests --test cuda tables
 #pragma once
 #include "types.cuh"
 

@@ -205,6 +205,7 @@ static const struct {
     NAMED(group_norm_layer),  NAMED(group_norm_f16_layer), NAMED(attention_layer),  NAMED(attention_f16_layer),
     NAMED(upsample_layer),    NAMED(avg_pool_layer),   NAMED(digest_layer),         NAMED(hold_layer),
     NAMED(advance_layer),     NAMED(begin_layer),      NAMED(next_layer),           NAMED(resident),
+    NAMED(probe_function),
 };
 
 // Runs a kernel; what went wrong, or null.

@@ -2,9 +2,13 @@
 
 #[path = "../oracle/builder.rs"]
 mod builder;
+mod mutations;
 mod problems;
 #[path = "../engine/programs.rs"]
+#[allow(dead_code)] // large programs are for the engine
 mod programs;
+mod ptx;
+mod scalar;
 mod suite;
 
 use std::sync::LazyLock;
@@ -48,5 +52,14 @@ fn every_operator_in_every_format_gives_the_runtimes_bits_in_every_order_of_thre
 fn trained_networks_give_the_runtimes_bits() {
     for (i, scheme) in Scheme::ALL.into_iter().enumerate() {
         hold(&problems::trained(scheme, false, 4, 3), i as u32 % SCHEDULES);
+    }
+}
+
+#[test]
+fn functions_of_the_contract_give_the_runtimes_bits() {
+    for schedule in [0, 3] {
+        if let Err(first) = scalar::solve(device(schedule)) {
+            panic!("schedule {schedule}: {first}");
+        }
     }
 }

@@ -21,6 +21,7 @@ mod print;
 mod profile;
 mod progress;
 mod sample;
+mod samples;
 mod starts;
 mod validate;
 

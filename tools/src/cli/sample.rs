@@ -6,11 +6,13 @@ use super::model_file::ModelFile;
 use super::output_file::OutputFile;
 use super::print::{self, Held};
 use super::progress;
+use super::samples::Out;
 use super::starts;
+use mote_runtime::Config;
 use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
 use mote_tools::images::{Picture, Shape, encode, grid};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Bytes of pixels that one call makes at most.
@@ -26,13 +28,17 @@ Examples:
   mote sample my.mote -o two.png --class 3 --guidance 3 --count 2
   mote sample my.mote -o same.png --backend board:netduinoplus2
   mote sample my.mote -o ref.png --noise vectors.safetensors:noise --prev diffusers
-  mote sample my.mote -o new.png --from old.png --strength 0.5")]
+  mote sample my.mote -o new.png --from old.png --strength 0.5
+  mote sample my.mote --out samples.npz --count 50000 --backend cuda")]
 pub struct Args {
     /// The model file
     model: PathBuf,
     /// The PNG file to write
-    #[arg(short, long, value_name = "OUT.png")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "OUT.png", required_unless_present = "out")]
+    output: Option<PathBuf>,
+    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy
+    #[arg(long, value_name = "DIR|FILE.npz", conflicts_with_all = ["output", "columns", "zoom"])]
+    out: Option<PathBuf>,
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Number of images [default: 1, or as many as --noise holds]
@@ -53,7 +59,7 @@ pub struct Args {
     /// Share of the steps that an image from --from goes through, 0 to 1
     #[arg(long, value_name = "F", default_value = "0.5", value_parser = args::unit, requires = "from", allow_negative_numbers = true)]
     strength: f64,
-    /// Where to run: cpu, oracle, cuda or board:NAME (see `mote boards`)
+    /// Where to run: cpu, oracle, cuda (cuda:layered, cuda:resident) or board:NAME (see `mote boards`)
     #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
     backend: Backend,
     /// Print one JSON object
@@ -67,7 +73,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let model = file.parse()?;
     let config = args.sampler.config(model.header())?;
     let shape = Shape::of(model.header());
-    let output = OutputFile::prepare(&args.output, &[file.path()])?;
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    if let Some(out) = &args.out {
+        return many(args, out, target, config);
+    }
+    let path = args.output.as_deref().unwrap_or(Path::new(""));
+    let output = OutputFile::prepare(path, &[file.path()])?;
     args.backend.available()?;
     let images = images(args, shape)?;
     let job = Job {
@@ -80,14 +94,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         u64::from(config.steps) * job.images.len() as u64,
     );
     let began = Instant::now();
-    let traces = args.backend.run(
-        Target {
-            model: &model,
-            bytes: file.bytes(),
-        },
-        &job,
-        &|| bar.inc(1),
-    );
+    let traces = args.backend.run(target, &job, &|| bar.inc(1));
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
     output.write(&png(&traces, shape, args.columns, args.zoom as usize)?)?;
@@ -119,6 +126,42 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
+/// Every image by itself.
+fn many(args: &Args, out: &Path, target: Target<'_>, config: Config) -> Result<Held, Failure> {
+    let shape = Shape::of(target.model.header());
+    args.backend.available()?;
+    let job = Job {
+        config,
+        images: images(args, shape)?,
+        operators: false,
+    };
+    let out = Out::prepare(out, &[&args.model], job.images.len(), shape)?;
+    let bar = progress::bar(
+        format!("sampling on {}", args.backend),
+        u64::from(config.steps) * job.images.len() as u64,
+    );
+    let began = Instant::now();
+    let made = out.write(args.backend, target, &job, shape, &|steps| bar.inc(steps));
+    bar.finish_and_clear();
+    let (made, seconds) = (made?, began.elapsed().as_secs_f64());
+    let (count, digest) = (made.digests.len(), format!("{:016x}", made.digest()));
+    if args.json {
+        print::json(&json!({
+            "file": out.shown(), "backend": args.backend.to_string(), "sampler": name(args.sampler.sampler),
+            "steps": config.steps, "seed": config.seed, "class": config.class, "count": count, "digest": digest,
+            "seconds": seconds, "images_per_second": count as f64 / seconds.max(1e-9),
+        }))?;
+    } else {
+        print::text(&format!(
+            "{}: {count} images, {} steps each, in {seconds:.2} s on {}\n  digest {digest} (of the digests of all images)\n",
+            out.shown(),
+            config.steps,
+            args.backend
+        ))?;
+    }
+    Ok(Held::Yes)
+}
+
 fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
     let asked = args.count.map(|count| count as usize);
     let origins = match (&args.noise, &args.from) {
@@ -141,7 +184,7 @@ fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
         (None, false) => 1,
     };
     let each = shape.len() * (args.zoom * args.zoom) as usize;
-    if count.saturating_mul(each) > MOST_BYTES {
+    if args.out.is_none() && count.saturating_mul(each) > MOST_BYTES {
         let most = MOST_BYTES / each.max(1);
         return Err(Failure::usage(format_args!("{count} images do not fit one PNG file"))
             .help(format_args!("give --count up to {most}")));
