@@ -158,7 +158,11 @@ impl Launcher for Device {
     fn write(&mut self, to: &Buffer, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
         let at = self.slice(to)?;
         let end = offset.checked_add(bytes.len()).filter(|end| *end <= to.len);
-        let mut view = self.memory[at].slice_mut(offset..end.ok_or(CudaError::Buffer)?);
+        let end = end.ok_or(CudaError::Buffer)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut view = self.memory[at].slice_mut(offset..end);
         Ok(self.stream.memcpy_htod(bytes, &mut view)?)
     }
 
@@ -167,8 +171,10 @@ impl Launcher for Device {
         if bytes.len() > from.len {
             return Err(CudaError::Buffer);
         }
-        let view = self.memory[at].slice(..bytes.len());
-        self.stream.memcpy_dtoh(&view, bytes)?;
+        if !bytes.is_empty() {
+            let view = self.memory[at].slice(..bytes.len());
+            self.stream.memcpy_dtoh(&view, bytes)?;
+        }
         Ok(self.stream.synchronize()?)
     }
 

@@ -69,3 +69,37 @@ pub trait Launcher {
     /// Launches what was recorded.
     fn replay(&mut self, recording: Recording) -> Result<(), CudaError>;
 }
+
+impl<L: Launcher> Launcher for &mut L {
+    fn limits(&self) -> Limits {
+        (**self).limits()
+    }
+
+    fn alloc(&mut self, len: usize) -> Result<Buffer, CudaError> {
+        (**self).alloc(len)
+    }
+
+    fn free_all(&mut self) {
+        (**self).free_all();
+    }
+
+    fn write(&mut self, to: &Buffer, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
+        (**self).write(to, offset, bytes)
+    }
+
+    fn read(&mut self, from: &Buffer, bytes: &mut [u8]) -> Result<(), CudaError> {
+        (**self).read(from, bytes)
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(), CudaError> {
+        (**self).launch(launch)
+    }
+
+    fn record(&mut self, launches: &[Launch]) -> Result<Recording, CudaError> {
+        (**self).record(launches)
+    }
+
+    fn replay(&mut self, recording: Recording) -> Result<(), CudaError> {
+        (**self).replay(recording)
+    }
+}

@@ -2,6 +2,8 @@
 
 #[path = "../oracle/builder.rs"]
 mod builder;
+mod backend;
+mod gpu;
 mod mutations;
 mod problems;
 #[path = "../engine/programs.rs"]

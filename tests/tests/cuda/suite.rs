@@ -73,6 +73,20 @@ pub fn difference(model: &Model<'_>, expected: &Image, found: &Image) -> Option<
 
 /// Runs a problem on a device by both executors; the first difference, or what failed.
 pub fn solve(device: impl Launcher, problem: &Problem) -> Result<(), String> {
+    solve_by(device, problem, &[(Executor::Layered, true), (Executor::Resident, false)])
+}
+
+/// The same, with every kernel launched by itself as well: recorded or not, the bits are the same.
+pub fn solve_all(device: impl Launcher, problem: &Problem) -> Result<(), String> {
+    let ways = [
+        (Executor::Layered, false),
+        (Executor::Layered, true),
+        (Executor::Resident, false),
+    ];
+    solve_by(device, problem, &ways)
+}
+
+fn solve_by(device: impl Launcher, problem: &Problem, ways: &[(Executor, bool)]) -> Result<(), String> {
     let model = Model::parse(problem.file.bytes()).expect("a valid model");
     let mut gpu = Gpu::prepare(device, &model).map_err(|error| error.to_string())?;
     let images: Vec<(u64, Start<'_>)> = problem.seeds.iter().map(|seed| (*seed, Start::Seed)).collect();
@@ -81,16 +95,16 @@ pub fn solve(device: impl Launcher, problem: &Problem) -> Result<(), String> {
             .iter()
             .map(|(seed, start)| expected(&model, config, *seed, start))
             .collect();
-        for executor in [Executor::Layered, Executor::Resident] {
+        for &(executor, recorded) in ways {
             let job = Job {
                 config: *config,
                 images: &images,
                 operators: true,
                 executor: Some(executor),
                 batch: None,
-                recorded: executor == Executor::Layered,
+                recorded,
             };
-            let what = format!("{}, {executor:?}", problem.name);
+            let what = format!("{}, {executor:?}, recorded: {recorded}", problem.name);
             let mut found = Vec::new();
             match gpu.run(&job, |batch| found.extend(batch)) {
                 // A model too large for a block's shared memory is for the other executor.
