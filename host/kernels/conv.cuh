@@ -117,6 +117,8 @@ template <bool WORDS, bool WIDE, u32 TILES> INLINE void conv(const Run &run, con
                 if (WORDS) gather_words(op, site, places[i % 2], tap, high[i], low[i]);
                 else high[i] = gather_bytes(op, site, places[i % 2], tap);
             }
+            // Lanes part ways at the edges; products need them all together.
+            __syncwarp();
 #pragma unroll
             for (u32 t = 0; t < TILES; t++) {
                 if (first + t >= columns) break;

@@ -5,6 +5,7 @@
 //! - [`float`]: the executor (candle, f32 and f64) and the DDIM sampler: what every integer result is measured against.
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
 //! - [`engine`]: the runtime's operators with kernels for this processor, bit for bit the same.
+//! - [`cuda`]: the same on an NVIDIA GPU, many samples at once, to the same bits.
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;

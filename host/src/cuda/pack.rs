@@ -79,7 +79,7 @@ impl Packed {
         let mut taps = vec![NO_TAP; steps * STEP / 4];
         for (i, tap) in taps.iter_mut().enumerate().take(side * side * quads) {
             let (position, quad) = (i / quads, i % quads);
-            *tap = ((position / side) << 28 | (position % side) << 24 | 4 * quad) as u32;
+            *tap = (((position / side) << 28) | ((position % side) << 24) | (4 * quad)) as u32;
         }
         let len = outs.div_ceil(COLUMN) * steps * 256;
         let (mut high, mut low) = (vec![0; len], vec![0; len]);

@@ -7,7 +7,7 @@
 //! - [`family`]: the instruction sets, and what a family must supply.
 //! - `source`, `window`: how inputs are read: joined, widened, padded.
 //! - `conv`, `norm`, `attention`: the operators, in plain Rust that the compiler vectorizes for each family.
-//! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of the workspace.
+//! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of the engine.
 //!
 //! Exactness needs no care about order: every sum is an integer sum with a proven bound (`NUMERICS.md`).
 

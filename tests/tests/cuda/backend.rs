@@ -15,7 +15,11 @@ use crate::device;
 const EXECUTORS: [Option<Executor>; 3] = [None, Some(Executor::Layered), Some(Executor::Resident)];
 
 fn digits() -> AlignedBytes {
-    AlignedBytes::copy_of(&checkpoints::converted(&checkpoints::digits(), Scheme::W8A8).emitted.bytes)
+    AlignedBytes::copy_of(
+        &checkpoints::converted(&checkpoints::digits(), Scheme::W8A8)
+            .emitted
+            .bytes,
+    )
 }
 
 fn on_standin(
@@ -66,7 +70,9 @@ fn images_may_start_anywhere() {
         model: &model,
         bytes: file.bytes(),
     };
-    let given: Vec<i32> = (0..model.header().sample_len() as i32).map(|i| (i - 20) << 18).collect();
+    let given: Vec<i32> = (0..model.header().sample_len() as i32)
+        .map(|i| (i - 20) << 18)
+        .collect();
     let image = |strength_q16| Origin::Image {
         image_q24: given.clone(),
         strength_q16,
@@ -120,7 +126,10 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     gpu.run(&job(None), |images| made += images.len()).expect("a run");
     assert_eq!(made, 1);
     let refused = gpu.run(&job(Some(Executor::Resident)), |_| ());
-    assert!(matches!(refused, Err(CudaError::Shared { found: 512, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CudaError::Shared { found: 512, .. })),
+        "{refused:?}"
+    );
     let gpu = Gpu::prepare(device(0), &model).expect("a valid model");
     assert_eq!(gpu.executor(&config), Executor::Resident);
 }
@@ -148,9 +157,6 @@ fn a_run_that_the_sampler_refuses_is_refused() {
     let config = Config::of(model.header(), 1);
     let many = Config { steps: 21, ..config };
     assert_eq!(refused(many, Start::Seed), RunError::Steps { found: 21, max: 20 });
-    let short = RunError::Length {
-        expected: 16,
-        found: 3,
-    };
+    let short = RunError::Length { expected: 16, found: 3 };
     assert_eq!(refused(config, Start::Noise(&[1, 2, 3])), short);
 }

@@ -48,7 +48,9 @@ fn every_operator_in_every_format_on_a_gpu() {
 #[test]
 fn random_programs_on_a_gpu() {
     for seed in 0..100 {
-        let Some(mut device) = gpu("random programs") else { return };
+        let Some(mut device) = gpu("random programs") else {
+            return;
+        };
         for problem in problems::random(seed) {
             suite::solve_all(&mut device, &problem).expect("the runtime's bits");
         }

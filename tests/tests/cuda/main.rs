@@ -1,8 +1,8 @@
 //! The CUDA kernels against the runtime, bit for bit: on the stand-in, in every order of threads; on a GPU where one is.
 
+mod backend;
 #[path = "../oracle/builder.rs"]
 mod builder;
-mod backend;
 mod gpu;
 mod mutations;
 mod problems;
@@ -63,5 +63,12 @@ fn functions_of_the_contract_give_the_runtimes_bits() {
         if let Err(first) = scalar::solve(device(schedule)) {
             panic!("schedule {schedule}: {first}");
         }
+    }
+}
+
+#[test]
+fn a_network_with_attention_gives_the_runtimes_bits() {
+    for (i, scheme) in [Scheme::F16, Scheme::W8A16, Scheme::W8A8].into_iter().enumerate() {
+        hold(&problems::trained(scheme, true, 1, 1), i as u32 + 1);
     }
 }

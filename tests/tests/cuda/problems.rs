@@ -24,7 +24,7 @@ pub fn random(seed: u64) -> Vec<Problem> {
         .map(|(what, file)| Problem {
             name: format!("program {seed}, {what}"),
             configs: vec![Config {
-                eta_q16: if seed % 2 == 0 { 0 } else { 40_000 },
+                eta_q16: if seed.is_multiple_of(2) { 0 } else { 40_000 },
                 ..config(&file, 2)
             }],
             seeds: vec![seed, !seed, 3],

@@ -16,8 +16,11 @@ fn both(low: i32, high: i32) -> u64 {
     u64::from(low as u32) | u64::from(high as u32) << 32
 }
 
+/// A function of one word.
+type Function = fn(u64) -> u64;
+
 /// Functions by their numbers in `probe.cuh`.
-const FUNCTIONS: [(&str, fn(u64) -> u64); 16] = [
+const FUNCTIONS: [(&str, Function); 16] = [
     ("normal_q24", |v| {
         normal_q24(v, (v >> 48) as u32, v as u32 >> 4) as u32 as u64
     }),

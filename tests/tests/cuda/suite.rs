@@ -73,7 +73,11 @@ pub fn difference(model: &Model<'_>, expected: &Image, found: &Image) -> Option<
 
 /// Runs a problem on a device by both executors; the first difference, or what failed.
 pub fn solve(device: impl Launcher, problem: &Problem) -> Result<(), String> {
-    solve_by(device, problem, &[(Executor::Layered, true), (Executor::Resident, false)])
+    solve_by(
+        device,
+        problem,
+        &[(Executor::Layered, true), (Executor::Resident, false)],
+    )
 }
 
 /// The same, with every kernel launched by itself as well: recorded or not, the bits are the same.
