@@ -55,35 +55,41 @@ impl Library {
         if !mutated {
             return Err(format!("{mutation:?} changes nothing: the source has moved on"));
         }
+        let library = Self { folder };
+        let warnings = library.link("standin.cpp", "standin.so")?;
+        // A broken kernel may well be worth a warning.
+        if mutation.is_none() && !warnings.is_empty() {
+            return Err(warnings);
+        }
+        Ok(library)
+    }
+
+    /// A folder with a library of the driver, `libcuda.so`, whose GPU is the stand-in.
+    pub fn driver(&self) -> Result<&Path, String> {
+        match self.link("driver.cpp", "libcuda.so")? {
+            warnings if warnings.is_empty() => Ok(self.folder.path()),
+            warnings => Err(warnings),
+        }
+    }
+
+    /// Compiles a shared library; gives the compiler's warnings.
+    fn link(&self, source: &str, library: &str) -> Result<String, String> {
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
         let output = Command::new(&compiler)
-            .current_dir(folder.path())
+            .current_dir(self.folder.path())
+            .args(["-std=c++20", "-O2", "-fPIC", "-shared", "-ffp-contract=off"])
             .args([
-                "-std=c++20",
-                "-O2",
-                "-fPIC",
-                "-shared",
-                "-ffp-contract=off",
                 "-fno-strict-aliasing",
                 "-U_FORTIFY_SOURCE",
-            ])
-            .args([
                 "-Wall",
                 "-Wno-unknown-pragmas",
                 "-Wno-unused",
-                "-include",
-                "shim.h",
-                "standin.cpp",
-                "-o",
-                "standin.so",
             ])
+            .args(["-include", "shim.h", source, "-o", library])
             .output()
             .map_err(|error| format!("{compiler}: {error}; install g++ (bash .ci/setup)"))?;
-        // A broken kernel may well be worth a warning.
-        if !output.status.success() || (mutation.is_none() && !output.stderr.is_empty()) {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        Ok(Self { folder })
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(text) } else { Err(text) }
     }
 
     /// A device that runs threads in order `schedule`. Each has memory and fibers of its own.

@@ -38,7 +38,7 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME [default: oracle, cpu, portable, and boards that are here on one seed]
+    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     #[command(flatten)]
@@ -165,11 +165,13 @@ pub fn choices(asked: &[Backend], target: Target<'_>, guided: bool) -> Vec<Choic
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
     let fitting = boards.filter(|board| Fit::of(board, target.model, target.bytes.len(), guided).fits);
+    let gpu = Some(Backend::Cuda(None)).filter(|gpu| gpu.available().is_ok());
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()
+        .chain(gpu)
         .chain(fitting.map(Backend::Board));
     let seeds = |backend| match backend {
-        Backend::Cpu | Backend::Portable => usize::MAX,
+        Backend::Cpu | Backend::Portable | Backend::Cuda(_) => usize::MAX,
         _ => 1,
     };
     found
