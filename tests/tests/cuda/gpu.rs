@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use mote_host::cuda::driver::{Device, missing};
+use mote_host::cuda::launch::{Launch, Launcher};
 use mote_host::cuda::{CudaError, Executor};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
@@ -60,6 +61,42 @@ fn every_operator_in_every_format_on_a_gpu() {
     }
 }
 
+#[test]
+fn wrong_uses_are_errors_on_a_gpu() {
+    let Some(mut device) = gpu("wrong uses") else { return };
+    let buffer = device.alloc(24).expect("memory");
+    let launch = Launch {
+        kernel: "probe_function",
+        blocks: 1,
+        threads: 32,
+        shared: 0,
+        args: [buffer.address, 0, 1],
+    };
+    let named = Launch {
+        kernel: "no_such_kernel",
+        ..launch
+    };
+    let wide = Launch {
+        shared: device.limits().shared + 1,
+        ..launch
+    };
+    for wrong in [named, wide] {
+        let refused = device.launch(&wrong);
+        assert!(matches!(refused, Err(CudaError::Driver(_))), "{wrong:?}: {refused:?}");
+        let refused = device.record(&[launch, wrong]);
+        assert!(matches!(refused, Err(CudaError::Driver(_))), "{wrong:?}: {refused:?}");
+    }
+    assert!(matches!(device.write(&buffer, 20, &[0; 8]), Err(CudaError::Buffer)));
+    assert!(matches!(device.read(&buffer, &mut [0; 25]), Err(CudaError::Buffer)));
+    // None of which keeps it from right ones.
+    device.write(&buffer, 0, &[0; 24]).expect("a copy");
+    let recording = device.record(&[launch]).expect("a recording");
+    device.replay(recording).expect("a launch");
+    device.free_all();
+    assert!(matches!(device.write(&buffer, 0, &[0; 8]), Err(CudaError::Buffer)));
+    assert!(matches!(device.replay(recording), Err(CudaError::Buffer)));
+}
+
 /// Of a model whose arena is more shared memory than a block has without asking.
 #[test]
 fn the_backend_of_commands_on_a_gpu() {
@@ -101,6 +138,7 @@ fn behind_a_stand_in_of_the_driver() {
         "gpu::without_a_gpu_nothing_panics_and_what_is_missing_is_named",
         "gpu::functions_of_the_contract_on_a_gpu",
         "gpu::every_operator_in_every_format_on_a_gpu",
+        "gpu::wrong_uses_are_errors_on_a_gpu",
         "gpu::the_backend_of_commands_on_a_gpu",
     ];
     let output = Command::new(std::env::current_exe().expect("this program"))
@@ -112,7 +150,7 @@ fn behind_a_stand_in_of_the_driver() {
     let text = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
-    assert!(output.status.success() && text.contains("4 passed"), "{text}");
+    assert!(output.status.success() && text.contains("5 passed"), "{text}");
     assert!(!text.contains("SKIPPED"), "{text}");
 }
 
