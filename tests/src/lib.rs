@@ -8,6 +8,7 @@
 //! | `samplers.rs` | every sampler's coefficients and runs are those of its equations |
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |
+//! | `cuda/` | the CUDA kernels give the runtime's bits, on a stand-in and on a GPU where one is; broken ones are found out |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
 //! | `qat.rs` | quantization-aware training computes what the integer model computes |
 //! | `planner.rs` | memory close to its lower bound |
@@ -24,6 +25,7 @@
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
 //! - [`random`]: a seeded generator.
+//! - [`standin`]: a GPU that is none: the CUDA kernels on this processor.
 
 pub mod boards;
 pub mod chains;
@@ -32,6 +34,7 @@ pub mod mutate;
 pub mod parts;
 pub mod random;
 pub mod running;
+pub mod standin;
 pub mod synthetic;
 
 /// The README's Rust code compiles.

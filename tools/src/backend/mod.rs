@@ -2,11 +2,13 @@
 //!
 //! - [`cpu`]: this machine, an image a thread, in the engine's kernels or in the runtime's own.
 //! - [`board`]: the real firmware on a simulated board.
+//! - [`cuda`]: an NVIDIA GPU, many images at once.
 //! - [`oracle`]: the independent second implementation, slow.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
 mod board;
 mod cpu;
+pub mod cuda;
 pub mod footprint;
 mod oracle;
 
@@ -14,8 +16,12 @@ pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
 use mote_firmware_sim::{Availability, Board, SimError};
+use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
+
+/// Images that [`Backend::stream`] makes at once where the backend has no batches of its own.
+const CHUNK: usize = 256;
 
 /// Something that runs models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +32,8 @@ pub enum Backend {
     Cpu,
     /// The runtime's own kernels, which are the device's, on this machine.
     Portable,
-    /// A graphics processor.
-    Cuda,
+    /// A graphics processor; with this executor where one is named.
+    Cuda(Option<Executor>),
     /// The firmware on a simulated board.
     Board(&'static Board),
 }
@@ -186,6 +192,9 @@ pub enum BackendError {
     /// The oracle refused the run.
     #[error("oracle: {0}")]
     Oracle(#[from] mote_host::oracle::OracleError),
+    /// The GPU failed.
+    #[error(transparent)]
+    Cuda(CudaError),
     /// The board failed, or the model does not fit it.
     #[error(transparent)]
     Board(mote_firmware_sim::SimError),
@@ -207,12 +216,14 @@ impl From<SimError> for BackendError {
 }
 
 impl Backend {
-    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` or `board:NAME`.
+    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` (or `cuda:layered`, `cuda:resident`) or `board:NAME`.
     pub fn parse(name: &str) -> Result<Self, String> {
         match (name, name.strip_prefix("board:")) {
             ("cpu", _) => Ok(Self::Cpu),
             ("portable", _) => Ok(Self::Portable),
-            ("cuda", _) => Ok(Self::Cuda),
+            ("cuda", _) => Ok(Self::Cuda(None)),
+            ("cuda:layered", _) => Ok(Self::Cuda(Some(Executor::Layered))),
+            ("cuda:resident", _) => Ok(Self::Cuda(Some(Executor::Resident))),
             ("oracle", _) => Ok(Self::Oracle(None)),
             (_, Some(board)) => named_board(board).map(Self::Board),
             _ => Err(format!(
@@ -232,10 +243,7 @@ impl Backend {
         };
         match self {
             Self::Oracle(_) | Self::Cpu | Self::Portable => Ok(()),
-            Self::Cuda => missing(
-                "this build of mote has no CUDA backend",
-                "use --backend cpu: the bits are the same",
-            ),
+            Self::Cuda(_) => cuda::available(),
             Self::Board(board) => match board.available() {
                 Availability::Ok => Ok(()),
                 Availability::Missing { what, how } => {
@@ -254,8 +262,35 @@ impl Backend {
             Self::Portable => cpu::run_portable(target, job, on_step),
             Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
             Self::Board(board) => board::run(board, target, job, on_step),
-            Self::Cuda => Ok(vec![]),
+            Self::Cuda(executor) => {
+                let mut traces = Vec::with_capacity(job.images.len());
+                cuda::stream(target, job, *executor, &mut |batch| {
+                    batch
+                        .iter()
+                        .for_each(|trace| trace.steps.iter().for_each(|_| on_step()));
+                    traces.extend(batch);
+                })?;
+                Ok(traces)
+            }
         }
+    }
+
+    /// Makes the images of `job` and hands them on in order, some at a time: however many there are, memory holds few.
+    pub fn stream(&self, target: Target<'_>, job: &Job, take: &mut dyn FnMut(Vec<Trace>)) -> Result<(), BackendError> {
+        if let Self::Cuda(executor) = self {
+            job.config.validate(target.model.header())?;
+            return cuda::stream(target, job, *executor, take);
+        }
+        for images in job.images.chunks(CHUNK) {
+            let part = Job {
+                config: job.config,
+                images: images.to_vec(),
+                operators: job.operators,
+                known: job.known.clone(),
+            };
+            take(self.run(target, &part, &|| ())?);
+        }
+        Ok(())
     }
 }
 
@@ -266,7 +301,9 @@ impl fmt::Display for Backend {
             Self::Oracle(Some(kind)) => write!(f, "oracle (broken {kind})"),
             Self::Cpu => f.write_str("cpu"),
             Self::Portable => f.write_str("portable"),
-            Self::Cuda => f.write_str("cuda"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(Executor::Layered)) => f.write_str("cuda:layered"),
+            Self::Cuda(Some(Executor::Resident)) => f.write_str("cuda:resident"),
             Self::Board(board) => write!(f, "board:{}", board.name),
         }
     }
@@ -286,7 +323,15 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["cpu", "portable", "cuda", "oracle", "board:microbit"] {
+        for name in [
+            "cpu",
+            "portable",
+            "cuda",
+            "cuda:layered",
+            "cuda:resident",
+            "oracle",
+            "board:microbit",
+        ] {
             assert_eq!(Backend::parse(name).unwrap().to_string(), name);
         }
         assert!(Backend::parse("board:toaster").unwrap_err().contains("microbit"));

@@ -11,6 +11,8 @@ use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
 use mote_firmware_sim::{Board, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
+use mote_host::cuda::driver::Device;
+use mote_host::cuda::{self, Executor, Gpu};
 use mote_host::engine::Engine;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
@@ -38,7 +40,7 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, portable, board:NAME [default: cpu and boards that are here]
+    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     /// Steps to measure
@@ -178,6 +180,7 @@ impl Bench<'_> {
         };
         let measured = backend.available().and_then(|()| match backend {
             Backend::Board(board) => self.board(board, empty.clone()).map_err(BackendError::from),
+            Backend::Cuda(executor) => self.cuda(executor, empty.clone()),
             backend => self.host(backend, empty.clone()),
         });
         measured.unwrap_or_else(|error| Row {
@@ -264,6 +267,39 @@ impl Bench<'_> {
             images_per_second: Some(1.0 / image_step / f64::from(IMAGE_STEPS)),
             operators,
             kinds,
+            ..row
+        })
+    }
+
+    /// Milliseconds of a step of one image; images a second of a batch. The kernels are loaded and run once before.
+    fn cuda(&self, executor: Option<Executor>, row: Row) -> Result<Row, BackendError> {
+        let mut gpu = Gpu::prepare(Device::open(0)?, self.target.model)?;
+        let mut seconds = |count: u64| -> Result<f64, BackendError> {
+            let images: Vec<(u64, Start<'_>)> = (0..count).map(|seed| (seed, Start::Seed)).collect();
+            let job = cuda::Job {
+                config: self.config,
+                images: &images,
+                operators: false,
+                executor,
+                batch: None,
+                recorded: true,
+            };
+            let mut times = Vec::new();
+            for _ in 0..6 {
+                let began = Instant::now();
+                gpu.run(&job, |_| ())?;
+                times.push(began.elapsed().as_secs_f64());
+            }
+            // The first one warms up.
+            times[1..].sort_by(f64::total_cmp);
+            Ok(times[3])
+        };
+        let steps = f64::from(self.config.steps);
+        let (one, batch) = (seconds(1)? / steps, seconds(self.batch)? / (self.batch as f64 * steps));
+        Ok(Row {
+            ms_per_step: Some(1e3 * one),
+            ms_per_image_step: Some(1e3 * batch),
+            images_per_second: Some(1.0 / batch / f64::from(IMAGE_STEPS)),
             ..row
         })
     }

@@ -3,9 +3,10 @@
 use super::failure::Failure;
 use super::print::{self, Held, bytes, heading, table};
 use mote_firmware_sim::{Availability, Board, boards};
+use mote_host::cuda::driver::missing;
 use serde_json::{Value, json};
 
-/// List the simulated boards, and what is missing to run them
+/// List the simulated boards and the GPU, and what is missing to run them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  mote boards\n  mote boards --json")]
 pub struct Args {
@@ -18,11 +19,25 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Held, Failure> {
     let found: Vec<(&Board, Availability)> = boards().iter().map(|board| (board, board.available())).collect();
     if args.json {
-        print::json(&json!({ "boards": found.iter().map(object).collect::<Vec<_>>() }))?;
+        print::json(&json!({ "boards": found.iter().map(object).collect::<Vec<_>>(), "cuda": cuda_object() }))?;
     } else {
-        print::text(&text(&found))?;
+        print::text(&(text(&found) + &cuda_text()))?;
     }
     Ok(Held::Yes)
+}
+
+fn cuda_object() -> Value {
+    let missing = missing();
+    let (what, how) = missing.map_or((vec![], vec![]), |(what, how)| (vec![what], vec![how]));
+    json!({ "available": what.is_empty(), "missing": what, "install": how })
+}
+
+fn cuda_text() -> String {
+    let here = match missing() {
+        None => "one is here: use it as cuda, as in `mote validate M.mote --backends cpu,cuda`".to_owned(),
+        Some((what, how)) => format!("missing {what}: {how}"),
+    };
+    format!("\n{}\n  {here}\n", heading("Graphics processors (CUDA)"))
 }
 
 fn object((board, availability): &(&Board, Availability)) -> Value {

@@ -22,6 +22,7 @@ mod print;
 mod profile;
 mod progress;
 mod sample;
+mod samples;
 mod starts;
 mod train;
 mod validate;

@@ -69,6 +69,33 @@ impl OutputFile {
         Ok(())
     }
 
+    /// Writes what `fill` writes, in the same way. A file that cannot be replaced, such as `/dev/null`, gets a copy at the end.
+    pub fn write_with(
+        &self,
+        fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let refuse = |error: std::io::Error| {
+            Failure::new(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
+                .help("nothing was replaced; free space or choose another folder")
+        };
+        let mut temporary = if self.special {
+            tempfile::NamedTempFile::new().map_err(refuse)?
+        } else {
+            self.temporary().map_err(refuse)?
+        };
+        let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());
+        fill(&mut buffered)?;
+        buffered.flush().map_err(refuse)?;
+        drop(buffered);
+        if self.special {
+            let made = std::fs::read(temporary.path()).map_err(refuse)?;
+            return self.write(&made);
+        }
+        temporary.as_file().sync_all().map_err(refuse)?;
+        temporary.persist(&self.path).map_err(|error| refuse(error.error))?;
+        Ok(())
+    }
+
     /// As the user gave it.
     pub fn shown(&self) -> String {
         self.shown.display().to_string()

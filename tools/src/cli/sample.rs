@@ -6,13 +6,15 @@ use super::model_file::ModelFile;
 use super::output_file::OutputFile;
 use super::print::{self, Held};
 use super::progress;
+use super::samples::Out;
 use super::starts;
+use mote_runtime::Config;
 use mote_runtime::sampler::arena_bytes;
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
 use mote_tools::images::{Picture, Shape, encode, grid, scatter};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Bytes of pixels that one call makes at most.
@@ -31,13 +33,17 @@ Examples:
   mote sample my.mote -o new.png --from old.png --strength 0.5
   mote sample my.mote -o quick.png --sampler dpm++ --steps 10
   mote sample my.mote -o whole.png --from damaged.png --inpaint mask.png --count 4
-  mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9")]
+  mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9
+  mote sample my.mote --out samples.npz --count 50000 --backend cuda")]
 pub struct Args {
     /// The model file
     model: PathBuf,
     /// The PNG file to write
-    #[arg(short, long, value_name = "OUT.png")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "OUT.png", required_unless_present = "out")]
+    output: Option<PathBuf>,
+    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy
+    #[arg(long, value_name = "DIR|FILE.npz", conflicts_with_all = ["output", "columns", "zoom"])]
+    out: Option<PathBuf>,
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Number of images [default: 1, or as many as --noise holds]
@@ -67,7 +73,7 @@ pub struct Args {
     /// Images from one seed to the other, both included
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(2..=10_000), requires = "interpolate")]
     frames: u32,
-    /// Where to run: cpu, oracle, cuda or board:NAME (see `mote boards`)
+    /// Where to run: cpu, oracle, cuda (cuda:layered, cuda:resident) or board:NAME (see `mote boards`)
     #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
     backend: Backend,
     /// Print one JSON object
@@ -81,16 +87,21 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let model = file.parse()?;
     let config = args.sampler.config(model.header())?;
     let shape = Shape::of(model.header());
-    let output = OutputFile::prepare(&args.output, &[file.path()])?;
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    if let Some(out) = &args.out {
+        return many(args, out, target, config);
+    }
+    let path = args.output.as_deref().unwrap_or(Path::new(""));
+    let output = OutputFile::prepare(path, &[file.path()])?;
     args.backend.available()?;
     let images = images(args, shape)?;
-    let known = args.inpaint.as_deref().zip(args.from.as_deref());
     let job = Job {
         config,
         images,
-        known: known
-            .map(|(mask, image)| starts::known(image, mask, shape))
-            .transpose()?,
+        known: known(args, shape)?,
         operators: false,
     };
     let bar = progress::bar(
@@ -98,14 +109,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         u64::from(config.steps) * job.images.len() as u64,
     );
     let began = Instant::now();
-    let traces = args.backend.run(
-        Target {
-            model: &model,
-            bytes: file.bytes(),
-        },
-        &job,
-        &|| bar.inc(1),
-    );
+    let traces = args.backend.run(target, &job, &|| bar.inc(1));
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
     let picture = if model.header().prediction == Prediction::Kernel {
@@ -142,6 +146,49 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
+/// The elements that --inpaint keeps.
+fn known(args: &Args, shape: Shape) -> Result<Option<Vec<i32>>, Failure> {
+    let both = args.inpaint.as_deref().zip(args.from.as_deref());
+    both.map(|(mask, image)| starts::known(image, mask, shape)).transpose()
+}
+
+/// Every image by itself.
+fn many(args: &Args, out: &Path, target: Target<'_>, config: Config) -> Result<Held, Failure> {
+    let shape = Shape::of(target.model.header());
+    args.backend.available()?;
+    let job = Job {
+        config,
+        images: images(args, shape)?,
+        operators: false,
+        known: known(args, shape)?,
+    };
+    let out = Out::prepare(out, &[&args.model], job.images.len(), shape)?;
+    let bar = progress::bar(
+        format!("sampling on {}", args.backend),
+        u64::from(config.steps) * job.images.len() as u64,
+    );
+    let began = Instant::now();
+    let made = out.write(args.backend, target, &job, shape, &|steps| bar.inc(steps));
+    bar.finish_and_clear();
+    let (made, seconds) = (made?, began.elapsed().as_secs_f64());
+    let (count, digest) = (made.digests.len(), format!("{:016x}", made.digest()));
+    if args.json {
+        print::json(&json!({
+            "file": out.shown(), "backend": args.backend.to_string(), "sampler": args.sampler.sampler.name(),
+            "steps": config.steps, "seed": config.seed, "class": config.class, "count": count, "digest": digest,
+            "seconds": seconds, "images_per_second": count as f64 / seconds.max(1e-9),
+        }))?;
+    } else {
+        print::text(&format!(
+            "{}: {count} images, {} steps each, in {seconds:.2} s on {}\n  digest {digest} (of the digests of all images)\n",
+            out.shown(),
+            config.steps,
+            args.backend
+        ))?;
+    }
+    Ok(Held::Yes)
+}
+
 fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
     let asked = match args.interpolate {
         Some(_) => Some(args.frames as usize),
@@ -171,7 +218,7 @@ fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
         (None, false) => 1,
     };
     let each = shape.len() * (args.zoom * args.zoom) as usize;
-    if count.saturating_mul(each) > MOST_BYTES {
+    if args.out.is_none() && count.saturating_mul(each) > MOST_BYTES {
         let most = MOST_BYTES / each.max(1);
         return Err(Failure::usage(format_args!("{count} images do not fit one PNG file"))
             .help(format_args!("give --count up to {most}")));

@@ -10,7 +10,9 @@ use mote_runtime::{Config, Model};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::import::Checkpoint;
-use mote_tools::validate::{Choice, FloatComparison, Outcome, Plan, against, exactness};
+use mote_tools::validate::{
+    Choice, Distribution, DistributionError, FloatComparison, Outcome, Plan, against, distribution, exactness,
+};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,14 +30,15 @@ const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
 Examples:
   mote validate my.mote
   mote validate my.mote --backends oracle,cpu,board:netduinoplus2 --steps 50 --seeds 8
-  mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json")]
+  mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json
+  mote validate my.mote --against my-checkpoint/ --distribution 1000")]
 pub struct Args {
     /// The model file
     model: PathBuf,
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, portable, cuda, board:NAME [default: oracle, cpu, portable, and boards that are here on one seed]
+    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     #[command(flatten)]
@@ -46,6 +49,9 @@ pub struct Args {
     /// How many of them the oracle runs [default: all, or as many as take it about ten seconds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     oracle_seeds: Option<u32>,
+    /// Compare the distribution of so many images with the float network's as well: Fréchet distances, with their noise floor
+    #[arg(long, value_name = "N", requires = "against", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    distribution: Option<u32>,
     /// Fail below this mean PSNR against the float network, dB
     #[arg(long, value_name = "DB", requires = "against")]
     min_psnr: Option<f64>,
@@ -111,8 +117,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let plan = Plan { config, seeds, choices };
     let outcomes = with_bar(target, &plan)?;
     let float = checkpoint
-        .map(|checkpoint| compare(target, &checkpoint, &plan))
+        .as_ref()
+        .map(|checkpoint| compare(target, checkpoint, &plan))
         .transpose()?;
+    let spread = match (&checkpoint, args.distribution) {
+        (Some(checkpoint), Some(count)) => Some(distributed(args, target, checkpoint, &config, count as usize)?),
+        _ => None,
+    };
     let close = float
         .as_ref()
         .is_none_or(|float| args.min_psnr.is_none_or(|least| float.x0_psnr_db_mean >= least));
@@ -120,12 +131,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&json!({
             "file": file.path().display().to_string(), "steps": config.steps, "seeds": plan.seeds.len(), "held": held,
-            "backends": outcomes, "float": float,
+            "backends": outcomes, "float": float, "distribution": spread,
         }))?;
     } else {
         let mut text = backends(&outcomes);
         if let Some(float) = &float {
             text += &quality(float, args.min_psnr, close);
+        }
+        if let Some(spread) = &spread {
+            text += &distances(spread);
         }
         print::text(&(text + &format!("\n{}\n", verdict(held))))?;
     }
@@ -160,11 +174,13 @@ pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Ch
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
     let fitting = boards.filter(|board| Fit::of_run(board, target.model, target.bytes.len(), config).fits);
+    let gpu = Some(Backend::Cuda(None)).filter(|gpu| gpu.available().is_ok());
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()
+        .chain(gpu)
         .chain(fitting.map(Backend::Board));
     let seeds = |backend| match backend {
-        Backend::Cpu | Backend::Portable => usize::MAX,
+        Backend::Cpu | Backend::Portable | Backend::Cuda(_) => usize::MAX,
         _ => 1,
     };
     found
@@ -202,6 +218,26 @@ pub fn compare(target: Target<'_>, checkpoint: &Checkpoint, plan: &Plan) -> Resu
     bar.finish_and_clear();
     compared
         .map_err(|error| Failure::new(error).help("give --against the checkpoint that the model was converted from"))
+}
+
+/// [`distribution`] with a bar, by the first backend that was named and makes many images quickly.
+fn distributed(
+    args: &Args,
+    target: Target<'_>,
+    checkpoint: &Checkpoint,
+    config: &Config,
+    count: usize,
+) -> Result<Distribution, Failure> {
+    let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
+    let backend = args.backends.iter().find(quick).copied().unwrap_or(Backend::Cpu);
+    let bar = progress::bar("distributions", 3 * count as u64);
+    let seeds = args.sampler.seeds(count);
+    let compared = distribution(target, checkpoint, config, &seeds, backend, &|images| bar.inc(images));
+    bar.finish_and_clear();
+    compared.map_err(|error| match error {
+        DistributionError::Backend(error) => error.into(),
+        error => Failure::new(error).help("give --against the checkpoint that the model was converted from"),
+    })
 }
 
 fn remark_on_origin(model: &Model<'_>, checkpoint: &Checkpoint) {
@@ -252,6 +288,30 @@ pub fn backends(outcomes: &[Outcome]) -> String {
         }
     }
     text
+}
+
+fn distances(spread: &Distribution) -> String {
+    let mut rows = vec![
+        ["space", "dimensions", "model", "noise floor"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for space in &spread.spaces {
+        let distance = |v: f64| format!("{v:.4}");
+        rows.push(vec![
+            space.name.to_owned(),
+            space.dimensions.to_string(),
+            distance(space.model),
+            distance(space.floor),
+        ]);
+    }
+    format!(
+        "\n{}\n  from {} images of the model ({}) to as many of the float network from other seeds; the floor is the float network's own\n{}",
+        heading("Fréchet distances"),
+        spread.images,
+        spread.backend,
+        table(&rows)
+    )
 }
 
 fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {

@@ -1,6 +1,7 @@
 //! Images as pixels: PNG files in and out, and grids of samples.
 
 mod grid;
+pub mod npz;
 mod png;
 mod scatter;
 

@@ -119,7 +119,7 @@ struct Image {
 }
 
 /// The float network beside the model.
-struct Twin<'a> {
+pub(super) struct Twin<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
     executor: Executor<'a>,
@@ -127,7 +127,7 @@ struct Twin<'a> {
 }
 
 impl<'a> Twin<'a> {
-    fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
+    pub(super) fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
         let header = target.model.header();
         config.validate(header)?;
         let model = [header.channels.into(), header.rows.into(), header.cols.into()];
@@ -150,7 +150,7 @@ impl<'a> Twin<'a> {
 
     fn compare(&self, config: &Config) -> Result<Image, FloatError> {
         let (record, states) = self.quantized(config)?;
-        let float = self.float(config)?;
+        let float = self.float(config, &[config.seed])?;
         let mut eps_sqnr_db = Vec::new();
         for ((x, out), t) in record.x.iter().zip(&record.out).zip(&record.timesteps) {
             let expected = self.network(&x.iter().map(|v| *v as f32).collect::<Vec<_>>(), *t as usize, config)?;
@@ -185,8 +185,54 @@ impl<'a> Twin<'a> {
         Ok((record, states))
     }
 
-    /// The float run: the states after each step.
-    fn float(&self, config: &Config) -> Result<Vec<Vec<f64>>, FloatError> {
+    /// The final images of the float run from `seeds`, `(channel, row, col)` one after the other.
+    pub(super) fn images(&self, config: &Config, seeds: &[u64]) -> Result<Vec<f64>, FloatError> {
+        Ok(self.float(config, seeds)?.pop().unwrap_or_default())
+    }
+
+    /// The float network's mid-block at timestep 0, averaged over positions, for images as [`Twin::images`] gives them; empty where the
+    /// network has none.
+    pub(super) fn bottleneck(&self, config: &Config, images: &[f64]) -> Result<Vec<f64>, FloatError> {
+        let Some((_, middle)) = self.checkpoint.graph.taps.iter().find(|(name, _)| name == "mid_block") else {
+            return Ok(vec![]);
+        };
+        let count = images.len() / self.target.model.header().sample_len().max(1);
+        let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
+        let batch = self
+            .executor
+            .batch(&x, &vec![0; count], &self.labels(config.class, count))?;
+        let mut features = Vec::new();
+        self.executor.forward_observed(&batch, |id, value| {
+            if id == *middle {
+                features = value.mean((2, 3))?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+            }
+            Ok(())
+        })?;
+        Ok(features)
+    }
+
+    /// Numbers that [`Twin::bottleneck`] gives an image; `None` where it gives none.
+    pub(super) fn bottleneck_width(&self, config: &Config) -> Result<Option<usize>, FloatError> {
+        let image = vec![0.0; self.target.model.header().sample_len()];
+        Ok(Some(self.bottleneck(config, &image)?.len()).filter(|width| *width > 0))
+    }
+
+    /// The label of a call, for each of `count` samples.
+    fn labels(&self, class: Option<u16>, count: usize) -> Vec<usize> {
+        let null = self.target.model.header().null_class.unwrap_or(0);
+        let label = class.unwrap_or(null).into();
+        vec![
+            label;
+            if self.checkpoint.graph.classes.is_some() {
+                count
+            } else {
+                0
+            }
+        ]
+    }
+
+    /// The float run from `seeds`: the states after each step, those of the seeds one after the other.
+    fn float(&self, config: &Config, seeds: &[u64]) -> Result<Vec<Vec<f64>>, FloatError> {
         let header = self.target.model.header();
         let mut scheduler = self.checkpoint.scheduler.clone();
         scheduler.timestep_spacing = config.spacing;
@@ -200,13 +246,13 @@ impl<'a> Twin<'a> {
         let eta = f64::from(config.eta_q16) / 65536.0;
         let prediction = scheduler.prediction_type;
         let normal = |stream: u32| -> Vec<f32> {
-            let noise: Vec<i32> = (0..header.sample_len())
-                .map(|i| normal_q24(config.seed, stream, i as u32))
-                .collect();
-            planes(&noise, header.channels.into())
-                .into_iter()
-                .map(|v| v as f32)
-                .collect()
+            let of_seed = |seed: &u64| {
+                let noise: Vec<i32> = (0..header.sample_len())
+                    .map(|i| normal_q24(*seed, stream, i as u32))
+                    .collect();
+                planes(&noise, header.channels.into())
+            };
+            seeds.iter().flat_map(of_seed).map(|v| v as f32).collect()
         };
         let mut states = Vec::new();
         let network = |x: &[f32], t| self.network(x, t, config);
@@ -237,21 +283,13 @@ impl<'a> Twin<'a> {
 
     /// The network's output after guidance.
     fn network(&self, x: &[f32], t: usize, config: &Config) -> Result<Vec<f32>, FloatError> {
-        let null = self.target.model.header().null_class.unwrap_or(0).into();
-        let label = |class: usize| {
-            if self.checkpoint.graph.classes.is_some() {
-                vec![class]
-            } else {
-                vec![]
-            }
-        };
-        let cond = self
-            .executor
-            .run(x, &[t], &label(config.class.map_or(null, usize::from)))?;
+        let count = x.len() / self.target.model.header().sample_len().max(1);
+        let t = vec![t; count];
+        let cond = self.executor.run(x, &t, &self.labels(config.class, count))?;
         let Some(weight) = config.guidance_q16 else {
             return Ok(cond);
         };
-        let uncond = self.executor.run(x, &[t], &label(null))?;
+        let uncond = self.executor.run(x, &t, &self.labels(None, count))?;
         Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
     }
 }

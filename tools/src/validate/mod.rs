@@ -3,12 +3,15 @@
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
 //! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
 //! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
-//! formats cost.
+//! formats cost an image, [`distribution`] what they cost many.
 
 mod compare;
+mod distribution;
 mod float;
+mod frechet;
 
 pub use compare::{Divergence, mismatches};
+pub use distribution::{Distribution, DistributionError, Space, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
 
 use crate::backend::{Backend, BackendError, Job, Target, Trace};

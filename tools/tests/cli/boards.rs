@@ -23,6 +23,9 @@ fn boards_are_listed_with_what_is_missing() {
     boards
         .iter()
         .for_each(|board| has_keys(board, &["name", "available", "missing", "install"]));
+    has_keys(&object["cuda"], &["available", "missing", "install"]);
+    let missing = object["cuda"]["missing"].as_array().unwrap();
+    assert_eq!(object["cuda"]["available"], missing.is_empty());
 }
 
 #[test]

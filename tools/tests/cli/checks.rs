@@ -60,6 +60,10 @@ fn a_quality_that_was_asked_for_is_held_to() {
 
 #[test]
 fn a_backend_that_was_asked_for_must_be_there() {
+    if mote("boards --json", &[]).json()["cuda"]["available"] == true {
+        eprintln!("SKIPPED: a backend that is missing: there is a GPU");
+        return;
+    }
     let done = mote(
         "validate {model} --backends cuda --steps 2 --seeds 1 --json",
         &[("model", model())],
@@ -86,4 +90,23 @@ fn the_float_network_is_pytorch_s_and_the_model_is_near() {
     }
     assert_eq!(object["model"]["steps"], 20);
     assert!(object["model"]["x0_psnr_db_mean"].as_f64().unwrap() > 40.0);
+}
+
+#[test]
+fn the_distribution_of_images_is_compared_with_its_noise_floor() {
+    let line = "validate {model} --backends cpu --against {digits} --steps 5 --seeds 1 --distribution 40 --json";
+    let object = mote(line, &[("model", model()), ("digits", &digits())]).json();
+    let distribution = &object["distribution"];
+    assert_eq!(
+        (&distribution["images"], &distribution["backend"]),
+        (&40.into(), &"cpu".into())
+    );
+    let spaces = distribution["spaces"].as_array().unwrap();
+    let names: Vec<&str> = spaces.iter().filter_map(|space| space["name"].as_str()).collect();
+    assert_eq!(names, ["pixels", "bottleneck"]);
+    for space in spaces {
+        // Other noise, other images; and a model near the network is about as far away as the network itself.
+        let [model, floor] = ["model", "floor"].map(|key| space[key].as_f64().unwrap());
+        assert!(floor > 0.0 && model > 0.0 && model < 2.0 * floor, "{space}");
+    }
 }

@@ -277,3 +277,46 @@ fn completions_and_help_are_there() {
         assert!(help.status == 0 && help.stdout.contains("Examples:"), "{command}");
     }
 }
+
+#[test]
+fn many_samples_go_into_a_folder_or_an_archive_with_the_digests_of_the_grid() {
+    let dir = folder();
+    let places = [("model", model()), ("dir", dir.path())];
+    let run = "sample {model} --steps 2 --seed 7 --count 300 --json";
+    let grid = mote(&format!("{run} -o {{dir}}/grid.png"), &places).json();
+    let archive = mote(&format!("{run} --out {{dir}}/many.npz"), &places).json();
+    let images = mote(&format!("{run} --out {{dir}}/many"), &places).json();
+    assert_eq!(archive["digest"], images["digest"]);
+    assert_eq!(archive["count"], 300);
+
+    let lines = std::fs::read_to_string(dir.path().join("many/digests.txt")).unwrap();
+    let expected: Vec<String> = grid["digests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+        .map(|(i, digest)| format!("{} {}", 7 + i, digest.as_str().unwrap()))
+        .collect();
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+
+    // The archive's three arrays, of which the last are the same digests, and the first the same pixels.
+    let bytes = std::fs::read(dir.path().join("many.npz")).unwrap();
+    let array = |name: &str| {
+        let at = bytes
+            .windows(name.len())
+            .position(|text| text == name.as_bytes())
+            .unwrap()
+            + name.len();
+        &bytes[at + 128..]
+    };
+    let digests: Vec<String> = array("digests.npy")
+        .chunks_exact(8)
+        .take(300)
+        .enumerate()
+        .map(|(i, word)| format!("{} {:016x}", 7 + i, u64::from_le_bytes(word.try_into().unwrap())))
+        .collect();
+    assert_eq!(digests, expected);
+    let png = std::fs::read(dir.path().join("many/306.png")).unwrap();
+    let pixels = decode(&png).unwrap().data;
+    assert_eq!(&array("images.npy")[299 * pixels.len()..][..pixels.len()], pixels);
+}

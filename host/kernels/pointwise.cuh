@@ -1,0 +1,82 @@
+// Operators of a thread an element: what enters the network, SiLU, changes of size.
+#pragma once
+#include "float.cuh"
+#include "noise.cuh"
+#include "program.cuh"
+
+// count: offset. real: scale, shift.
+INLINE void input(const Op &op, const Site &site) {
+    u32 each = site.sample_len;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each;
+        i32 x = site.states[item];
+        i32 v = op.floats ? (i32)f32_to_f16_sat(add(mul(q24_to_f32(x), op.real[0]), op.real[1]))
+                          : sat32((i64)scaled(op.factor[0], x) + (i32)op.count[0]);
+        store(op.out, site.at(sample, op.out), i, v);
+    }
+}
+
+INLINE i32 feature(const Op &op, i32 v_q15) {
+    return op.floats ? (i32)f32_to_f16_sat(mul(__int2float_rn(v_q15), 0.000030517578125f)) : v_q15;
+}
+
+// at: phases. count: cosines first.
+INLINE void time_proj(const Run &run, const Op &op, const Site &site) {
+    u32 half = op.out.channels / 2;
+    for (u32 item = site.thread; item < site.samples * half; item += site.threads) {
+        u32 sample = item / half, i = item % half;
+        Turn turn = sin_cos_q30(constants<u32>(run, op.at[0])[i] * site.timestep);
+        u8 *out = site.at(sample, op.out);
+        store(op.out, out, op.count[0] ? half + i : i, feature(op, q30_to_q15(turn.sine)));
+        store(op.out, out, op.count[0] ? i : half + i, feature(op, q30_to_q15(turn.cosine)));
+    }
+}
+
+// at: table of i16 or f16.
+INLINE void class_embed(const Run &run, const Op &op, const Site &site) {
+    u32 dim = op.out.channels;
+    const u16 *row = constants<u16>(run, op.at[0]) + site.label * dim;
+    for (u32 item = site.thread; item < site.samples * dim; item += site.threads) {
+        u32 v = row[item % dim];
+        store(op.out, site.at(item / dim, op.out), item % dim, op.floats ? (i32)v : (i32)(i16)v);
+    }
+}
+
+INLINE void silu(const Op &op, const Site &site) {
+    u32 each = length(op.out);
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each;
+        i32 q = load(op.first, site.at(sample, op.first), i);
+        i32 v = op.floats ? (i32)f32_to_f16_sat(silu_f32(f16_to_f32((u32)q)))
+                          : scaled(op.factor[1], silu_q16(scaled(op.factor[0], q)));
+        store(op.out, site.at(sample, op.out), i, v);
+    }
+}
+
+INLINE void upsample(const Op &op, const Site &site) {
+    u32 each = length(op.out), channels = op.out.channels;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each, position = i / channels;
+        u32 y = position / op.out.cols / 2, x = position % op.out.cols / 2;
+        u32 from = (y * op.first.cols + x) * channels + i % channels;
+        store(op.out, site.at(sample, op.out), i, load(op.first, site.at(sample, op.first), from));
+    }
+}
+
+INLINE void avg_pool(const Op &op, const Site &site) {
+    u32 each = length(op.out), channels = op.out.channels;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each, position = i / channels;
+        u32 y = position / op.out.cols * 2, x = position % op.out.cols * 2, row = op.first.cols * channels;
+        u32 from = (y * op.first.cols + x) * channels + i % channels;
+        const u8 *data = site.at(sample, op.first);
+        i32 a = load(op.first, data, from), b = load(op.first, data, from + channels);
+        i32 c = load(op.first, data, from + row), d = load(op.first, data, from + row + channels);
+        i32 v = (a + b + c + d + 2) >> 2;
+        if (op.floats) {
+            float sum = add(add(f16_to_f32((u32)a), f16_to_f32((u32)b)), f16_to_f32((u32)c));
+            v = (i32)f32_to_f16_sat(mul(add(sum, f16_to_f32((u32)d)), 0.25f));
+        }
+        store(op.out, site.at(sample, op.out), i, v);
+    }
+}

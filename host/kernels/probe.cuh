@@ -1,0 +1,34 @@
+// One function of the contract at a time, for the tests: `count` arguments at `words`, results behind them.
+#pragma once
+#include "digest.cuh"
+#include "group_norm.cuh"
+#include "noise.cuh"
+
+INLINE u64 both(u32 low, u32 high) { return low | (u64)high << 32; }
+
+// An argument is one word of 64 bits; what stands in which bits is the test's choice (tests/tests/cuda/scalar.rs).
+INLINE u64 probe(u64 function, u64 v) {
+    u32 low = (u32)v, high = (u32)(v >> 32);
+    float real = __uint_as_float(low);
+    Op op = {};
+    op.eps_q = 1;
+    switch (function) {
+    case 0: return (u32)normal_q24(v, high >> 16, low >> 4);
+    case 1: return (u32)silu_q16((i32)low);
+    case 2: return exp2_neg_q16(low);
+    case 3: return both(rsqrt_u64(v).mant_q31, (u32)rsqrt_u64(v).exp);
+    case 4: return both((u32)sin_cos_q30(low).sine, (u32)sin_cos_q30(low).cosine);
+    case 5: return (u32)scaled(Factor{(i32)((high & 0x3FFFFFFF) | 0x40000000), 1 + (high >> 30) * 20}, (i32)low);
+    case 6: return digest_term(low, (i32)high);
+    case 7: return (u64)affine_of(op, (high & 0xFFFF) + 1, (i32)low, (u64)1 << 32).mean_q14;
+    case 8: return __float_as_uint(f16_to_f32(low & 0xFFFF));
+    case 9: return f32_to_f16_sat(real);
+    case 10: return __float_as_uint(exp_f32(real));
+    case 11: return __float_as_uint(sigmoid_f32(real));
+    case 12: return __float_as_uint(silu_f32(real));
+    case 13: return (u32)f32_to_q24(real);
+    case 14: return __float_as_uint(q24_to_f32((i32)low));
+    case 15: return (u32)add_guarded((i32)low, (i32)high);
+    default: return 0;
+    }
+}

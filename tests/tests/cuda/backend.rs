@@ -1,0 +1,162 @@
+//! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
+
+use mote_host::cuda::run::{Executor, Gpu, Job};
+use mote_host::cuda::{CudaError, Start};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Config, Model, RunError};
+use mote_tests::checkpoints;
+use mote_tests::synthetic::{self, Form};
+use mote_tools::backend::cuda::stream_on;
+use mote_tools::backend::{Backend, Origin, Target, Trace, Wanted};
+use mote_tools::quantize::scheme::Scheme;
+
+use crate::device;
+
+const EXECUTORS: [Option<Executor>; 3] = [None, Some(Executor::Layered), Some(Executor::Resident)];
+
+fn digits() -> AlignedBytes {
+    AlignedBytes::copy_of(
+        &checkpoints::converted(&checkpoints::digits(), Scheme::W8A8)
+            .emitted
+            .bytes,
+    )
+}
+
+fn on_standin(
+    target: Target<'_>,
+    job: &mote_tools::backend::Job,
+    executor: Option<Executor>,
+    batch: Option<usize>,
+) -> Vec<Trace> {
+    let mut traces = Vec::new();
+    let mut take = |some: Vec<Trace>| {
+        assert!(batch.is_none_or(|batch| some.len() <= batch));
+        traces.extend(some);
+    };
+    stream_on(device(0), target, job, executor, batch, &mut take).expect("a run");
+    traces
+}
+
+#[test]
+fn traces_are_the_cpus_whatever_the_batch_and_the_executor() {
+    let file = digits();
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let config = Config {
+        eta_q16: 30_000,
+        ..Config::of(model.header(), 2)
+    };
+    let job = mote_tools::backend::Job::of_seeds(config, 5..12);
+    let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+    for executor in EXECUTORS {
+        for batch in [Some(1), Some(3), None] {
+            assert_eq!(
+                on_standin(target, &job, executor, batch),
+                expected,
+                "{executor:?}, batches of {batch:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn images_may_start_anywhere() {
+    let file = digits();
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let given: Vec<i32> = (0..model.header().sample_len() as i32)
+        .map(|i| (i - 20) << 18)
+        .collect();
+    let image = |strength_q16| Origin::Image {
+        image_q24: given.clone(),
+        strength_q16,
+    };
+    let origins = [
+        Origin::Seed,
+        Origin::Noise(given.clone()),
+        Origin::Noise(given.iter().map(|v| -v).collect()),
+        image(1 << 15),
+        image(1 << 15),
+        // No step is left to run.
+        image(0),
+        image(1 << 16),
+        Origin::Seed,
+        Origin::Seed,
+    ];
+    let images = origins.into_iter().enumerate().map(|(i, origin)| Wanted {
+        seed: 40 + i as u64,
+        origin,
+    });
+    let job = mote_tools::backend::Job {
+        config: Config::of(model.header(), 4),
+        images: images.collect(),
+        operators: false,
+    };
+    let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+    for executor in EXECUTORS {
+        assert_eq!(on_standin(target, &job, executor, None), expected, "{executor:?}");
+    }
+}
+
+#[test]
+fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A16));
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let config = Config::of(model.header(), 1);
+    let images = [(1, Start::Seed)];
+    let job = |executor| Job {
+        config,
+        images: &images,
+        operators: false,
+        executor,
+        batch: None,
+        recorded: true,
+    };
+    let mut small = device(0);
+    small.shared = 512;
+    let mut gpu = Gpu::prepare(small, &model).expect("a valid model");
+    assert_eq!(gpu.executor(&config), Executor::Layered);
+    let mut made = 0;
+    gpu.run(&job(None), |images| made += images.len()).expect("a run");
+    assert_eq!(made, 1);
+    let refused = gpu.run(&job(Some(Executor::Resident)), |_| ());
+    assert!(
+        matches!(refused, Err(CudaError::Shared { found: 512, .. })),
+        "{refused:?}"
+    );
+    let gpu = Gpu::prepare(device(0), &model).expect("a valid model");
+    assert_eq!(gpu.executor(&config), Executor::Resident);
+}
+
+#[test]
+fn a_run_that_the_sampler_refuses_is_refused() {
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A8));
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let mut gpu = Gpu::prepare(device(0), &model).expect("a valid model");
+    let mut refused = |config, start| {
+        let images = [(1, start)];
+        let job = Job {
+            config,
+            images: &images,
+            operators: false,
+            executor: None,
+            batch: None,
+            recorded: true,
+        };
+        match gpu.run(&job, |_| ()) {
+            Err(CudaError::Run(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    let config = Config::of(model.header(), 1);
+    let many = Config { steps: 21, ..config };
+    assert_eq!(refused(many, Start::Seed), RunError::Steps { found: 21, max: 20 });
+    let short = RunError::Length { expected: 16, found: 3 };
+    assert_eq!(refused(config, Start::Noise(&[1, 2, 3])), short);
+}

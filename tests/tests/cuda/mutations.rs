@@ -1,0 +1,94 @@
+//! Kernels broken on purpose: the suite must find each of them out, barriers left out included.
+
+use mote_tests::standin::{Library, Mutation, SCHEDULES};
+use mote_tests::synthetic::Form;
+use rayon::prelude::*;
+
+use crate::{problems, scalar, suite};
+
+const fn swap(file: &'static str, from: &'static str, to: &'static str) -> Mutation {
+    Mutation { file, from, to }
+}
+
+/// Arithmetic: one rounding, one sign, one order.
+const ARITHMETIC: [Mutation; 12] = [
+    swap("fixed.cuh", "v * f.mult + ((i64)1 << (f.shift - 1))", "v * f.mult"),
+    swap("fixed.cuh", "(i64)sat32((i64)a + b) + 8", "(i64)sat32((i64)a + b) + 7"),
+    swap("conv.cuh", "mma<false, true>(sums", "mma<true, true>(sums"),
+    swap("conv.cuh", "mma<true, false>(sums", "mma<true, true>(sums"),
+    swap("conv.cuh", "return zero * 0x01010101u", "return 0"),
+    swap("conv.cuh", "site, row + 8)", "site, row + 4)"),
+    swap("group_norm.cuh", "- (doubled % by < 0 ? 1 : 0)", ""),
+    swap("float.cuh", "add(mul(mul(p, r), r), r)", "std::fma(mul(p, r), r, r)"),
+    swap("float.cuh", "rest == half && (kept & 1)", "rest == half"),
+    swap(
+        "noise.cuh",
+        "index & 1 ? turn.sine : turn.cosine",
+        "index & 1 ? turn.cosine : turn.sine",
+    ),
+    swap(
+        "sampler.cuh",
+        "delta * run.guidance_q16 + (1 << 15)",
+        "delta * run.guidance_q16",
+    ),
+    swap("digest.cuh", "i * 0xC2B2AE35u", "i * 0x9E3779B9u"),
+];
+
+/// Threads: a barrier left out, memory shared that must not be, work done twice.
+const THREADS: [Mutation; 7] = [
+    swap(
+        "mote.cu",
+        "run_op(run, run.ops[i], site);\n                __syncthreads();",
+        "run_op(run, run.ops[i], site);",
+    ),
+    swap(
+        "mote.cu",
+        "run.resident_scores) + (threadIdx.x / 32) * run.scores",
+        "run.resident_scores)",
+    ),
+    swap("mote.cu", "if (threadIdx.x == 0) *at", "*at"),
+    swap(
+        "attention.cuh",
+        "(1 << 30)) >> 31);\n        }\n        __syncwarp();",
+        "(1 << 30)) >> 31);\n        }",
+    ),
+    swap(
+        "attention.cuh",
+        "exp_f32(sub(scores[j], top));\n        __syncwarp();",
+        "exp_f32(sub(scores[j], top));",
+    ),
+    swap(
+        "attention.cuh",
+        "scores[j] > top ? scores[j] : top;\n        __syncwarp();",
+        "scores[j] > top ? scores[j] : top;",
+    ),
+    swap(
+        "group_norm.cuh",
+        "squares = warp_sum(squares)",
+        "squares = squares + warp_sum(0)",
+    ),
+];
+
+#[test]
+fn broken_kernels_are_found_out() {
+    let problems: Vec<suite::Problem> = Form::ALL.into_iter().map(problems::everything).collect();
+    let survived: Vec<String> = ARITHMETIC
+        .par_iter()
+        .chain(&THREADS)
+        .filter_map(|mutation| {
+            let library = match Library::compile(Some(*mutation)) {
+                Ok(library) => library,
+                Err(error) => return Some(format!("{mutation:?}: {error}")),
+            };
+            let found_out = scalar::solve(library.device(0).expect("the stand-in")).is_err()
+                || problems.iter().any(|problem| {
+                    (0..SCHEDULES).any(|schedule| {
+                        let device = library.device(schedule).expect("the stand-in");
+                        suite::solve(device, problem).is_err()
+                    })
+                });
+            (!found_out).then(|| format!("{mutation:?} went unseen"))
+        })
+        .collect();
+    assert!(survived.is_empty(), "{}", survived.join("\n"));
+}

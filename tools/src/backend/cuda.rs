@@ -1,0 +1,79 @@
+//! An NVIDIA GPU: many images at once.
+
+use super::{BackendError, Job, StepTrace, Target, Trace};
+use mote_host::cuda::driver::{Device, missing};
+use mote_host::cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
+use mote_runtime::sampler::q24_to_pixel;
+
+impl From<CudaError> for BackendError {
+    fn from(error: CudaError) -> Self {
+        match error {
+            CudaError::Missing { what, how } => Self::Unavailable {
+                name: "cuda".into(),
+                what: format!("missing {what}"),
+                how,
+            },
+            CudaError::Run(error) => Self::Run(error),
+            error => Self::Cuda(error),
+        }
+    }
+}
+
+/// Whether there is a GPU that will do; otherwise what is missing and how to get it.
+pub fn available() -> Result<(), BackendError> {
+    missing().map_or(Ok(()), |(what, how)| Err(CudaError::Missing { what, how }.into()))
+}
+
+/// Makes the images of `job` on the first GPU and hands them on, in order, as they are finished.
+pub fn stream(
+    target: Target<'_>,
+    job: &Job,
+    executor: Option<Executor>,
+    take: &mut dyn FnMut(Vec<Trace>),
+) -> Result<(), BackendError> {
+    stream_on(Device::open(0)?, target, job, executor, None, take)
+}
+
+/// The same on any device, in batches of at most `batch` images.
+pub fn stream_on(
+    device: impl Launcher,
+    target: Target<'_>,
+    job: &Job,
+    executor: Option<Executor>,
+    batch: Option<usize>,
+    take: &mut dyn FnMut(Vec<Trace>),
+) -> Result<(), BackendError> {
+    if job.known.is_some() {
+        return Err(CudaError::Unsupported("inpainting").into());
+    }
+    let mut gpu = Gpu::prepare(device, target.model)?;
+    let images: Vec<(u64, Start<'_>)> = job
+        .images
+        .iter()
+        .map(|image| (image.seed, image.origin.start()))
+        .collect();
+    let job = mote_host::cuda::Job {
+        config: job.config,
+        images: &images,
+        operators: job.operators,
+        executor,
+        batch,
+        recorded: true,
+    };
+    Ok(gpu.run(&job, |images| take(images.into_iter().map(trace).collect()))?)
+}
+
+fn trace(image: Image) -> Trace {
+    let steps = image.steps.into_iter().map(|step| StepTrace {
+        index: step.index,
+        timestep: step.timestep,
+        digest: step.digest,
+        operators: step.operators,
+    });
+    Trace {
+        seed: image.seed,
+        steps: steps.collect(),
+        pixels: image.state.iter().copied().map(q24_to_pixel).collect(),
+        state: image.state,
+    }
+}
