@@ -94,7 +94,7 @@ fn fuzz_file(file: &[u8], name: u64, cases: u64) {
 fn chains_of_2015() {
     for scheme in chains::SCHEMES {
         for (name, file) in chains::all(scheme) {
-            fuzz_file(&file, name.len() as u64 + 100, CASES / 6);
+            fuzz_file(&file, name.len() as u64 + 100, CASES / 20);
         }
     }
 }

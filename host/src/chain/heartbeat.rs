@@ -370,9 +370,9 @@ mod tests {
 
     #[test]
     fn the_exact_reverse_process_reaches_the_known_ceilings() {
-        for (steps, k) in [(50, -3.492), (200, -2.683), (2000, -2.369)] {
+        for (steps, k) in [(50, -3.497_976), (200, -2.679_750), (2000, -2.368_335)] {
             let found = ceiling(steps);
-            assert!((found - k).abs() < 6e-4, "T = {steps}: {found}, not {k}");
+            assert!((found - k).abs() < 1e-5, "T = {steps}: {found}, not {k}");
         }
     }
 
