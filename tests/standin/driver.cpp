@@ -143,8 +143,9 @@ DRIVER cuStreamSynchronize(Stream *stream) { return stream->recording ? CAPTURE_
 DRIVER cuMemAllocAsync(u64 *address, size_t len, Stream *stream) {
     if (stream->recording) return CAPTURE_UNSUPPORTED;
     if (len == 0) return INVALID;
-    void *memory = aligned_alloc(256, (len + 255) / 256 * 256);
-    if (!memory) return NO_MEMORY;
+    // Of exactly that size, so that a sanitizer sees what goes past it.
+    void *memory = nullptr;
+    if (posix_memalign(&memory, 256, len) != 0) return NO_MEMORY;
     memset(memory, 0xA5, len);
     *address = (u64)memory;
     buffers[*address] = len;

@@ -1,5 +1,7 @@
 //! Kernels broken on purpose: the suite must find each of them out, barriers left out included.
 
+use std::process::Command;
+
 use mote_tests::standin::{Library, Mutation, SCHEDULES};
 use mote_tests::synthetic::Form;
 use rayon::prelude::*;
@@ -69,26 +71,52 @@ const THREADS: [Mutation; 7] = [
     ),
 ];
 
+/// Names the mutation to the program that tries it.
+const NUMBER: &str = "MOTE_TEST_MUTATION";
+/// What that program says when the broken kernels compiled, and when nothing was found.
+const COMPILED: &str = "the broken kernels compile";
+const UNSEEN: &str = "the broken kernels went unseen";
+
+/// Every mutation in a program of its own: broken kernels may write anywhere, and whatever that does is found out as well.
 #[test]
 fn broken_kernels_are_found_out() {
-    let problems: Vec<suite::Problem> = Form::ALL.into_iter().map(problems::everything).collect();
-    let survived: Vec<String> = ARITHMETIC
-        .par_iter()
-        .chain(&THREADS)
-        .filter_map(|mutation| {
-            let library = match Library::compile(Some(*mutation)) {
-                Ok(library) => library,
-                Err(error) => return Some(format!("{mutation:?}: {error}")),
-            };
-            let found_out = scalar::solve(library.device(0).expect("the stand-in")).is_err()
-                || problems.iter().any(|problem| {
-                    (0..SCHEDULES).any(|schedule| {
-                        let device = library.device(schedule).expect("the stand-in");
-                        suite::solve(device, problem).is_err()
-                    })
-                });
-            (!found_out).then(|| format!("{mutation:?} went unseen"))
-        })
-        .collect();
+    let count = ARITHMETIC.len() + THREADS.len();
+    let survived: Vec<String> = (0..count).into_par_iter().filter_map(survivor).collect();
     assert!(survived.is_empty(), "{}", survived.join("\n"));
+}
+
+/// What is wrong with a mutation that was not found out.
+fn survivor(number: usize) -> Option<String> {
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["mutations::one_broken_kernel", "--exact", "--nocapture"])
+        .env(NUMBER, number.to_string())
+        .output()
+        .expect("this program again");
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
+    let found_out = text.contains(COMPILED) && !text.contains(UNSEEN);
+    (!found_out).then(|| format!("{:?}: {text}", mutation(number)))
+}
+
+fn mutation(number: usize) -> Option<&'static Mutation> {
+    ARITHMETIC.iter().chain(&THREADS).nth(number)
+}
+
+/// Does nothing by itself: [`broken_kernels_are_found_out`] runs it.
+#[test]
+fn one_broken_kernel() {
+    let Ok(number) = std::env::var(NUMBER) else { return };
+    let mutation = mutation(number.parse().expect("a number")).expect("a mutation of that number");
+    let library = Library::compile(Some(*mutation)).expect("broken kernels that compile");
+    println!("{COMPILED}");
+    let device = |schedule| library.device(schedule).expect("the stand-in");
+    let found_out = scalar::solve(device(0)).is_err()
+        || Form::ALL.into_iter().any(|form| {
+            let problem = problems::everything(form);
+            (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), &problem).is_err())
+        });
+    if !found_out {
+        println!("{UNSEEN}");
+    }
 }
