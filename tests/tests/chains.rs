@@ -100,15 +100,15 @@ fn a_run_resumes_after_any_step_to_the_same_bits() {
         let config = config(model, 4);
         let whole = finish(model, &config, &Start::Seed).expect("the run is valid");
         for after in [0, 1, 17, 39] {
-            let mut memory = AlignedBytes::for_run(model, false);
+            let mut memory = AlignedBytes::for_run(model, &config);
             let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
             let mut run = Sampler::new(model, &mut arena, &config, &Start::Seed).expect("the run is valid");
             for _ in 0..after {
                 run.step().expect("the step runs");
             }
-            let mut saved = vec![0; Sampler::snapshot_bytes(model)];
+            let mut saved = vec![0; Sampler::snapshot_bytes(model, &config)];
             let len = run.snapshot(&mut saved).expect("there is room");
-            let mut memory = AlignedBytes::for_run(model, false);
+            let mut memory = AlignedBytes::for_run(model, &config);
             let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
             let mut run = Sampler::resume(model, &mut arena, &saved[..len]).expect("the snapshot is genuine");
             while run.step().expect("the step runs").is_some() {}

@@ -94,6 +94,7 @@ fn images_may_start_anywhere() {
         origin,
     });
     let job = mote_tools::backend::Job {
+        known: None,
         config: Config::of(model.header(), 4),
         images: images.collect(),
         operators: false,

@@ -20,7 +20,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program, program_with};
+use programs::{factors_at_random, large, program, program_with, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -138,6 +138,15 @@ fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
         inside > 50 && several > 20,
         "{inside} normalizations were inside, {several} in several bands"
     );
+}
+
+#[test]
+fn few_taps_give_the_runtimes_bits() {
+    for (seed, bits) in (0..).zip([Bits::Eight, Bits::Sixteen]) {
+        let file = thin(seed, || bits);
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut Random(seed), &format!("few taps, {bits:?}"));
+    }
 }
 
 #[test]
