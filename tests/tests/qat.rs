@@ -36,9 +36,9 @@ impl StepObserver for Seen {
 fn trajectory(bytes: &[u8]) -> Seen {
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let config = Config::of(model.header(), STEPS);
     let mut arena = AlignedBytes::for_run(&model, &config);
     let mut arena = Arena::new(arena.bytes_mut()).expect("the arena is large enough");
-    let config = Config::of(model.header(), STEPS);
     let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed).expect("the run is valid");
     let mut seen = Seen::default();
     while run.step_observed(&mut seen).expect("the run is valid").is_some() {}
