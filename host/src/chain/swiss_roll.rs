@@ -170,7 +170,7 @@ impl SwissRoll {
                 update: update + 1,
                 k_bits: (last - first - prior - total.to_scalar::<f64>()?) / super::LN_2,
             };
-            if shown.update % 100 == 0 {
+            if shown.update.is_multiple_of(100) {
                 on(shown);
             }
         }

@@ -6,6 +6,15 @@ use super::text::escape;
 
 const STYLE: &str = include_str!("style.css");
 
+/// Title, name of the horizontal axis, points.
+pub type Curve = (String, String, Vec<(f64, f64)>);
+
+/// Label and PNG file.
+pub type Labelled = (String, Vec<u8>);
+
+/// Heading, caption, pictures.
+pub type Pictures = (String, String, Vec<Labelled>);
+
 /// What is shown.
 #[derive(Debug, Clone, Default)]
 pub struct ChainReport {
@@ -13,30 +22,30 @@ pub struct ChainReport {
     pub title: String,
     /// Numbers and what they are.
     pub figures: Vec<(String, String)>,
-    /// Plots: title, name of the horizontal axis, points.
-    pub curves: Vec<(String, String, Vec<(f64, f64)>)>,
-    /// Sections of pictures: heading, caption, and for each picture a label and its PNG file.
-    pub pictures: Vec<(String, String, Vec<(String, Vec<u8>)>)>,
+    /// Plots.
+    pub curves: Vec<Curve>,
+    /// Sections of pictures.
+    pub pictures: Vec<Pictures>,
 }
 
 /// The page.
 pub fn html(report: &ChainReport) -> String {
     let figure = |(what, value): &(String, String)| format!("<span><b>{}</b> {}</span>", escape(value), escape(what));
-    let plot = |(title, axis, points): &(String, String, Vec<(f64, f64)>)| {
+    let plot = |(title, axis, points): &Curve| {
         format!(
             "<figure><figcaption>{}</figcaption>\n{}</figure>\n",
             escape(title),
             curve(points, axis)
         )
     };
-    let picture = |(label, png): &(String, Vec<u8>)| {
+    let picture = |(label, png): &Labelled| {
         format!(
             "<figure><img src=\"data:image/png;base64,{}\" alt=\"{label}\"><figcaption>{label}</figcaption></figure>\n",
             encode(png),
             label = escape(label),
         )
     };
-    let section = |(heading, caption, pictures): &(String, String, Vec<(String, Vec<u8>)>)| {
+    let section = |(heading, caption, pictures): &Pictures| {
         format!(
             "<section>\n<h2>{}</h2>\n<p class=\"caption\">{}</p>\n<div class=\"pair\">\n{}</div>\n</section>\n",
             escape(heading),
