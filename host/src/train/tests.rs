@@ -42,7 +42,13 @@ fn network() -> Graph {
 fn data() -> Dataset {
     let images = |n: usize, phase: usize| Images {
         pixels: (0..n * 16)
-            .map(|i| if (i + i / 16 + phase) % 3 == 0 { 1.0 } else { -1.0 })
+            .map(|i| {
+                if (i + i / 16 + phase).is_multiple_of(3) {
+                    1.0
+                } else {
+                    -1.0
+                }
+            })
             .collect(),
         labels: (0..n).map(|i| i % 2).collect(),
     };
