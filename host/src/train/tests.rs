@@ -12,7 +12,7 @@ use crate::schedule::{Precision, Prediction, Schedule, SchedulerConfig};
 /// Three convolutions on 1 x 4 x 4 samples, with labels.
 fn network() -> Graph {
     let mut b = Builder::new();
-    let mut weight = |b: &mut Builder, key: &str, shape: &[usize]| {
+    let weight = |b: &mut Builder, key: &str, shape: &[usize]| {
         let len: usize = shape.iter().product();
         let data = (0..len).map(|i| ((i * 37 % 19) as f32 - 9.0) / 30.0).collect();
         let shape = shape.to_vec();
@@ -42,7 +42,13 @@ fn network() -> Graph {
 fn data() -> Dataset {
     let images = |n: usize, phase: usize| Images {
         pixels: (0..n * 16)
-            .map(|i| if (i + i / 16 + phase) % 3 == 0 { 1.0 } else { -1.0 })
+            .map(|i| {
+                if (i + i / 16 + phase).is_multiple_of(3) {
+                    1.0
+                } else {
+                    -1.0
+                }
+            })
             .collect(),
         labels: (0..n).map(|i| i % 2).collect(),
     };
@@ -85,12 +91,20 @@ fn trainer<'d>(graph: &Graph, data: &'d Dataset, state: Option<State>) -> Traine
 fn a_run_that_was_stopped_ends_with_the_same_bits() {
     let (graph, data) = (network(), data());
     let mut whole = trainer(&graph, &data, None);
-    (0..7).for_each(|_| drop(whole.step().unwrap()));
+    (0..7).for_each(|_| {
+        whole.step().unwrap();
+    });
     let mut first = trainer(&graph, &data, None);
-    (0..3).for_each(|_| drop(first.step().unwrap()));
+    (0..3).for_each(|_| {
+        first.step().unwrap();
+    });
     let mut second = trainer(&graph, &data, Some(first.state().clone()));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    pool.install(|| (0..4).for_each(|_| drop(second.step().unwrap())));
+    pool.install(|| {
+        (0..4).for_each(|_| {
+            second.step().unwrap();
+        })
+    });
     assert_eq!(whole.state(), second.state());
 }
 
@@ -99,7 +113,9 @@ fn a_run_learns() {
     let (graph, data) = (network(), data());
     let mut trainer = trainer(&graph, &data, None);
     let before = trainer.held_out(&trainer.deployed(), 8).unwrap();
-    (0..120).for_each(|_| drop(trainer.step().unwrap()));
+    (0..120).for_each(|_| {
+        trainer.step().unwrap();
+    });
     let after = trainer.held_out(&trainer.deployed(), 8).unwrap();
     assert!(after < 0.5 * before, "{before} before, {after} after");
 }

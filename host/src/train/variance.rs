@@ -65,8 +65,8 @@ fn decoder(x0: f64, mean: f64, log_variance: f64) -> (f64, f64) {
     let scale = libm::exp(-0.5 * log_variance);
     let cumulative = |z: f64| 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2);
     let density = |z: f64| libm::exp(-0.5 * z * z) / libm::sqrt(std::f64::consts::TAU);
-    let upper = (x0 < 0.999).then(|| (x0 - mean + HALF_PIXEL) * scale);
-    let lower = (x0 > -0.999).then(|| (x0 - mean - HALF_PIXEL) * scale);
+    let upper = (x0 < 0.999).then_some((x0 - mean + HALF_PIXEL) * scale);
+    let lower = (x0 > -0.999).then_some((x0 - mean - HALF_PIXEL) * scale);
     let mass = upper.map_or(1.0, cumulative) - lower.map_or(0.0, cumulative);
     let moved = upper.map_or(0.0, |z| density(z) * z) - lower.map_or(0.0, |z| density(z) * z);
     if mass < 1e-12 {

@@ -65,6 +65,11 @@ fn scaled(preset: &Preset, eighths: usize) -> Preset {
 
 /// What is short on the board; empty where it fits.
 fn short(preset: &Preset, choice: Choice, board: &'static Board) -> Result<String, FitError> {
+    // The variance is for other samplers: a board runs the prediction alone.
+    let choice = Choice {
+        learned_variance: false,
+        ..choice
+    };
     let (unet, scheduler) = (preset.unet(choice).to_string(), preset.scheduler(choice).to_string());
     let made = fresh(preset.name, &unet, &scheduler, 0)?;
     let options = Options {

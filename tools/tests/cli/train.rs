@@ -87,6 +87,15 @@ fn what_was_trained_converts_and_runs() {
         &places,
     )
     .json();
+    // A learned variance is trained, and refused by name where it cannot be sampled.
+    let line = "train --data {data} -o {dir}/hybrid --steps 4 --batch 8 --learned-variance --prediction sample --json";
+    assert!(mote(line, &places).json()["loss"].as_f64().unwrap().is_finite());
+    let refused = mote("convert {dir}/hybrid -o {dir}/h.mote", &places);
+    assert!(
+        refused.status == 1 && refused.stderr.contains("learned variances are not supported"),
+        "{}",
+        refused.stderr
+    );
     // Formats that were trained for are the file's: converting with them is exact.
     let line = "train --data {data} -o {dir}/int --distill-from {digits} --qat w8a8 --steps 4 --batch 8 --json";
     mote(line, &places).json();

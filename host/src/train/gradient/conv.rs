@@ -80,6 +80,10 @@ impl Conv {
     }
 
     /// Adds the gradients of the weights and, where it is asked for, of the input.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a pass has what goes in, what comes out, and their gradients"
+    )]
     pub fn backward(
         &self,
         n: usize,

@@ -63,6 +63,10 @@ impl Norm {
     }
 
     /// Adds the gradients of gamma, beta and the input.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a pass has what goes in, what comes out, and their gradients"
+    )]
     pub fn backward(
         &self,
         n: usize,

@@ -122,7 +122,12 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         None => preset,
     };
     let (unet, scheduler) = (preset.unet(choice), preset.scheduler(choice));
-    let made = fresh(preset.name, &unet.to_string(), &scheduler.to_string(), args.seed).map_err(Failure::new)?;
+    // The importer refuses learned variances: what is sampled with them is not DDIM.
+    let mut known = scheduler.clone();
+    if let Some(fields) = known.as_object_mut() {
+        fields.remove("variance_type");
+    }
+    let made = fresh(preset.name, &unet.to_string(), &known.to_string(), args.seed).map_err(Failure::new)?;
     let start = Start {
         checkpoint: made,
         preset,
@@ -260,7 +265,7 @@ fn report(args: &Args, start: &Start, data: &Dataset, done: &Finished) -> Result
     let folder = args.output.display().to_string();
     if args.json {
         return print::json(&json!({
-            "checkpoint": folder, "preset": start.preset.name, "params": graph.param_count(), "steps": done.steps,
+            "checkpoint": folder, "network": start.checkpoint.name, "params": graph.param_count(), "steps": done.steps,
             "resumed_at": done.resumed_at, "loss": done.loss, "held_out": done.held_out,
             "train_images": data.count(&data.train), "held_out_images": data.count(&data.held_out),
             "seconds": done.seconds, "images_per_second": done.images_per_second,
@@ -272,7 +277,7 @@ fn report(args: &Args, start: &Start, data: &Dataset, done: &Finished) -> Result
             "network",
             format!(
                 "{}, {} parameters",
-                start.preset.name,
+                start.checkpoint.name,
                 count(graph.param_count() as u64)
             ),
         ),
