@@ -31,7 +31,7 @@ impl StepObserver for Digests {}
 /// What the runtime makes of an image.
 pub fn expected(model: &Model<'_>, config: &Config, seed: u64, start: &Start<'_>) -> Image {
     let config = Config { seed, ..*config };
-    let mut memory = AlignedBytes::for_run(model, config.guidance_q16.is_some());
+    let mut memory = AlignedBytes::for_run(model, &config);
     let mut arena = Arena::new(memory.bytes_mut()).expect("aligned");
     let mut run = Sampler::new(model, &mut arena, &config, start).expect("a valid configuration");
     let mut image = Image {
