@@ -69,6 +69,7 @@ impl Image {
             (None, Ok((_, parts))) if !every => parts,
             (None, _) => Parts::all(),
         };
+        let norm_conv = parts.features().contains(&Feature::NormConv);
         let recipe = Recipe {
             package: Package::Firmware,
             target: board.target,
@@ -77,7 +78,9 @@ impl Image {
             parts,
         };
         let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
-        let least = options.least_stack_bytes.unwrap_or_else(|| board.least_stack_bytes());
+        let least = options
+            .least_stack_bytes
+            .unwrap_or_else(|| board.least_stack_bytes(norm_conv));
         let stack_bytes = least.next_multiple_of(16);
         let measured = linker
             .link(Layout {

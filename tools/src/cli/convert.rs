@@ -206,7 +206,7 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
 /// State, statics and stack.
 fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
-    state.next_multiple_of(16) + ram_beside_arena(board)
+    state.next_multiple_of(16) + ram_beside_arena(board, true)
 }
 
 /// The parts of the runtime that the checkpoint needs as integers, from its f16 model, which takes no calibration; all where

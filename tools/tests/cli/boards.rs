@@ -57,7 +57,7 @@ fn a_board_that_is_too_small_says_so() {
         return;
     }
     let line = "validate {model} --backends cpu,board:stm32vldiscovery --steps 2 --seeds 1 --json";
-    let done = mote(line, &[("model", model())]);
+    let done = mote_with_needed_parts(line, &[("model", model())]);
     assert_eq!(done.status, 1);
     let object = done.any_json();
     let why = object["backends"][2]["why"].as_str().unwrap();

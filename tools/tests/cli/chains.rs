@@ -79,7 +79,7 @@ fn what_is_no_chain_is_refused() {
     let places = [("place", place.path())];
     let none = mote("eval {place}", &places);
     assert!(
-        none.status == 1 && none.stderr.contains("holds no trained chain"),
+        none.status == 1 && none.stderr.contains("holds neither unet/"),
         "{}",
         none.stderr
     );
