@@ -6,7 +6,7 @@
 //! - [`predictor`]: a network as what it says about x0, noise and their derivative, at any noise level.
 //! - [`ddpm`]: the forward process in closed form, ancestral sampling and the variational bound in bits.
 //! - [`sde`]: the continuous view: reverse SDEs, the probability-flow ODE, exact likelihoods.
-//! - [`data`]: images to measure on; [`draws`]: random numbers of an evaluation.
+//! - [`draws`]: random numbers of an evaluation.
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
 //! - [`engine`]: the runtime's operators with kernels for this processor, bit for bit the same.
 //! - [`train`]: training of a graph, from images to weights.
@@ -17,7 +17,6 @@ pub mod calibrate;
 pub mod chain;
 pub mod config;
 pub mod cuda;
-pub mod data;
 pub mod ddpm;
 pub mod draws;
 pub mod engine;

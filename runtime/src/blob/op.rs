@@ -335,7 +335,9 @@ impl Op {
     #[inline(always)]
     pub fn conv(&self) -> Option<&Conv> {
         match self {
-            Self::Conv(conv) | Self::NormConv(NormConv { conv, .. }) => Some(conv),
+            Self::Conv(conv) | Self::NormConv(NormConv { conv, .. }) | Self::Readout(Readout { conv, .. }) => {
+                Some(conv)
+            }
             _ => None,
         }
     }

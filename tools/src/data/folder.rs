@@ -1,6 +1,6 @@
 //! A folder of PNG files of one size. Folders in it are classes, in the order of their names.
 
-use super::{DataError, Raw, bytes, content};
+use super::{DataError, Part, Raw, bytes, content};
 use crate::images::{Picture, decode};
 use crate::tensors::to_chw;
 use std::path::{Path, PathBuf};
@@ -8,26 +8,25 @@ use std::path::{Path, PathBuf};
 /// Reads every PNG file.
 pub fn read(path: &Path) -> Result<Raw, DataError> {
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = listing(path)?.into_iter().partition(|p| p.is_dir());
-    let mut raw = Raw {
-        range: Some([0.0, 255.0]),
-        ..Raw::default()
-    };
+    let (mut shape, mut all) = (None, Part::default());
     let plain = pictures(files);
     if plain.is_empty() {
         for (label, folder) in folders.iter().enumerate() {
             for file in pictures(listing(folder)?) {
-                add(&mut raw, &file)?;
-                raw.labels.push(label);
+                add(&mut shape, &mut all, &file)?;
+                all.labels.push(label);
             }
         }
     }
     for file in plain {
-        add(&mut raw, &file)?;
+        add(&mut shape, &mut all, &file)?;
     }
-    if raw.pixels.is_empty() {
-        return Err(content(path, "holds no PNG file, nor folders of PNG files"));
-    }
-    Ok(raw)
+    Ok(Raw {
+        shape: shape.ok_or_else(|| content(path, "holds no PNG file, nor folders of PNG files"))?,
+        all: Some(all),
+        range: Some([0.0, 255.0]),
+        ..Raw::default()
+    })
 }
 
 fn listing(path: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -46,14 +45,12 @@ fn pictures(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     paths.into_iter().filter(png).collect()
 }
 
-fn add(raw: &mut Raw, file: &Path) -> Result<(), DataError> {
+fn add(expected: &mut Option<[usize; 3]>, all: &mut Part, file: &Path) -> Result<(), DataError> {
     let picture: Picture = decode(&bytes(file)?).map_err(|error| content(file, error))?;
     let picture = gray(picture);
     let shape = [picture.channels, picture.height, picture.width];
-    if raw.pixels.is_empty() {
-        raw.shape = shape;
-    } else if raw.shape != shape {
-        let [c, h, w] = raw.shape;
+    let [c, h, w] = *expected.get_or_insert(shape);
+    if [c, h, w] != shape {
         let problem = format!(
             "is {} x {} with {} channels, the files before it {w} x {h} with {c}: all must be alike",
             picture.width, picture.height, picture.channels
@@ -61,7 +58,7 @@ fn add(raw: &mut Raw, file: &Path) -> Result<(), DataError> {
         return Err(content(file, problem));
     }
     let planes = to_chw(&picture.data, picture.channels);
-    raw.pixels.extend(planes.into_iter().map(f32::from));
+    all.pixels.extend(planes.into_iter().map(f32::from));
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! The IDX files of MNIST and its kin: big-endian, a byte a pixel.
 
-use super::{DataError, MAX_BYTES, Raw, bytes, content};
+use super::{DataError, Part, Raw, bytes, content, planes};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Largest unpacked file: stops one that is small only on disk.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// An array of bytes.
 struct Idx {
@@ -13,25 +16,27 @@ struct Idx {
 /// Reads images, and labels from the file that stands beside them (`train-labels-idx1-ubyte` beside `train-images-idx3-ubyte`).
 pub fn read(path: &Path) -> Result<Raw, DataError> {
     let images = parse(path)?;
-    let [_, rows, cols] = images.shape[..] else {
-        return Err(content(
-            path,
-            format!(
-                "holds an array of {} dimensions; images have 3: give the file of images",
-                images.shape.len()
-            ),
-        ));
+    let shape = match images.shape[..] {
+        [_, rows, cols] => [1, rows, cols],
+        [_, rows, cols, channels @ (1 | 3)] => [channels, rows, cols],
+        _ => {
+            let problem = format!(
+                "holds an array of shape {:?}; images have (n, row, col) or (n, row, col, channel): give the file of images",
+                images.shape
+            );
+            return Err(content(path, problem));
+        }
     };
     let labels = match labels_beside(path) {
         Some(beside) => labels(&beside, images.shape[0])?,
         None => vec![],
     };
+    let pixels = planes(images.data.iter().map(|v| f32::from(*v)).collect(), shape);
     Ok(Raw {
-        shape: [1, rows, cols],
-        pixels: images.data.iter().map(|v| f32::from(*v)).collect(),
-        labels,
-        held_out: None,
+        shape,
+        all: Some(Part { pixels, labels }),
         range: Some([0.0, 255.0]),
+        ..Raw::default()
     })
 }
 
@@ -84,7 +89,7 @@ fn parse(path: &Path) -> Result<Idx, DataError> {
     if len != Some(found) {
         return Err(content(
             path,
-            format!("says that it holds {shape:?} bytes, but {found} are there"),
+            format!("says that it has shape {shape:?}, but holds {found} bytes of data"),
         ));
     }
     Ok(Idx {

@@ -1,18 +1,25 @@
-//! Images to train on: IDX files (gzip or plain), `.npz` archives, folders of PNG files.
+//! Images to train and to measure on: IDX files (gzip or plain), `.npz` archives, folders of PNG files.
 //!
 //! ```text
-//! file or folder ──▶ idx.rs, npz.rs, folder.rs ──▶ Raw ──▶ shape.rs: size, range, what is held out ──▶ Dataset
+//!                                                 ┌─▶ training.rs: range, what is held out ──▶ Dataset
+//! file or folder ──▶ idx.rs, npz.rs, folder.rs ──▶ Raw    (size.rs)
+//!                                                 └─▶ discrete.rs: levels, a choice of them ──▶ Discrete
 //! ```
 
+mod discrete;
 mod folder;
 mod idx;
 mod npy;
 mod npz;
-mod shape;
+mod size;
+mod training;
+mod zip;
 
-pub use shape::Wanted;
+pub use discrete::Discrete;
+pub use training::Wanted;
 
-use mote_host::train::dataset::Dataset;
+use crate::tensors::to_chw;
+use mote_host::train::dataset::{Dataset, Images as Part};
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
@@ -36,23 +43,75 @@ pub enum DataError {
     },
 }
 
-/// Images as a file holds them.
+/// Parts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What models are trained on.
+    Train,
+    /// What is held out.
+    Test,
+}
+
+impl Split {
+    /// As array names have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Images as a file holds them, values not scaled.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Raw {
     /// `(channel, row, col)`.
     shape: [usize; 3],
-    /// `(image, channel, row, col)`.
-    pixels: Vec<f32>,
-    /// A label an image, or none at all.
-    labels: Vec<usize>,
-    /// Pixels and labels that the file itself holds out.
-    held_out: Option<(Vec<f32>, Vec<usize>)>,
+    /// What the file says is to train on.
+    train: Option<Part>,
+    /// What the file itself holds out.
+    test: Option<Part>,
+    /// Images that it says nothing about.
+    all: Option<Part>,
     /// The values of black and white, where the format says.
     range: Option<[f32; 2]>,
 }
 
-/// Loads what is in `path`.
+impl Raw {
+    /// Takes a part out; images that belong to none are every part's.
+    fn take(&mut self, split: Split) -> Option<Part> {
+        let part = match split {
+            Split::Train => self.train.take(),
+            Split::Test => self.test.take(),
+        };
+        part.or_else(|| self.all.take())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        [&self.train, &self.test, &self.all].into_iter().flatten()
+    }
+
+    /// White, or the largest value found.
+    fn top(&self) -> f32 {
+        let values = || self.parts().flat_map(|part| &part.pixels);
+        self.range
+            .map_or_else(|| values().fold(0.0, |m: f32, v| m.max(*v)), |[_, white]| white)
+    }
+}
+
+/// What is in `path`, to train on.
 pub fn load(path: &Path, wanted: &Wanted) -> Result<Dataset, DataError> {
+    training::dataset(path, read(path)?, wanted)
+}
+
+/// One part of what is in `path`, to measure on: `count` images spread evenly over it, all where it has fewer, at `shape`,
+/// `(channel, row, col)`. Folders, IDX files and arrays that are named neither `train` nor `test` are either part, whole.
+pub fn measured(path: &Path, split: Split, count: usize, shape: [usize; 3]) -> Result<Discrete, DataError> {
+    Discrete::of(path, read(path)?, split, count, shape)
+}
+
+fn read(path: &Path) -> Result<Raw, DataError> {
     let name = path
         .file_name()
         .map(|n| n.to_string_lossy().to_lowercase())
@@ -64,7 +123,30 @@ pub fn load(path: &Path, wanted: &Wanted) -> Result<Dataset, DataError> {
     } else {
         idx::read(path)?
     };
-    shape::dataset(path, raw, wanted)
+    let len: usize = raw.shape.iter().product();
+    for part in raw.parts() {
+        let count = part.pixels.len() / len.max(1);
+        if count == 0 || part.pixels.iter().any(|v| !v.is_finite()) {
+            return Err(content(path, "holds no images, or values that are not finite"));
+        }
+        if !part.labels.is_empty() && part.labels.len() != count {
+            let problem = format!("holds {} labels for {count} images", part.labels.len());
+            return Err(content(path, problem));
+        }
+    }
+    Ok(raw)
+}
+
+/// `(image, row, col, channel)` as `(image, channel, row, col)`.
+fn planes(pixels: Vec<f32>, [channels, rows, cols]: [usize; 3]) -> Vec<f32> {
+    let len = channels * rows * cols;
+    if channels == 1 || len == 0 {
+        return pixels;
+    }
+    pixels
+        .chunks_exact(len)
+        .flat_map(|image| to_chw(image, channels))
+        .collect()
 }
 
 /// The whole of a file.
@@ -82,9 +164,6 @@ fn content(path: &Path, problem: impl ToString) -> DataError {
         problem: problem.to_string(),
     }
 }
-
-/// Largest content of one compressed file: stops an archive that is small only on disk.
-const MAX_BYTES: u64 = 4 << 30;
 
 #[cfg(test)]
 mod tests;

@@ -82,3 +82,41 @@ fn numbers(kind: &str, data: &[u8]) -> Result<Vec<f32>, String> {
         }
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A file of version 1.
+    pub fn file(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    #[test]
+    fn shapes_and_types() {
+        let array = parse(&file("<i2", "(2, 1)", &[1, 0, 255, 255])).unwrap();
+        let expected = Array {
+            shape: vec![2, 1],
+            data: vec![1.0, -1.0],
+            bytes: false,
+        };
+        assert_eq!(array, expected);
+        let halves = file("<f2", "(1,)", &half::f16::from_f32(1.5).to_le_bytes());
+        assert_eq!(parse(&halves).unwrap().data, [1.5]);
+        let scalar = parse(&file("|u1", "()", &[9])).unwrap();
+        assert_eq!((scalar.shape.len(), scalar.bytes), (0, true));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        let whole = file("<i2", "(2, 1)", &[1, 0, 255, 255]);
+        assert!((0..whole.len()).all(|len| parse(&whole[..len]).is_err()));
+        assert!(parse(&file("<i2", "(99999999999999, 99999999999999)", &[])).is_err());
+        assert!(parse(&file(">i2", "(1,)", &[0, 1])).unwrap_err().contains(">i2"));
+    }
+}

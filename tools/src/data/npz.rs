@@ -1,157 +1,139 @@
-//! `.npz`: a ZIP archive of arrays, stored or deflated (PKWARE's APPNOTE 6.3, sections 4.3 and 4.4).
+//! `.npz`: NumPy's archive of arrays, whose names say what they are.
 
 use super::npy::{self, Array};
-use super::{DataError, MAX_BYTES, Raw, bytes, content};
-use std::collections::BTreeMap;
-use std::io::Read;
+use super::zip::{self, Entry};
+use super::{DataError, Part, Raw, bytes, content, planes};
 use std::path::Path;
 
-/// Names of arrays of images, of labels, and of both held out, best first.
-const IMAGES: [&str; 6] = ["train_x", "x_train", "train_images", "images", "x", "arr_0"];
-const LABELS: [&str; 6] = ["train_y", "y_train", "train_labels", "labels", "y", "arr_1"];
-const HELD_OUT: [&str; 3] = ["test_x", "x_test", "test_images"];
-const HELD_OUT_LABELS: [&str; 3] = ["test_y", "y_test", "test_labels"];
+/// Names of an array of images and of its labels, best first.
+type Names = [&'static [&'static str]; 2];
+/// To train on.
+const TRAIN: Names = [
+    &["train_x", "x_train", "train_images"],
+    &["train_y", "y_train", "train_labels"],
+];
+/// Held out.
+const TEST: Names = [
+    &["test_x", "x_test", "test_images"],
+    &["test_y", "y_test", "test_labels"],
+];
+/// Either.
+const ALL: Names = [&["images", "x", "arr_0"], &["labels", "y", "arr_1"]];
 
-/// Reads images, labels, and what is held out, by the names of the arrays.
+/// Reads images and labels by the names of the arrays.
 pub fn read(path: &Path) -> Result<Raw, DataError> {
     let file = bytes(path)?;
-    let mut entries = entries(&file).map_err(|problem| content(path, problem))?;
-    let mut take = |names: &[&str]| -> Result<Option<Array>, DataError> {
-        let Some(name) = names.iter().find(|name| entries.contains_key(**name)) else {
-            return Ok(None);
-        };
-        let array = entries
-            .remove(*name)
-            .ok_or_else(String::new)
-            .and_then(|entry| npy::parse(&entry));
-        array
-            .map(Some)
-            .map_err(|problem| content(path, format!("the array {name} {problem}")))
-    };
-    let images = take(&IMAGES)?;
-    let images = images.ok_or_else(|| content(path, format!("holds no array of images: name it {}", IMAGES[0])))?;
-    let shape = shape(&images).ok_or_else(|| {
-        let found = &images.shape;
-        content(
-            path,
-            format!(
-                "images of shape {found:?}: expected (n, row, col), (n, row, col, channel) or (n, channel, row, col)"
-            ),
-        )
-    })?;
-    let range = images.bytes.then(|| {
-        // Bytes that stay far below 255 have a scale of their own.
-        let top = images.data.iter().fold(0f32, |m, v| m.max(*v));
-        [0.0, if top > 127.0 { 255.0 } else { top.max(1.0) }]
-    });
-    let labels = |array: Option<Array>| array.map_or(vec![], |a| a.data.iter().map(|v| *v as usize).collect());
-    let first_labels = labels(take(&LABELS)?);
-    let held_out = match take(&HELD_OUT)? {
-        Some(array) if self::shape(&array) == Some(shape) => Some((planes(array), labels(take(&HELD_OUT_LABELS)?))),
-        Some(array) => {
-            let problem = format!(
-                "images held out have shape {:?}, those to train on {:?}",
-                array.shape, images.shape
-            );
-            return Err(content(path, problem));
-        }
-        None => None,
-    };
-    Ok(Raw {
-        shape: [shape.0, shape.1, shape.2],
-        pixels: planes(images),
-        labels: first_labels,
-        held_out,
-        range,
-    })
+    let entries = zip::entries(&file).ok_or_else(|| content(path, "is not a whole NumPy archive (.npz)"))?;
+    let archive = Archive { file: &file, entries };
+    archive.raw().map_err(|problem| content(path, problem))
 }
 
-/// Channels, rows and columns.
-fn shape(array: &Array) -> Option<(usize, usize, usize)> {
-    match array.shape[..] {
-        [_, rows, cols] => Some((1, rows, cols)),
-        [_, rows, cols, channels @ (1 | 3)] => Some((channels, rows, cols)),
-        [_, channels, rows, cols] => Some((channels, rows, cols)),
+/// An archive's bytes and what they hold.
+struct Archive<'a> {
+    file: &'a [u8],
+    entries: Vec<Entry>,
+}
+
+impl Archive<'_> {
+    fn raw(&self) -> Result<Raw, String> {
+        let train = self.images(TRAIN)?;
+        let test = self.images(TEST)?;
+        // What no name says more about.
+        let all = if train.is_none() { self.images(ALL)? } else { None };
+        let found: Vec<&Found> = [&train, &all, &test].into_iter().flatten().collect();
+        let shape = match found[..] {
+            [] => {
+                let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
+                let (wanted, names) = (TRAIN[0][0], names.join(", "));
+                return Err(format!("holds no array of images ({names}): name it {wanted}"));
+            }
+            [first, held_out] if first.shape != held_out.shape => {
+                return Err(format!(
+                    "images held out have shape {:?}, those to train on {:?}",
+                    held_out.shape, first.shape
+                ));
+            }
+            [first, ..] => first.shape,
+        };
+        let bytes = found.iter().all(|images| images.bytes);
+        let range = bytes.then(|| {
+            let values = found.iter().flat_map(|images| &images.part.pixels);
+            let top = values.fold(0f32, |m, v| m.max(*v));
+            // Bytes that stay far below 255 have a scale of their own.
+            [0.0, if top > 127.0 { 255.0 } else { top.max(1.0) }]
+        });
+        let part = |found: Option<Found>| found.map(|images| images.part);
+        Ok(Raw {
+            shape,
+            train: part(train),
+            test: part(test),
+            all: part(all),
+            range,
+        })
+    }
+
+    fn images(&self, [images, labels]: Names) -> Result<Option<Found>, String> {
+        let Some((name, array)) = self.first(images)? else {
+            return Ok(None);
+        };
+        let (shape, channels_last) = shape(&array.shape).ok_or_else(|| {
+            let found = &array.shape;
+            format!(
+                "the array {name} has shape {found:?}: expected (n, row, col), (n, row, col, channel) or (n, channel, row, col)"
+            )
+        })?;
+        let labels = match self.first(labels)? {
+            Some((name, array)) => whole(&array.data)
+                .filter(|labels| Some(&labels.len()) == array.shape.first())
+                .ok_or_else(|| format!("the array {name} must hold a label an image, whole numbers from 0"))?,
+            None => vec![],
+        };
+        let pixels = if channels_last {
+            planes(array.data, shape)
+        } else {
+            array.data
+        };
+        Ok(Some(Found {
+            shape,
+            bytes: array.bytes,
+            part: Part { pixels, labels },
+        }))
+    }
+
+    /// The first array that is there.
+    fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, Array)>, String> {
+        let found = names.iter().find_map(|name| {
+            let named = |entry: &&Entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name) == *name;
+            Some((*name, self.entries.iter().find(named)?))
+        });
+        let Some((name, entry)) = found else { return Ok(None) };
+        let array = zip::contents(self.file, entry).and_then(|contents| npy::parse(&contents));
+        array
+            .map(|array| Some((name, array)))
+            .map_err(|problem| format!("the array {name} {problem}"))
+    }
+}
+
+/// Images of one array, and their labels.
+struct Found {
+    shape: [usize; 3],
+    bytes: bool,
+    part: Part,
+}
+
+/// Channels, rows and columns, and whether the array has the channels last.
+fn shape(extents: &[usize]) -> Option<([usize; 3], bool)> {
+    match *extents {
+        [_, rows, cols] => Some(([1, rows, cols], false)),
+        [_, rows, cols, channels @ (1 | 3)] => Some(([channels, rows, cols], true)),
+        [_, channels, rows, cols] => Some(([channels, rows, cols], false)),
         // Flat rows of square images, as scikit-learn has them.
-        [_, len] => {
-            let side = len.isqrt();
-            (side * side == len).then_some((1, side, side))
-        }
+        [_, len] if len.isqrt().pow(2) == len => Some(([1, len.isqrt(), len.isqrt()], false)),
         _ => None,
     }
 }
 
-/// Channels outermost.
-fn planes(array: Array) -> Vec<f32> {
-    match array.shape[..] {
-        [_, rows, cols, 3] => {
-            let len = (rows * cols * 3).max(1);
-            array
-                .data
-                .chunks_exact(len)
-                .flat_map(|image| crate::tensors::to_chw(image, 3))
-                .collect()
-        }
-        _ => array.data,
-    }
-}
-
-/// What the archive holds, by name without `.npy`.
-fn entries(file: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    const END: [u8; 4] = *b"PK\x05\x06";
-    let not_zip = || "is not a whole .npz archive".to_owned();
-    let end = (0..file.len().saturating_sub(21))
-        .rev()
-        .take(1 << 17)
-        .find(|at| file[*at..].starts_with(&END));
-    let end = end.ok_or_else(not_zip)?;
-    let u16_at = |at: usize| {
-        file.get(at..at + 2)
-            .map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])))
-    };
-    let u32_at = |at: usize| {
-        file.get(at..at + 4)
-            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize)
-    };
-    let count = u16_at(end + 10).ok_or_else(not_zip)?;
-    let mut at = u32_at(end + 16).ok_or_else(not_zip)?;
-    let mut entries = BTreeMap::new();
-    for _ in 0..count {
-        let entry = || {
-            file.get(at..at.checked_add(46)?)?
-                .starts_with(b"PK\x01\x02")
-                .then_some(())?;
-            let (method, packed) = (u16_at(at + 10)?, u32_at(at + 20)?);
-            let [name, extra, comment] = [u16_at(at + 28)?, u16_at(at + 30)?, u16_at(at + 32)?];
-            let text = file.get(at + 46..at + 46 + name)?;
-            let local = u32_at(at + 42)?;
-            let first = local
-                .checked_add(30)?
-                .checked_add(u16_at(local + 26)?)?
-                .checked_add(u16_at(local + 28)?)?;
-            let data = file.get(first..first.checked_add(packed)?)?;
-            Some((method, text, data, at + 46 + name + extra + comment))
-        };
-        let (method, name, data, next) = entry().ok_or_else(not_zip)?;
-        let name = String::from_utf8_lossy(name).into_owned();
-        let data = match method {
-            0 => data.to_vec(),
-            8 => {
-                let mut plain = vec![];
-                let read = flate2::read::DeflateDecoder::new(data)
-                    .take(MAX_BYTES)
-                    .read_to_end(&mut plain);
-                read.map_err(|error| format!("the array {name} is damaged: {error}"))?;
-                plain
-            }
-            _ => {
-                return Err(format!(
-                    "the array {name} is compressed by method {method}; stored and deflated ones are read"
-                ));
-            }
-        };
-        entries.insert(name.trim_end_matches(".npy").to_owned(), data);
-        at = next;
-    }
-    Ok(entries)
+fn whole(values: &[f32]) -> Option<Vec<usize>> {
+    let label = |v: &f32| (v.fract() == 0.0 && (0.0..=65535.0).contains(v)).then_some(*v as usize);
+    values.iter().map(label).collect()
 }

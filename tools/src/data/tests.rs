@@ -76,6 +76,9 @@ fn folders_of_png_files_are_classes() {
         ([1, 2, 3], 2, vec![0, 1])
     );
     assert_eq!(data.train.pixels, [[-1.0; 6], [1.0; 6]].concat());
+    let measured = measured(dir.path(), Split::Test, 9, [1, 2, 3]).unwrap();
+    assert_eq!((measured.levels, measured.labels), (256, vec![0, 1]));
+    assert_eq!(measured.pixels, [[0; 6], [255; 6]].concat());
     assert!(load_all(&dir.path().join("cats/..")).is_ok());
     std::fs::write(
         dir.path().join("dogs/2.png"),
@@ -107,4 +110,94 @@ fn the_bundled_digits_hold_out_what_they_say() {
         std::fs::write(&cut, &file[..len]).unwrap();
         assert!(load(&cut, &Wanted::default()).is_err(), "{len}");
     }
+}
+
+#[test]
+fn arrays_are_parts_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = |name: &str, arrays: &[(&str, &[u8])]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, zip::tests::archive(arrays)).unwrap();
+        path
+    };
+    let shape = [1, 2, 2];
+    let test = |path: &Path| measured(path, Split::Test, 9, shape);
+    let x = npy::tests::file("|u1", "(2, 4)", &[0, 1, 2, 3, 4, 5, 6, 7]);
+    let y = npy::tests::file("<i2", "(2,)", &[1, 0, 3, 0]);
+    let train = npy::tests::file("|u1", "(1, 4)", &[0, 0, 16, 0]);
+    let both = archive(
+        "a.npz",
+        &[("test_x.npy", &x), ("test_y.npy", &y), ("train_x.npy", &train)],
+    );
+    let images = test(&both).unwrap();
+    assert_eq!(
+        (images.shape, images.levels),
+        (shape, 17),
+        "levels are those of all parts"
+    );
+    assert_eq!((images.len(), images.labels), (2, vec![1, 3]));
+    let images = measured(&both, Split::Train, 9, shape).unwrap();
+    assert_eq!((images.pixels, images.labels), (vec![0, 0, 16, 0], vec![]));
+    // One part alone is that part; what no name says more about is either.
+    let half = archive("b.npz", &[("test_x.npy", &x)]);
+    assert_eq!(test(&half).unwrap().len(), 2);
+    for problem in [
+        measured(&half, Split::Train, 9, shape).unwrap_err(),
+        load_all(&half).unwrap_err(),
+    ] {
+        assert!(problem.to_string().contains("train_x"), "{problem}");
+    }
+    let plain = archive("c.npz", &[("x.npy", &x), ("y.npy", &y)]);
+    assert_eq!(test(&plain).unwrap(), measured(&plain, Split::Train, 9, shape).unwrap());
+    assert_eq!(load_all(&plain).unwrap().train.labels.len(), 1);
+    for (arrays, words) in [
+        (vec![("seeds.npy", &y[..])], "(seeds.npy): name it train_x"),
+        (vec![("x.npy", &y[..])], "has shape [2]"),
+        (
+            vec![("test_x.npy", &x[..]), ("test_y.npy", &train[..])],
+            "test_y must hold",
+        ),
+    ] {
+        let problem = test(&archive("d.npz", &arrays)).unwrap_err().to_string();
+        assert!(problem.contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_trained_on_is_what_is_measured_on() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz");
+    for shape in [[1, 8, 8], [1, 5, 12]] {
+        let wanted = Wanted {
+            shape: Some(shape),
+            ..Wanted::default()
+        };
+        let data = load(&path, &wanted).unwrap();
+        for (split, part) in [(Split::Train, &data.train), (Split::Test, &data.held_out)] {
+            let images = measured(&path, split, usize::MAX, shape).unwrap();
+            assert_eq!((images.levels, &images.labels), (17, &part.labels));
+            let scaled = (0..images.len()).flat_map(|i| images.scaled(i));
+            // Rounding to whole pixels moves them by half a bin at most.
+            let near = |(a, b): (f64, &f32)| (a - f64::from(*b)).abs() <= 0.5 * images.bin() + 1e-6;
+            assert_eq!(images.pixels.len(), part.pixels.len());
+            assert!(scaled.zip(&part.pixels).all(near), "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn samples_that_were_written_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("samples.npz");
+    let mut npz = crate::images::npz::Npz::new(std::fs::File::create(&path).unwrap());
+    let pixels = [1, 10, 100, 2, 20, 200];
+    npz.array("images", "|u1", &[1, 1, 2, 3], |to| to.write_all(&pixels))
+        .unwrap();
+    npz.finish().unwrap();
+    let images = measured(&path, Split::Test, 1, [3, 1, 2]).unwrap();
+    assert_eq!((images.levels, images.pixels), (256, vec![1, 2, 10, 20, 100, 200]));
+    // The same bytes in the same order as an IDX file.
+    let path = dir.path().join("colours");
+    std::fs::write(&path, idx(&[1, 1, 2, 3], &pixels)).unwrap();
+    let images = measured(&path, Split::Train, 1, [3, 1, 2]).unwrap();
+    assert_eq!((images.levels, images.pixels), (256, vec![1, 2, 10, 20, 100, 200]));
 }

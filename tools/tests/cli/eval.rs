@@ -1,7 +1,7 @@
 //! Measuring a checkpoint.
 
 use crate::common::{digits, folder, has_keys, mote, vectors};
-use mote_tools::images::decode;
+use mote_tools::images::{Picture, decode, encode};
 use mote_tools::tensors::TensorFile;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,28 @@ fn the_bound_is_its_terms_and_tells_digits_from_noise() {
     let large = eval("--images 8 --timesteps 20 --variance fixed-large", &digits);
     assert_eq!(large["variance"], "fixed_large");
     assert_ne!(large["l_steps"], object["l_steps"]);
+}
+
+#[test]
+fn a_folder_of_pictures_is_measured_like_the_same_pixels_in_a_file() {
+    let folder = folder();
+    let [digits, _] = data(folder.path());
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    // After the magic number and three extents, 64 bytes an image.
+    for (i, pixels) in std::fs::read(&digits).unwrap()[16..].chunks(64).enumerate() {
+        let picture = Picture {
+            width: 8,
+            height: 8,
+            channels: 1,
+            data: pixels.to_vec(),
+        };
+        std::fs::write(pictures.join(format!("{i}.png")), encode(&picture).unwrap()).unwrap();
+    }
+    let line = "--images 8 --timesteps 5";
+    let object = eval(line, &pictures);
+    assert_eq!(object["images"], 8);
+    assert_eq!(object, eval(line, &digits));
 }
 
 #[test]
@@ -154,6 +176,8 @@ fn what_cannot_be_measured_is_refused() {
     let broken = folder.path().join("broken.npz");
     std::fs::write(&broken, b"PK\x05\x06").unwrap();
     let cut = folder.path().join("cut-idx3-ubyte");
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
     std::fs::write(&cut, &std::fs::read(&images).unwrap()[..100]).unwrap();
     for (line, status, word) in [
         ("eval {digits}", 2, "--data"),
@@ -168,6 +192,7 @@ fn what_cannot_be_measured_is_refused() {
         ("eval {digits} --data {images}.gone", 1, "cannot read"),
         ("eval {digits} --data {broken}", 1, "NumPy archive"),
         ("eval {digits} --data {cut}", 1, "bytes of data"),
+        ("eval {digits} --data {empty}", 1, "holds no PNG file"),
         ("eval {digits} --sampler ddim", 2, "--output"),
         (
             "eval {digits} --data {images} --likelihood ode --reconstruct 5",
@@ -180,6 +205,7 @@ fn what_cannot_be_measured_is_refused() {
             ("images", images.clone()),
             ("broken", broken.clone()),
             ("cut", cut.clone()),
+            ("empty", empty.clone()),
         ];
         let places: Vec<(&str, &Path)> = places.iter().map(|(k, v)| (*k, v.as_path())).collect();
         let done = mote(line, &places);

@@ -92,7 +92,10 @@ fn what_was_trained_converts_and_runs() {
     assert!(mote(line, &places).json()["loss"].as_f64().unwrap().is_finite());
     let refused = mote("convert {dir}/hybrid -o {dir}/h.mote", &places);
     assert!(
-        refused.status == 1 && refused.stderr.contains("learned variances"),
+        refused.status == 1
+            && refused
+                .stderr
+                .contains("learned variances (variance_type learned_range)"),
         "{}",
         refused.stderr
     );

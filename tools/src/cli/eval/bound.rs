@@ -4,9 +4,9 @@ use super::checkpoint::{Subject, image_seed, mean_and_error};
 use crate::cli::failure::Failure;
 use crate::cli::print::{self, Held};
 use crate::cli::progress;
-use mote_host::data::Images;
 use mote_host::ddpm::bound::{Bound, Terms, strata};
 use mote_host::predictor::Predicted;
+use mote_tools::data::Discrete;
 use serde_json::json;
 
 /// Timesteps an image where none are asked for.
@@ -15,7 +15,7 @@ const TIMESTEPS: usize = 100;
 const BATCH: usize = 64;
 
 /// Measures and prints it.
-pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
+pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
     let args = subject.args;
     let schedule = subject.predictor.schedule();
     let total = schedule.alphas_cumprod.len();

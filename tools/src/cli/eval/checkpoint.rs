@@ -5,11 +5,11 @@ use crate::cli::failure::Failure;
 use crate::cli::model_file::checkpoint;
 use crate::cli::print::Held;
 use candle_core::DType;
-use mote_host::data::{self, DataError, Images};
 use mote_host::float::Executor;
 use mote_host::predictor::{Predictor, PredictorError};
 use mote_host::schedule::{self, Precision, Schedule, ScheduleError, SchedulerConfig};
 use mote_host::sde::rk45::SolveError;
+use mote_tools::data::{self, DataError, Discrete};
 use std::path::Path;
 
 /// What every task of a checkpoint is given.
@@ -67,17 +67,17 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
 
 impl Subject<'_> {
     /// The images that are measured.
-    fn images(&self) -> Result<Images, Failure> {
+    fn images(&self) -> Result<Discrete, Failure> {
         let path = self.args.data.as_deref().ok_or_else(|| {
             Failure::usage("no data to measure on")
-                .help("give --data FILE.npz or an IDX file; see `mote eval --help` for what needs none")
+                .help("give --data FILE.npz, an IDX file or a folder of PNG files; see `mote eval --help` for what needs none")
         })?;
         let split = match self.args.split {
             Split::Test => data::Split::Test,
             Split::Train => data::Split::Train,
         };
-        let images = data::read(path, split)?.spread(self.args.images as usize);
-        Ok(data::fit::fit(images, self.predictor.shape())?)
+        let count = self.args.images as usize;
+        Ok(data::measured(path, split, count, self.predictor.shape())?)
     }
 
     /// The variance asked for, or the checkpoint's.
@@ -96,7 +96,7 @@ impl Subject<'_> {
     }
 
     /// The label of image `index`; empty for an unconditional network.
-    pub fn label(&self, images: Option<&Images>, index: usize) -> Result<Option<usize>, Failure> {
+    pub fn label(&self, images: Option<&Discrete>, index: usize) -> Result<Option<usize>, Failure> {
         let Some(classes) = self.classes else { return Ok(None) };
         let of_data = images.and_then(|images| images.labels.get(index)).copied();
         let label = self.args.class.or(of_data).unwrap_or(classes - 1);
@@ -110,7 +110,7 @@ impl Subject<'_> {
     }
 
     /// How the network is conditioned, for JSON.
-    pub fn condition(&self, images: Option<&Images>) -> &'static str {
+    pub fn condition(&self, images: Option<&Discrete>) -> &'static str {
         match self.classes {
             None => "none",
             Some(_) if self.args.class.is_some() => "--class",

@@ -4,10 +4,10 @@ use super::checkpoint::{Subject, image_seed, mean_and_error};
 use crate::cli::failure::Failure;
 use crate::cli::print::{self, Held};
 use crate::cli::progress;
-use mote_host::data::Images;
 use mote_host::draws::{signs, uniforms};
 use mote_host::sde::likelihood::likelihood;
 use mote_host::sde::rk45::Tolerance;
+use mote_tools::data::Discrete;
 use serde_json::json;
 use std::f64::consts::LN_2;
 
@@ -15,7 +15,7 @@ use std::f64::consts::LN_2;
 const BATCH: usize = 16;
 
 /// Measures and prints it.
-pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
+pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
     let args = subject.args;
     let (dims, levels) = (images.dims(), subject.predictor.levels());
     let ends = [levels.lowest(), levels.highest()];
@@ -60,7 +60,7 @@ pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
 }
 
 /// Image `index` with noise uniform over each pixel's bin (Theis et al. 2016, section 3.1).
-fn dequantized(images: &Images, index: usize, seed: u64) -> Vec<f64> {
+fn dequantized(images: &Discrete, index: usize, seed: u64) -> Vec<f64> {
     let noise = uniforms(image_seed(seed, index), 0, images.dims());
     let scaled = images.scaled(index).into_iter();
     scaled.zip(noise).map(|(x, u)| x + (u - 0.5) * images.bin()).collect()

@@ -37,8 +37,9 @@ Examples:
   mote eval --convergence -o convergence.svg
   mote eval heartbeat/ --model heartbeat.mote
 
-DATA is a NumPy archive with arrays test_x (and test_y), whole numbers, or an IDX file of images, gzipped or not. Images of
-another size are averaged over areas or padded with zeros.")]
+DATA is what `mote train` takes, in whole numbers: an .npz archive (test_x, test_y, train_x, train_y, or images, labels), an IDX
+file of images (gzip or plain; labels are found beside it), or a folder of PNG files (folders in it are classes). Images of
+another size are averaged over areas or get a border of the first corner's value.")]
 pub struct Args {
     /// What was trained: a checkpoint's folder
     #[arg(required_unless_present = "convergence")]
@@ -46,7 +47,7 @@ pub struct Args {
     /// Images to measure on
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Which arrays of an archive
+    /// Which arrays of an archive; what names no parts is measured whole, trained on or not
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
     /// Images measured, spread evenly over the data

@@ -4,16 +4,16 @@ use super::checkpoint::{Subject, mean_and_error};
 use crate::cli::failure::Failure;
 use crate::cli::print::{self, Held};
 use crate::cli::progress;
-use mote_host::data::Images;
 use mote_host::float::ddim::{Clip, Ddim};
 use mote_host::schedule::PreviousRule;
+use mote_tools::data::Discrete;
 use serde_json::json;
 
 /// Images that are encoded together.
 const BATCH: usize = 64;
 
 /// Measures and prints it. It holds where the error falls with each larger number of steps.
-pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
+pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
     let args = subject.args;
     let mut counts = args.reconstruct.clone();
     counts.sort_unstable();
@@ -56,7 +56,7 @@ pub fn run(subject: &Subject<'_>, images: &Images) -> Result<Held, Failure> {
 }
 
 /// Mean squared error of each image, pixels from 0 to 1 (Song, Meng and Ermon 2021, table 2).
-fn errors(subject: &Subject<'_>, images: &Images, count: usize, progress: &dyn Fn(u64)) -> Result<Vec<f64>, Failure> {
+fn errors(subject: &Subject<'_>, images: &Discrete, count: usize, progress: &dyn Fn(u64)) -> Result<Vec<f64>, Failure> {
     let steps = subject.config.steps(count, PreviousRule::List)?;
     let ddim = Ddim {
         schedule: subject.predictor.schedule(),

@@ -11,6 +11,9 @@ const FILE: [u8; 4] = *b"PK\x03\x04";
 const END_BYTES: usize = 22;
 const ENTRY_BYTES: usize = 46;
 const FILE_BYTES: usize = 30;
+/// Methods of compression.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
 /// Longest comment after the end record.
 const MAX_COMMENT: usize = 1 << 16;
 
@@ -52,9 +55,18 @@ pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
-/// The contents of `entry`; `None` where they are damaged or packed in another way.
-#[must_use]
-pub fn contents(bytes: &[u8], entry: &Entry) -> Option<Vec<u8>> {
+/// The contents of `entry`, or what is wrong with them.
+pub fn contents(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
+    if !matches!(entry.method, STORED | DEFLATED) {
+        return Err(format!(
+            "is compressed by method {}; stored and deflated ones are read",
+            entry.method
+        ));
+    }
+    unpacked(bytes, entry).ok_or_else(|| "is damaged".into())
+}
+
+fn unpacked(bytes: &[u8], entry: &Entry) -> Option<Vec<u8>> {
     let at = entry.offset;
     if !bytes.get(at..)?.starts_with(&FILE) {
         return None;
@@ -62,15 +74,14 @@ pub fn contents(bytes: &[u8], entry: &Entry) -> Option<Vec<u8>> {
     let start = at + FILE_BYTES + half(bytes, at + 26)? + half(bytes, at + 28)?;
     let packed = bytes.get(start..start.checked_add(entry.packed)?)?;
     let contents = match entry.method {
-        0 => packed.to_vec(),
-        8 => {
+        STORED => packed.to_vec(),
+        _ => {
             let mut contents = Vec::new();
             // Not more than was promised, however small the packed bytes are.
             let decoder = DeflateDecoder::new(packed);
             decoder.take(entry.size as u64 + 1).read_to_end(&mut contents).ok()?;
             contents
         }
-        _ => return None,
     };
     (contents.len() == entry.size).then_some(contents)
 }
@@ -96,8 +107,8 @@ pub(super) mod tests {
     pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         for (i, (name, contents)) in files.iter().enumerate() {
-            let method = if i % 2 == 0 { 0u16 } else { 8 };
-            let packed = if method == 0 {
+            let method = if i % 2 == 0 { STORED } else { DEFLATED };
+            let packed = if method == STORED {
                 contents.to_vec()
             } else {
                 let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
