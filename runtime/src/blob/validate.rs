@@ -229,13 +229,7 @@ impl<'a> Checker<'_, 'a> {
                 let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
                 self.activation(&src)?;
                 self.activation(&out)?;
-                self.ensure(
-                    src.same_shape(&out),
-                    Fault::Shape {
-                        expected: src.len() as u32,
-                        found: out.len() as u32,
-                    },
-                )?;
+                self.alike(&src, &out)?;
                 self.requant(*in_requant)?;
                 self.requant(*out_requant)
             }
@@ -247,13 +241,7 @@ impl<'a> Checker<'_, 'a> {
                 self.built(Feature::Chain)?;
                 let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
                 self.activation(&src)?;
-                self.ensure(
-                    src.same_shape(&out),
-                    Fault::Shape {
-                        expected: src.len() as u32,
-                        found: out.len() as u32,
-                    },
-                )?;
+                self.alike(&src, &out)?;
                 let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
                 self.ensure(out.dtype == dtype, Fault::Dtype)?;
                 self.requant(*in_requant)
@@ -383,13 +371,7 @@ impl<'a> Checker<'_, 'a> {
         for id in [a.q, a.k, a.v, a.out] {
             let t = self.tensor(id)?;
             self.activation(&t)?;
-            self.ensure(
-                t.same_shape(&q),
-                Fault::Shape {
-                    expected: q.len() as u32,
-                    found: t.len() as u32,
-                },
-            )?;
+            self.alike(&q, &t)?;
             self.ensure(t.zero_point == 0 || id == a.out, Fault::ZeroPoint)?;
         }
         self.ensure(a.heads > 0 && q.channels.is_multiple_of(a.heads), Fault::Parameter)?;
@@ -520,6 +502,16 @@ impl<'a> Checker<'_, 'a> {
     pub(super) fn fail<T>(&self, fault: Fault) -> Option<T> {
         self.fault.set(fault);
         None
+    }
+
+    /// The same extents.
+    #[inline(never)]
+    fn alike(&self, expected: &Tensor, found: &Tensor) -> Check {
+        let fault = Fault::Shape {
+            expected: expected.len() as u32,
+            found: found.len() as u32,
+        };
+        self.ensure(expected.same_shape(found), fault)
     }
 
     #[inline(never)]

@@ -4,8 +4,7 @@ use super::{Sampler, output};
 use crate::error::RunError;
 use crate::numeric::normal::{fill_normal_q24, normal_q24, uniform_word};
 use crate::schedule::chain::{BitStep, KernelStep, bit_q24, noised_bit};
-use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction};
-use crate::schedule::spacing::prev_timestep;
+use crate::schedule::coefficients::Prediction;
 
 impl Sampler<'_, '_> {
     /// A state that was given, as bits where the chain is of bits.
@@ -35,21 +34,11 @@ impl Sampler<'_, '_> {
         }
     }
 
-    /// Moves the state from timestep `t` by the network's output, which is in the arena.
+    /// Moves the state from level `now` to `next`, cumulative alphas in Q62, by the network's output, which is in the arena.
     #[inline(never)]
-    pub(super) fn chain_step(&mut self, t: u32) -> Result<(), RunError> {
-        let (header, c) = (self.model.header(), &self.config);
-        let before = prev_timestep(
-            c.prev,
-            c.spacing,
-            header.train_steps,
-            c.steps,
-            header.steps_offset,
-            self.index,
-        );
-        let now = self.model.alpha_bar_q62(t);
-        let next = before.map_or(header.final_alpha_bar_q62, |t| self.model.alpha_bar_q62(t));
-        let (seed, stream) = (c.seed, self.index + 1);
+    pub(super) fn chain_step(&mut self, now: u64, next: u64) -> Result<(), RunError> {
+        let header = self.model.header();
+        let (seed, stream) = (self.config.seed, self.index + 1);
         let out = output(self.model, self.activations)?;
         if let Prediction::Bits { prior_q31 } = header.prediction {
             let step = BitStep::new(now, next, prior_q31);
@@ -58,7 +47,7 @@ impl Sampler<'_, '_> {
             }
             return Ok(());
         }
-        let step = KernelStep::new(now, next.min(ALPHA_BAR_ONE_Q62));
+        let step = KernelStep::new(now, next);
         // Each position has its channels' means, then their variances.
         let channels = usize::from(header.channels);
         for (i, x) in self.x.iter_mut().enumerate() {

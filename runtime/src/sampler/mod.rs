@@ -171,8 +171,9 @@ impl<'m, 'a> Sampler<'m, 'a> {
             return Ok(None);
         };
         if self.is_chain() {
+            let (now, next) = self.levels(t)?;
             self.predict(t, network, observer)?;
-            self.chain_step(t)?;
+            self.chain_step(now, next)?;
             return Ok(Some(self.done(t)));
         }
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {

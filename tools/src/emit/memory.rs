@@ -32,12 +32,12 @@ pub fn memory(
     let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
     let slots = slot_buffers(program, &dtypes, &windows);
     // Steps count on their own, operators without those that are inside others.
-    let mut op_of: Vec<usize> = Vec::new();
+    let (mut op_of, mut next) = (vec![], 0);
     for i in 0..ops {
-        let before = op_of.last().map_or(0, |op| op + 1);
-        op_of.push(before - usize::from(i > 0 && windows.of_norm(i - 1).is_some()));
+        op_of.push(next);
+        next += usize::from(windows.of_norm(i).is_none());
     }
-    op_of.push(op_of.last().map_or(0, |op| op + 1));
+    op_of.push(next);
     let mut tensors = Vec::new();
     for (i, step) in program.steps.iter().enumerate() {
         let slot = program.slot(step.out);

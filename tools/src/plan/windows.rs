@@ -10,7 +10,7 @@ use mote_runtime::kernels::family::COLUMNS;
 use super::buffers::{last_reads, slot_buffers};
 use super::live_bytes;
 use super::scratch::{least_scratch_bytes, with_scratch};
-use crate::lower::program::{Kind, Program};
+use crate::lower::program::{Kind, Program, Step};
 
 /// Where a normalization is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,14 +110,14 @@ fn possible(program: &Program, step: usize, last: usize) -> Option<Window> {
     };
     let next = program.steps.get(last)?;
     let Kind::Conv(conv) = &next.kind else { return None };
-    let reads = |s: &&crate::lower::program::Step| s.inputs().contains(&out);
+    let reads = |s: &&Step| s.inputs().contains(&out);
     let only = program.steps.iter().filter(reads).count() == 1 && conv.source == [out];
     let ([_, rows, _], [_, _, cols]) = (program.slot(out).shape, program.slot(next.out).shape);
     // Rows enough for a block of columns.
-    let window = (COLUMNS.div_ceil(cols) - 1) * conv.stride + conv.kernel;
+    let needed = (COLUMNS.div_ceil(cols) - 1) * conv.stride + conv.kernel;
     let plain = norm.scale_shift.is_none() && !conv.upsample && conv.kernel > 1;
-    (only && plain && window < rows).then_some(Window {
+    (only && plain && needed < rows).then_some(Window {
         conv: last,
-        rows: window,
+        rows: needed,
     })
 }
