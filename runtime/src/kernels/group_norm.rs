@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::conv::Part;
+use super::conv::{CHUNK, Part};
 use super::family::{self, Elements, Finish, Normalized};
 use super::view::{Operand, View, ViewMut};
 use crate::features::Feature;
@@ -155,9 +155,6 @@ fn normalize(
         }
     }
 }
-
-/// Elements of a concatenation that are brought to the common scale at once.
-const CHUNK: usize = 32;
 
 /// `count` elements of the output from `at` on.
 fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {

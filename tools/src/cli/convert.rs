@@ -17,6 +17,7 @@ use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
 use mote_tools::backend::named_board;
 use mote_tools::chain::files::is_chain;
 use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
+use mote_tools::emit::Emitted;
 use mote_tools::import::Checkpoint;
 use mote_tools::names::Names;
 use mote_tools::plan;
@@ -265,11 +266,7 @@ fn check_fit(
             .then(|| format!("--scheme {scheme} fits it"))
     };
     let mut help: Vec<String> = smaller.iter().find_map(|scheme| holds(*scheme)).into_iter().collect();
-    let boards: Vec<&str> = Fit::of_all(model, size, false)
-        .iter()
-        .filter(|fit| fit.fits)
-        .map(|fit| fit.name)
-        .collect();
+    let boards = fitting(model, size);
     help.push(match boards.as_slice() {
         [] => "no board here holds this model".into(),
         boards => format!("this model fits {}", boards.join(", ")),
@@ -332,6 +329,39 @@ pub fn tensors(model: &Model<'_>) -> Vec<Value> {
     activations.chain(weights).collect()
 }
 
+fn row(label: &str, value: String) -> Vec<String> {
+    vec![label.to_owned(), value]
+}
+
+/// How large the file is.
+fn file_row(emitted: &Emitted) -> Vec<String> {
+    let (size, weights) = (emitted.bytes.len(), bytes(emitted.weight_bytes as u64));
+    row(
+        "file",
+        format!("{} ({size} bytes), weights {weights}", bytes(size as u64)),
+    )
+}
+
+/// What a step costs, which boards hold the model, and its hash.
+fn last_rows(model: &Model<'_>, emitted: &Emitted) -> [Vec<String>; 3] {
+    let work = format!("{} multiply-accumulates", count(model.header().macs));
+    let fits = match fitting(model, emitted.bytes.len())[..] {
+        [] => "no board here".into(),
+        ref fits => fits.join(", "),
+    };
+    [
+        row("work a step", work),
+        row("fits", fits),
+        row("sha256", sha256(&emitted.bytes)),
+    ]
+}
+
+/// Names of the boards that hold a model of so many bytes.
+fn fitting(model: &Model<'_>, size: usize) -> Vec<&'static str> {
+    let all = Fit::of_all(model, size, false);
+    all.iter().filter(|fit| fit.fits).map(|fit| fit.name).collect()
+}
+
 fn summary(
     args: &Args,
     output: &OutputFile,
@@ -340,13 +370,6 @@ fn summary(
     checkpoint: &Checkpoint,
 ) -> String {
     let (header, emitted) = (model.header(), &converted.emitted);
-    let size = emitted.bytes.len();
-    let fits: Vec<&str> = Fit::of_all(model, size, false)
-        .iter()
-        .filter(|fit| fit.fits)
-        .map(|fit| fit.name)
-        .collect();
-    let row = |label: &str, value: String| vec![label.to_owned(), value];
     let mut rows = vec![
         row(
             "checkpoint",
@@ -357,14 +380,7 @@ fn summary(
             ),
         ),
         row("scheme", args.scheme.to_string()),
-        row(
-            "file",
-            format!(
-                "{} ({size} bytes), weights {}",
-                bytes(size as u64),
-                bytes(emitted.weight_bytes as u64)
-            ),
-        ),
+        file_row(emitted),
         row(
             "arena",
             format!(
@@ -374,17 +390,8 @@ fn summary(
                 bytes(emitted.plan.lower_bound_bytes as u64)
             ),
         ),
-        row("work a step", format!("{} multiply-accumulates", count(header.macs))),
-        row(
-            "fits",
-            if fits.is_empty() {
-                "no board here".into()
-            } else {
-                fits.join(", ")
-            },
-        ),
-        row("sha256", sha256(&emitted.bytes)),
     ];
+    rows.extend(last_rows(model, emitted));
     if let Some(report) = &args.report {
         rows.push(row("report", report.join("report.html").display().to_string()));
     }

@@ -13,7 +13,8 @@ use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
 use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i16};
-use columns::{CHUNK, Gather};
+pub use columns::CHUNK;
+use columns::Gather;
 
 /// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
 #[derive(Debug, Clone, Copy)]

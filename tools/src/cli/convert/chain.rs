@@ -1,6 +1,6 @@
 //! Conversion of the chains of 2015.
 
-use super::{Args, tensors};
+use super::{Args, file_row, fitting, last_rows, row, tensors};
 use crate::cli::failure::Failure;
 use crate::cli::model_file::{read_file, sha256};
 use crate::cli::output_file::OutputFile;
@@ -38,15 +38,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let size = file.bytes().len();
-    let fits: Vec<&str> = Fit::of_all(&model, size, false)
-        .iter()
-        .filter(|fit| fit.fits)
-        .map(|fit| fit.name)
-        .collect();
     let board = args.board.map(|board| Fit::of(board, &model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
-        return Err(Failure::new(what).help(format_args!("it fits {}", fits.join(", "))));
+        return Err(Failure::new(what).help(format_args!("it fits {}", fitting(&model, size).join(", "))));
     }
     output.write(file.bytes())?;
     let header = model.header();
@@ -59,8 +54,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             "tensors": tensors(&model),
         }))?;
     } else {
-        let row = |label: &str, value: String| vec![label.to_owned(), value];
-        let rows = [
+        let mut rows = vec![
             row(
                 "chain",
                 format!(
@@ -71,26 +65,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
                 ),
             ),
             row("scheme", scheme.name().to_owned()),
-            row(
-                "file",
-                format!(
-                    "{} ({size} bytes), weights {}",
-                    bytes(size as u64),
-                    bytes(emitted.weight_bytes as u64)
-                ),
-            ),
+            file_row(&emitted),
             row("arena", bytes(header.arena_bytes.into())),
-            row("work a step", format!("{} multiply-accumulates", count(header.macs))),
-            row(
-                "fits",
-                if fits.is_empty() {
-                    "no board here".into()
-                } else {
-                    fits.join(", ")
-                },
-            ),
-            row("sha256", sha256(file.bytes())),
         ];
+        rows.extend(last_rows(&model, &emitted));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
     Ok(Held::Yes)
