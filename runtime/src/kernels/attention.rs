@@ -26,32 +26,43 @@ pub struct Heads {
 /// Runs the attention; `scores` holds N words. Zero points of q, k and v are 0.
 pub fn attention(q: &Operand<'_>, k: &View<'_>, v: &View<'_>, a: &Heads, scores: &mut [i32], out: &mut ViewMut<'_>) {
     let depth = a.channels / a.heads;
-    for row in 0..a.positions {
-        for head in 0..a.heads {
-            let (first, at) = (head * depth, row * a.channels + head * depth);
-            let mut top = i32::MIN;
-            for (j, score) in scores.iter_mut().enumerate() {
-                let key = j * a.channels + first;
-                let acc = match (q, k) {
-                    (Operand::Apart(View::I16(q)), View::I16(k)) => {
-                        family::dot16(&q[at..at + depth], &k[key..key + depth])
-                    }
-                    _ => (0..depth).map(|c| i64::from(q.get(out, at + c) * k.get(key + c))).sum(),
-                };
-                *score = a.score.apply(acc);
-                top = top.max(*score);
-            }
-            normalize(scores, top);
-            for channel in (0..depth).step_by(TILE) {
-                let mut sums = [0; TILE];
-                let sums = &mut sums[..(depth - channel).min(TILE)];
-                weigh(scores, v, first + channel, a.channels, sums);
-                for (i, sum) in sums.iter().enumerate() {
-                    out.set(at + channel + i, a.out_requant.apply(*sum));
-                }
+    for at in (0..a.positions * a.channels).step_by(depth) {
+        let (first, head) = (at % a.channels, at..at + depth);
+        // In place, a head of q is read before its outputs take its memory.
+        let q = match q {
+            Operand::Apart(q) => q.part(head),
+            Operand::InPlace { .. } => out.as_view().part(head),
+        };
+        let top = score(&q, k, first, a, scores);
+        normalize(scores, top);
+        for channel in (0..depth).step_by(TILE) {
+            let mut sums = [0; TILE];
+            let sums = &mut sums[..(depth - channel).min(TILE)];
+            weigh(scores, v, first + channel, a.channels, sums);
+            for (i, sum) in sums.iter().enumerate() {
+                out.set(at + channel + i, a.out_requant.apply(*sum));
             }
         }
     }
+}
+
+/// Scores of a head's q with every k, of which it takes the channels from `first` on; the largest score.
+#[inline(never)]
+fn score(q: &View<'_>, k: &View<'_>, first: usize, a: &Heads, scores: &mut [i32]) -> i32 {
+    let mut top = i32::MIN;
+    let mut from = first;
+    for score in scores {
+        let key = from..from + q.len();
+        let acc = match (q, k) {
+            (View::I16(q), View::I16(k)) => family::dot16(q, &k[key]),
+            (View::I8(q, _), View::I8(k, _)) => i64::from(family::dot8(q, &k[key])),
+            _ => key.enumerate().map(|(c, key)| i64::from(q.get(c) * k.get(key))).sum(),
+        };
+        *score = a.score.apply(acc);
+        top = top.max(*score);
+        from += a.channels;
+    }
+    top
 }
 
 /// Channels whose sums are held at once.
@@ -59,8 +70,12 @@ const TILE: usize = 4;
 
 /// `sum p_j v_j` for a few channels from `first` on.
 fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
-    if let (View::I16(data), Ok(sums)) = (v, <&mut [i32; TILE]>::try_from(&mut *sums)) {
-        return family::weigh(scores, &data[first..], channels, sums);
+    if let Ok(sums) = <&mut [i32; TILE]>::try_from(&mut *sums) {
+        match v {
+            View::I16(v) => return family::weigh16(scores, &v[first..], channels, sums),
+            View::I8(v, _) => return family::weigh8(scores, &v[first..], channels, sums),
+            _ => {}
+        }
     }
     for (i, sum) in sums.iter_mut().enumerate() {
         let weighted = scores.iter().enumerate();
@@ -79,6 +94,7 @@ fn normalize(scores: &mut [i32], top: i32) {
     // The largest power is 1, so the reciprocal has at most 30 bits.
     let reciprocal = ((1u64 << 46) / total.max(1 << 16)) as u32;
     for score in scores.iter_mut() {
-        *score = ((u64::from(*score as u32) * u64::from(reciprocal) + (1 << 30)) >> 31) as i32;
+        // Doubled, so that the shift by 31 is the product's high word.
+        *score = ((u64::from(2 * *score as u32) * u64::from(reciprocal) + (1 << 31)) >> 32) as i32;
     }
 }

@@ -61,7 +61,13 @@ pub fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
     }
 }
 
-/// Dot product of activations.
+/// Dot product of activations; of fewer than 2^17 of int8.
+#[inline]
+pub fn dot8(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+}
+
+/// As [`dot8`], of any number of int16.
 #[inline]
 pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     let products = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b));
@@ -268,7 +274,17 @@ fn accumulate(elements: &[i16], sums: &mut [i32]) {
 }
 
 /// Adds `sum p_j v_j` to the sums of four channels, whose elements are `channels` apart.
-pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+pub fn weigh8(scores: &[i32], v: &[i8], channels: usize, sums: &mut [i32; 4]) {
+    weigh(scores, v, channels, sums);
+}
+
+/// As [`weigh8`], of int16.
+pub fn weigh16(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    weigh(scores, v, channels, sums);
+}
+
+#[inline(always)]
+fn weigh<T: Copy + Into<i32>>(scores: &[i32], v: &[T], channels: usize, sums: &mut [i32; 4]) {
     // Two at a time: their sums and the pointers fit the registers of any core.
     for (sums, v) in sums
         .as_chunks_mut::<2>()
@@ -282,8 +298,8 @@ pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
             let Some(&[x, y]) = v.get(at..).and_then(|v| v.first_chunk::<2>()) else {
                 break;
             };
-            a += p * i32::from(x);
-            b += p * i32::from(y);
+            a += p * x.into();
+            b += p * y.into();
             at += channels;
         }
         *sums = [a, b];

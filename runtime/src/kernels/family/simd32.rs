@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
 use super::native::{store_8, store_16};
 use super::{COLUMNS, Elements, Finish, Normalized, SIGMOID_LINES, portable};
@@ -107,7 +108,50 @@ macro_rules! scaling {
 scaling!(scale_8, i8, "ldrsb r8, [r0], #1");
 scaling!(scale_16, i16, "ldrsh r8, [r0], #2");
 
-/// See [`portable::dot16`].
+/// See [`portable::dot8`].
+#[inline]
+pub fn dot8(a: &[i8], b: &[i8]) -> i32 {
+    let count = a.len().min(b.len());
+    // SAFETY: both have `count` elements.
+    unsafe { dot_plain8(a.as_ptr(), b.as_ptr(), count) }
+}
+
+/// `(elements, elements, count)` to the sum of products.
+#[unsafe(naked)]
+unsafe extern "C" fn dot_plain8(a: *const i8, b: *const i8, count: usize) -> i32 {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4, r5, lr}}",
+        "movs r3, #0",
+        "subs r2, #4",
+        "blt 3f",
+        "2:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r1], #4",
+        "sxtb16 r12, r4",
+        "sxtb16 lr, r5",
+        "smlad r3, r12, lr, r3",
+        "sxtb16 r12, r4, ror #8",
+        "sxtb16 lr, r5, ror #8",
+        "subs r2, #4",
+        "smlad r3, r12, lr, r3",
+        "bge 2b",
+        "3:",
+        "adds r2, #4",
+        "beq 5f",
+        "4:",
+        "ldrsb r4, [r0], #1",
+        "ldrsb r5, [r1], #1",
+        "subs r2, #1",
+        "mla r3, r4, r5, r3",
+        "bne 4b",
+        "5:",
+        "mov r0, r3",
+        "pop {{r4, r5, pc}}",
+    )
+}
+
+/// See [`portable::dot8`].
 #[inline]
 pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     let count = a.len().min(b.len());
@@ -489,49 +533,71 @@ macro_rules! scaled_sums {
 scaled_sums!(scaled_sums_8, i8, 0, "ldrsb r8, [r12]");
 scaled_sums!(scaled_sums_16, i16, 1, "ldrsh r8, [r12]");
 
-/// See [`portable::weigh`].
-pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+/// See [`portable::weigh8`].
+pub fn weigh8(scores: &[i32], v: &[i8], channels: usize, sums: &mut [i32; 4]) {
+    weigh(weigh_8, scores, v, channels, sums);
+}
+
+/// See [`portable::weigh8`].
+pub fn weigh16(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+    weigh(weigh_16, scores, v, channels, sums);
+}
+
+type Weigher<I> = unsafe extern "C" fn(*const i32, *const i32, *const I, usize, &mut [i32; 4]);
+
+fn weigh<I>(kernel: Weigher<I>, scores: &[i32], v: &[I], channels: usize, sums: &mut [i32; 4]) {
     assert!(scores.is_empty() || v.len() >= (scores.len() - 1) * channels + 4);
+    let Range { start, end } = scores.as_ptr_range();
     // SAFETY: every score has four elements, `channels` apart.
-    unsafe {
-        weigh_4(
-            scores.as_ptr_range().start,
-            scores.as_ptr_range().end,
-            v.as_ptr(),
-            2 * channels,
-            sums,
-        )
-    };
+    unsafe { kernel(start, end, v.as_ptr(), size_of::<I>() * channels, sums) };
 }
 
 /// `(scores, their end, elements, bytes between them, four sums)`.
-#[unsafe(naked)]
-unsafe extern "C" fn weigh_4(scores: *const i32, end: *const i32, v: *const i16, step: usize, sums: &mut [i32; 4]) {
-    naked_asm!(
-        env!("MOTE_ASSEMBLER"),
-        "push {{r4-r11, lr}}",
-        "ldr r12, [sp, #36]",
-        "ldmia r12, {{r4-r7}}",
-        "cmp r0, r1",
-        "beq 3f",
-        "2:",
-        "ldr r8, [r0], #4",
-        "ldrsh r9, [r2]",
-        "ldrsh r10, [r2, #2]",
-        "ldrsh r11, [r2, #4]",
-        "ldrsh lr, [r2, #6]",
-        "cmp r0, r1",
-        "mla r4, r8, r9, r4",
-        "mla r5, r8, r10, r5",
-        "mla r6, r8, r11, r6",
-        "mla r7, r8, lr, r7",
-        "add r2, r3",
-        "bne 2b",
-        "3:",
-        "stmia r12, {{r4-r7}}",
-        "pop {{r4-r11, pc}}",
-    )
+macro_rules! weigher {
+    ($name:ident, $in:ty, $loads:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(
+            scores: *const i32,
+            end: *const i32,
+            v: *const $in,
+            step: usize,
+            sums: &mut [i32; 4],
+        ) {
+            naked_asm!(
+                env!("MOTE_ASSEMBLER"),
+                "push {{r4-r11, lr}}",
+                "ldr r12, [sp, #36]",
+                "ldmia r12, {{r4-r7}}",
+                "cmp r0, r1",
+                "beq 3f",
+                "2:",
+                "ldr r8, [r0], #4",
+                $loads,
+                "cmp r0, r1",
+                "mla r4, r8, r9, r4",
+                "mla r5, r8, r10, r5",
+                "mla r6, r8, r11, r6",
+                "mla r7, r8, lr, r7",
+                "add r2, r3",
+                "bne 2b",
+                "3:",
+                "stmia r12, {{r4-r7}}",
+                "pop {{r4-r11, pc}}",
+            )
+        }
+    };
 }
+
+weigher!(
+    weigh_8,
+    i8,
+    "ldrsb r9, [r2]; ldrsb r10, [r2, #1]; ldrsb r11, [r2, #2]; ldrsb lr, [r2, #3]"
+);
+weigher!(
+    weigh_16,
+    i16,
+    "ldrsh r9, [r2]; ldrsh r10, [r2, #2]; ldrsh r11, [r2, #4]; ldrsh lr, [r2, #6]"
+);
 
 /// As [`each_8`], of a multiple of four channels; squares of int8 fit a word.
 #[unsafe(naked)]
