@@ -1,4 +1,4 @@
-//! Rows of int4 weights for families that have kernels for int8: a row is unpacked, then serves a whole block of columns.
+//! Rows of int4 weights for families that have kernels for int8: rows are unpacked, then serve a whole block of columns.
 
 use super::{COLUMNS, Layout, Rows, padded, rows8, single8};
 use crate::blob::int4;
@@ -19,7 +19,7 @@ pub struct Rows4<'a> {
     pub shift: &'a [u8],
 }
 
-/// Words that are unpacked on the stack: of a whole row where a block is served, of a piece of it where a column is.
+/// Words that are unpacked on the stack: of whole rows where a block is served, of a piece of one where a column is.
 const WORDS: usize = 128;
 const PIECE: usize = 4;
 
@@ -31,8 +31,9 @@ impl Rows4<'_> {
             let mut sum = self.bias[channel];
             let row = &self.weights[channel * self.words..][..self.words];
             for (words, taps) in row.chunks(PIECE).zip(column.chunks(PIECE * int4::TAPS)) {
-                let mut unpacked = [[0; 2]; PIECE];
-                sum += single8(&unpack(words, &mut unpacked)[..taps.len()], taps);
+                let mut unpacked = [0; 2 * PIECE];
+                unpack(words, &mut unpacked);
+                sum += single8(&bytemuck::cast_slice(&unpacked)[..taps.len()], taps);
             }
             values[0] = self.requant(channel).apply(sum);
         }
@@ -41,19 +42,26 @@ impl Rows4<'_> {
     /// Outputs at the columns of a block. A row has at most `WORDS` words.
     #[inline(never)]
     pub fn unpacked(&self, block: &Layout, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
-        let mut unpacked = [[0; 2]; WORDS];
+        let mut unpacked = [0; 2 * WORDS];
         let row = padded(block.taps);
-        for (channel, values) in tile.iter_mut().enumerate() {
-            let words = &self.weights[channel * self.words..][..self.words.min(WORDS)];
+        // As many rows as fit, in pairs: some families take two rows at a time.
+        let fit = (size_of_val(&unpacked) / row).max(1);
+        let many = if fit > 1 { fit & !1 } else { 1 };
+        for (part, tile) in tile.chunks_mut(many).enumerate() {
+            let channels = part * many..part * many + tile.len();
+            let packed = &self.weights[channels.start * self.words..channels.end * self.words];
+            for (place, words) in packed.chunks(self.words).enumerate() {
+                unpack(words, &mut unpacked[place * row / 4..]);
+            }
             let rows = Rows {
-                first: channel,
-                weights: &unpack(words, &mut unpacked)[..row],
+                first: channels.start,
+                weights: &bytemuck::cast_slice(&unpacked)[..tile.len() * row],
                 row,
-                bias: &self.bias[channel..=channel],
-                mult: &self.mult[channel..=channel],
-                shift: &self.shift[channel..=channel],
+                bias: &self.bias[channels.clone()],
+                mult: &self.mult[channels.clone()],
+                shift: &self.shift[channels],
             };
-            rows8(&rows, columns, block, core::slice::from_mut(values));
+            rows8(&rows, columns, block, tile);
         }
     }
 
@@ -67,13 +75,17 @@ impl Rows4<'_> {
     }
 }
 
-/// As words, so that the bytes are aligned as the weights of the file are.
-fn unpack<'t>(words: &[u32], to: &'t mut [[u32; 2]]) -> &'t [i8] {
-    for (to, &word) in to.iter_mut().zip(words) {
-        // Four taps in the low nibbles, four in the high ones.
-        *to = [word << 4 & 0xF0F0_F0F0, word & 0xF0F0_F0F0];
+/// Bytes as words, so that they are aligned as the weights of the file are. What does not fit, of the last word, is padding.
+fn unpack(words: &[u32], to: &mut [u32]) {
+    // Four taps in the low nibbles, four in the high ones.
+    let taps = |word: u32| [word << 4 & 0xF0F0_F0F0, word & 0xF0F0_F0F0];
+    let (whole, rest) = to.as_chunks_mut::<2>();
+    for (to, &word) in whole.iter_mut().zip(words) {
+        *to = taps(word);
     }
-    bytemuck::cast_slice(to)
+    if let ([to], Some(&word)) = (rest, words.get(whole.len())) {
+        *to = taps(word)[0];
+    }
 }
 
 #[cfg(test)]
@@ -84,8 +96,9 @@ mod tests {
     #[test]
     fn words_unpack_as_the_contract_says() {
         let words = [0x8473_6251, 0x0F1E_2D3C, u32::MAX];
-        let mut to = [[0; 2]; 3];
+        let mut to = [0; 5];
         let taps: std::vec::Vec<i8> = words.into_iter().flat_map(int4::unpack).collect();
-        assert_eq!(unpack(&words, &mut to), taps);
+        unpack(&words, &mut to);
+        assert_eq!(bytemuck::cast_slice::<u32, i8>(&to), &taps[..20]);
     }
 }
