@@ -294,7 +294,7 @@ fn period(channels: usize) -> usize {
     channels >> channels.trailing_zeros().min(LANES.ilog2())
 }
 
-/// The channels' factors for one period of lanes, as halves; `None` where one has another shift than usual, or does not fit.
+/// The channels' factors for one period of lanes, as halves; `None` where one does not fit.
 #[inline(always)]
 fn lay_out_narrow(channels: &[Channel], zero: i8, blocks: &mut Vec<Narrow>) -> Option<()> {
     blocks.clear();
@@ -304,10 +304,11 @@ fn lay_out_narrow(channels: &[Channel], zero: i8, blocks: &mut Vec<Narrow>) -> O
         for lane in 0..LANES {
             let channel = &channels[at];
             at = if at + 1 == channels.len() { 0 } else { at + 1 };
-            // Of the shift by 30, 14 bits undo the input's.
-            let offset = (channel.offset >> MEAN_FRAC) - i64::from(zero) * i64::from(channel.a);
-            let split = Split::new(channel.a, offset, channel.shift.checked_sub(MEAN_FRAC)?);
-            let split = split.filter(|split| split.shift == 0)?;
+            // To the common shift; 14 of its bits undo the input's.
+            let up = (MAX_SHIFT as u32).checked_sub(channel.shift)?;
+            let a = i32::try_from(i64::from(channel.a) << up).ok()?;
+            let offset = ((channel.offset << up) >> MEAN_FRAC) - i64::from(zero) * i64::from(a);
+            let split = Split::new(a, offset, MAX_SHIFT as u32 - MEAN_FRAC)?;
             lanes.high[lane] = i32::from(split.high) & 0xFFFF;
             lanes.low[lane] = i32::from(split.low) & 0xFFFF;
             lanes.base[lane] = split.base;

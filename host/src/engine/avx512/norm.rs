@@ -87,9 +87,17 @@ fn narrow<Q: Stored, const SILU: bool, const BYTES: bool>(
     };
     let output = Output::<BYTES>::of(norm);
     for at in (first * LANES..input.len()).step_by(period * LANES) {
-        let q = &input[at..input.len().min(at + LANES)];
-        let y = split.apply(load_stored(q));
-        output.store(if SILU { silu(y) } else { halves(y) }, q.len(), at, out);
+        match input[at..].first_chunk::<LANES>() {
+            Some(q) => {
+                let y = split.apply(load_stored(q));
+                output.store(if SILU { silu(y) } else { halves(y) }, LANES, at, out);
+            }
+            None => {
+                let q = &input[at..];
+                let y = split.apply(load_stored(q));
+                output.store(if SILU { silu(y) } else { halves(y) }, q.len(), at, out);
+            }
+        }
     }
 }
 
