@@ -5,6 +5,7 @@ use super::attention::{GROUP, Rows, probabilities};
 use super::conv::{Finish, Tile, finish_narrow, finish_wide};
 use super::family::{LANES, Line, Simd};
 use super::norm::{Normalize, lane_moments, normalize};
+use super::source::Stored;
 use core::arch::x86_64::*;
 
 /// AVX2 is here.
@@ -78,7 +79,7 @@ impl Simd for Avx2 {
     }
 
     #[inline]
-    fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
         self.vectorize(
             #[inline(always)]
             || lane_moments(chunks, period),
@@ -94,10 +95,10 @@ impl Simd for Avx2 {
     }
 
     #[inline]
-    fn normalize(self, input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
+    fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
         self.vectorize(
             #[inline(always)]
-            || normalize(input, norm, out),
+            || normalize(input, to, out),
         );
     }
 }

@@ -3,6 +3,8 @@
 use super::attention::{GROUP, Rows};
 use super::conv::{Finish, Tile};
 use super::norm::Normalize;
+use super::source::{Columns, Stored, join};
+use super::split::Split;
 use bytemuck::{Pod, Zeroable};
 
 /// Output channels of a block: the 32-bit lanes of a 512-bit register.
@@ -79,6 +81,13 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// The same for int16 weights: from sums of the high and of the low halves.
     fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]);
 
+    /// The same where one block holds high and low halves: at most 16 positions of few channels. `false` where the family has no
+    /// such loop for `to`.
+    fn finish_column(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) -> bool {
+        let _ = (sums, to, first, out);
+        false
+    }
+
     /// Probabilities of queries, Q15, a lane a position, blocks of positions a query; `keys` has in each block a line a channel.
     fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]);
 
@@ -86,8 +95,16 @@ pub(super) trait Simd: Copy + Send + Sync {
     fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP];
 
     /// Sums and sums of squares by lane of every `period`-th chunk, of which there are at most 2^16.
-    fn moments(self, chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]);
+    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]);
 
     /// The second pass of a group normalization over elements in order.
-    fn normalize(self, input: &[i16], norm: &Normalize<'_>, out: &mut [u8]);
+    fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]);
+
+    /// A part of a concatenation, brought to the common scale and put in its columns of `to`.
+    fn join(self, from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+        self.vectorize(
+            #[inline(always)]
+            || join(from, factor, to, columns),
+        );
+    }
 }

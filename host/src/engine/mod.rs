@@ -5,7 +5,8 @@
 //! snapshots work with either. What has no kernel here (f16 models, small vectors, Q24 inputs) runs in the runtime's own.
 //!
 //! - [`family`]: the instruction sets, and what a family must supply.
-//! - `source`, `window`: how inputs are read: joined, widened, padded.
+//! - `source`, `window`, `split`: how inputs are read: joined, widened, padded, in halves of a factor.
+//! - `again`: results that an earlier operator has made already.
 //! - `conv`, `norm`, `attention`: the operators, in plain Rust that the compiler vectorizes for each family.
 //! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of this engine.
 //!
@@ -14,6 +15,7 @@
 // Other processors have no family yet.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
+mod again;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
@@ -25,6 +27,7 @@ mod conv;
 pub mod family;
 mod norm;
 mod source;
+mod split;
 mod window;
 
 pub use family::Family;
@@ -41,6 +44,7 @@ use mote_runtime::kernels::view::View;
 use mote_runtime::{Model, Network, Observer, RunError};
 use norm::Norm;
 use source::Source;
+use std::collections::BTreeSet;
 
 /// A model's operators, prepared for a family. Shared by the threads that run it.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ struct Step {
     op: Op,
     out: Tensor,
     kernel: Kernel,
+    /// Where its output is kept for [`Kernel::Again`].
+    keep: Option<usize>,
 }
 
 /// What runs an operator.
@@ -67,6 +73,8 @@ enum Kernel {
     /// The second reads what the first leaves behind the arena.
     NormConv(Box<(Norm, Conv)>),
     Attention(Attention),
+    /// What an earlier operator's output was, which is kept there.
+    Again(usize),
     Runtime,
 }
 
@@ -82,10 +90,17 @@ impl<'m> Engine<'m> {
         let steps = if family == Family::Portable || model.header().arithmetic != Arithmetic::Integer {
             vec![]
         } else {
-            let steps = model.ops().map(|op| {
+            let repeats = again::repeats(model);
+            let kept: BTreeSet<usize> = repeats.values().copied().collect();
+            let place = |index: usize| kept.iter().position(|&kept| kept == index);
+            let steps = model.ops().enumerate().map(|(index, op)| {
                 let out = model.tensor(op.io().out)?;
-                let kernel = prepared(model, &op, family).unwrap_or(Kernel::Runtime);
-                Some(Step { op, out, kernel })
+                let kernel = match repeats.get(&index).and_then(|&earlier| place(earlier)) {
+                    Some(place) => Kernel::Again(place),
+                    None => prepared(model, &op, family).unwrap_or(Kernel::Runtime),
+                };
+                let keep = place(index);
+                Some(Step { op, out, kernel, keep })
             });
             steps.collect::<Option<Vec<_>>>().unwrap_or_default()
         };
@@ -114,6 +129,12 @@ impl<'m> Engine<'m> {
     pub fn coverage(&self) -> (usize, usize) {
         let own = self.steps.iter().filter(|step| !matches!(step.kernel, Kernel::Runtime));
         (own.count(), self.model.ops().count())
+    }
+
+    /// How many operators' results are copies of what an earlier one made.
+    pub fn repeats(&self) -> usize {
+        let again = self.steps.iter().filter(|step| matches!(step.kernel, Kernel::Again(_)));
+        again.count()
     }
 
     fn run(&self, kernel: &Kernel, activations: &mut [u8], work: &mut Workspace) -> Option<()> {
@@ -187,6 +208,24 @@ pub(crate) struct Workspace {
     vector: Vec<i32>,
     norm: norm::Scratch,
     attention: attention::Scratch,
+    /// Outputs that later operators have again.
+    kept: Vec<Vec<u8>>,
+}
+
+impl Workspace {
+    fn keep(&mut self, place: usize, bytes: &[u8]) {
+        self.kept.resize(self.kept.len().max(place + 1), vec![]);
+        self.kept[place].clear();
+        self.kept[place].extend_from_slice(bytes);
+    }
+
+    /// What was kept, as an output of the same shape.
+    fn again(&self, place: usize, out: &Tensor, activations: &mut [u8]) -> Option<()> {
+        let to = activations.get_mut(out.range())?;
+        let from = self.kept.get(place).filter(|from| from.len() == to.len())?;
+        to.copy_from_slice(from);
+        Some(())
+    }
 }
 
 impl Network for Worker<'_> {
@@ -232,10 +271,14 @@ impl Engine<'_> {
             observer.before(index, &step.op);
             let done = match &step.kernel {
                 Kernel::Runtime => run_op(self.model, call, &step.op, activations).map(drop),
+                Kernel::Again(place) => work.again(*place, &step.out, activations),
                 kernel => self.run(kernel, activations, work),
             };
             done.ok_or(missing)?;
             let bytes = activations.get(step.out.range()).ok_or(missing)?;
+            if let Some(place) = step.keep {
+                work.keep(place, bytes);
+            }
             let view = View::new(&step.out, bytes).ok_or(missing)?;
             observer.after(index, &step.op, &view);
         }
@@ -252,6 +295,6 @@ fn run(kernel: &Kernel, simd: impl Simd, activations: &mut [u8], work: &mut Work
             both.1.run(simd, activations, work)
         }
         Kernel::Attention(attention) => attention.run(simd, activations, work),
-        Kernel::Runtime => None,
+        Kernel::Again(_) | Kernel::Runtime => None,
     }
 }

@@ -1,11 +1,12 @@
-//! Group normalization: inputs as int16 once, exact moments a lane, then one pass over elements in order.
+//! Group normalization: exact moments a lane, then one pass over elements in order.
 //!
 //! Channels repeat every `lcm(channels, 16)` elements, so a block of 16 lanes meets the same channels again after that many: every
 //! channel's factors are laid out for that period, and no width of a group is special.
 
 use super::Workspace;
 use super::family::{LANES, Simd};
-use super::source::{Buffers, Source};
+use super::source::{Buffers, Input, Source, Stored};
+use super::split::Split;
 use mote_runtime::Model;
 use mote_runtime::blob::op::GroupNorm;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
@@ -33,7 +34,9 @@ pub(super) struct Norm {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Normalize<'a> {
     /// One period.
-    pub blocks: &'a [Lanes],
+    pub factors: Factors<'a>,
+    /// Zero point of the input where it is as it is stored, or 0; [`Narrow`] factors have it in them.
+    pub in_zero: i32,
     pub silu: bool,
     /// Whether `scale` and `move_by` of the lanes count.
     pub scale_shift: bool,
@@ -43,6 +46,23 @@ pub(super) struct Normalize<'a> {
     /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is, and the output's shift is 32
     /// to 54: the upper halves of products are enough, and a zero point can be added to them.
     pub exact: bool,
+}
+
+/// Factors of one period of channels.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Factors<'a> {
+    /// Only with [`Normalize::exact`].
+    Narrow(&'a [Narrow]),
+    Wide(&'a [Lanes]),
+}
+
+/// Factors of 16 elements as a [`Split`] each, whose last shift is 0; halves with zeros above their 16 bits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Narrow {
+    pub high: [i32; LANES],
+    pub low: [i32; LANES],
+    pub base: [i32; LANES],
+    pub rest: [i32; LANES],
 }
 
 /// Factors of 16 elements: `y = (q << 14) * a + offset >> shift`.
@@ -62,7 +82,8 @@ pub(super) struct Scratch {
     sums: Vec<i64>,
     squares: Vec<u64>,
     channels: Vec<Channel>,
-    blocks: Vec<Lanes>,
+    narrow: Vec<Narrow>,
+    wide: Vec<Lanes>,
 }
 
 /// Factors of a channel.
@@ -117,12 +138,16 @@ impl Norm {
     /// Runs it over the arena.
     pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         let Workspace { buffers, norm, .. } = work;
-        let input = simd.vectorize(
+        let (input, narrow) = simd.vectorize(
             #[inline(always)]
             || self.first_pass(simd, arena, buffers, norm),
         )?;
-        let normalize = Normalize {
-            blocks: &norm.blocks,
+        let normalize = |in_zero| Normalize {
+            factors: match narrow {
+                true => Factors::Narrow(&norm.narrow),
+                false => Factors::Wide(&norm.wide),
+            },
+            in_zero,
             silu: self.silu,
             scale_shift: self.scale_shift.is_some(),
             out_requant: self.out_requant,
@@ -131,10 +156,14 @@ impl Norm {
             exact: self.exact,
         };
         let out = arena.get_mut(self.out.range())?;
-        simd.normalize(input, &normalize, out);
+        match input {
+            Input::Bytes(input, zero) => simd.normalize(input, &normalize(zero.into()), out),
+            Input::Words(input) => simd.normalize(input, &normalize(0), out),
+        }
         Some(())
     }
 
+    /// Reads the input and fills the factors; gives whether those that hold are narrow.
     #[inline(always)]
     fn first_pass<'b>(
         &self,
@@ -142,10 +171,20 @@ impl Norm {
         arena: &[u8],
         buffers: &'b mut Buffers,
         scratch: &mut Scratch,
-    ) -> Option<&'b [i16]> {
-        let input = self.source.read(arena, buffers)?;
+    ) -> Option<(Input<'b>, bool)> {
+        let input = self.source.read(simd, arena, buffers)?;
         let channels = self.gamma.len();
-        moments(simd, input, channels, scratch);
+        let zero = match input {
+            Input::Bytes(input, zero) => {
+                moments(simd, input, channels, scratch);
+                scratch.remove_zero(self.out.positions() as i64, zero.into());
+                zero
+            }
+            Input::Words(input) => {
+                moments(simd, input, channels, scratch);
+                0
+            }
+        };
         scratch.channels.clear();
         let size = channels / self.groups;
         let count = (self.out.positions() * size) as i64;
@@ -163,8 +202,11 @@ impl Norm {
                 channel.move_by = requant.apply(move_by.into());
             }
         }
-        lay_out(&scratch.channels, &mut scratch.blocks);
-        Some(input)
+        let narrow = self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.narrow).is_some();
+        if !narrow {
+            lay_out(&scratch.channels, &mut scratch.wide);
+        }
+        Some((input, narrow))
     }
 
     /// The channels of one group, from its moments (`NUMERICS.md`, group normalization).
@@ -198,9 +240,19 @@ impl Norm {
     }
 }
 
+impl Scratch {
+    /// From moments of numbers as they are stored, `count` a channel, to those of numbers less the zero point.
+    fn remove_zero(&mut self, count: i64, zero: i64) {
+        for (sum, squares) in self.sums.iter_mut().zip(&mut self.squares) {
+            *squares = (*squares as i64 - 2 * zero * *sum + count * zero * zero) as u64;
+            *sum -= count * zero;
+        }
+    }
+}
+
 /// Sums and sums of squares by channel. Of the int32 sums a lane has at most 2^16 terms below 2^15.
 #[inline(always)]
-fn moments(simd: impl Simd, flat: &[i16], channels: usize, to: &mut Scratch) {
+fn moments<Q: Stored>(simd: impl Simd, flat: &[Q], channels: usize, to: &mut Scratch) {
     to.sums.clear();
     to.sums.resize(channels, 0);
     to.squares.clear();
@@ -217,6 +269,7 @@ fn moments(simd: impl Simd, flat: &[i16], channels: usize, to: &mut Scratch) {
         }
     }
     for (i, &q) in (chunks.len() * LANES..).zip(rest) {
+        let q: i32 = q.into();
         to.sums[i % channels] += i64::from(q);
         to.squares[i % channels] += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
     }
@@ -224,11 +277,11 @@ fn moments(simd: impl Simd, flat: &[i16], channels: usize, to: &mut Scratch) {
 
 /// The plain form of [`Simd::moments`].
 #[inline(always)]
-pub(super) fn lane_moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+pub(super) fn lane_moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
     let (mut sums, mut squares) = ([0i32; LANES], [0i64; LANES]);
     for chunk in chunks.iter().step_by(period) {
         for lane in 0..LANES {
-            let q = i32::from(chunk[lane]);
+            let q: i32 = chunk[lane].into();
             sums[lane] += q;
             squares[lane] += i64::from(q) * i64::from(q);
         }
@@ -239,6 +292,30 @@ pub(super) fn lane_moments(chunks: &[[i16; LANES]], period: usize) -> ([i32; LAN
 /// Blocks of 16 lanes until the channels repeat.
 fn period(channels: usize) -> usize {
     channels >> channels.trailing_zeros().min(LANES.ilog2())
+}
+
+/// The channels' factors for one period of lanes, as halves; `None` where one does not fit.
+#[inline(always)]
+fn lay_out_narrow(channels: &[Channel], zero: i8, blocks: &mut Vec<Narrow>) -> Option<()> {
+    blocks.clear();
+    blocks.resize(period(channels.len()), Narrow::default());
+    let mut at = 0;
+    for lanes in blocks {
+        for lane in 0..LANES {
+            let channel = &channels[at];
+            at = if at + 1 == channels.len() { 0 } else { at + 1 };
+            // To the common shift; 14 of its bits undo the input's.
+            let up = (MAX_SHIFT as u32).checked_sub(channel.shift)?;
+            let a = i32::try_from(i64::from(channel.a) << up).ok()?;
+            let offset = ((channel.offset << up) >> MEAN_FRAC) - i64::from(zero) * i64::from(a);
+            let split = Split::new(a, offset, MAX_SHIFT as u32 - MEAN_FRAC)?;
+            lanes.high[lane] = i32::from(split.high) & 0xFFFF;
+            lanes.low[lane] = i32::from(split.low) & 0xFFFF;
+            lanes.base[lane] = split.base;
+            lanes.rest[lane] = split.rest;
+        }
+    }
+    Some(())
 }
 
 /// The channels' factors for one period of lanes.
@@ -261,26 +338,57 @@ fn lay_out(channels: &[Channel], blocks: &mut Vec<Lanes>) {
 
 /// The plain form of [`Simd::normalize`].
 #[inline(always)]
-pub(super) fn normalize(input: &[i16], norm: &Normalize<'_>, out: &mut [u8]) {
-    let size = norm.out.bytes();
-    let outputs = out.chunks_mut(LANES * size);
-    for ((q, out), lanes) in input.chunks(LANES).zip(outputs).zip(norm.blocks.iter().cycle()) {
-        for (lane, (&q, out)) in q.iter().zip(out.chunks_exact_mut(size)).enumerate() {
-            let sum =
-                i64::from(i32::from(q) << MEAN_FRAC) * i64::from(lanes.a[lane]) + lanes.offset[lane % 2][lane / 2];
-            let mut y = saturate_i32(sum >> lanes.shift[lane % 2][lane / 2]);
-            if norm.scale_shift {
-                let scaled = (i64::from(y) * i64::from(lanes.scale[lane]) + (1 << 15)) >> 16;
-                y = saturate_i32(i64::from(y) + scaled + i64::from(lanes.move_by[lane]));
+pub(super) fn normalize<Q: Stored>(input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
+    let chunks = input.chunks(LANES).zip(out.chunks_mut(LANES * to.out.bytes()));
+    match to.factors {
+        Factors::Narrow(blocks) => {
+            for ((q, out), lanes) in chunks.zip(blocks.iter().cycle()) {
+                let y = |lane: usize, q: i32| {
+                    let split = Split {
+                        high: lanes.high[lane] as i16,
+                        low: lanes.low[lane] as i16,
+                        base: lanes.base[lane],
+                        rest: lanes.rest[lane],
+                        shift: 0,
+                    };
+                    split.apply(q)
+                };
+                chunk(q, to, out, y);
             }
-            if norm.silu {
-                y = silu_q16(y);
+        }
+        Factors::Wide(blocks) => {
+            for ((q, out), lanes) in chunks.zip(blocks.iter().cycle()) {
+                chunk(q, to, out, |lane, q| wide(q, lanes, to, lane));
             }
-            let value = norm.out_requant.apply(y);
-            match norm.out {
-                Dtype::I8 => out[0] = saturate_i8(value.saturating_add(norm.zero)) as u8,
-                _ => out.copy_from_slice(&saturate_i16(value).to_le_bytes()),
-            }
+        }
+    }
+}
+
+/// A normalized element before the SiLU.
+#[inline(always)]
+fn wide(q: i32, lanes: &Lanes, to: &Normalize<'_>, lane: usize) -> i32 {
+    let q_q14 = (q - to.in_zero) << MEAN_FRAC;
+    let sum = i64::from(q_q14) * i64::from(lanes.a[lane]) + lanes.offset[lane % 2][lane / 2];
+    let y = saturate_i32(sum >> lanes.shift[lane % 2][lane / 2]);
+    if !to.scale_shift {
+        return y;
+    }
+    let scaled = (i64::from(y) * i64::from(lanes.scale[lane]) + (1 << 15)) >> 16;
+    saturate_i32(i64::from(y) + scaled + i64::from(lanes.move_by[lane]))
+}
+
+/// Up to 16 elements, normalized by `y`.
+#[inline(always)]
+fn chunk<Q: Stored>(q: &[Q], to: &Normalize<'_>, out: &mut [u8], y: impl Fn(usize, i32) -> i32) {
+    for (lane, (&q, out)) in q.iter().zip(out.chunks_exact_mut(to.out.bytes())).enumerate() {
+        let mut y = y(lane, q.into());
+        if to.silu {
+            y = silu_q16(y);
+        }
+        let value = to.out_requant.apply(y);
+        match to.out {
+            Dtype::I8 => out[0] = saturate_i8(value.saturating_add(to.zero)) as u8,
+            _ => out.copy_from_slice(&saturate_i16(value).to_le_bytes()),
         }
     }
 }

@@ -1,10 +1,35 @@
 //! What an operator reads: one activation, or two whose channels follow each other.
 
+use super::family::Simd;
+use super::split::Split;
 use super::window::copy;
 use mote_runtime::Model;
 use mote_runtime::blob::op;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::numeric::requant::Requant;
+
+/// What integer activations are stored as: i8 or i16.
+pub(super) trait Stored: bytemuck::Pod + Into<i32> {}
+
+impl Stored for i8 {}
+impl Stored for i16 {}
+
+/// Elements as an operator reads them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Input<'b> {
+    /// As they are stored, with their zero point.
+    Bytes(&'b [i8], i8),
+    /// Zero points removed.
+    Words(&'b [i16]),
+}
+
+/// Where a part's channels lie in a row of a concatenation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    pub first: usize,
+    pub own: usize,
+    pub all: usize,
+}
 
 /// An activation, with its factor where it is part of a concatenation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,26 +81,49 @@ impl Source {
         self.first.tensor.positions() * self.channels()
     }
 
-    /// Every element, zero points removed, concatenations brought to their common scale and joined.
+    /// Every element, in memory of its own: outputs may lie where inputs do.
     #[inline(always)]
-    pub fn read<'b>(&self, arena: &[u8], buffers: &'b mut Buffers) -> Option<&'b [i16]> {
-        let Some(second) = &self.second else {
-            grow(&mut buffers.flat, self.len());
-            self.first.read(arena, &mut buffers.flat)?;
-            return buffers.flat.get(..self.len());
-        };
-        // The normalization and the shortcut of a block read the same concatenation; within a call a tensor is written once.
+    pub fn read<'b>(&self, simd: impl Simd, arena: &[u8], buffers: &'b mut Buffers) -> Option<Input<'b>> {
+        let tensor = &self.first.tensor;
+        if self.second.is_some() {
+            return self.joined(simd, arena, buffers).map(Input::Words);
+        }
+        if tensor.dtype == Dtype::I8 {
+            grow(&mut buffers.bytes, self.len());
+            let to = buffers.bytes.get_mut(..self.len())?;
+            to.copy_from_slice(bytemuck::try_cast_slice(arena.get(tensor.range())?).ok()?);
+            return Some(Input::Bytes(to, tensor.zero_point));
+        }
+        grow(&mut buffers.flat, self.len());
+        self.first.read(arena, &mut buffers.flat)?;
+        buffers.flat.get(..self.len()).map(Input::Words)
+    }
+
+    /// A concatenation, brought to its common scale. The normalization and the shortcut of a block read the same one; within a call
+    /// a tensor is written once.
+    #[inline(always)]
+    pub fn joined<'b>(&self, simd: impl Simd, arena: &[u8], buffers: &'b mut Buffers) -> Option<&'b [i16]> {
+        let second = self.second.as_ref()?;
         if buffers.held != Some(*self) {
             buffers.held = None;
             grow(&mut buffers.joined, self.len());
-            let positions = self.first.tensor.positions();
-            for (part, offset) in [(&self.first, 0), (second, usize::from(self.first.tensor.channels))] {
+            let all = self.channels();
+            for (part, first) in [(&self.first, 0), (second, usize::from(self.first.tensor.channels))] {
                 let own = usize::from(part.tensor.channels);
+                let to = buffers.joined.get_mut(..self.len())?;
+                let columns = Columns { first, own, all };
+                let zero = part.tensor.zero_point.into();
+                let split = part.requant.and_then(|factor| Split::of(factor, zero));
+                if let (Dtype::I8, Some(split)) = (part.tensor.dtype, &split) {
+                    let from = bytemuck::try_cast_slice(arena.get(part.tensor.range())?).ok()?;
+                    simd.join(from, split, to, columns);
+                    continue;
+                }
                 grow(&mut buffers.flat, part.tensor.len());
                 part.read(arena, &mut buffers.flat)?;
-                let to = buffers.joined.chunks_exact_mut(self.channels());
-                for (to, from) in to.zip(buffers.flat.chunks_exact(own)).take(positions) {
-                    copy(to.get_mut(offset..offset + own)?, from, &|q| q);
+                let rows = to.chunks_exact_mut(all).zip(buffers.flat.chunks_exact(own));
+                for (to, from) in rows {
+                    copy(to.get_mut(first..first + own)?, from, &|q| q);
                 }
             }
             buffers.held = Some(*self);
@@ -84,11 +132,26 @@ impl Source {
     }
 }
 
+/// The plain form of [`Simd::join`].
+#[inline(always)]
+pub(super) fn join(from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+    let rows = from.chunks_exact(columns.own).zip(to.chunks_exact_mut(columns.all));
+    for (from, to) in rows {
+        let to = &mut to[columns.first..columns.first + columns.own];
+        copy(to, from, &|q| {
+            let v = factor.apply(i32::from(q));
+            v.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+        });
+    }
+}
+
 /// Memory for what is read.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     /// One activation.
     pub flat: Vec<i16>,
+    /// The same as it is stored.
+    bytes: Vec<i8>,
     /// A concatenation, and which one of this call it is.
     joined: Vec<i16>,
     held: Option<Source>,
@@ -116,16 +179,6 @@ impl Part {
                 });
             }
             (Dtype::I16, None) => to.copy_from_slice(bytemuck::try_cast_slice(bytes).ok()?),
-            // Of the factors of int8: in two steps of 32 bits, which floor as one of 64 does.
-            (Dtype::I8, Some(r)) if (17..=30).contains(&r.shift) => {
-                let (high, low) = (r.mult >> 16, r.mult & 0xFFFF);
-                let (round, shift) = (1 << (r.shift - 1), u32::from(r.shift) - 16);
-                each(to, bytemuck::try_cast_slice::<u8, i8>(bytes).ok()?, |q| {
-                    let q = i32::from(q) - zero;
-                    let v = (q * high + ((q * low + round) >> 16)) >> shift;
-                    v.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-                });
-            }
             (Dtype::I8, Some(r)) => {
                 each(to, bytemuck::try_cast_slice::<u8, i8>(bytes).ok()?, |q| {
                     common(r, i32::from(q) - zero)

@@ -56,6 +56,14 @@ impl Window {
         self.geometry.output[1] * self.step() == self.geometry.stride * self.row_bytes()
     }
 
+    /// Whether it is the input as it stands.
+    pub fn is_input(&self) -> bool {
+        let g = &self.geometry;
+        (g.kernel, g.stride, g.pad, g.upsample) == (1, 1, [0, 0], false)
+            && self.size == g.input
+            && self.padded == self.channels
+    }
+
     /// Byte offset of the first tap of each output position.
     pub fn offsets(&self) -> Vec<u32> {
         let g = &self.geometry;
