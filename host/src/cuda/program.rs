@@ -3,12 +3,11 @@
 use bytemuck::{Pod, Zeroable};
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::{Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
+use mote_runtime::blob::op::{Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 use mote_runtime::numeric::requant::Requant;
-use mote_runtime::schedule::coefficients::StepCoefficients;
 
-use super::pack::{Constants, Packed};
+use super::pack::{Constants, Packed, Shape};
 
 /// An activation.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -58,41 +57,40 @@ pub struct DeviceOp {
     pub parts: u32,
     pub has_third: u32,
     pub wide: u32,
-    pub pad: u32,
+    pub groups: u32,
     pub factor: [Factor; 4],
     pub real: [f32; 2],
     pub at: [u32; 6],
     pub count: [u32; 6],
 }
 
-/// A step of the sampler.
+/// What a known element is at a level of noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+#[allow(missing_docs)] // as in program.cuh
+pub struct DeviceNoising {
+    pub noised: u32,
+    pub kept: i32,
+    pub noise: i32,
+}
+
+/// A call of the network and how the state moves by it.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 #[allow(missing_docs)] // as in program.cuh
-pub struct DeviceStep {
+pub struct DeviceMove {
     pub sample: [i32; 2],
     pub step: [i32; 4],
     pub sample_shift: u32,
     pub step_shift: u32,
     pub timestep: u32,
     pub stream: u32,
+    pub digest: u32,
+    pub known: DeviceNoising,
+    pub bits: [u32; 4],
 }
 
-impl DeviceStep {
-    /// Step `index` of a run, at `timestep`.
-    pub fn new(coefficients: &StepCoefficients, timestep: u32, index: u32) -> Self {
-        Self {
-            sample: coefficients.sample.mant(),
-            step: coefficients.step.mant(),
-            sample_shift: coefficients.sample.shift().into(),
-            step_shift: coefficients.step.shift().into(),
-            timestep,
-            stream: index + 1,
-        }
-    }
-}
-
-/// One batch through all steps.
+/// One batch through all moves.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 #[allow(missing_docs)] // as in program.cuh
@@ -102,26 +100,34 @@ pub struct DeviceRun {
     pub arenas: u64,
     pub states: u64,
     pub held: u64,
+    pub cleans: u64,
+    pub known: u64,
     pub seeds: u64,
-    pub steps: u64,
-    pub step: u64,
+    pub moves: u64,
+    pub r#move: u64,
     pub digests: u64,
     pub op_digests: u64,
     pub arena_stride: u64,
     pub samples: u32,
     pub sample_len: u32,
     pub op_count: u32,
-    pub step_count: u32,
+    pub move_count: u32,
     pub calls: u32,
     pub classes: [u32; 2],
     pub output: u32,
+    pub rule: u32,
+    pub keeps: u32,
     pub clips: u32,
     pub noisy: u32,
     pub clip_range: i32,
     pub guidance_q16: i32,
+    pub channels: u32,
+    pub first_bit: u32,
+    pub begin: DeviceNoising,
     pub scores: u32,
     pub resident_scores: u32,
     pub resident_state: u32,
+    pub resident_cleans: u32,
     pub pad: u32,
 }
 
@@ -202,6 +208,7 @@ mod kind {
     pub const ATTENTION: u32 = 6;
     pub const UPSAMPLE: u32 = 7;
     pub const AVG_POOL: u32 = 8;
+    pub const SOFTMAX: u32 = 9;
 }
 
 impl Layer {
@@ -231,6 +238,7 @@ impl Layer {
             kind::ATTENTION if floats => ("attention_f16_layer", warps(positions * u64::from(op.count[0]))),
             kind::ATTENTION => ("attention_layer", warps(positions * u64::from(op.count[0]))),
             kind::UPSAMPLE => ("upsample_layer", elements),
+            kind::SOFTMAX => ("softmax_layer", positions),
             _ => ("avg_pool_layer", elements),
         };
         let scores = if op.kind == kind::ATTENTION {
@@ -304,11 +312,18 @@ impl Builder<'_> {
                 factor: factors([*in_requant, *out_requant]),
                 ..device
             },
-            Op::Conv(c) => self.conv(c, device)?,
+            Op::Conv(c) => self.conv(c, 1, device)?,
+            Op::Readout(readout) => self.readout(readout, device)?,
+            Op::Softmax { src, in_requant, .. } => DeviceOp {
+                kind: kind::SOFTMAX,
+                first: self.tensor(*src)?,
+                factor: factors([*in_requant]),
+                ..device
+            },
             Op::GroupNorm(n) => self.group_norm(n, device)?,
             Op::Attention(a) => self.attention(a, device)?,
-            // Read as its two halves; chains are refused before.
-            Op::NormConv(_) | Op::Readout(_) | Op::Softmax { .. } => return None,
+            // Read as its two halves.
+            Op::NormConv(_) => return None,
             Op::Upsample { src, .. } => DeviceOp {
                 kind: kind::UPSAMPLE,
                 first: self.tensor(*src)?,
@@ -358,8 +373,17 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn conv(&mut self, c: &Conv, mut device: DeviceOp) -> Option<DeviceOp> {
-        device.kind = kind::CONV;
+    fn readout(&mut self, readout: &Readout, device: DeviceOp) -> Option<DeviceOp> {
+        let groups = usize::from(readout.groups);
+        let mut device = self.conv(&readout.conv, groups, device)?;
+        let first = self.model.table::<u32>(readout.first, groups)?;
+        device.at[5] = self.constants.push(first);
+        Some(device)
+    }
+
+    /// With weights for each of `groups` groups of timesteps.
+    fn conv(&mut self, c: &Conv, groups: usize, mut device: DeviceOp) -> Option<DeviceOp> {
+        (device.kind, device.groups) = (kind::CONV, groups as u32);
         self.source(&c.source, &mut device)?;
         if let Some(addend) = c.addend {
             device.third = self.tensor(addend.tensor)?;
@@ -380,8 +404,8 @@ impl Builder<'_> {
         if let Weights::F16 { data, bias } = c.weights {
             let weights = self
                 .constants
-                .push(self.model.table::<u16>(data, side * side * channels * outs)?);
-            let bias = self.constants.push(self.model.table::<f32>(bias, outs)?);
+                .push(self.model.table::<u16>(data, groups * side * side * channels * outs)?);
+            let bias = self.constants.push(self.model.table::<f32>(bias, groups * outs)?);
             device.at = [weights, bias, 0, 0, 0, 0];
             return Some(device);
         }
@@ -393,7 +417,13 @@ impl Builder<'_> {
         } else {
             0
         };
-        let packed = Packed::new(self.model, &c.weights, side, channels, outs, zero)?;
+        let shape = Shape {
+            side,
+            channels,
+            outs,
+            groups,
+        };
+        let packed = Packed::new(self.model, &c.weights, shape, zero)?;
         device.count[5] = packed.steps;
         device.at = self.constants.push_conv(&packed);
         Some(device)
