@@ -140,11 +140,13 @@ fn survivor(number: usize) -> Option<String> {
     (!found_out).then(|| format!("{:?}: {text}", mutation(number).map(|(mutation, _)| mutation)))
 }
 
+type Problems = fn() -> Vec<Problem>;
+
 /// A mutation, and the problems that must find it out.
-fn mutation(number: usize) -> Option<(&'static Mutation, fn() -> Vec<Problem>)> {
+fn mutation(number: usize) -> Option<(&'static Mutation, Problems)> {
     let operators = || Form::ALL.into_iter().map(problems::everything).collect();
     let chains = || chains::SCHEMES.into_iter().flat_map(problems::chains).collect();
-    let of = |list: &'static [Mutation], problems: fn() -> Vec<Problem>| list.iter().map(move |m| (m, problems));
+    let of = |list: &'static [Mutation], problems: Problems| list.iter().map(move |m| (m, problems));
     of(&ARITHMETIC, operators)
         .chain(of(&THREADS, operators))
         .chain(of(&SAMPLERS, problems::samplers))
