@@ -52,6 +52,7 @@ LAYER(attention_f16_layer, attention_f16(op, site))
 LAYER(upsample_layer, upsample(op, site))
 LAYER(avg_pool_layer, avg_pool(op, site))
 LAYER(softmax_layer, softmax(op, site))
+LAYER(join_layer, join(op, site))
 LAYER(digest_layer, digest_output(run, op, site, ((u64)*run.move * run.calls + call) * run.op_count + number, 0))
 LAYER(hold_layer, hold(run, site, run.held))
 LAYER(advance_layer, advance(run, site, *run.move, run.states, run.held, run.cleans, 0))
@@ -90,6 +91,7 @@ INLINE void run_op(const Run &run, const Op &op, const Site &site) {
     case UPSAMPLE: upsample(op, site); break;
     case AVG_POOL: avg_pool(op, site); break;
     case SOFTMAX: softmax(op, site); break;
+    case JOIN: join(op, site); break;
     }
 }
 

@@ -81,6 +81,15 @@ INLINE void avg_pool(const Op &op, const Site &site) {
     }
 }
 
+// Two activations on their common scale, for a convolution that reads each element many times.
+INLINE void join(const Op &op, const Site &site) {
+    u32 each = length(op.out), channels = op.out.channels;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each;
+        store(op.out, site.at(sample, op.out), i, load_joined(op, site, sample, i / channels, i % channels));
+    }
+}
+
 // Over the channels of a position, a thread a position; powers are computed again instead of being held.
 INLINE void softmax(const Op &op, const Site &site) {
     u32 each = positions(op.out), channels = op.out.channels;

@@ -2,7 +2,7 @@
 #pragma once
 #include "fixed.cuh"
 
-enum Kind { INPUT, TIME_PROJ, CLASS_EMBED, SILU, CONV, GROUP_NORM, ATTENTION, UPSAMPLE, AVG_POOL, SOFTMAX };
+enum Kind { INPUT, TIME_PROJ, CLASS_EMBED, SILU, CONV, GROUP_NORM, ATTENTION, UPSAMPLE, AVG_POOL, SOFTMAX, JOIN };
 
 // An activation of shape (row, col, channel) at `offset` bytes in a sample's arena.
 struct Tensor {

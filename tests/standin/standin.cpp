@@ -204,7 +204,7 @@ static const struct {
     NAMED(conv_bytes_layer),  NAMED(conv_words_layer), NAMED(conv_wide_layer),      NAMED(conv_f16_layer),
     NAMED(group_norm_layer),  NAMED(group_norm_f16_layer), NAMED(attention_layer),  NAMED(attention_f16_layer),
     NAMED(upsample_layer),    NAMED(avg_pool_layer),   NAMED(softmax_layer),        NAMED(digest_layer),
-    NAMED(hold_layer),
+    NAMED(join_layer),        NAMED(hold_layer),
     NAMED(advance_layer),     NAMED(begin_layer),      NAMED(next_layer),           NAMED(resident),
     NAMED(probe_function),
 };

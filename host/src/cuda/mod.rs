@@ -9,6 +9,7 @@
 //!
 //! The arena of every sample is laid out as the model file says, so a GPU holds what a microcontroller does, many times.
 
+mod builder;
 pub mod driver;
 pub mod launch;
 pub mod layered;

@@ -1,6 +1,6 @@
 //! Batches of samples through all steps.
 
-use mote_runtime::{Arena, Config, Model, Sampler};
+use mote_runtime::{Arena, Config, Method, Model, Sampler};
 
 use super::CudaError;
 use super::launch::{Launcher, Limits};
@@ -77,12 +77,26 @@ pub struct Gpu<'m, L> {
 impl<'m, L: Launcher> Gpu<'m, L> {
     /// Prepares `model`.
     pub fn prepare(launcher: L, model: &'m Model<'m>) -> Result<Self, CudaError> {
-        Ok(Self {
+        let program = |join| Program::new(model, join).ok_or(CudaError::Model);
+        let mut gpu = Self {
             limits: launcher.limits(),
             launcher,
             model,
-            program: Program::new(model).ok_or(CudaError::Model)?,
-        })
+            program: program(true)?,
+        };
+        let most = Config {
+            guidance_q16: Some(0),
+            method: Method::Heun,
+            ..Config::of(model.header(), 1)
+        };
+        // Where a block holds a sample only without joined activations, they are not joined.
+        if Block::of(&gpu, &most).is_err() {
+            let joined = std::mem::replace(&mut gpu.program, program(false)?);
+            if Block::of(&gpu, &most).is_err() {
+                gpu.program = joined;
+            }
+        }
+        Ok(gpu)
     }
 
     /// The device.

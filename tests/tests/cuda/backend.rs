@@ -1,5 +1,6 @@
 //! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
 
+use mote_host::cuda::program::Program;
 use mote_host::cuda::run::{Executor, Gpu, Job};
 use mote_host::cuda::{CudaError, Start};
 use mote_host::memory::AlignedBytes;
@@ -12,7 +13,7 @@ use mote_tools::backend::{Backend, BackendError, Origin, Target, Trace, Wanted};
 use mote_tools::chain::convert::ChainScheme;
 use mote_tools::quantize::scheme::Scheme;
 
-use crate::device;
+use crate::{device, problems, suite};
 
 const EXECUTORS: [Option<Executor>; 3] = [None, Some(Executor::Layered), Some(Executor::Resident)];
 
@@ -200,6 +201,28 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     );
     let gpu = Gpu::prepare(device(0), &model).expect("a valid model");
     assert_eq!(gpu.executor(&config), Executor::Resident);
+}
+
+#[test]
+fn activations_are_joined_unless_a_block_has_room_without_only() {
+    let problem = problems::joined();
+    let model = Model::parse(problem.file.bytes()).expect("a valid model");
+    let [bytes, plain] = [true, false].map(|join| {
+        let program = Program::new(&model, join).expect("a valid model");
+        assert_eq!(program.layers.iter().any(|layer| layer.kernel == "join_layer"), join);
+        program.arena_bytes
+    });
+    assert!(bytes > plain);
+    for shared in [227 << 10, bytes] {
+        let limited = || {
+            let mut limited = device(1);
+            limited.shared = shared as u32;
+            limited
+        };
+        let gpu = Gpu::prepare(limited(), &model).expect("a valid model");
+        assert_eq!(gpu.executor(&problem.configs[0]), Executor::Resident, "{shared}");
+        suite::solve(limited(), &problem).expect("the runtime's bits");
+    }
 }
 
 #[test]

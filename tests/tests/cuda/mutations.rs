@@ -90,6 +90,20 @@ const SAMPLERS: [Mutation; 9] = [
     swap("mote.cu", "shared + run.resident_cleans", "shared + run.resident_state"),
 ];
 
+/// What is joined before a convolution.
+const JOINED: [Mutation; 2] = [
+    swap(
+        "pointwise.cuh",
+        "i / channels, i % channels)",
+        "i % channels, i % channels)",
+    ),
+    swap(
+        "program.cuh",
+        "clamp(scaled(op.factor[second], q), -32768, 32767)",
+        "clamp(q, -32768, 32767)",
+    ),
+];
+
 /// The chains of 2015.
 const CHAINS: [Mutation; 14] = [
     swap("real.cuh", "(n >> 31 & 1)", "0"),
@@ -121,7 +135,7 @@ const UNSEEN: &str = "the broken kernels went unseen";
 /// Every mutation in a program of its own: broken kernels may write anywhere, and whatever that does is found out as well.
 #[test]
 fn broken_kernels_are_found_out() {
-    let count = ARITHMETIC.len() + THREADS.len() + SAMPLERS.len() + CHAINS.len();
+    let count = ARITHMETIC.len() + THREADS.len() + SAMPLERS.len() + JOINED.len() + CHAINS.len();
     let survived: Vec<String> = (0..count).into_par_iter().filter_map(survivor).collect();
     assert!(survived.is_empty(), "{}", survived.join("\n"));
 }
@@ -150,6 +164,7 @@ fn mutation(number: usize) -> Option<(&'static Mutation, Problems)> {
     of(&ARITHMETIC, operators)
         .chain(of(&THREADS, operators))
         .chain(of(&SAMPLERS, problems::samplers))
+        .chain(of(&JOINED, || vec![problems::joined()]))
         .chain(of(&CHAINS, chains))
         .nth(number)
 }

@@ -10,9 +10,9 @@ use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::synthetic::{self, Form};
 use mote_tools::chain::convert::ChainScheme;
-use mote_tools::quantize::scheme::Scheme;
+use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use crate::programs::{factors_at_random, program};
+use crate::programs::{factors_at_random, large, program};
 use crate::suite::Problem;
 
 fn config(file: &AlignedBytes, steps: u32) -> Config {
@@ -142,6 +142,18 @@ pub fn chains(scheme: ChainScheme) -> Vec<Problem> {
         }
     };
     chains::all(scheme).map(problem).into()
+}
+
+/// Convolutions worth several warps, one of them of two activations that are joined before it.
+pub fn joined() -> Problem {
+    let file = large(Bits::Eight);
+    Problem {
+        name: "joined activations".into(),
+        configs: vec![config(&file, 1)],
+        seeds: vec![5],
+        known: None,
+        file,
+    }
 }
 
 /// A trained network.
