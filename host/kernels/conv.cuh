@@ -7,6 +7,7 @@
 // unsigned low byte; int16 weights alike.
 //
 // at: weights (W16: their high bytes), bias (i64 a column), factors (a column), taps (u32 a quad), low bytes of W16.
+// Of a readout: those of all groups of timesteps, and the groups' first timesteps (u32).
 // count: kernel's side, stride, padding at the top, at the left, 1 for an input read through x2; 32-tap steps.
 #pragma once
 #include "mma.cuh"
@@ -32,6 +33,17 @@ INLINE Place place_of(const Op &op, const Site &site, u32 row) {
     place.y = (i32)(place.position / op.out.cols * op.count[1]) - (i32)op.count[2];
     place.x = (i32)(place.position % op.out.cols * op.count[1]) - (i32)op.count[3];
     return place;
+}
+
+// The group of timesteps that this call belongs to: the last whose first timestep is not after it.
+INLINE u32 group_of(const Run &run, const Op &op, const Site &site) {
+    u32 low = 0, high = op.groups;
+    while (low + 1 < high) {
+        u32 middle = (low + high) / 2;
+        if (constants<u32>(run, op.at[5])[middle] <= site.timestep) low = middle;
+        else high = middle;
+    }
+    return low;
 }
 
 // The position of the input that a tap reads, or -1 outside of it.
@@ -76,13 +88,13 @@ INLINE void gather_words(const Op &op, const Site &site, const Place &place, u32
     }
 }
 
-// From a sum to an output.
-template <bool WIDE> INLINE void finish(const Run &run, const Op &op, const Site &site, const Place &place, u32 o, i64 sum) {
+// From a sum to an output; `row` is where the group's biases and factors begin.
+template <bool WIDE> INLINE void finish(const Run &run, const Op &op, const Site &site, const Place &place, u32 o, u32 row, i64 sum) {
     if (!place.there || o >= op.out.channels) return;
-    i64 acc = sum + constants<i64>(run, op.at[1])[o];
+    i64 acc = sum + constants<i64>(run, op.at[1])[row + o];
     if (!WIDE) acc = (i32)(u32)acc;
     u32 i = place.position * op.out.channels + o;
-    i32 v = scaled(constants<Factor>(run, op.at[2])[o], acc);
+    i32 v = scaled(constants<Factor>(run, op.at[2])[row + o], acc);
     if (op.has_third) {
         u32 from = positions(op.third) == 1 ? o : i;
         v = add_guarded(v, scaled(op.factor[2], load(op.third, site.at(place.sample, op.third), from)));
@@ -103,6 +115,7 @@ template <bool WORDS, bool WIDE, u32 TILES> INLINE void conv(const Run &run, con
     u32 steps = op.count[5], columns = (op.out.channels + 7) / 8, blocks = (columns + TILES - 1) / TILES;
     u32 rows = (site.samples * positions(op.out) + 15) / 16;
     const u32 *taps = constants<u32>(run, op.at[3]);
+    u32 timesteps = group_of(run, op, site), skipped = timesteps * columns * steps * 32;
     const uint2 *weights = constants<uint2>(run, op.at[0]), *low_weights = constants<uint2>(run, op.at[4]);
     for (u32 item = site.warp(); item < rows * blocks; item += site.warps()) {
         u32 row = item / blocks * 16 + group, first = item % blocks * TILES;
@@ -122,7 +135,7 @@ template <bool WORDS, bool WIDE, u32 TILES> INLINE void conv(const Run &run, con
 #pragma unroll
             for (u32 t = 0; t < TILES; t++) {
                 if (first + t >= columns) break;
-                u32 at = ((first + t) * steps + step) * 32 + lane;
+                u32 at = skipped + ((first + t) * steps + step) * 32 + lane;
                 u32 b[2] = {weights[at].x, weights[at].y};
                 mma<true, true>(sums[t][0], high, b);
                 if (WORDS) mma<false, true>(sums[t][MIXED], low, b);
@@ -145,7 +158,8 @@ template <bool WORDS, bool WIDE, u32 TILES> INLINE void conv(const Run &run, con
         for (u32 i = 0; i < TILES * 4; i++) {
             u32(&s)[SETS][4] = sums[i / 4];
             i64 sum = WORDS ? whole[i / 4][i % 4] + joined_sum<WIDE>(s[0], s[MIXED], s[LOW], i % 4) : (i32)s[0][i % 4];
-            finish<WIDE>(run, op, site, places[i % 4 / 2], (first + i / 4) * 8 + quad * 2 + i % 2, sum);
+            finish<WIDE>(run, op, site, places[i % 4 / 2], (first + i / 4) * 8 + quad * 2 + i % 2,
+                         timesteps * op.out.channels, sum);
         }
     }
 }

@@ -7,12 +7,13 @@
 
 INLINE void conv_f16(const Run &run, const Op &op, const Site &site) {
     u32 outs = op.out.channels, channels = op.first.channels + (op.parts == 2 ? op.second.channels : 0);
-    const u16 *weights = constants<u16>(run, op.at[0]);
+    u32 group = group_of(run, op, site);
+    const u16 *weights = constants<u16>(run, op.at[0]) + group * op.count[0] * op.count[0] * channels * outs;
     u32 rows = site.samples * positions(op.out);
     for (u32 item = site.thread; item < rows * outs; item += site.threads) {
         Place place = place_of(op, site, item / outs);
         u32 o = item % outs;
-        float acc = constants<float>(run, op.at[1])[o];
+        float acc = constants<float>(run, op.at[1])[group * outs + o];
         const u16 *weight = weights + o;
         for (u32 ky = 0; ky < op.count[0]; ky++) {
             for (u32 kx = 0; kx < op.count[0]; kx++) {

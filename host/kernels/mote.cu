@@ -23,7 +23,7 @@ INLINE Site batch_site(const Run &run, u64 call, u8 *shared) {
     site.sample_len = run.sample_len;
     site.thread = blockIdx.x * blockDim.x + threadIdx.x;
     site.threads = gridDim.x * blockDim.x;
-    site.timestep = run.steps[*run.step].timestep;
+    site.timestep = run.moves[*run.move].timestep;
     site.label = run.classes[call];
     return site;
 }
@@ -51,11 +51,13 @@ LAYER(attention_layer, attention(op, site))
 LAYER(attention_f16_layer, attention_f16(op, site))
 LAYER(upsample_layer, upsample(op, site))
 LAYER(avg_pool_layer, avg_pool(op, site))
-LAYER(digest_layer, digest_output(run, op, site, ((u64)*run.step * run.calls + call) * run.op_count + number, 0))
+LAYER(softmax_layer, softmax(op, site))
+LAYER(join_layer, join(op, site))
+LAYER(digest_layer, digest_output(run, op, site, ((u64)*run.move * run.calls + call) * run.op_count + number, 0))
 LAYER(hold_layer, hold(run, site, run.held))
-LAYER(advance_layer, advance(run, site, *run.step, run.states, run.held, 0))
+LAYER(advance_layer, advance(run, site, *run.move, run.states, run.held, run.cleans, 0))
 
-// x_T from the seeds.
+// x_T from the seeds, known elements in it.
 KERNEL(begin_layer) { begin(*at, blockIdx.x * blockDim.x + threadIdx.x, gridDim.x * blockDim.x); }
 
 // A function of the contract at `call` arguments.
@@ -66,9 +68,9 @@ KERNEL(probe_function) {
     }
 }
 
-// The step is done.
+// The move is done.
 KERNEL(next_layer) {
-    if (threadIdx.x == 0) *at->step += 1;
+    if (threadIdx.x == 0) *at->move += 1;
 }
 
 // One operator of one sample.
@@ -88,15 +90,18 @@ INLINE void run_op(const Run &run, const Op &op, const Site &site) {
     case ATTENTION: op.floats ? attention_f16(op, site) : attention(op, site); break;
     case UPSAMPLE: upsample(op, site); break;
     case AVG_POOL: avg_pool(op, site); break;
+    case SOFTMAX: softmax(op, site); break;
+    case JOIN: join(op, site); break;
     }
 }
 
-// All steps of a sample in a block: activations, state and scores in shared memory, in this order.
+// All moves of a sample in a block: activations, state (and what is held beside it) and scores in shared memory, in this order.
 KERNEL(resident) {
     DYNAMIC_SHARED(shared);
     const Run &run = *at;
     u32 sample = blockIdx.x;
     i32 *state = (i32 *)(shared + run.resident_state), *held = state + run.sample_len;
+    i32 *cleans = (i32 *)(shared + run.resident_cleans);
     Site site;
     site.arena = shared;
     site.stride = 0;
@@ -106,18 +111,18 @@ KERNEL(resident) {
     site.sample_len = run.sample_len;
     site.thread = threadIdx.x;
     site.threads = blockDim.x;
-    i32 *kept = run.states + (u64)sample * run.sample_len;
-    for (u32 i = threadIdx.x; i < run.sample_len; i += blockDim.x) state[i] = kept[i];
+    i32 *whole = run.states + (u64)sample * run.sample_len;
+    for (u32 i = threadIdx.x; i < run.sample_len; i += blockDim.x) state[i] = whole[i];
     __syncthreads();
-    for (u32 step = 0; step < run.step_count; step++) {
-        site.timestep = run.steps[step].timestep;
+    for (u32 move = 0; move < run.move_count; move++) {
+        site.timestep = run.moves[move].timestep;
         for (u32 turn = 0; turn < run.calls; turn++) {
             site.label = run.classes[turn];
             for (u32 i = 0; i < run.op_count; i++) {
                 run_op(run, run.ops[i], site);
                 __syncthreads();
                 if (run.op_digests) {
-                    digest_output(run, run.ops[i], site, ((u64)step * run.calls + turn) * run.op_count + i, sample);
+                    digest_output(run, run.ops[i], site, ((u64)move * run.calls + turn) * run.op_count + i, sample);
                     __syncthreads();
                 }
             }
@@ -126,8 +131,8 @@ KERNEL(resident) {
                 __syncthreads();
             }
         }
-        advance(run, site, step, state, held, sample);
+        advance(run, site, move, state, held, cleans, sample);
         __syncthreads();
     }
-    for (u32 i = threadIdx.x; i < run.sample_len; i += blockDim.x) kept[i] = state[i];
+    for (u32 i = threadIdx.x; i < run.sample_len; i += blockDim.x) whole[i] = state[i];
 }

@@ -60,6 +60,13 @@ INLINE u64 neg_ln_q57(u32 word) {
     return k * LN_2_Q57 + LN_RECIPROCAL_Q57[i] - (u64)ln_1p_q57;
 }
 
+// Word `index` of `stream`, of which noise is made.
+INLINE u32 uniform_word(u64 seed, u32 stream, u32 index) {
+    Words words = philox4x32(index / 4, stream, (u32)seed, (u32)(seed >> 32));
+    u32 low = index & 1 ? words.w[1] : words.w[0], high = index & 1 ? words.w[3] : words.w[2];
+    return index & 2 ? high : low;
+}
+
 // Element `index` of `stream`: 0 is x_T, k the noise of step k.
 INLINE i32 normal_q24(u64 seed, u32 stream, u32 index) {
     Words words = philox4x32(index / 4, stream, (u32)seed, (u32)(seed >> 32));

@@ -1,4 +1,4 @@
-// Operators of a thread an element: what enters the network, SiLU, changes of size.
+// Operators of a thread an element: what enters the network, SiLU, changes of size; and softmax.
 #pragma once
 #include "float.cuh"
 #include "noise.cuh"
@@ -78,5 +78,50 @@ INLINE void avg_pool(const Op &op, const Site &site) {
             v = (i32)f32_to_f16_sat(mul(add(sum, f16_to_f32((u32)d)), 0.25f));
         }
         store(op.out, site.at(sample, op.out), i, v);
+    }
+}
+
+// Two activations on their common scale, for a convolution that reads each element many times.
+INLINE void join(const Op &op, const Site &site) {
+    u32 each = length(op.out), channels = op.out.channels;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, i = item % each;
+        store(op.out, site.at(sample, op.out), i, load_joined(op, site, sample, i / channels, i % channels));
+    }
+}
+
+// Over the channels of a position, a thread a position; powers are computed again instead of being held.
+INLINE void softmax(const Op &op, const Site &site) {
+    u32 each = positions(op.out), channels = op.out.channels;
+    for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
+        u32 sample = item / each, first = item % each * channels;
+        const u8 *from = site.at(sample, op.first);
+        u8 *out = site.at(sample, op.out);
+        if (op.floats) {
+            float top = __uint_as_float(0xFF800000u), total = 0.0f;
+            for (u32 c = 0; c < channels; c++) {
+                float x = f16_to_f32((u32)load(op.first, from, first + c));
+                top = x > top ? x : top;
+            }
+            for (u32 c = 0; c < channels; c++) {
+                total = add(total, exp_f32(sub(f16_to_f32((u32)load(op.first, from, first + c)), top)));
+            }
+            for (u32 c = 0; c < channels; c++) {
+                float power = exp_f32(sub(f16_to_f32((u32)load(op.first, from, first + c)), top));
+                store(op.out, out, first + c, (i32)f32_to_f16_sat(__fdiv_rn(power, total)));
+            }
+            continue;
+        }
+        i32 top = (i32)0x80000000;
+        for (u32 c = 0; c < channels; c++) top = most(top, scaled(op.factor[0], load(op.first, from, first + c)));
+        u64 total = 0;
+        for (u32 c = 0; c < channels; c++) {
+            total += exp2_neg_q16((u32)top - (u32)scaled(op.factor[0], load(op.first, from, first + c)));
+        }
+        u64 reciprocal = ((u64)1 << 46) / total;
+        for (u32 c = 0; c < channels; c++) {
+            u64 power = exp2_neg_q16((u32)top - (u32)scaled(op.factor[0], load(op.first, from, first + c)));
+            store(op.out, out, first + c, (i32)((power * reciprocal + (1 << 30)) >> 31));
+        }
     }
 }

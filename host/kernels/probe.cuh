@@ -1,10 +1,29 @@
 // One function of the contract at a time, for the tests: `count` arguments at `words`, results behind them.
 #pragma once
+#include "chain.cuh"
 #include "digest.cuh"
 #include "group_norm.cuh"
-#include "noise.cuh"
 
 INLINE u64 both(u32 low, u32 high) { return low | (u64)high << 32; }
+
+// For how many of 2^32 words a bit is set, by bisection; the move's probabilities and the network's log odds come of the argument.
+INLINE u64 words_that_set(u32 low, u32 high) {
+    u64 next = ((u64)(high & 0xFFFF) + 1) << 46, now = (next >> 16) * (high >> 16);
+    Move move = {};
+    u64 prior = low >> 24 << 23, kept = to_q(quotient(from_q(now, 62), from_q(next, 62)), 31);
+    u64 redrawn = product_q31(ONE_Q31 - kept, prior);
+    move.bits[0] = (u32)prior;
+    move.bits[1] = (u32)(next >> 31);
+    move.bits[2] = (u32)redrawn;
+    move.bits[3] = (u32)(redrawn + kept < ONE_Q31 ? redrawn + kept : ONE_Q31);
+    u64 from = 0, to = (u64)1 << 32;
+    while (from < to) {
+        u64 middle = (from + to) / 2;
+        if (next_bit(move, low & 1, (i32)(low << 8) >> 3, (u32)middle)) from = middle + 1;
+        else to = middle;
+    }
+    return from;
+}
 
 // An argument is one word of 64 bits; what stands in which bits is the test's choice (tests/tests/cuda/scalar.rs).
 INLINE u64 probe(u64 function, u64 v) {
@@ -29,6 +48,9 @@ INLINE u64 probe(u64 function, u64 v) {
     case 13: return (u32)f32_to_q24(real);
     case 14: return __float_as_uint(q24_to_f32((i32)low));
     case 15: return (u32)add_guarded((i32)low, (i32)high);
+    case 16: return deviation_q30((i32)low);
+    case 17: return words_that_set(low, high);
+    case 18: return uniform_word(v, high >> 16, low >> 4);
     default: return 0;
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
-use mote_host::cuda::program::{DeviceOp, DeviceRun, DeviceStep};
+use mote_host::cuda::program::{DeviceMove, DeviceOp, DeviceRun};
 
 /// The orders in which threads are run, see `standin.cpp`.
 pub const SCHEDULES: u32 = 4;
@@ -144,7 +144,7 @@ impl Standin {
             recordings: vec![],
             launches: 0,
         };
-        let expected = [size_of::<DeviceOp>(), size_of::<DeviceStep>(), size_of::<DeviceRun>()].map(|size| size as u32);
+        let expected = [size_of::<DeviceOp>(), size_of::<DeviceMove>(), size_of::<DeviceRun>()].map(|size| size as u32);
         let found = device.sizes()?;
         if found != expected {
             return Err(format!(

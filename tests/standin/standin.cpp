@@ -203,7 +203,8 @@ static const struct {
     NAMED(input_layer),       NAMED(time_proj_layer),  NAMED(class_embed_layer),    NAMED(silu_layer),
     NAMED(conv_bytes_layer),  NAMED(conv_words_layer), NAMED(conv_wide_layer),      NAMED(conv_f16_layer),
     NAMED(group_norm_layer),  NAMED(group_norm_f16_layer), NAMED(attention_layer),  NAMED(attention_f16_layer),
-    NAMED(upsample_layer),    NAMED(avg_pool_layer),   NAMED(digest_layer),         NAMED(hold_layer),
+    NAMED(upsample_layer),    NAMED(avg_pool_layer),   NAMED(softmax_layer),        NAMED(digest_layer),
+    NAMED(join_layer),        NAMED(hold_layer),
     NAMED(advance_layer),     NAMED(begin_layer),      NAMED(next_layer),           NAMED(resident),
     NAMED(probe_function),
 };
@@ -236,6 +237,6 @@ extern "C" const char *standin_launch(const char *name, u32 grid, u32 block, u32
 // Bytes of the structures, which the host must agree with.
 extern "C" void standin_sizes(u32 *sizes) {
     sizes[0] = sizeof(Op);
-    sizes[1] = sizeof(Step);
+    sizes[1] = sizeof(Move);
     sizes[2] = sizeof(Run);
 }

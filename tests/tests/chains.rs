@@ -10,6 +10,7 @@ use mote_runtime::schedule::chain::{BIT_Q24, BitStep, KernelStep, deviation_q30}
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
 use mote_tests::boards::board;
 use mote_tests::chains::{self, BIT_STEPS};
+use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::{ChainScheme, convert};
@@ -131,6 +132,28 @@ fn a_gaussian_chain_takes_all_of_its_steps_and_a_binomial_one_any_number() {
             assert_eq!(run, Err(refused));
         }
     });
+}
+
+/// Its outputs are means and variances, twice as many as a state has elements.
+#[test]
+fn a_gaussian_chain_is_not_guided_even_where_its_file_names_a_null_class() {
+    let [_, (_, file)] = chains::all(ChainScheme::W8A16);
+    let mut parts = Parts::of(&file);
+    let mut header = *Model::parse(AlignedBytes::copy_of(&file).bytes())
+        .expect("the model is valid")
+        .header();
+    (header.classes, header.null_class) = (1, Some(0));
+    parts.set_header(&header);
+    let memory = AlignedBytes::copy_of(&parts.file());
+    let model = Model::parse(memory.bytes()).expect("a null class is no fault");
+    let guided = Config {
+        guidance_q16: Some(1 << 17),
+        ..config(&model, 0)
+    };
+    assert_eq!(
+        finish(&model, &guided, &Start::Seed),
+        Err(RunError::GuidanceUnsupported)
+    );
 }
 
 /// Without a network's opinion both chains stay in equilibrium, whatever the number of steps.

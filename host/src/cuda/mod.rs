@@ -5,14 +5,19 @@
 //!
 //! - [`program`], [`pack`]: a model as the kernels read it, weights in the order of the tensor cores' fragments.
 //! - [`launch`]: what a device must be able to do. [`driver`]: a GPU. The tests have another: the kernels' source on the CPU.
-//! - [`run`]: batches of samples through all steps, by one of two executors.
+//! - [`run`]: images by one of two executors, [`layered`] and [`resident`]; [`moves`]: the sampler's coefficients; [`memory`]: batches.
 //!
 //! The arena of every sample is laid out as the model file says, so a GPU holds what a microcontroller does, many times.
 
+mod builder;
 pub mod driver;
 pub mod launch;
+pub mod layered;
+pub mod memory;
+pub mod moves;
 pub mod pack;
 pub mod program;
+pub mod resident;
 pub mod run;
 
 pub use launch::{Launcher, Limits};
@@ -58,9 +63,6 @@ pub enum CudaError {
         /// Bytes.
         found: u64,
     },
-    /// What only the other backends do.
-    #[error("{0} does not run on a GPU: choose another backend")]
-    Unsupported(&'static str),
     /// The model names what it does not hold.
     #[error("the model names memory that it does not have")]
     Model,

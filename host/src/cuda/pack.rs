@@ -46,16 +46,29 @@ impl Constants {
     }
 }
 
+/// Extents of a convolution's weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// The kernel's side.
+    pub side: usize,
+    /// Input channels.
+    pub channels: usize,
+    /// Output channels.
+    pub outs: usize,
+    /// Groups of timesteps with weights of their own, one group after the other.
+    pub groups: usize,
+}
+
 /// A convolution's weights: `high` is all of int8 weights.
 #[derive(Debug)]
 pub struct Packed {
-    /// Bytes `(column, step, lane, register, tap)`.
+    /// Bytes `(group, column, step, lane, register, tap)`.
     pub high: Vec<u8>,
     /// The low bytes of int16 weights, without a sign.
     pub low: Option<Vec<u8>>,
-    /// Biases, the zero point's share in them.
+    /// Biases `(group, output channel)`, the zero point's share in them.
     pub bias: Vec<i64>,
-    /// Factors of the output channels.
+    /// Factors `(group, output channel)`.
     pub factors: Vec<Factor>,
     /// Kernel row (4 bits), column (4 bits) and first channel (24 bits) of every four taps.
     pub taps: Vec<u32>,
@@ -65,15 +78,14 @@ pub struct Packed {
 
 impl Packed {
     /// Packs `(out, row, col, in)` weights of a `side * side` kernel; `zero` is removed from inputs by the bias.
-    pub fn new(
-        model: &Model<'_>,
-        weights: &Weights,
-        side: usize,
-        channels: usize,
-        outs: usize,
-        zero: i32,
-    ) -> Option<Self> {
-        let file = InFile::new(model, weights, side * side * channels, outs)?;
+    pub fn new(model: &Model<'_>, weights: &Weights, shape: Shape, zero: i32) -> Option<Self> {
+        let Shape {
+            side,
+            channels,
+            outs,
+            groups,
+        } = shape;
+        let file = InFile::new(model, weights, side * side * channels, groups * outs)?;
         let quads = channels.div_ceil(4);
         let steps = (side * side * quads).div_ceil(STEP / 4);
         let mut taps = vec![NO_TAP; steps * STEP / 4];
@@ -81,19 +93,21 @@ impl Packed {
             let (position, quad) = (i / quads, i % quads);
             *tap = (((position / side) << 28) | ((position % side) << 24) | (4 * quad)) as u32;
         }
-        let len = outs.div_ceil(COLUMN) * steps * 256;
+        let columns = outs.div_ceil(COLUMN);
+        let len = groups * columns * steps * 256;
         let (mut high, mut low) = (vec![0; len], vec![0; len]);
         for (i, (high, low)) in high.iter_mut().zip(&mut low).enumerate() {
-            let (out, tap) = place(i, steps);
+            let (slot, tap) = place(i, steps);
+            let (group, out) = (slot / (columns * COLUMN), slot % (columns * COLUMN));
             let (position, channel) = (tap / (4 * quads), tap % (4 * quads));
             if out < outs && position < side * side && channel < channels {
-                let w = file.weight(out, position * channels + channel);
+                let w = file.weight(group * outs + out, position * channels + channel);
                 // A high byte with its sign and a low one without: w = 256 high + low.
                 *high = if file.wide { (w >> 8) as u8 } else { w as u8 };
                 *low = w as u8;
             }
         }
-        let bias = (0..outs).map(|out| file.bias(out) - i64::from(zero) * file.sum(out));
+        let bias = (0..groups * outs).map(|out| file.bias(out) - i64::from(zero) * file.sum(out));
         Some(Self {
             high,
             low: file.wide.then_some(low),
@@ -105,7 +119,7 @@ impl Packed {
     }
 }
 
-/// Output channel and tap of byte `i` of the fragments.
+/// Output channel (those of groups follow each other, each padded to whole columns) and tap of byte `i` of the fragments.
 fn place(i: usize, steps: usize) -> (usize, usize) {
     let (byte, register, lane, fragment) = (i % 4, i / 4 % 2, i / 8 % 32, i / 256);
     let (column, step) = (fragment / steps, fragment % steps);
@@ -115,7 +129,7 @@ fn place(i: usize, steps: usize) -> (usize, usize) {
     )
 }
 
-/// Weights, biases and factors as they stand in the file.
+/// Weights, biases and factors as they stand in the file; output channels are those of all groups.
 struct InFile<'m> {
     data: Data<'m>,
     taps: usize,

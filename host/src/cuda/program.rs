@@ -2,13 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 use mote_runtime::Model;
-use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::{Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
-use mote_runtime::blob::tensor::{Tensor, TensorId};
 use mote_runtime::numeric::requant::Requant;
-use mote_runtime::schedule::coefficients::StepCoefficients;
 
-use super::pack::{Constants, Packed};
+use super::builder::Builder;
 
 /// An activation.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -58,41 +54,40 @@ pub struct DeviceOp {
     pub parts: u32,
     pub has_third: u32,
     pub wide: u32,
-    pub pad: u32,
+    pub groups: u32,
     pub factor: [Factor; 4],
     pub real: [f32; 2],
     pub at: [u32; 6],
     pub count: [u32; 6],
 }
 
-/// A step of the sampler.
+/// What a known element is at a level of noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+#[allow(missing_docs)] // as in program.cuh
+pub struct DeviceNoising {
+    pub noised: u32,
+    pub kept: i32,
+    pub noise: i32,
+}
+
+/// A call of the network and how the state moves by it.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 #[allow(missing_docs)] // as in program.cuh
-pub struct DeviceStep {
+pub struct DeviceMove {
     pub sample: [i32; 2],
     pub step: [i32; 4],
     pub sample_shift: u32,
     pub step_shift: u32,
     pub timestep: u32,
     pub stream: u32,
+    pub digest: u32,
+    pub known: DeviceNoising,
+    pub bits: [u32; 4],
 }
 
-impl DeviceStep {
-    /// Step `index` of a run, at `timestep`.
-    pub fn new(coefficients: &StepCoefficients, timestep: u32, index: u32) -> Self {
-        Self {
-            sample: coefficients.sample.mant(),
-            step: coefficients.step.mant(),
-            sample_shift: coefficients.sample.shift().into(),
-            step_shift: coefficients.step.shift().into(),
-            timestep,
-            stream: index + 1,
-        }
-    }
-}
-
-/// One batch through all steps.
+/// One batch through all moves.
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
 #[allow(missing_docs)] // as in program.cuh
@@ -102,26 +97,34 @@ pub struct DeviceRun {
     pub arenas: u64,
     pub states: u64,
     pub held: u64,
+    pub cleans: u64,
+    pub known: u64,
     pub seeds: u64,
-    pub steps: u64,
-    pub step: u64,
+    pub moves: u64,
+    pub r#move: u64,
     pub digests: u64,
     pub op_digests: u64,
     pub arena_stride: u64,
     pub samples: u32,
     pub sample_len: u32,
     pub op_count: u32,
-    pub step_count: u32,
+    pub move_count: u32,
     pub calls: u32,
     pub classes: [u32; 2],
     pub output: u32,
+    pub rule: u32,
+    pub keeps: u32,
     pub clips: u32,
     pub noisy: u32,
     pub clip_range: i32,
     pub guidance_q16: i32,
+    pub channels: u32,
+    pub first_bit: u32,
+    pub begin: DeviceNoising,
     pub scores: u32,
     pub resident_scores: u32,
     pub resident_state: u32,
+    pub resident_cleans: u32,
     pub pad: u32,
 }
 
@@ -145,42 +148,31 @@ pub struct Program {
     pub constants: Vec<u8>,
     /// A kernel an operator.
     pub layers: Vec<Layer>,
-    /// Whether an operator of the file ends with this one: a normalization inside a convolution is one of its own here.
+    /// Whether an operator of the file ends with this one: a normalization inside a convolution and the joining of two activations are
+    /// operators of their own here.
     pub ends: Vec<bool>,
-    /// Bytes of a sample's arena. What has a window in the file lies behind it, whole.
+    /// Bytes of a sample's arena. What has a window in the file lies behind the file's arena, whole, and so do joined activations.
     pub arena_bytes: u64,
 }
 
 impl Program {
-    /// Prepares `model`; `None` where a record names what is not there, which a parsed model's never do.
-    pub fn new(model: &Model<'_>) -> Option<Self> {
-        let mut builder = Builder {
-            model,
-            constants: Constants::default(),
-        };
+    /// Prepares `model`, two activations that a convolution reads as one joined before it where `join` is set; `None` where a record names
+    /// what is not there, which a parsed model's never do.
+    pub fn new(model: &Model<'_>, join: bool) -> Option<Self> {
+        let mut builder = Builder::new(model, join);
         let (mut ops, mut ends) = (vec![], vec![]);
-        let mut arena_bytes = u64::from(model.header().arena_bytes);
         for op in model.ops() {
-            if let Op::NormConv(NormConv { norm, conv }) = &op {
-                let whole = builder.whole(norm)?;
-                let mut first = builder.op(&Op::GroupNorm(*norm))?;
-                let mut second = builder.op(&Op::Conv(*conv))?;
-                (first.out, second.first) = (whole, whole);
-                let bytes = whole.shape.map(u64::from).iter().product::<u64>() * (1 + u64::from(whole.dtype));
-                arena_bytes = arena_bytes.max(u64::from(whole.offset) + bytes);
-                ops.extend([first, second]);
-                ends.extend([false, true]);
-            } else {
-                ops.push(builder.op(&op)?);
-                ends.push(true);
-            }
+            let (before, last) = builder.ops(&op)?;
+            ends.extend(before.iter().map(|_| false).chain([true]));
+            ops.extend(before.into_iter().chain([last]));
         }
         let layers = ops.iter().map(Layer::of).collect();
+        let (arena_bytes, constants) = builder.finish();
         Some(Self {
             ends,
             arena_bytes,
             ops,
-            constants: builder.constants.bytes,
+            constants,
             layers,
         })
     }
@@ -192,7 +184,7 @@ impl Program {
 }
 
 /// `Kind` of `program.cuh`.
-mod kind {
+pub(super) mod kind {
     pub const INPUT: u32 = 0;
     pub const TIME_PROJ: u32 = 1;
     pub const CLASS_EMBED: u32 = 2;
@@ -202,6 +194,8 @@ mod kind {
     pub const ATTENTION: u32 = 6;
     pub const UPSAMPLE: u32 = 7;
     pub const AVG_POOL: u32 = 8;
+    pub const SOFTMAX: u32 = 9;
+    pub const JOIN: u32 = 10;
 }
 
 impl Layer {
@@ -231,6 +225,8 @@ impl Layer {
             kind::ATTENTION if floats => ("attention_f16_layer", warps(positions * u64::from(op.count[0]))),
             kind::ATTENTION => ("attention_layer", warps(positions * u64::from(op.count[0]))),
             kind::UPSAMPLE => ("upsample_layer", elements),
+            kind::SOFTMAX => ("softmax_layer", positions),
+            kind::JOIN => ("join_layer", elements),
             _ => ("avg_pool_layer", elements),
         };
         let scores = if op.kind == kind::ATTENTION {
@@ -244,200 +240,4 @@ impl Layer {
             scores,
         }
     }
-}
-
-struct Builder<'m> {
-    model: &'m Model<'m>,
-    constants: Constants,
-}
-
-impl Builder<'_> {
-    fn op(&mut self, op: &Op) -> Option<DeviceOp> {
-        let model = self.model;
-        let device = DeviceOp {
-            floats: (model.header().arithmetic == Arithmetic::F16).into(),
-            out: self.tensor(op.io().out)?,
-            parts: 1,
-            ..DeviceOp::default()
-        };
-        let channels = device.out.shape[2] as usize;
-        Some(match op {
-            Op::Input {
-                requant,
-                offset,
-                scale,
-                shift,
-                ..
-            } => DeviceOp {
-                kind: kind::INPUT,
-                factor: factors([*requant]),
-                real: [*scale, *shift],
-                count: [*offset as u32, 0, 0, 0, 0, 0],
-                ..device
-            },
-            Op::TimeProj { phases, cos_first, .. } => {
-                let phases = self.constants.push(model.table::<u32>(*phases, channels / 2)?);
-                DeviceOp {
-                    kind: kind::TIME_PROJ,
-                    at: [phases, 0, 0, 0, 0, 0],
-                    count: [(*cos_first).into(), 0, 0, 0, 0, 0],
-                    ..device
-                }
-            }
-            Op::ClassEmbed { table, .. } => {
-                let rows = usize::from(model.header().classes);
-                let table = self.constants.push(model.table::<u16>(*table, rows * channels)?);
-                DeviceOp {
-                    kind: kind::CLASS_EMBED,
-                    at: [table, 0, 0, 0, 0, 0],
-                    ..device
-                }
-            }
-            Op::Silu {
-                src,
-                in_requant,
-                out_requant,
-                ..
-            } => DeviceOp {
-                kind: kind::SILU,
-                first: self.tensor(*src)?,
-                factor: factors([*in_requant, *out_requant]),
-                ..device
-            },
-            Op::Conv(c) => self.conv(c, device)?,
-            Op::GroupNorm(n) => self.group_norm(n, device)?,
-            Op::Attention(a) => self.attention(a, device)?,
-            // Read as its two halves; chains are refused before.
-            Op::NormConv(_) | Op::Readout(_) | Op::Softmax { .. } => return None,
-            Op::Upsample { src, .. } => DeviceOp {
-                kind: kind::UPSAMPLE,
-                first: self.tensor(*src)?,
-                ..device
-            },
-            Op::AvgPool { src, .. } => DeviceOp {
-                kind: kind::AVG_POOL,
-                first: self.tensor(*src)?,
-                ..device
-            },
-        })
-    }
-
-    /// All rows of what a window holds a few of, behind the arena: on a GPU memory is not what is short.
-    fn whole(&self, norm: &GroupNorm) -> Option<DeviceTensor> {
-        let window = self.tensor(norm.out)?;
-        let [_, cols, channels] = window.shape;
-        Some(DeviceTensor {
-            offset: self.model.header().arena_bytes.next_multiple_of(16),
-            shape: [self.record(norm.source.first)?.rows.into(), cols, channels],
-            ..window
-        })
-    }
-
-    fn record(&self, id: TensorId) -> Option<Tensor> {
-        self.model.tensor(id)
-    }
-
-    fn tensor(&self, id: TensorId) -> Option<DeviceTensor> {
-        let t = self.record(id)?;
-        Some(DeviceTensor {
-            offset: t.offset,
-            shape: [t.rows.into(), t.cols.into(), t.channels.into()],
-            dtype: t.dtype as u32,
-            zero: t.zero_point.into(),
-        })
-    }
-
-    /// First and second input, and their factors.
-    fn source(&self, source: &Source, device: &mut DeviceOp) -> Option<()> {
-        device.first = self.tensor(source.first)?;
-        if let Some((id, requants)) = source.second {
-            device.second = self.tensor(id)?;
-            device.parts = 2;
-            device.factor[..2].copy_from_slice(&requants.map(Factor::from));
-        }
-        Some(())
-    }
-
-    fn conv(&mut self, c: &Conv, mut device: DeviceOp) -> Option<DeviceOp> {
-        device.kind = kind::CONV;
-        self.source(&c.source, &mut device)?;
-        if let Some(addend) = c.addend {
-            device.third = self.tensor(addend.tensor)?;
-            device.has_third = 1;
-            device.factor[2] = addend.requant.into();
-            device.real[0] = addend.factor;
-        }
-        let channels = device.first.shape[2] as usize + device.second.shape[2] as usize;
-        let (side, outs) = (usize::from(c.kernel), device.out.shape[2] as usize);
-        device.count = [
-            c.kernel.into(),
-            c.stride.into(),
-            c.pad[0].into(),
-            c.pad[1].into(),
-            c.upsample.into(),
-            0,
-        ];
-        if let Weights::F16 { data, bias } = c.weights {
-            let weights = self
-                .constants
-                .push(self.model.table::<u16>(data, side * side * channels * outs)?);
-            let bias = self.constants.push(self.model.table::<f32>(bias, outs)?);
-            device.at = [weights, bias, 0, 0, 0, 0];
-            return Some(device);
-        }
-        let bytes = device.parts == 1 && device.first.dtype == 0;
-        device.wide = matches!(c.weights, Weights::W16 { .. }).into();
-        // int8 inputs of int16 weights are read as 16 bits, their zero point removed.
-        let zero = if bytes && device.wide == 0 {
-            device.first.zero
-        } else {
-            0
-        };
-        let packed = Packed::new(self.model, &c.weights, side, channels, outs, zero)?;
-        device.count[5] = packed.steps;
-        device.at = self.constants.push_conv(&packed);
-        Some(device)
-    }
-
-    fn group_norm(&mut self, n: &GroupNorm, mut device: DeviceOp) -> Option<DeviceOp> {
-        device.kind = kind::GROUP_NORM;
-        self.source(&n.source, &mut device)?;
-        if let Some((id, requant)) = n.scale_shift {
-            device.third = self.tensor(id)?;
-            device.has_third = 1;
-            device.factor[2] = requant.into();
-        }
-        device.factor[3] = n.out_requant.into();
-        device.eps_q = n.eps_q;
-        device.real[0] = n.eps;
-        let affine = self.model.table::<u32>(n.affine, 2 * device.out.shape[2] as usize)?;
-        device.at[0] = self.constants.push(affine);
-        device.count = [n.groups.into(), n.silu.into(), n.gamma_frac.into(), 0, 0, 0];
-        Some(device)
-    }
-
-    fn attention(&self, a: &Attention, device: DeviceOp) -> Option<DeviceOp> {
-        let score = Factor {
-            mult: a.score.mult,
-            shift: a.score.shift.into(),
-        };
-        Some(DeviceOp {
-            kind: kind::ATTENTION,
-            first: self.tensor(a.q)?,
-            second: self.tensor(a.k)?,
-            third: self.tensor(a.v)?,
-            factor: [score, a.out_requant.into(), Factor::default(), Factor::default()],
-            real: [a.scale, 0.0],
-            count: [a.heads.into(), 0, 0, 0, 0, 0],
-            ..device
-        })
-    }
-}
-
-fn factors<const N: usize>(requants: [Requant; N]) -> [Factor; 4] {
-    let mut factors = [Factor::default(); 4];
-    for (factor, requant) in factors.iter_mut().zip(requants) {
-        *factor = requant.into();
-    }
-    factors
 }

@@ -114,7 +114,9 @@ impl Config {
             None if header.classes > 0 && header.null_class.is_none() => return Err(RunError::ClassMissing),
             _ => {}
         }
-        if self.guidance_q16.is_some() && header.null_class.is_none() {
+        // The outputs of a Gaussian chain are no images to go between.
+        let unguided = header.null_class.is_none() || header.prediction == Prediction::Kernel;
+        if self.guidance_q16.is_some() && unguided {
             return Err(RunError::GuidanceUnsupported);
         }
         Ok(())

@@ -47,6 +47,14 @@ impl BitStep {
         }
     }
 
+    /// The prior, the probability that a bit was never redrawn before the step's end, and `q(x_now = 1 | x_next)` of 0 and of 1: Q31, at most
+    /// 2^31.
+    #[must_use]
+    pub const fn probabilities_q31(&self) -> [u64; 4] {
+        let [of_zero, of_one] = self.forward;
+        [self.prior, self.next, of_zero, of_one]
+    }
+
     /// The bit before the step's end, from the bit after it, the network's output in Q24 and a uniform word.
     #[must_use]
     pub fn apply(&self, set: bool, out_q24: i32, word: u32) -> bool {
@@ -101,6 +109,12 @@ impl KernelStep {
         Self {
             mean: Form::new([part(now_q62), part(next_q62 - now_q62)]),
         }
+    }
+
+    /// The mean from (x, m).
+    #[must_use]
+    pub const fn mean(&self) -> Form<2> {
+        self.mean
     }
 
     /// The next state in Q24, saturated to +-2^30, from the state, the network's two outputs and a standard normal, all Q24.

@@ -1,16 +1,19 @@
 //! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
 
+use mote_host::cuda::program::Program;
 use mote_host::cuda::run::{Executor, Gpu, Job};
 use mote_host::cuda::{CudaError, Start};
 use mote_host::memory::AlignedBytes;
-use mote_runtime::{Config, Model, RunError};
-use mote_tests::checkpoints;
+use mote_runtime::sampler::UNKNOWN;
+use mote_runtime::{Config, Method, Model, RunError};
 use mote_tests::synthetic::{self, Form};
+use mote_tests::{chains, checkpoints};
 use mote_tools::backend::cuda::stream_on;
-use mote_tools::backend::{Backend, Origin, Target, Trace, Wanted};
+use mote_tools::backend::{Backend, BackendError, Origin, Target, Trace, Wanted};
+use mote_tools::chain::convert::ChainScheme;
 use mote_tools::quantize::scheme::Scheme;
 
-use crate::device;
+use crate::{device, problems, suite};
 
 const EXECUTORS: [Option<Executor>; 3] = [None, Some(Executor::Layered), Some(Executor::Resident)];
 
@@ -86,6 +89,14 @@ fn images_may_start_anywhere() {
         // No step is left to run.
         image(0),
         image(1 << 16),
+        Origin::Between {
+            second: 9,
+            part_q16: 20_000,
+        },
+        Origin::Between {
+            second: 9,
+            part_q16: 1 << 16,
+        },
         Origin::Seed,
         Origin::Seed,
     ];
@@ -93,15 +104,71 @@ fn images_may_start_anywhere() {
         seed: 40 + i as u64,
         origin,
     });
-    let job = mote_tools::backend::Job {
+    let whole = mote_tools::backend::Job {
         known: None,
         config: Config::of(model.header(), 4),
         images: images.collect(),
         operators: false,
     };
-    let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
-    for executor in EXECUTORS {
-        assert_eq!(on_standin(target, &job, executor, None), expected, "{executor:?}");
+    // Of a run that begins in the middle, the first step of DPM-Solver++ is of first order all the same.
+    let part = mote_tools::backend::Job {
+        known: Some(given.iter().map(|v| if v % 3 == 0 { UNKNOWN } else { v / 2 }).collect()),
+        config: Config {
+            method: Method::DpmSolver2M,
+            ..whole.config
+        },
+        ..whole.clone()
+    };
+    for job in [whole, part] {
+        let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+        for executor in EXECUTORS {
+            assert_eq!(on_standin(target, &job, executor, None), expected, "{executor:?}");
+        }
+    }
+}
+
+#[test]
+fn chains_start_anywhere_and_take_no_known_image() {
+    for (name, file) in chains::all(ChainScheme::W8A16) {
+        let file = AlignedBytes::copy_of(&file);
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        let target = Target {
+            model: &model,
+            bytes: file.bytes(),
+        };
+        let given: Vec<i32> = (0..model.header().sample_len() as i32).map(|i| (i - 3) << 23).collect();
+        let origins = [
+            Origin::Seed,
+            Origin::Noise(given.clone()),
+            Origin::Image {
+                image_q24: given.clone(),
+                strength_q16: 30_000,
+            },
+        ];
+        let images = origins
+            .into_iter()
+            .zip(3..)
+            .map(|(origin, seed)| Wanted { seed, origin });
+        let mut job = mote_tools::backend::Job {
+            known: None,
+            config: Config::of(model.header(), model.header().train_steps),
+            images: images.collect(),
+            operators: true,
+        };
+        let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+        for executor in EXECUTORS {
+            assert_eq!(
+                on_standin(target, &job, executor, None),
+                expected,
+                "{name}, {executor:?}"
+            );
+        }
+        job.known = Some(given);
+        let refused = stream_on(device(0), target, &job, None, None, &mut |_| ());
+        assert!(
+            matches!(refused, Err(BackendError::Run(RunError::ChainSampler))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -114,6 +181,7 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     let job = |executor| Job {
         config,
         images: &images,
+        known: None,
         operators: false,
         executor,
         batch: None,
@@ -136,6 +204,28 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
 }
 
 #[test]
+fn activations_are_joined_unless_a_block_has_room_without_only() {
+    let problem = problems::joined();
+    let model = Model::parse(problem.file.bytes()).expect("a valid model");
+    let [bytes, plain] = [true, false].map(|join| {
+        let program = Program::new(&model, join).expect("a valid model");
+        assert_eq!(program.layers.iter().any(|layer| layer.kernel == "join_layer"), join);
+        program.arena_bytes
+    });
+    assert!(bytes > plain);
+    for shared in [227 << 10, bytes] {
+        let limited = || {
+            let mut limited = device(1);
+            limited.shared = shared as u32;
+            limited
+        };
+        let gpu = Gpu::prepare(limited(), &model).expect("a valid model");
+        assert_eq!(gpu.executor(&problem.configs[0]), Executor::Resident, "{shared}");
+        suite::solve(limited(), &problem).expect("the runtime's bits");
+    }
+}
+
+#[test]
 fn a_run_that_the_sampler_refuses_is_refused() {
     let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A8));
     let model = Model::parse(file.bytes()).expect("a valid model");
@@ -145,6 +235,7 @@ fn a_run_that_the_sampler_refuses_is_refused() {
         let job = Job {
             config,
             images: &images,
+            known: None,
             operators: false,
             executor: None,
             batch: None,

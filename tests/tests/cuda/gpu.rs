@@ -8,8 +8,8 @@ use mote_host::cuda::{CudaError, Executor};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
 use mote_runtime::{Config, Model};
-use mote_tests::checkpoints;
 use mote_tests::synthetic::Form;
+use mote_tests::{chains, checkpoints};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::quantize::scheme::Scheme;
 
@@ -58,6 +58,24 @@ fn every_operator_in_every_format_on_a_gpu() {
     for form in Form::ALL {
         if let Some(device) = gpu("every operator") {
             suite::solve_all(device, &problems::everything(form)).expect("the runtime's bits");
+        }
+    }
+}
+
+#[test]
+fn every_sampler_and_inpainting_on_a_gpu() {
+    for problem in problems::samplers() {
+        if let Some(device) = gpu("every sampler") {
+            suite::solve_all(device, &problem).expect("the runtime's bits");
+        }
+    }
+}
+
+#[test]
+fn chains_of_2015_on_a_gpu() {
+    for problem in chains::SCHEMES.into_iter().flat_map(problems::chains) {
+        if let Some(device) = gpu("chains") {
+            suite::solve_all(device, &problem).expect("the runtime's bits");
         }
     }
 }
@@ -145,6 +163,8 @@ fn behind_a_stand_in_of_the_driver() {
         "gpu::without_a_gpu_nothing_panics_and_what_is_missing_is_named",
         "gpu::functions_of_the_contract_on_a_gpu",
         "gpu::every_operator_in_every_format_on_a_gpu",
+        "gpu::every_sampler_and_inpainting_on_a_gpu",
+        "gpu::chains_of_2015_on_a_gpu",
         "gpu::wrong_uses_are_errors_on_a_gpu",
         "gpu::the_backend_of_commands_on_a_gpu",
     ];
@@ -157,7 +177,7 @@ fn behind_a_stand_in_of_the_driver() {
     let text = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
-    assert!(output.status.success() && text.contains("5 passed"), "{text}");
+    assert!(output.status.success() && text.contains("7 passed"), "{text}");
     assert!(!text.contains("SKIPPED"), "{text}");
 }
 

@@ -15,6 +15,7 @@ mod suite;
 
 use std::sync::LazyLock;
 
+use mote_tests::chains;
 use mote_tests::standin::{Library, SCHEDULES, Standin};
 use mote_tests::synthetic::Form;
 use mote_tools::quantize::scheme::Scheme;
@@ -46,6 +47,24 @@ fn every_operator_in_every_format_gives_the_runtimes_bits_in_every_order_of_thre
         let problem = problems::everything(form);
         for schedule in 0..SCHEDULES {
             hold(&problem, schedule);
+        }
+    }
+}
+
+#[test]
+fn every_sampler_and_inpainting_give_the_runtimes_bits_in_every_order_of_threads() {
+    for problem in problems::samplers() {
+        for schedule in 0..SCHEDULES {
+            hold(&problem, schedule);
+        }
+    }
+}
+
+#[test]
+fn chains_of_2015_give_the_runtimes_bits() {
+    for (i, scheme) in chains::SCHEMES.into_iter().enumerate() {
+        for (j, problem) in problems::chains(scheme).iter().enumerate() {
+            hold(problem, (i + j) as u32);
         }
     }
 }

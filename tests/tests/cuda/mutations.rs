@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
+use mote_tests::chains;
 use mote_tests::standin::{Library, Mutation, SCHEDULES};
 use mote_tests::synthetic::Form;
 use rayon::prelude::*;
 
+use crate::suite::Problem;
 use crate::{problems, scalar, suite};
 
 const fn swap(file: &'static str, from: &'static str, to: &'static str) -> Mutation {
@@ -71,6 +73,59 @@ const THREADS: [Mutation; 7] = [
     ),
 ];
 
+/// Samplers and known elements.
+const SAMPLERS: [Mutation; 9] = [
+    swap("sampler.cuh", "if (!level.noised) return image;", ""),
+    swap(
+        "sampler.cuh",
+        "saturated(normal_q24(seed, 0, i)), 30)",
+        "saturated(normal_q24(seed, 1, i)), 30)",
+    ),
+    swap("sampler.cuh", "x = known_state(run.begin, run.known[i], seed, i)", ""),
+    swap("sampler.cuh", "x = known_state(move.known, run.known[i], seed, i)", ""),
+    swap("sampler.cuh", "if (run.keeps) *clean = x0;", ""),
+    swap("sampler.cuh", "move.step[1] * before", "move.step[1] * saturated(x0)"),
+    swap("sampler.cuh", "run.clips ? clamp(x0, -range, range) : x0", "x0"),
+    swap("sampler.cuh", "if (move.digest == NO_STEP) continue;", ""),
+    swap("mote.cu", "shared + run.resident_cleans", "shared + run.resident_state"),
+];
+
+/// What is joined before a convolution.
+const JOINED: [Mutation; 2] = [
+    swap(
+        "pointwise.cuh",
+        "i / channels, i % channels)",
+        "i % channels, i % channels)",
+    ),
+    swap(
+        "program.cuh",
+        "clamp(scaled(op.factor[second], q), -32768, 32767)",
+        "clamp(q, -32768, 32767)",
+    ),
+];
+
+/// The chains of 2015.
+const CHAINS: [Mutation; 14] = [
+    swap("real.cuh", "(n >> 31 & 1)", "0"),
+    swap("real.cuh", "(2 * rest >= b.mant ? 1 : 0)", "0"),
+    swap("real.cuh", "(n - root * root > root ? 1 : 0)", "0"),
+    swap("chain.cuh", "(a * b + (1 << 30)) >> 31", "(a * b) >> 31"),
+    swap("chain.cuh", "c0 * (set ? q0", "c0 * (set ? q1"),
+    swap("chain.cuh", "saturated(z) + (1 << 29)", "saturated(z)"),
+    swap("sampler.cuh", "(u64)run.first_bit << 1", "(u64)run.first_bit"),
+    swap("sampler.cuh", "outs[at + run.channels]", "outs[at + 1]"),
+    swap("conv.cuh", "[middle] <= site.timestep", "[middle] < site.timestep"),
+    swap("conv.cuh", "timesteps * columns * steps * 32", "0"),
+    swap("conv.cuh", "timesteps * op.out.channels, sum", "0, sum"),
+    swap("conv_f16.cuh", "[group * outs + o]", "[o]"),
+    swap("pointwise.cuh", "power * reciprocal + (1 << 30)", "power * reciprocal"),
+    swap(
+        "pointwise.cuh",
+        "0xFF800000u), total = 0.0f",
+        "0xFF800000u), total = 1.0f",
+    ),
+];
+
 /// Names the mutation to the program that tries it.
 const NUMBER: &str = "MOTE_TEST_MUTATION";
 /// What that program says when the broken kernels compiled, and when nothing was found.
@@ -80,7 +135,7 @@ const UNSEEN: &str = "the broken kernels went unseen";
 /// Every mutation in a program of its own: broken kernels may write anywhere, and whatever that does is found out as well.
 #[test]
 fn broken_kernels_are_found_out() {
-    let count = ARITHMETIC.len() + THREADS.len();
+    let count = ARITHMETIC.len() + THREADS.len() + SAMPLERS.len() + JOINED.len() + CHAINS.len();
     let survived: Vec<String> = (0..count).into_par_iter().filter_map(survivor).collect();
     assert!(survived.is_empty(), "{}", survived.join("\n"));
 }
@@ -96,26 +151,36 @@ fn survivor(number: usize) -> Option<String> {
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
     let found_out = text.contains(COMPILED) && !text.contains(UNSEEN);
-    (!found_out).then(|| format!("{:?}: {text}", mutation(number)))
+    (!found_out).then(|| format!("{:?}: {text}", mutation(number).map(|(mutation, _)| mutation)))
 }
 
-fn mutation(number: usize) -> Option<&'static Mutation> {
-    ARITHMETIC.iter().chain(&THREADS).nth(number)
+type Problems = fn() -> Vec<Problem>;
+
+/// A mutation, and the problems that must find it out.
+fn mutation(number: usize) -> Option<(&'static Mutation, Problems)> {
+    let operators = || Form::ALL.into_iter().map(problems::everything).collect();
+    let chains = || chains::SCHEMES.into_iter().flat_map(problems::chains).collect();
+    let of = |list: &'static [Mutation], problems: Problems| list.iter().map(move |m| (m, problems));
+    of(&ARITHMETIC, operators)
+        .chain(of(&THREADS, operators))
+        .chain(of(&SAMPLERS, problems::samplers))
+        .chain(of(&JOINED, || vec![problems::joined()]))
+        .chain(of(&CHAINS, chains))
+        .nth(number)
 }
 
 /// Does nothing by itself: [`broken_kernels_are_found_out`] runs it.
 #[test]
 fn one_broken_kernel() {
     let Ok(number) = std::env::var(NUMBER) else { return };
-    let mutation = mutation(number.parse().expect("a number")).expect("a mutation of that number");
+    let (mutation, problems) = mutation(number.parse().expect("a number")).expect("a mutation of that number");
     let library = Library::compile(Some(*mutation)).expect("broken kernels that compile");
     println!("{COMPILED}");
     let device = |schedule| library.device(schedule).expect("the stand-in");
     let found_out = scalar::solve(device(0)).is_err()
-        || Form::ALL.into_iter().any(|form| {
-            let problem = problems::everything(form);
-            (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), &problem).is_err())
-        });
+        || problems()
+            .iter()
+            .any(|problem| (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), problem).is_err()));
     if !found_out {
         println!("{UNSEEN}");
     }

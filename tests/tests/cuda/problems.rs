@@ -1,14 +1,18 @@
 //! Models for the suite: random programs, every operator in every format, and the trained networks.
 
 use mote_host::memory::AlignedBytes;
+use mote_runtime::sampler::{UNKNOWN, Variance};
 use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::{Config, Model};
+use mote_runtime::schedule::spacing::PrevRule;
+use mote_runtime::{Config, Method, Model};
+use mote_tests::chains;
 use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::synthetic::{self, Form};
-use mote_tools::quantize::scheme::Scheme;
+use mote_tools::chain::convert::ChainScheme;
+use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use crate::programs::{factors_at_random, program};
+use crate::programs::{factors_at_random, large, program};
 use crate::suite::Problem;
 
 fn config(file: &AlignedBytes, steps: u32) -> Config {
@@ -28,6 +32,7 @@ pub fn random(seed: u64) -> Vec<Problem> {
                 ..config(&file, 2)
             }],
             seeds: vec![seed, !seed, 3],
+            known: None,
             file,
         })
         .into()
@@ -56,6 +61,97 @@ pub fn everything(form: Form) -> Problem {
             },
         ],
         seeds: vec![0, u64::MAX, 0x1234_5678_9ABC_DEF0],
+        known: None,
+        file,
+    }
+}
+
+/// Every sampler, clipped and not, with labels and guidance; and with a part of the image known, by those that draw noise and by those that
+/// do not.
+pub fn samplers() -> Vec<Problem> {
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A8));
+    let plain = config(&file, 4);
+    let guided = Config {
+        class: Some(1),
+        guidance_q16: Some(100_000),
+        ..plain
+    };
+    // diffusers' rule goes past the last of the list: Heun's method then calls the network twice in the last step as well.
+    let stock = |config| Config {
+        clip: Clip::Stock,
+        clip_range_q24: 1 << 23,
+        prev: PrevRule::Diffusers,
+        ..config
+    };
+    let by = |method, config| Config { method, ..config };
+    let small = Method::Ddpm(Variance::Small);
+    let others = vec![
+        by(small, plain),
+        by(Method::Ddpm(Variance::Large), stock(guided)),
+        by(Method::DpmSolver2M, stock(plain)),
+        by(Method::DpmSolver2M, guided),
+        by(Method::Heun, plain),
+        by(Method::Heun, stock(guided)),
+    ];
+    let noisy = Config {
+        eta_q16: 1 << 15,
+        ..guided
+    };
+    let known = vec![
+        noisy,
+        by(small, stock(plain)),
+        by(Method::DpmSolver2M, plain),
+        by(Method::Heun, stock(guided)),
+    ];
+    let values = (0..sample_len(&file)).map(|i| {
+        if i % 3 == 1 {
+            UNKNOWN
+        } else {
+            (i as i32 - 7) * 3_000_001
+        }
+    });
+    let problem = |name: &str, configs, known| Problem {
+        name: name.into(),
+        file: AlignedBytes::copy_of(file.bytes()),
+        configs,
+        seeds: vec![7, u64::MAX - 1],
+        known,
+    };
+    vec![
+        problem("samplers", others, None),
+        problem("a part known", known, Some(values.collect())),
+    ]
+}
+
+fn sample_len(file: &AlignedBytes) -> usize {
+    Model::parse(file.bytes()).expect("a valid model").header().sample_len()
+}
+
+/// The chains of 2015 with weights at random: all of their steps, and of bits any number.
+pub fn chains(scheme: ChainScheme) -> Vec<Problem> {
+    let problem = |(name, bytes): (&str, Vec<u8>)| {
+        let file = AlignedBytes::copy_of(&bytes);
+        let steps = Model::parse(file.bytes()).expect("a valid model").header().train_steps;
+        let few = (name == "bits").then(|| config(&file, 7));
+        Problem {
+            name: format!("{name} {}", scheme.name()),
+            configs: few.into_iter().chain([config(&file, steps)]).collect(),
+            seeds: vec![0, 1 << 40],
+            known: None,
+            file,
+        }
+    };
+    chains::all(scheme).map(problem).into()
+}
+
+/// Convolutions worth several warps, one of them of two activations that are joined before it.
+pub fn joined() -> Problem {
+    let file = large(Bits::Eight);
+    Problem {
+        name: "joined activations".into(),
+        configs: vec![config(&file, 1)],
+        seeds: vec![5],
+        known: None,
         file,
     }
 }
@@ -78,6 +174,7 @@ pub fn trained(scheme: Scheme, large: bool, steps: u32, seeds: u64) -> Problem {
             ..config(&file, steps)
         }],
         seeds: (0..seeds).collect(),
+        known: None,
         file,
     }
 }

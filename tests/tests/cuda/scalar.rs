@@ -5,11 +5,12 @@ use mote_runtime::digest::Digest;
 use mote_runtime::kernels::f16::{from_q24, load, to_q24};
 use mote_runtime::numeric::exp2::exp2_neg_q16;
 use mote_runtime::numeric::float::{exp_f32, f32_to_f16_sat, sigmoid_f32, silu_f32};
-use mote_runtime::numeric::normal::normal_q24;
+use mote_runtime::numeric::normal::{normal_q24, uniform_word};
 use mote_runtime::numeric::requant::{Requant, add_guarded};
 use mote_runtime::numeric::rsqrt::rsqrt_u64;
 use mote_runtime::numeric::sigmoid::silu_q16;
 use mote_runtime::numeric::sine::sin_cos_q30;
+use mote_runtime::schedule::chain::{BitStep, deviation_q30};
 use mote_tests::random::Random;
 
 fn both(low: i32, high: i32) -> u64 {
@@ -20,7 +21,7 @@ fn both(low: i32, high: i32) -> u64 {
 type Function = fn(u64) -> u64;
 
 /// Functions by their numbers in `probe.cuh`.
-const FUNCTIONS: [(&str, Function); 16] = [
+const FUNCTIONS: [(&str, Function); 19] = [
     ("normal_q24", |v| {
         normal_q24(v, (v >> 48) as u32, v as u32 >> 4) as u32 as u64
     }),
@@ -63,7 +64,29 @@ const FUNCTIONS: [(&str, Function); 16] = [
     ("f32_to_q24", |v| to_q24(f32::from_bits(v as u32)) as u32 as u64),
     ("q24_to_f32", |v| from_q24(v as i32).to_bits().into()),
     ("add_guarded", |v| add_guarded(v as i32, (v >> 32) as i32) as u32 as u64),
+    ("deviation_q30", |v| deviation_q30(v as i32).into()),
+    ("words that set a bit", words_that_set),
+    ("uniform_word", |v| {
+        uniform_word(v, (v >> 48) as u32, v as u32 >> 4).into()
+    }),
 ];
+
+/// For how many of 2^32 words a step of a binomial chain sets a bit; `probe.cuh` makes the same step of the argument.
+fn words_that_set(v: u64) -> u64 {
+    let (low, high) = (v as u32, (v >> 32) as u32);
+    let next = (u64::from(high & 0xFFFF) + 1) << 46;
+    let step = BitStep::new((next >> 16) * u64::from(high >> 16), next, low >> 24 << 23);
+    let (mut from, mut to) = (0, 1u64 << 32);
+    while from < to {
+        let middle = (from + to) / 2;
+        if step.apply(low & 1 == 1, (low << 8) as i32 >> 3, middle as u32) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from
+}
 
 /// Anything, numbers of every size, and edges.
 fn arguments() -> Vec<u64> {

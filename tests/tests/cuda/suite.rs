@@ -14,6 +14,8 @@ pub struct Problem {
     pub file: AlignedBytes,
     pub configs: Vec<Config>,
     pub seeds: Vec<u64>,
+    /// Elements that are known in every image.
+    pub known: Option<Vec<i32>>,
 }
 
 /// Digests of operators as the runtime computes them.
@@ -29,11 +31,14 @@ impl Observer for Digests {
 impl StepObserver for Digests {}
 
 /// What the runtime makes of an image.
-pub fn expected(model: &Model<'_>, config: &Config, seed: u64, start: &Start<'_>) -> Image {
+pub fn expected(model: &Model<'_>, config: &Config, seed: u64, start: &Start<'_>, known: Option<&[i32]>) -> Image {
     let config = Config { seed, ..*config };
     let mut memory = AlignedBytes::for_run(model, &config);
     let mut arena = Arena::new(memory.bytes_mut()).expect("aligned");
     let mut run = Sampler::new(model, &mut arena, &config, start).expect("a valid configuration");
+    if let Some(known) = known {
+        run.inpaint(known).expect("a known image that fits");
+    }
     let mut image = Image {
         seed,
         ..Image::default()
@@ -97,12 +102,13 @@ fn solve_by(device: impl Launcher, problem: &Problem, ways: &[(Executor, bool)])
     for config in &problem.configs {
         let expected: Vec<Image> = images
             .iter()
-            .map(|(seed, start)| expected(&model, config, *seed, start))
+            .map(|(seed, start)| expected(&model, config, *seed, start, problem.known.as_deref()))
             .collect();
         for &(executor, recorded) in ways {
             let job = Job {
                 config: *config,
                 images: &images,
+                known: problem.known.as_deref(),
                 operators: true,
                 executor: Some(executor),
                 batch: None,

@@ -43,9 +43,6 @@ pub fn stream_on(
     batch: Option<usize>,
     take: &mut dyn FnMut(Vec<Trace>),
 ) -> Result<(), BackendError> {
-    if job.known.is_some() {
-        return Err(CudaError::Unsupported("inpainting").into());
-    }
     let mut gpu = Gpu::prepare(device, target.model)?;
     let images: Vec<(u64, Start<'_>)> = job
         .images
@@ -55,6 +52,7 @@ pub fn stream_on(
     let job = mote_host::cuda::Job {
         config: job.config,
         images: &images,
+        known: job.known.as_deref(),
         operators: job.operators,
         executor,
         batch,

@@ -279,6 +279,7 @@ impl Bench<'_> {
             let job = cuda::Job {
                 config: self.config,
                 images: &images,
+                known: None,
                 operators: false,
                 executor,
                 batch: None,
