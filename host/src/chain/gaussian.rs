@@ -26,7 +26,7 @@ pub struct Kernels {
 }
 
 impl Gaussian {
-    /// A chain of `steps` steps whose betas begin as a geometric series up to [`LAST`].
+    /// A chain of `steps` steps whose betas begin as a geometric series up to 0.6.
     pub fn new(steps: usize, first: f64) -> Result<Self> {
         let logit = |t: usize| {
             let beta = first * libm::pow(LAST / first, (t - 1) as f64 / (steps - 1) as f64);
