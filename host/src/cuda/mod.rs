@@ -7,10 +7,13 @@
 //! - [`launch`]: what a device must be able to do. [`driver`]: a GPU. The tests have another: the kernels' source on the CPU.
 //! - [`run`]: batches of samples through all steps, by one of two executors.
 //!
+//! - [`network`]: the float network of a checkpoint, which has nothing to do with the exact modes.
+//!
 //! The arena of every sample is laid out as the model file says, so a GPU holds what a microcontroller does, many times.
 
 pub mod driver;
 pub mod launch;
+pub mod network;
 pub mod pack;
 pub mod program;
 pub mod run;
@@ -64,7 +67,20 @@ pub enum CudaError {
     /// The model names what it does not hold.
     #[error("the model names memory that it does not have")]
     Model,
+    /// A number that f16 does not hold.
+    #[error("the float network has numbers beyond f16's range: run it in f32")]
+    Range,
+    /// The float network refused the batch.
+    #[error(transparent)]
+    Float(#[from] crate::float::FloatError),
     /// A copy went past the end of a buffer, or to one that is no more.
     #[error("a copy from or to memory of the GPU that is not there")]
     Buffer,
+}
+
+/// Memory that holds `bytes`.
+fn filled(launcher: &mut impl Launcher, bytes: &[u8]) -> Result<launch::Buffer, CudaError> {
+    let buffer = launcher.alloc(bytes.len())?;
+    launcher.write(&buffer, 0, bytes)?;
+    Ok(buffer)
 }

@@ -5,9 +5,9 @@ use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Clip, Prediction, 
 use mote_runtime::schedule::spacing::{prev_timestep, timestep};
 use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler};
 
-use super::CudaError;
 use super::launch::{Buffer, Launch, Launcher, Limits, Recording};
 use super::program::{DeviceOp, DeviceRun, DeviceStep, Layer, Program};
+use super::{CudaError, filled};
 use crate::memory::AlignedBytes;
 
 pub use mote_runtime::Start;
@@ -519,12 +519,6 @@ fn grid(limits: &Limits, kernel: &'static str, threads: u64, scores: u32, args: 
         shared: shared(block) as u32,
         args,
     })
-}
-
-fn filled(launcher: &mut impl Launcher, bytes: &[u8]) -> Result<Buffer, CudaError> {
-    let buffer = launcher.alloc(bytes.len())?;
-    launcher.write(&buffer, 0, bytes)?;
-    Ok(buffer)
 }
 
 /// Writes zeros, a block at a time.
