@@ -21,6 +21,7 @@ pub mod run;
 pub use launch::{Launcher, Limits};
 pub use run::{Executor, Gpu, Image, Job, Start};
 
+use crate::float::FloatError;
 use mote_runtime::RunError;
 
 /// The kernels for compute capability 8.0 and later, made by `host/kernels/build`. The first line is the hash of their source.
@@ -72,10 +73,16 @@ pub enum CudaError {
     Range,
     /// The float network refused the batch.
     #[error(transparent)]
-    Float(#[from] crate::float::FloatError),
+    Float(Box<FloatError>),
     /// A copy went past the end of a buffer, or to one that is no more.
     #[error("a copy from or to memory of the GPU that is not there")]
     Buffer,
+}
+
+impl From<FloatError> for CudaError {
+    fn from(error: FloatError) -> Self {
+        Self::Float(Box::new(error))
+    }
 }
 
 /// Memory that holds `bytes`.

@@ -6,7 +6,7 @@ use mote_tests::standin::{Library, Mutation, SCHEDULES};
 use mote_tests::synthetic::Form;
 use rayon::prelude::*;
 
-use crate::{problems, scalar, suite};
+use crate::{network, problems, scalar, suite};
 
 const fn swap(file: &'static str, from: &'static str, to: &'static str) -> Mutation {
     Mutation { file, from, to }
@@ -71,6 +71,54 @@ const THREADS: [Mutation; 7] = [
     ),
 ];
 
+/// The float network: an index, a term, a barrier.
+const NETWORK: [Mutation; 24] = [
+    swap("network.cuh", "fused(p, r, 1.0f / 6.0f)", "fused(p, r, 1.0f / 7.0f)"),
+    swap("network_conv.cuh", "row + mine + i / 4", "row + mine + i % 4"),
+    swap("network_conv.cuh", "- (i32)op.count[3]", "- (i32)op.count[2]"),
+    swap("network_conv.cuh", "A_VECTOR ? o : i", "A_MAP ? o : i"),
+    swap("network_conv.cuh", "v = __fdiv_rn(v, op.real[0])", "v = v"),
+    swap("network_conv.cuh", "x >> zoom", "x"),
+    swap("network_conv.cuh", "o < outs ? kept", "o <= outs ? kept"),
+    swap(
+        "network_conv.cuh",
+        "        __syncthreads();\n        float sums",
+        "        float sums",
+    ),
+    swap(
+        "network_conv.cuh",
+        "            __syncthreads();\n#pragma unroll",
+        "#pragma unroll",
+    ),
+    swap("network_conv.cuh", "these.\n            __syncthreads();", "these."),
+    swap(
+        "network_tensor.cuh",
+        "{high.x, low.x, high.y, low.y}",
+        "{high.x, high.y, low.x, low.y}",
+    ),
+    swap("network_tensor.cuh", "left > 2", "left > 1"),
+    swap("network_tensor.cuh", "run, op, row + 8)", "run, op, row + 4)"),
+    swap("network_norm.cuh", "(float)n), op.real[0]", "(float)n), 0.0f"),
+    swap(
+        "network_norm.cuh",
+        "squares = fused(d, d, squares)",
+        "squares = fused(d, d + mean, squares)",
+    ),
+    swap("network_norm.cuh", "op.count[1] ? silu(v) : v", "v"),
+    swap("network_attention.cuh", "values.offset = op.at[0];", ""),
+    swap("network_attention.cuh", "threadIdx.x / 32 * n", "0"),
+    swap(
+        "network_attention.cuh",
+        "total = warp_sum(total);\n        __syncwarp();",
+        "total = warp_sum(total);",
+    ),
+    swap("network_attention.cuh", "these.\n        __syncwarp();", "these."),
+    swap("network_pointwise.cuh", "b, channels + c)", "b, c)"),
+    swap("network_pointwise.cuh", "corner + down + channels", "corner + down"),
+    swap("network_pointwise.cuh", "op.count[0] + c;", "c;"),
+    swap("network_pointwise.cuh", "(u64)sample * run.feature_stride", "0"),
+];
+
 /// Names the mutation to the program that tries it.
 const NUMBER: &str = "MOTE_TEST_MUTATION";
 /// What that program says when the broken kernels compiled, and when nothing was found.
@@ -80,7 +128,7 @@ const UNSEEN: &str = "the broken kernels went unseen";
 /// Every mutation in a program of its own: broken kernels may write anywhere, and whatever that does is found out as well.
 #[test]
 fn broken_kernels_are_found_out() {
-    let count = ARITHMETIC.len() + THREADS.len();
+    let count = ARITHMETIC.len() + THREADS.len() + NETWORK.len();
     let survived: Vec<String> = (0..count).into_par_iter().filter_map(survivor).collect();
     assert!(survived.is_empty(), "{}", survived.join("\n"));
 }
@@ -100,7 +148,7 @@ fn survivor(number: usize) -> Option<String> {
 }
 
 fn mutation(number: usize) -> Option<&'static Mutation> {
-    ARITHMETIC.iter().chain(&THREADS).nth(number)
+    ARITHMETIC.iter().chain(&THREADS).chain(&NETWORK).nth(number)
 }
 
 /// Does nothing by itself: [`broken_kernels_are_found_out`] runs it.
@@ -111,11 +159,19 @@ fn one_broken_kernel() {
     let library = Library::compile(Some(*mutation)).expect("broken kernels that compile");
     println!("{COMPILED}");
     let device = |schedule| library.device(schedule).expect("the stand-in");
-    let found_out = scalar::solve(device(0)).is_err()
-        || Form::ALL.into_iter().any(|form| {
-            let problem = problems::everything(form);
-            (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), &problem).is_err())
-        });
+    let float = || network::solve(|seed| device((seed % u64::from(SCHEDULES)) as u32)).is_err();
+    let exact = || {
+        scalar::solve(device(0)).is_err()
+            || Form::ALL.into_iter().any(|form| {
+                let problem = problems::everything(form);
+                (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), &problem).is_err())
+            })
+    };
+    let found_out = if mutation.file.starts_with("network") {
+        float()
+    } else {
+        exact()
+    };
     if !found_out {
         println!("{UNSEEN}");
     }

@@ -10,6 +10,7 @@ use super::pack::Weights;
 use super::place::place;
 use crate::cuda::CudaError;
 use crate::cuda::pack::Constants;
+use crate::float::FloatError;
 use crate::graph::{Graph, Op, ValueId};
 
 /// An activation.
@@ -129,7 +130,7 @@ pub(super) struct Program {
 impl Program {
     /// What gives the `wanted` values of `graph`.
     pub fn new(graph: &Graph, precision: Precision, wanted: &[ValueId]) -> Result<Self, CudaError> {
-        graph.check().map_err(crate::float::FloatError::from)?;
+        graph.check().map_err(FloatError::from)?;
         if wanted.iter().any(|id| id.0 >= graph.values.len()) {
             return Err(CudaError::Model);
         }

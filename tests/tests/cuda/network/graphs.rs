@@ -62,7 +62,7 @@ impl Drawing {
             .collect();
         let op = Op::GroupNorm {
             groups: self.random.pick(&groups),
-            eps: 1e-5,
+            eps: self.random.pick(&[1e-5, 0.05]),
             weight: self.param(&[channels], 1.0, 0.5),
             bias: self.param(&[channels], 0.0, 0.5),
         };
@@ -163,9 +163,14 @@ pub fn single(seed: u64) -> Graph {
     let mut d = Drawing::new(seed, true);
     let mut draw = || {
         let channels = d.random.pick(&[1, 2, 3, 4, 7, 8, 20, 37]);
-        let (kernel, pad) = d
-            .random
-            .pick(&[(1, [0; 4]), (3, [1; 4]), (3, [0, 0, 1, 1]), (5, [2; 4]), (2, [0; 4])]);
+        let (kernel, pad) = d.random.pick(&[
+            (1, [0; 4]),
+            (3, [1; 4]),
+            (3, [0, 0, 1, 1]),
+            (5, [2; 4]),
+            (3, [2, 0, 0, 1]),
+            (2, [0; 4]),
+        ]);
         let (stride, rows, cols) = (1 + d.random.below(2), 2 + d.random.below(9), 2 + d.random.below(9));
         let outs = d.random.pick(&[1, 3, 8, 9, 31, 33, 70]);
         let x = d.graph.sample([channels, rows, cols])?;

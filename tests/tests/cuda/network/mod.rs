@@ -1,15 +1,15 @@
 //! The float network's kernels against the float executor of the CPU in f64, within stated tolerances.
 
+mod gpu;
 mod graphs;
-
-use std::sync::LazyLock;
+mod ptx;
 
 use candle_core::DType;
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::Launcher;
 use mote_host::cuda::network::{Network, Precision};
 use mote_host::float::{Executor, FloatError, TimeFeatures};
-use mote_host::graph::{Graph, Op, Param, ValueId};
+use mote_host::graph::{Graph, ValueId};
 use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::standin::SCHEDULES;
@@ -18,7 +18,7 @@ use crate::device;
 
 /// Of the largest number of a tensor, the error that f32 may make on the way to it. The sums of a convolution have at most a few hundred
 /// terms, whose roundings of 2^-24 each add up to some 1e-6 where they are independent; networks are some ten such sums deep.
-const F32: f64 = 1e-5;
+const F32: f64 = 5e-6;
 /// The same of f16, whose roundings are 2^-11 a stored activation or weight, some twenty of them on the way.
 const F16: f64 = 5e-3;
 
@@ -168,4 +168,122 @@ fn every_operator_is_near_the_cpus_in_every_order_of_threads() {
         "worst errors, of the largest number: f32 {:.1e}, f16 {:.1e}",
         worst[0], worst[1]
     );
+}
+
+/// The trained networks, whole: the network's output and its bottleneck.
+fn trained<L: Launcher>(mut device: L, large: bool, count: usize) -> Result<[f64; 2], String> {
+    let path = if large {
+        checkpoints::fashion()
+    } else {
+        checkpoints::digits()
+    };
+    let graph = checkpoints::checkpoint(&path).graph;
+    let inputs = Inputs::of(&graph, count, 7, true);
+    let expected = expected(&graph, &inputs);
+    let middle = graph
+        .taps
+        .iter()
+        .find(|(name, _)| name == "mid_block")
+        .expect("a mid-block")
+        .1;
+    let wanted = [graph.output.expect("an output"), middle];
+    let mut worst = [0.0; 2];
+    for (i, (precision, within)) in [(Precision::F32, F32), (Precision::F16, F16)].into_iter().enumerate() {
+        let found = values(&mut network(&mut device, &graph, precision, &wanted, 64)?, &inputs)?;
+        for (id, found) in wanted.iter().zip(&found) {
+            let error = distance(found, &expected[id.0]);
+            if error.is_nan() || error > within {
+                return Err(format!("{}, {precision:?}: {error:.2e}", graph.values[id.0].name));
+            }
+            worst[i] = error.max(worst[i]);
+        }
+        device.free_all();
+    }
+    Ok(worst)
+}
+
+#[test]
+fn trained_networks_are_near_the_cpus() {
+    for (i, (large, count)) in [(false, 3), (true, 1)].into_iter().enumerate() {
+        let worst = trained(device(i as u32 + 2), large, count).unwrap_or_else(|first| panic!("{first}"));
+        println!(
+            "trained: f32 {:.1e}, f16 {:.1e} of the largest number",
+            worst[0], worst[1]
+        );
+    }
+}
+
+#[test]
+fn weights_are_uploaded_once_and_launches_recorded_once() {
+    let graph = graphs::everything(1);
+    let output = graph.output.expect("an output");
+    let mut network = network(device(0), &graph, Precision::F32, &[output], 3).expect("a network");
+    let (seven, three) = (Inputs::of(&graph, 7, 1, true), Inputs::of(&graph, 3, 1, true));
+    let found = values(&mut network, &seven).expect("a pass");
+    let launches = network.launcher().launches;
+    // Three batches, of three, three and one.
+    assert!(launches > 0 && launches.is_multiple_of(3), "{launches}");
+    let again = values(&mut network, &three).expect("a pass");
+    assert_eq!(network.launcher().launches, launches / 3 * 4);
+    assert_eq!(again[0][..], found[0][..again[0].len()]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let graph = graphs::everything(0);
+    let output = graph.output.expect("an output");
+    let mut made = network(device(0), &graph, Precision::F32, &[output], 4).expect("a network");
+    let good = Inputs::of(&graph, 2, 0, true);
+    for (x, t, labels) in [
+        (&good.x[1..], &good.timesteps[..], &good.labels[..]),
+        (&good.x, &good.timesteps[..1], &good.labels),
+        (&good.x, &good.timesteps, &[]),
+        (&good.x, &good.timesteps, &[0, 3]),
+        (&[], &[], &[]),
+    ] {
+        let refused = made.run(x, t, labels);
+        assert!(
+            matches!(&refused, Err(CudaError::Float(error)) if matches!(**error, FloatError::Input { .. })),
+            "{refused:?}"
+        );
+    }
+    // A weight, and an activation, beyond f16.
+    let convolution = graphs::single(1);
+    let mut heavy = convolution.clone();
+    let key = heavy
+        .params
+        .iter()
+        .find(|(_, param)| param.shape.len() == 4)
+        .expect("a convolution")
+        .0
+        .clone();
+    heavy.params.get_mut(&key).expect("its weights").data[0] = 7e4;
+    let refused = Network::new(
+        device(0),
+        &heavy,
+        Precision::F16,
+        &[heavy.output.expect("an output")],
+        1,
+    );
+    assert!(matches!(refused, Err(CudaError::Range)), "{refused:?}");
+    let mut made = network(
+        device(0),
+        &convolution,
+        Precision::F16,
+        &[convolution.output.expect("an output")],
+        1,
+    )
+    .expect("a network");
+    let mut loud = Inputs::of(&convolution, 1, 0, false);
+    loud.x.fill(7e4);
+    assert!(matches!(
+        made.run(&loud.x, &loud.timesteps, &loud.labels),
+        Err(CudaError::Range)
+    ));
+    // What no block's shared memory holds.
+    let mut small = device(0);
+    small.shared = 16;
+    let refused =
+        network(small, &graph, Precision::F32, &[output], 1).and_then(|mut network| values(&mut network, &good));
+    assert!(refused.is_err_and(|why| why.contains("shared memory")));
 }
