@@ -9,7 +9,7 @@ use std::process::Command;
 
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
-use mote_host::cuda::network::program::{NetworkOp, NetworkRun};
+use mote_host::cuda::network::layout::{NetworkOp, NetworkRun};
 use mote_host::cuda::program::{DeviceOp, DeviceRun, DeviceStep};
 
 /// The orders in which threads are run, see `standin.cpp`.

@@ -3,23 +3,14 @@
 use std::ops::Range;
 
 use super::Precision;
-use super::program::{Kernel, NetworkRun, Program};
-use crate::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
+use super::launches::{fitting, launches};
+use super::layout::NetworkRun;
+use super::program::Program;
+use crate::cuda::launch::{Buffer, Launcher, Limits, Recording};
 use crate::cuda::{CudaError, filled};
 use crate::float::{FloatError, TimeFeatures, features};
 use crate::graph::{Graph, ValueId};
 
-/// Threads of a block; the convolution in f32 is written for so many.
-const THREADS: u32 = 128;
-/// Shared memory of the convolution in f32: 16 taps of 68 rows and of 32 columns, and 64 rows of 16 bytes (network_conv.cuh).
-const CONV_SHARED: u32 = 16 * (68 + 32) * 4 + 64 * 16;
-/// Rows and columns of its tiles, and of the tensor cores' kernel's.
-const TILE: [u64; 2] = [64, 32];
-const TENSOR_TILE: [u64; 2] = [16, 32];
-/// Blocks of a kernel that a multiprocessor is given at most; every thread goes on until all work is done.
-const BLOCKS_A_PROCESSOR: u32 = 16;
-/// Elements and threads that kernels count in 32 bits.
-const ELEMENTS: u64 = 1 << 31;
 /// Batch sizes whose launches are recorded; others are launched one by one.
 const RECORDINGS: usize = 8;
 
@@ -197,7 +188,7 @@ impl<L: Launcher> Network<L> {
         if let Some((_, recording)) = self.recordings.iter().find(|(of, _)| *of == samples) {
             return self.launcher.replay(*recording);
         }
-        let launches = self.launches(samples as u64)?;
+        let launches = launches(&self.program, &self.limits, self.buffers.at.address, samples as u64)?;
         if self.recordings.len() == RECORDINGS {
             return launches.iter().try_for_each(|launch| self.launcher.launch(launch));
         }
@@ -205,90 +196,4 @@ impl<L: Launcher> Network<L> {
         self.recordings.push((samples, recording));
         self.launcher.replay(recording)
     }
-
-    fn launches(&self, samples: u64) -> Result<Vec<Launch>, CudaError> {
-        let at = self.buffers.at.address;
-        let launch = |(i, kernel): (usize, &Kernel)| {
-            let (name, mut threads, mut shared) = (kernel.name(), THREADS, 0);
-            if let Kernel::Attention { positions, .. } = kernel {
-                let bytes = |threads: u32| u64::from(threads / 32) * u64::from(*positions) * 4;
-                let fits = |threads: &u32| bytes(*threads) <= self.limits.shared.into();
-                threads = [THREADS, THREADS / 2, THREADS / 4]
-                    .into_iter()
-                    .find(fits)
-                    .ok_or(CudaError::Shared {
-                        what: "an attention",
-                        needed: bytes(32),
-                        found: self.limits.shared,
-                    })?;
-                shared = bytes(threads) as u32;
-            }
-            if matches!(kernel, Kernel::Conv(..)) {
-                shared = CONV_SHARED;
-            }
-            let blocks = kernel.threads(samples).div_ceil(threads.into());
-            let most = u64::from(self.limits.processors.max(1) * BLOCKS_A_PROCESSOR);
-            Ok(Launch {
-                kernel: name,
-                blocks: blocks.clamp(1, most) as u32,
-                threads,
-                shared,
-                args: [at, i as u64, 0],
-            })
-        };
-        self.program.kernels.iter().enumerate().map(launch).collect()
-    }
-}
-
-impl Kernel {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Pointwise(_) => "network_pointwise",
-            Self::Conv(..) => "network_conv",
-            Self::TensorConv(..) => "network_tensor_conv",
-            Self::Norm(_) => "network_norm",
-            Self::Attention { .. } => "network_attention",
-        }
-    }
-
-    /// Threads that have work for `samples`.
-    fn threads(&self, samples: u64) -> u64 {
-        let tiles = |positions: u64, outs: u64, tile: [u64; 2]| {
-            (samples * positions).div_ceil(tile[0]) * outs.div_ceil(tile[1])
-        };
-        match *self {
-            Self::Pointwise(elements) => samples * elements,
-            Self::Conv(positions, outs) => tiles(positions, outs, TILE) * u64::from(THREADS),
-            Self::TensorConv(positions, outs) => tiles(positions, outs, TENSOR_TILE) * 32,
-            Self::Norm(items) | Self::Attention { queries: items, .. } => samples * items * 32,
-        }
-    }
-}
-
-/// Samples of a batch: what was asked for, as far as memory and the kernels' counters go.
-fn fitting(program: &Program, limits: &Limits, asked: usize) -> Result<usize, CudaError> {
-    let words = program.sample_len() + program.output_len() + program.feature_len() + 1;
-    let each = program.stride + 4 * words as u64;
-    // A part is left to the driver and to others.
-    let room = (limits.memory / 10 * 9).saturating_sub(program.constants.len() as u64) / each;
-    let widest = program
-        .kernels
-        .iter()
-        .map(|kernel| kernel.threads(1))
-        .max()
-        .unwrap_or(1);
-    let longest = program
-        .ops
-        .iter()
-        .map(|op| op.out.len().max(op.first.len()))
-        .max()
-        .unwrap_or(1);
-    let counted = ELEMENTS / widest.max(longest).max(1);
-    if room == 0 || counted == 0 {
-        return Err(CudaError::Memory {
-            needed: each,
-            found: limits.memory,
-        });
-    }
-    Ok((asked.max(1) as u64).min(room).min(counted) as usize)
 }
