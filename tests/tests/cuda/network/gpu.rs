@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use mote_host::cuda::driver::Device;
 use mote_host::cuda::network::{Network, Precision};
+use mote_host::graph::Graph;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints;
@@ -95,41 +97,47 @@ fn the_float_network_of_commands_on_a_gpu() {
     }
 }
 
-/// Images a second of 20 evaluations, copies to and from the GPU included.
+/// Images a second of 20 evaluations, copies to and from the GPU included, at the batches that `$MOTE_GPU_BATCHES` names.
 #[test]
 fn speed_of_the_float_network_where_a_gpu_is() {
+    let asked = std::env::var("MOTE_GPU_BATCHES").unwrap_or_else(|_| "1 64 1024 8192".into());
+    let batches: Vec<usize> = asked
+        .split_whitespace()
+        .map(|n| n.parse().expect("batches in numbers"))
+        .collect();
     for path in [checkpoints::digits(), checkpoints::fashion()] {
-        for (precision, batch) in [Precision::F32, Precision::F16]
-            .into_iter()
-            .flat_map(|p| [1, 64, 1024, 8192].map(|b| (p, b)))
-        {
-            let Some(device) = gpu("the float network's speed") else {
-                return;
-            };
-            if moved("the float network's speed") {
-                return;
+        for precision in [Precision::F32, Precision::F16] {
+            for &batch in &batches {
+                let Some(device) = gpu("the float network's speed") else {
+                    return;
+                };
+                if moved("the float network's speed") {
+                    return;
+                }
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let graph = checkpoints::checkpoint(&path).graph;
+                let seconds = twenty(device, &graph, precision, batch);
+                let (step, images) = (seconds / 20.0 * 1e3, batch as f64 / seconds);
+                println!("{name}, {precision:?}, batch {batch}: {step:.3} ms a step, {images:.0} images a second");
             }
-            let graph = checkpoints::checkpoint(&path).graph;
-            let mut network =
-                Network::new(device, &graph, precision, &[graph.output.expect("an output")], batch).expect("a network");
-            let inputs = Inputs::of(&graph, batch, 1, false);
-            let mut pass = || {
-                network
-                    .run(&inputs.x, &inputs.timesteps, &inputs.labels)
-                    .expect("a pass")
-            };
-            pass();
-            let began = Instant::now();
-            for _ in 0..20 {
-                pass();
-            }
-            let seconds = began.elapsed().as_secs_f64();
-            println!(
-                "{}, {precision:?}, batch {batch}: {:.3} ms a step, {:.0} images a second",
-                path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
-                seconds / 20.0 * 1e3,
-                batch as f64 / seconds
-            );
         }
     }
+}
+
+/// Seconds of 20 evaluations after one that warms up.
+fn twenty(device: Device, graph: &Graph, precision: Precision, batch: usize) -> f64 {
+    let output = graph.output.expect("an output");
+    let mut network = Network::new(device, graph, precision, &[output], batch).expect("a network");
+    let inputs = Inputs::of(graph, batch, 1, false);
+    let mut pass = || {
+        network
+            .run(&inputs.x, &inputs.timesteps, &inputs.labels)
+            .expect("a pass")
+    };
+    pass();
+    let began = Instant::now();
+    for _ in 0..20 {
+        pass();
+    }
+    began.elapsed().as_secs_f64()
 }
