@@ -10,7 +10,7 @@
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full; [`memory`]: aligned bytes for models and arenas.
 //! - [`engine`]: the runtime's operators with kernels for this processor, bit for bit the same.
 //! - [`train`]: training of a graph, from images to weights.
-//! - [`cuda`]: the same on an NVIDIA GPU, many samples at once, to the same bits.
+//! - [`cuda`]: the same on an NVIDIA GPU, many samples at once, to the same bits; and the float network there, within a tolerance.
 //! - [`config`]: typed reading of configuration JSON, with errors that name file, field and value.
 
 pub mod calibrate;

@@ -8,7 +8,7 @@
 //! | `samplers.rs` | every sampler's coefficients and runs are those of its equations |
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |
-//! | `cuda/` | the CUDA kernels give the runtime's bits, on a stand-in and on a GPU where one is; broken ones are found out |
+//! | `cuda/` | the CUDA kernels give the runtime's bits, the float network's the CPU's within tolerances, on a stand-in and on a GPU where one is; broken ones are found out |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
 //! | `qat.rs` | quantization-aware training computes what the integer model computes |
 //! | `planner.rs` | memory close to its lower bound |

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
+use mote_host::cuda::network::layout::{NetworkOp, NetworkRun};
 use mote_host::cuda::program::{DeviceMove, DeviceOp, DeviceRun};
 
 /// The orders in which threads are run, see `standin.cpp`.
@@ -21,7 +22,7 @@ const GUARD_BYTE: u8 = 0xC7;
 /// One word of the kernels' source replaced by another, to see that the tests find it.
 #[derive(Debug, Clone, Copy)]
 pub struct Mutation {
-    /// File in `host/kernels`.
+    /// File in `host/kernels` or `host/kernels/network`.
     pub file: &'static str,
     /// What stands there once or more.
     pub from: &'static str,
@@ -33,6 +34,8 @@ pub struct Mutation {
 #[derive(Debug)]
 pub struct Library {
     folder: tempfile::TempDir,
+    /// A unit that is left out: only one can be broken.
+    without: Option<&'static str>,
 }
 
 impl Library {
@@ -41,7 +44,8 @@ impl Library {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut mutated = mutation.is_none();
-        for from in [root.join("../host/kernels"), root.join("standin")] {
+        let kernels = root.join("../host/kernels");
+        for from in [kernels.clone(), kernels.join("network"), root.join("standin")] {
             for path in files(&from)? {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let mut text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
@@ -55,7 +59,11 @@ impl Library {
         if !mutated {
             return Err(format!("{mutation:?} changes nothing: the source has moved on"));
         }
-        let library = Self { folder };
+        let without = mutation.map(|m| match m.file.starts_with("network") {
+            true => "-DSTANDIN_WITHOUT_MOTE",
+            false => "-DSTANDIN_WITHOUT_NETWORK",
+        });
+        let library = Self { folder, without };
         let warnings = library.link("standin.cpp", "standin.so")?;
         // A broken kernel may well be worth a warning.
         if mutation.is_none() && !warnings.is_empty() {
@@ -85,6 +93,7 @@ impl Library {
                 "-Wno-unknown-pragmas",
                 "-Wno-unused",
             ])
+            .args(self.without)
             .args(["-include", "shim.h", source, "-o", library])
             .output()
             .map_err(|error| format!("{compiler}: {error}; install g++ (bash .ci/setup)"))?;
@@ -144,9 +153,17 @@ impl Standin {
             recordings: vec![],
             launches: 0,
         };
-        let expected = [size_of::<DeviceOp>(), size_of::<DeviceMove>(), size_of::<DeviceRun>()].map(|size| size as u32);
+        let expected = [
+            size_of::<DeviceOp>(),
+            size_of::<DeviceMove>(),
+            size_of::<DeviceRun>(),
+            size_of::<NetworkOp>(),
+            size_of::<NetworkRun>(),
+        ]
+        .map(|size| size as u32);
         let found = device.sizes()?;
-        if found != expected {
+        // 0 where the unit is left out.
+        if found.iter().zip(&expected).any(|(f, e)| f != e && *f != 0) {
             return Err(format!(
                 "the kernels' structures have {found:?} bytes, the host's {expected:?}"
             ));
@@ -155,9 +172,9 @@ impl Standin {
     }
 
     #[allow(unsafe_code)]
-    fn sizes(&self) -> Result<[u32; 3], String> {
-        let mut sizes = [0; 3];
-        // SAFETY: the function's signature in standin.cpp; it writes three words.
+    fn sizes(&self) -> Result<[u32; 5], String> {
+        let mut sizes = [0; 5];
+        // SAFETY: the function's signature in standin.cpp; it writes five words.
         unsafe {
             let get = self.library.get::<unsafe extern "C" fn(*mut u32)>(b"standin_sizes");
             get.map_err(|error| error.to_string())?(sizes.as_mut_ptr());

@@ -7,7 +7,17 @@
 // 2: the first warp as far as it comes, then the second. 3: the same in reverse order.
 //
 // Shared memory is filled with a pattern before a block begins, and stands between guards.
+#ifndef STANDIN_WITHOUT_MOTE
 #include "mote.cu"
+#else
+#include "program.cuh"
+#endif
+#ifndef STANDIN_WITHOUT_NETWORK
+#include "warp.cuh"
+namespace network {
+#include "network.cu"
+}
+#endif
 
 #include <csetjmp>
 #include <cstdlib>
@@ -24,7 +34,7 @@ namespace {
 const size_t STACK = 64 << 10, GUARD = 256;
 const unsigned char GUARD_BYTE = 0xC7;
 
-enum Wait { READY, BLOCK, SYNC, SHUFFLE, MMA, DONE };
+enum Wait { READY, BLOCK, SYNC, SHUFFLE, MMA, MMA_HALF, DONE };
 
 // What a fiber waits for, and what it brings along.
 struct Fiber {
@@ -35,6 +45,7 @@ struct Fiber {
     u32 *d;
     const u32 *a, *b;
     bool a_signed, b_signed;
+    float *sums;
 };
 
 const u32 MOST_THREADS = 1024;
@@ -107,15 +118,35 @@ void multiply(Fiber *lanes) {
     }
 }
 
+// m16n8k16 over the registers of 32 fibers: products of f16, exact in f32, summed in f64. How a tensor core rounds its sums is not stated anywhere.
+void multiply_half(Fiber *lanes) {
+    float a[16][16], b[16][8];
+    for (u32 lane = 0; lane < 32; lane++) {
+        u32 group = lane / 4, quad = lane % 4;
+        for (u32 j = 0; j < 2; j++) {
+            for (u32 i = 0; i < 4; i++) a[group + i % 2 * 8][quad * 2 + j + i / 2 * 8] = standin_half_to_float((u16)(lanes[lane].a[i] >> 16 * j));
+            for (u32 i = 0; i < 2; i++) b[quad * 2 + j + i * 8][group] = standin_half_to_float((u16)(lanes[lane].b[i] >> 16 * j));
+        }
+    }
+    for (u32 lane = 0; lane < 32; lane++) {
+        for (u32 i = 0; i < 4; i++) {
+            double sum = lanes[lane].sums[i];
+            for (u32 k = 0; k < 16; k++) sum += a[lane / 4 + i / 2 * 8][k] * b[k][lane % 4 * 2 + i % 2];
+            lanes[lane].sums[i] = (float)sum;
+        }
+    }
+}
+
 // Lets a warp go on whose lanes all wait for the same.
 bool release_warp(u32 warp) {
     Fiber *lanes = &fibers[warp * 32];
     Wait what = lanes[0].wait;
-    if (what != SYNC && what != SHUFFLE && what != MMA) return false;
+    if (what != SYNC && what != SHUFFLE && what != MMA && what != MMA_HALF) return false;
     for (u32 lane = 1; lane < 32; lane++) {
         if (lanes[lane].wait != what) return false;
     }
     if (what == MMA) multiply(lanes);
+    if (what == MMA_HALF) multiply_half(lanes);
     if (what == SHUFFLE) {
         u64 values[32];
         for (u32 lane = 0; lane < 32; lane++) values[lane] = lanes[lane].value;
@@ -195,11 +226,28 @@ void standin_mma(unsigned (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2
     wait_for(MMA);
 }
 
+void standin_mma_half(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    Fiber &fiber = fibers[threadIdx.x];
+    fiber.sums = d;
+    fiber.a = a;
+    fiber.b = b;
+    wait_for(MMA_HALF);
+}
+
 #define NAMED(NAME) {#NAME, NAME}
 static const struct {
     const char *name;
     void (*kernel)(const Run *, u64, u64);
 } KERNELS[] = {
+#ifndef STANDIN_WITHOUT_NETWORK
+#define NETWORK(NAME) {#NAME, (void (*)(const Run *, u64, u64))network::NAME}
+    NETWORK(network_pointwise),
+    NETWORK(network_conv),
+    NETWORK(network_tensor_conv),
+    NETWORK(network_norm),
+    NETWORK(network_attention),
+#endif
+#ifndef STANDIN_WITHOUT_MOTE
     NAMED(input_layer),       NAMED(time_proj_layer),  NAMED(class_embed_layer),    NAMED(silu_layer),
     NAMED(conv_bytes_layer),  NAMED(conv_words_layer), NAMED(conv_wide_layer),      NAMED(conv_f16_layer),
     NAMED(group_norm_layer),  NAMED(group_norm_f16_layer), NAMED(attention_layer),  NAMED(attention_f16_layer),
@@ -207,6 +255,7 @@ static const struct {
     NAMED(join_layer),        NAMED(hold_layer),
     NAMED(advance_layer),     NAMED(begin_layer),      NAMED(next_layer),           NAMED(resident),
     NAMED(probe_function),
+#endif
 };
 
 // Runs a kernel; what went wrong, or null.
@@ -239,4 +288,9 @@ extern "C" void standin_sizes(u32 *sizes) {
     sizes[0] = sizeof(Op);
     sizes[1] = sizeof(Move);
     sizes[2] = sizeof(Run);
+    sizes[3] = sizes[4] = 0;
+#ifndef STANDIN_WITHOUT_NETWORK
+    sizes[3] = sizeof(network::NetworkOp);
+    sizes[4] = sizeof(network::NetworkRun);
+#endif
 }

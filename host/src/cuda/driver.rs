@@ -15,7 +15,7 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 
 use super::launch::{Buffer, Launch, Launcher, Limits, Recording};
-use super::{CudaError, PTX};
+use super::{CudaError, PTX, network};
 
 /// Least version of the driver's interface, which has every function that cudarc looks up (13.0).
 const DRIVER: i32 = 13_000;
@@ -55,6 +55,8 @@ pub struct Device {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     module: Arc<CudaModule>,
+    /// The float network's kernels, loaded when the first of them is asked for.
+    network: Option<Arc<CudaModule>>,
     functions: HashMap<&'static str, CudaFunction>,
     memory: Vec<CudaSlice<u8>>,
     graphs: Vec<CudaGraph>,
@@ -92,6 +94,7 @@ impl Device {
         Ok(Self {
             stream: context.new_stream()?,
             module,
+            network: None,
             context,
             functions: HashMap::new(),
             memory: vec![],
@@ -109,7 +112,15 @@ impl Device {
         if let Some(function) = self.functions.get(name) {
             return Ok(function.clone());
         }
-        let function = self.module.load_function(name)?;
+        let function = if name.starts_with("network_") {
+            if self.network.is_none() {
+                self.network = Some(self.context.load_module(Ptx::from_src(network::PTX))?);
+            }
+            let module = self.network.as_ref().unwrap_or(&self.module);
+            module.load_function(name)?
+        } else {
+            self.module.load_function(name)?
+        };
         let shared = self.limits().shared as i32;
         function.set_attribute(
             CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,

@@ -4,13 +4,13 @@ use bytemuck::Zeroable;
 use mote_runtime::Config;
 use mote_runtime::schedule::coefficients::Clip;
 
-use super::CudaError;
 use super::launch::{Buffer, Launcher};
 use super::layered::{Layered, grid};
 use super::moves::Moves;
 use super::program::{DeviceOp, DeviceRun};
 use super::resident::Block;
 use super::run::{Executor, Gpu, Image, ImageStep, Start};
+use super::{CudaError, filled};
 
 /// Samples of a batch at most where nobody says how many.
 const BATCH: u64 = 8192;
@@ -249,12 +249,6 @@ impl Memory {
         let states = states.chunks_exact(self.run.sample_len as usize);
         Ok(seeds.iter().zip(states).enumerate().map(image).collect())
     }
-}
-
-fn filled(launcher: &mut impl Launcher, bytes: &[u8]) -> Result<Buffer, CudaError> {
-    let buffer = launcher.alloc(bytes.len())?;
-    launcher.write(&buffer, 0, bytes)?;
-    Ok(buffer)
 }
 
 /// Writes zeros, a block at a time.

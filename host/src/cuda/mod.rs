@@ -6,6 +6,7 @@
 //! - [`program`], [`pack`]: a model as the kernels read it, weights in the order of the tensor cores' fragments.
 //! - [`launch`]: what a device must be able to do. [`driver`]: a GPU. The tests have another: the kernels' source on the CPU.
 //! - [`run`]: images by one of two executors, [`layered`] and [`resident`]; [`moves`]: the sampler's coefficients; [`memory`]: batches.
+//! - [`network`]: the float network of a checkpoint, which has nothing to do with the exact modes.
 //!
 //! The arena of every sample is laid out as the model file says, so a GPU holds what a microcontroller does, many times.
 
@@ -15,6 +16,7 @@ pub mod launch;
 pub mod layered;
 pub mod memory;
 pub mod moves;
+pub mod network;
 pub mod pack;
 pub mod program;
 pub mod resident;
@@ -23,6 +25,7 @@ pub mod run;
 pub use launch::{Launcher, Limits};
 pub use run::{Executor, Gpu, Image, Job, Start};
 
+use crate::float::FloatError;
 use mote_runtime::RunError;
 
 /// The kernels for compute capability 8.0 and later, made by `host/kernels/build`. The first line is the hash of their source.
@@ -66,7 +69,29 @@ pub enum CudaError {
     /// The model names what it does not hold.
     #[error("the model names memory that it does not have")]
     Model,
+    /// A float network beyond what its kernels count.
+    #[error("{0} does not run on a GPU: choose another backend")]
+    Unsupported(&'static str),
+    /// A number that f16 does not hold.
+    #[error("the float network has numbers beyond f16's range: run it in f32")]
+    Range,
+    /// The float network refused the batch.
+    #[error(transparent)]
+    Float(Box<FloatError>),
     /// A copy went past the end of a buffer, or to one that is no more.
     #[error("a copy from or to memory of the GPU that is not there")]
     Buffer,
+}
+
+impl From<FloatError> for CudaError {
+    fn from(error: FloatError) -> Self {
+        Self::Float(Box::new(error))
+    }
+}
+
+/// Memory that holds `bytes`.
+fn filled(launcher: &mut impl Launcher, bytes: &[u8]) -> Result<launch::Buffer, CudaError> {
+    let buffer = launcher.alloc(bytes.len())?;
+    launcher.write(&buffer, 0, bytes)?;
+    Ok(buffer)
 }

@@ -16,7 +16,7 @@ use mote_tools::quantize::scheme::Scheme;
 use crate::{LIBRARY, problems, scalar, suite};
 
 /// A GPU, or `None` with a line that says what was skipped.
-fn gpu(what: &str) -> Option<Device> {
+pub fn gpu(what: &str) -> Option<Device> {
     match missing() {
         Some((missing, _)) => {
             println!("SKIPPED: {what} on a GPU: missing {missing}");
@@ -27,7 +27,7 @@ fn gpu(what: &str) -> Option<Device> {
 }
 
 /// Whether the checkpoints are not where this was built; `tests/gpu/run` then has their models, converted.
-fn moved(what: &str) -> bool {
+pub fn moved(what: &str) -> bool {
     let moved = !checkpoints::digits().exists();
     if moved {
         println!("SKIPPED: {what} on a GPU: the repository is not where this was built");
@@ -167,6 +167,8 @@ fn behind_a_stand_in_of_the_driver() {
         "gpu::chains_of_2015_on_a_gpu",
         "gpu::wrong_uses_are_errors_on_a_gpu",
         "gpu::the_backend_of_commands_on_a_gpu",
+        "network::gpu::float_operators_on_a_gpu",
+        "network::gpu::the_float_network_of_commands_on_a_gpu",
     ];
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(tests)
@@ -177,7 +179,10 @@ fn behind_a_stand_in_of_the_driver() {
     let text = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
-    assert!(output.status.success() && text.contains("7 passed"), "{text}");
+    assert!(
+        output.status.success() && text.contains(&format!("{} passed", tests.len())),
+        "{text}"
+    );
     assert!(!text.contains("SKIPPED"), "{text}");
 }
 

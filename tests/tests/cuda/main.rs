@@ -5,6 +5,7 @@ mod backend;
 mod builder;
 mod gpu;
 mod mutations;
+mod network;
 mod problems;
 #[path = "../engine/programs.rs"]
 #[allow(dead_code)] // large programs are for the engine

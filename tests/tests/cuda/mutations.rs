@@ -8,7 +8,7 @@ use mote_tests::synthetic::Form;
 use rayon::prelude::*;
 
 use crate::suite::Problem;
-use crate::{problems, scalar, suite};
+use crate::{network, problems, scalar, suite};
 
 const fn swap(file: &'static str, from: &'static str, to: &'static str) -> Mutation {
     Mutation { file, from, to }
@@ -126,6 +126,50 @@ const CHAINS: [Mutation; 14] = [
     ),
 ];
 
+/// The float network: an index, a term, a barrier.
+const NETWORK: [Mutation; 24] = [
+    swap("network.cuh", "fused(p, r, 1.0f / 6.0f)", "fused(p, r, 1.0f / 7.0f)"),
+    swap("network_conv.cuh", "row + mine + i / 4", "row + mine + i % 4"),
+    swap("network_conv.cuh", "- (i32)op.count[3]", "- (i32)op.count[2]"),
+    swap("network_conv.cuh", "A_VECTOR ? o : i", "A_MAP ? o : i"),
+    swap("network_conv.cuh", "v = __fdiv_rn(v, op.real[0])", "v = v"),
+    swap("network_conv.cuh", "x >> zoom", "x"),
+    swap("network_conv.cuh", "element < 0 ? 0.0f", "element < -1 ? 0.0f"),
+    swap(
+        "network_conv.cuh",
+        "        __syncthreads();\n        float sums",
+        "        float sums",
+    ),
+    swap(
+        "network_conv.cuh",
+        "            __syncthreads();\n#pragma unroll",
+        "#pragma unroll",
+    ),
+    swap("network_conv.cuh", "these.\n            __syncthreads();", "these."),
+    swap(
+        "network_tensor.cuh",
+        "{high.x, low.x, high.y, low.y}",
+        "{high.x, high.y, low.x, low.y}",
+    ),
+    swap("network_tensor.cuh", "left > 1 ?", "left > 2 ?"),
+    swap("network_tensor.cuh", "run, op, row + 8)", "run, op, row + 4)"),
+    swap("network_norm.cuh", "(float)n), op.real[0]", "(float)n), 0.0f"),
+    swap(
+        "network_norm.cuh",
+        "warp_sum(squares), (float)n",
+        "warp_sum(squares), (float)(n - 1)",
+    ),
+    swap("network_norm.cuh", "op.count[1] ? silu(v) : v", "v"),
+    swap("network_attention.cuh", "values.offset = op.at[0];", ""),
+    swap("network_attention.cuh", "threadIdx.x / 32 * n", "0"),
+    swap("network_attention.cuh", "total = warp_sum(total);", ""),
+    swap("network_attention.cuh", "these.\n        __syncwarp();", "these."),
+    swap("network_pointwise.cuh", "b, channels + c)", "b, c)"),
+    swap("network_pointwise.cuh", "corner + down + channels", "corner + down"),
+    swap("network_pointwise.cuh", "op.count[0] + c;", "c;"),
+    swap("network_pointwise.cuh", "(u64)sample * run.feature_stride", "0"),
+];
+
 /// Names the mutation to the program that tries it.
 const NUMBER: &str = "MOTE_TEST_MUTATION";
 /// What that program says when the broken kernels compiled, and when nothing was found.
@@ -135,7 +179,7 @@ const UNSEEN: &str = "the broken kernels went unseen";
 /// Every mutation in a program of its own: broken kernels may write anywhere, and whatever that does is found out as well.
 #[test]
 fn broken_kernels_are_found_out() {
-    let count = ARITHMETIC.len() + THREADS.len() + SAMPLERS.len() + JOINED.len() + CHAINS.len();
+    let count = ARITHMETIC.len() + THREADS.len() + SAMPLERS.len() + JOINED.len() + CHAINS.len() + NETWORK.len();
     let survived: Vec<String> = (0..count).into_par_iter().filter_map(survivor).collect();
     assert!(survived.is_empty(), "{}", survived.join("\n"));
 }
@@ -156,16 +200,26 @@ fn survivor(number: usize) -> Option<String> {
 
 type Problems = fn() -> Vec<Problem>;
 
-/// A mutation, and the problems that must find it out.
-fn mutation(number: usize) -> Option<(&'static Mutation, Problems)> {
+/// What must find a mutation out.
+#[derive(Debug, Clone, Copy)]
+enum Finder {
+    /// Bits of the exact kernels.
+    Exact(Problems),
+    /// Tolerances of the float network's.
+    Float,
+}
+
+/// A mutation, and what must find it out.
+fn mutation(number: usize) -> Option<(&'static Mutation, Finder)> {
     let operators = || Form::ALL.into_iter().map(problems::everything).collect();
     let chains = || chains::SCHEMES.into_iter().flat_map(problems::chains).collect();
-    let of = |list: &'static [Mutation], problems: Problems| list.iter().map(move |m| (m, problems));
-    of(&ARITHMETIC, operators)
-        .chain(of(&THREADS, operators))
-        .chain(of(&SAMPLERS, problems::samplers))
-        .chain(of(&JOINED, || vec![problems::joined()]))
-        .chain(of(&CHAINS, chains))
+    let exact = |list: &'static [Mutation], problems: Problems| list.iter().map(move |m| (m, Finder::Exact(problems)));
+    exact(&ARITHMETIC, operators)
+        .chain(exact(&THREADS, operators))
+        .chain(exact(&SAMPLERS, problems::samplers))
+        .chain(exact(&JOINED, || vec![problems::joined()]))
+        .chain(exact(&CHAINS, chains))
+        .chain(NETWORK.iter().map(|m| (m, Finder::Float)))
         .nth(number)
 }
 
@@ -173,14 +227,19 @@ fn mutation(number: usize) -> Option<(&'static Mutation, Problems)> {
 #[test]
 fn one_broken_kernel() {
     let Ok(number) = std::env::var(NUMBER) else { return };
-    let (mutation, problems) = mutation(number.parse().expect("a number")).expect("a mutation of that number");
+    let (mutation, finder) = mutation(number.parse().expect("a number")).expect("a mutation of that number");
     let library = Library::compile(Some(*mutation)).expect("broken kernels that compile");
     println!("{COMPILED}");
     let device = |schedule| library.device(schedule).expect("the stand-in");
-    let found_out = scalar::solve(device(0)).is_err()
-        || problems()
-            .iter()
-            .any(|problem| (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), problem).is_err()));
+    let found_out = match finder {
+        Finder::Exact(problems) => {
+            scalar::solve(device(0)).is_err()
+                || problems()
+                    .iter()
+                    .any(|problem| (0..SCHEDULES).any(|schedule| suite::solve(device(schedule), problem).is_err()))
+        }
+        Finder::Float => network::solve(|seed| device((seed % u64::from(SCHEDULES)) as u32)).is_err(),
+    };
     if !found_out {
         println!("{UNSEEN}");
     }

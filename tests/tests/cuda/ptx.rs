@@ -6,18 +6,24 @@ use mote_host::cuda::PTX;
 use mote_runtime::numeric::table;
 use sha2::{Digest, Sha256};
 
-fn kernels() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/kernels")
+/// A folder of kernels.
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/kernels").join(name)
 }
 
-#[test]
-fn the_ptx_is_of_this_source() {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(kernels())
+fn kernels() -> PathBuf {
+    folder("")
+}
+
+/// The first line of the PTX of the kernels in `folder` and of `shared` ones.
+pub fn source_line(folder: &Path, shared: &[PathBuf]) -> String {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the kernels are here")
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.extension().is_some_and(|ext| ext == "cu" || ext == "cuh"))
+        .chain(shared.iter().cloned())
         .collect();
-    paths.sort();
+    paths.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     let mut digest = Sha256::new();
     for path in &paths {
         digest.update(path.file_name().expect("a file").as_encoded_bytes());
@@ -26,16 +32,21 @@ fn the_ptx_is_of_this_source() {
         digest.update([0]);
     }
     let hash: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("// source {hash}")
+}
+
+#[test]
+fn the_ptx_is_of_this_source() {
     assert_eq!(
         PTX.lines().next(),
-        Some(format!("// source {hash}").as_str()),
+        Some(source_line(&kernels(), &[]).as_str()),
         "the kernels have changed: run host/kernels/build"
     );
 }
 
 /// What stands at the beginning of a line of code.
-fn opcodes() -> impl Iterator<Item = &'static str> {
-    PTX.lines().filter_map(|line| {
+pub fn opcodes(ptx: &'static str) -> impl Iterator<Item = &'static str> {
+    ptx.lines().filter_map(|line| {
         let code = line.trim();
         let code = code
             .strip_prefix('@')
@@ -48,7 +59,7 @@ fn opcodes() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn no_operation_is_fused_flushed_or_approximate() {
-    let floats = opcodes().filter(|op| op.contains(".f32") || op.contains(".f64") || op.contains(".f16"));
+    let floats = opcodes(PTX).filter(|op| op.contains(".f32") || op.contains(".f64") || op.contains(".f16"));
     let mut seen = 0;
     for op in floats {
         seen += 1;
@@ -73,7 +84,7 @@ fn no_operation_is_fused_flushed_or_approximate() {
 fn products_of_bytes_are_on_tensor_cores_in_every_signedness() {
     for types in ["s8.s8", "u8.s8", "s8.u8", "u8.u8"] {
         let name = format!("mma.sync.aligned.m16n8k32.row.col.s32.{types}.s32");
-        assert!(opcodes().any(|op| op == name), "{name}");
+        assert!(opcodes(PTX).any(|op| op == name), "{name}");
     }
     assert!(PTX.contains("\n.version 8.4\n.target sm_80\n"));
     assert!(!PTX.contains(".local"), "a kernel keeps arrays in slow memory");

@@ -8,6 +8,7 @@ use mote_runtime::schedule::coefficients;
 use mote_runtime::schedule::spacing;
 use mote_runtime::{Config, Method};
 use mote_tools::backend::Backend;
+use mote_tools::validate::FloatDevice;
 
 /// Steps of a run where none are asked for.
 const DEFAULT_STEPS: u32 = 20;
@@ -214,6 +215,11 @@ pub fn seed(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     parsed.map_err(|_| "a seed is a whole number from 0 to 2^64 - 1, decimal or 0x hexadecimal".into())
+}
+
+/// What runs the float network, by its name.
+pub fn float_device(text: &str) -> Result<FloatDevice, String> {
+    FloatDevice::parse(text)
 }
 
 /// A backend by its name.

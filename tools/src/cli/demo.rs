@@ -17,7 +17,7 @@ use mote_tools::images::{Shape, encode, grid};
 use mote_tools::import::{Checkpoint, Parts, import_parts};
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::html;
-use mote_tools::validate::{Choice, FloatComparison, Outcome, Plan};
+use mote_tools::validate::{Choice, FloatComparison, FloatDevice, Outcome, Plan};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -150,7 +150,7 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
     };
     let outcomes = validate::with_bar(target, &plan)?;
     say(args, "4. Comparing with the float network");
-    let float = validate::compare(target, checkpoint, &Plan { config, ..plan })?;
+    let float = validate::compare(target, checkpoint, &Plan { config, ..plan }, FloatDevice::Cpu)?;
     let held = outcomes.iter().all(|outcome| outcome.held) && float.x0_psnr_db_mean >= LEAST_PSNR_DB;
     Ok(Shown {
         traces: traces?,

@@ -13,7 +13,7 @@ use mote_tools::quantize::auto;
 use mote_tools::report::{
     BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html,
 };
-use mote_tools::validate::{FloatComparison, Outcome, against};
+use mote_tools::validate::{FloatComparison, FloatDevice, Outcome, against};
 
 /// Images in a conversion's report.
 const SAMPLES: u64 = 8;
@@ -33,7 +33,7 @@ pub fn of_conversion(model: &Model<'_>, converted: &Converted, checkpoint: &Chec
     let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
     let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..SAMPLES), &|| ())?;
     let seeds: Vec<u64> = (0..COMPARED).collect();
-    let float = against(target, checkpoint, &config, &seeds, &|| ()).map_err(Failure::new)?;
+    let float = against(target, checkpoint, &config, &seeds, FloatDevice::Cpu, &|| ()).map_err(Failure::new)?;
     let mut data = of_model(target);
     data.samples = samples(&traces, Shape::of(model.header()))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);

@@ -11,7 +11,8 @@ use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::import::Checkpoint;
 use mote_tools::validate::{
-    Choice, Distribution, DistributionError, FloatComparison, Outcome, Plan, against, distribution, exactness,
+    Choice, Distribution, DistributionError, FloatComparison, FloatDevice, Outcome, Plan, against, distribution,
+    exactness,
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,7 +32,8 @@ Examples:
   mote validate my.mote
   mote validate my.mote --backends oracle,cpu,board:netduinoplus2 --steps 50 --seeds 8
   mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json
-  mote validate my.mote --against my-checkpoint/ --distribution 1000")]
+  mote validate my.mote --against my-checkpoint/ --distribution 1000
+  mote validate my.mote --against my-checkpoint/ --backends cuda --float cuda --seeds 1000 --distribution 50000")]
 pub struct Args {
     /// The model file
     model: PathBuf,
@@ -52,6 +54,9 @@ pub struct Args {
     /// Compare the distribution of so many images with the float network's as well: Fréchet distances, with their noise floor
     #[arg(long, value_name = "N", requires = "against", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     distribution: Option<u32>,
+    /// What runs the float network: cpu, or a GPU in f32 (cuda) or in f16 on tensor cores (cuda:f16) [default: cpu]
+    #[arg(long, value_name = "DEVICE", requires = "against", value_parser = args::float_device)]
+    float: Option<FloatDevice>,
     /// Fail below this mean PSNR against the float network, dB
     #[arg(long, value_name = "DB", requires = "against")]
     min_psnr: Option<f64>,
@@ -87,6 +92,8 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.min_psnr.is_some_and(f64::is_nan) {
         return Err(Failure::usage("--min-psnr is not a number").help("give it in dB, such as 40"));
     }
+    let device = args.float.unwrap_or_default();
+    device.available()?;
     let file = ModelFile::read(&args.model)?;
     let model = file.parse()?;
     let config = args.sampler.config(model.header())?;
@@ -118,7 +125,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let outcomes = with_bar(target, &plan)?;
     let float = checkpoint
         .as_ref()
-        .map(|checkpoint| compare(target, checkpoint, &plan))
+        .map(|checkpoint| compare(target, checkpoint, &plan, device))
         .transpose()?;
     let spread = match (&checkpoint, args.distribution) {
         (Some(checkpoint), Some(count)) => Some(distributed(args, target, checkpoint, &config, count as usize)?),
@@ -212,9 +219,14 @@ pub fn with_bar(target: Target<'_>, plan: &Plan) -> Result<Vec<Outcome>, Failure
 }
 
 /// [`against`] with a bar.
-pub fn compare(target: Target<'_>, checkpoint: &Checkpoint, plan: &Plan) -> Result<FloatComparison, Failure> {
+pub fn compare(
+    target: Target<'_>,
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    device: FloatDevice,
+) -> Result<FloatComparison, Failure> {
     let bar = progress::bar("float network", plan.seeds.len() as u64);
-    let compared = against(target, checkpoint, &plan.config, &plan.seeds, &|| bar.inc(1));
+    let compared = against(target, checkpoint, &plan.config, &plan.seeds, device, &|| bar.inc(1));
     bar.finish_and_clear();
     compared
         .map_err(|error| Failure::new(error).help("give --against the checkpoint that the model was converted from"))
@@ -230,9 +242,10 @@ fn distributed(
 ) -> Result<Distribution, Failure> {
     let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
     let backend = args.backends.iter().find(quick).copied().unwrap_or(Backend::Cpu);
+    let devices = (backend, args.float.unwrap_or_default());
     let bar = progress::bar("distributions", 3 * count as u64);
     let seeds = args.sampler.seeds(count);
-    let compared = distribution(target, checkpoint, config, &seeds, backend, &|images| bar.inc(images));
+    let compared = distribution(target, checkpoint, config, &seeds, devices, &|images| bar.inc(images));
     bar.finish_and_clear();
     compared.map_err(|error| match error {
         DistributionError::Backend(error) => error.into(),
@@ -306,10 +319,11 @@ fn distances(spread: &Distribution) -> String {
         ]);
     }
     format!(
-        "\n{}\n  from {} images of the model ({}) to as many of the float network from other seeds; the floor is the float network's own\n{}",
+        "\n{}\n  from {} images of the model ({}) to as many of the float network ({}) from other seeds; the floor is the float network's own\n{}",
         heading("Fréchet distances"),
         spread.images,
         spread.backend,
+        spread.network,
         table(&rows)
     )
 }
@@ -318,6 +332,10 @@ fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {
     let limit = least.map_or(String::new(), |least| {
         format!("  (at least {least} dB asked for: {})", verdict(close))
     });
+    let against = match float.network.as_str() {
+        "cpu" => "Against the float network".to_owned(),
+        network => format!("Against the float network on {network}"),
+    };
     let mut rows = vec![
         ["step", "timestep", "output SQNR dB", "state PSNR dB", ""]
             .map(str::to_owned)
@@ -335,7 +353,7 @@ fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {
     }
     format!(
         "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{}",
-        heading("Against the float network"),
+        heading(&against),
         float.x0_psnr_db_mean,
         float.x0_psnr_db_min,
         float.images,

@@ -6,16 +6,14 @@
 
 use super::float::{FloatError, Twin};
 use super::frechet::Moments;
+use super::side::{FloatDevice, Side};
 use crate::backend::{Backend, BackendError, Job, Target};
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use mote_runtime::Config;
-use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
 
-/// Images that the float network makes at once.
-const BATCH: usize = 16;
 /// Sets the seeds of the third set apart from the others'.
 const OTHER: u64 = 1 << 63;
 
@@ -37,6 +35,8 @@ pub struct Distribution {
     pub images: usize,
     /// The backend that ran the model.
     pub backend: String,
+    /// What ran the float network: `cpu`, `cuda` or `cuda:f16`.
+    pub network: String,
     /// A distance a space.
     pub spaces: Vec<Space>,
 }
@@ -54,16 +54,17 @@ pub struct Space {
     pub floor: f64,
 }
 
-/// Compares `seeds.len()` images of `target`, made by `backend`, with as many of `checkpoint`.
+/// Compares `seeds.len()` images of `target`, made by `backend`, with as many of `checkpoint`, made by `device`.
 pub fn distribution(
     target: Target<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
     seeds: &[u64],
-    backend: Backend,
+    (backend, device): (Backend, FloatDevice),
     on_images: &(dyn Fn(u64) + Sync),
 ) -> Result<Distribution, DistributionError> {
     let twin = Twin::new(target, checkpoint, config)?;
+    let side = Side::new(&checkpoint.graph, device)?;
     let channels = target.model.header().channels.into();
     let mut model = Vec::new();
     backend.stream(target, &Job::of_seeds(*config, seeds.iter().copied()), &mut |traces| {
@@ -75,28 +76,25 @@ pub fn distribution(
     })?;
     let float = |apart: u64| -> Result<Vec<f64>, FloatError> {
         let seeds: Vec<u64> = seeds.iter().map(|seed| seed ^ apart).collect();
-        let batches = seeds.par_chunks(BATCH).map(|seeds| {
-            let images = twin.images(config, seeds)?;
+        side.batches(&seeds, 1, |network, seeds| {
+            let images = twin.images(network, config, seeds)?;
             on_images(seeds.len() as u64);
             Ok(images)
-        });
-        Ok(batches.collect::<Result<Vec<_>, FloatError>>()?.concat())
+        })
     };
     let (same, other) = (float(0)?, float(OTHER)?);
     let len = target.model.header().sample_len();
     let mut spaces = vec![Space::of("pixels", len, [&model, &same, &other])];
-    if let Some(width) = twin.bottleneck_width(config)? {
-        let features = |images: &[f64]| -> Result<Vec<f64>, FloatError> {
-            let batches = images.par_chunks(BATCH * len);
-            let features = batches.map(|images| twin.bottleneck(config, images));
-            Ok(features.collect::<Result<Vec<_>, FloatError>>()?.concat())
-        };
+    if let Some(width) = twin.bottleneck_width(side.network(), config)? {
+        let features =
+            |images: &[f64]| side.batches(images, len, |network, images| twin.bottleneck(network, config, images));
         let sets = [features(&model)?, features(&same)?, features(&other)?];
         spaces.push(Space::of("bottleneck", width, [&sets[0], &sets[1], &sets[2]]));
     }
     Ok(Distribution {
         images: seeds.len(),
         backend: backend.to_string(),
+        network: device.to_string(),
         spaces,
     })
 }

@@ -1,12 +1,13 @@
 //! A model against the float network that it was converted from, from the same noise.
 
+use super::side::{FloatDevice, FloatNetwork, Side};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
+use mote_host::cuda::CudaError;
+use mote_host::float::FloatError as GraphError;
 use mote_host::float::ddim::{Clip, Ddim, guide};
 use mote_host::float::samplers::BySample;
-use mote_host::float::{Executor, FloatError as GraphError};
 use mote_host::memory::AlignedBytes;
 use mote_host::schedule::{Precision, Schedule, ScheduleError};
 use mote_runtime::exec::Observer;
@@ -14,6 +15,7 @@ use mote_runtime::numeric::normal::normal_q24;
 use mote_runtime::sampler::Prediction0;
 use mote_runtime::schedule::coefficients;
 use mote_runtime::{Arena, Config, Method, RunError, Sampler, Start, StepObserver};
+use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -23,6 +25,9 @@ pub enum FloatError {
     /// The float network or its schedule cannot be run.
     #[error(transparent)]
     Float(#[from] GraphError),
+    /// The GPU that runs the float network.
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// The model cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -47,6 +52,8 @@ impl From<ScheduleError> for FloatError {
 /// What the number formats cost. Keys of `validate --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FloatComparison {
+    /// What ran the float network: `cpu`, `cuda` or `cuda:f16`.
+    pub network: String,
     /// Images compared.
     pub images: usize,
     /// PSNR of the final images, peak 2, an image at a time, then averaged in dB.
@@ -61,7 +68,7 @@ pub struct FloatComparison {
     pub timesteps: Vec<u32>,
 }
 
-/// Compares `target` with `checkpoint` in f32 on images from `seeds` under `config`.
+/// Compares `target` with `checkpoint`, which `device` runs, on images from `seeds` under `config`.
 ///
 /// The float run starts from the runtime's own noise, and adds the runtime's noise where eta is above 0. The network's output is
 /// compared at the states that the integer run visits, so that the error of a step is seen apart from what came before it.
@@ -70,13 +77,15 @@ pub fn against(
     checkpoint: &Checkpoint,
     config: &Config,
     seeds: &[u64],
+    device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
     let twin = Twin::new(target, checkpoint, config)?;
+    let side = Side::new(&checkpoint.graph, device)?;
     let mut images = Vec::new();
-    for &seed in seeds {
-        images.push(twin.compare(&Config { seed, ..*config })?);
-        on_image();
+    for seeds in seeds.chunks(side.followed()) {
+        images.extend(twin.compare(side.network(), config, seeds)?);
+        seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Image) -> f64| images.iter().map(of).sum::<f64>() / count;
@@ -85,6 +94,7 @@ pub fn against(
         (0..steps).map(|i| mean(&|image| of(image)[i])).collect()
     };
     Ok(FloatComparison {
+        network: device.to_string(),
         images: images.len(),
         x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
         x0_psnr_db_min: images
@@ -118,11 +128,22 @@ struct Image {
     timesteps: Vec<u32>,
 }
 
-/// The float network beside the model.
+impl Image {
+    /// Before anything was compared.
+    fn of(timesteps: &[u32]) -> Self {
+        Self {
+            x0_psnr_db: 200.0,
+            eps_sqnr_db: vec![],
+            state_psnr_db: vec![],
+            timesteps: timesteps.to_vec(),
+        }
+    }
+}
+
+/// The float network's runs beside the model's.
 pub(super) struct Twin<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
-    executor: Executor<'a>,
     schedule: Schedule,
 }
 
@@ -138,34 +159,42 @@ impl<'a> Twin<'a> {
                 checkpoint: found,
             });
         }
-        let executor = Executor::new(&checkpoint.graph, DType::F32)?;
         let schedule = Schedule::new(&checkpoint.scheduler, Precision::F32)?;
         Ok(Self {
             target,
             checkpoint,
-            executor,
             schedule,
         })
     }
 
-    fn compare(&self, config: &Config) -> Result<Image, FloatError> {
-        let (record, states) = self.quantized(config)?;
-        let float = self.float(config, &[config.seed])?;
-        let mut eps_sqnr_db = Vec::new();
-        for ((x, out), t) in record.x.iter().zip(&record.out).zip(&record.timesteps) {
-            let expected = self.network(&x.iter().map(|v| *v as f32).collect::<Vec<_>>(), *t as usize, config)?;
-            let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
-            let noise = expected.iter().zip(out).map(|(e, f)| (f64::from(*e) - f).powi(2)).sum();
-            eps_sqnr_db.push(decibels(signal, noise));
+    fn compare(&self, network: &dyn FloatNetwork, config: &Config, seeds: &[u64]) -> Result<Vec<Image>, FloatError> {
+        let quantized = |seed: &u64| self.quantized(&Config { seed: *seed, ..*config });
+        let runs = seeds.par_iter().map(quantized).collect::<Result<Vec<_>, _>>()?;
+        let float = self.float(network, config, seeds)?;
+        let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.timesteps)).collect();
+        let len = self.target.model.header().sample_len();
+        let timesteps = images.first().map_or(vec![], |image| image.timesteps.clone());
+        for (call, t) in timesteps.into_iter().enumerate() {
+            // Every image's own state, and one timestep.
+            let states = runs.iter().flat_map(|(record, _)| &record.x[call]);
+            let x: Vec<f32> = states.map(|v| *v as f32).collect();
+            let expected = self.network(network, &x, t as usize, config)?;
+            for ((image, (record, _)), expected) in images.iter_mut().zip(&runs).zip(expected.chunks_exact(len)) {
+                let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
+                let pairs = expected.iter().zip(&record.out[call]);
+                let noise = pairs.map(|(e, f)| (f64::from(*e) - f).powi(2)).sum();
+                image.eps_sqnr_db.push(decibels(signal, noise));
+            }
         }
-        let state_psnr_db: Vec<f64> = states.iter().zip(&float).map(|(found, e)| psnr_db(found, e)).collect();
-        let x0_psnr_db = state_psnr_db.last().copied().unwrap_or(200.0);
-        Ok(Image {
-            x0_psnr_db,
-            eps_sqnr_db,
-            state_psnr_db,
-            timesteps: record.timesteps,
-        })
+        for (step, float) in float.iter().enumerate() {
+            for ((image, (_, found)), expected) in images.iter_mut().zip(&runs).zip(float.chunks_exact(len)) {
+                image.state_psnr_db.push(psnr_db(&found[step], expected));
+            }
+        }
+        for image in &mut images {
+            image.x0_psnr_db = image.state_psnr_db.last().copied().unwrap_or(200.0);
+        }
+        Ok(images)
     }
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
@@ -186,35 +215,36 @@ impl<'a> Twin<'a> {
     }
 
     /// The final images of the float run from `seeds`, `(channel, row, col)` one after the other.
-    pub(super) fn images(&self, config: &Config, seeds: &[u64]) -> Result<Vec<f64>, FloatError> {
-        Ok(self.float(config, seeds)?.pop().unwrap_or_default())
+    pub(super) fn images(
+        &self,
+        network: &dyn FloatNetwork,
+        config: &Config,
+        seeds: &[u64],
+    ) -> Result<Vec<f64>, FloatError> {
+        Ok(self.float(network, config, seeds)?.pop().unwrap_or_default())
     }
 
     /// The float network's mid-block at timestep 0, averaged over positions, for images as [`Twin::images`] gives them; empty where the
     /// network has none.
-    pub(super) fn bottleneck(&self, config: &Config, images: &[f64]) -> Result<Vec<f64>, FloatError> {
-        let Some((_, middle)) = self.checkpoint.graph.taps.iter().find(|(name, _)| name == "mid_block") else {
-            return Ok(vec![]);
-        };
+    pub(super) fn bottleneck(
+        &self,
+        network: &dyn FloatNetwork,
+        config: &Config,
+        images: &[f64],
+    ) -> Result<Vec<f64>, FloatError> {
         let count = images.len() / self.target.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
-        let batch = self
-            .executor
-            .batch(&x, &vec![0; count], &self.labels(config.class, count))?;
-        let mut features = Vec::new();
-        self.executor.forward_observed(&batch, |id, value| {
-            if id == *middle {
-                features = value.mean((2, 3))?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
-            }
-            Ok(())
-        })?;
-        Ok(features)
+        network.bottleneck(&x, &vec![0; count], &self.labels(config.class, count))
     }
 
     /// Numbers that [`Twin::bottleneck`] gives an image; `None` where it gives none.
-    pub(super) fn bottleneck_width(&self, config: &Config) -> Result<Option<usize>, FloatError> {
+    pub(super) fn bottleneck_width(
+        &self,
+        network: &dyn FloatNetwork,
+        config: &Config,
+    ) -> Result<Option<usize>, FloatError> {
         let image = vec![0.0; self.target.model.header().sample_len()];
-        Ok(Some(self.bottleneck(config, &image)?.len()).filter(|width| *width > 0))
+        Ok(Some(self.bottleneck(network, config, &image)?.len()).filter(|width| *width > 0))
     }
 
     /// The label of a call, for each of `count` samples.
@@ -232,7 +262,7 @@ impl<'a> Twin<'a> {
     }
 
     /// The float run from `seeds`: the states after each step, those of the seeds one after the other.
-    fn float(&self, config: &Config, seeds: &[u64]) -> Result<Vec<Vec<f64>>, FloatError> {
+    fn float(&self, asked: &dyn FloatNetwork, config: &Config, seeds: &[u64]) -> Result<Vec<Vec<f64>>, FloatError> {
         let header = self.target.model.header();
         let mut scheduler = self.checkpoint.scheduler.clone();
         scheduler.timestep_spacing = config.spacing;
@@ -252,10 +282,11 @@ impl<'a> Twin<'a> {
                     .collect();
                 planes(&noise, header.channels.into())
             };
-            seeds.iter().flat_map(of_seed).map(|v| v as f32).collect()
+            let noises: Vec<_> = seeds.par_iter().map(of_seed).collect();
+            noises.into_iter().flatten().map(|v| v as f32).collect()
         };
         let mut states = Vec::new();
-        let network = |x: &[f32], t| self.network(x, t, config);
+        let network = |x: &[f32], t| self.network(asked, x, t, config);
         let noise = |index| Ok::<_, FloatError>(normal(index as u32 + 1));
         let mut seen = |next: &[f32]| states.push(next.iter().map(|v| f64::from(*v)).collect());
         let (schedule, steps, method) = (&self.schedule, steps.as_slice(), config.method);
@@ -282,14 +313,20 @@ impl<'a> Twin<'a> {
     }
 
     /// The network's output after guidance.
-    fn network(&self, x: &[f32], t: usize, config: &Config) -> Result<Vec<f32>, FloatError> {
+    fn network(
+        &self,
+        network: &dyn FloatNetwork,
+        x: &[f32],
+        t: usize,
+        config: &Config,
+    ) -> Result<Vec<f32>, FloatError> {
         let count = x.len() / self.target.model.header().sample_len().max(1);
         let t = vec![t; count];
-        let cond = self.executor.run(x, &t, &self.labels(config.class, count))?;
+        let cond = network.output(x, &t, &self.labels(config.class, count))?;
         let Some(weight) = config.guidance_q16 else {
             return Ok(cond);
         };
-        let uncond = self.executor.run(x, &t, &self.labels(None, count))?;
+        let uncond = network.output(x, &t, &self.labels(None, count))?;
         Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
     }
 }

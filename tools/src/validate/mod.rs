@@ -9,10 +9,12 @@ mod compare;
 mod distribution;
 mod float;
 mod frechet;
+mod side;
 
 pub use compare::{Divergence, mismatches};
 pub use distribution::{Distribution, DistributionError, Space, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
+pub use side::FloatDevice;
 
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;

@@ -46,6 +46,26 @@ fn absurd_numbers_are_bad_usage() {
     }
 }
 
+/// Where there is a GPU the float network runs on it.
+#[test]
+fn the_float_network_runs_where_it_is_asked_to_or_not_at_all() {
+    let line = "validate {model} --backends cpu --seeds 1 --steps 1 --against {digits} --float";
+    refused(&format!("{line} gpu"), 2, &["cuda:f16"]);
+    refused("validate {model} --float cuda", 2, &["--against"]);
+    if mote_host::cuda::driver::missing().is_some() {
+        refused(
+            &format!("{line} cuda"),
+            1,
+            &["the float network on cuda", "missing", "--float cpu"],
+        );
+    } else {
+        assert_eq!(
+            mote(&format!("{line} cuda"), &[("model", model()), ("digits", &*digits())]).status,
+            0
+        );
+    }
+}
+
 #[test]
 fn what_the_model_cannot_do_is_refused() {
     for (option, word) in [
