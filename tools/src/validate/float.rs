@@ -3,10 +3,11 @@
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use mote_host::float::ddim::{Clip, Ddim, guide};
 use mote_host::float::samplers::BySample;
 use mote_host::float::{Executor, FloatError as GraphError};
+use mote_host::graph::ValueId;
 use mote_host::memory::AlignedBytes;
 use mote_host::schedule::{Precision, Schedule, ScheduleError};
 use mote_runtime::exec::Observer;
@@ -103,9 +104,10 @@ pub fn psnr_db(found: &[f64], expected: &[f64]) -> f64 {
     decibels(4.0 * found.len() as f64, squares)
 }
 
-fn decibels(signal: f64, noise: f64) -> f64 {
+/// The ratio of two energies in dB, from -200 to 200, which stands for no noise.
+pub(super) fn decibels(signal: f64, noise: f64) -> f64 {
     if noise > 0.0 {
-        (10.0 * (signal / noise).log10()).min(200.0)
+        (10.0 * (signal / noise).log10()).clamp(-200.0, 200.0)
     } else {
         200.0
     }
@@ -185,6 +187,45 @@ impl<'a> Twin<'a> {
         Ok((record, states))
     }
 
+    /// Channels of the sample.
+    pub(super) fn channels(&self) -> usize {
+        self.target.model.header().channels.into()
+    }
+
+    /// What the float network makes of `wanted` in a call at state `x`, `(channel, row, col)`, with the label of `config`: a list a value.
+    pub(super) fn values(
+        &self,
+        x: &[f64],
+        timestep: u32,
+        config: &Config,
+        wanted: &[ValueId],
+    ) -> Result<Vec<Vec<f64>>, FloatError> {
+        let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+        let mut found = vec![vec![]; wanted.len()];
+        self.observed(&x, timestep as usize, config, |id, value| {
+            for (found, _) in found.iter_mut().zip(wanted).filter(|(_, wanted)| **wanted == id) {
+                *found = value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Shows `observe` every value of a call with as many samples as `x` holds.
+    fn observed(
+        &self,
+        x: &[f32],
+        timestep: usize,
+        config: &Config,
+        observe: impl FnMut(ValueId, &Tensor) -> Result<(), GraphError>,
+    ) -> Result<(), FloatError> {
+        let count = x.len() / self.target.model.header().sample_len().max(1);
+        let labels = self.labels(config.class, count);
+        let batch = self.executor.batch(x, &vec![timestep; count], &labels)?;
+        self.executor.forward_observed(&batch, observe)?;
+        Ok(())
+    }
+
     /// The final images of the float run from `seeds`, `(channel, row, col)` one after the other.
     pub(super) fn images(&self, config: &Config, seeds: &[u64]) -> Result<Vec<f64>, FloatError> {
         Ok(self.float(config, seeds)?.pop().unwrap_or_default())
@@ -196,13 +237,9 @@ impl<'a> Twin<'a> {
         let Some((_, middle)) = self.checkpoint.graph.taps.iter().find(|(name, _)| name == "mid_block") else {
             return Ok(vec![]);
         };
-        let count = images.len() / self.target.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
-        let batch = self
-            .executor
-            .batch(&x, &vec![0; count], &self.labels(config.class, count))?;
         let mut features = Vec::new();
-        self.executor.forward_observed(&batch, |id, value| {
+        self.observed(&x, 0, config, |id, value| {
             if id == *middle {
                 features = value.mean((2, 3))?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
             }
@@ -313,6 +350,7 @@ impl StepObserver for Record {
     }
 }
 
-fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
+/// A state `(row, col, channel)` in Q24 as numbers, `(channel, row, col)`.
+pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
 }
