@@ -2,6 +2,7 @@
 
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
+use mote_runtime::blob::tensor::Dtype;
 use mote_runtime::kernels::scratch_bytes;
 use mote_runtime::{Config, Model, Start};
 use mote_tests::checkpoints::{checkpoint, converted, digits, fashion};
@@ -115,6 +116,35 @@ fn a_small_arena_needs_what_single_columns_need_and_gives_the_same_bits() {
     assert!(
         0 < small_blocks && small_blocks < fast_blocks,
         "{small_blocks} of {fast_blocks}"
+    );
+}
+
+/// What the large arena is for: nothing is computed twice or inside another, and more activations have 16 bits.
+#[test]
+fn a_large_arena_keeps_activations_whole_and_wider() {
+    let checkpoint = checkpoint(&fashion());
+    let [fast, large] = [Arena::Fast, Arena::Large].map(|arena| {
+        let options = Options {
+            arena: Some(arena),
+            ..Options::of(Scheme::W8A8)
+        };
+        convert(&checkpoint, &options, &|_| {}).expect("the bundled checkpoint converts")
+    });
+    assert!(!fast.program.again.is_empty() && large.program.again.is_empty());
+    let inside = |converted: &Converted| {
+        let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        model.ops().filter(|op| matches!(op, Op::NormConv(_))).count()
+    };
+    assert!(inside(&fast) > 0 && inside(&large) == 0);
+    let wide = |converted: &Converted| converted.formats.iter().filter(|f| f.dtype == Dtype::I16).count();
+    assert!(wide(&large) > wide(&fast), "{} and {}", wide(&large), wide(&fast));
+    assert_eq!(large.arena, Arena::Large);
+    assert!(large.emitted.plan.arena_bytes > fast.emitted.plan.arena_bytes);
+    let dtypes = large.assignment.as_ref().expect("integers").dtypes();
+    assert_eq!(
+        large.emitted.plan.lower_bound_bytes,
+        lower_bound_bytes(&large.program, &dtypes, Arena::Large)
     );
 }
 

@@ -122,10 +122,10 @@ pub fn convert(
     if checkpoint.scheduler.variance == float::Variance::LearnedRange {
         return Err(ConvertError::LearnedVariance);
     }
-    let program = lower(&checkpoint.graph)?;
+    // A float convolution has one column always: the fast arena is the small one.
+    let arena = options.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
+    let program = lower(&checkpoint.graph, arena)?;
     let diffusion = diffusion(checkpoint)?;
-    // A float convolution has one column always: the arena is the same either way.
-    let arena = Arena::Fast;
     let provenance = |runs| Provenance::of(checkpoint, options, runs);
     let reference = emit(&program, &diffusion, Numbers::F16, arena, &provenance(0).with(arena))?;
     if options.scheme == Scheme::F16 {
@@ -173,9 +173,9 @@ pub fn convert(
     };
     let (assignment, sensitivity) = match options.scheme {
         _ if given.is_some() => (given.as_ref().map(|g| g.0.clone()).unwrap_or_default(), vec![]),
-        Scheme::W8A8 => (Assignment::eight_bit(&program), vec![]),
+        Scheme::W8A8 => (Assignment::eight_bit(&program, arena), vec![]),
         Scheme::W8A16 => (Assignment::uniform(&program, Bits::Sixteen), vec![]),
-        Scheme::W4A8 => int4::assign(&context, Assignment::eight_bit(&program), progress)?,
+        Scheme::W4A8 => int4::assign(&context, Assignment::eight_bit(&program, arena), progress)?,
         Scheme::W4A16 => int4::assign(&context, Assignment::uniform(&program, Bits::Sixteen), progress)?,
         Scheme::Auto | Scheme::F16 => {
             // Memory goes to the widths first, then to the blocks of columns.

@@ -2,7 +2,7 @@
 
 use mote_runtime::Model;
 
-/// A line a slot, then a line an operator; operator `i` writes slot `i`, and tensors past the slots are scratch.
+/// A line a slot, then a line an operator; there are fewer of these where one is made inside another. Tensors past the slots are scratch.
 #[derive(Debug, Clone)]
 pub struct Names {
     lines: Vec<String>,
@@ -22,9 +22,10 @@ impl Names {
         }
     }
 
-    /// The activation that operator `index` writes.
+    /// The activation that tensor `index` holds.
     pub fn tensor(&self, index: usize) -> String {
-        let known = self.lines.get(index).filter(|_| index < self.ops);
+        let slots = self.lines.len().saturating_sub(self.ops);
+        let known = self.lines.get(index).filter(|_| index < slots);
         known.cloned().unwrap_or_else(|| format!("tensor {index}"))
     }
 

@@ -1,24 +1,27 @@
 //! `mote validate`: the same bits everywhere, and how close they are to the float network.
 
+mod choices;
+mod tables;
+
+pub use choices::choices;
+pub use tables::backends;
+
 use super::args::{self, SamplerArgs};
 use super::failure::Failure;
 use super::model_file::{ModelFile, checkpoint, provenance};
-use super::print::{self, Held, heading, table, verdict};
+use super::print::{self, Held, verdict};
 use super::progress;
-use mote_firmware_sim::Board;
+use choices::affordable_seeds;
 use mote_runtime::{Config, Model};
-use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Target};
+use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::import::Checkpoint;
 use mote_tools::validate::{
-    Choice, Distribution, DistributionError, FloatComparison, FloatDevice, Outcome, Plan, against, distribution,
-    exactness,
+    Choice, Distribution, DistributionError, FloatComparison, FloatDevice, Layers, Outcome, Plan, against,
+    distribution, exactness, layers,
 };
 use serde_json::json;
 use std::path::PathBuf;
-
-/// Boards that are run where none are named: those of them that can run here and that the model fits.
-const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
 
 /// Hold every backend to the same bits, step by step
 ///
@@ -32,7 +35,8 @@ Examples:
   mote validate my.mote
   mote validate my.mote --backends oracle,cpu,board:netduinoplus2 --steps 50 --seeds 8
   mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json
-  mote validate my.mote --against my-checkpoint/ --distribution 1000
+  mote validate my.mote --against my-checkpoint/ --layers
+  mote validate my.mote --against my-checkpoint/ --distribution 1000 --data train-images-idx3-ubyte.gz
   mote validate my.mote --against my-checkpoint/ --backends cuda --float cuda --seeds 1000 --distribution 50000")]
 pub struct Args {
     /// The model file
@@ -57,6 +61,12 @@ pub struct Args {
     /// What runs the float network: cpu, or a GPU in f32 (cuda) or in f16 on tensor cores (cuda:f16) [default: cpu]
     #[arg(long, value_name = "DEVICE", requires = "against", value_parser = args::float_device)]
     float: Option<FloatDevice>,
+    /// Compare both distributions with real images too: an .npz archive (train_x), an IDX file or a folder of PNG files, as `mote train` takes them
+    #[arg(long, value_name = "DATA", requires = "distribution")]
+    data: Option<PathBuf>,
+    /// Say for every operator how far its output is from the float network's
+    #[arg(long, requires = "against")]
+    layers: bool,
     /// Fail below this mean PSNR against the float network, dB
     #[arg(long, value_name = "DB", requires = "against")]
     min_psnr: Option<f64>,
@@ -131,6 +141,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         (Some(checkpoint), Some(count)) => Some(distributed(args, target, checkpoint, &config, count as usize)?),
         _ => None,
     };
+    let by_layer = match &checkpoint {
+        Some(checkpoint) if args.layers => Some(follow(target, checkpoint, &plan)?),
+        _ => None,
+    };
     let close = float
         .as_ref()
         .is_none_or(|float| args.min_psnr.is_none_or(|least| float.x0_psnr_db_mean >= least));
@@ -138,65 +152,22 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&json!({
             "file": file.path().display().to_string(), "steps": config.steps, "seeds": plan.seeds.len(), "held": held,
-            "backends": outcomes, "float": float, "distribution": spread,
+            "backends": outcomes, "float": float, "layers": by_layer, "distribution": spread,
         }))?;
     } else {
         let mut text = backends(&outcomes);
         if let Some(float) = &float {
-            text += &quality(float, args.min_psnr, close);
+            text += &tables::quality(float, args.min_psnr, close);
+        }
+        if let Some(by_layer) = &by_layer {
+            text += &tables::layers(by_layer);
         }
         if let Some(spread) = &spread {
-            text += &distances(spread);
+            text += &tables::distances(spread);
         }
         print::text(&(text + &format!("\n{}\n", verdict(held))))?;
     }
     Ok(held.into())
-}
-
-/// Multiply-accumulates that the oracle gets through in about ten seconds (measured: 0.6 to 0.9 G a second).
-const ORACLE_MACS: u64 = 8_000_000_000;
-
-/// Seeds that the oracle runs where nobody says how many.
-fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
-    let calls = (1 + u64::from(config.guidance_q16.is_some())) * u64::from(config.method.calls());
-    let macs = model.header().macs.saturating_mul(calls * u64::from(config.steps));
-    (ORACLE_MACS / macs.max(1)).max(1) as usize
-}
-
-/// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
-pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Choice> {
-    if !asked.is_empty() {
-        // Desktop and boards share the runtime's code: without the oracle a fault in it would agree with itself.
-        let reference = (!asked.contains(&Backend::Oracle(None))).then_some(Choice {
-            backend: Backend::Oracle(None),
-            asked: false,
-            seeds: 1,
-        });
-        let named = asked.iter().map(|backend| Choice {
-            backend: *backend,
-            asked: true,
-            seeds: usize::MAX,
-        });
-        return reference.into_iter().chain(named).collect();
-    }
-    let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
-    let fitting = boards.filter(|board| Fit::of_run(board, target.model, target.bytes.len(), config).fits);
-    let gpu = Some(Backend::Cuda(None)).filter(|gpu| gpu.available().is_ok());
-    let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
-        .into_iter()
-        .chain(gpu)
-        .chain(fitting.map(Backend::Board));
-    let seeds = |backend| match backend {
-        Backend::Cpu | Backend::Portable | Backend::Cuda(_) => usize::MAX,
-        _ => 1,
-    };
-    found
-        .map(|backend| Choice {
-            backend,
-            asked: false,
-            seeds: seeds(backend),
-        })
-        .collect()
 }
 
 /// [`exactness`] with a bar.
@@ -228,8 +199,27 @@ pub fn compare(
     let bar = progress::bar("float network", plan.seeds.len() as u64);
     let compared = against(target, checkpoint, &plan.config, &plan.seeds, device, &|| bar.inc(1));
     bar.finish_and_clear();
-    compared
-        .map_err(|error| Failure::new(error).help("give --against the checkpoint that the model was converted from"))
+    compared.map_err(other_checkpoint)
+}
+
+/// [`layers`] with a bar.
+fn follow(target: Target<'_>, checkpoint: &Checkpoint, plan: &Plan) -> Result<Layers, Failure> {
+    let bar = progress::bar("operators", plan.seeds.len() as u64);
+    let found = layers(target, checkpoint, &plan.config, &plan.seeds, &|| bar.inc(1));
+    bar.finish_and_clear();
+    found.map_err(other_checkpoint)
+}
+
+fn other_checkpoint(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error).help("give --against the checkpoint that the model was converted from")
+}
+
+/// Real images, twice as many as are made where there are so many.
+fn data(args: &Args, checkpoint: &Checkpoint, count: usize) -> Result<Option<Discrete>, Failure> {
+    let shape = checkpoint.graph.sample_shape();
+    let read = |path| measured(path, Split::Train, 2 * count, shape);
+    let data = args.data.as_deref().map(read).transpose();
+    data.map_err(|error| Failure::new(error).help("--data takes images as `mote train` does, in whole numbers"))
 }
 
 /// [`distribution`] with a bar, by the first backend that was named and makes many images quickly.
@@ -243,13 +233,17 @@ fn distributed(
     let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
     let backend = args.backends.iter().find(quick).copied().unwrap_or(Backend::Cpu);
     let devices = (backend, args.float.unwrap_or_default());
+    let data = data(args, checkpoint, count)?;
     let bar = progress::bar("distributions", 3 * count as u64);
     let seeds = args.sampler.seeds(count);
-    let compared = distribution(target, checkpoint, config, &seeds, devices, &|images| bar.inc(images));
+    let compared = distribution(target, checkpoint, config, &seeds, devices, data.as_ref(), &|images| {
+        bar.inc(images)
+    });
     bar.finish_and_clear();
     compared.map_err(|error| match error {
         DistributionError::Backend(error) => error.into(),
-        error => Failure::new(error).help("give --against the checkpoint that the model was converted from"),
+        DistributionError::Data { .. } => Failure::new(error).help("give --data more images"),
+        error @ DistributionError::Float(_) => other_checkpoint(error),
     })
 }
 
@@ -258,105 +252,4 @@ fn remark_on_origin(model: &Model<'_>, checkpoint: &Checkpoint) {
     if recorded.is_some_and(|recorded| recorded != checkpoint.sha256) {
         print::note("the model was converted from other weights than this checkpoint's");
     }
-}
-
-/// The backends as a table.
-pub fn backends(outcomes: &[Outcome]) -> String {
-    let cells = |outcome: &Outcome| {
-        let result = match (&outcome.why, &outcome.first_divergence) {
-            (Some(why), _) if !outcome.available => format!("not run: {why}"),
-            (Some(why), _) => format!("{}: {why}", verdict(false)),
-            (None, Some(first)) => {
-                format!(
-                    "{}: seed {}, step {}: {}",
-                    verdict(false),
-                    first.seed,
-                    first.step,
-                    first.operator
-                )
-            }
-            (None, None) => verdict(true),
-        };
-        vec![
-            outcome.name.clone(),
-            outcome.images.to_string(),
-            outcome.steps.to_string(),
-            outcome.mismatches.to_string(),
-            format!("{:.1}", outcome.seconds),
-            outcome.digest.clone().unwrap_or_default(),
-            result,
-        ]
-    };
-    let head = ["backend", "images", "steps", "mismatches", "seconds", "digest", ""]
-        .map(str::to_owned)
-        .to_vec();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcomes.iter().map(cells)).collect();
-    let mut text = format!("{}\n{}", heading("Same bits"), table(&rows));
-    text += "  (a digest covers every step of the images that its backend made)\n";
-    let mut helps: Vec<&str> = Vec::new();
-    for help in outcomes.iter().filter_map(|outcome| outcome.help.as_deref()) {
-        if !helps.contains(&help) {
-            helps.push(help);
-            text += &format!("  to run what was not: {help}\n");
-        }
-    }
-    text
-}
-
-fn distances(spread: &Distribution) -> String {
-    let mut rows = vec![
-        ["space", "dimensions", "model", "noise floor"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for space in &spread.spaces {
-        let distance = |v: f64| format!("{v:.4}");
-        rows.push(vec![
-            space.name.to_owned(),
-            space.dimensions.to_string(),
-            distance(space.model),
-            distance(space.floor),
-        ]);
-    }
-    format!(
-        "\n{}\n  from {} images of the model ({}) to as many of the float network ({}) from other seeds; the floor is the float network's own\n{}",
-        heading("Fréchet distances"),
-        spread.images,
-        spread.backend,
-        spread.network,
-        table(&rows)
-    )
-}
-
-fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> String {
-    let limit = least.map_or(String::new(), |least| {
-        format!("  (at least {least} dB asked for: {})", verdict(close))
-    });
-    let against = match float.network.as_str() {
-        "cpu" => "Against the float network".to_owned(),
-        network => format!("Against the float network on {network}"),
-    };
-    let mut rows = vec![
-        ["step", "timestep", "output SQNR dB", "state PSNR dB", ""]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for (i, t) in float.timesteps.iter().enumerate() {
-        let (eps, state) = (float.eps_sqnr_db_by_step[i], float.state_psnr_db_by_step[i]);
-        rows.push(vec![
-            i.to_string(),
-            t.to_string(),
-            format!("{eps:.1}"),
-            format!("{state:.1}"),
-            String::new(),
-        ]);
-    }
-    format!(
-        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{}",
-        heading(&against),
-        float.x0_psnr_db_mean,
-        float.x0_psnr_db_min,
-        float.images,
-        table(&rows)
-    )
 }

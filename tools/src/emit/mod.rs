@@ -103,7 +103,7 @@ pub fn emit(
 ) -> Result<Emitted, EmitError> {
     let windows = match numbers {
         Numbers::F16 => Windows::none(program),
-        Numbers::Integer { assignment, .. } => Windows::fewest(program, &assignment.dtypes()),
+        Numbers::Integer { assignment, .. } => Windows::of(program, &assignment.dtypes(), arena),
     };
     emit_with(program, d, numbers, arena, windows, provenance)
 }

@@ -9,6 +9,7 @@ pub mod program;
 
 use std::collections::HashMap;
 
+use crate::plan::Arena;
 use absorb::Readers;
 use mote_host::graph::{Graph, Node, Op, ValueId};
 use program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
@@ -30,8 +31,8 @@ struct Reading {
     upsample: bool,
 }
 
-/// Lowers a shape-checked graph.
-pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+/// Lowers a shape-checked graph to the program of `arena`: in the large one nothing is computed twice.
+pub fn lower(graph: &Graph, arena: Arena) -> Result<Program, LowerError> {
     let mut lowering = Lowering {
         graph,
         readers: Readers::of(graph),
@@ -46,7 +47,10 @@ pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
-    Ok(again::computed_again(lowering.program))
+    Ok(match arena {
+        Arena::Fast | Arena::Small => again::computed_again(lowering.program),
+        Arena::Large => lowering.program,
+    })
 }
 
 struct Lowering<'g> {

@@ -53,7 +53,7 @@ pub fn slot_buffers(program: &Program, dtypes: &[Dtype], windows: &Windows) -> V
 
 /// What the arena of an integer model needs at least, with these formats of the slots.
 pub fn lower_bound_bytes(program: &Program, dtypes: &[Dtype], arena: Arena) -> usize {
-    let windows = Windows::fewest(program, dtypes);
+    let windows = Windows::of(program, dtypes, arena);
     let slots = slot_buffers(program, dtypes, &windows);
     let sizes = scratch_bytes(program, &windows, &slots, false, arena);
     lower_bound(&with_scratch(&slots, &sizes))

@@ -10,7 +10,7 @@ use super::windows::Windows;
 use super::{Buffer, Plan, live_bytes, plan};
 use crate::lower::program::{Kind, Program, SlotId, Step};
 
-/// What the arena is planned for. It changes speed, never a result.
+/// What the arena is planned for. Fast and small give the same model at another speed; in the large one more activations can have 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arena {
     /// Every convolution with enough positions has a block of columns.
@@ -18,6 +18,8 @@ pub enum Arena {
     Fast,
     /// A convolution has a block where that does not enlarge the arena, and a single column elsewhere.
     Small,
+    /// As fast, with every activation kept whole and computed once.
+    Large,
 }
 
 impl Arena {
@@ -26,6 +28,7 @@ impl Arena {
         match self {
             Self::Fast => "fast",
             Self::Small => "small",
+            Self::Large => "large",
         }
     }
 }
@@ -41,7 +44,7 @@ pub fn plan_arena(
 ) -> (Vec<usize>, Plan) {
     let sizes = scratch_bytes(program, windows, slots, float, arena);
     let planned = plan(&with_scratch(slots, &sizes));
-    if arena == Arena::Fast || planned.arena_bytes == planned.lower_bound_bytes {
+    if arena != Arena::Small || planned.arena_bytes == planned.lower_bound_bytes {
         return (sizes, planned);
     }
     // Blocks leave the bound where it is, but may make it harder to reach.

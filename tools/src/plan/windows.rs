@@ -9,7 +9,7 @@ use mote_runtime::kernels::family::COLUMNS;
 
 use super::buffers::{last_reads, slot_buffers};
 use super::live_bytes;
-use super::scratch::{least_scratch_bytes, with_scratch};
+use super::scratch::{Arena, least_scratch_bytes, with_scratch};
 use crate::lower::program::{Kind, Program, Step};
 
 /// Where a normalization is made.
@@ -40,8 +40,15 @@ impl Windows {
         Self((0..last.len()).map(|i| possible(program, i, last[i])).collect())
     }
 
-    /// The fewest that an integer model with these formats needs for its smallest arena.
-    pub fn fewest(program: &Program, dtypes: &[Dtype]) -> Self {
+    /// Those of an integer model with these formats: the fewest that it needs for its smallest arena, none in the large one.
+    pub fn of(program: &Program, dtypes: &[Dtype], arena: Arena) -> Self {
+        match arena {
+            Arena::Fast | Arena::Small => Self::fewest(program, dtypes),
+            Arena::Large => Self::none(program),
+        }
+    }
+
+    fn fewest(program: &Program, dtypes: &[Dtype]) -> Self {
         let all = Self::all(program);
         let mut chosen = Self::none(program);
         loop {

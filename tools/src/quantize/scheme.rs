@@ -89,18 +89,23 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and additions read has 16 bits wherever that
-    /// leaves the small arena as small as it is with 8.
-    pub fn eight_bit(program: &Program) -> Self {
+    /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and
+    /// additions read has 16 bits wherever that leaves the arena as small as it is with 8: the small arena for the fast and the small one,
+    /// which hold the same model. In the large one so has what convolutions of two inputs read, which bring these to 16 bits anyway.
+    pub fn eight_bit(program: &Program, arena: Arena) -> Self {
+        let (arena, joined) = match arena {
+            Arena::Fast | Arena::Small => (Arena::Small, false),
+            Arena::Large => (Arena::Large, true),
+        };
         let mut chosen = Self::uniform(program, Bits::Eight);
-        let peak = lower_bound_bytes(program, &chosen.dtypes(), Arena::Small);
+        let peak = lower_bound_bytes(program, &chosen.dtypes(), arena);
         let mut candidates: Vec<usize> = (0..program.slots.len())
-            .filter(|&i| !follows_or_feeds_products(program, i))
+            .filter(|&i| !follows_or_feeds_products(program, i, joined))
             .collect();
         candidates.sort_by_key(|&i| (program.slots[i].len(), i));
         for i in candidates {
             chosen.activations[i] = Bits::Sixteen;
-            if lower_bound_bytes(program, &chosen.dtypes(), Arena::Small) > peak {
+            if lower_bound_bytes(program, &chosen.dtypes(), arena) > peak {
                 chosen.activations[i] = Bits::Eight;
             }
         }
@@ -133,12 +138,13 @@ impl Assignment {
     }
 }
 
-/// Whether a convolution multiplies the slot by weights, or its format is that of another slot. What is computed twice has one format.
-fn follows_or_feeds_products(program: &Program, slot: usize) -> bool {
+/// Whether a convolution multiplies the slot by weights, where `joined` one of that input alone, or its format is that of another slot. What
+/// is computed twice has one format.
+fn follows_or_feeds_products(program: &Program, slot: usize, joined: bool) -> bool {
     let twins = program.again.iter().filter(|twins| twins.contains(&SlotId(slot)));
     let same: Vec<SlotId> = twins.flatten().copied().chain([SlotId(slot)]).collect();
     let multiplied = |step: &Step| match &step.kind {
-        Kind::Conv(c) => c.source.iter().any(|id| same.contains(id)),
+        Kind::Conv(c) => !(joined && c.source.len() > 1) && c.source.iter().any(|id| same.contains(id)),
         Kind::Upsample { src } | Kind::AvgPool { src } => same.contains(src),
         _ => false,
     };

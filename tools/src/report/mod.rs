@@ -23,4 +23,5 @@ pub use data::{
     BackendCheck, Block, BoardFit, Film, MemoryMap, OperatorRow, Picture, Quality, ReportData, SensitivityBar,
     StepQuality,
 };
+pub(crate) use model::dtype as dtype_name;
 pub use page::html;

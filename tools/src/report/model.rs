@@ -186,7 +186,7 @@ fn conv_weights(model: &Model<'_>, c: &Conv, out: &Tensor) -> (&'static str, u64
 }
 
 /// Number format by the name that people use.
-pub(super) fn dtype(dtype: Dtype) -> &'static str {
+pub(crate) fn dtype(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::I8 => "int8",
         Dtype::I16 => "int16",

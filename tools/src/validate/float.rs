@@ -113,9 +113,10 @@ pub fn psnr_db(found: &[f64], expected: &[f64]) -> f64 {
     decibels(4.0 * found.len() as f64, squares)
 }
 
-fn decibels(signal: f64, noise: f64) -> f64 {
+/// The ratio of two energies in dB, from -200 to 200, which stands for no noise.
+pub(super) fn decibels(signal: f64, noise: f64) -> f64 {
     if noise > 0.0 {
-        (10.0 * (signal / noise).log10()).min(200.0)
+        (10.0 * (signal / noise).log10()).clamp(-200.0, 200.0)
     } else {
         200.0
     }
@@ -214,6 +215,11 @@ impl<'a> Twin<'a> {
         Ok((record, states))
     }
 
+    /// Channels of the sample.
+    pub(super) fn channels(&self) -> usize {
+        self.target.model.header().channels.into()
+    }
+
     /// The final images of the float run from `seeds`, `(channel, row, col)` one after the other.
     pub(super) fn images(
         &self,
@@ -248,7 +254,7 @@ impl<'a> Twin<'a> {
     }
 
     /// The label of a call, for each of `count` samples.
-    fn labels(&self, class: Option<u16>, count: usize) -> Vec<usize> {
+    pub(super) fn labels(&self, class: Option<u16>, count: usize) -> Vec<usize> {
         let null = self.target.model.header().null_class.unwrap_or(0);
         let label = class.unwrap_or(null).into();
         vec![
@@ -350,6 +356,7 @@ impl StepObserver for Record {
     }
 }
 
-fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
+/// A state `(row, col, channel)` in Q24 as numbers, `(channel, row, col)`.
+pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
 }

@@ -49,21 +49,29 @@ impl Moments {
 /// Part of the largest diagonal element below which a pivot is nothing but rounding.
 const PIVOT: f64 = 1e-13;
 
-/// `L` of a positive semidefinite `m = L L^T`, lower triangular.
+/// A factor of a positive semidefinite `m = L L^T`. The largest of the remaining diagonal comes next, so that what a set of fewer vectors
+/// than dimensions leaves of it is rounding and nothing is divided by that.
 fn cholesky(m: &[f64], d: usize) -> Vec<f64> {
-    let least = PIVOT * m.iter().step_by(d + 1).fold(0.0, |most: f64, v| most.max(*v));
+    let mut left: Vec<f64> = m.iter().step_by(d + 1).copied().collect();
+    let least = PIVOT * left.iter().fold(0.0, |most: f64, v| most.max(*v));
     let mut l = vec![0.0; d * d];
-    for j in 0..d {
-        let dot = |l: &[f64], i: usize| (0..j).map(|k| l[i * d + k] * l[j * d + k]).sum::<f64>();
-        let pivot = m[j * d + j] - dot(&l, j);
+    for k in 0..d {
+        let Some((j, pivot)) = left.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            break;
+        };
         if pivot <= least {
-            continue;
+            break;
         }
         let root = pivot.sqrt();
-        l[j * d + j] = root;
-        for i in j + 1..d {
-            l[i * d + j] = (m[i * d + j] - dot(&l, i)) / root;
+        for i in 0..d {
+            if left[i] == f64::NEG_INFINITY {
+                continue;
+            }
+            let dot: f64 = (0..k).map(|c| l[i * d + c] * l[j * d + c]).sum();
+            l[i * d + k] = if i == j { root } else { (m[i * d + j] - dot) / root };
+            left[i] -= l[i * d + k] * l[i * d + k];
         }
+        left[j] = f64::NEG_INFINITY;
     }
     l
 }
@@ -218,6 +226,23 @@ mod tests {
         // No variance in one direction.
         let flat = normal(&[0.0, 0.0], &[4.0, 0.0, 0.0, 0.0]);
         near(flat.distance(&normal(&[0.0, 0.0], &[1.0, 0.0, 0.0, 9.0])), 1.0 + 9.0);
+    }
+
+    #[test]
+    fn fewer_vectors_than_dimensions_have_a_distance() {
+        let (d, count) = (64, 24);
+        let set = |by: f64| -> Vec<f64> {
+            (0..d * count)
+                .map(|i| ((i as f64 * 12.9898).sin() * 43758.5453).fract() + by)
+                .collect()
+        };
+        let (here, there) = (Moments::of(&set(0.0), d), Moments::of(&set(1.0), d));
+        assert!(here.distance(&here) < 1e-6, "{}", here.distance(&here));
+        assert!(
+            (here.distance(&there) - d as f64).abs() < 1e-6,
+            "{}",
+            here.distance(&there)
+        );
     }
 
     #[test]

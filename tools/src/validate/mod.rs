@@ -3,17 +3,19 @@
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
 //! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
 //! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
-//! formats cost an image, [`distribution`] what they cost many.
+//! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
 
 mod compare;
 mod distribution;
 mod float;
 mod frechet;
+mod layers;
 mod side;
 
 pub use compare::{Divergence, mismatches};
-pub use distribution::{Distribution, DistributionError, Space, distribution};
+pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
+pub use layers::{Layer, Layers, layers};
 pub use side::FloatDevice;
 
 use crate::backend::{Backend, BackendError, Job, Target, Trace};

@@ -1,6 +1,6 @@
 //! Checks hold where they should, and fail where they should.
 
-use crate::common::{digits, has_keys, model, mote, vectors};
+use crate::common::{digits, fashion, folder, has_keys, images, model, mote, vectors};
 
 #[test]
 fn the_oracle_and_this_machine_agree_and_the_float_network_is_near() {
@@ -94,8 +94,9 @@ fn the_float_network_is_pytorch_s_and_the_model_is_near() {
 
 #[test]
 fn the_distribution_of_images_is_compared_with_its_noise_floor() {
-    let line = "validate {model} --backends cpu --against {digits} --steps 5 --seeds 1 --distribution 40 --json";
-    let object = mote(line, &[("model", model()), ("digits", &digits())]).json();
+    let line =
+        "validate {model} --backends cpu --against {digits} --steps 5 --seeds 1 --distribution 40 --data {data} --json";
+    let object = mote(line, &[("model", model()), ("digits", &digits()), ("data", &images())]).json();
     let distribution = &object["distribution"];
     assert_eq!(
         (&distribution["images"], &distribution["backend"]),
@@ -108,5 +109,71 @@ fn the_distribution_of_images_is_compared_with_its_noise_floor() {
         // Other noise, other images; and a model near the network is about as far away as the network itself.
         let [model, floor] = ["model", "floor"].map(|key| space[key].as_f64().unwrap());
         assert!(floor > 0.0 && model > 0.0 && model < 2.0 * floor, "{space}");
+        // What was trained on them is about as far from digits as other digits are, and the model is where the network is.
+        let data = &space["data"];
+        assert_eq!(data["images"], 40);
+        let [model, float, floor] = ["model", "float", "floor"].map(|key| data[key].as_f64().unwrap());
+        assert!(0.5 * floor < float && float < 4.0 * floor, "{space}");
+        assert!((model / float - 1.0).abs() < 0.1, "{space}");
     }
+}
+
+/// Activations keep their names where normalizations are made inside convolutions.
+#[test]
+fn activations_have_their_names() {
+    let dir = folder();
+    let converted = mote(
+        "convert {fashion} -o {dir}/m.mote --scheme w8a8 --json",
+        &[("fashion", &fashion()), ("dir", dir.path())],
+    )
+    .json();
+    let named = |t: &&serde_json::Value| t["kind"] == "activation" && t["name"] == "conv_out";
+    assert_eq!(converted["tensors"].as_array().unwrap().iter().filter(named).count(), 1);
+}
+
+/// An operator that rounds more is seen: activations of 8 bits are further from the network than those of 16.
+#[test]
+fn operators_are_compared_with_the_float_network_s() {
+    let dir = folder();
+    let eight = dir.path().join("eight.mote");
+    let places = [("model", model()), ("digits", &*digits()), ("eight", &*eight)];
+    mote("convert {digits} -o {eight} --scheme w8a8 --json", &places).json();
+    let layers = |name: &str| {
+        let line = format!(
+            "validate {{{name}}} --backends cpu --oracle-seeds 1 --against {{digits}} --steps 5 --seeds 2 --layers --json"
+        );
+        mote(&line, &places).json()["layers"].clone()
+    };
+    let [sixteen, eight] = ["model", "eight"].map(layers);
+    let operators = |layers: &serde_json::Value| layers["operators"].as_array().unwrap().clone();
+    assert_eq!(
+        (&sixteen["images"], &sixteen["without_counterpart"]),
+        (&2.into(), &0.into())
+    );
+    let named = |layers: &serde_json::Value, name: &str, key: &str| {
+        let found = operators(layers)
+            .into_iter()
+            .find(|layer| layer["name"] == name)
+            .unwrap();
+        found[key].clone()
+    };
+    for layers in [&sixteen, &eight] {
+        let worst = layers["worst"].as_str().unwrap();
+        let least = named(layers, worst, "sqnr_db_mean").as_f64().unwrap();
+        for layer in operators(layers) {
+            let [mean, lowest, psnr] =
+                ["sqnr_db_mean", "sqnr_db_worst", "psnr_db"].map(|key| layer[key].as_f64().unwrap());
+            assert!(
+                15.0 < lowest && lowest <= mean && least <= mean && psnr > lowest,
+                "{layer}"
+            );
+            assert!(layer["worst_step"].as_u64().unwrap() < 5, "{layer}");
+        }
+    }
+    // The same weights; what comes after an activation of 8 bits is further away.
+    let [fine, coarse] = [&sixteen, &eight].map(|layers| named(layers, "conv_out", "sqnr_db_mean").as_f64().unwrap());
+    assert!(fine > coarse + 3.0, "{fine} and {coarse} dB");
+    assert_eq!(named(&eight, "down_blocks.0.resnets.0.norm2", "dtype"), "int8");
+    // 16 bits of a state whose every unit counts: nothing but its own rounding.
+    assert!(named(&eight, "sample", "sqnr_db_mean").as_f64().unwrap() > 70.0);
 }

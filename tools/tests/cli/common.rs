@@ -77,6 +77,11 @@ pub fn vectors() -> PathBuf {
     digits().join("vectors.safetensors")
 }
 
+/// The digits that it was trained on.
+pub fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz")
+}
+
 /// A folder that goes away.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")

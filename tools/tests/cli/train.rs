@@ -1,13 +1,9 @@
 //! Training, from data to a model file.
 
-use crate::common::{digits, folder, has_keys, listing, mote};
-use std::path::{Path, PathBuf};
+use crate::common::{digits, folder, has_keys, images as data, listing, mote};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz")
-}
 
 fn weights(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("unet/diffusion_pytorch_model.safetensors")).unwrap()
@@ -123,6 +119,40 @@ fn what_was_trained_converts_and_runs() {
         let (found, wanted) = (tensor["scale"].as_f64().unwrap(), activation["scale"].as_f64().unwrap());
         assert!((found / wanted - 1.0).abs() < 1e-6, "{name}: {found}, {wanted} trained");
     }
+}
+
+/// The number of steps is found by measuring some, and stays what it was when the run is taken up.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "training takes minutes without optimization")]
+fn a_run_of_some_minutes_ends_about_then() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path())];
+    let line = "train --data {data} -o {dir}/timed --minutes 0.05 --batch 8 --json";
+    let (began, done) = (Instant::now(), mote(line, &places).json());
+    // Three seconds, of steps whose number was measured; a machine that others share may take longer.
+    assert!(began.elapsed() < Duration::from_secs(120), "{done}");
+    let steps = done["steps"].as_u64().unwrap();
+    assert!(steps > 1 && steps < 6000, "{done}");
+    let again = mote(line, &places).json();
+    assert_eq!((&again["steps"], &again["resumed_at"]), (&steps.into(), &steps.into()));
+}
+
+/// The widest network of a preset's form that a board holds is trained, and that board holds it.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "training takes minutes without optimization")]
+fn a_network_that_was_fitted_to_a_board_fits_it() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path())];
+    let line = "train --data {data} -o {dir}/fitted --fit microbit --steps 2 --batch 4 --json";
+    let params = mote(line, &places).json()["params"].as_u64().unwrap();
+    // The preset itself, which the micro:bit holds with room to spare, has 38,341.
+    assert!(params > 38_341, "{params}");
+    let line = "convert {dir}/fitted -o {dir}/fitted.mote --scheme w8a8 --board microbit --json";
+    let converted = mote(line, &places).json();
+    assert_eq!(
+        (&converted["board"]["fits"], &converted["params"]),
+        (&true.into(), &params.into())
+    );
 }
 
 #[test]

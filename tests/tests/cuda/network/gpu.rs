@@ -67,7 +67,7 @@ fn the_float_network_of_commands_on_a_gpu() {
     let compared = |device| against(target, &checkpoint, &config, &seeds, device, &|| ()).expect("a comparison");
     let spread = |device| {
         let devices = (Backend::Cpu, device);
-        distribution(target, &checkpoint, &config, &seeds, devices, &|_| ()).expect("a comparison")
+        distribution(target, &checkpoint, &config, &seeds, devices, None, &|_| ()).expect("a comparison")
     };
     let (cpu, floor) = (compared(FloatDevice::Cpu), spread(FloatDevice::Cpu));
     // Of decibels, and of a distance: the float run itself is f32's roundings away, or f16's, which are well below the model's own.

@@ -1,6 +1,7 @@
 //! Conversion of the chains of 2015.
 
-use super::{Args, file_row, fitting, last_rows, row, tensors};
+use super::Args;
+use super::shown::{file_row, fitting, last_rows, row, tensors};
 use crate::cli::failure::Failure;
 use crate::cli::model_file::{read_file, sha256};
 use crate::cli::output_file::OutputFile;
