@@ -31,7 +31,7 @@ pub fn attention(q: &Operand<'_>, k: &View<'_>, v: &View<'_>, a: &Heads, scores:
         // In place, a head of q is read before its outputs take its memory.
         let q = match q {
             Operand::Apart(q) => q.part(head),
-            Operand::InPlace { .. } => out.as_view().part(head),
+            Operand::InPlace { zero } => out.as_view().part(head).with_zero(*zero),
         };
         let top = score(&q, k, first, a, scores);
         normalize(scores, top);
