@@ -129,6 +129,11 @@ fn normalize(
         }
         Input::Two(parts) => parts,
     };
+    if let Some(mut to) = normalized(out, 0, range.len() * norm.channels)
+        && family::normalize_two(parts, range.clone(), &mut to, factors, finish)
+    {
+        return;
+    }
     let mut joined = [0; CHUNK];
     for position in range.clone() {
         let at = (position - range.start) * norm.channels;
@@ -158,12 +163,17 @@ fn normalize(
 
 /// `count` elements of the output from `at` on.
 fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
-    let mut to = match out {
-        ViewMut::I8(data, zero) => Normalized::I8(&mut data[at..at + count], *zero),
-        ViewMut::I16(data) => Normalized::I16(&mut data[at..at + count]),
-        ViewMut::F16(_) | ViewMut::Q24(_) => return,
-    };
-    family::normalize(from, &mut to, factors, finish);
+    if let Some(mut to) = normalized(out, at, count) {
+        family::normalize(from, &mut to, factors, finish);
+    }
+}
+
+fn normalized<'o>(out: &'o mut ViewMut<'_>, at: usize, count: usize) -> Option<Normalized<'o>> {
+    match out {
+        ViewMut::I8(data, zero) => Some(Normalized::I8(data.get_mut(at..at + count)?, *zero)),
+        ViewMut::I16(data) => Some(Normalized::I16(data.get_mut(at..at + count)?)),
+        ViewMut::F16(_) | ViewMut::Q24(_) => None,
+    }
 }
 
 /// The definition: any factor, any shift, saturation at every stage.
@@ -335,12 +345,17 @@ impl Norm<'_> {
                 factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
             }
         }
-        Some(Finish {
+        let finish = Finish {
             silu: self.silu,
             mult,
             round: 1 << (shift - 33),
             shift: u32::from(shift) - 32,
-        })
+        };
+        let pieces = match input {
+            Input::Two([first, second]) if self.channels > CHUNK => first.channels | second.channels,
+            _ => self.channels,
+        };
+        family::normalizes(&finish, pieces, out).then_some(finish)
     }
 
     /// Scale and shift, SiLU, output factor.

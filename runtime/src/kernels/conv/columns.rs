@@ -96,12 +96,12 @@ impl<'a> Way<'a> {
 }
 
 impl<'b, 'a> Gather<'b, 'a> {
-    /// Begins at the first output position.
+    /// From the first output position on, which [`Gather::enter`] begins.
     pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
         let way = Way::new(parts, g, &block);
         let strips = matches!(way, Way::Strips { .. });
-        let mut gather = Self {
+        Self {
             parts,
             channels: parts.iter().map(|p| p.channels).sum(),
             kernel: g.kernel,
@@ -115,15 +115,13 @@ impl<'b, 'a> Gather<'b, 'a> {
             at: [0; 2],
             left: g.output[usize::from(!strips)],
             done: 0,
-        };
-        gather.enter();
-        gather
+        }
     }
 
     /// Fills the first `count` columns of the block with the next positions' input: gives the first of them, and which taps of
-    /// a whole column the block holds. `joined` is memory to work in.
+    /// a whole column the block holds.
     #[inline(never)]
-    pub fn fill(&mut self, columns: &mut [i16], count: usize, joined: &mut [i16; CHUNK]) -> (usize, Range<usize>) {
+    pub fn fill(&mut self, columns: &mut [i16], count: usize) -> (usize, Range<usize>) {
         if family::STRIPS && matches!(self.way, Way::Strips { .. }) {
             return self.strip(columns);
         }
@@ -151,13 +149,20 @@ impl<'b, 'a> Gather<'b, 'a> {
             }
             return held;
         }
+        self.each(columns, count);
+        held
+    }
+
+    /// One column after the other.
+    #[inline(never)]
+    fn each(&mut self, columns: &mut [i16], count: usize) {
+        let mut joined = [0; CHUNK];
         for lane in 0..count {
             match &self.way {
                 Way::Windows { window, .. } if window.taps > 0 => self.clipped(columns, lane),
-                _ => self.next(columns, lane, joined),
+                _ => self.next(columns, lane, &mut joined),
             }
         }
-        held
     }
 
     /// Fills column `lane` of the block from an int8 tensor, some rows of which are under the kernel.
@@ -203,7 +208,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     }
 
     /// Begins a row of outputs.
-    fn enter(&mut self) {
+    pub fn enter(&mut self) {
         if matches!(self.way, Way::Windows { .. }) {
             let now = self.window_of(self.at[0], 0, 0);
             if let Way::Windows { window, line, .. } = &mut self.way {

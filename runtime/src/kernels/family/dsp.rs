@@ -11,7 +11,8 @@ use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
 use super::fused::Job;
 pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh,
+    dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
+    store8, store16, weigh,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
@@ -534,10 +535,9 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
         "ldr r9, [r7], #4",
         "ldrb r11, [r8], #1",
         "strd r7, r8, [sp, #8]",
-        "subs r11, #33",
-        "blt 6f",
+        "sub r11, #33",
         "cmp r11, #20",
-        "bhi 9f",
+        "bhi 6f",
         "5:",
         "ldr r8, [sp, #24]",
         "add r10, r11, #1",
@@ -554,7 +554,8 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
         // A left shift first. Where it saturates, so does the output, unless a term is added.
         "6:",
         "ldr r7, [sp, #40]",
-        "rsb r11, r11, #0",
+        "rsbs r11, r11, #0",
+        "bmi 9f",
         "cbnz r7, 8f",
         "7:",
         "subs r11, #1",

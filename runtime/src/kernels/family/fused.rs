@@ -155,55 +155,56 @@ impl<'a> Storing<'a> {
             return None;
         }
         let last = (1 << (ADD_GUARD_BITS - 1)) + (zero << ADD_GUARD_BITS);
-        let mut job = Job {
-            columns: core::ptr::null(),
-            bias,
-            mult: mult.as_ptr(),
-            shift: shift.as_ptr(),
-            out: core::ptr::null_mut(),
-            step: outs << wide,
-            twice: 2 * zero + 1,
-            row,
-            weights_end: weights.wrapping_add(outs * row),
-            wide,
-            term: core::ptr::null(),
-            term_step: 0,
-            up: 0,
-            term_mult: 0,
-            round: 0,
-            term_shift: 0,
-            term_zero: 0,
-            #[cfg(mote_family = "helium")]
-            last,
-            #[cfg(not(mote_family = "helium"))]
-            gap: 0,
-            term_wide: 0,
-            #[cfg(not(mote_family = "armv6m"))]
-            ending: if wide == 0 { end_row8 } else { end_row16 },
-        };
+        let (mut term_wide, mut term_zero, mut term_step) = (0, 0, 0);
+        let (mut up, mut term_mult, mut round, mut term_shift) = (0, 0, 0, 0);
         if let Some(add) = add {
-            (job.term_wide, job.term_zero) = match add.operand {
+            (term_wide, term_zero) = match add.operand {
                 Operand::Apart(View::I8(_, zero)) => (0, zero),
                 Operand::InPlace { zero } if wide == 0 => (0, zero),
                 Operand::Apart(View::I16(_)) | Operand::InPlace { .. } => (1, 0),
                 Operand::Apart(_) => return None,
             };
-            (job.up, job.term_mult, job.round, job.term_shift) = add.requant.parts()?;
+            (up, term_mult, round, term_shift) = add.requant.parts()?;
             if cfg!(not(mote_family = "helium")) || size == 2 {
-                if job.term_shift > 18 {
+                if term_shift > 18 {
                     return None;
                 }
-                job.round += last << job.term_shift;
+                round += last << term_shift;
             }
-            job.term_step = if add.broadcast { 0 } else { outs << job.term_wide };
-            job.twice = 1;
-            #[cfg(not(mote_family = "armv6m"))]
-            {
-                job.ending = end_row_added;
-            }
+            term_step = if add.broadcast { 0 } else { outs << term_wide };
         }
+        // In its place at once: a copy takes time.
         Some(Self {
-            job,
+            job: Job {
+                columns: core::ptr::null(),
+                bias,
+                mult: mult.as_ptr(),
+                shift: shift.as_ptr(),
+                out: core::ptr::null_mut(),
+                step: outs << wide,
+                twice: if add.is_some() { 1 } else { 2 * zero + 1 },
+                row,
+                weights_end: weights.wrapping_add(outs * row),
+                wide,
+                term: core::ptr::null(),
+                term_step,
+                up,
+                term_mult,
+                round,
+                term_shift,
+                term_zero,
+                #[cfg(mote_family = "helium")]
+                last,
+                #[cfg(not(mote_family = "helium"))]
+                gap: 0,
+                term_wide,
+                #[cfg(not(mote_family = "armv6m"))]
+                ending: match add {
+                    Some(_) => end_row_added,
+                    None if wide == 0 => end_row8,
+                    None => end_row16,
+                },
+            },
             kernel,
             weights,
             row,

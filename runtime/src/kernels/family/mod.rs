@@ -40,7 +40,7 @@ pub use int4::Rows4;
 pub use native::{PAIRS, pair_up, rows4};
 pub use native::{
     add8, add16, block16, copy8, copy16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16,
-    normalize, rows8, single8, single16, store8, store16, weigh, window8, zeros,
+    normalize, normalize_two, normalizes, rows8, single8, single16, store8, store16, weigh, window8, zeros,
 };
 
 #[cfg(mote_family = "portable")]
@@ -104,13 +104,13 @@ pub use {
 /// Where six neighbours lie in a row of the input, where there is a kernel for them.
 #[cfg(not(mote_family = "dsp"))]
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Neighbours;
+pub struct Neighbours(());
 
 #[cfg(not(mote_family = "dsp"))]
 impl Neighbours {
     /// Never called.
     pub fn new(_: [usize; 6], _: [bool; 2], _: usize, _: i32) -> Self {
-        Self
+        Self(())
     }
 }
 

@@ -3,9 +3,12 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
 use super::native::{store_8, store_16};
 use super::{COLUMNS, Elements, Finish, LINES_AT_12, Normalized, SIGMOID_LINES, portable};
+use crate::kernels::conv::{CHUNK, Part};
+use crate::kernels::view::{View, ViewMut};
 use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 
 /// A factor for 16-bit values as kernels load it, in this order: `((q - zero) * mult >> 16) + round >> shift`.
@@ -245,31 +248,27 @@ unsafe extern "C" fn dot_plain16(a: *const i16, b: *const i16, count: usize) -> 
     )
 }
 
-/// See [`portable::normalize`].
-pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
-    if !factors.len().is_multiple_of(6) || (finish.silu && !ends_as_lines(finish, to)) {
-        // The kernels take two channels at a time.
-        return portable::normalize(from, to, factors, finish);
-    }
-    let mut job = Normalization {
-        factors_end: factors.as_ptr_range().end,
-        lines: &SIGMOID_LINES[512],
-        mult: finish.mult,
-        round: finish.round,
-        shift: finish.shift,
-        to_end: core::ptr::null(),
+/// Whether [`normalize`] can do it, on pieces of `channels`: it takes two at a time, adds the zero point to the rounding, and has lines
+/// for SiLU, which are off at 12.
+pub fn normalizes(finish: &Finish, channels: usize, out: &ViewMut<'_>) -> bool {
+    let zero = match out {
+        ViewMut::I8(_, zero) => *zero,
+        _ => 0,
     };
-    match to {
-        Normalized::I8(to, zero) => {
-            // The zero point joins the rounding, where both fit.
-            if finish.shift > 22 {
-                return portable::normalize(from, &mut Normalized::I8(to, *zero), factors, finish);
-            }
-            job.round += *zero << finish.shift;
-            job.to_end = to.as_ptr_range().end.cast();
+    let end = |silu| {
+        let v = (high_product(silu, finish.mult) + finish.round) >> finish.shift;
+        match out {
+            ViewMut::I8(..) => saturate_i8(v + zero).into(),
+            _ => saturate_i16(v),
         }
-        Normalized::I16(to) => job.to_end = to.as_ptr_range().end.cast(),
-    }
+    };
+    let fits = zero == 0 || finish.shift <= 22;
+    channels.is_multiple_of(2) && fits && (!finish.silu || end(12 << 16) == end(LINES_AT_12))
+}
+
+/// See [`portable::normalize`]; only what [`normalizes`] agrees to.
+pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    let job = Normalization::new(to, factors, finish);
     match (from, to) {
         (Elements::I8(from), Normalized::I8(to, _)) => {
             run([affine_8_8, silu_8_8], finish.silu, from, to, factors, &job)
@@ -292,40 +291,72 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
     }
 }
 
-/// Whether 12, the one point where the lines are off, ends as what they say of it.
-fn ends_as_lines(finish: &Finish, to: &Normalized<'_>) -> bool {
-    let end = |silu| {
-        let v = (high_product(silu, finish.mult) + finish.round) >> finish.shift;
-        match to {
-            Normalized::I8(_, zero) => saturate_i8(v + *zero).into(),
-            Normalized::I16(_) => saturate_i16(v),
+/// Normalizes positions of a concatenation, a position at a time; whether there is a kernel for it.
+pub fn normalize_two(
+    parts: &[Part<'_>; 2],
+    positions: Range<usize>,
+    to: &mut Normalized<'_>,
+    factors: &[i32],
+    finish: &Finish,
+) -> bool {
+    let part = |part: &Part<'_>| match (part.view, &part.requant) {
+        (View::I8(data, zero), Some(requant)) => {
+            let data = data.get(positions.start * part.channels..positions.end * part.channels)?;
+            Some((data.as_ptr(), part.channels, Scale::new(requant, zero)?))
         }
+        _ => None,
     };
-    end(12 << 16) == end(LINES_AT_12)
+    let (Some((mut a, first, by)), Some((mut b, second, and))) = (part(&parts[0]), part(&parts[1])) else {
+        return false;
+    };
+    let (mut joined, channels) = ([0; CHUNK], first + second);
+    if channels > CHUNK {
+        return false;
+    }
+    let mut job = Normalization::new(to, factors, finish);
+    let (kernel, mut at, size): (Normalizer<i16>, *mut u8, usize) = match to {
+        Normalized::I8(to, _) => (
+            if finish.silu { silu_16_8 } else { affine_16_8 },
+            to.as_mut_ptr().cast(),
+            1,
+        ),
+        Normalized::I16(to) => (
+            if finish.silu { silu_16_16 } else { affine_16_16 },
+            to.as_mut_ptr().cast(),
+            2,
+        ),
+    };
+    let whole = (job.to_end as usize).wrapping_sub(at as usize) == positions.len() * channels * size;
+    assert!(whole && channels > 0 && factors.len() == 3 * channels);
+    for _ in positions {
+        let next = at.wrapping_add(channels * size);
+        job.to_end = next;
+        // SAFETY: a position of each part, a place for both, as many factors, and as many outputs.
+        unsafe {
+            scale_8(a, joined.as_mut_ptr(), first, &by);
+            scale_8(b, joined.as_mut_ptr().add(first), second, &and);
+            kernel(joined.as_ptr(), at, factors.as_ptr(), &job);
+        }
+        (a, b, at) = (a.wrapping_add(first), b.wrapping_add(second), next);
+    }
+    true
 }
 
-type Normalizer<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
+type Normalizer<I> = unsafe extern "C" fn(*const I, *mut u8, *const i32, &Normalization);
 
 /// The kernel without or with SiLU over whole positions.
-fn run<I, O>(
-    kernels: [Normalizer<I, O>; 2],
-    silu: bool,
-    from: &[I],
-    to: &mut [O],
-    factors: &[i32],
-    job: &Normalization,
-) {
+fn run<I, O>(kernels: [Normalizer<I>; 2], silu: bool, from: &[I], to: &mut [O], factors: &[i32], job: &Normalization) {
     assert!(from.len() == to.len() && positions_are_whole(to.len(), factors));
     // SAFETY: input and output have as many elements, in whole positions of `factors.len() / 3` channels.
-    unsafe { kernels[usize::from(silu)](from.as_ptr(), to.as_mut_ptr(), factors.as_ptr(), job) }
+    unsafe { kernels[usize::from(silu)](from.as_ptr(), to.as_mut_ptr().cast(), factors.as_ptr(), job) }
 }
 
 /// As [`run`], over the output's own memory.
-fn run_in_place<T>(kernels: [Normalizer<T, T>; 2], silu: bool, to: &mut [T], factors: &[i32], job: &Normalization) {
+fn run_in_place<T>(kernels: [Normalizer<T>; 2], silu: bool, to: &mut [T], factors: &[i32], job: &Normalization) {
     assert!(positions_are_whole(to.len(), factors));
     let to_start = to.as_mut_ptr();
     // SAFETY: as in `run`; each element is read before it is written.
-    unsafe { kernels[usize::from(silu)](to_start, to_start, factors.as_ptr(), job) }
+    unsafe { kernels[usize::from(silu)](to_start, to_start.cast(), factors.as_ptr(), job) }
 }
 
 fn positions_are_whole(elements: usize, factors: &[i32]) -> bool {
@@ -344,12 +375,30 @@ struct Normalization {
     to_end: *const u8,
 }
 
+impl Normalization {
+    fn new(to: &Normalized<'_>, factors: &[i32], finish: &Finish) -> Self {
+        let (zero, to_end) = match to {
+            Normalized::I8(to, zero) => (*zero, to.as_ptr_range().end.cast()),
+            Normalized::I16(to) => (0, to.as_ptr_range().end.cast()),
+        };
+        assert!(factors.len().is_multiple_of(6));
+        Self {
+            factors_end: factors.as_ptr_range().end,
+            lines: &SIGMOID_LINES[512],
+            mult: finish.mult,
+            round: finish.round.wrapping_add(zero << (finish.shift & 31)),
+            shift: finish.shift,
+            to_end,
+        }
+    }
+}
+
 /// `(input, output, factors, job)`. An element: `SMLAL` for the affine; the sigmoid's line by a saturated index; `SMMULR`
 /// for the product with it; `SMMLA` for the factor.
 macro_rules! normalization {
-    ($name:ident, $in:ty, $out:ty, $load:literal, $store:literal, $silu:tt) => {
+    ($name:ident, $in:ty, $load:literal, $store:literal, $silu:tt) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(from: *const $in, to: *mut $out, factors: *const i32, job: &Normalization) {
+        unsafe extern "C" fn $name(from: *const $in, to: *mut u8, factors: *const i32, job: &Normalization) {
             naked_asm!(
 env!("MOTE_ASSEMBLER"),
                 "push {{r2, r4-r11, lr}}",
@@ -401,7 +450,6 @@ env!("MOTE_ASSEMBLER"),
 normalization!(
     silu_8_8,
     i8,
-    i8,
     "ldrsb r8, [r0], #1",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     yes
@@ -409,7 +457,6 @@ normalization!(
 normalization!(
     silu_16_8,
     i16,
-    i8,
     "ldrsh r8, [r0], #2",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     yes
@@ -417,14 +464,12 @@ normalization!(
 normalization!(
     silu_8_16,
     i8,
-    i16,
     "ldrsb r8, [r0], #1",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     yes
 );
 normalization!(
     silu_16_16,
-    i16,
     i16,
     "ldrsh r8, [r0], #2",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
@@ -433,7 +478,6 @@ normalization!(
 normalization!(
     affine_8_8,
     i8,
-    i8,
     "ldrsb r8, [r0], #1",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     no
@@ -441,7 +485,6 @@ normalization!(
 normalization!(
     affine_16_8,
     i16,
-    i8,
     "ldrsh r8, [r0], #2",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     no
@@ -449,14 +492,12 @@ normalization!(
 normalization!(
     affine_8_16,
     i8,
-    i16,
     "ldrsb r8, [r0], #1",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     no
 );
 normalization!(
     affine_16_16,
-    i16,
     i16,
     "ldrsh r8, [r0], #2",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
