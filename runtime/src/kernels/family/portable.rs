@@ -188,6 +188,7 @@ fn wide_dot<'a>(row: &[i16], mut column: impl Iterator<Item = &'a i16>) -> i64 {
 
 /// Normalizes whole positions: a channel has the words `(a, low, high)`, and with `offset = high * 2^32 + low`
 /// `y = (q * 2^16 * a + offset) >> 32` in Q16; then SiLU, factor, zero point. `abs(y) < 2^27`.
+#[inline(never)]
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
     match (from, to) {
         (Elements::I8(from), Normalized::I8(to, zero)) => {
