@@ -94,19 +94,20 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     fn number(&mut self, width: u32) -> u32 {
         let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.u8();
+        for (i, &byte) in self.rest.iter().enumerate() {
             let bits = u32::from(byte & 0x7F);
             if shift >= width || bits.checked_shr(width - shift).unwrap_or(0) != 0 {
-                self.fail();
-                return 0;
+                break;
             }
             value |= bits << shift;
             shift += 7;
             if byte < 0x80 {
+                self.rest = &self.rest[i + 1..];
                 return value;
             }
         }
+        self.fail();
+        0
     }
 
     /// A float of 32 bits.

@@ -98,7 +98,8 @@ pub fn forward(
 
 /// Runs one operator; gives its output's record, and `None` when its memory does not fit `activations`.
 pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
-    let Some(regions) = &mut Regions::new(model, &op.io(), activations) else {
+    let io = op.io();
+    let Some(regions) = &mut Regions::new(model, &io, activations) else {
         return None;
     };
     match model.header().arithmetic {

@@ -11,7 +11,7 @@ use crate::kernels::view::{Operand, View, ViewMut};
 /// Inputs, output and scratch of one operator.
 pub struct Regions<'m, 'a> {
     model: &'m Model<'m>,
-    ids: [Option<TensorId>; 4],
+    ids: &'m [Option<TensorId>; 4],
     inputs: [&'a [u8]; 4],
     in_place: Option<TensorId>,
     /// The output's record.
@@ -25,7 +25,7 @@ pub struct Regions<'m, 'a> {
 impl<'m, 'a> Regions<'m, 'a> {
     /// Splits `arena`; `None` when regions overlap, which validation has ruled out.
     #[inline(never)]
-    pub fn new(model: &'m Model<'m>, io: &Io, arena: &'a mut [u8]) -> Option<Self> {
+    pub fn new(model: &'m Model<'m>, io: &'m Io, arena: &'a mut [u8]) -> Option<Self> {
         let out_tensor = model.tensor(io.out)?;
         let mut in_place = None;
         let mut range = |id: Option<TensorId>| -> Option<Range<usize>> {
@@ -38,8 +38,8 @@ impl<'m, 'a> Regions<'m, 'a> {
             Some(range)
         };
         let mut ranges = [const { 0..0 }; 7];
-        for (slot, id) in ranges.iter_mut().zip(io.inputs) {
-            *slot = range(id)?;
+        for (slot, id) in ranges.iter_mut().zip(&io.inputs) {
+            *slot = range(*id)?;
         }
         ranges[4] = out_tensor.range();
         if let Some(id) = io.scratch {
@@ -51,7 +51,7 @@ impl<'m, 'a> Regions<'m, 'a> {
         let [a, b, c, d, out, scratch, window] = disjoint(arena, ranges)?;
         Some(Self {
             model,
-            ids: io.inputs,
+            ids: &io.inputs,
             inputs: [a, b, c, d],
             in_place,
             out_tensor,

@@ -4,10 +4,11 @@
 //! `out = (requantize(acc) + requantize(addend) + 2^(g-1)) >> g` with `g = ADD_GUARD_BITS`. Padding contributes 0.
 
 mod columns;
+mod strips;
 
 use core::ops::Range;
 
-use super::family::{self, COLUMNS, Layout, Rows, Rows4, Storing, padded};
+use super::family::{self, COLUMNS, Layout, ROW_ALIGN, Rows, Rows4, Storing, padded};
 use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
@@ -145,8 +146,11 @@ pub fn conv(
     let Some(columns) = scratch.get_mut(..Layout::elements(lanes, taps)) else {
         return;
     };
-    // The taps that pad a row stay zero.
-    columns.fill(0);
+    // The taps that pad a row stay zero, and columns that no position fills.
+    let whole = if cfg!(mote_family = "dsp") { ROW_ALIGN } else { 8 };
+    if cfg!(mote_family = "helium") || !taps.is_multiple_of(whole) || positions < lanes {
+        columns.fill(0);
+    }
     let stored = match parts {
         [
             Part {
@@ -162,12 +166,12 @@ pub fn conv(
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
+    gather.enter();
     let mut storing = Storing::new(filter, &layout, pairs, add.as_ref(), out);
-    let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
-    let mut at = 0;
-    while at < positions {
-        let count = lanes.min(positions - at);
-        gather.fill(columns, count, &mut joined);
+    let mut done = 0;
+    while done < positions {
+        let count = lanes.min(positions - done);
+        let (at, taps) = gather.fill(columns, count);
         if pairs {
             family::pair_up(columns);
         }
@@ -175,26 +179,24 @@ pub fn conv(
             at: at * g.outs,
             outs: g.outs,
             count,
+            taps,
+            layout: &layout,
+            pairs,
         };
         let mut first = 0;
         while first < g.outs {
-            let mut channels = first..(first + TILE).min(g.outs);
+            let mut channels = first..g.outs;
             if let (Some(storing), COLUMNS) = (&mut storing, count) {
-                first = storing.run(first, columns, block.at, out);
+                first = storing.run(first, columns, &block.taps, block.at, out);
                 if first == g.outs {
                     break;
                 }
                 channels = first..first + 1;
             }
-            let tile = &mut tile[..channels.len()];
-            filter.apply(channels, &layout, pairs, columns, tile);
-            if let Some(term) = &add {
-                block.add(term, first, tile, out);
-            }
-            block.store(first, tile, out);
-            first += tile.len();
+            first = channels.end;
+            block.by_tile(channels, filter, add.as_ref(), columns, out);
         }
-        at += count;
+        done += count;
     }
 }
 
@@ -236,18 +238,14 @@ impl Filter<'_> {
         }
     }
 
-    /// Accumulators of `channels` with the block's columns, times their factors.
+    /// Accumulators of `channels` with the block's columns, times their factors. The columns hold all taps, unless it is one
+    /// channel or int4.
     #[inline(never)]
-    fn apply(
-        &self,
-        channels: Range<usize>,
-        layout: &Layout,
-        pairs: bool,
-        columns: &[i16],
-        tile: &mut [[i32; COLUMNS]],
-    ) {
-        let row = padded(layout.taps);
-        let weights = channels.start * row..channels.end * row;
+    fn apply(&self, channels: Range<usize>, block: &Block<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+        let (layout, taps) = (block.layout, &block.taps);
+        let (row, whole) = (taps.len(), padded(layout.taps));
+        let from = channels.start * whole + taps.start;
+        let weights = from..from + channels.len() * row;
         match *self {
             Self::W8 {
                 data,
@@ -285,10 +283,10 @@ impl Filter<'_> {
                 };
                 if layout.lanes == 1 {
                     rows.single(columns, tile);
-                } else if pairs {
+                } else if block.pairs {
                     family::rows4(&rows, columns, tile);
                 } else {
-                    rows.unpacked(layout, columns, tile);
+                    rows.unpacked(layout, taps, columns, tile);
                 }
             }
             Self::W16 {
@@ -317,15 +315,49 @@ impl Filter<'_> {
 }
 
 /// The outputs at a block of positions.
-struct Block {
+struct Block<'l> {
     /// Element of the first position's first channel.
     at: usize,
     outs: usize,
     /// Positions, at most [`COLUMNS`].
     count: usize,
+    /// Those of a whole column that the columns hold.
+    taps: Range<usize>,
+    layout: &'l Layout,
+    /// Whether the columns are [`family::pair_up`]'s.
+    pairs: bool,
 }
 
-impl Block {
+impl Block<'_> {
+    /// The outputs of `channels`, a tile at a time.
+    #[inline(never)]
+    fn by_tile(
+        &self,
+        channels: Range<usize>,
+        filter: &Filter<'_>,
+        add: Option<&Addition<'_>>,
+        columns: &[i16],
+        out: &mut ViewMut<'_>,
+    ) {
+        let mut tile = [[0; COLUMNS]; TILE];
+        // Rows that are not whole do not follow each other.
+        let most = if self.taps.len() < self.layout.taps && !filter.is_int4() {
+            1
+        } else {
+            TILE
+        };
+        let mut first = channels.start;
+        while first < channels.end {
+            let tile = &mut tile[..most.min(channels.end - first)];
+            filter.apply(first..first + tile.len(), self, columns, tile);
+            if let Some(term) = add {
+                self.add(term, first, tile, out);
+            }
+            self.store(first, tile, out);
+            first += tile.len();
+        }
+    }
+
     #[inline(never)]
     fn add(&self, term: &Addition<'_>, first: usize, tile: &mut [[i32; COLUMNS]], out: &ViewMut<'_>) {
         if term.broadcast {

@@ -11,8 +11,8 @@ use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::Job;
 pub use super::portable::{add8, add16};
 pub use super::simd32::{
-    dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, store8, store16, weigh8,
-    weigh16,
+    dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
+    store8, store16, weigh8, weigh16,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;

@@ -1,5 +1,7 @@
 //! Rows of int4 weights for families that have kernels for int8: rows are unpacked, then serve a whole block of columns.
 
+use core::ops::Range;
+
 use super::{COLUMNS, Layout, Rows, padded, rows8, single8};
 use crate::blob::int4;
 use crate::numeric::requant::Requant;
@@ -39,23 +41,24 @@ impl Rows4<'_> {
         }
     }
 
-    /// Outputs at the columns of a block. A row has at most `WORDS` words.
+    /// Outputs at the columns of a block, which hold `taps`. A row has at most `WORDS` words.
     #[inline(never)]
-    pub fn unpacked(&self, block: &Layout, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+    pub fn unpacked(&self, block: &Layout, taps: &Range<usize>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let mut unpacked = [0; 2 * WORDS];
-        let row = padded(block.taps);
+        let (row, whole) = (taps.len(), padded(block.taps));
         // As many rows as fit, in pairs: some families take two rows at a time.
-        let fit = (size_of_val(&unpacked) / row).max(1);
+        let fit = (size_of_val(&unpacked) / whole).max(1);
         let many = if fit > 1 { fit & !1 } else { 1 };
         for (part, tile) in tile.chunks_mut(many).enumerate() {
             let channels = part * many..part * many + tile.len();
             let packed = &self.weights[channels.start * self.words..channels.end * self.words];
             for (place, words) in packed.chunks(self.words).enumerate() {
-                unpack(words, &mut unpacked[place * row / 4..]);
+                unpack(words, &mut unpacked[place * whole / 4..]);
             }
             let rows = Rows {
                 first: channels.start,
-                weights: &bytemuck::cast_slice(&unpacked)[..tile.len() * row],
+                // A part of the taps is of one row.
+                weights: &bytemuck::cast_slice(&unpacked)[taps.start..][..tile.len() * row],
                 row,
                 bias: &self.bias[channels.clone()],
                 mult: &self.mult[channels.clone()],

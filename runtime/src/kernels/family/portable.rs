@@ -1,6 +1,10 @@
 //! The definition, for any core: a block is `(tap, column)`, two rows of weights share its loads.
 
+use core::ops::Range;
+
 use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
+use crate::kernels::conv::Part;
+use crate::kernels::view::ViewMut;
 use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
@@ -190,6 +194,7 @@ fn wide_dot<'a>(row: &[i16], mut column: impl Iterator<Item = &'a i16>) -> i64 {
 
 /// Normalizes whole positions: a channel has the words `(a, low, high)`, and with `offset = high * 2^32 + low`
 /// `y = (q * 2^16 * a + offset) >> 32` in Q16; then SiLU, factor, zero point. `abs(y) < 2^27`.
+#[inline(never)]
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
     match (from, to) {
         (Elements::I8(from), Normalized::I8(to, zero)) => {
@@ -215,6 +220,16 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
             }
         }
     }
+}
+
+/// Whether [`normalize`] can do it.
+pub fn normalizes(_: &Finish, _: usize, _: &ViewMut<'_>) -> bool {
+    true
+}
+
+/// Normalizes positions of a concatenation, where there is a kernel for it.
+pub fn normalize_two(_: &[Part<'_>; 2], _: Range<usize>, _: &mut Normalized<'_>, _: &[i32], _: &Finish) -> bool {
+    false
 }
 
 #[inline(always)]
