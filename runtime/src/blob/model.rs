@@ -64,6 +64,7 @@ impl<'a> Model<'a> {
     }
 
     /// One activation's record.
+    #[inline(never)]
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         Tensor::from_words(self.tensors.get(usize::from(id.0))?)
     }

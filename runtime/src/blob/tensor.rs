@@ -96,6 +96,7 @@ impl Tensor {
     }
 
     /// Number of elements (bytes, for scratch).
+    #[inline(never)]
     pub fn len(&self) -> usize {
         let (rows, cols) = (usize::from(self.rows), usize::from(self.cols));
         match self.dtype {
@@ -120,6 +121,7 @@ impl Tensor {
     }
 
     /// Bytes `[start, end)` in the arena.
+    #[inline(never)]
     pub fn range(&self) -> Range<usize> {
         self.offset as usize..self.offset as usize + self.bytes()
     }

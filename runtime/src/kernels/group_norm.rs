@@ -16,6 +16,7 @@ use super::conv::{CHUNK, Part};
 use super::family::{self, Elements, Finish, Normalized};
 use super::view::{Operand, View, ViewMut};
 use crate::features::Feature;
+use crate::numeric::divide::divide_by_small;
 use crate::numeric::requant::{Requant, saturate_i32};
 use crate::numeric::rsqrt::rsqrt_u64;
 use crate::numeric::sigmoid::silu_q16;
@@ -238,7 +239,9 @@ impl Moments {
     /// What the channels of the group share.
     fn affine(&self, norm: &Norm<'_>) -> Affine {
         let count = i64::from(self.count);
-        let mean = (2 * (self.sum << MEAN_FRAC) + count).div_euclid(2 * count);
+        // Floored: a mean is within 2^29, so 2^30 more makes it positive.
+        let above = (2 * (self.sum << MEAN_FRAC) + count + (count << 31)) as u64;
+        let mean = i64::from(divide_by_small(above, 2 * self.count)) - (1 << 30);
         let inverse = rsqrt_u64(self.spread);
         let product = u64::from(inverse.mant_q31) * u64::from(self.count);
         let excess = (64 - product.leading_zeros()).saturating_sub(31);
