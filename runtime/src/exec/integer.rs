@@ -35,7 +35,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
         Op::TimeProj { phases, cos_first, .. } => {
             let phases = model.table(*phases, usize::from(r.out_tensor.channels) / 2)?;
             let (mut out, _) = r.output::<u8>()?;
-            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.set(i, v));
+            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.put(i, v));
         }
         Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r)?,
         Op::Silu {

@@ -77,7 +77,7 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
     row.iter()
         .take(dim)
         .enumerate()
-        .for_each(|(i, &v)| out.set(i, v.into()));
+        .for_each(|(i, &v)| out.put(i, v.into()));
     Some(())
 }
 

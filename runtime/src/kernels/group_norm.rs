@@ -72,6 +72,15 @@ impl Input<'_> {
         }
     }
 
+    /// [`Input::get`], called.
+    #[inline(never)]
+    fn at(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
+        match self {
+            Self::One(operand) => operand.at(out, position * channels + channel),
+            Self::Two(_) => self.get(out, position, channel, channels),
+        }
+    }
+
     /// Of a concatenation: leaves the sum (a word) and the sum of squares (two) of every channel in `sums`.
     fn sum(&self, sums: &mut [i32]) {
         let Self::Two([one, two]) = self else { return };
@@ -180,11 +189,22 @@ fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], range: Ra
         }
         for position in range.clone() {
             for (channel, factor) in (first..).zip(factors.chunks_exact(FACTOR_WORDS)) {
-                let q = input.get(out, position, channel, norm.channels);
+                let at = (position - range.start) * norm.channels + channel;
+                // Calls where nothing but rare factors comes here.
+                let often = Feature::ScaleShift.is_built();
+                let q = if often {
+                    input.get(out, position, channel, norm.channels)
+                } else {
+                    input.at(out, position, channel, norm.channels)
+                };
                 let offset = words(factor[1], factor[2]);
                 let sum = i64::from(q << MEAN_FRAC) * i64::from(factor[0]) + offset;
                 let y = norm.finish(saturate_i32(sum >> affine.shift), channel);
-                out.set((position - range.start) * norm.channels + channel, y);
+                if often {
+                    out.set(at, norm.out_requant.apply(y));
+                } else {
+                    out.put(at, norm.out_requant.times(y));
+                }
             }
         }
     }
@@ -336,7 +356,7 @@ impl Norm<'_> {
         })
     }
 
-    /// Scale and shift, SiLU, output factor.
+    /// Scale and shift, SiLU.
     #[inline(always)]
     fn finish(&self, y_q16: i32, channel: usize) -> i32 {
         let mut y = y_q16;
@@ -348,6 +368,6 @@ impl Norm<'_> {
         if self.silu {
             y = silu_q16(y);
         }
-        self.out_requant.apply(y)
+        y
     }
 }

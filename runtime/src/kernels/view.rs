@@ -41,6 +41,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// [`View::get`], called: where there are few elements.
+    #[inline(never)]
+    pub fn at(&self, i: usize) -> i32 {
+        self.get(i)
+    }
+
     /// Some of the elements.
     pub fn part(&self, range: Range<usize>) -> Self {
         match self {
@@ -111,6 +117,12 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// [`ViewMut::set`], called: where there are few elements.
+    #[inline(never)]
+    pub fn put(&mut self, i: usize, v: i32) {
+        self.set(i, v);
+    }
+
     /// Some of the elements.
     pub fn part(&mut self, range: Range<usize>) -> ViewMut<'_> {
         match self {
@@ -178,6 +190,14 @@ impl Operand<'_> {
             (Self::Apart(view), _) => view.get(i),
             (Self::InPlace { zero }, ViewMut::I8(data, _)) => i32::from(data[i]) - zero,
             (Self::InPlace { .. }, out) => out.as_view().get(i),
+        }
+    }
+
+    /// [`Operand::get`], called: where there are few elements.
+    pub fn at(&self, out: &ViewMut<'_>, i: usize) -> i32 {
+        match *self {
+            Self::Apart(view) => view.at(i),
+            Self::InPlace { zero } => out.as_view().with_zero(zero).at(i),
         }
     }
 }

@@ -42,6 +42,12 @@ impl Requant {
         saturate_i32((product + (1i64 << (self.shift - 1))) >> self.shift)
     }
 
+    /// [`Requant::apply`], called: where there are few values, or where it is rare.
+    #[inline(never)]
+    pub fn times(self, v: i32) -> i32 {
+        self.apply(v)
+    }
+
     /// [`Requant::apply`] to a few values.
     #[inline(always)]
     pub fn apply_all<const N: usize>(self, values: &mut [i32; N]) {
@@ -55,7 +61,7 @@ impl Requant {
                 *v = (high_product(*v << up, self.mult) + round) >> shift;
             }
         } else {
-            values.iter_mut().for_each(|v| *v = self.apply(*v));
+            values.iter_mut().for_each(|v| *v = self.times(*v));
         }
     }
 
@@ -106,7 +112,7 @@ impl SmallRequant {
     #[inline(always)]
     pub fn apply(&self, v: i32) -> i32 {
         if self.up == Self::EXACT {
-            return self.exact.apply(v);
+            return self.exact.times(v);
         }
         (high_product(v << self.up, self.mult) + self.round) >> self.shift
     }

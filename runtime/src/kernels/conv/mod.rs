@@ -188,10 +188,7 @@ pub fn conv(
             }
             let tile = &mut tile[..channels.len()];
             filter.apply(channels, &layout, pairs, columns, tile);
-            if let Some(term) = &add {
-                block.add(term, first, tile, out);
-            }
-            block.store(first, tile, out);
+            block.store(add.as_ref(), first, tile, out);
             first += tile.len();
         }
         at += count;
@@ -326,44 +323,22 @@ struct Block {
 }
 
 impl Block {
+    /// Adds the term and stores the outputs of the channels from `first` on.
     #[inline(never)]
-    fn add(&self, term: &Addition<'_>, first: usize, tile: &mut [[i32; COLUMNS]], out: &ViewMut<'_>) {
-        if term.broadcast {
-            for (channel, values) in (first..).zip(tile) {
-                let term = term.requant.apply(term.operand.get(out, channel));
-                *values = values.map(|value| add_guarded(value, term));
-            }
-            return;
-        }
-        let view = match term.operand {
-            Operand::Apart(view) => view,
-            Operand::InPlace { zero } => out.as_view().with_zero(zero),
-        };
-        for lane in 0..self.count {
-            let at = self.at + lane * self.outs + first;
-            let range = at..at + tile.len();
-            match view {
-                View::I8(data, zero) => family::add8(&data[range], zero, &term.requant, tile, lane),
-                View::I16(data) => family::add16(&data[range], &term.requant, tile, lane),
-                View::F16(_) | View::Q24(_) => {}
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn store(&self, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
-        for lane in 0..self.count {
-            let at = self.at + lane * self.outs + first;
-            let range = at..at + tile.len();
-            match out {
-                ViewMut::I8(data, zero) => family::store8(tile, lane, *zero, &mut data[range]),
-                ViewMut::I16(data) => family::store16(tile, lane, &mut data[range]),
-                ViewMut::Q24(data) => {
-                    for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = values[lane % COLUMNS];
+    fn store(&self, add: Option<&Addition<'_>>, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
+        for (channel, values) in (first..).zip(tile) {
+            let mut term = 0;
+            for (lane, &value) in values.iter().enumerate().take(self.count) {
+                let at = self.at + lane * self.outs + channel;
+                let mut value = value;
+                if let Some(add) = add {
+                    if !add.broadcast || lane == 0 {
+                        let from = if add.broadcast { channel } else { at };
+                        term = add.requant.apply(add.operand.get(out, from));
                     }
+                    value = add_guarded(value, term);
                 }
-                ViewMut::F16(_) => {}
+                out.set(at, value);
             }
         }
     }

@@ -9,8 +9,8 @@ use super::fused::Job;
 pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
-    add8, add16, block16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, single8,
-    single16, store8, store16, weigh, window8, zeros,
+    block16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, single8, single16,
+    weigh, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 

@@ -35,8 +35,8 @@ pub use int4::Rows4;
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
 pub use native::{
-    add8, add16, block16, copy8, copy16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16,
-    normalize, rows8, single8, single16, store8, store16, weigh, window8, zeros,
+    block16, copy8, copy16, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, rows8,
+    single8, single16, weigh, window8, zeros,
 };
 
 #[cfg(mote_family = "portable")]

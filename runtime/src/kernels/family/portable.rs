@@ -1,7 +1,7 @@
 //! The definition, for any core: a block is `(tap, column)`, two rows of weights share its loads.
 
 use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
-use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
+use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
 /// Index of a tap in a block of `lanes` columns.
@@ -67,36 +67,6 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     let products = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b));
     // A product is at most 2^30.
     products.map(i64::from).sum()
-}
-
-/// Adds a term to column `lane` of a tile, in units with `ADD_GUARD_BITS` more, and rounds both once.
-pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    for (values, &q) in tile.iter_mut().zip(terms) {
-        let value = &mut values[lane % COLUMNS];
-        *value = add_guarded(*value, requant.apply(i32::from(q) - zero));
-    }
-}
-
-/// As [`add8`], from int16.
-pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    for (values, &q) in tile.iter_mut().zip(terms) {
-        let value = &mut values[lane % COLUMNS];
-        *value = add_guarded(*value, requant.apply(q.into()));
-    }
-}
-
-/// Stores column `lane` of a tile.
-pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
-    for (to, values) in to.iter_mut().zip(tile) {
-        *to = saturate_i8(values[lane % COLUMNS].saturating_add(zero));
-    }
-}
-
-/// As [`store8`], in int16.
-pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
-    for (to, values) in to.iter_mut().zip(tile) {
-        *to = saturate_i16(values[lane % COLUMNS]);
-    }
 }
 
 /// The memory of column `lane` from `tap` on, in which every `lanes`th element is a place, and `count` are there.
@@ -185,6 +155,10 @@ fn wide_dot<'a>(row: &[i16], mut column: impl Iterator<Item = &'a i16>) -> i64 {
 /// Normalizes whole positions: a channel has the words `(a, low, high)`, and with `offset = high * 2^32 + low`
 /// `y = (q * 2^16 * a + offset) >> 32` in Q16; then SiLU, factor, zero point. `abs(y) < 2^27`.
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    if cfg!(any(mote_family = "dsp", mote_family = "helium")) {
+        // What their own kernels leave is rare.
+        return normalize_any(from, to, factors, finish);
+    }
     match (from, to) {
         (Elements::I8(from), Normalized::I8(to, zero)) => {
             each(from, to, factors, |q, f| saturate_i8(finish.apply(q, f) + *zero));
@@ -207,6 +181,27 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
                     *to = saturate_i16(finish.apply(i32::from(*to), f));
                 }
             }
+        }
+    }
+}
+
+/// In any number formats: a look at them for every element, in a sixth of the code.
+fn normalize_any(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    let count = match to {
+        Normalized::I8(to, _) => to.len(),
+        Normalized::I16(to) => to.len(),
+    };
+    for (i, factor) in (0..count).zip(factors.chunks_exact(3).cycle()) {
+        let q: i32 = match (&from, &*to) {
+            (Elements::I8(from), _) => from[i].into(),
+            (Elements::I16(from), _) => from[i].into(),
+            (Elements::InPlace, Normalized::I8(to, _)) => to[i].into(),
+            (Elements::InPlace, Normalized::I16(to)) => to[i].into(),
+        };
+        let y = finish.apply(q, factor);
+        match to {
+            Normalized::I8(to, zero) => to[i] = saturate_i8(y + *zero),
+            Normalized::I16(to) => to[i] = saturate_i16(y),
         }
     }
 }
