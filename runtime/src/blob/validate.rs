@@ -7,7 +7,7 @@ use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Readou
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
-use crate::error::{Fault, ParseError, Section};
+use crate::error::{Fault, ParseError, Refusal, Section};
 use crate::features::Feature;
 use crate::kernels::scratch_bytes;
 use crate::numeric::requant::Requant;
@@ -22,43 +22,52 @@ const INFINITE: u32 = 0x7F80_0000;
 pub(super) type Check = Option<()>;
 
 /// Every check on a model whose header is valid.
-pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
-    let arithmetic = match model.header.arithmetic {
+pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
+    let header = &model.header;
+    let arithmetic = match header.arithmetic {
         Arithmetic::Integer => Feature::Integer,
         Arithmetic::F16 => Feature::F16,
     };
     if !arithmetic.is_built() {
-        return Err(ParseError::NotBuilt(arithmetic));
+        return refusal.with(ParseError::NotBuilt(arithmetic));
     }
-    if model.header.prediction.is_chain() && !Feature::Chain.is_built() {
-        return Err(ParseError::NotBuilt(Feature::Chain));
+    if header.prediction.is_chain() && !Feature::Chain.is_built() {
+        return refusal.with(ParseError::NotBuilt(Feature::Chain));
     }
-    tensors(model)?;
-    let count = model.header.op_count;
+    tensors(model, refusal)?;
     let mut ops = model.ops();
     let mut written = None;
-    for index in 0..count {
+    for index in 0..header.op_count {
         let fault = Cell::new(Fault::Decode);
         let checker = Checker { model, index, fault };
-        let checked = ops.next().and_then(|op| checker.whole(&op));
-        let fault = checker.fault.get();
-        written = Some(checked.ok_or(ParseError::Op { op: index, fault })?);
+        written = ops.next().and_then(|op| checker.whole(&op));
+        if written.is_none() {
+            let fault = checker.fault.get();
+            return refusal.with(ParseError::Op { op: index, fault });
+        }
     }
     if ops.remaining() != 0 {
-        return Err(ParseError::Section(Section::Ops));
+        return refusal.with(ParseError::Section(Section::Ops));
     }
-    output(model, written)?;
-    schedule(model)
+    if !output_is(model, written) {
+        return refusal.with(ParseError::Header("output"));
+    }
+    if !schedule_falls(model) {
+        return refusal.with(ParseError::Section(Section::Schedule));
+    }
+    Some(())
 }
 
 #[inline(never)]
-fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
+fn tensors(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     for i in 0..model.tensor_count() {
-        let at = |fault| ParseError::Tensor { tensor: i, fault };
-        let tensor = model.tensor(TensorId(i)).ok_or(at(Fault::Decode))?;
-        tensor
-            .validate(model.header.arena_bytes, model.header.op_count)
-            .map_err(at)?;
+        let mut bad = |fault| refusal.with(ParseError::Tensor { tensor: i, fault });
+        let Some(tensor) = model.tensor(TensorId(i)) else {
+            return bad(Fault::Decode);
+        };
+        if let Err(fault) = tensor.validate(model.header.arena_bytes, model.header.op_count) {
+            return bad(fault);
+        }
         for j in 0..i {
             let Some(other) = model.tensor(TensorId(j)) else {
                 continue;
@@ -69,45 +78,41 @@ fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
             // Where one ends as the other begins, the operator decides whether it works in place.
             let hand_over = tensor.def == other.last || other.def == tensor.last;
             if !hand_over || tensor.def == other.def {
-                return Err(at(Fault::Overlap(j)));
+                return bad(Fault::Overlap(j));
             }
         }
     }
-    Ok(())
+    Some(())
 }
 
-/// `written` is the last operator's output.
-fn output(model: &Model<'_>, written: Option<TensorId>) -> Result<(), ParseError> {
+/// Whether `written`, the last operator's output, is the network's, of its shape and number format.
+#[inline(never)]
+fn output_is(model: &Model<'_>, written: Option<TensorId>) -> bool {
     let header = &model.header;
-    let bad = ParseError::Header("output");
-    let tensor = model.tensor(header.output).ok_or(bad)?;
+    let Some(tensor) = model.tensor(header.output) else {
+        return false;
+    };
     // A Gaussian chain's network gives means, then variances.
     let values = 1 + u32::from(header.prediction == Prediction::Kernel);
-    let channels = u32::from(tensor.channels) == values * u32::from(header.channels);
-    let shape = channels && (tensor.rows, tensor.cols) == (header.rows, header.cols);
-    let written = written == Some(header.output);
-    let kept = tensor.last == header.op_count;
-    if tensor.dtype == Dtype::Q24 && shape && written && kept {
-        Ok(())
-    } else {
-        Err(bad)
-    }
+    u32::from(tensor.channels) == values * u32::from(header.channels)
+        && (tensor.rows, tensor.cols) == (header.rows, header.cols)
+        && written == Some(header.output)
+        && tensor.last == header.op_count
+        && tensor.dtype == Dtype::Q24
 }
 
-fn schedule(model: &Model<'_>) -> Result<(), ParseError> {
-    let bad = ParseError::Section(Section::Schedule);
-    if model.sections.content[4].len() as u64 != u64::from(model.header.train_steps) * 8 {
-        return Err(bad);
-    }
+/// Whether there is an alpha for every timestep, and none is larger than the one before.
+#[inline(never)]
+fn schedule_falls(model: &Model<'_>) -> bool {
+    let steps = model.header.train_steps;
     let mut previous = 1u64 << 62;
-    for t in 0..model.header.train_steps {
-        let alpha_bar = model.alpha_bar_q62(t);
-        if alpha_bar > previous {
-            return Err(bad);
-        }
-        previous = alpha_bar;
-    }
-    Ok(())
+    // There are at most 2^16.
+    model.sections.content[4].len() == steps as usize * 8
+        && (0..steps).all(|t| {
+            let before = previous;
+            previous = model.alpha_bar_q62(t);
+            previous <= before
+        })
 }
 
 /// Checks one operator. The first check that does not hold leaves its fault here and ends the others: errors that are carried out
