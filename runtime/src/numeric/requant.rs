@@ -157,6 +157,14 @@ impl WideRequant {
         (self.mult == 0 || (1 << 21..1 << 22).contains(&self.mult)) && (1..=62).contains(&self.shift)
     }
 
+    /// [`WideRequant::apply`] to `bias` and each of `dots`.
+    #[inline(never)]
+    pub fn times(self, bias: i64, dots: &[i64], to: &mut [i32]) {
+        for (to, dot) in to.iter_mut().zip(dots) {
+            *to = self.apply(bias + dot);
+        }
+    }
+
     /// `v` times the factor, rounded half up, saturated to int32. `|v| < ACC_LIMIT`.
     #[inline(always)]
     pub fn apply(self, v: i64) -> i32 {

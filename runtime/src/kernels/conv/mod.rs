@@ -12,7 +12,7 @@ use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i16};
+use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i8, saturate_i16};
 pub use columns::CHUNK;
 use columns::Gather;
 
@@ -188,7 +188,10 @@ pub fn conv(
             }
             let tile = &mut tile[..channels.len()];
             filter.apply(channels, &layout, pairs, columns, tile);
-            block.store(add.as_ref(), first, tile, out);
+            if let Some(term) = &add {
+                block.add(term, first, tile, out);
+            }
+            block.store(first, tile, out);
             first += tile.len();
         }
         at += count;
@@ -303,8 +306,7 @@ impl Filter<'_> {
                     } else {
                         family::block16(weights, columns, &mut dots);
                     }
-                    let (bias, requant) = (wide_bias(bias), WideRequant { mult, shift });
-                    *values = dots.map(|dot| requant.apply(bias + dot));
+                    WideRequant { mult, shift }.times(wide_bias(bias), &dots[..layout.lanes], values);
                 }
             }
             // No model with such weights exists where the part is left out.
@@ -323,22 +325,55 @@ struct Block {
 }
 
 impl Block {
-    /// Adds the term and stores the outputs of the channels from `first` on.
+    /// Adds the term of the channels from `first` on: one body for every kind of it.
     #[inline(never)]
-    fn store(&self, add: Option<&Addition<'_>>, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
-        for (channel, values) in (first..).zip(tile) {
-            let mut term = 0;
-            for (lane, &value) in values.iter().enumerate().take(self.count) {
-                let at = self.at + lane * self.outs + channel;
-                let mut value = value;
-                if let Some(add) = add {
-                    if !add.broadcast || lane == 0 {
-                        let from = if add.broadcast { channel } else { at };
-                        term = add.requant.apply(add.operand.get(out, from));
-                    }
-                    value = add_guarded(value, term);
+    fn add(&self, term: &Addition<'_>, first: usize, tile: &mut [[i32; COLUMNS]], out: &ViewMut<'_>) {
+        let view = match term.operand {
+            Operand::Apart(view) => view,
+            Operand::InPlace { zero } => out.as_view().with_zero(zero),
+        };
+        let (mut at, step) = if term.broadcast { (first, 0) } else { (self.at + first, self.outs) };
+        for values in tile {
+            let (mut from, mut added) = (at, 0);
+            for (lane, value) in values.iter_mut().enumerate().take(self.count) {
+                if lane == 0 || step > 0 {
+                    let q = match view {
+                        View::I8(data, zero) => i32::from(data[from]) - zero,
+                        View::I16(data) => data[from].into(),
+                        View::F16(_) | View::Q24(_) => 0,
+                    };
+                    added = term.requant.apply(q);
+                    from += step;
                 }
-                out.set(at, value);
+                *value = add_guarded(*value, added);
+            }
+            at += 1;
+        }
+    }
+
+    /// Stores the outputs of the channels from `first` on.
+    #[inline(never)]
+    fn store(&self, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
+        for lane in 0..self.count.min(COLUMNS) {
+            let at = self.at + lane * self.outs + first;
+            let range = at..at + tile.len();
+            match out {
+                ViewMut::I8(data, zero) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i8(values[lane].saturating_add(*zero));
+                    }
+                }
+                ViewMut::I16(data) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i16(values[lane]);
+                    }
+                }
+                ViewMut::Q24(data) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = values[lane];
+                    }
+                }
+                ViewMut::F16(_) => {}
             }
         }
     }

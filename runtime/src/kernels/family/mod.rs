@@ -207,18 +207,18 @@ pub struct Rows<'a> {
 
 impl Rows<'_> {
     /// Outputs at a single column, in the first place of each channel.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn single(&self, column: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let rows = self.weights.chunks_exact(self.row).zip(self.bias);
         for ((values, (weights, &bias)), (&mult, &shift)) in
             tile.iter_mut().zip(rows).zip(self.mult.iter().zip(self.shift))
         {
-            values[0] = Requant { mult, shift }.apply(bias + single8(weights, column));
+            values[0] = Requant { mult, shift }.times(bias + single8(weights, column));
         }
     }
 
     /// Biases and factors on dot products.
-    #[inline(always)]
+    #[inline(never)]
     fn scale(&self, tile: &mut [[i32; COLUMNS]]) {
         let factors = self.mult.iter().zip(self.shift);
         for ((values, bias), (&mult, &shift)) in tile.iter_mut().zip(self.bias).zip(factors) {

@@ -124,23 +124,23 @@ pub fn single8(row: &[i8], column: &[i16]) -> i32 {
 #[inline]
 pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
     for (lane, dot) in dots.iter_mut().enumerate() {
-        *dot = wide_dot(row, columns[lane..].iter().step_by(COLUMNS));
+        *dot = wide_dot(row, &columns[lane..], COLUMNS);
     }
 }
 
 /// Dot product of an int16 row with a single column.
 #[inline]
 pub fn single16(row: &[i16], column: &[i16]) -> i64 {
-    wide_dot(row, column.iter())
+    wide_dot(row, column, 1)
 }
 
 /// Taps over which the two halves of [`wide_dot`] stay within int32: `2^15 * 255 * 256 < 2^31`.
 const HALVES: usize = 256;
 
 /// The weight is split into a signed high and an unsigned low byte, so that the inner loop needs 32-bit arithmetic only.
-#[inline(always)]
-fn wide_dot<'a>(row: &[i16], mut column: impl Iterator<Item = &'a i16>) -> i64 {
-    let mut acc = 0;
+#[inline(never)]
+fn wide_dot(row: &[i16], column: &[i16], step: usize) -> i64 {
+    let (mut acc, mut column) = (0, column.iter().step_by(step));
     for weights in row.chunks(HALVES) {
         let (mut high, mut low) = (0i32, 0i32);
         for (&w, &x) in weights.iter().zip(&mut column) {
@@ -231,22 +231,28 @@ impl Finish {
 /// Adds the elements of whole positions, on the common scale of a concatenation, to the channels' sums (a word) and sums of
 /// squares (two, the low one first).
 pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    joined_sums(data, channels, sums, |from, to| super::join8(from, zero, requant, to));
+    joined_sums(data.len(), channels, sums, &|at, to| {
+        super::join8(&data[at..at + to.len()], zero, requant, to);
+    });
 }
 
 /// As [`joined_sums8`].
 pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    joined_sums(data, channels, sums, |from, to| super::join16(from, requant, to));
+    joined_sums(data.len(), channels, sums, &|at, to| {
+        super::join16(&data[at..at + to.len()], requant, to);
+    });
 }
 
-#[inline(always)]
-fn joined_sums<I>(data: &[I], channels: usize, sums: &mut [i32], join: impl Fn(&[I], &mut [i16])) {
+/// `join` brings the elements from a place on to the common scale.
+#[inline(never)]
+fn joined_sums(count: usize, channels: usize, sums: &mut [i32], join: &dyn Fn(usize, &mut [i16])) {
     let mut joined = [0; 32];
-    for position in data.chunks_exact(channels) {
-        for (from, sums) in position.chunks(joined.len()).zip(sums.chunks_mut(3 * joined.len())) {
-            let joined = &mut joined[..from.len()];
-            join(from, joined);
-            accumulate(joined, sums);
+    for first in (0..count).step_by(channels.max(1)) {
+        for done in (0..channels).step_by(joined.len()) {
+            let size = (channels - done).min(joined.len());
+            let joined = &mut joined[..size];
+            join(first + done, joined);
+            accumulate(joined, &mut sums[3 * done..]);
         }
     }
 }
