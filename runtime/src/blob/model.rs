@@ -107,6 +107,13 @@ impl<'a> Model<'a> {
         Tensor::from_words(self.tensors.get(usize::from(id.0))?)
     }
 
+    /// One activation's record, which is there: an operator that was checked names it. Made where it is wanted, which an option's
+    /// content is not.
+    #[inline(never)]
+    pub(crate) fn known(&self, id: TensorId) -> Tensor {
+        self.tensor(id).unwrap_or(Tensor::NONE)
+    }
+
     /// Bytes of the weights section.
     pub fn weights(&self) -> &'a [u8] {
         self.sections.content[3]

@@ -56,7 +56,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
-            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
+            let (view, t) = (r.view(*src)?, r.tensor(*src));
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
         }
@@ -172,7 +172,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
 /// Parameters of a normalization.
 #[inline(never)]
 fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Norm<'a>> {
-    let (source, channels) = (r.tensor(n.source.first)?, usize::from(r.tensor(n.out)?.channels));
+    let (source, channels) = (r.tensor(n.source.first), usize::from(r.tensor(n.out).channels));
     let affine = model.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
@@ -207,8 +207,8 @@ fn norm_input<'a>(n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Input<'a>> {
 fn run_norm_conv(model: &Model<'_>, NormConv { norm: n, conv: c }: &NormConv, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::NormConv.built()?;
     let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
-    let window = r.tensor(n.out)?;
-    let source = r.tensor(n.source.first)?;
+    let window = r.tensor(n.out);
+    let source = r.tensor(n.source.first);
     let g = Geometry {
         input: [source.rows.into(), source.cols.into()],
         ..geometry(c, r)?

@@ -26,14 +26,14 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// Splits `arena`; `None` when regions overlap, which validation has ruled out.
     #[inline(never)]
     pub fn new(model: &'m Model<'m>, io: &Io, arena: &'a mut [u8]) -> Option<Self> {
-        let out_tensor = model.tensor(io.out)?;
+        let out_tensor = model.known(io.out);
         let [a, b, c, d] = io.inputs;
         let window = io.window.filter(|_| Feature::NormConv.is_built());
         let mut ranges = [const { 0..0 }; 7];
         let mut in_place = None;
         for (slot, id) in [a, b, c, d, Some(io.out), io.scratch, window].into_iter().enumerate() {
             let Some(id) = id else { continue };
-            let range = model.tensor(id)?.range();
+            let range = model.known(id).range();
             if slot < 4 && range == out_tensor.range() {
                 in_place = Some(id);
             } else {
@@ -54,22 +54,22 @@ impl<'m, 'a> Regions<'m, 'a> {
     }
 
     /// An input's record.
-    pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
-        self.model.tensor(id)
+    pub fn tensor(&self, id: TensorId) -> Tensor {
+        self.model.known(id)
     }
 
     /// An input that does not share the output's memory.
     pub fn view(&self, id: TensorId) -> Option<View<'a>> {
         let slot = self.ids.iter().position(|i| *i == Some(id))?;
         // The slices are only read from here on, so they may be handed out as shared.
-        View::new(&self.tensor(id)?, self.inputs[slot])
+        View::new(&self.tensor(id), self.inputs[slot])
     }
 
     /// An input that may share the output's memory.
     pub fn operand(&self, id: TensorId) -> Option<Operand<'a>> {
         if self.in_place == Some(id) {
             return Some(Operand::InPlace {
-                zero: self.tensor(id)?.zero_point.into(),
+                zero: self.tensor(id).zero_point.into(),
             });
         }
         self.view(id).map(Operand::Apart)
@@ -78,7 +78,7 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// The parts of a source: views, channels, and whether there are two.
     #[inline(never)]
     pub fn parts(&self, source: &Source) -> Option<([(View<'a>, usize); 2], usize)> {
-        let part = |id: TensorId| Some((self.view(id)?, usize::from(self.tensor(id)?.channels)));
+        let part = |id: TensorId| Some((self.view(id)?, usize::from(self.tensor(id).channels)));
         let first = part(source.first)?;
         match source.second {
             Some((id, _)) => Some(([first, part(id)?], 2)),

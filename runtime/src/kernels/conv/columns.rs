@@ -4,8 +4,8 @@ use super::{Geometry, Part};
 use crate::kernels::family::{self, COLUMNS, Layout, Window, padded};
 use crate::kernels::view::View;
 
-/// Taps up to which a column is gathered on the stack first.
-pub const THIN: usize = CHUNK;
+/// Taps up to which a column is gathered on the stack first; none where a column's taps lie at even distances.
+pub const THIN: usize = if cfg!(mote_family = "armv6m") { 0 } else { CHUNK };
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
@@ -165,7 +165,7 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
+        if let ([part], 0, true) = (self.parts, self.zoom, THIN > 0 && self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
         }
