@@ -8,6 +8,7 @@ use super::reader::Reader;
 use super::tensor::{Tensor, TensorId};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
@@ -152,6 +153,11 @@ pub struct Ops<'a> {
 }
 
 impl Ops<'_> {
+    /// What the next operator needs and this build does not have, for which it is not decoded.
+    pub(crate) fn missing(&self) -> Option<Feature> {
+        decode::missing(&self.reader)
+    }
+
     /// Bytes not yet decoded.
     pub fn remaining(&self) -> usize {
         self.reader.rest().len()

@@ -38,7 +38,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     let mut ops = model.ops();
     let mut written = None;
     for index in 0..header.op_count {
-        let fault = Cell::new(Fault::Decode);
+        let fault = Cell::new(ops.missing().map_or(Fault::Decode, Fault::NotBuilt));
         let checker = Checker { model, index, fault };
         written = ops.next().and_then(|op| checker.whole(&op));
         if written.is_none() {

@@ -16,6 +16,7 @@ pub mod view;
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
+use crate::features::Feature;
 
 /// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns
 /// ([`conv_scratch_bytes`]). `None` when the operator names tensors that do not exist.
@@ -25,7 +26,7 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
         let second = source.second.map_or(Some(0), |(id, _)| channels(id))?;
         Some(channels(source.first)? + second)
     };
-    let float = model.header().arithmetic == Arithmetic::F16;
+    let float = Feature::F16.is_built() && model.header().arithmetic == Arithmetic::F16;
     let norm = op
         .norm()
         .map_or(Some(0), |n| Some(group_norm_scratch_bytes(float, joined(&n.source)?)))?;
@@ -35,7 +36,7 @@ pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
     })?;
     Some(match op {
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) | Op::Readout(_) => norm + conv,
-        Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
+        Op::Attention(a) if Feature::Attention.is_built() => attention_scratch_bytes(model.tensor(a.k)?.positions()),
         _ => 0,
     })
 }

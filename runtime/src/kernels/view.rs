@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::blob::tensor::{Dtype, Tensor};
+use crate::features::Feature;
 use crate::numeric::requant::{saturate_i8, saturate_i16};
 
 /// An activation that is read.
@@ -24,9 +25,9 @@ impl<'a> View<'a> {
         Some(match tensor.dtype {
             Dtype::I8 => Self::I8(bytemuck::try_cast_slice(bytes).ok()?, tensor.zero_point.into()),
             Dtype::I16 => Self::I16(bytemuck::try_cast_slice(bytes).ok()?),
-            Dtype::F16 => Self::F16(bytemuck::try_cast_slice(bytes).ok()?),
+            Dtype::F16 if Feature::F16.is_built() => Self::F16(bytemuck::try_cast_slice(bytes).ok()?),
             Dtype::Q24 => Self::Q24(bytemuck::try_cast_slice(bytes).ok()?),
-            Dtype::Scratch => return None,
+            Dtype::F16 | Dtype::Scratch => return None,
         })
     }
 
@@ -100,9 +101,9 @@ impl<'a> ViewMut<'a> {
         Some(match tensor.dtype {
             Dtype::I8 => Self::I8(bytemuck::try_cast_slice_mut(bytes).ok()?, tensor.zero_point.into()),
             Dtype::I16 => Self::I16(bytemuck::try_cast_slice_mut(bytes).ok()?),
-            Dtype::F16 => Self::F16(bytemuck::try_cast_slice_mut(bytes).ok()?),
+            Dtype::F16 if Feature::F16.is_built() => Self::F16(bytemuck::try_cast_slice_mut(bytes).ok()?),
             Dtype::Q24 => Self::Q24(bytemuck::try_cast_slice_mut(bytes).ok()?),
-            Dtype::Scratch => return None,
+            Dtype::F16 | Dtype::Scratch => return None,
         })
     }
 

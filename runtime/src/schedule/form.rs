@@ -45,14 +45,20 @@ impl<const N: usize> Form<N> {
 
     /// Applies the form to values within +-2^30.
     #[must_use]
-    #[inline]
     pub fn apply(&self, values_q24: [i32; N]) -> i32 {
-        let mut sum = 1i64 << (self.shift - 1);
-        for (mant, value_q24) in self.mant.iter().zip(values_q24) {
-            sum += i64::from(*mant) * i64::from(value_q24);
-        }
-        (sum >> self.shift).clamp(-i64::from(STATE_MAX_Q24), i64::from(STATE_MAX_Q24)) as i32
+        applied(&self.mant, self.shift, &values_q24)
     }
+}
+
+/// [`Form::apply`] of any number of values.
+#[inline(never)]
+fn applied(mant: &[i32], shift: u8, values_q24: &[i32]) -> i32 {
+    let shift = u32::from(shift) & 63;
+    let mut sum = 1i64 << (shift - 1);
+    for (&mant, &value_q24) in mant.iter().zip(values_q24) {
+        sum += i64::from(mant) * i64::from(value_q24);
+    }
+    (sum >> shift).clamp(-i64::from(STATE_MAX_Q24), i64::from(STATE_MAX_Q24)) as i32
 }
 
 /// Brings the coefficients under the largest common fraction at which the greatest is below 2^31 and the sum of the
