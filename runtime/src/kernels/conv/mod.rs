@@ -332,7 +332,11 @@ impl Block {
             Operand::Apart(view) => view,
             Operand::InPlace { zero } => out.as_view().with_zero(zero),
         };
-        let (mut at, step) = if term.broadcast { (first, 0) } else { (self.at + first, self.outs) };
+        let (mut at, step) = if term.broadcast {
+            (first, 0)
+        } else {
+            (self.at + first, self.outs)
+        };
         for values in tile {
             let (mut from, mut added) = (at, 0);
             for (lane, value) in values.iter_mut().enumerate().take(self.count) {
