@@ -90,6 +90,7 @@ impl SmallRequant {
     const EXACT: u8 = 255;
 
     /// Prepares a factor.
+    #[inline(never)]
     pub fn new(exact: Requant) -> Self {
         let up = 33u8.saturating_sub(exact.shift);
         let shift = (exact.shift + up - 32) & 31;

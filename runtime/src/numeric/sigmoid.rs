@@ -1,6 +1,6 @@
 //! Sigmoid and SiLU in fixed point.
 
-use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
+use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT};
 
 /// log2 of an interval's width in Q16.
 const INTERVAL_BITS: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
@@ -50,8 +50,24 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
     if x_q16 >= (SIGMOID_END as u32) << 16 {
         return 1 << 27;
     }
-    let index = (x_q16 >> INTERVAL_BITS) as usize;
-    let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
-    let (left, right) = (i32::from(SIGMOID_Q17[index]), i32::from(SIGMOID_Q17[index + 1]));
-    (left << INTERVAL_BITS) + (right - left) * within
+    let (left_q28, rise) = line((x_q16 >> INTERVAL_BITS) as usize);
+    left_q28 + rise * (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32
+}
+
+/// The distance at the left end of an interval, Q28, and its rise over the interval, Q17.
+#[inline]
+fn line(interval: usize) -> (i32, i32) {
+    // The same points, where a family's kernels have a table of their own: one of the two is enough.
+    #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+    {
+        let line = crate::kernels::family::SIGMOID_LINES[512 + interval] as i32;
+        let rise = line & 0x7FF;
+        (line - rise - (1 << 27), rise)
+    }
+    #[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
+    {
+        use super::table::SIGMOID_Q17;
+        let (left, right) = (i32::from(SIGMOID_Q17[interval]), i32::from(SIGMOID_Q17[interval + 1]));
+        (left << INTERVAL_BITS, right - left)
+    }
 }
