@@ -6,13 +6,14 @@ use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
+use crate::blob::tensor::TensorId;
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Geometry, Part};
 use crate::kernels::family::padded;
 use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, norm_conv, pointwise};
-use crate::numeric::requant::SmallRequant;
+use crate::numeric::requant::{Requant, SmallRequant};
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -73,9 +74,11 @@ fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) ->
     };
     let parts = parts.get(..*count)?;
     let channels = parts.iter().map(|p| p.channels).sum();
-    let (filter, add) = (filter(model, c, rows, &g, channels)?, addition(c, r)?);
+    let (Some(filter), add) = (&filter(model, c, rows, &g, channels), addition(c, r)?) else {
+        return None;
+    };
     let (mut out, columns) = r.output::<i16>()?;
-    conv::conv(parts, &g, &filter, add, columns, &mut out);
+    conv::conv(parts, &g, filter, add, columns, &mut out);
     Some(())
 }
 
@@ -151,21 +154,32 @@ fn addition<'a>(c: &Conv, r: &Regions<'_, 'a>) -> Option<Option<Addition<'a>>> {
 /// The parts of a source, and how many there are.
 #[inline(never)]
 fn parts<'a>(source: &Source, r: &Regions<'_, 'a>) -> Option<([Part<'a>; 2], usize)> {
-    let (views, count) = r.parts(source)?;
-    let part = |i: usize| Part {
-        view: views[i].0,
-        channels: views[i].1,
-        requant: source.second.map(|(_, requants)| SmallRequant::new(requants[i])),
-    };
-    Some(([part(0), part(1)], count))
+    let requants = source.second.map(|(_, requants)| requants);
+    let first = part(source.first, requants.map(|r| r[0]), r)?;
+    match source.second {
+        Some((id, _)) => Some(([first, part(id, requants.map(|r| r[1]), r)?], 2)),
+        None => Some(([first, first], 1)),
+    }
+}
+
+#[inline(never)]
+fn part<'a>(id: TensorId, requant: Option<Requant>, r: &Regions<'_, 'a>) -> Option<Part<'a>> {
+    Some(Part {
+        view: r.view(id)?,
+        channels: r.tensor(id).channels.into(),
+        requant: requant.map(SmallRequant::new),
+    })
 }
 
 #[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
-    let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
+    // Borrowed, not moved: a copy would take stack.
+    let (Some(norm), Some(input)) = (&norm(model, n, r), &norm_input(n, r)) else {
+        return None;
+    };
     let (mut out, factors) = r.output::<i32>()?;
     let factors = factors.get_mut(..norm.channels * FACTOR_WORDS)?;
-    group_norm::group_norm(&input, &norm, factors, &mut out);
+    group_norm::group_norm(input, norm, factors, &mut out);
     Some(())
 }
 

@@ -226,27 +226,26 @@ impl Moments {
     /// Of the group whose first channel is `first`. `sums` are its channels' from [`Input::sum`].
     fn of(input: &Input<'_>, out: &ViewMut<'_>, norm: &Norm<'_>, first: usize, sums: &[i32]) -> Self {
         let size = sums.len() / FACTOR_WORDS;
-        let elements = (norm.positions * size) as i64;
-        let stored = |view: &View<'_>, zero: i32| {
-            let (sum, squares) = match view {
-                View::I8(data, _) => family::moments8(data, norm.channels, first, size),
-                View::I16(data) => family::moments16(data, norm.channels, first, size),
-                View::F16(_) | View::Q24(_) => (0, 0),
-            };
-            // Sums of q - zero from sums of q.
-            let zero = i64::from(zero);
-            let squares = squares as i64 - 2 * zero * sum + elements * zero * zero;
-            (sum - elements * zero, squares as u64)
+        let (view, zero) = match input {
+            Input::One(Operand::Apart(view @ View::I8(_, zero))) => (*view, *zero),
+            Input::One(Operand::Apart(view)) => (*view, 0),
+            Input::One(Operand::InPlace { zero }) => (out.as_view(), *zero),
+            Input::Two(_) => {
+                let (sum, squares) = sums.chunks_exact(FACTOR_WORDS).fold((0, 0), |(sum, squares), c| {
+                    (sum + i64::from(c[0]), squares + words(c[1], c[2]) as u64)
+                });
+                return Self::new(norm, size, sum, squares);
+            }
         };
-        let (sum, squares) = match input {
-            Input::One(Operand::Apart(view @ View::I8(_, zero))) => stored(view, *zero),
-            Input::One(Operand::Apart(view)) => stored(view, 0),
-            Input::One(Operand::InPlace { zero }) => stored(&out.as_view(), *zero),
-            Input::Two(_) => sums.chunks_exact(FACTOR_WORDS).fold((0, 0), |(sum, squares), c| {
-                (sum + i64::from(c[0]), squares + words(c[1], c[2]) as u64)
-            }),
+        let (sum, squares) = match view {
+            View::I8(data, _) => family::moments8(data, norm.channels, first, size),
+            View::I16(data) => family::moments16(data, norm.channels, first, size),
+            View::F16(_) | View::Q24(_) => (0, 0),
         };
-        Self::new(norm, size, sum, squares)
+        // Sums of q - zero from sums of q.
+        let (elements, zero) = ((norm.positions * size) as i64, i64::from(zero));
+        let squares = squares as i64 - 2 * zero * sum + elements * zero * zero;
+        Self::new(norm, size, sum - elements * zero, squares as u64)
     }
 
     fn new(norm: &Norm<'_>, size: usize, sum: i64, squares: u64) -> Self {
