@@ -15,7 +15,7 @@ use mote_tools::backend::{Backend, Job, Target, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
-use programs::{factors_at_random, program_with, thin};
+use programs::{factors_at_random, program_with, strips, thin};
 
 /// Programs, and rounds of each.
 const PROGRAMS: u64 = 10;
@@ -41,6 +41,17 @@ fn agree(board: &str) {
     let mut random = Random(2002);
     let mixed = thin(2, || random.pick(&[Bits::Eight, Bits::Sixteen]));
     rounds("few taps, mixed".to_owned(), mixed, Random(2003));
+    for (seed, size) in (0..).zip([[2, 4], [5, 8], [3, 12], [4, 6]]) {
+        for (kind, widths) in (0..).zip([&[Bits::Eight][..], &[Bits::Four, Bits::Eight, Bits::Sixteen]]) {
+            let mut random = Random(3000 + 2 * seed + kind);
+            let file = strips(seed, size, |weights| match weights {
+                true => random.pick(widths),
+                false if random.below(4) > 0 => Bits::Eight,
+                false => random.pick(&widths[widths.len() / 2..]),
+            });
+            rounds(format!("neighbours on {size:?}, {widths:?}"), file, random);
+        }
+    }
     assert!(operators > 100, "only {operators} operators were compared");
 }
 

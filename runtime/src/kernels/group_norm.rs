@@ -294,29 +294,39 @@ struct Affine {
 }
 
 impl Affine {
+    /// The factor of a channel.
+    fn slope(&self, norm: &Norm<'_>, channel: usize) -> i32 {
+        let a = (self.p * i64::from(norm.gamma[channel]) + (1 << 30)) >> 31;
+        saturate_i32(if self.s < 1 {
+            a << (1 - self.s).min(31)
+        } else if self.s > MAX_SHIFT {
+            a >> (self.s - MAX_SHIFT).min(63)
+        } else {
+            a
+        })
+    }
+
     /// `(a, offset)` of a channel: `y = (q * 2^14 * a + offset) >> shift`.
     fn channel(&self, norm: &Norm<'_>, channel: usize) -> (i32, i64) {
-        let a = (self.p * i64::from(norm.gamma[channel]) + (1 << 30)) >> 31;
-        let a = if self.s < 1 {
-            a << (1 - self.s).min(31)
-        } else {
-            a >> (self.s - MAX_SHIFT).clamp(0, 63)
-        };
-        let (a, shift) = (saturate_i32(a), self.shift);
+        let (a, shift) = (self.slope(norm, channel), self.shift);
         let offset = (i64::from(norm.beta_q16[channel]) << shift) + (1 << (shift - 1)) - self.mean * i64::from(a);
         (a, offset)
     }
 
-    /// `(a, offset)` such that `y = (q * 2^16 * a + offset) >> 32` for `abs(q) <= limit`, `zero` not yet removed from q; `None`
+    /// `(a, offset)` such that `y = (q * 2^16 * a + offset) >> 32` for `abs(q) <= 2^bits`, `zero` not yet removed from q; `None`
     /// where 64 bits do not hold it, or y could reach 2^27.
-    fn quick(&self, norm: &Norm<'_>, channel: usize, limit: u64, zero: i32) -> Option<(i32, i64)> {
-        let (a, offset) = self.channel(norm, channel);
-        let a = i32::try_from(i64::from(a) << (MAX_SHIFT as u32 - self.shift)).ok()?;
-        let reach = (limit << 16) * u64::from(a.unsigned_abs());
-        if reach >= 1 << 57 || offset.unsigned_abs() >= 1 << (26 + self.shift) {
+    fn quick(&self, norm: &Norm<'_>, channel: usize, bits: u32, zero: i32) -> Option<(i32, i64)> {
+        let (slope, up) = (self.slope(norm, channel), MAX_SHIFT as u32 - self.shift);
+        let a = slope << up;
+        // The product below 2^57, the offset below 2^58; none of its terms reaches 2^62.
+        let reach = u64::from(a.unsigned_abs()) >> (41 - bits);
+        let beta = norm.beta_q16[channel];
+        if a >> up != slope || reach > 0 || beta.unsigned_abs() >= 1 << 29 {
             return None;
         }
-        Some((a, (offset << (32 - self.shift)) - i64::from(zero << 16) * i64::from(a)))
+        let mean_q16 = ((self.mean as i32) << 2) + (zero << 16);
+        let offset = (i64::from(beta) << 32) + (1 << 31) - i64::from(mean_q16) * i64::from(a);
+        (offset.unsigned_abs() < 1 << 58).then_some((a, offset))
     }
 }
 
@@ -332,10 +342,10 @@ impl Norm<'_> {
             return None;
         }
         // Stored values, as the kernel reads them.
-        let (limit, zero) = match (input, out) {
-            (Input::One(Operand::Apart(View::I8(_, zero))), _) => (1 << 7, *zero),
-            (Input::One(Operand::InPlace { zero }), ViewMut::I8(..)) => (1 << 7, *zero),
-            _ => (1 << 15, 0),
+        let (bits, zero) = match (input, out) {
+            (Input::One(Operand::Apart(View::I8(_, zero))), _) => (7, *zero),
+            (Input::One(Operand::InPlace { zero }), ViewMut::I8(..)) => (7, *zero),
+            _ => (15, 0),
         };
         let size = self.channels / self.groups;
         input.sum(factors);
@@ -343,7 +353,7 @@ impl Norm<'_> {
             let first = group * size;
             let affine = Moments::of(input, out, self, first, factors).affine(self);
             for (channel, factor) in (first..).zip(factors.chunks_exact_mut(FACTOR_WORDS)) {
-                let (a, offset) = affine.quick(self, channel, limit, zero)?;
+                let (a, offset) = affine.quick(self, channel, bits, zero)?;
                 factor.copy_from_slice(&[a, offset as i32, (offset >> 32) as i32]);
             }
         }

@@ -50,24 +50,25 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
     if x_q16 >= (SIGMOID_END as u32) << 16 {
         return 1 << 27;
     }
-    let (left_q28, rise) = line((x_q16 >> INTERVAL_BITS) as usize);
-    left_q28 + rise * (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32
+    distance_within_q28(x_q16)
 }
 
-/// The distance at the left end of an interval, Q28, and its rise over the interval, Q17.
+/// The same below the end of the table.
+#[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
 #[inline]
-fn line(interval: usize) -> (i32, i32) {
-    // The same points, where a family's kernels have a table of their own: one of the two is enough.
-    #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
-    {
-        let line = crate::kernels::family::SIGMOID_LINES[512 + interval] as i32;
-        let rise = line & 0x7FF;
-        (line - rise - (1 << 27), rise)
-    }
-    #[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
-    {
-        use super::table::SIGMOID_Q17;
-        let (left, right) = (i32::from(SIGMOID_Q17[interval]), i32::from(SIGMOID_Q17[interval + 1]));
-        (left << INTERVAL_BITS, right - left)
-    }
+fn distance_within_q28(x_q16: u32) -> i32 {
+    use super::table::SIGMOID_Q17;
+    let index = (x_q16 >> INTERVAL_BITS) as usize;
+    let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
+    let (left, right) = (i32::from(SIGMOID_Q17[index]), i32::from(SIGMOID_Q17[index + 1]));
+    (left << INTERVAL_BITS) + (right - left) * within
+}
+
+/// The same where a family's kernels have the same points as lines: one table of the two is enough.
+#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+#[inline]
+fn distance_within_q28(x_q16: u32) -> i32 {
+    let v = x_q16 as i32 - 1;
+    let line = crate::kernels::family::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
+    line + (line & 0x7FF) * i32::from(v as i16) - (1 << 27)
 }

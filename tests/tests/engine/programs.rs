@@ -118,6 +118,53 @@ pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
     file(&b.program, &diffusion(), windows, Some(&mut |_| bits()))
 }
 
+/// Whole groups of four channels on `cols` columns, of which four neighbours are one block: 3x3 kernels with every padding above and
+/// below, through the x2, inside a normalization's convolution, with terms of both kinds, and concatenations under a point.
+pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) -> Bits) -> AlignedBytes {
+    let mut b = Builder::new(seed, [1, rows, cols]);
+    let x = b.push(Kind::Input { scale: 1.0, shift: 0.0 }, [1, rows, cols]);
+    let frequencies = vec![1.0, 0.2];
+    let time = b.push(
+        Kind::TimeProj {
+            frequencies,
+            cos_first: true,
+        },
+        [4, 1, 1],
+    );
+    let term = b.conv(&[time], 12, POINT, None);
+    let first = b.conv(&[x], 12, same(3), None);
+    for (top, bottom) in [(0, 1), (1, 0), (2, 2), (0, 2), (2, 0)] {
+        let window = Window {
+            pad: [top, 1, bottom, 1],
+            ..same(3)
+        };
+        b.conv(&[first], 5, window, None);
+    }
+    let second = b.conv(&[first], 12, same(3), Some((term, 0.75)));
+    let third = b.conv(&[second], 12, same(3), Some((first, 0.5)));
+    let wide = b.conv(&[third], 24, same(3), None);
+    let point = b.conv(&[wide, first], 12, POINT, Some((third, 0.25)));
+    b.conv(&[point, wide], 8, same(3), None);
+    b.conv(&[second, third], 7, Window { stride: 2, ..POINT }, None);
+    let joined = b.norm(&[point, wide], 6, true, None);
+    let inside = b.conv(&[joined], 12, same(3), None);
+    let normed = b.norm(&[inside], 4, true, None);
+    let flat = b.conv(&[normed], 4, same(3), None);
+    let plain = b.norm(&[flat, inside], 4, false, None);
+    b.conv(&[plain], 20, same(3), None);
+    let up = Window {
+        upsample: true,
+        ..same(3)
+    };
+    let doubled = b.conv(&[point], 12, up, None);
+    let eighth = b.conv(&[doubled], 8, same(3), None);
+    b.conv(&[doubled, eighth], 4, POINT, None);
+    b.conv(&[doubled], 1, Window { stride: 2, ..same(3) }, None);
+    b.conv(&[third], 1, same(3), None);
+    let windows = Windows::all(&b.program);
+    file(&b.program, &diffusion(), windows, Some(&mut |weights| bits(weights)))
+}
+
 fn diffusion() -> Diffusion {
     Diffusion {
         alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),

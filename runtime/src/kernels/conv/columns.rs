@@ -1,7 +1,9 @@
 //! im2col: the input under one output position, `(row, col, channel)` of the kernel window, as a column of a block.
 
-use super::{Geometry, Part};
-use crate::kernels::family::{self, COLUMNS, Layout, Window, padded};
+use core::ops::Range;
+
+use super::{Geometry, Part, strips};
+use crate::kernels::family::{self, COLUMNS, Layout, Neighbours, Scale, Window, padded};
 use crate::kernels::view::View;
 
 /// Taps up to which a column is gathered on the stack first; none where a column's taps lie at even distances.
@@ -10,33 +12,95 @@ pub const THIN: usize = if cfg!(mote_family = "armv6m") { 0 } else { CHUNK };
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
     parts: &'b [Part<'a>],
-    channels: usize,
+    pub(super) channels: usize,
     kernel: usize,
     stride: usize,
     /// Columns of the stored input, and of the output.
-    widths: [usize; 2],
-    zoom: u32,
+    pub(super) widths: [usize; 2],
+    pub(super) zoom: u32,
     /// Rows and columns of the (doubled) input with the zeros above and to the left.
-    ends: [usize; 2],
-    pad: [usize; 2],
+    pub(super) ends: [usize; 2],
+    pub(super) pad: [usize; 2],
     block: Layout,
-    /// The input where it is one int8 activation as it is stored, of more than a few channels.
-    plain: Option<(&'a [i8], i32)>,
-    /// The input where a block of neighbours is gathered at once: one channel under a 3x3 kernel.
-    single: Option<View<'a>>,
-    /// What of it is under the kernel, and where the first of its rows begins there.
-    window: Window,
-    line: usize,
+    pub(super) way: Way<'a>,
     /// First row and column under the kernel, counted from the first zero.
-    at: [usize; 2],
-    /// Output positions left in the row.
-    left: usize,
+    pub(super) at: [usize; 2],
+    /// Output positions left in the row; in a strip, rows left.
+    pub(super) left: usize,
+    /// Output positions done.
+    done: usize,
+}
+
+/// How columns are filled.
+pub(super) enum Way<'a> {
+    /// One after the other, kernel row by kernel row.
+    Each,
+    /// Four neighbours at once: one channel under a 3x3 kernel.
+    Single(View<'a>),
+    /// One after the other from one int8 activation as it is stored, of more than a few channels. What of it is under the kernel,
+    /// and where the first of its rows begins there.
+    Windows {
+        data: &'a [i8],
+        zero: i32,
+        window: Window,
+        line: usize,
+    },
+    /// Positions of two int8 activations, brought to their common scale.
+    Points([Scale; 2]),
+    /// Four neighbours at once, and then those below them: see [`super::strips`].
+    Strips { data: &'a [i8], zero: i32, six: Neighbours },
+}
+
+impl<'a> Way<'a> {
+    fn new(parts: &[Part<'a>], g: &Geometry, block: &Layout) -> Self {
+        if let [a, b] = parts
+            && [g.kernel, g.stride, block.lanes] == [1, 1, COLUMNS]
+            && (g.input, g.pad) == (g.output, [0; 2])
+            && let (Some(a), Some(b)) = (Self::point(a), Self::point(b))
+        {
+            return Self::Points([a, b]);
+        }
+        let [
+            part @ Part {
+                view, requant: None, ..
+            },
+        ] = *parts
+        else {
+            return Self::Each;
+        };
+        match view {
+            View::I8(data, zero) if strips::serve(g, part.channels, block) => Self::Strips {
+                data,
+                zero,
+                six: Neighbours::default(),
+            },
+            _ if g.upsample => Self::Each,
+            _ if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] => Self::Single(view),
+            View::I8(data, zero) if block.taps > THIN => Self::Windows {
+                data,
+                zero,
+                window: Window::default(),
+                line: 0,
+            },
+            _ => Self::Each,
+        }
+    }
+
+    /// What brings a part of a concatenation to its columns, where it is int8 in whole groups of channels.
+    fn point(part: &Part<'_>) -> Option<Scale> {
+        match (part.view, part.requant) {
+            (View::I8(_, zero), Some(requant)) if part.channels.is_multiple_of(4) => Scale::new(&requant, zero),
+            _ => None,
+        }
+    }
 }
 
 impl<'b, 'a> Gather<'b, 'a> {
     /// Begins at the first output position.
     pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
+        let way = Way::new(parts, g, &block);
+        let strips = matches!(way, Way::Strips { .. });
         let mut gather = Self {
             parts,
             channels: parts.iter().map(|p| p.channels).sum(),
@@ -47,69 +111,78 @@ impl<'b, 'a> Gather<'b, 'a> {
             ends: [(g.input[0] << zoom) + g.pad[0], (g.input[1] << zoom) + g.pad[1]],
             pad: g.pad,
             block,
-            plain: match parts {
-                [
-                    Part {
-                        view: View::I8(data, zero),
-                        requant: None,
-                        ..
-                    },
-                ] if !g.upsample && block.taps > THIN => Some((data, *zero)),
-                _ => None,
-            },
-            single: match parts {
-                [part] if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] && !g.upsample => {
-                    Some(part.view).filter(|_| part.requant.is_none())
-                }
-                _ => None,
-            },
-            window: Window::default(),
-            line: 0,
+            way,
             at: [0; 2],
-            left: g.output[1],
+            left: g.output[usize::from(!strips)],
+            done: 0,
         };
         gather.enter();
         gather
     }
 
-    /// Fills the first `count` columns of the block with the next positions' input. `joined` is memory to work in.
+    /// Fills the first `count` columns of the block with the next positions' input: gives the first of them, and which taps of
+    /// a whole column the block holds. `joined` is memory to work in.
     #[inline(never)]
-    pub fn fill(&mut self, columns: &mut [i16], count: usize, joined: &mut [i16; CHUNK]) {
-        if let (Some(view), true, Some(columns)) = (
-            self.single,
+    pub fn fill(&mut self, columns: &mut [i16], count: usize, joined: &mut [i16; CHUNK]) -> (usize, Range<usize>) {
+        if family::STRIPS && matches!(self.way, Way::Strips { .. }) {
+            return self.strip(columns);
+        }
+        let first = self.done;
+        self.done += count;
+        let held = (first, 0..padded(self.block.taps));
+        if let (Way::Single(view), true, Some(columns)) = (
+            &self.way,
             count == COLUMNS && self.left >= COLUMNS,
             columns.first_chunk_mut(),
         ) {
-            self.neighbours(view, columns);
+            self.neighbours(*view, columns);
             (1..COLUMNS).for_each(|_| self.skip());
-            return self.advance();
+            self.advance();
+            return held;
+        }
+        if let Way::Points(scales) = &self.way {
+            let mut tap = 0;
+            for (part, scale) in self.parts.iter().zip(scales) {
+                if let View::I8(data, _) = part.view {
+                    let from = &data[first * part.channels..][..count * part.channels];
+                    family::points8(from, part.channels, scale, &mut columns[tap * COLUMNS..]);
+                }
+                tap += part.channels;
+            }
+            return held;
         }
         for lane in 0..count {
-            match self.plain {
-                Some((data, zero)) if self.window.taps > 0 => self.clipped(data, zero, columns, lane),
+            match &self.way {
+                Way::Windows { window, .. } if window.taps > 0 => self.clipped(columns, lane),
                 _ => self.next(columns, lane, joined),
             }
         }
+        held
     }
 
     /// Fills column `lane` of the block from an int8 tensor, some rows of which are under the kernel.
-    fn clipped(&mut self, data: &[i8], zero: i32, columns: &mut [i16], lane: usize) {
+    fn clipped(&mut self, columns: &mut [i16], lane: usize) {
         let [row, col] = self.at;
         let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel * self.channels);
         let within = col >= self.pad[1] && col + self.kernel <= self.ends[1];
-        if !(within && self.window.inside == full) {
+        if !(within && matches!(&self.way, Way::Windows { window, .. } if window.inside == full)) {
             let left = self.pad[1].saturating_sub(col).min(self.kernel);
             let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
-            self.window = self.window_of(row, left, right);
+            let now = self.window_of(row, left, right);
+            if let Way::Windows { window, .. } = &mut self.way {
+                *window = now;
+            }
         }
-        family::window8(
-            &data[(self.line + from * self.channels).min(data.len())..],
-            &self.window,
+        if let Way::Windows {
+            data,
             zero,
-            columns,
-            &self.block,
-            lane,
-        );
+            window,
+            line,
+        } = &self.way
+        {
+            let from = &data[(line + from * self.channels).min(data.len())..];
+            family::window8(from, window, *zero, columns, &self.block, lane);
+        }
         self.advance();
     }
 
@@ -131,9 +204,12 @@ impl<'b, 'a> Gather<'b, 'a> {
 
     /// Begins a row of outputs.
     fn enter(&mut self) {
-        if self.plain.is_some() {
-            self.window = self.window_of(self.at[0], 0, 0);
-            self.line = self.at[0].saturating_sub(self.pad[0]) * self.widths[0] * self.channels;
+        if matches!(self.way, Way::Windows { .. }) {
+            let now = self.window_of(self.at[0], 0, 0);
+            if let Way::Windows { window, line, .. } = &mut self.way {
+                *window = now;
+                *line = self.at[0].saturating_sub(self.pad[0]) * self.widths[0] * self.channels;
+            }
         }
     }
 

@@ -4,10 +4,11 @@
 //! `out = (requantize(acc) + requantize(addend) + 2^(g-1)) >> g` with `g = ADD_GUARD_BITS`. Padding contributes 0.
 
 mod columns;
+mod strips;
 
 use core::ops::Range;
 
-use super::family::{self, COLUMNS, Layout, Rows, Rows4, Storing, padded};
+use super::family::{self, COLUMNS, Layout, ROW_ALIGN, Rows, Rows4, Storing, padded};
 use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
@@ -145,8 +146,11 @@ pub fn conv(
     let Some(columns) = scratch.get_mut(..Layout::elements(lanes, taps)) else {
         return;
     };
-    // The taps that pad a row stay zero.
-    columns.fill(0);
+    // The taps that pad a row stay zero, and columns that no position fills.
+    let whole = if cfg!(mote_family = "dsp") { ROW_ALIGN } else { 8 };
+    if cfg!(mote_family = "helium") || !taps.is_multiple_of(whole) || positions < lanes {
+        columns.fill(0);
+    }
     let stored = match parts {
         [
             Part {
@@ -164,10 +168,10 @@ pub fn conv(
     let mut gather = Gather::new(parts, g, layout);
     let mut storing = Storing::new(filter, &layout, pairs, add.as_ref(), out);
     let (mut tile, mut joined) = ([[0; COLUMNS]; TILE], [0; CHUNK]);
-    let mut at = 0;
-    while at < positions {
-        let count = lanes.min(positions - at);
-        gather.fill(columns, count, &mut joined);
+    let mut done = 0;
+    while done < positions {
+        let count = lanes.min(positions - done);
+        let (at, taps) = gather.fill(columns, count, &mut joined);
         if pairs {
             family::pair_up(columns);
         }
@@ -180,21 +184,23 @@ pub fn conv(
         while first < g.outs {
             let mut channels = first..(first + TILE).min(g.outs);
             if let (Some(storing), COLUMNS) = (&mut storing, count) {
-                first = storing.run(first, columns, block.at, out);
+                first = storing.run(first, columns, &taps, block.at, out);
                 if first == g.outs {
                     break;
                 }
                 channels = first..first + 1;
+            } else if taps.len() < layout.taps {
+                channels = first..first + 1;
             }
             let tile = &mut tile[..channels.len()];
-            filter.apply(channels, &layout, pairs, columns, tile);
+            filter.apply(channels, &layout, &taps, pairs, columns, tile);
             if let Some(term) = &add {
                 block.add(term, first, tile, out);
             }
             block.store(first, tile, out);
             first += tile.len();
         }
-        at += count;
+        done += count;
     }
 }
 
@@ -236,18 +242,21 @@ impl Filter<'_> {
         }
     }
 
-    /// Accumulators of `channels` with the block's columns, times their factors.
+    /// Accumulators of `channels` with the block's columns, times their factors. The columns hold `taps`: all, unless it is one
+    /// channel.
     #[inline(never)]
     fn apply(
         &self,
         channels: Range<usize>,
         layout: &Layout,
+        taps: &Range<usize>,
         pairs: bool,
         columns: &[i16],
         tile: &mut [[i32; COLUMNS]],
     ) {
-        let row = padded(layout.taps);
-        let weights = channels.start * row..channels.end * row;
+        let (row, whole) = (taps.len(), padded(layout.taps));
+        let from = channels.start * whole + taps.start;
+        let weights = from..from + channels.len() * row;
         match *self {
             Self::W8 {
                 data,
@@ -288,7 +297,7 @@ impl Filter<'_> {
                 } else if pairs {
                     family::rows4(&rows, columns, tile);
                 } else {
-                    rows.unpacked(layout, columns, tile);
+                    rows.unpacked(layout, taps, columns, tile);
                 }
             }
             Self::W16 {

@@ -2,6 +2,8 @@
 //! no tile of outputs in memory, no call an output channel.
 #![allow(unsafe_code)]
 
+use core::ops::Range;
+
 #[cfg(not(mote_family = "armv6m"))]
 use super::ending::{end_row_added, end_row8, end_row16};
 #[cfg(mote_family = "armv6m")]
@@ -42,11 +44,16 @@ pub(super) struct Job {
     term_step: usize,
     up: u32,
     term_mult: i32,
+    /// Of the term; where [`end_row_added`] adds it, that of the sum and the output's zero point with it.
     round: i32,
     term_shift: u32,
     term_zero: i32,
     /// Rounding of the sum, and the output's zero point.
+    #[cfg(mote_family = "helium")]
     last: i32,
+    /// Bytes of a row of weights that are left out; only where there are [`super::STRIPS`].
+    #[cfg(not(mote_family = "helium"))]
+    gap: usize,
     /// Whether terms are int16.
     term_wide: usize,
     /// What stores the values of a row.
@@ -63,6 +70,8 @@ pub struct Storing<'a> {
     kernel: Kernel,
     /// Of all rows.
     weights: *const u8,
+    /// Bytes of a row of them.
+    row: usize,
     bias: *const i32,
     mult: &'a [i32],
     shift: &'a [u8],
@@ -145,6 +154,7 @@ impl<'a> Storing<'a> {
         if row == 0 || shift.len() != outs {
             return None;
         }
+        let last = (1 << (ADD_GUARD_BITS - 1)) + (zero << ADD_GUARD_BITS);
         let mut job = Job {
             columns: core::ptr::null(),
             bias,
@@ -163,7 +173,10 @@ impl<'a> Storing<'a> {
             round: 0,
             term_shift: 0,
             term_zero: 0,
-            last: (1 << (ADD_GUARD_BITS - 1)) + (zero << ADD_GUARD_BITS),
+            #[cfg(mote_family = "helium")]
+            last,
+            #[cfg(not(mote_family = "helium"))]
+            gap: 0,
             term_wide: 0,
             #[cfg(not(mote_family = "armv6m"))]
             ending: if wide == 0 { end_row8 } else { end_row16 },
@@ -176,6 +189,12 @@ impl<'a> Storing<'a> {
                 Operand::Apart(_) => return None,
             };
             (job.up, job.term_mult, job.round, job.term_shift) = add.requant.parts()?;
+            if cfg!(not(mote_family = "helium")) || size == 2 {
+                if job.term_shift > 18 {
+                    return None;
+                }
+                job.round += last << job.term_shift;
+            }
             job.term_step = if add.broadcast { 0 } else { outs << job.term_wide };
             job.twice = 1;
             #[cfg(not(mote_family = "armv6m"))]
@@ -187,6 +206,7 @@ impl<'a> Storing<'a> {
             job,
             kernel,
             weights,
+            row,
             bias,
             mult,
             shift,
@@ -198,9 +218,17 @@ impl<'a> Storing<'a> {
     }
 
     /// Computes and stores the outputs of the channels from `first` on at a block of positions, of which `at` is the first
-    /// element. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
+    /// element; the columns hold `taps`, which is all of them unless there are [`super::STRIPS`]. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
     #[inline(never)]
-    pub fn run(&mut self, first: usize, columns: &[i16], at: usize, out: &mut ViewMut<'_>) -> usize {
+    #[cfg_attr(not(mote_family = "dsp"), allow(unused_variables))]
+    pub fn run(
+        &mut self,
+        first: usize,
+        columns: &[i16],
+        taps: &Range<usize>,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
         let (job, outs) = (&mut self.job, self.mult.len());
         assert!(first < outs && columns.len() >= self.elements);
         let range = at + first..at + COLUMNS * outs;
@@ -224,14 +252,22 @@ impl<'a> Storing<'a> {
         };
         job.mult = self.mult[first..].as_ptr();
         job.shift = self.shift[first..].as_ptr();
-        let from = self.weights.wrapping_add(first * job.row);
+        let from = self.weights.wrapping_add(first * self.row);
+        // The kernel passes the gap before every row.
+        #[cfg(mote_family = "dsp")]
+        let from = {
+            (job.row, job.gap) = (taps.len() * self.size, self.row - taps.len() * self.size);
+            let left_out = (taps.start * self.size).wrapping_sub(job.gap);
+            job.weights_end = self.weights.wrapping_add((outs * self.row).wrapping_add(left_out));
+            from.wrapping_add(left_out)
+        };
         // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block
-        // of as many taps; and from the first channel on, outputs and terms of four positions, or terms of one that serve all.
+        // of as many taps (of those that it holds, as many in every row); and from the first channel on, outputs and terms of four positions, or terms of one that serve all.
         let stopped = unsafe { (self.kernel)(from, job) };
         if stopped.is_null() {
             return outs;
         }
         // It has read the row that it cannot do.
-        (stopped as usize - self.weights as usize) / job.row - 1
+        (stopped as usize - self.weights as usize - 1) / self.row
     }
 }

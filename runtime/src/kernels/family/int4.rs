@@ -1,6 +1,8 @@
 //! Rows of int4 weights for families that have kernels for int8: a row is unpacked, then serves a whole block of columns.
 
-use super::{COLUMNS, Layout, Rows, padded, rows8, single8};
+use core::ops::Range;
+
+use super::{COLUMNS, Layout, Rows, rows8, single8};
 use crate::blob::int4;
 use crate::numeric::requant::Requant;
 
@@ -38,17 +40,16 @@ impl Rows4<'_> {
         }
     }
 
-    /// Outputs at the columns of a block. A row has at most `WORDS` words.
+    /// Outputs at the columns of a block, which hold `taps`. A row has at most `WORDS` words.
     #[inline(never)]
-    pub fn unpacked(&self, block: &Layout, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+    pub fn unpacked(&self, block: &Layout, taps: &Range<usize>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let mut unpacked = [[0; 2]; WORDS];
-        let row = padded(block.taps);
         for (channel, values) in tile.iter_mut().enumerate() {
             let words = &self.weights[channel * self.words..][..self.words.min(WORDS)];
             let rows = Rows {
                 first: channel,
-                weights: &unpack(words, &mut unpacked)[..row],
-                row,
+                weights: &unpack(words, &mut unpacked)[taps.clone()],
+                row: taps.len(),
                 bias: &self.bias[channel..=channel],
                 mult: &self.mult[channel..=channel],
                 shift: &self.shift[channel..=channel],

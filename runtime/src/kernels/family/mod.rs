@@ -30,6 +30,10 @@ mod simd32;
 use portable as native;
 
 mod int4;
+#[cfg(mote_family = "dsp")]
+mod points;
+#[cfg(mote_family = "dsp")]
+mod strips;
 
 pub use int4::Rows4;
 #[cfg(mote_family = "armv6m")]
@@ -40,10 +44,15 @@ pub use native::{
 };
 
 #[cfg(mote_family = "portable")]
+use core::ops::Range;
+
+#[cfg(mote_family = "portable")]
 use super::conv::{Addition, Filter};
 #[cfg(mote_family = "portable")]
 use super::view::ViewMut;
 use crate::numeric::requant::Requant;
+#[cfg(not(mote_family = "dsp"))]
+use crate::numeric::requant::SmallRequant;
 
 /// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
 #[cfg(not(mote_family = "helium"))]
@@ -66,7 +75,7 @@ impl Storing {
     }
 
     /// Never called.
-    pub fn run(&mut self, _: usize, _: &[i16], _: usize, _: &mut ViewMut<'_>) -> usize {
+    pub fn run(&mut self, _: usize, _: &[i16], _: &Range<usize>, _: usize, _: &mut ViewMut<'_>) -> usize {
         match *self {}
     }
 }
@@ -82,6 +91,55 @@ pub fn pair_up(_columns: &mut [i16]) {}
 /// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
 #[cfg(not(mote_family = "armv6m"))]
 pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
+
+/// Whether four neighbours under a 3x3 kernel are filled in at once.
+pub const STRIPS: bool = cfg!(mote_family = "dsp");
+#[cfg(mote_family = "dsp")]
+pub use {
+    points::points8,
+    simd32::Scale,
+    strips::{Neighbours, six8, slide},
+};
+
+/// Where six neighbours lie in a row of the input, where there is a kernel for them.
+#[cfg(not(mote_family = "dsp"))]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Neighbours;
+
+#[cfg(not(mote_family = "dsp"))]
+impl Neighbours {
+    /// Never called.
+    pub fn new(_: [usize; 6], _: [bool; 2], _: usize, _: i32) -> Self {
+        Self
+    }
+}
+
+/// Never called.
+#[cfg(not(mote_family = "dsp"))]
+pub fn six8(_from: &[i8], _six: &Neighbours, _to: &mut [i16]) {}
+
+/// Never called.
+#[cfg(not(mote_family = "dsp"))]
+pub fn slide(_columns: &mut [i16], _by: usize) {}
+
+/// A factor to the common scale of a concatenation, where there is a kernel that fills columns with it.
+#[cfg(not(mote_family = "dsp"))]
+#[derive(Debug, Clone, Copy)]
+pub enum Scale {}
+
+#[cfg(not(mote_family = "dsp"))]
+impl Scale {
+    /// There is none.
+    pub fn new(_: &SmallRequant, _: i32) -> Option<Self> {
+        None
+    }
+}
+
+/// Never called.
+#[cfg(not(mote_family = "dsp"))]
+pub fn points8(_from: &[i8], _channels: usize, scale: &Scale, _to: &mut [i16]) {
+    match *scale {}
+}
 
 /// Where a tap of a column lies in a block of [`COLUMNS`] columns of int16.
 #[inline(always)]
@@ -261,12 +319,19 @@ pub struct Finish {
     pub shift: u32,
 }
 
-/// The sigmoid as lines, for `x` in Q16: entry `(x >> 11) + 512` holds the value at the left end in its upper bits (Q28, a
-/// multiple of 2^11) and the rise over the interval divided by 2^11 in its lower eleven. The interpolation of
-/// [`crate::numeric::sigmoid`] is an exact integer, so it is the same from both ends of an interval, and for both signs.
-/// One point is off: at x = -12 exactly the sigmoid is 0.
+/// The sigmoid as lines, for `x` in Q16 and `v = x - 1`: with entry `e` at `(v >> 11) + 512` it is `e + rise * low` in Q28, where `rise`
+/// is the lower eleven bits of `e`, its rise over the interval divided by 2^11, and `low` the lower 16 bits of `v`, signed. The
+/// interpolation of [`crate::numeric::sigmoid`] is an exact integer, so it is the same from both ends of an interval, and for both
+/// signs. One point is off: at x = 12 exactly the sigmoid is 1, see [`LINES_AT_12`].
 #[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
 pub static SIGMOID_LINES: [u32; 1024] = sigmoid_lines();
+
+/// What the lines make of SiLU at 12.
+#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+pub const LINES_AT_12: i32 = {
+    let sigmoid = (1 << 27) + ((crate::numeric::table::SIGMOID_Q17[384] as i64) << 11);
+    (((12 << 16) * sigmoid + (1 << 27)) >> 28) as i32
+};
 
 #[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
 const fn sigmoid_lines() -> [u32; 1024] {
@@ -279,12 +344,21 @@ const fn sigmoid_lines() -> [u32; 1024] {
             1 << 28
         } else if i < 512 - last {
             0
-        } else if i >= 512 {
-            let (left, right) = (TABLE[i - 512] as u32, TABLE[i - 511] as u32);
-            (1 << 27) + (left << 11) + (right - left)
         } else {
-            let (left, right) = (TABLE[512 - i] as u32, TABLE[511 - i] as u32);
-            (1 << 27) - (left << 11) + (left - right)
+            let (left, rise) = if i >= 512 {
+                (
+                    (1 << 27) + ((TABLE[i - 512] as u32) << 11),
+                    TABLE[i - 511] - TABLE[i - 512],
+                )
+            } else {
+                (
+                    (1 << 27) - ((TABLE[512 - i] as u32) << 11),
+                    TABLE[512 - i] - TABLE[511 - i],
+                )
+            };
+            // What the lower 16 bits of v have above its place in the interval.
+            let above = (((i as u32) << 11) as i16) as i32;
+            (left + rise as u32).wrapping_sub((above * rise as i32) as u32)
         };
         i += 1;
     }
@@ -293,20 +367,23 @@ const fn sigmoid_lines() -> [u32; 1024] {
 
 #[cfg(test)]
 mod tests {
-    use super::SIGMOID_LINES;
+    use super::{LINES_AT_12, SIGMOID_LINES};
     use crate::numeric::sigmoid::silu_q16;
 
     #[test]
     fn lines_are_the_sigmoid() {
-        for x in (-(20 << 16)..20 << 16)
-            .step_by(7)
-            .chain([0, -1, (12 << 16) - 1, 12 << 16, -(12 << 16) + 1])
-        {
-            let line = SIGMOID_LINES[((x >> 11).clamp(-512, 511) + 512) as usize] as i32;
-            let (rise, within) = (line & 0x7FF, x & 0x7FF);
-            let sigmoid_q28 = i64::from(line - rise + rise * within);
+        for x in (-(20 << 16)..20 << 16).step_by(7).chain([0, -1]).chain(
+            [-12, -1, 0, 1, 12]
+                .into_iter()
+                .flat_map(|x: i32| (x << 16) - 3..=(x << 16) + 3),
+        ) {
+            let v = x - 1;
+            let line = SIGMOID_LINES[((v >> 11).clamp(-512, 511) + 512) as usize] as i32;
+            let sigmoid_q28 = i64::from(line + (line & 0x7FF) * i32::from(v as i16));
             let silu = (i64::from(x) * sigmoid_q28 + (1 << 27)) >> 28;
-            assert_eq!(silu, silu_q16(x).into(), "{x}");
+            let expected = if x == 12 << 16 { LINES_AT_12 } else { silu_q16(x) };
+            assert_eq!(silu, expected.into(), "{x}");
         }
+        assert_ne!(LINES_AT_12, silu_q16(12 << 16));
     }
 }

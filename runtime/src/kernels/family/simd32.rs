@@ -4,36 +4,37 @@
 
 use core::arch::naked_asm;
 
-use super::{Elements, Finish, Normalized, SIGMOID_LINES, portable};
-use crate::numeric::requant::SmallRequant;
+use super::{Elements, Finish, LINES_AT_12, Normalized, SIGMOID_LINES, portable};
+use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 
-/// A factor for 16-bit values as kernels load it, in this order.
+/// A factor for 16-bit values as kernels load it, in this order: `((q - zero) * mult >> 16) + round >> shift`.
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub(super) struct Factor {
-    up: u32,
+pub struct Scale {
     mult: i32,
     round: i32,
     shift: u32,
-    zero: i32,
+    /// Minus the zero point, twice.
+    zeros: u32,
 }
 
-impl Factor {
+impl Scale {
     /// `None` where only the definition will do.
-    fn new(requant: &SmallRequant, zero: i32) -> Option<Self> {
+    pub fn new(requant: &SmallRequant, zero: i32) -> Option<Self> {
         let (up, mult, round, shift) = requant.parts()?;
-        Some(Self {
-            up,
+        let shift = shift + 16 - up;
+        (shift < 32).then_some(Self {
             mult,
-            round,
+            round: round << (16 - up),
             shift,
-            zero,
+            zeros: (zero.wrapping_neg() as u32 & 0xFFFF) * 0x1_0001,
         })
     }
 }
 
 /// See [`portable::join8`].
 pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
-    match Factor::new(requant, zero) {
+    match Scale::new(requant, zero) {
         Some(factor) => join(scale_8, from, &factor, to),
         None => portable::join8(from, zero, requant, to),
     }
@@ -41,50 +42,150 @@ pub fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
 
 /// See [`portable::join8`].
 pub fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
-    match Factor::new(requant, 0) {
+    match Scale::new(requant, 0) {
         Some(factor) => join(scale_16, from, &factor, to),
         None => portable::join16(from, requant, to),
     }
 }
 
-type Scaler<I> = unsafe extern "C" fn(*const I, *mut i16, usize, &Factor);
+type Scaler<I> = unsafe extern "C" fn(*const I, *mut i16, usize, &Scale);
 
-fn join<I>(kernel: Scaler<I>, from: &[I], factor: &Factor, to: &mut [i16]) {
+fn join<I>(kernel: Scaler<I>, from: &[I], factor: &Scale, to: &mut [i16]) {
     let count = to.len().min(from.len());
     // SAFETY: both have `count` elements.
     unsafe { kernel(from.as_ptr(), to.as_mut_ptr(), count, factor) };
 }
 
+/// Four int8 elements, in `$word`, times the factor in r3 to r6: the first and the third to `$a` and `$c`, the others to `$b` and
+/// `$word`.
+macro_rules! scaled_word {
+    ($word:literal, $a:literal, $b:literal, $c:literal) => {
+        concat!(
+            "sxtab16 ",
+            $c,
+            ", r6, ",
+            $word,
+            "\n",
+            "sxtab16 ",
+            $word,
+            ", r6, ",
+            $word,
+            ", ror #8\n",
+            "smlawb ",
+            $a,
+            ", r3, ",
+            $c,
+            ", r4\n",
+            "smlawt ",
+            $c,
+            ", r3, ",
+            $c,
+            ", r4\n",
+            "smlawb ",
+            $b,
+            ", r3, ",
+            $word,
+            ", r4\n",
+            "smlawt ",
+            $word,
+            ", r3, ",
+            $word,
+            ", r4\n",
+            "asr ",
+            $a,
+            ", ",
+            $a,
+            ", r5\n",
+            "asr ",
+            $c,
+            ", ",
+            $c,
+            ", r5\n",
+            "asr ",
+            $b,
+            ", ",
+            $b,
+            ", r5\n",
+            "asr ",
+            $word,
+            ", ",
+            $word,
+            ", r5\n",
+            "ssat ",
+            $a,
+            ", #16, ",
+            $a,
+            "\n",
+            "ssat ",
+            $c,
+            ", #16, ",
+            $c,
+            "\n",
+            "ssat ",
+            $b,
+            ", #16, ",
+            $b,
+            "\n",
+            "ssat ",
+            $word,
+            ", #16, ",
+            $word,
+            "\n",
+        )
+    };
+}
+#[cfg(mote_family = "dsp")]
+pub(super) use scaled_word;
+
 /// `(input, output, elements, factor)`.
 macro_rules! scaling {
-    ($name:ident, $in:ty, $load:literal) => {
+    ($name:ident, $in:ty, $load:literal, $words:expr) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(from: *const $in, to: *mut i16, count: usize, job: &Factor) {
+        unsafe extern "C" fn $name(from: *const $in, to: *mut i16, count: usize, job: &Scale) {
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
-                "push {{r4-r9, lr}}",
-                "ldmia r3, {{r3-r7}}",
+                "push {{r4-r11, lr}}",
+                "ldmia r3, {{r3-r6}}",
+                $words,
                 "cmp r2, #0",
                 "beq 3f",
                 "2:",
                 $load,
-                "sub r8, r8, r7",
-                "lsl r8, r8, r3",
+                "add r8, r6",
+                "smlawb r8, r3, r8, r4",
                 "subs r2, #1",
-                "smmla r8, r8, r4, r5",
-                "asr r8, r8, r6",
+                "asr r8, r8, r5",
                 "ssat r8, #16, r8",
                 "strh r8, [r1], #2",
                 "bne 2b",
                 "3:",
-                "pop {{r4-r9, pc}}",
+                "pop {{r4-r11, pc}}",
             )
         }
     };
 }
 
-scaling!(scale_8, i8, "ldrsb r8, [r0], #1");
-scaling!(scale_16, i16, "ldrsh r8, [r0], #2");
+scaling!(
+    scale_8,
+    i8,
+    "ldrsb r8, [r0], #1",
+    concat!(
+        "subs r2, #4\n",
+        "blt 5f\n",
+        "4:\n",
+        "ldr r8, [r0], #4\n",
+        scaled_word!("r8", "r9", "r10", "r11"),
+        "pkhbt r9, r9, r10, lsl #16\n",
+        "pkhbt r11, r11, r8, lsl #16\n",
+        "subs r2, #4\n",
+        "str r9, [r1], #4\n",
+        "str r11, [r1], #4\n",
+        "bge 4b\n",
+        "5:\n",
+        "add r2, #4",
+    )
+);
+scaling!(scale_16, i16, "ldrsh r8, [r0], #2", "");
 
 /// See [`portable::dot16`].
 #[inline]
@@ -125,7 +226,7 @@ unsafe extern "C" fn dot_plain16(a: *const i16, b: *const i16, count: usize) -> 
 
 /// See [`portable::normalize`].
 pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
-    if !factors.len().is_multiple_of(6) {
+    if !factors.len().is_multiple_of(6) || (finish.silu && !ends_as_lines(finish, to)) {
         // The kernels take two channels at a time.
         return portable::normalize(from, to, factors, finish);
     }
@@ -168,6 +269,18 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
             run_in_place([affine_16_16, silu_16_16], finish.silu, to, factors, &job)
         }
     }
+}
+
+/// Whether 12, the one point where the lines are off, ends as what they say of it.
+fn ends_as_lines(finish: &Finish, to: &Normalized<'_>) -> bool {
+    let end = |silu| {
+        let v = (high_product(silu, finish.mult) + finish.round) >> finish.shift;
+        match to {
+            Normalized::I8(_, zero) => saturate_i8(v + *zero).into(),
+            Normalized::I16(_) => saturate_i16(v),
+        }
+    };
+    end(12 << 16) == end(LINES_AT_12)
 }
 
 type Normalizer<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
@@ -249,16 +362,12 @@ env!("MOTE_ASSEMBLER"),
     };
     (@silu yes) => {
         concat!(
-            "cmn r11, #786432\n",
-            "it eq\n",
-            "subeq r11, #1\n",
-            "ssat r8, #10, r11, asr #11\n",
-            "ubfx r9, r11, #0, #11\n",
+            "sub r9, r11, #1\n",
+            "ssat r8, #10, r9, asr #11\n",
             "ldr r8, [r4, r8, lsl #2]\n",
             "lsl r11, r11, #4\n",
             "ubfx r10, r8, #0, #11\n",
-            "sub r8, r8, r10\n",
-            "mla r8, r9, r10, r8\n",
+            "smlabb r8, r9, r10, r8\n",
             "smmulr r11, r11, r8\n",
             "smmla r11, r11, r5, r6",
         )
@@ -396,7 +505,7 @@ summing!(each_16, i16, "ldrsh r4, [r0], #2");
 
 /// See [`portable::joined_sums8`].
 pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    match Factor::new(requant, zero) {
+    match Scale::new(requant, zero) {
         Some(factor) => joined_sums(scaled_sums_8, data, &factor, channels, sums),
         None => portable::joined_sums8(data, zero, requant, channels, sums),
     }
@@ -404,15 +513,15 @@ pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: us
 
 /// See [`portable::joined_sums8`].
 pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    match Factor::new(requant, 0) {
+    match Scale::new(requant, 0) {
         Some(factor) => joined_sums(scaled_sums_16, data, &factor, channels, sums),
         None => portable::joined_sums16(data, requant, channels, sums),
     }
 }
 
-type ScaledSummer<I> = unsafe extern "C" fn(*const I, usize, usize, &Factor, *mut i32);
+type ScaledSummer<I> = unsafe extern "C" fn(*const I, usize, usize, &Scale, *mut i32);
 
-fn joined_sums<I>(kernel: ScaledSummer<I>, data: &[I], factor: &Factor, channels: usize, sums: &mut [i32]) {
+fn joined_sums<I>(kernel: ScaledSummer<I>, data: &[I], factor: &Scale, channels: usize, sums: &mut [i32]) {
     let positions = data.len() / channels.max(1);
     if positions > 0 && channels > 0 && sums.len() >= 3 * channels {
         // SAFETY: whole positions of so many channels, and as many sums.
@@ -420,7 +529,7 @@ fn joined_sums<I>(kernel: ScaledSummer<I>, data: &[I], factor: &Factor, channels
     }
 }
 
-/// `(elements, positions, channels, factor, sums of three words)`: a channel at a time.
+/// `(elements, positions, channels, factor, sums of three words)`: a channel at a time, two positions at a time.
 macro_rules! scaled_sums {
     ($name:ident, $in:ty, $size:literal, $load:literal) => {
         #[unsafe(naked)]
@@ -428,31 +537,50 @@ macro_rules! scaled_sums {
             data: *const $in,
             positions: usize,
             channels: usize,
-            factor: &Factor,
+            factor: &Scale,
             sums: *mut i32,
         ) {
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
                 "push {{r1, r2, r4-r11, lr}}",
                 "ldr lr, [sp, #44]",
-                "ldmia r3, {{r3-r7}}",
+                "ldmia r3, {{r3-r6}}",
                 concat!("lsls r2, r2, #", $size),
                 "2:",
                 "ldr r1, [sp]",
                 "ldmia lr, {{r9-r11}}",
                 "mov r12, r0",
-                "3:",
-                $load,
+                "lsls r7, r1, #31",
+                "beq 3f",
+                concat!($load, " r8, [r12]"),
                 "add r12, r2",
-                "sub r8, r8, r7",
-                "lsl r8, r8, r3",
-                "subs r1, #1",
-                "smmla r8, r8, r4, r5",
-                "asr r8, r8, r6",
+                "add r8, r6",
+                "smlawb r8, r3, r8, r4",
+                "asr r8, r8, r5",
                 "ssat r8, #16, r8",
                 "add r9, r8",
                 "smlal r10, r11, r8, r8",
+                "subs r1, #1",
+                "beq 4f",
+                "3:",
+                concat!($load, " r7, [r12]"),
+                concat!($load, " r8, [r12, r2]"),
+                "add r12, r12, r2, lsl #1",
+                "add r7, r6",
+                "add r8, r6",
+                "smlawb r7, r3, r7, r4",
+                "smlawb r8, r3, r8, r4",
+                "asr r7, r7, r5",
+                "asr r8, r8, r5",
+                "ssat r7, #16, r7",
+                "ssat r8, #16, r8",
+                "add r9, r7",
+                "add r9, r8",
+                "smlal r10, r11, r7, r7",
+                "subs r1, #2",
+                "smlal r10, r11, r8, r8",
                 "bne 3b",
+                "4:",
                 "ldr r1, [sp, #4]",
                 "stmia lr!, {{r9-r11}}",
                 concat!("add r0, #1 << ", $size),
@@ -465,8 +593,8 @@ macro_rules! scaled_sums {
     };
 }
 
-scaled_sums!(scaled_sums_8, i8, 0, "ldrsb r8, [r12]");
-scaled_sums!(scaled_sums_16, i16, 1, "ldrsh r8, [r12]");
+scaled_sums!(scaled_sums_8, i8, 0, "ldrsb");
+scaled_sums!(scaled_sums_16, i16, 1, "ldrsh");
 
 /// See [`portable::weigh`].
 pub fn weigh(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
