@@ -238,38 +238,37 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
         shift: finish.shift,
         to_end: core::ptr::null(),
     };
-    match to {
+    let (start, count, wide_out) = match to {
         Normalized::I8(to, zero) => {
             // The zero point joins the rounding, where both fit.
             if finish.shift > 22 {
                 return portable::normalize(from, &mut Normalized::I8(to, *zero), factors, finish);
             }
             job.round += *zero << finish.shift;
-            job.to_end = to.as_ptr_range().end.cast();
+            (to.as_mut_ptr().cast::<u8>(), to.len(), 0)
         }
-        Normalized::I16(to) => job.to_end = to.as_ptr_range().end.cast(),
-    }
-    match (from, to) {
-        (Elements::I8(from), Normalized::I8(to, _)) => {
-            run([affine_8_8, silu_8_8], finish.silu, from, to, factors, &job)
-        }
-        (Elements::I16(from), Normalized::I8(to, _)) => {
-            run([affine_16_8, silu_16_8], finish.silu, from, to, factors, &job)
-        }
-        (Elements::I8(from), Normalized::I16(to)) => {
-            run([affine_8_16, silu_8_16], finish.silu, from, to, factors, &job)
-        }
-        (Elements::I16(from), Normalized::I16(to)) => {
-            run([affine_16_16, silu_16_16], finish.silu, from, to, factors, &job)
-        }
-        (Elements::InPlace, Normalized::I8(to, _)) => {
-            run_in_place([affine_8_8, silu_8_8], finish.silu, to, factors, &job)
-        }
-        (Elements::InPlace, Normalized::I16(to)) => {
-            run_in_place([affine_16_16, silu_16_16], finish.silu, to, factors, &job)
-        }
-    }
+        Normalized::I16(to) => (to.as_mut_ptr().cast(), to.len(), 1),
+    };
+    let (from, found, wide_in) = match from {
+        Elements::I8(from) => (from.as_ptr().cast(), from.len(), 0),
+        Elements::I16(from) => (from.as_ptr().cast(), from.len(), 1),
+        Elements::InPlace => (start.cast_const(), count, wide_out),
+    };
+    job.to_end = start.wrapping_add(count << wide_out);
+    assert!(found == count && positions_are_whole(count, factors));
+    let kernel = NORMALIZERS[wide_in][wide_out][usize::from(finish.silu)];
+    // SAFETY: input and output have as many elements, in whole positions of `factors.len() / 3` channels; where they are one memory,
+    // each element is read before it is written.
+    unsafe { kernel(from, start, factors.as_ptr(), &job) }
 }
+
+type Normalizer = unsafe extern "C" fn(*const u8, *mut u8, *const i32, &Normalization);
+
+/// By the width of the input and of the output, without and with SiLU.
+static NORMALIZERS: [[[Normalizer; 2]; 2]; 2] = [
+    [[affine_8_8, silu_8_8], [affine_8_16, silu_8_16]],
+    [[affine_16_8, silu_16_8], [affine_16_16, silu_16_16]],
+];
 
 /// Whether 12, the one point where the lines are off, ends as what they say of it.
 fn ends_as_lines(finish: &Finish, to: &Normalized<'_>) -> bool {
@@ -281,30 +280,6 @@ fn ends_as_lines(finish: &Finish, to: &Normalized<'_>) -> bool {
         }
     };
     end(12 << 16) == end(LINES_AT_12)
-}
-
-type Normalizer<I, O> = unsafe extern "C" fn(*const I, *mut O, *const i32, &Normalization);
-
-/// The kernel without or with SiLU over whole positions.
-fn run<I, O>(
-    kernels: [Normalizer<I, O>; 2],
-    silu: bool,
-    from: &[I],
-    to: &mut [O],
-    factors: &[i32],
-    job: &Normalization,
-) {
-    assert!(from.len() == to.len() && positions_are_whole(to.len(), factors));
-    // SAFETY: input and output have as many elements, in whole positions of `factors.len() / 3` channels.
-    unsafe { kernels[usize::from(silu)](from.as_ptr(), to.as_mut_ptr(), factors.as_ptr(), job) }
-}
-
-/// As [`run`], over the output's own memory.
-fn run_in_place<T>(kernels: [Normalizer<T, T>; 2], silu: bool, to: &mut [T], factors: &[i32], job: &Normalization) {
-    assert!(positions_are_whole(to.len(), factors));
-    let to_start = to.as_mut_ptr();
-    // SAFETY: as in `run`; each element is read before it is written.
-    unsafe { kernels[usize::from(silu)](to_start, to_start, factors.as_ptr(), job) }
 }
 
 fn positions_are_whole(elements: usize, factors: &[i32]) -> bool {
@@ -326,9 +301,9 @@ struct Normalization {
 /// `(input, output, factors, job)`. An element: `SMLAL` for the affine; the sigmoid's line by a saturated index; `SMMULR`
 /// for the product with it; `SMMLA` for the factor.
 macro_rules! normalization {
-    ($name:ident, $in:ty, $out:ty, $load:literal, $store:literal, $silu:tt) => {
+    ($name:ident, $load:literal, $store:literal, $silu:tt) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(from: *const $in, to: *mut $out, factors: *const i32, job: &Normalization) {
+        unsafe extern "C" fn $name(from: *const u8, to: *mut u8, factors: *const i32, job: &Normalization) {
             naked_asm!(
 env!("MOTE_ASSEMBLER"),
                 "push {{r2, r4-r11, lr}}",
@@ -379,64 +354,48 @@ env!("MOTE_ASSEMBLER"),
 
 normalization!(
     silu_8_8,
-    i8,
-    i8,
     "ldrsb r8, [r0], #1",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     yes
 );
 normalization!(
     silu_16_8,
-    i16,
-    i8,
     "ldrsh r8, [r0], #2",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     yes
 );
 normalization!(
     silu_8_16,
-    i8,
-    i16,
     "ldrsb r8, [r0], #1",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     yes
 );
 normalization!(
     silu_16_16,
-    i16,
-    i16,
     "ldrsh r8, [r0], #2",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     yes
 );
 normalization!(
     affine_8_8,
-    i8,
-    i8,
     "ldrsb r8, [r0], #1",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     no
 );
 normalization!(
     affine_16_8,
-    i16,
-    i8,
     "ldrsh r8, [r0], #2",
     "ssat r11, #8, r11\nstrb r11, [r1], #1",
     no
 );
 normalization!(
     affine_8_16,
-    i8,
-    i16,
     "ldrsb r8, [r0], #1",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     no
 );
 normalization!(
     affine_16_16,
-    i16,
-    i16,
     "ldrsh r8, [r0], #2",
     "ssat r11, #16, r11\nstrh r11, [r1], #2",
     no
