@@ -153,7 +153,7 @@ impl<'a> Checker<'_, 'a> {
         }
         if let Some(id) = io.scratch {
             self.ensure(now(&scratch) && scratch.dtype == Dtype::Scratch, Fault::Lifetime(id.0))?;
-            let needed = scratch_bytes(self.model, op).or_else(|| self.fail(Fault::Parameter))?;
+            let needed = scratch_bytes(self.model, op);
             let found = scratch.bytes();
             if found < needed {
                 return self.fail(Fault::Shape {
