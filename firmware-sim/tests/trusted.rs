@@ -47,7 +47,12 @@ fn it_finds_flash_that_has_changed() {
         let mut model = tiny_model();
         let middle = model.len() / 2;
         model[middle] ^= 1;
-        let image = Image::link(board, &model, &ImageOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        // Without this the host would parse the model for it, and refuse.
+        let options = ImageOptions {
+            arena_bytes: Some(4096),
+            ..ImageOptions::default()
+        };
+        let image = Image::link(board, &model, &options).unwrap_or_else(|error| panic!("{error}"));
         let error = image.run(&request()).expect_err("a damaged model");
         let SimError::Failed { why, .. } = &error else {
             panic!("{error}")

@@ -33,8 +33,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Borrows bytes that [`Model::parse`] has accepted elsewhere, such as in the build of the firmware that holds them: an eighth of
-    /// its code, and of its time.
+    /// Borrows bytes that [`Model::parse`] has accepted elsewhere, such as in the build of the firmware that holds them. Where this is
+    /// the only call, the checks are not linked.
     ///
     /// What flash can do to a file is still found: alignment, versions and the checksum of all bytes are checked, and the errors are
     /// those of [`Model::parse`]. What the file says is not.
