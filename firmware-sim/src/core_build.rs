@@ -17,13 +17,23 @@ pub enum Package {
     Firmware,
     /// The runtime alone, to be measured.
     Minimal,
+    /// The same without the checks of a model that the build has parsed.
+    MinimalTrusted,
 }
 
 impl Package {
     fn name(self) -> &'static str {
         match self {
             Self::Firmware => "mote-firmware",
-            Self::Minimal => "mote-minimal",
+            Self::Minimal | Self::MinimalTrusted => "mote-minimal",
+        }
+    }
+
+    /// Cargo features of its own.
+    fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Firmware | Self::Minimal => &[],
+            Self::MinimalTrusted => &["mote-minimal/trusted"],
         }
     }
 }
@@ -93,6 +103,13 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
         ])
         .args(["--package", recipe.package.name(), "--target", recipe.target])
         .args(["--no-default-features", "--features", &recipe.parts.cargo_features()])
+        .args(
+            recipe
+                .package
+                .features()
+                .iter()
+                .flat_map(|feature| ["--features", feature]),
+        )
         .arg("--target-dir")
         .arg(&folder)
         .env("RUSTC", &toolchain.rustc)
@@ -139,7 +156,14 @@ fn lock(folder: &Path) -> Result<std::fs::File, SimError> {
 
 /// Cargo writes every set of parts to one path: gives each a path of its own beside it. A reader of the old file keeps it.
 fn keep(archive: &Path, recipe: &Recipe) -> Result<PathBuf, SimError> {
-    let name = format!("{}-{}", recipe.package.name(), recipe.parts.names().join("-"));
+    let own = recipe
+        .package
+        .features()
+        .iter()
+        .map(|feature| feature.replace('/', "-"));
+    let names = recipe.parts.names().into_iter().map(str::to_owned).chain(own);
+    let names: Vec<String> = names.collect();
+    let name = format!("{}-{}", recipe.package.name(), names.join("-"));
     let (kept, partial) = (
         archive.with_file_name(format!("{name}.a")),
         archive.with_extension("partial"),

@@ -43,19 +43,31 @@ pub struct RuntimeFlash {
     pub opt_level: &'static str,
     /// Cargo features of the runtime that were compiled in.
     pub features: Vec<&'static str>,
+    /// Whether the model was parsed by the build, and is opened by `Model::parse_trusted`.
+    pub trusted: bool,
     /// Code and constants, bytes.
     pub bytes: u64,
     /// The same by module, the largest first; they add up to `bytes`.
     pub parts: Vec<FlashPart>,
 }
 
-/// Measures `parts` of the runtime, compiled for `board`'s core at `opt_level`.
+/// Measures `parts` of the runtime, compiled for `board`'s core at `opt_level`; `trusted` without the checks of a model that the build
+/// of the firmware has parsed.
 ///
 /// # Errors
 /// What keeps the code from being compiled or linked.
-pub fn runtime_flash(board: &'static Board, opt_level: &'static str, parts: &Parts) -> Result<RuntimeFlash, SimError> {
+pub fn runtime_flash(
+    board: &'static Board,
+    opt_level: &'static str,
+    parts: &Parts,
+    trusted: bool,
+) -> Result<RuntimeFlash, SimError> {
     let recipe = Recipe {
-        package: Package::Minimal,
+        package: if trusted {
+            Package::MinimalTrusted
+        } else {
+            Package::Minimal
+        },
         target: board.target,
         cpu: board.cpu,
         opt_level,
@@ -68,6 +80,7 @@ pub fn runtime_flash(board: &'static Board, opt_level: &'static str, parts: &Par
         target: board.target,
         opt_level,
         features: recipe.parts.names(),
+        trusted,
         bytes,
         parts,
     })

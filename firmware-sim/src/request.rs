@@ -81,6 +81,8 @@ pub struct RunRequest {
     pub start: StartFrom,
     /// Whether the last elements of what was linked in (`ImageOptions::state`) are the known image of an inpainting run.
     pub inpaint: bool,
+    /// Whether the firmware checks nothing but the model's checksum. The caller has parsed the model with this very runtime.
+    pub trusted: bool,
     /// What is reported of each operator.
     pub observe: Observe,
     /// What is sent of each image.
@@ -102,6 +104,7 @@ impl RunRequest {
             seeds: seeds.into(),
             start: StartFrom::default(),
             inpaint: false,
+            trusted: false,
             observe: Observe::default(),
             output: Output::default(),
             limit: Duration::from_secs(120),
@@ -188,6 +191,7 @@ impl RunRequest {
         // What a firmware for plain DDIM need not understand is said only where it is meant.
         tokens.extend((method != 0).then_some(("method", method)));
         tokens.extend(self.inpaint.then_some(("inpaint", 1)));
+        tokens.extend(self.trusted.then_some(("trusted", 1)));
         match self.start {
             StartFrom::Seed => {}
             StartFrom::Noise => tokens.push(("noise", 1)),

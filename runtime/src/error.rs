@@ -125,6 +125,19 @@ pub enum ParseError {
     },
 }
 
+/// Where the checks of a file leave the first error, and end: errors that are carried out of every function by value take more code
+/// than the checks.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub ParseError);
+
+impl Refusal {
+    #[inline(always)]
+    pub fn with<T>(&mut self, error: ParseError) -> Option<T> {
+        self.0 = error;
+        None
+    }
+}
+
 /// Why a run cannot start or go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

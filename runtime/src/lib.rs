@@ -29,7 +29,7 @@
 //! Cargo features leave out what a device's models do not use: [`features`]. None changes a result.
 //!
 //! Nothing here allocates or panics on input. Unsafe code is in the kernel families' files alone (`kernels/family`), and on a
-//! desktop nowhere. What every number means, bit for bit, is in `NUMERICS.md`.
+//! desktop nowhere; [`Model::parse_trusted`] is unsafe to call. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
 #![deny(unsafe_code)]
 

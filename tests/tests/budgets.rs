@@ -52,13 +52,16 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
         let board = board(name)?;
         compiler = network(board, &bytes, &mut counts);
         let parts = Parts::of([Feature::Integer, Feature::W16]);
-        let flash = runtime_flash(board, FLASH_LEVEL, &parts).unwrap_or_else(|error| panic!("{error}"));
-        let what = format!(
-            "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}",
-            board.core,
-            flash.features.join(" ")
-        );
-        counts.insert(what, flash.bytes);
+        for trusted in [false, true] {
+            let flash = runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
+            let what = format!(
+                "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
+                board.core,
+                flash.features.join(" "),
+                if trusted { ", trusted model" } else { "" }
+            );
+            counts.insert(what, flash.bytes);
+        }
     }
     Some((counts, compiler))
 }

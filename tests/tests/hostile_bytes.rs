@@ -48,6 +48,38 @@ fn flipped_bits_of_a_trained_model_are_refused() {
     assert_eq!(harmless_flips(&file, 61), Vec::<usize>::new());
 }
 
+/// A file that was accepted before, as [`Model::parse_trusted`] opens it.
+#[allow(
+    unsafe_code,
+    reason = "the file that is opened has been parsed, and a damaged one is refused"
+)]
+fn parse_trusted(memory: &AlignedBytes) -> Result<Model<'_>, ParseError> {
+    // SAFETY: every caller has parsed these bytes, or has damaged them in a way that the checksum finds.
+    unsafe { Model::parse_trusted(memory.bytes()) }
+}
+
+#[test]
+fn a_trusted_file_is_the_parsed_one_and_every_flipped_bit_of_it_is_found() {
+    for form in Form::ALL {
+        let file = model(form);
+        let mut memory = AlignedBytes::copy_of(&file);
+        let parsed = Model::parse(memory.bytes()).expect("a valid model");
+        let trusted = parse_trusted(&memory).expect("an unchanged model");
+        assert_eq!(
+            (trusted.header(), trusted.crc()),
+            (parsed.header(), parsed.crc()),
+            "{form:?}"
+        );
+        assert_eq!(trusted.tensor_count(), parsed.tensor_count(), "{form:?}");
+        assert!(trusted.ops().eq(parsed.ops()), "{form:?}");
+        for bit in 0..file.len() * 8 {
+            memory.bytes_mut()[bit / 8] ^= 1 << (bit % 8);
+            assert!(parse_trusted(&memory).is_err(), "{form:?}: bit {bit}");
+            memory.bytes_mut()[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
 #[test]
 fn a_file_cut_at_any_length_is_refused() {
     let file = model(Form::W8A8);

@@ -75,6 +75,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Whether the image that is linked in last is known.
     pub inpaint: bool,
+    /// Whether nothing but the model's checksum is checked: the host has parsed it.
+    pub trusted: bool,
     /// What is reported of each operator.
     pub observe: Observe,
     /// What is sent of each image.
@@ -105,6 +107,7 @@ impl Request {
             config,
             start,
             inpaint: false,
+            trusted: false,
             observe: Observe::Steps,
             output: Output::Digest,
             seeds: 0,
@@ -161,6 +164,7 @@ impl Request {
                 StartFrom::Between { second, .. } => *second = wide,
                 _ => return None,
             },
+            b"trusted" => self.trusted = value == 1,
             b"observe" => self.observe = observe(value)?,
             b"output" => self.output = output(value)?,
             _ => return None,

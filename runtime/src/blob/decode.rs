@@ -5,11 +5,12 @@
 use super::header::{Arithmetic, Header, Packing};
 use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use super::reader::Reader;
+use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::Spacing;
 
-/// The next operator; `None` at the end, and where there is none.
+/// The next operator; `None` at the end, where there is none, and where it needs what is not built ([`missing`]).
 #[inline(never)]
 pub fn op(r: &mut Reader<'_>) -> Option<Op> {
     let op = match r.u32() {
@@ -25,7 +26,7 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
             phases: r.at(),
             cos_first: r.flag(),
         },
-        2 => Op::ClassEmbed {
+        2 if Feature::Class.is_built() => Op::ClassEmbed {
             out: r.tensor(),
             table: r.at(),
         },
@@ -37,25 +38,25 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
         },
         4 => Op::Conv(conv(r)),
         5 => Op::GroupNorm(group_norm(r)),
-        6 => Op::Attention(attention(r)),
-        7 => Op::Upsample {
+        6 if Feature::Attention.is_built() => Op::Attention(attention(r)),
+        7 if Feature::Resample.is_built() => Op::Upsample {
             src: r.tensor(),
             out: r.tensor(),
         },
-        8 => Op::AvgPool {
+        8 if Feature::Resample.is_built() => Op::AvgPool {
             src: r.tensor(),
             out: r.tensor(),
         },
-        9 => Op::NormConv(NormConv {
+        9 if Feature::NormConv.is_built() => Op::NormConv(NormConv {
             norm: group_norm(r),
             conv: conv(r),
         }),
-        10 => Op::Readout(Readout {
+        10 if Feature::Chain.is_built() => Op::Readout(Readout {
             conv: conv(r),
             first: r.at(),
             groups: r.u16(),
         }),
-        11 => Op::Softmax {
+        11 if Feature::Chain.is_built() => Op::Softmax {
             src: r.tensor(),
             out: r.tensor(),
             in_requant: requant(r),
@@ -63,6 +64,19 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
         _ => return None,
     };
     if r.failed() { None } else { Some(op) }
+}
+
+/// What the next operator needs and this build does not have.
+pub fn missing(r: &Reader<'_>) -> Option<Feature> {
+    let feature = match r.clone().u32() {
+        2 => Feature::Class,
+        6 => Feature::Attention,
+        7 | 8 => Feature::Resample,
+        9 => Feature::NormConv,
+        10 | 11 => Feature::Chain,
+        _ => return None,
+    };
+    Some(feature).filter(|feature| !feature.is_built())
 }
 
 /// The header, which `bytes` hold and nothing else.

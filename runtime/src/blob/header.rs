@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::tensor::TensorId;
-use crate::error::ParseError;
+use crate::error::{ParseError, Refusal};
 use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::Spacing;
 
@@ -71,20 +71,52 @@ impl Header {
         usize::from(self.channels) * usize::from(self.rows) * usize::from(self.cols)
     }
 
+    /// Before anything is known.
+    pub(super) const EMPTY: Self = Self {
+        arithmetic: Arithmetic::Integer,
+        packing: Packing::Portable,
+        channels: 0,
+        rows: 0,
+        cols: 0,
+        classes: 0,
+        null_class: None,
+        train_steps: 0,
+        prediction: Prediction::Epsilon,
+        clip: Clip::Off,
+        clip_range_q24: 0,
+        spacing: Spacing::Leading,
+        steps_offset: 0,
+        final_alpha_bar_q62: 0,
+        output: TensorId(0),
+        arena_bytes: 0,
+        op_count: 0,
+        macs: 0,
+    };
+
     /// Checks every field that can be checked alone.
-    pub fn validate(&self) -> Result<(), ParseError> {
-        let check = |ok: bool, field| if ok { Ok(()) } else { Err(ParseError::Header(field)) };
-        check(self.channels > 0 && self.rows > 0 && self.cols > 0, "shape")?;
-        check(
-            u64::from(self.channels) * u64::from(self.rows) * u64::from(self.cols) <= 1 << 24,
-            "shape",
-        )?;
-        check(self.null_class.is_none_or(|n| n < self.classes), "null_class")?;
-        check((1..=1 << 16).contains(&self.train_steps), "train_steps")?;
-        check((1..=1 << 30).contains(&self.clip_range_q24), "clip_range")?;
-        check(self.steps_offset.unsigned_abs() < self.train_steps, "steps_offset")?;
-        check(self.final_alpha_bar_q62 <= 1 << 62, "final_alpha_bar")?;
-        check(self.arena_bytes <= 1 << 30, "arena_bytes")?;
-        check(self.op_count > 0, "op_count")
+    #[inline(never)]
+    pub(super) fn validate(&self, refusal: &mut Refusal) -> Option<()> {
+        let positions = u32::from(self.rows) * u32::from(self.cols);
+        let elements = u64::from(positions) * u64::from(self.channels);
+        let bad = if !(1..=1 << 24).contains(&elements) {
+            "shape"
+        } else if self.null_class.is_some_and(|n| n >= self.classes) {
+            "null_class"
+        } else if !(1..=1 << 16).contains(&self.train_steps) {
+            "train_steps"
+        } else if !(1..=1 << 30).contains(&self.clip_range_q24) {
+            "clip_range"
+        } else if self.steps_offset.unsigned_abs() >= self.train_steps {
+            "steps_offset"
+        } else if self.final_alpha_bar_q62 > 1 << 62 {
+            "final_alpha_bar"
+        } else if self.arena_bytes > 1 << 30 {
+            "arena_bytes"
+        } else if self.op_count == 0 {
+            "op_count"
+        } else {
+            return Some(());
+        };
+        refusal.with(ParseError::Header(bad))
     }
 }

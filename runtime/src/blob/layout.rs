@@ -1,7 +1,7 @@
 //! The outermost layer of the file: versions, section table, checksums.
 
 use super::crc::{crc32, joined};
-use crate::error::{ParseError, Section};
+use crate::error::{ParseError, Refusal, Section};
 use crate::numeric::NUMERIC_VERSION;
 
 /// First four bytes of a model file.
@@ -35,100 +35,143 @@ pub struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
+    pub(super) const EMPTY: Self = Self {
+        content: [&[]; SECTIONS.len()],
+        crc: 0,
+    };
+
     /// Splits a file. `bytes` must start at a multiple of 16.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        if !(bytes.as_ptr() as usize).is_multiple_of(ALIGN) {
-            return Err(ParseError::Misaligned(ALIGN as u32));
+    #[inline(never)]
+    pub(super) fn parse(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
+        let file = File::new(bytes, refusal)?;
+        self.crc = file.crc;
+        if self.split(&file, refusal).is_none() {
+            let error = refusal.0;
+            file.whole(refusal)?;
+            return refusal.with(error);
         }
-        if bytes.get(..4) != Some(&MAGIC) {
-            return Err(ParseError::NotAModel);
+        self.checked(&file, refusal)
+    }
+
+    /// Splits a file that [`Sections::parse`] has accepted before, if it is unchanged since.
+    #[inline(never)]
+    pub(super) fn again(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
+        let file = File::new(bytes, refusal)?;
+        self.crc = file.crc;
+        file.whole(refusal)?;
+        self.split(&file, refusal)
+    }
+
+    #[inline(never)]
+    fn split(&mut self, file: &File<'a>, refusal: &mut Refusal) -> Option<()> {
+        let mut floor = PREFIX_BYTES + file.table.len();
+        for (index, slot) in self.content.iter_mut().enumerate() {
+            let at = index * ENTRY_BYTES;
+            let (kind, offset, len) = (
+                read_u32(file.table, at),
+                read_u32(file.table, at + 4) as usize,
+                read_u32(file.table, at + 8) as usize,
+            );
+            let ordered = kind == index as u32 + 1 && offset.is_multiple_of(ALIGN) && offset >= floor;
+            let bytes = file.body.get(offset..).and_then(|bytes| bytes.get(..len));
+            match bytes {
+                Some(bytes) if ordered => *slot = bytes,
+                _ => return refusal.with(ParseError::SectionTable(index as u16)),
+            }
+            floor = offset + len;
+        }
+        Some(())
+    }
+
+    /// Whether the sections have the checksums that the table says, and all bytes theirs; every byte is read once.
+    fn checked(&self, file: &File<'_>, refusal: &mut Refusal) -> Option<()> {
+        let (mut crc, mut at) = (0, 0);
+        for (i, bytes) in self.content.iter().enumerate() {
+            let offset = read_u32(file.table, i * ENTRY_BYTES + 4) as usize;
+            let found = crc32(bytes);
+            if found != read_u32(file.table, i * ENTRY_BYTES + 12) {
+                return refusal.with(ParseError::Checksum(SECTIONS.get(i).copied()));
+            }
+            crc = file.after(crc, at, offset);
+            crc = joined(crc, found, bytes.len());
+            at = offset + bytes.len();
+        }
+        if file.after(crc, at, file.body.len()) == file.crc {
+            Some(())
+        } else {
+            refusal.with(ParseError::Checksum(None))
+        }
+    }
+}
+
+/// A file whose first bytes are those of this version, and whose length is what it says.
+struct File<'a> {
+    /// All but the checksum.
+    body: &'a [u8],
+    table: &'a [u8],
+    /// The checksum that it says.
+    crc: u32,
+}
+
+impl<'a> File<'a> {
+    #[inline(never)]
+    fn new(bytes: &'a [u8], refusal: &mut Refusal) -> Option<Self> {
+        if !(bytes.as_ptr() as usize).is_multiple_of(ALIGN) {
+            return refusal.with(ParseError::Misaligned(ALIGN as u32));
+        }
+        if read_u32(bytes, 0) != u32::from_le_bytes(MAGIC) {
+            return refusal.with(ParseError::NotAModel);
         }
         let found = bytes.len() as u32;
         let table_end = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
         let Some((prefix, table)) = bytes.get(..table_end).and_then(|b| b.split_at_checked(PREFIX_BYTES)) else {
-            return Err(ParseError::Length {
-                expected: table_end as u32,
-                found,
-            });
+            let expected = table_end as u32;
+            return refusal.with(ParseError::Length { expected, found });
         };
-        let format = read_u16(prefix, 4);
+        let (format, numeric) = (read_u16(prefix, 4), read_u16(prefix, 6));
         if format != FORMAT_VERSION {
-            return Err(ParseError::FormatVersion {
+            return refusal.with(ParseError::FormatVersion {
                 found: format,
                 supported: FORMAT_VERSION,
             });
         }
-        let numeric = read_u16(prefix, 6);
         if numeric != NUMERIC_VERSION {
-            return Err(ParseError::NumericVersion {
+            return refusal.with(ParseError::NumericVersion {
                 found: numeric,
                 supported: NUMERIC_VERSION,
             });
         }
         let expected = read_u32(prefix, 8);
         if expected != found || bytes.len() < table_end + 4 {
-            return Err(ParseError::Length { expected, found });
+            return refusal.with(ParseError::Length { expected, found });
         }
         if read_u32(prefix, 12) != SECTIONS.len() as u32 {
-            return Err(ParseError::Section(Section::Header));
+            return refusal.with(ParseError::Section(Section::Header));
         }
-        let (body, trailer) = bytes.split_at(bytes.len() - 4);
+        let (body, trailer) = bytes.split_at_checked(bytes.len() - 4)?;
         let crc = read_u32(trailer, 0);
-        let found = match split(body, table) {
-            Ok(content) => Self {
-                content,
-                crc: checked(body, &content, table)?,
-            },
-            Err(_) if crc32(body) != crc => return Err(ParseError::Checksum(None)),
-            Err(error) => return Err(error),
-        };
-        if found.crc == crc {
-            Ok(found)
+        Some(Self { body, table, crc })
+    }
+
+    /// Whether no byte was changed.
+    fn whole(&self, refusal: &mut Refusal) -> Option<()> {
+        if crc32(self.body) == self.crc {
+            Some(())
         } else {
-            Err(ParseError::Checksum(None))
+            refusal.with(ParseError::Checksum(None))
         }
     }
-}
 
-fn split<'a>(body: &'a [u8], table: &[u8]) -> Result<[&'a [u8]; SECTIONS.len()], ParseError> {
-    let mut content: [&[u8]; SECTIONS.len()] = [&[]; SECTIONS.len()];
-    let mut floor = PREFIX_BYTES + table.len();
-    for (index, slot) in content.iter_mut().enumerate() {
-        let malformed = ParseError::SectionTable(index as u16);
-        let at = index * ENTRY_BYTES;
-        let (kind, offset, len) = (
-            read_u32(table, at),
-            read_u32(table, at + 4) as usize,
-            read_u32(table, at + 8) as usize,
-        );
-        if kind != index as u32 + 1 || !offset.is_multiple_of(ALIGN) || offset < floor {
-            return Err(malformed);
-        }
-        let end = offset.checked_add(len).ok_or(malformed)?;
-        *slot = body.get(offset..end).ok_or(malformed)?;
-        floor = end;
+    /// CRC-32 with the bytes from `at` to `end` after those of CRC-32 `crc`.
+    #[inline(never)]
+    fn after(&self, crc: u32, at: usize, end: usize) -> u32 {
+        let bytes = self.body.get(at..end).unwrap_or_default();
+        joined(crc, crc32(bytes), bytes.len())
     }
-    Ok(content)
-}
-
-/// CRC-32 of the body, whose sections have the checksums that the table says; every byte is read once.
-fn checked(body: &[u8], content: &[&[u8]; SECTIONS.len()], table: &[u8]) -> Result<u32, ParseError> {
-    let (mut crc, mut at) = (0, 0);
-    for (i, bytes) in content.iter().enumerate() {
-        let (offset, found) = (read_u32(table, i * ENTRY_BYTES + 4) as usize, crc32(bytes));
-        if found != read_u32(table, i * ENTRY_BYTES + 12) {
-            return Err(ParseError::Checksum(Some(SECTIONS[i])));
-        }
-        let before = body.get(at..offset).unwrap_or_default();
-        crc = joined(crc, crc32(before), before.len());
-        crc = joined(crc, found, bytes.len());
-        at = offset + bytes.len();
-    }
-    let after = body.get(at..).unwrap_or_default();
-    Ok(joined(crc, crc32(after), after.len()))
 }
 
 /// Little-endian u16 at `at`; 0 past the end.
+#[inline(never)]
 pub fn read_u16(bytes: &[u8], at: usize) -> u16 {
     bytes
         .get(at..at + 2)
@@ -137,6 +180,7 @@ pub fn read_u16(bytes: &[u8], at: usize) -> u16 {
 }
 
 /// Little-endian u32 at `at`; 0 past the end.
+#[inline(never)]
 pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
     bytes
         .get(at..at + 4)
@@ -145,6 +189,7 @@ pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Little-endian u64 at `at`; 0 past the end.
+#[inline(never)]
 pub fn read_u64(bytes: &[u8], at: usize) -> u64 {
     bytes
         .get(at..at + 8)

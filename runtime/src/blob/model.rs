@@ -7,7 +7,8 @@ use super::op::{At, Op};
 use super::reader::Reader;
 use super::tensor::{Tensor, TensorId};
 use super::validate;
-use crate::error::{ParseError, Section};
+use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
@@ -25,20 +26,58 @@ impl<'a> Model<'a> {
     // The memory it takes is free again when it returns.
     #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let sections = Sections::parse(bytes)?;
-        let header = decode::header(sections.content[0]).ok_or(ParseError::Section(Section::Header))?;
-        header.validate()?;
-        let tensors = match bytemuck::try_cast_slice(sections.content[1]) {
-            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => tensors,
-            _ => return Err(ParseError::Section(Section::Tensors)),
-        };
-        let model = Self {
-            header,
-            tensors,
-            sections,
-        };
-        validate::model(&model)?;
-        Ok(model)
+        let (mut model, mut refusal) = (Self::EMPTY, Refusal(ParseError::NotAModel));
+        match model.check(bytes, &mut refusal) {
+            Some(()) => Ok(model),
+            None => Err(refusal.0),
+        }
+    }
+
+    /// Borrows bytes that [`Model::parse`] has accepted elsewhere, such as in the build of the firmware that holds them. Where this is
+    /// the only call, the checks are not linked.
+    ///
+    /// What flash can do to a file is still found: alignment, versions and the checksum of all bytes are checked, and the errors are
+    /// those of [`Model::parse`]. What the file says is not.
+    ///
+    /// # Safety
+    /// [`Model::parse`] of this very version of the runtime, built with these Cargo features or fewer, must have accepted these
+    /// bytes. The kernels rely on what it checks.
+    #[allow(unsafe_code, reason = "the caller vouches for what the kernels rely on")]
+    pub unsafe fn parse_trusted(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (mut model, mut refusal) = (Self::EMPTY, Refusal(ParseError::NotAModel));
+        let again = model.sections.again(bytes, &mut refusal);
+        match again.and_then(|()| model.open(&mut refusal)) {
+            Some(()) => Ok(model),
+            None => Err(refusal.0),
+        }
+    }
+
+    /// A model of nothing, to be filled in where it is.
+    const EMPTY: Self = Self {
+        header: Header::EMPTY,
+        tensors: &[],
+        sections: Sections::EMPTY,
+    };
+
+    fn check(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
+        self.sections.parse(bytes, refusal)?;
+        self.open(refusal)?;
+        self.header.validate(refusal)?;
+        validate::model(self, refusal)
+    }
+
+    /// Finds header and tensors in the sections.
+    #[inline(never)]
+    fn open(&mut self, refusal: &mut Refusal) -> Option<()> {
+        match decode::header(self.sections.content[0]) {
+            Some(header) => self.header = header,
+            None => return refusal.with(ParseError::Section(Section::Header)),
+        }
+        match bytemuck::try_cast_slice(self.sections.content[1]) {
+            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => self.tensors = tensors,
+            _ => return refusal.with(ParseError::Section(Section::Tensors)),
+        }
+        Some(())
     }
 
     /// Model-wide facts.
@@ -64,8 +103,16 @@ impl<'a> Model<'a> {
     }
 
     /// One activation's record.
+    #[inline(never)]
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         Tensor::from_words(self.tensors.get(usize::from(id.0))?)
+    }
+
+    /// One activation's record, which is there: an operator that was checked names it. Made where it is wanted, which an option's
+    /// content is not.
+    #[inline(never)]
+    pub(crate) fn known(&self, id: TensorId) -> Tensor {
+        self.tensor(id).unwrap_or(Tensor::NONE)
     }
 
     /// Bytes of the weights section.
@@ -106,6 +153,11 @@ pub struct Ops<'a> {
 }
 
 impl Ops<'_> {
+    /// What the next operator needs and this build does not have, for which it is not decoded.
+    pub(crate) fn missing(&self) -> Option<Feature> {
+        decode::missing(&self.reader)
+    }
+
     /// Bytes not yet decoded.
     pub fn remaining(&self) -> usize {
         self.reader.rest().len()

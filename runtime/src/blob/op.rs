@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::tensor::TensorId;
+use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 
 /// A byte offset into the weights section.
@@ -290,11 +291,13 @@ impl Op {
             in_place,
         };
         match *self {
-            Self::Input { out, .. } | Self::TimeProj { out, .. } | Self::ClassEmbed { out, .. } => {
-                io([None; 4], out, None, None)
-            }
+            Self::Input { out, .. } | Self::TimeProj { out, .. } => io([None; 4], out, None, None),
+            Self::ClassEmbed { out, .. } if Feature::Class.is_built() => io([None; 4], out, None, None),
             Self::Silu { src, out, .. } => io([Some(src), None, None, None], out, None, Some(src)),
-            Self::Upsample { src, out } | Self::AvgPool { src, out } | Self::Softmax { src, out, .. } => {
+            Self::Upsample { src, out } | Self::AvgPool { src, out } if Feature::Resample.is_built() => {
+                io([Some(src), None, None, None], out, None, None)
+            }
+            Self::Softmax { src, out, .. } if Feature::Chain.is_built() => {
                 io([Some(src), None, None, None], out, None, None)
             }
             Self::Conv(c) | Self::Readout(Readout { conv: c, .. }) => {
@@ -313,13 +316,13 @@ impl Op {
                 let inputs = [Some(n.source.first), second, n.scale_shift.map(|(id, _)| id), None];
                 io(inputs, n.out, Some(n.scratch), own)
             }
-            Self::Attention(a) => io(
+            Self::Attention(a) if Feature::Attention.is_built() => io(
                 [Some(a.q), Some(a.k), Some(a.v), None],
                 a.out,
                 Some(a.scratch),
                 Some(a.q),
             ),
-            Self::NormConv(NormConv { norm, conv }) => {
+            Self::NormConv(NormConv { norm, conv }) if Feature::NormConv.is_built() => {
                 let second = norm.source.second.map(|(id, _)| id);
                 let addend = conv.addend.map(|a| a.tensor);
                 let inputs = [Some(norm.source.first), second, addend, None];
@@ -328,6 +331,8 @@ impl Op {
                     ..io(inputs, conv.out, Some(conv.scratch), addend)
                 }
             }
+            // Of what is not built, no operator is decoded.
+            _ => io([None; 4], TensorId(u16::MAX), None, None),
         }
     }
 

@@ -53,33 +53,43 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, outs: usi
         },
         bias: check.table(bias, outs * if wide { 2 } else { 1 })?,
     };
-    match c.weights {
-        Weights::W16 { .. } => {
+    if let Weights::W4 { .. } = c.weights {
+        check.built(Feature::W4)?;
+        let words = int4::row_words(taps);
+        for (o, row) in check.table(data, values(words)?)?.chunks_exact(words).enumerate() {
+            let weights = || row.iter().flat_map(|&word| int4::unpack(word));
+            check.ensure(weights().skip(taps).all(|w| w == 0), Fault::Padding(o as u32))?;
+            let sum: u32 = weights().map(|w| u32::from(w.unsigned_abs())).sum();
+            channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;
+        }
+    } else {
+        if wide {
             check.built(Feature::W16)?;
-            for (o, row) in check.table::<i16>(data, values(row)?)?.chunks_exact(row).enumerate() {
-                check.ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
-                let sum = row.iter().map(|w| u64::from(w.unsigned_abs())).sum();
-                let bias = channels.bias.get(2 * o..2 * o + 2)?;
-                channels.holds(o, wide_bias([bias[0], bias[1]]), sum)?;
-            }
         }
-        Weights::W4 { .. } => {
-            check.built(Feature::W4)?;
-            let words = int4::row_words(taps);
-            for (o, row) in check.table(data, values(words)?)?.chunks_exact(words).enumerate() {
-                let weights = || row.iter().flat_map(|&word| int4::unpack(word));
-                check.ensure(weights().skip(taps).all(|w| w == 0), Fault::Padding(o as u32))?;
-                let sum: u32 = weights().map(|w| u32::from(w.unsigned_abs())).sum();
-                channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;
+        // One loop for both widths of weights.
+        let size = 1 + usize::from(wide);
+        let bytes = values(row)?.checked_mul(size);
+        let bytes = check.table::<u8>(data, bytes.or_else(|| check.fail(Fault::Parameter))?)?;
+        for (o, row) in bytes.chunks_exact(row * size).enumerate() {
+            let (mut sum, mut padding) = (0u64, 0);
+            for (tap, weight) in row.chunks_exact(size).enumerate() {
+                let weight = match *weight {
+                    [low, high] => i16::from_le_bytes([low, high]),
+                    [byte, ..] => (byte as i8).into(),
+                    [] => 0,
+                };
+                sum += u64::from(weight.unsigned_abs());
+                if tap >= taps {
+                    padding |= weight;
+                }
             }
-        }
-        _ => {
-            for (o, row) in check.table::<i8>(data, values(row)?)?.chunks_exact(row).enumerate() {
-                check.ensure(row[taps..].iter().all(|&w| w == 0), Fault::Padding(o as u32))?;
-                // At most 225 * 2^16 weights: below 2^31.
-                let sum: u32 = row.iter().map(|w| u32::from(w.unsigned_abs())).sum();
-                channels.holds(o, (*channels.bias.get(o)?).into(), sum.into())?;
-            }
+            check.ensure(padding == 0, Fault::Padding(o as u32))?;
+            let bias = match channels.bias.get(o * size..)? {
+                [low, high, ..] if wide => wide_bias([*low, *high]),
+                [bias, ..] => (*bias).into(),
+                [] => return None,
+            };
+            channels.holds(o, bias, sum)?;
         }
     }
     let mults = check.table(requant, outs)?;

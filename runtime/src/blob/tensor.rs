@@ -77,6 +77,19 @@ impl Tensor {
     /// Bytes of a record in the file.
     pub const RECORD_BYTES: usize = 20;
 
+    /// A tensor of nothing.
+    pub(crate) const NONE: Self = Self {
+        offset: 0,
+        rows: 0,
+        cols: 0,
+        channels: 0,
+        dtype: Dtype::Scratch,
+        zero_point: 0,
+        def: 0,
+        last: 0,
+        scale: 0.0,
+    };
+
     /// Scratch memory of `bytes` bytes (rounded up to the alignment) for operator `op`.
     pub fn scratch(bytes: u32, op: u16) -> Self {
         let words = bytes.div_ceil(TENSOR_ALIGN);
@@ -96,6 +109,7 @@ impl Tensor {
     }
 
     /// Number of elements (bytes, for scratch).
+    #[inline(never)]
     pub fn len(&self) -> usize {
         let (rows, cols) = (usize::from(self.rows), usize::from(self.cols));
         match self.dtype {
@@ -120,6 +134,7 @@ impl Tensor {
     }
 
     /// Bytes `[start, end)` in the arena.
+    #[inline(never)]
     pub fn range(&self) -> Range<usize> {
         self.offset as usize..self.offset as usize + self.bytes()
     }
@@ -203,6 +218,7 @@ impl Tensor {
     }
 
     /// Whether the memory of the two meets.
+    #[inline(never)]
     pub fn meets(&self, other: &Self) -> bool {
         let (a, b) = (self.range(), other.range());
         a.start < b.end && b.start < a.end

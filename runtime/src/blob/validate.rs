@@ -7,7 +7,7 @@ use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Readou
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
-use crate::error::{Fault, ParseError, Section};
+use crate::error::{Fault, ParseError, Refusal, Section};
 use crate::features::Feature;
 use crate::kernels::scratch_bytes;
 use crate::numeric::requant::Requant;
@@ -22,43 +22,52 @@ const INFINITE: u32 = 0x7F80_0000;
 pub(super) type Check = Option<()>;
 
 /// Every check on a model whose header is valid.
-pub fn model(model: &Model<'_>) -> Result<(), ParseError> {
-    let arithmetic = match model.header.arithmetic {
+pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
+    let header = &model.header;
+    let arithmetic = match header.arithmetic {
         Arithmetic::Integer => Feature::Integer,
         Arithmetic::F16 => Feature::F16,
     };
     if !arithmetic.is_built() {
-        return Err(ParseError::NotBuilt(arithmetic));
+        return refusal.with(ParseError::NotBuilt(arithmetic));
     }
-    if model.header.prediction.is_chain() && !Feature::Chain.is_built() {
-        return Err(ParseError::NotBuilt(Feature::Chain));
+    if header.prediction.is_chain() && !Feature::Chain.is_built() {
+        return refusal.with(ParseError::NotBuilt(Feature::Chain));
     }
-    tensors(model)?;
-    let count = model.header.op_count;
+    tensors(model, refusal)?;
     let mut ops = model.ops();
     let mut written = None;
-    for index in 0..count {
-        let fault = Cell::new(Fault::Decode);
+    for index in 0..header.op_count {
+        let fault = Cell::new(ops.missing().map_or(Fault::Decode, Fault::NotBuilt));
         let checker = Checker { model, index, fault };
-        let checked = ops.next().and_then(|op| checker.whole(&op));
-        let fault = checker.fault.get();
-        written = Some(checked.ok_or(ParseError::Op { op: index, fault })?);
+        written = ops.next().and_then(|op| checker.whole(&op));
+        if written.is_none() {
+            let fault = checker.fault.get();
+            return refusal.with(ParseError::Op { op: index, fault });
+        }
     }
     if ops.remaining() != 0 {
-        return Err(ParseError::Section(Section::Ops));
+        return refusal.with(ParseError::Section(Section::Ops));
     }
-    output(model, written)?;
-    schedule(model)
+    if !output_is(model, written) {
+        return refusal.with(ParseError::Header("output"));
+    }
+    if !schedule_falls(model) {
+        return refusal.with(ParseError::Section(Section::Schedule));
+    }
+    Some(())
 }
 
 #[inline(never)]
-fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
+fn tensors(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     for i in 0..model.tensor_count() {
-        let at = |fault| ParseError::Tensor { tensor: i, fault };
-        let tensor = model.tensor(TensorId(i)).ok_or(at(Fault::Decode))?;
-        tensor
-            .validate(model.header.arena_bytes, model.header.op_count)
-            .map_err(at)?;
+        let mut bad = |fault| refusal.with(ParseError::Tensor { tensor: i, fault });
+        let Some(tensor) = model.tensor(TensorId(i)) else {
+            return bad(Fault::Decode);
+        };
+        if let Err(fault) = tensor.validate(model.header.arena_bytes, model.header.op_count) {
+            return bad(fault);
+        }
         for j in 0..i {
             let Some(other) = model.tensor(TensorId(j)) else {
                 continue;
@@ -69,45 +78,41 @@ fn tensors(model: &Model<'_>) -> Result<(), ParseError> {
             // Where one ends as the other begins, the operator decides whether it works in place.
             let hand_over = tensor.def == other.last || other.def == tensor.last;
             if !hand_over || tensor.def == other.def {
-                return Err(at(Fault::Overlap(j)));
+                return bad(Fault::Overlap(j));
             }
         }
     }
-    Ok(())
+    Some(())
 }
 
-/// `written` is the last operator's output.
-fn output(model: &Model<'_>, written: Option<TensorId>) -> Result<(), ParseError> {
+/// Whether `written`, the last operator's output, is the network's, of its shape and number format.
+#[inline(never)]
+fn output_is(model: &Model<'_>, written: Option<TensorId>) -> bool {
     let header = &model.header;
-    let bad = ParseError::Header("output");
-    let tensor = model.tensor(header.output).ok_or(bad)?;
+    let Some(tensor) = model.tensor(header.output) else {
+        return false;
+    };
     // A Gaussian chain's network gives means, then variances.
     let values = 1 + u32::from(header.prediction == Prediction::Kernel);
-    let channels = u32::from(tensor.channels) == values * u32::from(header.channels);
-    let shape = channels && (tensor.rows, tensor.cols) == (header.rows, header.cols);
-    let written = written == Some(header.output);
-    let kept = tensor.last == header.op_count;
-    if tensor.dtype == Dtype::Q24 && shape && written && kept {
-        Ok(())
-    } else {
-        Err(bad)
-    }
+    u32::from(tensor.channels) == values * u32::from(header.channels)
+        && (tensor.rows, tensor.cols) == (header.rows, header.cols)
+        && written == Some(header.output)
+        && tensor.last == header.op_count
+        && tensor.dtype == Dtype::Q24
 }
 
-fn schedule(model: &Model<'_>) -> Result<(), ParseError> {
-    let bad = ParseError::Section(Section::Schedule);
-    if model.sections.content[4].len() as u64 != u64::from(model.header.train_steps) * 8 {
-        return Err(bad);
-    }
+/// Whether there is an alpha for every timestep, and none is larger than the one before.
+#[inline(never)]
+fn schedule_falls(model: &Model<'_>) -> bool {
+    let steps = model.header.train_steps;
     let mut previous = 1u64 << 62;
-    for t in 0..model.header.train_steps {
-        let alpha_bar = model.alpha_bar_q62(t);
-        if alpha_bar > previous {
-            return Err(bad);
-        }
-        previous = alpha_bar;
-    }
-    Ok(())
+    // There are at most 2^16.
+    model.sections.content[4].len() == steps as usize * 8
+        && (0..steps).all(|t| {
+            let before = previous;
+            previous = model.alpha_bar_q62(t);
+            previous <= before
+        })
 }
 
 /// Checks one operator. The first check that does not hold leaves its fault here and ends the others: errors that are carried out
@@ -127,59 +132,50 @@ impl<'a> Checker<'_, 'a> {
         Some(io.out)
     }
 
-    fn tensor(&self, id: TensorId) -> Option<Tensor> {
-        self.model.tensor(id).or_else(|| self.fail(Fault::UnknownTensor(id.0)))
+    /// One of the operator's tensors. [`Checker::io`] has seen that they are all there.
+    fn tensor(&self, id: TensorId) -> Tensor {
+        self.model.known(id)
     }
 
     /// Lifetimes and memory of what the operator touches.
     #[inline(never)]
     fn io(&self, op: &Op, io: &Io) -> Check {
-        let out = self.tensor(io.out)?;
+        let [a, b, c, d] = io.inputs;
+        for id in [Some(io.out), io.scratch, io.window, a, b, c, d].into_iter().flatten() {
+            self.ensure(id.0 < self.model.tensor_count(), Fault::UnknownTensor(id.0))?;
+        }
+        let own = |id: Option<TensorId>| id.map_or(Tensor::NONE, |id| self.tensor(id));
+        let (out, scratch, window) = (self.tensor(io.out), own(io.scratch), own(io.window));
+        // That these three lie apart, `tensors` has seen: one operator defines them.
+        let now = |t: &Tensor| t.def == self.index && t.last == self.index;
         if out.def != self.index || out.dtype == Dtype::Scratch {
             return self.fail(Fault::Lifetime(io.out.0));
         }
-        let mut scratch = None;
         if let Some(id) = io.scratch {
-            let s = self.tensor(id)?;
-            scratch = Some(s);
-            if (s.def, s.last, s.dtype) != (self.index, self.index, Dtype::Scratch) {
-                return self.fail(Fault::Lifetime(id.0));
-            }
-            let needed = scratch_bytes(self.model, op).or_else(|| self.fail(Fault::Parameter))?;
-            if s.bytes() < needed {
+            self.ensure(now(&scratch) && scratch.dtype == Dtype::Scratch, Fault::Lifetime(id.0))?;
+            let needed = scratch_bytes(self.model, op);
+            let found = scratch.bytes();
+            if found < needed {
                 return self.fail(Fault::Shape {
                     expected: needed as u32,
-                    found: s.bytes() as u32,
+                    found: found as u32,
                 });
             }
         }
-        let mut window = None;
         if let Some(id) = io.window {
             self.built(Feature::NormConv)?;
-            let w = self.tensor(id)?;
-            window = Some(w);
-            if (w.def, w.last) != (self.index, self.index) {
-                return self.fail(Fault::Lifetime(id.0));
-            }
-            if w.meets(&out) || scratch.is_some_and(|s| s.meets(&w)) {
-                return self.fail(Fault::Overlap(id.0));
-            }
+            self.ensure(now(&window), Fault::Lifetime(id.0))?;
         }
         for (slot, id) in io.inputs.iter().enumerate() {
             let Some(id) = *id else { continue };
-            let input = self.tensor(id)?;
+            let input = self.tensor(id);
             if input.def >= self.index || input.last < self.index || input.dtype == Dtype::Scratch {
                 return self.fail(Fault::Lifetime(id.0));
             }
-            if io.inputs[..slot].contains(&Some(id)) {
-                return self.fail(Fault::Overlap(id.0));
-            }
-            let apart = |other: Option<Tensor>| !other.is_some_and(|o| o.meets(&input));
-            if !(apart(scratch) && apart(window)) {
-                return self.fail(Fault::Overlap(id.0));
-            }
-            let exact = input.range() == out.range() && input.dtype == out.dtype && input.same_shape(&out);
-            if out.meets(&input) && !(io.in_place == Some(id) && exact && input.last == self.index) {
+            let twice = io.inputs[..slot].contains(&Some(id));
+            let exact = || input.range() == out.range() && input.dtype == out.dtype && input.same_shape(&out);
+            let in_place = || io.in_place == Some(id) && input.last == self.index && exact();
+            if twice || scratch.meets(&input) || window.meets(&input) || (out.meets(&input) && !in_place()) {
                 return self.fail(Fault::Overlap(id.0));
             }
         }
@@ -196,7 +192,7 @@ impl<'a> Checker<'_, 'a> {
                 shift,
                 ..
             } => {
-                let (out, header) = (self.tensor(*out)?, &self.model.header);
+                let (out, header) = (self.tensor(*out), &self.model.header);
                 self.activation(&out)?;
                 self.same(header.rows.into(), out.rows.into())?;
                 self.same(header.cols.into(), out.cols.into())?;
@@ -226,7 +222,7 @@ impl<'a> Checker<'_, 'a> {
                 in_requant,
                 out_requant,
             } => {
-                let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
+                let (src, out) = (self.tensor(*src), self.tensor(*out));
                 self.activation(&src)?;
                 self.activation(&out)?;
                 self.alike(&src, &out)?;
@@ -234,12 +230,12 @@ impl<'a> Checker<'_, 'a> {
                 self.requant(*out_requant)
             }
             Op::Conv(conv) => self.conv(conv, &self.source(&conv.source)?, 1),
-            Op::GroupNorm(norm) => self.group_norm(norm, &self.tensor(norm.out)?),
+            Op::GroupNorm(norm) => self.group_norm(norm, &self.tensor(norm.out)),
             Op::NormConv(both) => self.norm_conv(both),
             Op::Readout(readout) => self.readout(readout),
             Op::Softmax { src, out, in_requant } => {
                 self.built(Feature::Chain)?;
-                let (src, out) = (self.tensor(*src)?, self.tensor(*out)?);
+                let (src, out) = (self.tensor(*src), self.tensor(*out));
                 self.activation(&src)?;
                 self.alike(&src, &out)?;
                 let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
@@ -265,7 +261,7 @@ impl<'a> Checker<'_, 'a> {
     /// `source` is the joined input; there are weights of so many groups.
     #[inline(never)]
     fn conv(&self, c: &Conv, source: &Tensor, groups: u16) -> Check {
-        let out = self.tensor(c.out)?;
+        let out = self.tensor(c.out);
         if out.dtype != Dtype::Q24 {
             self.activation(&out)?;
         }
@@ -289,7 +285,7 @@ impl<'a> Checker<'_, 'a> {
             factor,
         }) = c.addend
         {
-            let addend = self.tensor(tensor)?;
+            let addend = self.tensor(tensor);
             self.activation(&addend)?;
             let vector = addend.positions() == 1;
             self.ensure(
@@ -352,7 +348,7 @@ impl<'a> Checker<'_, 'a> {
         let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
         let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
         self.ensure(joined && plain && !self.float(), Fault::Parameter)?;
-        let (rows, mut window) = (self.tensor(norm.source.first)?.rows, self.tensor(norm.out)?);
+        let (rows, mut window) = (self.tensor(norm.source.first).rows, self.tensor(norm.out));
         self.ensure(
             (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
             Fault::Shape {
@@ -367,9 +363,9 @@ impl<'a> Checker<'_, 'a> {
 
     fn attention(&self, a: &Attention) -> Check {
         self.built(Feature::Attention)?;
-        let q = self.tensor(a.q)?;
+        let q = self.tensor(a.q);
         for id in [a.q, a.k, a.v, a.out] {
-            let t = self.tensor(id)?;
+            let t = self.tensor(id);
             self.activation(&t)?;
             self.alike(&q, &t)?;
             self.ensure(t.zero_point == 0 || id == a.out, Fault::ZeroPoint)?;
@@ -385,7 +381,7 @@ impl<'a> Checker<'_, 'a> {
 
     fn resample(&self, src: TensorId, out: TensorId, up: bool) -> Check {
         self.built(Feature::Resample)?;
-        let (src, out) = (self.tensor(src)?, self.tensor(out)?);
+        let (src, out) = (self.tensor(src), self.tensor(out));
         self.activation(&src)?;
         self.ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
         let (small, big) = if up { (src, out) } else { (out, src) };
@@ -402,10 +398,10 @@ impl<'a> Checker<'_, 'a> {
 
     /// The source as one tensor: the extents of the concatenation.
     fn source(&self, source: &Source) -> Option<Tensor> {
-        let mut joined = self.tensor(source.first)?;
+        let mut joined = self.tensor(source.first);
         self.activation(&joined)?;
         if let Some((id, requants)) = source.second {
-            let second = self.tensor(id)?;
+            let second = self.tensor(id);
             self.activation(&second)?;
             self.same(joined.rows.into(), second.rows.into())?;
             self.same(joined.cols.into(), second.cols.into())?;
@@ -426,7 +422,7 @@ impl<'a> Checker<'_, 'a> {
     }
 
     fn vector(&self, id: TensorId) -> Option<Tensor> {
-        let tensor = self.tensor(id)?;
+        let tensor = self.tensor(id);
         self.same(1, tensor.positions() as u32)?;
         let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
         self.ensure(tensor.dtype == dtype, Fault::Dtype)?;

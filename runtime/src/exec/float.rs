@@ -41,7 +41,7 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
-            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
+            let (view, t) = (r.view(*src)?, r.tensor(*src));
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
         }

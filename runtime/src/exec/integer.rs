@@ -6,13 +6,14 @@ use super::{Call, shared};
 use crate::blob::int4;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
+use crate::blob::tensor::TensorId;
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Geometry, Part};
 use crate::kernels::family::padded;
 use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, norm_conv, pointwise};
-use crate::numeric::requant::SmallRequant;
+use crate::numeric::requant::{Requant, SmallRequant};
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -35,7 +36,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
         Op::TimeProj { phases, cos_first, .. } => {
             let phases = model.table(*phases, usize::from(r.out_tensor.channels) / 2)?;
             let (mut out, _) = r.output::<u8>()?;
-            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.set(i, v));
+            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.put(i, v));
         }
         Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r)?,
         Op::Silu {
@@ -56,7 +57,7 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
         Op::Upsample { src, .. } => shared::upsample(*src, r)?,
         Op::AvgPool { src, .. } => {
             Feature::Resample.built()?;
-            let (view, t) = (r.view(*src)?, r.tensor(*src)?);
+            let (view, t) = (r.view(*src)?, r.tensor(*src));
             let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
             pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
         }
@@ -73,9 +74,11 @@ fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) ->
     };
     let parts = parts.get(..*count)?;
     let channels = parts.iter().map(|p| p.channels).sum();
-    let (filter, add) = (filter(model, c, rows, &g, channels)?, addition(c, r)?);
+    let (Some(filter), add) = (&filter(model, c, rows, &g, channels), addition(c, r)?) else {
+        return None;
+    };
     let (mut out, columns) = r.output::<i16>()?;
-    conv::conv(parts, &g, &filter, add, columns, &mut out);
+    conv::conv(parts, &g, filter, add, columns, &mut out);
     Some(())
 }
 
@@ -151,28 +154,39 @@ fn addition<'a>(c: &Conv, r: &Regions<'_, 'a>) -> Option<Option<Addition<'a>>> {
 /// The parts of a source, and how many there are.
 #[inline(never)]
 fn parts<'a>(source: &Source, r: &Regions<'_, 'a>) -> Option<([Part<'a>; 2], usize)> {
-    let (views, count) = r.parts(source)?;
-    let part = |i: usize| Part {
-        view: views[i].0,
-        channels: views[i].1,
-        requant: source.second.map(|(_, requants)| SmallRequant::new(requants[i])),
-    };
-    Some(([part(0), part(1)], count))
+    let requants = source.second.map(|(_, requants)| requants);
+    let first = part(source.first, requants.map(|r| r[0]), r)?;
+    match source.second {
+        Some((id, _)) => Some(([first, part(id, requants.map(|r| r[1]), r)?], 2)),
+        None => Some(([first, first], 1)),
+    }
+}
+
+#[inline(never)]
+fn part<'a>(id: TensorId, requant: Option<Requant>, r: &Regions<'_, 'a>) -> Option<Part<'a>> {
+    Some(Part {
+        view: r.view(id)?,
+        channels: r.tensor(id).channels.into(),
+        requant: requant.map(SmallRequant::new),
+    })
 }
 
 #[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
-    let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
+    // Borrowed, not moved: a copy would take stack.
+    let (Some(norm), Some(input)) = (&norm(model, n, r), &norm_input(n, r)) else {
+        return None;
+    };
     let (mut out, factors) = r.output::<i32>()?;
     let factors = factors.get_mut(..norm.channels * FACTOR_WORDS)?;
-    group_norm::group_norm(&input, &norm, factors, &mut out);
+    group_norm::group_norm(input, norm, factors, &mut out);
     Some(())
 }
 
 /// Parameters of a normalization.
 #[inline(never)]
 fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Norm<'a>> {
-    let (source, channels) = (r.tensor(n.source.first)?, usize::from(r.tensor(n.out)?.channels));
+    let (source, channels) = (r.tensor(n.source.first), usize::from(r.tensor(n.out).channels));
     let affine = model.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
@@ -207,8 +221,8 @@ fn norm_input<'a>(n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Input<'a>> {
 fn run_norm_conv(model: &Model<'_>, NormConv { norm: n, conv: c }: &NormConv, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::NormConv.built()?;
     let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
-    let window = r.tensor(n.out)?;
-    let source = r.tensor(n.source.first)?;
+    let window = r.tensor(n.out);
+    let source = r.tensor(n.source.first);
     let g = Geometry {
         input: [source.rows.into(), source.cols.into()],
         ..geometry(c, r)?

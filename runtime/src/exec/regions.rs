@@ -26,27 +26,19 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// Splits `arena`; `None` when regions overlap, which validation has ruled out.
     #[inline(never)]
     pub fn new(model: &'m Model<'m>, io: &'m Io, arena: &'a mut [u8]) -> Option<Self> {
-        let out_tensor = model.tensor(io.out)?;
-        let mut in_place = None;
-        let mut range = |id: Option<TensorId>| -> Option<Range<usize>> {
-            let Some(id) = id else { return Some(0..0) };
-            let range = model.tensor(id)?.range();
-            if range == out_tensor.range() {
-                in_place = Some(id);
-                return Some(0..0);
-            }
-            Some(range)
-        };
+        let out_tensor = model.known(io.out);
+        let [a, b, c, d] = io.inputs;
+        let window = io.window.filter(|_| Feature::NormConv.is_built());
         let mut ranges = [const { 0..0 }; 7];
-        for (slot, id) in ranges.iter_mut().zip(&io.inputs) {
-            *slot = range(*id)?;
-        }
-        ranges[4] = out_tensor.range();
-        if let Some(id) = io.scratch {
-            ranges[5] = model.tensor(id)?.range();
-        }
-        if let (Some(id), true) = (io.window, Feature::NormConv.is_built()) {
-            ranges[6] = model.tensor(id)?.range();
+        let mut in_place = None;
+        for (slot, id) in [a, b, c, d, Some(io.out), io.scratch, window].into_iter().enumerate() {
+            let Some(id) = id else { continue };
+            let range = model.known(id).range();
+            if slot < 4 && range == out_tensor.range() {
+                in_place = Some(id);
+            } else {
+                ranges[slot] = range;
+            }
         }
         let [a, b, c, d, out, scratch, window] = disjoint(arena, ranges)?;
         Some(Self {
@@ -62,22 +54,22 @@ impl<'m, 'a> Regions<'m, 'a> {
     }
 
     /// An input's record.
-    pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
-        self.model.tensor(id)
+    pub fn tensor(&self, id: TensorId) -> Tensor {
+        self.model.known(id)
     }
 
     /// An input that does not share the output's memory.
     pub fn view(&self, id: TensorId) -> Option<View<'a>> {
         let slot = self.ids.iter().position(|i| *i == Some(id))?;
         // The slices are only read from here on, so they may be handed out as shared.
-        View::new(&self.tensor(id)?, self.inputs[slot])
+        View::new(&self.tensor(id), self.inputs[slot])
     }
 
     /// An input that may share the output's memory.
     pub fn operand(&self, id: TensorId) -> Option<Operand<'a>> {
         if self.in_place == Some(id) {
             return Some(Operand::InPlace {
-                zero: self.tensor(id)?.zero_point.into(),
+                zero: self.tensor(id).zero_point.into(),
             });
         }
         self.view(id).map(Operand::Apart)
@@ -86,7 +78,7 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// The parts of a source: views, channels, and whether there are two.
     #[inline(never)]
     pub fn parts(&self, source: &Source) -> Option<([(View<'a>, usize); 2], usize)> {
-        let part = |id: TensorId| Some((self.view(id)?, usize::from(self.tensor(id)?.channels)));
+        let part = |id: TensorId| Some((self.view(id)?, usize::from(self.tensor(id).channels)));
         let first = part(source.first)?;
         match source.second {
             Some((id, _)) => Some(([first, part(id)?], 2)),
@@ -110,24 +102,31 @@ impl<'m, 'a> Regions<'m, 'a> {
 }
 
 /// The slices at `ranges`; `None` where two of them meet or one ends behind `bytes`. Empty ranges meet nothing.
-fn disjoint<const N: usize>(bytes: &mut [u8], mut ranges: [Range<usize>; N]) -> Option<[&mut [u8]; N]> {
+fn disjoint<const N: usize>(bytes: &mut [u8], ranges: [Range<usize>; N]) -> Option<[&mut [u8]; N]> {
+    /// The start of a range that is empty or done.
+    const DONE: usize = usize::MAX;
     let mut slices: [&mut [u8]; N] = core::array::from_fn(|_| Default::default());
+    let mut starts = ranges
+        .each_ref()
+        .map(|range| if range.is_empty() { DONE } else { range.start });
     let (mut rest, mut at) = (bytes, 0);
-    // The lowest that is left, again and again; one that was taken is empty.
-    while let Some((i, range)) = ranges
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, range)| range.start < range.end)
-        .min_by_key(|(_, range)| range.start)
-    {
-        let (start, end) = (range.start, range.end);
-        *range = 0..0;
+    loop {
+        // The lowest that is left.
+        let (mut slot, mut start) = (0, DONE);
+        for (i, &next) in starts.iter().enumerate() {
+            if next < start {
+                (slot, start) = (i, next);
+            }
+        }
+        if start == DONE {
+            return Some(slices);
+        }
+        starts[slot] = DONE;
+        let end = ranges[slot].end;
         let (_, from) = rest.split_at_mut_checked(start.checked_sub(at)?)?;
-        let (slice, after) = from.split_at_mut_checked(end - start)?;
-        slices[i] = slice;
-        (rest, at) = (after, end);
+        (slices[slot], rest) = from.split_at_mut_checked(end - start)?;
+        at = end;
     }
-    Some(slices)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::kernels::pointwise;
 
 /// Shapes of a convolution from the records.
 pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
-    let input = r.tensor(c.source.first)?;
+    let input = r.tensor(c.source.first);
     Some(Geometry {
         input: [input.rows.into(), input.cols.into()],
         output: [r.out_tensor.rows.into(), r.out_tensor.cols.into()],
@@ -59,7 +59,7 @@ impl Rows {
 
 /// Whether an addend is one value a channel: it has one position where the output has more.
 pub(super) fn is_vector(r: &Regions<'_, '_>, id: TensorId) -> Option<bool> {
-    Some(r.tensor(id)?.positions() == 1)
+    Some(r.tensor(id).positions() == 1)
 }
 
 /// Row `class` of the embedding table at `table`, whose numbers are `T` as they are stored.
@@ -77,14 +77,14 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
     row.iter()
         .take(dim)
         .enumerate()
-        .for_each(|(i, &v)| out.set(i, v.into()));
+        .for_each(|(i, &v)| out.put(i, v.into()));
     Some(())
 }
 
 /// Each position four times.
 pub(super) fn upsample(src: TensorId, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::Resample.built()?;
-    let (view, t) = (r.view(src)?, r.tensor(src)?);
+    let (view, t) = (r.view(src)?, r.tensor(src));
     let size = [t.rows.into(), t.cols.into()];
     pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
     Some(())

@@ -7,7 +7,7 @@ use crate::numeric::sine::{cos_q15, sin_q15};
 /// x_t in Q24 to the network's input: `requantize(x) + offset`.
 pub fn input(x_q24: &[i32], requant: Requant, offset: i32, out: &mut ViewMut<'_>) {
     for (i, &x) in x_q24.iter().enumerate() {
-        out.set(i, requant.apply(x).saturating_add(offset));
+        out.put(i, requant.times(x).saturating_add(offset));
     }
 }
 

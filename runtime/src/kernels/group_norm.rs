@@ -16,6 +16,7 @@ use super::conv::{CHUNK, Part};
 use super::family::{self, Elements, Finish, Normalized};
 use super::view::{Operand, View, ViewMut};
 use crate::features::Feature;
+use crate::numeric::divide::divide_by_small;
 use crate::numeric::requant::{Requant, saturate_i32};
 use crate::numeric::rsqrt::rsqrt_u64;
 use crate::numeric::sigmoid::silu_q16;
@@ -68,6 +69,15 @@ impl Input<'_> {
                 };
                 part.joined(position * part.channels + channel).into()
             }
+        }
+    }
+
+    /// [`Input::get`], called.
+    #[inline(never)]
+    fn at(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
+        match self {
+            Self::One(operand) => operand.at(out, position * channels + channel),
+            Self::Two(_) => self.get(out, position, channel, channels),
         }
     }
 
@@ -189,11 +199,22 @@ fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], range: Ra
         }
         for position in range.clone() {
             for (channel, factor) in (first..).zip(factors.chunks_exact(FACTOR_WORDS)) {
-                let q = input.get(out, position, channel, norm.channels);
+                let at = (position - range.start) * norm.channels + channel;
+                // Calls where nothing but rare factors comes here.
+                let often = Feature::ScaleShift.is_built();
+                let q = if often {
+                    input.get(out, position, channel, norm.channels)
+                } else {
+                    input.at(out, position, channel, norm.channels)
+                };
                 let offset = words(factor[1], factor[2]);
                 let sum = i64::from(q << MEAN_FRAC) * i64::from(factor[0]) + offset;
                 let y = norm.finish(saturate_i32(sum >> affine.shift), channel);
-                out.set((position - range.start) * norm.channels + channel, y);
+                if often {
+                    out.set(at, norm.out_requant.apply(y));
+                } else {
+                    out.put(at, norm.out_requant.times(y));
+                }
             }
         }
     }
@@ -215,27 +236,26 @@ impl Moments {
     /// Of the group whose first channel is `first`. `sums` are its channels' from [`Input::sum`].
     fn of(input: &Input<'_>, out: &ViewMut<'_>, norm: &Norm<'_>, first: usize, sums: &[i32]) -> Self {
         let size = sums.len() / FACTOR_WORDS;
-        let elements = (norm.positions * size) as i64;
-        let stored = |view: &View<'_>, zero: i32| {
-            let (sum, squares) = match view {
-                View::I8(data, _) => family::moments8(data, norm.channels, first, size),
-                View::I16(data) => family::moments16(data, norm.channels, first, size),
-                View::F16(_) | View::Q24(_) => (0, 0),
-            };
-            // Sums of q - zero from sums of q.
-            let zero = i64::from(zero);
-            let squares = squares as i64 - 2 * zero * sum + elements * zero * zero;
-            (sum - elements * zero, squares as u64)
+        let (view, zero) = match input {
+            Input::One(Operand::Apart(view @ View::I8(_, zero))) => (*view, *zero),
+            Input::One(Operand::Apart(view)) => (*view, 0),
+            Input::One(Operand::InPlace { zero }) => (out.as_view(), *zero),
+            Input::Two(_) => {
+                let (sum, squares) = sums.chunks_exact(FACTOR_WORDS).fold((0, 0), |(sum, squares), c| {
+                    (sum + i64::from(c[0]), squares + words(c[1], c[2]) as u64)
+                });
+                return Self::new(norm, size, sum, squares);
+            }
         };
-        let (sum, squares) = match input {
-            Input::One(Operand::Apart(view @ View::I8(_, zero))) => stored(view, *zero),
-            Input::One(Operand::Apart(view)) => stored(view, 0),
-            Input::One(Operand::InPlace { zero }) => stored(&out.as_view(), *zero),
-            Input::Two(_) => sums.chunks_exact(FACTOR_WORDS).fold((0, 0), |(sum, squares), c| {
-                (sum + i64::from(c[0]), squares + words(c[1], c[2]) as u64)
-            }),
+        let (sum, squares) = match view {
+            View::I8(data, _) => family::moments8(data, norm.channels, first, size),
+            View::I16(data) => family::moments16(data, norm.channels, first, size),
+            View::F16(_) | View::Q24(_) => (0, 0),
         };
-        Self::new(norm, size, sum, squares)
+        // Sums of q - zero from sums of q.
+        let (elements, zero) = ((norm.positions * size) as i64, i64::from(zero));
+        let squares = squares as i64 - 2 * zero * sum + elements * zero * zero;
+        Self::new(norm, size, sum - elements * zero, squares as u64)
     }
 
     fn new(norm: &Norm<'_>, size: usize, sum: i64, squares: u64) -> Self {
@@ -248,7 +268,9 @@ impl Moments {
     /// What the channels of the group share.
     fn affine(&self, norm: &Norm<'_>) -> Affine {
         let count = i64::from(self.count);
-        let mean = (2 * (self.sum << MEAN_FRAC) + count).div_euclid(2 * count);
+        // Floored: a mean is within 2^29, so 2^30 more makes it positive.
+        let above = (2 * (self.sum << MEAN_FRAC) + count + (count << 31)) as u64;
+        let mean = i64::from(divide_by_small(above, 2 * self.count)) - (1 << 30);
         let inverse = rsqrt_u64(self.spread);
         let product = u64::from(inverse.mant_q31) * u64::from(self.count);
         let excess = (64 - product.leading_zeros()).saturating_sub(31);
@@ -358,7 +380,7 @@ impl Norm<'_> {
         family::normalizes(&finish, pieces, out).then_some(finish)
     }
 
-    /// Scale and shift, SiLU, output factor.
+    /// Scale and shift, SiLU.
     #[inline(always)]
     fn finish(&self, y_q16: i32, channel: usize) -> i32 {
         let mut y = y_q16;
@@ -370,6 +392,6 @@ impl Norm<'_> {
         if self.silu {
             y = silu_q16(y);
         }
-        self.out_requant.apply(y)
+        y
     }
 }

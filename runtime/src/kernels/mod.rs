@@ -15,29 +15,26 @@ pub mod view;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::Op;
+use crate::blob::op::{Op, Source};
+use crate::features::Feature;
 
-/// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns
-/// ([`conv_scratch_bytes`]). `None` when the operator names tensors that do not exist.
-pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> Option<usize> {
-    let channels = |id| model.tensor(id).map(|t| usize::from(t.channels));
-    let joined = |source: &crate::blob::op::Source| {
-        let second = source.second.map_or(Some(0), |(id, _)| channels(id))?;
-        Some(channels(source.first)? + second)
-    };
-    let float = model.header().arithmetic == Arithmetic::F16;
+/// Scratch bytes without which an operator, whose tensors are there, cannot run; a convolution runs faster with a block of columns
+/// ([`conv_scratch_bytes`]).
+pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> usize {
+    let channels = |id| usize::from(model.known(id).channels);
+    let joined = |source: &Source| channels(source.first) + source.second.map_or(0, |(id, _)| channels(id));
+    let float = Feature::F16.is_built() && model.header().arithmetic == Arithmetic::F16;
+    if let (Op::Attention(a), true) = (op, Feature::Attention.is_built()) {
+        return attention_scratch_bytes(model.known(a.k).positions());
+    }
     let norm = op
         .norm()
-        .map_or(Some(0), |n| Some(group_norm_scratch_bytes(float, joined(&n.source)?)))?;
-    let conv = op.conv().map_or(Some(0), |c| {
-        let (kernel, outs) = (usize::from(c.kernel), channels(c.out)?);
-        Some(conv_scratch_bytes(float, kernel, joined(&c.source)?, outs, 1))
-    })?;
-    Some(match op {
-        Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) | Op::Readout(_) => norm + conv,
-        Op::Attention(a) => attention_scratch_bytes(model.tensor(a.k)?.positions()),
-        _ => 0,
-    })
+        .map_or(0, |n| group_norm_scratch_bytes(float, joined(&n.source)));
+    let conv = op.conv().map_or(0, |c| {
+        let (kernel, outs) = (usize::from(c.kernel), channels(c.out));
+        conv_scratch_bytes(float, kernel, joined(&c.source), outs, 1)
+    });
+    norm + conv
 }
 
 /// `columns` (1, or a block of [`family::COLUMNS`]) of `kernel * kernel * channels` int16, padded; or one of f32, with an f32

@@ -8,8 +8,8 @@ use crate::numeric::sigmoid::silu_q16;
 /// `out = requantize(silu(requantize(in)))` through Q16.
 pub fn silu(src: &Operand<'_>, in_requant: Requant, out_requant: Requant, out: &mut ViewMut<'_>) {
     for i in 0..out.len() {
-        let x_q16 = in_requant.apply(src.get(out, i));
-        out.set(i, out_requant.apply(silu_q16(x_q16)));
+        let x_q16 = in_requant.times(src.at(out, i));
+        out.put(i, out_requant.times(silu_q16(x_q16)));
     }
 }
 

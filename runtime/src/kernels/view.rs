@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::blob::tensor::{Dtype, Tensor};
+use crate::features::Feature;
 use crate::numeric::requant::{saturate_i8, saturate_i16};
 
 /// An activation that is read.
@@ -24,9 +25,9 @@ impl<'a> View<'a> {
         Some(match tensor.dtype {
             Dtype::I8 => Self::I8(bytemuck::try_cast_slice(bytes).ok()?, tensor.zero_point.into()),
             Dtype::I16 => Self::I16(bytemuck::try_cast_slice(bytes).ok()?),
-            Dtype::F16 => Self::F16(bytemuck::try_cast_slice(bytes).ok()?),
+            Dtype::F16 if Feature::F16.is_built() => Self::F16(bytemuck::try_cast_slice(bytes).ok()?),
             Dtype::Q24 => Self::Q24(bytemuck::try_cast_slice(bytes).ok()?),
-            Dtype::Scratch => return None,
+            Dtype::F16 | Dtype::Scratch => return None,
         })
     }
 
@@ -39,6 +40,12 @@ impl<'a> View<'a> {
             Self::F16(data) => data[i].into(),
             Self::Q24(data) => data[i],
         }
+    }
+
+    /// [`View::get`], called: where there are few elements.
+    #[inline(never)]
+    pub fn at(&self, i: usize) -> i32 {
+        self.get(i)
     }
 
     /// Some of the elements.
@@ -94,9 +101,9 @@ impl<'a> ViewMut<'a> {
         Some(match tensor.dtype {
             Dtype::I8 => Self::I8(bytemuck::try_cast_slice_mut(bytes).ok()?, tensor.zero_point.into()),
             Dtype::I16 => Self::I16(bytemuck::try_cast_slice_mut(bytes).ok()?),
-            Dtype::F16 => Self::F16(bytemuck::try_cast_slice_mut(bytes).ok()?),
+            Dtype::F16 if Feature::F16.is_built() => Self::F16(bytemuck::try_cast_slice_mut(bytes).ok()?),
             Dtype::Q24 => Self::Q24(bytemuck::try_cast_slice_mut(bytes).ok()?),
-            Dtype::Scratch => return None,
+            Dtype::F16 | Dtype::Scratch => return None,
         })
     }
 
@@ -109,6 +116,12 @@ impl<'a> ViewMut<'a> {
             Self::F16(data) => data[i] = v as u16,
             Self::Q24(data) => data[i] = v,
         }
+    }
+
+    /// [`ViewMut::set`], called: where there are few elements.
+    #[inline(never)]
+    pub fn put(&mut self, i: usize, v: i32) {
+        self.set(i, v);
     }
 
     /// Some of the elements.
@@ -178,6 +191,14 @@ impl Operand<'_> {
             (Self::Apart(view), _) => view.get(i),
             (Self::InPlace { zero }, ViewMut::I8(data, _)) => i32::from(data[i]) - zero,
             (Self::InPlace { .. }, out) => out.as_view().get(i),
+        }
+    }
+
+    /// [`Operand::get`], called: where there are few elements.
+    pub fn at(&self, out: &ViewMut<'_>, i: usize) -> i32 {
+        match *self {
+            Self::Apart(view) => view.at(i),
+            Self::InPlace { zero } => out.as_view().with_zero(zero).at(i),
         }
     }
 }

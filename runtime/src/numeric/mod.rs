@@ -3,6 +3,7 @@
 //! `NUMERICS.md` defines each of them in integer arithmetic and states its measured error. All are total: no input
 //! panics or overflows. A change of a single output bit of any of them raises [`NUMERIC_VERSION`].
 
+pub mod divide;
 pub mod exp2;
 pub mod float;
 pub mod log;

@@ -42,6 +42,12 @@ impl Requant {
         saturate_i32((product + (1i64 << (self.shift - 1))) >> self.shift)
     }
 
+    /// [`Requant::apply`], called: where there are few values, or where it is rare.
+    #[inline(never)]
+    pub fn times(self, v: i32) -> i32 {
+        self.apply(v)
+    }
+
     /// [`Requant::apply`] to a few values.
     #[inline(always)]
     pub fn apply_all<const N: usize>(self, values: &mut [i32; N]) {
@@ -55,7 +61,7 @@ impl Requant {
                 *v = (high_product(*v << up, self.mult) + round) >> shift;
             }
         } else {
-            values.iter_mut().for_each(|v| *v = self.apply(*v));
+            values.iter_mut().for_each(|v| *v = self.times(*v));
         }
     }
 
@@ -84,6 +90,7 @@ impl SmallRequant {
     const EXACT: u8 = 255;
 
     /// Prepares a factor.
+    #[inline(never)]
     pub fn new(exact: Requant) -> Self {
         let up = 33u8.saturating_sub(exact.shift);
         let shift = (exact.shift + up - 32) & 31;
@@ -106,7 +113,7 @@ impl SmallRequant {
     #[inline(always)]
     pub fn apply(&self, v: i32) -> i32 {
         if self.up == Self::EXACT {
-            return self.exact.apply(v);
+            return self.exact.times(v);
         }
         (high_product(v << self.up, self.mult) + self.round) >> self.shift
     }
@@ -149,6 +156,14 @@ impl WideRequant {
     /// Whether `mult` and `shift` are in their stated ranges.
     pub fn is_valid(self) -> bool {
         (self.mult == 0 || (1 << 21..1 << 22).contains(&self.mult)) && (1..=62).contains(&self.shift)
+    }
+
+    /// [`WideRequant::apply`] to `bias` and each of `dots`.
+    #[inline(never)]
+    pub fn times(self, bias: i64, dots: &[i64], to: &mut [i32]) {
+        for (to, dot) in to.iter_mut().zip(dots) {
+            *to = self.apply(bias + dot);
+        }
     }
 
     /// `v` times the factor, rounded half up, saturated to int32. `|v| < ACC_LIMIT`.

@@ -35,10 +35,18 @@ pub fn rsqrt_u64(v: u64) -> Rsqrt {
 }
 
 /// `floor(sqrt(v))`, exact.
-///
-/// `n * (1/sqrt(n))` from [`rsqrt_u64`]'s mantissa, then at most a few corrections by exact comparison.
 #[must_use]
 pub fn isqrt_u64(v: u64) -> u32 {
+    // The shorter way where that counts: few are needed.
+    if cfg!(target_pointer_width = "32") {
+        isqrt_by_digits(v)
+    } else {
+        isqrt_by_reciprocal(v)
+    }
+}
+
+/// `n * (1/sqrt(n))` from [`rsqrt_u64`]'s mantissa, then at most a few corrections by exact comparison.
+fn isqrt_by_reciprocal(v: u64) -> u32 {
     if v == 0 {
         return 0;
     }
@@ -51,6 +59,22 @@ pub fn isqrt_u64(v: u64) -> u32 {
     }
     while v - root * root > 2 * root {
         root += 1;
+    }
+    root as u32
+}
+
+/// A binary digit at a time.
+#[inline(never)]
+fn isqrt_by_digits(v: u64) -> u32 {
+    let (mut rest, mut root, mut digit) = (v, 0, 1 << 62);
+    while digit != 0 {
+        let step = root + digit;
+        root >>= 1;
+        if rest >= step {
+            rest -= step;
+            root += digit;
+        }
+        digit >>= 2;
     }
     root as u32
 }
@@ -83,4 +107,26 @@ fn reciprocal_root_q31(n: u64) -> u32 {
     let correction_q42 = (e_q42 >> 1) + ((3 * ((e_q42 * e_q42) >> 42)) >> 3);
     let y_q57 = (i64::from(y_q15) << 42) + i64::from(y_q15) * correction_q42;
     ((y_q57 + (1 << 26)) >> 27) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{isqrt_by_digits, isqrt_by_reciprocal};
+    use crate::numeric::philox::philox4x32;
+
+    #[test]
+    fn both_ways_to_a_root_are_exact() {
+        let draws = (0..20_000).map(|i| {
+            let [high, low, shift, _] = philox4x32([i, 0, 0, 0], [9, 10]);
+            (u64::from(high) << 32 | u64::from(low)) >> (shift % 64)
+        });
+        let around = |v: u64| [v.saturating_sub(1), v, v.saturating_add(1)];
+        let squares = draws.clone().map(|v| (v >> 32) * (v >> 32));
+        for v in squares.chain(draws).chain([0, u64::MAX]).flat_map(around) {
+            let root = isqrt_by_digits(v);
+            assert_eq!(root, isqrt_by_reciprocal(v), "{v}");
+            let root = u128::from(root);
+            assert!(root * root <= v.into() && (root + 1) * (root + 1) > v.into(), "{v}");
+        }
+    }
 }

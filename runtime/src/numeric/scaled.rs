@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 
+use super::divide::continued;
 use super::rsqrt::isqrt_u64;
 
 /// `mant * 2^exp` with `mant >= 2^31`, or zero (`mant = 0`, `exp = 0`).
@@ -61,6 +62,7 @@ impl Scaled {
 
     /// Product.
     #[must_use]
+    #[inline(never)]
     pub const fn mul(self, other: Self) -> Self {
         Self::normalize(self.mant as u64 * other.mant as u64, self.exp as i32 + other.exp as i32)
     }
@@ -75,12 +77,15 @@ impl Scaled {
             return Self::MAX;
         }
         // A quotient of exactly 32 bits: the numerator's shift depends on which mantissa is larger.
-        let shift = if self.mant >= other.mant { 31 } else { 32 };
-        let (numerator, denominator) = ((self.mant as u64) << shift, other.mant as u64);
-        let quotient = numerator / denominator;
-        let remainder = numerator - quotient * denominator;
+        let (first, rest) = match self.mant.checked_sub(other.mant) {
+            Some(rest) => (1, rest),
+            None => (0, self.mant),
+        };
+        let (shift, denominator) = (32 - first, other.mant as u64);
+        let (quotient, remainder) = continued(rest as u64, 0, shift, denominator);
         let up = (2 * remainder >= denominator) as u64;
-        Self::normalize(quotient + up, self.exp as i32 - other.exp as i32 - shift)
+        let exp = self.exp as i32 - other.exp as i32 - shift as i32;
+        Self::normalize(((first as u64) << 31) + quotient + up, exp)
     }
 
     /// Sum.

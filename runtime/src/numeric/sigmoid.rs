@@ -1,6 +1,6 @@
 //! Sigmoid and SiLU in fixed point.
 
-use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
+use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT};
 
 /// log2 of an interval's width in Q16.
 const INTERVAL_BITS: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
@@ -22,9 +22,26 @@ pub fn sigmoid_q15(x_q16: i32) -> i32 {
 #[must_use]
 #[inline]
 pub fn silu_q16(x_q16: i32) -> i32 {
-    let distance_q28 = distance_from_half_q28(x_q16.unsigned_abs());
-    let sigmoid_q28 = (1 << 27) + if x_q16 < 0 { -distance_q28 } else { distance_q28 };
-    ((i64::from(x_q16) * i64::from(sigmoid_q28) + (1 << 27)) >> 28) as i32
+    // With d the sigmoid's distance from 1/2 in Q28, `x sigmoid(x) = x / 2 + |x| d`: half of `x + floor(|x| d / 2^27)`, rounded up.
+    let magnitude = x_q16.unsigned_abs();
+    if magnitude >= (SIGMOID_END as u32) << 16 {
+        return x_q16.max(0);
+    }
+    let distance_q28 = distance_from_half_q28(magnitude) as u32;
+    (x_q16 + 1 + product_q27(magnitude, distance_q28) as i32) >> 1
+}
+
+/// `floor(a b / 2^27)` of a below 2^20 and b below 2^27.
+#[inline(always)]
+fn product_q27(a: u32, b: u32) -> u32 {
+    #[cfg(not(mote_family = "armv6m"))]
+    return ((u64::from(a) * u64::from(b)) >> 27) as u32;
+    // A core without a long multiply: the upper nine bits of a and its lower eleven, times the halves of b.
+    #[cfg(mote_family = "armv6m")]
+    {
+        let (high, low, b_high, b_low) = (a >> 11, a & 0x7FF, b >> 16, b & 0xFFFF);
+        high * b_high + ((high * b_low + (low * b_high << 5) + (low * b_low >> 11)) >> 16)
+    }
 }
 
 /// `sigmoid(x) - 1/2` in Q28 for `x >= 0` in Q16: the table's Q17 plus the 11 bits of the interpolation, unrounded.
@@ -33,8 +50,25 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
     if x_q16 >= (SIGMOID_END as u32) << 16 {
         return 1 << 27;
     }
+    distance_within_q28(x_q16)
+}
+
+/// The same below the end of the table.
+#[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
+#[inline]
+fn distance_within_q28(x_q16: u32) -> i32 {
+    use super::table::SIGMOID_Q17;
     let index = (x_q16 >> INTERVAL_BITS) as usize;
     let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
     let (left, right) = (i32::from(SIGMOID_Q17[index]), i32::from(SIGMOID_Q17[index + 1]));
     (left << INTERVAL_BITS) + (right - left) * within
+}
+
+/// The same where a family's kernels have the same points as lines: one table of the two is enough.
+#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+#[inline]
+fn distance_within_q28(x_q16: u32) -> i32 {
+    let v = x_q16 as i32 - 1;
+    let line = crate::kernels::family::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
+    line + (line & 0x7FF) * i32::from(v as i16) - (1 << 27)
 }

@@ -382,7 +382,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
 fn output<'b>(model: &Model<'_>, activations: &'b mut [u8]) -> Result<&'b mut [i32], RunError> {
     let header = model.header();
     let missing = RunError::Memory { op: header.op_count };
-    let range = model.tensor(header.output).ok_or(missing)?.range();
+    let range = model.known(header.output).range();
     let bytes = activations.get_mut(range).ok_or(missing)?;
     bytemuck::try_cast_slice_mut(bytes).map_err(|_| missing)
 }

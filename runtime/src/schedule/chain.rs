@@ -107,7 +107,7 @@ impl KernelStep {
         let next = Scaled::from_q(next_q62.max(1), 62);
         let part = |q62: u64| Signed::plus(Scaled::from_q(q62, 62).div(next).sqrt());
         Self {
-            mean: Form::new([part(now_q62), part(next_q62 - now_q62)]),
+            mean: Form::new(&[part(now_q62), part(next_q62 - now_q62)]),
         }
     }
 

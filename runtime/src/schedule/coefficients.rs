@@ -14,6 +14,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::form::{Form, Signed, saturate_state};
+use super::program::{
+    self, A, ALPHA_BAR, B, EPS_OUT, EPS_X, Minus, NEXT_ALPHA_BAR, NEXT_NOISE, NEXT_ONE_MINUS, NEXT_SIGNAL, NOISE, ONE,
+    ONE_MINUS, OWN, Over, Places, Plus, RESULT, Root, SAMPLE_X, SIGNAL, Times, ZERO,
+};
 use crate::numeric::scaled::Scaled;
 
 /// What the network's output means.
@@ -85,36 +89,27 @@ pub fn ddim(
 ) -> StepCoefficients {
     let now = Level::asked(alpha_bar_t_q62, prediction);
     let next = Level::new(alpha_bar_prev_q62);
-    let (direction, sigma) = direction_and_sigma(now, next, eta_q16);
-    let plus = Signed::plus;
-
-    let [sample_x, sample_out, eps_x, eps_out] = prediction_coefficients(now, prediction);
+    let mut places = Places::new(&now, &next);
+    places.direction(now.alpha_bar_q62, next.alpha_bar_q62, eta_q16);
+    places.run(program::prediction(&now, prediction));
     // x_prev = signal * x0 + direction * eps + sigma * z.
-    let signal = next.signal;
-    let step = match clip {
-        Clip::Off => {
-            let [x, out] = unclipped(now, signal, direction, prediction);
-            Form::new([Signed::ZERO, x, out, plus(sigma)])
-        }
-        Clip::Stock => Form::new([
-            plus(signal),
-            eps_x.times(direction),
-            eps_out.times(direction),
-            plus(sigma),
-        ]),
-        Clip::Rederived => {
-            let per_noise = if now.noise.is_zero() {
-                Scaled::ZERO
-            } else {
-                direction.div(now.noise)
-            };
-            let x0 = Signed::difference(signal, per_noise.mul(now.signal));
-            Form::new([x0, plus(per_noise), Signed::ZERO, plus(sigma)])
-        }
-    };
+    places.run(match clip {
+        Clip::Off => unclipped(&now, prediction),
+        Clip::Stock => &[
+            (Times, RESULT, NEXT_SIGNAL, ONE),
+            (Times, RESULT + 1, EPS_X, DIRECTION),
+            (Times, RESULT + 2, EPS_OUT, DIRECTION),
+        ],
+        Clip::Rederived if now.noise.is_zero() => &[(Times, RESULT, NEXT_SIGNAL, ONE)],
+        Clip::Rederived => &[
+            (Over, RESULT + 1, DIRECTION, NOISE),
+            (Times, A, RESULT + 1, SIGNAL),
+            (Minus, RESULT, NEXT_SIGNAL, A),
+        ],
+    });
     StepCoefficients {
-        sample: Form::new([sample_x, sample_out]),
-        step,
+        sample: Form::new(places.at(SAMPLE_X)),
+        step: Form::new(places.at(RESULT)),
         clip,
     }
 }
@@ -176,10 +171,11 @@ impl StepCoefficients {
 /// The coefficients of a step that moves the state by its predicted clean sample: `step` over (x0, held, x, z), x0 as
 /// `prediction` has it at `now`.
 pub(super) fn by_sample(now: Level, prediction: Prediction, clip: Clip, step: [Signed; 4]) -> StepCoefficients {
-    let [sample_x, sample_out, ..] = prediction_coefficients(now, prediction);
+    let mut places = Places::new(&now, &now);
+    places.run(program::prediction(&now, prediction));
     StepCoefficients {
-        sample: Form::new([sample_x, sample_out]),
-        step: Form::new(step),
+        sample: Form::new(places.at(SAMPLE_X)),
+        step: Form::new(&step),
         clip,
     }
 }
@@ -259,73 +255,75 @@ impl Level {
     }
 }
 
-/// `(sqrt(1 - ab_prev - sigma^2), sigma)`.
-///
-/// Without cancellation: with `v = ab_prev (1 - ab)` and `u = ab (1 - ab_prev)`, `sigma^2 = eta^2 (1 - ab_prev)
-/// (ab_prev - ab) / v` and `1 - ab_prev - sigma^2 = (1 - ab_prev) ((1 - eta^2) v + eta^2 u) / v`.
-fn direction_and_sigma(now: Level, next: Level, eta_q16: u32) -> (Scaled, Scaled) {
-    let v = next.alpha_bar.mul(now.one_minus);
-    if next.alpha_bar_q62 <= now.alpha_bar_q62 || v.is_zero() {
-        return (next.noise, Scaled::ZERO);
-    }
-    let u = now.alpha_bar.mul(next.one_minus);
-    let eta_squared_q32 = u64::from(eta_q16) * u64::from(eta_q16);
-    let eta_squared = Scaled::from_q(eta_squared_q32, 32);
-    let kept = match (1u64 << 32).checked_sub(eta_squared_q32) {
-        Some(rest_q32) => Scaled::from_q(rest_q32, 32).mul(v).add(eta_squared.mul(u)),
-        None => eta_squared
-            .mul(u)
-            .sub(Scaled::from_q(eta_squared_q32 - (1 << 32), 32).mul(v)),
-    };
-    let gap = Scaled::from_q(next.alpha_bar_q62 - now.alpha_bar_q62, 62);
-    let direction = next.one_minus.mul(kept.div(v)).sqrt();
-    let sigma = next.one_minus.mul(eta_squared.mul(gap).div(v)).sqrt();
-    (direction, sigma)
-}
+/// Places of this program's own: what depends on eta, and the standard deviations of what is predicted and of what is drawn.
+const ETA_SQUARED: u8 = OWN;
+const REST: u8 = OWN + 1;
+const GAP: u8 = OWN + 2;
+const DIRECTION: u8 = OWN + 3;
+/// The step's last coefficient.
+const SIGMA: u8 = RESULT + 3;
 
-/// `x0 = c[0] x + c[1] out`, `eps = c[2] x + c[3] out`.
-fn prediction_coefficients(now: Level, prediction: Prediction) -> [Signed; 4] {
-    let (plus, minus) = (Signed::plus, Signed::minus);
-    let (one, zero) = (plus(Scaled::ONE), Signed::ZERO);
-    match prediction {
-        Prediction::Epsilon => [
-            plus(Scaled::ONE.div(now.signal)),
-            minus(now.noise.div(now.signal)),
-            zero,
-            one,
-        ],
-        Prediction::V => [plus(now.signal), minus(now.noise), plus(now.noise), plus(now.signal)],
-        // A chain's output is no linear form of the sample: the runtime never asks.
-        Prediction::Bits { .. } | Prediction::Kernel => [zero; 4],
-        Prediction::Sample if now.noise.is_zero() => [zero, one, zero, zero],
-        Prediction::Sample => [
-            zero,
-            one,
-            plus(Scaled::ONE.div(now.noise)),
-            minus(now.signal.div(now.noise)),
-        ],
+impl Places {
+    /// [`DIRECTION`] `sqrt(1 - ab_prev - sigma^2)`, and [`SIGMA`].
+    ///
+    /// Without cancellation: with `v = ab_prev (1 - ab)` and `u = ab (1 - ab_prev)`, `sigma^2 = eta^2 (1 - ab_prev)
+    /// (ab_prev - ab) / v` and `1 - ab_prev - sigma^2 = (1 - ab_prev) ((1 - eta^2) v + eta^2 u) / v`.
+    fn direction(&mut self, alpha_bar_q62: u64, next_q62: u64, eta_q16: u32) {
+        if next_q62 <= alpha_bar_q62 {
+            return self.run(&[(Times, DIRECTION, NEXT_NOISE, ONE)]);
+        }
+        let eta_squared_q32 = u64::from(eta_q16) * u64::from(eta_q16);
+        let rest = Scaled::from_q(eta_squared_q32.abs_diff(1 << 32), 32);
+        let negative = eta_squared_q32 > 1 << 32;
+        self.set(ETA_SQUARED, Signed::plus(Scaled::from_q(eta_squared_q32, 32)));
+        self.set(
+            REST,
+            if negative {
+                Signed::minus(rest)
+            } else {
+                Signed::plus(rest)
+            },
+        );
+        self.set(GAP, Signed::plus(Scaled::from_q(next_q62 - alpha_bar_q62, 62)));
+        self.run(&[
+            (Times, A, NEXT_ALPHA_BAR, ONE_MINUS),
+            (Times, B, ALPHA_BAR, NEXT_ONE_MINUS),
+            (Times, B, ETA_SQUARED, B),
+            (Times, DIRECTION, REST, A),
+            (Plus, DIRECTION, B, DIRECTION),
+            (Over, DIRECTION, DIRECTION, A),
+            (Times, DIRECTION, NEXT_ONE_MINUS, DIRECTION),
+            (Root, DIRECTION, DIRECTION, ZERO),
+            (Times, SIGMA, ETA_SQUARED, GAP),
+            (Over, SIGMA, SIGMA, A),
+            (Times, SIGMA, NEXT_ONE_MINUS, SIGMA),
+            (Root, SIGMA, SIGMA, ZERO),
+        ]);
     }
 }
 
 /// The coefficients of (x, out) in `signal * x0 + direction * eps`, with as few subtractions as there can be.
-fn unclipped(now: Level, signal: Scaled, direction: Scaled, prediction: Prediction) -> [Signed; 2] {
+fn unclipped(now: &Level, prediction: Prediction) -> &'static [program::Step] {
     match prediction {
-        Prediction::Epsilon => {
-            let x = signal.div(now.signal);
-            [Signed::plus(x), Signed::difference(direction, x.mul(now.noise))]
-        }
-        Prediction::V => {
-            let x = signal.mul(now.signal).add(direction.mul(now.noise));
-            [
-                Signed::plus(x),
-                Signed::difference(direction.mul(now.signal), signal.mul(now.noise)),
-            ]
-        }
-        Prediction::Bits { .. } | Prediction::Kernel => [Signed::ZERO; 2],
-        Prediction::Sample if now.noise.is_zero() => [Signed::ZERO, Signed::plus(signal)],
-        Prediction::Sample => {
-            let x = direction.div(now.noise);
-            [Signed::plus(x), Signed::difference(signal, x.mul(now.signal))]
-        }
+        Prediction::Epsilon => &[
+            (Over, RESULT + 1, NEXT_SIGNAL, SIGNAL),
+            (Times, A, RESULT + 1, NOISE),
+            (Minus, RESULT + 2, DIRECTION, A),
+        ],
+        Prediction::V => &[
+            (Times, RESULT + 1, NEXT_SIGNAL, SIGNAL),
+            (Times, A, DIRECTION, NOISE),
+            (Plus, RESULT + 1, RESULT + 1, A),
+            (Times, A, DIRECTION, SIGNAL),
+            (Times, B, NEXT_SIGNAL, NOISE),
+            (Minus, RESULT + 2, A, B),
+        ],
+        Prediction::Bits { .. } | Prediction::Kernel => &[],
+        Prediction::Sample if now.noise.is_zero() => &[(Times, RESULT + 2, NEXT_SIGNAL, ONE)],
+        Prediction::Sample => &[
+            (Over, RESULT + 1, DIRECTION, NOISE),
+            (Times, A, RESULT + 1, SIGNAL),
+            (Minus, RESULT + 2, NEXT_SIGNAL, A),
+        ],
     }
 }

@@ -10,6 +10,7 @@ pub mod ddpm;
 pub mod dpm_solver;
 pub mod form;
 pub mod heun;
+mod program;
 pub mod spacing;
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use crate::numeric::divide::{continued, divide};
+
 /// How the steps of a run are spread over the training timesteps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -45,19 +47,52 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
     if steps == 0 || steps > train_steps || index >= steps || train_steps > MAX_TRAIN_STEPS {
         return None;
     }
-    let (total, count, from_end) = (u64::from(train_steps), u64::from(steps), u64::from(steps - 1 - index));
-    let last = total - 1;
-    let t = match spacing {
-        Spacing::Leading => (from_end * (total / count)).saturating_add_signed(i64::from(offset)),
-        Spacing::Trailing => {
-            divide_rounded(total * (from_end + 1), count, || trailing_lean(total, count)).saturating_sub(1)
-        }
-        Spacing::Linspace if count == 1 => last,
-        Spacing::Linspace => divide_rounded(last * from_end, count - 1, || linspace_lean(last, count - 1, from_end)),
-        Spacing::Quadratic if count == 1 => 4 * total / 5,
-        Spacing::Quadratic => 4 * total * from_end * from_end / (5 * (count - 1) * (count - 1)).max(1),
+    let from_end = steps - 1 - index;
+    let (n, d) = fraction(spacing, train_steps, steps, from_end);
+    let (quotient, remainder) = divide(n, d);
+    let (quotient, twice) = (quotient as u32, 2 * remainder);
+    let rounded = || {
+        let up = if twice == d {
+            match lean(spacing, train_steps, steps, from_end, quotient) {
+                // The even one.
+                Ordering::Equal => quotient & 1 == 1,
+                side => side == Ordering::Greater,
+            }
+        } else {
+            twice > d
+        };
+        quotient + u32::from(up)
     };
-    Some(t.min(last) as u32)
+    let t = match spacing {
+        Spacing::Leading => (from_end * quotient).saturating_add_signed(offset),
+        Spacing::Trailing => rounded().saturating_sub(1),
+        Spacing::Linspace => rounded(),
+        Spacing::Quadratic => quotient,
+    };
+    Some(t.min(train_steps - 1))
+}
+
+/// The gaps of the spacings that reach from one end to the other, and how many of them the step is from the end: a step alone is at
+/// the end.
+fn gaps(steps: u32, from_end: u32) -> (u64, u64) {
+    if steps == 1 {
+        (1, 1)
+    } else {
+        ((steps - 1).into(), from_end.into())
+    }
+}
+
+/// The timestep before it is rounded, as numerator and denominator; of leading spacing the timesteps of a gap.
+#[inline(never)]
+fn fraction(spacing: Spacing, train_steps: u32, steps: u32, from_end: u32) -> (u64, u64) {
+    let (total, count) = (u64::from(train_steps), u64::from(steps));
+    let (gaps, place) = gaps(steps, from_end);
+    match spacing {
+        Spacing::Leading => (total, count),
+        Spacing::Trailing => (total * u64::from(from_end + 1), count),
+        Spacing::Linspace => ((total - 1) * place, gaps),
+        Spacing::Quadratic => (4 * total * (place * place), 5 * (gaps * gaps)),
+    }
 }
 
 /// The timestep that step `index` goes to; `None` where that is before the first, so that the schedule's final alpha
@@ -79,54 +114,39 @@ pub fn prev_timestep(
     }
 }
 
-/// `n / d` to the nearest integer; at an exact half, the side that `lean` names, or the even one. `d` is not zero (a zero
-/// one gives `n`).
-fn divide_rounded(n: u64, d: u64, lean: impl FnOnce() -> Ordering) -> u64 {
-    let d = d.max(1);
-    let (quotient, remainder) = (n / d, n % d);
-    match (2 * remainder).cmp(&d) {
-        Ordering::Less => quotient,
-        Ordering::Greater => quotient + 1,
-        Ordering::Equal => match lean() {
-            Ordering::Less => quotient,
-            Ordering::Equal => quotient + (quotient & 1),
-            Ordering::Greater => quotient + 1,
-        },
-    }
-}
-
-/// The side of an exact half on which NumPy's double-precision `i * (last / d)` falls.
+/// The side of an exact half above `floor` on which NumPy's double precision falls.
 ///
-/// The quotient, rounded to 53 bits, is off by `error / (d 2^k)`; the product is the half itself unless `i` times that
-/// passes half a unit of its own last place.
-fn linspace_lean(last: u64, d: u64, i: u64) -> Ordering {
-    let d = d.max(1);
-    let exponent = ilog2(last / d);
-    let error = rounding_error(last, d, 52 - exponent);
-    let product_exponent = ilog2(last * i / d);
-    if 2 * i * error.unsigned_abs() > d << (product_exponent - exponent) {
+/// Linspace is `i * (last / d)`. The quotient, rounded to 53 bits, is off by `error / (d 2^k)`; the product is the half itself unless
+/// `i` times that passes half a unit of its own last place. Trailing is `arange(T, 0, -T/S)`: it multiplies the difference of its first
+/// two elements, T/S rounded to the last place of `T - T/S`; everything after that is exact.
+#[cold]
+#[inline(never)]
+fn lean(spacing: Spacing, train_steps: u32, steps: u32, from_end: u32, floor: u32) -> Ordering {
+    let total = u64::from(train_steps);
+    if spacing == Spacing::Trailing {
+        let count = u64::from(steps);
+        return 0.cmp(&rounding_error(total, count, total * (count - 1)).0);
+    }
+    let (d, i) = gaps(steps, from_end);
+    let (error, exponent) = rounding_error(total - 1, d, total - 1);
+    if 2 * i * error.unsigned_abs() > d << (ilog2(floor.into()) - exponent) {
         error.cmp(&0)
     } else {
         Ordering::Equal
     }
 }
 
-/// The side of an exact half on which NumPy's double-precision `arange(T, 0, -T/S)` falls: it multiplies the difference
-/// of its first two elements, T/S rounded to the last place of `T - T/S`; everything after that is exact.
-fn trailing_lean(total: u64, count: u64) -> Ordering {
-    let count = count.max(1);
-    let second_exponent = ilog2(total * (count - 1) / count);
-    0.cmp(&rounding_error(total, count, 52 - second_exponent))
-}
-
-/// `(round(n / d * 2^k) - n / d * 2^k) * d`: never an exact half, as k > 20 > log2(d).
-fn rounding_error(n: u64, d: u64, k: u32) -> i64 {
-    let remainder = (0..k).fold(n % d, |r, _| 2 * r % d);
-    if 2 * remainder > d {
+/// `(round(n / d * 2^k) - n / d * 2^k) * d`, where 2^(k - 52) is the last place of `like / d`, and the exponent of that. Never an
+/// exact half, as k > 20 > log2(d).
+fn rounding_error(n: u64, d: u64, like: u64) -> (i64, u32) {
+    let exponent = ilog2(divide(like, d).0);
+    let (_, remainder) = continued(divide(n, d).1, 0, 52 - exponent, d);
+    let error = if 2 * remainder > d {
         (d - remainder) as i64
     } else {
         -(remainder as i64)
-    }
+    };
+    (error, exponent)
 }
 
 /// Position of the highest bit; 0 for 0.

@@ -20,7 +20,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program, program_with, thin};
+use programs::{factors_at_random, large, program, program_with, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -146,6 +146,16 @@ fn few_taps_give_the_runtimes_bits() {
         let file = thin(seed, || bits);
         let model = Model::parse(file.bytes()).expect("a valid model");
         assert_equal(&model, &mut Random(seed), &format!("few taps, {bits:?}"));
+    }
+}
+
+#[test]
+fn neighbours_give_the_runtimes_bits() {
+    for (seed, size) in (0..).zip([[5, 8], [3, 12], [4, 6]]) {
+        let mut random = Random(seed);
+        let file = strips(seed, size, |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut random, &format!("neighbours on {size:?}"));
     }
 }
 

@@ -226,7 +226,7 @@ impl Bench<'_> {
             .collect();
         let (operators, kinds) = profile::complete(operators, step);
         let sizes = whole.sizes;
-        let runtime = runtime_flash(board, board.opt_level, &Parts::needed_by(self.target.model))?;
+        let runtime = runtime_flash(board, board.opt_level, &Parts::needed_by(self.target.model), false)?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(Row {
             instructions_per_step: step,

@@ -11,14 +11,15 @@ const DEFAULT_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
 /// For speed, and for size.
 const LEVELS: [&str; 2] = ["3", "s"];
 
-/// Sets of parts: integers alone, integers with each part, floats alone, everything.
-fn sets() -> Vec<Parts> {
+/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything.
+fn sets() -> Vec<(Parts, bool)> {
     let alone = [Feature::Integer, Feature::F16];
     let with = Feature::ALL.into_iter().filter(|part| !alone.contains(part));
     let mut sets = vec![Parts::of([Feature::Integer])];
     sets.extend(with.map(|part| Parts::of([Feature::Integer, part])));
     sets.extend([Parts::of([Feature::F16]), Parts::all()]);
-    sets
+    let trusted = (Parts::of([Feature::Integer, Feature::W16]), true);
+    sets.into_iter().map(|parts| (parts, false)).chain([trusted]).collect()
 }
 
 /// Measures every set on the cores of `asked`, or of the default boards.
@@ -32,9 +33,9 @@ pub fn all(asked: &[&'static Board]) -> Result<Vec<RuntimeFlash>, Failure> {
     let mut measured = Vec::new();
     for board in boards {
         for level in LEVELS {
-            for parts in sets() {
+            for (parts, trusted) in sets() {
                 bar.set_message(format!("{} -O{level}: {}", board.core, parts.names().join(" ")));
-                measured.push(runtime_flash(board, level, &parts).map_err(Failure::new)?);
+                measured.push(runtime_flash(board, level, &parts, trusted).map_err(Failure::new)?);
                 bar.inc(1);
             }
         }
@@ -49,14 +50,15 @@ fn cells(measured: &[RuntimeFlash]) -> Vec<Vec<String>> {
     let mut columns: Vec<String> = measured.iter().map(column).collect();
     columns.dedup();
     let mut rows = vec![[vec!["parts of the runtime".to_owned()], columns.clone()].concat()];
-    for parts in sets() {
+    for (parts, trusted) in sets() {
         let of = |name: &String| {
             let found = measured
                 .iter()
-                .find(|flash| column(flash) == *name && flash.features == parts.names());
+                .find(|flash| column(flash) == *name && flash.features == parts.names() && flash.trusted == trusted);
             found.map_or("-".to_owned(), |flash| flash.bytes.to_string())
         };
-        rows.push([vec![parts.names().join(" ")], columns.iter().map(of).collect()].concat());
+        let title = parts.names().join(" ") + if trusted { ", model trusted" } else { "" };
+        rows.push([vec![title], columns.iter().map(of).collect()].concat());
     }
     rows
 }

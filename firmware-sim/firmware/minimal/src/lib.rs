@@ -5,7 +5,7 @@
 #![no_std]
 
 use mote_runtime::sampler::Variance;
-use mote_runtime::{Arena, Config, Feature, Method, Model, Sampler, Start};
+use mote_runtime::{Arena, Config, Feature, Method, Model, ParseError, Sampler, Start};
 
 /// What is chosen at run time, of what the build has.
 pub struct Choice {
@@ -45,7 +45,7 @@ impl Choice {
 #[allow(unsafe_code, reason = "the linker finds it by this name")]
 #[unsafe(no_mangle)]
 pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], choice: &Choice) -> bool {
-    let Ok(model) = Model::parse(model) else {
+    let Ok(model) = parsed(model) else {
         return false;
     };
     let Ok(mut arena) = Arena::new(memory) else {
@@ -70,6 +70,18 @@ pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], 
         }
     }
     false
+}
+
+#[cfg(not(feature = "trusted"))]
+fn parsed(model: &'static [u8]) -> Result<Model<'static>, ParseError> {
+    Model::parse(model)
+}
+
+#[cfg(feature = "trusted")]
+#[allow(unsafe_code, reason = "what a firmware may do whose build has parsed the model")]
+fn parsed(model: &'static [u8]) -> Result<Model<'static>, ParseError> {
+    // SAFETY: it is never run.
+    unsafe { Model::parse_trusted(model) }
 }
 
 #[panic_handler]

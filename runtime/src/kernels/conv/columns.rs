@@ -6,8 +6,8 @@ use super::{Geometry, Part, strips};
 use crate::kernels::family::{self, COLUMNS, Layout, Neighbours, Scale, Window, padded};
 use crate::kernels::view::View;
 
-/// Taps up to which a column is gathered on the stack first.
-pub const THIN: usize = CHUNK;
+/// Taps up to which a column is gathered on the stack first; none where a column's taps lie at even distances.
+pub const THIN: usize = if cfg!(mote_family = "armv6m") { 0 } else { CHUNK };
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
@@ -226,17 +226,30 @@ impl<'b, 'a> Gather<'b, 'a> {
         let right = self.ends[1].saturating_sub(col).clamp(left, 6);
         let from = (row * self.widths[0] + col).wrapping_sub(self.pad[0] * self.widths[0] + self.pad[1]);
         macro_rules! spread {
-            ($line:literal: $($lane:literal $tap:literal),*) => {
-                let mut line = [0; 6];
-                if row + $line >= self.pad[0] && row + $line < self.ends[0] {
+            ($columns:ident, $line:expr, $first:literal: $($lane:literal $tap:literal),*) => {
+                let (mut line, y) = ([0; 6], row + $line);
+                if y >= self.pad[0] && y < self.ends[0] {
                     line = six(view, from.wrapping_add($line * self.widths[0]), left, right);
                 }
-                $(columns[family::place(3 * $line + $tap, $lane)] = line[$lane + $tap];)*
+                $($columns[family::place($first + $tap, $lane)] = line[$lane + $tap];)*
             };
         }
-        spread!(0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
-        spread!(1: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
-        spread!(2: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        // Where a column's taps lie at even distances, the lines are alike.
+        if const { family::place(3, 0) == 3 * COLUMNS && family::place(6, 0) == 6 * COLUMNS } {
+            for (line, columns) in columns
+                .as_chunks_mut::<{ 3 * COLUMNS }>()
+                .0
+                .iter_mut()
+                .take(3)
+                .enumerate()
+            {
+                spread!(columns, line, 0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+            }
+            return;
+        }
+        spread!(columns, 0, 0: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(columns, 1, 3: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
+        spread!(columns, 2, 6: 0 0, 1 0, 2 0, 3 0, 0 1, 1 1, 2 1, 3 1, 0 2, 1 2, 2 2, 3 2);
     }
 
     /// Fills column `lane` of the block with the next position's input, zero points removed.
@@ -246,7 +259,7 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        if let ([part], 0, true) = (self.parts, self.zoom, self.block.taps <= THIN) {
+        if let ([part], 0, true) = (self.parts, self.zoom, THIN > 0 && self.block.taps <= THIN) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
         }

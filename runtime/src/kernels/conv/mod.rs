@@ -13,7 +13,7 @@ use super::view::{Operand, View, ViewMut};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i16};
+use crate::numeric::requant::{SmallRequant, WideRequant, add_guarded, saturate_i8, saturate_i16};
 pub use columns::CHUNK;
 use columns::Gather;
 
@@ -304,8 +304,7 @@ impl Filter<'_> {
                     } else {
                         family::block16(weights, columns, &mut dots);
                     }
-                    let (bias, requant) = (wide_bias(bias), WideRequant { mult, shift });
-                    *values = dots.map(|dot| requant.apply(bias + dot));
+                    WideRequant { mult, shift }.times(wide_bias(bias), &dots[..layout.lanes], values);
                 }
             }
             // No model with such weights exists where the part is left out.
@@ -358,41 +357,56 @@ impl Block<'_> {
         }
     }
 
+    /// Adds the term of the channels from `first` on: one body for every kind of it.
     #[inline(never)]
     fn add(&self, term: &Addition<'_>, first: usize, tile: &mut [[i32; COLUMNS]], out: &ViewMut<'_>) {
-        if term.broadcast {
-            for (channel, values) in (first..).zip(tile) {
-                let term = term.requant.apply(term.operand.get(out, channel));
-                *values = values.map(|value| add_guarded(value, term));
-            }
-            return;
-        }
         let view = match term.operand {
             Operand::Apart(view) => view,
             Operand::InPlace { zero } => out.as_view().with_zero(zero),
         };
-        for lane in 0..self.count {
-            let at = self.at + lane * self.outs + first;
-            let range = at..at + tile.len();
-            match view {
-                View::I8(data, zero) => family::add8(&data[range], zero, &term.requant, tile, lane),
-                View::I16(data) => family::add16(&data[range], &term.requant, tile, lane),
-                View::F16(_) | View::Q24(_) => {}
+        let (mut at, step) = if term.broadcast {
+            (first, 0)
+        } else {
+            (self.at + first, self.outs)
+        };
+        for values in tile {
+            let (mut from, mut added) = (at, 0);
+            for (lane, value) in values.iter_mut().enumerate().take(self.count) {
+                if lane == 0 || step > 0 {
+                    let q = match view {
+                        View::I8(data, zero) => i32::from(data[from]) - zero,
+                        View::I16(data) => data[from].into(),
+                        View::F16(_) | View::Q24(_) => 0,
+                    };
+                    added = term.requant.apply(q);
+                    from += step;
+                }
+                *value = add_guarded(*value, added);
             }
+            at += 1;
         }
     }
 
+    /// Stores the outputs of the channels from `first` on.
     #[inline(never)]
     fn store(&self, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
-        for lane in 0..self.count {
+        for lane in 0..self.count.min(COLUMNS) {
             let at = self.at + lane * self.outs + first;
             let range = at..at + tile.len();
             match out {
-                ViewMut::I8(data, zero) => family::store8(tile, lane, *zero, &mut data[range]),
-                ViewMut::I16(data) => family::store16(tile, lane, &mut data[range]),
+                ViewMut::I8(data, zero) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i8(values[lane].saturating_add(*zero));
+                    }
+                }
+                ViewMut::I16(data) => {
+                    for (slot, values) in data[range].iter_mut().zip(tile) {
+                        *slot = saturate_i16(values[lane]);
+                    }
+                }
                 ViewMut::Q24(data) => {
                     for (slot, values) in data[range].iter_mut().zip(tile) {
-                        *slot = values[lane % COLUMNS];
+                        *slot = values[lane];
                     }
                 }
                 ViewMut::F16(_) => {}

@@ -8,10 +8,11 @@ use super::fused::Job;
 pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
-    add8, add16, block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize,
-    normalize_two, normalizes, single8, single16, store8, store16, weigh8, weigh16, window8, zeros,
+    block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize_two, normalizes,
+    single8, single16, weigh8, weigh16, window8, zeros,
 };
-use super::{COLUMNS, Layout, Rows, Rows4};
+use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Rows4};
+use crate::numeric::table::SIGMOID_Q17;
 
 /// Saves `r3` (to `[sp, #16]`) and what a function must keep, and clears the high registers for sums.
 macro_rules! enter {
@@ -159,6 +160,215 @@ unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, s
         "bne 2b",
         "3:",
         "pop {{r4, pc}}",
+    )
+}
+
+/// See [`super::portable::normalize`].
+pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+    let (to, count, wide_out, zero) = match to {
+        Normalized::I8(to, zero) => (to.as_mut_ptr().cast::<u8>(), to.len(), 0, *zero),
+        Normalized::I16(to) => (to.as_mut_ptr().cast(), to.len(), 1, 0),
+    };
+    let (from, found, wide_in) = match from {
+        Elements::I8(from) => (from.as_ptr().cast(), from.len(), 0),
+        Elements::I16(from) => (from.as_ptr().cast(), from.len(), 1),
+        Elements::InPlace => (to.cast_const(), count, wide_out),
+    };
+    let channels = factors.len() / 3;
+    assert!(3 * channels == factors.len() && found == count);
+    if count == 0 || channels == 0 || !count.is_multiple_of(channels) {
+        return;
+    }
+    let job = Normalization {
+        factors: factors.as_ptr(),
+        to_end: to.wrapping_add(count << wide_out),
+        wide_in,
+        lines: if finish.silu {
+            SIGMOID_Q17.as_ptr()
+        } else {
+            core::ptr::null()
+        },
+        mult_low: finish.mult as u32 & 0xFFFF,
+        mult_high: finish.mult >> 16,
+        round: finish.round,
+        shift: finish.shift,
+        zero,
+        wide_out,
+    };
+    // SAFETY: input and output have as many elements, in whole positions of so many channels; where they are one memory, each
+    // element is read before it is written.
+    unsafe { normalize_elements(from, to, factors.as_ptr_range().end, &job) };
+}
+
+/// What [`normalize_elements`] reads, in this order.
+#[repr(C)]
+struct Normalization {
+    factors: *const i32,
+    to_end: *const u8,
+    wide_in: u32,
+    /// Null without SiLU.
+    lines: *const u16,
+    mult_low: u32,
+    mult_high: i32,
+    round: i32,
+    shift: u32,
+    zero: i32,
+    wide_out: u32,
+}
+
+/// `(input, output, end of the factors, job)`. The number formats are looked at for every element.
+#[unsafe(naked)]
+unsafe extern "C" fn normalize_elements(from: *const u8, to: *mut u8, factors_end: *const i32, job: &Normalization) {
+    // r7 job, r8 input, r9 output, r10 factors, r11 their end.
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4-r7}}",
+        "mov r8, r0",
+        "mov r9, r1",
+        "mov r11, r2",
+        "mov r7, r3",
+        "1:",
+        "ldr r0, [r7]",
+        "mov r10, r0",
+        "2:",
+        // q in r3.
+        "mov r0, r8",
+        "movs r1, #0",
+        "ldr r2, [r7, #8]",
+        "cmp r2, #0",
+        "bne 3f",
+        "ldrsb r3, [r0, r1]",
+        "adds r0, #1",
+        "b 4f",
+        "3:",
+        "ldrsh r3, [r0, r1]",
+        "adds r0, #2",
+        "4:",
+        "mov r8, r0",
+        // y in r0.
+        "mov r6, r10",
+        "ldmia r6!, {{r0-r2}}",
+        "mov r10, r6",
+        "lsrs r1, r1, #16",
+        "uxth r4, r0",
+        "muls r4, r3, r4",
+        "adds r1, r1, r4",
+        "asrs r1, r1, #16",
+        "asrs r0, r0, #16",
+        "muls r0, r3, r0",
+        "adds r0, r0, r2",
+        "adds r0, r0, r1",
+        "ldr r5, [r7, #12]",
+        "cmp r5, #0",
+        "beq 6f",
+        // SiLU, see `silu_q16`: r2 magnitude, r3 interval, r4 distance of the sigmoid from 1/2.
+        "asrs r1, r0, #31",
+        "movs r2, r0",
+        "eors r2, r1",
+        "subs r2, r2, r1",
+        "lsrs r3, r2, #11",
+        "lsrs r4, r3, #7",
+        "cmp r4, #3",
+        "bhs 5f",
+        "lsls r4, r3, #1",
+        "adds r5, r5, r4",
+        "ldrh r4, [r5]",
+        "ldrh r5, [r5, #2]",
+        "subs r5, r5, r4",
+        "lsls r2, r2, #21",
+        "lsrs r2, r2, #21",
+        "muls r5, r2, r5",
+        "lsls r4, r4, #11",
+        "adds r4, r4, r5",
+        // Their product less 27 bits, as `product_q27` has it.
+        "uxth r5, r4",
+        "lsrs r4, r4, #16",
+        "movs r6, r5",
+        "muls r6, r3, r6",
+        "muls r5, r2, r5",
+        "lsrs r5, r5, #11",
+        "adds r6, r6, r5",
+        "muls r2, r4, r2",
+        "lsls r2, r2, #5",
+        "adds r6, r6, r2",
+        "lsrs r6, r6, #16",
+        "muls r3, r4, r3",
+        "adds r6, r6, r3",
+        "adds r0, r0, r6",
+        "adds r0, #1",
+        "asrs r0, r0, #1",
+        "b 6f",
+        "5:",
+        "bics r0, r1",
+        "6:",
+        // The factor, see `high_product`.
+        "ldr r1, [r7, #16]",
+        "ldr r2, [r7, #20]",
+        "uxth r3, r0",
+        "asrs r0, r0, #16",
+        "movs r4, r3",
+        "muls r4, r1, r4",
+        "lsrs r4, r4, #16",
+        "muls r1, r0, r1",
+        "adds r4, r4, r1",
+        "muls r3, r2, r3",
+        "uxth r5, r4",
+        "adds r3, r3, r5",
+        "asrs r3, r3, #16",
+        "asrs r4, r4, #16",
+        "muls r0, r2, r0",
+        "adds r0, r0, r3",
+        "adds r0, r0, r4",
+        "ldr r1, [r7, #24]",
+        "adds r0, r0, r1",
+        "ldr r1, [r7, #28]",
+        "asrs r0, r1",
+        "ldr r1, [r7, #32]",
+        "adds r0, r0, r1",
+        "mov r1, r9",
+        "ldr r2, [r7, #36]",
+        "cmp r2, #0",
+        "bne 8f",
+        "sxtb r3, r0",
+        "cmp r3, r0",
+        "beq 7f",
+        "asrs r0, r0, #31",
+        "movs r3, #127",
+        "eors r0, r3",
+        "7:",
+        "strb r0, [r1]",
+        "adds r1, #1",
+        "b 10f",
+        "8:",
+        "sxth r3, r0",
+        "cmp r3, r0",
+        "beq 9f",
+        "asrs r0, r0, #31",
+        "ldr r3, 11f",
+        "eors r0, r3",
+        "9:",
+        "strh r0, [r1]",
+        "adds r1, #2",
+        "10:",
+        "mov r9, r1",
+        "cmp r10, r11",
+        "bne 2b",
+        "ldr r2, [r7, #4]",
+        "cmp r1, r2",
+        "bne 1b",
+        "pop {{r4-r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4-r7, pc}}",
+        ".p2align 2",
+        "11:",
+        ".word 32767",
     )
 }
 

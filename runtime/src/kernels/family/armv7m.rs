@@ -9,8 +9,8 @@ use super::fused::Job;
 pub(super) use super::portable::place;
 use super::portable::places;
 pub use super::portable::{
-    add8, add16, block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize,
-    normalize_two, normalizes, single8, single16, store8, store16, weigh8, weigh16, window8, zeros,
+    block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two,
+    normalizes, single8, single16, weigh8, weigh16, window8, zeros,
 };
 use super::{COLUMNS, Layout, Rows};
 

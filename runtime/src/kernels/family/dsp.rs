@@ -9,10 +9,9 @@ use core::arch::naked_asm;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
 use super::fused::Job;
-pub use super::portable::{add8, add16};
 pub use super::simd32::{
     dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
-    store8, store16, weigh8, weigh16,
+    weigh8, weigh16,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
@@ -465,31 +464,6 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
         "bx lr",
     )
 }
-
-/// `(first value, output, channels, zero point)`.
-macro_rules! storing {
-    ($name:ident, $out:ty, $store:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "cmp r2, #0",
-                "beq 3f",
-                "2:",
-                "ldr r12, [r0], #16",
-                "subs r2, #1",
-                "qadd r12, r12, r3",
-                $store,
-                "bne 2b",
-                "3:",
-                "bx lr",
-            )
-        }
-    };
-}
-
-storing!(store_8, i8, "ssat r12, #8, r12\nstrb r12, [r1], #1");
-storing!(store_16, i16, "ssat r12, #16, r12\nstrh r12, [r1], #2");
 
 /// Rows of int8 weights from dot products to stored outputs.
 #[unsafe(naked)]

@@ -9,10 +9,9 @@ use core::arch::naked_asm;
 
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::Job;
-pub use super::portable::{add8, add16};
 pub use super::simd32::{
     dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
-    store8, store16, weigh8, weigh16,
+    weigh8, weigh16,
 };
 use super::{COLUMNS, Layout, Rows, Window, portable};
 use crate::numeric::requant::Requant;
@@ -617,36 +616,3 @@ unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
         "pop {{r4, pc}}",
     )
 }
-
-/// `(first value, output, channels, zero point)`: four channels a pass, clamped to the range of the output.
-macro_rules! storing {
-    ($name:ident, $out:ty, $bits:literal, $store:literal) => {
-        #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(value: *const i32, to: *mut $out, count: usize, zero: i32) {
-            naked_asm!(
-                env!("MOTE_ASSEMBLER"),
-                "push {{r4, lr}}",
-                "movs r4, #0",
-                "vidup.u32 q1, r4, #4",
-                "vshl.i32 q1, q1, #2",
-                concat!("mvn r4, #0\nlsl r4, r4, #", $bits),
-                "vdup.32 q2, r4",
-                "vmvn q3, q2",
-                "wlstp.32 lr, r2, 3f",
-                "2:",
-                "vldrw.u32 q0, [r0, q1]",
-                "add r0, #64",
-                "vqadd.s32 q0, q0, r3",
-                "vmax.s32 q0, q0, q2",
-                "vmin.s32 q0, q0, q3",
-                $store,
-                "letp lr, 2b",
-                "3:",
-                "pop {{r4, pc}}",
-            )
-        }
-    };
-}
-
-storing!(store_8, i8, "7", "vstrb.32 q0, [r1], #4");
-storing!(store_16, i16, "15", "vstrh.32 q0, [r1], #8");

@@ -46,8 +46,12 @@ impl Rows4<'_> {
     pub fn unpacked(&self, block: &Layout, taps: &Range<usize>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let mut unpacked = [0; 2 * WORDS];
         let (row, whole) = (taps.len(), padded(block.taps));
-        // As many rows as fit, in pairs: some families take two rows at a time.
-        let fit = (size_of_val(&unpacked) / whole).max(1);
+        // As many rows as fit, in pairs: some families take two rows at a time. Parts of rows do not follow each other.
+        let fit = if row == whole {
+            size_of_val(&unpacked) / whole
+        } else {
+            1
+        };
         let many = if fit > 1 { fit & !1 } else { 1 };
         for (part, tile) in tile.chunks_mut(many).enumerate() {
             let channels = part * many..part * many + tile.len();
@@ -57,7 +61,6 @@ impl Rows4<'_> {
             }
             let rows = Rows {
                 first: channels.start,
-                // A part of the taps is of one row.
                 weights: &bytemuck::cast_slice(&unpacked)[taps.start..][..tile.len() * row],
                 row,
                 bias: &self.bias[channels.clone()],

@@ -23,6 +23,8 @@ mod native;
 #[cfg(mote_family = "helium")]
 #[path = "helium.rs"]
 mod native;
+// A family takes from it what it does not do itself.
+#[cfg_attr(not(mote_family = "portable"), allow(dead_code))]
 mod portable;
 #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
 mod simd32;
@@ -39,8 +41,8 @@ pub use int4::Rows4;
 #[cfg(mote_family = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
 pub use native::{
-    add8, add16, block16, copy8, copy16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16,
-    normalize, normalize_two, normalizes, rows8, single8, single16, store8, store16, weigh8, weigh16, window8, zeros,
+    block16, copy8, copy16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize,
+    normalize_two, normalizes, rows8, single8, single16, weigh8, weigh16, window8, zeros,
 };
 
 #[cfg(mote_family = "portable")]
@@ -265,18 +267,18 @@ pub struct Rows<'a> {
 
 impl Rows<'_> {
     /// Outputs at a single column, in the first place of each channel.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn single(&self, column: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let rows = self.weights.chunks_exact(self.row).zip(self.bias);
         for ((values, (weights, &bias)), (&mult, &shift)) in
             tile.iter_mut().zip(rows).zip(self.mult.iter().zip(self.shift))
         {
-            values[0] = Requant { mult, shift }.apply(bias + single8(weights, column));
+            values[0] = Requant { mult, shift }.times(bias + single8(weights, column));
         }
     }
 
     /// Biases and factors on dot products.
-    #[inline(always)]
+    #[inline(never)]
     fn scale(&self, tile: &mut [[i32; COLUMNS]]) {
         let factors = self.mult.iter().zip(self.shift);
         for ((values, bias), (&mult, &shift)) in tile.iter_mut().zip(self.bias).zip(factors) {

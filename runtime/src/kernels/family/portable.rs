@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
 use crate::kernels::conv::Part;
 use crate::kernels::view::ViewMut;
-use crate::numeric::requant::{SmallRequant, add_guarded, high_product, saturate_i8, saturate_i16};
+use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 
 /// Index of a tap in a block of `lanes` columns.
@@ -79,36 +79,6 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
     products.map(i64::from).sum()
 }
 
-/// Adds a term to column `lane` of a tile, in units with `ADD_GUARD_BITS` more, and rounds both once.
-pub fn add8(terms: &[i8], zero: i32, requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    for (values, &q) in tile.iter_mut().zip(terms) {
-        let value = &mut values[lane % COLUMNS];
-        *value = add_guarded(*value, requant.apply(i32::from(q) - zero));
-    }
-}
-
-/// As [`add8`], from int16.
-pub fn add16(terms: &[i16], requant: &SmallRequant, tile: &mut [[i32; COLUMNS]], lane: usize) {
-    for (values, &q) in tile.iter_mut().zip(terms) {
-        let value = &mut values[lane % COLUMNS];
-        *value = add_guarded(*value, requant.apply(q.into()));
-    }
-}
-
-/// Stores column `lane` of a tile.
-pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
-    for (to, values) in to.iter_mut().zip(tile) {
-        *to = saturate_i8(values[lane % COLUMNS].saturating_add(zero));
-    }
-}
-
-/// As [`store8`], in int16.
-pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
-    for (to, values) in to.iter_mut().zip(tile) {
-        *to = saturate_i16(values[lane % COLUMNS]);
-    }
-}
-
 /// The memory of column `lane` from `tap` on, in which every `lanes`th element is a place, and `count` are there.
 #[cfg(any(mote_family = "armv6m", mote_family = "armv7m"))]
 pub(super) fn places<'c>(
@@ -164,23 +134,23 @@ pub fn single8(row: &[i8], column: &[i16]) -> i32 {
 #[inline]
 pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
     for (lane, dot) in dots.iter_mut().enumerate() {
-        *dot = wide_dot(row, columns[lane..].iter().step_by(COLUMNS));
+        *dot = wide_dot(row, &columns[lane..], COLUMNS);
     }
 }
 
 /// Dot product of an int16 row with a single column.
 #[inline]
 pub fn single16(row: &[i16], column: &[i16]) -> i64 {
-    wide_dot(row, column.iter())
+    wide_dot(row, column, 1)
 }
 
 /// Taps over which the two halves of [`wide_dot`] stay within int32: `2^15 * 255 * 256 < 2^31`.
 const HALVES: usize = 256;
 
 /// The weight is split into a signed high and an unsigned low byte, so that the inner loop needs 32-bit arithmetic only.
-#[inline(always)]
-fn wide_dot<'a>(row: &[i16], mut column: impl Iterator<Item = &'a i16>) -> i64 {
-    let mut acc = 0;
+#[inline(never)]
+fn wide_dot(row: &[i16], column: &[i16], step: usize) -> i64 {
+    let (mut acc, mut column) = (0, column.iter().step_by(step));
     for weights in row.chunks(HALVES) {
         let (mut high, mut low) = (0i32, 0i32);
         for (&w, &x) in weights.iter().zip(&mut column) {
@@ -257,22 +227,28 @@ impl Finish {
 /// Adds the elements of whole positions, on the common scale of a concatenation, to the channels' sums (a word) and sums of
 /// squares (two, the low one first).
 pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    joined_sums(data, channels, sums, |from, to| super::join8(from, zero, requant, to));
+    joined_sums(data.len(), channels, sums, &|at, to| {
+        super::join8(&data[at..at + to.len()], zero, requant, to);
+    });
 }
 
 /// As [`joined_sums8`].
 pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
-    joined_sums(data, channels, sums, |from, to| super::join16(from, requant, to));
+    joined_sums(data.len(), channels, sums, &|at, to| {
+        super::join16(&data[at..at + to.len()], requant, to);
+    });
 }
 
-#[inline(always)]
-fn joined_sums<I>(data: &[I], channels: usize, sums: &mut [i32], join: impl Fn(&[I], &mut [i16])) {
+/// `join` brings the elements from a place on to the common scale.
+#[inline(never)]
+fn joined_sums(count: usize, channels: usize, sums: &mut [i32], join: &dyn Fn(usize, &mut [i16])) {
     let mut joined = [0; 32];
-    for position in data.chunks_exact(channels) {
-        for (from, sums) in position.chunks(joined.len()).zip(sums.chunks_mut(3 * joined.len())) {
-            let joined = &mut joined[..from.len()];
-            join(from, joined);
-            accumulate(joined, sums);
+    for first in (0..count).step_by(channels.max(1)) {
+        for done in (0..channels).step_by(joined.len()) {
+            let size = (channels - done).min(joined.len());
+            let joined = &mut joined[..size];
+            join(first + done, joined);
+            accumulate(joined, &mut sums[3 * done..]);
         }
     }
 }

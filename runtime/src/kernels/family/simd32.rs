@@ -5,8 +5,7 @@
 use core::arch::naked_asm;
 use core::ops::Range;
 
-use super::native::{store_8, store_16};
-use super::{COLUMNS, Elements, Finish, LINES_AT_12, Normalized, SIGMOID_LINES, portable};
+use super::{Elements, Finish, LINES_AT_12, Normalized, SIGMOID_LINES, portable};
 use crate::kernels::conv::{CHUNK, Part};
 use crate::kernels::view::{View, ViewMut};
 use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
@@ -33,26 +32,6 @@ impl Scale {
             shift,
             zeros: (zero.wrapping_neg() as u32 & 0xFFFF) * 0x1_0001,
         })
-    }
-}
-
-/// See [`portable::store8`].
-pub fn store8(tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [i8]) {
-    store(store_8, tile, lane, zero, to);
-}
-
-/// See [`portable::store8`].
-pub fn store16(tile: &[[i32; COLUMNS]], lane: usize, to: &mut [i16]) {
-    store(store_16, tile, lane, 0, to);
-}
-
-type Storer<O> = unsafe extern "C" fn(*const i32, *mut O, usize, i32);
-
-fn store<O>(kernel: Storer<O>, tile: &[[i32; COLUMNS]], lane: usize, zero: i32, to: &mut [O]) {
-    let count = to.len().min(tile.len());
-    if let Some(first) = tile.as_flattened().get(lane % COLUMNS..) {
-        // SAFETY: there are `count` places, and as many channels, `COLUMNS` values apart.
-        unsafe { kernel(first.as_ptr(), to.as_mut_ptr(), count, zero) };
     }
 }
 
