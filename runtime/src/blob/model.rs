@@ -112,7 +112,8 @@ impl<'a> Model<'a> {
     /// content is not.
     #[inline(never)]
     pub(crate) fn known(&self, id: TensorId) -> Tensor {
-        self.tensor(id).unwrap_or(Tensor::NONE)
+        let record = self.tensors.get(usize::from(id.0));
+        record.and_then(Tensor::from_words).unwrap_or(Tensor::NONE)
     }
 
     /// Bytes of the weights section.

@@ -31,15 +31,17 @@ impl<'m, 'a> Regions<'m, 'a> {
         let window = io.window.filter(|_| Feature::NormConv.is_built());
         let mut ranges = [const { 0..0 }; 7];
         let mut in_place = None;
-        for (slot, id) in [a, b, c, d, Some(io.out), io.scratch, window].into_iter().enumerate() {
+        let whole = out_tensor.range();
+        for (slot, id) in [a, b, c, d, None, io.scratch, window].into_iter().enumerate() {
             let Some(id) = id else { continue };
             let range = model.known(id).range();
-            if slot < 4 && range == out_tensor.range() {
+            if slot < 4 && range == whole {
                 in_place = Some(id);
             } else {
                 ranges[slot] = range;
             }
         }
+        ranges[4] = whole;
         let [a, b, c, d, out, scratch, window] = disjoint(arena, ranges)?;
         Some(Self {
             model,
