@@ -1,9 +1,9 @@
 //! Whatever can run a model file, behind one question: these images, this configuration, which digests?
 //!
-//! - [`cpu`]: this machine, an image a thread, in the engine's kernels or in the runtime's own.
-//! - [`board`]: the real firmware on a simulated board.
-//! - [`cuda`]: an NVIDIA GPU, many images at once.
-//! - [`oracle`]: the independent second implementation, slow.
+//! - `cpu`: this machine, an image a thread, in the engine's kernels or in the runtime's own.
+//! - `board`: the real firmware on a simulated board.
+//! - `cuda`: an NVIDIA GPU, many images at once.
+//! - `oracle`: the independent second implementation, slow.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
 mod board;

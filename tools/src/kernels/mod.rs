@@ -1,6 +1,6 @@
 //! What single operators cost on a board's core, measured with the real firmware.
 //!
-//! [`cases`] are the operators and shapes, with what CMSIS-NN takes for the same; `network` puts them into a model file by way of
+//! [`cases()`] are the operators and shapes, with what CMSIS-NN takes for the same; `network` puts them into a model file by way of
 //! the converter, so that weights, memory plan and scratch are what conversion gives; [`measure`] runs that file on a simulated
 //! board and takes each operator's own count.
 //!

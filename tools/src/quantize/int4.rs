@@ -11,7 +11,7 @@ use crate::plan::Arena;
 const SHARE: f64 = 0.6;
 
 /// Gives 4 bits to the weights of `assignment` that have 8, but for those that matter most to the image a byte: they stay, as long
-/// as the weights section stays within [`SHARE`]. Also gives the sensitivities that were measured.
+/// as the weights section stays within `SHARE`. Also gives the sensitivities that were measured.
 pub fn assign(
     context: &Context<'_>,
     mut assignment: Assignment,
