@@ -1,7 +1,17 @@
 //! Runs from start to end.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, Step};
+use mote_runtime::sampler::Variance;
+use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, Step};
+
+/// Every sampler.
+pub const METHODS: [Method; 5] = [
+    Method::Ddim,
+    Method::Ddpm(Variance::Small),
+    Method::Ddpm(Variance::Large),
+    Method::DpmSolver2M,
+    Method::Heun,
+];
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use mote_runtime::numeric::normal::fill_normal_q24;
 use mote_runtime::sampler::{Prediction0, UNKNOWN, Variance, arena_bytes};
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepObserver};
-use mote_tests::running::finish;
+use mote_tests::running::{METHODS, finish};
 use mote_tests::synthetic::{self, Form, TRAIN_STEPS, diffusion, emitted, everything};
 
 const LEN: usize = 16;
@@ -315,14 +315,6 @@ fn an_observer_sees_every_operator_of_every_call() {
         }
     });
 }
-
-const METHODS: [Method; 5] = [
-    Method::Ddim,
-    Method::Ddpm(Variance::Small),
-    Method::Ddpm(Variance::Large),
-    Method::DpmSolver2M,
-    Method::Heun,
-];
 
 #[test]
 fn samplers_differ_and_each_is_a_function_of_its_configuration() {

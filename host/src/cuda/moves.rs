@@ -2,12 +2,9 @@
 
 use std::ops::Range;
 
+use mote_runtime::sampler::Course;
 use mote_runtime::schedule::chain::{BitStep, KernelStep};
-use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, ddim, noising};
-use mote_runtime::schedule::ddpm::ddpm;
-use mote_runtime::schedule::dpm_solver::dpm_solver_2m;
-use mote_runtime::schedule::heun::{heun_corrector, heun_predictor};
-use mote_runtime::schedule::spacing::{prev_timestep, timestep};
+use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, noising};
 use mote_runtime::{Config, Method, Model, RunError};
 
 use super::program::{DeviceMove, DeviceNoising};
@@ -52,7 +49,7 @@ pub struct Moves {
 impl Moves {
     /// Of the steps from `first` on.
     pub fn new(model: &Model<'_>, config: &Config, first: u32) -> Result<Self, RunError> {
-        let schedule = Schedule { model, config };
+        let course = Course { model, config };
         let prediction = model.header().prediction;
         let mut moves = Self {
             device: vec![],
@@ -63,57 +60,50 @@ impl Moves {
                 (_, Method::Ddim) => rule::BY_OUTPUT,
                 _ => rule::BY_SAMPLE,
             },
-            begin: schedule.noising(schedule.timestep(first)),
+            begin: known(course, course.timestep(first)),
             first_bit: match prediction {
                 Prediction::Bits { prior_q31 } => q31(BitStep::new(0, ALPHA_BAR_ONE_Q62, prior_q31))[2],
                 _ => 0,
             },
         };
         for index in first..config.steps {
-            let Some(t) = schedule.timestep(index) else { break };
-            moves.step(&schedule, first, index, t)?;
+            let Some(t) = course.timestep(index) else { break };
+            moves.step(course, first, index, t)?;
         }
         Ok(moves)
     }
 
-    fn step(&mut self, schedule: &Schedule<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
-        let (now, next) = schedule.levels(index, t)?;
-        let (header, config) = (schedule.model.header(), schedule.config);
+    fn step(&mut self, course: Course<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
+        let levels @ (now, next) = course.levels(index, t)?;
         let begin = self.device.len();
         let mut made = DeviceMove {
             timestep: t,
             stream: index + 1,
             digest: self.steps.len() as u32,
-            known: schedule.noising(schedule.timestep(index + 1)),
+            known: known(course, course.timestep(index + 1)),
             ..DeviceMove::default()
         };
-        let (prediction, clip) = (header.prediction, config.clip);
-        match (prediction, config.method) {
-            (Prediction::Bits { prior_q31 }, _) => made.bits = q31(BitStep::new(now, next, prior_q31)),
-            (Prediction::Kernel, _) => {
+        match course.model.header().prediction {
+            Prediction::Bits { prior_q31 } => made.bits = q31(BitStep::new(now, next, prior_q31)),
+            Prediction::Kernel => {
                 let mean = KernelStep::new(now, next).mean();
                 (made.sample, made.sample_shift) = (mean.mant(), mean.shift().into());
                 // Not asked, but a shift all the same.
                 made.step_shift = 1;
             }
-            (_, Method::Ddim) => apply(&mut made, &ddim(now, next, config.eta_q16, prediction, clip)),
-            (_, Method::Ddpm(variance)) => apply(&mut made, &ddpm(now, next, variance, prediction, clip)),
-            (_, Method::DpmSolver2M) => {
-                let before = index.checked_sub(1).filter(|before| *before >= first);
-                let before = before.and_then(|before| schedule.timestep(before));
-                let before = before.map(|t| schedule.model.alpha_bar_q62(t));
-                apply(&mut made, &dpm_solver_2m(before, now, next, prediction, clip));
-            }
-            (_, Method::Heun) => {
-                apply(&mut made, &heun_predictor(now, next, prediction, clip));
-                if let Some(there) = schedule.next_timestep(index) {
+            _ => {
+                apply(&mut made, &course.coefficients(index, levels, index > first));
+                let there = course
+                    .next_timestep(index)
+                    .filter(|_| course.config.method == Method::Heun);
+                if let Some(there) = there {
                     self.device.push(DeviceMove {
                         digest: NO_STEP,
-                        known: schedule.noising(Some(there)),
+                        known: known(course, Some(there)),
                         ..made
                     });
                     made.timestep = there;
-                    apply(&mut made, &heun_corrector(now, next, prediction, clip));
+                    apply(&mut made, &course.correction(levels));
                 }
             }
         }
@@ -137,51 +127,10 @@ fn q31(step: BitStep) -> [u32; 4] {
     step.probabilities_q31().map(|p| p as u32)
 }
 
-/// Timesteps and levels of a run.
-struct Schedule<'s> {
-    model: &'s Model<'s>,
-    config: &'s Config,
-}
-
-impl Schedule<'_> {
-    fn timestep(&self, index: u32) -> Option<u32> {
-        let (header, c) = (self.model.header(), self.config);
-        timestep(c.spacing, header.train_steps, c.steps, header.steps_offset, index)
-    }
-
-    /// The timestep that step `index` goes to.
-    fn next_timestep(&self, index: u32) -> Option<u32> {
-        let (header, c) = (self.model.header(), self.config);
-        prev_timestep(
-            c.prev,
-            c.spacing,
-            header.train_steps,
-            c.steps,
-            header.steps_offset,
-            index,
-        )
-    }
-
-    /// The cumulative alphas, Q62, between which step `index` goes, which begins at timestep `t`.
-    fn levels(&self, index: u32, t: u32) -> Result<(u64, u64), RunError> {
-        let header = self.model.header();
-        let now = self.model.alpha_bar_q62(t);
-        if now == 0 && header.prediction == Prediction::Epsilon {
-            return Err(RunError::ZeroSnr);
-        }
-        let last = match self.config.method {
-            Method::Ddim => header.final_alpha_bar_q62,
-            _ => ALPHA_BAR_ONE_Q62,
-        };
-        let next = self.next_timestep(index).map_or(last, |t| self.model.alpha_bar_q62(t));
-        Ok((now, next.min(ALPHA_BAR_ONE_Q62)))
-    }
-
-    /// What known elements are at timestep `t`; themselves where there is none any more.
-    fn noising(&self, t: Option<u32>) -> DeviceNoising {
-        t.map_or(DeviceNoising::default(), |t| {
-            let (kept, noise) = noising(self.model.alpha_bar_q62(t));
-            DeviceNoising { noised: 1, kept, noise }
-        })
-    }
+/// What known elements are at timestep `t`; themselves where there is none any more.
+fn known(course: Course<'_>, t: Option<u32>) -> DeviceNoising {
+    t.map_or(DeviceNoising::default(), |t| {
+        let (kept, noise) = noising(course.model.alpha_bar_q62(t));
+        DeviceNoising { noised: 1, kept, noise }
+    })
 }

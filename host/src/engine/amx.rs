@@ -112,13 +112,11 @@ impl Tiles {
 
     /// Dot products of one block of channels with up to [`TILES`] runs of positions `step` bytes apart, which begin at `at`.
     pub fn dots(&self, tile: &Tile<'_>, at: &[u32], step: usize, sums: &mut [[[i32; LANES]; ROWS]; TILES]) {
-        let span = (tile.rows - 1) * tile.row_bytes + tile.quads * 4 + (self.rows - 1) * step;
         assert!(tile.bytes && tile.quads == self.quads && (1..=TILES).contains(&at.len()));
-        assert!(at.iter().all(|&at| at as usize + span <= tile.window.len()));
-        assert!(tile.weights.len() >= tile.rows * tile.quads);
+        tile.check_reads(at, (self.rows - 1) * step, 1);
         let rest = tile.quads % LANES;
         let whole = tile.quads - rest;
-        // SAFETY: the tiles are configured while there is a `Tiles`; the asserts say that every read lies within window and weights;
+        // SAFETY: the tiles are configured while there is a `Tiles`; `check_reads` says that every read lies within window and weights;
         // the sums are as large as the tiles.
         unsafe {
             asm!(

@@ -33,15 +33,13 @@ impl Simd for Avx2 {
 
     #[inline]
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
-        let span = (tile.rows - 1) * tile.row_bytes + tile.quads * 4;
-        assert!(at.iter().all(|&at| at as usize + span <= tile.window.len()));
-        assert!(tile.weights.len() >= B * tile.rows * tile.quads);
+        tile.check_reads(at, 0, B);
         assert!(!tile.bytes, "prepared for bytes, which this family does not multiply");
         let lines = tile.rows * tile.quads;
         for (b, sums) in sums.iter_mut().enumerate() {
             // Four positions by two registers of sums leave room in 16 registers; a smaller tile is as it is.
             for (at, sums) in at.chunks(4).zip(sums.chunks_mut(4)) {
-                // SAFETY: `self` says that the feature is here; the asserts that every read is within the slices.
+                // SAFETY: `self` says that the feature is here; `check_reads` that every read is within the slices.
                 unsafe {
                     match (at.first_chunk::<4>(), sums.first_chunk_mut::<4>()) {
                         (Some(at), Some(sums)) => dots(tile, &tile.weights[b * lines..], at, sums),

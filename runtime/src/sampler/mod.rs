@@ -6,6 +6,7 @@
 
 mod chain;
 mod config;
+mod course;
 mod inpaint;
 mod method;
 mod pixels;
@@ -13,6 +14,7 @@ mod snapshot;
 mod start;
 
 pub use config::{Config, Start};
+pub use course::Course;
 pub use inpaint::UNKNOWN;
 pub use method::{Method, Variance};
 pub use pixels::{pixel_to_q24, q24_to_pixel};
@@ -24,11 +26,7 @@ use crate::error::RunError;
 use crate::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::features::Feature;
 use crate::numeric::normal::normal_q24;
-use crate::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, ddim};
-use crate::schedule::ddpm::ddpm;
-use crate::schedule::dpm_solver::dpm_solver_2m;
-use crate::schedule::heun::{heun_corrector, heun_predictor};
-use crate::schedule::spacing::{prev_timestep, timestep};
+use crate::schedule::coefficients::StepCoefficients;
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,11 +165,11 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<Option<Step>, RunError> {
-        let Some(t) = self.timestep(self.index) else {
+        let Some(t) = self.course().timestep(self.index) else {
             return Ok(None);
         };
         if self.is_chain() {
-            let (now, next) = self.levels(t)?;
+            let (now, next) = self.course().levels(self.index, t)?;
             self.predict(t, network, observer)?;
             self.chain_step(now, next)?;
             return Ok(Some(self.done(t)));
@@ -179,8 +177,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
-        let (now, next) = self.levels(t)?;
-        let coefficients = self.coefficients(now, next);
+        let levels = self.course().levels(self.index, t)?;
+        let coefficients = self.course().coefficients(self.index, levels, self.has_sample);
         self.predict(t, network, observer)?;
         observer.predicted(&Prediction0 {
             index: self.index,
@@ -192,10 +190,10 @@ impl<'m, 'a> Sampler<'m, 'a> {
         });
         self.advance(&coefficients)?;
         if Feature::Heun.is_built() && self.config.method == Method::Heun {
-            self.correct(now, next, network, observer)?;
+            self.correct(levels, network, observer)?;
         }
         if Feature::Inpaint.is_built() {
-            self.set_known(self.timestep(self.index + 1));
+            self.set_known(self.course().timestep(self.index + 1));
         }
         self.has_sample = true;
         Ok(Some(self.done(t)))
@@ -248,18 +246,16 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// The second half of a step of Heun's method, where there is a timestep to ask about.
     fn correct(
         &mut self,
-        now: u64,
-        next: u64,
+        levels: (u64, u64),
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<(), RunError> {
-        let Some(there) = self.next_timestep() else {
+        let Some(there) = self.course().next_timestep(self.index) else {
             return Ok(());
         };
         self.set_known(Some(there));
-        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
         self.predict(there, network, observer)?;
-        self.advance(&heun_corrector(now, next, prediction, clip))
+        self.advance(&self.course().correction(levels))
     }
 
     /// The network's output for the state at timestep `t`, after guidance, left in the arena.
@@ -289,61 +285,10 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network.forward(self.model, &call, self.activations, observer)
     }
 
-    fn timestep(&self, index: u32) -> Option<u32> {
-        let header = self.model.header();
-        timestep(
-            self.config.spacing,
-            header.train_steps,
-            self.config.steps,
-            header.steps_offset,
-            index,
-        )
-    }
-
-    /// The timestep that the next step goes to; `None` before the schedule's first.
-    fn next_timestep(&self) -> Option<u32> {
-        let (header, c) = (self.model.header(), &self.config);
-        prev_timestep(
-            c.prev,
-            c.spacing,
-            header.train_steps,
-            c.steps,
-            header.steps_offset,
-            self.index,
-        )
-    }
-
-    /// The cumulative alphas, Q62, between which the next step goes.
-    fn levels(&self, t: u32) -> Result<(u64, u64), RunError> {
-        let header = self.model.header();
-        let now = self.model.alpha_bar_q62(t);
-        if now == 0 && header.prediction == Prediction::Epsilon {
-            return Err(RunError::ZeroSnr);
-        }
-        // `set_alpha_to_one` is DDIM's: the others end at the clean sample.
-        let last = match self.config.method {
-            Method::Ddim => header.final_alpha_bar_q62,
-            _ => ALPHA_BAR_ONE_Q62,
-        };
-        let next = self.next_timestep().map_or(last, |t| self.model.alpha_bar_q62(t));
-        Ok((now, next.min(ALPHA_BAR_ONE_Q62)))
-    }
-
-    /// The coefficients of the next step (of Heun's method, of its first half).
-    fn coefficients(&self, now: u64, next: u64) -> StepCoefficients {
-        let c = &self.config;
-        let prediction = self.model.header().prediction;
-        // A part that is not built was refused, and its code is not linked.
-        match c.method {
-            Method::Ddpm(variance) if Feature::Ddpm.is_built() => ddpm(now, next, variance, prediction, c.clip),
-            Method::DpmSolver2M if Feature::DpmSolver.is_built() => {
-                let before = self.index.checked_sub(1).filter(|_| self.has_sample);
-                let before = before.and_then(|index| self.timestep(index));
-                let before = before.map(|t| self.model.alpha_bar_q62(t));
-                dpm_solver_2m(before, now, next, prediction, c.clip)
-            }
-            Method::Heun if Feature::Heun.is_built() => heun_predictor(now, next, prediction, c.clip),
-            _ => ddim(now, next, c.eta_q16, prediction, c.clip),
+    fn course(&self) -> Course<'_> {
+        Course {
+            model: self.model,
+            config: &self.config,
         }
     }
 

@@ -34,7 +34,7 @@ impl Sampler<'_, '_> {
                 if self.is_chain() {
                     self.given_bits();
                 }
-                if let Some(t) = self.timestep(self.index) {
+                if let Some(t) = self.course().timestep(self.index) {
                     if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
                         self.noise_bits(self.model.alpha_bar_q62(t), prior_q31);
                         return Ok(());

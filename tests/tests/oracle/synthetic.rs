@@ -2,10 +2,11 @@
 
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::{Op, Weights};
-use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_runtime::sampler::UNKNOWN;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
+use mote_tests::running::METHODS;
 use mote_tools::emit::Diffusion;
 use mote_tools::lower::program::{Kind, Program};
 use mote_tools::plan::Windows;
@@ -141,15 +142,6 @@ pub fn synthetic(seed: u64, widths: u64) -> AlignedBytes {
         ),
     }
 }
-
-/// The samplers.
-const METHODS: [Method; 5] = [
-    Method::Ddim,
-    Method::Ddpm(Variance::Small),
-    Method::Ddpm(Variance::Large),
-    Method::DpmSolver2M,
-    Method::Heun,
-];
 
 /// Every way of sampling, one after the other.
 fn configs(seed: u64) -> Vec<Config> {

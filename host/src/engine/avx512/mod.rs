@@ -60,10 +60,8 @@ impl Simd for Avx512 {
 
     #[inline]
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
-        let span = (tile.rows - 1) * tile.row_bytes + tile.quads * 4;
-        assert!(at.iter().all(|&at| at as usize + span <= tile.window.len()));
-        assert!(tile.weights.len() >= B * tile.rows * tile.quads);
-        // SAFETY: `self` says that the features are here; the asserts that every read of `dots` is within the slices.
+        tile.check_reads(at, 0, B);
+        // SAFETY: `self` says that the features are here; `check_reads` that every read of `dots` is within the slices.
         unsafe {
             match tile.bytes {
                 true => dots::dots::<P, B, true>(tile, at, sums),

@@ -66,6 +66,17 @@ pub(super) struct Tile<'a> {
     pub weights: &'a [Line],
 }
 
+impl Tile<'_> {
+    /// Panics unless every read of what begins at `at` and up to `beyond` bytes later, and of `blocks` blocks of weights, is within window
+    /// and weights: unsafe code relies on it.
+    #[inline(always)]
+    pub fn check_reads(&self, at: &[u32], beyond: usize, blocks: usize) {
+        let span = (self.rows - 1) * self.row_bytes + self.quads * 4 + beyond;
+        assert!(at.iter().all(|&at| at as usize + span <= self.window.len()));
+        assert!(self.weights.len() >= blocks * self.rows * self.quads);
+    }
+}
+
 impl Conv {
     /// `None` for what the engine has no kernel for. `source` is what it reads.
     pub fn prepare(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
