@@ -20,9 +20,9 @@ impl Parts {
         Self(parts)
     }
 
-    /// Those that a model needs.
+    /// Those that a model needs, and those that only make it quicker.
     pub fn needed_by(model: &Model<'_>) -> Self {
-        Self::of(Feature::ALL.into_iter().filter(|feature| feature.needed_by(model)))
+        Self::of(Feature::ALL.into_iter().filter(|feature| feature.needed_by(model))).with([Feature::Fast])
     }
 
     /// These and others.

@@ -42,11 +42,15 @@ pub enum Feature {
     Interpolate,
     /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
     Chain,
+    /// Timesteps and coefficients of a run.
+    Schedule,
+    /// Quicker ways of convolution and normalization beside the one that serves every shape. No model needs them.
+    Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -62,6 +66,8 @@ impl Feature {
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
+        Self::Schedule,
+        Self::Fast,
     ];
 
     /// The name of the Cargo feature.
@@ -82,6 +88,8 @@ impl Feature {
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
+            Self::Schedule => "schedule",
+            Self::Fast => "fast",
         }
     }
 
@@ -104,6 +112,8 @@ impl Feature {
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
+            Self::Schedule => cfg!(feature = "schedule"),
+            Self::Fast => cfg!(feature = "fast"),
         }
     }
 
@@ -129,6 +139,7 @@ impl Feature {
             Self::W16 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W16 { .. })),
             Self::W4 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W4 { .. })),
             Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
+            Self::Schedule | Self::Fast => false,
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
             Self::Chain => matches!(op, Op::Readout(_) | Op::Softmax { .. }),
@@ -142,7 +153,11 @@ impl Feature {
     /// sampled with any.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let chain = self == Self::Chain && model.header().prediction.is_chain();
-        chain || self.needed_by_arithmetic(model.header().arithmetic) || model.ops().any(|op| self.needed_by_op(&op))
+        let schedule = self == Self::Schedule;
+        chain
+            || schedule
+            || self.needed_by_arithmetic(model.header().arithmetic)
+            || model.ops().any(|op| self.needed_by_op(&op))
     }
 }
 

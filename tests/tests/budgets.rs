@@ -51,7 +51,7 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
     for name in NETWORK_BOARDS {
         let board = board(name)?;
         compiler = network(board, &bytes, &mut counts);
-        let parts = Parts::of([Feature::Integer, Feature::W16]);
+        let parts = Parts::of([Feature::Integer, Feature::W16, Feature::Schedule, Feature::Fast]);
         for trusted in [false, true] {
             let flash = runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
             let what = format!(

@@ -63,7 +63,7 @@ fn what_a_model_needs_is_enough() {
 /// A firmware without attention, classes and floats: what `digits8-micro` needs.
 #[test]
 fn what_is_left_out_is_refused_by_name() {
-    let small = || Parts::of([Feature::Integer, Feature::W16]);
+    let small = || Parts::of([Feature::Integer, Feature::W16, Feature::Schedule]);
     let fits = converted(&digits(), Scheme::W8A8).emitted.bytes;
     let Some((there, here)) = run(&fits, small()) else {
         return;

@@ -51,7 +51,12 @@ pub const FIRMWARE: [Firmware; 6] = [
 impl Firmware {
     /// Flash for code and constants with these parts of the runtime, bytes: at most this much.
     pub fn code_for(&self, parts: &Parts) -> u64 {
-        let plain = |part: &Feature| matches!(part, Feature::Integer | Feature::W16 | Feature::NormConv);
+        let plain = |part: &Feature| {
+            matches!(
+                part,
+                Feature::Integer | Feature::W16 | Feature::NormConv | Feature::Schedule | Feature::Fast
+            )
+        };
         if parts.features().iter().all(plain) {
             self.plain_bytes
         } else {

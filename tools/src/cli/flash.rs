@@ -13,12 +13,16 @@ const LEVELS: [&str; 2] = ["3", "s"];
 
 /// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything.
 fn sets() -> Vec<(Parts, bool)> {
+    let common = [Feature::Schedule, Feature::Fast];
     let alone = [Feature::Integer, Feature::F16];
-    let with = Feature::ALL.into_iter().filter(|part| !alone.contains(part));
-    let mut sets = vec![Parts::of([Feature::Integer])];
-    sets.extend(with.map(|part| Parts::of([Feature::Integer, part])));
-    sets.extend([Parts::of([Feature::F16]), Parts::all()]);
-    let trusted = (Parts::of([Feature::Integer, Feature::W16]), true);
+    let with = Feature::ALL
+        .into_iter()
+        .filter(|part| !alone.contains(part) && !common.contains(part));
+    let integers = Parts::of(common).with([Feature::Integer]);
+    let mut sets = vec![integers.clone()];
+    sets.extend(with.map(|part| integers.clone().with([part])));
+    sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
+    let trusted = (integers.with([Feature::W16]), true);
     sets.into_iter().map(|parts| (parts, false)).chain([trusted]).collect()
 }
 

@@ -61,7 +61,7 @@ fn parts_of_integers(checkpoint: &Checkpoint) -> Parts {
         let file = AlignedBytes::copy_of(&converted.emitted.bytes);
         let needed = Parts::needed_by(&Model::parse(file.bytes()).ok()?);
         let others = needed.features().iter().copied().filter(|part| *part != Feature::F16);
-        Some(Parts::of(others.chain([Feature::Integer, Feature::W16])))
+        Some(Parts::of(others).with([Feature::Integer, Feature::W16]))
     };
     let converted = convert(checkpoint, &Options::of(Scheme::F16), &|_| {});
     converted.ok().and_then(parts).unwrap_or_else(Parts::all)
