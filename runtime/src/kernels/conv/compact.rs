@@ -7,7 +7,7 @@ use super::{Addition, Filter, Geometry, Part};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::kernels::family::compact::{LANES, add_dots8, add_dots16};
+use crate::kernels::family::compact::{LANES, add_dots8, dot16};
 use crate::kernels::family::padded;
 use crate::kernels::view::{View, ViewMut};
 use crate::numeric::requant::{WideRequant, add_guarded, saturate_i16};
@@ -38,16 +38,22 @@ pub fn conv(
                 at = [at[0] + 1, 0];
             }
         }
+        let count = lanes.min(positions - first);
         for channel in 0..g.outs {
-            let (sums, factor) = filter.sums(channel, row, columns);
-            for (position, sum) in (first..positions).zip(sums).take(lanes) {
-                let at = position * g.outs + channel;
-                let mut value = factor.apply(sum);
-                if let Some(term) = &add {
-                    let q = term.operand.at(out, if term.broadcast { channel } else { at });
-                    value = add_guarded(value, term.requant.apply(q));
+            let mut values = [0; LANES];
+            filter.apply(channel, row, columns, &mut values);
+            let (mut at, mut term) = (first * g.outs + channel, 0);
+            for (lane, value) in values.iter().enumerate().take(count) {
+                let mut value = *value;
+                if let Some(add) = &add {
+                    if lane == 0 || !add.broadcast {
+                        let from = if add.broadcast { channel } else { at };
+                        term = add.requant.apply(add.operand.at(out, from));
+                    }
+                    value = add_guarded(value, term);
                 }
                 out.put(at, value);
+                at += g.outs;
             }
         }
         first += lanes;
@@ -60,14 +66,22 @@ fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) 
     let under = |axis: usize, kernel: usize| {
         (at[axis] * g.stride + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample)
     };
+    // Neighbours in a row of one tensor are neighbours in memory.
+    let together = parts.len() == 1 && !g.upsample;
     let mut rest = column;
     for y in 0..g.kernel {
         let y = under(0, y);
-        for x in 0..g.kernel {
-            let x = under(1, x);
+        let mut done = 0;
+        while done < g.kernel {
+            let x = under(1, done);
             let inside = y < g.input[0] && x < g.input[1];
+            let count = if together && inside {
+                (g.kernel - done).min(g.input[1] - x)
+            } else {
+                1
+            };
             for part in parts {
-                let Some((to, after)) = rest.split_at_mut_checked(part.channels) else {
+                let Some((to, after)) = rest.split_at_mut_checked(count * part.channels) else {
                     return;
                 };
                 if inside {
@@ -77,6 +91,7 @@ fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) 
                 }
                 rest = after;
             }
+            done += count;
         }
     }
 }
@@ -107,13 +122,11 @@ impl Part<'_> {
 }
 
 impl Filter<'_> {
-    /// Accumulators of a channel with every column, and their factor. A factor of 32-bit accumulators is none but that a wide
-    /// one has fewer bits: the product fits 64 bits as well.
-    #[inline(always)]
-    fn sums(&self, channel: usize, row: usize, columns: &[i16]) -> ([i64; LANES], WideRequant) {
+    /// Accumulators of a channel with every column, times its factor.
+    #[inline(never)]
+    fn apply(&self, channel: usize, row: usize, columns: &[i16], values: &mut [i32; LANES]) -> Option<()> {
         let step = if columns.len() > row { row } else { 0 };
         let part = channel * row..(channel + 1) * row;
-        let (mut sums, mut narrow) = ([0; LANES], [0; LANES]);
         let (mult, shift) = match *self {
             Self::W8 {
                 data,
@@ -121,8 +134,8 @@ impl Filter<'_> {
                 mult,
                 shift,
             } => {
-                narrow = [bias[channel]; LANES];
-                add_dots8(&data[part], columns, step, &mut narrow);
+                *values = [*bias.get(channel)?; LANES];
+                add_dots8(data.get(part)?, columns, step, values);
                 (mult, shift)
             }
             Self::W4 {
@@ -131,13 +144,13 @@ impl Filter<'_> {
                 mult,
                 shift,
             } if Feature::W4.is_built() => {
-                narrow = [bias[channel]; LANES];
+                *values = [*bias.get(channel)?; LANES];
                 let words = int4::row_words(row);
-                let words = &data[channel * words..][..words];
+                let words = data.get(channel * words..)?.iter().take(words);
                 for (at, &word) in (0..row).step_by(int4::TAPS).zip(words) {
                     let unpacked: [u32; 2] = bytemuck::cast(int4::unpack(word));
                     let taps = int4::TAPS.min(row - at);
-                    add_dots8(&bytemuck::cast_slice(&unpacked)[..taps], &columns[at..], step, &mut narrow);
+                    add_dots8(&bytemuck::cast_slice(&unpacked)[..taps], columns.get(at..)?, step, values);
                 }
                 (mult, shift)
             }
@@ -147,17 +160,27 @@ impl Filter<'_> {
                 mult,
                 shift,
             } if Feature::W16.is_built() => {
-                sums = [wide_bias(bias[channel]); LANES];
-                add_dots16(&data[part], columns, step, &mut sums);
-                (mult, shift)
+                let bias = wide_bias(*bias.get(channel)?);
+                let factor = (*mult.get(channel)?, *shift.get(channel)?);
+                let weights = data.get(part)?;
+                for (lane, value) in values.iter_mut().enumerate() {
+                    *value = scaled(bias + dot16(weights, columns.get(lane * step..)?), factor);
+                }
+                return Some(());
             }
             // No model with such weights exists where the part is left out.
-            Self::W4 { mult, shift, .. } | Self::W16 { mult, shift, .. } => (mult, shift),
+            Self::W4 { .. } | Self::W16 { .. } => return None,
         };
-        for (sum, narrow) in sums.iter_mut().zip(narrow) {
-            *sum += i64::from(narrow);
+        let factor = (*mult.get(channel)?, *shift.get(channel)?);
+        for value in values {
+            *value = scaled((*value).into(), factor);
         }
-        let (mult, shift) = (mult[channel], shift[channel]);
-        (sums, WideRequant { mult, shift })
+        Some(())
     }
+}
+
+/// An accumulator times its factor. That of an accumulator of 32 bits is a wide one with more bits, and their product fits 64 as well.
+#[inline(never)]
+fn scaled(sum: i64, (mult, shift): (i32, u8)) -> i32 {
+    WideRequant { mult, shift }.apply(sum)
 }

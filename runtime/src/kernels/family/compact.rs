@@ -23,14 +23,11 @@ pub fn add_dots8(row: &[i8], columns: &[i16], step: usize, sums: &mut [i32; LANE
     unsafe { dots8(row.start, columns.as_ptr(), row.end, sums, 2 * step) }
 }
 
-/// As [`add_dots8`], of int16.
-pub fn add_dots16(row: &[i16], columns: &[i16], step: usize, sums: &mut [i64; LANES]) {
-    for (lane, sum) in sums.iter_mut().enumerate() {
-        for (&w, &x) in row.iter().zip(columns.get(lane * step..).unwrap_or_default()) {
-            // A product is at most 2^30.
-            *sum += i64::from(i32::from(w) * i32::from(x));
-        }
-    }
+/// Dot product of an int16 row with a column.
+pub fn dot16(row: &[i16], column: &[i16]) -> i64 {
+    // A product is at most 2^30.
+    let products = row.iter().zip(column).map(|(&w, &x)| i32::from(w) * i32::from(x));
+    products.map(i64::from).sum()
 }
 
 /// `(row, columns, end of the row, sums, bytes from a column to the next)`.
