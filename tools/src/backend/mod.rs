@@ -347,9 +347,16 @@ mod tests {
             assert_eq!(Backend::parse(name).unwrap().to_string(), name);
         }
         assert!(Backend::parse("board:toaster").unwrap_err().contains("microbit"));
-        assert!(Backend::parse("board:toaster/compact").unwrap_err().contains("microbit"));
+        assert!(
+            Backend::parse("board:toaster/compact")
+                .unwrap_err()
+                .contains("microbit")
+        );
         let error = Backend::parse("board:microbit/small").unwrap_err();
-        assert!(error.contains("'small'") && error.contains("board:microbit/compact"), "{error}");
+        assert!(
+            error.contains("'small'") && error.contains("board:microbit/compact"),
+            "{error}"
+        );
         assert!(Backend::parse("gpu").is_err());
     }
 }

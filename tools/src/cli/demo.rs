@@ -132,7 +132,10 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
         args,
         "3. Holding every backend to the same bits (the first run builds the firmware)",
     );
-    let boards = BOARDS.into_iter().filter_map(Board::named).map(|board| Backend::Board(board, Firmware::Fast));
+    let boards = BOARDS
+        .into_iter()
+        .filter_map(Board::named)
+        .map(|board| Backend::Board(board, Firmware::Fast));
     let backends = [Backend::Oracle(None), Backend::Cpu].into_iter().chain(boards);
     let plan = Plan {
         config: Config {

@@ -7,10 +7,10 @@ use super::{Addition, Filter, Geometry, Part};
 use crate::blob::int4;
 use crate::blob::proof::wide_bias;
 use crate::features::Feature;
-use crate::kernels::family::compact::{LANES, add_dots8, dot16};
+use crate::kernels::family::compact::{LANES, add_dots8, dot16, widen8};
 use crate::kernels::family::padded;
 use crate::kernels::view::{View, ViewMut};
-use crate::numeric::requant::{WideRequant, add_guarded, saturate_i16};
+use crate::numeric::requant::{WideRequant, add_guarded, saturate_i8, saturate_i16};
 
 /// Runs the convolution. `scratch` holds at least a padded column.
 pub fn conv(
@@ -42,19 +42,13 @@ pub fn conv(
         for channel in 0..g.outs {
             let mut values = [0; LANES];
             filter.apply(channel, row, columns, &mut values);
-            let (mut at, mut term) = (first * g.outs + channel, 0);
-            for (lane, value) in values.iter().enumerate().take(count) {
-                let mut value = *value;
-                if let Some(add) = &add {
-                    if lane == 0 || !add.broadcast {
-                        let from = if add.broadcast { channel } else { at };
-                        term = add.requant.apply(add.operand.at(out, from));
-                    }
-                    value = add_guarded(value, term);
-                }
-                out.put(at, value);
-                at += g.outs;
+            let values = &mut values[..count];
+            let at = first * g.outs + channel;
+            if let Some(add) = &add {
+                let (at, step) = if add.broadcast { (channel, 0) } else { (at, g.outs) };
+                add.apply(at, step, values, out);
             }
+            store(values, at, g.outs, out);
         }
         first += lanes;
     }
@@ -63,9 +57,8 @@ pub fn conv(
 /// Fills a column with the input under the kernel at an output position.
 fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) {
     // Row or column of the stored input under that of the kernel; above all of them where there is none.
-    let under = |axis: usize, kernel: usize| {
-        (at[axis] * g.stride + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample)
-    };
+    let under =
+        |axis: usize, kernel: usize| (at[axis] * g.stride + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample);
     // Neighbours in a row of one tensor are neighbours in memory.
     let together = parts.len() == 1 && !g.upsample;
     let mut rest = column;
@@ -102,9 +95,7 @@ impl Part<'_> {
     pub fn join(&self, at: usize, to: &mut [i16]) {
         match self.view {
             View::I8(data, zero) => {
-                for (to, &q) in to.iter_mut().zip(data.get(at..).unwrap_or_default()) {
-                    *to = i16::from(q) - zero as i16;
-                }
+                widen8(data.get(at..).unwrap_or_default(), zero, to);
             }
             View::I16(data) => {
                 for (to, &q) in to.iter_mut().zip(data.get(at..).unwrap_or_default()) {
@@ -150,7 +141,12 @@ impl Filter<'_> {
                 for (at, &word) in (0..row).step_by(int4::TAPS).zip(words) {
                     let unpacked: [u32; 2] = bytemuck::cast(int4::unpack(word));
                     let taps = int4::TAPS.min(row - at);
-                    add_dots8(&bytemuck::cast_slice(&unpacked)[..taps], columns.get(at..)?, step, values);
+                    add_dots8(
+                        &bytemuck::cast_slice(&unpacked)[..taps],
+                        columns.get(at..)?,
+                        step,
+                        values,
+                    );
                 }
                 (mult, shift)
             }
@@ -161,26 +157,64 @@ impl Filter<'_> {
                 shift,
             } if Feature::W16.is_built() => {
                 let bias = wide_bias(*bias.get(channel)?);
-                let factor = (*mult.get(channel)?, *shift.get(channel)?);
+                let factor = wide(mult, shift, channel)?;
                 let weights = data.get(part)?;
                 for (lane, value) in values.iter_mut().enumerate() {
-                    *value = scaled(bias + dot16(weights, columns.get(lane * step..)?), factor);
+                    *value = factor.apply(bias + dot16(weights, columns.get(lane * step..)?));
                 }
                 return Some(());
             }
             // No model with such weights exists where the part is left out.
             Self::W4 { .. } | Self::W16 { .. } => return None,
         };
-        let factor = (*mult.get(channel)?, *shift.get(channel)?);
+        // Of accumulators of 32 bits it has more bits than a wide one, and their product fits 64 as well.
+        let factor = wide(mult, shift, channel)?;
         for value in values {
-            *value = scaled((*value).into(), factor);
+            *value = factor.apply((*value).into());
         }
         Some(())
     }
 }
 
-/// An accumulator times its factor. That of an accumulator of 32 bits is a wide one with more bits, and their product fits 64 as well.
+/// The factor of a channel.
+#[inline(always)]
+fn wide(mult: &[i32], shift: &[u8], channel: usize) -> Option<WideRequant> {
+    let (mult, shift) = (*mult.get(channel)?, *shift.get(channel)?);
+    Some(WideRequant { mult, shift })
+}
+
+impl Addition<'_> {
+    /// Adds the terms from element `at` on, `step` elements apart.
+    #[inline(never)]
+    fn apply(&self, mut at: usize, step: usize, values: &mut [i32], out: &ViewMut<'_>) {
+        let mut term = 0;
+        for (lane, value) in values.iter_mut().enumerate() {
+            if lane == 0 || step > 0 {
+                term = self.requant.apply(self.operand.at(out, at));
+            }
+            *value = add_guarded(*value, term);
+            at += step;
+        }
+    }
+}
+
+/// Stores outputs `step` elements apart.
 #[inline(never)]
-fn scaled(sum: i64, (mult, shift): (i32, u8)) -> i32 {
-    WideRequant { mult, shift }.apply(sum)
+fn store(values: &[i32], at: usize, step: usize, out: &mut ViewMut<'_>) {
+    match out {
+        ViewMut::I8(data, zero) => each(values, data, at, step, |v| saturate_i8(v.saturating_add(*zero))),
+        ViewMut::I16(data) => each(values, data, at, step, saturate_i16),
+        ViewMut::Q24(data) => each(values, data, at, step, |v| v),
+        ViewMut::F16(_) => {}
+    }
+}
+
+#[inline(always)]
+fn each<T>(values: &[i32], data: &mut [T], mut at: usize, step: usize, f: impl Fn(i32) -> T) {
+    for value in values {
+        if let Some(to) = data.get_mut(at) {
+            *to = f(*value);
+        }
+        at += step;
+    }
 }

@@ -2,7 +2,12 @@
 //! without the part `fast`.
 #![allow(unsafe_code)]
 
-#[cfg(any(mote_family = "armv6m", mote_family = "armv7m", mote_family = "dsp", mote_family = "helium"))]
+#[cfg(any(
+    mote_family = "armv6m",
+    mote_family = "armv7m",
+    mote_family = "dsp",
+    mote_family = "helium"
+))]
 use core::arch::naked_asm;
 
 /// Columns that share a row's loads.
@@ -30,15 +35,63 @@ pub fn dot16(row: &[i16], column: &[i16]) -> i64 {
     products.map(i64::from).sum()
 }
 
+/// Elements less their zero point.
+#[inline(always)]
+pub fn widen8(from: &[i8], zero: i32, to: &mut [i16]) {
+    let count = to.len().min(from.len());
+    let mut done = 0;
+    if cfg!(any(mote_family = "dsp", mote_family = "helium")) && count >= 4 {
+        done = count & !3;
+        // SAFETY: both have so many elements.
+        unsafe { widen_words(from.as_ptr(), from.as_ptr().add(done), to.as_mut_ptr(), zero) };
+    }
+    for (to, &q) in to.iter_mut().zip(from).skip(done) {
+        *to = i16::from(q) - zero as i16;
+    }
+}
+
+#[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
+unsafe fn widen_words(_from: *const i8, _end: *const i8, _to: *mut i16, _zero: i32) {}
+
+/// `(elements, their end, place of the first, zero point)`: whole words of elements.
+#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+#[unsafe(naked)]
+unsafe extern "C" fn widen_words(from: *const i8, end: *const i8, to: *mut i16, zero: i32) {
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        "push {{r4-r6, lr}}",
+        "negs r3, r3",
+        "pkhbt r3, r3, r3, lsl #16",
+        "2:",
+        "ldr r4, [r0], #4",
+        "sxtab16 r5, r3, r4",
+        "sxtab16 r4, r3, r4, ror #8",
+        "pkhbt r6, r5, r4, lsl #16",
+        "pkhtb r4, r4, r5, asr #16",
+        "str r6, [r2], #4",
+        "str r4, [r2], #4",
+        "cmp r0, r1",
+        "bne 2b",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
 /// `(row, columns, end of the row, sums, bytes from a column to the next)`.
 #[cfg(mote_family = "portable")]
 unsafe fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], _: usize) {
     // SAFETY: the caller's.
     let (row, column) = unsafe {
         let taps = end.offset_from_unsigned(row);
-        (core::slice::from_raw_parts(row, taps), core::slice::from_raw_parts(columns, taps))
+        (
+            core::slice::from_raw_parts(row, taps),
+            core::slice::from_raw_parts(columns, taps),
+        )
     };
-    sums[0] += row.iter().zip(column).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum::<i32>();
+    sums[0] += row
+        .iter()
+        .zip(column)
+        .map(|(&w, &x)| i32::from(w) * i32::from(x))
+        .sum::<i32>();
 }
 
 /// `(row, column, end of the row, sum)`. Four weights in a word, two elements in each of two.
@@ -112,9 +165,19 @@ unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, 
     macro_rules! column {
         ($column:literal, $sum:literal) => {
             concat!(
-                "ldrd r4, r12, [", $column, "], #8\n",
-                "smlad ", $sum, ", lr, r4, ", $sum, "\n",
-                "smlad ", $sum, ", r3, r12, ", $sum, "\n",
+                "ldrd r4, r12, [",
+                $column,
+                "], #8\n",
+                "smlad ",
+                $sum,
+                ", lr, r4, ",
+                $sum,
+                "\n",
+                "smlad ",
+                $sum,
+                ", r3, r12, ",
+                $sum,
+                "\n",
             )
         };
     }

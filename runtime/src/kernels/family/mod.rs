@@ -269,6 +269,7 @@ pub struct Rows<'a> {
 
 impl Rows<'_> {
     /// Outputs at a single column, in the first place of each channel.
+    #[cfg(feature = "fast")]
     #[inline(never)]
     pub(super) fn single(&self, column: &[i16], tile: &mut [[i32; COLUMNS]]) {
         let rows = self.weights.chunks_exact(self.row).zip(self.bias);
