@@ -10,12 +10,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mote_firmware_sim::{Board, Image, ImageOptions, Parts, RunRequest, runtime_flash};
+use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, Parts, RunRequest, runtime_flash};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Feature, Model, Start};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::running::finish;
+use mote_tools::backend::Backend;
 use mote_tools::kernels::{cases, measure};
 use mote_tools::quantize::scheme::Scheme;
 use serde_json::{Map, Value, json};
@@ -50,29 +51,32 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
     let mut compiler = String::new();
     for name in NETWORK_BOARDS {
         let board = board(name)?;
-        compiler = network(board, &bytes, &mut counts);
-        let parts = Parts::of([Feature::Integer, Feature::W16, Feature::Schedule, Feature::Fast]);
-        for trusted in [false, true] {
-            let flash = runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
-            let what = format!(
-                "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
-                board.core,
-                flash.features.join(" "),
-                if trusted { ", trusted model" } else { "" }
-            );
-            counts.insert(what, flash.bytes);
+        for firmware in [Firmware::Fast, Firmware::Compact] {
+            compiler = network(board, firmware, &bytes, &mut counts);
+            let parts = Parts::of([Feature::Integer, Feature::W16, Feature::Schedule]).of_firmware(firmware);
+            for trusted in [false, true] {
+                let flash =
+                    runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
+                let what = format!(
+                    "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
+                    board.core,
+                    flash.features.join(" "),
+                    if trusted { ", trusted model" } else { "" }
+                );
+                counts.insert(what, flash.bytes);
+            }
         }
     }
     Some((counts, compiler))
 }
 
 /// A step of `digits8-micro` as w8a8, its flash and its RAM; gives the compiler.
-fn network(board: &'static Board, bytes: &[u8], counts: &mut BTreeMap<String, u64>) -> String {
+fn network(board: &'static Board, firmware: Firmware, bytes: &[u8], counts: &mut BTreeMap<String, u64>) -> String {
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let config = Config::of(model.header(), 2);
     let options = ImageOptions {
-        parts: Some(Parts::needed_by(&model)),
+        parts: Some(Parts::needed_by(&model).of_firmware(firmware)),
         ..ImageOptions::default()
     };
     let image = Image::link(board, bytes, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -88,7 +92,9 @@ fn network(board: &'static Board, bytes: &[u8], counts: &mut BTreeMap<String, u6
     );
     let each = steps.iter().map(|step| step.instructions.expect("steps are timed"));
     let sizes = report.sizes;
-    let mut hold = |what: &str, value| counts.insert(format!("{what}: {}: digits8-micro w8a8", board.name), value);
+    let name = Backend::Board(board, firmware).to_string();
+    let name = name.trim_start_matches("board:");
+    let mut hold = |what: &str, value| counts.insert(format!("{what}: {name}: digits8-micro w8a8"), value);
     hold("instructions a step", each.sum::<u64>() / steps.len() as u64);
     hold(
         "RAM bytes",

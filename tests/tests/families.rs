@@ -1,6 +1,7 @@
 //! Every kernel family of the firmware against the runtime's portable kernels, bit for bit: each operator's output over random
 //! programs (odd channels, every window, concatenations, addends, int4 to int16 weights), as converted and with factors that
 //! saturate, vanish and round at random. One board a family; Cortex-M4 and M33 run the same one from different compilations.
+//! Compact firmware has one way for every shape, so that fewer programs see all of it.
 
 #[path = "oracle/builder.rs"]
 mod builder;
@@ -8,6 +9,7 @@ mod builder;
 #[allow(dead_code)]
 mod programs;
 
+use mote_firmware_sim::Firmware;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
@@ -17,12 +19,14 @@ use mote_tools::quantize::scheme::Bits;
 
 use programs::{factors_at_random, program_with, strips, thin};
 
-/// Programs, and rounds of each.
+/// Programs for firmware that has a way of its own for many shapes, and for compact firmware.
 const PROGRAMS: u64 = 10;
+const COMPACT_PROGRAMS: u64 = 4;
+/// Rounds of each.
 const ROUNDS: usize = 2;
 
-fn agree(board: &str) {
-    let board = Backend::Board(named_board(board).expect("a board"));
+fn agree(board: &str, firmware: Firmware) {
+    let board = Backend::Board(named_board(board).expect("a board"), firmware);
     let mut operators = 0;
     let mut rounds = |what: String, mut file: AlignedBytes, mut random: Random| {
         for round in 0..ROUNDS {
@@ -30,11 +34,23 @@ fn agree(board: &str) {
             file = factors_at_random(&file, &mut random);
         }
     };
-    for seed in 0..PROGRAMS {
+    let programs = match firmware {
+        Firmware::Fast => PROGRAMS,
+        Firmware::Compact => COMPACT_PROGRAMS,
+    };
+    for seed in 0..programs {
         let mut random = Random(1000 + seed);
         let file = program_with(&mut random, seed, Windows::all);
         rounds(format!("program {seed}"), file, random);
     }
+    if firmware == Firmware::Fast {
+        special_shapes(&mut rounds);
+    }
+    assert!(operators > 50, "only {operators} operators were compared");
+}
+
+/// Programs of the shapes that fast firmware has ways of their own for.
+fn special_shapes(rounds: &mut dyn FnMut(String, AlignedBytes, Random)) {
     for (seed, bits) in (0..).zip([Bits::Eight, Bits::Sixteen]) {
         rounds(format!("few taps, {bits:?}"), thin(seed, || bits), Random(2000 + seed));
     }
@@ -52,7 +68,6 @@ fn agree(board: &str) {
             rounds(format!("neighbours on {size:?}, {widths:?}"), file, random);
         }
     }
-    assert!(operators > 100, "only {operators} operators were compared");
 }
 
 /// One step on the board and here; gives how many operators were compared.
@@ -88,30 +103,55 @@ fn compare(board: Backend, file: &AlignedBytes, what: &str) -> usize {
 
 #[test]
 fn armv6m_gives_the_portable_bits() {
-    agree("mps2-m0");
+    agree("mps2-m0", Firmware::Fast);
 }
 
 #[test]
 fn armv7m_gives_the_portable_bits() {
-    agree("mps2-an385");
+    agree("mps2-an385", Firmware::Fast);
 }
 
 #[test]
 fn dsp_gives_the_portable_bits() {
-    agree("mps2-an386");
+    agree("mps2-an386", Firmware::Fast);
 }
 
 #[test]
 fn dsp_of_a_cortex_m33_gives_the_portable_bits() {
-    agree("mps2-an505");
+    agree("mps2-an505", Firmware::Fast);
 }
 
 #[test]
 fn helium_gives_the_portable_bits() {
-    agree("mps3-an547");
+    agree("mps3-an547", Firmware::Fast);
 }
 
 #[test]
 fn portable_code_on_riscv_gives_the_same_bits() {
-    agree("virt");
+    agree("virt", Firmware::Fast);
+}
+
+#[test]
+fn compact_firmware_of_armv6m_gives_the_portable_bits() {
+    agree("mps2-m0", Firmware::Compact);
+}
+
+#[test]
+fn compact_firmware_of_armv7m_gives_the_portable_bits() {
+    agree("mps2-an385", Firmware::Compact);
+}
+
+#[test]
+fn compact_firmware_of_dsp_gives_the_portable_bits() {
+    agree("mps2-an386", Firmware::Compact);
+}
+
+#[test]
+fn compact_firmware_of_helium_gives_the_portable_bits() {
+    agree("mps3-an547", Firmware::Compact);
+}
+
+#[test]
+fn compact_firmware_of_riscv_gives_the_portable_bits() {
+    agree("virt", Firmware::Compact);
 }

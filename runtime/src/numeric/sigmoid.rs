@@ -54,7 +54,7 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
 }
 
 /// The same below the end of the table.
-#[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
     use super::table::SIGMOID_Q17;
@@ -65,7 +65,7 @@ fn distance_within_q28(x_q16: u32) -> i32 {
 }
 
 /// The same where a family's kernels have the same points as lines: one table of the two is enough.
-#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
     let v = x_q16 as i32 - 1;

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::print::{heading, table};
 use super::progress;
-use mote_firmware_sim::{Board, Parts, RuntimeFlash, runtime_flash};
+use mote_firmware_sim::{Board, Firmware, Parts, RuntimeFlash, runtime_flash};
 use mote_runtime::Feature;
 
 /// The boards whose cores are measured where none are named.
@@ -11,7 +11,8 @@ const DEFAULT_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
 /// For speed, and for size.
 const LEVELS: [&str; 2] = ["3", "s"];
 
-/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything.
+/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything; what compact
+/// firmware holds.
 fn sets() -> Vec<(Parts, bool)> {
     let common = [Feature::Schedule, Feature::Fast];
     let alone = [Feature::Integer, Feature::F16];
@@ -22,8 +23,10 @@ fn sets() -> Vec<(Parts, bool)> {
     let mut sets = vec![integers.clone()];
     sets.extend(with.map(|part| integers.clone().with([part])));
     sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
-    let trusted = (integers.with([Feature::W16]), true);
-    sets.into_iter().map(|parts| (parts, false)).chain([trusted]).collect()
+    let wide = integers.with([Feature::W16]);
+    let compact = wide.clone().of_firmware(Firmware::Compact);
+    let others = [(wide, true), (compact.clone(), false), (compact, true)];
+    sets.into_iter().map(|parts| (parts, false)).chain(others).collect()
 }
 
 /// Measures every set on the cores of `asked`, or of the default boards.

@@ -5,7 +5,7 @@ use super::convert::tensors;
 use super::failure::Failure;
 use super::model_file::{ModelFile, provenance, sha256};
 use super::print::{self, Held, bytes, count, heading, table};
-use mote_firmware_sim::Parts;
+use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::blob::layout::FORMAT_VERSION;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::sampler::arena_bytes;
@@ -109,7 +109,10 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
             format!("{} x {} x {} (row, col, channel)", h.rows, h.cols, h.channels),
         ),
         row("classes", classes),
-        row("runtime features", Parts::needed_by(model).names().join(" ")),
+        row(
+            "runtime features",
+            Parts::needed_by(model).of_firmware(Firmware::Compact).names().join(" ") + "; fast for speed",
+        ),
         row("predicts", name(h.prediction)),
         row(
             "sampled with",
