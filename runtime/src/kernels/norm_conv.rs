@@ -23,7 +23,7 @@ pub fn norm_conv(
     columns: &mut [i16],
     out: &mut ViewMut<'_>,
 ) {
-    let finish = norm.quick(input, factors, window);
+    let finish = norm.prepare(input, factors, window);
     let ([rows, cols], pad) = (g.input, g.pad[0]);
     let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
     let lines = window.len() / line.max(1);

@@ -1,6 +1,6 @@
 //! The natural logarithm in fixed point: of a uniform word for noise, of a cumulative alpha for the log-SNR.
 
-use super::table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_Q8};
+use super::table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_ABOVE_ONE_Q8};
 
 /// `-ln(v / 2^64)` in Q57, 0..44.4 (0 counts as 1). Largest error 8.1e-12 (measured).
 #[must_use]
@@ -27,7 +27,7 @@ pub fn lambda_q57(alpha_bar_q62: u64) -> i64 {
 #[inline(always)]
 pub(super) fn neg_ln_of(k: u32, y_q33: u64, low_q64: u64) -> u64 {
     let index = (y_q33 >> 26) as usize & (LN_INTERVALS - 1);
-    let reciprocal_q8 = u64::from(RECIPROCAL_Q8[index]);
+    let reciprocal_q8 = 256 + u64::from(RECIPROCAL_ABOVE_ONE_Q8[index]);
     let d_q41 = (y_q33 * reciprocal_q8) as i64 - (1 << 41);
     let d_q57 = (d_q41 << 16) + ((low_q64 * reciprocal_q8) >> 15) as i64;
     let d_q37 = d_q57 >> 20;

@@ -14,6 +14,8 @@ pub mod rsqrt;
 pub mod scaled;
 pub mod sigmoid;
 pub mod sine;
+#[cfg_attr(not(feature = "fast"), path = "small_requant_plain.rs")]
+mod small_requant;
 pub mod table;
 
 #[cfg(test)]

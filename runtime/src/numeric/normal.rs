@@ -5,6 +5,7 @@
 //! Logarithm, root, sine and cosine are integer functions, so the bits are the same everywhere.
 
 use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_q30};
+use crate::features::Feature;
 
 /// Standard normal number `index` of `stream` in Q24, within +-6.77 (u >= 2^-33).
 ///
@@ -14,17 +15,21 @@ use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_
 /// 3.7e-8 (0.62 units of Q24, of which 0.5 is the rounding; measured).
 #[must_use]
 pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i32 {
-    let words = words(seed, stream, index / 4);
-    let pair = if index & 2 == 0 {
-        box_muller_q24(words[0], words[1])
-    } else {
-        box_muller_q24(words[2], words[3])
-    };
+    let [w0, w1, w2, w3] = words(seed, stream, index / 4);
+    let (radius, angle) = if index & 2 == 0 { (w0, w1) } else { (w2, w3) };
+    let pair = box_muller_q24(radius, angle);
     if index & 1 == 0 { pair.0 } else { pair.1 }
 }
 
 /// Fills `out` with elements 0, 1, ... of `stream`: the values of [`normal_q24`], four to a Philox block.
 pub fn fill_normal_q24(seed: u64, stream: u32, out: &mut [i32]) {
+    if !Feature::Fast.is_built() {
+        // The same numbers, each with a block of its own.
+        for (i, slot) in (0..).zip(out) {
+            *slot = normal_q24(seed, stream, i);
+        }
+        return;
+    }
     for (block, chunk) in out.chunks_mut(4).enumerate() {
         let [w0, w1, w2, w3] = words(seed, stream, block as u32);
         let ((a, b), (c, d)) = (box_muller_q24(w0, w1), box_muller_q24(w2, w3));
@@ -61,6 +66,14 @@ pub fn box_muller_q24(radius_word: u32, angle_word: u32) -> (i32, i32) {
 #[must_use]
 pub fn neg_ln_q57(word: u32) -> u64 {
     let odd_q33 = 2 * u64::from(word) + 1;
-    let k = odd_q33.leading_zeros() - 31;
-    neg_ln_of(k, odd_q33 << k, 0)
+    if Feature::Fast.is_built() {
+        let k = odd_q33.leading_zeros() - 31;
+        return neg_ln_of(k, odd_q33 << k, 0);
+    }
+    let (mut y_q33, mut k) = (odd_q33, 0);
+    while y_q33 >> 32 == 0 {
+        y_q33 <<= 1;
+        k += 1;
+    }
+    neg_ln_of(k, y_q33, 0)
 }
