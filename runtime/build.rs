@@ -1,15 +1,21 @@
-//! Names the kernel family of the target core, for `src/kernels/family`.
+//! Names the kernel family of the target core (`mote_family`), for `src/kernels/family`, and whose kernels are compiled (`mote_kernels`).
 
 use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=MOTE_FAMILY");
-    println!(
-        "cargo::rustc-check-cfg=cfg(mote_family, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\"))"
-    );
+    for name in ["mote_family", "mote_kernels"] {
+        println!(
+            "cargo::rustc-check-cfg=cfg({name}, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\"))"
+        );
+    }
     let family = env::var("MOTE_FAMILY").unwrap_or_else(|_| of_target().to_owned());
     println!("cargo::rustc-cfg=mote_family=\"{family}\"");
+    // Without the part `fast` no family's kernels are compiled.
+    let fast = env::var_os("CARGO_FEATURE_FAST").is_some();
+    let kernels = if fast { family.as_str() } else { "portable" };
+    println!("cargo::rustc-cfg=mote_kernels=\"{kernels}\"");
     // Armv8-M has the DSP and MVE instructions as options that the target leaves out, and assembly does not follow `target-cpu`.
     let armv8m = env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m.main"));
     let directive = match family.as_str() {

@@ -11,7 +11,7 @@ use crate::core_build::{CoreLibrary, Package, Recipe, core_library, tail};
 use crate::elf::{Elf, Sizes};
 use crate::error::{Memory, SimError};
 use crate::memory_x::{Layout, memory_x};
-use crate::parts::Parts;
+use crate::parts::{Firmware, Parts};
 
 /// How to lay an image out.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct ImageOptions {
     /// The parts of the runtime that the image holds; `None` takes what the model needs, or every part where the environment
     /// has `MOTE_FIRMWARE_PARTS=all` (one compilation a core serves every model then) or the model cannot be read.
     pub parts: Option<Parts>,
+    /// Whether an image whose parts are not given holds what makes the runtime quicker.
+    pub firmware: Firmware,
     /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Board::least_stack_bytes`]. The image gets
     /// all the RAM that is left over, up to 64 KiB.
     pub least_stack_bytes: Option<u32>,
@@ -66,8 +68,8 @@ impl Image {
         let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
         let parts = match (&options.parts, needs) {
             (Some(parts), _) => parts.clone(),
-            (None, Ok((_, parts))) if !every => parts,
-            (None, _) => Parts::all(),
+            (None, Ok((_, parts))) if !every => parts.of_firmware(options.firmware),
+            (None, _) => Parts::all().of_firmware(options.firmware),
         };
         let norm_conv = parts.features().contains(&Feature::NormConv);
         let recipe = Recipe {

@@ -38,7 +38,7 @@ pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
 pub use image::{Image, ImageOptions};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
-pub use parts::Parts;
+pub use parts::{Firmware, Parts};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 

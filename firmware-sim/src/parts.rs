@@ -31,6 +31,15 @@ impl Parts {
         Self::of(self.0.into_iter().chain(others))
     }
 
+    /// These, as a firmware of that kind holds them.
+    #[must_use]
+    pub fn of_firmware(self, firmware: Firmware) -> Self {
+        match firmware {
+            Firmware::Fast => self.with([Feature::Fast]),
+            Firmware::Compact => Self::of(self.0.into_iter().filter(|feature| *feature != Feature::Fast)),
+        }
+    }
+
     /// The parts.
     pub fn features(&self) -> &[Feature] {
         &self.0
@@ -48,6 +57,16 @@ impl Parts {
     }
 }
 
+/// Whether an image holds what makes the runtime quicker, and larger. It gives the same bits either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Firmware {
+    /// With [`Feature::Fast`].
+    #[default]
+    Fast,
+    /// Without it.
+    Compact,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +77,13 @@ mod tests {
         assert_eq!(parts, Parts::of([Feature::Integer, Feature::W16]));
         assert_eq!(parts.cargo_features(), "mote-runtime/integer,mote-runtime/w16");
         assert_eq!(Parts::all(), Parts::of(Feature::ALL));
+    }
+
+    #[test]
+    fn compact_firmware_lacks_what_no_model_needs() {
+        let integer = Parts::of([Feature::Integer]);
+        let fast = integer.clone().of_firmware(Firmware::Fast);
+        assert_eq!(fast, Parts::of([Feature::Integer, Feature::Fast]));
+        assert_eq!(fast.of_firmware(Firmware::Compact), integer);
     }
 }

@@ -1,6 +1,7 @@
 //! Every kernel family of the firmware against the runtime's portable kernels, bit for bit: each operator's output over random
 //! programs (odd channels, every window, concatenations, addends, int4 to int16 weights), as converted and with factors that
 //! saturate, vanish and round at random. One board a family; Cortex-M4 and M33 run the same one from different compilations.
+//! Compact firmware has one way for every shape, so that fewer programs see all of it.
 
 #[path = "oracle/builder.rs"]
 mod builder;
@@ -9,6 +10,7 @@ mod builder;
 mod programs;
 
 use mote_host::memory::AlignedBytes;
+use mote_firmware_sim::Firmware;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tools::backend::{Backend, Job, Target, named_board};
@@ -21,8 +23,8 @@ use programs::{factors_at_random, program_with, strips, thin};
 const PROGRAMS: u64 = 10;
 const ROUNDS: usize = 2;
 
-fn agree(board: &str) {
-    let board = Backend::Board(named_board(board).expect("a board"));
+fn agree(board: &str, firmware: Firmware) {
+    let board = Backend::Board(named_board(board).expect("a board"), firmware);
     let mut operators = 0;
     let mut rounds = |what: String, mut file: AlignedBytes, mut random: Random| {
         for round in 0..ROUNDS {
@@ -88,30 +90,37 @@ fn compare(board: Backend, file: &AlignedBytes, what: &str) -> usize {
 
 #[test]
 fn armv6m_gives_the_portable_bits() {
-    agree("mps2-m0");
+    agree("mps2-m0", Firmware::Fast);
 }
 
 #[test]
 fn armv7m_gives_the_portable_bits() {
-    agree("mps2-an385");
+    agree("mps2-an385", Firmware::Fast);
 }
 
 #[test]
 fn dsp_gives_the_portable_bits() {
-    agree("mps2-an386");
+    agree("mps2-an386", Firmware::Fast);
 }
 
 #[test]
 fn dsp_of_a_cortex_m33_gives_the_portable_bits() {
-    agree("mps2-an505");
+    agree("mps2-an505", Firmware::Fast);
 }
 
 #[test]
 fn helium_gives_the_portable_bits() {
-    agree("mps3-an547");
+    agree("mps3-an547", Firmware::Fast);
 }
 
 #[test]
 fn portable_code_on_riscv_gives_the_same_bits() {
-    agree("virt");
+    agree("virt", Firmware::Fast);
+}
+
+#[test]
+fn compact_firmware_gives_the_portable_bits() {
+    for board in ["mps2-m0", "mps2-an385", "mps2-an386", "mps2-an505", "mps3-an547", "virt"] {
+        agree(board, Firmware::Compact);
+    }
 }

@@ -54,27 +54,23 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
 }
 
 /// The same below the end of the table.
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
-    #[cfg(all(feature = "fast", any(mote_family = "dsp", mote_family = "helium")))]
-    return distance_by_line_q28(x_q16);
-    #[cfg(not(all(feature = "fast", any(mote_family = "dsp", mote_family = "helium"))))]
-    {
-        let interval = if Feature::Fast.is_built() {
-            interval_from_table
-        } else {
-            interval_from_block
-        };
-        let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
-        let (left, rise) = interval((x_q16 >> INTERVAL_BITS) as usize);
-        (left << INTERVAL_BITS) + rise * within
-    }
+    let interval = if Feature::Fast.is_built() {
+        interval_from_table
+    } else {
+        interval_from_block
+    };
+    let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
+    let (left, rise) = interval((x_q16 >> INTERVAL_BITS) as usize);
+    (left << INTERVAL_BITS) + rise * within
 }
 
 /// The same where a family's kernels have the same points as lines: one table of the two is enough.
-#[cfg(all(feature = "fast", any(mote_family = "dsp", mote_family = "helium")))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
 #[inline]
-fn distance_by_line_q28(x_q16: u32) -> i32 {
+fn distance_within_q28(x_q16: u32) -> i32 {
     let v = x_q16 as i32 - 1;
     let line = crate::kernels::family::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
     line + (line & 0x7FF) * i32::from(v as i16) - (1 << 27)

@@ -1,7 +1,7 @@
 //! The firmware on a simulated board.
 
 use super::{BackendError, Job, Origin, StepTrace, Target, Trace};
-use mote_firmware_sim::{Board, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
+use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
 use mote_runtime::{Config, Model};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ const LEAST_LIMIT: Duration = Duration::from_secs(120);
 /// Links the model once where images start from seeds, and once an image where they start from given states.
 pub fn run(
     board: &'static Board,
+    firmware: Firmware,
     target: Target<'_>,
     job: &Job,
     on_step: &(dyn Fn() + Sync),
@@ -60,7 +61,7 @@ pub fn run(
             &ImageOptions {
                 state,
                 features: request.features(),
-                ..options(&job.config)
+                ..options(&job.config, firmware)
             },
         )?;
         let report = image.run_with(&request, &mut |line| {
@@ -74,9 +75,10 @@ pub fn run(
 }
 
 /// How a run under `config` is linked.
-pub fn options(config: &Config) -> ImageOptions {
+pub fn options(config: &Config, firmware: Firmware) -> ImageOptions {
     ImageOptions {
         config: Some(*config),
+        firmware,
         ..ImageOptions::default()
     }
 }

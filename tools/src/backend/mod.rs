@@ -1,7 +1,7 @@
 //! Whatever can run a model file, behind one question: these images, this configuration, which digests?
 //!
 //! - `cpu`: this machine, an image a thread, in the engine's kernels or in the runtime's own.
-//! - `board`: the real firmware on a simulated board.
+//! - `board`: the real firmware on a simulated board; compact, without the part `fast`, on request.
 //! - `cuda`: an NVIDIA GPU, many images at once.
 //! - `oracle`: the independent second implementation, slow.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
@@ -15,10 +15,13 @@ mod oracle;
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
-use mote_firmware_sim::{Availability, Board, SimError};
+use mote_firmware_sim::{Availability, Board, Firmware, SimError};
 use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
+
+/// What stands after a board's name for its firmware without quick kernels.
+const COMPACT: &str = "compact";
 
 /// Images that [`Backend::stream`] makes at once where the backend has no batches of its own.
 const CHUNK: usize = 256;
@@ -35,7 +38,7 @@ pub enum Backend {
     /// A graphics processor; with this executor where one is named.
     Cuda(Option<Executor>),
     /// The firmware on a simulated board.
-    Board(&'static Board),
+    Board(&'static Board, Firmware),
 }
 
 /// A model as its file and as what was parsed from it.
@@ -216,7 +219,8 @@ impl From<SimError> for BackendError {
 }
 
 impl Backend {
-    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` (or `cuda:layered`, `cuda:resident`) or `board:NAME`.
+    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` (or `cuda:layered`, `cuda:resident`), `board:NAME` or
+    /// `board:NAME/compact`.
     pub fn parse(name: &str) -> Result<Self, String> {
         match (name, name.strip_prefix("board:")) {
             ("cpu", _) => Ok(Self::Cpu),
@@ -225,9 +229,15 @@ impl Backend {
             ("cuda:layered", _) => Ok(Self::Cuda(Some(Executor::Layered))),
             ("cuda:resident", _) => Ok(Self::Cuda(Some(Executor::Resident))),
             ("oracle", _) => Ok(Self::Oracle(None)),
-            (_, Some(board)) => named_board(board).map(Self::Board),
+            (_, Some(board)) => match board.split_once('/') {
+                None => Ok(Self::Board(named_board(board)?, Firmware::Fast)),
+                Some((board, COMPACT)) => Ok(Self::Board(named_board(board)?, Firmware::Compact)),
+                Some((board, other)) => Err(format!(
+                    "unknown firmware '{other}'; choose board:{board} or board:{board}/{COMPACT}"
+                )),
+            },
             _ => Err(format!(
-                "unknown backend '{name}'; choose cpu, portable, oracle, cuda or board:NAME"
+                "unknown backend '{name}'; choose cpu, portable, oracle, cuda, board:NAME or board:NAME/{COMPACT}"
             )),
         }
     }
@@ -244,7 +254,7 @@ impl Backend {
         match self {
             Self::Oracle(_) | Self::Cpu | Self::Portable => Ok(()),
             Self::Cuda(_) => cuda::available(),
-            Self::Board(board) => match board.available() {
+            Self::Board(board, _) => match board.available() {
                 Availability::Ok => Ok(()),
                 Availability::Missing { what, how } => {
                     missing(&format!("missing {}", what.join(", ")), &how.join("; "))
@@ -261,7 +271,7 @@ impl Backend {
             Self::Cpu => cpu::run(target, job, on_step),
             Self::Portable => cpu::run_portable(target, job, on_step),
             Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
-            Self::Board(board) => board::run(board, target, job, on_step),
+            Self::Board(board, firmware) => board::run(board, *firmware, target, job, on_step),
             Self::Cuda(executor) => {
                 let mut traces = Vec::with_capacity(job.images.len());
                 cuda::stream(target, job, *executor, &mut |batch| {
@@ -304,7 +314,8 @@ impl fmt::Display for Backend {
             Self::Cuda(None) => f.write_str("cuda"),
             Self::Cuda(Some(Executor::Layered)) => f.write_str("cuda:layered"),
             Self::Cuda(Some(Executor::Resident)) => f.write_str("cuda:resident"),
-            Self::Board(board) => write!(f, "board:{}", board.name),
+            Self::Board(board, Firmware::Fast) => write!(f, "board:{}", board.name),
+            Self::Board(board, Firmware::Compact) => write!(f, "board:{}/{COMPACT}", board.name),
         }
     }
 }
@@ -331,10 +342,14 @@ mod tests {
             "cuda:resident",
             "oracle",
             "board:microbit",
+            "board:microbit/compact",
         ] {
             assert_eq!(Backend::parse(name).unwrap().to_string(), name);
         }
         assert!(Backend::parse("board:toaster").unwrap_err().contains("microbit"));
+        assert!(Backend::parse("board:toaster/compact").unwrap_err().contains("microbit"));
+        let error = Backend::parse("board:microbit/small").unwrap_err();
+        assert!(error.contains("'small'") && error.contains("board:microbit/compact"), "{error}");
         assert!(Backend::parse("gpu").is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::print::{self, Held};
 use super::profile::{self, Operator};
 use super::progress;
 use super::validate::choices;
-use mote_firmware_sim::{Board, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
+use mote_firmware_sim::{Board, Firmware, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
 use mote_host::cuda::driver::Device;
 use mote_host::cuda::{self, Executor, Gpu};
 use mote_host::engine::Engine;
@@ -40,7 +40,7 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME [default: cpu and boards that are here]
+    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     /// Steps to measure
@@ -179,7 +179,7 @@ impl Bench<'_> {
             ..Row::default()
         };
         let measured = backend.available().and_then(|()| match backend {
-            Backend::Board(board) => self.board(board, empty.clone()).map_err(BackendError::from),
+            Backend::Board(board, firmware) => self.board(board, firmware, empty.clone()).map_err(BackendError::from),
             Backend::Cuda(executor) => self.cuda(executor, empty.clone()),
             backend => self.host(backend, empty.clone()),
         });
@@ -194,8 +194,8 @@ impl Bench<'_> {
     }
 
     /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
-    fn board(&self, board: &'static Board, row: Row) -> Result<Row, SimError> {
-        let image = Image::link(board, self.target.bytes, &board_options(&self.config))?;
+    fn board(&self, board: &'static Board, firmware: Firmware, row: Row) -> Result<Row, SimError> {
+        let image = Image::link(board, self.target.bytes, &board_options(&self.config, firmware))?;
         let limit = time_limit(self.target.model, &self.config, 1);
         let whole = image.run(&RunRequest {
             limit,
@@ -226,7 +226,8 @@ impl Bench<'_> {
             .collect();
         let (operators, kinds) = profile::complete(operators, step);
         let sizes = whole.sizes;
-        let runtime = runtime_flash(board, board.opt_level, &Parts::needed_by(self.target.model), false)?;
+        let parts = Parts::needed_by(self.target.model).of_firmware(firmware);
+        let runtime = runtime_flash(board, board.opt_level, &parts, false)?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(Row {
             instructions_per_step: step,

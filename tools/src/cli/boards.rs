@@ -73,7 +73,7 @@ fn text(found: &[(&Board, Availability)]) -> String {
     let mut text = format!("{}\n{}", heading("Simulated boards"), table(&rows));
     let missing = installs(found);
     if missing.is_empty() {
-        text += "\n  Everything is here: use them as board:NAME, as in `mote validate M.mote --backends cpu,board:netduinoplus2`.\n";
+        text += "\n  Everything is here: use them as board:NAME, as in `mote validate M.mote --backends cpu,board:netduinoplus2`;\n  board:NAME/compact is its smaller and slower firmware.\n";
     } else {
         text += &format!("\n{}\n", heading("Missing"));
         missing.iter().for_each(|line| text += &format!("  {line}\n"));

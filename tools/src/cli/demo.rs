@@ -7,7 +7,7 @@ use super::page;
 use super::print::{self, Held, bytes, count, heading, table, verdict};
 use super::progress;
 use super::{boards, sample, validate};
-use mote_firmware_sim::Board;
+use mote_firmware_sim::{Board, Firmware};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tools::backend::footprint::Fit;
@@ -132,7 +132,7 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
         args,
         "3. Holding every backend to the same bits (the first run builds the firmware)",
     );
-    let boards = BOARDS.into_iter().filter_map(Board::named).map(Backend::Board);
+    let boards = BOARDS.into_iter().filter_map(Board::named).map(|board| Backend::Board(board, Firmware::Fast));
     let backends = [Backend::Oracle(None), Backend::Cpu].into_iter().chain(boards);
     let plan = Plan {
         config: Config {

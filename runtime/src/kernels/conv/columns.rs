@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use super::{Geometry, Part, strips};
+use super::{CHUNK, Geometry, Part, strips};
 use crate::kernels::family::{self, COLUMNS, Layout, Neighbours, Scale, Window, padded};
 use crate::kernels::view::View;
 
 /// Taps up to which a column is gathered on the stack first; none where a column's taps lie at even distances.
-pub const THIN: usize = if cfg!(mote_family = "armv6m") { 0 } else { CHUNK };
+pub const THIN: usize = if cfg!(mote_kernels = "armv6m") { 0 } else { CHUNK };
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
@@ -420,6 +420,3 @@ impl Cursor<'_> {
         }
     }
 }
-
-/// Elements of a concatenation that are brought to the common scale at once.
-pub const CHUNK: usize = 32;

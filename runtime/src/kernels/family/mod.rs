@@ -7,69 +7,71 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
-#[cfg(any(mote_family = "armv7m", mote_family = "dsp", mote_family = "helium"))]
+#[cfg(any(mote_kernels = "armv7m", mote_kernels = "dsp", mote_kernels = "helium"))]
 mod ending;
-#[cfg(not(mote_family = "portable"))]
+#[cfg(not(mote_kernels = "portable"))]
 mod fused;
-#[cfg(mote_family = "armv6m")]
+#[cfg(mote_kernels = "armv6m")]
 #[path = "armv6m.rs"]
 mod native;
-#[cfg(mote_family = "armv7m")]
+#[cfg(mote_kernels = "armv7m")]
 #[path = "armv7m.rs"]
 mod native;
-#[cfg(mote_family = "dsp")]
+#[cfg(mote_kernels = "dsp")]
 #[path = "dsp.rs"]
 mod native;
-#[cfg(mote_family = "helium")]
+#[cfg(mote_kernels = "helium")]
 #[path = "helium.rs"]
 mod native;
 // A family takes from it what it does not do itself.
-#[cfg_attr(not(mote_family = "portable"), allow(dead_code))]
+#[cfg_attr(not(mote_kernels = "portable"), allow(dead_code))]
 mod portable;
-#[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
 mod simd32;
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 use portable as native;
 
+#[cfg(not(feature = "fast"))]
+pub mod compact;
 mod int4;
-#[cfg(mote_family = "dsp")]
+#[cfg(mote_kernels = "dsp")]
 mod points;
-#[cfg(mote_family = "dsp")]
+#[cfg(mote_kernels = "dsp")]
 mod strips;
 
 pub use int4::Rows4;
-#[cfg(mote_family = "armv6m")]
+#[cfg(mote_kernels = "armv6m")]
 pub use native::{PAIRS, pair_up, rows4};
 pub use native::{
     block16, copy8, copy16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize,
     normalize_two, normalizes, rows8, single8, single16, weigh8, weigh16, window8, zeros,
 };
 
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 use core::ops::Range;
 
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 use super::conv::{Addition, Filter};
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 use super::view::ViewMut;
 use crate::numeric::requant::Requant;
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 use crate::numeric::requant::SmallRequant;
 
 /// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
-#[cfg(not(mote_family = "helium"))]
+#[cfg(not(mote_kernels = "helium"))]
 pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
-#[cfg(mote_family = "helium")]
+#[cfg(mote_kernels = "helium")]
 pub use native::begin8;
 
-#[cfg(not(mote_family = "portable"))]
+#[cfg(not(mote_kernels = "portable"))]
 pub use fused::Storing;
 
 /// Rows of a convolution whose outputs are stored at once, where there is a kernel for it.
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 pub enum Storing {}
 
-#[cfg(mote_family = "portable")]
+#[cfg(mote_kernels = "portable")]
 impl Storing {
     /// There is none.
     pub fn new(_: &Filter<'_>, _: &Layout, _: bool, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
@@ -83,20 +85,20 @@ impl Storing {
 }
 
 /// Whether the family multiplies two small activations at once with an int4 weight.
-#[cfg(not(mote_family = "armv6m"))]
+#[cfg(not(mote_kernels = "armv6m"))]
 pub const PAIRS: bool = false;
 
 /// Brings a block into the form that [`rows4`] reads, where there is one.
-#[cfg(not(mote_family = "armv6m"))]
+#[cfg(not(mote_kernels = "armv6m"))]
 pub fn pair_up(_columns: &mut [i16]) {}
 
 /// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
-#[cfg(not(mote_family = "armv6m"))]
+#[cfg(not(mote_kernels = "armv6m"))]
 pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
 
 /// Whether four neighbours under a 3x3 kernel are filled in at once.
-pub const STRIPS: bool = cfg!(mote_family = "dsp");
-#[cfg(mote_family = "dsp")]
+pub const STRIPS: bool = cfg!(mote_kernels = "dsp");
+#[cfg(mote_kernels = "dsp")]
 pub use {
     points::points8,
     simd32::Scale,
@@ -104,11 +106,11 @@ pub use {
 };
 
 /// Where six neighbours lie in a row of the input, where there is a kernel for them.
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Neighbours(());
 
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 impl Neighbours {
     /// Never called.
     pub fn new(_: [usize; 6], _: [bool; 2], _: usize, _: i32) -> Self {
@@ -117,19 +119,19 @@ impl Neighbours {
 }
 
 /// Never called.
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 pub fn six8(_from: &[i8], _six: &Neighbours, _to: &mut [i16]) {}
 
 /// Never called.
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 pub fn slide(_columns: &mut [i16], _by: usize) {}
 
 /// A factor to the common scale of a concatenation, where there is a kernel that fills columns with it.
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 #[derive(Debug, Clone, Copy)]
 pub enum Scale {}
 
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 impl Scale {
     /// There is none.
     pub fn new(_: &SmallRequant, _: i32) -> Option<Self> {
@@ -138,7 +140,7 @@ impl Scale {
 }
 
 /// Never called.
-#[cfg(not(mote_family = "dsp"))]
+#[cfg(not(mote_kernels = "dsp"))]
 pub fn points8(_from: &[i8], _channels: usize, scale: &Scale, _to: &mut [i16]) {
     match *scale {}
 }
@@ -187,7 +189,7 @@ impl Layout {
     pub fn new(lanes: usize, taps: usize, outs: usize, stored: Option<i32>) -> Self {
         // Behind columns of bytes there is room for the rows' biases.
         let room = outs + 8 <= taps.next_multiple_of(8);
-        let bytes = stored.filter(|_| cfg!(mote_family = "helium") && lanes == COLUMNS && room);
+        let bytes = stored.filter(|_| cfg!(mote_kernels = "helium") && lanes == COLUMNS && room);
         Self { lanes, taps, bytes }
     }
 
@@ -240,7 +242,7 @@ impl Window {
     }
 
     /// Whether every part is whole groups of `size` elements, `from` has them, and the column ends within `taps`.
-    #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
+    #[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
     #[inline(always)]
     fn is_whole(&self, size: usize, from: &[i8], taps: usize) -> bool {
         let sizes = self.above | self.left | self.inside | self.right | self.below;
@@ -325,17 +327,17 @@ pub struct Finish {
 /// is the lower eleven bits of `e`, its rise over the interval divided by 2^11, and `low` the lower 16 bits of `v`, signed. The
 /// interpolation of [`crate::numeric::sigmoid`] is an exact integer, so it is the same from both ends of an interval, and for both
 /// signs. One point is off: at x = 12 exactly the sigmoid is 1, see [`LINES_AT_12`].
-#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium", test))]
 pub static SIGMOID_LINES: [u32; 1024] = sigmoid_lines();
 
 /// What the lines make of SiLU at 12.
-#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium", test))]
 pub const LINES_AT_12: i32 = {
     let sigmoid = (1 << 27) + ((crate::numeric::table::SIGMOID_Q17[384] as i64) << 11);
     (((12 << 16) * sigmoid + (1 << 27)) >> 28) as i32
 };
 
-#[cfg(any(mote_family = "dsp", mote_family = "helium", test))]
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium", test))]
 const fn sigmoid_lines() -> [u32; 1024] {
     use crate::numeric::table::SIGMOID_Q17 as TABLE;
     let mut lines = [0; 1024];

@@ -80,7 +80,7 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
 }
 
 /// The memory of column `lane` from `tap` on, in which every `lanes`th element is a place, and `count` are there.
-#[cfg(any(mote_family = "armv6m", mote_family = "armv7m"))]
+#[cfg(any(mote_kernels = "armv6m", mote_kernels = "armv7m"))]
 pub(super) fn places<'c>(
     columns: &'c mut [i16],
     tap: usize,

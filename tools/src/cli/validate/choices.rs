@@ -1,6 +1,6 @@
 //! What `mote validate` runs where nobody says.
 
-use mote_firmware_sim::Board;
+use mote_firmware_sim::{Board, Firmware};
 use mote_runtime::{Config, Model};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::backend::{Backend, Target};
@@ -41,7 +41,7 @@ pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Ch
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()
         .chain(gpu)
-        .chain(fitting.map(Backend::Board));
+        .chain(fitting.map(|board| Backend::Board(board, Firmware::Fast)));
     let seeds = |backend| match backend {
         Backend::Cpu | Backend::Portable | Backend::Cuda(_) => usize::MAX,
         _ => 1,
