@@ -10,19 +10,29 @@
 //! 5. an element: `y = (((q << 14) - mean) * a + (beta << s) + 2^(s-1)) >> s`, Q16, where `s` follows from the formats.
 //! 6. scale and shift, SiLU where asked, then the output's factor.
 
+//!
+//! `quick` has the family's kernels for the numbers that are common, and a way for the others; `compact`, in its place where the part
+//! `fast` is left out, has one for all.
+
+#[cfg(not(feature = "fast"))]
+mod compact;
+#[cfg(feature = "fast")]
+mod exact;
 mod moments;
+#[cfg(feature = "fast")]
 mod quick;
 
-use core::ops::Range;
+#[cfg(not(feature = "fast"))]
+pub use compact::{Prepared, positions};
+#[cfg(feature = "fast")]
+pub use quick::{Prepared, positions};
 
 use super::conv::Part;
-use super::family::Finish;
 use super::view::{Operand, ViewMut};
 use crate::features::Feature;
-use crate::numeric::divide::divide_by_small;
 use crate::numeric::requant::{Requant, rounded, saturate_i32};
 use crate::numeric::sigmoid::silu_q16;
-use moments::{Affine, MEAN_FRAC, Moments};
+use moments::{Factors, MEAN_FRAC};
 
 /// Parameters of a group normalization.
 #[derive(Debug, Clone, Copy)]
@@ -58,124 +68,22 @@ pub enum Input<'a> {
     Two([Part<'a>; 2]),
 }
 
-impl Input<'_> {
-    /// Element at a position and channel; `channels` is the joined count.
-    #[inline(always)]
-    fn get(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
-        match self {
-            Self::One(operand) => operand.get(out, position * channels + channel),
-            Self::Two([first, second]) => {
-                let (part, channel) = if channel < first.channels {
-                    (first, channel)
-                } else {
-                    (second, channel - first.channels)
-                };
-                part.joined(position * part.channels + channel).into()
-            }
-        }
-    }
-
-    /// [`Input::get`], called.
-    #[inline(never)]
-    fn at(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
-        match self {
-            Self::One(operand) => operand.at(out, position * channels + channel),
-            Self::Two(_) => self.get(out, position, channel, channels),
-        }
-    }
-}
-
 /// Words that a channel needs of `factors`.
 pub const FACTOR_WORDS: usize = 3;
 
 /// Runs the normalization; `factors` holds [`FACTOR_WORDS`] a channel.
 pub fn group_norm(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: &mut ViewMut<'_>) {
-    let finish = norm.prepare(input, factors, out);
-    positions(input, norm, finish.as_ref(), factors, 0..norm.positions, out);
-}
-
-/// Normalizes some positions, the first to the front of `out`. `finish` is what [`Norm::prepare`] gave, and `factors` what it left.
-#[inline(never)]
-pub fn positions(
-    input: &Input<'_>,
-    norm: &Norm<'_>,
-    finish: Option<&Finish>,
-    factors: &[i32],
-    range: Range<usize>,
-    out: &mut ViewMut<'_>,
-) {
-    match finish {
-        Some(finish) if Feature::Fast.is_built() => quick::normalize(input, norm, factors, finish, range, out),
-        _ => one_by_one(input, norm, factors, range, out),
-    }
-}
-
-/// The definition: any factor, any shift, saturation at every stage.
-fn one_by_one(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], range: Range<usize>, out: &mut ViewMut<'_>) {
-    // Calls where nothing but rare factors comes here.
-    let often = Feature::ScaleShift.is_built() && Feature::Fast.is_built();
-    let mut at = 0;
-    for position in range {
-        let mut left = factors;
-        for (channel, &beta_q16) in norm.beta_q16.iter().enumerate() {
-            let Some((&[a, mean, shift], rest)) = left.split_first_chunk() else {
-                return;
-            };
-            left = rest;
-            let q = if often {
-                input.get(out, position, channel, norm.channels)
-            } else {
-                input.at(out, position, channel, norm.channels)
-            };
-            let product = i64::from((q << MEAN_FRAC) - mean) * i64::from(a);
-            let y = norm.finish(rounded(product, shift as u32, beta_q16), channel);
-            if often {
-                out.set(at, norm.out_requant.apply(y));
-            } else {
-                out.put(at, norm.out_requant.times(y));
-            }
-            at += 1;
-        }
-    }
+    let prepared = norm.prepare(input, factors, out);
+    positions(input, norm, &prepared, factors, 0..norm.positions, out);
 }
 
 impl Norm<'_> {
-    /// Leaves every channel's factors for [`positions`]: those of the family's kernel with what follows it, or those of any
-    /// normalization, `(a, mean, shift)`.
-    #[inline(never)]
-    pub fn prepare(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
-        if Feature::Fast.is_built()
-            && let Some(finish) = self.quick(input, factors, out)
-        {
-            return Some(finish);
-        }
-        let any = |affine: &Affine, channel| Some([affine.slope(self, channel), affine.mean, affine.shift as i32]);
-        self.fill(input, factors, out, &any);
-        None
-    }
-
-    /// Leaves every channel's factors, as `form` makes them of what its group shares; `None` where it cannot.
-    fn fill(
-        &self,
-        input: &Input<'_>,
-        factors: &mut [i32],
-        out: &ViewMut<'_>,
-        form: &dyn Fn(&Affine, usize) -> Option<[i32; FACTOR_WORDS]>,
-    ) -> Option<()> {
-        let size = divide_by_small(self.channels as u64, self.groups as u32) as usize;
-        if Feature::Fast.is_built() {
-            input.sum(factors);
-        }
-        let (mut affine, mut end) = (Affine::default(), 0);
-        for channel in 0..self.channels {
-            if channel == end {
-                end += size;
-                affine = Moments::of(input, out, self, channel..end, factors).affine(self);
-            }
-            let words = factors.get_mut(channel * FACTOR_WORDS..)?.first_chunk_mut()?;
-            *words = form(&affine, channel)?;
-        }
-        Some(())
+    /// The definition: any factor, any shift, saturation at every stage.
+    #[inline(always)]
+    fn apply(&self, q: i32, [a, mean, shift]: Factors, channel: usize) -> i32 {
+        let product = i64::from((q << MEAN_FRAC) - mean) * i64::from(a);
+        let beta_q16 = self.beta_q16.get(channel).copied().unwrap_or_default();
+        self.finish(rounded(product, shift as u32, beta_q16), channel)
     }
 
     /// Scale and shift, SiLU.

@@ -2,17 +2,31 @@
 
 use core::ops::Range;
 
-use super::moments::{Affine, MAX_SHIFT};
-use super::{FACTOR_WORDS, Input, Norm};
+use super::moments::{Affine, Factors, MAX_SHIFT, Sums, fill};
+use super::{FACTOR_WORDS, Input, Norm, exact};
 use crate::kernels::conv::CHUNK;
 use crate::kernels::family::{self, Elements, Finish, Normalized};
 use crate::kernels::view::{Operand, View, ViewMut};
 use crate::numeric::requant::Requant;
 
+/// What [`Norm::prepare`] gives beside the factors: what follows them in the family's kernel, if that runs it.
+pub type Prepared = Option<Finish>;
+
 impl Norm<'_> {
-    /// Fills every channel's factors for [`family::normalize`], or finds that it cannot run this.
+    /// Leaves every channel's factors for [`positions`].
     #[inline(never)]
-    pub(super) fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
+    pub fn prepare(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Prepared {
+        let finish = self.quick(input, factors, out);
+        if finish.is_none() {
+            self.fill(input, factors, out, &|affine, channel| {
+                Some(affine.factors(self, channel))
+            });
+        }
+        finish
+    }
+
+    /// Leaves the factors for [`family::normalize`], or finds that it cannot run this.
+    fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
         let Requant { mult, shift } = self.out_requant;
         if self.scale_shift.is_some() || shift <= 32 || !matches!(out, ViewMut::I8(..) | ViewMut::I16(_)) {
             return None;
@@ -38,13 +52,36 @@ impl Norm<'_> {
         };
         family::normalizes(&finish, pieces, out).then_some(finish)
     }
+
+    /// Leaves every channel's factors, as `form` makes them; `None` where it cannot.
+    #[inline(never)]
+    fn fill(
+        &self,
+        input: &Input<'_>,
+        factors: &mut [i32],
+        out: &ViewMut<'_>,
+        form: &dyn Fn(&Affine, usize) -> Option<Factors>,
+    ) -> Option<()> {
+        if let Input::Two([one, two]) = input {
+            factors.fill(0);
+            let (first, second) = factors.split_at_mut(one.channels * FACTOR_WORDS);
+            one.add_sums(first);
+            two.add_sums(second);
+        }
+        fill(
+            self,
+            factors,
+            &|channels, factors| input.sums(out, self, channels, factors),
+            form,
+        )
+    }
 }
 
 impl Affine {
     /// `(a, offset low, high)` such that `y = (q * 2^16 * a + offset) >> 32` for `abs(q) <= 2^bits`, `zero` not yet removed from q; `None`
     /// where 64 bits do not hold it, or y could reach 2^27.
-    fn quick(&self, norm: &Norm<'_>, channel: usize, bits: u32, zero: i32) -> Option<[i32; FACTOR_WORDS]> {
-        let (slope, up) = (self.slope(norm, channel), MAX_SHIFT as u32 - self.shift);
+    fn quick(&self, norm: &Norm<'_>, channel: usize, bits: u32, zero: i32) -> Option<Factors> {
+        let (slope, up) = (self.slope(norm, channel), (MAX_SHIFT - self.shift) as u32);
         let a = slope << up;
         // The product below 2^57, the offset below 2^58; none of its terms reaches 2^62.
         let reach = u64::from(a.unsigned_abs()) >> (41 - bits);
@@ -59,18 +96,49 @@ impl Affine {
 }
 
 impl Input<'_> {
-    /// Of a concatenation: leaves the sum (a word) and the sum of squares (two) of every channel in `sums`.
-    pub(super) fn sum(&self, sums: &mut [i32]) {
-        let Self::Two([one, two]) = self else { return };
-        sums.fill(0);
-        let (first, second) = sums.split_at_mut(one.channels * FACTOR_WORDS);
-        one.add_sums(first);
-        two.add_sums(second);
+    /// Sums of a group's channels; `joined` has those of every channel of a concatenation.
+    #[inline(never)]
+    fn sums(&self, out: &ViewMut<'_>, norm: &Norm<'_>, channels: Range<usize>, joined: &[i32]) -> Sums {
+        let (view, zero) = match self {
+            Self::One(Operand::Apart(view @ View::I8(_, zero))) => (*view, *zero),
+            Self::One(Operand::Apart(view)) => (*view, 0),
+            Self::One(Operand::InPlace { zero }) => (out.as_view(), *zero),
+            Self::Two(_) => return Sums::of_channels(channels, joined),
+        };
+        let (first, size) = (channels.start, channels.len());
+        let (sum, squares) = match view {
+            View::I8(data, _) => family::moments8(data, norm.channels, first, size),
+            View::I16(data) => family::moments16(data, norm.channels, first, size),
+            View::F16(_) | View::Q24(_) => (0, 0),
+        };
+        // Sums of q - zero from sums of q.
+        let (elements, zero) = ((norm.positions * size) as i64, i64::from(zero));
+        Sums {
+            sum: (sum - elements * zero) as i32,
+            squares: (squares as i64 - 2 * zero * sum + elements * zero * zero) as u64,
+        }
+    }
+}
+
+/// Normalizes some positions, the first to the front of `out`. `factors` is what [`Norm::prepare`] left.
+#[inline(never)]
+pub fn positions(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    prepared: &Prepared,
+    factors: &[i32],
+    range: Range<usize>,
+    out: &mut ViewMut<'_>,
+) {
+    let factors = &factors[..norm.channels * FACTOR_WORDS];
+    match prepared {
+        Some(finish) => normalize(input, norm, factors, finish, range, out),
+        None => exact::positions(input, norm, factors, range, out),
     }
 }
 
 /// Every element through the family's kernel.
-pub fn normalize(
+fn normalize(
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &[i32],
@@ -78,7 +146,6 @@ pub fn normalize(
     range: Range<usize>,
     out: &mut ViewMut<'_>,
 ) {
-    let factors = &factors[..norm.channels * FACTOR_WORDS];
     let parts = match input {
         Input::One(operand) => {
             let elements = range.start * norm.channels..range.end * norm.channels;
