@@ -9,6 +9,7 @@ pub mod float;
 pub mod log;
 pub mod normal;
 pub mod philox;
+pub mod product;
 pub mod requant;
 pub mod rsqrt;
 pub mod scaled;

@@ -4,7 +4,7 @@
 //! uniform words, `r = sqrt(-2 ln u)` and the angle of the second give two independent normals `r cos`, `r sin`.
 //! Logarithm, root, sine and cosine are integer functions, so the bits are the same everywhere.
 
-use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_q30};
+use super::{log::neg_ln_of, philox::philox4x32, product::product, rsqrt::isqrt_u64, sine::sin_cos_q30};
 use crate::features::Feature;
 
 /// Standard normal number `index` of `stream` in Q24, within +-6.77 (u >= 2^-33).
@@ -53,13 +53,10 @@ fn words(seed: u64, stream: u32, block: u32) -> [u32; 4] {
 #[must_use]
 pub fn box_muller_q24(radius_word: u32, angle_word: u32) -> (i32, i32) {
     // -2 ln u = X * 2^-56 where X * 2^-57 = -ln u, so r = sqrt(X) * 2^-28.
-    let r_q28 = i64::from(isqrt_u64(neg_ln_q57(radius_word)));
+    let r_q28 = isqrt_u64(neg_ln_q57(radius_word)) as i32;
     let (sine_q30, cosine_q30) = sin_cos_q30(angle_word);
-    let q58_to_q24 = |v_q58: i64| ((v_q58 + (1 << 33)) >> 34) as i32;
-    (
-        q58_to_q24(r_q28 * i64::from(cosine_q30)),
-        q58_to_q24(r_q28 * i64::from(sine_q30)),
-    )
+    let times_r_q24 = |v_q30| ((product(r_q28, v_q30) + (1 << 33)) >> 34) as i32;
+    (times_r_q24(cosine_q30), times_r_q24(sine_q30))
 }
 
 /// `-ln((word + 1/2) / 2^32)` in Q57, 2^-33..22.9.

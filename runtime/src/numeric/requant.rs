@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::product::product;
 pub use super::small_requant::SmallRequant;
 use crate::features::Feature;
 
@@ -54,7 +55,7 @@ impl Requant {
         if Feature::Fast.is_built() {
             return self.apply(v);
         }
-        rounded(i64::from(v) * i64::from(self.mult), self.shift.into(), 0)
+        rounded(product(v, self.mult), self.shift.into(), 0)
     }
 
     /// [`Requant::apply`] to a few values.

@@ -1,6 +1,7 @@
 //! Reciprocal square root and square root of 64-bit integers.
 
 use super::divide::divide_by_small;
+use super::product::product;
 use super::table::{RSQRT_INTERVALS, RSQRT_Q15};
 use crate::features::Feature;
 
@@ -112,9 +113,9 @@ fn reciprocal_root_q31(n: u64) -> u32 {
     let y_q15 = left - (((left - right) * within_q16) >> 16);
     let e_q62 = (1i64 << 62).wrapping_sub_unsigned(high_product(n, y_q15 * y_q15));
     // |e| < 2^-11.
-    let e_q42 = e_q62 >> 20;
-    let correction_q42 = (e_q42 >> 1) + ((3 * ((e_q42 * e_q42) >> 42)) >> 3);
-    let y_q57 = (i64::from(y_q15) << 42) + i64::from(y_q15) * correction_q42;
+    let e_q42 = (e_q62 >> 20) as i32;
+    let correction_q42 = (e_q42 >> 1) + ((3 * (product(e_q42, e_q42) >> 42) as i32) >> 3);
+    let y_q57 = (i64::from(y_q15) << 42) + product(y_q15 as i32, correction_q42);
     ((y_q57 + (1 << 26)) >> 27) as u32
 }
 

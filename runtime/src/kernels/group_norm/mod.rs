@@ -30,6 +30,7 @@ pub use quick::{Prepared, positions};
 use super::conv::Part;
 use super::view::{Operand, ViewMut};
 use crate::features::Feature;
+use crate::numeric::product::product;
 use crate::numeric::requant::{Requant, rounded, saturate_i32};
 use crate::numeric::sigmoid::silu_q16;
 use moments::{Factors, MEAN_FRAC};
@@ -81,9 +82,9 @@ impl Norm<'_> {
     /// The definition: any factor, any shift, saturation at every stage.
     #[inline(always)]
     fn apply(&self, q: i32, [a, mean, shift]: Factors, channel: usize) -> i32 {
-        let product = i64::from((q << MEAN_FRAC) - mean) * i64::from(a);
         let beta_q16 = self.beta_q16.get(channel).copied().unwrap_or_default();
-        self.finish(rounded(product, shift as u32, beta_q16), channel)
+        let wide = product((q << MEAN_FRAC) - mean, a);
+        self.finish(rounded(wide, shift as u32, beta_q16), channel)
     }
 
     /// Scale and shift, SiLU.

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::{FACTOR_WORDS, Norm};
 use crate::numeric::divide::divide_by_small;
+use crate::numeric::product::product;
 use crate::numeric::requant::{rounded, saturate_i32};
 use crate::numeric::rsqrt::rsqrt_u64;
 
@@ -77,14 +78,13 @@ impl Sums {
     fn affine(self, norm: &Norm<'_>, size: usize) -> Affine {
         let count = (norm.positions * size) as u32;
         // Cauchy-Schwarz: n SS >= S^2; n <= 2^16 and |q| <= 2^15 keep both below 2^62.
-        let root = u64::from(self.sum.unsigned_abs());
-        let spread = u64::from(count) * self.squares - root * root + norm.eps_q;
+        let spread = u64::from(count) * self.squares - product(self.sum, self.sum) as u64 + norm.eps_q;
         // Floored: a mean is within 2^29, so 2^30 more makes it positive.
         let above = (i64::from(self.sum) << (MEAN_FRAC + 1)) + (i64::from(count) << 31) + i64::from(count);
         let mean = divide_by_small(above as u64, 2 * count).wrapping_sub(1 << 30) as i32;
         let inverse = rsqrt_u64(spread);
         // `mant * n` brought to 31 bits.
-        let (mut twice, mut excess) = (u64::from(inverse.mant_q31) * u64::from(2 * count), 0);
+        let (mut twice, mut excess) = (product(inverse.mant_q31 as i32, 2 * count as i32), 0);
         while twice >> 32 != 0 {
             twice >>= 1;
             excess += 1;
@@ -93,7 +93,7 @@ impl Sums {
         let s = MEAN_FRAC as i32 + inverse.exp - excess + i32::from(norm.gamma_frac) - OUT_FRAC;
         Affine {
             mean,
-            p: (twice as i64 + 1) >> 1,
+            p: (twice + 1) >> 1,
             s,
             shift: s.clamp(1, MAX_SHIFT),
         }
