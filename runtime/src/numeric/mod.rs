@@ -2,6 +2,9 @@
 //!
 //! `NUMERICS.md` defines each of them in integer arithmetic and states its measured error. All are total: no input
 //! panics or overflows. A change of a single output bit of any of them raises [`NUMERIC_VERSION`].
+//!
+//! A few have a second way beside the quick one, for a build without the part `fast`: no table, or a smaller one, and no division or
+//! count of leading zeros, which small cores have as library code. A test of each holds the two to each other.
 
 pub mod divide;
 pub mod exp2;

@@ -1,7 +1,7 @@
 //! The one rounding rule of the integer schemes: half up, once, at the end of a 64-bit product.
 //!
-//! `requantize(v) = (v * mult + 2^(shift-1)) >> shift` with an arithmetic (floor) shift, then saturation. There is no
-//! second body behind a build flag: the kernels of every backend compute exactly this.
+//! `requantize(v) = (v * mult + 2^(shift-1)) >> shift` with an arithmetic (floor) shift, then saturation: the kernels of every
+//! backend compute exactly this. Without the part `fast` there is one body of it for each kind of factor, and it is called.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,8 @@ impl Requant {
     /// [`Requant::apply`], called: where there are few values, or where it is rare.
     #[inline(never)]
     pub fn times(self, v: i32) -> i32 {
-        if Feature::Fast.is_built() {
-            return self.apply(v);
+        if self.shift > 32 {
+            return self.apply_high(v);
         }
         rounded(product(v, self.mult), self.shift.into(), 0)
     }

@@ -1,7 +1,6 @@
 //! Sigmoid and SiLU in fixed point.
 
-use super::table::{SIGMOID_BLOCK, SIGMOID_BLOCKS, SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
-use crate::features::Feature;
+use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT};
 
 /// log2 of an interval's width in Q16.
 const INTERVAL_BITS: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
@@ -36,12 +35,12 @@ pub fn silu_q16(x_q16: i32) -> i32 {
 /// `floor(a b / 2^27)` of a below 2^20 and b below 2^27.
 #[inline(always)]
 fn product_q27(a: u32, b: u32) -> u32 {
-    if !cfg!(mote_family = "armv6m") || !Feature::Fast.is_built() {
+    if !cfg!(mote_family = "armv6m") {
         return ((u64::from(a) * u64::from(b)) >> 27) as u32;
     }
     // A core without a long multiply: the upper nine bits of a and its lower eleven, times the halves of b.
     let (high, low, b_high, b_low) = (a >> 11, a & 0x7FF, b >> 16, b & 0xFFFF);
-    high * b_high + ((high * b_low + (low * b_high << 5) + (low * b_low >> 11)) >> 16)
+    high * b_high + ((high * b_low + ((low * b_high) << 5) + ((low * b_low) >> 11)) >> 16)
 }
 
 /// `sigmoid(x) - 1/2` in Q28 for `x >= 0` in Q16: the table's Q17 plus the 11 bits of the interpolation, unrounded.
@@ -57,7 +56,7 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
 #[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
-    let interval = if Feature::Fast.is_built() {
+    let interval = if crate::features::Feature::Fast.is_built() {
         interval_from_table
     } else {
         interval_from_block
@@ -77,15 +76,19 @@ fn distance_within_q28(x_q16: u32) -> i32 {
 }
 
 /// The left end of an interval, and the rise over it.
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline(always)]
 fn interval_from_table(index: usize) -> (i32, i32) {
+    use super::table::SIGMOID_Q17;
     let left = i32::from(SIGMOID_Q17[index]);
     (left, i32::from(SIGMOID_Q17[index + 1]) - left)
 }
 
 /// The same from less memory: a block's first interval, and how the rise bends from one to the next.
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline(always)]
 fn interval_from_block(index: usize) -> (i32, i32) {
+    use super::table::{SIGMOID_BLOCK, SIGMOID_BLOCKS};
     let block = &SIGMOID_BLOCKS[index / SIGMOID_BLOCK];
     let (mut left, mut rise, mut bends) = (i32::from(block.left), i32::from(block.rise), block.bends);
     for _ in 0..index % SIGMOID_BLOCK {
@@ -96,7 +99,7 @@ fn interval_from_block(index: usize) -> (i32, i32) {
     (left, rise)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(mote_kernels = "dsp", mote_kernels = "helium"))))]
 mod tests {
     use super::{interval_from_block, interval_from_table};
     use crate::numeric::table::SIGMOID_Q17;

@@ -38,8 +38,8 @@ pub static EXP2_NEG_Q30: [u32; EXP2_INTERVALS + 1] = exp2_table();
 /// `sigmoid(i/32) - 1/2` in Q17, i = 0..=384 (770 bytes).
 pub static SIGMOID_Q17: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = sigmoid_table();
 /// Intervals in a [`SigmoidBlock`].
-pub const SIGMOID_BLOCK: usize = 16;
-/// [`SIGMOID_Q17`] by its second differences (288 bytes).
+pub const SIGMOID_BLOCK: usize = 8;
+/// [`SIGMOID_Q17`] by its second differences (384 bytes).
 pub static SIGMOID_BLOCKS: [SigmoidBlock; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT / SIGMOID_BLOCK] = sigmoid_blocks();
 /// `1/sqrt((32 + i)/128)` in Q15, i = 0..=96, the first one (exactly 2) lowered to 65535 to fit (194 bytes).
 pub static RSQRT_Q15: [u16; RSQRT_INTERVALS + 1] = rsqrt_table();
@@ -48,10 +48,9 @@ pub const TWO_PI_Q29: u32 = rounded(2 * pi_work(), WORK - 29) as u32;
 
 /// [`SIGMOID_BLOCK`] intervals of [`SIGMOID_Q17`].
 #[derive(Debug, Clone, Copy)]
-#[repr(C, packed(4))]
 pub struct SigmoidBlock {
     /// Four bits an interval, the first one lowest: 1 more than what its rise is above that of the next.
-    pub bends: u64,
+    pub bends: u32,
     /// The entry at the left end.
     pub left: u16,
     /// To the next entry.
@@ -226,7 +225,7 @@ const fn sigmoid_blocks() -> [SigmoidBlock; SIGMOID_END * SIGMOID_INTERVALS_PER_
         if within < SIGMOID_BLOCK - 1 {
             let bend = 1 + rise - (TABLE[at + 2] - TABLE[at + 1]);
             assert!(bend < 16);
-            block.bends |= (bend as u64) << (4 * within);
+            block.bends |= (bend as u32) << (4 * within);
         }
         at += 1;
     }
