@@ -23,7 +23,7 @@ pub fn norm_conv(
     columns: &mut [i16],
     out: &mut ViewMut<'_>,
 ) {
-    let finish = norm.quick(input, factors, window);
+    let prepared = norm.prepare(input, factors, window);
     let ([rows, cols], pad) = (g.input, g.pad[0]);
     let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
     let lines = window.len() / line.max(1);
@@ -50,7 +50,7 @@ pub fn norm_conv(
         let to = (fresh.start - needed.start) * line..(fresh.end - needed.start) * line;
         let fresh = fresh.start * cols..fresh.end * cols;
         if !fresh.is_empty() {
-            positions(input, norm, finish.as_ref(), factors, fresh, &mut window.part(to));
+            positions(input, norm, &prepared, factors, fresh, &mut window.part(to));
         }
         let part = Part {
             view: window.as_view().part(0..needed.len() * line),

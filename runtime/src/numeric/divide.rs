@@ -1,5 +1,7 @@
 //! Division of 64-bit integers, bit by bit: on small cores less code than the compiler's own, for the few that a step needs.
 
+use crate::features::Feature;
+
 /// `(n / d, n % d)` for `d` of 1 to 2^63 (0 counts as 1).
 #[must_use]
 #[inline(never)]
@@ -27,10 +29,20 @@ pub const fn continued(mut rest: u64, mut low: u64, bits: u32, d: u64) -> (u64, 
     (quotient, rest)
 }
 
-/// `n / d` for `d` of 1 to 2^17 and a quotient below 2^31, by three divisions of 32 bits.
+/// `n / d` for `d` of 1 to 2^17, `n` below 2^48 and a quotient below 2^32.
 #[must_use]
 #[inline(never)]
 pub fn divide_by_small(n: u64, d: u32) -> u32 {
+    if Feature::Fast.is_built() {
+        by_digits(n, d)
+    } else {
+        by_bits(n, d)
+    }
+}
+
+/// By three divisions of 32 bits.
+#[inline(always)]
+fn by_digits(n: u64, d: u32) -> u32 {
     let digits = [(n >> 30) as u32, (n >> 15) as u32 & 0x7FFF, n as u32 & 0x7FFF];
     let (mut quotient, mut rest) = (0, 0);
     for digit in digits {
@@ -38,6 +50,22 @@ pub fn divide_by_small(n: u64, d: u32) -> u32 {
         let part = n / d.max(1);
         rest = n - part * d;
         quotient = quotient << 15 | part;
+    }
+    quotient
+}
+
+/// A bit at a time, without a division.
+#[inline(always)]
+fn by_bits(n: u64, d: u32) -> u32 {
+    let (mut low, mut rest, mut quotient) = (n << 16, 0, 0);
+    for _ in 0..48 {
+        rest = rest << 1 | (low >> 63) as u32;
+        low <<= 1;
+        quotient <<= 1;
+        if rest >= d {
+            rest -= d;
+            quotient |= 1;
+        }
     }
     quotient
 }
@@ -64,13 +92,15 @@ mod tests {
     }
 
     #[test]
-    fn small_divisors_take_three_digits() {
+    fn small_divisors_have_two_ways() {
         for i in 0..20_000 {
             let [a, b, c, _] = philox4x32([i, 0, 0, 0], [7, 8]);
             let d = (c >> (15 + i % 17)).max(1);
-            let most = (u64::from(d) << 31) - 1;
+            let most = ((u64::from(d) << 32) - 1).min((1 << 48) - 1);
             for n in [(u64::from(a) << 32 | u64::from(b)) % (most + 1), 0, d.into(), most] {
-                assert_eq!(u64::from(divide_by_small(n, d)), n / u64::from(d), "{n} / {d}");
+                let exact = n / u64::from(d);
+                assert_eq!(u64::from(by_digits(n, d)), exact, "{n} / {d}");
+                assert_eq!(u64::from(by_bits(n, d)), exact, "{n} / {d}");
             }
         }
     }

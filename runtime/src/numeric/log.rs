@@ -1,6 +1,7 @@
 //! The natural logarithm in fixed point: of a uniform word for noise, of a cumulative alpha for the log-SNR.
 
-use super::table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_Q8};
+use super::product::product;
+use super::table::{LN_2_Q57, LN_INTERVALS, LN_RECIPROCAL_Q57, RECIPROCAL_ABOVE_ONE_Q8};
 
 /// `-ln(v / 2^64)` in Q57, 0..44.4 (0 counts as 1). Largest error 8.1e-12 (measured).
 #[must_use]
@@ -27,16 +28,17 @@ pub fn lambda_q57(alpha_bar_q62: u64) -> i64 {
 #[inline(always)]
 pub(super) fn neg_ln_of(k: u32, y_q33: u64, low_q64: u64) -> u64 {
     let index = (y_q33 >> 26) as usize & (LN_INTERVALS - 1);
-    let reciprocal_q8 = u64::from(RECIPROCAL_Q8[index]);
+    let reciprocal_q8 = 256 + u64::from(RECIPROCAL_ABOVE_ONE_Q8[index]);
     let d_q41 = (y_q33 * reciprocal_q8) as i64 - (1 << 41);
     let d_q57 = (d_q41 << 16) + ((low_q64 * reciprocal_q8) >> 15) as i64;
-    let d_q37 = d_q57 >> 20;
+    // All below 2^31.
+    let d_q37 = (d_q57 >> 20) as i32;
     let inner_q31 = ONE_THIRD_Q31 - (d_q37 >> 8);
-    let outer_q31 = (1 << 30) - ((d_q37 * inner_q31) >> 37);
-    let d_squared_q44 = (d_q37 * d_q37) >> 30;
-    let ln_1p_q57 = d_q57 - ((d_squared_q44 * outer_q31) >> 18);
+    let outer_q31 = (1 << 30) - (product(d_q37, inner_q31) >> 37) as i32;
+    let d_squared_q44 = (product(d_q37, d_q37) >> 30) as i32;
+    let ln_1p_q57 = d_q57 - (product(d_squared_q44, outer_q31) >> 18);
     (u64::from(k) * LN_2_Q57 + LN_RECIPROCAL_Q57[index]).wrapping_sub(ln_1p_q57 as u64)
 }
 
 /// round(2^31 / 3).
-const ONE_THIRD_Q31: i64 = ((1 << 31) + 1) / 3;
+const ONE_THIRD_Q31: i32 = (((1i64 << 31) + 1) / 3) as i32;

@@ -2,6 +2,9 @@
 //!
 //! `NUMERICS.md` defines each of them in integer arithmetic and states its measured error. All are total: no input
 //! panics or overflows. A change of a single output bit of any of them raises [`NUMERIC_VERSION`].
+//!
+//! A few have a second way beside the quick one, for a build without the part `fast`: no table, or a smaller one, and no division or
+//! count of leading zeros, which small cores have as library code. A test of each holds the two to each other.
 
 pub mod divide;
 pub mod exp2;
@@ -9,11 +12,14 @@ pub mod float;
 pub mod log;
 pub mod normal;
 pub mod philox;
+pub mod product;
 pub mod requant;
 pub mod rsqrt;
 pub mod scaled;
 pub mod sigmoid;
 pub mod sine;
+#[cfg_attr(not(feature = "fast"), path = "small_requant_plain.rs")]
+mod small_requant;
 pub mod table;
 
 #[cfg(test)]

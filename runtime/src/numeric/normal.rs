@@ -4,7 +4,8 @@
 //! uniform words, `r = sqrt(-2 ln u)` and the angle of the second give two independent normals `r cos`, `r sin`.
 //! Logarithm, root, sine and cosine are integer functions, so the bits are the same everywhere.
 
-use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_q30};
+use super::{log::neg_ln_of, philox::philox4x32, product::product, rsqrt::isqrt_u64, sine::sin_cos_q30};
+use crate::features::Feature;
 
 /// Standard normal number `index` of `stream` in Q24, within +-6.77 (u >= 2^-33).
 ///
@@ -14,17 +15,21 @@ use super::{log::neg_ln_of, philox::philox4x32, rsqrt::isqrt_u64, sine::sin_cos_
 /// 3.7e-8 (0.62 units of Q24, of which 0.5 is the rounding; measured).
 #[must_use]
 pub fn normal_q24(seed: u64, stream: u32, index: u32) -> i32 {
-    let words = words(seed, stream, index / 4);
-    let pair = if index & 2 == 0 {
-        box_muller_q24(words[0], words[1])
-    } else {
-        box_muller_q24(words[2], words[3])
-    };
+    let [w0, w1, w2, w3] = words(seed, stream, index / 4);
+    let (radius, angle) = if index & 2 == 0 { (w0, w1) } else { (w2, w3) };
+    let pair = box_muller_q24(radius, angle);
     if index & 1 == 0 { pair.0 } else { pair.1 }
 }
 
 /// Fills `out` with elements 0, 1, ... of `stream`: the values of [`normal_q24`], four to a Philox block.
 pub fn fill_normal_q24(seed: u64, stream: u32, out: &mut [i32]) {
+    if !Feature::Fast.is_built() {
+        // The same numbers, each with a block of its own.
+        for (i, slot) in (0..).zip(out) {
+            *slot = normal_q24(seed, stream, i);
+        }
+        return;
+    }
     for (block, chunk) in out.chunks_mut(4).enumerate() {
         let [w0, w1, w2, w3] = words(seed, stream, block as u32);
         let ((a, b), (c, d)) = (box_muller_q24(w0, w1), box_muller_q24(w2, w3));
@@ -48,19 +53,24 @@ fn words(seed: u64, stream: u32, block: u32) -> [u32; 4] {
 #[must_use]
 pub fn box_muller_q24(radius_word: u32, angle_word: u32) -> (i32, i32) {
     // -2 ln u = X * 2^-56 where X * 2^-57 = -ln u, so r = sqrt(X) * 2^-28.
-    let r_q28 = i64::from(isqrt_u64(neg_ln_q57(radius_word)));
+    let r_q28 = isqrt_u64(neg_ln_q57(radius_word)) as i32;
     let (sine_q30, cosine_q30) = sin_cos_q30(angle_word);
-    let q58_to_q24 = |v_q58: i64| ((v_q58 + (1 << 33)) >> 34) as i32;
-    (
-        q58_to_q24(r_q28 * i64::from(cosine_q30)),
-        q58_to_q24(r_q28 * i64::from(sine_q30)),
-    )
+    let times_r_q24 = |v_q30| ((product(r_q28, v_q30) + (1 << 33)) >> 34) as i32;
+    (times_r_q24(cosine_q30), times_r_q24(sine_q30))
 }
 
 /// `-ln((word + 1/2) / 2^32)` in Q57, 2^-33..22.9.
 #[must_use]
 pub fn neg_ln_q57(word: u32) -> u64 {
     let odd_q33 = 2 * u64::from(word) + 1;
-    let k = odd_q33.leading_zeros() - 31;
-    neg_ln_of(k, odd_q33 << k, 0)
+    if Feature::Fast.is_built() {
+        let k = odd_q33.leading_zeros() - 31;
+        return neg_ln_of(k, odd_q33 << k, 0);
+    }
+    let (mut y_q33, mut k) = (odd_q33, 0);
+    while y_q33 >> 32 == 0 {
+        y_q33 <<= 1;
+        k += 1;
+    }
+    neg_ln_of(k, y_q33, 0)
 }

@@ -1,9 +1,13 @@
 //! The one rounding rule of the integer schemes: half up, once, at the end of a 64-bit product.
 //!
-//! `requantize(v) = (v * mult + 2^(shift-1)) >> shift` with an arithmetic (floor) shift, then saturation. There is no
-//! second body behind a build flag: the kernels of every backend compute exactly this.
+//! `requantize(v) = (v * mult + 2^(shift-1)) >> shift` with an arithmetic (floor) shift, then saturation: the kernels of every
+//! backend compute exactly this. Without the part `fast` there is one body of it for each kind of factor, and it is called.
 
 use serde::{Deserialize, Serialize};
+
+use super::product::product;
+pub use super::small_requant::SmallRequant;
+use crate::features::Feature;
 
 /// Extra fractional bits that both terms of a fused addition carry before the common rounding.
 pub const ADD_GUARD_BITS: u32 = 4;
@@ -35,6 +39,9 @@ impl Requant {
     /// `v` times the factor, rounded half up, saturated to int32.
     #[inline(always)]
     pub fn apply(self, v: i32) -> i32 {
+        if !Feature::Fast.is_built() {
+            return self.times(v);
+        }
         if self.shift > 32 {
             return self.apply_high(v);
         }
@@ -45,7 +52,10 @@ impl Requant {
     /// [`Requant::apply`], called: where there are few values, or where it is rare.
     #[inline(never)]
     pub fn times(self, v: i32) -> i32 {
-        self.apply(v)
+        if self.shift > 32 {
+            return self.apply_high(v);
+        }
+        rounded(product(v, self.mult), self.shift.into(), 0)
     }
 
     /// [`Requant::apply`] to a few values.
@@ -71,51 +81,6 @@ impl Requant {
     fn apply_high(self, v: i32) -> i32 {
         let shift = (self.shift - 32) & 31;
         (high_product(v, self.mult) + (1 << (shift - 1))) >> shift
-    }
-}
-
-/// A [`Requant`] made ready for values of 16 bits, such as activations: the same results, from the high
-/// word of one product whatever the shift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SmallRequant {
-    /// Left shift before the product; [`SmallRequant::EXACT`] where it would need more than 16.
-    up: u8,
-    shift: u8,
-    round: i32,
-    mult: i32,
-    exact: Requant,
-}
-
-impl SmallRequant {
-    const EXACT: u8 = 255;
-
-    /// Prepares a factor.
-    #[inline(never)]
-    pub fn new(exact: Requant) -> Self {
-        let up = 33u8.saturating_sub(exact.shift);
-        let shift = (exact.shift + up - 32) & 31;
-        Self {
-            up: if up > 16 { Self::EXACT } else { up },
-            shift,
-            round: 1 << (shift - 1),
-            mult: exact.mult,
-            exact,
-        }
-    }
-
-    /// `(left shift, multiplier, rounding, right shift)` of the high word: `(high(v << up, mult) + round) >> shift`; `None` where
-    /// a left shift does not do.
-    pub fn parts(&self) -> Option<(u32, i32, i32, u32)> {
-        (self.up != Self::EXACT).then(|| (self.up.into(), self.mult, self.round, self.shift.into()))
-    }
-
-    /// [`Requant::apply`] for `-2^15 <= v < 2^15`.
-    #[inline(always)]
-    pub fn apply(&self, v: i32) -> i32 {
-        if self.up == Self::EXACT {
-            return self.exact.times(v);
-        }
-        (high_product(v << self.up, self.mult) + self.round) >> self.shift
     }
 }
 
@@ -170,6 +135,9 @@ impl WideRequant {
     #[inline(always)]
     pub fn apply(self, v: i64) -> i32 {
         let product = v * i64::from(self.mult);
+        if !Feature::Fast.is_built() {
+            return rounded(product, self.shift.into(), 0);
+        }
         if self.shift > 32 {
             let shift = (self.shift - 32) & 31;
             return ((product >> 32) as i32 + (1 << (shift - 1))) >> shift;
@@ -178,10 +146,21 @@ impl WideRequant {
     }
 }
 
+/// `v * 2^-shift`, rounded half up, plus `term`, saturated to int32. `shift` is 1 to 62, and `v + 2^(shift - 1)` below 2^63.
+#[inline(never)]
+pub fn rounded(v: i64, shift: u32, term: i32) -> i32 {
+    saturate_i32((((v >> ((shift - 1) & 63)) + 1) >> 1) + i64::from(term))
+}
+
 /// Clamps to the range of int32.
 #[inline(always)]
 pub fn saturate_i32(v: i64) -> i32 {
-    v.clamp(i32::MIN as i64, i32::MAX as i64) as i32
+    let low = v as i32;
+    if i64::from(low) == v {
+        low
+    } else {
+        (v >> 63) as i32 ^ i32::MAX
+    }
 }
 
 /// Clamps to the range of int16.

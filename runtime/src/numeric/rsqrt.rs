@@ -1,6 +1,9 @@
 //! Reciprocal square root and square root of 64-bit integers.
 
+use super::divide::divide_by_small;
+use super::product::product;
 use super::table::{RSQRT_INTERVALS, RSQRT_Q15};
+use crate::features::Feature;
 
 /// A positive number `mant_q31 * 2^-31 * 2^-exp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +24,11 @@ pub struct Rsqrt {
 pub fn rsqrt_u64(v: u64) -> Rsqrt {
     let (n, half_shift) = normalize(v.max(1));
     let mant_q31 = reciprocal_root_q31(n);
-    if mant_q31 >= 1 << 31 {
-        Rsqrt {
-            mant_q31: 1 << 30,
-            exp: 30 - half_shift as i32,
-        }
-    } else {
-        Rsqrt {
-            mant_q31,
-            exp: 31 - half_shift as i32,
-        }
+    // Of a power of four it is 2^31.
+    let above = mant_q31 >> 31;
+    Rsqrt {
+        mant_q31: mant_q31 >> above,
+        exp: 31 - (half_shift + above) as i32,
     }
 }
 
@@ -79,11 +77,19 @@ fn isqrt_by_digits(v: u64) -> u32 {
     root as u32
 }
 
-/// `n = v << 2h` in `[2^62, 2^64)` and `h`.
+/// `n = v << 2h` in `[2^62, 2^64)` and `h`, of `v` above 0.
 #[inline]
 fn normalize(v: u64) -> (u64, u32) {
-    let half_shift = v.leading_zeros() / 2;
-    (v << (2 * half_shift), half_shift)
+    if Feature::Fast.is_built() {
+        let half_shift = v.leading_zeros() / 2;
+        return (v << (2 * half_shift), half_shift);
+    }
+    let (mut n, mut half_shift) = (v, 0);
+    while n >> 62 == 0 {
+        n <<= 2;
+        half_shift += 1;
+    }
+    (n, half_shift)
 }
 
 /// `floor(n * m / 2^32)`, from two 32x32-bit products.
@@ -97,22 +103,46 @@ fn high_product(n: u64, m: u32) -> u64 {
 #[inline(never)]
 fn reciprocal_root_q31(n: u64) -> u32 {
     // a = n * 2^-64 in [1/4, 1): 7 bits of index from 32, 16 bits of interpolation.
-    let index = ((n >> 57) as usize).saturating_sub(32).min(RSQRT_INTERVALS - 1);
+    let point = if Feature::Fast.is_built() {
+        point_from_table
+    } else {
+        point_by_division
+    };
     let within_q16 = (n >> 41) as u32 & 0xFFFF;
-    let (left, right) = (u32::from(RSQRT_Q15[index]), u32::from(RSQRT_Q15[index + 1]));
+    let (left, right) = (point((n >> 57) as u32), point((n >> 57) as u32 + 1));
     let y_q15 = left - (((left - right) * within_q16) >> 16);
     let e_q62 = (1i64 << 62).wrapping_sub_unsigned(high_product(n, y_q15 * y_q15));
     // |e| < 2^-11.
-    let e_q42 = e_q62 >> 20;
-    let correction_q42 = (e_q42 >> 1) + ((3 * ((e_q42 * e_q42) >> 42)) >> 3);
-    let y_q57 = (i64::from(y_q15) << 42) + i64::from(y_q15) * correction_q42;
+    let e_q42 = (e_q62 >> 20) as i32;
+    let correction_q42 = (e_q42 >> 1) + ((3 * (product(e_q42, e_q42) >> 42) as i32) >> 3);
+    let y_q57 = (i64::from(y_q15) << 42) + product(y_q15 as i32, correction_q42);
     ((y_q57 + (1 << 26)) >> 27) as u32
+}
+
+/// Entry `v - 32` of [`RSQRT_Q15`]: `2^15 * sqrt(128 / v)`, v = 32..=128.
+#[inline(always)]
+fn point_from_table(v: u32) -> u32 {
+    RSQRT_Q15[(v as usize).saturating_sub(32).min(RSQRT_INTERVALS)].into()
+}
+
+/// The same from no memory.
+#[inline(never)]
+fn point_by_division(v: u32) -> u32 {
+    let square_q30 = divide_by_small((1 << 37) - 1, v);
+    isqrt_by_digits(u64::from(square_q30) << 2).div_ceil(2).min(65_535)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{isqrt_by_digits, isqrt_by_reciprocal};
+    use super::{isqrt_by_digits, isqrt_by_reciprocal, point_by_division, point_from_table};
     use crate::numeric::philox::philox4x32;
+
+    #[test]
+    fn points_are_the_table() {
+        for v in 32..=128 {
+            assert_eq!(point_by_division(v), point_from_table(v), "{v}");
+        }
+    }
 
     #[test]
     fn both_ways_to_a_root_are_exact() {

@@ -20,7 +20,8 @@ pub fn sigmoid_q15(x_q16: i32) -> i32 {
 /// The sigmoid enters with 28 fraction bits and the product is rounded once, half up.
 /// Measured error: at most 2.05e-5 * max(1, |x|), of which 7.6e-6 is the rounding to Q16.
 #[must_use]
-#[inline]
+#[cfg_attr(feature = "fast", inline)]
+#[cfg_attr(not(feature = "fast"), inline(never))]
 pub fn silu_q16(x_q16: i32) -> i32 {
     // With d the sigmoid's distance from 1/2 in Q28, `x sigmoid(x) = x / 2 + |x| d`: half of `x + floor(|x| d / 2^27)`, rounded up.
     let magnitude = x_q16.unsigned_abs();
@@ -34,14 +35,12 @@ pub fn silu_q16(x_q16: i32) -> i32 {
 /// `floor(a b / 2^27)` of a below 2^20 and b below 2^27.
 #[inline(always)]
 fn product_q27(a: u32, b: u32) -> u32 {
-    #[cfg(not(mote_family = "armv6m"))]
-    return ((u64::from(a) * u64::from(b)) >> 27) as u32;
-    // A core without a long multiply: the upper nine bits of a and its lower eleven, times the halves of b.
-    #[cfg(mote_family = "armv6m")]
-    {
-        let (high, low, b_high, b_low) = (a >> 11, a & 0x7FF, b >> 16, b & 0xFFFF);
-        high * b_high + ((high * b_low + (low * b_high << 5) + (low * b_low >> 11)) >> 16)
+    if !cfg!(mote_family = "armv6m") {
+        return ((u64::from(a) * u64::from(b)) >> 27) as u32;
     }
+    // A core without a long multiply: the upper nine bits of a and its lower eleven, times the halves of b.
+    let (high, low, b_high, b_low) = (a >> 11, a & 0x7FF, b >> 16, b & 0xFFFF);
+    high * b_high + ((high * b_low + ((low * b_high) << 5) + ((low * b_low) >> 11)) >> 16)
 }
 
 /// `sigmoid(x) - 1/2` in Q28 for `x >= 0` in Q16: the table's Q17 plus the 11 bits of the interpolation, unrounded.
@@ -57,11 +56,14 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
 #[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
-    use super::table::SIGMOID_Q17;
-    let index = (x_q16 >> INTERVAL_BITS) as usize;
+    let interval = if crate::features::Feature::Fast.is_built() {
+        interval_from_table
+    } else {
+        interval_from_block
+    };
     let within = (x_q16 & ((1 << INTERVAL_BITS) - 1)) as i32;
-    let (left, right) = (i32::from(SIGMOID_Q17[index]), i32::from(SIGMOID_Q17[index + 1]));
-    (left << INTERVAL_BITS) + (right - left) * within
+    let (left, rise) = interval((x_q16 >> INTERVAL_BITS) as usize);
+    (left << INTERVAL_BITS) + rise * within
 }
 
 /// The same where a family's kernels have the same points as lines: one table of the two is enough.
@@ -71,4 +73,41 @@ fn distance_within_q28(x_q16: u32) -> i32 {
     let v = x_q16 as i32 - 1;
     let line = crate::kernels::family::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
     line + (line & 0x7FF) * i32::from(v as i16) - (1 << 27)
+}
+
+/// The left end of an interval, and the rise over it.
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
+#[inline(always)]
+fn interval_from_table(index: usize) -> (i32, i32) {
+    use super::table::SIGMOID_Q17;
+    let left = i32::from(SIGMOID_Q17[index]);
+    (left, i32::from(SIGMOID_Q17[index + 1]) - left)
+}
+
+/// The same from less memory: a block's first interval, and how the rise bends from one to the next.
+#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
+#[inline(always)]
+fn interval_from_block(index: usize) -> (i32, i32) {
+    use super::table::{SIGMOID_BLOCK, SIGMOID_BLOCKS};
+    let block = &SIGMOID_BLOCKS[index / SIGMOID_BLOCK];
+    let (mut left, mut rise, mut bends) = (i32::from(block.left), i32::from(block.rise), block.bends);
+    for _ in 0..index % SIGMOID_BLOCK {
+        left += rise;
+        rise += 1 - (bends & 15) as i32;
+        bends >>= 4;
+    }
+    (left, rise)
+}
+
+#[cfg(all(test, not(any(mote_kernels = "dsp", mote_kernels = "helium"))))]
+mod tests {
+    use super::{interval_from_block, interval_from_table};
+    use crate::numeric::table::SIGMOID_Q17;
+
+    #[test]
+    fn blocks_are_the_table() {
+        for index in 0..SIGMOID_Q17.len() - 1 {
+            assert_eq!(interval_from_block(index), interval_from_table(index), "{index}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Sine and cosine of a phase in turns: for the noise (Box-Muller) and for the timestep embedding.
 
+use super::product::product;
 use super::table::{SINE_INTERVALS, SINE_Q30, TWO_PI_Q29};
 
 /// `(sin, cos)` of `phase_q32` turns (2^32 is one turn), in Q30: -2^30..=2^30.
@@ -13,22 +14,19 @@ pub fn sin_cos_q30(phase_q32: u32) -> (i32, i32) {
     let nearest = ((within + (1 << 23)) >> 24) as usize;
     let residual_q32 = within - ((nearest as i32) << 24);
 
-    let d_q36 = (i64::from(residual_q32) * i64::from(TWO_PI_Q29)) >> 25;
-    let d_squared_q36 = (d_q36 * d_q36) >> 36;
+    // Below 2^30, as `TWO_PI_Q29` is even.
+    let d_q36 = (product(residual_q32, (TWO_PI_Q29 / 2) as i32) >> 24) as i32;
+    let d_squared_q36 = (product(d_q36, d_q36) >> 36) as i32;
     let half_square_q36 = d_squared_q36 >> 1;
     // d^3/6 with 1/6 = 43691 * 2^-18 (exact to 2^-19 relative, on a term below 3.1e-7).
-    let sixth_square_q36 = (d_squared_q36 * 43_691) >> 18;
-    let sine_d_q36 = d_q36 - ((d_q36 * sixth_square_q36) >> 36);
+    let sixth_square_q36 = (product(d_squared_q36, 43_691) >> 18) as i32;
+    let sine_d_q36 = d_q36 - (product(d_q36, sixth_square_q36) >> 36) as i32;
 
     let nearest = nearest.min(SINE_INTERVALS);
-    let (s_q30, c_q30) = (
-        i64::from(SINE_Q30[nearest]),
-        i64::from(SINE_Q30[SINE_INTERVALS - nearest]),
-    );
-    let sine_q66 = c_q30 * sine_d_q36 - s_q30 * half_square_q36;
-    let cosine_q66 = -s_q30 * sine_d_q36 - c_q30 * half_square_q36;
-    let sine = (s_q30 + ((sine_q66 + (1 << 35)) >> 36)) as i32;
-    let cosine = (c_q30 + ((cosine_q66 + (1 << 35)) >> 36)) as i32;
+    let (s_q30, c_q30) = (SINE_Q30[nearest], SINE_Q30[SINE_INTERVALS - nearest]);
+    let rounded_q30 = |v_q66: i64| ((v_q66 + (1 << 35)) >> 36) as i32;
+    let sine = s_q30 + rounded_q30(product(c_q30, sine_d_q36) - product(s_q30, half_square_q36));
+    let cosine = c_q30 + rounded_q30(-product(s_q30, sine_d_q36) - product(c_q30, half_square_q36));
     match quadrant {
         0 => (sine, cosine),
         1 => (cosine, -sine),

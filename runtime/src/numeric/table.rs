@@ -25,8 +25,10 @@ pub const RSQRT_INTERVALS: usize = 96;
 /// `sin(pi/2 * i/64)` in Q30, i = 0..=64 (260 bytes).
 pub static SINE_Q30: [i32; SINE_INTERVALS + 1] = sine_table();
 /// `c_i = round(256 / y)` at the middle y = (129 + 2i)/256 of interval i of `[0.5, 1)`; 256 in the last one, so that
-/// arguments next to 1 keep their relative precision (128 bytes).
-pub static RECIPROCAL_Q8: [u16; LN_INTERVALS] = reciprocal_table();
+/// arguments next to 1 keep their relative precision.
+pub const RECIPROCAL_Q8: [u16; LN_INTERVALS] = reciprocal_table();
+/// What [`RECIPROCAL_Q8`] has above 256 (64 bytes).
+pub static RECIPROCAL_ABOVE_ONE_Q8: [u8; LN_INTERVALS] = reciprocal_above_one_table();
 /// `ln(c_i / 256)` in Q57 (512 bytes).
 pub static LN_RECIPROCAL_Q57: [u64; LN_INTERVALS] = ln_table();
 /// `ln 2` in Q57.
@@ -35,10 +37,25 @@ pub const LN_2_Q57: u64 = ln_q57(2, 1);
 pub static EXP2_NEG_Q30: [u32; EXP2_INTERVALS + 1] = exp2_table();
 /// `sigmoid(i/32) - 1/2` in Q17, i = 0..=384 (770 bytes).
 pub static SIGMOID_Q17: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = sigmoid_table();
+/// Intervals in a [`SigmoidBlock`].
+pub const SIGMOID_BLOCK: usize = 8;
+/// [`SIGMOID_Q17`] by its second differences (384 bytes).
+pub static SIGMOID_BLOCKS: [SigmoidBlock; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT / SIGMOID_BLOCK] = sigmoid_blocks();
 /// `1/sqrt((32 + i)/128)` in Q15, i = 0..=96, the first one (exactly 2) lowered to 65535 to fit (194 bytes).
 pub static RSQRT_Q15: [u16; RSQRT_INTERVALS + 1] = rsqrt_table();
 /// `2 pi` in Q29, for phases in turns.
 pub const TWO_PI_Q29: u32 = rounded(2 * pi_work(), WORK - 29) as u32;
+
+/// [`SIGMOID_BLOCK`] intervals of [`SIGMOID_Q17`].
+#[derive(Debug, Clone, Copy)]
+pub struct SigmoidBlock {
+    /// Four bits an interval, the first one lowest: 1 more than what its rise is above that of the next.
+    pub bends: u32,
+    /// The entry at the left end.
+    pub left: u16,
+    /// To the next entry.
+    pub rise: u16,
+}
 
 /// Half-up rounding of `v * 2^-shift`.
 const fn rounded(v: i128, shift: u32) -> i128 {
@@ -112,6 +129,18 @@ const fn reciprocal_table() -> [u16; LN_INTERVALS] {
     table
 }
 
+const fn reciprocal_above_one_table() -> [u8; LN_INTERVALS] {
+    let mut table = [0; LN_INTERVALS];
+    let mut i = 0;
+    while i < LN_INTERVALS {
+        let above = RECIPROCAL_Q8[i] - 256;
+        assert!(above < 256);
+        table[i] = above as u8;
+        i += 1;
+    }
+    table
+}
+
 const fn ln_table() -> [u64; LN_INTERVALS] {
     let reciprocals = reciprocal_table();
     let mut table = [0; LN_INTERVALS];
@@ -177,6 +206,30 @@ const fn sigmoid_table() -> [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] 
         i += 1;
     }
     table
+}
+
+const fn sigmoid_blocks() -> [SigmoidBlock; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT / SIGMOID_BLOCK] {
+    const TABLE: [u16; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT + 1] = sigmoid_table();
+    let mut blocks = [SigmoidBlock {
+        bends: 0,
+        left: 0,
+        rise: 0,
+    }; SIGMOID_END * SIGMOID_INTERVALS_PER_UNIT / SIGMOID_BLOCK];
+    let mut at = 0;
+    while at < TABLE.len() - 1 {
+        let block = &mut blocks[at / SIGMOID_BLOCK];
+        let (within, rise) = (at % SIGMOID_BLOCK, TABLE[at + 1] - TABLE[at]);
+        if within == 0 {
+            (block.left, block.rise) = (TABLE[at], rise);
+        }
+        if within < SIGMOID_BLOCK - 1 {
+            let bend = 1 + rise - (TABLE[at + 2] - TABLE[at + 1]);
+            assert!(bend < 16);
+            block.bends |= (bend as u32) << (4 * within);
+        }
+        at += 1;
+    }
+    blocks
 }
 
 const fn rsqrt_table() -> [u16; RSQRT_INTERVALS + 1] {
