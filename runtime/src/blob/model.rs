@@ -1,13 +1,14 @@
 //! A parsed model: everything checked, borrowed from the file's bytes.
 
 use super::decode;
-use super::header::Header;
+use super::header::{Arithmetic, Header};
 use super::layout::{Sections, read_u64};
 use super::op::{At, Op};
 use super::reader::Reader;
 use super::tensor::{Record, Tensor, TensorId};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
@@ -50,26 +51,32 @@ impl<'a> Model<'a> {
     /// Finds header and tensors in the sections.
     #[inline(always)]
     fn open(bytes: &'a [u8], trusted: bool, refusal: &mut Refusal) -> Option<Self> {
-        let sections = Sections::open(bytes, trusted, refusal)?;
-        let r = &mut Reader::new(sections.content(0));
-        let mut header = Header::EMPTY;
-        decode::header(r, &mut header);
+        let mut model = Self {
+            sections: Sections::open(bytes, trusted, refusal)?,
+            header: Header::EMPTY,
+            tensors: &[],
+        };
+        let r = &mut Reader::new(model.sections.content(0));
+        decode::header(r, &mut model.header);
         if r.failed() || !r.rest().is_empty() {
             return refusal.with(ParseError::Section(Section::Header));
         }
-        match bytemuck::try_cast_slice(sections.content(1)) {
-            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => Some(Self {
-                header,
-                tensors,
-                sections,
-            }),
-            _ => refusal.with(ParseError::Section(Section::Tensors)),
+        match bytemuck::try_cast_slice(model.sections.content(1)) {
+            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.tensors = tensors,
+            _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
+        Some(model)
     }
 
     /// Model-wide facts.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Whether its numbers are floats; known without a look where the other arithmetic is left out.
+    #[inline(always)]
+    pub(crate) fn is_float(&self) -> bool {
+        Feature::F16.is_built() && (!Feature::Integer.is_built() || self.header.arithmetic == Arithmetic::F16)
     }
 
     /// CRC-32 of the file: its identity.

@@ -166,11 +166,12 @@ impl<'a> Checker<'_, 'a> {
     /// Finds its tensors and checks their number formats, lifetimes and memory.
     #[inline(never)]
     fn io(&mut self, op: &Op, io: &Io) -> Check {
-        let activations = if self.float() {
+        let activations = if self.model.is_float() {
             1 << Dtype::F16 as u8
         } else {
             1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
         };
+        let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
         let out = self.model.record(io.tensors[slot::OUT]);
         for (slot, id) in io.tensors.iter().enumerate() {
             let Some(id) = *id else { continue };
@@ -181,7 +182,7 @@ impl<'a> Checker<'_, 'a> {
             let tensor = &self.tensors[slot];
             let formats = match slot {
                 slot::SCRATCH => 1 << Dtype::Scratch as u8,
-                slot::OUT if op.conv().is_some() => activations | 1 << Dtype::Q24 as u8,
+                slot::OUT => activations | last_format,
                 _ => activations,
             };
             self.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
@@ -194,12 +195,18 @@ impl<'a> Checker<'_, 'a> {
             self.ensure(alive, Fault::Lifetime(id.0));
             // All but the output's own memory, where that may be taken over.
             let exact = slot == io.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
-            for before in &self.tensors[usize::from(exact)..slot] {
+            for (other, before) in self.tensors.iter().enumerate().take(slot) {
+                if exact && other == slot::OUT {
+                    continue;
+                }
                 self.ensure(!tensor.meets(before), Fault::Overlap(id.0));
             }
         }
         let found = self.tensors[slot::SCRATCH].bytes();
-        self.at_most(found as u32, scratch_needed(self.float(), op, &self.tensors) as u32)
+        self.at_most(
+            found as u32,
+            scratch_needed(self.model.is_float(), op, &self.tensors) as u32,
+        )
     }
 
     #[inline(never)]
@@ -227,7 +234,7 @@ impl<'a> Checker<'_, 'a> {
             Op::TimeProj { phases, .. } => {
                 self.vector(out);
                 self.ensure(out.channels.is_multiple_of(2), Fault::Parameter);
-                self.table::<u32>(*phases, usize::from(out.channels) / 2).map(drop)
+                self.table::<i32>(*phases, usize::from(out.channels) / 2).map(drop)
             }
             Op::ClassEmbed { table, .. } if Feature::Class.is_built() => {
                 self.vector(out);
@@ -253,7 +260,7 @@ impl<'a> Checker<'_, 'a> {
             Op::Readout(readout) if Feature::Chain.is_built() => self.readout(readout),
             Op::Softmax { in_requant, .. } if Feature::Chain.is_built() => {
                 self.alike(src, out);
-                let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
+                let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
                 self.ensure(out.dtype == dtype, Fault::Dtype);
                 self.requant(*in_requant)
             }
@@ -294,7 +301,7 @@ impl<'a> Checker<'_, 'a> {
             self.requant(requant);
         }
         let float = matches!(c.weights, Weights::F16 { .. });
-        self.ensure(float == self.float(), Fault::Dtype)?;
+        self.ensure(float == self.model.is_float(), Fault::Dtype)?;
         proof::conv(self, c, source, usize::from(out.channels) * usize::from(groups))
     }
 
@@ -318,8 +325,8 @@ impl<'a> Checker<'_, 'a> {
             n.gamma_frac <= 30 && n.eps_q <= 1 << 62 && (1..INFINITE).contains(&n.eps.to_bits()),
             Fault::Parameter,
         );
-        let affine = self.table::<u32>(n.affine, 2 * usize::from(out.channels))?;
-        if self.float() {
+        let affine = self.table::<i32>(n.affine, 2 * usize::from(out.channels))?;
+        if self.model.is_float() {
             self.finite_f32(affine)?;
         }
         if let Some((_, requant)) = n.scale_shift {
@@ -336,7 +343,7 @@ impl<'a> Checker<'_, 'a> {
     fn norm_conv(&mut self, NormConv { norm, conv }: &NormConv) -> Check {
         let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
         let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
-        self.ensure(joined && plain && !self.float(), Fault::Parameter)?;
+        self.ensure(joined && plain && !self.model.is_float(), Fault::Parameter)?;
         let (rows, mut window) = (self.tensors[slot::FIRST].rows, self.tensors[slot::WINDOW]);
         self.ensure(
             (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
@@ -392,7 +399,7 @@ impl<'a> Checker<'_, 'a> {
             self.at_most(0xFFFF, total);
             self.requant(a);
             self.requant(b);
-            let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
+            let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
             let joined = &mut self.tensors[slot::FIRST];
             (joined.channels, joined.zero_point, joined.dtype) = (total as u16, 0, dtype);
         }
@@ -402,13 +409,13 @@ impl<'a> Checker<'_, 'a> {
     #[inline(never)]
     fn vector(&self, tensor: &Tensor) {
         self.same(1, tensor.positions() as u32);
-        let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
+        let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
         self.ensure(tensor.dtype == dtype, Fault::Dtype);
     }
 
     #[inline(never)]
     fn requant(&self, requant: Requant) -> Check {
-        self.ensure(self.float() || requant.is_valid(), Fault::Requant)
+        self.ensure(self.model.is_float() || requant.is_valid(), Fault::Requant)
     }
 
     /// `count` values at `at`.
@@ -442,8 +449,8 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// Fails at the first f32 that is infinite or not a number.
-    pub(super) fn finite_f32(&self, bits: &[u32]) -> Check {
-        let bad = bits.iter().position(|b| b & INFINITE == INFINITE);
+    pub(super) fn finite_f32(&self, bits: &[i32]) -> Check {
+        let bad = bits.iter().position(|b| b.cast_unsigned() & INFINITE == INFINITE);
         bad.map_or(Some(()), |i| self.fail(Fault::NotFinite(i as u32)))
     }
 
@@ -487,10 +494,5 @@ impl<'a> Checker<'_, 'a> {
     #[inline(never)]
     fn at_most(&self, expected: u32, found: u32) -> Check {
         self.ensure(found <= expected, Fault::Shape { expected, found })
-    }
-
-    fn float(&self) -> bool {
-        // Known without a look where the other arithmetic is left out.
-        Feature::F16.is_built() && (!Feature::Integer.is_built() || self.model.header.arithmetic == Arithmetic::F16)
     }
 }

@@ -33,8 +33,10 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
     match op {
         Op::Input { requant, offset, .. } => embed::input(call.x_q24, *requant, *offset, out),
         Op::TimeProj { phases, cos_first, .. } => {
-            let phases = model.table(*phases, usize::from(r.out().channels) / 2)?;
-            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.put(i, v));
+            let phases = model.table::<i32>(*phases, usize::from(r.out().channels) / 2)?;
+            embed::time_proj(call.timestep, bytemuck::cast_slice(phases), *cos_first, |i, v| {
+                out.put(i, v)
+            });
         }
         Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r, out)?,
         Op::Silu {
@@ -89,8 +91,9 @@ fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, channels: u
     let shift = rows.table(model, At(requant.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?;
     Some(match c.weights {
         Weights::W16 { .. } if Feature::W16.is_built() => Filter::W16 {
-            data: rows.table(model, data, weights)?,
-            bias: rows.table(model, bias, g.outs)?,
+            // Rows are whole words.
+            data: bytemuck::cast_slice(rows.table::<i32>(model, data, weights / 2)?),
+            bias: rows.table::<i32>(model, bias, 2 * g.outs)?.as_chunks().0,
             mult,
             shift,
         },
@@ -122,6 +125,7 @@ fn addition<'a>(c: &Conv, r: &mut Regions<'_, 'a>) -> Option<Option<Addition<'a>
     })
 }
 
+/// Parts of nothing, to be filled in where they are.
 const NO_PARTS: [Part<'static>; 2] = [Part {
     view: View::I16(&[]),
     channels: 0,

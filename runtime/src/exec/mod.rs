@@ -6,12 +6,10 @@ mod regions;
 mod shared;
 
 use crate::blob::decode;
-use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
 use crate::blob::tensor::Tensor;
 use crate::error::RunError;
-use crate::features::Feature;
 use crate::kernels::view::View;
 use regions::Regions;
 
@@ -106,10 +104,10 @@ pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8
     let mut regions = Regions::NONE;
     let regions = &mut regions;
     regions.find(model, op, activations);
-    match model.header().arithmetic {
-        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, regions)?,
-        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, regions)?,
-        Arithmetic::Integer | Arithmetic::F16 => return None,
+    if model.is_float() {
+        float::run(model, call, op, regions)?;
+    } else {
+        integer::run(model, call, op, regions)?;
     }
     Some(regions.out())
 }

@@ -12,11 +12,11 @@ use crate::kernels::view::ViewMut;
 
 /// Shapes of a convolution from the records.
 pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Geometry {
-    let input = r.tensor(slot::FIRST);
+    let (input, out) = (r.tensor(slot::FIRST), r.out());
     Geometry {
         input: [input.rows.into(), input.cols.into()],
-        output: [r.out().rows.into(), r.out().cols.into()],
-        outs: r.out().channels.into(),
+        output: [out.rows.into(), out.cols.into()],
+        outs: out.channels.into(),
         kernel: c.kernel.into(),
         stride: c.stride.into(),
         pad: [c.pad[0].into(), c.pad[1].into()],

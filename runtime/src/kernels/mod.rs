@@ -13,7 +13,6 @@ pub mod norm_conv;
 pub mod pointwise;
 pub mod view;
 
-use crate::blob::header::Arithmetic;
 use crate::blob::io::slot;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
@@ -22,12 +21,11 @@ use crate::features::Feature;
 
 /// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns ([`conv_scratch_bytes`]).
 pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> usize {
-    let float = model.header().arithmetic == Arithmetic::F16;
     let tensors = op
         .io()
         .tensors
         .map(|id| Tensor::known(model.record(id).unwrap_or(&Tensor::NONE)));
-    scratch_needed(float, op, &tensors)
+    scratch_needed(model.is_float(), op, &tensors)
 }
 
 /// [`scratch_bytes`] of an operator whose tensors by slot these are.
