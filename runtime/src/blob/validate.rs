@@ -211,13 +211,6 @@ impl<'a> Checker<'_, 'a> {
 
     #[inline(never)]
     fn op(&mut self, op: &Op) -> Check {
-        if let Some(source) = op
-            .norm()
-            .map(|norm| &norm.source)
-            .or(op.conv().map(|conv| &conv.source))
-        {
-            self.join(source)?;
-        }
         let [out, _, _, src, ..] = &self.tensors;
         match op {
             Op::Input {
@@ -254,8 +247,14 @@ impl<'a> Checker<'_, 'a> {
                 self.requant(*in_requant);
                 self.requant(*out_requant)
             }
-            Op::Conv(conv) => self.conv(conv, 1),
-            Op::GroupNorm(norm) => self.group_norm(norm, out),
+            Op::Conv(conv) => {
+                self.join(&conv.source)?;
+                self.conv(conv, 1)
+            }
+            Op::GroupNorm(norm) => {
+                self.join(&norm.source)?;
+                self.group_norm(norm, &self.tensors[slot::OUT])
+            }
             Op::NormConv(both) if Feature::NormConv.is_built() => self.norm_conv(both),
             Op::Readout(readout) if Feature::Chain.is_built() => self.readout(readout),
             Op::Softmax { in_requant, .. } if Feature::Chain.is_built() => {
@@ -273,7 +272,8 @@ impl<'a> Checker<'_, 'a> {
     }
 
     #[inline(never)]
-    fn readout(&self, readout: &Readout) -> Check {
+    fn readout(&mut self, readout: &Readout) -> Check {
+        self.join(&readout.conv.source)?;
         self.ensure(readout.groups > 0, Fault::Parameter)?;
         let first = self.table::<u32>(readout.first, readout.groups.into())?;
         let ascending = first.windows(2).all(|w| w[0] < w[1]);
@@ -341,6 +341,7 @@ impl<'a> Checker<'_, 'a> {
 
     /// The two halves, as if the window held every row, and that it holds enough of them.
     fn norm_conv(&mut self, NormConv { norm, conv }: &NormConv) -> Check {
+        self.join(&norm.source)?;
         let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
         let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
         self.ensure(joined && plain && !self.model.is_float(), Fault::Parameter)?;

@@ -66,8 +66,8 @@ fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) ->
     let g = geometry(c, r);
     let mut parts = NO_PARTS;
     let count = self::parts(&mut parts, &c.source, r)?;
+    let channels = parts[0].channels + parts[1].channels;
     let parts = parts.get(..count)?;
-    let channels = parts.iter().map(|p| p.channels).sum();
     // Borrowed, not moved: a copy would take stack.
     let (Some(filter), add) = (&filter(model, c, rows, &g, channels), addition(c, r)?) else {
         return None;

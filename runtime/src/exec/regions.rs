@@ -109,16 +109,17 @@ fn disjoint<'a, const N: usize>(
     let (mut rest, mut at) = (bytes, 0);
     loop {
         // The lowest that is left.
-        let (mut slot, mut start) = (N, usize::MAX);
-        for (i, range) in ranges.iter().enumerate() {
-            if !range.is_empty() && range.start < start {
-                (slot, start) = (i, range.start);
+        let (mut lowest, mut range) = (None, usize::MAX..0);
+        for (next, slice) in ranges.iter_mut().zip(slices.iter_mut()) {
+            if next.start < next.end && next.start < range.start {
+                range = next.clone();
+                lowest = Some((next, slice));
             }
         }
-        let (Some(range), Some(slice)) = (ranges.get_mut(slot), slices.get_mut(slot)) else {
+        let Some((done, slice)) = lowest else {
             return;
         };
-        let range = take(range);
+        take(done);
         let gap = range.start.checked_sub(at);
         let from = gap.and_then(|gap| take(&mut rest).split_at_mut_checked(gap));
         let Some((own, after)) = from.and_then(|(_, from)| from.split_at_mut_checked(range.len())) else {
