@@ -128,7 +128,7 @@ pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)
 }
 
 fn empty(model: &Model<'_>) -> Vec<Stats> {
-    let channels = |op: Op| model.tensor(op.io().out).map_or(1, |t| usize::from(t.channels));
+    let channels = |op: Op| model.tensor(op.io().out()).map_or(1, |t| usize::from(t.channels));
     model.ops().map(|op| Stats::new(channels(op))).collect()
 }
 

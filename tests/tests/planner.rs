@@ -1,6 +1,7 @@
 //! The memory planner stays within 5 % of the least that any plan could need, for every bundled network and number format.
 
 use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::io::slot;
 use mote_runtime::blob::op::Op;
 use mote_runtime::blob::tensor::Dtype;
 use mote_runtime::kernels::scratch_bytes;
@@ -80,9 +81,7 @@ fn planned(arena: Option<Arena>, arena_bytes: Option<usize>) -> Converted {
 fn blocks(model: &Model<'_>) -> [usize; 2] {
     let mut count = [0; 2];
     for op in model.ops().filter(|op| matches!(op, Op::Conv(_))) {
-        let scratch = op
-            .io()
-            .scratch
+        let scratch = op.io().tensors[slot::SCRATCH]
             .and_then(|id| model.tensor(id))
             .expect("a convolution has scratch");
         let single = scratch_bytes(model, &op);

@@ -98,7 +98,7 @@ impl<'m> Builder<'m> {
         let model = self.model;
         let device = DeviceOp {
             floats: (model.header().arithmetic == Arithmetic::F16).into(),
-            out: self.tensor(op.io().out)?,
+            out: self.tensor(op.io().out())?,
             parts: 1,
             ..DeviceOp::default()
         };

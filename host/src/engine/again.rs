@@ -13,7 +13,7 @@ pub(super) fn repeats(model: &Model<'_>) -> BTreeMap<usize, usize> {
     // By output, the first of those that hold the same.
     let mut first = BTreeMap::new();
     for (index, op) in model.ops().enumerate() {
-        let out = op.io().out;
+        let out = op.io().out();
         if let Some(op) = rule(&op, &first) {
             let earlier = seen
                 .iter()

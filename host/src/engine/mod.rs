@@ -94,7 +94,7 @@ impl<'m> Engine<'m> {
             let kept: BTreeSet<usize> = repeats.values().copied().collect();
             let place = |index: usize| kept.iter().position(|&kept| kept == index);
             let steps = model.ops().enumerate().map(|(index, op)| {
-                let out = model.tensor(op.io().out)?;
+                let out = model.tensor(op.io().out())?;
                 let kernel = match repeats.get(&index).and_then(|&earlier| place(earlier)) {
                     Some(place) => Kernel::Again(place),
                     None => prepared(model, &op, family).unwrap_or(Kernel::Runtime),

@@ -186,7 +186,7 @@ impl Network {
                 seen(&made);
                 index += 1;
             }
-            values[usize::from(node.op.io().out.0)] = Some(made);
+            values[usize::from(node.op.io().out().0)] = Some(made);
         }
         let output = values.into_iter().nth(self.output.0.into()).flatten();
         let last = OracleError::Operator {
@@ -207,7 +207,7 @@ fn halves(op: Op) -> Vec<(Op, bool)> {
 
 impl Node {
     fn read(model: &Model<'_>, op: Op, kind: &'static str, ends: bool) -> Option<Self> {
-        let mut out = model.tensor(op.io().out)?;
+        let mut out = model.tensor(op.io().out())?;
         if let Op::GroupNorm(norm) = &op {
             // A window's record has fewer rows.
             out.rows = model.tensor(norm.source.first)?.rows;
@@ -224,7 +224,7 @@ impl Node {
 
 fn parameters(model: &Model<'_>, op: &Op) -> Option<Parameters> {
     let float = model.header().arithmetic == Arithmetic::F16;
-    let channels = usize::from(model.tensor(op.io().out)?.channels);
+    let channels = usize::from(model.tensor(op.io().out())?.channels);
     Some(match op {
         Op::TimeProj { phases, .. } => Parameters::Phases(tables::uint32(model, *phases, channels / 2)?),
         Op::ClassEmbed { table, .. } => {

@@ -1,5 +1,7 @@
 //! CRC-32 (IEEE 802.3, reflected, polynomial 0xEDB88320): every single-bit and every burst error up to 32 bits is caught.
 
+use crate::features::Feature;
+
 const POLYNOMIAL: u32 = 0xEDB8_8320;
 const NIBBLE: [u32; 16] = nibble_table();
 
@@ -24,9 +26,13 @@ const fn times_x(c: u32) -> u32 {
     if c & 1 == 1 { (c >> 1) ^ POLYNOMIAL } else { c >> 1 }
 }
 
-/// CRC-32 of `bytes`, with a table of 64 bytes: two look-ups a byte.
+/// CRC-32 of `bytes`, with a table of 64 bytes and two look-ups a byte, or eight steps and no table.
 #[inline(never)]
 pub fn crc32(bytes: &[u8]) -> u32 {
+    if !Feature::Fast.is_built() {
+        let step = |crc, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| times_x(crc));
+        return !bytes.iter().fold(!0, step);
+    }
     let (words, rest) = bytes.as_chunks::<4>();
     let crc = words
         .iter()

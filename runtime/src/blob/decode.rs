@@ -5,15 +5,16 @@
 use super::header::{Arithmetic, Header, Packing};
 use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use super::reader::Reader;
+use super::tensor::TensorId;
 use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::Spacing;
 
-/// The next operator; `None` at the end, where there is none, and where it needs what is not built ([`missing`]).
+/// The next operator. The reader fails at the end, where there is none, and where it needs what is not built ([`missing`]).
 #[inline(never)]
-pub fn op(r: &mut Reader<'_>) -> Option<Op> {
-    let op = match r.u32() {
+pub fn op(r: &mut Reader<'_>) -> Op {
+    match r.u32() {
         0 => Op::Input {
             out: r.tensor(),
             requant: requant(r),
@@ -36,8 +37,16 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
             in_requant: requant(r),
             out_requant: requant(r),
         },
-        4 => Op::Conv(conv(r)),
-        5 => Op::GroupNorm(group_norm(r)),
+        4 => {
+            let mut c = Conv::EMPTY;
+            conv(r, &mut c);
+            Op::Conv(c)
+        }
+        5 => {
+            let mut norm = GroupNorm::EMPTY;
+            group_norm(r, &mut norm);
+            Op::GroupNorm(norm)
+        }
         6 if Feature::Attention.is_built() => Op::Attention(attention(r)),
         7 if Feature::Resample.is_built() => Op::Upsample {
             src: r.tensor(),
@@ -47,28 +56,40 @@ pub fn op(r: &mut Reader<'_>) -> Option<Op> {
             src: r.tensor(),
             out: r.tensor(),
         },
-        9 if Feature::NormConv.is_built() => Op::NormConv(NormConv {
-            norm: group_norm(r),
-            conv: conv(r),
-        }),
-        10 if Feature::Chain.is_built() => Op::Readout(Readout {
-            conv: conv(r),
-            first: r.at(),
-            groups: r.u16(),
-        }),
+        9 if Feature::NormConv.is_built() => {
+            let mut both = NormConv {
+                norm: GroupNorm::EMPTY,
+                conv: Conv::EMPTY,
+            };
+            group_norm(r, &mut both.norm);
+            conv(r, &mut both.conv);
+            Op::NormConv(both)
+        }
+        10 if Feature::Chain.is_built() => {
+            let mut c = Conv::EMPTY;
+            conv(r, &mut c);
+            Op::Readout(Readout {
+                conv: c,
+                first: r.at(),
+                groups: r.u16(),
+            })
+        }
         11 if Feature::Chain.is_built() => Op::Softmax {
             src: r.tensor(),
             out: r.tensor(),
             in_requant: requant(r),
         },
-        _ => return None,
-    };
-    if r.failed() { None } else { Some(op) }
+        _ => {
+            r.fail();
+            let none = TensorId(0);
+            Op::Upsample { src: none, out: none }
+        }
+    }
 }
 
 /// What the next operator needs and this build does not have.
-pub fn missing(r: &Reader<'_>) -> Option<Feature> {
-    let feature = match r.clone().u32() {
+pub fn missing(mut r: Reader<'_>) -> Option<Feature> {
+    let feature = match r.u32() {
         2 => Feature::Class,
         6 => Feature::Attention,
         7 | 8 => Feature::Resample,
@@ -79,65 +100,59 @@ pub fn missing(r: &Reader<'_>) -> Option<Feature> {
     Some(feature).filter(|feature| !feature.is_built())
 }
 
-/// The header, which `bytes` hold and nothing else.
+/// The header, made where it is wanted.
 #[inline(never)]
-pub fn header(bytes: &[u8]) -> Option<Header> {
-    let r = &mut Reader::new(bytes);
-    let header = Header {
-        arithmetic: r.one_of([Arithmetic::Integer, Arithmetic::F16]),
-        packing: r.one_of([Packing::Portable]),
-        channels: r.u16(),
-        rows: r.u16(),
-        cols: r.u16(),
-        classes: r.u16(),
-        null_class: if r.flag() { Some(r.u16()) } else { None },
-        train_steps: r.u32(),
-        prediction: prediction(r),
-        clip: r.one_of([Clip::Off, Clip::Stock, Clip::Rederived]),
-        clip_range_q24: r.i32(),
-        spacing: r.one_of([
-            Spacing::Leading,
-            Spacing::Trailing,
-            Spacing::Linspace,
-            Spacing::Quadratic,
-        ]),
-        steps_offset: r.i32(),
-        final_alpha_bar_q62: r.u64(),
-        output: r.tensor(),
-        arena_bytes: r.u32(),
-        op_count: r.u16(),
-        macs: r.u64(),
+pub fn header(r: &mut Reader<'_>, header: &mut Header) {
+    header.arithmetic = match r.variant(2) {
+        0 => Arithmetic::Integer,
+        _ => Arithmetic::F16,
     };
-    (!r.failed() && r.rest().is_empty()).then_some(header)
-}
-
-fn prediction(r: &mut Reader<'_>) -> Prediction {
-    match r.u32() {
+    r.variant(1);
+    header.packing = Packing::Portable;
+    header.channels = r.u16();
+    header.rows = r.u16();
+    header.cols = r.u16();
+    header.classes = r.u16();
+    header.null_class = if r.flag() { Some(r.u16()) } else { None };
+    header.train_steps = r.u32();
+    header.prediction = match r.variant(5) {
         0 => Prediction::Epsilon,
         1 => Prediction::V,
         2 => Prediction::Sample,
         3 => Prediction::Bits { prior_q31: r.u32() },
-        4 => Prediction::Kernel,
-        _ => {
-            r.fail();
-            Prediction::Epsilon
-        }
-    }
+        _ => Prediction::Kernel,
+    };
+    header.clip = match r.variant(3) {
+        0 => Clip::Off,
+        1 => Clip::Stock,
+        _ => Clip::Rederived,
+    };
+    header.clip_range_q24 = r.i32();
+    header.spacing = match r.variant(4) {
+        0 => Spacing::Leading,
+        1 => Spacing::Trailing,
+        2 => Spacing::Linspace,
+        _ => Spacing::Quadratic,
+    };
+    header.steps_offset = r.i32();
+    header.final_alpha_bar_q62 = r.u64();
+    header.output = r.tensor();
+    header.arena_bytes = r.u32();
+    header.op_count = r.u16();
+    header.macs = r.u64();
 }
 
 #[inline(never)]
-fn conv(r: &mut Reader<'_>) -> Conv {
-    Conv {
-        source: source(r),
-        out: r.tensor(),
-        scratch: r.tensor(),
-        weights: weights(r),
-        kernel: r.u8(),
-        stride: r.u8(),
-        pad: [r.u8(), r.u8(), r.u8(), r.u8()],
-        upsample: r.flag(),
-        addend: if r.flag() { Some(addend(r)) } else { None },
-    }
+fn conv(r: &mut Reader<'_>, conv: &mut Conv) {
+    conv.source = source(r);
+    conv.out = r.tensor();
+    conv.scratch = r.tensor();
+    conv.weights = weights(r);
+    conv.kernel = r.u8();
+    conv.stride = r.u8();
+    conv.pad.iter_mut().for_each(|pad| *pad = r.u8());
+    conv.upsample = r.flag();
+    conv.addend = if r.flag() { Some(addend(r)) } else { None };
 }
 
 #[inline(never)]
@@ -151,47 +166,32 @@ fn addend(r: &mut Reader<'_>) -> Addend {
 
 #[inline(never)]
 fn weights(r: &mut Reader<'_>) -> Weights {
-    let variant = r.u32();
+    let variant = r.variant(4);
     let (data, bias) = (r.at(), r.at());
+    if variant == 2 {
+        return Weights::F16 { data, bias };
+    }
+    let requant = r.at();
     match variant {
-        0 => Weights::W8 {
-            data,
-            bias,
-            requant: r.at(),
-        },
-        1 => Weights::W16 {
-            data,
-            bias,
-            requant: r.at(),
-        },
-        2 => Weights::F16 { data, bias },
-        3 => Weights::W4 {
-            data,
-            bias,
-            requant: r.at(),
-        },
-        _ => {
-            r.fail();
-            Weights::F16 { data, bias }
-        }
+        0 => Weights::W8 { data, bias, requant },
+        1 => Weights::W16 { data, bias, requant },
+        _ => Weights::W4 { data, bias, requant },
     }
 }
 
 #[inline(never)]
-fn group_norm(r: &mut Reader<'_>) -> GroupNorm {
-    GroupNorm {
-        source: source(r),
-        out: r.tensor(),
-        scratch: r.tensor(),
-        groups: r.u16(),
-        silu: r.flag(),
-        affine: r.at(),
-        gamma_frac: r.u8(),
-        eps_q: r.u64(),
-        eps: r.f32(),
-        out_requant: requant(r),
-        scale_shift: if r.flag() { Some((r.tensor(), requant(r))) } else { None },
-    }
+fn group_norm(r: &mut Reader<'_>, norm: &mut GroupNorm) {
+    norm.source = source(r);
+    norm.out = r.tensor();
+    norm.scratch = r.tensor();
+    norm.groups = r.u16();
+    norm.silu = r.flag();
+    norm.affine = r.at();
+    norm.gamma_frac = r.u8();
+    norm.eps_q = r.u64();
+    norm.eps = r.f32();
+    norm.out_requant = requant(r);
+    norm.scale_shift = if r.flag() { Some((r.tensor(), requant(r))) } else { None };
 }
 
 #[inline(never)]
@@ -268,7 +268,8 @@ mod tests {
             for bytes in [&bytes[..], &bytes[..seed as usize % bytes.len()]] {
                 let expected = postcard::take_from_bytes::<Op>(bytes).ok();
                 let mut reader = Reader::new(bytes);
-                let found = op(&mut reader).map(|op| (op, reader.rest()));
+                let found = op(&mut reader);
+                let found = (!reader.failed()).then(|| (found, reader.rest()));
                 // By their bytes, so that a float that is no number equals itself.
                 let whole = |(op, rest): (Op, &[u8])| (encoded(&op), rest.len());
                 assert_eq!(found.map(whole), expected.map(whole), "{bytes:x?}");
@@ -292,7 +293,11 @@ mod tests {
             }
             let expected = postcard::take_from_bytes::<Header>(&bytes).ok();
             let expected = expected.filter(|(_, rest)| rest.is_empty()).map(|(header, _)| header);
-            assert_eq!(header(&bytes), expected, "{bytes:x?}");
+            let mut reader = Reader::new(&bytes);
+            let mut found = Header::EMPTY;
+            header(&mut reader, &mut found);
+            let found = Some(found).filter(|_| !reader.failed() && reader.rest().is_empty());
+            assert_eq!(found, expected, "{bytes:x?}");
             match expected {
                 Some(_) => read += 1,
                 None => refused += 1,

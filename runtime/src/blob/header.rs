@@ -71,7 +71,7 @@ impl Header {
         usize::from(self.channels) * usize::from(self.rows) * usize::from(self.cols)
     }
 
-    /// Before anything is known.
+    /// Before anything is known: zeros, which take no place in flash.
     pub(super) const EMPTY: Self = Self {
         arithmetic: Arithmetic::Integer,
         packing: Packing::Portable,

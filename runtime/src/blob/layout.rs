@@ -1,7 +1,10 @@
 //! The outermost layer of the file: versions, section table, checksums.
 
+use core::ops::Range;
+
 use super::crc::{crc32, joined};
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 use crate::numeric::NUMERIC_VERSION;
 
 /// First four bytes of a model file.
@@ -24,111 +27,42 @@ pub const SECTIONS: [Section; 7] = [
 pub const PREFIX_BYTES: usize = 16;
 /// Bytes of one entry of the section table.
 pub const ENTRY_BYTES: usize = 16;
+/// Bytes before the first section.
+const TABLE_END: usize = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
 
-/// The sections' bytes, after every check on versions, bounds and checksums.
+/// The sections of a file, which are found by its table.
 #[derive(Debug, Clone, Copy)]
 pub struct Sections<'a> {
-    /// Content by position in [`SECTIONS`].
-    pub content: [&'a [u8]; SECTIONS.len()],
+    /// What stands before the section table, then its entries.
+    table: &'a [Entry; 1 + SECTIONS.len()],
+    /// All but the checksum.
+    body: &'a [u8],
     /// The file's own CRC-32, which identifies it.
     pub crc: u32,
 }
 
+/// Kind, offset, length and CRC-32 of a section.
+type Entry = [u32; ENTRY_BYTES / 4];
+
 impl<'a> Sections<'a> {
-    pub(super) const EMPTY: Self = Self {
-        content: [&[]; SECTIONS.len()],
-        crc: 0,
-    };
-
-    /// Splits a file. `bytes` must start at a multiple of 16.
+    /// Opens a file. `file` must start at a multiple of 16. Versions, bounds and every checksum are checked; of a file that is
+    /// `trusted`, which was accepted before, only versions and that it is unchanged since.
     #[inline(never)]
-    pub(super) fn parse(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
-        let file = File::new(bytes, refusal)?;
-        self.crc = file.crc;
-        if self.split(&file, refusal).is_none() {
-            let error = refusal.0;
-            file.whole(refusal)?;
-            return refusal.with(error);
-        }
-        self.checked(&file, refusal)
-    }
-
-    /// Splits a file that [`Sections::parse`] has accepted before, if it is unchanged since.
-    #[inline(never)]
-    pub(super) fn again(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
-        let file = File::new(bytes, refusal)?;
-        self.crc = file.crc;
-        file.whole(refusal)?;
-        self.split(&file, refusal)
-    }
-
-    #[inline(never)]
-    fn split(&mut self, file: &File<'a>, refusal: &mut Refusal) -> Option<()> {
-        let mut floor = PREFIX_BYTES + file.table.len();
-        for (index, slot) in self.content.iter_mut().enumerate() {
-            let at = index * ENTRY_BYTES;
-            let (kind, offset, len) = (
-                read_u32(file.table, at),
-                read_u32(file.table, at + 4) as usize,
-                read_u32(file.table, at + 8) as usize,
-            );
-            let ordered = kind == index as u32 + 1 && offset.is_multiple_of(ALIGN) && offset >= floor;
-            let bytes = file.body.get(offset..).and_then(|bytes| bytes.get(..len));
-            match bytes {
-                Some(bytes) if ordered => *slot = bytes,
-                _ => return refusal.with(ParseError::SectionTable(index as u16)),
-            }
-            floor = offset + len;
-        }
-        Some(())
-    }
-
-    /// Whether the sections have the checksums that the table says, and all bytes theirs; every byte is read once.
-    fn checked(&self, file: &File<'_>, refusal: &mut Refusal) -> Option<()> {
-        let (mut crc, mut at) = (0, 0);
-        for (i, bytes) in self.content.iter().enumerate() {
-            let offset = read_u32(file.table, i * ENTRY_BYTES + 4) as usize;
-            let found = crc32(bytes);
-            if found != read_u32(file.table, i * ENTRY_BYTES + 12) {
-                return refusal.with(ParseError::Checksum(SECTIONS.get(i).copied()));
-            }
-            crc = file.after(crc, at, offset);
-            crc = joined(crc, found, bytes.len());
-            at = offset + bytes.len();
-        }
-        if file.after(crc, at, file.body.len()) == file.crc {
-            Some(())
-        } else {
-            refusal.with(ParseError::Checksum(None))
-        }
-    }
-}
-
-/// A file whose first bytes are those of this version, and whose length is what it says.
-struct File<'a> {
-    /// All but the checksum.
-    body: &'a [u8],
-    table: &'a [u8],
-    /// The checksum that it says.
-    crc: u32,
-}
-
-impl<'a> File<'a> {
-    #[inline(never)]
-    fn new(bytes: &'a [u8], refusal: &mut Refusal) -> Option<Self> {
-        if !(bytes.as_ptr() as usize).is_multiple_of(ALIGN) {
+    pub(super) fn open(file: &'a [u8], trusted: bool, refusal: &mut Refusal) -> Option<Self> {
+        if !(file.as_ptr() as usize).is_multiple_of(ALIGN) {
             return refusal.with(ParseError::Misaligned(ALIGN as u32));
         }
-        if read_u32(bytes, 0) != u32::from_le_bytes(MAGIC) {
+        if read_u32(file, 0) != u32::from_le_bytes(MAGIC) {
             return refusal.with(ParseError::NotAModel);
         }
-        let found = bytes.len() as u32;
-        let table_end = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
-        let Some((prefix, table)) = bytes.get(..table_end).and_then(|b| b.split_at_checked(PREFIX_BYTES)) else {
-            let expected = table_end as u32;
+        let found = file.len() as u32;
+        let table = file.first_chunk::<TABLE_END>();
+        let Some(table) = table.and_then(|table| bytemuck::try_from_bytes(table).ok()) else {
+            let expected = TABLE_END as u32;
             return refusal.with(ParseError::Length { expected, found });
         };
-        let (format, numeric) = (read_u16(prefix, 4), read_u16(prefix, 6));
+        let [prefix, ..]: &[Entry; 1 + SECTIONS.len()] = table;
+        let (format, numeric) = (prefix[1] as u16, (prefix[1] >> 16) as u16);
         if format != FORMAT_VERSION {
             return refusal.with(ParseError::FormatVersion {
                 found: format,
@@ -141,16 +75,29 @@ impl<'a> File<'a> {
                 supported: NUMERIC_VERSION,
             });
         }
-        let expected = read_u32(prefix, 8);
-        if expected != found || bytes.len() < table_end + 4 {
-            return refusal.with(ParseError::Length { expected, found });
-        }
-        if read_u32(prefix, 12) != SECTIONS.len() as u32 {
+        let expected = prefix[2];
+        let (body, crc) = match file.split_last_chunk() {
+            Some((body, crc)) if body.len() >= TABLE_END && expected == found => (body, u32::from_le_bytes(*crc)),
+            _ => return refusal.with(ParseError::Length { expected, found }),
+        };
+        if prefix[3] != SECTIONS.len() as u32 {
             return refusal.with(ParseError::Section(Section::Header));
         }
-        let (body, trailer) = bytes.split_at_checked(bytes.len() - 4)?;
-        let crc = read_u32(trailer, 0);
-        Some(Self { body, table, crc })
+        let sections = Self { table, body, crc };
+        if trusted {
+            sections.whole(refusal)?;
+        } else {
+            sections.parts(refusal)?;
+        }
+        Some(sections)
+    }
+
+    /// The bytes of a section, by position in [`SECTIONS`].
+    #[inline(never)]
+    pub fn content(&self, index: usize) -> &'a [u8] {
+        let [_, offset, len, _] = self.table[1 + index];
+        let from = self.body.split_at_checked(offset as usize);
+        from.and_then(|(_, from)| from.get(..len as usize)).unwrap_or_default()
     }
 
     /// Whether no byte was changed.
@@ -162,12 +109,45 @@ impl<'a> File<'a> {
         }
     }
 
-    /// CRC-32 with the bytes from `at` to `end` after those of CRC-32 `crc`.
-    #[inline(never)]
-    fn after(&self, crc: u32, at: usize, end: usize) -> u32 {
-        let bytes = self.body.get(at..end).unwrap_or_default();
-        joined(crc, crc32(bytes), bytes.len())
+    /// Whether the sections lie as the table must say and have the checksums that it says, and all bytes theirs.
+    fn parts(&self, refusal: &mut Refusal) -> Option<()> {
+        // Up to here every byte has been seen, and these have this checksum.
+        let (mut crc, mut end) = (0, 0);
+        let mut floor = TABLE_END;
+        let [_, entries @ ..] = self.table;
+        for (index, &[kind, offset, len, own]) in entries.iter().enumerate() {
+            let (offset, bytes) = (offset as usize, self.content(index));
+            let ordered = kind == index as u32 + 1 && offset.is_multiple_of(ALIGN) && offset >= floor;
+            if !ordered || offset > self.body.len() || bytes.len() != len as usize {
+                self.whole(refusal)?;
+                return refusal.with(ParseError::SectionTable(index as u16));
+            }
+            floor = offset + bytes.len();
+            let found = crc32(bytes);
+            if found != own {
+                return refusal.with(ParseError::Checksum(SECTIONS.get(index).copied()));
+            }
+            if Feature::Fast.is_built() {
+                crc = joined(after(crc, self.body, end..offset), found, bytes.len());
+                end = floor;
+            }
+        }
+        // Each byte is read once, or twice with less code.
+        if !Feature::Fast.is_built() {
+            self.whole(refusal)
+        } else if after(crc, self.body, end..self.body.len()) == self.crc {
+            Some(())
+        } else {
+            refusal.with(ParseError::Checksum(None))
+        }
     }
+}
+
+/// CRC-32 with the bytes of `range` after those of CRC-32 `crc`.
+#[inline(never)]
+fn after(crc: u32, body: &[u8], range: Range<usize>) -> u32 {
+    let bytes = body.get(range).unwrap_or_default();
+    joined(crc, crc32(bytes), bytes.len())
 }
 
 /// Little-endian u16 at `at`; 0 past the end.
@@ -182,17 +162,12 @@ pub fn read_u16(bytes: &[u8], at: usize) -> u16 {
 /// Little-endian u32 at `at`; 0 past the end.
 #[inline(never)]
 pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u32::from_le_bytes)
+    let rest = bytes.split_at_checked(at).map(|(_, rest)| rest);
+    rest.and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_le_bytes(*b))
 }
 
 /// Little-endian u64 at `at`; 0 past the end.
 #[inline(never)]
 pub fn read_u64(bytes: &[u8], at: usize) -> u64 {
-    bytes
-        .get(at..at + 8)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
+    u64::from(read_u32(bytes, at)) | u64::from(read_u32(bytes, at.saturating_add(4))) << 32
 }

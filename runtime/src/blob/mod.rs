@@ -17,6 +17,7 @@ pub mod crc;
 pub mod decode;
 pub mod header;
 pub mod int4;
+pub mod io;
 pub mod layout;
 pub mod model;
 pub mod op;

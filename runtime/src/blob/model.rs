@@ -1,11 +1,11 @@
 //! A parsed model: everything checked, borrowed from the file's bytes.
 
 use super::decode;
-use super::header::Header;
+use super::header::{Arithmetic, Header};
 use super::layout::{Sections, read_u64};
 use super::op::{At, Op};
 use super::reader::Reader;
-use super::tensor::{Tensor, TensorId};
+use super::tensor::{Record, Tensor, TensorId};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
 use crate::features::Feature;
@@ -15,7 +15,7 @@ use crate::features::Feature;
 pub struct Model<'a> {
     pub(crate) header: Header,
     /// Records of the activations.
-    pub(crate) tensors: &'a [[u32; Tensor::RECORD_BYTES / 4]],
+    pub(crate) tensors: &'a [Record],
     pub(crate) sections: Sections<'a>,
 }
 
@@ -26,10 +26,10 @@ impl<'a> Model<'a> {
     // The memory it takes is free again when it returns.
     #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let (mut model, mut refusal) = (Self::EMPTY, Refusal(ParseError::NotAModel));
-        match model.check(bytes, &mut refusal) {
-            Some(()) => Ok(model),
-            None => Err(refusal.0),
+        let refusal = &mut Refusal(ParseError::NotAModel);
+        match Self::open(bytes, false, refusal) {
+            Some(model) if validate::model(&model, refusal).is_some() => Ok(model),
+            _ => Err(refusal.0),
         }
     }
 
@@ -44,45 +44,39 @@ impl<'a> Model<'a> {
     /// bytes. The kernels rely on what it checks.
     #[allow(unsafe_code, reason = "the caller vouches for what the kernels rely on")]
     pub unsafe fn parse_trusted(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let (mut model, mut refusal) = (Self::EMPTY, Refusal(ParseError::NotAModel));
-        let again = model.sections.again(bytes, &mut refusal);
-        match again.and_then(|()| model.open(&mut refusal)) {
-            Some(()) => Ok(model),
-            None => Err(refusal.0),
-        }
-    }
-
-    /// A model of nothing, to be filled in where it is.
-    const EMPTY: Self = Self {
-        header: Header::EMPTY,
-        tensors: &[],
-        sections: Sections::EMPTY,
-    };
-
-    fn check(&mut self, bytes: &'a [u8], refusal: &mut Refusal) -> Option<()> {
-        self.sections.parse(bytes, refusal)?;
-        self.open(refusal)?;
-        self.header.validate(refusal)?;
-        validate::model(self, refusal)
+        let refusal = &mut Refusal(ParseError::NotAModel);
+        Self::open(bytes, true, refusal).ok_or(refusal.0)
     }
 
     /// Finds header and tensors in the sections.
-    #[inline(never)]
-    fn open(&mut self, refusal: &mut Refusal) -> Option<()> {
-        match decode::header(self.sections.content[0]) {
-            Some(header) => self.header = header,
-            None => return refusal.with(ParseError::Section(Section::Header)),
+    #[inline(always)]
+    fn open(bytes: &'a [u8], trusted: bool, refusal: &mut Refusal) -> Option<Self> {
+        let mut model = Self {
+            sections: Sections::open(bytes, trusted, refusal)?,
+            header: Header::EMPTY,
+            tensors: &[],
+        };
+        let r = &mut Reader::new(model.sections.content(0));
+        decode::header(r, &mut model.header);
+        if r.failed() || !r.rest().is_empty() {
+            return refusal.with(ParseError::Section(Section::Header));
         }
-        match bytemuck::try_cast_slice(self.sections.content[1]) {
-            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => self.tensors = tensors,
+        match bytemuck::try_cast_slice(model.sections.content(1)) {
+            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
-        Some(())
+        Some(model)
     }
 
     /// Model-wide facts.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Whether its numbers are floats; known without a look where the other arithmetic is left out.
+    #[inline(always)]
+    pub(crate) fn is_float(&self) -> bool {
+        Feature::F16.is_built() && (!Feature::Integer.is_built() || self.header.arithmetic == Arithmetic::F16)
     }
 
     /// CRC-32 of the file: its identity.
@@ -93,7 +87,7 @@ impl<'a> Model<'a> {
     /// The operators, decoded one at a time.
     pub fn ops(&self) -> Ops<'a> {
         Ops {
-            reader: Reader::new(self.sections.content[2]),
+            reader: Reader::new(self.sections.content(2)),
         }
     }
 
@@ -103,37 +97,39 @@ impl<'a> Model<'a> {
     }
 
     /// One activation's record.
-    #[inline(never)]
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
-        Tensor::from_words(self.tensors.get(usize::from(id.0))?)
+        Tensor::from_words(self.record(Some(id))?)
     }
 
-    /// One activation's record, which is there: an operator that was checked names it. Made where it is wanted, which an option's
-    /// content is not.
+    /// One activation's record.
     #[inline(never)]
+    pub(crate) fn record(&self, id: Option<TensorId>) -> Option<&'a Record> {
+        self.tensors.get(usize::from(id?.0))
+    }
+
+    /// One activation, which is there: an operator that was checked names it.
     pub(crate) fn known(&self, id: TensorId) -> Tensor {
-        let record = self.tensors.get(usize::from(id.0));
-        record.and_then(Tensor::from_words).unwrap_or(Tensor::NONE)
+        Tensor::known(self.record(Some(id)).unwrap_or(&Tensor::NONE))
     }
 
     /// Bytes of the weights section.
     pub fn weights(&self) -> &'a [u8] {
-        self.sections.content[3]
+        self.sections.content(3)
     }
 
     /// alpha_bar of a training timestep, Q62.
     pub fn alpha_bar_q62(&self, timestep: u32) -> u64 {
-        read_u64(self.sections.content[4], timestep as usize * 8)
+        read_u64(self.sections.content(4), timestep as usize * 8)
     }
 
     /// Names of tensors then operators, newline-separated UTF-8, for reports.
     pub fn names(&self) -> &'a [u8] {
-        self.sections.content[5]
+        self.sections.content(5)
     }
 
     /// Where the model came from, JSON.
     pub fn provenance(&self) -> &'a [u8] {
-        self.sections.content[6]
+        self.sections.content(6)
     }
 
     /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.
@@ -150,15 +146,11 @@ impl<'a> Model<'a> {
 /// Iterator over the operators.
 #[derive(Debug, Clone)]
 pub struct Ops<'a> {
-    reader: Reader<'a>,
+    /// For those who decode an operator where it is wanted: an option's content is copied.
+    pub(crate) reader: Reader<'a>,
 }
 
 impl Ops<'_> {
-    /// What the next operator needs and this build does not have, for which it is not decoded.
-    pub(crate) fn missing(&self) -> Option<Feature> {
-        decode::missing(&self.reader)
-    }
-
     /// Bytes not yet decoded.
     pub fn remaining(&self) -> usize {
         self.reader.rest().len()
@@ -170,6 +162,7 @@ impl Iterator for Ops<'_> {
 
     /// The next operator; `None` at the end or at bytes that are no operator (which `parse` has ruled out).
     fn next(&mut self) -> Option<Op> {
-        decode::op(&mut self.reader)
+        let op = decode::op(&mut self.reader);
+        if self.reader.failed() { None } else { Some(op) }
     }
 }

@@ -1,12 +1,11 @@
 //! Operators as they stand in the file: postcard, decoded one at a time as they run.
 //!
-//! Offsets into the weights section are bytes. Adding an operator: a variant here, its `io`, its fields in `decode`, its check in `validate`,
+//! Offsets into the weights section are bytes. Adding an operator: a variant here, its tensors in `io`, its fields in `decode`, its check in `validate`,
 //! its kernel in `kernels`, its arm in `exec`, its lowering in the tools.
 
 use serde::{Deserialize, Serialize};
 
 use super::tensor::TensorId;
-use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 
 /// A byte offset into the weights section.
@@ -20,6 +19,13 @@ pub struct Source {
     pub first: TensorId,
     /// The channels after them, with the factors that bring both to one int16 scale.
     pub second: Option<(TensorId, [Requant; 2])>,
+}
+
+impl Source {
+    const EMPTY: Self = Self {
+        first: TensorId(0),
+        second: None,
+    };
 }
 
 /// Weights of a convolution.
@@ -95,6 +101,25 @@ pub struct Conv {
     pub addend: Option<Addend>,
 }
 
+impl Conv {
+    /// Before anything is known: zeros, which take no place in flash.
+    pub(super) const EMPTY: Self = Self {
+        source: Source::EMPTY,
+        out: TensorId(0),
+        scratch: TensorId(0),
+        weights: Weights::W8 {
+            data: At(0),
+            bias: At(0),
+            requant: At(0),
+        },
+        kernel: 0,
+        stride: 0,
+        pad: [0; 4],
+        upsample: false,
+        addend: None,
+    };
+}
+
 /// A convolution that has weights for each group of timesteps: the tables of [`Conv::weights`] hold those of all groups, one group after
 /// the other (multipliers of all groups, then shifts of all groups).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -132,6 +157,23 @@ pub struct GroupNorm {
     pub out_requant: Requant,
     /// Vector `(2 * channels)`: scale, then shift; with the factor from its own unit to Q16.
     pub scale_shift: Option<(TensorId, Requant)>,
+}
+
+impl GroupNorm {
+    /// Before anything is known: zeros, which take no place in flash.
+    pub(super) const EMPTY: Self = Self {
+        source: Source::EMPTY,
+        out: TensorId(0),
+        scratch: TensorId(0),
+        groups: 0,
+        silu: false,
+        affine: At(0),
+        gamma_frac: 0,
+        eps_q: 0,
+        eps: 0.0,
+        out_requant: Requant { mult: 0, shift: 0 },
+        scale_shift: None,
+    };
 }
 
 /// `softmax(q k^T / sqrt(d)) v`, a row of scores at a time.
@@ -247,21 +289,6 @@ pub struct NormConv {
     pub conv: Conv,
 }
 
-/// What an operator reads and writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Io {
-    /// Tensors read.
-    pub inputs: [Option<TensorId>; 4],
-    /// Tensor written.
-    pub out: TensorId,
-    /// Scratch used.
-    pub scratch: Option<TensorId>,
-    /// Window between the two halves of a [`NormConv`].
-    pub window: Option<TensorId>,
-    /// Input whose memory the output may take over, element by element.
-    pub in_place: Option<TensorId>,
-}
-
 impl Op {
     /// Name of the kind, for reports.
     pub fn kind(&self) -> &'static str {
@@ -278,61 +305,6 @@ impl Op {
             Self::NormConv(_) => "norm_conv",
             Self::Readout(_) => "readout",
             Self::Softmax { .. } => "softmax",
-        }
-    }
-
-    /// What it reads and writes.
-    pub fn io(&self) -> Io {
-        let io = |inputs, out, scratch, in_place| Io {
-            inputs,
-            out,
-            scratch,
-            window: None,
-            in_place,
-        };
-        match *self {
-            Self::Input { out, .. } | Self::TimeProj { out, .. } => io([None; 4], out, None, None),
-            Self::ClassEmbed { out, .. } if Feature::Class.is_built() => io([None; 4], out, None, None),
-            Self::Silu { src, out, .. } => io([Some(src), None, None, None], out, None, Some(src)),
-            Self::Upsample { src, out } | Self::AvgPool { src, out } if Feature::Resample.is_built() => {
-                io([Some(src), None, None, None], out, None, None)
-            }
-            Self::Softmax { src, out, .. } if Feature::Chain.is_built() => {
-                io([Some(src), None, None, None], out, None, None)
-            }
-            Self::Conv(c) | Self::Readout(Readout { conv: c, .. }) => {
-                let second = c.source.second.map(|(id, _)| id);
-                let addend = c.addend.map(|a| a.tensor);
-                io(
-                    [Some(c.source.first), second, addend, None],
-                    c.out,
-                    Some(c.scratch),
-                    addend,
-                )
-            }
-            Self::GroupNorm(n) => {
-                let second = n.source.second.map(|(id, _)| id);
-                let own = if second.is_none() { Some(n.source.first) } else { None };
-                let inputs = [Some(n.source.first), second, n.scale_shift.map(|(id, _)| id), None];
-                io(inputs, n.out, Some(n.scratch), own)
-            }
-            Self::Attention(a) if Feature::Attention.is_built() => io(
-                [Some(a.q), Some(a.k), Some(a.v), None],
-                a.out,
-                Some(a.scratch),
-                Some(a.q),
-            ),
-            Self::NormConv(NormConv { norm, conv }) if Feature::NormConv.is_built() => {
-                let second = norm.source.second.map(|(id, _)| id);
-                let addend = conv.addend.map(|a| a.tensor);
-                let inputs = [Some(norm.source.first), second, addend, None];
-                Io {
-                    window: Some(norm.out),
-                    ..io(inputs, conv.out, Some(conv.scratch), addend)
-                }
-            }
-            // Of what is not built, no operator is decoded.
-            _ => io([None; 4], TensorId(u16::MAX), None, None),
         }
     }
 

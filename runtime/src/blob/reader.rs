@@ -62,58 +62,53 @@ impl<'a> Reader<'a> {
     /// A number of 32 bits.
     #[inline(never)]
     pub fn u32(&mut self) -> u32 {
-        self.number(32)
+        self.number(32) as u32
     }
 
     /// A signed number of 32 bits.
     #[inline(never)]
     pub fn i32(&mut self) -> i32 {
-        let number = self.number(32);
+        let number = self.u32();
         (number >> 1) as i32 ^ -((number & 1) as i32)
     }
 
     /// A number of 64 bits.
-    #[inline(never)]
     pub fn u64(&mut self) -> u64 {
+        self.number(64)
+    }
+
+    /// A number of `width` bits.
+    #[inline(never)]
+    fn number(&mut self, width: u32) -> u64 {
         let (mut value, mut shift) = (0, 0);
         loop {
             let byte = self.u8();
-            let bits = u64::from(byte & 0x7F);
-            if shift > 63 || (shift == 63 && bits > 1) {
+            let bits = byte & 0x7F;
+            if shift >= width || bits.checked_shr(width - shift).unwrap_or(0) != 0 {
                 self.fail();
                 return 0;
             }
-            value |= bits << shift;
+            value |= u64::from(bits) << shift;
             shift += 7;
             if byte < 0x80 {
                 return value;
             }
         }
-    }
-
-    #[inline(never)]
-    fn number(&mut self, width: u32) -> u32 {
-        let (mut value, mut shift) = (0, 0);
-        for (i, &byte) in self.rest.iter().enumerate() {
-            let bits = u32::from(byte & 0x7F);
-            if shift >= width || bits.checked_shr(width - shift).unwrap_or(0) != 0 {
-                break;
-            }
-            value |= bits << shift;
-            shift += 7;
-            if byte < 0x80 {
-                self.rest = &self.rest[i + 1..];
-                return value;
-            }
-        }
-        self.fail();
-        0
     }
 
     /// A float of 32 bits.
     #[inline(never)]
     pub fn f32(&mut self) -> f32 {
-        f32::from_le_bytes([self.u8(), self.u8(), self.u8(), self.u8()])
+        match self.rest.split_first_chunk() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                f32::from_le_bytes(*bytes)
+            }
+            None => {
+                self.fail();
+                0.0
+            }
+        }
     }
 
     /// A flag, or whether an option holds something.
@@ -126,16 +121,15 @@ impl<'a> Reader<'a> {
         byte == 1
     }
 
-    /// One of the fieldless variants of an enum, which are given in its order.
-    #[inline]
-    pub fn one_of<T: Copy, const N: usize>(&mut self, variants: [T; N]) -> T {
-        match variants.get(self.number(32) as usize) {
-            Some(variant) => *variant,
-            None => {
-                self.fail();
-                variants[0]
-            }
+    /// The index of a variant of an enum that has `count`.
+    #[inline(never)]
+    pub fn variant(&mut self, count: u32) -> u32 {
+        let index = self.u32();
+        if index < count {
+            return index;
         }
+        self.fail();
+        0
     }
 
     /// A tensor's index.

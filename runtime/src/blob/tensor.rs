@@ -3,8 +3,6 @@
 use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Fault;
-
 /// Index in the tensor table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TensorId(pub u16);
@@ -35,20 +33,25 @@ impl Dtype {
         }
     }
 
-    fn from_u8(v: u8) -> Option<Self> {
-        Some(match v {
+    /// The format of this number; scratch where there is none.
+    #[inline(always)]
+    const fn of(v: u8) -> Self {
+        match v {
             0 => Self::I8,
             1 => Self::I16,
             2 => Self::F16,
             3 => Self::Q24,
-            4 => Self::Scratch,
-            _ => return None,
-        })
+            _ => Self::Scratch,
+        }
     }
 }
 
+/// A record in the file.
+pub(crate) type Record = [u32; Tensor::RECORD_BYTES / 4];
+
 /// One activation of shape `(row, col, channel)`, channel innermost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[repr(C)]
 pub struct Tensor {
     /// First byte in the activation arena, a multiple of [`TENSOR_ALIGN`].
     pub offset: u32,
@@ -77,18 +80,8 @@ impl Tensor {
     /// Bytes of a record in the file.
     pub const RECORD_BYTES: usize = 20;
 
-    /// A tensor of nothing.
-    pub(crate) const NONE: Self = Self {
-        offset: 0,
-        rows: 0,
-        cols: 0,
-        channels: 0,
-        dtype: Dtype::Scratch,
-        zero_point: 0,
-        def: 0,
-        last: 0,
-        scale: 0.0,
-    };
+    /// The record of a tensor of nothing.
+    pub(crate) const NONE: Record = [0; Self::RECORD_BYTES / 4];
 
     /// Scratch memory of `bytes` bytes (rounded up to the alignment) for operator `op`.
     pub fn scratch(bytes: u32, op: u16) -> Self {
@@ -160,61 +153,45 @@ impl Tensor {
     }
 
     /// Reads a record, whose little-endian words these are; `None` when the number format is unknown.
-    pub fn from_words(words: &[u32; Self::RECORD_BYTES / 4]) -> Option<Self> {
+    pub fn from_words(words: &Record) -> Option<Self> {
+        if Self::is_known(words) {
+            Some(Self::known(words))
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is such a number format.
+    pub(crate) fn is_known(words: &Record) -> bool {
+        (words[2] >> 16) as u8 <= Dtype::Scratch as u8
+    }
+
+    /// Whether two records have the same memory, extents and number format.
+    pub(crate) fn in_place_of(words: &Record, other: &Record) -> bool {
+        let differs = (words[0] ^ other[0]) | (words[1] ^ other[1]) | (words[2] ^ other[2]) << 8;
+        differs == 0
+    }
+
+    /// Reads a record whose number format is known. Made where it is wanted, which an option's content is not.
+    #[inline(never)]
+    pub(crate) const fn known(words: &Record) -> Self {
         let [offset, extents, format, life, scale] = *words;
-        Some(Self {
+        Self {
             offset,
             rows: extents as u16,
             cols: (extents >> 16) as u16,
             channels: format as u16,
-            dtype: Dtype::from_u8((format >> 16) as u8)?,
+            dtype: Dtype::of((format >> 16) as u8),
             zero_point: (format >> 24) as i8,
             def: life as u16,
             last: (life >> 16) as u16,
             scale: f32::from_bits(scale),
-        })
+        }
     }
 
-    /// Checks the record alone, against the arena's size.
-    pub fn validate(&self, arena_bytes: u32, op_count: u16) -> Result<(), Fault> {
-        let cols = if self.dtype == Dtype::Scratch { 1 } else { self.cols };
-        if self.rows == 0 || cols == 0 || self.channels == 0 {
-            return Err(Fault::Shape { expected: 1, found: 0 });
-        }
-        // Checked, so that no record overflows the usize of a 32-bit core.
-        let (rows, cols) = (u32::from(self.rows), u32::from(self.cols));
-        let len = match self.dtype {
-            Dtype::Scratch => ((rows - 1) * 0x8000 + cols).checked_mul(4),
-            _ => (rows * cols).checked_mul(u32::from(self.channels)),
-        };
-        if len.is_none_or(|len| len > 1 << 28) {
-            return Err(Fault::Shape {
-                expected: 1 << 28,
-                found: u32::MAX,
-            });
-        }
-        if !self.offset.is_multiple_of(TENSOR_ALIGN) {
-            return Err(Fault::Alignment(self.offset));
-        }
-        let end = self.offset.saturating_add(self.bytes() as u32);
-        if end > arena_bytes {
-            return Err(Fault::OutOfBounds {
-                limit: arena_bytes,
-                end,
-            });
-        }
-        if self.zero_point != 0 && self.dtype != Dtype::I8 {
-            return Err(Fault::ZeroPoint);
-        }
-        if self.def >= op_count || self.last < self.def || self.last > op_count {
-            return Err(Fault::Lifetime(self.def));
-        }
-        Ok(())
-    }
-
-    /// Whether both are alive at some moment. Values that meet at an operator (one read last, one written) do.
+    /// Whether both are alive at once. Where one is read last as the other is written, the operator decides whether it works in place.
     pub fn lives_with(&self, other: &Self) -> bool {
-        self.def <= other.last && other.def <= self.last
+        self.def == other.def || (self.def < other.last && other.def < self.last)
     }
 
     /// Whether the memory of the two meets.

@@ -2,14 +2,16 @@
 
 use core::cell::Cell;
 
+use super::decode;
+use super::io::{Io, slot};
 use super::model::Model;
-use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Readout, Source, Weights};
+use super::op::{Addend, At, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use super::proof;
-use super::tensor::{Dtype, Tensor, TensorId};
+use super::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
 use crate::error::{Fault, ParseError, Refusal, Section};
 use crate::features::Feature;
-use crate::kernels::scratch_bytes;
+use crate::kernels::scratch_needed;
 use crate::numeric::requant::Requant;
 use crate::schedule::coefficients::Prediction;
 
@@ -21,9 +23,11 @@ const INFINITE: u32 = 0x7F80_0000;
 /// `None` where a check did not hold; the [`Checker`] knows which.
 pub(super) type Check = Option<()>;
 
-/// Every check on a model whose header is valid.
+/// Every check on a model whose bytes are those that were written.
+#[inline(never)]
 pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     let header = &model.header;
+    header.validate(refusal)?;
     let arithmetic = match header.arithmetic {
         Arithmetic::Integer => Feature::Integer,
         Arithmetic::F16 => Feature::F16,
@@ -34,22 +38,49 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if header.prediction.is_chain() && !Feature::Chain.is_built() {
         return refusal.with(ParseError::NotBuilt(Feature::Chain));
     }
-    tensors(model, refusal)?;
-    let mut ops = model.ops();
-    let mut written = None;
+    let checker = &mut Checker {
+        model,
+        index: 0,
+        fault: Cell::new(None),
+        tensors: NONE,
+    };
+    for tensor in 0..model.tensor_count() {
+        checker.record(tensor);
+        if let Some(fault) = checker.fault.get() {
+            return refusal.with(ParseError::Tensor { tensor, fault });
+        }
+    }
+    let mut reader = model.ops().reader;
+    let mut written = TensorId(u16::MAX);
     for index in 0..header.op_count {
-        let fault = Cell::new(ops.missing().map_or(Fault::Decode, Fault::NotBuilt));
-        let checker = Checker { model, index, fault };
-        written = ops.next().and_then(|op| checker.whole(&op));
-        if written.is_none() {
-            let fault = checker.fault.get();
+        let before = reader.clone();
+        let op = &decode::op(&mut reader);
+        (checker.index, checker.tensors) = (index, NONE);
+        if reader.failed() {
+            let fault = decode::missing(before).map_or(Fault::Decode, Fault::NotBuilt);
+            return refusal.with(ParseError::Op { op: index, fault });
+        }
+        let io = op.io();
+        written = io.out();
+        if checker.io(op, &io).is_some() {
+            checker.op(op);
+        }
+        if let Some(fault) = checker.fault.get() {
             return refusal.with(ParseError::Op { op: index, fault });
         }
     }
-    if ops.remaining() != 0 {
+    if !reader.rest().is_empty() {
         return refusal.with(ParseError::Section(Section::Ops));
     }
-    if !output_is(model, written) {
+    // The last operator's output is the network's, of its shape and number format. A Gaussian chain's network gives means, then
+    // variances.
+    let out = &checker.tensors[slot::OUT];
+    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
+    let is_output = u32::from(out.channels) == values * u32::from(header.channels)
+        && (out.rows, out.cols) == (header.rows, header.cols)
+        && (out.last, out.dtype) == (header.op_count, Dtype::Q24)
+        && written == header.output;
+    if !is_output {
         return refusal.with(ParseError::Header("output"));
     }
     if !schedule_falls(model) {
@@ -58,56 +89,13 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     Some(())
 }
 
-#[inline(never)]
-fn tensors(model: &Model<'_>, refusal: &mut Refusal) -> Check {
-    for i in 0..model.tensor_count() {
-        let mut bad = |fault| refusal.with(ParseError::Tensor { tensor: i, fault });
-        let Some(tensor) = model.tensor(TensorId(i)) else {
-            return bad(Fault::Decode);
-        };
-        if let Err(fault) = tensor.validate(model.header.arena_bytes, model.header.op_count) {
-            return bad(fault);
-        }
-        for j in 0..i {
-            let Some(other) = model.tensor(TensorId(j)) else {
-                continue;
-            };
-            if !tensor.lives_with(&other) || !tensor.meets(&other) {
-                continue;
-            }
-            // Where one ends as the other begins, the operator decides whether it works in place.
-            let hand_over = tensor.def == other.last || other.def == tensor.last;
-            if !hand_over || tensor.def == other.def {
-                return bad(Fault::Overlap(j));
-            }
-        }
-    }
-    Some(())
-}
-
-/// Whether `written`, the last operator's output, is the network's, of its shape and number format.
-#[inline(never)]
-fn output_is(model: &Model<'_>, written: Option<TensorId>) -> bool {
-    let header = &model.header;
-    let Some(tensor) = model.tensor(header.output) else {
-        return false;
-    };
-    // A Gaussian chain's network gives means, then variances.
-    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
-    u32::from(tensor.channels) == values * u32::from(header.channels)
-        && (tensor.rows, tensor.cols) == (header.rows, header.cols)
-        && written == Some(header.output)
-        && tensor.last == header.op_count
-        && tensor.dtype == Dtype::Q24
-}
-
 /// Whether there is an alpha for every timestep, and none is larger than the one before.
 #[inline(never)]
 fn schedule_falls(model: &Model<'_>) -> bool {
     let steps = model.header.train_steps;
     let mut previous = 1u64 << 62;
     // There are at most 2^16.
-    model.sections.content[4].len() == steps as usize * 8
+    model.sections.content(4).len() == steps as usize * 8
         && (0..steps).all(|t| {
             let before = previous;
             previous = model.alpha_bar_q62(t);
@@ -115,100 +103,134 @@ fn schedule_falls(model: &Model<'_>) -> bool {
         })
 }
 
-/// Checks one operator. The first check that does not hold leaves its fault here and ends the others: errors that are carried out
-/// of every function by value take more code than the checks.
+/// Checks one tensor or operator after the other. A check that does not hold leaves its fault here: errors that are carried out of
+/// every function by value take more code than the checks. It ends those that rely on it (`?`); others are made, and the last fault
+/// is reported.
 pub(super) struct Checker<'m, 'a> {
     pub(super) model: &'m Model<'a>,
     index: u16,
-    fault: Cell<Fault>,
+    fault: Cell<Option<Fault>>,
+    /// Its tensors by [`slot`]; those of nothing where it has none.
+    tensors: [Tensor; slot::COUNT],
 }
 
+/// Tensors of an operator that has none.
+const NONE: [Tensor; slot::COUNT] = [const { Tensor::known(&Tensor::NONE) }; slot::COUNT];
+
 impl<'a> Checker<'_, 'a> {
-    /// Everything about one operator; gives its output.
-    fn whole(&self, op: &Op) -> Option<TensorId> {
-        let io = op.io();
-        self.io(op, &io)?;
-        self.op(op)?;
-        Some(io.out)
-    }
-
-    /// One of the operator's tensors. [`Checker::io`] has seen that they are all there.
-    fn tensor(&self, id: TensorId) -> Tensor {
-        self.model.known(id)
-    }
-
-    /// Lifetimes and memory of what the operator touches.
+    /// A tensor's record against the arena's size and the records before it.
     #[inline(never)]
-    fn io(&self, op: &Op, io: &Io) -> Check {
-        let [a, b, c, d] = io.inputs;
-        for id in [Some(io.out), io.scratch, io.window, a, b, c, d].into_iter().flatten() {
-            self.ensure(id.0 < self.model.tensor_count(), Fault::UnknownTensor(id.0))?;
-        }
-        let own = |id: Option<TensorId>| id.map_or(Tensor::NONE, |id| self.tensor(id));
-        let (out, scratch, window) = (self.tensor(io.out), own(io.scratch), own(io.window));
-        // That these three lie apart, `tensors` has seen: one operator defines them.
-        let now = |t: &Tensor| t.def == self.index && t.last == self.index;
-        if out.def != self.index || out.dtype == Dtype::Scratch {
-            return self.fail(Fault::Lifetime(io.out.0));
-        }
-        if let Some(id) = io.scratch {
-            self.ensure(now(&scratch) && scratch.dtype == Dtype::Scratch, Fault::Lifetime(id.0))?;
-            let needed = scratch_bytes(self.model, op);
-            let found = scratch.bytes();
-            if found < needed {
-                return self.fail(Fault::Shape {
-                    expected: needed as u32,
-                    found: found as u32,
-                });
-            }
-        }
-        if let Some(id) = io.window {
-            self.built(Feature::NormConv)?;
-            self.ensure(now(&window), Fault::Lifetime(id.0))?;
-        }
-        for (slot, id) in io.inputs.iter().enumerate() {
-            let Some(id) = *id else { continue };
-            let input = self.tensor(id);
-            if input.def >= self.index || input.last < self.index || input.dtype == Dtype::Scratch {
-                return self.fail(Fault::Lifetime(id.0));
-            }
-            let twice = io.inputs[..slot].contains(&Some(id));
-            let exact = || input.range() == out.range() && input.dtype == out.dtype && input.same_shape(&out);
-            let in_place = || io.in_place == Some(id) && input.last == self.index && exact();
-            if twice || scratch.meets(&input) || window.meets(&input) || (out.meets(&input) && !in_place()) {
-                return self.fail(Fault::Overlap(id.0));
-            }
+    fn record(&self, index: u16) -> Check {
+        let header = &self.model.header;
+        let record = self.model.tensors.get(usize::from(index))?;
+        self.ensure(Tensor::is_known(record), Fault::Decode)?;
+        let tensor = &Tensor::known(record);
+        let scratch = tensor.dtype == Dtype::Scratch;
+        let (rows, cols) = (u32::from(tensor.rows), u32::from(tensor.cols));
+        let some = rows != 0 && tensor.channels != 0 && (cols != 0 || scratch);
+        self.ensure(some, Fault::Shape { expected: 1, found: 0 })?;
+        // In 64 bits, so that no record overflows the usize of a 32-bit core.
+        let (factor, size) = if scratch {
+            ((rows - 1) * 0x8000 + cols, 4)
+        } else {
+            (rows * cols, tensor.channels)
+        };
+        let fault = Fault::Shape {
+            expected: 1 << 28,
+            found: u32::MAX,
+        };
+        self.ensure(u64::from(factor) * u64::from(size) <= 1 << 28, fault)?;
+        self.ensure(
+            tensor.offset.is_multiple_of(TENSOR_ALIGN),
+            Fault::Alignment(tensor.offset),
+        );
+        let end = tensor.offset.saturating_add(tensor.bytes() as u32);
+        self.ensure(
+            end <= header.arena_bytes,
+            Fault::OutOfBounds {
+                limit: header.arena_bytes,
+                end,
+            },
+        );
+        self.ensure(tensor.zero_point == 0 || tensor.dtype == Dtype::I8, Fault::ZeroPoint);
+        let alive = tensor.def < header.op_count && tensor.last >= tensor.def && tensor.last <= header.op_count;
+        self.ensure(alive, Fault::Lifetime(tensor.def));
+        for (before, record) in (0..index).zip(self.model.tensors) {
+            let other = &Tensor::known(record);
+            let apart = !tensor.lives_with(other) || !tensor.meets(other);
+            self.ensure(apart, Fault::Overlap(before));
         }
         Some(())
     }
 
+    /// Finds its tensors and checks their number formats, lifetimes and memory.
     #[inline(never)]
-    fn op(&self, op: &Op) -> Check {
+    fn io(&mut self, op: &Op, io: &Io) -> Check {
+        let activations = if self.model.is_float() {
+            1 << Dtype::F16 as u8
+        } else {
+            1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
+        };
+        let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
+        let out = self.model.record(io.tensors[slot::OUT]);
+        for (slot, id) in io.tensors.iter().enumerate() {
+            let Some(id) = *id else { continue };
+            let Some(record) = self.model.record(Some(id)) else {
+                return self.fail(Fault::UnknownTensor(id.0));
+            };
+            self.tensors[slot] = Tensor::known(record);
+            let tensor = &self.tensors[slot];
+            let formats = match slot {
+                slot::SCRATCH => 1 << Dtype::Scratch as u8,
+                slot::OUT => activations | last_format,
+                _ => activations,
+            };
+            self.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
+            let (def, last, now) = (tensor.def, tensor.last, self.index);
+            let alive = if slot < slot::FIRST {
+                def == now && (last == now || slot == slot::OUT)
+            } else {
+                def < now && last >= now
+            };
+            self.ensure(alive, Fault::Lifetime(id.0));
+            // All but the output's own memory, where that may be taken over.
+            let exact = slot == io.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
+            for (other, before) in self.tensors.iter().enumerate().take(slot) {
+                if exact && other == slot::OUT {
+                    continue;
+                }
+                self.ensure(!tensor.meets(before), Fault::Overlap(id.0));
+            }
+        }
+        let found = self.tensors[slot::SCRATCH].bytes();
+        self.at_most(
+            found as u32,
+            scratch_needed(self.model.is_float(), op, &self.tensors) as u32,
+        )
+    }
+
+    #[inline(never)]
+    fn op(&mut self, op: &Op) -> Check {
+        let [out, _, _, src, ..] = &self.tensors;
         match op {
             Op::Input {
-                out,
-                requant,
-                scale,
-                shift,
-                ..
+                requant, scale, shift, ..
             } => {
-                let (out, header) = (self.tensor(*out), &self.model.header);
-                self.activation(&out)?;
-                self.same(header.rows.into(), out.rows.into())?;
-                self.same(header.cols.into(), out.cols.into())?;
-                self.same(header.channels.into(), out.channels.into())?;
-                self.finite(*scale)?;
-                self.finite(*shift)?;
+                let header = &self.model.header;
+                self.same(header.rows.into(), out.rows.into());
+                self.same(header.cols.into(), out.cols.into());
+                self.same(header.channels.into(), out.channels.into());
+                self.finite(*scale);
+                self.finite(*shift);
                 self.requant(*requant)
             }
-            Op::TimeProj { out, phases, .. } => {
-                let out = self.vector(*out)?;
-                self.ensure(out.channels.is_multiple_of(2), Fault::Parameter)?;
-                self.table::<u32>(*phases, usize::from(out.channels) / 2).map(drop)
+            Op::TimeProj { phases, .. } => {
+                self.vector(out);
+                self.ensure(out.channels.is_multiple_of(2), Fault::Parameter);
+                self.table::<i32>(*phases, usize::from(out.channels) / 2).map(drop)
             }
-            Op::ClassEmbed { out, table } => {
-                self.built(Feature::Class)?;
-                let out = self.vector(*out)?;
+            Op::ClassEmbed { table, .. } if Feature::Class.is_built() => {
+                self.vector(out);
                 let count = usize::from(self.model.header.classes) * usize::from(out.channels);
                 self.ensure(count > 0, Fault::Parameter)?;
                 match out.dtype {
@@ -217,138 +239,113 @@ impl<'a> Checker<'_, 'a> {
                 }
             }
             Op::Silu {
-                src,
-                out,
                 in_requant,
                 out_requant,
+                ..
             } => {
-                let (src, out) = (self.tensor(*src), self.tensor(*out));
-                self.activation(&src)?;
-                self.activation(&out)?;
-                self.alike(&src, &out)?;
-                self.requant(*in_requant)?;
+                self.alike(src, out);
+                self.requant(*in_requant);
                 self.requant(*out_requant)
             }
-            Op::Conv(conv) => self.conv(conv, &self.source(&conv.source)?, 1),
-            Op::GroupNorm(norm) => self.group_norm(norm, &self.tensor(norm.out)),
-            Op::NormConv(both) => self.norm_conv(both),
-            Op::Readout(readout) => self.readout(readout),
-            Op::Softmax { src, out, in_requant } => {
-                self.built(Feature::Chain)?;
-                let (src, out) = (self.tensor(*src), self.tensor(*out));
-                self.activation(&src)?;
-                self.alike(&src, &out)?;
-                let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
-                self.ensure(out.dtype == dtype, Fault::Dtype)?;
+            Op::Conv(conv) => {
+                self.join(&conv.source)?;
+                self.conv(conv, 1)
+            }
+            Op::GroupNorm(norm) => {
+                self.join(&norm.source)?;
+                self.group_norm(norm, &self.tensors[slot::OUT])
+            }
+            Op::NormConv(both) if Feature::NormConv.is_built() => self.norm_conv(both),
+            Op::Readout(readout) if Feature::Chain.is_built() => self.readout(readout),
+            Op::Softmax { in_requant, .. } if Feature::Chain.is_built() => {
+                self.alike(src, out);
+                let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+                self.ensure(out.dtype == dtype, Fault::Dtype);
                 self.requant(*in_requant)
             }
-            Op::Attention(attention) => self.attention(attention),
-            Op::Upsample { src, out } => self.resample(*src, *out, true),
-            Op::AvgPool { src, out } => self.resample(*src, *out, false),
+            Op::Attention(attention) if Feature::Attention.is_built() => self.attention(attention),
+            Op::Upsample { .. } if Feature::Resample.is_built() => self.resample(src, out, true),
+            Op::AvgPool { .. } if Feature::Resample.is_built() => self.resample(src, out, false),
+            // Of what is not built, no operator is decoded.
+            _ => self.fail(Fault::Decode),
         }
     }
 
     #[inline(never)]
-    fn readout(&self, readout: &Readout) -> Check {
-        self.built(Feature::Chain)?;
+    fn readout(&mut self, readout: &Readout) -> Check {
+        self.join(&readout.conv.source)?;
         self.ensure(readout.groups > 0, Fault::Parameter)?;
         let first = self.table::<u32>(readout.first, readout.groups.into())?;
         let ascending = first.windows(2).all(|w| w[0] < w[1]);
         self.ensure(first[0] == 0 && ascending, Fault::Parameter)?;
-        self.conv(&readout.conv, &self.source(&readout.conv.source)?, readout.groups)
+        self.conv(&readout.conv, readout.groups)
     }
 
-    /// `source` is the joined input; there are weights of so many groups.
+    /// There are weights of so many groups.
     #[inline(never)]
-    fn conv(&self, c: &Conv, source: &Tensor, groups: u16) -> Check {
-        let out = self.tensor(c.out);
-        if out.dtype != Dtype::Q24 {
-            self.activation(&out)?;
-        }
+    fn conv(&self, c: &Conv, groups: u16) -> Check {
+        let [out, _, _, source, _, addend] = &self.tensors;
         self.ensure(
             (1..=15).contains(&c.kernel) && (1..=2).contains(&c.stride),
             Fault::Parameter,
         )?;
         self.ensure(c.pad.iter().all(|&p| p < c.kernel), Fault::Parameter)?;
-        let zoom = 1 + u32::from(c.upsample);
-        let extent = |size: u16, before: u8, after: u8| {
-            let padded = u32::from(size) * zoom + u32::from(before) + u32::from(after);
-            padded
-                .checked_sub(c.kernel.into())
-                .map_or(0, |span| span / u32::from(c.stride) + 1)
-        };
-        self.same(extent(source.rows, c.pad[0], c.pad[2]), out.rows.into())?;
-        self.same(extent(source.cols, c.pad[1], c.pad[3]), out.cols.into())?;
-        if let Some(Addend {
-            tensor,
-            requant,
-            factor,
-        }) = c.addend
-        {
-            let addend = self.tensor(tensor);
-            self.activation(&addend)?;
-            let vector = addend.positions() == 1;
-            self.ensure(
-                vector || addend.same_shape(&out),
-                Fault::Shape {
-                    expected: out.len() as u32,
-                    found: addend.len() as u32,
-                },
-            )?;
-            self.same(out.channels.into(), addend.channels.into())?;
-            self.finite(factor)?;
-            self.requant(requant)?;
+        self.extent(c, 0, source.rows, out.rows);
+        self.extent(c, 1, source.cols, out.cols);
+        if let Some(Addend { requant, factor, .. }) = c.addend {
+            if addend.positions() != 1 {
+                self.alike(out, addend);
+            }
+            self.same(out.channels.into(), addend.channels.into());
+            self.finite(factor);
+            self.requant(requant);
         }
         let float = matches!(c.weights, Weights::F16 { .. });
-        self.ensure(float == self.float(), Fault::Dtype)?;
+        self.ensure(float == self.model.is_float(), Fault::Dtype)?;
         proof::conv(self, c, source, usize::from(out.channels) * usize::from(groups))
+    }
+
+    /// That a convolution makes `out` rows, or columns, of so many.
+    #[inline(never)]
+    fn extent(&self, c: &Conv, axis: usize, size: u16, out: u16) -> Check {
+        let padded = (u32::from(size) << u32::from(c.upsample)) + u32::from(c.pad[axis]) + u32::from(c.pad[axis + 2]);
+        let span = padded.checked_sub(c.kernel.into());
+        // A stride is 1 or 2.
+        self.same(span.map_or(0, |span| (span >> (c.stride - 1)) + 1), out.into())
     }
 
     #[inline(never)]
     fn group_norm(&self, n: &GroupNorm, out: &Tensor) -> Check {
-        let source = self.source(&n.source)?;
-        self.activation(out)?;
-        self.ensure(
-            source.same_shape(out),
-            Fault::Shape {
-                expected: source.channels.into(),
-                found: out.channels.into(),
-            },
-        )?;
+        self.alike(&self.tensors[slot::FIRST], out)?;
         self.ensure(n.groups > 0 && out.channels.is_multiple_of(n.groups), Fault::Parameter)?;
-        let elements = out.positions() as u64 * u64::from(out.channels / n.groups);
-        let limit = MAX_GROUP_ELEMENTS;
-        self.ensure(
-            elements <= limit,
-            Fault::Shape {
-                expected: limit as u32,
-                found: elements.min(1 << 31) as u32,
-            },
-        )?;
+        // A tensor's elements are in the range of u32.
+        let elements = out.positions() as u32 * u32::from(out.channels / n.groups);
+        self.at_most(MAX_GROUP_ELEMENTS as u32, elements);
         self.ensure(
             n.gamma_frac <= 30 && n.eps_q <= 1 << 62 && (1..INFINITE).contains(&n.eps.to_bits()),
             Fault::Parameter,
-        )?;
-        let affine = self.table::<u32>(n.affine, 2 * usize::from(out.channels))?;
-        if self.float() {
+        );
+        let affine = self.table::<i32>(n.affine, 2 * usize::from(out.channels))?;
+        if self.model.is_float() {
             self.finite_f32(affine)?;
         }
-        if let Some((id, requant)) = n.scale_shift {
+        if let Some((_, requant)) = n.scale_shift {
             self.built(Feature::ScaleShift)?;
-            let vector = self.vector(id)?;
-            self.same(2 * u32::from(out.channels), vector.channels.into())?;
-            self.requant(requant)?;
+            let vector = &self.tensors[slot::THIRD];
+            self.vector(vector);
+            self.same(2 * u32::from(out.channels), vector.channels.into());
+            self.requant(requant);
         }
         self.requant(n.out_requant)
     }
 
     /// The two halves, as if the window held every row, and that it holds enough of them.
-    fn norm_conv(&self, NormConv { norm, conv }: &NormConv) -> Check {
-        self.built(Feature::NormConv)?;
+    fn norm_conv(&mut self, NormConv { norm, conv }: &NormConv) -> Check {
+        self.join(&norm.source)?;
         let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
         let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
-        self.ensure(joined && plain && !self.float(), Fault::Parameter)?;
-        let (rows, mut window) = (self.tensor(norm.source.first).rows, self.tensor(norm.out));
+        self.ensure(joined && plain && !self.model.is_float(), Fault::Parameter)?;
+        let (rows, mut window) = (self.tensors[slot::FIRST].rows, self.tensors[slot::WINDOW]);
         self.ensure(
             (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
             Fault::Shape {
@@ -358,18 +355,17 @@ impl<'a> Checker<'_, 'a> {
         )?;
         window.rows = rows;
         self.group_norm(norm, &window)?;
-        self.conv(conv, &window, 1)
+        self.tensors[slot::FIRST] = window;
+        self.conv(conv, 1)
     }
 
     fn attention(&self, a: &Attention) -> Check {
-        self.built(Feature::Attention)?;
-        let q = self.tensor(a.q);
-        for id in [a.q, a.k, a.v, a.out] {
-            let t = self.tensor(id);
-            self.activation(&t)?;
-            self.alike(&q, &t)?;
-            self.ensure(t.zero_point == 0 || id == a.out, Fault::ZeroPoint)?;
+        let [out, _, _, inputs @ ..] = &self.tensors;
+        let [q, ..] = inputs;
+        for t in inputs.iter().chain([out]) {
+            self.alike(q, t)?;
         }
+        self.ensure(inputs.iter().all(|t| t.zero_point == 0), Fault::ZeroPoint)?;
         self.ensure(a.heads > 0 && q.channels.is_multiple_of(a.heads), Fault::Parameter)?;
         self.ensure(q.positions() <= 1 << 15, Fault::Parameter)?;
         self.finite(a.scale)?;
@@ -379,10 +375,7 @@ impl<'a> Checker<'_, 'a> {
         self.requant(a.out_requant)
     }
 
-    fn resample(&self, src: TensorId, out: TensorId, up: bool) -> Check {
-        self.built(Feature::Resample)?;
-        let (src, out) = (self.tensor(src), self.tensor(out));
-        self.activation(&src)?;
+    fn resample(&self, src: &Tensor, out: &Tensor, up: bool) -> Check {
         self.ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
         let (small, big) = if up { (src, out) } else { (out, src) };
         self.same(
@@ -396,74 +389,58 @@ impl<'a> Checker<'_, 'a> {
         self.same(src.channels.into(), out.channels.into())
     }
 
-    /// The source as one tensor: the extents of the concatenation.
-    fn source(&self, source: &Source) -> Option<Tensor> {
-        let mut joined = self.tensor(source.first);
-        self.activation(&joined)?;
-        if let Some((id, requants)) = source.second {
-            let second = self.tensor(id);
-            self.activation(&second)?;
-            self.same(joined.rows.into(), second.rows.into())?;
-            self.same(joined.cols.into(), second.cols.into())?;
-            let total = u32::from(joined.channels) + u32::from(second.channels);
-            let too_many = Fault::Shape {
-                expected: 0xFFFF,
-                found: total,
-            };
-            self.ensure(total <= 0xFFFF, too_many)?;
-            joined.channels = total as u16;
-            joined.zero_point = 0;
-            if !self.float() {
-                joined.dtype = Dtype::I16;
-            }
-            requants.into_iter().try_for_each(|r| self.requant(r))?;
+    /// Makes the source one tensor: that of the concatenation.
+    #[inline(never)]
+    fn join(&mut self, source: &Source) -> Check {
+        let [_, _, _, first, second, _] = &self.tensors;
+        if let Some((_, [a, b])) = source.second {
+            self.same(first.rows.into(), second.rows.into());
+            self.same(first.cols.into(), second.cols.into());
+            let total = u32::from(first.channels) + u32::from(second.channels);
+            self.at_most(0xFFFF, total);
+            self.requant(a);
+            self.requant(b);
+            let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+            let joined = &mut self.tensors[slot::FIRST];
+            (joined.channels, joined.zero_point, joined.dtype) = (total as u16, 0, dtype);
         }
-        Some(joined)
-    }
-
-    fn vector(&self, id: TensorId) -> Option<Tensor> {
-        let tensor = self.tensor(id);
-        self.same(1, tensor.positions() as u32)?;
-        let dtype = if self.float() { Dtype::F16 } else { Dtype::I16 };
-        self.ensure(tensor.dtype == dtype, Fault::Dtype)?;
-        Some(tensor)
+        Some(())
     }
 
     #[inline(never)]
-    fn activation(&self, tensor: &Tensor) -> Check {
-        let float = match tensor.dtype {
-            Dtype::I8 | Dtype::I16 => false,
-            Dtype::F16 => true,
-            Dtype::Q24 | Dtype::Scratch => return self.fail(Fault::Dtype),
-        };
-        self.ensure(float == self.float(), Fault::Dtype)
+    fn vector(&self, tensor: &Tensor) {
+        self.same(1, tensor.positions() as u32);
+        let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+        self.ensure(tensor.dtype == dtype, Fault::Dtype);
     }
 
+    #[inline(never)]
     fn requant(&self, requant: Requant) -> Check {
-        self.ensure(self.float() || requant.is_valid(), Fault::Requant)
+        self.ensure(self.model.is_float() || requant.is_valid(), Fault::Requant)
     }
 
     /// `count` values at `at`.
     pub(super) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
         let table = self.model.table(at, count);
         if table.is_none() {
-            self.no_table(at, count as u64 * size_of::<T>() as u64);
+            self.no_table(at, count, size_of::<T>() as u32);
         }
         table
     }
 
     #[cold]
     #[inline(never)]
-    fn no_table(&self, at: At, bytes: u64) {
-        let (limit, end) = (self.model.weights().len(), u64::from(at.0) + bytes);
-        self.fault.set(if end > limit as u64 {
-            Fault::OutOfBounds {
-                limit: limit as u32,
-                end: end.min(u32::MAX.into()) as u32,
-            }
+    fn no_table(&self, at: At, count: usize, size: u32) {
+        let (limit, count) = (
+            self.model.weights().len() as u32,
+            u32::try_from(count).unwrap_or(u32::MAX),
+        );
+        let end = at.0.saturating_add(count.saturating_mul(size));
+        self.fault.set(Some(if end > limit {
+            Fault::OutOfBounds { limit, end }
         } else {
             Fault::Alignment(at.0)
-        });
+        }));
     }
 
     /// Fails at the first f16 that is infinite or not a number.
@@ -473,8 +450,8 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// Fails at the first f32 that is infinite or not a number.
-    pub(super) fn finite_f32(&self, bits: &[u32]) -> Check {
-        let bad = bits.iter().position(|b| b & INFINITE == INFINITE);
+    pub(super) fn finite_f32(&self, bits: &[i32]) -> Check {
+        let bad = bits.iter().position(|b| b.cast_unsigned() & INFINITE == INFINITE);
         bad.map_or(Some(()), |i| self.fail(Fault::NotFinite(i as u32)))
     }
 
@@ -496,18 +473,18 @@ impl<'a> Checker<'_, 'a> {
 
     #[inline(always)]
     pub(super) fn fail<T>(&self, fault: Fault) -> Option<T> {
-        self.fault.set(fault);
+        self.fault.set(Some(fault));
         None
     }
 
     /// The same extents.
     #[inline(never)]
     fn alike(&self, expected: &Tensor, found: &Tensor) -> Check {
-        let fault = Fault::Shape {
-            expected: expected.len() as u32,
-            found: found.len() as u32,
-        };
-        self.ensure(expected.same_shape(found), fault)
+        let rows = self.same(expected.rows.into(), found.rows.into());
+        let cols = self.same(expected.cols.into(), found.cols.into());
+        self.same(expected.channels.into(), found.channels.into())
+            .and(rows)
+            .and(cols)
     }
 
     #[inline(never)]
@@ -515,8 +492,8 @@ impl<'a> Checker<'_, 'a> {
         self.ensure(expected == found, Fault::Shape { expected, found })
     }
 
-    fn float(&self) -> bool {
-        // Known without a look where the other arithmetic is left out.
-        Feature::F16.is_built() && (!Feature::Integer.is_built() || self.model.header.arithmetic == Arithmetic::F16)
+    #[inline(never)]
+    fn at_most(&self, expected: u32, found: u32) -> Check {
+        self.ensure(found <= expected, Fault::Shape { expected, found })
     }
 }

@@ -3,8 +3,9 @@
 use super::regions::Regions;
 use super::shared::{Rows, geometry, is_vector};
 use super::{Call, shared};
+use crate::blob::io::slot;
 use crate::blob::model::Model;
-use crate::blob::op::{Attention, Conv, GroupNorm, Op, Weights};
+use crate::blob::op::{Attention, Conv, GroupNorm, Op, Source, Weights};
 use crate::features::Feature;
 use crate::kernels::embed;
 use crate::kernels::f16::conv::{Addition, Part};
@@ -14,46 +15,49 @@ use crate::kernels::view::View;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
-        Op::Input { scale, shift, .. } => pointwise::input(call.x_q24, *scale, *shift, &mut r.output::<u8>()?.0),
+        Op::Conv(c) => run_conv(model, c, Rows::ALL, r),
+        Op::Readout(readout) => run_conv(model, &readout.conv, Rows::of(model, call, readout)?, r),
+        Op::GroupNorm(n) => run_group_norm(model, n, r),
+        Op::Attention(a) => run_attention(a, r),
+        // Of integer models only.
+        Op::NormConv(_) => None,
+        _ => run_small(model, call, op, r),
+    }
+}
+
+fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
+    let out = &mut r.output()?;
+    match op {
+        Op::Input { scale, shift, .. } => pointwise::input(call.x_q24, *scale, *shift, out),
         Op::TimeProj { phases, cos_first, .. } => {
-            let phases = model.table(*phases, usize::from(r.out_tensor.channels) / 2)?;
-            let (mut out, _) = r.output::<u8>()?;
+            let phases = model.table(*phases, usize::from(r.out().channels) / 2)?;
             embed::time_proj(call.timestep, phases, *cos_first, |i, v| {
                 out.set(i, pointwise::feature(v))
             });
         }
-        Op::ClassEmbed { table, .. } => shared::class_embed::<u16>(model, call, *table, r)?,
-        Op::Silu { src, .. } => {
-            let src = r.operand(*src)?;
-            pointwise::silu(&src, &mut r.output::<u8>()?.0);
-        }
-        Op::Conv(c) => run_conv(model, c, Rows::ALL, r)?,
-        Op::Readout(readout) => run_conv(model, &readout.conv, Rows::of(model, call, readout)?, r)?,
-        Op::Softmax { src, .. } => {
+        Op::ClassEmbed { table, .. } => shared::class_embed::<u16>(model, call, *table, r, out)?,
+        Op::Silu { .. } => pointwise::silu(&r.operand(slot::FIRST)?, out),
+        Op::Conv(_) | Op::Readout(_) | Op::GroupNorm(_) | Op::Attention(_) | Op::NormConv(_) => {}
+        Op::Softmax { .. } => {
             Feature::Chain.built()?;
-            let (view, channels) = (r.view(*src)?, r.out_tensor.channels.into());
-            pointwise::softmax(&view, channels, &mut r.output::<u8>()?.0);
+            let (view, channels) = (r.view(slot::FIRST)?, r.out().channels.into());
+            pointwise::softmax(&view, channels, out);
         }
-        Op::GroupNorm(n) => run_group_norm(model, n, r)?,
-        Op::Attention(a) => run_attention(a, r)?,
-        // Of integer models only.
-        Op::NormConv(_) => return None,
-        Op::Upsample { src, .. } => shared::upsample(*src, r)?,
-        Op::AvgPool { src, .. } => {
+        Op::Upsample { .. } => shared::upsample(r, out)?,
+        Op::AvgPool { .. } => {
             Feature::Resample.built()?;
-            let (view, t) = (r.view(*src)?, r.tensor(*src));
-            let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
-            pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
+            let (view, t) = (r.view(slot::FIRST)?, r.tensor(slot::FIRST));
+            let size = [r.out().rows.into(), r.out().cols.into()];
+            pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), out);
         }
     }
     Some(())
 }
 
 fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
-    let g = geometry(c, r)?;
-    let (views, count) = r.parts(&c.source)?;
-    let parts = views.map(|(data, channels)| Part { data, channels });
-    let parts = &parts[..count];
+    let g = geometry(c, r);
+    let (parts, count) = parts(&c.source, r)?;
+    let parts = parts.get(..count)?;
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
     let Weights::F16 { data, bias } = c.weights else {
         return None;
@@ -65,31 +69,36 @@ fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) ->
     let add = match c.addend {
         None => None,
         Some(a) => Some(Addition {
-            operand: r.operand(a.tensor)?,
+            operand: r.operand(slot::THIRD)?,
             factor: a.factor,
-            broadcast: is_vector(r, a.tensor)?,
+            broadcast: is_vector(r),
         }),
     };
-    let (mut out, scratch) = r.output::<f32>()?;
-    conv::conv(
-        parts,
-        &g,
-        weights,
-        bias,
-        add,
-        scratch.get_mut(..taps + g.outs)?,
-        &mut out,
-    );
+    let scratch = r.scratch()?.get_mut(..taps + g.outs)?;
+    conv::conv(parts, &g, weights, bias, add, scratch, &mut r.output()?);
     Some(())
 }
 
+/// The parts of a source, and how many there are.
+fn parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<([Part<'a>; 2], usize)> {
+    let mut part = |slot| {
+        let channels = r.tensor(slot).channels.into();
+        r.view(slot).map(|data| Part { data, channels })
+    };
+    let first = part(slot::FIRST)?;
+    match source.second {
+        Some(_) => Some(([first, part(slot::SECOND)?], 2)),
+        None => Some(([first, first], 1)),
+    }
+}
+
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
-    let channels = usize::from(r.out_tensor.channels);
+    let channels = usize::from(r.out().channels);
     let affine = model.table::<f32>(n.affine, 2 * channels)?;
     let (gamma, beta) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
-        Some((id, _)) => match Feature::ScaleShift.built().and(r.view(id))? {
+        Some(_) => match Feature::ScaleShift.built().and_then(|()| r.view(slot::THIRD))? {
             View::F16(vector) => Some(vector),
             _ => return None,
         },
@@ -97,7 +106,7 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
     let norm = Norm {
         groups: n.groups.into(),
         channels,
-        positions: r.out_tensor.positions(),
+        positions: r.out().positions(),
         silu: n.silu,
         eps: n.eps,
         gamma,
@@ -105,25 +114,26 @@ fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> 
         scale_shift,
     };
     let input = match n.source.second {
-        None => Input::One(r.operand(n.source.first)?),
-        Some(_) => Input::Two(r.parts(&n.source)?.0.map(|(data, channels)| Part { data, channels })),
+        None => Input::One(r.operand(slot::FIRST)?),
+        Some(_) => Input::Two(parts(&n.source, r)?.0),
     };
-    let (mut out, scratch) = r.output::<f32>()?;
-    group_norm::group_norm(&input, &norm, scratch.get_mut(..2 * channels)?, &mut out);
+    let scratch = r.scratch()?.get_mut(..2 * channels)?;
+    group_norm::group_norm(&input, &norm, scratch, &mut r.output()?);
     Some(())
 }
 
 fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::Attention.built()?;
-    let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
-    let positions = r.out_tensor.positions();
+    let q = r.operand(slot::FIRST)?;
+    let (k, v) = (r.view(slot::SECOND)?, r.view(slot::THIRD)?);
+    let positions = r.out().positions();
     let heads = attention::Heads {
         heads: a.heads.into(),
-        channels: r.out_tensor.channels.into(),
+        channels: r.out().channels.into(),
         positions,
         scale: a.scale,
     };
-    let (mut out, scores) = r.output::<f32>()?;
-    attention::attention(&q, &k, &v, &heads, scores.get_mut(..positions)?, &mut out);
+    let scores = r.scratch()?.get_mut(..positions)?;
+    attention::attention(&q, &k, &v, &heads, scores, &mut r.output()?);
     Some(())
 }

@@ -4,16 +4,16 @@ use super::regions::Regions;
 use super::shared::{Rows, geometry, is_vector};
 use super::{Call, shared};
 use crate::blob::int4;
+use crate::blob::io::slot;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Attention, Conv, GroupNorm, NormConv, Op, Source, Weights};
-use crate::blob::tensor::TensorId;
 use crate::features::Feature;
 use crate::kernels::conv::{Addition, Filter, Geometry, Part};
 use crate::kernels::family::padded;
 use crate::kernels::group_norm::{FACTOR_WORDS, Input, Norm};
 use crate::kernels::view::View;
 use crate::kernels::{attention, conv, embed, group_norm, norm_conv, pointwise};
-use crate::numeric::requant::{Requant, SmallRequant};
+use crate::numeric::requant::SmallRequant;
 
 pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     match op {
@@ -29,37 +29,33 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
 /// Apart from the others, whose stack it would enlarge.
 #[inline(never)]
 fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
+    let out = &mut r.output()?;
     match op {
-        Op::Input { requant, offset, .. } => {
-            embed::input(call.x_q24, *requant, *offset, &mut r.output::<u8>()?.0);
-        }
+        Op::Input { requant, offset, .. } => embed::input(call.x_q24, *requant, *offset, out),
         Op::TimeProj { phases, cos_first, .. } => {
-            let phases = model.table(*phases, usize::from(r.out_tensor.channels) / 2)?;
-            let (mut out, _) = r.output::<u8>()?;
-            embed::time_proj(call.timestep, phases, *cos_first, |i, v| out.put(i, v));
+            let phases = model.table::<i32>(*phases, usize::from(r.out().channels) / 2)?;
+            embed::time_proj(call.timestep, bytemuck::cast_slice(phases), *cos_first, |i, v| {
+                out.put(i, v)
+            });
         }
-        Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r)?,
+        Op::ClassEmbed { table, .. } => shared::class_embed::<i16>(model, call, *table, r, out)?,
         Op::Silu {
-            src,
             in_requant,
             out_requant,
             ..
-        } => {
-            let src = r.operand(*src)?;
-            pointwise::silu(&src, *in_requant, *out_requant, &mut r.output::<u8>()?.0);
-        }
+        } => pointwise::silu(&r.operand(slot::FIRST)?, *in_requant, *out_requant, out),
         Op::Conv(_) | Op::Readout(_) | Op::GroupNorm(_) | Op::Attention(_) | Op::NormConv(_) => {}
-        Op::Softmax { src, in_requant, .. } => {
+        Op::Softmax { in_requant, .. } => {
             Feature::Chain.built()?;
-            let (view, channels) = (r.view(*src)?, r.out_tensor.channels.into());
-            pointwise::softmax(&view, channels, *in_requant, &mut r.output::<u8>()?.0);
+            let (view, channels) = (r.view(slot::FIRST)?, r.out().channels.into());
+            pointwise::softmax(&view, channels, *in_requant, out);
         }
-        Op::Upsample { src, .. } => shared::upsample(*src, r)?,
-        Op::AvgPool { src, .. } => {
+        Op::Upsample { .. } => shared::upsample(r, out)?,
+        Op::AvgPool { .. } => {
             Feature::Resample.built()?;
-            let (view, t) = (r.view(*src)?, r.tensor(*src));
-            let size = [r.out_tensor.rows.into(), r.out_tensor.cols.into()];
-            pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), &mut r.output::<u8>()?.0);
+            let (view, t) = (r.view(slot::FIRST)?, r.tensor(slot::FIRST));
+            let size = [r.out().rows.into(), r.out().cols.into()];
+            pointwise::avg_pool(&view, size, t.cols.into(), t.channels.into(), out);
         }
     }
     Some(())
@@ -67,18 +63,16 @@ fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_
 
 #[inline(never)]
 fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
-    let g = geometry(c, r)?;
+    let g = geometry(c, r);
+    let mut parts = NO_PARTS;
+    let count = self::parts(&mut parts, &c.source, r)?;
+    let channels = parts[0].channels + parts[1].channels;
+    let parts = parts.get(..count)?;
     // Borrowed, not moved: a copy would take stack.
-    let Some((parts, count)) = &parts(&c.source, r) else {
-        return None;
-    };
-    let parts = parts.get(..*count)?;
-    let channels = parts.iter().map(|p| p.channels).sum();
     let (Some(filter), add) = (&filter(model, c, rows, &g, channels), addition(c, r)?) else {
         return None;
     };
-    let (mut out, columns) = r.output::<i16>()?;
-    conv::conv(parts, &g, filter, add, columns, &mut out);
+    conv::conv(parts, &g, filter, add, r.scratch()?, &mut r.output()?);
     Some(())
 }
 
@@ -87,111 +81,92 @@ fn run_conv(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) ->
 fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
     let taps = g.kernel * g.kernel * channels;
     let weights = padded(taps) * g.outs;
-    let requant = |at: At| {
-        Some((
-            rows.table(model, at, g.outs)?,
-            rows.table(model, At(at.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?,
-        ))
-    };
-    Some(match c.weights {
-        Weights::W8 {
-            data,
-            bias,
-            requant: at,
-        } => {
-            let (mult, shift) = requant(at)?;
-            Filter::W8 {
-                data: rows.table(model, data, weights)?,
-                bias: rows.table(model, bias, g.outs)?,
-                mult,
-                shift,
-            }
-        }
-        Weights::W4 {
-            data,
-            bias,
-            requant: at,
-        } => {
-            Feature::W4.built()?;
-            let (mult, shift) = requant(at)?;
-            Filter::W4 {
-                data: rows.table(model, data, int4::row_words(taps) * g.outs)?,
-                bias: rows.table(model, bias, g.outs)?,
-                mult,
-                shift,
-            }
-        }
-        Weights::W16 {
-            data,
-            bias,
-            requant: at,
-        } => {
-            Feature::W16.built()?;
-            let (mult, shift) = requant(at)?;
-            Filter::W16 {
-                data: rows.table(model, data, weights)?,
-                bias: rows.table(model, bias, g.outs)?,
-                mult,
-                shift,
-            }
-        }
+    let (data, bias, requant) = match c.weights {
+        Weights::W8 { data, bias, requant }
+        | Weights::W16 { data, bias, requant }
+        | Weights::W4 { data, bias, requant } => (data, bias, requant),
         Weights::F16 { .. } => return None,
+    };
+    let mult = rows.table(model, requant, g.outs)?;
+    let shift = rows.table(model, At(requant.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?;
+    Some(match c.weights {
+        Weights::W16 { .. } if Feature::W16.is_built() => Filter::W16 {
+            // Rows are whole words.
+            data: bytemuck::cast_slice(rows.table::<i32>(model, data, weights / 2)?),
+            bias: rows.table::<i32>(model, bias, 2 * g.outs)?.as_chunks().0,
+            mult,
+            shift,
+        },
+        Weights::W4 { .. } if Feature::W4.is_built() => Filter::W4 {
+            data: rows.table(model, data, int4::row_words(taps) * g.outs)?,
+            bias: rows.table(model, bias, g.outs)?,
+            mult,
+            shift,
+        },
+        Weights::W8 { .. } => Filter::W8 {
+            data: rows.table(model, data, weights)?,
+            bias: rows.table(model, bias, g.outs)?,
+            mult,
+            shift,
+        },
+        _ => return None,
     })
 }
 
 /// The term that a convolution adds; the outer `None` where its memory does not fit.
-fn addition<'a>(c: &Conv, r: &Regions<'_, 'a>) -> Option<Option<Addition<'a>>> {
-    Some(match c.addend {
+fn addition<'a>(c: &Conv, r: &mut Regions<'_, 'a>) -> Option<Option<Addition<'a>>> {
+    Some(match &c.addend {
         None => None,
         Some(a) => Some(Addition {
-            operand: r.operand(a.tensor)?,
+            operand: r.operand(slot::THIRD)?,
             requant: SmallRequant::new(a.requant),
-            broadcast: is_vector(r, a.tensor)?,
+            broadcast: is_vector(r),
         }),
     })
 }
 
-/// The parts of a source, and how many there are.
-#[inline(never)]
-fn parts<'a>(source: &Source, r: &Regions<'_, 'a>) -> Option<([Part<'a>; 2], usize)> {
-    let requants = source.second.map(|(_, requants)| requants);
-    let first = part(source.first, requants.map(|r| r[0]), r)?;
-    match source.second {
-        Some((id, _)) => Some(([first, part(id, requants.map(|r| r[1]), r)?], 2)),
-        None => Some(([first, first], 1)),
-    }
-}
+/// Parts of nothing, to be filled in where they are.
+const NO_PARTS: [Part<'static>; 2] = [Part {
+    view: View::I16(&[]),
+    channels: 0,
+    requant: None,
+}; 2];
 
+/// Finds the parts of a source, and how many there are.
 #[inline(never)]
-fn part<'a>(id: TensorId, requant: Option<Requant>, r: &Regions<'_, 'a>) -> Option<Part<'a>> {
-    Some(Part {
-        view: r.view(id)?,
-        channels: r.tensor(id).channels.into(),
-        requant: requant.map(SmallRequant::new),
-    })
+fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regions<'_, 'a>) -> Option<usize> {
+    let requants = source.second.as_ref().map(|(_, requants)| requants);
+    let count = 1 + usize::from(requants.is_some());
+    for (i, part) in parts.iter_mut().enumerate().take(count) {
+        part.channels = r.tensor(slot::FIRST + i).channels.into();
+        part.view = r.view(slot::FIRST + i)?;
+        if let Some(requants) = requants {
+            part.requant = Some(SmallRequant::new(requants[i]));
+        }
+    }
+    Some(count)
 }
 
 #[inline(never)]
 fn run_group_norm(model: &Model<'_>, n: &GroupNorm, r: &mut Regions<'_, '_>) -> Option<()> {
     // Borrowed, not moved: a copy would take stack.
-    let (Some(norm), Some(input)) = (&norm(model, n, r), &norm_input(n, r)) else {
+    let (Some(norm), Some(input)) = (&norm(model, n, slot::OUT, r), &norm_input(n, r)) else {
         return None;
     };
-    let (mut out, factors) = r.output::<i32>()?;
-    let factors = factors.get_mut(..norm.channels * FACTOR_WORDS)?;
-    group_norm::group_norm(input, norm, factors, &mut out);
+    let factors = r.scratch()?.get_mut(..norm.channels * FACTOR_WORDS)?;
+    group_norm::group_norm(input, norm, factors, &mut r.output()?);
     Some(())
 }
 
-/// Parameters of a normalization.
+/// Parameters of a normalization whose output is in slot `out`.
 #[inline(never)]
-fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Norm<'a>> {
-    let (source, channels) = (r.tensor(n.source.first), usize::from(r.tensor(n.out).channels));
+fn norm<'n, 'a: 'n>(model: &Model<'n>, n: &GroupNorm, out: usize, r: &mut Regions<'_, 'a>) -> Option<Norm<'n>> {
+    let channels = usize::from(r.tensor(out).channels);
     let affine = model.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
-        Some((id, requant)) => match Feature::ScaleShift.built().and(r.view(id))? {
+        Some((_, requant)) => match Feature::ScaleShift.built().and_then(|()| r.view(slot::THIRD))? {
             View::I16(vector) => Some((vector, requant)),
             _ => return None,
         },
@@ -199,7 +174,7 @@ fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Nor
     Some(Norm {
         groups: n.groups.into(),
         channels,
-        positions: source.positions(),
+        positions: r.tensor(slot::FIRST).positions(),
         silu: n.silu,
         eps_q: n.eps_q,
         gamma,
@@ -210,44 +185,41 @@ fn norm<'a>(model: &Model<'a>, n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Nor
     })
 }
 
-fn norm_input<'a>(n: &GroupNorm, r: &Regions<'_, 'a>) -> Option<Input<'a>> {
-    Some(match n.source.second {
-        None => Input::One(r.operand(n.source.first)?),
-        Some(_) => Input::Two(parts(&n.source, r)?.0),
-    })
+fn norm_input<'a>(n: &GroupNorm, r: &mut Regions<'_, 'a>) -> Option<Input<'a>> {
+    if n.source.second.is_none() {
+        return r.operand(slot::FIRST).map(Input::One);
+    }
+    let mut both = NO_PARTS;
+    parts(&mut both, &n.source, r)?;
+    Some(Input::Two(both))
 }
 
 #[inline(never)]
 fn run_norm_conv(model: &Model<'_>, NormConv { norm: n, conv: c }: &NormConv, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::NormConv.built()?;
-    let (norm, input) = (norm(model, n, r)?, norm_input(n, r)?);
-    let window = r.tensor(n.out);
-    let source = r.tensor(n.source.first);
-    let g = Geometry {
-        input: [source.rows.into(), source.cols.into()],
-        ..geometry(c, r)?
-    };
+    let (norm, input) = (norm(model, n, slot::WINDOW, r)?, norm_input(n, r)?);
+    let g = geometry(c, r);
     let (filter, add) = (filter(model, c, Rows::ALL, &g, norm.channels)?, addition(c, r)?);
-    let (mut out, scratch, mut window) = r.windowed(&window)?;
-    let (factors, columns) = scratch.split_at_mut_checked(norm.channels * FACTOR_WORDS * 4)?;
-    let factors = bytemuck::try_cast_slice_mut(factors).ok()?;
+    let (factors, columns) = r.scratch::<i32>()?.split_at_mut_checked(norm.channels * FACTOR_WORDS)?;
     let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
-    norm_conv::norm_conv(&input, &norm, factors, &mut window, &g, &filter, add, columns, &mut out);
+    let (window, out) = (&mut r.window()?, &mut r.output()?);
+    norm_conv::norm_conv(&input, &norm, factors, window, &g, &filter, add, columns, out);
     Some(())
 }
 
 fn run_attention(a: &Attention, r: &mut Regions<'_, '_>) -> Option<()> {
     Feature::Attention.built()?;
-    let (q, k, v) = (r.operand(a.q)?, r.view(a.k)?, r.view(a.v)?);
-    let positions = r.out_tensor.positions();
+    let q = r.operand(slot::FIRST)?;
+    let (k, v) = (r.view(slot::SECOND)?, r.view(slot::THIRD)?);
+    let positions = r.out().positions();
     let heads = attention::Heads {
         heads: a.heads.into(),
-        channels: r.out_tensor.channels.into(),
+        channels: r.out().channels.into(),
         positions,
         score: a.score,
         out_requant: a.out_requant,
     };
-    let (mut out, scores) = r.output::<i32>()?;
-    attention::attention(&q, &k, &v, &heads, scores.get_mut(..positions)?, &mut out);
+    let scores = r.scratch()?.get_mut(..positions)?;
+    attention::attention(&q, &k, &v, &heads, scores, &mut r.output()?);
     Some(())
 }

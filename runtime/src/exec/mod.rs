@@ -5,12 +5,11 @@ mod integer;
 mod regions;
 mod shared;
 
-use crate::blob::header::Arithmetic;
+use crate::blob::decode;
 use crate::blob::model::Model;
 use crate::blob::op::Op;
 use crate::blob::tensor::Tensor;
 use crate::error::RunError;
-use crate::features::Feature;
 use crate::kernels::view::View;
 use regions::Regions;
 
@@ -82,30 +81,33 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    let mut ops = model.ops();
+    let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
-        // Looked at where it was decoded: a copy would lie on the stack beside it.
-        let Some(op) = &ops.next() else {
+        let op = &decode::op(&mut reader);
+        if reader.failed() {
+            return Err(RunError::Memory { op: index });
+        }
+        observer.before(index, op);
+        let Some(output) = run_op(model, call, op, activations) else {
             return Err(RunError::Memory { op: index });
         };
-        observer.before(index, op);
-        let output = run_op(model, call, op, activations);
-        let view = output.and_then(|out| View::new(&out, activations.get(out.range())?));
-        observer.after(index, op, &view.ok_or(RunError::Memory { op: index })?);
+        let bytes = activations.get(output.range());
+        if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
+            observer.after(index, op, &view);
+        }
     }
     Ok(())
 }
 
 /// Runs one operator; gives its output's record, and `None` when its memory does not fit `activations`.
 pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
-    let io = op.io();
-    let Some(regions) = &mut Regions::new(model, &io, activations) else {
-        return None;
-    };
-    match model.header().arithmetic {
-        Arithmetic::Integer if Feature::Integer.is_built() => integer::run(model, call, op, regions)?,
-        Arithmetic::F16 if Feature::F16.is_built() => float::run(model, call, op, regions)?,
-        Arithmetic::Integer | Arithmetic::F16 => return None,
+    let mut regions = Regions::NONE;
+    let regions = &mut regions;
+    regions.find(model, op, activations);
+    if model.is_float() {
+        float::run(model, call, op, regions)?;
+    } else {
+        integer::run(model, call, op, regions)?;
     }
-    Some(regions.out_tensor)
+    Some(regions.out())
 }

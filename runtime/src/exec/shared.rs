@@ -2,25 +2,26 @@
 
 use super::Call;
 use super::regions::Regions;
+use crate::blob::io::slot;
 use crate::blob::model::Model;
 use crate::blob::op::{At, Conv, Readout};
-use crate::blob::tensor::TensorId;
 use crate::features::Feature;
 use crate::kernels::conv::Geometry;
 use crate::kernels::pointwise;
+use crate::kernels::view::ViewMut;
 
 /// Shapes of a convolution from the records.
-pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Option<Geometry> {
-    let input = r.tensor(c.source.first);
-    Some(Geometry {
+pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Geometry {
+    let (input, out) = (r.tensor(slot::FIRST), r.out());
+    Geometry {
         input: [input.rows.into(), input.cols.into()],
-        output: [r.out_tensor.rows.into(), r.out_tensor.cols.into()],
-        outs: r.out_tensor.channels.into(),
+        output: [out.rows.into(), out.cols.into()],
+        outs: out.channels.into(),
         kernel: c.kernel.into(),
         stride: c.stride.into(),
         pad: [c.pad[0].into(), c.pad[1].into()],
         upsample: c.upsample,
-    })
+    }
 }
 
 /// Which rows of a convolution's tables it uses.
@@ -58,8 +59,8 @@ impl Rows {
 }
 
 /// Whether an addend is one value a channel: it has one position where the output has more.
-pub(super) fn is_vector(r: &Regions<'_, '_>, id: TensorId) -> Option<bool> {
-    Some(r.tensor(id).positions() == 1)
+pub(super) fn is_vector(r: &Regions<'_, '_>) -> bool {
+    r.tensor(slot::THIRD).positions() == 1
 }
 
 /// Row `class` of the embedding table at `table`, whose numbers are `T` as they are stored.
@@ -67,13 +68,13 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
     model: &Model<'_>,
     call: &Call<'_>,
     table: At,
-    r: &mut Regions<'_, '_>,
+    r: &Regions<'_, '_>,
+    out: &mut ViewMut<'_>,
 ) -> Option<()> {
     Feature::Class.built()?;
-    let dim = usize::from(r.out_tensor.channels);
+    let dim = usize::from(r.out().channels);
     let table = model.table::<T>(table, usize::from(model.header().classes) * dim)?;
     let row = table.get(usize::from(call.class) * dim..)?;
-    let (mut out, _) = r.output::<u8>()?;
     row.iter()
         .take(dim)
         .enumerate()
@@ -82,10 +83,10 @@ pub(super) fn class_embed<T: bytemuck::AnyBitPattern + Into<i32>>(
 }
 
 /// Each position four times.
-pub(super) fn upsample(src: TensorId, r: &mut Regions<'_, '_>) -> Option<()> {
+pub(super) fn upsample(r: &mut Regions<'_, '_>, out: &mut ViewMut<'_>) -> Option<()> {
     Feature::Resample.built()?;
-    let (view, t) = (r.view(src)?, r.tensor(src));
+    let (view, t) = (r.view(slot::FIRST)?, r.tensor(slot::FIRST));
     let size = [t.rows.into(), t.cols.into()];
-    pointwise::upsample(&view, size, t.channels.into(), &mut r.output::<u8>()?.0);
+    pointwise::upsample(&view, size, t.channels.into(), out);
     Some(())
 }

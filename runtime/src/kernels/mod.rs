@@ -13,26 +13,33 @@ pub mod norm_conv;
 pub mod pointwise;
 pub mod view;
 
-use crate::blob::header::Arithmetic;
+use crate::blob::io::slot;
 use crate::blob::model::Model;
-use crate::blob::op::{Op, Source};
+use crate::blob::op::Op;
+use crate::blob::tensor::Tensor;
 use crate::features::Feature;
 
-/// Scratch bytes without which an operator, whose tensors are there, cannot run; a convolution runs faster with a block of columns
-/// ([`conv_scratch_bytes`]).
+/// Scratch bytes without which an operator cannot run; a convolution runs faster with a block of columns ([`conv_scratch_bytes`]).
 pub fn scratch_bytes(model: &Model<'_>, op: &Op) -> usize {
-    let channels = |id| usize::from(model.known(id).channels);
-    let joined = |source: &Source| channels(source.first) + source.second.map_or(0, |(id, _)| channels(id));
-    let float = Feature::F16.is_built() && model.header().arithmetic == Arithmetic::F16;
-    if let (Op::Attention(a), true) = (op, Feature::Attention.is_built()) {
-        return attention_scratch_bytes(model.known(a.k).positions());
+    let tensors = op
+        .io()
+        .tensors
+        .map(|id| Tensor::known(model.record(id).unwrap_or(&Tensor::NONE)));
+    scratch_needed(model.is_float(), op, &tensors)
+}
+
+/// [`scratch_bytes`] of an operator whose tensors by slot these are.
+#[inline(always)]
+pub(crate) fn scratch_needed(float: bool, op: &Op, tensors: &[Tensor; slot::COUNT]) -> usize {
+    let [out, _, _, first, second, _] = tensors;
+    if let (Op::Attention(_), true) = (op, Feature::Attention.is_built()) {
+        return attention_scratch_bytes(second.positions());
     }
-    let norm = op
-        .norm()
-        .map_or(0, |n| group_norm_scratch_bytes(float, joined(&n.source)));
+    // A normalization inside a convolution has as many channels.
+    let joined = usize::from(first.channels) + usize::from(second.channels);
+    let norm = op.norm().map_or(0, |_| group_norm_scratch_bytes(float, joined));
     let conv = op.conv().map_or(0, |c| {
-        let (kernel, outs) = (usize::from(c.kernel), channels(c.out));
-        conv_scratch_bytes(float, kernel, joined(&c.source), outs, 1)
+        conv_scratch_bytes(float, c.kernel.into(), joined, out.channels.into(), 1)
     });
     norm + conv
 }

@@ -148,6 +148,16 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// The same elements, to read from here on.
+    pub fn into_view(self) -> View<'a> {
+        match self {
+            Self::I8(data, zero) => View::I8(data, zero),
+            Self::I16(data) => View::I16(data),
+            Self::F16(data) => View::F16(data),
+            Self::Q24(data) => View::Q24(data),
+        }
+    }
+
     /// The same elements, to read.
     pub fn as_view(&self) -> View<'_> {
         match self {

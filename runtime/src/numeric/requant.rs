@@ -24,7 +24,16 @@ pub struct Requant {
     pub shift: u8,
 }
 
+/// Whether a multiplier is 0 or from `least` to less than twice that, a power of two, and a shift 1 to 62.
+pub(crate) fn in_range(mult: i32, shift: u8, least: i32) -> bool {
+    let above = mult.wrapping_sub(least) as u32;
+    (mult == 0 || above < least as u32) && (1..=62).contains(&shift)
+}
+
 impl Requant {
+    /// The smallest multiplier but 0.
+    pub(crate) const LEAST: i32 = 1 << 30;
+
     /// The factor 1.
     pub const ONE: Self = Self {
         mult: 1 << 30,
@@ -33,7 +42,7 @@ impl Requant {
 
     /// Whether `mult` and `shift` are in their stated ranges.
     pub fn is_valid(self) -> bool {
-        (self.mult == 0 || self.mult >= 1 << 30) && (1..=62).contains(&self.shift)
+        in_range(self.mult, self.shift, Self::LEAST)
     }
 
     /// `v` times the factor, rounded half up, saturated to int32.
@@ -115,12 +124,15 @@ pub struct WideRequant {
 }
 
 impl WideRequant {
+    /// The smallest multiplier but 0.
+    pub(crate) const LEAST: i32 = 1 << 21;
+
     /// Accumulators must be smaller than this in magnitude.
     pub const ACC_LIMIT: i64 = 1 << 40;
 
     /// Whether `mult` and `shift` are in their stated ranges.
     pub fn is_valid(self) -> bool {
-        (self.mult == 0 || (1 << 21..1 << 22).contains(&self.mult)) && (1..=62).contains(&self.shift)
+        in_range(self.mult, self.shift, Self::LEAST)
     }
 
     /// [`WideRequant::apply`] to `bias` and each of `dots`.

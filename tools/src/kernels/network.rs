@@ -252,7 +252,7 @@ mod tests {
         let rows = crate::report::OperatorRow::all(&model);
         for (case, &index) in cases.iter().zip(&network.measured) {
             assert_eq!(rows[index].macs, case.macs(), "{}", case.name());
-            let out = model.tensor(ops[index].io().out).unwrap();
+            let out = model.tensor(ops[index].io().out()).unwrap();
             assert_eq!(out.len() as u64, case.elements(), "{}", case.name());
             let wide = case.activations == Activations::Sixteen;
             assert_eq!(out.dtype == Dtype::I16, wide, "{}", case.name());

@@ -124,7 +124,7 @@ impl OperatorRow {
     pub fn all(model: &Model<'_>) -> Vec<Self> {
         let names = Names::of(model);
         let row = |(i, op): (usize, Op)| {
-            let out = model.tensor(op.io().out)?;
+            let out = model.tensor(op.io().out())?;
             let (weights, macs, weight_bytes) = weights(model, &op, &out);
             Some(Self {
                 name: names.op(i),

@@ -119,7 +119,7 @@ struct Pair {
 fn counterparts(model: &Model<'_>, graph: &Graph) -> Vec<Option<Pair>> {
     let names = Names::of(model);
     let pair = |op: Op| {
-        let out = op.io().out;
+        let out = op.io().out();
         let (tensor, name) = (model.tensor(out)?, names.tensor(out.0.into()));
         let name = name.strip_suffix(" again").unwrap_or(&name);
         let value = graph.values.iter().position(|value| value.name == name)?;
