@@ -44,7 +44,8 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run.
     Schedule,
-    /// Quicker ways of convolution and normalization beside the one that serves every shape. No model needs them.
+    /// Quick ways of convolution and normalization for common shapes, in place of one that is small and serves every shape. No model
+    /// needs them.
     Fast,
 }
 
