@@ -44,7 +44,7 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run.
     Schedule,
-    /// Quicker ways of convolution and normalization beside the one that serves every shape, and of checksums. No model needs them.
+    /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 

@@ -109,7 +109,7 @@ fn disjoint<'a, const N: usize>(
     let (mut rest, mut at) = (bytes, 0);
     loop {
         // The lowest that is left.
-        let (mut lowest, mut range) = (None, usize::MAX..0);
+        let (mut lowest, mut range) = (None, usize::MAX..usize::MAX);
         for (next, slice) in ranges.iter_mut().zip(slices.iter_mut()) {
             if next.start < next.end && next.start < range.start {
                 range = next.clone();

@@ -111,7 +111,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
         row("classes", classes),
         row(
             "runtime features",
-            Parts::needed_by(model).of_firmware(Firmware::Compact).names().join(" ") + "; fast for speed",
+            Parts::needed_by(model).of_firmware(Firmware::Compact).names().join(" ") + ", and fast for speed",
         ),
         row("predicts", name(h.prediction)),
         row(

@@ -31,7 +31,7 @@ pub fn conv(
     let positions = g.output[0] * g.output[1];
     let (mut first, mut at) = (0, [0; 2]);
     while first < positions {
-        for column in columns.chunks_exact_mut(row) {
+        for column in columns.chunks_exact_mut(row.max(1)) {
             gather(parts, g, at, column);
             at[1] += 1;
             if at[1] == g.output[1] {
@@ -113,7 +113,7 @@ impl Part<'_> {
 }
 
 impl Filter<'_> {
-    /// Accumulators of a channel with every column, times its factor.
+    /// Accumulators of a channel with every column, times its factor. `None` where a table is too short, which parsing rules out.
     #[inline(never)]
     fn apply(&self, channel: usize, row: usize, columns: &[i16], values: &mut [i32; LANES]) -> Option<()> {
         let step = if columns.len() > row { row } else { 0 };

@@ -4,6 +4,8 @@
 //! All families compute the same integers: accumulators cannot overflow (the file's proof), so order never matters. Which
 //! one is compiled follows from the target (`build.rs`); `portable` is the definition.
 //!
+//! Without the part `fast` no family is compiled but what it has in `compact`; what else is asked for is `portable`'s.
+//!
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
