@@ -52,12 +52,11 @@ impl Sums {
     /// Of channels, from a word for the sum of each and two for its sum of squares, the low one first.
     pub fn of_channels(channels: Range<usize>, words: &[i32]) -> Self {
         let (mut sum, mut squares) = (0, 0);
-        let mut left = words.get(channels.start * FACTOR_WORDS..).unwrap_or_default();
-        for _ in channels {
-            let Some((&[part, low, high], rest)) = left.split_first_chunk() else {
-                break;
-            };
-            left = rest;
+        for channel in channels {
+            let own = words
+                .get(channel * FACTOR_WORDS..)
+                .and_then(|words| words.first_chunk());
+            let Some(&[part, low, high]) = own else { break };
             sum += part;
             squares += u64::from(high as u32) << 32 | u64::from(low as u32);
         }
