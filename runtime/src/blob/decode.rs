@@ -4,11 +4,11 @@
 
 use super::header::{Arithmetic, Header, Packing};
 use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
+use super::plan::{Plan, Schedule};
 use super::reader::Reader;
 use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::Spacing;
 
 /// The next operator; `None` at the end, where there is none, and where it needs what is not built ([`missing`]).
 #[inline(never)]
@@ -95,12 +95,7 @@ pub fn header(bytes: &[u8]) -> Option<Header> {
         prediction: prediction(r),
         clip: r.one_of([Clip::Off, Clip::Stock, Clip::Rederived]),
         clip_range_q24: r.i32(),
-        spacing: r.one_of([
-            Spacing::Leading,
-            Spacing::Trailing,
-            Spacing::Linspace,
-            Spacing::Quadratic,
-        ]),
+        schedule: schedule(r),
         steps_offset: r.i32(),
         final_alpha_bar_q62: r.u64(),
         output: r.tensor(),
@@ -121,6 +116,20 @@ fn prediction(r: &mut Reader<'_>) -> Prediction {
         _ => {
             r.fail();
             Prediction::Epsilon
+        }
+    }
+}
+
+fn schedule(r: &mut Reader<'_>) -> Schedule {
+    match r.u32() {
+        0 => Schedule::Leading,
+        1 => Schedule::Trailing,
+        2 => Schedule::Linspace,
+        3 => Schedule::Quadratic,
+        4 => Schedule::Planned(Plan::read(r)),
+        _ => {
+            r.fail();
+            Schedule::Leading
         }
     }
 }
@@ -299,5 +308,28 @@ mod tests {
             }
         }
         assert!(read > 1000 && refused > 1000, "{read}, {refused}");
+    }
+
+    #[test]
+    fn plans_are_read_as_postcard_writes_them_and_nothing_that_is_cut_off_is() {
+        let words = |i: u32| philox4x32([i, 0, 0, 0], [7, 7]);
+        for i in 0..2_000 {
+            let [steps, eta_q16, choice, size] = words(i);
+            // Numbers of every length.
+            let size = size % 32;
+            let mut plan = [0; 16];
+            let plan = postcard::to_slice(&(steps >> size, eta_q16 >> size, choice as u8), &mut plan).unwrap();
+            let plan = postcard::from_bytes(plan).unwrap();
+            let planned = Header {
+                schedule: Schedule::Planned(plan),
+                ..Header::EMPTY
+            };
+            let mut bytes = [0; 64];
+            let bytes = postcard::to_slice(&planned, &mut bytes).unwrap();
+            assert_eq!(header(bytes), Some(planned));
+            for len in 0..bytes.len() {
+                assert_eq!(header(&bytes[..len]), None);
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use super::model::Model;
 use super::op::{Addend, At, Attention, Conv, GroupNorm, Io, NormConv, Op, Readout, Source, Weights};
+use super::plan;
 use super::proof;
 use super::tensor::{Dtype, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -34,6 +35,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if header.prediction.is_chain() && !Feature::Chain.is_built() {
         return refusal.with(ParseError::NotBuilt(Feature::Chain));
     }
+    let planned = header.schedule.plan();
+    if planned.is_none() && !Feature::Schedule.is_built() {
+        return refusal.with(ParseError::NotBuilt(Feature::Schedule));
+    }
     tensors(model, refusal)?;
     let mut ops = model.ops();
     let mut written = None;
@@ -52,7 +57,11 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !output_is(model, written) {
         return refusal.with(ParseError::Header("output"));
     }
-    if !schedule_falls(model) {
+    let whole = match planned {
+        Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
+        None => schedule_falls(model),
+    };
+    if !whole {
         return refusal.with(ParseError::Section(Section::Schedule));
     }
     Some(())
@@ -107,7 +116,7 @@ fn schedule_falls(model: &Model<'_>) -> bool {
     let steps = model.header.train_steps;
     let mut previous = 1u64 << 62;
     // There are at most 2^16.
-    model.sections.content[4].len() == steps as usize * 8
+    model.schedule().len() == steps as usize * 8
         && (0..steps).all(|t| {
             let before = previous;
             previous = model.alpha_bar_q62(t);
