@@ -16,6 +16,7 @@ use mote_runtime::{Config, Feature, Model, Start};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::running::finish;
+use mote_tools::emit::planned::planned;
 use mote_tools::kernels::{cases, measure};
 use mote_tools::quantize::scheme::Scheme;
 use serde_json::{Map, Value, json};
@@ -47,13 +48,16 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
         }
     }
     let bytes = converted(&digits(), Scheme::W8A8).emitted.bytes;
+    let plan = two_steps(&bytes);
     let mut compiler = String::new();
     for name in NETWORK_BOARDS {
         let board = board(name)?;
-        compiler = network(board, &bytes, &mut counts);
-        let parts = Parts::of([Feature::Integer, Feature::W16, Feature::Schedule, Feature::Fast]);
-        for trusted in [false, true] {
-            let flash = runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
+        compiler = network(board, &bytes, "digits8-micro w8a8", &mut counts);
+        network(board, &plan, "digits8-micro w8a8, planned", &mut counts);
+        let planned = Parts::of([Feature::Integer, Feature::W16, Feature::Fast]);
+        let scheduled = planned.clone().with([Feature::Schedule]);
+        for (parts, trusted) in [(&scheduled, false), (&scheduled, true), (&planned, false)] {
+            let flash = runtime_flash(board, FLASH_LEVEL, parts, trusted).unwrap_or_else(|error| panic!("{error}"));
             let what = format!(
                 "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
                 board.core,
@@ -66,8 +70,15 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
     Some((counts, compiler))
 }
 
-/// A step of `digits8-micro` as w8a8, its flash and its RAM; gives the compiler.
-fn network(board: &'static Board, bytes: &[u8], counts: &mut BTreeMap<String, u64>) -> String {
+/// The model with two steps in place of its schedule.
+fn two_steps(bytes: &[u8]) -> Vec<u8> {
+    let memory = AlignedBytes::copy_of(bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    planned(bytes, &Config::of(model.header(), 2)).expect("the run can be planned")
+}
+
+/// A step of a model, its flash and its RAM; gives the compiler.
+fn network(board: &'static Board, bytes: &[u8], name: &str, counts: &mut BTreeMap<String, u64>) -> String {
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let config = Config::of(model.header(), 2);
@@ -88,7 +99,7 @@ fn network(board: &'static Board, bytes: &[u8], counts: &mut BTreeMap<String, u6
     );
     let each = steps.iter().map(|step| step.instructions.expect("steps are timed"));
     let sizes = report.sizes;
-    let mut hold = |what: &str, value| counts.insert(format!("{what}: {}: digits8-micro w8a8", board.name), value);
+    let mut hold = |what: &str, value| counts.insert(format!("{what}: {}: {name}", board.name), value);
     hold("instructions a step", each.sum::<u64>() / steps.len() as u64);
     hold(
         "RAM bytes",

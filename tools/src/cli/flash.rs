@@ -11,7 +11,8 @@ const DEFAULT_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
 /// For speed, and for size.
 const LEVELS: [&str; 2] = ["3", "s"];
 
-/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything.
+/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything, a model that is
+/// trusted, one that plans its run.
 fn sets() -> Vec<(Parts, bool)> {
     let common = [Feature::Schedule, Feature::Fast];
     let alone = [Feature::Integer, Feature::F16];
@@ -23,7 +24,10 @@ fn sets() -> Vec<(Parts, bool)> {
     sets.extend(with.map(|part| integers.clone().with([part])));
     sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
     let trusted = (integers.with([Feature::W16]), true);
-    sets.into_iter().map(|parts| (parts, false)).chain([trusted]).collect()
+    let planned = Parts::of([Feature::Integer, Feature::W16, Feature::Fast]);
+    let planned = [false, true].map(|trusted| (planned.clone(), trusted));
+    let sets = sets.into_iter().map(|parts| (parts, false));
+    sets.chain([trusted]).chain(planned).collect()
 }
 
 /// Measures every set on the cores of `asked`, or of the default boards.
