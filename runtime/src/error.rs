@@ -16,7 +16,7 @@ pub enum Section {
     Ops,
     /// Weights, biases, multipliers and tables.
     Weights,
-    /// The cumulative alphas, Q62.
+    /// The cumulative alphas, Q62, or the rows of a planned run.
     Schedule,
     /// Names of operators and tensors, for reports.
     Names,
@@ -192,6 +192,15 @@ pub enum RunError {
     Part(u32),
     /// This predicts no epsilon where alpha_bar is 0 (zero-SNR schedule with epsilon prediction).
     ZeroSnr,
+    /// The file plans a run of so many steps, and another was asked for.
+    Planned {
+        /// Steps of the plan.
+        steps: u32,
+    },
+    /// A later step than the first to begin with, where the file plans a sampler whose steps go on from the one before.
+    PlannedStart,
+    /// The file does not hold the step that it plans; a validated model never returns this.
+    Plan,
     /// An image or noise of another length.
     Length {
         /// Elements of the model's sample.
@@ -325,6 +334,14 @@ impl fmt::Display for RunError {
                 "the place between the seeds is {part}/65536; it must lie between 0 and 1"
             ),
             Self::ZeroSnr => f.write_str("alpha_bar is 0 at this timestep, where epsilon prediction is undefined"),
+            Self::Planned { steps } => write!(
+                f,
+                "the file plans its run, of {steps} steps, and this is another: run that one, or the file that it was planned from"
+            ),
+            Self::PlannedStart => f.write_str(
+                "the file plans a sampler that goes on from the step before: start from noise, or run the file that it was planned from",
+            ),
+            Self::Plan => f.write_str("the file does not hold a step that it plans"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
             Self::SnapshotVersion => f.write_str(

@@ -42,7 +42,7 @@ pub enum Feature {
     Interpolate,
     /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
     Chain,
-    /// Timesteps and coefficients of a run.
+    /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::blob::plan`]) do without.
     Schedule,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
@@ -150,12 +150,14 @@ impl Feature {
     }
 
     /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
-    /// sampled with any.
+    /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let chain = self == Self::Chain && model.header().prediction.is_chain();
-        let schedule = self == Self::Schedule;
+        let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
+        let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         chain
             || schedule
+            || planned == Some(self)
             || self.needed_by_arithmetic(model.header().arithmetic)
             || model.ops().any(|op| self.needed_by_op(&op))
     }

@@ -3,7 +3,7 @@
 //! The stages, in the order that data takes:
 //!
 //! 1. [`blob`]: a model file is checked once and borrowed in place ([`Model::parse`]).
-//! 2. [`schedule`]: timesteps and the coefficients of a step, in fixed point.
+//! 2. [`schedule`]: timesteps and the coefficients of a step, in fixed point; a file can hold those of one run instead ([`blob::plan`]).
 //! 3. [`exec`]: one network call, operator by operator, over an arena that the caller owns.
 //! 4. [`kernels`]: what each operator computes, on top of the scalar functions of [`numeric`].
 //! 5. [`sampler`]: one step a call; a digest a step; snapshot and resume.

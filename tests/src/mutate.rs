@@ -1,14 +1,17 @@
 //! Wrong contents, drawn from a seed: what a checksum cannot catch because it was made after the damage.
 
+use mote_runtime::Method;
 use mote_runtime::blob::header::{Arithmetic, Header};
 use mote_runtime::blob::op::{At, Attention, Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::plan::{Plan, Schedule};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 
 use crate::parts::{OPS, Parts, SCHEDULE, TENSORS, WEIGHTS};
 use crate::random::Random;
+use crate::running::METHODS;
 
 /// Changes `parts` in one to three places.
 pub fn mutate(parts: &mut Parts, random: &mut Random) {
@@ -93,12 +96,16 @@ fn header(parts: &mut Parts, random: &mut Random) {
         7 => h.clip = random.pick(&[Clip::Off, Clip::Stock, Clip::Rederived]),
         8 => h.clip_range_q24 = odd(h.clip_range_q24 as u64, random) as i32,
         9 => {
-            h.spacing = random.pick(&[
-                Spacing::Leading,
-                Spacing::Trailing,
-                Spacing::Linspace,
-                Spacing::Quadratic,
-            ])
+            h.schedule = match (random.below(2), h.schedule) {
+                (0, Schedule::Planned(plan)) => Schedule::Planned(self::plan(plan, random)),
+                _ => random.pick(&[
+                    Schedule::Leading,
+                    Schedule::Trailing,
+                    Schedule::Linspace,
+                    Schedule::Quadratic,
+                    Schedule::Planned(Plan::new(1, Spacing::Leading, PrevRule::List, 0, Method::Ddim)),
+                ]),
+            }
         }
         10 => h.steps_offset = odd(h.steps_offset as u64, random) as i32,
         11 => h.final_alpha_bar_q62 = odd(h.final_alpha_bar_q62, random),
@@ -107,6 +114,18 @@ fn header(parts: &mut Parts, random: &mut Random) {
         _ => h.arithmetic = random.pick(&[Arithmetic::Integer, Arithmetic::F16]),
     }
     parts.set_header(&h);
+}
+
+/// One field of a plan.
+fn plan(plan: Plan, random: &mut Random) -> Plan {
+    let (steps, eta_q16) = (plan.steps, plan.eta_q16);
+    let (spacing, prev, method) = (plan.spacing(), plan.prev(), plan.method());
+    match random.below(4) {
+        0 => Plan::new(odd(steps.into(), random) as u32, spacing, prev, eta_q16, method),
+        1 => Plan::new(steps, spacing, prev, odd(eta_q16.into(), random) as u32, method),
+        2 => Plan::new(steps, Spacing::Quadratic, PrevRule::Diffusers, eta_q16, method),
+        _ => Plan::new(steps, spacing, prev, eta_q16, random.pick(&METHODS)),
+    }
 }
 
 /// One field of one tensor record.

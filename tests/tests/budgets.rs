@@ -17,6 +17,7 @@ use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::running::finish;
 use mote_tools::backend::Backend;
+use mote_tools::emit::planned::planned;
 use mote_tools::kernels::{cases, measure};
 use mote_tools::quantize::scheme::Scheme;
 use serde_json::{Map, Value, json};
@@ -28,6 +29,8 @@ const ALLOWANCE: f64 = 0.02;
 const KERNEL_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
 /// Boards on which a network is held.
 const NETWORK_BOARDS: [&str; 2] = ["microbit", "mps2-an386"];
+/// What runs there.
+const NETWORK: &str = "digits8-micro w8a8";
 /// Optimization level at which the runtime's flash is held.
 const FLASH_LEVEL: &str = "s";
 
@@ -48,30 +51,53 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
         }
     }
     let bytes = converted(&digits(), Scheme::W8A8).emitted.bytes;
+    let plan = two_steps(&bytes);
     let mut compiler = String::new();
     for name in NETWORK_BOARDS {
         let board = board(name)?;
         for firmware in [Firmware::Fast, Firmware::Compact] {
-            compiler = network(board, firmware, &bytes, &mut counts);
-            let parts = Parts::of([Feature::Integer, Feature::W16, Feature::Schedule]).of_firmware(firmware);
-            for trusted in [false, true] {
-                let flash =
-                    runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
-                let what = format!(
-                    "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
-                    board.core,
-                    flash.features.join(" "),
-                    if trusted { ", trusted model" } else { "" }
-                );
-                counts.insert(what, flash.bytes);
+            compiler = network(board, firmware, &bytes, NETWORK, &mut counts);
+            let parts = Parts::of([Feature::Integer, Feature::W16]).of_firmware(firmware);
+            for parts in [parts.clone().with([Feature::Schedule]), parts] {
+                for trusted in [false, true] {
+                    let flash =
+                        runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
+                    let what = format!(
+                        "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
+                        board.core,
+                        flash.features.join(" "),
+                        if trusted { ", trusted model" } else { "" }
+                    );
+                    counts.insert(what, flash.bytes);
+                }
             }
         }
+        network(
+            board,
+            Firmware::Fast,
+            &plan,
+            &format!("{NETWORK}, planned"),
+            &mut counts,
+        );
     }
     Some((counts, compiler))
 }
 
-/// A step of `digits8-micro` as w8a8, its flash and its RAM; gives the compiler.
-fn network(board: &'static Board, firmware: Firmware, bytes: &[u8], counts: &mut BTreeMap<String, u64>) -> String {
+/// The model with two steps in place of its schedule.
+fn two_steps(bytes: &[u8]) -> Vec<u8> {
+    let memory = AlignedBytes::copy_of(bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    planned(bytes, &Config::of(model.header(), 2)).expect("the run can be planned")
+}
+
+/// A step of a model, its flash and its RAM; gives the compiler.
+fn network(
+    board: &'static Board,
+    firmware: Firmware,
+    bytes: &[u8],
+    name: &str,
+    counts: &mut BTreeMap<String, u64>,
+) -> String {
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let config = Config::of(model.header(), 2);
@@ -92,9 +118,9 @@ fn network(board: &'static Board, firmware: Firmware, bytes: &[u8], counts: &mut
     );
     let each = steps.iter().map(|step| step.instructions.expect("steps are timed"));
     let sizes = report.sizes;
-    let name = Backend::Board(board, firmware).to_string();
-    let name = name.trim_start_matches("board:");
-    let mut hold = |what: &str, value| counts.insert(format!("{what}: {name}: digits8-micro w8a8"), value);
+    let backend = Backend::Board(board, firmware).to_string();
+    let backend = backend.trim_start_matches("board:");
+    let mut hold = |what: &str, value| counts.insert(format!("{what}: {backend}: {name}"), value);
     hold("instructions a step", each.sum::<u64>() / steps.len() as u64);
     hold(
         "RAM bytes",

@@ -12,7 +12,9 @@ use mote_tests::chains;
 use mote_tests::mutate::mutate;
 use mote_tests::parts::Parts;
 use mote_tests::random::Random;
+use mote_tests::running::METHODS;
 use mote_tests::synthetic::{Form, model};
+use mote_tools::emit::planned::planned;
 use rayon::prelude::*;
 
 /// Cases a number format.
@@ -39,17 +41,28 @@ fn run(file: &[u8]) -> Result<Outcome, RunError> {
     let config = Config {
         class: (header.classes > 0).then_some(header.classes.saturating_sub(1)),
         guidance_q16: guided.then_some(3 << 16),
-        eta_q16: 1 << 15,
         seed: 5,
         ..Config::of(
             header,
-            match header.prediction {
+            match (header.schedule.plan(), header.prediction) {
+                (Some(plan), _) => plan.steps,
                 // A Gaussian chain takes all of its steps.
-                Prediction::Kernel => header.train_steps,
+                (None, Prediction::Kernel) => header.train_steps,
                 _ => 1.max(header.train_steps / 4),
             },
         )
     };
+    let config = match header.schedule.plan() {
+        Some(_) => config,
+        None => Config {
+            eta_q16: 1 << 15,
+            ..config
+        },
+    };
+    // What a plan says of eta and of the number of steps is looked at when it is run.
+    if header.schedule.plan().is_some() && config.validate(header).is_err() {
+        return Ok(Outcome::Refused);
+    }
     let mut memory = AlignedBytes::for_run(&model, &config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
@@ -96,6 +109,21 @@ fn chains_of_2015() {
         for (name, file) in chains::all(scheme) {
             fuzz_file(&file, name.len() as u64 + 100, CASES / 20);
         }
+    }
+}
+
+#[test]
+fn planned_models() {
+    for (i, method) in METHODS.into_iter().enumerate() {
+        let file = model(Form::W8A8);
+        let memory = AlignedBytes::copy_of(&file);
+        let header = *Model::parse(memory.bytes()).expect("a valid model").header();
+        let config = Config {
+            method,
+            ..Config::of(&header, 6)
+        };
+        let file = planned(&file, &config).expect("the run can be planned");
+        fuzz_file(&file, i as u64 + 200, CASES / 5);
     }
 }
 

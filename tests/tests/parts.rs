@@ -2,11 +2,12 @@
 
 use mote_firmware_sim::{Image, ImageOptions, Parts, RunRequest, SimError};
 use mote_host::memory::AlignedBytes;
-use mote_runtime::{Config, Feature, Model, Start};
+use mote_runtime::{Config, Feature, Method, Model, Start};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::running::finish;
 use mote_tests::synthetic::{Form, model};
+use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::Scheme;
 
 /// Parts that runs need, whatever the model.
@@ -22,13 +23,21 @@ type Digests = Vec<u64>;
 
 /// Digests of two steps on the board, or why there are none; the same of this machine.
 fn run(bytes: &[u8], parts: Parts) -> Option<(Result<Digests, SimError>, Digests)> {
+    let memory = AlignedBytes::copy_of(bytes);
+    let header = *Model::parse(memory.bytes()).expect("the model is valid").header();
+    let config = Config {
+        class: (header.classes > 0).then_some(1),
+        ..Config::of(&header, 2)
+    };
+    run_of(bytes, &config, parts)
+}
+
+/// The same of the steps of `config`.
+fn run_of(bytes: &[u8], config: &Config, parts: Parts) -> Option<(Result<Digests, SimError>, Digests)> {
     let board = board("mps2-an386")?;
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
-    let config = Config {
-        class: (model.header().classes > 0).then_some(1),
-        ..Config::of(model.header(), 2)
-    };
+    let config = *config;
     let here = finish(&model, &config, &Start::Seed).expect("it runs here").steps;
     let options = ImageOptions {
         parts: Some(parts),
@@ -58,6 +67,27 @@ fn what_a_model_needs_is_enough() {
         return;
     };
     assert_eq!(there.unwrap_or_else(|error| panic!("{error}")), here);
+}
+
+/// A file that plans its run needs no schedule, and no other file does without.
+#[test]
+fn a_planned_run_needs_no_schedule() {
+    let small = || Parts::of([Feature::Integer, Feature::W16]);
+    let file = converted(&digits(), Scheme::W8A8).emitted.bytes;
+    let memory = AlignedBytes::copy_of(&file);
+    let config = Config::of(Model::parse(memory.bytes()).expect("the model is valid").header(), 2);
+    for method in [Method::Ddim, Method::Heun] {
+        let config = Config { method, ..config };
+        let planned = planned(&file, &config).expect("the run can be planned");
+        let Some((there, here)) = run(&planned, small().with(method.feature())) else {
+            return;
+        };
+        assert_eq!(there.unwrap_or_else(|error| panic!("{error}")), here, "{method:?}");
+        let there = run_of(&file, &config, small().with(method.feature())).expect("the board is here");
+        assert_eq!(here, there.1, "{method:?}, with a schedule");
+        let error = there.0.expect_err("a part is missing").to_string();
+        assert!(error.contains("NotBuilt(Schedule)"), "{error}");
+    }
 }
 
 /// A firmware without attention, classes and floats: what `digits8-micro` needs.

@@ -5,7 +5,8 @@
 //! 1. [`import`]: a checkpoint's folder becomes a float graph and a noise schedule.
 //! 2. [`lower`]: the graph becomes a list of fused steps.
 //! 3. [`quantize`]: calibration becomes number formats.
-//! 4. [`plan`]: lifetimes become arena offsets; [`emit`]: everything becomes the bytes of a `.mote` file.
+//! 4. [`plan`]: lifetimes become arena offsets; [`emit`]: everything becomes the bytes of a `.mote` file, [`emit::planned`] those of
+//!    one for a single run.
 //! 5. [`convert`] runs 1 to 4.
 //!
 //! Before them all: [`data`] reads images and [`train`] makes a checkpoint of them.

@@ -4,13 +4,13 @@
 use mote_runtime::blob::crc::crc32;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
 use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::plan::Schedule;
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::blob::{FORMAT_VERSION, MAGIC, SECTIONS};
 use mote_runtime::kernels::family::padded;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::numeric::requant::Requant;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
 
 const SIDE: u16 = 8;
 const CHANNELS: u16 = 4;
@@ -87,7 +87,7 @@ fn header(arena_bytes: u32, op_count: u16) -> Header {
         prediction: Prediction::Epsilon,
         clip: Clip::Stock,
         clip_range_q24: 1 << 24,
-        spacing: Spacing::Leading,
+        schedule: Schedule::Leading,
         steps_offset: 0,
         final_alpha_bar_q62: 1 << 62,
         output: TensorId(3),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use mote_runtime::sampler::Course;
 use mote_runtime::schedule::chain::{BitStep, KernelStep};
-use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, noising};
+use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients};
 use mote_runtime::{Config, Method, Model, RunError};
 
 use super::program::{DeviceMove, DeviceNoising};
@@ -50,6 +50,7 @@ impl Moves {
     /// Of the steps from `first` on.
     pub fn new(model: &Model<'_>, config: &Config, first: u32) -> Result<Self, RunError> {
         let course = Course { model, config };
+        course.begins_at(first)?;
         let prediction = model.header().prediction;
         let mut moves = Self {
             device: vec![],
@@ -60,7 +61,7 @@ impl Moves {
                 (_, Method::Ddim) => rule::BY_OUTPUT,
                 _ => rule::BY_SAMPLE,
             },
-            begin: known(course, course.timestep(first)),
+            begin: known(course.noising(first)),
             first_bit: match prediction {
                 Prediction::Bits { prior_q31 } => q31(BitStep::new(0, ALPHA_BAR_ONE_Q62, prior_q31))[2],
                 _ => 0,
@@ -74,36 +75,39 @@ impl Moves {
     }
 
     fn step(&mut self, course: Course<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
-        let levels @ (now, next) = course.levels(index, t)?;
         let begin = self.device.len();
         let mut made = DeviceMove {
             timestep: t,
             stream: index + 1,
             digest: self.steps.len() as u32,
-            known: known(course, course.timestep(index + 1)),
+            known: known(course.noising(index + 1)),
             ..DeviceMove::default()
         };
         match course.model.header().prediction {
-            Prediction::Bits { prior_q31 } => made.bits = q31(BitStep::new(now, next, prior_q31)),
+            Prediction::Bits { prior_q31 } => {
+                let (now, next) = course.levels(index, t)?;
+                made.bits = q31(BitStep::new(now, next, prior_q31));
+            }
             Prediction::Kernel => {
+                let (now, next) = course.levels(index, t)?;
                 let mean = KernelStep::new(now, next).mean();
                 (made.sample, made.sample_shift) = (mean.mant(), mean.shift().into());
                 // Not asked, but a shift all the same.
                 made.step_shift = 1;
             }
             _ => {
-                apply(&mut made, &course.coefficients(index, levels, index > first));
+                apply(&mut made, &course.coefficients(index, t, index > first)?);
                 let there = course
-                    .next_timestep(index)
+                    .second_timestep(index)
                     .filter(|_| course.config.method == Method::Heun);
                 if let Some(there) = there {
                     self.device.push(DeviceMove {
                         digest: NO_STEP,
-                        known: known(course, Some(there)),
+                        known: known(course.second_noising(index)),
                         ..made
                     });
                     made.timestep = there;
-                    apply(&mut made, &course.correction(levels));
+                    apply(&mut made, &course.correction(index, t)?);
                 }
             }
         }
@@ -127,10 +131,11 @@ fn q31(step: BitStep) -> [u32; 4] {
     step.probabilities_q31().map(|p| p as u32)
 }
 
-/// What known elements are at timestep `t`; themselves where there is none any more.
-fn known(course: Course<'_>, t: Option<u32>) -> DeviceNoising {
-    t.map_or(DeviceNoising::default(), |t| {
-        let (kept, noise) = noising(course.model.alpha_bar_q62(t));
-        DeviceNoising { noised: 1, kept, noise }
+/// What known elements are under a noising; themselves where there is none any more.
+fn known(noising: Option<(i32, i32)>) -> DeviceNoising {
+    noising.map_or(DeviceNoising::default(), |(kept, noise)| DeviceNoising {
+        noised: 1,
+        kept,
+        noise,
     })
 }

@@ -1,6 +1,6 @@
 //! The oracle's functions against the runtime's, over far more arguments than a network gives them.
 
-use super::sampler::coefficients::{Coefficients, noised};
+use super::sampler::coefficients::{Coefficients, mixed, noising};
 use super::scalar::rounding::Rounding;
 use super::scalar::{digest, half, noise, roots, sigmoid, sine};
 use mote_runtime::kernels::f16 as theirs_f16;
@@ -154,7 +154,12 @@ fn steps_agree() {
         }
         let (x, z) = (random.int(), random.int());
         let noisy = theirs::add_noise(theirs::noising(ab), x, z);
-        same(noised(ab, x.into(), z.into()), noisy, &format!("noising {ab} {x} {z}"));
+        let [signal, noise] = noising(ab);
+        same(
+            mixed(signal, x.into(), noise, z.into()),
+            noisy,
+            &format!("noising {ab} {x} {z}"),
+        );
     }
 }
 

@@ -4,12 +4,12 @@
 
 use super::header::{Arithmetic, Header, Packing};
 use super::op::{Addend, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
+use super::plan::{Plan, Schedule};
 use super::reader::Reader;
 use super::tensor::TensorId;
 use crate::features::Feature;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::Spacing;
 
 /// The next operator. The reader fails at the end, where there is none, and where it needs what is not built ([`missing`]).
 #[inline(never)]
@@ -128,11 +128,12 @@ pub fn header(r: &mut Reader<'_>, header: &mut Header) {
         _ => Clip::Rederived,
     };
     header.clip_range_q24 = r.i32();
-    header.spacing = match r.variant(4) {
-        0 => Spacing::Leading,
-        1 => Spacing::Trailing,
-        2 => Spacing::Linspace,
-        _ => Spacing::Quadratic,
+    header.schedule = match r.variant(5) {
+        0 => Schedule::Leading,
+        1 => Schedule::Trailing,
+        2 => Schedule::Linspace,
+        3 => Schedule::Quadratic,
+        _ => Schedule::Planned(Plan::read(r)),
     };
     header.steps_offset = r.i32();
     header.final_alpha_bar_q62 = r.u64();
@@ -293,16 +294,42 @@ mod tests {
             }
             let expected = postcard::take_from_bytes::<Header>(&bytes).ok();
             let expected = expected.filter(|(_, rest)| rest.is_empty()).map(|(header, _)| header);
-            let mut reader = Reader::new(&bytes);
-            let mut found = Header::EMPTY;
-            header(&mut reader, &mut found);
-            let found = Some(found).filter(|_| !reader.failed() && reader.rest().is_empty());
-            assert_eq!(found, expected, "{bytes:x?}");
+            assert_eq!(whole_header(&bytes), expected, "{bytes:x?}");
             match expected {
                 Some(_) => read += 1,
                 None => refused += 1,
             }
         }
         assert!(read > 1000 && refused > 1000, "{read}, {refused}");
+    }
+
+    /// The header that `bytes` hold, and nothing else.
+    fn whole_header(bytes: &[u8]) -> Option<Header> {
+        let (mut reader, mut found) = (Reader::new(bytes), Header::EMPTY);
+        header(&mut reader, &mut found);
+        Some(found).filter(|_| !reader.failed() && reader.rest().is_empty())
+    }
+
+    #[test]
+    fn plans_are_read_as_postcard_writes_them_and_nothing_that_is_cut_off_is() {
+        let words = |i: u32| philox4x32([i, 0, 0, 0], [7, 7]);
+        for i in 0..2_000 {
+            let [steps, eta_q16, choice, size] = words(i);
+            // Numbers of every length.
+            let size = size % 32;
+            let mut plan = [0; 16];
+            let plan = postcard::to_slice(&(steps >> size, eta_q16 >> size, choice as u8), &mut plan).unwrap();
+            let plan = postcard::from_bytes(plan).unwrap();
+            let planned = Header {
+                schedule: Schedule::Planned(plan),
+                ..Header::EMPTY
+            };
+            let mut bytes = [0; 64];
+            let bytes = postcard::to_slice(&planned, &mut bytes).unwrap();
+            assert_eq!(whole_header(bytes), Some(planned));
+            for len in 0..bytes.len() {
+                assert_eq!(whole_header(&bytes[..len]), None);
+            }
+        }
     }
 }

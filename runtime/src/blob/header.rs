@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::Schedule;
 use super::tensor::TensorId;
 use crate::error::{ParseError, Refusal};
 use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::Spacing;
 
 /// Order of the weights in the file. It changes speed, never a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +49,8 @@ pub struct Header {
     pub clip: Clip,
     /// Bound of the clipped x0, Q24.
     pub clip_range_q24: i32,
-    /// Spacing of timesteps that the checkpoint was saved with.
-    pub spacing: Spacing,
+    /// What the schedule section holds; spacing of timesteps that the checkpoint was saved with.
+    pub schedule: Schedule,
     /// Added to `leading` timesteps.
     pub steps_offset: i32,
     /// alpha_bar before the first timestep, Q62.
@@ -84,7 +84,7 @@ impl Header {
         prediction: Prediction::Epsilon,
         clip: Clip::Off,
         clip_range_q24: 0,
-        spacing: Spacing::Leading,
+        schedule: Schedule::Leading,
         steps_offset: 0,
         final_alpha_bar_q62: 0,
         output: TensorId(0),

@@ -10,6 +10,8 @@
 //! | ... | the sections, each at a multiple of 16 bytes |
 //! | last 4 | CRC-32 of everything before |
 //!
+//! The schedule section holds the cumulative alpha of every timestep, or the steps of one run: [`plan`].
+//!
 //! The order of sections is fixed: [`SECTIONS`]. A file of another format version is refused; there is no silent
 //! reinterpretation.
 
@@ -21,6 +23,7 @@ pub mod io;
 pub mod layout;
 pub mod model;
 pub mod op;
+pub mod plan;
 pub mod proof;
 pub mod reader;
 pub mod tensor;

@@ -117,9 +117,14 @@ impl<'a> Model<'a> {
         self.sections.content(3)
     }
 
-    /// alpha_bar of a training timestep, Q62.
+    /// The schedule section: what is in it, the header's [`Schedule`](super::plan::Schedule) says.
+    pub fn schedule(&self) -> &'a [u8] {
+        self.sections.content(4)
+    }
+
+    /// alpha_bar of a training timestep, Q62, of a file that holds them: one that plans its run does not.
     pub fn alpha_bar_q62(&self, timestep: u32) -> u64 {
-        read_u64(self.sections.content(4), timestep as usize * 8)
+        read_u64(self.schedule(), timestep as usize * 8)
     }
 
     /// Names of tensors then operators, newline-separated UTF-8, for reports.

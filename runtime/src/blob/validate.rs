@@ -6,6 +6,7 @@ use super::decode;
 use super::io::{Io, slot};
 use super::model::Model;
 use super::op::{Addend, At, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
+use super::plan;
 use super::proof;
 use super::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -37,6 +38,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     }
     if header.prediction.is_chain() && !Feature::Chain.is_built() {
         return refusal.with(ParseError::NotBuilt(Feature::Chain));
+    }
+    let planned = header.schedule.plan();
+    if planned.is_none() && !Feature::Schedule.is_built() {
+        return refusal.with(ParseError::NotBuilt(Feature::Schedule));
     }
     let checker = &mut Checker {
         model,
@@ -83,7 +88,11 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !is_output {
         return refusal.with(ParseError::Header("output"));
     }
-    if !schedule_falls(model) {
+    let whole = match planned {
+        Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
+        None => schedule_falls(model),
+    };
+    if !whole {
         return refusal.with(ParseError::Section(Section::Schedule));
     }
     Some(())
@@ -95,7 +104,7 @@ fn schedule_falls(model: &Model<'_>) -> bool {
     let steps = model.header.train_steps;
     let mut previous = 1u64 << 62;
     // There are at most 2^16.
-    model.sections.content(4).len() == steps as usize * 8
+    model.schedule().len() == steps as usize * 8
         && (0..steps).all(|t| {
             let before = previous;
             previous = model.alpha_bar_q62(t);

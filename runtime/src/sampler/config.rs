@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::blob::header::Header;
+use crate::blob::plan::Plan;
 use crate::error::RunError;
 use crate::schedule::coefficients::{Clip, Prediction};
 use crate::schedule::spacing::{PrevRule, Spacing};
@@ -58,20 +59,33 @@ pub enum Start<'s> {
 }
 
 impl Config {
-    /// The configuration that the checkpoint was saved with, deterministic DDIM, seed 0.
+    /// The configuration that the checkpoint was saved with, deterministic DDIM, seed 0; where the file plans its run, that one (which has a
+    /// number of steps of its own: [`Plan::steps`]).
     pub fn of(header: &Header, steps: u32) -> Self {
+        let plan = header.schedule.plan().unwrap_or(Plan::new(
+            steps,
+            header.schedule.spacing(),
+            PrevRule::List,
+            0,
+            Method::Ddim,
+        ));
         Self {
             steps,
-            spacing: header.spacing,
-            prev: PrevRule::List,
-            eta_q16: 0,
+            spacing: plan.spacing(),
+            prev: plan.prev(),
+            eta_q16: plan.eta_q16,
             clip: header.clip,
             clip_range_q24: header.clip_range_q24,
             class: None,
             guidance_q16: None,
             seed: 0,
-            method: Method::Ddim,
+            method: plan.method(),
         }
+    }
+
+    /// What of it a file can plan, beside clipping.
+    pub fn plan(&self) -> Plan {
+        Plan::new(self.steps, self.spacing, self.prev, self.eta_q16, self.method)
     }
 
     /// Checks every field against the model.
@@ -87,6 +101,11 @@ impl Config {
             if self.eta_q16 != 0 {
                 return Err(RunError::EtaElsewhere);
             }
+        }
+        if let Some(plan) = header.schedule.plan()
+            && (self.plan(), self.clip) != (plan, header.clip)
+        {
+            return Err(RunError::Planned { steps: plan.steps });
         }
         if header.prediction.is_chain() && self.method != Method::Ddim {
             return Err(RunError::ChainSampler);

@@ -10,7 +10,7 @@ use crate::blob::crc::crc32;
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::numeric::normal::normal_q24;
-use crate::schedule::coefficients::{add_noise, noising};
+use crate::schedule::coefficients::add_noise;
 
 /// An element of a known image that is not known: the sampler makes it.
 pub const UNKNOWN: i32 = i32::MIN;
@@ -33,16 +33,20 @@ impl<'a> Sampler<'_, 'a> {
             return Err(RunError::KnownImage);
         }
         (self.known, self.known_tag) = (Some(image_q24), tag);
-        self.set_known(self.course().timestep(self.index));
+        self.set_known(self.course().noising(self.index));
         Ok(())
     }
 
-    /// Sets the known elements as they are at timestep `t`, `None` once the run is finished.
-    pub(super) fn set_known(&mut self, t: Option<u32>) {
-        let (Some(()), Some(known)) = (Feature::Inpaint.built(), self.known) else {
+    /// Whether there are known elements.
+    pub(super) fn is_known(&self) -> bool {
+        Feature::Inpaint.is_built() && self.known.is_some()
+    }
+
+    /// Sets the known elements as they are under this noising, to themselves where there is none: once the run is finished.
+    pub(super) fn set_known(&mut self, coefficients: Option<(i32, i32)>) {
+        let Some(known) = self.known else {
             return;
         };
-        let coefficients = t.map(|t| noising(self.model.alpha_bar_q62(t)));
         for (i, (x, &known)) in self.x.iter_mut().zip(known).enumerate() {
             *x = match coefficients {
                 _ if known == UNKNOWN => continue,

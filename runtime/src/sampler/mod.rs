@@ -2,7 +2,8 @@
 //! its own reverse kernels instead ([`crate::schedule::chain`]); sampler, eta and clipping are not asked there.
 //!
 //! The state x_t is an int32 with 24 fractional bits. The sampler ([`Method`]), steps, spacing, eta, clipping, class and guidance
-//! are chosen at run time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule`]).
+//! are chosen at run time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule`]). Of a file that
+//! plans its run ([`crate::blob::plan`]) only class, guidance, seed and start are left to choose.
 
 mod chain;
 mod config;
@@ -177,8 +178,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
-        let levels = self.course().levels(self.index, t)?;
-        let coefficients = self.course().coefficients(self.index, levels, self.has_sample);
+        let coefficients = self.course().coefficients(self.index, t, self.has_sample)?;
         self.predict(t, network, observer)?;
         observer.predicted(&Prediction0 {
             index: self.index,
@@ -190,10 +190,10 @@ impl<'m, 'a> Sampler<'m, 'a> {
         });
         self.advance(&coefficients)?;
         if Feature::Heun.is_built() && self.config.method == Method::Heun {
-            self.correct(levels, network, observer)?;
+            self.correct(t, network, observer)?;
         }
-        if Feature::Inpaint.is_built() {
-            self.set_known(self.course().timestep(self.index + 1));
+        if self.is_known() {
+            self.set_known(self.course().noising(self.index + 1));
         }
         self.has_sample = true;
         Ok(Some(self.done(t)))
@@ -210,9 +210,9 @@ impl<'m, 'a> Sampler<'m, 'a> {
         step
     }
 
-    /// Known without a look where chains are left out.
+    /// Known without a look where chains are left out, or the schedule, which they need.
     fn is_chain(&self) -> bool {
-        Feature::Chain.is_built() && self.model.header().prediction.is_chain()
+        Feature::Chain.is_built() && Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
     }
 
     /// Moves the state by what the network said of it.
@@ -243,19 +243,21 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Ok(())
     }
 
-    /// The second half of a step of Heun's method, where there is a timestep to ask about.
+    /// The second half of a step of Heun's method from timestep `t`, where there is a timestep to ask about.
     fn correct(
         &mut self,
-        levels: (u64, u64),
+        t: u32,
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<(), RunError> {
-        let Some(there) = self.course().next_timestep(self.index) else {
+        let Some(there) = self.course().second_timestep(self.index) else {
             return Ok(());
         };
-        self.set_known(Some(there));
+        if self.is_known() {
+            self.set_known(self.course().second_noising(self.index));
+        }
         self.predict(there, network, observer)?;
-        self.advance(&self.course().correction(levels))
+        self.advance(&self.course().correction(self.index, t)?)
     }
 
     /// The network's output for the state at timestep `t`, after guidance, left in the arena.

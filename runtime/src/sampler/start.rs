@@ -5,7 +5,7 @@ use crate::error::RunError;
 use crate::features::Feature;
 use crate::numeric::normal::{fill_normal_q24, normal_q24};
 use crate::numeric::sine::sin_cos_q30;
-use crate::schedule::coefficients::{Prediction, add_noise, noising};
+use crate::schedule::coefficients::{Prediction, add_noise};
 
 impl Sampler<'_, '_> {
     pub(super) fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
@@ -34,12 +34,14 @@ impl Sampler<'_, '_> {
                 if self.is_chain() {
                     self.given_bits();
                 }
-                if let Some(t) = self.course().timestep(self.index) {
-                    if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
+                self.course().begins_at(self.index)?;
+                if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
+                    if let Some(t) = self.course().timestep(self.index) {
                         self.noise_bits(self.model.alpha_bar_q62(t), prior_q31);
-                        return Ok(());
                     }
-                    let coefficients = noising(self.model.alpha_bar_q62(t));
+                    return Ok(());
+                }
+                if let Some(coefficients) = self.course().noising(self.index) {
                     for (i, x) in self.x.iter_mut().enumerate() {
                         *x = add_noise(coefficients, *x, normal_q24(seed, 0, i as u32));
                     }

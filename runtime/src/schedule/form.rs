@@ -43,6 +43,11 @@ impl<const N: usize> Form<N> {
         Self { mant, shift }
     }
 
+    /// The form of mantissas and fraction bits that are in their ranges.
+    pub(crate) const fn from_parts(mant: [i32; N], shift: u8) -> Self {
+        Self { mant, shift }
+    }
+
     /// Applies the form to values within +-2^30.
     #[must_use]
     pub fn apply(&self, values_q24: [i32; N]) -> i32 {

@@ -53,6 +53,13 @@ fn every_operator_in_every_format_gives_the_runtimes_bits_in_every_order_of_thre
 }
 
 #[test]
+fn planned_runs_give_the_runtimes_bits() {
+    for (problem, schedule) in problems::plans().iter().zip((0..SCHEDULES).cycle()) {
+        hold(problem, schedule);
+    }
+}
+
+#[test]
 fn every_sampler_and_inpainting_give_the_runtimes_bits_in_every_order_of_threads() {
     for problem in problems::samplers() {
         for schedule in 0..SCHEDULES {

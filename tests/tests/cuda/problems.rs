@@ -8,8 +8,10 @@ use mote_runtime::{Config, Method, Model};
 use mote_tests::chains;
 use mote_tests::checkpoints;
 use mote_tests::random::Random;
+use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
 use mote_tools::chain::convert::ChainScheme;
+use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
 use crate::programs::{factors_at_random, large, program};
@@ -64,6 +66,38 @@ pub fn everything(form: Form) -> Problem {
         known: None,
         file,
     }
+}
+
+/// Every sampler as a file plans it, with labels and guidance, and with a part of the image known.
+pub fn plans() -> Vec<Problem> {
+    let file = synthetic::model(Form::W8A8);
+    let memory = AlignedBytes::copy_of(&file);
+    let known = (0..sample_len(&memory)).map(|i| {
+        if i % 3 == 1 {
+            UNKNOWN
+        } else {
+            (i as i32 - 7) * 3_000_001
+        }
+    });
+    let known: Vec<i32> = known.collect();
+    let of_method = |method| {
+        let config = Config {
+            method,
+            eta_q16: if method == Method::Ddim { 1 << 15 } else { 0 },
+            class: Some(1),
+            guidance_q16: Some(100_000),
+            ..config(&memory, 4)
+        };
+        let made = planned(&file, &config).expect("the run can be planned");
+        Problem {
+            name: format!("{method:?}, planned"),
+            file: AlignedBytes::copy_of(&made),
+            configs: vec![config],
+            seeds: vec![7, u64::MAX - 1],
+            known: Some(known.clone()),
+        }
+    };
+    METHODS.map(of_method).into()
 }
 
 /// Every sampler, clipped and not, with labels and guidance; and with a part of the image known, by those that draw noise and by those that

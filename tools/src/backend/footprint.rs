@@ -124,7 +124,7 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Of a model file of `bytes` bytes, sampled by DDIM.
+    /// Of a model file of `bytes` bytes, sampled by DDIM or as it plans.
     pub fn of(board: &'static Board, model: &Model<'_>, bytes: usize, guided: bool) -> Self {
         let config = Config {
             guidance_q16: guided.then_some(0),

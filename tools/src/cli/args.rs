@@ -13,36 +13,43 @@ use mote_tools::validate::FloatDevice;
 /// Steps of a run where none are asked for.
 const DEFAULT_STEPS: u32 = 20;
 
-/// How images are sampled.
+/// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
-pub struct SamplerArgs {
-    /// The sampler
-    #[arg(long, value_enum, default_value = "ddim")]
-    pub sampler: Sampler,
+pub struct CourseArgs {
+    /// The sampler [default: ddim, or what the file plans]
+    #[arg(long, value_enum)]
+    pub sampler: Option<Sampler>,
     /// The variance of --sampler ddpm [default: small]
     #[arg(long, value_enum)]
     pub variance: Option<Variance>,
-    /// Denoising steps, 1 to the training steps [default: 20, or all of a chain]
+    /// Denoising steps, 1 to the training steps [default: 20, all of a chain, or what the file plans]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u32>,
     /// How steps are spread over the training timesteps [default: the checkpoint's]
     #[arg(long, value_enum)]
     pub spacing: Option<Spacing>,
-    /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers computes it
-    #[arg(long, value_enum, default_value = "list")]
-    pub prev: Prev,
-    /// Noise that --sampler ddim adds at each step: 0 is deterministic, 1 is DDPM's variance
-    #[arg(long, value_name = "E", default_value = "0", value_parser = unit, allow_negative_numbers = true)]
-    pub eta: f64,
+    /// The timestep that a step goes to: the next in the list, or t - T/S as diffusers computes it [default: list]
+    #[arg(long, value_enum)]
+    pub prev: Option<Prev>,
+    /// Noise that --sampler ddim adds at each step: 0 is deterministic, 1 is DDPM's variance [default: 0]
+    #[arg(long, value_name = "E", value_parser = unit, allow_negative_numbers = true)]
+    pub eta: Option<f64>,
+    /// What is done about a predicted image out of range
+    #[arg(long, value_enum, default_value = "checkpoint")]
+    pub clip: Clip,
+}
+
+/// How images are sampled.
+#[derive(Debug, Clone, Args)]
+pub struct SamplerArgs {
+    #[command(flatten)]
+    pub course: CourseArgs,
     /// Class label of a conditional model [default: the null class]
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub class: Option<u16>,
     /// Weight of classifier-free guidance; two network calls a step
     #[arg(long, value_name = "W", value_parser = weight, allow_negative_numbers = true)]
     pub guidance: Option<f64>,
-    /// What is done about a predicted image out of range
-    #[arg(long, value_enum, default_value = "checkpoint")]
-    pub clip: Clip,
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
@@ -106,49 +113,73 @@ pub enum Clip {
     Rederived,
 }
 
-impl SamplerArgs {
-    /// The configuration for a model.
+impl CourseArgs {
+    /// The configuration of a model's run, without class, guidance and seed; it is not validated.
     pub fn config(&self, header: &Header) -> Result<Config, Failure> {
-        if self.variance.is_some() && self.sampler != Sampler::Ddpm {
+        let usual = match header.schedule.plan() {
+            Some(plan) => plan.steps,
+            None if header.prediction.is_chain() => header.train_steps,
+            None => DEFAULT_STEPS.min(header.train_steps),
+        };
+        let default = Config::of(header, self.steps.unwrap_or(usual));
+        let method = self.method(default.method);
+        if self.variance.is_some() && !matches!(method, Method::Ddpm(_)) {
             return Err(Failure::usage("--variance is for --sampler ddpm").help("leave it out, or add --sampler ddpm"));
         }
-        if self.eta != 0.0 && self.sampler != Sampler::Ddim {
+        if self.eta.is_some_and(|eta| eta != 0.0) && method != Method::Ddim {
             return Err(
                 Failure::usage("--eta is for --sampler ddim").help("leave it out: other samplers have no choice of it")
             );
         }
-        let usual = if header.prediction.is_chain() {
-            header.train_steps
-        } else {
-            DEFAULT_STEPS.min(header.train_steps)
+        let eta_q16 = match self.eta {
+            Some(eta) => q16(eta) as u32,
+            None if method == default.method => default.eta_q16,
+            None => 0,
         };
-        let default = Config::of(header, self.steps.unwrap_or(usual));
-        let config = Config {
+        Ok(Config {
             spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
             prev: match self.prev {
-                Prev::List => spacing::PrevRule::List,
-                Prev::Diffusers => spacing::PrevRule::Diffusers,
+                Some(Prev::List) => spacing::PrevRule::List,
+                Some(Prev::Diffusers) => spacing::PrevRule::Diffusers,
+                None => default.prev,
             },
-            eta_q16: q16(self.eta) as u32,
+            eta_q16,
             clip: match self.clip {
                 Clip::Checkpoint => default.clip,
                 Clip::Off => coefficients::Clip::Off,
                 Clip::Stock => coefficients::Clip::Stock,
                 Clip::Rederived => coefficients::Clip::Rederived,
             },
+            method,
+            ..default
+        })
+    }
+
+    fn method(&self, default: Method) -> Method {
+        let variance = match (self.variance, default) {
+            (Some(Variance::Large), _) => sampler::Variance::Large,
+            (None, Method::Ddpm(variance)) => variance,
+            _ => sampler::Variance::Small,
+        };
+        match self.sampler {
+            Some(Sampler::Ddim) => Method::Ddim,
+            Some(Sampler::Ddpm) => Method::Ddpm(variance),
+            Some(Sampler::DpmSolver2M) => Method::DpmSolver2M,
+            Some(Sampler::Heun) => Method::Heun,
+            None if matches!(default, Method::Ddpm(_)) => Method::Ddpm(variance),
+            None => default,
+        }
+    }
+}
+
+impl SamplerArgs {
+    /// The configuration for a model.
+    pub fn config(&self, header: &Header) -> Result<Config, Failure> {
+        let config = Config {
             class: self.class,
             guidance_q16: self.guidance.map(q16),
             seed: self.seed,
-            method: match self.sampler {
-                Sampler::Ddim => Method::Ddim,
-                Sampler::Ddpm => Method::Ddpm(match self.variance {
-                    Some(Variance::Large) => sampler::Variance::Large,
-                    _ => sampler::Variance::Small,
-                }),
-                Sampler::DpmSolver2M => Method::DpmSolver2M,
-                Sampler::Heun => Method::Heun,
-            },
-            ..default
+            ..self.course.config(header)?
         };
         config.validate(header)?;
         Ok(config)
@@ -160,12 +191,16 @@ impl SamplerArgs {
     }
 }
 
-impl Sampler {
-    /// As it is written on the command line.
-    pub fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
-    }
+/// A sampler as it is written on the command line.
+pub fn method_name(method: Method) -> String {
+    let sampler = match method {
+        Method::Ddim => Sampler::Ddim,
+        Method::Ddpm(_) => Sampler::Ddpm,
+        Method::DpmSolver2M => Sampler::DpmSolver2M,
+        Method::Heun => Sampler::Heun,
+    };
+    let value = sampler.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 impl Spacing {

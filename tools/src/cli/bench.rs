@@ -23,6 +23,8 @@ use mote_tools::report::OperatorRow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Steps that are measured where no number is asked for.
+const STEPS: u32 = 2;
 /// Time over which steps on this machine are measured.
 const MEASURED: Duration = Duration::from_millis(300);
 
@@ -43,9 +45,9 @@ pub struct Args {
     /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
-    /// Steps to measure
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    steps: u32,
+    /// Steps to measure [default: 2, or what the file plans]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    steps: Option<u32>,
     /// Images that are made together on this machine, where images a second are measured [default: two a thread]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     batch: Option<u64>,
@@ -124,7 +126,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     };
     let file = ModelFile::read(path)?;
     let model = file.parse()?;
-    let config = Config::of(model.header(), args.steps.min(model.header().train_steps));
+    let header = model.header();
+    let usual = header.schedule.plan().map_or(STEPS, |plan| plan.steps);
+    let config = Config::of(header, args.steps.unwrap_or(usual).min(header.train_steps));
+    config.validate(header)?;
     let target = Target {
         model: &model,
         bytes: file.bytes(),
@@ -208,8 +213,10 @@ impl Bench<'_> {
             .filter_map(|step| step.instructions)
             .collect();
         let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
+        // The operators of the first step: a file that plans its run makes all of it.
+        let planned = self.target.model.header().schedule.plan().is_some();
         let one = Config {
-            steps: 1,
+            steps: if planned { self.config.steps } else { 1 },
             ..self.config
         };
         let each = image.run(&RunRequest {

@@ -66,6 +66,9 @@ impl From<RunError> for Failure {
             RunError::Steps { max, .. } => format!("give --steps from 1 to {max}"),
             RunError::Class { classes: 0, .. } => "leave --class out".into(),
             RunError::Class { classes, .. } => format!("give --class from 0 to {}", classes - 1),
+            RunError::Planned { .. } => {
+                "leave the sampler's options out; `mote inspect` says what is planned, `mote plan` plans another".into()
+            }
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: this model was trained without a null class".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),

@@ -11,8 +11,8 @@ const DEFAULT_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
 /// For speed, and for size.
 const LEVELS: [&str; 2] = ["3", "s"];
 
-/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything; what compact
-/// firmware holds.
+/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything; then what a
+/// model of int16 weights needs, with and without a schedule, in fast and in compact firmware.
 fn sets() -> Vec<(Parts, bool)> {
     let common = [Feature::Schedule, Feature::Fast];
     let alone = [Feature::Integer, Feature::F16];
@@ -23,10 +23,15 @@ fn sets() -> Vec<(Parts, bool)> {
     let mut sets = vec![integers.clone()];
     sets.extend(with.map(|part| integers.clone().with([part])));
     sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
-    let wide = integers.with([Feature::W16]);
-    let compact = wide.clone().of_firmware(Firmware::Compact);
-    let others = [(wide, true), (compact.clone(), false), (compact, true)];
-    sets.into_iter().map(|parts| (parts, false)).chain(others).collect()
+    let wide = Parts::of([Feature::Integer, Feature::W16]);
+    let firmwares = [Firmware::Fast, Firmware::Compact].into_iter().flat_map(|firmware| {
+        let planned = wide.clone().of_firmware(firmware);
+        [planned.clone().with([Feature::Schedule]), planned]
+    });
+    let others = firmwares.flat_map(|parts| [(parts.clone(), false), (parts, true)]);
+    let mut sets: Vec<(Parts, bool)> = sets.into_iter().map(|parts| (parts, false)).collect();
+    sets.extend(others.filter(|set| !sets.contains(set)).collect::<Vec<_>>());
+    sets
 }
 
 /// Measures every set on the cores of `asked`, or of the default boards.

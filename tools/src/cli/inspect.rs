@@ -1,9 +1,10 @@
 //! `mote inspect`: what a model file holds.
 
-use super::args::name;
+use super::args::{method_name, name};
 use super::convert::tensors;
 use super::failure::Failure;
 use super::model_file::{ModelFile, provenance, sha256};
+use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
 use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::blob::layout::FORMAT_VERSION;
@@ -64,8 +65,9 @@ fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &Me
         "crc32": format!("{:08x}", model.crc()), "format_version": FORMAT_VERSION, "numeric_version": NUMERIC_VERSION,
         "arithmetic": name(h.arithmetic), "packing": name(h.packing), "channels": h.channels, "rows": h.rows, "cols": h.cols,
         "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
-        "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.spacing),
+        "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.schedule.spacing()),
         "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
+        "plan": h.schedule.plan().map(|planned| plan::object(model, planned)),
         "features": Parts::needed_by(model).names(),
         "scheme": provenance(model)["scheme"], "provenance": provenance(model),
         "operators": rows.iter().map(op).collect::<Vec<_>>(),
@@ -98,6 +100,19 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
         (n, None) => n.to_string(),
     };
     let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let held = |method, label: &str| format!("{} under {label}", bytes(run_bytes(model, method, false) as u64));
+    let with_state = match h.schedule.plan() {
+        Some(planned) => held(planned.method(), &method_name(planned.method())),
+        None => format!(
+            "{}, {}",
+            held(Method::Ddim, "ddim and ddpm"),
+            held(Method::DpmSolver2M, "dpm++ and heun")
+        ),
+    };
+    let planned = h.schedule.plan().map(|planned| {
+        let line = plan::described(model, planned);
+        row("plans", format!("{line}: {}", plan::listed(model)))
+    });
     let rows = [
         row("model", word("model")),
         row(
@@ -118,7 +133,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
             "sampled with",
             format!(
                 "{} spacing, clipping {}, T = {}",
-                name(h.spacing),
+                name(h.schedule.spacing()),
                 name(h.clip),
                 h.train_steps
             ),
@@ -140,14 +155,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
                 bytes(memory.lower_bound_bytes as u64)
             ),
         ),
-        row(
-            "with the state",
-            format!(
-                "{} under ddim and ddpm, {} under dpm++ and heun",
-                bytes(run_bytes(model, Method::Ddim, false) as u64),
-                bytes(run_bytes(model, Method::DpmSolver2M, false) as u64)
-            ),
-        ),
+        row("with the state", with_state),
         row("work a step", format!("{} multiply-accumulates", count(h.macs))),
         row(
             "versions",
@@ -159,6 +167,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
         row("checkpoint", format!("sha256 {}", word("checkpoint_sha256"))),
         row("crc32", format!("{:08x}", model.crc())),
     ];
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).collect();
     format!("{}\n{}", heading(&file.path().display().to_string()), table(&rows))
 }
 

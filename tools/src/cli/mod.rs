@@ -18,6 +18,7 @@ mod kernels;
 mod model_file;
 mod output_file;
 mod page;
+mod plan;
 mod print;
 mod profile;
 mod progress;
@@ -56,6 +57,7 @@ enum Command {
     Demo(demo::Args),
     Train(train::Args),
     Convert(convert::Args),
+    Plan(plan::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
     Validate(validate::Args),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => args.json,
         Command::Train(args) => args.json,
         Command::Convert(args) => args.json,
+        Command::Plan(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
         Command::Validate(args) => args.json,
@@ -101,6 +104,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Demo(args) => demo::run(args),
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Validate(args) => validate::run(args),

@@ -1,6 +1,6 @@
 //! `mote sample`: images from a model.
 
-use super::args::{self, SamplerArgs, name, q16};
+use super::args::{self, SamplerArgs, method_name, name, q16};
 use super::failure::Failure;
 use super::model_file::ModelFile;
 use super::output_file::OutputFile;
@@ -122,7 +122,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let per_second = traces.len() as f64 / seconds.max(1e-9);
     if args.json {
         print::json(&json!({
-            "file": output.shown(), "backend": args.backend.to_string(), "sampler": args.sampler.sampler.name(),
+            "file": output.shown(), "backend": args.backend.to_string(), "sampler": method_name(config.method),
             "steps": config.steps, "spacing": name(config.spacing), "eta": f64::from(config.eta_q16) / 65536.0,
             "seed": config.seed, "class": config.class, "guidance": args.sampler.guidance, "clip": name(config.clip),
             "arena_bytes": arena_bytes(&model, &config), "count": traces.len(), "digests": digests, "seconds": seconds, "images_per_second": per_second,
@@ -174,7 +174,7 @@ fn many(args: &Args, out: &Path, target: Target<'_>, config: Config) -> Result<H
     let (count, digest) = (made.digests.len(), format!("{:016x}", made.digest()));
     if args.json {
         print::json(&json!({
-            "file": out.shown(), "backend": args.backend.to_string(), "sampler": args.sampler.sampler.name(),
+            "file": out.shown(), "backend": args.backend.to_string(), "sampler": method_name(config.method),
             "steps": config.steps, "seed": config.seed, "class": config.class, "count": count, "digest": digest,
             "seconds": seconds, "images_per_second": count as f64 / seconds.max(1e-9),
         }))?;

@@ -45,11 +45,11 @@ impl File<'_> {
     }
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("postcard writes to a vector without limits")
 }
 
-fn assemble(sections: [&[u8]; SECTIONS.len()]) -> Vec<u8> {
+pub(super) fn assemble(sections: [&[u8]; SECTIONS.len()]) -> Vec<u8> {
     let table_end = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
     let mut table = Vec::new();
     let mut body = Vec::new();

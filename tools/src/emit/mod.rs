@@ -4,6 +4,7 @@ mod file;
 mod float;
 mod integer;
 mod memory;
+pub mod planned;
 mod weights;
 
 use mote_runtime::Model;
@@ -267,7 +268,7 @@ fn header(program: &Program, d: &Diffusion, ops: usize, float: bool, plan: &Plan
         prediction: d.prediction,
         clip: d.clip,
         clip_range_q24: libm::round(d.clip_range * 16_777_216.0).clamp(1.0, f64::from(1 << 30)) as i32,
-        spacing: d.spacing,
+        schedule: d.spacing.into(),
         steps_offset: d.steps_offset,
         final_alpha_bar_q62: q62(d.final_alpha_bar),
         output: TensorId(program.steps.len() as u16 - 1),

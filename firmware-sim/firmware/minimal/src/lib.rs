@@ -54,6 +54,7 @@ pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], 
     let config = Config {
         seed: choice.seed,
         method: choice.method(),
+        eta_q16: 0,
         ..Config::of(model.header(), choice.steps)
     };
     let Ok(mut run) = Sampler::new(&model, &mut arena, &config, &choice.start()) else {

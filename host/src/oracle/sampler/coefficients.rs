@@ -81,6 +81,11 @@ impl Coefficients {
         }
     }
 
+    /// Of forms that are there.
+    pub(super) fn of(sample: Form, step: Form, clip: Clip) -> Self {
+        Self { sample, step, clip }
+    }
+
     /// Of a step over (x0, held, x, z) by a network that is asked at `level`.
     pub fn by_sample(level: Level, prediction: Prediction, clip: Clip, step: &[Signed]) -> Self {
         let [p, q, ..] = prediction_row(level.s, level.n, prediction);
@@ -218,6 +223,10 @@ impl Form {
         }
     }
 
+    pub(super) fn of(mant: Vec<i128>, frac: i64) -> Self {
+        Self { mant, frac }
+    }
+
     pub(super) fn apply(&self, values: &[i64], r: Rounding) -> i64 {
         let clamped = values.iter().map(|v| i128::from((*v).clamp(-(1 << 30), 1 << 30)));
         let sum = self.mant.iter().zip(clamped).map(|(mant, v)| mant * v).sum();
@@ -230,11 +239,10 @@ pub fn minus((negative, v): Signed) -> Signed {
     (!negative, v)
 }
 
-/// The state of noise level `alpha_bar` between a clean element and a normal one, Q24.
-pub fn noised(alpha_bar: u64, x0: i64, z: i64) -> i64 {
+/// The shares of a clean element and of a normal one at noise level `alpha_bar`, Q30.
+pub fn noising(alpha_bar: u64) -> [i128; 2] {
     let alpha_bar = alpha_bar.min(ONE_Q62);
-    let q30 = |v: u64| i128::from(Soft::from_q(v, 62).sqrt().to_q(30).min(1 << 30));
-    mixed(q30(alpha_bar), x0, q30(ONE_Q62 - alpha_bar), z)
+    [alpha_bar, ONE_Q62 - alpha_bar].map(|v| Soft::from_q(v, 62).sqrt().to_q(30).min(1 << 30).into())
 }
 
 /// `(p x + q z) / 2^30`.

@@ -7,13 +7,15 @@ pub mod timesteps;
 mod ddpm;
 mod dpm_solver;
 mod heun;
+mod plan;
 
 use mote_runtime::sampler::UNKNOWN;
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_runtime::{Config, Method, Model};
 
 use self::chain::{BitStep, KernelStep, bit_q24};
-use self::coefficients::{Coefficients, mixed, noised};
+use self::coefficients::{Coefficients, mixed, noising};
+use self::plan::Rows;
 use self::timesteps::{previous, timestep};
 use super::network::{Call, Network};
 use super::scalar::digest::digest;
@@ -50,14 +52,14 @@ impl Run<'_> {
         self.check()?;
         let (x, first) = self.begin(start)?;
         let mut held = Held { x, sample: None };
-        self.set_known(&mut held.x, timestep(self.model.header(), self.config, first))?;
+        self.set_known(&mut held.x, self.noising(first))?;
         for index in first..self.config.steps {
-            let Some(t) = timestep(self.model.header(), self.config, index) else {
+            let Some(t) = self.timestep(index) else {
                 break;
             };
             let mut ops = Vec::new();
             self.step(&mut held, index, t, &mut ops)?;
-            self.set_known(&mut held.x, timestep(self.model.header(), self.config, index + 1))?;
+            self.set_known(&mut held.x, self.noising(index + 1))?;
             on_step(&OracleStep {
                 index,
                 timestep: t,
@@ -68,17 +70,49 @@ impl Run<'_> {
         Ok(held.x)
     }
 
-    /// The known elements as they are at timestep `t`, or clean.
-    fn set_known(&self, x: &mut [i32], t: Option<u32>) -> Result<(), OracleError> {
+    /// The timestep of step `index`; `None` past the last.
+    fn timestep(&self, index: u32) -> Option<u32> {
+        match Rows::of(self.model) {
+            Some(rows) => Some(rows.at(index, 0)?.timestep()),
+            None => timestep(self.model.header(), self.config, index),
+        }
+    }
+
+    /// The timestep of the second call in a step of Heun's method.
+    fn second_timestep(&self, index: u32) -> Option<u32> {
+        match Rows::of(self.model) {
+            Some(rows) => Some(rows.at(index, 1)?.timestep()),
+            None => previous(self.model.header(), self.config, index),
+        }
+    }
+
+    /// The noising at a step's timestep.
+    fn noising(&self, index: u32) -> Option<[i128; 2]> {
+        match Rows::of(self.model) {
+            Some(rows) => Some(rows.at(index, 0)?.noising()),
+            None => Some(noising(self.model.alpha_bar_q62(self.timestep(index)?))),
+        }
+    }
+
+    /// The noising at the timestep of its second call.
+    fn second_noising(&self, index: u32) -> Option<[i128; 2]> {
+        match Rows::of(self.model) {
+            Some(rows) => Some(rows.at(index, 1)?.noising()),
+            None => Some(noising(self.model.alpha_bar_q62(self.second_timestep(index)?))),
+        }
+    }
+
+    /// The known elements as they are under a noising, or clean.
+    fn set_known(&self, x: &mut [i32], noising: Option<[i128; 2]>) -> Result<(), OracleError> {
         let Some(known) = self.known else { return Ok(()) };
         if known.len() != x.len() {
             let (expected, found) = (x.len(), known.len());
             return Err(OracleError::Length { expected, found });
         }
         for i in (0..x.len()).filter(|&i| known[i] != UNKNOWN) {
-            x[i] = t.map_or(known[i], |t| {
+            x[i] = noising.map_or(known[i], |[signal, noise]| {
                 let z = normal_q24(self.config.seed, 0, i as u32);
-                noised(self.model.alpha_bar_q62(t), known[i].into(), z) as i32
+                mixed(signal, known[i].into(), noise, z) as i32
             });
         }
         Ok(())
@@ -87,6 +121,12 @@ impl Run<'_> {
     fn check(&self) -> Result<(), OracleError> {
         let (c, h) = (self.config, self.model.header());
         let refuse = |field| Err(OracleError::Config { field });
+        if h.schedule
+            .plan()
+            .is_some_and(|plan| (plan, h.clip) != (c.plan(), c.clip))
+        {
+            return refuse("plan");
+        }
         if c.steps == 0 || c.steps > h.train_steps {
             return refuse("steps");
         }
@@ -141,12 +181,17 @@ impl Run<'_> {
                 let steps = self.config.steps;
                 let left = Rounding::default().shift(i128::from(steps) * i128::from(*strength_q16), 16) as u32;
                 let first = steps - left;
-                let Some(t) = timestep(h, self.config, first) else {
+                let Some([signal, noise]) = self.noising(first) else {
                     return Ok((image_q24.to_vec(), first));
                 };
-                let alpha_bar = self.model.alpha_bar_q62(t);
-                let noisy =
-                    |(i, x): (usize, &i32)| noised(alpha_bar, (*x).into(), normal_q24(seed, 0, i as u32)) as i32;
+                // Its steps are planned to follow each other.
+                if first > 0 && h.schedule.plan().is_some() && self.config.method == Method::DpmSolver2M {
+                    return Err(OracleError::Config { field: "strength_q16" });
+                }
+                let noisy = |(i, x): (usize, &i32)| {
+                    let z = normal_q24(seed, 0, i as u32);
+                    mixed(signal, (*x).into(), noise, z) as i32
+                };
                 Ok((image_q24.iter().enumerate().map(noisy).collect(), first))
             }
             OracleStart::Between { second, part_q16 } => {
@@ -223,53 +268,83 @@ impl Run<'_> {
     }
 
     fn step(&self, held: &mut Held, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
-        let (c, h) = (self.config, self.model.header());
-        let (prediction, clip) = (h.prediction, c.clip);
-        let now = self.model.alpha_bar_q62(t);
-        if now == 0 && prediction == Prediction::Epsilon {
-            return Err(OracleError::ZeroSnr { timestep: t });
-        }
-        let there = previous(h, c, index);
-        let end = if c.method == Method::Ddim {
-            h.final_alpha_bar_q62
-        } else {
-            1 << 62
-        };
-        let next = there.map_or(end, |t| self.model.alpha_bar_q62(t)).min(1 << 62);
-        let out = self.predict(&held.x, t, ops)?;
-        if prediction.is_chain() {
+        let c = self.config;
+        if self.model.header().prediction.is_chain() {
+            let (now, next) = self.levels(index, t)?;
+            let out = self.predict(&held.x, t, ops)?;
             held.x = self.chain_step(&held.x, &out, [now, next], index + 1);
             return Ok(());
         }
+        let step = self.coefficients(index, t, held.sample.is_some())?;
+        let out = self.predict(&held.x, t, ops)?;
         match c.method {
             Method::Ddim => {
-                let step = Coefficients::ddim(now, next, c.eta_q16, prediction, clip);
                 let noisy = c.eta_q16 != 0;
                 for (i, (x, out)) in held.x.iter_mut().zip(out).enumerate() {
                     let z = self.noise(noisy, index, i);
                     *x = step.apply((*x).into(), out, z, c.clip_range_q24, self.rounding()) as i32;
                 }
             }
-            Method::Ddpm(variance) => {
-                let step = ddpm::coefficients(now, next, variance, prediction, clip);
-                self.advance(held, &step, &out, Some(index));
-            }
-            Method::DpmSolver2M => {
-                let before = held.sample.is_some().then(|| timestep(h, c, index - 1)).flatten();
-                let before = before.map(|t| self.model.alpha_bar_q62(t));
-                let step = dpm_solver::coefficients(before, now, next, prediction, clip);
-                self.advance(held, &step, &out, None);
-            }
+            Method::Ddpm(_) => self.advance(held, &step, &out, Some(index)),
+            Method::DpmSolver2M => self.advance(held, &step, &out, None),
             Method::Heun => {
-                self.advance(held, &heun::euler(now, next, prediction, clip), &out, None);
-                if let Some(there) = there {
-                    self.set_known(&mut held.x, Some(there))?;
+                self.advance(held, &step, &out, None);
+                if let Some(there) = self.second_timestep(index) {
+                    self.set_known(&mut held.x, self.second_noising(index))?;
                     let out = self.predict(&held.x, there, ops)?;
-                    self.advance(held, &heun::correction(now, next, prediction, clip), &out, None);
+                    self.advance(held, &self.correction(index, t)?, &out, None);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The cumulative alphas between which a step goes.
+    fn levels(&self, index: u32, t: u32) -> Result<(u64, u64), OracleError> {
+        let (c, h) = (self.config, self.model.header());
+        let now = self.model.alpha_bar_q62(t);
+        if now == 0 && h.prediction == Prediction::Epsilon {
+            return Err(OracleError::ZeroSnr { timestep: t });
+        }
+        let end = if c.method == Method::Ddim {
+            h.final_alpha_bar_q62
+        } else {
+            1 << 62
+        };
+        let there = previous(h, c, index);
+        Ok((now, there.map_or(end, |t| self.model.alpha_bar_q62(t)).min(1 << 62)))
+    }
+
+    /// The forms of a step, of Heun's method of its first half; `follows`: this run made the step before.
+    fn coefficients(&self, index: u32, t: u32, follows: bool) -> Result<Coefficients, OracleError> {
+        let (c, h) = (self.config, self.model.header());
+        let (prediction, clip) = (h.prediction, c.clip);
+        if let Some(rows) = Rows::of(self.model) {
+            let row = rows.at(index, 0).ok_or(OracleError::Config { field: "plan" })?;
+            return Ok(row.coefficients(clip));
+        }
+        let (now, next) = self.levels(index, t)?;
+        Ok(match c.method {
+            Method::Ddim => Coefficients::ddim(now, next, c.eta_q16, prediction, clip),
+            Method::Ddpm(variance) => ddpm::coefficients(now, next, variance, prediction, clip),
+            Method::DpmSolver2M => {
+                let before = follows.then(|| timestep(h, c, index - 1)).flatten();
+                let before = before.map(|t| self.model.alpha_bar_q62(t));
+                dpm_solver::coefficients(before, now, next, prediction, clip)
+            }
+            Method::Heun => heun::euler(now, next, prediction, clip),
+        })
+    }
+
+    /// The forms of the second half of a step of Heun's method.
+    fn correction(&self, index: u32, t: u32) -> Result<Coefficients, OracleError> {
+        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
+        if let Some(rows) = Rows::of(self.model) {
+            let row = rows.at(index, 1).ok_or(OracleError::Config { field: "plan" })?;
+            return Ok(row.coefficients(clip));
+        }
+        let (now, next) = self.levels(index, t)?;
+        Ok(heun::correction(now, next, prediction, clip))
     }
 
     fn rounding(&self) -> Rounding {

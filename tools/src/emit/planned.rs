@@ -1,0 +1,110 @@
+//! A model file that holds the steps of one run in place of its schedule.
+
+use super::file::{assemble, encode};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::header::Header;
+use mote_runtime::blob::layout::{ENTRY_BYTES, PREFIX_BYTES, SECTIONS, read_u32};
+use mote_runtime::blob::plan::{Row, Schedule};
+use mote_runtime::sampler::Course;
+use mote_runtime::schedule::spacing::PrevRule;
+use mote_runtime::{Config, Method, Model, ParseError, RunError, Section};
+use thiserror::Error;
+
+/// Why a run cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// Not a model.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The model cannot be run so.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The file holds a run already.
+    #[error("the file plans a run already, and holds no schedule to plan another from")]
+    Planned,
+    /// A chain moves by its own kernels.
+    #[error("this model is a chain of 2015, whose steps are no linear forms: it cannot be planned")]
+    Chain,
+    /// The second call of a step would be at a timestep that no step begins at.
+    #[error("Heun's method is planned where a step goes to the next timestep of the list, not to t - T/S")]
+    HeunPrev,
+}
+
+/// The file `bytes`, with the coefficients of `config`'s steps in place of the schedule: their bits are the same, nothing else runs.
+///
+/// What a planned file leaves open (class, guidance, seed, range of clipping) is not asked of `config`.
+pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
+    let memory = AlignedBytes::copy_of(bytes);
+    let model = Model::parse(memory.bytes())?;
+    let header = *model.header();
+    if header.schedule.plan().is_some() {
+        return Err(PlanError::Planned);
+    }
+    if header.prediction.is_chain() {
+        return Err(PlanError::Chain);
+    }
+    if config.method == Method::Heun && config.prev != PrevRule::List {
+        return Err(PlanError::HeunPrev);
+    }
+    let config = Config {
+        class: (header.classes > 0).then_some(0),
+        guidance_q16: None,
+        clip_range_q24: header.clip_range_q24,
+        ..*config
+    };
+    config.validate(&header)?;
+    let rows = rows(&Course {
+        model: &model,
+        config: &config,
+    })?;
+    let file = memory.bytes();
+    let planned = Header {
+        schedule: Schedule::Planned(config.plan()),
+        clip: config.clip,
+        ..header
+    };
+    let (header, provenance) = (encode(&planned), provenance(&model));
+    let sections = std::array::from_fn(|i| match SECTIONS[i] {
+        Section::Header => &header,
+        Section::Schedule => &rows,
+        Section::Provenance => provenance.as_bytes(),
+        _ => section(file, i),
+    });
+    let out = assemble(sections);
+    // Whatever is written can be read.
+    Model::parse(AlignedBytes::copy_of(&out).bytes())?;
+    Ok(out)
+}
+
+/// The rows of the schedule section.
+fn rows(course: &Course<'_>) -> Result<Vec<u8>, PlanError> {
+    let mut rows = Vec::new();
+    for index in 0..course.config.steps {
+        let (Some(t), Some(noising)) = (course.timestep(index), course.noising(index)) else {
+            break;
+        };
+        let follows = index > 0;
+        rows.extend(Row::bytes(t, &course.coefficients(index, t, follows)?, noising));
+        let second = course.second_timestep(index).zip(course.second_noising(index));
+        if let (Method::Heun, Some((there, noising))) = (course.config.method, second) {
+            rows.extend(Row::bytes(there, &course.correction(index, t)?, noising));
+        }
+    }
+    Ok(rows)
+}
+
+/// Section `index` of a file that was parsed.
+fn section(file: &[u8], index: usize) -> &[u8] {
+    let entry = PREFIX_BYTES + index * ENTRY_BYTES;
+    let [offset, len] = [4, 8].map(|at| read_u32(file, entry + at) as usize);
+    &file[offset..offset + len]
+}
+
+/// What the file says of where it came from, and which file it was planned from.
+fn provenance(model: &Model<'_>) -> String {
+    let mut origin: serde_json::Value = serde_json::from_slice(model.provenance()).unwrap_or_default();
+    if let Some(origin) = origin.as_object_mut() {
+        origin.insert("planned_from_crc32".into(), format!("{:08x}", model.crc()).into());
+    }
+    origin.to_string()
+}
