@@ -16,6 +16,7 @@ pub struct Model<'a> {
     pub(crate) header: Header,
     /// Records of the activations.
     pub(crate) tensors: &'a [Record],
+    weights: &'a [u8],
     pub(crate) sections: Sections<'a>,
 }
 
@@ -55,6 +56,7 @@ impl<'a> Model<'a> {
             sections: Sections::open(bytes, trusted, refusal)?,
             header: Header::EMPTY,
             tensors: &[],
+            weights: &[],
         };
         let r = &mut Reader::new(model.sections.content(0));
         decode::header(r, &mut model.header);
@@ -65,6 +67,7 @@ impl<'a> Model<'a> {
             Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
+        model.weights = model.sections.content(3);
         Some(model)
     }
 
@@ -114,7 +117,7 @@ impl<'a> Model<'a> {
 
     /// Bytes of the weights section.
     pub fn weights(&self) -> &'a [u8] {
-        self.sections.content(3)
+        self.weights
     }
 
     /// The schedule section: what is in it, the header's [`Schedule`](super::plan::Schedule) says.

@@ -41,6 +41,11 @@ impl<'a> Reader<'a> {
     /// A byte.
     #[inline(never)]
     pub fn u8(&mut self) -> u8 {
+        self.byte()
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> u8 {
         match self.rest.split_first() {
             Some((&byte, rest)) => {
                 self.rest = rest;
@@ -80,9 +85,11 @@ impl<'a> Reader<'a> {
     /// A number of `width` bits.
     #[inline(never)]
     fn number(&mut self, width: u32) -> u64 {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.u8();
+        let mut byte = self.byte();
+        let (mut value, mut shift) = (u64::from(byte & 0x7F), 7);
+        // Most are small.
+        while byte >= 0x80 {
+            byte = self.u8();
             let bits = byte & 0x7F;
             if shift >= width || bits.checked_shr(width - shift).unwrap_or(0) != 0 {
                 self.fail();
@@ -90,10 +97,8 @@ impl<'a> Reader<'a> {
             }
             value |= u64::from(bits) << shift;
             shift += 7;
-            if byte < 0x80 {
-                return value;
-            }
         }
+        value
     }
 
     /// A float of 32 bits.

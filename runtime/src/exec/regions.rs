@@ -1,6 +1,5 @@
 //! The memory of one operator as disjoint typed views, without unsafe code.
 
-use core::mem::take;
 use core::ops::Range;
 
 use crate::blob::io::slot;
@@ -32,15 +31,18 @@ impl<'m, 'a> Regions<'m, 'a> {
         let io = &op.io();
         let mut ranges = [const { 0..0 }; slot::COUNT];
         for slot in 0..slot::COUNT {
-            self.records[slot] = model.record(io.tensors[slot]);
-            let range = self.tensor(slot).range();
+            let Some(record) = model.record(io.tensors[slot]) else {
+                continue;
+            };
+            self.records[slot] = Some(record);
+            let range = Tensor::known(record).range();
             if slot >= slot::FIRST && range == ranges[slot::OUT] {
                 self.in_place = slot;
             } else {
                 ranges[slot] = range;
             }
         }
-        disjoint(arena, &mut ranges, &mut self.memory);
+        disjoint(arena, &ranges, &mut self.memory);
     }
 
     /// The output's record.
@@ -103,29 +105,29 @@ impl<'m, 'a> Regions<'m, 'a> {
 /// meet nothing.
 fn disjoint<'a, const N: usize>(
     bytes: &'a mut [u8],
-    ranges: &mut [Range<usize>; N],
+    ranges: &[Range<usize>; N],
     slices: &mut [Option<&'a mut [u8]>; N],
 ) {
-    let (mut rest, mut at) = (bytes, 0);
-    loop {
-        // The lowest that is left.
-        let (mut lowest, mut range) = (None, usize::MAX..usize::MAX);
-        for (next, slice) in ranges.iter_mut().zip(slices.iter_mut()) {
-            if next.start < next.end && next.start < range.start {
-                range = next.clone();
-                lowest = Some((next, slice));
-            }
+    // The lowest first; there are few.
+    let (mut order, mut count) = ([0; N], 0);
+    for (i, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
+        let mut place = count;
+        while place > 0 && ranges[order[place - 1]].start > range.start {
+            order[place] = order[place - 1];
+            place -= 1;
         }
-        let Some((done, slice)) = lowest else {
-            return;
-        };
-        take(done);
+        order[place] = i;
+        count += 1;
+    }
+    let (mut rest, mut at) = (bytes, 0);
+    for &i in &order[..count] {
+        let range = &ranges[i];
         let gap = range.start.checked_sub(at);
-        let from = gap.and_then(|gap| take(&mut rest).split_at_mut_checked(gap));
+        let from = gap.and_then(|gap| rest.split_at_mut_checked(gap));
         let Some((own, after)) = from.and_then(|(_, from)| from.split_at_mut_checked(range.len())) else {
             return;
         };
-        *slice = Some(own);
+        slices[i] = Some(own);
         (rest, at) = (after, range.end);
     }
 }
@@ -134,9 +136,9 @@ fn disjoint<'a, const N: usize>(
 mod tests {
     use core::ops::Range;
 
-    fn disjoint<const N: usize>(bytes: &mut [u8], mut ranges: [Range<usize>; N]) -> [&mut [u8]; N] {
+    fn disjoint<const N: usize>(bytes: &mut [u8], ranges: [Range<usize>; N]) -> [&mut [u8]; N] {
         let mut slices = [const { None }; N];
-        super::disjoint(bytes, &mut ranges, &mut slices);
+        super::disjoint(bytes, &ranges, &mut slices);
         slices.map(Option::unwrap_or_default)
     }
 
