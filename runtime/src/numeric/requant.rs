@@ -161,6 +161,11 @@ impl WideRequant {
 /// `v * 2^-shift`, rounded half up, plus `term`, saturated to int32. `shift` is 1 to 62, and `v + 2^(shift - 1)` below 2^63.
 #[inline(never)]
 pub fn rounded(v: i64, shift: u32, term: i32) -> i32 {
+    if shift > 32 {
+        // Rounding and floor never see the low word, and what is left of the high one does not saturate.
+        let shift = (shift - 32) & 31;
+        return (((v >> 32) as i32 + (1 << (shift - 1))) >> shift).saturating_add(term);
+    }
     saturate_i32((((v >> ((shift - 1) & 63)) + 1) >> 1) + i64::from(term))
 }
 
@@ -216,7 +221,7 @@ mod tests {
         };
         assert_eq!(up.apply(i32::MAX), i32::MAX);
         assert_eq!(up.apply(i32::MIN), i32::MIN);
-        for shift in [1, 43, 62] {
+        for shift in [1, 31, 32, 33, 34, 43, 62] {
             let wide = WideRequant {
                 mult: (1 << 22) - 1,
                 shift,
@@ -228,6 +233,15 @@ mod tests {
                 exact.min(i32::MAX.into()),
                 "shift {shift}"
             );
+            let product = (v * ((1 << 22) - 1)) as i64;
+            for term in [0, 1, -1, i32::MIN, i32::MAX] {
+                let sum = (exact + i128::from(term)).clamp(i32::MIN.into(), i32::MAX.into());
+                assert_eq!(
+                    i128::from(rounded(product, shift.into(), term)),
+                    sum,
+                    "shift {shift}, {term}"
+                );
+            }
         }
         let wide = WideRequant {
             mult: (1 << 22) - 1,
