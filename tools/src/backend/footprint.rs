@@ -30,22 +30,22 @@ pub struct Firmware {
 /// instructions, not cycles. The plain size is that of digits8-micro as w8a16, without the variable. A code's size has 4 % added, so that a model said to fit still does after a small change.
 /// Its f16 does not fit mps3-an547: the count is that of the Cortex-M33, in the proportion of digits8-micro (19.97 to 20.08).
 pub const FIRMWARE: [Firmware; 6] = [
-    firmware("thumbv6m-none-eabi", None, [50_500, 84_900], [6.5, 380.0]),
-    firmware("thumbv7m-none-eabi", None, [53_800, 86_100], [3.1, 209.0]),
-    firmware("thumbv7em-none-eabihf", None, [62_100, 92_800], [1.6, 16.4]),
+    firmware("thumbv6m-none-eabi", None, [47_500, 81_100], [6.5, 380.0]),
+    firmware("thumbv7m-none-eabi", None, [50_800, 81_800], [3.1, 209.0]),
+    firmware("thumbv7em-none-eabihf", None, [59_100, 88_400], [1.6, 16.4]),
     firmware(
         "thumbv8m.main-none-eabihf",
         Some("cortex-m33"),
-        [63_600, 95_400],
+        [60_500, 90_500],
         [1.6, 17.5],
     ),
     firmware(
         "thumbv8m.main-none-eabihf",
         Some("cortex-m55"),
-        [61_300, 93_100],
+        [58_500, 88_500],
         [1.0, 17.4],
     ),
-    firmware("riscv32imac-unknown-none-elf", None, [61_600, 100_600], [5.3, 195.0]),
+    firmware("riscv32imac-unknown-none-elf", None, [58_000, 96_500], [5.3, 195.0]),
 ];
 
 impl Firmware {
