@@ -4,7 +4,7 @@
 //! the variance plus epsilon, in units of the input) the normalized value is `(q - S/n) * n / sqrt(V)`:
 //!
 //! 1. `mean = round_half_up(S * 2^14 / n)`, Q14.
-//! 2. `1/sqrt(V) = mant * 2^-31 * 2^-exp` from [`rsqrt_u64`].
+//! 2. `1/sqrt(V) = mant * 2^-31 * 2^-exp` from [`rsqrt_u64`](crate::numeric::rsqrt::rsqrt_u64).
 //! 3. `p = mant * n` brought to 31 bits by a right shift `k` (rounded half up).
 //! 4. a channel: `a = round_half_up(p * gamma / 2^31)`.
 //! 5. an element: `y = (((q << 14) - mean) * a + (beta << s) + 2^(s-1)) >> s`, Q16, where `s` follows from the formats.
