@@ -199,8 +199,6 @@ pub enum RunError {
     },
     /// A later step than the first to begin with, where the file plans a sampler whose steps go on from the one before.
     PlannedStart,
-    /// The file does not hold the step that it plans; a validated model never returns this.
-    Plan,
     /// An image or noise of another length.
     Length {
         /// Elements of the model's sample.
@@ -341,7 +339,6 @@ impl fmt::Display for RunError {
             Self::PlannedStart => f.write_str(
                 "the file plans a sampler that goes on from the step before: start from noise, or run the file that it was planned from",
             ),
-            Self::Plan => f.write_str("the file does not hold a step that it plans"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
             Self::SnapshotVersion => f.write_str(

@@ -36,6 +36,8 @@ pub enum Feature {
     DpmSolver,
     /// Heun's method.
     Heun,
+    /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
+    Continuous,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
@@ -50,7 +52,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -63,6 +65,7 @@ impl Feature {
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
+        Self::Continuous,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
@@ -85,6 +88,7 @@ impl Feature {
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
+            Self::Continuous => "continuous",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
@@ -109,6 +113,7 @@ impl Feature {
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
+            Self::Continuous => cfg!(feature = "continuous"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
@@ -138,7 +143,7 @@ impl Feature {
             Self::Integer | Self::F16 => false,
             Self::W16 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W16 { .. })),
             Self::W4 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W4 { .. })),
-            Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
+            Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Continuous | Self::Inpaint | Self::Interpolate => false,
             Self::Schedule | Self::Fast => false,
             Self::Attention => matches!(op, Op::Attention(_)),
             Self::Class => matches!(op, Op::ClassEmbed { .. }),
@@ -149,13 +154,13 @@ impl Feature {
         }
     }
 
-    /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
+    /// Whether a model needs it. What samplers need, [`Entry::feature`](crate::blob::sampling::Entry) says: a model can be
     /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
-        let chain = self == Self::Chain && model.header().prediction.is_chain();
+        let predicted = model.header().prediction.feature() == Some(self);
         let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
-        chain
+        predicted
             || schedule
             || planned == Some(self)
             || self.needed_by_arithmetic(model.header().arithmetic)

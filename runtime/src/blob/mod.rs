@@ -26,6 +26,7 @@ pub mod op;
 pub mod plan;
 pub mod proof;
 pub mod reader;
+pub mod sampling;
 pub mod tensor;
 pub mod validate;
 

@@ -7,6 +7,7 @@ use super::io::{Io, slot};
 use super::model::Model;
 use super::op::{Addend, At, Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
 use super::plan;
+use super::sampling::Prediction;
 use super::proof;
 use super::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
@@ -14,7 +15,6 @@ use crate::error::{Fault, ParseError, Refusal, Section};
 use crate::features::Feature;
 use crate::kernels::scratch_needed;
 use crate::numeric::requant::Requant;
-use crate::schedule::coefficients::Prediction;
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
@@ -36,8 +36,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !arithmetic.is_built() {
         return refusal.with(ParseError::NotBuilt(arithmetic));
     }
-    if header.prediction.is_chain() && !Feature::Chain.is_built() {
-        return refusal.with(ParseError::NotBuilt(Feature::Chain));
+    if let Some(feature) = header.prediction.feature()
+        && !feature.is_built()
+    {
+        return refusal.with(ParseError::NotBuilt(feature));
     }
     let planned = header.schedule.plan();
     if planned.is_none() && !Feature::Schedule.is_built() {
@@ -98,10 +100,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     Some(())
 }
 
-/// Whether there is an alpha for every timestep, and none is larger than the one before.
+/// Whether there are as many alphas as there should be, and none is larger than the one before.
 #[inline(never)]
 fn schedule_falls(model: &Model<'_>) -> bool {
-    let steps = model.header.train_steps;
+    let steps = model.header.schedule.alphas(model.header.train_steps);
     let mut previous = 1u64 << 62;
     // There are at most 2^16.
     model.schedule().len() == steps as usize * 8

@@ -28,10 +28,10 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
 fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     let out = &mut r.output()?;
     match op {
-        Op::Input { scale, shift, .. } => pointwise::input(call.x_q24, *scale, *shift, out),
+        Op::Input { scale, shift, .. } => pointwise::input(call.input(), *scale, *shift, out),
         Op::TimeProj { phases, cos_first, .. } => {
             let phases = model.table(*phases, usize::from(r.out().channels) / 2)?;
-            embed::time_proj(call.timestep, phases, *cos_first, |i, v| {
+            embed::time_proj(call.time_q16, phases, *cos_first, |i, v| {
                 out.set(i, pointwise::feature(v))
             });
         }

@@ -31,10 +31,10 @@ pub(super) fn run(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'
 fn run_small(model: &Model<'_>, call: &Call<'_>, op: &Op, r: &mut Regions<'_, '_>) -> Option<()> {
     let out = &mut r.output()?;
     match op {
-        Op::Input { requant, offset, .. } => embed::input(call.x_q24, *requant, *offset, out),
+        Op::Input { requant, offset, .. } => embed::input(call.input(), *requant, *offset, out),
         Op::TimeProj { phases, cos_first, .. } => {
             let phases = model.table::<i32>(*phases, usize::from(r.out().channels) / 2)?;
-            embed::time_proj(call.timestep, bytemuck::cast_slice(phases), *cos_first, |i, v| {
+            embed::time_proj(call.time_q16, bytemuck::cast_slice(phases), *cos_first, |i, v| {
                 out.put(i, v)
             });
         }

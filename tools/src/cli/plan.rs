@@ -6,7 +6,7 @@ use super::model_file::{ModelFile, sha256};
 use super::output_file::OutputFile;
 use super::print::{self, Held, bytes, heading, table};
 use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::plan::{Plan, Row};
+use mote_runtime::blob::plan::Plan;
 use mote_runtime::{Method, Model};
 use mote_tools::emit::planned::{PlanError, planned};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn refusal(error: &PlanError) -> Failure {
     match error {
         PlanError::Run(error) => (*error).into(),
         PlanError::Planned => Failure::new(error).help("plan the file that it was planned from"),
-        PlanError::HeunPrev => Failure::new(error).help("leave --prev out"),
+        PlanError::TwoCallsPrev => Failure::new(error).help("leave --prev out"),
         PlanError::Parse(_) | PlanError::Chain => Failure::new(error),
     }
 }
@@ -101,8 +101,9 @@ pub fn object(model: &Model<'_>, plan: Plan) -> Value {
 
 /// The timesteps of a planned file, those of second calls included.
 fn timesteps(model: &Model<'_>) -> Vec<u32> {
-    let rows = (0..).map_while(|i| Row::read(model.schedule(), i));
-    rows.map(Row::timestep).collect()
+    let plan = model.header().schedule.plan();
+    let rows = plan.into_iter().flat_map(|plan| plan.rows(model.schedule()));
+    rows.map(|row| row.time_q16() >> 16).collect()
 }
 
 /// The same, as many as fit a line.

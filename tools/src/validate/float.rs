@@ -12,7 +12,7 @@ use mote_host::memory::AlignedBytes;
 use mote_host::schedule::{Precision, Schedule, ScheduleError};
 use mote_runtime::exec::Observer;
 use mote_runtime::numeric::normal::normal_q24;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::schedule::coefficients;
 use mote_runtime::{Arena, Config, Method, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
@@ -349,10 +349,10 @@ struct Record {
 impl Observer for Record {}
 
 impl StepObserver for Record {
-    fn predicted(&mut self, prediction: &Prediction0<'_>) {
+    fn predicted(&mut self, prediction: &Predicted<'_>) {
         self.x.push(planes(prediction.x_q24, self.channels));
         self.out.push(planes(prediction.out_q24, self.channels));
-        self.timesteps.push(prediction.timestep);
+        self.timesteps.push(prediction.row.timestep());
     }
 }
 

@@ -18,7 +18,7 @@ use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::f16;
 use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -238,8 +238,8 @@ impl Recorder<'_> {
 }
 
 impl StepObserver for Recorder<'_> {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.twin.channels()), p.timestep) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
+        match self.expected(&planes(p.x_q24, self.twin.channels()), p.row.timestep()) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

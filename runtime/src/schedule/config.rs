@@ -4,11 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::header::Header;
 use crate::blob::plan::Plan;
+use crate::blob::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
 use crate::error::RunError;
-use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::{PrevRule, Spacing};
-
-use super::method::Method;
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,29 +30,6 @@ pub struct Config {
     pub seed: u64,
     /// The sampler.
     pub method: Method,
-}
-
-/// Where a run starts.
-#[derive(Debug, Clone, Copy)]
-pub enum Start<'s> {
-    /// x_T drawn from the seed.
-    Seed,
-    /// x_T given, Q24, `(row, col, channel)`.
-    Noise(&'s [i32]),
-    /// A clean image noised to the timestep where `strength * steps` steps are left (Meng et al. 2022, SDEdit).
-    Image {
-        /// Q24, `(row, col, channel)`.
-        image_q24: &'s [i32],
-        /// Share of the steps that are run, Q16.
-        strength_q16: u32,
-    },
-    /// x_T between two seeds' noises, on a quarter circle: standard normal everywhere on it.
-    Between {
-        /// The other seed.
-        second: u64,
-        /// How far towards it, Q16: 0 is the run's own noise, 65536 the other's.
-        part_q16: u32,
-    },
 }
 
 impl Config {
