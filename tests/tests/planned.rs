@@ -312,7 +312,9 @@ fn rows_that_no_run_has_are_refused() {
         ("no row", &|rows| rows.clear()),
         ("a row less", &|rows| rows.truncate(rows.len() - StoredRow::BYTES)),
         ("half a row less", &|rows| rows.truncate(rows.len() - 18)),
-        ("a row more", &|rows| rows.extend_from_within(rows.len() - StoredRow::BYTES..)),
+        ("a row more", &|rows| {
+            rows.extend_from_within(rows.len() - StoredRow::BYTES..)
+        }),
         ("a byte more", &|rows| rows.push(0)),
         ("a timestep beyond the last", &|rows| {
             rows[..2].copy_from_slice(&(synthetic::TRAIN_STEPS as u16).to_le_bytes());

@@ -121,7 +121,11 @@ impl Plan {
     /// The row of call `call` of step `step` in a schedule section; `None` past its end.
     #[inline(never)]
     pub fn row(self, section: &[u8], step: u32, call: u32) -> Option<StoredRow<'_>> {
-        let calls = if Method::BUILT.two_calls { self.method().calls() } else { 1 };
+        let calls = if Method::BUILT.two_calls {
+            self.method().calls()
+        } else {
+            1
+        };
         let index = (step.saturating_mul(calls).saturating_add(call) as usize).min(ROWS_MAX);
         let words: &[u32] = bytemuck::try_cast_slice(section).ok()?;
         StoredRow::first(words.get(index * self.row_words()..)?, self.is_continuous())

@@ -203,6 +203,8 @@ pub struct Entry {
     pub number: u8,
     /// Its name on the command line. The two ancestral samplers share one.
     pub name: &'static str,
+    /// What a user is told of it, in a line.
+    pub about: &'static str,
     /// The part of the runtime that it needs; `None` where every build has it.
     pub feature: Option<Feature>,
     /// What the form of a row's next state is applied to.
@@ -282,6 +284,7 @@ impl Method {
             Self::Ddim => Entry {
                 number: 0,
                 name: "ddim",
+                about: "Song, Meng and Ermon 2021: deterministic, or with noise by --eta",
                 feature: None,
                 terms: Terms::Output,
                 calls: 1,
@@ -292,6 +295,7 @@ impl Method {
             Self::Ddpm(variance) => Entry {
                 number: 1 + variance as u8,
                 name: "ddpm",
+                about: "Ho, Jain and Abbeel 2020: ancestral, with noise in every step; see --variance",
                 feature: Some(Feature::Ddpm),
                 terms: Terms::Kept,
                 calls: 1,
@@ -302,6 +306,7 @@ impl Method {
             Self::DpmSolver2M => Entry {
                 number: 3,
                 name: "dpm++",
+                about: "DPM-Solver++(2M), Lu et al. 2022: second order, deterministic",
                 feature: Some(Feature::DpmSolver),
                 terms: Terms::Kept,
                 calls: 1,
@@ -312,6 +317,7 @@ impl Method {
             Self::Heun => Entry {
                 number: 4,
                 name: "heun",
+                about: "Heun's method on the probability-flow ODE: second order, two network calls a step",
                 feature: Some(Feature::Heun),
                 terms: Terms::Kept,
                 calls: 2,
@@ -332,6 +338,11 @@ impl Method {
         }
     }
 
+    /// The sampler of that name; of the ancestral ones that with the small variance.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.entry().name == name)
+    }
+
     /// The part of the runtime that it needs; `None` where every build has it.
     #[inline(always)]
     pub const fn feature(self) -> Option<Feature> {
@@ -346,6 +357,9 @@ impl Method {
             None => true,
         }
     }
+
+    /// Whether this build has more samplers than DDIM.
+    pub const IS_A_CHOICE: bool = Self::BUILT.several;
 
     /// What this build's samplers need between them: what stands behind a `false` is not linked.
     pub(crate) const BUILT: Built = Built::new();
@@ -387,26 +401,30 @@ pub(crate) struct Built {
     pub keeps_between_steps: bool,
     /// Some call the network twice a step.
     pub two_calls: bool,
+    /// There are some beside the one that every build has.
+    several: bool,
 }
 
 impl Built {
     const fn new() -> Self {
-        let (mut kept_terms, mut keeps_between_steps, mut two_calls) = (false, false, false);
+        let mut built = Self {
+            kept_terms: false,
+            keeps_between_steps: false,
+            two_calls: false,
+            several: false,
+        };
         let mut number = 0;
         while number < Method::ALL.len() {
             let method = Method::ALL[number];
             if method.is_built() {
-                kept_terms |= matches!(method.entry().terms, Terms::Kept);
-                keeps_between_steps |= method.holds_between_steps();
-                two_calls |= method.calls() > 1;
+                built.kept_terms |= matches!(method.entry().terms, Terms::Kept);
+                built.keeps_between_steps |= method.holds_between_steps();
+                built.two_calls |= method.calls() > 1;
+                built.several |= method.feature().is_some();
             }
             number += 1;
         }
-        Self {
-            kept_terms,
-            keeps_between_steps,
-            two_calls,
-        }
+        built
     }
 }
 
@@ -443,6 +461,8 @@ mod tests {
         for (number, method) in Method::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(method.entry().number), number, "{method:?}");
             assert_eq!(Method::numbered(number as u32), Some(method));
+            let named = Method::named(method.entry().name).map(|named| named.entry().name);
+            assert_eq!(named, Some(method.entry().name));
             assert!((1..=2).contains(&method.calls()));
         }
         assert_eq!(Method::numbered(Method::ALL.len() as u32), None);

@@ -42,7 +42,9 @@ impl Rows {
         Feature::Chain.built()?;
         let groups = usize::from(readout.groups);
         let first = model.table::<u32>(readout.first, groups)?;
-        let group = first.partition_point(|&first| first <= call.timestep()).checked_sub(1)?;
+        let group = first
+            .partition_point(|&first| first <= call.timestep())
+            .checked_sub(1)?;
         Some(Self { group, groups })
     }
 

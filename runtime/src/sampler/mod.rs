@@ -19,12 +19,12 @@ pub use start::Start;
 
 use crate::arena::{ALIGN, Arena};
 use crate::blob::model::Model;
+use crate::blob::sampling::Terms;
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::features::Feature;
 use crate::numeric::normal::normal_q24;
-use crate::blob::sampling::Terms;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 
 /// One finished step.
@@ -274,8 +274,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let Some(weight_q16) = self.config.guidance_q16 else {
             return Ok(());
         };
-        self.conditional
-            .copy_from_slice(output(self.model, self.activations)?);
+        self.conditional.copy_from_slice(output(self.model, self.activations)?);
         let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
         call(self.x, null, self.activations)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);

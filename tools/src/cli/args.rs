@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use super::failure::Failure;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mote_runtime::blob::header::Header;
 use mote_runtime::sampler;
@@ -17,8 +18,8 @@ const DEFAULT_STEPS: u32 = 20;
 #[derive(Debug, Clone, Args)]
 pub struct CourseArgs {
     /// The sampler [default: ddim, or what the file plans]
-    #[arg(long, value_enum)]
-    pub sampler: Option<Sampler>,
+    #[arg(long, value_name = "SAMPLER", value_parser = samplers())]
+    pub sampler: Option<Method>,
     /// The variance of --sampler ddpm [default: small]
     #[arg(long, value_enum)]
     pub variance: Option<Variance>,
@@ -53,20 +54,6 @@ pub struct SamplerArgs {
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
-}
-
-/// Samplers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sampler {
-    /// Song, Meng and Ermon 2021: deterministic, or with noise by --eta
-    Ddim,
-    /// Ho, Jain and Abbeel 2020: ancestral, with noise in every step; see --variance
-    Ddpm,
-    /// DPM-Solver++(2M), Lu et al. 2022: second order, deterministic
-    #[value(name = "dpm++")]
-    DpmSolver2M,
-    /// Heun's method on the probability-flow ODE: second order, two network calls a step
-    Heun,
 }
 
 /// Variances of the ancestral sampler.
@@ -161,15 +148,21 @@ impl CourseArgs {
             (None, Method::Ddpm(variance)) => variance,
             _ => sampler::Variance::Small,
         };
-        match self.sampler {
-            Some(Sampler::Ddim) => Method::Ddim,
-            Some(Sampler::Ddpm) => Method::Ddpm(variance),
-            Some(Sampler::DpmSolver2M) => Method::DpmSolver2M,
-            Some(Sampler::Heun) => Method::Heun,
-            None if matches!(default, Method::Ddpm(_)) => Method::Ddpm(variance),
-            None => default,
+        match self.sampler.unwrap_or(default) {
+            Method::Ddpm(_) => Method::Ddpm(variance),
+            method => method,
         }
     }
+}
+
+/// The samplers by their names.
+fn samplers() -> impl TypedValueParser<Value = Method> {
+    let mut entries: Vec<_> = Method::ALL.map(Method::entry).to_vec();
+    entries.dedup_by_key(|entry| entry.name);
+    let values = entries
+        .into_iter()
+        .map(|entry| PossibleValue::new(entry.name).help(entry.about));
+    PossibleValuesParser::new(values).map(|name| Method::named(&name).unwrap_or(Method::Ddim))
 }
 
 impl SamplerArgs {
@@ -193,14 +186,7 @@ impl SamplerArgs {
 
 /// A sampler as it is written on the command line.
 pub fn method_name(method: Method) -> String {
-    let sampler = match method {
-        Method::Ddim => Sampler::Ddim,
-        Method::Ddpm(_) => Sampler::Ddpm,
-        Method::DpmSolver2M => Sampler::DpmSolver2M,
-        Method::Heun => Sampler::Heun,
-    };
-    let value = sampler.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
+    method.entry().name.to_owned()
 }
 
 impl Spacing {

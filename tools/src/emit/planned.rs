@@ -27,7 +27,9 @@ pub enum PlanError {
     #[error("this model is a chain of 2015, whose steps are no linear forms: it cannot be planned")]
     Chain,
     /// The second call of a step would be at a timestep that no step begins at.
-    #[error("a sampler with two calls a step is planned where a step goes to the next timestep of the list, not to t - T/S")]
+    #[error(
+        "a sampler with two calls a step is planned where a step goes to the next timestep of the list, not to t - T/S"
+    )]
     TwoCallsPrev,
 }
 

@@ -103,7 +103,11 @@ impl Rows<'_> {
     fn stored(&self, words: [i32; WORDS]) -> Coefficients {
         let [_, _, sample_frac, step_frac] = words[0].to_le_bytes();
         let form = |words: &[i32], frac: u8| Form::of(words.iter().map(|w| (*w).into()).collect(), frac.into());
-        Coefficients::of(form(&words[1..3], sample_frac), form(&words[3..7], step_frac), self.config.clip)
+        Coefficients::of(
+            form(&words[1..3], sample_frac),
+            form(&words[3..7], step_frac),
+            self.config.clip,
+        )
     }
 
     /// The cumulative alphas between which a step goes.
