@@ -1,9 +1,10 @@
 //! The accumulator proof: from the real weights, no output channel of a convolution can overflow.
 
-use super::int4;
-use super::op::{At, Conv, Weights};
-use super::tensor::{Dtype, Tensor};
-use super::validate::{Check, Checker};
+use super::{Conv, Weights};
+use crate::blob::int4;
+use crate::blob::tensor::{Dtype, Tensor};
+use crate::ops::At;
+use crate::ops::check::{Check, Checker};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::kernels::family::padded;
