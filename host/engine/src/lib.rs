@@ -25,6 +25,7 @@ mod avx2;
 mod avx512;
 mod conv;
 pub mod family;
+pub mod memory;
 mod norm;
 mod source;
 mod split;
@@ -32,7 +33,7 @@ mod window;
 
 pub use family::Family;
 
-use crate::memory::AlignedBytes;
+use memory::AlignedBytes;
 use attention::Attention;
 use conv::Conv;
 use family::Simd;
