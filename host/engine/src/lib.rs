@@ -33,10 +33,10 @@ mod window;
 
 pub use family::Family;
 
-use memory::AlignedBytes;
 use attention::Attention;
 use conv::Conv;
 use family::Simd;
+use memory::AlignedBytes;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::blob::op::{GroupNorm, Op};
 use mote_runtime::blob::tensor::{TENSOR_ALIGN, Tensor};

@@ -88,13 +88,7 @@ pub(crate) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize
 
 /// The plain form of [`Simd::finish_wide`].
 #[inline(always)]
-pub(crate) fn finish_wide(
-    high: &[[i32; LANES]],
-    low: &[[i32; LANES]],
-    to: &Finish<'_>,
-    first: usize,
-    out: &mut [u8],
-) {
+pub(crate) fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
         let mut values = [0; LANES];
