@@ -11,7 +11,7 @@ pub struct Buffer {
     pub len: usize,
 }
 
-/// One launch of a kernel; every kernel takes three words (`host/kernels/mote.cu`).
+/// One launch of a kernel; every kernel takes three words (`host/cuda/kernels/mote.cu`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     /// Name in the PTX.

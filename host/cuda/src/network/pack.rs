@@ -2,7 +2,7 @@
 
 use mote_runtime::numeric::float::f32_to_f16_sat;
 
-use crate::cuda::CudaError;
+use crate::CudaError;
 
 /// Taps of a step of the f32 kernel, fours of channels of a step of the tensor cores' kernel.
 const STEP: usize = 16;

@@ -6,10 +6,10 @@ use super::Precision;
 use super::launches::{fitting, launches};
 use super::layout::NetworkRun;
 use super::program::Program;
-use crate::cuda::launch::{Buffer, Launcher, Limits, Recording};
-use crate::cuda::{CudaError, filled};
-use crate::float::{FloatError, TimeFeatures, features};
-use crate::graph::{Graph, ValueId};
+use crate::launch::{Buffer, Launcher, Limits, Recording};
+use crate::{CudaError, filled};
+use mote_graph::float::{FloatError, TimeFeatures, features};
+use mote_graph::graph::{Graph, ValueId};
 
 /// Batch sizes whose launches are recorded; others are launched one by one.
 const RECORDINGS: usize = 8;
@@ -96,7 +96,7 @@ impl<L: Launcher> Network<L> {
     }
 
     /// The values that were asked for, each `(sample, channel, row, col)`, of the samples `x`, each at its own timestep; `labels` as
-    /// [`crate::float::Executor::run`] takes them.
+    /// [`mote_graph::float::Executor::run`] takes them.
     pub fn run(&mut self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<Vec<f32>>, CudaError> {
         self.check(x, timesteps, labels)?;
         let mut values = vec![Vec::new(); self.program.outputs.len()];

@@ -1,4 +1,4 @@
-// What the host prepares: the operators of a model, and one run of the sampler. host/src/cuda/program.rs has the same layouts.
+// What the host prepares: the operators of a model, and one run of the sampler. host/cuda/src/program.rs has the same layouts.
 #pragma once
 #include "fixed.cuh"
 

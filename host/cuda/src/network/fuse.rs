@@ -6,7 +6,7 @@
 //!
 //! A value that is asked for, or read elsewhere too, is not done away with.
 
-use crate::graph::{Graph, Node, Op, ValueId};
+use mote_graph::graph::{Graph, Node, Op, ValueId};
 
 /// One kernel's work.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The structures that kernels read: the layouts of `host/kernels/network/network.cuh`.
+//! The structures that kernels read: the layouts of `host/cuda/kernels/network/network.cuh`.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -1,4 +1,4 @@
-//! A model and a run as the kernels read them: the layouts of `host/kernels/program.cuh`.
+//! A model and a run as the kernels read them: the layouts of `host/cuda/kernels/program.cuh`.
 
 use bytemuck::{Pod, Zeroable};
 use mote_runtime::Model;

@@ -9,7 +9,6 @@ use super::memory::{Memory, Plan};
 use super::moves::Moves;
 use super::program::Program;
 use super::resident::Block;
-use crate::memory::AlignedBytes;
 
 pub use mote_runtime::Start;
 
@@ -147,8 +146,10 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     /// The same as the runtime computes it.
     fn begin_here(&self, job: &Job<'_>, seed: u64, start: &Start<'_>) -> Result<(u32, Vec<i32>), CudaError> {
         let config = Config { seed, ..job.config };
-        let mut memory = AlignedBytes::for_run(self.model, &config);
-        let mut arena = Arena::new(memory.bytes_mut())?;
+        // Of 16 bytes each: an arena is aligned to so many.
+        let bytes = mote_runtime::sampler::arena_bytes(self.model, &config);
+        let mut memory = vec![0u128; bytes.div_ceil(16)];
+        let mut arena = Arena::new(bytemuck::cast_slice_mut(&mut memory))?;
         let mut sampler = Sampler::new(self.model, &mut arena, &config, start)?;
         if let Some(known) = job.known {
             sampler.inpaint(known)?;

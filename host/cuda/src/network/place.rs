@@ -1,7 +1,7 @@
 //! Where activations lie in a sample's arena: first fit among what lives at the same time.
 
 use super::fuse::Step;
-use crate::graph::ValueId;
+use mote_graph::graph::ValueId;
 
 /// Activations begin at multiples of this many bytes.
 const ALIGN: u64 = 16;

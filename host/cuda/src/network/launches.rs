@@ -1,8 +1,8 @@
 //! How an evaluation is cut into launches, and how many samples one can have.
 
 use super::program::Program;
-use crate::cuda::CudaError;
-use crate::cuda::launch::{Launch, Limits};
+use crate::CudaError;
+use crate::launch::{Launch, Limits};
 
 /// Threads of a block; the convolution in f32 is written for so many.
 const THREADS: u32 = 128;

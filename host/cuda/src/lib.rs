@@ -1,6 +1,6 @@
 //! Models on an NVIDIA GPU: thousands of samples at once, to the same bytes as on the device.
 //!
-//! The kernels are CUDA C++ in `host/kernels`, built into this crate as PTX; the driver is looked for at run time, so that nothing
+//! The kernels are CUDA C++ in `host/cuda/kernels`, built into this crate as PTX; the driver is looked for at run time, so that nothing
 //! here needs CUDA to be installed. [`driver::missing`] says what is not there.
 //!
 //! - [`program`], [`pack`]: a model as the kernels read it, weights in the order of the tensor cores' fragments.
@@ -25,11 +25,11 @@ pub mod run;
 pub use launch::{Launcher, Limits};
 pub use run::{Executor, Gpu, Image, Job, Start};
 
-use crate::float::FloatError;
+use mote_graph::float::FloatError;
 use mote_runtime::RunError;
 
-/// The kernels for compute capability 8.0 and later, made by `host/kernels/build`. The first line is the hash of their source.
-pub const PTX: &str = include_str!("../../kernels/mote.ptx");
+/// The kernels for compute capability 8.0 and later, made by `host/cuda/kernels/build`. The first line is the hash of their source.
+pub const PTX: &str = include_str!("../kernels/mote.ptx");
 
 /// Why a GPU made no images.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,10 @@ use super::launches::Kernel;
 use super::layout::{NetworkOp, NetworkTensor};
 use super::pack::Weights;
 use super::place::place;
-use crate::cuda::CudaError;
-use crate::cuda::pack::Constants;
-use crate::float::FloatError;
-use crate::graph::{Graph, Op, ValueId};
+use crate::CudaError;
+use crate::pack::Constants;
+use mote_graph::float::FloatError;
+use mote_graph::graph::{Graph, Op, ValueId};
 
 /// Kinds of `network_pointwise`, in the order of network_pointwise.cuh.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ enum Kind {
     Output,
 }
 
-/// The features of a timestep that a graph asks for, as [`crate::float::features`] takes them.
+/// The features of a timestep that a graph asks for, as [`mote_graph::float::features`] takes them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Features {
     pub dim: usize,

@@ -1,4 +1,4 @@
-// What the host prepares: the float network's operators, and one evaluation of it. host/src/cuda/network/layout.rs has the same layouts.
+// What the host prepares: the float network's operators, and one evaluation of it. host/cuda/src/network/layout.rs has the same layouts.
 //
 // This is the checkpoint's own network in floats, held to the CPU's within a tolerance. It shares no arithmetic with the exact kernels, whose
 // results are bits: every entry point here begins with `network_`. Sums are fused where the source says so (`fused`), nothing is approximate.
