@@ -2,7 +2,7 @@
 //! Dhariwal 2021, section 3.1).
 
 use super::variance::Variance;
-use crate::schedule::{Prediction, Schedule};
+use mote_graph::schedule::{Prediction, Schedule};
 
 /// The objective.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ pub struct Sample<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Precision, SchedulerConfig};
+    use mote_graph::schedule::{Precision, SchedulerConfig};
 
     fn objective(prediction: Prediction, learned: bool) -> Objective {
         let config = SchedulerConfig::parse("test", r#"{"_class_name": "DDPMScheduler"}"#).unwrap();

@@ -9,7 +9,7 @@ use super::objective::{Objective, Sample};
 use super::random::{Purpose, normal, permutation, uniform};
 use super::rate::Rate;
 use super::rounding::Rounding;
-use crate::float::FloatError;
+use mote_graph::float::FloatError;
 use rayon::prelude::*;
 use std::ops::Range;
 

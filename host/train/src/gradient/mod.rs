@@ -21,9 +21,9 @@ mod tests;
 pub use fake::FakeRange;
 
 use super::layout::Layout;
-use crate::float::FloatError;
-use crate::graph::Graph;
 use layer::Layer;
+use mote_graph::float::FloatError;
+use mote_graph::graph::Graph;
 use rayon::prelude::*;
 use std::ops::Range;
 use tape::Tape;

@@ -2,7 +2,7 @@
 
 use super::layer::{Kind, Layer};
 use super::{Call, Network, pointwise};
-use crate::float::{TimeFeatures, features};
+use mote_graph::float::{TimeFeatures, features};
 
 /// Memory of one shard, sized for the samples of its latest call.
 #[derive(Debug, Default)]

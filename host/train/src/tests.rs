@@ -6,8 +6,8 @@ use super::gradient::Network;
 use super::objective::Objective;
 use super::rate::Rate;
 use super::trainer::{Settings, State, Trainer};
-use crate::graph::{Builder, Graph, Op, Param};
-use crate::schedule::{Precision, Prediction, Schedule, SchedulerConfig};
+use mote_graph::graph::{Builder, Graph, Op, Param};
+use mote_graph::schedule::{Precision, Prediction, Schedule, SchedulerConfig};
 
 /// Three convolutions on 1 x 4 x 4 samples, with labels.
 fn network() -> Graph {

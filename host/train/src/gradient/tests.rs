@@ -1,9 +1,9 @@
 //! Gradients against candle's, in f64, and against finite differences.
 
 use super::*;
-use crate::float::{Batch, Executor};
-use crate::graph::{Builder, Op, Param};
 use candle_core::{DType, Device, Tensor, Var};
+use mote_graph::float::{Batch, Executor};
+use mote_graph::graph::{Builder, Op, Param};
 use std::collections::BTreeMap;
 
 /// Numbers without a pattern, from -1 to 1.
@@ -67,7 +67,7 @@ impl Maker {
     }
 }
 
-use crate::graph::ValueId;
+use mote_graph::graph::ValueId;
 
 /// Every operator, and every form of a convolution, on 2 x 6 x 4 samples.
 fn every_operator() -> Graph {

@@ -3,8 +3,8 @@
 use super::attention::Attention;
 use super::conv::Conv;
 use super::norm::Norm;
-use crate::graph::{Graph, Node, Op};
-use crate::train::layout::Layout;
+use crate::layout::Layout;
+use mote_graph::graph::{Graph, Node, Op};
 use std::ops::Range;
 
 /// A node.

@@ -1,7 +1,7 @@
 //! Learned variances (Nichol and Dhariwal 2021, eq. 15): a place between the two bounds, in the logarithm, and the term of the
 //! variational bound that teaches it. Bits a dimension.
 
-use crate::schedule::Schedule;
+use mote_graph::schedule::Schedule;
 
 /// What a timestep's term needs.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,7 @@ fn decoder(x0: f64, mean: f64, log_variance: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::{Precision, SchedulerConfig};
+    use mote_graph::schedule::{Precision, SchedulerConfig};
 
     #[test]
     fn a_perfect_prediction_at_the_lower_bound_costs_nothing() {
