@@ -1,20 +1,26 @@
-//! Integer convolution: one weight at a time over a framed plane.
+//! f16 convolution. Each output adds its terms in the order (kernel row, kernel column, input channel), padding included.
 
 use mote_runtime::blob::op::Conv;
+use mote_runtime::blob::tensor::Dtype;
 
-use super::Out;
-use crate::oracle::network::{Filter, Inputs};
-use crate::oracle::planes::Planes;
+use crate::network::{FloatFilter, Inputs};
+use crate::planes::Planes;
+use crate::scalar::half::{load, store, to_q24};
+use crate::scalar::rounding::Rounding;
 
 /// Runs the convolution on the joined input.
-///
-/// Sums are plain i64: the accumulator proof bounds them by 2^40.
-pub fn run(c: &Conv, filter: &Filter, input: &Planes<i64>, inputs: &Inputs<'_>, out: &Out) -> Option<Planes<i64>> {
+pub fn run(
+    c: &Conv,
+    filter: &FloatFilter,
+    input: &Planes<f32>,
+    inputs: &Inputs<'_>,
+    r: Rounding,
+) -> Option<Planes<i64>> {
     let zoomed = if c.upsample { input.doubled() } else { input.clone() };
     let framed = zoomed.framed(c.pad.map(usize::from));
-    let [outs, rows, cols] = out.shape();
+    let (rows, cols) = (usize::from(inputs.out.rows), usize::from(inputs.out.cols));
+    let outs = usize::from(inputs.out.channels);
     let (kernel, stride) = (usize::from(c.kernel), usize::from(c.stride));
-    let mut weights = filter.weights.iter();
     let mut result = Planes {
         rows,
         cols,
@@ -26,28 +32,26 @@ pub fn run(c: &Conv, filter: &Filter, input: &Planes<i64>, inputs: &Inputs<'_>, 
         for ky in 0..kernel {
             for kx in 0..kernel {
                 for from in 0..input.channels {
-                    let w = *weights.next()?;
+                    let w = filter.weights[((ky * kernel + kx) * input.channels + from) * outs + channel];
                     for (y, acc) in acc.chunks_exact_mut(cols).enumerate() {
                         let row = &framed.plane(from)[(y * stride + ky) * framed.cols + kx..];
                         for (acc, x) in acc.iter_mut().zip(row.iter().step_by(stride)) {
-                            *acc += w * x;
+                            *acc += x * w;
                         }
                     }
                 }
             }
         }
-        let (mult, shift) = filter.factors[channel];
-        result
-            .values
-            .extend(acc.into_iter().map(|acc| out.r.requantize(acc, mult, shift)));
+        result.values.extend(acc);
     }
     if let Some(term) = c.addend {
         let other = inputs.get(term.tensor)?;
         let broadcast = other.positions() == 1;
         for (i, value) in result.values.iter_mut().enumerate() {
             let at = if broadcast { i / (rows * cols) } else { i };
-            *value = out.r.add_guarded(*value, out.scaled(term.requant, other.values[at]));
+            *value += load(other.values[at]) * term.factor;
         }
     }
-    Some(result.map(|v| out.store(v)))
+    let q24 = inputs.out.dtype == Dtype::Q24;
+    Some(result.map(|v| if q24 { to_q24(v, r.broken) } else { store(v, r.broken) }))
 }

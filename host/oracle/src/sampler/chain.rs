@@ -1,9 +1,9 @@
 //! Steps of the chains of 2015, from the document; probabilities in 128 bits.
 
 use super::coefficients::Form;
-use crate::oracle::scalar::rounding::{Rounding, saturate};
-use crate::oracle::scalar::sigmoid::exp2_neg_q16;
-use crate::oracle::scalar::soft::Soft;
+use crate::scalar::rounding::{Rounding, saturate};
+use crate::scalar::sigmoid::exp2_neg_q16;
+use crate::scalar::soft::Soft;
 
 /// +1 or -1.
 pub fn bit_q24(set: bool) -> i64 {

@@ -1,8 +1,8 @@
 //! A convolution's weights, from the order of the file to the engine's.
 
 use super::finish::Factors;
-use crate::engine::family::{LANES, Line};
-use crate::engine::window::Window;
+use crate::family::{LANES, Line};
+use crate::window::Window;
 use mote_runtime::Model;
 use mote_runtime::blob::op::{At, Weights};
 use mote_runtime::blob::proof::{accumulator_bound, wide_bias};

@@ -4,8 +4,8 @@ use mote_runtime::blob::op::Attention;
 use mote_runtime::numeric::requant::Requant;
 
 use super::Out;
-use crate::oracle::planes::Planes;
-use crate::oracle::scalar::sigmoid::exp2_neg_q16;
+use crate::planes::Planes;
+use crate::scalar::sigmoid::exp2_neg_q16;
 
 /// Runs the attention over positions.
 pub fn run(a: &Attention, [q, k, v]: [&Planes<i64>; 3], out: &Out) -> Planes<i64> {

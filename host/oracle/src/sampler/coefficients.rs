@@ -2,8 +2,8 @@
 
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 
-use crate::oracle::scalar::rounding::Rounding;
-use crate::oracle::scalar::soft::Soft;
+use crate::scalar::rounding::Rounding;
+use crate::scalar::soft::Soft;
 
 /// The two linear forms of a step.
 #[derive(Debug)]

@@ -1,26 +1,20 @@
-//! f16 convolution. Each output adds its terms in the order (kernel row, kernel column, input channel), padding included.
+//! Integer convolution: one weight at a time over a framed plane.
 
 use mote_runtime::blob::op::Conv;
-use mote_runtime::blob::tensor::Dtype;
 
-use crate::oracle::network::{FloatFilter, Inputs};
-use crate::oracle::planes::Planes;
-use crate::oracle::scalar::half::{load, store, to_q24};
-use crate::oracle::scalar::rounding::Rounding;
+use super::Out;
+use crate::network::{Filter, Inputs};
+use crate::planes::Planes;
 
 /// Runs the convolution on the joined input.
-pub fn run(
-    c: &Conv,
-    filter: &FloatFilter,
-    input: &Planes<f32>,
-    inputs: &Inputs<'_>,
-    r: Rounding,
-) -> Option<Planes<i64>> {
+///
+/// Sums are plain i64: the accumulator proof bounds them by 2^40.
+pub fn run(c: &Conv, filter: &Filter, input: &Planes<i64>, inputs: &Inputs<'_>, out: &Out) -> Option<Planes<i64>> {
     let zoomed = if c.upsample { input.doubled() } else { input.clone() };
     let framed = zoomed.framed(c.pad.map(usize::from));
-    let (rows, cols) = (usize::from(inputs.out.rows), usize::from(inputs.out.cols));
-    let outs = usize::from(inputs.out.channels);
+    let [outs, rows, cols] = out.shape();
     let (kernel, stride) = (usize::from(c.kernel), usize::from(c.stride));
+    let mut weights = filter.weights.iter();
     let mut result = Planes {
         rows,
         cols,
@@ -32,26 +26,28 @@ pub fn run(
         for ky in 0..kernel {
             for kx in 0..kernel {
                 for from in 0..input.channels {
-                    let w = filter.weights[((ky * kernel + kx) * input.channels + from) * outs + channel];
+                    let w = *weights.next()?;
                     for (y, acc) in acc.chunks_exact_mut(cols).enumerate() {
                         let row = &framed.plane(from)[(y * stride + ky) * framed.cols + kx..];
                         for (acc, x) in acc.iter_mut().zip(row.iter().step_by(stride)) {
-                            *acc += x * w;
+                            *acc += w * x;
                         }
                     }
                 }
             }
         }
-        result.values.extend(acc);
+        let (mult, shift) = filter.factors[channel];
+        result
+            .values
+            .extend(acc.into_iter().map(|acc| out.r.requantize(acc, mult, shift)));
     }
     if let Some(term) = c.addend {
         let other = inputs.get(term.tensor)?;
         let broadcast = other.positions() == 1;
         for (i, value) in result.values.iter_mut().enumerate() {
             let at = if broadcast { i / (rows * cols) } else { i };
-            *value += load(other.values[at]) * term.factor;
+            *value = out.r.add_guarded(*value, out.scaled(term.requant, other.values[at]));
         }
     }
-    let q24 = inputs.out.dtype == Dtype::Q24;
-    Some(result.map(|v| if q24 { to_q24(v, r.broken) } else { store(v, r.broken) }))
+    Some(result.map(|v| out.store(v)))
 }

@@ -3,8 +3,8 @@
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 
 use super::coefficients::{Coefficients, Level, ZERO, minus, plus, times};
-use crate::oracle::scalar::noise::lambda_q57;
-use crate::oracle::scalar::soft::Soft;
+use crate::scalar::noise::lambda_q57;
+use crate::scalar::soft::Soft;
 
 /// Of the step between two cumulative alphas (Q62), after one that began at `before`.
 pub fn coefficients(before: Option<u64>, ab: u64, ab_prev: u64, prediction: Prediction, clip: Clip) -> Coefficients {

@@ -3,7 +3,7 @@
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 
 use super::coefficients::{Coefficients, Level, ZERO, minus, plus, times};
-use crate::oracle::scalar::soft::Soft;
+use crate::scalar::soft::Soft;
 
 /// Euler's step between two cumulative alphas (Q62).
 pub fn euler(ab: u64, ab_prev: u64, prediction: Prediction, clip: Clip) -> Coefficients {

@@ -2,9 +2,9 @@
 
 use mote_runtime::blob::op::Attention;
 
-use crate::oracle::planes::Planes;
-use crate::oracle::scalar::half::{exp, store};
-use crate::oracle::scalar::rounding::Rounding;
+use crate::planes::Planes;
+use crate::scalar::half::{exp, store};
+use crate::scalar::rounding::Rounding;
 
 /// Runs the attention over positions.
 pub fn run(a: &Attention, [q, k, v]: [&Planes<f32>; 3], r: Rounding) -> Planes<i64> {

@@ -1,8 +1,8 @@
 //! Dot products of windows with blocks of output channels.
 #![allow(unsafe_code)]
 
-use crate::engine::conv::Tile;
-use crate::engine::family::{LANES, Line};
+use crate::conv::Tile;
+use crate::family::{LANES, Line};
 use core::arch::x86_64::*;
 
 /// # Safety

@@ -3,9 +3,9 @@
 
 use super::lanes::*;
 use super::silu::silu;
-use crate::engine::family::LANES;
-use crate::engine::norm::{Factors, Lanes, Narrow, Normalize};
-use crate::engine::source::Stored;
+use crate::family::LANES;
+use crate::norm::{Factors, Lanes, Narrow, Normalize};
+use crate::source::Stored;
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -3,8 +3,8 @@
 use super::finish::Addend;
 use super::packed::Halves;
 use super::{Conv, Tile, finish_lanes};
-use crate::engine::amx::{Amx, ROWS, TILES, Tiles};
-use crate::engine::family::{LANES, Simd};
+use crate::amx::{Amx, ROWS, TILES, Tiles};
+use crate::family::{LANES, Simd};
 
 /// Positions below which tiles are not worth their configuration.
 pub(super) const LEAST_RUN: usize = 4;

@@ -4,7 +4,7 @@ use mote_runtime::sampler::Variance;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 
 use super::coefficients::{Coefficients, Level, ZERO, plus};
-use crate::oracle::scalar::soft::Soft;
+use crate::scalar::soft::Soft;
 
 /// Of the step between two cumulative alphas (Q62).
 pub fn coefficients(ab: u64, ab_prev: u64, variance: Variance, prediction: Prediction, clip: Clip) -> Coefficients {

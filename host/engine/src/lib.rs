@@ -25,6 +25,7 @@ mod avx2;
 mod avx512;
 mod conv;
 pub mod family;
+pub mod memory;
 mod norm;
 mod source;
 mod split;
@@ -32,10 +33,10 @@ mod window;
 
 pub use family::Family;
 
-use crate::memory::AlignedBytes;
 use attention::Attention;
 use conv::Conv;
 use family::Simd;
+use memory::AlignedBytes;
 use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::blob::op::{GroupNorm, Op};
 use mote_runtime::blob::tensor::{TENSOR_ALIGN, Tensor};

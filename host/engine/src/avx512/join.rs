@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use super::lanes::*;
-use crate::engine::family::LANES;
-use crate::engine::source::Columns;
-use crate::engine::split::Split;
+use crate::family::LANES;
+use crate::source::Columns;
+use crate::split::Split;
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]

@@ -1,13 +1,13 @@
 //! From sums to outputs: biases, factors, the addend, one rounding.
 
-use crate::engine::family::LANES;
-use crate::engine::split::Split;
+use crate::family::LANES;
+use crate::split::Split;
 use mote_runtime::blob::tensor::Dtype;
 use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i8, saturate_i16};
 
 /// Biases and factors of a block of channels; lanes without a channel give 0.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Factors {
+pub(crate) struct Factors {
     /// With the zero point's share.
     pub bias: [i64; LANES],
     /// Modulo 2^32: sums fit 32 bits once it is in them.
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Factors {
 
 /// How sums become outputs.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Finish<'a> {
+pub(crate) struct Finish<'a> {
     pub factors: &'a Factors,
     pub add: Add<'a>,
     pub out: Dtype,
@@ -40,7 +40,7 @@ pub(in crate::engine) struct Finish<'a> {
 
 /// The term before the rounding.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) enum Add<'a> {
+pub(crate) enum Add<'a> {
     None,
     /// Requantized, one a lane.
     Vector(&'a [i32; LANES]),
@@ -71,7 +71,7 @@ impl<'a> Addend<'a> {
 
 /// The plain form of [`Simd::finish`].
 #[inline(always)]
-pub(in crate::engine) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+pub(crate) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     for (position, sums) in (first..).zip(sums) {
         let mut values = [0; LANES];
@@ -88,13 +88,7 @@ pub(in crate::engine) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, f
 
 /// The plain form of [`Simd::finish_wide`].
 #[inline(always)]
-pub(in crate::engine) fn finish_wide(
-    high: &[[i32; LANES]],
-    low: &[[i32; LANES]],
-    to: &Finish<'_>,
-    first: usize,
-    out: &mut [u8],
-) {
+pub(crate) fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     for (position, (high, low)) in (first..).zip(high.iter().zip(low)) {
         let mut values = [0; LANES];

@@ -1,9 +1,9 @@
 //! Registers of 16 lanes: loads, stores, and the halves in which 64-bit products are made.
 #![allow(unsafe_code)]
 
-use crate::engine::family::LANES;
-use crate::engine::source::Stored;
-use crate::engine::split::Split;
+use crate::family::LANES;
+use crate::source::Stored;
+use crate::split::Split;
 use core::arch::x86_64::*;
 
 /// `f` of even and of odd lanes (`map` of an array would not be compiled with the caller's instructions).

@@ -2,10 +2,10 @@
 
 use mote_runtime::blob::op::GroupNorm;
 
-use crate::oracle::network::Inputs;
-use crate::oracle::planes::Planes;
-use crate::oracle::scalar::half::{load, silu, store};
-use crate::oracle::scalar::rounding::Rounding;
+use crate::network::Inputs;
+use crate::planes::Planes;
+use crate::scalar::half::{load, silu, store};
+use crate::scalar::rounding::Rounding;
 
 /// Runs the normalization on the joined input; `affine` is gamma, then beta.
 pub fn run(

@@ -3,11 +3,11 @@
 use mote_runtime::blob::op::GroupNorm;
 
 use super::Out;
-use crate::oracle::network::Inputs;
-use crate::oracle::planes::Planes;
-use crate::oracle::scalar::roots::rsqrt;
-use crate::oracle::scalar::rounding::saturate;
-use crate::oracle::scalar::sigmoid::silu_q16;
+use crate::network::Inputs;
+use crate::planes::Planes;
+use crate::scalar::roots::rsqrt;
+use crate::scalar::rounding::saturate;
+use crate::scalar::sigmoid::silu_q16;
 
 /// Runs the normalization on the joined input; `affine` is gamma, then beta.
 pub fn run(
