@@ -1,4 +1,6 @@
-//! The command line: a file a command, and what they share.
+//! The `mote` command: arguments and printing. What it does, the library `mote-tools` does.
+//!
+//! A file a command, and what they share:
 //!
 //! - [`failure`]: what went wrong, and what to do; [`print`]: stdout, JSON or text; [`progress`]: bars on stderr.
 //! - [`args`]: options of a run; [`model_file`], [`output_file`]: files in and out.
@@ -74,7 +76,7 @@ enum Command {
 }
 
 /// Runs the command that the arguments ask for.
-pub fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = Cli::parse()
         .command
         .unwrap_or_else(|| Command::Demo(demo::Args::default()));

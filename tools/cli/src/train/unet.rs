@@ -1,10 +1,10 @@
 //! U-Nets on images.
 
 use super::Args;
-use crate::cli::failure::Failure;
-use crate::cli::model_file::{checkpoint, sha256};
-use crate::cli::print::{self, Held, count, heading, table};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::model_file::{checkpoint, sha256};
+use crate::print::{self, Held, count, heading, table};
+use crate::progress;
 use mote_host::train::augment::Augment;
 use mote_host::train::dataset::Dataset;
 use mote_host::train::gradient::Network;

@@ -2,10 +2,10 @@
 
 use super::Args;
 use super::shown::{file_row, fitting, last_rows, row, tensors};
-use crate::cli::failure::Failure;
-use crate::cli::model_file::{read_file, sha256};
-use crate::cli::output_file::OutputFile;
-use crate::cli::print::{self, Held, bytes, count, heading, table};
+use crate::failure::Failure;
+use crate::model_file::{read_file, sha256};
+use crate::output_file::OutputFile;
+use crate::print::{self, Held, bytes, count, heading, table};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;

@@ -1,9 +1,9 @@
 //! A diffusers checkpoint ready to be asked: its network in the float executor, its data at the network's size.
 
 use super::{Args, Split, Variance, bound, convergence, likelihood, pictures, reconstruct};
-use crate::cli::failure::Failure;
-use crate::cli::model_file::checkpoint;
-use crate::cli::print::Held;
+use crate::failure::Failure;
+use crate::model_file::checkpoint;
+use crate::print::Held;
 use candle_core::DType;
 use mote_host::float::Executor;
 use mote_host::predictor::{Predictor, PredictorError};

@@ -1,11 +1,11 @@
 //! Evaluation of the chains of 2015.
 
 use super::Args;
-use crate::cli::failure::Failure;
-use crate::cli::model_file::ModelFile;
-use crate::cli::print::{self, Held, heading, table};
-use crate::cli::progress;
-use crate::cli::train::chain::on_one_thread;
+use crate::failure::Failure;
+use crate::model_file::ModelFile;
+use crate::print::{self, Held, heading, table};
+use crate::progress;
+use crate::train::chain::on_one_thread;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
 use mote_runtime::schedule::coefficients::Prediction;

@@ -64,12 +64,12 @@ impl Done {
 
 /// The bundled checkpoint of 8x8 digits.
 pub fn digits() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/digits8-micro")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/digits8-micro")
 }
 
 /// The bundled checkpoint of 16x16 clothes.
 pub fn fashion() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion16-tiny")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/fashion16-tiny")
 }
 
 /// Its reference vectors.
@@ -79,7 +79,7 @@ pub fn vectors() -> PathBuf {
 
 /// The digits that it was trained on.
 pub fn images() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits8.npz")
 }
 
 /// A folder that goes away.

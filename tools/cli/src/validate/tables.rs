@@ -1,6 +1,6 @@
 //! What `mote validate` found, as text.
 
-use crate::cli::print::{heading, table, verdict};
+use crate::print::{heading, table, verdict};
 use mote_tools::validate::{Distribution, FloatComparison, Layers, Outcome, Space, ToData};
 
 /// The backends as a table.

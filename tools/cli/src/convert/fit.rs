@@ -2,7 +2,7 @@
 
 use super::shown::fitting;
 use super::{Args, with_bar};
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 use mote_firmware_sim::{Board, Parts};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Feature, Model};

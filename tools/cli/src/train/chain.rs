@@ -1,10 +1,10 @@
 //! Training of the chains of 2015, and the page about what came out.
 
 use super::{Args, Preset};
-use crate::cli::failure::Failure;
-use crate::cli::output_file::{OutputFile, folder};
-use crate::cli::print::{self, Held, heading, table};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::output_file::{OutputFile, folder};
+use crate::print::{self, Held, heading, table};
+use crate::progress;
 use candle_core::Result as Tensors;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::condition::{Known, known_bit, seen_bit};

@@ -1,9 +1,9 @@
 //! DDIM there and back: reconstruction error by the number of steps.
 
 use super::checkpoint::{Subject, mean_and_error};
-use crate::cli::failure::Failure;
-use crate::cli::print::{self, Held};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::print::{self, Held};
+use crate::progress;
 use mote_host::float::ddim::{Clip, Ddim};
 use mote_host::schedule::PreviousRule;
 use mote_tools::data::Discrete;

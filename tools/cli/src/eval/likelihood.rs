@@ -1,9 +1,9 @@
 //! The exact likelihood of uniformly dequantized images along the probability flow.
 
 use super::checkpoint::{Subject, image_seed, mean_and_error};
-use crate::cli::failure::Failure;
-use crate::cli::print::{self, Held};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::print::{self, Held};
+use crate::progress;
 use mote_host::draws::{signs, uniforms};
 use mote_host::sde::likelihood::likelihood;
 use mote_host::sde::rk45::Tolerance;

@@ -2,9 +2,9 @@
 
 use super::checkpoint::Subject;
 use super::{Args, output};
-use crate::cli::failure::Failure;
-use crate::cli::output_file::OutputFile;
-use crate::cli::print::{self, Held};
+use crate::failure::Failure;
+use crate::output_file::OutputFile;
+use crate::print::{self, Held};
 use mote_host::draws::normals;
 use mote_host::sde::convergence::Curve;
 use mote_host::sde::flow::follow;

@@ -1,9 +1,9 @@
 //! The variational bound of a checkpoint, term by term, with rate and distortion.
 
 use super::checkpoint::{Subject, image_seed, mean_and_error};
-use crate::cli::failure::Failure;
-use crate::cli::print::{self, Held};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::print::{self, Held};
+use crate::progress;
 use mote_host::ddpm::bound::{Bound, Terms, strata};
 use mote_host::predictor::Predicted;
 use mote_tools::data::Discrete;

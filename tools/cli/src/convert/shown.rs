@@ -1,9 +1,9 @@
 //! What a conversion made, as JSON and as text.
 
 use super::Args;
-use crate::cli::model_file::sha256;
-use crate::cli::output_file::OutputFile;
-use crate::cli::print::{self, bytes, count};
+use crate::model_file::sha256;
+use crate::output_file::OutputFile;
+use crate::print::{self, bytes, count};
 use mote_runtime::Model;
 use mote_runtime::blob::tensor::TensorId;
 use mote_tools::backend::footprint::Fit;

@@ -2,10 +2,10 @@
 
 use super::checkpoint::Subject;
 use super::{Sampler, Sde, output};
-use crate::cli::failure::Failure;
-use crate::cli::output_file::OutputFile;
-use crate::cli::print::{self, Held};
-use crate::cli::progress;
+use crate::failure::Failure;
+use crate::output_file::OutputFile;
+use crate::print::{self, Held};
+use crate::progress;
 use mote_host::ddpm::ancestral::Ancestral;
 use mote_host::draws::normals;
 use mote_host::float::ddim::{Clip, Ddim};
