@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 /// A folder of kernels.
 pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/cuda/kernels").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../host/cuda/kernels")
+        .join(name)
 }
 
 fn kernels() -> PathBuf {
