@@ -173,7 +173,8 @@ impl Checker<'_, '_> {
             };
             self.ensure(alive, Fault::Lifetime(id.0));
             // All but the output's own memory, where that may be taken over.
-            let exact = slot == slots.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
+            let exact =
+                slot == slots.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
             for (other, before) in self.tensors.iter().enumerate().take(slot) {
                 if exact && other == slot::OUT {
                     continue;

@@ -3,10 +3,10 @@
 pub(crate) mod regions;
 
 use crate::blob::model::Model;
-use crate::ops::Op;
 use crate::blob::tensor::Tensor;
 use crate::error::RunError;
 use crate::kernels::view::View;
+use crate::ops::Op;
 use regions::Regions;
 
 /// What the network is called with.

@@ -2,11 +2,11 @@
 
 use core::ops::Range;
 
-use crate::ops::slots::slot;
 use crate::blob::model::Model;
-use crate::ops::Op;
 use crate::blob::tensor::{Record, Tensor};
 use crate::kernels::view::{Operand, View, ViewMut};
+use crate::ops::Op;
+use crate::ops::slots::slot;
 
 /// Inputs, output and scratch of one operator, by [`slot`].
 pub struct Regions<'m, 'a> {

@@ -62,7 +62,10 @@ impl<'m, 'a> Checker<'m, 'a> {
     /// That `small` has half the rows and columns of `big`, whose extents `even` takes, in the same number format.
     #[inline(never)]
     pub(crate) fn halved(&self, big: &Tensor, small: &Tensor, even: u16) -> Check {
-        self.ensure((small.dtype, small.zero_point) == (big.dtype, big.zero_point), Fault::Dtype)?;
+        self.ensure(
+            (small.dtype, small.zero_point) == (big.dtype, big.zero_point),
+            Fault::Dtype,
+        )?;
         self.same(2 * u32::from(small.rows), u32::from(big.rows & even))?;
         self.same(2 * u32::from(small.cols), u32::from(big.cols & even))
     }

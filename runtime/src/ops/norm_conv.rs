@@ -83,7 +83,10 @@ impl Operator for NormConv {
 
     #[inline(never)]
     fn run_integer(&self, model: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (norm, input) = (norm::parameters(model, &self.norm, slot::WINDOW, r)?, norm::input(&self.norm, r)?);
+        let (norm, input) = (
+            norm::parameters(model, &self.norm, slot::WINDOW, r)?,
+            norm::input(&self.norm, r)?,
+        );
         let c = &self.conv;
         let g = conv::geometry(c, r);
         let filter = conv::filter(model, c, conv::Rows::ALL, &g, norm.channels)?;

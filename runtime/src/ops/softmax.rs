@@ -48,7 +48,11 @@ impl Operator for Softmax {
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let [out, _, _, src, ..] = &checker.tensors;
         checker.alike(src, out);
-        let dtype = if checker.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+        let dtype = if checker.model.is_float() {
+            Dtype::F16
+        } else {
+            Dtype::I16
+        };
         checker.ensure(out.dtype == dtype, Fault::Dtype);
         checker.requant(self.in_requant)
     }

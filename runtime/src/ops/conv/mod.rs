@@ -19,9 +19,9 @@ use crate::kernels::conv::{Addition, Filter, Geometry, Part};
 use crate::kernels::family::{Layout, padded};
 use crate::kernels::view::View;
 use crate::kernels::{self, f16};
-use crate::numeric::requant::{Requant, SmallRequant};
 #[cfg(doc)]
 use crate::numeric::requant::WideRequant;
+use crate::numeric::requant::{Requant, SmallRequant};
 
 /// One or two tensors read as the channels of one (a concatenation that is never copied).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -338,13 +338,7 @@ pub(super) fn integer(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'
 
 /// The weights of a convolution of `channels` in all.
 #[inline(never)]
-pub(super) fn filter<'m>(
-    model: &Model<'m>,
-    c: &Conv,
-    rows: Rows,
-    g: &Geometry,
-    channels: usize,
-) -> Option<Filter<'m>> {
+pub(super) fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
     let taps = g.kernel * g.kernel * channels;
     let weights = padded(taps) * g.outs;
     let (data, bias, requant) = match c.weights {
@@ -445,10 +439,7 @@ pub(super) fn float(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_,
 }
 
 /// The parts of a source of f16, and how many there are.
-pub(super) fn float_parts<'a>(
-    source: &Source,
-    r: &mut Regions<'_, 'a>,
-) -> Option<([f16::conv::Part<'a>; 2], usize)> {
+pub(super) fn float_parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<([f16::conv::Part<'a>; 2], usize)> {
     let mut part = |slot| {
         let channels = r.tensor(slot).channels.into();
         r.view(slot).map(|data| f16::conv::Part { data, channels })

@@ -113,7 +113,11 @@ pub(super) fn read(r: &mut Reader<'_>, norm: &mut GroupNorm) {
     norm.eps_q = r.u64();
     norm.eps = r.f32();
     norm.out_requant = r.requant();
-    norm.scale_shift = if r.flag() { Some((r.tensor(), r.requant())) } else { None };
+    norm.scale_shift = if r.flag() {
+        Some((r.tensor(), r.requant()))
+    } else {
+        None
+    };
 }
 
 impl Operator for GroupNorm {
