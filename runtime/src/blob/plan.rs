@@ -23,9 +23,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
-use super::reader::Reader;
 use super::sampling::{Method, PrevRule, Spacing};
 use crate::features::Feature;
+use crate::ops::reader::Reader;
 
 /// A run whose steps a file holds. Its clipping is the header's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::reader::Reader;
 use crate::features::Feature;
+use crate::ops::reader::Reader;
 
 /// What the network's output means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
