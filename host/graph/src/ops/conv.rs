@@ -53,7 +53,11 @@ impl Operator for Conv {
     }
 
     fn params(&self) -> Vec<&str> {
-        [&self.weight].into_iter().chain(&self.bias).map(String::as_str).collect()
+        [&self.weight]
+            .into_iter()
+            .chain(&self.bias)
+            .map(String::as_str)
+            .collect()
     }
 
     /// Taps that fall on padding count, as in every published figure.
