@@ -8,9 +8,10 @@
 
 pub mod calibrate;
 pub mod chain;
-pub mod cuda;
+
 pub mod record;
 
+pub use mote_cuda as cuda;
 pub use mote_engine as engine;
 pub use mote_engine::memory;
 pub use mote_graph::{config, ddpm, draws, float, graph, ops, predictor, schedule, sde};
