@@ -86,7 +86,10 @@ impl Key {
             ("var", _) => variant(rest),
             _ => {
                 let name = head.trim_end_matches(|c: char| c.is_ascii_digit());
-                run(Setting::as_saved(Method::named(name)?, head[name.len()..].parse().ok()?), rest)
+                run(
+                    Setting::as_saved(Method::named(name)?, head[name.len()..].parse().ok()?),
+                    rest,
+                )
             }
         }
     }

@@ -1,0 +1,66 @@
+//! Samplers, spacings and clippings by the names that commands and bindings use.
+
+use mote_host::schedule::{spacing_from_name, spacing_name};
+use mote_runtime::Method;
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::schedule::spacing::Spacing;
+
+/// Every sampler by its name; the ancestral one with its small variance. What there is to say of each is in the runtime's list.
+pub fn samplers() -> impl Iterator<Item = Method> {
+    Method::ALL
+        .into_iter()
+        .filter(|method| sampler_named(method.entry().name) == Some(*method))
+}
+
+/// The sampler of that name.
+#[must_use]
+pub fn sampler_named(name: &str) -> Option<Method> {
+    Method::named(name)
+}
+
+/// The name of a sampler; both variances of the ancestral one have the same.
+#[must_use]
+pub fn sampler_name(method: Method) -> &'static str {
+    method.entry().name
+}
+
+/// The spacing of that name.
+#[must_use]
+pub fn spacing_named(name: &str) -> Option<Spacing> {
+    spacing_from_name(name)
+}
+
+/// The name of a spacing.
+#[must_use]
+pub fn name_of_spacing(spacing: Spacing) -> &'static str {
+    spacing_name(spacing)
+}
+
+/// The name of a clipping of the predicted image.
+#[must_use]
+pub fn clip_name(clip: Clip) -> &'static str {
+    match clip {
+        Clip::Off => "off",
+        Clip::Stock => "stock",
+        Clip::Rederived => "rederived",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mote_runtime::sampler::Variance;
+
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        let names: Vec<&str> = samplers().map(sampler_name).collect();
+        assert_eq!(names[..4], ["ddim", "ddpm", "dpm++", "heun"]);
+        for method in samplers() {
+            assert_eq!(sampler_named(sampler_name(method)), Some(method));
+            assert!(!method.entry().about.is_empty());
+        }
+        assert_eq!(sampler_name(Method::Ddpm(Variance::Large)), "ddpm");
+        assert_eq!(sampler_named("midpoint"), None);
+    }
+}
