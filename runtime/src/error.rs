@@ -182,6 +182,8 @@ pub enum RunError {
     Eta(u32),
     /// eta is given to a sampler that has none.
     EtaElsewhere,
+    /// The sampler, the spacing or the rule of the next timestep is not for the model's noise levels.
+    Levels,
     /// The run needs a part that this build of the runtime leaves out.
     NotBuilt(Feature),
     /// The clipping range is not between 0 and 64.
@@ -321,6 +323,9 @@ impl fmt::Display for RunError {
             Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
             Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
             Self::EtaElsewhere => f.write_str("eta is DDIM's alone: leave it at 0 for other samplers"),
+            Self::Levels => f.write_str(
+                "the sampler, the spacing or the rule of the next timestep is not for the model's noise levels",
+            ),
             Self::NotBuilt(feature) => write!(
                 f,
                 "the run needs the feature '{feature}', without which this runtime was built"

@@ -113,7 +113,7 @@ impl Header {
             "arena_bytes"
         } else if self.op_count == 0 {
             "op_count"
-        } else if !self.schedule.suits(self.prediction) {
+        } else if !self.schedule.suits(self.prediction, self.train_steps) {
             "prediction"
         } else {
             return Some(());

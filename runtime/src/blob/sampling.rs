@@ -89,13 +89,16 @@ impl Schedule {
         train_steps
     }
 
-    /// Whether a network that predicts `prediction` goes with it.
+    /// Whether a network that predicts `prediction` goes with it, trained on so many timesteps: continuous levels go up to the last one,
+    /// which is below 2^16.
     #[inline(always)]
-    pub(super) const fn suits(self, prediction: Prediction) -> bool {
-        match self {
-            Self::Planned(_) => true,
+    pub(super) const fn suits(self, prediction: Prediction, train_steps: u32) -> bool {
+        let continuous = prediction.levels().are_continuous();
+        let same = match self {
+            Self::Planned(plan) => plan.method().entry().levels.are_continuous() == continuous,
             _ => matches!(prediction.levels(), Levels::Alphas),
-        }
+        };
+        same && (!continuous || train_steps < 1 << 16)
     }
 
     #[inline(always)]
@@ -264,6 +267,29 @@ impl Levels {
         match self {
             Self::Alphas => false,
         }
+    }
+
+    /// The sampler of a run that asks for none.
+    #[inline(always)]
+    pub const fn default_method(self) -> Method {
+        match self {
+            Self::Alphas => Method::Ddim,
+        }
+    }
+
+    /// Whether runs can be spread so over them.
+    #[inline(always)]
+    pub(crate) const fn allow(self, spacing: Spacing, prev: PrevRule) -> bool {
+        let _ = (spacing, prev);
+        match self {
+            Self::Alphas => true,
+        }
+    }
+
+    /// Whether they are the same.
+    #[inline(always)]
+    pub(crate) const fn are(self, other: Self) -> bool {
+        self as u8 == other as u8
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration that the checkpoint was saved with, deterministic DDIM, seed 0; where the file plans its run, that one (which has a
+    /// The configuration that the checkpoint was saved with, deterministic DDIM (or the sampler of the model's noise levels), seed 0; where the file plans its run, that one (which has a
     /// number of steps of its own: [`Plan::steps`]).
     pub fn of(header: &Header, steps: u32) -> Self {
         let plan = header.schedule.plan().unwrap_or(Plan::new(
@@ -41,7 +41,7 @@ impl Config {
             header.schedule.spacing(),
             PrevRule::List,
             0,
-            Method::Ddim,
+            header.prediction.levels().default_method(),
         ));
         Self {
             steps,
@@ -75,6 +75,10 @@ impl Config {
             if self.eta_q16 != 0 {
                 return Err(RunError::EtaElsewhere);
             }
+        }
+        let levels = header.prediction.levels();
+        if !levels.are(self.method.entry().levels) || !levels.allow(self.spacing, self.prev) {
+            return Err(RunError::Levels);
         }
         if let Some(plan) = header.schedule.plan()
             && (self.plan(), self.clip) != (plan, header.clip)
