@@ -5,7 +5,7 @@ use std::ops::Range;
 use mote_runtime::blob::sampling::Terms;
 use mote_runtime::schedule::chain::{BitStep, KernelStep};
 use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction};
-use mote_runtime::schedule::rows::{Row, Rows};
+use mote_runtime::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 use mote_runtime::{Config, Model, RunError};
 
 use super::program::{DeviceMove, DeviceNoising};
@@ -78,7 +78,8 @@ impl Moves {
     fn step(&mut self, rows: Rows<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
         let begin = self.device.len();
         let mut made = DeviceMove {
-            timestep: t,
+            time_q16: t << 16,
+            input_q30: INPUT_ONE_Q30,
             stream: index + 1,
             digest: self.steps.len() as u32,
             known: known(rows.noising(index + 1, 0)),
@@ -128,7 +129,7 @@ impl Moves {
 
 fn apply(made: &mut DeviceMove, row: &Row) {
     let (sample, step) = (row.coefficients.sample, row.coefficients.step);
-    made.timestep = row.timestep();
+    (made.time_q16, made.input_q30) = (row.time_q16, row.input_q30);
     (made.sample, made.sample_shift) = (sample.mant(), sample.shift().into());
     (made.step, made.step_shift) = (step.mant(), step.shift().into());
 }
