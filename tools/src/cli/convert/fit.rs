@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 use mote_firmware_sim::{Board, Parts};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Feature, Model};
-use mote_tools::backend::footprint::{Fit, firmware_of, ram_beside_arena};
+use mote_tools::backend::footprint::Fit;
 use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::plan;
@@ -17,7 +17,7 @@ use mote_tools::quantize::scheme::Scheme;
 pub fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Failure {
     let parts = parts_of_integers(checkpoint);
     let needs = |board: &Board| {
-        let flash = error.model_needed as u64 + firmware_of(board).code_for(&parts);
+        let flash = error.model_needed as u64 + board.core.footprint.code_for(&parts);
         (
             flash,
             error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
@@ -51,7 +51,7 @@ pub fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoErr
 /// State, statics and stack.
 fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
-    state.next_multiple_of(16) + ram_beside_arena(board, true)
+    state.next_multiple_of(16) + board.core.footprint.ram_bytes(true)
 }
 
 /// The parts of the runtime that the checkpoint needs as integers, from its f16 model, which takes no calibration; all where
@@ -73,7 +73,7 @@ pub fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
     Budget {
         model_bytes: left(
             board.flash.length,
-            firmware_of(board).code_for(&parts_of_integers(checkpoint)),
+            board.core.footprint.code_for(&parts_of_integers(checkpoint)),
         ),
         arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
     }
