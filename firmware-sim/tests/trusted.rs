@@ -75,5 +75,8 @@ fn nobody_vouches_for_a_model_that_the_host_has_not_parsed() {
     };
     let image = Image::link(board, &model, &options).unwrap_or_else(|error| panic!("{error}"));
     let error = image.run(&request()).expect_err("nobody has parsed it");
-    assert!(matches!(&error, SimError::Request(why) if why.contains("leave `trusted` out")), "{error}");
+    assert!(
+        matches!(&error, SimError::Request(why) if why.contains("leave `trusted` out")),
+        "{error}"
+    );
 }
