@@ -182,7 +182,9 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
 
 /// Files that are read, which no output may replace.
 fn inputs(args: &Args) -> Vec<&Path> {
-    let pictures = [&args.from, &args.inpaint].into_iter().filter_map(|path| path.as_deref());
+    let pictures = [&args.from, &args.inpaint]
+        .into_iter()
+        .filter_map(|path| path.as_deref());
     std::iter::once(args.model.as_path()).chain(pictures).collect()
 }
 

@@ -51,8 +51,9 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &Wanted) -> Result<Dataset, Da
         None => {
             let held_out = wanted.held_out.unwrap_or((count / 10).min(1000));
             if held_out >= count {
-                let problem =
-                    format!("holds {count} images: --hold-out {held_out} leaves none to train on, give it below {count}");
+                let problem = format!(
+                    "holds {count} images: --hold-out {held_out} leaves none to train on, give it below {count}"
+                );
                 return Err(content(path, problem));
             }
             split(all, shape.iter().product(), count, held_out)

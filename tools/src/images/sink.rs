@@ -125,7 +125,9 @@ impl ImageSink {
 }
 
 fn is_archive(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) && !path.is_dir()
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+        && !path.is_dir()
 }
 
 /// Makes the images and puts each where it goes: what the backend said, and what the disk said.

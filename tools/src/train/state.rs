@@ -66,10 +66,18 @@ impl Saved {
         let file = SafeTensors::deserialize(bytes).map_err(whole)?;
         let tensor = |key: &str| -> Result<Vec<f32>, String> {
             let data = file.tensor(key).map_err(|_| missing(key))?;
-            let values: Vec<f32> = data.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let values: Vec<f32> = data
+                .data()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
             if values.len() != len {
                 let found = values.len();
-                return Err(format!("`{key}` holds {found} values, the network has {len}: it is of another network"));
+                return Err(format!(
+                    "`{key}` holds {found} values, the network has {len}: it is of another network"
+                ));
             }
             match values.iter().position(|v| !v.is_finite()) {
                 Some(at) => Err(format!("`{key}` holds {} at {at}: it is damaged", values[at])),
@@ -99,7 +107,9 @@ impl Saved {
         let steps = self.settings["steps"].as_u64().unwrap_or(0);
         if !(1..=MOST_STEPS).contains(&steps) {
             let found = &self.settings["steps"];
-            return Err(format!("`steps` of its settings is {found}, expected 1 to {MOST_STEPS}"));
+            return Err(format!(
+                "`steps` of its settings is {found}, expected 1 to {MOST_STEPS}"
+            ));
         }
         if step > steps {
             return Err(format!("`step` is {step}, but the run has {steps} steps"));
@@ -110,7 +120,9 @@ impl Saved {
         }
         let (sum, count) = self.curve.pending;
         if count > step || !sum.is_finite() {
-            return Err(format!("`pending` of its curve is the sum {sum} of {count} losses, after {step} steps"));
+            return Err(format!(
+                "`pending` of its curve is the sum {sum} of {count} losses, after {step} steps"
+            ));
         }
         let points = self.curve.train.iter().map(|(at, loss, rate)| (at, loss + rate));
         let mut points = points.chain(self.curve.held_out.iter().map(|(at, loss)| (at, *loss)));
@@ -166,14 +178,29 @@ mod tests {
     fn a_crafted_state_is_refused_by_field_and_value() {
         let cases: [(Craft, &str); 9] = [
             (|s| s.state.step = 11, "`step` is 11, but the run has 10 steps"),
-            (|s| s.settings["steps"] = 0.into(), "`steps` of its settings is 0, expected 1 to"),
-            (|s| s.settings["steps"] = u64::MAX.into(), "`steps` of its settings is 18446744073709551615"),
-            (|s| s.settings = serde_json::json!([]), "`steps` of its settings is null"),
-            (|s| s.curve.pending.1 = u64::MAX, "sum 0.5 of 18446744073709551615 losses, after 3 steps"),
+            (
+                |s| s.settings["steps"] = 0.into(),
+                "`steps` of its settings is 0, expected 1 to",
+            ),
+            (
+                |s| s.settings["steps"] = u64::MAX.into(),
+                "`steps` of its settings is 18446744073709551615",
+            ),
+            (
+                |s| s.settings = serde_json::json!([]),
+                "`steps` of its settings is null",
+            ),
+            (
+                |s| s.curve.pending.1 = u64::MAX,
+                "sum 0.5 of 18446744073709551615 losses, after 3 steps",
+            ),
             (|s| s.curve.train[0].0 = 4, "at step 4, after 3 steps"),
             (|s| s.state.adam.square[1] = -0.25, "`adam.square` holds -0.25 at 1"),
             (|s| s.state.params[0] = f32::NAN, "`params` holds NaN at 0"),
-            (|s| s.state.average = vec![1.0], "`average` holds 1 values, the network has 2"),
+            (
+                |s| s.state.average = vec![1.0],
+                "`average` holds 1 values, the network has 2",
+            ),
         ];
         for (craft, words) in cases {
             let error = reread(craft).unwrap_err();

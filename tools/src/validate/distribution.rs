@@ -62,7 +62,10 @@ impl Distribution {
     #[must_use]
     pub fn held(&self) -> bool {
         let finite = |space: &Space| {
-            let data = space.data.as_ref().map_or([0.0; 3], |data| [data.model, data.float, data.floor]);
+            let data = space
+                .data
+                .as_ref()
+                .map_or([0.0; 3], |data| [data.model, data.float, data.floor]);
             [space.model, space.floor].iter().chain(&data).all(|v| v.is_finite())
         };
         self.spaces.iter().all(finite)

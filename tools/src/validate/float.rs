@@ -133,7 +133,11 @@ pub(super) fn decibels(signal: f64, noise: f64) -> f64 {
         return if signal.is_finite() { 200.0 } else { -200.0 };
     }
     let ratio = 10.0 * (signal / noise).log10();
-    if ratio.is_nan() { -200.0 } else { ratio.clamp(-200.0, 200.0) }
+    if ratio.is_nan() {
+        -200.0
+    } else {
+        ratio.clamp(-200.0, 200.0)
+    }
 }
 
 struct Image {

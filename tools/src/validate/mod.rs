@@ -24,8 +24,8 @@ use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;
 use crate::request::Request;
-use mote_runtime::{Config, Model};
 use mote_runtime::digest::Digest;
+use mote_runtime::{Config, Model};
 use serde::Serialize;
 
 /// A backend to hold to the reference.
@@ -96,7 +96,11 @@ impl Validation {
     pub fn runs(&self, target: Target<'_>) -> Result<CheckedRuns, Error> {
         let config = self.request.config(target.model.header())?;
         let mut backends = backends_to_check(&self.backends, target, &config);
-        let fault = self.fault.as_deref().map(|fault| kind_of(target.model, fault)).transpose()?;
+        let fault = self
+            .fault
+            .as_deref()
+            .map(|fault| kind_of(target.model, fault))
+            .transpose()?;
         backends.extend(fault.map(|kind| CheckedBackend {
             backend: Backend::Oracle(Some(kind)),
             asked: true,
@@ -127,8 +131,10 @@ fn kind_of(model: &Model<'_>, fault: &str) -> Result<&'static str, Error> {
     kinds.dedup();
     kinds.push(SAMPLER);
     kinds.iter().copied().find(|kind| *kind == fault).ok_or_else(|| {
-        Error::usage(format_args!("this model has no operator of kind '{fault}' to put a fault in"))
-            .help(format_args!("choose one of {}", kinds.join(", ")))
+        Error::usage(format_args!(
+            "this model has no operator of kind '{fault}' to put a fault in"
+        ))
+        .help(format_args!("choose one of {}", kinds.join(", ")))
     })
 }
 
@@ -254,7 +260,10 @@ impl Run {
         let began = std::time::Instant::now();
         let images = checked.seeds.min(runs.seeds.len());
         let name = checked.backend.to_string();
-        let with_fault = runs.backends.iter().any(|other| matches!(other.backend, Backend::Oracle(Some(_))));
+        let with_fault = runs
+            .backends
+            .iter()
+            .any(|other| matches!(other.backend, Backend::Oracle(Some(_))));
         let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
         let job = Job {
             operators: runs.operators || with_fault && compared_with_it,

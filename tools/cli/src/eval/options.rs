@@ -54,7 +54,12 @@ pub fn check(args: &Args) -> Result<(), Failure> {
     let simulated = [Sampler::EulerMaruyama, Sampler::PredictorCorrector].map(Samples);
     let chain = task == Chain;
     let options = [
-        ("--data", args.data.is_some(), measures, "the bound, --likelihood and --reconstruct"),
+        (
+            "--data",
+            args.data.is_some(),
+            measures,
+            "the bound, --likelihood and --reconstruct",
+        ),
         ("--split", args.split.is_some(), measures, "what measures on --data"),
         ("--images", args.images.is_some(), measures, "what measures on --data"),
         ("--timesteps", args.timesteps.is_some(), task == Bound, "the bound"),
@@ -87,10 +92,20 @@ pub fn check(args: &Args) -> Result<(), Failure> {
             draws && task != Samples(Sampler::Ode),
             "--interpolate and every --sampler but ode",
         ),
-        ("--eta", args.eta.is_some(), task == Samples(Sampler::Ddim), "--sampler ddim"),
+        (
+            "--eta",
+            args.eta.is_some(),
+            task == Samples(Sampler::Ddim),
+            "--sampler ddim",
+        ),
         ("--count", args.count.is_some(), draws, "--sampler and --interpolate"),
         ("--zoom", args.zoom.is_some(), draws, "--sampler and --interpolate"),
-        ("--class", args.class.is_some(), !matches!(task, Chain | Convergence), "checkpoints"),
+        (
+            "--class",
+            args.class.is_some(),
+            !matches!(task, Chain | Convergence),
+            "checkpoints",
+        ),
         ("--model", args.model.is_some(), chain, "chains"),
         ("--draws", args.draws.is_some(), chain, "chains"),
         ("--samples", args.samples.is_some(), chain, "chains"),
@@ -102,8 +117,10 @@ pub fn check(args: &Args) -> Result<(), Failure> {
         ),
     ];
     if let Some((option, .., whose)) = options.iter().find(|(_, given, taken, _)| *given && !*taken) {
-        return Err(Failure::usage(format_args!("{option} would do nothing: {}", task.name()))
-            .help(format_args!("leave it out: {option} is for {whose}")));
+        return Err(
+            Failure::usage(format_args!("{option} would do nothing: {}", task.name()))
+                .help(format_args!("leave it out: {option} is for {whose}")),
+        );
     }
     if measures && args.data.is_none() {
         return Err(Failure::usage("no data to measure on").help(
