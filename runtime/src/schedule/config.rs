@@ -6,6 +6,8 @@ use crate::blob::header::Header;
 use crate::blob::plan::Plan;
 use crate::blob::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
 use crate::error::RunError;
+use crate::features::Feature;
+use crate::schedule::spacing::begins_within;
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +86,13 @@ impl Config {
             && (self.plan(), self.clip) != (plan, header.clip)
         {
             return Err(RunError::Planned { steps: plan.steps });
+        }
+        let computed = Feature::Schedule.is_built() && header.schedule.plan().is_none();
+        if computed && !begins_within(self.spacing, header.train_steps, self.steps, header.steps_offset) {
+            return Err(RunError::StepsOffset {
+                steps: self.steps,
+                offset: header.steps_offset,
+            });
         }
         if header.prediction.is_chain() && self.method != Method::Ddim {
             return Err(RunError::ChainSampler);
