@@ -4,8 +4,7 @@ use super::{Args, Split, Variance, bound, convergence, likelihood, pictures, rec
 use crate::failure::Failure;
 use crate::model_file::checkpoint;
 use crate::print::Held;
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::predictor::{Predictor, PredictorError};
 use mote_host::schedule::{self, Precision, Schedule, ScheduleError, SchedulerConfig};
 use mote_host::sde::rk45::SolveError;
