@@ -75,7 +75,6 @@ impl Maker {
     }
 }
 
-
 /// Every operator, and every form of a convolution, on 2 x 6 x 4 samples.
 fn every_operator() -> Graph {
     let mut m = Maker {
