@@ -89,6 +89,18 @@ impl FloatRun<'_> {
     }
 }
 
+/// The noise levels of a run: noise over signal at each step, then 0.
+///
+/// # Errors
+/// Those of the schedule and of its steps.
+pub fn sigmas(scheduler: &SchedulerConfig, steps: usize, prev: PreviousRule) -> Result<Vec<f64>, ScheduleError> {
+    let schedule = Schedule::new(scheduler, Precision::F64)?;
+    let level = |ab: f64| libm::sqrt((1.0 - ab) / ab);
+    let steps = scheduler.steps(steps, prev)?;
+    let levels = steps.iter().map(|step| level(schedule.alphas(*step).0));
+    Ok(levels.chain([0.0]).collect())
+}
+
 /// A run of a sampler that moves the state by its predicted clean sample, over cumulative alphas.
 #[derive(Debug, Clone)]
 pub struct BySample<'a> {

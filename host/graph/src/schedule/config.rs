@@ -2,7 +2,7 @@
 
 use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
-use mote_runtime::blob::sampling;
+use mote_runtime::blob::sampling::{self, Levels};
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct SchedulerConfig {
     pub clip_sample: bool,
     /// The clamp's bound.
     pub clip_sample_range: f64,
+    /// What its noise levels are. Without cumulative alphas there is no [`Schedule`].
+    pub levels: Levels,
 }
 
 /// Defaults that differ from class to class; every other default is shared.
@@ -126,6 +128,7 @@ impl SchedulerConfig {
             variance: variance(&mut fields)?,
             clip_sample: fields.bool("clip_sample", class.clip_sample)?,
             clip_sample_range: fields.number("clip_sample_range", 1.0)?,
+            levels: Levels::Alphas,
             class_name,
         };
         if config.clip_sample_range <= 0.0 {
@@ -144,11 +147,14 @@ impl SchedulerConfig {
 
 /// What a model file says of it.
 impl SchedulerConfig {
-    /// The cumulative alphas by training timestep, in f64, and the one before the first.
+    /// The cumulative alphas by training timestep, in f64, and the one before the first; none where the noise levels are others.
     ///
     /// # Errors
     /// What keeps the schedule from being made.
     pub fn alpha_bars(&self) -> Result<(Vec<f64>, f64), ScheduleError> {
+        if self.levels != Levels::Alphas {
+            return Ok((vec![], 1.0));
+        }
         let schedule = Schedule::new(self, Precision::F64)?;
         Ok((schedule.alphas_cumprod, schedule.final_alpha_cumprod))
     }

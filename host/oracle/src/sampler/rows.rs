@@ -16,8 +16,10 @@ const WORDS: usize = 9;
 
 /// A call of the network, and how the state moves by it.
 pub struct Row {
-    /// Where the network is asked.
-    pub timestep: u32,
+    /// Where the network is asked, Q16.
+    pub time_q16: u32,
+    /// What it sees of the state, Q30.
+    pub input_q30: i128,
     /// The shares of a known element and of its noise there, Q30.
     pub noising: [i128; 2],
     /// The forms.
@@ -57,12 +59,20 @@ impl Rows<'_> {
         self.config.method == Method::DpmSolver2M
     }
 
-    /// Where a call of a step is; `None` where there is none.
-    pub fn timestep(&self, step: u32, call: u32) -> Option<u32> {
+    /// Where a call of a step is, Q16; `None` where there is none.
+    pub fn time_q16(&self, step: u32, call: u32) -> Option<u32> {
         match self.words(step, call) {
-            Some(words) => Some(words?[0] as u32 & 0xFFFF),
-            None if call == 0 => timestep(self.model.header(), self.config, step),
-            None => previous(self.model.header(), self.config, step),
+            Some(words) => Some((words?[0] as u32 & 0xFFFF) * 65_536),
+            None => Some(self.timestep(step, call)? * 65_536),
+        }
+    }
+
+    /// The same, of steps on the training timesteps.
+    fn timestep(&self, step: u32, call: u32) -> Option<u32> {
+        if call == 0 {
+            timestep(self.model.header(), self.config, step)
+        } else {
+            previous(self.model.header(), self.config, step)
         }
     }
 
@@ -76,11 +86,12 @@ impl Rows<'_> {
 
     /// The row of a call; `follows`: this run made the step before.
     pub fn row(&self, step: u32, call: u32, follows: bool) -> Result<Option<Row>, OracleError> {
-        let (Some(timestep), Some(noising)) = (self.timestep(step, call), self.noising(step, call)) else {
+        let (Some(time_q16), Some(noising)) = (self.time_q16(step, call), self.noising(step, call)) else {
             return Ok(None);
         };
         Ok(Some(Row {
-            timestep,
+            time_q16,
+            input_q30: 1 << 30,
             noising,
             coefficients: match self.words(step, call) {
                 Some(words) => self.stored(words.ok_or(OracleError::Config { field: "plan" })?),
