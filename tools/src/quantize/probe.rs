@@ -133,7 +133,7 @@ fn weight(model: &Model<'_>, c: &Config, index: u32, row: &Row) -> f64 {
         Prediction::V => libm::sqrt(ab),
         Prediction::Sample => libm::sqrt(ab / (1.0 - ab).max(1e-9)),
         // No scheme is searched for a chain; every step counts alike.
-        Prediction::Bits { .. } | Prediction::Kernel => return 1.0,
+        _ => return 1.0,
     };
     let moved = (s - s_prev) * in_epsilon;
     moved * moved * DATA_VARIANCE / (DATA_VARIANCE + s * s)
