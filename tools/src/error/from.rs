@@ -31,6 +31,7 @@ impl From<RunError> for Error {
             }
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: this model was trained without a null class".into(),
+            RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::refused(error),
         };
