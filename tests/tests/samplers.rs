@@ -82,6 +82,7 @@ impl Fixed<'_> {
                 Method::Ddpm(variance) => fixed_ddpm(pair[0], pair[1], variance, p, c),
                 Method::DpmSolver2M => dpm_solver_2m(before, pair[0], pair[1], p, c),
                 Method::Heun => heun_predictor(pair[0], pair[1], p, c),
+                Method::FlowEuler => unreachable!("it has no cumulative alphas"),
             };
             self.advance(&first, pair[0], index as u32, &mut x, &mut held);
             if self.method == Method::Heun && !(self.to_the_end && last) {

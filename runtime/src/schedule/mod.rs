@@ -1,7 +1,8 @@
 //! The rows of a run, from nothing but integers: which timesteps it visits, and the coefficients of each call of the network.
 //!
 //! [`rows`] gives a run's rows, whichever sampler makes them or the file holds them. A sampler is a file that cites its equations:
-//! [`coefficients`] (DDIM), [`ddpm`], [`dpm_solver`], [`heun`] turn two cumulative alphas into the fixed-point forms that move a state.
+//! [`coefficients`] (DDIM), [`ddpm`], [`dpm_solver`], [`heun`] turn two cumulative alphas into the fixed-point forms that move a state,
+//! [`flow_euler`] two levels of flow matching.
 //! [`spacing`] makes the list of timesteps without storing it. [`chain`] has the steps of the chains of 2015, which are no rows.
 
 pub mod chain;
@@ -9,6 +10,7 @@ pub mod coefficients;
 pub mod config;
 pub mod ddpm;
 pub mod dpm_solver;
+pub mod flow_euler;
 pub mod form;
 pub mod heun;
 mod program;
@@ -28,6 +30,7 @@ mod tests;
 fn computed(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Option<Row>, RunError> {
     match rows.levels() {
         Levels::Alphas => on_alphas(rows, step, call, follows),
+        Levels::Flow => Ok(flow_euler::row(rows, step)),
     }
 }
 
@@ -36,6 +39,7 @@ fn computed(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Opti
 fn time_q16(rows: &Rows<'_>, step: u32, call: u32) -> Option<u32> {
     match rows.levels() {
         Levels::Alphas => Some(rows.call_timestep(step, call)? << 16),
+        Levels::Flow => flow_euler::time_q16(rows, step),
     }
 }
 
@@ -47,6 +51,7 @@ fn level_noising(rows: &Rows<'_>, step: u32, call: u32) -> Option<(i32, i32)> {
             let alpha_bar = rows.model.alpha_bar_q62(rows.call_timestep(step, call)?);
             Some(coefficients::noising(alpha_bar))
         }
+        Levels::Flow => flow_euler::noising(rows, step),
     }
 }
 
