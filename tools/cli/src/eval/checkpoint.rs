@@ -48,8 +48,11 @@ fn options(args: &Args) -> EvalOptions {
 
 /// The images that are measured.
 fn images(args: &Args, subject: &Subject<'_>) -> Result<Discrete, Failure> {
-    let missing = || Failure::usage("no data to measure on").help("give --data");
-    let path = args.data.as_deref().ok_or_else(missing)?;
+    let path = args.data.as_deref().ok_or_else(|| {
+        Failure::usage("no data to measure on").help(
+            "give --data FILE.npz, an IDX file or a folder of PNG files; see `mote eval --help` for what needs none",
+        )
+    })?;
     let split = match args.split {
         Some(Split::Train) => data::Split::Train,
         Some(Split::Test) | None => data::Split::Test,

@@ -203,6 +203,6 @@ fn steps(text: &str) -> Result<usize, String> {
     if (1..=100_000).contains(&value) {
         Ok(value)
     } else {
-        Err("it must lie between 1 and 100000".into())
+        Err("give numbers of steps from 1 to 100000".into())
     }
 }
