@@ -35,8 +35,7 @@ pub use reconstruction::Reconstruction;
 use crate::Error;
 use crate::data::Discrete;
 use crate::import::Checkpoint;
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::predictor::Predictor;
 use mote_host::schedule::{Precision, Schedule, SchedulerConfig, Variance};
 
