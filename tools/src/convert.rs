@@ -9,11 +9,11 @@ use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Method, Model, ParseError, RunError};
 use serde_json::{Value, json};
 
-use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
+use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Checkpoint;
-use crate::lower::program::Program;
 use crate::lower::{LowerError, lower};
-use crate::plan::Arena;
+use crate::plan::{Arena, recompute};
+use crate::program::Program;
 use crate::quantize::auto;
 pub use crate::quantize::context::Progress;
 use crate::quantize::context::{Context, QuantizeError};
@@ -124,10 +124,10 @@ pub fn convert(
     }
     // A float convolution has one column always: the fast arena is the small one.
     let arena = options.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
-    let program = lower(&checkpoint.graph, arena)?;
+    let program = recompute(lower(&checkpoint.graph)?, arena);
     let diffusion = diffusion(checkpoint)?;
     let provenance = |runs| Provenance::of(checkpoint, options, runs);
-    let reference = emit(&program, &diffusion, Numbers::F16, arena, &provenance(0).with(arena))?;
+    let reference = emit(&program, &diffusion, None, arena, &provenance(0).with(arena))?;
     if options.scheme == Scheme::F16 {
         let (formats, sensitivity) = (vec![], vec![]);
         return Ok(Converted {
@@ -229,7 +229,7 @@ fn calibration(program: &Program, diffusion: &Diffusion) -> Vec<Config> {
 
 /// 2 to 16, by the work of a call.
 fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
-    let macs: u64 = program.steps.iter().map(|step| program.macs(step)).sum();
+    let macs = program.total_macs();
     let steps = CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32);
     (CALIBRATION_MACS / (macs * u64::from(steps)).max(1)).clamp(2, 16)
 }

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::files::Chain;
 use super::program::{diffusion, program};
 use crate::convert::ConvertError;
-use crate::emit::{Emitted, Numbers, emit};
+use crate::emit::{Emitted, emit};
 use crate::plan::Arena;
+use crate::quantize::Quantization;
 use crate::quantize::formats::formats;
 use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::weights::scales;
@@ -62,7 +63,7 @@ pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitt
         "calibration": { "trajectories": trajectories, "steps": chain.steps(), "first_seed": CALIBRATION_SEED },
     })
     .to_string();
-    let reference = emit(&program, &diffusion, Numbers::F16, Arena::Fast, &provenance)?;
+    let reference = emit(&program, &diffusion, None, Arena::Fast, &provenance)?;
     if scheme == ChainScheme::F16 {
         return Ok(reference);
     }
@@ -79,16 +80,16 @@ pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitt
         Bits::Sixteen
     };
     let assignment = Assignment {
-        weights: vec![width; program.steps.len()],
+        weights: vec![width; program.ops.len()],
         ..Assignment::uniform(&program, Bits::Sixteen)
     };
     let formats = formats(&program, &stats, &assignment);
-    let numbers = Numbers::Integer {
+    let quantization = Quantization {
         formats: &formats,
         stats: &stats,
         assignment: &assignment,
         scales: &scales(&program, &stats),
         int4: &[],
     };
-    Ok(emit(&program, &diffusion, numbers, Arena::Fast, &provenance)?)
+    Ok(emit(&program, &diffusion, Some(&quantization), Arena::Fast, &provenance)?)
 }

@@ -52,26 +52,12 @@ pub struct Args {
     /// What activations get of memory: fast gives each convolution a block of columns of its input, small does so only where that does not enlarge the arena, with the same bits; large keeps every activation whole, so that more of them can have 16 bits in w8a8 and w4a8 [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
-    /// Kernel family that the weights are laid out for: one layout serves every family at full speed, so the file is the same
-    #[arg(long, value_enum, default_value = "portable")]
-    packing: Packing,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// Families of kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Packing {
-    /// For every core
-    Portable,
-    /// Cortex-M4, M7, M33
-    Dsp,
-    /// Cortex-M55
-    Helium,
 }
 
 /// What the arena is planned for.

@@ -63,7 +63,7 @@ fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &Me
     json!({
         "file": file.path().display().to_string(), "bytes": file.bytes().len(), "sha256": sha256(file.bytes()),
         "crc32": format!("{:08x}", model.crc()), "format_version": FORMAT_VERSION, "numeric_version": NUMERIC_VERSION,
-        "arithmetic": name(h.arithmetic), "packing": name(h.packing), "channels": h.channels, "rows": h.rows, "cols": h.cols,
+        "arithmetic": name(h.arithmetic), "channels": h.channels, "rows": h.rows, "cols": h.cols,
         "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
         "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.schedule.spacing()),
         "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),

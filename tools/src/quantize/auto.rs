@@ -12,7 +12,8 @@ use super::formats::formats;
 use super::probe::{Probe, psnr_db};
 use super::scheme::{Assignment, Bits, is_fixed};
 use crate::emit::Emitted;
-use crate::lower::program::{Kind, Program};
+use crate::ops::{Conv, OutputFormat};
+use crate::program::Program;
 use crate::plan::{Arena, lower_bound_bytes};
 
 /// Memory that the model must stay within, bytes.
@@ -105,15 +106,14 @@ pub fn assign(
 
 /// Every activation that may have 8 bits, and every convolution's weights.
 fn subjects(program: &Program) -> Vec<(usize, Subject)> {
-    let last = program.steps.len() - 1;
+    let last = program.ops.len() - 1;
     let mut subjects = Vec::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        // Resampled values keep the format of what they read.
-        let follows = matches!(step.kind, Kind::Upsample { .. } | Kind::AvgPool { .. });
-        if !is_fixed(program, step) && i != last && !follows {
+    for (i, op) in program.ops.iter().enumerate() {
+        let follows = matches!(op.kind.operator().output_format(), OutputFormat::SameAs(_));
+        if !is_fixed(program, op) && i != last && !follows {
             subjects.push((i, Subject::Activation));
         }
-        if matches!(step.kind, Kind::Conv(_)) {
+        if op.kind.conv().is_some() {
             subjects.push((i, Subject::Weight));
         }
     }
@@ -180,7 +180,7 @@ impl<'a, 'c> Search<'a, 'c> {
             let error = (self.error(&trial)? - floor).max(0.0);
             let name = match subject {
                 Subject::Activation => program.slots[step].name.clone(),
-                Subject::Weight => format!("{}.weight", program.steps[step].name),
+                Subject::Weight => format!("{}.weight", program.ops[step].name),
             };
             let psnr_db = psnr_db(error);
             sensitivities.push(Sensitivity {
@@ -246,10 +246,8 @@ impl<'a, 'c> Search<'a, 'c> {
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
     fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
-        let bytes = |step: usize| match &self.context.program.steps[step].kind {
-            Kind::Conv(c) => c.weight.len(),
-            _ => 1,
-        };
+        let conv = |step: usize| self.context.program.ops[step].kind.conv();
+        let bytes = |step: usize| conv(step).map_or(1, |conv: &Conv| conv.weight.len());
         let emitted = self.emit(a)?;
         let room = budget.map_or(usize::MAX, |b| b.model_bytes.saturating_sub(emitted.bytes.len() + 1024));
         let mut room = room.min((emitted.weight_bytes as f64 * WIDEN_SHARE) as usize);

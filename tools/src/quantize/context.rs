@@ -8,9 +8,10 @@ use super::formats::Format;
 use super::round::Row;
 use super::scheme::Assignment;
 use crate::convert::Provenance;
-use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
-use crate::lower::program::Program;
+use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::plan::Arena;
+use crate::program::Program;
+use crate::quantize::Quantization;
 
 /// What the conversion is doing; for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,9 @@ pub struct Context<'a> {
     pub diffusion: &'a Diffusion,
     /// Calibration.
     pub stats: &'a [Stats],
-    /// Scales of 8-bit weights, by step and output channel.
+    /// Scales of 8-bit weights, by operator and output channel.
     pub scales: Vec<Vec<f64>>,
-    /// Weights rounded to 4 bits, by step and output channel; empty in schemes that have none.
+    /// Weights rounded to 4 bits, by operator and output channel; empty in schemes that have none.
     pub int4: Vec<Vec<Row>>,
     /// The f16 model.
     pub reference: Model<'a>,
@@ -59,7 +60,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The model of an assignment.
     pub fn emit(&self, assignment: &Assignment, formats: &[Format], arena: Arena) -> Result<Emitted, EmitError> {
-        let numbers = Numbers::Integer {
+        let quantization = Quantization {
             formats,
             stats: self.stats,
             assignment,
@@ -67,6 +68,6 @@ impl Context<'_> {
             int4: &self.int4,
         };
         let provenance = self.provenance.with(arena);
-        emit(self.program, self.diffusion, numbers, arena, &provenance)
+        emit(self.program, self.diffusion, Some(&quantization), arena, &provenance)
     }
 }

@@ -4,7 +4,8 @@ use super::auto::{Search, Sensitivity, Subject};
 use super::context::{Context, Progress, QuantizeError};
 use super::formats::formats;
 use super::scheme::{Assignment, Bits};
-use crate::lower::program::{Kind, Step};
+use crate::ops::Conv;
+use crate::program::FusedOp;
 use crate::plan::Arena;
 
 /// Bytes of the weights section, as a share of what it has with 8-bit weights.
@@ -21,19 +22,17 @@ pub fn assign(
     let formats = formats(program, context.stats, &assignment);
     let bytes = |a: &Assignment| Ok::<usize, QuantizeError>(context.emit(a, &formats, Arena::Fast)?.weight_bytes);
     let limit = (bytes(&assignment)? as f64 * SHARE) as usize;
-    let narrow = |(i, step): (usize, &Step)| {
-        let eight = matches!(step.kind, Kind::Conv(_)) && assignment.weights[i] == Bits::Eight;
+    let narrow = |(i, op): (usize, &FusedOp)| {
+        let eight = op.kind.conv().is_some() && assignment.weights[i] == Bits::Eight;
         eight.then_some((i, Subject::Weight))
     };
-    let subjects: Vec<(usize, Subject)> = program.steps.iter().enumerate().filter_map(narrow).collect();
+    let subjects: Vec<(usize, Subject)> = program.ops.iter().enumerate().filter_map(narrow).collect();
     let mut found = Search::new(context, Arena::Fast)?.measure(&subjects, Bits::Four, progress)?;
     for (step, _) in subjects {
         assignment.weights[step] = Bits::Four;
     }
-    let size = |step: usize| match &program.steps[step].kind {
-        Kind::Conv(c) => c.weight.len() as f64,
-        _ => 1.0,
-    };
+    let conv = |step: usize| program.ops[step].kind.conv();
+    let size = |step: usize| conv(step).map_or(1.0, |conv: &Conv| conv.weight.len() as f64);
     let mut order: Vec<usize> = (0..found.len()).collect();
     let worth = |i: &usize| found[*i].error / size(found[*i].step);
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));

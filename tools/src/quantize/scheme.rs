@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use mote_runtime::blob::tensor::Dtype;
 
-use crate::lower::program::{Kind, Program, SlotId, Step};
+use crate::ops::{Kind, OutputFormat};
+use crate::program::{FusedOp, Program, SlotId};
 use crate::plan::{Arena, lower_bound_bytes};
 
 /// What `--scheme` takes.
@@ -84,7 +85,7 @@ impl Bits {
 pub struct Assignment {
     /// By slot.
     pub activations: Vec<Bits>,
-    /// By step; read for convolutions only.
+    /// By operator; read for convolutions only.
     pub weights: Vec<Bits>,
 }
 
@@ -124,8 +125,8 @@ impl Assignment {
 
     /// One width for all activations, but for those that are fixed.
     pub fn uniform(program: &Program, activations: Bits) -> Self {
-        let slots = program.steps.iter().map(|step| {
-            if is_fixed(program, step) {
+        let slots = program.ops.iter().map(|op| {
+            if is_fixed(program, op) {
                 Bits::Sixteen
             } else {
                 activations
@@ -138,41 +139,37 @@ impl Assignment {
     }
 }
 
-/// Whether a convolution multiplies the slot by weights, where `joined` one of that input alone, or its format is that of another slot. What
-/// is computed twice has one format.
+/// Whether a slot's format is that of another, or decides how fast products are: a convolution multiplies it by weights. With `joined`,
+/// convolutions of two inputs do not count. A slot that is recomputed has one format with its copy.
 fn follows_or_feeds_products(program: &Program, slot: usize, joined: bool) -> bool {
-    let twins = program.again.iter().filter(|twins| twins.contains(&SlotId(slot)));
-    let same: Vec<SlotId> = twins.flatten().copied().chain([SlotId(slot)]).collect();
-    let multiplied = |step: &Step| match &step.kind {
-        Kind::Conv(c) => !(joined && c.source.len() > 1) && c.source.iter().any(|id| same.contains(id)),
-        Kind::Upsample { src } | Kind::AvgPool { src } => same.contains(src),
-        _ => false,
+    let copies = program.recomputed.iter().filter(|pair| pair.contains(&SlotId(slot)));
+    let same: Vec<SlotId> = copies.flatten().copied().chain([SlotId(slot)]).collect();
+    let follows = |op: &FusedOp| match op.kind.operator().output_format() {
+        OutputFormat::SameAs(input) => Some(input),
+        OutputFormat::Calibrated | OutputFormat::Fixed(_) => None,
     };
-    matches!(program.steps[slot].kind, Kind::Upsample { .. } | Kind::AvgPool { .. })
-        || program.steps.iter().any(multiplied)
+    let feeds = |op: &FusedOp| {
+        let multiplied = op.kind.operator().multiplied_inputs();
+        let counts = !(joined && multiplied.len() > 1);
+        counts && multiplied.iter().any(|id| same.contains(id)) || follows(op).is_some_and(|id| same.contains(&id))
+    };
+    follows(&program.ops[slot]).is_some() || program.ops.iter().any(feeds)
 }
 
 /// Activations that stay at 16 bits in every scheme: the network's input, and the timestep and class vectors, which are small.
-pub fn is_fixed(program: &Program, step: &Step) -> bool {
-    matches!(step.kind, Kind::Input { .. }) || program.slot(step.out).is_vector()
+pub fn is_fixed(program: &Program, op: &FusedOp) -> bool {
+    matches!(op.kind, Kind::Input(_)) || program.slot(op.out).is_vector()
 }
 
-/// int16 for the convolutions that read the sample or write the output; int8 for all others.
+/// int16 for the operators that read the sample or write the output; int8 for all others.
 fn weights(program: &Program) -> Vec<Bits> {
-    let last = program.steps.len().saturating_sub(1);
-    let reads_sample = |step: &crate::lower::program::Step| {
-        step.inputs()
-            .iter()
-            .any(|id| matches!(program.steps[id.0].kind, Kind::Input { .. }))
+    let last = program.ops.len().saturating_sub(1);
+    let width = |(i, op): (usize, &FusedOp)| {
+        if i == last || program.reads_sample(op) {
+            Bits::Sixteen
+        } else {
+            Bits::Eight
+        }
     };
-    let steps = program.steps.iter().enumerate();
-    steps
-        .map(|(i, step)| {
-            if i == last || reads_sample(step) {
-                Bits::Sixteen
-            } else {
-                Bits::Eight
-            }
-        })
-        .collect()
+    program.ops.iter().enumerate().map(width).collect()
 }

@@ -13,7 +13,7 @@ use super::formats::Format;
 use super::round::Row;
 use super::scheme::{Assignment, Bits, Scheme};
 use super::weights::{INT4, widest_scale};
-use crate::lower::program::{Conv, Kind, Program};
+use crate::program::{Program, Slot};
 
 /// Formats of every activation and scales of every convolution.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Trained {
     pub scheme: String,
     /// By name of the slot.
     pub activations: BTreeMap<String, Activation>,
-    /// By name of the step.
+    /// By name of the operator.
     pub weights: BTreeMap<String, Weight>,
 }
 
@@ -67,7 +67,7 @@ impl Trained {
             scheme: scheme.name().to_owned(),
             ..Self::default()
         };
-        for (i, step) in program.steps.iter().enumerate() {
+        for (i, op) in program.ops.iter().enumerate() {
             let format = formats[i];
             let bits = if format.dtype == Dtype::I8 { 8 } else { 16 };
             let activation = Activation {
@@ -76,10 +76,10 @@ impl Trained {
                 zero_point: format.zero_point,
             };
             // The output has a format of its own in every model.
-            if i + 1 < program.steps.len() {
+            if i + 1 < program.ops.len() {
                 trained.activations.insert(program.slots[i].name.clone(), activation);
             }
-            let Kind::Conv(conv) = &step.kind else { continue };
+            let Some(conv) = op.kind.conv() else { continue };
             let row_scale = |(o, row): (usize, &[f32])| {
                 let found = int4.get(i).and_then(|rows| rows.get(o));
                 found.map_or(widest_scale(row, 4), |row| row.scale)
@@ -87,7 +87,7 @@ impl Trained {
             let weight = match assignment.weights[i] {
                 Bits::Four => Weight {
                     bits: 4,
-                    scales: rows(conv).enumerate().map(row_scale).collect(),
+                    scales: conv.rows().enumerate().map(row_scale).collect(),
                 },
                 Bits::Eight => Weight {
                     bits: 8,
@@ -98,15 +98,15 @@ impl Trained {
                     scales: vec![],
                 },
             };
-            trained.weights.insert(step.name.clone(), weight);
+            trained.weights.insert(op.name.clone(), weight);
         }
         trained
     }
 
     /// Formats by slot.
     pub fn formats(&self, program: &Program) -> Result<Vec<Format>, TrainedError> {
-        let last = program.steps.len().saturating_sub(1);
-        let format = |(i, slot): (usize, &crate::lower::program::Slot)| {
+        let last = program.ops.len().saturating_sub(1);
+        let format = |(i, slot): (usize, &Slot)| {
             if i == last {
                 return Ok(Format::OUTPUT);
             }
@@ -130,7 +130,7 @@ impl Trained {
         program.slots.iter().enumerate().map(format).collect()
     }
 
-    /// Widths, scales of 8 bits, and weights of 4 bits, by step.
+    /// Widths, scales of 8 bits, and weights of 4 bits, by operator.
     #[allow(clippy::type_complexity, reason = "three lists that the converter keeps apart")]
     pub fn weights(&self, program: &Program) -> Result<(Assignment, Vec<Vec<f64>>, Vec<Vec<Row>>), TrainedError> {
         let formats = self.formats(program)?;
@@ -143,18 +143,18 @@ impl Trained {
         };
         let mut assignment = Assignment::uniform(program, Bits::Sixteen);
         assignment.activations = formats.iter().map(narrow).collect();
-        let (mut scales, mut int4) = (vec![vec![]; program.steps.len()], vec![vec![]; program.steps.len()]);
-        for (i, step) in program.steps.iter().enumerate() {
-            let Kind::Conv(conv) = &step.kind else { continue };
+        let (mut scales, mut int4) = (vec![vec![]; program.ops.len()], vec![vec![]; program.ops.len()]);
+        for (i, op) in program.ops.iter().enumerate() {
+            let Some(conv) = op.kind.conv() else { continue };
             let fits = |w: &&Weight| {
                 w.bits == 16 || w.scales.len() == conv.bias.len() && w.scales.iter().all(|s| s.is_finite() && *s >= 0.0)
             };
-            let weight = self.weights.get(&step.name).filter(fits);
-            let weight = weight.ok_or_else(|| wrong(format!("the weight of {}", step.name)))?;
+            let weight = self.weights.get(&op.name).filter(fits);
+            let weight = weight.ok_or_else(|| wrong(format!("the weight of {}", op.name)))?;
             scales[i] = weight.scales.clone();
             assignment.weights[i] = match weight.bits {
                 4 => {
-                    int4[i] = rows(conv)
+                    int4[i] = conv.rows()
                         .zip(&weight.scales)
                         .map(|(row, scale)| nibbles(row, *scale))
                         .collect();
@@ -165,7 +165,7 @@ impl Trained {
                     scales[i] = vec![1.0; conv.bias.len()];
                     Bits::Sixteen
                 }
-                _ => return Err(wrong(format!("the width of {}", step.name))),
+                _ => return Err(wrong(format!("the width of {}", op.name))),
             };
         }
         Ok((assignment, scales, int4))
@@ -174,11 +174,6 @@ impl Trained {
 
 fn wrong(what: String) -> TrainedError {
     TrainedError { what }
-}
-
-/// Weights by output channel.
-fn rows(conv: &Conv) -> impl Iterator<Item = &[f32]> {
-    conv.weight.chunks_exact(conv.weight.len() / conv.bias.len().max(1))
 }
 
 /// A row that is a whole multiple of its scale already.

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if args.json {
         print::json(&json!({
             "file": output.shown(), "bytes": size, "sha256": sha256(file.bytes()), "crc32": format!("{:08x}", model.crc()),
-            "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(), "packing": "portable",
+            "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(),
             "arena": "fast", "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
             "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board,
             "tensors": tensors(&model),

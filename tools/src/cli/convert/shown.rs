@@ -31,7 +31,6 @@ pub fn object(
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": checkpoint.sha256,
         "scheme": args.scheme.name(),
-        "packing": "portable",
         "arena": converted.arena.name(),
         "params": checkpoint.graph.param_count(),
         "weight_bytes": emitted.weight_bytes,
