@@ -84,7 +84,8 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         Arena::Fast,
         windows,
         provenance,
-    ).expect("the integer model is emitted")
+    )
+    .expect("the integer model is emitted")
 }
 
 fn mixed(program: &Program) -> Assignment {

@@ -1,7 +1,7 @@
 //! Random programs of every shape that a kernel may see, and factors at random.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Weights};
+use mote_runtime::blob::op::{self, At, Conv, GroupNorm, Op, Weights};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
@@ -68,7 +68,7 @@ pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Win
 /// A program whose convolutions are worth several threads: with a residual, through the x2, and of a concatenation.
 pub fn large(bits: Bits) -> AlignedBytes {
     let mut b = Builder::new(9, [1, 26, 26]);
-    let x = b.push(Input { scale: 1.0, shift: 0.0 }, [1, 26, 26]);
+    let x = b.push(Input::IDENTITY, [1, 26, 26]);
     let first = b.conv(&[x], 24, same(3), None);
     let second = b.conv(&[first], 40, same(3), None);
     let beside = b.conv(&[first], 40, POINT, None);
@@ -123,7 +123,7 @@ pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
 /// below, through the x2, inside a normalization's convolution, with terms of both kinds, and concatenations under a point.
 pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) -> Bits) -> AlignedBytes {
     let mut b = Builder::new(seed, [1, rows, cols]);
-    let x = b.push(Input { scale: 1.0, shift: 0.0 }, [1, rows, cols]);
+    let x = b.push(Input::IDENTITY, [1, rows, cols]);
     let frequencies = vec![1.0, 0.2];
     let time = b.push(
         TimeProj {
@@ -266,12 +266,12 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
         // Most shifts are those of real factors, about 1; the others are anywhere.
         let mut narrow = |requant: &mut Requant| *requant = requant_at_random(random);
         match op {
-            Op::Input { requant, .. } => narrow(requant),
-            Op::Silu {
+            Op::Input(op::Input { requant, .. }) => narrow(requant),
+            Op::Silu(op::Silu {
                 in_requant,
                 out_requant,
                 ..
-            } => [in_requant, out_requant].into_iter().for_each(narrow),
+            }) => [in_requant, out_requant].into_iter().for_each(narrow),
             Op::Conv(c) => conv_at_random(c, &model, &mut parts.sections[WEIGHTS], random),
             Op::GroupNorm(n) => norm_at_random(n, random),
             Op::NormConv(both) => {
@@ -285,9 +285,9 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                     shift: 1 + random.below(62) as u8,
                 };
             }
-            Op::TimeProj { .. } | Op::ClassEmbed { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
-            Op::Readout(_) | Op::Softmax { .. } => {}
+            Op::Readout(_) | Op::Softmax(_) => {}
         }
     }
     parts.set_ops(&ops);

@@ -91,5 +91,11 @@ pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitt
         scales: &scales(&program, &stats),
         int4: &[],
     };
-    Ok(emit(&program, &diffusion, Some(&quantization), Arena::Fast, &provenance)?)
+    Ok(emit(
+        &program,
+        &diffusion,
+        Some(&quantization),
+        Arena::Fast,
+        &provenance,
+    )?)
 }

@@ -56,11 +56,7 @@ fn heartbeat(h: &Heartbeat) -> Result<Program> {
             &[bias.as_tensor().clone()],
             vec![],
         )?;
-        last = b.push(
-            &format!("hidden.{i}.act"),
-            b.channels(linear),
-            Silu { src: linear },
-        );
+        last = b.push(&format!("hidden.{i}.act"), b.channels(linear), Silu { src: linear });
     }
     // The first group is step 1, which is not learned: outputs of 0.
     let groups = h.groups.len();

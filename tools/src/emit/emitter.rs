@@ -1,8 +1,8 @@
 //! What an operator's home asks while it writes its record.
 
 use half::f16;
-use mote_runtime::blob::op::Op as Record;
 use mote_runtime::blob::op::NormConv;
+use mote_runtime::blob::op::Op as Record;
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 
@@ -112,7 +112,11 @@ impl<'p> Emitter<'p> {
 fn inside(norm: Record, conv: Record) -> Record {
     match (norm, conv) {
         (Record::GroupNorm(norm), Record::Conv(conv)) => Record::NormConv(NormConv { norm, conv }),
-        (norm, conv) => unreachable!("{} inside {}: windows join a normalization and a convolution", norm.kind(), conv.kind()),
+        (norm, conv) => unreachable!(
+            "{} inside {}: windows join a normalization and a convolution",
+            norm.kind(),
+            conv.kind()
+        ),
     }
 }
 

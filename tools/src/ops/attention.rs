@@ -27,7 +27,11 @@ impl Attention {
         let Op::Attention { heads } = node.op else {
             return Err(refuse(node, "it is not attention"));
         };
-        let qkv = [lowering.slot(node, 0)?, lowering.slot(node, 1)?, lowering.slot(node, 2)?];
+        let qkv = [
+            lowering.slot(node, 0)?,
+            lowering.slot(node, 1)?,
+            lowering.slot(node, 2)?,
+        ];
         Ok(Lowered::Operator(Self { qkv, heads }.into()))
     }
 }

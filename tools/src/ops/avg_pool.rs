@@ -1,7 +1,7 @@
 //! Mean over 2x2 windows.
 
 use mote_host::graph::Node;
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;
@@ -48,9 +48,9 @@ impl Operator for AvgPool {
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        Record::AvgPool {
+        Record::AvgPool(record::AvgPool {
             src: e.id(self.src),
             out: e.id(out),
-        }
+        })
     }
 }

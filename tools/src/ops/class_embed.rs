@@ -2,7 +2,7 @@
 
 use mote_host::graph::{Node, Op};
 use mote_runtime::Model;
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 use mote_runtime::blob::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
@@ -68,6 +68,6 @@ impl Operator for ClassEmbed {
         } else {
             e.weights.put(self.table.iter().map(round))
         };
-        Record::ClassEmbed { out: e.id(out), table }
+        Record::ClassEmbed(record::ClassEmbed { out: e.id(out), table })
     }
 }

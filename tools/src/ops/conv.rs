@@ -171,7 +171,11 @@ impl Operator for Conv {
     }
 
     fn scratch_bytes(&self, program: &Program, out: &Slot, room: Room) -> usize {
-        let columns = if out.positions() < room.columns { 1 } else { room.columns };
+        let columns = if out.positions() < room.columns {
+            1
+        } else {
+            room.columns
+        };
         let ins = program.channels(&self.source);
         conv_scratch_bytes(room.float, self.kernel, ins, out.shape[0], columns)
     }

@@ -1,7 +1,7 @@
 //! The sample, brought to the network's input: `scale * x_t + shift`.
 
 use mote_host::graph::{Node, Op};
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;
@@ -64,12 +64,16 @@ impl Operator for Input {
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
         let unit = e.scale(out);
-        Record::Input {
+        Record::Input(record::Input {
             out: e.id(out),
             requant: e.requant(self.scale / Q24 / unit),
-            offset: if e.is_float() { 0 } else { libm::round(self.shift / unit) as i32 },
+            offset: if e.is_float() {
+                0
+            } else {
+                libm::round(self.shift / unit) as i32
+            },
             scale: self.scale as f32,
             shift: self.shift as f32,
-        }
+        })
     }
 }

@@ -6,8 +6,8 @@ use mote_runtime::blob::op::Op as Record;
 use mote_runtime::blob::tensor::Tensor;
 
 use super::{
-    Attention, AvgPool, ClassEmbed, Conv, Cost, Input, Norm, Operator, Silu, Softmax, TimeProj, Upsample, attention, class_embed,
-    conv, norm, source, time_proj,
+    Attention, AvgPool, ClassEmbed, Conv, Cost, Input, Norm, Operator, Silu, Softmax, TimeProj, Upsample, attention,
+    class_embed, conv, norm, source, time_proj,
 };
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
 
@@ -100,12 +100,10 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::NormConv(record) => norm::cost_inside(model, record, out),
         Record::GroupNorm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
-        Record::ClassEmbed { .. } => class_embed::cost(model, out),
-        Record::TimeProj { .. } => time_proj::cost(out),
-        Record::Input { .. }
-        | Record::Silu { .. }
-        | Record::Softmax { .. }
-        | Record::Upsample { .. }
-        | Record::AvgPool { .. } => Cost::NOTHING,
+        Record::ClassEmbed(_) => class_embed::cost(model, out),
+        Record::TimeProj(_) => time_proj::cost(out),
+        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
+            Cost::NOTHING
+        }
     }
 }

@@ -85,8 +85,9 @@ fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
     let largest = gamma.iter().fold(0.0f64, |m, g| m.max(f64::from(g.abs())));
     let (_, exponent) = libm::frexp(largest);
     let gamma_frac = (30 - exponent).clamp(0, GAMMA_FRAC);
-    let fixed =
-        |v: f32, frac: i32| libm::round(libm::ldexp(f64::from(v), frac)).clamp(-2_147_483_647.0, 2_147_483_647.0) as i32;
+    let fixed = |v: f32, frac: i32| {
+        libm::round(libm::ldexp(f64::from(v), frac)).clamp(-2_147_483_647.0, 2_147_483_647.0) as i32
+    };
     let gamma = gamma.iter().map(|g| fixed(*g, gamma_frac));
     let affine = gamma.chain(beta.iter().map(|b| fixed(*b, 16)));
     (e.weights.put(affine), gamma_frac as u8)

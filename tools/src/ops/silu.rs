@@ -1,7 +1,7 @@
 //! SiLU on its own, where no normalization before it could absorb it: `x * sigmoid(x)`.
 
 use mote_host::graph::Node;
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Kind, Operator, OutputFormat, Room};
 use crate::emit::Emitter;
@@ -56,11 +56,11 @@ impl Operator for Silu {
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        Record::Silu {
+        Record::Silu(record::Silu {
             src: e.id(self.src),
             out: e.id(out),
             in_requant: e.requant(e.scale(self.src) * Q16),
             out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
-        }
+        })
     }
 }

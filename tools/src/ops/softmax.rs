@@ -2,7 +2,7 @@
 
 use core::f64::consts::LOG2_E;
 
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;
@@ -43,10 +43,10 @@ impl Operator for Softmax {
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        Record::Softmax {
+        Record::Softmax(record::Softmax {
             src: e.id(self.src),
             out: e.id(out),
             in_requant: e.requant(e.scale(self.src) * LOG2_E * Q16),
-        }
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
 use mote_host::graph::{Node, Op};
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 use mote_runtime::blob::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
@@ -76,10 +76,10 @@ impl Operator for TimeProj {
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
         // Turns a timestep, Q32.
         let turn = |f: &f64| libm::round(f / core::f64::consts::TAU * 4_294_967_296.0) as u64 as u32;
-        Record::TimeProj {
+        Record::TimeProj(record::TimeProj {
             out: e.id(out),
             phases: e.weights.put(self.frequencies.iter().map(turn)),
             cos_first: self.cos_first,
-        }
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Nearest-neighbour x2 as an operator, where something else than convolutions reads it.
 
 use mote_host::graph::{Node, Op};
-use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;
@@ -55,9 +55,9 @@ impl Operator for Upsample {
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        Record::Upsample {
+        Record::Upsample(record::Upsample {
             src: e.id(self.src),
             out: e.id(out),
-        }
+        })
     }
 }

@@ -13,8 +13,8 @@ use super::probe::{Probe, psnr_db};
 use super::scheme::{Assignment, Bits, is_fixed};
 use crate::emit::Emitted;
 use crate::ops::{Conv, OutputFormat};
-use crate::program::Program;
 use crate::plan::{Arena, lower_bound_bytes};
+use crate::program::Program;
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use super::context::{Context, Progress, QuantizeError};
 use super::formats::formats;
 use super::scheme::{Assignment, Bits};
 use crate::ops::Conv;
-use crate::program::FusedOp;
 use crate::plan::Arena;
+use crate::program::FusedOp;
 
 /// Bytes of the weights section, as a share of what it has with 8-bit weights.
 const SHARE: f64 = 0.6;

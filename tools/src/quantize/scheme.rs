@@ -6,8 +6,8 @@ use std::str::FromStr;
 use mote_runtime::blob::tensor::Dtype;
 
 use crate::ops::{Kind, OutputFormat};
-use crate::program::{FusedOp, Program, SlotId};
 use crate::plan::{Arena, lower_bound_bytes};
+use crate::program::{FusedOp, Program, SlotId};
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -154,7 +154,8 @@ impl Trained {
             scales[i] = weight.scales.clone();
             assignment.weights[i] = match weight.bits {
                 4 => {
-                    int4[i] = conv.rows()
+                    int4[i] = conv
+                        .rows()
                         .zip(&weight.scales)
                         .map(|(row, scale)| nibbles(row, *scale))
                         .collect();

@@ -45,11 +45,7 @@ pub fn widest_scale(row: &[f32], bits: u32) -> f64 {
 /// error of the output, each input channel weighed by its mean square.
 pub fn scales(program: &Program, stats: &[Stats]) -> Vec<Vec<f64>> {
     let of_conv = |conv: &Conv| {
-        let power: Vec<f64> = conv
-            .source
-            .iter()
-            .flat_map(|id| stats[id.0].mean_squares())
-            .collect();
+        let power: Vec<f64> = conv.source.iter().flat_map(|id| stats[id.0].mean_squares()).collect();
         conv.rows().map(|row| best_scale(row, &power)).collect()
     };
     let of_op = |op: &FusedOp| op.kind.conv().map(of_conv).unwrap_or_default();

@@ -1,0 +1,218 @@
+//! `mote inspect`: what a model file holds.
+
+use super::args::{method_name, name};
+use super::convert::tensors;
+use super::failure::Failure;
+use super::model_file::{ModelFile, provenance, sha256};
+use super::plan;
+use super::print::{self, Held, bytes, count, heading, table};
+use mote_firmware_sim::{Firmware, Parts};
+use mote_runtime::blob::layout::FORMAT_VERSION;
+use mote_runtime::numeric::NUMERIC_VERSION;
+use mote_runtime::sampler::arena_bytes;
+use mote_runtime::{Config, Method, Model};
+use mote_tools::backend::footprint::Fit;
+use mote_tools::plan::Arena;
+use mote_tools::report::{MemoryMap, OperatorRow};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Show what a model file holds, and which boards hold it
+///
+/// Flash, RAM and instructions of boards are estimates from measured firmware; `mote bench` measures them. Instructions are not
+/// cycles.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  mote inspect my.mote\n  mote inspect my.mote --json | jq .boards")]
+pub struct Args {
+    /// The model file
+    model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    let file = ModelFile::read(&args.model)?;
+    let model = file.parse()?;
+    let size = file.bytes().len();
+    let fits = Fit::of_all(&model, size, false);
+    let (rows, memory) = (OperatorRow::all(&model), MemoryMap::of(&model));
+    if args.json {
+        print::json(&object(&file, &model, &rows, &memory, &fits))?;
+    } else {
+        print::text(&(facts(&file, &model, &memory) + &operators(&rows) + &boards(&fits)))?;
+    }
+    Ok(Held::Yes)
+}
+
+fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &MemoryMap, fits: &[Fit]) -> Value {
+    let h = model.header();
+    let op = |row: &OperatorRow| {
+        json!({
+            "name": row.name, "op": row.kind, "shape": row.shape, "dtype": row.dtype, "weights": row.weights, "macs": row.macs,
+            "weight_bytes": row.weight_bytes, "out_bytes": row.out_bytes,
+        })
+    };
+    let map: Vec<Value> = memory.blocks.iter().map(|block| {
+        json!({
+            "name": block.name, "dtype": block.dtype, "offset": block.offset, "bytes": block.bytes, "def": block.def,
+            "last": block.last, "scratch": block.scratch,
+        })
+    }).collect();
+    json!({
+        "file": file.path().display().to_string(), "bytes": file.bytes().len(), "sha256": sha256(file.bytes()),
+        "crc32": format!("{:08x}", model.crc()), "format_version": FORMAT_VERSION, "numeric_version": NUMERIC_VERSION,
+        "arithmetic": name(h.arithmetic), "packing": name(h.packing), "channels": h.channels, "rows": h.rows, "cols": h.cols,
+        "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
+        "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.schedule.spacing()),
+        "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
+        "plan": h.schedule.plan().map(|planned| plan::object(model, planned)),
+        "features": Parts::needed_by(model).names(),
+        "scheme": provenance(model)["scheme"], "provenance": provenance(model),
+        "operators": rows.iter().map(op).collect::<Vec<_>>(),
+        "memory": {
+            "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,
+            "run_bytes": run_bytes(model, Method::Ddim, false), "run_bytes_guided": run_bytes(model, Method::Ddim, true),
+            "run_bytes_held_sample": run_bytes(model, Method::DpmSolver2M, false), "map": map,
+        },
+        "tensors": tensors(model),
+        "boards": fits,
+    })
+}
+
+/// Arena of a run: Heun's method takes what DPM-Solver++ takes, the ancestral sampler what DDIM takes.
+fn run_bytes(model: &Model<'_>, method: Method, guided: bool) -> usize {
+    let config = Config {
+        guidance_q16: guided.then_some(0),
+        method,
+        ..Config::of(model.header(), 1)
+    };
+    arena_bytes(model, &config)
+}
+
+fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
+    let (h, origin) = (model.header(), provenance(model));
+    let word = |key: &str| origin[key].as_str().unwrap_or("unknown").to_owned();
+    let classes = match (h.classes, h.null_class) {
+        (0, _) => "none".into(),
+        (n, Some(null)) => format!("{n}, {null} stands for no class"),
+        (n, None) => n.to_string(),
+    };
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let held = |method, label: &str| format!("{} under {label}", bytes(run_bytes(model, method, false) as u64));
+    let with_state = match h.schedule.plan() {
+        Some(planned) => held(planned.method(), &method_name(planned.method())),
+        None => format!(
+            "{}, {}",
+            held(Method::Ddim, "ddim and ddpm"),
+            held(Method::DpmSolver2M, "dpm++ and heun")
+        ),
+    };
+    let planned = h.schedule.plan().map(|planned| {
+        let line = plan::described(model, planned);
+        row("plans", format!("{line}: {}", plan::listed(model)))
+    });
+    let rows = [
+        row("model", word("model")),
+        row(
+            "scheme",
+            format!("{}, {} arithmetic", word("scheme"), name(h.arithmetic)),
+        ),
+        row(
+            "sample",
+            format!("{} x {} x {} (row, col, channel)", h.rows, h.cols, h.channels),
+        ),
+        row("classes", classes),
+        row(
+            "runtime features",
+            Parts::needed_by(model).of_firmware(Firmware::Compact).names().join(" ") + ", and fast for speed",
+        ),
+        row("predicts", name(h.prediction)),
+        row(
+            "sampled with",
+            format!(
+                "{} spacing, clipping {}, T = {}",
+                name(h.schedule.spacing()),
+                name(h.clip),
+                h.train_steps
+            ),
+        ),
+        row(
+            "file",
+            format!(
+                "{}, weights {}",
+                bytes(file.bytes().len() as u64),
+                bytes(model.weights().len() as u64)
+            ),
+        ),
+        row(
+            "arena",
+            format!(
+                "{}, {} (no plan of it can be below {})",
+                bytes(memory.arena_bytes as u64),
+                origin["arena"].as_str().unwrap_or(Arena::Fast.name()),
+                bytes(memory.lower_bound_bytes as u64)
+            ),
+        ),
+        row("with the state", with_state),
+        row("work a step", format!("{} multiply-accumulates", count(h.macs))),
+        row(
+            "versions",
+            format!(
+                "format {FORMAT_VERSION}, numeric contract {NUMERIC_VERSION}, {}",
+                word("converter")
+            ),
+        ),
+        row("checkpoint", format!("sha256 {}", word("checkpoint_sha256"))),
+        row("crc32", format!("{:08x}", model.crc())),
+    ];
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).collect();
+    format!("{}\n{}", heading(&file.path().display().to_string()), table(&rows))
+}
+
+fn operators(rows: &[OperatorRow]) -> String {
+    let cells = |row: &OperatorRow| {
+        vec![
+            row.name.clone(),
+            row.kind.clone(),
+            row.shape.clone(),
+            row.weights.clone(),
+            count(row.macs),
+            row.dtype.clone(),
+        ]
+    };
+    let head = ["operator", "kind", "output", "weights", "MACs", "output as"]
+        .map(str::to_owned)
+        .to_vec();
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    format!("\n{}\n{}", heading("Operators"), table(&lines))
+}
+
+/// The boards as a table.
+pub fn boards(fits: &[Fit]) -> String {
+    let cells = |fit: &Fit| {
+        let of = |needed: u64, total: u64| format!("{} of {}", bytes(needed), bytes(total));
+        vec![
+            fit.name.to_owned(),
+            fit.core.to_owned(),
+            of(fit.flash_bytes, fit.flash_total_bytes),
+            of(fit.ram_bytes, fit.ram_total_bytes),
+            format!("~{}", count(fit.instructions_per_step)),
+            if fit.fits {
+                "fits".into()
+            } else {
+                format!("does not fit: {}", fit.why)
+            },
+        ]
+    };
+    let head = ["board", "core", "flash", "RAM", "instructions a step", ""]
+        .map(str::to_owned)
+        .to_vec();
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(fits.iter().map(cells)).collect();
+    format!(
+        "\n{}\n{}  (estimates; instructions, not cycles; `mote bench` measures)\n",
+        heading("Boards"),
+        table(&lines)
+    )
+}
