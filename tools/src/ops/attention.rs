@@ -2,14 +2,14 @@
 
 use core::f64::consts::LOG2_E;
 
-use mote_host::graph::{Node, Op};
+use mote_host::graph::{Node, ops};
 use mote_runtime::blob::op::{Attention as Fields, Op as Record};
 use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::kernels::attention_scratch_bytes;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::Emitter;
-use crate::lower::{LowerError, Lowered, Lowering, refuse};
+use crate::lower::{LowerError, Lowered, Lowering};
 use crate::program::{Program, Slot, SlotId};
 use crate::quantize::Q16;
 
@@ -23,15 +23,13 @@ pub struct Attention {
 }
 
 impl Attention {
-    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Op::Attention { heads } = node.op else {
-            return Err(refuse(node, "it is not attention"));
-        };
+    pub(super) fn lower(op: &ops::Attention, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
         let qkv = [
             lowering.slot(node, 0)?,
             lowering.slot(node, 1)?,
             lowering.slot(node, 2)?,
         ];
+        let heads = op.heads;
         Ok(Lowered::Operator(Self { qkv, heads }.into()))
     }
 }

@@ -1,13 +1,13 @@
 //! A row of the class embedding.
 
-use mote_host::graph::{Node, Op};
+use mote_host::graph::{Node, ops};
 use mote_runtime::Model;
 use mote_runtime::blob::op::{self as record, Op as Record};
 use mote_runtime::blob::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::{Emitter, f16_bits};
-use crate::lower::{LowerError, Lowered, Lowering, refuse};
+use crate::lower::{LowerError, Lowered, Lowering};
 use crate::program::{Program, Slot, SlotId};
 use crate::quantize::formats::Format;
 
@@ -19,11 +19,8 @@ pub struct ClassEmbed {
 }
 
 impl ClassEmbed {
-    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Op::ClassEmbed { weight } = &node.op else {
-            return Err(refuse(node, "it is not a class embedding"));
-        };
-        let table = lowering.param(node, weight)?;
+    pub(super) fn lower(op: &ops::ClassEmbed, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let table = lowering.param(node, &op.weight)?;
         Ok(Lowered::Operator(Self { table }.into()))
     }
 }

@@ -3,7 +3,7 @@
 //! A convolution reads through a concatenation and through a nearest-neighbour x2. It absorbs one addition: of a residual, whose divisor goes
 //! into the weights, or of a vector over channels. Where it has weights by groups of timesteps, its record is a readout.
 
-use mote_host::graph::{Node, Op};
+use mote_host::graph::{Node, Op, ValueId, ops};
 use mote_runtime::Model;
 use mote_runtime::blob::int4;
 use mote_runtime::blob::op::{Addend, Conv as Fields, Op as Record, Readout, Weights};
@@ -44,30 +44,21 @@ pub struct Conv {
 }
 
 impl Conv {
-    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Op::Conv {
-            weight,
-            bias,
-            kernel,
-            stride,
-            pad,
-        } = &node.op
-        else {
-            return Err(refuse(node, "it is not a convolution"));
-        };
+    pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
         let source = lowering.view(node, 0)?;
         let outs = lowering.shape(node.output)[0];
-        let bias = match bias {
+        let bias = match &op.bias {
             Some(key) => lowering.param(node, key)?,
             None => vec![0.0; outs],
         };
+        let weight = lowering.param(node, &op.weight)?;
         let conv = Self {
             source: source.slots,
-            weight: channels_last(&lowering.param(node, weight)?, outs, kernel * kernel),
+            weight: channels_last(&weight, outs, op.kernel * op.kernel),
             bias,
-            kernel: *kernel,
-            stride: *stride,
-            pad: *pad,
+            kernel: op.kernel,
+            stride: op.stride,
+            pad: op.pad,
             upsample: source.upsample,
             addend: None,
             divisor: 1.0,
@@ -132,17 +123,18 @@ impl Operator for Conv {
     fn absorbs(&self, next: &Next<'_>) -> bool {
         let ready = |value| value == next.value || !is_later_conv(next, value);
         self.addend.is_none()
-            && match next.node.op {
-                Op::AddChannel => next.node.inputs[0] == next.value,
-                Op::Add { .. } => next.node.inputs.iter().all(|value| ready(*value)),
+            && match &next.node.op {
+                Op::AddChannel(_) => next.node.inputs[0] == next.value,
+                Op::Add(_) => next.node.inputs.iter().all(|value| ready(*value)),
                 _ => false,
             }
     }
 
     fn absorb(&mut self, node: &Node, input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
-        match node.op {
-            Op::AddChannel => self.addend = Some((lowering.slot(node, 1)?, 1.0)),
-            Op::Add { divisor } => {
+        match &node.op {
+            Op::AddChannel(_) => self.addend = Some((lowering.slot(node, 1)?, 1.0)),
+            Op::Add(add) => {
+                let divisor = add.divisor;
                 let divide = |v: &mut f32| *v = (f64::from(*v) / divisor) as f32;
                 self.weight.iter_mut().for_each(divide);
                 self.bias.iter_mut().for_each(divide);
@@ -194,10 +186,10 @@ impl Operator for Conv {
 }
 
 /// Whether a value is written later than `next.value`, by a convolution that only this node reads.
-fn is_later_conv(next: &Next<'_>, value: mote_host::graph::ValueId) -> bool {
+fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
     let later = next.lowering.graph.nodes.iter().skip(next.writer + 1);
     let writer = later.into_iter().find(|node| node.output == value);
-    writer.is_some_and(|node| matches!(node.op, Op::Conv { .. }) && next.lowering.readers(value).count() == 1)
+    writer.is_some_and(|node| matches!(node.op, Op::Conv(_)) && next.lowering.readers(value).count() == 1)
 }
 
 /// `(out, in, tap)` to `(out, tap, in)`.

@@ -35,14 +35,17 @@ impl Operator for Input {
     }
 
     fn absorbs(&self, next: &Next<'_>) -> bool {
-        *self == Self::IDENTITY && matches!(next.node.op, Op::Affine { .. })
+        *self == Self::IDENTITY && matches!(next.node.op, Op::Affine(_))
     }
 
     fn absorb(&mut self, node: &Node, _input: usize, _lowering: &Lowering<'_>) -> Result<(), LowerError> {
-        let Op::Affine { scale, shift } = node.op else {
+        let Op::Affine(affine) = &node.op else {
             return Err(refuse(node, "it cannot join the sample"));
         };
-        *self = Self { scale, shift };
+        *self = Self {
+            scale: affine.scale,
+            shift: affine.shift,
+        };
         Ok(())
     }
 

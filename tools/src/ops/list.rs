@@ -72,23 +72,23 @@ impl Kind {
 /// What becomes of a node that no operator before it has absorbed.
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     match &node.op {
-        GraphOp::Sample => Ok(Lowered::Operator(Input::IDENTITY.into())),
-        GraphOp::Affine { .. } => Err(refuse(node, "an affine map that does not follow the sample")),
-        GraphOp::TimeProj { .. } => TimeProj::lower(node),
-        GraphOp::ClassEmbed { .. } => ClassEmbed::lower(node, lowering),
-        GraphOp::Conv { .. } => Conv::lower(node, lowering),
-        GraphOp::GroupNorm { .. } => Norm::lower(node, lowering),
-        GraphOp::Silu => Silu::lower(node, lowering),
-        GraphOp::Add { .. } => Err(refuse(node, "an addition with no convolution before it")),
-        GraphOp::AddChannel => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift => Err(refuse(
+        GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
+        GraphOp::Affine(_) => Err(refuse(node, "an affine map that does not follow the sample")),
+        GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
+        GraphOp::Conv(op) => Conv::lower(op, node, lowering),
+        GraphOp::GroupNorm(op) => Norm::lower(op, node, lowering),
+        GraphOp::Silu(_) => Silu::lower(node, lowering),
+        GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
+        GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
+        GraphOp::ScaleShift(_) => Err(refuse(
             node,
             "scale and shift that does not follow a group normalization",
         )),
-        GraphOp::Concat => source::lower_concat(node, lowering),
-        GraphOp::Upsample2 => Upsample::lower(node, lowering),
-        GraphOp::AvgPool2 => AvgPool::lower(node, lowering),
-        GraphOp::Attention { .. } => Attention::lower(node, lowering),
+        GraphOp::Concat(_) => source::lower_concat(node, lowering),
+        GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
+        GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
+        GraphOp::Attention(op) => Attention::lower(op, node, lowering),
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a normalization does after it has found its statistics is the same for every kind of them: an affine a channel, modulation by the
 //! timestep, an activation. [`fixed_affine`] and [`Norm::modulation`] write these parts of a record.
 
-use mote_host::graph::{Node, Op};
+use mote_host::graph::{Node, Op, ops};
 use mote_runtime::Model;
 use mote_runtime::blob::op::{At, GroupNorm, NormConv, Op as Record};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
@@ -39,26 +39,17 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Op::GroupNorm {
-            groups,
-            eps,
-            weight,
-            bias,
-        } = &node.op
-        else {
-            return Err(refuse(node, "it is not a group normalization"));
-        };
+    pub(super) fn lower(op: &ops::GroupNorm, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
         let source = lowering.view(node, 0)?;
         if source.upsample {
             return Err(refuse(node, "group normalization of an upsampled value"));
         }
         let norm = Self {
             source: source.slots,
-            groups: *groups,
-            eps: *eps,
-            gamma: lowering.param(node, weight)?,
-            beta: lowering.param(node, bias)?,
+            groups: op.groups,
+            eps: op.eps,
+            gamma: lowering.param(node, &op.weight)?,
+            beta: lowering.param(node, &op.bias)?,
             silu: false,
             scale_shift: None,
         };
@@ -120,16 +111,16 @@ impl Operator for Norm {
     fn absorbs(&self, next: &Next<'_>) -> bool {
         !self.silu
             && match next.node.op {
-                Op::ScaleShift => self.scale_shift.is_none() && next.node.inputs[0] == next.value,
-                Op::Silu => true,
+                Op::ScaleShift(_) => self.scale_shift.is_none() && next.node.inputs[0] == next.value,
+                Op::Silu(_) => true,
                 _ => false,
             }
     }
 
     fn absorb(&mut self, node: &Node, _input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
         match node.op {
-            Op::ScaleShift => self.scale_shift = Some(lowering.slot(node, 1)?),
-            Op::Silu => self.silu = true,
+            Op::ScaleShift(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
+            Op::Silu(_) => self.silu = true,
             _ => return Err(refuse(node, "it cannot join a group normalization")),
         }
         Ok(())

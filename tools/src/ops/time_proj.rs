@@ -1,12 +1,12 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
-use mote_host::graph::{Node, Op};
+use mote_host::graph::ops;
 use mote_runtime::blob::op::{self as record, Op as Record};
 use mote_runtime::blob::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::Emitter;
-use crate::lower::{LowerError, Lowered, refuse};
+use crate::lower::Lowered;
 use crate::program::{Program, Slot, SlotId};
 use crate::quantize::formats::Format;
 
@@ -21,25 +21,16 @@ pub struct TimeProj {
 
 impl TimeProj {
     /// `freq_i = exp(-ln(max_period) * i / (dim/2 - freq_shift))`.
-    pub(super) fn lower(node: &Node) -> Result<Lowered, LowerError> {
-        let Op::TimeProj {
-            dim,
-            flip_sin_to_cos,
-            freq_shift,
-            max_period,
-        } = &node.op
-        else {
-            return Err(refuse(node, "it is not a timestep's features"));
-        };
-        let half = dim / 2;
-        let exponent = |i: usize| -libm::log(*max_period) * i as f64 / (half as f64 - freq_shift);
-        Ok(Lowered::Operator(
+    pub(super) fn lower(op: &ops::TimeProj) -> Lowered {
+        let half = op.dim / 2;
+        let exponent = |i: usize| -libm::log(op.max_period) * i as f64 / (half as f64 - op.freq_shift);
+        Lowered::Operator(
             Self {
                 frequencies: (0..half).map(|i| libm::exp(exponent(i))).collect(),
-                cos_first: *flip_sin_to_cos,
+                cos_first: op.flip_sin_to_cos,
             }
             .into(),
-        ))
+        )
     }
 }
 

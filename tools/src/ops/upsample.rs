@@ -19,7 +19,7 @@ impl Upsample {
     /// Convolutions read through it; only for others is it computed.
     pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
         let source = lowering.view(node, 0)?;
-        let folds = |reader: Option<&Node>| matches!(reader, Some(node) if matches!(node.op, Op::Conv { .. }));
+        let folds = |reader: Option<&Node>| matches!(reader, Some(node) if matches!(node.op, Op::Conv(_)));
         if !source.upsample && lowering.readers(node.output).all(folds) {
             let slots = source.slots;
             return Ok(Lowered::View(View { slots, upsample: true }));

@@ -65,10 +65,10 @@ pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Res
         let (Some((conv, node)), Some(weight)) = (conv, weight) else {
             continue;
         };
-        let Op::Conv { weight: key, .. } = &graph.nodes[*node].op else {
+        let Op::Conv(float) = &graph.nodes[*node].op else {
             continue;
         };
-        let Some(range) = network.layout().range(key) else {
+        let Some(range) = network.layout().range(&float.weight) else {
             continue;
         };
         let (low, high) = if weight.bits == 4 { (-8.0, 7.0) } else { (-127.0, 127.0) };
