@@ -13,7 +13,7 @@ use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::emit::{Diffusion, Emitted};
 use mote_tools::plan::{Arena, lower_bound_bytes};
 use mote_tools::program::Program;
-use mote_tools::quantize::auto::Budget;
+use mote_tools::widths::auto::Budget;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::MemoryMap;
 

@@ -76,6 +76,7 @@ pub mod samplers;
 pub mod tensors;
 pub mod train;
 pub mod validate;
+pub mod widths;
 
 mod checkpoint;
 mod conversion;

@@ -1,16 +1,14 @@
 //! The quantizer: which number format every tensor gets, and the integers that go with it.
 //!
-//! [`scheme`] says what a user can ask for; [`formats`] turns calibration statistics into scales and zero points; [`weights`]
-//! rounds the weights; [`round`] those of 4 bits, against the [`moments`] of what they meet; [`int4`] says which those are; [`probe`] predicts what an error does to the image; [`auto`] measures sensitivity and spends memory where it counts; [`factor`] writes real factors as
-//! the contract's multiplier and shift; [`trained`] takes what a checkpoint was trained with.
+//! - [`scheme`]: what a user can ask for, and the widths of a model's tensors.
+//! - [`formats`]: from calibration to scales and zero points.
+//! - [`weights`]: rounding of weights; [`round`]: rounding to 4 bits, against the [`moments`] of what the weights meet.
+//! - [`factor`]: real factors as multiplier and shift.
+//! - [`trained`]: the formats that a checkpoint was trained with.
 
-pub mod auto;
-pub mod context;
 pub mod factor;
 pub mod formats;
-pub mod int4;
 pub mod moments;
-pub mod probe;
 pub mod products;
 pub mod round;
 pub mod scheme;

@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use mote_runtime::blob::tensor::Dtype;
 
-use crate::ops::{Kind, OutputFormat};
-use crate::plan::{Arena, lower_bound_bytes};
-use crate::program::{FusedOp, Program, SlotId};
+use crate::ops::Kind;
+use crate::program::{FusedOp, Program};
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,29 +89,6 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and
-    /// additions read has 16 bits wherever that leaves the arena as small as it is with 8: the small arena for the fast and the small one,
-    /// which hold the same model. In the large one so has what convolutions of two inputs read, which bring these to 16 bits anyway.
-    pub fn eight_bit(program: &Program, arena: Arena) -> Self {
-        let (arena, joined) = match arena {
-            Arena::Fast | Arena::Small => (Arena::Small, false),
-            Arena::Large => (Arena::Large, true),
-        };
-        let mut chosen = Self::uniform(program, Bits::Eight);
-        let peak = lower_bound_bytes(program, &chosen.dtypes(), arena);
-        let mut candidates: Vec<usize> = (0..program.slots.len())
-            .filter(|&i| !follows_or_feeds_products(program, i, joined))
-            .collect();
-        candidates.sort_by_key(|&i| (program.slots[i].len(), i));
-        for i in candidates {
-            chosen.activations[i] = Bits::Sixteen;
-            if lower_bound_bytes(program, &chosen.dtypes(), arena) > peak {
-                chosen.activations[i] = Bits::Eight;
-            }
-        }
-        chosen
-    }
-
     /// Storage of every slot; the output is Q24.
     pub fn dtypes(&self) -> Vec<Dtype> {
         let dtype = |bits: &Bits| if *bits == Bits::Eight { Dtype::I8 } else { Dtype::I16 };
@@ -137,23 +113,6 @@ impl Assignment {
             weights: weights(program),
         }
     }
-}
-
-/// Whether a slot's format is that of another, or decides how fast products are: a convolution multiplies it by weights. With `joined`,
-/// convolutions of two inputs do not count. A slot that is recomputed has one format with its copy.
-fn follows_or_feeds_products(program: &Program, slot: usize, joined: bool) -> bool {
-    let copies = program.recomputed.iter().filter(|pair| pair.contains(&SlotId(slot)));
-    let same: Vec<SlotId> = copies.flatten().copied().chain([SlotId(slot)]).collect();
-    let follows = |op: &FusedOp| match op.kind.operator().output_format() {
-        OutputFormat::SameAs(input) => Some(input),
-        OutputFormat::Calibrated | OutputFormat::Fixed(_) => None,
-    };
-    let feeds = |op: &FusedOp| {
-        let multiplied = op.kind.operator().multiplied_inputs();
-        let counts = !(joined && multiplied.len() > 1);
-        counts && multiplied.iter().any(|id| same.contains(id)) || follows(op).is_some_and(|id| same.contains(&id))
-    };
-    follows(&program.ops[slot]).is_some() || program.ops.iter().any(feeds)
 }
 
 /// Activations that stay at 16 bits in every scheme: the network's input, and the timestep and class vectors, which are small.

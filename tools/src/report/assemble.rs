@@ -7,7 +7,7 @@ use crate::backend::{Backend, Job, Target, Trace};
 use crate::convert::Converted;
 use crate::images::{self, Shape, encode};
 use crate::import::Checkpoint;
-use crate::quantize::auto;
+use crate::widths::auto;
 use crate::validate::{FloatComparison, FloatDevice, Outcome, against};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::q24_to_pixel;

@@ -5,10 +5,10 @@
 //! What the integer model rounds inside an operator (its tables, its reciprocal root) is finer than both and left out.
 
 use crate::convert::{ConvertError, Options, Progress, convert};
-use crate::import::Checkpoint;
+use crate::import::{Checkpoint, Trained, TrainedActivation};
 use crate::program::{FusedOp, Program};
 use crate::quantize::scheme::Scheme;
-use crate::quantize::trained::{Activation, Trained};
+
 use mote_host::float::FloatError;
 use mote_host::graph::Op;
 use mote_host::train::gradient::{FakeRange, Network};
@@ -89,7 +89,7 @@ pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Res
 }
 
 /// What an activation of this format can hold.
-fn range(activation: &Activation) -> FakeRange {
+fn range(activation: &TrainedActivation) -> FakeRange {
     let (low, high) = if activation.bits == 8 {
         (-128.0, 127.0)
     } else {

@@ -1,12 +1,12 @@
 //! `w4a16` and `w4a8`: which weights have 4 bits, within a share of the memory that 8 bits take.
 
 use super::auto::{Search, Sensitivity, Subject};
-use super::context::{Context, Progress, QuantizeError};
-use super::formats::formats;
-use super::scheme::{Assignment, Bits};
+use super::trial::{Progress, QuantizeError, Trials};
 use crate::ops::Conv;
 use crate::plan::Arena;
 use crate::program::FusedOp;
+use crate::quantize::formats::formats;
+use crate::quantize::scheme::{Assignment, Bits};
 
 /// Bytes of the weights section, as a share of what it has with 8-bit weights.
 const SHARE: f64 = 0.6;
@@ -14,35 +14,35 @@ const SHARE: f64 = 0.6;
 /// Gives 4 bits to the weights of `assignment` that have 8, but for those that matter most to the image a byte: they stay, as long
 /// as the weights section stays within `SHARE`. Also gives the sensitivities that were measured.
 pub fn assign(
-    context: &Context<'_>,
+    trials: &Trials<'_>,
     mut assignment: Assignment,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
-    let program = context.program;
-    let formats = formats(program, context.stats, &assignment);
-    let bytes = |a: &Assignment| Ok::<usize, QuantizeError>(context.emit(a, &formats, Arena::Fast)?.weight_bytes);
+    let program = trials.program;
+    let formats = formats(program, trials.stats, &assignment);
+    let bytes = |a: &Assignment| Ok::<usize, QuantizeError>(trials.emit(a, &formats, Arena::Fast)?.weight_bytes);
     let limit = (bytes(&assignment)? as f64 * SHARE) as usize;
     let narrow = |(i, op): (usize, &FusedOp)| {
         let eight = op.kind.conv().is_some() && assignment.weights[i] == Bits::Eight;
         eight.then_some((i, Subject::Weight))
     };
     let subjects: Vec<(usize, Subject)> = program.ops.iter().enumerate().filter_map(narrow).collect();
-    let mut found = Search::new(context, Arena::Fast)?.measure(&subjects, Bits::Four, progress)?;
+    let mut measured = Search::new(trials, Arena::Fast)?.measure(&subjects, Bits::Four, progress)?;
     for (step, _) in subjects {
         assignment.weights[step] = Bits::Four;
     }
     let conv = |step: usize| program.ops[step].kind.conv();
     let size = |step: usize| conv(step).map_or(1.0, |conv: &Conv| conv.weight.len() as f64);
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    let worth = |i: &usize| found[*i].error / size(found[*i].step);
+    let mut order: Vec<usize> = (0..measured.len()).collect();
+    let worth = |i: &usize| measured[*i].error / size(measured[*i].step);
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
     for i in order {
-        let step = found[i].step;
+        let step = measured[i].step;
         assignment.weights[step] = Bits::Eight;
         if bytes(&assignment)? > limit {
             assignment.weights[step] = Bits::Four;
         }
-        found[i].chosen = assignment.weights[step];
+        measured[i].chosen = assignment.weights[step];
     }
-    Ok((assignment, found))
+    Ok((assignment, measured))
 }

@@ -7,14 +7,14 @@
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 
-use super::context::{Context, Progress, QuantizeError};
-use super::formats::formats;
 use super::probe::{Probe, psnr_db};
-use super::scheme::{Assignment, Bits, is_fixed};
+use super::trial::{Progress, QuantizeError, Trials};
 use crate::emit::Emitted;
 use crate::ops::{Conv, OutputFormat};
 use crate::plan::{Arena, lower_bound_bytes};
 use crate::program::Program;
+use crate::quantize::formats::formats;
+use crate::quantize::scheme::{Assignment, Bits, is_fixed};
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,14 +81,14 @@ const MAX_RUNS: u64 = 4;
 
 /// Chooses the widths; gives the sensitivities it measured. The budget holds for the plan of `arena`.
 pub fn assign(
-    context: &Context<'_>,
+    trials: &Trials<'_>,
     budget: Option<Budget>,
     arena: Arena,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
-    let search = Search::new(context, arena)?;
-    let sensitivities = search.measure(&subjects(context.program), Bits::Eight, progress)?;
-    let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
+    let search = Search::new(trials, arena)?;
+    let sensitivities = search.measure(&subjects(trials.program), Bits::Eight, progress)?;
+    let mut assignment = Assignment::uniform(trials.program, Bits::Sixteen);
     if let Some(budget) = budget {
         search.narrow(&mut assignment, &sensitivities, budget)?;
     }
@@ -121,15 +121,15 @@ fn subjects(program: &Program) -> Vec<(usize, Subject)> {
 }
 
 /// Trials of assignments.
-pub(super) struct Search<'a, 'c> {
-    context: &'a Context<'c>,
+pub(super) struct Search<'a, 't> {
+    trials: &'a Trials<'t>,
     arena: Arena,
     probe: Probe,
 }
 
-impl<'a, 'c> Search<'a, 'c> {
-    pub(super) fn new(context: &'a Context<'c>, arena: Arena) -> Result<Self, QuantizeError> {
-        let header = context.reference.header();
+impl<'a, 't> Search<'a, 't> {
+    pub(super) fn new(trials: &'a Trials<'t>, arena: Arena) -> Result<Self, QuantizeError> {
+        let header = trials.reference.header();
         let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
         let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
         let runs = (TRIAL_MACS / (header.macs * u64::from(steps)).max(1)).clamp(1, MAX_RUNS);
@@ -141,15 +141,15 @@ impl<'a, 'c> Search<'a, 'c> {
         // Seeds that neither calibration nor people use.
         let configs: Vec<Config> = (0..runs).map(|i| config(0x5052_4F42_0000_0000 + i)).collect();
         Ok(Self {
-            context,
+            trials,
             arena,
-            probe: Probe::record(&context.reference, &configs)?,
+            probe: Probe::record(&trials.reference, &configs)?,
         })
     }
 
     fn emit(&self, assignment: &Assignment) -> Result<Emitted, QuantizeError> {
-        let formats = formats(self.context.program, self.context.stats, assignment);
-        Ok(self.context.emit(assignment, &formats, self.arena)?)
+        let formats = formats(self.trials.program, self.trials.stats, assignment);
+        Ok(self.trials.emit(assignment, &formats, self.arena)?)
     }
 
     fn error(&self, assignment: &Assignment) -> Result<f64, QuantizeError> {
@@ -165,7 +165,7 @@ impl<'a, 'c> Search<'a, 'c> {
         tried: Bits,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Vec<Sensitivity>, QuantizeError> {
-        let program = self.context.program;
+        let program = self.trials.program;
         let mut best = Assignment::uniform(program, Bits::Sixteen);
         best.weights.fill(Bits::Sixteen);
         let floor = self.error(&best)?;
@@ -199,9 +199,9 @@ impl<'a, 'c> Search<'a, 'c> {
 
     /// Narrows activations until the arena fits: the one at the peak that costs least a byte, again and again.
     fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
-        let smallest = self.emit(&Assignment::uniform(self.context.program, Bits::Eight))?;
+        let smallest = self.emit(&Assignment::uniform(self.trials.program, Bits::Eight))?;
         let needs_less = smallest.bytes.len() > budget.model_bytes;
-        let program = self.context.program;
+        let program = self.trials.program;
         loop {
             // The lower bound decides while it is too large; the plan itself, which may lie a little above it, at the end.
             let bound = lower_bound_bytes(program, &assignment.dtypes(), self.arena);
@@ -230,7 +230,7 @@ impl<'a, 'c> Search<'a, 'c> {
         let cost = |s: &Sensitivity| {
             let mut trial = assignment.clone();
             trial.activations[s.step] = Bits::Eight;
-            let least = lower_bound_bytes(self.context.program, &trial.dtypes(), self.arena);
+            let least = lower_bound_bytes(self.trials.program, &trial.dtypes(), self.arena);
             let gain = bound.saturating_sub(least);
             if gain > 0 {
                 (false, s.error / gain as f64)
@@ -246,7 +246,7 @@ impl<'a, 'c> Search<'a, 'c> {
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
     fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
-        let conv = |step: usize| self.context.program.ops[step].kind.conv();
+        let conv = |step: usize| self.trials.program.ops[step].kind.conv();
         let bytes = |step: usize| conv(step).map_or(1, |conv: &Conv| conv.weight.len());
         let emitted = self.emit(a)?;
         let room = budget.map_or(usize::MAX, |b| b.model_bytes.saturating_sub(emitted.bytes.len() + 1024));
