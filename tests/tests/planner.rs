@@ -13,9 +13,9 @@ use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::emit::{Diffusion, Emitted};
 use mote_tools::plan::{Arena, lower_bound_bytes};
 use mote_tools::program::Program;
-use mote_tools::widths::auto::Budget;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::MemoryMap;
+use mote_tools::widths::auto::Budget;
 
 /// A network under the short schedule of the synthetic one, which is enough to plan its memory.
 fn network(path: &std::path::Path) -> (Program, Diffusion) {
