@@ -4,6 +4,9 @@
 //! it is says the operator's home in [`crate::ops`]. An operator whose only reader will join it waits for that reader. What has no place
 //! is refused by its name.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use mote_host::graph::{Graph, Node, ValueId};

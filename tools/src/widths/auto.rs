@@ -28,7 +28,7 @@ pub struct Budget {
 /// What a sensitivity is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A step's output.
+    /// An operator's output.
     Activation,
     /// A convolution's weights.
     Weight,
@@ -47,8 +47,8 @@ pub struct Sensitivity {
     pub tried: Bits,
     /// Width that was chosen.
     pub chosen: Bits,
-    /// Index of the step.
-    pub step: usize,
+    /// Index of the operator.
+    pub op: usize,
     /// Expected squared error in x0 that this width adds.
     pub error: f64,
 }
@@ -95,8 +95,8 @@ pub fn assign(
     search.widen(&mut assignment, &sensitivities, budget)?;
     let chosen = |mut s: Sensitivity| {
         s.chosen = match s.subject {
-            Subject::Activation => assignment.activations[s.step],
-            Subject::Weight => assignment.weights[s.step],
+            Subject::Activation => assignment.activations[s.op],
+            Subject::Weight => assignment.weights[s.op],
         };
         s
     };
@@ -170,17 +170,17 @@ impl<'a, 't> Search<'a, 't> {
         best.weights.fill(Bits::Sixteen);
         let floor = self.error(&best)?;
         let mut sensitivities = Vec::with_capacity(subjects.len());
-        for (done, &(step, subject)) in subjects.iter().enumerate() {
+        for (done, &(op, subject)) in subjects.iter().enumerate() {
             progress(Progress::Measuring(done, subjects.len()));
             let mut trial = best.clone();
             match subject {
-                Subject::Activation => trial.activations[step] = tried,
-                Subject::Weight => trial.weights[step] = tried,
+                Subject::Activation => trial.activations[op] = tried,
+                Subject::Weight => trial.weights[op] = tried,
             }
             let error = (self.error(&trial)? - floor).max(0.0);
             let name = match subject {
-                Subject::Activation => program.slots[step].name.clone(),
-                Subject::Weight => format!("{}.weight", program.ops[step].name),
+                Subject::Activation => program.slots[op].name.clone(),
+                Subject::Weight => format!("{}.weight", program.ops[op].name),
             };
             let psnr_db = psnr_db(error);
             sensitivities.push(Sensitivity {
@@ -189,7 +189,7 @@ impl<'a, 't> Search<'a, 't> {
                 psnr_db,
                 tried,
                 chosen: tried,
-                step,
+                op,
                 error,
             });
         }
@@ -197,8 +197,8 @@ impl<'a, 't> Search<'a, 't> {
         Ok(sensitivities)
     }
 
-    /// Narrows activations until the arena fits: the one at the peak that costs least a byte, again and again.
-    fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
+    /// Narrows activations until the arena fits: each time the one at the peak that costs least a byte.
+    fn narrow(&self, assignment: &mut Assignment, sensitivities: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
         let smallest = self.emit(&Assignment::uniform(self.trials.program, Bits::Eight))?;
         let needs_less = smallest.bytes.len() > budget.model_bytes;
         let program = self.trials.program;
@@ -209,7 +209,7 @@ impl<'a, 't> Search<'a, 't> {
             if fits && !needs_less {
                 return Ok(());
             }
-            let Some(step) = self.next_to_narrow(assignment, found, bound).filter(|_| !needs_less) else {
+            let Some(op) = self.next_to_narrow(assignment, sensitivities, bound).filter(|_| !needs_less) else {
                 return Err(AutoError {
                     model_needed: smallest.bytes.len(),
                     model_has: budget.model_bytes,
@@ -218,18 +218,18 @@ impl<'a, 't> Search<'a, 't> {
                 }
                 .into());
             };
-            assignment.activations[step] = Bits::Eight;
+            assignment.activations[op] = Bits::Eight;
         }
     }
 
     /// The activation whose narrowing adds least error a byte of the peak. Where no single change lowers the peak (two operators
     /// share it), the least harmful one.
-    fn next_to_narrow(&self, assignment: &Assignment, found: &[Sensitivity], bound: usize) -> Option<usize> {
+    fn next_to_narrow(&self, assignment: &Assignment, sensitivities: &[Sensitivity], bound: usize) -> Option<usize> {
         let wide =
-            |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.step] == Bits::Sixteen;
+            |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.op] == Bits::Sixteen;
         let cost = |s: &Sensitivity| {
             let mut trial = assignment.clone();
-            trial.activations[s.step] = Bits::Eight;
+            trial.activations[s.op] = Bits::Eight;
             let least = lower_bound_bytes(self.trials.program, &trial.dtypes(), self.arena);
             let gain = bound.saturating_sub(least);
             if gain > 0 {
@@ -238,26 +238,26 @@ impl<'a, 't> Search<'a, 't> {
                 (true, s.error)
             }
         };
-        let costs = found.iter().filter(wide).map(|s| (cost(s), s.step));
+        let costs = sensitivities.iter().filter(wide).map(|s| (cost(s), s.op));
         costs
             .min_by(|a, b| a.0.0.cmp(&b.0.0).then(a.0.1.total_cmp(&b.0.1)))
-            .map(|(_, step)| step)
+            .map(|(_, op)| op)
     }
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
-    fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
-        let conv = |step: usize| self.trials.program.ops[step].kind.conv();
-        let bytes = |step: usize| conv(step).map_or(1, |conv: &Conv| conv.weight.len());
+    fn widen(&self, a: &mut Assignment, sensitivities: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
+        let conv = |op: usize| self.trials.program.ops[op].kind.conv();
+        let bytes = |op: usize| conv(op).map_or(1, |conv: &Conv| conv.weight.len());
         let emitted = self.emit(a)?;
         let room = budget.map_or(usize::MAX, |b| b.model_bytes.saturating_sub(emitted.bytes.len() + 1024));
         let mut room = room.min((emitted.weight_bytes as f64 * WIDEN_SHARE) as usize);
-        let mut weights: Vec<&Sensitivity> = found.iter().filter(|s| s.subject == Subject::Weight).collect();
-        let worth = |s: &Sensitivity| s.error / bytes(s.step) as f64;
+        let mut weights: Vec<&Sensitivity> = sensitivities.iter().filter(|s| s.subject == Subject::Weight).collect();
+        let worth = |s: &Sensitivity| s.error / bytes(s.op) as f64;
         weights.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         for s in weights {
-            let more = bytes(s.step);
-            if a.weights[s.step] == Bits::Eight && more <= room {
-                a.weights[s.step] = Bits::Sixteen;
+            let more = bytes(s.op);
+            if a.weights[s.op] == Bits::Eight && more <= room {
+                a.weights[s.op] = Bits::Sixteen;
                 room -= more;
             }
         }

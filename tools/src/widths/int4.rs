@@ -28,21 +28,21 @@ pub fn assign(
     };
     let subjects: Vec<(usize, Subject)> = program.ops.iter().enumerate().filter_map(narrow).collect();
     let mut measured = Search::new(trials, Arena::Fast)?.measure(&subjects, Bits::Four, progress)?;
-    for (step, _) in subjects {
-        assignment.weights[step] = Bits::Four;
+    for (op, _) in subjects {
+        assignment.weights[op] = Bits::Four;
     }
-    let conv = |step: usize| program.ops[step].kind.conv();
-    let size = |step: usize| conv(step).map_or(1.0, |conv: &Conv| conv.weight.len() as f64);
+    let conv = |op: usize| program.ops[op].kind.conv();
+    let size = |op: usize| conv(op).map_or(1.0, |conv: &Conv| conv.weight.len() as f64);
     let mut order: Vec<usize> = (0..measured.len()).collect();
-    let worth = |i: &usize| measured[*i].error / size(measured[*i].step);
+    let worth = |i: &usize| measured[*i].error / size(measured[*i].op);
     order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then(a.cmp(b)));
     for i in order {
-        let step = measured[i].step;
-        assignment.weights[step] = Bits::Eight;
+        let op = measured[i].op;
+        assignment.weights[op] = Bits::Eight;
         if bytes(&assignment)? > limit {
-            assignment.weights[step] = Bits::Four;
+            assignment.weights[op] = Bits::Four;
         }
-        measured[i].chosen = assignment.weights[step];
+        measured[i].chosen = assignment.weights[op];
     }
     Ok((assignment, measured))
 }
