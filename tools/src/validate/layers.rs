@@ -9,8 +9,7 @@ use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::graph::{Graph, ValueId};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
@@ -145,7 +144,12 @@ impl Sums {
     fn of(found: &[f64], expected: &[f64]) -> Self {
         Self {
             signal: expected.iter().map(|v| v * v).sum(),
-            noise: found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum(),
+            // An output that was not seen is all noise.
+            noise: if found.len() == expected.len() {
+                found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum()
+            } else {
+                f64::NAN
+            },
             peak: expected.iter().fold(0.0, |most, v| most.max(v.abs())),
             count: expected.len(),
         }
@@ -223,15 +227,14 @@ impl Recorder<'_> {
     fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
         let labels = self.float_runs.labels(self.config.class, 1);
-        let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor.forward_observed(&batch, |id, value| {
-            for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
-                *found = value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
-            }
-            Ok(())
-        })?;
+        self.executor
+            .run_observed(&x, &[timestep as usize], &labels, |id, value| {
+                for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
+                    *found = value.to_vec();
+                }
+            })?;
         Ok(found)
     }
 }
