@@ -71,6 +71,7 @@ impl Operator for ClassEmbed {
         }
     }
 
+    #[inline(never)]
     fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         self.row::<i16>(model, call, r)
     }

@@ -59,6 +59,7 @@ impl Operator for Input {
         checker.requant(self.requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         embed::input(call.x_q24, self.requant, self.offset, &mut r.output()?);
         Some(())

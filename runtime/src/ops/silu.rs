@@ -53,6 +53,7 @@ impl Operator for Silu {
         checker.requant(self.out_requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src) = (r.output()?, r.operand(slot::FIRST)?);
         pointwise::silu(&src, self.in_requant, self.out_requant, &mut out);

@@ -57,6 +57,7 @@ impl Operator for Softmax {
         checker.requant(self.in_requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, channels) = (r.output()?, r.view(slot::FIRST)?, r.out().channels.into());
         pointwise::softmax(&src, channels, self.in_requant, &mut out);

@@ -61,6 +61,7 @@ impl Operator for TimeProj {
             .map(drop)
     }
 
+    #[inline(never)]
     fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (channels, mut out) = (r.out().channels, r.output()?);
         self.features(model, call, channels, |i, v| out.put(i, v))

@@ -46,6 +46,7 @@ impl Operator for Upsample {
         checker.same(src.channels.into(), out.channels.into())
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
         pointwise::upsample(&src, [t.rows.into(), t.cols.into()], t.channels.into(), &mut out);
