@@ -52,7 +52,7 @@ macro_rules! operators {
                     $(number::$name if is_built::<$name>() => Self::$name($name::read(r)),)*
                     _ => {
                         r.fail();
-                        Self::NONE
+                        Self::none()
                     }
                 }
             }
@@ -165,11 +165,14 @@ operators! {
 }
 
 impl Op {
-    /// What stands where no operator could be read.
-    const NONE: Self = Self::Upsample(Upsample {
-        src: TensorId(0),
-        out: TensorId(0),
-    });
+    /// What stands where no operator could be read. Not a constant: all its bytes would be in flash.
+    #[inline(always)]
+    fn none() -> Self {
+        Self::Upsample(Upsample {
+            src: TensorId(0),
+            out: TensorId(0),
+        })
+    }
 
     /// The tensors that it reads and writes.
     #[inline(never)]
