@@ -3,7 +3,7 @@
 //! The float network is called at the states that the model's own run visits. What an operator's output is away from the float network's
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
-use super::float::{FloatError, FloatRuns, decibels, planes};
+use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::names::Names;
@@ -18,7 +18,7 @@ use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::f16;
 use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -225,11 +225,11 @@ fn real(output: &View<'_>, i: usize, tensor: &Tensor) -> f64 {
 }
 
 impl Recorder<'_> {
-    /// What the float network makes of the pairs' values in a call at state `x`, `(channel, row, col)`.
-    fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
+    /// What the float network makes of the pairs' values in a call that sees `x`, `(channel, row, col)`.
+    fn expected(&self, x: &[f64], time: f64) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
         let labels = self.float_runs.labels(self.config.class, 1);
-        let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
+        let batch = self.executor.batch(&x, &[time], &labels)?;
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
         self.executor.forward_observed(&batch, |id, value| {
@@ -243,8 +243,9 @@ impl Recorder<'_> {
 }
 
 impl StepObserver for Recorder<'_> {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.float_runs.channels()), p.timestep) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
+        let time = f64::from(p.row.time_q16) / 65536.0;
+        match self.expected(&seen_by_network(p, self.float_runs.channels()), time) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -1,7 +1,7 @@
 //! Runs a graph on candle, a batch at a time.
 
 use super::ops as tensors;
-use super::time::features;
+use super::time::{Time, features};
 use super::{FloatError, Real, TimeFeatures};
 use crate::graph::{Graph, Op, ValueId, ops};
 use candle_core::{DType, Device, Tensor};
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Batch {
     /// `(n, channel, row, col)`, of the executor's type.
     pub x: Tensor,
-    /// `n` timesteps.
-    pub timesteps: Vec<usize>,
+    /// `n` timesteps, which may lie between two.
+    pub times: Vec<f64>,
     /// `n` class labels; empty for an unconditional network.
     pub labels: Vec<usize>,
 }
@@ -108,8 +108,7 @@ impl<'g> Executor<'g> {
         batch: &Batch,
         observe: impl FnMut(ValueId, &Tensor) -> Result<(), FloatError>,
     ) -> Result<Tensor, FloatError> {
-        let times: Vec<f64> = batch.timesteps.iter().map(|t| *t as f64).collect();
-        self.pass(&batch.x, &times, &batch.labels, observe)
+        self.pass(&batch.x, &batch.times, &batch.labels, observe)
     }
 
     /// [`Executor::forward`] at `times` between the training timesteps, one a sample: what an ODE solver visits.
@@ -149,13 +148,13 @@ impl<'g> Executor<'g> {
     }
 
     /// [`Executor::forward`] on plain vectors: `x` holds `timesteps.len()` samples one after the other.
-    pub fn run<T: Real>(&self, x: &[T], timesteps: &[usize], labels: &[usize]) -> Result<Vec<T>, FloatError> {
+    pub fn run<T: Real>(&self, x: &[T], timesteps: &[impl Time], labels: &[usize]) -> Result<Vec<T>, FloatError> {
         let batch = self.batch(x, timesteps, labels)?;
         Ok(self.forward(&batch)?.flatten_all()?.to_dtype(T::DTYPE)?.to_vec1()?)
     }
 
     /// A batch from plain vectors; see [`Executor::run`].
-    pub fn batch<T: Real>(&self, x: &[T], timesteps: &[usize], labels: &[usize]) -> Result<Batch, FloatError> {
+    pub fn batch<T: Real>(&self, x: &[T], timesteps: &[impl Time], labels: &[usize]) -> Result<Batch, FloatError> {
         let [c, h, w] = self.graph.sample_shape();
         let n = timesteps.len();
         if x.len() != n * c * h * w {
@@ -168,7 +167,7 @@ impl<'g> Executor<'g> {
         let x = Tensor::from_slice(x, (n, c, h, w), &self.device)?.to_dtype(self.dtype)?;
         Ok(Batch {
             x,
-            timesteps: timesteps.to_vec(),
+            times: timesteps.iter().map(|t| t.value()).collect(),
             labels: labels.to_vec(),
         })
     }

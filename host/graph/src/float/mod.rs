@@ -18,7 +18,7 @@ mod tests;
 
 pub use exec::{Batch, Executor};
 pub use real::Real;
-pub use time::{TimeFeatures, features};
+pub use time::{Time, TimeFeatures, features};
 
 use thiserror::Error;
 

@@ -10,6 +10,24 @@ pub enum TimeFeatures {
     F32,
 }
 
+/// A timestep that a network can be asked about: a training timestep, or a point between two.
+pub trait Time: Copy + PartialEq {
+    /// As a number.
+    fn value(self) -> f64;
+}
+
+impl Time for usize {
+    fn value(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Time for f64 {
+    fn value(self) -> f64 {
+        self
+    }
+}
+
 /// The `dim` features of timestep `t`: sines then cosines of `t * exp(-ln(max_period) * i / (dim / 2 - freq_shift))`, or
 /// cosines first when `flip` is set.
 #[must_use]
