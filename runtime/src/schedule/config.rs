@@ -2,18 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::spacing::begins_within;
 use crate::blob::header::Header;
 use crate::blob::plan::Plan;
 use crate::blob::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
 use crate::error::RunError;
-<<<<<<< HEAD:runtime/src/sampler/config.rs
 use crate::features::Feature;
-use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::{PrevRule, Spacing, begins_within};
-
-use super::method::Method;
-=======
->>>>>>> S:runtime/src/schedule/config.rs
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
