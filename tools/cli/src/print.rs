@@ -38,6 +38,11 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     text(&(line + "\n"))
 }
 
+/// A line of progress on stderr. A reader that has gone away is no error.
+pub fn line(text: impl std::fmt::Display) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// A remark on stderr.
 pub fn note(remark: impl std::fmt::Display) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();

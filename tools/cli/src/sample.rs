@@ -10,7 +10,7 @@ use mote_runtime::sampler::arena_bytes;
 use mote_tools::backend::{Job, Origin};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
-use mote_tools::request::{DEFAULT_STRENGTH, known_elements, noise_of_file, sample_of_png, steps_of};
+use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
 use mote_tools::{Backend, ModelFile, Request, StartFrom};
 use serde_json::{Value, json};
@@ -118,9 +118,20 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
     })
 }
 
+/// Every file that is read.
+fn inputs(args: &Args) -> Vec<PathBuf> {
+    let noise = args.noise.as_deref().map(file_of_noise);
+    let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
+    given.chain(noise).chain([args.model.clone()]).collect()
+}
+
+fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
+    inputs.iter().map(PathBuf::as_path).collect()
+}
+
 /// All images in one picture.
 fn one_picture(args: &Args, output: &Path, file: &ModelFile) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(output, Format::Png, &[file.path()])?;
+    let output = OutputFile::prepare(output, Format::Png, &paths(&inputs(args)))?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
     let job = request(args, file)?.job(model.header())?;
@@ -160,7 +171,7 @@ fn many(args: &Args, out: &Path, file: &ModelFile) -> Result<Held, Failure> {
     args.backend.available()?;
     let job = request(args, file)?.job(file.model().header())?;
     let shape = file.shape();
-    let sink = ImageSink::prepare(out, &[&args.model], job.images.len(), shape)?;
+    let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape)?;
     let bar = bar(args, &job);
     let began = Instant::now();
     let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));

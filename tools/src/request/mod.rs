@@ -5,7 +5,7 @@
 
 mod start;
 
-pub use start::{known_elements, noise_of_file, sample_of_png};
+pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};

@@ -9,7 +9,7 @@ use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::{Chain, TENSORS};
-use mote_tools::files::{Format, OutputFile, read_file, sha256};
+use mote_tools::files::{Expected, Format, OutputFile, read_file, sha256};
 use mote_tools::fitting;
 use mote_tools::inspect::tensors;
 use mote_tools::quantize::scheme::Scheme;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(&args.output, Format::Model, &[])?;
+    let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     if args.report.is_some() {
         return Err(
             Failure::usage("--report: a chain's conversion has none").help("`mote train` wrote the chain's own")
@@ -35,7 +35,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             );
         }
     };
-    let hash = sha256(&read_file(&args.checkpoint.join(TENSORS), "a chain's tensors")?);
+    let hash = sha256(&read_file(
+        &args.checkpoint.join(TENSORS),
+        &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
+    )?);
     let emitted = convert(&chain, scheme, &hash).map_err(Failure::new)?;
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;

@@ -13,6 +13,7 @@ use mote_tools::data::{Wanted, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
 use mote_tools::train::fit::fitted;
+use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
 use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
@@ -43,6 +44,8 @@ struct Start {
 
 /// Runs it.
 pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
+    let teacher = args.distill_from.as_deref();
+    folder::check(&args.output, &teacher.into_iter().chain([path]).collect::<Vec<_>>())?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
     let mut job = Job {
@@ -223,14 +226,14 @@ fn show(job: &Job<'_>) -> impl FnMut(Standing) + use<> {
         if bar.is_hidden() {
             if shown.elapsed() >= LINE_EVERY || s.step == s.steps {
                 shown = Instant::now();
-                eprintln!(
+                print::line(format_args!(
                     "step {}/{}  loss {:.4}{held_out}  {:.0} images/s  {} left",
                     s.step,
                     s.steps,
                     s.loss,
                     s.images_per_second,
                     clock(s.left)
-                );
+                ));
             }
             return;
         }
@@ -253,6 +256,7 @@ fn clock(time: Duration) -> String {
 fn failure(error: RunError) -> Failure {
     let help = match &error {
         RunError::Other { .. } => "give the same options to go on with it, or another folder",
+        RunError::Busy(_) => "wait for it, or give another folder",
         RunError::Diverged { .. } => "give a lower --lr, or more warm-up through more --steps",
         RunError::File { .. } => "free space, remove the folder's training/, or choose another folder",
         _ => return Failure::new(error),
