@@ -158,6 +158,13 @@ pub enum RunError {
         /// Training steps of the model.
         max: u32,
     },
+    /// The checkpoint's offset pushes the first of so many steps past the last training timestep.
+    StepsOffset {
+        /// Steps asked for.
+        steps: u32,
+        /// `steps_offset` of the model.
+        offset: i32,
+    },
     /// Another sampler, known elements, or a start between two seeds, of a model that is a chain with steps of its own.
     ChainSampler,
     /// Steps of a Gaussian chain that are not all of them.
@@ -182,6 +189,8 @@ pub enum RunError {
     Eta(u32),
     /// eta is given to a sampler that has none.
     EtaElsewhere,
+    /// The sampler, the spacing or the rule of the next timestep is not for the model's noise levels.
+    Levels,
     /// The run needs a part that this build of the runtime leaves out.
     NotBuilt(Feature),
     /// The clipping range is not between 0 and 64.
@@ -199,8 +208,6 @@ pub enum RunError {
     },
     /// A later step than the first to begin with, where the file plans a sampler whose steps go on from the one before.
     PlannedStart,
-    /// The file does not hold the step that it plans; a validated model never returns this.
-    Plan,
     /// An image or noise of another length.
     Length {
         /// Elements of the model's sample.
@@ -304,6 +311,10 @@ impl fmt::Display for RunError {
             Self::ArenaTooSmall { needed, found } => write!(f, "the arena has {found} bytes, {needed} are needed"),
             Self::ArenaMisaligned(align) => write!(f, "the arena must start at a multiple of {align} bytes"),
             Self::Steps { found, max } => write!(f, "{found} steps asked for; the model allows 1 to {max}"),
+            Self::StepsOffset { steps, offset } => write!(
+                f,
+                "steps_offset {offset} does not fit {steps} steps: the first would begin past the last training timestep"
+            ),
             Self::ChainSampler => {
                 write!(
                     f,
@@ -323,6 +334,9 @@ impl fmt::Display for RunError {
             Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
             Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
             Self::EtaElsewhere => f.write_str("eta is DDIM's alone: leave it at 0 for other samplers"),
+            Self::Levels => f.write_str(
+                "the sampler, the spacing or the rule of the next timestep is not for the model's noise levels",
+            ),
             Self::NotBuilt(feature) => write!(
                 f,
                 "the run needs the feature '{feature}', without which this runtime was built"
@@ -341,7 +355,6 @@ impl fmt::Display for RunError {
             Self::PlannedStart => f.write_str(
                 "the file plans a sampler that goes on from the step before: start from noise, or run the file that it was planned from",
             ),
-            Self::Plan => f.write_str("the file does not hold a step that it plans"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
             Self::SnapshotVersion => f.write_str(

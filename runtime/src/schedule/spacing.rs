@@ -4,33 +4,9 @@
 
 use core::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-
 use crate::numeric::divide::{continued, divide};
 
-/// How the steps of a run are spread over the training timesteps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Spacing {
-    /// `arange(S) * (T // S)`, reversed, plus the offset: diffusers' default.
-    Leading,
-    /// `round(arange(T, 0, -T/S)) - 1`.
-    Trailing,
-    /// `round(linspace(0, T - 1, S))`, reversed.
-    Linspace,
-    /// `floor(linspace(0, sqrt(0.8 T), S)^2)`, reversed: DDIM's CIFAR-10 experiments (Song et al. 2021, appendix D.2).
-    Quadratic,
-}
-
-/// What the timestep before a timestep is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum PrevRule {
-    /// The next one in the list: right for every spacing.
-    List,
-    /// `t - T // S`, as diffusers' `DDIMScheduler` does for every spacing (wrong unless the spacing is leading).
-    Diffusers,
-}
+pub use crate::blob::sampling::{PrevRule, Spacing};
 
 /// The largest number of training timesteps: 2^20 keeps every product below 2^63.
 pub const MAX_TRAIN_STEPS: u32 = 1 << 20;
@@ -70,6 +46,15 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
         Spacing::Quadratic => quotient,
     };
     Some(t.min(train_steps - 1))
+}
+
+/// Whether a run of `steps` steps begins within the schedule: under [`Spacing::Leading`] an `offset` may push its first timestep past the
+/// last, where [`timestep`] would keep it in range by another timestep than the checkpoint means.
+#[must_use]
+pub fn begins_within(spacing: Spacing, train_steps: u32, steps: u32, offset: i32) -> bool {
+    let (gap, _) = divide(train_steps.into(), steps.max(1).into());
+    let first = u64::from(steps.saturating_sub(1)) * gap;
+    spacing != Spacing::Leading || offset <= 0 || first + u64::from(offset.unsigned_abs()) < train_steps.into()
 }
 
 /// The gaps of the spacings that reach from one end to the other, and how many of them the step is from the end: a step alone is at

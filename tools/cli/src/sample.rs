@@ -81,10 +81,9 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     args.sampler.run.options().check()?;
-    let file = ModelFile::open(&args.model)?;
     match (&args.out, &args.output) {
-        (Some(out), _) => many(args, out, &file),
-        (None, Some(output)) => one_picture(args, output, &file),
+        (Some(out), _) => many(args, out),
+        (None, Some(output)) => one_picture(args, output),
         (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
     }
 }
@@ -118,7 +117,7 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
     })
 }
 
-/// Every file that is read.
+/// Files that are read, which no output may replace.
 fn inputs(args: &Args) -> Vec<PathBuf> {
     let noise = args.noise.as_deref().map(file_of_noise);
     let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
@@ -130,11 +129,12 @@ fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
 }
 
 /// All images in one picture.
-fn one_picture(args: &Args, output: &Path, file: &ModelFile) -> Result<Held, Failure> {
+fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     let output = OutputFile::prepare(output, Format::Png, &paths(&inputs(args)))?;
+    let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
-    let job = request(args, file)?.job(model.header())?;
+    let job = request(args, &file)?.job(model.header())?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
     let bar = bar(args, &job);
     let began = Instant::now();
@@ -167,9 +167,11 @@ fn one_picture(args: &Args, output: &Path, file: &ModelFile) -> Result<Held, Fai
 }
 
 /// Every image by itself.
-fn many(args: &Args, out: &Path, file: &ModelFile) -> Result<Held, Failure> {
+fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
+    ImageSink::check_name(out)?;
+    let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = request(args, file)?.job(file.model().header())?;
+    let job = request(args, &file)?.job(file.model().header())?;
     let shape = file.shape();
     let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape)?;
     let bar = bar(args, &job);

@@ -5,7 +5,7 @@ mod output;
 mod temporary;
 
 pub use input::{Expected, HEAD_BYTES, Inputs, read_file};
-pub use output::{Format, OutputFile, folder};
+pub use output::{Format, OutputFile, folder, folder_name};
 pub use temporary::{remove_temporaries, replace};
 
 use sha2::{Digest, Sha256};

@@ -4,7 +4,7 @@ use super::npz::{MOST_BYTES, Npz};
 use super::{Picture, Shape, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
-use crate::files::{Format, Inputs, OutputFile, folder, replace};
+use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
 use mote_runtime::digest::Digest;
 use std::io;
 use std::ops::ControlFlow;
@@ -35,9 +35,18 @@ impl Made {
 }
 
 impl ImageSink {
+    /// Refuses a name that is neither an archive's nor a folder's; needs no model.
+    ///
+    /// # Errors
+    /// Of kind `Usage`.
+    pub fn check_name(path: &Path) -> Result<(), Error> {
+        if is_archive(path) { Ok(()) } else { folder_name(path) }
+    }
+
     /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
     pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
-        if path.extension().is_none_or(|ext| ext != "npz") {
+        Self::check_name(path)?;
+        if !is_archive(path) {
             Inputs::of(inputs.iter().copied()).spare_folder(path, is_written)?;
             folder(path)?;
             return Ok(Self::Folder(path.to_owned()));
@@ -123,6 +132,12 @@ impl ImageSink {
         }
         Ok(made)
     }
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+        && !path.is_dir()
 }
 
 /// The list of a folder's digests.
