@@ -28,6 +28,7 @@
 //! | hold every [`Backend`] to the same bits | [`Validation`], [`ModelFile::validate`] |
 //! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
+//! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
 //! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
@@ -59,6 +60,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod eval;
 pub mod files;
 pub mod images;
 pub mod import;

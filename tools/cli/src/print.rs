@@ -38,15 +38,15 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     text(&(line + "\n"))
 }
 
-/// A line of progress on stderr. A reader that has gone away is no error.
-pub fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
-}
-
 /// A remark on stderr.
 pub fn note(remark: impl std::fmt::Display) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{yellow}note{yellow:#}: {remark}");
+}
+
+/// A line of progress on stderr. Whoever read it may have gone: the work goes on.
+pub fn progress_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// `held` or `NOT HELD`, in colour.

@@ -97,8 +97,8 @@ impl OutputFile {
         if path.as_os_str().is_empty() || path.is_dir() || path.file_name().is_none() {
             return Err(refuse(&"it is a folder"));
         }
-        format.check(path)?;
         Inputs::of(inputs.iter().copied()).spare(path)?;
+        format.check(path)?;
         let existing = std::fs::metadata(&real).ok();
         if existing.as_ref().is_some_and(|found| found.permissions().readonly()) {
             return Err(refuse(&"it is read-only"));

@@ -236,7 +236,7 @@ fn show(job: &Job<'_>) -> impl FnMut(Standing) + use<> {
         if bar.is_hidden() {
             if shown.elapsed() >= LINE_EVERY || s.step == s.steps {
                 shown = Instant::now();
-                print::line(format_args!(
+                print::progress_line(format_args!(
                     "step {}/{}  loss {:.4}{held_out}  {:.0} images/s  {} left",
                     s.step,
                     s.steps,
