@@ -15,6 +15,7 @@ use mote_tests::running::{Finished, finish};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::Chain;
+use sha2::{Digest, Sha256};
 
 fn each(mut check: impl FnMut(&str, &Model<'_>, &[u8])) {
     for scheme in chains::SCHEMES {
@@ -35,6 +36,28 @@ fn config(model: &Model<'_>, seed: u64) -> Config {
 
 fn digests(run: &Finished) -> Vec<u64> {
     run.steps.iter().map(|step| step.digest).collect()
+}
+
+/// First half of the SHA-256 of the small chains' files. They move with the numeric version, the file format, the quantizer and the
+/// converter's version.
+const GOLDEN: [(&str, &str); 6] = [
+    ("bits f16", "b89d04628d9145ffbe351f3b7a12b328"),
+    ("plane f16", "a4588f77250c55019c3813b711f8145b"),
+    ("bits w8a16", "19c1a90033e722f3b423a47f72482f92"),
+    ("plane w8a16", "a882fd36aa6fbe295cbcfee56fb81b9d"),
+    ("bits w16a16", "7c33512a5b213e64e9ecb845d2ebabbc"),
+    ("plane w16a16", "073b3568aa6f7062ee90c7dc71b32bda"),
+];
+
+#[test]
+fn conversion_gives_the_golden_bytes() {
+    let mut found = Vec::new();
+    each(|name, _, bytes| {
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        found.push((name.to_owned(), hex[..32].to_owned()));
+    });
+    let found: Vec<(&str, &str)> = found.iter().map(|(name, sha)| (name.as_str(), sha.as_str())).collect();
+    assert_eq!(found, GOLDEN);
 }
 
 #[test]
