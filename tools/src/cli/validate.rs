@@ -17,8 +17,8 @@ use mote_tools::backend::{Backend, Target};
 use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::import::Checkpoint;
 use mote_tools::validate::{
-    Choice, Distribution, DistributionError, FloatComparison, FloatDevice, Layers, Outcome, Plan, against,
-    distribution, exactness, layers,
+    Choice, Distribution, DistributionError, FaultError, FloatComparison, FloatDevice, Layers, Outcome, Plan, against,
+    can_break, distribution, exactness, is_found, layers,
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -71,30 +71,11 @@ pub struct Args {
     #[arg(long, value_name = "DB", requires = "against")]
     min_psnr: Option<f64>,
     /// Add a backend that rounds wrongly in operators of this kind, to see that it is found out
-    #[arg(long, value_name = "KIND", value_parser = fault)]
+    #[arg(long, value_name = "KIND", value_parser = |kind: &str| mote_tools::validate::fault(kind))]
     inject_fault: Option<&'static str>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// Kinds that the oracle can be made to round wrongly.
-const FAULTS: [&str; 8] = [
-    "conv",
-    "group_norm",
-    "attention",
-    "silu",
-    "input",
-    "readout",
-    "softmax",
-    "sampler",
-];
-
-fn fault(text: &str) -> Result<&'static str, String> {
-    FAULTS
-        .into_iter()
-        .find(|kind| *kind == text)
-        .ok_or_else(|| format!("choose one of {}", FAULTS.join(", ")))
 }
 
 /// Runs it.
@@ -107,6 +88,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let file = ModelFile::read(&args.model)?;
     let model = file.parse()?;
     let config = args.sampler.config(model.header())?;
+    if let Some(kind) = args.inject_fault {
+        can_break(&model, kind).map_err(unfit_fault)?;
+    }
     let checkpoint = args.against.as_deref().map(checkpoint).transpose()?;
     if let Some(checkpoint) = &checkpoint {
         remark_on_origin(&model, checkpoint);
@@ -133,6 +117,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     }
     let plan = Plan { config, seeds, choices };
     let outcomes = with_bar(target, &plan)?;
+    if let Some(kind) = args.inject_fault {
+        is_found(&outcomes, kind).map_err(unfit_fault)?;
+    }
     let float = checkpoint
         .as_ref()
         .map(|checkpoint| compare(target, checkpoint, &plan, device))
@@ -168,6 +155,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         print::text(&(text + &format!("\n{}\n", verdict(held))))?;
     }
     Ok(held.into())
+}
+
+fn unfit_fault(error: FaultError) -> Failure {
+    let help = match error {
+        FaultError::Absent { .. } => "give --inject-fault one of these",
+        FaultError::Missed { .. } => {
+            "give more --steps, --seeds or --oracle-seeds; if it is still not found, the check is broken"
+        }
+    };
+    Failure::new(error).help(help)
 }
 
 /// [`exactness`] with a bar.

@@ -18,19 +18,22 @@ pub struct Divergence {
     pub operator_index: Option<usize>,
 }
 
-/// Steps whose digest differs, a step that one side lacks included.
+/// Steps that differ, a step that one side lacks included.
 pub fn mismatches(expected: &Trace, found: &Trace) -> usize {
     let steps = expected.steps.iter().zip(&found.steps);
-    let differing = steps
-        .filter(|(e, f)| (e.timestep, e.digest) != (f.timestep, f.digest))
-        .count();
-    differing + expected.steps.len().abs_diff(found.steps.len())
+    steps.filter(differs).count() + expected.steps.len().abs_diff(found.steps.len())
+}
+
+/// Whether two steps differ in their timestep, in their state, or in an operator's output where both watched the operators.
+fn differs((expected, found): &(&StepTrace, &StepTrace)) -> bool {
+    let watched = !expected.operators.is_empty() && !found.operators.is_empty();
+    (expected.timestep, expected.digest) != (found.timestep, found.digest)
+        || watched && expected.operators != found.operators
 }
 
 impl Divergence {
     /// The first difference of two traces of one image; `None` where they agree.
     pub fn between(expected: &Trace, found: &Trace, model: &Model<'_>, names: &Names) -> Option<Self> {
-        let differs = |(e, f): &(&StepTrace, &StepTrace)| (e.timestep, e.digest) != (f.timestep, f.digest);
         let at = |step: u32, operator: String, operator_index| Self {
             seed: found.seed,
             step,
@@ -45,10 +48,11 @@ impl Divergence {
         if e.timestep != f.timestep {
             return Some(at(e.index, format!("timestep {} for {}", f.timestep, e.timestep), None));
         }
-        if e.operators.is_empty() || f.operators.is_empty() {
+        let ops = usize::from(model.header().op_count);
+        // Digests that were folded into one place nothing.
+        if e.operators.len() < ops || f.operators.len() < ops {
             return Some(at(e.index, "unknown".into(), None));
         }
-        let ops = usize::from(model.header().op_count);
         let Some(place) = e.operators.iter().zip(&f.operators).position(|(e, f)| e != f) else {
             return Some(at(e.index, "sampler".into(), None));
         };

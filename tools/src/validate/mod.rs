@@ -1,12 +1,15 @@
 //! Holds backends to the same bits, and a model to the float network it came from.
 //!
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
-//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
-//! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
-//! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
+//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. A state of bits hides most errors of the
+//! network, so there the outputs of all operators are compared as well. Where a backend differs, the seed is run again with a digest
+//! an operator, and the first operator whose output differs is named. [`can_break`] and [`is_found`] hold the comparison itself to
+//! deliberate errors. [`against`] measures what the number formats cost an image, [`layers`] operator by operator, [`distribution`]
+//! what they cost many.
 
 mod compare;
 mod distribution;
+mod fault;
 mod float;
 mod frechet;
 mod layers;
@@ -14,6 +17,7 @@ mod side;
 
 pub use compare::{Divergence, mismatches};
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
+pub use fault::{FAULTS, FaultError, can_break, fault, is_found};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
 pub use layers::{Layer, Layers, layers};
 pub use side::FloatDevice;
@@ -22,6 +26,7 @@ use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;
 use mote_runtime::Config;
 use mote_runtime::digest::Digest;
+use mote_runtime::schedule::coefficients::Prediction;
 use serde::Serialize;
 
 /// A backend to hold to the reference.
@@ -63,7 +68,7 @@ pub struct Outcome {
     pub images: usize,
     /// Steps an image.
     pub steps: usize,
-    /// Pairs of seed and step whose digest differs from the reference.
+    /// Pairs of seed and step that differ from the reference.
     pub mismatches: usize,
     /// Where the first difference is.
     pub first_divergence: Option<Divergence>,
@@ -143,14 +148,50 @@ impl Run {
         let began = std::time::Instant::now();
         let images = choice.seeds.min(plan.seeds.len());
         let name = choice.backend.to_string();
-        let job = Job::of_seeds(plan.config, plan.seeds[..images].iter().copied());
-        let result = choice.backend.run(target, &job, &|| on_step(&name));
+        let operators = plan.watches(target, choice.backend);
+        let traces_of = |seeds: &[u64]| {
+            let job = Job {
+                operators,
+                ..Job::of_seeds(plan.config, seeds.iter().copied())
+            };
+            choice.backend.run(target, &job, &|| on_step(&name))
+        };
+        let seeds = &plan.seeds[..images];
+        let result = if operators {
+            // Some at a time: memory holds a digest a step, not one an operator.
+            let parts = seeds.chunks(WATCHED).map(|seeds| Ok(folded(traces_of(seeds)?)));
+            parts.collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
+        } else {
+            traces_of(seeds)
+        };
         Self {
             choice,
             result,
             seconds: began.elapsed().as_secs_f64(),
         }
     }
+}
+
+/// Images whose operators are watched at once.
+const WATCHED: usize = 256;
+
+impl Plan {
+    /// Whether operators are compared too: where states are bits, which hide them, and where a fault is to be found.
+    fn watches(&self, target: Target<'_>, backend: Backend) -> bool {
+        let hides = matches!(target.model.header().prediction, Prediction::Bits { .. });
+        let broken = |choice: &Choice| matches!(choice.backend, Backend::Oracle(Some(_)));
+        hides || matches!(backend, Backend::Oracle(_)) && self.choices.iter().any(broken)
+    }
+}
+
+/// The traces with one digest for all operators of a step.
+fn folded(mut traces: Vec<Trace>) -> Vec<Trace> {
+    for step in traces.iter_mut().flat_map(|trace| &mut trace.steps) {
+        if !step.operators.is_empty() {
+            step.operators = vec![Digest::of(step.operators.iter().copied().flat_map(halves)).0];
+        }
+    }
+    traces
 }
 
 struct Judge<'a> {
@@ -197,12 +238,12 @@ impl Judge<'_> {
 
     fn compared(&self, traces: &[Trace], backend: Backend, outcome: Outcome) -> Outcome {
         let pairs = || self.reference.iter().map(|reference| reference.trace).zip(traces);
-        let mismatches = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
+        let differing = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
         let first = self
             .reference
             .iter()
             .zip(traces)
-            .find(|(r, found)| compare::mismatches(r.trace, found) > 0);
+            .find(|(r, found)| mismatches(r.trace, found) > 0);
         let first_divergence = first.map(|(reference, found)| {
             let rough = Divergence::between(reference.trace, found, self.target.model, &self.names);
             self.rerun(reference, backend, found.seed)
@@ -214,10 +255,10 @@ impl Judge<'_> {
             .flat_map(|trace| &trace.steps)
             .flat_map(|step| halves(step.digest));
         Outcome {
-            held: mismatches == 0,
+            held: differing == 0,
             images: traces.len(),
             steps: traces.first().map_or(0, |trace| trace.steps.len()),
-            mismatches,
+            mismatches: differing,
             first_divergence,
             digest: Some(format!("{:016x}", Digest::of(words).0)),
             ..outcome
