@@ -37,7 +37,7 @@ pub mod running;
 pub mod standin;
 pub mod synthetic;
 
-/// The README's Rust code compiles.
+/// The Rust code of the documents compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
+#[doc = include_str!("../../docs/firmware.md")]
+pub struct Documents;
