@@ -15,6 +15,7 @@ use mote_tests::running::{Finished, finish};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::Chain;
+use mote_tools::validate::{Choice, FAULTS, Plan, can_break, exactness, is_found};
 use sha2::{Digest, Sha256};
 
 fn each(mut check: impl FnMut(&str, &Model<'_>, &[u8])) {
@@ -93,29 +94,67 @@ fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
 }
 
 #[test]
-fn a_wrong_rounding_in_what_only_chains_have_is_found() {
-    // (A probability off by 2^-31 hardly ever shows in a bit: the sampler's rounding is seen in points.)
-    for (kind, which) in [("readout", 0), ("softmax", 1), ("sampler", 1)] {
-        let (_, file) = &chains::all(ChainScheme::W8A16)[which];
-        let memory = AlignedBytes::copy_of(file);
-        let model = Model::parse(memory.bytes()).expect("the model is valid");
-        let job = Job::of_seeds(config(&model, 0), 0..4);
-        let target = Target {
-            model: &model,
-            bytes: memory.bytes(),
-        };
-        let [right, wrong] = [None, Some(kind)].map(|fault| {
-            Backend::Oracle(fault).run(
-                target,
-                &Job {
-                    operators: true,
-                    ..job.clone()
-                },
-                &|| {},
-            )
-        });
-        assert!(right.expect("it runs") != wrong.expect("it runs"), "{kind}");
+fn every_fault_is_found_in_every_chain() {
+    each(|name, model, bytes| {
+        let target = Target { model, bytes };
+        for kind in FAULTS {
+            let Ok(()) = can_break(model, kind) else { continue };
+            let plan = Plan {
+                config: config(model, 0),
+                seeds: vec![0],
+                choices: vec![choice(None), choice(Some(kind))],
+            };
+            let outcomes = exactness(target, &plan, &|_| {}).expect("everything runs");
+            assert_eq!(is_found(&outcomes, kind), Ok(()), "{name}");
+            let right = outcomes.iter().filter(|outcome| outcome.held).count();
+            assert_eq!(right, outcomes.len() - 1, "{name}, {kind}");
+            let found = outcomes.iter().find_map(|outcome| outcome.first_divergence.as_ref());
+            let operator = &found.expect("it is placed").operator;
+            let named = operator == kind || operator.ends_with(&format!("({kind})"));
+            assert!(named, "{name}: {operator}, not {kind}");
+        }
+    });
+}
+
+fn choice(fault: Option<&'static str>) -> Choice {
+    Choice {
+        backend: Backend::Oracle(fault),
+        asked: true,
+        seeds: 1,
     }
+}
+
+#[test]
+fn a_fault_that_shows_nowhere_is_an_error() {
+    let [(_, file), _] = chains::all(ChainScheme::W8A16);
+    let memory = AlignedBytes::copy_of(&file);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let absent = can_break(&model, "attention")
+        .expect_err("a chain has none")
+        .to_string();
+    assert!(
+        absent.contains("'attention'") && absent.contains("conv, silu, input, readout, sampler"),
+        "{absent}"
+    );
+    let plan = Plan {
+        config: config(&model, 0),
+        seeds: vec![0],
+        choices: vec![choice(None)],
+    };
+    let target = Target {
+        model: &model,
+        bytes: memory.bytes(),
+    };
+    let outcomes = exactness(target, &plan, &|_| {}).expect("everything runs");
+    let blind = mote_tools::validate::Outcome {
+        name: Backend::Oracle(Some("silu")).to_string(),
+        ..outcomes[0].clone()
+    };
+    let missed = is_found(&[blind], "silu").expect_err("nothing differs").to_string();
+    assert!(
+        missed.contains("'silu' was not found: 1 images of 60 steps"),
+        "{missed}"
+    );
 }
 
 #[test]
@@ -193,13 +232,12 @@ fn untrained_chains_draw_from_the_prior() {
         };
         (0..count).flat_map(state).collect()
     };
-    let bits = samples(&model_of(Chain::Heartbeat(Heartbeat::new(BIT_STEPS, 0).unwrap())), 400);
+    let bits = samples(&model_of(Chain::Heartbeat(Heartbeat::new(BIT_STEPS, 0))), 400);
     let ones = bits.iter().filter(|x| **x > 0).count() as f64 / bits.len() as f64;
     assert!((ones - 0.2).abs() < 0.018, "{ones}: four standard errors");
-    let roll = SwissRoll::new(0).unwrap();
-    for var in [&roll.rbf.readout, &roll.rbf.bias] {
-        var.set(&var.zeros_like().unwrap()).unwrap();
-    }
+    let mut roll = SwissRoll::new(0);
+    roll.rbf.readout.fill(0.0);
+    roll.rbf.bias.fill(0.0);
     let points = samples(&model_of(Chain::SwissRoll(roll)), 400);
     let real: Vec<f64> = points.iter().map(|x| f64::from(*x) / 16_777_216.0).collect();
     let mean = real.iter().sum::<f64>() / real.len() as f64;
