@@ -15,7 +15,7 @@ use mote_tests::running::{Finished, finish};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::Chain;
-use mote_tools::validate::{Choice, FAULTS, Plan, can_break, exactness, is_found};
+use mote_tools::validate::{CheckedBackend, CheckedRuns, FAULTS, can_break, exactness, is_found};
 use sha2::{Digest, Sha256};
 
 fn each(mut check: impl FnMut(&str, &Model<'_>, &[u8])) {
@@ -99,13 +99,8 @@ fn every_fault_is_found_in_every_chain() {
         let target = Target { model, bytes };
         for kind in FAULTS {
             let Ok(()) = can_break(model, kind) else { continue };
-            let plan = Plan {
-                config: config(model, 0),
-                seeds: vec![0],
-                choices: vec![choice(None), choice(Some(kind))],
-            };
-            let outcomes = exactness(target, &plan, &|_| {}).expect("everything runs");
-            assert_eq!(is_found(&outcomes, kind), Ok(()), "{name}");
+            let runs = runs(model, &[None, Some(kind)]);
+            let outcomes = exactness(target, &runs, &|_| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
             let right = outcomes.iter().filter(|outcome| outcome.held).count();
             assert_eq!(right, outcomes.len() - 1, "{name}, {kind}");
             let found = outcomes.iter().find_map(|outcome| outcome.first_divergence.as_ref());
@@ -116,11 +111,17 @@ fn every_fault_is_found_in_every_chain() {
     });
 }
 
-fn choice(fault: Option<&'static str>) -> Choice {
-    Choice {
-        backend: Backend::Oracle(fault),
+/// One seed on oracles with these faults.
+fn runs(model: &Model<'_>, faults: &[Option<&'static str>]) -> CheckedRuns {
+    let checked = |fault: &Option<&'static str>| CheckedBackend {
+        backend: Backend::Oracle(*fault),
         asked: true,
         seeds: 1,
+    };
+    CheckedRuns {
+        config: config(model, 0),
+        seeds: vec![0],
+        backends: faults.iter().map(checked).collect(),
     }
 }
 
@@ -136,16 +137,11 @@ fn a_fault_that_shows_nowhere_is_an_error() {
         absent.contains("'attention'") && absent.contains("conv, silu, input, readout, sampler"),
         "{absent}"
     );
-    let plan = Plan {
-        config: config(&model, 0),
-        seeds: vec![0],
-        choices: vec![choice(None)],
-    };
     let target = Target {
         model: &model,
         bytes: memory.bytes(),
     };
-    let outcomes = exactness(target, &plan, &|_| {}).expect("everything runs");
+    let outcomes = exactness(target, &runs(&model, &[None]), &|_| {}).expect("everything runs");
     let blind = mote_tools::validate::Outcome {
         name: Backend::Oracle(Some("silu")).to_string(),
         ..outcomes[0].clone()

@@ -2,7 +2,7 @@
 
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::{Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::op::{ClassEmbed, Conv, GroupNorm, Op, Source, TimeProj, Weights};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 
 use super::planes::Planes;
@@ -230,8 +230,8 @@ fn parameters(model: &Model<'_>, op: &Op) -> Option<Parameters> {
     let float = model.header().arithmetic == Arithmetic::F16;
     let channels = usize::from(model.tensor(op.io().out())?.channels);
     Some(match op {
-        Op::TimeProj { phases, .. } => Parameters::Phases(tables::uint32(model, *phases, channels / 2)?),
-        Op::ClassEmbed { table, .. } => {
+        Op::TimeProj(TimeProj { phases, .. }) => Parameters::Phases(tables::uint32(model, *phases, channels / 2)?),
+        Op::ClassEmbed(ClassEmbed { table, .. }) => {
             let count = usize::from(model.header().classes) * channels;
             let read = if float { tables::f16_bits } else { tables::int16 };
             Parameters::Table(read(model, *table, count)?)

@@ -4,7 +4,7 @@ mod attention;
 mod conv;
 mod group_norm;
 
-use mote_runtime::blob::op::{Op, Source};
+use mote_runtime::blob::op::{AvgPool, Input, Op, Silu, Softmax, Source, TimeProj, Upsample};
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::numeric::requant::Requant;
 
@@ -18,7 +18,7 @@ use super::scalar::sine::sin_cos_q30;
 pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_>, r: Rounding) -> Option<Planes<i64>> {
     let out = Out { tensor: inputs.out, r };
     Some(match op {
-        Op::Input { requant, offset, .. } => {
+        Op::Input(Input { requant, offset, .. }) => {
             let shape = out.shape();
             let x = Planes::from_channels_last(shape, call.x_q24);
             x.map(|x| {
@@ -28,18 +28,18 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
                 ))
             })
         }
-        Op::TimeProj { cos_first, .. } => out.features(parameters.phases()?, *cos_first, call.timestep),
-        Op::ClassEmbed { .. } => {
+        Op::TimeProj(TimeProj { cos_first, .. }) => out.features(parameters.phases()?, *cos_first, call.timestep),
+        Op::ClassEmbed(_) => {
             let dim = out.shape()[0];
             let row = parameters.table()?.get(usize::from(call.class) * dim..)?;
             Planes::from_fn(out.shape(), |c, _, _| out.store(row[c]))
         }
-        Op::Silu {
+        Op::Silu(Silu {
             src,
             in_requant,
             out_requant,
             ..
-        } => inputs
+        }) => inputs
             .get(*src)?
             .map(|v| out.store(out.scaled(*out_requant, silu_q16(out.scaled(*in_requant, v))))),
         Op::Conv(c) => conv::run(c, parameters.filter()?, &joined(&c.source, inputs, r)?, inputs, &out)?,
@@ -47,13 +47,13 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
             let (c, filter) = (&readout.conv, parameters.at(call.timestep)?.filter()?);
             conv::run(c, filter, &joined(&c.source, inputs, r)?, inputs, &out)?
         }
-        Op::Softmax { src, in_requant, .. } => attention::softmax(inputs.get(*src)?, *in_requant, &out),
+        Op::Softmax(Softmax { src, in_requant, .. }) => attention::softmax(inputs.get(*src)?, *in_requant, &out),
         Op::GroupNorm(n) => group_norm::run(n, parameters.table()?, &joined(&n.source, inputs, r)?, inputs, &out)?,
         // The network is read as its two halves.
         Op::NormConv(_) => return None,
         Op::Attention(a) => attention::run(a, [inputs.get(a.q)?, inputs.get(a.k)?, inputs.get(a.v)?], &out),
-        Op::Upsample { src, .. } => inputs.get(*src)?.doubled(),
-        Op::AvgPool { src, .. } => {
+        Op::Upsample(Upsample { src, .. }) => inputs.get(*src)?.doubled(),
+        Op::AvgPool(AvgPool { src, .. }) => {
             let src = inputs.get(*src)?;
             Planes::from_fn(out.shape(), |c, y, x| {
                 let window = [(0, 0), (0, 1), (1, 0), (1, 1)];
