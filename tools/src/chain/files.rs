@@ -240,6 +240,12 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether every trained value is a number.
+    pub fn is_finite(&self) -> bool {
+        let values = self.values();
+        values.are_finite(&values.bytes())
+    }
+
     /// Number of trained values.
     pub fn params(&self) -> usize {
         self.layout()

@@ -4,7 +4,6 @@ use super::Args;
 use crate::failure::Failure;
 use crate::print::{self, Held, heading, table};
 use crate::progress;
-use crate::train::chain::on_one_thread;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
 use mote_runtime::Config;
@@ -24,21 +23,20 @@ struct Measured {
 
 /// Measures and prints.
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
+    refuse_others(args)?;
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
-    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     let (draws, samples) = (args.draws as usize, args.samples as usize);
-    let measure = || match &chain {
-        Chain::Heartbeat(h) => Ok(Measured {
-            bound: h.bound(draws, args.seed)?,
-            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH])?)),
-        }),
-        Chain::SwissRoll(s) => Ok(Measured {
-            bound: s.bound(draws, args.seed)?,
+    let measured = match &chain {
+        Chain::Heartbeat(h) => Measured {
+            bound: h.bound(draws, args.seed),
+            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH]))),
+        },
+        Chain::SwissRoll(s) => Measured {
+            bound: s.bound(draws, args.seed),
             valid: None,
-        }),
+        },
     };
-    let measured = on_one_thread(measure)?.map_err(failed)?;
     let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let of_model = match (&file, &chain) {
         (None, _) => None,
@@ -74,6 +72,32 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
+/// What measures a network on images has no meaning for a chain.
+fn refuse_others(args: &Args) -> Result<(), Failure> {
+    let given = [
+        ("--data", args.data.is_some()),
+        ("--timesteps", args.timesteps.is_some()),
+        ("--variance", args.variance.is_some()),
+        ("--likelihood", args.likelihood.is_some()),
+        ("--reconstruct", !args.reconstruct.is_empty()),
+        ("--convergence", args.convergence),
+        ("--interpolate", args.interpolate),
+        ("--sampler", args.sampler.is_some()),
+        ("--steps", args.steps.is_some()),
+        ("--count", args.count.is_some()),
+        ("--class", args.class.is_some()),
+        ("--output", args.output.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(
+            Failure::usage(format_args!("{option} is not for a chain of 2015")).help(format_args!(
+                "leave {option} out; of a chain --draws, --samples, --seed and --model are asked"
+            )),
+        ),
+    }
+}
+
 /// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
 fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
     let model = file.model();
@@ -85,9 +109,8 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
                 .help("give what `mote convert` made of the folder"),
         );
     }
-    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     // The network costs more here than in float: K's error is small with far fewer draws.
-    let bound = heartbeat_bound(model, &h.chain, (args.draws as usize / 20).max(2), args.seed).map_err(failed)?;
+    let bound = heartbeat_bound(model, &h.chain, (args.draws as usize / 20).max(2), args.seed)?;
     Ok(Measured {
         bound,
         valid: Some(valid(&sampled(file, args)?)),
