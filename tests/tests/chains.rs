@@ -12,11 +12,13 @@ use mote_tests::boards::board;
 use mote_tests::chains::{self, BIT_STEPS};
 use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
+use mote_tools::Validation;
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::Chain;
-use mote_tools::validate::{CheckedBackend, CheckedRuns, FAULTS, can_break, exactness, is_found};
+use mote_tools::validate::exactness;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 fn each(mut check: impl FnMut(&str, &Model<'_>, &[u8])) {
     for scheme in chains::SCHEMES {
@@ -94,62 +96,72 @@ fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
 }
 
 #[test]
+fn a_wrong_rounding_in_what_only_chains_have_is_found() {
+    for (kind, which) in [("readout", 0), ("softmax", 1), ("sampler", 1)] {
+        let (_, file) = &chains::all(ChainScheme::W8A16)[which];
+        let memory = AlignedBytes::copy_of(file);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let job = Job::of_seeds(config(&model, 0), 0..4);
+        let target = Target {
+            model: &model,
+            bytes: memory.bytes(),
+        };
+        let [right, wrong] = [None, Some(kind)].map(|fault| {
+            Backend::Oracle(fault).run(
+                target,
+                &Job {
+                    operators: true,
+                    ..job.clone()
+                },
+                &|| {},
+            )
+        });
+        assert!(right.expect("it runs") != wrong.expect("it runs"), "{kind}");
+    }
+}
+
+#[test]
 fn every_fault_is_found_in_every_chain() {
     each(|name, model, bytes| {
         let target = Target { model, bytes };
-        for kind in FAULTS {
-            let Ok(()) = can_break(model, kind) else { continue };
-            let runs = runs(model, &[None, Some(kind)]);
-            let outcomes = exactness(target, &runs, &|_| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let right = outcomes.iter().filter(|outcome| outcome.held).count();
-            assert_eq!(right, outcomes.len() - 1, "{name}, {kind}");
-            let found = outcomes.iter().find_map(|outcome| outcome.first_divergence.as_ref());
-            let operator = &found.expect("it is placed").operator;
+        let kinds: BTreeSet<&str> = model.ops().map(|op| op.kind()).chain(["sampler"]).collect();
+        for kind in kinds {
+            let validation = Validation {
+                seeds: 1,
+                backends: vec![Backend::Cpu],
+                fault: Some(kind.to_owned()),
+                ..Validation::default()
+            };
+            let runs = validation.runs(target).expect("the model has such an operator");
+            let outcomes = exactness(target, &runs, &|_| {}).expect("everything runs");
+            let (broken, right): (Vec<_>, Vec<_>) = outcomes.iter().partition(|o| o.name.contains("broken"));
+            assert!(right.iter().all(|outcome| outcome.held), "{name}, {kind}: {right:?}");
+            let found = broken[0].first_divergence.as_ref();
+            let operator = &found.unwrap_or_else(|| panic!("{name}, {kind}")).operator;
             let named = operator == kind || operator.ends_with(&format!("({kind})"));
             assert!(named, "{name}: {operator}, not {kind}");
         }
     });
 }
 
-/// One seed on oracles with these faults.
-fn runs(model: &Model<'_>, faults: &[Option<&'static str>]) -> CheckedRuns {
-    let checked = |fault: &Option<&'static str>| CheckedBackend {
-        backend: Backend::Oracle(*fault),
-        asked: true,
-        seeds: 1,
-    };
-    CheckedRuns {
-        config: config(model, 0),
-        seeds: vec![0],
-        backends: faults.iter().map(checked).collect(),
-    }
-}
-
 #[test]
-fn a_fault_that_shows_nowhere_is_an_error() {
+fn a_fault_in_what_a_chain_lacks_is_an_error() {
     let [(_, file), _] = chains::all(ChainScheme::W8A16);
     let memory = AlignedBytes::copy_of(&file);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
-    let absent = can_break(&model, "attention")
-        .expect_err("a chain has none")
-        .to_string();
-    assert!(
-        absent.contains("'attention'") && absent.contains("conv, silu, input, readout, sampler"),
-        "{absent}"
-    );
     let target = Target {
         model: &model,
         bytes: memory.bytes(),
     };
-    let outcomes = exactness(target, &runs(&model, &[None]), &|_| {}).expect("everything runs");
-    let blind = mote_tools::validate::Outcome {
-        name: Backend::Oracle(Some("silu")).to_string(),
-        ..outcomes[0].clone()
+    let validation = Validation {
+        fault: Some("attention".to_owned()),
+        ..Validation::default()
     };
-    let missed = is_found(&[blind], "silu").expect_err("nothing differs").to_string();
+    let error = validation.runs(target).expect_err("it has no attention");
+    let advice = error.advice().unwrap_or_default();
     assert!(
-        missed.contains("'silu' was not found: 1 images of 60 steps"),
-        "{missed}"
+        error.to_string().contains("'attention'") && advice.contains("conv, input, readout, silu, sampler"),
+        "{error}: {advice}"
     );
 }
 

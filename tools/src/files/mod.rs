@@ -2,7 +2,7 @@
 
 mod output;
 
-pub use output::{Format, OutputFile, folder};
+pub use output::{Format, OutputFile, folder, folder_name};
 
 use crate::Error;
 use sha2::{Digest, Sha256};

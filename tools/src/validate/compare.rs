@@ -21,14 +21,14 @@ pub struct Divergence {
 /// Steps that differ, a step that one side lacks included.
 pub fn mismatches(expected: &Trace, found: &Trace) -> usize {
     let steps = expected.steps.iter().zip(&found.steps);
-    steps.filter(differs).count() + expected.steps.len().abs_diff(found.steps.len())
+    let differing = steps.filter(|(e, f)| differ(e, f)).count();
+    differing + expected.steps.len().abs_diff(found.steps.len())
 }
 
-/// Whether two steps differ in their timestep, in their state, or in an operator's output where both watched the operators.
-fn differs((expected, found): &(&StepTrace, &StepTrace)) -> bool {
-    let watched = !expected.operators.is_empty() && !found.operators.is_empty();
-    (expected.timestep, expected.digest) != (found.timestep, found.digest)
-        || watched && expected.operators != found.operators
+/// Whether timestep, state or, where both sides have them, operators' outputs differ.
+fn differ(e: &StepTrace, f: &StepTrace) -> bool {
+    let operators = !e.operators.is_empty() && !f.operators.is_empty();
+    (e.timestep, e.digest) != (f.timestep, f.digest) || operators && e.operators != f.operators
 }
 
 impl Divergence {
@@ -40,7 +40,7 @@ impl Divergence {
             operator,
             operator_index,
         };
-        let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(differs) else {
+        let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(|(e, f)| differ(e, f)) else {
             let short = expected.steps.len().min(found.steps.len());
             let unequal = expected.steps.len() != found.steps.len();
             return unequal.then(|| at(short as u32, "one side has fewer steps".into(), None));

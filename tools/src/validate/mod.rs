@@ -1,17 +1,14 @@
 //! Holds backends to the same bits, and a model to the float network it came from.
 //!
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
-//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. A state of bits hides most errors of the
-//! network, so there the outputs of all operators are compared as well. Where a backend differs, the seed is run again with a digest
-//! an operator, and the first operator whose output differs is named. [`can_break`] and [`is_found`] hold the comparison itself to
-//! deliberate errors. [`against`] measures what the number formats cost an image, [`layers`] operator by operator, [`distribution`]
-//! what they cost many.
+//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
+//! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
+//! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
 
 mod backends;
 mod compare;
 mod device;
 mod distribution;
-mod fault;
 mod float;
 mod frechet;
 mod layers;
@@ -20,7 +17,6 @@ pub use backends::{affordable_seeds, backends_to_check};
 pub use compare::{Divergence, mismatches};
 pub use device::FloatDevice;
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
-pub use fault::{FAULTS, FaultError, can_break, fault, is_found};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
 pub use layers::{Layer, Layers, layers};
 
@@ -28,9 +24,8 @@ use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;
 use crate::request::Request;
-use mote_runtime::Config;
 use mote_runtime::digest::Digest;
-use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::{Config, Model};
 use serde::Serialize;
 
 /// A backend to hold to the reference.
@@ -73,8 +68,9 @@ pub struct Validation {
     pub backends: Vec<Backend>,
     /// Seeds that the oracle runs; by default all, or as many as take it about ten seconds.
     pub oracle_seeds: Option<usize>,
-    /// Adds a backend that rounds wrongly in operators of this kind, one of [`FAULTS`].
-    pub fault: Option<&'static str>,
+    /// Adds a backend that rounds wrongly in operators of this kind, or in the `sampler`, to see that it is found out. The kind is one
+    /// that the model has.
+    pub fault: Option<String>,
 }
 
 impl Default for Validation {
@@ -89,16 +85,23 @@ impl Default for Validation {
     }
 }
 
+/// The kind of fault that is in no operator but in the sampler.
+const SAMPLER: &str = "sampler";
+
 impl Validation {
     /// The runs to be made of `target`, the request validated.
     ///
     /// # Errors
-    /// As [`Request::config`]; of kind `Refused` for a fault in a kind of operator that the model lacks.
+    /// As [`Request::config`]; of kind `Usage` for a fault in a kind of operator that the model does not have.
     pub fn runs(&self, target: Target<'_>) -> Result<CheckedRuns, Error> {
         let config = self.request.config(target.model.header())?;
-        self.fault.map(|kind| can_break(target.model, kind)).transpose()?;
         let mut backends = backends_to_check(&self.backends, target, &config);
-        backends.extend(self.fault.map(|kind| CheckedBackend {
+        let fault = self
+            .fault
+            .as_deref()
+            .map(|fault| kind_of(target.model, fault))
+            .transpose()?;
+        backends.extend(fault.map(|kind| CheckedBackend {
             backend: Backend::Oracle(Some(kind)),
             asked: true,
             seeds: 1,
@@ -115,8 +118,24 @@ impl Validation {
             config,
             seeds: self.request.seeds(self.seeds),
             backends,
+            // The bits of a chain hide most of what its network says.
+            operators: target.model.header().prediction.is_chain(),
         })
     }
+}
+
+/// The kind of operator that `fault` names.
+fn kind_of(model: &Model<'_>, fault: &str) -> Result<&'static str, Error> {
+    let mut kinds: Vec<&'static str> = model.ops().map(|op| op.kind()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.push(SAMPLER);
+    kinds.iter().copied().find(|kind| *kind == fault).ok_or_else(|| {
+        Error::usage(format_args!(
+            "this model has no operator of kind '{fault}' to put a fault in"
+        ))
+        .help(format_args!("choose one of {}", kinds.join(", ")))
+    })
 }
 
 /// The runs of a validation.
@@ -128,6 +147,9 @@ pub struct CheckedRuns {
     pub seeds: Vec<u64>,
     /// The backends, the reference included or not.
     pub backends: Vec<CheckedBackend>,
+    /// Whether every operator's output is compared too, and not only where states differ. Where a fault was put in, those of the backend
+    /// that has it always are.
+    pub operators: bool,
 }
 
 impl CheckedRuns {
@@ -158,7 +180,7 @@ pub struct Outcome {
     pub images: usize,
     /// Steps an image.
     pub steps: usize,
-    /// Pairs of seed and step that differ from the reference.
+    /// Pairs of seed and step whose digest differs from the reference.
     pub mismatches: usize,
     /// Where the first difference is.
     pub first_divergence: Option<Divergence>,
@@ -172,10 +194,7 @@ pub struct Outcome {
 pub type OnStep<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// Makes every run of `runs` and compares.
-///
-/// # Errors
-/// Where this machine's own run fails, and where a fault that was asked for is not found.
-pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) -> Result<Vec<Outcome>, Error> {
+pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
     let named = |wanted: fn(&Backend) -> bool| runs.backends.iter().find(|checked| wanted(&checked.backend));
     // The runtime on this machine is always run: it is the reference where the oracle is not.
     let cpu = CheckedBackend {
@@ -186,7 +205,7 @@ pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) ->
     let cpu_run = Run::of(target, runs, cpu, on_step);
     let cpu_traces = match &cpu_run.result {
         Ok(traces) => traces.clone(),
-        Err(_) => return Ok(cpu_run.result.map(|_| vec![])?),
+        Err(_) => return cpu_run.result.map(|_| vec![]),
     };
     // A broken oracle is there to be found out: it is no reference.
     let oracle =
@@ -220,7 +239,6 @@ pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) ->
             outcomes.push(judge.outcome(&Run::of(target, runs, *checked, on_step)));
         }
     }
-    runs.fault().map(|kind| is_found(&outcomes, kind)).transpose()?;
     Ok(outcomes)
 }
 
@@ -242,7 +260,12 @@ impl Run {
         let began = std::time::Instant::now();
         let images = checked.seeds.min(runs.seeds.len());
         let name = checked.backend.to_string();
-        let operators = runs.watches(target, checked.backend);
+        let with_fault = runs
+            .backends
+            .iter()
+            .any(|other| matches!(other.backend, Backend::Oracle(Some(_))));
+        let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
+        let operators = runs.operators || with_fault && compared_with_it;
         let traces_of = |seeds: &[u64]| {
             let job = Job {
                 operators,
@@ -268,22 +291,6 @@ impl Run {
 
 /// Images whose operators are watched at once.
 const WATCHED: usize = 256;
-
-impl CheckedRuns {
-    /// Whether operators are compared too: where states are bits, which hide them, and where a fault is to be found.
-    fn watches(&self, target: Target<'_>, backend: Backend) -> bool {
-        let hides = matches!(target.model.header().prediction, Prediction::Bits { .. });
-        hides || matches!(backend, Backend::Oracle(_)) && self.fault().is_some()
-    }
-
-    /// The kind that a backend of these runs is broken in.
-    fn fault(&self) -> Option<&'static str> {
-        self.backends.iter().find_map(|checked| match checked.backend {
-            Backend::Oracle(fault) => fault,
-            _ => None,
-        })
-    }
-}
 
 /// The traces with one digest for all operators of a step.
 fn folded(mut traces: Vec<Trace>) -> Vec<Trace> {
@@ -339,12 +346,13 @@ impl Judge<'_> {
 
     fn compared(&self, traces: &[Trace], backend: Backend, outcome: Outcome) -> Outcome {
         let pairs = || self.reference.iter().map(|reference| reference.trace).zip(traces);
-        let differing = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
+        let mismatches = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
+        let unfound = matches!(backend, Backend::Oracle(Some(_))) && mismatches == 0;
         let first = self
             .reference
             .iter()
             .zip(traces)
-            .find(|(r, found)| mismatches(r.trace, found) > 0);
+            .find(|(r, found)| compare::mismatches(r.trace, found) > 0);
         let first_divergence = first.map(|(reference, found)| {
             let rough = Divergence::between(reference.trace, found, self.target.model, &self.names);
             self.rerun(reference, backend, found.seed)
@@ -356,10 +364,11 @@ impl Judge<'_> {
             .flat_map(|trace| &trace.steps)
             .flat_map(|step| halves(step.digest));
         Outcome {
-            held: differing == 0,
+            held: mismatches == 0 && !unfound,
+            why: unfound.then(|| "the fault that was put in was not found".to_owned()),
             images: traces.len(),
             steps: traces.first().map_or(0, |trace| trace.steps.len()),
-            mismatches: differing,
+            mismatches,
             first_divergence,
             digest: Some(format!("{:016x}", Digest::of(words).0)),
             ..outcome
