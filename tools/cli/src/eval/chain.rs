@@ -23,7 +23,6 @@ struct Measured {
 
 /// Measures and prints.
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
-    refuse_others(args)?;
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let (draws, samples) = (draws(args), samples(args));
@@ -70,32 +69,6 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         print::text(&text)?;
     }
     Ok(Held::Yes)
-}
-
-/// What measures a network on images has no meaning for a chain.
-fn refuse_others(args: &Args) -> Result<(), Failure> {
-    let given = [
-        ("--data", args.data.is_some()),
-        ("--timesteps", args.timesteps.is_some()),
-        ("--variance", args.variance.is_some()),
-        ("--likelihood", args.likelihood.is_some()),
-        ("--reconstruct", !args.reconstruct.is_empty()),
-        ("--convergence", args.convergence),
-        ("--interpolate", args.interpolate),
-        ("--sampler", args.sampler.is_some()),
-        ("--steps", args.steps.is_some()),
-        ("--count", args.count.is_some()),
-        ("--class", args.class.is_some()),
-        ("--output", args.output.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => Err(
-            Failure::usage(format_args!("{option} is not for a chain of 2015")).help(format_args!(
-                "leave {option} out; of a chain --draws, --samples, --seed and --model are asked"
-            )),
-        ),
-    }
 }
 
 /// Draws of every step that K is measured on.
