@@ -1,7 +1,7 @@
 //! Small chains of 2015 whose weights are drawn at random: nothing is learned, everything is used.
 
-use candle_core::{Device, Tensor, Var};
 use mote_host::chain::heartbeat::Heartbeat;
+use mote_host::chain::network::Real;
 use mote_host::chain::swiss_roll::SwissRoll;
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::Chain;
@@ -16,17 +16,19 @@ pub const BIT_STEPS: usize = 60;
 
 /// A binomial chain of [`BIT_STEPS`] steps over 20 bits.
 pub fn bits() -> Heartbeat {
-    let heartbeat = Heartbeat::new(BIT_STEPS, 1).expect("the chain is made");
-    fill(&heartbeat.mlp.readout, 0.3);
-    fill(&heartbeat.mlp.bias, 0.5);
+    let mut heartbeat = Heartbeat::new(BIT_STEPS, 1);
+    let network = &mut heartbeat.network;
+    let [weights, biases] = network.places(network.layers.len() - 1);
+    fill(&mut network.params[weights], 0.3);
+    fill(&mut network.params[biases], 0.5);
     heartbeat
 }
 
 /// A Gaussian chain of 40 steps over the plane.
 pub fn plane() -> SwissRoll {
-    let roll = SwissRoll::new(1).expect("the chain is made");
-    fill(&roll.rbf.readout, 0.8);
-    fill(&roll.rbf.bias, 0.3);
+    let mut roll = SwissRoll::new(1);
+    fill(&mut roll.rbf.readout, 0.8);
+    fill(&mut roll.rbf.bias, 0.3);
     roll
 }
 
@@ -39,9 +41,9 @@ pub fn all(scheme: ChainScheme) -> [(&'static str, Vec<u8>); 2] {
     ]
 }
 
-fn fill(var: &Var, size: f32) {
+fn fill<F: Real>(values: &mut [F], size: f32) {
     let mut random = Random(7);
-    let values: Vec<f32> = (0..var.elem_count()).map(|_| random.unit() * size).collect();
-    let tensor = Tensor::from_vec(values, var.shape(), &Device::Cpu).and_then(|t| t.to_dtype(var.dtype()));
-    tensor.and_then(|t| var.set(&t)).expect("the shape is the variable's");
+    values
+        .iter_mut()
+        .for_each(|v| *v = F::of((random.unit() * size).into()));
 }

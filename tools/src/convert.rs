@@ -60,9 +60,6 @@ pub enum ConvertError {
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
-    /// A chain whose tensors cannot be read.
-    #[error("the chain: {0}")]
-    Chain(candle_core::Error),
     /// No assignment fits, or one could not be measured.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),

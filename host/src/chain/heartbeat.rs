@@ -1,13 +1,13 @@
 //! The binary heartbeat (2015, section 3.1.2): 20 bits, a 1 in every fifth; the binomial chain over it, trained and sampled.
 
-use candle_core::{Device, Result, Tensor};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use super::adam::{Adam, rate};
 use super::bayes::Sequences;
 use super::binomial::{Binomial, Span, divergence, entropy, sigmoid};
 use super::bound::{Bound, Entropies, Estimate};
-use super::mlp::Mlp;
+use super::network::{Layer, Network};
 use super::random::Random;
 
 /// Bits of a sequence.
@@ -42,18 +42,21 @@ pub fn groups(steps: usize) -> Vec<usize> {
         .collect()
 }
 
+/// Channels of the hidden layers, the input's first.
+const WIDTHS: [usize; 4] = [LENGTH, 50, 50, 50];
+
 /// Updates between two reports of [`Heartbeat::train`].
 const SHOWN_EVERY: usize = 20;
 
 /// The chain and its network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Heartbeat {
     /// Forward process.
     pub chain: Binomial,
     /// First steps of the groups; the network has no readout for the first group.
     pub groups: Vec<usize>,
-    /// Bits as -1 and 1 in, [`Binomial::reverse`]'s f out.
-    pub mlp: Mlp,
+    /// Bits as -1 and 1 in, [`Binomial::reverse`]'s f out: linear layers with SiLU between, and a readout a group.
+    pub network: Network<f32>,
 }
 
 /// How to train.
@@ -90,16 +93,26 @@ pub struct Progress {
 }
 
 impl Heartbeat {
-    /// An untrained chain of `steps` steps.
-    pub fn new(steps: usize, seed: u64) -> Result<Self> {
+    /// An untrained chain of `steps` steps: random hidden layers, and readouts of 0.
+    pub fn new(steps: usize, seed: u64) -> Self {
         let groups = groups(steps);
+        let linear = |groups, ins, outs| Layer::Linear { groups, ins, outs };
+        let hidden = WIDTHS.windows(2).flat_map(|w| [linear(1, w[0], w[1]), Layer::Silu]);
+        let readout = linear(groups.len() - 1, WIDTHS[WIDTHS.len() - 1], LENGTH);
+        let layers: Vec<Layer> = hidden.chain([readout]).collect();
+        let mut network = Network::zeros(&layers);
         let mut random = Random::new(seed, 0);
-        let mlp = Mlp::new(&[LENGTH, 50, 50, 50], groups.len() - 1, LENGTH, &mut random)?;
-        Ok(Self {
+        for (i, ins) in WIDTHS[..WIDTHS.len() - 1].iter().enumerate() {
+            let size = libm::sqrt(2.0 / *ins as f64);
+            let [weights, _] = network.places(2 * i);
+            let weights = &mut network.params[weights];
+            weights.iter_mut().for_each(|w| *w = (random.normal() * size) as f32);
+        }
+        Self {
             chain: Binomial::linear(steps, PRIOR),
             groups,
-            mlp,
-        })
+            network,
+        }
     }
 
     /// Group of step t, counted from the first that has a readout; `None` for step 1.
@@ -111,11 +124,15 @@ impl Heartbeat {
     /// may be given x_t, which the five sequences make exact: the same expectation as over drawn x_0, with less noise.
     ///
     /// Stops early when `limit` has passed, at the learning rate's end all the same.
-    pub fn train(&mut self, options: &Options, limit: Option<Duration>, on: &mut dyn FnMut(Progress)) -> Result<()> {
+    pub fn train(&mut self, options: &Options, limit: Option<Duration>, on: &mut dyn FnMut(Progress)) {
         let (data, start) = (data(), Instant::now());
-        let mut adam = Adam::new(self.mlp.vars())?;
+        let mut adam = Adam::new(self.network.params.len());
         let mut random = Random::new(options.seed, 1);
-        let rows = (self.groups.len() - 1) * options.per_group;
+        let readouts = self.groups.len() - 1;
+        let rows: Vec<usize> = (0..readouts * options.per_group)
+            .map(|row| row / options.per_group)
+            .collect();
+        let mut gradient = vec![0f32; self.network.params.len()];
         for update in 0..options.updates {
             let spent = limit.map_or(0.0, |l| start.elapsed().as_secs_f64() / l.as_secs_f64());
             let at = spent.max(update as f64 / options.updates as f64);
@@ -124,10 +141,8 @@ impl Heartbeat {
             }
             let batch = self.batch(&data, options.per_group, &mut random);
             let inputs: Vec<f32> = batch.iter().flat_map(|e| e.x.map(signed)).collect();
-            let out = self
-                .mlp
-                .forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
-            let f = out.flatten_all()?.to_vec1::<f32>()?;
+            let tape = self.network.forward(inputs, rows.clone());
+            let f = tape.output();
             let mut slopes = vec![0f32; f.len()];
             let (mut excess, measured) = (0.0, (update + 1) % SHOWN_EVERY == 0);
             for ((e, f), slope) in batch.iter().zip(f.chunks(LENGTH)).zip(slopes.chunks_mut(LENGTH)) {
@@ -139,8 +154,9 @@ impl Heartbeat {
                     }
                 }
             }
-            let slopes = Tensor::from_vec(slopes, out.shape(), &Device::Cpu)?;
-            adam.step(&(out * slopes)?.sum_all()?.backward()?, rate(options.rate, at))?;
+            gradient.fill(0.0);
+            self.network.backward(&tape, &slopes, &mut gradient);
+            adam.step(&mut self.network.params, &gradient, rate(options.rate, at));
             if measured {
                 on(Progress {
                     update: update + 1,
@@ -148,7 +164,6 @@ impl Heartbeat {
                 });
             }
         }
-        Ok(())
     }
 
     /// Examples of every group with a readout, one group after the other. Weights are such that their sum is the bound's.
@@ -185,28 +200,30 @@ impl Heartbeat {
         })
     }
 
-    /// The network's f for rows of bits at step t.
-    pub fn outputs(&self, features: &Tensor, t: usize) -> Result<Vec<f32>> {
+    /// The network's f for rows of features at step t.
+    pub fn outputs(&self, features: &[f32], t: usize) -> Vec<f32> {
         match self.group(t) {
-            Some(group) => self.mlp.read(features, group)?.flatten_all()?.to_vec1(),
-            None => Ok(vec![0.0; features.dim(0)? * LENGTH]),
+            Some(group) => self.network.read(features, group),
+            None => vec![0.0; features.len() / WIDTHS[WIDTHS.len() - 1] * LENGTH],
         }
     }
 
     /// Features of rows of bits.
-    pub fn features(&self, x: &[[bool; LENGTH]]) -> Result<Tensor> {
+    pub fn features(&self, x: &[[bool; LENGTH]]) -> Vec<f32> {
         let values: Vec<f32> = x.iter().flat_map(|row| row.map(signed)).collect();
-        self.mlp
-            .features(&Tensor::from_vec(values, (x.len(), LENGTH), &Device::Cpu)?)
+        self.network.features(&values)
     }
 
     /// The bound, from `draws` pairs (x_0, x_t) of every step.
-    pub fn bound(&self, draws: usize, seed: u64) -> Result<Bound> {
-        bound(&self.chain, draws, seed, |t, x| self.outputs(&self.features(x)?, t))
+    pub fn bound(&self, draws: usize, seed: u64) -> Bound {
+        let bound = bound(&self.chain, draws, seed, |t, x| {
+            Ok::<_, Infallible>(self.outputs(&self.features(x), t))
+        });
+        bound.unwrap_or_else(|never| match never {})
     }
 
     /// `count` samples of the reverse process; `factor[i]` is added to the log odds of bit i in every step ([`super::condition`]).
-    pub fn sample(&self, count: usize, seed: u64, factor: &[f64; LENGTH]) -> Result<Vec<[bool; LENGTH]>> {
+    pub fn sample(&self, count: usize, seed: u64, factor: &[f64; LENGTH]) -> Vec<[bool; LENGTH]> {
         self.trajectory(count, seed, factor, &mut |_, _| {})
     }
 
@@ -217,7 +234,7 @@ impl Heartbeat {
         seed: u64,
         factor: &[f64; LENGTH],
         on: &mut dyn FnMut(usize, &[[bool; LENGTH]]),
-    ) -> Result<Vec<[bool; LENGTH]>> {
+    ) -> Vec<[bool; LENGTH]> {
         let mut random = Random::new(seed, 2);
         let odds = libm::log(PRIOR / (1.0 - PRIOR));
         let mut draw = |logit: f64| random.uniform() < sigmoid(logit);
@@ -225,11 +242,10 @@ impl Heartbeat {
             .map(|_| core::array::from_fn(|i| draw(odds + factor[i])))
             .collect();
         on(self.chain.steps(), &x);
-        let mut features = self.features(&x)?.to_vec2::<f32>()?;
+        let mut features = self.features(&x);
+        let width = features.len() / count.max(1);
         for t in (1..=self.chain.steps()).rev() {
-            let width = features.first().map_or(0, Vec::len);
-            let flat: Vec<f32> = features.iter().flatten().copied().collect();
-            let f = self.outputs(&Tensor::from_vec(flat, (count, width), &Device::Cpu)?, t)?;
+            let f = self.outputs(&features, t);
             // Few bits move in a step: only what moved goes through the hidden layers again.
             let mut moved = Vec::new();
             for (row, (x, f)) in x.iter_mut().zip(f.chunks(LENGTH)).enumerate() {
@@ -241,15 +257,14 @@ impl Heartbeat {
                     moved.push(row);
                 }
             }
-            if !moved.is_empty() {
-                let rows: Vec<_> = moved.iter().map(|&row| x[row]).collect();
-                for (row, new) in moved.iter().zip(self.features(&rows)?.to_vec2()?) {
-                    features[*row] = new;
-                }
+            let rows: Vec<_> = moved.iter().map(|&row| x[row]).collect();
+            let new = self.features(&rows);
+            for (row, new) in moved.iter().zip(new.chunks_exact(width)) {
+                features[row * width..][..width].copy_from_slice(new);
             }
             on(t - 1, &x);
         }
-        Ok(x)
+        x
     }
 }
 
@@ -282,13 +297,13 @@ pub fn entropies(chain: &Binomial) -> Entropies {
     }
 }
 
-/// The bound of any network over the heartbeat: `f(t, rows)` gives [`Binomial::reverse`]'s f of every bit.
-pub fn bound(
+/// The bound of any network over the heartbeat: `f(t, rows)` gives [`Binomial::reverse`]'s f of every bit. An error of `f` ends it.
+pub fn bound<E>(
     chain: &Binomial,
     draws: usize,
     seed: u64,
-    mut f: impl FnMut(usize, &[[bool; LENGTH]]) -> Result<Vec<f32>>,
-) -> Result<Bound> {
+    mut f: impl FnMut(usize, &[[bool; LENGTH]]) -> Result<Vec<f32>, E>,
+) -> Result<Bound, E> {
     let (data, mut random) = (data(), Random::new(seed, 3));
     let mut steps = Vec::with_capacity(chain.steps());
     for t in 2..=chain.steps() {
@@ -381,7 +396,7 @@ mod tests {
         let (chain, data) = (Binomial::linear(50, PRIOR), data());
         let best = |t, rows: &[[bool; LENGTH]]| {
             let all = rows.iter().flat_map(|x| data.best(&chain, t, x));
-            Ok(all.map(|v| v as f32).collect())
+            Ok::<_, Infallible>(all.map(|v| v as f32).collect())
         };
         let drawn = bound(&chain, 2000, 7, best).unwrap();
         assert!(drawn.standard_error_bits < 0.03, "{drawn:?}");
@@ -394,14 +409,15 @@ mod tests {
     #[test]
     fn without_a_perturbation_the_bound_is_below_l_null() {
         let chain = Binomial::linear(50, PRIOR);
-        let none = bound(&chain, 100, 7, |_, rows| Ok(vec![0.0; rows.len() * LENGTH])).unwrap();
+        let none = |_: usize, rows: &[[bool; LENGTH]]| Ok::<_, Infallible>(vec![0.0; rows.len() * LENGTH]);
+        let none = bound(&chain, 100, 7, none).unwrap();
         assert!((none.k_bits - none.l_null_bits).abs() < 0.5, "{none:?}");
     }
 
     #[test]
     fn groups_cover_every_step_once() {
         for steps in [50, 200, 2000] {
-            let h = Heartbeat::new(steps, 0).unwrap();
+            let h = Heartbeat::new(steps, 0);
             assert_eq!(h.groups[..2], [1, 2]);
             assert_eq!(h.group(1), None);
             assert_eq!(h.group(2), Some(0));

@@ -3,7 +3,7 @@
 //!
 //! - [`binomial`], [`gaussian`]: the forward processes and the form of their reverse kernels, which the network perturbs around
 //!   equilibrium.
-//! - [`mlp`], [`rbf`]: the networks, each with readouts for groups of steps; [`adam`]: the optimizer.
+//! - [`network`]: layers over vectors, with readouts for groups of steps; [`rbf`]: radial basis functions as such; [`adam`]: the optimizer.
 //! - [`bound`]: the bound K, its terms and L_null; [`bayes`]: the best factorized reverse process over a finite data set, K's ceiling.
 //! - [`heartbeat`], [`swiss_roll`]: the paper's two toys: data, training, sampling.
 //! - [`condition`]: a second factor r(x): inpainting and denoising.
@@ -18,7 +18,7 @@ pub mod bound;
 pub mod condition;
 pub mod gaussian;
 pub mod heartbeat;
-pub mod mlp;
+pub mod network;
 pub mod random;
 pub mod rbf;
 pub mod swiss_roll;

@@ -51,8 +51,7 @@ impl ChainScheme {
 
 /// Converts a chain. The same files and scheme give the same bytes on every machine. `sha256` is that of the chain's tensors.
 pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitted, ConvertError> {
-    let program = program(chain).map_err(ConvertError::Chain)?;
-    let diffusion = diffusion(chain).map_err(ConvertError::Chain)?;
+    let (program, diffusion) = (program(chain), diffusion(chain));
     let trajectories = if scheme == ChainScheme::F16 { 0 } else { TRAJECTORIES };
     let provenance = json!({
         "model": chain.preset(),

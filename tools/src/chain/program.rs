@@ -1,9 +1,8 @@
 //! A chain's network as a list of steps, and its schedule.
 
-use candle_core::{DType, Result, Tensor};
-use mote_host::chain::gaussian::Gaussian;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH};
-use mote_host::chain::swiss_roll::{STEPS, SwissRoll, UNITS};
+use mote_host::chain::network::{Layer, Network, Real};
+use mote_host::chain::swiss_roll::SwissRoll;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
 
@@ -12,7 +11,7 @@ use crate::emit::Diffusion;
 use crate::lower::program::{Conv, Kind, Program, Slot, SlotId, Step};
 
 /// The network: inputs are what the sampler holds, the last step's output is what its reverse kernel takes.
-pub fn program(chain: &Chain) -> Result<Program> {
+pub fn program(chain: &Chain) -> Program {
     match chain {
         Chain::Heartbeat(h) => heartbeat(h),
         Chain::SwissRoll(s) => swiss_roll(s),
@@ -20,15 +19,18 @@ pub fn program(chain: &Chain) -> Result<Program> {
 }
 
 /// Schedule and kind of chain.
-pub fn diffusion(chain: &Chain) -> Result<Diffusion> {
+pub fn diffusion(chain: &Chain) -> Diffusion {
     let (alpha_bars, prediction) = match chain {
         Chain::Heartbeat(h) => {
             let prior_q31 = libm::round(h.chain.prior * 2_147_483_648.0) as u32;
             (h.chain.alpha[1..].to_vec(), Prediction::Bits { prior_q31 })
         }
-        Chain::SwissRoll(s) => (alpha_bars(&s.chain)?, Prediction::Kernel),
+        Chain::SwissRoll(s) => {
+            let kernels = s.chain.kernels();
+            (kernels.iter().map(|k| k.alpha_bar).collect(), Prediction::Kernel)
+        }
     };
-    Ok(Diffusion {
+    Diffusion {
         train_steps: alpha_bars.len() as u32,
         alpha_bars,
         final_alpha_bar: 1.0,
@@ -38,61 +40,56 @@ pub fn diffusion(chain: &Chain) -> Result<Diffusion> {
         schedule: Spacing::Trailing.into(),
         steps_offset: 0,
         null_class: None,
-    })
+    }
 }
 
-fn alpha_bars(chain: &Gaussian) -> Result<Vec<f64>> {
-    chain.kernels()?.alpha_bar.flatten_all()?.to_vec1()
-}
-
-fn heartbeat(h: &Heartbeat) -> Result<Program> {
+fn heartbeat(h: &Heartbeat) -> Program {
     let mut b = Builder::new(LENGTH);
     let mut last = b.input();
-    for (i, (weight, bias)) in h.mlp.hidden.iter().enumerate() {
-        let linear = b.linear(
-            &format!("hidden.{i}"),
-            last,
-            &[weight.as_tensor().clone()],
-            &[bias.as_tensor().clone()],
-            vec![],
-        )?;
-        last = b.push(
-            &format!("hidden.{i}.act"),
-            b.channels(linear),
-            Kind::Silu { src: linear },
-        );
+    for layer in 0..h.network.layers.len() - 1 {
+        let name = format!("hidden.{}", layer / 2);
+        last = match h.network.layers[layer] {
+            Layer::Linear { .. } => b.linear(&name, last, &tables(&h.network, layer), vec![]),
+            Layer::Silu | Layer::Softmax => b.push(&format!("{name}.act"), b.channels(last), Kind::Silu { src: last }),
+        };
     }
     // The first group is step 1, which is not learned: outputs of 0.
-    let groups = h.groups.len();
-    let zero = (h.mlp.readout.get(0)?.zeros_like()?, h.mlp.bias.get(0)?.zeros_like()?);
-    let of = |g: usize| match g {
-        0 => Ok(zero.clone()),
-        g => Ok((h.mlp.readout.get(g - 1)?, h.mlp.bias.get(g - 1)?)),
-    };
-    let tables: Vec<(Tensor, Tensor)> = (0..groups).map(of).collect::<Result<_>>()?;
-    let (weights, biases): (Vec<_>, Vec<_>) = tables.into_iter().unzip();
+    let mut readouts = tables(&h.network, h.network.layers.len() - 1);
+    let (weight, bias) = &readouts[0];
+    readouts.insert(0, (vec![0.0; weight.len()], vec![0.0; bias.len()]));
     let first = h.groups.iter().map(|step| *step as u32 - 1).collect();
-    b.linear("readout", last, &weights, &biases, first)?;
-    Ok(b.program)
+    b.linear("readout", last, &readouts, first);
+    b.program
 }
 
-fn swiss_roll(s: &SwissRoll) -> Result<Program> {
+fn swiss_roll(s: &SwissRoll) -> Program {
+    // The variance's log odds are those of beta and the network's: the former are in the biases.
+    let network = s.network(&s.chain.kernels());
     let mut b = Builder::new(2);
     let x = b.input();
-    let (weight, bias) = s.rbf.linear()?;
-    let scores = b.linear("rbf", x, &[weight], &[bias], vec![])?;
-    let units = b.push("rbf.softmax", UNITS, Kind::Softmax { src: scores });
-    // The variance is `sigmoid(v + logit(beta))`: the logit goes into the bias.
-    let betas = s.chain.betas()?;
-    let bias = |t: usize| -> Result<Tensor> {
-        let logit = libm::log(betas[t] / (1.0 - betas[t]));
-        let shift = Tensor::new(&[0.0, 0.0, logit, logit], s.rbf.bias.device())?;
-        s.rbf.bias.get(t)?.flatten_all()? + shift
+    let scores = b.linear("rbf", x, &tables(&network, 0), vec![]);
+    let units = b.push("rbf.softmax", b.channels(scores), Kind::Softmax { src: scores });
+    let readouts = tables(&network, 2);
+    let first = (0..readouts.len() as u32).collect();
+    b.linear("readout", units, &readouts, first);
+    b.program
+}
+
+/// Weights `(out, in)` and biases of every group of a linear layer.
+fn tables<F: Real>(network: &Network<F>, layer: usize) -> Vec<(Vec<f32>, Vec<f32>)> {
+    let Layer::Linear { ins, outs, .. } = network.layers[layer] else {
+        return vec![];
     };
-    let weights: Vec<Tensor> = (0..STEPS).map(|t| s.rbf.readout.get(t)).collect::<Result<_>>()?;
-    let biases: Vec<Tensor> = (0..STEPS).map(bias).collect::<Result<_>>()?;
-    b.linear("readout", units, &weights, &biases, (0..STEPS as u32).collect())?;
-    Ok(b.program)
+    let single = |v: &F| v.f64() as f32;
+    let [weights, biases] = network.places(layer).map(|place| &network.params[place]);
+    let filter = |weights: &[F]| -> Vec<f32> {
+        let of = |out: usize| weights.iter().skip(out).step_by(outs).map(single);
+        (0..outs).flat_map(of).collect()
+    };
+    let groups = weights.chunks_exact(ins * outs).zip(biases.chunks_exact(outs));
+    groups
+        .map(|(weights, biases)| (filter(weights), biases.iter().map(single).collect()))
+        .collect()
 }
 
 /// Appends steps; step `i` writes slot `i`.
@@ -132,31 +129,13 @@ impl Builder {
         self.push("input", self.program.sample[0], Kind::Input { scale: 1.0, shift: 0.0 })
     }
 
-    /// A linear layer, of weights `(in, out)` and biases of `out` values for each group of timesteps.
-    fn linear(
-        &mut self,
-        name: &str,
-        source: SlotId,
-        weights: &[Tensor],
-        biases: &[Tensor],
-        groups: Vec<u32>,
-    ) -> Result<SlotId> {
-        let (mut weight, mut bias): (Vec<f32>, Vec<f32>) = (vec![], vec![]);
-        for (w, b) in weights.iter().zip(biases) {
-            weight.extend(
-                w.t()?
-                    .contiguous()?
-                    .to_dtype(DType::F32)?
-                    .flatten_all()?
-                    .to_vec1::<f32>()?,
-            );
-            bias.extend(b.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
-        }
-        let outs = bias.len() / groups.len().max(1);
+    /// A linear layer, of weights `(out, in)` and biases for each group of timesteps.
+    fn linear(&mut self, name: &str, source: SlotId, tables: &[(Vec<f32>, Vec<f32>)], groups: Vec<u32>) -> SlotId {
+        let outs = tables.first().map_or(0, |(_, bias)| bias.len());
         let conv = Conv {
             source: vec![source],
-            weight,
-            bias,
+            weight: tables.iter().flat_map(|(weight, _)| weight.clone()).collect(),
+            bias: tables.iter().flat_map(|(_, bias)| bias.clone()).collect(),
             kernel: 1,
             stride: 1,
             pad: [0; 4],
@@ -164,6 +143,6 @@ impl Builder {
             addend: None,
             groups,
         };
-        Ok(self.push(name, outs, Kind::Conv(conv)))
+        self.push(name, outs, Kind::Conv(conv))
     }
 }

@@ -1,6 +1,6 @@
 //! U-Nets on images.
 
-use super::Args;
+use super::{Args, Prediction};
 use crate::failure::Failure;
 use crate::print::{self, Held, count, heading, table};
 use crate::progress;
@@ -29,6 +29,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const WARMUP: [u64; 2] = [20, 500];
 /// Share of `--minutes` that goes to steps; the rest to pictures and measuring.
 const STEPS_SHARE: f64 = 0.93;
+
+/// Decay of the average of weights where none is asked for.
+const AVERAGE: f64 = 0.999;
 
 /// Share of the preset's learning rate for a network that is trained already.
 const GENTLE: f64 = 0.2;
@@ -125,7 +128,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         return Err(Failure::new(format_args!("{} holds no labels", path.display())).help("leave --classes out"));
     }
     let choice = Choice {
-        prediction: args.prediction.into(),
+        prediction: args.prediction.unwrap_or(Prediction::Epsilon).into(),
         classes: if args.classes { data.classes + 1 } else { 0 },
         learned_variance: args.learned_variance,
     };
@@ -190,12 +193,12 @@ fn settings(args: &Args, preset: &Preset) -> Settings {
             warmup: 1,
             steps: 1,
         },
-        average: args.ema,
-        decay: args.weight_decay,
+        average: args.ema.unwrap_or(AVERAGE),
+        decay: args.weight_decay.unwrap_or(0.0),
         seed: args.seed,
         augment: Augment {
             flip: args.flip.unwrap_or(preset.flip),
-            shift: args.shift.into(),
+            shift: args.shift.unwrap_or(0).into(),
         },
         label_dropout: if args.classes { args.label_dropout } else { 0.0 },
     }
