@@ -2,7 +2,7 @@
 //!
 //! Both files are written whole, the facts last: a folder whose writing was stopped is no chain, or still the one before.
 
-use crate::train::checkpoint::replace;
+use crate::files::replace;
 use mote_host::chain::heartbeat::Heartbeat;
 use mote_host::chain::network::Layer;
 use mote_host::chain::swiss_roll::{STEPS, SwissRoll, UNITS};
