@@ -8,7 +8,8 @@ use mote_runtime::schedule::spacing::Spacing;
 
 use super::files::Chain;
 use crate::emit::Diffusion;
-use crate::lower::program::{Conv, Kind, Program, Slot, SlotId, Step};
+use crate::ops::{Conv, Input, Kind, Silu, Softmax};
+use crate::program::{Program, SlotId};
 
 /// The network: inputs are what the sampler holds, the last step's output is what its reverse kernel takes.
 pub fn program(chain: &Chain) -> Program {
@@ -91,7 +92,7 @@ fn tables<F: Real>(network: &Network<F>, layer: usize) -> Vec<(Vec<f32>, Vec<f32
         .collect()
 }
 
-/// Appends steps; step `i` writes slot `i`.
+/// Appends operators.
 struct Builder {
     program: Program,
 }
@@ -106,18 +107,8 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, name: &str, channels: usize, kind: Kind) -> SlotId {
-        let out = SlotId(self.program.slots.len());
-        self.program.slots.push(Slot {
-            name: name.to_owned(),
-            shape: [channels, 1, 1],
-        });
-        self.program.steps.push(Step {
-            name: name.to_owned(),
-            kind,
-            out,
-        });
-        out
+    fn push(&mut self, name: &str, channels: usize, kind: impl Into<Kind>) -> SlotId {
+        self.program.push_named(name, [channels, 1, 1], kind)
     }
 
     fn channels(&self, slot: SlotId) -> usize {
@@ -125,7 +116,7 @@ impl Builder {
     }
 
     fn input(&mut self) -> SlotId {
-        self.push("input", self.program.sample[0], Kind::Input { scale: 1.0, shift: 0.0 })
+        self.push("input", self.program.sample[0], Input::IDENTITY)
     }
 
     /// A linear layer, of weights `(out, in)` and biases for each group of timesteps.
@@ -140,6 +131,7 @@ impl Builder {
             pad: [0; 4],
             upsample: false,
             addend: None,
+            divisor: 1.0,
             groups,
         };
         self.push(name, outs, Kind::Conv(conv))
