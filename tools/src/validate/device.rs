@@ -2,10 +2,9 @@
 
 use super::float::FloatError;
 use crate::backend::BackendError;
-use candle_core::DType;
 use mote_host::cuda::driver::{Device, missing};
 use mote_host::cuda::network::{Network, Precision};
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor, Observed};
 use mote_host::graph::{Graph, ValueId};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -86,14 +85,20 @@ impl FloatNetwork for Executor<'_> {
             return Ok(vec![]);
         };
         let mut features = Vec::new();
-        self.forward_observed(&self.batch(x, timesteps, labels)?, |id, value| {
+        self.run_observed(x, timesteps, labels, |id, value| {
             if id == middle {
-                features = value.mean((2, 3))?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+                features = means(value);
             }
-            Ok(())
         })?;
         Ok(features)
     }
+}
+
+/// Means over positions, `(sample, channel)`.
+fn means(value: &Observed<'_>) -> Vec<f64> {
+    let [_, rows, cols] = value.shape();
+    let mean = |plane: &[f64]| plane.iter().sum::<f64>() / (rows * cols) as f64;
+    value.to_vec().chunks_exact((rows * cols).max(1)).map(mean).collect()
 }
 
 /// A network on a GPU, and once more as far as its mid-block.

@@ -9,8 +9,7 @@ use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::graph::{Graph, ValueId};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
@@ -228,15 +227,14 @@ impl Recorder<'_> {
     fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
         let labels = self.float_runs.labels(self.config.class, 1);
-        let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor.forward_observed(&batch, |id, value| {
-            for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
-                *found = value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
-            }
-            Ok(())
-        })?;
+        self.executor
+            .run_observed(&x, &[timestep as usize], &labels, |id, value| {
+                for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
+                    *found = value.to_vec();
+                }
+            })?;
         Ok(found)
     }
 }
