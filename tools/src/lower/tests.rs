@@ -81,7 +81,12 @@ fn a_resnet_keeps_what_it_was_fused_from_and_its_divisor() {
     let sum = nodes.push("sum", ops::Add { divisor: 2.0 }, &[first, second]);
     let (graph, program) = nodes.program(sum);
     let fused: Vec<_> = program.ops.iter().map(|op| origin(&graph, op)).collect();
-    let expected = [vec!["sample"], vec!["first"], vec!["norm", "silu"], vec!["second", "sum"]];
+    let expected = [
+        vec!["sample"],
+        vec!["first"],
+        vec!["norm", "silu"],
+        vec!["second", "sum"],
+    ];
     assert_eq!(fused, expected);
     let [.., last] = &program.ops[..] else {
         panic!("operators")
@@ -148,16 +153,25 @@ fn what_has_no_operator_is_refused_by_its_name() {
         let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
         nodes.push("sum", ops::Add { divisor: 1.0 }, &[pooled, pooled])
     });
-    assert!(sum.contains("'sum'") && sum.contains("no convolution before it"), "{sum}");
+    assert!(
+        sum.contains("'sum'") && sum.contains("no convolution before it"),
+        "{sum}"
+    );
     let affine = refusal(&|nodes, x| {
         let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
         let (scale, shift) = (2.0, 0.0);
         nodes.push("centred", ops::Affine { scale, shift }, &[pooled])
     });
-    assert!(affine.contains("'centred'") && affine.contains("does not follow the sample"), "{affine}");
+    assert!(
+        affine.contains("'centred'") && affine.contains("does not follow the sample"),
+        "{affine}"
+    );
     let joined = refusal(&|nodes, x| {
         let joined = nodes.push("joined", ops::Concat, &[x, x]);
         nodes.push("pooled", ops::AvgPool2, &[joined])
     });
-    assert!(joined.contains("'pooled'") && joined.contains("a concatenation"), "{joined}");
+    assert!(
+        joined.contains("'pooled'") && joined.contains("a concatenation"),
+        "{joined}"
+    );
 }

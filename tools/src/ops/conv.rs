@@ -67,6 +67,26 @@ impl Conv {
         Ok(Lowered::Operator(conv.into()))
     }
 
+    pub(super) fn lower_readout(
+        op: &ops::Readout,
+        node: &Node,
+        lowering: &Lowering<'_>,
+    ) -> Result<Lowered, LowerError> {
+        let conv = Self {
+            source: vec![lowering.slot(node, 0)?],
+            weight: lowering.param(node, &op.weight)?,
+            bias: lowering.param(node, &op.bias)?,
+            kernel: 1,
+            stride: 1,
+            pad: [0; 4],
+            upsample: false,
+            addend: None,
+            divisor: 1.0,
+            groups: op.first.iter().map(|first| *first as u32).collect(),
+        };
+        Ok(Lowered::Operator(conv.into()))
+    }
+
     /// Weights of each output channel, those of all groups one after the other.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.weight.chunks_exact(self.taps().max(1))

@@ -89,6 +89,8 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
+        GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
     }
 }
 

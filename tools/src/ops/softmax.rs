@@ -2,10 +2,12 @@
 
 use core::f64::consts::LOG2_E;
 
+use mote_host::graph::Node;
 use mote_runtime::blob::op::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;
+use crate::lower::{LowerError, Lowered, Lowering};
 use crate::program::{Program, Slot, SlotId};
 use crate::quantize::Q16;
 use crate::quantize::formats::Format;
@@ -15,6 +17,13 @@ use crate::quantize::formats::Format;
 pub struct Softmax {
     /// Input.
     pub src: SlotId,
+}
+
+impl Softmax {
+    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let src = lowering.slot(node, 0)?;
+        Ok(Lowered::Operator(Self { src }.into()))
+    }
 }
 
 impl Operator for Softmax {

@@ -198,7 +198,12 @@ impl<'a, 't> Search<'a, 't> {
     }
 
     /// Narrows activations until the arena fits: each time the one at the peak that costs least a byte.
-    fn narrow(&self, assignment: &mut Assignment, sensitivities: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
+    fn narrow(
+        &self,
+        assignment: &mut Assignment,
+        sensitivities: &[Sensitivity],
+        budget: Budget,
+    ) -> Result<(), QuantizeError> {
         let smallest = self.emit(&Assignment::uniform(self.trials.program, Bits::Eight))?;
         let needs_less = smallest.bytes.len() > budget.model_bytes;
         let program = self.trials.program;
@@ -209,7 +214,10 @@ impl<'a, 't> Search<'a, 't> {
             if fits && !needs_less {
                 return Ok(());
             }
-            let Some(op) = self.next_to_narrow(assignment, sensitivities, bound).filter(|_| !needs_less) else {
+            let Some(op) = self
+                .next_to_narrow(assignment, sensitivities, bound)
+                .filter(|_| !needs_less)
+            else {
                 return Err(AutoError {
                     model_needed: smallest.bytes.len(),
                     model_has: budget.model_bytes,
@@ -225,8 +233,7 @@ impl<'a, 't> Search<'a, 't> {
     /// The activation whose narrowing adds least error a byte of the peak. Where no single change lowers the peak (two operators
     /// share it), the least harmful one.
     fn next_to_narrow(&self, assignment: &Assignment, sensitivities: &[Sensitivity], bound: usize) -> Option<usize> {
-        let wide =
-            |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.op] == Bits::Sixteen;
+        let wide = |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.op] == Bits::Sixteen;
         let cost = |s: &Sensitivity| {
             let mut trial = assignment.clone();
             trial.activations[s.op] = Bits::Eight;
@@ -245,7 +252,12 @@ impl<'a, 't> Search<'a, 't> {
     }
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
-    fn widen(&self, a: &mut Assignment, sensitivities: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
+    fn widen(
+        &self,
+        a: &mut Assignment,
+        sensitivities: &[Sensitivity],
+        budget: Option<Budget>,
+    ) -> Result<(), QuantizeError> {
         let conv = |op: usize| self.trials.program.ops[op].kind.conv();
         let bytes = |op: usize| conv(op).map_or(1, |conv: &Conv| conv.weight.len());
         let emitted = self.emit(a)?;
