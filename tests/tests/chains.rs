@@ -14,8 +14,9 @@ use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
 use mote_tools::Validation;
 use mote_tools::backend::{Backend, Job, Target};
-use mote_tools::chain::convert::{ChainScheme, convert};
+use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::Chain;
+use mote_tools::quantize::scheme::Scheme;
 use mote_tools::validate::exactness;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -98,7 +99,7 @@ fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
 #[test]
 fn a_wrong_rounding_in_what_only_chains_have_is_found() {
     for (kind, which) in [("readout", 0), ("softmax", 1), ("sampler", 1)] {
-        let (_, file) = &chains::all(ChainScheme::W8A16)[which];
+        let (_, file) = &chains::all(Scheme::W8A16)[which];
         let memory = AlignedBytes::copy_of(file);
         let model = Model::parse(memory.bytes()).expect("the model is valid");
         let job = Job::of_seeds(config(&model, 0), 0..4);
@@ -146,7 +147,7 @@ fn every_fault_is_found_in_every_chain() {
 
 #[test]
 fn a_fault_in_what_a_chain_lacks_is_an_error() {
-    let [(_, file), _] = chains::all(ChainScheme::W8A16);
+    let [(_, file), _] = chains::all(Scheme::W8A16);
     let memory = AlignedBytes::copy_of(&file);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let target = Target {
@@ -207,7 +208,7 @@ fn a_gaussian_chain_takes_all_of_its_steps_and_a_binomial_one_any_number() {
 /// Its outputs are means and variances, twice as many as a state has elements.
 #[test]
 fn a_gaussian_chain_is_not_guided_even_where_its_file_names_a_null_class() {
-    let [_, (_, file)] = chains::all(ChainScheme::W8A16);
+    let [_, (_, file)] = chains::all(Scheme::W8A16);
     let mut parts = Parts::of(&file);
     let mut header = *Model::parse(AlignedBytes::copy_of(&file).bytes())
         .expect("the model is valid")
@@ -229,7 +230,10 @@ fn a_gaussian_chain_is_not_guided_even_where_its_file_names_a_null_class() {
 /// Without a network's opinion both chains stay in equilibrium, whatever the number of steps.
 #[test]
 fn untrained_chains_draw_from_the_prior() {
-    let model_of = |chain: Chain| convert(&chain, ChainScheme::W8A16, "").expect("it is converted").bytes;
+    let model_of = |chain: Chain| {
+        let converted = convert(&chain, Scheme::W8A16, None, "").expect("it is converted");
+        converted.emitted.bytes
+    };
     let samples = |file: &[u8], count: u64| -> Vec<i32> {
         let memory = AlignedBytes::copy_of(file);
         let model = Model::parse(memory.bytes()).expect("the model is valid");
@@ -240,7 +244,7 @@ fn untrained_chains_draw_from_the_prior() {
         };
         (0..count).flat_map(state).collect()
     };
-    let bits = samples(&model_of(Chain::Heartbeat(Heartbeat::new(BIT_STEPS, 0))), 400);
+    let bits = samples(&model_of(Chain::Heartbeat(Heartbeat::new(BIT_STEPS, 0).unwrap())), 400);
     let ones = bits.iter().filter(|x| **x > 0).count() as f64 / bits.len() as f64;
     assert!((ones - 0.2).abs() < 0.018, "{ones}: four standard errors");
     let mut roll = SwissRoll::new(0);
@@ -326,7 +330,7 @@ fn the_device_s_points_have_the_kernel_s_mean_and_deviation() {
 #[test]
 fn the_microbit_gives_the_same_bits() {
     let Some(board) = board("microbit") else { return };
-    for (name, file) in chains::all(ChainScheme::W8A16) {
+    for (name, file) in chains::all(Scheme::W8A16) {
         let memory = AlignedBytes::copy_of(&file);
         let model = Model::parse(memory.bytes()).expect("the model is valid");
         let config = config(&model, 6);

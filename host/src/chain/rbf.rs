@@ -1,10 +1,13 @@
 //! A network of normalized radial basis functions with a readout for every step.
 //!
 //! A unit's value is the softmax over all units of `-|x - c|^2 / (2 s^2)`. The width s is shared, so that `|x|^2` cancels: the units are
-//! the softmax of a linear layer with weights `c / s^2` and biases `-|c|^2 / (2 s^2)`.
+//! the softmax of a linear layer with weights `c / s^2` and biases `-|c|^2 / (2 s^2)`. So the network is a graph of a linear layer, a
+//! softmax and a readout, whose first layer follows from centres and width.
 
-use super::network::{Layer, Network};
 use super::random::Random;
+use super::{named_input, transposed};
+use mote_graph::graph::{Builder, Graph, GraphError, Layout, Param};
+use mote_graph::ops::{Conv, Readout, Softmax};
 
 /// Centres, width and readouts.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +23,10 @@ pub struct Rbf {
     units: usize,
     outputs: usize,
 }
+
+/// Keys of the graph's tensors.
+const LINEAR: [&str; 2] = ["rbf.weight", "rbf.bias"];
+const READOUT: [&str; 2] = ["readout.weight", "readout.bias"];
 
 impl Rbf {
     /// Centres `(unit, D)` and readouts of `outputs` near 0 for `steps` steps. Those of the first step, which is fixed, are 0.
@@ -79,53 +86,85 @@ impl Rbf {
         self.centres.len() / self.units
     }
 
-    /// The linear layer under the softmax: weights `(D, unit)` and biases.
-    pub fn linear(&self) -> (Vec<f64>, Vec<f64>) {
-        let (precision, size) = (self.precision(), self.size());
-        let weight = |i: usize| self.centres[i % self.units * size + i / self.units] * precision;
+    fn steps(&self) -> usize {
+        self.bias.len() / self.outputs
+    }
+
+    /// The graph's tensors with their keys and shapes; `shift` `(step, out)` is added to the readouts' biases.
+    fn tensors(&self, shift: &[f64]) -> [(&'static str, Vec<usize>, Vec<f64>); 4] {
+        let (precision, size, steps) = (self.precision(), self.size(), self.steps());
         let norm = |c: &[f64]| c.iter().map(|c| c * c).sum::<f64>();
-        (
-            (0..self.centres.len()).map(weight).collect(),
-            self.centres
-                .chunks_exact(size)
-                .map(|c| norm(c) * precision * -0.5)
-                .collect(),
-        )
+        let weights = self.centres.iter().map(|c| c * precision).collect();
+        let biases = self.centres.chunks_exact(size).map(|c| norm(c) * precision * -0.5);
+        let shifted = self.bias.iter().zip(shift).map(|(bias, shift)| bias + shift);
+        [
+            (LINEAR[0], vec![self.units, size], weights),
+            (LINEAR[1], vec![self.units], biases.collect()),
+            (
+                READOUT[0],
+                vec![steps, self.outputs, self.units],
+                transposed(&self.readout, [self.units, self.outputs]),
+            ),
+            (READOUT[1], vec![steps, self.outputs], shifted.collect()),
+        ]
     }
 
-    /// As layers; `shift` `(step, out)` is added to the readouts' biases.
-    pub fn network(&self, shift: &[f64]) -> Network<f64> {
-        let (weights, biases) = self.linear();
-        let steps = self.bias.len() / self.outputs;
-        let linear = |groups, ins, outs| Layer::Linear { groups, ins, outs };
-        let layers = [
-            linear(1, self.size(), self.units),
-            Layer::Softmax,
-            linear(steps, self.units, self.outputs),
-        ];
-        let shifted = self.bias.iter().zip(shift).map(|(bias, shift)| bias + shift).collect();
-        Network {
-            layers: layers.to_vec(),
-            params: [weights, biases, self.readout.clone(), shifted].concat(),
+    /// The network in f32, with a readout for every timestep; `shift` `(step, out)` is added to the readouts' biases.
+    pub fn graph(&self, shift: &[f64]) -> Result<Graph, GraphError> {
+        let mut b = Builder::new();
+        for (key, shape, values) in self.tensors(shift) {
+            let data = values.into_iter().map(|v| v as f32).collect();
+            b.param(key, Param { shape, data });
         }
+        let x = b.sample([self.size(), 1, 1])?;
+        let linear = Conv {
+            weight: LINEAR[0].to_owned(),
+            bias: Some(LINEAR[1].to_owned()),
+            kernel: 1,
+            stride: 1,
+            pad: [0; 4],
+        };
+        let scores = b.push("rbf", linear, &[x])?;
+        let units = b.push("rbf.softmax", Softmax, &[scores])?;
+        let readout = Readout {
+            weight: READOUT[0].to_owned(),
+            bias: READOUT[1].to_owned(),
+            first: (0..self.steps()).collect(),
+        };
+        let out = b.push("readout", readout, &[units])?;
+        Ok(named_input(b.finish(out)?))
     }
 
-    /// From the gradient by [`Rbf::network`]'s parameters to that by [`Rbf::flat`].
-    pub fn pull(&self, gradient: &[f64]) -> Vec<f64> {
-        let (precision, size, units) = (self.precision(), self.size(), self.units);
-        let (linear, readouts) = gradient.split_at((size + 1) * units);
-        let (by_weight, by_bias) = linear.split_at(size * units);
+    /// The tensors of [`Rbf::graph`] in f64, flat in its layout.
+    pub fn params(&self, layout: &Layout, shift: &[f64]) -> Vec<f64> {
+        let mut params = vec![0.0; layout.len()];
+        for (key, _, values) in self.tensors(shift) {
+            params[layout.range(key).unwrap_or_default()].copy_from_slice(&values);
+        }
+        params
+    }
+
+    /// The gradient by the readouts' biases, of one by [`Rbf::params`].
+    pub fn by_bias<'a>(&self, layout: &Layout, gradient: &'a [f64]) -> &'a [f64] {
+        &gradient[layout.range(READOUT[1]).unwrap_or_default()]
+    }
+
+    /// From the gradient by [`Rbf::params`] to that by [`Rbf::flat`].
+    pub fn pull(&self, layout: &Layout, gradient: &[f64]) -> Vec<f64> {
+        let (precision, size) = (self.precision(), self.size());
+        let by = |key| &gradient[layout.range(key).unwrap_or_default()];
+        let weights = by(LINEAR[0]).chunks_exact(size).zip(by(LINEAR[1]));
         let mut pulled = Vec::with_capacity(self.len());
         let mut by_precision = 0.0;
-        for (unit, centre) in self.centres.chunks_exact(size).enumerate() {
-            for (i, c) in centre.iter().enumerate() {
-                let (weight, bias) = (by_weight[i * units + unit], by_bias[unit]);
-                pulled.push(precision * (weight - bias * c));
-                by_precision += c * weight - 0.5 * c * c * bias;
+        for (centre, (by_weight, by_bias)) in self.centres.chunks_exact(size).zip(weights) {
+            for (c, by_weight) in centre.iter().zip(by_weight) {
+                pulled.push(precision * (by_weight - by_bias * c));
+                by_precision += c * by_weight - 0.5 * c * c * by_bias;
             }
         }
         pulled.push(-2.0 * precision * by_precision);
-        pulled.extend(readouts);
+        pulled.extend(transposed(by(READOUT[0]), [self.outputs, self.units]));
+        pulled.extend(by(READOUT[1]));
         pulled
     }
 }
@@ -133,24 +172,24 @@ impl Rbf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mote_graph::float::{DType, Executor};
 
     #[test]
     fn the_gradient_goes_through_centres_and_width() {
         let mut random = Random::new(3, 0);
         let rbf = Rbf::new(&[[0.5, -1.0], [1.5, 0.25], [-0.75, 2.0]], 2, 2, 0.7, &mut random);
         let shift = [0.0, 0.1, 0.2, 0.3];
+        let layout = Layout::of(&rbf.graph(&shift).unwrap());
         let loss = |values: &[f64]| -> f64 {
             let mut moved = rbf.clone();
             moved.set(values);
-            let params = moved.network(&shift).params;
+            let params = moved.params(&layout, &shift);
             params.iter().enumerate().map(|(i, v)| libm::sin(i as f64) * v).sum()
         };
         let values = rbf.flat();
         assert_eq!(values.len(), rbf.len());
-        let slopes: Vec<f64> = (0..rbf.network(&shift).params.len())
-            .map(|i| libm::sin(i as f64))
-            .collect();
-        for (i, found) in rbf.pull(&slopes).into_iter().enumerate() {
+        let slopes: Vec<f64> = (0..layout.len()).map(|i| libm::sin(i as f64)).collect();
+        for (i, found) in rbf.pull(&layout, &slopes).into_iter().enumerate() {
             let moved = |by: f64| {
                 let mut moved = values.clone();
                 moved[i] += by;
@@ -164,19 +203,22 @@ mod tests {
         }
     }
 
-    /// What a unit is, by its own formula.
+    /// By the units' own formula: readouts of one give each unit's value back.
     #[test]
     fn units_are_normalized_radial_basis_functions() {
         let centres = [[0.5, -1.0], [1.5, 0.25]];
-        let network = Rbf::new(&centres, 2, 2, 0.7, &mut Random::new(3, 0)).network(&[0.0; 4]);
+        let mut rbf = Rbf::new(&centres, 1, 2, 0.7, &mut Random::new(3, 0));
+        rbf.readout.copy_from_slice(&[1.0, 0.0, 0.0, 1.0]);
+        let graph = rbf.graph(&[0.0; 2]).unwrap();
         let x = [0.9, -0.3];
-        let found = network.features(&x);
+        let found = Executor::new(&graph, DType::F64).unwrap().run(&x, &[0], &[]).unwrap();
         let near = centres.map(|c| {
             let squared: f64 = c.iter().zip(x).map(|(c, x)| (x - c) * (x - c)).sum();
             libm::exp(-squared / (2.0 * 0.7 * 0.7))
         });
-        for (found, near_one) in found.iter().zip(near) {
-            assert!((found - near_one / (near[0] + near[1])).abs() < 1e-12);
+        for (found, one) in found.iter().zip(near) {
+            // The graph's tensors are in f32.
+            assert!((found - one / (near[0] + near[1])).abs() < 1e-6);
         }
     }
 }

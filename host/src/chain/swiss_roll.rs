@@ -4,15 +4,18 @@
 //! the angle, [`NOISE`] is added to both coordinates, and both are shifted and scaled to mean 0 and variance 1; beta_1 is
 //! [`BETA_1`].
 
+use mote_graph::float::{Call, DType, Executor, FloatError, Network, Passes};
+use mote_graph::graph::{Graph, GraphError};
+use mote_train::adam::Adam;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::adam::{Adam, rate};
 use super::bound::{Bound, Entropies, Estimate};
 use super::condition::Known;
 use super::gaussian::{Gaussian, Kernel};
-use super::network::Network;
 use super::random::Random;
 use super::rbf::Rbf;
+use super::{TOGETHER, rate};
 
 /// Steps of the paper's chain.
 pub const STEPS: usize = 40;
@@ -150,17 +153,23 @@ impl SwissRoll {
         }
     }
 
-    /// The network of [`SwissRoll::rbf`] for these kernels: the log odds of beta are in the readouts' biases.
-    pub fn network(&self, kernels: &[Kernel]) -> Network<f64> {
-        let shift = kernels.iter().flat_map(|k| [0.0, 0.0, k.beta_logit(), k.beta_logit()]);
-        self.rbf.network(&shift.collect::<Vec<_>>())
+    /// The network: points in, [`Kernel::reverse`]'s outputs out. The log odds of beta are in the readouts' biases.
+    pub fn graph(&self) -> Result<Graph, GraphError> {
+        self.rbf.graph(&shift(&self.chain.kernels()))
     }
 
     /// Trains network and betas by Adam on the bound, with the noise of x_t drawn first and held while beta moves.
-    pub fn train(&mut self, options: &Options, limit: Option<Duration>, on: &mut dyn FnMut(Progress)) {
+    pub fn train(
+        &mut self,
+        options: &Options,
+        limit: Option<Duration>,
+        on: &mut dyn FnMut(Progress),
+    ) -> Result<(), FloatError> {
+        let network = Network::new(&self.graph()?)?.with_sample_gradient();
+        let mut passes = Passes::of_shards(TOGETHER);
         let (mut roll, start) = (Roll::new(options.seed.wrapping_add(1)), Instant::now());
         let mut random = Random::new(options.seed, 1);
-        let mut adam = Adam::new(self.rbf.len() + self.chain.logits.len());
+        let mut adam = Adam::<f64>::new(self.rbf.len() + self.chain.logits.len());
         let mut shown = Progress {
             update: 0,
             k_bits: f64::NAN,
@@ -173,9 +182,9 @@ impl SwissRoll {
             }
             let kernels = self.chain.kernels();
             let batch = Batch::new(&kernels, roll.points(options.points), &mut random);
-            let (divergence, gradient) = self.gradient(&kernels, &batch);
+            let (divergence, gradient) = self.gradient(&network, &mut passes, &kernels, &batch)?;
             let mut params = [self.rbf.flat(), self.chain.logits.clone()].concat();
-            adam.step(&mut params, &gradient, rate(options.rate, at));
+            adam.update(&mut params, &gradient, update as u64, rate(options.rate, at), 0.0);
             let (rbf, logits) = params.split_at(self.rbf.len());
             self.rbf.set(rbf);
             self.chain.logits.copy_from_slice(logits);
@@ -189,20 +198,33 @@ impl SwissRoll {
             }
         }
         on(shown);
+        Ok(())
     }
 
     /// The sum over the steps of the batch's mean divergence; and the gradient of what of the bound moves with [`Rbf::flat`] and
     /// [`Gaussian::logits`]: of that sum less `H_q(X_T | X_0)`.
-    fn gradient(&self, kernels: &[Kernel], batch: &Batch) -> (f64, Vec<f64>) {
-        let network = self.network(kernels);
-        let n = batch.x0.len();
-        let steps = (0..STEPS).flat_map(|step| core::iter::repeat_n(step, n));
-        let tape = network.forward(batch.x.concat(), steps.collect());
-        let mut slopes = vec![0.0; tape.output().len()];
+    fn gradient(
+        &self,
+        network: &Network,
+        passes: &mut Passes<f64>,
+        kernels: &[Kernel],
+        batch: &Batch,
+    ) -> Result<(f64, Vec<f64>), FloatError> {
+        let (n, layout) = (batch.x0.len(), network.layout());
+        let params = self.rbf.params(layout, &shift(kernels));
+        let timesteps: Vec<usize> = (0..batch.x.len()).map(|row| row / n).collect();
+        let call = Call {
+            x: batch.x.as_flattened(),
+            timesteps: &timesteps,
+            labels: &[],
+        };
+        let outputs = passes.forward(network, &params, call)?;
+        let mut slopes = vec![0.0; outputs.len()];
         let mut by_x = vec![[0.0; 2]; batch.x.len()];
         let mut by_kernel = vec![Kernel::default(); STEPS];
         let (mut divergence, share) = (0.0, 1.0 / n as f64);
-        for (row, out) in tape.output().chunks_exact(OUTPUTS).enumerate().skip(n) {
+        // The first step's kernel is fixed.
+        for (row, out) in outputs.chunks_exact(OUTPUTS).enumerate().skip(n) {
             let k = &kernels[row / n];
             let to = &mut by_kernel[row / n];
             for a in 0..2 {
@@ -218,8 +240,13 @@ impl SwissRoll {
                 to.variance += share * slope.kernel.variance;
             }
         }
-        let mut by_params = vec![0.0; network.params.len()];
-        let through = network.backward(&tape, &slopes, &mut by_params);
+        let mut by_params = vec![0.0; params.len()];
+        let copied = |rows: Range<usize>, _: &[f64], to: &mut [f64]| {
+            to.copy_from_slice(&slopes[rows.start * OUTPUTS..rows.end * OUTPUTS]);
+            0.0
+        };
+        passes.gradient(network, &params, call, &copied, &mut by_params)?;
+        let through = passes.by_sample(network);
         for (row, (direct, through)) in by_x.iter().zip(through.chunks_exact(2)).enumerate() {
             for a in 0..2 {
                 let slope = kernels[row / n].noised_slope(batch.x0[row % n][a], batch.noise[row][a]);
@@ -229,33 +256,33 @@ impl SwissRoll {
         // The entropy of two coordinates is `log (1 - alpha_bar_T)` and a constant.
         by_kernel[STEPS - 1].alpha_bar += 1.0 / (1.0 - kernels[STEPS - 1].alpha_bar);
         // The biases carry beta's log odds too.
-        let biases = &by_params[by_params.len() - STEPS * OUTPUTS..];
-        for ((to, k), bias) in by_kernel.iter_mut().zip(kernels).zip(biases.chunks_exact(OUTPUTS)) {
+        let biases = self.rbf.by_bias(layout, &by_params).chunks_exact(OUTPUTS);
+        for ((to, k), bias) in by_kernel.iter_mut().zip(kernels).zip(biases) {
             to.beta += (bias[2] + bias[3]) / (k.beta * (1.0 - k.beta));
         }
-        (
-            divergence,
-            [self.rbf.pull(&by_params), self.chain.pull(&by_kernel)].concat(),
-        )
+        let gradient = [self.rbf.pull(layout, &by_params), self.chain.pull(&by_kernel)].concat();
+        Ok((divergence, gradient))
     }
 
     /// The bound, from `draws` points at every step.
-    pub fn bound(&self, draws: usize, seed: u64) -> Bound {
+    pub fn bound(&self, draws: usize, seed: u64) -> Result<Bound, FloatError> {
         let kernels = self.chain.kernels();
         let batch = Batch::new(&kernels, Roll::new(seed).points(draws), &mut Random::new(seed, 3));
-        let network = self.network(&kernels);
+        let graph = self.graph()?;
+        let network = Executor::new(&graph, DType::F64)?;
         let step = |t: usize| {
             let (k, x) = (&kernels[t], &batch.x[t * draws..][..draws]);
-            let out = network.read(&network.features(x.as_flattened()), t);
+            let out = network.run(x.as_flattened(), &vec![t; draws], &[])?;
             let rows = batch.x0.iter().zip(x).zip(out.chunks_exact(OUTPUTS));
             let each = rows.map(|((x0, x), out)| (0..2).map(|a| k.divergence(x0[a], x[a], [out[a], out[2 + a]])).sum());
-            Estimate::of(&each.collect::<Vec<f64>>())
+            Ok(Estimate::of(&each.collect::<Vec<f64>>()))
         };
-        Bound::new(&(1..STEPS).map(step).collect::<Vec<_>>(), entropies(&kernels))
+        let steps = (1..STEPS).map(step).collect::<Result<Vec<_>, FloatError>>()?;
+        Ok(Bound::new(&steps, entropies(&kernels)))
     }
 
     /// `count` samples of the reverse process, times what is known of both coordinates ([`super::condition`]).
-    pub fn sample(&self, count: usize, seed: u64, known: [Known; 2]) -> Vec<[f64; 2]> {
+    pub fn sample(&self, count: usize, seed: u64, known: [Known; 2]) -> Result<Vec<[f64; 2]>, FloatError> {
         self.trajectory(count, seed, known, &mut |_, _| {})
     }
 
@@ -266,7 +293,7 @@ impl SwissRoll {
         seed: u64,
         known: [Known; 2],
         on: &mut dyn FnMut(usize, &[[f64; 2]]),
-    ) -> Vec<[f64; 2]> {
+    ) -> Result<Vec<[f64; 2]>, FloatError> {
         let mut random = Random::new(seed, 2);
         let mut draw = |known: Known, mean: f64, variance: f64| {
             let (mean, variance) = known.times(mean, variance);
@@ -275,9 +302,10 @@ impl SwissRoll {
         let mut x: Vec<[f64; 2]> = (0..count).map(|_| known.map(|k| draw(k, 0.0, 1.0))).collect();
         on(STEPS, &x);
         let kernels = self.chain.kernels();
-        let network = self.network(&kernels);
+        let graph = self.graph()?;
+        let network = Executor::new(&graph, DType::F64)?;
         for t in (1..=STEPS).rev() {
-            let out = network.read(&network.features(x.as_flattened()), t - 1);
+            let out = network.run(x.as_flattened(), &vec![t - 1; count], &[])?;
             for (x, out) in x.iter_mut().zip(out.chunks_exact(OUTPUTS)) {
                 *x = core::array::from_fn(|a| {
                     let (mean, variance) = kernels[t - 1].reverse(x[a], [out[a], out[2 + a]]);
@@ -286,7 +314,7 @@ impl SwissRoll {
             }
             on(t - 1, &x);
         }
-        x
+        Ok(x)
     }
 
     /// Draws of x_t of the forward process from fresh points, for each of `steps`.
@@ -300,6 +328,12 @@ impl SwissRoll {
         };
         steps.iter().map(|&t| at(t)).collect()
     }
+}
+
+/// What the readouts' biases are shifted by, `(step, out)`: the log odds of beta, for the variances.
+fn shift(kernels: &[Kernel]) -> Vec<f64> {
+    let of = |k: &Kernel| [0.0, 0.0, k.beta_logit(), k.beta_logit()];
+    kernels.iter().flat_map(of).collect()
 }
 
 impl Batch {
@@ -347,7 +381,7 @@ mod tests {
     #[test]
     fn without_a_network_the_bound_is_below_l_null() {
         let roll = SwissRoll::new(0);
-        let bound = roll.bound(500, 1);
+        let bound = roll.bound(500, 1).unwrap();
         assert!(bound.k_bits < bound.l_null_bits + 0.1, "{bound:?}");
     }
 
@@ -360,11 +394,15 @@ mod tests {
         roll.rbf.set(&moved);
         let (points, noise) = (Roll::new(1).points(3), Random::new(6, 0));
         let batch = |roll: &SwissRoll| Batch::new(&roll.chain.kernels(), points.clone(), &mut noise.clone());
-        let loss = |roll: &SwissRoll| {
+        let network = Network::new(&roll.graph().unwrap()).unwrap().with_sample_gradient();
+        let value = |roll: &SwissRoll| {
             let kernels = roll.chain.kernels();
-            roll.gradient(&kernels, &batch(roll)).0 - entropies(&kernels).last
+            let mut passes = Passes::of_shards(50);
+            let (divergence, gradient) = roll.gradient(&network, &mut passes, &kernels, &batch(roll)).unwrap();
+            (divergence - entropies(&kernels).last, gradient)
         };
-        let (_, gradient) = roll.gradient(&roll.chain.kernels(), &batch(&roll));
+        let loss = |roll: &SwissRoll| value(roll).0;
+        let (_, gradient) = value(&roll);
         let at = |i: usize, by: f64| {
             let mut moved = roll.clone();
             let mut values = moved.rbf.flat();
@@ -392,20 +430,20 @@ mod tests {
     #[test]
     fn training_raises_the_bound() {
         let mut roll = SwissRoll::new(0);
-        let before = roll.bound(500, 1).k_bits;
+        let before = roll.bound(500, 1).unwrap().k_bits;
         let options = Options {
             updates: 600,
             points: 32,
             ..Options::default()
         };
-        roll.train(&options, None, &mut |_| {});
-        assert!(roll.bound(500, 1).k_bits > before + 0.5);
+        roll.train(&options, None, &mut |_| {}).unwrap();
+        assert!(roll.bound(500, 1).unwrap().k_bits > before + 0.5);
     }
 
     #[test]
     fn a_known_coordinate_stays_known() {
         let known = [Known::Value(0.25), Known::Free];
-        let points = SwissRoll::new(0).sample(10, 1, known);
+        let points = SwissRoll::new(0).sample(10, 1, known).unwrap();
         assert!(points.iter().all(|p| p[0] == 0.25));
     }
 }

@@ -10,7 +10,6 @@ use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints};
 use mote_tools::backend::cuda::stream_on;
 use mote_tools::backend::{Backend, BackendError, Origin, Target, Trace, Wanted};
-use mote_tools::chain::convert::ChainScheme;
 use mote_tools::quantize::scheme::Scheme;
 use std::ops::ControlFlow;
 
@@ -131,7 +130,7 @@ fn images_may_start_anywhere() {
 
 #[test]
 fn chains_start_anywhere_and_take_no_known_image() {
-    for (name, file) in chains::all(ChainScheme::W8A16) {
+    for (name, file) in chains::all(Scheme::W8A16) {
         let file = AlignedBytes::copy_of(&file);
         let model = Model::parse(file.bytes()).expect("a valid model");
         let target = Target {

@@ -4,10 +4,11 @@
 
 use crate::files::replace;
 use mote_host::chain::heartbeat::Heartbeat;
-use mote_host::chain::network::Layer;
 use mote_host::chain::swiss_roll::{STEPS, SwissRoll, UNITS};
+use mote_host::chain::transposed;
+use mote_host::graph::{GraphError, Param};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Read;
@@ -96,75 +97,66 @@ impl Chain {
         }
     }
 
-    /// Key and shape of every tensor, in the order of [`Chain::values`].
-    fn layout(&self) -> Vec<(String, Vec<usize>)> {
-        let layer = |name: &str, weight: Vec<usize>, bias: Vec<usize>| {
-            [(format!("{name}.weight"), weight), (format!("{name}.bias"), bias)]
-        };
+    /// The file's tensors, matrices as `(in, out)`.
+    fn tensors(&self) -> Vec<Tensor> {
+        match self {
+            Self::Heartbeat(h) => h
+                .graph
+                .params
+                .iter()
+                .map(|(key, param)| of_heartbeat(key, param))
+                .collect(),
+            Self::SwissRoll(s) => {
+                let (outs, size) = (s.rbf.bias.len() / STEPS, s.rbf.centres.len() / UNITS);
+                let tensor = |key: &str, shape: Vec<usize>, values: &[f64]| Tensor {
+                    key: key.to_owned(),
+                    shape,
+                    values: Values::F64(values.to_vec()),
+                };
+                vec![
+                    tensor("beta.logits", vec![STEPS - 1], &s.chain.logits),
+                    tensor("rbf.centres", vec![UNITS, size], &s.rbf.centres),
+                    tensor("rbf.log_width", vec![], &[s.rbf.log_width]),
+                    tensor("readout.weight", vec![STEPS, UNITS, outs], &s.rbf.readout),
+                    tensor("readout.bias", vec![STEPS, 1, outs], &s.rbf.bias),
+                ]
+            }
+        }
+    }
+
+    /// Takes the values of tensors as [`Chain::tensors`] gives them.
+    fn set(&mut self, tensors: &[Tensor]) {
         match self {
             Self::Heartbeat(h) => {
-                let linear = h.network.layers.iter().filter_map(|layer| match *layer {
-                    Layer::Linear { groups, ins, outs } => Some([groups, ins, outs]),
-                    Layer::Silu | Layer::Softmax => None,
-                });
-                let linear: Vec<[usize; 3]> = linear.collect();
-                let last = linear.len() - 1;
-                let each = linear.into_iter().enumerate().flat_map(|(i, [groups, ins, outs])| {
-                    if i == last {
-                        layer("readout", vec![groups, ins, outs], vec![groups, 1, outs])
-                    } else {
-                        layer(&format!("hidden.{i}"), vec![ins, outs], vec![outs])
+                for tensor in tensors {
+                    if let (Some(param), Values::F32(values)) = (h.graph.params.get_mut(&tensor.key), &tensor.values) {
+                        into_heartbeat(&tensor.shape, values, param);
                     }
-                });
-                each.collect()
+                }
             }
             Self::SwissRoll(s) => {
-                let (steps, units, outs) = (STEPS, UNITS, s.rbf.bias.len() / STEPS);
-                let own = [
-                    ("beta.logits".to_owned(), vec![steps - 1]),
-                    ("rbf.centres".to_owned(), vec![units, s.rbf.centres.len() / units]),
-                    ("rbf.log_width".to_owned(), vec![]),
-                ];
-                let readout = layer("readout", vec![steps, units, outs], vec![steps, 1, outs]);
-                own.into_iter().chain(readout).collect()
-            }
-        }
-    }
-
-    /// Every trained value, tensor after tensor.
-    fn values(&self) -> Values {
-        match self {
-            Self::Heartbeat(h) => Values::F32(h.network.params.clone()),
-            Self::SwissRoll(s) => Values::F64([s.chain.logits.clone(), s.rbf.flat()].concat()),
-        }
-    }
-
-    /// Takes values as [`Chain::values`] gives them.
-    fn set(&mut self, values: &Values) {
-        match (self, values) {
-            (Self::Heartbeat(h), Values::F32(values)) => h.network.params.copy_from_slice(values),
-            (Self::SwissRoll(s), Values::F64(values)) => {
-                let (logits, rbf) = values.split_at(s.chain.logits.len());
+                let each = tensors.iter().filter_map(|tensor| match &tensor.values {
+                    Values::F64(values) => Some(values.as_slice()),
+                    Values::F32(_) => None,
+                });
+                let all: Vec<f64> = each.flatten().copied().collect();
+                let (logits, rbf) = all.split_at(s.chain.logits.len());
                 s.chain.logits.copy_from_slice(logits);
                 s.rbf.set(rbf);
             }
-            (Self::Heartbeat(_), Values::F64(_)) | (Self::SwissRoll(_), Values::F32(_)) => {}
         }
     }
 
     /// The tensors' file.
-    fn tensors(&self) -> Result<Vec<u8>, String> {
-        let (values, layout) = (self.values(), self.layout());
-        let bytes = values.bytes();
-        let mut rest = bytes.as_slice();
-        let mut views = Vec::with_capacity(layout.len());
-        for (key, shape) in layout {
-            let data;
-            (data, rest) = rest.split_at(shape.iter().product::<usize>() * values.size());
-            let view = TensorView::new(values.dtype(), shape, data).map_err(|error| error.to_string())?;
-            views.push((key, view));
+    fn tensor_file(&self) -> Result<Vec<u8>, SafeTensorError> {
+        let tensors = self.tensors();
+        let bytes: Vec<Vec<u8>> = tensors.iter().map(|tensor| tensor.values.bytes()).collect();
+        let mut views = Vec::with_capacity(tensors.len());
+        for (tensor, bytes) in tensors.iter().zip(&bytes) {
+            let view = TensorView::new(tensor.values.dtype(), tensor.shape.clone(), bytes)?;
+            views.push((tensor.key.as_str(), view));
         }
-        safetensors::serialize(views, None).map_err(|error| error.to_string())
+        safetensors::serialize(views, None)
     }
 
     /// Writes both files into `folder`, which is there.
@@ -172,9 +164,9 @@ impl Chain {
         let path = folder.join(TENSORS);
         let written =
             |path: PathBuf, bytes: &[u8]| replace(&path, bytes).map_err(|source| ChainFileError::File { path, source });
-        let tensors = self.tensors().map_err(|problem| ChainFileError::Tensors {
+        let tensors = self.tensor_file().map_err(|error| ChainFileError::Tensors {
             path: path.clone(),
-            problem,
+            problem: error.to_string(),
         })?;
         written(path, &tensors)?;
         let facts = Facts {
@@ -198,8 +190,9 @@ impl Chain {
         if !(3..=MOST_STEPS).contains(&facts.steps) {
             return Err(wrong(format!("'steps' is {}, not 3 to {MOST_STEPS}", facts.steps)));
         }
+        let unfit = |error: GraphError| wrong(error.to_string());
         let mut chain = match facts.preset.as_str() {
-            "heartbeat" => Self::Heartbeat(Heartbeat::new(facts.steps, 0)),
+            "heartbeat" => Self::Heartbeat(Heartbeat::new(facts.steps, 0).map_err(unfit)?),
             "swiss-roll" if facts.steps == STEPS => Self::SwissRoll(SwissRoll::new(0)),
             "swiss-roll" => return Err(wrong(format!("'steps' is {}, not {STEPS}", facts.steps))),
             other => return Err(wrong(format!("'preset' is '{other}', not heartbeat or swiss-roll"))),
@@ -214,48 +207,82 @@ impl Chain {
             problem,
         };
         let bytes = bounded(path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let layout = self.layout();
-        let mut values = self.values();
-        let (dtype, mut all) = (values.dtype(), Vec::new());
-        for (key, shape) in &layout {
-            let missing = |_| wrong(format!("'{key}' is missing"));
-            let tensor = tensors.tensor(key).map_err(missing)?;
-            if (tensor.shape(), tensor.dtype()) != (shape.as_slice(), dtype) {
-                let (found, of) = (tensor.shape(), tensor.dtype());
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let mut tensors = self.tensors();
+        for tensor in &mut tensors {
+            let (key, shape, dtype) = (&tensor.key, &tensor.shape, tensor.values.dtype());
+            let found = file.tensor(key).map_err(|_| wrong(format!("'{key}' is missing")))?;
+            if (found.shape(), found.dtype()) != (shape.as_slice(), dtype) {
+                let (found, of) = (found.shape(), found.dtype());
                 return Err(wrong(format!("'{key}' is {of:?} {found:?}, not {dtype:?} {shape:?}")));
             }
-            if !values.are_finite(tensor.data()) {
+            tensor.values.read(found.data());
+            if !tensor.values.are_finite() {
                 return Err(wrong(format!("'{key}' has a value that is not finite")));
             }
-            all.extend_from_slice(tensor.data());
         }
-        let mut names = tensors.names();
-        names.retain(|name| !layout.iter().any(|(key, _)| key == name));
-        if let Some(key) = names.iter().min() {
+        let mut others = file.names();
+        others.retain(|name| !tensors.iter().any(|tensor| tensor.key == *name));
+        if let Some(key) = others.iter().min() {
             return Err(wrong(format!("'{key}' is no tensor of this chain")));
         }
-        values.read(&all);
-        self.set(&values);
+        self.set(&tensors);
         Ok(())
     }
 
     /// Whether every trained value is a number.
     pub fn is_finite(&self) -> bool {
-        let values = self.values();
-        values.are_finite(&values.bytes())
+        self.tensors().iter().all(|tensor| tensor.values.are_finite())
     }
 
     /// Number of trained values.
     pub fn params(&self) -> usize {
-        self.layout()
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum()
+        let len = |tensor: &Tensor| tensor.shape.iter().product::<usize>();
+        self.tensors().iter().map(len).sum()
     }
 }
 
-/// Numbers of a chain's tensors.
+/// A tensor as it stands in the file.
+#[derive(Debug, Clone, PartialEq)]
+struct Tensor {
+    key: String,
+    shape: Vec<usize>,
+    values: Values,
+}
+
+/// How keys of readouts begin.
+const READOUT: &str = "readout.";
+
+/// A tensor of the heartbeat's graph as it stands in the file: matrices `(in, out)`, readouts without the first group's, which is 0.
+fn of_heartbeat(key: &str, param: &Param) -> Tensor {
+    let (shape, values) = match param.shape[..] {
+        [groups, outs] if key.starts_with(READOUT) => (vec![groups - 1, 1, outs], param.data[outs..].to_vec()),
+        [outs, ins] => (vec![ins, outs], transposed(&param.data, [outs, ins])),
+        [groups, outs, ins] => {
+            let learned = &param.data[outs * ins..];
+            (vec![groups - 1, ins, outs], transposed(learned, [outs, ins]))
+        }
+        _ => (param.shape.clone(), param.data.clone()),
+    };
+    Tensor {
+        key: key.to_owned(),
+        shape,
+        values: Values::F32(values),
+    }
+}
+
+/// The same backwards, into the graph. What is not in the file stands first there, and stays.
+fn into_heartbeat(shape: &[usize], values: &[f32], param: &mut Param) {
+    match *shape {
+        [ins, outs] => param.data = transposed(values, [ins, outs]),
+        [_, 1, outs] => param.data[outs..].copy_from_slice(values),
+        [_, ins, outs] => param.data[ins * outs..].copy_from_slice(&transposed(values, [ins, outs])),
+        _ => param.data.copy_from_slice(values),
+    }
+}
+
+/// Numbers of a tensor.
+#[derive(Debug, Clone, PartialEq)]
 enum Values {
     F32(Vec<f32>),
     F64(Vec<f64>),
@@ -269,14 +296,6 @@ impl Values {
         }
     }
 
-    /// Bytes of a number.
-    fn size(&self) -> usize {
-        match self {
-            Self::F32(_) => 4,
-            Self::F64(_) => 8,
-        }
-    }
-
     /// Little endian.
     fn bytes(&self) -> Vec<u8> {
         match self {
@@ -285,10 +304,10 @@ impl Values {
         }
     }
 
-    fn are_finite(&self, bytes: &[u8]) -> bool {
+    fn are_finite(&self) -> bool {
         match self {
-            Self::F32(_) => bytes.as_chunks().0.iter().all(|b| f32::from_le_bytes(*b).is_finite()),
-            Self::F64(_) => bytes.as_chunks().0.iter().all(|b| f64::from_le_bytes(*b).is_finite()),
+            Self::F32(values) => values.iter().all(|v| v.is_finite()),
+            Self::F64(values) => values.iter().all(|v| v.is_finite()),
         }
     }
 
@@ -340,14 +359,14 @@ mod tests {
     fn a_chain_is_read_as_it_was_written() {
         let place = tempfile::tempdir().unwrap();
         for chain in [
-            Chain::Heartbeat(Heartbeat::new(60, 3)),
+            Chain::Heartbeat(Heartbeat::new(60, 3).unwrap()),
             Chain::SwissRoll(SwissRoll::new(3)),
         ] {
             chain.write(place.path(), Value::Null).unwrap();
             let (read, facts) = Chain::read(place.path()).unwrap();
             assert_eq!((facts.preset.as_str(), facts.steps), (chain.preset(), chain.steps()));
-            assert_eq!(read.values().bytes(), chain.values().bytes());
-            assert_eq!(read.params() * read.values().size(), read.values().bytes().len());
+            assert_eq!(read.tensors(), chain.tensors());
+            assert!(read.is_finite() && read.params() > 1000);
         }
         let mut names: Vec<_> = std::fs::read_dir(place.path())
             .unwrap()
@@ -364,7 +383,7 @@ mod tests {
         let roll = Chain::SwissRoll(SwissRoll::new(0));
         roll.write(place.path(), Value::Null).unwrap();
         let facts = std::fs::read(place.path().join(FACTS)).unwrap();
-        Chain::Heartbeat(Heartbeat::new(60, 0))
+        Chain::Heartbeat(Heartbeat::new(60, 0).unwrap())
             .write(place.path(), Value::Null)
             .unwrap();
         std::fs::write(place.path().join(FACTS), facts).unwrap();

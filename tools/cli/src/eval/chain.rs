@@ -6,6 +6,7 @@ use crate::print::{self, Held, heading, table};
 use crate::progress;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
+use mote_host::float::FloatError;
 use mote_runtime::Config;
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_tools::ModelFile;
@@ -26,13 +27,14 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let (draws, samples) = (draws(args), samples(args));
+    let failed = |error: FloatError| Failure::new(format_args!("the evaluation failed: {error}"));
     let measured = match &chain {
         Chain::Heartbeat(h) => Measured {
-            bound: h.bound(draws, args.seed),
-            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH]))),
+            bound: h.bound(draws, args.seed).map_err(failed)?,
+            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH]).map_err(failed)?)),
         },
         Chain::SwissRoll(s) => Measured {
-            bound: s.bound(draws, args.seed),
+            bound: s.bound(draws, args.seed).map_err(failed)?,
             valid: None,
         },
     };

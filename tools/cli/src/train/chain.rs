@@ -8,6 +8,7 @@ use mote_host::chain::bound::Bound;
 use mote_host::chain::condition::{Known, known_bit, seen_bit};
 use mote_host::chain::heartbeat::{self, Heartbeat, LENGTH, is_valid};
 use mote_host::chain::swiss_roll::{self, SwissRoll};
+use mote_host::float::FloatError;
 use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
@@ -40,6 +41,8 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
         Preset::Heartbeat => heartbeat(args),
         Preset::SwissRoll => roll(args),
     };
+    let failed = |error: FloatError| Failure::new(format_args!("training failed: {error}"));
+    let trained = trained.map_err(failed)?;
     if !trained.chain.is_finite() {
         return Err(
             Failure::new("training diverged: a weight is not finite, and nothing was written")
@@ -56,7 +59,8 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     let (bound, report, picture) = match &trained.chain {
         Chain::Heartbeat(h) => of_heartbeat(h, &trained.curve),
         Chain::SwissRoll(s) => of_roll(s, &trained.curve),
-    };
+    }
+    .map_err(failed)?;
     samples.write(&png(&picture)?)?;
     page.write(html(&report?).as_bytes())?;
     if args.json {
@@ -121,7 +125,7 @@ fn limit(args: &Args) -> Option<Duration> {
     args.minutes.map(|m| Duration::from_secs_f64(m * 60.0))
 }
 
-fn heartbeat(args: &Args) -> Trained {
+fn heartbeat(args: &Args) -> Result<Trained, FloatError> {
     let default = heartbeat::Options::default();
     let options = heartbeat::Options {
         seed: args.seed,
@@ -129,23 +133,23 @@ fn heartbeat(args: &Args) -> Trained {
         per_group: args.batch.map_or(default.per_group, usize::from),
         rate: args.lr.unwrap_or(default.rate),
     };
-    let mut chain = Heartbeat::new(heartbeat::STEPS, options.seed);
+    let mut chain = Heartbeat::new(heartbeat::STEPS, options.seed)?;
     let bar = progress::bar("training", options.updates as u64);
     let mut curve = Vec::new();
     chain.train(&options, limit(args), &mut |p| {
         curve.push((p.update as f64, p.excess_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("{:.3} bits to go", p.excess_bits));
-    });
+    })?;
     bar.finish_and_clear();
-    Trained {
+    Ok(Trained {
         chain: Chain::Heartbeat(chain),
         options: json!(options),
         curve,
-    }
+    })
 }
 
-fn roll(args: &Args) -> Trained {
+fn roll(args: &Args) -> Result<Trained, FloatError> {
     let default = swiss_roll::Options::default();
     let options = swiss_roll::Options {
         seed: args.seed,
@@ -160,20 +164,20 @@ fn roll(args: &Args) -> Trained {
         curve.push((p.update as f64, p.k_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("K {:.2} bits", p.k_bits));
-    });
+    })?;
     bar.finish_and_clear();
-    Trained {
+    Ok(Trained {
         chain: Chain::SwissRoll(chain),
         options: json!(options),
         curve,
-    }
+    })
 }
 
 /// The bound, the page or why it cannot be drawn, and the picture of samples.
 type Shown = (Bound, Result<ChainReport, Failure>, Picture);
 
-fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Shown {
-    let bound = h.bound(HEARTBEAT_DRAWS, 1);
+fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Result<Shown, FloatError> {
+    let bound = h.bound(HEARTBEAT_DRAWS, 1)?;
     let free = [0.0; LENGTH];
     let mut film = Vec::new();
     let steps = h.chain.steps();
@@ -181,13 +185,13 @@ fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Shown {
         if t % (steps / 5) == 0 {
             film.push((format!("x_t at t = {t}"), bits(x)));
         }
-    });
+    })?;
     // The first bits of the third sequence are known, and the same sequence seen through flips.
     let truth = &heartbeat::data().rows[2];
     let known = core::array::from_fn(|i| known_bit((i < 4).then_some(truth[i])));
-    let inpainted = h.sample(64, 3, &known);
+    let inpainted = h.sample(64, 3, &known)?;
     let flipped: [bool; LENGTH] = core::array::from_fn(|i| truth[i] ^ matches!(i, 1 | 12 | 15));
-    let denoised = h.sample(64, 4, &flipped.map(|bit| seen_bit(bit, 0.15)));
+    let denoised = h.sample(64, 4, &flipped.map(|bit| seen_bit(bit, 0.15)))?;
     let valid = |x: &[[bool; LENGTH]]| x.iter().filter(|x| is_valid(*x)).count();
     let picture = bits(&samples);
     let parts = vec![
@@ -229,11 +233,11 @@ fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Shown {
         format!("valid of {} samples", samples.len()),
         valid(&samples).to_string(),
     ));
-    (bound, page(title, figures, curves, parts), picture)
+    Ok((bound, page(title, figures, curves, parts), picture))
 }
 
-fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Shown {
-    let bound = s.bound(ROLL_DRAWS, 1);
+fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Result<Shown, FloatError> {
+    let bound = s.bound(ROLL_DRAWS, 1)?;
     let count = 4000;
     let times = [0, swiss_roll::STEPS / 4, swiss_roll::STEPS / 2, swiss_roll::STEPS];
     let draw = |x: &[[f64; 2]]| scatter(x, 256, 2.5);
@@ -242,12 +246,12 @@ fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Shown {
         if times.contains(&t) {
             backwards.push((format!("t = {t}"), draw(x)));
         }
-    });
+    })?;
     backwards.reverse();
     let forward = times.iter().zip(s.forward(count, 3, &times));
     let forward = forward.map(|(t, x)| (format!("t = {t}"), draw(&x))).collect();
-    let inpainted = s.sample(count, 4, [Known::Value(0.5), Known::Free]);
-    let denoised = s.sample(count, 5, [Known::Near(0.5, 0.2), Known::Near(-0.9, 0.2)]);
+    let inpainted = s.sample(count, 4, [Known::Value(0.5), Known::Free])?;
+    let denoised = s.sample(count, 5, [Known::Near(0.5, 0.2), Known::Near(-0.9, 0.2)])?;
     let parts = vec![
         ("Forward".to_owned(), "The data, and what the forward process makes of them.".to_owned(), forward),
         ("Backward".to_owned(), "The learned reverse process, from t = 40 to the samples at t = 0.".to_owned(), backwards),
@@ -268,7 +272,7 @@ fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Shown {
     ];
     let title = format!("swiss roll, {} steps", swiss_roll::STEPS);
     let picture = draw(&samples);
-    (bound.clone(), page(title, figures(&bound), curves, parts), picture)
+    Ok((bound.clone(), page(title, figures(&bound), curves, parts), picture))
 }
 
 fn figures(bound: &Bound) -> Vec<(String, String)> {
