@@ -11,7 +11,6 @@ use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
 use mote_tools::emit::planned::planned;
-use mote_tools::quantize::scheme::Scheme;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
 use crate::programs::{factors_at_random, large, program};

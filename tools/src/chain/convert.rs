@@ -43,12 +43,13 @@ impl Chain {
             }
         };
         Diffusion {
+            train_steps: alpha_bars.len() as u32,
             alpha_bars,
             final_alpha_bar: 1.0,
             prediction,
             clip: Clip::Off,
             clip_range: 1.0,
-            spacing: Spacing::Trailing,
+            schedule: Spacing::Trailing.into(),
             steps_offset: 0,
             null_class: None,
         }

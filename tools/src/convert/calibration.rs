@@ -1,7 +1,7 @@
 //! The runs of the sampler that a conversion observes.
 
+use mote_runtime::Config;
 use mote_runtime::schedule::spacing::PrevRule;
-use mote_runtime::{Config, Method};
 
 use crate::emit::Diffusion;
 use crate::program::Program;
@@ -57,14 +57,14 @@ fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
 }
 
 fn steps(diffusion: &Diffusion) -> u32 {
-    CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32)
+    CALIBRATION_STEPS.min(diffusion.train_steps)
 }
 
-/// A run as the checkpoint was saved to be sampled, deterministic.
+/// A run as the checkpoint was saved to be sampled.
 pub fn run_of(diffusion: &Diffusion, steps: u32) -> Config {
     Config {
         steps,
-        spacing: diffusion.spacing,
+        spacing: diffusion.schedule.spacing(),
         prev: PrevRule::List,
         eta_q16: 0,
         clip: diffusion.clip,
@@ -72,17 +72,19 @@ pub fn run_of(diffusion: &Diffusion, steps: u32) -> Config {
         class: None,
         guidance_q16: None,
         seed: 0,
-        method: Method::Ddim,
+        method: diffusion.prediction.levels().default_method(),
     }
 }
 
 fn run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
+    let quiet = run_of(diffusion, steps(diffusion));
+    // Every fourth run is noisy where the sampler has an eta, so that the ranges hold for eta > 0.
+    let noisy = i % 4 == 3 && quiet.method.draws(1 << 16);
     Config {
-        // Every fourth run is noisy, so that the ranges hold for eta > 0.
-        eta_q16: if i % 4 == 3 { 1 << 16 } else { 0 },
+        eta_q16: if noisy { 1 << 16 } else { 0 },
         class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
         seed: CALIBRATION_SEED + i,
-        ..run_of(diffusion, steps(diffusion))
+        ..quiet
     }
 }
 
@@ -90,7 +92,7 @@ fn run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
 fn rounding_run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
     let config = run(program, diffusion, i);
     Config {
-        steps: (config.steps + i as u32).min(diffusion.alpha_bars.len() as u32),
+        steps: (config.steps + i as u32).min(diffusion.train_steps),
         seed: ROUNDING_SEED + i,
         ..config
     }

@@ -8,9 +8,8 @@ pub mod provenance;
 pub mod source;
 
 use mote_host::graph::GraphError;
-use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_host::schedule::{self as float, ScheduleError};
+use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
 
 use crate::emit::{Diffusion, EmitError, Emitted};
@@ -182,24 +181,16 @@ fn widths(scheme: Scheme, program: &Program, arena: Arena) -> Option<Widths> {
 
 fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
     let config = &checkpoint.scheduler;
-    let schedule = Schedule::new(config, Precision::F64)?;
+    let (alpha_bars, final_alpha_bar) = config.alpha_bars()?;
     let classes = checkpoint.graph.classes.unwrap_or(0);
     Ok(Diffusion {
-        alpha_bars: schedule.alphas_cumprod,
-        final_alpha_bar: schedule.final_alpha_cumprod,
-        prediction: match config.prediction_type {
-            float::Prediction::Epsilon => Prediction::Epsilon,
-            float::Prediction::Velocity => Prediction::V,
-            float::Prediction::Sample => Prediction::Sample,
-        },
+        train_steps: config.num_train_timesteps as u32,
+        alpha_bars,
+        final_alpha_bar,
+        prediction: config.device_prediction(),
         clip: if config.clip_sample { Clip::Stock } else { Clip::Off },
         clip_range: config.clip_sample_range,
-        spacing: match config.timestep_spacing {
-            float::Spacing::Leading => Spacing::Leading,
-            float::Spacing::Trailing => Spacing::Trailing,
-            float::Spacing::Linspace => Spacing::Linspace,
-            float::Spacing::Quadratic => Spacing::Quadratic,
-        },
+        schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
         // By convention the last label stands for 'no class'.
         null_class: classes.checked_sub(1).map(|last| last as u16),

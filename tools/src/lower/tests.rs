@@ -116,6 +116,25 @@ fn concatenations_and_upsamplings_are_read_through() {
     assert!(conv.upsample && conv.source == [SlotId(3)]);
 }
 
+#[test]
+fn softmax_and_a_readout_by_timestep_have_operators() {
+    let (mut nodes, x) = Nodes::new();
+    let scores = nodes.push("scores", ops::Softmax, &[x]);
+    let (weight, bias) = ("readout.weight".to_owned(), "readout.bias".to_owned());
+    let values = |count: usize| (0..count).map(|v| v as f32).collect::<Vec<_>>();
+    for (key, shape) in [(&weight, vec![2, 3, 2]), (&bias, vec![2, 3])] {
+        let data = values(shape.iter().product());
+        nodes.0.param(key, Param { shape, data });
+    }
+    let first = vec![0, 5];
+    let readout = nodes.push("readout", ops::Readout { weight, bias, first }, &[scores]);
+    let (_, program) = nodes.program(readout);
+    assert!(matches!(program.ops[1].kind, Kind::Softmax(_)));
+    let conv = program.ops[2].kind.conv().expect("a linear layer");
+    assert_eq!((&conv.groups[..], conv.taps()), (&[0, 5][..], 2));
+    assert_eq!((&conv.weight, &conv.bias), (&values(12), &values(6)));
+}
+
 /// An upsampling that something else than a convolution reads is an operator of its own.
 #[test]
 fn an_upsampling_that_others_read_is_computed() {

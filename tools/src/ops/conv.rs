@@ -67,22 +67,24 @@ impl Conv {
         Ok(Lowered::Operator(conv.into()))
     }
 
+    /// A linear layer with weights by groups of timesteps. The graph has them in the same order.
     pub(super) fn lower_readout(
         op: &ops::Readout,
         node: &Node,
         lowering: &Lowering<'_>,
     ) -> Result<Lowered, LowerError> {
+        let source = lowering.view(node, 0)?;
         let conv = Self {
-            source: vec![lowering.slot(node, 0)?],
+            source: source.slots,
             weight: lowering.param(node, &op.weight)?,
             bias: lowering.param(node, &op.bias)?,
             kernel: 1,
             stride: 1,
             pad: [0; 4],
-            upsample: false,
+            upsample: source.upsample,
             addend: None,
             divisor: 1.0,
-            groups: op.first.iter().map(|first| *first as u32).collect(),
+            groups: op.first.iter().map(|t| *t as u32).collect(),
         };
         Ok(Lowered::Operator(conv.into()))
     }
@@ -142,7 +144,8 @@ impl Operator for Conv {
     /// Of two convolutions that are added the later one absorbs the addition.
     fn absorbs(&self, next: &Next<'_>) -> bool {
         let ready = |value| value == next.value || !is_later_conv(next, value);
-        self.addend.is_none()
+        let plain = self.addend.is_none() && self.groups.is_empty();
+        plain
             && match &next.node.op {
                 Op::AddChannel(_) => next.node.inputs[0] == next.value,
                 Op::Add(_) => next.node.inputs.iter().all(|value| ready(*value)),

@@ -1,7 +1,7 @@
 //! Group normalization (Wu and He 2018), with the timestep's scale and shift and the SiLU that follow it.
 //!
 //! What a normalization does after it has found its statistics is the same for every kind of them: an affine a channel, modulation by the
-//! timestep, an activation. [`fixed_affine`] and [`Norm::modulation`] write these parts of a record.
+//! timestep, an activation. [`fixed_affine`] and [`modulation`] write these parts of a record, for this normalization and for others.
 
 use mote_host::graph::{Node, Op, ops};
 use mote_runtime::Model;
@@ -60,16 +60,15 @@ impl Norm {
     pub fn fits_in_window(&self) -> bool {
         self.scale_shift.is_none()
     }
+}
 
-    /// The timestep's vector of scales and shifts, and the factor that brings it to Q16.
-    fn modulation(&self, e: &Emitter<'_>) -> Option<(TensorId, Requant)> {
-        self.scale_shift
-            .map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16)))
-    }
+/// The timestep's vector of scales and shifts, and the factor that brings it to Q16.
+pub(super) fn modulation(scale_shift: Option<SlotId>, e: &Emitter<'_>) -> Option<(TensorId, Requant)> {
+    scale_shift.map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16)))
 }
 
 /// The affine of a normalization as its record holds it, and the fractional bits of gamma. In f16 models both tables are f32.
-fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
+pub(super) fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
     if e.is_float() {
         return (e.weights.put(gamma.iter().chain(beta).copied()), 0);
     }
@@ -162,7 +161,7 @@ impl Operator for Norm {
             eps_q: if e.is_float() { 0 } else { eps_q },
             eps: self.eps as f32,
             out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
-            scale_shift: self.modulation(e),
+            scale_shift: modulation(self.scale_shift, e),
         })
     }
 }
