@@ -16,7 +16,7 @@
 use super::coefficients::StepCoefficients;
 use super::form::{Form, Signed};
 use super::rows::{INPUT_ONE_Q30, Row, Rows};
-use crate::blob::sampling::Spacing;
+use crate::model::sampling::Spacing;
 use crate::numeric::scaled::Scaled;
 
 /// A level of noise: `n / d` before the shift.

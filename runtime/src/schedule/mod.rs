@@ -17,9 +17,9 @@ mod program;
 pub mod rows;
 pub mod spacing;
 
-use crate::blob::sampling::{Levels, Method};
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::sampling::{Levels, Method};
 use rows::{Row, Rows};
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use super::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients};
 use super::config::Config;
 use super::form::Form;
 use super::spacing::{prev_timestep, timestep};
-use crate::blob::model::Model;
-use crate::blob::plan::{RowValues, StoredRow};
-use crate::blob::sampling::{Clip, Levels, Method};
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::Model;
+use crate::model::plan::{RowValues, StoredRow};
+use crate::model::sampling::{Clip, Levels, Method};
 
 /// One call of the network, and how the state moves by it. Guidance calls the network twice for one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
