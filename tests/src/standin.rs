@@ -22,7 +22,7 @@ const GUARD_BYTE: u8 = 0xC7;
 /// One word of the kernels' source replaced by another, to see that the tests find it.
 #[derive(Debug, Clone, Copy)]
 pub struct Mutation {
-    /// File in `host/kernels` or `host/kernels/network`.
+    /// File in `host/cuda/kernels` or `host/cuda/kernels/network`.
     pub file: &'static str,
     /// What stands there once or more.
     pub from: &'static str,
@@ -44,7 +44,7 @@ impl Library {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut mutated = mutation.is_none();
-        let kernels = root.join("../host/kernels");
+        let kernels = root.join("../host/cuda/kernels");
         for from in [kernels.clone(), kernels.join("network"), root.join("standin")] {
             for path in files(&from)? {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

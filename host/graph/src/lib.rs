@@ -1,6 +1,6 @@
 //! The float side of Mote: networks as graphs, and what the papers do with them.
 //!
-//! - [`graph`]: the float intermediate representation, its shapes and its cost.
+//! - [`graph`]: the float intermediate representation; [`ops`]: its operators, a file each.
 //! - [`float`]: its executor in f32 and f64, and the samplers on plain vectors: what every integer result is measured against.
 //! - [`schedule`]: the noise schedule, the timesteps that are visited and the coefficients of a step.
 //! - [`predictor`]: a network as what it says about x0, noise and their derivative, at any noise level.
@@ -14,6 +14,7 @@ pub mod ddpm;
 pub mod draws;
 pub mod float;
 pub mod graph;
+pub mod ops;
 pub mod predictor;
 pub mod schedule;
 pub mod sde;

@@ -226,7 +226,7 @@ impl<'a> Predictor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Builder, Graph, Op, Param};
+    use crate::graph::{Builder, Graph, Op, Param, ops};
     use crate::schedule::Precision;
     use candle_core::DType;
 
@@ -248,39 +248,41 @@ mod tests {
         param("beta.", &[4]);
         param("twice", &[4, 4, 3, 3]);
         param("output", &[outputs, 8, 1, 1]);
-        let conv = |weight: &str, kernel: usize, stride, pad| Op::Conv {
-            weight: weight.to_string(),
-            bias: None,
-            kernel,
-            stride,
-            pad: [pad; 4],
+        let conv = |weight: &str, kernel: usize, stride, pad| {
+            Op::Conv(ops::Conv {
+                weight: weight.to_string(),
+                bias: None,
+                kernel,
+                stride,
+                pad: [pad; 4],
+            })
         };
-        let time = Op::TimeProj {
+        let time = Op::TimeProj(ops::TimeProj {
             dim: 4,
             flip_sin_to_cos: true,
             freq_shift: 0.0,
             max_period: 1e4,
-        };
-        let norm = Op::GroupNorm {
+        });
+        let norm = Op::GroupNorm(ops::GroupNorm {
             groups: 2,
             eps: 1e-5,
             weight: "gamma".to_string(),
             bias: "beta.".to_string(),
-        };
+        });
         let t = g.push("t", time, &[]).unwrap();
         let t = g.push("t.linear", conv("time", 1, 1, 0), &[t]).unwrap();
         let x = g.sample([1, 4, 4]).unwrap();
         let x = g.push("in", conv("in", 3, 1, 1), &[x]).unwrap();
-        let x = g.push("add", Op::AddChannel, &[x, t]).unwrap();
+        let x = g.push("add", ops::AddChannel, &[x, t]).unwrap();
         let h = g.push("down", conv("down", 3, 2, 1), &[x]).unwrap();
         let h = g.push("norm", norm, &[h]).unwrap();
-        let h = g.push("silu", Op::Silu, &[h]).unwrap();
-        let h = g.push("attend", Op::Attention { heads: 2 }, &[h, h, h]).unwrap();
-        let up = g.push("up", Op::Upsample2, &[h]).unwrap();
+        let h = g.push("silu", ops::Silu, &[h]).unwrap();
+        let h = g.push("attend", ops::Attention { heads: 2 }, &[h, h, h]).unwrap();
+        let up = g.push("up", ops::Upsample2, &[h]).unwrap();
         let again = g.push("again", conv("twice", 3, 1, 1), &[h]).unwrap();
-        let again = g.push("again.up", Op::Upsample2, &[again]).unwrap();
-        let sum = g.push("sum", Op::Add { divisor: 1.0 }, &[up, again]).unwrap();
-        let both = g.push("concat", Op::Concat, &[sum, x]).unwrap();
+        let again = g.push("again.up", ops::Upsample2, &[again]).unwrap();
+        let sum = g.push("sum", ops::Add { divisor: 1.0 }, &[up, again]).unwrap();
+        let both = g.push("concat", ops::Concat, &[sum, x]).unwrap();
         let out = g.push("out", conv("output", 1, 1, 0), &[both]).unwrap();
         g.finish(out).unwrap()
     }

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 /// A folder of kernels.
 pub fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/kernels").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../host/cuda/kernels")
+        .join(name)
 }
 
 fn kernels() -> PathBuf {
@@ -40,7 +42,7 @@ fn the_ptx_is_of_this_source() {
     assert_eq!(
         PTX.lines().next(),
         Some(source_line(&kernels(), &[]).as_str()),
-        "the kernels have changed: run host/kernels/build"
+        "the kernels have changed: run host/cuda/kernels/build"
     );
 }
 

@@ -1,8 +1,9 @@
 //! Runs a graph on candle, a batch at a time.
 
+use super::ops as tensors;
 use super::time::features;
-use super::{FloatError, Real, TimeFeatures, ops};
-use crate::graph::{Graph, Op, ValueId};
+use super::{FloatError, Real, TimeFeatures};
+use crate::graph::{Graph, Op, ValueId, ops};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -128,10 +129,10 @@ impl<'g> Executor<'g> {
         for (node, dead) in self.graph.nodes.iter().zip(&self.dead_after) {
             let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| live[id.0].as_ref()).collect();
             let value = match &node.op {
-                Op::Sample => Ok(x.clone()),
-                Op::TimeProj { .. } => self.time_features(&node.op, times),
-                Op::ClassEmbed { weight } => self.class_rows(weight, labels),
-                op => ops::apply(op, &inputs, &self.params),
+                Op::Sample(_) => Ok(x.clone()),
+                Op::TimeProj(_) => self.time_features(&node.op, times),
+                Op::ClassEmbed(ops::ClassEmbed { weight }) => self.class_rows(weight, labels),
+                op => tensors::apply(op, &inputs, &self.params),
             }
             .map_err(|source| FloatError::Node {
                 node: node.name.clone(),
@@ -194,12 +195,12 @@ impl<'g> Executor<'g> {
     }
 
     fn time_features(&self, op: &Op, times: &[f64]) -> candle_core::Result<Tensor> {
-        let Op::TimeProj {
+        let Op::TimeProj(ops::TimeProj {
             dim,
             flip_sin_to_cos,
             freq_shift,
             max_period,
-        } = op
+        }) = op
         else {
             candle_core::bail!("not a time projection")
         };

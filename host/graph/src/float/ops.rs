@@ -1,22 +1,22 @@
 //! One formula an operator, on tensors of shape `(batch, channel, row, col)`. All are differentiable.
 
 use super::conv::conv;
-use crate::graph::Op;
+use crate::graph::{Op, ops};
 use candle_core::{D, Result, Tensor};
 use std::collections::BTreeMap;
 
 /// Applies an operator that has inputs; `Sample`, `TimeProj` and `ClassEmbed` are the executor's own.
 pub(super) fn apply(op: &Op, inputs: &[&Tensor], params: &BTreeMap<String, Tensor>) -> Result<Tensor> {
     match (op, inputs) {
-        (Op::Affine { scale, shift }, [x]) => x.affine(*scale, *shift),
+        (Op::Affine(ops::Affine { scale, shift }), [x]) => x.affine(*scale, *shift),
         (
-            Op::Conv {
+            Op::Conv(ops::Conv {
                 weight,
                 bias,
                 kernel,
                 stride,
                 pad,
-            },
+            }),
             [x],
         ) => {
             let weight = param(params, weight)?;
@@ -28,37 +28,37 @@ pub(super) fn apply(op: &Op, inputs: &[&Tensor], params: &BTreeMap<String, Tenso
             }
         }
         (
-            Op::GroupNorm {
+            Op::GroupNorm(ops::GroupNorm {
                 groups,
                 eps,
                 weight,
                 bias,
-            },
+            }),
             [x],
         ) => {
             let y = group_norm(x, *groups, *eps)?;
             y.broadcast_mul(&column(param(params, weight)?)?)?
                 .broadcast_add(&column(param(params, bias)?)?)
         }
-        (Op::Silu, [x]) => x.silu(),
-        (Op::Add { divisor }, [a, b]) if *divisor == 1.0 => a.add(b),
-        (Op::Add { divisor }, [a, b]) => a.add(b)? / *divisor,
-        (Op::AddChannel, [a, v]) => a.broadcast_add(v),
-        (Op::ScaleShift, [a, v]) => {
+        (Op::Silu(_), [x]) => x.silu(),
+        (Op::Add(ops::Add { divisor }), [a, b]) if *divisor == 1.0 => a.add(b),
+        (Op::Add(ops::Add { divisor }), [a, b]) => a.add(b)? / *divisor,
+        (Op::AddChannel(_), [a, v]) => a.broadcast_add(v),
+        (Op::ScaleShift(_), [a, v]) => {
             let channels = a.dim(1)?;
             let factor = v.narrow(1, 0, channels)?.affine(1.0, 1.0)?;
             a.broadcast_mul(&factor)?
                 .broadcast_add(&v.narrow(1, channels, channels)?)
         }
-        (Op::Concat, inputs) => Tensor::cat(inputs, 1),
-        (Op::Upsample2, [x]) => {
+        (Op::Concat(ops::Concat), inputs) => Tensor::cat(inputs, 1),
+        (Op::Upsample2(_), [x]) => {
             let (_, _, h, w) = x.dims4()?;
             // The library's gradient of an upsampling replaces what other readers of its input gave: let it be the only one.
             let x = x.affine(1.0, 0.0)?;
             x.upsample_nearest2d(2 * h, 2 * w)
         }
-        (Op::AvgPool2, [x]) => x.avg_pool2d(2),
-        (Op::Attention { heads }, [q, k, v]) => attention(q, k, v, *heads),
+        (Op::AvgPool2(_), [x]) => x.avg_pool2d(2),
+        (Op::Attention(ops::Attention { heads }), [q, k, v]) => attention(q, k, v, *heads),
         (op, inputs) => candle_core::bail!("{op:?} does not take {} inputs", inputs.len()),
     }
 }

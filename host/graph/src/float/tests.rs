@@ -2,7 +2,7 @@
 
 use super::ddim::{Clip, Coefficients, Ddim, guide};
 use super::{Executor, FloatError};
-use crate::graph::{Builder, Graph, Op, Param, ValueId};
+use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Spacing};
 use candle_core::{DType, Var};
 use std::collections::BTreeMap;
@@ -142,17 +142,19 @@ fn zoo() -> Graph {
     param("norm.w", &[4]);
     param("norm.b", &[4]);
     param("out.w", &[1, 8, 1, 1]);
-    let conv = |w: &str, b: Option<&str>, kernel, stride, pad| Op::Conv {
-        weight: w.to_string(),
-        bias: b.map(str::to_string),
-        kernel,
-        stride,
-        pad,
+    let conv = |w: &str, b: Option<&str>, kernel, stride, pad| {
+        Op::Conv(ops::Conv {
+            weight: w.to_string(),
+            bias: b.map(str::to_string),
+            kernel,
+            stride,
+            pad,
+        })
     };
     let build = |g: &mut Builder| -> Result<ValueId, crate::graph::GraphError> {
         let t = g.push(
             "t",
-            Op::TimeProj {
+            ops::TimeProj {
                 dim: 4,
                 flip_sin_to_cos: true,
                 freq_shift: 0.0,
@@ -163,17 +165,17 @@ fn zoo() -> Graph {
         let t = g.push("t.linear", conv("t.w", None, 1, 1, [0; 4]), &[t])?;
         let c = g.push(
             "class",
-            Op::ClassEmbed {
+            ops::ClassEmbed {
                 weight: "table".to_string(),
             },
             &[],
         )?;
-        let e = g.push("embedding", Op::Add { divisor: 2.0 }, &[t, c])?;
+        let e = g.push("embedding", ops::Add { divisor: 2.0 }, &[t, c])?;
         let wide = g.push("wide", conv("wide.w", None, 1, 1, [0; 4]), &[e])?;
         let x = g.sample([1, 4, 4])?;
         let x = g.push(
             "affine",
-            Op::Affine {
+            ops::Affine {
                 scale: 2.0,
                 shift: -1.0,
             },
@@ -181,21 +183,21 @@ fn zoo() -> Graph {
         )?;
         let x = g.push("in", conv("in.w", Some("in.b"), 3, 1, [1; 4]), &[x])?;
         let h = g.push("down", conv("down.w", None, 3, 2, [0, 0, 1, 1]), &[x])?;
-        let h = g.push("add", Op::AddChannel, &[h, e])?;
-        let norm = Op::GroupNorm {
+        let h = g.push("add", ops::AddChannel, &[h, e])?;
+        let norm = Op::GroupNorm(ops::GroupNorm {
             groups: 2,
             eps: 1e-5,
             weight: "norm.w".to_string(),
             bias: "norm.b".to_string(),
-        };
+        });
         let h = g.push("norm", norm, &[h])?;
-        let h = g.push("shift", Op::ScaleShift, &[h, wide])?;
-        let h = g.push("silu", Op::Silu, &[h])?;
-        let h = g.push("attend", Op::Attention { heads: 2 }, &[h, h, h])?;
-        let h = g.push("up", Op::Upsample2, &[h])?;
-        let p = g.push("pool", Op::AvgPool2, &[x])?;
-        let p = g.push("pool.up", Op::Upsample2, &[p])?;
-        let h = g.push("concat", Op::Concat, &[h, p])?;
+        let h = g.push("shift", ops::ScaleShift, &[h, wide])?;
+        let h = g.push("silu", ops::Silu, &[h])?;
+        let h = g.push("attend", ops::Attention { heads: 2 }, &[h, h, h])?;
+        let h = g.push("up", ops::Upsample2, &[h])?;
+        let p = g.push("pool", ops::AvgPool2, &[x])?;
+        let p = g.push("pool.up", ops::Upsample2, &[p])?;
+        let h = g.push("concat", ops::Concat, &[h, p])?;
         g.push("out", conv("out.w", None, 1, 1, [0; 4]), &[h])
     };
     g.classes(3);

@@ -4,7 +4,7 @@ use super::attention::Attention;
 use super::conv::Conv;
 use super::norm::Norm;
 use crate::layout::Layout;
-use mote_graph::graph::{Graph, Node, Op};
+use mote_graph::graph::{Graph, Node, Op, ops};
 use std::ops::Range;
 
 /// A node.
@@ -56,30 +56,30 @@ impl Layer {
         let place = |key: &String| layout.range(key).unwrap_or(0..0);
         let shape = |i: usize| graph.values[node.inputs[i].0].shape;
         let kind = match &node.op {
-            Op::Sample => Kind::Sample,
-            Op::Affine { scale, shift } => Kind::Affine {
+            Op::Sample(_) => Kind::Sample,
+            Op::Affine(ops::Affine { scale, shift }) => Kind::Affine {
                 scale: *scale as f32,
                 shift: *shift as f32,
             },
-            Op::TimeProj {
+            Op::TimeProj(ops::TimeProj {
                 dim,
                 flip_sin_to_cos,
                 freq_shift,
                 max_period,
-            } => Kind::TimeProj {
+            }) => Kind::TimeProj {
                 dim: *dim,
                 flip: *flip_sin_to_cos,
                 freq_shift: *freq_shift,
                 max_period: *max_period,
             },
-            Op::ClassEmbed { weight } => Kind::ClassEmbed { table: place(weight) },
-            Op::Conv {
+            Op::ClassEmbed(ops::ClassEmbed { weight }) => Kind::ClassEmbed { table: place(weight) },
+            Op::Conv(ops::Conv {
                 weight,
                 bias,
                 kernel,
                 stride,
                 pad,
-            } => Kind::Conv(Conv {
+            }) => Kind::Conv(Conv {
                 weight: place(weight),
                 bias: bias.as_ref().map(place),
                 input: shape(0),
@@ -88,12 +88,12 @@ impl Layer {
                 stride: *stride,
                 pad: [pad[0], pad[1]],
             }),
-            Op::GroupNorm {
+            Op::GroupNorm(ops::GroupNorm {
                 groups,
                 eps,
                 weight,
                 bias,
-            } => Kind::Norm(Norm {
+            }) => Kind::Norm(Norm {
                 groups: *groups,
                 eps: *eps as f32,
                 gamma: place(weight),
@@ -101,16 +101,16 @@ impl Layer {
                 channels: shape(0)[0],
                 positions: shape(0)[1] * shape(0)[2],
             }),
-            Op::Silu => Kind::Silu,
-            Op::Add { divisor } => Kind::Add {
+            Op::Silu(_) => Kind::Silu,
+            Op::Add(ops::Add { divisor }) => Kind::Add {
                 factor: (1.0 / divisor) as f32,
             },
-            Op::AddChannel => Kind::AddChannel,
-            Op::ScaleShift => Kind::ScaleShift,
-            Op::Concat => Kind::Concat,
-            Op::Upsample2 => Kind::Upsample,
-            Op::AvgPool2 => Kind::AvgPool,
-            Op::Attention { heads } => Kind::Attention(Attention {
+            Op::AddChannel(_) => Kind::AddChannel,
+            Op::ScaleShift(_) => Kind::ScaleShift,
+            Op::Concat(_) => Kind::Concat,
+            Op::Upsample2(_) => Kind::Upsample,
+            Op::AvgPool2(_) => Kind::AvgPool,
+            Op::Attention(ops::Attention { heads }) => Kind::Attention(Attention {
                 heads: *heads,
                 depth: shape(0)[0] / heads,
                 positions: shape(0)[1] * shape(0)[2],

@@ -3,7 +3,7 @@
 use super::*;
 use candle_core::{DType, Device, Tensor, Var};
 use mote_graph::float::{Batch, Executor};
-use mote_graph::graph::{Builder, Op, Param};
+use mote_graph::graph::{Builder, Op, Param, ops};
 use std::collections::BTreeMap;
 
 /// Numbers without a pattern, from -1 to 1.
@@ -39,13 +39,13 @@ impl Maker {
         let channels = self.builder.shape(x)[0];
         let weight = self.param(&format!("{name}.w"), &[out, channels, kernel, kernel], 0.5, 0.0);
         let bias = Some(self.param(&format!("{name}.b"), &[out], 0.2, 0.0));
-        let op = Op::Conv {
+        let op = Op::Conv(ops::Conv {
             weight,
             bias,
             kernel,
             stride,
             pad,
-        };
+        });
         self.builder.push(name, op, &[x]).unwrap()
     }
 
@@ -53,16 +53,16 @@ impl Maker {
         let channels = self.builder.shape(x)[0];
         let weight = self.param(&format!("{name}.w"), &[channels], 0.3, 1.0);
         let bias = self.param(&format!("{name}.b"), &[channels], 0.3, 0.0);
-        let op = Op::GroupNorm {
+        let op = Op::GroupNorm(ops::GroupNorm {
             groups,
             eps: 1e-5,
             weight,
             bias,
-        };
+        });
         self.builder.push(name, op, &[x]).unwrap()
     }
 
-    fn push(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> ValueId {
+    fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
         self.builder.push(name, op, inputs).unwrap()
     }
 }
@@ -75,23 +75,23 @@ fn every_operator() -> Graph {
         builder: Builder::new(),
         seed: 0,
     };
-    let time = Op::TimeProj {
+    let time = Op::TimeProj(ops::TimeProj {
         dim: 6,
         flip_sin_to_cos: true,
         freq_shift: 0.0,
         max_period: 1e4,
-    };
+    });
     let t = m.push("time", time, &[]);
     let t = m.conv("time_1", 8, (1, 1, [0; 4]), t);
     let table = m.param("classes", &[3, 8], 1.0, 0.0);
-    let class = m.push("class", Op::ClassEmbed { weight: table }, &[]);
+    let class = m.push("class", ops::ClassEmbed { weight: table }, &[]);
     m.builder.classes(3);
-    let t = m.push("sum", Op::Add { divisor: 1.0 }, &[t, class]);
-    let t = m.push("time_act", Op::Silu, &[t]);
+    let t = m.push("sum", ops::Add { divisor: 1.0 }, &[t, class]);
+    let t = m.push("time_act", ops::Silu, &[t]);
     let x = m.builder.sample([2, 6, 4]).unwrap();
     let x = m.push(
         "centre",
-        Op::Affine {
+        ops::Affine {
             scale: 2.0,
             shift: -1.0,
         },
@@ -99,24 +99,24 @@ fn every_operator() -> Graph {
     );
     let skip = m.conv("in", 4, (3, 1, [1; 4]), x);
     let a = m.norm("norm_1", 2, skip);
-    let a = m.push("act_1", Op::Silu, &[a]);
+    let a = m.push("act_1", ops::Silu, &[a]);
     let a = m.conv("same", 4, (3, 1, [1; 4]), a);
     let tp = m.conv("to_channels", 4, (1, 1, [0; 4]), t);
-    let a = m.push("add_channel", Op::AddChannel, &[a, tp]);
-    let a = m.push("residual", Op::Add { divisor: 1.5 }, &[a, skip]);
+    let a = m.push("add_channel", ops::AddChannel, &[a, tp]);
+    let a = m.push("residual", ops::Add { divisor: 1.5 }, &[a, skip]);
     let b = m.conv("down", 6, (3, 2, [1; 4]), a);
     let b = m.norm("norm_2", 3, b);
     let both = m.conv("to_both", 12, (1, 1, [0; 4]), t);
-    let b = m.push("scale_shift", Op::ScaleShift, &[b, both]);
+    let b = m.push("scale_shift", ops::ScaleShift, &[b, both]);
     let [q, k, v] = ["q", "k", "v"].map(|name| m.conv(name, 6, (1, 1, [0; 4]), b));
-    let h = m.push("attend", Op::Attention { heads: 2 }, &[q, k, v]);
-    let u = m.push("up", Op::Upsample2, &[h]);
+    let h = m.push("attend", ops::Attention { heads: 2 }, &[q, k, v]);
+    let u = m.push("up", ops::Upsample2, &[h]);
     let u = m.conv("valid", 3, (3, 1, [2, 0, 0, 2]), u);
-    let pooled = m.push("pool", Op::AvgPool2, &[u]);
-    let again = m.push("up_again", Op::Upsample2, &[pooled]);
-    let c = m.push("concat", Op::Concat, &[again, skip, u]);
+    let pooled = m.push("pool", ops::AvgPool2, &[u]);
+    let again = m.push("up_again", ops::Upsample2, &[pooled]);
+    let c = m.push("concat", ops::Concat, &[again, skip, u]);
     let odd = m.conv("asymmetric", 5, (3, 2, [0, 0, 1, 1]), c);
-    let odd = m.push("up_odd", Op::Upsample2, &[odd]);
+    let odd = m.push("up_odd", ops::Upsample2, &[odd]);
     let end = m.conv("out", 2, (3, 1, [1; 4]), odd);
     m.builder.finish(end).unwrap()
 }

@@ -11,7 +11,7 @@ fn the_ptx_is_of_this_source() {
     assert_eq!(
         network::PTX.lines().next(),
         Some(source_line(&folder("network"), &shared).as_str()),
-        "the kernels have changed: run host/kernels/build"
+        "the kernels have changed: run host/cuda/kernels/build"
     );
 }
 

@@ -1,0 +1,96 @@
+//! A convolution in AMX tiles: runs of positions that lie at even distances, as long as a tile has rows.
+
+use super::finish::Addend;
+use super::packed::Halves;
+use super::{Conv, Tile, finish_lanes};
+use crate::amx::{Amx, ROWS, TILES, Tiles};
+use crate::family::{LANES, Simd};
+
+/// Positions below which tiles are not worth their configuration.
+pub(super) const LEAST_RUN: usize = 4;
+
+impl Conv {
+    /// Output positions `first..` at `offsets`, which `out` holds.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn runs(
+        &self,
+        simd: impl Simd,
+        amx: Amx,
+        window: &[u8],
+        first: usize,
+        offsets: &[u32],
+        add: Addend<'_>,
+        out: &mut [u8],
+    ) {
+        let (quads, mut sums) = (self.window.quads(), [[[0; LANES]; ROWS]; TILES]);
+        let mut shaped = amx.shaped(quads, self.run.min(ROWS).min(offsets.len()));
+        for (block, weights) in self.weights.chunks_exact(self.kernel * quads).enumerate() {
+            let tile = Tile {
+                window,
+                bytes: true,
+                row_bytes: self.window.row_bytes(),
+                rows: self.kernel,
+                quads,
+                weights,
+            };
+            let finish = self.finish(block, add);
+            let mut runs = Runs {
+                next: 0,
+                count: offsets.len(),
+                first,
+                run: self.run,
+            };
+            while let Some((starts, tiles, rows)) = runs.take() {
+                let mut at = [0; TILES];
+                for (at, &start) in at.iter_mut().zip(&starts[..tiles]) {
+                    *at = offsets[start];
+                }
+                if shaped.rows() != rows {
+                    shaped = reshaped(amx, shaped, quads, rows);
+                }
+                shaped.dots(&tile, &at[..tiles], self.window.step(), &mut sums);
+                for (&start, sums) in starts[..tiles].iter().zip(&sums) {
+                    match self.halves {
+                        Halves::Lanes => finish_lanes(simd, &sums[..rows], &finish, start, out),
+                        _ => simd.finish(&sums[..rows], &finish, start, out),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The old shapes go before the new ones come.
+fn reshaped(amx: Amx, old: Tiles, quads: usize, rows: usize) -> Tiles {
+    drop(old);
+    amx.shaped(quads, rows)
+}
+
+/// Positions cut into runs at even distances: whole tiles of rows, and shorter runs of equal length together.
+struct Runs {
+    next: usize,
+    count: usize,
+    /// Number of the first position within the output.
+    first: usize,
+    run: usize,
+}
+
+impl Runs {
+    /// Starts of the next runs, how many, and their common length.
+    fn take(&mut self) -> Option<([usize; TILES], usize, usize)> {
+        let mut starts = [0; TILES];
+        let (mut tiles, mut rows) = (0, 0);
+        while tiles < TILES && self.next < self.count {
+            let left = self.run - (self.first + self.next) % self.run;
+            let length = left.min(ROWS).min(self.count - self.next);
+            if tiles > 0 && length != rows {
+                break;
+            }
+            rows = length;
+            starts[tiles] = self.next;
+            tiles += 1;
+            self.next += length;
+        }
+        (tiles > 0).then_some((starts, tiles, rows))
+    }
+}

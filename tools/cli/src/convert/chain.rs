@@ -1,0 +1,76 @@
+//! Conversion of the chains of 2015.
+
+use super::Args;
+use super::shown::{file_row, fitting, last_rows, row, tensors};
+use crate::failure::Failure;
+use crate::model_file::{read_file, sha256};
+use crate::output_file::OutputFile;
+use crate::print::{self, Held, bytes, count, heading, table};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::Model;
+use mote_tools::backend::footprint::Fit;
+use mote_tools::chain::convert::{ChainScheme, convert};
+use mote_tools::chain::files::{Chain, TENSORS};
+use mote_tools::quantize::scheme::Scheme;
+use serde_json::json;
+
+/// Converts, checks that a named board holds the model, writes it.
+pub fn run(args: &Args) -> Result<Held, Failure> {
+    let output = OutputFile::prepare(&args.output, &[])?;
+    if args.report.is_some() {
+        return Err(
+            Failure::usage("--report: a chain's conversion has none").help("`mote train` wrote the chain's own")
+        );
+    }
+    let (chain, _) = Chain::read(&args.checkpoint)
+        .map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
+    let scheme = match args.scheme {
+        Scheme::Auto => ChainScheme::auto(&chain),
+        Scheme::F16 => ChainScheme::F16,
+        Scheme::W8A16 => ChainScheme::W8A16,
+        other => {
+            return Err(
+                Failure::usage(format_args!("--scheme {other} is not for chains")).help("choose auto, f16 or w8a16")
+            );
+        }
+    };
+    let hash = sha256(&read_file(&args.checkpoint.join(TENSORS), "a chain's tensors")?);
+    let emitted = convert(&chain, scheme, &hash).map_err(Failure::new)?;
+    let file = AlignedBytes::copy_of(&emitted.bytes);
+    let model = Model::parse(file.bytes())?;
+    let size = file.bytes().len();
+    let board = args.board.map(|board| Fit::of(board, &model, size, false));
+    if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
+        let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
+        return Err(Failure::new(what).help(format_args!("it fits {}", fitting(&model, size).join(", "))));
+    }
+    output.write(file.bytes())?;
+    let header = model.header();
+    if args.json {
+        print::json(&json!({
+            "file": output.shown(), "bytes": size, "sha256": sha256(file.bytes()), "crc32": format!("{:08x}", model.crc()),
+            "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(), "packing": "portable",
+            "arena": "fast", "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
+            "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board,
+            "tensors": tensors(&model),
+        }))?;
+    } else {
+        let mut rows = vec![
+            row(
+                "chain",
+                format!(
+                    "{}, {} steps, {} parameters",
+                    chain.preset(),
+                    chain.steps(),
+                    count(chain.params() as u64)
+                ),
+            ),
+            row("scheme", scheme.name().to_owned()),
+            file_row(&emitted),
+            row("arena", bytes(header.arena_bytes.into())),
+        ];
+        rows.extend(last_rows(&model, &emitted));
+        print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
+    }
+    Ok(Held::Yes)
+}

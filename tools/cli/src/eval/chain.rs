@@ -1,0 +1,150 @@
+//! Evaluation of the chains of 2015.
+
+use super::Args;
+use crate::failure::Failure;
+use crate::model_file::ModelFile;
+use crate::print::{self, Held, heading, table};
+use crate::progress;
+use crate::train::chain::on_one_thread;
+use mote_host::chain::bound::Bound;
+use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
+use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::{Config, Model};
+use mote_tools::backend::{Backend, Job, Target};
+use mote_tools::chain::files::Chain;
+use mote_tools::chain::model::heartbeat_bound;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// One chain's numbers, of the float network or of a model file.
+struct Measured {
+    bound: Bound,
+    valid: Option<f64>,
+}
+
+/// Measures and prints.
+pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
+    let (chain, facts) =
+        Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
+    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
+    let (draws, samples) = (args.draws as usize, args.samples as usize);
+    let measure = || match &chain {
+        Chain::Heartbeat(h) => Ok(Measured {
+            bound: h.bound(draws, args.seed)?,
+            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH])?)),
+        }),
+        Chain::SwissRoll(s) => Ok(Measured {
+            bound: s.bound(draws, args.seed)?,
+            valid: None,
+        }),
+    };
+    let measured = on_one_thread(measure)?.map_err(failed)?;
+    let file = args.model.as_deref().map(ModelFile::read).transpose()?;
+    let of_model = match (&file, &chain) {
+        (None, _) => None,
+        (Some(file), Chain::Heartbeat(h)) => Some(of_model(args, h, file)?),
+        (Some(_), Chain::SwissRoll(_)) => {
+            return Err(Failure::usage("--model measures models of the heartbeat only").help("leave --model out"));
+        }
+    };
+    if args.json {
+        let mut object = object(&measured, samples);
+        object["folder"] = folder.display().to_string().into();
+        object["preset"] = facts.preset.into();
+        object["steps"] = facts.steps.into();
+        object["seed"] = args.seed.into();
+        object["draws"] = draws.into();
+        object["model"] = of_model.as_ref().map_or(Value::Null, |m| self::object(m, samples));
+        print::json(&object)?;
+    } else {
+        let mut text = format!(
+            "{}\n{}",
+            heading(&folder.display().to_string()),
+            rows(&measured, samples)
+        );
+        if let (Some(path), Some(of_model)) = (&args.model, &of_model) {
+            text += &format!(
+                "\n{}\n{}",
+                heading(&path.display().to_string()),
+                rows(of_model, samples)
+            );
+        }
+        print::text(&text)?;
+    }
+    Ok(Held::Yes)
+}
+
+/// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
+fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
+    let model = file.parse()?;
+    let header = model.header();
+    let fits = matches!(header.prediction, Prediction::Bits { .. }) && header.sample_len() == LENGTH;
+    if !fits || header.train_steps as usize != h.chain.steps() {
+        return Err(
+            Failure::new(format_args!("{} is no model of this chain", file.path().display()))
+                .help("give what `mote convert` made of the folder"),
+        );
+    }
+    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
+    // The network costs more here than in float: K's error is small with far fewer draws.
+    let bound = heartbeat_bound(&model, &h.chain, (args.draws as usize / 20).max(2), args.seed).map_err(failed)?;
+    let target = Target {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    Ok(Measured {
+        bound,
+        valid: Some(valid(&sampled(&model, target, args)?)),
+    })
+}
+
+fn sampled(model: &Model<'_>, target: Target<'_>, args: &Args) -> Result<Vec<[bool; LENGTH]>, Failure> {
+    let config = Config::of(model.header(), model.header().train_steps);
+    let seeds = (0..u64::from(args.samples)).map(|i| args.seed.wrapping_add(i));
+    let job = Job::of_seeds(config, seeds);
+    let bar = progress::bar("sampling", u64::from(args.samples) * u64::from(config.steps));
+    let traces = Backend::Cpu.run(target, &job, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let row = |state: &[i32]| core::array::from_fn(|i| state.get(i).is_some_and(|x| *x > 0));
+    Ok(traces.iter().map(|trace| row(&trace.state)).collect())
+}
+
+fn valid(samples: &[[bool; LENGTH]]) -> f64 {
+    samples.iter().filter(|x| is_valid(*x)).count() as f64 / samples.len() as f64
+}
+
+fn object(m: &Measured, samples: usize) -> Value {
+    json!({
+        "k_bits": m.bound.k_bits, "standard_error_bits": m.bound.standard_error_bits,
+        "l_null_bits": m.bound.l_null_bits, "k_minus_l_null_bits": m.bound.k_bits - m.bound.l_null_bits,
+        "terms": {
+            "divergence_bits": m.bound.divergence_bits, "entropy_last_bits": m.bound.entropy_last_bits,
+            "entropy_first_bits": m.bound.entropy_first_bits, "entropy_prior_bits": m.bound.entropy_prior_bits,
+        },
+        "valid_fraction": m.valid, "samples": m.valid.map(|_| samples),
+    })
+}
+
+fn rows(m: &Measured, samples: usize) -> String {
+    let bits = |label: &str, value: f64| vec![label.to_owned(), format!("{value:.4} bits")];
+    let b = &m.bound;
+    let mut rows = vec![
+        vec![
+            "K".to_owned(),
+            format!("{:.4} bits, standard error {:.4}", b.k_bits, b.standard_error_bits),
+        ],
+        bits("L_null", b.l_null_bits),
+        bits("K - L_null", b.k_bits - b.l_null_bits),
+        bits("divergences, t >= 2", b.divergence_bits),
+        bits("H_q(X_T | X_0)", b.entropy_last_bits),
+        bits("H_q(X_1 | X_0)", b.entropy_first_bits),
+        bits("H_p(X_T)", b.entropy_prior_bits),
+    ];
+    if let Some(valid) = m.valid {
+        rows.push(vec![
+            "valid".to_owned(),
+            format!("{:.2} % of {samples} samples", 100.0 * valid),
+        ]);
+    }
+    table(&rows)
+}

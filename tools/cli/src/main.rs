@@ -1,0 +1,136 @@
+//! The `mote` command: arguments and printing. What it does, the library `mote-tools` does.
+//!
+//! A file a command, and what they share:
+//!
+//! - [`failure`]: what went wrong, and what to do; [`print`]: stdout, JSON or text; [`progress`]: bars on stderr.
+//! - [`args`]: options of a run; [`model_file`], [`output_file`]: files in and out.
+
+mod args;
+mod bench;
+mod boards;
+mod convert;
+mod cost;
+mod crosscheck;
+mod demo;
+mod eval;
+mod failure;
+mod flash;
+mod inspect;
+mod kernels;
+mod model_file;
+mod output_file;
+mod page;
+mod plan;
+mod print;
+mod profile;
+mod progress;
+mod sample;
+mod samples;
+mod starts;
+mod train;
+mod validate;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::Failure;
+use print::Held;
+use std::process::ExitCode;
+
+/// Puts trained diffusion models on microcontrollers: one file, sampled without a heap, to the same bytes on every machine.
+#[derive(Debug, Parser)]
+#[command(name = "mote", version, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    /// Without a command: demo.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mote                                            show everything on the bundled checkpoint
+  mote train --data images.npz -o my-checkpoint   train a network that fits a board
+  mote convert my-checkpoint/ -o my.mote          convert a diffusers checkpoint
+  mote sample my.mote -o grid.png --count 16      make images
+  mote validate my.mote --against my-checkpoint/  same bits everywhere? and how close to float?
+
+Exit status: 0 it held, 1 a check did not hold or the work failed, 2 bad usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Train(train::Args),
+    Convert(convert::Args),
+    Plan(plan::Args),
+    Inspect(inspect::Args),
+    Sample(sample::Args),
+    Validate(validate::Args),
+    Crosscheck(crosscheck::Args),
+    Eval(eval::Args),
+    Bench(bench::Args),
+    Boards(boards::Args),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  mote completions bash > ~/.local/share/bash-completion/completions/mote")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command that the arguments ask for.
+fn main() -> ExitCode {
+    let command = Cli::parse()
+        .command
+        .unwrap_or_else(|| Command::Demo(demo::Args::default()));
+    let json = match &command {
+        Command::Demo(args) => args.json,
+        Command::Train(args) => args.json,
+        Command::Convert(args) => args.json,
+        Command::Plan(args) => args.json,
+        Command::Inspect(args) => args.json,
+        Command::Sample(args) => args.json,
+        Command::Validate(args) => args.json,
+        Command::Crosscheck(args) => args.json,
+        Command::Eval(args) => args.json,
+        Command::Bench(args) => args.json,
+        Command::Boards(args) => args.json,
+        Command::Completions { .. } => false,
+    };
+    match run(&command) {
+        Ok(Held::Yes) => ExitCode::SUCCESS,
+        Ok(Held::No) => ExitCode::from(1),
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn run(command: &Command) -> Result<Held, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Crosscheck(args) => crosscheck::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Boards(args) => boards::run(args),
+        Command::Completions { shell } => completions(*shell),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Held, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mote", &mut script);
+    print::text(&String::from_utf8_lossy(&script))?;
+    Ok(Held::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

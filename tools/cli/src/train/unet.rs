@@ -1,0 +1,302 @@
+//! U-Nets on images.
+
+use super::Args;
+use crate::failure::Failure;
+use crate::model_file::{checkpoint, sha256};
+use crate::print::{self, Held, count, heading, table};
+use crate::progress;
+use mote_host::train::augment::Augment;
+use mote_host::train::dataset::Dataset;
+use mote_host::train::gradient::Network;
+use mote_host::train::rate::Rate;
+use mote_host::train::trainer::{Settings, Teacher};
+use mote_tools::data::{Wanted, load};
+use mote_tools::import::{Checkpoint, fresh};
+use mote_tools::train::fit::fitted;
+use mote_tools::train::preset::{Choice, Preset};
+use mote_tools::train::qat::{Qat, qat};
+use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time between two states on disk.
+const EVERY: Duration = Duration::from_secs(30);
+/// Time between two lines of progress where stderr is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Share of a run that warms up, and its length at most.
+const WARMUP: [u64; 2] = [20, 500];
+/// Share of `--minutes` that goes to steps; the rest to pictures and measuring.
+const STEPS_SHARE: f64 = 0.93;
+
+/// Share of the preset's learning rate for a network that is trained already.
+const GENTLE: f64 = 0.2;
+
+/// What is trained: a network with weights to start from.
+struct Start {
+    checkpoint: Checkpoint,
+    preset: Preset,
+    unet: Value,
+    scheduler: Value,
+    teacher: Option<Teacher>,
+}
+
+/// Runs it.
+pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
+    let (start, data) = start(args, path)?;
+    let settings = settings(args, &start.preset);
+    let mut job = Job {
+        checkpoint: &start.checkpoint,
+        unet: &start.unet,
+        scheduler: &start.scheduler,
+        data: &data,
+        settings,
+        described: Value::Null,
+        teacher: start.teacher.clone(),
+        qat: rounding(args, &start)?,
+        learned_variance: args.learned_variance,
+        classes: start
+            .checkpoint
+            .graph
+            .classes
+            .map_or(0, |classes| classes.min(data.classes)),
+        folder: &args.output,
+        every: EVERY,
+    };
+    job.settings.rate.steps = steps(args, &start, &job)?;
+    job.settings.rate.warmup = (job.settings.rate.steps / WARMUP[0]).clamp(1, WARMUP[1]);
+    job.described = described(args, &start, &data, &job.settings);
+    let mut show = show(&job);
+    let finished = train(&job, &mut show).map_err(failure)?;
+    drop(show);
+    report(args, &start, &data, &finished)?;
+    Ok(Held::Yes)
+}
+
+/// The network as its integer model computes, where that is asked for.
+fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
+    let Some(scheme) = args.qat else { return Ok(None) };
+    let bar = progress::bar("choosing formats", 1);
+    let found = qat(&start.checkpoint, scheme, &|_| bar.tick());
+    bar.finish_and_clear();
+    found.map(Some).map_err(Failure::new)
+}
+
+fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
+    let wanted = |shape| Wanted {
+        shape,
+        range: args.range,
+        held_out: args.hold_out,
+    };
+    let read =
+        |shape| load(path, &wanted(shape)).map_err(|error| Failure::new(error).help("see DATA in `mote train --help`"));
+    if let Some(from) = &args.distill_from {
+        let taught = checkpoint(from)?;
+        let data = read(Some(taught.graph.sample_shape()))?;
+        return Ok((from_teacher(args, taught)?, data));
+    }
+    let preset = match &args.preset {
+        Some(name) => Preset::named(name).ok_or_else(|| Failure::usage(format_args!("no preset is named '{name}'")))?,
+        None => {
+            let [_, rows, cols] = read(None)?.shape;
+            let name = if rows.max(cols) <= 8 {
+                "digits8-micro"
+            } else {
+                "fashion16-tiny"
+            };
+            Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))?
+        }
+    };
+    let data = read(Some(preset.sample))?;
+    if args.classes && data.classes == 0 {
+        return Err(Failure::new(format_args!("{} holds no labels", path.display())).help("leave --classes out"));
+    }
+    let choice = Choice {
+        prediction: args.prediction.into(),
+        classes: if args.classes { data.classes + 1 } else { 0 },
+        learned_variance: args.learned_variance,
+    };
+    let preset = match args.fit {
+        Some(board) => fitted(&preset, choice, board)
+            .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
+        None => preset,
+    };
+    let (unet, scheduler) = (preset.unet(choice), preset.scheduler(choice));
+    // The importer refuses learned variances: what is sampled with them is not DDIM.
+    let mut known = scheduler.clone();
+    if let Some(fields) = known.as_object_mut() {
+        fields.remove("variance_type");
+    }
+    let made = fresh(preset.name, &unet.to_string(), &known.to_string(), args.seed).map_err(Failure::new)?;
+    let start = Start {
+        checkpoint: made,
+        preset,
+        unet,
+        scheduler,
+        teacher: None,
+    };
+    Ok((start, data))
+}
+
+/// The teacher's network and weights, to be trained towards the teacher's outputs.
+fn from_teacher(args: &Args, taught: Checkpoint) -> Result<Start, Failure> {
+    let network = Network::new(&taught.graph).map_err(Failure::new)?;
+    let params = network.layout().values_of(&taught.graph);
+    let known = args.preset.as_deref().and_then(Preset::named);
+    let fallback = || {
+        let name = if taught.graph.sample_shape()[1] <= 8 {
+            "digits8-micro"
+        } else {
+            "fashion16-tiny"
+        };
+        Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))
+    };
+    let folder = args.distill_from.clone().unwrap_or_default();
+    let root = if folder.join("unet").is_dir() {
+        folder
+    } else {
+        folder.join("..")
+    };
+    let text = std::fs::read_to_string(root.join("scheduler/scheduler_config.json")).map_err(Failure::new)?;
+    Ok(Start {
+        preset: known.map_or_else(fallback, Ok)?,
+        unet: taught.config.clone(),
+        scheduler: serde_json::from_str(&text).map_err(Failure::new)?,
+        teacher: Some(Teacher { network, params }),
+        checkpoint: taught,
+    })
+}
+
+fn settings(args: &Args, preset: &Preset) -> Settings {
+    // What is trained already is moved gently.
+    let gentle = if args.distill_from.is_some() { GENTLE } else { 1.0 };
+    Settings {
+        batch: args.batch.map_or(preset.batch, usize::from),
+        rate: Rate {
+            peak: args.lr.unwrap_or(preset.rate * gentle),
+            warmup: 1,
+            steps: 1,
+        },
+        average: args.ema,
+        decay: args.weight_decay,
+        seed: args.seed,
+        augment: Augment {
+            flip: args.flip.unwrap_or(preset.flip),
+            shift: args.shift.into(),
+        },
+        label_dropout: if args.classes { args.label_dropout } else { 0.0 },
+    }
+}
+
+/// The number of steps: given, as many as fit the minutes, or the preset's. A run that is taken up keeps its own.
+fn steps(args: &Args, start: &Start, job: &Job<'_>) -> Result<u64, Failure> {
+    let Some(minutes) = args.minutes else {
+        return Ok(args.steps.unwrap_or(start.preset.steps));
+    };
+    let saved = saved(job.folder, start.checkpoint.graph.param_count()).map_err(failure)?;
+    if let Some(steps) = saved.and_then(|s| s.settings["steps"].as_u64()) {
+        return Ok(steps);
+    }
+    let seconds = seconds_a_step(job).map_err(failure)?;
+    Ok(((minutes * 60.0 * STEPS_SHARE / seconds) as u64).max(1))
+}
+
+/// All that the weights depend on.
+fn described(args: &Args, start: &Start, data: &Dataset, s: &Settings) -> Value {
+    let bytes = |pixels: &[f32]| sha256(bytemuck::cast_slice(pixels));
+    json!({
+        "unet": start.unet, "scheduler": start.scheduler, "steps": s.rate.steps, "batch": s.batch, "lr": s.rate.peak,
+        "ema": s.average, "weight_decay": s.decay, "seed": s.seed, "flip": s.augment.flip, "shift": s.augment.shift,
+        "label_dropout": s.label_dropout, "learned_variance": args.learned_variance,
+        "data": { "train": bytes(&data.train.pixels), "held_out": bytes(&data.held_out.pixels), "labels": data.classes },
+        "qat": args.qat.map(|scheme| scheme.name()),
+        "teacher": start.teacher.as_ref().map(|_| start.checkpoint.sha256.clone()),
+    })
+}
+
+/// Shows progress: a bar on a terminal, else a line now and then.
+fn show(job: &Job<'_>) -> impl FnMut(Standing) + use<> {
+    let bar = progress::bar("training", job.settings.rate.steps);
+    let mut shown = Instant::now();
+    move |s: Standing| {
+        let held_out = s.held_out.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
+        if bar.is_hidden() {
+            if shown.elapsed() >= LINE_EVERY || s.step == s.steps {
+                shown = Instant::now();
+                eprintln!(
+                    "step {}/{}  loss {:.4}{held_out}  {:.0} images/s  {} left",
+                    s.step,
+                    s.steps,
+                    s.loss,
+                    s.images_per_second,
+                    clock(s.left)
+                );
+            }
+            return;
+        }
+        bar.set_position(s.step);
+        bar.set_message(format!(
+            "loss {:.4}{held_out}, {:.0} images/s",
+            s.loss, s.images_per_second
+        ));
+        if s.step == s.steps {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn failure(error: RunError) -> Failure {
+    let help = match &error {
+        RunError::Other { .. } => "give the same options to go on with it, or another folder",
+        RunError::Diverged { .. } => "give a lower --lr, or more warm-up through more --steps",
+        RunError::File { .. } => "free space, remove the folder's training/, or choose another folder",
+        _ => return Failure::new(error),
+    };
+    Failure::new(error).help(help)
+}
+
+fn report(args: &Args, start: &Start, data: &Dataset, done: &Finished) -> Result<(), Failure> {
+    let graph = &start.checkpoint.graph;
+    let folder = args.output.display().to_string();
+    if args.json {
+        return print::json(&json!({
+            "checkpoint": folder, "network": start.checkpoint.name, "params": graph.param_count(), "steps": done.steps,
+            "resumed_at": done.resumed_at, "loss": done.loss, "held_out": done.held_out,
+            "train_images": data.count(&data.train), "held_out_images": data.count(&data.held_out),
+            "seconds": done.seconds, "images_per_second": done.images_per_second,
+        }));
+    }
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let mut rows = vec![
+        row(
+            "network",
+            format!(
+                "{}, {} parameters",
+                start.checkpoint.name,
+                count(graph.param_count() as u64)
+            ),
+        ),
+        row(
+            "steps",
+            format!("{}, of which {} were done before", done.steps, done.resumed_at),
+        ),
+        row("loss", format!("{:.4}", done.loss)),
+    ];
+    if let Some(loss) = done.held_out {
+        rows.push(row(
+            "held out",
+            format!("{loss:.4} on {} images", data.count(&data.held_out)),
+        ));
+    }
+    rows.push(row(
+        "time",
+        format!("{:.0} s, {:.0} images/s", done.seconds, done.images_per_second),
+    ));
+    rows.push(row("pictures", format!("{folder}/training/samples.png, loss.png")));
+    print::text(&format!("{}\n{}", heading(&folder), table(&rows)))
+}

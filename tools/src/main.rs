@@ -1,7 +1,0 @@
-//! The `mote` command: see `mote --help`.
-
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::main()
-}
