@@ -1,6 +1,7 @@
 //! The conversion pipeline: checkpoint, fused program, calibration, number formats, model file.
 
 use mote_host::calibrate::calibrate;
+use mote_host::config::ConfigError;
 use mote_host::memory::AlignedBytes;
 use mote_host::record::record;
 use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
@@ -10,7 +11,7 @@ use mote_runtime::{Config, Method, Model, ParseError, RunError};
 use serde_json::{Value, json};
 
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
-use crate::import::Checkpoint;
+use crate::import::{Checkpoint, limits};
 use crate::lower::program::Program;
 use crate::lower::{LowerError, lower};
 use crate::plan::Arena;
@@ -46,6 +47,9 @@ pub enum ConvertError {
     /// Too large for the file format, or refused by the runtime.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// A setting that no model file holds.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
     /// A schedule that cannot be made.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -122,6 +126,7 @@ pub fn convert(
     if checkpoint.scheduler.variance == float::Variance::LearnedRange {
         return Err(ConvertError::LearnedVariance);
     }
+    limits::check(checkpoint, options.scheme)?;
     // A float convolution has one column always: the fast arena is the small one.
     let arena = options.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
     let program = lower(&checkpoint.graph, arena)?;
@@ -271,7 +276,6 @@ fn rounded(program: &Program, diffusion: &Diffusion, model: &Model<'_>) -> Resul
 fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
     let config = &checkpoint.scheduler;
     let schedule = Schedule::new(config, Precision::F64)?;
-    let classes = checkpoint.graph.classes.unwrap_or(0);
     Ok(Diffusion {
         alpha_bars: schedule.alphas_cumprod,
         final_alpha_bar: schedule.final_alpha_cumprod,
@@ -289,8 +293,7 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
             float::Spacing::Quadratic => Spacing::Quadratic,
         },
         steps_offset: config.steps_offset as i32,
-        // By convention the last label stands for 'no class'.
-        null_class: classes.checked_sub(1).map(|last| last as u16),
+        null_class: checkpoint.unet.null_class.map(|label| label as u16),
     })
 }
 

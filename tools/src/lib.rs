@@ -22,6 +22,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod files;
 pub mod images;
 pub mod import;
 pub mod kernels;

@@ -1,6 +1,7 @@
 //! Model files and checkpoints that a command reads.
 
 use super::failure::Failure;
+use super::print;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Model, ParseError};
 use mote_tools::import::{Checkpoint, import};
@@ -67,9 +68,12 @@ pub fn read_file(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(failed)
 }
 
-/// Imports a checkpoint.
+/// Imports a checkpoint, and says what should be known of how it was read.
 pub fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
-    import(path).map_err(|error| Failure::new(error).help("see `mote convert --help` for what a checkpoint is"))
+    let checkpoint = import(path)
+        .map_err(|error| Failure::new(error).help("see `mote convert --help` for what a checkpoint is"))?;
+    checkpoint.notes.iter().for_each(print::note);
+    Ok(checkpoint)
 }
 
 /// SHA-256 in hexadecimal.

@@ -16,7 +16,7 @@ use std::path::Path;
 pub struct Subject<'a> {
     /// What was asked for.
     pub args: &'a Args,
-    /// The folder's name.
+    /// Its name.
     pub name: &'a str,
     /// The network.
     pub predictor: &'a Predictor<'a>,
@@ -24,6 +24,8 @@ pub struct Subject<'a> {
     pub config: &'a SchedulerConfig,
     /// Rows of its class embedding.
     pub classes: Option<usize>,
+    /// The label that stands for none, where one does.
+    pub null_class: Option<usize>,
 }
 
 /// Imports the checkpoint and does the task.
@@ -41,6 +43,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         predictor: &predictor,
         config,
         classes: checkpoint.graph.classes,
+        null_class: checkpoint.unet.null_class,
     };
     let classes = subject.classes.unwrap_or(0);
     if let Some(class) = args.class.filter(|class| *class >= classes) {
@@ -99,7 +102,10 @@ impl Subject<'_> {
     pub fn label(&self, images: Option<&Discrete>, index: usize) -> Result<Option<usize>, Failure> {
         let Some(classes) = self.classes else { return Ok(None) };
         let of_data = images.and_then(|images| images.labels.get(index)).copied();
-        let label = self.args.class.or(of_data).unwrap_or(classes - 1);
+        let label = self.args.class.or(of_data).or(self.null_class).ok_or_else(|| {
+            let problem = "the network has labels, and none that stands for no class";
+            Failure::usage(problem).help(format_args!("give --class from 0 to {}", classes - 1))
+        })?;
         if label >= classes {
             return Err(Failure::new(format_args!(
                 "image {index} has label {label}, but the network has {classes} classes"

@@ -151,17 +151,10 @@ fn from_teacher(args: &Args, taught: Checkpoint) -> Result<Start, Failure> {
         };
         Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))
     };
-    let folder = args.distill_from.clone().unwrap_or_default();
-    let root = if folder.join("unet").is_dir() {
-        folder
-    } else {
-        folder.join("..")
-    };
-    let text = std::fs::read_to_string(root.join("scheduler/scheduler_config.json")).map_err(Failure::new)?;
     Ok(Start {
         preset: known.map_or_else(fallback, Ok)?,
         unet: taught.config.clone(),
-        scheduler: serde_json::from_str(&text).map_err(Failure::new)?,
+        scheduler: taught.scheduler_config.clone(),
         teacher: Some(Teacher { network, params }),
         checkpoint: taught,
     })
