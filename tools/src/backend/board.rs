@@ -35,7 +35,7 @@ pub fn run(
                 StartFrom::Image {
                     strength_q16: *strength_q16,
                 },
-                image_q24.clone(),
+                image_q24.to_vec(),
             ),
             Origin::Between { second, part_q16 } => {
                 let (second, part_q16) = (*second, *part_q16);

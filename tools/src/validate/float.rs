@@ -1,6 +1,6 @@
 //! A model against the float network that it was converted from, from the same noise.
 
-use super::side::{FloatDevice, FloatNetwork, Side};
+use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
@@ -80,11 +80,11 @@ pub fn against(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
-    let twin = Twin::new(target, checkpoint, config)?;
-    let side = Side::new(&checkpoint.graph, device)?;
+    let float_runs = FloatRuns::new(target, checkpoint, config)?;
+    let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let mut images = Vec::new();
-    for seeds in seeds.chunks(side.followed()) {
-        images.extend(twin.compare(side.network(), config, seeds)?);
+    for seeds in seeds.chunks(placed.followed()) {
+        images.extend(float_runs.compare(placed.network(), config, seeds)?);
         seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
@@ -142,13 +142,13 @@ impl Image {
 }
 
 /// The float network's runs beside the model's.
-pub(super) struct Twin<'a> {
+pub(super) struct FloatRuns<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
     schedule: Schedule,
 }
 
-impl<'a> Twin<'a> {
+impl<'a> FloatRuns<'a> {
     pub(super) fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
         let header = target.model.header();
         config.validate(header)?;
@@ -230,7 +230,7 @@ impl<'a> Twin<'a> {
         Ok(self.float(network, config, seeds)?.pop().unwrap_or_default())
     }
 
-    /// The float network's mid-block at timestep 0, averaged over positions, for images as [`Twin::images`] gives them; empty where the
+    /// The float network's mid-block at timestep 0, averaged over positions, for images as [`FloatRuns::images`] gives them; empty where the
     /// network has none.
     pub(super) fn bottleneck(
         &self,
@@ -243,7 +243,7 @@ impl<'a> Twin<'a> {
         network.bottleneck(&x, &vec![0; count], &self.labels(config.class, count))
     }
 
-    /// Numbers that [`Twin::bottleneck`] gives an image; `None` where it gives none.
+    /// Numbers that [`FloatRuns::bottleneck`] gives an image; `None` where it gives none.
     pub(super) fn bottleneck_width(
         &self,
         network: &dyn FloatNetwork,

@@ -3,7 +3,7 @@
 //! The float network is called at the states that the model's own run visits. What an operator's output is away from the float network's
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
-use super::float::{FloatError, Twin, decibels, planes};
+use super::float::{FloatError, FloatRuns, decibels, planes};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::names::Names;
@@ -65,12 +65,12 @@ pub fn layers(
     seeds: &[u64],
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
-    let twin = Twin::new(target, checkpoint, config)?;
+    let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(target.model, &checkpoint.graph);
     let follow = |seed: &u64| {
         let mut recorder = Recorder {
-            twin: &twin,
+            float_runs: &float_runs,
             executor: &executor,
             config: Config { seed: *seed, ..*config },
             pairs: &pairs,
@@ -185,7 +185,7 @@ impl Layer {
 
 /// Keeps the outputs of a step's first call, and compares them when the step is about to be taken.
 struct Recorder<'a> {
-    twin: &'a Twin<'a>,
+    float_runs: &'a FloatRuns<'a>,
     /// The float network on this machine's processor, which shows every value.
     executor: &'a Executor<'a>,
     config: Config,
@@ -223,7 +223,7 @@ impl Recorder<'_> {
     /// What the float network makes of the pairs' values in a call at state `x`, `(channel, row, col)`.
     fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
-        let labels = self.twin.labels(self.config.class, 1);
+        let labels = self.float_runs.labels(self.config.class, 1);
         let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
@@ -239,7 +239,7 @@ impl Recorder<'_> {
 
 impl StepObserver for Recorder<'_> {
     fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.twin.channels()), p.timestep) {
+        match self.expected(&planes(p.x_q24, self.float_runs.channels()), p.timestep) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -2,14 +2,13 @@
 
 use super::{Args, Split, Variance, bound, convergence, likelihood, pictures, reconstruct};
 use crate::failure::Failure;
-use crate::model_file::checkpoint;
-use crate::print::Held;
+use crate::print::{self, Held};
 use candle_core::DType;
 use mote_host::float::Executor;
-use mote_host::predictor::{Predictor, PredictorError};
-use mote_host::schedule::{self, Precision, Schedule, ScheduleError, SchedulerConfig};
-use mote_host::sde::rk45::SolveError;
-use mote_tools::data::{self, DataError, Discrete};
+use mote_host::predictor::Predictor;
+use mote_host::schedule::{self, Precision, Schedule, SchedulerConfig};
+use mote_tools::Checkpoint;
+use mote_tools::data::{self, Discrete};
 use std::path::Path;
 
 /// What every task of a checkpoint is given.
@@ -30,7 +29,7 @@ pub struct Subject<'a> {
 
 /// Imports the checkpoint and does the task.
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
-    let checkpoint = checkpoint(folder)?;
+    let checkpoint = print::noted(Checkpoint::open(folder)?);
     let config = &checkpoint.scheduler;
     // Small errors of many steps are below what f32 resolves.
     let dtype = if args.convergence { DType::F64 } else { DType::F32 };
@@ -137,36 +136,6 @@ pub fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / n;
     let squares = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
     (mean, (squares / (n - 1.0).max(1.0) / n).sqrt())
-}
-
-impl From<PredictorError> for Failure {
-    fn from(error: PredictorError) -> Self {
-        Self::new(error)
-    }
-}
-
-impl From<SolveError<PredictorError>> for Failure {
-    fn from(error: SolveError<PredictorError>) -> Self {
-        match error {
-            SolveError::Slope(error) => error.into(),
-            error => Self::new(error).help("give a larger --tolerance"),
-        }
-    }
-}
-
-impl From<ScheduleError> for Failure {
-    fn from(error: ScheduleError) -> Self {
-        match error {
-            ScheduleError::Steps { max, .. } => Self::usage(error).help(format_args!("give --steps from 1 to {max}")),
-            error => Self::new(error),
-        }
-    }
-}
-
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
-        Self::new(error).help("see `mote eval --help` for what data can be")
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::checkpoint::Subject;
 use super::{Args, output};
 use crate::failure::Failure;
-use crate::output_file::OutputFile;
 use crate::print::{self, Held};
 use mote_host::draws::normals;
 use mote_host::sde::convergence::Curve;
@@ -11,6 +10,7 @@ use mote_host::sde::flow::follow;
 use mote_host::sde::gaussian::Gaussian;
 use mote_host::sde::rk45::Tolerance;
 use mote_host::sde::steps::Solver;
+use mote_tools::files::OutputFile;
 use mote_tools::report::plots::{Series, loglog};
 use serde_json::json;
 

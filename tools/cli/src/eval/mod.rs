@@ -15,10 +15,10 @@ mod reconstruct;
 
 use super::args::unit;
 use super::failure::Failure;
-use super::output_file::OutputFile;
 use super::print::Held;
 use clap::ValueEnum;
 use mote_tools::chain::files::is_chain;
+use mote_tools::files::{Format, OutputFile};
 use std::path::PathBuf;
 
 /// Measure a trained checkpoint: bits a dimension, likelihood, reconstruction, samplers
@@ -174,6 +174,14 @@ enum Sde {
 
 /// Runs it: what is done is decided by what the folder holds, then by the task.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let draws = args.convergence || args.interpolate || args.sampler.is_some();
+    if let (Some(path), false) = (&args.output, draws) {
+        return Err(Failure::usage(format_args!(
+            "-o {}: this measures, and draws no picture",
+            path.display()
+        ))
+        .help("leave -o out, or draw with --sampler, --interpolate or --convergence"));
+    }
     match &args.trained {
         Some(folder) if is_chain(folder) => chain::run(args, folder),
         Some(folder) => checkpoint::run(args, folder),
@@ -185,7 +193,8 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 fn output(args: &Args) -> Result<OutputFile, Failure> {
     let path = args.output.as_deref();
     let path = path.ok_or_else(|| Failure::usage("no file to write").help("give -o OUT"))?;
-    OutputFile::prepare(path, &[])
+    let format = if args.convergence { Format::Svg } else { Format::Png };
+    OutputFile::prepare(path, format, &[])
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

@@ -3,7 +3,6 @@
 use super::checkpoint::Subject;
 use super::{Sampler, Sde, output};
 use crate::failure::Failure;
-use crate::output_file::OutputFile;
 use crate::print::{self, Held};
 use crate::progress;
 use mote_host::ddpm::ancestral::Ancestral;
@@ -16,6 +15,7 @@ use mote_host::sde::flow::follow;
 use mote_host::sde::path::{Kind, Path};
 use mote_host::sde::reverse::Reverse;
 use mote_host::sde::rk45::Tolerance;
+use mote_tools::files::OutputFile;
 use mote_tools::images::{Picture, Shape, encode, grid};
 use mote_tools::tensors::{to_chw, to_hwc};
 use serde_json::json;

@@ -1,17 +1,17 @@
 //! Many samples: into a folder of PNG files or an archive for NumPy, some at a time.
 
-use super::failure::Failure;
-use super::output_file::{OutputFile, folder};
+use super::npz::{MOST_BYTES, Npz};
+use super::{Picture, Shape, encode};
+use crate::Error;
+use crate::backend::{Backend, Job, Target, Trace};
+use crate::files::{Format, OutputFile, folder};
 use mote_runtime::digest::Digest;
-use mote_tools::backend::{Backend, Job, Target, Trace};
-use mote_tools::images::npz::{MOST_BYTES, Npz};
-use mote_tools::images::{Picture, Shape, encode};
-use std::io::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where they go.
+/// Where many images go.
 #[derive(Debug)]
-pub enum Out {
+pub enum ImageSink {
     /// A PNG file an image, named by its seed, and `digests.txt`.
     Folder(PathBuf),
     /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64.
@@ -33,9 +33,9 @@ impl Made {
     }
 }
 
-impl Out {
+impl ImageSink {
     /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
-    pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Failure> {
+    pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
         if path.extension().is_none_or(|ext| ext != "npz") {
             folder(path)?;
             return Ok(Self::Folder(path.to_owned()));
@@ -44,11 +44,11 @@ impl Out {
         if bytes > MOST_BYTES {
             let most = MOST_BYTES / (shape.len() as u64 + 16);
             return Err(
-                Failure::usage(format_args!("{count} images do not fit one archive of 4 GiB"))
+                Error::usage(format_args!("{count} images do not fit one archive of 4 GiB"))
                     .help(format_args!("give --count up to {most}, and further seeds with --seed")),
             );
         }
-        OutputFile::prepare(path, inputs).map(Self::Archive)
+        OutputFile::prepare(path, Format::Npz, inputs).map(Self::Archive)
     }
 
     /// As the user gave it.
@@ -67,12 +67,12 @@ impl Out {
         job: &Job,
         shape: Shape,
         progress: &dyn Fn(u64),
-    ) -> Result<Made, Failure> {
+    ) -> Result<Made, Error> {
         let mut made = Made::default();
         match self {
             Self::Folder(path) => {
                 let put = |trace: &Trace| {
-                    let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(Error::other)?;
+                    let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(io::Error::other)?;
                     std::fs::write(path.join(format!("{}.png", trace.seed)), png)
                 };
                 each(backend, target, job, &mut made, progress, put)?.map_err(|error| refused(path, &error))?;
@@ -122,8 +122,8 @@ fn each(
     job: &Job,
     made: &mut Made,
     progress: &dyn Fn(u64),
-    mut put: impl FnMut(&Trace) -> Result<(), Error>,
-) -> Result<Result<(), Error>, Failure> {
+    mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
+) -> Result<io::Result<()>, Error> {
     let mut written = Ok(());
     backend.stream(target, job, &mut |traces| {
         for trace in &traces {
@@ -137,6 +137,6 @@ fn each(
     Ok(written)
 }
 
-fn refused(path: &Path, error: &Error) -> Failure {
-    Failure::new(format_args!("cannot write {}: {error}", path.display())).help("free space or choose another folder")
+fn refused(path: &Path, error: &io::Error) -> Error {
+    Error::output(format_args!("cannot write {}: {error}", path.display())).help("free space or choose another folder")
 }

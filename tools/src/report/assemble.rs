@@ -1,19 +1,17 @@
-//! What goes into the HTML report.
+//! What goes into a report, beside what the model file itself says: samples, films, measurements.
 
-use super::failure::Failure;
+use super::{BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html};
+use crate::Error;
+use crate::backend::footprint::Fit;
+use crate::backend::{Backend, Job, Target, Trace};
+use crate::convert::Converted;
+use crate::images::{self, Shape, encode};
+use crate::import::Checkpoint;
+use crate::quantize::auto;
+use crate::validate::{FloatComparison, FloatDevice, Outcome, against};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Model, Sampler, Start};
-use mote_tools::backend::footprint::Fit;
-use mote_tools::backend::{Backend, Job, Target, Trace};
-use mote_tools::convert::Converted;
-use mote_tools::images::{self, Shape, encode};
-use mote_tools::import::Checkpoint;
-use mote_tools::quantize::auto;
-use mote_tools::report::{
-    BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html,
-};
-use mote_tools::validate::{FloatComparison, FloatDevice, Outcome, against};
 
 /// Images in a conversion's report.
 const SAMPLES: u64 = 8;
@@ -24,17 +22,18 @@ const STEPS: u32 = 20;
 /// Frames of a film, at most.
 const FRAMES: usize = 11;
 
-/// The page of a conversion: samples, quality, sensitivity, memory, boards, operators.
-pub fn of_conversion(model: &Model<'_>, converted: &Converted, checkpoint: &Checkpoint) -> Result<String, Failure> {
-    let target = Target {
-        model,
-        bytes: &converted.emitted.bytes,
-    };
+/// The page of a conversion: samples, quality, sensitivity, memory, boards, operators. `command` is what it says it was made by.
+///
+/// # Errors
+/// Of kind `Failed` where the model cannot be run or its images cannot be encoded.
+pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &str) -> Result<String, Error> {
+    let file = converted.file()?;
+    let (target, model) = (file.target(), file.model());
     let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
     let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..SAMPLES), &|| ())?;
     let seeds: Vec<u64> = (0..COMPARED).collect();
-    let float = against(target, checkpoint, &config, &seeds, FloatDevice::Cpu, &|| ()).map_err(Failure::new)?;
-    let mut data = of_model(target);
+    let float = against(target, checkpoint, &config, &seeds, FloatDevice::Cpu, &|| ())?;
+    let mut data = ReportData::with_boards(target, command);
     data.samples = samples(&traces, Shape::of(model.header()))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
     data.films = vec![film(&frames(model, &config)?, "x_t, seed 0")?];
@@ -43,15 +42,16 @@ pub fn of_conversion(model: &Model<'_>, converted: &Converted, checkpoint: &Chec
     Ok(html(&data))
 }
 
-/// The page's parts that the model file says itself, with its fit on boards.
-pub fn of_model(target: Target<'_>) -> ReportData {
-    let fits = Fit::of_all(target.model, target.bytes.len(), false);
-    let command: Vec<String> = std::env::args().skip(1).collect();
-    let command = format!("mote {}", command.join(" ")).trim_end().to_owned();
-    ReportData {
-        command,
-        boards: fits.iter().map(board).collect(),
-        ..ReportData::of(target.model, target.bytes.len())
+impl ReportData {
+    /// What the model file says itself, with its fit on boards. `command` is what the page says it was made by.
+    #[must_use]
+    pub fn with_boards(target: Target<'_>, command: &str) -> Self {
+        let fits = Fit::of_all(target.model, target.bytes.len(), false);
+        Self {
+            command: command.to_owned(),
+            boards: fits.iter().map(board).collect(),
+            ..Self::of(target.model, target.bytes.len())
+        }
     }
 }
 
@@ -70,7 +70,7 @@ fn board(fit: &Fit) -> BoardFit {
 }
 
 /// Finished images, captioned with their seeds.
-pub fn samples(traces: &[Trace], shape: Shape) -> Result<Vec<Picture>, Failure> {
+pub fn samples(traces: &[Trace], shape: Shape) -> Result<Vec<Picture>, Error> {
     let one = |trace: &Trace| {
         picture(
             &images::Picture::of_sample(&trace.pixels, shape),
@@ -84,7 +84,7 @@ pub fn samples(traces: &[Trace], shape: Shape) -> Result<Vec<Picture>, Failure> 
 pub type Frames = Vec<(images::Picture, String)>;
 
 /// The states of a run, evenly spread, the first and the last included.
-pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Failure> {
+pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Error> {
     let shape = Shape::of(model.header());
     let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
@@ -104,7 +104,7 @@ pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Failure> {
 }
 
 /// A film for the page.
-pub fn film(frames: &Frames, caption: &str) -> Result<Film, Failure> {
+pub fn film(frames: &Frames, caption: &str) -> Result<Film, Error> {
     let frames = frames.iter().map(|(frame, caption)| picture(frame, caption.clone()));
     Ok(Film {
         caption: caption.to_owned(),
@@ -112,8 +112,8 @@ pub fn film(frames: &Frames, caption: &str) -> Result<Film, Failure> {
     })
 }
 
-fn picture(picture: &images::Picture, caption: String) -> Result<Picture, Failure> {
-    let png = encode(picture).map_err(Failure::new)?;
+fn picture(picture: &images::Picture, caption: String) -> Result<Picture, Error> {
+    let png = encode(picture)?;
     Ok(Picture {
         png,
         width: picture.width,

@@ -1,8 +1,71 @@
-//! Files that a command writes: whole or not at all.
+//! Files that are written: whole or not at all.
 
-use super::failure::Failure;
+use crate::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// What is written into a file, which its name's ending must not contradict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A model file.
+    Model,
+    /// A picture in pixels.
+    Png,
+    /// A drawing.
+    Svg,
+    /// A page.
+    Html,
+    /// Arrays for NumPy.
+    Npz,
+}
+
+impl Format {
+    /// The ending of its files' names.
+    #[must_use]
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Model => "mote",
+            Self::Png => "png",
+            Self::Svg => "svg",
+            Self::Html => "html",
+            Self::Npz => "npz",
+        }
+    }
+
+    /// Refuses a name that ends otherwise; a name without an ending is anything's.
+    fn check(self, path: &Path) -> Result<(), Error> {
+        let ending = self.ending();
+        match path.extension() {
+            Some(found) if !found.eq_ignore_ascii_case(ending) => Err(Error::usage(format_args!(
+                "{} ends in .{}, but what is written is .{ending}",
+                path.display(),
+                found.to_string_lossy()
+            ))
+            .help(format_args!("give a name that ends in .{ending}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Endings of files: a folder of such a name is a mistake.
+const FILE_ENDINGS: [&str; 16] = [
+    "csv",
+    "gif",
+    "gz",
+    "html",
+    "jpeg",
+    "jpg",
+    "json",
+    "mote",
+    "npy",
+    "npz",
+    "png",
+    "pt",
+    "safetensors",
+    "svg",
+    "tar",
+    "zip",
+];
 
 /// A file to be written at the end of the work; that it can be written is known from the start.
 #[derive(Debug)]
@@ -16,22 +79,26 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Checks that `path` can be written, and is none of `inputs`.
-    pub fn prepare(path: &Path, inputs: &[&Path]) -> Result<Self, Failure> {
+    /// Checks that `path` can be written, has no ending of another format, and is none of `inputs`.
+    ///
+    /// # Errors
+    /// Of kind `Usage` or `Output`, before anything is written.
+    pub fn prepare(path: &Path, format: Format, inputs: &[&Path]) -> Result<Self, Error> {
         let shown = path.display();
         let refuse = |why: &dyn std::fmt::Display| {
-            Failure::new(format_args!("cannot write {shown}: {why}"))
+            Error::output(format_args!("cannot write {shown}: {why}"))
                 .help("give the path of a file in a folder that can be written")
         };
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.as_os_str().is_empty() || path.is_dir() || path.file_name().is_none() {
             return Err(refuse(&"it is a folder"));
         }
+        format.check(path)?;
         if inputs
             .iter()
             .any(|input| input.canonicalize().is_ok_and(|input| input == real))
         {
-            return Err(Failure::usage(format_args!("{shown} is both input and output")).help("give another output"));
+            return Err(Error::usage(format_args!("{shown} is both input and output")).help("give another output"));
         }
         let existing = std::fs::metadata(&real).ok();
         if existing.as_ref().is_some_and(|found| found.permissions().readonly()) {
@@ -50,9 +117,9 @@ impl OutputFile {
 
     /// Writes `bytes`: to a temporary file in the same folder, which then takes the name. A file that was there stays whole until
     /// the new one is.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let refuse = |error: std::io::Error| {
-            Failure::new(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
+            Error::output(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
                 .help("nothing was replaced; free space or choose another folder")
         };
         if self.special {
@@ -72,10 +139,10 @@ impl OutputFile {
     /// Writes what `fill` writes, in the same way. A file that cannot be replaced, such as `/dev/null`, gets a copy at the end.
     pub fn write_with(
         &self,
-        fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let refuse = |error: std::io::Error| {
-            Failure::new(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
+            Error::output(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
                 .help("nothing was replaced; free space or choose another folder")
         };
         let mut temporary = if self.special {
@@ -126,9 +193,20 @@ fn plain(error: &std::io::Error) -> String {
 }
 
 /// Makes the folder `path`, where it is not there.
-pub fn folder(path: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// Of kind `Usage` where the name ends as a file's does and no folder of that name is there; of kind `Output` where it cannot be made.
+pub fn folder(path: &Path) -> Result<(), Error> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    if let Some(ending) = ending.filter(|ending| FILE_ENDINGS.contains(&ending.as_str()) && !path.is_dir()) {
+        return Err(Error::usage(format_args!(
+            "{} ends in .{ending}, but what is written is a folder",
+            path.display()
+        ))
+        .help("give the name of a folder"));
+    }
     std::fs::create_dir_all(path).map_err(|error| {
-        Failure::new(format_args!("cannot make the folder {}: {error}", path.display()))
+        Error::output(format_args!("cannot make the folder {}: {error}", path.display()))
             .help("give a folder that can be written")
     })
 }

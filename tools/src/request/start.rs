@@ -1,22 +1,24 @@
 //! Where images start other than at a seed: noise from a file, or a clean image.
 
-use super::args::q16;
-use super::failure::Failure;
-use super::model_file::read_file;
+use crate::Error;
+use crate::files::read_file;
+use crate::images::{Shape, decode};
+use crate::tensors::{TensorFile, Values, to_hwc, to_q24};
 use mote_runtime::sampler::UNKNOWN;
-use mote_tools::backend::Origin;
-use mote_tools::images::{Shape, decode};
-use mote_tools::tensors::{TensorFile, Values, to_hwc, to_q24};
 use std::path::{Path, PathBuf};
 
 /// The key that is taken where none is given.
 const NOISE_KEY: &str = "noise";
 
-/// One origin for each sample in the tensor that `given` names, as `FILE` or `FILE:KEY`.
-pub fn noise(given: &str, shape: Shape) -> Result<Vec<Origin>, Failure> {
+/// The samples of the tensor that `given` names, as `FILE` or `FILE:KEY`: Q24, `(row, col, channel)`, one sample of `shape` each. The tensor
+/// is float, `(sample, channel, row, col)` or one sample of it.
+///
+/// # Errors
+/// Of kind `Input`, with file, key and what is expected.
+pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> {
     let (path, key) = split(given);
     let file = TensorFile::read(&path)
-        .map_err(|error| Failure::new(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
+        .map_err(|error| Error::input(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
     let values = tensor(&file, &path, key.as_deref())?;
     let wanted = [shape.channels, shape.rows, shape.cols];
     let sample = match values.shape.as_slice() {
@@ -25,7 +27,7 @@ pub fn noise(given: &str, shape: Shape) -> Result<Vec<Origin>, Failure> {
         _ => None,
     };
     if sample.is_none() {
-        return Err(Failure::new(format_args!(
+        return Err(Error::input(format_args!(
             "{}: `{}` has shape {:?}, expected [n, {}, {}, {}]",
             path.display(),
             values.key,
@@ -44,10 +46,10 @@ pub fn noise(given: &str, shape: Shape) -> Result<Vec<Origin>, Failure> {
         .collect()
 }
 
-fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Origin, Failure> {
+fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Vec<i32>, Error> {
     let noise: Option<Vec<i32>> = hwc.iter().map(|v| to_q24(*v)).collect();
-    noise.map(Origin::Noise).ok_or_else(|| {
-        Failure::new(format_args!(
+    noise.ok_or_else(|| {
+        Error::input(format_args!(
             "{}: sample {index} of `{key}` holds a value that is not a number or beyond 64",
             path.display()
         ))
@@ -64,14 +66,14 @@ fn split(given: &str) -> (PathBuf, Option<String>) {
     }
 }
 
-fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, Failure> {
+fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, Error> {
     let keys = file.keys();
     let key = match key {
         Some(key) => key,
         None if keys.iter().any(|key| key == NOISE_KEY) => NOISE_KEY,
         None if keys.len() == 1 => &keys[0],
         None => {
-            return Err(Failure::new(format_args!(
+            return Err(Error::input(format_args!(
                 "{} holds {} tensors and none is called `{NOISE_KEY}`",
                 path.display(),
                 keys.len()
@@ -84,7 +86,7 @@ fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, F
         }
     };
     file.values(key).ok_or_else(|| {
-        Failure::new(format_args!("{} holds no float tensor `{key}`", path.display()))
+        Error::input(format_args!("{} holds no float tensor `{key}`", path.display()))
             .help(format_args!("it holds {}", some(&keys)))
     })
 }
@@ -94,36 +96,33 @@ fn some(keys: &[String]) -> String {
     shown.join(", ") + if keys.len() > 8 { ", ..." } else { "" }
 }
 
-/// The clean image in the PNG file `path`, to be noised to `strength`.
-pub fn image(path: &Path, strength: f64, shape: Shape) -> Result<Origin, Failure> {
-    Ok(Origin::Image {
-        image_q24: sample(path, shape)?,
-        strength_q16: q16(strength) as u32,
-    })
-}
-
-/// The image in the PNG file `path` where the PNG file `mask` is dark, and nothing known where it is light.
-pub fn known(path: &Path, mask: &Path, shape: Shape) -> Result<Vec<i32>, Failure> {
-    let image_q24 = sample(path, shape)?;
-    let mask_q24 = sample(mask, Shape { channels: 1, ..shape })?;
-    let known = |(i, value): (usize, i32)| {
+/// The elements of `image_q24` where the PNG file `mask` is dark, and [`UNKNOWN`] where it is light. Both have `shape`.
+///
+/// # Errors
+/// As [`sample_of_png`].
+pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
+    let mask_q24 = sample_of_png(mask, Shape { channels: 1, ..shape })?;
+    let known = |(i, value): (usize, &i32)| {
         if mask_q24[i / shape.channels] > 0 {
             UNKNOWN
         } else {
-            value
+            *value
         }
     };
-    Ok(image_q24.into_iter().enumerate().map(known).collect())
+    Ok(image_q24.iter().enumerate().map(known).collect())
 }
 
-/// The PNG file `path` as a clean sample, Q24.
-fn sample(path: &Path, shape: Shape) -> Result<Vec<i32>, Failure> {
+/// The PNG file `path` as a clean sample of `shape`: Q24, `(row, col, channel)`, -1 black and 1 white.
+///
+/// # Errors
+/// Of kind `Input` where it is no PNG file or of another size.
+pub fn sample_of_png(path: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
     let picture = decode(&read_file(path, "a PNG file")?)
-        .map_err(|error| Failure::new(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
+        .map_err(|error| Error::input(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
     picture.to_sample_q24(shape).ok_or_else(|| {
         let Shape { rows, cols, channels } = shape;
         let found = (picture.width, picture.height, picture.channels);
-        Failure::new(format_args!(
+        Error::input(format_args!(
             "{} has {} x {} pixels of {} channels, the model makes {cols} x {rows} of {channels}",
             path.display(),
             found.0,

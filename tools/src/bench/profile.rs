@@ -1,17 +1,16 @@
 //! Where a step's time goes, operator by operator.
 
-use super::print::{count, table};
-use mote_tools::report::OperatorRow;
+use crate::report::OperatorRow;
 use serde::Serialize;
 
 /// One operator's measurements over one step, or the sum of a kind of operator. Keys of `bench --json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Operator {
+pub struct OperatorCost {
     /// The checkpoint's module path; of a sum, the kind.
     pub name: String,
     /// Kind of operator.
     pub op: String,
-    /// Operators in it: 1, or as many as were summed.
+    /// OperatorCosts in it: 1, or as many as were summed.
     pub operators: usize,
     /// Multiply-accumulates.
     pub macs: u64,
@@ -32,7 +31,7 @@ pub struct Operator {
 /// What is left of a step: coefficients, noise, the update of the state, its digest.
 const OUTSIDE: &str = "sampler";
 
-impl Operator {
+impl OperatorCost {
     /// What was measured of one operator.
     pub fn of(row: &OperatorRow, instructions: Option<u64>, ms: Option<f64>) -> Self {
         Self {
@@ -82,91 +81,43 @@ fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
 
 /// `operators` with shares and ratios, and their sums by kind, the costliest first. `step` is the whole step's count, where it
 /// was measured without watching operators: what no operator accounts for is a kind of its own.
-pub fn complete(operators: Vec<Operator>, step: Option<u64>) -> (Vec<Operator>, Vec<Operator>) {
+pub fn complete(operators: Vec<OperatorCost>, step: Option<u64>) -> (Vec<OperatorCost>, Vec<OperatorCost>) {
     let counted: u64 = operators.iter().filter_map(|op| op.instructions).sum();
-    let whole = step.map_or_else(|| operators.iter().map(Operator::cost).sum(), |step| step as f64);
-    let mut kinds: Vec<Operator> = Vec::new();
+    let whole = step.map_or_else(|| operators.iter().map(OperatorCost::cost).sum(), |step| step as f64);
+    let mut kinds: Vec<OperatorCost> = Vec::new();
     for op in &operators {
         match kinds.iter_mut().find(|kind| kind.op == op.op) {
             Some(kind) => kind.add(op),
-            None => kinds.push(Operator {
+            None => kinds.push(OperatorCost {
                 name: op.op.clone(),
                 ..op.clone()
             }),
         }
     }
-    kinds.extend(step.filter(|_| !operators.is_empty()).map(|step| Operator {
+    kinds.extend(step.filter(|_| !operators.is_empty()).map(|step| OperatorCost {
         name: OUTSIDE.into(),
         op: OUTSIDE.into(),
         instructions: Some(step.saturating_sub(counted)),
-        ..Operator::default()
+        ..OperatorCost::default()
     }));
     kinds.sort_by(|a, b| b.cost().total_cmp(&a.cost()));
-    let finish = |ops: Vec<Operator>| ops.into_iter().map(|op| op.finish(whole)).collect();
+    let finish = |ops: Vec<OperatorCost>| ops.into_iter().map(|op| op.finish(whole)).collect();
     (finish(operators), finish(kinds))
-}
-
-/// Two tables: operators, and their sums by kind.
-pub fn text(operators: &[Operator], kinds: &[Operator]) -> String {
-    let number_of = |kind: &Operator| format!("{} x", kind.operators);
-    format!(
-        "{}\n{}",
-        rows(["operator", "kind"], operators, &|op| op.op.clone()),
-        rows(["kind", "operators"], kinds, &number_of)
-    )
-}
-
-fn rows([first, second]: [&str; 2], operators: &[Operator], cell: &dyn Fn(&Operator) -> String) -> String {
-    let head = [
-        first,
-        second,
-        "MACs",
-        "elements",
-        "cost",
-        "per MAC",
-        "per element",
-        "share",
-        "",
-    ];
-    let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.2}"));
-    let cells = |op: &Operator| {
-        let cost = match (op.instructions, op.ms) {
-            (Some(instructions), _) => count(instructions),
-            (None, ms) => format!("{:.3} ms", ms.unwrap_or(0.0)),
-        };
-        vec![
-            op.name.clone(),
-            cell(op),
-            count(op.macs),
-            count(op.elements),
-            cost,
-            number(op.instructions_per_mac),
-            number(op.instructions_per_element),
-            format!("{:.1} %", 100.0 * op.share),
-            String::new(),
-        ]
-    };
-    let head = head.map(str::to_owned).to_vec();
-    table(
-        &std::iter::once(head)
-            .chain(operators.iter().map(cells))
-            .collect::<Vec<_>>(),
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn op(kind: &str, macs: u64, instructions: u64) -> Operator {
-        Operator {
+    fn op(kind: &str, macs: u64, instructions: u64) -> OperatorCost {
+        OperatorCost {
             name: format!("a.{kind}"),
             op: kind.into(),
             operators: 1,
             macs,
             elements: 10,
             instructions: Some(instructions),
-            ..Operator::default()
+            ..OperatorCost::default()
         }
     }
 
@@ -187,7 +138,7 @@ mod tests {
 
     #[test]
     fn milliseconds_have_shares_too() {
-        let timed = |ms| Operator {
+        let timed = |ms| OperatorCost {
             instructions: None,
             ms: Some(ms),
             ..op("conv", 100, 0)

@@ -1,32 +1,28 @@
 //! What a conversion made, as JSON and as text.
 
 use super::Args;
-use crate::model_file::sha256;
-use crate::output_file::OutputFile;
 use crate::print::{self, bytes, count};
 use mote_runtime::Model;
-use mote_runtime::blob::tensor::TensorId;
-use mote_tools::backend::footprint::Fit;
-use mote_tools::convert::Converted;
 use mote_tools::emit::Emitted;
-use mote_tools::import::Checkpoint;
-use mote_tools::names::Names;
-use mote_tools::report::{MemoryMap, OperatorRow};
+use mote_tools::files::{OutputFile, sha256};
+use mote_tools::inspect::tensors;
+use mote_tools::{Checkpoint, Converted, ModelFile, fitting};
 use serde_json::{Value, json};
 
 /// As JSON.
 pub fn object(
     args: &Args,
     output: &OutputFile,
-    model: &Model<'_>,
+    file: &ModelFile,
     converted: &Converted,
     checkpoint: &Checkpoint,
 ) -> Value {
-    let (header, emitted) = (model.header(), &converted.emitted);
+    let (model, emitted) = (file.model(), &converted.emitted);
+    let header = model.header();
     json!({
         "file": output.shown(),
         "bytes": emitted.bytes.len(),
-        "sha256": sha256(&emitted.bytes),
+        "sha256": file.sha256(),
         "crc32": format!("{:08x}", model.crc()),
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": checkpoint.sha256,
@@ -38,32 +34,9 @@ pub fn object(
         "arena_bytes": header.arena_bytes,
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
-        "board": args.board.map(|board| Fit::of(board, model, emitted.bytes.len(), false)),
+        "board": args.board.map(|board| file.fit(board)),
         "tensors": tensors(model),
     })
-}
-
-/// Activations first, then weights.
-pub fn tensors(model: &Model<'_>) -> Vec<Value> {
-    let names = Names::of(model);
-    let blocks = MemoryMap::of(model).blocks;
-    let activations = blocks
-        .iter()
-        .enumerate()
-        .filter(|(_, block)| !block.scratch)
-        .map(|(i, block)| {
-            let tensor = model.tensor(TensorId(i as u16));
-            json!({
-                "name": names.tensor(i), "kind": "activation", "dtype": block.dtype, "bytes": block.bytes,
-                "shape": tensor.map(|t| [t.rows, t.cols, t.channels]), "scale": tensor.map(|t| t.scale),
-                "zero_point": tensor.map(|t| t.zero_point), "offset": block.offset,
-            })
-        });
-    let rows = OperatorRow::all(model);
-    let weights = rows.iter().filter(|row| !row.weights.is_empty()).map(|row| {
-        json!({ "name": format!("{}.weight", row.name), "kind": "weight", "dtype": row.weights, "bytes": row.weight_bytes })
-    });
-    activations.chain(weights).collect()
 }
 
 /// A row of the summary.
@@ -94,21 +67,16 @@ pub fn last_rows(model: &Model<'_>, emitted: &Emitted) -> [Vec<String>; 3] {
     ]
 }
 
-/// Names of the boards that hold a model of so many bytes.
-pub fn fitting(model: &Model<'_>, size: usize) -> Vec<&'static str> {
-    let all = Fit::of_all(model, size, false);
-    all.iter().filter(|fit| fit.fits).map(|fit| fit.name).collect()
-}
-
 /// As text.
 pub fn summary(
     args: &Args,
     output: &OutputFile,
-    model: &Model<'_>,
+    file: &ModelFile,
     converted: &Converted,
     checkpoint: &Checkpoint,
 ) -> String {
-    let (header, emitted) = (model.header(), &converted.emitted);
+    let (model, emitted) = (file.model(), &converted.emitted);
+    let header = model.header();
     let mut rows = vec![
         row(
             "checkpoint",

@@ -145,12 +145,12 @@ impl FloatNetwork for Gpu {
 }
 
 /// The network on its device.
-pub(super) enum Side<'g> {
+pub(super) enum PlacedNetwork<'g> {
     Cpu(Box<Executor<'g>>),
     Gpu(Box<Gpu>),
 }
 
-impl<'g> Side<'g> {
+impl<'g> PlacedNetwork<'g> {
     pub fn new(graph: &'g Graph, device: FloatDevice) -> Result<Self, FloatError> {
         Ok(match device {
             FloatDevice::Cpu => Self::Cpu(Box::new(Executor::new(graph, DType::F32)?)),

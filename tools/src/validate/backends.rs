@@ -1,10 +1,10 @@
-//! What `mote validate` runs where nobody says.
+//! Which backends are checked where nobody says.
 
+use super::CheckedBackend;
+use crate::backend::footprint::Fit;
+use crate::backend::{Backend, Target};
 use mote_firmware_sim::{Board, Firmware};
 use mote_runtime::{Config, Model};
-use mote_tools::backend::footprint::Fit;
-use mote_tools::backend::{Backend, Target};
-use mote_tools::validate::Choice;
 
 /// Boards that are run where none are named: those of them that can run here and that the model fits.
 const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
@@ -13,6 +13,7 @@ const DEFAULT_BOARDS: [&str; 3] = ["netduinoplus2", "mps2-an386", "virt"];
 const ORACLE_MACS: u64 = 8_000_000_000;
 
 /// Seeds that the oracle runs where nobody says how many.
+#[must_use]
 pub fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
     let calls = (1 + u64::from(config.guidance_q16.is_some())) * u64::from(config.method.calls());
     let macs = model.header().macs.saturating_mul(calls * u64::from(config.steps));
@@ -20,15 +21,16 @@ pub fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
 }
 
 /// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
-pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Choice> {
+#[must_use]
+pub fn backends_to_check(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<CheckedBackend> {
     if !asked.is_empty() {
         // Desktop and boards share the runtime's code: without the oracle a fault in it would agree with itself.
-        let reference = (!asked.contains(&Backend::Oracle(None))).then_some(Choice {
+        let reference = (!asked.contains(&Backend::Oracle(None))).then_some(CheckedBackend {
             backend: Backend::Oracle(None),
             asked: false,
             seeds: 1,
         });
-        let named = asked.iter().map(|backend| Choice {
+        let named = asked.iter().map(|backend| CheckedBackend {
             backend: *backend,
             asked: true,
             seeds: usize::MAX,
@@ -47,7 +49,7 @@ pub fn choices(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<Ch
         _ => 1,
     };
     found
-        .map(|backend| Choice {
+        .map(|backend| CheckedBackend {
             backend,
             asked: false,
             seeds: seeds(backend),
