@@ -195,7 +195,9 @@ impl UnetConfig {
         if self.mid_block && !(1.0 / MOST_FACTOR..=MOST_FACTOR).contains(&size) {
             return Err(f.error(
                 "mid_block_scale_factor",
-                format!("expected a number whose size is from 1/{MOST_FACTOR} to {MOST_FACTOR}: sums are divided by it"),
+                format!(
+                    "expected a number whose size is from 1/{MOST_FACTOR} to {MOST_FACTOR}: sums are divided by it"
+                ),
             ));
         }
         match (self.null_class, self.num_class_embeds) {

@@ -83,7 +83,9 @@ pub enum ImportError {
         found: String,
     },
     /// An index of shards that is not whole.
-    #[error("{path}: {problem}; copy all files of the model again, or save it with max_shard_size larger than the model")]
+    #[error(
+        "{path}: {problem}; copy all files of the model again, or save it with max_shard_size larger than the model"
+    )]
     Shards {
         /// The index.
         path: String,

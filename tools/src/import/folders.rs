@@ -124,7 +124,10 @@ impl Layout {
         let mut notes = vec![];
         if let Some(index) = &index {
             let others = index.others(&name);
-            let others: Vec<&Component> = others.into_iter().filter(|c| !NETWORKS.contains(&c.name.as_str())).collect();
+            let others: Vec<&Component> = others
+                .into_iter()
+                .filter(|c| !NETWORKS.contains(&c.name.as_str()))
+                .collect();
             notes.extend(others.first().map(|other| {
                 format!(
                     "{} names {} beside this network: what it makes is a part of that pipeline's work, and may be no image",
@@ -133,7 +136,10 @@ impl Layout {
                 )
             }));
         } else if let Some((file, class)) = second_network(&above, &name) {
-            notes.push(format!("{} is {class}: if both are of one pipeline, this network makes no image alone", shown(&file)));
+            notes.push(format!(
+                "{} is {class}: if both are of one pipeline, this network makes no image alone",
+                shown(&file)
+            ));
         }
         Ok(Self {
             scheduler: scheduler_in(&above)?,
@@ -192,7 +198,9 @@ fn second_network(root: &Path, taken: &str) -> Option<(PathBuf, String)> {
         let file = folder.join("config.json");
         let text = crate::files::text(&file, crate::files::SMALL).ok()?;
         let fields = config::object("config.json", &text).ok()?;
-        let class = ["_class_name", "model_type"].into_iter().find_map(|key| fields.get(key)?.as_str())?;
+        let class = ["_class_name", "model_type"]
+            .into_iter()
+            .find_map(|key| fields.get(key)?.as_str())?;
         (!class.ends_with("Scheduler")).then(|| (file, class.escape_debug().take(60).collect()))
     })
 }

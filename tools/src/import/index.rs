@@ -23,7 +23,10 @@ pub(super) struct Component {
 impl Component {
     /// As errors and notes show it.
     pub fn shown(&self) -> String {
-        format!("`{}`: {} of {}", self.name, self.class, self.library).escape_debug().take(200).collect()
+        format!("`{}`: {} of {}", self.name, self.class, self.library)
+            .escape_debug()
+            .take(200)
+            .collect()
     }
 }
 
@@ -153,12 +156,17 @@ mod tests {
         assert_eq!(other.network().unwrap().name, "denoiser");
         let error = other.refuse(other.others("denoiser")[0], "x/denoiser").to_string();
         assert!(
-            error.starts_with(r#"model_index.json: `vae` is ["diffusers","AutoencoderKL"]: "#) && error.contains("x/denoiser"),
+            error.starts_with(r#"model_index.json: `vae` is ["diffusers","AutoencoderKL"]: "#)
+                && error.contains("x/denoiser"),
             "{error}"
         );
-        let error = index(r#"{"unet": ["diffusers", "UNet2DConditionModel"]}"#).network().unwrap_err().to_string();
+        let error = index(r#"{"unet": ["diffusers", "UNet2DConditionModel"]}"#)
+            .network()
+            .unwrap_err()
+            .to_string();
         assert!(
-            error.starts_with("model_index.json: `unet` is UNet2DConditionModel of diffusers: ") && error.contains(NETWORK),
+            error.starts_with("model_index.json: `unet` is UNet2DConditionModel of diffusers: ")
+                && error.contains(NETWORK),
             "{error}"
         );
     }

@@ -17,7 +17,10 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
     let unet = &checkpoint.unet;
     let (reads, gives) = (unet.in_channels, unet.out_channels);
     let refuse = |field: &str, problem: String| {
-        let value = checkpoint.config.get(field).map_or_else(|| "missing".to_string(), shown);
+        let value = checkpoint
+            .config
+            .get(field)
+            .map_or_else(|| "missing".to_string(), shown);
         Err(ConfigError {
             file: checkpoint.config_file.clone(),
             field: field.to_string(),
@@ -55,10 +58,16 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
     }
     let [rows, cols] = unet.sample_size;
     if rows * cols * reads > MOST_ELEMENTS {
-        let problem = format!("with {reads} channels a sample has more than {MOST_ELEMENTS} elements, too many for a model file");
+        let problem =
+            format!("with {reads} channels a sample has more than {MOST_ELEMENTS} elements, too many for a model file");
         return refuse("sample_size", problem);
     }
-    let largest = checkpoint.graph.values.iter().map(|value| 2 * value.shape.iter().product::<usize>()).max();
+    let largest = checkpoint
+        .graph
+        .values
+        .iter()
+        .map(|value| 2 * value.shape.iter().product::<usize>())
+        .max();
     if largest.is_some_and(|bytes| bytes > MOST_BYTES) {
         return refuse(
             "sample_size",

@@ -26,9 +26,9 @@ mod unet;
 mod weights;
 
 #[cfg(test)]
-mod reference;
-#[cfg(test)]
 mod layouts;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -87,13 +87,19 @@ impl Checkpoint {
                 self.unet.null_class = Some(label);
                 return Ok(());
             }
-            Some(classes) => format!("{label} is no label of this network: the null class is one from 0 to {}", classes - 1),
+            Some(classes) => format!(
+                "{label} is no label of this network: the null class is one from 0 to {}",
+                classes - 1
+            ),
             None => format!("the network has no labels, so {label} cannot be its null class"),
         };
         Err(ConfigError {
             file: self.config_file.clone(),
             field: "num_class_embeds".to_string(),
-            value: self.config.get("num_class_embeds").map_or_else(|| "missing".to_string(), settings::shown),
+            value: self
+                .config
+                .get("num_class_embeds")
+                .map_or_else(|| "missing".to_string(), settings::shown),
             problem,
         })
     }
@@ -130,9 +136,15 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
         &layout.scheduler,
         "the noise schedule cannot be guessed; save it with the model",
     )?;
-    let config = text(&layout.network.join("config.json"), "save the model with save_pretrained")?;
+    let config = text(
+        &layout.network.join("config.json"),
+        "save the model with save_pretrained",
+    )?;
     let (stored, notes) = stored::read(&layout.network)?;
-    let weights: Vec<WeightFile<'_>> = stored.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let weights: Vec<WeightFile<'_>> = stored
+        .iter()
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+        .collect();
     let class = layout.scheduler_class.as_deref();
     let mut checkpoint = assemble(&names, &config, &weights, (&scheduler, class))?;
     checkpoint.notes.extend(layout.notes.into_iter().chain(notes));
@@ -234,7 +246,11 @@ fn with_weights(
         config_file: names.config.clone(),
         scheduler_config: Value::Object(scheduler_config),
         trained: None,
-        notes: schedule.notes.iter().map(|note| format!("{}: {note}", names.scheduler)).collect(),
+        notes: schedule
+            .notes
+            .iter()
+            .map(|note| format!("{}: {note}", names.scheduler))
+            .collect(),
         scheduler: schedule,
         unet,
     })

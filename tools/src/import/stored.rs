@@ -147,7 +147,9 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<Stored>, ImportError> {
         let name = file.as_str().filter(|name| is_plain(name));
         let name = name.ok_or_else(|| {
             let (key, value) = (key.escape_debug(), config::shown(file));
-            wrong(format!("`weight_map` has {value} for {key}, which names no file of this folder"))
+            wrong(format!(
+                "`weight_map` has {value} for {key}, which names no file of this folder"
+            ))
         })?;
         held.entry(name).or_default().insert(key);
     }
@@ -163,7 +165,10 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<Stored>, ImportError> {
         let found: BTreeSet<&str> = tensors.names().into_iter().collect();
         if let Some(key) = keys.symmetric_difference(&found).next() {
             let says = if keys.contains(key) { "" } else { "not " };
-            return Err(wrong(format!("it does {says}name {name} for {}, and the file differs", key.escape_debug())));
+            return Err(wrong(format!(
+                "it does {says}name {name} for {}, and the file differs",
+                key.escape_debug()
+            )));
         }
         stored.push(file);
     }
