@@ -48,6 +48,11 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &Wanted) -> Result<Dataset, Da
     let all = fitted(train);
     let (train, held_out) = match raw.test {
         Some(test) => (all, fitted(test)),
+        None if wanted.held_out.is_some_and(|held_out| held_out >= count) => {
+            let asked = wanted.held_out.unwrap_or(0);
+            let problem = format!("holds {count} images: to hold out {asked} leaves none to train on");
+            return Err(content(path, problem));
+        }
         None => split(
             all,
             shape.iter().product(),
