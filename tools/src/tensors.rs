@@ -1,6 +1,7 @@
 //! Float tensors from a safetensors file: starting noise and reference images.
 
 use half::{bf16, f16};
+use mote_host::config::printable;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
@@ -82,7 +83,7 @@ impl TensorFile {
     fn open(&self) -> Result<SafeTensors<'_>, TensorsError> {
         SafeTensors::deserialize(&self.bytes).map_err(|error| TensorsError::Container {
             path: self.path.clone(),
-            problem: error.to_string(),
+            problem: printable(&error.to_string()),
         })
     }
 
@@ -118,7 +119,7 @@ impl TensorFile {
         let file = self.open()?;
         let missing = |_| TensorsError::Missing {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: printable(key),
         };
         let view = file.tensor(key).map_err(missing)?;
         let data = Some(view.dtype())
@@ -129,7 +130,7 @@ impl TensorFile {
             shape: view.shape().to_vec(),
             data: data.ok_or_else(|| TensorsError::Type {
                 path: self.path.clone(),
-                key: key.to_owned(),
+                key: printable(key),
                 found: format!("{:?}", view.dtype()),
                 expected,
             })?,

@@ -54,7 +54,7 @@ impl Fields {
         let value = self.map.get(field).map_or_else(|| "missing".to_string(), shown);
         ConfigError {
             file: self.file.clone(),
-            field: cut(field.escape_debug().to_string()),
+            field: printable(field),
             value,
             problem: problem.into(),
         }
@@ -217,7 +217,10 @@ pub fn object(file: &str, text: &str) -> Result<Map<String, Value>, ConfigError>
         Ok(Value::Object(map)) => Ok(map),
         Ok(other) => Err(whole(shown(&other), "expected a JSON object".to_string())),
         Err(error) => {
-            let problem = format!("{error}; save the model again, or restore the file");
+            let problem = format!(
+                "{}; save the model again, or restore the file",
+                printable(&error.to_string())
+            );
             Err(whole("malformed JSON".to_string(), problem))
         }
     }
@@ -285,6 +288,20 @@ pub fn shown(value: &Value) -> String {
         text = text.replace(&format!("\"\\u0000{name}\""), name);
     }
     cut(text)
+}
+
+/// Text of a file as a message shows it: without control characters, cut to 120 characters.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(200) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    cut(shown)
 }
 
 fn cut(text: String) -> String {

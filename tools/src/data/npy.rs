@@ -1,5 +1,7 @@
 //! One array of NumPy's `.npy` format, versions 1 to 3.
 
+use mote_host::config::printable;
+
 /// An array as numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
@@ -140,6 +142,7 @@ fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
 
 /// Bytes of an element of type `kind`, or why it is not read.
 fn width(kind: &str) -> Result<usize, String> {
+    let shown = printable(kind);
     if kind.starts_with('>') {
         let little = kind.replace('>', "<");
         return Err(format!(
@@ -152,7 +155,7 @@ fn width(kind: &str) -> Result<usize, String> {
         "i4" | "u4" | "f4" => Ok(4),
         "i8" | "u8" | "f8" => Ok(8),
         _ => Err(format!(
-            "has elements of type {kind}; integers and floats of 1 to 8 bytes in little-endian order are read"
+            "has elements of type {shown}; integers and floats of 1 to 8 bytes in little-endian order are read"
         )),
     }
 }

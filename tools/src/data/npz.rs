@@ -3,6 +3,7 @@
 use super::npy::{self, Array};
 use super::zip::{self, Entry};
 use super::{DataError, Part, Raw, bytes, content, planes};
+use mote_host::config::printable;
 use std::path::Path;
 
 /// Names of an array of images and of its labels, best first.
@@ -43,8 +44,8 @@ impl Archive<'_> {
         let found: Vec<&Found> = [&train, &all, &test].into_iter().flatten().collect();
         let shape = match found[..] {
             [] => {
-                let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
-                let (wanted, names) = (TRAIN[0][0], names.join(", "));
+                let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).take(20).collect();
+                let (wanted, names) = (TRAIN[0][0], printable(&names.join(", ")));
                 return Err(format!("holds no array of images ({names}): name it {wanted}"));
             }
             [first, held_out] if first.shape != held_out.shape => {

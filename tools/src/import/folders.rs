@@ -201,6 +201,6 @@ fn second_network(root: &Path, taken: &str) -> Option<(PathBuf, String)> {
         let class = ["_class_name", "model_type"]
             .into_iter()
             .find_map(|key| fields.get(key)?.as_str())?;
-        (!class.ends_with("Scheduler")).then(|| (file, class.escape_debug().take(60).collect()))
+        (!class.ends_with("Scheduler")).then(|| (file, config::printable(class)))
     })
 }

@@ -75,7 +75,9 @@ impl Index {
         Err(ImportError::Config(ConfigError {
             file: self.file.clone(),
             field: "unet".to_string(),
-            value: unet.map_or("missing".to_string(), |c| format!("{} of {}", c.class, c.library)),
+            value: unet.map_or("missing".to_string(), |c| {
+                config::printable(&format!("{} of {}", c.class, c.library))
+            }),
             problem: format!("the network that is converted is a {NETWORK}: give the folder of one"),
         }))
     }
@@ -101,12 +103,12 @@ impl Index {
     pub fn refuse(&self, other: &Component, network: &str) -> ImportError {
         ImportError::Config(ConfigError {
             file: self.file.clone(),
-            field: other.name.escape_debug().take(60).collect(),
+            field: config::printable(&other.name),
             value: config::shown(&Value::from(vec![other.library.as_str(), other.class.as_str()])),
             problem: format!(
                 "the network is one of several parts of this pipeline, and a model file holds the network alone: what it makes \
                  would be no image without {}; to convert the network all the same, give its folder, {network}",
-                other.class.escape_debug().take(60).collect::<String>()
+                config::printable(&other.class)
             ),
         })
     }

@@ -165,7 +165,10 @@ fn read_trained(file: &Path) -> Result<Option<Trained>, ImportError> {
         file: shown(file),
         field: "(whole file)".to_string(),
         value: "malformed".to_string(),
-        problem: format!("{error}; remove it to convert without it, or train again"),
+        problem: format!(
+            "{}; remove it to convert without it, or train again",
+            settings::printable(&error.to_string())
+        ),
     };
     Ok(Some(serde_json::from_str(&text).map_err(whole)?))
 }

@@ -146,7 +146,7 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<Stored>, ImportError> {
     for (key, file) in map {
         let name = file.as_str().filter(|name| is_plain(name));
         let name = name.ok_or_else(|| {
-            let (key, value) = (key.escape_debug(), config::shown(file));
+            let (key, value) = (config::printable(key), config::shown(file));
             wrong(format!(
                 "`weight_map` has {value} for {key}, which names no file of this folder"
             ))
@@ -160,7 +160,7 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<Stored>, ImportError> {
         left -= file.1.len() as u64;
         let tensors = safetensors::SafeTensors::deserialize(&file.1).map_err(|error| ImportError::Container {
             path: file.0.clone(),
-            problem: error.to_string(),
+            problem: config::printable(&error.to_string()),
         })?;
         let found: BTreeSet<&str> = tensors.names().into_iter().collect();
         if let Some(key) = keys.symmetric_difference(&found).next() {

@@ -2,6 +2,7 @@
 
 use super::ImportError;
 use half::{bf16, f16};
+use mote_host::config::printable;
 use mote_host::graph::Param;
 use mote_host::train::random::{Purpose, normal, uniform};
 use safetensors::{Dtype, SafeTensors};
@@ -44,14 +45,14 @@ impl<'a> Weights<'a> {
         for (index, (path, bytes)) in files.iter().enumerate() {
             let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::Container {
                 path: (*path).to_string(),
-                problem: error.to_string(),
+                problem: printable(&error.to_string()),
             })?;
             for key in tensors.names() {
                 if let Some(other) = places.insert(key.to_string(), index) {
                     return Err(ImportError::Twice {
                         path: (*path).to_string(),
                         other: files[other].0.to_string(),
-                        key: key.to_string(),
+                        key: printable(key),
                     });
                 }
             }
@@ -103,7 +104,7 @@ impl<'a> Weights<'a> {
             Some(key) => Err(ImportError::ExtraTensor {
                 path: self.path.clone(),
                 count: self.left.len(),
-                key: key.clone(),
+                key: printable(key),
             }),
         }
     }
