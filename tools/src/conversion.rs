@@ -1,6 +1,6 @@
 //! Converting a checkpoint for a board: what is left of the board decides the number formats, and what does not fit is refused.
 
-use crate::backend::footprint::{Fit, firmware_of, ram_beside_arena};
+use crate::backend::footprint::Fit;
 use crate::convert::{ConvertError, Converted, Options, Progress, convert};
 use crate::import::Checkpoint;
 use crate::model_file::ModelFile;
@@ -150,7 +150,7 @@ pub fn fitting(model: &Model<'_>, bytes: usize) -> Vec<&'static str> {
 fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Error {
     let parts = parts_of_integers(checkpoint);
     let needs = |board: &Board| {
-        let flash = error.model_needed as u64 + firmware_of(board).code_for(&parts);
+        let flash = error.model_needed as u64 + board.core.footprint.code_for(&parts);
         (
             flash,
             error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
@@ -180,7 +180,7 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
 /// State, statics and stack.
 fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
-    state.next_multiple_of(16) + ram_beside_arena(board, true)
+    state.next_multiple_of(16) + board.core.footprint.ram_bytes(true)
 }
 
 /// The parts of the runtime that the checkpoint needs as integers, from its f16 model, which takes no calibration; all where
@@ -202,7 +202,7 @@ fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
     Budget {
         model_bytes: left(
             board.flash.length,
-            firmware_of(board).code_for(&parts_of_integers(checkpoint)),
+            board.core.footprint.code_for(&parts_of_integers(checkpoint)),
         ),
         arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
     }

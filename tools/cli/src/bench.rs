@@ -20,35 +20,35 @@ use std::path::PathBuf;
 /// Boards give instructions, counted by the simulator and the same on every run: instructions, not cycles. This machine gives
 /// milliseconds. Flash, RAM and stack are those of the firmware that ran.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(group = clap::ArgGroup::new("single").multiple(true), after_help = "\
 Examples:
   mote bench my.mote
   mote bench my.mote --backends board:mps2-an386,board:virt --operators --json
   mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
-    #[arg(required_unless_present_any = ["kernels", "flash"])]
+    #[arg(required_unless_present = "single")]
     model: Option<PathBuf>,
     /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend, requires = "model")]
     backends: Vec<Backend>,
     /// Steps to measure [default: 2, or what the file plans]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), requires = "model")]
     steps: Option<u32>,
     /// Images that are made together on this machine, where images a second are measured [default: two a thread]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000), requires = "model")]
     batch: Option<u64>,
     /// Show every operator (--json always does)
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     operators: bool,
     /// Measure single operators of standard shapes on simulated boards, beside CMSIS-NN's figures
-    #[arg(long)]
+    #[arg(long, group = "single")]
     kernels: bool,
     /// Compile parts of the runtime alone, for speed and for size, and show what each takes of flash
-    #[arg(long)]
+    #[arg(long, group = "single")]
     flash: bool,
     /// Boards for --kernels and --flash, separated by commas [default: a core of each class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kernels::board)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kernels::board, requires = "single")]
     board: Vec<&'static Board>,
     /// Print the tables in Markdown
     #[arg(long, conflicts_with = "json")]

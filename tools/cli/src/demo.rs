@@ -128,11 +128,12 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
                 seeds: CHECKED as usize,
             })
             .collect(),
+        operators: false,
     };
     let outcomes = validate::with_bar(target, &runs)?;
     say(args, "4. Comparing with the float network");
     let float = validate::compare(target, checkpoint, &CheckedRuns { config, ..runs }, FloatDevice::Cpu)?;
-    let held = outcomes.iter().all(|outcome| outcome.held) && float.x0_psnr_db_mean >= LEAST_PSNR_DB;
+    let held = outcomes.iter().all(|outcome| outcome.held) && float.held(Some(LEAST_PSNR_DB));
     Ok(Shown {
         traces: traces?,
         outcomes,
@@ -153,7 +154,7 @@ fn summary(file: &ModelFile, converted: &Converted, checkpoint: &Checkpoint, sho
     let fits: Vec<&str> = file.fits().iter().filter(|f| f.fits).map(|f| f.name).collect();
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let float = &shown.float;
-    let good = verdict(float.x0_psnr_db_mean >= LEAST_PSNR_DB);
+    let good = verdict(float.held(Some(LEAST_PSNR_DB)));
     let model = table(&[
         row("parameters", count(checkpoint.graph.param_count() as u64)),
         row(

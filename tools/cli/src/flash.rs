@@ -14,7 +14,7 @@ pub fn all(asked: &[&'static Board]) -> Result<Vec<RuntimeFlash>, Failure> {
     for board in boards {
         for level in LEVELS {
             for (parts, trusted) in &sets {
-                bar.set_message(format!("{} -O{level}: {}", board.core, parts.names().join(" ")));
+                bar.set_message(format!("{} -O{level}: {}", board.core.name, parts.names().join(" ")));
                 measured.push(runtime_flash(board, level, parts, *trusted).map_err(Failure::new)?);
                 bar.inc(1);
             }

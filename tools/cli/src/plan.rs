@@ -40,8 +40,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Held, Failure> {
     let options = args.run.options();
     options.check()?;
+    let output = OutputFile::prepare(&args.output, Format::Model, &[&args.model])?;
     let file = ModelFile::open(&args.model)?;
-    let output = OutputFile::prepare(&args.output, Format::Model, &[file.path()])?;
     let made = file.planned(&options)?;
     output.write(made.bytes())?;
     let model = made.model();

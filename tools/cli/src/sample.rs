@@ -81,10 +81,9 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     args.sampler.run.options().check()?;
-    let file = ModelFile::open(&args.model)?;
     match (&args.out, &args.output) {
-        (Some(out), _) => many(args, out, &file),
-        (None, Some(output)) => one_picture(args, output, &file),
+        (Some(out), _) => many(args, out),
+        (None, Some(output)) => one_picture(args, output),
         (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
     }
 }
@@ -119,11 +118,12 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
 }
 
 /// All images in one picture.
-fn one_picture(args: &Args, output: &Path, file: &ModelFile) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(output, Format::Png, &[file.path()])?;
+fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
+    let output = OutputFile::prepare(output, Format::Png, &inputs(args))?;
+    let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
-    let job = request(args, file)?.job(model.header())?;
+    let job = request(args, &file)?.job(model.header())?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
     let bar = bar(args, &job);
     let began = Instant::now();
@@ -156,11 +156,13 @@ fn one_picture(args: &Args, output: &Path, file: &ModelFile) -> Result<Held, Fai
 }
 
 /// Every image by itself.
-fn many(args: &Args, out: &Path, file: &ModelFile) -> Result<Held, Failure> {
+fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
+    ImageSink::check_name(out)?;
+    let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = request(args, file)?.job(file.model().header())?;
+    let job = request(args, &file)?.job(file.model().header())?;
     let shape = file.shape();
-    let sink = ImageSink::prepare(out, &[&args.model], job.images.len(), shape)?;
+    let sink = ImageSink::prepare(out, &inputs(args), job.images.len(), shape)?;
     let bar = bar(args, &job);
     let began = Instant::now();
     let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));
@@ -176,6 +178,14 @@ fn many(args: &Args, out: &Path, file: &ModelFile) -> Result<Held, Failure> {
         print::text(&format!("{text}  digest {digest} (of the digests of all images)\n"))?;
     }
     Ok(Held::Yes)
+}
+
+/// Files that are read, which no output may replace.
+fn inputs(args: &Args) -> Vec<&Path> {
+    let pictures = [&args.from, &args.inpaint]
+        .into_iter()
+        .filter_map(|path| path.as_deref());
+    std::iter::once(args.model.as_path()).chain(pictures).collect()
 }
 
 /// What every run says of itself in JSON.

@@ -12,7 +12,7 @@ use mote_runtime::Config;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::validate::{
-    CheckedRuns, Distribution, FAULTS, FloatComparison, Layers, Outcome, against, distribution, exactness, layers,
+    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, against, distribution, exactness, layers,
 };
 use mote_tools::{Checkpoint, FloatDevice, ModelFile, Validation};
 use serde_json::json;
@@ -63,27 +63,20 @@ pub struct Args {
     #[arg(long, requires = "against")]
     layers: bool,
     /// Fail below this mean PSNR against the float network, dB
-    #[arg(long, value_name = "DB", requires = "against")]
+    #[arg(long, value_name = "DB", requires = "against", allow_negative_numbers = true)]
     min_psnr: Option<f64>,
     /// Add a backend that rounds wrongly in operators of this kind, to see that it is found out
-    #[arg(long, value_name = "KIND", value_parser = fault)]
-    inject_fault: Option<&'static str>,
+    #[arg(long, value_name = "KIND")]
+    inject_fault: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-fn fault(text: &str) -> Result<&'static str, String> {
-    FAULTS
-        .into_iter()
-        .find(|kind| *kind == text)
-        .ok_or_else(|| format!("choose one of {}", FAULTS.join(", ")))
-}
-
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    if args.min_psnr.is_some_and(f64::is_nan) {
-        return Err(Failure::usage("--min-psnr is not a number").help("give it in dB, such as 40"));
+    if let Some(least) = args.min_psnr.filter(|least| !least.is_finite()) {
+        return Err(Failure::usage(format_args!("--min-psnr is {least}")).help("give a number of dB, such as 40"));
     }
     args.sampler.run.options().check()?;
     let device = args.float.unwrap_or_default();
@@ -95,7 +88,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         seeds: args.seeds as usize,
         backends: args.backends.clone(),
         oracle_seeds: args.oracle_seeds.map(|n| n as usize),
-        fault: args.inject_fault,
+        fault: args.inject_fault.clone(),
     };
     let runs = validation.runs(target)?;
     let config = runs.config;
@@ -121,10 +114,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         Some(checkpoint) if args.layers => Some(follow(target, checkpoint, &runs)?),
         _ => None,
     };
-    let close = float
-        .as_ref()
-        .is_none_or(|float| args.min_psnr.is_none_or(|least| float.x0_psnr_db_mean >= least));
-    let held = outcomes.iter().all(|outcome| outcome.held) && close;
+    let close = float.as_ref().is_none_or(|float| float.held(args.min_psnr));
+    let distinct = spread.as_ref().is_none_or(Distribution::held);
+    let held = outcomes.iter().all(|outcome| outcome.held) && close && distinct;
     if args.json {
         print::json(&json!({
             "file": file.path().display().to_string(), "steps": config.steps, "seeds": runs.seeds.len(), "held": held,

@@ -152,7 +152,7 @@ impl Bench<'_> {
     /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
     fn board(&self, board: &'static Board, firmware: Firmware, row: BackendCost) -> Result<BackendCost, SimError> {
         let image = Image::link(board, self.target.bytes, &board_options(&self.config, firmware))?;
-        let limit = time_limit(self.target.model, &self.config, 1);
+        let limit = time_limit(board, self.target.model, &self.config, 1);
         let whole = image.run(&RunRequest {
             limit,
             ..RunRequest::new(self.config, [1])
@@ -185,7 +185,7 @@ impl Bench<'_> {
         let (operators, kinds) = complete(operators, step);
         let sizes = whole.sizes;
         let parts = Parts::needed_by(self.target.model).of_firmware(firmware);
-        let runtime = runtime_flash(board, board.opt_level, &parts, false)?;
+        let runtime = runtime_flash(board, board.core.opt_level, &parts, false)?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(BackendCost {
             instructions_per_step: step,

@@ -15,11 +15,15 @@ use mote_host::schedule::ScheduleError;
 use mote_host::sde::rk45::SolveError;
 use mote_runtime::{ParseError, RunError};
 
+/// What to do where a checkpoint's offset leaves no room for so many steps.
+const FEWER_STEPS: &str = "give fewer --steps";
+
 impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
         let help = match error {
             RunError::ChainSteps { needed, .. } => format!("give --steps {needed}"),
             RunError::Steps { max, .. } => format!("give --steps from 1 to {max}"),
+            RunError::StepsOffset { .. } => FEWER_STEPS.into(),
             RunError::Class { classes: 0, .. } => "leave --class out".into(),
             RunError::Class { classes, .. } => format!("give --class from 0 to {}", classes - 1),
             RunError::Planned { .. } => {
@@ -135,6 +139,7 @@ impl From<SolveError<PredictorError>> for Error {
 impl From<ScheduleError> for Error {
     fn from(error: ScheduleError) -> Self {
         match error {
+            ScheduleError::Range { .. } => Self::refused(error).help(FEWER_STEPS),
             ScheduleError::Steps { max, .. } => Self::usage(error).help(format_args!("give --steps from 1 to {max}")),
             error => Self::new(error),
         }

@@ -3,7 +3,7 @@
 mod output;
 mod regular;
 
-pub use output::{Format, OutputFile, folder};
+pub use output::{Format, OutputFile, folder, folder_name};
 pub use regular::{SMALL, read, text};
 
 use crate::Error;

@@ -192,19 +192,28 @@ fn plain(error: &std::io::Error) -> String {
     text.split(" at path ").next().unwrap_or(&text).to_owned()
 }
 
-/// Makes the folder `path`, where it is not there.
+/// Refuses a name for a folder that ends as a file's does, unless a folder of that name is there.
 ///
 /// # Errors
-/// Of kind `Usage` where the name ends as a file's does and no folder of that name is there; of kind `Output` where it cannot be made.
-pub fn folder(path: &Path) -> Result<(), Error> {
+/// Of kind `Usage`.
+pub fn folder_name(path: &Path) -> Result<(), Error> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    if let Some(ending) = ending.filter(|ending| FILE_ENDINGS.contains(&ending.as_str()) && !path.is_dir()) {
-        return Err(Error::usage(format_args!(
+    match ending.filter(|ending| FILE_ENDINGS.contains(&ending.as_str()) && !path.is_dir()) {
+        Some(ending) => Err(Error::usage(format_args!(
             "{} ends in .{ending}, but what is written is a folder",
             path.display()
         ))
-        .help("give the name of a folder"));
+        .help("give the name of a folder")),
+        None => Ok(()),
     }
+}
+
+/// Makes the folder `path`, where it is not there.
+///
+/// # Errors
+/// As [`folder_name`]; of kind `Output` where it cannot be made.
+pub fn folder(path: &Path) -> Result<(), Error> {
+    folder_name(path)?;
     std::fs::create_dir_all(path).map_err(|error| {
         Error::output(format_args!("cannot make the folder {}: {error}", path.display()))
             .help("give a folder that can be written")

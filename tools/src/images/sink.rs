@@ -4,7 +4,7 @@ use super::npz::{MOST_BYTES, Npz};
 use super::{Picture, Shape, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
-use crate::files::{Format, OutputFile, folder};
+use crate::files::{Format, OutputFile, folder, folder_name};
 use mote_runtime::digest::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,9 +34,18 @@ impl Made {
 }
 
 impl ImageSink {
+    /// Refuses a name that is neither an archive's nor a folder's; needs no model.
+    ///
+    /// # Errors
+    /// Of kind `Usage`.
+    pub fn check_name(path: &Path) -> Result<(), Error> {
+        if is_archive(path) { Ok(()) } else { folder_name(path) }
+    }
+
     /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
     pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
-        if path.extension().is_none_or(|ext| ext != "npz") {
+        Self::check_name(path)?;
+        if !is_archive(path) {
             folder(path)?;
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -113,6 +122,12 @@ impl ImageSink {
         }
         Ok(made)
     }
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+        && !path.is_dir()
 }
 
 /// Makes the images and puts each where it goes: what the backend said, and what the disk said.

@@ -57,6 +57,21 @@ pub struct Distribution {
     pub spaces: Vec<Space>,
 }
 
+impl Distribution {
+    /// Whether every distance is a number.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        let finite = |space: &Space| {
+            let data = space
+                .data
+                .as_ref()
+                .map_or([0.0; 3], |data| [data.model, data.float, data.floor]);
+            [space.model, space.floor].iter().chain(&data).all(|v| v.is_finite())
+        };
+        self.spaces.iter().all(finite)
+    }
+}
+
 /// Distances in a space.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Space {

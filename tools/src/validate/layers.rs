@@ -146,7 +146,12 @@ impl Sums {
     fn of(found: &[f64], expected: &[f64]) -> Self {
         Self {
             signal: expected.iter().map(|v| v * v).sum(),
-            noise: found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum(),
+            // An output that was not seen is all noise.
+            noise: if found.len() == expected.len() {
+                found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum()
+            } else {
+                f64::NAN
+            },
             peak: expected.iter().fold(0.0, |most, v| most.max(v.abs())),
             count: expected.len(),
         }

@@ -27,7 +27,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
-    let (draws, samples) = (args.draws as usize, args.samples as usize);
+    let (draws, samples) = (draws(args), samples(args));
     let measure = || match &chain {
         Chain::Heartbeat(h) => Ok(Measured {
             bound: h.bound(draws, args.seed)?,
@@ -74,6 +74,16 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
+/// Draws of every step that K is measured on.
+fn draws(args: &Args) -> usize {
+    args.draws.map_or(2000, |n| n as usize)
+}
+
+/// Samples whose validity is counted.
+fn samples(args: &Args) -> usize {
+    args.samples.map_or(10_000, |n| n as usize)
+}
+
 /// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
 fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
     let model = file.model();
@@ -87,7 +97,7 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
     }
     let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     // The network costs more here than in float: K's error is small with far fewer draws.
-    let bound = heartbeat_bound(model, &h.chain, (args.draws as usize / 20).max(2), args.seed).map_err(failed)?;
+    let bound = heartbeat_bound(model, &h.chain, (draws(args) / 20).max(2), args.seed).map_err(failed)?;
     Ok(Measured {
         bound,
         valid: Some(valid(&sampled(file, args)?)),
@@ -97,9 +107,9 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
 fn sampled(file: &ModelFile, args: &Args) -> Result<Vec<[bool; LENGTH]>, Failure> {
     let header = file.model().header();
     let config = Config::of(header, header.train_steps);
-    let seeds = (0..u64::from(args.samples)).map(|i| args.seed.wrapping_add(i));
+    let seeds = (0..samples(args) as u64).map(|i| args.seed.wrapping_add(i));
     let job = Job::of_seeds(config, seeds);
-    let bar = progress::bar("sampling", u64::from(args.samples) * u64::from(config.steps));
+    let bar = progress::bar("sampling", samples(args) as u64 * u64::from(config.steps));
     let traces = Backend::Cpu.run(file.target(), &job, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let row = |state: &[i32]| core::array::from_fn(|i| state.get(i).is_some_and(|x| *x > 0));

@@ -11,6 +11,11 @@ use mote_tools::Checkpoint;
 use mote_tools::data::{self, Discrete};
 use std::path::Path;
 
+/// Images measured where no number is asked for.
+const IMAGES: usize = 64;
+/// Error allowed a step of an adaptive solver where none is asked for.
+const TOLERANCE: f64 = 1e-5;
+
 /// What every task of a checkpoint is given.
 pub struct Subject<'a> {
     /// What was asked for.
@@ -70,16 +75,19 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
 impl Subject<'_> {
     /// The images that are measured.
     fn images(&self) -> Result<Discrete, Failure> {
-        let path = self.args.data.as_deref().ok_or_else(|| {
-            Failure::usage("no data to measure on")
-                .help("give --data FILE.npz, an IDX file or a folder of PNG files; see `mote eval --help` for what needs none")
-        })?;
+        let missing = || Failure::usage("no data to measure on").help("give --data");
+        let path = self.args.data.as_deref().ok_or_else(missing)?;
         let split = match self.args.split {
-            Split::Test => data::Split::Test,
-            Split::Train => data::Split::Train,
+            Some(Split::Train) => data::Split::Train,
+            Some(Split::Test) | None => data::Split::Test,
         };
-        let count = self.args.images as usize;
+        let count = self.args.images.map_or(IMAGES, |count| count as usize);
         Ok(data::measured(path, split, count, self.predictor.shape())?)
+    }
+
+    /// The error allowed a step of an adaptive solver.
+    pub fn tolerance(&self) -> f64 {
+        self.args.tolerance.unwrap_or(TOLERANCE)
     }
 
     /// The variance asked for, or the checkpoint's.

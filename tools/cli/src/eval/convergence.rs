@@ -61,10 +61,10 @@ pub fn on_network(subject: &Subject<'_>) -> Result<Held, Failure> {
         .flat_map(|i| normals(args.seed.wrapping_add(i as u64), 0, dims))
         .collect();
     let model = |x: &[f64], u: f64| predictor.noise(x, u, &labels);
-    let exact = follow(start.clone(), dims, ends, Tolerance::of(args.tolerance), model)?.y;
+    let exact = follow(start.clone(), dims, ends, Tolerance::of(subject.tolerance()), model)?.y;
     let measure = |solver| Curve::measure(solver, &start, &exact, ends, &NETWORK_STEPS, model);
     let curves = SOLVERS.into_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
-    let reference = format!("RK45 at {:e}", args.tolerance);
+    let reference = format!("RK45 at {:e}", subject.tolerance());
     report(args, &output, subject.name, &reference, &curves)?;
     Ok(Held::Yes)
 }

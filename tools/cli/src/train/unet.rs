@@ -88,8 +88,18 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         range: args.range,
         held_out: args.hold_out,
     };
-    let read =
-        |shape| load(path, &wanted(shape)).map_err(|error| Failure::new(error).help("see DATA in `mote train --help`"));
+    let read = |shape| {
+        let data = load(path, &wanted(shape))
+            .map_err(|error| Failure::input(error).help("see DATA in `mote train --help`"))?;
+        match (args.hold_out, data.count(&data.held_out)) {
+            (Some(asked), found) if asked != found => Err(Failure::usage(format_args!(
+                "--hold-out {asked}, but {} itself holds {found} images out",
+                path.display()
+            ))
+            .help("leave --hold-out out")),
+            _ => Ok(data),
+        }
+    };
     if let Some(from) = &args.distill_from {
         let taught = print::noted(Checkpoint::open(from)?);
         let data = read(Some(taught.graph.sample_shape()))?;
