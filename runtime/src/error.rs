@@ -189,6 +189,8 @@ pub enum RunError {
     Eta(u32),
     /// eta is given to a sampler that has none.
     EtaElsewhere,
+    /// The sampler, the spacing or the rule of the next timestep is not for the model's noise levels.
+    Levels,
     /// The run needs a part that this build of the runtime leaves out.
     NotBuilt(Feature),
     /// The clipping range is not between 0 and 64.
@@ -206,8 +208,6 @@ pub enum RunError {
     },
     /// A later step than the first to begin with, where the file plans a sampler whose steps go on from the one before.
     PlannedStart,
-    /// The file does not hold the step that it plans; a validated model never returns this.
-    Plan,
     /// An image or noise of another length.
     Length {
         /// Elements of the model's sample.
@@ -334,6 +334,9 @@ impl fmt::Display for RunError {
             Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
             Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
             Self::EtaElsewhere => f.write_str("eta is DDIM's alone: leave it at 0 for other samplers"),
+            Self::Levels => f.write_str(
+                "the sampler, the spacing or the rule of the next timestep is not for the model's noise levels",
+            ),
             Self::NotBuilt(feature) => write!(
                 f,
                 "the run needs the feature '{feature}', without which this runtime was built"
@@ -352,7 +355,6 @@ impl fmt::Display for RunError {
             Self::PlannedStart => f.write_str(
                 "the file plans a sampler that goes on from the step before: start from noise, or run the file that it was planned from",
             ),
-            Self::Plan => f.write_str("the file does not hold a step that it plans"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
             Self::SnapshotVersion => f.write_str(

@@ -35,6 +35,8 @@ pub enum Feature {
     DpmSolver,
     /// Heun's method.
     Heun,
+    /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
+    Continuous,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
@@ -49,7 +51,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -62,6 +64,7 @@ impl Feature {
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
+        Self::Continuous,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
@@ -84,6 +87,7 @@ impl Feature {
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
+            Self::Continuous => "continuous",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
@@ -108,6 +112,7 @@ impl Feature {
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
+            Self::Continuous => cfg!(feature = "continuous"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
@@ -130,13 +135,13 @@ impl Feature {
         }
     }
 
-    /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
+    /// Whether a model needs it. What samplers need, [`Entry::feature`](crate::blob::sampling::Entry) says: a model can be
     /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
-        let chain = self == Self::Chain && model.header().prediction.is_chain();
+        let predicted = model.header().prediction.feature() == Some(self);
         let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
-        chain
+        predicted
             || schedule
             || planned == Some(self)
             || self.needed_by_arithmetic(model.header().arithmetic)

@@ -97,12 +97,13 @@ fn mixed(program: &Program) -> Assignment {
 pub fn diffusion() -> Diffusion {
     let alpha_bar = |t: u32| libm::pow(0.93, f64::from(t + 1)) - 0.01 * f64::from(t) / f64::from(TRAIN_STEPS);
     Diffusion {
+        train_steps: TRAIN_STEPS,
         alpha_bars: (0..TRAIN_STEPS).map(alpha_bar).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Trailing,
+        schedule: Spacing::Trailing.into(),
         steps_offset: 0,
         null_class: Some(2),
     }

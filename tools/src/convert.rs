@@ -4,10 +4,9 @@ use mote_host::calibrate::calibrate;
 use mote_host::config::ConfigError;
 use mote_host::memory::AlignedBytes;
 use mote_host::record::record;
-use mote_host::schedule::{self as float, Precision, Schedule, ScheduleError};
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
-use mote_runtime::{Config, Method, Model, ParseError, RunError};
+use mote_host::schedule::{self as float, ScheduleError};
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::{Config, Model, ParseError, RunError};
 use serde_json::{Value, json};
 
 use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
@@ -245,23 +244,28 @@ fn calibration(program: &Program, diffusion: &Diffusion) -> Vec<Config> {
 /// 2 to 16, by the work of a call.
 fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
     let macs: u64 = program.steps.iter().map(|step| program.macs(step)).sum();
-    let steps = CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32);
+    let steps = CALIBRATION_STEPS.min(diffusion.train_steps);
     (CALIBRATION_MACS / (macs * u64::from(steps)).max(1)).clamp(2, 16)
 }
 
 fn trajectory(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
+    let method = diffusion.prediction.levels().default_method();
     Config {
-        steps: CALIBRATION_STEPS.min(diffusion.alpha_bars.len() as u32),
-        spacing: diffusion.spacing,
+        steps: CALIBRATION_STEPS.min(diffusion.train_steps),
+        spacing: diffusion.schedule.spacing(),
         prev: mote_runtime::schedule::spacing::PrevRule::List,
-        // Every fourth run is noisy, so that the ranges hold for eta > 0.
-        eta_q16: if i % 4 == 3 { 1 << 16 } else { 0 },
+        // Every fourth run is noisy where the sampler has an eta, so that the ranges hold for eta > 0.
+        eta_q16: if i % 4 == 3 && method.draws(1 << 16) {
+            1 << 16
+        } else {
+            0
+        },
         clip: diffusion.clip,
         clip_range_q24: 1 << 24,
         class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
         guidance_q16: None,
         seed: CALIBRATION_SEED + i,
-        method: Method::Ddim,
+        method,
     }
 }
 
@@ -271,7 +275,7 @@ fn rounded(program: &Program, diffusion: &Diffusion, model: &Model<'_>) -> Resul
     let config = |i: u64| {
         let config = trajectory(program, diffusion, i);
         Config {
-            steps: (config.steps + i as u32).min(diffusion.alpha_bars.len() as u32),
+            steps: (config.steps + i as u32).min(diffusion.train_steps),
             seed: ROUNDING_SEED + i,
             ..config
         }
@@ -285,23 +289,15 @@ fn rounded(program: &Program, diffusion: &Diffusion, model: &Model<'_>) -> Resul
 
 fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
     let config = &checkpoint.scheduler;
-    let schedule = Schedule::new(config, Precision::F64)?;
+    let (alpha_bars, final_alpha_bar) = config.alpha_bars()?;
     Ok(Diffusion {
-        alpha_bars: schedule.alphas_cumprod,
-        final_alpha_bar: schedule.final_alpha_cumprod,
-        prediction: match config.prediction_type {
-            float::Prediction::Epsilon => Prediction::Epsilon,
-            float::Prediction::Velocity => Prediction::V,
-            float::Prediction::Sample => Prediction::Sample,
-        },
+        train_steps: config.num_train_timesteps as u32,
+        alpha_bars,
+        final_alpha_bar,
+        prediction: config.device_prediction(),
         clip: if config.clip_sample { Clip::Stock } else { Clip::Off },
         clip_range: config.clip_sample_range,
-        spacing: match config.timestep_spacing {
-            float::Spacing::Leading => Spacing::Leading,
-            float::Spacing::Trailing => Spacing::Trailing,
-            float::Spacing::Linspace => Spacing::Linspace,
-            float::Spacing::Quadratic => Spacing::Quadratic,
-        },
+        schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
         null_class: checkpoint.unet.null_class.map(|label| label as u16),
     })

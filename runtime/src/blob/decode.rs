@@ -3,9 +3,8 @@
 //! A new field is one line here; the test holds this to postcard's own decoder.
 
 use super::header::{Arithmetic, Header, Packing};
-use super::plan::{Plan, Schedule};
+use super::sampling::{Clip, Prediction, Schedule};
 use crate::ops::reader::Reader;
-use crate::schedule::coefficients::{Clip, Prediction};
 
 /// The header, made where it is wanted.
 #[inline(never)]
@@ -22,26 +21,10 @@ pub fn header(r: &mut Reader<'_>, header: &mut Header) {
     header.classes = r.u16();
     header.null_class = if r.flag() { Some(r.u16()) } else { None };
     header.train_steps = r.u32();
-    header.prediction = match r.variant(5) {
-        0 => Prediction::Epsilon,
-        1 => Prediction::V,
-        2 => Prediction::Sample,
-        3 => Prediction::Bits { prior_q31: r.u32() },
-        _ => Prediction::Kernel,
-    };
-    header.clip = match r.variant(3) {
-        0 => Clip::Off,
-        1 => Clip::Stock,
-        _ => Clip::Rederived,
-    };
+    header.prediction = Prediction::read(r);
+    header.clip = Clip::read(r);
     header.clip_range_q24 = r.i32();
-    header.schedule = match r.variant(5) {
-        0 => Schedule::Leading,
-        1 => Schedule::Trailing,
-        2 => Schedule::Linspace,
-        3 => Schedule::Quadratic,
-        _ => Schedule::Planned(Plan::read(r)),
-    };
+    header.schedule = Schedule::read(r);
     header.steps_offset = r.i32();
     header.final_alpha_bar_q62 = r.u64();
     header.output = r.tensor();

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Schedule;
+use super::sampling::{Clip, Prediction, Schedule};
 use super::tensor::TensorId;
 use crate::error::{ParseError, Refusal};
-use crate::schedule::coefficients::{Clip, Prediction};
 
 /// Order of the weights in the file. It changes speed, never a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +113,8 @@ impl Header {
             "arena_bytes"
         } else if self.op_count == 0 {
             "op_count"
+        } else if !self.schedule.suits(self.prediction, self.train_steps) {
+            "prediction"
         } else {
             return Some(());
         };

@@ -24,6 +24,7 @@ pub mod layout;
 pub mod model;
 pub mod op;
 pub mod plan;
+pub mod sampling;
 pub mod tensor;
 pub mod validate;
 

@@ -1,42 +1,31 @@
-//! Files that hold the steps of one run in place of the schedule: nothing of a step is computed on the device but the step.
+//! Files that hold the rows of one run in place of the schedule: the device computes no timestep and no coefficient.
 //!
-//! The header says which run ([`Plan`]). The schedule section then has no cumulative alphas but a [`Row`] a network call of the run (not
-//! counting those of guidance): of Heun's method two a step, of which the last has the second only where the run goes to another timestep.
-//! A row is nine little-endian words:
+//! The header says which run ([`Plan`]). The schedule section then has no cumulative alphas but a [`StoredRow`] a network call of the run
+//! (not counting those of guidance). A sampler with two calls a step has two rows a step; the last step has the second only where the run
+//! goes to another timestep. A row is nine little-endian words:
 //!
 //! | word | what |
 //! |---|---|
-//! | 0 | the timestep (bits 0..16), the fraction bits of the sample's form (16..24) and of the step's (24..32) |
-//! | 1, 2 | mantissas of the sample's form, i32 |
-//! | 3..7 | mantissas of the step's form, i32 |
-//! | 7, 8 | what [`noising`](crate::schedule::coefficients::noising) gives at the timestep |
+//! | 0 | the timestep (bits 0..16), the fraction bits of x0's form (16..24) and of the next state's (24..32) |
+//! | 1, 2 | mantissas of x0's form, i32 |
+//! | 3..7 | mantissas of the next state's form, i32 |
+//! | 7, 8 | the shares of an image and of its noise at the timestep, Q30 |
 //!
-//! The forms are those of [`StepCoefficients`], `NUMERICS.md` says what they are computed from.
+//! Of samplers on continuous noise levels it is eleven:
+//!
+//! | word | what |
+//! |---|---|
+//! | 9 | the timestep, Q16; bits 0..16 of word 0 are zeros |
+//! | 10 | the factor of the network's input, Q30 |
+//!
+//! `NUMERICS.md` says what they are computed from.
 
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
-use super::reader::Reader;
-use crate::sampler::{Method, Variance};
-use crate::schedule::coefficients::{Clip, StepCoefficients};
-use crate::schedule::form::Form;
-use crate::schedule::spacing::{PrevRule, Spacing};
-
-/// What the schedule section holds: a cumulative alpha (Q62) for every training timestep, beside the spacing that the checkpoint was saved
-/// with, or one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Schedule {
-    /// Alphas, [`Spacing::Leading`].
-    Leading,
-    /// Alphas, [`Spacing::Trailing`].
-    Trailing,
-    /// Alphas, [`Spacing::Linspace`].
-    Linspace,
-    /// Alphas, [`Spacing::Quadratic`].
-    Quadratic,
-    /// The rows of this run.
-    Planned(Plan),
-}
+use super::sampling::{Method, PrevRule, Spacing};
+use crate::features::Feature;
+use crate::ops::reader::Reader;
 
 /// A run whose steps a file holds. Its clipping is the header's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,69 +40,47 @@ pub struct Plan {
 
 /// A network call of a planned run, where it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row<'a>(&'a [u32; ROW_WORDS]);
+pub struct StoredRow<'a> {
+    words: &'a [u32; WORDS],
+    /// The words of continuous levels; empty for others.
+    more: &'a [u32],
+}
 
-const ROW_WORDS: usize = 9;
+/// What a row holds, as numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowValues {
+    /// Training timestep, Q16.
+    pub time_q16: u32,
+    /// Factor of the network's input, Q30.
+    pub input_q30: i32,
+    /// Mantissas of x0's form, and its fraction bits.
+    pub sample: ([i32; 2], u8),
+    /// Mantissas of the next state's form, and its fraction bits.
+    pub step: ([i32; 4], u8),
+    /// The shares of an image and of its noise at this level, Q30.
+    pub noising_q30: (i32, i32),
+}
+
+const WORDS: usize = 9;
+const CONTINUOUS_WORDS: usize = 11;
 /// More than any file holds.
 const ROWS_MAX: usize = 1 << 20;
-
-impl From<Spacing> for Schedule {
-    fn from(spacing: Spacing) -> Self {
-        match spacing {
-            Spacing::Leading => Self::Leading,
-            Spacing::Trailing => Self::Trailing,
-            Spacing::Linspace => Self::Linspace,
-            Spacing::Quadratic => Self::Quadratic,
-        }
-    }
-}
-
-impl Schedule {
-    /// The spacing that the checkpoint was saved with, or that of the plan.
-    pub const fn spacing(self) -> Spacing {
-        match self {
-            Self::Leading => Spacing::Leading,
-            Self::Trailing => Spacing::Trailing,
-            Self::Linspace => Spacing::Linspace,
-            Self::Quadratic => Spacing::Quadratic,
-            Self::Planned(plan) => plan.spacing(),
-        }
-    }
-
-    /// The run that the file holds, where it is one.
-    pub const fn plan(self) -> Option<Plan> {
-        match self {
-            Self::Planned(plan) => Some(plan),
-            _ => None,
-        }
-    }
-}
+/// 1.0 as a factor of the network's input.
+const ONE_Q30: i32 = 1 << 30;
 
 impl Plan {
     /// Of a run.
     pub const fn new(steps: u32, spacing: Spacing, prev: PrevRule, eta_q16: u32, method: Method) -> Self {
-        let method = match method {
-            Method::Ddim => 0,
-            Method::Ddpm(Variance::Small) => 1,
-            Method::Ddpm(Variance::Large) => 2,
-            Method::DpmSolver2M => 3,
-            Method::Heun => 4,
-        };
         Self {
             steps,
             eta_q16,
-            choice: spacing as u8 | (prev as u8) << 2 | method << 3,
+            choice: spacing as u8 | (prev as u8) << 2 | method.entry().number << 3,
         }
     }
 
     /// How the steps are spread.
     pub const fn spacing(self) -> Spacing {
-        match self.choice & 3 {
-            0 => Spacing::Leading,
-            1 => Spacing::Trailing,
-            2 => Spacing::Linspace,
-            _ => Spacing::Quadratic,
-        }
+        Spacing::ALL[(self.choice & 3) as usize]
     }
 
     /// What the timestep after a timestep is.
@@ -127,13 +94,62 @@ impl Plan {
 
     /// The sampler.
     pub const fn method(self) -> Method {
-        match self.choice >> 3 {
-            0 => Method::Ddim,
-            1 => Method::Ddpm(Variance::Small),
-            2 => Method::Ddpm(Variance::Large),
-            3 => Method::DpmSolver2M,
-            _ => Method::Heun,
+        match Method::numbered((self.choice >> 3) as u32) {
+            Some(method) => method,
+            // No file that was parsed.
+            None => Method::Ddim,
         }
+    }
+
+    /// Whether its rows have the words of continuous levels.
+    #[inline(always)]
+    const fn is_continuous(self) -> bool {
+        Feature::Continuous.is_built() && self.method().entry().levels.are_continuous()
+    }
+
+    /// Words of a row.
+    #[inline(always)]
+    const fn row_words(self) -> usize {
+        if self.is_continuous() { CONTINUOUS_WORDS } else { WORDS }
+    }
+
+    /// Bytes of a row in the file.
+    pub const fn row_bytes(self) -> usize {
+        4 * self.row_words()
+    }
+
+    /// The row of call `call` of step `step` in a schedule section; `None` past its end.
+    #[inline(never)]
+    pub fn row(self, section: &[u8], step: u32, call: u32) -> Option<StoredRow<'_>> {
+        let calls = if Method::BUILT.two_calls {
+            self.method().calls()
+        } else {
+            1
+        };
+        let index = (step.saturating_mul(calls).saturating_add(call) as usize).min(ROWS_MAX);
+        let words: &[u32] = bytemuck::try_cast_slice(section).ok()?;
+        StoredRow::first(words.get(index * self.row_words()..)?, self.is_continuous())
+    }
+
+    /// The rows of a schedule section, from the first on.
+    pub fn rows(self, section: &[u8]) -> impl Iterator<Item = StoredRow<'_>> {
+        let words: &[u32] = bytemuck::try_cast_slice(section).unwrap_or(&[]);
+        let rows = words.chunks_exact(self.row_words());
+        rows.map_while(move |words| StoredRow::first(words, self.is_continuous()))
+    }
+
+    /// A row as it stands in the file.
+    pub fn row_as_bytes(self, row: &RowValues) -> impl Iterator<Item = u8> {
+        let forms = u32::from(row.sample.1) << 16 | u32::from(row.step.1) << 24;
+        let whole = if self.is_continuous() { 0 } else { row.time_q16 >> 16 };
+        let (signal, noise) = row.noising_q30;
+        let words = [(whole | forms) as i32]
+            .into_iter()
+            .chain(row.sample.0)
+            .chain(row.step.0)
+            .chain([signal, noise])
+            .chain([row.time_q16 as i32, row.input_q30]);
+        words.take(self.row_words()).flat_map(i32::to_le_bytes)
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
@@ -145,59 +161,64 @@ impl Plan {
     }
 }
 
-impl<'a> Row<'a> {
-    /// Bytes in the file.
-    pub const BYTES: usize = 4 * ROW_WORDS;
+impl<'a> StoredRow<'a> {
+    /// Bytes of a row in the file, of samplers on cumulative alphas.
+    pub const BYTES: usize = 4 * WORDS;
 
-    /// Row `index` of a schedule section; `None` past its end.
-    #[inline(never)]
-    pub fn read(section: &'a [u8], index: usize) -> Option<Self> {
-        let words: &[u32] = bytemuck::try_cast_slice(section).ok()?;
-        let row = words.get(index.min(ROWS_MAX) * ROW_WORDS..)?.first_chunk();
-        row.map(Self)
+    #[inline(always)]
+    fn first(words: &'a [u32], continuous: bool) -> Option<Self> {
+        let (row, rest) = words.split_first_chunk()?;
+        let more = if continuous {
+            rest.get(..CONTINUOUS_WORDS - WORDS)?
+        } else {
+            &[]
+        };
+        Some(Self { words: row, more })
     }
 
-    /// Training timestep that the network is asked about.
-    pub const fn timestep(self) -> u32 {
-        self.0[0] & 0xFFFF
-    }
-
-    /// `(sqrt(ab), sqrt(1 - ab))` at the timestep, Q30.
-    pub const fn noising_q30(self) -> (i32, i32) {
-        (self.0[7] as i32, self.0[8] as i32)
-    }
-
-    /// The coefficients of its half of the step.
-    pub fn coefficients(self, clip: Clip) -> StepCoefficients {
-        let [forms, p, q, a, b, c, d, _, _] = *self.0;
-        StepCoefficients {
-            sample: Form::from_parts([p as i32, q as i32], (forms >> 16) as u8),
-            step: Form::from_parts([a as i32, b as i32, c as i32, d as i32], (forms >> 24) as u8),
-            clip,
+    /// Training timestep that the network is asked about, Q16.
+    #[inline(always)]
+    pub const fn time_q16(self) -> u32 {
+        match self.more {
+            [time_q16, ..] => *time_q16,
+            [] => self.words[0] << 16,
         }
     }
 
-    /// A row as it stands in the file.
-    pub fn bytes(timestep: u32, coefficients: &StepCoefficients, noising_q30: (i32, i32)) -> impl Iterator<Item = u8> {
-        let StepCoefficients { sample, step, .. } = coefficients;
-        let forms = u32::from(sample.shift()) << 16 | u32::from(step.shift()) << 24;
-        let head = [(timestep & 0xFFFF | forms) as i32];
-        let (signal, noise) = noising_q30;
-        let words = head
-            .into_iter()
-            .chain(sample.mant())
-            .chain(step.mant())
-            .chain([signal, noise]);
-        words.flat_map(i32::to_le_bytes)
+    /// The shares of an image and of its noise at the timestep, Q30.
+    pub const fn noising_q30(self) -> (i32, i32) {
+        (self.words[7] as i32, self.words[8] as i32)
     }
 
-    /// Whether its timestep is at most `highest`, and its forms' fractions and sums are in range: of the sample's two mantissas any sum is.
-    fn holds(self, highest: u32) -> bool {
-        let [forms, _, _, step @ .., _, _] = self.0;
+    /// What it holds.
+    #[inline(always)]
+    pub const fn values(self) -> RowValues {
+        let [forms, p, q, a, b, c, d, _, _] = *self.words;
+        RowValues {
+            time_q16: self.time_q16(),
+            input_q30: match self.more {
+                [_, input_q30, ..] => *input_q30 as i32,
+                _ => ONE_Q30,
+            },
+            sample: ([p as i32, q as i32], (forms >> 16) as u8),
+            step: ([a as i32, b as i32, c as i32, d as i32], (forms >> 24) as u8),
+            noising_q30: self.noising_q30(),
+        }
+    }
+
+    /// Whether its timestep is at most `highest_q16`, its forms' fractions and sums are in range (of the two mantissas of x0's form any sum
+    /// is), and so is the input's factor.
+    fn holds(self, highest_q16: u32) -> bool {
+        let [forms, _, _, step @ .., _, _] = self.words;
+        let forms = *forms;
         let fraction = |at: u32| (1..=40).contains(&((forms >> at) as u8));
         let quarters: u32 = step.iter().map(|mant| (*mant as i32).unsigned_abs() >> 2).sum();
-        // Their magnitudes sum to at most 2^32 + 16.
-        self.timestep() <= highest && fraction(16) && fraction(24) && quarters <= (1 << 30) + 1
+        let more = match *self.more {
+            [_, input_q30, ..] => forms & 0xFFFF == 0 && (1..=1 << 30).contains(&input_q30),
+            _ => true,
+        };
+        // The magnitudes of the step's mantissas sum to at most 2^32 + 16.
+        self.time_q16() <= highest_q16 && fraction(16) && fraction(24) && quarters <= (1 << 30) + 1 && more
     }
 }
 
@@ -205,18 +226,18 @@ impl<'a> Row<'a> {
 /// before.
 #[inline(never)]
 pub(super) fn holds(model: &Model<'_>, plan: &Plan) -> bool {
-    let mut highest = model.header.train_steps - 1;
+    // The noisiest of continuous levels is at T itself, which is then below 2^16.
+    let mut highest_q16 = (model.header.train_steps - u32::from(!plan.is_continuous())) << 16;
     let (mut count, mut rest) = (0, bytemuck::try_cast_slice(model.schedule()).unwrap_or(&[0]));
-    while let Some((row, after)) = rest.split_first_chunk() {
-        let row = Row(row);
-        if !row.holds(highest) {
+    while let Some(row) = StoredRow::first(rest, plan.is_continuous()) {
+        if !row.holds(highest_q16) {
             return false;
         }
-        highest = row.timestep();
+        highest_q16 = row.time_q16();
         count += 1;
-        rest = after;
+        rest = &rest[plan.row_words()..];
     }
     // Of two calls a step the last may have one.
-    let second = u32::from(plan.method() == Method::Heun);
-    rest.is_empty() && (count + second) >> second == plan.steps && plan.choice < 5 << 3
+    let second = plan.method().calls() - 1;
+    rest.is_empty() && (count + second) >> second == plan.steps && usize::from(plan.choice >> 3) < Method::ALL.len()
 }

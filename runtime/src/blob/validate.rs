@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use super::plan;
+use super::sampling::Prediction;
 use super::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 use crate::blob::header::Arithmetic;
 use crate::error::{Fault, ParseError, Refusal, Section};
@@ -9,7 +10,6 @@ use crate::features::Feature;
 use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::ops::slots::{Slots, slot};
-use crate::schedule::coefficients::Prediction;
 
 pub use crate::ops::norm::MAX_GROUP_ELEMENTS;
 
@@ -25,8 +25,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !arithmetic.is_built() {
         return refusal.with(ParseError::NotBuilt(arithmetic));
     }
-    if header.prediction.is_chain() && !Feature::Chain.is_built() {
-        return refusal.with(ParseError::NotBuilt(Feature::Chain));
+    if let Some(feature) = header.prediction.feature()
+        && !feature.is_built()
+    {
+        return refusal.with(ParseError::NotBuilt(feature));
     }
     let planned = header.schedule.plan();
     if planned.is_none() && !Feature::Schedule.is_built() {
@@ -82,10 +84,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     Some(())
 }
 
-/// Whether there is an alpha for every timestep, and none is larger than the one before.
+/// Whether there are as many alphas as there should be, and none is larger than the one before.
 #[inline(never)]
 fn schedule_falls(model: &Model<'_>) -> bool {
-    let steps = model.header.train_steps;
+    let steps = model.header.schedule.alphas(model.header.train_steps);
     let mut previous = 1u64 << 62;
     // There are at most 2^16.
     model.schedule().len() == steps as usize * 8

@@ -5,6 +5,7 @@ pub(crate) mod regions;
 use crate::blob::model::Model;
 use crate::blob::tensor::Tensor;
 use crate::error::RunError;
+use crate::features::Feature;
 use crate::kernels::view::View;
 use crate::ops::Op;
 use regions::Regions;
@@ -14,10 +15,43 @@ use regions::Regions;
 pub struct Call<'a> {
     /// x_t in Q24, `(row, col, channel)`.
     pub x_q24: &'a [i32],
-    /// Training timestep.
-    pub timestep: u32,
+    /// The network sees the state times this, Q30, at most 1.
+    pub input_q30: i32,
+    /// Training timestep, Q16.
+    pub time_q16: u32,
     /// Class label; read only by conditional models.
     pub class: u16,
+}
+
+impl<'a> Call<'a> {
+    /// With the state as it is, at a training timestep.
+    pub const fn at(x_q24: &'a [i32], timestep: u32, class: u16) -> Self {
+        Self {
+            x_q24,
+            input_q30: 1 << 30,
+            time_q16: timestep << 16,
+            class,
+        }
+    }
+
+    /// The whole part of its timestep.
+    #[inline(always)]
+    pub const fn timestep(&self) -> u32 {
+        self.time_q16 >> 16
+    }
+
+    /// The elements that the network sees: rounded half up where the state is scaled.
+    #[inline(always)]
+    pub(crate) fn input(&self) -> impl Iterator<Item = i32> + use<'a> {
+        let factor_q30 = i64::from(self.input_q30);
+        self.x_q24.iter().map(move |&x_q24| {
+            if Feature::Continuous.is_built() {
+                ((i64::from(x_q24) * factor_q30 + (1 << 29)) >> 30) as i32
+            } else {
+                x_q24
+            }
+        })
+    }
 }
 
 /// Sees every operator: to profile it, to digest or record its output.

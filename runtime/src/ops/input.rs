@@ -60,12 +60,12 @@ impl Operator for Input {
     }
 
     fn run_integer(&self, _: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        embed::input(call.x_q24, self.requant, self.offset, &mut r.output()?);
+        embed::input(call.input(), self.requant, self.offset, &mut r.output()?);
         Some(())
     }
 
     fn run_f16(&self, _: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        f16::pointwise::input(call.x_q24, self.scale, self.shift, &mut r.output()?);
+        f16::pointwise::input(call.input(), self.scale, self.shift, &mut r.output()?);
         Some(())
     }
 }

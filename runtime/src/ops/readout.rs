@@ -31,7 +31,9 @@ impl Readout {
     fn rows(&self, model: &Model<'_>, call: &Call<'_>) -> Option<Rows> {
         let groups = usize::from(self.groups);
         let first = model.table::<u32>(self.first, groups)?;
-        let group = first.partition_point(|&first| first <= call.timestep).checked_sub(1)?;
+        let group = first
+            .partition_point(|&first| first <= call.timestep())
+            .checked_sub(1)?;
         Some(Rows { group, groups })
     }
 }

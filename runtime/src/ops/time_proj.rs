@@ -29,7 +29,7 @@ impl TimeProj {
     #[inline(always)]
     fn features(&self, model: &Model<'_>, call: &Call<'_>, channels: u16, put: impl FnMut(usize, i32)) -> Option<()> {
         let phases = model.table::<u32>(self.phases, usize::from(channels) / 2)?;
-        embed::time_proj(call.timestep, phases, self.cos_first, put);
+        embed::time_proj(call.time_q16, phases, self.cos_first, put);
         Some(())
     }
 }

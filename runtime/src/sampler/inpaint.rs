@@ -33,7 +33,7 @@ impl<'a> Sampler<'_, 'a> {
             return Err(RunError::KnownImage);
         }
         (self.known, self.known_tag) = (Some(image_q24), tag);
-        self.set_known(self.course().noising(self.index));
+        self.set_known(self.rows().noising(self.index, 0));
         Ok(())
     }
 

@@ -167,12 +167,13 @@ pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) ->
 
 fn diffusion() -> Diffusion {
     Diffusion {
+        train_steps: 10,
         alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 0,
         null_class: None,
     }

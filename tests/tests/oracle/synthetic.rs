@@ -94,12 +94,13 @@ fn diffusion(seed: u64) -> Diffusion {
     let angle = |t: usize| (t as f64 + 1.0) / (train_steps as f64 + 2.0) * core::f64::consts::FRAC_PI_2;
     let pick = |n: u64| (seed % n) as usize;
     Diffusion {
+        train_steps: train_steps as u32,
         alpha_bars: (0..train_steps).map(|t| angle(t).cos().powi(2)).collect(),
         final_alpha_bar: 1.0,
         prediction: [Prediction::Epsilon, Prediction::V, Prediction::Sample][pick(3)],
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 1,
         null_class: Some(CLASSES as u16 - 1),
     }

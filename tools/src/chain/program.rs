@@ -29,12 +29,13 @@ pub fn diffusion(chain: &Chain) -> Result<Diffusion> {
         Chain::SwissRoll(s) => (alpha_bars(&s.chain)?, Prediction::Kernel),
     };
     Ok(Diffusion {
+        train_steps: alpha_bars.len() as u32,
         alpha_bars,
         final_alpha_bar: 1.0,
         prediction,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Trailing,
+        schedule: Spacing::Trailing.into(),
         steps_offset: 0,
         null_class: None,
     })

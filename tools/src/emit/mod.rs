@@ -10,6 +10,7 @@ mod weights;
 use mote_runtime::Model;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
 use mote_runtime::blob::op::{Conv, NormConv, Op, Readout, Source};
+use mote_runtime::blob::sampling::Schedule;
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::Requant;
 
@@ -27,7 +28,9 @@ use weights::WeightSection;
 /// What the sampler must know of the checkpoint: everything in the header that the program does not say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diffusion {
-    /// alpha_bar by training timestep.
+    /// Training timesteps.
+    pub train_steps: u32,
+    /// alpha_bar by training timestep; empty where noise levels are continuous.
     pub alpha_bars: Vec<f64>,
     /// alpha_bar before the first timestep.
     pub final_alpha_bar: f64,
@@ -37,8 +40,8 @@ pub struct Diffusion {
     pub clip: mote_runtime::schedule::coefficients::Clip,
     /// Its bound.
     pub clip_range: f64,
-    /// Spacing of timesteps.
-    pub spacing: mote_runtime::schedule::spacing::Spacing,
+    /// The noise levels, and how timesteps are spread over them.
+    pub schedule: Schedule,
     /// Added to leading timesteps.
     pub steps_offset: i32,
     /// Label that stands for no class.
@@ -264,11 +267,11 @@ fn header(program: &Program, d: &Diffusion, ops: usize, float: bool, plan: &Plan
         cols: extent(program.sample[2])?,
         classes: within("the number of classes", program.classes as u64, u16::MAX.into())?,
         null_class: d.null_class,
-        train_steps: d.alpha_bars.len() as u32,
+        train_steps: d.train_steps,
         prediction: d.prediction,
         clip: d.clip,
         clip_range_q24: libm::round(d.clip_range * 16_777_216.0).clamp(1.0, f64::from(1 << 30)) as i32,
-        schedule: d.spacing.into(),
+        schedule: d.schedule,
         steps_offset: d.steps_offset,
         final_alpha_bar_q62: q62(d.final_alpha_bar),
         output: TensorId(program.steps.len() as u16 - 1),

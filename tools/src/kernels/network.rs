@@ -72,12 +72,13 @@ fn in_side(work: &Work) -> usize {
 
 fn diffusion() -> Diffusion {
     Diffusion {
+        train_steps: TRAIN_STEPS,
         alpha_bars: (0..TRAIN_STEPS).map(|t| 0.95 - 0.04 * f64::from(t)).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Stock,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 0,
         null_class: None,
     }

@@ -204,6 +204,26 @@ impl Lowering<'_> {
                 self.emit(node, &node.name, Kind::Attention { qkv, heads: *heads });
                 Ok(())
             }
+            Op::Softmax(_) => {
+                let src = self.single(node, 0)?;
+                self.emit(node, &node.name, Kind::Softmax { src });
+                Ok(())
+            }
+            Op::Readout(ops::Readout { weight, bias, first }) => {
+                let conv = Conv {
+                    source: vec![self.single(node, 0)?],
+                    weight: self.param(node, weight)?,
+                    bias: self.param(node, bias)?,
+                    kernel: 1,
+                    stride: 1,
+                    pad: [0; 4],
+                    upsample: false,
+                    addend: None,
+                    groups: first.iter().map(|t| *t as u32).collect(),
+                };
+                self.emit(node, &node.name, Kind::Conv(conv));
+                Ok(())
+            }
         }
     }
 

@@ -7,8 +7,9 @@
 
 use mote_host::memory::AlignedBytes;
 use mote_runtime::exec::{Call, forward};
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::schedule::rows::Row;
 use mote_runtime::schedule::spacing::{PrevRule, prev_timestep};
 use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver, Unobserved};
 use rayon::prelude::*;
@@ -22,7 +23,7 @@ const Q24: f64 = 16_777_216.0;
 #[derive(Debug, Clone)]
 struct Probed {
     x_q24: Vec<i32>,
-    timestep: u32,
+    row: Row,
     class: u16,
     out_q24: Vec<i32>,
     /// Square of the weight in x0.
@@ -45,13 +46,13 @@ struct Recorder<'m> {
 impl Observer for Recorder<'_> {}
 
 impl StepObserver for Recorder<'_> {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
         self.calls.push(Probed {
             x_q24: p.x_q24.to_vec(),
-            timestep: p.timestep,
+            row: p.row,
             class: self.config.class.unwrap_or(0),
             out_q24: p.out_q24.to_vec(),
-            weight: weight(self.model, &self.config, p.index, p.timestep),
+            weight: weight(self.model, &self.config, p.index, p.row.timestep()),
         });
     }
 }
@@ -84,7 +85,8 @@ impl Probed {
         let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
         let call = Call {
             x_q24: &self.x_q24,
-            timestep: self.timestep,
+            input_q30: self.row.input_q30,
+            time_q16: self.row.time_q16,
             class: self.class,
         };
         forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;

@@ -2,10 +2,9 @@
 
 use super::float::FloatError;
 use crate::backend::BackendError;
-use candle_core::DType;
 use mote_host::cuda::driver::{Device, missing};
 use mote_host::cuda::network::{Network, Precision};
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor, Observed};
 use mote_host::graph::{Graph, ValueId};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -61,11 +60,11 @@ impl fmt::Display for FloatDevice {
 
 /// A float network that can be asked.
 pub(super) trait FloatNetwork {
-    /// Its output for samples `(channel, row, col)` one after the other, each at its own timestep.
-    fn output(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f32>, FloatError>;
+    /// Its output for samples `(channel, row, col)` one after the other, each at its own timestep, which may lie between two.
+    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError>;
 
     /// Its mid-block, averaged over positions; empty where it has none.
-    fn bottleneck(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f64>, FloatError>;
+    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError>;
 }
 
 fn middle(graph: &Graph) -> Option<ValueId> {
@@ -77,23 +76,29 @@ fn middle(graph: &Graph) -> Option<ValueId> {
 }
 
 impl FloatNetwork for Executor<'_> {
-    fn output(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
-        Ok(self.run(x, timesteps, labels)?)
+    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
+        Ok(self.run(x, times, labels)?)
     }
 
-    fn bottleneck(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
+    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
         let Some(middle) = middle(self.graph()) else {
             return Ok(vec![]);
         };
         let mut features = Vec::new();
-        self.forward_observed(&self.batch(x, timesteps, labels)?, |id, value| {
+        self.run_observed(x, times, labels, |id, value| {
             if id == middle {
-                features = value.mean((2, 3))?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+                features = means(value);
             }
-            Ok(())
         })?;
         Ok(features)
     }
+}
+
+/// Means over positions, `(sample, channel)`.
+fn means(value: &Observed<'_>) -> Vec<f64> {
+    let [_, rows, cols] = value.shape();
+    let mean = |plane: &[f64]| plane.iter().sum::<f64>() / (rows * cols) as f64;
+    value.to_vec().chunks_exact((rows * cols).max(1)).map(mean).collect()
 }
 
 /// A network on a GPU, and once more as far as its mid-block.
@@ -130,15 +135,15 @@ fn first(mut values: Vec<Vec<f32>>) -> Vec<f32> {
 }
 
 impl FloatNetwork for Gpu {
-    fn output(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
-        Ok(first(self.output.borrow_mut().run(x, timesteps, labels)?))
+    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
+        Ok(first(self.output.borrow_mut().run(x, times, labels)?))
     }
 
-    fn bottleneck(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
+    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
         let Some((network, positions)) = &self.middle else {
             return Ok(vec![]);
         };
-        let values = first(network.borrow_mut().run(x, timesteps, labels)?);
+        let values = first(network.borrow_mut().run(x, times, labels)?);
         let mean = |plane: &[f32]| plane.iter().map(|v| f64::from(*v)).sum::<f64>() / *positions as f64;
         Ok(values.chunks_exact((*positions).max(1)).map(mean).collect())
     }

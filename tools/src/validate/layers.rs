@@ -3,14 +3,13 @@
 //! The float network is called at the states that the model's own run visits. What an operator's output is away from the float network's
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
-use super::float::{FloatError, FloatRuns, decibels, planes};
+use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::names::Names;
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::graph::{Graph, ValueId};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
@@ -18,7 +17,7 @@ use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::f16;
 use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -225,26 +224,25 @@ fn real(output: &View<'_>, i: usize, tensor: &Tensor) -> f64 {
 }
 
 impl Recorder<'_> {
-    /// What the float network makes of the pairs' values in a call at state `x`, `(channel, row, col)`.
-    fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
+    /// What the float network makes of the pairs' values in a call that sees `x`, `(channel, row, col)`.
+    fn expected(&self, x: &[f64], time: f64) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
         let labels = self.float_runs.labels(self.config.class, 1);
-        let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor.forward_observed(&batch, |id, value| {
+        self.executor.run_observed(&x, &[time], &labels, |id, value| {
             for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
-                *found = value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
+                *found = value.to_vec();
             }
-            Ok(())
         })?;
         Ok(found)
     }
 }
 
 impl StepObserver for Recorder<'_> {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.float_runs.channels()), p.timestep) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
+        let time = f64::from(p.row.time_q16) / 65536.0;
+        match self.expected(&seen_by_network(p, self.float_runs.channels()), time) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -154,6 +154,8 @@ impl<'g> Writing<'g> {
             ..NetworkOp::default()
         };
         match &step.node.op {
+            // Opt-in: an operator without a kernel here is refused by its name.
+            refused @ (Op::Softmax(_) | Op::Readout(_)) => return Err(CudaError::Unsupported(refused.name())),
             Op::Sample(_) => self.pointwise(Kind::Sample, op),
             Op::TimeProj(ops::TimeProj {
                 dim,

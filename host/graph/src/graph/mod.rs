@@ -11,6 +11,7 @@
 mod build;
 mod check;
 mod error;
+mod layout;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 pub use crate::ops::{self, Op};
 pub use build::Builder;
 pub use error::GraphError;
+pub use layout::Layout;
 
 use crate::ops::{Inputs, Operator, Shape};
 use std::collections::BTreeMap;

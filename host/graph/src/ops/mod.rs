@@ -1,7 +1,7 @@
 //! The float operators, a file each: parameters, shape, cost, and what is computed.
 //!
-//! An operator is a struct with an [`Operator`] implementation and a line in the list below, from which [`Op`] and every
-//! dispatch follow.
+//! An operator is a struct with an [`Operator`] implementation, a [`Reverse`] implementation where it can be trained through, and a
+//! line in the list below, from which [`Op`] and every dispatch follow.
 
 mod add;
 mod add_channel;
@@ -13,9 +13,13 @@ mod concat;
 mod conv;
 mod group_norm;
 mod inputs;
+mod loops;
+mod pass;
+mod readout;
 mod sample;
 mod scale_shift;
 mod silu;
+mod softmax;
 mod time_proj;
 mod upsample;
 
@@ -29,12 +33,18 @@ pub use concat::Concat;
 pub use conv::Conv;
 pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
+pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
 pub use silu::Silu;
-pub use time_proj::TimeProj;
+pub use softmax::Softmax;
+pub use time_proj::{TimeFeatures, TimeProj, features};
 pub use upsample::Upsample2;
 
+pub(crate) use loops::add as add_all;
+
+use crate::Real;
 use crate::graph::GraphError;
 
 /// A float operator.
@@ -51,11 +61,30 @@ pub trait Operator {
     fn macs(&self, _inputs: &[Shape], _output: Shape) -> u64 {
         0
     }
+
+    /// Numbers that the pass in reverse needs beside what is read and written.
+    fn saved_len(&self, _extents: &Extents<'_>) -> usize {
+        0
+    }
+
+    /// Numbers that are used within one pass.
+    fn scratch_len(&self, _extents: &Extents<'_>) -> usize {
+        0
+    }
+
+    /// Computes the output, for a checked graph.
+    fn forward<T: Real>(&self, pass: Forward<'_, T>);
 }
 
-/// Makes [`Op`] and its dispatch from the list of operators.
+/// An operator that gradients pass through.
+pub trait Reverse: Operator {
+    /// Adds the gradients by inputs and trained tensors, for a checked graph.
+    fn backward<T: Real>(&self, pass: Backward<'_, T>);
+}
+
+/// Makes [`Op`] and its dispatch from the list of operators. `Reverse` behind a name says that the operator has that trait.
 macro_rules! operators {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident $(: $reverse:ident)?),* $(,)?) => {
         /// What a node computes. Trained tensors are named by their key in [`crate::graph::Graph::params`].
         #[derive(Debug, Clone, PartialEq)]
         pub enum Op {
@@ -74,6 +103,21 @@ macro_rules! operators {
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => stringify!($name)),*
+                }
+            }
+
+            /// Whether gradients pass through it.
+            #[must_use]
+            pub fn is_reversible(&self) -> bool {
+                match self {
+                    $(Self::$name(_) => operators!(@reversible $($reverse)?)),*
+                }
+            }
+
+            /// [`Reverse::backward`]; nothing for an operator without it.
+            pub(crate) fn backward<T: Real>(&self, pass: Backward<'_, T>) {
+                match self {
+                    $(Self::$name(op) => operators!(@backward op, pass $(, $reverse)?)),*
                 }
             }
         }
@@ -96,23 +140,49 @@ macro_rules! operators {
                     $(Self::$name(op) => op.macs(inputs, output)),*
                 }
             }
+
+            fn saved_len(&self, extents: &Extents<'_>) -> usize {
+                match self {
+                    $(Self::$name(op) => op.saved_len(extents)),*
+                }
+            }
+
+            fn scratch_len(&self, extents: &Extents<'_>) -> usize {
+                match self {
+                    $(Self::$name(op) => op.scratch_len(extents)),*
+                }
+            }
+
+            fn forward<T: Real>(&self, pass: Forward<'_, T>) {
+                match self {
+                    $(Self::$name(op) => op.forward(pass)),*
+                }
+            }
         }
     };
+    (@reversible) => { false };
+    (@reversible Reverse) => { true };
+    (@backward $op:ident, $pass:ident) => {{
+        let _ = ($op, $pass);
+    }};
+    (@backward $op:ident, $pass:ident, Reverse) => { $op.backward($pass) };
 }
 
 operators! {
     Sample,
-    Affine,
+    Affine: Reverse,
     TimeProj,
-    ClassEmbed,
-    Conv,
-    GroupNorm,
-    Silu,
-    Add,
-    AddChannel,
-    ScaleShift,
-    Concat,
-    Upsample2,
-    AvgPool2,
-    Attention,
+    ClassEmbed: Reverse,
+    Conv: Reverse,
+    GroupNorm: Reverse,
+    Silu: Reverse,
+    Add: Reverse,
+    AddChannel: Reverse,
+    ScaleShift: Reverse,
+    Concat: Reverse,
+    Upsample2: Reverse,
+    AvgPool2: Reverse,
+    Attention: Reverse,
+    Softmax: Reverse,
+    Readout: Reverse,
 }

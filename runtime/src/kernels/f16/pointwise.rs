@@ -5,8 +5,8 @@ use crate::kernels::view::{Operand, View, ViewMut};
 use crate::numeric::float::{exp_f32, silu_f32};
 
 /// `scale * x + shift`.
-pub fn input(x_q24: &[i32], scale: f32, shift: f32, out: &mut ViewMut<'_>) {
-    for (i, &x) in x_q24.iter().enumerate() {
+pub fn input(x_q24: impl Iterator<Item = i32>, scale: f32, shift: f32, out: &mut ViewMut<'_>) {
+    for (i, x) in x_q24.enumerate() {
         out.set(i, store(from_q24(x) * scale + shift));
     }
 }

@@ -3,8 +3,7 @@
 use super::{Args, Split, Variance, bound, convergence, likelihood, pictures, reconstruct};
 use crate::failure::Failure;
 use crate::print::{self, Held};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::predictor::Predictor;
 use mote_host::schedule::{self, Precision, Schedule, SchedulerConfig};
 use mote_tools::Checkpoint;

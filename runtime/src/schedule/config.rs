@@ -4,12 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::header::Header;
 use crate::blob::plan::Plan;
+use crate::blob::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
 use crate::error::RunError;
 use crate::features::Feature;
-use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::{PrevRule, Spacing, begins_within};
-
-use super::method::Method;
+use crate::schedule::spacing::begins_within;
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,31 +34,8 @@ pub struct Config {
     pub method: Method,
 }
 
-/// Where a run starts.
-#[derive(Debug, Clone, Copy)]
-pub enum Start<'s> {
-    /// x_T drawn from the seed.
-    Seed,
-    /// x_T given, Q24, `(row, col, channel)`.
-    Noise(&'s [i32]),
-    /// A clean image noised to the timestep where `strength * steps` steps are left (Meng et al. 2022, SDEdit).
-    Image {
-        /// Q24, `(row, col, channel)`.
-        image_q24: &'s [i32],
-        /// Share of the steps that are run, Q16.
-        strength_q16: u32,
-    },
-    /// x_T between two seeds' noises, on a quarter circle: standard normal everywhere on it.
-    Between {
-        /// The other seed.
-        second: u64,
-        /// How far towards it, Q16: 0 is the run's own noise, 65536 the other's.
-        part_q16: u32,
-    },
-}
-
 impl Config {
-    /// The configuration that the checkpoint was saved with, deterministic DDIM, seed 0; where the file plans its run, that one (which has a
+    /// The configuration that the checkpoint was saved with, deterministic DDIM (or the sampler of the model's noise levels), seed 0; where the file plans its run, that one (which has a
     /// number of steps of its own: [`Plan::steps`]).
     pub fn of(header: &Header, steps: u32) -> Self {
         let plan = header.schedule.plan().unwrap_or(Plan::new(
@@ -68,7 +43,7 @@ impl Config {
             header.schedule.spacing(),
             PrevRule::List,
             0,
-            Method::Ddim,
+            header.prediction.levels().default_method(),
         ));
         Self {
             steps,
@@ -102,6 +77,10 @@ impl Config {
             if self.eta_q16 != 0 {
                 return Err(RunError::EtaElsewhere);
             }
+        }
+        let levels = header.prediction.levels();
+        if !levels.are(self.method.entry().levels) || !levels.allow(self.spacing, self.prev) {
+            return Err(RunError::Levels);
         }
         if let Some(plan) = header.schedule.plan()
             && (self.plan(), self.clip) != (plan, header.clip)

@@ -1,6 +1,6 @@
 //! All trained tensors of a graph as one vector, in the order of their keys.
 
-use mote_graph::graph::Graph;
+use super::Graph;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
