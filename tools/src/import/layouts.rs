@@ -486,3 +486,31 @@ fn null_means_what_the_library_makes_of_it() {
         assert_eq!((error.field.as_str(), error.value.as_str()), (field, "null"), "{error}");
     }
 }
+
+/// The up path's first concatenation would join a tensor with itself.
+#[test]
+fn a_network_without_a_middle_block_converts_and_keeps_its_values() {
+    for changes in [
+        json!({"mid_block_type": null}),
+        json!({"mid_block_type": null, "down_block_types": ["DownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "UpBlock2D"], "resnet_time_scale_shift": "scale_shift"}),
+        json!({"mid_block_type": null, "block_out_channels": [8], "down_block_types": ["AttnDownBlock2D"],
+            "up_block_types": ["AttnUpBlock2D"]}),
+    ] {
+        let config = config(changes);
+        let checkpoint = load(&config, &container(&weights_of(&config))).unwrap();
+        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8] {
+            let bytes = convert(&checkpoint, &Options::of(scheme), &|_| {})
+                .unwrap()
+                .emitted
+                .bytes;
+            let memory = mote_host::memory::AlignedBytes::copy_of(&bytes);
+            assert_eq!(
+                Model::parse(memory.bytes()).unwrap().header().sample_len(),
+                16,
+                "{}",
+                scheme.name()
+            );
+        }
+    }
+}
