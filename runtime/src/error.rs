@@ -47,6 +47,8 @@ pub enum Fault {
     Lifetime(u16),
     /// Shares memory with this tensor while both live.
     Overlap(u16),
+    /// More than this many activations are alive at once.
+    Crowded(u16),
     /// Reaches past the end of its section or of the arena.
     OutOfBounds {
         /// First byte that must not be reached.
@@ -252,6 +254,7 @@ impl fmt::Display for Fault {
             Self::ZeroPoint => f.write_str("a zero point is set where none is allowed"),
             Self::Lifetime(id) => write!(f, "tensor {id} is used outside its lifetime"),
             Self::Overlap(id) => write!(f, "its memory overlaps that of tensor {id}, which is still alive"),
+            Self::Crowded(most) => write!(f, "more than {most} tensors are alive at once"),
             Self::OutOfBounds { limit, end } => write!(f, "it reaches byte {end} of {limit}"),
             Self::Alignment(offset) => write!(f, "offset {offset} is not aligned"),
             Self::Parameter => f.write_str("a parameter is outside its range"),

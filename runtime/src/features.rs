@@ -4,9 +4,6 @@
 
 use core::fmt;
 
-use crate::blob::header::Arithmetic;
-use crate::blob::model::Model;
-
 /// A part of the runtime that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -43,7 +40,7 @@ pub enum Feature {
     Interpolate,
     /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
     Chain,
-    /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::blob::plan`]) do without.
+    /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
@@ -125,27 +122,6 @@ impl Feature {
     #[inline(always)]
     pub(crate) const fn built(self) -> Option<()> {
         if self.is_built() { Some(()) } else { None }
-    }
-
-    /// Whether models of this arithmetic need it.
-    pub fn needed_by_arithmetic(self, arithmetic: Arithmetic) -> bool {
-        match arithmetic {
-            Arithmetic::Integer => self == Self::Integer,
-            Arithmetic::F16 => self == Self::F16,
-        }
-    }
-
-    /// Whether a model needs it. What samplers need, [`Entry::feature`](crate::blob::sampling::Entry) says: a model can be
-    /// sampled with any, unless its file plans its run.
-    pub fn needed_by(self, model: &Model<'_>) -> bool {
-        let predicted = model.header().prediction.feature() == Some(self);
-        let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
-        let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
-        predicted
-            || schedule
-            || planned == Some(self)
-            || self.needed_by_arithmetic(model.header().arithmetic)
-            || model.ops().any(|op| op.needs(self))
     }
 }
 

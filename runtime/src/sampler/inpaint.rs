@@ -6,9 +6,9 @@
 //! stay on the probability-flow ODE's path of a known point.
 
 use super::Sampler;
-use crate::blob::crc::crc32;
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::crc::crc32;
 use crate::numeric::normal::normal_q24;
 use crate::schedule::coefficients::add_noise;
 

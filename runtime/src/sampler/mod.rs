@@ -3,7 +3,7 @@
 //!
 //! The state x_t is an int32 with 24 fractional bits. The sampler ([`Method`]), steps, spacing, eta, clipping, class and guidance
 //! are chosen at run time. A step is a row a network call ([`crate::schedule::rows`]), whichever the sampler. Of a file that plans its
-//! run ([`crate::blob::plan`]) only class, guidance, seed and start are left to choose.
+//! run ([`crate::model::plan`]) only class, guidance, seed and start are left to choose.
 
 mod chain;
 mod inpaint;
@@ -11,21 +11,21 @@ mod pixels;
 mod snapshot;
 mod start;
 
-pub use crate::blob::sampling::{Method, Variance};
+pub use crate::model::sampling::{Method, Variance};
 pub use crate::schedule::config::Config;
 pub use inpaint::UNKNOWN;
 pub use pixels::{pixel_to_q24, q24_to_pixel};
 pub use start::Start;
 
-use crate::arena::{ALIGN, Arena};
-use crate::blob::model::Model;
-use crate::blob::sampling::Terms;
 use crate::digest::Digest;
 use crate::error::RunError;
-use crate::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::features::Feature;
+use crate::model::Model;
+use crate::model::exec::{Call, Network, Observer, Portable, Unobserved};
+use crate::model::sampling::Terms;
 use crate::numeric::normal::normal_q24;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
+use crate::tensor::arena::{ALIGN, Arena};
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

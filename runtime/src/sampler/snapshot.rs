@@ -5,11 +5,11 @@
 //! CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
 
 use super::{Config, Sampler};
-use crate::arena::Arena;
-use crate::blob::crc::crc32;
-use crate::blob::layout::read_u32;
-use crate::blob::model::Model;
 use crate::error::RunError;
+use crate::model::Model;
+use crate::model::crc::crc32;
+use crate::model::layout::read_u32;
+use crate::tensor::arena::Arena;
 
 const MAGIC: [u8; 4] = *b"MSN2";
 const FIRST_MAGIC: [u8; 4] = *b"MSNP";

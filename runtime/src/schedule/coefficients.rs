@@ -18,7 +18,7 @@ use super::program::{
 };
 use crate::numeric::scaled::Scaled;
 
-pub use crate::blob::sampling::{Clip, Prediction};
+pub use crate::model::sampling::{Clip, Prediction};
 
 /// 1.0 as a cumulative alpha.
 pub const ALPHA_BAR_ONE_Q62: u64 = 1 << 62;

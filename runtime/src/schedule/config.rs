@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::blob::header::Header;
-use crate::blob::plan::Plan;
-use crate::blob::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
+use super::spacing::begins_within;
 use crate::error::RunError;
 use crate::features::Feature;
-use crate::schedule::spacing::begins_within;
+use crate::model::header::Header;
+use crate::model::plan::Plan;
+use crate::model::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

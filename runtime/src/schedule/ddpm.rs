@@ -11,7 +11,7 @@
 
 use super::coefficients::{Clip, Level, Prediction, StepCoefficients, by_sample, towards_sample};
 use super::form::Signed;
-pub use crate::blob::sampling::Variance;
+pub use crate::model::sampling::Variance;
 use crate::numeric::scaled::Scaled;
 
 /// The coefficients of an ancestral step, over (x0, -, x, z), from cumulative alpha `alpha_bar_t_q62` to `alpha_bar_prev_q62`.

@@ -8,11 +8,11 @@ use super::dpm_solver::dpm_solver_2m;
 use super::form::Form;
 use super::heun::{heun_corrector, heun_predictor};
 use super::spacing::{prev_timestep, timestep};
-use crate::blob::model::Model;
-use crate::blob::plan::{RowValues, StoredRow};
-use crate::blob::sampling::{Clip, Method};
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::Model;
+use crate::model::plan::{RowValues, StoredRow};
+use crate::model::sampling::{Clip, Method};
 
 /// One call of the network, and how the state moves by it. Guidance calls the network twice for one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use core::cmp::Ordering;
 
 use crate::numeric::divide::{continued, divide};
 
-pub use crate::blob::sampling::{PrevRule, Spacing};
+pub use crate::model::sampling::{PrevRule, Spacing};
 
 /// The largest number of training timesteps: 2^20 keeps every product below 2^63.
 pub const MAX_TRAIN_STEPS: u32 = 1 << 20;

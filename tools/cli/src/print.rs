@@ -51,6 +51,11 @@ pub fn noted(checkpoint: Checkpoint) -> Checkpoint {
     checkpoint
 }
 
+/// A line of progress on stderr. Whoever read it may have gone: the work goes on.
+pub fn progress_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// `held` or `NOT HELD`, in colour.
 pub fn verdict(held: bool) -> String {
     let (word, color) = if held {

@@ -22,6 +22,7 @@ mod index;
 pub(crate) mod limits;
 mod resnet;
 mod stored;
+mod trained;
 mod unet;
 mod weights;
 
@@ -34,9 +35,9 @@ mod tests;
 
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
+pub use trained::{Trained, TrainedActivation, TrainedWeight};
 
 use crate::files;
-use crate::quantize::trained::Trained;
 use crate::train::preset::Preset;
 use folders::Layout;
 use mote_host::config::{self as settings, ConfigError};
