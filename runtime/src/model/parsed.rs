@@ -56,8 +56,6 @@ impl<'a> Model<'a> {
             context: Context {
                 tensors: &[],
                 weights: &[],
-                sample: [0; 3],
-                classes: 0,
                 float: false,
             },
         };
@@ -70,11 +68,8 @@ impl<'a> Model<'a> {
             Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.context.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
-        let (header, context) = (&model.header, &mut model.context);
-        context.weights = model.sections.content(3);
-        context.sample = [header.rows, header.cols, header.channels];
-        context.classes = header.classes;
-        context.float = header.arithmetic == Arithmetic::F16;
+        model.context.weights = model.sections.content(3);
+        model.context.float = model.header.arithmetic == Arithmetic::F16;
         Some(model)
     }
 

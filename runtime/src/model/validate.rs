@@ -1,5 +1,7 @@
 //! Checks on tensors and operators: shapes, lifetimes, memory, parameters. Made once, before a `Model` exists.
 
+use core::cell::Cell;
+
 use super::header::Arithmetic;
 use super::sampling::Prediction;
 use super::{Model, plan};
@@ -39,7 +41,13 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if planned.is_none() && !Feature::Schedule.is_built() {
         return refusal.with(ParseError::NotBuilt(Feature::Schedule));
     }
-    let checker = &mut Checker::new(&model.context);
+    let checker = &mut Checker {
+        context: &model.context,
+        sample: [header.rows, header.cols, header.channels],
+        classes: header.classes,
+        fault: Cell::new(None),
+        tensors: Checker::NO_TENSORS,
+    };
     for tensor in 0..model.tensor_count() {
         record(checker, model, tensor);
         if let Some(fault) = checker.fault.get() {
@@ -190,23 +198,27 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
     )
 }
 
-/// Holds what an operator reads against what was written and is alive, and what it writes against the memory of that.
+/// Holds what an operator reads against what is alive, and the memory that it writes against that of what stays alive.
 #[inline(never)]
 fn still_alive(checker: &Checker<'_, '_>, index: u16, slots: &Slots, alive: &mut Alive) -> Check {
-    for id in slots.tensors.iter().skip(slot::FIRST).flatten() {
-        checker.ensure(alive.contains(id), Fault::Lifetime(id.0))?;
+    let (reads, written) = (&slots.tensors[slot::FIRST..], &checker.tensors[..slot::FIRST]);
+    for read in reads.iter().flatten() {
+        checker.ensure(alive.contains(read), Fault::Lifetime(read.0));
     }
-    let known = |id: TensorId| Tensor::known(checker.context.record(Some(id)).unwrap_or(&Tensor::NONE));
-    // What is read here for the last time may give its memory to the output: that was looked at with the slots.
-    alive.retain(|id| known(*id).last > index);
-    for other in alive.iter() {
-        let there = &known(*other);
-        for written in &checker.tensors[..slot::FIRST] {
-            checker.ensure(!written.meets(there), Fault::Overlap(other.0))?;
+    let mut out = Some(slots.out()).filter(|_| checker.tensors[slot::OUT].last > index);
+    for id in alive.iter_mut() {
+        let there = &Tensor::known(checker.context.record(Some(*id)).unwrap_or(&Tensor::NONE));
+        if there.last > index {
+            for tensor in written {
+                checker.ensure(!tensor.meets(there), Fault::Overlap(id.0));
+            }
+        } else if let Some(out) = out.take() {
+            // What is read here for the last time may give its memory to the output: that was looked at with the slots.
+            *id = out;
         }
     }
-    if checker.tensors[slot::OUT].last > index && alive.push(slots.out()).is_err() {
-        return checker.fail(Fault::Crowded(ALIVE as u16));
+    match out {
+        Some(out) if alive.push(out).is_err() => checker.fail(Fault::Crowded(ALIVE as u16)),
+        _ => Some(()),
     }
-    Some(())
 }

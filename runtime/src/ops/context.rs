@@ -11,10 +11,6 @@ pub struct Context<'a> {
     pub(crate) tensors: &'a [Record],
     /// The weights section.
     pub(crate) weights: &'a [u8],
-    /// Rows, columns and channels of the sample.
-    pub(crate) sample: [u16; 3],
-    /// Rows of the class embedding.
-    pub(crate) classes: u16,
     /// Whether numbers are floats; [`Context::is_float`].
     pub(crate) float: bool,
 }
