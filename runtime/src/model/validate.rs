@@ -11,14 +11,9 @@ use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::tensor::slots::{Slots, slot};
 use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
-use heapless::Vec;
 
-/// Activations that can be alive at once.
+/// Activations that can be alive at once: every operator is held against these few, so that the checks are linear in the file.
 const ALIVE: usize = 64;
-
-/// Those that are written and still to be read. With these every operator is held against few others, so that the checks are linear in
-/// the file.
-type Alive = Vec<TensorId, ALIVE>;
 
 /// Every check on a model whose bytes are those that were written.
 #[inline(never)]
@@ -56,7 +51,8 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     }
     let mut reader = model.ops().reader;
     let mut written = TensorId(u16::MAX);
-    let alive = &mut Alive::new();
+    // Which activations are written and still to be read; in a free place stands one that is not.
+    let alive = &mut [TensorId(u16::MAX); ALIVE];
     for index in 0..header.op_count {
         let before = reader.clone();
         let op = &Op::read(&mut reader);
@@ -67,7 +63,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         }
         let slots = &op.slots();
         written = slots.out();
-        if self::slots(checker, index, op, slots).is_some() && still_alive(checker, index, slots, alive).is_some() {
+        if self::slots(checker, index, op, slots, alive).is_some() {
             op.check(checker);
         }
         if let Some(fault) = checker.fault.get() {
@@ -154,7 +150,7 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
 
 /// Finds its tensors and checks their number formats, lifetimes and memory.
 #[inline(never)]
-fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> Check {
+fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, alive: &mut [TensorId; ALIVE]) -> Check {
     let activations = if checker.context.is_float() {
         1 << Dtype::F16 as u8
     } else {
@@ -176,12 +172,12 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
         };
         checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
         let (def, last, now) = (tensor.def, tensor.last, index);
-        let alive = if slot < slot::FIRST {
+        let timely = if slot < slot::FIRST {
             def == now && (last == now || slot == slot::OUT)
         } else {
-            def < now && last >= now
+            def < now && last >= now && alive.contains(&id)
         };
-        checker.ensure(alive, Fault::Lifetime(id.0));
+        checker.ensure(timely, Fault::Lifetime(id.0));
         // All but the output's own memory, where that may be taken over.
         let exact = slot == slots.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
         for (other, before) in checker.tensors.iter().enumerate().take(slot) {
@@ -190,35 +186,21 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
             }
             checker.ensure(!tensor.meets(before), Fault::Overlap(id.0));
         }
+        // What is read here for the last time may give its memory to the output, which was looked at above.
+        for other in alive.iter().filter(|_| slot < slot::FIRST) {
+            let there = &checker.context.known(*other);
+            checker.ensure(there.last <= now || !tensor.meets(there), Fault::Overlap(other.0));
+        }
+    }
+    if checker.tensors[slot::OUT].last > index {
+        match alive.iter_mut().find(|id| checker.context.known(**id).last <= index) {
+            Some(free) => *free = slots.out(),
+            None => checker.fail(Fault::Crowded(ALIVE as u16))?,
+        }
     }
     let found = checker.tensors[slot::SCRATCH].bytes();
     checker.at_most(
         found as u32,
         op.scratch_needed(checker.context.is_float(), &checker.tensors) as u32,
     )
-}
-
-/// Holds what an operator reads against what is alive, and the memory that it writes against that of what stays alive.
-#[inline(never)]
-fn still_alive(checker: &Checker<'_, '_>, index: u16, slots: &Slots, alive: &mut Alive) -> Check {
-    let (reads, written) = (&slots.tensors[slot::FIRST..], &checker.tensors[..slot::FIRST]);
-    for read in reads.iter().flatten() {
-        checker.ensure(alive.contains(read), Fault::Lifetime(read.0));
-    }
-    let mut out = Some(slots.out()).filter(|_| checker.tensors[slot::OUT].last > index);
-    for id in alive.iter_mut() {
-        let there = &Tensor::known(checker.context.record(Some(*id)).unwrap_or(&Tensor::NONE));
-        if there.last > index {
-            for tensor in written {
-                checker.ensure(!tensor.meets(there), Fault::Overlap(id.0));
-            }
-        } else if let Some(out) = out.take() {
-            // What is read here for the last time may give its memory to the output: that was looked at with the slots.
-            *id = out;
-        }
-    }
-    match out {
-        Some(out) if alive.push(out).is_err() => checker.fail(Fault::Crowded(ALIVE as u16)),
-        _ => Some(()),
-    }
 }
