@@ -51,8 +51,8 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     }
     let mut reader = model.ops().reader;
     let mut written = TensorId(u16::MAX);
-    // Which activations are written and still to be read; in a free place stands one that is not.
-    let alive = &mut [TensorId(u16::MAX); ALIVE];
+    // Which activations are written and still to be read, counted from 1; a free place holds 0, or one that is not.
+    let alive = &mut [0; ALIVE];
     for index in 0..header.op_count {
         let before = reader.clone();
         let op = &Op::read(&mut reader);
@@ -158,6 +158,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
     };
     let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
+    let mut free = None;
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };
         let Some(record) = checker.context.record(Some(id)) else {
@@ -175,7 +176,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
         let timely = if slot < slot::FIRST {
             def == now && (last == now || slot == slot::OUT)
         } else {
-            def < now && last >= now && alive.contains(&id)
+            def < now && last >= now && alive.contains(&(id.0 + 1))
         };
         checker.ensure(timely, Fault::Lifetime(id.0));
         // All but the output's own memory, where that may be taken over.
@@ -187,14 +188,19 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
             checker.ensure(!tensor.meets(before), Fault::Overlap(id.0));
         }
         // What is read here for the last time may give its memory to the output, which was looked at above.
-        for other in alive.iter().filter(|_| slot < slot::FIRST) {
-            let there = &checker.context.known(*other);
-            checker.ensure(there.last <= now || !tensor.meets(there), Fault::Overlap(other.0));
+        for (place, other) in alive.iter().enumerate().filter(|_| slot < slot::FIRST) {
+            let other = other.wrapping_sub(1);
+            let there = &checker.context.known(TensorId(other));
+            if there.last <= now {
+                free = Some(place);
+            } else {
+                checker.ensure(!tensor.meets(there), Fault::Overlap(other));
+            }
         }
     }
     if checker.tensors[slot::OUT].last > index {
-        match alive.iter_mut().find(|id| checker.context.known(**id).last <= index) {
-            Some(free) => *free = slots.out(),
+        match free.and_then(|place| alive.get_mut(place)) {
+            Some(free) => *free = slots.out().0 + 1,
             None => checker.fail(Fault::Crowded(ALIVE as u16))?,
         }
     }

@@ -29,6 +29,7 @@ pub struct Input {
 }
 
 impl Operator for Input {
+    const SMALL: bool = true;
     const NAME: &'static str = "input";
 
     #[inline(always)]
@@ -59,7 +60,6 @@ impl Operator for Input {
         checker.requant(self.requant)
     }
 
-    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         integer(call.input(), self.requant, self.offset, &mut r.output()?);
         Some(())
