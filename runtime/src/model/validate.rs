@@ -150,7 +150,7 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
 
 /// Finds its tensors and checks their number formats, lifetimes and memory.
 #[inline(never)]
-fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, alive: &mut [TensorId; ALIVE]) -> Check {
+fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, alive: &mut [u16; ALIVE]) -> Check {
     let activations = if checker.context.is_float() {
         1 << Dtype::F16 as u8
     } else {
@@ -176,7 +176,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
         let timely = if slot < slot::FIRST {
             def == now && (last == now || slot == slot::OUT)
         } else {
-            def < now && last >= now && alive.contains(&(id.0 + 1))
+            def < now && last >= now && alive.contains(&id.0.wrapping_add(1))
         };
         checker.ensure(timely, Fault::Lifetime(id.0));
         // All but the output's own memory, where that may be taken over.
@@ -200,7 +200,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
     }
     if checker.tensors[slot::OUT].last > index {
         match free.and_then(|place| alive.get_mut(place)) {
-            Some(free) => *free = slots.out().0 + 1,
+            Some(free) => *free = slots.out().0.wrapping_add(1),
             None => checker.fail(Fault::Crowded(ALIVE as u16))?,
         }
     }
