@@ -10,7 +10,7 @@ use crate::features::Feature;
 use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::tensor::slots::{Slots, slot};
-use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
+use crate::tensor::{Dtype, Record, TENSOR_ALIGN, Tensor, TensorId};
 
 /// Activations that can be alive at once: every operator is held against these few, so that the checks are linear in the file.
 const ALIVE: usize = 64;
@@ -158,7 +158,6 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
     };
     let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
-    let mut free = None;
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };
         let Some(record) = checker.context.record(Some(id)) else {
@@ -187,19 +186,21 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
             }
             checker.ensure(!tensor.meets(before), Fault::Overlap(id.0));
         }
-        // What is read here for the last time may give its memory to the output, which was looked at above.
-        for (place, other) in alive.iter().enumerate().filter(|_| slot < slot::FIRST) {
-            let other = other.wrapping_sub(1);
-            let there = &checker.context.known(TensorId(other));
-            if there.last <= now {
-                free = Some(place);
-            } else {
-                checker.ensure(!tensor.meets(there), Fault::Overlap(other));
-            }
+    }
+    // What is read here for the last time may give its memory to the output, which was looked at above.
+    let mut free = None;
+    for place in alive.iter_mut() {
+        let Some(record) = still_read(checker, *place, index) else {
+            free = Some(place);
+            continue;
+        };
+        let there = &Tensor::known(record);
+        for tensor in &checker.tensors[..slot::FIRST] {
+            checker.ensure(!tensor.meets(there), Fault::Overlap(*place - 1));
         }
     }
     if checker.tensors[slot::OUT].last > index {
-        match free.and_then(|place| alive.get_mut(place)) {
+        match free {
             Some(free) => *free = slots.out().0.wrapping_add(1),
             None => checker.fail(Fault::Crowded(ALIVE as u16))?,
         }
@@ -209,4 +210,11 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
         found as u32,
         op.scratch_needed(checker.context.is_float(), &checker.tensors) as u32,
     )
+}
+
+/// The record of an activation, counted from 1, if an operator behind `now` reads it.
+#[inline(always)]
+fn still_read<'a>(checker: &Checker<'_, 'a>, place: u16, now: u16) -> Option<&'a Record> {
+    let record = checker.context.record(Some(TensorId(place.wrapping_sub(1))))?;
+    (Tensor::last_of(record) > now).then_some(record)
 }

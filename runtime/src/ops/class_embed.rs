@@ -40,7 +40,6 @@ impl ClassEmbed {
 }
 
 impl Operator for ClassEmbed {
-    const SMALL: bool = true;
     const NAME: &'static str = "class_embed";
     const FEATURE: Option<Feature> = Some(Feature::Class);
 
@@ -69,6 +68,7 @@ impl Operator for ClassEmbed {
         }
     }
 
+    #[inline(never)]
     fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         self.row::<i16>(context, call, r)
     }

@@ -29,7 +29,6 @@ pub struct Input {
 }
 
 impl Operator for Input {
-    const SMALL: bool = true;
     const NAME: &'static str = "input";
 
     #[inline(always)]
@@ -60,6 +59,7 @@ impl Operator for Input {
         checker.requant(self.requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         integer(call.input(), self.requant, self.offset, &mut r.output()?);
         Some(())

@@ -122,25 +122,7 @@ macro_rules! operators {
             /// [`Operator::run_integer`].
             pub(crate) fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $(Self::$name(op) => if $name::SMALL {
-                        self.run_small(context, call, r)
-                    } else if is_built::<$name>() {
-                        op.run_integer(context, call, r)
-                    } else {
-                        None
-                    },)*
-                }
-            }
-
-            /// [`Operator::run_integer`] of a small one. Apart from the others, whose stack it would enlarge.
-            #[inline(never)]
-            fn run_small(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-                match self {
-                    $(Self::$name(op) => if $name::SMALL && is_built::<$name>() {
-                        op.run_integer(context, call, r)
-                    } else {
-                        None
-                    },)*
+                    $(Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
                 }
             }
 

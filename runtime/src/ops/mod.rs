@@ -58,9 +58,6 @@ pub trait Operator: Sized {
     /// The part of the runtime that it belongs to; `None` where every model may need it.
     const FEATURE: Option<Feature> = None;
 
-    /// Whether it runs in the frame that small operators share: one of its own would be code, and under a convolution stack.
-    const SMALL: bool = false;
-
     /// Its record. The reader fails where there is none.
     fn read(r: &mut Reader<'_>) -> Self;
 

@@ -23,7 +23,6 @@ pub struct AvgPool {
 }
 
 impl Operator for AvgPool {
-    const SMALL: bool = true;
     const NAME: &'static str = "avg_pool";
     const FEATURE: Option<Feature> = Some(Feature::Resample);
 
@@ -47,6 +46,7 @@ impl Operator for AvgPool {
         checker.same(src.channels.into(), out.channels.into())
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
         let size = [r.out().rows.into(), r.out().cols.into()];

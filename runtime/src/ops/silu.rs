@@ -28,7 +28,6 @@ pub struct Silu {
 }
 
 impl Operator for Silu {
-    const SMALL: bool = true;
     const NAME: &'static str = "silu";
 
     #[inline(always)]
@@ -55,6 +54,7 @@ impl Operator for Silu {
         checker.requant(self.out_requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src) = (r.output()?, r.operand(slot::FIRST)?);
         integer(&src, self.in_requant, self.out_requant, &mut out);

@@ -28,7 +28,6 @@ pub struct Softmax {
 }
 
 impl Operator for Softmax {
-    const SMALL: bool = true;
     const NAME: &'static str = "softmax";
     const FEATURE: Option<Feature> = Some(Feature::Chain);
 
@@ -59,6 +58,7 @@ impl Operator for Softmax {
         checker.requant(self.in_requant)
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, channels) = (r.output()?, r.view(slot::FIRST)?, r.out().channels.into());
         integer(&src, channels, self.in_requant, &mut out);

@@ -42,7 +42,6 @@ impl TimeProj {
 }
 
 impl Operator for TimeProj {
-    const SMALL: bool = true;
     const NAME: &'static str = "time_proj";
 
     #[inline(always)]
@@ -69,6 +68,7 @@ impl Operator for TimeProj {
             .map(drop)
     }
 
+    #[inline(never)]
     fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (channels, mut out) = (r.out().channels, r.output()?);
         self.features(context, call, channels, |i, v| out.put(i, v))

@@ -22,7 +22,6 @@ pub struct Upsample {
 }
 
 impl Operator for Upsample {
-    const SMALL: bool = true;
     const NAME: &'static str = "upsample";
     const FEATURE: Option<Feature> = Some(Feature::Resample);
 
@@ -46,6 +45,7 @@ impl Operator for Upsample {
         checker.same(src.channels.into(), out.channels.into())
     }
 
+    #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
         double(&src, [t.rows.into(), t.cols.into()], t.channels.into(), &mut out);
