@@ -195,9 +195,9 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
             continue;
         };
         let there = &Tensor::known(record);
-        for tensor in &checker.tensors[..slot::FIRST] {
-            checker.ensure(!tensor.meets(there), Fault::Overlap(*place - 1));
-        }
+        let [out, scratch, window, ..] = &checker.tensors;
+        let meets = out.meets(there) | scratch.meets(there) | window.meets(there);
+        checker.ensure(!meets, Fault::Overlap(*place - 1));
     }
     if checker.tensors[slot::OUT].last > index {
         match free {
