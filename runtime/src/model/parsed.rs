@@ -9,6 +9,9 @@ use crate::ops::reader::Reader;
 use crate::ops::{At, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
 
+/// Tensors that a file may have. Each is held against those before it, so that no file takes longer to check than this many do.
+pub const TENSORS_MAX: usize = 1 << 12;
+
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a> {
@@ -65,7 +68,13 @@ impl<'a> Model<'a> {
             return refusal.with(ParseError::Section(Section::Header));
         }
         match bytemuck::try_cast_slice(model.sections.content(1)) {
-            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.context.tensors = tensors,
+            Ok(tensors) if tensors.len() <= TENSORS_MAX => model.context.tensors = tensors,
+            Ok(tensors) => {
+                return refusal.with(ParseError::Tensors {
+                    found: tensors.len() as u32,
+                    limit: TENSORS_MAX as u32,
+                });
+            }
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);

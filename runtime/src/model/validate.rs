@@ -10,10 +10,7 @@ use crate::features::Feature;
 use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::tensor::slots::{Slots, slot};
-use crate::tensor::{Dtype, Record, TENSOR_ALIGN, Tensor, TensorId};
-
-/// Activations that can be alive at once: every operator is held against these few, so that the checks are linear in the file.
-const ALIVE: usize = 64;
+use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 
 /// Every check on a model whose bytes are those that were written.
 #[inline(never)]
@@ -51,8 +48,6 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     }
     let mut reader = model.ops().reader;
     let mut written = TensorId(u16::MAX);
-    // Which activations are written and still to be read, counted from 1; a free place holds 0, or one that is not.
-    let alive = &mut [0; ALIVE];
     for index in 0..header.op_count {
         let before = reader.clone();
         let op = &Op::read(&mut reader);
@@ -63,7 +58,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         }
         let slots = &op.slots();
         written = slots.out();
-        if self::slots(checker, index, op, slots, alive).is_some() {
+        if self::slots(checker, index, op, slots).is_some() {
             op.check(checker);
         }
         if let Some(fault) = checker.fault.get() {
@@ -108,7 +103,7 @@ fn schedule_falls(model: &Model<'_>) -> bool {
         })
 }
 
-/// A tensor's record against the arena's size and the number of operators.
+/// A tensor's record against the arena's size and the records before it, of which there are few ([`TENSORS_MAX`](super::TENSORS_MAX)).
 #[inline(never)]
 fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
     let header = &model.header;
@@ -145,6 +140,11 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
     checker.ensure(tensor.zero_point == 0 || tensor.dtype == Dtype::I8, Fault::ZeroPoint);
     let alive = tensor.def < header.op_count && tensor.last >= tensor.def && tensor.last <= header.op_count;
     checker.ensure(alive, Fault::Lifetime(tensor.def));
+    for (before, record) in (0..index).zip(checker.context.tensors) {
+        let other = &Tensor::known(record);
+        let apart = !tensor.lives_with(other) || !tensor.meets(other);
+        checker.ensure(apart, Fault::Overlap(before));
+    }
     Some(())
 }
 
@@ -172,12 +172,12 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
         };
         checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
         let (def, last, now) = (tensor.def, tensor.last, index);
-        let timely = if slot < slot::FIRST {
+        let alive = if slot < slot::FIRST {
             def == now && (last == now || slot == slot::OUT)
         } else {
-            def < now && last >= now && alive.contains(&id.0.wrapping_add(1))
+            def < now && last >= now
         };
-        checker.ensure(timely, Fault::Lifetime(id.0));
+        checker.ensure(alive, Fault::Lifetime(id.0));
         // All but the output's own memory, where that may be taken over.
         let exact = slot == slots.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
         for (other, before) in checker.tensors.iter().enumerate().take(slot) {
@@ -187,34 +187,9 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, aliv
             checker.ensure(!tensor.meets(before), Fault::Overlap(id.0));
         }
     }
-    // What is read here for the last time may give its memory to the output, which was looked at above.
-    let mut free = None;
-    for place in alive.iter_mut() {
-        let Some(record) = still_read(checker, *place, index) else {
-            free = Some(place);
-            continue;
-        };
-        let there = &Tensor::known(record);
-        let [out, scratch, window, ..] = &checker.tensors;
-        let meets = out.meets(there) | scratch.meets(there) | window.meets(there);
-        checker.ensure(!meets, Fault::Overlap(*place - 1));
-    }
-    if checker.tensors[slot::OUT].last > index {
-        match free {
-            Some(free) => *free = slots.out().0.wrapping_add(1),
-            None => checker.fail(Fault::Crowded(ALIVE as u16))?,
-        }
-    }
     let found = checker.tensors[slot::SCRATCH].bytes();
     checker.at_most(
         found as u32,
         op.scratch_needed(checker.context.is_float(), &checker.tensors) as u32,
     )
-}
-
-/// The record of an activation, counted from 1, if an operator behind `now` reads it.
-#[inline(always)]
-fn still_read<'a>(checker: &Checker<'_, 'a>, place: u16, now: u16) -> Option<&'a Record> {
-    let record = checker.context.record(Some(TensorId(place.wrapping_sub(1))))?;
-    (Tensor::last_of(record) > now).then_some(record)
 }

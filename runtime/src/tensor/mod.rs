@@ -180,12 +180,6 @@ impl Tensor {
         (words[2] >> 16) as u8 <= Dtype::Scratch as u8
     }
 
-    /// The last operator that reads it, of its record.
-    #[inline(always)]
-    pub(crate) const fn last_of(words: &Record) -> u16 {
-        (words[3] >> 16) as u16
-    }
-
     /// Whether two records have the same memory, extents and number format.
     pub(crate) fn in_place_of(words: &Record, other: &Record) -> bool {
         let differs = (words[0] ^ other[0]) | (words[1] ^ other[1]) | (words[2] ^ other[2]) << 8;
