@@ -150,7 +150,7 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
 
 /// Finds its tensors and checks their number formats, lifetimes and memory.
 #[inline(never)]
-fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots, alive: &mut [u16; ALIVE]) -> Check {
+fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> Check {
     let activations = if checker.context.is_float() {
         1 << Dtype::F16 as u8
     } else {
