@@ -5,9 +5,9 @@ use crate::convert::{ConvertError, Converted, Options, Progress, convert};
 use crate::import::Checkpoint;
 use crate::model_file::ModelFile;
 use crate::plan::Arena;
-use crate::quantize::auto::{AutoError, Budget};
-use crate::quantize::context::QuantizeError;
 use crate::quantize::scheme::Scheme;
+use crate::widths::auto::{AutoError, Budget};
+use crate::widths::trial::QuantizeError;
 use crate::{Error, ErrorKind};
 use mote_firmware_sim::{Board, Parts, boards};
 use mote_host::memory::AlignedBytes;
@@ -121,7 +121,7 @@ impl Conversion {
             return Ok(());
         }
         let smaller: &[Scheme] = match self.scheme {
-            Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+            Scheme::F16 | Scheme::W16A16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
             Scheme::W8A16 => &[Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
             Scheme::W8A8 | Scheme::W4A16 => &[Scheme::W4A8],
             Scheme::W4A8 | Scheme::Auto => &[],

@@ -1,94 +1,117 @@
-//! From a trained chain to a model file.
+//! From a trained chain to a model file: its graph, its schedule and its runs go the way of every network's.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::{Config, Model};
-use serde_json::json;
+use mote_host::graph::{Graph, GraphError};
+use mote_runtime::Config;
+use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::schedule::spacing::Spacing;
 
 use super::files::Chain;
-use super::program::{diffusion, program};
-use crate::convert::ConvertError;
-use crate::emit::{Emitted, Numbers, emit};
+use crate::convert::calibration::{CALIBRATION_SEED, Calibration, run_of};
+use crate::convert::source::{Memory, NumberFormats, Source, Widths, convert_source};
+use crate::convert::{ConvertError, Converted};
+use crate::emit::Diffusion;
+use crate::lower::lower;
 use crate::plan::Arena;
-use crate::quantize::formats::formats;
-use crate::quantize::scheme::{Assignment, Bits};
-use crate::quantize::weights::scales;
+use crate::program::Program;
+use crate::quantize::scheme::{Assignment, Bits, Scheme};
 
-/// Seed of the first calibration trajectory; far from the small seeds that people sample with.
-const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
 /// Whole runs of the chain that calibration observes.
-const TRAJECTORIES: u64 = 8;
+const RUNS: u64 = 8;
 
-/// Number formats of a chain's model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChainScheme {
-    /// f16.
-    F16,
-    /// int8 weights, int16 activations.
-    W8A16,
-    /// int16 weights, int16 activations.
-    W16A16,
-}
+/// Number formats that a chain can have.
+pub const SCHEMES: [Scheme; 3] = [Scheme::F16, Scheme::W8A16, Scheme::W16A16];
 
-impl ChainScheme {
-    /// What `auto` means: the least that keeps the bound. The bits' logits take it at int8; the plane's points are finer.
-    pub fn auto(chain: &Chain) -> Self {
-        match chain {
-            Chain::Heartbeat(_) => Self::W8A16,
-            Chain::SwissRoll(_) => Self::W16A16,
-        }
-    }
-
-    /// As it stands in a model file.
-    pub fn name(self) -> &'static str {
+impl Chain {
+    /// The network: inputs are what the sampler holds, the output is what its reverse kernel takes.
+    pub fn graph(&self) -> Result<Graph, GraphError> {
         match self {
-            Self::F16 => "f16",
-            Self::W8A16 => "w8a16",
-            Self::W16A16 => "w16a16",
+            Self::Heartbeat(h) => Ok(h.graph.clone()),
+            Self::SwissRoll(s) => s.graph(),
+        }
+    }
+
+    /// Schedule and kind of chain.
+    pub fn diffusion(&self) -> Diffusion {
+        let (alpha_bars, prediction) = match self {
+            Self::Heartbeat(h) => {
+                let prior_q31 = libm::round(h.chain.prior * 2_147_483_648.0) as u32;
+                (h.chain.alpha[1..].to_vec(), Prediction::Bits { prior_q31 })
+            }
+            Self::SwissRoll(s) => {
+                let kernels = s.chain.kernels();
+                (kernels.iter().map(|k| k.alpha_bar).collect(), Prediction::Kernel)
+            }
+        };
+        Diffusion {
+            train_steps: alpha_bars.len() as u32,
+            alpha_bars,
+            final_alpha_bar: 1.0,
+            prediction,
+            clip: Clip::Off,
+            clip_range: 1.0,
+            schedule: Spacing::Trailing.into(),
+            steps_offset: 0,
+            null_class: None,
+        }
+    }
+
+    /// What a scheme means for this chain. `auto` is the least that keeps the bound: the bits' logits take it at int8, the plane's points
+    /// are finer.
+    pub fn scheme(&self, scheme: Scheme) -> Result<Scheme, ConvertError> {
+        match (scheme, self) {
+            (Scheme::Auto, Self::Heartbeat(_)) => Ok(Scheme::W8A16),
+            (Scheme::Auto, Self::SwissRoll(_)) => Ok(Scheme::W16A16),
+            (scheme, _) if SCHEMES.contains(&scheme) => Ok(scheme),
+            (scheme, _) => Err(ConvertError::ChainScheme(scheme)),
         }
     }
 }
 
-/// Converts a chain. The same files and scheme give the same bytes on every machine. `sha256` is that of the chain's tensors.
-pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitted, ConvertError> {
-    let program = program(chain).map_err(ConvertError::Chain)?;
-    let diffusion = diffusion(chain).map_err(ConvertError::Chain)?;
-    let trajectories = if scheme == ChainScheme::F16 { 0 } else { TRAJECTORIES };
-    let provenance = json!({
-        "model": chain.preset(),
-        "checkpoint_sha256": sha256,
-        "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
-        "scheme": scheme.name(),
-        "calibration": { "trajectories": trajectories, "steps": chain.steps(), "first_seed": CALIBRATION_SEED },
-    })
-    .to_string();
-    let reference = emit(&program, &diffusion, Numbers::F16, Arena::Fast, &provenance)?;
-    if scheme == ChainScheme::F16 {
-        return Ok(reference);
-    }
-    let memory = AlignedBytes::copy_of(&reference.bytes);
-    let model = Model::parse(memory.bytes())?;
+/// Converts a chain. The same files, scheme and arena give the same bytes on every machine. `sha256` is that of the chain's tensors.
+pub fn convert(chain: &Chain, scheme: Scheme, arena: Option<Arena>, sha256: &str) -> Result<Converted, ConvertError> {
+    let scheme = chain.scheme(scheme)?;
+    let (program, diffusion) = (lower(&chain.graph()?)?, chain.diffusion());
+    let numbers = NumberFormats {
+        scheme: scheme.name(),
+        widths: widths(scheme, &program),
+    };
+    let source = Source {
+        name: chain.preset(),
+        sha256,
+        program,
+        calibration: calibration(&diffusion, chain.steps() as u32),
+        diffusion,
+        trained: None,
+    };
+    let memory = Memory {
+        arena,
+        ..Memory::default()
+    };
+    convert_source(source, numbers, memory, &|_| ())
+}
+
+/// One width for all weights: in networks as small as these the first and the last layer are most of them. int16 for all activations.
+fn widths(scheme: Scheme, program: &Program) -> Option<Widths> {
+    let weights = match scheme {
+        Scheme::F16 => return None,
+        Scheme::W16A16 => Bits::Sixteen,
+        _ => Bits::Eight,
+    };
+    Some(Widths::Given(Assignment {
+        weights: vec![weights; program.ops.len()],
+        ..Assignment::uniform(program, Bits::Sixteen)
+    }))
+}
+
+/// Whole runs of the chain.
+fn calibration(diffusion: &Diffusion, steps: u32) -> Calibration {
     let run = |i| Config {
         seed: CALIBRATION_SEED + i,
-        ..Config::of(model.header(), chain.steps() as u32)
+        ..run_of(diffusion, steps)
     };
-    let stats = calibrate(&model, &(0..TRAJECTORIES).map(run).collect::<Vec<_>>(), &|| {})?;
-    let width = if scheme == ChainScheme::W8A16 {
-        Bits::Eight
-    } else {
-        Bits::Sixteen
-    };
-    let assignment = Assignment {
-        weights: vec![width; program.steps.len()],
-        ..Assignment::uniform(&program, Bits::Sixteen)
-    };
-    let formats = formats(&program, &stats, &assignment);
-    let numbers = Numbers::Integer {
-        formats: &formats,
-        stats: &stats,
-        assignment: &assignment,
-        scales: &scales(&program, &stats),
-        int4: &[],
-    };
-    Ok(emit(&program, &diffusion, numbers, Arena::Fast, &provenance)?)
+    Calibration {
+        runs: (0..RUNS).map(run).collect(),
+        steps,
+        rounding: vec![],
+    }
 }

@@ -6,7 +6,7 @@
 use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::Target;
 use crate::import::Checkpoint;
-use crate::names::Names;
+use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
 use mote_host::float::{DType, Executor};
@@ -114,14 +114,13 @@ struct Pair {
     value: ValueId,
 }
 
-/// By operator: slots carry the names of the graph's values, what is computed a second time with ` again` behind it.
+/// By operator. A model file and a checkpoint share names alone: slots carry those of the graph's values.
 fn counterparts(model: &Model<'_>, graph: &Graph) -> Vec<Option<Pair>> {
     let names = Names::of(model);
     let pair = |op: Op| {
         let out = op.io().out();
         let (tensor, name) = (model.tensor(out)?, names.tensor(out.0.into()));
-        let name = name.strip_suffix(" again").unwrap_or(&name);
-        let value = graph.values.iter().position(|value| value.name == name)?;
+        let value = graph.values.iter().position(|value| value.name == of_value(&name))?;
         let [channels, rows, cols] = graph.values[value].shape;
         let same = [tensor.channels, tensor.rows, tensor.cols].map(usize::from) == [channels, rows, cols];
         same.then_some(Pair {

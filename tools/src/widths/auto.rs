@@ -7,13 +7,14 @@
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 
-use super::context::{Context, Progress, QuantizeError};
-use super::formats::formats;
 use super::probe::{Probe, psnr_db};
-use super::scheme::{Assignment, Bits, is_fixed};
+use super::trial::{Progress, QuantizeError, Trials};
 use crate::emit::Emitted;
-use crate::lower::program::{Kind, Program};
+use crate::ops::{Conv, OutputFormat};
 use crate::plan::{Arena, lower_bound_bytes};
+use crate::program::Program;
+use crate::quantize::formats::formats;
+use crate::quantize::scheme::{Assignment, Bits, is_fixed};
 
 /// Memory that the model must stay within, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Budget {
 /// What a sensitivity is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A step's output.
+    /// An operator's output.
     Activation,
     /// A convolution's weights.
     Weight,
@@ -46,8 +47,8 @@ pub struct Sensitivity {
     pub tried: Bits,
     /// Width that was chosen.
     pub chosen: Bits,
-    /// Index of the step.
-    pub step: usize,
+    /// Index of the operator.
+    pub op: usize,
     /// Expected squared error in x0 that this width adds.
     pub error: f64,
 }
@@ -80,22 +81,22 @@ const MAX_RUNS: u64 = 4;
 
 /// Chooses the widths; gives the sensitivities it measured. The budget holds for the plan of `arena`.
 pub fn assign(
-    context: &Context<'_>,
+    trials: &Trials<'_>,
     budget: Option<Budget>,
     arena: Arena,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
-    let search = Search::new(context, arena)?;
-    let sensitivities = search.measure(&subjects(context.program), Bits::Eight, progress)?;
-    let mut assignment = Assignment::uniform(context.program, Bits::Sixteen);
+    let search = Search::new(trials, arena)?;
+    let sensitivities = search.measure(&subjects(trials.program), Bits::Eight, progress)?;
+    let mut assignment = Assignment::uniform(trials.program, Bits::Sixteen);
     if let Some(budget) = budget {
         search.narrow(&mut assignment, &sensitivities, budget)?;
     }
     search.widen(&mut assignment, &sensitivities, budget)?;
     let chosen = |mut s: Sensitivity| {
         s.chosen = match s.subject {
-            Subject::Activation => assignment.activations[s.step],
-            Subject::Weight => assignment.weights[s.step],
+            Subject::Activation => assignment.activations[s.op],
+            Subject::Weight => assignment.weights[s.op],
         };
         s
     };
@@ -105,15 +106,14 @@ pub fn assign(
 
 /// Every activation that may have 8 bits, and every convolution's weights.
 fn subjects(program: &Program) -> Vec<(usize, Subject)> {
-    let last = program.steps.len() - 1;
+    let last = program.ops.len() - 1;
     let mut subjects = Vec::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        // Resampled values keep the format of what they read.
-        let follows = matches!(step.kind, Kind::Upsample { .. } | Kind::AvgPool { .. });
-        if !is_fixed(program, step) && i != last && !follows {
+    for (i, op) in program.ops.iter().enumerate() {
+        let follows = matches!(op.kind.operator().output_format(), OutputFormat::SameAs(_));
+        if !is_fixed(program, op) && i != last && !follows {
             subjects.push((i, Subject::Activation));
         }
-        if matches!(step.kind, Kind::Conv(_)) {
+        if op.kind.conv().is_some() {
             subjects.push((i, Subject::Weight));
         }
     }
@@ -121,15 +121,15 @@ fn subjects(program: &Program) -> Vec<(usize, Subject)> {
 }
 
 /// Trials of assignments.
-pub(super) struct Search<'a, 'c> {
-    context: &'a Context<'c>,
+pub(super) struct Search<'a, 't> {
+    trials: &'a Trials<'t>,
     arena: Arena,
     probe: Probe,
 }
 
-impl<'a, 'c> Search<'a, 'c> {
-    pub(super) fn new(context: &'a Context<'c>, arena: Arena) -> Result<Self, QuantizeError> {
-        let header = context.reference.header();
+impl<'a, 't> Search<'a, 't> {
+    pub(super) fn new(trials: &'a Trials<'t>, arena: Arena) -> Result<Self, QuantizeError> {
+        let header = trials.reference.header();
         let affordable = (TRIAL_MACS / header.macs.max(1)).min(1 << 16) as u32;
         let steps = affordable.clamp(PROBE_STEPS[0], PROBE_STEPS[1]).min(header.train_steps);
         let runs = (TRIAL_MACS / (header.macs * u64::from(steps)).max(1)).clamp(1, MAX_RUNS);
@@ -141,15 +141,15 @@ impl<'a, 'c> Search<'a, 'c> {
         // Seeds that neither calibration nor people use.
         let configs: Vec<Config> = (0..runs).map(|i| config(0x5052_4F42_0000_0000 + i)).collect();
         Ok(Self {
-            context,
+            trials,
             arena,
-            probe: Probe::record(&context.reference, &configs)?,
+            probe: Probe::record(&trials.reference, &configs)?,
         })
     }
 
     fn emit(&self, assignment: &Assignment) -> Result<Emitted, QuantizeError> {
-        let formats = formats(self.context.program, self.context.stats, assignment);
-        Ok(self.context.emit(assignment, &formats, self.arena)?)
+        let formats = formats(self.trials.program, self.trials.stats, assignment);
+        Ok(self.trials.emit(assignment, &formats, self.arena)?)
     }
 
     fn error(&self, assignment: &Assignment) -> Result<f64, QuantizeError> {
@@ -165,22 +165,22 @@ impl<'a, 'c> Search<'a, 'c> {
         tried: Bits,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Vec<Sensitivity>, QuantizeError> {
-        let program = self.context.program;
+        let program = self.trials.program;
         let mut best = Assignment::uniform(program, Bits::Sixteen);
         best.weights.fill(Bits::Sixteen);
         let floor = self.error(&best)?;
         let mut sensitivities = Vec::with_capacity(subjects.len());
-        for (done, &(step, subject)) in subjects.iter().enumerate() {
+        for (done, &(op, subject)) in subjects.iter().enumerate() {
             progress(Progress::Measuring(done, subjects.len()));
             let mut trial = best.clone();
             match subject {
-                Subject::Activation => trial.activations[step] = tried,
-                Subject::Weight => trial.weights[step] = tried,
+                Subject::Activation => trial.activations[op] = tried,
+                Subject::Weight => trial.weights[op] = tried,
             }
             let error = (self.error(&trial)? - floor).max(0.0);
             let name = match subject {
-                Subject::Activation => program.slots[step].name.clone(),
-                Subject::Weight => format!("{}.weight", program.steps[step].name),
+                Subject::Activation => program.slots[op].name.clone(),
+                Subject::Weight => format!("{}.weight", program.ops[op].name),
             };
             let psnr_db = psnr_db(error);
             sensitivities.push(Sensitivity {
@@ -189,7 +189,7 @@ impl<'a, 'c> Search<'a, 'c> {
                 psnr_db,
                 tried,
                 chosen: tried,
-                step,
+                op,
                 error,
             });
         }
@@ -197,11 +197,16 @@ impl<'a, 'c> Search<'a, 'c> {
         Ok(sensitivities)
     }
 
-    /// Narrows activations until the arena fits: the one at the peak that costs least a byte, again and again.
-    fn narrow(&self, assignment: &mut Assignment, found: &[Sensitivity], budget: Budget) -> Result<(), QuantizeError> {
-        let smallest = self.emit(&Assignment::uniform(self.context.program, Bits::Eight))?;
+    /// Narrows activations until the arena fits: each time the one at the peak that costs least a byte.
+    fn narrow(
+        &self,
+        assignment: &mut Assignment,
+        sensitivities: &[Sensitivity],
+        budget: Budget,
+    ) -> Result<(), QuantizeError> {
+        let smallest = self.emit(&Assignment::uniform(self.trials.program, Bits::Eight))?;
         let needs_less = smallest.bytes.len() > budget.model_bytes;
-        let program = self.context.program;
+        let program = self.trials.program;
         loop {
             // The lower bound decides while it is too large; the plan itself, which may lie a little above it, at the end.
             let bound = lower_bound_bytes(program, &assignment.dtypes(), self.arena);
@@ -209,7 +214,10 @@ impl<'a, 'c> Search<'a, 'c> {
             if fits && !needs_less {
                 return Ok(());
             }
-            let Some(step) = self.next_to_narrow(assignment, found, bound).filter(|_| !needs_less) else {
+            let Some(op) = self
+                .next_to_narrow(assignment, sensitivities, bound)
+                .filter(|_| !needs_less)
+            else {
                 return Err(AutoError {
                     model_needed: smallest.bytes.len(),
                     model_has: budget.model_bytes,
@@ -218,19 +226,18 @@ impl<'a, 'c> Search<'a, 'c> {
                 }
                 .into());
             };
-            assignment.activations[step] = Bits::Eight;
+            assignment.activations[op] = Bits::Eight;
         }
     }
 
     /// The activation whose narrowing adds least error a byte of the peak. Where no single change lowers the peak (two operators
     /// share it), the least harmful one.
-    fn next_to_narrow(&self, assignment: &Assignment, found: &[Sensitivity], bound: usize) -> Option<usize> {
-        let wide =
-            |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.step] == Bits::Sixteen;
+    fn next_to_narrow(&self, assignment: &Assignment, sensitivities: &[Sensitivity], bound: usize) -> Option<usize> {
+        let wide = |s: &&Sensitivity| s.subject == Subject::Activation && assignment.activations[s.op] == Bits::Sixteen;
         let cost = |s: &Sensitivity| {
             let mut trial = assignment.clone();
-            trial.activations[s.step] = Bits::Eight;
-            let least = lower_bound_bytes(self.context.program, &trial.dtypes(), self.arena);
+            trial.activations[s.op] = Bits::Eight;
+            let least = lower_bound_bytes(self.trials.program, &trial.dtypes(), self.arena);
             let gain = bound.saturating_sub(least);
             if gain > 0 {
                 (false, s.error / gain as f64)
@@ -238,28 +245,31 @@ impl<'a, 'c> Search<'a, 'c> {
                 (true, s.error)
             }
         };
-        let costs = found.iter().filter(wide).map(|s| (cost(s), s.step));
+        let costs = sensitivities.iter().filter(wide).map(|s| (cost(s), s.op));
         costs
             .min_by(|a, b| a.0.0.cmp(&b.0.0).then(a.0.1.total_cmp(&b.0.1)))
-            .map(|(_, step)| step)
+            .map(|(_, op)| op)
     }
 
     /// Widens weights where that takes away most error a byte, up to [`WIDEN_SHARE`] more bytes or the budget.
-    fn widen(&self, a: &mut Assignment, found: &[Sensitivity], budget: Option<Budget>) -> Result<(), QuantizeError> {
-        let bytes = |step: usize| match &self.context.program.steps[step].kind {
-            Kind::Conv(c) => c.weight.len(),
-            _ => 1,
-        };
+    fn widen(
+        &self,
+        a: &mut Assignment,
+        sensitivities: &[Sensitivity],
+        budget: Option<Budget>,
+    ) -> Result<(), QuantizeError> {
+        let conv = |op: usize| self.trials.program.ops[op].kind.conv();
+        let bytes = |op: usize| conv(op).map_or(1, |conv: &Conv| conv.weight.len());
         let emitted = self.emit(a)?;
         let room = budget.map_or(usize::MAX, |b| b.model_bytes.saturating_sub(emitted.bytes.len() + 1024));
         let mut room = room.min((emitted.weight_bytes as f64 * WIDEN_SHARE) as usize);
-        let mut weights: Vec<&Sensitivity> = found.iter().filter(|s| s.subject == Subject::Weight).collect();
-        let worth = |s: &Sensitivity| s.error / bytes(s.step) as f64;
+        let mut weights: Vec<&Sensitivity> = sensitivities.iter().filter(|s| s.subject == Subject::Weight).collect();
+        let worth = |s: &Sensitivity| s.error / bytes(s.op) as f64;
         weights.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         for s in weights {
-            let more = bytes(s.step);
-            if a.weights[s.step] == Bits::Eight && more <= room {
-                a.weights[s.step] = Bits::Sixteen;
+            let more = bytes(s.op);
+            if a.weights[s.op] == Bits::Eight && more <= room {
+                a.weights[s.op] = Bits::Sixteen;
                 room -= more;
             }
         }

@@ -1,16 +1,16 @@
-//! What every trial of an assignment shares: program, calibration, reference.
+//! Trials: the model that an assignment of widths gives. What all of them share is program, calibration and reference.
 
 use mote_host::calibrate::Stats;
 use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
-use super::formats::Format;
-use super::round::Row;
-use super::scheme::Assignment;
-use crate::convert::Provenance;
-use crate::emit::{Diffusion, EmitError, Emitted, Numbers, emit};
-use crate::lower::program::Program;
+use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::plan::Arena;
+use crate::program::Program;
+use crate::quantize::Quantization;
+use crate::quantize::formats::Format;
+use crate::quantize::round::Row;
+use crate::quantize::scheme::Assignment;
 
 /// What the conversion is doing; for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,35 +38,40 @@ pub enum QuantizeError {
     Auto(#[from] AutoError),
 }
 
-/// What emission of integer models needs, whatever the assignment.
-pub struct Context<'a> {
+/// Integer models of one program, whatever the assignment.
+pub struct Trials<'a> {
     /// The fused program.
     pub program: &'a Program,
     /// Schedule and conventions.
     pub diffusion: &'a Diffusion,
     /// Calibration.
     pub stats: &'a [Stats],
-    /// Scales of 8-bit weights, by step and output channel.
+    /// Scales of 8-bit weights, by operator and output channel.
     pub scales: Vec<Vec<f64>>,
-    /// Weights rounded to 4 bits, by step and output channel; empty in schemes that have none.
+    /// Weights rounded to 4 bits, by operator and output channel; empty in schemes that have none.
     pub int4: Vec<Vec<Row>>,
     /// The f16 model.
     pub reference: Model<'a>,
-    /// Where the model comes from.
-    pub provenance: Provenance,
+    /// What the model file says of itself, by the arena that it is planned for.
+    pub provenance: &'a (dyn Fn(Arena) -> String + Sync),
 }
 
-impl Context<'_> {
-    /// The model of an assignment.
-    pub fn emit(&self, assignment: &Assignment, formats: &[Format], arena: Arena) -> Result<Emitted, EmitError> {
-        let numbers = Numbers::Integer {
+impl Trials<'_> {
+    /// The integers of an assignment.
+    pub fn quantization<'b>(&'b self, assignment: &'b Assignment, formats: &'b [Format]) -> Quantization<'b> {
+        Quantization {
             formats,
             stats: self.stats,
             assignment,
             scales: &self.scales,
             int4: &self.int4,
-        };
-        let provenance = self.provenance.with(arena);
-        emit(self.program, self.diffusion, numbers, arena, &provenance)
+        }
+    }
+
+    /// The model of an assignment.
+    pub fn emit(&self, assignment: &Assignment, formats: &[Format], arena: Arena) -> Result<Emitted, EmitError> {
+        let quantization = self.quantization(assignment, formats);
+        let provenance = (self.provenance)(arena);
+        emit(self.program, self.diffusion, Some(&quantization), arena, &provenance)
     }
 }
