@@ -134,6 +134,9 @@ fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; CO
 }
 
 /// `(row, block, taps, four sums)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_block8(row: *const i8, columns: *const i16, taps: usize, dots: &mut [i32; COLUMNS]) {
     // r0 end of the row, r1 block, r2 tap less the taps, r3 weight, r4 and r5 elements in pairs, r6 element, r8..r11 sums.
@@ -201,6 +204,10 @@ fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: u
 }
 
 /// `(elements, their end, first place, bytes between places, zero point)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
     naked_asm!(
@@ -221,6 +228,10 @@ unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step:
 }
 
 /// `(elements, their end, first place, bytes between places)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(
@@ -292,6 +303,9 @@ struct Normalization {
 }
 
 /// `(input, output, end of the factors, job)`. The number formats are looked at for every element.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn normalize_elements(from: *const u8, to: *mut u8, factors_end: *const i32, job: &Normalization) {
     // r7 job, r8 input, r9 output, r10 factors, r11 their end.
@@ -457,6 +471,9 @@ fn pair_up(columns: &mut [i16]) {
 }
 
 /// `(words, how many times four)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn pair_words(words: *mut u32, count: usize) {
     macro_rules! word {
@@ -509,6 +526,9 @@ fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
 
 /// `(row, block, its bytes, four sums)`. Sixteen taps keep a pair's halves within 16 bits: `16 * 8 * 255 < 2^15`. The lower
 /// half starts at 2^15, so that it never borrows from the upper one.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, bytes: usize, dots: &mut [i32; COLUMNS]) {
     // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r7 2^15, r8 and r9 sums of pairs, r10..r12 and lr sums.
@@ -605,6 +625,8 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, bytes: usi
 /// products, the job, the weights, the bytes from an output to that of the next column, and what [`store_values`] saves.
 macro_rules! storing_rows {
     ($name:ident, $dot:ident) => {
+        /// # Safety
+        /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
             naked_asm!(
@@ -650,6 +672,9 @@ storing_rows!(store_rows4, dot_pairs4);
 
 /// In a frame of [`storing_rows`], job in r4: biases, factor, rounding, zero point and store of a row. Gives 0 in r0 where it
 /// cannot.
+///
+/// # Safety
+/// Not called from Rust: kernels jump here, in a frame and with registers that both know.
 #[unsafe(naked)]
 unsafe extern "C" fn store_values() {
     // r3 and r7 halves of the multiplier, r5 shift, r6 output, r12 rounding, lr bias; see `high_product`.

@@ -111,6 +111,10 @@ macro_rules! tap {
 }
 
 /// `(row, block, other row, eight sums, end of the row)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_block8(
     a: *const i8,
@@ -148,6 +152,9 @@ unsafe extern "C" fn dot_block8(
 }
 
 /// Rows of int8 weights from dot products to stored outputs, two at a time; the last alone is paired with itself.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -235,6 +242,9 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 }
 
 /// As [`store_rows8`], of int16 weights, a row at a time.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -283,6 +293,10 @@ fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: u
 }
 
 /// `(elements, their end, first place, bytes between places, zero point)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
     naked_asm!(
@@ -303,6 +317,10 @@ unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step:
 }
 
 /// `(elements, their end, first place, bytes between places)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(

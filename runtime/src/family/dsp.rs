@@ -223,6 +223,9 @@ fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: 
 }
 
 /// `(elements, first group, window, minus the zero point twice)`: whole groups of four into one column of a block.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn widen_rows(from: *const i8, to: *mut i16, window: &Window, zeros: u32) {
     naked_asm!(
@@ -441,6 +444,9 @@ macro_rules! pairs {
 }
 
 /// `(weights, tile)` to the rows left: 0, or at one whose accumulators, in place of its outputs, must be scaled another way.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
     // r0 weights, r1 block, r2 end of the row, r3..r6 sums, r7..r10 elements, r11 and lr weights, r12 a pair of them.
@@ -529,6 +535,10 @@ unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
 }
 
 /// `(weights, column, end of the weights)` to the sum.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, end: *const i8) -> i32 {
     naked_asm!(
@@ -553,6 +563,10 @@ unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, end: *const
 }
 
 /// `(weights, the first of two columns in a block, end of the weights, two sums)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *const i16, dots: *mut i64) {
     naked_asm!(
@@ -585,6 +599,10 @@ unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *cons
 }
 
 /// `(elements, their end, first group, bytes from a group to the next of its column, zero point twice)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: usize, zeros: u32) {
     naked_asm!(
@@ -606,6 +624,10 @@ unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: 
 }
 
 /// As [`widen`], from int16.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(
@@ -625,6 +647,9 @@ unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step:
 }
 
 /// `(taps, first group, bytes from a group to the next of its column)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     naked_asm!(
@@ -640,6 +665,9 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
 }
 
 /// Rows of int8 weights from dot products to stored outputs.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -722,6 +750,9 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 }
 
 /// As [`store_rows8`], of int16 weights.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     // r0 weights, r1 block, r2 element, r3 and r12 pairs of weights, r4..r11 sums, lr end of the row.

@@ -254,6 +254,9 @@ fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: 
 }
 
 /// `(from, to, window, zero point)`: into one column of a block.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, window: &Window, zero: i32) {
     naked_asm!(
@@ -350,6 +353,9 @@ fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
 }
 
 /// `(weights, count)` to their sum.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn sum_row(weights: *const i8, count: usize) -> i32 {
     naked_asm!(
@@ -456,6 +462,8 @@ struct Tile {
 /// another way.
 macro_rules! rows {
     ($name:ident, $start:literal, $pass:literal) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(weights: *const i8, tile: &Tile) -> *const [i32; COLUMNS] {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 tile.
@@ -540,6 +548,8 @@ rows!(
 /// shift of 32 needs no left shift, and `VRSHL` rounds.
 macro_rules! storing_rows {
     ($name:ident, $start:literal, $pass:literal) => {
+        /// # Safety
+        /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
@@ -660,6 +670,9 @@ storing_rows!(
 );
 
 /// As [`store_rows_words`], of int16 weights.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -696,6 +709,9 @@ pub(super) fn biases_at(block: &Layout) -> Option<usize> {
 }
 
 /// `(weights, column, taps)` to the sum.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize) -> i32 {
     naked_asm!(
@@ -715,6 +731,9 @@ unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize
 }
 
 /// `(from, to, bytes, bytes from a vector's place to the next's)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: usize) {
     naked_asm!(
@@ -732,6 +751,9 @@ unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: us
 }
 
 /// `(from, to, elements, bytes from a vector's place to the next's, zero point)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn widen(from: *const i8, to: *mut i16, count: usize, step: usize, zero: i32) {
     naked_asm!(
@@ -751,6 +773,9 @@ unsafe extern "C" fn widen(from: *const i8, to: *mut i16, count: usize, step: us
 }
 
 /// `(to, bytes, value, bytes from a vector's place to the next's)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
     naked_asm!(
