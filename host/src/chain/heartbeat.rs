@@ -152,13 +152,13 @@ impl Heartbeat {
     /// Trains by Adam on the bound. What is minimized is the divergence to the reverse kernel averaged over everything that x_0
     /// may be given x_t, which the five sequences make exact: the same expectation as over drawn x_0, with less noise.
     ///
-    /// Stops early when `limit` has passed, at the learning rate's end all the same.
+    /// Stops early when `limit` has passed, at the learning rate's end all the same. Gives the number of updates.
     pub fn train(
         &mut self,
         options: &Options,
         limit: Option<Duration>,
         on: &mut dyn FnMut(Progress),
-    ) -> Result<(), FloatError> {
+    ) -> Result<usize, FloatError> {
         let (data, start) = (data(), Instant::now());
         let network = Network::new(&self.graph)?;
         let mut passes = Passes::<f32>::of_shards(TOGETHER);
@@ -166,6 +166,7 @@ impl Heartbeat {
         let mut adam = Adam::<f32>::new(params.len());
         let mut gradient = vec![0f32; params.len()];
         let mut random = Random::new(options.seed, 1);
+        let mut done = 0;
         for update in 0..options.updates {
             let spent = limit.map_or(0.0, |l| start.elapsed().as_secs_f64() / l.as_secs_f64());
             let at = spent.max(update as f64 / options.updates as f64);
@@ -175,7 +176,8 @@ impl Heartbeat {
             let batch = self.batch(&data, options.per_group, &mut random);
             let inputs: Vec<f32> = batch.iter().flat_map(|e| e.x.map(signed)).collect();
             let timesteps: Vec<usize> = batch.iter().map(|e| e.t - 1).collect();
-            let measured = (update + 1) % SHOWN_EVERY == 0;
+            done = update + 1;
+            let measured = done.is_multiple_of(SHOWN_EVERY) || done == options.updates;
             let call = Call {
                 x: &inputs,
                 timesteps: &timesteps,
@@ -190,13 +192,13 @@ impl Heartbeat {
             adam.update(&mut params, &gradient, update as u64, rate(options.rate, at), 0.0);
             if measured {
                 on(Progress {
-                    update: update + 1,
+                    update: done,
                     excess_bits: excess / super::LN_2,
                 });
             }
         }
         network.layout().store(&params, &mut self.graph);
-        Ok(())
+        Ok(done)
     }
 
     /// The divergence of an example's bits above the best possible in nats, where that is `measured`, and its gradient by the network's f.

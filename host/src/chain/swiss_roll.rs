@@ -158,13 +158,14 @@ impl SwissRoll {
         self.rbf.graph(&shift(&self.chain.kernels()))
     }
 
-    /// Trains network and betas by Adam on the bound, with the noise of x_t drawn first and held while beta moves.
+    /// Trains network and betas by Adam on the bound, with the noise of x_t drawn first and held while beta moves. Gives the number of
+    /// updates.
     pub fn train(
         &mut self,
         options: &Options,
         limit: Option<Duration>,
         on: &mut dyn FnMut(Progress),
-    ) -> Result<(), FloatError> {
+    ) -> Result<usize, FloatError> {
         let network = Network::new(&self.graph()?)?.with_sample_gradient();
         let mut passes = Passes::of_shards(TOGETHER);
         let (mut roll, start) = (Roll::new(options.seed.wrapping_add(1)), Instant::now());
@@ -198,7 +199,7 @@ impl SwissRoll {
             }
         }
         on(shown);
-        Ok(())
+        Ok(shown.update)
     }
 
     /// The sum over the steps of the batch's mean divergence; and the gradient of what of the bound moves with [`Rbf::flat`] and
