@@ -13,6 +13,7 @@ use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
+use mote_tools::train::folder::check;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ struct Trained {
 /// Trains, writes the folder, says what it is worth.
 pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     refuse_others(args)?;
+    check(&args.output, &[])?;
     folder(&args.output)?;
     let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
     let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;

@@ -94,6 +94,11 @@ fn options_of_a_chain_do_what_they_say_or_are_refused() {
         );
     }
     assert!(!chain.exists());
+    let taken = mote(
+        "train --preset swiss-roll -o {place} --steps 1",
+        &[("place", place.path())],
+    );
+    assert_eq!(taken.status, 0, "an empty folder is free: {}", taken.stderr);
     let line = "train --preset swiss-roll -o {chain} --steps 3 --batch 2 --lr 0.5 --seed 4 --json";
     assert_eq!(mote(line, &places).json()["updates"], 3);
     let facts: serde_json::Value = serde_json::from_slice(&std::fs::read(chain.join("chain.json")).unwrap()).unwrap();
