@@ -13,10 +13,10 @@ use super::{OracleError, float, integer, tables};
 /// What the network is called with.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// State in Q24, `(row, col, channel)`.
+    /// What the network sees, Q24, `(row, col, channel)`.
     pub x_q24: &'a [i32],
-    /// Training timestep.
-    pub timestep: u32,
+    /// Training timestep, Q16.
+    pub time_q16: u32,
     /// Row of the class table.
     pub class: u16,
 }
@@ -62,14 +62,14 @@ pub enum Parameters {
 
 impl Parameters {
     /// Those of the group that a timestep belongs to.
-    pub(super) fn at(&self, timestep: u32) -> Option<&Self> {
+    pub(super) fn at(&self, time_q16: u32) -> Option<&Self> {
         let Self::Groups(first, groups) = self else {
             return Some(self);
         };
         groups.get(
             first
                 .iter()
-                .filter(|first| **first <= timestep)
+                .filter(|first| **first <= time_q16 / 65_536)
                 .count()
                 .checked_sub(1)?,
         )

@@ -25,7 +25,7 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
         Op::TimeProj(TimeProj { cos_first, .. }) => {
             let phases = parameters.phases()?;
             Planes::from_fn(shape, |c, _, _| {
-                let v_q15 = feature_q15(phases, *cos_first, call.timestep, c, Rounding::default());
+                let v_q15 = feature_q15(phases, *cos_first, call.time_q16, c, Rounding::default());
                 store(v_q15 as f32 / 32_768.0)
             })
         }
@@ -36,7 +36,7 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
         Op::Silu(Silu { src, .. }) => inputs.get(*src)?.map(|v| store(silu(load(v)))),
         Op::Conv(c) => conv::run(c, parameters.float_filter()?, &joined(&c.source, inputs)?, inputs, r)?,
         Op::Readout(readout) => {
-            let (c, filter) = (&readout.conv, parameters.at(call.timestep)?.float_filter()?);
+            let (c, filter) = (&readout.conv, parameters.at(call.time_q16)?.float_filter()?);
             conv::run(c, filter, &joined(&c.source, inputs)?, inputs, r)?
         }
         Op::Softmax(Softmax { src, .. }) => attention::softmax(&inputs.get(*src)?.map(load), r),

@@ -28,7 +28,7 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
                 ))
             })
         }
-        Op::TimeProj(TimeProj { cos_first, .. }) => out.features(parameters.phases()?, *cos_first, call.timestep),
+        Op::TimeProj(TimeProj { cos_first, .. }) => out.features(parameters.phases()?, *cos_first, call.time_q16),
         Op::ClassEmbed(_) => {
             let dim = out.shape()[0];
             let row = parameters.table()?.get(usize::from(call.class) * dim..)?;
@@ -44,7 +44,7 @@ pub fn run(op: &Op, parameters: &Parameters, inputs: &Inputs<'_>, call: &Call<'_
             .map(|v| out.store(out.scaled(*out_requant, silu_q16(out.scaled(*in_requant, v))))),
         Op::Conv(c) => conv::run(c, parameters.filter()?, &joined(&c.source, inputs, r)?, inputs, &out)?,
         Op::Readout(readout) => {
-            let (c, filter) = (&readout.conv, parameters.at(call.timestep)?.filter()?);
+            let (c, filter) = (&readout.conv, parameters.at(call.time_q16)?.filter()?);
             conv::run(c, filter, &joined(&c.source, inputs, r)?, inputs, &out)?
         }
         Op::Softmax(Softmax { src, in_requant, .. }) => attention::softmax(inputs.get(*src)?, *in_requant, &out),
@@ -103,16 +103,17 @@ impl Out {
         }
     }
 
-    fn features(&self, phases: &[u32], cos_first: bool, timestep: u32) -> Planes<i64> {
+    fn features(&self, phases: &[u32], cos_first: bool, time_q16: u32) -> Planes<i64> {
         Planes::from_fn(self.shape(), |c, _, _| {
-            self.store(feature_q15(phases, cos_first, timestep, c, self.r))
+            self.store(feature_q15(phases, cos_first, time_q16, c, self.r))
         })
     }
 }
 
 /// Timestep feature `c` in Q15.
-pub fn feature_q15(phases: &[u32], cos_first: bool, timestep: u32, c: usize, r: Rounding) -> i64 {
-    let angle = u64::from(phases[c % phases.len()]) * u64::from(timestep) % (1 << 32);
+pub fn feature_q15(phases: &[u32], cos_first: bool, time_q16: u32, c: usize, r: Rounding) -> i64 {
+    let turns_q48 = i128::from(phases[c % phases.len()]) * i128::from(time_q16);
+    let angle = Rounding::default().shift(turns_q48, 16) % (1 << 32);
     let (sine, cosine) = sin_cos_q30(angle as u32);
     let is_cosine = (c < phases.len()) == cos_first;
     let v_q30 = if is_cosine { cosine } else { sine };
