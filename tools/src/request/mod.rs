@@ -5,7 +5,7 @@
 
 mod start;
 
-pub use start::{known_elements, noise_of_file, sample_of_png};
+pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
@@ -81,7 +81,7 @@ impl RunOptions {
     /// The configuration of a run of the model with this header: no class, no guidance, seed 0. It is not validated yet.
     ///
     /// # Errors
-    /// Of kind `Usage`, as [`RunOptions::check`].
+    /// Of kind `Usage`, as [`RunOptions::check`]; of kind `Refused` for an option that a chain of 2015 has no use for.
     pub fn config(&self, header: &Header) -> Result<Config, Error> {
         self.check()?;
         let usual = match header.schedule.plan() {
@@ -92,6 +92,9 @@ impl RunOptions {
         let default = Config::of(header, self.steps.unwrap_or(usual));
         let method = self.method(default.method);
         self.suits(method)?;
+        if header.prediction.is_chain() {
+            self.suits_chain(header)?;
+        }
         let eta_q16 = match self.eta {
             Some(eta) => q16(eta) as u32,
             None if method == default.method => default.eta_q16,
@@ -105,6 +108,27 @@ impl RunOptions {
             method,
             ..default
         })
+    }
+
+    /// Whether nothing is said that a chain would not heed: its kernels are its own, and where it makes all of its steps there is
+    /// nothing to spread.
+    fn suits_chain(&self, header: &Header) -> Result<(), Error> {
+        let all = self.steps.is_none_or(|steps| steps == header.train_steps);
+        let own = "a chain of 2015 has its own reverse kernels";
+        let whole = "a chain of 2015 that makes all of its steps has none to spread";
+        let given = [
+            ("--sampler", self.sampler.is_some(), own),
+            ("--eta", self.eta.is_some(), own),
+            ("--clip", self.clip.is_some_and(|clip| clip != Clip::Off), own),
+            ("--spacing", self.spacing.is_some() && all, whole),
+            ("--prev", self.prev.is_some() && all, whole),
+        ];
+        match given.iter().find(|(_, given, _)| *given) {
+            None => Ok(()),
+            Some((option, _, why)) => {
+                Err(Error::refused(format_args!("{option}: {why}")).help(format_args!("leave {option} out")))
+            }
+        }
     }
 
     fn method(&self, default: Method) -> Method {
