@@ -10,6 +10,11 @@
 //! - `conv`, `norm`, `attention`: the operators, in plain Rust that the compiler vectorizes for each family.
 //! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of this engine.
 //!
+//! What only runs model files on a desktop is here too:
+//!
+//! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full.
+//! - [`memory`]: aligned bytes for models and arenas.
+//!
 //! Exactness needs no care about order: every sum is an integer sum with a proven bound (`NUMERICS.md`).
 
 // Other processors have no family yet.
@@ -23,10 +28,12 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod calibrate;
 mod conv;
 pub mod family;
 pub mod memory;
 mod norm;
+pub mod record;
 mod source;
 mod split;
 mod window;
