@@ -205,7 +205,7 @@ impl Fields {
 }
 
 /// The JSON object `text` as Python's `json` module reads it. Numbers that JSON does not have are strings that begin with
-/// NUL: [`float`] reads them. `file` is used in errors only.
+/// NUL: `float` reads them. `file` is used in errors only.
 pub fn object(file: &str, text: &str) -> Result<Map<String, Value>, ConfigError> {
     let whole = |value: String, problem: String| ConfigError {
         file: file.to_string(),
