@@ -60,7 +60,7 @@ fn what_a_model_needs_is_enough() {
         Parts::of(
             Feature::ALL
                 .into_iter()
-                .filter(|f| ![Feature::F16, Feature::W4, Feature::Chain].contains(f) && !OF_RUNS.contains(f))
+                .filter(|f| ![Feature::F16, Feature::W4, Feature::Chain, Feature::Continuous].contains(f) && !OF_RUNS.contains(f))
         )
     );
     let Some((there, here)) = run(&bytes, parts) else {
