@@ -1,7 +1,7 @@
 //! The ancestral step.
 
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use crate::file::header::Prediction;
+use crate::request::{Clip, Variance};
 
 use super::coefficients::{Coefficients, Level, ZERO, plus};
 use crate::scalar::soft::Soft;

@@ -1,6 +1,7 @@
 //! The step of DPM-Solver++(2M).
 
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use crate::file::header::Prediction;
+use crate::request::Clip;
 
 use super::coefficients::{Coefficients, Level, ZERO, minus, plus, times};
 use crate::scalar::noise::lambda_q57;

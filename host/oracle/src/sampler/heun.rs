@@ -1,6 +1,7 @@
 //! The two halves of a step of Heun's method.
 
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use crate::file::header::Prediction;
+use crate::request::Clip;
 
 use super::coefficients::{Coefficients, Level, ZERO, minus, plus, times};
 use crate::scalar::soft::Soft;

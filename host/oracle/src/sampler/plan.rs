@@ -1,7 +1,7 @@
 //! The steps of a file that plans its run, from the document's table of a row.
 
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::{Method, Model};
+use crate::file::File;
+use crate::request::{Clip, Method};
 
 use super::coefficients::{Coefficients, Form};
 
@@ -20,11 +20,11 @@ pub struct Row<'a>(&'a [u8]);
 
 impl<'a> Rows<'a> {
     /// Of a file that has them.
-    pub fn of(model: &Model<'a>) -> Option<Self> {
+    pub fn of(model: &File<'a>) -> Option<Self> {
         let plan = model.header().schedule.plan()?;
         Some(Self {
             bytes: model.schedule(),
-            calls: if plan.method() == Method::Heun { 2 } else { 1 },
+            calls: if plan.method == Method::Heun { 2 } else { 1 },
         })
     }
 

@@ -1,8 +1,11 @@
 //! The oracle's functions against the runtime's, over far more arguments than a network gives them.
 
-use super::sampler::coefficients::{Coefficients, mixed, noising};
-use super::scalar::rounding::Rounding;
-use super::scalar::{digest, half, noise, roots, sigmoid, sine};
+use mote_host::oracle;
+use mote_host::oracle::file::header::Prediction as OwnPrediction;
+use mote_host::oracle::sampler::coefficients::{Coefficients, mixed, noising};
+use mote_host::oracle::sampler::timesteps;
+use mote_host::oracle::scalar::rounding::Rounding;
+use mote_host::oracle::scalar::{digest, half, noise, roots, sigmoid, sine};
 use mote_runtime::kernels::f16 as theirs_f16;
 use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded};
 use mote_runtime::numeric::{exp2, float, normal, rsqrt, sigmoid as theirs_sigmoid, sine as theirs_sine};
@@ -139,11 +142,21 @@ fn steps_agree() {
         let mut alpha = || alphas[random.word() as usize % 2];
         let (ab, prev) = (alpha(), alpha());
         let eta = [0, 65_536, random.any() as u32][random.word() as usize % 3];
-        for prediction in [Prediction::Epsilon, Prediction::V, Prediction::Sample] {
-            for clip in [Clip::Off, Clip::Stock, Clip::Rederived] {
+        let predictions = [
+            (Prediction::Epsilon, OwnPrediction::Epsilon),
+            (Prediction::V, OwnPrediction::V),
+            (Prediction::Sample, OwnPrediction::Sample),
+        ];
+        let clips = [
+            (Clip::Off, oracle::Clip::Off),
+            (Clip::Stock, oracle::Clip::Stock),
+            (Clip::Rederived, oracle::Clip::Rederived),
+        ];
+        for (prediction, own_prediction) in predictions {
+            for (clip, own_clip) in clips {
                 let (x, out, z, range) = (random.int(), random.int(), random.int(), random.int());
                 let what = format!("{ab} to {prev}, eta {eta}, {prediction:?}, {clip:?}: {x} {out} {z} {range}");
-                let ours = Coefficients::ddim(ab, prev, eta, prediction, clip);
+                let ours = Coefficients::ddim(ab, prev, eta, own_prediction, own_clip);
                 let ours = ours.apply(x.into(), out.into(), z.into(), range, Rounding::default());
                 same(
                     ours,
@@ -168,6 +181,34 @@ fn pixels_agree() {
     let mut random = Random(5);
     for _ in 0..ROUNDS {
         let x = random.int();
-        assert_eq!(super::q24_to_pixel(x), mote_runtime::sampler::q24_to_pixel(x), "{x}");
+        assert_eq!(oracle::q24_to_pixel(x), mote_runtime::sampler::q24_to_pixel(x), "{x}");
+    }
+}
+
+#[test]
+fn timesteps_agree() {
+    use mote_runtime::schedule::spacing::{Spacing, timestep};
+    let spacings = [
+        (Spacing::Leading, oracle::Spacing::Leading),
+        (Spacing::Trailing, oracle::Spacing::Trailing),
+        (Spacing::Linspace, oracle::Spacing::Linspace),
+        (Spacing::Quadratic, oracle::Spacing::Quadratic),
+    ];
+    for t in [1, 2, 60, 997, 4096, 65_536] {
+        for s in (1..=t).step_by(1 + t as usize / 60) {
+            for ((theirs, ours), index) in spacings
+                .into_iter()
+                .flat_map(|k| (0..s).step_by(7).map(move |i| (k, i)))
+            {
+                for offset in [0, 1, -1] {
+                    let expected = timesteps::value(ours, t, s, offset, index);
+                    assert_eq!(
+                        timestep(theirs, t, s, offset, index),
+                        Some(expected),
+                        "{ours:?} {t} {s} {index}"
+                    );
+                }
+            }
+        }
     }
 }
