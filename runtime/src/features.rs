@@ -6,7 +6,6 @@ use core::fmt;
 
 use crate::blob::header::Arithmetic;
 use crate::blob::model::Model;
-use crate::blob::op::{Op, Weights};
 
 /// A part of the runtime that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,24 +130,6 @@ impl Feature {
         }
     }
 
-    /// Whether an operator needs it.
-    #[inline(always)]
-    pub fn needed_by_op(self, op: &Op) -> bool {
-        match self {
-            Self::Integer | Self::F16 => false,
-            Self::W16 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W16 { .. })),
-            Self::W4 => matches!(op.conv(), Some(c) if matches!(c.weights, Weights::W4 { .. })),
-            Self::Ddpm | Self::DpmSolver | Self::Heun | Self::Inpaint | Self::Interpolate => false,
-            Self::Schedule | Self::Fast => false,
-            Self::Attention => matches!(op, Op::Attention(_)),
-            Self::Class => matches!(op, Op::ClassEmbed { .. }),
-            Self::Chain => matches!(op, Op::Readout(_) | Op::Softmax { .. }),
-            Self::Resample => matches!(op, Op::Upsample { .. } | Op::AvgPool { .. }),
-            Self::ScaleShift => op.norm().is_some_and(|n| n.scale_shift.is_some()),
-            Self::NormConv => matches!(op, Op::NormConv(_)),
-        }
-    }
-
     /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
     /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
@@ -159,7 +140,7 @@ impl Feature {
             || schedule
             || planned == Some(self)
             || self.needed_by_arithmetic(model.header().arithmetic)
-            || model.ops().any(|op| self.needed_by_op(&op))
+            || model.ops().any(|op| op.needs(self))
     }
 }
 

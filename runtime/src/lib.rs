@@ -47,6 +47,7 @@ pub mod exec;
 pub mod features;
 pub mod kernels;
 pub mod numeric;
+pub mod ops;
 pub mod sampler;
 pub mod schedule;
 

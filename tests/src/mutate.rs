@@ -2,7 +2,9 @@
 
 use mote_runtime::Method;
 use mote_runtime::blob::header::{Arithmetic, Header};
-use mote_runtime::blob::op::{At, Attention, Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::op::{
+    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
+};
 use mote_runtime::blob::plan::{Plan, Schedule};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
@@ -188,29 +190,31 @@ fn operators(parts: &mut Parts, random: &mut Random) {
 
 fn operator(op: &mut Op, random: &mut Random) {
     match op {
-        Op::Input {
+        Op::Input(Input {
             out,
             requant,
             offset,
             scale,
             shift,
-        } => match random.below(5) {
+        }) => match random.below(5) {
             0 => tensor(out, random),
             1 => factor(requant, random),
             2 => *offset = odd(*offset as u64, random) as i32,
             3 => *scale = real(random),
             _ => *shift = real(random),
         },
-        Op::TimeProj { out, phases: at, .. } | Op::ClassEmbed { out, table: at } => match random.below(2) {
-            0 => tensor(out, random),
-            _ => place(at, random),
-        },
-        Op::Silu {
+        Op::TimeProj(TimeProj { out, phases: at, .. }) | Op::ClassEmbed(ClassEmbed { out, table: at }) => {
+            match random.below(2) {
+                0 => tensor(out, random),
+                _ => place(at, random),
+            }
+        }
+        Op::Silu(Silu {
             src,
             out,
             in_requant,
             out_requant,
-        } => match random.below(4) {
+        }) => match random.below(4) {
             0 => tensor(src, random),
             1 => tensor(out, random),
             2 => factor(in_requant, random),
@@ -222,7 +226,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             1 => r.groups = odd(r.groups.into(), random) as u16,
             _ => conv(&mut r.conv, random),
         },
-        Op::Softmax { src, out, in_requant } => match random.below(3) {
+        Op::Softmax(Softmax { src, out, in_requant }) => match random.below(3) {
             0 => tensor(src, random),
             1 => tensor(out, random),
             _ => factor(in_requant, random),
@@ -233,7 +237,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             0 => norm(&mut both.norm, random),
             _ => conv(&mut both.conv, random),
         },
-        Op::Upsample { src, out } | Op::AvgPool { src, out } => match random.below(2) {
+        Op::Upsample(Upsample { src, out }) | Op::AvgPool(AvgPool { src, out }) => match random.below(2) {
             0 => tensor(src, random),
             _ => tensor(out, random),
         },

@@ -3,7 +3,7 @@
 
 use mote_runtime::blob::crc::crc32;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
-use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Source, Weights};
+use mote_runtime::blob::op::{At, Conv, GroupNorm, Input, Op, Source, Weights};
 use mote_runtime::blob::plan::Schedule;
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::blob::{FORMAT_VERSION, MAGIC, SECTIONS};
@@ -28,13 +28,13 @@ fn power(bits: u8) -> Requant {
 pub fn tiny_model() -> Vec<u8> {
     let mut weights = Weightbook::default();
     let ops = [
-        Op::Input {
+        Op::Input(Input {
             out: TensorId(0),
             requant: power(12),
             offset: 0,
             scale: 1.0,
             shift: 0.0,
-        },
+        }),
         weights.conv(TensorId(0), 1, TensorId(1), CHANNELS, TensorId(4), power(6)),
         weights.group_norm(TensorId(1), TensorId(2), TensorId(5)),
         weights.conv(TensorId(2), CHANNELS, TensorId(3), 1, TensorId(6), power(1)),

@@ -2,7 +2,10 @@
 
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::{Attention, Conv, GroupNorm, NormConv, Op, Readout, Source, Weights};
+use mote_runtime::blob::op::{
+    Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, NormConv, Op, Readout, Silu, Softmax, Source, TimeProj,
+    Upsample, Weights,
+};
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::numeric::requant::Requant;
 
@@ -104,20 +107,20 @@ impl<'m> Builder<'m> {
         };
         let channels = device.out.shape[2] as usize;
         Some(match op {
-            Op::Input {
+            Op::Input(Input {
                 requant,
                 offset,
                 scale,
                 shift,
                 ..
-            } => DeviceOp {
+            }) => DeviceOp {
                 kind: kind::INPUT,
                 factor: factors([*requant]),
                 real: [*scale, *shift],
                 count: [*offset as u32, 0, 0, 0, 0, 0],
                 ..device
             },
-            Op::TimeProj { phases, cos_first, .. } => {
+            Op::TimeProj(TimeProj { phases, cos_first, .. }) => {
                 let phases = self.constants.push(model.table::<u32>(*phases, channels / 2)?);
                 DeviceOp {
                     kind: kind::TIME_PROJ,
@@ -126,7 +129,7 @@ impl<'m> Builder<'m> {
                     ..device
                 }
             }
-            Op::ClassEmbed { table, .. } => {
+            Op::ClassEmbed(ClassEmbed { table, .. }) => {
                 let rows = usize::from(model.header().classes);
                 let table = self.constants.push(model.table::<u16>(*table, rows * channels)?);
                 DeviceOp {
@@ -135,12 +138,12 @@ impl<'m> Builder<'m> {
                     ..device
                 }
             }
-            Op::Silu {
+            Op::Silu(Silu {
                 src,
                 in_requant,
                 out_requant,
                 ..
-            } => DeviceOp {
+            }) => DeviceOp {
                 kind: kind::SILU,
                 first: self.tensor(*src)?,
                 factor: factors([*in_requant, *out_requant]),
@@ -148,7 +151,7 @@ impl<'m> Builder<'m> {
             },
             Op::Conv(c) => self.conv(c, 1, device)?,
             Op::Readout(readout) => self.readout(readout, device)?,
-            Op::Softmax { src, in_requant, .. } => DeviceOp {
+            Op::Softmax(Softmax { src, in_requant, .. }) => DeviceOp {
                 kind: kind::SOFTMAX,
                 first: self.tensor(*src)?,
                 factor: factors([*in_requant]),
@@ -158,12 +161,12 @@ impl<'m> Builder<'m> {
             Op::Attention(a) => self.attention(a, device)?,
             // Read as its two halves.
             Op::NormConv(_) => return None,
-            Op::Upsample { src, .. } => DeviceOp {
+            Op::Upsample(Upsample { src, .. }) => DeviceOp {
                 kind: kind::UPSAMPLE,
                 first: self.tensor(*src)?,
                 ..device
             },
-            Op::AvgPool { src, .. } => DeviceOp {
+            Op::AvgPool(AvgPool { src, .. }) => DeviceOp {
                 kind: kind::AVG_POOL,
                 first: self.tensor(*src)?,
                 ..device

@@ -2,7 +2,7 @@
 
 use super::conv::same_weights;
 use mote_runtime::Model;
-use mote_runtime::blob::op::{Conv, Op, Source};
+use mote_runtime::blob::op::{Conv, Input, Op, Source};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 use std::collections::BTreeMap;
 
@@ -32,19 +32,19 @@ pub(super) fn repeats(model: &Model<'_>) -> BTreeMap<usize, usize> {
 fn rule(op: &Op, first: &BTreeMap<TensorId, TensorId>) -> Option<Op> {
     let nowhere = TensorId(u16::MAX);
     match *op {
-        Op::Input {
+        Op::Input(Input {
             requant,
             offset,
             scale,
             shift,
             ..
-        } => Some(Op::Input {
+        }) => Some(Op::Input(Input {
             requant,
             offset,
             scale,
             shift,
             out: nowhere,
-        }),
+        })),
         Op::Conv(c) if c.source.second.is_none() && c.addend.is_none() => {
             let source = Source {
                 first: first.get(&c.source.first).copied().unwrap_or(c.source.first),

@@ -24,9 +24,9 @@ pub mod layout;
 pub mod model;
 pub mod op;
 pub mod plan;
-pub mod proof;
-pub mod reader;
 pub mod tensor;
 pub mod validate;
 
+pub use crate::ops::conv::proof;
+pub use crate::ops::reader;
 pub use layout::{FORMAT_VERSION, MAGIC, SECTIONS};

@@ -3,12 +3,12 @@
 use super::decode;
 use super::header::{Arithmetic, Header};
 use super::layout::{Sections, read_u64};
-use super::op::{At, Op};
-use super::reader::Reader;
 use super::tensor::{Record, Tensor, TensorId};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
 use crate::features::Feature;
+use crate::ops::reader::Reader;
+use crate::ops::{At, Op};
 
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
@@ -170,7 +170,7 @@ impl Iterator for Ops<'_> {
 
     /// The next operator; `None` at the end or at bytes that are no operator (which `parse` has ruled out).
     fn next(&mut self) -> Option<Op> {
-        let op = decode::op(&mut self.reader);
+        let op = Op::read(&mut self.reader);
         if self.reader.failed() { None } else { Some(op) }
     }
 }

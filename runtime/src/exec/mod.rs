@@ -1,16 +1,12 @@
 //! One network call: the operators in order, each decoded as it runs, over one arena.
 
-mod float;
-mod integer;
-mod regions;
-mod shared;
+pub(crate) mod regions;
 
-use crate::blob::decode;
 use crate::blob::model::Model;
-use crate::blob::op::Op;
 use crate::blob::tensor::Tensor;
 use crate::error::RunError;
 use crate::kernels::view::View;
+use crate::ops::Op;
 use regions::Regions;
 
 /// What the network is called with.
@@ -83,7 +79,7 @@ pub fn forward(
 ) -> Result<(), RunError> {
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
-        let op = &decode::op(&mut reader);
+        let op = &Op::read(&mut reader);
         if reader.failed() {
             return Err(RunError::Memory { op: index });
         }
@@ -105,9 +101,9 @@ pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8
     let regions = &mut regions;
     regions.find(model, op, activations);
     if model.is_float() {
-        float::run(model, call, op, regions)?;
+        op.run_f16(model, call, regions)?;
     } else {
-        integer::run(model, call, op, regions)?;
+        op.run_integer(model, call, regions)?;
     }
     Some(regions.out())
 }

@@ -2,11 +2,11 @@
 
 use core::ops::Range;
 
-use crate::blob::io::slot;
 use crate::blob::model::Model;
-use crate::blob::op::Op;
 use crate::blob::tensor::{Record, Tensor};
 use crate::kernels::view::{Operand, View, ViewMut};
+use crate::ops::Op;
+use crate::ops::slots::slot;
 
 /// Inputs, output and scratch of one operator, by [`slot`].
 pub struct Regions<'m, 'a> {
@@ -28,10 +28,10 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// Splits `arena`. A region that overlaps another, which validation has ruled out, gets no memory.
     #[inline(never)]
     pub fn find(&mut self, model: &Model<'m>, op: &Op, arena: &'a mut [u8]) {
-        let io = &op.io();
+        let slots = &op.slots();
         let mut ranges = [const { 0..0 }; slot::COUNT];
         for slot in 0..slot::COUNT {
-            let Some(record) = model.record(io.tensors[slot]) else {
+            let Some(record) = model.record(slots.tensors[slot]) else {
                 continue;
             };
             self.records[slot] = Some(record);

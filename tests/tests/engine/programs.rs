@@ -1,7 +1,7 @@
 //! Random programs of every shape that a kernel may see, and factors at random.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{At, Conv, GroupNorm, Op, Weights};
+use mote_runtime::blob::op::{At, Conv, GroupNorm, Input, Op, Silu, Weights};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
@@ -265,12 +265,12 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
         // Most shifts are those of real factors, about 1; the others are anywhere.
         let mut narrow = |requant: &mut Requant| *requant = requant_at_random(random);
         match op {
-            Op::Input { requant, .. } => narrow(requant),
-            Op::Silu {
+            Op::Input(Input { requant, .. }) => narrow(requant),
+            Op::Silu(Silu {
                 in_requant,
                 out_requant,
                 ..
-            } => [in_requant, out_requant].into_iter().for_each(narrow),
+            }) => [in_requant, out_requant].into_iter().for_each(narrow),
             Op::Conv(c) => conv_at_random(c, &model, &mut parts.sections[WEIGHTS], random),
             Op::GroupNorm(n) => norm_at_random(n, random),
             Op::NormConv(both) => {
@@ -284,9 +284,9 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                     shift: 1 + random.below(62) as u8,
                 };
             }
-            Op::TimeProj { .. } | Op::ClassEmbed { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
-            Op::Readout(_) | Op::Softmax { .. } => {}
+            Op::Readout(_) | Op::Softmax(_) => {}
         }
     }
     parts.set_ops(&ops);

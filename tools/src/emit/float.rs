@@ -1,7 +1,9 @@
 //! Operators of the f16 scheme.
 
 use half::f16;
-use mote_runtime::blob::op::{Addend, Attention, Conv, GroupNorm, Op, Weights};
+use mote_runtime::blob::op::{
+    Addend, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, TimeProj, Upsample, Weights,
+};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 
 use super::{Emitter, source};
@@ -17,33 +19,33 @@ impl Emitter<'_> {
     pub(super) fn float_op(&mut self, index: usize, step: &Step) -> Op {
         let (out, scratch) = (self.id(step.out), self.scratch(index));
         match &step.kind {
-            Kind::Input { scale, shift } => Op::Input {
+            Kind::Input { scale, shift } => Op::Input(Input {
                 out,
                 requant: Requant::ONE,
                 offset: 0,
                 scale: *scale as f32,
                 shift: *shift as f32,
-            },
-            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj {
+            }),
+            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj(TimeProj {
                 out,
                 phases: self.phases(frequencies),
                 cos_first: *cos_first,
-            },
-            Kind::ClassEmbed { table } => Op::ClassEmbed {
+            }),
+            Kind::ClassEmbed { table } => Op::ClassEmbed(ClassEmbed {
                 out,
                 table: self.weights.put(table.iter().map(|v| bits(*v))),
-            },
-            Kind::Silu { src } => Op::Silu {
+            }),
+            Kind::Silu { src } => Op::Silu(Silu {
                 src: self.id(*src),
                 out,
                 in_requant: Requant::ONE,
                 out_requant: Requant::ONE,
-            },
-            Kind::Softmax { src } => Op::Softmax {
+            }),
+            Kind::Softmax { src } => Op::Softmax(Softmax {
                 src: self.id(*src),
                 out,
                 in_requant: Requant::ONE,
-            },
+            }),
             Kind::Conv(c) => {
                 let groups = c.groups.len().max(1);
                 let outs = c.bias.len() / groups;
@@ -100,14 +102,14 @@ impl Emitter<'_> {
                     scale: (1.0 / libm::sqrt(depth as f64)) as f32,
                 })
             }
-            Kind::Upsample { src } => Op::Upsample {
+            Kind::Upsample { src } => Op::Upsample(Upsample {
                 src: self.id(*src),
                 out,
-            },
-            Kind::AvgPool { src } => Op::AvgPool {
+            }),
+            Kind::AvgPool { src } => Op::AvgPool(AvgPool {
                 src: self.id(*src),
                 out,
-            },
+            }),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use mote_host::calibrate::Stats;
 use mote_runtime::blob::int4;
-use mote_runtime::blob::op::{Addend, At, Attention, Conv, GroupNorm, Op, Weights};
+use mote_runtime::blob::op::{
+    Addend, At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, TimeProj, Upsample, Weights,
+};
 use mote_runtime::blob::proof::input_bound;
 use mote_runtime::kernels::family::padded;
 use mote_runtime::numeric::requant::{ADD_GUARD_BITS, WideRequant};
@@ -49,36 +51,36 @@ impl<'p> Emitter<'p> {
         let (formats, ..) = self.numbers();
         let unit = formats[index].scale;
         match &step.kind {
-            Kind::Input { scale, shift } => Op::Input {
+            Kind::Input { scale, shift } => Op::Input(Input {
                 out,
                 requant: requant(scale / 16_777_216.0 / unit),
                 offset: libm::round(shift / unit) as i32,
                 scale: *scale as f32,
                 shift: *shift as f32,
-            },
-            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj {
+            }),
+            Kind::TimeProj { frequencies, cos_first } => Op::TimeProj(TimeProj {
                 out,
                 phases: self.phases(frequencies),
                 cos_first: *cos_first,
-            },
+            }),
             Kind::ClassEmbed { table } => {
                 let round = |v: &f32| libm::round(f64::from(*v) / unit).clamp(-32768.0, 32767.0) as i16;
-                Op::ClassEmbed {
+                Op::ClassEmbed(ClassEmbed {
                     out,
                     table: self.weights.put(table.iter().map(round)),
-                }
+                })
             }
-            Kind::Silu { src } => Op::Silu {
+            Kind::Silu { src } => Op::Silu(Silu {
                 src: self.id(*src),
                 out,
                 in_requant: requant(formats[src.0].scale * Q16),
                 out_requant: requant(1.0 / (Q16 * unit)),
-            },
-            Kind::Softmax { src } => Op::Softmax {
+            }),
+            Kind::Softmax { src } => Op::Softmax(Softmax {
                 src: self.id(*src),
                 out,
                 in_requant: requant(formats[src.0].scale * core::f64::consts::LOG2_E * Q16),
-            },
+            }),
             Kind::Conv(c) => self.conv(index, step, c),
             Kind::Norm(n) => self.norm(index, step, n),
             Kind::Attention { qkv: [q, k, v], heads } => {
@@ -97,14 +99,14 @@ impl<'p> Emitter<'p> {
                     scale: (1.0 / libm::sqrt(depth)) as f32,
                 })
             }
-            Kind::Upsample { src } => Op::Upsample {
+            Kind::Upsample { src } => Op::Upsample(Upsample {
                 src: self.id(*src),
                 out,
-            },
-            Kind::AvgPool { src } => Op::AvgPool {
+            }),
+            Kind::AvgPool { src } => Op::AvgPool(AvgPool {
                 src: self.id(*src),
                 out,
-            },
+            }),
         }
     }
 

@@ -158,11 +158,9 @@ fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64)
         }
         Op::GroupNorm(_) => ("", 0, 8 * outs),
         Op::Attention(_) => ("", 2 * (out.positions() as u64).pow(2) * outs, 0),
-        Op::ClassEmbed { .. } => ("", 0, u64::from(model.header().classes) * outs * 2),
-        Op::TimeProj { .. } => ("", 0, outs * 2),
-        Op::Input { .. } | Op::Silu { .. } | Op::Softmax { .. } | Op::Upsample { .. } | Op::AvgPool { .. } => {
-            ("", 0, 0)
-        }
+        Op::ClassEmbed(_) => ("", 0, u64::from(model.header().classes) * outs * 2),
+        Op::TimeProj(_) => ("", 0, outs * 2),
+        Op::Input(_) | Op::Silu(_) | Op::Softmax(_) | Op::Upsample(_) | Op::AvgPool(_) => ("", 0, 0),
     }
 }
 

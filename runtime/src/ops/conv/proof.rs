@@ -1,13 +1,14 @@
 //! The accumulator proof: from the real weights, no output channel of a convolution can overflow.
 
-use super::int4;
-use super::op::{At, Conv, Weights};
-use super::tensor::{Dtype, Tensor};
-use super::validate::{Check, Checker};
+use super::{Conv, Weights};
+use crate::blob::int4;
+use crate::blob::tensor::{Dtype, Tensor};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::kernels::family::padded;
 use crate::numeric::requant::{Requant, WideRequant, in_range};
+use crate::ops::At;
+use crate::ops::check::{Check, Checker};
 
 /// Largest magnitude of an input as the accumulator sees it, zero point removed.
 pub fn input_bound(dtype: Dtype, zero_point: i8) -> i64 {

@@ -3,8 +3,9 @@
 //! Small numbers are a byte, larger ones seven bits a byte, low bits first, the top bit set where more follow (signed ones with
 //! the sign in the lowest bit); flags, tags of options and enums, and floats as in postcard's specification.
 
-use super::op::At;
-use super::tensor::TensorId;
+use super::At;
+use crate::blob::tensor::TensorId;
+use crate::numeric::requant::Requant;
 
 /// A position in bytes. What cannot be read is 0, and [`Reader::failed`] says so.
 #[derive(Debug, Clone)]
@@ -145,5 +146,14 @@ impl<'a> Reader<'a> {
     /// An offset into the weights.
     pub fn at(&mut self) -> At {
         At(self.u32())
+    }
+
+    /// A factor.
+    #[inline(never)]
+    pub fn requant(&mut self) -> Requant {
+        Requant {
+            mult: self.i32(),
+            shift: self.u8(),
+        }
     }
 }

@@ -1,0 +1,81 @@
+//! A row of a class embedding table.
+
+use serde::{Deserialize, Serialize};
+
+use super::check::{Check, Checker};
+use super::reader::Reader;
+use super::slots::{Slots, slot};
+use super::{At, Operator};
+use crate::blob::model::Model;
+use crate::blob::tensor::{Dtype, TensorId};
+use crate::error::Fault;
+use crate::exec::Call;
+use crate::exec::regions::Regions;
+use crate::features::Feature;
+
+/// Row `class` of an embedding table.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassEmbed {
+    /// Output.
+    pub out: TensorId,
+    /// i16 or f16 `(classes, dim)`.
+    pub table: At,
+}
+
+impl ClassEmbed {
+    /// Copies the call's row, whose numbers are `T` as they are stored.
+    #[inline(always)]
+    fn row<T: bytemuck::AnyBitPattern + Into<i32>>(
+        &self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<()> {
+        let (mut out, dim) = (r.output()?, usize::from(r.out().channels));
+        let table = model.table::<T>(self.table, usize::from(model.header().classes) * dim)?;
+        let row = table.get(usize::from(call.class) * dim..)?;
+        row.iter()
+            .take(dim)
+            .enumerate()
+            .for_each(|(i, &v)| out.put(i, v.into()));
+        Some(())
+    }
+}
+
+impl Operator for ClassEmbed {
+    const NAME: &'static str = "class_embed";
+    const FEATURE: Option<Feature> = Some(Feature::Class);
+
+    #[inline(always)]
+    fn read(r: &mut Reader<'_>) -> Self {
+        Self {
+            out: r.tensor(),
+            table: r.at(),
+        }
+    }
+
+    #[inline(always)]
+    fn slots(&self, slots: &mut Slots) {
+        slots.write(self.out);
+    }
+
+    #[inline(always)]
+    fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
+        let out = &checker.tensors[slot::OUT];
+        checker.vector(out);
+        let count = usize::from(checker.model.header().classes) * usize::from(out.channels);
+        checker.ensure(count > 0, Fault::Parameter)?;
+        match out.dtype {
+            Dtype::F16 => checker.finite_f16(checker.table(self.table, count)?),
+            _ => checker.table::<i16>(self.table, count).map(drop),
+        }
+    }
+
+    fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        self.row::<i16>(model, call, r)
+    }
+
+    fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        self.row::<u16>(model, call, r)
+    }
+}

@@ -1,0 +1,237 @@
+//! The list of operators: from it follow the enum, the decoder, and every dispatch. An operator's place in it is its number in a file.
+
+use serde::{Deserialize, Serialize};
+
+use super::check::{Check, Checker};
+use super::reader::Reader;
+use super::slots::{Slots, slot};
+use super::{
+    Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, NormConv, Operator, Readout, Silu, Softmax, TimeProj,
+    Upsample, is_built,
+};
+use crate::blob::model::Model;
+use crate::blob::tensor::{Tensor, TensorId};
+use crate::error::Fault;
+use crate::exec::Call;
+use crate::exec::regions::Regions;
+use crate::features::Feature;
+
+macro_rules! operators {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One operator.
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+        pub enum Op {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        /// The operators' numbers in a file: their places in the list.
+        #[allow(non_upper_case_globals, reason = "named like the operators")]
+        mod number {
+            enum Place {
+                $($name,)*
+            }
+            $(pub const $name: u32 = Place::$name as u32;)*
+        }
+
+        impl Op {
+            /// Names of all kinds, by their numbers in a file.
+            pub const KINDS: &'static [&'static str] = &[$($name::NAME,)*];
+
+            /// Name of the kind, for reports.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $name::NAME,)*
+                }
+            }
+
+            /// The next operator of a file. The reader fails at the end, where there is none, and where it needs what is not built
+            /// ([`Op::missing`]).
+            #[inline(never)]
+            pub fn read(r: &mut Reader<'_>) -> Self {
+                match r.u32() {
+                    $(number::$name if is_built::<$name>() => Self::$name($name::read(r)),)*
+                    _ => {
+                        r.fail();
+                        Self::NONE
+                    }
+                }
+            }
+
+            /// What the next operator of a file needs and this build does not have.
+            pub fn missing(mut r: Reader<'_>) -> Option<Feature> {
+                let feature = match r.u32() {
+                    $(number::$name => $name::FEATURE?,)*
+                    _ => return None,
+                };
+                Some(feature).filter(|feature| !feature.is_built())
+            }
+
+            /// The convolution in it, if there is one.
+            #[inline(always)]
+            pub fn conv(&self) -> Option<&Conv> {
+                match self {
+                    $(Self::$name(op) => op.conv(),)*
+                }
+            }
+
+            /// The group normalization in it, if there is one.
+            #[inline(always)]
+            pub fn norm(&self) -> Option<&GroupNorm> {
+                match self {
+                    $(Self::$name(op) => op.norm(),)*
+                }
+            }
+
+            /// Whether it needs a part of the runtime.
+            #[inline(always)]
+            pub fn needs(&self, feature: Feature) -> bool {
+                match self {
+                    $(Self::$name(op) => op.needs(feature),)*
+                }
+            }
+
+            // Of what is not built no operator is decoded: nothing below is linked for it.
+
+            /// Apart, so that each tensor is stored where it belongs and no other is looked at.
+            #[inline(never)]
+            fn touched(&self, slots: &mut Slots) {
+                match self {
+                    $(Self::$name(op) => if is_built::<$name>() { op.slots(slots) },)*
+                }
+            }
+
+            /// [`Operator::check`].
+            #[inline(never)]
+            pub(crate) fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
+                match self {
+                    $(Self::$name(op) => if is_built::<$name>() {
+                        op.check(checker)
+                    } else {
+                        checker.fail(Fault::Decode)
+                    },)*
+                }
+            }
+
+            /// [`Operator::scratch_bytes`].
+            #[inline(always)]
+            pub(crate) fn scratch_needed(&self, float: bool, tensors: &[Tensor; slot::COUNT]) -> usize {
+                match self {
+                    $(Self::$name(op) => if is_built::<$name>() { op.scratch_bytes(float, tensors) } else { 0 },)*
+                }
+            }
+
+            /// [`Operator::run_integer`].
+            pub(crate) fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+                match self {
+                    $(Self::$name(op) => if is_built::<$name>() { op.run_integer(model, call, r) } else { None },)*
+                }
+            }
+
+            /// [`Operator::run_f16`].
+            pub(crate) fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+                match self {
+                    $(Self::$name(op) => if is_built::<$name>() { op.run_f16(model, call, r) } else { None },)*
+                }
+            }
+        }
+    };
+}
+
+operators! {
+    /// The sampler's x_t brought to the network's input format.
+    Input,
+    /// Sinusoidal timestep features.
+    TimeProj,
+    /// A row of a class embedding table.
+    ClassEmbed,
+    /// SiLU alone.
+    Silu,
+    /// Convolution, or a linear layer.
+    Conv,
+    /// Group normalization.
+    GroupNorm,
+    /// Attention.
+    Attention,
+    /// Nearest-neighbour x2, where no convolution absorbs it.
+    Upsample,
+    /// Mean over 2x2 windows.
+    AvgPool,
+    /// A group normalization inside the one convolution that reads it (integer models).
+    NormConv,
+    /// A convolution with weights by timestep.
+    Readout,
+    /// Softmax over the channels of each position.
+    Softmax,
+}
+
+impl Op {
+    /// What stands where no operator could be read.
+    const NONE: Self = Self::Upsample(Upsample {
+        src: TensorId(0),
+        out: TensorId(0),
+    });
+
+    /// The tensors that it reads and writes.
+    #[inline(never)]
+    pub fn slots(&self) -> Slots {
+        let mut slots = Slots::NONE;
+        self.touched(&mut slots);
+        slots
+    }
+
+    /// [`Op::slots`].
+    pub fn io(&self) -> Slots {
+        self.slots()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::numeric::philox::philox4x32;
+    use std::vec::Vec;
+
+    fn encoded(record: &impl serde::Serialize) -> Vec<u8> {
+        let mut buffer = [0; 256];
+        postcard::to_slice(record, &mut buffer)
+            .expect("records are short")
+            .to_vec()
+    }
+
+    /// Bytes of which most are small, as in records, and some continue a number or are whatever.
+    pub(crate) fn bytes(seed: u32) -> Vec<u8> {
+        let word = |i: u32| philox4x32([i, 0, 0, 0], [seed, 0]);
+        let byte = |i: u32| match word(i) {
+            [kind, byte, ..] if kind % 16 == 0 => byte as u8,
+            [kind, byte, ..] if kind % 16 < 3 => byte as u8 | 0x80,
+            [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
+            [_, byte, ..] => byte as u8 & 1,
+        };
+        let kind = word(1000)[0] as u8 % 13;
+        core::iter::once(kind).chain((0..140).map(byte)).collect()
+    }
+
+    #[test]
+    fn operators_are_read_as_postcard_reads_them() {
+        let mut read = [0; 12];
+        let mut refused = 0;
+        for seed in 0..200_000 {
+            let bytes = bytes(seed);
+            // All of them, and cut anywhere.
+            for bytes in [&bytes[..], &bytes[..seed as usize % bytes.len()]] {
+                let expected = postcard::take_from_bytes::<Op>(bytes).ok();
+                let mut reader = Reader::new(bytes);
+                let found = Op::read(&mut reader);
+                let found = (!reader.failed()).then(|| (found, reader.rest()));
+                // By their bytes, so that a float that is no number equals itself.
+                let whole = |(op, rest): (Op, &[u8])| (encoded(&op), rest.len());
+                assert_eq!(found.map(whole), expected.map(whole), "{bytes:x?}");
+                match expected {
+                    Some(_) => read[usize::from(bytes[0])] += 1,
+                    None => refused += 1,
+                }
+            }
+        }
+        assert!(read.iter().all(|&n| n > 1000) && refused > 1000, "{read:?}, {refused}");
+    }
+}
