@@ -1,4 +1,4 @@
-//! The oracle: a second implementation of a model file's meaning, written from `NUMERICS.md` and `docs/FORMAT.md` and from nothing else.
+//! The oracle: a second implementation of a model file's meaning, written from `docs/NUMERICS.md` and `docs/FORMAT.md` and from nothing else.
 //!
 //! Desktop, boards and the reference path of a GPU share the runtime's code, so comparing them with each other cannot find
 //! a rounding that this code has wrong. The oracle shares none of it: this crate does not depend on the runtime, not even for its types,

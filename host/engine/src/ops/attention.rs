@@ -1,18 +1,19 @@
 //! Attention: keys in blocks of 16 positions, a lane a position; values in groups of eight channels, a lane a channel.
 
-use super::Workspace;
-use super::family::{LANES, Simd};
-use super::source::{Part, grow};
-use super::window::copy;
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::{LANES, Simd};
+use crate::source::{Part, grow};
+use crate::window::copy;
 use mote_runtime::Model;
-use mote_runtime::blob::op;
+use mote_runtime::ops as op;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::numeric::exp2::exp2_neg_q16;
 use mote_runtime::numeric::requant::{Requant, WideRequant, saturate_i8, saturate_i16};
 
 /// An attention.
 #[derive(Debug)]
-pub(super) struct Attention {
+pub(crate) struct Attention {
     /// Queries, keys, values.
     qkv: [Tensor; 3],
     out: Tensor,
@@ -22,11 +23,11 @@ pub(super) struct Attention {
 }
 
 /// Queries whose probabilities are computed together, so that their long chains of operations overlap.
-pub(super) const QUERIES: usize = 8;
+pub(crate) const QUERIES: usize = 8;
 
 /// A few queries of one head, and what their scores take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// From the first query on.
     pub data: &'a [i16],
     /// Elements from a query to the next.
@@ -41,7 +42,7 @@ pub(super) struct Rows<'a> {
 
 /// Memory of one attention.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     /// `(position, channel)`.
     q: Vec<i16>,
     /// `(head, block of positions, channel)`.
@@ -54,7 +55,7 @@ pub(super) struct Scratch {
 }
 
 /// Channels of a value that are summed at once.
-pub(super) const GROUP: usize = 8;
+pub(crate) const GROUP: usize = 8;
 
 impl Rows<'_> {
     /// A query.
@@ -64,9 +65,25 @@ impl Rows<'_> {
     }
 }
 
-impl Attention {
-    /// `None` for what the engine has no kernel for.
-    pub fn prepare(model: &Model<'_>, a: &op::Attention) -> Option<Self> {
+/// The inner loops of an attention.
+pub(crate) trait AttentionLoops: Simd {
+    /// Probabilities of queries, Q15, a lane a position, blocks of positions a query; `keys` has in each block a line a channel.
+    #[inline]
+    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+        self.vectorize(
+            #[inline(always)]
+            || probabilities(rows, keys, weights),
+        );
+    }
+
+    /// Sum over positions of a probability times a group of channels.
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP];
+}
+
+impl Accelerated for Attention {
+    type Record = op::Attention;
+
+    fn prepare(model: &Model<'_>, a: &op::Attention, _: Family) -> Option<Self> {
         let tensor = |id| model.tensor(id).filter(|t| matches!(t.dtype, Dtype::I8 | Dtype::I16));
         Some(Self {
             qkv: [tensor(a.q)?, tensor(a.k)?, tensor(a.v)?],
@@ -77,16 +94,17 @@ impl Attention {
         })
     }
 
-    /// Runs it over the arena.
-    pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         simd.vectorize(
             #[inline(always)]
             || self.all(simd, arena, work),
         )
     }
+}
 
+impl Attention {
     #[inline(always)]
-    fn all(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+    fn all(&self, simd: impl AttentionLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         let scratch = &mut work.attention;
         let (channels, positions) = (usize::from(self.out.channels), self.out.positions());
         let depth = channels / self.heads;
@@ -178,9 +196,9 @@ impl Attention {
     }
 }
 
-/// The plain form of [`Simd::probabilities`].
+/// The plain form of [`AttentionLoops::probabilities`].
 #[inline(always)]
-pub(super) fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
     for (row, weights) in weights.chunks_exact_mut(keys.len() / rows.depth).enumerate() {
         let query = rows.query(row);
         for (keys, weights) in keys.chunks_exact(rows.depth).zip(weights.iter_mut()) {

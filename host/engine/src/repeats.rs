@@ -1,19 +1,20 @@
-//! Operators that a file has twice, so that a device need not keep the first result: here memory is not what is short.
+//! Repeated results. A file has some operators twice, so that a device need not keep the first result. Here memory is not what is short:
+//! the first result is kept and copied.
 
-use super::conv::same_weights;
+use crate::ops::conv::same_weights;
 use mote_runtime::Model;
-use mote_runtime::blob::op::{Conv, Input, Op, Source};
 use mote_runtime::blob::tensor::{Tensor, TensorId};
+use mote_runtime::ops::{Conv, Input, Op, Source};
 use std::collections::BTreeMap;
 
 /// Of each operator that computes what an earlier one has, which one that is. Within a call a tensor is written once, and the
 /// network's input and the timestep do not change.
-pub(super) fn repeats(model: &Model<'_>) -> BTreeMap<usize, usize> {
+pub(crate) fn repeats(model: &Model<'_>) -> BTreeMap<usize, usize> {
     let (mut found, mut seen) = (BTreeMap::new(), Vec::<(usize, Op, TensorId)>::new());
     // By output, the first of those that hold the same.
     let mut first = BTreeMap::new();
     for (index, op) in model.ops().enumerate() {
-        let out = op.io().out();
+        let out = op.slots().out();
         if let Some(op) = rule(&op, &first) {
             let earlier = seen
                 .iter()
@@ -57,6 +58,7 @@ fn rule(op: &Op, first: &BTreeMap<TensorId, TensorId>) -> Option<Op> {
                 ..c
             }))
         }
+        // No other kind is repeated: it is computed as often as the file has it.
         _ => None,
     }
 }

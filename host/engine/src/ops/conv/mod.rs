@@ -1,7 +1,7 @@
 //! Convolutions: weights interleaved for blocks of output channels, tiles of positions by channels, one rounding.
 //!
 //! int8 weights meet int8 inputs as bytes (`q - zero_point` becomes `q + 128` with the difference in the bias) or int16 inputs in
-//! pairs. int16 weights are split into `256 high + low`, both signed, each with int32 sums that [`Conv::prepare`] proves cannot
+//! pairs. int16 weights are split into `256 high + low`, both signed, each with int32 sums that [`Conv::reading`] proves cannot
 //! overflow; they meet int16 inputs.
 
 mod finish;
@@ -9,16 +9,17 @@ mod packed;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-pub(super) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
+pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
 
-use super::Workspace;
-use super::family::{LANES, Line, Simd};
-use super::source::{Part, Source, grow};
-use super::split::Split;
-use super::window::{Window, bytes_of};
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::{LANES, Line};
+use crate::source::{Join, Part, Source, grow};
+use crate::split::Split;
+use crate::window::{Window, bytes_of};
 use finish::Addend;
 use mote_runtime::Model;
-use mote_runtime::blob::op;
+use mote_runtime::ops as op;
 use mote_runtime::blob::proof::input_bound;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::kernels::conv::Geometry;
@@ -30,7 +31,7 @@ const PARALLEL_MACS: usize = 4_000_000;
 
 /// A convolution with its weights in the engine's order.
 #[derive(Debug)]
-pub(super) struct Conv {
+pub(crate) struct Conv {
     source: Source,
     window: Window,
     /// Whether the window holds bytes (`q + 128`), not int16.
@@ -53,7 +54,7 @@ pub(super) struct Conv {
 
 /// What a tile of dot products reads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     pub window: &'a [u8],
     /// Whether window and weights are bytes, not int16.
     pub bytes: bool,
@@ -77,9 +78,48 @@ impl Tile<'_> {
     }
 }
 
+/// The inner loops of a convolution.
+pub(crate) trait ConvLoops: Join {
+    /// Dot products of `P` windows with `B` blocks of output channels.
+    fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]);
+
+    /// Tiles for dot products of bytes, where the family has them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn tiles(self) -> Option<crate::x86::amx::Amx> {
+        None
+    }
+
+    /// From sums to outputs: one block of channels at consecutive positions.
+    #[inline]
+    fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || finish_narrow(sums, to, first, out),
+        );
+    }
+
+    /// The same for int16 weights: from sums of the high and of the low halves.
+    #[inline]
+    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || finish_wide(high, low, to, first, out),
+        );
+    }
+
+    /// The same where one block holds high and low halves: at most 16 positions of few channels. `false` where the family has no
+    /// such loop for `to`.
+    #[inline]
+    fn finish_column(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) -> bool {
+        let _ = (sums, to, first, out);
+        false
+    }
+}
+
 impl Conv {
-    /// `None` for what the engine has no kernel for. `source` is what it reads.
-    pub fn prepare(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
+    /// `None` for what the engine has no kernel for. `source` is what it reads; `bytes` says whether the family multiplies bytes.
+    pub fn reading(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
         let (input, out) = (source.first.tensor, model.tensor(c.out)?);
         let geometry = Geometry {
             input: [input.rows.into(), input.cols.into()],
@@ -133,7 +173,7 @@ impl Conv {
     }
 
     /// Runs it over the arena.
-    pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+    fn run_loops(&self, simd: impl ConvLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         simd.vectorize(
             #[inline(always)]
             || self.read(simd, arena, work),
@@ -169,7 +209,7 @@ impl Conv {
 
     /// The window and the addend.
     #[inline(always)]
-    fn read(&self, simd: impl Simd, arena: &[u8], work: &mut Workspace) -> Option<()> {
+    fn read(&self, simd: impl ConvLoops, arena: &[u8], work: &mut Workspace) -> Option<()> {
         let input = &self.source.first.tensor;
         let window = bytes_of(&mut work.window, self.window.len());
         if self.source.second.is_none() && input.dtype == Dtype::I8 {
@@ -224,14 +264,11 @@ impl Conv {
     }
 
     /// Output positions `first..first + count`, which `out` holds.
-    fn positions(&self, simd: impl Simd, window: &[u8], first: usize, count: usize, add: Addend<'_>, out: &mut [u8]) {
+    fn positions(&self, simd: impl ConvLoops, window: &[u8], first: usize, count: usize, add: Addend<'_>, out: &mut [u8]) {
         let offsets = &self.offsets[first..first + count];
         #[cfg(target_arch = "x86_64")]
-        if let Some(amx) = simd
-            .tiles()
-            .filter(|_| self.bytes && count >= tiles::LEAST_RUN && self.run >= tiles::LEAST_RUN)
-        {
-            return self.runs(simd, amx, window, first, offsets, add, out);
+        if let Some(tiles) = self.tiles(simd, count) {
+            return self.runs(simd, tiles, window, first, offsets, add, out);
         }
         let mut block = 0;
         let lines = self.kernel * self.window.quads();
@@ -266,7 +303,7 @@ impl Conv {
     #[inline(always)]
     fn tile<const P: usize, const B: usize>(
         &self,
-        simd: impl Simd,
+        simd: impl ConvLoops,
         tile: &Tile<'_>,
         offsets: &[u32],
         block: usize,
@@ -294,8 +331,20 @@ impl Conv {
     }
 }
 
+impl Accelerated for Conv {
+    type Record = op::Conv;
+
+    fn prepare(model: &Model<'_>, c: &op::Conv, family: Family) -> Option<Self> {
+        Self::reading(model, c, Source::new(model, &c.source)?, family.multiplies_bytes())
+    }
+
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        self.run_loops(simd, arena, work)
+    }
+}
+
 /// Whether two convolutions from `input` to `out` have equal weights, biases and factors, wherever these stand in the file.
-pub(super) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input: &Tensor, out: &Tensor) -> bool {
+pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input: &Tensor, out: &Tensor) -> bool {
     let side = usize::from(a.kernel);
     let taps = side * side * usize::from(input.channels);
     let packed = |c: &op::Conv| Packed::of(model, &c.weights, taps, out.channels.into(), input_bound(Dtype::I16, 0));
@@ -306,7 +355,7 @@ pub(super) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input:
 const TILE: usize = 8;
 /// High halves in the lower lanes, low halves in the upper; at most 16 positions.
 #[inline(always)]
-fn finish_lanes(simd: impl Simd, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+fn finish_lanes(simd: impl ConvLoops, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     if simd.finish_column(sums, to, first, out) {
         return;
     }

@@ -4,23 +4,21 @@
 mod attention;
 mod dots;
 mod finish;
-mod join;
 mod lanes;
 mod norm;
-mod silu;
 
 use super::amx::Amx;
-use super::attention::{GROUP, Rows};
-use super::conv::{self, Add, Finish, Tile};
-use super::family::{LANES, Simd};
-use super::norm::{Normalize, normalize};
-use super::source::{Columns, Stored};
-use super::split::Split;
+use crate::family::{LANES, Simd};
+use crate::ops::attention::{AttentionLoops, GROUP, Rows};
+use crate::ops::conv::{self, Add, ConvLoops, Finish, Tile};
+use crate::ops::group_norm::{NormLoops, Normalize, normalize};
+use crate::source::{Columns, Join, Stored};
+use crate::split::Split;
 use mote_runtime::blob::tensor::Dtype;
 
 /// AVX-512 F, BW, DQ, VL and VNNI are here, and AMX where it was asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512(Option<Amx>);
+pub(crate) struct Avx512(Option<Amx>);
 
 impl Avx512 {
     /// Asks the processor.
@@ -42,12 +40,6 @@ impl Avx512 {
 }
 
 impl Simd for Avx512 {
-    #[inline]
-    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
-        // SAFETY: `self` says that the features are here.
-        unsafe { attention::probabilities(rows, keys, weights) }
-    }
-
     #[inline(always)]
     fn vectorize<R>(self, work: impl FnOnce() -> R) -> R {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -57,7 +49,17 @@ impl Simd for Avx512 {
         // SAFETY: `self` says that the features are here.
         unsafe { compiled(work) }
     }
+}
 
+impl Join for Avx512 {
+    #[inline]
+    fn join(self, from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+        // SAFETY: `self` says that the features are here.
+        unsafe { lanes::join(from, factor, to, columns) }
+    }
+}
+
+impl ConvLoops for Avx512 {
     #[inline]
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
         tile.check_reads(at, 0, B);
@@ -93,18 +95,6 @@ impl Simd for Avx512 {
     }
 
     #[inline]
-    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
-        // SAFETY: AVX-512 is here, and includes AVX2.
-        unsafe { super::avx2::weighted(weights, values) }
-    }
-
-    #[inline]
-    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
-        // SAFETY: `self` says that the features are here.
-        unsafe { norm::moments(chunks, period) }
-    }
-
-    #[inline]
     fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
         if to.lanes < LANES / 2 || !matches!((to.add, to.out), (Add::None, Dtype::I8 | Dtype::I16)) {
             return self.vectorize(
@@ -125,11 +115,13 @@ impl Simd for Avx512 {
         }
         here
     }
+}
 
+impl NormLoops for Avx512 {
     #[inline]
-    fn join(self, from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
         // SAFETY: `self` says that the features are here.
-        unsafe { join::join(from, factor, to, columns) }
+        unsafe { norm::moments(chunks, period) }
     }
 
     #[inline]
@@ -149,5 +141,19 @@ impl Simd for Avx512 {
                 (false, _) => norm::normalized::<Q, false, false>(input, to, out),
             }
         }
+    }
+}
+
+impl AttentionLoops for Avx512 {
+    #[inline]
+    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+        // SAFETY: `self` says that the features are here.
+        unsafe { attention::probabilities(rows, keys, weights) }
+    }
+
+    #[inline]
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+        // SAFETY: AVX-512 is here, and includes AVX2.
+        unsafe { super::avx2::weighted(weights, values) }
     }
 }

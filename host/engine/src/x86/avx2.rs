@@ -1,16 +1,16 @@
 //! Inner loops in AVX2.
 #![allow(unsafe_code)]
 
-use super::attention::{GROUP, Rows, probabilities};
-use super::conv::{Finish, Tile, finish_narrow, finish_wide};
-use super::family::{LANES, Line, Simd};
-use super::norm::{Normalize, lane_moments, normalize};
-use super::source::Stored;
+use crate::family::{LANES, Line, Simd};
+use crate::ops::attention::{AttentionLoops, GROUP};
+use crate::ops::conv::{ConvLoops, Tile};
+use crate::ops::group_norm::NormLoops;
+use crate::source::Join;
 use core::arch::x86_64::*;
 
 /// AVX2 is here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// Asks the processor.
@@ -30,7 +30,13 @@ impl Simd for Avx2 {
         // SAFETY: `self` says that the feature is here.
         unsafe { compiled(work) }
     }
+}
 
+impl Join for Avx2 {}
+
+impl NormLoops for Avx2 {}
+
+impl ConvLoops for Avx2 {
     #[inline]
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
         tile.check_reads(at, 0, B);
@@ -53,54 +59,18 @@ impl Simd for Avx2 {
             }
         }
     }
+}
 
-    #[inline]
-    fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
-        self.vectorize(
-            #[inline(always)]
-            || finish_narrow(sums, to, first, out),
-        );
-    }
-
-    #[inline]
-    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
-        self.vectorize(
-            #[inline(always)]
-            || probabilities(rows, keys, weights),
-        );
-    }
-
+impl AttentionLoops for Avx2 {
     #[inline]
     fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
         // SAFETY: `self` says that the feature is here.
         unsafe { weighted(weights, values) }
     }
-
-    #[inline]
-    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
-        self.vectorize(
-            #[inline(always)]
-            || lane_moments(chunks, period),
-        )
-    }
-
-    #[inline]
-    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
-        self.vectorize(
-            #[inline(always)]
-            || finish_wide(high, low, to, first, out),
-        );
-    }
-
-    #[inline]
-    fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
-        self.vectorize(
-            #[inline(always)]
-            || normalize(input, to, out),
-        );
-    }
 }
 
+/// Dot products of `P` windows with one block of output channels.
+///
 /// # Safety
 /// `rows` rows of `quads` groups of four bytes lie in the window from each of `at` on, and as many lines in `weights`.
 #[target_feature(enable = "avx2")]
@@ -133,9 +103,9 @@ unsafe fn dots<const P: usize>(tile: &Tile<'_>, weights: &[Line], at: &[u32; P],
     }
 }
 
-/// Also for processors with AVX-512: a group of channels fills a register of this family.
+/// The sum over positions of a weight times a group of channels. Also for processors with AVX-512: a group of channels fills a register of this family.
 #[target_feature(enable = "avx2")]
-pub(super) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+pub(crate) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
     let mut acc = [_mm256_setzero_si256(); 4];
     for (weights, values) in weights.chunks(4).zip(values.chunks(4)) {
         for ((acc, &weight), values) in acc.iter_mut().zip(weights).zip(values) {

@@ -69,7 +69,7 @@ impl<'a> Addend<'a> {
     }
 }
 
-/// The plain form of [`Simd::finish`].
+/// The plain form of [`ConvLoops::finish`].
 #[inline(always)]
 pub(crate) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
@@ -86,7 +86,7 @@ pub(crate) fn finish_narrow(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize
     }
 }
 
-/// The plain form of [`Simd::finish_wide`].
+/// The plain form of [`ConvLoops::finish_wide`].
 #[inline(always)]
 pub(crate) fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;

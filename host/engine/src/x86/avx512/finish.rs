@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::lanes::*;
-use crate::conv::{Add, Finish};
+use crate::ops::conv::{Add, Finish};
 use crate::family::LANES;
 use core::arch::x86_64::*;
 use mote_runtime::blob::tensor::Dtype;

@@ -1,7 +1,7 @@
 //! Dot products of windows with blocks of output channels.
 #![allow(unsafe_code)]
 
-use crate::conv::Tile;
+use crate::ops::conv::Tile;
 use crate::family::{LANES, Line};
 use core::arch::x86_64::*;
 

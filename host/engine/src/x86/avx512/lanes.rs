@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::family::LANES;
-use crate::source::Stored;
+use crate::source::{Columns, Stored};
 use crate::split::Split;
 use core::arch::x86_64::*;
 
@@ -136,6 +136,21 @@ pub(super) fn load_stored<Q: Stored>(q: &[Q]) -> __m512i {
             (1, _) => _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast())),
             (_, 0xFFFF) => _mm512_cvtepi16_epi32(_mm256_loadu_si256(from.cast())),
             _ => _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, from.cast())),
+        }
+    }
+}
+
+/// A part of a concatenation, brought to the common scale and put in its columns of `to`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) fn join(from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+    let split = SplitLanes::all(factor);
+    let shift = _mm_cvtsi32_si128(factor.shift as i32);
+    let rows = from.chunks_exact(columns.own).zip(to.chunks_exact_mut(columns.all));
+    for (from, to) in rows {
+        let to = &mut to[columns.first..columns.first + columns.own];
+        for (from, to) in from.chunks(LANES).zip(to.chunks_mut(LANES)) {
+            let v = _mm512_sra_epi32(split.apply(load_stored(from)), shift);
+            store::<false>(v, to.len(), bytemuck::cast_slice_mut(to));
         }
     }
 }

@@ -3,20 +3,28 @@
 //! Channels repeat every `lcm(channels, 16)` elements, so a block of 16 lanes meets the same channels again after that many: every
 //! channel's factors are laid out for that period, and no width of a group is special.
 
-use super::Workspace;
-use super::family::{LANES, Simd};
-use super::source::{Buffers, Input, Source, Stored};
-use super::split::Split;
+mod layout;
+mod plain;
+
+pub(crate) use layout::{Factors, Lanes, Narrow};
+pub(crate) use plain::normalize;
+
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::LANES;
+use crate::source::{Buffers, Input, Join, Source, Stored};
+#[cfg(doc)]
+use crate::split::Split;
+use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
-use mote_runtime::blob::op::GroupNorm;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
-use mote_runtime::numeric::requant::{Requant, saturate_i8, saturate_i16, saturate_i32};
+use mote_runtime::numeric::requant::{Requant, saturate_i32};
 use mote_runtime::numeric::rsqrt::rsqrt_u64;
-use mote_runtime::numeric::sigmoid::silu_q16;
+use mote_runtime::ops::GroupNorm;
 
 /// A group normalization.
 #[derive(Debug)]
-pub(super) struct Norm {
+pub(crate) struct Norm {
     source: Source,
     out: Tensor,
     groups: usize,
@@ -32,7 +40,7 @@ pub(super) struct Norm {
 
 /// What the second pass takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Normalize<'a> {
+pub(crate) struct Normalize<'a> {
     /// One period.
     pub factors: Factors<'a>,
     /// Zero point of the input where it is as it is stored, or 0; [`Narrow`] factors have it in them.
@@ -48,37 +56,9 @@ pub(super) struct Normalize<'a> {
     pub exact: bool,
 }
 
-/// Factors of one period of channels.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Factors<'a> {
-    /// Only with [`Normalize::exact`].
-    Narrow(&'a [Narrow]),
-    Wide(&'a [Lanes]),
-}
-
-/// Factors of 16 elements as a [`Split`] each, whose last shift is 0; halves with zeros above their 16 bits.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Narrow {
-    pub high: [i32; LANES],
-    pub low: [i32; LANES],
-    pub base: [i32; LANES],
-    pub rest: [i32; LANES],
-}
-
-/// Factors of 16 elements: `y = (q << 14) * a + offset >> shift`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Lanes {
-    pub a: [i32; LANES],
-    /// Of the even lanes, then of the odd ones.
-    pub offset: [[i64; LANES / 2]; 2],
-    pub shift: [[i64; LANES / 2]; 2],
-    pub scale: [i32; LANES],
-    pub move_by: [i32; LANES],
-}
-
 /// Sums and factors between the passes.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     sums: Vec<i64>,
     squares: Vec<u64>,
     channels: Vec<Channel>,
@@ -86,26 +66,42 @@ pub(super) struct Scratch {
     wide: Vec<Lanes>,
 }
 
-/// Factors of a channel.
-#[derive(Debug, Clone, Copy, Default)]
-struct Channel {
-    a: i32,
-    offset: i64,
-    shift: u32,
-    scale: i32,
-    move_by: i32,
+/// The inner loops of a normalization.
+pub(crate) trait NormLoops: Join {
+    /// Sums and sums of squares by lane of every `period`-th chunk, of which there are at most 2^16.
+    #[inline]
+    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+        self.vectorize(
+            #[inline(always)]
+            || plain::lane_moments(chunks, period),
+        )
+    }
+
+    /// The second pass over elements in order.
+    #[inline]
+    fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || normalize(input, to, out),
+        );
+    }
 }
 
-/// Fractional bits of the mean.
-const MEAN_FRAC: u32 = 14;
-/// Fractional bits of the normalized value.
-const OUT_FRAC: i32 = 16;
-/// Shift above which beta would leave an int64 together with the product.
-const MAX_SHIFT: i32 = 30;
+impl Accelerated for Norm {
+    type Record = GroupNorm;
+
+    fn prepare(model: &Model<'_>, n: &GroupNorm, _: Family) -> Option<Self> {
+        Self::writing(model, n, model.tensor(n.out)?)
+    }
+
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        self.run_loops(simd, arena, work)
+    }
+}
 
 impl Norm {
     /// `None` for what the engine has no kernel for. `out` is where the result goes.
-    pub fn prepare(model: &Model<'_>, n: &GroupNorm, out: Tensor) -> Option<Self> {
+    pub fn writing(model: &Model<'_>, n: &GroupNorm, out: Tensor) -> Option<Self> {
         let source = Source::new(model, &n.source)?;
         let channels = usize::from(out.channels);
         let (gamma, beta_q16) = model.table::<i32>(n.affine, 2 * channels)?.split_at_checked(channels)?;
@@ -136,7 +132,7 @@ impl Norm {
     }
 
     /// Runs it over the arena.
-    pub fn run(&self, simd: impl Simd, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+    fn run_loops(&self, simd: impl NormLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         let Workspace { buffers, norm, .. } = work;
         let (input, narrow) = simd.vectorize(
             #[inline(always)]
@@ -167,7 +163,7 @@ impl Norm {
     #[inline(always)]
     fn first_pass<'b>(
         &self,
-        simd: impl Simd,
+        simd: impl NormLoops,
         arena: &[u8],
         buffers: &'b mut Buffers,
         scratch: &mut Scratch,
@@ -252,7 +248,7 @@ impl Scratch {
 
 /// Sums and sums of squares by channel. Of the int32 sums a lane has at most 2^16 terms below 2^15.
 #[inline(always)]
-fn moments<Q: Stored>(simd: impl Simd, flat: &[Q], channels: usize, to: &mut Scratch) {
+fn moments<Q: Stored>(simd: impl NormLoops, flat: &[Q], channels: usize, to: &mut Scratch) {
     to.sums.clear();
     to.sums.resize(channels, 0);
     to.squares.clear();
@@ -272,136 +268,5 @@ fn moments<Q: Stored>(simd: impl Simd, flat: &[Q], channels: usize, to: &mut Scr
         let q: i32 = q.into();
         to.sums[i % channels] += i64::from(q);
         to.squares[i % channels] += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
-    }
-}
-
-/// The plain form of [`Simd::moments`].
-#[inline(always)]
-pub(super) fn lane_moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
-    let (mut sums, mut squares) = ([0i32; LANES], [0i64; LANES]);
-    for chunk in chunks.iter().step_by(period) {
-        for lane in 0..LANES {
-            let q: i32 = chunk[lane].into();
-            sums[lane] += q;
-            squares[lane] += i64::from(q) * i64::from(q);
-        }
-    }
-    (sums, squares)
-}
-
-/// Blocks of 16 lanes until the channels repeat.
-fn period(channels: usize) -> usize {
-    channels >> channels.trailing_zeros().min(LANES.ilog2())
-}
-
-/// The channels' factors for one period of lanes, as halves; `None` where one does not fit.
-#[inline(always)]
-fn lay_out_narrow(channels: &[Channel], zero: i8, blocks: &mut Vec<Narrow>) -> Option<()> {
-    blocks.clear();
-    blocks.resize(period(channels.len()), Narrow::default());
-    let mut at = 0;
-    for lanes in blocks {
-        for lane in 0..LANES {
-            let channel = &channels[at];
-            at = if at + 1 == channels.len() { 0 } else { at + 1 };
-            // To the common shift; 14 of its bits undo the input's.
-            let up = (MAX_SHIFT as u32).checked_sub(channel.shift)?;
-            let a = i32::try_from(i64::from(channel.a) << up).ok()?;
-            let offset = ((channel.offset << up) >> MEAN_FRAC) - i64::from(zero) * i64::from(a);
-            let split = Split::new(a, offset, MAX_SHIFT as u32 - MEAN_FRAC)?;
-            lanes.high[lane] = i32::from(split.high) & 0xFFFF;
-            lanes.low[lane] = i32::from(split.low) & 0xFFFF;
-            lanes.base[lane] = split.base;
-            lanes.rest[lane] = split.rest;
-        }
-    }
-    Some(())
-}
-
-/// The channels' factors for one period of lanes.
-fn lay_out(channels: &[Channel], blocks: &mut Vec<Lanes>) {
-    blocks.clear();
-    blocks.resize(period(channels.len()), Lanes::default());
-    let mut at = 0;
-    for lanes in blocks {
-        for lane in 0..LANES {
-            let channel = &channels[at];
-            at = if at + 1 == channels.len() { 0 } else { at + 1 };
-            lanes.a[lane] = channel.a;
-            lanes.offset[lane % 2][lane / 2] = channel.offset;
-            lanes.shift[lane % 2][lane / 2] = channel.shift.into();
-            lanes.scale[lane] = channel.scale;
-            lanes.move_by[lane] = channel.move_by;
-        }
-    }
-}
-
-/// The plain form of [`Simd::normalize`].
-#[inline(always)]
-pub(super) fn normalize<Q: Stored>(input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
-    let chunks = input.chunks(LANES).zip(out.chunks_mut(LANES * to.out.bytes()));
-    match to.factors {
-        Factors::Narrow(blocks) => {
-            for ((q, out), lanes) in chunks.zip(blocks.iter().cycle()) {
-                let y = |lane: usize, q: i32| {
-                    let split = Split {
-                        high: lanes.high[lane] as i16,
-                        low: lanes.low[lane] as i16,
-                        base: lanes.base[lane],
-                        rest: lanes.rest[lane],
-                        shift: 0,
-                    };
-                    split.apply(q)
-                };
-                chunk(q, to, out, y);
-            }
-        }
-        Factors::Wide(blocks) => {
-            for ((q, out), lanes) in chunks.zip(blocks.iter().cycle()) {
-                chunk(q, to, out, |lane, q| wide(q, lanes, to, lane));
-            }
-        }
-    }
-}
-
-/// A normalized element before the SiLU.
-#[inline(always)]
-fn wide(q: i32, lanes: &Lanes, to: &Normalize<'_>, lane: usize) -> i32 {
-    let q_q14 = (q - to.in_zero) << MEAN_FRAC;
-    let sum = i64::from(q_q14) * i64::from(lanes.a[lane]) + lanes.offset[lane % 2][lane / 2];
-    let y = saturate_i32(sum >> lanes.shift[lane % 2][lane / 2]);
-    if !to.scale_shift {
-        return y;
-    }
-    let scaled = (i64::from(y) * i64::from(lanes.scale[lane]) + (1 << 15)) >> 16;
-    saturate_i32(i64::from(y) + scaled + i64::from(lanes.move_by[lane]))
-}
-
-/// Up to 16 elements, normalized by `y`.
-#[inline(always)]
-fn chunk<Q: Stored>(q: &[Q], to: &Normalize<'_>, out: &mut [u8], y: impl Fn(usize, i32) -> i32) {
-    for (lane, (&q, out)) in q.iter().zip(out.chunks_exact_mut(to.out.bytes())).enumerate() {
-        let mut y = y(lane, q.into());
-        if to.silu {
-            y = silu_q16(y);
-        }
-        let value = to.out_requant.apply(y);
-        match to.out {
-            Dtype::I8 => out[0] = saturate_i8(value.saturating_add(to.zero)) as u8,
-            _ => out.copy_from_slice(&saturate_i16(value).to_le_bytes()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_is_the_least_number_of_blocks_after_which_channels_repeat() {
-        for channels in 1..200 {
-            let blocks = (1..).find(|blocks| (blocks * LANES).is_multiple_of(channels)).unwrap();
-            assert_eq!(period(channels), blocks, "{channels} channels");
-        }
     }
 }

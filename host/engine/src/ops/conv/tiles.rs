@@ -2,20 +2,27 @@
 
 use super::finish::Addend;
 use super::packed::Halves;
-use super::{Conv, Tile, finish_lanes};
-use crate::amx::{Amx, ROWS, TILES, Tiles};
-use crate::family::{LANES, Simd};
+use super::{Conv, ConvLoops, Tile, finish_lanes};
+use crate::x86::amx::{ROWS, TILES, Tiles};
+use crate::family::LANES;
 
 /// Positions below which tiles are not worth their configuration.
-pub(super) const LEAST_RUN: usize = 4;
+const LEAST_RUN: usize = 4;
 
 impl Conv {
+    /// This thread's tiles for `count` positions, where the family has tiles, they are free, and they are worth their configuration.
+    pub(super) fn tiles(&self, simd: impl ConvLoops, count: usize) -> Option<Tiles> {
+        let worth = self.bytes && count >= LEAST_RUN && self.run >= LEAST_RUN;
+        let amx = simd.tiles().filter(|_| worth)?;
+        amx.take(self.window.quads(), self.run.min(ROWS).min(count))
+    }
+
     /// Output positions `first..` at `offsets`, which `out` holds.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn runs(
         &self,
-        simd: impl Simd,
-        amx: Amx,
+        simd: impl ConvLoops,
+        mut tiles: Tiles,
         window: &[u8],
         first: usize,
         offsets: &[u32],
@@ -23,7 +30,6 @@ impl Conv {
         out: &mut [u8],
     ) {
         let (quads, mut sums) = (self.window.quads(), [[[0; LANES]; ROWS]; TILES]);
-        let mut shaped = amx.shaped(quads, self.run.min(ROWS).min(offsets.len()));
         for (block, weights) in self.weights.chunks_exact(self.kernel * quads).enumerate() {
             let tile = Tile {
                 window,
@@ -40,16 +46,16 @@ impl Conv {
                 first,
                 run: self.run,
             };
-            while let Some((starts, tiles, rows)) = runs.take() {
+            while let Some((starts, count, rows)) = runs.take() {
                 let mut at = [0; TILES];
-                for (at, &start) in at.iter_mut().zip(&starts[..tiles]) {
+                for (at, &start) in at.iter_mut().zip(&starts[..count]) {
                     *at = offsets[start];
                 }
-                if shaped.rows() != rows {
-                    shaped = reshaped(amx, shaped, quads, rows);
+                if tiles.rows() != rows {
+                    tiles.shape(rows);
                 }
-                shaped.dots(&tile, &at[..tiles], self.window.step(), &mut sums);
-                for (&start, sums) in starts[..tiles].iter().zip(&sums) {
+                tiles.dots(&tile, &at[..count], self.window.step(), &mut sums);
+                for (&start, sums) in starts[..count].iter().zip(&sums) {
                     match self.halves {
                         Halves::Lanes => finish_lanes(simd, &sums[..rows], &finish, start, out),
                         _ => simd.finish(&sums[..rows], &finish, start, out),
@@ -58,12 +64,6 @@ impl Conv {
             }
         }
     }
-}
-
-/// The old shapes go before the new ones come.
-fn reshaped(amx: Amx, old: Tiles, quads: usize, rows: usize) -> Tiles {
-    drop(old);
-    amx.shaped(quads, rows)
 }
 
 /// Positions cut into runs at even distances: whole tiles of rows, and shorter runs of equal length together.
