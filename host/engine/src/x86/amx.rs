@@ -281,7 +281,10 @@ mod tests {
         // A refusal gives nothing back.
         assert!(Ownership::take().is_none());
         let elsewhere = std::thread::spawn(|| Ownership::take().is_some());
-        assert!(elsewhere.join().expect("it does not panic"), "other threads have their own");
+        assert!(
+            elsewhere.join().expect("it does not panic"),
+            "other threads have their own"
+        );
         drop(own);
         assert!(Ownership::take().is_some());
     }

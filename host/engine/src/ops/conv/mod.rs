@@ -19,10 +19,10 @@ use crate::split::Split;
 use crate::window::{Window, bytes_of};
 use finish::Addend;
 use mote_runtime::Model;
-use mote_runtime::ops as op;
 use mote_runtime::blob::proof::input_bound;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::kernels::conv::Geometry;
+use mote_runtime::ops as op;
 use packed::{Halves, Packed};
 use rayon::prelude::*;
 
@@ -264,7 +264,15 @@ impl Conv {
     }
 
     /// Output positions `first..first + count`, which `out` holds.
-    fn positions(&self, simd: impl ConvLoops, window: &[u8], first: usize, count: usize, add: Addend<'_>, out: &mut [u8]) {
+    fn positions(
+        &self,
+        simd: impl ConvLoops,
+        window: &[u8],
+        first: usize,
+        count: usize,
+        add: Addend<'_>,
+        out: &mut [u8],
+    ) {
         let offsets = &self.offsets[first..first + count];
         #[cfg(target_arch = "x86_64")]
         if let Some(tiles) = self.tiles(simd, count) {

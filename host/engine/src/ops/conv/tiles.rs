@@ -3,8 +3,8 @@
 use super::finish::Addend;
 use super::packed::Halves;
 use super::{Conv, ConvLoops, Tile, finish_lanes};
-use crate::x86::amx::{ROWS, TILES, Tiles};
 use crate::family::LANES;
+use crate::x86::amx::{ROWS, TILES, Tiles};
 
 /// Positions below which tiles are not worth their configuration.
 const LEAST_RUN: usize = 4;

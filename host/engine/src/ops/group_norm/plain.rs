@@ -1,7 +1,7 @@
 //! The inner loops of a normalization in plain Rust: what families that write none of their own compile.
 
-use super::layout::{Factors, Lanes, MEAN_FRAC};
 use super::Normalize;
+use super::layout::{Factors, Lanes, MEAN_FRAC};
 use crate::family::LANES;
 use crate::source::Stored;
 use crate::split::Split;

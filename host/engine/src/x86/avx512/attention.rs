@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::lanes::*;
-use crate::ops::attention::{QUERIES, Rows};
 use crate::family::LANES;
+use crate::ops::attention::{QUERIES, Rows};
 use core::arch::x86_64::*;
 use mote_runtime::numeric::table::{EXP2_INTERVALS, EXP2_NEG_Q30};
 

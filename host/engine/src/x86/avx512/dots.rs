@@ -1,8 +1,8 @@
 //! Dot products of windows with blocks of output channels.
 #![allow(unsafe_code)]
 
-use crate::ops::conv::Tile;
 use crate::family::{LANES, Line};
+use crate::ops::conv::Tile;
 use core::arch::x86_64::*;
 
 /// # Safety

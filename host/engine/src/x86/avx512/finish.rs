@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::lanes::*;
-use crate::ops::conv::{Add, Finish};
 use crate::family::LANES;
+use crate::ops::conv::{Add, Finish};
 use core::arch::x86_64::*;
 use mote_runtime::blob::tensor::Dtype;
 use mote_runtime::numeric::requant::ADD_GUARD_BITS;
