@@ -29,7 +29,7 @@ impl Availability {
 impl Board {
     /// Looks for the simulator, a compiler for the core and a linker.
     pub fn available(&self) -> Availability {
-        let findings = [emulator(self).err(), Toolchain::find(self.target).err()];
+        let findings = [emulator(self).err(), Toolchain::find(self.core.target).err()];
         let missing = findings.into_iter().flatten().map(|error| match error {
             SimError::Missing { what, how } => (what, how),
             other => (other.to_string(), "run .ci/setup".into()),

@@ -2,6 +2,7 @@
 //! cargo's cache across processes. The result is a static library without addresses, so every board of that core shares it.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,7 +90,7 @@ pub fn core_library(recipe: &Recipe) -> Result<Arc<CoreLibrary>, SimError> {
 fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     let source = source_folder()?;
     let toolchain = Toolchain::find(recipe.target)?;
-    let folder = target_folder(&source).join(format!("{}-{}", recipe.cpu.unwrap_or("opt"), recipe.opt_level));
+    let folder = target_folder(&source)?.join(format!("{}-{}", recipe.cpu.unwrap_or("opt"), recipe.opt_level));
     let _lock = lock(&folder)?;
     let mut command = Command::new(&toolchain.cargo);
     scrub(&mut command);
@@ -176,8 +177,9 @@ fn keep(archive: &Path, recipe: &Recipe) -> Result<PathBuf, SimError> {
 
 /// Where the firmware's source is: `MOTE_FIRMWARE_DIR`, or beside this crate's source.
 fn source_folder() -> Result<PathBuf, SimError> {
-    let folder = match std::env::var_os("MOTE_FIRMWARE_DIR") {
-        Some(folder) => PathBuf::from(folder),
+    let named = std::env::var_os("MOTE_FIRMWARE_DIR").filter(|name| !name.is_empty());
+    let folder = match named {
+        Some(folder) => std::path::absolute(folder).map_err(SimError::io("finding MOTE_FIRMWARE_DIR"))?,
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware"),
     };
     if folder.join("Cargo.toml").is_file() {
@@ -188,8 +190,16 @@ fn source_folder() -> Result<PathBuf, SimError> {
 }
 
 /// Where the firmware is compiled: `MOTE_FIRMWARE_TARGET_DIR`, or `target` beside its source.
-fn target_folder(source: &Path) -> PathBuf {
-    std::env::var_os("MOTE_FIRMWARE_TARGET_DIR").map_or_else(|| source.join("target"), PathBuf::from)
+fn target_folder(source: &Path) -> Result<PathBuf, SimError> {
+    target_folder_of(source, std::env::var_os("MOTE_FIRMWARE_TARGET_DIR"))
+}
+
+/// As cargo does it, an empty name is none. A relative one is the caller's: cargo itself runs beside the source.
+fn target_folder_of(source: &Path, named: Option<OsString>) -> Result<PathBuf, SimError> {
+    match named.filter(|name| !name.is_empty()) {
+        None => Ok(source.join("target")),
+        Some(name) => std::path::absolute(name).map_err(SimError::io("finding MOTE_FIRMWARE_TARGET_DIR")),
+    }
 }
 
 /// Keeps this machine's paths out of the image, so that every machine builds the same one.
@@ -291,6 +301,17 @@ not json
         let (archive, folders) = artifacts(messages, Package::Firmware);
         assert_eq!(archive, Some(PathBuf::from("/x/libmote_firmware.a")));
         assert_eq!(folders, [PathBuf::from("/a/out"), PathBuf::from("/b/out")]);
+    }
+
+    #[test]
+    fn an_empty_target_folder_is_none_and_a_relative_one_is_the_callers() {
+        let source = Path::new("/source");
+        let of = |name: Option<&str>| target_folder_of(source, name.map(OsString::from)).unwrap();
+        let own = source.join("target");
+        assert_eq!((of(None), of(Some(""))), (own.clone(), own));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(of(Some("built")), here.join("built"));
+        assert_eq!(of(Some("/built")), Path::new("/built"));
     }
 
     #[test]

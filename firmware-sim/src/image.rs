@@ -30,7 +30,7 @@ pub struct ImageOptions {
     pub parts: Option<Parts>,
     /// Whether an image whose parts are not given holds what makes the runtime quicker.
     pub firmware: Firmware,
-    /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Board::least_stack_bytes`]. The image gets
+    /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Footprint::least_stack_bytes`](crate::Footprint::least_stack_bytes). The image gets
     /// all the RAM that is left over, up to 64 KiB.
     pub least_stack_bytes: Option<u32>,
 }
@@ -42,6 +42,7 @@ pub struct Image {
     sizes: Sizes,
     compiler: String,
     parts: Parts,
+    parsed: bool,
     elf: Vec<u8>,
     // Holds the ELF file for as long as the image lives.
     folder: tempfile::TempDir,
@@ -60,6 +61,7 @@ impl Image {
     /// left to a model file that cannot be read; otherwise what keeps the firmware from being built.
     pub fn link(board: &'static Board, model: &[u8], options: &ImageOptions) -> Result<Self, SimError> {
         let needs = needs(model, options);
+        let parsed = needs.is_ok();
         let arena_bytes = match (options.arena_bytes, &needs) {
             (Some(bytes), _) => bytes,
             (None, Ok((bytes, _))) => *bytes,
@@ -74,15 +76,15 @@ impl Image {
         let norm_conv = parts.features().contains(&Feature::NormConv);
         let recipe = Recipe {
             package: Package::Firmware,
-            target: board.target,
-            cpu: board.cpu,
-            opt_level: board.opt_level,
+            target: board.core.target,
+            cpu: board.core.cpu,
+            opt_level: board.core.opt_level,
             parts,
         };
         let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
         let least = options
             .least_stack_bytes
-            .unwrap_or_else(|| board.least_stack_bytes(norm_conv));
+            .unwrap_or_else(|| board.core.footprint.least_stack_bytes(norm_conv));
         let stack_bytes = least.next_multiple_of(16);
         let measured = linker
             .link(Layout {
@@ -104,6 +106,7 @@ impl Image {
             sizes,
             compiler: linker.library.compiler.clone(),
             parts: recipe.parts,
+            parsed,
             elf,
             folder: linker.folder,
         })
@@ -127,6 +130,11 @@ impl Image {
     /// The parts of the runtime that it holds.
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// Whether this very runtime has parsed the model on the host.
+    pub(crate) fn is_parsed(&self) -> bool {
+        self.parsed
     }
 
     /// The ELF file's content.
@@ -248,7 +256,7 @@ impl Linker {
     fn failure(&self, output: String) -> SimError {
         SimError::Build {
             step: "linking",
-            target: self.board.target,
+            target: self.board.core.target,
             output,
         }
     }

@@ -32,7 +32,7 @@ mod run;
 mod toolchain;
 
 pub use availability::Availability;
-pub use boards::{Board, boards};
+pub use boards::{Board, Core, Footprint, boards};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};

@@ -52,7 +52,7 @@ __mote_arena_bytes = {arena_bytes:#x};
 ",
         name = board.name,
         description = board.description,
-        core = board.core,
+        core = board.core.name,
         flash_origin = flash.origin,
         flash_length = flash.length,
         ram_origin = ram.origin,

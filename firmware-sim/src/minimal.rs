@@ -68,16 +68,16 @@ pub fn runtime_flash(
         } else {
             Package::Minimal
         },
-        target: board.target,
-        cpu: board.cpu,
+        target: board.core.target,
+        cpu: board.core.cpu,
         opt_level,
         parts: parts.clone(),
     };
     let elf = link(board, &*core_library(&recipe)?)?;
     let (bytes, parts) = sizes(&elf).map_err(|error| failure(board, error.to_string()))?;
     Ok(RuntimeFlash {
-        core: board.core,
-        target: board.target,
+        core: board.core.name,
+        target: board.core.target,
         opt_level,
         features: recipe.parts.names(),
         trusted,
@@ -109,7 +109,7 @@ fn link(board: &Board, library: &CoreLibrary) -> Result<Vec<u8>, SimError> {
 fn failure(board: &Board, output: String) -> SimError {
     SimError::Build {
         step: "linking",
-        target: board.target,
+        target: board.core.target,
         output,
     }
 }

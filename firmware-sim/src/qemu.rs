@@ -1,9 +1,12 @@
-//! One run of an image under QEMU, with a time limit.
+//! One run of an image under QEMU, within limits of time and of output.
+//!
+//! Whatever QEMU does, a run ends: it may hang, close its output and stay, write without end, or leave a child that holds the pipe. And
+//! whatever ends the command ends QEMU.
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::availability::emulator;
@@ -27,7 +30,23 @@ pub enum End {
     },
     /// The time limit passed.
     TimedOut,
+    /// It wrote more than the work can.
+    Flooded,
 }
+
+/// What a run may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// On the host's clock.
+    pub time: Duration,
+    /// Written to stdout.
+    pub bytes: u64,
+}
+
+/// How often a silent QEMU is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Of stderr, what is kept.
+const MOST_STDERR_BYTES: usize = 64 * 1024;
 
 /// Runs the image in `elf` with `arguments` on its command line; `on_output` gets what it writes, as it comes.
 ///
@@ -37,23 +56,47 @@ pub fn run(
     board: &Board,
     elf: &Path,
     arguments: &[String],
-    limit: Duration,
+    limits: Limits,
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<End, SimError> {
-    let deadline = Instant::now() + limit;
-    let mut child = start(board, elf, arguments)?;
+    finish(start(board, elf, arguments)?, limits, on_output)
+}
+
+/// Reads what `child` writes until it has ended, or must be ended.
+fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) -> Result<End, SimError> {
+    let deadline = Instant::now() + limits.time;
     let output = drain(child.0.stdout.take());
-    let errors = drain(child.0.stderr.take());
-    loop {
-        match output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(bytes) => on_output(&bytes),
-            Err(RecvTimeoutError::Timeout) => return Ok(End::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => break,
+    let errors = drain_head(child.0.stderr.take());
+    let mut written = 0;
+    let (mut open, mut ended) = (true, None);
+    while open || ended.is_none() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(End::TimedOut);
+        }
+        let heard = if open {
+            output.recv_timeout(left.min(GLANCE))
+        } else {
+            std::thread::sleep(left.min(GLANCE / 10));
+            Err(RecvTimeoutError::Timeout)
+        };
+        match heard {
+            Ok(bytes) => {
+                written += bytes.len() as u64;
+                if written > limits.bytes {
+                    return Ok(End::Flooded);
+                }
+                on_output(&bytes);
+            }
+            // It has ended, and all that it wrote is read: who holds the pipe now is a child that it left.
+            Err(RecvTimeoutError::Timeout) if ended.is_some() => open = false,
+            Err(RecvTimeoutError::Timeout) => ended = child.0.try_wait().map_err(SimError::io("waiting for QEMU"))?,
+            Err(RecvTimeoutError::Disconnected) => open = false,
         }
     }
-    // Its output is closed, so it is ending.
-    let status = child.0.wait().map_err(SimError::io("waiting for QEMU"))?;
-    let stderr: Vec<u8> = errors.iter().flatten().collect();
+    let status: ExitStatus = ended.unwrap_or_default();
+    drop(child);
+    let stderr = errors.recv_timeout(GLANCE).unwrap_or_default();
     // A core that locks up is named before a long dump of its registers.
     let stderr: String = String::from_utf8_lossy(&stderr)
         .lines()
@@ -69,12 +112,41 @@ pub fn run(
     })
 }
 
-/// Kills QEMU when dropped, however this ends.
+/// Kills QEMU when dropped, and what it has started, however this ends.
 struct Running(Child);
+
+impl Running {
+    /// Starts `command` as the first of a process group of its own, which ends with this thread.
+    fn start(command: &mut Command) -> std::io::Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        #[cfg(target_os = "linux")]
+        ends_with_its_parent(command);
+        command.spawn().map(Self)
+    }
+}
+
+/// Has the system kill the process when the thread that started it ends, even by a signal that cannot be caught.
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "no safe call sets what a child asks of the system before it runs its program"
+)]
+fn ends_with_its_parent(command: &mut Command) {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    use std::os::unix::process::CommandExt;
+    let ask = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from);
+    // SAFETY: between fork and exec the closure makes one system call (prctl), which is async-signal-safe, and allocates nothing.
+    unsafe { command.pre_exec(ask) };
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // An error means that it has ended already.
+        #[cfg(unix)]
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -102,15 +174,12 @@ fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Running, Sim
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command
-        .spawn()
-        .map(Running)
-        .map_err(SimError::io(format!("starting {}", program.display())))
+    Running::start(&mut command).map_err(SimError::io(format!("starting {}", program.display())))
 }
 
-/// Reads a pipe on a thread of its own, so that neither side waits for ever.
+/// Reads a pipe on a thread of its own, a few pieces ahead, so that neither side waits for ever and memory stays bounded.
 fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(16);
     if let Some(mut pipe) = pipe {
         std::thread::spawn(move || {
             let mut buffer = vec![0; 16 * 1024];
@@ -122,4 +191,136 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
         });
     }
     receiver
+}
+
+/// Reads a pipe to its end on a thread of its own, and gives what it began with.
+fn drain_head(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = sync_channel(1);
+    if let Some(mut pipe) = pipe {
+        std::thread::spawn(move || {
+            let (mut head, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                let room = MOST_STDERR_BYTES - head.len();
+                head.extend_from_slice(&buffer[..length.min(room)]);
+            }
+            // Nobody may wait for it any more.
+            let _ = sender.send(head);
+        });
+    }
+    receiver
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// What becomes of a shell script in QEMU's place, what it wrote, and how long it took.
+    fn shell(script: &str, time: Duration, bytes: u64) -> (End, Vec<u8>, Duration) {
+        let began = Instant::now();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running::start(&mut command).expect("there is a shell");
+        let mut output = Vec::new();
+        let end = finish(running, Limits { time, bytes }, &mut |more| {
+            output.extend_from_slice(more)
+        });
+        (end.expect("it can be waited for"), output, began.elapsed())
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(600);
+
+    fn exit(success: bool, stderr: &str) -> End {
+        let stderr = stderr.into();
+        End::Exit { success, stderr }
+    }
+
+    #[test]
+    fn what_is_written_is_read_to_the_end() {
+        let (end, output, _) = shell("printf 12345; printf why >&2; exit 1", LONG, 5);
+        assert_eq!((end, &output[..]), (exit(false, "why"), &b"12345"[..]));
+    }
+
+    #[test]
+    fn a_hang_with_its_output_closed_ends_at_the_limit() {
+        let (end, _, took) = shell("exec >&- 2>&-; sleep 1000", SHORT, 100);
+        assert_eq!(end, End::TimedOut);
+        assert!(took < LONG / 2);
+    }
+
+    #[test]
+    fn a_flood_is_stopped_at_the_limit_of_its_bytes() {
+        let (end, output, took) = shell("while :; do echo endless endless endless endless; done", LONG, 100_000);
+        assert_eq!(end, End::Flooded);
+        assert!(output.len() <= 100_000 && took < LONG / 2);
+    }
+
+    #[test]
+    fn a_flood_of_errors_takes_no_memory() {
+        let (end, ..) = shell("head -c 100000000 /dev/zero >&2; exit 0", LONG, 100);
+        let End::Exit { success: true, stderr } = end else {
+            panic!("{end:?}")
+        };
+        assert!(stderr.len() <= MOST_STDERR_BYTES);
+    }
+
+    /// Set for the process that [`a_command_that_is_killed_takes_its_simulator_along`] starts and kills.
+    const VICTIM: &str = "MOTE_TEST_VICTIM";
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_command_that_is_killed_takes_its_simulator_along() {
+        if std::env::var_os(VICTIM).is_some() {
+            shell("sleep 1000", LONG, 0);
+            return;
+        }
+        let name = "qemu::tests::a_command_that_is_killed_takes_its_simulator_along";
+        let mut command = Command::new(std::env::current_exe().expect("this is a program"));
+        command.args(["--exact", name, "--nocapture"]).env(VICTIM, "1");
+        let mut victim = command.stdout(Stdio::null()).spawn().expect("it starts");
+        let simulators = || -> Vec<u32> {
+            let id = victim.id();
+            let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten();
+            let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+            children
+                .flat_map(|text| {
+                    text.split_whitespace()
+                        .filter_map(|id| id.parse().ok())
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        let patience = Instant::now() + LONG;
+        let mut found = vec![];
+        while found.is_empty() {
+            assert!(Instant::now() < patience, "no simulator was started");
+            found = simulators();
+        }
+        victim.kill().expect("it runs");
+        victim.wait().expect("it ends");
+        let runs = |id: &u32| Path::new(&format!("/proc/{id}")).exists();
+        while found.iter().any(runs) {
+            assert!(Instant::now() < patience, "{found:?} run on");
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    #[test]
+    fn a_child_that_is_left_behind_is_not_waited_for_and_ends() {
+        let (end, output, took) = shell("sleep 1000 & echo $!; exit 0", LONG, 100);
+        assert_eq!(end, exit(true, ""));
+        assert!(took < LONG / 2);
+        let child = String::from_utf8(output).expect("a number");
+        // Killed, though perhaps not yet taken leave of.
+        let gone = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+            status.map_or(true, |status| status.contains(") Z "))
+        };
+        let patience = Instant::now() + LONG;
+        while cfg!(target_os = "linux") && !gone() {
+            assert!(Instant::now() < patience, "{child} runs on");
+            std::thread::sleep(GLANCE);
+        }
+    }
 }

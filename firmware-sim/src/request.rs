@@ -81,7 +81,7 @@ pub struct RunRequest {
     pub start: StartFrom,
     /// Whether the last elements of what was linked in (`ImageOptions::state`) are the known image of an inpainting run.
     pub inpaint: bool,
-    /// Whether the firmware checks nothing but the model's checksum. The caller has parsed the model with this very runtime.
+    /// Whether the firmware checks nothing but the model's checksum. Refused for an image whose model this runtime did not accept.
     pub trusted: bool,
     /// What is reported of each operator.
     pub observe: Observe,
@@ -123,6 +123,23 @@ impl RunRequest {
             .chain(between)
             .chain(inpaint)
             .collect()
+    }
+
+    /// More than the firmware writes for it, bytes; `arena_bytes` is the arena of its image.
+    pub(crate) fn most_output_bytes(&self, arena_bytes: u64) -> u64 {
+        /// A line with its frame, and what a firmware says at its start and end.
+        const LINE: u64 = 256;
+        const AROUND: u64 = 1 << 20;
+        /// More than there are in any model that fits a board.
+        const OPERATORS: u64 = 4096;
+        let observed = if self.observe == Observe::Steps { 1 } else { OPERATORS };
+        // A step has at most two calls of the network, each twice under guidance.
+        let lines = u64::from(self.config.steps)
+            .saturating_mul(4 * observed)
+            .saturating_mul(LINE);
+        // A state lies in the arena; it is sent as text.
+        let image = lines.saturating_add(arena_bytes.saturating_mul(8));
+        AROUND.saturating_add(image.saturating_mul(self.seeds.len() as u64))
     }
 
     /// The firmware's command lines, without the program's name: one for as many seeds as fit.

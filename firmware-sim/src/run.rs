@@ -6,7 +6,7 @@ use crate::elf::Elf;
 use crate::error::SimError;
 use crate::frames::{Frames, Level, LogLine};
 use crate::image::Image;
-use crate::qemu::{self, End};
+use crate::qemu::{self, End, Limits};
 use crate::report::{Collector, RunReport};
 use crate::request::{Observe, RunRequest};
 
@@ -26,12 +26,20 @@ impl Image {
     /// # Errors
     /// As [`Image::run`].
     pub fn run_with(&self, request: &RunRequest, on_line: &mut dyn FnMut(&LogLine)) -> Result<RunReport, SimError> {
+        if request.trusted && !self.is_parsed() {
+            return Err(SimError::Request(
+                "the model is not one that this runtime has accepted, so the firmware must check it: leave `trusted` out".into(),
+            ));
+        }
         let began = Instant::now();
         let mut collector = Collector::new(self.board(), request.observe == Observe::Steps);
         let mut stack_bytes = 0;
         for arguments in request.command_lines()? {
-            let limit = request.limit.saturating_sub(began.elapsed());
-            self.once(&arguments, limit, request, &mut collector, on_line)?;
+            let limits = Limits {
+                time: request.limit.saturating_sub(began.elapsed()),
+                bytes: request.most_output_bytes(self.sizes().arena_bytes),
+            };
+            self.once(&arguments, limits, request, &mut collector, on_line)?;
             stack_bytes = stack_bytes.max(self.checked_stack(&mut collector)?);
         }
         if request.drill.is_none() {
@@ -54,7 +62,7 @@ impl Image {
     fn once(
         &self,
         arguments: &[String],
-        limit: std::time::Duration,
+        limits: Limits,
         request: &RunRequest,
         collector: &mut Collector,
         on_line: &mut dyn FnMut(&LogLine),
@@ -63,7 +71,7 @@ impl Image {
         let mut decoder = frames.decoder();
         let mut not_understood = None;
         let mut heard = false;
-        let end = qemu::run(self.board(), &self.path(), arguments, limit, &mut |bytes| {
+        let end = qemu::run(self.board(), &self.path(), arguments, limits, &mut |bytes| {
             decoder.feed(bytes, &mut |line| {
                 heard = true;
                 on_line(&line);
@@ -78,6 +86,10 @@ impl Image {
             End::Exit { success: false, stderr } if !heard => return Err(self.failed(abort_reason(&stderr), collector)),
             End::Exit { success: false, .. } => return Err(self.failed(self.reason(collector), collector)),
             End::Aborted { stderr } => return Err(self.failed(abort_reason(&stderr), collector)),
+            End::Flooded => {
+                let why = format!("it wrote more than {} bytes, which this work cannot", limits.bytes);
+                return Err(self.failed(why, collector));
+            }
             End::TimedOut => {
                 let (board, seconds) = (self.board().name, request.limit.as_secs_f64());
                 return Err(SimError::Timeout {

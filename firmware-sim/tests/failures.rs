@@ -121,7 +121,7 @@ fn too_large_an_arena_says_how_much_ram_it_needs() {
     };
     assert_eq!((memory, available), (Memory::Ram, 16 * 1024));
     assert!(
-        needed > 16 * 1024 + u64::from(board.least_stack_bytes(false)),
+        needed > 16 * 1024 + u64::from(board.core.footprint.least_stack_bytes(false)),
         "{needed}"
     );
 }
@@ -129,7 +129,7 @@ fn too_large_an_arena_says_how_much_ram_it_needs() {
 #[test]
 fn the_largest_arena_that_fits_still_boots() {
     let Some(board) = board("microbit") else { return };
-    let least = board.least_stack_bytes(true);
+    let least = board.core.footprint.least_stack_bytes(true);
     let link = |arena_bytes| {
         let options = ImageOptions {
             arena_bytes: Some(arena_bytes),

@@ -44,19 +44,39 @@ fn it_makes_the_same_bits_and_starts_sooner() {
 fn it_finds_flash_that_has_changed() {
     for name in ["microbit", "netduinoplus2"] {
         let Some(board) = board(name) else { continue };
-        let mut model = tiny_model();
-        let middle = model.len() / 2;
-        model[middle] ^= 1;
-        // Without this the host would parse the model for it, and refuse.
-        let options = ImageOptions {
-            arena_bytes: Some(4096),
-            ..ImageOptions::default()
-        };
-        let image = Image::link(board, &model, &options).unwrap_or_else(|error| panic!("{error}"));
+        let model = tiny_model();
+        let image = Image::link(board, &model, &ImageOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        flip_a_bit(&image, &model);
         let error = image.run(&request()).expect_err("a damaged model");
         let SimError::Failed { why, .. } = &error else {
             panic!("{error}")
         };
         assert!(why.contains("Checksum"), "{why}");
     }
+}
+
+/// Flips a bit in the middle of the model in an image that is linked already.
+fn flip_a_bit(image: &Image, model: &[u8]) {
+    let mut elf = image.elf().to_vec();
+    let start = elf.windows(model.len()).position(|bytes| bytes == model);
+    elf[start.expect("the model is in the image") + model.len() / 2] ^= 1;
+    std::fs::write(image.path(), elf).expect("the image can be written");
+}
+
+#[test]
+fn nobody_vouches_for_a_model_that_the_host_has_not_parsed() {
+    let Some(board) = board("mps2-an386") else { return };
+    let mut model = tiny_model();
+    let middle = model.len() / 2;
+    model[middle] ^= 1;
+    let options = ImageOptions {
+        arena_bytes: Some(4096),
+        ..ImageOptions::default()
+    };
+    let image = Image::link(board, &model, &options).unwrap_or_else(|error| panic!("{error}"));
+    let error = image.run(&request()).expect_err("nobody has parsed it");
+    assert!(
+        matches!(&error, SimError::Request(why) if why.contains("leave `trusted` out")),
+        "{error}"
+    );
 }

@@ -14,6 +14,6 @@ pub mod record;
 pub use mote_cuda as cuda;
 pub use mote_engine as engine;
 pub use mote_engine::memory;
-pub use mote_graph::{config, ddpm, draws, float, graph, predictor, schedule, sde};
+pub use mote_graph::{config, ddpm, draws, float, graph, ops, predictor, schedule, sde};
 pub use mote_oracle as oracle;
 pub use mote_train as train;

@@ -158,6 +158,13 @@ pub enum RunError {
         /// Training steps of the model.
         max: u32,
     },
+    /// The checkpoint's offset pushes the first of so many steps past the last training timestep.
+    StepsOffset {
+        /// Steps asked for.
+        steps: u32,
+        /// `steps_offset` of the model.
+        offset: i32,
+    },
     /// Another sampler, known elements, or a start between two seeds, of a model that is a chain with steps of its own.
     ChainSampler,
     /// Steps of a Gaussian chain that are not all of them.
@@ -304,6 +311,10 @@ impl fmt::Display for RunError {
             Self::ArenaTooSmall { needed, found } => write!(f, "the arena has {found} bytes, {needed} are needed"),
             Self::ArenaMisaligned(align) => write!(f, "the arena must start at a multiple of {align} bytes"),
             Self::Steps { found, max } => write!(f, "{found} steps asked for; the model allows 1 to {max}"),
+            Self::StepsOffset { steps, offset } => write!(
+                f,
+                "steps_offset {offset} does not fit {steps} steps: the first would begin past the last training timestep"
+            ),
             Self::ChainSampler => {
                 write!(
                     f,

@@ -64,7 +64,7 @@ fn measured() -> Option<(BTreeMap<String, u64>, String)> {
                         runtime_flash(board, FLASH_LEVEL, &parts, trusted).unwrap_or_else(|error| panic!("{error}"));
                     let what = format!(
                         "runtime's flash bytes: {}, -O{FLASH_LEVEL}: {}{}",
-                        board.core,
+                        board.core.name,
                         flash.features.join(" "),
                         if trusted { ", trusted model" } else { "" }
                     );

@@ -113,6 +113,16 @@ pub struct Converted {
     pub chosen: Option<Trained>,
 }
 
+impl Converted {
+    /// The model file, checked as any that is opened.
+    ///
+    /// # Errors
+    /// None that a test has found: whatever is emitted was checked.
+    pub fn file(&self) -> Result<crate::ModelFile, crate::Error> {
+        crate::ModelFile::from_bytes(&self.emitted.bytes)
+    }
+}
+
 /// Converts `checkpoint`. The same checkpoint and options give the same bytes on every machine.
 pub fn convert(
     checkpoint: &Checkpoint,

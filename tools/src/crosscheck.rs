@@ -7,6 +7,7 @@
 
 mod compare;
 mod keys;
+mod model;
 mod report;
 mod runs;
 mod vectors;
@@ -14,6 +15,7 @@ mod vectors;
 #[cfg(test)]
 mod tests;
 
+pub use model::{ModelReport, ModelRun, crosscheck_model};
 pub use report::{Comparison, Layer, Report};
 
 use crate::import::Checkpoint;

@@ -1,6 +1,41 @@
-//! From a trained checkpoint to a model file, and everything that is asked about either.
+//! Mote's tools: trained diffusion models become files for microcontrollers, and the files are run, checked and measured.
 //!
-//! The stages, in the order that data takes:
+//! ```
+//! use mote_tools::{Checkpoint, Conversion, Request, RunOptions, Scheme, board_named};
+//!
+//! // A checkpoint as diffusers saves it (`Checkpoint::open("folder")`), or the one that is bundled.
+//! let checkpoint = Checkpoint::bundled()?;
+//!
+//! // Its model file, here in f16; a board's memory can bound it.
+//! let file = Conversion::new(Scheme::F16).for_board(board_named("mps2-an386")?).convert(&checkpoint)?.file()?;
+//!
+//! // Images: the same bytes on this machine and on the board.
+//! let run = RunOptions { steps: Some(2), ..RunOptions::default() };
+//! let images = file.sample(&Request { run, seed: 7, ..Request::default() })?;
+//! println!("{} pixels, digest {:016x}", images[0].pixels.len(), images[0].digest());
+//! # Ok::<(), mote_tools::Error>(())
+//! ```
+//!
+//! # The front door
+//!
+//! | to | use |
+//! |---|---|
+//! | read a checkpoint | [`Checkpoint::open`] |
+//! | convert it, for a board, in a [`Scheme`] | [`Conversion`] |
+//! | open, inspect, plan, report on a model file | [`ModelFile`] |
+//! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
+//! | write them | [`images::sheet`], [`images::ImageSink`] |
+//! | hold every [`Backend`] to the same bits | [`Validation`], [`ModelFile::validate`] |
+//! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
+//! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
+//! | train a checkpoint | [`train`], [`data`] |
+//!
+//! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
+//! functions with arguments and printing; `examples/` shows the first four.
+//!
+//! # Behind it
+//!
+//! Ignore the other modules, unless you work on this repository. They are the stages that data passes, in this order, and may change:
 //!
 //! 1. [`import`]: a checkpoint's folder becomes a float graph and a noise schedule.
 //! 2. [`lower`]: the graph becomes a list of fused steps.
@@ -14,22 +49,47 @@
 //!
 //! What is asked afterwards: [`backend`] runs a model file on this machine, on simulated boards and by an independent
 //! implementation; [`validate`] compares them bit by bit, and with the float network; [`crosscheck`] compares the float network with
-//! PyTorch. [`kernels`] counts what single operators cost on a board. [`report`] draws it all as one page. [`images`], [`tensors`] and [`names`] read and write what goes in and out.
+//! PyTorch. [`bench`] and [`kernels`] measure what steps and single operators cost. [`report`] draws it all as one page. [`images`],
+//! [`tensors`], [`files`] and [`names`] read and write what goes in and out.
 
 pub mod backend;
+pub mod bench;
 pub mod chain;
 pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod files;
 pub mod images;
 pub mod import;
+pub mod inspect;
 pub mod kernels;
 pub mod lower;
 pub mod names;
 pub mod plan;
 pub mod quantize;
 pub mod report;
+pub mod request;
+pub mod samplers;
 pub mod tensors;
 pub mod train;
 pub mod validate;
+
+mod checkpoint;
+mod conversion;
+mod error;
+mod model_file;
+
+pub use backend::footprint::Fit;
+pub use backend::{Backend, Trace, board_named};
+pub use conversion::{Conversion, fitting};
+pub use convert::{Converted, Progress};
+pub use error::{Error, ErrorKind};
+pub use import::Checkpoint;
+pub use model_file::ModelFile;
+pub use mote_firmware_sim::{Board, boards};
+pub use mote_runtime::Method;
+pub use plan::Arena;
+pub use quantize::scheme::Scheme;
+pub use request::{Request, RunOptions, StartFrom};
+pub use validate::{FloatDevice, Validation};

@@ -64,6 +64,27 @@ pub enum Output {
     PixelsAndState,
 }
 
+/// The word of who linked the model in that `Model::parse` of this very runtime has accepted it.
+#[derive(Clone, Copy)]
+pub struct Vouched(());
+
+impl Vouched {
+    /// Gives the word.
+    ///
+    /// # Safety
+    /// What [`Model::parse_trusted`](mote_runtime::Model::parse_trusted) asks for must hold of the model that is linked in.
+    #[allow(unsafe_code, reason = "who calls it vouches for the model")]
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+#[allow(unsafe_code, reason = "the runner vouches for what it links in")]
+fn host_vouches() -> Vouched {
+    // SAFETY: the runner sends this word to no image but one whose model its runtime, of the same source, has parsed.
+    unsafe { Vouched::new() }
+}
+
 /// The request, without its seeds.
 #[derive(Clone, Copy)]
 pub struct Request {
@@ -75,8 +96,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Whether the image that is linked in last is known.
     pub inpaint: bool,
-    /// Whether nothing but the model's checksum is checked: the host has parsed it.
-    pub trusted: bool,
+    /// Where nothing but the model's checksum is checked: the host's word that it has parsed the model.
+    pub vouched: Option<Vouched>,
     /// What is reported of each operator.
     pub observe: Observe,
     /// What is sent of each image.
@@ -107,7 +128,7 @@ impl Request {
             config,
             start,
             inpaint: false,
-            trusted: false,
+            vouched: None,
             observe: Observe::Steps,
             output: Output::Digest,
             seeds: 0,
@@ -164,7 +185,7 @@ impl Request {
                 StartFrom::Between { second, .. } => *second = wide,
                 _ => return None,
             },
-            b"trusted" => self.trusted = value == 1,
+            b"trusted" if value == 1 => self.vouched = Some(host_vouches()),
             b"observe" => self.observe = observe(value)?,
             b"output" => self.output = output(value)?,
             _ => return None,

@@ -4,7 +4,7 @@ use mote_runtime::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Feature, Model, ParseError, RunError, Sampler, Start};
 
 use crate::report::{self, Watch};
-use crate::request::{Output, Request, StartFrom};
+use crate::request::{Output, Request, StartFrom, Vouched};
 use crate::{clock, hw, request};
 
 /// Why there is no image. The runner shows it as it stands.
@@ -37,7 +37,7 @@ pub fn run(request: &Request) -> bool {
 
 fn every_seed(request: &Request) -> Result<(), Refusal> {
     // Borrowed where it was returned, as the run below: a copy would stay on the stack for the whole run.
-    let checked = checked_model(request.trusted);
+    let checked = checked_model(request.vouched);
     let model = match &checked {
         Ok(model) => model,
         Err(refusal) => return Err(*refusal),
@@ -52,22 +52,16 @@ fn every_seed(request: &Request) -> Result<(), Refusal> {
 
 /// On a stack frame of its own, which is gone when sampling begins.
 #[inline(never)]
-fn checked_model(trusted: bool) -> Result<Model<'static>, Refusal> {
-    let (model, ticks) = clock::timed(|| {
-        if trusted {
-            trusted_model()
-        } else {
-            Model::parse(hw::model())
-        }
-    });
+fn checked_model(vouched: Option<Vouched>) -> Result<Model<'static>, Refusal> {
+    let (model, ticks) = clock::timed(|| vouched.map_or_else(|| Model::parse(hw::model()), trusted_model));
     let model = model.map_err(Refusal::Model)?;
     report::model(&model, ticks);
     Ok(model)
 }
 
-#[allow(unsafe_code, reason = "the host has parsed what it links in, and says so")]
-fn trusted_model() -> Result<Model<'static>, ParseError> {
-    // SAFETY: `RunRequest::trusted` asks for this only where the host's runtime, of the same source, has parsed these bytes.
+#[allow(unsafe_code, reason = "it is called with the word of who linked the model in")]
+fn trusted_model(_: Vouched) -> Result<Model<'static>, ParseError> {
+    // SAFETY: who made the word has promised it.
     unsafe { Model::parse_trusted(hw::model()) }
 }
 

@@ -1,7 +1,7 @@
 //! The float side of Mote: networks as graphs, and what the papers do with them.
 //!
-//! - [`graph`]: the float intermediate representation, its shapes and its cost.
-//! - [`float`]: its executor in f32 and f64, and the samplers on plain vectors: what every integer result is measured against.
+//! - [`graph`]: the float intermediate representation; [`ops`]: its operators, a file each.
+//! - [`float`]: the network in f32 and f64, forward and in reverse, and the samplers: what every integer result is measured against.
 //! - [`schedule`]: the noise schedule, the timesteps that are visited and the coefficients of a step.
 //! - [`predictor`]: a network as what it says about x0, noise and their derivative, at any noise level.
 //! - [`ddpm`]: the forward process in closed form, ancestral sampling and the variational bound in bits.
@@ -14,6 +14,11 @@ pub mod ddpm;
 pub mod draws;
 pub mod float;
 pub mod graph;
+mod matrix;
+pub mod ops;
 pub mod predictor;
+mod real;
 pub mod schedule;
 pub mod sde;
+
+pub use real::{DType, Real, Values};

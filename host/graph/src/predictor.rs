@@ -4,7 +4,6 @@
 
 use crate::float::{Executor, FloatError};
 use crate::schedule::{Levels, Prediction, Schedule, ScheduleError, SchedulerConfig, Variance, alpha_sigma};
-use candle_core::{D, Tensor, Var};
 use thiserror::Error;
 
 /// Why a network cannot be evaluated.
@@ -26,12 +25,6 @@ pub enum PredictorError {
         /// Channels of the output.
         found: usize,
     },
-}
-
-impl From<candle_core::Error> for PredictorError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Float(error.into())
-    }
 }
 
 /// What the network says about a batch at training timesteps.
@@ -165,53 +158,61 @@ impl<'a> Predictor<'a> {
 
     /// Epsilon of samples `x` at level `u` (see [`Levels`]), scaled as variance preserving.
     pub fn noise(&self, x: &[f64], u: f64, labels: &[usize]) -> Result<Vec<f64>, PredictorError> {
-        let x = self.tensor(x)?;
-        Ok(self
-            .epsilon(&x, u, labels)?
-            .flatten_all()?
-            .to_dtype(candle_core::DType::F64)?
-            .to_vec1()?)
+        let output = self.executor.run_at(x, &self.times(x, u), labels)?;
+        Ok(self.epsilon(x, &output, u))
     }
 
-    /// [`Predictor::noise`] and its derivative along `v`, of the size of `x`: one pass forward and one back, since
+    /// [`Predictor::noise`] and its derivative along `v`, of the size of `x`: one pass forward and one in reverse, since
     /// `v^T J v` is the inner product of `v` with the gradient of `epsilon . v`.
     pub fn divergence(&self, x: &[f64], v: &[f64], u: f64, labels: &[usize]) -> Result<Divergence, PredictorError> {
-        let wide = candle_core::DType::F64;
-        let x = Var::from_tensor(&self.tensor(x)?)?;
-        let v = self.tensor(v)?;
-        let noise = self.epsilon(x.as_tensor(), u, labels)?;
-        let gradients = (&noise * &v)?.sum_all()?.backward()?;
-        let along = match gradients.get(&x) {
-            Some(gradient) => (gradient * &v)?
-                .flatten_from(1)?
-                .to_dtype(wide)?
-                .sum(D::Minus1)?
-                .to_vec1()?,
-            None => vec![0.0; v.dim(0)?],
+        let n = self.dims();
+        let each: usize = self.executor.graph().output_shape().iter().product();
+        let [of_output, of_x] = self.weights(u);
+        // Epsilon's part of the output; variances have no part in it.
+        let direction: Vec<f64> = v
+            .chunks_exact(n)
+            .flat_map(|v| {
+                v.iter()
+                    .map(|v| of_output * v)
+                    .chain(std::iter::repeat_n(0.0, each - n))
+            })
+            .collect();
+        let (output, gradient) = self.executor.run_back(x, &self.times(x, u), labels, &direction)?;
+        let along = |(v, gradient): (&[f64], &[f64])| {
+            let terms = v.iter().zip(gradient);
+            terms.map(|(v, g)| v * (g + of_x * v)).sum()
         };
-        let noise = noise.detach().flatten_all()?.to_dtype(wide)?.to_vec1()?;
-        Ok(Divergence { noise, along })
-    }
-
-    fn epsilon(&self, x: &Tensor, u: f64, labels: &[usize]) -> Result<Tensor, PredictorError> {
-        let count = x.dim(0)?;
-        let output = self
-            .executor
-            .forward_at(x, &vec![self.levels.timestep(u); count], labels)?;
-        let output = output.narrow(1, 0, self.shape[0])?;
-        let (alpha, sigma) = alpha_sigma(u);
-        Ok(match self.prediction {
-            Prediction::Epsilon => output,
-            Prediction::Velocity => ((output * alpha)? + (x * sigma)?)?,
-            Prediction::Sample => ((x - (output * alpha)?)? / sigma)?,
+        Ok(Divergence {
+            noise: self.epsilon(x, &output, u),
+            along: v.chunks_exact(n).zip(gradient.chunks_exact(n)).map(along).collect(),
         })
     }
 
-    fn tensor(&self, x: &[f64]) -> Result<Tensor, PredictorError> {
-        let [channels, rows, cols] = self.shape;
-        let count = x.len() / self.dims();
-        let device = candle_core::Device::Cpu;
-        Ok(Tensor::from_slice(x, (count, channels, rows, cols), &device)?.to_dtype(self.executor.dtype())?)
+    /// The time of level `u`, a sample of `x`.
+    fn times(&self, x: &[f64], u: f64) -> Vec<f64> {
+        vec![self.levels.timestep(u); x.len() / self.dims()]
+    }
+
+    /// Epsilon at level `u` is so much of the network's output and so much of `x`.
+    fn weights(&self, u: f64) -> [f64; 2] {
+        let (alpha, sigma) = alpha_sigma(u);
+        match self.prediction {
+            Prediction::Epsilon => [1.0, 0.0],
+            Prediction::Velocity => [alpha, sigma],
+            Prediction::Sample => [-alpha / sigma, 1.0 / sigma],
+        }
+    }
+
+    fn epsilon(&self, x: &[f64], output: &[f64], u: f64) -> Vec<f64> {
+        let (n, (alpha, sigma)) = (self.dims(), alpha_sigma(u));
+        let each = output.len() / (x.len() / n).max(1);
+        let one = |(x, out): (&f64, &f64)| match self.prediction {
+            Prediction::Epsilon => *out,
+            Prediction::Velocity => alpha * out + sigma * x,
+            Prediction::Sample => (x - alpha * out) / sigma,
+        };
+        let samples = x.chunks_exact(n).zip(output.chunks_exact(each.max(1)));
+        samples.flat_map(|(x, output)| x.iter().zip(output).map(one)).collect()
     }
 
     fn singular(&self, timestep: usize, alpha: f64) -> ScheduleError {
@@ -226,9 +227,9 @@ impl<'a> Predictor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Builder, Graph, Op, Param};
+    use crate::DType;
+    use crate::graph::{Builder, Graph, Op, Param, ops};
     use crate::schedule::Precision;
-    use candle_core::DType;
 
     /// Every way a gradient takes: both strides, normalization, attention, and an upsampled value that is read twice.
     fn network(outputs: usize) -> Graph {
@@ -248,39 +249,41 @@ mod tests {
         param("beta.", &[4]);
         param("twice", &[4, 4, 3, 3]);
         param("output", &[outputs, 8, 1, 1]);
-        let conv = |weight: &str, kernel: usize, stride, pad| Op::Conv {
-            weight: weight.to_string(),
-            bias: None,
-            kernel,
-            stride,
-            pad: [pad; 4],
+        let conv = |weight: &str, kernel: usize, stride, pad| {
+            Op::Conv(ops::Conv {
+                weight: weight.to_string(),
+                bias: None,
+                kernel,
+                stride,
+                pad: [pad; 4],
+            })
         };
-        let time = Op::TimeProj {
+        let time = Op::TimeProj(ops::TimeProj {
             dim: 4,
             flip_sin_to_cos: true,
             freq_shift: 0.0,
             max_period: 1e4,
-        };
-        let norm = Op::GroupNorm {
+        });
+        let norm = Op::GroupNorm(ops::GroupNorm {
             groups: 2,
             eps: 1e-5,
             weight: "gamma".to_string(),
             bias: "beta.".to_string(),
-        };
+        });
         let t = g.push("t", time, &[]).unwrap();
         let t = g.push("t.linear", conv("time", 1, 1, 0), &[t]).unwrap();
         let x = g.sample([1, 4, 4]).unwrap();
         let x = g.push("in", conv("in", 3, 1, 1), &[x]).unwrap();
-        let x = g.push("add", Op::AddChannel, &[x, t]).unwrap();
+        let x = g.push("add", ops::AddChannel, &[x, t]).unwrap();
         let h = g.push("down", conv("down", 3, 2, 1), &[x]).unwrap();
         let h = g.push("norm", norm, &[h]).unwrap();
-        let h = g.push("silu", Op::Silu, &[h]).unwrap();
-        let h = g.push("attend", Op::Attention { heads: 2 }, &[h, h, h]).unwrap();
-        let up = g.push("up", Op::Upsample2, &[h]).unwrap();
+        let h = g.push("silu", ops::Silu, &[h]).unwrap();
+        let h = g.push("attend", ops::Attention { heads: 2 }, &[h, h, h]).unwrap();
+        let up = g.push("up", ops::Upsample2, &[h]).unwrap();
         let again = g.push("again", conv("twice", 3, 1, 1), &[h]).unwrap();
-        let again = g.push("again.up", Op::Upsample2, &[again]).unwrap();
-        let sum = g.push("sum", Op::Add { divisor: 1.0 }, &[up, again]).unwrap();
-        let both = g.push("concat", Op::Concat, &[sum, x]).unwrap();
+        let again = g.push("again.up", ops::Upsample2, &[again]).unwrap();
+        let sum = g.push("sum", ops::Add { divisor: 1.0 }, &[up, again]).unwrap();
+        let both = g.push("concat", ops::Concat, &[sum, x]).unwrap();
         let out = g.push("out", conv("output", 1, 1, 0), &[both]).unwrap();
         g.finish(out).unwrap()
     }
@@ -358,6 +361,8 @@ mod tests {
         let predicted = predictor.x0(&x, &[3, 500], &[]).unwrap();
         assert_eq!(predicted.fraction.len(), 32);
         assert_eq!(predicted.fraction[16], (output[48] + 1.0) / 2.0);
-        assert_eq!(predictor.output(&x[..16], 3, &[]).unwrap(), output[..16]);
+        let alone: Vec<f64> = executor.run(&x[..16], &[3], &[]).unwrap();
+        assert_eq!(predictor.output(&x[..16], 3, &[]).unwrap(), alone[..16]);
+        assert!(alone.iter().zip(&output).all(|(a, b)| (a - b).abs() < 1e-14));
     }
 }

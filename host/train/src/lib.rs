@@ -1,6 +1,6 @@
 //! Training: from images to the weights of a graph, the graph that is deployed.
 //!
-//! - [`gradient`]: reverse-mode differentiation of a graph; [`layout`]: its parameters as one vector.
+//! - [`gradient`]: reverse-mode differentiation of a graph.
 //! - [`dataset`], [`augment`]: images; [`random`]: every random number, by seed and step.
 //! - [`objective`], [`variance`]: what is minimized; [`adam`], [`rate`], [`average`]: how.
 //! - [`rounding`]: weights as an integer model holds them, for training that knows of it.
@@ -13,14 +13,17 @@ pub mod adam;
 pub mod augment;
 pub mod average;
 pub mod dataset;
-pub mod gradient;
-pub mod layout;
 pub mod objective;
 pub mod random;
 pub mod rate;
 pub mod rounding;
 pub mod trainer;
 pub mod variance;
+
+/// Reverse-mode differentiation of a graph.
+pub mod gradient {
+    pub use mote_graph::float::{Call, FakeRange, Loss, Network, Passes, SHARD};
+}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use super::gradient::Network;
 use super::objective::Objective;
 use super::rate::Rate;
 use super::trainer::{Settings, State, Trainer};
-use mote_graph::graph::{Builder, Graph, Op, Param};
+use mote_graph::graph::{Builder, Graph, Op, Param, ops};
 use mote_graph::schedule::{Precision, Prediction, Schedule, SchedulerConfig};
 
 /// Three convolutions on 1 x 4 x 4 samples, with labels.
@@ -20,20 +20,22 @@ fn network() -> Graph {
         key.to_owned()
     };
     let x = b.sample([1, 4, 4]).unwrap();
-    let conv = |weight: String, bias: String| Op::Conv {
-        weight,
-        bias: Some(bias),
-        kernel: 3,
-        stride: 1,
-        pad: [1; 4],
+    let conv = |weight: String, bias: String| {
+        Op::Conv(ops::Conv {
+            weight,
+            bias: Some(bias),
+            kernel: 3,
+            stride: 1,
+            pad: [1; 4],
+        })
     };
     let (w, v) = (weight(&mut b, "a.w", &[4, 1, 3, 3]), weight(&mut b, "a.b", &[4]));
     let h = b.push("a", conv(w, v), &[x]).unwrap();
     let table = weight(&mut b, "classes", &[3, 4]);
     b.classes(3);
-    let class = b.push("class", Op::ClassEmbed { weight: table }, &[]).unwrap();
-    let h = b.push("labelled", Op::AddChannel, &[h, class]).unwrap();
-    let h = b.push("act", Op::Silu, &[h]).unwrap();
+    let class = b.push("class", ops::ClassEmbed { weight: table }, &[]).unwrap();
+    let h = b.push("labelled", ops::AddChannel, &[h, class]).unwrap();
+    let h = b.push("act", ops::Silu, &[h]).unwrap();
     let (w, v) = (weight(&mut b, "b.w", &[1, 4, 3, 3]), weight(&mut b, "b.b", &[1]));
     let y = b.push("b", conv(w, v), &[h]).unwrap();
     b.finish(y).unwrap()

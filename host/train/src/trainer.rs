@@ -80,6 +80,8 @@ pub struct Trainer<'d> {
     settings: Settings,
     data: &'d Dataset,
     teacher: Option<Teacher>,
+    /// The teacher's memory: its values are other ones.
+    teacher_passes: Passes,
     rounding: Option<Rounding>,
     state: State,
     passes: Passes,
@@ -121,6 +123,7 @@ impl<'d> Trainer<'d> {
             settings,
             data,
             teacher: None,
+            teacher_passes: Passes::default(),
             rounding: None,
             state,
             passes: Passes::default(),
@@ -265,7 +268,9 @@ impl<'d> Trainer<'d> {
         let noise = |i: usize, to: &mut [f32]| normal(seed, Purpose::Noise, step, i as u32, to);
         let mut batch = noisy(&self.objective, len, timesteps, labels, &image, &noise);
         if let Some(teacher) = &self.teacher {
-            batch.target = self.passes.forward(&teacher.network, &teacher.params, batch.call())?;
+            batch.target = self
+                .teacher_passes
+                .forward(&teacher.network, &teacher.params, batch.call())?;
         }
         Ok(batch)
     }

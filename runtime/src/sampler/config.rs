@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::blob::header::Header;
 use crate::blob::plan::Plan;
 use crate::error::RunError;
+use crate::features::Feature;
 use crate::schedule::coefficients::{Clip, Prediction};
-use crate::schedule::spacing::{PrevRule, Spacing};
+use crate::schedule::spacing::{PrevRule, Spacing, begins_within};
 
 use super::method::Method;
 
@@ -106,6 +107,13 @@ impl Config {
             && (self.plan(), self.clip) != (plan, header.clip)
         {
             return Err(RunError::Planned { steps: plan.steps });
+        }
+        let computed = Feature::Schedule.is_built() && header.schedule.plan().is_none();
+        if computed && !begins_within(self.spacing, header.train_steps, self.steps, header.steps_offset) {
+            return Err(RunError::StepsOffset {
+                steps: self.steps,
+                offset: header.steps_offset,
+            });
         }
         if header.prediction.is_chain() && self.method != Method::Ddim {
             return Err(RunError::ChainSampler);

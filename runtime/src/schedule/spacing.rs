@@ -72,6 +72,15 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
     Some(t.min(train_steps - 1))
 }
 
+/// Whether a run of `steps` steps begins within the schedule: under [`Spacing::Leading`] an `offset` may push its first timestep past the
+/// last, where [`timestep`] would keep it in range by another timestep than the checkpoint means.
+#[must_use]
+pub fn begins_within(spacing: Spacing, train_steps: u32, steps: u32, offset: i32) -> bool {
+    let (gap, _) = divide(train_steps.into(), steps.max(1).into());
+    let first = u64::from(steps.saturating_sub(1)) * gap;
+    spacing != Spacing::Leading || offset <= 0 || first + u64::from(offset.unsigned_abs()) < train_steps.into()
+}
+
 /// The gaps of the spacings that reach from one end to the other, and how many of them the step is from the end: a step alone is at
 /// the end.
 fn gaps(steps: u32, from_end: u32) -> (u64, u64) {

@@ -78,7 +78,7 @@ fn images_may_start_anywhere() {
         .map(|i| (i - 20) << 18)
         .collect();
     let image = |strength_q16| Origin::Image {
-        image_q24: given.clone(),
+        image_q24: given.clone().into(),
         strength_q16,
     };
     let origins = [
@@ -142,7 +142,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
             Origin::Seed,
             Origin::Noise(given.clone()),
             Origin::Image {
-                image_q24: given.clone(),
+                image_q24: given.clone().into(),
                 strength_q16: 30_000,
             },
         ];

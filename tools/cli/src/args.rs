@@ -1,24 +1,19 @@
 //! Options that several commands share.
 
-use super::failure::Failure;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use mote_runtime::blob::header::Header;
+use mote_runtime::Method;
 use mote_runtime::sampler;
-use mote_runtime::schedule::coefficients;
-use mote_runtime::schedule::spacing;
-use mote_runtime::{Config, Method};
-use mote_tools::backend::Backend;
-use mote_tools::validate::FloatDevice;
-
-/// Steps of a run where none are asked for.
-const DEFAULT_STEPS: u32 = 20;
+use mote_runtime::schedule::{coefficients, spacing};
+use mote_tools::samplers::{SAMPLERS, sampler_named};
+use mote_tools::{Backend, FloatDevice, Request, RunOptions};
 
 /// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
-pub struct CourseArgs {
+pub struct RunArgs {
     /// The sampler [default: ddim, or what the file plans]
-    #[arg(long, value_enum)]
-    pub sampler: Option<Sampler>,
+    #[arg(long, value_parser = sampler())]
+    pub sampler: Option<Method>,
     /// The variance of --sampler ddpm [default: small]
     #[arg(long, value_enum)]
     pub variance: Option<Variance>,
@@ -43,7 +38,7 @@ pub struct CourseArgs {
 #[derive(Debug, Clone, Args)]
 pub struct SamplerArgs {
     #[command(flatten)]
-    pub course: CourseArgs,
+    pub run: RunArgs,
     /// Class label of a conditional model [default: the null class]
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub class: Option<u16>,
@@ -53,20 +48,6 @@ pub struct SamplerArgs {
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
-}
-
-/// Samplers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sampler {
-    /// Song, Meng and Ermon 2021: deterministic, or with noise by --eta
-    Ddim,
-    /// Ho, Jain and Abbeel 2020: ancestral, with noise in every step; see --variance
-    Ddpm,
-    /// DPM-Solver++(2M), Lu et al. 2022: second order, deterministic
-    #[value(name = "dpm++")]
-    DpmSolver2M,
-    /// Heun's method on the probability-flow ODE: second order, two network calls a step
-    Heun,
 }
 
 /// Variances of the ancestral sampler.
@@ -113,115 +94,59 @@ pub enum Clip {
     Rederived,
 }
 
-impl CourseArgs {
-    /// The configuration of a model's run, without class, guidance and seed; it is not validated.
-    pub fn config(&self, header: &Header) -> Result<Config, Failure> {
-        let usual = match header.schedule.plan() {
-            Some(plan) => plan.steps,
-            None if header.prediction.is_chain() => header.train_steps,
-            None => DEFAULT_STEPS.min(header.train_steps),
-        };
-        let default = Config::of(header, self.steps.unwrap_or(usual));
-        let method = self.method(default.method);
-        if self.variance.is_some() && !matches!(method, Method::Ddpm(_)) {
-            return Err(Failure::usage("--variance is for --sampler ddpm").help("leave it out, or add --sampler ddpm"));
-        }
-        if self.eta.is_some_and(|eta| eta != 0.0) && method != Method::Ddim {
-            return Err(
-                Failure::usage("--eta is for --sampler ddim").help("leave it out: other samplers have no choice of it")
-            );
-        }
-        let eta_q16 = match self.eta {
-            Some(eta) => q16(eta) as u32,
-            None if method == default.method => default.eta_q16,
-            None => 0,
-        };
-        Ok(Config {
-            spacing: self.spacing.map_or(default.spacing, Spacing::runtime),
-            prev: match self.prev {
-                Some(Prev::List) => spacing::PrevRule::List,
-                Some(Prev::Diffusers) => spacing::PrevRule::Diffusers,
-                None => default.prev,
-            },
-            eta_q16,
+impl RunArgs {
+    /// As the library takes them.
+    pub fn options(&self) -> RunOptions {
+        RunOptions {
+            sampler: self.sampler,
+            variance: self.variance.map(|variance| match variance {
+                Variance::Small => sampler::Variance::Small,
+                Variance::Large => sampler::Variance::Large,
+            }),
+            steps: self.steps,
+            spacing: self.spacing.map(|spacing| match spacing {
+                Spacing::Leading => spacing::Spacing::Leading,
+                Spacing::Trailing => spacing::Spacing::Trailing,
+                Spacing::Linspace => spacing::Spacing::Linspace,
+                Spacing::Quadratic => spacing::Spacing::Quadratic,
+            }),
+            prev: self.prev.map(|prev| match prev {
+                Prev::List => spacing::PrevRule::List,
+                Prev::Diffusers => spacing::PrevRule::Diffusers,
+            }),
+            eta: self.eta,
             clip: match self.clip {
-                Clip::Checkpoint => default.clip,
-                Clip::Off => coefficients::Clip::Off,
-                Clip::Stock => coefficients::Clip::Stock,
-                Clip::Rederived => coefficients::Clip::Rederived,
+                Clip::Checkpoint => None,
+                Clip::Off => Some(coefficients::Clip::Off),
+                Clip::Stock => Some(coefficients::Clip::Stock),
+                Clip::Rederived => Some(coefficients::Clip::Rederived),
             },
-            method,
-            ..default
-        })
-    }
-
-    fn method(&self, default: Method) -> Method {
-        let variance = match (self.variance, default) {
-            (Some(Variance::Large), _) => sampler::Variance::Large,
-            (None, Method::Ddpm(variance)) => variance,
-            _ => sampler::Variance::Small,
-        };
-        match self.sampler {
-            Some(Sampler::Ddim) => Method::Ddim,
-            Some(Sampler::Ddpm) => Method::Ddpm(variance),
-            Some(Sampler::DpmSolver2M) => Method::DpmSolver2M,
-            Some(Sampler::Heun) => Method::Heun,
-            None if matches!(default, Method::Ddpm(_)) => Method::Ddpm(variance),
-            None => default,
         }
     }
 }
 
 impl SamplerArgs {
-    /// The configuration for a model.
-    pub fn config(&self, header: &Header) -> Result<Config, Failure> {
-        let config = Config {
+    /// One image from the first seed.
+    pub fn request(&self) -> Request {
+        Request {
+            run: self.run.options(),
             class: self.class,
-            guidance_q16: self.guidance.map(q16),
+            guidance: self.guidance,
             seed: self.seed,
-            ..self.course.config(header)?
-        };
-        config.validate(header)?;
-        Ok(config)
-    }
-
-    /// `count` seeds from the first on.
-    pub fn seeds(&self, count: usize) -> Vec<u64> {
-        (0..count as u64).map(|i| self.seed.wrapping_add(i)).collect()
-    }
-}
-
-/// A sampler as it is written on the command line.
-pub fn method_name(method: Method) -> String {
-    let sampler = match method {
-        Method::Ddim => Sampler::Ddim,
-        Method::Ddpm(_) => Sampler::Ddpm,
-        Method::DpmSolver2M => Sampler::DpmSolver2M,
-        Method::Heun => Sampler::Heun,
-    };
-    let value = sampler.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-impl Spacing {
-    fn runtime(self) -> spacing::Spacing {
-        match self {
-            Self::Leading => spacing::Spacing::Leading,
-            Self::Trailing => spacing::Spacing::Trailing,
-            Self::Linspace => spacing::Spacing::Linspace,
-            Self::Quadratic => spacing::Spacing::Quadratic,
+            ..Request::default()
         }
     }
+}
+
+/// Samplers by their names.
+fn sampler() -> impl TypedValueParser<Value = Method> {
+    let values = SAMPLERS.map(|sampler| PossibleValue::new(sampler.name).help(sampler.about));
+    PossibleValuesParser::new(values).try_map(|name| sampler_named(&name).ok_or("unknown sampler"))
 }
 
 /// Lower-case names of enums of the runtime, for JSON.
 pub fn name(value: impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
-}
-
-/// Nearest multiple of 1/65536.
-pub fn q16(value: f64) -> i32 {
-    (value * 65536.0).round() as i32
 }
 
 /// A number from 0 to 1.

@@ -46,8 +46,8 @@ fn object((board, availability): &(&Board, Availability)) -> Value {
         Availability::Missing { what, how } => (what.clone(), how.clone()),
     };
     json!({
-        "name": board.name, "description": board.description, "core": board.core, "target": board.target,
-        "flash_bytes": board.flash.length, "ram_bytes": board.ram.length, "fpu": board.fpu, "dsp": board.dsp,
+        "name": board.name, "description": board.description, "core": board.core.name, "target": board.core.target,
+        "flash_bytes": board.flash.length, "ram_bytes": board.ram.length, "fpu": board.core.fpu, "dsp": board.core.dsp,
         "available": availability.is_ok(), "missing": missing, "install": install,
     })
 }
@@ -62,7 +62,7 @@ fn text(found: &[(&Board, Availability)]) -> String {
         let [flash, ram] = sizes;
         vec![
             board.name.into(),
-            board.core.into(),
+            board.core.name.into(),
             flash,
             ram,
             here.into(),

@@ -1,31 +1,20 @@
 //! `mote convert`: from a checkpoint to a model file.
 
 mod chain;
-mod fit;
-mod shown;
-
-pub use shown::tensors;
+mod summary;
 
 use super::failure::Failure;
-use super::model_file::checkpoint;
-use super::output_file::{OutputFile, folder};
-use super::page;
 use super::print::{self, Held};
-use super::progress;
-use fit::{budget, check_fit, too_small};
+use super::{command_line, progress};
 use mote_firmware_sim::Board;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::Model;
 use mote_runtime::schedule::coefficients::Clip;
 use mote_tools::backend::named_board;
 use mote_tools::chain::files::is_chain;
-use mote_tools::convert::{ConvertError, Converted, Options, Progress, convert};
-use mote_tools::import::Checkpoint;
-use mote_tools::plan;
-use mote_tools::quantize::context::QuantizeError;
-use mote_tools::quantize::scheme::Scheme;
-use shown::{object, summary};
+use mote_tools::files::{Format, OutputFile, folder};
+use mote_tools::report::assemble;
+use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
 use std::path::PathBuf;
+use summary::{object, summary};
 
 /// Convert a trained checkpoint to a model file
 ///
@@ -52,26 +41,12 @@ pub struct Args {
     /// What activations get of memory: fast gives each convolution a block of columns of its input, small does so only where that does not enlarge the arena, with the same bits; large keeps every activation whole, so that more of them can have 16 bits in w8a8 and w4a8 [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
-    /// Kernel family that the weights are laid out for: one layout serves every family at full speed, so the file is the same
-    #[arg(long, value_enum, default_value = "portable")]
-    packing: Packing,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// Families of kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Packing {
-    /// For every core
-    Portable,
-    /// Cortex-M4, M7, M33
-    Dsp,
-    /// Cortex-M55
-    Helium,
 }
 
 /// What the arena is planned for.
@@ -104,18 +79,18 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if is_chain(&args.checkpoint) {
         return chain::run(args);
     }
-    let output = OutputFile::prepare(&args.output, &[])?;
-    if let Some(report) = &args.report {
+    let output = OutputFile::prepare(&args.output, Format::Model, &[])?;
+    let report = args.report.as_deref().map(|report| {
         folder(report)?;
-        OutputFile::prepare(&report.join("report.html"), &[])?;
-    }
-    let checkpoint = checkpoint(&args.checkpoint)?;
-    let converted = with_bar(&checkpoint, args.scheme, args.board, args.arena.map(plan::Arena::from))?;
-    let file = AlignedBytes::copy_of(&converted.emitted.bytes);
-    let model = Model::parse(file.bytes())?;
-    if let Some(board) = args.board {
-        check_fit(board, &model, file.bytes().len(), args, &checkpoint)?;
-    }
+        OutputFile::prepare(&report.join("report.html"), Format::Html, &[])
+    });
+    let report = report.transpose()?;
+    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let mut conversion = Conversion::new(args.scheme);
+    conversion = args.board.map_or(conversion, |board| conversion.for_board(board));
+    conversion = args.arena.map_or(conversion, |arena| conversion.in_arena(arena.into()));
+    let converted = with_bar(&conversion, &checkpoint)?;
+    let file = converted.file()?;
     output.write(file.bytes())?;
     if let (plan::Arena::Small, None, Some(board)) = (converted.arena, args.arena, args.board) {
         print::note(format_args!(
@@ -123,36 +98,26 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             board.name
         ));
     }
-    if model.header().clip == Clip::Stock {
+    if file.model().header().clip == Clip::Stock {
         print::note(
             "the checkpoint clips x0 and keeps epsilon, as diffusers does; this brightens images and spoils guidance: \
              compare `mote sample --clip off` and `--clip rederived`",
         );
     }
-    if let Some(report) = &args.report {
-        let page = page::of_conversion(&model, &converted, &checkpoint)?;
-        OutputFile::prepare(&report.join("report.html"), &[])?.write(page.as_bytes())?;
+    if let Some(report) = &report {
+        let page = assemble::of_conversion(&converted, &checkpoint, &command_line())?;
+        report.write(page.as_bytes())?;
     }
     if args.json {
-        print::json(&object(args, &output, &model, &converted, &checkpoint))?;
+        print::json(&object(args, &output, &file, &converted, &checkpoint))?;
     } else {
-        print::text(&summary(args, &output, &model, &converted, &checkpoint))?;
+        print::text(&summary(args, &output, &file, &converted, &checkpoint))?;
     }
     Ok(Held::Yes)
 }
 
 /// Converts, with bars on stderr.
-pub fn with_bar(
-    checkpoint: &Checkpoint,
-    scheme: Scheme,
-    board: Option<&'static Board>,
-    arena: Option<plan::Arena>,
-) -> Result<Converted, Failure> {
-    let options = Options {
-        scheme,
-        budget: board.map(|board| budget(board, checkpoint)),
-        arena,
-    };
+pub fn with_bar(conversion: &Conversion, checkpoint: &Checkpoint) -> Result<Converted, Failure> {
     let bar = progress::bar("reading", 1);
     let show = |progress: Progress| {
         let (what, done, of) = match progress {
@@ -163,10 +128,7 @@ pub fn with_bar(
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let converted = convert(checkpoint, &options, &show);
+    let converted = conversion.convert_with(checkpoint, &show);
     bar.finish_and_clear();
-    converted.map_err(|error| match (error, board) {
-        (ConvertError::Quantize(QuantizeError::Auto(error)), Some(board)) => too_small(board, checkpoint, &error),
-        (error, _) => Failure::new(error).help("see CHECKPOINT in `mote convert --help`"),
-    })
+    converted
 }

@@ -1,60 +1,11 @@
-//! What a backend's step costs: the measurements, and their tables.
+//! What a backend's step costs, as tables.
 
 use super::print::{bytes, count, heading, table};
-use super::profile::{self, Operator};
 use mote_firmware_sim::RuntimeFlash;
-use serde::Serialize;
-
-/// Steps of an image, where images a second are shown.
-pub const IMAGE_STEPS: u32 = 20;
-
-/// A backend's measurements. Keys of `bench --json`; what a backend cannot measure is `null`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Row {
-    /// The backend.
-    pub name: String,
-    /// Whether it can run here.
-    pub available: bool,
-    /// Why it gave nothing.
-    pub why: Option<String>,
-    /// Of a whole step, operators not watched.
-    pub instructions_per_step: Option<u64>,
-    /// The same by multiply-accumulate.
-    pub instructions_per_mac: Option<f64>,
-    /// Of one thread of this machine.
-    pub ms_per_step: Option<f64>,
-    /// Of the batch, over images and steps.
-    pub ms_per_image_step: Option<f64>,
-    /// Of all its threads.
-    pub images_per_second: Option<f64>,
-    /// Steps of an image in that.
-    pub steps_per_image: u32,
-    /// Activations and state.
-    pub arena_bytes: u64,
-    /// High-water mark.
-    pub stack_bytes: Option<u64>,
-    /// `.data` and `.bss`.
-    pub statics_bytes: Option<u64>,
-    /// Arena, statics and stack.
-    pub ram_bytes: Option<u64>,
-    /// Everything but the model.
-    pub flash_code_bytes: Option<u64>,
-    /// The runtime alone, with the parts that the model needs: most of `flash_code_bytes`, which also holds start-up, log and clock.
-    pub flash_runtime_bytes: Option<u64>,
-    /// Its modules.
-    pub flash_runtime: Option<RuntimeFlash>,
-    /// The model file.
-    pub flash_model_bytes: u64,
-    /// To check the model, once.
-    pub parse_instructions: Option<u64>,
-    /// Every operator.
-    pub operators: Vec<Operator>,
-    /// Their sums by kind.
-    pub kinds: Vec<Operator>,
-}
+use mote_tools::bench::{BackendCost, IMAGE_STEPS, OperatorCost};
 
 /// For a terminal.
-pub fn text(rows: &[Row], with_operators: bool) -> String {
+pub fn text(rows: &[BackendCost], with_operators: bool) -> String {
     let head = [
         "backend",
         "a step",
@@ -70,7 +21,7 @@ pub fn text(rows: &[Row], with_operators: bool) -> String {
         "",
     ];
     let size = |v: Option<u64>| v.map_or("-".to_owned(), bytes);
-    let cells = |row: &Row| {
+    let cells = |row: &BackendCost| {
         let step = match (row.instructions_per_step, row.ms_per_step) {
             (Some(instructions), _) => format!("{} instructions", count(instructions)),
             (None, Some(ms)) => format!("{ms:.3} ms"),
@@ -100,7 +51,7 @@ pub fn text(rows: &[Row], with_operators: bool) -> String {
         out += &format!(
             "\n{}\n{}",
             heading(&row.name),
-            profile::text(&row.operators, &row.kinds)
+            operators_text(&row.operators, &row.kinds)
         );
         out += &row.flash_runtime.as_ref().map_or(String::new(), flash_parts);
     }
@@ -108,7 +59,7 @@ pub fn text(rows: &[Row], with_operators: bool) -> String {
 }
 
 /// The tables of PERFORMANCE.md: whole steps, then shares by kind of operator.
-pub fn markdown(rows: &[Row]) -> String {
+pub fn markdown(rows: &[BackendCost]) -> String {
     let kib = |v: Option<u64>| v.map_or("-".into(), |v| format!("{:.1}", v as f64 / 1024.0));
     let mut out = String::from(
         "| backend | instructions a step | per MAC | RAM KiB | arena | stack | flash code KiB | runtime alone | model |\n|---|---|---|---|---|---|---|---|---|\n",
@@ -159,4 +110,52 @@ fn flash_parts(runtime: &RuntimeFlash) -> String {
         .map(|(name, bytes)| vec![name.to_owned(), bytes.to_string(), String::new()])
         .collect();
     format!("\n{}", table(&lines))
+}
+
+/// Two tables: operators, and their sums by kind.
+fn operators_text(operators: &[OperatorCost], kinds: &[OperatorCost]) -> String {
+    let number_of = |kind: &OperatorCost| format!("{} x", kind.operators);
+    format!(
+        "{}\n{}",
+        rows(["operator", "kind"], operators, &|op| op.op.clone()),
+        rows(["kind", "operators"], kinds, &number_of)
+    )
+}
+
+fn rows([first, second]: [&str; 2], operators: &[OperatorCost], cell: &dyn Fn(&OperatorCost) -> String) -> String {
+    let head = [
+        first,
+        second,
+        "MACs",
+        "elements",
+        "cost",
+        "per MAC",
+        "per element",
+        "share",
+        "",
+    ];
+    let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.2}"));
+    let cells = |op: &OperatorCost| {
+        let cost = match (op.instructions, op.ms) {
+            (Some(instructions), _) => count(instructions),
+            (None, ms) => format!("{:.3} ms", ms.unwrap_or(0.0)),
+        };
+        vec![
+            op.name.clone(),
+            cell(op),
+            count(op.macs),
+            count(op.elements),
+            cost,
+            number(op.instructions_per_mac),
+            number(op.instructions_per_element),
+            format!("{:.1} %", 100.0 * op.share),
+            String::new(),
+        ]
+    };
+    let head = head.map(str::to_owned).to_vec();
+    table(
+        &std::iter::once(head)
+            .chain(operators.iter().map(cells))
+            .collect::<Vec<_>>(),
+    )
 }

@@ -2,29 +2,18 @@
 
 use super::convert::with_bar;
 use super::failure::Failure;
-use super::output_file::{OutputFile, folder};
-use super::page;
 use super::print::{self, Held, bytes, count, heading, table, verdict};
-use super::progress;
-use super::{boards, sample, validate};
-use mote_firmware_sim::{Board, Firmware};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::{Config, Model};
-use mote_tools::backend::footprint::Fit;
-use mote_tools::backend::{Backend, Job, Target, Trace};
-use mote_tools::convert::Converted;
-use mote_tools::images::{Shape, encode, grid};
-use mote_tools::import::{Checkpoint, Parts, import_parts};
-use mote_tools::quantize::scheme::Scheme;
-use mote_tools::report::html;
-use mote_tools::validate::{Choice, FloatComparison, FloatDevice, Outcome, Plan};
+use super::{boards, command_line, progress, validate};
+use mote_firmware_sim::Firmware;
+use mote_runtime::Config;
+use mote_tools::backend::{Job, Target};
+use mote_tools::files::{Format, OutputFile, folder};
+use mote_tools::images::{encode, grid, sheet};
+use mote_tools::report::{ReportData, assemble, html};
+use mote_tools::validate::{CheckedBackend, CheckedRuns, FloatComparison, Outcome};
+use mote_tools::{Backend, Board, Checkpoint, Conversion, Converted, FloatDevice, ModelFile, Scheme, Trace};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-
-const NAME: &str = "fashion16-tiny";
-const CONFIG: &str = include_str!("../../assets/fashion16-tiny/unet/config.json");
-const SCHEDULER: &str = include_str!("../../assets/fashion16-tiny/scheduler/scheduler_config.json");
-const WEIGHTS: &[u8] = include_bytes!("../../assets/fashion16-tiny/unet/diffusion_pytorch_model.safetensors");
 
 /// Boards that are tried: one of the size that people have, one with room.
 const BOARDS: [&str; 2] = ["netduinoplus2", "mps2-an386"];
@@ -74,42 +63,31 @@ struct Shown {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     folder(&args.output)?;
-    let out = |name: &str| OutputFile::prepare(&args.output.join(name), &[]);
+    let out = |name: &str, format| OutputFile::prepare(&args.output.join(name), format, &[]);
     let files = [
-        out("fashion16-tiny.mote")?,
-        out("grid.png")?,
-        out("film.png")?,
-        out("report.html")?,
+        out("fashion16-tiny.mote", Format::Model)?,
+        out("grid.png", Format::Png)?,
+        out("film.png", Format::Png)?,
+        out("report.html", Format::Html)?,
     ];
-    let parts = Parts {
-        name: NAME,
-        config: CONFIG,
-        weights: WEIGHTS,
-        scheduler: SCHEDULER,
-    };
-    let checkpoint = import_parts(parts).map_err(Failure::new)?;
+    let checkpoint = Checkpoint::bundled()?;
     say(args, "1. Converting the bundled checkpoint");
-    let converted = with_bar(&checkpoint, Scheme::Auto, None, None)?;
-    let file = AlignedBytes::copy_of(&converted.emitted.bytes);
-    let model = Model::parse(file.bytes())?;
-    let target = Target {
-        model: &model,
-        bytes: file.bytes(),
-    };
+    let converted = with_bar(&Conversion::new(Scheme::Auto), &checkpoint)?;
+    let file = converted.file()?;
+    let (target, model) = (file.target(), file.model());
     files[0].write(file.bytes())?;
     let shown = show(args, target, &checkpoint)?;
-    let shape = Shape::of(model.header());
-    files[1].write(&sample::png(&shown.traces, shape, None, ZOOM)?)?;
-    let frames = page::frames(&model, &Config::of(model.header(), STEPS))?;
+    files[1].write(&encode(&sheet(&shown.traces, model.header(), None, ZOOM))?)?;
+    let frames = assemble::frames(model, &Config::of(model.header(), STEPS))?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
-    files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM)).map_err(Failure::new)?)?;
-    let mut data = page::of_model(target);
-    data.samples = page::samples(&shown.traces, shape)?;
+    files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM))?)?;
+    let mut data = ReportData::with_boards(target, &command_line());
+    data.samples = assemble::samples(&shown.traces, file.shape())?;
     data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
-    data.films = vec![page::film(&frames, "x_t, seed 0")?];
-    data.quality = Some(page::quality(&shown.float));
-    data.backends = page::backends(&shown.outcomes);
-    data.sensitivity = page::sensitivity(&converted);
+    data.films = vec![assemble::film(&frames, "x_t, seed 0")?];
+    data.quality = Some(assemble::quality(&shown.float));
+    data.backends = assemble::backends(&shown.outcomes);
+    data.sensitivity = assemble::sensitivity(&converted);
     files[3].write(html(&data).as_bytes())?;
     if args.json {
         print::json(&json!({
@@ -117,7 +95,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             "float": shown.float, "digests": shown.traces.iter().map(|t| format!("{:016x}", t.digest())).collect::<Vec<_>>(),
         }))?;
     } else {
-        print::text(&summary(target, &converted, &checkpoint, &shown, &args.output))?;
+        print::text(&summary(&file, &converted, &checkpoint, &shown, &args.output))?;
     }
     Ok(shown.held.into())
 }
@@ -137,24 +115,25 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
         .filter_map(Board::named)
         .map(|board| Backend::Board(board, Firmware::Fast));
     let backends = [Backend::Oracle(None), Backend::Cpu].into_iter().chain(boards);
-    let plan = Plan {
+    let runs = CheckedRuns {
         config: Config {
             steps: CHECKED_STEPS,
             ..config
         },
         seeds: (0..CHECKED).collect(),
-        choices: backends
-            .map(|backend| Choice {
+        backends: backends
+            .map(|backend| CheckedBackend {
                 backend,
                 asked: false,
                 seeds: CHECKED as usize,
             })
             .collect(),
+        operators: false,
     };
-    let outcomes = validate::with_bar(target, &plan)?;
+    let outcomes = validate::with_bar(target, &runs)?;
     say(args, "4. Comparing with the float network");
-    let float = validate::compare(target, checkpoint, &Plan { config, ..plan }, FloatDevice::Cpu)?;
-    let held = outcomes.iter().all(|outcome| outcome.held) && float.x0_psnr_db_mean >= LEAST_PSNR_DB;
+    let float = validate::compare(target, checkpoint, &CheckedRuns { config, ..runs }, FloatDevice::Cpu)?;
+    let held = outcomes.iter().all(|outcome| outcome.held) && float.held(Some(LEAST_PSNR_DB));
     Ok(Shown {
         traces: traces?,
         outcomes,
@@ -170,16 +149,12 @@ fn say(args: &Args, what: &str) {
     }
 }
 
-fn summary(target: Target<'_>, converted: &Converted, checkpoint: &Checkpoint, shown: &Shown, folder: &Path) -> String {
-    let (header, size) = (target.model.header(), target.bytes.len());
-    let fits: Vec<&str> = Fit::of_all(target.model, size, false)
-        .iter()
-        .filter(|f| f.fits)
-        .map(|f| f.name)
-        .collect();
+fn summary(file: &ModelFile, converted: &Converted, checkpoint: &Checkpoint, shown: &Shown, folder: &Path) -> String {
+    let (header, size) = (file.model().header(), file.bytes().len());
+    let fits: Vec<&str> = file.fits().iter().filter(|f| f.fits).map(|f| f.name).collect();
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let float = &shown.float;
-    let good = verdict(float.x0_psnr_db_mean >= LEAST_PSNR_DB);
+    let good = verdict(float.held(Some(LEAST_PSNR_DB)));
     let model = table(&[
         row("parameters", count(checkpoint.graph.param_count() as u64)),
         row(

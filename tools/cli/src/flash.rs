@@ -3,51 +3,19 @@
 use super::failure::Failure;
 use super::print::{heading, table};
 use super::progress;
-use mote_firmware_sim::{Board, Firmware, Parts, RuntimeFlash, runtime_flash};
-use mote_runtime::Feature;
-
-/// The boards whose cores are measured where none are named.
-const DEFAULT_BOARDS: [&str; 2] = ["mps2-m0", "mps2-an386"];
-/// For speed, and for size.
-const LEVELS: [&str; 2] = ["3", "s"];
-
-/// Sets of parts, and whether the model is trusted: integers alone, integers with each part, floats alone, everything; then what a
-/// model of int16 weights needs, with and without a schedule, in fast and in compact firmware.
-fn sets() -> Vec<(Parts, bool)> {
-    let common = [Feature::Schedule, Feature::Fast];
-    let alone = [Feature::Integer, Feature::F16];
-    let with = Feature::ALL
-        .into_iter()
-        .filter(|part| !alone.contains(part) && !common.contains(part));
-    let integers = Parts::of(common).with([Feature::Integer]);
-    let mut sets = vec![integers.clone()];
-    sets.extend(with.map(|part| integers.clone().with([part])));
-    sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
-    let wide = Parts::of([Feature::Integer, Feature::W16]);
-    let firmwares = [Firmware::Fast, Firmware::Compact].into_iter().flat_map(|firmware| {
-        let planned = wide.clone().of_firmware(firmware);
-        [planned.clone().with([Feature::Schedule]), planned]
-    });
-    let others = firmwares.flat_map(|parts| [(parts.clone(), false), (parts, true)]);
-    let mut sets: Vec<(Parts, bool)> = sets.into_iter().map(|parts| (parts, false)).collect();
-    sets.extend(others.filter(|set| !sets.contains(set)).collect::<Vec<_>>());
-    sets
-}
+use mote_firmware_sim::{Board, RuntimeFlash, runtime_flash};
+use mote_tools::bench::{LEVELS, flash_boards, flash_sets};
 
 /// Measures every set on the cores of `asked`, or of the default boards.
 pub fn all(asked: &[&'static Board]) -> Result<Vec<RuntimeFlash>, Failure> {
-    let boards: Vec<&'static Board> = if asked.is_empty() {
-        DEFAULT_BOARDS.into_iter().filter_map(Board::named).collect()
-    } else {
-        asked.to_vec()
-    };
-    let bar = progress::bar("compiling", (boards.len() * LEVELS.len() * sets().len()) as u64);
+    let (boards, sets) = (flash_boards(asked), flash_sets());
+    let bar = progress::bar("compiling", (boards.len() * LEVELS.len() * sets.len()) as u64);
     let mut measured = Vec::new();
     for board in boards {
         for level in LEVELS {
-            for (parts, trusted) in sets() {
-                bar.set_message(format!("{} -O{level}: {}", board.core, parts.names().join(" ")));
-                measured.push(runtime_flash(board, level, &parts, trusted).map_err(Failure::new)?);
+            for (parts, trusted) in &sets {
+                bar.set_message(format!("{} -O{level}: {}", board.core.name, parts.names().join(" ")));
+                measured.push(runtime_flash(board, level, parts, *trusted).map_err(Failure::new)?);
                 bar.inc(1);
             }
         }
@@ -62,7 +30,7 @@ fn cells(measured: &[RuntimeFlash]) -> Vec<Vec<String>> {
     let mut columns: Vec<String> = measured.iter().map(column).collect();
     columns.dedup();
     let mut rows = vec![[vec!["parts of the runtime".to_owned()], columns.clone()].concat()];
-    for (parts, trusted) in sets() {
+    for (parts, trusted) in flash_sets() {
         let of = |name: &String| {
             let found = measured
                 .iter()

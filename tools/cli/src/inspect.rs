@@ -1,20 +1,17 @@
 //! `mote inspect`: what a model file holds.
 
-use super::args::{method_name, name};
-use super::convert::tensors;
+use super::args::name;
 use super::failure::Failure;
-use super::model_file::{ModelFile, provenance, sha256};
 use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
 use mote_firmware_sim::{Firmware, Parts};
+use mote_runtime::Method;
 use mote_runtime::blob::layout::FORMAT_VERSION;
 use mote_runtime::numeric::NUMERIC_VERSION;
-use mote_runtime::sampler::arena_bytes;
-use mote_runtime::{Config, Method, Model};
-use mote_tools::backend::footprint::Fit;
-use mote_tools::plan::Arena;
+use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
-use serde_json::{Value, json};
+use mote_tools::samplers::sampler_name;
+use mote_tools::{Arena, Fit, ModelFile};
 use std::path::PathBuf;
 
 /// Show what a model file holds, and which boards hold it
@@ -33,66 +30,19 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let file = ModelFile::read(&args.model)?;
-    let model = file.parse()?;
-    let size = file.bytes().len();
-    let fits = Fit::of_all(&model, size, false);
-    let (rows, memory) = (OperatorRow::all(&model), MemoryMap::of(&model));
+    let file = ModelFile::open(&args.model)?;
     if args.json {
-        print::json(&object(&file, &model, &rows, &memory, &fits))?;
+        print::json(&inspect(&file))?;
     } else {
-        print::text(&(facts(&file, &model, &memory) + &operators(&rows) + &boards(&fits)))?;
+        let rows = OperatorRow::all(file.model());
+        print::text(&(facts(&file) + &operators(&rows) + &boards(&file.fits())))?;
     }
     Ok(Held::Yes)
 }
 
-fn object(file: &ModelFile, model: &Model<'_>, rows: &[OperatorRow], memory: &MemoryMap, fits: &[Fit]) -> Value {
-    let h = model.header();
-    let op = |row: &OperatorRow| {
-        json!({
-            "name": row.name, "op": row.kind, "shape": row.shape, "dtype": row.dtype, "weights": row.weights, "macs": row.macs,
-            "weight_bytes": row.weight_bytes, "out_bytes": row.out_bytes,
-        })
-    };
-    let map: Vec<Value> = memory.blocks.iter().map(|block| {
-        json!({
-            "name": block.name, "dtype": block.dtype, "offset": block.offset, "bytes": block.bytes, "def": block.def,
-            "last": block.last, "scratch": block.scratch,
-        })
-    }).collect();
-    json!({
-        "file": file.path().display().to_string(), "bytes": file.bytes().len(), "sha256": sha256(file.bytes()),
-        "crc32": format!("{:08x}", model.crc()), "format_version": FORMAT_VERSION, "numeric_version": NUMERIC_VERSION,
-        "arithmetic": name(h.arithmetic), "packing": name(h.packing), "channels": h.channels, "rows": h.rows, "cols": h.cols,
-        "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
-        "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.schedule.spacing()),
-        "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
-        "plan": h.schedule.plan().map(|planned| plan::object(model, planned)),
-        "features": Parts::needed_by(model).names(),
-        "scheme": provenance(model)["scheme"], "provenance": provenance(model),
-        "operators": rows.iter().map(op).collect::<Vec<_>>(),
-        "memory": {
-            "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,
-            "run_bytes": run_bytes(model, Method::Ddim, false), "run_bytes_guided": run_bytes(model, Method::Ddim, true),
-            "run_bytes_held_sample": run_bytes(model, Method::DpmSolver2M, false), "map": map,
-        },
-        "tensors": tensors(model),
-        "boards": fits,
-    })
-}
-
-/// Arena of a run: Heun's method takes what DPM-Solver++ takes, the ancestral sampler what DDIM takes.
-fn run_bytes(model: &Model<'_>, method: Method, guided: bool) -> usize {
-    let config = Config {
-        guidance_q16: guided.then_some(0),
-        method,
-        ..Config::of(model.header(), 1)
-    };
-    arena_bytes(model, &config)
-}
-
-fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
-    let (h, origin) = (model.header(), provenance(model));
+fn facts(file: &ModelFile) -> String {
+    let model = file.model();
+    let (h, origin, memory) = (model.header(), file.provenance(), MemoryMap::of(model));
     let word = |key: &str| origin[key].as_str().unwrap_or("unknown").to_owned();
     let classes = match (h.classes, h.null_class) {
         (0, _) => "none".into(),
@@ -102,7 +52,7 @@ fn facts(file: &ModelFile, model: &Model<'_>, memory: &MemoryMap) -> String {
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let held = |method, label: &str| format!("{} under {label}", bytes(run_bytes(model, method, false) as u64));
     let with_state = match h.schedule.plan() {
-        Some(planned) => held(planned.method(), &method_name(planned.method())),
+        Some(planned) => held(planned.method(), sampler_name(planned.method())),
         None => format!(
             "{}, {}",
             held(Method::Ddim, "ddim and ddpm"),

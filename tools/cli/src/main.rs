@@ -3,7 +3,7 @@
 //! A file a command, and what they share:
 //!
 //! - [`failure`]: what went wrong, and what to do; [`print`]: stdout, JSON or text; [`progress`]: bars on stderr.
-//! - [`args`]: options of a run; [`model_file`], [`output_file`]: files in and out.
+//! - [`args`]: options of a run.
 
 mod args;
 mod bench;
@@ -17,16 +17,10 @@ mod failure;
 mod flash;
 mod inspect;
 mod kernels;
-mod model_file;
-mod output_file;
-mod page;
 mod plan;
 mod print;
-mod profile;
 mod progress;
 mod sample;
-mod samples;
-mod starts;
 mod train;
 mod validate;
 
@@ -97,7 +91,7 @@ fn main() -> ExitCode {
     match run(&command) {
         Ok(Held::Yes) => ExitCode::SUCCESS,
         Ok(Held::No) => ExitCode::from(1),
-        Err(failure) => failure.report(json),
+        Err(error) => failure::report(&error, json),
     }
 }
 
@@ -116,6 +110,17 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Boards(args) => boards::run(args),
         Command::Completions { shell } => completions(*shell),
     }
+}
+
+/// The command as it was given; what is not UTF-8 in it is replaced.
+fn command_line() -> String {
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("mote".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<Held, Failure> {

@@ -1,24 +1,21 @@
 //! `mote sample`: images from a model.
 
-use super::args::{self, SamplerArgs, method_name, name, q16};
+use super::args::{self, SamplerArgs, name};
 use super::failure::Failure;
-use super::model_file::ModelFile;
-use super::output_file::OutputFile;
 use super::print::{self, Held};
 use super::progress;
-use super::samples::Out;
-use super::starts;
+use indicatif::ProgressBar;
 use mote_runtime::Config;
 use mote_runtime::sampler::arena_bytes;
-use mote_runtime::schedule::coefficients::Prediction;
-use mote_tools::backend::{Backend, Job, Origin, Target, Trace, Wanted};
-use mote_tools::images::{Picture, Shape, encode, grid, scatter};
-use serde_json::json;
+use mote_tools::backend::{Job, Origin};
+use mote_tools::files::{Format, OutputFile};
+use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
+use mote_tools::request::{DEFAULT_STRENGTH, known_elements, noise_of_file, sample_of_png, steps_of};
+use mote_tools::samplers::sampler_name;
+use mote_tools::{Backend, ModelFile, Request, StartFrom};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Bytes of pixels that one call makes at most.
-const MOST_BYTES: usize = 1 << 30;
 
 /// Sample images from a model file and write them as one PNG
 ///
@@ -83,58 +80,70 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let file = ModelFile::read(&args.model)?;
-    let model = file.parse()?;
-    let config = args.sampler.config(model.header())?;
-    let shape = Shape::of(model.header());
-    let target = Target {
-        model: &model,
-        bytes: file.bytes(),
-    };
-    if let Some(out) = &args.out {
-        return many(args, out, target, config);
+    args.sampler.run.options().check()?;
+    match (&args.out, &args.output) {
+        (Some(out), _) => many(args, out),
+        (None, Some(output)) => one_picture(args, output),
+        (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
     }
-    let path = args.output.as_deref().unwrap_or(Path::new(""));
-    let output = OutputFile::prepare(path, &[file.path()])?;
-    args.backend.available()?;
-    let images = images(args, shape)?;
-    let job = Job {
-        config,
-        images,
-        known: known(args, shape)?,
-        operators: false,
+}
+
+/// What is asked for. Files that it starts from are read.
+fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
+    let shape = file.shape();
+    let from = args
+        .from
+        .as_deref()
+        .map(|path| sample_of_png(path, shape))
+        .transpose()?;
+    let known = match (&args.inpaint, &from) {
+        (Some(mask), Some(image_q24)) => Some(known_elements(image_q24, mask, shape)?),
+        _ => None,
     };
-    let bar = progress::bar(
-        format!("sampling on {}", args.backend),
-        u64::from(config.steps) * job.images.len() as u64,
-    );
+    // An image that is completed starts from noise, unless a strength is given.
+    let strength = args.strength.or(known.is_none().then_some(DEFAULT_STRENGTH));
+    let start = match (&args.noise, from, strength, args.interpolate) {
+        (Some(noise), ..) => StartFrom::Noise(noise_of_file(noise, shape)?),
+        (None, Some(image_q24), Some(strength), _) => StartFrom::Image { image_q24, strength },
+        (None, None, _, Some(second)) => StartFrom::Between { second },
+        _ => StartFrom::Seed,
+    };
+    let frames = args.interpolate.map(|_| args.frames);
+    Ok(Request {
+        count: frames.or(args.count).map(|count| count as usize),
+        start,
+        known,
+        ..args.sampler.request()
+    })
+}
+
+/// All images in one picture.
+fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
+    let output = OutputFile::prepare(output, Format::Png, &inputs(args))?;
+    let file = ModelFile::open(&args.model)?;
+    args.backend.available()?;
+    let (model, zoom) = (file.model(), args.zoom as usize);
+    let job = request(args, &file)?.job(model.header())?;
+    fits_one_picture(job.images.len(), file.shape(), zoom)?;
+    let bar = bar(args, &job);
     let began = Instant::now();
-    let traces = args.backend.run(target, &job, &|| bar.inc(1));
+    let traces = args.backend.run(file.target(), &job, &|| bar.inc(1));
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
-    let picture = if model.header().prediction == Prediction::Kernel {
-        points(&traces, model.header().channels.into(), args.zoom as usize)?
-    } else {
-        png(&traces, shape, args.columns, args.zoom as usize)?
-    };
-    output.write(&picture)?;
+    let columns = args.columns.map(|columns| columns as usize);
+    output.write(&encode(&sheet(&traces, model.header(), columns, zoom))?)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
-    let per_second = traces.len() as f64 / seconds.max(1e-9);
     if args.json {
-        print::json(&json!({
-            "file": output.shown(), "backend": args.backend.to_string(), "sampler": method_name(config.method),
-            "steps": config.steps, "spacing": name(config.spacing), "eta": f64::from(config.eta_q16) / 65536.0,
-            "seed": config.seed, "class": config.class, "guidance": args.sampler.guidance, "clip": name(config.clip),
-            "arena_bytes": arena_bytes(&model, &config), "count": traces.len(), "digests": digests, "seconds": seconds, "images_per_second": per_second,
-        }))?;
+        let mut object = facts(args, &job, output.shown(), seconds);
+        object["spacing"] = name(job.config.spacing).into();
+        object["eta"] = (f64::from(job.config.eta_q16) / 65536.0).into();
+        object["guidance"] = args.sampler.guidance.into();
+        object["clip"] = name(job.config.clip).into();
+        object["arena_bytes"] = arena_bytes(model, &job.config).into();
+        object["digests"] = digests.into();
+        print::json(&object)?;
     } else {
-        let mut text = format!(
-            "{}: {} images, {} steps each, in {seconds:.2} s on {}\n",
-            output.shown(),
-            traces.len(),
-            config.steps,
-            args.backend
-        );
+        let mut text = summary(args, &job, &output.shown(), seconds);
         for (trace, digest) in traces.iter().zip(&digests).take(8) {
             text += &format!("  seed {}  digest {digest}\n", trace.seed);
         }
@@ -146,129 +155,69 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
-/// The elements that --inpaint keeps.
-fn known(args: &Args, shape: Shape) -> Result<Option<Vec<i32>>, Failure> {
-    let both = args.inpaint.as_deref().zip(args.from.as_deref());
-    both.map(|(mask, image)| starts::known(image, mask, shape)).transpose()
-}
-
 /// Every image by itself.
-fn many(args: &Args, out: &Path, target: Target<'_>, config: Config) -> Result<Held, Failure> {
-    let shape = Shape::of(target.model.header());
+fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
+    ImageSink::check_name(out)?;
+    let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = Job {
-        config,
-        images: images(args, shape)?,
-        operators: false,
-        known: known(args, shape)?,
-    };
-    let out = Out::prepare(out, &[&args.model], job.images.len(), shape)?;
-    let bar = progress::bar(
-        format!("sampling on {}", args.backend),
-        u64::from(config.steps) * job.images.len() as u64,
-    );
+    let job = request(args, &file)?.job(file.model().header())?;
+    let shape = file.shape();
+    let sink = ImageSink::prepare(out, &inputs(args), job.images.len(), shape)?;
+    let bar = bar(args, &job);
     let began = Instant::now();
-    let made = out.write(args.backend, target, &job, shape, &|steps| bar.inc(steps));
+    let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));
     bar.finish_and_clear();
     let (made, seconds) = (made?, began.elapsed().as_secs_f64());
-    let (count, digest) = (made.digests.len(), format!("{:016x}", made.digest()));
+    let digest = format!("{:016x}", made.digest());
     if args.json {
-        print::json(&json!({
-            "file": out.shown(), "backend": args.backend.to_string(), "sampler": method_name(config.method),
-            "steps": config.steps, "seed": config.seed, "class": config.class, "count": count, "digest": digest,
-            "seconds": seconds, "images_per_second": count as f64 / seconds.max(1e-9),
-        }))?;
+        let mut object = facts(args, &job, sink.shown(), seconds);
+        object["digest"] = digest.into();
+        print::json(&object)?;
     } else {
-        print::text(&format!(
-            "{}: {count} images, {} steps each, in {seconds:.2} s on {}\n  digest {digest} (of the digests of all images)\n",
-            out.shown(),
-            config.steps,
-            args.backend
-        ))?;
+        let text = summary(args, &job, &sink.shown(), seconds);
+        print::text(&format!("{text}  digest {digest} (of the digests of all images)\n"))?;
     }
     Ok(Held::Yes)
 }
 
-fn images(args: &Args, shape: Shape) -> Result<Vec<Wanted>, Failure> {
-    let asked = match args.interpolate {
-        Some(_) => Some(args.frames as usize),
-        None => args.count.map(|count| count as usize),
-    };
-    let most = asked.unwrap_or(1).min(MOST_BYTES / shape.len().max(1));
-    let strength = match args.inpaint {
-        Some(_) => args.strength,
-        None => args.strength.or(Some(0.5)),
-    };
-    let origins = match (&args.noise, &args.from, strength, args.interpolate) {
-        (Some(noise), ..) => starts::noise(noise, shape)?,
-        (None, Some(from), Some(strength), _) => vec![starts::image(from, strength, shape)?; most],
-        (None, None, _, Some(second)) => between(second, most),
-        (None, ..) => vec![],
-    };
-    let count = match (asked, args.noise.is_some()) {
-        (Some(count), true) if count > origins.len() => {
-            return Err(Failure::usage(format_args!(
-                "--count {count}, but --noise holds {} samples",
-                origins.len()
-            ))
-            .help("leave --count out"));
-        }
-        (Some(count), _) => count,
-        (None, true) => origins.len(),
-        (None, false) => 1,
-    };
-    let each = shape.len() * (args.zoom * args.zoom) as usize;
-    if args.out.is_none() && count.saturating_mul(each) > MOST_BYTES {
-        let most = MOST_BYTES / each.max(1);
-        return Err(Failure::usage(format_args!("{count} images do not fit one PNG file"))
-            .help(format_args!("give --count up to {most}")));
-    }
-    let mut origins = origins.into_iter();
-    let seeds = match args.interpolate {
-        Some(_) => vec![args.sampler.seed; count],
-        None => args.sampler.seeds(count),
-    };
-    Ok(seeds
+/// Files that are read, which no output may replace.
+fn inputs(args: &Args) -> Vec<&Path> {
+    let pictures = [&args.from, &args.inpaint]
         .into_iter()
-        .map(|seed| Wanted {
-            seed,
-            origin: origins.next().unwrap_or(Origin::Seed),
-        })
-        .collect())
+        .filter_map(|path| path.as_deref());
+    std::iter::once(args.model.as_path()).chain(pictures).collect()
 }
 
-/// Starts evenly spread from the image's own noise to that of `second`.
-fn between(second: u64, frames: usize) -> Vec<Origin> {
-    let last = frames.saturating_sub(1).max(1) as f64;
-    let part = |frame: usize| q16(frame as f64 / last) as u32;
-    (0..frames)
-        .map(|frame| Origin::Between {
-            second,
-            part_q16: part(frame),
-        })
-        .collect()
+/// What every run says of itself in JSON.
+fn facts(args: &Args, job: &Job, file: String, seconds: f64) -> Value {
+    let (config, count) = (&job.config, job.images.len());
+    json!({
+        "file": file, "backend": args.backend.to_string(), "sampler": sampler_name(config.method), "steps": config.steps,
+        "steps_run": steps_run(job), "seed": config.seed, "class": config.class, "count": count, "seconds": seconds,
+        "images_per_second": count as f64 / seconds.max(1e-9),
+    })
 }
 
-/// The samples of a Gaussian chain as points of the plane of their first two channels, from -2.5 to 2.5.
-fn points(traces: &[Trace], channels: usize, zoom: usize) -> Result<Vec<u8>, Failure> {
-    let real = |v: i32| f64::from(v) / 16_777_216.0;
-    let of_pixel = |p: &u8| f64::from(*p) / 127.5 - 1.0;
-    let point = |trace: &Trace| match trace.state[..] {
-        [x, y, ..] if channels > 1 => [real(x), real(y)],
-        // Boards send pixels, which end at -1 and 1.
-        _ => core::array::from_fn(|i| trace.pixels.get(i).map_or(0.0, of_pixel)),
-    };
-    let points: Vec<[f64; 2]> = traces.iter().map(point).collect();
-    encode(&scatter(&points, 256, 2.5).enlarged(zoom)).map_err(Failure::new)
+/// The same in a line.
+fn summary(args: &Args, job: &Job, file: &str, seconds: f64) -> String {
+    format!(
+        "{file}: {} images, {} steps each, in {seconds:.2} s on {}\n",
+        job.images.len(),
+        steps_run(job),
+        args.backend
+    )
 }
 
-/// The grid as a PNG file.
-pub fn png(traces: &[Trace], shape: Shape, columns: Option<u32>, zoom: usize) -> Result<Vec<u8>, Failure> {
-    let pictures: Vec<Picture> = traces
-        .iter()
-        .map(|trace| Picture::of_sample(&trace.pixels, shape))
-        .collect();
-    let square = (1..).find(|side| side * side >= pictures.len()).unwrap_or(1);
-    let columns = columns.map_or(square, |columns| columns as usize).min(pictures.len());
-    encode(&grid(&pictures, columns).enlarged(zoom)).map_err(Failure::new)
+/// Steps that each image goes through: fewer than the run's where it starts from an image.
+fn steps_run(job: &Job) -> u32 {
+    let Config { steps, .. } = job.config;
+    match job.images.first().map(|image| &image.origin) {
+        Some(Origin::Image { strength_q16, .. }) => steps_of(steps, *strength_q16),
+        _ => steps,
+    }
+}
+
+fn bar(args: &Args, job: &Job) -> ProgressBar {
+    let steps = u64::from(steps_run(job)) * job.images.len() as u64;
+    progress::bar(format!("sampling on {}", args.backend), steps)
 }

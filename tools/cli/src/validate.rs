@@ -1,25 +1,20 @@
 //! `mote validate`: the same bits everywhere, and how close they are to the float network.
 
-mod choices;
 mod tables;
 
-pub use choices::choices;
 pub use tables::backends;
 
 use super::args::{self, SamplerArgs};
 use super::failure::Failure;
-use super::model_file::{ModelFile, checkpoint, provenance};
 use super::print::{self, Held, verdict};
 use super::progress;
-use choices::affordable_seeds;
-use mote_runtime::{Config, Model};
+use mote_runtime::Config;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::data::{Discrete, Split, measured};
-use mote_tools::import::Checkpoint;
 use mote_tools::validate::{
-    Choice, Distribution, DistributionError, FloatComparison, FloatDevice, Layers, Outcome, Plan, against,
-    distribution, exactness, layers,
+    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, against, distribution, exactness, layers,
 };
+use mote_tools::{Checkpoint, FloatDevice, ModelFile, Validation};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -68,90 +63,58 @@ pub struct Args {
     #[arg(long, requires = "against")]
     layers: bool,
     /// Fail below this mean PSNR against the float network, dB
-    #[arg(long, value_name = "DB", requires = "against")]
+    #[arg(long, value_name = "DB", requires = "against", allow_negative_numbers = true)]
     min_psnr: Option<f64>,
     /// Add a backend that rounds wrongly in operators of this kind, to see that it is found out
-    #[arg(long, value_name = "KIND", value_parser = fault)]
-    inject_fault: Option<&'static str>,
+    #[arg(long, value_name = "KIND")]
+    inject_fault: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// Kinds that the oracle can be made to round wrongly.
-const FAULTS: [&str; 8] = [
-    "conv",
-    "group_norm",
-    "attention",
-    "silu",
-    "input",
-    "readout",
-    "softmax",
-    "sampler",
-];
-
-fn fault(text: &str) -> Result<&'static str, String> {
-    FAULTS
-        .into_iter()
-        .find(|kind| *kind == text)
-        .ok_or_else(|| format!("choose one of {}", FAULTS.join(", ")))
-}
-
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    if args.min_psnr.is_some_and(f64::is_nan) {
-        return Err(Failure::usage("--min-psnr is not a number").help("give it in dB, such as 40"));
+    if let Some(least) = args.min_psnr.filter(|least| !least.is_finite()) {
+        return Err(Failure::usage(format_args!("--min-psnr is {least}")).help("give a number of dB, such as 40"));
     }
+    args.sampler.run.options().check()?;
     let device = args.float.unwrap_or_default();
     device.available()?;
-    let file = ModelFile::read(&args.model)?;
-    let model = file.parse()?;
-    let config = args.sampler.config(model.header())?;
-    let checkpoint = args.against.as_deref().map(checkpoint).transpose()?;
-    if let Some(checkpoint) = &checkpoint {
-        remark_on_origin(&model, checkpoint);
-    }
-    let target = Target {
-        model: &model,
-        bytes: file.bytes(),
+    let file = ModelFile::open(&args.model)?;
+    let target = file.target();
+    let validation = Validation {
+        request: args.sampler.request(),
+        seeds: args.seeds as usize,
+        backends: args.backends.clone(),
+        oracle_seeds: args.oracle_seeds.map(|n| n as usize),
+        fault: args.inject_fault.clone(),
     };
-    let seeds = args.sampler.seeds(args.seeds as usize);
-    let oracle_seeds = args
-        .oracle_seeds
-        .map_or_else(|| affordable_seeds(&model, &config), |n| n as usize);
-    let mut choices = choices(&args.backends, target, &config);
-    choices.extend(args.inject_fault.map(|kind| Choice {
-        backend: Backend::Oracle(Some(kind)),
-        asked: true,
-        seeds: 1,
-    }));
-    for choice in choices
-        .iter_mut()
-        .filter(|choice| matches!(choice.backend, Backend::Oracle(_)))
-    {
-        choice.seeds = oracle_seeds;
+    let runs = validation.runs(target)?;
+    let config = runs.config;
+    let checkpoint = args.against.as_deref().map(Checkpoint::open).transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        remark_on_origin(&file, checkpoint);
     }
-    let plan = Plan { config, seeds, choices };
-    let outcomes = with_bar(target, &plan)?;
+    let outcomes = with_bar(target, &runs)?;
     let float = checkpoint
         .as_ref()
-        .map(|checkpoint| compare(target, checkpoint, &plan, device))
+        .map(|checkpoint| compare(target, checkpoint, &runs, device))
         .transpose()?;
     let spread = match (&checkpoint, args.distribution) {
         (Some(checkpoint), Some(count)) => Some(distributed(args, target, checkpoint, &config, count as usize)?),
         _ => None,
     };
     let by_layer = match &checkpoint {
-        Some(checkpoint) if args.layers => Some(follow(target, checkpoint, &plan)?),
+        Some(checkpoint) if args.layers => Some(follow(target, checkpoint, &runs)?),
         _ => None,
     };
-    let close = float
-        .as_ref()
-        .is_none_or(|float| args.min_psnr.is_none_or(|least| float.x0_psnr_db_mean >= least));
-    let held = outcomes.iter().all(|outcome| outcome.held) && close;
+    let close = float.as_ref().is_none_or(|float| float.held(args.min_psnr));
+    let distinct = spread.as_ref().is_none_or(Distribution::held);
+    let held = outcomes.iter().all(|outcome| outcome.held) && close && distinct;
     if args.json {
         print::json(&json!({
-            "file": file.path().display().to_string(), "steps": config.steps, "seeds": plan.seeds.len(), "held": held,
+            "file": file.path().display().to_string(), "steps": config.steps, "seeds": runs.seeds.len(), "held": held,
             "backends": outcomes, "float": float, "layers": by_layer, "distribution": spread,
         }))?;
     } else {
@@ -171,17 +134,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 }
 
 /// [`exactness`] with a bar.
-pub fn with_bar(target: Target<'_>, plan: &Plan) -> Result<Vec<Outcome>, Failure> {
+pub fn with_bar(target: Target<'_>, runs: &CheckedRuns) -> Result<Vec<Outcome>, Failure> {
     let bar = progress::bar("validating", 0);
-    let cpu = usize::from(!plan.choices.iter().any(|choice| choice.backend == Backend::Cpu)) * plan.seeds.len();
-    let total = plan
-        .choices
-        .iter()
-        .map(|choice| choice.seeds.min(plan.seeds.len()))
-        .sum::<usize>()
-        + cpu;
-    bar.set_length(total as u64 * u64::from(plan.config.steps));
-    let outcomes = exactness(target, plan, &|name| {
+    bar.set_length(runs.steps());
+    let outcomes = exactness(target, runs, &|name| {
         bar.set_message(name.to_owned());
         bar.inc(1);
     });
@@ -193,25 +149,21 @@ pub fn with_bar(target: Target<'_>, plan: &Plan) -> Result<Vec<Outcome>, Failure
 pub fn compare(
     target: Target<'_>,
     checkpoint: &Checkpoint,
-    plan: &Plan,
+    runs: &CheckedRuns,
     device: FloatDevice,
 ) -> Result<FloatComparison, Failure> {
-    let bar = progress::bar("float network", plan.seeds.len() as u64);
-    let compared = against(target, checkpoint, &plan.config, &plan.seeds, device, &|| bar.inc(1));
+    let bar = progress::bar("float network", runs.seeds.len() as u64);
+    let compared = against(target, checkpoint, &runs.config, &runs.seeds, device, &|| bar.inc(1));
     bar.finish_and_clear();
-    compared.map_err(other_checkpoint)
+    Ok(compared?)
 }
 
 /// [`layers`] with a bar.
-fn follow(target: Target<'_>, checkpoint: &Checkpoint, plan: &Plan) -> Result<Layers, Failure> {
-    let bar = progress::bar("operators", plan.seeds.len() as u64);
-    let found = layers(target, checkpoint, &plan.config, &plan.seeds, &|| bar.inc(1));
+fn follow(target: Target<'_>, checkpoint: &Checkpoint, runs: &CheckedRuns) -> Result<Layers, Failure> {
+    let bar = progress::bar("operators", runs.seeds.len() as u64);
+    let found = layers(target, checkpoint, &runs.config, &runs.seeds, &|| bar.inc(1));
     bar.finish_and_clear();
-    found.map_err(other_checkpoint)
-}
-
-fn other_checkpoint(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error).help("give --against the checkpoint that the model was converted from")
+    Ok(found?)
 }
 
 /// Real images, twice as many as are made where there are so many.
@@ -235,20 +187,16 @@ fn distributed(
     let devices = (backend, args.float.unwrap_or_default());
     let data = data(args, checkpoint, count)?;
     let bar = progress::bar("distributions", 3 * count as u64);
-    let seeds = args.sampler.seeds(count);
+    let seeds = args.sampler.request().seeds(count);
     let compared = distribution(target, checkpoint, config, &seeds, devices, data.as_ref(), &|images| {
         bar.inc(images)
     });
     bar.finish_and_clear();
-    compared.map_err(|error| match error {
-        DistributionError::Backend(error) => error.into(),
-        DistributionError::Data { .. } => Failure::new(error).help("give --data more images"),
-        error @ DistributionError::Float(_) => other_checkpoint(error),
-    })
+    Ok(compared?)
 }
 
-fn remark_on_origin(model: &Model<'_>, checkpoint: &Checkpoint) {
-    let recorded = provenance(model)["checkpoint_sha256"].as_str().map(str::to_owned);
+fn remark_on_origin(file: &ModelFile, checkpoint: &Checkpoint) {
+    let recorded = file.provenance()["checkpoint_sha256"].as_str().map(str::to_owned);
     if recorded.is_some_and(|recorded| recorded != checkpoint.sha256) {
         print::note("the model was converted from other weights than this checkpoint's");
     }

@@ -2,15 +2,18 @@
 
 use super::{BackendError, Job, Origin, StepTrace, Target, Trace};
 use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
+use mote_runtime::blob::header::Arithmetic;
 use mote_runtime::{Config, Model};
 use std::time::Duration;
 
 /// Instructions that QEMU runs a host second, at the very least, on a busy machine.
 const SLOWEST_HOST: u64 = 8_000_000;
-/// Instructions a multiply-accumulate, at the very most: f16 arithmetic on a core without a floating-point unit.
-const MOST_PER_MAC: u64 = 400;
-/// For whatever is not multiply-accumulates.
-const LEAST_LIMIT: Duration = Duration::from_secs(120);
+/// How many times the instructions that the core's footprint says, at the very most: what is not convolutions, compact firmware.
+const MARGIN: f64 = 6.0;
+/// Instructions of a network call beside its multiply-accumulates, at the very most: a chain's call has hardly any.
+const MOST_BESIDE: f64 = 400_000.0;
+/// For starting QEMU and for whatever is no network call.
+const LEAST_LIMIT: Duration = Duration::from_secs(60);
 
 /// Links the model once where images start from seeds, and once an image where they start from given states.
 pub fn run(
@@ -35,7 +38,7 @@ pub fn run(
                 StartFrom::Image {
                     strength_q16: *strength_q16,
                 },
-                image_q24.clone(),
+                image_q24.to_vec(),
             ),
             Origin::Between { second, part_q16 } => {
                 let (second, part_q16) = (*second, *part_q16);
@@ -52,7 +55,7 @@ pub fn run(
                 Observe::Steps
             },
             output: Output::Pixels,
-            limit: time_limit(target.model, &job.config, images.len()),
+            limit: time_limit(board, target.model, &job.config, images.len()),
             ..RunRequest::new(job.config, images.iter().map(|image| image.seed).collect::<Vec<_>>())
         };
         let image = Image::link(
@@ -83,11 +86,17 @@ pub fn options(config: &Config, firmware: Firmware) -> ImageOptions {
     }
 }
 
-/// Long enough for `images` images on any host.
-pub fn time_limit(model: &Model<'_>, config: &Config, images: usize) -> Duration {
+/// Long enough for `images` images of `model` on `board`, on any host.
+pub fn time_limit(board: &Board, model: &Model<'_>, config: &Config, images: usize) -> Duration {
     let guided = 1 + u64::from(config.guidance_q16.is_some());
     let calls = u64::from(config.steps) * images as u64 * guided * u64::from(config.method.calls());
-    let instructions = model.header().macs.saturating_mul(calls).saturating_mul(MOST_PER_MAC);
+    let footprint = &board.core.footprint;
+    let per_mac = match model.header().arithmetic {
+        Arithmetic::Integer => footprint.integer_per_mac,
+        Arithmetic::F16 => footprint.f16_per_mac,
+    };
+    let call = model.header().macs as f64 * per_mac * MARGIN + MOST_BESIDE;
+    let instructions = (call * calls as f64) as u64;
     LEAST_LIMIT + Duration::from_secs(instructions / SLOWEST_HOST)
 }
 

@@ -19,6 +19,7 @@ use mote_firmware_sim::{Availability, Board, Firmware, SimError};
 use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
+use std::sync::Arc;
 
 /// What stands after a board's name for its firmware without quick kernels.
 const COMPACT: &str = "compact";
@@ -59,8 +60,8 @@ pub enum Origin {
     Noise(Vec<i32>),
     /// A clean image, noised.
     Image {
-        /// Q24, `(row, col, channel)`.
-        image_q24: Vec<i32>,
+        /// Q24, `(row, col, channel)`; many images share it.
+        image_q24: Arc<[i32]>,
         /// Share of the steps that are run, Q16.
         strength_q16: u32,
     },
@@ -318,6 +319,14 @@ impl fmt::Display for Backend {
             Self::Board(board, Firmware::Compact) => write!(f, "board:{}/{COMPACT}", board.name),
         }
     }
+}
+
+/// The simulated board of that name.
+///
+/// # Errors
+/// Of kind `Usage`, with the names that there are.
+pub fn board_named(name: &str) -> Result<&'static Board, crate::Error> {
+    named_board(name).map_err(crate::Error::usage)
 }
 
 /// The board of that name, or the names that there are.

@@ -6,7 +6,7 @@ use super::runs::{Run, Runs};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Dtype, Quantity, Reference};
 use crate::import::Checkpoint;
-use mote_host::float::Real;
+use mote_host::float::{Observed, Real};
 use mote_host::graph::ValueId;
 use mote_host::schedule::{Precision, PreviousRule, Schedule};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl<T: Real> Compare<'_, T> {
         name: &str,
         only: Option<usize>,
         reference: Reference,
-        mut observe: impl FnMut(ValueId, Vec<f64>),
+        observe: impl FnMut(ValueId, &Observed<'_>),
     ) -> Result<Vec<f64>, CrosscheckError> {
         let graph = &self.checkpoint.graph;
         let shape = graph.sample_shape();
@@ -126,12 +126,8 @@ impl<T: Real> Compare<'_, T> {
             labels = labels.get(i).copied().into_iter().collect();
         }
         let executor = self.runs.executor(reference);
-        let batch = executor.batch(&x, &t, &labels)?;
-        let out = executor.forward_observed(&batch, |id, value| {
-            observe(id, wide(value)?);
-            Ok(())
-        })?;
-        Ok(wide(&out).map_err(mote_host::float::FloatError::from)?)
+        let out = executor.run_observed(&x, &t, &labels, observe)?;
+        Ok(out.into_iter().map(T::wide).collect())
     }
 
     fn layer(&mut self, name: &str, layer: &str) -> Result<bool, CrosscheckError> {
@@ -163,7 +159,7 @@ impl<T: Real> Compare<'_, T> {
         let mut layers = BTreeMap::new();
         self.pass(name, Some(pair), Reference::F32, |id, value| {
             for tap in taps.get(&id).into_iter().flatten() {
-                layers.insert((*tap).clone(), value.clone());
+                layers.insert((*tap).clone(), value.to_vec());
             }
         })?;
         Ok(layers)
@@ -217,10 +213,6 @@ impl<T: Real> Compare<'_, T> {
             .push(Comparison::new(name, quantity, reference, found, &expected.data));
         Ok(())
     }
-}
-
-fn wide(value: &candle_core::Tensor) -> candle_core::Result<Vec<f64>> {
-    value.flatten_all()?.to_dtype(candle_core::DType::F64)?.to_vec1()
 }
 
 /// The part of a run that a reference of `shape` holds: all samples' final images, or the first samples' trajectory.

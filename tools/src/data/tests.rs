@@ -50,6 +50,35 @@ fn idx_files_with_labels_beside_them_plain_and_compressed() {
 }
 
 #[test]
+fn a_hold_out_leaves_images_to_train_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a-images-idx3-ubyte");
+    std::fs::write(&path, idx(&[3, 1, 2], &[0, 255, 0, 255, 0, 255])).unwrap();
+    let held_out = |n| {
+        load(
+            &path,
+            &Wanted {
+                held_out: Some(n),
+                ..Wanted::default()
+            },
+        )
+    };
+    let data = held_out(2).unwrap();
+    assert_eq!((data.count(&data.train), data.count(&data.held_out)), (1, 2));
+    for n in [3, 1000] {
+        let error = held_out(n).unwrap_err().to_string();
+        for word in [
+            "a-images-idx3-ubyte",
+            "holds 3 images",
+            &format!("--hold-out {n}"),
+            "below 3",
+        ] {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
+
+#[test]
 fn folders_of_png_files_are_classes() {
     let dir = tempfile::tempdir().unwrap();
     for (i, class) in ["cats", "dogs"].iter().enumerate() {

@@ -48,12 +48,16 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &Wanted) -> Result<Dataset, Da
     let all = fitted(train);
     let (train, held_out) = match raw.test {
         Some(test) => (all, fitted(test)),
-        None => split(
-            all,
-            shape.iter().product(),
-            count,
-            wanted.held_out.unwrap_or((count / 10).min(1000)),
-        ),
+        None => {
+            let held_out = wanted.held_out.unwrap_or((count / 10).min(1000));
+            if held_out >= count {
+                let problem = format!(
+                    "holds {count} images: --hold-out {held_out} leaves none to train on, give it below {count}"
+                );
+                return Err(content(path, problem));
+            }
+            split(all, shape.iter().product(), count, held_out)
+        }
     };
     let labels = train.labels.iter().chain(&held_out.labels);
     Ok(Dataset {
@@ -67,7 +71,7 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &Wanted) -> Result<Dataset, Da
 /// Takes `held_out` images away, by a permutation that is always the same.
 fn split(all: Part, len: usize, count: usize, held_out: usize) -> (Part, Part) {
     let order = permutation(0, Purpose::HeldOut, 0, count);
-    let (out, rest) = order.split_at(held_out.min(count - 1));
+    let (out, rest) = order.split_at(held_out);
     let pick = |indices: &[usize]| {
         let mut sorted = indices.to_vec();
         sorted.sort_unstable();

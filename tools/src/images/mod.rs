@@ -1,13 +1,17 @@
-//! Images as pixels: PNG files in and out, and grids of samples.
+//! Pictures of samples: PNG files in and out, sheets of a run's samples, many samples in a folder or an archive.
 
 mod grid;
-pub mod npz;
+pub(crate) mod npz;
 mod png;
 mod scatter;
+mod sheet;
+mod sink;
 
 pub use grid::grid;
 pub use png::{ImageError, decode, encode};
 pub use scatter::scatter;
+pub use sheet::{fits_one_picture, sheet};
+pub use sink::{ImageSink, Made};
 
 use mote_runtime::blob::header::Header;
 use mote_runtime::sampler::pixel_to_q24;

@@ -2,7 +2,7 @@
 
 use super::ImportError;
 use super::unet::Net;
-use mote_host::graph::{Op, ValueId};
+use mote_host::graph::{ValueId, ops};
 
 /// Appends the attention `name`: `(x + to_out(attend(norm(x)))) / divisor`. Without `groups` there is no normalization.
 /// Taps its output.
@@ -26,9 +26,9 @@ pub(super) fn attention(
     let q = net.linear_renamed(&at("to_q"), &at("query"), inner, h)?;
     let k = net.linear_renamed(&at("to_k"), &at("key"), inner, h)?;
     let v = net.linear_renamed(&at("to_v"), &at("value"), inner, h)?;
-    let h = net.graph.push(&at("attend"), Op::Attention { heads }, &[q, k, v])?;
+    let h = net.graph.push(&at("attend"), ops::Attention { heads }, &[q, k, v])?;
     let h = net.linear_renamed(&at("to_out.0"), &at("proj_attn"), channels, h)?;
-    let y = net.graph.push(&at("add"), Op::Add { divisor }, &[x, h])?;
+    let y = net.graph.push(&at("add"), ops::Add { divisor }, &[x, h])?;
     net.graph.tap(name, y);
     Ok(y)
 }

@@ -4,7 +4,7 @@ use super::attention::attention;
 use super::resnet::{Scale, resnet};
 use super::unet::Net;
 use super::{BlockKind, ImportError, Resample};
-use mote_host::graph::{Op, ValueId};
+use mote_host::graph::{ValueId, ops};
 
 /// Appends down block `level`; every resnet's output (after its attention) and the downsampler's go onto `skips`.
 pub(super) fn down_block(
@@ -92,7 +92,7 @@ pub(super) fn up_block(
         // The down path leaves exactly layers_per_block + 1 outputs for each up block.
         let mut inputs = vec![x];
         inputs.extend(skips.pop());
-        x = net.graph.push(&format!("{at}.concat"), Op::Concat, &inputs)?;
+        x = net.graph.push(&format!("{at}.concat"), ops::Concat, &inputs)?;
         x = resnet(net, &at, channels, 1.0, Scale::Keep, x, embedding)?;
         if kind == BlockKind::Attention {
             let groups = Some(net.config.norm_num_groups);
@@ -104,7 +104,7 @@ pub(super) fn up_block(
         x = if inside_resnet(kind, net.config.upsample_type) {
             resnet(net, &at, channels, 1.0, Scale::Double, x, embedding)?
         } else {
-            x = net.graph.push(&format!("{at}.upsample"), Op::Upsample2, &[x])?;
+            x = net.graph.push(&format!("{at}.upsample"), ops::Upsample2, &[x])?;
             let y = net.conv3(&format!("{at}.conv"), channels, x)?;
             net.graph.tap(at, y);
             y

@@ -2,7 +2,7 @@
 
 use super::ImportError;
 use super::unet::Net;
-use mote_host::graph::{Op, ValueId};
+use mote_host::graph::{Op, ValueId, ops};
 
 /// Where a resnet changes resolution, if it does: after its first activation, and on its shortcut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) fn resnet(
     let groups = net.config.norm_num_groups;
     let channels = net.graph.shape(x)[0];
     let mut h = net.norm(&at("norm1"), groups, x)?;
-    h = net.graph.push(&at("act1"), Op::Silu, &[h])?;
+    h = net.graph.push(&at("act1"), ops::Silu, &[h])?;
     let mut x = x;
     if let Some(op) = resample(scale) {
         x = net.graph.push(&at("resample_shortcut"), op.clone(), &[x])?;
@@ -36,18 +36,18 @@ pub(super) fn resnet(
     if net.config.scale_shift {
         let time = net.linear(&at("time_emb_proj"), 2 * out, embedding)?;
         h = net.norm(&at("norm2"), groups, h)?;
-        h = net.graph.push(&at("scale_shift"), Op::ScaleShift, &[h, time])?;
+        h = net.graph.push(&at("scale_shift"), ops::ScaleShift, &[h, time])?;
     } else {
         let time = net.linear(&at("time_emb_proj"), out, embedding)?;
-        h = net.graph.push(&at("time_add"), Op::AddChannel, &[h, time])?;
+        h = net.graph.push(&at("time_add"), ops::AddChannel, &[h, time])?;
         h = net.norm(&at("norm2"), groups, h)?;
     }
-    h = net.graph.push(&at("act2"), Op::Silu, &[h])?;
+    h = net.graph.push(&at("act2"), ops::Silu, &[h])?;
     h = net.conv3(&at("conv2"), out, h)?;
     if channels != out {
         x = net.conv(&at("conv_shortcut"), out, 1, 1, [0; 4], x)?;
     }
-    let y = net.graph.push(&at("add"), Op::Add { divisor }, &[x, h])?;
+    let y = net.graph.push(&at("add"), ops::Add { divisor }, &[x, h])?;
     net.graph.tap(name, y);
     Ok(y)
 }
@@ -55,7 +55,7 @@ pub(super) fn resnet(
 fn resample(scale: Scale) -> Option<Op> {
     match scale {
         Scale::Keep => None,
-        Scale::Half => Some(Op::AvgPool2),
-        Scale::Double => Some(Op::Upsample2),
+        Scale::Half => Some(Op::AvgPool2(ops::AvgPool2)),
+        Scale::Double => Some(Op::Upsample2(ops::Upsample2)),
     }
 }

@@ -2,8 +2,7 @@
 
 use super::reference::{Image, Unet};
 use super::{Checkpoint, ImportError, Parts, import_parts};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use super::blocks::{down_block, mid_block, up_block};
 use super::weights::Weights;
 use super::{ImportError, UnetConfig};
-use mote_host::graph::{Builder, Graph, Op, Param, ValueId};
+use mote_host::graph::{Builder, Graph, Param, ValueId, ops};
 
 /// 10,000 in `Timesteps`, which has no setting for it.
 const MAX_PERIOD: f64 = 10_000.0;
@@ -28,7 +28,7 @@ pub(super) fn build(config: &UnetConfig, weights: &mut Weights<'_>) -> Result<Gr
     if config.center_input_sample {
         x = net.graph.push(
             "center_input_sample",
-            Op::Affine {
+            ops::Affine {
                 scale: 2.0,
                 shift: -1.0,
             },
@@ -50,7 +50,7 @@ pub(super) fn build(config: &UnetConfig, weights: &mut Weights<'_>) -> Result<Gr
     }
     x = net.norm("conv_norm_out", config.norm_num_groups, x)?;
     net.graph.tap("conv_norm_out", x);
-    x = net.graph.push("conv_act", Op::Silu, &[x])?;
+    x = net.graph.push("conv_act", ops::Silu, &[x])?;
     net.graph.tap("conv_act", x);
     x = net.conv3("conv_out", config.out_channels, x)?;
     net.graph.tap("conv_out", x);
@@ -61,7 +61,7 @@ impl Net<'_, '_> {
     /// Time and class embedding, and the SiLU that every resnet applies to their sum: computed once.
     fn time_embedding(&mut self) -> Result<ValueId, ImportError> {
         let (features, width) = (self.config.block_out_channels[0], self.config.time_embedding_dim);
-        let op = Op::TimeProj {
+        let op = ops::TimeProj {
             dim: features - features % 2,
             flip_sin_to_cos: self.config.flip_sin_to_cos,
             freq_shift: self.config.freq_shift,
@@ -73,7 +73,7 @@ impl Net<'_, '_> {
             .weights
             .take("time_embedding.linear_1.weight", &[width, features])?;
         x = self.linear_of("time_embedding.linear_1", without_odd_column(weight), width, x)?;
-        x = self.graph.push("time_embedding.act", Op::Silu, &[x])?;
+        x = self.graph.push("time_embedding.act", ops::Silu, &[x])?;
         x = self.linear("time_embedding.linear_2", width, x)?;
         self.graph.tap("time_embedding", x);
         if let Some(classes) = self.config.num_class_embeds {
@@ -83,13 +83,13 @@ impl Net<'_, '_> {
             self.graph.classes(classes);
             let class = self
                 .graph
-                .push("class_embedding", Op::ClassEmbed { weight: key }, &[])?;
+                .push("class_embedding", ops::ClassEmbed { weight: key }, &[])?;
             self.graph.tap("class_embedding", class);
             x = self
                 .graph
-                .push("embedding_sum", Op::Add { divisor: 1.0 }, &[x, class])?;
+                .push("embedding_sum", ops::Add { divisor: 1.0 }, &[x, class])?;
         }
-        Ok(self.graph.push("embedding_act", Op::Silu, &[x])?)
+        Ok(self.graph.push("embedding_act", ops::Silu, &[x])?)
     }
 
     /// 3x3 convolution, stride 1, padding 1.
@@ -146,7 +146,7 @@ impl Net<'_, '_> {
             let param = self.weights.take(key, &[channels])?;
             self.graph.param(key, param);
         }
-        let op = Op::GroupNorm {
+        let op = ops::GroupNorm {
             groups,
             eps: self.config.norm_eps,
             weight,
@@ -171,7 +171,7 @@ impl Net<'_, '_> {
         let keys = (format!("{name}.weight"), format!("{name}.bias"));
         self.graph.param(&keys.0, weight);
         self.graph.param(&keys.1, bias);
-        let op = Op::Conv {
+        let op = ops::Conv {
             weight: keys.0,
             bias: Some(keys.1),
             kernel,

@@ -124,7 +124,7 @@ fn row(board: &'static Board, case: &Case, instructions: Option<u64>) -> Kernel 
     };
     Kernel {
         board: board.name,
-        core: board.core,
+        core: board.core.name,
         shape: case.name(),
         activations: case.activations.name(),
         weights: case.weights(),
@@ -133,7 +133,7 @@ fn row(board: &'static Board, case: &Case, instructions: Option<u64>) -> Kernel 
         instructions,
         instructions_per_mac: by(macs),
         instructions_per_element: by(elements),
-        cmsis_nn: case.cmsis_nn(board.core),
+        cmsis_nn: case.cmsis_nn(board.core.name),
         why: None,
     }
 }

@@ -34,12 +34,12 @@ impl Readers {
             return false;
         };
         match (kind, &next.op) {
-            (Kind::Input { .. }, Op::Affine { .. }) => true,
-            (Kind::Norm(n), Op::ScaleShift) => n.scale_shift.is_none() && next.inputs[0] == node.output,
-            (Kind::Norm(_), Op::Silu) => true,
-            (Kind::Conv(_), Op::AddChannel) => next.inputs[0] == node.output,
+            (Kind::Input { .. }, Op::Affine(_)) => true,
+            (Kind::Norm(n), Op::ScaleShift(_)) => n.scale_shift.is_none() && next.inputs[0] == node.output,
+            (Kind::Norm(_), Op::Silu(_)) => true,
+            (Kind::Conv(_), Op::AddChannel(_)) => next.inputs[0] == node.output,
             // Of two convolutions that are added the later one absorbs the addition.
-            (Kind::Conv(_), Op::Add { .. }) => {
+            (Kind::Conv(_), Op::Add(_)) => {
                 let ready = |v: &ValueId| *v == node.output || !self.comes_later(graph, *v, index);
                 next.inputs.iter().all(ready)
             }
@@ -50,6 +50,6 @@ impl Readers {
     /// Whether a value is written by a convolution after node `index` that only this addition reads.
     fn comes_later(&self, graph: &Graph, value: ValueId, index: usize) -> bool {
         let later = graph.nodes.iter().skip(index + 1).find(|n| n.output == value);
-        later.is_some_and(|n| matches!(n.op, Op::Conv { .. }) && self.of_value(value).len() == 1)
+        later.is_some_and(|n| matches!(n.op, Op::Conv(_)) && self.of_value(value).len() == 1)
     }
 }

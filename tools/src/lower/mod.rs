@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::plan::Arena;
 use absorb::Readers;
-use mote_host::graph::{Graph, Node, Op, ValueId};
+use mote_host::graph::{Graph, Node, Op, ValueId, ops};
 use program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
 
 /// A node that the runtime has no operator for.
@@ -67,11 +67,11 @@ struct Lowering<'g> {
 impl Lowering<'_> {
     fn node(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
         match &node.op {
-            Op::Sample => {
+            Op::Sample(_) => {
                 self.program.sample = self.graph.values[node.output.0].shape;
                 self.emit_or_defer(index, node, Kind::Input { scale: 1.0, shift: 0.0 })
             }
-            Op::Affine { scale, shift } => match self.take(node.inputs[0]) {
+            Op::Affine(ops::Affine { scale, shift }) => match self.take(node.inputs[0]) {
                 Some(step) if matches!(step.kind, Kind::Input { .. }) => {
                     self.emit(
                         node,
@@ -85,12 +85,12 @@ impl Lowering<'_> {
                 }
                 _ => Err(refuse(node, "an affine map that does not follow the sample")),
             },
-            Op::TimeProj {
+            Op::TimeProj(ops::TimeProj {
                 dim,
                 flip_sin_to_cos,
                 freq_shift,
                 max_period,
-            } => {
+            }) => {
                 let half = dim / 2;
                 let exponent = |i: usize| -libm::log(*max_period) * i as f64 / (half as f64 - freq_shift);
                 let frequencies = (0..half).map(|i| libm::exp(exponent(i))).collect();
@@ -104,18 +104,18 @@ impl Lowering<'_> {
                 );
                 Ok(())
             }
-            Op::ClassEmbed { weight } => {
+            Op::ClassEmbed(ops::ClassEmbed { weight }) => {
                 let table = self.param(node, weight)?;
                 self.emit(node, &node.name, Kind::ClassEmbed { table });
                 Ok(())
             }
-            Op::Conv { .. } => self.conv(index, node),
-            Op::GroupNorm {
+            Op::Conv(_) => self.conv(index, node),
+            Op::GroupNorm(ops::GroupNorm {
                 groups,
                 eps,
                 weight,
                 bias,
-            } => {
+            }) => {
                 let source = self.read(node, 0)?;
                 if source.upsample {
                     return Err(refuse(node, "group normalization of an upsampled value"));
@@ -132,8 +132,8 @@ impl Lowering<'_> {
                 };
                 self.emit_or_defer(index, node, Kind::Norm(norm))
             }
-            Op::Silu => self.silu(node),
-            Op::ScaleShift => {
+            Op::Silu(_) => self.silu(node),
+            Op::ScaleShift(_) => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
                     Some(Step {
@@ -150,8 +150,8 @@ impl Lowering<'_> {
                     )),
                 }
             }
-            Op::Add { divisor } => self.add(node, *divisor),
-            Op::AddChannel => {
+            Op::Add(ops::Add { divisor }) => self.add(node, *divisor),
+            Op::AddChannel(_) => {
                 let vector = self.single(node, 1)?;
                 match self.take(node.inputs[0]) {
                     Some(Step {
@@ -166,7 +166,7 @@ impl Lowering<'_> {
                     _ => Err(refuse(node, "a timestep term that does not follow a convolution")),
                 }
             }
-            Op::Concat => {
+            Op::Concat(_) => {
                 let mut slots = Vec::new();
                 for i in 0..node.inputs.len() {
                     slots.push(self.single(node, i)?);
@@ -177,9 +177,9 @@ impl Lowering<'_> {
                 self.readings.insert(node.output, Reading { slots, upsample: false });
                 Ok(())
             }
-            Op::Upsample2 => {
+            Op::Upsample2(_) => {
                 let source = self.read(node, 0)?;
-                let folds = |i: &usize| matches!(self.graph.nodes.get(*i), Some(n) if matches!(n.op, Op::Conv { .. }));
+                let folds = |i: &usize| matches!(self.graph.nodes.get(*i), Some(n) if matches!(n.op, Op::Conv(_)));
                 if !source.upsample && self.readers.of_value(node.output).iter().all(folds) {
                     self.readings.insert(
                         node.output,
@@ -194,27 +194,47 @@ impl Lowering<'_> {
                 self.emit(node, &node.name, Kind::Upsample { src });
                 Ok(())
             }
-            Op::AvgPool2 => {
+            Op::AvgPool2(_) => {
                 let src = self.single(node, 0)?;
                 self.emit(node, &node.name, Kind::AvgPool { src });
                 Ok(())
             }
-            Op::Attention { heads } => {
+            Op::Attention(ops::Attention { heads }) => {
                 let qkv = [self.single(node, 0)?, self.single(node, 1)?, self.single(node, 2)?];
                 self.emit(node, &node.name, Kind::Attention { qkv, heads: *heads });
+                Ok(())
+            }
+            Op::Softmax(_) => {
+                let src = self.single(node, 0)?;
+                self.emit(node, &node.name, Kind::Softmax { src });
+                Ok(())
+            }
+            Op::Readout(ops::Readout { weight, bias, first }) => {
+                let conv = Conv {
+                    source: vec![self.single(node, 0)?],
+                    weight: self.param(node, weight)?,
+                    bias: self.param(node, bias)?,
+                    kernel: 1,
+                    stride: 1,
+                    pad: [0; 4],
+                    upsample: false,
+                    addend: None,
+                    groups: first.iter().map(|t| *t as u32).collect(),
+                };
+                self.emit(node, &node.name, Kind::Conv(conv));
                 Ok(())
             }
         }
     }
 
     fn conv(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
-        let Op::Conv {
+        let Op::Conv(ops::Conv {
             weight,
             bias,
             kernel,
             stride,
             pad,
-        } = &node.op
+        }) = &node.op
         else {
             return Ok(());
         };

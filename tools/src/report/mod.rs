@@ -3,9 +3,10 @@
 //! [`ReportData::of`] takes from a model all that the file itself knows; the caller adds what was measured; [`html`] draws it.
 //! A section whose data is missing is left out. Pictures travel inside the page, plots are SVG, and there are no scripts.
 //!
-//! `data.rs` holds what is shown, `model.rs` what a model file says; `page.rs` is the page and its style, `tables.rs`, `pictures.rs`
+//! [`assemble`] samples, films and measures for it. `data.rs` holds what is shown, `model.rs` what a model file says; `page.rs` is the page and its style, `tables.rs`, `pictures.rs`
 //! and `plots/` are its sections.
 
+pub mod assemble;
 mod base64;
 pub mod chain;
 mod data;

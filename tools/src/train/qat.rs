@@ -10,7 +10,7 @@ use crate::lower::program::{Kind, Program};
 use crate::quantize::scheme::Scheme;
 use crate::quantize::trained::Trained;
 use mote_host::float::FloatError;
-use mote_host::graph::Op;
+use mote_host::graph::{Op, ops};
 use mote_host::train::gradient::{FakeRange, Network};
 use mote_host::train::rounding::{RoundedWeight, Rounding};
 
@@ -75,7 +75,7 @@ pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Res
             continue;
         };
         let node = graph.nodes.iter().find(|n| n.name == step.name);
-        let Some(Op::Conv { weight: key, .. }) = node.map(|n| &n.op) else {
+        let Some(Op::Conv(ops::Conv { weight: key, .. })) = node.map(|n| &n.op) else {
             continue;
         };
         let (Some(range), Some(param)) = (network.layout().range(key), graph.params.get(key)) else {

@@ -21,6 +21,9 @@ pub struct Saved {
     pub settings: Value,
 }
 
+/// Steps that a run has at most.
+pub const MOST_STEPS: u64 = 100_000_000;
+
 const TENSORS: [&str; 4] = ["params", "average", "adam.mean", "adam.square"];
 
 impl Saved {
@@ -51,31 +54,157 @@ impl Saved {
         };
         Self::parse(&bytes, len)
             .map(Some)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged, or of another network"))
+            .map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem))
     }
 
-    fn parse(bytes: &[u8], len: usize) -> Option<Self> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
-        let metadata = metadata.metadata().as_ref()?;
-        let file = SafeTensors::deserialize(bytes).ok()?;
-        let tensor = |key: &str| {
-            let data = file.tensor(key).ok()?.data();
-            let values: Vec<f32> = data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            (values.len() == len && values.iter().all(|v| v.is_finite())).then_some(values)
+    fn parse(bytes: &[u8], len: usize) -> Result<Self, String> {
+        let whole = |_| "it is damaged, or of another network".to_owned();
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
+        let missing = |key: &str| format!("`{key}` is missing or malformed: it is damaged, or of another network");
+        let fields = metadata.metadata().clone().unwrap_or_default();
+        let field = |key: &str| fields.get(key).ok_or_else(|| missing(key));
+        let file = SafeTensors::deserialize(bytes).map_err(whole)?;
+        let tensor = |key: &str| -> Result<Vec<f32>, String> {
+            let data = file.tensor(key).map_err(|_| missing(key))?;
+            let values: Vec<f32> = data
+                .data()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
+            if values.len() != len {
+                let found = values.len();
+                return Err(format!(
+                    "`{key}` holds {found} values, the network has {len}: it is of another network"
+                ));
+            }
+            match values.iter().position(|v| !v.is_finite()) {
+                Some(at) => Err(format!("`{key}` holds {} at {at}: it is damaged", values[at])),
+                None => Ok(values),
+            }
         };
-        let [params, average, mean, square] = TENSORS.map(tensor);
-        Some(Self {
+        let saved = Self {
             state: State {
-                step: metadata.get("step")?.parse().ok()?,
-                params: params?,
-                average: average?,
+                step: field("step")?.parse().map_err(|_| missing("step"))?,
+                params: tensor(TENSORS[0])?,
+                average: tensor(TENSORS[1])?,
                 adam: Adam {
-                    mean: mean?,
-                    square: square?,
+                    mean: tensor(TENSORS[2])?,
+                    square: tensor(TENSORS[3])?,
                 },
             },
-            curve: serde_json::from_str(metadata.get("curve")?).ok()?,
-            settings: serde_json::from_str(metadata.get("settings")?).ok()?,
-        })
+            curve: serde_json::from_str(field("curve")?).map_err(|_| missing("curve"))?,
+            settings: serde_json::from_str(field("settings")?).map_err(|_| missing("settings"))?,
+        };
+        saved.check()?;
+        Ok(saved)
+    }
+
+    /// Checks that the numbers belong to one run: a file may say anything.
+    fn check(&self) -> Result<(), String> {
+        let step = self.state.step;
+        let steps = self.settings["steps"].as_u64().unwrap_or(0);
+        if !(1..=MOST_STEPS).contains(&steps) {
+            let found = &self.settings["steps"];
+            return Err(format!(
+                "`steps` of its settings is {found}, expected 1 to {MOST_STEPS}"
+            ));
+        }
+        if step > steps {
+            return Err(format!("`step` is {step}, but the run has {steps} steps"));
+        }
+        if let Some(at) = self.state.adam.square.iter().position(|v| *v < 0.0) {
+            let found = self.state.adam.square[at];
+            return Err(format!("`adam.square` holds {found} at {at}, and no square is below 0"));
+        }
+        let (sum, count) = self.curve.pending;
+        if count > step || !sum.is_finite() {
+            return Err(format!(
+                "`pending` of its curve is the sum {sum} of {count} losses, after {step} steps"
+            ));
+        }
+        let points = self.curve.train.iter().map(|(at, loss, rate)| (at, loss + rate));
+        let mut points = points.chain(self.curve.held_out.iter().map(|(at, loss)| (at, *loss)));
+        match points.find(|(at, loss)| **at > step || !loss.is_finite()) {
+            Some((at, loss)) => Err(format!("its curve holds {loss} at step {at}, after {step} steps")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved() -> Saved {
+        Saved {
+            state: State {
+                step: 3,
+                params: vec![1.0, 2.0],
+                average: vec![1.0, 2.0],
+                adam: Adam {
+                    mean: vec![0.0, 0.5],
+                    square: vec![0.0, 0.25],
+                },
+            },
+            curve: Curve {
+                train: vec![(2, 0.5, 1e-3)],
+                held_out: vec![(2, 0.75)],
+                pending: (0.5, 1),
+            },
+            settings: serde_json::json!({ "steps": 10 }),
+        }
+    }
+
+    /// Writes what `craft` makes of a state and reads it again.
+    fn reread(craft: impl FnOnce(&mut Saved)) -> Result<Option<Saved>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        let mut crafted = saved();
+        craft(&mut crafted);
+        crafted.write(&path).unwrap();
+        Saved::read(&path, 2).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_saved_is_read() {
+        assert_eq!(reread(|_| ()), Ok(Some(saved())));
+    }
+
+    type Craft = fn(&mut Saved);
+
+    #[test]
+    fn a_crafted_state_is_refused_by_field_and_value() {
+        let cases: [(Craft, &str); 9] = [
+            (|s| s.state.step = 11, "`step` is 11, but the run has 10 steps"),
+            (
+                |s| s.settings["steps"] = 0.into(),
+                "`steps` of its settings is 0, expected 1 to",
+            ),
+            (
+                |s| s.settings["steps"] = u64::MAX.into(),
+                "`steps` of its settings is 18446744073709551615",
+            ),
+            (
+                |s| s.settings = serde_json::json!([]),
+                "`steps` of its settings is null",
+            ),
+            (
+                |s| s.curve.pending.1 = u64::MAX,
+                "sum 0.5 of 18446744073709551615 losses, after 3 steps",
+            ),
+            (|s| s.curve.train[0].0 = 4, "at step 4, after 3 steps"),
+            (|s| s.state.adam.square[1] = -0.25, "`adam.square` holds -0.25 at 1"),
+            (|s| s.state.params[0] = f32::NAN, "`params` holds NaN at 0"),
+            (
+                |s| s.state.average = vec![1.0],
+                "`average` holds 1 values, the network has 2",
+            ),
+        ];
+        for (craft, words) in cases {
+            let error = reread(craft).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
     }
 }

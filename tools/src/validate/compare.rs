@@ -18,26 +18,29 @@ pub struct Divergence {
     pub operator_index: Option<usize>,
 }
 
-/// Steps whose digest differs, a step that one side lacks included.
+/// Steps that differ, a step that one side lacks included.
 pub fn mismatches(expected: &Trace, found: &Trace) -> usize {
     let steps = expected.steps.iter().zip(&found.steps);
-    let differing = steps
-        .filter(|(e, f)| (e.timestep, e.digest) != (f.timestep, f.digest))
-        .count();
+    let differing = steps.filter(|(e, f)| differ(e, f)).count();
     differing + expected.steps.len().abs_diff(found.steps.len())
+}
+
+/// Whether timestep, state or, where both sides have them, operators' outputs differ.
+fn differ(e: &StepTrace, f: &StepTrace) -> bool {
+    let operators = !e.operators.is_empty() && !f.operators.is_empty();
+    (e.timestep, e.digest) != (f.timestep, f.digest) || operators && e.operators != f.operators
 }
 
 impl Divergence {
     /// The first difference of two traces of one image; `None` where they agree.
     pub fn between(expected: &Trace, found: &Trace, model: &Model<'_>, names: &Names) -> Option<Self> {
-        let differs = |(e, f): &(&StepTrace, &StepTrace)| (e.timestep, e.digest) != (f.timestep, f.digest);
         let at = |step: u32, operator: String, operator_index| Self {
             seed: found.seed,
             step,
             operator,
             operator_index,
         };
-        let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(differs) else {
+        let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(|(e, f)| differ(e, f)) else {
             let short = expected.steps.len().min(found.steps.len());
             let unequal = expected.steps.len() != found.steps.len();
             return unequal.then(|| at(short as u32, "one side has fewer steps".into(), None));

@@ -7,9 +7,9 @@
 //! With real images both of the first are compared with half of these as well, and the floor there is the distance of the other half. A
 //! Fréchet distance grows as its sets get smaller, so only those of sets of the same size can be compared.
 
-use super::float::{FloatError, Twin};
+use super::device::{FloatDevice, PlacedNetwork};
+use super::float::{FloatError, FloatRuns};
 use super::frechet::Moments;
-use super::side::{FloatDevice, Side};
 use crate::backend::{Backend, BackendError, Job, Target};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
@@ -57,6 +57,21 @@ pub struct Distribution {
     pub spaces: Vec<Space>,
 }
 
+impl Distribution {
+    /// Whether every distance is a number.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        let finite = |space: &Space| {
+            let data = space
+                .data
+                .as_ref()
+                .map_or([0.0; 3], |data| [data.model, data.float, data.floor]);
+            [space.model, space.floor].iter().chain(&data).all(|v| v.is_finite())
+        };
+        self.spaces.iter().all(finite)
+    }
+}
+
 /// Distances in a space.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Space {
@@ -96,8 +111,8 @@ pub fn distribution(
     data: Option<&Discrete>,
     on_images: &(dyn Fn(u64) + Sync),
 ) -> Result<Distribution, DistributionError> {
-    let twin = Twin::new(target, checkpoint, config)?;
-    let side = Side::new(&checkpoint.graph, device)?;
+    let float_runs = FloatRuns::new(target, checkpoint, config)?;
+    let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let real = data
         .map(|data| halves(data, checkpoint.graph.sample_shape()))
         .transpose()?;
@@ -113,8 +128,8 @@ pub fn distribution(
     })?;
     let float = |apart: u64| -> Result<Vec<f64>, FloatError> {
         let seeds: Vec<u64> = seeds.iter().map(|seed| seed ^ apart).collect();
-        side.batches(&seeds, 1, |network, seeds| {
-            let images = twin.images(network, config, seeds)?;
+        placed.batches(&seeds, 1, |network, seeds| {
+            let images = float_runs.images(network, config, seeds)?;
             on_images(seeds.len() as u64);
             Ok(images)
         })
@@ -122,9 +137,12 @@ pub fn distribution(
     let (same, other) = (float(0)?, float(OTHER)?);
     let len = target.model.header().sample_len();
     let mut spaces = vec![Space::of("pixels", len, [&model, &same, &other], real)];
-    if let Some(width) = twin.bottleneck_width(side.network(), config)? {
-        let features =
-            |images: &[f64]| side.batches(images, len, |network, images| twin.bottleneck(network, config, images));
+    if let Some(width) = float_runs.bottleneck_width(placed.network(), config)? {
+        let features = |images: &[f64]| {
+            placed.batches(images, len, |network, images| {
+                float_runs.bottleneck(network, config, images)
+            })
+        };
         let sets = [features(&model)?, features(&same)?, features(&other)?];
         let real = real.map(|[one, other]| Ok::<_, FloatError>([features(one)?, features(other)?]));
         let real = real.transpose()?;

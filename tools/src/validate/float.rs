@@ -1,6 +1,6 @@
 //! A model against the float network that it was converted from, from the same noise.
 
-use super::side::{FloatDevice, FloatNetwork, Side};
+use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
@@ -56,6 +56,8 @@ pub struct FloatComparison {
     pub network: String,
     /// Images compared.
     pub images: usize,
+    /// Images of which the float network said anything that is not a finite number: such a comparison holds nothing.
+    pub not_finite: usize,
     /// PSNR of the final images, peak 2, an image at a time, then averaged in dB.
     pub x0_psnr_db_mean: f64,
     /// The worst image's.
@@ -66,6 +68,14 @@ pub struct FloatComparison {
     pub state_psnr_db_by_step: Vec<f64>,
     /// The timestep of each step.
     pub timesteps: Vec<u32>,
+}
+
+impl FloatComparison {
+    /// Whether every number was one, and the mean is at least `least` dB where that is asked for.
+    #[must_use]
+    pub fn held(&self, least: Option<f64>) -> bool {
+        self.not_finite == 0 && least.is_none_or(|least| self.x0_psnr_db_mean >= least)
+    }
 }
 
 /// Compares `target` with `checkpoint`, which `device` runs, on images from `seeds` under `config`.
@@ -80,11 +90,11 @@ pub fn against(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
-    let twin = Twin::new(target, checkpoint, config)?;
-    let side = Side::new(&checkpoint.graph, device)?;
+    let float_runs = FloatRuns::new(target, checkpoint, config)?;
+    let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let mut images = Vec::new();
-    for seeds in seeds.chunks(side.followed()) {
-        images.extend(twin.compare(side.network(), config, seeds)?);
+    for seeds in seeds.chunks(placed.followed()) {
+        images.extend(float_runs.compare(placed.network(), config, seeds)?);
         seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
@@ -96,6 +106,7 @@ pub fn against(
     Ok(FloatComparison {
         network: device.to_string(),
         images: images.len(),
+        not_finite: images.iter().filter(|image| !image.finite).count(),
         x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
         x0_psnr_db_min: images
             .iter()
@@ -107,22 +118,31 @@ pub fn against(
     })
 }
 
-/// PSNR with peak 2, dB; 200 dB stands for equality.
+/// PSNR with peak 2, dB; 200 dB stands for equality, -200 for another length or anything that is not a number.
 pub fn psnr_db(found: &[f64], expected: &[f64]) -> f64 {
+    if found.len() != expected.len() {
+        return -200.0;
+    }
     let squares: f64 = found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum();
     decibels(4.0 * found.len() as f64, squares)
 }
 
-/// The ratio of two energies in dB, from -200 to 200, which stands for no noise.
+/// The ratio of two energies in dB, from -200 to 200, which stands for no noise. What is not a number is all noise.
 pub(super) fn decibels(signal: f64, noise: f64) -> f64 {
-    if noise > 0.0 {
-        (10.0 * (signal / noise).log10()).clamp(-200.0, 200.0)
+    if noise == 0.0 {
+        return if signal.is_finite() { 200.0 } else { -200.0 };
+    }
+    let ratio = 10.0 * (signal / noise).log10();
+    if ratio.is_nan() {
+        -200.0
     } else {
-        200.0
+        ratio.clamp(-200.0, 200.0)
     }
 }
 
 struct Image {
+    /// Whether the float network's numbers are.
+    finite: bool,
     x0_psnr_db: f64,
     eps_sqnr_db: Vec<f64>,
     state_psnr_db: Vec<f64>,
@@ -133,6 +153,7 @@ impl Image {
     /// Before anything was compared.
     fn of(timesteps: &[u32]) -> Self {
         Self {
+            finite: true,
             x0_psnr_db: 200.0,
             eps_sqnr_db: vec![],
             state_psnr_db: vec![],
@@ -142,13 +163,13 @@ impl Image {
 }
 
 /// The float network's runs beside the model's.
-pub(super) struct Twin<'a> {
+pub(super) struct FloatRuns<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
     schedule: Schedule,
 }
 
-impl<'a> Twin<'a> {
+impl<'a> FloatRuns<'a> {
     pub(super) fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
         let header = target.model.header();
         config.validate(header)?;
@@ -184,11 +205,13 @@ impl<'a> Twin<'a> {
                 let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
                 let pairs = expected.iter().zip(&record.out[call]);
                 let noise = pairs.map(|(e, f)| (f64::from(*e) - f).powi(2)).sum();
+                image.finite &= expected.iter().all(|v| v.is_finite());
                 image.eps_sqnr_db.push(decibels(signal, noise));
             }
         }
         for (step, float) in float.iter().enumerate() {
             for ((image, (_, found)), expected) in images.iter_mut().zip(&runs).zip(float.chunks_exact(len)) {
+                image.finite &= expected.iter().all(|v| v.is_finite());
                 image.state_psnr_db.push(psnr_db(&found[step], expected));
             }
         }
@@ -230,7 +253,7 @@ impl<'a> Twin<'a> {
         Ok(self.float(network, config, seeds)?.pop().unwrap_or_default())
     }
 
-    /// The float network's mid-block at timestep 0, averaged over positions, for images as [`Twin::images`] gives them; empty where the
+    /// The float network's mid-block at timestep 0, averaged over positions, for images as [`FloatRuns::images`] gives them; empty where the
     /// network has none.
     pub(super) fn bottleneck(
         &self,
@@ -243,7 +266,7 @@ impl<'a> Twin<'a> {
         network.bottleneck(&x, &vec![0; count], &self.labels(config.class, count))
     }
 
-    /// Numbers that [`Twin::bottleneck`] gives an image; `None` where it gives none.
+    /// Numbers that [`FloatRuns::bottleneck`] gives an image; `None` where it gives none.
     pub(super) fn bottleneck_width(
         &self,
         network: &dyn FloatNetwork,
@@ -359,4 +382,22 @@ impl StepObserver for Record {
 /// A state `(row, col, channel)` in Q24 as numbers, `(channel, row, col)`.
 pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_number_is_as_far_as_anything_can_be() {
+        assert_eq!(psnr_db(&[1.0, 2.0], &[1.0, 2.0]), 200.0);
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(psnr_db(&[1.0, wrong], &[1.0, 2.0]), -200.0, "{wrong}");
+            assert_eq!(psnr_db(&[1.0, wrong], &[1.0, wrong]), -200.0, "{wrong}");
+            assert_eq!(decibels(wrong, 0.0), -200.0);
+            assert_eq!(decibels(wrong, wrong), -200.0);
+        }
+        assert_eq!(psnr_db(&[], &[1.0]), -200.0);
+        assert!((decibels(1.0, 0.01) - 20.0).abs() < 1e-12);
+    }
 }

@@ -41,8 +41,8 @@ impl Moments {
         let trace = |m: &[f64]| m.iter().step_by(d + 1).sum::<f64>();
         let root = cholesky(&self.covariance, d);
         let mixed = product(&transposed(&root, d), &product(&other.covariance, &root, d), d);
-        let roots: f64 = eigenvalues(mixed, d).iter().map(|v| v.max(0.0).sqrt()).sum();
-        (means + trace(&self.covariance) + trace(&other.covariance) - 2.0 * roots).max(0.0)
+        let roots: f64 = eigenvalues(mixed, d).iter().map(|v| at_least_0(*v).sqrt()).sum();
+        at_least_0(means + trace(&self.covariance) + trace(&other.covariance) - 2.0 * roots)
     }
 }
 
@@ -168,6 +168,11 @@ fn rotate(diagonal: &mut [f64], below: &mut [f64], l: usize, end: usize) {
     diagonal[l] -= moved;
     below[l] = g;
     below[end] = 0.0;
+}
+
+/// 0 for what rounding took below it. What is not a number stays so.
+fn at_least_0(v: f64) -> f64 {
+    if v < 0.0 { 0.0 } else { v }
 }
 
 #[cfg(test)]

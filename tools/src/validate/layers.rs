@@ -3,14 +3,13 @@
 //! The float network is called at the states that the model's own run visits. What an operator's output is away from the float network's
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
-use super::float::{FloatError, Twin, decibels, planes};
+use super::float::{FloatError, FloatRuns, decibels, planes};
 use crate::backend::Target;
 use crate::import::Checkpoint;
 use crate::names::Names;
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use candle_core::DType;
-use mote_host::float::Executor;
+use mote_host::float::{DType, Executor};
 use mote_host::graph::{Graph, ValueId};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
@@ -65,12 +64,12 @@ pub fn layers(
     seeds: &[u64],
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
-    let twin = Twin::new(target, checkpoint, config)?;
+    let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(target.model, &checkpoint.graph);
     let follow = |seed: &u64| {
         let mut recorder = Recorder {
-            twin: &twin,
+            float_runs: &float_runs,
             executor: &executor,
             config: Config { seed: *seed, ..*config },
             pairs: &pairs,
@@ -146,7 +145,12 @@ impl Sums {
     fn of(found: &[f64], expected: &[f64]) -> Self {
         Self {
             signal: expected.iter().map(|v| v * v).sum(),
-            noise: found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum(),
+            // An output that was not seen is all noise.
+            noise: if found.len() == expected.len() {
+                found.iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum()
+            } else {
+                f64::NAN
+            },
             peak: expected.iter().fold(0.0, |most, v| most.max(v.abs())),
             count: expected.len(),
         }
@@ -185,7 +189,7 @@ impl Layer {
 
 /// Keeps the outputs of a step's first call, and compares them when the step is about to be taken.
 struct Recorder<'a> {
-    twin: &'a Twin<'a>,
+    float_runs: &'a FloatRuns<'a>,
     /// The float network on this machine's processor, which shows every value.
     executor: &'a Executor<'a>,
     config: Config,
@@ -223,23 +227,22 @@ impl Recorder<'_> {
     /// What the float network makes of the pairs' values in a call at state `x`, `(channel, row, col)`.
     fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
-        let labels = self.twin.labels(self.config.class, 1);
-        let batch = self.executor.batch(&x, &[timestep as usize], &labels)?;
+        let labels = self.float_runs.labels(self.config.class, 1);
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor.forward_observed(&batch, |id, value| {
-            for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
-                *found = value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
-            }
-            Ok(())
-        })?;
+        self.executor
+            .run_observed(&x, &[timestep as usize], &labels, |id, value| {
+                for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
+                    *found = value.to_vec();
+                }
+            })?;
         Ok(found)
     }
 }
 
 impl StepObserver for Recorder<'_> {
     fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.twin.channels()), p.timestep) {
+        match self.expected(&planes(p.x_q24, self.float_runs.channels()), p.timestep) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -5,28 +5,32 @@
 //! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
 //! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
 
+mod backends;
 mod compare;
+mod device;
 mod distribution;
 mod float;
 mod frechet;
 mod layers;
-mod side;
 
+pub use backends::{affordable_seeds, backends_to_check};
 pub use compare::{Divergence, mismatches};
+pub use device::FloatDevice;
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
 pub use layers::{Layer, Layers, layers};
-pub use side::FloatDevice;
 
+use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;
-use mote_runtime::Config;
+use crate::request::Request;
 use mote_runtime::digest::Digest;
+use mote_runtime::{Config, Model};
 use serde::Serialize;
 
 /// A backend to hold to the reference.
 #[derive(Debug, Clone, Copy)]
-pub struct Choice {
+pub struct CheckedBackend {
     /// The backend.
     pub backend: Backend,
     /// Whether the user named it: then it must be able to run.
@@ -35,15 +39,128 @@ pub struct Choice {
     pub seeds: usize,
 }
 
-/// What to run.
+/// What is asked of a validation: which backends make which images.
+///
+/// ```
+/// use mote_tools::{Backend, Checkpoint, Conversion, Request, RunOptions, Scheme, Validation};
+///
+/// let file = Conversion::new(Scheme::F16).convert(&Checkpoint::bundled()?)?.file()?;
+/// let run = RunOptions { steps: Some(1), ..RunOptions::default() };
+/// let validation = Validation {
+///     request: Request { run, ..Request::default() },
+///     seeds: 1,
+///     backends: vec![Backend::Cpu, Backend::Portable],
+///     ..Validation::default()
+/// };
+/// // The oracle, which is the reference, and the two that were named.
+/// let outcomes = file.validate(&validation)?;
+/// assert_eq!(outcomes.len(), 3);
+/// assert!(outcomes.iter().all(|outcome| outcome.held && outcome.mismatches == 0));
+/// # Ok::<(), mote_tools::Error>(())
+/// ```
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Validation {
+    /// How images are made: its run, class, guidance and first seed count; its number of images and their start do not.
+    pub request: Request,
+    /// Seeds, one image each.
+    pub seeds: usize,
+    /// The backends; where none are named, whatever is here.
+    pub backends: Vec<Backend>,
+    /// Seeds that the oracle runs; by default all, or as many as take it about ten seconds.
+    pub oracle_seeds: Option<usize>,
+    /// Adds a backend that rounds wrongly in operators of this kind, or in the `sampler`, to see that it is found out. The kind is one
+    /// that the model has.
+    pub fault: Option<String>,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self {
+            request: Request::default(),
+            seeds: 4,
+            backends: vec![],
+            oracle_seeds: None,
+            fault: None,
+        }
+    }
+}
+
+/// The kind of fault that is in no operator but in the sampler.
+const SAMPLER: &str = "sampler";
+
+impl Validation {
+    /// The runs to be made of `target`, the request validated.
+    ///
+    /// # Errors
+    /// As [`Request::config`]; of kind `Usage` for a fault in a kind of operator that the model does not have.
+    pub fn runs(&self, target: Target<'_>) -> Result<CheckedRuns, Error> {
+        let config = self.request.config(target.model.header())?;
+        let mut backends = backends_to_check(&self.backends, target, &config);
+        let fault = self
+            .fault
+            .as_deref()
+            .map(|fault| kind_of(target.model, fault))
+            .transpose()?;
+        backends.extend(fault.map(|kind| CheckedBackend {
+            backend: Backend::Oracle(Some(kind)),
+            asked: true,
+            seeds: 1,
+        }));
+        let oracle_seeds = self
+            .oracle_seeds
+            .unwrap_or_else(|| affordable_seeds(target.model, &config));
+        for checked in &mut backends {
+            if matches!(checked.backend, Backend::Oracle(_)) {
+                checked.seeds = oracle_seeds;
+            }
+        }
+        Ok(CheckedRuns {
+            config,
+            seeds: self.request.seeds(self.seeds),
+            backends,
+            // The bits of a chain hide most of what its network says.
+            operators: target.model.header().prediction.is_chain(),
+        })
+    }
+}
+
+/// The kind of operator that `fault` names.
+fn kind_of(model: &Model<'_>, fault: &str) -> Result<&'static str, Error> {
+    let mut kinds: Vec<&'static str> = model.ops().map(|op| op.kind()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.push(SAMPLER);
+    kinds.iter().copied().find(|kind| *kind == fault).ok_or_else(|| {
+        Error::usage(format_args!(
+            "this model has no operator of kind '{fault}' to put a fault in"
+        ))
+        .help(format_args!("choose one of {}", kinds.join(", ")))
+    })
+}
+
+/// The runs of a validation.
+#[derive(Debug, Clone)]
+pub struct CheckedRuns {
     /// Everything but the seed.
     pub config: Config,
     /// One image each.
     pub seeds: Vec<u64>,
     /// The backends, the reference included or not.
-    pub choices: Vec<Choice>,
+    pub backends: Vec<CheckedBackend>,
+    /// Whether every operator's output is compared too, and not only where states differ. Where a fault was put in, those of the backend
+    /// that has it always are.
+    pub operators: bool,
+}
+
+impl CheckedRuns {
+    /// Steps of all backends together, those of the reference included.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        let named = |backend| self.backends.iter().any(|checked| checked.backend == backend);
+        let reference = if named(Backend::Cpu) { 0 } else { self.seeds.len() };
+        let images = self.backends.iter().map(|checked| checked.seeds.min(self.seeds.len()));
+        (images.sum::<usize>() + reference) as u64 * u64::from(self.config.steps)
+    }
 }
 
 /// What one backend gave. Keys of `validate --json`.
@@ -76,28 +193,28 @@ pub struct Outcome {
 /// Steps that are finished, by backend; for a progress bar.
 pub type OnStep<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// Runs every backend of `plan` and compares.
-pub fn exactness(target: Target<'_>, plan: &Plan, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
-    let named = |wanted: fn(&Backend) -> bool| plan.choices.iter().find(|choice| wanted(&choice.backend));
+/// Makes every run of `runs` and compares.
+pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
+    let named = |wanted: fn(&Backend) -> bool| runs.backends.iter().find(|checked| wanted(&checked.backend));
     // The runtime on this machine is always run: it is the reference where the oracle is not.
-    let cpu = Choice {
+    let cpu = CheckedBackend {
         backend: Backend::Cpu,
         asked: true,
-        seeds: plan.seeds.len(),
+        seeds: runs.seeds.len(),
     };
-    let cpu_run = Run::of(target, plan, cpu, on_step);
+    let cpu_run = Run::of(target, runs, cpu, on_step);
     let cpu_traces = match &cpu_run.result {
         Ok(traces) => traces.clone(),
         Err(_) => return cpu_run.result.map(|_| vec![]),
     };
     // A broken oracle is there to be found out: it is no reference.
     let oracle =
-        named(|backend| *backend == Backend::Oracle(None)).map(|choice| Run::of(target, plan, *choice, on_step));
+        named(|backend| *backend == Backend::Oracle(None)).map(|checked| Run::of(target, runs, *checked, on_step));
     let oracle_traces: &[Trace] = oracle
         .as_ref()
         .and_then(|run| run.result.as_deref().ok())
         .unwrap_or(&[]);
-    let reference: Vec<Reference<'_>> = (0..plan.seeds.len())
+    let reference: Vec<Reference<'_>> = (0..runs.seeds.len())
         .map(|i| match oracle_traces.get(i) {
             Some(trace) => Reference {
                 backend: Backend::Oracle(None),
@@ -111,15 +228,15 @@ pub fn exactness(target: Target<'_>, plan: &Plan, on_step: OnStep<'_>) -> Result
         .collect();
     let judge = Judge {
         target,
-        plan,
+        runs,
         reference: &reference,
         names: Names::of(target.model),
     };
     let mut outcomes: Vec<Outcome> = oracle.iter().map(|run| judge.outcome(run)).collect();
     outcomes.push(judge.outcome(&cpu_run));
-    for choice in &plan.choices {
-        if !matches!(choice.backend, Backend::Cpu | Backend::Oracle(None)) {
-            outcomes.push(judge.outcome(&Run::of(target, plan, *choice, on_step)));
+    for checked in &runs.backends {
+        if !matches!(checked.backend, Backend::Cpu | Backend::Oracle(None)) {
+            outcomes.push(judge.outcome(&Run::of(target, runs, *checked, on_step)));
         }
     }
     Ok(outcomes)
@@ -133,20 +250,28 @@ struct Reference<'a> {
 
 /// A backend's run.
 struct Run {
-    choice: Choice,
+    checked: CheckedBackend,
     result: Result<Vec<Trace>, BackendError>,
     seconds: f64,
 }
 
 impl Run {
-    fn of(target: Target<'_>, plan: &Plan, choice: Choice, on_step: OnStep<'_>) -> Self {
+    fn of(target: Target<'_>, runs: &CheckedRuns, checked: CheckedBackend, on_step: OnStep<'_>) -> Self {
         let began = std::time::Instant::now();
-        let images = choice.seeds.min(plan.seeds.len());
-        let name = choice.backend.to_string();
-        let job = Job::of_seeds(plan.config, plan.seeds[..images].iter().copied());
-        let result = choice.backend.run(target, &job, &|| on_step(&name));
+        let images = checked.seeds.min(runs.seeds.len());
+        let name = checked.backend.to_string();
+        let with_fault = runs
+            .backends
+            .iter()
+            .any(|other| matches!(other.backend, Backend::Oracle(Some(_))));
+        let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
+        let job = Job {
+            operators: runs.operators || with_fault && compared_with_it,
+            ..Job::of_seeds(runs.config, runs.seeds[..images].iter().copied())
+        };
+        let result = checked.backend.run(target, &job, &|| on_step(&name));
         Self {
-            choice,
+            checked,
             result,
             seconds: began.elapsed().as_secs_f64(),
         }
@@ -155,7 +280,7 @@ impl Run {
 
 struct Judge<'a> {
     target: Target<'a>,
-    plan: &'a Plan,
+    runs: &'a CheckedRuns,
     reference: &'a [Reference<'a>],
     names: Names,
 }
@@ -163,7 +288,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn outcome(&self, run: &Run) -> Outcome {
         let outcome = Outcome {
-            name: run.choice.backend.to_string(),
+            name: run.checked.backend.to_string(),
             available: true,
             why: None,
             help: None,
@@ -176,12 +301,12 @@ impl Judge<'_> {
             seconds: run.seconds,
         };
         match &run.result {
-            Ok(traces) => self.compared(traces, run.choice.backend, outcome),
+            Ok(traces) => self.compared(traces, run.checked.backend, outcome),
             Err(BackendError::Unavailable { what, how, .. }) => {
                 let (why, help) = (Some(what.clone()), Some(how.clone()));
                 Outcome {
                     available: false,
-                    held: !run.choice.asked,
+                    held: !run.checked.asked,
                     why,
                     help,
                     ..outcome
@@ -198,6 +323,7 @@ impl Judge<'_> {
     fn compared(&self, traces: &[Trace], backend: Backend, outcome: Outcome) -> Outcome {
         let pairs = || self.reference.iter().map(|reference| reference.trace).zip(traces);
         let mismatches = pairs().map(|(expected, found)| mismatches(expected, found)).sum();
+        let unfound = matches!(backend, Backend::Oracle(Some(_))) && mismatches == 0;
         let first = self
             .reference
             .iter()
@@ -214,7 +340,8 @@ impl Judge<'_> {
             .flat_map(|trace| &trace.steps)
             .flat_map(|step| halves(step.digest));
         Outcome {
-            held: mismatches == 0,
+            held: mismatches == 0 && !unfound,
+            why: unfound.then(|| "the fault that was put in was not found".to_owned()),
             images: traces.len(),
             steps: traces.first().map_or(0, |trace| trace.steps.len()),
             mismatches,
@@ -228,7 +355,7 @@ impl Judge<'_> {
     fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
         let job = Job {
             operators: true,
-            ..Job::of_seeds(self.plan.config, [seed])
+            ..Job::of_seeds(self.runs.config, [seed])
         };
         let trace = |backend: Backend| backend.run(self.target, &job, &|| ()).ok()?.into_iter().next();
         let (expected, found) = (trace(reference.backend)?, trace(backend)?);

@@ -6,7 +6,7 @@
 //!
 //! A value that is asked for, or read elsewhere too, is not done away with.
 
-use mote_graph::graph::{Graph, Node, Op, ValueId};
+use mote_graph::graph::{Graph, Node, Op, ValueId, ops};
 
 /// One kernel's work.
 #[derive(Debug, Clone)]
@@ -41,7 +41,12 @@ pub(super) fn steps<'g>(graph: &'g Graph, wanted: &[ValueId]) -> Vec<Step<'g>> {
         needed[id.0] = true;
         readers[id.0] += 1;
     }
-    for node in graph.nodes.iter().rev().filter(|node| node.op != Op::Sample) {
+    for node in graph
+        .nodes
+        .iter()
+        .rev()
+        .filter(|node| node.op != Op::Sample(ops::Sample))
+    {
         if needed[node.output.0] {
             for id in &node.inputs {
                 needed[id.0] = true;
@@ -72,9 +77,9 @@ impl<'g> Fusing<'g> {
             addend: None,
         };
         match &node.op {
-            Op::Silu => {
+            Op::Silu(_) => {
                 let norm = self.maker(node.inputs[0], |made| {
-                    matches!(made.node.op, Op::GroupNorm { .. }) && !made.silu
+                    matches!(made.node.op, Op::GroupNorm(_)) && !made.silu
                 });
                 if let Some(at) = norm {
                     self.steps[at].silu = true;
@@ -82,13 +87,13 @@ impl<'g> Fusing<'g> {
                     return;
                 }
             }
-            Op::Conv { .. } => {
-                if let Some(at) = self.maker(node.inputs[0], |made| made.node.op == Op::Upsample2) {
+            Op::Conv(_) => {
+                if let Some(at) = self.maker(node.inputs[0], |made| made.node.op == Op::Upsample2(ops::Upsample2)) {
                     step.inputs = self.steps.remove(at).inputs;
                     step.zoom = true;
                 }
             }
-            Op::Add { divisor } => {
+            Op::Add(ops::Add { divisor }) => {
                 // Of two convolutions the later one.
                 let made = [0, 1].map(|i| (self.conv(node.inputs[i]), node.inputs[1 - i]));
                 let (at, other) = if made[0].0 > made[1].0 { made[0] } else { made[1] };
@@ -96,7 +101,7 @@ impl<'g> Fusing<'g> {
                     step = self.added(at, other, *divisor, node);
                 }
             }
-            Op::AddChannel => {
+            Op::AddChannel(_) => {
                 if let Some(at) = self.conv(node.inputs[0]) {
                     step = self.added(at, node.inputs[1], 1.0, node);
                 }
@@ -113,9 +118,7 @@ impl<'g> Fusing<'g> {
     }
 
     fn conv(&self, id: ValueId) -> Option<usize> {
-        self.maker(id, |made| {
-            matches!(made.node.op, Op::Conv { .. }) && made.addend.is_none()
-        })
+        self.maker(id, |made| matches!(made.node.op, Op::Conv(_)) && made.addend.is_none())
     }
 
     fn added(&mut self, at: usize, addend: ValueId, divisor: f64, node: &Node) -> Step<'g> {

@@ -11,7 +11,7 @@ use super::place::place;
 use crate::CudaError;
 use crate::pack::Constants;
 use mote_graph::float::FloatError;
-use mote_graph::graph::{Graph, Op, ValueId};
+use mote_graph::graph::{Graph, Op, ValueId, ops};
 
 /// Kinds of `network_pointwise`, in the order of network_pointwise.cuh.
 #[derive(Debug, Clone, Copy)]
@@ -154,13 +154,15 @@ impl<'g> Writing<'g> {
             ..NetworkOp::default()
         };
         match &step.node.op {
-            Op::Sample => self.pointwise(Kind::Sample, op),
-            Op::TimeProj {
+            // Opt-in: an operator without a kernel here is refused by its name.
+            refused @ (Op::Softmax(_) | Op::Readout(_)) => return Err(CudaError::Unsupported(refused.name())),
+            Op::Sample(_) => self.pointwise(Kind::Sample, op),
+            Op::TimeProj(ops::TimeProj {
                 dim,
                 flip_sin_to_cos,
                 freq_shift,
                 max_period,
-            } => {
+            }) => {
                 let first = self.program.feature_len() as u32;
                 self.program.features.push(Features {
                     dim: *dim,
@@ -170,16 +172,16 @@ impl<'g> Writing<'g> {
                 });
                 self.pointwise(Kind::Features, counted(op, first));
             }
-            Op::ClassEmbed { weight } => {
+            Op::ClassEmbed(ops::ClassEmbed { weight }) => {
                 let at = [self.vector(Some(weight), 0), 0, 0, 0];
                 self.pointwise(Kind::Label, NetworkOp { at, ..op });
             }
-            Op::Affine { scale, shift } => self.pointwise(Kind::Affine, real(op, [*scale, *shift])),
-            Op::Silu => self.pointwise(Kind::Silu, op),
-            Op::Add { divisor } => self.pointwise(Kind::Add, real(op, [*divisor, 0.0])),
-            Op::AddChannel => self.pointwise(Kind::AddChannel, op),
-            Op::ScaleShift => self.pointwise(Kind::ScaleShift, op),
-            Op::Concat => {
+            Op::Affine(ops::Affine { scale, shift }) => self.pointwise(Kind::Affine, real(op, [*scale, *shift])),
+            Op::Silu(_) => self.pointwise(Kind::Silu, op),
+            Op::Add(ops::Add { divisor }) => self.pointwise(Kind::Add, real(op, [*divisor, 0.0])),
+            Op::AddChannel(_) => self.pointwise(Kind::AddChannel, op),
+            Op::ScaleShift(_) => self.pointwise(Kind::ScaleShift, op),
+            Op::Concat(_) => {
                 let mut channels = 0;
                 for id in &step.inputs {
                     let first = self.tensors[id.0];
@@ -187,20 +189,20 @@ impl<'g> Writing<'g> {
                     channels += first.channels;
                 }
             }
-            Op::Upsample2 => self.pointwise(Kind::Upsample, op),
-            Op::AvgPool2 => self.pointwise(Kind::AvgPool, op),
-            Op::GroupNorm {
+            Op::Upsample2(_) => self.pointwise(Kind::Upsample, op),
+            Op::AvgPool2(_) => self.pointwise(Kind::AvgPool, op),
+            Op::GroupNorm(ops::GroupNorm {
                 groups,
                 eps,
                 weight,
                 bias,
-            } => {
+            }) => {
                 let at = [self.vector(Some(weight), 0), self.vector(Some(bias), 0), 0, 0];
                 let mut op = counted(real(NetworkOp { at, ..op }, [*eps, 0.0]), *groups as u32);
                 op.count[1] = step.silu.into();
                 self.push(Kernel::Norm(*groups as u64), op);
             }
-            Op::Attention { heads } => {
+            Op::Attention(ops::Attention { heads }) => {
                 let values = tensor(step.inputs.get(2));
                 let depth = op.out.channels as usize / heads;
                 let op = NetworkOp {
@@ -216,13 +218,13 @@ impl<'g> Writing<'g> {
                     op,
                 );
             }
-            Op::Conv {
+            Op::Conv(ops::Conv {
                 weight,
                 bias,
                 kernel,
                 stride,
                 pad,
-            } => {
+            }) => {
                 let outs = op.out.channels as usize;
                 let weights = Weights {
                     data: self.graph.params.get(weight).map_or(&[], |param| &param.data),

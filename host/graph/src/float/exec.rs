@@ -1,73 +1,85 @@
-//! Runs a graph on candle, a batch at a time.
+//! Runs a graph, a batch at a time.
 
-use super::time::features;
-use super::{FloatError, Real, TimeFeatures, ops};
-use crate::graph::{Graph, Op, ValueId};
-use candle_core::{DType, Device, Tensor};
-use std::collections::BTreeMap;
+use super::network::{Network, swap_planes};
+use super::tape::Tape;
+use super::{FloatError, TimeFeatures};
+use crate::graph::{Graph, ValueId};
+use crate::ops::{Batch, Forward, Operator, Shape};
+use crate::{DType, Real, Values};
+use rayon::prelude::*;
+use std::ops::Range;
 
-/// One call's inputs: `n` samples, each at its own timestep.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `(n, channel, row, col)`, of the executor's type.
-    pub x: Tensor,
-    /// `n` timesteps.
-    pub timesteps: Vec<usize>,
-    /// `n` class labels; empty for an unconditional network.
-    pub labels: Vec<usize>,
-}
+/// Elements of scratch memory up to which samples are computed together, so that they stay in a cache.
+const SCRATCH: usize = 1 << 19;
+/// Most samples that are computed together, whatever their size.
+const SAMPLES: usize = 64;
 
-/// A graph with its parameters loaded as tensors of one type.
+/// A graph with its parameters loaded in one type.
 #[derive(Debug)]
 pub struct Executor<'g> {
     graph: &'g Graph,
-    params: BTreeMap<String, Tensor>,
-    dtype: DType,
-    device: Device,
+    network: Network,
+    params: Loaded,
     time: TimeFeatures,
-    /// For each node, the values that nothing reads after it.
-    dead_after: Vec<Vec<ValueId>>,
+    /// Samples that are computed together.
+    shard: usize,
+}
+
+#[derive(Debug)]
+enum Loaded {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+/// A value of the graph as a pass writes it.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    samples: usize,
+    shape: Shape,
+    /// `(channel, sample, row, col)`.
+    values: Values<'a>,
+}
+
+impl Observed<'_> {
+    /// `(channel, row, col)`.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// `(sample, channel, row, col)`.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<f64> {
+        let [channels, rows, cols] = self.shape;
+        let positions = rows * cols;
+        let plane = |i: usize| {
+            let (sample, channel) = (i / channels, i % channels);
+            let first = (channel * self.samples + sample) * positions;
+            (first..first + positions).map(|i| self.values.wide(i))
+        };
+        (0..self.samples * channels).flat_map(plane).collect()
+    }
 }
 
 impl<'g> Executor<'g> {
-    /// Loads `graph` on the CPU in `dtype` ([`DType::F32`] or [`DType::F64`]). Timestep features follow the type:
-    /// see [`Executor::with_time_features`].
+    /// Loads `graph` in `dtype`. Timestep features follow the type: see [`Executor::with_time_features`].
     pub fn new(graph: &'g Graph, dtype: DType) -> Result<Self, FloatError> {
-        let device = Device::Cpu;
-        let mut params = BTreeMap::new();
-        for (key, param) in &graph.params {
-            let tensor = Tensor::from_slice(&param.data, param.shape.as_slice(), &device)?.to_dtype(dtype)?;
-            params.insert(key.clone(), tensor);
-        }
-        Self::with_params(graph, params, dtype)
-    }
-
-    /// Runs `graph` with tensors of the caller's own, variables of a training run for one. Every key of
-    /// [`Graph::params`] must be there, all of type `dtype` and on one device.
-    pub fn with_params(graph: &'g Graph, params: BTreeMap<String, Tensor>, dtype: DType) -> Result<Self, FloatError> {
-        graph.check()?;
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            return Err(input("the executor's type", "F32 or F64", format!("{dtype:?}")));
-        }
-        if let Some(key) = graph.params.keys().find(|key| !params.contains_key(*key)) {
-            return Err(input("parameters", "every key of the graph", format!("no `{key}`")));
-        }
-        let device = params
-            .values()
-            .next()
-            .map_or(Device::Cpu, |tensor| tensor.device().clone());
-        let time = if dtype == DType::F64 {
-            TimeFeatures::F64
-        } else {
-            TimeFeatures::F32
-        };
+        let network = Network::new(graph)?.by_sample();
+        let params = network.layout().values_of(graph);
+        let scratch = network
+            .layers
+            .iter()
+            .map(|layer| layer.op.scratch_len(&layer.extents(1)));
+        let largest = scratch.max().unwrap_or(0).max(1);
         Ok(Self {
             graph,
-            params,
-            dtype,
-            device,
-            time,
-            dead_after: dead_after(graph),
+            network,
+            params: match dtype {
+                DType::F32 => Loaded::F32(params),
+                DType::F64 => Loaded::F64(params.into_iter().map(f64::from).collect()),
+            },
+            time: TimeFeatures::of(dtype),
+            shard: (SCRATCH / largest).clamp(1, SAMPLES),
         })
     }
 
@@ -84,163 +96,216 @@ impl<'g> Executor<'g> {
         self.graph
     }
 
-    /// The parameters as loaded, by key.
-    #[must_use]
-    pub fn params(&self) -> &BTreeMap<String, Tensor> {
-        &self.params
-    }
-
     /// The type that it runs in.
     #[must_use]
     pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// The network's output, `(n, channel, row, col)`.
-    pub fn forward(&self, batch: &Batch) -> Result<Tensor, FloatError> {
-        self.forward_observed(batch, |_, _| Ok(()))
-    }
-
-    /// [`Executor::forward`], showing `observe` every value as it is written.
-    pub fn forward_observed(
-        &self,
-        batch: &Batch,
-        observe: impl FnMut(ValueId, &Tensor) -> Result<(), FloatError>,
-    ) -> Result<Tensor, FloatError> {
-        let times: Vec<f64> = batch.timesteps.iter().map(|t| *t as f64).collect();
-        self.pass(&batch.x, &times, &batch.labels, observe)
-    }
-
-    /// [`Executor::forward`] at `times` between the training timesteps, one a sample: what an ODE solver visits.
-    pub fn forward_at(&self, x: &Tensor, times: &[f64], labels: &[usize]) -> Result<Tensor, FloatError> {
-        self.pass(x, times, labels, |_, _| Ok(()))
-    }
-
-    fn pass(
-        &self,
-        x: &Tensor,
-        times: &[f64],
-        labels: &[usize],
-        mut observe: impl FnMut(ValueId, &Tensor) -> Result<(), FloatError>,
-    ) -> Result<Tensor, FloatError> {
-        self.check(x, times, labels)?;
-        let mut live: Vec<Option<Tensor>> = vec![None; self.graph.values.len()];
-        for (node, dead) in self.graph.nodes.iter().zip(&self.dead_after) {
-            let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| live[id.0].as_ref()).collect();
-            let value = match &node.op {
-                Op::Sample => Ok(x.clone()),
-                Op::TimeProj { .. } => self.time_features(&node.op, times),
-                Op::ClassEmbed { weight } => self.class_rows(weight, labels),
-                op => ops::apply(op, &inputs, &self.params),
-            }
-            .map_err(|source| FloatError::Node {
-                node: node.name.clone(),
-                source,
-            })?;
-            observe(node.output, &value)?;
-            live[node.output.0] = Some(value);
-            for id in dead {
-                live[id.0] = None;
-            }
+        match self.params {
+            Loaded::F32(_) => DType::F32,
+            Loaded::F64(_) => DType::F64,
         }
-        let output = self.graph.output.and_then(|id| live[id.0].take());
-        output.ok_or(FloatError::Graph(crate::graph::GraphError::NoOutput))
     }
 
-    /// [`Executor::forward`] on plain vectors: `x` holds `timesteps.len()` samples one after the other.
+    /// The network's output, `(sample, channel, row, col)`, for samples `x` of that order, each at its own timestep; `labels` has a class
+    /// a sample, or is empty for an unconditional network.
     pub fn run<T: Real>(&self, x: &[T], timesteps: &[usize], labels: &[usize]) -> Result<Vec<T>, FloatError> {
-        let batch = self.batch(x, timesteps, labels)?;
-        Ok(self.forward(&batch)?.flatten_all()?.to_dtype(T::DTYPE)?.to_vec1()?)
+        self.run_at(x, &times(timesteps), labels)
     }
 
-    /// A batch from plain vectors; see [`Executor::run`].
-    pub fn batch<T: Real>(&self, x: &[T], timesteps: &[usize], labels: &[usize]) -> Result<Batch, FloatError> {
-        let [c, h, w] = self.graph.sample_shape();
-        let n = timesteps.len();
-        if x.len() != n * c * h * w {
-            return Err(input(
-                "the sample's element count",
-                format!("{n} x {c} x {h} x {w}"),
-                x.len(),
-            ));
-        }
-        let x = Tensor::from_slice(x, (n, c, h, w), &self.device)?.to_dtype(self.dtype)?;
-        Ok(Batch {
-            x,
-            timesteps: timesteps.to_vec(),
-            labels: labels.to_vec(),
+    /// [`Executor::run`] at times between the training timesteps, one a sample: what an ODE solver visits.
+    pub fn run_at<T: Real>(&self, x: &[T], times: &[f64], labels: &[usize]) -> Result<Vec<T>, FloatError> {
+        self.check(x.len(), times.len(), labels)?;
+        Ok(match &self.params {
+            Loaded::F32(params) => convert(self.in_shards(params, &convert(x), times, labels)),
+            Loaded::F64(params) => convert(self.in_shards(params, &convert(x), times, labels)),
         })
     }
 
-    fn check(&self, x: &Tensor, times: &[f64], labels: &[usize]) -> Result<(), FloatError> {
-        let [c, h, w] = self.graph.sample_shape();
-        let n = times.len();
-        if x.dims() != [n, c, h, w] || n == 0 {
-            return Err(input(
-                "the batch's shape",
-                format!("[n, {c}, {h}, {w}]"),
-                format!("{:?}", x.dims()),
-            ));
+    /// [`Executor::run`], showing `observe` every value as it is written, of all samples at once.
+    pub fn run_observed<T: Real>(
+        &self,
+        x: &[T],
+        timesteps: &[usize],
+        labels: &[usize],
+        mut observe: impl FnMut(ValueId, &Observed<'_>),
+    ) -> Result<Vec<T>, FloatError> {
+        self.check(x.len(), timesteps.len(), labels)?;
+        let times = times(timesteps);
+        Ok(match &self.params {
+            Loaded::F32(params) => convert(self.pass(params, &convert(x), &times, labels, &mut observe)),
+            Loaded::F64(params) => convert(self.pass(params, &convert(x), &times, labels, &mut observe)),
+        })
+    }
+
+    /// [`Executor::run_at`], and the gradient by `x` of the output's inner product with `direction`, which has the output's size: one pass
+    /// forward and one in reverse.
+    pub fn run_back<T: Real>(
+        &self,
+        x: &[T],
+        times: &[f64],
+        labels: &[usize],
+        direction: &[T],
+    ) -> Result<(Vec<T>, Vec<T>), FloatError> {
+        self.check(x.len(), times.len(), labels)?;
+        self.network.check_reversible()?;
+        let expected = times.len() * self.network.output_len();
+        if direction.len() != expected {
+            let what = "the direction's element count";
+            return Err(FloatError::input(what, expected.to_string(), direction.len()));
         }
-        match self.graph.classes {
-            None if !labels.is_empty() => Err(input("labels", "none: the network is unconditional", "some")),
-            Some(_) if labels.len() != n => Err(input("labels", format!("{n} of them"), labels.len())),
-            Some(classes) => match labels.iter().find(|label| **label >= classes) {
-                Some(label) => Err(input("a class label", format!("below {classes}"), label)),
-                None => Ok(()),
-            },
-            None => Ok(()),
+        let pairs = match &self.params {
+            Loaded::F32(params) => {
+                let (y, dx) = self.back_in_shards(params, &convert(x), times, labels, &convert(direction));
+                (convert(y), convert(dx))
+            }
+            Loaded::F64(params) => {
+                let (y, dx) = self.back_in_shards(params, &convert(x), times, labels, &convert(direction));
+                (convert(y), convert(dx))
+            }
+        };
+        Ok(pairs)
+    }
+
+    fn check(&self, x: usize, n: usize, labels: &[usize]) -> Result<(), FloatError> {
+        if n == 0 {
+            return Err(FloatError::input("the number of samples", "at least 1".to_string(), n));
+        }
+        self.network.check(self.network.layout().len(), x, n, labels)
+    }
+
+    /// A batch's samples in parts.
+    fn shards(&self, n: usize) -> impl IndexedParallelIterator<Item = Range<usize>> {
+        let shard = self.shard;
+        let range = move |i: usize| i * shard..((i + 1) * shard).min(n);
+        (0..n.div_ceil(shard)).into_par_iter().map(range)
+    }
+
+    fn batch<'a, T>(&self, x: &'a [T], times: &'a [f64], labels: &'a [usize], range: Range<usize>) -> Batch<'a, T> {
+        let len = self.network.sample_len();
+        Batch {
+            x: &x[range.start * len..range.end * len],
+            times: &times[range.clone()],
+            labels: labels.get(range).unwrap_or(&[]),
+            features: self.time,
         }
     }
 
-    fn time_features(&self, op: &Op, times: &[f64]) -> candle_core::Result<Tensor> {
-        let Op::TimeProj {
-            dim,
-            flip_sin_to_cos,
-            freq_shift,
-            max_period,
-        } = op
-        else {
-            candle_core::bail!("not a time projection")
+    fn in_shards<T: Real>(&self, params: &[T], x: &[T], times: &[f64], labels: &[usize]) -> Vec<T> {
+        let one = |memory: &mut Memory<T>, range: Range<usize>| {
+            let batch = self.batch(x, times, labels, range);
+            self.forward(params, batch, memory, &mut |_, _, _| ())
         };
-        let rows: Vec<f64> = times
-            .iter()
-            .flat_map(|t| features(*t, *dim, *flip_sin_to_cos, *freq_shift, *max_period, self.time))
-            .collect();
-        Tensor::from_vec(rows, (times.len(), *dim, 1, 1), &self.device)?.to_dtype(self.dtype)
+        let parts: Vec<Vec<T>> = self.shards(times.len()).map_init(Memory::default, one).collect();
+        parts.concat()
     }
 
-    fn class_rows(&self, weight: &str, labels: &[usize]) -> candle_core::Result<Tensor> {
-        let Some(table) = self.params.get(weight) else {
-            candle_core::bail!("parameter `{weight}` is missing")
+    fn pass<T: Real>(
+        &self,
+        params: &[T],
+        x: &[T],
+        times: &[f64],
+        labels: &[usize],
+        observe: &mut dyn FnMut(ValueId, &Observed<'_>),
+    ) -> Vec<T> {
+        let samples = times.len();
+        let batch = self.batch(x, times, labels, 0..samples);
+        let mut show = |value: usize, shape: Shape, values: &[T]| {
+            let values = T::values(values);
+            let seen = Observed { samples, shape, values };
+            observe(ValueId(value), &seen);
         };
-        let index: Vec<u32> = labels.iter().map(|label| *label as u32).collect();
-        let rows = table.index_select(&Tensor::from_vec(index, labels.len(), &self.device)?, 0)?;
-        rows.reshape((labels.len(), table.dim(1)?, 1, 1))
+        self.forward(params, batch, &mut Memory::default(), &mut show)
+    }
+
+    /// The output of some samples, `(sample, channel, row, col)`. `show` sees every value.
+    fn forward<T: Real>(
+        &self,
+        params: &[T],
+        batch: Batch<'_, T>,
+        memory: &mut Memory<T>,
+        show: &mut dyn FnMut(usize, Shape, &[T]),
+    ) -> Vec<T> {
+        let n = batch.times.len();
+        let network = &self.network;
+        memory.live.resize(network.shapes.len(), vec![]);
+        for layer in &network.layers {
+            let extents = layer.extents(n);
+            let mut y = memory.unused.pop().unwrap_or_default();
+            y.resize(extents.output_len(), T::ZERO);
+            memory.saved.resize(layer.op.saved_len(&extents), T::ZERO);
+            memory
+                .scratch
+                .resize(layer.op.scratch_len(&extents).max(memory.scratch.len()), T::ZERO);
+            let x: Vec<&[T]> = layer.inputs.iter().map(|i| memory.live[*i].as_slice()).collect();
+            layer.op.forward(Forward {
+                extents,
+                batch,
+                params: layer.params(params),
+                x: &x,
+                y: &mut y,
+                saved: &mut memory.saved,
+                scratch: &mut memory.scratch,
+            });
+            show(layer.output, extents.output, &y);
+            memory.live[layer.output] = y;
+            for value in &layer.dead {
+                memory.unused.push(std::mem::take(&mut memory.live[*value]));
+            }
+        }
+        let output = std::mem::take(&mut memory.live[network.output]);
+        let mut to = vec![T::ZERO; output.len()];
+        swap_planes([network.shapes[network.output][0], n], &output, &mut to);
+        memory.unused.push(output);
+        to
+    }
+
+    fn back_in_shards<T: Real>(
+        &self,
+        params: &[T],
+        x: &[T],
+        times: &[f64],
+        labels: &[usize],
+        direction: &[T],
+    ) -> (Vec<T>, Vec<T>) {
+        let len = self.network.output_len();
+        let one = |tape: &mut Tape<T>, range: Range<usize>| {
+            let mut y = vec![T::ZERO; range.len() * len];
+            let slope = &direction[range.start * len..range.end * len];
+            tape.forward(&self.network, params, self.batch(x, times, labels, range));
+            tape.output(&self.network, &mut y);
+            tape.backward(&self.network, params, slope);
+            (y, tape.by_sample(&self.network))
+        };
+        let parts: Vec<(Vec<T>, Vec<T>)> = self.shards(times.len()).map_init(Tape::default, one).collect();
+        let (y, dx): (Vec<Vec<T>>, Vec<Vec<T>>) = parts.into_iter().unzip();
+        (y.concat(), dx.concat())
     }
 }
 
-fn input(what: &'static str, expected: impl ToString, found: impl ToString) -> FloatError {
-    FloatError::Input {
-        what,
-        expected: expected.to_string(),
-        found: found.to_string(),
+/// What passes use again.
+#[derive(Debug)]
+struct Memory<T> {
+    /// By value; empty where a value is not yet written or not needed any more.
+    live: Vec<Vec<T>>,
+    unused: Vec<Vec<T>>,
+    saved: Vec<T>,
+    scratch: Vec<T>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Self {
+            live: vec![],
+            unused: vec![],
+            saved: vec![],
+            scratch: vec![],
+        }
     }
 }
 
-/// For each node, the values it is the last to read (or to write, when nothing reads them), the output excepted.
-fn dead_after(graph: &Graph) -> Vec<Vec<ValueId>> {
-    let mut last: Vec<Option<usize>> = vec![None; graph.values.len()];
-    for (i, node) in graph.nodes.iter().enumerate() {
-        for id in node.inputs.iter().chain([&node.output]) {
-            last[id.0] = Some(i);
-        }
-    }
-    let mut dead = vec![Vec::new(); graph.nodes.len()];
-    for (value, last) in last.into_iter().enumerate() {
-        if let Some(node) = last.filter(|_| graph.output != Some(ValueId(value))) {
-            dead[node].push(ValueId(value));
-        }
-    }
-    dead
+fn times(timesteps: &[usize]) -> Vec<f64> {
+    timesteps.iter().map(|t| *t as f64).collect()
+}
+
+fn convert<A: Real, B: Real>(values: impl AsRef<[A]>) -> Vec<B> {
+    values.as_ref().iter().map(|v| B::of(v.wide())).collect()
 }

@@ -1,38 +1,36 @@
-//! The float executor and sampler: the yardstick that every integer result is measured against.
+//! The float network: run forward and in reverse, and sampled from. It is the yardstick that every integer result is measured against.
 //!
-//! [`Executor`] runs a [`crate::graph::Graph`] on candle in f32 or f64, a batch at a time; every operation is
-//! differentiable, so the graph that is trained is the graph that is deployed. [`ddim`] is the sampler over any model, [`encode`] the
-//! same backwards, [`samplers`] has the others.
+//! - [`Network`]: a graph made ready to be run.
+//! - [`Executor`]: runs one in f32 or f64, a batch at a time; gives the gradient by the sample where that is asked for.
+//! - [`Passes`]: losses and their gradients by trained tensors. The graph that is trained is the graph that is deployed.
+//! - [`ddim`]: the sampler over any model; [`encode`]: the same backwards; [`samplers`]: the others.
 
-mod conv;
 pub mod ddim;
 pub mod encode;
 mod exec;
-mod ops;
-mod real;
+mod fake;
+mod network;
+mod passes;
 pub mod samplers;
-mod time;
+mod tape;
 
+#[cfg(test)]
+mod gradient_tests;
 #[cfg(test)]
 mod tests;
 
-pub use exec::{Batch, Executor};
-pub use real::Real;
-pub use time::{TimeFeatures, features};
+pub use crate::ops::{TimeFeatures, features};
+pub use crate::real::{DType, Real};
+pub use exec::{Executor, Observed};
+pub use fake::FakeRange;
+pub use network::Network;
+pub use passes::{Call, Loss, Passes, SHARD};
 
 use thiserror::Error;
 
 /// What can go wrong while a graph runs.
 #[derive(Debug, Error)]
 pub enum FloatError {
-    /// The tensor library refused an operation.
-    #[error("node `{node}`: {source}")]
-    Node {
-        /// Node name.
-        node: String,
-        /// The library's own words.
-        source: candle_core::Error,
-    },
     /// The batch does not fit the graph.
     #[error("{what} must be {expected}, found {found}")]
     Input {
@@ -43,13 +41,28 @@ pub enum FloatError {
         /// What was given.
         found: String,
     },
-    /// A tensor could not be made or read back.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
+    /// A gradient is asked for through an operator that has only a pass forward.
+    #[error("node `{node}`: gradients do not pass through the operator {operator}; leave it out of what is trained")]
+    Irreversible {
+        /// Node name.
+        node: String,
+        /// Operator name.
+        operator: &'static str,
+    },
     /// The graph itself does not hold together.
     #[error(transparent)]
     Graph(#[from] crate::graph::GraphError),
     /// The schedule does not allow a step.
     #[error(transparent)]
     Schedule(#[from] crate::schedule::ScheduleError),
+}
+
+impl FloatError {
+    fn input(what: &'static str, expected: String, found: impl ToString) -> Self {
+        Self::Input {
+            what,
+            expected,
+            found: found.to_string(),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Building a graph one node at a time, shapes inferred as it grows.
 
-use super::shape::infer;
-use super::{Graph, GraphError, Node, Op, Param, Value, ValueId};
+use super::{Graph, GraphError, Node, Op, Param, Value, ValueId, infer};
+use crate::ops::{Inputs, Sample};
 use std::collections::BTreeSet;
 
 /// Appends nodes in execution order. A node is refused as soon as its shapes do not fit.
@@ -20,7 +20,7 @@ impl Builder {
 
     /// The network's input of shape `(channel, row, col)`.
     pub fn sample(&mut self, shape: [usize; 3]) -> Result<ValueId, GraphError> {
-        self.append("sample", Op::Sample, &[], Some(shape))
+        self.append("sample", Sample.into(), &[], Some(shape))
     }
 
     /// Stores a trained tensor, to be named by later nodes.
@@ -29,8 +29,8 @@ impl Builder {
     }
 
     /// Appends `op` on `inputs`; gives the value it writes, which has the node's name.
-    pub fn push(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
-        self.append(name, op, inputs, None)
+    pub fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        self.append(name, op.into(), inputs, None)
     }
 
     /// Publishes `value` as the output of the checkpoint's block `name`.
@@ -67,7 +67,13 @@ impl Builder {
             return Err(GraphError::DuplicateName(name.to_string()));
         }
         let shapes: Vec<[usize; 3]> = inputs.iter().map(|id| self.shape(*id)).collect();
-        let shape = infer(name, &op, &shapes, &self.graph.params, sample)?;
+        let given = Inputs {
+            node: name,
+            shapes: &shapes,
+            sample,
+            params: &self.graph.params,
+        };
+        let shape = infer(&op, &given)?;
         let output = ValueId(self.graph.values.len());
         self.graph.values.push(Value {
             name: name.to_string(),

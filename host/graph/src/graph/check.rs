@@ -1,7 +1,7 @@
 //! Checking a whole graph: single assignment, order, shapes, names.
 
-use super::shape::infer;
-use super::{Graph, GraphError, Node, Op, ValueId};
+use super::{Graph, GraphError, Node, Op, ValueId, infer};
+use crate::ops::Inputs;
 use std::collections::BTreeSet;
 
 impl Graph {
@@ -13,8 +13,13 @@ impl Graph {
         let sample = self.sample().map(|id| self.values[id.0].shape);
         let mut written = vec![false; self.values.len()];
         for node in &self.nodes {
-            let inputs = self.read(node, &written)?;
-            let shape = infer(&node.name, &node.op, &inputs, &self.params, sample)?;
+            let given = Inputs {
+                node: &node.name,
+                shapes: &self.read(node, &written)?,
+                sample,
+                params: &self.params,
+            };
+            let shape = infer(&node.op, &given)?;
             self.write(node, shape, &mut written)?;
         }
         for id in self.output.iter().chain(self.taps.iter().map(|(_, id)| id)) {
@@ -28,7 +33,7 @@ impl Graph {
     /// The value that holds x_t, when the graph has one.
     #[must_use]
     pub fn sample(&self) -> Option<ValueId> {
-        let node = self.nodes.iter().find(|node| node.op == Op::Sample)?;
+        let node = self.nodes.iter().find(|node| matches!(node.op, Op::Sample(_)))?;
         (node.output.0 < self.values.len()).then_some(node.output)
     }
 

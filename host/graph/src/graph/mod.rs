@@ -11,15 +11,17 @@
 mod build;
 mod check;
 mod error;
-mod macs;
-mod shape;
+mod layout;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::ops::{self, Op};
 pub use build::Builder;
 pub use error::GraphError;
+pub use layout::Layout;
 
+use crate::ops::{Inputs, Operator, Shape};
 use std::collections::BTreeMap;
 
 /// Index of a [`Value`] in [`Graph::values`].
@@ -42,83 +44,6 @@ pub struct Param {
     pub shape: Vec<usize>,
     /// Row-major values.
     pub data: Vec<f32>,
-}
-
-/// What a node computes. Parameters are named by their key in [`Graph::params`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Op {
-    /// The noisy sample x_t. No inputs.
-    Sample,
-    /// `scale * x + shift`, for `center_input_sample`.
-    Affine {
-        /// Factor.
-        scale: f64,
-        /// Offset added after the factor.
-        shift: f64,
-    },
-    /// Sinusoidal timestep features (DDPM, Vaswani et al. 2017): no inputs, `(dim, 1, 1)`.
-    /// `freq_i = exp(-ln(max_period) * i / (dim/2 - freq_shift))`.
-    TimeProj {
-        /// Number of features, even.
-        dim: usize,
-        /// Cosines first when set.
-        flip_sin_to_cos: bool,
-        /// Subtracted from the divisor of the exponent.
-        freq_shift: f64,
-        /// 10,000 in every known checkpoint.
-        max_period: f64,
-    },
-    /// Row `class` of an embedding table `(classes, dim)`. No inputs.
-    ClassEmbed {
-        /// Key of the table.
-        weight: String,
-    },
-    /// 2-D convolution with zero padding; a linear layer over channels is `kernel = 1`.
-    Conv {
-        /// Key of `(out, in, kernel, kernel)`; `(out, in)` is accepted for `kernel = 1`.
-        weight: String,
-        /// Key of `(out)`.
-        bias: Option<String>,
-        /// Side of the square kernel.
-        kernel: usize,
-        /// Step between outputs, 1 or 2.
-        stride: usize,
-        /// Zeros added at top, left, bottom, right.
-        pad: [usize; 4],
-    },
-    /// Group normalization (Wu and He 2018) with an affine a channel.
-    GroupNorm {
-        /// Number of groups; divides the channel count.
-        groups: usize,
-        /// Added to the variance.
-        eps: f64,
-        /// Key of gamma `(channel)`.
-        weight: String,
-        /// Key of beta `(channel)`.
-        bias: String,
-    },
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// `(a + b) / divisor`, same shapes.
-    Add {
-        /// The resnet's `output_scale_factor`.
-        divisor: f64,
-    },
-    /// `a + v` with `v` of shape `(channel, 1, 1)` broadcast over rows and columns.
-    AddChannel,
-    /// `a * (1 + v[..C]) + v[C..]` with `v` of shape `(2C, 1, 1)` (the `scale_shift` resnet).
-    ScaleShift,
-    /// Channels of the inputs, one after the other.
-    Concat,
-    /// Nearest-neighbour x2 in rows and columns.
-    Upsample2,
-    /// Mean over 2x2 windows.
-    AvgPool2,
-    /// `softmax(q k^T / sqrt(head_dim)) v` over positions; inputs q, k, v of one shape. A head is a contiguous range of channels.
-    Attention {
-        /// Number of heads; divides the channel count.
-        heads: usize,
-    },
 }
 
 /// One operation.
@@ -149,4 +74,34 @@ pub struct Graph {
     pub classes: Option<usize>,
     /// Checkpoint block names (`down_blocks.0`, `conv_act`, `time_embedding`) and the value that is that block's output.
     pub taps: Vec<(String, ValueId)>,
+}
+
+impl Graph {
+    /// Multiply-accumulates of one node for one sample: convolutions (taps that fall on padding included, as every
+    /// published count has it) and the two products of attention. Everything else counts 0.
+    #[must_use]
+    pub fn node_macs(&self, node: &Node) -> u64 {
+        let shape = |id: &ValueId| self.values[id.0].shape;
+        let inputs: Vec<Shape> = node.inputs.iter().map(shape).collect();
+        node.op.macs(&inputs, shape(&node.output))
+    }
+
+    /// Multiply-accumulates of one network call for one sample.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.nodes.iter().map(|node| self.node_macs(node)).sum()
+    }
+
+    /// Number of trained values.
+    #[must_use]
+    pub fn param_count(&self) -> usize {
+        self.params.values().map(|param| param.data.len()).sum()
+    }
+}
+
+/// The output's shape of `op`, which must be no empty value and no absurdly large one.
+fn infer(op: &Op, inputs: &Inputs<'_>) -> Result<Shape, GraphError> {
+    let shape = op.shape(inputs)?;
+    inputs.size("the output", &shape)?;
+    Ok(shape)
 }

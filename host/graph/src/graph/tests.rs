@@ -1,15 +1,15 @@
 //! Shapes, order and cost.
 
-use super::{Builder, Graph, GraphError, Op, Param, ValueId};
+use super::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
 
 fn conv(kernel: usize, stride: usize, pad: [usize; 4]) -> Op {
-    Op::Conv {
+    Op::Conv(ops::Conv {
         weight: "w".to_string(),
         bias: None,
         kernel,
         stride,
         pad,
-    }
+    })
 }
 
 fn builder(shape: &[usize]) -> (Builder, ValueId) {
@@ -28,7 +28,7 @@ fn builder(shape: &[usize]) -> (Builder, ValueId) {
 fn small() -> Graph {
     let (mut g, x) = builder(&[6, 4, 3, 3]);
     let y = g.push("conv", conv(3, 2, [0, 0, 1, 1]), &[x]).unwrap();
-    let y = g.push("attend", Op::Attention { heads: 3 }, &[y, y, y]).unwrap();
+    let y = g.push("attend", ops::Attention { heads: 3 }, &[y, y, y]).unwrap();
     g.tap("block", y);
     g.finish(y).unwrap()
 }
@@ -45,51 +45,51 @@ fn shapes_and_macs_by_hand() {
 #[test]
 fn what_does_not_fit_is_refused_at_its_node() {
     let (mut g, x) = builder(&[6, 4, 3, 3]);
-    let v = g.push("v", Op::AvgPool2, &[x]).unwrap();
+    let v = g.push("v", ops::AvgPool2, &[x]).unwrap();
     for (op, inputs) in [
         (conv(1, 1, [0; 4]), vec![x]),
         (conv(3, 3, [1; 4]), vec![x]),
         (
-            Op::Conv {
+            Op::Conv(ops::Conv {
                 weight: "none".to_string(),
                 bias: None,
                 kernel: 1,
                 stride: 1,
                 pad: [0; 4],
-            },
+            }),
             vec![x],
         ),
-        (Op::Add { divisor: 1.0 }, vec![x, v]),
-        (Op::Add { divisor: 0.0 }, vec![x, x]),
-        (Op::AddChannel, vec![x, v]),
-        (Op::ScaleShift, vec![x, v]),
-        (Op::Concat, vec![x, v]),
-        (Op::Concat, vec![]),
-        (Op::Attention { heads: 3 }, vec![x, x, x]),
-        (Op::Attention { heads: 0 }, vec![x, x, x]),
-        (Op::Silu, vec![x, x]),
+        (Op::Add(ops::Add { divisor: 1.0 }), vec![x, v]),
+        (Op::Add(ops::Add { divisor: 0.0 }), vec![x, x]),
+        (Op::AddChannel(ops::AddChannel), vec![x, v]),
+        (Op::ScaleShift(ops::ScaleShift), vec![x, v]),
+        (Op::Concat(ops::Concat), vec![x, v]),
+        (Op::Concat(ops::Concat), vec![]),
+        (Op::Attention(ops::Attention { heads: 3 }), vec![x, x, x]),
+        (Op::Attention(ops::Attention { heads: 0 }), vec![x, x, x]),
+        (Op::Silu(ops::Silu), vec![x, x]),
         (
-            Op::TimeProj {
+            Op::TimeProj(ops::TimeProj {
                 dim: 3,
                 flip_sin_to_cos: true,
                 freq_shift: 0.0,
                 max_period: 1e4,
-            },
+            }),
             vec![],
         ),
         (
-            Op::TimeProj {
+            Op::TimeProj(ops::TimeProj {
                 dim: 2,
                 flip_sin_to_cos: true,
                 freq_shift: 1.0,
                 max_period: 1e4,
-            },
+            }),
             vec![],
         ),
         (
-            Op::ClassEmbed {
+            Op::ClassEmbed(ops::ClassEmbed {
                 weight: "w".to_string(),
-            },
+            }),
             vec![],
         ),
     ] {
@@ -97,7 +97,7 @@ fn what_does_not_fit_is_refused_at_its_node() {
         assert!(error.to_string().contains("`bad"), "{error}");
     }
     assert_eq!(
-        g.push("v", Op::Silu, &[x]),
+        g.push("v", ops::Silu, &[x]),
         Err(GraphError::DuplicateName("v".to_string()))
     );
     assert!(matches!(

@@ -113,9 +113,7 @@ pub enum ScheduleError {
         max: usize,
     },
     /// A timestep past the end of the schedule, from `steps_offset`.
-    #[error(
-        "timestep {timestep} is past the last training timestep {last}: steps_offset {offset} does not fit {steps} steps"
-    )]
+    #[error("steps_offset {offset} does not fit {steps} steps: the first would begin past the last training timestep")]
     Range {
         /// The timestep.
         timestep: usize,

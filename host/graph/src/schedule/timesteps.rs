@@ -4,7 +4,7 @@
 //! gives diffusers. What is added here is the refusal of what the device would have to clamp.
 
 use super::{ScheduleError, SchedulerConfig};
-use mote_runtime::schedule::spacing::{MAX_TRAIN_STEPS, prev_timestep, timestep};
+use mote_runtime::schedule::spacing::{MAX_TRAIN_STEPS, begins_within, prev_timestep, timestep};
 
 pub use mote_runtime::schedule::spacing::{PrevRule as PreviousRule, Spacing};
 
@@ -51,10 +51,14 @@ impl SchedulerConfig {
             return Err(refused);
         }
         let leading = self.timestep_spacing == Spacing::Leading;
-        let first = (steps - 1) * (total / steps) + offset;
-        if leading && first >= total {
+        if !begins_within(
+            self.timestep_spacing,
+            total as u32,
+            steps as u32,
+            i32::try_from(offset).unwrap_or(i32::MAX),
+        ) {
             return Err(ScheduleError::Range {
-                timestep: first,
+                timestep: (steps - 1) * (total / steps) + offset,
                 last: total - 1,
                 offset,
                 steps,

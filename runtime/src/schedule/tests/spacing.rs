@@ -1,7 +1,7 @@
 //! Timesteps against values computed as diffusers computes them.
 
 use super::std::{vec, vec::Vec};
-use crate::schedule::spacing::{MAX_TRAIN_STEPS, PrevRule, Spacing, prev_timestep, timestep};
+use crate::schedule::spacing::{MAX_TRAIN_STEPS, PrevRule, Spacing, begins_within, prev_timestep, timestep};
 
 fn list(spacing: Spacing, train_steps: u32, steps: u32, offset: i32) -> Vec<u32> {
     (0..steps)
@@ -169,5 +169,25 @@ fn previous_timesteps() {
     assert_eq!(
         previous(PrevRule::List, Spacing::Leading, 1),
         vec![Some(334), Some(1), None]
+    );
+}
+
+/// A run is within the schedule exactly where NumPy's list is: nothing had to be kept in range.
+#[test]
+fn a_run_begins_within_the_schedule_where_nothing_is_kept_in_range() {
+    for train_steps in [1u32, 7, 40, 1000] {
+        for steps in 1..=train_steps {
+            for offset in [-1, 0, 1, 6, 999, i32::MAX] {
+                let first = (steps - 1) * (train_steps / steps);
+                let within = i64::from(first) + i64::from(offset) < train_steps.into();
+                let at = |spacing| begins_within(spacing, train_steps, steps, offset);
+                assert_eq!(at(Spacing::Leading), within, "{train_steps} {steps} {offset}");
+                assert!(at(Spacing::Trailing) && at(Spacing::Linspace) && at(Spacing::Quadratic));
+            }
+        }
+    }
+    assert!(
+        begins_within(Spacing::Leading, 1000, 0, 1),
+        "no steps are refused elsewhere"
     );
 }

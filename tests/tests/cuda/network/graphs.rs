@@ -1,6 +1,6 @@
 //! Graphs for the float network: every operator in shapes drawn from a seed, and single convolutions.
 
-use mote_host::graph::{Builder, Graph, GraphError, Op, Param, ValueId};
+use mote_host::graph::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
 use mote_tests::random::Random;
 
 /// Draws parameters, and names everything by a number.
@@ -45,13 +45,13 @@ impl Drawing {
         let width = 1.7 / ((channels * kernel * kernel) as f32).sqrt();
         let weight = self.param(&[outs, channels, kernel, kernel], 0.0, width);
         let bias = self.random.below(4) > 0;
-        let op = Op::Conv {
+        let op = Op::Conv(ops::Conv {
             weight,
             bias: bias.then(|| self.param(&[outs], 0.0, 0.5)),
             kernel,
             stride,
             pad,
-        };
+        });
         self.push(op, &[x])
     }
 
@@ -60,12 +60,12 @@ impl Drawing {
         let groups: Vec<usize> = (1..=channels)
             .filter(|n| channels.is_multiple_of(*n) && channels / n > 1)
             .collect();
-        let op = Op::GroupNorm {
+        let op = Op::GroupNorm(ops::GroupNorm {
             groups: self.random.pick(&groups),
             eps: self.random.pick(&[1e-5, 0.05]),
             weight: self.param(&[channels], 1.0, 0.5),
             bias: self.param(&[channels], 0.0, 0.5),
-        };
+        });
         self.push(op, &[x])
     }
 }
@@ -92,45 +92,45 @@ fn draw(seed: u64) -> Result<Graph, GraphError> {
     ];
     let vector = pick(&mut d, &[5, 16, 37]);
 
-    let time = Op::TimeProj {
+    let time = Op::TimeProj(ops::TimeProj {
         dim: pick(&mut d, &[4, 10, 16]),
         flip_sin_to_cos: seed.is_multiple_of(2),
         freq_shift: (seed % 3) as f64 / 2.0,
         max_period: 1e4,
-    };
+    });
     let t = d.push(time, &[])?;
     let t = d.conv(t, vector, LINEAR)?;
-    let t = d.push(Op::Silu, &[t])?;
+    let t = d.push(Op::Silu(ops::Silu), &[t])?;
     let t = d.conv(t, vector, LINEAR)?;
     let weight = d.param(&[3, vector], 0.0, 1.0);
     d.graph.classes(3);
-    let label = d.push(Op::ClassEmbed { weight }, &[])?;
-    let embedding = d.push(Op::Add { divisor: 1.0 }, &[t, label])?;
+    let label = d.push(Op::ClassEmbed(ops::ClassEmbed { weight }), &[])?;
+    let embedding = d.push(Op::Add(ops::Add { divisor: 1.0 }), &[t, label])?;
 
     let x = d.graph.sample([colours, rows, cols])?;
-    let affine = Op::Affine {
+    let affine = Op::Affine(ops::Affine {
         scale: 1.5,
         shift: -0.25,
-    };
+    });
     let x = d.push(affine, &[x])?;
     let first = d.conv(x, wide, SAME)?;
     let h = d.norm(first)?;
-    let h = d.push(Op::Silu, &[h])?;
+    let h = d.push(Op::Silu(ops::Silu), &[h])?;
     let h = d.conv(h, wider, (5, 1, [2; 4]))?;
     let v = d.conv(embedding, wider, LINEAR)?;
-    let h = d.push(Op::AddChannel, &[h, v])?;
+    let h = d.push(Op::AddChannel(ops::AddChannel), &[h, v])?;
     let h = d.norm(h)?;
     let v = d.conv(embedding, 2 * wider, LINEAR)?;
-    let h = d.push(Op::ScaleShift, &[h, v])?;
-    let h = d.push(Op::Silu, &[h])?;
+    let h = d.push(Op::ScaleShift(ops::ScaleShift), &[h, v])?;
+    let h = d.push(Op::Silu(ops::Silu), &[h])?;
     let h = d.conv(h, wider, SAME)?;
     let shortcut = d.conv(first, wider, LINEAR)?;
-    let skip = d.push(Op::Add { divisor: 1.5 }, &[shortcut, h])?;
+    let skip = d.push(Op::Add(ops::Add { divisor: 1.5 }), &[shortcut, h])?;
     // What two read cannot be done on the way.
-    let twice = d.push(Op::Silu, &[skip])?;
-    let twice = d.push(Op::Add { divisor: 1.0 }, &[twice, twice])?;
+    let twice = d.push(Op::Silu(ops::Silu), &[skip])?;
+    let twice = d.push(Op::Add(ops::Add { divisor: 1.0 }), &[twice, twice])?;
     let v = d.conv(embedding, wider, LINEAR)?;
-    let twice = d.push(Op::AddChannel, &[twice, v])?;
+    let twice = d.push(Op::AddChannel(ops::AddChannel), &[twice, v])?;
 
     let pad = if seed.is_multiple_of(2) { [0, 0, 1, 1] } else { [1; 4] };
     let h = d.conv(twice, deep, (3, 2, pad))?;
@@ -142,18 +142,18 @@ fn draw(seed: u64) -> Result<Graph, GraphError> {
     ];
     let heads: Vec<usize> = (1..=deep).filter(|heads| deep.is_multiple_of(*heads)).collect();
     let heads = d.random.pick(&heads);
-    let a = d.push(Op::Attention { heads }, &[q, k, v])?;
+    let a = d.push(Op::Attention(ops::Attention { heads }), &[q, k, v])?;
     let a = d.conv(a, deep, LINEAR)?;
-    let middle = d.push(Op::Add { divisor: 1.0 }, &[a, h])?;
+    let middle = d.push(Op::Add(ops::Add { divisor: 1.0 }), &[a, h])?;
     d.graph.tap("mid_block", middle);
 
-    let h = d.push(Op::Upsample2, &[middle])?;
+    let h = d.push(Op::Upsample2(ops::Upsample2), &[middle])?;
     let h = d.conv(h, wide, SAME)?;
-    let pooled = d.push(Op::AvgPool2, &[first])?;
-    let grown = d.push(Op::Upsample2, &[pooled])?;
-    let h = d.push(Op::Concat, &[h, skip, grown])?;
+    let pooled = d.push(Op::AvgPool2(ops::AvgPool2), &[first])?;
+    let grown = d.push(Op::Upsample2(ops::Upsample2), &[pooled])?;
+    let h = d.push(Op::Concat(ops::Concat), &[h, skip, grown])?;
     let h = d.norm(h)?;
-    let h = d.push(Op::Silu, &[h])?;
+    let h = d.push(Op::Silu(ops::Silu), &[h])?;
     let out = d.conv(h, colours, SAME)?;
     d.graph.finish(out)
 }
@@ -175,7 +175,7 @@ pub fn single(seed: u64) -> Graph {
         let outs = d.random.pick(&[1, 3, 8, 9, 31, 33, 70]);
         let x = d.graph.sample([channels, rows, cols])?;
         let x = if seed.is_multiple_of(3) {
-            d.push(Op::Upsample2, &[x])?
+            d.push(Op::Upsample2(ops::Upsample2), &[x])?
         } else {
             x
         };

@@ -4,11 +4,10 @@ mod gpu;
 mod graphs;
 mod ptx;
 
-use candle_core::DType;
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::Launcher;
 use mote_host::cuda::network::{Network, Precision};
-use mote_host::float::{Executor, FloatError, TimeFeatures};
+use mote_host::float::{DType, Executor, FloatError, Observed, TimeFeatures};
 use mote_host::graph::{Graph, ValueId};
 use mote_tests::checkpoints;
 use mote_tests::random::Random;
@@ -51,15 +50,11 @@ fn expected(graph: &Graph, inputs: &Inputs) -> Vec<Vec<f64>> {
     let executor = Executor::new(graph, DType::F64)
         .expect("a sound graph")
         .with_time_features(TimeFeatures::F32);
-    let batch = executor
-        .batch(&inputs.x, &inputs.timesteps, &inputs.labels)
-        .expect("a batch");
     let mut values = vec![Vec::new(); graph.values.len()];
-    let keep = |id: ValueId, value: &candle_core::Tensor| {
-        values[id.0] = value.flatten_all()?.to_vec1()?;
-        Ok(())
-    };
-    executor.forward_observed(&batch, keep).expect("a pass");
+    let keep = |id: ValueId, value: &Observed<'_>| values[id.0] = value.to_vec();
+    executor
+        .run_observed(&inputs.x, &inputs.timesteps, &inputs.labels, keep)
+        .expect("a pass");
     values
 }
 

@@ -1,22 +1,23 @@
 //! Conversion of the chains of 2015.
 
 use super::Args;
-use super::shown::{file_row, fitting, last_rows, row, tensors};
+use super::summary::{file_row, last_rows, row};
 use crate::failure::Failure;
-use crate::model_file::{read_file, sha256};
-use crate::output_file::OutputFile;
 use crate::print::{self, Held, bytes, count, heading, table};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
 use mote_tools::chain::convert::{ChainScheme, convert};
 use mote_tools::chain::files::{Chain, TENSORS};
+use mote_tools::files::{Format, OutputFile, read_file, sha256};
+use mote_tools::fitting;
+use mote_tools::inspect::tensors;
 use mote_tools::quantize::scheme::Scheme;
 use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(&args.output, &[])?;
+    let output = OutputFile::prepare(&args.output, Format::Model, &[])?;
     if args.report.is_some() {
         return Err(
             Failure::usage("--report: a chain's conversion has none").help("`mote train` wrote the chain's own")

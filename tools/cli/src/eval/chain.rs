@@ -2,15 +2,15 @@
 
 use super::Args;
 use crate::failure::Failure;
-use crate::model_file::ModelFile;
 use crate::print::{self, Held, heading, table};
 use crate::progress;
 use crate::train::chain::on_one_thread;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
+use mote_runtime::Config;
 use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::{Config, Model};
-use mote_tools::backend::{Backend, Job, Target};
+use mote_tools::ModelFile;
+use mote_tools::backend::{Backend, Job};
 use mote_tools::chain::files::Chain;
 use mote_tools::chain::model::heartbeat_bound;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
-    let (draws, samples) = (args.draws as usize, args.samples as usize);
+    let (draws, samples) = (draws(args), samples(args));
     let measure = || match &chain {
         Chain::Heartbeat(h) => Ok(Measured {
             bound: h.bound(draws, args.seed)?,
@@ -39,7 +39,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         }),
     };
     let measured = on_one_thread(measure)?.map_err(failed)?;
-    let file = args.model.as_deref().map(ModelFile::read).transpose()?;
+    let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let of_model = match (&file, &chain) {
         (None, _) => None,
         (Some(file), Chain::Heartbeat(h)) => Some(of_model(args, h, file)?),
@@ -74,9 +74,19 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
+/// Draws of every step that K is measured on.
+fn draws(args: &Args) -> usize {
+    args.draws.map_or(2000, |n| n as usize)
+}
+
+/// Samples whose validity is counted.
+fn samples(args: &Args) -> usize {
+    args.samples.map_or(10_000, |n| n as usize)
+}
+
 /// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
 fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
-    let model = file.parse()?;
+    let model = file.model();
     let header = model.header();
     let fits = matches!(header.prediction, Prediction::Bits { .. }) && header.sample_len() == LENGTH;
     if !fits || header.train_steps as usize != h.chain.steps() {
@@ -87,23 +97,20 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
     }
     let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     // The network costs more here than in float: K's error is small with far fewer draws.
-    let bound = heartbeat_bound(&model, &h.chain, (args.draws as usize / 20).max(2), args.seed).map_err(failed)?;
-    let target = Target {
-        model: &model,
-        bytes: file.bytes(),
-    };
+    let bound = heartbeat_bound(model, &h.chain, (draws(args) / 20).max(2), args.seed).map_err(failed)?;
     Ok(Measured {
         bound,
-        valid: Some(valid(&sampled(&model, target, args)?)),
+        valid: Some(valid(&sampled(file, args)?)),
     })
 }
 
-fn sampled(model: &Model<'_>, target: Target<'_>, args: &Args) -> Result<Vec<[bool; LENGTH]>, Failure> {
-    let config = Config::of(model.header(), model.header().train_steps);
-    let seeds = (0..u64::from(args.samples)).map(|i| args.seed.wrapping_add(i));
+fn sampled(file: &ModelFile, args: &Args) -> Result<Vec<[bool; LENGTH]>, Failure> {
+    let header = file.model().header();
+    let config = Config::of(header, header.train_steps);
+    let seeds = (0..samples(args) as u64).map(|i| args.seed.wrapping_add(i));
     let job = Job::of_seeds(config, seeds);
-    let bar = progress::bar("sampling", u64::from(args.samples) * u64::from(config.steps));
-    let traces = Backend::Cpu.run(target, &job, &|| bar.inc(1))?;
+    let bar = progress::bar("sampling", samples(args) as u64 * u64::from(config.steps));
+    let traces = Backend::Cpu.run(file.target(), &job, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let row = |state: &[i32]| core::array::from_fn(|i| state.get(i).is_some_and(|x| *x > 0));
     Ok(traces.iter().map(|trace| row(&trace.state)).collect())

@@ -2,15 +2,18 @@
 
 use super::{Args, Split, Variance, bound, convergence, likelihood, pictures, reconstruct};
 use crate::failure::Failure;
-use crate::model_file::checkpoint;
 use crate::print::Held;
-use candle_core::DType;
-use mote_host::float::Executor;
-use mote_host::predictor::{Predictor, PredictorError};
-use mote_host::schedule::{self, Precision, Schedule, ScheduleError, SchedulerConfig};
-use mote_host::sde::rk45::SolveError;
-use mote_tools::data::{self, DataError, Discrete};
+use mote_host::float::{DType, Executor};
+use mote_host::predictor::Predictor;
+use mote_host::schedule::{self, Precision, Schedule, SchedulerConfig};
+use mote_tools::Checkpoint;
+use mote_tools::data::{self, Discrete};
 use std::path::Path;
+
+/// Images measured where no number is asked for.
+const IMAGES: usize = 64;
+/// Error allowed a step of an adaptive solver where none is asked for.
+const TOLERANCE: f64 = 1e-5;
 
 /// What every task of a checkpoint is given.
 pub struct Subject<'a> {
@@ -28,7 +31,7 @@ pub struct Subject<'a> {
 
 /// Imports the checkpoint and does the task.
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
-    let checkpoint = checkpoint(folder)?;
+    let checkpoint = Checkpoint::open(folder)?;
     let config = &checkpoint.scheduler;
     // Small errors of many steps are below what f32 resolves.
     let dtype = if args.convergence { DType::F64 } else { DType::F32 };
@@ -68,16 +71,19 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
 impl Subject<'_> {
     /// The images that are measured.
     fn images(&self) -> Result<Discrete, Failure> {
-        let path = self.args.data.as_deref().ok_or_else(|| {
-            Failure::usage("no data to measure on")
-                .help("give --data FILE.npz, an IDX file or a folder of PNG files; see `mote eval --help` for what needs none")
-        })?;
+        let missing = || Failure::usage("no data to measure on").help("give --data");
+        let path = self.args.data.as_deref().ok_or_else(missing)?;
         let split = match self.args.split {
-            Split::Test => data::Split::Test,
-            Split::Train => data::Split::Train,
+            Some(Split::Train) => data::Split::Train,
+            Some(Split::Test) | None => data::Split::Test,
         };
-        let count = self.args.images as usize;
+        let count = self.args.images.map_or(IMAGES, |count| count as usize);
         Ok(data::measured(path, split, count, self.predictor.shape())?)
+    }
+
+    /// The error allowed a step of an adaptive solver.
+    pub fn tolerance(&self) -> f64 {
+        self.args.tolerance.unwrap_or(TOLERANCE)
     }
 
     /// The variance asked for, or the checkpoint's.
@@ -131,36 +137,6 @@ pub fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / n;
     let squares = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
     (mean, (squares / (n - 1.0).max(1.0) / n).sqrt())
-}
-
-impl From<PredictorError> for Failure {
-    fn from(error: PredictorError) -> Self {
-        Self::new(error)
-    }
-}
-
-impl From<SolveError<PredictorError>> for Failure {
-    fn from(error: SolveError<PredictorError>) -> Self {
-        match error {
-            SolveError::Slope(error) => error.into(),
-            error => Self::new(error).help("give a larger --tolerance"),
-        }
-    }
-}
-
-impl From<ScheduleError> for Failure {
-    fn from(error: ScheduleError) -> Self {
-        match error {
-            ScheduleError::Steps { max, .. } => Self::usage(error).help(format_args!("give --steps from 1 to {max}")),
-            error => Self::new(error),
-        }
-    }
-}
-
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
-        Self::new(error).help("see `mote eval --help` for what data can be")
-    }
 }
 
 #[cfg(test)]

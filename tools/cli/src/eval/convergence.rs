@@ -3,7 +3,6 @@
 use super::checkpoint::Subject;
 use super::{Args, output};
 use crate::failure::Failure;
-use crate::output_file::OutputFile;
 use crate::print::{self, Held};
 use mote_host::draws::normals;
 use mote_host::sde::convergence::Curve;
@@ -11,6 +10,7 @@ use mote_host::sde::flow::follow;
 use mote_host::sde::gaussian::Gaussian;
 use mote_host::sde::rk45::Tolerance;
 use mote_host::sde::steps::Solver;
+use mote_tools::files::OutputFile;
 use mote_tools::report::plots::{Series, loglog};
 use serde_json::json;
 
@@ -61,10 +61,10 @@ pub fn on_network(subject: &Subject<'_>) -> Result<Held, Failure> {
         .flat_map(|i| normals(args.seed.wrapping_add(i as u64), 0, dims))
         .collect();
     let model = |x: &[f64], u: f64| predictor.noise(x, u, &labels);
-    let exact = follow(start.clone(), dims, ends, Tolerance::of(args.tolerance), model)?.y;
+    let exact = follow(start.clone(), dims, ends, Tolerance::of(subject.tolerance()), model)?.y;
     let measure = |solver| Curve::measure(solver, &start, &exact, ends, &NETWORK_STEPS, model);
     let curves = SOLVERS.into_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
-    let reference = format!("RK45 at {:e}", args.tolerance);
+    let reference = format!("RK45 at {:e}", subject.tolerance());
     report(args, &output, subject.name, &reference, &curves)?;
     Ok(Held::Yes)
 }

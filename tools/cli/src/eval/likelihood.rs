@@ -31,7 +31,7 @@ pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
             .flat_map(|i| signs(image_seed(args.seed, *i), 1, dims))
             .collect();
         let model = |x: &[f64], v: &[f64], u: f64| subject.predictor.divergence(x, v, u, &labels);
-        let found = likelihood(&x, &directions, dims, ends, Tolerance::of(args.tolerance), model)?;
+        let found = likelihood(&x, &directions, dims, ends, Tolerance::of(subject.tolerance()), model)?;
         bits.extend(found.ln_density.iter().map(|ln| in_bits(*ln, dims, images.bin())));
         calls += found.calls * batch.len();
         bar.inc(batch.len() as u64);
@@ -43,7 +43,7 @@ pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
         print::json(&json!({
             "checkpoint": subject.name, "measure": "likelihood", "method": "probability-flow ODE, RK45, Hutchinson estimator",
             "dequantization": "uniform", "images": images.len(), "seed": args.seed, "levels": images.levels,
-            "condition": subject.condition(Some(images)), "tolerance": args.tolerance, "network_calls": each,
+            "condition": subject.condition(Some(images)), "tolerance": subject.tolerance(), "network_calls": each,
             "bits_per_dim": mean, "bits_per_dim_se": error,
         }))?;
     } else {
@@ -53,7 +53,7 @@ pub fn run(subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
             print::heading(subject.name),
             images.len(),
             images.levels,
-            args.tolerance,
+            subject.tolerance(),
         ))?;
     }
     Ok(mean.is_finite().into())

@@ -3,6 +3,7 @@
 //! - [`chain`]: a diffusion chain of 2015, its bound K and its samples.
 //! - [`checkpoint`]: a diffusers checkpoint, its data and its network, ready to be asked.
 //! - [`bound`]: DDPM's variational bound; [`likelihood`]: the exact one of the flow; [`reconstruct`]: DDIM there and back.
+//! - [`options`]: which options go with which task.
 //! - [`pictures`]: samples by any sampler of the host, and images between two; [`convergence`]: errors of solvers by steps.
 
 mod bound;
@@ -10,15 +11,16 @@ mod chain;
 mod checkpoint;
 mod convergence;
 mod likelihood;
+mod options;
 mod pictures;
 mod reconstruct;
 
 use super::args::unit;
 use super::failure::Failure;
-use super::output_file::OutputFile;
 use super::print::Held;
 use clap::ValueEnum;
 use mote_tools::chain::files::is_chain;
+use mote_tools::files::{Format, OutputFile};
 use std::path::PathBuf;
 
 /// Measure a trained checkpoint: bits a dimension, likelihood, reconstruction, samplers
@@ -47,12 +49,12 @@ pub struct Args {
     /// Images to measure on
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Which arrays of an archive; what names no parts is measured whole, trained on or not
-    #[arg(long, value_enum, default_value = "test")]
-    split: Split,
-    /// Images measured, spread evenly over the data
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    images: u32,
+    /// Which arrays of an archive; what names no parts is measured whole, trained on or not [default: test]
+    #[arg(long, value_enum)]
+    split: Option<Split>,
+    /// Images measured, spread evenly over the data [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    images: Option<u32>,
     /// Timesteps of the bound measured an image, one at random from each of as many strata [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     timesteps: Option<u32>,
@@ -62,16 +64,17 @@ pub struct Args {
     /// Measure the likelihood instead: `ode` is the exact one of the probability-flow ODE
     #[arg(long, value_enum, group = "task", requires = "data")]
     likelihood: Option<Likelihood>,
-    /// Absolute and relative error allowed a step of an adaptive solver
-    #[arg(long, value_name = "E", default_value = "1e-5", value_parser = tolerance)]
-    tolerance: f64,
+    /// Absolute and relative error allowed a step of an adaptive solver [default: 1e-5]
+    #[arg(long, value_name = "E", value_parser = tolerance)]
+    tolerance: Option<f64>,
     /// Encode images by DDIM and decode them again, in each of these numbers of steps
     #[arg(
         long,
         value_name = "S,S,...",
         value_delimiter = ',',
         group = "task",
-        requires = "data"
+        requires = "data",
+        value_parser = steps
     )]
     reconstruct: Vec<usize>,
     /// Draw how the error of DDIM and DPM-Solver++(2M) falls with their steps: on normal data, or on a checkpoint's network
@@ -83,36 +86,36 @@ pub struct Args {
     /// Draw samples by this sampler
     #[arg(long, value_enum, group = "task", requires = "output")]
     sampler: Option<Sampler>,
-    /// The process that is simulated backwards
-    #[arg(long, value_enum, default_value = "vp")]
-    sde: Sde,
+    /// The process that is simulated backwards [default: vp]
+    #[arg(long, value_enum)]
+    sde: Option<Sde>,
     /// Steps of a sampler [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: Option<u32>,
-    /// DDIM's noise level
-    #[arg(long, value_name = "E", default_value = "0", value_parser = unit)]
-    eta: f64,
+    /// DDIM's noise level [default: 0]
+    #[arg(long, value_name = "E", value_parser = unit)]
+    eta: Option<f64>,
     /// Pictures that are drawn, or rows of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     count: Option<u32>,
     /// Class label of a conditional network [default: the data's labels, or the null class]
     #[arg(long, value_name = "C")]
     class: Option<usize>,
-    /// Draw each pixel as a square of N by N
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=64))]
-    zoom: u32,
+    /// Draw each pixel as a square of N by N [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    zoom: Option<u32>,
     /// Seed of everything random
     #[arg(long, value_name = "S", default_value = "0")]
     seed: u64,
     /// Measure this model file of a chain as well, with its own integers
     #[arg(long, value_name = "M.mote")]
     model: Option<PathBuf>,
-    /// Draws of every step that a chain's K is measured on
-    #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
-    draws: u32,
-    /// Samples of a chain whose validity is counted
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    samples: u32,
+    /// Draws of every step that a chain's K is measured on [default: 2000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    draws: Option<u32>,
+    /// Samples of a chain whose validity is counted [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: Option<u32>,
     /// The picture to write: PNG, or SVG for --convergence
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -174,6 +177,7 @@ enum Sde {
 
 /// Runs it: what is done is decided by what the folder holds, then by the task.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    options::check(args)?;
     match &args.trained {
         Some(folder) if is_chain(folder) => chain::run(args, folder),
         Some(folder) => checkpoint::run(args, folder),
@@ -185,7 +189,8 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 fn output(args: &Args) -> Result<OutputFile, Failure> {
     let path = args.output.as_deref();
     let path = path.ok_or_else(|| Failure::usage("no file to write").help("give -o OUT"))?;
-    OutputFile::prepare(path, &[])
+    let format = if args.convergence { Format::Svg } else { Format::Png };
+    OutputFile::prepare(path, format, &[])
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -194,5 +199,14 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(value)
     } else {
         Err("it must lie between 1e-12 and 0.1".into())
+    }
+}
+
+fn steps(text: &str) -> Result<usize, String> {
+    let value: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if (1..=100_000).contains(&value) {
+        Ok(value)
+    } else {
+        Err("it must lie between 1 and 100000".into())
     }
 }

@@ -3,7 +3,6 @@
 use super::checkpoint::Subject;
 use super::{Sampler, Sde, output};
 use crate::failure::Failure;
-use crate::output_file::OutputFile;
 use crate::print::{self, Held};
 use crate::progress;
 use mote_host::ddpm::ancestral::Ancestral;
@@ -16,6 +15,7 @@ use mote_host::sde::flow::follow;
 use mote_host::sde::path::{Kind, Path};
 use mote_host::sde::reverse::Reverse;
 use mote_host::sde::rk45::Tolerance;
+use mote_tools::files::OutputFile;
 use mote_tools::images::{Picture, Shape, encode, grid};
 use mote_tools::tensors::{to_chw, to_hwc};
 use serde_json::json;
@@ -27,6 +27,8 @@ const STEPS: usize = 100;
 const COUNT: usize = 16;
 const ROWS: usize = 4;
 const COLUMNS: usize = 11;
+/// Side of a pixel.
+const ZOOM: usize = 4;
 /// Signal-to-noise ratio of a corrector's step, and corrector steps (the default of Song et al. 2021's code).
 const RATIO: f64 = 0.16;
 
@@ -38,7 +40,7 @@ pub fn samples(subject: &Subject<'_>, sampler: Sampler) -> Result<Held, Failure>
     let start = run.noise(0);
     let began = Instant::now();
     let x = match sampler {
-        Sampler::Ddim => run.ddim(start, args.eta)?,
+        Sampler::Ddim => run.ddim(start, args.eta.unwrap_or(0.0))?,
         Sampler::Ddpm => run.ddpm(start)?,
         Sampler::EulerMaruyama => run.reverse(start, 0)?,
         Sampler::PredictorCorrector => run.reverse(start, 1)?,
@@ -167,8 +169,8 @@ impl<'a> Run<'a> {
 
     fn reverse(&self, mut start: Vec<f64>, corrections: usize) -> Result<Vec<f64>, Failure> {
         let path = Path::published(match self.subject.args.sde {
-            Sde::Vp => Kind::Vp,
-            Sde::SubVp => Kind::SubVp,
+            Some(Sde::SubVp) => Kind::SubVp,
+            Some(Sde::Vp) | None => Kind::Vp,
         });
         let levels = self.subject.predictor.levels();
         // Not beyond what the network was trained on.
@@ -202,7 +204,7 @@ impl<'a> Run<'a> {
     fn flow(&self, start: Vec<f64>) -> Result<Vec<f64>, Failure> {
         let levels = self.subject.predictor.levels();
         let ends = [levels.highest(), levels.lowest()];
-        let tolerance = Tolerance::of(self.subject.args.tolerance);
+        let tolerance = Tolerance::of(self.subject.tolerance());
         let dims = self.subject.predictor.dims();
         let solution = follow(start, dims, ends, tolerance, |x: &[f64], u: f64| self.epsilon(x, u));
         Ok(solution?.y)
@@ -236,7 +238,7 @@ fn draw(
         Picture::of_sample(&pixels, shape)
     };
     let pictures: Vec<Picture> = x.chunks_exact(shape.len()).map(picture).collect();
-    let sheet = grid(&pictures, columns).enlarged(args.zoom as usize);
+    let sheet = grid(&pictures, columns).enlarged(args.zoom.map_or(ZOOM, |zoom| zoom as usize));
     output.write(&encode(&sheet).map_err(Failure::new)?)?;
     let (mean, deviation) = moments(x);
     if args.json {

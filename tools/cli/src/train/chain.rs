@@ -2,7 +2,6 @@
 
 use super::{Args, Preset};
 use crate::failure::Failure;
-use crate::output_file::{OutputFile, folder};
 use crate::print::{self, Held, heading, table};
 use crate::progress;
 use candle_core::Result as Tensors;
@@ -11,6 +10,7 @@ use mote_host::chain::condition::{Known, known_bit, seen_bit};
 use mote_host::chain::heartbeat::{self, Heartbeat, LENGTH, is_valid};
 use mote_host::chain::swiss_roll::{self, SwissRoll};
 use mote_tools::chain::files::Chain;
+use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ struct Trained {
 /// Trains, writes the folder, says what it is worth.
 pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     folder(&args.output)?;
-    let page = OutputFile::prepare(&args.output.join("report.html"), &[])?;
-    let samples = OutputFile::prepare(&args.output.join("samples.png"), &[])?;
+    let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
+    let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;
     let failed = |error: candle_core::Error| Failure::new(format_args!("training failed: {error}"));
     let began = Instant::now();
     let limit = args.minutes.map(|m| Duration::from_secs_f64(m * 60.0));

@@ -6,6 +6,7 @@ mod unet;
 use super::args::unit;
 use super::failure::Failure;
 use super::print::Held;
+use mote_tools::files::folder_name;
 use mote_tools::quantize::scheme::Scheme;
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "BOARD", value_parser = mote_tools::backend::named_board)]
     fit: Option<&'static mote_firmware_sim::Board>,
     /// Steps of the run [default: the preset's]
-    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=mote_tools::train::state::MOST_STEPS))]
     steps: Option<u64>,
     /// As many steps as this machine does in so many minutes, measured once at the start
     #[arg(long, value_name = "M", value_parser = minutes)]
@@ -78,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "PIXELS", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=16))]
     shift: u8,
     /// Values that become black and white [default: the format's, or the smallest and the largest]
-    #[arg(long, value_name = "LOW,HIGH", value_parser = range)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
     range: Option<[f32; 2]>,
     /// Images held out, where DATA itself holds none out [default: a tenth, at most 1000]
     #[arg(long, value_name = "N")]
@@ -127,6 +128,7 @@ impl From<Prediction> for mote_host::schedule::Prediction {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    folder_name(&args.output)?;
     let preset = match args.preset.as_deref() {
         None | Some("digits8-micro" | "fashion16-tiny") => {
             let missing =

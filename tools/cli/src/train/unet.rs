@@ -2,7 +2,6 @@
 
 use super::Args;
 use crate::failure::Failure;
-use crate::model_file::{checkpoint, sha256};
 use crate::print::{self, Held, count, heading, table};
 use crate::progress;
 use mote_host::train::augment::Augment;
@@ -11,6 +10,7 @@ use mote_host::train::gradient::Network;
 use mote_host::train::rate::Rate;
 use mote_host::train::trainer::{Settings, Teacher};
 use mote_tools::data::{Wanted, load};
+use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
 use mote_tools::train::fit::fitted;
 use mote_tools::train::preset::{Choice, Preset};
@@ -88,10 +88,20 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         range: args.range,
         held_out: args.hold_out,
     };
-    let read =
-        |shape| load(path, &wanted(shape)).map_err(|error| Failure::new(error).help("see DATA in `mote train --help`"));
+    let read = |shape| {
+        let data = load(path, &wanted(shape))
+            .map_err(|error| Failure::input(error).help("see DATA in `mote train --help`"))?;
+        match (args.hold_out, data.count(&data.held_out)) {
+            (Some(asked), found) if asked != found => Err(Failure::usage(format_args!(
+                "--hold-out {asked}, but {} itself holds {found} images out",
+                path.display()
+            ))
+            .help("leave --hold-out out")),
+            _ => Ok(data),
+        }
+    };
     if let Some(from) = &args.distill_from {
-        let taught = checkpoint(from)?;
+        let taught = Checkpoint::open(from)?;
         let data = read(Some(taught.graph.sample_shape()))?;
         return Ok((from_teacher(args, taught)?, data));
     }

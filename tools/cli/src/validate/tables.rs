@@ -114,8 +114,15 @@ pub fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> Stri
             String::new(),
         ]);
     }
+    let not_finite = match float.not_finite {
+        0 => String::new(),
+        n => format!(
+            "  {}: the float network's numbers are not finite in {n} images\n",
+            verdict(false)
+        ),
+    };
     format!(
-        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{}",
+        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{not_finite}{}",
         heading(&against),
         float.x0_psnr_db_mean,
         float.x0_psnr_db_min,

@@ -50,11 +50,67 @@ fn a_fault_is_found_and_its_operator_is_named() {
     assert_eq!(faulty("sampler")["first_divergence"]["operator"], "sampler");
 }
 
+/// A fault in what the model does not have cannot be found, so it is refused.
+#[test]
+fn a_fault_must_be_one_that_can_be_found() {
+    let line = "validate {model} --backends cpu --inject-fault attention --steps 2 --seeds 1";
+    let done = mote(line, &[("model", model())]);
+    assert_eq!(done.status, 2, "{}", done.stderr);
+    for word in ["no operator of kind 'attention'", "choose one of", "sampler"] {
+        assert!(done.stderr.contains(word), "{}", done.stderr);
+    }
+}
+
+/// A network that became NaN is near nothing.
+#[test]
+fn a_network_without_numbers_holds_nothing() {
+    use safetensors::SafeTensors;
+    let dir = folder();
+    let broken = dir.path().join("broken");
+    for sub in ["unet", "scheduler"] {
+        std::fs::create_dir_all(broken.join(sub)).unwrap();
+    }
+    for file in ["unet/config.json", "scheduler/scheduler_config.json"] {
+        std::fs::copy(digits().join(file), broken.join(file)).unwrap();
+    }
+    let name = "unet/diffusion_pytorch_model.safetensors";
+    let mut bytes = std::fs::read(digits().join(name)).unwrap();
+    let at = {
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let data = tensors.tensor("conv_in.weight").unwrap().data();
+        data.as_ptr() as usize - bytes.as_ptr() as usize
+    };
+    bytes[at..at + 4].copy_from_slice(&3e38f32.to_le_bytes());
+    std::fs::write(broken.join(name), bytes).unwrap();
+    let places = [("model", model()), ("broken", &*broken)];
+    for options in ["", "--min-psnr -200", "--min-psnr 60"] {
+        let line =
+            format!("validate {{model}} --backends cpu --against {{broken}} --steps 3 --seeds 1 --json {options}");
+        let done = mote(&line, &places);
+        assert_eq!(done.status, 1, "{options}: {}", done.stdout);
+        let float = &done.any_json()["float"];
+        assert_eq!(
+            (&float["not_finite"], &float["x0_psnr_db_min"]),
+            (&1.into(), &(-200.0).into())
+        );
+    }
+    let text = mote(
+        "validate {model} --backends cpu --against {broken} --steps 3 --seeds 1",
+        &places,
+    )
+    .stdout;
+    assert!(
+        text.contains("not finite in 1 images") && text.contains("NOT HELD"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_quality_that_was_asked_for_is_held_to() {
     let line = "validate {model} --backends cpu --against {digits} --steps 5 --seeds 1 --min-psnr";
     let places = [("model", model()), ("digits", &*digits())];
     assert_eq!(mote(&format!("{line} 20"), &places).status, 0);
+    assert_eq!(mote(&format!("{line} -1"), &places).status, 0);
     assert_eq!(mote(&format!("{line} 190"), &places).status, 1);
 }
 

@@ -1,6 +1,6 @@
 //! Bad input: a message that says what to do, the right exit status, nothing half written.
 
-use crate::common::{digits, fashion, folder, listing, model, mote, vectors};
+use crate::common::{digits, fashion, folder, images, listing, model, mote, vectors};
 use std::path::Path;
 
 /// Runs `line` in a fresh folder, expects `status` and all of `words` on stderr, and an empty folder afterwards.
@@ -13,6 +13,7 @@ fn refused(line: &str, status: i32, words: &[&str]) {
         ("dir", dir.path()),
         ("root", Path::new("/")),
         ("fashion", &*fashion()),
+        ("images", &*images()),
     ];
     let done = mote(line, &places);
     assert_eq!(done.status, status, "{line}: {}{}", done.stdout, done.stderr);
@@ -44,6 +45,175 @@ fn absurd_numbers_are_bad_usage() {
     ] {
         refused(&format!("sample {{model}} -o {{dir}}/x.png {option}"), 2, &[word]);
     }
+}
+
+/// What needs no model is checked before one is read.
+#[test]
+fn bad_arguments_need_no_model() {
+    for (line, words) in [
+        (
+            "sample {dir}/no.mote -o {dir}/x.png --sampler heun --eta 0.5",
+            ["--eta", "--sampler ddim", "leave it out"],
+        ),
+        (
+            "sample {dir}/no.mote -o {dir}/x.png --sampler ddim --variance large",
+            ["--variance", "--sampler ddpm", "help"],
+        ),
+        (
+            "plan {dir}/no.mote -o {dir}/x.mote --sampler dpm++ --variance large",
+            ["--variance", "--sampler ddpm", "help"],
+        ),
+        (
+            "validate {dir}/no.mote --sampler heun --eta 1",
+            ["--eta", "--sampler ddim", "leave it out"],
+        ),
+        (
+            "validate {dir}/no.mote --against {dir} --min-psnr inf",
+            ["--min-psnr is inf", "dB", "40"],
+        ),
+        (
+            "sample {dir}/no.mote -o {dir}/x.jpg",
+            ["x.jpg ends in .jpg", "what is written is .png", "ends in .png"],
+        ),
+        (
+            "sample {dir}/no.mote --out {dir}/x.zip",
+            ["x.zip ends in .zip", "a folder", "the name of a folder"],
+        ),
+        (
+            "plan {dir}/no.mote -o {dir}/x.bin",
+            ["x.bin ends in .bin", ".mote", "ends in .mote"],
+        ),
+        (
+            "convert {dir}/none -o {dir}/x.onnx",
+            ["x.onnx ends in .onnx", ".mote", "ends in .mote"],
+        ),
+        (
+            "convert {dir}/none -o {dir}/x.mote --report {dir}/r.html",
+            ["r.html ends in .html", "a folder", "the name of a folder"],
+        ),
+        (
+            "train --data {dir}/none.npz -o {dir}/x.safetensors",
+            ["x.safetensors ends in", "a folder", "the name of a folder"],
+        ),
+        ("eval {dir}/none", ["no data to measure on", "--data", "help"]),
+        (
+            "eval {dir}/none --data {dir} --reconstruct 0",
+            ["--reconstruct", "between 1 and", "0"],
+        ),
+    ] {
+        refused(line, 2, &words);
+    }
+}
+
+/// An option that would do nothing is refused, whatever the folder holds.
+#[test]
+fn options_of_another_task_are_refused() {
+    for (options, option, whose) in [
+        ("--data {dir} -o {dir}/x.png", "-o", "draw a picture"),
+        ("--data {dir} --eta 0.5", "--eta", "--sampler ddim"),
+        ("--data {dir} --zoom 2", "--zoom", "--interpolate"),
+        ("--data {dir} --tolerance 1e-3", "--tolerance", "--likelihood"),
+        ("--data {dir} --samples 5", "--samples", "chains"),
+        (
+            "--data {dir} --likelihood ode --timesteps 3",
+            "--timesteps",
+            "the bound",
+        ),
+        ("--sampler ddpm --eta 0.5 -o {dir}/x.png", "--eta", "--sampler ddim"),
+        ("--sampler ddim --sde vp -o {dir}/x.png", "--sde", "euler-maruyama"),
+        (
+            "--sampler ode --steps 5 -o {dir}/x.png",
+            "--steps",
+            "every --sampler but ode",
+        ),
+        ("--interpolate --data {dir} -o {dir}/x.png", "--data", "--reconstruct"),
+        ("--convergence --count 3 -o {dir}/x.svg", "--count", "--interpolate"),
+    ] {
+        let words = [&format!("{option} would do nothing") as &str, "leave it out", whose];
+        refused(&format!("eval {{digits}} {options}"), 2, &words);
+    }
+    refused(
+        "eval --convergence --class 3 -o {dir}/x.svg",
+        2,
+        &["--class would do nothing", "checkpoints"],
+    );
+    refused(
+        "eval {digits} --convergence -o {dir}/x.png",
+        2,
+        &["x.png ends in .png", ".svg"],
+    );
+    refused("bench --kernels --steps 3", 2, &["--steps", "MODEL"]);
+    refused("bench {model} --board microbit", 2, &["--board", "--kernels"]);
+}
+
+/// One request for every command: what cannot be is refused with the same words.
+#[test]
+fn what_the_schedule_does_not_hold_is_refused_alike_everywhere() {
+    let words = [
+        "steps_offset 1 does not fit 1000 steps",
+        "past the last training timestep",
+        "give fewer --steps",
+    ];
+    for line in [
+        "sample {model} -o {dir}/x.png",
+        "sample {model} -o {dir}/x.png --backend oracle",
+        "plan {model} -o {dir}/x.mote",
+        "validate {model} --backends cpu --seeds 1",
+        "bench {model} --backends cpu",
+    ] {
+        refused(&format!("{line} --steps 1000"), 1, &words);
+    }
+    // The float network's own samplers say the same.
+    let line = "eval {digits} -o {dir}/x.png --sampler ddim --count 1 --steps 1000";
+    refused(line, 1, &words);
+    let data = "eval {digits} --data {images} --images 1 --reconstruct 1000";
+    refused(data, 1, &words);
+}
+
+#[test]
+fn a_start_that_would_do_nothing_is_refused() {
+    let dir = folder();
+    let places = [("model", model()), ("dir", dir.path())];
+    assert_eq!(mote("sample {model} -o {dir}/one.png --steps 2", &places).status, 0);
+    for (options, words) in [
+        (
+            "--from {dir}/one.png --steps 10 --strength 0.01",
+            [
+                "--strength 0.01 of 10 steps",
+                "would stay as it is",
+                "--strength 0.1 or more",
+            ],
+        ),
+        (
+            "--from {dir}/one.png --steps 10 --strength 0",
+            ["--strength 0 of 10 steps", "would stay as it is", "more --steps"],
+        ),
+        (
+            "--seed 5 --interpolate 5 --frames 3",
+            [
+                "--interpolate 5 is the seed",
+                "nothing between them",
+                "another seed than --seed",
+            ],
+        ),
+    ] {
+        for backend in ["cpu", "oracle"] {
+            let done = mote(
+                &format!("sample {{model}} -o {{dir}}/x.png --backend {backend} {options}"),
+                &places,
+            );
+            assert_eq!(done.status, 2, "{options}: {}", done.stderr);
+            for word in words {
+                assert!(done.stderr.contains(word), "{options}: no '{word}' in {}", done.stderr);
+            }
+        }
+    }
+    // What is run is said.
+    let half = "sample {model} -o {dir}/x.png --from {dir}/one.png --steps 10 --strength 0.5";
+    assert!(mote(half, &places).stdout.contains("1 images, 5 steps each"));
+    let object = mote(&format!("{half} --json"), &places).json();
+    assert_eq!((&object["steps"], &object["steps_run"]), (&10.into(), &5.into()));
+    assert_eq!(listing(dir.path()), ["one.png", "x.png"]);
 }
 
 /// Where there is a GPU the float network runs on it.

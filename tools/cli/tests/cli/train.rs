@@ -171,6 +171,9 @@ fn what_cannot_be_trained_is_refused() {
             "train --data {data} -o {dir}/a --distill-from {digits} --qat auto",
             "has no formats to train for",
         ),
+        ("train --data {data} -o {dir}/a --hold-out 1000", "--hold-out 1000, but"),
+        ("train --data {data} -o {dir}/a --range 1,-1", "the lower first"),
+        ("train --data {dir}/none.npz -o {dir}/a --range -1,1", "none.npz"),
         (
             "train --data {data} -o {dir}/a --fit stm32vldiscovery --preset fashion16-tiny",
             "no network of this form fits",

@@ -1,0 +1,188 @@
+//! The float operators, a file each: parameters, shape, cost, and what is computed.
+//!
+//! An operator is a struct with an [`Operator`] implementation, a [`Reverse`] implementation where it can be trained through, and a
+//! line in the list below, from which [`Op`] and every dispatch follow.
+
+mod add;
+mod add_channel;
+mod affine;
+mod attention;
+mod avg_pool;
+mod class_embed;
+mod concat;
+mod conv;
+mod group_norm;
+mod inputs;
+mod loops;
+mod pass;
+mod readout;
+mod sample;
+mod scale_shift;
+mod silu;
+mod softmax;
+mod time_proj;
+mod upsample;
+
+pub use add::Add;
+pub use add_channel::AddChannel;
+pub use affine::Affine;
+pub use attention::Attention;
+pub use avg_pool::AvgPool2;
+pub use class_embed::ClassEmbed;
+pub use concat::Concat;
+pub use conv::Conv;
+pub use group_norm::GroupNorm;
+pub use inputs::{Inputs, Shape};
+pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use readout::Readout;
+pub use sample::Sample;
+pub use scale_shift::ScaleShift;
+pub use silu::Silu;
+pub use softmax::Softmax;
+pub use time_proj::{TimeFeatures, TimeProj, features};
+pub use upsample::Upsample2;
+
+pub(crate) use loops::add as add_all;
+
+use crate::Real;
+use crate::graph::GraphError;
+
+/// A float operator.
+pub trait Operator {
+    /// Gives the output's shape, or says what does not fit.
+    fn shape(&self, inputs: &Inputs<'_>) -> Result<Shape, GraphError>;
+
+    /// Keys of the trained tensors.
+    fn params(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Multiply-accumulates for one sample. Only matrix products count.
+    fn macs(&self, _inputs: &[Shape], _output: Shape) -> u64 {
+        0
+    }
+
+    /// Numbers that the pass in reverse needs beside what is read and written.
+    fn saved_len(&self, _extents: &Extents<'_>) -> usize {
+        0
+    }
+
+    /// Numbers that are used within one pass.
+    fn scratch_len(&self, _extents: &Extents<'_>) -> usize {
+        0
+    }
+
+    /// Computes the output, for a checked graph.
+    fn forward<T: Real>(&self, pass: Forward<'_, T>);
+}
+
+/// An operator that gradients pass through.
+pub trait Reverse: Operator {
+    /// Adds the gradients by inputs and trained tensors, for a checked graph.
+    fn backward<T: Real>(&self, pass: Backward<'_, T>);
+}
+
+/// Makes [`Op`] and its dispatch from the list of operators. `Reverse` behind a name says that the operator has that trait.
+macro_rules! operators {
+    ($($name:ident $(: $reverse:ident)?),* $(,)?) => {
+        /// What a node computes. Trained tensors are named by their key in [`crate::graph::Graph::params`].
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Op {
+            $(#[doc = concat!("See [`struct@", stringify!($name), "`].")] $name($name)),*
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Self {
+                Self::$name(op)
+            }
+        })*
+
+        impl Op {
+            /// The operator's name.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name)),*
+                }
+            }
+
+            /// Whether gradients pass through it.
+            #[must_use]
+            pub fn is_reversible(&self) -> bool {
+                match self {
+                    $(Self::$name(_) => operators!(@reversible $($reverse)?)),*
+                }
+            }
+
+            /// [`Reverse::backward`]; nothing for an operator without it.
+            pub(crate) fn backward<T: Real>(&self, pass: Backward<'_, T>) {
+                match self {
+                    $(Self::$name(op) => operators!(@backward op, pass $(, $reverse)?)),*
+                }
+            }
+        }
+
+        impl Operator for Op {
+            fn shape(&self, inputs: &Inputs<'_>) -> Result<Shape, GraphError> {
+                match self {
+                    $(Self::$name(op) => op.shape(inputs)),*
+                }
+            }
+
+            fn params(&self) -> Vec<&str> {
+                match self {
+                    $(Self::$name(op) => op.params()),*
+                }
+            }
+
+            fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
+                match self {
+                    $(Self::$name(op) => op.macs(inputs, output)),*
+                }
+            }
+
+            fn saved_len(&self, extents: &Extents<'_>) -> usize {
+                match self {
+                    $(Self::$name(op) => op.saved_len(extents)),*
+                }
+            }
+
+            fn scratch_len(&self, extents: &Extents<'_>) -> usize {
+                match self {
+                    $(Self::$name(op) => op.scratch_len(extents)),*
+                }
+            }
+
+            fn forward<T: Real>(&self, pass: Forward<'_, T>) {
+                match self {
+                    $(Self::$name(op) => op.forward(pass)),*
+                }
+            }
+        }
+    };
+    (@reversible) => { false };
+    (@reversible Reverse) => { true };
+    (@backward $op:ident, $pass:ident) => {{
+        let _ = ($op, $pass);
+    }};
+    (@backward $op:ident, $pass:ident, Reverse) => { $op.backward($pass) };
+}
+
+operators! {
+    Sample,
+    Affine: Reverse,
+    TimeProj,
+    ClassEmbed: Reverse,
+    Conv: Reverse,
+    GroupNorm: Reverse,
+    Silu: Reverse,
+    Add: Reverse,
+    AddChannel: Reverse,
+    ScaleShift: Reverse,
+    Concat: Reverse,
+    Upsample2: Reverse,
+    AvgPool2: Reverse,
+    Attention: Reverse,
+    Softmax: Reverse,
+    Readout: Reverse,
+}

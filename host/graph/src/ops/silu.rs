@@ -1,0 +1,36 @@
+//! SiLU.
+
+use super::{Backward, Extents, Forward, Inputs, Operator, Reverse, Shape};
+use crate::Real;
+use crate::graph::GraphError;
+
+/// `x * sigmoid(x)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silu;
+
+impl Operator for Silu {
+    fn shape(&self, inputs: &Inputs<'_>) -> Result<Shape, GraphError> {
+        inputs.one()
+    }
+
+    /// The sigmoids.
+    fn saved_len(&self, extents: &Extents<'_>) -> usize {
+        extents.output_len()
+    }
+
+    fn forward<T: Real>(&self, pass: Forward<'_, T>) {
+        for ((x, s), y) in pass.x[0].iter().zip(pass.saved).zip(pass.y) {
+            *s = x.sigmoid();
+            *y = *x * *s;
+        }
+    }
+}
+
+impl Reverse for Silu {
+    fn backward<T: Real>(&self, mut pass: Backward<'_, T>) {
+        let dx = pass.slopes.of(0);
+        for (((x, s), dy), dx) in pass.x[0].iter().zip(pass.saved).zip(pass.dy).zip(dx) {
+            *dx += *dy * *s * (T::ONE + *x * (T::ONE - *s));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Converting a checkpoint for a board: what is left of the board decides the number formats, and what does not fit is refused.
+
+use crate::backend::footprint::Fit;
+use crate::convert::{ConvertError, Converted, Options, Progress, convert};
+use crate::import::Checkpoint;
+use crate::model_file::ModelFile;
+use crate::plan::Arena;
+use crate::quantize::auto::{AutoError, Budget};
+use crate::quantize::context::QuantizeError;
+use crate::quantize::scheme::Scheme;
+use crate::{Error, ErrorKind};
+use mote_firmware_sim::{Board, Parts, boards};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Feature, Model};
+
+/// What is asked of a conversion: number formats, a board, an arena.
+///
+/// ```
+/// use mote_tools::{Checkpoint, Conversion, Scheme, board_named};
+///
+/// let checkpoint = Checkpoint::bundled()?;
+/// let converted = Conversion::new(Scheme::F16).convert(&checkpoint)?;
+/// assert_eq!(converted.file()?.bytes(), converted.emitted.bytes);
+///
+/// // A board that is too small is an error, and says what would fit.
+/// let board = board_named("microbit")?;
+/// let error = Conversion::new(Scheme::F16).for_board(board).convert(&checkpoint).unwrap_err();
+/// assert!(error.to_string().contains("does not fit microbit"));
+/// # Ok::<(), mote_tools::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Conversion {
+    scheme: Scheme,
+    board: Option<&'static Board>,
+    arena: Option<Arena>,
+}
+
+impl Conversion {
+    /// In these number formats, for no board in particular.
+    #[must_use]
+    pub fn new(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            board: None,
+            arena: None,
+        }
+    }
+
+    /// Within the flash and RAM of `board`.
+    #[must_use]
+    pub fn for_board(self, board: &'static Board) -> Self {
+        Self {
+            board: Some(board),
+            ..self
+        }
+    }
+
+    /// With this arena, whether it fits or not. Without it: the fast one, or the small one where only that fits the board.
+    #[must_use]
+    pub fn in_arena(self, arena: Arena) -> Self {
+        Self {
+            arena: Some(arena),
+            ..self
+        }
+    }
+
+    /// Converts `checkpoint`. The same checkpoint and conversion give the same bytes on every machine.
+    ///
+    /// # Errors
+    /// Of kind `Input` where the checkpoint has no integer or f16 form, of kind `TooLarge` where the board cannot hold the model: the
+    /// message says what is short, the advice what would fit.
+    pub fn convert(&self, checkpoint: &Checkpoint) -> Result<Converted, Error> {
+        self.convert_with(checkpoint, &|_| ())
+    }
+
+    /// The same; `progress` is told how far calibration and measuring are.
+    ///
+    /// # Errors
+    /// As [`Conversion::convert`].
+    pub fn convert_with(
+        &self,
+        checkpoint: &Checkpoint,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Converted, Error> {
+        let converted = self.unchecked(checkpoint, progress)?;
+        if let Some(board) = self.board {
+            self.check_fit(board, checkpoint, &converted.file()?, progress)?;
+        }
+        Ok(converted)
+    }
+
+    /// Converts within the board's memory where `auto` can; whether the rest fits is not checked.
+    fn unchecked(&self, checkpoint: &Checkpoint, progress: &(dyn Fn(Progress) + Sync)) -> Result<Converted, Error> {
+        let options = Options {
+            scheme: self.scheme,
+            budget: self.board.map(|board| budget(board, checkpoint)),
+            arena: self.arena,
+        };
+        convert(checkpoint, &options, progress).map_err(|error| match (error, self.board) {
+            (ConvertError::Quantize(QuantizeError::Auto(error)), Some(board)) => too_small(board, checkpoint, &error),
+            (error, _) => error.into(),
+        })
+    }
+
+    /// Refuses a model that its board cannot hold, and says what would.
+    fn check_fit(
+        &self,
+        board: &'static Board,
+        from: &Checkpoint,
+        file: &ModelFile,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<(), Error> {
+        let fit = file.fit(board);
+        if fit.fits {
+            return Ok(());
+        }
+        let smaller: &[Scheme] = match self.scheme {
+            Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+            Scheme::W8A16 => &[Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+            Scheme::W8A8 | Scheme::W4A16 => &[Scheme::W4A8],
+            Scheme::W4A8 | Scheme::Auto => &[],
+        };
+        let holds = |scheme: Scheme| {
+            let converted = Self { scheme, ..*self }.unchecked(from, progress).ok()?;
+            let fits = converted.file().ok()?.fit(board).fits;
+            fits.then(|| format!("--scheme {scheme} fits it"))
+        };
+        let mut help: Vec<String> = smaller.iter().find_map(|scheme| holds(*scheme)).into_iter().collect();
+        let boards = fitting(file.model(), file.bytes().len());
+        help.push(match boards.as_slice() {
+            [] => "no board here holds this model".into(),
+            boards => format!("this model fits {}", boards.join(", ")),
+        });
+        let what = format!(
+            "{} as {} does not fit {}: it {}",
+            from.name, self.scheme, fit.name, fit.why
+        );
+        Err(Error::of(ErrorKind::TooLarge, what).help(help.join("; ")))
+    }
+}
+
+/// Names of the boards that hold a model of so many bytes.
+#[must_use]
+pub fn fitting(model: &Model<'_>, bytes: usize) -> Vec<&'static str> {
+    let all = Fit::of_all(model, bytes, false);
+    all.iter().filter(|fit| fit.fits).map(|fit| fit.name).collect()
+}
+
+/// That `auto` found nothing for `board`, and which boards it would find something for.
+fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Error {
+    let parts = parts_of_integers(checkpoint);
+    let needs = |board: &Board| {
+        let flash = error.model_needed as u64 + board.core.footprint.code_for(&parts);
+        (
+            flash,
+            error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
+        )
+    };
+    let fits = |board: &&Board| {
+        let (flash, ram) = needs(board);
+        flash <= board.flash.length.into() && ram <= board.ram.length.into()
+    };
+    let boards: Vec<&str> = boards().iter().filter(fits).map(|board| board.name).collect();
+    let (flash, ram) = needs(board);
+    let what = format!(
+        "{} does not fit {} with weights of 8 bits: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
+        checkpoint.name, board.name, board.flash.length, board.ram.length
+    );
+    let int4 = if ram <= board.ram.length.into() {
+        "try --scheme w4a8, whose weights take two fifths less flash; "
+    } else {
+        ""
+    };
+    Error::of(ErrorKind::TooLarge, what).help(match boards.as_slice() {
+        [] => format!("{int4}no board here holds it: train a smaller network"),
+        boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
+    })
+}
+
+/// State, statics and stack.
+fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
+    let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
+    state.next_multiple_of(16) + board.core.footprint.ram_bytes(true)
+}
+
+/// The parts of the runtime that the checkpoint needs as integers, from its f16 model, which takes no calibration; all where
+/// there is none.
+fn parts_of_integers(checkpoint: &Checkpoint) -> Parts {
+    let parts = |converted: Converted| {
+        let file = AlignedBytes::copy_of(&converted.emitted.bytes);
+        let needed = Parts::needed_by(&Model::parse(file.bytes()).ok()?);
+        let others = needed.features().iter().copied().filter(|part| *part != Feature::F16);
+        Some(Parts::of(others).with([Feature::Integer, Feature::W16]))
+    };
+    let converted = convert(checkpoint, &Options::of(Scheme::F16), &|_| {});
+    converted.ok().and_then(parts).unwrap_or_else(Parts::all)
+}
+
+/// What is left of a board for model file and arena.
+fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
+    let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
+    Budget {
+        model_bytes: left(
+            board.flash.length,
+            board.core.footprint.code_for(&parts_of_integers(checkpoint)),
+        ),
+        arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
+    }
+}

@@ -1,0 +1,147 @@
+//! Errors of the stages as errors of the face: their kind, and what to do.
+
+use super::{Error, ErrorKind};
+use crate::backend::BackendError;
+use crate::convert::ConvertError;
+use crate::crosscheck::CrosscheckError;
+use crate::data::DataError;
+use crate::emit::planned::PlanError;
+use crate::images::ImageError;
+use crate::import::ImportError;
+use crate::tensors::TensorsError;
+use crate::validate::{DistributionError, FloatError};
+use mote_host::predictor::PredictorError;
+use mote_host::schedule::ScheduleError;
+use mote_host::sde::rk45::SolveError;
+use mote_runtime::{ParseError, RunError};
+
+/// What to do where a checkpoint's offset leaves no room for so many steps.
+const FEWER_STEPS: &str = "give fewer --steps";
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        let help = match error {
+            RunError::ChainSteps { needed, .. } => format!("give --steps {needed}"),
+            RunError::Steps { max, .. } => format!("give --steps from 1 to {max}"),
+            RunError::StepsOffset { .. } => FEWER_STEPS.into(),
+            RunError::Class { classes: 0, .. } => "leave --class out".into(),
+            RunError::Class { classes, .. } => format!("give --class from 0 to {}", classes - 1),
+            RunError::Planned { .. } => {
+                "leave the sampler's options out; `mote inspect` says what is planned, `mote plan` plans another".into()
+            }
+            RunError::ClassMissing => "give --class".into(),
+            RunError::GuidanceUnsupported => "leave --guidance out: this model was trained without a null class".into(),
+            RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
+            _ => return Self::refused(error),
+        };
+        Self::refused(error).help(help)
+    }
+}
+
+impl From<BackendError> for Error {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Run(error) => error.into(),
+            BackendError::Unavailable { ref how, .. } => {
+                let how = how.clone();
+                Self::of(ErrorKind::Unavailable, error).help(how)
+            }
+            error => Self::new(error),
+        }
+    }
+}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::input(error)
+    }
+}
+
+impl From<ImportError> for Error {
+    fn from(error: ImportError) -> Self {
+        Self::input(error).help("see `mote convert --help` for what a checkpoint is")
+    }
+}
+
+impl From<ConvertError> for Error {
+    fn from(error: ConvertError) -> Self {
+        Self::input(error).help("see CHECKPOINT in `mote convert --help`")
+    }
+}
+
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Run(error) => error.into(),
+            PlanError::Parse(error) => error.into(),
+            PlanError::Planned => Self::refused(error).help("plan the file that it was planned from"),
+            PlanError::HeunPrev => Self::refused(error).help("leave --prev out"),
+            PlanError::Chain => Self::refused(error),
+        }
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        Self::input(error).help("see `mote eval --help` for what data can be")
+    }
+}
+
+impl From<TensorsError> for Error {
+    fn from(error: TensorsError) -> Self {
+        Self::input(error)
+    }
+}
+
+impl From<ImageError> for Error {
+    fn from(error: ImageError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<CrosscheckError> for Error {
+    fn from(error: CrosscheckError) -> Self {
+        Self::input(error).help("give the vectors that were exported with this checkpoint")
+    }
+}
+
+impl From<FloatError> for Error {
+    fn from(error: FloatError) -> Self {
+        Self::input(error).help("give --against the checkpoint that the model was converted from")
+    }
+}
+
+impl From<DistributionError> for Error {
+    fn from(error: DistributionError) -> Self {
+        match error {
+            DistributionError::Backend(error) => error.into(),
+            DistributionError::Float(error) => error.into(),
+            DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
+        }
+    }
+}
+
+impl From<PredictorError> for Error {
+    fn from(error: PredictorError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<SolveError<PredictorError>> for Error {
+    fn from(error: SolveError<PredictorError>) -> Self {
+        match error {
+            SolveError::Slope(error) => error.into(),
+            error => Self::new(error).help("give a larger --tolerance"),
+        }
+    }
+}
+
+impl From<ScheduleError> for Error {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Range { .. } => Self::refused(error).help(FEWER_STEPS),
+            ScheduleError::Steps { max, .. } => Self::usage(error).help(format_args!("give --steps from 1 to {max}")),
+            error => Self::new(error),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Many samples: into a folder of PNG files or an archive for NumPy, some at a time.
+
+use super::npz::{MOST_BYTES, Npz};
+use super::{Picture, Shape, encode};
+use crate::Error;
+use crate::backend::{Backend, Job, Target, Trace};
+use crate::files::{Format, OutputFile, folder, folder_name};
+use mote_runtime::digest::Digest;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where many images go.
+#[derive(Debug)]
+pub enum ImageSink {
+    /// A PNG file an image, named by its seed, and `digests.txt`.
+    Folder(PathBuf),
+    /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64.
+    Archive(OutputFile),
+}
+
+/// What was made, in the order of the seeds.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Seed and digest of every image.
+    pub digests: Vec<(u64, u64)>,
+}
+
+impl Made {
+    /// Digest of all digests.
+    pub fn digest(&self) -> u64 {
+        let halves = |(_, digest): &(u64, u64)| [*digest as u32 as i32, (*digest >> 32) as u32 as i32];
+        Digest::of(self.digests.iter().flat_map(halves)).0
+    }
+}
+
+impl ImageSink {
+    /// Refuses a name that is neither an archive's nor a folder's; needs no model.
+    ///
+    /// # Errors
+    /// Of kind `Usage`.
+    pub fn check_name(path: &Path) -> Result<(), Error> {
+        if is_archive(path) { Ok(()) } else { folder_name(path) }
+    }
+
+    /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
+    pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
+        Self::check_name(path)?;
+        if !is_archive(path) {
+            folder(path)?;
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let bytes = count as u64 * (shape.len() as u64 + 16);
+        if bytes > MOST_BYTES {
+            let most = MOST_BYTES / (shape.len() as u64 + 16);
+            return Err(
+                Error::usage(format_args!("{count} images do not fit one archive of 4 GiB"))
+                    .help(format_args!("give --count up to {most}, and further seeds with --seed")),
+            );
+        }
+        OutputFile::prepare(path, Format::Npz, inputs).map(Self::Archive)
+    }
+
+    /// As the user gave it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Folder(path) => path.display().to_string(),
+            Self::Archive(file) => file.shown(),
+        }
+    }
+
+    /// Makes the images and writes them as they come; `progress` is told how many steps are done.
+    pub fn write(
+        &self,
+        backend: Backend,
+        target: Target<'_>,
+        job: &Job,
+        shape: Shape,
+        progress: &dyn Fn(u64),
+    ) -> Result<Made, Error> {
+        let mut made = Made::default();
+        match self {
+            Self::Folder(path) => {
+                let put = |trace: &Trace| {
+                    let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(io::Error::other)?;
+                    std::fs::write(path.join(format!("{}.png", trace.seed)), png)
+                };
+                each(backend, target, job, &mut made, progress, put)?.map_err(|error| refused(path, &error))?;
+                let lines = made
+                    .digests
+                    .iter()
+                    .map(|(seed, digest)| format!("{seed} {digest:016x}\n"));
+                let list = path.join("digests.txt");
+                std::fs::write(&list, lines.collect::<String>()).map_err(|error| refused(&list, &error))?;
+            }
+            Self::Archive(file) => file.write_with(|to| {
+                let mut npz = Npz::new(to);
+                let extents = [job.images.len(), shape.rows, shape.cols, shape.channels];
+                let mut done = Ok(());
+                let mut write = || {
+                    npz.array("images", "|u1", &extents, |to| {
+                        let put = |trace: &Trace| to.write_all(&trace.pixels);
+                        match each(backend, target, job, &mut made, progress, put) {
+                            Ok(written) => written,
+                            Err(failure) => {
+                                done = Err(failure);
+                                Ok(())
+                            }
+                        }
+                    })?;
+                    let words = |pick: fn(&(u64, u64)) -> u64| -> Vec<u8> {
+                        made.digests.iter().flat_map(|pair| pick(pair).to_le_bytes()).collect()
+                    };
+                    let count = [made.digests.len()];
+                    npz.array("seeds", "<u8", &count, |to| to.write_all(&words(|pair| pair.0)))?;
+                    npz.array("digests", "<u8", &count, |to| to.write_all(&words(|pair| pair.1)))?;
+                    npz.finish()
+                };
+                let written = write();
+                done?;
+                written.map_err(|error| refused(Path::new(&file.shown()), &error))
+            })?,
+        }
+        Ok(made)
+    }
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+        && !path.is_dir()
+}
+
+/// Makes the images and puts each where it goes: what the backend said, and what the disk said.
+fn each(
+    backend: Backend,
+    target: Target<'_>,
+    job: &Job,
+    made: &mut Made,
+    progress: &dyn Fn(u64),
+    mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
+) -> Result<io::Result<()>, Error> {
+    let mut written = Ok(());
+    backend.stream(target, job, &mut |traces| {
+        for trace in &traces {
+            progress(trace.steps.len() as u64);
+            made.digests.push((trace.seed, trace.digest()));
+            if written.is_ok() {
+                written = put(trace);
+            }
+        }
+    })?;
+    Ok(written)
+}
+
+fn refused(path: &Path, error: &io::Error) -> Error {
+    Error::output(format_args!("cannot write {}: {error}", path.display())).help("free space or choose another folder")
+}

@@ -1,0 +1,224 @@
+//! A model file in memory, checked once.
+
+use crate::Error;
+use crate::backend::footprint::Fit;
+use crate::backend::{Backend, Target, Trace};
+use crate::files::{Format, OutputFile, read_file, sha256};
+use crate::images::Shape;
+use crate::import::Checkpoint;
+use crate::inspect::inspect;
+use crate::report::{ReportData, html};
+use crate::request::{Request, RunOptions};
+use crate::validate::{FloatComparison, FloatDevice, Outcome, Validation, against, exactness};
+use mote_firmware_sim::Board;
+use mote_host::memory::AlignedBytes;
+use mote_runtime::{Model, ParseError};
+use self_cell::self_cell;
+use std::path::{Path, PathBuf};
+
+self_cell!(
+    /// The bytes, and the model that borrows from them.
+    struct Checked {
+        owner: AlignedBytes,
+        #[covariant]
+        dependent: Model,
+    }
+
+    impl {Debug}
+);
+
+/// A model file. It exists only where every check of the file passed.
+///
+/// ```
+/// use mote_tools::{Checkpoint, Conversion, Request, Scheme};
+///
+/// let converted = Conversion::new(Scheme::F16).convert(&Checkpoint::bundled()?)?;
+/// let file = converted.file()?;
+/// let images = file.sample(&Request { seed: 7, count: Some(2), run: mote_tools::RunOptions { steps: Some(2), ..Default::default() }, ..Request::default() })?;
+/// assert_eq!(images.len(), 2);
+/// assert_eq!(images[0].pixels.len(), file.shape().len());
+/// # Ok::<(), mote_tools::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    checked: Checked,
+}
+
+impl ModelFile {
+    /// Reads and checks the file `path`.
+    ///
+    /// # Errors
+    /// Of kind `Input` where it cannot be read or is no model file of this version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        Self::checked(path, &read_file(path, "a model file")?)
+    }
+
+    /// Checks the bytes of a model file. It has no path.
+    ///
+    /// # Errors
+    /// As [`ModelFile::open`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::checked(Path::new(""), bytes)
+    }
+
+    fn checked(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let refused = |error: ParseError| {
+            let failure = if path.as_os_str().is_empty() {
+                Error::input(error)
+            } else {
+                Error::input(format_args!("{}: {error}", path.display()))
+            };
+            match error {
+                ParseError::NotAModel => failure.help("give a file that `mote convert` wrote"),
+                _ => failure.help("copy it again, or convert the checkpoint again"),
+            }
+        };
+        Ok(Self {
+            checked: Checked::try_new(AlignedBytes::copy_of(bytes), |memory| Model::parse(memory.bytes()))
+                .map_err(refused)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The model: header, operators, tensors, weights.
+    #[must_use]
+    pub fn model(&self) -> &Model<'_> {
+        self.checked.borrow_dependent()
+    }
+
+    /// The file's bytes, aligned to 16.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.checked.borrow_owner().bytes()
+    }
+
+    /// Where it was read from; empty for a model that was not.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What backends run.
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            model: self.model(),
+            bytes: self.bytes(),
+        }
+    }
+
+    /// Extents of its samples.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.model().header())
+    }
+
+    /// SHA-256 of the file, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        sha256(self.bytes())
+    }
+
+    /// What the file says of where it came from; `null` where that is no JSON.
+    #[must_use]
+    pub fn provenance(&self) -> serde_json::Value {
+        serde_json::from_slice(self.model().provenance()).unwrap_or_default()
+    }
+
+    /// Writes the file to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// Of kind `Output`; of kind `Usage` where the name has another ending than `.mote`.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        OutputFile::prepare(path.as_ref(), Format::Model, &[])?.write(self.bytes())
+    }
+
+    /// Makes the images of `request` on this machine, in the order of their seeds. The same request gives the same bytes everywhere.
+    ///
+    /// # Errors
+    /// Of kind `Usage` or `Refused`, see [`Request::job`].
+    pub fn sample(&self, request: &Request) -> Result<Vec<Trace>, Error> {
+        self.sample_on(Backend::Cpu, request, &|| ())
+    }
+
+    /// The same on any backend; `on_step` is called after each step.
+    ///
+    /// # Errors
+    /// As [`ModelFile::sample`]; of kind `Unavailable` where the backend cannot run here.
+    pub fn sample_on(
+        &self,
+        backend: Backend,
+        request: &Request,
+        on_step: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Trace>, Error> {
+        let job = request.job(self.model().header())?;
+        Ok(backend.run(self.target(), &job, on_step)?)
+    }
+
+    /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.
+    ///
+    /// # Errors
+    /// Of kind `Refused` where the model cannot be run so, or plans a run already.
+    pub fn planned(&self, run: &RunOptions) -> Result<Self, Error> {
+        let config = run.config(self.model().header())?;
+        Self::from_bytes(&crate::emit::planned::planned(self.bytes(), &config)?)
+    }
+
+    /// What it takes of a board, and whether it fits; an estimate, the same on every machine.
+    #[must_use]
+    pub fn fit(&self, board: &'static Board) -> Fit {
+        Fit::of(board, self.model(), self.bytes().len(), false)
+    }
+
+    /// The same of every board.
+    #[must_use]
+    pub fn fits(&self) -> Vec<Fit> {
+        Fit::of_all(self.model(), self.bytes().len(), false)
+    }
+
+    /// What it holds, and which boards hold it, as one object: that of `mote inspect --json`.
+    #[must_use]
+    pub fn inspect(&self) -> serde_json::Value {
+        inspect(self)
+    }
+
+    /// A page about the file: operators, memory, boards. `command` is what it says it was made by.
+    #[must_use]
+    pub fn report(&self, command: &str) -> String {
+        html(&ReportData::with_boards(self.target(), command))
+    }
+
+    /// Runs every backend of `validation` and compares their states bit by bit, step by step.
+    ///
+    /// # Errors
+    /// As [`Request::job`]. A backend that differs or cannot run is no error: its outcome says so.
+    pub fn validate(&self, validation: &Validation) -> Result<Vec<Outcome>, Error> {
+        let runs = validation.runs(self.target())?;
+        Ok(exactness(self.target(), &runs, &|_| ())?)
+    }
+
+    /// How far the images of `request`'s first `seeds` seeds are from those that the float network of `checkpoint` makes of the same noise.
+    ///
+    /// # Errors
+    /// Of kind `Input` where `checkpoint` is another model's, of kind `Unavailable` where `device` cannot run here.
+    pub fn compare(
+        &self,
+        checkpoint: &Checkpoint,
+        request: &Request,
+        seeds: usize,
+        device: FloatDevice,
+    ) -> Result<FloatComparison, Error> {
+        device.available()?;
+        let config = request.config(self.model().header())?;
+        Ok(against(
+            self.target(),
+            checkpoint,
+            &config,
+            &request.seeds(seeds),
+            device,
+            &|| (),
+        )?)
+    }
+}

@@ -1,0 +1,169 @@
+//! What goes into a report, beside what the model file itself says: samples, films, measurements.
+
+use super::{BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html};
+use crate::Error;
+use crate::backend::footprint::Fit;
+use crate::backend::{Backend, Job, Target, Trace};
+use crate::convert::Converted;
+use crate::images::{self, Shape, encode};
+use crate::import::Checkpoint;
+use crate::quantize::auto;
+use crate::validate::{FloatComparison, FloatDevice, Outcome, against};
+use mote_host::memory::AlignedBytes;
+use mote_runtime::sampler::q24_to_pixel;
+use mote_runtime::{Arena, Config, Model, Sampler, Start};
+
+/// Images in a conversion's report.
+const SAMPLES: u64 = 8;
+/// Of which so many are compared with the float network.
+const COMPARED: u64 = 2;
+/// Steps of each.
+const STEPS: u32 = 20;
+/// Frames of a film, at most.
+const FRAMES: usize = 11;
+
+/// The page of a conversion: samples, quality, sensitivity, memory, boards, operators. `command` is what it says it was made by.
+///
+/// # Errors
+/// Of kind `Failed` where the model cannot be run or its images cannot be encoded.
+pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &str) -> Result<String, Error> {
+    let file = converted.file()?;
+    let (target, model) = (file.target(), file.model());
+    let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
+    let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..SAMPLES), &|| ())?;
+    let seeds: Vec<u64> = (0..COMPARED).collect();
+    let float = against(target, checkpoint, &config, &seeds, FloatDevice::Cpu, &|| ())?;
+    let mut data = ReportData::with_boards(target, command);
+    data.samples = samples(&traces, Shape::of(model.header()))?;
+    data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
+    data.films = vec![film(&frames(model, &config)?, "x_t, seed 0")?];
+    data.quality = Some(quality(&float));
+    data.sensitivity = sensitivity(converted);
+    Ok(html(&data))
+}
+
+impl ReportData {
+    /// What the model file says itself, with its fit on boards. `command` is what the page says it was made by.
+    #[must_use]
+    pub fn with_boards(target: Target<'_>, command: &str) -> Self {
+        let fits = Fit::of_all(target.model, target.bytes.len(), false);
+        Self {
+            command: command.to_owned(),
+            boards: fits.iter().map(board).collect(),
+            ..Self::of(target.model, target.bytes.len())
+        }
+    }
+}
+
+fn board(fit: &Fit) -> BoardFit {
+    BoardFit {
+        name: fit.name.to_owned(),
+        description: format!("{}, {}", fit.description, fit.core),
+        fits: fit.fits,
+        flash_bytes: fit.flash_bytes,
+        flash_total_bytes: fit.flash_total_bytes,
+        ram_bytes: fit.ram_bytes,
+        ram_total_bytes: fit.ram_total_bytes,
+        instructions_per_step: None,
+        why: fit.why.clone(),
+    }
+}
+
+/// Finished images, captioned with their seeds.
+pub fn samples(traces: &[Trace], shape: Shape) -> Result<Vec<Picture>, Error> {
+    let one = |trace: &Trace| {
+        picture(
+            &images::Picture::of_sample(&trace.pixels, shape),
+            format!("seed {}", trace.seed),
+        )
+    };
+    traces.iter().map(one).collect()
+}
+
+/// Frames of a run, each with its caption.
+pub type Frames = Vec<(images::Picture, String)>;
+
+/// The states of a run, evenly spread, the first and the last included.
+pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Error> {
+    let shape = Shape::of(model.header());
+    let mut memory = AlignedBytes::for_run(model, config);
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut sampler = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    let shot = |sampler: &Sampler<'_, '_>| {
+        let pixels: Vec<u8> = sampler.state().iter().map(|x| q24_to_pixel(*x)).collect();
+        images::Picture::of_sample(&pixels, shape)
+    };
+    let mut all = vec![(shot(&sampler), "noise".to_owned())];
+    while let Some(step) = sampler.step()? {
+        all.push((shot(&sampler), format!("after t = {}", step.timestep)));
+    }
+    let last = all.len() - 1;
+    let count = FRAMES.min(all.len());
+    let places = (0..count).map(|i| i * last / (count - 1).max(1));
+    Ok(places.map(|i| all[i].clone()).collect())
+}
+
+/// A film for the page.
+pub fn film(frames: &Frames, caption: &str) -> Result<Film, Error> {
+    let frames = frames.iter().map(|(frame, caption)| picture(frame, caption.clone()));
+    Ok(Film {
+        caption: caption.to_owned(),
+        frames: frames.collect::<Result<_, _>>()?,
+    })
+}
+
+fn picture(picture: &images::Picture, caption: String) -> Result<Picture, Error> {
+    let png = encode(picture)?;
+    Ok(Picture {
+        png,
+        width: picture.width,
+        height: picture.height,
+        caption,
+    })
+}
+
+/// The comparison with the float network, for the page.
+pub fn quality(float: &FloatComparison) -> Quality {
+    let step = |(i, t): (usize, &u32)| StepQuality {
+        timestep: *t,
+        state_psnr_db: float.state_psnr_db_by_step[i],
+        eps_sqnr_db: float.eps_sqnr_db_by_step[i],
+    };
+    Quality {
+        images: float.images,
+        x0_psnr_db_mean: float.x0_psnr_db_mean,
+        x0_psnr_db_min: float.x0_psnr_db_min,
+        steps: float.timesteps.iter().enumerate().map(step).collect(),
+    }
+}
+
+/// The comparison of backends, for the page.
+pub fn backends(outcomes: &[Outcome]) -> Vec<BackendCheck> {
+    let check = |outcome: &Outcome| BackendCheck {
+        name: outcome.name.clone(),
+        available: outcome.available,
+        why: outcome.why.clone().unwrap_or_default(),
+        images: outcome.images,
+        steps: outcome.steps,
+        mismatches: outcome.mismatches,
+        digest: outcome.digest.clone().unwrap_or_default(),
+        first_divergence: outcome.first_divergence.as_ref().map_or(String::new(), |d| {
+            format!("seed {}, step {}: {}", d.seed, d.step, d.operator)
+        }),
+    };
+    outcomes.iter().map(check).collect()
+}
+
+/// What `auto` measured, for the page.
+pub fn sensitivity(converted: &Converted) -> Vec<SensitivityBar> {
+    let bar = |s: &auto::Sensitivity| SensitivityBar {
+        name: s.name.clone(),
+        tried: match s.subject {
+            auto::Subject::Activation => format!("activation {}", s.tried.name()),
+            auto::Subject::Weight => format!("weights {}", s.tried.name()),
+        },
+        psnr_db: s.psnr_db,
+        chosen: s.chosen.name().into(),
+    };
+    converted.sensitivity.iter().map(bar).collect()
+}

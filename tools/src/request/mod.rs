@@ -1,0 +1,326 @@
+//! What a user asks of a model: checked once, against the model, and then the same for every command and every backend.
+//!
+//! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::job`] checks both and gives the [`Job`] that
+//! backends take. Whatever is not said is what the file says.
+
+mod start;
+
+pub use start::{known_elements, noise_of_file, sample_of_png};
+
+use crate::Error;
+use crate::backend::{Job, Origin, Wanted};
+use mote_runtime::blob::header::Header;
+use mote_runtime::sampler::Variance;
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Method, RunError};
+use std::sync::Arc;
+
+/// Steps of a run where none are asked for.
+const DEFAULT_STEPS: u32 = 20;
+/// Weights of guidance reach so far from zero.
+const MOST_GUIDANCE: f64 = 1000.0;
+/// Share of the steps that an image goes through where none is asked for.
+pub const DEFAULT_STRENGTH: f64 = 0.5;
+
+/// Which steps a run makes, and their coefficients. `None` is the default: what the file plans, or the checkpoint's own.
+///
+/// ```
+/// use mote_tools::{RunOptions, Method};
+///
+/// let quick = RunOptions { sampler: Some(Method::DpmSolver2M), steps: Some(10), ..RunOptions::default() };
+/// assert!(quick.check().is_ok());
+/// // Only DDIM has a choice of noise.
+/// assert!(RunOptions { eta: Some(0.5), ..quick }.check().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RunOptions {
+    /// The sampler; DDIM by default.
+    pub sampler: Option<Method>,
+    /// The variance of the ancestral sampler; small by default.
+    pub variance: Option<Variance>,
+    /// Denoising steps, 1 to the training steps; 20 by default, all of a chain.
+    pub steps: Option<u32>,
+    /// How steps are spread over the training timesteps.
+    pub spacing: Option<Spacing>,
+    /// The timestep that a step goes to; the next in the list by default.
+    pub prev: Option<PrevRule>,
+    /// Noise that DDIM adds at each step, 0 (none) to 1 (DDPM's variance).
+    pub eta: Option<f64>,
+    /// What is done about a predicted image out of range.
+    pub clip: Option<Clip>,
+}
+
+impl RunOptions {
+    /// Checks what needs no model.
+    ///
+    /// # Errors
+    /// Of kind `Usage`.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(eta) = self.eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
+            return Err(
+                Error::usage(format_args!("eta is {eta}; it must lie between 0 and 1")).help("give --eta from 0 to 1")
+            );
+        }
+        self.sampler.map_or(Ok(()), |method| self.suits(method))
+    }
+
+    /// Whether variance and eta are `method`'s.
+    fn suits(&self, method: Method) -> Result<(), Error> {
+        if self.variance.is_some() && !matches!(method, Method::Ddpm(_)) {
+            return Err(Error::usage("--variance is for --sampler ddpm").help("leave it out, or add --sampler ddpm"));
+        }
+        if self.eta.is_some_and(|eta| eta != 0.0) && method != Method::Ddim {
+            return Err(
+                Error::usage("--eta is for --sampler ddim").help("leave it out: other samplers have no choice of it")
+            );
+        }
+        Ok(())
+    }
+
+    /// The configuration of a run of the model with this header: no class, no guidance, seed 0. It is not validated yet.
+    ///
+    /// # Errors
+    /// Of kind `Usage`, as [`RunOptions::check`].
+    pub fn config(&self, header: &Header) -> Result<Config, Error> {
+        self.check()?;
+        let usual = match header.schedule.plan() {
+            Some(plan) => plan.steps,
+            None if header.prediction.is_chain() => header.train_steps,
+            None => DEFAULT_STEPS.min(header.train_steps),
+        };
+        let default = Config::of(header, self.steps.unwrap_or(usual));
+        let method = self.method(default.method);
+        self.suits(method)?;
+        let eta_q16 = match self.eta {
+            Some(eta) => q16(eta) as u32,
+            None if method == default.method => default.eta_q16,
+            None => 0,
+        };
+        Ok(Config {
+            spacing: self.spacing.unwrap_or(default.spacing),
+            prev: self.prev.unwrap_or(default.prev),
+            eta_q16,
+            clip: self.clip.unwrap_or(default.clip),
+            method,
+            ..default
+        })
+    }
+
+    fn method(&self, default: Method) -> Method {
+        let variance = match (self.variance, default) {
+            (Some(variance), _) => variance,
+            (None, Method::Ddpm(variance)) => variance,
+            _ => Variance::Small,
+        };
+        match self.sampler.unwrap_or(default) {
+            Method::Ddpm(_) => Method::Ddpm(variance),
+            other => other,
+        }
+    }
+}
+
+/// Where the images of a request start.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum StartFrom {
+    /// At noise drawn from each image's seed.
+    #[default]
+    Seed,
+    /// At given noise, one sample an image: Q24, `(row, col, channel)`.
+    Noise(Vec<Vec<i32>>),
+    /// At a clean image, noised as far as this share of the steps undoes.
+    Image {
+        /// Q24, `(row, col, channel)`.
+        image_q24: Vec<i32>,
+        /// Above 0 and up to 1.
+        strength: f64,
+    },
+    /// Between the noises of the first seed and of another, evenly spread, both ends included.
+    Between {
+        /// The other seed.
+        second: u64,
+    },
+}
+
+/// Images that are asked of a model.
+///
+/// ```
+/// use mote_tools::Request;
+///
+/// // Four images of class 3, seeds 7 to 10.
+/// let request = Request { class: Some(3), guidance: Some(2.0), seed: 7, count: Some(4), ..Request::default() };
+/// assert_eq!(request.seeds(4), [7, 8, 9, 10]);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// The steps.
+    pub run: RunOptions,
+    /// Class label of a conditional model.
+    pub class: Option<u16>,
+    /// Weight of classifier-free guidance, -1000 to 1000: two network calls a step.
+    pub guidance: Option<f64>,
+    /// Seed of the first image; the others count up from it.
+    pub seed: u64,
+    /// Number of images; 1 by default, or as many as there is noise given.
+    pub count: Option<usize>,
+    /// Where they start.
+    pub start: StartFrom,
+    /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) elsewhere.
+    pub known: Option<Vec<i32>>,
+}
+
+impl Request {
+    /// `count` seeds from the first on.
+    #[must_use]
+    pub fn seeds(&self, count: usize) -> Vec<u64> {
+        (0..count as u64).map(|i| self.seed.wrapping_add(i)).collect()
+    }
+
+    /// The configuration of the model's run, validated.
+    ///
+    /// # Errors
+    /// Of kind `Usage` where the request cannot be, of kind `Refused` where it does not go with the model.
+    pub fn config(&self, header: &Header) -> Result<Config, Error> {
+        if let Some(weight) = self.guidance.filter(|w| !w.is_finite() || w.abs() > MOST_GUIDANCE) {
+            return Err(Error::usage(format_args!("the weight of guidance is {weight}"))
+                .help(format_args!("give --guidance from -{MOST_GUIDANCE} to {MOST_GUIDANCE}")));
+        }
+        let config = Config {
+            class: self.class,
+            guidance_q16: self.guidance.map(q16),
+            seed: self.seed,
+            ..self.run.config(header)?
+        };
+        config.validate(header)?;
+        Ok(config)
+    }
+
+    /// What a backend is to do: every image of the request, validated.
+    ///
+    /// # Errors
+    /// As [`Request::config`].
+    pub fn job(&self, header: &Header) -> Result<Job, Error> {
+        let config = self.config(header)?;
+        let len = header.sample_len();
+        if let Some(known) = &self.known {
+            fits(known, len)?;
+            if header.prediction.is_chain() {
+                return Err(RunError::ChainSampler.into());
+            }
+        }
+        let (count, origins) = self.origins(&config, header)?;
+        let seeds = match self.start {
+            StartFrom::Between { .. } => vec![self.seed; count],
+            _ => self.seeds(count),
+        };
+        let images = seeds.into_iter().zip(origins);
+        Ok(Job {
+            config,
+            images: images.map(|(seed, origin)| Wanted { seed, origin }).collect(),
+            known: self.known.clone(),
+            operators: false,
+        })
+    }
+
+    /// The number of images, and where each starts.
+    fn origins(&self, config: &Config, header: &Header) -> Result<(usize, Vec<Origin>), Error> {
+        let len = header.sample_len();
+        let count = self.count.unwrap_or(1);
+        if count == 0 {
+            return Err(Error::usage("no image is asked for").help("give --count from 1"));
+        }
+        Ok(match &self.start {
+            StartFrom::Seed => (count, vec![Origin::Seed; count]),
+            StartFrom::Noise(noise) => {
+                let count = self.count.unwrap_or(noise.len());
+                if count > noise.len() {
+                    return Err(Error::usage(format_args!(
+                        "--count {count}, but --noise holds {} samples",
+                        noise.len()
+                    ))
+                    .help("leave --count out"));
+                }
+                noise.iter().try_for_each(|one| fits(one, len))?;
+                let origins = noise.iter().take(count).cloned().map(Origin::Noise);
+                (count, origins.collect())
+            }
+            StartFrom::Image { image_q24, strength } => {
+                fits(image_q24, len)?;
+                let origin = Origin::Image {
+                    image_q24: Arc::from(image_q24.as_slice()),
+                    strength_q16: strength_q16(*strength, config.steps)?,
+                };
+                (count, vec![origin; count])
+            }
+            StartFrom::Between { second } => {
+                if header.prediction.is_chain() {
+                    return Err(RunError::ChainSampler.into());
+                }
+                if *second == self.seed {
+                    return Err(Error::usage(format_args!(
+                        "--interpolate {second} is the seed that the images start from: there is nothing between them"
+                    ))
+                    .help("give --interpolate another seed than --seed"));
+                }
+                (count, between(*second, count))
+            }
+        })
+    }
+}
+
+/// `strength` in Q16.
+///
+/// # Errors
+/// Of kind `Usage` where it is no share, or so small that a run of `steps` steps makes none of them.
+fn strength_q16(strength: f64, steps: u32) -> Result<u32, Error> {
+    if !(0.0..=1.0).contains(&strength) {
+        return Err(
+            Error::usage(format_args!("the strength is {strength}; it must lie between 0 and 1"))
+                .help("give --strength from 0 to 1"),
+        );
+    }
+    let strength_q16 = q16(strength) as u32;
+    if steps_of(steps, strength_q16) == 0 {
+        return Err(Error::usage(format_args!(
+            "--strength {strength} of {steps} steps is less than half a step: the image would stay as it is"
+        ))
+        .help(format_args!(
+            "give --strength {} or more, or more --steps",
+            (1e4 / f64::from(steps)).ceil() / 1e4
+        )));
+    }
+    Ok(strength_q16)
+}
+
+/// Steps that an image goes through which is noised to this strength, of a run of `steps` steps: rounded half up.
+#[must_use]
+pub fn steps_of(steps: u32, strength_q16: u32) -> u32 {
+    ((u64::from(steps) * u64::from(strength_q16) + (1 << 15)) >> 16) as u32
+}
+
+/// Starts evenly spread from the image's own noise to that of `second`.
+fn between(second: u64, count: usize) -> Vec<Origin> {
+    let last = count.saturating_sub(1).max(1) as f64;
+    let part = |place: usize| q16(place as f64 / last) as u32;
+    let origin = |place| Origin::Between {
+        second,
+        part_q16: part(place),
+    };
+    (0..count).map(origin).collect()
+}
+
+fn fits(given: &[i32], expected: usize) -> Result<(), RunError> {
+    if given.len() == expected {
+        return Ok(());
+    }
+    Err(RunError::Length {
+        expected: expected as u32,
+        found: given.len() as u32,
+    })
+}
+
+/// Nearest multiple of 1/65536.
+#[must_use]
+pub fn q16(value: f64) -> i32 {
+    (value * 65536.0).round() as i32
+}

@@ -1,0 +1,134 @@
+//! Where images start other than at a seed: noise from a file, or a clean image.
+
+use crate::Error;
+use crate::files::read_file;
+use crate::images::{Shape, decode};
+use crate::tensors::{TensorFile, Values, to_hwc, to_q24};
+use mote_runtime::sampler::UNKNOWN;
+use std::path::{Path, PathBuf};
+
+/// The key that is taken where none is given.
+const NOISE_KEY: &str = "noise";
+
+/// The samples of the tensor that `given` names, as `FILE` or `FILE:KEY`: Q24, `(row, col, channel)`, one sample of `shape` each. The tensor
+/// is float, `(sample, channel, row, col)` or one sample of it.
+///
+/// # Errors
+/// Of kind `Input`, with file, key and what is expected.
+pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> {
+    let (path, key) = split(given);
+    let file = TensorFile::read(&path)
+        .map_err(|error| Error::input(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
+    let values = tensor(&file, &path, key.as_deref())?;
+    let wanted = [shape.channels, shape.rows, shape.cols];
+    let sample = match values.shape.as_slice() {
+        [n, rest @ ..] if rest == wanted && *n > 0 => Some(*n),
+        whole if whole == wanted => Some(1),
+        _ => None,
+    };
+    if sample.is_none() {
+        return Err(Error::input(format_args!(
+            "{}: `{}` has shape {:?}, expected [n, {}, {}, {}]",
+            path.display(),
+            values.key,
+            values.shape,
+            wanted[0],
+            wanted[1],
+            wanted[2]
+        ))
+        .help("noise is float, (sample, channel, row, col), of the model's sample size"));
+    }
+    values
+        .data
+        .chunks_exact(shape.len())
+        .enumerate()
+        .map(|(i, chw)| one(&path, &values.key, i, &to_hwc(chw, shape.channels)))
+        .collect()
+}
+
+fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Vec<i32>, Error> {
+    let noise: Option<Vec<i32>> = hwc.iter().map(|v| to_q24(*v)).collect();
+    noise.ok_or_else(|| {
+        Error::input(format_args!(
+            "{}: sample {index} of `{key}` holds a value that is not a number or beyond 64",
+            path.display()
+        ))
+        .help("starting noise is standard normal: check how it was exported")
+    })
+}
+
+/// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
+fn split(given: &str) -> (PathBuf, Option<String>) {
+    let whole = PathBuf::from(given);
+    match given.rsplit_once(':') {
+        Some((path, key)) if !whole.exists() && !key.is_empty() => (PathBuf::from(path), Some(key.to_owned())),
+        _ => (whole, None),
+    }
+}
+
+fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, Error> {
+    let keys = file.keys();
+    let key = match key {
+        Some(key) => key,
+        None if keys.iter().any(|key| key == NOISE_KEY) => NOISE_KEY,
+        None if keys.len() == 1 => &keys[0],
+        None => {
+            return Err(Error::input(format_args!(
+                "{} holds {} tensors and none is called `{NOISE_KEY}`",
+                path.display(),
+                keys.len()
+            ))
+            .help(format_args!(
+                "name one: --noise {}:KEY, with KEY among {}",
+                path.display(),
+                some(&keys)
+            )));
+        }
+    };
+    file.values(key).ok_or_else(|| {
+        Error::input(format_args!("{} holds no float tensor `{key}`", path.display()))
+            .help(format_args!("it holds {}", some(&keys)))
+    })
+}
+
+fn some(keys: &[String]) -> String {
+    let shown: Vec<&str> = keys.iter().take(8).map(String::as_str).collect();
+    shown.join(", ") + if keys.len() > 8 { ", ..." } else { "" }
+}
+
+/// The elements of `image_q24` where the PNG file `mask` is dark, and [`UNKNOWN`] where it is light. Both have `shape`.
+///
+/// # Errors
+/// As [`sample_of_png`].
+pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
+    let mask_q24 = sample_of_png(mask, Shape { channels: 1, ..shape })?;
+    let known = |(i, value): (usize, &i32)| {
+        if mask_q24[i / shape.channels] > 0 {
+            UNKNOWN
+        } else {
+            *value
+        }
+    };
+    Ok(image_q24.iter().enumerate().map(known).collect())
+}
+
+/// The PNG file `path` as a clean sample of `shape`: Q24, `(row, col, channel)`, -1 black and 1 white.
+///
+/// # Errors
+/// Of kind `Input` where it is no PNG file or of another size.
+pub fn sample_of_png(path: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
+    let picture = decode(&read_file(path, "a PNG file")?)
+        .map_err(|error| Error::input(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
+    picture.to_sample_q24(shape).ok_or_else(|| {
+        let Shape { rows, cols, channels } = shape;
+        let found = (picture.width, picture.height, picture.channels);
+        Error::input(format_args!(
+            "{} has {} x {} pixels of {} channels, the model makes {cols} x {rows} of {channels}",
+            path.display(),
+            found.0,
+            found.1,
+            found.2
+        ))
+        .help(format_args!("resize it to {cols} x {rows}"))
+    })
+}
