@@ -1,4 +1,4 @@
-//! Names the kernel family of the target core (`mote_family`), for `src/kernels/family`, and whose kernels are compiled (`mote_kernels`).
+//! Names the kernel family of the target core (`mote_family`), for `src/family`, and whose kernels are compiled (`mote_kernels`).
 
 use std::env;
 
@@ -16,6 +16,18 @@ fn main() {
     let fast = env::var_os("CARGO_FEATURE_FAST").is_some();
     let kernels = if fast { family.as_str() } else { "portable" };
     println!("cargo::rustc-cfg=mote_kernels=\"{kernels}\"");
+    // Facts that the numeric functions go by: they know no family.
+    for name in ["mote_narrow_multiply", "mote_sigmoid_lines"] {
+        println!("cargo::rustc-check-cfg=cfg({name})");
+    }
+    if family == "armv6m" {
+        // Products of 64 bits are library code.
+        println!("cargo::rustc-cfg=mote_narrow_multiply");
+    }
+    if matches!(kernels, "dsp" | "helium") {
+        // The kernels hold the sigmoid's table as lines: one table is enough.
+        println!("cargo::rustc-cfg=mote_sigmoid_lines");
+    }
     // Armv8-M has the DSP and MVE instructions as options that the target leaves out, and assembly does not follow `target-cpu`.
     let armv8m = env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m.main"));
     let directive = match family.as_str() {

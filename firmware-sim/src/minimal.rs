@@ -26,7 +26,7 @@ use object::ObjectSection;
 /// A module's share of [`RuntimeFlash`].
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FlashPart {
-    /// The module, such as `kernels::conv`, or what else it is.
+    /// The module, such as `ops::conv`, or what else it is.
     pub name: String,
     /// Bytes.
     pub bytes: u64,
@@ -154,7 +154,7 @@ fn module(symbol: &str) -> String {
     let end = path.find([' ', '>', '<', '(', '{', ',']).unwrap_or(path.len());
     let segments: Vec<&str> = path[..end].split("::").collect();
     match segments[..] {
-        ["mote_runtime", family @ ("kernels" | "blob"), module, _, ..] => format!("{family}::{module}"),
+        ["mote_runtime", family @ ("ops" | "model"), module, _, ..] => format!("{family}::{module}"),
         ["mote_runtime", family, ..] => family.to_owned(),
         [krate, _, ..] => format!("crate {krate}"),
         // Names without a path are the compiler's support routines: __aeabi_lmul.
@@ -169,16 +169,20 @@ mod tests {
     #[test]
     fn symbols_count_for_the_module_they_come_from() {
         for (symbol, expected) in [
-            ("mote_runtime::kernels::conv::conv", "kernels::conv"),
-            ("<mote_runtime::blob::op::Op>::io", "blob::op"),
+            ("mote_runtime::ops::conv::integer::blocks::conv", "ops::conv"),
+            ("<mote_runtime::ops::list::Op>::slots", "ops::list"),
             (
-                "<mote_runtime::blob::op::Conv as serde_core::de::Deserialize>::deserialize::<x>",
-                "blob::op",
+                "<mote_runtime::ops::norm::GroupNorm as mote_runtime::ops::Operator>::run_integer",
+                "ops::norm",
             ),
-            ("mote_runtime::exec::forward::<mote_runtime::exec::Unobserved>", "exec"),
+            (
+                "mote_runtime::model::exec::forward::<mote_runtime::model::exec::Unobserved>",
+                "model::exec",
+            ),
+            ("mote_runtime::family::native::rows8", "family"),
             ("mote_runtime::numeric::table::SINE_Q30", "numeric"),
             (
-                "postcard::de::take_from_bytes::<mote_runtime::blob::op::Op>",
+                "postcard::de::take_from_bytes::<mote_runtime::ops::list::Op>",
                 "crate postcard",
             ),
             ("__aeabi_lmul", "crate compiler_builtins"),

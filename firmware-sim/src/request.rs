@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
-use mote_runtime::{Config, Feature, Method};
+use mote_runtime::{Config, Feature};
 
 use crate::error::SimError;
 
@@ -172,33 +169,16 @@ impl RunRequest {
         Ok(lines.into_iter().map(line).collect())
     }
 
-    /// Every token but the seeds; the values are those of the firmware's `request.rs`.
+    /// Every token but the seeds. Choices are said by their numbers, which are the runtime's ([`mote_runtime::blob::sampling`]).
     fn common(&self) -> Vec<String> {
         let config = &self.config;
-        let spacing = match config.spacing {
-            Spacing::Leading => 0,
-            Spacing::Trailing => 1,
-            Spacing::Linspace => 2,
-            Spacing::Quadratic => 3,
-        };
-        let clip = match config.clip {
-            Clip::Off => 0,
-            Clip::Stock => 1,
-            Clip::Rederived => 2,
-        };
-        let method = match config.method {
-            Method::Ddim => 0,
-            Method::Ddpm(Variance::Small) => 1,
-            Method::Ddpm(Variance::Large) => 2,
-            Method::DpmSolver2M => 3,
-            Method::Heun => 4,
-        };
+        let method = u32::from(config.method.entry().number);
         let mut tokens = vec![
             ("steps", config.steps),
-            ("spacing", spacing),
-            ("prev", u32::from(config.prev == PrevRule::Diffusers)),
+            ("spacing", config.spacing as u32),
+            ("prev", config.prev as u32),
             ("eta", config.eta_q16),
-            ("clip", clip),
+            ("clip", config.clip as u32),
             ("range", config.clip_range_q24 as u32),
             ("observe", self.observe as u32),
             ("output", self.output as u32),
@@ -248,6 +228,9 @@ impl Drill {
 
 #[cfg(test)]
 mod tests {
+    use mote_runtime::Method;
+    use mote_runtime::blob::sampling::{Clip, PrevRule, Spacing, Variance};
+
     use super::*;
 
     fn config() -> Config {

@@ -3,7 +3,7 @@
 use mote_runtime::blob::op::Op;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 
@@ -33,7 +33,7 @@ impl Observer for Recorder {
 }
 
 impl StepObserver for Recorder {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
         let call = std::mem::take(&mut self.current);
         if p.index as usize % self.every == self.first {
             self.calls.push(call);

@@ -47,6 +47,8 @@ pub enum Fault {
     Lifetime(u16),
     /// Shares memory with this tensor while both live.
     Overlap(u16),
+    /// More than this many activations are alive at once.
+    Crowded(u16),
     /// Reaches past the end of its section or of the arena.
     OutOfBounds {
         /// First byte that must not be reached.
@@ -189,6 +191,8 @@ pub enum RunError {
     Eta(u32),
     /// eta is given to a sampler that has none.
     EtaElsewhere,
+    /// The sampler, the spacing or the rule of the next timestep is not for the model's noise levels.
+    Levels,
     /// The run needs a part that this build of the runtime leaves out.
     NotBuilt(Feature),
     /// The clipping range is not between 0 and 64.
@@ -206,8 +210,6 @@ pub enum RunError {
     },
     /// A later step than the first to begin with, where the file plans a sampler whose steps go on from the one before.
     PlannedStart,
-    /// The file does not hold the step that it plans; a validated model never returns this.
-    Plan,
     /// An image or noise of another length.
     Length {
         /// Elements of the model's sample.
@@ -252,6 +254,7 @@ impl fmt::Display for Fault {
             Self::ZeroPoint => f.write_str("a zero point is set where none is allowed"),
             Self::Lifetime(id) => write!(f, "tensor {id} is used outside its lifetime"),
             Self::Overlap(id) => write!(f, "its memory overlaps that of tensor {id}, which is still alive"),
+            Self::Crowded(most) => write!(f, "more than {most} tensors are alive at once"),
             Self::OutOfBounds { limit, end } => write!(f, "it reaches byte {end} of {limit}"),
             Self::Alignment(offset) => write!(f, "offset {offset} is not aligned"),
             Self::Parameter => f.write_str("a parameter is outside its range"),
@@ -334,6 +337,9 @@ impl fmt::Display for RunError {
             Self::GuidanceUnsupported => f.write_str("guidance needs a conditional model with a null class"),
             Self::Eta(eta) => write!(f, "eta is {eta}/65536; it must lie between 0 and 1"),
             Self::EtaElsewhere => f.write_str("eta is DDIM's alone: leave it at 0 for other samplers"),
+            Self::Levels => f.write_str(
+                "the sampler, the spacing or the rule of the next timestep is not for the model's noise levels",
+            ),
             Self::NotBuilt(feature) => write!(
                 f,
                 "the run needs the feature '{feature}', without which this runtime was built"
@@ -352,7 +358,6 @@ impl fmt::Display for RunError {
             Self::PlannedStart => f.write_str(
                 "the file plans a sampler that goes on from the step before: start from noise, or run the file that it was planned from",
             ),
-            Self::Plan => f.write_str("the file does not hold a step that it plans"),
             Self::Length { expected, found } => write!(f, "{found} elements given; the model's sample has {expected}"),
             Self::Snapshot => f.write_str("the snapshot is damaged or belongs to another model"),
             Self::SnapshotVersion => f.write_str(

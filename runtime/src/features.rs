@@ -4,9 +4,6 @@
 
 use core::fmt;
 
-use crate::blob::header::Arithmetic;
-use crate::blob::model::Model;
-
 /// A part of the runtime that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -35,13 +32,15 @@ pub enum Feature {
     DpmSolver,
     /// Heun's method.
     Heun,
+    /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
+    Continuous,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
     Interpolate,
     /// Diffusion chains of 2015: their steps, readouts by timestep, softmax.
     Chain,
-    /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::blob::plan`]) do without.
+    /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
@@ -49,7 +48,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -62,6 +61,7 @@ impl Feature {
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
+        Self::Continuous,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
@@ -84,6 +84,7 @@ impl Feature {
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
+            Self::Continuous => "continuous",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
@@ -108,6 +109,7 @@ impl Feature {
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
+            Self::Continuous => cfg!(feature = "continuous"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
@@ -120,27 +122,6 @@ impl Feature {
     #[inline(always)]
     pub(crate) const fn built(self) -> Option<()> {
         if self.is_built() { Some(()) } else { None }
-    }
-
-    /// Whether models of this arithmetic need it.
-    pub fn needed_by_arithmetic(self, arithmetic: Arithmetic) -> bool {
-        match arithmetic {
-            Arithmetic::Integer => self == Self::Integer,
-            Arithmetic::F16 => self == Self::F16,
-        }
-    }
-
-    /// Whether a model needs it. What samplers need, [`Method::feature`](crate::sampler::Method::feature) says: a model can be
-    /// sampled with any, unless its file plans its run.
-    pub fn needed_by(self, model: &Model<'_>) -> bool {
-        let chain = self == Self::Chain && model.header().prediction.is_chain();
-        let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
-        let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
-        chain
-            || schedule
-            || planned == Some(self)
-            || self.needed_by_arithmetic(model.header().arithmetic)
-            || model.ops().any(|op| op.needs(self))
     }
 }
 

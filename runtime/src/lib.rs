@@ -2,7 +2,7 @@
 //!
 //! The stages, in the order that data takes:
 //!
-//! 1. [`blob`]: a model file is checked once and borrowed in place ([`Model::parse`]).
+//! 1. [`model`]: a model file is checked once and borrowed in place ([`Model::parse`]).
 //! 2. [`schedule`]: timesteps and the coefficients of a step, in fixed point; a file can hold those of one run instead ([`blob::plan`]).
 //! 3. [`exec`]: one network call, operator by operator, over an arena that the caller owns.
 //! 4. [`kernels`]: what each operator computes, on top of the scalar functions of [`numeric`].
@@ -39,21 +39,78 @@ extern crate std;
 #[cfg(target_endian = "big")]
 compile_error!("model files are read in place and are little-endian");
 
-pub mod arena;
-pub mod blob;
 pub mod digest;
 pub mod error;
-pub mod exec;
+pub mod family;
 pub mod features;
-pub mod kernels;
+pub mod model;
 pub mod numeric;
 pub mod ops;
 pub mod sampler;
 pub mod schedule;
+pub mod tensor;
 
-pub use arena::{Aligned, Arena};
-pub use blob::model::Model;
 pub use error::{Fault, ParseError, RunError, Section};
-pub use exec::{Network, Observer, Portable, Unobserved};
 pub use features::Feature;
+pub use model::Model;
+pub use model::exec::{Network, Observer, Portable, Unobserved};
 pub use sampler::{Config, Method, Sampler, Start, Step, StepObserver};
+pub use tensor::arena::{Aligned, Arena};
+
+/// Earlier paths.
+#[doc(hidden)]
+pub mod blob {
+    pub use crate::model::sampling;
+    pub use crate::model::{FORMAT_VERSION, MAGIC, SECTIONS, crc, header, layout, plan};
+    pub use crate::ops::conv::proof;
+    pub use crate::tensor::{self, int4};
+    pub mod op {
+        pub use crate::ops::*;
+    }
+    pub mod io {
+        pub use crate::tensor::slots::{Slots as Io, slot};
+    }
+    pub mod model {
+        pub use crate::model::{Model, Ops};
+    }
+}
+
+/// Earlier paths.
+#[doc(hidden)]
+pub mod exec {
+    pub use crate::model::exec::*;
+}
+
+/// Earlier paths.
+#[doc(hidden)]
+pub mod arena {
+    pub use crate::tensor::arena::*;
+}
+
+/// Earlier paths.
+#[doc(hidden)]
+pub mod kernels {
+    pub use crate::family;
+    pub use crate::model::scratch_bytes;
+    pub use crate::ops::attention::attention_scratch_bytes;
+    pub use crate::ops::conv::conv_scratch_bytes;
+    pub use crate::ops::norm::group_norm_scratch_bytes;
+    pub use crate::tensor::view;
+    pub mod conv {
+        pub use crate::family::{Addition, Filter, Part};
+        pub use crate::ops::conv::Geometry;
+        pub use crate::ops::conv::integer::conv;
+    }
+    pub mod f16 {
+        pub use crate::numeric::float::{from_q24, load, store, to_q24};
+        pub mod conv {
+            pub use crate::ops::conv::float::*;
+        }
+        pub mod attention {
+            pub use crate::ops::attention::float::*;
+        }
+        pub mod group_norm {
+            pub use crate::ops::norm::float::*;
+        }
+    }
+}

@@ -5,7 +5,8 @@ use mote_runtime::blob::header::{Arithmetic, Header};
 use mote_runtime::blob::op::{
     At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
 };
-use mote_runtime::blob::plan::{Plan, Schedule};
+use mote_runtime::blob::plan::Plan;
+use mote_runtime::blob::sampling::Schedule;
 use mote_runtime::blob::tensor::{Tensor, TensorId};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};

@@ -5,9 +5,11 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
-use mote_tools::emit::{Diffusion, Emitted, Numbers, emit, emit_with};
-use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::emit::{Diffusion, Emitted, emit, emit_with};
+use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Conv, Input, Kind, Norm, Silu, TimeProj, Upsample};
 use mote_tools::plan::{Arena, Windows};
+use mote_tools::program::{Program, SlotId};
+use mote_tools::quantize::Quantization;
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -45,7 +47,7 @@ pub fn model(form: Form) -> Vec<u8> {
 /// `program` as a model file, calibrated on two short runs; in integers, every normalization that can be is inside a convolution.
 pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted {
     let provenance = "{\"model\":\"synthetic\"}";
-    let reference = emit(program, diffusion, Numbers::F16, Arena::Fast, provenance).expect("f16 is emitted");
+    let reference = emit(program, diffusion, None, Arena::Fast, provenance).expect("f16 is emitted");
     if form == Form::F16 {
         return reference;
     }
@@ -61,13 +63,13 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         Form::W8A8 => Assignment::uniform(program, Bits::Eight),
         Form::Mixed => mixed(program),
         Form::W4A8 => Assignment {
-            weights: vec![Bits::Four; program.steps.len()],
+            weights: vec![Bits::Four; program.ops.len()],
             ..Assignment::uniform(program, Bits::Eight)
         },
         Form::F16 | Form::W8A16 => Assignment::uniform(program, Bits::Sixteen),
     };
     let formats = formats(program, &stats, &assignment);
-    let numbers = Numbers::Integer {
+    let quantization = Quantization {
         formats: &formats,
         stats: &stats,
         assignment: &assignment,
@@ -75,14 +77,22 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         int4: &[],
     };
     let windows = Windows::all(program);
-    emit_with(program, diffusion, numbers, Arena::Fast, windows, provenance).expect("the integer model is emitted")
+    emit_with(
+        program,
+        diffusion,
+        Some(&quantization),
+        Arena::Fast,
+        windows,
+        provenance,
+    )
+    .expect("the integer model is emitted")
 }
 
 fn mixed(program: &Program) -> Assignment {
     let mut assignment = Assignment::uniform(program, Bits::Sixteen);
     let fixed = Assignment::uniform(program, Bits::Eight).activations;
-    for (i, step) in program.steps.iter().enumerate() {
-        let conv = matches!(step.kind, Kind::Conv(_));
+    for (i, op) in program.ops.iter().enumerate() {
+        let conv = op.kind.conv().is_some();
         if conv && i % 2 == 0 {
             assignment.weights[i] = Bits::Sixteen;
         }
@@ -97,12 +107,13 @@ fn mixed(program: &Program) -> Assignment {
 pub fn diffusion() -> Diffusion {
     let alpha_bar = |t: u32| libm::pow(0.93, f64::from(t + 1)) - 0.01 * f64::from(t) / f64::from(TRAIN_STEPS);
     Diffusion {
+        train_steps: TRAIN_STEPS,
         alpha_bars: (0..TRAIN_STEPS).map(alpha_bar).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Trailing,
+        schedule: Spacing::Trailing.into(),
         steps_offset: 0,
         null_class: Some(2),
     }
@@ -118,20 +129,20 @@ pub fn everything() -> Program {
         },
         random: Random(1),
     };
-    let x = b.step("x", [1, 4, 4], Kind::Input { scale: 1.0, shift: 0.0 });
+    let x = b.push("x", [1, 4, 4], Input::IDENTITY);
     let frequencies = vec![1.0, 0.3, 0.1, 0.03];
-    let time = b.step(
+    let time = b.push(
         "time",
         [8, 1, 1],
-        Kind::TimeProj {
+        TimeProj {
             frequencies,
             cos_first: true,
         },
     );
     let table = b.weights(24, 1);
-    let class = b.step("class", [8, 1, 1], Kind::ClassEmbed { table });
+    let class = b.push("class", [8, 1, 1], ClassEmbed { table });
     let joined = b.conv("t.1", &[time], [8, 1, 1], 1, |c| c.addend = Some((class, 1.0)));
-    let embedding = b.step("t.2", [8, 1, 1], Kind::Silu { src: joined });
+    let embedding = b.push("t.2", [8, 1, 1], Silu { src: joined });
     let first = b.conv("in", &[x], [4, 4, 4], 3, |_| {});
     let normed = b.norm("n.1", &[first], [4, 4, 4], |_| {});
     let vector = b.conv("t.3", &[embedding], [4, 1, 1], 1, |_| {});
@@ -142,36 +153,26 @@ pub fn everything() -> Program {
     let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = 2);
     let normed = b.norm("n.3", &[down], [4, 2, 2], |n| n.silu = false);
     let qkv = ["q", "k", "v"].map(|name| b.conv(name, &[normed], [4, 2, 2], 1, |_| {}));
-    let attended = b.step("attention", [4, 2, 2], Kind::Attention { qkv, heads: 2 });
+    let attended = b.push("attention", [4, 2, 2], Attention { qkv, heads: 2 });
     let projected = b.conv("proj", &[attended], [4, 2, 2], 1, |c| c.addend = Some((down, 1.0)));
-    let pooled = b.step("pool", [4, 2, 2], Kind::AvgPool { src: top });
+    let pooled = b.push("pool", [4, 2, 2], AvgPool { src: top });
     let middle = b.conv("mid", &[projected, pooled], [4, 2, 2], 1, |_| {});
     let grown = b.conv("up.1", &[middle], [4, 4, 4], 3, |c| c.upsample = true);
-    let doubled = b.step("up.2", [4, 4, 4], Kind::Upsample { src: middle });
+    let doubled = b.push("up.2", [4, 4, 4], Upsample { src: middle });
     let normed = b.norm("n.4", &[grown, doubled], [8, 4, 4], |_| {});
     b.conv("out", &[normed], [1, 4, 4], 3, |_| {});
     b.program
 }
 
-/// Appends steps; step `i` writes slot `i`.
+/// Appends operators.
 struct Builder {
     program: Program,
     random: Random,
 }
 
 impl Builder {
-    fn step(&mut self, name: &str, shape: [usize; 3], kind: Kind) -> SlotId {
-        let out = SlotId(self.program.slots.len());
-        self.program.slots.push(Slot {
-            name: name.to_owned(),
-            shape,
-        });
-        self.program.steps.push(Step {
-            name: name.to_owned(),
-            kind,
-            out,
-        });
-        out
+    fn push(&mut self, name: &str, shape: [usize; 3], kind: impl Into<Kind>) -> SlotId {
+        self.program.push_named(name, shape, kind)
     }
 
     fn weights(&mut self, count: usize, taps: usize) -> Vec<f32> {
@@ -202,10 +203,11 @@ impl Builder {
             pad: [kernel / 2; 4],
             upsample: false,
             addend: None,
+            divisor: 1.0,
             groups: vec![],
         };
         change(&mut conv);
-        self.step(name, shape, Kind::Conv(conv))
+        self.push(name, shape, conv)
     }
 
     /// A group normalization of two groups with SiLU unless `change` says otherwise.
@@ -220,6 +222,6 @@ impl Builder {
             scale_shift: None,
         };
         change(&mut norm);
-        self.step(name, shape, Kind::Norm(norm))
+        self.push(name, shape, norm)
     }
 }

@@ -4,9 +4,10 @@
 use mote_host::engine::Engine;
 use mote_host::memory::AlignedBytes;
 use mote_host::oracle::Oracle;
-use mote_runtime::blob::plan::Row;
-use mote_runtime::sampler::{Course, UNKNOWN, Variance};
+use mote_runtime::blob::plan::StoredRow;
+use mote_runtime::sampler::{UNKNOWN, Variance};
 use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::schedule::rows::Rows;
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{
     Arena, Config, Feature, Method, Model, Network, ParseError, Portable, RunError, Sampler, Section, Start, Step,
@@ -244,18 +245,15 @@ fn a_planned_run_is_saved_and_resumed() {
     }
 }
 
-/// What a course says of every step.
-fn course(model: &Model<'_>, config: &Config) -> Vec<String> {
-    let course = Course { model, config };
-    (0..=config.steps)
-        .map(|index| {
-            let t = course.timestep(index);
-            let heun = config.method == Method::Heun;
-            let second = heun.then(|| course.second_timestep(index)).flatten();
-            let forms = t.map(|t| course.coefficients(index, t, index > 0));
-            let correction = second.zip(t).map(|(_, t)| course.correction(index, t));
-            let noisings = (course.noising(index), second.map(|_| course.second_noising(index)));
-            format!("{t:?} {second:?} {forms:?} {correction:?} {noisings:?}")
+/// What the rows of a run say of every call, whether the file holds them or the sampler makes them.
+fn said(model: &Model<'_>, config: &Config) -> Vec<String> {
+    let rows = Rows { model, config };
+    let calls = (0..=config.steps).flat_map(|step| (0..config.method.calls()).map(move |call| (step, call)));
+    calls
+        .map(|(step, call)| {
+            let (t, noising) = (rows.time_q16(step, call), rows.noising(step, call));
+            let row = rows.row(step, call, step > 0 || call > 0);
+            format!("{t:?} {row:?} {noising:?}")
         })
         .collect()
 }
@@ -265,18 +263,18 @@ fn course(model: &Model<'_>, config: &Config) -> Vec<String> {
 fn every_bit_of_every_row_is_a_coefficient_or_refused() {
     for pair in pairs(Form::W8A8) {
         let [free, planned] = pair.models();
-        let expected = course(&free, &pair.config);
-        assert_eq!(course(&planned, &pair.config), expected, "{:?}", pair.config);
+        let expected = said(&free, &pair.config);
+        assert_eq!(said(&planned, &pair.config), expected, "{:?}", pair.config);
         let parts = Parts::of(pair.planned.bytes());
         let calls = pair.config.method.calls();
         let rows = STEPS * calls - (calls - 1);
-        assert_eq!(parts.sections[SCHEDULE].len(), rows as usize * Row::BYTES);
+        assert_eq!(parts.sections[SCHEDULE].len(), rows as usize * StoredRow::BYTES);
         for bit in 0..parts.sections[SCHEDULE].len() * 8 {
             let mut parts = parts.clone();
             parts.sections[SCHEDULE][bit / 8] ^= 1 << (bit % 8);
             let memory = AlignedBytes::copy_of(&parts.file());
             match Model::parse(memory.bytes()) {
-                Ok(model) => assert_ne!(course(&model, &pair.config), expected, "{:?}: bit {bit}", pair.config),
+                Ok(model) => assert_ne!(said(&model, &pair.config), expected, "{:?}: bit {bit}", pair.config),
                 Err(error) => assert_eq!(error, ParseError::Section(Section::Schedule)),
             }
         }
@@ -313,9 +311,11 @@ fn rows_that_no_run_has_are_refused() {
     assert!(!refused(Method::Ddim, &most), "mantissas of 2^32 and a little");
     let changes: [(&str, Change<'_>); 11] = [
         ("no row", &|rows| rows.clear()),
-        ("a row less", &|rows| rows.truncate(rows.len() - Row::BYTES)),
+        ("a row less", &|rows| rows.truncate(rows.len() - StoredRow::BYTES)),
         ("half a row less", &|rows| rows.truncate(rows.len() - 18)),
-        ("a row more", &|rows| rows.extend_from_within(rows.len() - Row::BYTES..)),
+        ("a row more", &|rows| {
+            rows.extend_from_within(rows.len() - StoredRow::BYTES..)
+        }),
         ("a byte more", &|rows| rows.push(0)),
         ("a timestep beyond the last", &|rows| {
             rows[..2].copy_from_slice(&(synthetic::TRAIN_STEPS as u16).to_le_bytes());
@@ -323,7 +323,7 @@ fn rows_that_no_run_has_are_refused() {
         ("rising timesteps", &|rows| {
             let later = rows[..2].to_vec();
             rows[..2].copy_from_slice(&[0; 2]);
-            rows[Row::BYTES..Row::BYTES + 2].copy_from_slice(&later);
+            rows[StoredRow::BYTES..StoredRow::BYTES + 2].copy_from_slice(&later);
         }),
         ("no fraction bits of x0", &|rows| rows[2] = 0),
         ("too many", &|rows| rows[3] = 41),
@@ -334,9 +334,9 @@ fn rows_that_no_run_has_are_refused() {
         assert!(refused(Method::Ddim, change), "{what}");
     }
     // The last step of Heun's method may have a second call, and no step may be without its first.
-    let more: Change<'_> = &|rows| rows.extend_from_within(rows.len() - Row::BYTES..);
+    let more: Change<'_> = &|rows| rows.extend_from_within(rows.len() - StoredRow::BYTES..);
     assert!(!refused(Method::Heun, more));
-    assert!(refused(Method::Heun, &|rows| rows.truncate(rows.len() - Row::BYTES)));
+    assert!(refused(Method::Heun, &|rows| rows.truncate(rows.len() - StoredRow::BYTES)));
 }
 
 /// The largest sums that a row may hold do not overflow.
@@ -350,7 +350,7 @@ fn the_largest_mantissas_run() {
     });
     for (p, q) in [(i32::MIN, i32::MIN), (i32::MAX, i32::MIN), (i32::MAX, i32::MAX)] {
         let mut parts = Parts::of(pair.planned.bytes());
-        for row in parts.sections[SCHEDULE].chunks_exact_mut(Row::BYTES) {
+        for row in parts.sections[SCHEDULE].chunks_exact_mut(StoredRow::BYTES) {
             let mut put = |at: usize, v: i32| row[4 * at..4 * at + 4].copy_from_slice(&v.to_le_bytes());
             for (at, v) in [(1, p), (2, q), (3, p), (4, 0), (5, q), (6, 0), (7, p), (8, q)] {
                 put(at, v);
@@ -480,7 +480,7 @@ fn what_cannot_be_planned_is_refused_by_name() {
         prev: PrevRule::Diffusers,
         ..pair.config
     };
-    assert_eq!(planned(&file, &heun), Err(PlanError::HeunPrev));
+    assert_eq!(planned(&file, &heun), Err(PlanError::TwoCallsPrev));
     let many = Config {
         steps: 1 << 20,
         ..pair.config
@@ -498,7 +498,7 @@ fn what_cannot_be_planned_is_refused_by_name() {
         // Nor does a file that says so of a chain pass.
         let mut parts = Parts::of(&file);
         let header = mote_runtime::blob::header::Header {
-            schedule: mote_runtime::blob::plan::Schedule::Planned(config.plan()),
+            schedule: mote_runtime::blob::sampling::Schedule::Planned(config.plan()),
             ..parts.header()
         };
         parts.set_header(&header);
@@ -516,7 +516,7 @@ fn a_planned_file_is_smaller_and_needs_no_schedule() {
         ..Config::of(model.header(), 20)
     });
     let [free, planned] = pair.models();
-    let rows = 20 * Row::BYTES;
+    let rows = 20 * StoredRow::BYTES;
     assert_eq!((free.schedule().len(), planned.schedule().len()), (8000, rows));
     assert!(pair.planned.bytes().len() < file.len() - 7000);
     let needs = |model: &Model<'_>| [Feature::Schedule, Feature::DpmSolver].map(|part| part.needed_by(model));

@@ -11,11 +11,11 @@ use mote_tests::running::finish;
 use mote_tests::synthetic::{Form, diffusion, emitted, everything};
 use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::emit::{Diffusion, Emitted};
-use mote_tools::lower::program::Program;
 use mote_tools::plan::{Arena, lower_bound_bytes};
-use mote_tools::quantize::auto::Budget;
+use mote_tools::program::Program;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::report::MemoryMap;
+use mote_tools::widths::auto::Budget;
 
 /// A network under the short schedule of the synthetic one, which is enough to plan its memory.
 fn network(path: &std::path::Path) -> (Program, Diffusion) {
@@ -129,7 +129,7 @@ fn a_large_arena_keeps_activations_whole_and_wider() {
         };
         convert(&checkpoint, &options, &|_| {}).expect("the bundled checkpoint converts")
     });
-    assert!(!fast.program.again.is_empty() && large.program.again.is_empty());
+    assert!(!fast.program.recomputed.is_empty() && large.program.recomputed.is_empty());
     let inside = |converted: &Converted| {
         let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
         let model = Model::parse(memory.bytes()).expect("the model is valid");

@@ -3,7 +3,7 @@
 use mote_host::memory::AlignedBytes;
 use mote_host::train::gradient::{Call, Passes};
 use mote_runtime::exec::Observer;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
 use mote_tests::checkpoints::{checkpoint, digits, fashion};
 use mote_tools::convert::{Options, convert};
@@ -25,10 +25,10 @@ struct Seen {
 impl Observer for Seen {}
 
 impl StepObserver for Seen {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
         let real = |q: &i32| *q as f32 / 16_777_216.0;
         self.x.extend(p.x_q24.iter().map(real));
-        self.timesteps.push(p.timestep as usize);
+        self.timesteps.push(p.row.timestep() as usize);
         self.out.extend(p.out_q24.iter().map(real));
     }
 }

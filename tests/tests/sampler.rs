@@ -5,7 +5,7 @@ use mote_runtime::blob::op::Op;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::view::View;
 use mote_runtime::numeric::normal::fill_normal_q24;
-use mote_runtime::sampler::{Prediction0, UNKNOWN, Variance, arena_bytes};
+use mote_runtime::sampler::{Predicted, UNKNOWN, Variance, arena_bytes};
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepObserver};
 use mote_tests::running::{METHODS, finish};
@@ -287,7 +287,7 @@ impl Observer for Counter {
 }
 
 impl StepObserver for Counter {
-    fn predicted(&mut self, prediction: &Prediction0<'_>) {
+    fn predicted(&mut self, prediction: &Predicted<'_>) {
         assert_eq!((prediction.x_q24.len(), prediction.out_q24.len()), (LEN, LEN));
         self.steps.push(prediction.index);
     }

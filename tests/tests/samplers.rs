@@ -5,7 +5,7 @@
 //! `(x - sqrt(ab) m) / sqrt(ab V + 1 - ab)` does not change along it.
 
 use mote_host::float::ddim::Clip as FloatClip;
-use mote_host::float::samplers::{BySample, Weights, ddpm, dpm_solver, heun};
+use mote_host::float::samplers::{BySample, Weights, ancestral, euler, multistep};
 use mote_host::schedule::{self, Precision, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
 use mote_runtime::Method;
 use mote_runtime::numeric::normal::normal_q24;
@@ -125,7 +125,7 @@ fn values(step: &StepCoefficients) -> [f64; 4] {
 
 /// Largest distance of a coefficient from `w`, in parts of the largest one (or of 1).
 fn distance(step: &StepCoefficients, w: Weights) -> f64 {
-    let expected = [w.sample, w.held, w.state, w.sigma];
+    let expected = [w.sample, w.kept, w.state, w.sigma];
     let scale = expected.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
     let errors = values(step).into_iter().zip(expected).map(|(a, b)| (a - b).abs());
     errors.fold(0.0, f64::max) / scale
@@ -142,14 +142,14 @@ fn coefficients_are_the_papers() {
                 let [b, n, e] = [before, now, next].map(q62);
                 let (p, c) = (Prediction::Epsilon, Clip::Off);
                 let variances = [Variance::Small, Variance::Large];
-                let ancestral = variances.map(|v| distance(&fixed_ddpm(n, e, v, p, c), ddpm::weights(now, next, v)));
-                let multistep = dpm_solver_2m(Some(b), n, e, p, c);
-                let euler = heun_predictor(n, e, p, c);
+                let ancestral = variances.map(|v| distance(&fixed_ddpm(n, e, v, p, c), ancestral(now, next, v)));
+                let second_order = dpm_solver_2m(Some(b), n, e, p, c);
+                let predictor = heun_predictor(n, e, p, c);
                 let errors = [
                     ancestral[0].max(ancestral[1]),
-                    distance(&multistep, dpm_solver::weights(Some(before), now, next)),
-                    distance(&dpm_solver_2m(None, n, e, p, c), dpm_solver::weights(None, now, next)),
-                    distance(&euler, heun::euler(now, next)),
+                    distance(&second_order, multistep(Some(before), now, next)),
+                    distance(&dpm_solver_2m(None, n, e, p, c), multistep(None, now, next)),
+                    distance(&predictor, euler(now, next)),
                 ];
                 for (worst, error) in worst.iter_mut().zip(errors) {
                     *worst = worst.max(error);

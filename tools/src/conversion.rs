@@ -5,9 +5,9 @@ use crate::convert::{ConvertError, Converted, Options, Progress, convert};
 use crate::import::Checkpoint;
 use crate::model_file::ModelFile;
 use crate::plan::Arena;
-use crate::quantize::auto::{AutoError, Budget};
-use crate::quantize::context::QuantizeError;
 use crate::quantize::scheme::Scheme;
+use crate::widths::auto::{AutoError, Budget};
+use crate::widths::trial::QuantizeError;
 use crate::{Error, ErrorKind};
 use mote_firmware_sim::{Board, Parts, boards};
 use mote_host::memory::AlignedBytes;
@@ -16,16 +16,22 @@ use mote_runtime::{Feature, Model};
 /// What is asked of a conversion: number formats, a board, an arena.
 ///
 /// ```
-/// use mote_tools::{Checkpoint, Conversion, Scheme, board_named};
+/// use mote_tools::{Checkpoint, Conversion, Scheme};
+///
+/// let converted = Conversion::new(Scheme::F16).convert(&Checkpoint::bundled()?)?;
+/// assert_eq!(converted.file()?.bytes(), converted.emitted.bytes);
+/// # Ok::<(), mote_tools::Error>(())
+/// ```
+///
+/// A board that is too small is an error, which says what would fit:
+///
+/// ```no_run
+/// use mote_tools::{Checkpoint, Conversion, ErrorKind, Scheme, board_named};
 ///
 /// let checkpoint = Checkpoint::bundled()?;
-/// let converted = Conversion::new(Scheme::F16).convert(&checkpoint)?;
-/// assert_eq!(converted.file()?.bytes(), converted.emitted.bytes);
-///
-/// // A board that is too small is an error, and says what would fit.
-/// let board = board_named("microbit")?;
-/// let error = Conversion::new(Scheme::F16).for_board(board).convert(&checkpoint).unwrap_err();
-/// assert!(error.to_string().contains("does not fit microbit"));
+/// let error = Conversion::new(Scheme::Auto).for_board(board_named("microbit")?).convert(&checkpoint).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::TooLarge);
+/// println!("{error}; {}", error.advice().unwrap_or_default());
 /// # Ok::<(), mote_tools::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]

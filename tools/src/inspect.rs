@@ -6,7 +6,7 @@ use crate::report::{MemoryMap, OperatorRow};
 use crate::samplers::sampler_name;
 use mote_firmware_sim::Parts;
 use mote_runtime::blob::layout::FORMAT_VERSION;
-use mote_runtime::blob::plan::{Plan, Row};
+use mote_runtime::blob::plan::Plan;
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::sampler::arena_bytes;
@@ -89,8 +89,9 @@ pub fn planned_run(model: &Model<'_>, plan: Plan) -> Value {
 /// The timesteps of a planned file, those of second calls included.
 #[must_use]
 pub fn planned_timesteps(model: &Model<'_>) -> Vec<u32> {
-    let rows = (0..).map_while(|i| Row::read(model.schedule(), i));
-    rows.map(Row::timestep).collect()
+    let plan = model.header().schedule.plan();
+    let rows = plan.into_iter().flat_map(|plan| plan.rows(model.schedule()));
+    rows.map(|row| row.time_q16() >> 16).collect()
 }
 
 /// Bytes of arena that a run takes: Heun's method takes what DPM-Solver++ takes, the ancestral sampler what DDIM takes.

@@ -28,6 +28,7 @@
 //! | hold every [`Backend`] to the same bits | [`Validation`], [`ModelFile::validate`] |
 //! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
+//! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
 //! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
@@ -38,11 +39,12 @@
 //! Ignore the other modules, unless you work on this repository. They are the stages that data passes, in this order, and may change:
 //!
 //! 1. [`import`]: a checkpoint's folder becomes a float graph and a noise schedule.
-//! 2. [`lower`]: the graph becomes a list of fused steps.
+//! 2. [`lower`]: the graph becomes a [`program`], a list of fused operators. [`ops`] holds the operators, a file each.
 //! 3. [`quantize`]: calibration becomes number formats.
-//! 4. [`plan`]: lifetimes become arena offsets; [`emit`]: everything becomes the bytes of a `.mote` file, [`emit::planned`] those of
-//!    one for a single run.
-//! 5. [`convert`] runs 1 to 4.
+//! 4. [`plan`]: lifetimes become arena offsets.
+//! 5. [`emit`]: everything becomes the bytes of a `.mote` file, [`emit::planned`] those of one for a single run.
+//! 6. [`widths`]: models of several assignments are tried, to choose the width of every tensor.
+//! 7. [`convert`] runs 1 to 6.
 //!
 //! Before them all: [`data`] reads images and [`train`] makes a checkpoint of them.
 //! [`chain`] does the same for a diffusion chain of 2015, which is trained here.
@@ -59,6 +61,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod eval;
 pub mod files;
 pub mod images;
 pub mod import;
@@ -66,7 +69,9 @@ pub mod inspect;
 pub mod kernels;
 pub mod lower;
 pub mod names;
+pub mod ops;
 pub mod plan;
+pub mod program;
 pub mod quantize;
 pub mod report;
 pub mod request;
@@ -74,6 +79,7 @@ pub mod samplers;
 pub mod tensors;
 pub mod train;
 pub mod validate;
+pub mod widths;
 
 mod checkpoint;
 mod conversion;

@@ -2,6 +2,14 @@
 
 use mote_runtime::Model;
 
+/// What stands behind the names of values that are computed a second time.
+pub const RECOMPUTED: &str = " again";
+
+/// The name of the value that a slot called `name` holds, whether computed once or again.
+pub fn of_value(name: &str) -> &str {
+    name.strip_suffix(RECOMPUTED).unwrap_or(name)
+}
+
 /// A line a slot, then a line an operator; there are fewer of these where one is made inside another. Tensors past the slots are scratch.
 #[derive(Debug, Clone)]
 pub struct Names {

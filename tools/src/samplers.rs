@@ -2,56 +2,26 @@
 
 use mote_host::schedule::{spacing_from_name, spacing_name};
 use mote_runtime::Method;
-use mote_runtime::sampler::Variance;
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::schedule::spacing::Spacing;
 
-/// A sampler and what is said of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NamedSampler {
-    /// As it is written.
-    pub name: &'static str,
-    /// One line about it.
-    pub about: &'static str,
-    /// What it is.
-    pub method: Method,
+/// Every sampler by its name; the ancestral one with its small variance. What there is to say of each is in the runtime's list.
+pub fn samplers() -> impl Iterator<Item = Method> {
+    Method::ALL
+        .into_iter()
+        .filter(|method| sampler_named(method.entry().name) == Some(*method))
 }
-
-/// Every sampler. The ancestral one stands here with its small variance.
-pub const SAMPLERS: [NamedSampler; 4] = [
-    NamedSampler {
-        name: "ddim",
-        about: "Song, Meng and Ermon 2021: deterministic, or with noise by --eta",
-        method: Method::Ddim,
-    },
-    NamedSampler {
-        name: "ddpm",
-        about: "Ho, Jain and Abbeel 2020: ancestral, with noise in every step; see --variance",
-        method: Method::Ddpm(Variance::Small),
-    },
-    NamedSampler {
-        name: "dpm++",
-        about: "DPM-Solver++(2M), Lu et al. 2022: second order, deterministic",
-        method: Method::DpmSolver2M,
-    },
-    NamedSampler {
-        name: "heun",
-        about: "Heun's method on the probability-flow ODE: second order, two network calls a step",
-        method: Method::Heun,
-    },
-];
 
 /// The sampler of that name.
 #[must_use]
 pub fn sampler_named(name: &str) -> Option<Method> {
-    SAMPLERS.iter().find(|sampler| sampler.name == name).map(|s| s.method)
+    Method::named(name)
 }
 
 /// The name of a sampler; both variances of the ancestral one have the same.
 #[must_use]
 pub fn sampler_name(method: Method) -> &'static str {
-    let same = |sampler: &&NamedSampler| std::mem::discriminant(&sampler.method) == std::mem::discriminant(&method);
-    SAMPLERS.iter().find(same).map_or("", |sampler| sampler.name)
+    method.entry().name
 }
 
 /// The spacing of that name.
@@ -78,15 +48,19 @@ pub fn clip_name(clip: Clip) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use mote_runtime::sampler::Variance;
+
     use super::*;
 
     #[test]
     fn names_go_both_ways() {
-        for sampler in SAMPLERS {
-            assert_eq!(sampler_named(sampler.name), Some(sampler.method));
-            assert_eq!(sampler_name(sampler.method), sampler.name);
+        let names: Vec<&str> = samplers().map(sampler_name).collect();
+        assert_eq!(names[..4], ["ddim", "ddpm", "dpm++", "heun"]);
+        for method in samplers() {
+            assert_eq!(sampler_named(sampler_name(method)), Some(method));
+            assert!(!method.entry().about.is_empty());
         }
         assert_eq!(sampler_name(Method::Ddpm(Variance::Large)), "ddpm");
-        assert_eq!(sampler_named("euler"), None);
+        assert_eq!(sampler_named("midpoint"), None);
     }
 }

@@ -4,9 +4,7 @@
 //! multiplication or division. `seeds` is a list with `:` between; only their number is kept, and a seed is read again
 //! from the command line when its turn comes, which costs no RAM while sampling.
 
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::blob::sampling::{Clip, PrevRule, Spacing};
 use mote_runtime::{Config, Feature, Method};
 
 use crate::{drill::Drill, hw};
@@ -158,22 +156,16 @@ impl Request {
         let value = wide as u32;
         match key {
             b"steps" => self.config.steps = value,
-            b"spacing" => self.config.spacing = spacing(value)?,
-            b"prev" => {
-                self.config.prev = if value == 0 {
-                    PrevRule::List
-                } else {
-                    PrevRule::Diffusers
-                }
-            }
+            b"spacing" => self.config.spacing = choice(&Spacing::ALL, value)?,
+            b"prev" => self.config.prev = choice(&PrevRule::ALL, value)?,
             b"eta" => self.config.eta_q16 = value,
-            b"clip" => self.config.clip = clip(value)?,
+            b"clip" => self.config.clip = choice(&Clip::ALL, value)?,
             b"range" => self.config.clip_range_q24 = value as i32,
             b"class" => self.config.class = Some(value as u16),
             b"guidance" => self.config.guidance_q16 = Some(value as i32),
             b"noise" => self.start = StartFrom::Noise,
             b"strength" => self.start = StartFrom::Image { strength_q16: value },
-            b"method" if SAMPLERS => self.config.method = method(value)?,
+            b"method" if Method::IS_A_CHOICE => self.config.method = method(value)?,
             b"inpaint" if Feature::Inpaint.is_built() => self.inpaint = true,
             b"part" if Feature::Interpolate.is_built() => {
                 self.start = StartFrom::Between {
@@ -194,38 +186,14 @@ impl Request {
     }
 }
 
-fn spacing(value: u32) -> Option<Spacing> {
-    match value {
-        0 => Some(Spacing::Leading),
-        1 => Some(Spacing::Trailing),
-        2 => Some(Spacing::Linspace),
-        3 => Some(Spacing::Quadratic),
-        _ => None,
-    }
+/// The choice of that number.
+fn choice<T: Copy>(all: &[T], number: u32) -> Option<T> {
+    all.get(number as usize).copied()
 }
-
-fn clip(value: u32) -> Option<Clip> {
-    match value {
-        0 => Some(Clip::Off),
-        1 => Some(Clip::Stock),
-        2 => Some(Clip::Rederived),
-        _ => None,
-    }
-}
-
-/// Whether there is a choice of samplers.
-const SAMPLERS: bool = Feature::Ddpm.is_built() || Feature::DpmSolver.is_built() || Feature::Heun.is_built();
 
 /// A sampler that is not built is not understood.
-fn method(value: u32) -> Option<Method> {
-    let method = match value {
-        1 => Method::Ddpm(Variance::Small),
-        2 => Method::Ddpm(Variance::Large),
-        3 => Method::DpmSolver2M,
-        4 => Method::Heun,
-        _ => return None,
-    };
-    method.feature().is_some_and(Feature::is_built).then_some(method)
+fn method(number: u32) -> Option<Method> {
+    Method::numbered(number).filter(|method| method.is_built())
 }
 
 fn observe(value: u32) -> Option<Observe> {

@@ -4,7 +4,7 @@
 use mote_runtime::blob::crc::crc32;
 use mote_runtime::blob::header::{Arithmetic, Header, Packing};
 use mote_runtime::blob::op::{At, Conv, GroupNorm, Input, Op, Source, Weights};
-use mote_runtime::blob::plan::Schedule;
+use mote_runtime::blob::sampling::Schedule;
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 use mote_runtime::blob::{FORMAT_VERSION, MAGIC, SECTIONS};
 use mote_runtime::kernels::family::padded;

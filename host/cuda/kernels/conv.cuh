@@ -40,7 +40,7 @@ INLINE u32 group_of(const Run &run, const Op &op, const Site &site) {
     u32 low = 0, high = f.groups;
     while (low + 1 < high) {
         u32 middle = (low + high) / 2;
-        if (constants<u32>(run, f.starts)[middle] <= site.timestep) low = middle;
+        if (constants<u32>(run, f.starts)[middle] <= site.time_q16 >> 16) low = middle;
         else high = middle;
     }
     return low;

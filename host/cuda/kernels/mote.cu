@@ -23,7 +23,8 @@ INLINE Site batch_site(const Run &run, u64 call, u8 *shared) {
     site.sample_len = run.sample_len;
     site.thread = blockIdx.x * blockDim.x + threadIdx.x;
     site.threads = gridDim.x * blockDim.x;
-    site.timestep = run.moves[*run.move].timestep;
+    site.time_q16 = run.moves[*run.move].time_q16;
+    site.input_q30 = run.moves[*run.move].input_q30;
     site.label = run.classes[call];
     return site;
 }
@@ -88,7 +89,8 @@ KERNEL(resident) {
     for (u32 i = threadIdx.x; i < run.sample_len; i += blockDim.x) state[i] = whole[i];
     __syncthreads();
     for (u32 move = 0; move < run.move_count; move++) {
-        site.timestep = run.moves[move].timestep;
+        site.time_q16 = run.moves[move].time_q16;
+        site.input_q30 = run.moves[move].input_q30;
         for (u32 turn = 0; turn < run.calls; turn++) {
             site.label = run.classes[turn];
             for (u32 i = 0; i < run.op_count; i++) {

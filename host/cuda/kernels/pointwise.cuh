@@ -9,7 +9,7 @@ INLINE void input(const Op &op, const Site &site) {
     u32 each = site.sample_len;
     for (u32 item = site.thread; item < site.samples * each; item += site.threads) {
         u32 sample = item / each, i = item % each;
-        i32 x = site.states[item];
+        i32 x = (i32)(((i64)site.states[item] * site.input_q30 + (1 << 29)) >> 30);
         i32 v = op.floats ? (i32)f32_to_f16_sat(add(mul(q24_to_f32(x), f.scale), f.shift))
                           : sat32((i64)scaled(f.factor, x) + f.offset);
         store(op.out, site.at(sample, op.out), i, v);
@@ -25,7 +25,8 @@ INLINE void time_proj(const Run &run, const Op &op, const Site &site) {
     u32 half = op.out.channels / 2;
     for (u32 item = site.thread; item < site.samples * half; item += site.threads) {
         u32 sample = item / half, i = item % half;
-        Turn turn = sin_cos_q30(constants<u32>(run, f.phases)[i] * site.timestep);
+        u64 turns_q48 = (u64)constants<u32>(run, f.phases)[i] * site.time_q16;
+        Turn turn = sin_cos_q30((u32)((turns_q48 + (1 << 15)) >> 16));
         u8 *out = site.at(sample, op.out);
         store(op.out, out, f.cos_first ? half + i : i, feature(op, q30_to_q15(turn.sine)));
         store(op.out, out, f.cos_first ? i : half + i, feature(op, q30_to_q15(turn.cosine)));

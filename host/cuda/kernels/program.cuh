@@ -22,7 +22,8 @@ struct Move {
     i32 sample[2]; // x0 from (x, out); a Gaussian chain's mean from (x, m)
     i32 step[4];   // the next state from (x0, x, out, z), or from (x0, the x0 before, x, z)
     u32 sample_shift, step_shift;
-    u32 timestep;
+    u32 time_q16;  // the training timestep
+    i32 input_q30; // the network sees the state times this
     u32 stream;    // of its noise
     u32 digest;    // the step that ends with it, or NO_STEP
     Noising known; // what known elements are after it
@@ -65,7 +66,8 @@ struct Site {
     i32 *scores; // shared memory of this warp, a word a position
     u32 samples, sample_len;
     u32 thread, threads;
-    u32 timestep, label;
+    u32 time_q16, label;
+    i32 input_q30;
 
     __device__ u8 *at(u32 sample, const Tensor &t) const { return arena + sample * stride + t.offset; }
     __device__ u32 warp() const { return thread / 32; }

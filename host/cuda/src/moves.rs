@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use mote_runtime::sampler::Course;
+use mote_runtime::blob::sampling::Terms;
 use mote_runtime::schedule::chain::{BitStep, KernelStep};
-use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients};
-use mote_runtime::{Config, Method, Model, RunError};
+use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction};
+use mote_runtime::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
+use mote_runtime::{Config, Model, RunError};
 
 use super::program::{DeviceMove, DeviceNoising};
 
@@ -20,14 +21,14 @@ mod rule {
 /// No step ends with a move.
 const NO_STEP: u32 = u32::MAX;
 
-/// A step of the sampler.
+/// The moves of a step of the sampler.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct StepMoves {
     /// Its number.
     pub index: u32,
     /// Training timestep that it begins at.
     pub timestep: u32,
-    /// Its moves: one, or two of Heun's method.
+    /// A move a network call: one, or two where the sampler calls twice a step.
     pub moves: Range<usize>,
 }
 
@@ -37,7 +38,7 @@ pub struct Moves {
     /// As the kernels read them.
     pub device: Vec<DeviceMove>,
     /// The steps that they make.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepMoves>,
     /// `Rule` of all of them.
     pub rule: u32,
     /// What known elements are at the first timestep.
@@ -49,70 +50,75 @@ pub struct Moves {
 impl Moves {
     /// Of the steps from `first` on.
     pub fn new(model: &Model<'_>, config: &Config, first: u32) -> Result<Self, RunError> {
-        let course = Course { model, config };
-        course.begins_at(first)?;
+        let rows = Rows { model, config };
+        rows.begins_at(first)?;
         let prediction = model.header().prediction;
         let mut moves = Self {
             device: vec![],
             steps: vec![],
-            rule: match (prediction, config.method) {
+            rule: match (prediction, config.method.entry().terms) {
                 (Prediction::Bits { .. }, _) => rule::BITS,
                 (Prediction::Kernel, _) => rule::KERNEL,
-                (_, Method::Ddim) => rule::BY_OUTPUT,
-                _ => rule::BY_SAMPLE,
+                (_, Terms::Output) => rule::BY_OUTPUT,
+                (_, Terms::Kept) => rule::BY_SAMPLE,
             },
-            begin: known(course.noising(first)),
+            begin: known(rows.noising(first, 0)),
             first_bit: match prediction {
                 Prediction::Bits { prior_q31 } => q31(BitStep::new(0, ALPHA_BAR_ONE_Q62, prior_q31))[2],
                 _ => 0,
             },
         };
         for index in first..config.steps {
-            let Some(t) = course.timestep(index) else { break };
-            moves.step(course, first, index, t)?;
+            let Some(time_q16) = rows.time_q16(index, 0) else { break };
+            moves.step(rows, first, index, time_q16 >> 16)?;
         }
         Ok(moves)
     }
 
-    fn step(&mut self, course: Course<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
+    fn step(&mut self, rows: Rows<'_>, first: u32, index: u32, t: u32) -> Result<(), RunError> {
         let begin = self.device.len();
         let mut made = DeviceMove {
-            timestep: t,
+            time_q16: t << 16,
+            input_q30: INPUT_ONE_Q30,
             stream: index + 1,
             digest: self.steps.len() as u32,
-            known: known(course.noising(index + 1)),
+            known: known(rows.noising(index + 1, 0)),
             ..DeviceMove::default()
         };
-        match course.model.header().prediction {
+        match rows.model.header().prediction {
             Prediction::Bits { prior_q31 } => {
-                let (now, next) = course.levels(index, t)?;
+                let (now, next) = rows.alphas(index, t)?;
                 made.bits = q31(BitStep::new(now, next, prior_q31));
             }
             Prediction::Kernel => {
-                let (now, next) = course.levels(index, t)?;
+                let (now, next) = rows.alphas(index, t)?;
                 let mean = KernelStep::new(now, next).mean();
                 (made.sample, made.sample_shift) = (mean.mant(), mean.shift().into());
                 // Not asked, but a shift all the same.
                 made.step_shift = 1;
             }
             _ => {
-                apply(&mut made, &course.coefficients(index, t, index > first)?);
-                let there = course
-                    .second_timestep(index)
-                    .filter(|_| course.config.method == Method::Heun);
-                if let Some(there) = there {
+                let row = rows.row(index, 0, index > first)?.ok_or(RunError::Steps {
+                    found: index,
+                    max: rows.config.steps,
+                })?;
+                apply(&mut made, &row);
+                let second = match rows.config.method.calls() {
+                    1 => None,
+                    _ => rows.row(index, 1, true)?,
+                };
+                if let Some(second) = second {
                     self.device.push(DeviceMove {
                         digest: NO_STEP,
-                        known: known(course.second_noising(index)),
+                        known: known(rows.noising(index, 1)),
                         ..made
                     });
-                    made.timestep = there;
-                    apply(&mut made, &course.correction(index, t)?);
+                    apply(&mut made, &second);
                 }
             }
         }
         self.device.push(made);
-        self.steps.push(Step {
+        self.steps.push(StepMoves {
             index,
             timestep: t,
             moves: begin..self.device.len(),
@@ -121,9 +127,11 @@ impl Moves {
     }
 }
 
-fn apply(made: &mut DeviceMove, coefficients: &StepCoefficients) {
-    (made.sample, made.sample_shift) = (coefficients.sample.mant(), coefficients.sample.shift().into());
-    (made.step, made.step_shift) = (coefficients.step.mant(), coefficients.step.shift().into());
+fn apply(made: &mut DeviceMove, row: &Row) {
+    let (sample, step) = (row.coefficients.sample, row.coefficients.step);
+    (made.time_q16, made.input_q30) = (row.time_q16, row.input_q30);
+    (made.sample, made.sample_shift) = (sample.mant(), sample.shift().into());
+    (made.step, made.step_shift) = (step.mant(), step.shift().into());
 }
 
 fn q31(step: BitStep) -> [u32; 4] {

@@ -83,9 +83,13 @@ impl<'m, L: Launcher> Gpu<'m, L> {
             model,
             program: program(true)?,
         };
+        // Guidance and a sampler that keeps a clean sample take the most memory.
         let most = Config {
             guidance_q16: Some(0),
-            method: Method::Heun,
+            method: Method::ALL
+                .into_iter()
+                .find(|method| method.holds_sample())
+                .unwrap_or(Method::Ddim),
             ..Config::of(model.header(), 1)
         };
         // Where a block holds a sample only without joined activations, they are not joined.

@@ -101,3 +101,28 @@ pub fn f16_to_f32(x: f16) -> f32 {
     let magnitude = f32::from_bits((bits & 0x7FFF) << 13) * REBIAS;
     f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
 }
+
+/// f16 bits to f32, exactly.
+#[inline(always)]
+pub fn load(bits: u16) -> f32 {
+    f16_to_f32(half::f16::from_bits(bits))
+}
+
+/// f32 to f16 bits, round to nearest even, saturated to +-65504.
+#[inline(always)]
+pub fn store(v: f32) -> i32 {
+    f32_to_f16_sat(v).to_bits().into()
+}
+
+/// f32 to Q24: `(v * 2^32 truncated + 128) >> 8`, saturated.
+#[inline(always)]
+pub fn to_q24(v: f32) -> i32 {
+    let wide = (v * 4_294_967_296.0) as i64;
+    super::requant::saturate_i32(wide.saturating_add(128) >> 8)
+}
+
+/// Q24 to f32, round to nearest even.
+#[inline(always)]
+pub fn from_q24(v: i32) -> f32 {
+    v as f32 * (1.0 / 16_777_216.0)
+}

@@ -17,6 +17,8 @@ pub mod requant;
 pub mod rsqrt;
 pub mod scaled;
 pub mod sigmoid;
+#[cfg(any(mote_sigmoid_lines, test))]
+pub(crate) mod sigmoid_lines;
 pub mod sine;
 #[cfg_attr(not(feature = "fast"), path = "small_requant_plain.rs")]
 mod small_requant;

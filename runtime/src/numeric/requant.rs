@@ -96,10 +96,10 @@ impl Requant {
 /// The high word of a product, floored.
 #[inline(always)]
 pub fn high_product(a: i32, b: i32) -> i32 {
-    #[cfg(not(mote_family = "armv6m"))]
+    #[cfg(not(mote_narrow_multiply))]
     return ((i64::from(a) * i64::from(b)) >> 32) as i32;
     // A core without a long multiply: four of 16 bits.
-    #[cfg(mote_family = "armv6m")]
+    #[cfg(mote_narrow_multiply)]
     {
         let (a_low, a_high) = ((a & 0xFFFF) as u32, a >> 16);
         let (b_low, b_high) = ((b & 0xFFFF) as u32, b >> 16);

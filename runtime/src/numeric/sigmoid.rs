@@ -35,7 +35,7 @@ pub fn silu_q16(x_q16: i32) -> i32 {
 /// `floor(a b / 2^27)` of a below 2^20 and b below 2^27.
 #[inline(always)]
 fn product_q27(a: u32, b: u32) -> u32 {
-    if !cfg!(mote_family = "armv6m") {
+    if !cfg!(mote_narrow_multiply) {
         return ((u64::from(a) * u64::from(b)) >> 27) as u32;
     }
     // A core without a long multiply: the upper nine bits of a and its lower eleven, times the halves of b.
@@ -53,7 +53,7 @@ fn distance_from_half_q28(x_q16: u32) -> i32 {
 }
 
 /// The same below the end of the table.
-#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
+#[cfg(not(mote_sigmoid_lines))]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
     let interval = if crate::features::Feature::Fast.is_built() {
@@ -67,16 +67,16 @@ fn distance_within_q28(x_q16: u32) -> i32 {
 }
 
 /// The same where a family's kernels have the same points as lines: one table of the two is enough.
-#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+#[cfg(mote_sigmoid_lines)]
 #[inline]
 fn distance_within_q28(x_q16: u32) -> i32 {
     let v = x_q16 as i32 - 1;
-    let line = crate::kernels::family::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
+    let line = super::sigmoid_lines::SIGMOID_LINES[((v >> INTERVAL_BITS) + 512) as usize & 1023] as i32;
     line + (line & 0x7FF) * i32::from(v as i16) - (1 << 27)
 }
 
 /// The left end of an interval, and the rise over it.
-#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
+#[cfg(not(mote_sigmoid_lines))]
 #[inline(always)]
 fn interval_from_table(index: usize) -> (i32, i32) {
     use super::table::SIGMOID_Q17;
@@ -85,7 +85,7 @@ fn interval_from_table(index: usize) -> (i32, i32) {
 }
 
 /// The same from less memory: a block's first interval, and how the rise bends from one to the next.
-#[cfg(not(any(mote_kernels = "dsp", mote_kernels = "helium")))]
+#[cfg(not(mote_sigmoid_lines))]
 #[inline(always)]
 fn interval_from_block(index: usize) -> (i32, i32) {
     use super::table::{SIGMOID_BLOCK, SIGMOID_BLOCKS};
@@ -99,7 +99,7 @@ fn interval_from_block(index: usize) -> (i32, i32) {
     (left, rise)
 }
 
-#[cfg(all(test, not(any(mote_kernels = "dsp", mote_kernels = "helium"))))]
+#[cfg(all(test, not(mote_sigmoid_lines)))]
 mod tests {
     use super::{interval_from_block, interval_from_table};
     use crate::numeric::table::SIGMOID_Q17;

@@ -1,15 +1,15 @@
 //! What the checks of operators are made of.
 
+use crate::ops::Context;
 use core::cell::Cell;
 
 use super::At;
 use super::conv::Source;
-use super::slots::slot;
-use crate::blob::model::Model;
-use crate::blob::tensor::{Dtype, Tensor};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::numeric::requant::Requant;
+use crate::tensor::slots::slot;
+use crate::tensor::{Dtype, Tensor};
 
 /// The exponent of an f32 that is infinite or not a number.
 const INFINITE: u32 = 0x7F80_0000;
@@ -22,7 +22,7 @@ pub type Check = Option<()>;
 /// A check that does not hold leaves its fault here: errors that are carried out of every function by value take more code than the
 /// checks. It ends those that rely on it (`?`); others are made, and the last fault is reported.
 pub struct Checker<'m, 'a> {
-    pub(crate) model: &'m Model<'a>,
+    pub(crate) context: &'m Context<'a>,
     pub(crate) fault: Cell<Option<Fault>>,
     /// The operator's tensors by [`slot`]; those of nothing where it has none.
     pub(crate) tensors: [Tensor; slot::COUNT],
@@ -33,9 +33,9 @@ impl<'m, 'a> Checker<'m, 'a> {
     pub(crate) const NO_TENSORS: [Tensor; slot::COUNT] = [const { Tensor::known(&Tensor::NONE) }; slot::COUNT];
 
     /// Of a model's tensors and operators; no fault is found yet.
-    pub(crate) fn new(model: &'m Model<'a>) -> Self {
+    pub(crate) fn new(context: &'m Context<'a>) -> Self {
         Self {
-            model,
+            context,
             fault: Cell::new(None),
             tensors: Self::NO_TENSORS,
         }
@@ -52,7 +52,11 @@ impl<'m, 'a> Checker<'m, 'a> {
             self.at_most(0xFFFF, total);
             self.requant(a);
             self.requant(b);
-            let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+            let dtype = if self.context.is_float() {
+                Dtype::F16
+            } else {
+                Dtype::I16
+            };
             let joined = &mut self.tensors[slot::FIRST];
             (joined.channels, joined.zero_point, joined.dtype) = (total as u16, 0, dtype);
         }
@@ -74,19 +78,23 @@ impl<'m, 'a> Checker<'m, 'a> {
     #[inline(never)]
     pub(crate) fn vector(&self, tensor: &Tensor) {
         self.same(1, tensor.positions() as u32);
-        let dtype = if self.model.is_float() { Dtype::F16 } else { Dtype::I16 };
+        let dtype = if self.context.is_float() {
+            Dtype::F16
+        } else {
+            Dtype::I16
+        };
         self.ensure(tensor.dtype == dtype, Fault::Dtype);
     }
 
     /// A factor in its range.
     #[inline(never)]
     pub(crate) fn requant(&self, requant: Requant) -> Check {
-        self.ensure(self.model.is_float() || requant.is_valid(), Fault::Requant)
+        self.ensure(self.context.is_float() || requant.is_valid(), Fault::Requant)
     }
 
     /// `count` values at `at`.
     pub(crate) fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
-        let table = self.model.table(at, count);
+        let table = self.context.table(at, count);
         if table.is_none() {
             self.no_table(at, count, size_of::<T>() as u32);
         }
@@ -97,7 +105,7 @@ impl<'m, 'a> Checker<'m, 'a> {
     #[inline(never)]
     fn no_table(&self, at: At, count: usize, size: u32) {
         let (limit, count) = (
-            self.model.weights().len() as u32,
+            self.context.weights.len() as u32,
             u32::try_from(count).unwrap_or(u32::MAX),
         );
         let end = at.0.saturating_add(count.saturating_mul(size));

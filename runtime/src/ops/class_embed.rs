@@ -1,17 +1,16 @@
 //! A row of a class embedding table.
 
+use crate::ops::{Call, Context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
 use super::{At, Operator};
-use crate::blob::model::Model;
-use crate::blob::tensor::{Dtype, TensorId};
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Dtype, TensorId};
 
 /// Row `class` of an embedding table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,12 +26,12 @@ impl ClassEmbed {
     #[inline(always)]
     fn row<T: bytemuck::AnyBitPattern + Into<i32>>(
         &self,
-        model: &Model<'_>,
+        context: &Context<'_>,
         call: &Call<'_>,
         r: &mut Regions<'_, '_>,
     ) -> Option<()> {
         let (mut out, dim) = (r.output()?, usize::from(r.out().channels));
-        let table = model.table::<T>(self.table, usize::from(model.header().classes) * dim)?;
+        let table = context.table::<T>(self.table, usize::from(context.classes) * dim)?;
         let row = table.get(usize::from(call.class) * dim..)?;
         row.iter()
             .take(dim)
@@ -63,7 +62,7 @@ impl Operator for ClassEmbed {
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let out = &checker.tensors[slot::OUT];
         checker.vector(out);
-        let count = usize::from(checker.model.header().classes) * usize::from(out.channels);
+        let count = usize::from(checker.context.classes) * usize::from(out.channels);
         checker.ensure(count > 0, Fault::Parameter)?;
         match out.dtype {
             Dtype::F16 => checker.finite_f16(checker.table(self.table, count)?),
@@ -71,11 +70,12 @@ impl Operator for ClassEmbed {
         }
     }
 
-    fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.row::<i16>(model, call, r)
+    #[inline(never)]
+    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        self.row::<i16>(context, call, r)
     }
 
-    fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.row::<u16>(model, call, r)
+    fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        self.row::<u16>(context, call, r)
     }
 }

@@ -1,17 +1,17 @@
 //! The sampler's x_t, Q24, brought to the network's input format.
 
+use crate::numeric::float::{from_q24, store};
+use crate::ops::{Call, Context};
+use crate::tensor::view::ViewMut;
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
-use crate::blob::model::Model;
-use crate::blob::tensor::TensorId;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
-use crate::kernels::{embed, f16};
 use crate::numeric::requant::Requant;
+use crate::tensor::TensorId;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
 
 /// The sampler's x_t (Q24) brought to the network's input format.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -50,22 +50,37 @@ impl Operator for Input {
     #[inline(always)]
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let out = &checker.tensors[slot::OUT];
-        let header = checker.model.header();
-        checker.same(header.rows.into(), out.rows.into());
-        checker.same(header.cols.into(), out.cols.into());
-        checker.same(header.channels.into(), out.channels.into());
+        let [rows, cols, channels] = checker.context.sample;
+        checker.same(rows.into(), out.rows.into());
+        checker.same(cols.into(), out.cols.into());
+        checker.same(channels.into(), out.channels.into());
         checker.finite(self.scale);
         checker.finite(self.shift);
         checker.requant(self.requant)
     }
 
-    fn run_integer(&self, _: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        embed::input(call.x_q24, self.requant, self.offset, &mut r.output()?);
+    #[inline(never)]
+    fn run_integer(&self, _: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        integer(call.input(), self.requant, self.offset, &mut r.output()?);
         Some(())
     }
 
-    fn run_f16(&self, _: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        f16::pointwise::input(call.x_q24, self.scale, self.shift, &mut r.output()?);
+    fn run_f16(&self, _: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        float(call.input(), self.scale, self.shift, &mut r.output()?);
         Some(())
+    }
+}
+
+/// x_t in Q24 to the network's input: `requantize(x) + offset`.
+fn integer(x_q24: impl Iterator<Item = i32>, requant: Requant, offset: i32, out: &mut ViewMut<'_>) {
+    for (i, x) in x_q24.enumerate() {
+        out.put(i, requant.times(x).saturating_add(offset));
+    }
+}
+
+/// `scale * x + shift`.
+fn float(x_q24: impl Iterator<Item = i32>, scale: f32, shift: f32, out: &mut ViewMut<'_>) {
+    for (i, x) in x_q24.enumerate() {
+        out.set(i, store(from_q24(x) * scale + shift));
     }
 }

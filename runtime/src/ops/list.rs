@@ -1,20 +1,19 @@
 //! The list of operators: from it follow the enum, the decoder, and every dispatch. An operator's place in it is its number in a file.
 
+use crate::ops::{Call, Context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
 use super::{
     Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, NormConv, Operator, Readout, Silu, Softmax, TimeProj,
     Upsample, is_built,
 };
-use crate::blob::model::Model;
-use crate::blob::tensor::{Tensor, TensorId};
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Tensor, TensorId};
 
 macro_rules! operators {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -52,7 +51,7 @@ macro_rules! operators {
                     $(number::$name if is_built::<$name>() => Self::$name($name::read(r)),)*
                     _ => {
                         r.fail();
-                        Self::NONE
+                        Self::none()
                     }
                 }
             }
@@ -121,16 +120,16 @@ macro_rules! operators {
             }
 
             /// [`Operator::run_integer`].
-            pub(crate) fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+            pub(crate) fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.run_integer(model, call, r) } else { None },)*
+                    $(Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
                 }
             }
 
             /// [`Operator::run_f16`].
-            pub(crate) fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+            pub(crate) fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.run_f16(model, call, r) } else { None },)*
+                    $(Self::$name(op) => if is_built::<$name>() { op.run_f16(context, call, r) } else { None },)*
                 }
             }
         }
@@ -165,11 +164,14 @@ operators! {
 }
 
 impl Op {
-    /// What stands where no operator could be read.
-    const NONE: Self = Self::Upsample(Upsample {
-        src: TensorId(0),
-        out: TensorId(0),
-    });
+    /// What stands where no operator could be read. Not a constant: all its bytes would be in flash.
+    #[inline(always)]
+    fn none() -> Self {
+        Self::Upsample(Upsample {
+            src: TensorId(0),
+            out: TensorId(0),
+        })
+    }
 
     /// The tensors that it reads and writes.
     #[inline(never)]

@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod check;
 pub mod class_embed;
+pub mod context;
 pub mod conv;
 pub mod input;
 pub mod list;
@@ -15,13 +16,13 @@ pub mod pool;
 pub mod reader;
 pub mod readout;
 pub mod silu;
-pub mod slots;
 pub mod softmax;
 pub mod time_proj;
 pub mod upsample;
 
 pub use attention::Attention;
 pub use class_embed::ClassEmbed;
+pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
 pub use list::Op;
@@ -36,14 +37,12 @@ pub use upsample::Upsample;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blob::model::Model;
-use crate::blob::tensor::Tensor;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
+use crate::tensor::Tensor;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
 use check::{Check, Checker};
 use reader::Reader;
-use slots::{Slots, slot};
 
 /// A byte offset into the weights section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +80,10 @@ pub trait Operator: Sized {
     }
 
     /// Runs it in integers; `None` where its memory does not fit, which a validated model rules out.
-    fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
+    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
 
     /// Runs it in f16; `None` where its memory does not fit.
-    fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
+    fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
 
     /// The convolution in it: its output may be the network's, in Q24.
     #[inline(always)]

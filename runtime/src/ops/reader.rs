@@ -4,8 +4,8 @@
 //! the sign in the lowest bit); flags, tags of options and enums, and floats as in postcard's specification.
 
 use super::At;
-use crate::blob::tensor::TensorId;
 use crate::numeric::requant::Requant;
+use crate::tensor::TensorId;
 
 /// A position in bytes. What cannot be read is 0, and [`Reader::failed`] says so.
 #[derive(Debug, Clone)]

@@ -1,18 +1,17 @@
 //! A convolution with weights by timestep: the readout of a chain.
 
+use crate::ops::{Call, Context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::conv::{self, Rows};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
 use super::{At, Conv, Operator};
-use crate::blob::model::Model;
-use crate::blob::tensor::Tensor;
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
+use crate::tensor::Tensor;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
 
 /// A convolution that has weights for each group of timesteps: the tables of [`Conv::weights`] hold those of all groups, one group after
 /// the other (multipliers of all groups, then shifts of all groups).
@@ -28,10 +27,12 @@ pub struct Readout {
 
 impl Readout {
     /// The tables' rows for the call's timestep.
-    fn rows(&self, model: &Model<'_>, call: &Call<'_>) -> Option<Rows> {
+    fn rows(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Rows> {
         let groups = usize::from(self.groups);
-        let first = model.table::<u32>(self.first, groups)?;
-        let group = first.partition_point(|&first| first <= call.timestep).checked_sub(1)?;
+        let first = context.table::<u32>(self.first, groups)?;
+        let group = first
+            .partition_point(|&first| first <= call.timestep())
+            .checked_sub(1)?;
         Some(Rows { group, groups })
     }
 }
@@ -74,12 +75,12 @@ impl Operator for Readout {
         Self::FEATURE == Some(feature) || self.conv.needs(feature)
     }
 
-    fn run_integer(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        conv::integer(model, &self.conv, self.rows(model, call)?, r)
+    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        conv::run_integer(context, &self.conv, self.rows(context, call)?, r)
     }
 
-    fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        conv::float(model, &self.conv, self.rows(model, call)?, r)
+    fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        conv::run_float(context, &self.conv, self.rows(context, call)?, r)
     }
 
     #[inline(always)]

@@ -1,17 +1,18 @@
 //! SiLU alone, for the timestep's vectors.
 
+use crate::numeric::float::{load, silu_f32, store};
+use crate::numeric::sigmoid::silu_q16;
+use crate::ops::{Call, Context};
+use crate::tensor::view::{Operand, ViewMut};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
-use crate::blob::model::Model;
-use crate::blob::tensor::TensorId;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
-use crate::kernels::{f16, pointwise};
 use crate::numeric::requant::Requant;
+use crate::tensor::TensorId;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
 
 /// SiLU alone, for the timestep's vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,15 +54,32 @@ impl Operator for Silu {
         checker.requant(self.out_requant)
     }
 
-    fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    #[inline(never)]
+    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src) = (r.output()?, r.operand(slot::FIRST)?);
-        pointwise::silu(&src, self.in_requant, self.out_requant, &mut out);
+        integer(&src, self.in_requant, self.out_requant, &mut out);
         Some(())
     }
 
-    fn run_f16(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn run_f16(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src) = (r.output()?, r.operand(slot::FIRST)?);
-        f16::pointwise::silu(&src, &mut out);
+        float(&src, &mut out);
         Some(())
+    }
+}
+
+/// `out = requantize(silu(requantize(in)))` through Q16.
+fn integer(src: &Operand<'_>, in_requant: Requant, out_requant: Requant, out: &mut ViewMut<'_>) {
+    for i in 0..out.len() {
+        let x_q16 = in_requant.times(src.at(out, i));
+        out.put(i, out_requant.times(silu_q16(x_q16)));
+    }
+}
+
+/// SiLU alone.
+fn float(src: &Operand<'_>, out: &mut ViewMut<'_>) {
+    for i in 0..out.len() {
+        let x = load(src.get(out, i) as u16);
+        out.set(i, store(silu_f32(x)));
     }
 }

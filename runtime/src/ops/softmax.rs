@@ -1,19 +1,20 @@
 //! Softmax over the channels of each position.
 
+use crate::numeric::exp2::exp2_neg_q16;
+use crate::numeric::float::{exp_f32, load, store};
+use crate::ops::{Call, Context};
+use crate::tensor::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
-use crate::blob::model::Model;
-use crate::blob::tensor::{Dtype, TensorId};
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
-use crate::kernels::{f16, pointwise};
 use crate::numeric::requant::Requant;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Dtype, TensorId};
 
 /// Softmax over the channels of each position, Q15 or f16.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ impl Operator for Softmax {
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let [out, _, _, src, ..] = &checker.tensors;
         checker.alike(src, out);
-        let dtype = if checker.model.is_float() {
+        let dtype = if checker.context.is_float() {
             Dtype::F16
         } else {
             Dtype::I16
@@ -57,15 +58,50 @@ impl Operator for Softmax {
         checker.requant(self.in_requant)
     }
 
-    fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    #[inline(never)]
+    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, channels) = (r.output()?, r.view(slot::FIRST)?, r.out().channels.into());
-        pointwise::softmax(&src, channels, self.in_requant, &mut out);
+        integer(&src, channels, self.in_requant, &mut out);
         Some(())
     }
 
-    fn run_f16(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn run_f16(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, channels) = (r.output()?, r.view(slot::FIRST)?, r.out().channels.into());
-        f16::pointwise::softmax(&src, channels, &mut out);
+        float(&src, channels, &mut out);
         Some(())
+    }
+}
+
+/// Softmax over `channels` of each position, Q15: as in [attention](super::attention), with powers computed twice instead of held.
+fn integer(src: &View<'_>, channels: usize, in_requant: Requant, out: &mut ViewMut<'_>) {
+    let score = |i| in_requant.apply(src.get(i));
+    for from in (0..out.len()).step_by(channels.max(1)) {
+        let row = from..from + channels;
+        let top = row.clone().map(score).fold(i32::MIN, i32::max);
+        let power = |i| exp2_neg_q16(top.abs_diff(score(i)));
+        let total: u64 = row.clone().map(|i| u64::from(power(i))).sum();
+        let reciprocal = (1u64 << 46) / total.max(1 << 16);
+        for i in row {
+            out.set(i, ((u64::from(power(i)) * reciprocal + (1 << 30)) >> 31) as i32);
+        }
+    }
+}
+
+/// Softmax over `channels` of each position, in order.
+fn float(src: &View<'_>, channels: usize, out: &mut ViewMut<'_>) {
+    let score = |i| load(src.get(i) as u16);
+    for from in (0..out.len()).step_by(channels.max(1)) {
+        let row = from..from + channels;
+        let mut top = f32::NEG_INFINITY;
+        for i in row.clone() {
+            top = if score(i) > top { score(i) } else { top };
+        }
+        let mut total = 0.0;
+        for i in row.clone() {
+            total += exp_f32(score(i) - top);
+        }
+        for i in row {
+            out.set(i, store(exp_f32(score(i) - top) / total));
+        }
     }
 }

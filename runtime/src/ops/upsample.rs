@@ -1,17 +1,16 @@
 //! Nearest-neighbour x2, where no convolution absorbs it.
 
+use crate::ops::{Call, Context};
+use crate::tensor::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
-use crate::blob::model::Model;
-use crate::blob::tensor::TensorId;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
-use crate::kernels::pointwise;
+use crate::tensor::TensorId;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
 
 /// Nearest-neighbour x2, where no convolution absorbs it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,14 +45,28 @@ impl Operator for Upsample {
         checker.same(src.channels.into(), out.channels.into())
     }
 
-    fn run_integer(&self, _: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    #[inline(never)]
+    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
-        pointwise::upsample(&src, [t.rows.into(), t.cols.into()], t.channels.into(), &mut out);
+        double(&src, [t.rows.into(), t.cols.into()], t.channels.into(), &mut out);
         Some(())
     }
 
     /// The numbers are moved, whatever they are.
-    fn run_f16(&self, model: &Model<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.run_integer(model, call, r)
+    fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        self.run_integer(context, call, r)
+    }
+}
+
+/// Each position four times. `size` is the input's rows and columns. Any number format.
+fn double(src: &View<'_>, size: [usize; 2], channels: usize, out: &mut ViewMut<'_>) {
+    for y in 0..2 * size[0] {
+        for x in 0..2 * size[1] {
+            let from = ((y / 2) * size[1] + x / 2) * channels;
+            let to = (y * 2 * size[1] + x) * channels;
+            for c in 0..channels {
+                out.set(to + c, src.get(from + c));
+            }
+        }
     }
 }

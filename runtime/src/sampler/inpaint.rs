@@ -6,9 +6,9 @@
 //! stay on the probability-flow ODE's path of a known point.
 
 use super::Sampler;
-use crate::blob::crc::crc32;
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::crc::crc32;
 use crate::numeric::normal::normal_q24;
 use crate::schedule::coefficients::add_noise;
 
@@ -33,7 +33,7 @@ impl<'a> Sampler<'_, 'a> {
             return Err(RunError::KnownImage);
         }
         (self.known, self.known_tag) = (Some(image_q24), tag);
-        self.set_known(self.course().noising(self.index));
+        self.set_known(self.rows().noising(self.index, 0));
         Ok(())
     }
 

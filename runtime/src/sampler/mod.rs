@@ -2,32 +2,30 @@
 //! its own reverse kernels instead ([`crate::schedule::chain`]); sampler, eta and clipping are not asked there.
 //!
 //! The state x_t is an int32 with 24 fractional bits. The sampler ([`Method`]), steps, spacing, eta, clipping, class and guidance
-//! are chosen at run time; the step's coefficients are computed in fixed point when they are needed ([`crate::schedule`]). Of a file that
-//! plans its run ([`crate::blob::plan`]) only class, guidance, seed and start are left to choose.
+//! are chosen at run time. A step is a row a network call ([`crate::schedule::rows`]), whichever the sampler. Of a file that plans its
+//! run ([`crate::model::plan`]) only class, guidance, seed and start are left to choose.
 
 mod chain;
-mod config;
-mod course;
 mod inpaint;
-mod method;
 mod pixels;
 mod snapshot;
 mod start;
 
-pub use config::{Config, Start};
-pub use course::Course;
+pub use crate::model::sampling::{Method, Variance};
+pub use crate::schedule::config::Config;
 pub use inpaint::UNKNOWN;
-pub use method::{Method, Variance};
 pub use pixels::{pixel_to_q24, q24_to_pixel};
+pub use start::Start;
 
-use crate::arena::{ALIGN, Arena};
-use crate::blob::model::Model;
 use crate::digest::Digest;
 use crate::error::RunError;
-use crate::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::features::Feature;
+use crate::model::Model;
+use crate::model::exec::{Call, Network, Observer, Portable, Unobserved};
+use crate::model::sampling::Terms;
 use crate::numeric::normal::normal_q24;
-use crate::schedule::coefficients::StepCoefficients;
+use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
+use crate::tensor::arena::{ALIGN, Arena};
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +39,17 @@ pub struct Step {
     pub digest: u64,
 }
 
-/// What a step is about to be computed from; for an observer.
+/// What the network said in the first call of a step; for an observer.
 #[derive(Debug, Clone, Copy)]
-pub struct Prediction0<'a> {
+pub struct Predicted<'a> {
     /// Number of the step.
     pub index: u32,
-    /// Training timestep.
-    pub timestep: u32,
-    /// State before the step, Q24.
+    /// The call's row. Its coefficients' `predicted_x0` gives the clean sample.
+    pub row: Row,
+    /// State before the step, Q24; the network saw it times the row's factor.
     pub x_q24: &'a [i32],
     /// The network's output (after guidance), Q24.
     pub out_q24: &'a [i32],
-    /// Coefficients; `predicted_x0` gives the clean sample.
-    pub coefficients: StepCoefficients,
     /// Bound of the clipped x0, Q24.
     pub clip_range_q24: i32,
 }
@@ -61,8 +57,8 @@ pub struct Prediction0<'a> {
 /// Sees operators (as an [`Observer`]) and steps.
 pub trait StepObserver: Observer {
     /// After the network's (first) call of a step and before the state moves.
-    fn predicted(&mut self, prediction: &Prediction0<'_>) {
-        let _ = prediction;
+    fn predicted(&mut self, predicted: &Predicted<'_>) {
+        let _ = predicted;
     }
 }
 
@@ -76,11 +72,11 @@ pub struct Sampler<'m, 'a> {
     index: u32,
     x: &'a mut [i32],
     /// The conditional output while the unconditional one is computed; empty without guidance.
-    held: &'a mut [i32],
-    /// The clean sample that was predicted before; empty where the sampler needs none.
-    sample: &'a mut [i32],
-    /// Whether `sample` is that of the step before.
-    has_sample: bool,
+    conditional: &'a mut [i32],
+    /// The clean sample that was predicted in the call before; empty where the sampler keeps none.
+    kept: &'a mut [i32],
+    /// Whether `kept` is that of the step before.
+    follows: bool,
     /// The known image of an inpainting run.
     known: Option<&'a [i32]>,
     /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
@@ -88,10 +84,10 @@ pub struct Sampler<'m, 'a> {
     activations: &'a mut [u8],
 }
 
-/// Bytes of arena that a run needs: state, held output under guidance, held sample of samplers that have one, activations.
+/// Bytes of arena that a run needs: state, conditional output under guidance, kept clean sample of samplers that have one, activations.
 pub fn arena_bytes(model: &Model<'_>, config: &Config) -> usize {
-    let held = usize::from(config.guidance_q16.is_some()) + usize::from(config.method.holds_sample());
-    state_bytes(model) * (1 + held) + model.header().arena_bytes as usize
+    let more = usize::from(config.guidance_q16.is_some()) + usize::from(config.method.holds_sample());
+    state_bytes(model) * (1 + more) + model.header().arena_bytes as usize
 }
 
 fn state_bytes(model: &Model<'_>) -> usize {
@@ -122,12 +118,12 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let len = model.header().sample_len();
         let (state, rest) = arena.bytes.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
         let count = |used: bool, bytes: usize| if used { bytes } else { 0 };
-        let (guided, holds) = (config.guidance_q16.is_some(), config.method.holds_sample());
-        let (held, rest) = rest
+        let (guided, keeps) = (config.guidance_q16.is_some(), config.method.holds_sample());
+        let (conditional, rest) = rest
             .split_at_mut_checked(count(guided, state_bytes(model)))
             .ok_or(small)?;
-        let (sample, activations) = rest
-            .split_at_mut_checked(count(holds, state_bytes(model)))
+        let (kept, activations) = rest
+            .split_at_mut_checked(count(keeps, state_bytes(model)))
             .ok_or(small)?;
         if activations.len() < model.header().arena_bytes as usize {
             return Err(small);
@@ -141,9 +137,9 @@ impl<'m, 'a> Sampler<'m, 'a> {
             config: *config,
             index: 0,
             x: words(state, len)?,
-            held: words(held, count(guided, len))?,
-            sample: words(sample, count(holds, len))?,
-            has_sample: false,
+            conditional: words(conditional, count(guided, len))?,
+            kept: words(kept, count(keeps, len))?,
+            follows: false,
             known: None,
             known_tag: 0,
             activations,
@@ -166,37 +162,38 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<Option<Step>, RunError> {
-        let Some(t) = self.course().timestep(self.index) else {
+        if self.is_chain() {
+            let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
+                return Ok(None);
+            };
+            let (now, next) = self.rows().alphas(self.index, time_q16 >> 16)?;
+            self.predict(INPUT_ONE_Q30, time_q16, network, observer)?;
+            self.chain_step(now, next)?;
+            return Ok(Some(self.done(time_q16 >> 16)));
+        }
+        let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
             return Ok(None);
         };
-        if self.is_chain() {
-            let (now, next) = self.course().levels(self.index, t)?;
-            self.predict(t, network, observer)?;
-            self.chain_step(now, next)?;
-            return Ok(Some(self.done(t)));
-        }
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
-        let coefficients = self.course().coefficients(self.index, t, self.has_sample)?;
-        self.predict(t, network, observer)?;
-        observer.predicted(&Prediction0 {
+        self.predict(row.input_q30, row.time_q16, network, observer)?;
+        observer.predicted(&Predicted {
             index: self.index,
-            timestep: t,
+            row,
             x_q24: self.x,
             out_q24: output(self.model, self.activations)?,
-            coefficients,
             clip_range_q24: self.config.clip_range_q24,
         });
-        self.advance(&coefficients)?;
-        if Feature::Heun.is_built() && self.config.method == Method::Heun {
-            self.correct(t, network, observer)?;
+        self.advance(&row)?;
+        if Method::BUILT.two_calls && self.config.method.calls() > 1 {
+            self.second_call(network, observer)?;
         }
         if self.is_known() {
-            self.set_known(self.course().noising(self.index + 1));
+            self.set_known(self.rows().noising(self.index + 1, 0));
         }
-        self.has_sample = true;
-        Ok(Some(self.done(t)))
+        self.follows = true;
+        Ok(Some(self.done(row.timestep())))
     }
 
     /// Counts the step from timestep `t`.
@@ -210,14 +207,14 @@ impl<'m, 'a> Sampler<'m, 'a> {
         step
     }
 
-    /// Known without a look where chains are left out, or the schedule, which they need.
+    /// False at compile time where chains are left out, or the schedule, which they need.
     fn is_chain(&self) -> bool {
         Feature::Chain.is_built() && Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
     }
 
     /// Moves the state by what the network said of it.
-    fn advance(&mut self, coefficients: &StepCoefficients) -> Result<(), RunError> {
-        let config = &self.config;
+    fn advance(&mut self, row: &Row) -> Result<(), RunError> {
+        let (config, coefficients) = (&self.config, &row.coefficients);
         let out = output(self.model, self.activations)?;
         // Stream 0 made x_T; step k draws from stream k + 1.
         let (noisy, stream) = (config.method.draws(config.eta_q16), self.index + 1);
@@ -228,8 +225,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
                 0
             }
         };
-        let by_sample = config.method.feature().is_some_and(Feature::is_built);
-        if !by_sample {
+        if !Method::BUILT.kept_terms || config.method.entry().terms == Terms::Output {
             for (i, (x, out)) in self.x.iter_mut().zip(out).enumerate() {
                 *x = coefficients.apply(*x, *out, noise(i), config.clip_range_q24);
             }
@@ -237,58 +233,56 @@ impl<'m, 'a> Sampler<'m, 'a> {
         }
         for (i, (x, out)) in self.x.iter_mut().zip(out).enumerate() {
             let x0 = coefficients.predicted_x0(*x, *out, config.clip_range_q24);
-            let held = self.sample.get_mut(i).map_or(0, |held| core::mem::replace(held, x0));
-            *x = coefficients.advance(x0, held, *x, noise(i));
+            let before = self.kept.get_mut(i).map_or(0, |kept| core::mem::replace(kept, x0));
+            *x = coefficients.advance(x0, before, *x, noise(i));
         }
         Ok(())
     }
 
-    /// The second half of a step of Heun's method from timestep `t`, where there is a timestep to ask about.
-    fn correct(
-        &mut self,
-        t: u32,
-        network: &mut impl Network,
-        observer: &mut impl StepObserver,
-    ) -> Result<(), RunError> {
-        let Some(there) = self.course().second_timestep(self.index) else {
+    /// The second call of a step, where there is a timestep to ask about.
+    fn second_call(&mut self, network: &mut impl Network, observer: &mut impl StepObserver) -> Result<(), RunError> {
+        let Some(row) = self.rows().row(self.index, 1, true)? else {
             return Ok(());
         };
         if self.is_known() {
-            self.set_known(self.course().second_noising(self.index));
+            self.set_known(self.rows().noising(self.index, 1));
         }
-        self.predict(there, network, observer)?;
-        self.advance(&self.course().correction(self.index, t)?)
+        self.predict(row.input_q30, row.time_q16, network, observer)?;
+        self.advance(&row)
     }
 
-    /// The network's output for the state at timestep `t`, after guidance, left in the arena.
-    fn predict(&mut self, t: u32, network: &mut impl Network, observer: &mut impl Observer) -> Result<(), RunError> {
-        let header = self.model.header();
-        let class = self.config.class.or(header.null_class).unwrap_or(0);
-        self.call(t, class, network, observer)?;
-        let Some(weight_q16) = self.config.guidance_q16 else {
-            return Ok(());
-        };
-        self.held.copy_from_slice(output(self.model, self.activations)?);
-        let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        self.call(t, null, network, observer)?;
-        guide(self.held, output(self.model, self.activations)?, weight_q16);
-        Ok(())
-    }
-
-    fn call(
+    /// The network's output for the state times `input_q30` at a timestep, after guidance, left in the arena.
+    fn predict(
         &mut self,
-        timestep: u32,
-        class: u16,
+        input_q30: i32,
+        time_q16: u32,
         network: &mut impl Network,
         observer: &mut impl Observer,
     ) -> Result<(), RunError> {
-        let x_q24 = &*self.x;
-        let call = Call { x_q24, timestep, class };
-        network.forward(self.model, &call, self.activations, observer)
+        let header = self.model.header();
+        let class = self.config.class.or(header.null_class).unwrap_or(0);
+        let mut call = |x_q24: &[i32], class: u16, activations: &mut [u8]| {
+            let call = Call {
+                x_q24,
+                input_q30,
+                time_q16,
+                class,
+            };
+            network.forward(self.model, &call, activations, observer)
+        };
+        call(self.x, class, self.activations)?;
+        let Some(weight_q16) = self.config.guidance_q16 else {
+            return Ok(());
+        };
+        self.conditional.copy_from_slice(output(self.model, self.activations)?);
+        let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        call(self.x, null, self.activations)?;
+        guide(self.conditional, output(self.model, self.activations)?, weight_q16);
+        Ok(())
     }
 
-    fn course(&self) -> Course<'_> {
-        Course {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
             model: self.model,
             config: &self.config,
         }

@@ -5,11 +5,11 @@
 //! CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
 
 use super::{Config, Sampler};
-use crate::arena::Arena;
-use crate::blob::crc::crc32;
-use crate::blob::layout::read_u32;
-use crate::blob::model::Model;
 use crate::error::RunError;
+use crate::model::Model;
+use crate::model::crc::crc32;
+use crate::model::layout::read_u32;
+use crate::tensor::arena::Arena;
 
 const MAGIC: [u8; 4] = *b"MSN2";
 const FIRST_MAGIC: [u8; 4] = *b"MSNP";
@@ -45,8 +45,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
         put(&(config.len() as u32).to_le_bytes())?;
         put(config)?;
         put(&self.known_tag.to_le_bytes())?;
-        let kept = self.config.method.holds_between_steps() && self.has_sample;
-        let sample: &[i32] = if kept { self.sample } else { &[] };
+        let kept = self.config.method.holds_between_steps() && self.follows;
+        let sample: &[i32] = if kept { self.kept } else { &[] };
         for value in self.x.iter().chain(sample) {
             put(&value.to_le_bytes())?;
         }
@@ -75,12 +75,12 @@ impl<'m, 'a> Sampler<'m, 'a> {
         sampler.index = read_u32(body, 8);
         sampler.known_tag = u32::from_le_bytes(*tag);
         let state_bytes = sampler.x.len() * 4;
-        sampler.has_sample = config.method.holds_between_steps() && tensors.len() > state_bytes;
-        let expected = state_bytes * (1 + usize::from(sampler.has_sample));
+        sampler.follows = config.method.holds_between_steps() && tensors.len() > state_bytes;
+        let expected = state_bytes * (1 + usize::from(sampler.follows));
         if tensors.len() != expected || sampler.index > config.steps {
             return Err(RunError::Snapshot);
         }
-        let values = sampler.x.iter_mut().chain(sampler.sample.iter_mut());
+        let values = sampler.x.iter_mut().chain(sampler.kept.iter_mut());
         for (value, bytes) in values.zip(tensors.chunks_exact(4)) {
             *value = read_u32(bytes, 0) as i32;
         }

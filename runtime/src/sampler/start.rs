@@ -1,11 +1,34 @@
 //! The state that a run begins with.
 
-use super::{Sampler, Start};
+use super::Sampler;
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::numeric::normal::{fill_normal_q24, normal_q24};
 use crate::numeric::sine::sin_cos_q30;
 use crate::schedule::coefficients::{Prediction, add_noise};
+
+/// Where a run starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'s> {
+    /// x_T drawn from the seed.
+    Seed,
+    /// x_T given, Q24, `(row, col, channel)`.
+    Noise(&'s [i32]),
+    /// A clean image noised to the timestep where `strength * steps` steps are left (Meng et al. 2022, SDEdit).
+    Image {
+        /// Q24, `(row, col, channel)`.
+        image_q24: &'s [i32],
+        /// Share of the steps that are run, Q16.
+        strength_q16: u32,
+    },
+    /// x_T between two seeds' noises, on a quarter circle: standard normal everywhere on it.
+    Between {
+        /// The other seed.
+        second: u64,
+        /// How far towards it, Q16: 0 is the run's own noise, 65536 the other's.
+        part_q16: u32,
+    },
+}
 
 impl Sampler<'_, '_> {
     pub(super) fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
@@ -34,14 +57,14 @@ impl Sampler<'_, '_> {
                 if self.is_chain() {
                     self.given_bits();
                 }
-                self.course().begins_at(self.index)?;
+                self.rows().begins_at(self.index)?;
                 if let (true, Prediction::Bits { prior_q31 }) = (self.is_chain(), self.model.header().prediction) {
-                    if let Some(t) = self.course().timestep(self.index) {
-                        self.noise_bits(self.model.alpha_bar_q62(t), prior_q31);
+                    if let Some(time_q16) = self.rows().time_q16(self.index, 0) {
+                        self.noise_bits(self.model.alpha_bar_q62(time_q16 >> 16), prior_q31);
                     }
                     return Ok(());
                 }
-                if let Some(coefficients) = self.course().noising(self.index) {
+                if let Some(coefficients) = self.rows().noising(self.index, 0) {
                     for (i, x) in self.x.iter_mut().enumerate() {
                         *x = add_noise(coefficients, *x, normal_q24(seed, 0, i as u32));
                     }

@@ -11,8 +11,6 @@
 //! linear form of (x, out, z), rounded once. A step on a device costs a few dozen operations of [`Scaled`] for the
 //! coefficients and three or four multiply-accumulates an element.
 
-use serde::{Deserialize, Serialize};
-
 use super::form::{Form, Signed, saturate_state};
 use super::program::{
     self, A, ALPHA_BAR, B, EPS_OUT, EPS_X, Minus, NEXT_ALPHA_BAR, NEXT_NOISE, NEXT_ONE_MINUS, NEXT_SIGNAL, NOISE, ONE,
@@ -20,36 +18,7 @@ use super::program::{
 };
 use crate::numeric::scaled::Scaled;
 
-/// What the network's output means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Prediction {
-    /// The noise: `x0 = (x - sqrt(1 - ab) out) / sqrt(ab)`, `eps = out`.
-    Epsilon,
-    /// The velocity (Salimans and Ho 2022): `x0 = sqrt(ab) x - sqrt(1 - ab) out`, `eps = sqrt(ab) out + sqrt(1 - ab) x`.
-    V,
-    /// The clean sample: `x0 = out`, `eps = (x - sqrt(ab) out) / sqrt(1 - ab)`.
-    Sample,
-    /// What the other bits say of a bit of the clean sample, in log odds: a binomial chain ([`super::chain`]).
-    Bits {
-        /// Probability of a 1 in equilibrium, Q31.
-        prior_q31: u32,
-    },
-    /// Mean and variance of the reverse kernel: a Gaussian chain ([`super::chain`]).
-    Kernel,
-}
-
-/// Whether the predicted clean sample is clamped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Clip {
-    /// Never, as in the paper.
-    Off,
-    /// x0 is clamped, epsilon is kept: diffusers' `clip_sample`.
-    Stock,
-    /// x0 is clamped and epsilon recomputed from it: diffusers' `use_clipped_model_output`.
-    Rederived,
-}
+pub use crate::model::sampling::{Clip, Prediction};
 
 /// 1.0 as a cumulative alpha.
 pub const ALPHA_BAR_ONE_Q62: u64 = 1 << 62;
@@ -111,13 +80,6 @@ pub fn ddim(
         sample: Form::new(places.at(SAMPLE_X)),
         step: Form::new(places.at(RESULT)),
         clip,
-    }
-}
-
-impl Prediction {
-    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives.
-    pub const fn is_chain(self) -> bool {
-        matches!(self, Self::Bits { .. } | Self::Kernel)
     }
 }
 

@@ -9,21 +9,10 @@
 //! sigma^2 = (1 - ab_prev) / (1 - ab) beta  (small),  beta  (large)
 //! ```
 
-use serde::{Deserialize, Serialize};
-
 use super::coefficients::{Clip, Level, Prediction, StepCoefficients, by_sample, towards_sample};
 use super::form::Signed;
+pub use crate::model::sampling::Variance;
 use crate::numeric::scaled::Scaled;
-
-/// The variance of an ancestral step (Ho et al. 2020, section 3.2): both are right for some data, and coincide for many steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Variance {
-    /// The posterior's, for data that is one point: diffusers' `fixed_small`, and DDIM's at eta = 1.
-    Small,
-    /// The forward process', for data that is standard normal: diffusers' `fixed_large`.
-    Large,
-}
 
 /// The coefficients of an ancestral step, over (x0, -, x, z), from cumulative alpha `alpha_bar_t_q62` to `alpha_bar_prev_q62`.
 ///

@@ -4,33 +4,9 @@
 
 use core::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-
 use crate::numeric::divide::{continued, divide};
 
-/// How the steps of a run are spread over the training timesteps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Spacing {
-    /// `arange(S) * (T // S)`, reversed, plus the offset: diffusers' default.
-    Leading,
-    /// `round(arange(T, 0, -T/S)) - 1`.
-    Trailing,
-    /// `round(linspace(0, T - 1, S))`, reversed.
-    Linspace,
-    /// `floor(linspace(0, sqrt(0.8 T), S)^2)`, reversed: DDIM's CIFAR-10 experiments (Song et al. 2021, appendix D.2).
-    Quadratic,
-}
-
-/// What the timestep before a timestep is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum PrevRule {
-    /// The next one in the list: right for every spacing.
-    List,
-    /// `t - T // S`, as diffusers' `DDIMScheduler` does for every spacing (wrong unless the spacing is leading).
-    Diffusers,
-}
+pub use crate::model::sampling::{PrevRule, Spacing};
 
 /// The largest number of training timesteps: 2^20 keeps every product below 2^63.
 pub const MAX_TRAIN_STEPS: u32 = 1 << 20;

@@ -114,7 +114,11 @@ const CHAINS: [Mutation; 14] = [
     swap("chain.cuh", "saturated(z) + (1 << 29)", "saturated(z)"),
     swap("sampler.cuh", "(u64)run.first_bit << 1", "(u64)run.first_bit"),
     swap("sampler.cuh", "outs[at + run.channels]", "outs[at + 1]"),
-    swap("conv.cuh", "[middle] <= site.timestep", "[middle] < site.timestep"),
+    swap(
+        "conv.cuh",
+        "[middle] <= site.time_q16 >> 16",
+        "[middle] < site.time_q16 >> 16",
+    ),
     swap("conv.cuh", "timesteps * columns * steps * 32", "0"),
     swap("conv.cuh", "timesteps * op.out.channels, sum", "0, sum"),
     swap("conv_f16.cuh", "[group * outs + o]", "[o]"),

@@ -37,11 +37,7 @@ impl Observer for Outputs {
 fn outputs(model: &Model<'_>, network: &mut impl Network, x_q24: &[i32], timestep: u32) -> Outputs {
     let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
     let mut outputs = Outputs::default();
-    let call = Call {
-        x_q24,
-        timestep,
-        class: 0,
-    };
+    let call = Call::at(x_q24, timestep, 0);
     network
         .forward(model, &call, memory.bytes_mut(), &mut outputs)
         .expect("a checked model");

@@ -1,7 +1,7 @@
 //! Random programs of every shape that a kernel may see, and factors at random.
 
 use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{At, Conv, GroupNorm, Input, Op, Silu, Weights};
+use mote_runtime::blob::op::{self, At, Conv, GroupNorm, Op, Weights};
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
@@ -9,8 +9,9 @@ use mote_runtime::{Model, ParseError};
 use mote_tests::parts::{Parts, WEIGHTS};
 use mote_tests::random::Random;
 use mote_tools::emit::Diffusion;
-use mote_tools::lower::program::{Kind, Program, SlotId};
+use mote_tools::ops::{Attention, AvgPool, Input, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
+use mote_tools::program::{Program, SlotId};
 use mote_tools::quantize::scheme::Bits;
 
 use crate::builder::{Builder, POINT, Window, file, same};
@@ -30,17 +31,17 @@ pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Win
     let sample = [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)];
     let mut b = Builder::new(seed, sample);
     let scale = 1.0 + random.below(3) as f64;
-    let x = b.push(Kind::Input { scale, shift: 0.5 }, sample);
+    let x = b.push(Input { scale, shift: 0.5 }, sample);
     let frequencies = vec![1.0, 0.3, 0.1];
     let time = b.push(
-        Kind::TimeProj {
+        TimeProj {
             frequencies,
             cos_first: true,
         },
         [6, 1, 1],
     );
     let hidden = b.conv(&[time], 5, POINT, None);
-    let embedding = b.push(Kind::Silu { src: hidden }, [5, 1, 1]);
+    let embedding = b.push(Silu { src: hidden }, [5, 1, 1]);
     let first = b.conv(&[x], random.pick(&CHANNELS), same(3), None);
     let mut slots = vec![first];
     for _ in 0..8 {
@@ -67,7 +68,7 @@ pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Win
 /// A program whose convolutions are worth several threads: with a residual, through the x2, and of a concatenation.
 pub fn large(bits: Bits) -> AlignedBytes {
     let mut b = Builder::new(9, [1, 26, 26]);
-    let x = b.push(Kind::Input { scale: 1.0, shift: 0.0 }, [1, 26, 26]);
+    let x = b.push(Input::IDENTITY, [1, 26, 26]);
     let first = b.conv(&[x], 24, same(3), None);
     let second = b.conv(&[first], 40, same(3), None);
     let beside = b.conv(&[first], 40, POINT, None);
@@ -89,7 +90,7 @@ pub fn large(bits: Bits) -> AlignedBytes {
 pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
     let mut b = Builder::new(seed, [1, 6, 11]);
     let x = b.push(
-        Kind::Input {
+        Input {
             scale: 1.0,
             shift: 0.25,
         },
@@ -122,10 +123,10 @@ pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
 /// below, through the x2, inside a normalization's convolution, with terms of both kinds, and concatenations under a point.
 pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) -> Bits) -> AlignedBytes {
     let mut b = Builder::new(seed, [1, rows, cols]);
-    let x = b.push(Kind::Input { scale: 1.0, shift: 0.0 }, [1, rows, cols]);
+    let x = b.push(Input::IDENTITY, [1, rows, cols]);
     let frequencies = vec![1.0, 0.2];
     let time = b.push(
-        Kind::TimeProj {
+        TimeProj {
             frequencies,
             cos_first: true,
         },
@@ -167,12 +168,13 @@ pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) ->
 
 fn diffusion() -> Diffusion {
     Diffusion {
+        train_steps: 10,
         alpha_bars: (1..=10).map(|t| 1.0 - f64::from(t) * 0.09).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 0,
         null_class: None,
     }
@@ -214,13 +216,13 @@ fn step(b: &mut Builder, random: &mut Random, slots: &[SlotId], embedding: SlotI
             let heads: Vec<usize> = (1..=channels).filter(|heads| channels.is_multiple_of(*heads)).collect();
             let qkv = [(); 3].map(|()| b.conv(&[source], channels, POINT, None));
             let heads = random.pick(&heads);
-            Some(b.push(Kind::Attention { qkv, heads }, [channels, rows, cols]))
+            Some(b.push(Attention { qkv, heads }, [channels, rows, cols]))
         }
         _ if rows * cols > 120 => {
             let shape = [channels, rows / 2, cols / 2];
-            Some(b.push(Kind::AvgPool { src: source }, shape))
+            Some(b.push(AvgPool { src: source }, shape))
         }
-        _ => Some(b.push(Kind::Upsample { src: source }, [channels, 2 * rows, 2 * cols])),
+        _ => Some(b.push(Upsample { src: source }, [channels, 2 * rows, 2 * cols])),
     }
 }
 
@@ -265,8 +267,8 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
         // Most shifts are those of real factors, about 1; the others are anywhere.
         let mut narrow = |requant: &mut Requant| *requant = requant_at_random(random);
         match op {
-            Op::Input(Input { requant, .. }) => narrow(requant),
-            Op::Silu(Silu {
+            Op::Input(op::Input { requant, .. }) => narrow(requant),
+            Op::Silu(op::Silu {
                 in_requant,
                 out_requant,
                 ..

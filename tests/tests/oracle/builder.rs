@@ -3,9 +3,11 @@
 use mote_host::calibrate::calibrate;
 use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
-use mote_tools::emit::{Diffusion, Numbers, emit, emit_with};
-use mote_tools::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_tools::emit::{Diffusion, emit, emit_with};
+use mote_tools::ops::{Conv, Kind, Norm};
 use mote_tools::plan::{Arena, Windows};
+use mote_tools::program::{Program, SlotId};
+use mote_tools::quantize::Quantization;
 use mote_tools::quantize::formats::formats;
 use mote_tools::quantize::scheme::{Assignment, Bits};
 use mote_tools::quantize::weights::scales;
@@ -32,7 +34,7 @@ impl Random {
     }
 }
 
-/// Adds steps; shapes follow from the inputs.
+/// Adds operators; shapes follow from the inputs.
 pub struct Builder {
     /// Source of weights.
     pub random: Random,
@@ -83,16 +85,10 @@ impl Builder {
         }
     }
 
-    /// Adds a step of a given output shape.
-    pub fn push(&mut self, kind: Kind, shape: [usize; 3]) -> SlotId {
-        let out = SlotId(self.program.steps.len());
-        let name = format!("step{}", out.0);
-        self.program.slots.push(Slot {
-            name: name.clone(),
-            shape,
-        });
-        self.program.steps.push(Step { name, kind, out });
-        out
+    /// Adds an operator of a given output shape.
+    pub fn push(&mut self, kind: impl Into<Kind>, shape: [usize; 3]) -> SlotId {
+        let name = format!("step{}", self.program.ops.len());
+        self.program.push_named(&name, shape, kind)
     }
 
     /// Shape of a slot.
@@ -122,9 +118,10 @@ impl Builder {
             pad: w.pad,
             upsample: w.upsample,
             addend,
+            divisor: 1.0,
             groups: vec![],
         };
-        self.push(Kind::Conv(conv), shape)
+        self.push(conv, shape)
     }
 
     /// A group normalization with a random affine.
@@ -141,7 +138,7 @@ impl Builder {
             silu,
             scale_shift,
         };
-        self.push(Kind::Norm(norm), shape)
+        self.push(norm, shape)
     }
 }
 
@@ -153,7 +150,7 @@ pub fn file(
     bits: Option<&mut dyn FnMut(bool) -> Bits>,
 ) -> AlignedBytes {
     let reference = AlignedBytes::copy_of(
-        &emit(program, d, Numbers::F16, Arena::Fast, "{}")
+        &emit(program, d, None, Arena::Fast, "{}")
             .expect("a valid program")
             .bytes,
     );
@@ -172,10 +169,10 @@ pub fn file(
     let keep = |fixed: Bits, drawn: Bits| if fixed == Bits::Sixteen { fixed } else { drawn };
     let assignment = Assignment {
         activations: uniform.activations.iter().map(|b| keep(*b, bits(false))).collect(),
-        weights: program.steps.iter().map(|_| bits(true)).collect(),
+        weights: program.ops.iter().map(|_| bits(true)).collect(),
     };
     let formats = formats(program, &stats, &assignment);
-    let numbers = Numbers::Integer {
+    let quantization = Quantization {
         formats: &formats,
         stats: &stats,
         assignment: &assignment,
@@ -183,7 +180,7 @@ pub fn file(
         int4: &[],
     };
     AlignedBytes::copy_of(
-        &emit_with(program, d, numbers, Arena::Fast, windows, "{}")
+        &emit_with(program, d, Some(&quantization), Arena::Fast, windows, "{}")
             .expect("a valid program")
             .bytes,
     )

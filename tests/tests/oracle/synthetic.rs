@@ -8,8 +8,9 @@ use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
 use mote_tests::running::METHODS;
 use mote_tools::emit::Diffusion;
-use mote_tools::lower::program::{Kind, Program};
+use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Input, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
+use mote_tools::program::Program;
 use mote_tools::quantize::scheme::Bits;
 
 use crate::builder::{Builder, POINT, Window, file, same};
@@ -22,7 +23,7 @@ fn program(seed: u64) -> Program {
     let mut b = Builder::new(seed, [2, 6, 10]);
     b.program.classes = CLASSES;
     let x = b.push(
-        Kind::Input {
+        Input {
             scale: 2.0,
             shift: -1.0,
         },
@@ -30,18 +31,18 @@ fn program(seed: u64) -> Program {
     );
     let frequencies = (0..6).map(|i| (10_000f64).powf(-f64::from(i) / 5.0)).collect();
     let time = b.push(
-        Kind::TimeProj {
+        TimeProj {
             frequencies,
             cos_first: seed.is_multiple_of(2),
         },
         [12, 1, 1],
     );
     let table = (0..CLASSES * 16).map(|_| b.random.unit()).collect();
-    let class = b.push(Kind::ClassEmbed { table }, [16, 1, 1]);
+    let class = b.push(ClassEmbed { table }, [16, 1, 1]);
     let hidden = b.conv(&[time], 16, POINT, None);
-    let hidden = b.push(Kind::Silu { src: hidden }, [16, 1, 1]);
+    let hidden = b.push(Silu { src: hidden }, [16, 1, 1]);
     let embedding = b.conv(&[hidden], 16, POINT, Some((class, 1.0)));
-    let embedding = b.push(Kind::Silu { src: embedding }, [16, 1, 1]);
+    let embedding = b.push(Silu { src: embedding }, [16, 1, 1]);
     let bias = b.conv(&[embedding], 8, POINT, None);
     let scales = b.conv(&[embedding], 32, POINT, None);
 
@@ -62,10 +63,10 @@ fn program(seed: u64) -> Program {
     );
     let shape = b.shape(low);
     let heads = if seed.is_multiple_of(2) { 2 } else { 4 };
-    let mixed = b.push(Kind::Attention { qkv: [q, k, v], heads }, shape);
+    let mixed = b.push(Attention { qkv: [q, k, v], heads }, shape);
     let mixed = b.conv(&[mixed], 8, POINT, Some((low, 0.7)));
-    let pooled = b.push(Kind::AvgPool { src: mixed }, [8, 1, 2]);
-    let pooled = b.push(Kind::Upsample { src: pooled }, [8, 2, 4]);
+    let pooled = b.push(AvgPool { src: mixed }, [8, 1, 2]);
+    let pooled = b.push(Upsample { src: pooled }, [8, 2, 4]);
     let even = Window {
         kernel: 2,
         stride: 1,
@@ -94,12 +95,13 @@ fn diffusion(seed: u64) -> Diffusion {
     let angle = |t: usize| (t as f64 + 1.0) / (train_steps as f64 + 2.0) * core::f64::consts::FRAC_PI_2;
     let pick = |n: u64| (seed % n) as usize;
     Diffusion {
+        train_steps: train_steps as u32,
         alpha_bars: (0..train_steps).map(|t| angle(t).cos().powi(2)).collect(),
         final_alpha_bar: 1.0,
         prediction: [Prediction::Epsilon, Prediction::V, Prediction::Sample][pick(3)],
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 1,
         null_class: Some(CLASSES as u16 - 1),
     }

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use mote_runtime::Method;
 use mote_runtime::sampler;
 use mote_runtime::schedule::{coefficients, spacing};
-use mote_tools::samplers::{SAMPLERS, sampler_named};
+use mote_tools::samplers::{sampler_named, samplers};
 use mote_tools::{Backend, FloatDevice, Request, RunOptions};
 
 /// Which steps a run makes, and their coefficients.
@@ -140,7 +140,7 @@ impl SamplerArgs {
 
 /// Samplers by their names.
 fn sampler() -> impl TypedValueParser<Value = Method> {
-    let values = SAMPLERS.map(|sampler| PossibleValue::new(sampler.name).help(sampler.about));
+    let values = samplers().map(|method| PossibleValue::new(method.entry().name).help(method.entry().about));
     PossibleValuesParser::new(values).try_map(|name| sampler_named(&name).ok_or("unknown sampler"))
 }
 

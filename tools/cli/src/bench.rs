@@ -27,7 +27,7 @@ Examples:
   mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
-    #[arg(required_unless_present = "single")]
+    #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
     /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend, requires = "model")]

@@ -44,6 +44,11 @@ pub fn note(remark: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{yellow}note{yellow:#}: {remark}");
 }
 
+/// A line of progress on stderr. Whoever read it may have gone: the work goes on.
+pub fn progress_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// `held` or `NOT HELD`, in colour.
 pub fn verdict(held: bool) -> String {
     let (word, color) = if held {

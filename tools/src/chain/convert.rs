@@ -1,23 +1,18 @@
 //! From a trained chain to a model file.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::{Config, Model};
-use serde_json::json;
+use mote_runtime::Config;
 
 use super::files::Chain;
 use super::program::{diffusion, program};
 use crate::convert::ConvertError;
-use crate::emit::{Emitted, Numbers, emit};
-use crate::plan::Arena;
-use crate::quantize::formats::formats;
+use crate::convert::calibration::{CALIBRATION_SEED, Calibration, run_of};
+use crate::convert::source::{Memory, NumberFormats, Source, Widths, convert_source};
+use crate::emit::{Diffusion, Emitted};
+use crate::program::Program;
 use crate::quantize::scheme::{Assignment, Bits};
-use crate::quantize::weights::scales;
 
-/// Seed of the first calibration trajectory; far from the small seeds that people sample with.
-const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
 /// Whole runs of the chain that calibration observes.
-const TRAJECTORIES: u64 = 8;
+const RUNS: u64 = 8;
 
 /// Number formats of a chain's model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,48 +42,49 @@ impl ChainScheme {
             Self::W16A16 => "w16a16",
         }
     }
+
+    /// One width for all weights, int16 for all activations.
+    fn widths(self, program: &Program) -> Option<Widths> {
+        let weights = match self {
+            Self::F16 => return None,
+            Self::W8A16 => Bits::Eight,
+            Self::W16A16 => Bits::Sixteen,
+        };
+        Some(Widths::Given(Assignment {
+            weights: vec![weights; program.ops.len()],
+            ..Assignment::uniform(program, Bits::Sixteen)
+        }))
+    }
 }
 
 /// Converts a chain. The same files and scheme give the same bytes on every machine. `sha256` is that of the chain's tensors.
 pub fn convert(chain: &Chain, scheme: ChainScheme, sha256: &str) -> Result<Emitted, ConvertError> {
     let program = program(chain).map_err(ConvertError::Chain)?;
     let diffusion = diffusion(chain).map_err(ConvertError::Chain)?;
-    let trajectories = if scheme == ChainScheme::F16 { 0 } else { TRAJECTORIES };
-    let provenance = json!({
-        "model": chain.preset(),
-        "checkpoint_sha256": sha256,
-        "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
-        "scheme": scheme.name(),
-        "calibration": { "trajectories": trajectories, "steps": chain.steps(), "first_seed": CALIBRATION_SEED },
-    })
-    .to_string();
-    let reference = emit(&program, &diffusion, Numbers::F16, Arena::Fast, &provenance)?;
-    if scheme == ChainScheme::F16 {
-        return Ok(reference);
-    }
-    let memory = AlignedBytes::copy_of(&reference.bytes);
-    let model = Model::parse(memory.bytes())?;
+    let numbers = NumberFormats {
+        scheme: scheme.name(),
+        widths: scheme.widths(&program),
+    };
+    let source = Source {
+        name: chain.preset(),
+        sha256,
+        program,
+        calibration: calibration(&diffusion, chain.steps() as u32),
+        diffusion,
+        trained: None,
+    };
+    Ok(convert_source(source, numbers, Memory::default(), &|_| ())?.emitted)
+}
+
+/// Whole runs of the chain.
+fn calibration(diffusion: &Diffusion, steps: u32) -> Calibration {
     let run = |i| Config {
         seed: CALIBRATION_SEED + i,
-        ..Config::of(model.header(), chain.steps() as u32)
+        ..run_of(diffusion, steps)
     };
-    let stats = calibrate(&model, &(0..TRAJECTORIES).map(run).collect::<Vec<_>>(), &|| {})?;
-    let width = if scheme == ChainScheme::W8A16 {
-        Bits::Eight
-    } else {
-        Bits::Sixteen
-    };
-    let assignment = Assignment {
-        weights: vec![width; program.steps.len()],
-        ..Assignment::uniform(&program, Bits::Sixteen)
-    };
-    let formats = formats(&program, &stats, &assignment);
-    let numbers = Numbers::Integer {
-        formats: &formats,
-        stats: &stats,
-        assignment: &assignment,
-        scales: &scales(&program, &stats),
-        int4: &[],
-    };
-    Ok(emit(&program, &diffusion, numbers, Arena::Fast, &provenance)?)
+    Calibration {
+        runs: (0..RUNS).map(run).collect(),
+        steps,
+        rounding: vec![],
+    }
 }

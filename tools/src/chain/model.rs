@@ -20,11 +20,7 @@ pub fn heartbeat_bound(model: &Model<'_>, chain: &Binomial, draws: usize, seed: 
         let mut outputs = Vec::with_capacity(rows.len() * LENGTH);
         for row in rows {
             let x_q24 = row.map(bit_q24);
-            let call = Call {
-                x_q24: &x_q24,
-                timestep: t as u32 - 1,
-                class: 0,
-            };
+            let call = Call::at(&x_q24, t as u32 - 1, 0);
             worker
                 .forward(model, &call, arena.bytes_mut(), &mut Unobserved)
                 .map_err(missing)?;

@@ -9,7 +9,8 @@ use mote_runtime::schedule::spacing::Spacing;
 
 use super::files::Chain;
 use crate::emit::Diffusion;
-use crate::lower::program::{Conv, Kind, Program, Slot, SlotId, Step};
+use crate::ops::{Conv, Input, Kind, Silu, Softmax};
+use crate::program::{Program, SlotId};
 
 /// The network: inputs are what the sampler holds, the last step's output is what its reverse kernel takes.
 pub fn program(chain: &Chain) -> Result<Program> {
@@ -29,12 +30,13 @@ pub fn diffusion(chain: &Chain) -> Result<Diffusion> {
         Chain::SwissRoll(s) => (alpha_bars(&s.chain)?, Prediction::Kernel),
     };
     Ok(Diffusion {
+        train_steps: alpha_bars.len() as u32,
         alpha_bars,
         final_alpha_bar: 1.0,
         prediction,
         clip: Clip::Off,
         clip_range: 1.0,
-        spacing: Spacing::Trailing,
+        schedule: Spacing::Trailing.into(),
         steps_offset: 0,
         null_class: None,
     })
@@ -55,11 +57,7 @@ fn heartbeat(h: &Heartbeat) -> Result<Program> {
             &[bias.as_tensor().clone()],
             vec![],
         )?;
-        last = b.push(
-            &format!("hidden.{i}.act"),
-            b.channels(linear),
-            Kind::Silu { src: linear },
-        );
+        last = b.push(&format!("hidden.{i}.act"), b.channels(linear), Silu { src: linear });
     }
     // The first group is step 1, which is not learned: outputs of 0.
     let groups = h.groups.len();
@@ -80,7 +78,7 @@ fn swiss_roll(s: &SwissRoll) -> Result<Program> {
     let x = b.input();
     let (weight, bias) = s.rbf.linear()?;
     let scores = b.linear("rbf", x, &[weight], &[bias], vec![])?;
-    let units = b.push("rbf.softmax", UNITS, Kind::Softmax { src: scores });
+    let units = b.push("rbf.softmax", UNITS, Softmax { src: scores });
     // The variance is `sigmoid(v + logit(beta))`: the logit goes into the bias.
     let betas = s.chain.betas()?;
     let bias = |t: usize| -> Result<Tensor> {
@@ -94,7 +92,7 @@ fn swiss_roll(s: &SwissRoll) -> Result<Program> {
     Ok(b.program)
 }
 
-/// Appends steps; step `i` writes slot `i`.
+/// Appends operators.
 struct Builder {
     program: Program,
 }
@@ -109,18 +107,8 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, name: &str, channels: usize, kind: Kind) -> SlotId {
-        let out = SlotId(self.program.slots.len());
-        self.program.slots.push(Slot {
-            name: name.to_owned(),
-            shape: [channels, 1, 1],
-        });
-        self.program.steps.push(Step {
-            name: name.to_owned(),
-            kind,
-            out,
-        });
-        out
+    fn push(&mut self, name: &str, channels: usize, kind: impl Into<Kind>) -> SlotId {
+        self.program.push_named(name, [channels, 1, 1], kind)
     }
 
     fn channels(&self, slot: SlotId) -> usize {
@@ -128,7 +116,7 @@ impl Builder {
     }
 
     fn input(&mut self) -> SlotId {
-        self.push("input", self.program.sample[0], Kind::Input { scale: 1.0, shift: 0.0 })
+        self.push("input", self.program.sample[0], Input::IDENTITY)
     }
 
     /// A linear layer, of weights `(in, out)` and biases of `out` values for each group of timesteps.
@@ -161,8 +149,9 @@ impl Builder {
             pad: [0; 4],
             upsample: false,
             addend: None,
+            divisor: 1.0,
             groups,
         };
-        Ok(self.push(name, outs, Kind::Conv(conv)))
+        Ok(self.push(name, outs, conv))
     }
 }

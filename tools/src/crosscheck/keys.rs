@@ -2,6 +2,7 @@
 
 use super::Reference;
 use mote_host::schedule::{Spacing, spacing_from_name};
+use mote_runtime::Method;
 
 /// Steps of the `var.*` runs.
 const VARIANT_STEPS: usize = 20;
@@ -17,7 +18,7 @@ pub(super) enum Key {
     Layer(String),
     /// `sched.*`.
     Schedule(Table),
-    /// `ddimS.timesteps`, `var.NAME.timesteps` and the like.
+    /// `SAMPLERS.timesteps` (of S steps), `var.NAME.timesteps` and the like.
     Steps(Setting, StepTable),
     /// Part of a run.
     Run(Setting, Part, Reference),
@@ -63,6 +64,7 @@ pub(super) enum ClipSetting {
 /// A run's settings, where they depart from the checkpoint's scheduler.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Setting {
+    pub(super) method: Method,
     pub(super) steps: usize,
     pub(super) spacing: Option<Spacing>,
     pub(super) clip: ClipSetting,
@@ -82,15 +84,22 @@ impl Key {
             ("sched", "alphas_cumprod_f32") => Some(Self::Schedule(Table::AlphasF32)),
             ("sched", "alphas_cumprod_f64") => Some(Self::Schedule(Table::AlphasF64)),
             ("var", _) => variant(rest),
-            _ => ddim(head.strip_prefix("ddim")?.parse().ok()?, rest),
+            _ => {
+                let name = head.trim_end_matches(|c: char| c.is_ascii_digit());
+                run(
+                    Setting::as_saved(Method::named(name)?, head[name.len()..].parse().ok()?),
+                    rest,
+                )
+            }
         }
     }
 }
 
 impl Setting {
     /// The checkpoint's own settings.
-    fn as_saved(steps: usize) -> Self {
+    fn as_saved(method: Method, steps: usize) -> Self {
         Self {
+            method,
             steps,
             spacing: None,
             clip: ClipSetting::AsSaved,
@@ -110,11 +119,10 @@ fn step_table(name: &str) -> Option<StepTable> {
     }
 }
 
-fn ddim(steps: usize, rest: &str) -> Option<Key> {
+fn run(mut setting: Setting, rest: &str) -> Option<Key> {
     if let Some(table) = step_table(rest) {
-        return Some(Key::Steps(Setting::as_saved(steps), table));
+        return Some(Key::Steps(setting, table));
     }
-    let mut setting = Setting::as_saved(steps);
     let mut words: Vec<&str> = rest.split('.').collect();
     let part = words.pop()?;
     // A weight may hold a point itself: `cfg1.5` arrives as two words.
@@ -139,7 +147,7 @@ fn ddim(steps: usize, rest: &str) -> Option<Key> {
 
 fn variant(rest: &str) -> Option<Key> {
     let (name, part) = rest.split_once('.')?;
-    let mut setting = Setting::as_saved(VARIANT_STEPS);
+    let mut setting = Setting::as_saved(Method::Ddim, VARIANT_STEPS);
     match name {
         "clip" => setting.clip = ClipSetting::Stock,
         "noclip" => setting.clip = ClipSetting::Off,
@@ -181,7 +189,7 @@ fn suffix(text: &str, name: &str) -> Option<Reference> {
 mod tests {
     use super::*;
 
-    fn run(key: &str) -> (Setting, Part, Reference) {
+    fn parsed(key: &str) -> (Setting, Part, Reference) {
         match Key::parse(key) {
             Some(Key::Run(setting, part, reference)) => (setting, part, reference),
             other => panic!("{key}: {other:?}"),
@@ -190,22 +198,22 @@ mod tests {
 
     #[test]
     fn keys_say_what_is_run() {
-        let (setting, part, reference) = run("ddim20.cfg3.clip_recomputed_eps.x0_f64_pure");
+        let (setting, part, reference) = parsed("ddim20.cfg3.clip_recomputed_eps.x0_f64_pure");
         assert_eq!((setting.steps, setting.guidance), (20, Some(3.0)));
         assert_eq!(
             (setting.clip, part, reference),
             (ClipSetting::Rederived, Part::X0, Reference::F64Pure)
         );
-        assert_eq!(run("ddim10.cfg1.5.traj_out_uncond").0.guidance, Some(1.5));
-        assert_eq!(run("var.linspace.x0").0.spacing, Some(Spacing::Linspace));
-        assert!(run("var.zerosnr.x0").0.zero_snr);
+        assert_eq!(parsed("ddim10.cfg1.5.traj_out_uncond").0.guidance, Some(1.5));
+        assert_eq!(parsed("var.linspace.x0").0.spacing, Some(Spacing::Linspace));
+        assert!(parsed("var.zerosnr.x0").0.zero_snr);
         assert_eq!(
             Key::parse("layer.down_blocks.0.skip.1"),
             Some(Key::Layer("down_blocks.0.skip.1".to_string()))
         );
         assert_eq!(
             Key::parse("ddim50.prev_timesteps"),
-            Some(Key::Steps(Setting::as_saved(50), StepTable::Previous))
+            Some(Key::Steps(Setting::as_saved(Method::Ddim, 50), StepTable::Previous))
         );
         for unknown in [
             "",

@@ -4,9 +4,10 @@ use super::keys::{ClipSetting, Setting};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Reference};
 use crate::import::Checkpoint;
-use mote_host::float::ddim::{Clip, Ddim, guide};
+use mote_host::float::ddim::{Clip, guide};
+use mote_host::float::samplers::FloatRun;
 use mote_host::float::{Executor, Real, TimeFeatures};
-use mote_host::schedule::{Precision, PreviousRule, Schedule, SchedulerConfig};
+use mote_host::schedule::{Precision, PreviousRule, SchedulerConfig};
 
 /// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
 pub(super) struct Run<T> {
@@ -88,8 +89,6 @@ impl<'a, T: Real> Runs<'a, T> {
         } else {
             Precision::F32
         };
-        let schedule = Schedule::new(&config, precision)?;
-        let steps = config.steps(setting.steps, PreviousRule::Diffusers)?;
         let range = config.clip_sample_range;
         let clip = match self.clip_of(setting.clip) {
             ClipSetting::Stock => Clip::Stock { range },
@@ -108,7 +107,7 @@ impl<'a, T: Real> Runs<'a, T> {
             uncond: vec![],
         };
         let (cond, uncond) = (&mut run.cond, &mut run.uncond);
-        let model = |x: &[T], t: usize| -> Result<Vec<T>, CrosscheckError> {
+        let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
                 return Ok(executor.run(x, &vec![t; count], &labels)?);
             };
@@ -120,22 +119,24 @@ impl<'a, T: Real> Runs<'a, T> {
             uncond.push(second);
             Ok(out)
         };
-        let ddim = Ddim {
-            schedule: &schedule,
-            steps: &steps,
-            prediction: config.prediction_type,
+        let float = FloatRun {
+            scheduler: &config,
+            precision,
+            steps: setting.steps,
+            prev: PreviousRule::Diffusers,
+            method: setting.method,
             clip,
             eta: 0.0,
         };
         let (x, out, pred_x0) = (&mut run.x, &mut run.out, &mut run.pred_x0);
-        ddim.sample(
+        float.sample(
             noise,
             model,
             |_| Ok(Vec::new()),
-            |seen| {
-                x.push(seen.next.to_vec());
-                out.push(seen.output.to_vec());
-                pred_x0.push(seen.x0.to_vec());
+            |shown| {
+                x.push(shown.next.to_vec());
+                out.push(shown.output.to_vec());
+                pred_x0.push(shown.x0.to_vec());
             },
         )?;
         Ok(run)

@@ -3,15 +3,15 @@
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
 
 use super::{EmitError, within};
-use crate::lower::program::Program;
 use crate::plan::{Arena, Plan, Windows, plan_arena, slot_buffers};
+use crate::program::Program;
 use crate::quantize::formats::Format;
 
 /// The tensor table: slots, then scratch.
 pub struct Memory {
     /// Slots, then scratch.
     pub tensors: Vec<Tensor>,
-    /// By step; a normalization inside a convolution shares its scratch.
+    /// By operator; a normalization inside a convolution shares its scratch.
     pub scratch: Vec<Option<TensorId>>,
     /// Which normalizations are made inside convolutions.
     pub windows: Windows,
@@ -27,11 +27,11 @@ pub fn memory(
     arena: Arena,
     windows: Windows,
 ) -> Result<Memory, EmitError> {
-    let ops = program.steps.len();
+    let ops = program.ops.len();
     within("the number of operators and tensors", 2 * ops as u64, u16::MAX.into())?;
     let dtypes: Vec<Dtype> = formats.iter().map(|f| f.dtype).collect();
     let slots = slot_buffers(program, &dtypes, &windows);
-    // Steps count on their own, operators without those that are inside others.
+    // The file does not count operators that are inside others.
     let (mut op_of, mut next) = (vec![], 0);
     for i in 0..ops {
         op_of.push(next);
@@ -39,8 +39,8 @@ pub fn memory(
     }
     op_of.push(next);
     let mut tensors = Vec::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        let slot = program.slot(step.out);
+    for (i, op) in program.ops.iter().enumerate() {
+        let slot = program.slot(op.out);
         let extent = |v: usize| within(&format!("an extent of '{}'", slot.name), v as u64, u16::MAX.into());
         let format = formats[i];
         let rows = windows.of_norm(i).map_or(slot.shape[1], |window| window.rows);

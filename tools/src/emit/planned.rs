@@ -4,10 +4,11 @@ use super::file::{assemble, encode};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::header::Header;
 use mote_runtime::blob::layout::{ENTRY_BYTES, PREFIX_BYTES, SECTIONS, read_u32};
-use mote_runtime::blob::plan::{Row, Schedule};
-use mote_runtime::sampler::Course;
+use mote_runtime::blob::plan::Plan;
+use mote_runtime::blob::sampling::Schedule;
+use mote_runtime::schedule::rows::{Row, Rows};
 use mote_runtime::schedule::spacing::PrevRule;
-use mote_runtime::{Config, Method, Model, ParseError, RunError, Section};
+use mote_runtime::{Config, Model, ParseError, RunError, Section};
 use thiserror::Error;
 
 /// Why a run cannot be planned.
@@ -26,8 +27,10 @@ pub enum PlanError {
     #[error("this model is a chain of 2015, whose steps are no linear forms: it cannot be planned")]
     Chain,
     /// The second call of a step would be at a timestep that no step begins at.
-    #[error("Heun's method is planned where a step goes to the next timestep of the list, not to t - T/S")]
-    HeunPrev,
+    #[error(
+        "a sampler with two calls a step is planned where a step goes to the next timestep of the list, not to t - T/S"
+    )]
+    TwoCallsPrev,
 }
 
 /// The file `bytes`, with the coefficients of `config`'s steps in place of the schedule: their bits are the same, nothing else runs.
@@ -43,8 +46,8 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
     if header.prediction.is_chain() {
         return Err(PlanError::Chain);
     }
-    if config.method == Method::Heun && config.prev != PrevRule::List {
-        return Err(PlanError::HeunPrev);
+    if config.method.calls() > 1 && config.prev != PrevRule::List {
+        return Err(PlanError::TwoCallsPrev);
     }
     let config = Config {
         class: (header.classes > 0).then_some(0),
@@ -53,10 +56,13 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
         ..*config
     };
     config.validate(&header)?;
-    let rows = rows(&Course {
-        model: &model,
-        config: &config,
-    })?;
+    let rows = rows(
+        &Rows {
+            model: &model,
+            config: &config,
+        },
+        config.plan(),
+    )?;
     let file = memory.bytes();
     let planned = Header {
         schedule: Schedule::Planned(config.plan()),
@@ -77,20 +83,16 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
 }
 
 /// The rows of the schedule section.
-fn rows(course: &Course<'_>) -> Result<Vec<u8>, PlanError> {
-    let mut rows = Vec::new();
-    for index in 0..course.config.steps {
-        let (Some(t), Some(noising)) = (course.timestep(index), course.noising(index)) else {
-            break;
-        };
-        let follows = index > 0;
-        rows.extend(Row::bytes(t, &course.coefficients(index, t, follows)?, noising));
-        let second = course.second_timestep(index).zip(course.second_noising(index));
-        if let (Method::Heun, Some((there, noising))) = (course.config.method, second) {
-            rows.extend(Row::bytes(there, &course.correction(index, t)?, noising));
+fn rows(rows: &Rows<'_>, plan: Plan) -> Result<Vec<u8>, PlanError> {
+    let mut bytes = Vec::new();
+    let calls = (0..plan.steps).flat_map(|step| (0..plan.method().calls()).map(move |call| (step, call)));
+    for (step, call) in calls {
+        let (row, noising) = (rows.row(step, call, step > 0 || call > 0)?, rows.noising(step, call));
+        if let (Some(row), Some(noising)) = (row, noising) {
+            bytes.extend(plan.row_as_bytes(&Row::values(&row, noising)));
         }
     }
-    Ok(rows)
+    Ok(bytes)
 }
 
 /// Section `index` of a file that was parsed.

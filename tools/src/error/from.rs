@@ -75,7 +75,7 @@ impl From<PlanError> for Error {
             PlanError::Run(error) => error.into(),
             PlanError::Parse(error) => error.into(),
             PlanError::Planned => Self::refused(error).help("plan the file that it was planned from"),
-            PlanError::HeunPrev => Self::refused(error).help("leave --prev out"),
+            PlanError::TwoCallsPrev => Self::refused(error).help("leave --prev out"),
             PlanError::Chain => Self::refused(error),
         }
     }

@@ -93,13 +93,13 @@ impl OutputFile {
         if path.as_os_str().is_empty() || path.is_dir() || path.file_name().is_none() {
             return Err(refuse(&"it is a folder"));
         }
-        format.check(path)?;
         if inputs
             .iter()
             .any(|input| input.canonicalize().is_ok_and(|input| input == real))
         {
             return Err(Error::usage(format_args!("{shown} is both input and output")).help("give another output"));
         }
+        format.check(path)?;
         let existing = std::fs::metadata(&real).ok();
         if existing.as_ref().is_some_and(|found| found.permissions().readonly()) {
             return Err(refuse(&"it is read-only"));

@@ -17,6 +17,7 @@ mod blocks;
 mod config;
 mod error;
 mod resnet;
+mod trained;
 mod unet;
 mod weights;
 
@@ -27,8 +28,8 @@ mod tests;
 
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
+pub use trained::{Trained, TrainedActivation, TrainedWeight};
 
-use crate::quantize::trained::Trained;
 use mote_host::config::ConfigError;
 use mote_host::graph::Graph;
 use mote_host::schedule::SchedulerConfig;

@@ -17,9 +17,11 @@ use mote_runtime::{Config, Model};
 
 use super::cases::{Activations, Case, Fused, Work};
 use crate::convert::ConvertError;
-use crate::emit::{Diffusion, Numbers, emit};
-use crate::lower::program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use crate::emit::{Diffusion, emit};
+use crate::ops::{Attention, Conv, Input, Kind, Norm};
 use crate::plan::Arena;
+use crate::program::{Program, SlotId};
+use crate::quantize::Quantization;
 use crate::quantize::formats::formats;
 use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::weights::scales;
@@ -45,7 +47,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         program, assignment, ..
     } = b;
     let (diffusion, provenance) = (diffusion(), "{\"model\":\"kernels\"}");
-    let reference = emit(&program, &diffusion, Numbers::F16, Arena::Fast, provenance)?;
+    let reference = emit(&program, &diffusion, None, Arena::Fast, provenance)?;
     let memory = AlignedBytes::copy_of(&reference.bytes);
     let model = Model::parse(memory.bytes())?;
     let run = |seed| Config {
@@ -53,14 +55,14 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         ..Config::of(model.header(), 1)
     };
     let stats = calibrate(&model, &[run(1), run(2)], &|| {})?;
-    let numbers = Numbers::Integer {
+    let quantization = Quantization {
         formats: &formats(&program, &stats, &assignment),
         stats: &stats,
         assignment: &assignment,
         scales: &scales(&program, &stats),
         int4: &[],
     };
-    let bytes = emit(&program, &diffusion, numbers, Arena::Fast, provenance)?.bytes;
+    let bytes = emit(&program, &diffusion, Some(&quantization), Arena::Fast, provenance)?.bytes;
     Ok(Network { bytes, measured })
 }
 
@@ -72,12 +74,13 @@ fn in_side(work: &Work) -> usize {
 
 fn diffusion() -> Diffusion {
     Diffusion {
+        train_steps: TRAIN_STEPS,
         alpha_bars: (0..TRAIN_STEPS).map(|t| 0.95 - 0.04 * f64::from(t)).collect(),
         final_alpha_bar: 1.0,
         prediction: Prediction::Epsilon,
         clip: Clip::Stock,
         clip_range: 1.0,
-        spacing: Spacing::Leading,
+        schedule: Spacing::Leading.into(),
         steps_offset: 0,
         null_class: None,
     }
@@ -105,23 +108,15 @@ impl Builder {
             side,
             random: 0x9E37_79B9_7F4A_7C15,
         };
-        let input = Kind::Input { scale: 1.0, shift: 0.0 };
-        builder.step("input", [1, side, side], input, Bits::Sixteen);
+        builder.push("input", [1, side, side], Input::IDENTITY, Bits::Sixteen);
         builder
     }
 
-    fn step(&mut self, name: &str, shape: [usize; 3], kind: Kind, activations: Bits) -> SlotId {
-        let out = SlotId(self.program.slots.len());
-        let name = format!("{}.{name}", out.0);
-        let slot = Slot {
-            name: name.clone(),
-            shape,
-        };
-        self.program.slots.push(slot);
-        self.program.steps.push(Step { name, kind, out });
+    fn push(&mut self, name: &str, shape: [usize; 3], kind: impl Into<Kind>, activations: Bits) -> SlotId {
+        let name = format!("{}.{name}", self.program.ops.len());
         self.assignment.activations.push(activations);
         self.assignment.weights.push(Bits::Eight);
-        out
+        self.program.push_named(&name, shape, kind)
     }
 
     /// The case's operator behind the convolutions that make its inputs; gives its index.
@@ -169,12 +164,11 @@ impl Builder {
                     silu: true,
                     scale_shift: None,
                 };
-                self.step(&name, [channels, side, side], Kind::Norm(norm), after)
+                self.push(&name, [channels, side, side], norm, after)
             }
             Work::Attention { side, channels } => {
                 let qkv = [(); 3].map(|()| self.open(channels, side, before));
-                let kind = Kind::Attention { qkv, heads: 1 };
-                self.step(&name, [channels, side, side], kind, after)
+                self.push(&name, [channels, side, side], Attention { qkv, heads: 1 }, after)
             }
         }
     }
@@ -216,9 +210,10 @@ impl Builder {
             pad: [before, before, kernel / 2, kernel / 2],
             upsample,
             addend,
+            divisor: 1.0,
             groups: vec![],
         };
-        self.step(name, [outs, out_side, out_side], Kind::Conv(conv), activations)
+        self.push(name, [outs, out_side, out_side], conv, activations)
     }
 
     /// Uniform in `-limit..limit`: SplitMix64 (Steele, Lea and Flood 2014).

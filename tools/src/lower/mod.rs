@@ -1,18 +1,18 @@
 //! Lowering: the float graph becomes the fused program that a model file holds.
 //!
-//! Concatenations and nearest-neighbour x2 turn into ways of reading; SiLU and the timestep's scale and shift join their
-//! group normalization; additions join the convolution before them; what is cheap and waited for long is computed twice. What has no place is refused by its name.
+//! A node of the graph becomes an operator, joins the operator before it, or becomes a way of reading that costs nothing. Which of these
+//! it is says the operator's home in [`crate::ops`]. An operator whose only reader will join it waits for that reader. What has no place
+//! is refused by its name.
 
-mod absorb;
-mod again;
-pub mod program;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
-use crate::plan::Arena;
-use absorb::Readers;
-use mote_host::graph::{Graph, Node, Op, ValueId, ops};
-use program::{Conv, Kind, Norm, Program, Slot, SlotId, Step};
+use mote_host::graph::{Graph, Node, ValueId};
+
+use crate::ops::{self, Kind};
+use crate::program::{Origin, Program, SlotId};
 
 /// A node that the runtime has no operator for.
 #[derive(Debug, thiserror::Error)]
@@ -24,351 +24,175 @@ pub struct LowerError {
     pub what: String,
 }
 
-/// How a graph value can be read.
-#[derive(Debug, Clone, PartialEq)]
-struct Reading {
-    slots: Vec<SlotId>,
-    upsample: bool,
+/// What became of a node.
+pub enum Lowered {
+    /// An operator.
+    Operator(Kind),
+    /// Nothing that is computed: readers of its value read these slots.
+    View(View),
 }
 
-/// Lowers a shape-checked graph to the program of `arena`: in the large one nothing is computed twice.
-pub fn lower(graph: &Graph, arena: Arena) -> Result<Program, LowerError> {
-    let mut lowering = Lowering {
-        graph,
-        readers: Readers::of(graph),
-        readings: HashMap::new(),
-        deferred: HashMap::new(),
-        silus: HashMap::new(),
-        program: Program {
-            classes: graph.classes.unwrap_or(0),
-            ..Program::default()
-        },
-    };
+/// How a value of the graph is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// One slot, or the two halves of a concatenation.
+    pub slots: Vec<SlotId>,
+    /// Through a nearest-neighbour x2.
+    pub upsample: bool,
+}
+
+impl View {
+    /// A slot as it is.
+    pub fn of(slot: SlotId) -> Self {
+        Self {
+            slots: vec![slot],
+            upsample: false,
+        }
+    }
+}
+
+/// The one node that reads an operator's output.
+pub struct Next<'a> {
+    /// That node.
+    pub node: &'a Node,
+    /// The value that it reads.
+    pub value: ValueId,
+    /// Index of the node that writes the value.
+    pub writer: usize,
+    /// The graph, and what is lowered so far.
+    pub lowering: &'a Lowering<'a>,
+}
+
+/// Lowers a shape-checked graph.
+pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+    let mut lowering = Lowering::new(graph);
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
-    Ok(match arena {
-        Arena::Fast | Arena::Small => again::computed_again(lowering.program),
-        Arena::Large => lowering.program,
-    })
+    Ok(lowering.program)
 }
 
-struct Lowering<'g> {
-    graph: &'g Graph,
-    readers: Readers,
-    readings: HashMap<ValueId, Reading>,
-    /// Steps that wait for the node that they are fused with, by the value they would have written.
-    deferred: HashMap<ValueId, Step>,
-    /// SiLUs of vectors, which every resnet asks for again.
-    silus: HashMap<SlotId, SlotId>,
-    program: Program,
+/// A lowering under way: what an operator's home asks it.
+pub struct Lowering<'g> {
+    /// The graph.
+    pub graph: &'g Graph,
+    /// What is lowered so far.
+    pub program: Program,
+    /// Indices of the nodes that read each value. The network's output is read by one node past the end.
+    readers: Vec<Vec<usize>>,
+    /// How each value that is there can be read.
+    views: HashMap<ValueId, View>,
+    /// Operators that wait for the node that joins them, by the value that they would have written.
+    waiting: HashMap<ValueId, Waiting>,
 }
 
-impl Lowering<'_> {
-    fn node(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
-        match &node.op {
-            Op::Sample(_) => {
-                self.program.sample = self.graph.values[node.output.0].shape;
-                self.emit_or_defer(index, node, Kind::Input { scale: 1.0, shift: 0.0 })
-            }
-            Op::Affine(ops::Affine { scale, shift }) => match self.take(node.inputs[0]) {
-                Some(step) if matches!(step.kind, Kind::Input { .. }) => {
-                    self.emit(
-                        node,
-                        &node.name,
-                        Kind::Input {
-                            scale: *scale,
-                            shift: *shift,
-                        },
-                    );
-                    Ok(())
-                }
-                _ => Err(refuse(node, "an affine map that does not follow the sample")),
+/// An operator that is not in the program yet.
+struct Waiting {
+    name: String,
+    kind: Kind,
+    nodes: Vec<usize>,
+}
+
+impl<'g> Lowering<'g> {
+    fn new(graph: &'g Graph) -> Self {
+        let mut readers = vec![Vec::new(); graph.values.len()];
+        for (index, node) in graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|v| readers[v.0].push(index));
+        }
+        if let Some(output) = graph.output {
+            readers[output.0].push(graph.nodes.len());
+        }
+        Self {
+            graph,
+            program: Program {
+                classes: graph.classes.unwrap_or(0),
+                sample: graph.sample_shape(),
+                ..Program::default()
             },
-            Op::TimeProj(ops::TimeProj {
-                dim,
-                flip_sin_to_cos,
-                freq_shift,
-                max_period,
-            }) => {
-                let half = dim / 2;
-                let exponent = |i: usize| -libm::log(*max_period) * i as f64 / (half as f64 - freq_shift);
-                let frequencies = (0..half).map(|i| libm::exp(exponent(i))).collect();
-                self.emit(
-                    node,
-                    &node.name,
-                    Kind::TimeProj {
-                        frequencies,
-                        cos_first: *flip_sin_to_cos,
-                    },
-                );
-                Ok(())
+            readers,
+            views: HashMap::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    fn node(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
+        let waits = |value: &ValueId| self.waiting.contains_key(value);
+        let joined = node.inputs.iter().position(waits);
+        let joined = joined.and_then(|input| Some((input, self.waiting.remove(&node.inputs[input])?)));
+        let op = match joined {
+            Some((input, mut op)) => {
+                op.kind.operator_mut().absorb(node, input, self)?;
+                op.nodes.push(index);
+                op
             }
-            Op::ClassEmbed(ops::ClassEmbed { weight }) => {
-                let table = self.param(node, weight)?;
-                self.emit(node, &node.name, Kind::ClassEmbed { table });
-                Ok(())
-            }
-            Op::Conv(_) => self.conv(index, node),
-            Op::GroupNorm(ops::GroupNorm {
-                groups,
-                eps,
-                weight,
-                bias,
-            }) => {
-                let source = self.read(node, 0)?;
-                if source.upsample {
-                    return Err(refuse(node, "group normalization of an upsampled value"));
-                }
-                let (gamma, beta) = (self.param(node, weight)?, self.param(node, bias)?);
-                let norm = Norm {
-                    source: source.slots,
-                    groups: *groups,
-                    eps: *eps,
-                    gamma,
-                    beta,
-                    silu: false,
-                    scale_shift: None,
-                };
-                self.emit_or_defer(index, node, Kind::Norm(norm))
-            }
-            Op::Silu(_) => self.silu(node),
-            Op::ScaleShift(_) => {
-                let vector = self.single(node, 1)?;
-                match self.take(node.inputs[0]) {
-                    Some(Step {
-                        kind: Kind::Norm(mut norm),
-                        name,
-                        ..
-                    }) if !norm.silu => {
-                        norm.scale_shift = Some(vector);
-                        self.emit_or_defer_as(index, node, name, Kind::Norm(norm))
-                    }
-                    _ => Err(refuse(
-                        node,
-                        "scale and shift that does not follow a group normalization",
-                    )),
-                }
-            }
-            Op::Add(ops::Add { divisor }) => self.add(node, *divisor),
-            Op::AddChannel(_) => {
-                let vector = self.single(node, 1)?;
-                match self.take(node.inputs[0]) {
-                    Some(Step {
-                        kind: Kind::Conv(mut conv),
-                        name,
-                        ..
-                    }) if conv.addend.is_none() => {
-                        conv.addend = Some((vector, 1.0));
-                        self.emit(node, &name, Kind::Conv(conv));
-                        Ok(())
-                    }
-                    _ => Err(refuse(node, "a timestep term that does not follow a convolution")),
-                }
-            }
-            Op::Concat(_) => {
-                let mut slots = Vec::new();
-                for i in 0..node.inputs.len() {
-                    slots.push(self.single(node, i)?);
-                }
-                if slots.len() != 2 {
-                    return Err(refuse(node, "a concatenation of other than two values"));
-                }
-                self.readings.insert(node.output, Reading { slots, upsample: false });
-                Ok(())
-            }
-            Op::Upsample2(_) => {
-                let source = self.read(node, 0)?;
-                let folds = |i: &usize| matches!(self.graph.nodes.get(*i), Some(n) if matches!(n.op, Op::Conv(_)));
-                if !source.upsample && self.readers.of_value(node.output).iter().all(folds) {
-                    self.readings.insert(
-                        node.output,
-                        Reading {
-                            slots: source.slots,
-                            upsample: true,
-                        },
-                    );
+            None => match ops::lower(node, self)? {
+                Lowered::View(view) => {
+                    self.views.insert(node.output, view);
                     return Ok(());
                 }
-                let src = self.single(node, 0)?;
-                self.emit(node, &node.name, Kind::Upsample { src });
-                Ok(())
-            }
-            Op::AvgPool2(_) => {
-                let src = self.single(node, 0)?;
-                self.emit(node, &node.name, Kind::AvgPool { src });
-                Ok(())
-            }
-            Op::Attention(ops::Attention { heads }) => {
-                let qkv = [self.single(node, 0)?, self.single(node, 1)?, self.single(node, 2)?];
-                self.emit(node, &node.name, Kind::Attention { qkv, heads: *heads });
-                Ok(())
-            }
-            Op::Softmax(_) => {
-                let src = self.single(node, 0)?;
-                self.emit(node, &node.name, Kind::Softmax { src });
-                Ok(())
-            }
-            Op::Readout(ops::Readout { weight, bias, first }) => {
-                let conv = Conv {
-                    source: vec![self.single(node, 0)?],
-                    weight: self.param(node, weight)?,
-                    bias: self.param(node, bias)?,
-                    kernel: 1,
-                    stride: 1,
-                    pad: [0; 4],
-                    upsample: false,
-                    addend: None,
-                    groups: first.iter().map(|t| *t as u32).collect(),
-                };
-                self.emit(node, &node.name, Kind::Conv(conv));
-                Ok(())
-            }
-        }
-    }
-
-    fn conv(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
-        let Op::Conv(ops::Conv {
-            weight,
-            bias,
-            kernel,
-            stride,
-            pad,
-        }) = &node.op
-        else {
-            return Ok(());
-        };
-        let source = self.read(node, 0)?;
-        let outs = self.graph.values[node.output.0].shape[0];
-        let bias = match bias {
-            Some(key) => self.param(node, key)?,
-            None => vec![0.0; outs],
-        };
-        let conv = Conv {
-            source: source.slots,
-            weight: channels_last(&self.param(node, weight)?, outs, kernel * kernel),
-            bias,
-            kernel: *kernel,
-            stride: *stride,
-            pad: *pad,
-            upsample: source.upsample,
-            addend: None,
-            groups: vec![],
-        };
-        self.emit_or_defer(index, node, Kind::Conv(conv))
-    }
-
-    fn silu(&mut self, node: &Node) -> Result<(), LowerError> {
-        if let Some(step) = self.take(node.inputs[0]) {
-            return match step.kind {
-                Kind::Norm(mut norm) => {
-                    norm.silu = true;
-                    self.emit(node, &step.name, Kind::Norm(norm));
-                    Ok(())
-                }
-                _ => Err(refuse(node, "SiLU of this operator")),
-            };
-        }
-        let src = self.single(node, 0)?;
-        if let Some(done) = self.silus.get(&src) {
-            self.readings.insert(
-                node.output,
-                Reading {
-                    slots: vec![*done],
-                    upsample: false,
-                },
-            );
-            return Ok(());
-        }
-        let out = self.emit(node, &node.name, Kind::Silu { src });
-        self.silus.insert(src, out);
-        Ok(())
-    }
-
-    fn add(&mut self, node: &Node, divisor: f64) -> Result<(), LowerError> {
-        let position = node.inputs.iter().position(|v| self.deferred.contains_key(v));
-        let Some(position) = position else {
-            return Err(refuse(node, "an addition with no convolution before it"));
-        };
-        let other = self.single(node, 1 - position)?;
-        match self.take(node.inputs[position]) {
-            Some(Step {
-                kind: Kind::Conv(mut conv),
-                name,
-                ..
-            }) if conv.addend.is_none() => {
-                let divide = |v: &mut f32| *v = (f64::from(*v) / divisor) as f32;
-                conv.weight.iter_mut().for_each(divide);
-                conv.bias.iter_mut().for_each(divide);
-                conv.addend = Some((other, (1.0 / divisor) as f32));
-                self.emit(node, &name, Kind::Conv(conv));
-                Ok(())
-            }
-            _ => Err(refuse(node, "an addition that does not follow a convolution")),
-        }
-    }
-
-    /// Emits now, or waits for the one node that will absorb this one.
-    fn emit_or_defer(&mut self, index: usize, node: &Node, kind: Kind) -> Result<(), LowerError> {
-        self.emit_or_defer_as(index, node, node.name.clone(), kind)
-    }
-
-    fn emit_or_defer_as(&mut self, index: usize, node: &Node, name: String, kind: Kind) -> Result<(), LowerError> {
-        if self.readers.absorb(self.graph, index, node, &kind) {
-            self.deferred.insert(
-                node.output,
-                Step {
-                    name,
+                Lowered::Operator(kind) => Waiting {
+                    name: node.name.clone(),
                     kind,
-                    out: SlotId(0),
+                    nodes: vec![index],
                 },
-            );
+            },
+        };
+        if self.only_reader_joins(index, node.output, &op.kind) {
+            self.waiting.insert(node.output, op);
         } else {
-            self.emit(node, &name, kind);
+            self.append(node.output, op);
         }
         Ok(())
     }
 
-    fn take(&mut self, value: ValueId) -> Option<Step> {
-        self.deferred.remove(&value)
-    }
-
-    fn emit(&mut self, node: &Node, name: &str, kind: Kind) -> SlotId {
-        let value = &self.graph.values[node.output.0];
-        let out = SlotId(self.program.slots.len());
-        self.program.slots.push(Slot {
-            name: value.name.clone(),
-            shape: value.shape,
-        });
-        self.program.steps.push(Step {
-            name: name.to_owned(),
-            kind,
-            out,
-        });
-        self.readings.insert(
-            node.output,
-            Reading {
-                slots: vec![out],
-                upsample: false,
-            },
-        );
-        out
-    }
-
-    fn read(&self, node: &Node, input: usize) -> Result<Reading, LowerError> {
-        let value = node.inputs[input];
-        self.readings.get(&value).cloned().ok_or_else(|| {
-            refuse(
+    fn only_reader_joins(&self, writer: usize, value: ValueId, kind: &Kind) -> bool {
+        let [only] = self.readers[value.0][..] else {
+            return false;
+        };
+        self.graph.nodes.get(only).is_some_and(|node| {
+            kind.operator().absorbs(&Next {
                 node,
-                &format!("its input '{}' is not available yet", self.graph.values[value.0].name),
-            )
+                value,
+                writer,
+                lowering: self,
+            })
         })
     }
 
-    fn single(&self, node: &Node, input: usize) -> Result<SlotId, LowerError> {
-        let reading = self.read(node, input)?;
-        match reading.slots[..] {
-            [slot] if !reading.upsample => Ok(slot),
+    fn append(&mut self, value: ValueId, op: Waiting) {
+        let origin = Origin {
+            nodes: op.nodes,
+            value: Some(value),
+        };
+        let slot = &self.graph.values[value.0];
+        let out = self.program.push(&op.name, &slot.name, slot.shape, op.kind, origin);
+        self.views.insert(value, View::of(out));
+    }
+
+    /// Shape of a value, `(channel, row, col)`.
+    pub fn shape(&self, value: ValueId) -> [usize; 3] {
+        self.graph.values[value.0].shape
+    }
+
+    /// The nodes that read a value; `None` for the network's output.
+    pub fn readers(&self, value: ValueId) -> impl Iterator<Item = Option<&Node>> {
+        self.readers[value.0].iter().map(|index| self.graph.nodes.get(*index))
+    }
+
+    /// How an input of a node is read.
+    pub fn view(&self, node: &Node, input: usize) -> Result<View, LowerError> {
+        let value = node.inputs[input];
+        self.views.get(&value).cloned().ok_or_else(|| {
+            let name = &self.graph.values[value.0].name;
+            refuse(node, &format!("its input '{name}' is not available yet"))
+        })
+    }
+
+    /// An input of a node that is one slot, read as it is.
+    pub fn slot(&self, node: &Node, input: usize) -> Result<SlotId, LowerError> {
+        let view = self.view(node, input)?;
+        match view.slots[..] {
+            [slot] if !view.upsample => Ok(slot),
             _ => Err(refuse(
                 node,
                 "reads a concatenation or an upsampled value as one tensor",
@@ -376,7 +200,8 @@ impl Lowering<'_> {
         }
     }
 
-    fn param(&self, node: &Node, key: &str) -> Result<Vec<f32>, LowerError> {
+    /// Values of a parameter.
+    pub fn param(&self, node: &Node, key: &str) -> Result<Vec<f32>, LowerError> {
         let param = self.graph.params.get(key);
         param
             .map(|p| p.data.clone())
@@ -384,19 +209,8 @@ impl Lowering<'_> {
     }
 }
 
-/// `(out, in, tap)` to `(out, tap, in)`.
-fn channels_last(weight: &[f32], outs: usize, taps: usize) -> Vec<f32> {
-    let ins = weight.len() / (outs * taps).max(1);
-    let mut to = Vec::with_capacity(weight.len());
-    for filter in weight.chunks_exact(ins * taps) {
-        for tap in 0..taps {
-            to.extend((0..ins).map(|i| filter[i * taps + tap]));
-        }
-    }
-    to
-}
-
-fn refuse(node: &Node, what: &str) -> LowerError {
+/// That a node has no operator.
+pub fn refuse(node: &Node, what: &str) -> LowerError {
     LowerError {
         node: node.name.clone(),
         what: what.to_owned(),

@@ -5,16 +5,16 @@ use mote_runtime::blob::tensor::Dtype;
 use super::scratch::{Arena, scratch_bytes, with_scratch};
 use super::windows::{Window, Windows};
 use super::{Buffer, lower_bound};
-use crate::lower::program::{Program, SlotId, Step};
+use crate::program::{FusedOp, Program, SlotId};
 
 /// Last operator that reads each slot; the output is read after all.
 pub fn last_reads(program: &Program) -> Vec<usize> {
-    let mut last: Vec<usize> = (0..program.steps.len()).collect();
-    for (i, step) in program.steps.iter().enumerate() {
-        step.inputs().iter().for_each(|id| last[id.0] = i);
+    let mut last: Vec<usize> = (0..program.ops.len()).collect();
+    for (i, op) in program.ops.iter().enumerate() {
+        op.inputs().iter().for_each(|id| last[id.0] = i);
     }
     if let Some(output) = last.last_mut() {
-        *output = program.steps.len();
+        *output = program.ops.len();
     }
     last
 }
@@ -23,14 +23,14 @@ pub fn last_reads(program: &Program) -> Vec<usize> {
 /// convolution has a window there, and what it reads lives on until then.
 pub fn slot_buffers(program: &Program, dtypes: &[Dtype], windows: &Windows) -> Vec<Buffer> {
     let mut last = last_reads(program);
-    for (i, step) in program.steps.iter().enumerate() {
+    for (i, op) in program.ops.iter().enumerate() {
         if let Some(window) = windows.of_norm(i) {
             let later = |id: SlotId| last[id.0] = last[id.0].max(window.conv);
-            step.inputs().into_iter().for_each(later);
+            op.inputs().into_iter().for_each(later);
         }
     }
-    let buffer = |(i, step): (usize, &Step)| {
-        let slot = program.slot(step.out);
+    let buffer = |(i, op): (usize, &FusedOp)| {
+        let slot = program.slot(op.out);
         if let Some(Window { conv, rows }) = windows.of_norm(i) {
             return Buffer {
                 bytes: slot.len() / slot.shape[1] * rows * dtypes[i].bytes(),
@@ -40,7 +40,7 @@ pub fn slot_buffers(program: &Program, dtypes: &[Dtype], windows: &Windows) -> V
             };
         }
         let fits = |id: &SlotId| last[id.0] == i && dtypes[i] == dtypes[id.0] && slot.shape == program.slot(*id).shape;
-        let takes_over = step.in_place().filter(fits).map(|id| id.0);
+        let takes_over = op.kind.operator().in_place().filter(fits).map(|id| id.0);
         Buffer {
             bytes: slot.len() * dtypes[i].bytes(),
             def: i,
@@ -48,7 +48,7 @@ pub fn slot_buffers(program: &Program, dtypes: &[Dtype], windows: &Windows) -> V
             takes_over,
         }
     };
-    program.steps.iter().enumerate().map(buffer).collect()
+    program.ops.iter().enumerate().map(buffer).collect()
 }
 
 /// What the arena of an integer model needs at least, with these formats of the slots.

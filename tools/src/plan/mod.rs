@@ -5,10 +5,12 @@
 //! the same plan on every machine.
 
 mod buffers;
+mod recompute;
 mod scratch;
 mod windows;
 
 pub use buffers::{lower_bound_bytes, slot_buffers};
+pub use recompute::recompute;
 pub use scratch::{Arena, plan_arena};
 pub use windows::{Window, Windows};
 

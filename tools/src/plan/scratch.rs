@@ -4,11 +4,11 @@
 //! a single one once for each: the same bits, in more instructions.
 
 use mote_runtime::kernels::family::COLUMNS;
-use mote_runtime::kernels::{attention_scratch_bytes, conv_scratch_bytes, group_norm_scratch_bytes};
 
 use super::windows::Windows;
 use super::{Buffer, Plan, live_bytes, plan};
-use crate::lower::program::{Kind, Program, SlotId, Step};
+use crate::ops::Room;
+use crate::program::{FusedOp, Program};
 
 /// What the arena is planned for. Fast and small give the same model at another speed; in the large one more activations can have 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +33,8 @@ impl Arena {
     }
 }
 
-/// Plans `slots` with the scratch memory that `arena` gives. Also its bytes, by step; the plan has the slots first, then the scratch of
-/// every step that has any.
+/// Plans `slots` with the scratch memory that `arena` gives. Also its bytes, by operator; the plan has the slots first, then the scratch of
+/// every operator that has any.
 pub fn plan_arena(
     program: &Program,
     windows: &Windows,
@@ -57,7 +57,7 @@ pub fn plan_arena(
     }
 }
 
-/// Scratch bytes of every step.
+/// Scratch bytes of every operator.
 pub(super) fn scratch_bytes(
     program: &Program,
     windows: &Windows,
@@ -65,7 +65,7 @@ pub(super) fn scratch_bytes(
     float: bool,
     arena: Arena,
 ) -> Vec<usize> {
-    let mut sizes = of_steps(program, windows, float, COLUMNS);
+    let mut sizes = of_ops(program, windows, float, COLUMNS);
     if arena == Arena::Small {
         let single = least_scratch_bytes(program, windows, float);
         let live = live_bytes(&with_scratch(slots, &single));
@@ -80,18 +80,16 @@ pub(super) fn scratch_bytes(
     sizes
 }
 
-/// Scratch bytes of every step without which it cannot run.
+/// Scratch bytes of every operator without which it cannot run.
 pub(super) fn least_scratch_bytes(program: &Program, windows: &Windows, float: bool) -> Vec<usize> {
-    of_steps(program, windows, float, 1)
+    of_ops(program, windows, float, 1)
 }
 
-/// Scratch bytes of every step; one inside another has it there.
-fn of_steps(program: &Program, windows: &Windows, float: bool, columns: usize) -> Vec<usize> {
-    let mut sizes: Vec<usize> = program
-        .steps
-        .iter()
-        .map(|step| of_step(program, step, float, columns))
-        .collect();
+/// Scratch bytes of every operator; one inside another has it there.
+fn of_ops(program: &Program, windows: &Windows, float: bool, columns: usize) -> Vec<usize> {
+    let room = Room { float, columns };
+    let of_op = |op: &FusedOp| op.kind.operator().scratch_bytes(program, program.slot(op.out), room);
+    let mut sizes: Vec<usize> = program.ops.iter().map(of_op).collect();
     for i in 0..sizes.len() {
         if let Some(window) = windows.of_norm(i) {
             sizes[window.conv] += std::mem::take(&mut sizes[i]);
@@ -100,22 +98,7 @@ fn of_steps(program: &Program, windows: &Windows, float: bool, columns: usize) -
     sizes
 }
 
-fn of_step(program: &Program, step: &Step, float: bool, columns: usize) -> usize {
-    let joined = |slots: &[SlotId]| slots.iter().map(|id| program.slot(*id).shape[0]).sum();
-    let out = program.slot(step.out);
-    let positions = out.shape[1] * out.shape[2];
-    match &step.kind {
-        Kind::Conv(c) => {
-            let columns = if positions < columns { 1 } else { columns };
-            conv_scratch_bytes(float, c.kernel, joined(&c.source), out.shape[0], columns)
-        }
-        Kind::Norm(n) => group_norm_scratch_bytes(float, joined(&n.source)),
-        Kind::Attention { .. } => attention_scratch_bytes(positions),
-        _ => 0,
-    }
-}
-
-/// The slots, then the scratch of every step that has any.
+/// The slots, then the scratch of every operator that has any.
 pub(super) fn with_scratch(slots: &[Buffer], sizes: &[usize]) -> Vec<Buffer> {
     let scratch = |(i, &bytes): (usize, &usize)| Buffer {
         bytes,

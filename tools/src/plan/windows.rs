@@ -10,12 +10,13 @@ use mote_runtime::kernels::family::COLUMNS;
 use super::buffers::{last_reads, slot_buffers};
 use super::live_bytes;
 use super::scratch::{Arena, least_scratch_bytes, with_scratch};
-use crate::lower::program::{Kind, Program, Step};
+use crate::ops::Kind;
+use crate::program::{FusedOp, Program};
 
 /// Where a normalization is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The convolution, a step.
+    /// Index of the convolution.
     pub conv: usize,
     /// Rows that are there at a time.
     pub rows: usize,
@@ -31,7 +32,7 @@ pub struct Windows(Vec<Option<Window>>);
 impl Windows {
     /// Every normalization on its own, as in f16 models.
     pub fn none(program: &Program) -> Self {
-        Self(vec![None; program.steps.len()])
+        Self(vec![None; program.ops.len()])
     }
 
     /// All that are possible in an integer model.
@@ -84,19 +85,19 @@ impl Windows {
         chosen
     }
 
-    /// Where a step is made, if inside another.
-    pub fn of_norm(&self, step: usize) -> Option<Window> {
-        self.0[step]
+    /// Where an operator is made, if inside another.
+    pub fn of_norm(&self, op: usize) -> Option<Window> {
+        self.0[op]
     }
 
-    /// The normalization inside a step.
-    pub fn inside(&self, step: usize) -> Option<usize> {
-        self.0.iter().position(|w| w.is_some_and(|w| w.conv == step))
+    /// The normalization inside an operator.
+    pub fn inside(&self, op: usize) -> Option<usize> {
+        self.0.iter().position(|w| w.is_some_and(|w| w.conv == op))
     }
 
-    fn with(&self, step: usize, window: Option<Window>) -> Self {
+    fn with(&self, op: usize, window: Option<Window>) -> Self {
         let mut changed = self.clone();
-        changed.0[step] = window;
+        changed.0[op] = window;
         changed
     }
 
@@ -111,20 +112,15 @@ impl Windows {
 }
 
 /// The window of a normalization that only one convolution reads, and that it reads row by row.
-fn possible(program: &Program, step: usize, last: usize) -> Option<Window> {
-    let (Kind::Norm(norm), out) = (&program.steps[step].kind, program.steps[step].out) else {
+fn possible(program: &Program, index: usize, last: usize) -> Option<Window> {
+    let (Kind::Norm(norm), out) = (&program.ops[index].kind, program.ops[index].out) else {
         return None;
     };
-    let next = program.steps.get(last)?;
-    let Kind::Conv(conv) = &next.kind else { return None };
-    let reads = |s: &&Step| s.inputs().contains(&out);
-    let only = program.steps.iter().filter(reads).count() == 1 && conv.source == [out];
-    let ([_, rows, _], [_, _, cols]) = (program.slot(out).shape, program.slot(next.out).shape);
-    // Rows enough for a block of columns.
-    let needed = (COLUMNS.div_ceil(cols) - 1) * conv.stride + conv.kernel;
-    let plain = norm.scale_shift.is_none() && !conv.upsample && conv.kernel > 1;
-    (only && plain && needed < rows).then_some(Window {
-        conv: last,
-        rows: needed,
-    })
+    let next = program.ops.get(last)?;
+    let conv = next.kind.conv()?;
+    let reads = |op: &&FusedOp| op.inputs().contains(&out);
+    let only = program.ops.iter().filter(reads).count() == 1 && conv.source == [out];
+    let ([_, extent, _], [_, _, cols]) = (program.slot(out).shape, program.slot(next.out).shape);
+    let rows = conv.window_rows(cols, COLUMNS)?;
+    (only && norm.fits_in_window() && rows < extent).then_some(Window { conv: last, rows })
 }

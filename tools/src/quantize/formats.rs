@@ -4,7 +4,8 @@ use mote_host::calibrate::Stats;
 use mote_runtime::blob::tensor::Dtype;
 
 use super::scheme::{Assignment, Bits};
-use crate::lower::program::{Kind, Program};
+use crate::ops::OutputFormat;
+use crate::program::Program;
 
 /// Number format of an activation: `(q - zero_point) * scale`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +37,15 @@ impl Format {
         zero_point: 0,
     };
 
-    fn int16(max_abs: f64) -> Self {
+    /// Fractions of 1: sines, cosines and probabilities.
+    pub const Q15: Self = Self {
+        dtype: Dtype::I16,
+        scale: 1.0 / 32768.0,
+        zero_point: 0,
+    };
+
+    /// int16 for magnitudes up to `max_abs`, and some room.
+    pub fn int16(max_abs: f64) -> Self {
         Self {
             dtype: Dtype::I16,
             scale: (max_abs * HEADROOM / 32767.0).max(SMALLEST_SCALE),
@@ -56,34 +65,29 @@ impl Format {
 /// A format for every slot.
 pub fn formats(program: &Program, stats: &[Stats], assignment: &Assignment) -> Vec<Format> {
     let symmetric = symmetric_slots(program);
-    let last = program.steps.len().saturating_sub(1);
-    let mut formats: Vec<Format> = Vec::with_capacity(program.steps.len());
-    for (i, step) in program.steps.iter().enumerate() {
-        let format = match &step.kind {
+    let last = program.ops.len().saturating_sub(1);
+    let mut formats: Vec<Format> = Vec::with_capacity(program.ops.len());
+    for (i, op) in program.ops.iter().enumerate() {
+        let format = match op.kind.operator().output_format() {
             _ if i == last => Format::OUTPUT,
-            Kind::TimeProj { .. } | Kind::Softmax { .. } => Format {
-                dtype: Dtype::I16,
-                scale: 1.0 / 32768.0,
-                zero_point: 0,
-            },
-            Kind::ClassEmbed { table } => Format::int16(table.iter().fold(0.0, |m, v| f64::from(v.abs()).max(m))),
-            // Resampling keeps the numbers, so it keeps the format.
-            Kind::Upsample { src } | Kind::AvgPool { src } => formats[src.0],
-            _ if assignment.activations[i] == Bits::Sixteen => Format::int16(f64::from(stats[i].max_abs())),
-            _ => int8(&stats[i], symmetric[i]),
+            OutputFormat::Fixed(format) => format,
+            OutputFormat::SameAs(input) => formats[input.0],
+            OutputFormat::Calibrated if assignment.activations[i] == Bits::Sixteen => {
+                Format::int16(f64::from(stats[i].max_abs()))
+            }
+            OutputFormat::Calibrated => int8(&stats[i], symmetric[i]),
         };
         formats.push(format);
     }
     formats
 }
 
-/// Slots that attention reads: their zero point must be 0.
+/// Slots whose zero point must be 0.
 fn symmetric_slots(program: &Program) -> Vec<bool> {
     let mut symmetric = vec![false; program.slots.len()];
-    for step in &program.steps {
-        if let Kind::Attention { qkv, .. } = &step.kind {
-            qkv.iter().for_each(|id| symmetric[id.0] = true);
-        }
+    for op in &program.ops {
+        let inputs = op.kind.operator().symmetric_inputs();
+        inputs.into_iter().for_each(|id| symmetric[id.0] = true);
     }
     symmetric
 }

@@ -4,7 +4,8 @@ use mote_host::record::Recording;
 use mote_runtime::kernels::f16::load;
 
 use super::products::products;
-use crate::lower::program::{Conv, Program, Step};
+use crate::ops::Conv;
+use crate::program::{FusedOp, Program};
 
 /// Means and products of a convolution's taps.
 #[derive(Debug, Clone)]
@@ -19,12 +20,12 @@ pub struct Moments {
 const POSITIONS: usize = 64;
 
 impl Moments {
-    /// Of the inputs of `step`, whose convolution is `c`.
-    pub fn of(program: &Program, step: &Step, c: &Conv, calls: &[Recording]) -> Self {
-        let taps = c.weight.len() / c.bias.len();
+    /// Of the inputs of `op`, whose convolution is `c`.
+    pub fn of(program: &Program, op: &FusedOp, c: &Conv, calls: &[Recording]) -> Self {
+        let taps = c.taps();
         let (mut count, mut sums, mut squares) = (0.0, vec![0.0; taps], vec![0.0; taps * taps]);
         for (index, call) in calls.iter().enumerate() {
-            let columns = columns(program, step, c, call, index);
+            let columns = columns(program, op, c, call, index);
             for column in columns.chunks_exact(taps) {
                 count += 1.0;
                 sums.iter_mut().zip(column).for_each(|(s, v)| *s += f64::from(*v));
@@ -46,9 +47,9 @@ impl Moments {
 }
 
 /// Columns `(position, row, col, in)` of some output positions of one call, in every call other ones.
-fn columns(program: &Program, step: &Step, c: &Conv, call: &Recording, index: usize) -> Vec<f32> {
+fn columns(program: &Program, op: &FusedOp, c: &Conv, call: &Recording, index: usize) -> Vec<f32> {
     let [_, rows, cols] = program.slot(c.source[0]).shape;
-    let [_, out_rows, out_cols] = program.slot(step.out).shape;
+    let [_, out_rows, out_cols] = program.slot(op.out).shape;
     let zoom = usize::from(c.upsample);
     let every = (out_rows * out_cols).div_ceil(POSITIONS);
     let mut columns = Vec::new();

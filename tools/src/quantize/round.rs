@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::moments::Moments;
 use super::weights::{INT4, widest_scale};
-use crate::lower::program::{Kind, Program, Step};
+use crate::ops::Conv;
+use crate::program::{FusedOp, Program};
 
 /// One output channel's weights in 4 bits.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +31,16 @@ const SHARES: [f64; 15] = [
     1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4,
 ];
 
-/// Rounds the weights of every convolution, by step and output channel; empty for all other steps.
+/// Rounds the weights of every convolution, by operator and output channel; empty for all other operators.
 pub fn round(program: &Program, calls: &[Recording]) -> Vec<Vec<Row>> {
-    let rows = |step: &Step| match &step.kind {
-        Kind::Conv(c) => {
-            let solver = Solver::new(Moments::of(program, step, c, calls));
-            let rows = c.weight.chunks_exact(c.weight.len() / c.bias.len());
-            rows.map(|row| solver.row(row)).collect()
-        }
-        _ => vec![],
+    let rows = |op: &FusedOp| {
+        let of_conv = |conv: &Conv| {
+            let solver = Solver::new(Moments::of(program, op, conv, calls));
+            conv.rows().map(|row| solver.row(row)).collect()
+        };
+        op.kind.conv().map(of_conv).unwrap_or_default()
     };
-    program.steps.par_iter().map(rows).collect()
+    program.ops.par_iter().map(rows).collect()
 }
 
 /// The triangular system.

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use mote_runtime::blob::tensor::Dtype;
 
-use crate::lower::program::{Kind, Program, SlotId, Step};
-use crate::plan::{Arena, lower_bound_bytes};
+use crate::ops::Kind;
+use crate::program::{FusedOp, Program};
 
 /// What `--scheme` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,34 +84,11 @@ impl Bits {
 pub struct Assignment {
     /// By slot.
     pub activations: Vec<Bits>,
-    /// By step; read for convolutions only.
+    /// By operator; read for convolutions only.
     pub weights: Vec<Bits>,
 }
 
 impl Assignment {
-    /// `w8a8`: every convolution but the first, and the timestep's linear layers, reads int8. What only normalizations, attention and
-    /// additions read has 16 bits wherever that leaves the arena as small as it is with 8: the small arena for the fast and the small one,
-    /// which hold the same model. In the large one so has what convolutions of two inputs read, which bring these to 16 bits anyway.
-    pub fn eight_bit(program: &Program, arena: Arena) -> Self {
-        let (arena, joined) = match arena {
-            Arena::Fast | Arena::Small => (Arena::Small, false),
-            Arena::Large => (Arena::Large, true),
-        };
-        let mut chosen = Self::uniform(program, Bits::Eight);
-        let peak = lower_bound_bytes(program, &chosen.dtypes(), arena);
-        let mut candidates: Vec<usize> = (0..program.slots.len())
-            .filter(|&i| !follows_or_feeds_products(program, i, joined))
-            .collect();
-        candidates.sort_by_key(|&i| (program.slots[i].len(), i));
-        for i in candidates {
-            chosen.activations[i] = Bits::Sixteen;
-            if lower_bound_bytes(program, &chosen.dtypes(), arena) > peak {
-                chosen.activations[i] = Bits::Eight;
-            }
-        }
-        chosen
-    }
-
     /// Storage of every slot; the output is Q24.
     pub fn dtypes(&self) -> Vec<Dtype> {
         let dtype = |bits: &Bits| if *bits == Bits::Eight { Dtype::I8 } else { Dtype::I16 };
@@ -124,8 +101,8 @@ impl Assignment {
 
     /// One width for all activations, but for those that are fixed.
     pub fn uniform(program: &Program, activations: Bits) -> Self {
-        let slots = program.steps.iter().map(|step| {
-            if is_fixed(program, step) {
+        let slots = program.ops.iter().map(|op| {
+            if is_fixed(program, op) {
                 Bits::Sixteen
             } else {
                 activations
@@ -138,41 +115,20 @@ impl Assignment {
     }
 }
 
-/// Whether a convolution multiplies the slot by weights, where `joined` one of that input alone, or its format is that of another slot. What
-/// is computed twice has one format.
-fn follows_or_feeds_products(program: &Program, slot: usize, joined: bool) -> bool {
-    let twins = program.again.iter().filter(|twins| twins.contains(&SlotId(slot)));
-    let same: Vec<SlotId> = twins.flatten().copied().chain([SlotId(slot)]).collect();
-    let multiplied = |step: &Step| match &step.kind {
-        Kind::Conv(c) => !(joined && c.source.len() > 1) && c.source.iter().any(|id| same.contains(id)),
-        Kind::Upsample { src } | Kind::AvgPool { src } => same.contains(src),
-        _ => false,
-    };
-    matches!(program.steps[slot].kind, Kind::Upsample { .. } | Kind::AvgPool { .. })
-        || program.steps.iter().any(multiplied)
-}
-
 /// Activations that stay at 16 bits in every scheme: the network's input, and the timestep and class vectors, which are small.
-pub fn is_fixed(program: &Program, step: &Step) -> bool {
-    matches!(step.kind, Kind::Input { .. }) || program.slot(step.out).is_vector()
+pub fn is_fixed(program: &Program, op: &FusedOp) -> bool {
+    matches!(op.kind, Kind::Input(_)) || program.slot(op.out).is_vector()
 }
 
-/// int16 for the convolutions that read the sample or write the output; int8 for all others.
+/// int16 for the operators that read the sample or write the output; int8 for all others.
 fn weights(program: &Program) -> Vec<Bits> {
-    let last = program.steps.len().saturating_sub(1);
-    let reads_sample = |step: &crate::lower::program::Step| {
-        step.inputs()
-            .iter()
-            .any(|id| matches!(program.steps[id.0].kind, Kind::Input { .. }))
+    let last = program.ops.len().saturating_sub(1);
+    let width = |(i, op): (usize, &FusedOp)| {
+        if i == last || program.reads_sample(op) {
+            Bits::Sixteen
+        } else {
+            Bits::Eight
+        }
     };
-    let steps = program.steps.iter().enumerate();
-    steps
-        .map(|(i, step)| {
-            if i == last || reads_sample(step) {
-                Bits::Sixteen
-            } else {
-                Bits::Eight
-            }
-        })
-        .collect()
+    program.ops.iter().enumerate().map(width).collect()
 }

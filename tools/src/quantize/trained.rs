@@ -1,50 +1,17 @@
-//! Number formats that a network was trained with: `quantization.json` beside `model_index.json`.
+//! Formats that a checkpoint was trained with, taken from a conversion and given to one.
 //!
-//! Quantization-aware training fixes the formats first, as conversion after training would choose them, and then trains the weights under
-//! them. The checkpoint carries them, and the converter takes them as they are: what was trained is what runs. Its weights are whole
-//! multiples of their scales, so that rounding them again changes nothing.
-
-use std::collections::BTreeMap;
+//! The weights of such a checkpoint are whole multiples of their scales, so that rounding them once more changes nothing.
 
 use mote_runtime::blob::tensor::Dtype;
-use serde::{Deserialize, Serialize};
 
+use super::Quantization;
 use super::formats::Format;
 use super::round::Row;
-use super::scheme::{Assignment, Bits, Scheme};
+use super::scheme::{Assignment, Bits};
 use super::weights::{INT4, widest_scale};
-use crate::lower::program::{Conv, Kind, Program};
-
-/// Formats of every activation and scales of every convolution.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Trained {
-    /// Name of the scheme.
-    pub scheme: String,
-    /// By name of the slot.
-    pub activations: BTreeMap<String, Activation>,
-    /// By name of the step.
-    pub weights: BTreeMap<String, Weight>,
-}
-
-/// An activation's format: `(q - zero_point) * scale`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Activation {
-    /// 8 or 16.
-    pub bits: u8,
-    /// Real value of one unit.
-    pub scale: f64,
-    /// The integer that stands for 0.
-    pub zero_point: i8,
-}
-
-/// A convolution's scales.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Weight {
-    /// 4, 8 or 16.
-    pub bits: u8,
-    /// Real value of one unit, of 4 bits of a nibble of 1, by output channel; empty for 16 bits, which are as good as real numbers.
-    pub scales: Vec<f64>,
-}
+use crate::import::{Trained, TrainedActivation, TrainedWeight};
+use crate::ops::Conv;
+use crate::program::{FusedOp, Program, Slot};
 
 /// Formats that do not fit the network.
 #[derive(Debug, thiserror::Error)]
@@ -53,60 +20,39 @@ pub struct TrainedError {
     what: String,
 }
 
+/// Weights as they were trained.
+#[derive(Debug, Clone)]
+pub struct TrainedWeights {
+    /// Widths of activations and weights.
+    pub assignment: Assignment,
+    /// Scales of 8-bit weights, by operator and output channel.
+    pub scales: Vec<Vec<f64>>,
+    /// Weights of 4 bits, by operator and output channel.
+    pub int4: Vec<Vec<Row>>,
+}
+
 impl Trained {
     /// What a conversion has chosen.
-    pub fn of(
-        scheme: Scheme,
-        program: &Program,
-        formats: &[Format],
-        assignment: &Assignment,
-        scales: &[Vec<f64>],
-        int4: &[Vec<Row>],
-    ) -> Self {
-        let mut trained = Self {
-            scheme: scheme.name().to_owned(),
-            ..Self::default()
-        };
-        for (i, step) in program.steps.iter().enumerate() {
-            let format = formats[i];
-            let bits = if format.dtype == Dtype::I8 { 8 } else { 16 };
-            let activation = Activation {
-                bits,
-                scale: format.scale,
-                zero_point: format.zero_point,
-            };
-            // The output has a format of its own in every model.
-            if i + 1 < program.steps.len() {
-                trained.activations.insert(program.slots[i].name.clone(), activation);
-            }
-            let Kind::Conv(conv) = &step.kind else { continue };
-            let row_scale = |(o, row): (usize, &[f32])| {
-                let found = int4.get(i).and_then(|rows| rows.get(o));
-                found.map_or(widest_scale(row, 4), |row| row.scale)
-            };
-            let weight = match assignment.weights[i] {
-                Bits::Four => Weight {
-                    bits: 4,
-                    scales: rows(conv).enumerate().map(row_scale).collect(),
-                },
-                Bits::Eight => Weight {
-                    bits: 8,
-                    scales: scales[i].clone(),
-                },
-                Bits::Sixteen => Weight {
-                    bits: 16,
-                    scales: vec![],
-                },
-            };
-            trained.weights.insert(step.name.clone(), weight);
+    pub fn of(scheme: &str, program: &Program, chosen: &Quantization<'_>) -> Self {
+        let last = program.ops.len().saturating_sub(1);
+        // The output has a format of its own in every model.
+        let activations = program.slots.iter().zip(chosen.formats).take(last);
+        let convs = program.ops.iter().filter_map(|op| Some((op, op.kind.conv()?)));
+        Self {
+            scheme: scheme.to_owned(),
+            activations: activations
+                .map(|(slot, format)| (slot.name.clone(), activation(format)))
+                .collect(),
+            weights: convs
+                .map(|(op, conv)| (op.name.clone(), weight(op, conv, chosen)))
+                .collect(),
         }
-        trained
     }
 
     /// Formats by slot.
     pub fn formats(&self, program: &Program) -> Result<Vec<Format>, TrainedError> {
-        let last = program.steps.len().saturating_sub(1);
-        let format = |(i, slot): (usize, &crate::lower::program::Slot)| {
+        let last = program.ops.len().saturating_sub(1);
+        let format = |(i, slot): (usize, &Slot)| {
             if i == last {
                 return Ok(Format::OUTPUT);
             }
@@ -130,10 +76,8 @@ impl Trained {
         program.slots.iter().enumerate().map(format).collect()
     }
 
-    /// Widths, scales of 8 bits, and weights of 4 bits, by step.
-    #[allow(clippy::type_complexity, reason = "three lists that the converter keeps apart")]
-    pub fn weights(&self, program: &Program) -> Result<(Assignment, Vec<Vec<f64>>, Vec<Vec<Row>>), TrainedError> {
-        let formats = self.formats(program)?;
+    /// Widths, scales and weights of 4 bits.
+    pub fn weights(&self, program: &Program) -> Result<TrainedWeights, TrainedError> {
         let narrow = |f: &Format| {
             if f.dtype == Dtype::I8 {
                 Bits::Eight
@@ -141,44 +85,71 @@ impl Trained {
                 Bits::Sixteen
             }
         };
-        let mut assignment = Assignment::uniform(program, Bits::Sixteen);
-        assignment.activations = formats.iter().map(narrow).collect();
-        let (mut scales, mut int4) = (vec![vec![]; program.steps.len()], vec![vec![]; program.steps.len()]);
-        for (i, step) in program.steps.iter().enumerate() {
-            let Kind::Conv(conv) = &step.kind else { continue };
-            let fits = |w: &&Weight| {
-                w.bits == 16 || w.scales.len() == conv.bias.len() && w.scales.iter().all(|s| s.is_finite() && *s >= 0.0)
-            };
-            let weight = self.weights.get(&step.name).filter(fits);
-            let weight = weight.ok_or_else(|| wrong(format!("the weight of {}", step.name)))?;
-            scales[i] = weight.scales.clone();
-            assignment.weights[i] = match weight.bits {
+        let mut to = TrainedWeights {
+            assignment: Assignment {
+                activations: self.formats(program)?.iter().map(narrow).collect(),
+                ..Assignment::uniform(program, Bits::Sixteen)
+            },
+            scales: vec![vec![]; program.ops.len()],
+            int4: vec![vec![]; program.ops.len()],
+        };
+        for (i, op) in program.ops.iter().enumerate() {
+            let Some(conv) = op.kind.conv() else { continue };
+            let weight = self.weight(op, conv)?;
+            to.scales[i] = weight.scales.clone();
+            to.assignment.weights[i] = match weight.bits {
                 4 => {
-                    int4[i] = rows(conv)
-                        .zip(&weight.scales)
-                        .map(|(row, scale)| nibbles(row, *scale))
-                        .collect();
+                    let rows = conv.rows().zip(&weight.scales);
+                    to.int4[i] = rows.map(|(row, scale)| nibbles(row, *scale)).collect();
                     Bits::Four
                 }
                 8 => Bits::Eight,
                 16 => {
-                    scales[i] = vec![1.0; conv.bias.len()];
+                    to.scales[i] = vec![1.0; conv.bias.len()];
                     Bits::Sixteen
                 }
-                _ => return Err(wrong(format!("the width of {}", step.name))),
+                _ => return Err(wrong(format!("the width of {}", op.name))),
             };
         }
-        Ok((assignment, scales, int4))
+        Ok(to)
+    }
+
+    fn weight(&self, op: &FusedOp, conv: &Conv) -> Result<&TrainedWeight, TrainedError> {
+        let sound = |scale: &f64| scale.is_finite() && *scale >= 0.0;
+        let fits = |w: &&TrainedWeight| w.bits == 16 || w.scales.len() == conv.bias.len() && w.scales.iter().all(sound);
+        let weight = self.weights.get(&op.name).filter(fits);
+        weight.ok_or_else(|| wrong(format!("the weight of {}", op.name)))
+    }
+}
+
+fn activation(format: &Format) -> TrainedActivation {
+    TrainedActivation {
+        bits: if format.dtype == Dtype::I8 { 8 } else { 16 },
+        scale: format.scale,
+        zero_point: format.zero_point,
+    }
+}
+
+fn weight(op: &FusedOp, conv: &Conv, chosen: &Quantization<'_>) -> TrainedWeight {
+    let of_row = |(o, row)| chosen.int4_row(op.out, o).map_or(widest_scale(row, 4), |row| row.scale);
+    match chosen.assignment.weights[op.out.0] {
+        Bits::Four => TrainedWeight {
+            bits: 4,
+            scales: conv.rows().enumerate().map(of_row).collect(),
+        },
+        Bits::Eight => TrainedWeight {
+            bits: 8,
+            scales: chosen.scales[op.out.0].clone(),
+        },
+        Bits::Sixteen => TrainedWeight {
+            bits: 16,
+            scales: vec![],
+        },
     }
 }
 
 fn wrong(what: String) -> TrainedError {
     TrainedError { what }
-}
-
-/// Weights by output channel.
-fn rows(conv: &Conv) -> impl Iterator<Item = &[f32]> {
-    conv.weight.chunks_exact(conv.weight.len() / conv.bias.len().max(1))
 }
 
 /// A row that is a whole multiple of its scale already.

@@ -6,7 +6,8 @@ use mote_runtime::blob::proof::accumulator_bound;
 use rayon::prelude::*;
 
 use super::round::Row;
-use crate::lower::program::{Kind, Program, Step};
+use crate::ops::Conv;
+use crate::program::{FusedOp, Program};
 
 /// Range of an int4 weight's nibble.
 pub const INT4: [f64; 2] = [-8.0, 7.0];
@@ -40,20 +41,15 @@ pub fn widest_scale(row: &[f32], bits: u32) -> f64 {
     row.iter().fold(0.0f64, |m, &w| m.max(f64::from(w.abs()))) / largest(bits)
 }
 
-/// The 8-bit scales of every convolution, by step and output channel: among shrunken ranges, the one with the least squared
+/// The 8-bit scales of every convolution, by operator and output channel: among shrunken ranges, the one with the least squared
 /// error of the output, each input channel weighed by its mean square.
 pub fn scales(program: &Program, stats: &[Stats]) -> Vec<Vec<f64>> {
-    let step_scales = |step: &Step| match &step.kind {
-        Kind::Conv(c) => {
-            let power: Vec<f64> = c.source.iter().flat_map(|id| stats[id.0].mean_squares()).collect();
-            c.weight
-                .chunks_exact(c.weight.len() / c.bias.len())
-                .map(|row| best_scale(row, &power))
-                .collect()
-        }
-        _ => vec![],
+    let of_conv = |conv: &Conv| {
+        let power: Vec<f64> = conv.source.iter().flat_map(|id| stats[id.0].mean_squares()).collect();
+        conv.rows().map(|row| best_scale(row, &power)).collect()
     };
-    program.steps.par_iter().map(step_scales).collect()
+    let of_op = |op: &FusedOp| op.kind.conv().map(of_conv).unwrap_or_default();
+    program.ops.par_iter().map(of_op).collect()
 }
 
 fn best_scale(row: &[f32], mean_squares: &[f64]) -> f64 {

@@ -1,13 +1,12 @@
 //! What a model file says of itself.
 
 use crate::names::Names;
+use crate::ops::{Cost, cost};
 use crate::plan::Arena;
 use mote_runtime::Model;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::int4;
-use mote_runtime::blob::op::{Conv, NormConv, Op, Weights};
+use mote_runtime::blob::op::Op;
 use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
-use mote_runtime::kernels::family::padded;
 
 use super::data::{Block, MemoryMap, OperatorRow, ReportData};
 use super::text::{bytes, count, grouped};
@@ -125,7 +124,11 @@ impl OperatorRow {
         let names = Names::of(model);
         let row = |(i, op): (usize, Op)| {
             let out = model.tensor(op.io().out())?;
-            let (weights, macs, weight_bytes) = weights(model, &op, &out);
+            let Cost {
+                weights,
+                macs,
+                weight_bytes,
+            } = cost(model, &op, &out);
             Some(Self {
                 name: names.op(i),
                 kind: op.kind().to_owned(),
@@ -139,47 +142,6 @@ impl OperatorRow {
             })
         };
         model.ops().enumerate().filter_map(row).collect()
-    }
-}
-
-/// Number format of the weights, multiply-accumulates, bytes of weights with biases and multipliers.
-fn weights(model: &Model<'_>, op: &Op, out: &Tensor) -> (&'static str, u64, u64) {
-    let outs = u64::from(out.channels);
-    match op {
-        Op::Readout(r) => {
-            let (dtype, macs, bytes) = conv_weights(model, &r.conv, out);
-            (dtype, macs, bytes * u64::from(r.groups))
-        }
-        Op::Conv(c) => conv_weights(model, c, out),
-        Op::NormConv(NormConv { norm, conv }) => {
-            let (weights, macs, bytes) = conv_weights(model, conv, out);
-            let channels = model.tensor(norm.out).map_or(0, |t| t.channels);
-            (weights, macs, bytes + 8 * u64::from(channels))
-        }
-        Op::GroupNorm(_) => ("", 0, 8 * outs),
-        Op::Attention(_) => ("", 2 * (out.positions() as u64).pow(2) * outs, 0),
-        Op::ClassEmbed(_) => ("", 0, u64::from(model.header().classes) * outs * 2),
-        Op::TimeProj(_) => ("", 0, outs * 2),
-        Op::Input(_) | Op::Silu(_) | Op::Softmax(_) | Op::Upsample(_) | Op::AvgPool(_) => ("", 0, 0),
-    }
-}
-
-fn conv_weights(model: &Model<'_>, c: &Conv, out: &Tensor) -> (&'static str, u64, u64) {
-    let outs = u64::from(out.channels);
-    let second = c.source.second.map(|(id, _)| id);
-    let sources = [Some(c.source.first), second].into_iter().flatten();
-    let ins: u64 = sources
-        .filter_map(|id| model.tensor(id))
-        .map(|t| u64::from(t.channels))
-        .sum();
-    let taps = u64::from(c.kernel).pow(2) * ins;
-    let row = padded(taps as usize) as u64;
-    let macs = out.positions() as u64 * taps * outs;
-    match c.weights {
-        Weights::W8 { .. } => ("int8", macs, outs * (row + 4 + 5)),
-        Weights::W4 { .. } => ("int4", macs, outs * (4 * int4::row_words(taps as usize) as u64 + 4 + 5)),
-        Weights::W16 { .. } => ("int16", macs, outs * (2 * row + 8 + 5)),
-        Weights::F16 { .. } => ("f16", macs, outs * (2 * taps + 4)),
     }
 }
 

@@ -5,12 +5,12 @@
 //! What the integer model rounds inside an operator (its tables, its reciprocal root) is finer than both and left out.
 
 use crate::convert::{ConvertError, Options, Progress, convert};
-use crate::import::Checkpoint;
-use crate::lower::program::{Kind, Program};
+use crate::import::{Checkpoint, Trained, TrainedActivation};
+use crate::program::{FusedOp, Program};
 use crate::quantize::scheme::Scheme;
-use crate::quantize::trained::Trained;
+
 use mote_host::float::FloatError;
-use mote_host::graph::{Op, ops};
+use mote_host::graph::Op;
 use mote_host::train::gradient::{FakeRange, Network};
 use mote_host::train::rounding::{RoundedWeight, Rounding};
 
@@ -53,48 +53,30 @@ pub fn qat(checkpoint: &Checkpoint, scheme: Scheme, progress: &(dyn Fn(Progress)
 pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Result<Qat, QatError> {
     let graph = &checkpoint.graph;
     let mut network = Network::new(graph)?;
-    for (index, value) in graph.values.iter().enumerate() {
-        if let Some(a) = trained.activations.get(&value.name) {
-            let (low, high) = if a.bits == 8 {
-                (-128.0, 127.0)
-            } else {
-                (-32768.0, 32767.0)
-            };
-            let zero = f32::from(a.zero_point);
-            let range = FakeRange {
-                scale: a.scale as f32,
-                low: low - zero,
-                high: high - zero,
-            };
-            network.round(index, range);
-        }
-    }
     let mut weights = vec![];
-    for step in &program.steps {
-        let (Kind::Conv(conv), Some(weight)) = (&step.kind, trained.weights.get(&step.name)) else {
-            continue;
-        };
-        let node = graph.nodes.iter().find(|n| n.name == step.name);
-        let Some(Op::Conv(ops::Conv { weight: key, .. })) = node.map(|n| &n.op) else {
-            continue;
-        };
-        let (Some(range), Some(param)) = (network.layout().range(key), graph.params.get(key)) else {
-            continue;
-        };
-        if weight.bits == 16 {
-            continue;
+    let is_copy = |op: &&FusedOp| program.recomputed.iter().any(|[_, copy]| *copy == op.out);
+    for op in program.ops.iter().filter(|op| !is_copy(op)) {
+        let activation = trained.activations.get(&program.slot(op.out).name);
+        if let (Some(activation), Some(value)) = (activation, op.origin.value) {
+            network.round(value.0, range(activation));
         }
-        // A divisor that was fused into the convolution is in the scales.
-        let top = |values: &[f32]| values.iter().fold(0f32, |m, v| m.max(v.abs()));
-        let divisor = if top(&conv.weight) > 0.0 {
-            top(&param.data) / top(&conv.weight)
-        } else {
-            1.0
+        let conv = op.kind.conv().zip(op.origin.nodes.first());
+        let weight = trained.weights.get(&op.name).filter(|weight| weight.bits != 16);
+        let (Some((conv, node)), Some(weight)) = (conv, weight) else {
+            continue;
+        };
+        let Op::Conv(float) = &graph.nodes[*node].op else {
+            continue;
+        };
+        let Some(range) = network.layout().range(&float.weight) else {
+            continue;
         };
         let (low, high) = if weight.bits == 4 { (-8.0, 7.0) } else { (-127.0, 127.0) };
+        // The scales are of the weights in the program; training has those of the checkpoint.
+        let scale = |s: &f64| ((*s * conv.divisor) as f32).max(1e-12);
         weights.push(RoundedWeight {
             range,
-            scales: weight.scales.iter().map(|s| (*s as f32 * divisor).max(1e-12)).collect(),
+            scales: weight.scales.iter().map(scale).collect(),
             low,
             high,
         });
@@ -104,4 +86,19 @@ pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Res
         rounding: Rounding(weights),
         trained,
     })
+}
+
+/// What an activation of this format can hold.
+fn range(activation: &TrainedActivation) -> FakeRange {
+    let (low, high) = if activation.bits == 8 {
+        (-128.0, 127.0)
+    } else {
+        (-32768.0, 32767.0)
+    };
+    let zero = f32::from(activation.zero_point);
+    FakeRange {
+        scale: activation.scale as f32,
+        low: low - zero,
+        high: high - zero,
+    }
 }

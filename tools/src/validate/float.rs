@@ -6,15 +6,15 @@ use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use mote_host::cuda::CudaError;
 use mote_host::float::FloatError as GraphError;
-use mote_host::float::ddim::{Clip, Ddim, guide};
-use mote_host::float::samplers::BySample;
+use mote_host::float::ddim::{Clip, guide};
+use mote_host::float::samplers::FloatRun;
 use mote_host::memory::AlignedBytes;
-use mote_host::schedule::{Precision, Schedule, ScheduleError};
+use mote_host::schedule::{Precision, ScheduleError};
 use mote_runtime::exec::Observer;
 use mote_runtime::numeric::normal::normal_q24;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::schedule::coefficients;
-use mote_runtime::{Arena, Config, Method, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
@@ -151,13 +151,13 @@ struct Image {
 
 impl Image {
     /// Before anything was compared.
-    fn of(timesteps: &[u32]) -> Self {
+    fn of(times: &[f64]) -> Self {
         Self {
             finite: true,
             x0_psnr_db: 200.0,
             eps_sqnr_db: vec![],
             state_psnr_db: vec![],
-            timesteps: timesteps.to_vec(),
+            timesteps: times.iter().map(|time| *time as u32).collect(),
         }
     }
 }
@@ -166,7 +166,6 @@ impl Image {
 pub(super) struct FloatRuns<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
-    schedule: Schedule,
 }
 
 impl<'a> FloatRuns<'a> {
@@ -181,26 +180,21 @@ impl<'a> FloatRuns<'a> {
                 checkpoint: found,
             });
         }
-        let schedule = Schedule::new(&checkpoint.scheduler, Precision::F32)?;
-        Ok(Self {
-            target,
-            checkpoint,
-            schedule,
-        })
+        Ok(Self { target, checkpoint })
     }
 
     fn compare(&self, network: &dyn FloatNetwork, config: &Config, seeds: &[u64]) -> Result<Vec<Image>, FloatError> {
         let quantized = |seed: &u64| self.quantized(&Config { seed: *seed, ..*config });
         let runs = seeds.par_iter().map(quantized).collect::<Result<Vec<_>, _>>()?;
         let float = self.float(network, config, seeds)?;
-        let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.timesteps)).collect();
+        let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.times)).collect();
         let len = self.target.model.header().sample_len();
-        let timesteps = images.first().map_or(vec![], |image| image.timesteps.clone());
-        for (call, t) in timesteps.into_iter().enumerate() {
+        let times = runs.first().map_or(vec![], |(record, _)| record.times.clone());
+        for (call, time) in times.into_iter().enumerate() {
             // Every image's own state, and one timestep.
             let states = runs.iter().flat_map(|(record, _)| &record.x[call]);
             let x: Vec<f32> = states.map(|v| *v as f32).collect();
-            let expected = self.network(network, &x, t as usize, config)?;
+            let expected = self.network(network, &x, time, config)?;
             for ((image, (record, _)), expected) in images.iter_mut().zip(&runs).zip(expected.chunks_exact(len)) {
                 let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
                 let pairs = expected.iter().zip(&record.out[call]);
@@ -263,7 +257,7 @@ impl<'a> FloatRuns<'a> {
     ) -> Result<Vec<f64>, FloatError> {
         let count = images.len() / self.target.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
-        network.bottleneck(&x, &vec![0; count], &self.labels(config.class, count))
+        network.bottleneck(&x, &vec![0.0; count], &self.labels(config.class, count))
     }
 
     /// Numbers that [`FloatRuns::bottleneck`] gives an image; `None` where it gives none.
@@ -295,15 +289,12 @@ impl<'a> FloatRuns<'a> {
         let header = self.target.model.header();
         let mut scheduler = self.checkpoint.scheduler.clone();
         scheduler.timestep_spacing = config.spacing;
-        let steps = scheduler.steps(config.steps as usize, config.prev)?;
         let range = from_q24(config.clip_range_q24);
         let clip = match config.clip {
             coefficients::Clip::Off => Clip::Off,
             coefficients::Clip::Stock => Clip::Stock { range },
             coefficients::Clip::Rederived => Clip::Rederived { range },
         };
-        let eta = f64::from(config.eta_q16) / 65536.0;
-        let prediction = scheduler.prediction_type;
         let normal = |stream: u32| -> Vec<f32> {
             let of_seed = |seed: &u64| {
                 let noise: Vec<i32> = (0..header.sample_len())
@@ -315,29 +306,21 @@ impl<'a> FloatRuns<'a> {
             noises.into_iter().flatten().map(|v| v as f32).collect()
         };
         let mut states = Vec::new();
-        let network = |x: &[f32], t| self.network(asked, x, t, config);
-        let noise = |index| Ok::<_, FloatError>(normal(index as u32 + 1));
-        let mut seen = |next: &[f32]| states.push(next.iter().map(|v| f64::from(*v)).collect());
-        let (schedule, steps, method) = (&self.schedule, steps.as_slice(), config.method);
-        if method == Method::Ddim {
-            let ddim = Ddim {
-                schedule,
-                steps,
-                prediction,
-                clip,
-                eta,
-            };
-            ddim.sample(normal(0), network, noise, |shown| seen(shown.next))?;
-        } else {
-            let sampler = BySample {
-                schedule,
-                steps,
-                prediction,
-                clip,
-                method,
-            };
-            sampler.sample(normal(0), network, noise, seen)?;
-        }
+        let run = FloatRun {
+            scheduler: &scheduler,
+            precision: Precision::F32,
+            steps: config.steps as usize,
+            prev: config.prev,
+            method: config.method,
+            clip,
+            eta: f64::from(config.eta_q16) / 65536.0,
+        };
+        run.sample(
+            normal(0),
+            |x: &[f32], time| self.network(asked, x, time, config),
+            |index| Ok::<_, FloatError>(normal(index as u32 + 1)),
+            |shown| states.push(shown.next.iter().map(|v| shown.unit * f64::from(*v)).collect()),
+        )?;
         Ok(states)
     }
 
@@ -346,11 +329,11 @@ impl<'a> FloatRuns<'a> {
         &self,
         network: &dyn FloatNetwork,
         x: &[f32],
-        t: usize,
+        time: f64,
         config: &Config,
     ) -> Result<Vec<f32>, FloatError> {
         let count = x.len() / self.target.model.header().sample_len().max(1);
-        let t = vec![t; count];
+        let t = vec![time; count];
         let cond = network.output(x, &t, &self.labels(config.class, count))?;
         let Some(weight) = config.guidance_q16 else {
             return Ok(cond);
@@ -360,28 +343,36 @@ impl<'a> FloatRuns<'a> {
     }
 }
 
-/// What the integer run saw and said, step by step, `(channel, row, col)`.
+/// What the integer model's network saw and said, step by step, `(channel, row, col)`.
 #[derive(Default)]
 struct Record {
     channels: usize,
     x: Vec<Vec<f64>>,
     out: Vec<Vec<f64>>,
-    timesteps: Vec<u32>,
+    /// Training timesteps; they may lie between two.
+    times: Vec<f64>,
 }
 
 impl Observer for Record {}
 
 impl StepObserver for Record {
-    fn predicted(&mut self, prediction: &Prediction0<'_>) {
-        self.x.push(planes(prediction.x_q24, self.channels));
+    fn predicted(&mut self, prediction: &Predicted<'_>) {
+        self.x.push(seen_by_network(prediction, self.channels));
         self.out.push(planes(prediction.out_q24, self.channels));
-        self.timesteps.push(prediction.timestep);
+        self.times.push(f64::from(prediction.row.time_q16) / 65536.0);
     }
 }
 
 /// A state `(row, col, channel)` in Q24 as numbers, `(channel, row, col)`.
 pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
+}
+
+/// What the network saw: the state times the row's factor, `(channel, row, col)`.
+pub(super) fn seen_by_network(predicted: &Predicted<'_>, channels: usize) -> Vec<f64> {
+    let factor = f64::from(predicted.row.input_q30) / f64::from(1 << 30);
+    let state = planes(predicted.x_q24, channels);
+    state.into_iter().map(|x| factor * x).collect()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! The float network is called at the states that the model's own run visits. What an operator's output is away from the float network's
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
-use super::float::{FloatError, FloatRuns, decibels, planes};
+use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::Target;
 use crate::import::Checkpoint;
-use crate::names::Names;
+use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
 use mote_host::float::{DType, Executor};
@@ -17,7 +17,7 @@ use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::exec::Observer;
 use mote_runtime::kernels::f16;
 use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Prediction0;
+use mote_runtime::sampler::Predicted;
 use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -114,14 +114,13 @@ struct Pair {
     value: ValueId,
 }
 
-/// By operator: slots carry the names of the graph's values, what is computed a second time with ` again` behind it.
+/// By operator. A model file and a checkpoint share names alone: slots carry those of the graph's values.
 fn counterparts(model: &Model<'_>, graph: &Graph) -> Vec<Option<Pair>> {
     let names = Names::of(model);
     let pair = |op: Op| {
         let out = op.io().out();
         let (tensor, name) = (model.tensor(out)?, names.tensor(out.0.into()));
-        let name = name.strip_suffix(" again").unwrap_or(&name);
-        let value = graph.values.iter().position(|value| value.name == name)?;
+        let value = graph.values.iter().position(|value| value.name == of_value(&name))?;
         let [channels, rows, cols] = graph.values[value].shape;
         let same = [tensor.channels, tensor.rows, tensor.cols].map(usize::from) == [channels, rows, cols];
         same.then_some(Pair {
@@ -224,25 +223,25 @@ fn real(output: &View<'_>, i: usize, tensor: &Tensor) -> f64 {
 }
 
 impl Recorder<'_> {
-    /// What the float network makes of the pairs' values in a call at state `x`, `(channel, row, col)`.
-    fn expected(&self, x: &[f64], timestep: u32) -> Result<Vec<Vec<f64>>, FloatError> {
+    /// What the float network makes of the pairs' values in a call that sees `x`, `(channel, row, col)`.
+    fn expected(&self, x: &[f64], time: f64) -> Result<Vec<Vec<f64>>, FloatError> {
         let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
         let labels = self.float_runs.labels(self.config.class, 1);
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor
-            .run_observed(&x, &[timestep as usize], &labels, |id, value| {
-                for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
-                    *found = value.to_vec();
-                }
-            })?;
+        self.executor.run_observed(&x, &[time], &labels, |id, value| {
+            for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
+                *found = value.to_vec();
+            }
+        })?;
         Ok(found)
     }
 }
 
 impl StepObserver for Recorder<'_> {
-    fn predicted(&mut self, p: &Prediction0<'_>) {
-        match self.expected(&planes(p.x_q24, self.float_runs.channels()), p.timestep) {
+    fn predicted(&mut self, p: &Predicted<'_>) {
+        let time = f64::from(p.row.time_q16) / 65536.0;
+        match self.expected(&seen_by_network(p, self.float_runs.channels()), time) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -4,14 +4,13 @@
 //! function. It is measured, not run.
 #![no_std]
 
-use mote_runtime::sampler::Variance;
 use mote_runtime::{Arena, Config, Feature, Method, Model, ParseError, Sampler, Start};
 
 /// What is chosen at run time, of what the build has.
 pub struct Choice {
     seed: u64,
     steps: u32,
-    /// 0 is DDIM.
+    /// By its number ([`Method::numbered`]); what is not built is DDIM.
     sampler: u8,
     /// To start on the way to another seed, Q16.
     part_q16: Option<u32>,
@@ -21,13 +20,11 @@ pub struct Choice {
 
 impl Choice {
     fn method(&self) -> Method {
-        match self.sampler {
-            1 if Feature::Ddpm.is_built() => Method::Ddpm(Variance::Small),
-            2 if Feature::Ddpm.is_built() => Method::Ddpm(Variance::Large),
-            3 if Feature::DpmSolver.is_built() => Method::DpmSolver2M,
-            4 if Feature::Heun.is_built() => Method::Heun,
-            _ => Method::Ddim,
+        if !Method::IS_A_CHOICE {
+            return Method::Ddim;
         }
+        let method = Method::numbered(self.sampler.into()).filter(|method| method.is_built());
+        method.unwrap_or(Method::Ddim)
     }
 
     fn start(&self) -> Start<'static> {

@@ -8,7 +8,7 @@ use super::layout::NetworkRun;
 use super::program::Program;
 use crate::launch::{Buffer, Launcher, Limits, Recording};
 use crate::{CudaError, filled};
-use mote_graph::float::{FloatError, TimeFeatures, features};
+use mote_graph::float::{FloatError, Time, TimeFeatures, features};
 use mote_graph::graph::{Graph, ValueId};
 
 /// Batch sizes whose launches are recorded; others are launched one by one.
@@ -97,7 +97,7 @@ impl<L: Launcher> Network<L> {
 
     /// The values that were asked for, each `(sample, channel, row, col)`, of the samples `x`, each at its own timestep; `labels` as
     /// [`mote_graph::float::Executor::run`] takes them.
-    pub fn run(&mut self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<Vec<f32>>, CudaError> {
+    pub fn run(&mut self, x: &[f32], timesteps: &[impl Time], labels: &[usize]) -> Result<Vec<Vec<f32>>, CudaError> {
         self.check(x, timesteps, labels)?;
         let mut values = vec![Vec::new(); self.program.outputs.len()];
         for first in (0..timesteps.len()).step_by(self.batch) {
@@ -112,7 +112,7 @@ impl<L: Launcher> Network<L> {
         Ok(values)
     }
 
-    fn check(&self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<(), FloatError> {
+    fn check(&self, x: &[f32], timesteps: &[impl Time], labels: &[usize]) -> Result<(), FloatError> {
         let refused = |what, expected: String, found: String| Err(FloatError::Input { what, expected, found });
         let (n, [c, h, w]) = (timesteps.len(), self.program.sample);
         if n == 0 || x.len() != n * self.program.sample_len() {
@@ -141,7 +141,7 @@ impl<L: Launcher> Network<L> {
     fn part(
         &mut self,
         x: &[f32],
-        timesteps: &[usize],
+        timesteps: &[impl Time],
         labels: &[usize],
         range: Range<usize>,
     ) -> Result<Vec<f32>, CudaError> {
@@ -174,10 +174,10 @@ impl<L: Launcher> Network<L> {
     }
 
     /// What the float executor computes of timesteps in f32, in its arithmetic.
-    fn features(&self, timesteps: &[usize]) -> Vec<f32> {
-        let of = |t: &usize| -> Vec<f32> {
+    fn features<T: Time>(&self, timesteps: &[T]) -> Vec<f32> {
+        let of = |t: &T| -> Vec<f32> {
             let all = self.program.features.iter();
-            all.flat_map(|f| features(*t as f64, f.dim, f.flip, f.freq_shift, f.max_period, TimeFeatures::F32))
+            all.flat_map(|f| features(t.value(), f.dim, f.flip, f.freq_shift, f.max_period, TimeFeatures::F32))
                 .map(|v| v as f32)
                 .collect()
         };

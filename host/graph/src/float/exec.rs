@@ -107,7 +107,7 @@ impl<'g> Executor<'g> {
 
     /// The network's output, `(sample, channel, row, col)`, for samples `x` of that order, each at its own timestep; `labels` has a class
     /// a sample, or is empty for an unconditional network.
-    pub fn run<T: Real>(&self, x: &[T], timesteps: &[usize], labels: &[usize]) -> Result<Vec<T>, FloatError> {
+    pub fn run<T: Real>(&self, x: &[T], timesteps: &[impl Time], labels: &[usize]) -> Result<Vec<T>, FloatError> {
         self.run_at(x, &times(timesteps), labels)
     }
 
@@ -124,7 +124,7 @@ impl<'g> Executor<'g> {
     pub fn run_observed<T: Real>(
         &self,
         x: &[T],
-        timesteps: &[usize],
+        timesteps: &[impl Time],
         labels: &[usize],
         mut observe: impl FnMut(ValueId, &Observed<'_>),
     ) -> Result<Vec<T>, FloatError> {
@@ -302,8 +302,26 @@ impl<T> Default for Memory<T> {
     }
 }
 
-fn times(timesteps: &[usize]) -> Vec<f64> {
-    timesteps.iter().map(|t| *t as f64).collect()
+/// A timestep that a network can be asked about: a training timestep, or a point between two.
+pub trait Time: Copy + PartialEq {
+    /// As a number.
+    fn value(self) -> f64;
+}
+
+impl Time for usize {
+    fn value(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Time for f64 {
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+fn times(timesteps: &[impl Time]) -> Vec<f64> {
+    timesteps.iter().map(|t| t.value()).collect()
 }
 
 fn convert<A: Real, B: Real>(values: impl AsRef<[A]>) -> Vec<B> {

@@ -21,7 +21,7 @@ mod tests;
 
 pub use crate::ops::{TimeFeatures, features};
 pub use crate::real::{DType, Real};
-pub use exec::{Executor, Observed};
+pub use exec::{Executor, Observed, Time};
 pub use fake::FakeRange;
 pub use network::Network;
 pub use passes::{Call, Loss, Passes, SHARD};

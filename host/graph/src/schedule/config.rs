@@ -1,7 +1,8 @@
 //! A checkpoint's `scheduler_config.json`.
 
-use super::{BetaSchedule, Prediction, Spacing, Variance, spacing_from_name};
+use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
+use mote_runtime::blob::sampling;
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,6 +139,34 @@ impl SchedulerConfig {
         fields.ignore(&WITHOUT_EFFECT);
         fields.finish()?;
         Ok(config)
+    }
+}
+
+/// What a model file says of it.
+impl SchedulerConfig {
+    /// The cumulative alphas by training timestep, in f64, and the one before the first.
+    ///
+    /// # Errors
+    /// What keeps the schedule from being made.
+    pub fn alpha_bars(&self) -> Result<(Vec<f64>, f64), ScheduleError> {
+        let schedule = Schedule::new(self, Precision::F64)?;
+        Ok((schedule.alphas_cumprod, schedule.final_alpha_cumprod))
+    }
+
+    /// What the network predicts.
+    #[must_use]
+    pub fn device_prediction(&self) -> sampling::Prediction {
+        match self.prediction_type {
+            Prediction::Epsilon => sampling::Prediction::Epsilon,
+            Prediction::Velocity => sampling::Prediction::V,
+            Prediction::Sample => sampling::Prediction::Sample,
+        }
+    }
+
+    /// The noise levels, and how timesteps are spread over them.
+    #[must_use]
+    pub fn device_schedule(&self) -> sampling::Schedule {
+        self.timestep_spacing.into()
     }
 }
 

@@ -4,15 +4,12 @@ mod chain;
 pub mod coefficients;
 pub mod timesteps;
 
-mod ddpm;
-mod dpm_solver;
-mod heun;
-mod plan;
+mod rows;
 
 use self::chain::{BitStep, KernelStep, bit_q24};
-use self::coefficients::{Coefficients, mixed, noising};
-use self::plan::Rows;
-use self::timesteps::{previous, timestep};
+use self::coefficients::mixed;
+use self::rows::{Row, Rows};
+use self::timesteps::timestep;
 use super::file::File;
 use super::file::header::Prediction;
 use super::network::Network;
@@ -38,12 +35,11 @@ pub struct Run<'a> {
     pub known: Option<&'a [i32]>,
 }
 
-/// What a run holds from one step to the next.
-struct Held {
-    /// The state.
+/// What a run keeps from one call to the next.
+struct State {
     x: Vec<i32>,
     /// The clean sample that was predicted before.
-    sample: Option<Vec<i64>>,
+    clean: Option<Vec<i64>>,
 }
 
 impl Run<'_> {
@@ -51,54 +47,29 @@ impl Run<'_> {
     pub fn run(&self, start: &Start<'_>, on_step: &mut dyn FnMut(&OracleStep)) -> Result<Vec<i32>, OracleError> {
         self.check()?;
         let (x, first) = self.begin(start)?;
-        let mut held = Held { x, sample: None };
-        self.set_known(&mut held.x, self.noising(first))?;
+        let mut state = State { x, clean: None };
+        self.set_known(&mut state.x, self.rows().noising(first, 0))?;
         for index in first..self.config.steps {
-            let Some(t) = self.timestep(index) else {
+            let Some(t) = self.rows().timestep(index, 0) else {
                 break;
             };
             let mut ops = Vec::new();
-            self.step(&mut held, index, t, &mut ops)?;
-            self.set_known(&mut held.x, self.noising(index + 1))?;
+            self.step(&mut state, index, t, &mut ops)?;
+            self.set_known(&mut state.x, self.rows().noising(index + 1, 0))?;
             on_step(&OracleStep {
                 index,
                 timestep: t,
-                digest: digest(held.x.iter().copied()),
+                digest: digest(state.x.iter().copied()),
                 op_digests: self.options.op_digests.then_some(ops),
             });
         }
-        Ok(held.x)
+        Ok(state.x)
     }
 
-    /// The timestep of step `index`; `None` past the last.
-    fn timestep(&self, index: u32) -> Option<u32> {
-        match Rows::of(self.model) {
-            Some(rows) => Some(rows.at(index, 0)?.timestep()),
-            None => timestep(self.model.header(), self.config, index),
-        }
-    }
-
-    /// The timestep of the second call in a step of Heun's method.
-    fn second_timestep(&self, index: u32) -> Option<u32> {
-        match Rows::of(self.model) {
-            Some(rows) => Some(rows.at(index, 1)?.timestep()),
-            None => previous(self.model.header(), self.config, index),
-        }
-    }
-
-    /// The noising at a step's timestep.
-    fn noising(&self, index: u32) -> Option<[i128; 2]> {
-        match Rows::of(self.model) {
-            Some(rows) => Some(rows.at(index, 0)?.noising()),
-            None => Some(noising(self.model.alpha_bar_q62(self.timestep(index)?))),
-        }
-    }
-
-    /// The noising at the timestep of its second call.
-    fn second_noising(&self, index: u32) -> Option<[i128; 2]> {
-        match Rows::of(self.model) {
-            Some(rows) => Some(rows.at(index, 1)?.noising()),
-            None => Some(noising(self.model.alpha_bar_q62(self.second_timestep(index)?))),
+    fn rows(&self) -> Rows<'_> {
+        Rows {
+            model: self.model,
+            config: self.config,
         }
     }
 
@@ -181,11 +152,11 @@ impl Run<'_> {
                 let steps = self.config.steps;
                 let left = Rounding::default().shift(i128::from(steps) * i128::from(*strength_q16), 16) as u32;
                 let first = steps - left;
-                let Some([signal, noise]) = self.noising(first) else {
+                let Some([signal, noise]) = self.rows().noising(first, 0) else {
                     return Ok((image_q24.to_vec(), first));
                 };
                 // Its steps are planned to follow each other.
-                if first > 0 && h.schedule.plan().is_some() && self.config.method == Method::DpmSolver2M {
+                if first > 0 && h.schedule.plan().is_some() && self.rows().follow_each_other() {
                     return Err(OracleError::Config { field: "strength_q16" });
                 }
                 let noisy = |(i, x): (usize, &i32)| {
@@ -267,84 +238,26 @@ impl Run<'_> {
         moved.collect()
     }
 
-    fn step(&self, held: &mut Held, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
-        let c = self.config;
+    fn step(&self, state: &mut State, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
+        let rows = self.rows();
         if self.model.header().prediction.is_chain() {
-            let (now, next) = self.levels(index, t)?;
-            let out = self.predict(&held.x, t, ops)?;
-            held.x = self.chain_step(&held.x, &out, [now, next], index + 1);
+            let (now, next) = rows.alphas(index, t)?;
+            let out = self.predict(&state.x, t, ops)?;
+            state.x = self.chain_step(&state.x, &out, [now, next], index + 1);
             return Ok(());
         }
-        let step = self.coefficients(index, t, held.sample.is_some())?;
-        let out = self.predict(&held.x, t, ops)?;
-        match c.method {
-            Method::Ddim => {
-                let noisy = c.eta_q16 != 0;
-                for (i, (x, out)) in held.x.iter_mut().zip(out).enumerate() {
-                    let z = self.noise(noisy, index, i);
-                    *x = step.apply((*x).into(), out, z, c.clip_range_q24, self.rounding()) as i32;
-                }
+        let follows = state.clean.is_some();
+        for call in 0..rows.calls() {
+            let Some(row) = rows.row(index, call, follows)? else {
+                break;
+            };
+            if call > 0 {
+                self.set_known(&mut state.x, Some(row.noising))?;
             }
-            Method::Ddpm(_) => self.advance(held, &step, &out, Some(index)),
-            Method::DpmSolver2M => self.advance(held, &step, &out, None),
-            Method::Heun => {
-                self.advance(held, &step, &out, None);
-                if let Some(there) = self.second_timestep(index) {
-                    self.set_known(&mut held.x, self.second_noising(index))?;
-                    let out = self.predict(&held.x, there, ops)?;
-                    self.advance(held, &self.correction(index, t)?, &out, None);
-                }
-            }
+            let out = self.predict(&state.x, row.timestep, ops)?;
+            self.advance(state, &row, &out, index);
         }
         Ok(())
-    }
-
-    /// The cumulative alphas between which a step goes.
-    fn levels(&self, index: u32, t: u32) -> Result<(u64, u64), OracleError> {
-        let (c, h) = (self.config, self.model.header());
-        let now = self.model.alpha_bar_q62(t);
-        if now == 0 && h.prediction == Prediction::Epsilon {
-            return Err(OracleError::ZeroSnr { timestep: t });
-        }
-        let end = if c.method == Method::Ddim {
-            h.final_alpha_bar_q62
-        } else {
-            1 << 62
-        };
-        let there = previous(h, c, index);
-        Ok((now, there.map_or(end, |t| self.model.alpha_bar_q62(t)).min(1 << 62)))
-    }
-
-    /// The forms of a step, of Heun's method of its first half; `follows`: this run made the step before.
-    fn coefficients(&self, index: u32, t: u32, follows: bool) -> Result<Coefficients, OracleError> {
-        let (c, h) = (self.config, self.model.header());
-        let (prediction, clip) = (h.prediction, c.clip);
-        if let Some(rows) = Rows::of(self.model) {
-            let row = rows.at(index, 0).ok_or(OracleError::Config { field: "plan" })?;
-            return Ok(row.coefficients(clip));
-        }
-        let (now, next) = self.levels(index, t)?;
-        Ok(match c.method {
-            Method::Ddim => Coefficients::ddim(now, next, c.eta_q16, prediction, clip),
-            Method::Ddpm(variance) => ddpm::coefficients(now, next, variance, prediction, clip),
-            Method::DpmSolver2M => {
-                let before = follows.then(|| timestep(h, c, index - 1)).flatten();
-                let before = before.map(|t| self.model.alpha_bar_q62(t));
-                dpm_solver::coefficients(before, now, next, prediction, clip)
-            }
-            Method::Heun => heun::euler(now, next, prediction, clip),
-        })
-    }
-
-    /// The forms of the second half of a step of Heun's method.
-    fn correction(&self, index: u32, t: u32) -> Result<Coefficients, OracleError> {
-        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
-        if let Some(rows) = Rows::of(self.model) {
-            let row = rows.at(index, 1).ok_or(OracleError::Config { field: "plan" })?;
-            return Ok(row.coefficients(clip));
-        }
-        let (now, next) = self.levels(index, t)?;
-        Ok(heun::correction(now, next, prediction, clip))
     }
 
     fn rounding(&self) -> Rounding {
@@ -353,26 +266,28 @@ impl Run<'_> {
         }
     }
 
-    fn noise(&self, noisy: bool, index: u32, i: usize) -> i64 {
-        if noisy {
-            normal_q24(self.config.seed, index + 1, i as u32)
-        } else {
-            0
-        }
-    }
-
-    /// A step over (x0, held, x, z), with the noise of step `noisy`.
-    fn advance(&self, held: &mut Held, step: &Coefficients, out: &[i64], noisy: Option<u32>) {
-        let before = held.sample.take();
-        let mut sample = Vec::new();
-        for (i, x) in held.x.iter_mut().enumerate() {
-            let z = noisy.map_or(0, |index| self.noise(true, index, i));
+    /// Moves the state by the network's output.
+    fn advance(&self, state: &mut State, row: &Row, out: &[i64], index: u32) {
+        let (noisy, by_output) = (self.rows().noisy(), self.rows().by_output());
+        let before = state.clean.take();
+        let mut clean = Vec::new();
+        for (i, x) in state.x.iter_mut().enumerate() {
+            let z = if noisy {
+                normal_q24(self.config.seed, index + 1, i as u32)
+            } else {
+                0
+            };
+            let (range, r) = (self.config.clip_range_q24, self.rounding());
+            if by_output {
+                *x = row.coefficients.apply((*x).into(), out[i], z, range, r) as i32;
+                continue;
+            }
             let one = [(*x).into(), out[i], before.as_ref().map_or(0, |before| before[i]), z];
-            let (x0, next) = step.advance(one, self.config.clip_range_q24, self.rounding());
-            sample.push(x0);
+            let (x0, next) = row.coefficients.advance(one, range, r);
+            clean.push(x0);
             *x = next as i32;
         }
-        held.sample = Some(sample);
+        state.clean = Some(clean);
     }
 
     /// The network's output, after guidance.

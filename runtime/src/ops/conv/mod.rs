@@ -1,27 +1,27 @@
 //! Convolution over `(row, col, channel)`; a linear layer is one with a kernel of 1.
 
+pub mod float;
+pub mod integer;
 pub mod proof;
 
+use crate::ops::{Call, Context};
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
 use super::{At, Operator};
-use crate::blob::int4;
-use crate::blob::model::Model;
-use crate::blob::tensor::{Tensor, TensorId};
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
+use crate::family::{Addition, Filter, Part};
+use crate::family::{Layout, padded};
 use crate::features::Feature;
-use crate::kernels::conv::{Addition, Filter, Geometry, Part};
-use crate::kernels::family::{Layout, padded};
-use crate::kernels::view::View;
-use crate::kernels::{self, f16};
 #[cfg(doc)]
 use crate::numeric::requant::WideRequant;
 use crate::numeric::requant::{Requant, SmallRequant};
+use crate::tensor::int4;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Tensor, TensorId};
 
 /// One or two tensors read as the channels of one (a concatenation that is never copied).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,13 @@ impl Source {
         first: TensorId(0),
         second: None,
     };
+
+    /// The tensors that are read.
+    #[inline(always)]
+    pub(super) fn slots(&self, slots: &mut Slots) {
+        slots.tensors[slot::FIRST] = Some(self.first);
+        slots.tensors[slot::SECOND] = self.second.map(|(id, _)| id);
+    }
 }
 
 /// Weights of a convolution.
@@ -112,7 +119,7 @@ pub struct Conv {
     pub addend: Option<Addend>,
 }
 
-/// Scratch bytes of a convolution: `columns` (1, or a block of [`COLUMNS`](crate::kernels::family::COLUMNS)) of
+/// Scratch bytes of a convolution: `columns` (1, or a block of [`COLUMNS`](crate::family::COLUMNS)) of
 /// `kernel * kernel * channels` int16, padded; or one of f32, with an f32 accumulator an output channel.
 pub fn conv_scratch_bytes(float: bool, kernel: usize, channels: usize, outs: usize, columns: usize) -> usize {
     let taps = kernel * kernel * channels;
@@ -167,7 +174,7 @@ impl Conv {
             checker.requant(requant);
         }
         let float = matches!(self.weights, Weights::F16 { .. });
-        checker.ensure(float == checker.model.is_float(), Fault::Dtype)?;
+        checker.ensure(float == checker.context.is_float(), Fault::Dtype)?;
         proof::conv(checker, self, source, usize::from(out.channels) * usize::from(groups))
     }
 
@@ -244,7 +251,7 @@ impl Operator for Conv {
 
     #[inline(always)]
     fn slots(&self, slots: &mut Slots) {
-        slots.source(&self.source);
+        self.source.slots(slots);
         slots.tensors[slot::OUT] = Some(self.out);
         slots.tensors[slot::SCRATCH] = Some(self.scratch);
         slots.tensors[slot::THIRD] = self.addend.map(|addend| addend.tensor);
@@ -272,12 +279,12 @@ impl Operator for Conv {
         }
     }
 
-    fn run_integer(&self, model: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        integer(model, self, Rows::ALL, r)
+    fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        run_integer(context, self, Rows::ALL, r)
     }
 
-    fn run_f16(&self, model: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        float(model, self, Rows::ALL, r)
+    fn run_f16(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        run_float(context, self, Rows::ALL, r)
     }
 
     #[inline(always)]
@@ -300,10 +307,29 @@ impl Rows {
     pub(super) const ALL: Self = Self { group: 0, groups: 1 };
 
     /// The group's `count` of a table that has as many for each.
-    fn table<'m, T: bytemuck::AnyBitPattern>(self, model: &Model<'m>, at: At, count: usize) -> Option<&'m [T]> {
+    fn table<'m, T: bytemuck::AnyBitPattern>(self, context: &Context<'m>, at: At, count: usize) -> Option<&'m [T]> {
         let skipped = self.group * count * size_of::<T>();
-        model.table(At(at.0.checked_add(skipped as u32)?), count)
+        context.table(At(at.0.checked_add(skipped as u32)?), count)
     }
+}
+
+/// Shapes of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Rows and columns of the stored input (before any x2).
+    pub input: [usize; 2],
+    /// Rows and columns of the output.
+    pub output: [usize; 2],
+    /// Output channels.
+    pub outs: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros at the top and at the left.
+    pub pad: [usize; 2],
+    /// Reads through a nearest-neighbour x2.
+    pub upsample: bool,
 }
 
 /// Shapes of a convolution from the records.
@@ -322,23 +348,28 @@ pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Geometry {
 
 /// Runs an integer convolution.
 #[inline(never)]
-pub(super) fn integer(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
+pub(super) fn run_integer(context: &Context<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r);
-    let mut parts = NO_PARTS;
-    let count = self::parts(&mut parts, &c.source, r)?;
-    let channels = parts[0].channels + parts[1].channels;
-    let parts = parts.get(..count)?;
+    let parts = &mut Parts::new();
+    self::parts(parts, &c.source, r)?;
+    let channels = parts.iter().map(|part| part.channels).sum();
     // Borrowed, not moved: a copy would take stack.
-    let (Some(filter), add) = (&filter(model, c, rows, &g, channels), addition(c, r)?) else {
+    let (Some(filter), add) = (&filter(context, c, rows, &g, channels), addition(c, r)?) else {
         return None;
     };
-    kernels::conv::conv(parts, &g, filter, add, r.scratch()?, &mut r.output()?);
+    integer::conv(parts, &g, filter, add, r.scratch()?, &mut r.output()?);
     Some(())
 }
 
 /// The weights of a convolution of `channels` in all.
 #[inline(never)]
-pub(super) fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, channels: usize) -> Option<Filter<'m>> {
+pub(super) fn filter<'m>(
+    context: &Context<'m>,
+    c: &Conv,
+    rows: Rows,
+    g: &Geometry,
+    channels: usize,
+) -> Option<Filter<'m>> {
     let taps = g.kernel * g.kernel * channels;
     let weights = padded(taps) * g.outs;
     let (data, bias, requant) = match c.weights {
@@ -347,25 +378,25 @@ pub(super) fn filter<'m>(model: &Model<'m>, c: &Conv, rows: Rows, g: &Geometry, 
         | Weights::W4 { data, bias, requant } => (data, bias, requant),
         Weights::F16 { .. } => return None,
     };
-    let mult = rows.table(model, requant, g.outs)?;
-    let shift = rows.table(model, At(requant.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?;
+    let mult = rows.table(context, requant, g.outs)?;
+    let shift = rows.table(context, At(requant.0 + (rows.groups * g.outs) as u32 * 4), g.outs)?;
     Some(match c.weights {
         Weights::W16 { .. } if Feature::W16.is_built() => Filter::W16 {
             // Rows are whole words.
-            data: bytemuck::cast_slice(rows.table::<i32>(model, data, weights / 2)?),
-            bias: rows.table::<i32>(model, bias, 2 * g.outs)?.as_chunks().0,
+            data: bytemuck::cast_slice(rows.table::<i32>(context, data, weights / 2)?),
+            bias: rows.table::<i32>(context, bias, 2 * g.outs)?.as_chunks().0,
             mult,
             shift,
         },
         Weights::W4 { .. } if Feature::W4.is_built() => Filter::W4 {
-            data: rows.table(model, data, int4::row_words(taps) * g.outs)?,
-            bias: rows.table(model, bias, g.outs)?,
+            data: rows.table(context, data, int4::row_words(taps) * g.outs)?,
+            bias: rows.table(context, bias, g.outs)?,
             mult,
             shift,
         },
         Weights::W8 { .. } => Filter::W8 {
-            data: rows.table(model, data, weights)?,
-            bias: rows.table(model, bias, g.outs)?,
+            data: rows.table(context, data, weights)?,
+            bias: rows.table(context, bias, g.outs)?,
             mult,
             shift,
         },
@@ -390,63 +421,56 @@ fn is_vector(r: &Regions<'_, '_>) -> bool {
     r.tensor(slot::THIRD).positions() == 1
 }
 
-/// Parts of nothing, to be filled in where they are.
-pub(super) const NO_PARTS: [Part<'static>; 2] = [Part {
-    view: View::I16(&[]),
-    channels: 0,
-    requant: None,
-}; 2];
+/// The parts of a source: one tensor, or two that are read as one.
+pub(super) type Parts<'a> = Vec<Part<'a>, 2>;
 
-/// Finds the parts of a source, and how many there are.
+/// Finds the parts of a source, in place: a copy would take stack.
 #[inline(never)]
-pub(super) fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regions<'_, 'a>) -> Option<usize> {
+pub(super) fn parts<'a>(parts: &mut Parts<'a>, source: &Source, r: &mut Regions<'_, 'a>) -> Option<()> {
     let requants = source.second.as_ref().map(|(_, requants)| requants);
-    let count = 1 + usize::from(requants.is_some());
-    for (i, part) in parts.iter_mut().enumerate().take(count) {
-        part.channels = r.tensor(slot::FIRST + i).channels.into();
-        part.view = r.view(slot::FIRST + i)?;
-        if let Some(requants) = requants {
-            part.requant = Some(SmallRequant::new(requants[i]));
-        }
+    for i in 0..1 + usize::from(requants.is_some()) {
+        let part = Part {
+            channels: r.tensor(slot::FIRST + i).channels.into(),
+            view: r.view(slot::FIRST + i)?,
+            requant: requants.map(|requants| SmallRequant::new(requants[i])),
+        };
+        parts.push(part).ok()?;
     }
-    Some(count)
+    Some(())
 }
 
 /// Runs a convolution in f16.
-pub(super) fn float(model: &Model<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
+pub(super) fn run_float(context: &Context<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r);
-    let (parts, count) = float_parts(&c.source, r)?;
-    let parts = parts.get(..count)?;
+    let parts = &float_parts(&c.source, r)?;
     let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
     let Weights::F16 { data, bias } = c.weights else {
         return None;
     };
     let (weights, bias) = (
-        rows.table(model, data, taps * g.outs)?,
-        rows.table(model, bias, g.outs)?,
+        rows.table(context, data, taps * g.outs)?,
+        rows.table(context, bias, g.outs)?,
     );
     let add = match c.addend {
         None => None,
-        Some(a) => Some(f16::conv::Addition {
+        Some(a) => Some(float::Addition {
             operand: r.operand(slot::THIRD)?,
             factor: a.factor,
             broadcast: is_vector(r),
         }),
     };
     let scratch = r.scratch()?.get_mut(..taps + g.outs)?;
-    f16::conv::conv(parts, &g, weights, bias, add, scratch, &mut r.output()?);
+    float::conv(parts, &g, weights, bias, add, scratch, &mut r.output()?);
     Some(())
 }
 
-/// The parts of a source of f16, and how many there are.
-pub(super) fn float_parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<([f16::conv::Part<'a>; 2], usize)> {
-    let mut part = |slot| {
+/// The parts of a source of f16.
+pub(super) fn float_parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<Vec<float::Part<'a>, 2>> {
+    let mut parts = Vec::new();
+    for slot in slot::FIRST..=slot::FIRST + usize::from(source.second.is_some()) {
         let channels = r.tensor(slot).channels.into();
-        r.view(slot).map(|data| f16::conv::Part { data, channels })
-    };
-    let first = part(slot::FIRST)?;
-    match source.second {
-        Some(_) => Some(([first, part(slot::SECOND)?], 2)),
-        None => Some(([first, first], 1)),
+        let data = r.view(slot)?;
+        parts.push(float::Part { data, channels }).ok()?;
     }
+    Some(parts)
 }

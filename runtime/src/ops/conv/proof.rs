@@ -1,14 +1,14 @@
 //! The accumulator proof: from the real weights, no output channel of a convolution can overflow.
 
 use super::{Conv, Weights};
-use crate::blob::int4;
-use crate::blob::tensor::{Dtype, Tensor};
 use crate::error::Fault;
+use crate::family::padded;
 use crate::features::Feature;
-use crate::kernels::family::padded;
 use crate::numeric::requant::{Requant, WideRequant, in_range};
 use crate::ops::At;
 use crate::ops::check::{Check, Checker};
+use crate::tensor::int4;
+use crate::tensor::{Dtype, Tensor};
 
 /// Largest magnitude of an input as the accumulator sees it, zero point removed.
 pub fn input_bound(dtype: Dtype, zero_point: i8) -> i64 {

@@ -1,21 +1,23 @@
 //! Group normalization, with the timestep's scale and shift and SiLU where asked.
 
+use crate::ops::{Call, Context};
+pub mod float;
+pub mod integer;
+
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::conv::{self, Source};
 use super::reader::Reader;
-use super::slots::{Slots, slot};
 use super::{At, Operator};
-use crate::blob::model::Model;
-use crate::blob::tensor::{Tensor, TensorId};
 use crate::error::Fault;
-use crate::exec::Call;
-use crate::exec::regions::Regions;
 use crate::features::Feature;
-use crate::kernels::group_norm::{self, FACTOR_WORDS, Input, Norm};
-use crate::kernels::{f16, view::View};
 use crate::numeric::requant::Requant;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::View;
+use crate::tensor::{Tensor, TensorId};
+use integer::{FACTOR_WORDS, Input, Norm};
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
@@ -86,7 +88,7 @@ impl GroupNorm {
             Fault::Parameter,
         );
         let affine = checker.table::<i32>(self.affine, 2 * usize::from(out.channels))?;
-        if checker.model.is_float() {
+        if checker.context.is_float() {
             checker.finite_f32(affine)?;
         }
         if let Some((_, requant)) = self.scale_shift {
@@ -132,7 +134,7 @@ impl Operator for GroupNorm {
 
     #[inline(always)]
     fn slots(&self, slots: &mut Slots) {
-        slots.source(&self.source);
+        self.source.slots(slots);
         slots.tensors[slot::OUT] = Some(self.out);
         slots.tensors[slot::SCRATCH] = Some(self.scratch);
         slots.tensors[slot::THIRD] = self.scale_shift.map(|(id, _)| id);
@@ -158,19 +160,19 @@ impl Operator for GroupNorm {
     }
 
     #[inline(never)]
-    fn run_integer(&self, model: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         // Borrowed, not moved: a copy would take stack.
-        let (Some(norm), Some(input)) = (&parameters(model, self, slot::OUT, r), &input(self, r)) else {
+        let (Some(norm), Some(input)) = (&parameters(context, self, slot::OUT, r), &input(self, r)) else {
             return None;
         };
         let factors = r.scratch()?.get_mut(..norm.channels * FACTOR_WORDS)?;
-        group_norm::group_norm(input, norm, factors, &mut r.output()?);
+        integer::group_norm(input, norm, factors, &mut r.output()?);
         Some(())
     }
 
-    fn run_f16(&self, model: &Model<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn run_f16(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let channels = usize::from(r.out().channels);
-        let affine = model.table::<f32>(self.affine, 2 * channels)?;
+        let affine = context.table::<f32>(self.affine, 2 * channels)?;
         let (gamma, beta) = affine.split_at_checked(channels)?;
         let scale_shift = match self.scale_shift {
             None => None,
@@ -179,7 +181,7 @@ impl Operator for GroupNorm {
                 _ => return None,
             },
         };
-        let norm = f16::group_norm::Norm {
+        let norm = float::Norm {
             groups: self.groups.into(),
             channels,
             positions: r.out().positions(),
@@ -190,11 +192,11 @@ impl Operator for GroupNorm {
             scale_shift,
         };
         let input = match self.source.second {
-            None => f16::group_norm::Input::One(r.operand(slot::FIRST)?),
-            Some(_) => f16::group_norm::Input::Two(conv::float_parts(&self.source, r)?.0),
+            None => float::Input::One(r.operand(slot::FIRST)?),
+            Some(_) => float::Input::Two(conv::float_parts(&self.source, r)?.into_array().ok()?),
         };
         let scratch = r.scratch()?.get_mut(..2 * channels)?;
-        f16::group_norm::group_norm(&input, &norm, scratch, &mut r.output()?);
+        float::group_norm(&input, &norm, scratch, &mut r.output()?);
         Some(())
     }
 
@@ -207,13 +209,13 @@ impl Operator for GroupNorm {
 /// Parameters of a normalization whose output is in slot `out`.
 #[inline(never)]
 pub(super) fn parameters<'n, 'a: 'n>(
-    model: &Model<'n>,
+    context: &Context<'n>,
     n: &GroupNorm,
     out: usize,
     r: &mut Regions<'_, 'a>,
 ) -> Option<Norm<'n>> {
     let channels = usize::from(r.tensor(out).channels);
-    let affine = model.table::<i32>(n.affine, 2 * channels)?;
+    let affine = context.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
     let scale_shift = match n.scale_shift {
         None => None,
@@ -241,7 +243,7 @@ pub(super) fn input<'a>(n: &GroupNorm, r: &mut Regions<'_, 'a>) -> Option<Input<
     if n.source.second.is_none() {
         return r.operand(slot::FIRST).map(Input::One);
     }
-    let mut both = conv::NO_PARTS;
+    let mut both = conv::Parts::new();
     conv::parts(&mut both, &n.source, r)?;
-    Some(Input::Two(both))
+    both.into_array().ok().map(Input::Two)
 }

@@ -1,25 +1,21 @@
 //! `mote eval`: what a trained model is worth, in bits, and how its samplers behave.
 //!
-//! - [`chain`]: a diffusion chain of 2015, its bound K and its samples.
-//! - [`checkpoint`]: a diffusers checkpoint, its data and its network, ready to be asked.
-//! - [`bound`]: DDPM's variational bound; [`likelihood`]: the exact one of the flow; [`reconstruct`]: DDIM there and back.
+//! - [`chain`]: a diffusion chain of 2015, its bound K and its samples; [`checkpoint`]: a diffusers checkpoint.
 //! - [`options`]: which options go with which task.
-//! - [`pictures`]: samples by any sampler of the host, and images between two; [`convergence`]: errors of solvers by steps.
+//! - [`measures`], [`drawings`]: what came of a task, as JSON, as text and as a picture.
 
-mod bound;
 mod chain;
 mod checkpoint;
-mod convergence;
-mod likelihood;
+mod drawings;
+mod measures;
 mod options;
-mod pictures;
-mod reconstruct;
 
 use super::args::unit;
 use super::failure::Failure;
 use super::print::Held;
 use clap::ValueEnum;
 use mote_tools::chain::files::is_chain;
+use mote_tools::eval::convergence_on_normal_data;
 use mote_tools::files::{Format, OutputFile};
 use std::path::PathBuf;
 
@@ -181,7 +177,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     match &args.trained {
         Some(folder) if is_chain(folder) => chain::run(args, folder),
         Some(folder) => checkpoint::run(args, folder),
-        None => convergence::on_normal_data(args),
+        None => drawings::convergence(args, || convergence_on_normal_data(args.seed)),
     }
 }
 
@@ -207,6 +203,6 @@ fn steps(text: &str) -> Result<usize, String> {
     if (1..=100_000).contains(&value) {
         Ok(value)
     } else {
-        Err("it must lie between 1 and 100000".into())
+        Err("give numbers of steps from 1 to 100000".into())
     }
 }

@@ -44,7 +44,7 @@ impl Task {
     }
 }
 
-/// Refuses options that the task does not have, and a task without what it needs. Nothing is read for it.
+/// Refuses options that the task does not have. Nothing is read for it.
 pub fn check(args: &Args) -> Result<(), Failure> {
     use Task::{Bound, Chain, Convergence, Interpolation, Likelihood, NetworkConvergence, Reconstruction, Samples};
     let task = Task::of(args);
@@ -121,11 +121,6 @@ pub fn check(args: &Args) -> Result<(), Failure> {
             Failure::usage(format_args!("{option} would do nothing: {}", task.name()))
                 .help(format_args!("leave it out: {option} is for {whose}")),
         );
-    }
-    if measures && args.data.is_none() {
-        return Err(Failure::usage("no data to measure on").help(
-            "give --data FILE.npz, an IDX file or a folder of PNG files; see `mote eval --help` for what needs none",
-        ));
     }
     Ok(())
 }

@@ -233,14 +233,14 @@ fn show(job: &Job<'_>) -> impl FnMut(Standing) + use<> {
         if bar.is_hidden() {
             if shown.elapsed() >= LINE_EVERY || s.step == s.steps {
                 shown = Instant::now();
-                eprintln!(
+                print::progress_line(format_args!(
                     "step {}/{}  loss {:.4}{held_out}  {:.0} images/s  {} left",
                     s.step,
                     s.steps,
                     s.loss,
                     s.images_per_second,
                     clock(s.left)
-                );
+                ));
             }
             return;
         }

@@ -1,0 +1,98 @@
+//! One network call: the operators in order, each decoded as it runs, over one arena.
+
+use super::Model;
+use crate::error::RunError;
+pub use crate::ops::Call;
+use crate::ops::Op;
+use crate::tensor::Tensor;
+use crate::tensor::regions::Regions;
+use crate::tensor::view::View;
+
+/// Sees every operator: to profile it, to digest or record its output.
+pub trait Observer {
+    /// Before operator `index` runs.
+    fn before(&mut self, index: u16, op: &Op) {
+        let _ = (index, op);
+    }
+
+    /// After operator `index` has written `output`.
+    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
+        let _ = (index, op, output);
+    }
+}
+
+/// Sees nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}
+
+/// Runs a network call: the runtime's own kernels, or an engine with faster ones and the same bits.
+pub trait Network {
+    /// As [`forward`]: the output is then at the header's `output` tensor in `activations`.
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError>;
+}
+
+/// The runtime's own kernels: what a device runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Portable;
+
+impl Network for Portable {
+    fn forward(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), RunError> {
+        forward(model, call, activations, observer)
+    }
+}
+
+/// Runs the network once; its output is then at the header's `output` tensor in `activations`.
+///
+/// `activations` has at least the header's `arena_bytes`, aligned to 4. The only error is [`RunError::Memory`], which a
+/// parsed model and a large enough arena never give.
+pub fn forward(
+    model: &Model<'_>,
+    call: &Call<'_>,
+    activations: &mut [u8],
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
+    let mut reader = model.ops().reader;
+    for index in 0..model.header().op_count {
+        let op = &Op::read(&mut reader);
+        if reader.failed() {
+            return Err(RunError::Memory { op: index });
+        }
+        observer.before(index, op);
+        let Some(output) = run_op(model, call, op, activations) else {
+            return Err(RunError::Memory { op: index });
+        };
+        let bytes = activations.get(output.range());
+        if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
+            observer.after(index, op, &view);
+        }
+    }
+    Ok(())
+}
+
+/// Runs one operator; gives its output's record, and `None` when its memory does not fit `activations`.
+pub fn run_op(model: &Model<'_>, call: &Call<'_>, op: &Op, activations: &mut [u8]) -> Option<Tensor> {
+    let mut regions = Regions::NONE;
+    let regions = &mut regions;
+    let context = &model.context;
+    regions.find(context.tensors, &op.slots(), activations);
+    if context.is_float() {
+        op.run_f16(context, call, regions)?;
+    } else {
+        op.run_integer(context, call, regions)?;
+    }
+    Some(regions.out())
+}

@@ -1,0 +1,172 @@
+//! A parsed model: everything checked, borrowed from the file's bytes.
+
+use super::decode;
+use super::header::{Arithmetic, Header};
+use super::layout::{Sections, read_u64};
+use super::validate;
+use crate::error::{ParseError, Refusal, Section};
+use crate::ops::reader::Reader;
+use crate::ops::{At, Context, Op};
+use crate::tensor::{Record, Tensor, TensorId};
+
+/// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    pub(crate) header: Header,
+    /// What operators see of it.
+    pub(crate) context: Context<'a>,
+    pub(crate) sections: Sections<'a>,
+}
+
+impl<'a> Model<'a> {
+    /// Checks `bytes` and borrows them. They must start at a multiple of 16 (see [`crate::Aligned`]).
+    ///
+    /// Never panics, whatever the bytes; the error says what is wrong and where.
+    // The memory it takes is free again when it returns.
+    #[inline(never)]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let refusal = &mut Refusal(ParseError::NotAModel);
+        match Self::open(bytes, false, refusal) {
+            Some(model) if validate::model(&model, refusal).is_some() => Ok(model),
+            _ => Err(refusal.0),
+        }
+    }
+
+    /// Borrows bytes that [`Model::parse`] has accepted elsewhere, such as in the build of the firmware that holds them. Where this is
+    /// the only call, the checks are not linked.
+    ///
+    /// What flash can do to a file is still found: alignment, versions and the checksum of all bytes are checked, and the errors are
+    /// those of [`Model::parse`]. What the file says is not.
+    ///
+    /// # Safety
+    /// [`Model::parse`] of this very version of the runtime, built with these Cargo features or fewer, must have accepted these
+    /// bytes. The kernels rely on what it checks.
+    #[allow(unsafe_code, reason = "the caller vouches for what the kernels rely on")]
+    pub unsafe fn parse_trusted(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let refusal = &mut Refusal(ParseError::NotAModel);
+        Self::open(bytes, true, refusal).ok_or(refusal.0)
+    }
+
+    /// Finds header and tensors in the sections.
+    #[inline(always)]
+    fn open(bytes: &'a [u8], trusted: bool, refusal: &mut Refusal) -> Option<Self> {
+        let mut model = Self {
+            sections: Sections::open(bytes, trusted, refusal)?,
+            header: Header::EMPTY,
+            context: Context {
+                tensors: &[],
+                weights: &[],
+                sample: [0; 3],
+                classes: 0,
+                float: false,
+            },
+        };
+        let r = &mut Reader::new(model.sections.content(0));
+        decode::header(r, &mut model.header);
+        if r.failed() || !r.rest().is_empty() {
+            return refusal.with(ParseError::Section(Section::Header));
+        }
+        match bytemuck::try_cast_slice(model.sections.content(1)) {
+            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.context.tensors = tensors,
+            _ => return refusal.with(ParseError::Section(Section::Tensors)),
+        }
+        let (header, context) = (&model.header, &mut model.context);
+        context.weights = model.sections.content(3);
+        context.sample = [header.rows, header.cols, header.channels];
+        context.classes = header.classes;
+        context.float = header.arithmetic == Arithmetic::F16;
+        Some(model)
+    }
+
+    /// Model-wide facts.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// CRC-32 of the file: its identity.
+    pub fn crc(&self) -> u32 {
+        self.sections.crc
+    }
+
+    /// The operators, decoded one at a time.
+    pub fn ops(&self) -> Ops<'a> {
+        Ops {
+            reader: Reader::new(self.sections.content(2)),
+        }
+    }
+
+    /// Number of activations.
+    pub fn tensor_count(&self) -> u16 {
+        self.context.tensors.len() as u16
+    }
+
+    /// One activation's record.
+    pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
+        Tensor::from_words(self.record(Some(id))?)
+    }
+
+    /// One activation's record.
+    #[inline(always)]
+    pub(crate) fn record(&self, id: Option<TensorId>) -> Option<&'a Record> {
+        self.context.record(id)
+    }
+
+    /// One activation, which is there: an operator that was checked names it.
+    pub(crate) fn known(&self, id: TensorId) -> Tensor {
+        Tensor::known(self.record(Some(id)).unwrap_or(&Tensor::NONE))
+    }
+
+    /// Bytes of the weights section.
+    pub fn weights(&self) -> &'a [u8] {
+        self.context.weights
+    }
+
+    /// The schedule section: what is in it, the header's [`Schedule`](super::sampling::Schedule) says.
+    pub fn schedule(&self) -> &'a [u8] {
+        self.sections.content(4)
+    }
+
+    /// alpha_bar of a training timestep, Q62, of a file that holds them: one that plans its run does not.
+    pub fn alpha_bar_q62(&self, timestep: u32) -> u64 {
+        read_u64(self.schedule(), timestep as usize * 8)
+    }
+
+    /// Names of tensors then operators, newline-separated UTF-8, for reports.
+    pub fn names(&self) -> &'a [u8] {
+        self.sections.content(5)
+    }
+
+    /// Where the model came from, JSON.
+    pub fn provenance(&self) -> &'a [u8] {
+        self.sections.content(6)
+    }
+
+    /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.
+    pub fn table<T: bytemuck::AnyBitPattern>(&self, at: At, count: usize) -> Option<&'a [T]> {
+        self.context.table(at, count)
+    }
+}
+
+/// Iterator over the operators.
+#[derive(Debug, Clone)]
+pub struct Ops<'a> {
+    /// For those who decode an operator where it is wanted: an option's content is copied.
+    pub(crate) reader: Reader<'a>,
+}
+
+impl Ops<'_> {
+    /// Bytes not yet decoded.
+    pub fn remaining(&self) -> usize {
+        self.reader.rest().len()
+    }
+}
+
+impl Iterator for Ops<'_> {
+    type Item = Op;
+
+    /// The next operator; `None` at the end or at bytes that are no operator (which `parse` has ruled out).
+    fn next(&mut self) -> Option<Op> {
+        let op = Op::read(&mut self.reader);
+        if self.reader.failed() { None } else { Some(op) }
+    }
+}

@@ -1,0 +1,212 @@
+//! Checks on tensors and operators: shapes, lifetimes, memory, parameters. Made once, before a `Model` exists.
+
+use super::header::Arithmetic;
+use super::sampling::Prediction;
+use super::{Model, plan};
+use crate::error::{Fault, ParseError, Refusal, Section};
+use crate::features::Feature;
+use crate::ops::Op;
+use crate::ops::check::{Check, Checker};
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
+use heapless::Vec;
+
+/// Activations that can be alive at once.
+const ALIVE: usize = 64;
+
+/// Those that are written and still to be read. With these every operator is held against few others, so that the checks are linear in
+/// the file.
+type Alive = Vec<TensorId, ALIVE>;
+
+/// Every check on a model whose bytes are those that were written.
+#[inline(never)]
+pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
+    let header = &model.header;
+    header.validate(refusal)?;
+    let arithmetic = match header.arithmetic {
+        Arithmetic::Integer => Feature::Integer,
+        Arithmetic::F16 => Feature::F16,
+    };
+    if !arithmetic.is_built() {
+        return refusal.with(ParseError::NotBuilt(arithmetic));
+    }
+    if let Some(feature) = header.prediction.feature()
+        && !feature.is_built()
+    {
+        return refusal.with(ParseError::NotBuilt(feature));
+    }
+    let planned = header.schedule.plan();
+    if planned.is_none() && !Feature::Schedule.is_built() {
+        return refusal.with(ParseError::NotBuilt(Feature::Schedule));
+    }
+    let checker = &mut Checker::new(&model.context);
+    for tensor in 0..model.tensor_count() {
+        record(checker, model, tensor);
+        if let Some(fault) = checker.fault.get() {
+            return refusal.with(ParseError::Tensor { tensor, fault });
+        }
+    }
+    let mut reader = model.ops().reader;
+    let mut written = TensorId(u16::MAX);
+    let alive = &mut Alive::new();
+    for index in 0..header.op_count {
+        let before = reader.clone();
+        let op = &Op::read(&mut reader);
+        checker.tensors = Checker::NO_TENSORS;
+        if reader.failed() {
+            let fault = Op::missing(before).map_or(Fault::Decode, Fault::NotBuilt);
+            return refusal.with(ParseError::Op { op: index, fault });
+        }
+        let slots = &op.slots();
+        written = slots.out();
+        if self::slots(checker, index, op, slots).is_some() && still_alive(checker, index, slots, alive).is_some() {
+            op.check(checker);
+        }
+        if let Some(fault) = checker.fault.get() {
+            return refusal.with(ParseError::Op { op: index, fault });
+        }
+    }
+    if !reader.rest().is_empty() {
+        return refusal.with(ParseError::Section(Section::Ops));
+    }
+    // The last operator's output is the network's, of its shape and number format. A Gaussian chain's network gives means, then
+    // variances.
+    let out = &checker.tensors[slot::OUT];
+    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
+    let is_output = u32::from(out.channels) == values * u32::from(header.channels)
+        && (out.rows, out.cols) == (header.rows, header.cols)
+        && (out.last, out.dtype) == (header.op_count, Dtype::Q24)
+        && written == header.output;
+    if !is_output {
+        return refusal.with(ParseError::Header("output"));
+    }
+    let whole = match planned {
+        Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
+        None => schedule_falls(model),
+    };
+    if !whole {
+        return refusal.with(ParseError::Section(Section::Schedule));
+    }
+    Some(())
+}
+
+/// Whether there are as many alphas as there should be, and none is larger than the one before.
+#[inline(never)]
+fn schedule_falls(model: &Model<'_>) -> bool {
+    let steps = model.header.schedule.alphas(model.header.train_steps);
+    let mut previous = 1u64 << 62;
+    // There are at most 2^16.
+    model.schedule().len() == steps as usize * 8
+        && (0..steps).all(|t| {
+            let before = previous;
+            previous = model.alpha_bar_q62(t);
+            previous <= before
+        })
+}
+
+/// A tensor's record against the arena's size and the number of operators.
+#[inline(never)]
+fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
+    let header = &model.header;
+    let record = model.record(Some(TensorId(index)))?;
+    checker.ensure(Tensor::is_known(record), Fault::Decode)?;
+    let tensor = &Tensor::known(record);
+    let scratch = tensor.dtype == Dtype::Scratch;
+    let (rows, cols) = (u32::from(tensor.rows), u32::from(tensor.cols));
+    let some = rows != 0 && tensor.channels != 0 && (cols != 0 || scratch);
+    checker.ensure(some, Fault::Shape { expected: 1, found: 0 })?;
+    // In 64 bits, so that no record overflows the usize of a 32-bit core.
+    let (factor, size) = if scratch {
+        ((rows - 1) * 0x8000 + cols, 4)
+    } else {
+        (rows * cols, tensor.channels)
+    };
+    let fault = Fault::Shape {
+        expected: 1 << 28,
+        found: u32::MAX,
+    };
+    checker.ensure(u64::from(factor) * u64::from(size) <= 1 << 28, fault)?;
+    checker.ensure(
+        tensor.offset.is_multiple_of(TENSOR_ALIGN),
+        Fault::Alignment(tensor.offset),
+    );
+    let end = tensor.offset.saturating_add(tensor.bytes() as u32);
+    checker.ensure(
+        end <= header.arena_bytes,
+        Fault::OutOfBounds {
+            limit: header.arena_bytes,
+            end,
+        },
+    );
+    checker.ensure(tensor.zero_point == 0 || tensor.dtype == Dtype::I8, Fault::ZeroPoint);
+    let alive = tensor.def < header.op_count && tensor.last >= tensor.def && tensor.last <= header.op_count;
+    checker.ensure(alive, Fault::Lifetime(tensor.def));
+    Some(())
+}
+
+/// Finds its tensors and checks their number formats, lifetimes and memory.
+#[inline(never)]
+fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> Check {
+    let activations = if checker.context.is_float() {
+        1 << Dtype::F16 as u8
+    } else {
+        1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
+    };
+    let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
+    let out = checker.context.record(slots.tensors[slot::OUT]);
+    for (slot, id) in slots.tensors.iter().enumerate() {
+        let Some(id) = *id else { continue };
+        let Some(record) = checker.context.record(Some(id)) else {
+            return checker.fail(Fault::UnknownTensor(id.0));
+        };
+        checker.tensors[slot] = Tensor::known(record);
+        let tensor = &checker.tensors[slot];
+        let formats = match slot {
+            slot::SCRATCH => 1 << Dtype::Scratch as u8,
+            slot::OUT => activations | last_format,
+            _ => activations,
+        };
+        checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
+        let (def, last, now) = (tensor.def, tensor.last, index);
+        let alive = if slot < slot::FIRST {
+            def == now && (last == now || slot == slot::OUT)
+        } else {
+            def < now && last >= now
+        };
+        checker.ensure(alive, Fault::Lifetime(id.0));
+        // All but the output's own memory, where that may be taken over.
+        let exact = slot == slots.in_place && last == now && out.is_some_and(|out| Tensor::in_place_of(record, out));
+        for (other, before) in checker.tensors.iter().enumerate().take(slot) {
+            if exact && other == slot::OUT {
+                continue;
+            }
+            checker.ensure(!tensor.meets(before), Fault::Overlap(id.0));
+        }
+    }
+    let found = checker.tensors[slot::SCRATCH].bytes();
+    checker.at_most(
+        found as u32,
+        op.scratch_needed(checker.context.is_float(), &checker.tensors) as u32,
+    )
+}
+
+/// Holds what an operator reads against what was written and is alive, and what it writes against the memory of that.
+#[inline(never)]
+fn still_alive(checker: &Checker<'_, '_>, index: u16, slots: &Slots, alive: &mut Alive) -> Check {
+    for id in slots.tensors.iter().skip(slot::FIRST).flatten() {
+        checker.ensure(alive.contains(id), Fault::Lifetime(id.0))?;
+    }
+    let known = |id: TensorId| Tensor::known(checker.context.record(Some(id)).unwrap_or(&Tensor::NONE));
+    // What is read here for the last time may give its memory to the output: that was looked at with the slots.
+    alive.retain(|id| known(*id).last > index);
+    for other in alive.iter() {
+        let there = &known(*other);
+        for written in &checker.tensors[..slot::FIRST] {
+            checker.ensure(!written.meets(there), Fault::Overlap(other.0))?;
+        }
+    }
+    if checker.tensors[slot::OUT].last > index && alive.push(slots.out()).is_err() {
+        return checker.fail(Fault::Crowded(ALIVE as u16));
+    }
+    Some(())
+}

@@ -1,0 +1,141 @@
+//! Attention: `softmax(q k^T / sqrt(d)) v`.
+
+use crate::ops::{Call, Context};
+pub mod float;
+pub mod integer;
+
+use serde::{Deserialize, Serialize};
+
+use super::Operator;
+use super::check::{Check, Checker};
+use super::reader::Reader;
+use crate::error::Fault;
+use crate::features::Feature;
+use crate::numeric::requant::{Requant, WideRequant};
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+use crate::tensor::{Tensor, TensorId};
+
+/// `softmax(q k^T / sqrt(d)) v`, a row of scores at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Queries.
+    pub q: TensorId,
+    /// Keys.
+    pub k: TensorId,
+    /// Values.
+    pub v: TensorId,
+    /// Output; may be the queries' own memory.
+    pub out: TensorId,
+    /// Scratch: one row of scores.
+    pub scratch: TensorId,
+    /// Divides the channels.
+    pub heads: u16,
+    /// From the dot product to Q16 in units of log2 (integer models).
+    pub score: WideRequant,
+    /// From Q15 probabilities times v to the output's scale.
+    pub out_requant: Requant,
+    /// `1 / sqrt(d)` (f16 models).
+    pub scale: f32,
+}
+
+/// Scratch bytes of an attention over `positions`: one 32-bit score each.
+pub fn attention_scratch_bytes(positions: usize) -> usize {
+    positions * 4
+}
+
+#[inline(never)]
+fn read(r: &mut Reader<'_>) -> Attention {
+    Attention {
+        q: r.tensor(),
+        k: r.tensor(),
+        v: r.tensor(),
+        out: r.tensor(),
+        scratch: r.tensor(),
+        heads: r.u16(),
+        score: WideRequant {
+            mult: r.i32(),
+            shift: r.u8(),
+        },
+        out_requant: r.requant(),
+        scale: r.f32(),
+    }
+}
+
+impl Operator for Attention {
+    const NAME: &'static str = "attention";
+    const FEATURE: Option<Feature> = Some(Feature::Attention);
+
+    #[inline(always)]
+    fn read(r: &mut Reader<'_>) -> Self {
+        read(r)
+    }
+
+    #[inline(always)]
+    fn slots(&self, slots: &mut Slots) {
+        slots.tensors = [
+            Some(self.out),
+            Some(self.scratch),
+            None,
+            Some(self.q),
+            Some(self.k),
+            Some(self.v),
+        ];
+        slots.in_place = slot::FIRST;
+    }
+
+    fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
+        let [out, _, _, inputs @ ..] = &checker.tensors;
+        let [q, ..] = inputs;
+        for t in inputs.iter().chain([out]) {
+            checker.alike(q, t)?;
+        }
+        checker.ensure(inputs.iter().all(|t| t.zero_point == 0), Fault::ZeroPoint)?;
+        checker.ensure(
+            self.heads > 0 && q.channels.is_multiple_of(self.heads),
+            Fault::Parameter,
+        )?;
+        checker.ensure(q.positions() <= 1 << 15, Fault::Parameter)?;
+        checker.finite(self.scale)?;
+        // |q k^T| <= head_dim * 2^30 stays below the 2^40 that a wide factor takes.
+        checker.ensure(q.channels / self.heads < 1 << 10, Fault::Accumulator(0))?;
+        checker.ensure(self.score.is_valid(), Fault::Requant)?;
+        checker.requant(self.out_requant)
+    }
+
+    #[inline(always)]
+    fn scratch_bytes(&self, _: bool, tensors: &[Tensor; slot::COUNT]) -> usize {
+        attention_scratch_bytes(tensors[slot::SECOND].positions())
+    }
+
+    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        let q = r.operand(slot::FIRST)?;
+        let (k, v) = (r.view(slot::SECOND)?, r.view(slot::THIRD)?);
+        let positions = r.out().positions();
+        let heads = integer::Heads {
+            heads: self.heads.into(),
+            channels: r.out().channels.into(),
+            positions,
+            score: self.score,
+            out_requant: self.out_requant,
+        };
+        let scores = r.scratch()?.get_mut(..positions)?;
+        integer::attention(&q, &k, &v, &heads, scores, &mut r.output()?);
+        Some(())
+    }
+
+    fn run_f16(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        let q = r.operand(slot::FIRST)?;
+        let (k, v) = (r.view(slot::SECOND)?, r.view(slot::THIRD)?);
+        let positions = r.out().positions();
+        let heads = float::Heads {
+            heads: self.heads.into(),
+            channels: r.out().channels.into(),
+            positions,
+            scale: self.scale,
+        };
+        let scores = r.scratch()?.get_mut(..positions)?;
+        float::attention(&q, &k, &v, &heads, scores, &mut r.output()?);
+        Some(())
+    }
+}

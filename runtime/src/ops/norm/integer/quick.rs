@@ -1,0 +1,207 @@
+//! Normalizations by the family's kernel: those whose numbers it holds.
+
+use core::ops::Range;
+
+use super::moments::{Affine, Factors, MAX_SHIFT, Sums, fill};
+use super::{FACTOR_WORDS, Input, Norm, exact};
+use crate::family::CHUNK;
+use crate::family::{self, Elements, Finish, Normalized};
+use crate::numeric::requant::Requant;
+use crate::tensor::view::{Operand, View, ViewMut};
+
+/// What [`Norm::prepare`] gives beside the factors: what follows them in the family's kernel, if that runs it.
+pub type Prepared = Option<Finish>;
+
+impl Norm<'_> {
+    /// Leaves every channel's factors for [`positions`].
+    #[inline(never)]
+    pub fn prepare(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Prepared {
+        let finish = self.quick(input, factors, out);
+        if finish.is_none() {
+            self.fill(input, factors, out, &|affine, channel| {
+                Some(affine.factors(self, channel))
+            });
+        }
+        finish
+    }
+
+    /// Leaves the factors for [`family::normalize`], or finds that it cannot run this.
+    fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
+        let Requant { mult, shift } = self.out_requant;
+        if self.scale_shift.is_some() || shift <= 32 || !matches!(out, ViewMut::I8(..) | ViewMut::I16(_)) {
+            return None;
+        }
+        // Stored values, as the kernel reads them.
+        let (bits, zero) = match (input, out) {
+            (Input::One(Operand::Apart(View::I8(_, zero))), _) => (7, *zero),
+            (Input::One(Operand::InPlace { zero }), ViewMut::I8(..)) => (7, *zero),
+            _ => (15, 0),
+        };
+        self.fill(input, factors, out, &|affine, channel| {
+            affine.quick(self, channel, bits, zero)
+        })?;
+        let finish = Finish {
+            silu: self.silu,
+            mult,
+            round: 1 << (shift - 33),
+            shift: u32::from(shift) - 32,
+        };
+        let pieces = match input {
+            Input::Two([first, second]) if self.channels > CHUNK => first.channels | second.channels,
+            _ => self.channels,
+        };
+        family::normalizes(&finish, pieces, out).then_some(finish)
+    }
+
+    /// Leaves every channel's factors, as `form` makes them; `None` where it cannot.
+    #[inline(never)]
+    fn fill(
+        &self,
+        input: &Input<'_>,
+        factors: &mut [i32],
+        out: &ViewMut<'_>,
+        form: &dyn Fn(&Affine, usize) -> Option<Factors>,
+    ) -> Option<()> {
+        if let Input::Two([one, two]) = input {
+            factors.fill(0);
+            let (first, second) = factors.split_at_mut(one.channels * FACTOR_WORDS);
+            one.add_sums(first);
+            two.add_sums(second);
+        }
+        fill(
+            self,
+            factors,
+            &|channels, factors| input.sums(out, self, channels, factors),
+            form,
+        )
+    }
+}
+
+impl Affine {
+    /// `(a, offset low, high)` such that `y = (q * 2^16 * a + offset) >> 32` for `abs(q) <= 2^bits`, `zero` not yet removed from q; `None`
+    /// where 64 bits do not hold it, or y could reach 2^27.
+    fn quick(&self, norm: &Norm<'_>, channel: usize, bits: u32, zero: i32) -> Option<Factors> {
+        let (slope, up) = (self.slope(norm, channel), (MAX_SHIFT - self.shift) as u32);
+        let a = slope << up;
+        // The product below 2^57, the offset below 2^58; none of its terms reaches 2^62.
+        let reach = u64::from(a.unsigned_abs()) >> (41 - bits);
+        let beta = norm.beta_q16[channel];
+        if a >> up != slope || reach > 0 || beta.unsigned_abs() >= 1 << 29 {
+            return None;
+        }
+        let mean_q16 = (self.mean << 2) + (zero << 16);
+        let offset = (i64::from(beta) << 32) + (1 << 31) - i64::from(mean_q16) * i64::from(a);
+        (offset.unsigned_abs() < 1 << 58).then_some([a, offset as i32, (offset >> 32) as i32])
+    }
+}
+
+impl Input<'_> {
+    /// Sums of a group's channels; `joined` has those of every channel of a concatenation.
+    #[inline(never)]
+    fn sums(&self, out: &ViewMut<'_>, norm: &Norm<'_>, channels: Range<usize>, joined: &[i32]) -> Sums {
+        let (view, zero) = match self {
+            Self::One(Operand::Apart(view @ View::I8(_, zero))) => (*view, *zero),
+            Self::One(Operand::Apart(view)) => (*view, 0),
+            Self::One(Operand::InPlace { zero }) => (out.as_view(), *zero),
+            Self::Two(_) => return Sums::of_channels(channels, joined),
+        };
+        let (first, size) = (channels.start, channels.len());
+        let (sum, squares) = match view {
+            View::I8(data, _) => family::moments8(data, norm.channels, first, size),
+            View::I16(data) => family::moments16(data, norm.channels, first, size),
+            View::F16(_) | View::Q24(_) => (0, 0),
+        };
+        // Sums of q - zero from sums of q.
+        let (elements, zero) = ((norm.positions * size) as i64, i64::from(zero));
+        Sums {
+            sum: (sum - elements * zero) as i32,
+            squares: (squares as i64 - 2 * zero * sum + elements * zero * zero) as u64,
+        }
+    }
+}
+
+/// Normalizes some positions, the first to the front of `out`. `factors` is what [`Norm::prepare`] left.
+#[inline(never)]
+pub fn positions(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    prepared: &Prepared,
+    factors: &[i32],
+    range: Range<usize>,
+    out: &mut ViewMut<'_>,
+) {
+    let factors = &factors[..norm.channels * FACTOR_WORDS];
+    match prepared {
+        Some(finish) => normalize(input, norm, factors, finish, range, out),
+        None => exact::positions(input, norm, factors, range, out),
+    }
+}
+
+/// Every element through the family's kernel.
+fn normalize(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &[i32],
+    finish: &Finish,
+    range: Range<usize>,
+    out: &mut ViewMut<'_>,
+) {
+    let parts = match input {
+        Input::One(operand) => {
+            let elements = range.start * norm.channels..range.end * norm.channels;
+            let count = elements.len();
+            let from = match operand {
+                Operand::Apart(View::I8(data, _)) => Elements::I8(&data[elements]),
+                Operand::Apart(View::I16(data)) => Elements::I16(&data[elements]),
+                _ => Elements::InPlace,
+            };
+            return run(from, 0, count, factors, finish, out);
+        }
+        Input::Two(parts) => parts,
+    };
+    if let Some(mut to) = normalized(out, 0, range.len() * norm.channels)
+        && family::normalize_two(parts, range.clone(), &mut to, factors, finish)
+    {
+        return;
+    }
+    let mut joined = [0; CHUNK];
+    for position in range.clone() {
+        let at = (position - range.start) * norm.channels;
+        if let Some(joined) = joined.get_mut(..norm.channels) {
+            let (first, second) = joined.split_at_mut(parts[0].channels);
+            parts[0].join(position * parts[0].channels, first);
+            parts[1].join(position * parts[1].channels, second);
+            run(Elements::I16(joined), at, norm.channels, factors, finish, out);
+            continue;
+        }
+        let mut first = 0;
+        for part in parts {
+            let mut done = 0;
+            while done < part.channels {
+                // A common scale first, a few elements at a time.
+                let joined = &mut joined[..(part.channels - done).min(CHUNK)];
+                part.join(position * part.channels + done, joined);
+                let (channel, count) = (first + done, joined.len());
+                let factors = &factors[channel * FACTOR_WORDS..][..count * FACTOR_WORDS];
+                run(Elements::I16(joined), at + channel, count, factors, finish, out);
+                done += count;
+            }
+            first += part.channels;
+        }
+    }
+}
+
+/// `count` elements of the output from `at` on.
+fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
+    if let Some(mut to) = normalized(out, at, count) {
+        family::normalize(from, &mut to, factors, finish);
+    }
+}
+
+fn normalized<'o>(out: &'o mut ViewMut<'_>, at: usize, count: usize) -> Option<Normalized<'o>> {
+    match out {
+        ViewMut::I8(data, zero) => Some(Normalized::I8(data.get_mut(at..at + count)?, *zero)),
+        ViewMut::I16(data) => Some(Normalized::I16(data.get_mut(at..at + count)?)),
+        ViewMut::F16(_) | ViewMut::Q24(_) => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! A group normalization inside the convolution that reads it: a band of output rows at a time.
+//!
+//! The window holds the normalized rows that the band looks at. Those that the next band looks at as well move to its front, so every
+//! row is normalized once. The numbers are those of the two operators one after the other.
+
+use core::ops::Range;
+
+use crate::family::{Addition, Filter, Part};
+use crate::ops::conv::Geometry;
+use crate::ops::conv::integer::conv;
+use crate::ops::norm::integer::{Input, Norm, positions};
+use crate::tensor::view::{Operand, ViewMut};
+
+/// Runs both. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
+/// are the scratch of the two.
+#[expect(clippy::too_many_arguments, reason = "two operators")]
+pub fn norm_conv(
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &mut [i32],
+    window: &mut ViewMut<'_>,
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    columns: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let prepared = norm.prepare(input, factors, window);
+    let ([rows, cols], pad) = (g.input, g.pad[0]);
+    let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
+    let lines = window.len() / line.max(1);
+    let band = if lines < rows {
+        lines.saturating_sub(g.kernel) / g.stride + 1
+    } else {
+        g.output[0]
+    };
+    let mut held: Range<usize> = 0..0;
+    for first in (0..g.output[0]).step_by(band) {
+        let count = band.min(g.output[0] - first);
+        // Counted from the first row of zeros.
+        let top = first * g.stride;
+        let bottom = top + (count - 1) * g.stride + g.kernel;
+        let needed = top.saturating_sub(pad)..bottom.saturating_sub(pad).min(rows);
+        let fresh = needed.start.max(held.end)..needed.end.max(held.end);
+        // Row by row, for which no two of them overlap.
+        for row in needed.start..held.end {
+            let (from, to) = (row - held.start, row - needed.start);
+            if from > to {
+                window.copy_down(from * line, to * line, line);
+            }
+        }
+        let to = (fresh.start - needed.start) * line..(fresh.end - needed.start) * line;
+        let fresh = fresh.start * cols..fresh.end * cols;
+        if !fresh.is_empty() {
+            positions(input, norm, &prepared, factors, fresh, &mut window.part(to));
+        }
+        let part = Part {
+            view: window.as_view().part(0..needed.len() * line),
+            channels: norm.channels,
+            requant: None,
+        };
+        let band = Geometry {
+            input: [needed.len(), cols],
+            output: [count, g.output[1]],
+            pad: [pad.saturating_sub(top), g.pad[1]],
+            ..*g
+        };
+        let range = first * out_line..(first + count) * out_line;
+        let add = add.map(|term| match term.operand {
+            Operand::Apart(view) if !term.broadcast => Addition {
+                operand: Operand::Apart(view.part(range.clone())),
+                ..term
+            },
+            _ => term,
+        });
+        conv(&[part], &band, filter, add, columns, &mut out.part(range));
+        held = needed;
+    }
+}

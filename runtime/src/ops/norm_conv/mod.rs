@@ -1,0 +1,115 @@
+//! A group normalization inside the convolution that alone reads it.
+
+use crate::ops::{Call, Context};
+mod integer;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::{Check, Checker};
+use super::norm::integer::FACTOR_WORDS;
+use super::reader::Reader;
+use super::{Conv, GroupNorm, Operator, conv, norm};
+use crate::error::Fault;
+use crate::features::Feature;
+use crate::tensor::Tensor;
+use crate::tensor::regions::Regions;
+use crate::tensor::slots::{Slots, slot};
+
+/// A group normalization and the convolution that alone reads it: only as many normalized rows are there at a time as the convolution
+/// looks at. The same numbers as the two operators one after the other.
+///
+/// `norm.out` is the window that holds those rows, and `conv` reads it. Both name one scratch: factors of the channels, then columns.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NormConv {
+    /// Its output's record has the rows of the window, at least those that one output row looks at.
+    pub norm: GroupNorm,
+    /// Not upsampled.
+    pub conv: Conv,
+}
+
+impl Operator for NormConv {
+    const NAME: &'static str = "norm_conv";
+    const FEATURE: Option<Feature> = Some(Feature::NormConv);
+
+    #[inline(always)]
+    fn read(r: &mut Reader<'_>) -> Self {
+        let mut both = Self {
+            norm: GroupNorm::EMPTY,
+            conv: Conv::EMPTY,
+        };
+        norm::read(r, &mut both.norm);
+        conv::read(r, &mut both.conv);
+        both
+    }
+
+    #[inline(always)]
+    fn slots(&self, slots: &mut Slots) {
+        self.conv.slots(slots);
+        self.norm.source.slots(slots);
+        slots.tensors[slot::WINDOW] = Some(self.norm.out);
+    }
+
+    /// The two halves, as if the window held every row, and that it holds enough of them.
+    fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
+        let Self { norm, conv } = self;
+        checker.join(&norm.source)?;
+        let joined = norm.out == conv.source.first && norm.scratch == conv.scratch;
+        let plain = conv.source.second.is_none() && !conv.upsample && norm.scale_shift.is_none();
+        checker.ensure(joined && plain && !checker.context.is_float(), Fault::Parameter)?;
+        let (rows, mut window) = (checker.tensors[slot::FIRST].rows, checker.tensors[slot::WINDOW]);
+        checker.ensure(
+            (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
+            Fault::Shape {
+                expected: conv.kernel.into(),
+                found: window.rows.into(),
+            },
+        )?;
+        window.rows = rows;
+        norm.check_joined(checker, &window)?;
+        checker.tensors[slot::FIRST] = window;
+        conv.check_joined(checker, 1)
+    }
+
+    #[inline(always)]
+    fn scratch_bytes(&self, float: bool, tensors: &[Tensor; slot::COUNT]) -> usize {
+        // The normalization has as many channels as it reads, and the convolution those of the normalization.
+        self.norm.scratch_bytes(float, tensors) + self.conv.scratch_bytes(float, tensors)
+    }
+
+    #[inline(always)]
+    fn needs(&self, feature: Feature) -> bool {
+        Self::FEATURE == Some(feature) || self.norm.needs(feature) || self.conv.needs(feature)
+    }
+
+    #[inline(never)]
+    fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        let (norm, input) = (
+            norm::parameters(context, &self.norm, slot::WINDOW, r)?,
+            norm::input(&self.norm, r)?,
+        );
+        let c = &self.conv;
+        let g = conv::geometry(c, r);
+        let filter = conv::filter(context, c, conv::Rows::ALL, &g, norm.channels)?;
+        let add = conv::addition(c, r)?;
+        let (factors, columns) = r.scratch::<i32>()?.split_at_mut_checked(norm.channels * FACTOR_WORDS)?;
+        let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
+        let (window, out) = (&mut r.window()?, &mut r.output()?);
+        integer::norm_conv(&input, &norm, factors, window, &g, &filter, add, columns, out);
+        Some(())
+    }
+
+    /// Of integer models only, which parsing sees to.
+    fn run_f16(&self, _: &Context<'_>, _: &Call<'_>, _: &mut Regions<'_, '_>) -> Option<()> {
+        None
+    }
+
+    #[inline(always)]
+    fn conv(&self) -> Option<&Conv> {
+        Some(&self.conv)
+    }
+
+    #[inline(always)]
+    fn norm(&self) -> Option<&GroupNorm> {
+        Some(&self.norm)
+    }
+}

@@ -1,0 +1,99 @@
+//! The runs of the sampler that a conversion observes.
+
+use mote_runtime::Config;
+use mote_runtime::schedule::spacing::PrevRule;
+
+use crate::emit::Diffusion;
+use crate::program::Program;
+
+/// Seed of the first calibration run; far from the small seeds that people sample with.
+pub const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
+/// Steps of a calibration run.
+const CALIBRATION_STEPS: u32 = 20;
+/// Multiply-accumulates spent on calibration, about: sets the number of runs, 2 to 16.
+const CALIBRATION_MACS: u64 = 16_000_000_000;
+
+/// Seed of the first run that weights of 4 bits are rounded on.
+const ROUNDING_SEED: u64 = 0x524F_554E_0000_0000;
+/// Calls recorded in all, about, and the bytes of activations that they may take.
+const ROUNDING_CALLS: usize = 96;
+const ROUNDING_BYTES: usize = 1 << 28;
+
+/// Runs that a conversion observes.
+#[derive(Debug, Clone)]
+pub struct Calibration {
+    /// Runs that the ranges of activations are taken from.
+    pub runs: Vec<Config>,
+    /// Steps of each, as the model file tells.
+    pub steps: u32,
+    /// Other runs, on which weights of 4 bits are rounded. Empty where no weight has 4 bits.
+    pub rounding: Vec<Config>,
+}
+
+impl Calibration {
+    /// The network's own sampler from several seeds, every class in turn.
+    pub fn of(program: &Program, diffusion: &Diffusion) -> Self {
+        let runs = affordable_runs(program, diffusion);
+        Self {
+            runs: (0..runs).map(|i| run(program, diffusion, i)).collect(),
+            steps: CALIBRATION_STEPS,
+            rounding: (0..runs).map(|i| rounding_run(program, diffusion, i)).collect(),
+        }
+    }
+
+    /// Every how many calls of the rounding runs one is recorded.
+    pub fn rounding_stride(&self, program: &Program) -> usize {
+        let available: usize = self.rounding.iter().map(|c| c.steps as usize).sum();
+        let bytes: usize = program.slots.iter().map(|slot| 2 * slot.len()).sum();
+        let wanted = ROUNDING_CALLS.min(ROUNDING_BYTES / bytes.max(1)).max(1);
+        available.div_ceil(wanted)
+    }
+}
+
+/// 2 to 16, by the work of a call.
+fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
+    let call = program.total_macs();
+    (CALIBRATION_MACS / (call * u64::from(steps(diffusion))).max(1)).clamp(2, 16)
+}
+
+fn steps(diffusion: &Diffusion) -> u32 {
+    CALIBRATION_STEPS.min(diffusion.train_steps)
+}
+
+/// A run as the checkpoint was saved to be sampled.
+pub fn run_of(diffusion: &Diffusion, steps: u32) -> Config {
+    Config {
+        steps,
+        spacing: diffusion.schedule.spacing(),
+        prev: PrevRule::List,
+        eta_q16: 0,
+        clip: diffusion.clip,
+        clip_range_q24: 1 << 24,
+        class: None,
+        guidance_q16: None,
+        seed: 0,
+        method: diffusion.prediction.levels().default_method(),
+    }
+}
+
+fn run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
+    let quiet = run_of(diffusion, steps(diffusion));
+    // Every fourth run is noisy where the sampler has an eta, so that the ranges hold for eta > 0.
+    let noisy = i % 4 == 3 && quiet.method.draws(1 << 16);
+    Config {
+        eta_q16: if noisy { 1 << 16 } else { 0 },
+        class: (program.classes > 0).then(|| (i % program.classes as u64) as u16),
+        seed: CALIBRATION_SEED + i,
+        ..quiet
+    }
+}
+
+/// Of many lengths, so that many timesteps occur.
+fn rounding_run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
+    let config = run(program, diffusion, i);
+    Config {
+        steps: (config.steps + i as u32).min(diffusion.train_steps),
+        seed: ROUNDING_SEED + i,
+        ..config
+    }
+}

@@ -1,0 +1,190 @@
+//! The conversion pipeline: checkpoint, fused program, calibration, number formats, model file.
+//!
+//! [`convert`] takes a checkpoint with its noise schedule. [`source`] is the same for anything that has a program, a schedule and runs to
+//! calibrate on.
+
+pub mod calibration;
+pub mod provenance;
+pub mod source;
+
+use mote_host::schedule::{self as float, ScheduleError};
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::{ParseError, RunError};
+
+use crate::emit::{Diffusion, EmitError, Emitted};
+use crate::import::{Checkpoint, Trained};
+use crate::lower::{LowerError, lower};
+use crate::plan::{Arena, recompute};
+use crate::program::Program;
+use crate::quantize::formats::Format;
+use crate::quantize::scheme::{Assignment, Bits, Scheme};
+use crate::quantize::trained::TrainedError;
+use crate::widths::auto;
+use crate::widths::eight_bit::eight_bit;
+pub use crate::widths::trial::Progress;
+use crate::widths::trial::QuantizeError;
+use calibration::Calibration;
+use source::{Memory, NumberFormats, Source, Widths, convert_source};
+
+/// Why a checkpoint cannot be converted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// A layer arrangement without an operator.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Too large for the file format, or refused by the runtime.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// A schedule that cannot be made.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A network that predicts variances beside x0.
+    #[error(
+        "learned variances (variance_type learned_range) have no place in a model file yet: `mote eval` measures such a checkpoint; \
+         train with a fixed variance to convert"
+    )]
+    LearnedVariance,
+    /// A model that the converter wrote and the runtime refuses.
+    #[error("the runtime refuses the model: {0}")]
+    Parse(#[from] ParseError),
+    /// A calibration run failed.
+    #[error("a calibration run failed: {0}")]
+    Run(#[from] RunError),
+    /// A chain whose tensors cannot be read.
+    #[error("the chain: {0}")]
+    Chain(candle_core::Error),
+    /// No assignment fits, or one could not be measured.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// The formats that the checkpoint was trained with are not its network's.
+    #[error(transparent)]
+    Trained(#[from] TrainedError),
+}
+
+/// What is asked of a conversion.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Number formats.
+    pub scheme: Scheme,
+    /// Memory that `auto` must stay within, and that the arena is chosen for.
+    pub budget: Option<auto::Budget>,
+    /// What the arena is planned for; `None` is fast where that fits the budget, small elsewhere.
+    pub arena: Option<Arena>,
+}
+
+impl Options {
+    /// `scheme` without a budget.
+    pub fn of(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            budget: None,
+            arena: None,
+        }
+    }
+}
+
+/// A converted model, with what a report wants to know.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// The file.
+    pub emitted: Emitted,
+    /// What its arena is planned for.
+    pub arena: Arena,
+    /// The fused program.
+    pub program: Program,
+    /// Number formats by slot; empty for f16.
+    pub formats: Vec<Format>,
+    /// Widths; `None` for f16.
+    pub assignment: Option<Assignment>,
+    /// Sensitivities that `auto` measured.
+    pub sensitivity: Vec<auto::Sensitivity>,
+    /// The formats and scales, as training could take them; `None` for f16.
+    pub chosen: Option<Trained>,
+}
+
+impl Converted {
+    /// The model file, checked as any that is opened.
+    ///
+    /// # Errors
+    /// None that a test has found: whatever is emitted was checked.
+    pub fn file(&self) -> Result<crate::ModelFile, crate::Error> {
+        crate::ModelFile::from_bytes(&self.emitted.bytes)
+    }
+}
+
+impl Converted {
+    fn float(emitted: Emitted, arena: Arena, program: Program) -> Self {
+        Self {
+            emitted,
+            arena,
+            program,
+            formats: vec![],
+            assignment: None,
+            sensitivity: vec![],
+            chosen: None,
+        }
+    }
+}
+
+/// Converts `checkpoint`. The same checkpoint and options give the same bytes on every machine.
+pub fn convert(
+    checkpoint: &Checkpoint,
+    options: &Options,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Converted, ConvertError> {
+    if checkpoint.scheduler.variance == float::Variance::LearnedRange {
+        return Err(ConvertError::LearnedVariance);
+    }
+    let arena = options.arena.unwrap_or_default();
+    let program = recompute(lower(&checkpoint.graph)?, arena);
+    let diffusion = diffusion(checkpoint)?;
+    let scheme = options.scheme.name();
+    let numbers = NumberFormats {
+        scheme,
+        widths: widths(options.scheme, &program, arena),
+    };
+    let source = Source {
+        name: &checkpoint.name,
+        sha256: &checkpoint.sha256,
+        calibration: Calibration::of(&program, &diffusion),
+        program,
+        diffusion,
+        trained: checkpoint.trained.as_ref().filter(|trained| trained.scheme == scheme),
+    };
+    let memory = Memory {
+        arena: options.arena,
+        budget: options.budget,
+    };
+    convert_source(source, numbers, memory, progress)
+}
+
+/// Who chooses the widths of a scheme.
+fn widths(scheme: Scheme, program: &Program, arena: Arena) -> Option<Widths> {
+    let sixteen_bit = || Assignment::uniform(program, Bits::Sixteen);
+    Some(match scheme {
+        Scheme::F16 => return None,
+        Scheme::W8A8 => Widths::Given(eight_bit(program, arena)),
+        Scheme::W8A16 => Widths::Given(sixteen_bit()),
+        Scheme::W4A8 => Widths::FourBits(eight_bit(program, arena)),
+        Scheme::W4A16 => Widths::FourBits(sixteen_bit()),
+        Scheme::Auto => Widths::Measured,
+    })
+}
+
+fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
+    let config = &checkpoint.scheduler;
+    let (alpha_bars, final_alpha_bar) = config.alpha_bars()?;
+    let classes = checkpoint.graph.classes.unwrap_or(0);
+    Ok(Diffusion {
+        train_steps: config.num_train_timesteps as u32,
+        alpha_bars,
+        final_alpha_bar,
+        prediction: config.device_prediction(),
+        clip: if config.clip_sample { Clip::Stock } else { Clip::Off },
+        clip_range: config.clip_sample_range,
+        schedule: config.device_schedule(),
+        steps_offset: config.steps_offset as i32,
+        // By convention the last label stands for 'no class'.
+        null_class: classes.checked_sub(1).map(|last| last as u16),
+    })
+}

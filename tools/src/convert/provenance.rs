@@ -1,0 +1,36 @@
+//! Where a model comes from, as its file tells.
+
+use serde_json::{Value, json};
+
+use super::calibration::{CALIBRATION_SEED, Calibration};
+use crate::plan::Arena;
+
+/// What a model file says of its origin, as JSON.
+#[derive(Debug, Clone)]
+pub struct Provenance(Value);
+
+impl Provenance {
+    /// Of a model that `runs` runs were observed for.
+    pub fn new(name: &str, sha256: &str, scheme: &str, calibration: &Calibration, runs: usize) -> Self {
+        Self(json!({
+            "model": name,
+            "checkpoint_sha256": sha256,
+            "converter": concat!("mote ", env!("CARGO_PKG_VERSION")),
+            "scheme": scheme,
+            "calibration": {
+                "trajectories": runs,
+                "steps": calibration.steps,
+                "first_seed": CALIBRATION_SEED,
+            },
+        }))
+    }
+
+    /// The text, with the arena where it is not the fast one.
+    pub fn with(&self, arena: Arena) -> String {
+        let mut value = self.0.clone();
+        if arena != Arena::Fast {
+            value["arena"] = arena.name().into();
+        }
+        value.to_string()
+    }
+}

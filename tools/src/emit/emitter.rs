@@ -1,0 +1,126 @@
+//! What an operator's home asks while it writes its record.
+
+use half::f16;
+use mote_runtime::blob::op::NormConv;
+use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::tensor::TensorId;
+use mote_runtime::numeric::requant::{Requant, WideRequant};
+
+use super::weights::WeightSection;
+use crate::plan::Windows;
+use crate::program::{Program, SlotId};
+use crate::quantize::Quantization;
+use crate::quantize::factor::{requant, wide_requant};
+use crate::quantize::formats::Format;
+
+/// A wide factor where none is used.
+const UNUSED: WideRequant = WideRequant {
+    mult: 1 << 21,
+    shift: 21,
+};
+
+/// The records of a program as they are written, in integers or in f16.
+pub struct Emitter<'p> {
+    /// The program.
+    pub program: &'p Program,
+    /// The weights section so far.
+    pub weights: WeightSection,
+    /// `None` for f16 models.
+    quantization: Option<&'p Quantization<'p>>,
+    /// By slot.
+    formats: &'p [Format],
+    /// By operator.
+    scratch: &'p [Option<TensorId>],
+}
+
+impl<'p> Emitter<'p> {
+    pub(super) fn new(
+        program: &'p Program,
+        quantization: Option<&'p Quantization<'p>>,
+        formats: &'p [Format],
+        scratch: &'p [Option<TensorId>],
+    ) -> Self {
+        Self {
+            program,
+            weights: WeightSection::default(),
+            quantization,
+            formats,
+            scratch,
+        }
+    }
+
+    /// Every record in execution order. A normalization with a window is inside the convolution's.
+    pub(super) fn records(&mut self, windows: &Windows) -> Vec<Record> {
+        let own = (0..self.program.ops.len()).filter(|i| windows.of_norm(*i).is_none());
+        own.map(|i| match windows.inside(i) {
+            Some(norm) => {
+                let norm = self.record(norm);
+                inside(norm, self.record(i))
+            }
+            None => self.record(i),
+        })
+        .collect()
+    }
+
+    fn record(&mut self, index: usize) -> Record {
+        let op = &self.program.ops[index];
+        op.kind.operator().record(op.out, self)
+    }
+
+    /// Integers and how they were chosen; `None` for f16 models.
+    pub fn quantization(&self) -> Option<&'p Quantization<'p>> {
+        self.quantization
+    }
+
+    /// Whether the model is an f16 one.
+    pub fn is_float(&self) -> bool {
+        self.quantization.is_none()
+    }
+
+    /// The tensor of a slot.
+    pub fn id(&self, slot: SlotId) -> TensorId {
+        TensorId(slot.0 as u16)
+    }
+
+    /// The scratch tensor of the operator that writes `out`.
+    pub fn scratch(&self, out: SlotId) -> TensorId {
+        self.scratch[out.0].unwrap_or(TensorId(u16::MAX))
+    }
+
+    /// Number format of a slot.
+    pub fn format(&self, slot: SlotId) -> Format {
+        self.formats[slot.0]
+    }
+
+    /// Real value of one unit of a slot.
+    pub fn scale(&self, slot: SlotId) -> f64 {
+        self.formats[slot.0].scale
+    }
+
+    /// A factor between units. In f16 models everything has one unit.
+    pub fn requant(&self, factor: f64) -> Requant {
+        if self.is_float() { Requant::ONE } else { requant(factor) }
+    }
+
+    /// As [`Emitter::requant`], for wide accumulators. An f16 model has none.
+    pub fn wide_requant(&self, factor: f64) -> WideRequant {
+        if self.is_float() { UNUSED } else { wide_requant(factor) }
+    }
+}
+
+/// The record of a convolution with the normalization inside that alone it reads.
+fn inside(norm: Record, conv: Record) -> Record {
+    match (norm, conv) {
+        (Record::GroupNorm(norm), Record::Conv(conv)) => Record::NormConv(NormConv { norm, conv }),
+        (norm, conv) => unreachable!(
+            "{} inside {}: windows join a normalization and a convolution",
+            norm.kind(),
+            conv.kind()
+        ),
+    }
+}
+
+/// f16 bits, saturated: a weight beyond 65504 becomes 65504.
+pub fn f16_bits(v: f32) -> u16 {
+    f16::from_f32(v.clamp(-65504.0, 65504.0)).to_bits()
+}

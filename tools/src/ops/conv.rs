@@ -1,0 +1,261 @@
+//! Convolutions and linear layers, with the addition that follows them.
+//!
+//! A convolution reads through a concatenation and through a nearest-neighbour x2. It absorbs one addition: of a residual, whose divisor goes
+//! into the weights, or of a vector over channels. Where it has weights by groups of timesteps, its record is a readout.
+
+use mote_host::graph::{Node, Op, ValueId, ops};
+use mote_runtime::Model;
+use mote_runtime::blob::int4;
+use mote_runtime::blob::op::{Addend, Conv as Fields, Op as Record, Readout, Weights};
+use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::kernels::conv_scratch_bytes;
+use mote_runtime::kernels::family::padded;
+use mote_runtime::numeric::requant::ADD_GUARD_BITS;
+
+use super::{Cost, Operator, OutputFormat, Room, filter, source};
+use crate::emit::Emitter;
+use crate::lower::{LowerError, Lowered, Lowering, Next, refuse};
+use crate::program::{Program, Slot, SlotId};
+
+/// A convolution with what was fused into it. A linear layer has a kernel of 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conv {
+    /// One input, or the two halves of a concatenation.
+    pub source: Vec<SlotId>,
+    /// `(out, row, col, in)`, divided by `divisor`.
+    pub weight: Vec<f32>,
+    /// `(out)`, divided by `divisor`.
+    pub bias: Vec<f32>,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step between outputs.
+    pub stride: usize,
+    /// Zeros at top, left, bottom, right.
+    pub pad: [usize; 4],
+    /// Reads through a nearest-neighbour x2.
+    pub upsample: bool,
+    /// A term and its factor, added to the output.
+    pub addend: Option<(SlotId, f32)>,
+    /// What the checkpoint's weights and biases were divided by: the divisor of the addition that was absorbed.
+    pub divisor: f64,
+    /// First timesteps of groups that have weights of their own. The weights of all groups then follow each other. Empty where all
+    /// timesteps share them.
+    pub groups: Vec<u32>,
+}
+
+impl Conv {
+    pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let source = lowering.view(node, 0)?;
+        let outs = lowering.shape(node.output)[0];
+        let bias = match &op.bias {
+            Some(key) => lowering.param(node, key)?,
+            None => vec![0.0; outs],
+        };
+        let weight = lowering.param(node, &op.weight)?;
+        let conv = Self {
+            source: source.slots,
+            weight: channels_last(&weight, outs, op.kernel * op.kernel),
+            bias,
+            kernel: op.kernel,
+            stride: op.stride,
+            pad: op.pad,
+            upsample: source.upsample,
+            addend: None,
+            divisor: 1.0,
+            groups: vec![],
+        };
+        Ok(Lowered::Operator(conv.into()))
+    }
+
+    /// A linear layer with weights by groups of timesteps. The graph has them in the same order.
+    pub(super) fn lower_readout(
+        op: &ops::Readout,
+        node: &Node,
+        lowering: &Lowering<'_>,
+    ) -> Result<Lowered, LowerError> {
+        let source = lowering.view(node, 0)?;
+        let conv = Self {
+            source: source.slots,
+            weight: lowering.param(node, &op.weight)?,
+            bias: lowering.param(node, &op.bias)?,
+            kernel: 1,
+            stride: 1,
+            pad: [0; 4],
+            upsample: source.upsample,
+            addend: None,
+            divisor: 1.0,
+            groups: op.first.iter().map(|t| *t as u32).collect(),
+        };
+        Ok(Lowered::Operator(conv.into()))
+    }
+
+    /// Weights of each output channel, those of all groups one after the other.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.weight.chunks_exact(self.taps().max(1))
+    }
+
+    /// Weights of an output channel.
+    pub fn taps(&self) -> usize {
+        self.weight.len() / self.bias.len().max(1)
+    }
+
+    /// Rows of its input that it looks at for an output row that has `cols` columns, so that they fill a block of `columns`. `None` where
+    /// it does not read its input row by row.
+    pub fn window_rows(&self, cols: usize, columns: usize) -> Option<usize> {
+        let row_by_row = !self.upsample && self.kernel > 1 && self.groups.is_empty();
+        row_by_row.then(|| (columns.div_ceil(cols) - 1) * self.stride + self.kernel)
+    }
+
+    fn fields(&self, out: SlotId, e: &mut Emitter<'_>) -> Fields {
+        let (source, input_unit) = source::record(&self.source, e);
+        // With an addend the accumulator has some bits more than the output.
+        let guard = self.addend.map_or(1.0, |_| f64::from(1 << ADD_GUARD_BITS));
+        let unit = e.scale(out) / guard;
+        let addend = self.addend.map(|(slot, factor)| Addend {
+            tensor: e.id(slot),
+            requant: e.requant(e.scale(slot) * f64::from(factor) / unit),
+            factor,
+        });
+        Fields {
+            source,
+            out: e.id(out),
+            scratch: e.scratch(out),
+            weights: filter::weights(self, out, input_unit, input_unit / unit, e),
+            kernel: self.kernel as u8,
+            stride: self.stride as u8,
+            pad: self.pad.map(|p| p as u8),
+            upsample: self.upsample,
+            addend,
+        }
+    }
+}
+
+impl Operator for Conv {
+    fn inputs(&self) -> Vec<SlotId> {
+        let addend = self.addend.map(|(id, _)| id);
+        self.source.iter().copied().chain(addend).collect()
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut SlotId> {
+        let addend = self.addend.iter_mut().map(|(id, _)| id);
+        self.source.iter_mut().chain(addend).collect()
+    }
+
+    /// Of two convolutions that are added the later one absorbs the addition.
+    fn absorbs(&self, next: &Next<'_>) -> bool {
+        let ready = |value| value == next.value || !is_later_conv(next, value);
+        let plain = self.addend.is_none() && self.groups.is_empty();
+        plain
+            && match &next.node.op {
+                Op::AddChannel(_) => next.node.inputs[0] == next.value,
+                Op::Add(_) => next.node.inputs.iter().all(|value| ready(*value)),
+                _ => false,
+            }
+    }
+
+    fn absorb(&mut self, node: &Node, input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
+        match &node.op {
+            Op::AddChannel(_) => self.addend = Some((lowering.slot(node, 1)?, 1.0)),
+            Op::Add(add) => {
+                let divisor = add.divisor;
+                let divide = |v: &mut f32| *v = (f64::from(*v) / divisor) as f32;
+                self.weight.iter_mut().for_each(divide);
+                self.bias.iter_mut().for_each(divide);
+                self.addend = Some((lowering.slot(node, 1 - input)?, (1.0 / divisor) as f32));
+                self.divisor = divisor;
+            }
+            _ => return Err(refuse(node, "it cannot join a convolution")),
+        }
+        Ok(())
+    }
+
+    fn macs(&self, out: &Slot) -> u64 {
+        (out.positions() * self.weight.len() / self.groups.len().max(1)) as u64
+    }
+
+    fn output_format(&self) -> OutputFormat {
+        OutputFormat::Calibrated
+    }
+
+    fn multiplied_inputs(&self) -> &[SlotId] {
+        &self.source
+    }
+
+    fn in_place(&self) -> Option<SlotId> {
+        self.addend.map(|(id, _)| id)
+    }
+
+    fn scratch_bytes(&self, program: &Program, out: &Slot, room: Room) -> usize {
+        let columns = if out.positions() < room.columns {
+            1
+        } else {
+            room.columns
+        };
+        let ins = program.channels(&self.source);
+        conv_scratch_bytes(room.float, self.kernel, ins, out.shape[0], columns)
+    }
+
+    fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
+        let conv = self.fields(out, e);
+        if self.groups.is_empty() {
+            return Record::Conv(conv);
+        }
+        Record::Readout(Readout {
+            conv,
+            first: e.weights.put(self.groups.iter().copied()),
+            groups: self.groups.len() as u16,
+        })
+    }
+}
+
+/// Whether a value is written later than `next.value`, by a convolution that only this node reads.
+fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
+    let later = next.lowering.graph.nodes.iter().skip(next.writer + 1);
+    let writer = later.into_iter().find(|node| node.output == value);
+    writer.is_some_and(|node| matches!(node.op, Op::Conv(_)) && next.lowering.readers(value).count() == 1)
+}
+
+/// `(out, in, tap)` to `(out, tap, in)`.
+fn channels_last(weight: &[f32], outs: usize, taps: usize) -> Vec<f32> {
+    let ins = weight.len() / (outs * taps).max(1);
+    let mut to = Vec::with_capacity(weight.len());
+    for filter in weight.chunks_exact(ins * taps) {
+        for tap in 0..taps {
+            to.extend((0..ins).map(|i| filter[i * taps + tap]));
+        }
+    }
+    to
+}
+
+/// What a record costs.
+pub(super) fn cost(model: &Model<'_>, record: &Fields, out: &Tensor) -> Cost {
+    let outs = u64::from(out.channels);
+    let second = record.source.second.map(|(id, _)| id);
+    let sources = [Some(record.source.first), second].into_iter().flatten();
+    let ins: u64 = sources
+        .filter_map(|id| model.tensor(id))
+        .map(|t| u64::from(t.channels))
+        .sum();
+    let taps = u64::from(record.kernel).pow(2) * ins;
+    let row = padded(taps as usize) as u64;
+    let (weights, bytes_an_output) = match record.weights {
+        Weights::W8 { .. } => ("int8", row + 4 + 5),
+        Weights::W4 { .. } => ("int4", 4 * int4::row_words(taps as usize) as u64 + 4 + 5),
+        Weights::W16 { .. } => ("int16", 2 * row + 8 + 5),
+        Weights::F16 { .. } => ("f16", 2 * taps + 4),
+    };
+    Cost {
+        weights,
+        macs: out.positions() as u64 * taps * outs,
+        weight_bytes: outs * bytes_an_output,
+    }
+}
+
+/// What a record with weights by groups of timesteps costs.
+pub(super) fn cost_by_timestep(model: &Model<'_>, record: &Readout, out: &Tensor) -> Cost {
+    let one = cost(model, &record.conv, out);
+    Cost {
+        weight_bytes: one.weight_bytes * u64::from(record.groups),
+        ..one
+    }
+}

@@ -1,0 +1,103 @@
+//! A convolution's weights as they stand in the model file.
+
+use mote_runtime::blob::int4;
+use mote_runtime::blob::op::Weights;
+use mote_runtime::blob::proof::input_bound;
+use mote_runtime::kernels::family::padded;
+use mote_runtime::numeric::requant::WideRequant;
+
+use super::Conv;
+use crate::emit::{Emitter, f16_bits};
+use crate::program::SlotId;
+use crate::quantize::Quantization;
+use crate::quantize::scheme::Bits;
+use crate::quantize::weights::{Channel, InputFacts, channel, channel_of_4_bits, widest_scale};
+
+/// Writes the weights of `conv`, whose output is `out`. One unit of its input is worth `input_unit`; `ratio` is that over a unit of the sum.
+pub(super) fn weights(conv: &Conv, out: SlotId, input_unit: f64, ratio: f64, e: &mut Emitter<'_>) -> Weights {
+    match e.quantization() {
+        None => float(conv, e),
+        Some(q) => {
+            let channels = channels(conv, out, input_unit, q, e);
+            integer(&channels, q.assignment.weights[out.0], ratio, e)
+        }
+    }
+}
+
+/// `(group, tap, out)`: outputs next to each other.
+fn float(conv: &Conv, e: &mut Emitter<'_>) -> Weights {
+    let groups = conv.groups.len().max(1);
+    let (outs, taps) = (conv.bias.len() / groups, conv.taps());
+    let group = |g: usize| (0..taps).flat_map(move |tap| (0..outs).map(move |o| (g * outs + o) * taps + tap));
+    let order = (0..groups).flat_map(group);
+    Weights::F16 {
+        data: e.weights.put(order.map(|i| f16_bits(conv.weight[i]))),
+        bias: e.weights.put(conv.bias.iter().copied()),
+    }
+}
+
+/// The integers of every output channel.
+fn channels(conv: &Conv, out: SlotId, input_unit: f64, q: &Quantization<'_>, e: &Emitter<'_>) -> Vec<Channel> {
+    let means: Vec<f64> = conv.source.iter().flat_map(|id| q.stats[id.0].means()).collect();
+    let bound = match conv.source[..] {
+        [one] => input_bound(e.format(one).dtype, e.format(one).zero_point),
+        _ => 1 << 15,
+    };
+    let facts = InputFacts {
+        means: &means,
+        scale: input_unit,
+        bound,
+    };
+    let (bits, narrow) = (q.assignment.weights[out.0], i32::MAX.into());
+    let integers = |(o, (row, &bias)): (usize, (&[f32], &f32))| match bits {
+        Bits::Four => channel_of_4_bits(row, bias, q.int4_row(out, o), &facts, narrow),
+        Bits::Eight => channel(row, bias, 8, q.scales[out.0][o], &facts, narrow),
+        Bits::Sixteen => channel(row, bias, 16, widest_scale(row, 16), &facts, WideRequant::ACC_LIMIT),
+    };
+    conv.rows().zip(&conv.bias).enumerate().map(integers).collect()
+}
+
+/// Weights in rows of whole words, biases, and the factors `weight scale * ratio`.
+fn integer(channels: &[Channel], bits: Bits, ratio: f64, e: &mut Emitter<'_>) -> Weights {
+    let padded_row = |c: &Channel| {
+        let mut row = c.weights.clone();
+        row.resize(padded(row.len()), 0);
+        row
+    };
+    let nibbles = |c: &Channel| {
+        let nibbles: Vec<i8> = c.weights.iter().map(|w| (w / int4::UNIT) as i8).collect();
+        int4::pack(&nibbles).collect::<Vec<u32>>()
+    };
+    let rows = channels.iter().flat_map(padded_row);
+    let (data, bias) = match bits {
+        Bits::Four => {
+            let data = e.weights.put(channels.iter().flat_map(nibbles));
+            (data, e.weights.put(channels.iter().map(|c| c.bias as i32)))
+        }
+        Bits::Eight => {
+            let data = e.weights.put(rows.map(|w| w as i8));
+            (data, e.weights.put(channels.iter().map(|c| c.bias as i32)))
+        }
+        Bits::Sixteen => {
+            let data = e.weights.put(rows.map(|w| w as i16));
+            (data, e.weights.put(channels.iter().map(|c| c.bias)))
+        }
+    };
+    let factor = |c: &Channel| match bits {
+        Bits::Four | Bits::Eight => {
+            let r = e.requant(c.scale * ratio);
+            (r.mult, r.shift)
+        }
+        Bits::Sixteen => {
+            let r = e.wide_requant(c.scale * ratio);
+            (r.mult, r.shift)
+        }
+    };
+    let factors: Vec<(i32, u8)> = channels.iter().map(factor).collect();
+    let requant = e.weights.put_requants(&factors);
+    match bits {
+        Bits::Four => Weights::W4 { data, bias, requant },
+        Bits::Eight => Weights::W8 { data, bias, requant },
+        Bits::Sixteen => Weights::W16 { data, bias, requant },
+    }
+}

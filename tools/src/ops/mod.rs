@@ -1,0 +1,142 @@
+//! The operators: one file each, with all that the stages of a conversion ask of it.
+//!
+//! An operator's home says which nodes of the float graph it is made from and what it absorbs (lowering), which number format its output has
+//! (quantization), what memory it needs beside its tensors (planning), how its record stands in the model file (emission) and what a
+//! record costs (reports). This file is the one list of operators: the enum [`Kind`] follows from it, and so do the dispatch from the
+//! graph's operators and the dispatch from the file's records. None of them has an arm for "all others".
+//!
+//! To add an operator: write its file here, implement [`Operator`] for it, and add its lines to this file.
+
+mod attention;
+mod avg_pool;
+mod class_embed;
+mod conv;
+mod cost;
+mod filter;
+mod input;
+mod norm;
+mod operator;
+mod silu;
+mod softmax;
+mod source;
+mod time_proj;
+mod upsample;
+
+pub use attention::Attention;
+pub use avg_pool::AvgPool;
+pub use class_embed::ClassEmbed;
+pub use conv::Conv;
+pub use cost::Cost;
+pub use input::Input;
+pub use norm::Norm;
+pub use operator::{Operator, OutputFormat, Room};
+pub use silu::Silu;
+pub use softmax::Softmax;
+pub use time_proj::TimeProj;
+pub use upsample::Upsample;
+
+use mote_host::graph::{Node, Op as GraphOp};
+use mote_runtime::Model;
+use mote_runtime::blob::op::Op as Record;
+use mote_runtime::blob::tensor::Tensor;
+
+use crate::lower::{LowerError, Lowered, Lowering, refuse};
+
+macro_rules! operators {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a fused operator computes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Kind {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Kind {
+            /// What every operator answers.
+            pub fn operator(&self) -> &dyn Operator {
+                match self { $(Self::$name(operator) => operator,)* }
+            }
+
+            /// The same, to be changed.
+            pub fn operator_mut(&mut self) -> &mut dyn Operator {
+                match self { $(Self::$name(operator) => operator,)* }
+            }
+        }
+
+        $(impl From<$name> for Kind {
+            fn from(operator: $name) -> Self {
+                Self::$name(operator)
+            }
+        })*
+    };
+}
+
+operators! {
+    /// The sample, brought to the network's input.
+    Input,
+    /// Sinusoidal features of the timestep.
+    TimeProj,
+    /// A row of the class embedding.
+    ClassEmbed,
+    /// SiLU that nothing could absorb.
+    Silu,
+    /// Softmax over channels.
+    Softmax,
+    /// Convolution or linear layer.
+    Conv,
+    /// Group normalization.
+    Norm,
+    /// Attention over positions.
+    Attention,
+    /// Nearest-neighbour x2 that no convolution reads through.
+    Upsample,
+    /// Mean over 2x2 windows.
+    AvgPool,
+}
+
+impl Kind {
+    /// Its convolution, if it is one: the one kind of operator whose weights are rounded.
+    pub fn conv(&self) -> Option<&Conv> {
+        if let Self::Conv(conv) = self { Some(conv) } else { None }
+    }
+}
+
+/// What becomes of a node that no operator before it has absorbed.
+pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+    match &node.op {
+        GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
+        GraphOp::Affine(_) => Err(refuse(node, "an affine map that does not follow the sample")),
+        GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
+        GraphOp::Conv(op) => Conv::lower(op, node, lowering),
+        GraphOp::GroupNorm(op) => Norm::lower(op, node, lowering),
+        GraphOp::Silu(_) => Silu::lower(node, lowering),
+        GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
+        GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
+        GraphOp::ScaleShift(_) => Err(refuse(
+            node,
+            "scale and shift that does not follow a group normalization",
+        )),
+        GraphOp::Concat(_) => source::lower_concat(node, lowering),
+        GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
+        GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
+        GraphOp::Attention(op) => Attention::lower(op, node, lowering),
+        GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+    }
+}
+
+/// What the record of an operator costs, whose output is `out`.
+pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
+    match record {
+        Record::Conv(record) => conv::cost(model, record, out),
+        Record::Readout(record) => conv::cost_by_timestep(model, record, out),
+        Record::NormConv(record) => norm::cost_inside(model, record, out),
+        Record::GroupNorm(_) => norm::cost(out.channels),
+        Record::Attention(_) => attention::cost(out),
+        Record::ClassEmbed(_) => class_embed::cost(model, out),
+        Record::TimeProj(_) => time_proj::cost(out),
+        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
+            Cost::NOTHING
+        }
+    }
+}

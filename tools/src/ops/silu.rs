@@ -1,0 +1,66 @@
+//! SiLU on its own, where no normalization before it could absorb it: `x * sigmoid(x)`.
+
+use mote_host::graph::Node;
+use mote_runtime::blob::op::{self as record, Op as Record};
+
+use super::{Kind, Operator, OutputFormat, Room};
+use crate::emit::Emitter;
+use crate::lower::{LowerError, Lowered, Lowering, View};
+use crate::program::{Program, Slot, SlotId};
+use crate::quantize::Q16;
+
+/// SiLU of every element.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silu {
+    /// Input.
+    pub src: SlotId,
+}
+
+impl Silu {
+    /// Every resnet asks for the SiLU of the timestep's vector: it is computed once.
+    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let kind = Kind::Silu(Self {
+            src: lowering.slot(node, 0)?,
+        });
+        let same = |op: &&crate::program::FusedOp| matches!(op.kind, Kind::Silu(_)) && op.kind == kind;
+        Ok(match lowering.program.ops.iter().find(same) {
+            Some(done) => Lowered::View(View::of(done.out)),
+            None => Lowered::Operator(kind),
+        })
+    }
+}
+
+impl Operator for Silu {
+    fn inputs(&self) -> Vec<SlotId> {
+        vec![self.src]
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut SlotId> {
+        vec![&mut self.src]
+    }
+
+    fn macs(&self, _out: &Slot) -> u64 {
+        0
+    }
+
+    fn output_format(&self) -> OutputFormat {
+        OutputFormat::Calibrated
+    }
+
+    fn in_place(&self) -> Option<SlotId> {
+        Some(self.src)
+    }
+
+    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
+        0
+    }
+
+    fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
+        Record::Silu(record::Silu {
+            src: e.id(self.src),
+            out: e.id(out),
+            in_requant: e.requant(e.scale(self.src) * Q16),
+            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! What convolutions and normalizations read: one slot, or two as the channels of one. A concatenation is never copied.
+
+use mote_host::graph::Node;
+use mote_runtime::blob::op::Source;
+
+use crate::emit::Emitter;
+use crate::lower::{LowerError, Lowered, Lowering, View, refuse};
+use crate::program::SlotId;
+
+/// A concatenation: two slots that are read as one.
+pub(super) fn lower_concat(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+    let slots: Vec<SlotId> = (0..node.inputs.len())
+        .map(|i| lowering.slot(node, i))
+        .collect::<Result<_, _>>()?;
+    if slots.len() != 2 {
+        return Err(refuse(node, "a concatenation of other than two values"));
+    }
+    Ok(Lowered::View(View { slots, upsample: false }))
+}
+
+/// The record of a source, and the real value of one unit of what is read from it. Two slots are brought to the int16 scale that holds both.
+pub(super) fn record(slots: &[SlotId], e: &Emitter<'_>) -> (Source, f64) {
+    let [first, second] = match *slots {
+        [first, second, ..] => [first, second],
+        _ => {
+            let first = e.id(slots[0]);
+            return (Source { first, second: None }, e.scale(slots[0]));
+        }
+    };
+    let common = e.format(first).max_abs().max(e.format(second).max_abs()) / 32768.0;
+    let factors = [first, second].map(|slot| e.requant(e.scale(slot) / common));
+    let source = Source {
+        first: e.id(first),
+        second: Some((e.id(second), factors)),
+    };
+    (source, common)
+}

@@ -1,0 +1,76 @@
+//! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
+
+use mote_host::graph::ops;
+use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_runtime::blob::tensor::Tensor;
+
+use super::{Cost, Operator, OutputFormat, Room};
+use crate::emit::Emitter;
+use crate::lower::Lowered;
+use crate::program::{Program, Slot, SlotId};
+use crate::quantize::formats::Format;
+
+/// Sines and cosines of the timestep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeProj {
+    /// Radians a timestep.
+    pub frequencies: Vec<f64>,
+    /// Cosines first.
+    pub cos_first: bool,
+}
+
+impl TimeProj {
+    /// `freq_i = exp(-ln(max_period) * i / (dim/2 - freq_shift))`.
+    pub(super) fn lower(op: &ops::TimeProj) -> Lowered {
+        let half = op.dim / 2;
+        let exponent = |i: usize| -libm::log(op.max_period) * i as f64 / (half as f64 - op.freq_shift);
+        Lowered::Operator(
+            Self {
+                frequencies: (0..half).map(|i| libm::exp(exponent(i))).collect(),
+                cos_first: op.flip_sin_to_cos,
+            }
+            .into(),
+        )
+    }
+}
+
+/// What a record costs: its table of phases.
+pub(super) fn cost(out: &Tensor) -> Cost {
+    Cost::table(2 * u64::from(out.channels))
+}
+
+impl Operator for TimeProj {
+    fn inputs(&self) -> Vec<SlotId> {
+        vec![]
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut SlotId> {
+        vec![]
+    }
+
+    fn macs(&self, _out: &Slot) -> u64 {
+        0
+    }
+
+    fn output_format(&self) -> OutputFormat {
+        OutputFormat::Fixed(Format::Q15)
+    }
+
+    fn in_place(&self) -> Option<SlotId> {
+        None
+    }
+
+    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
+        0
+    }
+
+    fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
+        // Turns a timestep, Q32.
+        let turn = |f: &f64| libm::round(f / core::f64::consts::TAU * 4_294_967_296.0) as u64 as u32;
+        Record::TimeProj(record::TimeProj {
+            out: e.id(out),
+            phases: e.weights.put(self.frequencies.iter().map(turn)),
+            cos_first: self.cos_first,
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! Nearest-neighbour x2 as an operator, where something else than convolutions reads it.
+
+use mote_host::graph::{Node, Op};
+use mote_runtime::blob::op::{self as record, Op as Record};
+
+use super::{Operator, OutputFormat, Room};
+use crate::emit::Emitter;
+use crate::lower::{LowerError, Lowered, Lowering, View};
+use crate::program::{Program, Slot, SlotId};
+
+/// Every element four times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upsample {
+    /// Input.
+    pub src: SlotId,
+}
+
+impl Upsample {
+    /// Convolutions read through it; only for others is it computed.
+    pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let source = lowering.view(node, 0)?;
+        let folds = |reader: Option<&Node>| matches!(reader, Some(node) if matches!(node.op, Op::Conv(_)));
+        if !source.upsample && lowering.readers(node.output).all(folds) {
+            let slots = source.slots;
+            return Ok(Lowered::View(View { slots, upsample: true }));
+        }
+        let src = lowering.slot(node, 0)?;
+        Ok(Lowered::Operator(Self { src }.into()))
+    }
+}
+
+impl Operator for Upsample {
+    fn inputs(&self) -> Vec<SlotId> {
+        vec![self.src]
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut SlotId> {
+        vec![&mut self.src]
+    }
+
+    fn macs(&self, _out: &Slot) -> u64 {
+        0
+    }
+
+    fn output_format(&self) -> OutputFormat {
+        OutputFormat::SameAs(self.src)
+    }
+
+    fn in_place(&self) -> Option<SlotId> {
+        None
+    }
+
+    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
+        0
+    }
+
+    fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
+        Record::Upsample(record::Upsample {
+            src: e.id(self.src),
+            out: e.id(out),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! How much an integer model's output differs from the f16 reference, weighed by what it does to the final image.
+//!
+//! The network's calls along reference trajectories are kept; a candidate model answers the same calls. In the scaled space
+//! `x / sqrt(alpha_bar)` with noise level `s = sqrt((1 - ab) / ab)`, DDIM (Song et al. 2021, eq. 13) moves by
+//! `(s_t - s_prev) * eps`, and the ideal flow for data of variance `v` carries an error at level s to the end with the factor
+//! `sqrt(v / (v + s^2))`. So an error in epsilon at t weighs `(s_t - s_prev) * sqrt(v / (v + s_t^2))` in x0.
+
+use mote_host::memory::AlignedBytes;
+use mote_runtime::exec::{Call, forward};
+use mote_runtime::sampler::Predicted;
+use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::schedule::rows::Row;
+use mote_runtime::schedule::spacing::{PrevRule, prev_timestep};
+use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver, Unobserved};
+use rayon::prelude::*;
+
+/// Variance of the data that the weights assume: images in [-1, 1].
+const DATA_VARIANCE: f64 = 0.3;
+/// Q24 as a real.
+const Q24: f64 = 16_777_216.0;
+
+/// One network call with its reference answer.
+#[derive(Debug, Clone)]
+struct Probed {
+    x_q24: Vec<i32>,
+    row: Row,
+    class: u16,
+    out_q24: Vec<i32>,
+    /// Square of the weight in x0.
+    weight: f64,
+}
+
+/// Calls and reference answers.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    calls: Vec<Probed>,
+    runs: usize,
+}
+
+struct Recorder<'m> {
+    model: &'m Model<'m>,
+    config: Config,
+    calls: Vec<Probed>,
+}
+
+impl Observer for Recorder<'_> {}
+
+impl StepObserver for Recorder<'_> {
+    fn predicted(&mut self, p: &Predicted<'_>) {
+        self.calls.push(Probed {
+            x_q24: p.x_q24.to_vec(),
+            row: p.row,
+            class: self.config.class.unwrap_or(0),
+            out_q24: p.out_q24.to_vec(),
+            weight: weight(self.model, &self.config, p.index, p.row.timestep()),
+        });
+    }
+}
+
+impl Probe {
+    /// Runs `configs` on the reference model and keeps every call.
+    pub fn record(reference: &Model<'_>, configs: &[Config]) -> Result<Self, RunError> {
+        let runs: Result<Vec<Vec<Probed>>, RunError> = configs.par_iter().map(|c| record(reference, c)).collect();
+        Ok(Self {
+            calls: runs?.into_iter().flatten().collect(),
+            runs: configs.len(),
+        })
+    }
+
+    /// Expected squared error of x0 for `model`, from its errors in the network's output.
+    pub fn error(&self, model: &Model<'_>) -> Result<f64, RunError> {
+        let errors: Result<Vec<f64>, RunError> = self.calls.par_iter().map(|call| call.error(model)).collect();
+        // Added in call order: the same sum on every machine.
+        Ok(errors?.iter().sum::<f64>() / self.runs as f64)
+    }
+}
+
+/// Peak signal-to-noise ratio of an expected squared error, peak 2.
+pub fn psnr_db(error: f64) -> f64 {
+    10.0 * libm::log10(4.0 / error.max(1e-20))
+}
+
+impl Probed {
+    fn error(&self, model: &Model<'_>) -> Result<f64, RunError> {
+        let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
+        let call = Call {
+            x_q24: &self.x_q24,
+            input_q30: self.row.input_q30,
+            time_q16: self.row.time_q16,
+            class: self.class,
+        };
+        forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;
+        let missing = RunError::Memory {
+            op: model.header().op_count,
+        };
+        let range = model.tensor(model.header().output).ok_or(missing)?.range();
+        let out: &[i32] = bytemuck::cast_slice(&memory.bytes()[range]);
+        let squared = |(a, b): (&i32, &i32)| ((f64::from(*a) - f64::from(*b)) / Q24).powi(2);
+        let sum: f64 = out.iter().zip(&self.out_q24).map(squared).sum();
+        Ok(sum / out.len() as f64 * self.weight)
+    }
+}
+
+fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Probed>, RunError> {
+    let mut memory = AlignedBytes::for_run(model, config);
+    let mut arena = Arena::new(memory.bytes_mut())?;
+    let mut recorder = Recorder {
+        model,
+        config: *config,
+        calls: vec![],
+    };
+    let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    while run.step_observed(&mut recorder)?.is_some() {}
+    Ok(recorder.calls)
+}
+
+/// Square of what an error in the network's output at this step weighs in x0.
+fn weight(model: &Model<'_>, c: &Config, index: u32, t: u32) -> f64 {
+    let h = model.header();
+    let real = |q62: u64| q62 as f64 / (1u64 << 62) as f64;
+    let before = prev_timestep(PrevRule::List, c.spacing, h.train_steps, c.steps, h.steps_offset, index);
+    let ab = real(model.alpha_bar_q62(t)).max(1e-9);
+    let ab_prev = real(before.map_or(h.final_alpha_bar_q62, |t| model.alpha_bar_q62(t))).max(1e-9);
+    let level = |ab: f64| libm::sqrt((1.0 - ab) / ab);
+    let (s, s_prev) = (level(ab), level(ab_prev));
+    // What one unit of the output is worth in epsilon.
+    let in_epsilon = match h.prediction {
+        Prediction::Epsilon => 1.0,
+        Prediction::V => libm::sqrt(ab),
+        Prediction::Sample => libm::sqrt(ab / (1.0 - ab).max(1e-9)),
+        // No scheme is searched for a chain; every step counts alike.
+        Prediction::Bits { .. } | Prediction::Kernel => return 1.0,
+    };
+    let moved = (s - s_prev) * in_epsilon;
+    moved * moved * DATA_VARIANCE / (DATA_VARIANCE + s * s)
+}
