@@ -12,6 +12,7 @@ use crate::elf::{Elf, Sizes};
 use crate::error::{Memory, SimError};
 use crate::memory_x::{Layout, memory_x};
 use crate::parts::{Firmware, Parts};
+use crate::temporary::Folder;
 
 /// How to lay an image out.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ pub struct Image {
     parsed: bool,
     elf: Vec<u8>,
     // Holds the ELF file for as long as the image lives.
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 /// More stack than this is of no use, and painting it takes time.
@@ -196,13 +197,12 @@ fn check_fit(board: &'static Board, sizes: &Sizes) -> Result<(), SimError> {
 struct Linker {
     board: &'static Board,
     library: Arc<CoreLibrary>,
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Linker {
     fn new(board: &'static Board, library: Arc<CoreLibrary>, model: &[u8], state: &[i32]) -> Result<Self, SimError> {
-        let folder = tempfile::Builder::new().prefix("mote-image-").tempdir();
-        let folder = folder.map_err(SimError::io("making a folder for the image"))?;
+        let folder = Folder::new("mote-image-").map_err(SimError::io("making a folder for the image"))?;
         let write = |name, bytes: &[u8]| {
             std::fs::write(folder.path().join(name), bytes)
                 .map_err(SimError::io(format!("writing {name} for the linker")))

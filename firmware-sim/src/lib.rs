@@ -29,6 +29,7 @@ mod qemu;
 mod report;
 mod request;
 mod run;
+mod temporary;
 mod toolchain;
 
 pub use availability::Availability;
@@ -41,6 +42,7 @@ pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
+pub use temporary::remove_temporaries;
 
 /// Links `model` into the firmware of `board`, runs it, and gives back what it reported.
 ///

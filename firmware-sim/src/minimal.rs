@@ -21,6 +21,7 @@ use crate::elf::is_allocated;
 use crate::error::SimError;
 use crate::image::emulation;
 use crate::parts::Parts;
+use crate::temporary::Folder;
 use object::ObjectSection;
 
 /// A module's share of [`RuntimeFlash`].
@@ -88,8 +89,7 @@ pub fn runtime_flash(
 
 fn link(board: &Board, library: &CoreLibrary) -> Result<Vec<u8>, SimError> {
     const ELF_NAME: &str = "minimal.elf";
-    let folder = tempfile::Builder::new().prefix("mote-minimal-").tempdir();
-    let folder = folder.map_err(SimError::io("making a folder for the image"))?;
+    let folder = Folder::new("mote-minimal-").map_err(SimError::io("making a folder for the image"))?;
     let (program, arguments) = &library.toolchain.linker;
     let output = Command::new(program)
         .current_dir(folder.path())

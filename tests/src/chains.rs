@@ -1,47 +1,58 @@
 //! Small chains of 2015 whose weights are drawn at random: nothing is learned, everything is used.
 
-use candle_core::{Device, Tensor, Var};
 use mote_host::chain::heartbeat::Heartbeat;
 use mote_host::chain::swiss_roll::SwissRoll;
-use mote_tools::chain::convert::{ChainScheme, convert};
+use mote_host::chain::transposed;
+use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::Chain;
+use mote_tools::quantize::scheme::Scheme;
 
 use crate::random::Random;
 
-/// Every scheme.
-pub const SCHEMES: [ChainScheme; 3] = [ChainScheme::F16, ChainScheme::W8A16, ChainScheme::W16A16];
+pub use mote_tools::chain::convert::SCHEMES;
 
 /// Steps of the small binomial chain.
 pub const BIT_STEPS: usize = 60;
 
 /// A binomial chain of [`BIT_STEPS`] steps over 20 bits.
 pub fn bits() -> Heartbeat {
-    let heartbeat = Heartbeat::new(BIT_STEPS, 1).expect("the chain is made");
-    fill(&heartbeat.mlp.readout, 0.3);
-    fill(&heartbeat.mlp.bias, 0.5);
+    let mut heartbeat = Heartbeat::new(BIT_STEPS, 1).expect("the chain is made");
+    // The first group's readout is 0.
+    for (key, size) in [("readout.weight", 0.3), ("readout.bias", 0.5)] {
+        let param = heartbeat.graph.params.get_mut(key).expect("it has a readout");
+        let group: usize = param.shape[1..].iter().product();
+        let mut values = vec![0.0; param.data.len() - group];
+        fill(&mut values, size);
+        let values = match param.shape[..] {
+            [_, outs, ins] => transposed(&values, [ins, outs]),
+            _ => values,
+        };
+        param.data[group..].copy_from_slice(&values);
+    }
     heartbeat
 }
 
 /// A Gaussian chain of 40 steps over the plane.
 pub fn plane() -> SwissRoll {
-    let roll = SwissRoll::new(1).expect("the chain is made");
-    fill(&roll.rbf.readout, 0.8);
-    fill(&roll.rbf.bias, 0.3);
+    let mut roll = SwissRoll::new(1);
+    fill(&mut roll.rbf.readout, 0.8);
+    fill(&mut roll.rbf.bias, 0.3);
     roll
 }
 
 /// Both as model files.
-pub fn all(scheme: ChainScheme) -> [(&'static str, Vec<u8>); 2] {
-    let file = |chain| convert(&chain, scheme, "").expect("the chain is converted").bytes;
+pub fn all(scheme: Scheme) -> [(&'static str, Vec<u8>); 2] {
+    let file = |chain| {
+        let converted = convert(&chain, scheme, None, "").expect("the chain is converted");
+        converted.emitted.bytes
+    };
     [
         ("bits", file(Chain::Heartbeat(bits()))),
         ("plane", file(Chain::SwissRoll(plane()))),
     ]
 }
 
-fn fill(var: &Var, size: f32) {
+fn fill<T: From<f32>>(values: &mut [T], size: f32) {
     let mut random = Random(7);
-    let values: Vec<f32> = (0..var.elem_count()).map(|_| random.unit() * size).collect();
-    let tensor = Tensor::from_vec(values, var.shape(), &Device::Cpu).and_then(|t| t.to_dtype(var.dtype()));
-    tensor.and_then(|t| var.set(&t)).expect("the shape is the variable's");
+    values.iter_mut().for_each(|v| *v = (random.unit() * size).into());
 }

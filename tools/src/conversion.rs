@@ -121,7 +121,7 @@ impl Conversion {
             return Ok(());
         }
         let smaller: &[Scheme] = match self.scheme {
-            Scheme::F16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
+            Scheme::F16 | Scheme::W16A16 => &[Scheme::W8A16, Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
             Scheme::W8A16 => &[Scheme::W8A8, Scheme::W4A16, Scheme::W4A8],
             Scheme::W8A8 | Scheme::W4A16 => &[Scheme::W4A8],
             Scheme::W4A8 | Scheme::Auto => &[],

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::{Backend, Target, Trace};
-use crate::files::{Format, OutputFile, read_file, sha256};
+use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
 use crate::import::Checkpoint;
 use crate::inspect::inspect;
@@ -15,6 +15,20 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::{Model, ParseError};
 use self_cell::self_cell;
 use std::path::{Path, PathBuf};
+
+/// Its offsets have 32 bits. One byte more than the file says of itself is read, so that a longer file is found.
+const MODEL: Expected = Expected {
+    what: "a model file",
+    advice: "give a file that `mote convert` wrote",
+    most_bytes: 1 << 32,
+    head: |head| match head {
+        [b'M', b'O', b'T', b'E', _, _, _, _, length @ ..] => {
+            let length = length.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+            Ok(u64::from(length) + 1)
+        }
+        _ => Err("not a Mote model: the magic bytes 'MOTE' are missing"),
+    },
+};
 
 self_cell!(
     /// The bytes, and the model that borrows from them.
@@ -52,7 +66,7 @@ impl ModelFile {
     /// Of kind `Input` where it cannot be read or is no model file of this version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::checked(path, &read_file(path, "a model file")?)
+        Self::checked(path, &read_file(path, &MODEL)?)
     }
 
     /// Checks the bytes of a model file. It has no path.

@@ -1,6 +1,7 @@
 //! Batches of samples through all steps.
 
 use mote_runtime::{Arena, Config, Method, Model, Sampler};
+use std::ops::ControlFlow;
 
 use super::CudaError;
 use super::launch::{Launcher, Limits};
@@ -107,8 +108,8 @@ impl<'m, L: Launcher> Gpu<'m, L> {
         &mut self.launcher
     }
 
-    /// Makes the images in order, and hands them on a batch at a time.
-    pub fn run(&mut self, job: &Job<'_>, mut take: impl FnMut(Vec<Image>)) -> Result<(), CudaError> {
+    /// Makes the images in order, and hands them on a batch at a time, for as long as `take` wants more.
+    pub fn run(&mut self, job: &Job<'_>, mut take: impl FnMut(Vec<Image>) -> ControlFlow<()>) -> Result<(), CudaError> {
         job.config.validate(self.model.header())?;
         if let (Some(_), Some((seed, _))) = (job.known, job.images.first()) {
             // Whether the sampler takes the known image.
@@ -132,7 +133,9 @@ impl<'m, L: Launcher> Gpu<'m, L> {
                 same += 1;
             }
             let (images, after) = rest.split_at(same);
-            self.group(job, begin.0, images, &starts, &mut take)?;
+            if self.group(job, begin.0, images, &starts, &mut take)?.is_break() {
+                return Ok(());
+            }
             rest = after;
         }
         Ok(())
@@ -168,8 +171,8 @@ impl<'m, L: Launcher> Gpu<'m, L> {
         first: u32,
         images: &[(u64, Start<'_>)],
         starts: &[Option<Vec<i32>>],
-        take: &mut impl FnMut(Vec<Image>),
-    ) -> Result<(), CudaError> {
+        take: &mut impl FnMut(Vec<Image>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, CudaError> {
         let executor = job.executor.unwrap_or_else(|| self.executor(&job.config));
         let moves = Moves::new(self.model, &job.config, first)?;
         let plan = Plan {
@@ -186,10 +189,13 @@ impl<'m, L: Launcher> Gpu<'m, L> {
         let mut layered = Layered::default();
         for (images, starts) in images.chunks(batch).zip(starts.chunks(batch)) {
             let made = memory.run(self, &plan, &mut layered, images, starts)?;
-            take(made);
+            if take(made).is_break() {
+                self.launcher.free_all();
+                return Ok(ControlFlow::Break(()));
+            }
         }
         self.launcher.free_all();
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }
 

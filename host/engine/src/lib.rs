@@ -10,6 +10,10 @@
 //! - `source`, `window`, `split`: how inputs are read: joined, widened, padded, in halves of a factor.
 //! - `repeats`: operators whose result an earlier one has made already.
 //! - `x86`: inner loops in intrinsics and assembly; the only unsafe code of this engine.
+//!
+//! What only runs model files on a desktop is here too:
+//!
+//! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full.
 //! - [`memory`]: aligned bytes for models and arenas.
 //!
 //! Exactness needs no care about order: every sum is an integer sum with a proven bound (`NUMERICS.md`).
@@ -17,9 +21,11 @@
 // Other processors have no family yet.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
+pub mod calibrate;
 pub mod family;
 pub mod memory;
 mod ops;
+pub mod record;
 mod repeats;
 mod source;
 mod split;

@@ -94,7 +94,9 @@ pub struct OracleOptions {
     /// Digests of every operator's output, each step.
     pub op_digests: bool,
     /// Makes operators of this kind ([`kinds`], or `sampler`) drop fractions instead of rounding them: the deliberate
-    /// error with which tests show that a comparison finds one.
+    /// error with which tests show that a comparison finds one. An operator whose outputs need no rounding gets the last bit
+    /// of one element wrong, so that every fault shows. A binomial chain's broken sampler keeps three binary digits of a
+    /// probability: its last digit alone would hardly ever show in a bit.
     pub broken_rounding: Option<&'static str>,
 }
 

@@ -1,128 +1,172 @@
 //! The Gaussian chain: `q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t)`, with beta learned.
+//!
+//! The bound's gradient is written out. [`Kernel::slopes`] differentiates one divergence by the network's outputs, by x_t and by the
+//! numbers of the step's kernel; [`Gaussian::pull`] takes the last through the forward process to the betas' log odds.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
-
-/// The betas: the first is fixed, since the bound grows without limit as it falls; the others are learned.
-#[derive(Debug)]
+/// The betas. The first is fixed, since the bound grows without limit as it falls; the others are learned.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Gaussian {
     /// beta_1.
     pub first: f64,
     /// `(T - 1)`: log odds of beta_2, beta_3, ...
-    pub logits: Var,
+    pub logits: Vec<f64>,
 }
 
 /// Where beta_T begins.
 const LAST: f64 = 0.6;
 
-/// What the forward process says of every step, each `(T, 1, 1)`.
-#[derive(Debug)]
-pub struct Kernels {
+/// What the forward process says of one step; or a gradient by these numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Kernel {
     /// beta_t.
-    pub beta: Tensor,
+    pub beta: f64,
     /// Product of `1 - beta` up to t.
-    pub alpha_bar: Tensor,
-    /// Factors of x_0 and of x_t in the mean of `q(x_{t-1} | x_t, x_0)`, and its variance.
-    pub posterior: [Tensor; 3],
+    pub alpha_bar: f64,
+    /// Factor of x_0 in the mean of `q(x_{t-1} | x_t, x_0)`.
+    pub of_x0: f64,
+    /// Factor of x_t in that mean.
+    pub of_x: f64,
+    /// Variance of `q(x_{t-1} | x_t, x_0)`.
+    pub variance: f64,
+}
+
+/// The gradient of one coordinate's divergence.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Slopes {
+    /// By the network's two outputs: the mean's, then the variance's.
+    pub out: [f64; 2],
+    /// By x_t itself; what goes through the network comes on top.
+    pub x: f64,
+    /// By the numbers of the kernel, of which the divergence does not use `alpha_bar`.
+    pub kernel: Kernel,
 }
 
 impl Gaussian {
     /// A chain of `steps` steps whose betas begin as a geometric series up to 0.6.
-    pub fn new(steps: usize, first: f64) -> Result<Self> {
+    pub fn new(steps: usize, first: f64) -> Self {
         let logit = |t: usize| {
             let beta = first * libm::pow(LAST / first, (t - 1) as f64 / (steps - 1) as f64);
             libm::log(beta / (1.0 - beta))
         };
-        let logits: Vec<f64> = (2..=steps).map(logit).collect();
-        let logits = Var::from_tensor(&Tensor::from_vec(logits, steps - 1, &Device::Cpu)?)?;
-        Ok(Self { first, logits })
+        Self {
+            first,
+            logits: (2..=steps).map(logit).collect(),
+        }
     }
 
     /// T.
-    pub fn steps(&self) -> Result<usize> {
-        Ok(self.logits.dim(0)? + 1)
+    pub fn steps(&self) -> usize {
+        self.logits.len() + 1
     }
 
     /// beta of every step.
-    pub fn betas(&self) -> Result<Vec<f64>> {
-        self.kernels()?.beta.flatten_all()?.to_vec1()
+    pub fn betas(&self) -> Vec<f64> {
+        let learned = self.logits.iter().map(|logit| 1.0 / (libm::exp(-logit) + 1.0));
+        std::iter::once(self.first).chain(learned).collect()
     }
 
-    /// The forward process in closed form, differentiable in the betas.
-    pub fn kernels(&self) -> Result<Kernels> {
-        let steps = self.steps()?;
-        let column = |t: Tensor| t.reshape((steps, 1, 1));
-        let learned = (self.logits.neg()?.exp()? + 1.0)?.recip()?;
-        let beta = Tensor::cat(&[&Tensor::new(&[self.first], &Device::Cpu)?, &learned], 0)?;
-        let kept = (1.0 - &beta)?;
-        // Sums of logarithms as one product with a triangle of ones.
-        let triangle: Vec<f64> = (0..steps * steps)
-            .map(|i| f64::from(u8::from(i % steps <= i / steps)))
-            .collect();
-        let triangle = Tensor::from_vec(triangle, (steps, steps), &Device::Cpu)?;
-        let alpha_bar = triangle.matmul(&kept.log()?.unsqueeze(1)?)?.flatten_all()?.exp()?;
-        let before = Tensor::cat(
-            &[
-                &Tensor::ones(1, DType::F64, &Device::Cpu)?,
-                &alpha_bar.narrow(0, 0, steps - 1)?,
-            ],
-            0,
-        )?;
-        let lost = (1.0 - &alpha_bar)?;
-        let lost_before = (1.0 - &before)?;
-        Ok(Kernels {
-            posterior: [
-                column(((before.sqrt()? * &beta)? / &lost)?)?,
-                column(((kept.sqrt()? * &lost_before)? / &lost)?)?,
-                column(((&beta * &lost_before)? / &lost)?)?,
-            ],
-            beta: column(beta)?,
-            alpha_bar: column(alpha_bar)?,
-        })
+    /// The forward process in closed form: the kernel of step t stands at `t - 1`.
+    pub fn kernels(&self) -> Vec<Kernel> {
+        let mut log_alpha_bar = 0.0;
+        let mut before = 1.0;
+        let mut kernels = Vec::with_capacity(self.steps());
+        for beta in self.betas() {
+            log_alpha_bar += libm::log(1.0 - beta);
+            let alpha_bar = libm::exp(log_alpha_bar);
+            let (lost, lost_before) = (1.0 - alpha_bar, 1.0 - before);
+            kernels.push(Kernel {
+                beta,
+                alpha_bar,
+                of_x0: libm::sqrt(before) * beta / lost,
+                of_x: libm::sqrt(1.0 - beta) * lost_before / lost,
+                variance: beta * lost_before / lost,
+            });
+            before = alpha_bar;
+        }
+        kernels
+    }
+
+    /// The gradient by [`Gaussian::logits`], from that by the numbers of every kernel of [`Gaussian::kernels`].
+    pub fn pull(&self, slopes: &[Kernel]) -> Vec<f64> {
+        let kernels = self.kernels();
+        let mut by_beta: Vec<f64> = slopes.iter().map(|slope| slope.beta).collect();
+        let mut by_alpha_bar: Vec<f64> = slopes.iter().map(|slope| slope.alpha_bar).collect();
+        for (i, (k, slope)) in kernels.iter().zip(slopes).enumerate() {
+            let before = if i == 0 { 1.0 } else { kernels[i - 1].alpha_bar };
+            let (kept, lost, lost_before) = (1.0 - k.beta, 1.0 - k.alpha_bar, 1.0 - before);
+            by_beta[i] += slope.of_x0 * libm::sqrt(before) / lost
+                - slope.of_x * lost_before / lost / (2.0 * libm::sqrt(kept))
+                + slope.variance * lost_before / lost;
+            // All three are divided by `lost`.
+            by_alpha_bar[i] += (slope.of_x0 * k.of_x0 + slope.of_x * k.of_x + slope.variance * k.variance) / lost;
+            if i > 0 {
+                by_alpha_bar[i - 1] += slope.of_x0 * k.beta / lost / (2.0 * libm::sqrt(before))
+                    - slope.of_x * libm::sqrt(kept) / lost
+                    - slope.variance * k.beta / lost;
+            }
+        }
+        // alpha_bar_t has a factor `1 - beta` of every step up to t.
+        let mut later = 0.0;
+        for (i, k) in kernels.iter().enumerate().rev() {
+            later += by_alpha_bar[i] * k.alpha_bar;
+            by_beta[i] -= later / (1.0 - k.beta);
+        }
+        let learned = by_beta.iter().zip(&kernels).skip(1);
+        learned.map(|(slope, k)| slope * k.beta * (1.0 - k.beta)).collect()
     }
 }
 
-impl Kernels {
-    /// Those of step t alone.
-    pub fn at(&self, t: usize) -> Result<Self> {
-        let one = |all: &Tensor| all.narrow(0, t - 1, 1);
-        let [a, b, v] = &self.posterior;
-        Ok(Self {
-            beta: one(&self.beta)?,
-            alpha_bar: one(&self.alpha_bar)?,
-            posterior: [one(a)?, one(b)?, one(v)?],
-        })
+impl Kernel {
+    /// The log odds of beta: the variance's output that leaves the equilibrium alone.
+    pub fn beta_logit(&self) -> f64 {
+        libm::log(self.beta / (1.0 - self.beta))
     }
 
-    /// Draws x_t for rows of x_0 `(n, D)` with noise `(T, n, D)`, for every t.
-    pub fn noised(&self, x0: &Tensor, noise: &Tensor) -> Result<Tensor> {
-        let signal = self.alpha_bar.sqrt()?.broadcast_mul(&x0.unsqueeze(0)?)?;
-        signal + (1.0 - &self.alpha_bar)?.sqrt()?.broadcast_mul(noise)?
+    /// A coordinate of x_t, from x_0's and a normal draw.
+    pub fn noised(&self, x0: f64, noise: f64) -> f64 {
+        libm::sqrt(self.alpha_bar) * x0 + libm::sqrt(1.0 - self.alpha_bar) * noise
     }
 
-    /// Mean and variance of `p(x_{t-1} | x_t)`, each `(T, n, D)`, from the network's outputs `(T, n, 2 D)`: means first, then variances.
+    /// The slope of [`Kernel::noised`] in `alpha_bar`.
+    pub fn noised_slope(&self, x0: f64, noise: f64) -> f64 {
+        x0 / (2.0 * libm::sqrt(self.alpha_bar)) - noise / (2.0 * libm::sqrt(1.0 - self.alpha_bar))
+    }
+
+    /// Mean and variance of a coordinate of `p(x_{t-1} | x_t)`, from the network's outputs m and v.
     ///
-    /// `mean = sqrt(1 - beta) x + sqrt(beta) m`, `variance = sigmoid(v + logit(beta))`: outputs of 0 give the reverse kernel of the
-    /// equilibrium.
-    pub fn reverse(&self, x: &Tensor, out: &Tensor) -> Result<(Tensor, Tensor)> {
-        let size = x.dim(2)?;
-        let kept = (1.0 - &self.beta)?.sqrt()?.broadcast_mul(x)?;
-        let mean = (kept + self.beta.sqrt()?.broadcast_mul(&out.narrow(2, 0, size)?)?)?;
-        let odds = ((1.0 / &self.beta)? - 1.0)?;
-        let variance = (out.narrow(2, size, size)?.neg()?.exp()?.broadcast_mul(&odds)? + 1.0)?.recip()?;
-        Ok((mean, variance))
+    /// `mean = sqrt(1 - beta) x + sqrt(beta) m`, `variance = sigmoid(v)`: with `m = 0` and `v` the log odds of beta that is the reverse
+    /// kernel of the equilibrium.
+    pub fn reverse(&self, x: f64, [m, v]: [f64; 2]) -> (f64, f64) {
+        let mean = libm::sqrt(1.0 - self.beta) * x + libm::sqrt(self.beta) * m;
+        (mean, 1.0 / (libm::exp(-v) + 1.0))
     }
 
-    /// `KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))` in nats of steps 2 to T, `(T - 1, n)`.
-    pub fn divergences(&self, x0: &Tensor, x: &Tensor, out: &Tensor) -> Result<Tensor> {
-        let [of_x0, of_x, true_variance] = &self.posterior;
-        let (mean, variance) = self.reverse(x, out)?;
-        let true_mean = (of_x0.broadcast_mul(&x0.unsqueeze(0)?)? + of_x.broadcast_mul(x)?)?;
-        let from = |t: &Tensor| t.narrow(0, 1, t.dim(0)? - 1);
-        let (variance, true_variance) = (from(&variance)?, from(true_variance)?);
-        let off = from(&(true_mean - mean)?)?.sqr()?;
-        let ratio = (off.broadcast_add(&true_variance)? / &variance)?;
-        let logs = variance.log()?.broadcast_sub(&true_variance.log()?)?;
-        ((ratio + logs)? - 1.0)?.sum(2)? * 0.5
+    /// `KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))` of a coordinate in nats, from step 2 on.
+    pub fn divergence(&self, x0: f64, x: f64, out: [f64; 2]) -> f64 {
+        let (mean, variance) = self.reverse(x, out);
+        let off = self.of_x0 * x0 + self.of_x * x - mean;
+        let logs = libm::log(variance) - libm::log(self.variance);
+        0.5 * ((off * off + self.variance) / variance + logs - 1.0)
+    }
+
+    /// The gradient of [`Kernel::divergence`].
+    pub fn slopes(&self, x0: f64, x: f64, out: [f64; 2]) -> Slopes {
+        let (mean, variance) = self.reverse(x, out);
+        let off = self.of_x0 * x0 + self.of_x * x - mean;
+        let by_off = off / variance;
+        let by_variance = 0.5 * (1.0 / variance - (off * off + self.variance) / (variance * variance));
+        let (kept, spread) = (libm::sqrt(1.0 - self.beta), libm::sqrt(self.beta));
+        Slopes {
+            out: [-spread * by_off, by_variance * variance * (1.0 - variance)],
+            x: by_off * (self.of_x - kept),
+            kernel: Kernel {
+                beta: by_off * (x / (2.0 * kept) - out[0] / (2.0 * spread)),
+                alpha_bar: 0.0,
+                of_x0: by_off * x0,
+                of_x: by_off * x,
+                variance: 0.5 * (1.0 / variance - 1.0 / self.variance),
+            },
+        }
     }
 }
 
@@ -132,30 +176,95 @@ mod tests {
 
     #[test]
     fn one_draw_of_the_posterior_after_the_marginal_is_the_marginal_before() {
-        let k = Gaussian::new(12, 1e-3).unwrap().kernels().unwrap();
-        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        let ab = values(&k.alpha_bar);
-        let [a, b, v] = [0, 1, 2].map(|i| values(&k.posterior[i]));
-        for t in 1..12 {
+        let kernels = Gaussian::new(12, 1e-3).kernels();
+        for (before, k) in kernels.iter().zip(&kernels[1..]) {
             // Mean and variance of x_{t-1} given x_0, by way of x_t.
-            let mean = a[t] + b[t] * libm::sqrt(ab[t]);
-            let variance = v[t] + b[t] * b[t] * (1.0 - ab[t]);
-            assert!((mean - libm::sqrt(ab[t - 1])).abs() < 1e-12);
-            assert!((variance - (1.0 - ab[t - 1])).abs() < 1e-12);
+            let mean = k.of_x0 + k.of_x * libm::sqrt(k.alpha_bar);
+            let variance = k.variance + k.of_x * k.of_x * (1.0 - k.alpha_bar);
+            assert!((mean - libm::sqrt(before.alpha_bar)).abs() < 1e-12);
+            assert!((variance - (1.0 - before.alpha_bar)).abs() < 1e-12);
         }
     }
 
     #[test]
-    fn outputs_of_zero_leave_the_equilibrium_alone() {
-        let k = Gaussian::new(5, 1e-2).unwrap().kernels().unwrap();
-        let x = Tensor::ones((5, 1, 2), DType::F64, &Device::Cpu).unwrap();
-        let out = Tensor::zeros((5, 1, 4), DType::F64, &Device::Cpu).unwrap();
-        let (mean, variance) = k.reverse(&x, &out).unwrap();
-        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        let beta = values(&k.beta);
-        for (i, (m, v)) in values(&mean).iter().zip(values(&variance)).enumerate() {
-            assert!((m * m + v - 1.0).abs() < 1e-12);
-            assert!((v - beta[i / 2]).abs() < 1e-12);
+    fn outputs_at_the_equilibrium_leave_it_alone() {
+        for k in Gaussian::new(5, 1e-2).kernels() {
+            let (mean, variance) = k.reverse(1.0, [0.0, k.beta_logit()]);
+            assert!((mean * mean + variance - 1.0).abs() < 1e-12);
+            assert!((variance - k.beta).abs() < 1e-12);
+        }
+    }
+
+    const CASES: [(f64, f64, [f64; 2]); 3] = [
+        (0.7, -0.2, [0.3, -1.5]),
+        (-1.4, -1.1, [-0.8, 0.4]),
+        (0.1, 2.3, [1.9, -4.0]),
+    ];
+
+    fn close(found: f64, expected: f64) {
+        let error = (found - expected).abs();
+        assert!(error < 1e-6 * (1.0 + expected.abs()), "{found}, not {expected}");
+    }
+
+    #[test]
+    fn the_divergence_s_gradient_is_its_finite_difference() {
+        let step = 1e-6;
+        let numeric = |of: &dyn Fn(f64) -> f64| (of(step) - of(-step)) / (2.0 * step);
+        for k in &Gaussian::new(7, 1e-2).kernels()[1..] {
+            for (x0, x, out) in CASES {
+                let slopes = k.slopes(x0, x, out);
+                close(slopes.out[0], numeric(&|d| k.divergence(x0, x, [out[0] + d, out[1]])));
+                close(slopes.out[1], numeric(&|d| k.divergence(x0, x, [out[0], out[1] + d])));
+                close(slopes.x, numeric(&|d| k.divergence(x0, x + d, out)));
+                let moved = |change: &dyn Fn(&mut Kernel, f64)| {
+                    numeric(&|d| {
+                        let mut moved = *k;
+                        change(&mut moved, d);
+                        moved.divergence(x0, x, out)
+                    })
+                };
+                close(slopes.kernel.beta, moved(&|k, d| k.beta += d));
+                close(slopes.kernel.of_x0, moved(&|k, d| k.of_x0 += d));
+                close(slopes.kernel.of_x, moved(&|k, d| k.of_x += d));
+                close(slopes.kernel.variance, moved(&|k, d| k.variance += d));
+                let noised = |d: f64| {
+                    let mut moved = *k;
+                    moved.alpha_bar += d;
+                    moved.noised(x0, x)
+                };
+                close(k.noised_slope(x0, x), numeric(&noised));
+            }
+        }
+    }
+
+    /// Any function of all the kernels' numbers will do: here a sum with factors that all differ.
+    #[test]
+    fn the_betas_gradient_is_its_finite_difference() {
+        let chain = Gaussian::new(6, 1e-2);
+        let factor = |t: usize, which: usize| libm::sin((1 + 5 * t + which) as f64);
+        let value = |chain: &Gaussian| -> f64 {
+            let each = chain.kernels().into_iter().enumerate().map(|(t, k)| {
+                let numbers = [k.beta, k.alpha_bar, k.of_x0, k.of_x, k.variance];
+                numbers.iter().enumerate().map(|(i, v)| factor(t, i) * v).sum::<f64>()
+            });
+            each.sum()
+        };
+        let slopes: Vec<Kernel> = (0..6)
+            .map(|t| Kernel {
+                beta: factor(t, 0),
+                alpha_bar: factor(t, 1),
+                of_x0: factor(t, 2),
+                of_x: factor(t, 3),
+                variance: factor(t, 4),
+            })
+            .collect();
+        for (i, found) in chain.pull(&slopes).into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut moved = chain.clone();
+                moved.logits[i] += by;
+                value(&moved)
+            };
+            close(found, (moved(1e-6) - moved(-1e-6)) / 2e-6);
         }
     }
 }

@@ -1,14 +1,17 @@
 //! The binary heartbeat (2015, section 3.1.2): 20 bits, a 1 in every fifth; the binomial chain over it, trained and sampled.
 
-use candle_core::{Device, Result, Tensor};
+use mote_graph::float::{Call, DType, Executor, FloatError, Network, Passes};
+use mote_graph::graph::{Builder, Graph, GraphError, Param};
+use mote_graph::ops::{Conv, Readout, Silu};
+use mote_train::adam::Adam;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::adam::{Adam, rate};
 use super::bayes::Sequences;
 use super::binomial::{Binomial, Span, divergence, entropy, sigmoid};
 use super::bound::{Bound, Entropies, Estimate};
-use super::mlp::Mlp;
 use super::random::Random;
+use super::{TOGETHER, named_input, rate, transposed};
 
 /// Bits of a sequence.
 pub const LENGTH: usize = 20;
@@ -42,18 +45,25 @@ pub fn groups(steps: usize) -> Vec<usize> {
         .collect()
 }
 
+/// Channels of the hidden layers, the input's first.
+const WIDTHS: [usize; 4] = [LENGTH, 50, 50, 50];
+
+/// Keys of the readouts' tensors.
+const WEIGHT: &str = "readout.weight";
+const BIAS: &str = "readout.bias";
+
 /// Updates between two reports of [`Heartbeat::train`].
 const SHOWN_EVERY: usize = 20;
 
 /// The chain and its network.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Heartbeat {
     /// Forward process.
     pub chain: Binomial,
-    /// First steps of the groups; the network has no readout for the first group.
+    /// First steps of the groups. The readout of the first group is 0.
     pub groups: Vec<usize>,
-    /// Bits as -1 and 1 in, [`Binomial::reverse`]'s f out.
-    pub mlp: Mlp,
+    /// Bits as -1 and 1 in, [`Binomial::reverse`]'s f out: linear layers with SiLU between, and a readout a group.
+    pub graph: Graph,
 }
 
 /// How to train.
@@ -90,15 +100,47 @@ pub struct Progress {
 }
 
 impl Heartbeat {
-    /// An untrained chain of `steps` steps.
-    pub fn new(steps: usize, seed: u64) -> Result<Self> {
+    /// An untrained chain of `steps` steps: random hidden layers, and readouts of 0.
+    pub fn new(steps: usize, seed: u64) -> Result<Self, GraphError> {
         let groups = groups(steps);
         let mut random = Random::new(seed, 0);
-        let mlp = Mlp::new(&[LENGTH, 50, 50, 50], groups.len() - 1, LENGTH, &mut random)?;
+        let mut b = Builder::new();
+        let mut last = b.sample([LENGTH, 1, 1])?;
+        for (i, widths) in WIDTHS.windows(2).enumerate() {
+            let (ins, outs) = (widths[0], widths[1]);
+            let size = libm::sqrt(2.0 / ins as f64);
+            let drawn: Vec<f32> = (0..ins * outs).map(|_| (random.normal() * size) as f32).collect();
+            let name = format!("hidden.{i}");
+            let keys = [format!("{name}.weight"), format!("{name}.bias")];
+            b.param(&keys[0], param(&[outs, ins], transposed(&drawn, [ins, outs])));
+            b.param(&keys[1], param(&[outs], vec![0.0; outs]));
+            let [weight, bias] = keys;
+            let linear = Conv {
+                weight,
+                bias: Some(bias),
+                kernel: 1,
+                stride: 1,
+                pad: [0; 4],
+            };
+            let linear = b.push(&name, linear, &[last])?;
+            last = b.push(&format!("{name}.act"), Silu, &[linear])?;
+        }
+        let (count, width) = (groups.len(), WIDTHS[WIDTHS.len() - 1]);
+        b.param(
+            WEIGHT,
+            param(&[count, LENGTH, width], vec![0.0; count * LENGTH * width]),
+        );
+        b.param(BIAS, param(&[count, LENGTH], vec![0.0; count * LENGTH]));
+        let readout = Readout {
+            weight: WEIGHT.to_owned(),
+            bias: BIAS.to_owned(),
+            first: groups.iter().map(|step| step - 1).collect(),
+        };
+        let out = b.push("readout", readout, &[last])?;
         Ok(Self {
             chain: Binomial::linear(steps, PRIOR),
             groups,
-            mlp,
+            graph: named_input(b.finish(out)?),
         })
     }
 
@@ -111,11 +153,19 @@ impl Heartbeat {
     /// may be given x_t, which the five sequences make exact: the same expectation as over drawn x_0, with less noise.
     ///
     /// Stops early when `limit` has passed, at the learning rate's end all the same.
-    pub fn train(&mut self, options: &Options, limit: Option<Duration>, on: &mut dyn FnMut(Progress)) -> Result<()> {
+    pub fn train(
+        &mut self,
+        options: &Options,
+        limit: Option<Duration>,
+        on: &mut dyn FnMut(Progress),
+    ) -> Result<(), FloatError> {
         let (data, start) = (data(), Instant::now());
-        let mut adam = Adam::new(self.mlp.vars())?;
+        let network = Network::new(&self.graph)?;
+        let mut passes = Passes::<f32>::of_shards(TOGETHER);
+        let mut params = network.layout().values_of(&self.graph);
+        let mut adam = Adam::<f32>::new(params.len());
+        let mut gradient = vec![0f32; params.len()];
         let mut random = Random::new(options.seed, 1);
-        let rows = (self.groups.len() - 1) * options.per_group;
         for update in 0..options.updates {
             let spent = limit.map_or(0.0, |l| start.elapsed().as_secs_f64() / l.as_secs_f64());
             let at = spent.max(update as f64 / options.updates as f64);
@@ -124,23 +174,20 @@ impl Heartbeat {
             }
             let batch = self.batch(&data, options.per_group, &mut random);
             let inputs: Vec<f32> = batch.iter().flat_map(|e| e.x.map(signed)).collect();
-            let out = self
-                .mlp
-                .forward(&Tensor::from_vec(inputs, (rows, LENGTH), &Device::Cpu)?)?;
-            let f = out.flatten_all()?.to_vec1::<f32>()?;
-            let mut slopes = vec![0f32; f.len()];
-            let (mut excess, measured) = (0.0, (update + 1) % SHOWN_EVERY == 0);
-            for ((e, f), slope) in batch.iter().zip(f.chunks(LENGTH)).zip(slopes.chunks_mut(LENGTH)) {
-                for i in 0..LENGTH {
-                    let ([zero, one], by_f) = self.chain.reverse_weights(Span::last(e.t), e.x[i], f[i].into());
-                    slope[i] = (e.weight * (one / (zero + one) - e.target[i]) * by_f) as f32;
-                    if measured {
-                        excess += e.weight * divergence(e.target[i], libm::log(one / zero));
-                    }
-                }
-            }
-            let slopes = Tensor::from_vec(slopes, out.shape(), &Device::Cpu)?;
-            adam.step(&(out * slopes)?.sum_all()?.backward()?, rate(options.rate, at))?;
+            let timesteps: Vec<usize> = batch.iter().map(|e| e.t - 1).collect();
+            let measured = (update + 1) % SHOWN_EVERY == 0;
+            let call = Call {
+                x: &inputs,
+                timesteps: &timesteps,
+                labels: &[],
+            };
+            let loss = |rows: Range<usize>, f: &[f32], slopes: &mut [f32]| {
+                let each = f.chunks(LENGTH).zip(slopes.chunks_mut(LENGTH));
+                let each = batch[rows].iter().zip(each);
+                each.map(|(e, (f, slopes))| self.excess(e, f, slopes, measured)).sum()
+            };
+            let excess = passes.gradient(&network, &params, call, &loss, &mut gradient)?;
+            adam.update(&mut params, &gradient, update as u64, rate(options.rate, at), 0.0);
             if measured {
                 on(Progress {
                     update: update + 1,
@@ -148,7 +195,21 @@ impl Heartbeat {
                 });
             }
         }
+        network.layout().store(&params, &mut self.graph);
         Ok(())
+    }
+
+    /// The divergence of an example's bits above the best possible in nats, where that is `measured`, and its gradient by the network's f.
+    fn excess(&self, e: &Example, f: &[f32], slopes: &mut [f32], measured: bool) -> f64 {
+        let mut excess = 0.0;
+        for i in 0..LENGTH {
+            let ([zero, one], by_f) = self.chain.reverse_weights(Span::last(e.t), e.x[i], f[i].into());
+            slopes[i] = (e.weight * (one / (zero + one) - e.target[i]) * by_f) as f32;
+            if measured {
+                excess += e.weight * divergence(e.target[i], libm::log(one / zero));
+            }
+        }
+        excess
     }
 
     /// Examples of every group with a readout, one group after the other. Weights are such that their sum is the bound's.
@@ -185,28 +246,14 @@ impl Heartbeat {
         })
     }
 
-    /// The network's f for rows of bits at step t.
-    pub fn outputs(&self, features: &Tensor, t: usize) -> Result<Vec<f32>> {
-        match self.group(t) {
-            Some(group) => self.mlp.read(features, group)?.flatten_all()?.to_vec1(),
-            None => Ok(vec![0.0; features.dim(0)? * LENGTH]),
-        }
-    }
-
-    /// Features of rows of bits.
-    pub fn features(&self, x: &[[bool; LENGTH]]) -> Result<Tensor> {
-        let values: Vec<f32> = x.iter().flat_map(|row| row.map(signed)).collect();
-        self.mlp
-            .features(&Tensor::from_vec(values, (x.len(), LENGTH), &Device::Cpu)?)
-    }
-
     /// The bound, from `draws` pairs (x_0, x_t) of every step.
-    pub fn bound(&self, draws: usize, seed: u64) -> Result<Bound> {
-        bound(&self.chain, draws, seed, |t, x| self.outputs(&self.features(x)?, t))
+    pub fn bound(&self, draws: usize, seed: u64) -> Result<Bound, FloatError> {
+        let network = Executor::new(&self.graph, DType::F32)?;
+        bound(&self.chain, draws, seed, |t, x| outputs(&network, t, x.iter()))
     }
 
     /// `count` samples of the reverse process; `factor[i]` is added to the log odds of bit i in every step ([`super::condition`]).
-    pub fn sample(&self, count: usize, seed: u64, factor: &[f64; LENGTH]) -> Result<Vec<[bool; LENGTH]>> {
+    pub fn sample(&self, count: usize, seed: u64, factor: &[f64; LENGTH]) -> Result<Vec<[bool; LENGTH]>, FloatError> {
         self.trajectory(count, seed, factor, &mut |_, _| {})
     }
 
@@ -217,7 +264,7 @@ impl Heartbeat {
         seed: u64,
         factor: &[f64; LENGTH],
         on: &mut dyn FnMut(usize, &[[bool; LENGTH]]),
-    ) -> Result<Vec<[bool; LENGTH]>> {
+    ) -> Result<Vec<[bool; LENGTH]>, FloatError> {
         let mut random = Random::new(seed, 2);
         let odds = libm::log(PRIOR / (1.0 - PRIOR));
         let mut draw = |logit: f64| random.uniform() < sigmoid(logit);
@@ -225,13 +272,19 @@ impl Heartbeat {
             .map(|_| core::array::from_fn(|i| draw(odds + factor[i])))
             .collect();
         on(self.chain.steps(), &x);
-        let mut features = self.features(&x)?.to_vec2::<f32>()?;
+        let network = Executor::new(&self.graph, DType::F32)?;
+        let mut f = vec![0f32; count * LENGTH];
+        let mut moved: Vec<usize> = (0..count).collect();
         for t in (1..=self.chain.steps()).rev() {
-            let width = features.first().map_or(0, Vec::len);
-            let flat: Vec<f32> = features.iter().flatten().copied().collect();
-            let f = self.outputs(&Tensor::from_vec(flat, (count, width), &Device::Cpu)?, t)?;
-            // Few bits move in a step: only what moved goes through the hidden layers again.
-            let mut moved = Vec::new();
+            // Few bits move in a step: where the readout stays, only what moved goes through the network again.
+            if t == self.chain.steps() || self.group(t) != self.group(t + 1) {
+                moved = (0..count).collect();
+            }
+            let new = outputs(&network, t, moved.iter().map(|row| &x[*row]))?;
+            for (row, new) in moved.iter().zip(new.chunks_exact(LENGTH)) {
+                f[row * LENGTH..][..LENGTH].copy_from_slice(new);
+            }
+            moved.clear();
             for (row, (x, f)) in x.iter_mut().zip(f.chunks(LENGTH)).enumerate() {
                 let before = *x;
                 for i in 0..LENGTH {
@@ -241,16 +294,27 @@ impl Heartbeat {
                     moved.push(row);
                 }
             }
-            if !moved.is_empty() {
-                let rows: Vec<_> = moved.iter().map(|&row| x[row]).collect();
-                for (row, new) in moved.iter().zip(self.features(&rows)?.to_vec2()?) {
-                    features[*row] = new;
-                }
-            }
             on(t - 1, &x);
         }
         Ok(x)
     }
+}
+
+fn param(shape: &[usize], data: Vec<f32>) -> Param {
+    Param {
+        shape: shape.to_vec(),
+        data,
+    }
+}
+
+/// The network's f of every bit for rows of bits at step t.
+fn outputs<'a>(
+    network: &Executor<'_>,
+    t: usize,
+    rows: impl Iterator<Item = &'a [bool; LENGTH]>,
+) -> Result<Vec<f32>, FloatError> {
+    let inputs: Vec<f32> = rows.flat_map(|row| row.map(signed)).collect();
+    network.run(&inputs, &vec![t - 1; inputs.len() / LENGTH], &[])
 }
 
 struct Example {
@@ -282,13 +346,13 @@ pub fn entropies(chain: &Binomial) -> Entropies {
     }
 }
 
-/// The bound of any network over the heartbeat: `f(t, rows)` gives [`Binomial::reverse`]'s f of every bit.
-pub fn bound(
+/// The bound of any network over the heartbeat: `f(t, rows)` gives [`Binomial::reverse`]'s f of every bit. An error of `f` ends it.
+pub fn bound<E>(
     chain: &Binomial,
     draws: usize,
     seed: u64,
-    mut f: impl FnMut(usize, &[[bool; LENGTH]]) -> Result<Vec<f32>>,
-) -> Result<Bound> {
+    mut f: impl FnMut(usize, &[[bool; LENGTH]]) -> Result<Vec<f32>, E>,
+) -> Result<Bound, E> {
     let (data, mut random) = (data(), Random::new(seed, 3));
     let mut steps = Vec::with_capacity(chain.steps());
     for t in 2..=chain.steps() {
@@ -381,7 +445,7 @@ mod tests {
         let (chain, data) = (Binomial::linear(50, PRIOR), data());
         let best = |t, rows: &[[bool; LENGTH]]| {
             let all = rows.iter().flat_map(|x| data.best(&chain, t, x));
-            Ok(all.map(|v| v as f32).collect())
+            Ok::<_, FloatError>(all.map(|v| v as f32).collect())
         };
         let drawn = bound(&chain, 2000, 7, best).unwrap();
         assert!(drawn.standard_error_bits < 0.03, "{drawn:?}");
@@ -394,7 +458,8 @@ mod tests {
     #[test]
     fn without_a_perturbation_the_bound_is_below_l_null() {
         let chain = Binomial::linear(50, PRIOR);
-        let none = bound(&chain, 100, 7, |_, rows| Ok(vec![0.0; rows.len() * LENGTH])).unwrap();
+        let none = |_: usize, rows: &[[bool; LENGTH]]| Ok::<_, FloatError>(vec![0.0; rows.len() * LENGTH]);
+        let none = bound(&chain, 100, 7, none).unwrap();
         assert!((none.k_bits - none.l_null_bits).abs() < 0.5, "{none:?}");
     }
 

@@ -1,45 +1,47 @@
 //! AdamW (Loshchilov and Hutter 2019, algorithm 2) with the gradient's length bounded, over flat vectors.
 
+use mote_graph::Real;
 use rayon::prelude::*;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-const EPSILON: f32 = 1e-8;
+const EPSILON: f64 = 1e-8;
 /// Elements that one thread takes at a time.
 const PART: usize = 4096;
 
 /// First and second moments of the gradient.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Adam {
+pub struct Adam<T = f32> {
     /// Running mean.
-    pub mean: Vec<f32>,
+    pub mean: Vec<T>,
     /// Running mean of squares.
-    pub square: Vec<f32>,
+    pub square: Vec<T>,
 }
 
-impl Adam {
+impl<T: Real> Adam<T> {
     /// For `len` parameters.
     #[must_use]
     pub fn new(len: usize) -> Self {
         Self {
-            mean: vec![0.0; len],
-            square: vec![0.0; len],
+            mean: vec![T::ZERO; len],
+            square: vec![T::ZERO; len],
         }
     }
 
     /// Moves `params` against `gradient`; `step` counts from 0.
-    pub fn update(&mut self, params: &mut [f32], gradient: &[f32], step: u64, rate: f64, decay: f64) {
+    pub fn update(&mut self, params: &mut [T], gradient: &[T], step: u64, rate: f64, decay: f64) {
         let power = |beta: f64| 1.0 - libm::pow(beta, step as f64 + 1.0);
-        let pace = (rate / power(BETA_1)) as f32;
-        let root = (1.0 / libm::sqrt(power(BETA_2))) as f32;
-        let (b1, b2, keep) = (BETA_1 as f32, BETA_2 as f32, (1.0 - rate * decay) as f32);
+        let pace = T::of(rate / power(BETA_1));
+        let root = T::of(1.0 / libm::sqrt(power(BETA_2)));
+        let (b1, b2, keep) = (T::of(BETA_1), T::of(BETA_2), T::of(1.0 - rate * decay));
+        let (one, epsilon) = (T::ONE, T::of(EPSILON));
         let moments = self.mean.par_chunks_mut(PART).zip(self.square.par_chunks_mut(PART));
         let parts = params.par_chunks_mut(PART).zip(gradient.par_chunks(PART)).zip(moments);
         parts.for_each(|((params, gradient), (mean, square))| {
             for (((p, g), m), s) in params.iter_mut().zip(gradient).zip(mean).zip(square) {
-                *m = b1 * *m + (1.0 - b1) * g;
-                *s = b2 * *s + (1.0 - b2) * g * g;
-                *p = keep * *p - pace * *m / (s.sqrt() * root + EPSILON);
+                *m = b1 * *m + (one - b1) * *g;
+                *s = b2 * *s + (one - b2) * *g * *g;
+                *p = keep * *p - pace * *m / (s.sqrt() * root + epsilon);
             }
         });
     }

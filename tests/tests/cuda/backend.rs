@@ -11,8 +11,8 @@ use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints};
 use mote_tools::backend::cuda::stream_on;
 use mote_tools::backend::{Backend, BackendError, Origin, Target, Trace, Wanted};
-use mote_tools::chain::convert::ChainScheme;
 use mote_tools::quantize::scheme::Scheme;
+use std::ops::ControlFlow;
 
 use crate::{device, problems, suite};
 
@@ -36,6 +36,7 @@ fn on_standin(
     let mut take = |some: Vec<Trace>| {
         assert!(batch.is_none_or(|batch| some.len() <= batch));
         traces.extend(some);
+        ControlFlow::Continue(())
     };
     stream_on(device(0), target, job, executor, batch, &mut take).expect("a run");
     traces
@@ -130,7 +131,7 @@ fn images_may_start_anywhere() {
 
 #[test]
 fn chains_start_anywhere_and_take_no_known_image() {
-    for (name, file) in chains::all(ChainScheme::W8A16) {
+    for (name, file) in chains::all(Scheme::W8A16) {
         let file = AlignedBytes::copy_of(&file);
         let model = Model::parse(file.bytes()).expect("a valid model");
         let target = Target {
@@ -165,7 +166,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
             );
         }
         job.known = Some(given);
-        let refused = stream_on(device(0), target, &job, None, None, &mut |_| ());
+        let refused = stream_on(device(0), target, &job, None, None, &mut |_| ControlFlow::Continue(()));
         assert!(
             matches!(refused, Err(BackendError::Run(RunError::ChainSampler))),
             "{refused:?}"
@@ -193,9 +194,13 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     let mut gpu = Gpu::prepare(small, &model).expect("a valid model");
     assert_eq!(gpu.executor(&config), Executor::Layered);
     let mut made = 0;
-    gpu.run(&job(None), |images| made += images.len()).expect("a run");
+    gpu.run(&job(None), |images| {
+        made += images.len();
+        ControlFlow::Continue(())
+    })
+    .expect("a run");
     assert_eq!(made, 1);
-    let refused = gpu.run(&job(Some(Executor::Resident)), |_| ());
+    let refused = gpu.run(&job(Some(Executor::Resident)), |_| ControlFlow::Continue(()));
     assert!(
         matches!(refused, Err(CudaError::Shared { found: 512, .. })),
         "{refused:?}"
@@ -242,7 +247,7 @@ fn a_run_that_the_sampler_refuses_is_refused() {
             batch: None,
             recorded: true,
         };
-        match gpu.run(&job, |_| ()) {
+        match gpu.run(&job, |_| ControlFlow::Continue(())) {
             Err(CudaError::Run(error)) => error,
             other => panic!("{other:?}"),
         }

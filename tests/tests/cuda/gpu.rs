@@ -148,7 +148,10 @@ fn the_backend_of_commands_on_a_gpu() {
         let backend = Backend::Cuda(executor);
         assert_eq!(backend.run(target, &job, &|| ()).expect("a run"), expected, "{backend}");
         let mut streamed = Vec::new();
-        let taken = backend.stream(target, &job, &mut |traces| streamed.extend(traces));
+        let taken = backend.stream(target, &job, &mut |traces| {
+            streamed.extend(traces);
+            std::ops::ControlFlow::Continue(())
+        });
         taken.expect("a run");
         assert_eq!(streamed, expected, "{backend}");
     }

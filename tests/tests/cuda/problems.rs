@@ -10,7 +10,6 @@ use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
-use mote_tools::chain::convert::ChainScheme;
 use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
@@ -162,7 +161,7 @@ fn sample_len(file: &AlignedBytes) -> usize {
 }
 
 /// The chains of 2015 with weights at random: all of their steps, and of bits any number.
-pub fn chains(scheme: ChainScheme) -> Vec<Problem> {
+pub fn chains(scheme: Scheme) -> Vec<Problem> {
     let problem = |(name, bytes): (&str, Vec<u8>)| {
         let file = AlignedBytes::copy_of(&bytes);
         let steps = Model::parse(file.bytes()).expect("a valid model").header().train_steps;

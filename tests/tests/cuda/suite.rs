@@ -7,6 +7,7 @@ use mote_runtime::blob::op::Op;
 use mote_runtime::digest::Digest;
 use mote_runtime::kernels::view::View;
 use mote_runtime::{Arena, Config, Model, Observer, Sampler, StepObserver};
+use std::ops::ControlFlow;
 
 /// A model and what to do with it.
 pub struct Problem {
@@ -116,7 +117,10 @@ fn solve_by(device: impl Launcher, problem: &Problem, ways: &[(Executor, bool)])
             };
             let what = format!("{}, {executor:?}, recorded: {recorded}", problem.name);
             let mut found = Vec::new();
-            match gpu.run(&job, |batch| found.extend(batch)) {
+            match gpu.run(&job, |batch| {
+                found.extend(batch);
+                ControlFlow::Continue(())
+            }) {
                 // A model too large for a block's shared memory is for the other executor.
                 Err(CudaError::Shared { .. }) if executor == Executor::Resident => continue,
                 Err(error) => return Err(format!("{what}: {error}")),

@@ -79,12 +79,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if is_chain(&args.checkpoint) {
         return chain::run(args);
     }
-    let output = OutputFile::prepare(&args.output, Format::Model, &[])?;
+    let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let report = args.report.as_deref().map(|report| {
         folder(report)?;
-        OutputFile::prepare(&report.join("report.html"), Format::Html, &[])
+        OutputFile::prepare(&report.join("report.html"), Format::Html, &[&args.checkpoint])
     });
     let report = report.transpose()?;
+    report.as_ref().map_or(Ok(()), |report| report.apart(&output))?;
     let checkpoint = Checkpoint::open(&args.checkpoint)?;
     let mut conversion = Conversion::new(args.scheme);
     conversion = args.board.map_or(conversion, |board| conversion.for_board(board));

@@ -69,8 +69,20 @@ enum Command {
     },
 }
 
+/// A signal that ends the command removes what is not whole yet. Simulators end with the command themselves.
+fn clean_up_on_signals() {
+    const INTERRUPTED: i32 = 130;
+    // Without the handler the next command finds what is left.
+    let _ = ctrlc::set_handler(|| {
+        mote_tools::files::remove_temporaries();
+        mote_firmware_sim::remove_temporaries();
+        std::process::exit(INTERRUPTED);
+    });
+}
+
 /// Runs the command that the arguments ask for.
 fn main() -> ExitCode {
+    clean_up_on_signals();
     let command = Cli::parse()
         .command
         .unwrap_or_else(|| Command::Demo(demo::Args::default()));

@@ -10,7 +10,7 @@ use mote_runtime::sampler::arena_bytes;
 use mote_tools::backend::{Job, Origin};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
-use mote_tools::request::{DEFAULT_STRENGTH, known_elements, noise_of_file, sample_of_png, steps_of};
+use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
 use mote_tools::{Backend, ModelFile, Request, StartFrom};
 use serde_json::{Value, json};
@@ -117,9 +117,20 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
     })
 }
 
+/// Files that are read, which no output may replace.
+fn inputs(args: &Args) -> Vec<PathBuf> {
+    let noise = args.noise.as_deref().map(file_of_noise);
+    let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
+    given.chain(noise).chain([args.model.clone()]).collect()
+}
+
+fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
+    inputs.iter().map(PathBuf::as_path).collect()
+}
+
 /// All images in one picture.
 fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(output, Format::Png, &inputs(args))?;
+    let output = OutputFile::prepare(output, Format::Png, &paths(&inputs(args)))?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
@@ -162,7 +173,7 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     args.backend.available()?;
     let job = request(args, &file)?.job(file.model().header())?;
     let shape = file.shape();
-    let sink = ImageSink::prepare(out, &inputs(args), job.images.len(), shape)?;
+    let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape)?;
     let bar = bar(args, &job);
     let began = Instant::now();
     let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));
@@ -178,14 +189,6 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
         print::text(&format!("{text}  digest {digest} (of the digests of all images)\n"))?;
     }
     Ok(Held::Yes)
-}
-
-/// Files that are read, which no output may replace.
-fn inputs(args: &Args) -> Vec<&Path> {
-    let pictures = [&args.from, &args.inpaint]
-        .into_iter()
-        .filter_map(|path| path.as_deref());
-    std::iter::once(args.model.as_path()).chain(pictures).collect()
 }
 
 /// What every run says of itself in JSON.

@@ -4,6 +4,7 @@ use super::{BackendError, Job, StepTrace, Target, Trace};
 use mote_host::cuda::driver::{Device, missing};
 use mote_host::cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
 use mote_runtime::sampler::q24_to_pixel;
+use std::ops::ControlFlow;
 
 impl From<CudaError> for BackendError {
     fn from(error: CudaError) -> Self {
@@ -29,7 +30,7 @@ pub fn stream(
     target: Target<'_>,
     job: &Job,
     executor: Option<Executor>,
-    take: &mut dyn FnMut(Vec<Trace>),
+    take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
 ) -> Result<(), BackendError> {
     stream_on(Device::open(0)?, target, job, executor, None, take)
 }
@@ -41,7 +42,7 @@ pub fn stream_on(
     job: &Job,
     executor: Option<Executor>,
     batch: Option<usize>,
-    take: &mut dyn FnMut(Vec<Trace>),
+    take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
 ) -> Result<(), BackendError> {
     let mut gpu = Gpu::prepare(device, target.model)?;
     let images: Vec<(u64, Start<'_>)> = job

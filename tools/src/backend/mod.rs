@@ -19,6 +19,7 @@ use mote_firmware_sim::{Availability, Board, Firmware, SimError};
 use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What stands after a board's name for its firmware without quick kernels.
@@ -280,14 +281,21 @@ impl Backend {
                         .iter()
                         .for_each(|trace| trace.steps.iter().for_each(|_| on_step()));
                     traces.extend(batch);
+                    ControlFlow::Continue(())
                 })?;
                 Ok(traces)
             }
         }
     }
 
-    /// Makes the images of `job` and hands them on in order, some at a time: however many there are, memory holds few.
-    pub fn stream(&self, target: Target<'_>, job: &Job, take: &mut dyn FnMut(Vec<Trace>)) -> Result<(), BackendError> {
+    /// Makes the images of `job` and hands them on in order, some at a time, for as long as `take` wants more: however many there are,
+    /// memory holds few.
+    pub fn stream(
+        &self,
+        target: Target<'_>,
+        job: &Job,
+        take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
             job.config.validate(target.model.header())?;
             return cuda::stream(target, job, *executor, take);
@@ -299,7 +307,9 @@ impl Backend {
                 operators: job.operators,
                 known: job.known.clone(),
             };
-            take(self.run(target, &part, &|| ())?);
+            if take(self.run(target, &part, &|| ())?).is_break() {
+                break;
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use mote_host::memory::AlignedBytes;
 use mote_runtime::sampler::arena_bytes;
 use mote_runtime::{Arena, Config, Network, Portable, Sampler, Start, Unobserved};
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Steps that are measured where no number is asked for.
@@ -247,7 +248,7 @@ impl Bench<'_> {
             let mut times = Vec::new();
             for _ in 0..6 {
                 let began = Instant::now();
-                gpu.run(&job, |_| ())?;
+                gpu.run(&job, |_| ControlFlow::Continue(()))?;
                 times.push(began.elapsed().as_secs_f64());
             }
             // The first one warms up.

@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod provenance;
 pub mod source;
 
+use mote_host::graph::GraphError;
 use mote_host::schedule::{self as float, ScheduleError};
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
@@ -50,9 +51,12 @@ pub enum ConvertError {
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
-    /// A chain whose tensors cannot be read.
-    #[error("the chain: {0}")]
-    Chain(candle_core::Error),
+    /// A network that is no sound graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Number formats that chains do not have.
+    #[error("--scheme {0} is not for a chain of 2015: choose auto, f16, w8a16 or w16a16")]
+    ChainScheme(Scheme),
     /// No assignment fits, or one could not be measured.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
@@ -165,6 +169,10 @@ fn widths(scheme: Scheme, program: &Program, arena: Arena) -> Option<Widths> {
         Scheme::F16 => return None,
         Scheme::W8A8 => Widths::Given(eight_bit(program, arena)),
         Scheme::W8A16 => Widths::Given(sixteen_bit()),
+        Scheme::W16A16 => Widths::Given(Assignment {
+            weights: vec![Bits::Sixteen; program.ops.len()],
+            ..sixteen_bit()
+        }),
         Scheme::W4A8 => Widths::FourBits(eight_bit(program, arena)),
         Scheme::W4A16 => Widths::FourBits(sixteen_bit()),
         Scheme::Auto => Widths::Measured,

@@ -1,8 +1,12 @@
 //! Files that are written: whole or not at all.
 
 use crate::Error;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
+
+use super::input::Inputs;
+use super::temporary::{Temporary, followed, replace};
 
 /// What is written into a file, which its name's ending must not contradict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,7 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Checks that `path` can be written, has no ending of another format, and is none of `inputs`.
+    /// Checks that `path` can be written, has no ending of another format, and is none of `inputs`, nor a file of a folder among them.
     ///
     /// # Errors
     /// Of kind `Usage` or `Output`, before anything is written.
@@ -89,16 +93,11 @@ impl OutputFile {
             Error::output(format_args!("cannot write {shown}: {why}"))
                 .help("give the path of a file in a folder that can be written")
         };
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = followed(path);
         if path.as_os_str().is_empty() || path.is_dir() || path.file_name().is_none() {
             return Err(refuse(&"it is a folder"));
         }
-        if inputs
-            .iter()
-            .any(|input| input.canonicalize().is_ok_and(|input| input == real))
-        {
-            return Err(Error::usage(format_args!("{shown} is both input and output")).help("give another output"));
-        }
+        Inputs::of(inputs.iter().copied()).spare(path)?;
         format.check(path)?;
         let existing = std::fs::metadata(&real).ok();
         if existing.as_ref().is_some_and(|found| found.permissions().readonly()) {
@@ -110,7 +109,7 @@ impl OutputFile {
             special: existing.is_some_and(|found| !found.is_file()),
         };
         if !file.special {
-            file.temporary().map_err(|error| refuse(&plain(&error)))?;
+            Temporary::beside(&file.path).map_err(|error| refuse(&plain(&error)))?;
         }
         Ok(file)
     }
@@ -123,44 +122,31 @@ impl OutputFile {
                 .help("nothing was replaced; free space or choose another folder")
         };
         if self.special {
-            return std::fs::OpenOptions::new()
+            return OpenOptions::new()
                 .write(true)
                 .open(&self.path)
                 .and_then(|mut file| file.write_all(bytes))
                 .map_err(refuse);
         }
-        let mut temporary = self.temporary().map_err(refuse)?;
-        temporary.write_all(bytes).map_err(refuse)?;
-        temporary.as_file().sync_all().map_err(refuse)?;
-        temporary.persist(&self.path).map_err(|error| refuse(error.error))?;
-        Ok(())
+        replace(&self.path, bytes).map_err(refuse)
     }
 
     /// Writes what `fill` writes, in the same way. A file that cannot be replaced, such as `/dev/null`, gets a copy at the end.
-    pub fn write_with(
-        &self,
-        fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub fn write_with(&self, fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<(), Error>) -> Result<(), Error> {
         let refuse = |error: std::io::Error| {
             Error::output(format_args!("cannot write {}: {}", self.shown.display(), plain(&error)))
                 .help("nothing was replaced; free space or choose another folder")
         };
-        let mut temporary = if self.special {
-            tempfile::NamedTempFile::new().map_err(refuse)?
-        } else {
-            self.temporary().map_err(refuse)?
-        };
-        let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());
-        fill(&mut buffered)?;
-        buffered.flush().map_err(refuse)?;
-        drop(buffered);
         if self.special {
-            let made = std::fs::read(temporary.path()).map_err(refuse)?;
-            return self.write(&made);
+            let mut made = tempfile::tempfile().map_err(refuse)?;
+            filled(&mut made, fill, refuse)?;
+            made.rewind().map_err(refuse)?;
+            let mut to = OpenOptions::new().write(true).open(&self.path).map_err(refuse)?;
+            return std::io::copy(&mut made, &mut to).map(|_| ()).map_err(refuse);
         }
-        temporary.as_file().sync_all().map_err(refuse)?;
-        temporary.persist(&self.path).map_err(|error| refuse(error.error))?;
-        Ok(())
+        let mut temporary = Temporary::beside(&self.path).map_err(refuse)?;
+        filled(temporary.file(), fill, refuse)?;
+        temporary.persist(&self.path).map_err(refuse)
     }
 
     /// As the user gave it.
@@ -168,22 +154,37 @@ impl OutputFile {
         self.shown.display().to_string()
     }
 
-    fn temporary(&self) -> std::io::Result<tempfile::NamedTempFile> {
-        let folder = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".mote-").suffix(".tmp");
-        #[cfg(unix)]
-        {
-            // What a plain file would get: the process's mask still applies.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        builder.tempfile_in(folder)
+    /// Whether both are one file.
+    fn is(&self, other: &Self) -> bool {
+        let real = |path: &Path| {
+            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok();
+            folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
+        };
+        !self.special && real(&self.path).is_some_and(|path| real(&other.path) == Some(path))
     }
+
+    /// Refuses two outputs of one work that are one file.
+    ///
+    /// # Errors
+    /// Of kind `Usage`, with the name.
+    pub fn apart(&self, other: &Self) -> Result<(), Error> {
+        if self.is(other) {
+            return Err(Error::usage(format_args!("{} would be written twice", self.shown())).help("give two names"));
+        }
+        Ok(())
+    }
+}
+
+/// Has `fill` write into `file`.
+fn filled(
+    file: &mut File,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<(), Error>,
+    refuse: impl Fn(std::io::Error) -> Error,
+) -> Result<(), Error> {
+    let mut buffered = BufWriter::new(file);
+    fill(&mut buffered)?;
+    buffered.flush().map_err(refuse)
 }
 
 /// An error without the temporary file's name, which says nothing to a user.

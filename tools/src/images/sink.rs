@@ -4,9 +4,10 @@ use super::npz::{MOST_BYTES, Npz};
 use super::{Picture, Shape, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
-use crate::files::{Format, OutputFile, folder, folder_name};
+use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
 use mote_runtime::digest::Digest;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Where many images go.
@@ -46,6 +47,7 @@ impl ImageSink {
     pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
         Self::check_name(path)?;
         if !is_archive(path) {
+            Inputs::of(inputs.iter().copied()).spare_folder(path, is_written)?;
             folder(path)?;
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -80,17 +82,25 @@ impl ImageSink {
         let mut made = Made::default();
         match self {
             Self::Folder(path) => {
+                // Digests of a run before would stand beside this run's images.
+                let list = path.join(DIGESTS);
+                match std::fs::remove_file(&list) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(&list, &error)),
+                    _ => {}
+                }
                 let put = |trace: &Trace| {
                     let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(io::Error::other)?;
-                    std::fs::write(path.join(format!("{}.png", trace.seed)), png)
+                    replace(&path.join(format!("{}.png", trace.seed)), &png)
                 };
-                each(backend, target, job, &mut made, progress, put)?.map_err(|error| refused(path, &error))?;
+                let written = each(backend, target, job, &mut made, progress, put)?;
                 let lines = made
                     .digests
                     .iter()
                     .map(|(seed, digest)| format!("{seed} {digest:016x}\n"));
-                let list = path.join("digests.txt");
-                std::fs::write(&list, lines.collect::<String>()).map_err(|error| refused(&list, &error))?;
+                // Also of those that were finished before the disk was full.
+                let listed = replace(&list, lines.collect::<String>().as_bytes());
+                written.map_err(|error| refused(path, &error))?;
+                listed.map_err(|error| refused(&list, &error))?;
             }
             Self::Archive(file) => file.write_with(|to| {
                 let mut npz = Npz::new(to);
@@ -130,7 +140,16 @@ fn is_archive(path: &Path) -> bool {
         && !path.is_dir()
 }
 
-/// Makes the images and puts each where it goes: what the backend said, and what the disk said.
+/// The list of a folder's digests.
+const DIGESTS: &str = "digests.txt";
+
+/// Whether a folder of images can get a file of that name.
+fn is_written(name: &str) -> bool {
+    let seed = name.strip_suffix(".png");
+    name == DIGESTS || seed.is_some_and(|seed| seed.parse::<u64>().is_ok())
+}
+
+/// Makes the images and puts each where it goes, until the disk refuses one: what the backend said, and what the disk said.
 fn each(
     backend: Backend,
     target: Target<'_>,
@@ -142,12 +161,14 @@ fn each(
     let mut written = Ok(());
     backend.stream(target, job, &mut |traces| {
         for trace in &traces {
+            written = put(trace);
+            if written.is_err() {
+                return ControlFlow::Break(());
+            }
             progress(trace.steps.len() as u64);
             made.digests.push((trace.seed, trace.digest()));
-            if written.is_ok() {
-                written = put(trace);
-            }
         }
+        ControlFlow::Continue(())
     })?;
     Ok(written)
 }

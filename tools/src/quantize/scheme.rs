@@ -15,6 +15,8 @@ pub enum Scheme {
     Auto,
     /// f16 storage, f32 arithmetic.
     F16,
+    /// int16 weights, int16 activations.
+    W16A16,
     /// int8 weights (int16 in the first and last convolution), int16 activations.
     W8A16,
     /// int8 weights (int16 in the first and last convolution), int8 activations.
@@ -27,13 +29,22 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme, in the order of the help text.
-    pub const ALL: [Self; 6] = [Self::Auto, Self::F16, Self::W8A16, Self::W8A8, Self::W4A16, Self::W4A8];
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::F16,
+        Self::W16A16,
+        Self::W8A16,
+        Self::W8A8,
+        Self::W4A16,
+        Self::W4A8,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::F16 => "f16",
+            Self::W16A16 => "w16a16",
             Self::W8A16 => "w8a16",
             Self::W8A8 => "w8a8",
             Self::W4A16 => "w4a16",
@@ -53,7 +64,7 @@ impl FromStr for Scheme {
 
     fn from_str(s: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scheme| scheme.name() == s);
-        found.ok_or_else(|| format!("unknown scheme '{s}'; choose auto, f16, w8a16, w8a8, w4a16 or w4a8"))
+        found.ok_or_else(|| format!("unknown scheme '{s}'; choose auto, f16, w16a16, w8a16, w8a8, w4a16 or w4a8"))
     }
 }
 

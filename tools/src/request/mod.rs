@@ -5,7 +5,7 @@
 
 mod start;
 
-pub use start::{known_elements, noise_of_file, sample_of_png};
+pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
@@ -81,7 +81,7 @@ impl RunOptions {
     /// The configuration of a run of the model with this header: no class, no guidance, seed 0. It is not validated yet.
     ///
     /// # Errors
-    /// Of kind `Usage`, as [`RunOptions::check`].
+    /// Of kind `Usage`, as [`RunOptions::check`]; of kind `Refused` for an option that a chain of 2015 has no use for.
     pub fn config(&self, header: &Header) -> Result<Config, Error> {
         self.check()?;
         let usual = match header.schedule.plan() {
@@ -92,6 +92,9 @@ impl RunOptions {
         let default = Config::of(header, self.steps.unwrap_or(usual));
         let method = self.method(default.method);
         self.suits(method)?;
+        if header.prediction.is_chain() {
+            self.suits_chain(header)?;
+        }
         let eta_q16 = match self.eta {
             Some(eta) => q16(eta) as u32,
             None if method == default.method => default.eta_q16,
@@ -105,6 +108,27 @@ impl RunOptions {
             method,
             ..default
         })
+    }
+
+    /// Whether nothing is said that a chain would not heed: its kernels are its own, and where it makes all of its steps there is
+    /// nothing to spread.
+    fn suits_chain(&self, header: &Header) -> Result<(), Error> {
+        let all = self.steps.is_none_or(|steps| steps == header.train_steps);
+        let own = "a chain of 2015 has its own reverse kernels";
+        let whole = "a chain of 2015 that makes all of its steps has none to spread";
+        let given = [
+            ("--sampler", self.sampler.is_some(), own),
+            ("--eta", self.eta.is_some(), own),
+            ("--clip", self.clip.is_some_and(|clip| clip != Clip::Off), own),
+            ("--spacing", self.spacing.is_some() && all, whole),
+            ("--prev", self.prev.is_some() && all, whole),
+        ];
+        match given.iter().find(|(_, given, _)| *given) {
+            None => Ok(()),
+            Some((option, _, why)) => {
+                Err(Error::refused(format_args!("{option}: {why}")).help(format_args!("leave {option} out")))
+            }
+        }
     }
 
     fn method(&self, default: Method) -> Method {
@@ -323,4 +347,114 @@ fn fits(given: &[i32], expected: usize) -> Result<(), RunError> {
 #[must_use]
 pub fn q16(value: f64) -> i32 {
     (value * 65536.0).round() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Checkpoint, Conversion, ErrorKind, ModelFile, Scheme};
+
+    fn file() -> ModelFile {
+        let converted = Conversion::new(Scheme::F16).convert(&Checkpoint::bundled().unwrap());
+        converted.unwrap().file().unwrap()
+    }
+
+    /// However many images there are, each starts where it was asked to, and the image is held once.
+    #[test]
+    fn every_image_starts_where_it_was_asked_to() {
+        let file = file();
+        let header = file.model().header();
+        let request = Request {
+            count: Some(200_000),
+            start: StartFrom::Image {
+                image_q24: vec![1 << 20; header.sample_len()],
+                strength: 0.5,
+            },
+            ..Request::default()
+        };
+        let job = request.job(header).unwrap();
+        let shared = |image: &Wanted| match &image.origin {
+            Origin::Image { image_q24, .. } => Arc::as_ptr(image_q24) as *const i32 as usize,
+            other => panic!("{other:?}"),
+        };
+        let first = shared(&job.images[0]);
+        assert!(job.images.len() == 200_000 && job.images.iter().all(|image| shared(image) == first));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_value_and_remedy() {
+        let file = file();
+        let header = file.model().header();
+        let len = header.sample_len();
+        let of = |start| Request {
+            start,
+            ..Request::default()
+        };
+        let image = |strength| StartFrom::Image {
+            image_q24: vec![0; len],
+            strength,
+        };
+        let cases = [
+            (
+                of(image(0.001)),
+                ErrorKind::Usage,
+                "--strength 0.001 of 20 steps",
+                "--strength 0.05 or more",
+            ),
+            (
+                of(image(f64::NAN)),
+                ErrorKind::Usage,
+                "the strength is NaN",
+                "from 0 to 1",
+            ),
+            (
+                of(StartFrom::Between { second: 0 }),
+                ErrorKind::Usage,
+                "--interpolate 0",
+                "another seed",
+            ),
+            (
+                Request {
+                    count: Some(3),
+                    ..of(StartFrom::Noise(vec![vec![0; len]; 2]))
+                },
+                ErrorKind::Usage,
+                "--noise holds 2",
+                "leave --count out",
+            ),
+            (
+                Request {
+                    guidance: Some(f64::INFINITY),
+                    ..Request::default()
+                },
+                ErrorKind::Usage,
+                "guidance is inf",
+                "-1000 to 1000",
+            ),
+            (
+                Request {
+                    run: RunOptions {
+                        steps: Some(1001),
+                        ..RunOptions::default()
+                    },
+                    ..Request::default()
+                },
+                ErrorKind::Refused,
+                "1001 steps",
+                "1 to 1000",
+            ),
+        ];
+        for (request, kind, what, help) in cases {
+            let error = request.job(header).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(what), "{error}");
+            assert!(
+                error.advice().is_some_and(|advice| advice.contains(help)),
+                "{:?}",
+                error.advice()
+            );
+        }
+        let short = of(StartFrom::Noise(vec![vec![0; 3]])).job(header).unwrap_err();
+        assert!(short.to_string().contains("3 elements given"), "{short}");
+    }
 }

@@ -1,12 +1,13 @@
 //! Where images start other than at a seed: noise from a file, or a clean image.
 
 use crate::Error;
-use crate::files::read_file;
+use crate::files::{Expected, read_file};
 use crate::images::{Shape, decode};
 use crate::tensors::{TensorFile, Values, to_hwc, to_q24};
 use mote_runtime::sampler::UNKNOWN;
 use std::path::{Path, PathBuf};
 
+const PNG: Expected = Expected::any("a PNG file", "give the path of a PNG file", 1 << 32);
 /// The key that is taken where none is given.
 const NOISE_KEY: &str = "noise";
 
@@ -55,6 +56,12 @@ fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Vec<i32>, Er
         ))
         .help("starting noise is standard normal: check how it was exported")
     })
+}
+
+/// The file that `given` names, as `FILE` or `FILE:KEY`.
+#[must_use]
+pub fn file_of_noise(given: &str) -> PathBuf {
+    split(given).0
 }
 
 /// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
@@ -117,7 +124,7 @@ pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Ve
 /// # Errors
 /// Of kind `Input` where it is no PNG file or of another size.
 pub fn sample_of_png(path: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
-    let picture = decode(&read_file(path, "a PNG file")?)
+    let picture = decode(&read_file(path, &PNG)?)
         .map_err(|error| Error::input(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
     picture.to_sample_q24(shape).ok_or_else(|| {
         let Shape { rows, cols, channels } = shape;

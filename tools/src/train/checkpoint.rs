@@ -1,12 +1,13 @@
 //! Writing a checkpoint as a diffusers pipeline's folder: `model_index.json`, `unet/`, `scheduler/`.
 
+use crate::files::replace;
 use crate::import::WEIGHTS_FILE;
 use mote_host::graph::Graph;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Writes `graph` with its configurations into `folder`. A file that was there stays whole until the new one is.
@@ -51,19 +52,4 @@ pub(super) fn tensor_file<'a>(
         views.push((*key, view));
     }
     safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)
-}
-
-/// Writes `path` whole or not at all.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".mote-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
 }

@@ -9,6 +9,7 @@
 pub mod checkpoint;
 pub mod curve;
 pub mod fit;
+pub mod folder;
 pub mod preset;
 pub mod qat;
 pub mod run;

@@ -6,11 +6,13 @@
 //! DIR/training/loss.csv, loss.png, samples.png what it looks like
 //! ```
 
-use super::checkpoint::{replace, write};
+use super::checkpoint::write;
 use super::curve::Curve;
+use super::folder::{Claim, TRAINING};
 use super::qat::Qat;
 use super::samples::samples;
 use super::state::Saved;
+use crate::files::replace;
 use crate::images::{ImageError, encode};
 use crate::import::{Checkpoint, TRAINED_FILE};
 use mote_host::float::FloatError;
@@ -51,6 +53,9 @@ pub enum RunError {
         /// What differs.
         differences: String,
     },
+    /// Another run writes into the folder.
+    #[error("another `mote train` is writing into {}", .0.display())]
+    Busy(PathBuf),
     /// The loss is no number any more.
     #[error("the loss at step {step} is {loss}: the run has diverged")]
     Diverged {
@@ -186,7 +191,7 @@ pub fn saved(folder: &Path, len: usize) -> Result<Option<Saved>, RunError> {
 }
 
 fn state_file(folder: &Path) -> PathBuf {
-    folder.join("training/state.safetensors")
+    folder.join(TRAINING).join("state.safetensors")
 }
 
 fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunError> {
@@ -212,12 +217,12 @@ struct Running<'a> {
     job: &'a Job<'a>,
     trainer: Trainer<'a>,
     curve: Curve,
+    _claim: Claim,
 }
 
 impl<'a> Running<'a> {
     fn start(job: &'a Job<'a>) -> Result<Self, RunError> {
-        let folder = job.folder.join("training");
-        std::fs::create_dir_all(&folder).map_err(|source| RunError::File { path: folder, source })?;
+        let claim = Claim::of(job.folder)?;
         let (state, curve) = match saved(job.folder, job.checkpoint.graph.param_count())? {
             Some(saved) if saved.settings != job.described => {
                 return Err(RunError::Other {
@@ -232,6 +237,7 @@ impl<'a> Running<'a> {
             job,
             trainer: trainer(job, state)?,
             curve,
+            _claim: claim,
         })
     }
 
@@ -275,7 +281,7 @@ impl<'a> Running<'a> {
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        let path = self.job.folder.join("training").join(name);
+        let path = self.job.folder.join(TRAINING).join(name);
         replace(&path, bytes).map_err(|source| RunError::File { path, source })
     }
 

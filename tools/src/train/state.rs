@@ -1,7 +1,8 @@
 //! A run's state in a file, so that it can be taken up again.
 
-use super::checkpoint::{replace, tensor_file};
+use super::checkpoint::tensor_file;
 use super::curve::Curve;
+use crate::files::replace;
 use mote_host::train::adam::Adam;
 use mote_host::train::trainer::State;
 use safetensors::SafeTensors;

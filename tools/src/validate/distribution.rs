@@ -16,6 +16,7 @@ use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use mote_runtime::Config;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use thiserror::Error;
 
 /// Sets the seeds of the third set apart from the others'.
@@ -125,6 +126,7 @@ pub fn distribution(
             model.extend(to_chw(&image, channels));
         }
         on_images(traces.len() as u64);
+        ControlFlow::Continue(())
     })?;
     let float = |apart: u64| -> Result<Vec<f64>, FloatError> {
         let seeds: Vec<u64> = seeds.iter().map(|seed| seed ^ apart).collect();

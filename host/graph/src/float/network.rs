@@ -13,8 +13,10 @@ pub struct Network {
     pub(super) shapes: Vec<Shape>,
     /// Values that a gradient is needed by.
     pub(super) needed: Vec<bool>,
-    /// Whether gradients by trained tensors are asked for, rather than by the sample.
+    /// Whether gradients by trained tensors are asked for.
     pub(super) trains: bool,
+    /// Whether gradients by the sample are asked for.
+    by_sample: bool,
     /// Rounding by value, where there is one.
     pub(super) fake: Vec<Option<FakeRange>>,
     pub(super) layout: Layout,
@@ -87,6 +89,7 @@ impl Network {
             shapes: graph.values.iter().map(|v| v.shape).collect(),
             needed: vec![false; graph.values.len()],
             trains: true,
+            by_sample: false,
             fake: vec![None; graph.values.len()],
             layout,
             sample: graph.sample_shape(),
@@ -103,6 +106,13 @@ impl Network {
     #[must_use]
     pub fn by_sample(mut self) -> Self {
         self.trains = false;
+        self.with_sample_gradient()
+    }
+
+    /// With gradients by the sample as well: [`super::Passes::by_sample`].
+    #[must_use]
+    pub fn with_sample_gradient(mut self) -> Self {
+        self.by_sample = true;
         self.find_needed();
         self
     }
@@ -184,7 +194,7 @@ impl Network {
 
     fn find_needed(&mut self) {
         self.needed.fill(false);
-        if let Some(input) = self.input.filter(|_| !self.trains) {
+        if let Some(input) = self.input.filter(|_| self.by_sample) {
             self.needed[input] = true;
         }
         for i in 0..self.layers.len() {

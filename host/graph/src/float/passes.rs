@@ -33,6 +33,8 @@ pub type Loss<'a, T = f32> = dyn Fn(Range<usize>, &[T], &mut [T]) -> f64 + Sync 
 pub struct Passes<T = f32> {
     shard: usize,
     tapes: Vec<Tape<T>>,
+    /// Tapes that the latest call used.
+    used: usize,
 }
 
 impl<T> Default for Passes<T> {
@@ -48,6 +50,7 @@ impl<T> Passes<T> {
         Self {
             shard: samples.max(1),
             tapes: vec![],
+            used: 0,
         }
     }
 }
@@ -105,6 +108,13 @@ impl<T: Real> Passes<T> {
         Ok(losses.iter().sum())
     }
 
+    /// The gradient by the sample of the latest [`Passes::gradient`], `(sample, channel, row, col)`, where `network` is the same and was
+    /// made [`Network::with_sample_gradient`]; zeros elsewhere.
+    pub fn by_sample(&self, network: &Network) -> Vec<T> {
+        let used = &self.tapes[..self.used];
+        used.iter().flat_map(|tape| tape.by_sample(network)).collect()
+    }
+
     /// The timesteps of a call that fits.
     fn check(&self, network: &Network, params: &[T], call: &Call<'_, T>) -> Result<Vec<f64>, FloatError> {
         network.check(params.len(), call.x.len(), call.timesteps.len(), call.labels)?;
@@ -114,6 +124,7 @@ impl<T: Real> Passes<T> {
     /// A tape for every range of `n` samples.
     fn shards(&mut self, n: usize) -> impl IndexedParallelIterator<Item = (Range<usize>, &mut Tape<T>)> {
         let (shard, count) = (self.shard, n.div_ceil(self.shard));
+        self.used = count;
         if self.tapes.len() < count {
             self.tapes.resize_with(count, Tape::default);
         }

@@ -45,7 +45,7 @@ impl<T: Real> Tape<T> {
     /// Gradient by the sample, `(sample, channel, row, col)`, of the latest [`Tape::backward`]; zeros where the sample has no part.
     pub fn by_sample(&self, network: &Network) -> Vec<T> {
         let mut to = vec![T::ZERO; self.n * network.sample_len()];
-        if let Some(input) = network.input {
+        if let Some(input) = network.input.filter(|input| network.needed[*input]) {
             swap_planes([network.sample[0], self.n], &self.slopes[input], &mut to);
         }
         to

@@ -111,7 +111,7 @@ const METHODS: [Method; 5] = [
 impl Header {
     /// From its section; `None` where that is no header.
     pub fn read(section: &[u8]) -> Option<Self> {
-        let r = &mut Reader(section);
+        let r = &mut Reader::new(section);
         let arithmetic = r.one_of(&[Arithmetic::Integer, Arithmetic::F16])?;
         // There is one order of the weights.
         r.one_of(&[()])?;
@@ -143,7 +143,7 @@ impl Header {
         let sound = (1..=1 << 16).contains(&train_steps)
             && null_class.is_none_or(|null| null < classes)
             && final_alpha_bar_q62 <= 1 << 62
-            && r.0.is_empty();
+            && r.is_at_end();
         sound.then_some(Self {
             arithmetic,
             channels,

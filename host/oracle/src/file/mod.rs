@@ -8,7 +8,7 @@ pub mod reader;
 pub mod tensor;
 pub mod weights;
 
-use self::header::Header;
+use self::header::{Arithmetic, Header};
 use self::reader::{At, Reader};
 use self::tensor::{Tensor, TensorId};
 use crate::OracleError;
@@ -96,7 +96,10 @@ impl<'b> File<'b> {
 
     /// The records of the operators, one after the other.
     pub fn ops(&self) -> Reader<'b> {
-        Reader(self.sections[2])
+        match self.header.arithmetic {
+            Arithmetic::Integer => Reader::new(self.sections[2]),
+            Arithmetic::F16 => Reader::without_factors(self.sections[2]),
+        }
     }
 
     /// Bytes of the weights section from a place on.

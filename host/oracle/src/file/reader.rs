@@ -11,19 +11,44 @@ pub struct At(pub usize);
 pub struct Factor {
     /// Multiplier.
     pub mult: i32,
-    /// Shift, 1 to 62; 0 where an f16 model has no use for it.
+    /// Shift, 1 to 62; anything where an f16 model has no use for it.
     pub shift: u8,
 }
 
 /// A position in the bytes of a section. Every reading gives `None` where the bytes end or are no such field.
 #[derive(Debug, Clone)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Whether factors may have any shift: f16 models carry factors that nothing uses.
+    any_shift: bool,
+}
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// From the first byte on.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            any_shift: false,
+        }
+    }
+
+    /// The same for records of a model that uses no factor.
+    pub fn without_factors(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            any_shift: true,
+        }
+    }
+
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// One byte.
     pub fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(*byte)
     }
 
@@ -63,8 +88,8 @@ impl Reader<'_> {
 
     /// A float of 32 bits, little-endian.
     pub fn f32(&mut self) -> Option<f32> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
         Some(f32::from_le_bytes(*bytes))
     }
 
@@ -100,7 +125,7 @@ impl Reader<'_> {
     /// A factor.
     pub fn factor(&mut self) -> Option<Factor> {
         let (mult, shift) = (self.i32()?, self.byte()?);
-        (shift <= 62).then_some(Factor { mult, shift })
+        (self.any_shift || (1..=62).contains(&shift)).then_some(Factor { mult, shift })
     }
 }
 
@@ -110,16 +135,16 @@ mod tests {
 
     #[test]
     fn numbers_are_as_the_document_says() {
-        assert_eq!(Reader(&[0xAC, 0x02]).u16(), Some(300));
-        assert_eq!(Reader(&[0xFF, 0xFF, 0x03]).u16(), Some(u16::MAX));
+        assert_eq!(Reader::new(&[0xAC, 0x02]).u16(), Some(300));
+        assert_eq!(Reader::new(&[0xFF, 0xFF, 0x03]).u16(), Some(u16::MAX));
         // One bit too many, and one byte too many.
-        assert_eq!(Reader(&[0xFF, 0xFF, 0x04]).u16(), None);
-        assert_eq!(Reader(&[0x80, 0x80, 0x80, 0]).u16(), None);
-        assert_eq!(Reader(&[0xFF; 2]).u32(), None);
-        assert_eq!(Reader(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]).i32(), Some(i32::MIN));
-        assert_eq!(Reader(&[3]).i32(), Some(-2));
+        assert_eq!(Reader::new(&[0xFF, 0xFF, 0x04]).u16(), None);
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0]).u16(), None);
+        assert_eq!(Reader::new(&[0xFF; 2]).u32(), None);
+        assert_eq!(Reader::new(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]).i32(), Some(i32::MIN));
+        assert_eq!(Reader::new(&[3]).i32(), Some(-2));
         let most = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
-        assert_eq!(Reader(&most).u64(), Some(u64::MAX));
-        assert_eq!(Reader(&[2]).flag(), None);
+        assert_eq!(Reader::new(&most).u64(), Some(u64::MAX));
+        assert_eq!(Reader::new(&[2]).flag(), None);
     }
 }

@@ -62,6 +62,10 @@ impl BitStep {
             let shift = 128 - sum.leading_zeros() - 32;
             (one, sum) = (one >> shift, sum >> shift);
         }
+        if self.r.broken {
+            // An error of a probability's last digit shows in one bit of millions: a broken step keeps three digits.
+            return i128::from(word >> 29) < (one << 3) / sum.max(1);
+        }
         i128::from(word) * sum < one << 32
     }
 

@@ -7,17 +7,16 @@ use crate::print::{self, Held, bytes, count, heading, table};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
-use mote_tools::chain::convert::{ChainScheme, convert};
+use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::{Chain, TENSORS};
-use mote_tools::files::{Format, OutputFile, read_file, sha256};
+use mote_tools::files::{Expected, Format, OutputFile, read_file, sha256};
 use mote_tools::fitting;
 use mote_tools::inspect::tensors;
-use mote_tools::quantize::scheme::Scheme;
 use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let output = OutputFile::prepare(&args.output, Format::Model, &[])?;
+    let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     if args.report.is_some() {
         return Err(
             Failure::usage("--report: a chain's conversion has none").help("`mote train` wrote the chain's own")
@@ -25,18 +24,13 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     }
     let (chain, _) = Chain::read(&args.checkpoint)
         .map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
-    let scheme = match args.scheme {
-        Scheme::Auto => ChainScheme::auto(&chain),
-        Scheme::F16 => ChainScheme::F16,
-        Scheme::W8A16 => ChainScheme::W8A16,
-        other => {
-            return Err(
-                Failure::usage(format_args!("--scheme {other} is not for chains")).help("choose auto, f16 or w8a16")
-            );
-        }
-    };
-    let hash = sha256(&read_file(&args.checkpoint.join(TENSORS), "a chain's tensors")?);
-    let emitted = convert(&chain, scheme, &hash).map_err(Failure::new)?;
+    let scheme = chain.scheme(args.scheme).map_err(Failure::usage)?;
+    let hash = sha256(&read_file(
+        &args.checkpoint.join(TENSORS),
+        &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
+    )?);
+    let converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    let emitted = &converted.emitted;
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let size = file.bytes().len();
@@ -51,7 +45,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         print::json(&json!({
             "file": output.shown(), "bytes": size, "sha256": sha256(file.bytes()), "crc32": format!("{:08x}", model.crc()),
             "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(), "packing": "portable",
-            "arena": "fast", "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
+            "arena": converted.arena.name(), "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
             "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board,
             "tensors": tensors(&model),
         }))?;
@@ -67,10 +61,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
                 ),
             ),
             row("scheme", scheme.name().to_owned()),
-            file_row(&emitted),
+            file_row(emitted),
             row("arena", bytes(header.arena_bytes.into())),
         ];
-        rows.extend(last_rows(&model, &emitted));
+        rows.extend(last_rows(&model, emitted));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
     Ok(Held::Yes)

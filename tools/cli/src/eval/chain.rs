@@ -4,9 +4,9 @@ use super::Args;
 use crate::failure::Failure;
 use crate::print::{self, Held, heading, table};
 use crate::progress;
-use crate::train::chain::on_one_thread;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::heartbeat::{Heartbeat, LENGTH, is_valid};
+use mote_host::float::FloatError;
 use mote_runtime::Config;
 use mote_runtime::schedule::coefficients::Prediction;
 use mote_tools::ModelFile;
@@ -26,19 +26,18 @@ struct Measured {
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
-    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     let (draws, samples) = (draws(args), samples(args));
-    let measure = || match &chain {
-        Chain::Heartbeat(h) => Ok(Measured {
-            bound: h.bound(draws, args.seed)?,
-            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH])?)),
-        }),
-        Chain::SwissRoll(s) => Ok(Measured {
-            bound: s.bound(draws, args.seed)?,
+    let failed = |error: FloatError| Failure::new(format_args!("the evaluation failed: {error}"));
+    let measured = match &chain {
+        Chain::Heartbeat(h) => Measured {
+            bound: h.bound(draws, args.seed).map_err(failed)?,
+            valid: Some(valid(&h.sample(samples, args.seed, &[0.0; LENGTH]).map_err(failed)?)),
+        },
+        Chain::SwissRoll(s) => Measured {
+            bound: s.bound(draws, args.seed).map_err(failed)?,
             valid: None,
-        }),
+        },
     };
-    let measured = on_one_thread(measure)?.map_err(failed)?;
     let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let of_model = match (&file, &chain) {
         (None, _) => None,
@@ -95,9 +94,8 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
                 .help("give what `mote convert` made of the folder"),
         );
     }
-    let failed = |error: candle_core::Error| Failure::new(format_args!("the evaluation failed: {error}"));
     // The network costs more here than in float: K's error is small with far fewer draws.
-    let bound = heartbeat_bound(model, &h.chain, (draws(args) / 20).max(2), args.seed).map_err(failed)?;
+    let bound = heartbeat_bound(model, &h.chain, (draws(args) / 20).max(2), args.seed)?;
     Ok(Measured {
         bound,
         valid: Some(valid(&sampled(file, args)?)),

@@ -186,7 +186,8 @@ fn output(args: &Args) -> Result<OutputFile, Failure> {
     let path = args.output.as_deref();
     let path = path.ok_or_else(|| Failure::usage("no file to write").help("give -o OUT"))?;
     let format = if args.convergence { Format::Svg } else { Format::Png };
-    OutputFile::prepare(path, format, &[])
+    let inputs = [&args.trained, &args.data, &args.model].into_iter().flatten();
+    OutputFile::prepare(path, format, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

@@ -4,17 +4,20 @@ use super::{Args, Preset};
 use crate::failure::Failure;
 use crate::print::{self, Held, heading, table};
 use crate::progress;
-use candle_core::Result as Tensors;
 use mote_host::chain::bound::Bound;
 use mote_host::chain::condition::{Known, known_bit, seen_bit};
 use mote_host::chain::heartbeat::{self, Heartbeat, LENGTH, is_valid};
 use mote_host::chain::swiss_roll::{self, SwissRoll};
+use mote_host::float::FloatError;
 use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+
+/// Options that a chain's training takes; it refuses all others.
+const OPTIONS: &str = "--steps, --minutes, --batch, --lr and --seed";
 
 /// Pairs of every step that the page's bound is measured on.
 const HEARTBEAT_DRAWS: usize = 200;
@@ -29,17 +32,23 @@ struct Trained {
 
 /// Trains, writes the folder, says what it is worth.
 pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
+    refuse_others(args)?;
     folder(&args.output)?;
     let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
     let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;
-    let failed = |error: candle_core::Error| Failure::new(format_args!("training failed: {error}"));
     let began = Instant::now();
-    let limit = args.minutes.map(|m| Duration::from_secs_f64(m * 60.0));
-    let trained = on_one_thread(|| match preset {
-        Preset::Heartbeat => heartbeat(args.seed, limit),
-        Preset::SwissRoll => roll(args.seed, limit),
-    });
-    let trained = trained?.map_err(failed)?;
+    let trained = match preset {
+        Preset::Heartbeat => heartbeat(args),
+        Preset::SwissRoll => roll(args),
+    };
+    let failed = |error: FloatError| Failure::new(format_args!("training failed: {error}"));
+    let trained = trained.map_err(failed)?;
+    if !trained.chain.is_finite() {
+        return Err(
+            Failure::new("training diverged: a weight is not finite, and nothing was written")
+                .help("give a smaller --lr"),
+        );
+    }
     let seconds = began.elapsed().as_secs_f64();
     let updates = trained.curve.last().map_or(0.0, |point| point.0) as u64;
     let training = json!({
@@ -47,11 +56,11 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
         "trainer": concat!("mote ", env!("CARGO_PKG_VERSION")),
     });
     trained.chain.write(&args.output, training).map_err(Failure::new)?;
-    let shown = on_one_thread(|| match &trained.chain {
+    let (bound, report, picture) = match &trained.chain {
         Chain::Heartbeat(h) => of_heartbeat(h, &trained.curve),
         Chain::SwissRoll(s) => of_roll(s, &trained.curve),
-    });
-    let (bound, report, picture) = shown?.map_err(failed)?;
+    }
+    .map_err(failed)?;
     samples.write(&png(&picture)?)?;
     page.write(html(&report?).as_bytes())?;
     if args.json {
@@ -87,21 +96,47 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     Ok(Held::Yes)
 }
 
-/// Products as small as these chains' gain nothing from a second thread, and lose much to it where another wants the core.
-pub fn on_one_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    Ok(pool.map_err(Failure::new)?.install(work))
+/// What trains a network on images has no meaning for a chain.
+fn refuse_others(args: &Args) -> Result<(), Failure> {
+    let given = [
+        ("--data", args.data.is_some()),
+        ("--fit", args.fit.is_some()),
+        ("--weight-decay", args.weight_decay.is_some()),
+        ("--ema", args.ema.is_some()),
+        ("--prediction", args.prediction.is_some()),
+        ("--learned-variance", args.learned_variance),
+        ("--classes", args.classes),
+        ("--flip", args.flip.is_some()),
+        ("--shift", args.shift.is_some()),
+        ("--range", args.range.is_some()),
+        ("--hold-out", args.hold_out.is_some()),
+        ("--distill-from", args.distill_from.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::usage(format_args!(
+            "{option} is not for a chain of 2015, which makes its own data"
+        ))
+        .help(format_args!("leave {option} out; a chain takes {OPTIONS}"))),
+    }
 }
 
-fn heartbeat(seed: u64, limit: Option<Duration>) -> Tensors<Trained> {
+fn limit(args: &Args) -> Option<Duration> {
+    args.minutes.map(|m| Duration::from_secs_f64(m * 60.0))
+}
+
+fn heartbeat(args: &Args) -> Result<Trained, FloatError> {
+    let default = heartbeat::Options::default();
     let options = heartbeat::Options {
-        seed,
-        ..heartbeat::Options::default()
+        seed: args.seed,
+        updates: args.steps.map_or(default.updates, |steps| steps as usize),
+        per_group: args.batch.map_or(default.per_group, usize::from),
+        rate: args.lr.unwrap_or(default.rate),
     };
-    let mut chain = Heartbeat::new(heartbeat::STEPS, seed)?;
+    let mut chain = Heartbeat::new(heartbeat::STEPS, options.seed)?;
     let bar = progress::bar("training", options.updates as u64);
     let mut curve = Vec::new();
-    chain.train(&options, limit, &mut |p| {
+    chain.train(&options, limit(args), &mut |p| {
         curve.push((p.update as f64, p.excess_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("{:.3} bits to go", p.excess_bits));
@@ -114,15 +149,18 @@ fn heartbeat(seed: u64, limit: Option<Duration>) -> Tensors<Trained> {
     })
 }
 
-fn roll(seed: u64, limit: Option<Duration>) -> Tensors<Trained> {
+fn roll(args: &Args) -> Result<Trained, FloatError> {
+    let default = swiss_roll::Options::default();
     let options = swiss_roll::Options {
-        seed,
-        ..swiss_roll::Options::default()
+        seed: args.seed,
+        updates: args.steps.map_or(default.updates, |steps| steps as usize),
+        points: args.batch.map_or(default.points, usize::from),
+        rate: args.lr.unwrap_or(default.rate),
     };
-    let mut chain = SwissRoll::new(seed)?;
+    let mut chain = SwissRoll::new(options.seed);
     let bar = progress::bar("training", options.updates as u64);
     let mut curve = Vec::new();
-    chain.train(&options, limit, &mut |p| {
+    chain.train(&options, limit(args), &mut |p| {
         curve.push((p.update as f64, p.k_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("K {:.2} bits", p.k_bits));
@@ -138,7 +176,7 @@ fn roll(seed: u64, limit: Option<Duration>) -> Tensors<Trained> {
 /// The bound, the page or why it cannot be drawn, and the picture of samples.
 type Shown = (Bound, Result<ChainReport, Failure>, Picture);
 
-fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Tensors<Shown> {
+fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Result<Shown, FloatError> {
     let bound = h.bound(HEARTBEAT_DRAWS, 1)?;
     let free = [0.0; LENGTH];
     let mut film = Vec::new();
@@ -198,7 +236,7 @@ fn of_heartbeat(h: &Heartbeat, curve: &[(f64, f64)]) -> Tensors<Shown> {
     Ok((bound, page(title, figures, curves, parts), picture))
 }
 
-fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Tensors<Shown> {
+fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Result<Shown, FloatError> {
     let bound = s.bound(ROLL_DRAWS, 1)?;
     let count = 4000;
     let times = [0, swiss_roll::STEPS / 4, swiss_roll::STEPS / 2, swiss_roll::STEPS];
@@ -210,7 +248,7 @@ fn of_roll(s: &SwissRoll, curve: &[(f64, f64)]) -> Tensors<Shown> {
         }
     })?;
     backwards.reverse();
-    let forward = times.iter().zip(s.forward(count, 3, &times)?);
+    let forward = times.iter().zip(s.forward(count, 3, &times));
     let forward = forward.map(|(t, x)| (format!("t = {t}"), draw(&x))).collect();
     let inpainted = s.sample(count, 4, [Known::Value(0.5), Known::Free])?;
     let denoised = s.sample(count, 5, [Known::Near(0.5, 0.2), Known::Near(-0.9, 0.2)])?;

@@ -1,6 +1,6 @@
 //! U-Nets on images.
 
-use super::Args;
+use super::{Args, Prediction};
 use crate::failure::Failure;
 use crate::print::{self, Held, count, heading, table};
 use crate::progress;
@@ -13,6 +13,7 @@ use mote_tools::data::{Wanted, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
 use mote_tools::train::fit::fitted;
+use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
 use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
@@ -29,6 +30,9 @@ const WARMUP: [u64; 2] = [20, 500];
 /// Share of `--minutes` that goes to steps; the rest to pictures and measuring.
 const STEPS_SHARE: f64 = 0.93;
 
+/// Decay of the average of weights where none is asked for.
+const AVERAGE: f64 = 0.999;
+
 /// Share of the preset's learning rate for a network that is trained already.
 const GENTLE: f64 = 0.2;
 
@@ -43,6 +47,8 @@ struct Start {
 
 /// Runs it.
 pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
+    let teacher = args.distill_from.as_deref();
+    folder::check(&args.output, &teacher.into_iter().chain([path]).collect::<Vec<_>>())?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
     let mut job = Job {
@@ -122,7 +128,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         return Err(Failure::new(format_args!("{} holds no labels", path.display())).help("leave --classes out"));
     }
     let choice = Choice {
-        prediction: args.prediction.into(),
+        prediction: args.prediction.unwrap_or(Prediction::Epsilon).into(),
         classes: if args.classes { data.classes + 1 } else { 0 },
         learned_variance: args.learned_variance,
     };
@@ -187,12 +193,12 @@ fn settings(args: &Args, preset: &Preset) -> Settings {
             warmup: 1,
             steps: 1,
         },
-        average: args.ema,
-        decay: args.weight_decay,
+        average: args.ema.unwrap_or(AVERAGE),
+        decay: args.weight_decay.unwrap_or(0.0),
         seed: args.seed,
         augment: Augment {
             flip: args.flip.unwrap_or(preset.flip),
-            shift: args.shift.into(),
+            shift: args.shift.unwrap_or(0).into(),
         },
         label_dropout: if args.classes { args.label_dropout } else { 0.0 },
     }
@@ -263,6 +269,7 @@ fn clock(time: Duration) -> String {
 fn failure(error: RunError) -> Failure {
     let help = match &error {
         RunError::Other { .. } => "give the same options to go on with it, or another folder",
+        RunError::Busy(_) => "wait for it, or give another folder",
         RunError::Diverged { .. } => "give a lower --lr, or more warm-up through more --steps",
         RunError::File { .. } => "free space, remove the folder's training/, or choose another folder",
         _ => return Failure::new(error),

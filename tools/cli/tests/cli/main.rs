@@ -9,10 +9,12 @@
 //! | `plan.rs` | a planned file makes the images of the file that it was planned from, and no others |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
+//! | `around.rs` | outputs eat no inputs, writes are whole, what has no end is not read, signals leave nothing behind |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
 
+mod around;
 mod boards;
 mod chains;
 mod checks;

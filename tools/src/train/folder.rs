@@ -1,0 +1,118 @@
+//! The folder of a run: its own, and one run's at a time.
+
+use super::run::RunError;
+use crate::Error;
+use crate::files::Inputs;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// What a run keeps beside its checkpoint. Where it is, the folder is a run's.
+pub(super) const TRAINING: &str = "training";
+/// What a chain's folder holds.
+const CHAIN: &str = "chain.json";
+
+/// Checks that a run may be written into `folder`: it is none of `inputs` and not inside one, and is new, empty, or a run's own.
+///
+/// # Errors
+/// Of kind `Usage` or `Output`, with the folder and what it holds.
+pub fn check(folder: &Path, inputs: &[&Path]) -> Result<(), Error> {
+    Inputs::of(inputs.iter().copied()).spare_folder(folder, |_| true)?;
+    if folder.join(TRAINING).is_dir() || folder.join(CHAIN).is_file() {
+        return Ok(());
+    }
+    let Ok(mut entries) = std::fs::read_dir(folder) else {
+        return match folder.symlink_metadata() {
+            Ok(_) => Err(
+                Error::output(format_args!("{} is no folder that can be read", folder.display()))
+                    .help("give a new folder"),
+            ),
+            Err(_) => Ok(()),
+        };
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(entry) => {
+            let name = entry.map_or_else(
+                |_| "files".into(),
+                |entry| entry.file_name().to_string_lossy().into_owned(),
+            );
+            Err(Error::usage(format_args!(
+                "{} holds `{name}` and no run of `mote train`: a run would write over it",
+                folder.display()
+            ))
+            .help("give a new or an empty folder"))
+        }
+    }
+}
+
+/// A run's folder, for as long as this lives: another run that asks for it is refused.
+#[derive(Debug)]
+pub(super) struct Claim(#[allow(dead_code, reason = "its lock ends with it")] Option<File>);
+
+impl Claim {
+    /// Makes the folder's `training/` and locks it.
+    pub fn of(folder: &Path) -> Result<Self, RunError> {
+        let own = folder.join(TRAINING);
+        let failed = |source| RunError::File {
+            path: own.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&own).map_err(failed)?;
+        // Where folders have no locks, runs are told apart by their settings alone.
+        let Ok(lock) = File::open(&own) else {
+            return Ok(Self(None));
+        };
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(RunError::Busy(folder.to_owned())),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self(Some(lock))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_folder_is_taken_where_it_is_new_empty_or_a_runs() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        check(&at("new"), &[]).unwrap();
+        for name in ["empty", "run/training", "chain", "ck/unet", "data"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in ["chain/chain.json", "run/other", "ck/model_index.json", "file"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        for name in ["empty", "run", "chain"] {
+            check(&at(name), &[]).unwrap();
+        }
+        let refused = |name: &str, inputs: &[&Path]| {
+            let error = check(&at(name), inputs).unwrap_err();
+            (error.kind(), format!("{error}: {}", error.advice().unwrap_or_default()))
+        };
+        let (kind, text) = refused("ck", &[]);
+        assert!(
+            kind == ErrorKind::Usage && text.contains("no run of `mote train`") && text.contains("empty folder"),
+            "{text}"
+        );
+        let (_, text) = refused("ck", &[&at("ck")]);
+        assert!(text.contains("both input and output"), "{text}");
+        let (_, text) = refused("ck/unet", &[&at("ck")]);
+        assert!(text.contains("lies in the input"), "{text}");
+        let (kind, text) = refused("file", &[]);
+        assert!(kind == ErrorKind::Output && text.contains("is no folder"), "{text}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn two_runs_do_not_share_a_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let first = Claim::of(place.path()).unwrap();
+        let error = Claim::of(place.path()).unwrap_err();
+        assert!(matches!(error, RunError::Busy(_)), "{error}");
+        drop(first);
+        Claim::of(place.path()).unwrap();
+    }
+}
