@@ -47,8 +47,6 @@ pub enum Fault {
     Lifetime(u16),
     /// Shares memory with this tensor while both live.
     Overlap(u16),
-    /// More than this many activations are alive at once.
-    Crowded(u16),
     /// Reaches past the end of its section or of the arena.
     OutOfBounds {
         /// First byte that must not be reached.
@@ -107,6 +105,13 @@ pub enum ParseError {
     SectionTable(u16),
     /// A section's content is malformed.
     Section(Section),
+    /// More tensors than a file may have.
+    Tensors {
+        /// In the file.
+        found: u32,
+        /// The most that there may be.
+        limit: u32,
+    },
     /// A header field outside its range.
     Header(&'static str),
     /// The model needs a part that this build of the runtime leaves out.
@@ -254,7 +259,6 @@ impl fmt::Display for Fault {
             Self::ZeroPoint => f.write_str("a zero point is set where none is allowed"),
             Self::Lifetime(id) => write!(f, "tensor {id} is used outside its lifetime"),
             Self::Overlap(id) => write!(f, "its memory overlaps that of tensor {id}, which is still alive"),
-            Self::Crowded(most) => write!(f, "more than {most} tensors are alive at once"),
             Self::OutOfBounds { limit, end } => write!(f, "it reaches byte {end} of {limit}"),
             Self::Alignment(offset) => write!(f, "offset {offset} is not aligned"),
             Self::Parameter => f.write_str("a parameter is outside its range"),
@@ -297,6 +301,10 @@ impl fmt::Display for ParseError {
             Self::Checksum(None) => f.write_str("checksum mismatch: the file is damaged"),
             Self::SectionTable(entry) => write!(f, "entry {entry} of the section table is malformed"),
             Self::Section(section) => write!(f, "section '{section}' is malformed"),
+            Self::Tensors { found, limit } => write!(
+                f,
+                "the file has {found} tensors, and {limit} are the most: leave out those that no operator names"
+            ),
             Self::Header(field) => write!(f, "header field '{field}' is outside its range"),
             Self::NotBuilt(feature) => write!(
                 f,

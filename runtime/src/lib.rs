@@ -1,12 +1,13 @@
 //! Mote's runtime: a diffusion sampler for devices without heap, operating system or floating-point unit.
 //!
-//! The stages, in the order that data takes:
+//! A device needs the names at this crate's root. In the order of a run:
 //!
-//! 1. [`model`]: a model file is checked once and borrowed in place ([`Model::parse`]).
-//! 2. [`schedule`]: timesteps and the coefficients of a step, in fixed point; a file can hold those of one run instead ([`blob::plan`]).
-//! 3. [`exec`]: one network call, operator by operator, over an arena that the caller owns.
-//! 4. [`kernels`]: what each operator computes, on top of the scalar functions of [`numeric`].
-//! 5. [`sampler`]: one step a call; a digest a step; snapshot and resume.
+//! 1. [`Model::parse`] checks a model file once and borrows it in place. Errors say what is wrong and where ([`ParseError`]).
+//! 2. [`Arena`] is all the memory that a run uses; the caller owns it. [`arena_bytes`] says how much that is.
+//! 3. [`Config`] is what is chosen at run time: steps, [`Method`], seed, class, guidance. [`Config::of`] begins with the model's own.
+//! 4. [`Sampler::step`] runs the network once and moves the state. [`Step::digest`] tells two runs apart; a run can be saved
+//!    ([`Sampler::snapshot`]) and taken up again ([`Sampler::resume`]).
+//! 5. [`Sampler::image`] gives the pixels.
 //!
 //! ```no_run
 //! use mote_runtime::{Aligned, Arena, Config, Model, Sampler, Start};
@@ -26,9 +27,14 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! Cargo features leave out what a device's models do not use: [`features`]. None changes a result.
+//! `examples/sample.rs` does this on a desktop.
 //!
-//! Nothing here allocates or panics on input. Unsafe code is in the kernel families' files alone (`kernels/family`), and on a
+//! Cargo features leave out what a device's models do not use: [`Feature`]. None changes a result.
+//!
+//! Behind these names stand layers, each of which knows only those before it: numbers, tensors, kernel families, operators, the model
+//! file, the schedule, the sampler. Mote's own engines, tools and tests reach them through one door, [`internals`].
+//!
+//! Nothing here allocates or panics on input. Unsafe code is in the kernel families' files alone (`src/family`), and on a
 //! desktop nowhere; [`Model::parse_trusted`] is unsafe to call. What every number means, bit for bit, is in `NUMERICS.md`.
 #![no_std]
 #![deny(unsafe_code)]
@@ -39,23 +45,52 @@ extern crate std;
 #[cfg(target_endian = "big")]
 compile_error!("model files are read in place and are little-endian");
 
+#[doc(hidden)]
 pub mod digest;
+#[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
 pub mod family;
+#[doc(hidden)]
 pub mod features;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod numeric;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod sampler;
+#[doc(hidden)]
 pub mod schedule;
+#[doc(hidden)]
 pub mod tensor;
 
 pub use error::{Fault, ParseError, RunError, Section};
 pub use features::Feature;
 pub use model::Model;
 pub use model::exec::{Network, Observer, Portable, Unobserved};
-pub use sampler::{Config, Method, Sampler, Start, Step, StepObserver};
+pub use model::sampling::{Clip, Method, PrevRule, Spacing};
+pub use sampler::{Config, Sampler, Start, Step, StepObserver, arena_bytes};
 pub use tensor::arena::{Aligned, Arena};
+
+/// The one door to what stands behind the names at the root: for Mote's own engines, tools and tests.
+///
+/// Outside of semantic versioning: anything here may change with any version. In the order of the layers:
+///
+/// | module | what |
+/// |---|---|
+/// | `features`, `error`, `digest` | parts of this build, what can be wrong, digests of states |
+/// | `numeric` | the scalar functions of the numeric contract |
+/// | `tensor` | records, views and memory of activations |
+/// | `family` | kernels, one family a kind of core |
+/// | `ops` | operators: one home each, and the list of them |
+/// | `model` | the model file and its network call |
+/// | `schedule` | timesteps and rows of coefficients |
+/// | `sampler` | from rows to states |
+pub mod internals {
+    pub use crate::{digest, error, family, features, model, numeric, ops, sampler, schedule, tensor};
+}
 
 /// Earlier paths.
 #[doc(hidden)]

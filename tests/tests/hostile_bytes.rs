@@ -8,7 +8,7 @@ use mote_runtime::error::Fault;
 use mote_runtime::numeric::NUMERIC_VERSION;
 use mote_runtime::{Model, ParseError, Section};
 use mote_tests::checkpoints::{converted, digits};
-use mote_tests::parts::{Parts, WEIGHTS};
+use mote_tests::parts::{Parts, TENSORS, WEIGHTS};
 use mote_tests::synthetic::{Form, model};
 use mote_tools::quantize::scheme::Scheme;
 use rayon::prelude::*;
@@ -248,4 +248,25 @@ fn int4_weights_outside_their_section_or_between_words_are_refused() {
     for at in [section - 4, section & !3, !3] {
         assert!(matches!(moved(at), Fault::OutOfBounds { limit, .. } if limit == section));
     }
+}
+
+#[test]
+fn more_tensors_than_a_file_may_have_are_refused_at_once() {
+    let mut parts = Parts::of(&model(Form::W8A8));
+    let record = parts.sections[TENSORS][..20].to_vec();
+    // Records that no operator names.
+    while parts.sections[TENSORS].len() < 65_000 * record.len() {
+        parts.sections[TENSORS].extend_from_slice(&record);
+    }
+    let found = (parts.sections[TENSORS].len() / record.len()) as u32;
+    let start = std::time::Instant::now();
+    let refused = parse(&parts.file());
+    let limit = mote_runtime::model::TENSORS_MAX as u32;
+    assert_eq!(refused, Err(ParseError::Tensors { found, limit }));
+    assert!(
+        start.elapsed().as_secs() < 5,
+        "the time does not grow with the square of the table"
+    );
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("65000 tensors") && said.contains("4096"), "{said}");
 }

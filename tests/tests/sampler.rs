@@ -11,6 +11,9 @@ use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepO
 use mote_tests::running::{METHODS, finish};
 use mote_tests::synthetic::{self, Form, TRAIN_STEPS, diffusion, emitted, everything};
 
+#[path = "../../runtime/examples/sample.rs"]
+mod example;
+
 const LEN: usize = 16;
 
 /// Calls `check` with the synthetic model in every number format.
@@ -478,4 +481,25 @@ fn between_two_seeds_lie_both_and_a_quarter_circle() {
             assert!((f64::from(found) - expected).abs() < 0.6, "{found} {expected}");
         }
     });
+}
+
+#[test]
+fn the_runtimes_example_samples_what_a_run_samples() {
+    let file = synthetic::model(Form::ALL[0]);
+    let memory = AlignedBytes::copy_of(&file);
+    let model = &Model::parse(memory.bytes()).expect("the model is valid");
+    let config = Config {
+        seed: 3,
+        class: Some(0),
+        ..Config::of(model.header(), 4)
+    };
+    let run = finish(model, &config, &Start::Seed).expect("it runs");
+    let (digests, pixels) = example::sample(&file, 4, 3).expect("the example runs");
+    assert_eq!(digests, run.steps.iter().map(|step| step.digest).collect::<Vec<_>>());
+    let expected: Vec<u8> = run
+        .state
+        .iter()
+        .map(|&x| mote_runtime::sampler::q24_to_pixel(x))
+        .collect();
+    assert_eq!(pixels, expected);
 }

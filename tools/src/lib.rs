@@ -51,7 +51,7 @@
 //!
 //! What is asked afterwards: [`backend`] runs a model file on this machine, on simulated boards and by an independent
 //! implementation; [`validate`] compares them bit by bit, and with the float network; [`crosscheck`] compares the float network with
-//! PyTorch. [`bench`] and [`kernels`] measure what steps and single operators cost. [`report`] draws it all as one page. [`images`],
+//! PyTorch. [`mod@bench`] and [`kernels`] measure what steps and single operators cost. [`report`] draws it all as one page. [`images`],
 //! [`tensors`], [`files`] and [`names`] read and write what goes in and out.
 
 pub mod backend;

@@ -1,5 +1,7 @@
 //! Float tensors from a safetensors file: starting noise and reference images.
 
+use half::{bf16, f16};
+use mote_host::config::printable;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
@@ -33,7 +35,30 @@ pub enum TensorsError {
         /// What is wrong.
         problem: String,
     },
+    /// The tensor is not there.
+    #[error("{path} holds no tensor `{key}`")]
+    Missing {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+    },
+    /// The tensor's elements are of another type than is read.
+    #[error("{path}: `{key}` has elements of type {found}, expected {expected}")]
+    Type {
+        /// The file.
+        path: String,
+        /// The tensor.
+        key: String,
+        /// Its type.
+        found: String,
+        /// Types that are read.
+        expected: &'static str,
+    },
 }
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// A safetensors file's bytes.
 #[derive(Debug)]
@@ -46,7 +71,7 @@ impl TensorFile {
     /// Reads `path`.
     pub fn read(path: &Path) -> Result<Self, TensorsError> {
         let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| TensorsError::Read {
+        let bytes = crate::files::read(path, MAX_BYTES).map_err(|source| TensorsError::Read {
             path: shown.clone(),
             source,
         })?;
@@ -58,7 +83,7 @@ impl TensorFile {
     fn open(&self) -> Result<SafeTensors<'_>, TensorsError> {
         SafeTensors::deserialize(&self.bytes).map_err(|error| TensorsError::Container {
             path: self.path.clone(),
-            problem: error.to_string(),
+            problem: printable(&error.to_string()),
         })
     }
 
@@ -72,41 +97,65 @@ impl TensorFile {
         keys
     }
 
-    /// The tensor `key`; `None` when it is missing or of a type that is neither float nor integer.
-    pub fn values(&self, key: &str) -> Option<Values> {
-        let file = self.open().ok()?;
-        let view = file.tensor(key).ok()?;
-        let data = widen(view.dtype(), view.data())?;
-        Some(Values {
+    /// The tensor `key` of floats: F16, BF16, F32 or F64.
+    ///
+    /// # Errors
+    /// [`TensorsError::Missing`], and [`TensorsError::Type`] for elements of another type.
+    pub fn floats(&self, key: &str) -> Result<Values, TensorsError> {
+        self.values(key, "F16, BF16, F32 or F64", |dtype| {
+            matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
+        })
+    }
+
+    /// The tensor `key` of floats or whole numbers.
+    ///
+    /// # Errors
+    /// As [`TensorFile::floats`].
+    pub fn numbers(&self, key: &str) -> Result<Values, TensorsError> {
+        self.values(key, "floats or whole numbers", |_| true)
+    }
+
+    fn values(&self, key: &str, expected: &'static str, is: impl Fn(Dtype) -> bool) -> Result<Values, TensorsError> {
+        let file = self.open()?;
+        let missing = |_| TensorsError::Missing {
+            path: self.path.clone(),
+            key: printable(key),
+        };
+        let view = file.tensor(key).map_err(missing)?;
+        let data = Some(view.dtype())
+            .filter(|dtype| is(*dtype))
+            .and_then(|dtype| widen(dtype, view.data()));
+        Ok(Values {
             key: key.to_owned(),
             shape: view.shape().to_vec(),
-            data,
+            data: data.ok_or_else(|| TensorsError::Type {
+                path: self.path.clone(),
+                key: printable(key),
+                found: format!("{:?}", view.dtype()),
+                expected,
+            })?,
         })
     }
 }
 
 /// Little-endian numbers as f64; `None` for a type that is neither float nor integer.
 pub(crate) fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
+    fn each<const N: usize>(bytes: &[u8], of: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        bytes.as_chunks::<N>().0.iter().map(|b| of(*b)).collect()
+    }
     Some(match dtype {
-        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-        Dtype::F32 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f64::from(f32::from_le_bytes(*b)))
-            .collect(),
-        Dtype::I64 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| i64::from_le_bytes(*b) as f64)
-            .collect(),
-        Dtype::I32 => bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f64::from(i32::from_le_bytes(*b)))
-            .collect(),
+        Dtype::F64 => each(bytes, f64::from_le_bytes),
+        Dtype::F32 => each(bytes, |b| f32::from_le_bytes(b).into()),
+        Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).into()),
+        Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).into()),
+        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
+        Dtype::U64 => each(bytes, |b| u64::from_le_bytes(b) as f64),
+        Dtype::I32 => each(bytes, |b| i32::from_le_bytes(b).into()),
+        Dtype::U32 => each(bytes, |b| u32::from_le_bytes(b).into()),
+        Dtype::I16 => each(bytes, |b| i16::from_le_bytes(b).into()),
+        Dtype::U16 => each(bytes, |b| u16::from_le_bytes(b).into()),
+        Dtype::I8 => each(bytes, |[b]| (b as i8).into()),
+        Dtype::U8 => each(bytes, |[b]| b.into()),
         _ => return None,
     })
 }
@@ -145,6 +194,58 @@ mod tests {
         let chw = [1, 2, 3, 4, 5, 6];
         assert_eq!(to_hwc(&chw, 2), [1, 4, 2, 5, 3, 6]);
         assert_eq!(to_chw(&to_hwc(&chw, 2), 2), chw);
+    }
+
+    /// One number as every type that is read, and a type that is not.
+    #[test]
+    fn floats_of_every_width_are_read_and_whole_numbers_are_no_floats() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        let tensors: [(&str, Dtype, Vec<u8>); 13] = [
+            ("f16", Dtype::F16, f16::from_f32(3.0).to_le_bytes().to_vec()),
+            ("bf16", Dtype::BF16, bf16::from_f32(3.0).to_le_bytes().to_vec()),
+            ("f32", Dtype::F32, 3f32.to_le_bytes().to_vec()),
+            ("f64", Dtype::F64, 3f64.to_le_bytes().to_vec()),
+            ("i8", Dtype::I8, vec![3]),
+            ("u8", Dtype::U8, vec![3]),
+            ("i16", Dtype::I16, 3i16.to_le_bytes().to_vec()),
+            ("u16", Dtype::U16, 3u16.to_le_bytes().to_vec()),
+            ("i32", Dtype::I32, 3i32.to_le_bytes().to_vec()),
+            ("u32", Dtype::U32, 3u32.to_le_bytes().to_vec()),
+            ("i64", Dtype::I64, 3i64.to_le_bytes().to_vec()),
+            ("u64", Dtype::U64, 3u64.to_le_bytes().to_vec()),
+            ("bool", Dtype::BOOL, vec![1]),
+        ];
+        let views = tensors.iter().map(|(key, dtype, data)| {
+            (
+                *key,
+                safetensors::tensor::TensorView::new(*dtype, vec![1], data).unwrap(),
+            )
+        });
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let file = TensorFile::read(&path).unwrap();
+        for (key, dtype, _) in &tensors {
+            let (floats, numbers) = (file.floats(key), file.numbers(key));
+            let float = key.contains('f');
+            assert_eq!(floats.is_ok(), float, "{key}");
+            assert_eq!(numbers.is_ok(), *key != "bool", "{key}");
+            assert!(
+                floats.into_iter().chain(numbers).all(|values| values.data == [3.0]),
+                "{key}"
+            );
+            if !float {
+                let error = file.floats(key).unwrap_err().to_string();
+                let said =
+                    format!("a.safetensors: `{key}` has elements of type {dtype:?}, expected F16, BF16, F32 or F64");
+                assert!(error.ends_with(&said), "{error}");
+            }
+        }
+        assert!(
+            file.floats("x")
+                .unwrap_err()
+                .to_string()
+                .ends_with("holds no tensor `x`")
+        );
     }
 
     #[test]

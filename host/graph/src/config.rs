@@ -1,5 +1,8 @@
 //! Typed reading of a configuration object, strict in both directions: a field of the wrong type is refused, and so is
 //! a field that nobody has read, because a setting that is silently ignored is a model that is silently wrong.
+//!
+//! The text is what Python's `json` module writes: JSON, and `NaN`, `Infinity` and `-Infinity` as numbers. Null means what
+//! Python's `None` means to the library: false where a boolean stands, and an error where a number stands.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -29,25 +32,20 @@ pub struct Fields {
 
 impl Fields {
     /// Parses `text`, which must be a JSON object. `file` is used in errors only.
+    ///
+    /// Fields that `_use_default_values` lists are left out, as the library leaves them out: they have their defaults.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let whole = |value: String, problem: String| ConfigError {
-            file: file.to_string(),
-            field: "(whole file)".to_string(),
-            value,
-            problem,
-        };
-        match serde_json::from_str::<Value>(text) {
-            Ok(Value::Object(map)) => Ok(Self {
-                file: file.to_string(),
-                map,
-                read: BTreeSet::new(),
-            }),
-            Ok(other) => Err(whole(shown(&other), "expected a JSON object".to_string())),
-            Err(error) => {
-                let problem = format!("{error}; save the model again, or restore the file");
-                Err(whole("malformed JSON".to_string(), problem))
+        let mut map = object(file, text)?;
+        if let Some(Value::Array(defaults)) = map.remove("_use_default_values") {
+            for field in defaults.iter().filter_map(Value::as_str) {
+                map.remove(field);
             }
         }
+        Ok(Self {
+            file: file.to_string(),
+            map,
+            read: BTreeSet::new(),
+        })
     }
 
     /// An error about `field`, quoting its value.
@@ -56,7 +54,7 @@ impl Fields {
         let value = self.map.get(field).map_or_else(|| "missing".to_string(), shown);
         ConfigError {
             file: self.file.clone(),
-            field: field.to_string(),
+            field: printable(field),
             value,
             problem: problem.into(),
         }
@@ -79,35 +77,61 @@ impl Fields {
         self.read.extend(fields);
     }
 
-    /// A boolean; `default` when missing or null.
+    /// The raw value, or `None` when the field is missing. Null is refused: no number, string or list is meant by it.
+    fn given(&mut self, field: &'static str) -> Result<Option<&Value>, ConfigError> {
+        if self.is_null(field) {
+            return Err(self.error(
+                field,
+                "null stands for no value, and diffusers fails on it: write a value, or remove the field for its default",
+            ));
+        }
+        Ok(self.get(field))
+    }
+
+    /// A boolean; `default` when missing, false when null.
     pub fn bool(&mut self, field: &'static str, default: bool) -> Result<bool, ConfigError> {
+        let null = self.is_null(field);
         match self.get(field) {
-            None => Ok(default),
+            None => Ok(default && !null),
             Some(Value::Bool(value)) => Ok(*value),
             Some(_) => Err(self.error(field, "expected true or false")),
         }
     }
 
-    /// A string; `default` when missing or null.
+    /// A string; `default` when missing.
     pub fn string(&mut self, field: &'static str, default: &str) -> Result<String, ConfigError> {
-        match self.get(field) {
+        match self.given(field)? {
             None => Ok(default.to_string()),
             Some(Value::String(value)) => Ok(value.clone()),
             Some(_) => Err(self.error(field, "expected a string")),
         }
     }
 
-    /// A finite number; `default` when missing or null.
+    /// A finite number; `default` when missing.
     pub fn number(&mut self, field: &'static str, default: f64) -> Result<f64, ConfigError> {
-        match self.get(field).map(Value::as_f64) {
-            None => Ok(default),
-            Some(Some(value)) if value.is_finite() => Ok(value),
-            Some(_) => Err(self.error(field, "expected a finite number")),
+        match self.extended(field, default)? {
+            value if value.is_finite() => Ok(value),
+            _ => Err(self.error(field, "expected a finite number")),
         }
     }
 
-    /// A whole number in `[min, max]`, or `None` when missing or null.
+    /// A number, which may be infinite; `default` when missing.
+    pub fn extended(&mut self, field: &'static str, default: f64) -> Result<f64, ConfigError> {
+        match self.given(field)?.map(float) {
+            None => Ok(default),
+            Some(Some(value)) if !value.is_nan() => Ok(value),
+            Some(_) => Err(self.error(field, "expected a number")),
+        }
+    }
+
+    /// A whole number in `[min, max]`, or `None` when missing.
     pub fn integer(&mut self, field: &'static str, min: usize, max: usize) -> Result<Option<usize>, ConfigError> {
+        self.given(field)?;
+        self.optional(field, min, max)
+    }
+
+    /// A whole number in `[min, max]`, or `None` when missing or null.
+    pub fn optional(&mut self, field: &'static str, min: usize, max: usize) -> Result<Option<usize>, ConfigError> {
         match self.get(field).map(integral) {
             None => Ok(None),
             Some(Some(value)) if (min..=max).contains(&value) => Ok(Some(value)),
@@ -115,10 +139,12 @@ impl Fields {
         }
     }
 
-    /// A list of whole numbers in `[min, max]`, or `None` when missing or null.
+    /// A list of whole numbers in `[min, max]`, or `None` when missing.
     pub fn integers(&mut self, field: &'static str, min: usize, max: usize) -> Result<Option<Vec<usize>>, ConfigError> {
         let problem = format!("expected a list of whole numbers from {min} to {max}");
-        let Some(value) = self.get(field) else { return Ok(None) };
+        let Some(value) = self.given(field)? else {
+            return Ok(None);
+        };
         let list = value
             .as_array()
             .and_then(|list| list.iter().map(integral).collect::<Option<Vec<_>>>());
@@ -131,16 +157,19 @@ impl Fields {
     /// A list of finite numbers, or `None` when missing or null.
     pub fn numbers(&mut self, field: &'static str) -> Result<Option<Vec<f64>>, ConfigError> {
         let Some(value) = self.get(field) else { return Ok(None) };
+        let finite = |v: &Value| float(v).filter(|v| v.is_finite());
         let list = value
             .as_array()
-            .and_then(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+            .and_then(|list| list.iter().map(finite).collect::<Option<Vec<_>>>());
         list.map(Some)
-            .ok_or_else(|| self.error(field, "expected a list of numbers"))
+            .ok_or_else(|| self.error(field, "expected a list of finite numbers"))
     }
 
-    /// A list of strings, or `None` when missing or null.
+    /// A list of strings, or `None` when missing.
     pub fn strings(&mut self, field: &'static str) -> Result<Option<Vec<String>>, ConfigError> {
-        let Some(value) = self.get(field) else { return Ok(None) };
+        let Some(value) = self.given(field)? else {
+            return Ok(None);
+        };
         let list = value.as_array().and_then(|list| {
             list.iter()
                 .map(|v| v.as_str().map(str::to_string))
@@ -175,6 +204,74 @@ impl Fields {
     }
 }
 
+/// The JSON object `text` as Python's `json` module reads it. Numbers that JSON does not have are strings that begin with
+/// NUL: `float` reads them. `file` is used in errors only.
+pub fn object(file: &str, text: &str) -> Result<Map<String, Value>, ConfigError> {
+    let whole = |value: String, problem: String| ConfigError {
+        file: file.to_string(),
+        field: "(whole file)".to_string(),
+        value,
+        problem,
+    };
+    match serde_json::from_str::<Value>(&marked(text)) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(whole(shown(&other), "expected a JSON object".to_string())),
+        Err(error) => {
+            let problem = format!(
+                "{}; save the model again, or restore the file",
+                printable(&error.to_string())
+            );
+            Err(whole("malformed JSON".to_string(), problem))
+        }
+    }
+}
+
+/// Python's numbers beyond JSON, longest first, and their values.
+const BEYOND_JSON: [(&str, f64); 3] = [
+    ("-Infinity", f64::NEG_INFINITY),
+    ("Infinity", f64::INFINITY),
+    ("NaN", f64::NAN),
+];
+
+/// `text` with each of [`BEYOND_JSON`] outside of strings as a string that begins with NUL.
+fn marked(text: &str) -> std::borrow::Cow<'_, str> {
+    if !BEYOND_JSON.iter().any(|(name, _)| text.contains(name)) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 32);
+    let (mut rest, mut inside) = (text, false);
+    while let Some(next) = rest.chars().next() {
+        let found = BEYOND_JSON.iter().find(|(name, _)| !inside && rest.starts_with(name));
+        let len = match (found, next) {
+            (Some((name, _)), _) => {
+                out.push_str("\"\\u0000");
+                out.push_str(name);
+                out.push('"');
+                rest = &rest[name.len()..];
+                continue;
+            }
+            // The character after a backslash ends no string.
+            (None, '\\') if inside => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            (None, next) => {
+                inside ^= next == '"';
+                next.len_utf8()
+            }
+        };
+        out.push_str(&rest[..len]);
+        rest = &rest[len..];
+    }
+    out.into()
+}
+
+/// A number of a configuration, which may be infinite or not a number.
+fn float(value: &Value) -> Option<f64> {
+    let beyond = || {
+        let name = value.as_str()?.strip_prefix('\0')?;
+        BEYOND_JSON.iter().find(|(known, _)| *known == name).map(|(_, v)| *v)
+    };
+    value.as_f64().or_else(beyond)
+}
+
 /// A JSON number that is a whole number, written `8` or `8.0`.
 fn integral(value: &Value) -> Option<usize> {
     if let Some(value) = value.as_u64() {
@@ -184,8 +281,30 @@ fn integral(value: &Value) -> Option<usize> {
     (value.fract() == 0.0 && (0.0..9e15).contains(&value)).then_some(value as usize)
 }
 
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
+/// A value as its file has it, cut to 120 characters.
+pub fn shown(value: &Value) -> String {
+    let mut text = value.to_string();
+    for (name, _) in BEYOND_JSON {
+        text = text.replace(&format!("\"\\u0000{name}\""), name);
+    }
+    cut(text)
+}
+
+/// Text of a file as a message shows it: without control characters, cut to 120 characters.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(200) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    cut(shown)
+}
+
+fn cut(text: String) -> String {
     if text.chars().count() <= 120 {
         text
     } else {
@@ -222,6 +341,67 @@ mod tests {
         fields.finish().unwrap();
         let error = Fields::parse("f", r#"{"surprise": 1}"#).unwrap().finish().unwrap_err();
         assert_eq!(error.field, "surprise");
+    }
+
+    #[test]
+    fn numbers_are_those_that_python_writes() {
+        let text = r#"{"low": -Infinity, "high": [1, Infinity], "name": "-Infinity \" NaN", "none": NaN}"#;
+        let mut fields = Fields::parse("f", text).unwrap();
+        assert_eq!(fields.extended("low", 0.0).unwrap(), f64::NEG_INFINITY);
+        assert_eq!(fields.string("name", "").unwrap(), "-Infinity \" NaN");
+        let refused = |error: ConfigError| error.to_string();
+        assert_eq!(
+            refused(fields.number("low", 0.0).unwrap_err()),
+            "f: `low` is -Infinity: expected a finite number"
+        );
+        assert_eq!(
+            refused(fields.numbers("high").unwrap_err()),
+            "f: `high` is [1,Infinity]: expected a list of finite numbers"
+        );
+        assert_eq!(
+            refused(fields.extended("none", 0.0).unwrap_err()),
+            "f: `none` is NaN: expected a number"
+        );
+        assert!(Fields::parse("f", "{\"a\": Infinit}").is_err());
+        assert!(Fields::parse("f", "{\"a\": 1Infinity}").is_err());
+    }
+
+    #[test]
+    fn null_is_false_for_a_boolean_and_no_number() {
+        let text = r#"{"flag": null, "count": null, "size": null, "name": null, "list": null}"#;
+        let mut fields = Fields::parse("f", text).unwrap();
+        assert!(!fields.bool("flag", true).unwrap());
+        assert_eq!(fields.optional("count", 1, 9).unwrap(), None);
+        for error in [
+            fields.integer("count", 1, 9).unwrap_err(),
+            fields.number("size", 1.0).unwrap_err(),
+            fields.string("name", "x").unwrap_err(),
+            fields.strings("list").unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(
+                text.contains("` is null: ") && text.contains("remove the field"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_a_file_calls_defaults_are_the_defaults() {
+        let text = r#"{"_use_default_values": ["size"], "size": 4, "rows": 3}"#;
+        let mut fields = Fields::parse("f", text).unwrap();
+        assert_eq!(fields.integer("size", 1, 9).unwrap(), None);
+        assert_eq!(fields.integer("rows", 1, 9).unwrap(), Some(3));
+    }
+
+    #[test]
+    fn names_of_fields_are_shown_without_control_characters() {
+        let text = format!(r#"{{"a\u001b[31m{}": 1}}"#, "b".repeat(500));
+        let error = Fields::parse("f", &text).unwrap().finish().unwrap_err();
+        assert!(
+            error.field.starts_with(r"a\u{1b}[31mb") && error.field.len() <= 120,
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,16 +3,91 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
-use super::fused::Job;
+use super::fused::{Job, Storing};
 pub(super) use super::portable::place;
 use super::portable::places;
-pub use super::portable::{
-    block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize_two, normalizes,
-    single8, single16, weigh8, weigh16, window8, zeros,
-};
-use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Rows4};
+use super::{Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Rows, Rows4};
 use crate::numeric::table::SIGMOID_Q17;
+use crate::tensor::view::ViewMut;
+
+/// Cortex-M0 and its like: 32-bit products, few registers.
+pub struct Armv6m;
+
+impl Family for Armv6m {
+    const PAIRS: bool = true;
+    const TILE: usize = 8;
+    const THIN: usize = 0;
+
+    type Neighbours = ();
+    type Scale = ();
+    type Storing<'a> = Storing<'a>;
+
+    #[inline(always)]
+    fn storing<'a>(
+        filter: &Filter<'a>,
+        layout: &Layout,
+        pairs: bool,
+        add: Option<&'a Addition<'a>>,
+        out: &ViewMut<'_>,
+    ) -> Option<Self::Storing<'a>> {
+        Storing::new(filter, layout, pairs, add, out)
+    }
+
+    #[inline(always)]
+    fn store(
+        storing: &mut Self::Storing<'_>,
+        first: usize,
+        columns: &[i16],
+        taps: &Range<usize>,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run(first, columns, taps, at, out)
+    }
+
+    #[inline(always)]
+    fn pair_up(columns: &mut [i16]) {
+        pair_up(columns);
+    }
+
+    #[inline(always)]
+    fn rows4(
+        rows: &Rows4<'_>,
+        columns: &[i16],
+        block: &Layout,
+        taps: &Range<usize>,
+        pairs: bool,
+        tile: &mut [[i32; COLUMNS]],
+    ) {
+        if pairs {
+            rows4(rows, columns, tile);
+        } else {
+            rows.unpacked(block, taps, columns, tile);
+        }
+    }
+
+    #[inline(always)]
+    fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+        rows8(rows, columns, block, tile)
+    }
+
+    #[inline(always)]
+    fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy8(from, zero, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy16(from, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+        normalize(from, to, factors, finish)
+    }
+}
 
 /// Saves `r3` (to `[sp, #16]`) and what a function must keep, and clears the high registers for sums.
 macro_rules! enter {
@@ -48,7 +123,7 @@ macro_rules! leave {
 }
 
 /// See [`super::portable::rows8`].
-pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let row = rows.row;
     assert!(row > 0 && row.is_multiple_of(4) && columns.len() >= row * COLUMNS);
     for (dots, weights) in tile.iter_mut().zip(rows.weights.chunks_exact(row)) {
@@ -59,6 +134,9 @@ pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32
 }
 
 /// `(row, block, taps, four sums)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_block8(row: *const i8, columns: *const i16, taps: usize, dots: &mut [i32; COLUMNS]) {
     // r0 end of the row, r1 block, r2 tap less the taps, r3 weight, r4 and r5 elements in pairs, r6 element, r8..r11 sums.
@@ -104,7 +182,7 @@ unsafe extern "C" fn dot_block8(row: *const i8, columns: *const i16, taps: usize
 }
 
 /// See [`super::portable::copy8`].
-pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
     unsafe {
@@ -119,13 +197,17 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`super::portable::copy16`].
-pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: as in `copy8`.
     unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
 }
 
 /// `(elements, their end, first place, bytes between places, zero point)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
     naked_asm!(
@@ -146,6 +228,10 @@ unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step:
 }
 
 /// `(elements, their end, first place, bytes between places)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(
@@ -164,7 +250,7 @@ unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, s
 }
 
 /// See [`super::portable::normalize`].
-pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
     let (to, count, wide_out, zero) = match to {
         Normalized::I8(to, zero) => (to.as_mut_ptr().cast::<u8>(), to.len(), 0, *zero),
         Normalized::I16(to) => (to.as_mut_ptr().cast(), to.len(), 1, 0),
@@ -217,6 +303,9 @@ struct Normalization {
 }
 
 /// `(input, output, end of the factors, job)`. The number formats are looked at for every element.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn normalize_elements(from: *const u8, to: *mut u8, factors_end: *const i32, job: &Normalization) {
     // r7 job, r8 input, r9 output, r10 factors, r11 their end.
@@ -373,16 +462,18 @@ unsafe extern "C" fn normalize_elements(from: *const u8, to: *mut u8, factors_en
 }
 
 /// Two activations of an int8 input fit one multiplication with a nibble: `n (a + 2^16 b) = n a + 2^16 n b`.
-pub const PAIRS: bool = true;
 
 /// Makes the pairs of every block's word `a + 2^16 b` as a number, not as two halves: a negative `a` borrows from `b`.
-pub fn pair_up(columns: &mut [i16]) {
+fn pair_up(columns: &mut [i16]) {
     let (taps, _) = columns.as_chunks_mut::<{ 2 * COLUMNS }>();
     // SAFETY: there are as many times four words.
     unsafe { pair_words(taps.as_mut_ptr().cast(), taps.len()) };
 }
 
 /// `(words, how many times four)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn pair_words(words: *mut u32, count: usize) {
     macro_rules! word {
@@ -421,7 +512,7 @@ unsafe extern "C" fn pair_words(words: *mut u32, count: usize) {
 }
 
 /// Outputs of int4 rows at the columns of a block that [`pair_up`] has seen; elements are at most 255 in magnitude.
-pub fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
+fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
     assert!(rows.words > 0 && columns.len() >= rows.words * 8 * COLUMNS);
     for (channel, values) in tile.iter_mut().enumerate() {
         let words = &rows.weights[channel * rows.words..][..rows.words];
@@ -435,6 +526,9 @@ pub fn rows4(rows: &Rows4<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
 
 /// `(row, block, its bytes, four sums)`. Sixteen taps keep a pair's halves within 16 bits: `16 * 8 * 255 < 2^15`. The lower
 /// half starts at 2^15, so that it never borrows from the upper one.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, bytes: usize, dots: &mut [i32; COLUMNS]) {
     // r0 row, r1 block, r2 words, r3 weight, r4 and r5 pairs, r6 word, r7 2^15, r8 and r9 sums of pairs, r10..r12 and lr sums.
@@ -531,6 +625,8 @@ unsafe extern "C" fn dot_pairs4(row: *const u32, columns: *const i16, bytes: usi
 /// products, the job, the weights, the bytes from an output to that of the next column, and what [`store_values`] saves.
 macro_rules! storing_rows {
     ($name:ident, $dot:ident) => {
+        /// # Safety
+        /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
             naked_asm!(
@@ -576,6 +672,9 @@ storing_rows!(store_rows4, dot_pairs4);
 
 /// In a frame of [`storing_rows`], job in r4: biases, factor, rounding, zero point and store of a row. Gives 0 in r0 where it
 /// cannot.
+///
+/// # Safety
+/// Not called from Rust: kernels jump here, in a frame and with registers that both know.
 #[unsafe(naked)]
 unsafe extern "C" fn store_values() {
     // r3 and r7 halves of the multiplier, r5 shift, r6 output, r12 rounding, lr bias; see `high_product`.

@@ -3,19 +3,66 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
-use super::fused::Job;
+use super::fused::{Job, Storing};
 pub(super) use super::portable::place;
 use super::portable::places;
-pub use super::portable::{
-    block16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two,
-    normalizes, single8, single16, weigh8, weigh16, window8, zeros,
-};
-use super::{COLUMNS, Layout, Rows};
+use super::{Addition, COLUMNS, Family, Filter, Layout, Rows};
+use crate::tensor::view::ViewMut;
+
+/// Cortex-M3: long products, no vectors.
+pub struct Armv7m;
+
+impl Family for Armv7m {
+    const TILE: usize = 8;
+
+    type Neighbours = ();
+    type Scale = ();
+    type Storing<'a> = Storing<'a>;
+
+    #[inline(always)]
+    fn storing<'a>(
+        filter: &Filter<'a>,
+        layout: &Layout,
+        pairs: bool,
+        add: Option<&'a Addition<'a>>,
+        out: &ViewMut<'_>,
+    ) -> Option<Self::Storing<'a>> {
+        Storing::new(filter, layout, pairs, add, out)
+    }
+
+    #[inline(always)]
+    fn store(
+        storing: &mut Self::Storing<'_>,
+        first: usize,
+        columns: &[i16],
+        taps: &Range<usize>,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run(first, columns, taps, at, out)
+    }
+
+    #[inline(always)]
+    fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+        rows8(rows, columns, block, tile)
+    }
+
+    #[inline(always)]
+    fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy8(from, zero, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy16(from, columns, tap, block, lane)
+    }
+}
 
 /// See [`super::portable::rows8`].
-pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let row = rows.row;
     assert!(row.is_multiple_of(4) && columns.len() >= row * COLUMNS);
     for (dots, weights) in tile.chunks_mut(2).zip(rows.weights.chunks(2 * row)) {
@@ -64,6 +111,10 @@ macro_rules! tap {
 }
 
 /// `(row, block, other row, eight sums, end of the row)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_block8(
     a: *const i8,
@@ -101,6 +152,9 @@ unsafe extern "C" fn dot_block8(
 }
 
 /// Rows of int8 weights from dot products to stored outputs, two at a time; the last alone is paired with itself.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -188,6 +242,9 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 }
 
 /// As [`store_rows8`], of int16 weights, a row at a time.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -214,7 +271,7 @@ pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) 
 }
 
 /// See [`super::portable::copy8`].
-pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: `to` has a place for every element of `from`, `lanes` apart.
     unsafe {
@@ -229,13 +286,17 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`super::portable::copy16`].
-pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let to = places(columns, tap, from.len(), block, lane);
     // SAFETY: as in `copy8`.
     unsafe { spread16(from.as_ptr(), from.as_ptr_range().end, to.as_mut_ptr(), block.lanes * 2) };
 }
 
 /// `(elements, their end, first place, bytes between places, zero point)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step: usize, zero: i32) {
     naked_asm!(
@@ -256,6 +317,10 @@ unsafe extern "C" fn widen8(from: *const i8, end: *const i8, to: *mut i16, step:
 }
 
 /// `(elements, their end, first place, bytes between places)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn spread16(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(

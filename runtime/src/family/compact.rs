@@ -50,10 +50,17 @@ pub fn widen8(from: &[i8], zero: i32, to: &mut [i16]) {
     }
 }
 
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(not(any(mote_family = "dsp", mote_family = "helium")))]
 unsafe fn widen_words(_from: *const i8, _end: *const i8, _to: *mut i16, _zero: i32) {}
 
 /// `(elements, their end, place of the first, zero point)`: whole words of elements.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
 #[unsafe(naked)]
 unsafe extern "C" fn widen_words(from: *const i8, end: *const i8, to: *mut i16, zero: i32) {
@@ -77,6 +84,10 @@ unsafe extern "C" fn widen_words(from: *const i8, end: *const i8, to: *mut i16, 
 }
 
 /// `(row, columns, end of the row, sums, bytes from a column to the next)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(mote_family = "portable")]
 unsafe fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], _: usize) {
     // SAFETY: the caller's.
@@ -95,6 +106,10 @@ unsafe fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut 
 }
 
 /// `(row, column, end of the row, sum)`. Four weights in a word, two elements in each of two.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(mote_family = "armv6m")]
 #[unsafe(naked)]
 unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], step: usize) {
@@ -133,6 +148,10 @@ unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, 
 }
 
 /// `(row, column, end of the row, sum)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(mote_family = "armv7m")]
 #[unsafe(naked)]
 unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], step: usize) {
@@ -158,6 +177,10 @@ unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, 
 
 /// `(row, columns, end of the row, sums, bytes from a column to the next)`: the first two of four weights to one word, the others to
 /// another, as elements lie.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[cfg(any(mote_family = "dsp", mote_family = "helium"))]
 #[unsafe(naked)]
 unsafe extern "C" fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], step: usize) {

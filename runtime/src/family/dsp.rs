@@ -6,15 +6,189 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
-use super::fused::Job;
-pub use super::simd32::{
-    dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
-    weigh8, weigh16,
+use super::fused::{Job, Storing};
+use super::simd32::Scale;
+use super::strips::Neighbours;
+use super::{
+    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rows, Window, points,
+    portable, simd32, strips,
 };
-use super::{COLUMNS, Layout, Rows, Window, portable};
-use crate::numeric::requant::Requant;
+use crate::numeric::requant::{Requant, SmallRequant};
+use crate::tensor::view::ViewMut;
+
+/// Cortex-M4, M7 and M33 with the DSP instructions: two 16-bit products at once.
+pub struct Dsp;
+
+impl Family for Dsp {
+    const STRIPS: bool = true;
+    const WHOLE: usize = ROW_ALIGN;
+
+    type Neighbours = Neighbours;
+    type Scale = Scale;
+    type Storing<'a> = Storing<'a>;
+
+    #[inline(always)]
+    fn storing<'a>(
+        filter: &Filter<'a>,
+        layout: &Layout,
+        pairs: bool,
+        add: Option<&'a Addition<'a>>,
+        out: &ViewMut<'_>,
+    ) -> Option<Self::Storing<'a>> {
+        Storing::new(filter, layout, pairs, add, out)
+    }
+
+    #[inline(always)]
+    fn store(
+        storing: &mut Self::Storing<'_>,
+        first: usize,
+        columns: &[i16],
+        taps: &Range<usize>,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run(first, columns, taps, at, out)
+    }
+
+    #[inline(always)]
+    fn neighbours(places: [usize; 6], edges: [bool; 2], channels: usize, zero: i32) -> Neighbours {
+        Neighbours::new(places, edges, channels, zero)
+    }
+
+    #[inline(always)]
+    fn six8(from: &[i8], six: &Neighbours, to: &mut [i16]) {
+        strips::six8(from, six, to);
+    }
+
+    #[inline(always)]
+    fn slide(columns: &mut [i16], by: usize) {
+        strips::slide(columns, by);
+    }
+
+    #[inline(always)]
+    fn scale(requant: &SmallRequant, zero: i32) -> Option<Scale> {
+        Scale::new(requant, zero)
+    }
+
+    #[inline(always)]
+    fn points8(from: &[i8], channels: usize, scale: &Scale, to: &mut [i16]) {
+        points::points8(from, channels, scale, to);
+    }
+
+    #[inline(always)]
+    fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+        rows8(rows, columns, block, tile)
+    }
+
+    #[inline(always)]
+    fn single8(row: &[i8], column: &[i16]) -> i32 {
+        single8(row, column)
+    }
+
+    #[inline(always)]
+    fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
+        block16(row, columns, dots)
+    }
+
+    #[inline(always)]
+    fn single16(row: &[i16], column: &[i16]) -> i64 {
+        single16(row, column)
+    }
+
+    #[inline(always)]
+    fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy8(from, zero, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy16(from, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        zeros(count, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+        window8(from, window, zero, columns, block, lane)
+    }
+
+    #[inline(always)]
+    fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
+        simd32::join8(from, zero, requant, to)
+    }
+
+    #[inline(always)]
+    fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
+        simd32::join16(from, requant, to)
+    }
+
+    #[inline(always)]
+    fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+        simd32::joined_sums8(data, zero, requant, channels, sums)
+    }
+
+    #[inline(always)]
+    fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+        simd32::joined_sums16(data, requant, channels, sums)
+    }
+
+    #[inline(always)]
+    fn dot8(a: &[i8], b: &[i8]) -> i32 {
+        simd32::dot8(a, b)
+    }
+
+    #[inline(always)]
+    fn dot16(a: &[i16], b: &[i16]) -> i64 {
+        simd32::dot16(a, b)
+    }
+
+    #[inline(always)]
+    fn weigh8(scores: &[i32], v: &[i8], channels: usize, sums: &mut [i32; 4]) {
+        simd32::weigh8(scores, v, channels, sums)
+    }
+
+    #[inline(always)]
+    fn weigh16(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+        simd32::weigh16(scores, v, channels, sums)
+    }
+
+    #[inline(always)]
+    fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
+        simd32::moments8(data, channels, first, size)
+    }
+
+    #[inline(always)]
+    fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
+        simd32::moments16(data, channels, first, size)
+    }
+
+    #[inline(always)]
+    fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+        simd32::normalize(from, to, factors, finish)
+    }
+
+    #[inline(always)]
+    fn normalizes(finish: &Finish, channels: usize, out: &ViewMut<'_>) -> bool {
+        simd32::normalizes(finish, channels, out)
+    }
+
+    #[inline(always)]
+    fn normalize_two(
+        parts: &[Part<'_>; 2],
+        range: Range<usize>,
+        to: &mut Normalized<'_>,
+        factors: &[i32],
+        finish: &Finish,
+    ) -> bool {
+        simd32::normalize_two(parts, range, to, factors, finish)
+    }
+}
 
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
@@ -24,7 +198,7 @@ pub(super) const fn place(tap: usize, lanes: usize, lane: usize) -> usize {
 
 /// See [`portable::copy8`].
 #[inline(never)]
-pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let mut done = 0;
     if let Some(to) = groups(columns, tap, from.len(), block.lanes, lane) {
         done = from.len() & !3;
@@ -38,7 +212,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`portable::window8`].
-pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
     let taps = columns.len() / COLUMNS;
     if !(block.lanes == COLUMNS && lane < COLUMNS && window.is_whole(4, from, taps)) {
         return portable::window8(from, window, zero, columns, block, lane);
@@ -49,6 +223,9 @@ pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], blo
 }
 
 /// `(elements, first group, window, minus the zero point twice)`: whole groups of four into one column of a block.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn widen_rows(from: *const i8, to: *mut i16, window: &Window, zeros: u32) {
     naked_asm!(
@@ -120,7 +297,7 @@ unsafe extern "C" fn widen_rows(from: *const i8, to: *mut i16, window: &Window, 
 
 /// See [`portable::copy16`].
 #[inline(never)]
-pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let mut done = 0;
     if let Some(to) = groups(columns, tap, from.len(), block.lanes, lane) {
         done = from.len() & !3;
@@ -134,7 +311,7 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
 
 /// See [`portable::zeros`].
 #[inline(never)]
-pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let mut done = 0;
     if let Some(to) = groups(columns, tap, count, block.lanes, lane) {
         done = count & !3;
@@ -154,7 +331,7 @@ fn groups(columns: &mut [i16], tap: usize, count: usize, lanes: usize, lane: usi
 }
 
 /// See [`portable::rows8`].
-pub fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+fn rows8(rows: &Rows<'_>, columns: &[i16], _block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let count = tile.len();
     let whole = rows.row > 0 && rows.row.is_multiple_of(4) && columns.len() >= rows.row * COLUMNS;
     let tables =
@@ -199,7 +376,7 @@ struct Tile {
 
 /// Dot product of an int8 row with a single column.
 #[inline]
-pub fn single8(row: &[i8], column: &[i16]) -> i32 {
+fn single8(row: &[i8], column: &[i16]) -> i32 {
     assert!(row.len().is_multiple_of(4) && column.len() >= row.len());
     let range = row.as_ptr_range();
     // SAFETY: the row is whole words, and the column has as many taps.
@@ -208,7 +385,7 @@ pub fn single8(row: &[i8], column: &[i16]) -> i32 {
 
 /// Dot products of an int16 row with the columns of a block.
 #[inline]
-pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
+fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
     assert!(row.len().is_multiple_of(4) && columns.len() >= row.len() * COLUMNS);
     let range = row.as_ptr_range();
     for half in [0, 2] {
@@ -226,7 +403,7 @@ pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
 
 /// Dot product of an int16 row with a single column.
 #[inline]
-pub fn single16(row: &[i16], column: &[i16]) -> i64 {
+fn single16(row: &[i16], column: &[i16]) -> i64 {
     (0..row.len())
         .map(|tap| i64::from(i32::from(row[tap]) * i32::from(column[place(tap, 1, 0)])))
         .sum()
@@ -267,6 +444,9 @@ macro_rules! pairs {
 }
 
 /// `(weights, tile)` to the rows left: 0, or at one whose accumulators, in place of its outputs, must be scaled another way.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
     // r0 weights, r1 block, r2 end of the row, r3..r6 sums, r7..r10 elements, r11 and lr weights, r12 a pair of them.
@@ -355,6 +535,10 @@ unsafe extern "C" fn dot_rows8(weights: *const i8, tile: &Tile) -> usize {
 }
 
 /// `(weights, column, end of the weights)` to the sum.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, end: *const i8) -> i32 {
     naked_asm!(
@@ -379,6 +563,10 @@ unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, end: *const
 }
 
 /// `(weights, the first of two columns in a block, end of the weights, two sums)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *const i16, dots: *mut i64) {
     naked_asm!(
@@ -411,6 +599,10 @@ unsafe extern "C" fn dot_pair16(row: *const i16, columns: *const i16, end: *cons
 }
 
 /// `(elements, their end, first group, bytes from a group to the next of its column, zero point twice)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: usize, zeros: u32) {
     naked_asm!(
@@ -432,6 +624,10 @@ unsafe extern "C" fn widen(from: *const i8, end: *const i8, to: *mut i16, step: 
 }
 
 /// As [`widen`], from int16.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step: usize) {
     naked_asm!(
@@ -451,6 +647,9 @@ unsafe extern "C" fn pair(from: *const i16, end: *const i16, to: *mut i16, step:
 }
 
 /// `(taps, first group, bytes from a group to the next of its column)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     naked_asm!(
@@ -466,6 +665,9 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
 }
 
 /// Rows of int8 weights from dot products to stored outputs.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -548,6 +750,9 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 }
 
 /// As [`store_rows8`], of int16 weights.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     // r0 weights, r1 block, r2 element, r3 and r12 pairs of weights, r4..r11 sums, lr end of the row.

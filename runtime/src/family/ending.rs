@@ -129,6 +129,9 @@ macro_rules! next_row {
 }
 
 /// Not a function, as those below: stores the four values in r3 to r6.
+///
+/// # Safety
+/// Not called from Rust: kernels jump here, in a frame and with registers that both know.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn end_row8() {
     naked_asm!(
@@ -148,6 +151,9 @@ pub(super) unsafe extern "C" fn end_row8() {
 }
 
 /// As [`end_row8`], int16.
+///
+/// # Safety
+/// Not called from Rust: kernels jump here, in a frame and with registers that both know.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn end_row16() {
     naked_asm!(
@@ -181,6 +187,9 @@ macro_rules! factor {
 }
 
 /// Adds the term before either. After a factor without saturation both are below 2^30.
+///
+/// # Safety
+/// Not called from Rust: kernels jump here, in a frame and with registers that both know.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn end_row_added() {
     naked_asm!(

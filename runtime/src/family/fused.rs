@@ -51,7 +51,7 @@ pub(super) struct Job {
     /// Rounding of the sum, and the output's zero point.
     #[cfg(mote_family = "helium")]
     last: i32,
-    /// Bytes of a row of weights that are left out; only where there are [`super::STRIPS`].
+    /// Bytes of a row of weights that are left out; only where there are [`super::Family::STRIPS`].
     #[cfg(not(mote_family = "helium"))]
     gap: usize,
     /// Whether terms are int16.
@@ -92,7 +92,7 @@ fn biases_at(_: &Layout) -> Option<usize> {
 
 impl<'a> Storing<'a> {
     /// `None` where outputs go by way of a tile: Q24, a column alone, a term whose factor needs the definition, and what the
-    /// family has no kernel for. `pairs` says that the columns are [`super::pair_up`]'s.
+    /// family has no kernel for. `pairs` says that the columns are [`super::Family::pair_up`]'s.
     #[cfg_attr(not(mote_family = "armv6m"), allow(unused_variables))]
     pub fn new(
         filter: &Filter<'a>,
@@ -219,7 +219,7 @@ impl<'a> Storing<'a> {
     }
 
     /// Computes and stores the outputs of the channels from `first` on at a block of positions, of which `at` is the first
-    /// element; the columns hold `taps`, which is all of them unless there are [`super::STRIPS`]. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
+    /// element; the columns hold `taps`, which is all of them unless there are [`super::Family::STRIPS`]. Gives how many channels are done: all, or those before one that the kernel cannot do exactly.
     #[inline(never)]
     #[cfg_attr(not(mote_family = "dsp"), allow(unused_variables))]
     pub fn run(

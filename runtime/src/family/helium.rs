@@ -6,15 +6,165 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ops::Range;
 
 use super::ending::{frame, leave, wide_biases, wide_factor};
-use super::fused::Job;
-pub use super::simd32::{
-    dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize, normalize_two, normalizes,
-    weigh8, weigh16,
+use super::fused::{Job, Storing};
+use super::{
+    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rows, Window, portable, simd32,
 };
-use super::{COLUMNS, Layout, Rows, Window, portable};
-use crate::numeric::requant::Requant;
+use crate::numeric::requant::{Requant, SmallRequant};
+use crate::tensor::view::ViewMut;
+
+/// Cortex-M52, M55 and M85: vectors of eight 16-bit numbers.
+pub struct Helium;
+
+impl Family for Helium {
+    const WHOLE: usize = 0;
+
+    type Neighbours = ();
+    type Scale = ();
+    type Storing<'a> = Storing<'a>;
+
+    #[inline(always)]
+    fn storing<'a>(
+        filter: &Filter<'a>,
+        layout: &Layout,
+        pairs: bool,
+        add: Option<&'a Addition<'a>>,
+        out: &ViewMut<'_>,
+    ) -> Option<Self::Storing<'a>> {
+        Storing::new(filter, layout, pairs, add, out)
+    }
+
+    #[inline(always)]
+    fn store(
+        storing: &mut Self::Storing<'_>,
+        first: usize,
+        columns: &[i16],
+        taps: &Range<usize>,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run(first, columns, taps, at, out)
+    }
+
+    #[inline(always)]
+    fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
+        begin8(rows, columns, block);
+    }
+
+    #[inline(always)]
+    fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+        rows8(rows, columns, block, tile)
+    }
+
+    #[inline(always)]
+    fn single8(row: &[i8], column: &[i16]) -> i32 {
+        single8(row, column)
+    }
+
+    #[inline(always)]
+    fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
+        block16(row, columns, dots)
+    }
+
+    #[inline(always)]
+    fn single16(row: &[i16], column: &[i16]) -> i64 {
+        single16(row, column)
+    }
+
+    #[inline(always)]
+    fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy8(from, zero, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        copy16(from, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+        zeros(count, columns, tap, block, lane)
+    }
+
+    #[inline(always)]
+    fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+        window8(from, window, zero, columns, block, lane)
+    }
+
+    #[inline(always)]
+    fn join8(from: &[i8], zero: i32, requant: &SmallRequant, to: &mut [i16]) {
+        simd32::join8(from, zero, requant, to)
+    }
+
+    #[inline(always)]
+    fn join16(from: &[i16], requant: &SmallRequant, to: &mut [i16]) {
+        simd32::join16(from, requant, to)
+    }
+
+    #[inline(always)]
+    fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+        simd32::joined_sums8(data, zero, requant, channels, sums)
+    }
+
+    #[inline(always)]
+    fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
+        simd32::joined_sums16(data, requant, channels, sums)
+    }
+
+    #[inline(always)]
+    fn dot8(a: &[i8], b: &[i8]) -> i32 {
+        simd32::dot8(a, b)
+    }
+
+    #[inline(always)]
+    fn dot16(a: &[i16], b: &[i16]) -> i64 {
+        simd32::dot16(a, b)
+    }
+
+    #[inline(always)]
+    fn weigh8(scores: &[i32], v: &[i8], channels: usize, sums: &mut [i32; 4]) {
+        simd32::weigh8(scores, v, channels, sums)
+    }
+
+    #[inline(always)]
+    fn weigh16(scores: &[i32], v: &[i16], channels: usize, sums: &mut [i32; 4]) {
+        simd32::weigh16(scores, v, channels, sums)
+    }
+
+    #[inline(always)]
+    fn moments8(data: &[i8], channels: usize, first: usize, size: usize) -> (i64, u64) {
+        simd32::moments8(data, channels, first, size)
+    }
+
+    #[inline(always)]
+    fn moments16(data: &[i16], channels: usize, first: usize, size: usize) -> (i64, u64) {
+        simd32::moments16(data, channels, first, size)
+    }
+
+    #[inline(always)]
+    fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], finish: &Finish) {
+        simd32::normalize(from, to, factors, finish)
+    }
+
+    #[inline(always)]
+    fn normalizes(finish: &Finish, channels: usize, out: &ViewMut<'_>) -> bool {
+        simd32::normalizes(finish, channels, out)
+    }
+
+    #[inline(always)]
+    fn normalize_two(
+        parts: &[Part<'_>; 2],
+        range: Range<usize>,
+        to: &mut Normalized<'_>,
+        factors: &[i32],
+        finish: &Finish,
+    ) -> bool {
+        simd32::normalize_two(parts, range, to, factors, finish)
+    }
+}
 
 /// Index of a tap in a block of `lanes` columns, in elements, with `wide` of them in a vector.
 #[inline(always)]
@@ -54,7 +204,7 @@ fn split(
 
 /// See [`super::portable::copy8`].
 #[inline(never)]
-pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     if block.bytes.is_none() {
         let Some((at, head, next)) = split(tap, from.len(), block, lane, 8, columns.len()) else {
             return;
@@ -90,7 +240,7 @@ pub fn copy8(from: &[i8], zero: i32, columns: &mut [i16], tap: usize, block: &La
 }
 
 /// See [`super::portable::window8`].
-pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
+fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], block: &Layout, lane: usize) {
     let taps = 2 * columns.len() / COLUMNS;
     let bytes = block.bytes.is_some() && block.lanes == COLUMNS && lane < COLUMNS;
     if !(bytes && window.is_whole(16, from, taps)) {
@@ -104,6 +254,9 @@ pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], blo
 }
 
 /// `(from, to, window, zero point)`: into one column of a block.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, window: &Window, zero: i32) {
     naked_asm!(
@@ -146,7 +299,7 @@ unsafe extern "C" fn spread_rows(from: *const i8, to: *mut i8, window: &Window, 
 
 /// See [`super::portable::copy16`].
 #[inline(never)]
-pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let Some((at, head, next)) = split(tap, from.len(), block, lane, 8, columns.len()) else {
         return;
     };
@@ -165,7 +318,7 @@ pub fn copy16(from: &[i16], columns: &mut [i16], tap: usize, block: &Layout, lan
 
 /// See [`super::portable::zeros`].
 #[inline(never)]
-pub fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
+fn zeros(count: usize, columns: &mut [i16], tap: usize, block: &Layout, lane: usize) {
     let (wide, size, value) = match block.bytes {
         Some(zero) => (16, 1, zero),
         None => (8, 2, 0),
@@ -187,7 +340,7 @@ fn bytes_end(block: &Layout) -> usize {
 }
 
 /// Writes every row's bias less its zero point's part, for columns of bytes.
-pub fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
+fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
     let Some(zero) = block.bytes else { return };
     let places = columns[bytes_end(block)..].as_chunks_mut::<2>().0;
     let rows = rows.weights.chunks_exact(rows.row).zip(rows.bias);
@@ -200,6 +353,9 @@ pub fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {
 }
 
 /// `(weights, count)` to their sum.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn sum_row(weights: *const i8, count: usize) -> i32 {
     naked_asm!(
@@ -218,7 +374,7 @@ unsafe extern "C" fn sum_row(weights: *const i8, count: usize) -> i32 {
 }
 
 /// See [`super::portable::rows8`].
-pub fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
+fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32; COLUMNS]]) {
     let count = tile.len();
     let tables =
         rows.weights.len() == count * rows.row && rows.bias.len().min(rows.mult.len()).min(rows.shift.len()) == count;
@@ -264,7 +420,7 @@ pub fn rows8(rows: &Rows<'_>, columns: &[i16], block: &Layout, tile: &mut [[i32;
 
 /// Dot product of an int8 row with a single column.
 #[inline]
-pub fn single8(row: &[i8], column: &[i16]) -> i32 {
+fn single8(row: &[i8], column: &[i16]) -> i32 {
     let count = row.len().min(column.len());
     // SAFETY: both have `count` elements.
     unsafe { dot_single8(row.as_ptr(), column.as_ptr(), count) }
@@ -272,12 +428,12 @@ pub fn single8(row: &[i8], column: &[i16]) -> i32 {
 
 /// Dot products of an int16 row with the columns of a block.
 #[inline]
-pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
+fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
     for (lane, dot) in dots.iter_mut().enumerate() {
         let mut sum = 0;
         for (vector, weights) in row.chunks(8).enumerate() {
             let at = (vector * COLUMNS + lane) * 8;
-            sum += dot16(weights, &columns[at..at + weights.len()]);
+            sum += simd32::dot16(weights, &columns[at..at + weights.len()]);
         }
         *dot = sum;
     }
@@ -285,8 +441,8 @@ pub fn block16(row: &[i16], columns: &[i16], dots: &mut [i64; COLUMNS]) {
 
 /// Dot product of an int16 row with a single column.
 #[inline]
-pub fn single16(row: &[i16], column: &[i16]) -> i64 {
-    dot16(row, column)
+fn single16(row: &[i16], column: &[i16]) -> i64 {
+    simd32::dot16(row, column)
 }
 
 /// What the kernels copy to their frame and their registers, in this order.
@@ -306,6 +462,8 @@ struct Tile {
 /// another way.
 macro_rules! rows {
     ($name:ident, $start:literal, $pass:literal) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(weights: *const i8, tile: &Tile) -> *const [i32; COLUMNS] {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 tile.
@@ -390,6 +548,8 @@ rows!(
 /// shift of 32 needs no left shift, and `VRSHL` rounds.
 macro_rules! storing_rows {
     ($name:ident, $start:literal, $pass:literal) => {
+        /// # Safety
+        /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
@@ -510,6 +670,9 @@ storing_rows!(
 );
 
 /// As [`store_rows_words`], of int16 weights.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
     naked_asm!(
@@ -546,6 +709,9 @@ pub(super) fn biases_at(block: &Layout) -> Option<usize> {
 }
 
 /// `(weights, column, taps)` to the sum.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize) -> i32 {
     naked_asm!(
@@ -565,6 +731,9 @@ unsafe extern "C" fn dot_single8(row: *const i8, column: *const i16, taps: usize
 }
 
 /// `(from, to, bytes, bytes from a vector's place to the next's)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: usize) {
     naked_asm!(
@@ -582,6 +751,9 @@ unsafe extern "C" fn spread(from: *const i8, to: *mut i8, count: usize, step: us
 }
 
 /// `(from, to, elements, bytes from a vector's place to the next's, zero point)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn widen(from: *const i8, to: *mut i16, count: usize, step: usize, zero: i32) {
     naked_asm!(
@@ -601,6 +773,9 @@ unsafe extern "C" fn widen(from: *const i8, to: *mut i16, count: usize, step: us
 }
 
 /// `(to, bytes, value, bytes from a vector's place to the next's)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn fill(to: *mut i8, count: usize, value: i32, step: usize) {
     naked_asm!(

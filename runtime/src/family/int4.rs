@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{COLUMNS, Layout, Rows, padded, rows8, single8};
+use super::{COLUMNS, Family, Layout, Native, Rows, padded};
 use crate::numeric::requant::Requant;
 use crate::tensor::int4;
 
@@ -35,7 +35,7 @@ impl Rows4<'_> {
             for (words, taps) in row.chunks(PIECE).zip(column.chunks(PIECE * int4::TAPS)) {
                 let mut unpacked = [0; 2 * PIECE];
                 unpack(words, &mut unpacked);
-                sum += single8(&bytemuck::cast_slice(&unpacked)[..taps.len()], taps);
+                sum += Native::single8(&bytemuck::cast_slice(&unpacked)[..taps.len()], taps);
             }
             values[0] = self.requant(channel).apply(sum);
         }
@@ -67,7 +67,7 @@ impl Rows4<'_> {
                 mult: &self.mult[channels.clone()],
                 shift: &self.shift[channels],
             };
-            rows8(&rows, columns, block, tile);
+            Native::rows8(&rows, columns, block, tile);
         }
     }
 

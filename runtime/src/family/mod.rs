@@ -1,151 +1,76 @@
 //! Kernel families: the inner loops that are worth writing for one kind of core, behind one interface.
 //!
-//! A family says in what order a block of im2col columns lies in memory, and computes dot products of weight rows with it.
-//! All families compute the same integers: accumulators cannot overflow (the file's proof), so order never matters. Which
-//! one is compiled follows from the target (`build.rs`); `portable` is the definition.
+//! A family says in what order a block of im2col columns lies in memory, and computes dot products of weight rows with it: [`Family`] is
+//! the interface, with the portable definition of each kernel, and each core implements it ([`Native`]). All families compute the same integers: accumulators cannot overflow (the file's proof), so order never matters. Which
+//! one is compiled follows from the target (`build.rs`).
 //!
-//! Without the part `fast` no family is compiled but what it has in `compact`; what else is asked for is `portable`'s.
+//! Without the part `fast` the family is `portable`, and a convolution takes what `compact` has for the core.
 //!
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
+#[cfg(not(feature = "fast"))]
+pub mod compact;
 #[cfg(any(mote_kernels = "armv7m", mote_kernels = "dsp", mote_kernels = "helium"))]
 mod ending;
 #[cfg(not(mote_kernels = "portable"))]
 mod fused;
-#[cfg(mote_kernels = "armv6m")]
-#[path = "armv6m.rs"]
-mod native;
-#[cfg(mote_kernels = "armv7m")]
-#[path = "armv7m.rs"]
-mod native;
-#[cfg(mote_kernels = "dsp")]
-#[path = "dsp.rs"]
-mod native;
-#[cfg(mote_kernels = "helium")]
-#[path = "helium.rs"]
-mod native;
-// A family takes from it what it does not do itself.
-#[cfg_attr(not(mote_kernels = "portable"), allow(dead_code))]
-mod portable;
-#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
-mod simd32;
-#[cfg(mote_kernels = "portable")]
-use portable as native;
-
-#[cfg(not(feature = "fast"))]
-pub mod compact;
 mod int4;
+mod interface;
 mod operands;
 #[cfg(mote_kernels = "dsp")]
 mod points;
+mod portable;
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+mod simd32;
 #[cfg(mote_kernels = "dsp")]
 mod strips;
 
-pub use int4::Rows4;
 #[cfg(mote_kernels = "armv6m")]
-pub use native::{PAIRS, pair_up, rows4};
-pub use native::{
-    block16, copy8, copy16, dot8, dot16, join8, join16, joined_sums8, joined_sums16, moments8, moments16, normalize,
-    normalize_two, normalizes, rows8, single8, single16, weigh8, weigh16, window8, zeros,
-};
+mod armv6m;
+#[cfg(mote_kernels = "armv6m")]
+use armv6m as native;
+#[cfg(mote_kernels = "armv7m")]
+mod armv7m;
+#[cfg(mote_kernels = "armv7m")]
+use armv7m as native;
+#[cfg(mote_kernels = "dsp")]
+mod dsp;
+#[cfg(mote_kernels = "dsp")]
+use dsp as native;
+#[cfg(mote_kernels = "helium")]
+mod helium;
+#[cfg(mote_kernels = "helium")]
+use helium as native;
+#[cfg(mote_kernels = "portable")]
+use portable as native;
+
+pub use int4::Rows4;
+pub use interface::Family;
 pub use operands::{Addition, CHUNK, Filter, Part};
 
+/// The family of this build's core.
+#[cfg(mote_kernels = "armv6m")]
+pub type Native = armv6m::Armv6m;
+/// The family of this build's core.
+#[cfg(mote_kernels = "armv7m")]
+pub type Native = armv7m::Armv7m;
+/// The family of this build's core.
+#[cfg(mote_kernels = "dsp")]
+pub type Native = dsp::Dsp;
+/// The family of this build's core.
+#[cfg(mote_kernels = "helium")]
+pub type Native = helium::Helium;
+/// The family of this build's core.
 #[cfg(mote_kernels = "portable")]
-use core::ops::Range;
+pub type Native = portable::Portable;
+
+/// [`Family::Neighbours`] of this build's core.
+pub type Neighbours = <Native as Family>::Neighbours;
+/// [`Family::Scale`] of this build's core.
+pub type Scale = <Native as Family>::Scale;
 
 use crate::numeric::requant::Requant;
-#[cfg(not(mote_kernels = "dsp"))]
-use crate::numeric::requant::SmallRequant;
-#[cfg(mote_kernels = "portable")]
-use crate::tensor::view::ViewMut;
-
-/// Makes ready, before the first block, what [`rows8`] needs of all rows of a convolution.
-#[cfg(not(mote_kernels = "helium"))]
-pub fn begin8(_rows: &Rows<'_>, _columns: &mut [i16], _block: &Layout) {}
-#[cfg(mote_kernels = "helium")]
-pub use native::begin8;
-
-#[cfg(not(mote_kernels = "portable"))]
-pub use fused::Storing;
-
-/// Rows of a convolution whose outputs are stored at once, where there is a kernel for it.
-#[cfg(mote_kernels = "portable")]
-pub enum Storing {}
-
-#[cfg(mote_kernels = "portable")]
-impl Storing {
-    /// There is none.
-    pub fn new(_: &Filter<'_>, _: &Layout, _: bool, _: Option<&Addition<'_>>, _: &ViewMut<'_>) -> Option<Self> {
-        None
-    }
-
-    /// Never called.
-    pub fn run(&mut self, _: usize, _: &[i16], _: &Range<usize>, _: usize, _: &mut ViewMut<'_>) -> usize {
-        match *self {}
-    }
-}
-
-/// Whether the family multiplies two small activations at once with an int4 weight.
-#[cfg(not(mote_kernels = "armv6m"))]
-pub const PAIRS: bool = false;
-
-/// Brings a block into the form that [`rows4`] reads, where there is one.
-#[cfg(not(mote_kernels = "armv6m"))]
-pub fn pair_up(_columns: &mut [i16]) {}
-
-/// Outputs of int4 rows at the columns of a block in pairs, where there is a kernel for it.
-#[cfg(not(mote_kernels = "armv6m"))]
-pub fn rows4(_rows: &Rows4<'_>, _columns: &[i16], _tile: &mut [[i32; COLUMNS]]) {}
-
-/// Whether four neighbours under a 3x3 kernel are filled in at once.
-pub const STRIPS: bool = cfg!(mote_kernels = "dsp");
-#[cfg(mote_kernels = "dsp")]
-pub use {
-    points::points8,
-    simd32::Scale,
-    strips::{Neighbours, six8, slide},
-};
-
-/// Where six neighbours lie in a row of the input, where there is a kernel for them.
-#[cfg(not(mote_kernels = "dsp"))]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Neighbours(());
-
-#[cfg(not(mote_kernels = "dsp"))]
-impl Neighbours {
-    /// Never called.
-    pub fn new(_: [usize; 6], _: [bool; 2], _: usize, _: i32) -> Self {
-        Self(())
-    }
-}
-
-/// Never called.
-#[cfg(not(mote_kernels = "dsp"))]
-pub fn six8(_from: &[i8], _six: &Neighbours, _to: &mut [i16]) {}
-
-/// Never called.
-#[cfg(not(mote_kernels = "dsp"))]
-pub fn slide(_columns: &mut [i16], _by: usize) {}
-
-/// A factor to the common scale of a concatenation, where there is a kernel that fills columns with it.
-#[cfg(not(mote_kernels = "dsp"))]
-#[derive(Debug, Clone, Copy)]
-pub enum Scale {}
-
-#[cfg(not(mote_kernels = "dsp"))]
-impl Scale {
-    /// There is none.
-    pub fn new(_: &SmallRequant, _: i32) -> Option<Self> {
-        None
-    }
-}
-
-/// Never called.
-#[cfg(not(mote_kernels = "dsp"))]
-pub fn points8(_from: &[i8], _channels: usize, scale: &Scale, _to: &mut [i16]) {
-    match *scale {}
-}
 
 /// Where a tap of a column lies in a block of [`COLUMNS`] columns of int16.
 #[inline(always)]
@@ -153,23 +78,12 @@ pub const fn place(tap: usize, lane: usize) -> usize {
     native::place(tap, COLUMNS, lane)
 }
 
-/// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
-/// Fewer where RAM is shortest: a channel takes 16 bytes of stack.
-pub const TILE: usize = if cfg!(any(mote_kernels = "armv6m", mote_kernels = "armv7m")) {
-    8
-} else {
-    16
-};
-
-/// Taps up to which a column is gathered on the stack first; none where a column's taps lie at even distances.
-pub const THIN: usize = if cfg!(mote_kernels = "armv6m") { 0 } else { CHUNK };
-
-/// Whether a block is set to zero before its first use: where the kernels read whole groups of taps and columns of so many do not
-/// fill them.
+/// Whether a block of columns of so many taps is set to zero before its first use: where the kernels read whole groups of taps that
+/// these do not fill.
 #[inline(always)]
 pub const fn clears(taps: usize) -> bool {
-    let whole = if cfg!(mote_kernels = "dsp") { ROW_ALIGN } else { 8 };
-    cfg!(mote_kernels = "helium") || !taps.is_multiple_of(whole)
+    let whole = <Native as Family>::WHOLE;
+    whole == 0 || !taps.is_multiple_of(whole)
 }
 
 /// Columns of a block.
@@ -297,7 +211,7 @@ impl Rows<'_> {
         for ((values, (weights, &bias)), (&mult, &shift)) in
             tile.iter_mut().zip(rows).zip(self.mult.iter().zip(self.shift))
         {
-            values[0] = Requant { mult, shift }.times(bias + single8(weights, column));
+            values[0] = Requant { mult, shift }.times(bias + Native::single8(weights, column));
         }
     }
 

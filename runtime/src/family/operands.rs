@@ -1,6 +1,6 @@
 //! What kernels are given: channels of an input, weights, a term to be added.
 
-use super::{joined_sums8, joined_sums16};
+use super::{Family, Native};
 use crate::numeric::requant::{SmallRequant, saturate_i16};
 #[cfg(doc)]
 use crate::tensor::int4;
@@ -29,8 +29,8 @@ impl Part<'_> {
     pub fn add_sums(&self, sums: &mut [i32]) {
         let Some(requant) = &self.requant else { return };
         match self.view {
-            View::I8(data, zero) => joined_sums8(data, zero, requant, self.channels, sums),
-            View::I16(data) => joined_sums16(data, requant, self.channels, sums),
+            View::I8(data, zero) => Native::joined_sums8(data, zero, requant, self.channels, sums),
+            View::I16(data) => Native::joined_sums16(data, requant, self.channels, sums),
             View::F16(_) | View::Q24(_) => {}
         }
     }

@@ -16,6 +16,10 @@ pub fn points8(from: &[i8], channels: usize, scale: &Scale, to: &mut [i16]) {
 }
 
 /// `(elements, first group, channels, factor, end of the elements)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn scale_points(from: *const i8, to: *mut i16, channels: usize, scale: &Scale, end: *const i8) {
     naked_asm!(

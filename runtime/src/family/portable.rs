@@ -3,10 +3,32 @@
 use core::ops::Range;
 
 use super::Part;
-use super::{COLUMNS, Elements, Finish, Layout, Normalized, Rows, Window, add_square};
+use super::{COLUMNS, Elements, Family, Finish, Layout, Native, Normalized, Rows, Window, add_square};
 use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
 use crate::tensor::view::ViewMut;
+
+/// Any core: what the trait has, and nothing else.
+#[cfg(mote_kernels = "portable")]
+pub struct Portable;
+
+#[cfg(mote_kernels = "portable")]
+impl Family for Portable {
+    type Storing<'a> = core::convert::Infallible;
+    type Neighbours = ();
+    type Scale = ();
+
+    fn store(
+        storing: &mut Self::Storing<'_>,
+        _: usize,
+        _: &[i16],
+        _: &Range<usize>,
+        _: usize,
+        _: &mut ViewMut<'_>,
+    ) -> usize {
+        match *storing {}
+    }
+}
 
 /// Index of a tap in a block of `lanes` columns.
 #[inline(always)]
@@ -37,7 +59,7 @@ pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], blo
     let mut tap = window.above;
     let zeros = |count, columns: &mut [i16], tap| {
         if count > 0 {
-            super::zeros(count, columns, tap, block, lane);
+            Native::zeros(count, columns, tap, block, lane);
         }
         tap + count
     };
@@ -45,7 +67,7 @@ pub fn window8(from: &[i8], window: &Window, zero: i32, columns: &mut [i16], blo
     for row in 0..window.rows {
         tap = zeros(window.left, columns, tap);
         let from = &from[row * window.stride..][..window.inside];
-        super::copy8(from, zero, columns, tap, block, lane);
+        Native::copy8(from, zero, columns, tap, block, lane);
         tap = zeros(window.right, columns, tap + window.inside);
     }
     zeros(window.below, columns, tap);
@@ -228,14 +250,14 @@ impl Finish {
 /// squares (two, the low one first).
 pub fn joined_sums8(data: &[i8], zero: i32, requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
     joined_sums(data.len(), channels, sums, &|at, to| {
-        super::join8(&data[at..at + to.len()], zero, requant, to);
+        Native::join8(&data[at..at + to.len()], zero, requant, to);
     });
 }
 
 /// As [`joined_sums8`].
 pub fn joined_sums16(data: &[i16], requant: &SmallRequant, channels: usize, sums: &mut [i32]) {
     joined_sums(data.len(), channels, sums, &|at, to| {
-        super::join16(&data[at..at + to.len()], requant, to);
+        Native::join16(&data[at..at + to.len()], requant, to);
     });
 }
 

@@ -144,6 +144,8 @@ pub(super) use scaled_word;
 /// `(input, output, elements, factor)`.
 macro_rules! scaling {
     ($name:ident, $in:ty, $load:literal, $words:expr) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(from: *const $in, to: *mut i16, count: usize, job: &Scale) {
             naked_asm!(
@@ -200,6 +202,9 @@ pub fn dot8(a: &[i8], b: &[i8]) -> i32 {
 }
 
 /// `(elements, elements, count)` to the sum of products.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_plain8(a: *const i8, b: *const i8, count: usize) -> i32 {
     naked_asm!(
@@ -243,6 +248,9 @@ pub fn dot16(a: &[i16], b: &[i16]) -> i64 {
 }
 
 /// `(elements, elements, count)` to the sum of products.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn dot_plain16(a: *const i16, b: *const i16, count: usize) -> i64 {
     naked_asm!(
@@ -420,6 +428,8 @@ impl Normalization {
 /// for the product with it; `SMMLA` for the factor.
 macro_rules! normalization {
     ($name:ident, $in:ty, $load:literal, $store:literal, $silu:tt) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(from: *const $in, to: *mut u8, factors: *const i32, job: &Normalization) {
             naked_asm!(
@@ -558,6 +568,8 @@ fn moments<I>(kernels: [Summer<I>; 2], data: &[I], channels: usize, first: usize
 /// `(first element, positions, [bytes to skip, channels], [sum, squares low, squares high])`, of any number of channels.
 macro_rules! summing {
     ($name:ident, $in:ty, $load:literal) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(data: *const $in, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
             naked_asm!(
@@ -617,6 +629,8 @@ fn joined_sums<I>(kernel: ScaledSummer<I>, data: &[I], factor: &Scale, channels:
 /// `(elements, positions, channels, factor, sums of three words)`: a channel at a time, two positions at a time.
 macro_rules! scaled_sums {
     ($name:ident, $in:ty, $size:literal, $load:literal) => {
+        /// # Safety
+        /// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             data: *const $in,
@@ -703,6 +717,9 @@ fn weigh<I>(kernel: Weigher<I>, scores: &[i32], v: &[I], channels: usize, sums: 
 /// `(scores, their end, elements, bytes between them, four sums)`.
 macro_rules! weigher {
     ($name:ident, $in:ty, $loads:literal) => {
+        /// # Safety
+        /// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+        /// written is in memory that the caller holds.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             scores: *const i32,
@@ -748,6 +765,9 @@ weigher!(
 );
 
 /// As [`each_8`], of a multiple of four channels; squares of int8 fit a word.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
     naked_asm!(
@@ -778,6 +798,9 @@ unsafe extern "C" fn sums_8(data: *const i8, positions: usize, steps: &[usize; 2
 }
 
 /// As [`each_16`], of a multiple of four channels.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn sums_16(data: *const i16, positions: usize, steps: &[usize; 2], sums: &mut [i32; 3]) {
     naked_asm!(

@@ -69,6 +69,9 @@ macro_rules! widened {
 }
 
 /// `(the first neighbour, first group, six)`.
+///
+/// # Safety
+/// Every pointer is aligned, and good for as many elements as the other arguments say, at least one.
 #[unsafe(naked)]
 unsafe extern "C" fn widen_six(from: *const i8, to: *mut i16, six: &Neighbours) {
     // r0, r3 first and fourth neighbour, r4..r7 the others from there; r1, r2, r8 groups of the kernel's columns.
@@ -119,6 +122,10 @@ unsafe extern "C" fn widen_six(from: *const i8, to: *mut i16, six: &Neighbours) 
 }
 
 /// `(to, from, end)`.
+///
+/// # Safety
+/// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
+/// written is in memory that the caller holds.
 #[unsafe(naked)]
 unsafe extern "C" fn move_down(to: *mut i16, from: *const i16, end: *const i16) {
     naked_asm!(

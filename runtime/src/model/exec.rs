@@ -2,6 +2,7 @@
 
 use super::Model;
 use crate::error::RunError;
+use crate::features::Feature;
 pub use crate::ops::Call;
 use crate::ops::Op;
 use crate::tensor::Tensor;
@@ -57,14 +58,19 @@ impl Network for Portable {
 
 /// Runs the network once; its output is then at the header's `output` tensor in `activations`.
 ///
-/// `activations` has at least the header's `arena_bytes`, aligned to 4. The only error is [`RunError::Memory`], which a
-/// parsed model and a large enough arena never give.
+/// `activations` has at least the header's `arena_bytes`, aligned to 4. The errors are [`RunError::Class`] for a
+/// label that the model does not have, and [`RunError::Memory`], which a parsed model and a large enough arena never give.
 pub fn forward(
     model: &Model<'_>,
     call: &Call<'_>,
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
+    let classes = model.header().classes;
+    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
+        let found = call.class;
+        return Err(RunError::Class { found, classes });
+    }
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
         let op = &Op::read(&mut reader);

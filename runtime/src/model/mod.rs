@@ -28,4 +28,4 @@ mod validate;
 
 pub use layout::{FORMAT_VERSION, MAGIC, SECTIONS};
 pub use needs::scratch_bytes;
-pub use parsed::{Model, Ops};
+pub use parsed::{Model, Ops, TENSORS_MAX};

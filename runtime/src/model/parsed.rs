@@ -9,6 +9,9 @@ use crate::ops::reader::Reader;
 use crate::ops::{At, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
 
+/// Tensors that a file may have. Each is held against those before it, so that no file takes longer to check than this many do.
+pub const TENSORS_MAX: usize = 1 << 12;
+
 /// A model that passed every check: versions, checksums, bounds, shapes, dataflow, memory map and accumulator proof.
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a> {
@@ -56,8 +59,6 @@ impl<'a> Model<'a> {
             context: Context {
                 tensors: &[],
                 weights: &[],
-                sample: [0; 3],
-                classes: 0,
                 float: false,
             },
         };
@@ -67,14 +68,17 @@ impl<'a> Model<'a> {
             return refusal.with(ParseError::Section(Section::Header));
         }
         match bytemuck::try_cast_slice(model.sections.content(1)) {
-            Ok(tensors) if tensors.len() <= usize::from(u16::MAX) => model.context.tensors = tensors,
+            Ok(tensors) if tensors.len() <= TENSORS_MAX => model.context.tensors = tensors,
+            Ok(tensors) => {
+                return refusal.with(ParseError::Tensors {
+                    found: tensors.len() as u32,
+                    limit: TENSORS_MAX as u32,
+                });
+            }
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
-        let (header, context) = (&model.header, &mut model.context);
-        context.weights = model.sections.content(3);
-        context.sample = [header.rows, header.cols, header.channels];
-        context.classes = header.classes;
-        context.float = header.arithmetic == Arithmetic::F16;
+        model.context.weights = model.sections.content(3);
+        model.context.float = model.header.arithmetic == Arithmetic::F16;
         Some(model)
     }
 
@@ -113,7 +117,7 @@ impl<'a> Model<'a> {
 
     /// One activation, which is there: an operator that was checked names it.
     pub(crate) fn known(&self, id: TensorId) -> Tensor {
-        Tensor::known(self.record(Some(id)).unwrap_or(&Tensor::NONE))
+        self.context.known(id)
     }
 
     /// Bytes of the weights section.

@@ -1,5 +1,7 @@
 //! Checks on tensors and operators: shapes, lifetimes, memory, parameters. Made once, before a `Model` exists.
 
+use core::cell::Cell;
+
 use super::header::Arithmetic;
 use super::sampling::Prediction;
 use super::{Model, plan};
@@ -9,14 +11,6 @@ use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::tensor::slots::{Slots, slot};
 use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
-use heapless::Vec;
-
-/// Activations that can be alive at once.
-const ALIVE: usize = 64;
-
-/// Those that are written and still to be read. With these every operator is held against few others, so that the checks are linear in
-/// the file.
-type Alive = Vec<TensorId, ALIVE>;
 
 /// Every check on a model whose bytes are those that were written.
 #[inline(never)]
@@ -39,7 +33,13 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if planned.is_none() && !Feature::Schedule.is_built() {
         return refusal.with(ParseError::NotBuilt(Feature::Schedule));
     }
-    let checker = &mut Checker::new(&model.context);
+    let checker = &mut Checker {
+        context: &model.context,
+        sample: [header.rows, header.cols, header.channels],
+        classes: header.classes,
+        fault: Cell::new(None),
+        tensors: Checker::NO_TENSORS,
+    };
     for tensor in 0..model.tensor_count() {
         record(checker, model, tensor);
         if let Some(fault) = checker.fault.get() {
@@ -48,7 +48,6 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     }
     let mut reader = model.ops().reader;
     let mut written = TensorId(u16::MAX);
-    let alive = &mut Alive::new();
     for index in 0..header.op_count {
         let before = reader.clone();
         let op = &Op::read(&mut reader);
@@ -59,7 +58,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         }
         let slots = &op.slots();
         written = slots.out();
-        if self::slots(checker, index, op, slots).is_some() && still_alive(checker, index, slots, alive).is_some() {
+        if self::slots(checker, index, op, slots).is_some() {
             op.check(checker);
         }
         if let Some(fault) = checker.fault.get() {
@@ -104,7 +103,7 @@ fn schedule_falls(model: &Model<'_>) -> bool {
         })
 }
 
-/// A tensor's record against the arena's size and the number of operators.
+/// A tensor's record against the arena's size and the records before it, of which there are few ([`TENSORS_MAX`](super::TENSORS_MAX)).
 #[inline(never)]
 fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
     let header = &model.header;
@@ -141,6 +140,11 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
     checker.ensure(tensor.zero_point == 0 || tensor.dtype == Dtype::I8, Fault::ZeroPoint);
     let alive = tensor.def < header.op_count && tensor.last >= tensor.def && tensor.last <= header.op_count;
     checker.ensure(alive, Fault::Lifetime(tensor.def));
+    for (before, record) in (0..index).zip(checker.context.tensors) {
+        let other = &Tensor::known(record);
+        let apart = !tensor.lives_with(other) || !tensor.meets(other);
+        checker.ensure(apart, Fault::Overlap(before));
+    }
     Some(())
 }
 
@@ -188,25 +192,4 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
         found as u32,
         op.scratch_needed(checker.context.is_float(), &checker.tensors) as u32,
     )
-}
-
-/// Holds what an operator reads against what was written and is alive, and what it writes against the memory of that.
-#[inline(never)]
-fn still_alive(checker: &Checker<'_, '_>, index: u16, slots: &Slots, alive: &mut Alive) -> Check {
-    for id in slots.tensors.iter().skip(slot::FIRST).flatten() {
-        checker.ensure(alive.contains(id), Fault::Lifetime(id.0))?;
-    }
-    let known = |id: TensorId| Tensor::known(checker.context.record(Some(id)).unwrap_or(&Tensor::NONE));
-    // What is read here for the last time may give its memory to the output: that was looked at with the slots.
-    alive.retain(|id| known(*id).last > index);
-    for other in alive.iter() {
-        let there = &known(*other);
-        for written in &checker.tensors[..slot::FIRST] {
-            checker.ensure(!written.meets(there), Fault::Overlap(other.0))?;
-        }
-    }
-    if checker.tensors[slot::OUT].last > index && alive.push(slots.out()).is_err() {
-        return checker.fail(Fault::Crowded(ALIVE as u16));
-    }
-    Some(())
 }

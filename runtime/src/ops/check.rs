@@ -23,23 +23,18 @@ pub type Check = Option<()>;
 /// checks. It ends those that rely on it (`?`); others are made, and the last fault is reported.
 pub struct Checker<'m, 'a> {
     pub(crate) context: &'m Context<'a>,
+    /// Rows, columns and channels of the sample.
+    pub(crate) sample: [u16; 3],
+    /// Rows of the class embedding.
+    pub(crate) classes: u16,
     pub(crate) fault: Cell<Option<Fault>>,
     /// The operator's tensors by [`slot`]; those of nothing where it has none.
     pub(crate) tensors: [Tensor; slot::COUNT],
 }
 
-impl<'m, 'a> Checker<'m, 'a> {
+impl<'a> Checker<'_, 'a> {
     /// Tensors of an operator that has none.
     pub(crate) const NO_TENSORS: [Tensor; slot::COUNT] = [const { Tensor::known(&Tensor::NONE) }; slot::COUNT];
-
-    /// Of a model's tensors and operators; no fault is found yet.
-    pub(crate) fn new(context: &'m Context<'a>) -> Self {
-        Self {
-            context,
-            fault: Cell::new(None),
-            tensors: Self::NO_TENSORS,
-        }
-    }
 
     /// Makes the source one tensor: that of the concatenation.
     #[inline(never)]

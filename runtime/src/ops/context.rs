@@ -2,7 +2,7 @@
 
 use super::At;
 use crate::features::Feature;
-use crate::tensor::{Record, TensorId, record};
+use crate::tensor::{Record, Tensor, TensorId, record};
 
 /// What operators know of the file that they stand in.
 #[derive(Debug, Clone, Copy)]
@@ -11,10 +11,6 @@ pub struct Context<'a> {
     pub(crate) tensors: &'a [Record],
     /// The weights section.
     pub(crate) weights: &'a [u8],
-    /// Rows, columns and channels of the sample.
-    pub(crate) sample: [u16; 3],
-    /// Rows of the class embedding.
-    pub(crate) classes: u16,
     /// Whether numbers are floats; [`Context::is_float`].
     pub(crate) float: bool,
 }
@@ -30,6 +26,12 @@ impl<'a> Context<'a> {
     #[inline(always)]
     pub(crate) fn record(&self, id: Option<TensorId>) -> Option<&'a Record> {
         record(self.tensors, id)
+    }
+
+    /// One activation; one of nothing where there is no such.
+    #[inline(always)]
+    pub(crate) fn known(&self, id: TensorId) -> Tensor {
+        Tensor::known(self.record(Some(id)).unwrap_or(&Tensor::NONE))
     }
 
     /// `count` values of `T` from the weights section; `None` when out of bounds or misaligned.

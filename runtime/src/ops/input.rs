@@ -50,7 +50,7 @@ impl Operator for Input {
     #[inline(always)]
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let out = &checker.tensors[slot::OUT];
-        let [rows, cols, channels] = checker.context.sample;
+        let [rows, cols, channels] = checker.sample;
         checker.same(rows.into(), out.rows.into());
         checker.same(cols.into(), out.cols.into());
         checker.same(channels.into(), out.channels.into());

@@ -19,7 +19,7 @@ use summary::{object, summary};
 /// Convert a trained checkpoint to a model file
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
-/// scheduler/, or its unet/ folder; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
+/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -41,6 +41,12 @@ pub struct Args {
     /// What activations get of memory: fast gives each convolution a block of columns of its input, small does so only where that does not enlarge the arena, with the same bits; large keeps every activation whole, so that more of them can have 16 bits in w8a8 and w4a8 [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
+    /// The model's name [default: the checkpoint's own, whatever its folder is called]
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    name: Option<String>,
+    /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
+    #[arg(long, value_name = "C")]
+    null_class: Option<usize>,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -74,6 +80,35 @@ fn scheme(text: &str) -> Result<Scheme, String> {
     text.parse()
 }
 
+/// A name is a line.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
+        return Err("a name has 1 to 200 bytes and no control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The checkpoint, with the name and the null class that are asked for.
+fn asked(args: &Args) -> Result<Checkpoint, Failure> {
+    let mut checkpoint = print::noted(Checkpoint::open(&args.checkpoint)?);
+    if let Some(name) = &args.name {
+        checkpoint.name.clone_from(name);
+    }
+    if let Some(label) = args.null_class {
+        let help = "give --null-class the label that the network was trained to take for none, or leave it out";
+        checkpoint
+            .set_null_class(label)
+            .map_err(|error| Failure::usage(error).help(help))?;
+    }
+    if checkpoint.graph.classes.is_some() && checkpoint.unet.null_class.is_none() {
+        print::note(
+            "the network has labels, and the checkpoint names none that stands for no class: runs need --class, and there is no \
+             guidance (`--null-class` says which one it is)",
+        );
+    }
+    Ok(checkpoint)
+}
+
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     if is_chain(&args.checkpoint) {
@@ -86,7 +121,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     });
     let report = report.transpose()?;
     report.as_ref().map_or(Ok(()), |report| report.apart(&output))?;
-    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let checkpoint = asked(args)?;
     let mut conversion = Conversion::new(args.scheme);
     conversion = args.board.map_or(conversion, |board| conversion.for_board(board));
     conversion = args.arena.map_or(conversion, |arena| conversion.in_arena(arena.into()));

@@ -41,7 +41,7 @@ enum Precision {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let checkpoint = print::noted(Checkpoint::open(&args.checkpoint)?);
     let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let dtype = match args.dtype {
         Precision::F64 => Dtype::F64,

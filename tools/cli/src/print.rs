@@ -1,6 +1,7 @@
 //! Standard output, and numbers for people.
 
 use super::failure::Failure;
+use mote_tools::Checkpoint;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 
@@ -42,6 +43,12 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 pub fn note(remark: impl std::fmt::Display) {
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{yellow}note{yellow:#}: {remark}");
+}
+
+/// A checkpoint, after what should be known of how it was read.
+pub fn noted(checkpoint: Checkpoint) -> Checkpoint {
+    checkpoint.notes.iter().for_each(note);
+    checkpoint
 }
 
 /// A line of progress on stderr. Whoever read it may have gone: the work goes on.

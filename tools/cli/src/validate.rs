@@ -92,7 +92,12 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     };
     let runs = validation.runs(target)?;
     let config = runs.config;
-    let checkpoint = args.against.as_deref().map(Checkpoint::open).transpose()?;
+    let checkpoint = args
+        .against
+        .as_deref()
+        .map(Checkpoint::open)
+        .transpose()?
+        .map(print::noted);
     if let Some(checkpoint) = &checkpoint {
         remark_on_origin(&file, checkpoint);
     }

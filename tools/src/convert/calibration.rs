@@ -1,7 +1,7 @@
 //! The runs of the sampler that a conversion observes.
 
 use mote_runtime::Config;
-use mote_runtime::schedule::spacing::PrevRule;
+use mote_runtime::schedule::spacing::{PrevRule, begins_within};
 
 use crate::emit::Diffusion;
 use crate::program::Program;
@@ -57,7 +57,14 @@ fn affordable_runs(program: &Program, diffusion: &Diffusion) -> u64 {
 }
 
 fn steps(diffusion: &Diffusion) -> u32 {
-    CALIBRATION_STEPS.min(diffusion.train_steps)
+    within(diffusion, CALIBRATION_STEPS)
+}
+
+/// As many steps as `wanted`, or the most below it that the training timesteps and the checkpoint's offset leave room for.
+fn within(diffusion: &Diffusion, wanted: u32) -> u32 {
+    let (total, offset) = (diffusion.train_steps, diffusion.steps_offset);
+    let fits = |steps: &u32| begins_within(diffusion.schedule.spacing(), total, *steps, offset);
+    (1..=wanted.min(total)).rev().find(fits).unwrap_or(1)
 }
 
 /// A run as the checkpoint was saved to be sampled.
@@ -92,7 +99,7 @@ fn run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
 fn rounding_run(program: &Program, diffusion: &Diffusion, i: u64) -> Config {
     let config = run(program, diffusion, i);
     Config {
-        steps: (config.steps + i as u32).min(diffusion.train_steps),
+        steps: within(diffusion, config.steps + i as u32),
         seed: ROUNDING_SEED + i,
         ..config
     }

@@ -7,13 +7,14 @@ pub mod calibration;
 pub mod provenance;
 pub mod source;
 
+use mote_host::config::ConfigError;
 use mote_host::graph::GraphError;
 use mote_host::schedule::{self as float, ScheduleError};
 use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
 
 use crate::emit::{Diffusion, EmitError, Emitted};
-use crate::import::{Checkpoint, Trained};
+use crate::import::{Checkpoint, Trained, limits};
 use crate::lower::{LowerError, lower};
 use crate::plan::{Arena, recompute};
 use crate::program::Program;
@@ -36,6 +37,9 @@ pub enum ConvertError {
     /// Too large for the file format, or refused by the runtime.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// A setting that no model file holds.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
     /// A schedule that cannot be made.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -139,6 +143,7 @@ pub fn convert(
     if checkpoint.scheduler.variance == float::Variance::LearnedRange {
         return Err(ConvertError::LearnedVariance);
     }
+    limits::check(checkpoint, options.scheme)?;
     let arena = options.arena.unwrap_or_default();
     let program = recompute(lower(&checkpoint.graph)?, arena);
     let diffusion = diffusion(checkpoint)?;
@@ -182,7 +187,6 @@ fn widths(scheme: Scheme, program: &Program, arena: Arena) -> Option<Widths> {
 fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
     let config = &checkpoint.scheduler;
     let (alpha_bars, final_alpha_bar) = config.alpha_bars()?;
-    let classes = checkpoint.graph.classes.unwrap_or(0);
     Ok(Diffusion {
         train_steps: config.num_train_timesteps as u32,
         alpha_bars,
@@ -192,7 +196,6 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
         clip_range: config.clip_sample_range,
         schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
-        // By convention the last label stands for 'no class'.
-        null_class: classes.checked_sub(1).map(|last| last as u16),
+        null_class: checkpoint.unet.null_class.map(|label| label as u16),
     })
 }

@@ -48,10 +48,10 @@ pub fn crosscheck_model(file: &ModelFile, vectors: &Path) -> Result<ModelReport,
         Error::input(format_args!("{}: {what}", vectors.display())).help("are the vectors of this model?")
     };
     let noise = noise_of_file(&vectors.display().to_string(), file.shape())?;
-    let labels = references.values("labels").map(|labels| labels.data);
+    let labels = references.numbers("labels").ok().map(|labels| labels.data);
     let mut runs = Vec::new();
     for (key, steps, guidance) in runs_in(&references, file.model()) {
-        let expected = references.values(&key).map(|values| values.data).unwrap_or_default();
+        let expected = references.numbers(&key).map(|values| values.data).unwrap_or_default();
         if expected.len() != noise.len() * file.model().header().sample_len() {
             return Err(refuse(format!("`{key}` and the noise differ in size")));
         }

@@ -111,7 +111,9 @@ impl<'a, T: Real> Runs<'a, T> {
             let Some(weight) = setting.guidance else {
                 return Ok(executor.run(x, &vec![t; count], &labels)?);
             };
-            let null = vec![self.checkpoint.graph.classes.map_or(0, |classes| classes - 1); count];
+            // References were made with the last label where the checkpoint names none; with another they are not held.
+            let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
+            let null = vec![self.checkpoint.unet.null_class.unwrap_or(last); count];
             let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], &[&labels[..], &null].concat())?;
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);

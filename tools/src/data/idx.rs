@@ -1,19 +1,22 @@
-//! The IDX files of MNIST and its kin: big-endian, a byte a pixel.
+//! The IDX files of MNIST and its kin: big-endian, mostly a byte a pixel.
 
 use super::{DataError, Part, Raw, bytes, content, planes};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest unpacked file: stops one that is small only on disk.
-const MAX_BYTES: u64 = 4 << 30;
+/// Elements of an array that is read: of f32 they take 2 GiB.
+const MOST: usize = 1 << 29;
 
-/// An array of bytes.
+/// An array of numbers.
 struct Idx {
     shape: Vec<usize>,
-    data: Vec<u8>,
+    data: Vec<f32>,
+    /// Whether the elements are unsigned bytes.
+    bytes: bool,
 }
 
-/// Reads images, and labels from the file that stands beside them (`train-labels-idx1-ubyte` beside `train-images-idx3-ubyte`).
+/// Reads images, and labels from the file that stands beside them (`train-labels-idx1-ubyte` beside `train-images-idx3-ubyte`,
+/// compressed or not).
 pub fn read(path: &Path) -> Result<Raw, DataError> {
     let images = parse(path)?;
     let shape = match images.shape[..] {
@@ -21,7 +24,8 @@ pub fn read(path: &Path) -> Result<Raw, DataError> {
         [_, rows, cols, channels @ (1 | 3)] => [channels, rows, cols],
         _ => {
             let problem = format!(
-                "holds an array of shape {:?}; images have (n, row, col) or (n, row, col, channel): give the file of images",
+                "holds an array of shape {:?}; images have (n, row, col) or (n, row, col, channel) of 1 or 3 channels: give the file \
+                 of images",
                 images.shape
             );
             return Err(content(path, problem));
@@ -31,11 +35,13 @@ pub fn read(path: &Path) -> Result<Raw, DataError> {
         Some(beside) => labels(&beside, images.shape[0])?,
         None => vec![],
     };
-    let pixels = planes(images.data.iter().map(|v| f32::from(*v)).collect(), shape);
     Ok(Raw {
         shape,
-        all: Some(Part { pixels, labels }),
-        range: Some([0.0, 255.0]),
+        range: images.bytes.then_some([0.0, 255.0]),
+        all: Some(Part {
+            pixels: planes(images.data, shape),
+            labels,
+        }),
         ..Raw::default()
     })
 }
@@ -48,52 +54,115 @@ fn labels(path: &Path, count: usize) -> Result<Vec<usize>, DataError> {
             format!("holds labels of shape {:?} for {count} images", labels.shape),
         ));
     }
-    Ok(labels.data.iter().map(|v| usize::from(*v)).collect())
+    let label = |v: &f32| (v.fract() == 0.0 && (0.0..=65535.0).contains(v)).then_some(*v as usize);
+    let labels: Option<Vec<usize>> = labels.data.iter().map(label).collect();
+    labels.ok_or_else(|| content(path, "holds labels that are no whole numbers from 0 to 65535"))
 }
 
+/// The file of labels: of the same compression, or of the other.
 fn labels_beside(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy().into_owned();
-    let other = name.replace("images", "labels").replace("idx3", "idx1");
-    let beside = path.with_file_name(&other);
-    (other != name && beside.is_file()).then_some(beside)
+    let labels = name
+        .replace("images", "labels")
+        .replace("idx3", "idx1")
+        .replace("idx4", "idx1");
+    if labels == name {
+        return None;
+    }
+    let other = match labels.strip_suffix(".gz") {
+        Some(plain) => plain.to_owned(),
+        None => labels.clone() + ".gz",
+    };
+    [labels, other]
+        .into_iter()
+        .map(|name| path.with_file_name(name))
+        .find(|beside| beside.is_file())
 }
 
 fn parse(path: &Path) -> Result<Idx, DataError> {
-    let mut data = bytes(path)?;
-    if data.starts_with(&[0x1F, 0x8B]) {
-        let mut plain = vec![];
-        let reader = flate2::read::MultiGzDecoder::new(&data[..]);
-        let read = reader.take(MAX_BYTES).read_to_end(&mut plain);
-        read.map_err(|error| content(path, format!("is not a whole gzip file: {error}")))?;
-        data = plain;
+    let file = bytes(path)?;
+    if !file.starts_with(&[0x1F, 0x8B]) {
+        return array(path, &file[..]);
     }
+    array(path, flate2::read::MultiGzDecoder::new(&file[..]))
+}
+
+/// The array in `file`, whose header is looked at before the rest is unpacked.
+fn array(path: &Path, mut file: impl Read) -> Result<Idx, DataError> {
     let not_idx = || {
         content(
             path,
             "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files",
         )
     };
-    let [0, 0, 8, dimensions @ 1..=4] = data.get(..4).ok_or_else(not_idx)?[..] else {
+    let broken = |error: std::io::Error| content(path, format!("is not a whole gzip file: {error}"));
+    let mut up_to = |most: usize| -> Result<Vec<u8>, DataError> {
+        let mut part = vec![];
+        let read = (&mut file).take(most as u64).read_to_end(&mut part);
+        read.map_err(broken).map(|_| part)
+    };
+    let [0, 0, kind, dimensions @ 1..=4] = up_to(4)?[..] else {
         return Err(not_idx());
     };
-    let head = 4 + 4 * usize::from(dimensions);
-    let extents = data.get(4..head).ok_or_else(not_idx)?;
+    let width = match kind {
+        0x08 | 0x09 => 1,
+        0x0B => 2,
+        0x0C | 0x0D => 4,
+        0x0E => 8,
+        _ => return Err(not_idx()),
+    };
+    let extents = up_to(4 * usize::from(dimensions))?;
+    if extents.len() != 4 * usize::from(dimensions) {
+        return Err(not_idx());
+    }
     let shape: Vec<usize> = extents
         .as_chunks()
         .0
         .iter()
         .map(|b| u32::from_be_bytes(*b) as usize)
         .collect();
-    let len = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let found = data.len() - head;
-    if len != Some(found) {
+    let len = shape
+        .iter()
+        .try_fold(1usize, |n, d| n.checked_mul(*d))
+        .filter(|len| *len <= MOST);
+    let len = len.ok_or_else(|| {
+        content(
+            path,
+            format!("says that it has shape {shape:?}, more than the {MOST} elements that are read"),
+        )
+    })?;
+    let data = up_to(len * width + 1)?;
+    if data.len() != len * width {
+        let found = match data.len() {
+            more if more > len * width => "more".to_owned(),
+            found => format!("{found} bytes"),
+        };
         return Err(content(
             path,
-            format!("says that it has shape {shape:?}, but holds {found} bytes of data"),
+            format!(
+                "says that it has shape {shape:?}, {} bytes of data, but holds {found}",
+                len * width
+            ),
         ));
     }
     Ok(Idx {
+        data: numbers(kind, &data),
+        bytes: kind == 0x08,
         shape,
-        data: data.split_off(head),
     })
+}
+
+/// Big-endian elements of one of the format's types.
+fn numbers(kind: u8, data: &[u8]) -> Vec<f32> {
+    fn each<const N: usize>(data: &[u8], of: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        data.as_chunks::<N>().0.iter().map(|b| of(*b)).collect()
+    }
+    match kind {
+        0x08 => each(data, |[b]| b.into()),
+        0x09 => each(data, |[b]| (b as i8).into()),
+        0x0B => each(data, |b| i16::from_be_bytes(b).into()),
+        0x0C => each(data, |b| i32::from_be_bytes(b) as f32),
+        0x0D => each(data, f32::from_be_bytes),
+        _ => each(data, |b| f64::from_be_bytes(b) as f32),
+    }
 }

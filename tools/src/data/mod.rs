@@ -102,22 +102,24 @@ impl Raw {
 
 /// What is in `path`, to train on.
 pub fn load(path: &Path, wanted: &Wanted) -> Result<Dataset, DataError> {
-    training::dataset(path, read(path)?, wanted)
+    let channels = wanted.shape.map(|shape| shape[0]);
+    training::dataset(path, read(path, channels)?, wanted)
 }
 
 /// One part of what is in `path`, to measure on: `count` images spread evenly over it, all where it has fewer, at `shape`,
 /// `(channel, row, col)`. Folders, IDX files and arrays that are named neither `train` nor `test` are either part, whole.
 pub fn measured(path: &Path, split: Split, count: usize, shape: [usize; 3]) -> Result<Discrete, DataError> {
-    Discrete::of(path, read(path)?, split, count, shape)
+    Discrete::of(path, read(path, Some(shape[0]))?, split, count, shape)
 }
 
-fn read(path: &Path) -> Result<Raw, DataError> {
+/// Reads `path`, for a network of `channels` where that is known.
+fn read(path: &Path, channels: Option<usize>) -> Result<Raw, DataError> {
     let name = path
         .file_name()
         .map(|n| n.to_string_lossy().to_lowercase())
         .unwrap_or_default();
     let raw = if path.is_dir() {
-        folder::read(path)?
+        folder::read(path, channels)?
     } else if name.ends_with(".npz") {
         npz::read(path)?
     } else {
@@ -149,9 +151,12 @@ fn planes(pixels: Vec<f32>, [channels, rows, cols]: [usize; 3]) -> Vec<f32> {
         .collect()
 }
 
+/// Largest file that is read.
+const MAX_BYTES: u64 = 4 << 30;
+
 /// The whole of a file.
 fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read {
+    crate::files::read(path, MAX_BYTES).map_err(|source| DataError::Read {
         path: path.to_owned(),
         source,
     })

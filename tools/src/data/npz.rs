@@ -3,6 +3,7 @@
 use super::npy::{self, Array};
 use super::zip::{self, Entry};
 use super::{DataError, Part, Raw, bytes, content, planes};
+use mote_host::config::printable;
 use std::path::Path;
 
 /// Names of an array of images and of its labels, best first.
@@ -43,8 +44,8 @@ impl Archive<'_> {
         let found: Vec<&Found> = [&train, &all, &test].into_iter().flatten().collect();
         let shape = match found[..] {
             [] => {
-                let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
-                let (wanted, names) = (TRAIN[0][0], names.join(", "));
+                let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).take(20).collect();
+                let (wanted, names) = (TRAIN[0][0], printable(&names.join(", ")));
                 return Err(format!("holds no array of images ({names}): name it {wanted}"));
             }
             [first, held_out] if first.shape != held_out.shape => {
@@ -83,9 +84,12 @@ impl Archive<'_> {
             )
         })?;
         let labels = match self.first(labels)? {
-            Some((name, array)) => whole(&array.data)
-                .filter(|labels| Some(&labels.len()) == array.shape.first())
-                .ok_or_else(|| format!("the array {name} must hold a label an image, whole numbers from 0"))?,
+            Some((name, labels)) => whole(&labels.data)
+                .filter(|found| Some(&found.len()) == array.shape.first())
+                .ok_or_else(|| {
+                    let (found, count) = (&labels.shape, array.shape.first().unwrap_or(&0));
+                    format!("the array {name} must hold a label an image, whole numbers from 0: it has shape {found:?} for {count} images")
+                })?,
             None => vec![],
         };
         let pixels = if channels_last {
@@ -107,8 +111,12 @@ impl Archive<'_> {
             Some((*name, self.entries.iter().find(named)?))
         });
         let Some((name, entry)) = found else { return Ok(None) };
-        let array = zip::contents(self.file, entry).and_then(|contents| npy::parse(&contents));
-        array
+        // What it says of itself is looked at before all of it is unpacked.
+        let whole = zip::head(self.file, entry, npy::HEAD)
+            .and_then(|head| npy::check(&head, entry.size))
+            .and_then(|()| zip::contents(self.file, entry));
+        whole
+            .and_then(|contents| npy::parse(&contents))
             .map(|array| Some((name, array)))
             .map_err(|problem| format!("the array {name} {problem}"))
     }
@@ -126,6 +134,8 @@ fn shape(extents: &[usize]) -> Option<([usize; 3], bool)> {
     match *extents {
         [_, rows, cols] => Some(([1, rows, cols], false)),
         [_, rows, cols, channels @ (1 | 3)] => Some(([channels, rows, cols], true)),
+        // 2 or 4 are channels where the other candidate has too many to be: gray and RGB with transparency.
+        [_, rows, cols, channels @ (2 | 4)] if rows > 4 => Some(([channels, rows, cols], true)),
         [_, channels, rows, cols] => Some(([channels, rows, cols], false)),
         // Flat rows of square images, as scikit-learn has them.
         [_, len] if len.isqrt().pow(2) == len => Some(([1, len.isqrt(), len.isqrt()], false)),

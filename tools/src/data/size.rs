@@ -16,7 +16,14 @@ impl Size {
     /// From shape to shape, `(channel, row, col)`, or why there is no way.
     pub fn new(from: [usize; 3], to: [usize; 3]) -> Result<Self, String> {
         if from[0] != to[0] && (from[0], to[0]) != (3, 1) {
-            return Err(format!("images have {} channels, the network takes {}", from[0], to[0]));
+            let advice = match from[0] {
+                2 | 4 => "; where the last one is transparency, lay the images over a colour first",
+                _ => "",
+            };
+            return Err(format!(
+                "images have {} channels, the network takes {}{advice}",
+                from[0], to[0]
+            ));
         }
         if from.contains(&0) || to.contains(&0) {
             return Err(format!(

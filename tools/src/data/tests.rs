@@ -40,9 +40,9 @@ fn idx_files_with_labels_beside_them_plain_and_compressed() {
         (data.train.pixels.as_slice(), data.held_out.labels.len()),
         (&[-1.0, 1.0, -1.0, 1.0][..], 1)
     );
-    // The compressed one has no compressed labels beside it.
-    let unlabelled = load_all(&gz).unwrap();
-    assert_eq!((unlabelled.train.pixels, unlabelled.classes), (data.train.pixels, 0));
+    // The compressed one has the same labels: those beside it are unpacked.
+    let compressed = load_all(&gz).unwrap();
+    assert_eq!((compressed.train.pixels, compressed.classes), (data.train.pixels, 3));
     for cut in 0..images.len() {
         std::fs::write(&plain, &images[..cut]).unwrap();
         assert!(load_all(&plain).is_err(), "{cut}");
@@ -229,4 +229,190 @@ fn samples_that_were_written_are_read() {
     std::fs::write(&path, idx(&[1, 1, 2, 3], &pixels)).unwrap();
     let images = measured(&path, Split::Train, 1, [3, 1, 2]).unwrap();
     assert_eq!((images.levels, images.pixels), (256, vec![1, 2, 10, 20, 100, 200]));
+}
+
+fn picture(channels: usize, data: &[u8]) -> Vec<u8> {
+    let picture = Picture {
+        width: data.len() / channels,
+        height: 1,
+        channels,
+        data: data.to_vec(),
+    };
+    encode(&picture).unwrap()
+}
+
+/// Writes files below a folder.
+fn disk(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
+fn whole(path: &Path) -> Result<Dataset, DataError> {
+    let wanted = Wanted {
+        held_out: Some(0),
+        ..Wanted::default()
+    };
+    load(path, &wanted)
+}
+
+#[test]
+fn what_is_hidden_is_neither_a_class_nor_an_image() {
+    let [black, white] = [picture(1, &[0, 0]), picture(1, &[255, 255])];
+    let dir = disk(&[
+        (".ipynb_checkpoints/0.png", &black),
+        ("__MACOSX/a/._0.png", b"x"),
+        ("a/0.png", &black),
+        ("a/._0.png", b"no picture"),
+        ("a/.ipynb_checkpoints/0-checkpoint.png", &white),
+        ("a/Thumbs.db", b"x"),
+        ("b/0.PNG", &white),
+        ("b/.DS_Store", b"x"),
+        ("labels.txt", b"a b"),
+    ]);
+    let data = whole(dir.path()).unwrap();
+    assert_eq!((data.classes, data.train.labels), (2, vec![0, 1]));
+    assert_eq!(data.train.pixels, [-1.0, -1.0, 1.0, 1.0]);
+    let plain = disk(&[("0.png", &black), ("._0.png", b"x"), (".thumbnails/0.png", &white)]);
+    assert_eq!(whole(plain.path()).unwrap().train.pixels, [-1.0, -1.0]);
+}
+
+#[test]
+fn what_is_no_class_and_no_image_is_named() {
+    let black = picture(1, &[0, 0]);
+    let refused = |files: &[(&str, &[u8])], words: &[&str]| {
+        let dir = disk(files);
+        let error = whole(dir.path()).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    refused(
+        &[("a/0.png", &black), ("b/0.jpg", b"x")],
+        &["b: holds no PNG file, but 1 other files, such as 0.jpg", "move it away"],
+    );
+    refused(
+        &[("a/0.png", &black), ("1.png", &black)],
+        &["holds PNG files beside folders of PNG files, such as a"],
+    );
+    refused(
+        &[("0.jpg", b"x"), ("1.jpg", b"x")],
+        &["holds no PNG file", "2 other files, such as 0.jpg, 1.jpg"],
+    );
+    refused(
+        &[("0.png", &black), ("1.png", &picture(1, &[0]))],
+        &["1.png: has 1 x 1 pixels", "2 x 1", "must be alike"],
+    );
+    refused(&[("0.png", &black[..20])], &["0.png: not a whole PNG file"]);
+}
+
+#[test]
+fn a_set_s_channels_are_decided_by_the_set() {
+    let (red, gray) = (picture(3, &[255, 0, 0]), picture(3, &[255, 255, 255]));
+    for files in [
+        [("0.png", &red[..]), ("1.png", &gray[..])],
+        [("0.png", &gray[..]), ("1.png", &red[..])],
+    ] {
+        let dir = disk(&files);
+        let data = whole(dir.path()).unwrap();
+        assert_eq!(data.shape, [3, 1, 1]);
+        let mut images: Vec<&[f32]> = data.train.pixels.chunks(3).collect();
+        images.sort_by(|a, b| a[1].total_cmp(&b[1]));
+        assert_eq!(images, [[1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]);
+    }
+    // A file of one channel among colours, and colours for a network of one channel.
+    let dir = disk(&[("0.png", &picture(1, &[255])), ("1.png", &red)]);
+    assert_eq!(
+        whole(dir.path()).unwrap().train.pixels,
+        [1.0, 1.0, 1.0, 1.0, -1.0, -1.0]
+    );
+    assert_eq!(
+        measured(dir.path(), Split::Train, 9, [1, 1, 1]).unwrap().pixels,
+        [255, 76]
+    );
+    // Pictures without colours are gray, unless the network takes colours.
+    let dir = disk(&[("0.png", &gray)]);
+    assert_eq!(whole(dir.path()).unwrap().shape, [1, 1, 1]);
+    assert_eq!(
+        measured(dir.path(), Split::Train, 9, [3, 1, 1]).unwrap().pixels,
+        [255, 255, 255]
+    );
+}
+
+#[test]
+fn arrays_with_channels_last_have_as_many_as_they_say() {
+    let pixels = [7; 2 * 8 * 8 * 4];
+    let x = npy::tests::file("|u1", "(2, 8, 8, 4)", &pixels);
+    let dir = disk(&[("a.npz", &zip::tests::archive(&[("x.npy", &x)]))]);
+    let path = dir.path().join("a.npz");
+    let error = measured(&path, Split::Test, 9, [3, 8, 8]).unwrap_err().to_string();
+    assert!(
+        error.contains("images have 4 channels, the network takes 3; where the last one is transparency"),
+        "{error}"
+    );
+    assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
+    let first = npy::tests::file("|u1", "(2, 4, 8, 8)", &pixels);
+    std::fs::write(&path, zip::tests::archive(&[("x.npy", &first)])).unwrap();
+    assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
+}
+
+#[test]
+fn archives_whose_checksum_is_wrong_are_refused() {
+    let x = npy::tests::file("|u1", "(2, 4)", &[0, 1, 2, 3, 4, 5, 6, 7]);
+    let mut bytes = zip::tests::archive(&[("test_x.npy", &x)]);
+    let at = bytes.windows(8).position(|w| w == [0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
+    bytes[at] ^= 64;
+    let dir = disk(&[("bad.npz", &bytes)]);
+    let error = measured(&dir.path().join("bad.npz"), Split::Test, 9, [1, 2, 2])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("bad.npz: the array test_x is damaged: its CRC-32 is "),
+        "{error}"
+    );
+}
+
+/// Some kilobytes that would unpack to gigabytes are refused by what they say of themselves.
+#[test]
+fn what_unpacks_to_too_much_is_refused_before_it_is_unpacked() {
+    let shape = "(1000000, 64, 64)";
+    let x = npy::tests::file("|u1", shape, &[0; 5000]);
+    let archive = zip::tests::archive(&[("a.npy", b""), ("x.npy", &x)]);
+    let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+    gz.write_all(&idx(&[1 << 20, 64, 64], &[0; 5000])).unwrap();
+    let dir = disk(&[("a.npz", &archive), ("b.gz", &gz.finish().unwrap())]);
+    for name in ["a.npz", "b.gz"] {
+        let error = whole(&dir.path().join(name)).unwrap_err().to_string();
+        assert!(
+            error.contains("more than the 536870912 elements that are read"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn idx_files_of_other_types_are_read() {
+    let float = [0u8, 0, 0x0D, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2];
+    let mut file = float.to_vec();
+    file.extend([0.25f32, -0.5].iter().flat_map(|v| v.to_be_bytes()));
+    let dir = disk(&[("a", &file)]);
+    let data = whole(&dir.path().join("a")).unwrap();
+    assert_eq!((data.shape, data.train.pixels), ([1, 1, 2], vec![1.0, -1.0]));
+}
+
+#[test]
+fn holding_out_more_than_there_is_is_refused() {
+    let dir = disk(&[("0.png", &picture(1, &[0, 1])), ("1.png", &picture(1, &[2, 3]))]);
+    let wanted = |held_out| Wanted {
+        held_out: Some(held_out),
+        ..Wanted::default()
+    };
+    assert!(load(dir.path(), &wanted(1)).is_ok());
+    let error = load(dir.path(), &wanted(2)).unwrap_err().to_string();
+    assert!(
+        error.contains("holds 2 images: --hold-out 2 leaves none to train on"),
+        "{error}"
+    );
 }

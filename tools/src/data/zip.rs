@@ -14,6 +14,10 @@ const FILE_BYTES: usize = 30;
 /// Methods of compression.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
+/// A flag of a file.
+const ENCRYPTED: usize = 1;
+/// Stands for a number that only ZIP64's extra field holds.
+const BEYOND: usize = u32::MAX as usize;
 /// Longest comment after the end record.
 const MAX_COMMENT: usize = 1 << 16;
 
@@ -22,9 +26,12 @@ const MAX_COMMENT: usize = 1 << 16;
 pub struct Entry {
     /// Its name.
     pub name: String,
+    /// Bytes of its contents.
+    pub size: usize,
+    flags: usize,
     method: u16,
+    crc: u32,
     packed: usize,
-    size: usize,
     offset: usize,
 }
 
@@ -45,7 +52,9 @@ pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
         let name = bytes.get(at + ENTRY_BYTES..at + ENTRY_BYTES + length)?;
         entries.push(Entry {
             name: String::from_utf8_lossy(name).into_owned(),
+            flags: half(bytes, at + 8)?,
             method: half(bytes, at + 10)? as u16,
+            crc: word(bytes, at + 16)? as u32,
             packed: word(bytes, at + 20)?,
             size: word(bytes, at + 24)?,
             offset: word(bytes, at + 42)?,
@@ -55,35 +64,65 @@ pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
+/// The first `most` bytes of `entry`, or all where it has fewer; nothing is checked yet.
+pub fn head(bytes: &[u8], entry: &Entry, most: usize) -> Result<Vec<u8>, String> {
+    let packed = packed(bytes, entry)?;
+    unpacked(packed, entry, most).ok_or_else(|| "is damaged".into())
+}
+
 /// The contents of `entry`, or what is wrong with them.
 pub fn contents(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
+    let packed = packed(bytes, entry)?;
+    // Not more than was promised, however small the packed bytes are.
+    let contents =
+        unpacked(packed, entry, entry.size.saturating_add(1)).filter(|contents| contents.len() == entry.size);
+    let contents = contents.ok_or("is damaged")?;
+    let crc = crc32fast::hash(&contents);
+    if crc != entry.crc {
+        let promised = entry.crc;
+        return Err(format!(
+            "is damaged: its CRC-32 is {crc:08x}, and the archive says {promised:08x}; copy the file again"
+        ));
+    }
+    Ok(contents)
+}
+
+/// The bytes of `entry` as they lie in the archive.
+fn packed<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
+    if entry.flags & ENCRYPTED != 0 {
+        return Err("is encrypted: save the archive with numpy.savez".into());
+    }
     if !matches!(entry.method, STORED | DEFLATED) {
         return Err(format!(
             "is compressed by method {}; stored and deflated ones are read",
             entry.method
         ));
     }
-    unpacked(bytes, entry).ok_or_else(|| "is damaged".into())
+    if [entry.packed, entry.size, entry.offset].contains(&BEYOND) {
+        return Err("is larger than 4 GiB, or its archive is: save fewer images".into());
+    }
+    lying(bytes, entry).ok_or_else(|| "is damaged".into())
 }
 
-fn unpacked(bytes: &[u8], entry: &Entry) -> Option<Vec<u8>> {
+fn lying<'a>(bytes: &'a [u8], entry: &Entry) -> Option<&'a [u8]> {
     let at = entry.offset;
     if !bytes.get(at..)?.starts_with(&FILE) {
         return None;
     }
     let start = at + FILE_BYTES + half(bytes, at + 26)? + half(bytes, at + 28)?;
-    let packed = bytes.get(start..start.checked_add(entry.packed)?)?;
-    let contents = match entry.method {
-        STORED => packed.to_vec(),
-        _ => {
-            let mut contents = Vec::new();
-            // Not more than was promised, however small the packed bytes are.
-            let decoder = DeflateDecoder::new(packed);
-            decoder.take(entry.size as u64 + 1).read_to_end(&mut contents).ok()?;
-            contents
-        }
-    };
-    (contents.len() == entry.size).then_some(contents)
+    bytes.get(start..start.checked_add(entry.packed)?)
+}
+
+fn unpacked(packed: &[u8], entry: &Entry, most: usize) -> Option<Vec<u8>> {
+    if entry.method == STORED {
+        return Some(packed[..packed.len().min(most)].to_vec());
+    }
+    let mut contents = Vec::new();
+    DeflateDecoder::new(packed)
+        .take(most as u64)
+        .read_to_end(&mut contents)
+        .ok()?;
+    Some(contents)
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<usize> {
@@ -117,7 +156,8 @@ pub(super) mod tests {
             };
             let mut common = vec![20, 0, 0, 0];
             common.extend(method.to_le_bytes());
-            common.extend([0; 8]);
+            common.extend([0; 4]);
+            common.extend(crc32fast::hash(contents).to_le_bytes());
             common.extend((packed.len() as u32).to_le_bytes());
             common.extend((contents.len() as u32).to_le_bytes());
             common.extend((name.len() as u16).to_le_bytes());
@@ -154,6 +194,33 @@ pub(super) mod tests {
         assert_eq!(contents(&bytes, &entries[1]).unwrap(), long);
     }
 
+    /// A bit of the contents, in a stored file and in a deflated one, and a bit of the checksum.
+    #[test]
+    fn checksums_are_checked() {
+        let whole = archive(&[("a", b"abc"), ("b", &[7; 500])]);
+        let of = |bytes: &[u8], index: usize| contents(bytes, &entries(bytes).unwrap()[index]);
+        let a = whole.windows(3).position(|three| three == b"abc").unwrap();
+        let mut flipped = whole.clone();
+        flipped[a] ^= 64;
+        let error = of(&flipped, 0).unwrap_err();
+        assert!(error.contains("its CRC-32 is "), "{error}");
+        assert!(
+            error.contains(&format!("the archive says {:08x}", crc32fast::hash(b"abc"))),
+            "{error}"
+        );
+        assert!(of(&flipped, 1).is_ok());
+        let directory = whole.windows(4).position(|four| four == ENTRY).unwrap();
+        let mut checksum = whole.clone();
+        checksum[directory + 16] ^= 1;
+        assert!(of(&checksum, 0).unwrap_err().contains("CRC-32"));
+        let mut encrypted = whole.clone();
+        encrypted[directory + 8] |= 1;
+        assert!(of(&encrypted, 0).unwrap_err().contains("encrypted"));
+        let mut huge = whole;
+        huge[directory + 20..directory + 24].fill(0xFF);
+        assert!(of(&huge, 0).unwrap_err().contains("4 GiB"));
+    }
+
     #[test]
     fn damaged_archives_are_refused() {
         let whole = archive(&[("a", b"abc"), ("b", &[7; 500])]);
@@ -165,6 +232,7 @@ pub(super) mod tests {
             bytes[at] ^= 0xFF;
             for entry in entries(&bytes).unwrap_or_default() {
                 let _ = contents(&bytes, &entry);
+                let _ = head(&bytes, &entry, 100);
             }
         }
     }

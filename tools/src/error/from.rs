@@ -30,7 +30,7 @@ impl From<RunError> for Error {
                 "leave the sampler's options out; `mote inspect` says what is planned, `mote plan` plans another".into()
             }
             RunError::ClassMissing => "give --class".into(),
-            RunError::GuidanceUnsupported => "leave --guidance out: this model was trained without a null class".into(),
+            RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::refused(error),
         };

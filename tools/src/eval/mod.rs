@@ -82,6 +82,8 @@ pub struct Subject<'a> {
     config: &'a SchedulerConfig,
     /// Rows of its class embedding.
     classes: Option<usize>,
+    /// The label that stands for none, where one does.
+    null_class: Option<usize>,
     options: EvalOptions,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Subject<'a> {
             predictor: Predictor::new(network, config, schedule)?,
             config,
             classes,
+            null_class: checkpoint.unet.null_class,
             options,
         })
     }
@@ -137,7 +140,10 @@ impl<'a> Subject<'a> {
     fn label(&self, images: Option<&Discrete>, index: usize) -> Result<Option<usize>, Error> {
         let Some(classes) = self.classes else { return Ok(None) };
         let of_data = images.and_then(|images| images.labels.get(index)).copied();
-        let label = self.options.class.or(of_data).unwrap_or(classes - 1);
+        let label = self.options.class.or(of_data).or(self.null_class).ok_or_else(|| {
+            let problem = "the network has labels, and none that stands for no class";
+            Error::usage(problem).help(format_args!("give --class from 0 to {}", classes - 1))
+        })?;
         if label >= classes {
             return Err(Error::input(format_args!(
                 "image {index} has label {label}, but the network has {classes} classes"

@@ -2,10 +2,12 @@
 
 mod input;
 mod output;
+mod regular;
 mod temporary;
 
 pub use input::{Expected, HEAD_BYTES, Inputs, read_file};
 pub use output::{Format, OutputFile, folder, folder_name};
+pub use regular::{SMALL, read, text};
 pub use temporary::{remove_temporaries, replace};
 
 use sha2::{Digest, Sha256};

@@ -92,6 +92,9 @@ pub(super) fn up_block(
         // The down path leaves exactly layers_per_block + 1 outputs for each up block.
         let mut inputs = vec![x];
         inputs.extend(skips.pop());
+        if inputs[1..] == [x] {
+            inputs[1] = twin(net, x)?;
+        }
         x = net.graph.push(&format!("{at}.concat"), ops::Concat, &inputs)?;
         x = resnet(net, &at, channels, 1.0, Scale::Keep, x, embedding)?;
         if kind == BlockKind::Attention {
@@ -112,6 +115,21 @@ pub(super) fn up_block(
     }
     net.graph.tap(&name, x);
     Ok(x)
+}
+
+/// The value `x` computed once more. Without a middle block the up path begins by joining the last skip with itself, and a model file
+/// holds no operator that reads one tensor twice. What is repeated is the sum at the end of a block and the convolution before it.
+fn twin(net: &mut Net<'_, '_>, x: ValueId) -> Result<ValueId, ImportError> {
+    let Some(sum) = net.graph.writer(x).cloned() else {
+        return Ok(x);
+    };
+    let mut inputs = sum.inputs;
+    if let Some(last) = inputs.last_mut()
+        && let Some(conv) = net.graph.writer(*last).cloned()
+    {
+        *last = net.graph.push(&format!("{}.twin", conv.name), conv.op, &conv.inputs)?;
+    }
+    Ok(net.graph.push(&format!("{}.twin", sum.name), sum.op, &inputs)?)
 }
 
 /// Plain blocks always resample by convolution, resnet blocks never do, attention blocks do as they are told.

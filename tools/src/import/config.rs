@@ -72,7 +72,20 @@ pub struct UnetConfig {
     pub add_attention: bool,
     /// Rows of the class embedding.
     pub num_class_embeds: Option<usize>,
+    /// The label that stands for none, if one does: `_null_class`, which diffusers does not have and passes on.
+    pub null_class: Option<usize>,
 }
+
+/// What `EMAModel` writes into the configuration of averaged weights: how they were averaged.
+const AVERAGING: [&str; 7] = [
+    "decay",
+    "inv_gamma",
+    "min_decay",
+    "optimization_step",
+    "power",
+    "update_after_step",
+    "use_ema_warmup",
+];
 
 // Bounds that only stop absurdity: they keep every later product far inside 64 bits.
 const MAX_CHANNELS: usize = 1 << 14;
@@ -80,6 +93,11 @@ const MAX_LEVELS: usize = 12;
 const MAX_LAYERS: usize = 64;
 const MAX_SIDE: usize = 1 << 13;
 const MAX_CLASSES: usize = 1 << 20;
+
+/// The least `norm_eps`: below it nothing is added to a variance in f32 or in integers.
+const LEAST_EPS: f64 = 1e-12;
+/// Largest size of `mid_block_scale_factor`, and the inverse of its smallest: weights are divided by it.
+const MOST_FACTOR: f64 = 1024.0;
 
 impl UnetConfig {
     /// Reads a configuration. `file` is used in errors only.
@@ -94,6 +112,7 @@ impl UnetConfig {
         )?;
         // Dropout does nothing at inference; num_train_timesteps sizes the learned time embedding, which is refused.
         f.ignore(&["dropout", "num_train_timesteps"]);
+        f.ignore(&AVERAGING);
         let block_out_channels = f
             .integers("block_out_channels", 1, MAX_CHANNELS)?
             .unwrap_or_else(|| vec![224, 448, 672, 896]);
@@ -103,8 +122,10 @@ impl UnetConfig {
             in_channels: f.integer("in_channels", 1, MAX_CHANNELS)?.unwrap_or(3),
             out_channels: f.integer("out_channels", 1, MAX_CHANNELS)?.unwrap_or(3),
             center_input_sample: f.bool("center_input_sample", false)?,
+            // Null and 0 are the default: the library takes `time_embedding_dim or 4 * block_out_channels[0]`.
             time_embedding_dim: f
-                .integer("time_embedding_dim", 1, 4 * MAX_CHANNELS)?
+                .optional("time_embedding_dim", 0, 4 * MAX_CHANNELS)?
+                .filter(|dim| *dim > 0)
                 .unwrap_or(4 * first),
             freq_shift: f.number("freq_shift", 0.0)?,
             flip_sin_to_cos: f.bool("flip_sin_to_cos", true)?,
@@ -112,13 +133,13 @@ impl UnetConfig {
             up_blocks: blocks(&mut f, "up_block_types", &UP, &DEFAULT_UP)?,
             mid_block: mid_block(&mut f)?,
             layers_per_block: f.integer("layers_per_block", 1, MAX_LAYERS)?.unwrap_or(2),
-            mid_block_scale_factor: f.number("mid_block_scale_factor", 1.0)?,
+            mid_block_scale_factor: scale_factor(&mut f)?,
             downsample_padding: f.integer("downsample_padding", 0, 1)?.unwrap_or(1),
             downsample_type: resample(&mut f, "downsample_type")?,
             upsample_type: resample(&mut f, "upsample_type")?,
             attention_head_dim: head_dim(&mut f)?,
             norm_num_groups: groups(&mut f)?,
-            attn_norm_num_groups: f.integer("attn_norm_num_groups", 1, MAX_CHANNELS)?,
+            attn_norm_num_groups: f.optional("attn_norm_num_groups", 1, MAX_CHANNELS)?,
             norm_eps: f.number("norm_eps", 1e-5)?,
             scale_shift: one_of(
                 &mut f,
@@ -127,7 +148,8 @@ impl UnetConfig {
                 &["default", "scale_shift"],
             )? == 1,
             add_attention: f.bool("add_attention", true)?,
-            num_class_embeds: f.integer("num_class_embeds", 1, MAX_CLASSES)?,
+            num_class_embeds: f.optional("num_class_embeds", 1, MAX_CLASSES)?,
+            null_class: f.optional("_null_class", 0, MAX_CLASSES - 1)?,
             block_out_channels,
         };
         config.check(&f)?;
@@ -166,17 +188,27 @@ impl UnetConfig {
                 format!("must divide by {factor} for a network of {levels} levels"),
             ));
         }
-        if self.norm_eps <= 0.0 {
-            return Err(f.error("norm_eps", "expected a number above 0"));
+        if !(LEAST_EPS..=1.0).contains(&self.norm_eps) {
+            return Err(f.error("norm_eps", format!("expected a number from {LEAST_EPS:e} to 1")));
         }
-        if self.mid_block_scale_factor == 0.0 {
+        let size = self.mid_block_scale_factor.abs();
+        if self.mid_block && !(1.0 / MOST_FACTOR..=MOST_FACTOR).contains(&size) {
             return Err(f.error(
                 "mid_block_scale_factor",
-                "expected a number other than 0: sums are divided by it",
+                format!(
+                    "expected a number whose size is from 1/{MOST_FACTOR} to {MOST_FACTOR}: sums are divided by it"
+                ),
             ));
         }
+        match (self.null_class, self.num_class_embeds) {
+            (Some(_), None) => return Err(f.error("_null_class", "the network has no labels: remove the field")),
+            (Some(null), Some(classes)) if null >= classes => {
+                return Err(f.error("_null_class", format!("expected a label from 0 to {}", classes - 1)));
+            }
+            _ => {}
+        }
         let half = (self.block_out_channels[0] / 2) as f64;
-        if half == 0.0 || half == self.freq_shift {
+        if half <= self.freq_shift {
             return Err(f.error(
                 "freq_shift",
                 format!("half the first level's channels, {half}, must exceed it"),
@@ -274,6 +306,9 @@ fn one_of(f: &mut Fields, field: &'static str, default: &str, supported: &[&str]
 
 fn resample(f: &mut Fields, field: &'static str) -> Result<Resample, ConfigError> {
     // Null is `conv`: the library's blocks take `type or "conv"`.
+    if f.is_null(field) {
+        return Ok(Resample::Convolution);
+    }
     Ok(if one_of(f, field, "conv", &["conv", "resnet"])? == 0 {
         Resample::Convolution
     } else {
@@ -283,15 +318,28 @@ fn resample(f: &mut Fields, field: &'static str) -> Result<Resample, ConfigError
 
 /// Missing is `UNetMidBlock2D`; null is no middle block.
 fn mid_block(f: &mut Fields) -> Result<bool, ConfigError> {
-    let absent = f.is_null("mid_block_type");
+    if f.is_null("mid_block_type") {
+        f.ignore(&["mid_block_type"]);
+        return Ok(false);
+    }
     one_of(f, "mid_block_type", "UNetMidBlock2D", &["UNetMidBlock2D"])?;
-    Ok(!absent)
+    Ok(true)
+}
+
+/// Read where there is a middle block; without one, null does no harm.
+fn scale_factor(f: &mut Fields) -> Result<f64, ConfigError> {
+    let field = "mid_block_scale_factor";
+    if f.is_null("mid_block_type") && f.is_null(field) {
+        f.ignore(&[field]);
+        return Ok(1.0);
+    }
+    f.number(field, 1.0)
 }
 
 /// Missing is 8; null is one head over all channels.
 fn head_dim(f: &mut Fields) -> Result<Option<usize>, ConfigError> {
     let whole = f.is_null("attention_head_dim");
-    let depth = f.integer("attention_head_dim", 1, MAX_CHANNELS)?;
+    let depth = f.optional("attention_head_dim", 1, MAX_CHANNELS)?;
     Ok(if whole { None } else { Some(depth.unwrap_or(8)) })
 }
 

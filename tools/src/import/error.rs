@@ -14,12 +14,25 @@ pub enum ImportError {
         path: String,
     },
     /// The folder holds no network.
-    #[error(
-        "{path} holds neither unet/ nor config.json: give the pipeline folder of a UNet2DModel, or its unet/ folder"
-    )]
+    #[error("{path} holds neither model_index.json nor unet/ nor config.json: {advice}")]
     NoUnet {
         /// As given.
         path: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Another network lies beside the one that would be converted, and no index says what it is for.
+    #[error(
+        "{path} is of {class}: a second network lies beside the U-Net, which may make no image without it, and a model file holds \
+             the U-Net alone; to convert that all the same, copy it and its scheduler into a folder of their own ({network})"
+    )]
+    SecondNetwork {
+        /// The other network's configuration.
+        path: String,
+        /// Its class.
+        class: String,
+        /// The folder of the network that would be converted.
+        network: String,
     },
     /// There is no scheduler.
     #[error(
@@ -50,22 +63,44 @@ pub enum ImportError {
         /// The limit.
         limit: u64,
     },
-    /// A configuration is not UTF-8.
-    #[error("{path} is not UTF-8 text: restore the file, or save the model again")]
-    NotText {
-        /// The file.
-        path: String,
-    },
     /// Weights in another container.
     #[error(
-        "{path} is missing, but {found} is there: only a single safetensors file is read; load the model in Python \
+        "{path} is missing, but {found} is there: weights are read from safetensors files; load the model in Python \
              and save it with save_pretrained(folder, safe_serialization=True)"
     )]
     OtherWeights {
         /// The file expected.
         path: String,
         /// The file found.
-        found: &'static str,
+        found: String,
+    },
+    /// Weights of several variants, and none without.
+    #[error("{path} is missing, and there are several variants of it: {found}; leave one of them in the folder")]
+    Variants {
+        /// The file expected.
+        path: String,
+        /// The files found.
+        found: String,
+    },
+    /// An index of shards that is not whole.
+    #[error(
+        "{path}: {problem}; copy all files of the model again, or save it with max_shard_size larger than the model"
+    )]
+    Shards {
+        /// The index.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The same tensor in two files.
+    #[error("{path}: tensor `{key}` is in {other} too; copy the model's files again")]
+    Twice {
+        /// A file.
+        path: String,
+        /// Another.
+        other: String,
+        /// The tensor.
+        key: String,
     },
     /// A setting that is malformed or not supported.
     #[error(transparent)]

@@ -1,11 +1,12 @@
 //! Importers: a trained checkpoint becomes a [`Checkpoint`], that is a float graph and a scheduler configuration.
 //!
-//! The diffusers layout is read: a pipeline folder that holds `unet/` and `scheduler/`, or the `unet/` folder itself with
-//! `../scheduler/` beside it.
+//! The diffusers layouts are read: a pipeline folder that holds `unet/` and `scheduler/`, the `unet/` (or `unet_ema/`) folder of
+//! one, or a single folder of all files. `model_index.json` says what a pipeline's parts are where it is there.
 //!
 //! ```text
-//! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph
-//! unet/diffusion_pytorch_model.safetensors ──▶ weights.rs ──┘
+//! folders.rs, index.rs: which files
+//! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph ──▶ limits.rs: what a model file holds
+//! unet/diffusion_pytorch_model.safetensors ──▶ stored.rs ──▶ weights.rs ──┘
 //! scheduler/scheduler_config.json ──▶ mote_host::schedule ──▶ SchedulerConfig
 //! ```
 //!
@@ -16,11 +17,17 @@ mod attention;
 mod blocks;
 mod config;
 mod error;
+mod folders;
+mod index;
+pub(crate) mod limits;
 mod resnet;
+mod stored;
 mod trained;
 mod unet;
 mod weights;
 
+#[cfg(test)]
+mod layouts;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -30,11 +37,16 @@ pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
 pub use trained::{Trained, TrainedActivation, TrainedWeight};
 
-use mote_host::config::ConfigError;
+use crate::files;
+use crate::train::preset::Preset;
+use folders::Layout;
+use mote_host::config::{self as settings, ConfigError};
 use mote_host::graph::Graph;
 use mote_host::schedule::SchedulerConfig;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use weights::{WeightFile, Weights};
 
 /// Name of the weights in either layout of folders.
 pub const WEIGHTS_FILE: &str = "diffusion_pytorch_model.safetensors";
@@ -45,20 +57,53 @@ pub const TRAINED_FILE: &str = "quantization.json";
 /// A trained model, ready to be crosschecked, calibrated and lowered.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// The folder's name.
+    /// Its own name, whatever its folder is called: that of the preset whose network it is, or its sample's shape and the
+    /// first digits of [`sha256`](Self::sha256).
     pub name: String,
     /// The network.
     pub graph: Graph,
     /// How it was trained to be sampled.
     pub scheduler: SchedulerConfig,
-    /// SHA-256 of the weights file, lower-case hexadecimal.
+    /// SHA-256 of the weights file, lower-case hexadecimal; of the shards one after the other, by name.
     pub sha256: String,
     /// `unet/config.json` as it stands.
-    pub config: serde_json::Value,
+    pub config: Value,
+    /// Its path, for errors.
+    pub config_file: String,
+    /// `scheduler_config.json`, with the class that reads it.
+    pub scheduler_config: Value,
     /// The network's configuration, defaults filled in.
     pub unet: UnetConfig,
     /// Number formats that it was trained with, if it was.
     pub trained: Option<Trained>,
+    /// What a user should know of how it was read, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Says which label stands for none, for guidance and for calls without a label, whatever the checkpoint says.
+    pub fn set_null_class(&mut self, label: usize) -> Result<(), ConfigError> {
+        let problem = match self.unet.num_class_embeds {
+            Some(classes) if label < classes => {
+                self.unet.null_class = Some(label);
+                return Ok(());
+            }
+            Some(classes) => format!(
+                "{label} is no label of this network: the null class is one from 0 to {}",
+                classes - 1
+            ),
+            None => format!("the network has no labels, so {label} cannot be its null class"),
+        };
+        Err(ConfigError {
+            file: self.config_file.clone(),
+            field: "num_class_embeds".to_string(),
+            value: self
+                .config
+                .get("num_class_embeds")
+                .map_or_else(|| "missing".to_string(), settings::shown),
+            problem,
+        })
+    }
 }
 
 /// The three files of a checkpoint, in memory.
@@ -74,189 +119,156 @@ pub struct Parts<'a> {
     pub scheduler: &'a str,
 }
 
-/// Reads the checkpoint in `path`: a pipeline folder, or its `unet/` folder.
+/// Reads the checkpoint in `path`: a pipeline folder, the folder of its network, or a folder of all files.
 pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
-    let folders = Folders::find(path)?;
-    let scheduler_file = folders.scheduler.join("scheduler_config.json");
-    let scheduler = read_text(
-        &scheduler_file,
+    let layout = Layout::find(path)?;
+    let text = |file: &Path, advice| {
+        files::text(file, files::SMALL).map_err(|source| ImportError::Read {
+            path: shown(file),
+            source,
+            advice,
+        })
+    };
+    let names = Names {
+        config: shown(&layout.network.join("config.json")),
+        scheduler: shown(&layout.scheduler),
+    };
+    let scheduler = text(
+        &layout.scheduler,
         "the noise schedule cannot be guessed; save it with the model",
     )?;
-    let config = read_text(&folders.unet.join("config.json"), "save the model with save_pretrained")?;
-    let weights = read_weights(&folders.unet)?;
-    let names = Names {
-        config: shown(&folders.unet.join("config.json")),
-        weights: shown(&folders.unet.join(WEIGHTS_FILE)),
-        scheduler: shown(&scheduler_file),
-    };
-    let parts = Parts {
-        name: &folders.name,
-        config: &config,
-        weights: &weights,
-        scheduler: &scheduler,
-    };
-    Ok(Checkpoint {
-        trained: read_trained(&folders.root.join(TRAINED_FILE))?,
-        ..assemble(parts, &names)?
-    })
+    let config = text(
+        &layout.network.join("config.json"),
+        "save the model with save_pretrained",
+    )?;
+    let (stored, notes) = stored::read(&layout.network)?;
+    let weights: Vec<WeightFile<'_>> = stored
+        .iter()
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+        .collect();
+    let class = layout.scheduler_class.as_deref();
+    let mut checkpoint = assemble(&names, &config, &weights, (&scheduler, class))?;
+    checkpoint.notes.extend(layout.notes.into_iter().chain(notes));
+    checkpoint.trained = read_trained(&layout.root.join(TRAINED_FILE))?;
+    Ok(checkpoint)
 }
 
 fn read_trained(file: &Path) -> Result<Option<Trained>, ImportError> {
     if !file.is_file() {
         return Ok(None);
     }
-    let text = read_text(file, "remove it to convert without it")?;
+    let text = files::text(file, files::SMALL).map_err(|source| ImportError::Read {
+        path: shown(file),
+        source,
+        advice: "remove it to convert without it",
+    })?;
     let whole = |error: serde_json::Error| ConfigError {
         file: shown(file),
         field: "(whole file)".to_string(),
         value: "malformed".to_string(),
-        problem: format!("{error}; remove it to convert without it, or train again"),
+        problem: format!(
+            "{}; remove it to convert without it, or train again",
+            settings::printable(&error.to_string())
+        ),
     };
     Ok(Some(serde_json::from_str(&text).map_err(whole)?))
 }
 
-/// [`import`] from memory, for a checkpoint that is bundled with a program.
+/// [`import`] from memory, for a checkpoint that is bundled with a program. It keeps the name that it is given.
 pub fn import_parts(parts: Parts<'_>) -> Result<Checkpoint, ImportError> {
-    let names = Names {
-        config: "config.json".to_string(),
-        weights: WEIGHTS_FILE.to_string(),
-        scheduler: "scheduler_config.json".to_string(),
-    };
-    assemble(parts, &names)
+    let checkpoint = assemble(
+        &Names::of_parts(),
+        parts.config,
+        &[(WEIGHTS_FILE, parts.weights)],
+        (parts.scheduler, None),
+    )?;
+    Ok(Checkpoint {
+        name: parts.name.to_string(),
+        ..checkpoint
+    })
 }
 
 /// A network that is not trained yet: what `config` and `scheduler` describe, with first weights.
 pub fn fresh(name: &str, config: &str, scheduler: &str, seed: u64) -> Result<Checkpoint, ImportError> {
-    let unet = UnetConfig::parse("config.json", config)?;
-    let mut weights = weights::Weights::fresh(seed);
+    let mut weights = Weights::fresh(seed);
+    let checkpoint = with_weights(&Names::of_parts(), config, &mut weights, (scheduler, None))?;
     Ok(Checkpoint {
         name: name.to_string(),
-        graph: unet::build(&unet, &mut weights)?,
-        scheduler: SchedulerConfig::parse("scheduler_config.json", scheduler)?,
-        sha256: String::new(),
-        config: serde_json::from_str(config).unwrap_or(serde_json::Value::Null),
-        unet,
-        trained: None,
+        ..checkpoint
     })
 }
 
 /// File names as errors give them.
 struct Names {
     config: String,
-    weights: String,
     scheduler: String,
 }
 
-fn assemble(parts: Parts<'_>, names: &Names) -> Result<Checkpoint, ImportError> {
-    let scheduler = SchedulerConfig::parse(&names.scheduler, parts.scheduler)?;
-    let unet = UnetConfig::parse(&names.config, parts.config)?;
-    let mut weights = weights::Weights::parse(&names.weights, parts.weights)?;
-    let graph = unet::build(&unet, &mut weights)?;
-    weights.finish()?;
-    let config = serde_json::from_str(parts.config).unwrap_or(serde_json::Value::Null);
-    let sha256 = Sha256::digest(parts.weights)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(Checkpoint {
-        name: parts.name.to_string(),
-        graph,
-        scheduler,
-        sha256,
-        config,
-        unet,
-        trained: None,
-    })
-}
-
-struct Folders {
-    name: String,
-    root: PathBuf,
-    unet: PathBuf,
-    scheduler: PathBuf,
-}
-
-impl Folders {
-    fn find(path: &Path) -> Result<Self, ImportError> {
-        if !path.is_dir() {
-            return Err(ImportError::NotAFolder { path: shown(path) });
+impl Names {
+    fn of_parts() -> Self {
+        Self {
+            config: "config.json".to_string(),
+            scheduler: "scheduler_config.json".to_string(),
         }
-        let (unet, root) = if path.join("unet").is_dir() {
-            (path.join("unet"), path.to_path_buf())
-        } else if path.join("config.json").is_file() {
-            (path.to_path_buf(), path.join(".."))
-        } else {
-            return Err(ImportError::NoUnet { path: shown(path) });
-        };
-        let scheduler = [root.join("scheduler"), path.join("scheduler")]
-            .into_iter()
-            .find(|folder| folder.is_dir());
-        let Some(scheduler) = scheduler else {
-            return Err(ImportError::NoScheduler {
-                path: shown(&root.join("scheduler/scheduler_config.json")),
-            });
-        };
-        Ok(Self {
-            name: name_of(&root),
-            root,
-            unet,
-            scheduler,
-        })
     }
 }
 
-/// The last component of the folder's true path.
-fn name_of(root: &Path) -> String {
-    let full = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-    full.file_name()
-        .map_or_else(|| "model".to_string(), |name| name.to_string_lossy().into_owned())
+/// A checkpoint of these texts and weights; the scheduler is read as the class beside it, or as its own.
+fn assemble(
+    names: &Names,
+    config: &str,
+    files: &[WeightFile<'_>],
+    scheduler: (&str, Option<&str>),
+) -> Result<Checkpoint, ImportError> {
+    let mut weights = Weights::parse(files)?;
+    let mut checkpoint = with_weights(names, config, &mut weights, scheduler)?;
+    weights.finish()?;
+    let mut digest = Sha256::new();
+    files.iter().for_each(|(_, bytes)| digest.update(bytes));
+    checkpoint.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    checkpoint.name = own_name(&checkpoint);
+    Ok(checkpoint)
+}
+
+fn with_weights(
+    names: &Names,
+    config: &str,
+    weights: &mut Weights<'_>,
+    (scheduler, class): (&str, Option<&str>),
+) -> Result<Checkpoint, ImportError> {
+    let schedule = SchedulerConfig::parse_as(&names.scheduler, scheduler, class)?;
+    let unet = UnetConfig::parse(&names.config, config)?;
+    let mut scheduler_config = settings::object(&names.scheduler, scheduler)?;
+    // An infinity is only ever a default here, and no JSON.
+    scheduler_config.retain(|_, value| value.as_str().is_none_or(|text| !text.starts_with('\0')));
+    scheduler_config.insert("_class_name".to_string(), schedule.class_name.clone().into());
+    Ok(Checkpoint {
+        name: String::new(),
+        graph: unet::build(&unet, weights)?,
+        sha256: String::new(),
+        config: Value::Object(settings::object(&names.config, config)?),
+        config_file: names.config.clone(),
+        scheduler_config: Value::Object(scheduler_config),
+        trained: None,
+        notes: schedule
+            .notes
+            .iter()
+            .map(|note| format!("{}: {note}", names.scheduler))
+            .collect(),
+        scheduler: schedule,
+        unet,
+    })
+}
+
+/// The name that a checkpoint has of itself, wherever it lies.
+fn own_name(checkpoint: &Checkpoint) -> String {
+    if let Some(preset) = Preset::of(&checkpoint.unet) {
+        return preset.name.to_string();
+    }
+    let [channels, rows, cols] = checkpoint.graph.sample_shape();
+    format!("unet-{channels}x{rows}x{cols}-{}", &checkpoint.sha256[..8])
 }
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// Largest file read whole: a microcontroller's network is a few megabytes.
-const MAX_BYTES: u64 = 4 << 30;
-
-fn read(path: &Path, advice: &'static str) -> Result<Vec<u8>, ImportError> {
-    let failed = |source| ImportError::Read {
-        path: shown(path),
-        source,
-        advice,
-    };
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_BYTES {
-        return Err(ImportError::TooLarge {
-            path: shown(path),
-            bytes,
-            limit: MAX_BYTES,
-        });
-    }
-    std::fs::read(path).map_err(failed)
-}
-
-fn read_text(path: &Path, advice: &'static str) -> Result<String, ImportError> {
-    let bytes = read(path, advice)?;
-    String::from_utf8(bytes).map_err(|_| ImportError::NotText { path: shown(path) })
-}
-
-fn read_weights(unet: &Path) -> Result<Vec<u8>, ImportError> {
-    let file = unet.join(WEIGHTS_FILE);
-    if !file.exists() {
-        let others = [
-            "diffusion_pytorch_model.bin",
-            "diffusion_pytorch_model.safetensors.index.json",
-        ];
-        if let Some(found) = others.into_iter().find(|name| unet.join(name).exists()) {
-            return Err(ImportError::OtherWeights {
-                path: shown(&file),
-                found,
-            });
-        }
-    }
-    read(
-        &file,
-        "save the model with save_pretrained(folder, safe_serialization=True)",
-    )
 }

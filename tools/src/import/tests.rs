@@ -8,12 +8,12 @@ use safetensors::{Dtype, serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const SCHEDULER: &str = r#"{"_class_name": "DDIMScheduler"}"#;
+pub(super) const SCHEDULER: &str = r#"{"_class_name": "DDIMScheduler"}"#;
 
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub(super) type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// A small network with every field present; `changes` are laid over it.
-fn config(changes: Value) -> Value {
+pub(super) fn config(changes: Value) -> Value {
     let mut config = json!({
         "_class_name": "UNet2DModel", "_diffusers_version": "0.42.1", "act_fn": "silu", "add_attention": true,
         "attention_head_dim": 4, "attn_norm_num_groups": null, "block_out_channels": [8, 16],
@@ -30,7 +30,7 @@ fn config(changes: Value) -> Value {
     config
 }
 
-fn container(tensors: &Tensors) -> Vec<u8> {
+pub(super) fn container(tensors: &Tensors) -> Vec<u8> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(key, (shape, data))| (key, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect()))
@@ -41,7 +41,7 @@ fn container(tensors: &Tensors) -> Vec<u8> {
     serialize(views, None).unwrap()
 }
 
-fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
+pub(super) fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
     import_parts(Parts {
         name: "test",
         config: &config.to_string(),
@@ -51,7 +51,7 @@ fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
 }
 
 /// The reference's sample and output for `config`, and the weights that it made up.
-fn reference(config: &Value, t: f64, label: Option<usize>) -> (Image, Image, Tensors) {
+pub(super) fn reference(config: &Value, t: f64, label: Option<usize>) -> (Image, Image, Tensors) {
     let size = &config["sample_size"];
     let side = |i: usize| size.get(i).unwrap_or(size).as_u64().unwrap() as usize;
     let shape = [config["in_channels"].as_u64().unwrap() as usize, side(0), side(1)];

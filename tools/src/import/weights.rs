@@ -1,13 +1,17 @@
-//! The weights file: each tensor is taken once, checked, and turned into f32. Or no file: first weights, to be trained.
+//! The weights: each tensor is taken once, checked, and turned into f32. Or no file: first weights, to be trained.
 
 use super::ImportError;
 use half::{bf16, f16};
+use mote_host::config::printable;
 use mote_host::graph::Param;
 use mote_host::train::random::{Purpose, normal, uniform};
 use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The tensors of a safetensors file, and which of them have been used.
+/// A weights file: its path, for errors, and its bytes.
+pub(super) type WeightFile<'a> = (&'a str, &'a [u8]);
+
+/// The tensors of one safetensors file or of several shards, and which of them have been used.
 pub(super) struct Weights<'a> {
     path: String,
     source: Source<'a>,
@@ -16,7 +20,11 @@ pub(super) struct Weights<'a> {
 
 /// Where tensors come from.
 enum Source<'a> {
-    File(SafeTensors<'a>),
+    Files {
+        files: Vec<(String, SafeTensors<'a>)>,
+        /// In which file each tensor is.
+        places: BTreeMap<String, usize>,
+    },
     Fresh(Fresh),
 }
 
@@ -30,17 +38,30 @@ struct Fresh {
 }
 
 impl<'a> Weights<'a> {
-    /// Parses the container; `path` is used in errors only.
-    pub(super) fn parse(path: &str, bytes: &'a [u8]) -> Result<Self, ImportError> {
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::Container {
-            path: path.to_string(),
-            problem: error.to_string(),
-        })?;
-        let left = tensors.names().into_iter().map(str::to_string).collect();
+    /// Parses the containers.
+    pub(super) fn parse(files: &[WeightFile<'a>]) -> Result<Self, ImportError> {
+        let mut parsed: Vec<(String, SafeTensors<'a>)> = Vec::with_capacity(files.len());
+        let mut places = BTreeMap::new();
+        for (index, (path, bytes)) in files.iter().enumerate() {
+            let tensors = SafeTensors::deserialize(bytes).map_err(|error| ImportError::Container {
+                path: (*path).to_string(),
+                problem: printable(&error.to_string()),
+            })?;
+            for key in tensors.names() {
+                if let Some(other) = places.insert(key.to_string(), index) {
+                    return Err(ImportError::Twice {
+                        path: (*path).to_string(),
+                        other: files[other].0.to_string(),
+                        key: printable(key),
+                    });
+                }
+            }
+            parsed.push(((*path).to_string(), tensors));
+        }
         Ok(Self {
-            path: path.to_string(),
-            source: Source::File(tensors),
-            left,
+            path: files.first().map(|(path, _)| (*path).to_string()).unwrap_or_default(),
+            left: places.keys().cloned().collect(),
+            source: Source::Files { files: parsed, places },
         })
     }
 
@@ -83,7 +104,7 @@ impl<'a> Weights<'a> {
             Some(key) => Err(ImportError::ExtraTensor {
                 path: self.path.clone(),
                 count: self.left.len(),
-                key: key.clone(),
+                key: printable(key),
             }),
         }
     }
@@ -99,9 +120,11 @@ impl<'a> Weights<'a> {
                 expected: shape.to_vec(),
             });
         }
-        let Source::File(tensors) = &self.source else {
+        let Source::Files { files, places } = &self.source else {
             return Err(self.container("it holds nothing".to_owned()));
         };
+        let file = places.get(found).and_then(|place| files.get(*place));
+        let (_, tensors) = file.ok_or_else(|| self.container("it holds nothing".to_owned()))?;
         let view = tensors
             .tensor(found)
             .map_err(|error| self.container(error.to_string()))?;

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::files::{Expected, read_file};
-use crate::images::{Shape, decode};
-use crate::tensors::{TensorFile, Values, to_hwc, to_q24};
+use crate::images::{Picture, Shape, decode};
+use crate::tensors::{TensorFile, TensorsError, Values, to_hwc, to_q24};
 use mote_runtime::sampler::UNKNOWN;
 use std::path::{Path, PathBuf};
 
@@ -92,9 +92,12 @@ fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, E
             )));
         }
     };
-    file.values(key).ok_or_else(|| {
-        Error::input(format_args!("{} holds no float tensor `{key}`", path.display()))
-            .help(format_args!("it holds {}", some(&keys)))
+    file.floats(key).map_err(|error| {
+        let help = match error {
+            TensorsError::Missing { .. } => format!("it holds {}", some(&keys)),
+            _ => "starting noise is float: convert it before it is saved".to_owned(),
+        };
+        Error::input(error).help(help)
     })
 }
 
@@ -128,14 +131,18 @@ pub fn sample_of_png(path: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
         .map_err(|error| Error::input(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
     picture.to_sample_q24(shape).ok_or_else(|| {
         let Shape { rows, cols, channels } = shape;
-        let found = (picture.width, picture.height, picture.channels);
+        let Picture { width, height, .. } = picture;
+        if matches!(channels, 1 | 3) {
+            let problem = format_args!(
+                "{} has {width} x {height} pixels, expected {cols} x {rows}",
+                path.display()
+            );
+            return Error::input(problem).help(format_args!("resize it to {cols} x {rows}"));
+        }
         Error::input(format_args!(
-            "{} has {} x {} pixels of {} channels, the model makes {cols} x {rows} of {channels}",
-            path.display(),
-            found.0,
-            found.1,
-            found.2
+            "{} is a picture, and the model's samples have {channels} channels",
+            path.display()
         ))
-        .help(format_args!("resize it to {cols} x {rows}"))
+        .help("pictures are taken by models of 1 channel (gray) or 3 (colours)")
     })
 }

@@ -1,5 +1,6 @@
 //! Networks and schedules that are known to work, by name.
 
+use crate::import::UnetConfig;
 use mote_host::schedule::Prediction;
 use serde_json::{Value, json};
 
@@ -81,7 +82,26 @@ impl Preset {
         Self::all().into_iter().find(|preset| preset.name == name)
     }
 
-    /// `unet/config.json`.
+    /// The preset whose network is `unet`, with or without labels and learned variances.
+    #[must_use]
+    pub fn of(unet: &UnetConfig) -> Option<Self> {
+        Self::all().into_iter().find(|preset| {
+            let choice = Choice {
+                prediction: Prediction::Epsilon,
+                classes: 0,
+                learned_variance: unet.out_channels == 2 * unet.in_channels,
+            };
+            let own = UnetConfig::parse("config.json", &preset.unet(choice).to_string());
+            let unlabelled = UnetConfig {
+                num_class_embeds: None,
+                null_class: None,
+                ..unet.clone()
+            };
+            own.is_ok_and(|own| own == unlabelled)
+        })
+    }
+
+    /// `unet/config.json`. The last label stands for none.
     #[must_use]
     pub fn unet(&self, choice: Choice) -> Value {
         let levels = self.channels.len();
@@ -93,7 +113,7 @@ impl Preset {
             (0..levels).map(name).collect()
         };
         let [channels, rows, cols] = self.sample;
-        json!({
+        let mut config = json!({
             "_class_name": "UNet2DModel",
             "act_fn": "silu",
             "add_attention": self.attention,
@@ -114,7 +134,11 @@ impl Preset {
             "sample_size": if rows == cols { json!(rows) } else { json!([rows, cols]) },
             "time_embedding_type": "positional",
             "up_block_types": blocks("Up", 0),
-        })
+        });
+        if let Some(null) = choice.classes.checked_sub(1) {
+            config["_null_class"] = null.into();
+        }
+        config
     }
 
     /// `scheduler/scheduler_config.json`.

@@ -49,6 +49,12 @@ impl Builder {
         self.graph.values[value.0].shape
     }
 
+    /// The node that writes a value already built.
+    #[must_use]
+    pub fn writer(&self, value: ValueId) -> Option<&Node> {
+        self.graph.nodes.iter().rev().find(|node| node.output == value)
+    }
+
     /// Ends the graph at `output`, and checks it as a whole.
     pub fn finish(mut self, output: ValueId) -> Result<Graph, GraphError> {
         self.graph.output = Some(output);

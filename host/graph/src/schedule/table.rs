@@ -34,10 +34,13 @@ impl Schedule {
             (Precision::F32, false) => betas_f32(config)?,
             (Precision::F32, true) => zero_snr_f32(&betas_f32(config)?)?,
         };
-        let alphas_cumprod = match precision {
+        let mut alphas_cumprod = match precision {
             Precision::F64 => cumprod_f64(&betas),
             Precision::F32 => cumprod_f32(&betas),
         };
+        if let (true, Some(last)) = (config.rescale_betas_zero_snr, alphas_cumprod.last_mut()) {
+            *last = last.max(config.zero_snr_alpha);
+        }
         let final_alpha_cumprod = if config.set_alpha_to_one {
             1.0
         } else {

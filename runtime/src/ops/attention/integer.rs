@@ -3,7 +3,7 @@
 //! For a query row: `t_j = requantize(q . k_j)` in Q16 of log2 units; `e_j = 2^-(max t - t_j)` in Q16 (see
 //! [`exp2_neg_q16`]); `r = floor(2^46 / sum e)`; `p_j = (e_j * r + 2^30) >> 31`, Q15; `out = requantize(sum p_j v_j)`.
 
-use crate::family;
+use crate::family::{Family, Native};
 use crate::numeric::exp2::exp2_neg_q16;
 use crate::numeric::requant::{Requant, WideRequant};
 use crate::tensor::view::{Operand, View, ViewMut};
@@ -54,8 +54,8 @@ fn score(q: &View<'_>, k: &View<'_>, first: usize, a: &Heads, scores: &mut [i32]
     for score in scores {
         let key = from..from + q.len();
         let acc = match (q, k) {
-            (View::I16(q), View::I16(k)) => family::dot16(q, &k[key]),
-            (View::I8(q, _), View::I8(k, _)) => i64::from(family::dot8(q, &k[key])),
+            (View::I16(q), View::I16(k)) => Native::dot16(q, &k[key]),
+            (View::I8(q, _), View::I8(k, _)) => i64::from(Native::dot8(q, &k[key])),
             _ => key.enumerate().map(|(c, key)| i64::from(q.get(c) * k.get(key))).sum(),
         };
         *score = a.score.apply(acc);
@@ -72,8 +72,8 @@ const TILE: usize = 4;
 fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
     if let Ok(sums) = <&mut [i32; TILE]>::try_from(&mut *sums) {
         match v {
-            View::I16(v) => return family::weigh16(scores, &v[first..], channels, sums),
-            View::I8(v, _) => return family::weigh8(scores, &v[first..], channels, sums),
+            View::I16(v) => return Native::weigh16(scores, &v[first..], channels, sums),
+            View::I8(v, _) => return Native::weigh8(scores, &v[first..], channels, sums),
             _ => {}
         }
     }

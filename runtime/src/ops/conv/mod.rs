@@ -21,6 +21,7 @@ use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::int4;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::View;
 use crate::tensor::{Tensor, TensorId};
 
 /// One or two tensors read as the channels of one (a concatenation that is never copied).
@@ -350,9 +351,10 @@ pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Geometry {
 #[inline(never)]
 pub(super) fn run_integer(context: &Context<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r);
-    let parts = &mut Parts::new();
-    self::parts(parts, &c.source, r)?;
-    let channels = parts.iter().map(|part| part.channels).sum();
+    let mut parts = NO_PARTS;
+    let count = self::parts(&mut parts, &c.source, r)?;
+    let channels = parts[0].channels + parts[1].channels;
+    let parts = parts.get(..count)?;
     // Borrowed, not moved: a copy would take stack.
     let (Some(filter), add) = (&filter(context, c, rows, &g, channels), addition(c, r)?) else {
         return None;
@@ -421,22 +423,26 @@ fn is_vector(r: &Regions<'_, '_>) -> bool {
     r.tensor(slot::THIRD).positions() == 1
 }
 
-/// The parts of a source: one tensor, or two that are read as one.
-pub(super) type Parts<'a> = Vec<Part<'a>, 2>;
+/// Parts of nothing, to be filled in where they are.
+pub(super) const NO_PARTS: [Part<'static>; 2] = [Part {
+    view: View::I16(&[]),
+    channels: 0,
+    requant: None,
+}; 2];
 
-/// Finds the parts of a source, in place: a copy would take stack.
+/// Finds the parts of a source, and how many there are.
 #[inline(never)]
-pub(super) fn parts<'a>(parts: &mut Parts<'a>, source: &Source, r: &mut Regions<'_, 'a>) -> Option<()> {
+pub(super) fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regions<'_, 'a>) -> Option<usize> {
     let requants = source.second.as_ref().map(|(_, requants)| requants);
-    for i in 0..1 + usize::from(requants.is_some()) {
-        let part = Part {
-            channels: r.tensor(slot::FIRST + i).channels.into(),
-            view: r.view(slot::FIRST + i)?,
-            requant: requants.map(|requants| SmallRequant::new(requants[i])),
-        };
-        parts.push(part).ok()?;
+    let count = 1 + usize::from(requants.is_some());
+    for (i, part) in parts.iter_mut().enumerate().take(count) {
+        part.channels = r.tensor(slot::FIRST + i).channels.into();
+        part.view = r.view(slot::FIRST + i)?;
+        if let Some(requants) = requants {
+            part.requant = Some(SmallRequant::new(requants[i]));
+        }
     }
-    Some(())
+    Some(count)
 }
 
 /// Runs a convolution in f16.

@@ -243,7 +243,7 @@ pub(super) fn input<'a>(n: &GroupNorm, r: &mut Regions<'_, 'a>) -> Option<Input<
     if n.source.second.is_none() {
         return r.operand(slot::FIRST).map(Input::One);
     }
-    let mut both = conv::Parts::new();
+    let mut both = conv::NO_PARTS;
     conv::parts(&mut both, &n.source, r)?;
-    both.into_array().ok().map(Input::Two)
+    Some(Input::Two(both))
 }

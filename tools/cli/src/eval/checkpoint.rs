@@ -2,7 +2,7 @@
 
 use super::{Args, Sampler, Sde, Split, Variance, drawings, measures};
 use crate::failure::Failure;
-use crate::print::Held;
+use crate::print::{self, Held};
 use mote_host::schedule;
 use mote_tools::Checkpoint;
 use mote_tools::data::{self, Discrete};
@@ -14,7 +14,7 @@ const IMAGES: usize = 64;
 
 /// Imports the checkpoint and does the task.
 pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
-    let checkpoint = Checkpoint::open(folder)?;
+    let checkpoint = print::noted(Checkpoint::open(folder)?);
     let network = executor(&checkpoint, args.convergence)?;
     let subject = Subject::new(&checkpoint, &network, options(args))?;
     if args.convergence {

@@ -107,7 +107,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         }
     };
     if let Some(from) = &args.distill_from {
-        let taught = Checkpoint::open(from)?;
+        let taught = print::noted(Checkpoint::open(from)?);
         let data = read(Some(taught.graph.sample_shape()))?;
         return Ok((from_teacher(args, taught)?, data));
     }
@@ -167,17 +167,10 @@ fn from_teacher(args: &Args, taught: Checkpoint) -> Result<Start, Failure> {
         };
         Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))
     };
-    let folder = args.distill_from.clone().unwrap_or_default();
-    let root = if folder.join("unet").is_dir() {
-        folder
-    } else {
-        folder.join("..")
-    };
-    let text = std::fs::read_to_string(root.join("scheduler/scheduler_config.json")).map_err(Failure::new)?;
     Ok(Start {
         preset: known.map_or_else(fallback, Ok)?,
         unet: taught.config.clone(),
-        scheduler: serde_json::from_str(&text).map_err(Failure::new)?,
+        scheduler: taught.scheduler_config.clone(),
         teacher: Some(Teacher { network, params }),
         checkpoint: taught,
     })

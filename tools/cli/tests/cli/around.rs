@@ -52,7 +52,7 @@ fn no_output_eats_an_input_by_whatever_name() {
     for (line, word) in [
         (
             "convert {dir}/ck -o {dir}/ck/unet/config.json --scheme f16",
-            "ends in .json",
+            "is a file of the input",
         ),
         (
             "convert {dir}/ck --scheme f16 --report {dir}/m.mote -o {dir}/m.mote",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// IDX files of eight digits that the network itself made, and of eight images of noise.
 fn data(folder: &Path) -> [PathBuf; 2] {
-    let made = TensorFile::read(&vectors()).unwrap().values("ddim50.x0").unwrap().data;
+    let made = TensorFile::read(&vectors()).unwrap().floats("ddim50.x0").unwrap().data;
     let pixels: Vec<u8> = made
         .iter()
         .map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8)

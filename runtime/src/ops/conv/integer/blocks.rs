@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use super::columns::Gather;
-use crate::family::{self, COLUMNS, Layout, Rows, Rows4, Storing, TILE, padded};
 use crate::family::{Addition, Filter, Part};
+use crate::family::{COLUMNS, Family, Layout, Native, Rows, Rows4, clears, padded};
 use crate::features::Feature;
 use crate::numeric::requant::{WideRequant, add_guarded, saturate_i8, saturate_i16};
 use crate::ops::conv::Geometry;
@@ -18,8 +18,8 @@ impl Part<'_> {
         let Some(requant) = &self.requant else { return };
         let range = at..at + to.len();
         match self.view {
-            View::I8(data, zero) => family::join8(&data[range], zero, requant, to),
-            View::I16(data) => family::join16(&data[range], requant, to),
+            View::I8(data, zero) => Native::join8(&data[range], zero, requant, to),
+            View::I16(data) => Native::join16(&data[range], requant, to),
             View::F16(_) | View::Q24(_) => {}
         }
     }
@@ -46,7 +46,7 @@ pub fn conv(
         return;
     };
     // The taps that pad a row stay zero, and columns that no position fills.
-    if family::clears(taps) || positions < lanes {
+    if clears(taps) || positions < lanes {
         columns.fill(0);
     }
     let stored = match parts {
@@ -59,19 +59,19 @@ pub fn conv(
         ] => Some(*zero),
         _ => None,
     };
-    let pairs = family::PAIRS && lanes == COLUMNS && filter.is_int4() && stored.is_some();
-    let stored = stored.filter(|_| taps > family::THIN && matches!(filter, Filter::W8 { .. }));
+    let pairs = Native::PAIRS && lanes == COLUMNS && filter.is_int4() && stored.is_some();
+    let stored = stored.filter(|_| taps > Native::THIN && matches!(filter, Filter::W8 { .. }));
     let layout = Layout::new(lanes, taps, g.outs, stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
     gather.enter();
-    let mut storing = Storing::new(filter, &layout, pairs, add.as_ref(), out);
+    let mut storing = Native::storing(filter, &layout, pairs, add.as_ref(), out);
     let mut done = 0;
     while done < positions {
         let count = lanes.min(positions - done);
         let (at, taps) = gather.fill(columns, count);
         if pairs {
-            family::pair_up(columns);
+            Native::pair_up(columns);
         }
         let block = Block {
             at: at * g.outs,
@@ -85,7 +85,7 @@ pub fn conv(
         while first < g.outs {
             let mut channels = first..g.outs;
             if let (Some(storing), COLUMNS) = (&mut storing, count) {
-                first = storing.run(first, columns, &block.taps, block.at, out);
+                first = Native::store(storing, first, columns, &block.taps, block.at, out);
                 if first == g.outs {
                     break;
                 }
@@ -124,7 +124,7 @@ impl Filter<'_> {
                 mult,
                 shift,
             };
-            family::begin8(&rows, columns, layout);
+            Native::begin8(&rows, columns, layout);
         }
     }
 
@@ -154,7 +154,7 @@ impl Filter<'_> {
                 if layout.lanes == 1 {
                     rows.single(columns, tile);
                 } else {
-                    family::rows8(&rows, columns, layout, tile);
+                    Native::rows8(&rows, columns, layout, tile);
                 }
             }
             Self::W4 {
@@ -173,10 +173,8 @@ impl Filter<'_> {
                 };
                 if layout.lanes == 1 {
                     rows.single(columns, tile);
-                } else if block.pairs {
-                    family::rows4(&rows, columns, tile);
                 } else {
-                    rows.unpacked(layout, taps, columns, tile);
+                    Native::rows4(&rows, columns, layout, taps, block.pairs, tile);
                 }
             }
             Self::W16 {
@@ -190,9 +188,9 @@ impl Filter<'_> {
                 for ((values, (weights, &bias)), (&mult, &shift)) in tile.iter_mut().zip(rows).zip(factors) {
                     let mut dots = [0; COLUMNS];
                     if layout.lanes == 1 {
-                        dots[0] = family::single16(weights, columns);
+                        dots[0] = Native::single16(weights, columns);
                     } else {
-                        family::block16(weights, columns, &mut dots);
+                        Native::block16(weights, columns, &mut dots);
                     }
                     WideRequant { mult, shift }.times(wide_bias(bias), &dots[..layout.lanes], values);
                 }
@@ -213,7 +211,7 @@ struct Block<'l> {
     /// Those of a whole column that the columns hold.
     taps: Range<usize>,
     layout: &'l Layout,
-    /// Whether the columns are [`family::pair_up`]'s.
+    /// Whether the columns are [`Family::pair_up`]'s.
     pairs: bool,
 }
 
@@ -228,12 +226,12 @@ impl Block<'_> {
         columns: &[i16],
         out: &mut ViewMut<'_>,
     ) {
-        let mut tile = [[0; COLUMNS]; TILE];
+        let mut tile = [[0; COLUMNS]; Native::TILE];
         // Rows that are not whole do not follow each other.
         let most = if self.taps.len() < self.layout.taps && !filter.is_int4() {
             1
         } else {
-            TILE
+            Native::TILE
         };
         let mut first = channels.start;
         while first < channels.end {

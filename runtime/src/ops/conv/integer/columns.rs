@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::strips;
-use crate::family::{self, COLUMNS, Layout, Neighbours, Scale, THIN, Window, padded};
+use crate::family::{self, COLUMNS, Family, Layout, Native, Neighbours, Scale, Window, padded};
 use crate::family::{CHUNK, Part};
 use crate::ops::conv::Geometry;
 use crate::tensor::view::View;
@@ -75,7 +75,7 @@ impl<'a> Way<'a> {
             },
             _ if g.upsample => Self::Each,
             _ if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] => Self::Single(view),
-            View::I8(data, zero) if block.taps > THIN => Self::Windows {
+            View::I8(data, zero) if block.taps > Native::THIN => Self::Windows {
                 data,
                 zero,
                 window: Window::default(),
@@ -88,7 +88,7 @@ impl<'a> Way<'a> {
     /// What brings a part of a concatenation to its columns, where it is int8 in whole groups of channels.
     fn point(part: &Part<'_>) -> Option<Scale> {
         match (part.view, part.requant) {
-            (View::I8(_, zero), Some(requant)) if part.channels.is_multiple_of(4) => Scale::new(&requant, zero),
+            (View::I8(_, zero), Some(requant)) if part.channels.is_multiple_of(4) => Native::scale(&requant, zero),
             _ => None,
         }
     }
@@ -121,7 +121,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// a whole column the block holds.
     #[inline(never)]
     pub fn fill(&mut self, columns: &mut [i16], count: usize) -> (usize, Range<usize>) {
-        if family::STRIPS && matches!(self.way, Way::Strips { .. }) {
+        if Native::STRIPS && matches!(self.way, Way::Strips { .. }) {
             return self.strip(columns);
         }
         let first = self.done;
@@ -142,7 +142,7 @@ impl<'b, 'a> Gather<'b, 'a> {
             for (part, scale) in self.parts.iter().zip(scales) {
                 if let View::I8(data, _) = part.view {
                     let from = &data[first * part.channels..][..count * part.channels];
-                    family::points8(from, part.channels, scale, &mut columns[tap * COLUMNS..]);
+                    Native::points8(from, part.channels, scale, &mut columns[tap * COLUMNS..]);
                 }
                 tap += part.channels;
             }
@@ -185,7 +185,7 @@ impl<'b, 'a> Gather<'b, 'a> {
         } = &self.way
         {
             let from = &data[(line + from * self.channels).min(data.len())..];
-            family::window8(from, window, *zero, columns, &self.block, lane);
+            Native::window8(from, window, *zero, columns, &self.block, lane);
         }
         self.advance();
     }
@@ -258,7 +258,11 @@ impl<'b, 'a> Gather<'b, 'a> {
         let left = self.pad[1].saturating_sub(col).min(self.kernel);
         let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
         let inside = self.kernel - left - right;
-        if let ([part], 0, true) = (self.parts, self.zoom, THIN > 0 && self.block.taps <= THIN) {
+        if let ([part], 0, true) = (
+            self.parts,
+            self.zoom,
+            Native::THIN > 0 && self.block.taps <= Native::THIN,
+        ) {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
         }
@@ -320,7 +324,7 @@ impl<'b, 'a> Gather<'b, 'a> {
                 View::F16(_) | View::Q24(_) => {}
             }
         }
-        family::copy16(&window[..padded(self.block.taps)], columns, 0, &self.block, lane);
+        Native::copy16(&window[..padded(self.block.taps)], columns, 0, &self.block, lane);
     }
 
     #[inline(always)]
@@ -397,7 +401,7 @@ struct Cursor<'c> {
 
 impl Cursor<'_> {
     fn zeros(&mut self, count: usize) {
-        family::zeros(count, self.columns, self.tap, self.block, self.lane);
+        Native::zeros(count, self.columns, self.tap, self.block, self.lane);
         self.tap += count;
     }
 
@@ -406,14 +410,14 @@ impl Cursor<'_> {
         self.tap += count;
         match (part.view, part.requant) {
             (View::I8(data, zero), None) => {
-                family::copy8(&data[at..at + count], zero, self.columns, tap, block, lane);
+                Native::copy8(&data[at..at + count], zero, self.columns, tap, block, lane);
             }
-            (View::I16(data), None) => family::copy16(&data[at..at + count], self.columns, tap, block, lane),
+            (View::I16(data), None) => Native::copy16(&data[at..at + count], self.columns, tap, block, lane),
             _ => {
                 for done in (0..count).step_by(CHUNK) {
                     let joined = &mut self.joined[..(count - done).min(CHUNK)];
                     part.join(at + done, joined);
-                    family::copy16(joined, self.columns, tap + done, block, lane);
+                    Native::copy16(joined, self.columns, tap + done, block, lane);
                 }
             }
         }

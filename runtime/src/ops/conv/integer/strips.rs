@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::columns::{Gather, Way};
-use crate::family::{self, COLUMNS, Layout, Neighbours};
+use crate::family::{COLUMNS, Family, Layout, Native};
 use crate::ops::conv::Geometry;
 
 /// Side of the kernel.
@@ -19,7 +19,7 @@ pub fn serve(g: &Geometry, channels: usize, block: &Layout) -> bool {
     let whole = g.output[1] == cols && cols.is_multiple_of(COLUMNS) && channels.is_multiple_of(4);
     // Every row of the output sees one of the input.
     let inside = g.pad[0] < KERNEL && g.output[0] <= rows + g.pad[0];
-    family::STRIPS && window && whole && inside
+    Native::STRIPS && window && whole && inside
 }
 
 impl Gather<'_, '_> {
@@ -32,7 +32,7 @@ impl Gather<'_, '_> {
         if row > 0 {
             let held = self.rows_under(row - 1);
             if held.start < under.start {
-                family::slide(&mut columns[..held.len() * line * COLUMNS], line * COLUMNS);
+                Native::slide(&mut columns[..held.len() * line * COLUMNS], line * COLUMNS);
             }
             fresh.start = held.end;
         }
@@ -41,12 +41,12 @@ impl Gather<'_, '_> {
                 // Where there is none, a neighbour stands in until zeros are set.
                 let places = core::array::from_fn(|p| ((col + p).saturating_sub(1) >> self.zoom).min(width - 1));
                 let edges = [col == 0, col + COLUMNS == self.widths[1]];
-                *six = Neighbours::new(places, edges, self.channels, *zero);
+                *six = Native::neighbours(places, edges, self.channels, *zero);
             }
             for y in fresh {
                 let from = ((y - self.pad[0]) >> self.zoom) * width * self.channels;
                 let to = (y - under.start) * line * COLUMNS;
-                family::six8(&data[from..], six, &mut columns[to..]);
+                Native::six8(&data[from..], six, &mut columns[to..]);
             }
         }
         self.left -= 1;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::moments::{Affine, Factors, MAX_SHIFT, Sums, fill};
 use super::{FACTOR_WORDS, Input, Norm, exact};
 use crate::family::CHUNK;
-use crate::family::{self, Elements, Finish, Normalized};
+use crate::family::{Elements, Family, Finish, Native, Normalized};
 use crate::numeric::requant::Requant;
 use crate::tensor::view::{Operand, View, ViewMut};
 
@@ -25,7 +25,7 @@ impl Norm<'_> {
         finish
     }
 
-    /// Leaves the factors for [`family::normalize`], or finds that it cannot run this.
+    /// Leaves the factors for [`Family::normalize`], or finds that it cannot run this.
     fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
         let Requant { mult, shift } = self.out_requant;
         if self.scale_shift.is_some() || shift <= 32 || !matches!(out, ViewMut::I8(..) | ViewMut::I16(_)) {
@@ -50,7 +50,7 @@ impl Norm<'_> {
             Input::Two([first, second]) if self.channels > CHUNK => first.channels | second.channels,
             _ => self.channels,
         };
-        family::normalizes(&finish, pieces, out).then_some(finish)
+        Native::normalizes(&finish, pieces, out).then_some(finish)
     }
 
     /// Leaves every channel's factors, as `form` makes them; `None` where it cannot.
@@ -107,8 +107,8 @@ impl Input<'_> {
         };
         let (first, size) = (channels.start, channels.len());
         let (sum, squares) = match view {
-            View::I8(data, _) => family::moments8(data, norm.channels, first, size),
-            View::I16(data) => family::moments16(data, norm.channels, first, size),
+            View::I8(data, _) => Native::moments8(data, norm.channels, first, size),
+            View::I16(data) => Native::moments16(data, norm.channels, first, size),
             View::F16(_) | View::Q24(_) => (0, 0),
         };
         // Sums of q - zero from sums of q.
@@ -160,7 +160,7 @@ fn normalize(
         Input::Two(parts) => parts,
     };
     if let Some(mut to) = normalized(out, 0, range.len() * norm.channels)
-        && family::normalize_two(parts, range.clone(), &mut to, factors, finish)
+        && Native::normalize_two(parts, range.clone(), &mut to, factors, finish)
     {
         return;
     }
@@ -194,7 +194,7 @@ fn normalize(
 /// `count` elements of the output from `at` on.
 fn run(from: Elements<'_>, at: usize, count: usize, factors: &[i32], finish: &Finish, out: &mut ViewMut<'_>) {
     if let Some(mut to) = normalized(out, at, count) {
-        family::normalize(from, &mut to, factors, finish);
+        Native::normalize(from, &mut to, factors, finish);
     }
 }
 

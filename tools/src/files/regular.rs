@@ -1,0 +1,63 @@
+//! Files that a user names, read whole: regular files, not larger than what they should be.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Most bytes of a configuration.
+pub const SMALL: u64 = 16 << 20;
+
+/// The file `path`, which has at most `most` bytes. Anything else than a regular file is refused before it is opened: a pipe
+/// may never end.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let too_large = |bytes: u64| {
+        let problem = format!("it has {bytes} bytes, more than the {most} that are read");
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
+    };
+    if metadata.len() > most {
+        return too_large(metadata.len());
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    // It may have grown since.
+    if bytes.len() as u64 > most {
+        return too_large(bytes.len() as u64);
+    }
+    Ok(bytes)
+}
+
+/// [`read`], as UTF-8 text.
+pub fn text(path: &Path, most: u64) -> io::Result<String> {
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+    String::from_utf8(read(path, most)?).map_err(not_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_bounded_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(text(&path, 4).unwrap(), "four");
+        for (error, expected) in [
+            (read(&path, 3).unwrap_err(), "it has 4 bytes, more than the 3"),
+            (read(dir.path(), 9).unwrap_err(), "it is a folder"),
+            #[cfg(unix)]
+            (read(Path::new("/dev/zero"), 9).unwrap_err(), "it is no regular file"),
+        ] {
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        std::fs::write(&path, [0xFF]).unwrap();
+        assert!(text(&path, 4).unwrap_err().to_string().contains("UTF-8"));
+    }
+}

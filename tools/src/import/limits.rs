@@ -1,0 +1,84 @@
+//! What a network may have that a model file cannot hold, refused by file, field and value before anything is converted.
+
+use super::Checkpoint;
+use crate::quantize::scheme::Scheme;
+use mote_host::config::{ConfigError, shown};
+use mote_host::schedule::Variance;
+
+/// Labels and widths are counted by 16 bits in the file.
+const MOST: usize = u16::MAX as usize;
+/// Elements of a sample.
+const MOST_ELEMENTS: usize = 1 << 24;
+/// Bytes of one activation of 16 bits.
+const MOST_BYTES: usize = 1 << 28;
+
+/// Refuses `checkpoint` where a file of `scheme` cannot hold it.
+pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), ConfigError> {
+    let unet = &checkpoint.unet;
+    let (reads, gives) = (unet.in_channels, unet.out_channels);
+    let refuse = |field: &str, problem: String| {
+        let value = checkpoint
+            .config
+            .get(field)
+            .map_or_else(|| "missing".to_string(), shown);
+        Err(ConfigError {
+            file: checkpoint.config_file.clone(),
+            field: field.to_string(),
+            value,
+            problem,
+        })
+    };
+    if reads != gives && checkpoint.scheduler.variance != Variance::LearnedRange {
+        let problem = if gives == 2 * reads {
+            format!(
+                "`in_channels` is {reads}: a sampler takes what the network gives; where the other half is its variance, it has no \
+                 place in a model file: train with a fixed variance"
+            )
+        } else {
+            format!(
+                "`in_channels` is {reads}: a sampler takes what the network gives, so both must be the same; an input that is \
+                 joined to the sample has no place in a model file"
+            )
+        };
+        return refuse("out_channels", problem);
+    }
+    if unet.num_class_embeds.is_some_and(|classes| classes > MOST) {
+        return refuse("num_class_embeds", format!("a model file holds at most {MOST} labels"));
+    }
+    if unet.time_embedding_dim > MOST {
+        let field = match checkpoint.config.get("time_embedding_dim") {
+            Some(value) if !value.is_null() => "time_embedding_dim",
+            _ => "block_out_channels",
+        };
+        let problem = format!(
+            "the time embedding has {} channels, and a model file counts at most {MOST}",
+            unet.time_embedding_dim
+        );
+        return refuse(field, problem);
+    }
+    let [rows, cols] = unet.sample_size;
+    if rows * cols * reads > MOST_ELEMENTS {
+        let problem =
+            format!("with {reads} channels a sample has more than {MOST_ELEMENTS} elements, too many for a model file");
+        return refuse("sample_size", problem);
+    }
+    let largest = checkpoint
+        .graph
+        .values
+        .iter()
+        .map(|value| 2 * value.shape.iter().product::<usize>())
+        .max();
+    if largest.is_some_and(|bytes| bytes > MOST_BYTES) {
+        return refuse(
+            "sample_size",
+            format!("an activation of this network has more than {MOST_BYTES} bytes, too many for a model file"),
+        );
+    }
+    if unet.mid_block && unet.mid_block_scale_factor < 0.0 && scheme != Scheme::F16 {
+        return refuse(
+            "mid_block_scale_factor",
+            "integer models hold factors above 0: convert with --scheme f16".to_string(),
+        );
+    }
+    Ok(())
+}

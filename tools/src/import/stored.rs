@@ -1,0 +1,181 @@
+//! Files of weights as diffusers writes them: one file, shards with an index, either of them of a variant.
+//!
+//! ```text
+//! diffusion_pytorch_model.safetensors              ┐ without a variant, else of the only variant
+//! diffusion_pytorch_model.fp16.safetensors         ┘
+//! diffusion_pytorch_model.safetensors.index.json   ─▶ weight_map: tensor ─▶ file
+//! diffusion_pytorch_model.safetensors.index.fp16.json
+//! ```
+
+use super::{ImportError, WEIGHTS_FILE, shown};
+use crate::files;
+use mote_host::config;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Begins every name of a file of weights.
+const STEM: &str = "diffusion_pytorch_model";
+/// Largest files that are read, all together: a microcontroller's network is a few megabytes.
+const MAX_BYTES: u64 = 4 << 30;
+/// Longest header of a safetensors file, as the format's own library has it.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// A file of weights: its path, for errors, and its bytes.
+pub(super) type Stored = (String, Vec<u8>);
+
+/// Reads the weights in `folder`, in order of their names; and what a user should know of the choice.
+pub(super) fn read(folder: &Path) -> Result<(Vec<Stored>, Vec<String>), ImportError> {
+    let plain = folder.join(WEIGHTS_FILE);
+    if plain.exists() {
+        return Ok((vec![whole(&plain, MAX_BYTES)?], vec![]));
+    }
+    let index = folder.join(format!("{WEIGHTS_FILE}.index.json"));
+    if index.exists() {
+        return Ok((shards(folder, &index)?, vec![]));
+    }
+    let variants = variants(folder);
+    match &variants[..] {
+        [] => Err(missing(folder, &plain)),
+        [only] => {
+            let path = folder.join(only);
+            let note = format!("the weights are those of a variant, {}", shown(&path));
+            let stored = if only.ends_with(".json") {
+                shards(folder, &path)?
+            } else {
+                vec![whole(&path, MAX_BYTES)?]
+            };
+            Ok((stored, vec![note]))
+        }
+        several => Err(ImportError::Variants {
+            path: shown(&plain),
+            found: several.join(", "),
+        }),
+    }
+}
+
+/// Names of the files of variants, each once: an index, or a file that is no shard.
+fn variants(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return vec![];
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| {
+            let rest = name.strip_prefix(STEM).unwrap_or_default();
+            let index = rest.starts_with(".safetensors.index.") && rest.ends_with(".json");
+            let shard = rest.contains("-of-");
+            index || (rest.starts_with('.') && rest.ends_with(".safetensors") && !shard)
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Why there are no weights: others lie there, or none.
+fn missing(folder: &Path, plain: &Path) -> ImportError {
+    let others = [
+        "diffusion_pytorch_model.bin",
+        "diffusion_pytorch_model.bin.index.json",
+        "pytorch_model.bin",
+        "diffusion_flax_model.msgpack",
+        "model.safetensors",
+    ];
+    match others.into_iter().find(|name| folder.join(name).exists()) {
+        Some(found) => ImportError::OtherWeights {
+            path: shown(plain),
+            found: found.to_string(),
+        },
+        None => ImportError::Read {
+            path: shown(plain),
+            source: io::ErrorKind::NotFound.into(),
+            advice: "save the model with save_pretrained(folder, safe_serialization=True)",
+        },
+    }
+}
+
+/// A safetensors file of at most `most` bytes. Its first bytes are looked at before the rest is read.
+fn whole(path: &Path, most: u64) -> Result<Stored, ImportError> {
+    let failed = |source| ImportError::Read {
+        path: shown(path),
+        source,
+        advice: "copy it again, or save the model again",
+    };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if metadata.is_file() {
+        let bytes = metadata.len();
+        if bytes > most {
+            return Err(ImportError::TooLarge {
+                path: shown(path),
+                bytes,
+                limit: most,
+            });
+        }
+        let mut head = Vec::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(9).read_to_end(&mut head).map_err(failed)?;
+        let header = head.first_chunk().map(|length| u64::from_le_bytes(*length));
+        let fits = header.is_some_and(|header| header <= MAX_HEADER && header.saturating_add(8) <= bytes);
+        if !fits || head.get(8) != Some(&b'{') {
+            return Err(ImportError::Container {
+                path: shown(path),
+                problem: "it has no header".to_string(),
+            });
+        }
+    }
+    Ok((shown(path), files::read(path, most).map_err(failed)?))
+}
+
+/// The shards that `index` names, each tensor in the file that the index says.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<Stored>, ImportError> {
+    let text = files::text(index, files::SMALL).map_err(|source| ImportError::Read {
+        path: shown(index),
+        source,
+        advice: "copy it again, or save the model again",
+    })?;
+    let wrong = |problem: String| ImportError::Shards {
+        path: shown(index),
+        problem,
+    };
+    let object = config::object(&shown(index), &text)?;
+    let map = object.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| wrong("`weight_map` is no object that names a file for each tensor".to_string()))?;
+    let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, file) in map {
+        let name = file.as_str().filter(|name| is_plain(name));
+        let name = name.ok_or_else(|| {
+            let (key, value) = (config::printable(key), config::shown(file));
+            wrong(format!(
+                "`weight_map` has {value} for {key}, which names no file of this folder"
+            ))
+        })?;
+        held.entry(name).or_default().insert(key);
+    }
+    let mut stored = vec![];
+    let mut left = MAX_BYTES;
+    for (name, keys) in held {
+        let file = whole(&folder.join(name), left)?;
+        left -= file.1.len() as u64;
+        let tensors = safetensors::SafeTensors::deserialize(&file.1).map_err(|error| ImportError::Container {
+            path: file.0.clone(),
+            problem: config::printable(&error.to_string()),
+        })?;
+        let found: BTreeSet<&str> = tensors.names().into_iter().collect();
+        if let Some(key) = keys.symmetric_difference(&found).next() {
+            let says = if keys.contains(key) { "" } else { "not " };
+            return Err(wrong(format!(
+                "it does {says}name {name} for {}, and the file differs",
+                key.escape_debug()
+            )));
+        }
+        stored.push(file);
+    }
+    Ok(stored)
+}
+
+/// Whether `name` is the name of a file and no way out of the folder.
+fn is_plain(name: &str) -> bool {
+    name.ends_with(".safetensors") && Path::new(name).file_name().is_some_and(|own| own == name) && !name.contains('\\')
+}
