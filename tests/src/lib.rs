@@ -5,6 +5,7 @@
 //! | `hostile_bytes.rs` | damaged, cut and foreign files are refused |
 //! | `hostile_fields.rs` | files with wrong contents and right checksums are refused, or run without a panic |
 //! | `determinism.rs` | the same checkpoint and options give the same bytes |
+//! | `flow.rs` | flow matching: levels are diffusers', rows the equations, runs the same everywhere |
 //! | `samplers.rs` | every sampler's coefficients and runs are those of its equations |
 //! | `sampler.rs`, `snapshot.rs` | the sampler's rules, stopping and resuming |
 //! | `quality.rs` | distance from the float model, with thresholds |

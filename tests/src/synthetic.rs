@@ -2,6 +2,7 @@
 
 use mote_host::calibrate::calibrate;
 use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::sampling::Schedule;
 use mote_runtime::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
@@ -42,6 +43,23 @@ pub const TRAIN_STEPS: u32 = 20;
 /// [`everything`] under [`diffusion`] as a model file.
 pub fn model(form: Form) -> Vec<u8> {
     emitted(&everything(), &diffusion(), form).bytes
+}
+
+/// Training timesteps of [`flow`].
+pub const FLOW_TRAIN_STEPS: u32 = 1000;
+
+/// [`everything`] as a network of flow matching, as a model file.
+pub fn flow(form: Form, shift: f64) -> Vec<u8> {
+    let flow = Diffusion {
+        train_steps: FLOW_TRAIN_STEPS,
+        alpha_bars: vec![],
+        prediction: Prediction::Flow,
+        schedule: Schedule::Flow {
+            shift_q24: libm::round(shift * 16_777_216.0) as u32,
+        },
+        ..diffusion()
+    };
+    emitted(&everything(), &flow, form).bytes
 }
 
 /// `program` as a model file, calibrated on two short runs; in integers, every normalization that can be is inside a convolution.

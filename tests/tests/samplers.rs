@@ -47,7 +47,7 @@ fn output(prediction: Prediction, ab: f64, x: f64, mean: f64) -> f64 {
         Prediction::Epsilon => eps,
         Prediction::V => s * eps - n * x0,
         Prediction::Sample => x0,
-        Prediction::Bits { .. } | Prediction::Kernel => unreachable!("chains have samplers of their own"),
+        _ => unreachable!("such networks have samplers of their own"),
     }
 }
 
@@ -82,6 +82,7 @@ impl Fixed<'_> {
                 Method::Ddpm(variance) => fixed_ddpm(pair[0], pair[1], variance, p, c),
                 Method::DpmSolver2M => dpm_solver_2m(before, pair[0], pair[1], p, c),
                 Method::Heun => heun_predictor(pair[0], pair[1], p, c),
+                Method::FlowEuler => unreachable!("it has no cumulative alphas"),
             };
             self.advance(&first, pair[0], index as u32, &mut x, &mut held);
             if self.method == Method::Heun && !(self.to_the_end && last) {

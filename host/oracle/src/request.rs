@@ -42,6 +42,8 @@ pub enum Method {
     DpmSolver2M,
     /// Heun's method.
     Heun,
+    /// Euler's method, for flow matching.
+    FlowEuler,
 }
 
 /// Whether the predicted clean sample is clamped.

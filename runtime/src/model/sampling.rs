@@ -26,6 +26,8 @@ pub enum Prediction {
     },
     /// Mean and variance of the reverse kernel: a Gaussian chain ([`crate::schedule::chain`]).
     Kernel,
+    /// The velocity of flow matching, `noise - x0` ([`crate::schedule::flow_euler`]).
+    Flow,
 }
 
 impl Prediction {
@@ -39,6 +41,7 @@ impl Prediction {
     pub const fn feature(self) -> Option<Feature> {
         match self {
             Self::Bits { .. } | Self::Kernel => Some(Feature::Chain),
+            Self::Flow => Some(Feature::Continuous),
             Self::Epsilon | Self::V | Self::Sample => None,
         }
     }
@@ -48,17 +51,19 @@ impl Prediction {
     pub const fn levels(self) -> Levels {
         match self {
             Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel => Levels::Alphas,
+            Self::Flow => Levels::Flow,
         }
     }
 
     #[inline(always)]
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        match r.variant(5) {
+        match r.variant(6) {
             0 => Self::Epsilon,
             1 => Self::V,
             2 => Self::Sample,
             3 => Self::Bits { prior_q31: r.u32() },
-            _ => Self::Kernel,
+            4 => Self::Kernel,
+            _ => Self::Flow,
         }
     }
 }
@@ -68,7 +73,7 @@ impl Schedule {
     pub const fn spacing(self) -> Spacing {
         match self {
             Self::Leading => Spacing::Leading,
-            Self::Trailing => Spacing::Trailing,
+            Self::Trailing | Self::Flow { .. } => Spacing::Trailing,
             Self::Linspace => Spacing::Linspace,
             Self::Quadratic => Spacing::Quadratic,
             Self::Planned(plan) => plan.spacing(),
@@ -86,7 +91,18 @@ impl Schedule {
     /// Entries of the table of cumulative alphas, of a file that plans no run.
     #[inline(always)]
     pub(super) const fn alphas(self, train_steps: u32) -> u32 {
-        train_steps
+        match self {
+            Self::Flow { .. } => 0,
+            _ => train_steps,
+        }
+    }
+
+    /// The shift of flow matching's levels, Q24; 1 of other schedules.
+    pub(crate) const fn shift_q24(self) -> u32 {
+        match self {
+            Self::Flow { shift_q24 } => shift_q24,
+            _ => 1 << 24,
+        }
     }
 
     /// Whether a network that predicts `prediction` goes with it, trained on so many timesteps: continuous levels go up to the last one,
@@ -96,19 +112,21 @@ impl Schedule {
         let continuous = prediction.levels().are_continuous();
         let same = match self {
             Self::Planned(plan) => plan.method().entry().levels.are_continuous() == continuous,
-            _ => matches!(prediction.levels(), Levels::Alphas),
+            Self::Flow { shift_q24 } => continuous && shift_q24 >= 1 && shift_q24 <= 1 << 31,
+            _ => !continuous,
         };
         same && (!continuous || train_steps < 1 << 16)
     }
 
     #[inline(always)]
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        match r.variant(5) {
+        match r.variant(6) {
             0 => Self::Leading,
             1 => Self::Trailing,
             2 => Self::Linspace,
             3 => Self::Quadratic,
-            _ => Self::Planned(Plan::read(r)),
+            4 => Self::Planned(Plan::read(r)),
+            _ => Self::Flow { shift_q24: r.u32() },
         }
     }
 }
@@ -137,6 +155,11 @@ pub enum Schedule {
     Quadratic,
     /// The rows of one run ([`super::plan`]).
     Planned(Plan),
+    /// Nothing: the levels of flow matching follow from a run's steps and from this shift, Q24, 1 to 2^31; [`Spacing::Trailing`].
+    Flow {
+        /// 2^24 leaves the levels as they are.
+        shift_q24: u32,
+    },
 }
 
 /// Whether the predicted clean sample is clamped.
@@ -197,6 +220,8 @@ pub enum Method {
     DpmSolver2M,
     /// [`crate::schedule::heun`]: Heun's method, of second order with two calls a step (the last has one) and one held tensor.
     Heun,
+    /// [`crate::schedule::flow_euler`]: Euler's method for flow matching.
+    FlowEuler,
 }
 
 /// What tells a sampler from the others.
@@ -258,6 +283,8 @@ pub enum Noise {
 pub enum Levels {
     /// A cumulative alpha a training timestep: `x = sqrt(ab) x0 + sqrt(1 - ab) z`.
     Alphas,
+    /// Flow matching's: `x = (1 - s) x0 + s z` for s from 1 to 0, the timestep is `T s`.
+    Flow,
 }
 
 impl Levels {
@@ -266,6 +293,7 @@ impl Levels {
     pub const fn are_continuous(self) -> bool {
         match self {
             Self::Alphas => false,
+            Self::Flow => true,
         }
     }
 
@@ -274,15 +302,16 @@ impl Levels {
     pub const fn default_method(self) -> Method {
         match self {
             Self::Alphas => Method::Ddim,
+            Self::Flow => Method::FlowEuler,
         }
     }
 
     /// Whether runs can be spread so over them.
     #[inline(always)]
     pub(crate) const fn allow(self, spacing: Spacing, prev: PrevRule) -> bool {
-        let _ = (spacing, prev);
         match self {
             Self::Alphas => true,
+            Self::Flow => matches!((spacing, prev), (Spacing::Trailing | Spacing::Linspace, PrevRule::List)),
         }
     }
 
@@ -295,12 +324,13 @@ impl Levels {
 
 impl Method {
     /// Every sampler, at its number.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ddim,
         Self::Ddpm(Variance::Small),
         Self::Ddpm(Variance::Large),
         Self::DpmSolver2M,
         Self::Heun,
+        Self::FlowEuler,
     ];
 
     /// Its entry.
@@ -350,6 +380,17 @@ impl Method {
                 keeps: Keeps::WithinStep,
                 noise: Noise::Never,
                 levels: Levels::Alphas,
+            },
+            Self::FlowEuler => Entry {
+                number: 5,
+                name: "euler",
+                about: "Euler's method for flow matching: deterministic, of models of that kind",
+                feature: Some(Feature::Continuous),
+                terms: Terms::Kept,
+                calls: 1,
+                keeps: Keeps::Nothing,
+                noise: Noise::Never,
+                levels: Levels::Flow,
             },
         }
     }

@@ -280,12 +280,13 @@ fn unclipped(now: &Level, prediction: Prediction) -> &'static [program::Step] {
             (Times, B, NEXT_SIGNAL, NOISE),
             (Minus, RESULT + 2, A, B),
         ],
-        Prediction::Bits { .. } | Prediction::Kernel => &[],
         Prediction::Sample if now.noise.is_zero() => &[(Times, RESULT + 2, NEXT_SIGNAL, ONE)],
         Prediction::Sample => &[
             (Over, RESULT + 1, DIRECTION, NOISE),
             (Times, A, RESULT + 1, SIGNAL),
             (Minus, RESULT + 2, NEXT_SIGNAL, A),
         ],
+        // As in `program::prediction`.
+        _ => &[],
     }
 }

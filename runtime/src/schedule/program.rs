@@ -98,8 +98,6 @@ pub(super) fn prediction(now: &Level, prediction: Prediction) -> &'static [Step]
             (Times, EPS_X, NOISE, ONE),
             (Times, EPS_OUT, SIGNAL, ONE),
         ],
-        // A chain's output is no linear form of the sample: the runtime never asks.
-        Prediction::Bits { .. } | Prediction::Kernel => &[],
         Prediction::Sample if now.noise.is_zero() => &[(Times, SAMPLE_OUT, ONE, ONE)],
         Prediction::Sample => &[
             (Times, SAMPLE_OUT, ONE, ONE),
@@ -107,5 +105,7 @@ pub(super) fn prediction(now: &Level, prediction: Prediction) -> &'static [Step]
             (Times, A, SIGNAL, MINUS_ONE),
             (Over, EPS_OUT, A, NOISE),
         ],
+        // Of chains and of other levels than cumulative alphas: the runtime never asks.
+        _ => &[],
     }
 }

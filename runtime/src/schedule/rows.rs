@@ -1,18 +1,15 @@
 //! The rows of a run: one a call of the network, known before it. A file that plans its run holds them; else the sampler makes each when
 //! it is needed.
 
-use super::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients, ddim, noising};
+use super::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients};
 use super::config::Config;
-use super::ddpm::ddpm;
-use super::dpm_solver::dpm_solver_2m;
 use super::form::Form;
-use super::heun::{heun_corrector, heun_predictor};
 use super::spacing::{prev_timestep, timestep};
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::model::Model;
 use crate::model::plan::{RowValues, StoredRow};
-use crate::model::sampling::{Clip, Method};
+use crate::model::sampling::{Clip, Levels, Method};
 
 /// One call of the network, and how the state moves by it. Guidance calls the network twice for one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +29,7 @@ pub const INPUT_ONE_Q30: i32 = 1 << 30;
 impl Row {
     /// Of a call at a training timestep that sees the state as it is.
     #[inline(always)]
-    const fn at(timestep: u32, coefficients: StepCoefficients) -> Self {
+    pub(super) const fn at(timestep: u32, coefficients: StepCoefficients) -> Self {
         Self {
             time_q16: timestep << 16,
             input_q30: INPUT_ONE_Q30,
@@ -90,7 +87,7 @@ impl Rows<'_> {
     /// `ZeroSnr` where a prediction of epsilon says nothing about the clean sample; those of [`Self::begins_at`].
     pub fn row(&self, step: u32, call: u32, follows: bool) -> Result<Option<Row>, RunError> {
         if !self.is_planned() {
-            return self.computed(step, call, follows);
+            return super::computed(self, step, call, follows);
         }
         let Some(row) = self.stored(step, call) else {
             return Ok(None);
@@ -101,47 +98,21 @@ impl Rows<'_> {
         Ok(Some(Row::stored(row, self.config.clip)))
     }
 
-    /// The row from the sampler's equations. A sampler that is not built was refused, and its code is not linked.
-    #[inline(always)]
-    fn computed(&self, step: u32, call: u32, follows: bool) -> Result<Option<Row>, RunError> {
-        let Some(t) = self.step_timestep(step) else {
-            return Ok(None);
-        };
-        let Some(asked) = self.call_timestep(step, call) else {
-            return Ok(None);
-        };
-        let (now, next) = self.alphas(step, t)?;
-        let (prediction, clip) = (self.model.header().prediction, self.config.clip);
-        let coefficients = match self.config.method {
-            Method::Ddpm(variance) if Feature::Ddpm.is_built() => ddpm(now, next, variance, prediction, clip),
-            Method::DpmSolver2M if Feature::DpmSolver.is_built() => {
-                let before = step.checked_sub(1).filter(|_| follows);
-                let before = before.and_then(|step| self.step_timestep(step));
-                let before = before.map(|t| self.model.alpha_bar_q62(t));
-                dpm_solver_2m(before, now, next, prediction, clip)
-            }
-            Method::Heun if Feature::Heun.is_built() && call > 0 => heun_corrector(now, next, prediction, clip),
-            Method::Heun if Feature::Heun.is_built() => heun_predictor(now, next, prediction, clip),
-            _ => ddim(now, next, self.config.eta_q16, prediction, clip),
-        };
-        Ok(Some(Row::at(asked, coefficients)))
-    }
-
     /// The training timestep of a call, Q16; `None` as of [`Self::row`].
     pub fn time_q16(&self, step: u32, call: u32) -> Option<u32> {
         if self.is_planned() {
             return Some(self.stored(step, call)?.time_q16());
         }
-        Some(self.call_timestep(step, call)? << 16)
+        super::time_q16(self, step, call)
     }
 
-    /// The shares of an image and of its noise at the level of a call, as [`noising`] gives them; `None` as of [`Self::row`]. It is apart from
+    /// The shares of an image and of its noise at the level of a call, as [`noising`](super::coefficients::noising) gives them; `None` as of [`Self::row`]. It is apart from
     /// the row, as most runs do not ask for it.
     pub fn noising(&self, step: u32, call: u32) -> Option<(i32, i32)> {
         if self.is_planned() {
             return Some(self.stored(step, call)?.noising_q30());
         }
-        Some(noising(self.model.alpha_bar_q62(self.call_timestep(step, call)?)))
+        super::level_noising(self, step, call)
     }
 
     /// Whether a run can begin at step `step`.
@@ -177,7 +148,7 @@ impl Rows<'_> {
 
     /// The timestep that a call is at: the step's own, or the one that it goes to.
     #[inline(always)]
-    fn call_timestep(&self, step: u32, call: u32) -> Option<u32> {
+    pub(super) fn call_timestep(&self, step: u32, call: u32) -> Option<u32> {
         if Method::BUILT.two_calls && call > 0 {
             self.next_timestep(step)
         } else {
@@ -186,7 +157,7 @@ impl Rows<'_> {
     }
 
     /// The timestep that step `step` begins at; `None` past the last.
-    fn step_timestep(&self, step: u32) -> Option<u32> {
+    pub(super) fn step_timestep(&self, step: u32) -> Option<u32> {
         let (header, c) = (self.model.header(), self.config);
         timestep(c.spacing, header.train_steps, c.steps, header.steps_offset, step)
     }
@@ -196,6 +167,16 @@ impl Rows<'_> {
         let (header, c) = (self.model.header(), self.config);
         let (total, offset) = (header.train_steps, header.steps_offset);
         prev_timestep(c.prev, c.spacing, total, c.steps, offset, step)
+    }
+
+    /// What the model's noise levels are: known at compile time where only cumulative alphas are built.
+    #[inline(always)]
+    pub(super) fn levels(&self) -> Levels {
+        if Feature::Continuous.is_built() {
+            self.model.header().prediction.levels()
+        } else {
+            Levels::Alphas
+        }
     }
 
     /// Whether the file plans its run: true at compile time where nothing computes rows.

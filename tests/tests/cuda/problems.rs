@@ -143,7 +143,17 @@ pub fn samplers() -> Vec<Problem> {
             (i as i32 - 7) * 3_000_001
         }
     });
-    let problem = |name: &str, configs, known| Problem {
+    let values: Vec<i32> = values.collect();
+    // Flow matching: a scaled input, and timesteps between two.
+    let flow = AlignedBytes::copy_of(&synthetic::flow(Form::W8A8, 3.0));
+    let between = config(&flow, 7);
+    let clipped = Config {
+        class: Some(1),
+        guidance_q16: Some(100_000),
+        clip: Clip::Stock,
+        ..between
+    };
+    let problem = |name: &str, file: &AlignedBytes, configs, known| Problem {
         name: name.into(),
         file: AlignedBytes::copy_of(file.bytes()),
         configs,
@@ -151,8 +161,10 @@ pub fn samplers() -> Vec<Problem> {
         known,
     };
     vec![
-        problem("samplers", others, None),
-        problem("a part known", known, Some(values.collect())),
+        problem("samplers", &file, others, None),
+        problem("a part known", &file, known, Some(values.clone())),
+        problem("flow matching", &flow, vec![between, clipped], None),
+        problem("flow matching, a part known", &flow, vec![between], Some(values)),
     ]
 }
 

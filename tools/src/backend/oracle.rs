@@ -78,6 +78,7 @@ pub fn request(config: &Config) -> oracle::Request {
             Method::Ddpm(Variance::Large) => oracle::Method::Ddpm(oracle::Variance::Large),
             Method::DpmSolver2M => oracle::Method::DpmSolver2M,
             Method::Heun => oracle::Method::Heun,
+            Method::FlowEuler => oracle::Method::FlowEuler,
         },
     }
 }

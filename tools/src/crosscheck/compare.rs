@@ -6,6 +6,7 @@ use super::runs::{Run, Runs};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Dtype, Quantity, Reference};
 use crate::import::Checkpoint;
+use mote_host::float::samplers::sigmas;
 use mote_host::float::{Observed, Real};
 use mote_host::graph::ValueId;
 use mote_host::schedule::{Precision, PreviousRule, Schedule};
@@ -104,7 +105,7 @@ impl<T: Real> Compare<'_, T> {
         let graph = &self.checkpoint.graph;
         let shape = graph.sample_shape();
         let x = self.vectors.need(name, "fwd.x")?;
-        let mut t = self.vectors.indices(name, "fwd.t", usize::MAX >> 12)?;
+        let mut t = self.vectors.times(name, "fwd.t")?;
         if x.shape.len() != 4 || x.shape[1..] != shape || x.shape[0] != t.len() {
             return Err(self.vectors.shape(
                 "fwd.x",
@@ -182,13 +183,17 @@ impl<T: Real> Compare<'_, T> {
 
     fn steps(&mut self, name: &str, setting: &Setting, table: StepTable) -> Result<(), CrosscheckError> {
         let config = self.runs.config(setting);
+        if table == StepTable::Sigmas {
+            let found = sigmas(&config, setting.steps, PreviousRule::Diffusers)?;
+            return self.row(name, Quantity::Schedule, Reference::F64Pure, &found);
+        }
         let schedule = Schedule::new(&config, Precision::F32)?;
         let list = config.steps(setting.steps, PreviousRule::Diffusers)?;
         let stride = (config.num_train_timesteps / setting.steps) as f64;
         let found: Vec<f64> = list
             .iter()
             .map(|step| match table {
-                StepTable::Timesteps => step.timestep as f64,
+                StepTable::Timesteps | StepTable::Sigmas => step.timestep as f64,
                 // Before the first timestep the reference keeps counting below zero.
                 StepTable::Previous => step.previous.map_or(step.timestep as f64 - stride, |t| t as f64),
                 StepTable::Alpha => schedule.alphas(*step).0,

@@ -39,6 +39,8 @@ pub(super) enum StepTable {
     Previous,
     Alpha,
     AlphaPrevious,
+    /// Noise over signal (of flow matching the noise's share) at each step, then 0.
+    Sigmas,
 }
 
 /// What of a run.
@@ -113,6 +115,7 @@ fn step_table(name: &str) -> Option<StepTable> {
     match name {
         "timesteps" => Some(StepTable::Timesteps),
         "prev_timesteps" => Some(StepTable::Previous),
+        "sigmas" => Some(StepTable::Sigmas),
         "alpha_prod_t_f32" => Some(StepTable::Alpha),
         "alpha_prod_prev_f32" => Some(StepTable::AlphaPrevious),
         _ => None,

@@ -6,10 +6,11 @@
 //! `sqrt(v / (v + s^2))`. So an error in epsilon at t weighs `(s_t - s_prev) * sqrt(v / (v + s_t^2))` in x0.
 
 use mote_host::memory::AlignedBytes;
+use mote_runtime::blob::sampling::Levels;
 use mote_runtime::exec::{Call, forward};
 use mote_runtime::sampler::Predicted;
 use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::schedule::rows::Row;
+use mote_runtime::schedule::rows::{Row, Rows};
 use mote_runtime::schedule::spacing::{PrevRule, prev_timestep};
 use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver, Unobserved};
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ impl StepObserver for Recorder<'_> {
             row: p.row,
             class: self.config.class.unwrap_or(0),
             out_q24: p.out_q24.to_vec(),
-            weight: weight(self.model, &self.config, p.index, p.row.timestep()),
+            weight: weight(self.model, &self.config, p.index, &p.row),
         });
     }
 }
@@ -115,8 +116,11 @@ fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Probed>, RunError> {
 }
 
 /// Square of what an error in the network's output at this step weighs in x0.
-fn weight(model: &Model<'_>, c: &Config, index: u32, t: u32) -> f64 {
-    let h = model.header();
+fn weight(model: &Model<'_>, c: &Config, index: u32, row: &Row) -> f64 {
+    let (h, t) = (model.header(), row.timestep());
+    if h.prediction.levels() != Levels::Alphas {
+        return row_weight(model, c, index, row);
+    }
     let real = |q62: u64| q62 as f64 / (1u64 << 62) as f64;
     let before = prev_timestep(PrevRule::List, c.spacing, h.train_steps, c.steps, h.steps_offset, index);
     let ab = real(model.alpha_bar_q62(t)).max(1e-9);
@@ -129,8 +133,18 @@ fn weight(model: &Model<'_>, c: &Config, index: u32, t: u32) -> f64 {
         Prediction::V => libm::sqrt(ab),
         Prediction::Sample => libm::sqrt(ab / (1.0 - ab).max(1e-9)),
         // No scheme is searched for a chain; every step counts alike.
-        Prediction::Bits { .. } | Prediction::Kernel => return 1.0,
+        _ => return 1.0,
     };
     let moved = (s - s_prev) * in_epsilon;
     moved * moved * DATA_VARIANCE / (DATA_VARIANCE + s * s)
+}
+
+/// The same from a row: the output's share in the next state of unit variance, and what the ideal flow leaves of that at the end.
+fn row_weight(model: &Model<'_>, config: &Config, index: u32, row: &Row) -> f64 {
+    let (sample, step) = (row.coefficients.sample, row.coefficients.step);
+    let real = |mant: i32, shift: u8| f64::from(mant) / (1u64 << shift) as f64;
+    let moved = real(step.mant()[0], step.shift()) * real(sample.mant()[1], sample.shift());
+    let (signal, noise) = Rows { model, config }.noising(index, 0).unwrap_or((0, 1 << 30));
+    let [signal, noise] = [signal, noise].map(|share| real(share, 30));
+    moved * moved * DATA_VARIANCE / (DATA_VARIANCE * signal * signal + noise * noise)
 }

@@ -4,6 +4,7 @@
 //! (DDPM), [`multistep`] (DPM-Solver++(2M)), [`euler`] and [`trapezoid`] (Heun's method). [`super::ddim`] has DDIM.
 
 use mote_runtime::Method;
+use mote_runtime::blob::sampling::{Levels, Spacing};
 use mote_runtime::sampler::Variance;
 
 use super::Real;
@@ -56,6 +57,17 @@ impl FloatRun<'_> {
         noise: impl FnMut(usize) -> Result<Vec<T>, E>,
         mut observe: impl FnMut(&Shown<'_, T>),
     ) -> Result<Vec<T>, E> {
+        if self.method == Method::FlowEuler {
+            let sigmas = flow_sigmas(self.scheduler, self.steps)?;
+            return flow_euler(
+                &sigmas,
+                self.scheduler.num_train_timesteps,
+                self.clip,
+                x,
+                model,
+                observe,
+            );
+        }
         let schedule = &Schedule::new(self.scheduler, self.precision)?;
         let steps = &self.scheduler.steps(self.steps, self.prev)?;
         let (prediction, clip) = (self.scheduler.prediction_type, self.clip);
@@ -87,6 +99,21 @@ impl FloatRun<'_> {
             });
         })
     }
+}
+
+/// The noise levels of a run: noise over signal at each step (of flow matching the noise's share), then 0.
+///
+/// # Errors
+/// Those of the schedule and of its steps.
+pub fn sigmas(scheduler: &SchedulerConfig, steps: usize, prev: PreviousRule) -> Result<Vec<f64>, ScheduleError> {
+    if scheduler.levels == Levels::Flow {
+        return flow_sigmas(scheduler, steps);
+    }
+    let schedule = Schedule::new(scheduler, Precision::F64)?;
+    let level = |ab: f64| libm::sqrt((1.0 - ab) / ab);
+    let steps = scheduler.steps(steps, prev)?;
+    let levels = steps.iter().map(|step| level(schedule.alphas(*step).0));
+    Ok(levels.chain([0.0]).collect())
 }
 
 /// A run of a sampler that moves the state by its predicted clean sample, over cumulative alphas.
@@ -251,4 +278,67 @@ pub fn trapezoid(ab: f64, next: f64) -> Weights {
         kept: w.sample / 2.0,
         ..w
     }
+}
+
+/// The noise levels of a run of flow matching, then 0: `f s / (1 + (f - 1) s)` with shift f (Esser et al. 2024, equation 23), as diffusers'
+/// `FlowMatchEulerDiscreteScheduler` has it. `s` is `1 - k / S` (trailing, what pipelines ask for), or evenly spread from 1 to the shifted level
+/// of timestep 1 (linspace, that class's own default).
+///
+/// # Errors
+/// Of a number of steps that is not 1 to the training timesteps.
+pub fn flow_sigmas(scheduler: &SchedulerConfig, steps: usize) -> Result<Vec<f64>, ScheduleError> {
+    let max = scheduler.num_train_timesteps;
+    if steps == 0 || steps > max {
+        return Err(ScheduleError::Steps { steps, max });
+    }
+    let shift = scheduler.shift;
+    let shifted = |s: f64| shift * s / (1.0 + (shift - 1.0) * s);
+    let lowest = shifted(1.0 / max as f64);
+    let level = |k: usize| match scheduler.timestep_spacing {
+        Spacing::Linspace if steps > 1 => 1.0 - k as f64 / (steps - 1) as f64 * (1.0 - lowest),
+        _ => 1.0 - k as f64 / steps as f64,
+    };
+    Ok((0..steps).map(|k| shifted(level(k))).chain([0.0]).collect())
+}
+
+/// Euler's method on `dx / ds = v` (Lipman et al. 2023; Liu et al. 2023), where `v = z - x0` is the network's output at timestep `T s`.
+fn flow_euler<T: Real, E>(
+    sigmas: &[f64],
+    train_steps: usize,
+    clip: Clip,
+    mut x: Vec<T>,
+    mut model: impl FnMut(&[T], f64) -> Result<Vec<T>, E>,
+    mut observe: impl FnMut(&Shown<'_, T>),
+) -> Result<Vec<T>, E> {
+    for pair in sigmas.windows(2) {
+        let (s, s_next) = (pair[0], pair[1]);
+        let output = model(&x, train_steps as f64 * s)?;
+        let clamp = |v: T| match clip {
+            Clip::Off => v,
+            Clip::Stock { range } | Clip::Rederived { range } => T::of(v.wide().clamp(-range, range)),
+        };
+        let x0: Vec<T> = x.iter().zip(&output).map(|(&x, &v)| clamp(x - T::of(s) * v)).collect();
+        let next: Vec<T> = match clip {
+            Clip::Off => x
+                .iter()
+                .zip(&output)
+                .map(|(&x, &v)| x + T::of(s_next - s) * v)
+                .collect(),
+            // The velocity that leads to the clamped sample.
+            _ => x
+                .iter()
+                .zip(&x0)
+                .map(|(&x, &x0)| x + T::of((s_next - s) / s) * (x - x0))
+                .collect(),
+        };
+        observe(&Shown {
+            x: &x,
+            output: &output,
+            x0: &x0,
+            next: &next,
+            unit: 1.0 / libm::sqrt((1.0 - s_next) * (1.0 - s_next) + s_next * s_next),
+        });
+        x = next;
+    }
+    Ok(x)
 }

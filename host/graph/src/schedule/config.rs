@@ -2,7 +2,7 @@
 
 use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
-use mote_runtime::blob::sampling;
+use mote_runtime::blob::sampling::{self, Levels};
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,10 @@ pub struct SchedulerConfig {
     pub clip_sample: bool,
     /// The clamp's bound.
     pub clip_sample_range: f64,
+    /// What its noise levels are. Without cumulative alphas there is no [`Schedule`].
+    pub levels: Levels,
+    /// What flow matching's levels are shifted by; 1 leaves them as they are.
+    pub shift: f64,
     /// The last cumulative alpha under [`rescale_betas_zero_snr`](Self::rescale_betas_zero_snr): 0, or what the solvers' classes
     /// put there to keep the first level finite.
     pub zero_snr_alpha: f64,
@@ -165,7 +169,7 @@ const REFUSED: [(&str, &str); 7] = [
     ("use_lu_lambdas", OTHER_LEVELS),
     (
         "use_flow_sigmas",
-        "flow matching is not supported: only betas-based schedules are",
+        "flow matching is supported as FlowMatchEulerDiscreteScheduler: this class' sigmas are not",
     ),
     ("use_dynamic_shifting", OTHER_LEVELS),
 ];
@@ -189,6 +193,10 @@ impl SchedulerConfig {
     /// scheduler reads the file.
     pub fn parse_as(file: &str, text: &str, class_name: Option<&str>) -> Result<Self, ConfigError> {
         let mut fields = Fields::parse(file, text)?;
+        let own = fields.string("_class_name", "")?;
+        if class_name.unwrap_or(&own) == FLOW_EULER {
+            return flow(fields);
+        }
         let (class_name, class) = self::class(&mut fields, class_name)?;
         for (field, problem) in REFUSED {
             fields.refuse_set(field, problem)?;
@@ -207,6 +215,8 @@ impl SchedulerConfig {
             timestep_spacing: spacing(&mut fields, class)?,
             prediction_type: prediction(&mut fields)?,
             variance: variance(&mut fields)?,
+            levels: Levels::Alphas,
+            shift: 1.0,
             clip_sample,
             clip_sample_range,
             zero_snr_alpha: if class.solver { SOLVERS_ZERO } else { 0.0 },
@@ -243,11 +253,14 @@ impl Class {
 
 /// What a model file says of it.
 impl SchedulerConfig {
-    /// The cumulative alphas by training timestep, in f64, and the one before the first.
+    /// The cumulative alphas by training timestep, in f64, and the one before the first; none where the noise levels are others.
     ///
     /// # Errors
     /// What keeps the schedule from being made.
     pub fn alpha_bars(&self) -> Result<(Vec<f64>, f64), ScheduleError> {
+        if self.levels != Levels::Alphas {
+            return Ok((vec![], 1.0));
+        }
         let schedule = Schedule::new(self, Precision::F64)?;
         Ok((schedule.alphas_cumprod, schedule.final_alpha_cumprod))
     }
@@ -256,6 +269,7 @@ impl SchedulerConfig {
     #[must_use]
     pub fn device_prediction(&self) -> sampling::Prediction {
         match self.prediction_type {
+            _ if self.levels == Levels::Flow => sampling::Prediction::Flow,
             Prediction::Epsilon => sampling::Prediction::Epsilon,
             Prediction::Velocity => sampling::Prediction::V,
             Prediction::Sample => sampling::Prediction::Sample,
@@ -265,8 +279,90 @@ impl SchedulerConfig {
     /// The noise levels, and how timesteps are spread over them.
     #[must_use]
     pub fn device_schedule(&self) -> sampling::Schedule {
-        self.timestep_spacing.into()
+        match self.levels {
+            Levels::Alphas => self.timestep_spacing.into(),
+            Levels::Flow => sampling::Schedule::Flow {
+                shift_q24: libm::round(self.shift * 16_777_216.0) as u32,
+            },
+        }
     }
+}
+
+/// diffusers' class for flow matching.
+const FLOW_EULER: &str = "FlowMatchEulerDiscreteScheduler";
+/// The model file counts continuous timesteps to below this.
+const MAX_FLOW_TIMESTEPS: usize = (1 << 16) - 1;
+/// The largest shift that the model file holds.
+const MAX_SHIFT: f64 = 128.0;
+
+/// Reads flow matching's scheduler. Its levels are spread as pipelines ask for them, from 1 in even steps: the class's own default, which
+/// ends with a step from the level of timestep 1, is the spacing linspace.
+fn flow(mut fields: Fields) -> Result<SchedulerConfig, ConfigError> {
+    for (field, why) in [
+        (
+            "use_dynamic_shifting",
+            "the shift would depend on the image's size: set it to false and give `shift`",
+        ),
+        (
+            "use_karras_sigmas",
+            "other levels than shifted ones are not supported: set it to false",
+        ),
+        (
+            "use_exponential_sigmas",
+            "other levels than shifted ones are not supported: set it to false",
+        ),
+        (
+            "use_beta_sigmas",
+            "other levels than shifted ones are not supported: set it to false",
+        ),
+        (
+            "invert_sigmas",
+            "levels that run from the image to noise are not supported: set it to false",
+        ),
+        (
+            "stochastic_sampling",
+            "noise between steps is not supported: set it to false",
+        ),
+        ("shift_terminal", "stretched levels are not supported: set it to null"),
+    ] {
+        fields.refuse_set(field, why)?;
+    }
+    let shift = fields.number("shift", 1.0)?;
+    if !(1e-3..=MAX_SHIFT).contains(&shift) {
+        return Err(fields.error("shift", format!("expected a number from 0.001 to {MAX_SHIFT}")));
+    }
+    let steps = fields
+        .integer("num_train_timesteps", 1, MAX_FLOW_TIMESTEPS)?
+        .unwrap_or(1000);
+    // Of dynamic shifting alone.
+    fields.ignore(&[
+        "base_shift",
+        "max_shift",
+        "base_image_seq_len",
+        "max_image_seq_len",
+        "time_shift_type",
+        "_class_name",
+    ]);
+    fields.finish()?;
+    Ok(SchedulerConfig {
+        class_name: FLOW_EULER.to_string(),
+        num_train_timesteps: steps,
+        beta_start: 0.0,
+        beta_end: 0.0,
+        beta_schedule: BetaSchedule::Linear,
+        rescale_betas_zero_snr: false,
+        set_alpha_to_one: true,
+        steps_offset: 0,
+        timestep_spacing: Spacing::Trailing,
+        prediction_type: Prediction::Velocity,
+        variance: Variance::FixedSmall,
+        clip_sample: false,
+        clip_sample_range: 1.0,
+        levels: Levels::Flow,
+        shift,
+        zero_snr_alpha: 0.0,
+        notes: vec![],
+    })
 }
 
 fn class(fields: &mut Fields, given: Option<&str>) -> Result<(String, &'static Class), ConfigError> {
@@ -275,7 +371,8 @@ fn class(fields: &mut Fields, given: Option<&str>) -> Result<(String, &'static C
     match CLASSES.iter().find(|class| class.names.contains(&name.as_str())) {
         Some(class) => Ok((name, class)),
         None => {
-            let known: Vec<&str> = CLASSES.iter().flat_map(|class| class.names).copied().collect();
+            let known = CLASSES.iter().flat_map(|class| class.names).copied();
+            let known: Vec<&str> = known.chain([FLOW_EULER]).collect();
             Err(fields.error("_class_name", format!("supported schedulers are {}", known.join(", "))))
         }
     }
@@ -459,6 +556,40 @@ mod tests {
         assert!(!pndm.clip_sample && !pndm.set_alpha_to_one);
         let dpm = parse(r#"{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 2}"#).unwrap();
         assert_eq!(dpm.timestep_spacing, Spacing::Linspace);
+    }
+
+    #[test]
+    fn flow_matching_is_read_as_its_class_writes_it() {
+        let text = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "_diffusers_version": "0.42.1", "base_image_seq_len": 256,
+            "base_shift": 0.5, "invert_sigmas": false, "max_image_seq_len": 4096, "max_shift": 1.15, "num_train_timesteps": 1000,
+            "shift": 3.0, "shift_terminal": null, "stochastic_sampling": false, "time_shift_type": "exponential",
+            "use_beta_sigmas": false, "use_dynamic_shifting": false, "use_exponential_sigmas": false, "use_karras_sigmas": false}"#;
+        let flow = parse(text).unwrap();
+        assert_eq!(
+            (flow.levels, flow.shift, flow.num_train_timesteps),
+            (Levels::Flow, 3.0, 1000)
+        );
+        assert_eq!(flow.device_prediction(), sampling::Prediction::Flow);
+        assert_eq!(flow.device_schedule(), sampling::Schedule::Flow { shift_q24: 3 << 24 });
+        assert_eq!(flow.alpha_bars(), Ok((vec![], 1.0)));
+        let refused = Schedule::new(&flow, Precision::F64);
+        assert!(matches!(refused, Err(ScheduleError::NoAlphas { .. })));
+        for (field, value) in [
+            ("use_dynamic_shifting", "true"),
+            ("use_karras_sigmas", "true"),
+            ("use_exponential_sigmas", "true"),
+            ("use_beta_sigmas", "true"),
+            ("invert_sigmas", "true"),
+            ("stochastic_sampling", "true"),
+            ("shift_terminal", "0.1"),
+            ("shift", "0"),
+            ("shift", "129"),
+            ("num_train_timesteps", "65536"),
+            ("novel_setting", "1"),
+        ] {
+            let text = format!(r#"{{"_class_name": "FlowMatchEulerDiscreteScheduler", "{field}": {value}}}"#);
+            assert_eq!(parse(&text).unwrap_err().field, field);
+        }
     }
 
     #[test]

@@ -101,6 +101,14 @@ pub enum ScheduleError {
         /// Number of betas.
         found: usize,
     },
+    /// A scheduler without betas, asked for its cumulative alphas.
+    #[error(
+        "{class_name} has no betas and no cumulative alphas, which this needs: only samplers of its own levels run it"
+    )]
+    NoAlphas {
+        /// The scheduler.
+        class_name: String,
+    },
     /// `rescale_betas_zero_snr` on a schedule whose noise does not grow.
     #[error("rescale_betas_zero_snr needs a schedule whose last cumulative alpha is below its first")]
     Rescale,

@@ -2,6 +2,7 @@
 
 use super::betas::{betas_f32, betas_f64, cumprod_f32, cumprod_f64, zero_snr_f32, zero_snr_f64};
 use super::{ScheduleError, SchedulerConfig, Step};
+use mote_runtime::blob::sampling::Levels;
 
 /// In which arithmetic a schedule, and the coefficients taken from it, are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,11 @@ pub struct Schedule {
 impl Schedule {
     /// Computes the table that `config` describes.
     pub fn new(config: &SchedulerConfig, precision: Precision) -> Result<Self, ScheduleError> {
+        if config.levels != Levels::Alphas {
+            return Err(ScheduleError::NoAlphas {
+                class_name: config.class_name.clone(),
+            });
+        }
         let betas = match (precision, config.rescale_betas_zero_snr) {
             (Precision::F64, false) => betas_f64(config)?,
             (Precision::F64, true) => zero_snr_f64(&betas_f64(config)?)?,

@@ -29,6 +29,8 @@ pub enum Prediction {
     },
     /// Mean and variance of a Gaussian chain's kernel.
     Kernel,
+    /// The velocity of flow matching, `noise - x0`.
+    Flow,
 }
 
 impl Prediction {
@@ -45,13 +47,18 @@ pub enum Schedule {
     Alphas(Spacing),
     /// The rows of one run.
     Planned(Plan),
+    /// Nothing: the levels of flow matching follow from this.
+    Flow {
+        /// Their shift, Q24, 1 to 2^31.
+        shift_q24: u32,
+    },
 }
 
 impl Schedule {
     /// The run that the file holds, where it is one.
     pub fn plan(self) -> Option<Plan> {
         match self {
-            Self::Alphas(_) => None,
+            Self::Alphas(_) | Self::Flow { .. } => None,
             Self::Planned(plan) => Some(plan),
         }
     }
@@ -100,12 +107,13 @@ const SPACINGS: [Spacing; 4] = [
 ];
 
 /// The samplers by their numbers in a plan.
-const METHODS: [Method; 5] = [
+const METHODS: [Method; 6] = [
     Method::Ddim,
     Method::Ddpm(Variance::Small),
     Method::Ddpm(Variance::Large),
     Method::DpmSolver2M,
     Method::Heun,
+    Method::FlowEuler,
 ];
 
 impl Header {
@@ -124,12 +132,14 @@ impl Header {
             2 => Prediction::Sample,
             3 => Prediction::Bits { prior_q31: r.u32()? },
             4 => Prediction::Kernel,
+            5 => Prediction::Flow,
             _ => return None,
         };
         let clip = r.one_of(&[Clip::Off, Clip::Stock, Clip::Rederived])?;
         let clip_range_q24 = r.i32()?;
         let schedule = match r.u32()? {
             4 => Schedule::Planned(plan(r)?),
+            5 => Schedule::Flow { shift_q24: r.u32()? },
             spacing => Schedule::Alphas(*SPACINGS.get(usize::try_from(spacing).ok()?)?),
         };
         let steps_offset = r.i32()?;
@@ -143,6 +153,7 @@ impl Header {
         let sound = (1..=1 << 16).contains(&train_steps)
             && null_class.is_none_or(|null| null < classes)
             && final_alpha_bar_q62 <= 1 << 62
+            && suits(schedule, prediction, train_steps)
             && r.is_at_end();
         sound.then_some(Self {
             arithmetic,
@@ -162,6 +173,17 @@ impl Header {
             op_count,
         })
     }
+}
+
+/// Whether the levels that a network was trained on are the schedule's. Those of flow matching go up to T, which is below 2^16.
+fn suits(schedule: Schedule, prediction: Prediction, train_steps: u32) -> bool {
+    let is_flow = prediction == Prediction::Flow;
+    let same = match schedule {
+        Schedule::Alphas(_) => !is_flow,
+        Schedule::Planned(plan) => (plan.method == Method::FlowEuler) == is_flow,
+        Schedule::Flow { shift_q24 } => is_flow && (1..=1 << 31).contains(&shift_q24),
+    };
+    same && (!is_flow || train_steps < 1 << 16)
 }
 
 fn plan(r: &mut Reader<'_>) -> Option<Plan> {

@@ -66,10 +66,10 @@ pub const KINDS: [Kind; 12] = [
 /// What the network is called with.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// State in Q24, `(row, col, channel)`.
+    /// What the network sees, Q24, `(row, col, channel)`.
     pub x_q24: &'a [i32],
-    /// Training timestep.
-    pub timestep: u32,
+    /// Training timestep, Q16.
+    pub time_q16: u32,
     /// Row of the class table.
     pub class: u16,
 }

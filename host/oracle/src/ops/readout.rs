@@ -34,8 +34,8 @@ impl Readout {
     }
 
     /// The weights of the group that a timestep belongs to.
-    fn filter(&self, timestep: u32) -> Option<&Filter> {
-        let begun = self.first.iter().filter(|first| **first <= timestep).count();
+    fn filter(&self, time_q16: u32) -> Option<&Filter> {
+        let begun = self.first.iter().filter(|first| **first <= time_q16 / 65_536).count();
         self.filters.get(begun.checked_sub(1)?)
     }
 }
@@ -46,12 +46,12 @@ impl Operator for Readout {
     }
 
     fn integer(&self, at: &Context<'_>) -> Option<Planes<i64>> {
-        let filter = self.filter(at.call.timestep)?;
+        let filter = self.filter(at.call.time_q16)?;
         self.record.integer(filter, &self.record.source.integer(at)?, at)
     }
 
     fn float(&self, at: &Context<'_>) -> Option<Planes<i64>> {
-        let filter = self.filter(at.call.timestep)?;
+        let filter = self.filter(at.call.time_q16)?;
         self.record.float(filter, &self.record.source.float(at)?, at)
     }
 }

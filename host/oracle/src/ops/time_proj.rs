@@ -33,9 +33,10 @@ impl TimeProj {
     }
 
     /// Feature `c` in Q15.
-    fn feature_q15(&self, timestep: u32, c: usize, r: Rounding) -> i64 {
+    fn feature_q15(&self, time_q16: u32, c: usize, r: Rounding) -> i64 {
         let half = self.phases.len();
-        let angle = u64::from(self.phases[c % half]) * u64::from(timestep) % (1 << 32);
+        let turns_q48 = i128::from(self.phases[c % half]) * i128::from(time_q16);
+        let angle = Rounding::default().shift(turns_q48, 16) % (1 << 32);
         let (sine, cosine) = sin_cos_q30(angle as u32);
         let is_cosine = (c < half) == self.cos_first;
         let v_q30 = if is_cosine { cosine } else { sine };
@@ -49,12 +50,12 @@ impl Operator for TimeProj {
     }
 
     fn integer(&self, at: &Context<'_>) -> Option<Planes<i64>> {
-        let feature = |c| self.feature_q15(at.call.timestep, c, at.r);
+        let feature = |c| self.feature_q15(at.call.time_q16, c, at.r);
         Some(Planes::from_fn(at.shape(), |c, _, _| at.store(feature(c))))
     }
 
     fn float(&self, at: &Context<'_>) -> Option<Planes<i64>> {
-        let feature = |c| self.feature_q15(at.call.timestep, c, Rounding::default()) as f32 / 32_768.0;
+        let feature = |c| self.feature_q15(at.call.time_q16, c, Rounding::default()) as f32 / 32_768.0;
         Some(Planes::from_fn(at.shape(), |c, _, _| at.store_float(feature(c))))
     }
 }

@@ -171,9 +171,10 @@ fn prediction_row(s: Soft, n: Soft, prediction: Prediction) -> [Signed; 4] {
     match prediction {
         Prediction::Epsilon => [plus(Soft::ONE.over(s)), (true, n.over(s)), ZERO, one],
         Prediction::V => [plus(s), (true, n), plus(n), plus(s)],
-        Prediction::Bits { .. } | Prediction::Kernel => [ZERO; 4],
         Prediction::Sample if n.is_zero() => [ZERO, one, ZERO, ZERO],
         Prediction::Sample => [ZERO, one, plus(Soft::ONE.over(n)), (true, s.over(n))],
+        // Of networks that no step of cumulative alphas asks.
+        _ => [ZERO; 4],
     }
 }
 
@@ -187,12 +188,12 @@ fn unclipped(s: Soft, n: Soft, s_prev: Soft, direction: Soft, prediction: Predic
             plus(s_prev.times(s).plus(direction.times(n))),
             difference(direction.times(s), s_prev.times(n)),
         ],
-        Prediction::Bits { .. } | Prediction::Kernel => [ZERO; 2],
         Prediction::Sample if n.is_zero() => [ZERO, plus(s_prev)],
         Prediction::Sample => {
             let x = direction.over(n);
             [plus(x), difference(s_prev, x.times(s))]
         }
+        _ => [ZERO; 2],
     }
 }
 

@@ -14,7 +14,7 @@ use super::file::File;
 use super::file::header::Prediction;
 use super::network::Network;
 use super::ops::Call;
-use super::request::{Method, Request, Start, UNKNOWN};
+use super::request::{Method, PrevRule, Request, Spacing, Start, UNKNOWN};
 use super::scalar::digest::digest;
 use super::scalar::noise::{normal_q24, uniform_word};
 use super::scalar::rounding::{Rounding, saturate};
@@ -50,15 +50,15 @@ impl Run<'_> {
         let mut state = State { x, clean: None };
         self.set_known(&mut state.x, self.rows().noising(first, 0))?;
         for index in first..self.config.steps {
-            let Some(t) = self.rows().timestep(index, 0) else {
+            let Some(time_q16) = self.rows().time_q16(index, 0) else {
                 break;
             };
             let mut ops = Vec::new();
-            self.step(&mut state, index, t, &mut ops)?;
+            self.step(&mut state, index, time_q16, &mut ops)?;
             self.set_known(&mut state.x, self.rows().noising(index + 1, 0))?;
             on_step(&OracleStep {
                 index,
-                timestep: t,
+                timestep: time_q16 / 65_536,
                 digest: digest(state.x.iter().copied()),
                 op_digests: self.options.op_digests.then_some(ops),
             });
@@ -97,6 +97,16 @@ impl Run<'_> {
             .is_some_and(|plan| (plan, h.clip) != (c.plan(), c.clip))
         {
             return refuse("plan");
+        }
+        let is_flow = h.prediction == Prediction::Flow;
+        if is_flow != (c.method == Method::FlowEuler) {
+            return refuse("method");
+        }
+        if is_flow && !matches!(c.spacing, Spacing::Trailing | Spacing::Linspace) {
+            return refuse("spacing");
+        }
+        if is_flow && c.prev != PrevRule::List {
+            return refuse("prev");
         }
         if c.steps == 0 || c.steps > h.train_steps {
             return refuse("steps");
@@ -238,11 +248,11 @@ impl Run<'_> {
         moved.collect()
     }
 
-    fn step(&self, state: &mut State, index: u32, t: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
+    fn step(&self, state: &mut State, index: u32, time_q16: u32, ops: &mut Vec<u64>) -> Result<(), OracleError> {
         let rows = self.rows();
         if self.model.header().prediction.is_chain() {
-            let (now, next) = rows.alphas(index, t)?;
-            let out = self.predict(&state.x, t, ops)?;
+            let (now, next) = rows.alphas(index, time_q16 / 65_536)?;
+            let out = self.predict(&state.x, time_q16, ops)?;
             state.x = self.chain_step(&state.x, &out, [now, next], index + 1);
             return Ok(());
         }
@@ -254,7 +264,9 @@ impl Run<'_> {
             if call > 0 {
                 self.set_known(&mut state.x, Some(row.noising))?;
             }
-            let out = self.predict(&state.x, row.timestep, ops)?;
+            let seen = |x: &i32| Rounding::default().shift(i128::from(*x) * row.input_q30, 30) as i32;
+            let seen: Vec<i32> = state.x.iter().map(seen).collect();
+            let out = self.predict(&seen, row.time_q16, ops)?;
             self.advance(state, &row, &out, index);
         }
         Ok(())
@@ -291,12 +303,12 @@ impl Run<'_> {
     }
 
     /// The network's output, after guidance.
-    fn predict(&self, x: &[i32], timestep: u32, ops: &mut Vec<u64>) -> Result<Vec<i64>, OracleError> {
+    fn predict(&self, x: &[i32], time_q16: u32, ops: &mut Vec<u64>) -> Result<Vec<i64>, OracleError> {
         let null = self.model.header().null_class;
         let mut call = |class: u16| {
             let call = Call {
                 x_q24: x,
-                timestep,
+                time_q16,
                 class,
             };
             self.network.call(&call, self.options.broken_rounding, &mut |planes| {

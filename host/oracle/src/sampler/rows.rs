@@ -5,18 +5,20 @@ use super::coefficients::{Coefficients, Form, Level, Signed, ZERO, minus, noisin
 use super::timesteps::{previous, timestep};
 use crate::OracleError;
 use crate::file::File;
-use crate::file::header::Prediction;
-use crate::request::{Method, Request, Variance};
+use crate::file::header::{Prediction, Schedule};
+use crate::request::{Method, Request, Spacing, Variance};
 use crate::scalar::noise::lambda_q57;
 use crate::scalar::soft::Soft;
 
-/// Words of a row in a file that plans its run.
-const WORDS: usize = 9;
+/// Words of a row in a file that plans its run, on cumulative alphas and on continuous levels.
+const WORDS: [usize; 2] = [9, 11];
 
 /// A call of the network, and how the state moves by it.
 pub struct Row {
-    /// Where the network is asked.
-    pub timestep: u32,
+    /// Where the network is asked, Q16.
+    pub time_q16: u32,
+    /// What it sees of the state, Q30.
+    pub input_q30: i128,
     /// The shares of a known element and of its noise there, Q30.
     pub noising: [i128; 2],
     /// The forms.
@@ -47,7 +49,7 @@ impl Rows<'_> {
         match self.config.method {
             Method::Ddim => self.config.eta_q16 != 0,
             Method::Ddpm(_) => true,
-            Method::DpmSolver2M | Method::Heun => false,
+            Method::DpmSolver2M | Method::Heun | Method::FlowEuler => false,
         }
     }
 
@@ -56,12 +58,22 @@ impl Rows<'_> {
         self.config.method == Method::DpmSolver2M
     }
 
-    /// Where a call of a step is; `None` where there is none.
-    pub fn timestep(&self, step: u32, call: u32) -> Option<u32> {
+    /// Where a call of a step is, Q16; `None` where there is none.
+    pub fn time_q16(&self, step: u32, call: u32) -> Option<u32> {
         match self.words(step, call) {
-            Some(words) => Some(words?[0] as u32 & 0xFFFF),
-            None if call == 0 => timestep(self.model.header(), self.config, step),
-            None => previous(self.model.header(), self.config, step),
+            Some(words) if self.is_flow() => Some(words?[9] as u32),
+            Some(words) => Some((words?[0] as u32 & 0xFFFF) * 65_536),
+            None if self.is_flow() => Some(self.flow_level(step)?.time_q16(self.model.header().train_steps)),
+            None => Some(self.timestep(step, call)? * 65_536),
+        }
+    }
+
+    /// The same, of steps on the training timesteps.
+    fn timestep(&self, step: u32, call: u32) -> Option<u32> {
+        if call == 0 {
+            timestep(self.model.header(), self.config, step)
+        } else {
+            previous(self.model.header(), self.config, step)
         }
     }
 
@@ -69,37 +81,81 @@ impl Rows<'_> {
     pub fn noising(&self, step: u32, call: u32) -> Option<[i128; 2]> {
         match self.words(step, call) {
             Some(words) => words.map(|words| [7, 8].map(|at: usize| words[at].into())),
+            None if self.is_flow() => Some(self.flow_level(step)?.noising()),
             None => Some(noising(self.model.alpha_bar_q62(self.timestep(step, call)?))),
         }
     }
 
     /// The row of a call; `follows`: this run made the step before.
     pub fn row(&self, step: u32, call: u32, follows: bool) -> Result<Option<Row>, OracleError> {
-        let (Some(timestep), Some(noising)) = (self.timestep(step, call), self.noising(step, call)) else {
+        let (Some(time_q16), Some(noising)) = (self.time_q16(step, call), self.noising(step, call)) else {
             return Ok(None);
         };
+        let planned = self.words(step, call).flatten();
+        let (input_q30, coefficients) = match (&planned, self.flow_level(step)) {
+            (Some(words), _) => (words.get(10).map_or(1 << 30, |q30| (*q30).into()), self.stored(words)),
+            (None, Some(now)) => (now.input_q30(), self.flow_euler(now, self.flow_level(step + 1))),
+            (None, None) => (1 << 30, self.computed(step, call, follows)?),
+        };
         Ok(Some(Row {
-            timestep,
+            time_q16,
+            input_q30,
             noising,
-            coefficients: match self.words(step, call) {
-                Some(words) => self.stored(words.ok_or(OracleError::Config { field: "plan" })?),
-                None => self.computed(step, call, follows)?,
-            },
+            coefficients,
         }))
     }
 
+    /// Whether the levels are flow matching's.
+    fn is_flow(&self) -> bool {
+        self.model.header().prediction == Prediction::Flow
+    }
+
+    /// The level of flow matching that a step asks about; `None` past the last, and of other models.
+    fn flow_level(&self, step: u32) -> Option<FlowLevel> {
+        let shift_q24: u64 = match self.model.header().schedule {
+            Schedule::Flow { shift_q24 } => shift_q24.into(),
+            _ => return None,
+        };
+        let (k, steps) = (u64::from(step), u64::from(self.config.steps));
+        let below = u64::from(self.model.header().train_steps - 1) << 24;
+        (k < steps).then(|| match self.config.spacing {
+            Spacing::Linspace if steps > 1 => {
+                let d = (steps - 1) * (below + shift_q24);
+                FlowLevel::new(d - k * below, d, shift_q24)
+            }
+            _ => FlowLevel::new(steps - k, steps, shift_q24),
+        })
+    }
+
+    /// Euler's step between two levels, to the clean sample where there is no second.
+    fn flow_euler(&self, now: FlowLevel, next: Option<FlowLevel>) -> Coefficients {
+        let step = match next {
+            None => [plus(Soft::ONE), ZERO, ZERO, ZERO],
+            Some(next) => {
+                let gap = Soft::from_q(now.n - next.n, 0).times(Soft::from_q(now.d, 0));
+                let scale = now.u.times(next.norm());
+                let x = next.u.times(now.norm()).over(scale);
+                [plus(now.shift.times(gap).over(scale)), ZERO, plus(x), ZERO]
+            }
+        };
+        let sum = now.u.plus(now.w);
+        let sample = [plus(now.norm().over(sum)), minus(plus(now.u.over(sum)))];
+        Coefficients::of(Form::new(&sample), Form::new(&step), self.config.clip)
+    }
+
     /// The words of a row where the file plans its run: row by row, those of a step together.
-    fn words(&self, step: u32, call: u32) -> Option<Option<[i32; WORDS]>> {
+    fn words(&self, step: u32, call: u32) -> Option<Option<Vec<i32>>> {
         self.model.header().schedule.plan()?;
+        let size = 4 * WORDS[usize::from(self.is_flow())];
         let index = step as usize * self.calls() as usize + call as usize;
-        let bytes = self.model.schedule().chunks(4 * WORDS).nth(index);
-        let bytes = bytes.filter(|bytes| bytes.len() == 4 * WORDS && call < self.calls());
-        let word = |bytes: &[u8], at: usize| i32::from_le_bytes([0, 1, 2, 3].map(|i| bytes[4 * at + i]));
-        Some(bytes.map(|bytes| std::array::from_fn(|at| word(bytes, at))))
+        let bytes = self.model.schedule().chunks(size).nth(index);
+        let bytes = bytes.filter(|bytes| bytes.len() == size && call < self.calls());
+        let word = |bytes: &[u8]| i32::from_le_bytes([0, 1, 2, 3].map(|i| bytes[i]));
+        Some(bytes.map(|bytes| bytes.chunks(4).map(word).collect()))
     }
 
     /// The forms of a row's words.
-    fn stored(&self, words: [i32; WORDS]) -> Coefficients {
+    fn stored(&self, words: &[i32]) -> Coefficients {
         let [_, _, sample_frac, step_frac] = words[0].to_le_bytes();
         let form = |words: &[i32], frac: u8| Form::of(words.iter().map(|w| (*w).into()).collect(), frac.into());
         Coefficients::of(
@@ -132,6 +188,7 @@ impl Rows<'_> {
         let (ab, ab_next) = self.alphas(step, t)?;
         let (now, next) = (Level::asked(ab, prediction), Level::of(ab_next));
         let form = match c.method {
+            Method::FlowEuler => return Err(OracleError::Config { field: "method" }),
             Method::Ddim => return Ok(Coefficients::ddim(ab, ab_next, c.eta_q16, prediction, clip)),
             Method::Ddpm(variance) => ddpm(now, next, variance),
             Method::DpmSolver2M => {
@@ -196,4 +253,46 @@ fn correction(now: Level, next: Level) -> [Signed; 4] {
     let (_, c) = now.towards(next);
     let half = times(c, Soft::from_q(1, 1));
     [half, minus(half), plus(Soft::ONE), ZERO]
+}
+
+/// A level of flow matching: `s = u / (u + w)`, u = f n, w = d - n.
+struct FlowLevel {
+    n: u64,
+    d: u64,
+    shift: Soft,
+    u: Soft,
+    w: Soft,
+}
+
+impl FlowLevel {
+    fn new(n: u64, d: u64, shift_q24: u64) -> Self {
+        let shift = Soft::from_q(shift_q24, 24);
+        Self {
+            n,
+            d,
+            shift,
+            u: shift.times(Soft::from_q(n, 0)),
+            w: Soft::from_q(d - n, 0),
+        }
+    }
+
+    fn norm(&self) -> Soft {
+        self.u.times(self.u).plus(self.w.times(self.w)).sqrt()
+    }
+
+    fn input_q30(&self) -> i128 {
+        let q30 = self.norm().over(self.u.plus(self.w)).to_q(30) as i128;
+        q30.clamp(1, 1 << 30)
+    }
+
+    fn time_q16(&self, train_steps: u32) -> u32 {
+        let time = Soft::from_q(train_steps.into(), 0)
+            .times(self.u)
+            .over(self.u.plus(self.w));
+        (time.to_q(16) as u64).min(u64::from(train_steps) * 65_536) as u32
+    }
+
+    fn noising(&self) -> [i128; 2] {
+        [self.w, self.u].map(|share| (share.over(self.norm()).to_q(30) as i128).min(1 << 30))
+    }
 }

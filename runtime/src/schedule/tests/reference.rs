@@ -53,7 +53,7 @@ impl Step {
             Prediction::Epsilon => ((x - noise * out) / signal, out),
             Prediction::V => (signal * x - noise * out, signal * out + noise * x),
             Prediction::Sample => (out, (x - signal * out) / noise),
-            Prediction::Bits { .. } | Prediction::Kernel => unreachable!("a chain has no DDIM step"),
+            _ => unreachable!("such a network has no DDIM step"),
         }
     }
 
@@ -64,7 +64,7 @@ impl Step {
             Prediction::Epsilon => eps,
             Prediction::V => (eps - noise * x) / signal,
             Prediction::Sample => (x - noise * eps) / signal,
-            Prediction::Bits { .. } | Prediction::Kernel => unreachable!("a chain has no DDIM step"),
+            _ => unreachable!("such a network has no DDIM step"),
         }
     }
 
