@@ -32,7 +32,7 @@ pub struct Args {
     /// The model file to write
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
-    /// Number formats: auto (chosen tensor by tensor), f16, w8a16, w8a8, w4a16 or w4a8
+    /// Number formats: auto (chosen tensor by tensor), f16, w16a16, w8a16, w8a8, w4a16 or w4a8
     #[arg(long, default_value = "auto", value_parser = scheme)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse (see `mote boards`)

@@ -6,6 +6,7 @@ use mote_runtime::blob::op::Op as Record;
 use mote_runtime::blob::tensor::TensorId;
 use mote_runtime::numeric::requant::{Requant, WideRequant};
 
+use super::EmitError;
 use super::weights::WeightSection;
 use crate::plan::Windows;
 use crate::program::{Program, SlotId};
@@ -50,14 +51,11 @@ impl<'p> Emitter<'p> {
     }
 
     /// Every record in execution order. A normalization with a window is inside the convolution's.
-    pub(super) fn records(&mut self, windows: &Windows) -> Vec<Record> {
+    pub(super) fn records(&mut self, windows: &Windows) -> Result<Vec<Record>, EmitError> {
         let own = (0..self.program.ops.len()).filter(|i| windows.of_norm(*i).is_none());
         own.map(|i| match windows.inside(i) {
-            Some(norm) => {
-                let norm = self.record(norm);
-                inside(norm, self.record(i))
-            }
-            None => self.record(i),
+            Some(inner) => self.record_with(inner, i),
+            None => Ok(self.record(i)),
         })
         .collect()
     }
@@ -65,6 +63,17 @@ impl<'p> Emitter<'p> {
     fn record(&mut self, index: usize) -> Record {
         let op = &self.program.ops[index];
         op.kind.operator().record(op.out, self)
+    }
+
+    /// The record of a convolution with the normalization inside that it alone reads.
+    fn record_with(&mut self, inner: usize, outer: usize) -> Result<Record, EmitError> {
+        match (self.record(inner), self.record(outer)) {
+            (Record::GroupNorm(norm), Record::Conv(conv)) => Ok(Record::NormConv(NormConv { norm, conv })),
+            _ => Err(EmitError::Inside {
+                inner: self.program.ops[inner].name.clone(),
+                outer: self.program.ops[outer].name.clone(),
+            }),
+        }
     }
 
     /// Integers and how they were chosen; `None` for f16 models.
@@ -105,18 +114,6 @@ impl<'p> Emitter<'p> {
     /// As [`Emitter::requant`], for wide accumulators. An f16 model has none.
     pub fn wide_requant(&self, factor: f64) -> WideRequant {
         if self.is_float() { UNUSED } else { wide_requant(factor) }
-    }
-}
-
-/// The record of a convolution with the normalization inside that alone it reads.
-fn inside(norm: Record, conv: Record) -> Record {
-    match (norm, conv) {
-        (Record::GroupNorm(norm), Record::Conv(conv)) => Record::NormConv(NormConv { norm, conv }),
-        (norm, conv) => unreachable!(
-            "{} inside {}: windows join a normalization and a convolution",
-            norm.kind(),
-            conv.kind()
-        ),
     }
 }
 

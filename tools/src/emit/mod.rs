@@ -66,6 +66,14 @@ pub enum EmitError {
         /// Limit.
         max: u64,
     },
+    /// Windows that are those of another program.
+    #[error("operator '{inner}' cannot be made inside '{outer}': only a group normalization inside a convolution can")]
+    Inside {
+        /// Name of the operator with the window.
+        inner: String,
+        /// Name of the operator that reads the window.
+        outer: String,
+    },
     /// The runtime refuses the file that was just written.
     #[error("the runtime refuses the model: {0}")]
     Refused(mote_runtime::ParseError),
@@ -104,7 +112,7 @@ pub fn emit_with(
         plan,
     } = memory(program, &formats, float, arena, windows)?;
     let mut emitter = Emitter::new(program, quantization, &formats, &scratch);
-    let ops = emitter.records(&windows);
+    let ops = emitter.records(&windows)?;
     let weights = emitter.weights.finish();
     let header = header(program, d, ops.len(), float, &plan)?;
     let weight_bytes = weights.len();

@@ -28,7 +28,7 @@ pub enum PlanError {
     Chain,
     /// The second call of a step would be at a timestep that no step begins at.
     #[error(
-        "a sampler with two calls a step is planned where a step goes to the next timestep of the list, not to t - T/S"
+        "Heun's method, with two calls a step, is planned where a step goes to the next timestep of the list, not to t - T/S"
     )]
     TwoCallsPrev,
 }

@@ -10,7 +10,7 @@ use crate::program::{FusedOp, Program};
 use crate::quantize::scheme::Scheme;
 
 use mote_host::float::FloatError;
-use mote_host::graph::Op;
+use mote_host::graph::ops::Operator as _;
 use mote_host::train::gradient::{FakeRange, Network};
 use mote_host::train::rounding::{RoundedWeight, Rounding};
 
@@ -65,10 +65,9 @@ pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Res
         let (Some((conv, node)), Some(weight)) = (conv, weight) else {
             continue;
         };
-        let Op::Conv(float) = &graph.nodes[*node].op else {
-            continue;
-        };
-        let Some(range) = network.layout().range(&float.weight) else {
+        // An operator with weights names them first.
+        let key = graph.nodes[*node].op.params().first().copied();
+        let Some(range) = key.and_then(|key| network.layout().range(key)) else {
             continue;
         };
         let (low, high) = if weight.bits == 4 { (-8.0, 7.0) } else { (-127.0, 127.0) };

@@ -13,6 +13,7 @@ use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
+use mote_tools::train::folder::check;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -27,12 +28,14 @@ const ROLL_DRAWS: usize = 2000;
 struct Trained {
     chain: Chain,
     options: Value,
+    updates: usize,
     curve: Vec<(f64, f64)>,
 }
 
 /// Trains, writes the folder, says what it is worth.
 pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     refuse_others(args)?;
+    check(&args.output, &[])?;
     folder(&args.output)?;
     let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
     let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;
@@ -50,7 +53,7 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
         );
     }
     let seconds = began.elapsed().as_secs_f64();
-    let updates = trained.curve.last().map_or(0.0, |point| point.0) as u64;
+    let updates = trained.updates;
     let training = json!({
         "options": trained.options, "updates": updates, "seconds": (seconds * 10.0).round() / 10.0,
         "trainer": concat!("mote ", env!("CARGO_PKG_VERSION")),
@@ -136,7 +139,7 @@ fn heartbeat(args: &Args) -> Result<Trained, FloatError> {
     let mut chain = Heartbeat::new(heartbeat::STEPS, options.seed)?;
     let bar = progress::bar("training", options.updates as u64);
     let mut curve = Vec::new();
-    chain.train(&options, limit(args), &mut |p| {
+    let updates = chain.train(&options, limit(args), &mut |p| {
         curve.push((p.update as f64, p.excess_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("{:.3} bits to go", p.excess_bits));
@@ -145,6 +148,7 @@ fn heartbeat(args: &Args) -> Result<Trained, FloatError> {
     Ok(Trained {
         chain: Chain::Heartbeat(chain),
         options: json!(options),
+        updates,
         curve,
     })
 }
@@ -160,7 +164,7 @@ fn roll(args: &Args) -> Result<Trained, FloatError> {
     let mut chain = SwissRoll::new(options.seed);
     let bar = progress::bar("training", options.updates as u64);
     let mut curve = Vec::new();
-    chain.train(&options, limit(args), &mut |p| {
+    let updates = chain.train(&options, limit(args), &mut |p| {
         curve.push((p.update as f64, p.k_bits));
         bar.set_position(p.update as u64);
         bar.set_message(format!("K {:.2} bits", p.k_bits));
@@ -169,6 +173,7 @@ fn roll(args: &Args) -> Result<Trained, FloatError> {
     Ok(Trained {
         chain: Chain::SwissRoll(chain),
         options: json!(options),
+        updates,
         curve,
     })
 }

@@ -94,10 +94,6 @@ fn no_output_eats_an_input_by_whatever_name() {
             "plan {dir}/m.mote -o {dir}/same.mote --steps 2",
             "both input and output",
         ),
-        (
-            "eval {dir}/ck --interpolate --data {dir}/pictures -o {dir}/pictures/1.png",
-            "the input",
-        ),
     ] {
         let done = mote(line, &[("dir", dir.path())]);
         assert!(matches!(done.status, 1 | 2), "{line}: {}{}", done.stdout, done.stderr);

@@ -47,6 +47,94 @@ fn a_heartbeat_is_trained_measured_converted_and_sampled() {
     assert_eq!(sampled["digests"].as_array().unwrap().len(), 3);
     let line = "validate {model} --backends cpu,portable --seeds 2 --oracle-seeds 1 --steps 100 --json";
     assert_eq!(mote(line, &places).json()["held"], true);
+    for kind in ["input", "conv", "silu", "readout", "sampler"] {
+        let line = format!("validate {{model}} --backends cpu --seeds 1 --steps 100 --inject-fault {kind} --json");
+        let found = mote(&line, &places).any_json();
+        let broken = format!("oracle (broken {kind})");
+        let mut backends = found["backends"].as_array().unwrap().iter();
+        let outcome = backends.find(|backend| backend["name"] == *broken).unwrap();
+        let operator = outcome["first_divergence"]["operator"].as_str();
+        assert!(operator.is_some_and(|operator| operator.contains(kind)), "{outcome}");
+        assert_eq!(found["held"], false, "{kind}");
+    }
+    let absent = mote(
+        "validate {model} --backends cpu --seeds 1 --steps 9 --inject-fault attention",
+        &places,
+    );
+    assert!(
+        absent.status != 0 && absent.stderr.contains("'attention'"),
+        "{}",
+        absent.stderr
+    );
+}
+
+#[test]
+fn options_of_a_chain_do_what_they_say_or_are_refused() {
+    let place = folder();
+    let (chain, model, picture) = (
+        place.path().join("roll"),
+        place.path().join("r.mote"),
+        place.path().join("s.png"),
+    );
+    let places = [("chain", chain.as_path()), ("model", &model), ("picture", &picture)];
+    for option in [
+        "--fit microbit",
+        "--ema 0.9",
+        "--shift 1",
+        "--prediction sample",
+        "--data x.npz",
+    ] {
+        let line = format!("train --preset swiss-roll -o {{chain}} {option}");
+        let refused = mote(&line, &places);
+        let name = option.split(' ').next().unwrap();
+        assert!(
+            refused.status == 2 && refused.stderr.contains(name),
+            "{option}: {}",
+            refused.stderr
+        );
+    }
+    assert!(!chain.exists());
+    let taken = mote(
+        "train --preset swiss-roll -o {place} --steps 1",
+        &[("place", place.path())],
+    );
+    assert_eq!(taken.status, 0, "an empty folder is free: {}", taken.stderr);
+    let line = "train --preset swiss-roll -o {chain} --steps 3 --batch 2 --lr 0.5 --seed 4 --json";
+    assert_eq!(mote(line, &places).json()["updates"], 3);
+    let facts: serde_json::Value = serde_json::from_slice(&std::fs::read(chain.join("chain.json")).unwrap()).unwrap();
+    let options = &facts["training"]["options"];
+    assert_eq!(
+        (
+            &options["updates"],
+            &options["points"],
+            &options["rate"],
+            &options["seed"]
+        ),
+        (&3.into(), &2.into(), &0.5.into(), &4.into())
+    );
+    let refused = mote("convert {chain} -o {model} --scheme w8a8", &places);
+    assert!(
+        refused.status != 0 && refused.stderr.contains("w16a16"),
+        "{}",
+        refused.stderr
+    );
+    mote("convert {chain} -o {model} --json", &places).json();
+    for option in [
+        "--eta 0.5",
+        "--clip stock",
+        "--spacing quadratic",
+        "--prev diffusers",
+        "--sampler heun",
+    ] {
+        let refused = mote(&format!("sample {{model}} -o {{picture}} {option}"), &places);
+        let name = option.split(' ').next().unwrap();
+        assert!(
+            refused.status != 0 && refused.stderr.contains(name),
+            "{option}: {}",
+            refused.stderr
+        );
+    }
+    assert!(!picture.exists());
 }
 
 #[test]

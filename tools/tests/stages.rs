@@ -1,0 +1,29 @@
+//! The stages of a conversion know only those before them. `ops` and `program` are what all of them work on.
+
+use std::path::{Path, PathBuf};
+
+/// In the order that data takes.
+const STAGES: [&str; 7] = ["import", "lower", "quantize", "plan", "emit", "widths", "convert"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a stage is a folder");
+    let paths = entries.map(|entry| entry.expect("its entries can be read").path());
+    let below = |path: PathBuf| if path.is_dir() { sources(&path) } else { vec![path] };
+    paths.flat_map(below).collect()
+}
+
+#[test]
+fn stages_know_only_those_before_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (place, stage) in STAGES.iter().enumerate() {
+        let files = sources(&root.join(stage));
+        assert!(!files.is_empty(), "{stage}");
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("sources are text");
+            for later in &STAGES[place + 1..] {
+                let uses = text.contains(&format!("crate::{later}::")) || text.contains(&format!("crate::{later};"));
+                assert!(!uses, "{} uses {later}, which comes after {stage}", file.display());
+            }
+        }
+    }
+}
