@@ -49,7 +49,7 @@ impl Tensor {
             dtype: *[Dtype::I8, Dtype::I16, Dtype::F16, Dtype::Q24].get(usize::from(record[10]))?,
             zero_point: i8::from_le_bytes([record[11]]),
         };
-        (1..=ELEMENTS).contains(&tensor.len()).then_some(tensor)
+        (1..=ELEMENTS).contains(&tensor.elements()).then_some(tensor)
     }
 
     /// `(channel, row, col)`.
@@ -58,7 +58,7 @@ impl Tensor {
     }
 
     /// Elements.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.shape().iter().product()
     }
 }

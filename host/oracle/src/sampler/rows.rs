@@ -289,7 +289,7 @@ impl FlowLevel {
         let time = Soft::from_q(train_steps.into(), 0)
             .times(self.u)
             .over(self.u.plus(self.w));
-        (time.to_q(16) as u64).min(u64::from(train_steps) * 65_536) as u32
+        time.to_q(16).min(u64::from(train_steps) * 65_536) as u32
     }
 
     fn noising(&self) -> [i128; 2] {
