@@ -9,8 +9,10 @@ use std::process::Command;
 
 use mote_host::cuda::CudaError;
 use mote_host::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
-use mote_host::cuda::network::layout::{NetworkOp, NetworkRun};
-use mote_host::cuda::program::{DeviceMove, DeviceOp, DeviceRun};
+use mote_host::cuda::network::layout::NetworkRun;
+use mote_host::cuda::network::ops::NetworkOp;
+use mote_host::cuda::ops::DeviceOp;
+use mote_host::cuda::program::{DeviceMove, DeviceRun};
 
 /// The orders in which threads are run, see `standin.cpp`.
 pub const SCHEDULES: u32 = 4;

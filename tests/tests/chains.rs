@@ -13,6 +13,7 @@ use mote_tests::chains::{self, BIT_STEPS};
 use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
 use mote_tools::Validation;
+use mote_tools::backend::oracle::{request, start as start_of};
 use mote_tools::backend::{Backend, Job, Target};
 use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::Chain;
@@ -73,13 +74,15 @@ fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
             image_q24: &given,
             strength_q16: 30_000,
         };
-        let oracle = Oracle::new(model).expect("the oracle reads it");
+        let oracle = Oracle::new(bytes).expect("the oracle reads it");
         for (seed, start) in [Start::Seed, Start::Noise(&given), image].iter().enumerate() {
             let config = config(model, seed as u64);
             let here = finish(model, &config, start).expect("the run is valid");
             let mut theirs = Vec::new();
             let state = oracle
-                .run(&config, start, &mut |step| theirs.push(step.digest))
+                .run(&request(&config), &start_of(start), &mut |step| {
+                    theirs.push(step.digest)
+                })
                 .expect("it runs");
             assert_eq!(digests(&here), theirs, "{name}, start {seed}");
             assert_eq!(here.state, state, "{name}, start {seed}");

@@ -152,3 +152,14 @@ fn every_width_of_weights_and_activations_has_a_test_model() {
     assert_eq!(dtypes(Form::Mixed), both);
     assert_eq!(dtypes(Form::W8A8), both);
 }
+
+/// The oracle is compulsory: an operator that it lacks is one whose bits nobody has checked.
+#[test]
+fn the_oracle_has_every_operator() {
+    let oracle: Vec<_> = mote_host::oracle::kinds().collect();
+    assert_eq!(
+        oracle,
+        Op::KINDS,
+        "write what is missing in host/oracle/src/ops, from NUMERICS.md and not from the kernel"
+    );
+}

@@ -14,6 +14,7 @@ use mote_runtime::schedule::rows::Rows;
 use mote_runtime::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Arena, Config, Feature, Method, Model, RunError, Sampler, Start, Unobserved};
 use mote_tests::synthetic::{self, Form};
+use mote_tools::backend::oracle::{request, start as start_of};
 use mote_tools::emit::planned::planned;
 
 const ONE_Q24: f64 = (1u64 << 24) as f64;
@@ -243,7 +244,8 @@ fn whole_runs_stay_by_those_in_f64() {
 }
 
 /// Digests of the runs, everywhere.
-fn everywhere(model: &Model<'_>, config: &Config, start: &Start<'_>, known: Option<&[i32]>) -> Vec<u64> {
+fn everywhere(file: &[u8], config: &Config, start: &Start<'_>, known: Option<&[i32]>) -> Vec<u64> {
+    let model = &Model::parse(file).expect("a valid file");
     let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
     let mut run = Sampler::new(model, &mut arena, config, start).expect("the run is valid");
@@ -273,9 +275,9 @@ fn everywhere(model: &Model<'_>, config: &Config, start: &Start<'_>, known: Opti
     }
     assert_eq!(found, digests, "the engine's");
     let mut found = vec![];
-    let oracle = Oracle::new(model).expect("the model is valid");
+    let oracle = Oracle::new(file).expect("the model is valid");
     let end = oracle
-        .run_known(config, start, known, &mut |step| {
+        .run_known(&request(config), &start_of(start), known, &mut |step| {
             found.push((step.timestep, step.digest))
         })
         .expect("the run is valid");
@@ -331,13 +333,13 @@ fn runs_have_the_same_bits_everywhere_and_planned() {
                 (between, None),
             ];
             let file = planned(memory.bytes(), &config).expect("the run can be planned");
-            let held = AlignedBytes::copy_of(&file);
-            let held = Model::parse(held.bytes()).expect("a valid file");
+            let copy = AlignedBytes::copy_of(&file);
+            let held = Model::parse(copy.bytes()).expect("a valid file");
             assert!(Feature::Continuous.needed_by(&held) && !Feature::Schedule.needed_by(&held));
             assert_eq!(held.schedule().len(), 7 * 44);
             for (start, known) in starts {
-                let digests = everywhere(&model, &config, &start, known);
-                assert_eq!(everywhere(&held, &config, &start, known), digests, "planned");
+                let digests = everywhere(memory.bytes(), &config, &start, known);
+                assert_eq!(everywhere(copy.bytes(), &config, &start, known), digests, "planned");
             }
         }
     }
@@ -349,7 +351,13 @@ fn what_does_not_fit_flow_matching_is_refused() {
     let model = Model::parse(memory.bytes()).expect("a valid model");
     let plain = config(&model, 5);
     assert_eq!(plain.method, Method::FlowEuler);
-    let refused = |config: Config| config.validate(model.header()).err();
+    let oracle = Oracle::new(memory.bytes()).expect("the model is valid");
+    let refused = |config: Config| {
+        let error = config.validate(model.header()).err();
+        let run = oracle.run(&request(&config), &start_of(&Start::Seed), &mut |_| ());
+        assert_eq!(run.is_err(), error.is_some(), "the oracle's answer to {config:?}");
+        error
+    };
     assert_eq!(refused(plain), None);
     for method in Method::ALL.into_iter().filter(|method| *method != Method::FlowEuler) {
         assert_eq!(

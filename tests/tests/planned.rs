@@ -18,6 +18,7 @@ use mote_tests::checkpoints::{converted, digits};
 use mote_tests::parts::{Parts, SCHEDULE};
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
+use mote_tools::backend::oracle::{request, start as start_of};
 use mote_tools::emit::planned::{PlanError, planned};
 use mote_tools::quantize::scheme::Scheme;
 
@@ -165,12 +166,12 @@ fn the_engine_and_the_oracle_read_a_plan_alike() {
         for pair in pairs(form) {
             let [free, planned] = pair.models();
             let engine = Engine::prepare(&planned);
-            let oracle = Oracle::new(&planned).expect("a checked model");
+            let oracle = Oracle::new(pair.planned.bytes()).expect("a checked model");
             let follows = pair.config.method == Method::DpmSolver2M;
             for (start, known) in [(Start::Seed, Some(&known[..])), (half, None)] {
                 let expected = portable(&free, &pair.config, &start, known).expect("a valid run");
                 let mut steps = Vec::new();
-                let last = oracle.run_known(&pair.config, &start, known, &mut |step| {
+                let last = oracle.run_known(&request(&pair.config), &start_of(&start), known, &mut |step| {
                     steps.push((step.index, step.timestep, step.digest));
                 });
                 let engine = run(&planned, &pair.config, &start, known, &mut engine.worker());
@@ -436,8 +437,12 @@ fn another_run_than_the_planned_is_refused() {
             refused
         };
         assert_eq!(other.validate(planned.header()), expected, "{other:?}");
-        let oracle = Oracle::new(&planned).expect("a checked model");
-        assert!(oracle.run(&other, &Start::Seed, &mut |_| ()).is_err());
+        let oracle = Oracle::new(pair.planned.bytes()).expect("a checked model");
+        assert!(
+            oracle
+                .run(&request(&other), &start_of(&Start::Seed), &mut |_| ())
+                .is_err()
+        );
         assert_eq!(other.validate(free.header()).is_ok(), other.steps > 0);
     }
     let noisy = |eta_q16| {

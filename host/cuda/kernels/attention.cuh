@@ -1,13 +1,13 @@
 // Attention: a warp a query of a head, its scores in shared memory.
-//
-// count: heads.
+// The record is AttentionFields.
 #pragma once
 #include "float.cuh"
 #include "program.cuh"
 #include "warp.cuh"
 
 INLINE void attention(const Op &op, const Site &site) {
-    u32 heads = op.count[0], channels = op.out.channels, depth = channels / heads, n = positions(op.out), lane = site.lane();
+    const AttentionFields &f = fields_of<AttentionFields>(op);
+    u32 heads = f.heads, channels = op.out.channels, depth = channels / heads, n = positions(op.out), lane = site.lane();
     for (u32 item = site.warp(); item < site.samples * n * heads; item += site.warps()) {
         u32 sample = item / (n * heads), row = item / heads % n, first = item % heads * depth;
         const u8 *q = site.at(sample, op.first), *k = site.at(sample, op.second), *v = site.at(sample, op.third);
@@ -17,7 +17,7 @@ INLINE void attention(const Op &op, const Site &site) {
             for (u32 c = first; c < first + depth; c++) {
                 dot += (i64)load(op.first, q, row * channels + c) * load(op.second, k, j * channels + c);
             }
-            i32 score = scaled(op.factor[0], dot);
+            i32 score = scaled(f.score, dot);
             site.scores[j] = score;
             top = most(top, score);
         }
@@ -36,7 +36,7 @@ INLINE void attention(const Op &op, const Site &site) {
         for (u32 c = first + lane; c < first + depth; c += LANES) {
             i32 sum = 0;
             for (u32 j = 0; j < n; j++) sum += site.scores[j] * load(op.third, v, j * channels + c);
-            store(op.out, site.at(sample, op.out), row * channels + c, scaled(op.factor[1], sum));
+            store(op.out, site.at(sample, op.out), row * channels + c, scaled(f.factor, sum));
         }
         // The next query's scores take the place of these.
         __syncwarp();
@@ -45,7 +45,8 @@ INLINE void attention(const Op &op, const Site &site) {
 
 // Sums over positions in order, by every lane for itself.
 INLINE void attention_f16(const Op &op, const Site &site) {
-    u32 heads = op.count[0], channels = op.out.channels, depth = channels / heads, n = positions(op.out), lane = site.lane();
+    const AttentionFields &f = fields_of<AttentionFields>(op);
+    u32 heads = f.heads, channels = op.out.channels, depth = channels / heads, n = positions(op.out), lane = site.lane();
     float *scores = (float *)site.scores;
     for (u32 item = site.warp(); item < site.samples * n * heads; item += site.warps()) {
         u32 sample = item / (n * heads), row = item / heads % n, first = item % heads * depth;
@@ -56,7 +57,7 @@ INLINE void attention_f16(const Op &op, const Site &site) {
                 float query = f16_to_f32((u32)load(op.first, q, row * channels + c));
                 dot = add(dot, mul(query, f16_to_f32((u32)load(op.second, k, j * channels + c))));
             }
-            scores[j] = mul(dot, op.real[0]);
+            scores[j] = mul(dot, f.scale);
         }
         __syncwarp();
         float top = __uint_as_float(0xFF800000u);

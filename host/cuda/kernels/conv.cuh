@@ -6,9 +6,7 @@
 // multiplied as stored, zero points being in the bias and padding reading as the zero point; all others as a signed high and an
 // unsigned low byte; int16 weights alike.
 //
-// at: weights (W16: their high bytes), bias (i64 a column), factors (a column), taps (u32 a quad), low bytes of W16.
-// Of a readout: those of all groups of timesteps, and the groups' first timesteps (u32).
-// count: kernel's side, stride, padding at the top, at the left, 1 for an input read through x2; 32-tap steps.
+// The record is ConvFields.
 #pragma once
 #include "mma.cuh"
 #include "program.cuh"
@@ -25,22 +23,24 @@ struct Place {
 };
 
 INLINE Place place_of(const Op &op, const Site &site, u32 row) {
+    const ConvFields &f = fields_of<ConvFields>(op);
     u32 each = positions(op.out);
     Place place;
     place.there = row < site.samples * each;
     place.sample = place.there ? row / each : 0;
     place.position = place.there ? row % each : 0;
-    place.y = (i32)(place.position / op.out.cols * op.count[1]) - (i32)op.count[2];
-    place.x = (i32)(place.position % op.out.cols * op.count[1]) - (i32)op.count[3];
+    place.y = (i32)(place.position / op.out.cols * f.stride) - (i32)f.top;
+    place.x = (i32)(place.position % op.out.cols * f.stride) - (i32)f.left;
     return place;
 }
 
 // The group of timesteps that this call belongs to: the last whose first timestep is not after it.
 INLINE u32 group_of(const Run &run, const Op &op, const Site &site) {
-    u32 low = 0, high = op.groups;
+    const ConvFields &f = fields_of<ConvFields>(op);
+    u32 low = 0, high = f.groups;
     while (low + 1 < high) {
         u32 middle = (low + high) / 2;
-        if (constants<u32>(run, op.at[5])[middle] <= site.time_q16 >> 16) low = middle;
+        if (constants<u32>(run, f.starts)[middle] <= site.time_q16 >> 16) low = middle;
         else high = middle;
     }
     return low;
@@ -48,7 +48,7 @@ INLINE u32 group_of(const Run &run, const Op &op, const Site &site) {
 
 // The position of the input that a tap reads, or -1 outside of it.
 INLINE i32 tap_position(const Op &op, const Place &place, u32 tap) {
-    u32 zoom = op.count[4];
+    u32 zoom = fields_of<ConvFields>(op).zoom;
     i32 y = place.y + (i32)(tap >> 28), x = place.x + (i32)(tap >> 24 & 15);
     bool inside = place.there && tap != NO_TAP && y >= 0 && x >= 0 && y < (i32)(op.first.rows << zoom) &&
                   x < (i32)(op.first.cols << zoom);
@@ -91,13 +91,14 @@ INLINE void gather_words(const Op &op, const Site &site, const Place &place, u32
 // From a sum to an output; `row` is where the group's biases and factors begin.
 template <bool WIDE> INLINE void finish(const Run &run, const Op &op, const Site &site, const Place &place, u32 o, u32 row, i64 sum) {
     if (!place.there || o >= op.out.channels) return;
-    i64 acc = sum + constants<i64>(run, op.at[1])[row + o];
+    const ConvFields &f = fields_of<ConvFields>(op);
+    i64 acc = sum + constants<i64>(run, f.bias)[row + o];
     if (!WIDE) acc = (i32)(u32)acc;
     u32 i = place.position * op.out.channels + o;
-    i32 v = scaled(constants<Factor>(run, op.at[2])[row + o], acc);
+    i32 v = scaled(constants<Factor>(run, f.factors)[row + o], acc);
     if (op.has_third) {
         u32 from = positions(op.third) == 1 ? o : i;
-        v = add_guarded(v, scaled(op.factor[2], load(op.third, site.at(place.sample, op.third), from)));
+        v = add_guarded(v, scaled(f.addend, load(op.third, site.at(place.sample, op.third), from)));
     }
     store(op.out, site.at(place.sample, op.out), i, v);
 }
@@ -111,12 +112,13 @@ template <bool WIDE> INLINE i64 joined_sum(const u32 *high, const u32 *mixed, co
 // WORDS: inputs of 16 bits. WIDE: weights of 16 bits, which go with WORDS.
 template <bool WORDS, bool WIDE, u32 TILES> INLINE void conv(const Run &run, const Op &op, const Site &site) {
     const u32 SETS = WIDE ? 3 : WORDS ? 2 : 1, MIXED = SETS / 2, LOW = SETS - 1;
+    const ConvFields &f = fields_of<ConvFields>(op);
     u32 lane = site.lane(), group = lane / 4, quad = lane % 4;
-    u32 steps = op.count[5], columns = (op.out.channels + 7) / 8, blocks = (columns + TILES - 1) / TILES;
+    u32 steps = f.steps, columns = (op.out.channels + 7) / 8, blocks = (columns + TILES - 1) / TILES;
     u32 rows = (site.samples * positions(op.out) + 15) / 16;
-    const u32 *taps = constants<u32>(run, op.at[3]);
+    const u32 *taps = constants<u32>(run, f.taps);
     u32 timesteps = group_of(run, op, site), skipped = timesteps * columns * steps * 32;
-    const uint2 *weights = constants<uint2>(run, op.at[0]), *low_weights = constants<uint2>(run, op.at[4]);
+    const uint2 *weights = constants<uint2>(run, f.weights), *low_weights = constants<uint2>(run, f.low_weights);
     for (u32 item = site.warp(); item < rows * blocks; item += site.warps()) {
         u32 row = item / blocks * 16 + group, first = item % blocks * TILES;
         Place places[2] = {place_of(op, site, row), place_of(op, site, row + 8)};

@@ -1,13 +1,8 @@
 // The integer scheme's functions, as NUMERICS.md defines them: rounding, powers of two, sigmoid and SiLU.
 #pragma once
+#include "ops.cuh"
 #include "tables.cuh"
 #include "types.cuh"
-
-// A factor `mult * 2^-shift`.
-struct Factor {
-    i32 mult;
-    u32 shift;
-};
 
 INLINE i32 sat32(i64 v) { return v > 2147483647LL ? 2147483647 : v < -2147483648LL ? (i32)0x80000000 : (i32)v; }
 

@@ -1,6 +1,6 @@
 // Group normalization: a warp a group of a sample, whose channels and positions its lanes share.
 //
-// at: affine (gamma, then beta, a channel). count: groups, SiLU, fraction bits of gamma.
+// The record is GroupNormFields.
 #pragma once
 #include "float.cuh"
 #include "program.cuh"
@@ -29,9 +29,9 @@ struct Affine {
     i32 s, t;
 };
 
-INLINE Affine affine_of(const Op &op, u32 n, i64 sum, u64 squares) {
+INLINE Affine affine_of(const GroupNormFields &f, u32 n, i64 sum, u64 squares) {
     u64 magnitude = sum < 0 ? (u64)-sum : (u64)sum;
-    u64 spread = n * squares - magnitude * magnitude + op.eps_q;
+    u64 spread = n * squares - magnitude * magnitude + f.eps_q;
     i64 doubled = 2 * (sum * 16384) + n, by = 2 * (i64)n;
     Root root = rsqrt_u64(spread);
     u64 product = (u64)root.mant_q31 * n;
@@ -39,7 +39,7 @@ INLINE Affine affine_of(const Op &op, u32 n, i64 sum, u64 squares) {
     Affine affine;
     affine.mean_q14 = doubled / by - (doubled % by < 0 ? 1 : 0);
     affine.p = k == 0 ? (i64)product : (i64)((product + ((u64)1 << (k - 1))) >> k);
-    affine.s = 14 + root.exp - k + (i32)op.count[2] - 16;
+    affine.s = 14 + root.exp - k + (i32)f.gamma_frac - 16;
     affine.t = clamp(affine.s, 1, 30);
     return affine;
 }
@@ -50,8 +50,9 @@ INLINE i32 channel_factor(const Affine &f, i32 gamma) {
 }
 
 INLINE void group_norm(const Run &run, const Op &op, const Site &site) {
-    u32 groups = op.count[0], size = op.out.channels / groups, places = positions(op.out), n = places * size;
-    const i32 *gamma = constants<i32>(run, op.at[0]), *beta_q16 = gamma + op.out.channels;
+    const GroupNormFields &f = fields_of<GroupNormFields>(op);
+    u32 groups = f.groups, size = op.out.channels / groups, places = positions(op.out), n = places * size;
+    const i32 *gamma = constants<i32>(run, f.affine), *beta_q16 = gamma + op.out.channels;
     Share share = share_of(site.lane(), size);
     for (u32 item = site.warp(); item < site.samples * groups; item += site.warps()) {
         u32 sample = item / groups, first = item % groups * size;
@@ -66,22 +67,22 @@ INLINE void group_norm(const Run &run, const Op &op, const Site &site) {
         }
         sum = (i64)warp_sum((u64)sum);
         squares = warp_sum(squares);
-        Affine affine = affine_of(op, n, sum, squares);
+        Affine affine = affine_of(f, n, sum, squares);
         const u8 *vector = op.has_third ? site.at(sample, op.third) : 0;
         u8 *out = site.at(sample, op.out);
         for (u32 c = share.channel; c < size && !share.idle; c += share.width) {
             u32 channel = first + c;
             i64 a = channel_factor(affine, gamma[channel]);
             i64 offset = ((i64)beta_q16[channel] << affine.t) + ((i64)1 << (affine.t - 1));
-            i64 scale = op.has_third ? scaled(op.factor[2], load(op.third, vector, channel)) : 0;
-            i64 shift = op.has_third ? scaled(op.factor[2], load(op.third, vector, op.out.channels + channel)) : 0;
+            i64 scale = op.has_third ? scaled(f.vector, load(op.third, vector, channel)) : 0;
+            i64 shift = op.has_third ? scaled(f.vector, load(op.third, vector, op.out.channels + channel)) : 0;
             for (u32 position = share.position; position < places; position += share.height) {
                 i64 q = load_joined(op, site, sample, position, channel);
                 i64 d = q * 16384 - affine.mean_q14;
                 i32 y = sat32((d * a + offset) >> affine.t);
                 if (op.has_third) y = sat32(y + ((y * scale + (1 << 15)) >> 16) + shift);
-                if (op.count[1]) y = silu_q16(y);
-                store(op.out, out, position * op.out.channels + channel, scaled(op.factor[3], y));
+                if (f.silu) y = silu_q16(y);
+                store(op.out, out, position * op.out.channels + channel, scaled(f.factor, y));
             }
         }
     }
@@ -95,8 +96,9 @@ INLINE float sum_in_order(float total, float value, u32 count) {
 
 // A lane a channel, over positions in order; then over channels in order.
 INLINE void group_norm_f16(const Run &run, const Op &op, const Site &site) {
-    u32 groups = op.count[0], size = op.out.channels / groups, places = positions(op.out);
-    const float *gamma = constants<float>(run, op.at[0]), *beta = gamma + op.out.channels;
+    const GroupNormFields &f = fields_of<GroupNormFields>(op);
+    u32 groups = f.groups, size = op.out.channels / groups, places = positions(op.out);
+    const float *gamma = constants<float>(run, f.affine), *beta = gamma + op.out.channels;
     for (u32 item = site.warp(); item < site.samples * groups; item += site.warps()) {
         u32 sample = item / groups, first = item % groups * size;
         float n = __int2float_rn((i32)(places * size)), mean = 0.0f, root = 0.0f;
@@ -113,7 +115,7 @@ INLINE void group_norm_f16(const Run &run, const Op &op, const Site &site) {
                 total = sum_in_order(total, sum, count);
             }
             if (pass == 0) mean = __fdiv_rn(total, n);
-            else root = __fdiv_rn(1.0f, __fsqrt_rn(add(__fdiv_rn(total, n), op.real[0])));
+            else root = __fdiv_rn(1.0f, __fsqrt_rn(add(__fdiv_rn(total, n), f.eps)));
         }
         const u8 *vector = op.has_third ? site.at(sample, op.third) : 0;
         u8 *out = site.at(sample, op.out);
@@ -126,7 +128,7 @@ INLINE void group_norm_f16(const Run &run, const Op &op, const Site &site) {
                 float shift = f16_to_f32((u32)load(op.third, vector, op.out.channels + channel));
                 y = add(mul(y, add(1.0f, scale)), shift);
             }
-            if (op.count[1]) y = silu_f32(y);
+            if (f.silu) y = silu_f32(y);
             store(op.out, out, position * op.out.channels + channel, (i32)f32_to_f16_sat(y));
         }
     }

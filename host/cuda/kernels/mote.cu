@@ -38,22 +38,8 @@ INLINE Site batch_site(const Run &run, u64 call, u8 *shared) {
         CALL;                                                                                                          \
     }
 
-LAYER(input_layer, input(op, site))
-LAYER(time_proj_layer, time_proj(run, op, site))
-LAYER(class_embed_layer, class_embed(run, op, site))
-LAYER(silu_layer, silu(op, site))
-LAYER(conv_bytes_layer, (conv<false, false, 4>(run, op, site)))
-LAYER(conv_words_layer, (conv<true, false, 4>(run, op, site)))
-LAYER(conv_wide_layer, (conv<true, true, 2>(run, op, site)))
-LAYER(conv_f16_layer, conv_f16(run, op, site))
-LAYER(group_norm_layer, group_norm(run, op, site))
-LAYER(group_norm_f16_layer, group_norm_f16(run, op, site))
-LAYER(attention_layer, attention(op, site))
-LAYER(attention_f16_layer, attention_f16(op, site))
-LAYER(upsample_layer, upsample(op, site))
-LAYER(avg_pool_layer, avg_pool(op, site))
-LAYER(softmax_layer, softmax(op, site))
-LAYER(join_layer, join(op, site))
+#define OPERATOR_LAYER(NUMBER, NAME, CALL) LAYER(NAME, CALL)
+KERNELS(OPERATOR_LAYER)
 LAYER(digest_layer, digest_output(run, op, site, ((u64)*run.move * run.calls + call) * run.op_count + number, 0))
 LAYER(hold_layer, hold(run, site, run.held))
 LAYER(advance_layer, advance(run, site, *run.move, run.states, run.held, run.cleans, 0))
@@ -76,24 +62,11 @@ KERNEL(next_layer) {
 
 // One operator of one sample.
 INLINE void run_op(const Run &run, const Op &op, const Site &site) {
-    switch (op.kind) {
-    case INPUT: input(op, site); break;
-    case TIME_PROJ: time_proj(run, op, site); break;
-    case CLASS_EMBED: class_embed(run, op, site); break;
-    case SILU: silu(op, site); break;
-    case CONV:
-        if (op.floats) conv_f16(run, op, site);
-        else if (op.wide) conv<true, true, 2>(run, op, site);
-        else if (op.parts == 2 || op.first.dtype != I8) conv<true, false, 4>(run, op, site);
-        else conv<false, false, 4>(run, op, site);
+#define CASE(NUMBER, NAME, CALL)                                                                                       \
+    case NUMBER:                                                                                                       \
+        CALL;                                                                                                          \
         break;
-    case GROUP_NORM: op.floats ? group_norm_f16(run, op, site) : group_norm(run, op, site); break;
-    case ATTENTION: op.floats ? attention_f16(op, site) : attention(op, site); break;
-    case UPSAMPLE: upsample(op, site); break;
-    case AVG_POOL: avg_pool(op, site); break;
-    case SOFTMAX: softmax(op, site); break;
-    case JOIN: join(op, site); break;
-    }
+    switch (op.kernel) { KERNELS(CASE) }
 }
 
 // All moves of a sample in a block: activations, state (and what is held beside it) and scores in shared memory, in this order.

@@ -29,8 +29,8 @@ INLINE u64 words_that_set(u32 low, u32 high) {
 INLINE u64 probe(u64 function, u64 v) {
     u32 low = (u32)v, high = (u32)(v >> 32);
     float real = __uint_as_float(low);
-    Op op = {};
-    op.eps_q = 1;
+    GroupNormFields norm = {};
+    norm.eps_q = 1;
     switch (function) {
     case 0: return (u32)normal_q24(v, high >> 16, low >> 4);
     case 1: return (u32)silu_q16((i32)low);
@@ -39,7 +39,7 @@ INLINE u64 probe(u64 function, u64 v) {
     case 4: return both((u32)sin_cos_q30(low).sine, (u32)sin_cos_q30(low).cosine);
     case 5: return (u32)scaled(Factor{(i32)((high & 0x3FFFFFFF) | 0x40000000), 1 + (high >> 30) * 20}, (i32)low);
     case 6: return digest_term(low, (i32)high);
-    case 7: return (u64)affine_of(op, (high & 0xFFFF) + 1, (i32)low, (u64)1 << 32).mean_q14;
+    case 7: return (u64)affine_of(norm, (high & 0xFFFF) + 1, (i32)low, (u64)1 << 32).mean_q14;
     case 8: return __float_as_uint(f16_to_f32(low & 0xFFFF));
     case 9: return f32_to_f16_sat(real);
     case 10: return __float_as_uint(exp_f32(real));

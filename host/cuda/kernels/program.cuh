@@ -1,33 +1,7 @@
-// What the host prepares: the operators of a model, and one run of the sampler. host/cuda/src/program.rs has the same layouts.
+// What the host prepares: one run of the sampler. host/cuda/src/program.rs has the same layouts; those of operators are in ops.cuh.
 #pragma once
 #include "fixed.cuh"
-
-enum Kind { INPUT, TIME_PROJ, CLASS_EMBED, SILU, CONV, GROUP_NORM, ATTENTION, UPSAMPLE, AVG_POOL, SOFTMAX, JOIN };
-
-// An activation of shape (row, col, channel) at `offset` bytes in a sample's arena.
-struct Tensor {
-    u32 offset, rows, cols, channels, dtype;
-    i32 zero;
-};
-
-struct Op {
-    u64 eps_q;
-    u32 kind;
-    u32 floats; // whether the model is of the float scheme
-    Tensor out;
-    Tensor first;  // the input; q of an attention
-    Tensor second; // further channels of the input where `parts` is 2; k
-    Tensor third;  // where `has_third`: a convolution's addend, a normalization's scale and shift; v
-    u32 parts, has_third;
-    u32 wide;   // weights of 16 bits
-    u32 groups; // of timesteps, each with weights of its own; 0 and 1 are all the same
-    // Input: its factor. Softmax: in. SiLU: in, out. Convolution: the parts', the addend's. Normalization: the parts', the vector's, the
-    // output's. Attention: of scores, of the output.
-    Factor factor[4];
-    float real[2];
-    u32 at[6];    // byte offsets into the constants, see the operators
-    u32 count[6]; // see the operators
-};
+#include "ops.cuh"
 
 // How a state moves: by the network's output (DDIM), by the clean sample that it predicts, or by a kernel of the chains of 2015.
 enum Rule { BY_OUTPUT, BY_SAMPLE, BITS, KERNEL };
@@ -131,7 +105,7 @@ INLINE i32 load_joined(const Op &op, const Site &site, u32 sample, u32 position,
     u32 c = second ? channel - op.first.channels : channel;
     i32 q = load(t, site.at(sample, t), position * t.channels + c);
     if (op.parts == 1 || op.floats) return q;
-    return clamp(scaled(op.factor[second], q), -32768, 32767);
+    return clamp(scaled(op.join[second], q), -32768, 32767);
 }
 
 template <typename T> INLINE const T *constants(const Run &run, u32 at) { return (const T *)(run.constants + at); }

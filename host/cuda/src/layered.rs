@@ -3,7 +3,7 @@
 use super::CudaError;
 use super::launch::{Launch, Launcher, Limits, Recording};
 use super::memory::{Memory, Plan};
-use super::program::Layer;
+use super::ops::Layer;
 use super::run::Gpu;
 
 /// Threads of a block.
@@ -61,10 +61,9 @@ fn launches<L>(gpu: &Gpu<'_, L>, memory: &Memory, plan: &Plan<'_>, samples: u64)
                 scores,
             } = *layer;
             let held = if scores > 0 { gpu.program.scores() } else { 0 };
-            launches.push(grid(limits, kernel, threads * samples, held, args)?);
+            launches.push(grid(limits, kernel.name(), threads * samples, held, args)?);
             if plan.operators {
-                let elements: u64 = op.out.shape.map(u64::from).iter().product();
-                let threads = elements.next_multiple_of(32) * samples;
+                let threads = op.out.len().next_multiple_of(32) * samples;
                 launches.push(grid(limits, "digest_layer", threads, 0, args)?);
             }
         }

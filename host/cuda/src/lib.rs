@@ -17,8 +17,10 @@ pub mod layered;
 pub mod memory;
 pub mod moves;
 pub mod network;
+pub mod ops;
 pub mod pack;
 pub mod program;
+pub mod records;
 pub mod resident;
 pub mod run;
 
@@ -69,6 +71,9 @@ pub enum CudaError {
     /// The model names what it does not hold.
     #[error("the model names memory that it does not have")]
     Model,
+    /// A model with an operator that has no kernel.
+    #[error("the operator '{0}' has no kernel for a GPU: choose another backend")]
+    Operator(&'static str),
     /// A float network beyond what its kernels count.
     #[error("{0} does not run on a GPU: choose another backend")]
     Unsupported(&'static str),

@@ -7,7 +7,8 @@ use mote_runtime::schedule::coefficients::Clip;
 use super::launch::{Buffer, Launcher};
 use super::layered::{Layered, grid};
 use super::moves::Moves;
-use super::program::{DeviceOp, DeviceRun};
+use super::ops::DeviceOp;
+use super::program::DeviceRun;
 use super::resident::Block;
 use super::run::{Executor, Gpu, Image, ImageStep, Start};
 use super::{CudaError, filled};
@@ -55,7 +56,7 @@ impl Plan<'_> {
         let each = arena + 4 * sample * tensors(self.config) + digests + 8;
         // A part is left to the driver and to others.
         let room = (gpu.limits.memory / 10 * 9).saturating_sub(gpu.program.constants.len() as u64) / each;
-        let elements = |op: &DeviceOp| op.out.shape.map(u64::from).iter().product::<u64>();
+        let elements = |op: &DeviceOp| op.out.len();
         let widest = gpu.program.ops.iter().map(elements).max().unwrap_or(1);
         // A warp an output is the most that an operator counts.
         let counted = ELEMENTS / (32 * widest.max(sample));

@@ -3,11 +3,11 @@
 use bytemuck::NoUninit;
 use mote_runtime::Model;
 use mote_runtime::blob::int4;
-use mote_runtime::blob::op::{At, Weights};
 use mote_runtime::blob::proof::wide_bias;
 use mote_runtime::kernels::family::padded;
+use mote_runtime::ops::{At, Weights};
 
-use super::program::Factor;
+use super::ops::Factor;
 
 /// Taps of a step of the inner loop.
 const STEP: usize = 32;
@@ -30,19 +30,6 @@ impl Constants {
         let at = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytemuck::cast_slice(values));
         at
-    }
-
-    /// Appends the pieces of a convolution: what `conv.cuh` calls `at`.
-    pub fn push_conv(&mut self, packed: &Packed) -> [u32; 6] {
-        let low = packed.low.as_ref().map_or(0, |low| self.push(low));
-        [
-            self.push(&packed.high),
-            self.push(&packed.bias),
-            self.push(&packed.factors),
-            self.push(&packed.taps),
-            low,
-            0,
-        ]
     }
 }
 

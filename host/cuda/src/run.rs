@@ -77,7 +77,7 @@ pub struct Gpu<'m, L> {
 impl<'m, L: Launcher> Gpu<'m, L> {
     /// Prepares `model`.
     pub fn prepare(launcher: L, model: &'m Model<'m>) -> Result<Self, CudaError> {
-        let program = |join| Program::new(model, join).ok_or(CudaError::Model);
+        let program = |join| Program::new(model, join);
         let mut gpu = Self {
             limits: launcher.limits(),
             launcher,

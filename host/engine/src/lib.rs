@@ -1,14 +1,15 @@
 //! The fast engine for desktops: the runtime's operators with kernels for this processor, bit for bit the same.
 //!
-//! [`Engine::prepare`] repacks a model's weights once for the best [`Family`] of instructions that is here; a [`Worker`] has the
+//! [`Engine::prepare`] repacks a model's weights once for the best [`Family`] of instructions that is here. A [`Worker`] has the
 //! memory of one thread and runs network calls over the same arena as the runtime ([`Network`]), so the sampler, observers and
-//! snapshots work with either. What has no kernel here (f16 models, small vectors, Q24 inputs) runs in the runtime's own.
+//! snapshots work with either. What has no kernel here (f16 models, small vectors, Q24 inputs, and every operator that is not
+//! [`ACCELERATED`]) runs in the runtime's own.
 //!
-//! - [`family`]: the instruction sets, and what a family must supply.
+//! - [`family`]: the instruction sets.
+//! - `ops`: the operators that are accelerated, in plain Rust that the compiler vectorizes for each family.
 //! - `source`, `window`, `split`: how inputs are read: joined, widened, padded, in halves of a factor.
-//! - `again`: results that an earlier operator has made already.
-//! - `conv`, `norm`, `attention`: the operators, in plain Rust that the compiler vectorizes for each family.
-//! - `amx`, `avx512`, `avx2`: the inner loops in intrinsics and assembly; the only unsafe code of this engine.
+//! - `repeats`: operators whose result an earlier one has made already.
+//! - `x86`: inner loops in intrinsics and assembly; the only unsafe code of this engine.
 //!
 //! What only runs model files on a desktop is here too:
 //!
@@ -20,38 +21,29 @@
 // Other processors have no family yet.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
-mod again;
-#[cfg(target_arch = "x86_64")]
-mod amx;
-mod attention;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 pub mod calibrate;
-mod conv;
 pub mod family;
 pub mod memory;
-mod norm;
+mod ops;
 pub mod record;
+mod repeats;
 mod source;
 mod split;
 mod window;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use family::Family;
+pub use ops::ACCELERATED;
 
-use attention::Attention;
-use conv::Conv;
-use family::Simd;
 use memory::AlignedBytes;
 use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::{GroupNorm, Op};
-use mote_runtime::blob::tensor::{TENSOR_ALIGN, Tensor};
+use mote_runtime::blob::tensor::Tensor;
 use mote_runtime::exec::{Call, forward, run_op};
 use mote_runtime::kernels::view::View;
+use mote_runtime::ops::Op;
 use mote_runtime::{Model, Network, Observer, RunError};
-use norm::Norm;
-use source::Source;
+use ops::{Kernel, Workspace};
 use std::collections::BTreeSet;
 
 /// A model's operators, prepared for a family. Shared by the threads that run it.
@@ -59,30 +51,30 @@ use std::collections::BTreeSet;
 pub struct Engine<'m> {
     model: &'m Model<'m>,
     family: Family,
-    steps: Vec<Step>,
+    /// The operators in order; none where all run in the runtime.
+    prepared: Vec<Prepared>,
     /// Bytes of the arena with what lies behind it; 0 where nothing does.
     memory_bytes: usize,
 }
 
+/// An operator of the model.
 #[derive(Debug)]
-struct Step {
+struct Prepared {
     op: Op,
     out: Tensor,
-    kernel: Kernel,
-    /// Where its output is kept for [`Kernel::Again`].
+    body: Body,
+    /// Place in [`Worker::kept`] where its output is kept for a [`Body::Repeat`].
     keep: Option<usize>,
 }
 
 /// What runs an operator.
 #[derive(Debug)]
-enum Kernel {
-    Conv(Box<Conv>),
-    Norm(Box<Norm>),
-    /// The second reads what the first leaves behind the arena.
-    NormConv(Box<(Norm, Conv)>),
-    Attention(Attention),
-    /// What an earlier operator's output was, which is kept there.
-    Again(usize),
+enum Body {
+    /// A kernel of the engine.
+    Engine(Kernel),
+    /// Its result is what an earlier operator made, which is kept at this place.
+    Repeat(usize),
+    /// The runtime's own body.
     Runtime,
 }
 
@@ -95,36 +87,17 @@ impl<'m> Engine<'m> {
     /// Prepares `model` for a family; [`Family::Portable`] where this processor does not have it.
     pub fn prepare_for(model: &'m Model<'m>, family: Family) -> Self {
         let family = if family.is_here() { family } else { Family::Portable };
-        let steps = if family == Family::Portable || model.header().arithmetic != Arithmetic::Integer {
-            vec![]
-        } else {
-            let repeats = again::repeats(model);
-            let kept: BTreeSet<usize> = repeats.values().copied().collect();
-            let place = |index: usize| kept.iter().position(|&kept| kept == index);
-            let steps = model.ops().enumerate().map(|(index, op)| {
-                let out = model.tensor(op.io().out())?;
-                let kernel = match repeats.get(&index).and_then(|&earlier| place(earlier)) {
-                    Some(place) => Kernel::Again(place),
-                    None => prepared(model, &op, family).unwrap_or(Kernel::Runtime),
-                };
-                let keep = place(index);
-                Some(Step { op, out, kernel, keep })
-            });
-            steps.collect::<Option<Vec<_>>>().unwrap_or_default()
-        };
-        let behind = |step: &Step| match step.kernel {
-            Kernel::NormConv(_) => step
-                .op
-                .norm()
-                .and_then(|n| whole(model, n))
-                .map_or(0, |t| t.range().end),
-            _ => 0,
-        };
+        let accelerates = family != Family::Portable && model.header().arithmetic == Arithmetic::Integer;
+        let prepared = if accelerates { prepared(model, family) } else { None }.unwrap_or_default();
+        let memory_bytes = prepared.iter().map(|prepared| match &prepared.body {
+            Body::Engine(kernel) => kernel.memory_bytes(),
+            Body::Repeat(_) | Body::Runtime => 0,
+        });
         Self {
             model,
             family,
-            memory_bytes: steps.iter().map(behind).max().unwrap_or(0),
-            steps,
+            memory_bytes: memory_bytes.max().unwrap_or(0),
+            prepared,
         }
     }
 
@@ -135,26 +108,24 @@ impl<'m> Engine<'m> {
 
     /// How many operators run in kernels of the engine, of how many.
     pub fn coverage(&self) -> (usize, usize) {
-        let own = self.steps.iter().filter(|step| !matches!(step.kernel, Kernel::Runtime));
-        (own.count(), self.model.ops().count())
+        let all = self.model.ops().count();
+        (all - self.in_runtime().count(), all)
+    }
+
+    /// Kinds of the operators that run in the runtime's own bodies, in order.
+    pub fn in_runtime(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let own = |index: &usize| {
+            let prepared = self.prepared.get(*index);
+            prepared.is_some_and(|prepared| !matches!(prepared.body, Body::Runtime))
+        };
+        let ops = self.model.ops().enumerate();
+        ops.filter(move |(index, _)| !own(index)).map(|(_, op)| op.kind())
     }
 
     /// How many operators' results are copies of what an earlier one made.
     pub fn repeats(&self) -> usize {
-        let again = self.steps.iter().filter(|step| matches!(step.kernel, Kernel::Again(_)));
-        again.count()
-    }
-
-    fn run(&self, kernel: &Kernel, activations: &mut [u8], work: &mut Workspace) -> Option<()> {
-        match self.family {
-            #[cfg(target_arch = "x86_64")]
-            Family::Amx => run(kernel, avx512::Avx512::found_with_tiles()?, activations, work),
-            #[cfg(target_arch = "x86_64")]
-            Family::Avx512 => run(kernel, avx512::Avx512::found()?, activations, work),
-            #[cfg(target_arch = "x86_64")]
-            Family::Avx2 => run(kernel, avx2::Avx2::found()?, activations, work),
-            _ => None,
-        }
+        let repeated = |prepared: &&Prepared| matches!(prepared.body, Body::Repeat(_));
+        self.prepared.iter().filter(repeated).count()
     }
 
     /// The memory of one thread.
@@ -162,37 +133,44 @@ impl<'m> Engine<'m> {
         Worker {
             engine: self,
             work: Workspace::default(),
+            kept: vec![],
             memory: AlignedBytes::zeroed(self.memory_bytes),
         }
     }
-}
 
-fn prepared(model: &Model<'_>, op: &Op, family: Family) -> Option<Kernel> {
-    let bytes = family.multiplies_bytes();
-    match op {
-        Op::Conv(c) => {
-            let conv = Conv::prepare(model, c, Source::new(model, &c.source)?, bytes)?;
-            Some(Kernel::Conv(Box::new(conv)))
+    fn run(&self, kernel: &Kernel, activations: &mut [u8], work: &mut Workspace) -> Option<()> {
+        match self.family {
+            #[cfg(target_arch = "x86_64")]
+            Family::Amx => kernel.run(x86::avx512::Avx512::found_with_tiles()?, activations, work),
+            #[cfg(target_arch = "x86_64")]
+            Family::Avx512 => kernel.run(x86::avx512::Avx512::found()?, activations, work),
+            #[cfg(target_arch = "x86_64")]
+            Family::Avx2 => kernel.run(x86::avx2::Avx2::found()?, activations, work),
+            #[cfg(not(target_arch = "x86_64"))]
+            Family::Amx | Family::Avx512 | Family::Avx2 => None,
+            Family::Portable => None,
         }
-        Op::GroupNorm(n) => Some(Kernel::Norm(Box::new(Norm::prepare(model, n, model.tensor(n.out)?)?))),
-        Op::Attention(a) => Attention::prepare(model, a).map(Kernel::Attention),
-        Op::NormConv(both) => {
-            let whole = whole(model, &both.norm)?;
-            let norm = Norm::prepare(model, &both.norm, whole)?;
-            let conv = Conv::prepare(model, &both.conv, Source::one(whole), bytes)?;
-            Some(Kernel::NormConv(Box::new((norm, conv))))
-        }
-        _ => None,
     }
 }
 
-/// All rows of what a window holds a few of, behind the arena: here memory is not what is short.
-fn whole(model: &Model<'_>, norm: &GroupNorm) -> Option<Tensor> {
-    Some(Tensor {
-        rows: model.tensor(norm.source.first)?.rows,
-        offset: model.header().arena_bytes.next_multiple_of(TENSOR_ALIGN),
-        ..model.tensor(norm.out)?
-    })
+/// Every operator of an integer model; `None` where one names a tensor that is not there.
+fn prepared(model: &Model<'_>, family: Family) -> Option<Vec<Prepared>> {
+    let repeats = repeats::repeats(model);
+    let kept: BTreeSet<usize> = repeats.values().copied().collect();
+    let place = |index: usize| kept.iter().position(|&kept| kept == index);
+    let prepared = model.ops().enumerate().map(|(index, op)| {
+        let body = match repeats.get(&index).and_then(|&earlier| place(earlier)) {
+            Some(place) => Body::Repeat(place),
+            None => Kernel::prepare(model, &op, family).map_or(Body::Runtime, Body::Engine),
+        };
+        Some(Prepared {
+            out: model.tensor(op.slots().out())?,
+            op,
+            body,
+            keep: place(index),
+        })
+    });
+    prepared.collect()
 }
 
 /// Runs network calls of one prepared model on one thread.
@@ -200,40 +178,10 @@ fn whole(model: &Model<'_>, norm: &GroupNorm) -> Option<Tensor> {
 pub struct Worker<'e> {
     engine: &'e Engine<'e>,
     work: Workspace,
+    /// Outputs that later operators repeat.
+    kept: Vec<Vec<u8>>,
     /// In place of the arena where that is too small.
     memory: AlignedBytes,
-}
-
-/// Buffers that operators share; each grows to the largest that is asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Workspace {
-    /// The padded input of a convolution.
-    window: Vec<family::Line>,
-    /// Inputs as int16.
-    buffers: source::Buffers,
-    /// A convolution's addend: a tensor as int16, or a requantized vector.
-    addend: Vec<i16>,
-    vector: Vec<i32>,
-    norm: norm::Scratch,
-    attention: attention::Scratch,
-    /// Outputs that later operators have again.
-    kept: Vec<Vec<u8>>,
-}
-
-impl Workspace {
-    fn keep(&mut self, place: usize, bytes: &[u8]) {
-        self.kept.resize(self.kept.len().max(place + 1), vec![]);
-        self.kept[place].clear();
-        self.kept[place].extend_from_slice(bytes);
-    }
-
-    /// What was kept, as an output of the same shape.
-    fn again(&self, place: usize, out: &Tensor, activations: &mut [u8]) -> Option<()> {
-        let to = activations.get_mut(out.range())?;
-        let from = self.kept.get(place).filter(|from| from.len() == to.len())?;
-        to.copy_from_slice(from);
-        Some(())
-    }
 }
 
 impl Network for Worker<'_> {
@@ -246,15 +194,15 @@ impl Network for Worker<'_> {
     ) -> Result<(), RunError> {
         let engine = self.engine;
         // The weights were taken from `engine.model`: another model, like one that was not prepared, runs in the runtime.
-        if engine.steps.is_empty() || model.crc() != engine.model.crc() {
+        if engine.prepared.is_empty() || model.crc() != engine.model.crc() {
             return forward(model, call, activations, observer);
         }
         self.work.buffers.begin_call();
         if engine.memory_bytes == 0 {
-            return engine.steps(call, activations, &mut self.work, observer);
+            return call_network(engine, call, activations, &mut self.work, &mut self.kept, observer);
         }
         let memory = self.memory.bytes_mut();
-        engine.steps(call, memory, &mut self.work, observer)?;
+        call_network(engine, call, memory, &mut self.work, &mut self.kept, observer)?;
         let missing = RunError::Memory {
             op: model.header().op_count,
         };
@@ -265,44 +213,46 @@ impl Network for Worker<'_> {
     }
 }
 
-impl Engine<'_> {
-    fn steps(
-        &self,
-        call: &Call<'_>,
-        activations: &mut [u8],
-        work: &mut Workspace,
-        observer: &mut impl Observer,
-    ) -> Result<(), RunError> {
-        for (index, step) in self.steps.iter().enumerate() {
-            let index = index as u16;
-            let missing = RunError::Memory { op: index };
-            observer.before(index, &step.op);
-            let done = match &step.kernel {
-                Kernel::Runtime => run_op(self.model, call, &step.op, activations).map(drop),
-                Kernel::Again(place) => work.again(*place, &step.out, activations),
-                kernel => self.run(kernel, activations, work),
-            };
-            done.ok_or(missing)?;
-            let bytes = activations.get(step.out.range()).ok_or(missing)?;
-            if let Some(place) = step.keep {
-                work.keep(place, bytes);
-            }
-            let view = View::new(&step.out, bytes).ok_or(missing)?;
-            observer.after(index, &step.op, &view);
+/// One network call over `activations`.
+fn call_network(
+    engine: &Engine<'_>,
+    call: &Call<'_>,
+    activations: &mut [u8],
+    work: &mut Workspace,
+    kept: &mut Vec<Vec<u8>>,
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
+    for (index, prepared) in engine.prepared.iter().enumerate() {
+        let index = index as u16;
+        let missing = RunError::Memory { op: index };
+        observer.before(index, &prepared.op);
+        let done = match &prepared.body {
+            Body::Runtime => run_op(engine.model, call, &prepared.op, activations).map(drop),
+            Body::Repeat(place) => repeat(kept, *place, &prepared.out, activations),
+            Body::Engine(kernel) => engine.run(kernel, activations, work),
+        };
+        done.ok_or(missing)?;
+        let bytes = activations.get(prepared.out.range()).ok_or(missing)?;
+        if let Some(place) = prepared.keep {
+            keep(kept, place, bytes);
         }
-        Ok(())
+        let view = View::new(&prepared.out, bytes).ok_or(missing)?;
+        observer.after(index, &prepared.op, &view);
     }
+    Ok(())
 }
 
-fn run(kernel: &Kernel, simd: impl Simd, activations: &mut [u8], work: &mut Workspace) -> Option<()> {
-    match kernel {
-        Kernel::Conv(conv) => conv.run(simd, activations, work),
-        Kernel::Norm(norm) => norm.run(simd, activations, work),
-        Kernel::NormConv(both) => {
-            both.0.run(simd, activations, work)?;
-            both.1.run(simd, activations, work)
-        }
-        Kernel::Attention(attention) => attention.run(simd, activations, work),
-        Kernel::Again(_) | Kernel::Runtime => None,
-    }
+/// Keeps an output for a later operator.
+fn keep(kept: &mut Vec<Vec<u8>>, place: usize, bytes: &[u8]) {
+    kept.resize(kept.len().max(place + 1), vec![]);
+    kept[place].clear();
+    kept[place].extend_from_slice(bytes);
+}
+
+/// Copies what was kept to an output of the same shape.
+fn repeat(kept: &[Vec<u8>], place: usize, out: &Tensor, activations: &mut [u8]) -> Option<()> {
+    let to = activations.get_mut(out.range())?;
+    let from = kept.get(place).filter(|from| from.len() == to.len())?;
+    to.copy_from_slice(from);
+    Some(())
 }

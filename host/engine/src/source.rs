@@ -1,22 +1,22 @@
 //! What an operator reads: one activation, or two whose channels follow each other.
 
-use super::family::Simd;
-use super::split::Split;
-use super::window::copy;
+use crate::family::Simd;
+use crate::split::Split;
+use crate::window::copy;
 use mote_runtime::Model;
 use mote_runtime::blob::op;
 use mote_runtime::blob::tensor::{Dtype, Tensor};
 use mote_runtime::numeric::requant::Requant;
 
 /// What integer activations are stored as: i8 or i16.
-pub(super) trait Stored: bytemuck::Pod + Into<i32> {}
+pub(crate) trait Stored: bytemuck::Pod + Into<i32> {}
 
 impl Stored for i8 {}
 impl Stored for i16 {}
 
 /// Elements as an operator reads them.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Input<'b> {
+pub(crate) enum Input<'b> {
     /// As they are stored, with their zero point.
     Bytes(&'b [i8], i8),
     /// Zero points removed.
@@ -25,7 +25,7 @@ pub(super) enum Input<'b> {
 
 /// Where a part's channels lie in a row of a concatenation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     pub first: usize,
     pub own: usize,
     pub all: usize,
@@ -33,14 +33,14 @@ pub(super) struct Columns {
 
 /// An activation, with its factor where it is part of a concatenation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pub tensor: Tensor,
     pub requant: Option<Requant>,
 }
 
 /// One activation, or two joined.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Source {
+pub(crate) struct Source {
     pub first: Part,
     pub second: Option<Part>,
 }
@@ -83,7 +83,7 @@ impl Source {
 
     /// Every element, in memory of its own: outputs may lie where inputs do.
     #[inline(always)]
-    pub fn read<'b>(&self, simd: impl Simd, arena: &[u8], buffers: &'b mut Buffers) -> Option<Input<'b>> {
+    pub fn read<'b>(&self, simd: impl Join, arena: &[u8], buffers: &'b mut Buffers) -> Option<Input<'b>> {
         let tensor = &self.first.tensor;
         if self.second.is_some() {
             return self.joined(simd, arena, buffers).map(Input::Words);
@@ -102,7 +102,7 @@ impl Source {
     /// A concatenation, brought to its common scale. The normalization and the shortcut of a block read the same one; within a call
     /// a tensor is written once.
     #[inline(always)]
-    pub fn joined<'b>(&self, simd: impl Simd, arena: &[u8], buffers: &'b mut Buffers) -> Option<&'b [i16]> {
+    pub fn joined<'b>(&self, simd: impl Join, arena: &[u8], buffers: &'b mut Buffers) -> Option<&'b [i16]> {
         let second = self.second.as_ref()?;
         if buffers.held != Some(*self) {
             buffers.held = None;
@@ -132,9 +132,21 @@ impl Source {
     }
 }
 
-/// The plain form of [`Simd::join`].
+/// The inner loop of a concatenation.
+pub(crate) trait Join: Simd {
+    /// A part of a concatenation, brought to the common scale and put in its columns of `to`.
+    #[inline]
+    fn join(self, from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+        self.vectorize(
+            #[inline(always)]
+            || join(from, factor, to, columns),
+        );
+    }
+}
+
+/// The plain form of [`Join::join`].
 #[inline(always)]
-pub(super) fn join(from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
+fn join(from: &[i8], factor: &Split, to: &mut [i16], columns: Columns) {
     let rows = from.chunks_exact(columns.own).zip(to.chunks_exact_mut(columns.all));
     for (from, to) in rows {
         let to = &mut to[columns.first..columns.first + columns.own];
@@ -147,7 +159,7 @@ pub(super) fn join(from: &[i8], factor: &Split, to: &mut [i16], columns: Columns
 
 /// Memory for what is read.
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     /// One activation.
     pub flat: Vec<i16>,
     /// The same as it is stored.
@@ -211,7 +223,7 @@ fn each<S: Copy>(to: &mut [i16], from: &[S], f: impl Fn(S) -> i16) {
 
 /// Makes `buffer` hold at least `len` elements.
 #[inline(always)]
-pub(super) fn grow<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
+pub(crate) fn grow<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, T::default());
     }

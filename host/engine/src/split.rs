@@ -4,7 +4,7 @@ use mote_runtime::numeric::requant::Requant;
 
 /// `q -> (q * mult + offset) >> (16 + shift)`, the upper bits of a 64-bit sum in arithmetic of 32 bits. Flooring twice floors as once.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Split {
+pub(crate) struct Split {
     /// `mult` is `high << 16` and the signed `low`.
     pub high: i16,
     pub low: i16,

@@ -1,12 +1,12 @@
 //! The padded input of a convolution: every tap of a kernel row lies beside the last, so that no position is special and no
 //! column is gathered.
 
-use super::family::Line;
+use crate::family::Line;
 use mote_runtime::kernels::conv::Geometry;
 
 /// Layout of a padded input: `(row, col, channel)`, the channels rounded up to four bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// Rows and columns, padding included.
     pub size: [usize; 2],
     /// Channels that are there.
@@ -118,7 +118,7 @@ fn paint<D: Copy>(to: &mut [D], pad: D) {
 
 /// Copies through `map`. Rows are often a few channels long: groups of 64, then of eight, so that short ones are quick as well.
 #[inline(always)]
-pub(super) fn copy<S: Copy, D: Copy>(to: &mut [D], from: &[S], map: &impl Fn(S) -> D) {
+pub(crate) fn copy<S: Copy, D: Copy>(to: &mut [D], from: &[S], map: &impl Fn(S) -> D) {
     let len = to.len().min(from.len());
     let (to, from) = groups::<64, S, D>(&mut to[..len], &from[..len], map);
     let (to, from) = groups::<8, S, D>(to, from, map);
@@ -149,7 +149,7 @@ fn groups<'t, 'f, const N: usize, S: Copy, D: Copy>(
 
 /// Makes `buffer` hold `bytes` bytes and gives them.
 #[inline(always)]
-pub(super) fn bytes_of(buffer: &mut Vec<Line>, bytes: usize) -> &mut [u8] {
+pub(crate) fn bytes_of(buffer: &mut Vec<Line>, bytes: usize) -> &mut [u8] {
     let lines = bytes.div_ceil(size_of::<Line>());
     if buffer.len() < lines {
         buffer.resize(lines, Line([0; 64]));

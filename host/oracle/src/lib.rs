@@ -1,41 +1,75 @@
-//! The oracle: a second implementation of a model file's meaning, written from `NUMERICS.md` and from nothing else.
+//! The oracle: a second implementation of a model file's meaning, written from `docs/NUMERICS.md` and `docs/FORMAT.md` and from nothing else.
 //!
 //! Desktop, boards and the reference path of a GPU share the runtime's code, so comparing them with each other cannot find
-//! a rounding that this code has wrong. The oracle shares none of it: of the runtime it uses the parsed file (header,
-//! operators, tensor records, raw bytes of the sections) and the types of a run's configuration. Its integers are 64 and
-//! 128 bits wide, every activation has its own memory, planes are `(channel, row, col)`, its tables come from their formulas
-//! at start-up. Where it and the runtime differ, one of the two, or the document, is wrong: see [`trace`].
+//! a rounding that this code has wrong. The oracle shares none of it: this crate does not depend on the runtime, not even for its types,
+//! and reads the file itself. Its integers are 64 and 128 bits wide, every activation has its own memory, planes are
+//! `(channel, row, col)`, its tables come from their formulas at start-up. Where it and the runtime differ, one of the two, or a document,
+//! is wrong: see [`trace`].
 //!
+//! - [`file`]: the reader of a model file. [`request`]: what a run is asked for.
+//! - [`ops`]: the operators, a file each. [`network`]: one network call. [`sampler`]: the steps around it.
 //! - [`scalar`]: the document's functions; [`planes`]: activations.
-//! - [`network`]: one network call, by `integer` or `float` operators; `sampler`: the steps around it.
+//!
+//! Give it files that the runtime accepts. It refuses what it cannot read, but it proves neither memory nor accumulators.
 
+pub mod file;
 pub mod network;
+pub mod ops;
 pub mod planes;
+pub mod request;
+pub mod sampler;
 pub mod scalar;
 pub mod trace;
 
-mod float;
-mod integer;
-mod pixels;
-mod sampler;
-mod tables;
-#[cfg(test)]
-mod tests;
+pub use request::{Clip, Method, Plan, PrevRule, Request, Spacing, Start, UNKNOWN, Variance};
+pub use scalar::pixels::q24_to_pixel;
 
-use mote_runtime::{Config, Model};
-
-pub use pixels::q24_to_pixel;
-
-/// Where a run starts: the runtime's own description, which carries no arithmetic.
-pub use mote_runtime::Start as OracleStart;
+use file::File;
 
 /// Why the oracle cannot run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OracleError {
-    /// A configuration that the model cannot run.
+    /// Bytes that are no model file.
+    #[error("the model file's {part} is not what the format says")]
+    File {
+        /// Part of the file.
+        part: &'static str,
+    },
+    /// A file of another version.
+    #[error(
+        "the file has format version {} and numeric version {}; the oracle knows {} and {}",
+        found[0], found[1], known[0], known[1]
+    )]
+    Version {
+        /// Format and numeric version of the file.
+        found: [u16; 2],
+        /// Those that the oracle was written for.
+        known: [u16; 2],
+    },
+    /// An operator that the oracle does not have.
+    #[error(
+        "operator {op} ('{name}') is of kind number {number}, which the oracle does not have: write it in host/oracle/src/ops"
+    )]
+    UnknownOperator {
+        /// Index in the operator list.
+        op: usize,
+        /// Its name in the file.
+        name: String,
+        /// Number of its kind.
+        number: u32,
+    },
+    /// A record with fields, parameters or inputs that a model never has which the runtime accepts.
+    #[error("operator {op} ({kind}) has a field, a parameter or an input that the format does not allow")]
+    Operator {
+        /// Index in the operator list.
+        op: usize,
+        /// Kind.
+        kind: &'static str,
+    },
+    /// A request that the model cannot run.
     #[error("the run's '{field}' is not one that this model can run")]
     Config {
-        /// Field of the configuration, or of the start.
+        /// Field of the request, or of the start.
         field: &'static str,
     },
     /// An image or noise of another length.
@@ -52,14 +86,6 @@ pub enum OracleError {
         /// Training timestep.
         timestep: u32,
     },
-    /// An operator without its parameters or inputs, which a parsed model never has.
-    #[error("operator {op} ({kind}) lacks a parameter or an input: the model file was not checked")]
-    Operator {
-        /// Index in the operator list.
-        op: usize,
-        /// Kind.
-        kind: &'static str,
-    },
 }
 
 /// What is asked of the oracle itself.
@@ -67,7 +93,7 @@ pub enum OracleError {
 pub struct OracleOptions {
     /// Digests of every operator's output, each step.
     pub op_digests: bool,
-    /// Makes operators of this kind (`Op::kind`, or `sampler`) drop fractions instead of rounding them: the deliberate
+    /// Makes operators of this kind ([`kinds`], or `sampler`) drop fractions instead of rounding them: the deliberate
     /// error with which tests show that a comparison finds one. An operator whose outputs need no rounding gets the last bit
     /// of one element wrong, so that every fault shows. A binomial chain's broken sampler keeps three binary digits of a
     /// probability: its last digit alone would hardly ever show in a bit.
@@ -89,27 +115,30 @@ pub struct OracleStep {
     pub op_digests: Option<Vec<u64>>,
 }
 
+/// The kinds of operators that the oracle has, by their numbers in a file.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    ops::KINDS.iter().map(|kind| kind.name)
+}
+
 /// A model, read and ready to run.
 #[derive(Debug)]
-pub struct Oracle<'m> {
-    model: Model<'m>,
+pub struct Oracle<'b> {
+    file: File<'b>,
     network: network::Network,
     options: OracleOptions,
 }
 
-impl<'m> Oracle<'m> {
-    /// Reads a parsed model.
-    pub fn new(model: &Model<'m>) -> Result<Self, OracleError> {
-        Self::with_options(model, OracleOptions::default())
+impl<'b> Oracle<'b> {
+    /// Reads a model file.
+    pub fn new(bytes: &'b [u8]) -> Result<Self, OracleError> {
+        Self::with_options(bytes, OracleOptions::default())
     }
 
-    /// Reads a parsed model.
-    pub fn with_options(model: &Model<'m>, options: OracleOptions) -> Result<Self, OracleError> {
-        Ok(Self {
-            model: *model,
-            network: network::Network::read(model)?,
-            options,
-        })
+    /// Reads a model file.
+    pub fn with_options(bytes: &'b [u8], options: OracleOptions) -> Result<Self, OracleError> {
+        let file = File::open(bytes)?;
+        let network = network::Network::read(&file)?;
+        Ok(Self { file, network, options })
     }
 
     /// Kinds of the operators, in order.
@@ -117,29 +146,29 @@ impl<'m> Oracle<'m> {
         self.network.kinds().collect()
     }
 
-    /// Runs every step of `config` from `start`, shows each to `on_step`, and gives the last state: Q24,
+    /// Runs every step of `request` from `start`, shows each to `on_step`, and gives the last state: Q24,
     /// `(row, col, channel)`.
     pub fn run(
         &self,
-        config: &Config,
-        start: &OracleStart<'_>,
+        request: &Request,
+        start: &Start<'_>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
-        self.run_known(config, start, None, on_step)
+        self.run_known(request, start, None, on_step)
     }
 
-    /// As [`Oracle::run`], with the elements of `known` (Q24) known that are not [`UNKNOWN`](mote_runtime::sampler::UNKNOWN).
+    /// As [`Oracle::run`], with the elements of `known` (Q24) known that are not [`UNKNOWN`].
     pub fn run_known(
         &self,
-        config: &Config,
-        start: &OracleStart<'_>,
+        request: &Request,
+        start: &Start<'_>,
         known: Option<&[i32]>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
         let run = sampler::Run {
-            model: &self.model,
+            model: &self.file,
             network: &self.network,
-            config,
+            config: request,
             options: self.options,
             known,
         };

@@ -1,47 +1,6 @@
-//! What a run left behind, operator by operator, and where two runs first differ.
+//! Where two runs first differ, operator by operator.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Step, StepObserver};
-
-use super::scalar::digest::digest;
-use super::{Oracle, OracleError, OracleStart, OracleStep};
-
-/// Observes a run of the runtime and digests every operator's output, with the oracle's own digest.
-///
-/// Give it to `Sampler::step_observed`, then each finished step to [`Recorder::finish`].
-#[derive(Debug, Clone, Default)]
-pub struct Recorder {
-    current: Vec<u64>,
-    steps: Vec<OracleStep>,
-}
-
-impl Recorder {
-    /// Closes a step.
-    pub fn finish(&mut self, step: &Step) {
-        self.steps.push(OracleStep {
-            index: step.index,
-            timestep: step.timestep,
-            digest: step.digest,
-            op_digests: Some(std::mem::take(&mut self.current)),
-        });
-    }
-
-    /// The steps so far.
-    pub fn steps(&self) -> &[OracleStep] {
-        &self.steps
-    }
-}
-
-impl Observer for Recorder {
-    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
-        let _ = (index, op);
-        self.current.push(digest((0..output.len()).map(|i| output.get(i))));
-    }
-}
-
-impl StepObserver for Recorder {}
+use super::{Oracle, OracleError, OracleStep, Request, Start};
 
 /// Where two runs first differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,13 +40,9 @@ impl std::fmt::Display for Divergence {
 
 impl Oracle<'_> {
     /// The steps of a run, as [`Oracle::run`] shows them.
-    pub fn trace(
-        &self,
-        config: &mote_runtime::Config,
-        start: &OracleStart<'_>,
-    ) -> Result<Vec<OracleStep>, OracleError> {
+    pub fn trace(&self, request: &Request, start: &Start<'_>) -> Result<Vec<OracleStep>, OracleError> {
         let mut steps = Vec::new();
-        self.run(config, start, &mut |step| steps.push(step.clone()))?;
+        self.run(request, start, &mut |step| steps.push(step.clone()))?;
         Ok(steps)
     }
 

@@ -1,5 +1,6 @@
 //! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
 
+use mote_host::cuda::ops::Kernel;
 use mote_host::cuda::program::Program;
 use mote_host::cuda::run::{Executor, Gpu, Job};
 use mote_host::cuda::{CudaError, Start};
@@ -214,7 +215,7 @@ fn activations_are_joined_unless_a_block_has_room_without_only() {
     let model = Model::parse(problem.file.bytes()).expect("a valid model");
     let [bytes, plain] = [true, false].map(|join| {
         let program = Program::new(&model, join).expect("a valid model");
-        assert_eq!(program.layers.iter().any(|layer| layer.kernel == "join_layer"), join);
+        assert_eq!(program.layers.iter().any(|layer| layer.kernel == Kernel::Join), join);
         program.arena_bytes
     });
     assert!(bytes > plain);

@@ -99,7 +99,7 @@ const JOINED: [Mutation; 2] = [
     ),
     swap(
         "program.cuh",
-        "clamp(scaled(op.factor[second], q), -32768, 32767)",
+        "clamp(scaled(op.join[second], q), -32768, 32767)",
         "clamp(q, -32768, 32767)",
     ),
 ];
@@ -134,9 +134,9 @@ const CHAINS: [Mutation; 14] = [
 const NETWORK: [Mutation; 24] = [
     swap("network.cuh", "fused(p, r, 1.0f / 6.0f)", "fused(p, r, 1.0f / 7.0f)"),
     swap("network_conv.cuh", "row + mine + i / 4", "row + mine + i % 4"),
-    swap("network_conv.cuh", "- (i32)op.count[3]", "- (i32)op.count[2]"),
+    swap("network_conv.cuh", "- (i32)f.left", "- (i32)f.top"),
     swap("network_conv.cuh", "A_VECTOR ? o : i", "A_MAP ? o : i"),
-    swap("network_conv.cuh", "v = __fdiv_rn(v, op.real[0])", "v = v"),
+    swap("network_conv.cuh", "v = __fdiv_rn(v, f.divisor)", "v = v"),
     swap("network_conv.cuh", "x >> zoom", "x"),
     swap("network_conv.cuh", "element < 0 ? 0.0f", "element < -1 ? 0.0f"),
     swap(
@@ -157,20 +157,20 @@ const NETWORK: [Mutation; 24] = [
     ),
     swap("network_tensor.cuh", "left > 1 ?", "left > 2 ?"),
     swap("network_tensor.cuh", "run, op, row + 8)", "run, op, row + 4)"),
-    swap("network_norm.cuh", "(float)n), op.real[0]", "(float)n), 0.0f"),
+    swap("network_norm.cuh", "(float)n), f.eps", "(float)n), 0.0f"),
     swap(
         "network_norm.cuh",
         "warp_sum(squares), (float)n",
         "warp_sum(squares), (float)(n - 1)",
     ),
-    swap("network_norm.cuh", "op.count[1] ? silu(v) : v", "v"),
-    swap("network_attention.cuh", "values.offset = op.at[0];", ""),
+    swap("network_norm.cuh", "f.silu ? silu(v) : v", "v"),
+    swap("network_attention.cuh", "values = f.values", "values = op.first"),
     swap("network_attention.cuh", "threadIdx.x / 32 * n", "0"),
     swap("network_attention.cuh", "total = warp_sum(total);", ""),
     swap("network_attention.cuh", "these.\n        __syncwarp();", "these."),
     swap("network_pointwise.cuh", "b, channels + c)", "b, c)"),
     swap("network_pointwise.cuh", "corner + down + channels", "corner + down"),
-    swap("network_pointwise.cuh", "op.count[0] + c;", "c;"),
+    swap("network_pointwise.cuh", "fields_of<NetworkPlace>(op).first + c;", "c;"),
     swap("network_pointwise.cuh", "(u64)sample * run.feature_stride", "0"),
 ];
 

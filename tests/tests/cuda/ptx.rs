@@ -92,6 +92,21 @@ fn products_of_bytes_are_on_tensor_cores_in_every_signedness() {
     assert!(!PTX.contains(".local"), "a kernel keeps arrays in slow memory");
 }
 
+#[test]
+fn records_of_operators_are_the_hosts() {
+    let texts = [
+        ("ops.cuh", mote_host::cuda::ops::in_c()),
+        ("network/network_ops.cuh", mote_host::cuda::network::ops::in_c()),
+    ];
+    for (name, text) in texts {
+        let path = kernels().join(name);
+        if std::env::var_os("MOTE_UPDATE_TABLES").is_some() {
+            std::fs::write(&path, &text).expect("a file that can be written");
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("the records"), text, "{name}");
+    }
+}
+
 /// A table in C.
 fn c_table<T: std::fmt::Display>(kind: &str, name: &str, values: &[T], suffix: &str) -> String {
     let rows = values.chunks(8).map(|row| {

@@ -5,16 +5,17 @@
 mod builder;
 mod programs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use mote_host::engine::{Engine, Family};
+use mote_host::engine::{ACCELERATED, Engine, Family};
 use mote_host::memory::AlignedBytes;
 use mote_runtime::blob::op::Op;
 use mote_runtime::exec::Call;
 use mote_runtime::kernels::view::View;
 use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, Start, Unobserved};
 use mote_tests::random::Random;
+use mote_tests::synthetic::{Form, model as everything};
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::import;
 use mote_tools::plan::Windows;
@@ -220,6 +221,26 @@ fn runs_agree(model: &Model<'_>, name: &str) {
                 "{name}, {family:?}"
             );
         }
+    }
+}
+
+/// The engine is opt-in: what it lists runs in its kernels somewhere, and everything else in the runtime's own bodies.
+#[test]
+fn the_engine_runs_what_it_lists_and_the_runtime_all_else() {
+    for family in families() {
+        let mut own = BTreeSet::new();
+        for form in [Form::Mixed, Form::W8A8] {
+            let memory = AlignedBytes::copy_of(&everything(form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let mut left: Vec<_> = Engine::prepare_for(&model, family).in_runtime().collect();
+            for kind in model.ops().map(|op| op.kind()) {
+                match left.iter().position(|&other| other == kind) {
+                    Some(place) => drop(left.remove(place)),
+                    None => drop(own.insert(kind)),
+                }
+            }
+        }
+        assert_eq!(own, ACCELERATED.iter().copied().collect(), "{family:?}");
     }
 }
 

@@ -50,12 +50,12 @@ fn every_step_and_operator_is_the_oracles() {
             seed: 7,
             ..Config::of(model.header(), 5)
         };
-        assert_equal(&model, &config, &Start::Seed, &file.name);
+        assert_equal(&file.memory, &config, &Start::Seed, &file.name);
         let noisy = Config {
             seed: u64::MAX - 3,
             eta_q16: 1 << 16,
             ..Config::of(model.header(), 3)
         };
-        assert_equal(&model, &noisy, &Start::Seed, &format!("{}, eta 1", file.name));
+        assert_equal(&file.memory, &noisy, &Start::Seed, &format!("{}, eta 1", file.name));
     }
 }

@@ -1,9 +1,25 @@
 //! One run by both, compared.
 
 use mote_host::memory::AlignedBytes;
-use mote_host::oracle::trace::Recorder;
+use mote_host::oracle::scalar::digest::digest;
 use mote_host::oracle::{Oracle, OracleOptions, OracleStep};
-use mote_runtime::{Arena, Config, Model, Sampler, Start};
+use mote_runtime::blob::op::Op;
+use mote_runtime::exec::Observer;
+use mote_runtime::kernels::view::View;
+use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
+use mote_tools::backend::oracle::{request, start as start_of};
+
+/// Digests every operator's output of the runtime, with the oracle's own digest.
+#[derive(Default)]
+struct Recorder(Vec<u64>);
+
+impl Observer for Recorder {
+    fn after(&mut self, _index: u16, _op: &Op, output: &View<'_>) {
+        self.0.push(digest((0..output.len()).map(|i| output.get(i))));
+    }
+}
+
+impl StepObserver for Recorder {}
 
 /// The runtime's run, every operator digested.
 pub fn runtime_steps(model: &Model<'_>, config: &Config, start: &Start<'_>) -> (Vec<OracleStep>, Vec<i32>) {
@@ -23,17 +39,22 @@ fn runtime_steps_known(
     if let Some(known) = known {
         run.inpaint(known).expect("of the sample's length");
     }
-    let mut recorder = Recorder::default();
+    let (mut recorder, mut steps) = (Recorder::default(), Vec::new());
     while let Some(step) = run.step_observed(&mut recorder).expect("a valid run") {
-        recorder.finish(&step);
+        steps.push(OracleStep {
+            index: step.index,
+            timestep: step.timestep,
+            digest: step.digest,
+            op_digests: Some(std::mem::take(&mut recorder.0)),
+        });
     }
-    (recorder.steps().to_vec(), run.state().to_vec())
+    (steps, run.state().to_vec())
 }
 
 /// An oracle that digests every operator.
-pub fn oracle<'m>(model: &Model<'m>, broken_rounding: Option<&'static str>) -> Oracle<'m> {
+pub fn oracle<'f>(file: &'f [u8], broken_rounding: Option<&'static str>) -> Oracle<'f> {
     Oracle::with_options(
-        model,
+        file,
         OracleOptions {
             op_digests: true,
             broken_rounding,
@@ -43,17 +64,20 @@ pub fn oracle<'m>(model: &Model<'m>, broken_rounding: Option<&'static str>) -> O
 }
 
 /// Fails with the first operator and step at which the two differ.
-pub fn assert_equal(model: &Model<'_>, config: &Config, start: &Start<'_>, what: &str) {
-    assert_equal_known(model, config, start, None, what);
+pub fn assert_equal(file: &AlignedBytes, config: &Config, start: &Start<'_>, what: &str) {
+    assert_equal_known(file, config, start, None, what);
 }
 
 /// The same with a known image.
-pub fn assert_equal_known(model: &Model<'_>, config: &Config, start: &Start<'_>, known: Option<&[i32]>, what: &str) {
-    let oracle = oracle(model, None);
-    let (found, state) = runtime_steps_known(model, config, start, known);
+pub fn assert_equal_known(file: &AlignedBytes, config: &Config, start: &Start<'_>, known: Option<&[i32]>, what: &str) {
+    let oracle = oracle(file.bytes(), None);
+    let model = Model::parse(file.bytes()).expect("a valid model");
+    let (found, state) = runtime_steps_known(&model, config, start, known);
     let mut expected = Vec::new();
     let last = oracle
-        .run_known(config, start, known, &mut |step| expected.push(step.clone()))
+        .run_known(&request(config), &start_of(start), known, &mut |step| {
+            expected.push(step.clone())
+        })
         .expect("a valid run");
     if let Some(divergence) = oracle.first_divergence(&expected, &found) {
         panic!("{what}: the runtime leaves the oracle at {divergence}");

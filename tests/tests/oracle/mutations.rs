@@ -1,21 +1,26 @@
 //! One rounding broken in the oracle: the comparison finds it and names the first operator of that kind, in the first step.
 
+use mote_host::memory::AlignedBytes;
 use mote_host::oracle::trace::Divergence;
 use mote_runtime::{Config, Model, Start};
+use mote_tools::backend::oracle::{request, start};
 
 use crate::checkpoints::FILES;
 use crate::compare::{oracle, runtime_steps};
 use crate::synthetic::synthetic;
 
 /// Where the comparison points when operators of `kind` truncate.
-fn found(model: &Model<'_>, kind: &'static str) -> Option<Divergence> {
+fn found(file: &AlignedBytes, kind: &'static str) -> Option<Divergence> {
+    let model = Model::parse(file.bytes()).expect("a converted model");
     let config = Config {
         seed: 3,
         ..Config::of(model.header(), 2)
     };
-    let broken = oracle(model, Some(kind));
-    let expected = broken.trace(&config, &Start::Seed).expect("a valid run");
-    broken.first_divergence(&expected, &runtime_steps(model, &config, &Start::Seed).0)
+    let broken = oracle(file.bytes(), Some(kind));
+    let expected = broken
+        .trace(&request(&config), &start(&Start::Seed))
+        .expect("a valid run");
+    broken.first_divergence(&expected, &runtime_steps(&model, &config, &Start::Seed).0)
 }
 
 #[test]
@@ -23,8 +28,7 @@ fn a_wrong_rounding_is_found_and_named() {
     let synthetic = (0..5).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
     let converted = FILES.iter().map(|file| (file.name.clone(), file.memory.clone()));
     for (name, memory) in converted.chain(synthetic) {
-        let model = Model::parse(memory.bytes()).expect("a converted model");
-        let kinds = oracle(&model, None).kinds();
+        let kinds = oracle(memory.bytes(), None).kinds();
         for kind in [
             "input",
             "time_proj",
@@ -37,7 +41,7 @@ fn a_wrong_rounding_is_found_and_named() {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {
                 continue;
             };
-            let divergence = found(&model, kind).unwrap_or_else(|| panic!("{name}: '{kind}' goes unseen"));
+            let divergence = found(&memory, kind).unwrap_or_else(|| panic!("{name}: '{kind}' goes unseen"));
             assert_eq!(divergence.step, 0, "{name}: {divergence}");
             let op = divergence.op.unwrap_or_else(|| panic!("{name}: no operator named"));
             assert_eq!((op.index, op.kind), (first, kind), "{name}: {divergence}");
@@ -47,6 +51,8 @@ fn a_wrong_rounding_is_found_and_named() {
 
 #[test]
 fn a_wrong_rounding_of_the_sampler_shows_in_the_state_alone() {
-    let model = Model::parse(FILES[0].memory.bytes()).expect("a converted model");
-    assert_eq!(found(&model, "sampler"), Some(Divergence { step: 0, op: None }));
+    assert_eq!(
+        found(&FILES[0].memory, "sampler"),
+        Some(Divergence { step: 0, op: None })
+    );
 }

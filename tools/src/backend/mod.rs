@@ -10,7 +10,7 @@ mod board;
 mod cpu;
 pub mod cuda;
 pub mod footprint;
-mod oracle;
+pub mod oracle;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;

@@ -1,7 +1,10 @@
-//! The independent implementation of the numeric contract.
+//! The independent implementation of the numeric contract, and the runtime's requests in its types.
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
-use mote_host::oracle::{Oracle, OracleOptions, OracleStep};
+use mote_host::oracle::{self, Oracle, OracleOptions, OracleStep};
+use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Method, Start, sampler::Variance};
 use rayon::prelude::*;
 
 /// Every image on a thread of its own; operators of kind `fault` compute with a deliberate error.
@@ -15,14 +18,14 @@ pub fn run(
         op_digests: job.operators,
         broken_rounding: fault,
     };
-    let oracle = Oracle::with_options(target.model, options)?;
+    let oracle = Oracle::with_options(target.bytes, options)?;
     job.images
         .par_iter()
         .map(|image| one(&oracle, job, image, on_step))
         .collect()
 }
 
-fn one(oracle: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync)) -> Result<Trace, BackendError> {
+fn one(model: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync)) -> Result<Trace, BackendError> {
     let mut trace = Trace {
         seed: image.seed,
         ..Trace::default()
@@ -37,9 +40,62 @@ fn one(oracle: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Syn
         });
         on_step();
     };
-    let (config, start) = (job.config_of(image), image.origin.start());
-    let state = oracle.run_known(&config, &start, job.known.as_deref(), &mut take)?;
-    trace.pixels = state.iter().copied().map(mote_host::oracle::q24_to_pixel).collect();
+    let (request, origin) = (request(&job.config_of(image)), image.origin.start());
+    let state = model.run_known(&request, &start(&origin), job.known.as_deref(), &mut take)?;
+    trace.pixels = state.iter().copied().map(oracle::q24_to_pixel).collect();
     trace.state = state;
     Ok(trace)
+}
+
+/// The oracle's name for what a run is asked for.
+#[must_use]
+pub fn request(config: &Config) -> oracle::Request {
+    oracle::Request {
+        steps: config.steps,
+        spacing: match config.spacing {
+            Spacing::Leading => oracle::Spacing::Leading,
+            Spacing::Trailing => oracle::Spacing::Trailing,
+            Spacing::Linspace => oracle::Spacing::Linspace,
+            Spacing::Quadratic => oracle::Spacing::Quadratic,
+        },
+        prev: match config.prev {
+            PrevRule::List => oracle::PrevRule::List,
+            PrevRule::Diffusers => oracle::PrevRule::Diffusers,
+        },
+        eta_q16: config.eta_q16,
+        clip: match config.clip {
+            Clip::Off => oracle::Clip::Off,
+            Clip::Stock => oracle::Clip::Stock,
+            Clip::Rederived => oracle::Clip::Rederived,
+        },
+        clip_range_q24: config.clip_range_q24,
+        class: config.class,
+        guidance_q16: config.guidance_q16,
+        seed: config.seed,
+        method: match config.method {
+            Method::Ddim => oracle::Method::Ddim,
+            Method::Ddpm(Variance::Small) => oracle::Method::Ddpm(oracle::Variance::Small),
+            Method::Ddpm(Variance::Large) => oracle::Method::Ddpm(oracle::Variance::Large),
+            Method::DpmSolver2M => oracle::Method::DpmSolver2M,
+            Method::Heun => oracle::Method::Heun,
+            Method::FlowEuler => oracle::Method::FlowEuler,
+        },
+    }
+}
+
+/// The oracle's name for where a run starts.
+#[must_use]
+pub fn start<'s>(start: &Start<'s>) -> oracle::Start<'s> {
+    match *start {
+        Start::Seed => oracle::Start::Seed,
+        Start::Noise(noise) => oracle::Start::Noise(noise),
+        Start::Image {
+            image_q24,
+            strength_q16,
+        } => oracle::Start::Image {
+            image_q24,
+            strength_q16,
+        },
+        Start::Between { second, part_q16 } => oracle::Start::Between { second, part_q16 },
+    }
 }

@@ -1,23 +1,12 @@
-// What the host prepares: the float network's operators, and one evaluation of it. host/cuda/src/network/layout.rs has the same layouts.
+// What the host prepares: one evaluation of the float network. host/cuda/src/network/layout.rs has the same layout; those of operators are in
+// network_ops.cuh.
 //
 // This is the checkpoint's own network in floats, held to the CPU's within a tolerance. It shares no arithmetic with the exact kernels, whose
 // results are bits: every entry point here begins with `network_`. Sums are fused where the source says so (`fused`), nothing is approximate.
 #pragma once
+#include "network_ops.cuh"
 #include "types.cuh"
 #include "warp.cuh"
-
-// An activation of shape (row, col, channel) at `offset` bytes in a sample's arena, in f16 where `half`, else in f32.
-struct NetworkTensor {
-    u32 offset, rows, cols, channels, half;
-};
-
-struct NetworkOp {
-    NetworkTensor out, first, second;
-    u32 kind;     // of a pointwise operator
-    u32 at[4];    // byte offsets into the constants, see the operators
-    u32 count[8]; // see the operators
-    float real[2];
-};
 
 // One evaluation of a batch. Samples and outputs are (sample, channel, row, col).
 struct NetworkRun {

@@ -1,14 +1,13 @@
 // Attention in f32: a warp a query of a head, its scores in shared memory.
 //
-// first, second, third (in `at`: offset and storage of v, whose shape is q's): q, k, v. count: heads. real: what scores are divided by.
+// The record is NetworkAttention; first, second: q, k.
 #pragma once
 #include "network.cuh"
 
 INLINE void attention(const NetworkRun &run, const NetworkOp &op, u8 *shared) {
-    u32 lane = threadIdx.x % 32, heads = op.count[0], channels = op.out.channels, depth = channels / heads, n = positions(op.out);
-    NetworkTensor values = op.first;
-    values.offset = op.at[0];
-    values.half = op.at[1];
+    const NetworkAttention &f = fields_of<NetworkAttention>(op);
+    u32 lane = threadIdx.x % 32, heads = f.heads, channels = op.out.channels, depth = channels / heads, n = positions(op.out);
+    const NetworkTensor &values = f.values;
     float *scores = (float *)shared + threadIdx.x / 32 * n;
     for (u32 item = grid_thread() / 32; item < run.samples * n * heads; item += grid_threads() / 32) {
         u32 sample = item / (n * heads), row = item / heads % n, first = item % heads * depth;
@@ -17,7 +16,7 @@ INLINE void attention(const NetworkRun &run, const NetworkOp &op, u8 *shared) {
         for (u32 j = lane; j < n; j += LANES) {
             float dot = 0.0f;
             for (u32 c = first; c < first + depth; c++) dot = fused(load(op.first, q, row * channels + c), load(op.second, k, j * channels + c), dot);
-            scores[j] = __fdiv_rn(dot, op.real[0]);
+            scores[j] = __fdiv_rn(dot, f.divisor);
             top = scores[j] > top ? scores[j] : top;
         }
         top = warp_max(top);

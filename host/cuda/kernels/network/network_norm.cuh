@@ -1,13 +1,14 @@
 // Group normalization, and SiLU behind it where it is asked for: a warp a group of a sample, three passes over it.
 //
-// at: gamma, beta. count: groups, whether SiLU follows. real: epsilon.
+// The record is NetworkNorm.
 #pragma once
 #include "network.cuh"
 
 INLINE void norm(const NetworkRun &run, const NetworkOp &op) {
-    u32 lane = threadIdx.x % 32, groups = op.count[0], channels = op.first.channels, width = channels / groups;
+    const NetworkNorm &f = fields_of<NetworkNorm>(op);
+    u32 lane = threadIdx.x % 32, groups = f.groups, channels = op.first.channels, width = channels / groups;
     u32 n = width * positions(op.first);
-    const float *gamma = constants<float>(run, op.at[0]), *beta = constants<float>(run, op.at[1]);
+    const float *gamma = constants<float>(run, f.gamma), *beta = constants<float>(run, f.beta);
     for (u32 item = grid_thread() / 32; item < run.samples * groups; item += grid_threads() / 32) {
         u32 sample = item / groups, group = item % groups * width;
         const u8 *from = memory_of(run, sample, op.first);
@@ -19,12 +20,12 @@ INLINE void norm(const NetworkRun &run, const NetworkOp &op) {
             float d = __fsub_rn(load(op.first, from, e / width * channels + group + e % width), mean);
             squares = fused(d, d, squares);
         }
-        float deviation = __fsqrt_rn(__fadd_rn(__fdiv_rn(warp_sum(squares), (float)n), op.real[0]));
+        float deviation = __fsqrt_rn(__fadd_rn(__fdiv_rn(warp_sum(squares), (float)n), f.eps));
         for (u32 e = lane; e < n; e += LANES) {
             u32 channel = group + e % width, i = e / width * channels + channel;
             float v = __fdiv_rn(__fsub_rn(load(op.first, from, i), mean), deviation);
             v = fused(v, gamma[channel], beta[channel]);
-            store(op.out, to, i, op.count[1] ? silu(v) : v);
+            store(op.out, to, i, f.silu ? silu(v) : v);
         }
     }
 }

@@ -1,11 +1,8 @@
 // Operators whose outputs each come from a few inputs: a thread an element of the output.
 //
-// SAMPLE: x_t. FEATURES: of the timestep; count: the first of them. LABEL: at: the table of f32 rows. AFFINE: real: factor, offset. ADD: real: divisor.
-// ADD_CHANNEL, SCALE_SHIFT: second: the vector. COPY: first into out's channels from count on. OUTPUT: first to the outputs from count on.
+// Kinds and records are in network_ops.cuh.
 #pragma once
 #include "network.cuh"
-
-enum Pointwise { SAMPLE, FEATURES, LABEL, AFFINE, SILU, ADD, ADD_CHANNEL, SCALE_SHIFT, COPY, UPSAMPLE, AVG_POOL, OUTPUT };
 
 INLINE void pointwise(const NetworkRun &run, const NetworkOp &op) {
     // A copy goes over what is copied: its output is wider.
@@ -19,13 +16,13 @@ INLINE void pointwise(const NetworkRun &run, const NetworkOp &op) {
         float v = 0.0f;
         switch (op.kind) {
         case SAMPLE: v = run.x[(u64)sample * run.sample_len + planar]; break;
-        case FEATURES: v = run.features[(u64)sample * run.feature_stride + op.count[0] + i]; break;
-        case LABEL: v = constants<float>(run, op.at[0])[run.labels[sample] * channels + i]; break;
-        case AFFINE: v = __fadd_rn(__fmul_rn(load(op.first, a, i), op.real[0]), op.real[1]); break;
+        case FEATURES: v = run.features[(u64)sample * run.feature_stride + fields_of<NetworkPlace>(op).first + i]; break;
+        case LABEL: v = constants<float>(run, fields_of<NetworkTable>(op).rows)[run.labels[sample] * channels + i]; break;
+        case AFFINE: v = __fadd_rn(__fmul_rn(load(op.first, a, i), fields_of<NetworkLine>(op).factor), fields_of<NetworkLine>(op).offset); break;
         case SILU: v = silu(load(op.first, a, i)); break;
         case ADD:
             v = __fadd_rn(load(op.first, a, i), load(op.second, b, i));
-            if (op.real[0] != 1.0f) v = __fdiv_rn(v, op.real[0]);
+            if (fields_of<NetworkSum>(op).divisor != 1.0f) v = __fdiv_rn(v, fields_of<NetworkSum>(op).divisor);
             break;
         case ADD_CHANNEL: v = __fadd_rn(load(op.first, a, i), load(op.second, b, c)); break;
         case SCALE_SHIFT:
@@ -33,7 +30,7 @@ INLINE void pointwise(const NetworkRun &run, const NetworkOp &op) {
             break;
         case COPY:
             v = load(op.first, a, i);
-            to = position * op.out.channels + op.count[0] + c;
+            to = position * op.out.channels + fields_of<NetworkPlace>(op).first + c;
             break;
         case UPSAMPLE: v = load(op.first, a, (position / shape.cols / 2 * op.first.cols + position % shape.cols / 2) * channels + c); break;
         case AVG_POOL: {
@@ -43,7 +40,7 @@ INLINE void pointwise(const NetworkRun &run, const NetworkOp &op) {
             v = __fmul_rn(__fadd_rn(upper, lower), 0.25f);
             break;
         }
-        case OUTPUT: run.outputs[(u64)sample * run.output_len + op.count[0] + planar] = load(op.first, a, i); continue;
+        case OUTPUT: run.outputs[(u64)sample * run.output_len + fields_of<NetworkPlace>(op).first + planar] = load(op.first, a, i); continue;
         }
         store(op.out, memory_of(run, sample, op.out), to, v);
     }

@@ -6,7 +6,7 @@
 // 2q, 2q+1, d[2], d[3] those of row g + 8. A sum has no order, so lane q's four columns hold the taps 4q to 4q+3: four channels of
 // one position, read at once.
 //
-// at: weights (column of 8, step of 16, lane) as fragments, bias, taps (u32 a four). count, second, real: as in network_conv.cuh.
+// The record is NetworkConv: weights (column of 8, step of 16, lane) as fragments, taps a u32 a four.
 #pragma once
 #include "network_conv.cuh"
 
@@ -38,11 +38,12 @@ INLINE uint2 gather(const NetworkOp &op, const ConvRow &row, u32 tap) {
 }
 
 INLINE void tensor_conv(const NetworkRun &run, const NetworkOp &op) {
-    u32 lane = threadIdx.x % 32, group = lane / 4, quad = lane % 4, steps = op.count[5];
+    const NetworkConv &f = fields_of<NetworkConv>(op);
+    u32 lane = threadIdx.x % 32, group = lane / 4, quad = lane % 4, steps = f.steps;
     u32 columns = (op.out.channels + 7) / 8, blocks = (columns + COLUMN_TILES - 1) / COLUMN_TILES;
     u32 rows = (run.samples * positions(op.out) + 15) / 16;
-    const u32 *taps = constants<u32>(run, op.at[2]);
-    const uint2 *weights = constants<uint2>(run, op.at[0]);
+    const u32 *taps = constants<u32>(run, f.taps);
+    const uint2 *weights = constants<uint2>(run, f.weights);
     for (u32 item = grid_thread() / 32; item < rows * blocks; item += grid_threads() / 32) {
         u32 row = item / blocks * 16 + group, first = item % blocks * COLUMN_TILES;
         ConvRow upper = conv_row(run, op, row), lower = conv_row(run, op, row + 8);

@@ -7,12 +7,13 @@
 //! - [`Precision::F16`]: feature maps and the weights of convolutions over them in f16, multiplied on tensor cores with sums in f32. Everything else
 //!   is computed in f32, and vectors (the path of the timestep) and the network's output are kept in f32.
 //!
-//! `fuse` says which nodes share a kernel, `place` where activations lie, `program` is what the kernels read ([`layout`]), `launches` cuts it into
+//! `fuse` says which nodes share a kernel, `place` where activations lie, [`ops`] has the operators, `program` is what the kernels read ([`layout`]), `launches` cuts it into
 //! launches, and `run` evaluates it.
 
 mod fuse;
 mod launches;
 pub mod layout;
+pub mod ops;
 mod pack;
 mod place;
 mod program;

@@ -2,33 +2,17 @@
 
 use std::ops::Range;
 
+use bytemuck::NoUninit;
+
 use super::Precision;
 use super::fuse::{self, Step};
 use super::launches::Kernel;
-use super::layout::{NetworkOp, NetworkTensor};
-use super::pack::Weights;
+use super::ops::{self, NetworkOp, NetworkTensor};
 use super::place::place;
 use crate::CudaError;
 use crate::pack::Constants;
 use mote_graph::float::FloatError;
-use mote_graph::graph::{Graph, Op, ValueId, ops};
-
-/// Kinds of `network_pointwise`, in the order of network_pointwise.cuh.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Sample,
-    Features,
-    Label,
-    Affine,
-    Silu,
-    Add,
-    AddChannel,
-    ScaleShift,
-    Copy,
-    Upsample,
-    AvgPool,
-    Output,
-}
+use mote_graph::graph::{Graph, ValueId};
 
 /// The features of a timestep that a graph asks for, as [`mote_graph::float::features`] takes them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,7 +94,8 @@ impl Program {
         for step in &steps {
             writing.step(step)?;
             for (i, _) in wanted.iter().enumerate().filter(|(_, id)| **id == step.output) {
-                writing.output(step.output, i);
+                let place = writing.program.outputs[i].start as u32;
+                ops::output(writing.tensor(step.output), place, &mut writing);
             }
         }
         if writing.constants.bytes.len() > u32::MAX as usize {
@@ -136,7 +121,8 @@ impl Program {
     }
 }
 
-struct Writing<'g> {
+/// A program while it is written.
+pub(super) struct Writing<'g> {
     graph: &'g Graph,
     tensors: Vec<NetworkTensor>,
     constants: Constants,
@@ -150,177 +136,44 @@ impl<'g> Writing<'g> {
             out: self.tensors[step.output.0],
             first: tensor(step.inputs.first()),
             second: tensor(step.inputs.get(1)),
-            real: [1.0, 0.0],
             ..NetworkOp::default()
         };
-        match &step.node.op {
-            // Opt-in: an operator without a kernel here is refused by its name.
-            refused @ (Op::Softmax(_) | Op::Readout(_)) => return Err(CudaError::Unsupported(refused.name())),
-            Op::Sample(_) => self.pointwise(Kind::Sample, op),
-            Op::TimeProj(ops::TimeProj {
-                dim,
-                flip_sin_to_cos,
-                freq_shift,
-                max_period,
-            }) => {
-                let first = self.program.feature_len() as u32;
-                self.program.features.push(Features {
-                    dim: *dim,
-                    flip: *flip_sin_to_cos,
-                    freq_shift: *freq_shift,
-                    max_period: *max_period,
-                });
-                self.pointwise(Kind::Features, counted(op, first));
-            }
-            Op::ClassEmbed(ops::ClassEmbed { weight }) => {
-                let at = [self.vector(Some(weight), 0), 0, 0, 0];
-                self.pointwise(Kind::Label, NetworkOp { at, ..op });
-            }
-            Op::Affine(ops::Affine { scale, shift }) => self.pointwise(Kind::Affine, real(op, [*scale, *shift])),
-            Op::Silu(_) => self.pointwise(Kind::Silu, op),
-            Op::Add(ops::Add { divisor }) => self.pointwise(Kind::Add, real(op, [*divisor, 0.0])),
-            Op::AddChannel(_) => self.pointwise(Kind::AddChannel, op),
-            Op::ScaleShift(_) => self.pointwise(Kind::ScaleShift, op),
-            Op::Concat(_) => {
-                let mut channels = 0;
-                for id in &step.inputs {
-                    let first = self.tensors[id.0];
-                    self.pointwise(Kind::Copy, counted(NetworkOp { first, ..op }, channels));
-                    channels += first.channels;
-                }
-            }
-            Op::Upsample2(_) => self.pointwise(Kind::Upsample, op),
-            Op::AvgPool2(_) => self.pointwise(Kind::AvgPool, op),
-            Op::GroupNorm(ops::GroupNorm {
-                groups,
-                eps,
-                weight,
-                bias,
-            }) => {
-                let at = [self.vector(Some(weight), 0), self.vector(Some(bias), 0), 0, 0];
-                let mut op = counted(real(NetworkOp { at, ..op }, [*eps, 0.0]), *groups as u32);
-                op.count[1] = step.silu.into();
-                self.push(Kernel::Norm(*groups as u64), op);
-            }
-            Op::Attention(ops::Attention { heads }) => {
-                let values = tensor(step.inputs.get(2));
-                let depth = op.out.channels as usize / heads;
-                let op = NetworkOp {
-                    at: [values.offset, values.half, 0, 0],
-                    ..counted(real(op, [(depth as f64).sqrt(), 0.0]), *heads as u32)
-                };
-                let positions = op.out.positions();
-                self.push(
-                    Kernel::Attention {
-                        queries: positions * *heads as u64,
-                        positions: positions as u32,
-                    },
-                    op,
-                );
-            }
-            Op::Conv(ops::Conv {
-                weight,
-                bias,
-                kernel,
-                stride,
-                pad,
-            }) => {
-                let outs = op.out.channels as usize;
-                let weights = Weights {
-                    data: self.graph.params.get(weight).map_or(&[], |param| &param.data),
-                    outs,
-                    channels: op.first.channels as usize,
-                    side: *kernel,
-                };
-                if *kernel > 15 || weights.channels >= 1 << 24 {
-                    return Err(CudaError::Unsupported(
-                        "a convolution of more than 15 rows or 2^24 channels",
-                    ));
-                }
-                let bias = self.vector(bias.as_ref(), outs);
-                let on_tensor_cores = op.first.half != 0;
-                let (at, taps) = if on_tensor_cores {
-                    let (halves, taps) = weights.fragments()?;
-                    (self.constants.push(&halves), taps)
-                } else {
-                    let (rows, taps) = weights.rows();
-                    (self.constants.push(&rows), taps)
-                };
-                let steps = taps.len() as u32 / if on_tensor_cores { 4 } else { 16 };
-                let (addend, divisor) = step
-                    .addend
-                    .map_or((None, 1.0), |(id, by)| (Some(self.tensors[id.0]), by));
-                let kind = addend.map_or(0, |t| if t.positions() == 1 { 2 } else { 1 });
-                let op = NetworkOp {
-                    second: addend.unwrap_or_default(),
-                    at: [at, bias, self.constants.push(&taps), 0],
-                    count: [
-                        *kernel as u32,
-                        *stride as u32,
-                        pad[0] as u32,
-                        pad[1] as u32,
-                        step.zoom.into(),
-                        steps,
-                        kind,
-                        0,
-                    ],
-                    real: [divisor as f32, 0.0],
-                    ..op
-                };
-                let (positions, outs) = (op.out.positions(), outs as u64);
-                let tiles = if on_tensor_cores {
-                    Kernel::TensorConv
-                } else {
-                    Kernel::Conv
-                };
-                self.push(tiles(positions, outs), op);
-            }
-        }
-        Ok(())
+        ops::write(step, op, self)
     }
 
-    fn output(&mut self, id: ValueId, wanted: usize) {
-        let first = self.tensors[id.0];
-        let op = NetworkOp {
-            first,
-            ..NetworkOp::default()
-        };
-        let at = self.program.outputs[wanted].start as u32;
-        self.pointwise(Kind::Output, counted(op, at));
+    /// A value of the graph.
+    pub fn tensor(&self, id: ValueId) -> NetworkTensor {
+        self.tensors[id.0]
     }
 
-    fn pointwise(&mut self, kind: Kind, op: NetworkOp) {
-        let over = if matches!(kind, Kind::Copy | Kind::Output) {
-            op.first
-        } else {
-            op.out
-        };
-        let kind = kind as u32;
-        self.push(Kernel::Pointwise(over.len()), NetworkOp { kind, ..op });
+    /// The numbers of a parameter; none where the graph does not have it.
+    pub fn param(&self, key: &str) -> &'g [f32] {
+        self.graph.params.get(key).map_or(&[], |param| &param.data)
     }
 
-    fn push(&mut self, kernel: Kernel, op: NetworkOp) {
-        self.program.kernels.push(kernel);
-        self.program.ops.push(op);
-    }
-
-    /// A parameter as it stands, or `len` zeros where there is none.
-    fn vector(&mut self, key: Option<&String>, len: usize) -> u32 {
+    /// A parameter among the constants, or `len` zeros where there is none; its place.
+    pub fn vector(&mut self, key: Option<&String>, len: usize) -> u32 {
         match key.and_then(|key| self.graph.params.get(key)) {
             Some(param) => self.constants.push(&param.data),
             None => self.constants.push(&vec![0.0f32; len]),
         }
     }
-}
 
-fn counted(mut op: NetworkOp, first: u32) -> NetworkOp {
-    op.count[0] = first;
-    op
-}
+    /// Constants that kernels read; their place.
+    pub fn constants<T: NoUninit>(&mut self, values: &[T]) -> u32 {
+        self.constants.push(values)
+    }
 
-fn real(op: NetworkOp, values: [f64; 2]) -> NetworkOp {
-    NetworkOp {
-        real: values.map(|v| v as f32),
-        ..op
+    /// Asks for features of the timestep; the number of the first.
+    pub fn features(&mut self, features: Features) -> u32 {
+        let first = self.program.feature_len() as u32;
+        self.program.features.push(features);
+        first
+    }
+
+    /// One operator more.
+    pub fn push(&mut self, kernel: Kernel, op: NetworkOp) {
+        self.program.kernels.push(kernel);
+        self.program.ops.push(op);
     }
 }

@@ -1,6 +1,7 @@
 //! One step in `Scaled` arithmetic, in the document's order of operations: DDIM's, and what the other samplers share.
 
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use crate::file::header::Prediction;
+use crate::request::Clip;
 
 use crate::scalar::rounding::Rounding;
 use crate::scalar::soft::Soft;

@@ -6,29 +6,29 @@ pub mod timesteps;
 
 mod rows;
 
-use mote_runtime::sampler::UNKNOWN;
-use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::{Config, Method, Model};
-
 use self::chain::{BitStep, KernelStep, bit_q24};
 use self::coefficients::mixed;
 use self::rows::{Row, Rows};
 use self::timesteps::timestep;
-use super::network::{Call, Network};
+use super::file::File;
+use super::file::header::Prediction;
+use super::network::Network;
+use super::ops::Call;
+use super::request::{Method, PrevRule, Request, Spacing, Start, UNKNOWN};
 use super::scalar::digest::digest;
 use super::scalar::noise::{normal_q24, uniform_word};
 use super::scalar::rounding::{Rounding, saturate};
 use super::scalar::sine::sin_cos_q30;
-use super::{OracleError, OracleOptions, OracleStart, OracleStep};
+use super::{OracleError, OracleOptions, OracleStep};
 
 /// One run.
 pub struct Run<'a> {
-    /// The model.
-    pub model: &'a Model<'a>,
+    /// The model's file.
+    pub model: &'a File<'a>,
     /// Its operators.
     pub network: &'a Network,
     /// What is asked of the run.
-    pub config: &'a Config,
+    pub config: &'a Request,
     /// What is asked of the oracle.
     pub options: OracleOptions,
     /// The known image, or nothing.
@@ -44,7 +44,7 @@ struct State {
 
 impl Run<'_> {
     /// Runs every step; gives the last state.
-    pub fn run(&self, start: &OracleStart<'_>, on_step: &mut dyn FnMut(&OracleStep)) -> Result<Vec<i32>, OracleError> {
+    pub fn run(&self, start: &Start<'_>, on_step: &mut dyn FnMut(&OracleStep)) -> Result<Vec<i32>, OracleError> {
         self.check()?;
         let (x, first) = self.begin(start)?;
         let mut state = State { x, clean: None };
@@ -98,6 +98,16 @@ impl Run<'_> {
         {
             return refuse("plan");
         }
+        let is_flow = h.prediction == Prediction::Flow;
+        if is_flow != (c.method == Method::FlowEuler) {
+            return refuse("method");
+        }
+        if is_flow && !matches!(c.spacing, Spacing::Trailing | Spacing::Linspace) {
+            return refuse("spacing");
+        }
+        if is_flow && c.prev != PrevRule::List {
+            return refuse("prev");
+        }
         if c.steps == 0 || c.steps > h.train_steps {
             return refuse("steps");
         }
@@ -123,7 +133,7 @@ impl Run<'_> {
     }
 
     /// The first state, and the number of the step that it stands before.
-    fn begin(&self, start: &OracleStart<'_>) -> Result<(Vec<i32>, u32), OracleError> {
+    fn begin(&self, start: &Start<'_>) -> Result<(Vec<i32>, u32), OracleError> {
         let h = self.model.header();
         let len = usize::from(h.channels) * usize::from(h.rows) * usize::from(h.cols);
         let seed = self.config.seed;
@@ -139,9 +149,9 @@ impl Run<'_> {
             return self.begin_bits(start, prior_q31, len);
         }
         match start {
-            OracleStart::Seed => Ok(((0..len).map(|i| normal_q24(seed, 0, i as u32) as i32).collect(), 0)),
-            OracleStart::Noise(noise) => fits(noise).map(|()| (noise.to_vec(), 0)),
-            OracleStart::Image {
+            Start::Seed => Ok(((0..len).map(|i| normal_q24(seed, 0, i as u32) as i32).collect(), 0)),
+            Start::Noise(noise) => fits(noise).map(|()| (noise.to_vec(), 0)),
+            Start::Image {
                 image_q24,
                 strength_q16,
             } => {
@@ -165,7 +175,7 @@ impl Run<'_> {
                 };
                 Ok((image_q24.iter().enumerate().map(noisy).collect(), first))
             }
-            OracleStart::Between { second, part_q16 } => {
+            Start::Between { second, part_q16 } => {
                 if *part_q16 > 1 << 16 {
                     return Err(OracleError::Config { field: "part_q16" });
                 }
@@ -179,19 +189,19 @@ impl Run<'_> {
         }
     }
 
-    fn begin_bits(&self, start: &OracleStart<'_>, prior: u32, len: usize) -> Result<(Vec<i32>, u32), OracleError> {
+    fn begin_bits(&self, start: &Start<'_>, prior: u32, len: usize) -> Result<(Vec<i32>, u32), OracleError> {
         let noised = |alpha_bar: u64, (i, set): (usize, bool)| {
             let step = BitStep::new(alpha_bar, 1 << 62, prior, Rounding::default());
             bit_q24(step.forward(set, uniform_word(self.config.seed, 0, i as u32))) as i32
         };
         let (given, strength) = match start {
-            OracleStart::Seed => return Ok(((0..len).map(|i| noised(0, (i, false))).collect(), 0)),
-            OracleStart::Noise(noise) => (*noise, None),
-            OracleStart::Image {
+            Start::Seed => return Ok(((0..len).map(|i| noised(0, (i, false))).collect(), 0)),
+            Start::Noise(noise) => (*noise, None),
+            Start::Image {
                 image_q24,
                 strength_q16,
             } => (*image_q24, Some(*strength_q16)),
-            OracleStart::Between { .. } => return Err(OracleError::Config { field: "second" }),
+            Start::Between { .. } => return Err(OracleError::Config { field: "second" }),
         };
         if given.len() != len {
             return Err(OracleError::Length {

@@ -1,14 +1,12 @@
 //! The rows of a run, from the document: of every call of the network the timestep, the forms and the noising. Each sampler's equations
 //! are one function here.
 
-use mote_runtime::blob::sampling::{Schedule, Spacing};
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::{Config, Method, Model};
-
 use super::coefficients::{Coefficients, Form, Level, Signed, ZERO, minus, noising, plus, times};
 use super::timesteps::{previous, timestep};
 use crate::OracleError;
+use crate::file::File;
+use crate::file::header::{Prediction, Schedule};
+use crate::request::{Method, Request, Spacing, Variance};
 use crate::scalar::noise::lambda_q57;
 use crate::scalar::soft::Soft;
 
@@ -30,9 +28,9 @@ pub struct Row {
 /// The rows of a run.
 pub struct Rows<'a> {
     /// The model.
-    pub model: &'a Model<'a>,
+    pub model: &'a File<'a>,
     /// What is asked of the run.
-    pub config: &'a Config,
+    pub config: &'a Request,
 }
 
 impl Rows<'_> {
@@ -291,7 +289,7 @@ impl FlowLevel {
         let time = Soft::from_q(train_steps.into(), 0)
             .times(self.u)
             .over(self.u.plus(self.w));
-        (time.to_q(16) as u64).min(u64::from(train_steps) * 65_536) as u32
+        time.to_q(16).min(u64::from(train_steps) * 65_536) as u32
     }
 
     fn noising(&self) -> [i128; 2] {

@@ -1,16 +1,16 @@
 //! Timesteps of a run, from the document's table; its rounding of exact halves in integers.
 
-use mote_runtime::Config;
-use mote_runtime::blob::header::Header;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use crate::file::header::Header;
+use crate::request::{PrevRule, Request, Spacing};
 
 /// The timestep of step `index`; `None` past the last step.
-pub fn timestep(header: &Header, config: &Config, index: u32) -> Option<u32> {
+pub fn timestep(header: &Header, config: &Request, index: u32) -> Option<u32> {
     let offset = header.steps_offset;
     (index < config.steps).then(|| value(config.spacing, header.train_steps, config.steps, offset, index))
 }
 
-fn value(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, index: u32) -> u32 {
+/// The timestep of step `index` of `steps` in a schedule of `train_steps`.
+pub fn value(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, index: u32) -> u32 {
     let (t, s) = (i128::from(train_steps), i128::from(steps));
     let j = s - 1 - i128::from(index);
     let value = match spacing {
@@ -25,7 +25,7 @@ fn value(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, index: u32
 }
 
 /// The timestep that step `index` goes to; `None` before the schedule's first.
-pub fn previous(header: &Header, config: &Config, index: u32) -> Option<u32> {
+pub fn previous(header: &Header, config: &Request, index: u32) -> Option<u32> {
     match config.prev {
         PrevRule::List => timestep(header, config, index + 1),
         PrevRule::Diffusers => timestep(header, config, index)?.checked_sub(header.train_steps / config.steps),
@@ -98,34 +98,6 @@ mod tests {
                             found,
                             numpy(spacing, t, s, index),
                             "{spacing:?}, step {index} of {s} in {t}"
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_runtimes_timesteps_are_these() {
-        use mote_runtime::schedule::spacing::timestep;
-        let spacings = [
-            Spacing::Leading,
-            Spacing::Trailing,
-            Spacing::Linspace,
-            Spacing::Quadratic,
-        ];
-        for t in [1, 2, 60, 997, 4096, 65_536] {
-            for s in (1..=t).step_by(1 + t as usize / 60) {
-                for (spacing, index) in spacings
-                    .into_iter()
-                    .flat_map(|k| (0..s).step_by(7).map(move |i| (k, i)))
-                {
-                    for offset in [0, 1, -1] {
-                        let expected = value(spacing, t, s, offset, index);
-                        assert_eq!(
-                            timestep(spacing, t, s, offset, index),
-                            Some(expected),
-                            "{spacing:?} {t} {s} {index}"
                         );
                     }
                 }

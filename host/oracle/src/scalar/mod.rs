@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod half;
 pub mod noise;
+pub mod pixels;
 pub mod roots;
 pub mod rounding;
 pub mod sigmoid;

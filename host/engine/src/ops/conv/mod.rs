@@ -1,0 +1,375 @@
+//! Convolutions: weights interleaved for blocks of output channels, tiles of positions by channels, one rounding.
+//!
+//! int8 weights meet int8 inputs as bytes (`q - zero_point` becomes `q + 128` with the difference in the bias) or int16 inputs in
+//! pairs. int16 weights are split into `256 high + low`, both signed, each with int32 sums that [`Conv::reading`] proves cannot
+//! overflow; they meet int16 inputs.
+
+mod finish;
+mod packed;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
+pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
+
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::{LANES, Line};
+use crate::source::{Join, Part, Source, grow};
+use crate::split::Split;
+use crate::window::{Window, bytes_of};
+use finish::Addend;
+use mote_runtime::Model;
+use mote_runtime::blob::proof::input_bound;
+use mote_runtime::blob::tensor::{Dtype, Tensor};
+use mote_runtime::kernels::conv::Geometry;
+use mote_runtime::ops as op;
+use packed::{Halves, Packed};
+use rayon::prelude::*;
+
+/// Multiply-accumulates above which an operator is worth several threads.
+const PARALLEL_MACS: usize = 4_000_000;
+
+/// A convolution with its weights in the engine's order.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    source: Source,
+    window: Window,
+    /// Whether the window holds bytes (`q + 128`), not int16.
+    bytes: bool,
+    kernel: usize,
+    offsets: Vec<u32>,
+    /// Positions that follow each other at even distances in the window: a row, or all.
+    run: usize,
+    weights: Vec<Line>,
+    blocks: Vec<Factors>,
+    halves: Halves,
+    add: Option<op::Addend>,
+    add_tensor: Option<Tensor>,
+    add_split: Option<Split>,
+    out: Tensor,
+    exact: bool,
+    /// Whether a concatenation is itself the window.
+    direct: bool,
+}
+
+/// What a tile of dot products reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tile<'a> {
+    pub window: &'a [u8],
+    /// Whether window and weights are bytes, not int16.
+    pub bytes: bool,
+    pub row_bytes: usize,
+    /// Kernel rows.
+    pub rows: usize,
+    /// Lines a kernel row.
+    pub quads: usize,
+    /// The blocks one after the other, `rows * quads` lines each.
+    pub weights: &'a [Line],
+}
+
+impl Tile<'_> {
+    /// Panics unless every read of what begins at `at` and up to `beyond` bytes later, and of `blocks` blocks of weights, is within window
+    /// and weights: unsafe code relies on it.
+    #[inline(always)]
+    pub fn check_reads(&self, at: &[u32], beyond: usize, blocks: usize) {
+        let span = (self.rows - 1) * self.row_bytes + self.quads * 4 + beyond;
+        assert!(at.iter().all(|&at| at as usize + span <= self.window.len()));
+        assert!(self.weights.len() >= blocks * self.rows * self.quads);
+    }
+}
+
+/// The inner loops of a convolution.
+pub(crate) trait ConvLoops: Join {
+    /// Dot products of `P` windows with `B` blocks of output channels.
+    fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]);
+
+    /// Tiles for dot products of bytes, where the family has them.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn tiles(self) -> Option<crate::x86::amx::Amx> {
+        None
+    }
+
+    /// From sums to outputs: one block of channels at consecutive positions.
+    #[inline]
+    fn finish(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || finish_narrow(sums, to, first, out),
+        );
+    }
+
+    /// The same for int16 weights: from sums of the high and of the low halves.
+    #[inline]
+    fn finish_wide(self, high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || finish_wide(high, low, to, first, out),
+        );
+    }
+
+    /// The same where one block holds high and low halves: at most 16 positions of few channels. `false` where the family has no
+    /// such loop for `to`.
+    #[inline]
+    fn finish_column(self, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) -> bool {
+        let _ = (sums, to, first, out);
+        false
+    }
+}
+
+impl Conv {
+    /// `None` for what the engine has no kernel for. `source` is what it reads; `bytes` says whether the family multiplies bytes.
+    pub fn reading(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
+        let (input, out) = (source.first.tensor, model.tensor(c.out)?);
+        let geometry = Geometry {
+            input: [input.rows.into(), input.cols.into()],
+            output: [out.rows.into(), out.cols.into()],
+            outs: out.channels.into(),
+            kernel: c.kernel.into(),
+            stride: c.stride.into(),
+            pad: [c.pad[0].into(), c.pad[1].into()],
+            upsample: c.upsample,
+        };
+        let int8 = source.second.is_none() && input.dtype == Dtype::I8;
+        let bound = match int8 {
+            true => input_bound(Dtype::I8, input.zero_point),
+            false => input_bound(Dtype::I16, 0),
+        };
+        let taps = geometry.kernel * geometry.kernel * source.channels();
+        // As bytes, inputs are 0 to 255.
+        let packed = Packed::of(model, &c.weights, taps, geometry.outs, bound.max(255))?;
+        let bytes = bytes && int8 && packed.halves_are_bytes();
+        let window = Window::new(geometry, source.channels(), if bytes { 1 } else { 2 });
+        let zero = bytes.then_some(i64::from(input.zero_point));
+        let blocks = packed.factors(zero);
+        let add_tensor = match c.addend {
+            Some(addend) => Some(model.tensor(addend.tensor)?),
+            None => None,
+        };
+        let add_split = c.addend.and_then(|addend| Split::of(addend.requant, 0));
+        let small = c.addend.is_none() || add_split.is_some();
+        let direct = source.second.is_some() && window.is_input();
+        Some(Self {
+            weights: packed.lines(&window, geometry.kernel),
+            offsets: window.offsets(),
+            run: if window.is_even() {
+                out.positions()
+            } else {
+                out.cols.into()
+            },
+            exact: packed.stays_narrow(bound) && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
+            halves: packed.split,
+            kernel: geometry.kernel,
+            add: c.addend,
+            source,
+            window,
+            bytes,
+            blocks,
+            add_tensor,
+            add_split,
+            out,
+            direct,
+        })
+    }
+
+    /// Runs it over the arena.
+    fn run_loops(&self, simd: impl ConvLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        simd.vectorize(
+            #[inline(always)]
+            || self.read(simd, arena, work),
+        )?;
+        let window = match self.direct {
+            true => bytemuck::cast_slice(self.source.joined(simd, arena, &mut work.buffers)?),
+            false => &*bytes_of(&mut work.window, self.window.len()),
+        };
+        let (outs, positions) = (usize::from(self.out.channels), self.out.positions());
+        let add = |first: usize| match (&self.add, &self.add_tensor) {
+            (Some(addend), Some(tensor)) if tensor.positions() > 1 || positions == 1 => {
+                Addend::Tensor(&work.addend[first * outs..], addend.requant, self.add_split.as_ref())
+            }
+            (Some(_), _) => Addend::Vector(&work.vector),
+            _ => Addend::None,
+        };
+        let out = arena.get_mut(self.out.range())?;
+        let macs = positions * self.weights.len() * size_of::<Line>() / if self.bytes { 1 } else { 2 };
+        if macs < PARALLEL_MACS || rayon::current_num_threads() == 1 {
+            self.positions(simd, window, 0, positions, add(0), out);
+            return Some(());
+        }
+        let share = positions
+            .div_ceil(4 * rayon::current_num_threads())
+            .next_multiple_of(TILE);
+        let chunks = out.par_chunks_mut(share * outs * self.out.dtype.bytes()).enumerate();
+        chunks.for_each(|(i, out)| {
+            let first = i * share;
+            self.positions(simd, window, first, share.min(positions - first), add(first), out);
+        });
+        Some(())
+    }
+
+    /// The window and the addend.
+    #[inline(always)]
+    fn read(&self, simd: impl ConvLoops, arena: &[u8], work: &mut Workspace) -> Option<()> {
+        let input = &self.source.first.tensor;
+        let window = bytes_of(&mut work.window, self.window.len());
+        if self.source.second.is_none() && input.dtype == Dtype::I8 {
+            let from: &[i8] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+            let zero = input.zero_point;
+            if self.bytes {
+                self.window.fill(from, window, zero as u8 ^ 0x80, |q| q as u8 ^ 0x80);
+            } else {
+                let window: &mut [i16] = bytemuck::try_cast_slice_mut(window).ok()?;
+                self.window.fill(from, window, 0, |q| i16::from(q) - i16::from(zero));
+            }
+        } else {
+            let window: &mut [i16] = bytemuck::try_cast_slice_mut(window).ok()?;
+            if self.source.second.is_none() {
+                let from: &[i16] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+                self.window.fill(from, window, 0, |q| q);
+            } else {
+                let from = self.source.joined(simd, arena, &mut work.buffers)?;
+                if !self.direct {
+                    self.window.fill(from, window, 0, |q| q);
+                }
+            }
+        }
+        if let (Some(addend), Some(tensor)) = (&self.add, self.add_tensor) {
+            grow(&mut work.addend, tensor.len() + LANES);
+            Part { tensor, requant: None }.read(arena, &mut work.addend)?;
+            if tensor.positions() == 1 {
+                let padded = tensor.len().next_multiple_of(LANES);
+                grow(&mut work.vector, padded);
+                for (to, &q) in work.vector.iter_mut().zip(&work.addend).take(tensor.len()) {
+                    *to = addend.requant.apply(q.into());
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// How a block becomes outputs.
+    #[inline(always)]
+    fn finish<'a>(&'a self, block: usize, add: Addend<'a>) -> Finish<'a> {
+        let (channel, outs) = (block * LANES, usize::from(self.out.channels));
+        Finish {
+            factors: &self.blocks[block],
+            add: add.block(channel),
+            out: self.out.dtype,
+            zero: self.out.zero_point.into(),
+            channel,
+            lanes: (outs - channel).min(LANES),
+            outs,
+            exact: self.exact,
+        }
+    }
+
+    /// Output positions `first..first + count`, which `out` holds.
+    fn positions(
+        &self,
+        simd: impl ConvLoops,
+        window: &[u8],
+        first: usize,
+        count: usize,
+        add: Addend<'_>,
+        out: &mut [u8],
+    ) {
+        let offsets = &self.offsets[first..first + count];
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tiles) = self.tiles(simd, count) {
+            return self.runs(simd, tiles, window, first, offsets, add, out);
+        }
+        let mut block = 0;
+        let lines = self.kernel * self.window.quads();
+        while block * lines < self.weights.len() {
+            let two = (block + 2) * lines <= self.weights.len();
+            let tile = Tile {
+                window,
+                bytes: self.bytes,
+                row_bytes: self.window.row_bytes(),
+                rows: self.kernel,
+                quads: self.window.quads(),
+                weights: &self.weights[block * lines..][..lines * (1 + usize::from(two))],
+            };
+            let mut at = 0;
+            while at < count {
+                let left = count - at;
+                at += match (left, two) {
+                    (1, false) => self.tile::<1, 1>(simd, &tile, offsets, block, at, add, out),
+                    (1, true) => self.tile::<1, 2>(simd, &tile, offsets, block, at, add, out),
+                    (2..=4, false) => self.tile::<4, 1>(simd, &tile, offsets, block, at, add, out),
+                    (2..=4, true) => self.tile::<4, 2>(simd, &tile, offsets, block, at, add, out),
+                    (_, false) => self.tile::<TILE, 1>(simd, &tile, offsets, block, at, add, out),
+                    (_, true) => self.tile::<TILE, 2>(simd, &tile, offsets, block, at, add, out),
+                };
+            }
+            block += 1 + usize::from(two);
+        }
+    }
+
+    /// Up to `P` positions from `at` on by `B` blocks; gives how many positions.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn tile<const P: usize, const B: usize>(
+        &self,
+        simd: impl ConvLoops,
+        tile: &Tile<'_>,
+        offsets: &[u32],
+        block: usize,
+        at: usize,
+        add: Addend<'_>,
+        out: &mut [u8],
+    ) -> usize {
+        let count = P.min(offsets.len() - at);
+        let starts: [u32; P] = core::array::from_fn(|p| offsets[at + p.min(count - 1)]);
+        let mut sums = [[[0; LANES]; P]; B];
+        simd.dots(tile, &starts, &mut sums);
+        let finish = |block| self.finish(block, add);
+        match self.halves {
+            Halves::None => {
+                for (b, sums) in sums.iter().enumerate() {
+                    simd.finish(&sums[..count], &finish(block + b), at, out);
+                }
+            }
+            Halves::Blocks => {
+                simd.finish_wide(&sums[0][..count], &sums[B - 1][..count], &finish(block / 2), at, out);
+            }
+            Halves::Lanes => finish_lanes(simd, &sums[0][..count], &finish(0), at, out),
+        }
+        count
+    }
+}
+
+impl Accelerated for Conv {
+    type Record = op::Conv;
+
+    fn prepare(model: &Model<'_>, c: &op::Conv, family: Family) -> Option<Self> {
+        Self::reading(model, c, Source::new(model, &c.source)?, family.multiplies_bytes())
+    }
+
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        self.run_loops(simd, arena, work)
+    }
+}
+
+/// Whether two convolutions from `input` to `out` have equal weights, biases and factors, wherever these stand in the file.
+pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input: &Tensor, out: &Tensor) -> bool {
+    let side = usize::from(a.kernel);
+    let taps = side * side * usize::from(input.channels);
+    let packed = |c: &op::Conv| Packed::of(model, &c.weights, taps, out.channels.into(), input_bound(Dtype::I16, 0));
+    a.kernel == b.kernel && packed(a).is_some_and(|a| packed(b).is_some_and(|b| a == b))
+}
+
+/// Positions of a tile.
+const TILE: usize = 8;
+/// High halves in the lower lanes, low halves in the upper; at most 16 positions.
+#[inline(always)]
+fn finish_lanes(simd: impl ConvLoops, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    if simd.finish_column(sums, to, first, out) {
+        return;
+    }
+    let mut low = [[0; LANES]; 16];
+    for (low, sums) in low.iter_mut().zip(sums) {
+        low[..LANES / 2].copy_from_slice(&sums[LANES / 2..]);
+    }
+    simd.finish_wide(sums, &low[..sums.len()], to, first, out);
+}

@@ -1,0 +1,272 @@
+//! Group normalization: exact moments a lane, then one pass over elements in order.
+//!
+//! Channels repeat every `lcm(channels, 16)` elements, so a block of 16 lanes meets the same channels again after that many: every
+//! channel's factors are laid out for that period, and no width of a group is special.
+
+mod layout;
+mod plain;
+
+pub(crate) use layout::{Factors, Lanes, Narrow};
+pub(crate) use plain::normalize;
+
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::LANES;
+use crate::source::{Buffers, Input, Join, Source, Stored};
+#[cfg(doc)]
+use crate::split::Split;
+use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
+use mote_runtime::Model;
+use mote_runtime::blob::tensor::{Dtype, Tensor};
+use mote_runtime::numeric::requant::{Requant, saturate_i32};
+use mote_runtime::numeric::rsqrt::rsqrt_u64;
+use mote_runtime::ops::GroupNorm;
+
+/// A group normalization.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    source: Source,
+    out: Tensor,
+    groups: usize,
+    gamma: Vec<i32>,
+    gamma_frac: u8,
+    beta_q16: Vec<i32>,
+    eps_q: u64,
+    silu: bool,
+    out_requant: Requant,
+    scale_shift: Option<(Tensor, Requant)>,
+    exact: bool,
+}
+
+/// What the second pass takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Normalize<'a> {
+    /// One period.
+    pub factors: Factors<'a>,
+    /// Zero point of the input where it is as it is stored, or 0; [`Narrow`] factors have it in them.
+    pub in_zero: i32,
+    pub silu: bool,
+    /// Whether `scale` and `move_by` of the lanes count.
+    pub scale_shift: bool,
+    pub out_requant: Requant,
+    pub out: Dtype,
+    pub zero: i32,
+    /// Whether no intermediate leaves 32 bits, so that nothing need be saturated before the output is, and the output's shift is 32
+    /// to 54: the upper halves of products are enough, and a zero point can be added to them.
+    pub exact: bool,
+}
+
+/// Sums and factors between the passes.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    sums: Vec<i64>,
+    squares: Vec<u64>,
+    channels: Vec<Channel>,
+    narrow: Vec<Narrow>,
+    wide: Vec<Lanes>,
+}
+
+/// The inner loops of a normalization.
+pub(crate) trait NormLoops: Join {
+    /// Sums and sums of squares by lane of every `period`-th chunk, of which there are at most 2^16.
+    #[inline]
+    fn moments<Q: Stored>(self, chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
+        self.vectorize(
+            #[inline(always)]
+            || plain::lane_moments(chunks, period),
+        )
+    }
+
+    /// The second pass over elements in order.
+    #[inline]
+    fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
+        self.vectorize(
+            #[inline(always)]
+            || normalize(input, to, out),
+        );
+    }
+}
+
+impl Accelerated for Norm {
+    type Record = GroupNorm;
+
+    fn prepare(model: &Model<'_>, n: &GroupNorm, _: Family) -> Option<Self> {
+        Self::writing(model, n, model.tensor(n.out)?)
+    }
+
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        self.run_loops(simd, arena, work)
+    }
+}
+
+impl Norm {
+    /// `None` for what the engine has no kernel for. `out` is where the result goes.
+    pub fn writing(model: &Model<'_>, n: &GroupNorm, out: Tensor) -> Option<Self> {
+        let source = Source::new(model, &n.source)?;
+        let channels = usize::from(out.channels);
+        let (gamma, beta_q16) = model.table::<i32>(n.affine, 2 * channels)?.split_at_checked(channels)?;
+        let scale_shift = match n.scale_shift {
+            None => None,
+            Some((id, requant)) => Some((model.tensor(id).filter(|t| t.dtype == Dtype::I16)?, requant)),
+        };
+        // A normalized element is below sqrt(n) in magnitude; the roundings add a few units.
+        let reach = (f64::from(out.positions() as u32 * (u32::from(out.channels) / u32::from(n.groups))).sqrt() + 4.0)
+            * f64::from(1 << OUT_FRAC);
+        let most = gamma.iter().zip(beta_q16).map(|(&gamma, &beta)| {
+            reach * f64::from(gamma).abs() / f64::from(1 << n.gamma_frac) + f64::from(beta).abs()
+        });
+        let bounded = most.fold(0.0, f64::max) < f64::from(1 << 30);
+        Some(Self {
+            source,
+            out,
+            groups: n.groups.into(),
+            gamma: gamma.to_vec(),
+            gamma_frac: n.gamma_frac,
+            beta_q16: beta_q16.to_vec(),
+            eps_q: n.eps_q,
+            silu: n.silu,
+            out_requant: n.out_requant,
+            scale_shift,
+            exact: bounded && scale_shift.is_none() && (32..=54).contains(&n.out_requant.shift),
+        })
+    }
+
+    /// Runs it over the arena.
+    fn run_loops(&self, simd: impl NormLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let Workspace { buffers, norm, .. } = work;
+        let (input, narrow) = simd.vectorize(
+            #[inline(always)]
+            || self.first_pass(simd, arena, buffers, norm),
+        )?;
+        let normalize = |in_zero| Normalize {
+            factors: match narrow {
+                true => Factors::Narrow(&norm.narrow),
+                false => Factors::Wide(&norm.wide),
+            },
+            in_zero,
+            silu: self.silu,
+            scale_shift: self.scale_shift.is_some(),
+            out_requant: self.out_requant,
+            out: self.out.dtype,
+            zero: self.out.zero_point.into(),
+            exact: self.exact,
+        };
+        let out = arena.get_mut(self.out.range())?;
+        match input {
+            Input::Bytes(input, zero) => simd.normalize(input, &normalize(zero.into()), out),
+            Input::Words(input) => simd.normalize(input, &normalize(0), out),
+        }
+        Some(())
+    }
+
+    /// Reads the input and fills the factors; gives whether those that hold are narrow.
+    #[inline(always)]
+    fn first_pass<'b>(
+        &self,
+        simd: impl NormLoops,
+        arena: &[u8],
+        buffers: &'b mut Buffers,
+        scratch: &mut Scratch,
+    ) -> Option<(Input<'b>, bool)> {
+        let input = self.source.read(simd, arena, buffers)?;
+        let channels = self.gamma.len();
+        let zero = match input {
+            Input::Bytes(input, zero) => {
+                moments(simd, input, channels, scratch);
+                scratch.remove_zero(self.out.positions() as i64, zero.into());
+                zero
+            }
+            Input::Words(input) => {
+                moments(simd, input, channels, scratch);
+                0
+            }
+        };
+        scratch.channels.clear();
+        let size = channels / self.groups;
+        let count = (self.out.positions() * size) as i64;
+        for group in 0..self.groups {
+            let own = group * size..(group + 1) * size;
+            let sum: i64 = scratch.sums[own.clone()].iter().sum();
+            let squares: u64 = scratch.squares[own.clone()].iter().sum();
+            self.factors(count, sum, squares, own, &mut scratch.channels);
+        }
+        if let Some((tensor, requant)) = self.scale_shift {
+            let vector: &[i16] = bytemuck::try_cast_slice(arena.get(tensor.range())?).ok()?;
+            let (scale, move_by) = vector.split_at_checked(channels)?;
+            for ((channel, &scale), &move_by) in scratch.channels.iter_mut().zip(scale).zip(move_by) {
+                channel.scale = requant.apply(scale.into());
+                channel.move_by = requant.apply(move_by.into());
+            }
+        }
+        let narrow = self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.narrow).is_some();
+        if !narrow {
+            lay_out(&scratch.channels, &mut scratch.wide);
+        }
+        Some((input, narrow))
+    }
+
+    /// The channels of one group, from its moments (`NUMERICS.md`, group normalization).
+    fn factors(&self, count: i64, sum: i64, squares: u64, own: core::ops::Range<usize>, to: &mut Vec<Channel>) {
+        let spread = count as u64 * squares - sum.unsigned_abs() * sum.unsigned_abs() + self.eps_q;
+        let mean_q14 = (2 * (sum << MEAN_FRAC) + count).div_euclid(2 * count);
+        let inverse = rsqrt_u64(spread);
+        let product = u64::from(inverse.mant_q31) * count as u64;
+        let excess = (64 - product.leading_zeros()).saturating_sub(31);
+        let p = match excess {
+            0 => product,
+            _ => (product + (1 << (excess - 1))) >> excess,
+        };
+        let s = MEAN_FRAC as i32 + inverse.exp - excess as i32 + i32::from(self.gamma_frac) - OUT_FRAC;
+        let shift = s.clamp(1, MAX_SHIFT) as u32;
+        for (&gamma, &beta) in self.gamma[own.clone()].iter().zip(&self.beta_q16[own]) {
+            let a = (p as i64 * i64::from(gamma) + (1 << 30)) >> 31;
+            let a = match s {
+                ..1 => a << (1 - s).min(31),
+                _ => a >> (s - MAX_SHIFT).clamp(0, 63),
+            };
+            let a = saturate_i32(a);
+            let offset = (i64::from(beta) << shift) + (1 << (shift - 1)) - mean_q14 * i64::from(a);
+            to.push(Channel {
+                a,
+                offset,
+                shift,
+                ..Channel::default()
+            });
+        }
+    }
+}
+
+impl Scratch {
+    /// From moments of numbers as they are stored, `count` a channel, to those of numbers less the zero point.
+    fn remove_zero(&mut self, count: i64, zero: i64) {
+        for (sum, squares) in self.sums.iter_mut().zip(&mut self.squares) {
+            *squares = (*squares as i64 - 2 * zero * *sum + count * zero * zero) as u64;
+            *sum -= count * zero;
+        }
+    }
+}
+
+/// Sums and sums of squares by channel. Of the int32 sums a lane has at most 2^16 terms below 2^15.
+#[inline(always)]
+fn moments<Q: Stored>(simd: impl NormLoops, flat: &[Q], channels: usize, to: &mut Scratch) {
+    to.sums.clear();
+    to.sums.resize(channels, 0);
+    to.squares.clear();
+    to.squares.resize(channels, 0);
+    let (chunks, rest) = flat.as_chunks::<LANES>();
+    let period = period(channels);
+    for block in 0..period.min(chunks.len()) {
+        let (sums, squares) = simd.moments(&chunks[block..], period);
+        let mut channel = block * LANES % channels;
+        for (sum, square) in sums.into_iter().zip(squares) {
+            to.sums[channel] += i64::from(sum);
+            to.squares[channel] += square as u64;
+            channel = if channel + 1 == channels { 0 } else { channel + 1 };
+        }
+    }
+    for (i, &q) in (chunks.len() * LANES..).zip(rest) {
+        let q: i32 = q.into();
+        to.sums[i % channels] += i64::from(q);
+        to.squares[i % channels] += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
+    }
+}

@@ -1,0 +1,102 @@
+//! The operators that the engine accelerates, a file or a folder each.
+//!
+//! [`accelerated!`] lists them. The engine is opt-in: an operator that is not in the list, and one that its file declines, runs in the
+//! runtime's own body, to the same bits. An operator with inner loops of its own has a trait for them beside it, whose default bodies are
+//! plain Rust; a family writes those that are worth it.
+
+pub(crate) mod attention;
+pub(crate) mod conv;
+pub(crate) mod group_norm;
+mod norm_conv;
+
+use crate::family::{Family, Line};
+use crate::source::Buffers;
+use attention::AttentionLoops;
+use conv::ConvLoops;
+use group_norm::NormLoops;
+use mote_runtime::Model;
+use mote_runtime::ops::{self, Op, Operator};
+
+/// The inner loops of every accelerated operator.
+pub(crate) trait Loops: ConvLoops + NormLoops + AttentionLoops {}
+
+impl<S: ConvLoops + NormLoops + AttentionLoops> Loops for S {}
+
+/// An operator, prepared for a family: its weights in the order of the engine, its factors laid out for lanes.
+pub(crate) trait Accelerated: Sized {
+    /// Its record in the model file.
+    type Record: Operator;
+
+    /// `None` for forms that the engine has no kernel for.
+    fn prepare(model: &Model<'_>, record: &Self::Record, family: Family) -> Option<Self>;
+
+    /// Bytes of the arena with what it keeps behind it; 0 where that is nothing.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
+    /// Runs it over the arena; `None` where that is too small.
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()>;
+}
+
+macro_rules! accelerated {
+    ($($op:ident($kernel:ty),)*) => {
+        /// An accelerated operator.
+        #[derive(Debug)]
+        pub(crate) enum Kernel {
+            $($op(Box<$kernel>),)*
+        }
+
+        /// Names of the kinds that the engine accelerates.
+        pub const ACCELERATED: &[&str] = &[$(<ops::$op as Operator>::NAME,)*];
+
+        impl Kernel {
+            /// `None` where the runtime's own body is to run `op`.
+            pub fn prepare(model: &Model<'_>, op: &Op, family: Family) -> Option<Self> {
+                match op {
+                    $(Op::$op(record) => <$kernel>::prepare(model, record, family).map(|kernel| Self::$op(Box::new(kernel))),)*
+                    // What is not in the list.
+                    _ => None,
+                }
+            }
+
+            /// [`Accelerated::memory_bytes`].
+            pub fn memory_bytes(&self) -> usize {
+                match self {
+                    $(Self::$op(kernel) => kernel.memory_bytes(),)*
+                }
+            }
+
+            /// [`Accelerated::run`].
+            pub fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+                match self {
+                    $(Self::$op(kernel) => kernel.run(simd, arena, work),)*
+                }
+            }
+        }
+    };
+}
+
+accelerated! {
+    Conv(conv::Conv),
+    GroupNorm(group_norm::Norm),
+    NormConv(norm_conv::NormConv),
+    Attention(attention::Attention),
+}
+
+/// Buffers that operators share; each grows to the largest that is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    /// The padded input of a convolution.
+    pub window: Vec<Line>,
+    /// Inputs as int16.
+    pub buffers: Buffers,
+    /// A convolution's addend: a tensor as int16.
+    pub addend: Vec<i16>,
+    /// A convolution's addend: a requantized vector.
+    pub vector: Vec<i32>,
+    /// A normalization's sums and factors.
+    pub norm: group_norm::Scratch,
+    /// An attention's keys, values and probabilities.
+    pub attention: attention::Scratch,
+}

@@ -1,0 +1,122 @@
+//! Inner loops in AVX2.
+#![allow(unsafe_code)]
+
+use crate::family::{LANES, Line, Simd};
+use crate::ops::attention::{AttentionLoops, GROUP};
+use crate::ops::conv::{ConvLoops, Tile};
+use crate::ops::group_norm::NormLoops;
+use crate::source::Join;
+use core::arch::x86_64::*;
+
+/// AVX2 is here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// Asks the processor.
+    #[inline]
+    pub fn found() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+}
+
+impl Simd for Avx2 {
+    #[inline(always)]
+    fn vectorize<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx2")]
+        fn compiled<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: `self` says that the feature is here.
+        unsafe { compiled(work) }
+    }
+}
+
+impl Join for Avx2 {}
+
+impl NormLoops for Avx2 {}
+
+impl ConvLoops for Avx2 {
+    #[inline]
+    fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]) {
+        tile.check_reads(at, 0, B);
+        assert!(!tile.bytes, "prepared for bytes, which this family does not multiply");
+        let lines = tile.rows * tile.quads;
+        for (b, sums) in sums.iter_mut().enumerate() {
+            // Four positions by two registers of sums leave room in 16 registers; a smaller tile is as it is.
+            for (at, sums) in at.chunks(4).zip(sums.chunks_mut(4)) {
+                // SAFETY: `self` says that the feature is here; `check_reads` that every read is within the slices.
+                unsafe {
+                    match (at.first_chunk::<4>(), sums.first_chunk_mut::<4>()) {
+                        (Some(at), Some(sums)) => dots(tile, &tile.weights[b * lines..], at, sums),
+                        _ => {
+                            for (at, sums) in at.iter().zip(sums) {
+                                dots(tile, &tile.weights[b * lines..], &[*at], core::array::from_mut(sums));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AttentionLoops for Avx2 {
+    #[inline]
+    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+        // SAFETY: `self` says that the feature is here.
+        unsafe { weighted(weights, values) }
+    }
+}
+
+/// Dot products of `P` windows with one block of output channels.
+///
+/// # Safety
+/// `rows` rows of `quads` groups of four bytes lie in the window from each of `at` on, and as many lines in `weights`.
+#[target_feature(enable = "avx2")]
+unsafe fn dots<const P: usize>(tile: &Tile<'_>, weights: &[Line], at: &[u32; P], sums: &mut [[i32; LANES]; P]) {
+    let mut acc = [[_mm256_setzero_si256(); 2]; P];
+    for row in 0..tile.rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let inputs: [*const u8; P] =
+                core::array::from_fn(|p| tile.window.as_ptr().add(at[p] as usize + row * tile.row_bytes));
+            let weights = weights.as_ptr().add(row * tile.quads);
+            for quad in 0..tile.quads {
+                let line: *const __m256i = weights.add(quad).cast();
+                let w = [_mm256_load_si256(line), _mm256_load_si256(line.add(1))];
+                for p in 0..P {
+                    let x = _mm256_set1_epi32(inputs[p].add(4 * quad).cast::<i32>().read_unaligned());
+                    for half in 0..2 {
+                        acc[p][half] = _mm256_add_epi32(acc[p][half], _mm256_madd_epi16(x, w[half]));
+                    }
+                }
+            }
+        }
+    }
+    for (acc, sums) in acc.iter().zip(sums) {
+        // SAFETY: twice eight lanes go where 16 lanes are.
+        unsafe {
+            _mm256_storeu_si256(sums.as_mut_ptr().cast(), acc[0]);
+            _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), acc[1]);
+        }
+    }
+}
+
+/// The sum over positions of a weight times a group of channels. Also for processors with AVX-512: a group of channels fills a register of this family.
+#[target_feature(enable = "avx2")]
+pub(crate) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
+    let mut acc = [_mm256_setzero_si256(); 4];
+    for (weights, values) in weights.chunks(4).zip(values.chunks(4)) {
+        for ((acc, &weight), values) in acc.iter_mut().zip(weights).zip(values) {
+            // SAFETY: eight 32-bit lanes are there.
+            let values = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+            *acc = _mm256_add_epi32(*acc, _mm256_mullo_epi32(_mm256_set1_epi32(weight), values));
+        }
+    }
+    let sum = _mm256_add_epi32(_mm256_add_epi32(acc[0], acc[1]), _mm256_add_epi32(acc[2], acc[3]));
+    let mut sums = [0; GROUP];
+    // SAFETY: eight 32-bit lanes go where eight are.
+    unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), sum) };
+    sums
+}
