@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! `examples/sample.rs` does this on a desktop.
+//! `examples/image.rs` does this on a desktop.
 //!
 //! Cargo features leave out what a device's models do not use: [`Feature`]. None changes a result.
 //!

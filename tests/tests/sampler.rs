@@ -11,7 +11,7 @@ use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepO
 use mote_tests::running::{METHODS, finish};
 use mote_tests::synthetic::{self, Form, TRAIN_STEPS, diffusion, emitted, everything};
 
-#[path = "../../runtime/examples/sample.rs"]
+#[path = "../../runtime/examples/image.rs"]
 mod example;
 
 const LEN: usize = 16;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Its offsets have 32 bits. One byte more than the file says of itself is read, so that a longer file is found.
 const MODEL: Expected = Expected {
     what: "a model file",
-    advice: "give a file that `mote convert` wrote",
+    advice: "give the path of a model file",
     most_bytes: 1 << 32,
     head: |head| match head {
         [b'M', b'O', b'T', b'E', _, _, _, _, length @ ..] => {

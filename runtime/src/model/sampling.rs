@@ -109,6 +109,10 @@ impl Schedule {
     /// which is below 2^16.
     #[inline(always)]
     pub(super) const fn suits(self, prediction: Prediction, train_steps: u32) -> bool {
+        // A prediction of continuous levels is refused by its part where that is not built.
+        if !Feature::Continuous.is_built() {
+            return !matches!(self, Self::Flow { .. });
+        }
         let continuous = prediction.levels().are_continuous();
         let same = match self {
             Self::Planned(plan) => plan.method().entry().levels.are_continuous() == continuous,

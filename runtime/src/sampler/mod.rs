@@ -261,22 +261,19 @@ impl<'m, 'a> Sampler<'m, 'a> {
     ) -> Result<(), RunError> {
         let header = self.model.header();
         let class = self.config.class.or(header.null_class).unwrap_or(0);
-        let mut call = |x_q24: &[i32], class: u16, activations: &mut [u8]| {
-            let call = Call {
-                x_q24,
-                input_q30,
-                time_q16,
-                class,
-            };
-            network.forward(self.model, &call, activations, observer)
+        let mut call = Call {
+            x_q24: self.x,
+            input_q30,
+            time_q16,
+            class,
         };
-        call(self.x, class, self.activations)?;
+        network.forward(self.model, &call, self.activations, observer)?;
         let Some(weight_q16) = self.config.guidance_q16 else {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
-        let null = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        call(self.x, null, self.activations)?;
+        call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        network.forward(self.model, &call, self.activations, observer)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
     }

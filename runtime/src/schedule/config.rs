@@ -78,9 +78,12 @@ impl Config {
                 return Err(RunError::EtaElsewhere);
             }
         }
-        let levels = header.prediction.levels();
-        if !levels.are(self.method.entry().levels) || !levels.allow(self.spacing, self.prev) {
-            return Err(RunError::Levels);
+        // Elsewhere there are levels of one kind.
+        if Feature::Continuous.is_built() {
+            let levels = header.prediction.levels();
+            if !levels.are(self.method.entry().levels) || !levels.allow(self.spacing, self.prev) {
+                return Err(RunError::Levels);
+            }
         }
         if let Some(plan) = header.schedule.plan()
             && (self.plan(), self.clip) != (plan, header.clip)

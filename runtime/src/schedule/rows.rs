@@ -186,6 +186,7 @@ impl Rows<'_> {
     }
 
     /// The file's row of a call.
+    #[inline(always)]
     fn stored(&self, step: u32, call: u32) -> Option<StoredRow<'_>> {
         let plan = self.model.header().schedule.plan()?;
         plan.row(self.model.schedule(), step, call)

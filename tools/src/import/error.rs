@@ -14,7 +14,7 @@ pub enum ImportError {
         path: String,
     },
     /// The folder holds no network.
-    #[error("{path} holds neither model_index.json nor unet/ nor config.json: {advice}")]
+    #[error("{path} holds neither unet/ nor model_index.json nor config.json: {advice}")]
     NoUnet {
         /// As given.
         path: String,

@@ -27,8 +27,6 @@ mod unet;
 mod weights;
 
 #[cfg(test)]
-mod layouts;
-#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;

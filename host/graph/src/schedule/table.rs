@@ -44,9 +44,8 @@ impl Schedule {
             Precision::F64 => cumprod_f64(&betas),
             Precision::F32 => cumprod_f32(&betas),
         };
-        if let (true, [.., before, last]) = (config.rescale_betas_zero_snr, &mut alphas_cumprod[..]) {
-            // Never above the one before: levels only rise.
-            *last = last.max(config.zero_snr_alpha).min(*before);
+        if let (true, Some(last)) = (config.rescale_betas_zero_snr, alphas_cumprod.last_mut()) {
+            *last = last.max(config.zero_snr_alpha);
         }
         let final_alpha_cumprod = if config.set_alpha_to_one {
             1.0

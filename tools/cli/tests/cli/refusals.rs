@@ -34,7 +34,7 @@ fn absurd_numbers_are_bad_usage() {
         ("--guidance inf", "--guidance"),
         ("--seed -1", "seed"),
         ("--strength 0.5", "--from"),
-        ("--sampler euler", "ddim"),
+        ("--sampler leapfrog", "ddim"),
         ("--sampler heun --eta 0.5", "--eta is for --sampler ddim"),
         ("--variance large", "--variance is for --sampler ddpm"),
         ("--inpaint mask.png", "--from"),

@@ -1,7 +1,7 @@
 //! Samples an image from a model file on a desktop, by the steps that a device takes.
 //!
 //! ```text
-//! cargo run --release -p mote-runtime --example sample -- model.mote [SEED]
+//! cargo run --release -p mote-runtime --example image -- model.mote [SEED]
 //! ```
 //!
 //! Prints the digest of every step, then the first channel of the image: a character a pixel, dark to light.

@@ -1,7 +1,7 @@
 //! Checkpoints as people have them on disk: which files are read, which are refused, and what is said.
 
-use super::tests::{SCHEDULER, Tensors, config, container, load, reference};
-use super::{Checkpoint, ImportError, WEIGHTS_FILE, import};
+use super::super::{Checkpoint, ImportError, WEIGHTS_FILE, import};
+use super::{SCHEDULER, Tensors, config, container, load, reference};
 use crate::convert::{ConvertError, Options, convert};
 use crate::quantize::scheme::Scheme;
 use mote_runtime::{Config, Model, RunError};
@@ -447,7 +447,7 @@ fn factors_that_weights_cannot_be_divided_by_are_refused() {
     ] {
         for value in values {
             let config = config(json!({ (field): value.clone() }));
-            let error = super::UnetConfig::parse("config.json", &config.to_string()).unwrap_err();
+            let error = super::super::UnetConfig::parse("config.json", &config.to_string()).unwrap_err();
             let text = error.to_string();
             assert!(
                 text.starts_with(&format!("config.json: `{field}` is {value}: ")),
@@ -459,7 +459,7 @@ fn factors_that_weights_cannot_be_divided_by_are_refused() {
 
 #[test]
 fn null_means_what_the_library_makes_of_it() {
-    let parse = |changes: Value| super::UnetConfig::parse("config.json", &config(changes).to_string());
+    let parse = |changes: Value| super::super::UnetConfig::parse("config.json", &config(changes).to_string());
     let found = parse(json!({"flip_sin_to_cos": null, "add_attention": null, "center_input_sample": null})).unwrap();
     assert!(!found.flip_sin_to_cos && !found.add_attention && !found.center_input_sample);
     let without =
