@@ -1,6 +1,6 @@
 //! Records that the host writes and kernels read, in Rust and in C from one definition.
 //!
-//! [`records!`] makes a struct of plain words and the text of the same struct in C. `tests/tests/cuda/ptx.rs` holds `kernels/ops.cuh` to
+//! `records!` makes a struct of plain words and the text of the same struct in C. `tests/tests/cuda/ptx.rs` holds `kernels/ops.cuh` to
 //! these texts, so that the two cannot drift apart.
 
 /// A type of a field, and what C calls it.

@@ -1,7 +1,7 @@
 //! Families of instructions.
 //!
-//! A family is a value of a type that implements [`Simd`] and, for each operator that has inner loops, that operator's own trait
-//! ([`crate::ops`]): what a family does not write itself is the plain form, compiled with its instructions.
+//! A family is a value of a type that implements `Simd` and, for each operator that has inner loops, that operator's own trait
+//! (`ops`): what a family does not write itself is the plain form, compiled with its instructions.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -6,7 +6,7 @@
 //! `(channel, row, col)`, its tables come from their formulas at start-up. Where it and the runtime differ, one of the two, or a document,
 //! is wrong: see [`trace`].
 //!
-//! - [`file`]: the reader of a model file. [`request`]: what a run is asked for.
+//! - [`mod@file`]: the reader of a model file. [`request`]: what a run is asked for.
 //! - [`ops`]: the operators, a file each. [`network`]: one network call. [`sampler`]: the steps around it.
 //! - [`scalar`]: the document's functions; [`planes`]: activations.
 //!

@@ -1,6 +1,6 @@
 //! The operators of model files that have kernels here, a file each: the record that their kernels read, and how it is built.
 //!
-//! The GPU is opt-in: [`on_gpu!`] lists the operators, and a model with another one is refused by that operator's name.
+//! The GPU is opt-in: `on_gpu!` lists the operators, and a model with another one is refused by that operator's name.
 //! [`Kernel`] lists what they are run with; `kernels/ops.cuh` is written from it and from the records.
 
 mod attention;

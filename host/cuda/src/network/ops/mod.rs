@@ -1,6 +1,6 @@
 //! The operators of the float graph that have kernels here, and the records that those kernels read.
 //!
-//! The GPU is opt-in: [`on_gpu!`] lists the operators, and a graph with another one is refused by that operator's name.
+//! The GPU is opt-in: `on_gpu!` lists the operators, and a graph with another one is refused by that operator's name.
 //! `kernels/network/network_ops.cuh` is written from the records and from the kinds of the pointwise kernel.
 
 mod attention;
