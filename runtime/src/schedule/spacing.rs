@@ -52,10 +52,9 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
 /// last, where [`timestep`] would keep it in range by another timestep than the checkpoint means.
 #[must_use]
 pub fn begins_within(spacing: Spacing, train_steps: u32, steps: u32, offset: i32) -> bool {
-    let first = timestep(Spacing::Leading, train_steps, steps, 0, 0).unwrap_or(0);
-    // All are below 2^17.
-    let begins = first.wrapping_add_signed(offset).cast_signed();
-    spacing != Spacing::Leading || begins < train_steps.cast_signed()
+    spacing != Spacing::Leading
+        || timestep(Spacing::Leading, train_steps, steps, 0, 0)
+            .is_none_or(|first| offset < (train_steps - first).cast_signed())
 }
 
 /// The gaps of the spacings that reach from one end to the other, and how many of them the step is from the end: a step alone is at
