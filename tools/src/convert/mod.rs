@@ -4,6 +4,7 @@
 //! calibrate on.
 
 pub mod calibration;
+mod limits;
 pub mod provenance;
 pub mod source;
 
@@ -14,7 +15,7 @@ use mote_runtime::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
 
 use crate::emit::{Diffusion, EmitError, Emitted};
-use crate::import::{Checkpoint, Trained, limits};
+use crate::import::{Checkpoint, Trained};
 use crate::lower::{LowerError, lower};
 use crate::plan::{Arena, recompute};
 use crate::program::Program;

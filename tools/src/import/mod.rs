@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! folders.rs, index.rs: which files
-//! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph ──▶ limits.rs: what a model file holds
+//! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph
 //! unet/diffusion_pytorch_model.safetensors ──▶ stored.rs ──▶ weights.rs ──┘
 //! scheduler/scheduler_config.json ──▶ mote_host::schedule ──▶ SchedulerConfig
 //! ```
@@ -19,7 +19,6 @@ mod config;
 mod error;
 mod folders;
 mod index;
-pub(crate) mod limits;
 mod resnet;
 mod stored;
 mod trained;

@@ -1,6 +1,6 @@
 //! What a network may have that a model file cannot hold, refused by file, field and value before anything is converted.
 
-use super::Checkpoint;
+use crate::import::Checkpoint;
 use crate::quantize::scheme::Scheme;
 use mote_host::config::{ConfigError, shown};
 use mote_host::schedule::Variance;
