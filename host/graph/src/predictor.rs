@@ -250,13 +250,7 @@ mod tests {
         param("twice", &[4, 4, 3, 3]);
         param("output", &[outputs, 8, 1, 1]);
         let conv = |weight: &str, kernel: usize, stride, pad| {
-            Op::Conv(ops::Conv {
-                weight: weight.to_string(),
-                bias: None,
-                kernel,
-                stride,
-                pad: [pad; 4],
-            })
+            Op::Conv(ops::Conv::square(weight, None, kernel, stride, [pad; 4]))
         };
         let time = Op::TimeProj(ops::TimeProj {
             dim: 4,

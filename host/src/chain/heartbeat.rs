@@ -115,14 +115,7 @@ impl Heartbeat {
             b.param(&keys[0], param(&[outs, ins], transposed(&drawn, [ins, outs])));
             b.param(&keys[1], param(&[outs], vec![0.0; outs]));
             let [weight, bias] = keys;
-            let linear = Conv {
-                weight,
-                bias: Some(bias),
-                kernel: 1,
-                stride: 1,
-                pad: [0; 4],
-            };
-            let linear = b.push(&name, linear, &[last])?;
+            let linear = b.push(&name, Conv::linear(weight, Some(bias)), &[last])?;
             last = b.push(&format!("{name}.act"), Silu, &[linear])?;
         }
         let (count, width) = (groups.len(), WIDTHS[WIDTHS.len() - 1]);

@@ -121,6 +121,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
     }
 }

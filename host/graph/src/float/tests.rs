@@ -142,13 +142,7 @@ fn zoo() -> Graph {
     param("norm.b", &[4]);
     param("out.w", &[1, 8, 1, 1]);
     let conv = |w: &str, b: Option<&str>, kernel, stride, pad| {
-        Op::Conv(ops::Conv {
-            weight: w.to_string(),
-            bias: b.map(str::to_string),
-            kernel,
-            stride,
-            pad,
-        })
+        Op::Conv(ops::Conv::square(w, b.map(str::to_string), kernel, stride, pad))
     };
     let build = |g: &mut Builder| -> Result<ValueId, crate::graph::GraphError> {
         let t = g.push(

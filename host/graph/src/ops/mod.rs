@@ -30,7 +30,7 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
-pub use conv::Conv;
+pub use conv::{Conv, ConvTranspose};
 pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
@@ -185,4 +185,5 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    ConvTranspose: Reverse,
 }
