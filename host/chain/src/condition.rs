@@ -45,7 +45,7 @@ pub fn seen_bit(value: bool, flip: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::binomial::sigmoid;
+    use crate::binomial::sigmoid;
     use super::*;
 
     #[test]
