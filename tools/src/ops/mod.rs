@@ -122,6 +122,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gradients by an analytic pass in reverse against finite differences in f64, over a graph with every operator.
 
-use super::{Call, DType, Executor, Network, Passes, SHARD};
+use super::{Call, Conditions, DType, Executor, Network, Passes, SHARD};
 use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use std::ops::Range;
 
@@ -93,6 +93,9 @@ fn every_operator() -> Graph {
     let class = m.push("class", ops::ClassEmbed { weight: table }, &[]);
     m.builder.classes(3);
     let t = m.push("sum", ops::Add { divisor: 1.0 }, &[t, class]);
+    let given = m.builder.condition("given", 5, Some([-1.0, 1.0])).unwrap();
+    let given = m.conv("given_1", 8, (1, 1, [0; 4]), given);
+    let t = m.push("sum_given", ops::Add { divisor: 1.0 }, &[t, given]);
     let t = m.push("time_act", ops::Silu, &[t]);
     let x = m.builder.sample([2, 6, 4]).unwrap();
     let x = m.push(
@@ -134,6 +137,7 @@ struct Case {
     x: Vec<f32>,
     timesteps: Vec<usize>,
     labels: Vec<usize>,
+    condition: Vec<f64>,
     target: Vec<f32>,
 }
 
@@ -145,17 +149,26 @@ fn case() -> Case {
         x: numbers(100, n * network.sample_len()),
         timesteps: (0..n).map(|i| i * 89).collect(),
         labels: (0..n).map(|i| i % 3).collect(),
+        condition: numbers(102, n * network.condition_len()).into_iter().map(f64::from).collect(),
         target: numbers(101, n * network.output_len()),
         graph,
     }
 }
 
 impl Case {
+    fn given(&self) -> Conditions<'_> {
+        Conditions {
+            labels: &self.labels,
+            vectors: &self.condition,
+        }
+    }
+
     fn call(&self) -> Call<'_> {
         Call {
             x: &self.x,
             timesteps: &self.timesteps,
             labels: &self.labels,
+            condition: &self.condition,
         }
     }
 
@@ -190,6 +203,7 @@ impl Case {
             x: &x,
             timesteps: &self.timesteps,
             labels: &self.labels,
+            condition: &self.condition,
         };
         let loss = |range: Range<usize>, y: &[f64], slope: &mut [f64]| {
             let target = &target[range.start * len..range.end * len];
@@ -284,8 +298,8 @@ fn the_gradient_by_the_sample_is_a_finite_difference() {
     let x: Vec<f64> = case.x.iter().map(|v| f64::from(*v)).collect();
     let direction: Vec<f64> = case.target.iter().map(|v| f64::from(*v)).collect();
     let times: Vec<f64> = case.timesteps.iter().map(|t| *t as f64).collect();
-    let run = |x: &[f64]| executor.run_at(x, &times, &case.labels).unwrap();
-    let (output, gradient) = executor.run_back(&x, &times, &case.labels, &direction).unwrap();
+    let run = |x: &[f64]| executor.run_at(x, &times, case.given()).unwrap();
+    let (output, gradient) = executor.run_back(&x, &times, case.given(), &direction).unwrap();
     assert_eq!(output, run(&x));
     for i in (0..x.len()).step_by(7) {
         let step = 1e-5;
@@ -324,7 +338,7 @@ fn the_forward_pass_is_the_float_executor_s() {
     let found = Passes::default().forward(&network, &params, case.call()).unwrap();
     let expected: Vec<f32> = Executor::new(&case.graph, DType::F32)
         .unwrap()
-        .run(&case.x, &case.timesteps, &case.labels)
+        .run(&case.x, &case.timesteps, case.given())
         .unwrap();
     let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
     for (f, e) in found.iter().zip(&expected) {
@@ -353,6 +367,10 @@ fn calls_that_do_not_fit_are_refused() {
     let bad = [
         Call {
             x: &case.x[1..],
+            ..case.call()
+        },
+        Call {
+            condition: &case.condition[1..],
             ..case.call()
         },
         Call {

@@ -10,6 +10,8 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod concat;
+mod condition;
+mod conditions;
 mod conv;
 mod group_norm;
 mod inputs;
@@ -30,6 +32,8 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
+pub use condition::Condition;
+pub use conditions::Conditions;
 pub use conv::Conv;
 pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
@@ -185,4 +189,5 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    Condition,
 }
