@@ -35,10 +35,10 @@ pub use softmax::Softmax;
 pub use time_proj::TimeProj;
 pub use upsample::Upsample;
 
-use mote_host::graph::{Node, Op as GraphOp};
+use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
-use mote_runtime::blob::op::Op as Record;
-use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
 
@@ -121,6 +121,9 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::Pointwise(op) => Err(refuse(node, op.function.name())),
+        GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
+        GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
         GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }

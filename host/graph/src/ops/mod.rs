@@ -13,10 +13,14 @@ mod concat;
 mod condition;
 mod conditions;
 mod conv;
+mod function;
 mod group_norm;
 mod inputs;
 mod loops;
+mod modulate;
+mod multiply;
 mod pass;
+mod pointwise;
 mod readout;
 mod sample;
 mod scale_shift;
@@ -35,9 +39,13 @@ pub use concat::Concat;
 pub use condition::Condition;
 pub use conditions::Conditions;
 pub use conv::Conv;
+pub use function::Function;
 pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
+pub use modulate::Modulate;
+pub use multiply::Multiply;
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use pointwise::Pointwise;
 pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
@@ -189,5 +197,8 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    Pointwise: Reverse,
+    Modulate: Reverse,
+    Multiply: Reverse,
     Condition,
 }
