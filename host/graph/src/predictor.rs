@@ -113,7 +113,12 @@ impl<'a> Predictor<'a> {
     }
 
     /// x0 of samples `x`, each at its own training timestep, unclipped; `given` as the network takes it.
-    pub fn x0<'c>(&self, x: &[f64], timesteps: &[usize], given: impl Into<Conditions<'c>>) -> Result<Predicted, PredictorError> {
+    pub fn x0<'c>(
+        &self,
+        x: &[f64],
+        timesteps: &[usize],
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Predicted, PredictorError> {
         let n = self.dims();
         let output: Vec<f64> = self.executor.run(x, timesteps, given)?;
         let each = output.len() / timesteps.len().max(1);
@@ -139,7 +144,12 @@ impl<'a> Predictor<'a> {
     }
 
     /// The network's own output for samples `x` at one training timestep, without variances.
-    pub fn output<'c>(&self, x: &[f64], timestep: usize, given: impl Into<Conditions<'c>>) -> Result<Vec<f64>, PredictorError> {
+    pub fn output<'c>(
+        &self,
+        x: &[f64],
+        timestep: usize,
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Vec<f64>, PredictorError> {
         let n = self.dims();
         let output: Vec<f64> = self.executor.run(x, &vec![timestep; x.len() / n], given)?;
         let each = output.len() * n / x.len().max(1);
@@ -164,7 +174,13 @@ impl<'a> Predictor<'a> {
 
     /// [`Predictor::noise`] and its derivative along `v`, of the size of `x`: one pass forward and one in reverse, since
     /// `v^T J v` is the inner product of `v` with the gradient of `epsilon . v`.
-    pub fn divergence<'c>(&self, x: &[f64], v: &[f64], u: f64, given: impl Into<Conditions<'c>>) -> Result<Divergence, PredictorError> {
+    pub fn divergence<'c>(
+        &self,
+        x: &[f64],
+        v: &[f64],
+        u: f64,
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Divergence, PredictorError> {
         let n = self.dims();
         let each: usize = self.executor.graph().output_shape().iter().product();
         let [of_output, of_x] = self.weights(u);

@@ -107,12 +107,22 @@ impl<'g> Executor<'g> {
 
     /// The network's output, `(sample, channel, row, col)`, for samples `x` of that order, each at its own timestep; `given` has a class
     /// and a condition vector a sample, where the network takes them. Labels alone may stand for it.
-    pub fn run<'a, T: Real>(&self, x: &[T], timesteps: &[impl Time], given: impl Into<Conditions<'a>>) -> Result<Vec<T>, FloatError> {
+    pub fn run<'a, T: Real>(
+        &self,
+        x: &[T],
+        timesteps: &[impl Time],
+        given: impl Into<Conditions<'a>>,
+    ) -> Result<Vec<T>, FloatError> {
         self.run_at(x, &times(timesteps), given)
     }
 
     /// [`Executor::run`] at times between the training timesteps, one a sample: what an ODE solver visits.
-    pub fn run_at<'a, T: Real>(&self, x: &[T], times: &[f64], given: impl Into<Conditions<'a>>) -> Result<Vec<T>, FloatError> {
+    pub fn run_at<'a, T: Real>(
+        &self,
+        x: &[T],
+        times: &[f64],
+        given: impl Into<Conditions<'a>>,
+    ) -> Result<Vec<T>, FloatError> {
         let given = given.into();
         self.check(x.len(), times.len(), given)?;
         Ok(match &self.params {

@@ -173,7 +173,10 @@ fn case() -> Case {
         x: numbers(100, n * network.sample_len()),
         timesteps: (0..n).map(|i| i * 89).collect(),
         labels: (0..n).map(|i| i % 3).collect(),
-        condition: numbers(102, n * network.condition_len()).into_iter().map(f64::from).collect(),
+        condition: numbers(102, n * network.condition_len())
+            .into_iter()
+            .map(f64::from)
+            .collect(),
         target: numbers(101, n * network.output_len()),
         graph,
     }

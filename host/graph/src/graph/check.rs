@@ -95,7 +95,12 @@ impl Graph {
         match self.condition.and_then(|condition| condition.range) {
             Some([low, high]) if !(low.is_finite() && high.is_finite() && low < high) => {
                 let what = "the condition's range";
-                wrong(name, what, "finite, the least value first".into(), format!("{low} to {high}"))
+                wrong(
+                    name,
+                    what,
+                    "finite, the least value first".into(),
+                    format!("{low} to {high}"),
+                )
             }
             _ => Ok(()),
         }
