@@ -2,8 +2,8 @@
 
 use super::CrosscheckError;
 use super::vectors::Vectors;
-use mote_host::float::Conditions;
-use mote_host::graph::Graph;
+use mote_graph::float::Conditions;
+use mote_graph::graph::Graph;
 
 /// What the samples of a reference are conditioned on.
 #[derive(Debug, Clone, Default)]
