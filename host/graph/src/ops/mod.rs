@@ -11,7 +11,7 @@ mod avg_pool;
 mod class_embed;
 mod concat;
 mod conv;
-mod group_norm;
+mod norm;
 mod inputs;
 mod loops;
 mod pass;
@@ -31,7 +31,7 @@ pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
 pub use conv::Conv;
-pub use group_norm::GroupNorm;
+pub use norm::{Norm, Over};
 pub use inputs::{Inputs, Shape};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
 pub use readout::Readout;
@@ -174,7 +174,7 @@ operators! {
     TimeProj,
     ClassEmbed: Reverse,
     Conv: Reverse,
-    GroupNorm: Reverse,
+    Norm: Reverse,
     Silu: Reverse,
     Add: Reverse,
     AddChannel: Reverse,
