@@ -40,7 +40,8 @@ pub struct Norm {
 
 impl Norm {
     pub(super) fn lower(op: &ops::Norm, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let (ops::Over::Groups(groups), Some(gamma), Some(beta), true) = (op.over, &op.gamma, &op.beta, op.centred) else {
+        let (ops::Over::Groups(groups), Some(gamma), Some(beta), true) = (op.over, &op.gamma, &op.beta, op.centred)
+        else {
             return Err(refuse(node, "a normalization that is no group normalization"));
         };
         let source = lowering.view(node, 0)?;
