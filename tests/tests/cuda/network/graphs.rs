@@ -63,7 +63,7 @@ impl Drawing {
         let groups = self.random.pick(&groups);
         let eps = self.random.pick(&[1e-5, 0.05]);
         let (weight, bias) = (self.param(&[channels], 1.0, 0.5), self.param(&[channels], 0.0, 0.5));
-        self.push(ops::Norm::group(groups, eps, weight, bias), &[x])
+        self.push(ops::Norm::group(groups, eps, weight, bias).into(), &[x])
     }
 }
 
