@@ -76,6 +76,29 @@ impl Maker {
     fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
         self.builder.push(name, op, inputs).unwrap()
     }
+
+    /// Every function, both modulations, and products with every form of a second factor. `t` is a vector.
+    fn pointwise(&mut self, mut x: ValueId, t: ValueId) -> ValueId {
+        let [channels, rows, cols] = self.builder.shape(x);
+        for function in ops::Function::ALL {
+            let name = function.name();
+            let h = self.norm(&format!("{name}.norm"), 1, x);
+            let h = self.push(name, ops::Pointwise { function }, &[h]);
+            x = self.push(&format!("{name}.sum"), ops::Add { divisor: 1.5 }, &[x, h]);
+        }
+        for one in [false, true] {
+            let vector = self.conv(&format!("film.{one}"), 2 * channels, (1, 1, [0; 4]), t);
+            x = self.push(&format!("modulate.{one}"), ops::Modulate { one }, &[x, vector]);
+        }
+        let gate = self.conv("gate", channels, (1, 1, [0; 4]), t);
+        let mask = self.conv("mask", 1, (1, 1, [0; 4]), x);
+        let other = self.norm("other", 1, x);
+        assert_eq!(self.builder.shape(mask), [1, rows, cols]);
+        for (name, second) in [("times", other), ("gated", gate), ("masked", mask)] {
+            x = self.push(name, ops::Multiply, &[x, second]);
+        }
+        x
+    }
 }
 
 /// Every operator, and every form of a convolution, on 2 x 6 x 4 samples.
@@ -147,6 +170,7 @@ fn every_operator() -> Graph {
     let c = m.push("concat", ops::Concat, &[again, skip, u]);
     let odd = m.conv("asymmetric", 5, (3, 2, [0, 0, 1, 1]), c);
     let odd = m.push("up_odd", ops::Upsample2, &[odd]);
+    let odd = m.pointwise(odd, t);
     let end = m.conv("out", 2, (3, 1, [1; 4]), odd);
     m.builder.finish(end).unwrap()
 }

@@ -63,6 +63,8 @@ fn what_does_not_fit_is_refused_at_its_node() {
         (Op::Add(ops::Add { divisor: 0.0 }), vec![x, x]),
         (Op::AddChannel(ops::AddChannel), vec![x, v]),
         (Op::ScaleShift(ops::ScaleShift), vec![x, v]),
+        (Op::Modulate(ops::Modulate { one: false }), vec![x, v]),
+        (Op::Multiply(ops::Multiply), vec![x, v]),
         (Op::Concat(ops::Concat), vec![x, v]),
         (Op::Concat(ops::Concat), vec![]),
         (Op::Attention(ops::Attention { heads: 3 }), vec![x, x, x]),

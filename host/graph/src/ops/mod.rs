@@ -11,10 +11,14 @@ mod avg_pool;
 mod class_embed;
 mod concat;
 mod conv;
+mod function;
 mod inputs;
 mod loops;
+mod modulate;
+mod multiply;
 mod norm;
 mod pass;
+mod pointwise;
 mod readout;
 mod sample;
 mod scale_shift;
@@ -31,9 +35,13 @@ pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use function::Function;
 pub use inputs::{Inputs, Shape};
+pub use modulate::Modulate;
+pub use multiply::Multiply;
 pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use pointwise::Pointwise;
 pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
@@ -185,4 +193,7 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    Pointwise: Reverse,
+    Modulate: Reverse,
+    Multiply: Reverse,
 }
