@@ -280,12 +280,7 @@ mod tests {
             freq_shift: 0.0,
             max_period: 1e4,
         });
-        let norm = Op::GroupNorm(ops::GroupNorm {
-            groups: 2,
-            eps: 1e-5,
-            weight: "gamma".to_string(),
-            bias: "beta.".to_string(),
-        });
+        let norm = ops::Norm::group(2, 1e-5, "gamma".to_string(), "beta.".to_string());
         let t = g.push("t", time, &[]).unwrap();
         let t = g.push("t.linear", conv("time", 1, 1, 0), &[t]).unwrap();
         let x = g.sample([1, 4, 4]).unwrap();

@@ -51,13 +51,16 @@ impl Maker {
         let channels = self.builder.shape(x)[0];
         let weight = self.param(&format!("{name}.w"), &[channels], 0.3, 1.0);
         let bias = self.param(&format!("{name}.b"), &[channels], 0.3, 0.0);
-        let op = Op::GroupNorm(ops::GroupNorm {
-            groups,
-            eps: 1e-5,
-            weight,
-            bias,
-        });
-        self.builder.push(name, op, &[x]).unwrap()
+        self.push(name, ops::Norm::group(groups, 1e-5, weight, bias), &[x])
+    }
+
+    /// A normalization of another kind, with gamma where it has one.
+    fn other_norm(&mut self, name: &str, op: ops::Norm, x: ValueId) -> ValueId {
+        let channels = self.builder.shape(x)[0];
+        for key in [&op.gamma, &op.beta].into_iter().flatten() {
+            self.param(key, &[channels], 0.3, 0.7);
+        }
+        self.push(name, op, &[x])
     }
 
     fn readout(&mut self, name: &str, out: usize, first: &[usize], x: ValueId) -> ValueId {
@@ -138,11 +141,30 @@ fn every_operator() -> Graph {
     let a = m.push("residual", ops::Add { divisor: 1.5 }, &[a, skip]);
     let b = m.conv("down", 6, (3, 2, [1; 4]), a);
     let b = m.norm("norm_2", 3, b);
+    let b = m.other_norm("rms", ops::Norm::rms(1e-2, Some("rms.w".to_string())), b);
+    let key = |name: &str| Some(format!("layer.{name}"));
+    let b = m.other_norm("layer", ops::Norm::layer(1e-2, key("w"), key("b")), b);
     let both = m.conv("to_both", 12, (1, 1, [0; 4]), t);
     let b = m.push("scale_shift", ops::ScaleShift, &[b, both]);
     let [q, k, v] = ["q", "k", "v"].map(|name| m.conv(name, 6, (1, 1, [0; 4]), b));
     let h = m.push("attend", ops::Attention { heads: 2 }, &[q, k, v]);
     let u = m.push("up", ops::Upsample2, &[h]);
+    // Norms from 0.5 to 5, some of them below the floor.
+    let u = m.other_norm("l2", ops::Norm::l2(6, 2.0, Some("l2.w".to_string())), u);
+    let plain = ops::Norm {
+        over: ops::Over::Position(3),
+        centred: true,
+        eps: 0.1,
+        floor: 0.0,
+        gamma: None,
+        beta: Some("plain.b".to_string()),
+    };
+    let u = m.other_norm("plain", plain, u);
+    let whole = ops::Norm {
+        over: ops::Over::Groups(2),
+        ..ops::Norm::rms(1e-3, None)
+    };
+    let u = m.other_norm("whole", whole, u);
     let u = m.conv("valid", 3, (3, 1, [2, 0, 0, 2]), u);
     let u = m.push("softmax", ops::Softmax, &[u]);
     let u = m.readout("readout", 3, &[0, 100, 500], u);

@@ -17,6 +17,8 @@ mod tape;
 #[cfg(test)]
 mod gradient_tests;
 #[cfg(test)]
+mod norm_tests;
+#[cfg(test)]
 mod tests;
 
 pub use crate::ops::{Conditions, TimeFeatures, features};

@@ -183,12 +183,7 @@ fn zoo() -> Graph {
         let x = g.push("in", conv("in.w", Some("in.b"), 3, 1, [1; 4]), &[x])?;
         let h = g.push("down", conv("down.w", None, 3, 2, [0, 0, 1, 1]), &[x])?;
         let h = g.push("add", ops::AddChannel, &[h, e])?;
-        let norm = Op::GroupNorm(ops::GroupNorm {
-            groups: 2,
-            eps: 1e-5,
-            weight: "norm.w".to_string(),
-            bias: "norm.b".to_string(),
-        });
+        let norm = ops::Norm::group(2, 1e-5, "norm.w".to_string(), "norm.b".to_string());
         let h = g.push("norm", norm, &[h])?;
         let h = g.push("shift", ops::ScaleShift, &[h, wide])?;
         let h = g.push("silu", ops::Silu, &[h])?;

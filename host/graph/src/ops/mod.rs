@@ -14,11 +14,11 @@ mod condition;
 mod conditions;
 mod conv;
 mod function;
-mod group_norm;
 mod inputs;
 mod loops;
 mod modulate;
 mod multiply;
+mod norm;
 mod pass;
 mod pointwise;
 mod readout;
@@ -40,10 +40,10 @@ pub use condition::Condition;
 pub use conditions::Conditions;
 pub use conv::Conv;
 pub use function::Function;
-pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
 pub use modulate::Modulate;
 pub use multiply::Multiply;
+pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
 pub use pointwise::Pointwise;
 pub use readout::Readout;
@@ -186,7 +186,7 @@ operators! {
     TimeProj,
     ClassEmbed: Reverse,
     Conv: Reverse,
-    GroupNorm: Reverse,
+    Norm: Reverse,
     Silu: Reverse,
     Add: Reverse,
     AddChannel: Reverse,
