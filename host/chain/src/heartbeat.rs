@@ -175,6 +175,7 @@ impl Heartbeat {
                 x: &inputs,
                 timesteps: &timesteps,
                 labels: &[],
+                condition: &[],
             };
             let loss = |rows: Range<usize>, f: &[f32], slopes: &mut [f32]| {
                 let each = f.chunks(LENGTH).zip(slopes.chunks_mut(LENGTH));

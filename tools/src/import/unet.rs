@@ -146,12 +146,7 @@ impl Net<'_, '_> {
             let param = self.weights.take(key, &[channels])?;
             self.graph.param(key, param);
         }
-        let op = ops::GroupNorm {
-            groups,
-            eps: self.config.norm_eps,
-            weight,
-            bias,
-        };
+        let op = ops::Norm::group(groups, self.config.norm_eps, weight, bias);
         Ok(self.graph.push(name, op, &[x])?)
     }
 

@@ -42,12 +42,7 @@ impl Nodes {
             let (shape, data) = (vec![channels], vec![1.0; channels]);
             self.0.param(key, Param { shape, data });
         }
-        let norm = ops::GroupNorm {
-            groups: 1,
-            eps: 1e-5,
-            weight,
-            bias,
-        };
+        let norm = ops::Norm::group(1, 1e-5, weight, bias);
         self.push(name, norm, &[input])
     }
 

@@ -108,7 +108,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
-        GraphOp::GroupNorm(op) => Norm::lower(op, node, lowering),
+        GraphOp::Norm(op) => Norm::lower(op, node, lowering),
         GraphOp::Silu(_) => Silu::lower(node, lowering),
         GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
         GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
@@ -126,6 +126,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
         GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }
 }
 

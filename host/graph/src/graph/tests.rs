@@ -43,10 +43,7 @@ fn what_does_not_fit_is_refused_at_its_node() {
     for (op, inputs) in [
         (conv(1, 1, [0; 4]), vec![x]),
         (conv(3, 3, [1; 4]), vec![x]),
-        (
-            Op::Conv(ops::Conv::linear("none", None)),
-            vec![x],
-        ),
+        (Op::Conv(ops::Conv::linear("none", None)), vec![x]),
         (Op::Add(ops::Add { divisor: 1.0 }), vec![x, v]),
         (Op::Add(ops::Add { divisor: 0.0 }), vec![x, x]),
         (Op::AddChannel(ops::AddChannel), vec![x, v]),

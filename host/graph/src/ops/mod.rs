@@ -10,13 +10,15 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod concat;
+mod condition;
+mod conditions;
 mod conv;
 mod function;
-mod group_norm;
 mod inputs;
 mod loops;
 mod modulate;
 mod multiply;
+mod norm;
 mod pass;
 mod pointwise;
 mod readout;
@@ -34,12 +36,14 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
+pub use condition::Condition;
+pub use conditions::Conditions;
 pub use conv::{Conv, ConvTranspose};
 pub use function::Function;
-pub use group_norm::GroupNorm;
 pub use inputs::{Inputs, Shape};
 pub use modulate::Modulate;
 pub use multiply::Multiply;
+pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
 pub use pointwise::Pointwise;
 pub use readout::Readout;
@@ -182,7 +186,7 @@ operators! {
     TimeProj,
     ClassEmbed: Reverse,
     Conv: Reverse,
-    GroupNorm: Reverse,
+    Norm: Reverse,
     Silu: Reverse,
     Add: Reverse,
     AddChannel: Reverse,
@@ -197,4 +201,5 @@ operators! {
     Pointwise: Reverse,
     Modulate: Reverse,
     Multiply: Reverse,
+    Condition,
 }

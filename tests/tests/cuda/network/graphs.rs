@@ -55,13 +55,10 @@ impl Drawing {
         let groups: Vec<usize> = (1..=channels)
             .filter(|n| channels.is_multiple_of(*n) && channels / n > 1)
             .collect();
-        let op = Op::GroupNorm(ops::GroupNorm {
-            groups: self.random.pick(&groups),
-            eps: self.random.pick(&[1e-5, 0.05]),
-            weight: self.param(&[channels], 1.0, 0.5),
-            bias: self.param(&[channels], 0.0, 0.5),
-        });
-        self.push(op, &[x])
+        let groups = self.random.pick(&groups);
+        let eps = self.random.pick(&[1e-5, 0.05]);
+        let (weight, bias) = (self.param(&[channels], 1.0, 0.5), self.param(&[channels], 0.0, 0.5));
+        self.push(ops::Norm::group(groups, eps, weight, bias).into(), &[x])
     }
 }
 

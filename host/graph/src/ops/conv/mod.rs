@@ -49,7 +49,13 @@ pub struct Conv {
 impl Conv {
     /// A square kernel with one stride.
     #[must_use]
-    pub fn square(weight: impl Into<String>, bias: Option<String>, kernel: usize, stride: usize, pad: [usize; 4]) -> Self {
+    pub fn square(
+        weight: impl Into<String>,
+        bias: Option<String>,
+        kernel: usize,
+        stride: usize,
+        pad: [usize; 4],
+    ) -> Self {
         Self {
             weight: weight.into(),
             bias,
@@ -94,7 +100,11 @@ impl Conv {
     fn columns(&self, extents: &Extents<'_>) -> Columns {
         Columns {
             n: extents.n,
-            input: [extents.inputs[0][0] / self.groups, extents.inputs[0][1], extents.inputs[0][2]],
+            input: [
+                extents.inputs[0][0] / self.groups,
+                extents.inputs[0][1],
+                extents.inputs[0][2],
+            ],
             output: extents.output,
             kernel: self.kernel,
             stride: self.stride,
@@ -106,7 +116,11 @@ impl Conv {
     /// Zero taps and paddings that nothing could hold are refused first, so that no product below overflows.
     fn check_geometry(&self, inputs: &Inputs<'_>) -> Result<(), GraphError> {
         let Self {
-            kernel, stride, dilation, pad, ..
+            kernel,
+            stride,
+            dilation,
+            pad,
+            ..
         } = *self;
         let small = |values: [usize; 2]| values.iter().all(|v| (1..=MAX_SIDE).contains(v));
         inputs.require(small(kernel), "the kernel", "1 to 64 a side", format!("{kernel:?}"))?;
@@ -117,7 +131,12 @@ impl Conv {
         inputs.require(steps, "the stride", expected, format!("{stride:?}"))?;
         let extent = self.extent();
         let padded = pad.iter().enumerate().all(|(i, p)| *p < extent[i % 2].max(16));
-        inputs.require(padded, "the padding", "below 16 or the kernel's extent", format!("{pad:?}"))
+        inputs.require(
+            padded,
+            "the padding",
+            "below 16 or the kernel's extent",
+            format!("{pad:?}"),
+        )
     }
 }
 
@@ -171,12 +190,19 @@ impl Operator for Conv {
 
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
         let columns = self.columns(&pass.extents);
-        let (p, taps, outs) = (pass.extents.plane(), columns.taps(), pass.extents.output[0] / self.groups);
+        let (p, taps, outs) = (
+            pass.extents.plane(),
+            columns.taps(),
+            pass.extents.output[0] / self.groups,
+        );
         let bias = pass.params.get(1);
         for (plane, b) in pass.y.chunks_exact_mut(p).zip(bias) {
             plane.fill(*b);
         }
-        let groups = pass.y.chunks_exact_mut(outs * p).zip(pass.x[0].chunks_exact(columns.input_len()));
+        let groups = pass
+            .y
+            .chunks_exact_mut(outs * p)
+            .zip(pass.x[0].chunks_exact(columns.input_len()));
         for ((y, x), weight) in groups.zip(pass.params.get(0).chunks_exact(outs * taps)) {
             let matrix = columns.matrix(x, pass.scratch);
             T::product(
@@ -194,7 +220,11 @@ impl Operator for Conv {
 impl Reverse for Conv {
     fn backward<T: Real>(&self, mut pass: Backward<'_, T>) {
         let columns = self.columns(&pass.extents);
-        let (p, taps, outs) = (pass.extents.plane(), columns.taps(), pass.extents.output[0] / self.groups);
+        let (p, taps, outs) = (
+            pass.extents.plane(),
+            columns.taps(),
+            pass.extents.output[0] / self.groups,
+        );
         let (x, dy, scratch) = (pass.x[0], pass.dy, pass.scratch);
         if let Some(by_bias) = pass.gradients.of(1) {
             for (d, plane) in by_bias.iter_mut().zip(dy.chunks_exact(p)) {
@@ -247,5 +277,10 @@ fn check_weight(
         _ => false,
     };
     let expected = format!("[{}, {}, {}, {}]", channels[0], channels[1], kernel[0], kernel[1]);
-    inputs.require(taps && fits(shape), "the weight's shape", &expected, format!("{shape:?}"))
+    inputs.require(
+        taps && fits(shape),
+        "the weight's shape",
+        &expected,
+        format!("{shape:?}"),
+    )
 }

@@ -55,12 +55,22 @@ impl ConvTranspose {
             ..
         } = *self;
         let within = |values: [usize; 2], most: usize| values.iter().all(|v| (1..=most).contains(v));
-        inputs.require(within(kernel, MAX_SIDE), "the kernel", "1 to 64 a side", format!("{kernel:?}"))?;
+        inputs.require(
+            within(kernel, MAX_SIDE),
+            "the kernel",
+            "1 to 64 a side",
+            format!("{kernel:?}"),
+        )?;
         inputs.require(within(stride, 16), "the stride", "1 to 16", format!("{stride:?}"))?;
         let cut = (0..4).all(|i| pad[i] < kernel[i % 2]);
         inputs.require(cut, "the padding", "below the kernel's side", format!("{pad:?}"))?;
         let added = (0..2).all(|i| output_pad[i] < stride[i]);
-        inputs.require(added, "the output's padding", "below the stride", format!("{output_pad:?}"))
+        inputs.require(
+            added,
+            "the output's padding",
+            "below the stride",
+            format!("{output_pad:?}"),
+        )
     }
 }
 
