@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use mote_runtime::internals::ops::conv::Sides;
 use mote_runtime::internals::ops::{Op, Weights};
 use mote_runtime::internals::tensor::Dtype;
 use mote_tests::chains;
@@ -24,10 +25,12 @@ const OPERATORS: [&str; 10] = [
     "norm_conv",
 ];
 
-const FORMS: [&str; 11] = [
+const FORMS: [&str; 13] = [
     "conv: concatenation",
     "conv: residual addend",
     "conv: stride 2",
+    "conv: rectangle",
+    "conv: strides that differ",
     "conv: through an upsampling",
     "conv: vector addend",
     "conv: Q24 output",
@@ -64,7 +67,9 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.source.second.is_some(), "conv: concatenation");
         add(vector == Some(false), "conv: residual addend");
         add(vector == Some(true), "conv: vector addend");
-        add(c.stride == 2, "conv: stride 2");
+        add(c.stride == Sides::square(2), "conv: stride 2");
+        add(!c.kernel.is_square(), "conv: rectangle");
+        add(!c.stride.is_square(), "conv: strides that differ");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }

@@ -205,8 +205,8 @@ impl Builder {
             // Of unit variance in, unit variance out.
             weight: self.values(outs * taps, (3.0 / taps as f32).sqrt()),
             bias: self.values(outs, 0.1),
-            kernel,
-            stride,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
             pad: [before, before, kernel / 2, kernel / 2],
             upsample,
             addend,
