@@ -22,6 +22,7 @@
 //! - [`checkpoints`]: the bundled trained checkpoints and their reference vectors.
 //! - [`boards`]: simulated boards, or why they are not here.
 //! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
+//! - [`wider`]: small programs with the operators that a GPU does not take.
 //! - [`parts`]: a model file taken apart and put together again with valid checksums.
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
@@ -37,6 +38,7 @@ pub mod random;
 pub mod running;
 pub mod standin;
 pub mod synthetic;
+pub mod wider;
 
 /// The Rust code of the documents compiles.
 #[cfg(doctest)]
