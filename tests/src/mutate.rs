@@ -7,7 +7,8 @@ use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::{
-    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
+    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Silu, Softmax, Source, TimeProj, Upsample,
+    Weights,
 };
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};

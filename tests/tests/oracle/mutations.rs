@@ -29,7 +29,12 @@ fn found(file: &AlignedBytes, kind: &'static str) -> Option<Divergence> {
 fn a_wrong_rounding_is_found_and_named() {
     let synthetic = (0..5).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
     let converted = FILES.iter().map(|file| (file.name.clone(), file.memory.clone()));
-    let wider = Form::ALL.map(|form| (format!("wider, {form:?}"), AlignedBytes::copy_of(&wider::model(0, form))));
+    let wider = Form::ALL.map(|form| {
+        (
+            format!("wider, {form:?}"),
+            AlignedBytes::copy_of(&wider::model(0, form)),
+        )
+    });
     for (name, memory) in converted.chain(synthetic).chain(wider) {
         let kinds = oracle(memory.bytes(), None).kinds();
         for kind in [

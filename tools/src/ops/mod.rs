@@ -112,10 +112,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Silu(_) => Silu::lower(node, lowering),
         GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
         GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift(_) => Err(refuse(
-            node,
-            "scale and shift that does not follow a normalization",
-        )),
+        GraphOp::ScaleShift(_) => Err(refuse(node, "scale and shift that does not follow a normalization")),
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
