@@ -45,15 +45,10 @@ pub fn model(form: Form) -> Vec<u8> {
     emitted(&everything(), &diffusion(), form).bytes
 }
 
-/// [`on_gpu`] under [`diffusion`] as a model file.
-pub fn gpu_model(form: Form) -> Vec<u8> {
-    emitted(&on_gpu(), &diffusion(), form).bytes
-}
-
 /// Training timesteps of [`flow`].
 pub const FLOW_TRAIN_STEPS: u32 = 1000;
 
-/// [`on_gpu`] as a network of flow matching, as a model file.
+/// [`everything`] as a network of flow matching, as a model file.
 pub fn flow(form: Form, shift: f64) -> Vec<u8> {
     let flow = Diffusion {
         train_steps: FLOW_TRAIN_STEPS,
@@ -64,7 +59,7 @@ pub fn flow(form: Form, shift: f64) -> Vec<u8> {
         },
         ..diffusion()
     };
-    emitted(&on_gpu(), &flow, form).bytes
+    emitted(&everything(), &flow, form).bytes
 }
 
 /// `program` as a model file, calibrated on two short runs; in integers, every normalization that can be is inside a convolution.
@@ -144,15 +139,6 @@ pub fn diffusion() -> Diffusion {
 
 /// The program: 4x4 samples of one channel, three class labels.
 pub fn everything() -> Program {
-    build(true)
-}
-
-/// The part of it that has kernels on a GPU.
-pub fn on_gpu() -> Program {
-    build(false)
-}
-
-fn build(all: bool) -> Program {
     let mut b = Builder {
         program: Program {
             classes: 3,
@@ -182,7 +168,6 @@ fn build(all: bool) -> Program {
     let affine = b.conv("t.4", &[embedding], [8, 1, 1], 1, |_| {});
     let normed = b.norm("n.2", &[shifted], [4, 4, 4], |n| n.scale_shift = Some(affine));
     let top = b.conv("c.2", &[normed], [4, 4, 4], 3, |c| c.addend = Some((first, 0.5)));
-    let top = if all { b.rectangles(top) } else { top };
     let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = [2; 2]);
     let normed = b.norm("n.3", &[down], [4, 2, 2], |n| n.silu = false);
     let qkv = ["q", "k", "v"].map(|name| b.conv(name, &[normed], [4, 2, 2], 1, |_| {}));
@@ -226,26 +211,14 @@ impl Builder {
         kernel: usize,
         change: impl Fn(&mut Conv),
     ) -> SlotId {
-        self.window(name, source, shape, [kernel; 2], change)
-    }
-
-    /// The same with a kernel of rows and columns.
-    fn window(
-        &mut self,
-        name: &str,
-        source: &[SlotId],
-        shape: [usize; 3],
-        kernel: [usize; 2],
-        change: impl Fn(&mut Conv),
-    ) -> SlotId {
-        let taps = kernel[0] * kernel[1] * self.channels(source);
+        let taps = kernel * kernel * self.channels(source);
         let mut conv = Conv {
             source: source.to_vec(),
             weight: self.weights(shape[0] * taps, taps),
             bias: self.weights(shape[0], 30),
-            kernel,
+            kernel: [kernel; 2],
             stride: [1; 2],
-            pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2],
+            pad: [kernel / 2; 4],
             upsample: false,
             addend: None,
             divisor: 1.0,
@@ -255,27 +228,13 @@ impl Builder {
         self.push(name, shape, conv)
     }
 
-    /// Kernels of one row and of one column, and a stride of the rows alone.
-    fn rectangles(&mut self, src: SlotId) -> SlotId {
-        let along = self.window("along", &[src], [4, 4, 4], [1, 3], |_| {});
-        let halved = self.window("halved", &[along], [3, 2, 4], [3, 2], |c| {
-            c.stride = [2, 1];
-            c.pad = [1, 1, 1, 0];
-        });
-        let again = self.push("again", [3, 4, 8], Upsample { src: halved });
-        self.window("down.rect", &[again], [4, 4, 4], [1, 5], |c| c.stride = [1, 2])
-    }
-
     /// A group normalization of two groups with SiLU unless `change` says otherwise.
     fn norm(&mut self, name: &str, source: &[SlotId], shape: [usize; 3], change: impl Fn(&mut Norm)) -> SlotId {
+        let gamma = self.weights(shape[0], 30).iter().map(|v| 1.0 + v).collect();
+        let beta = self.weights(shape[0], 30);
         let mut norm = Norm {
-            source: source.to_vec(),
-            groups: 2,
-            eps: 1e-5,
-            gamma: self.weights(shape[0], 30).iter().map(|v| 1.0 + v).collect(),
-            beta: self.weights(shape[0], 30),
             silu: true,
-            scale_shift: None,
+            ..Norm::group(source.to_vec(), 2, 1e-5, gamma, beta)
         };
         change(&mut norm);
         self.push(name, shape, norm)

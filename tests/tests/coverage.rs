@@ -11,6 +11,7 @@ use mote_runtime::internals::tensor::Dtype;
 use mote_tests::chains;
 use mote_tests::parts::Parts;
 use mote_tests::synthetic::{Form, model};
+use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
     "input",
@@ -25,12 +26,13 @@ const OPERATORS: [&str; 10] = [
     "norm_conv",
 ];
 
-const FORMS: [&str; 13] = [
+/// Those that [`wider`] holds.
+const WIDER: [&str; 1] = ["norm"];
+
+const FORMS: [&str; 11] = [
     "conv: concatenation",
     "conv: residual addend",
     "conv: stride 2",
-    "conv: rectangle",
-    "conv: strides that differ",
     "conv: through an upsampling",
     "conv: vector addend",
     "conv: Q24 output",
@@ -39,6 +41,21 @@ const FORMS: [&str; 13] = [
     "norm: with SiLU",
     "norm: without SiLU",
     "attention: several heads",
+];
+
+/// Windows that [`wider`] holds.
+const WINDOWS: [&str; 3] = ["conv: rectangle", "conv: strides that differ", "conv: stride above 2"];
+
+const WIDER_FORMS: [&str; 9] = [
+    "norm: by position",
+    "norm: over all positions",
+    "norm: centred",
+    "norm: not centred",
+    "norm: a least divisor",
+    "norm: concatenation",
+    "norm: scale and shift",
+    "norm: with SiLU",
+    "norm: without SiLU",
 ];
 
 fn name(op: &Op) -> &'static str {
@@ -55,6 +72,7 @@ fn name(op: &Op) -> &'static str {
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
+        Op::Norm(_) => "norm",
     }
 }
 
@@ -70,6 +88,7 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.stride == Sides::square(2), "conv: stride 2");
         add(!c.kernel.is_square(), "conv: rectangle");
         add(!c.stride.is_square(), "conv: strides that differ");
+        add(c.stride.cols() > 2, "conv: stride above 2");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }
@@ -80,6 +99,17 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(!n.silu, "norm: without SiLU");
     }
     match op {
+        Op::Norm(n) => {
+            add(n.by_position, "norm: by position");
+            add(!n.by_position, "norm: over all positions");
+            add(n.centred, "norm: centred");
+            add(!n.centred, "norm: not centred");
+            add(n.floor, "norm: a least divisor");
+            add(n.source.second.is_some(), "norm: concatenation");
+            add(n.scale_shift.is_some(), "norm: scale and shift");
+            add(n.silu, "norm: with SiLU");
+            add(!n.silu, "norm: without SiLU");
+        }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
@@ -108,6 +138,29 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::model(0, form)).ops();
+        let shape = |_| (0, Dtype::I16);
+        let names: BTreeSet<_> = ops.iter().map(name).collect();
+        assert!(names.is_superset(&BTreeSet::from(WIDER)), "{form:?}: {names:?}");
+        let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
+        let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::windows_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
     }
 }
 

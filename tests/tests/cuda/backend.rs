@@ -176,7 +176,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
 
 #[test]
 fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
-    let file = AlignedBytes::copy_of(&synthetic::gpu_model(Form::W8A16));
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A16));
     let model = Model::parse(file.bytes()).expect("a valid model");
     let config = Config::of(model.header(), 1);
     let images = [(1, Start::Seed)];
@@ -233,7 +233,7 @@ fn activations_are_joined_unless_a_block_has_room_without_only() {
 
 #[test]
 fn a_run_that_the_sampler_refuses_is_refused() {
-    let file = AlignedBytes::copy_of(&synthetic::gpu_model(Form::W8A8));
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A8));
     let model = Model::parse(file.bytes()).expect("a valid model");
     let mut gpu = Gpu::prepare(device(0), &model).expect("a valid model");
     let mut refused = |config, start| {

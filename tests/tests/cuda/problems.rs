@@ -40,7 +40,7 @@ pub fn random(seed: u64) -> Vec<Problem> {
 
 /// Every operator in a number format, with labels, guidance, noise and every clipping.
 pub fn everything(form: Form) -> Problem {
-    let file = AlignedBytes::copy_of(&synthetic::gpu_model(form));
+    let file = AlignedBytes::copy_of(&synthetic::model(form));
     let plain = config(&file, 3);
     Problem {
         name: format!("every operator, {form:?}"),
@@ -68,7 +68,7 @@ pub fn everything(form: Form) -> Problem {
 
 /// Every sampler as a file plans it, with labels and guidance, and with a part of the image known.
 pub fn plans() -> Vec<Problem> {
-    let file = synthetic::gpu_model(Form::W8A8);
+    let file = synthetic::model(Form::W8A8);
     let memory = AlignedBytes::copy_of(&file);
     let known = (0..sample_len(&memory)).map(|i| {
         if i % 3 == 1 {
@@ -101,7 +101,7 @@ pub fn plans() -> Vec<Problem> {
 /// Every sampler, clipped and not, with labels and guidance; and with a part of the image known, by those that draw noise and by those that
 /// do not.
 pub fn samplers() -> Vec<Problem> {
-    let file = AlignedBytes::copy_of(&synthetic::gpu_model(Form::W8A8));
+    let file = AlignedBytes::copy_of(&synthetic::model(Form::W8A8));
     let plain = config(&file, 4);
     let guided = Config {
         class: Some(1),

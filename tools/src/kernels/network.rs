@@ -166,14 +166,11 @@ impl Builder {
             }
             Work::Norm { side, channels, groups } => {
                 let source = vec![self.open(channels, side, before)];
+                let gamma = self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect();
+                let beta = self.values(channels, 0.3);
                 let norm = Norm {
-                    source,
-                    groups,
-                    eps: 1e-5,
-                    gamma: self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect(),
-                    beta: self.values(channels, 0.3),
                     silu: true,
-                    scale_shift: None,
+                    ..Norm::group(source, groups, 1e-5, gamma, beta)
                 };
                 self.push(&name, [channels, side, side], norm, after)
             }
@@ -195,7 +192,15 @@ impl Builder {
         let rows = self.side.min(15);
         let [stride, step] = [self.side - rows + 1, self.side / length];
         let shape = [channels, 1, length];
-        self.window("open", &[SlotId(0)], shape, [rows, 1], [stride, step], [0; 2], activations)
+        self.window(
+            "open",
+            &[SlotId(0)],
+            shape,
+            [rows, 1],
+            [stride, step],
+            [0; 2],
+            activations,
+        )
     }
 
     /// A convolution with as many zeros on both ends of an axis, biases and weights seeded.
