@@ -114,16 +114,19 @@ impl Operator for Norm {
     fn absorbs(&self, next: &Next<'_>) -> bool {
         !self.silu
             && match next.node.op {
-                Op::ScaleShift(_) => self.scale_shift.is_none() && next.node.inputs[0] == next.value,
+                Op::ScaleShift(_) | Op::Modulate(ops::Modulate { one: true }) => {
+                    self.scale_shift.is_none() && next.node.inputs[0] == next.value
+                }
                 Op::Silu(_) => true,
+                Op::Pointwise(op) => op.function == ops::Function::Silu,
                 _ => false,
             }
     }
 
     fn absorb(&mut self, node: &Node, _input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
         match node.op {
-            Op::ScaleShift(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
-            Op::Silu(_) => self.silu = true,
+            Op::ScaleShift(_) | Op::Modulate(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
+            Op::Silu(_) | Op::Pointwise(_) => self.silu = true,
             _ => return Err(refuse(node, "it cannot join a group normalization")),
         }
         Ok(())

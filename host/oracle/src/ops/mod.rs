@@ -10,6 +10,7 @@ mod conv;
 mod group_norm;
 mod input;
 mod norm_conv;
+mod pointwise;
 mod readout;
 mod silu;
 mod softmax;
@@ -48,7 +49,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 13] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -61,6 +62,7 @@ pub const KINDS: [Kind; 12] = [
     norm_conv::KIND,
     readout::KIND,
     softmax::KIND,
+    pointwise::KIND,
 ];
 
 /// What the network is called with.
