@@ -10,7 +10,7 @@ use crate::program::SlotId;
 
 /// Bits of the largest multiplier.
 const MULT_BITS: i32 = 30;
-/// An int8 output's tables have values of this part of its unit, at least.
+/// Straight lines may be this part of an int8 output's unit away from the function; of other outputs it is a unit.
 const FINE: f64 = 0.125;
 
 impl Pointwise {
@@ -31,7 +31,9 @@ impl Pointwise {
 
     fn float(&self, out: SlotId, e: &mut Emitter<'_>) -> (Option<Table>, Option<Affine>) {
         let table = (!self.function.is_empty()).then(|| {
-            let (at, segment_bits) = table::float(&self.function, e);
+            let (ends, segment_bits) = table::float(&self.function);
+            // One table serves every operator with this function.
+            let at = e.weights.put_once(ends);
             Table { at, segment_bits }
         });
         let direct = table.is_some() && self.is_function() && e.format(out).dtype == Dtype::F16;
@@ -43,11 +45,12 @@ impl Pointwise {
         if self.function.is_empty() {
             return (None, Some(self.affine(input.scale, output.scale, e)));
         }
-        let own = |(at, segment_bits): (At, u8)| Some(Table { at, segment_bits });
+        let own = |at: At, segment_bits: u8| Some(Table { at, segment_bits });
         let plain = self.is_function();
         let (function, byte) = (&self.function, input.dtype == Dtype::I8);
         if plain && byte && output.dtype == Dtype::I8 {
-            return (own((table::bytes(function, input, output, e), 0)), None);
+            let at = e.weights.put(table::bytes(function, input, output).into_iter());
+            return (own(at, 0), None);
         }
         // Of int16 and of Q24 the table's unit is as fine as 16 bits allow.
         let direct = plain && output.dtype == Dtype::I16;
@@ -56,14 +59,15 @@ impl Pointwise {
         } else {
             (table::max_abs(function, input) / 32767.0).max(f64::MIN_POSITIVE)
         };
-        let table = if byte {
-            (table::words(function, input, unit, e), 0)
+        let (values, bits) = if byte {
+            (table::words(function, input, unit), 0)
         } else {
             let part = if output.dtype == Dtype::I8 { FINE } else { 1.0 };
             let tolerance = unit.max(part * output.scale / self.largest_factor(e).max(f64::MIN_POSITIVE));
-            table::segments(function, input, unit, tolerance, e)
+            table::segments(function, input, unit, tolerance)
         };
-        (own(table), (!direct).then(|| self.affine(unit, output.scale, e)))
+        let table = own(e.weights.put(values.into_iter()), bits);
+        (table, (!direct).then(|| self.affine(unit, output.scale, e)))
     }
 
     /// The largest magnitude that the function's value is multiplied by.

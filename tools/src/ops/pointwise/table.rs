@@ -1,9 +1,8 @@
 //! Tables of a function in every number format.
 
 use mote_graph::ops::Function;
-use mote_runtime::internals::ops::At;
+use mote_runtime::internals::tensor::Dtype;
 
-use crate::emit::Emitter;
 use crate::quantize::formats::Format;
 
 /// A step of a function of one number.
@@ -51,7 +50,7 @@ pub fn max_abs(function: &[Scalar], input: Format) -> f64 {
 /// Every integer that an input may be, zero point removed.
 fn inputs(input: Format) -> std::ops::RangeInclusive<i32> {
     match input.dtype {
-        mote_runtime::internals::tensor::Dtype::I8 => {
+        Dtype::I8 => {
             let zero = i32::from(input.zero_point);
             -128 - zero..=127 - zero
         }
@@ -64,15 +63,15 @@ fn int16(v: f64) -> i16 {
 }
 
 /// int8 to int8: the stored bytes, by the stored byte.
-pub fn bytes(function: &[Scalar], input: Format, out: Format, e: &mut Emitter<'_>) -> At {
+pub fn bytes(function: &[Scalar], input: Format, out: Format) -> Vec<i8> {
     let zero = f64::from(out.zero_point);
     let stored = |x: f64| (libm::round(value(function, x) / out.scale) + zero).clamp(-128.0, 127.0) as i8;
-    e.weights.put(by_byte(input).map(stored))
+    by_byte(input).map(stored).collect()
 }
 
 /// int8 to int16 in so large a unit, by the stored byte.
-pub fn words(function: &[Scalar], input: Format, unit: f64, e: &mut Emitter<'_>) -> At {
-    e.weights.put(by_byte(input).map(|x| int16(value(function, x) / unit)))
+pub fn words(function: &[Scalar], input: Format, unit: f64) -> Vec<i16> {
+    by_byte(input).map(|x| int16(value(function, x) / unit)).collect()
 }
 
 /// What each byte stands for, in the order of the table.
@@ -83,14 +82,14 @@ fn by_byte(input: Format) -> impl Iterator<Item = f64> {
 
 /// int16 to int16 in so large a unit. The segments are the longest whose straight lines are within `tolerance` of the function; their
 /// length is the second result.
-pub fn segments(function: &[Scalar], input: Format, unit: f64, tolerance: f64, e: &mut Emitter<'_>) -> (At, u8) {
+pub fn segments(function: &[Scalar], input: Format, unit: f64, tolerance: f64) -> (Vec<i16>, u8) {
     let at = |i: usize| value(function, (i as f64 - 32768.0) * input.scale);
     let values: Vec<f64> = (0..=1 << 16).map(at).collect();
     let [fewest, most] = I16_BITS;
     let holds = |bits: &u8| deviation(&values, 1 << bits) <= tolerance;
     let bits = (fewest..=most).rev().find(holds).unwrap_or(fewest);
     let ends = values.iter().step_by(1 << bits).map(|v| int16(v / unit));
-    (e.weights.put(ends), bits)
+    (ends.collect(), bits)
 }
 
 /// Largest distance of the straight lines between every `step`-th value from the values between them.
@@ -105,15 +104,15 @@ fn deviation(values: &[f64], step: usize) -> f64 {
     })
 }
 
-/// f16: ends of segments in f32, of positive, then of negative numbers. One table serves every operator with this function.
-pub fn float(function: &[Scalar], e: &mut Emitter<'_>) -> (At, u8) {
+/// f16: ends of segments in f32, of positive, then of negative numbers.
+pub fn float(function: &[Scalar]) -> (Vec<f32>, u8) {
     let ends = |sign: f64| {
         (0..=1u32 << (15 - F16_BITS)).map(move |i| {
             let v = value(function, sign * magnitude(i << F16_BITS));
             v.clamp(-f64::from(f32::MAX), f64::from(f32::MAX)) as f32
         })
     };
-    (e.weights.put_once(ends(1.0).chain(ends(-1.0)).collect()), F16_BITS)
+    (ends(1.0).chain(ends(-1.0)).collect(), F16_BITS)
 }
 
 /// What the lower 15 bits of an f16 stand for; the largest exponent counts as one more power of two.
