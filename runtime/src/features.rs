@@ -26,6 +26,8 @@ pub enum Feature {
     ScaleShift,
     /// Group normalizations inside the convolutions that read them.
     NormConv,
+    /// Normalizations over the channels of a position, or not centred.
+    Norm,
     /// Functions of every element from tables, with what is multiplied and added.
     Pointwise,
     /// The ancestral sampler.
@@ -50,7 +52,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -60,6 +62,7 @@ impl Feature {
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
+        Self::Norm,
         Self::Pointwise,
         Self::Ddpm,
         Self::DpmSolver,
@@ -84,6 +87,7 @@ impl Feature {
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
+            Self::Norm => "norm",
             Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
@@ -110,6 +114,7 @@ impl Feature {
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
+            Self::Norm => cfg!(feature = "norm"),
             Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),

@@ -63,6 +63,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::W4,
                 Feature::Chain,
                 Feature::Continuous,
+                Feature::Norm,
                 Feature::Pointwise,
             ]
             .contains(f)

@@ -27,7 +27,7 @@ pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
 pub use list::Op;
-pub use norm::GroupNorm;
+pub use norm::{GroupNorm, Norm};
 pub use norm_conv::NormConv;
 pub use pointwise::Pointwise;
 pub use pool::AvgPool;

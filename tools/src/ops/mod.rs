@@ -29,7 +29,7 @@ pub use class_embed::ClassEmbed;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
-pub use norm::Norm;
+pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
 pub use silu::Silu;
@@ -85,7 +85,7 @@ operators! {
     Softmax,
     /// Convolution or linear layer.
     Conv,
-    /// Group normalization.
+    /// Normalization.
     Norm,
     /// Attention over positions.
     Attention,
@@ -136,7 +136,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::Conv(record) => conv::cost(model, record, out),
         Record::Readout(record) => conv::cost_by_timestep(model, record, out),
         Record::NormConv(record) => norm::cost_inside(model, record, out),
-        Record::GroupNorm(_) => norm::cost(out.channels),
+        Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),

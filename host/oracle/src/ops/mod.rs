@@ -9,6 +9,7 @@ mod class_embed;
 mod conv;
 mod group_norm;
 mod input;
+mod norm;
 mod norm_conv;
 mod pointwise;
 mod readout;
@@ -49,7 +50,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 14] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -62,6 +63,7 @@ pub const KINDS: [Kind; 13] = [
     norm_conv::KIND,
     readout::KIND,
     softmax::KIND,
+    norm::KIND,
     pointwise::KIND,
 ];
 
