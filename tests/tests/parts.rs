@@ -61,10 +61,11 @@ fn what_a_model_needs_is_enough() {
             ![
                 Feature::F16,
                 Feature::W4,
-                Feature::Norm,
-                Feature::Rectangles,
                 Feature::Chain,
                 Feature::Continuous,
+                Feature::Norm,
+                Feature::Pointwise,
+                Feature::Rectangles,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

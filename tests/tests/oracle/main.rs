@@ -10,6 +10,7 @@ mod compare;
 mod functions;
 mod independence;
 mod mutations;
+mod pointwise;
 #[path = "../engine/programs.rs"]
 #[allow(dead_code)]
 mod programs;
