@@ -157,7 +157,7 @@ fn needs(model: &[u8], options: &ImageOptions) -> Result<(u32, Parts), String> {
     bytes.copy_from_slice(model);
     let model = Model::parse(bytes).map_err(|error| format!("{error:?}"))?;
     let config = options.config.unwrap_or_else(|| Config::of(model.header(), 1));
-    let arena_bytes = mote_runtime::sampler::arena_bytes(&model, &config) as u32;
+    let arena_bytes = mote_runtime::arena_bytes(&model, &config) as u32;
     let parts = Parts::needed_by(&model).with(
         config
             .method

@@ -1,16 +1,16 @@
 //! Wrong contents, drawn from a seed: what a checksum cannot catch because it was made after the damage.
 
 use mote_runtime::Method;
-use mote_runtime::blob::header::{Arithmetic, Header};
-use mote_runtime::blob::op::{
+use mote_runtime::internals::model::header::{Arithmetic, Header};
+use mote_runtime::internals::model::plan::Plan;
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops::{
     At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
 };
-use mote_runtime::blob::plan::Plan;
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::blob::tensor::{Tensor, TensorId};
-use mote_runtime::numeric::requant::{Requant, WideRequant};
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::internals::tensor::{Tensor, TensorId};
 
 use crate::parts::{OPS, Parts, SCHEDULE, TENSORS, WEIGHTS};
 use crate::random::Random;

@@ -1,10 +1,10 @@
 //! A tiny conditional program with every operator, in every form that the runtime knows.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_engine::calibrate::calibrate;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 use mote_tools::emit::{Diffusion, Emitted, emit, emit_with};
 use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Conv, Input, Kind, Norm, Silu, TimeProj, Upsample};

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use mote_runtime::blob::op::{Op, Weights};
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::ops::{Op, Weights};
+use mote_runtime::internals::tensor::Dtype;
 use mote_tests::chains;
 use mote_tests::parts::Parts;
 use mote_tests::synthetic::{Form, model};
@@ -87,11 +87,11 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
 fn every_operator_in_every_form_has_a_test_model() {
     for form in Form::ALL {
         let file = model(form);
-        let memory = mote_host::memory::AlignedBytes::copy_of(&file);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
         let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
         let shape = |id: u16| {
             let tensor = model
-                .tensor(mote_runtime::blob::tensor::TensorId(id))
+                .tensor(mote_runtime::internals::tensor::TensorId(id))
                 .expect("the tensor is there");
             (tensor.positions(), tensor.dtype)
         };
@@ -156,7 +156,7 @@ fn every_width_of_weights_and_activations_has_a_test_model() {
 /// The oracle is compulsory: an operator that it lacks is one whose bits nobody has checked.
 #[test]
 fn the_oracle_has_every_operator() {
-    let oracle: Vec<_> = mote_host::oracle::kinds().collect();
+    let oracle: Vec<_> = mote_oracle::kinds().collect();
     assert_eq!(
         oracle,
         Op::KINDS,

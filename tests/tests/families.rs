@@ -9,8 +9,8 @@ mod builder;
 #[allow(dead_code)]
 mod programs;
 
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::Firmware;
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tools::backend::{Backend, Job, Target, named_board};

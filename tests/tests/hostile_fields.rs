@@ -5,8 +5,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::schedule::coefficients::Prediction;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
 use mote_tests::chains;
 use mote_tests::mutate::mutate;

@@ -1,7 +1,7 @@
 //! A firmware that leaves parts of the runtime out makes the same images, and refuses by name a model that needs more.
 
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Image, ImageOptions, Parts, RunRequest, SimError};
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Feature, Method, Model, Start};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};

@@ -19,8 +19,8 @@ pub use model::{ModelReport, ModelRun, crosscheck_model};
 pub use report::{Comparison, Layer, Report};
 
 use crate::import::Checkpoint;
-use mote_host::float::FloatError;
-use mote_host::schedule::ScheduleError;
+use mote_graph::float::FloatError;
+use mote_graph::schedule::ScheduleError;
 use serde::Serialize;
 use std::path::Path;
 use thiserror::Error;

@@ -5,12 +5,11 @@ use crate::names::Names;
 use crate::report::{MemoryMap, OperatorRow};
 use crate::samplers::sampler_name;
 use mote_firmware_sim::Parts;
-use mote_runtime::blob::layout::FORMAT_VERSION;
-use mote_runtime::blob::plan::Plan;
-use mote_runtime::blob::tensor::TensorId;
-use mote_runtime::numeric::NUMERIC_VERSION;
-use mote_runtime::sampler::arena_bytes;
-use mote_runtime::{Config, Method, Model};
+use mote_runtime::internals::model::layout::FORMAT_VERSION;
+use mote_runtime::internals::model::plan::Plan;
+use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::internals::tensor::TensorId;
+use mote_runtime::{Config, Method, Model, arena_bytes};
 use serde_json::{Value, json};
 
 /// What a model file holds, and which boards hold it: the object of `inspect --json`.

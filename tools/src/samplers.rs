@@ -1,9 +1,9 @@
 //! Samplers, spacings and clippings by the names that commands and bindings use.
 
-use mote_host::schedule::{spacing_from_name, spacing_name};
+use mote_graph::schedule::{spacing_from_name, spacing_name};
 use mote_runtime::Method;
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::spacing::Spacing;
 
 /// Every sampler by its name; the ancestral one with its small variance. What there is to say of each is in the runtime's list.
 pub fn samplers() -> impl Iterator<Item = Method> {
@@ -48,7 +48,7 @@ pub fn clip_name(clip: Clip) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use mote_runtime::sampler::Variance;
+    use mote_runtime::internals::sampler::Variance;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! The lines that the runner reads back. Each starts with `@` and a word; numbers are decimal, bytes a list of hex.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::digest::Digest;
-use mote_runtime::kernels::view::View;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Model, Observer, Step, StepObserver};
 
 use crate::request::Observe;

@@ -1,6 +1,6 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
-use mote_runtime::sampler::q24_to_pixel;
+use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Feature, Model, ParseError, RunError, Sampler, Start};
 
 use crate::report::{self, Watch};

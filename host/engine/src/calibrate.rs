@@ -3,11 +3,10 @@
 //! The trajectories are run by the runtime itself, on the f16 model, whose every bit is fixed by the numeric contract. So the
 //! ranges, and the model file that follows from them, are the same on every machine, which a float executor could not promise.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::f16::load;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
+use mote_runtime::internals::numeric::float::load;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 
 use crate::memory::AlignedBytes;
@@ -128,7 +127,7 @@ pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)
 }
 
 fn empty(model: &Model<'_>) -> Vec<Stats> {
-    let channels = |op: Op| model.tensor(op.io().out()).map_or(1, |t| usize::from(t.channels));
+    let channels = |op: Op| model.tensor(op.slots().out()).map_or(1, |t| usize::from(t.channels));
     model.ops().map(|op| Stats::new(channels(op))).collect()
 }
 

@@ -1,10 +1,9 @@
 //! Whole activations of some calls along sampling trajectories, for what statistics cannot tell.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Predicted;
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::Predicted;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 
 use crate::memory::AlignedBytes;

@@ -2,7 +2,7 @@
 //! column is gathered.
 
 use crate::family::Line;
-use mote_runtime::kernels::conv::Geometry;
+use mote_runtime::internals::ops::conv::Geometry;
 
 /// Layout of a padded input: `(row, col, channel)`, the channels rounded up to four bytes.
 #[derive(Debug, Clone, Copy)]

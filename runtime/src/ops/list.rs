@@ -180,11 +180,6 @@ impl Op {
         self.touched(&mut slots);
         slots
     }
-
-    /// [`Op::slots`].
-    pub fn io(&self) -> Slots {
-        self.slots()
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
 
-use mote_host::cuda::ops::Kernel;
-use mote_host::cuda::program::Program;
-use mote_host::cuda::run::{Executor, Gpu, Job};
-use mote_host::cuda::{CudaError, Start};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::UNKNOWN;
+use mote_cuda::ops::Kernel;
+use mote_cuda::program::Program;
+use mote_cuda::run::{Executor, Gpu, Job};
+use mote_cuda::{CudaError, Start};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::UNKNOWN;
 use mote_runtime::{Config, Method, Model, RunError};
 use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints};

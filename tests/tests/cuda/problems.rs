@@ -1,15 +1,14 @@
 //! Models for the suite: random programs, every operator in every format, and the trained networks.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::{UNKNOWN, Variance};
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::PrevRule;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::spacing::PrevRule;
 use mote_runtime::{Config, Method, Model};
-use mote_tests::chains;
-use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
+use mote_tests::{chains, checkpoints};
 use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 

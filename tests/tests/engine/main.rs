@@ -8,11 +8,11 @@ mod programs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use mote_host::engine::{ACCELERATED, Engine, Family};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Call;
-use mote_runtime::kernels::view::View;
+use mote_engine::memory::AlignedBytes;
+use mote_engine::{ACCELERATED, Engine, Family};
+use mote_runtime::internals::model::exec::Call;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, Start, Unobserved};
 use mote_tests::random::Random;
 use mote_tests::synthetic::{Form, model as everything};
@@ -121,9 +121,9 @@ fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
             .collect();
         let [apart, within] = models.each_ref().map(|model| outputs(model, &mut Portable, &x, 5).0);
         // What is made inside has no output of its own, and the others stand in another order.
-        let expected: BTreeMap<u16, _> = models[0].ops().map(|op| op.io().out().0).zip(apart).collect();
+        let expected: BTreeMap<u16, _> = models[0].ops().map(|op| op.slots().out().0).zip(apart).collect();
         for (op, (kind, found)) in models[1].ops().zip(within) {
-            assert_eq!(found, expected[&op.io().out().0].1, "program {seed}: {kind} {op:?}");
+            assert_eq!(found, expected[&op.slots().out().0].1, "program {seed}: {kind} {op:?}");
             if let Op::NormConv(both) = op {
                 let rows = |id| models[1].tensor(id).expect("it is there").rows;
                 inside += 1;

@@ -1,10 +1,11 @@
 //! Random programs of every shape that a kernel may see, and factors at random.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{self, At, Conv, GroupNorm, Op, Weights};
-use mote_runtime::numeric::requant::{Requant, WideRequant};
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops as op;
+use mote_runtime::internals::ops::{At, Conv, GroupNorm, Op, Weights};
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Model, ParseError};
 use mote_tests::parts::{Parts, WEIGHTS};
 use mote_tests::random::Random;

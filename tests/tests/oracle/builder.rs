@@ -1,7 +1,7 @@
 //! Random fused programs, and model files made of them with any assignment of widths.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
+use mote_engine::calibrate::calibrate;
+use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use mote_tools::emit::{Diffusion, emit, emit_with};
 use mote_tools::ops::{Conv, Kind, Norm};

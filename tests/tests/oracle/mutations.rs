@@ -1,7 +1,7 @@
 //! One rounding broken in the oracle: the comparison finds it and names the first operator of that kind, in the first step.
 
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::trace::Divergence;
+use mote_engine::memory::AlignedBytes;
+use mote_oracle::trace::Divergence;
 use mote_runtime::{Config, Model, Start};
 use mote_tools::backend::oracle::{request, start};
 

@@ -1,10 +1,10 @@
 //! Random programs: every operator in every arrangement, every way of sampling.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{Op, Weights};
-use mote_runtime::sampler::UNKNOWN;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::ops::{Op, Weights};
+use mote_runtime::internals::sampler::UNKNOWN;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
 use mote_tests::running::METHODS;
 use mote_tools::emit::Diffusion;
@@ -260,7 +260,7 @@ fn the_programs_hold_what_they_are_for() {
         let model = Model::parse(memory.bytes()).expect("a valid model");
         let ops: Vec<Op> = model.ops().collect();
         let zero_points = (0..model.tensor_count())
-            .filter_map(|i| model.tensor(mote_runtime::blob::tensor::TensorId(i)))
+            .filter_map(|i| model.tensor(mote_runtime::internals::tensor::TensorId(i)))
             .filter(|t| t.zero_point != 0)
             .count();
         (ops, zero_points)

@@ -3,8 +3,8 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mote_runtime::Method;
-use mote_runtime::sampler;
-use mote_runtime::schedule::{coefficients, spacing};
+use mote_runtime::internals::sampler;
+use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
 use mote_tools::{Backend, FloatDevice, Request, RunOptions};
 

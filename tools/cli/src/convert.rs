@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::print::{self, Held};
 use super::{command_line, progress};
 use mote_firmware_sim::Board;
-use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_tools::backend::named_board;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};

@@ -2,7 +2,7 @@
 
 use super::{BackendError, Job, Origin, StepTrace, Target, Trace};
 use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
-use mote_runtime::blob::header::Arithmetic;
+use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Model};
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
 //! This machine: the engine's kernels for its processor, or the runtime's own.
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
-use mote_host::engine::Engine;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::digest::Digest;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Network, Portable, Sampler, StepObserver};
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Network, Observer, Portable, Sampler, StepObserver};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 

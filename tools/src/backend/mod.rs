@@ -15,8 +15,8 @@ pub mod oracle;
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
+use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Firmware, SimError};
-use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -112,7 +112,7 @@ pub struct Job {
     pub config: Config,
     /// The images.
     pub images: Vec<Wanted>,
-    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) where they
+    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they
     /// are not; `None` where all is to be made.
     pub known: Option<Vec<i32>>,
     /// Digest every operator's output as well.
@@ -196,7 +196,7 @@ pub enum BackendError {
     Run(#[from] RunError),
     /// The oracle refused the run.
     #[error("oracle: {0}")]
-    Oracle(#[from] mote_host::oracle::OracleError),
+    Oracle(#[from] mote_oracle::OracleError),
     /// The GPU failed.
     #[error(transparent)]
     Cuda(CudaError),

@@ -1,9 +1,9 @@
 //! From a trained chain to a model file: its graph, its schedule and its runs go the way of every network's.
 
-use mote_host::graph::{Graph, GraphError};
+use mote_graph::graph::{Graph, GraphError};
 use mote_runtime::Config;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 
 use super::files::Chain;
 use crate::convert::calibration::{CALIBRATION_SEED, Calibration, run_of};

@@ -1,7 +1,7 @@
 //! The runs of the sampler that a conversion observes.
 
 use mote_runtime::Config;
-use mote_runtime::schedule::spacing::{PrevRule, begins_within};
+use mote_runtime::internals::schedule::spacing::{PrevRule, begins_within};
 
 use crate::emit::Diffusion;
 use crate::program::Program;

@@ -2,8 +2,8 @@
 
 use crate::import::Checkpoint;
 use crate::quantize::scheme::Scheme;
-use mote_host::config::{ConfigError, shown};
-use mote_host::schedule::Variance;
+use mote_graph::config::{ConfigError, shown};
+use mote_graph::schedule::Variance;
 
 /// Labels and widths are counted by 16 bits in the file.
 const MOST: usize = u16::MAX as usize;

@@ -8,10 +8,11 @@ mod limits;
 pub mod provenance;
 pub mod source;
 
-use mote_host::config::ConfigError;
-use mote_host::graph::GraphError;
-use mote_host::schedule::{self as float, ScheduleError};
-use mote_runtime::schedule::coefficients::Clip;
+use mote_graph::config::ConfigError;
+use mote_graph::graph::GraphError;
+use mote_graph::schedule as float;
+use mote_graph::schedule::ScheduleError;
+use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
 
 use crate::emit::{Diffusion, EmitError, Emitted};

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mote_host::calibrate::{Stats, calibrate};
-use mote_host::memory::AlignedBytes;
-use mote_host::record::record;
+use mote_engine::calibrate::{Stats, calibrate};
+use mote_engine::memory::AlignedBytes;
+use mote_engine::record::record;
 use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;

@@ -6,10 +6,10 @@ use super::runs::{Run, Runs};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Dtype, Quantity, Reference};
 use crate::import::Checkpoint;
-use mote_host::float::samplers::sigmas;
-use mote_host::float::{Observed, Real};
-use mote_host::graph::ValueId;
-use mote_host::schedule::{Precision, PreviousRule, Schedule};
+use mote_graph::float::samplers::sigmas;
+use mote_graph::float::{Observed, Real};
+use mote_graph::graph::ValueId;
+use mote_graph::schedule::{Precision, PreviousRule, Schedule};
 use std::collections::BTreeMap;
 use std::time::Instant;
 

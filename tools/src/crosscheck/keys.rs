@@ -1,7 +1,7 @@
 //! What a reference key asks for.
 
 use super::Reference;
-use mote_host::schedule::{Spacing, spacing_from_name};
+use mote_graph::schedule::{Spacing, spacing_from_name};
 use mote_runtime::Method;
 
 /// Steps of the `var.*` runs.

@@ -6,7 +6,7 @@ use crate::request::{Request, RunOptions, StartFrom, noise_of_file};
 use crate::tensors::{TensorFile, from_q24, to_chw};
 use crate::validate::psnr_db;
 use mote_runtime::Model;
-use mote_runtime::schedule::spacing::PrevRule;
+use mote_runtime::internals::schedule::spacing::PrevRule;
 use serde::Serialize;
 use std::path::Path;
 

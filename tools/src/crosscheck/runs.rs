@@ -4,10 +4,10 @@ use super::keys::{ClipSetting, Setting};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Reference};
 use crate::import::Checkpoint;
-use mote_host::float::ddim::{Clip, guide};
-use mote_host::float::samplers::FloatRun;
-use mote_host::float::{Executor, Real, TimeFeatures};
-use mote_host::schedule::{Precision, PreviousRule, SchedulerConfig};
+use mote_graph::float::ddim::{Clip, guide};
+use mote_graph::float::samplers::FloatRun;
+use mote_graph::float::{Executor, Real, TimeFeatures};
+use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
 
 /// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
 pub(super) struct Run<T> {

@@ -19,7 +19,7 @@ pub use discrete::Discrete;
 pub use training::Wanted;
 
 use crate::tensors::to_chw;
-use mote_host::train::dataset::{Dataset, Images as Part};
+use mote_train::dataset::{Dataset, Images as Part};
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.

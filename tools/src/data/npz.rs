@@ -3,7 +3,7 @@
 use super::npy::{self, Array};
 use super::zip::{self, Entry};
 use super::{DataError, Part, Raw, bytes, content, planes};
-use mote_host::config::printable;
+use mote_graph::config::printable;
 use std::path::Path;
 
 /// Names of an array of images and of its labels, best first.

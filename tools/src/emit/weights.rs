@@ -1,6 +1,6 @@
 //! The weights section: tables one after the other, each at a multiple of 16 bytes.
 
-use mote_runtime::blob::op::At;
+use mote_runtime::internals::ops::At;
 
 /// Alignment of a table, bytes: enough for every element type and for wide loads.
 const ALIGN: usize = 16;

@@ -10,9 +10,9 @@ use crate::images::ImageError;
 use crate::import::ImportError;
 use crate::tensors::TensorsError;
 use crate::validate::{DistributionError, FloatError};
-use mote_host::predictor::PredictorError;
-use mote_host::schedule::ScheduleError;
-use mote_host::sde::rk45::SolveError;
+use mote_graph::predictor::PredictorError;
+use mote_graph::schedule::ScheduleError;
+use mote_graph::sde::rk45::SolveError;
 use mote_runtime::{ParseError, RunError};
 
 /// What to do where a checkpoint's offset leaves no room for so many steps.

@@ -35,9 +35,9 @@ pub use reconstruction::Reconstruction;
 use crate::Error;
 use crate::data::Discrete;
 use crate::import::Checkpoint;
-use mote_host::float::{DType, Executor};
-use mote_host::predictor::Predictor;
-use mote_host::schedule::{Precision, Schedule, SchedulerConfig, Variance};
+use mote_graph::float::{DType, Executor};
+use mote_graph::predictor::Predictor;
+use mote_graph::schedule::{Precision, Schedule, SchedulerConfig, Variance};
 
 /// Error allowed a step of an adaptive solver where none is asked for.
 const TOLERANCE: f64 = 1e-5;

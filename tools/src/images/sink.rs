@@ -5,7 +5,7 @@ use super::{Picture, Shape, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
 use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
-use mote_runtime::digest::Digest;
+use mote_runtime::internals::digest::Digest;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

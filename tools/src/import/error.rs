@@ -1,7 +1,7 @@
 //! Why a checkpoint is refused: what, where, and what to do.
 
-use mote_host::config::ConfigError;
-use mote_host::graph::GraphError;
+use mote_graph::config::ConfigError;
+use mote_graph::graph::GraphError;
 use thiserror::Error;
 
 /// A checkpoint that cannot be imported.

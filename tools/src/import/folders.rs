@@ -5,7 +5,7 @@
 
 use super::index::{Component, Index};
 use super::{ImportError, shown};
-use mote_host::config;
+use mote_graph::config;
 use std::path::{Path, PathBuf};
 
 /// Folders of a network as diffusers names them; the second holds averaged weights.

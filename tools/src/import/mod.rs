@@ -7,7 +7,7 @@
 //! folders.rs, index.rs: which files
 //! unet/config.json ──▶ config.rs ──▶ unet.rs, blocks.rs ──▶ Graph
 //! unet/diffusion_pytorch_model.safetensors ──▶ stored.rs ──▶ weights.rs ──┘
-//! scheduler/scheduler_config.json ──▶ mote_host::schedule ──▶ SchedulerConfig
+//! scheduler/scheduler_config.json ──▶ mote_graph::schedule ──▶ SchedulerConfig
 //! ```
 //!
 //! Whatever is not supported is refused with the file, the field and the value. Every weight in the file is used exactly
@@ -37,9 +37,10 @@ pub use trained::{Trained, TrainedActivation, TrainedWeight};
 use crate::files;
 use crate::train::preset::Preset;
 use folders::Layout;
-use mote_host::config::{self as settings, ConfigError};
-use mote_host::graph::Graph;
-use mote_host::schedule::SchedulerConfig;
+use mote_graph::config as settings;
+use mote_graph::config::ConfigError;
+use mote_graph::graph::Graph;
+use mote_graph::schedule::SchedulerConfig;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::Path;

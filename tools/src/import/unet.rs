@@ -3,7 +3,7 @@
 use super::blocks::{down_block, mid_block, up_block};
 use super::weights::Weights;
 use super::{ImportError, UnetConfig};
-use mote_host::graph::{Builder, Graph, Param, ValueId, ops};
+use mote_graph::graph::{Builder, Graph, Param, ValueId, ops};
 
 /// 10,000 in `Timesteps`, which has no setting for it.
 const MAX_PERIOD: f64 = 10_000.0;

@@ -9,10 +9,10 @@
 //!
 //! Weights are seeded; ranges come from calibration, so that zero points and factors are what a trained network has.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_engine::calibrate::calibrate;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 
 use super::cases::{Activations, Case, Fused, Work};
@@ -233,8 +233,8 @@ impl Builder {
 mod tests {
     use super::*;
     use crate::kernels::cases;
-    use mote_runtime::blob::op::{Op, Weights};
-    use mote_runtime::blob::tensor::Dtype;
+    use mote_runtime::internals::ops::{Op, Weights};
+    use mote_runtime::internals::tensor::Dtype;
 
     /// Operators, formats and work of the file are those that the cases name.
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let rows = crate::report::OperatorRow::all(&model);
         for (case, &index) in cases.iter().zip(&network.measured) {
             assert_eq!(rows[index].macs, case.macs(), "{}", case.name());
-            let out = model.tensor(ops[index].io().out()).unwrap();
+            let out = model.tensor(ops[index].slots().out()).unwrap();
             assert_eq!(out.len() as u64, case.elements(), "{}", case.name());
             let wide = case.activations == Activations::Sixteen;
             assert_eq!(out.dtype == Dtype::I16, wide, "{}", case.name());

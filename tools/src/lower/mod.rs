@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use mote_host::graph::{Graph, Node, ValueId};
+use mote_graph::graph::{Graph, Node, ValueId};
 
 use crate::ops::{self, Kind};
 use crate::program::{Origin, Program, SlotId};

@@ -1,6 +1,6 @@
 //! What becomes of small graphs, and what a program keeps of them.
 
-use mote_host::graph::{Builder, Graph, Param, ValueId, ops};
+use mote_graph::graph::{Builder, Graph, Param, ValueId, ops};
 
 use super::lower;
 use crate::ops::Kind;

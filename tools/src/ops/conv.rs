@@ -3,14 +3,13 @@
 //! A convolution reads through a concatenation and through a nearest-neighbour x2. It absorbs one addition: of a residual, whose divisor goes
 //! into the weights, or of a vector over channels. Where it has weights by groups of timesteps, its record is a readout.
 
-use mote_host::graph::{Node, Op, ValueId, ops};
+use mote_graph::graph::{Node, Op, ValueId, ops};
 use mote_runtime::Model;
-use mote_runtime::blob::int4;
-use mote_runtime::blob::op::{Addend, Conv as Fields, Op as Record, Readout, Weights};
-use mote_runtime::blob::tensor::Tensor;
-use mote_runtime::kernels::conv_scratch_bytes;
-use mote_runtime::kernels::family::padded;
-use mote_runtime::numeric::requant::ADD_GUARD_BITS;
+use mote_runtime::internals::family::padded;
+use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
+use mote_runtime::internals::ops::conv::conv_scratch_bytes;
+use mote_runtime::internals::ops::{Addend, Conv as Fields, Op as Record, Readout, Weights};
+use mote_runtime::internals::tensor::{Tensor, int4};
 
 use super::{Cost, Operator, OutputFormat, Room, filter, source};
 use crate::emit::Emitter;

@@ -35,10 +35,10 @@ pub use softmax::Softmax;
 pub use time_proj::TimeProj;
 pub use upsample::Upsample;
 
-use mote_host::graph::{Node, Op as GraphOp};
+use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
-use mote_runtime::blob::op::Op as Record;
-use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
 

@@ -3,12 +3,12 @@
 //! What a normalization does after it has found its statistics is the same for every kind of them: an affine a channel, modulation by the
 //! timestep, an activation. [`fixed_affine`] and [`modulation`] write these parts of a record, for this normalization and for others.
 
-use mote_host::graph::{Node, Op, ops};
+use mote_graph::graph::{Node, Op, ops};
 use mote_runtime::Model;
-use mote_runtime::blob::op::{At, GroupNorm, NormConv, Op as Record};
-use mote_runtime::blob::tensor::{Tensor, TensorId};
-use mote_runtime::kernels::group_norm_scratch_bytes;
-use mote_runtime::numeric::requant::Requant;
+use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::ops::norm::group_norm_scratch_bytes;
+use mote_runtime::internals::ops::{At, GroupNorm, NormConv, Op as Record};
+use mote_runtime::internals::tensor::{Tensor, TensorId};
 
 use super::{Cost, Operator, OutputFormat, Room, conv, source};
 use crate::emit::Emitter;

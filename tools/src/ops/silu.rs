@@ -1,7 +1,8 @@
 //! SiLU on its own, where no normalization before it could absorb it: `x * sigmoid(x)`.
 
-use mote_host::graph::Node;
-use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_graph::graph::Node;
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
 
 use super::{Kind, Operator, OutputFormat, Room};
 use crate::emit::Emitter;

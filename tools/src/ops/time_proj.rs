@@ -1,8 +1,9 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
-use mote_host::graph::ops;
-use mote_runtime::blob::op::{self as record, Op as Record};
-use mote_runtime::blob::tensor::Tensor;
+use mote_graph::graph::ops;
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::Emitter;

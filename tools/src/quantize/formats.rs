@@ -1,7 +1,7 @@
 //! Scales and zero points of activations, from calibration.
 
-use mote_host::calibrate::Stats;
-use mote_runtime::blob::tensor::Dtype;
+use mote_engine::calibrate::Stats;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::scheme::{Assignment, Bits};
 use crate::ops::OutputFormat;

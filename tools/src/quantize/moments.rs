@@ -1,7 +1,7 @@
 //! Second moments of what a convolution's weights meet, over recorded calls.
 
-use mote_host::record::Recording;
-use mote_runtime::kernels::f16::load;
+use mote_engine::record::Recording;
+use mote_runtime::internals::numeric::float::load;
 
 use super::products::products;
 use crate::ops::Conv;

@@ -9,8 +9,8 @@ use crate::images::{self, Shape, encode};
 use crate::import::Checkpoint;
 use crate::validate::{FloatComparison, FloatDevice, Outcome, against};
 use crate::widths::auto;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::q24_to_pixel;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Model, Sampler, Start};
 
 /// Images in a conversion's report.

@@ -9,10 +9,10 @@ pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
-use mote_runtime::blob::header::Header;
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::sampler::Variance;
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, RunError};
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ pub struct Request {
     pub count: Option<usize>,
     /// Where they start.
     pub start: StartFrom,
-    /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) elsewhere.
+    /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) elsewhere.
     pub known: Option<Vec<i32>>,
 }
 

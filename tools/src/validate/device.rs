@@ -2,10 +2,10 @@
 
 use super::float::FloatError;
 use crate::backend::BackendError;
-use mote_host::cuda::driver::{Device, missing};
-use mote_host::cuda::network::{Network, Precision};
-use mote_host::float::{DType, Executor, Observed};
-use mote_host::graph::{Graph, ValueId};
+use mote_cuda::driver::{Device, missing};
+use mote_cuda::network::{Network, Precision};
+use mote_graph::float::{DType, Executor, Observed};
+use mote_graph::graph::{Graph, ValueId};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::fmt;
@@ -120,7 +120,7 @@ impl Gpu {
             )?))
         };
         let positions = |id: ValueId| graph.values[id.0].shape[1..].iter().product();
-        let output = graph.output.ok_or(mote_host::cuda::CudaError::Model)?;
+        let output = graph.output.ok_or(mote_cuda::CudaError::Model)?;
         Ok(Self {
             output: network(output)?,
             middle: middle(graph)

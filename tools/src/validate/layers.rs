@@ -9,16 +9,15 @@ use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use mote_host::float::{DType, Executor};
-use mote_host::graph::{Graph, ValueId};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::blob::tensor::Tensor;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::f16;
-use mote_runtime::kernels::view::View;
-use mote_runtime::sampler::Predicted;
-use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
+use mote_engine::memory::AlignedBytes;
+use mote_graph::float::{DType, Executor};
+use mote_graph::graph::{Graph, ValueId};
+use mote_runtime::internals::numeric::float as f16;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::Predicted;
+use mote_runtime::internals::tensor::Tensor;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Model, Observer, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -118,7 +117,7 @@ struct Pair {
 fn counterparts(model: &Model<'_>, graph: &Graph) -> Vec<Option<Pair>> {
     let names = Names::of(model);
     let pair = |op: Op| {
-        let out = op.io().out();
+        let out = op.slots().out();
         let (tensor, name) = (model.tensor(out)?, names.tensor(out.0.into()));
         let value = graph.values.iter().position(|value| value.name == of_value(&name))?;
         let [channels, rows, cols] = graph.values[value].shape;

@@ -1,7 +1,7 @@
 //! Holds backends to the same bits, and a model to the float network it came from.
 //!
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
-//! the [oracle](mote_host::oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
+//! the [oracle](mote_oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
 //! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
 //! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
 
@@ -24,7 +24,7 @@ use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
 use crate::names::Names;
 use crate::request::Request;
-use mote_runtime::digest::Digest;
+use mote_runtime::internals::digest::Digest;
 use mote_runtime::{Config, Model};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@
 //! predicted by the [`Probe`]. Then memory is spent: weights are widened where that buys most error a byte, and where the arena is too
 //! large the activations that lie at its peak are narrowed, the least harmful byte first.
 
-use mote_host::memory::AlignedBytes;
+use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 
 use super::probe::{Probe, psnr_db};

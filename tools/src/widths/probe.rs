@@ -5,13 +5,13 @@
 //! `(s_t - s_prev) * eps`, and the ideal flow for data of variance `v` carries an error at level s to the end with the factor
 //! `sqrt(v / (v + s^2))`. So an error in epsilon at t weighs `(s_t - s_prev) * sqrt(v / (v + s_t^2))` in x0.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::sampling::Levels;
-use mote_runtime::exec::{Call, forward};
-use mote_runtime::sampler::Predicted;
-use mote_runtime::schedule::coefficients::Prediction;
-use mote_runtime::schedule::rows::{Row, Rows};
-use mote_runtime::schedule::spacing::{PrevRule, prev_timestep};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::exec::{Call, forward};
+use mote_runtime::internals::model::sampling::Levels;
+use mote_runtime::internals::sampler::Predicted;
+use mote_runtime::internals::schedule::coefficients::Prediction;
+use mote_runtime::internals::schedule::rows::{Row, Rows};
+use mote_runtime::internals::schedule::spacing::{PrevRule, prev_timestep};
 use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver, Unobserved};
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Trials: the model that an assignment of widths gives. What all of them share is program, calibration and reference.
 
-use mote_host::calibrate::Stats;
+use mote_engine::calibrate::Stats;
 use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;

@@ -1,7 +1,7 @@
 //! Convolutions, with weights for all timesteps or for groups of them.
 
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::ops::{Conv, Readout, Weights};
+use mote_runtime::internals::ops::{Conv, Readout, Weights};
+use mote_runtime::internals::tensor::Dtype;
 
 use super::{Built, DeviceOp, DeviceTensor, Factor, Kernel, OnGpu, warps};
 use crate::builder::Builder;

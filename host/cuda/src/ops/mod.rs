@@ -15,8 +15,8 @@ mod softmax;
 mod time_proj;
 
 use bytemuck::NoUninit;
-use mote_runtime::numeric::requant::Requant;
-use mote_runtime::ops::{Op, Operator};
+use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::ops::{Op, Operator};
 
 use crate::CudaError;
 use crate::builder::Builder;
@@ -214,7 +214,7 @@ trait OnGpu: Operator {
 macro_rules! on_gpu {
     ($($op:ident,)*) => {
         /// Names of the kinds that have kernels.
-        pub const ON_GPU: &[&str] = &[$(<mote_runtime::ops::$op as Operator>::NAME,)*];
+        pub const ON_GPU: &[&str] = &[$(<mote_runtime::internals::ops::$op as Operator>::NAME,)*];
 
         /// What kernels run for an operator of the file.
         pub(crate) fn build(op: &Op, b: &mut Builder<'_>) -> Result<Vec<Built>, CudaError> {

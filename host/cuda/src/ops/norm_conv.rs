@@ -1,6 +1,6 @@
 //! A normalization inside a convolution: on a GPU memory is not what is short, and the two run one after the other.
 
-use mote_runtime::ops::NormConv;
+use mote_runtime::internals::ops::NormConv;
 
 use super::conv::Groups;
 use super::{Built, DeviceTensor, OnGpu, conv};

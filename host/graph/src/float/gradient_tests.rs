@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Numbers without a pattern, from -1 to 1.
 fn numbers(seed: u32, len: usize) -> Vec<f32> {
-    let word = |i: usize| mote_runtime::numeric::philox::philox4x32([i as u32, seed, 0, 0], [7, 7])[0];
+    let word = |i: usize| mote_runtime::internals::numeric::philox::philox4x32([i as u32, seed, 0, 0], [7, 7])[0];
     (0..len).map(|i| word(i) as f32 / 2f32.powi(31) - 1.0).collect()
 }
 

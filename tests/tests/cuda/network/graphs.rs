@@ -1,6 +1,6 @@
 //! Graphs for the float network: every operator in shapes drawn from a seed, and single convolutions.
 
-use mote_host::graph::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
+use mote_graph::graph::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
 use mote_tests::random::Random;
 
 /// Draws parameters, and names everything by a number.

@@ -4,7 +4,7 @@ use super::Args;
 use super::summary::{file_row, last_rows, row};
 use crate::failure::Failure;
 use crate::print::{self, Held, bytes, count, heading, table};
-use mote_host::memory::AlignedBytes;
+use mote_engine::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
 use mote_tools::chain::convert::convert;

@@ -328,7 +328,7 @@ fn runs(checkpoint: &Checkpoint) -> (Option<u16>, [Result<(), RunError>; 3]) {
         .unwrap()
         .emitted
         .bytes;
-    let memory = mote_host::memory::AlignedBytes::copy_of(&bytes);
+    let memory = mote_engine::memory::AlignedBytes::copy_of(&bytes);
     let model = Model::parse(memory.bytes()).unwrap();
     let config = Config::of(model.header(), 4);
     let (labelled, guided) = (
@@ -504,7 +504,7 @@ fn a_network_without_a_middle_block_converts_and_keeps_its_values() {
                 .unwrap()
                 .emitted
                 .bytes;
-            let memory = mote_host::memory::AlignedBytes::copy_of(&bytes);
+            let memory = mote_engine::memory::AlignedBytes::copy_of(&bytes);
             assert_eq!(
                 Model::parse(memory.bytes()).unwrap().header().sample_len(),
                 16,

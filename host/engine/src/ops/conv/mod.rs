@@ -19,10 +19,10 @@ use crate::split::Split;
 use crate::window::{Window, bytes_of};
 use finish::Addend;
 use mote_runtime::Model;
-use mote_runtime::blob::proof::input_bound;
-use mote_runtime::blob::tensor::{Dtype, Tensor};
-use mote_runtime::kernels::conv::Geometry;
-use mote_runtime::ops as op;
+use mote_runtime::internals::ops as op;
+use mote_runtime::internals::ops::conv::Geometry;
+use mote_runtime::internals::ops::conv::proof::input_bound;
+use mote_runtime::internals::tensor::{Dtype, Tensor};
 use packed::{Halves, Packed};
 use rayon::prelude::*;
 

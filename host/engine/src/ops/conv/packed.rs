@@ -4,9 +4,9 @@ use super::finish::Factors;
 use crate::family::{LANES, Line};
 use crate::window::Window;
 use mote_runtime::Model;
-use mote_runtime::blob::proof::{accumulator_bound, wide_bias};
-use mote_runtime::kernels::family::padded;
-use mote_runtime::ops::{At, Weights};
+use mote_runtime::internals::family::padded;
+use mote_runtime::internals::ops::conv::proof::{accumulator_bound, wide_bias};
+use mote_runtime::internals::ops::{At, Weights};
 
 /// Weights, biases and factors as they stand in the file.
 #[derive(PartialEq)]

@@ -1,6 +1,6 @@
 //! Seeded draws from the contract's Philox.
 
-use mote_runtime::numeric::philox::philox4x32;
+use mote_runtime::internals::numeric::philox::philox4x32;
 
 /// A stream of draws: a pure function of (seed, stream, number of the draw).
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 //! `K = -sum over t >= 2 of E_q KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) + H_q(X_T | X_0) - H_q(X_1 | X_0) - H_p(X_T)`, where the
 //! last step of the reverse process is fixed to `q(x_1 | x_0) pi(x_0) / pi(x_1)`.
 
-use super::LN_2;
+use crate::LN_2;
 
 /// K and its terms, in bits a sample.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

@@ -10,12 +10,12 @@ use mote_train::adam::Adam;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::bound::{Bound, Entropies, Estimate};
-use super::condition::Known;
-use super::gaussian::{Gaussian, Kernel};
-use super::random::Random;
-use super::rbf::Rbf;
-use super::{TOGETHER, rate};
+use crate::bound::{Bound, Entropies, Estimate};
+use crate::condition::Known;
+use crate::gaussian::{Gaussian, Kernel};
+use crate::random::Random;
+use crate::rbf::Rbf;
+use crate::{TOGETHER, rate};
 
 /// Steps of the paper's chain.
 pub const STEPS: usize = 40;
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn l_null_is_the_entropy_of_the_plane_s_normal_and_the_points_have_its_moments() {
         let e = entropies(&Gaussian::new(STEPS, BETA_1).kernels());
-        assert!((e.null / super::super::LN_2 + 4.094).abs() < 5e-4);
+        assert!((e.null / crate::LN_2 + 4.094).abs() < 5e-4);
         // The log likelihood of the points themselves under the prior.
         let (mut roll, n) = (Roll::new(1), 200_000);
         let squares: f64 = (0..n).map(|_| roll.point()).map(|p| p[0] * p[0] + p[1] * p[1]).sum();

@@ -7,11 +7,11 @@ use mote_train::adam::Adam;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::bayes::Sequences;
-use super::binomial::{Binomial, Span, divergence, entropy, sigmoid};
-use super::bound::{Bound, Entropies, Estimate};
-use super::random::Random;
-use super::{TOGETHER, named_input, rate, transposed};
+use crate::bayes::Sequences;
+use crate::binomial::{Binomial, Span, divergence, entropy, sigmoid};
+use crate::bound::{Bound, Entropies, Estimate};
+use crate::random::Random;
+use crate::{TOGETHER, named_input, rate, transposed};
 
 /// Bits of a sequence.
 pub const LENGTH: usize = 20;
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn l_null_is_the_entropy_of_the_prior() {
         let e = entropies(&Binomial::linear(STEPS, PRIOR));
-        assert!((e.null / super::super::LN_2 + 14.4386).abs() < 5e-5);
+        assert!((e.null / crate::LN_2 + 14.4386).abs() < 5e-5);
         assert!((e.null + e.prior).abs() < 1e-12 && (e.last - e.prior).abs() < 1e-12);
     }
 

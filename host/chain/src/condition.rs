@@ -45,8 +45,8 @@ pub fn seen_bit(value: bool, flip: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::binomial::sigmoid;
     use super::*;
+    use crate::binomial::sigmoid;
 
     #[test]
     fn a_known_value_is_the_limit_of_exact_observations() {

@@ -4,8 +4,8 @@
 //! the softmax of a linear layer with weights `c / s^2` and biases `-|c|^2 / (2 s^2)`. So the network is a graph of a linear layer, a
 //! softmax and a readout, whose first layer follows from centres and width.
 
-use super::random::Random;
-use super::{named_input, transposed};
+use crate::random::Random;
+use crate::{named_input, transposed};
 use mote_graph::graph::{Builder, Graph, GraphError, Layout, Param};
 use mote_graph::ops::{Conv, Readout, Softmax};
 

@@ -1,6 +1,6 @@
 //! What is known about x_0 when the data are a finite set: the best that a factorized reverse process can do.
 
-use super::binomial::Binomial;
+use crate::binomial::Binomial;
 
 /// Distinct sequences of bits, each as likely as any other.
 #[derive(Debug, Clone, PartialEq)]
