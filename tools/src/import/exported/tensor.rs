@@ -85,7 +85,7 @@ pub(super) struct Tensor {
     pub kind: Kind,
     pub sizes: Vec<usize>,
     pub data: Rc<[f64]>,
-    /// The names of stored tensors that it is made of, for the names of parameters.
+    /// Its name in the module, where it is stored and shown whole: parameters are named so.
     pub key: Option<String>,
 }
 
@@ -132,8 +132,9 @@ impl Tensor {
     /// The numbers that `view` shows of this tensor.
     pub fn shown(&self, view: &View) -> Self {
         let data: Vec<f64> = view.offsets().map(|at| self.data[at]).collect();
+        let same = data.len() == self.data.len() && view.offsets().eq(0..data.len());
         Self {
-            key: self.key.clone(),
+            key: self.key.clone().filter(|_| same),
             ..Self::new(self.kind, view.sizes(), data)
         }
     }
