@@ -108,7 +108,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
-        GraphOp::GroupNorm(op) => Norm::lower(op, node, lowering),
+        GraphOp::Norm(op) => Norm::lower(op, node, lowering),
         GraphOp::Silu(_) => Silu::lower(node, lowering),
         GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
         GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
@@ -121,7 +121,12 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
+        GraphOp::Pointwise(op) => Err(refuse(node, op.function.name())),
+        GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
+        GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }
 }
 

@@ -39,17 +39,21 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) fn lower(op: &ops::GroupNorm, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+    pub(super) fn lower(op: &ops::Norm, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let (ops::Over::Groups(groups), Some(gamma), Some(beta), true) = (op.over, &op.gamma, &op.beta, op.centred)
+        else {
+            return Err(refuse(node, "a normalization that is no group normalization"));
+        };
         let source = lowering.view(node, 0)?;
         if source.upsample {
             return Err(refuse(node, "group normalization of an upsampled value"));
         }
         let norm = Self {
             source: source.slots,
-            groups: op.groups,
+            groups,
             eps: op.eps,
-            gamma: lowering.param(node, &op.weight)?,
-            beta: lowering.param(node, &op.bias)?,
+            gamma: lowering.param(node, gamma)?,
+            beta: lowering.param(node, beta)?,
             silu: false,
             scale_shift: None,
         };

@@ -10,11 +10,17 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod concat;
+mod condition;
+mod conditions;
 mod conv;
-mod group_norm;
+mod function;
 mod inputs;
 mod loops;
+mod modulate;
+mod multiply;
+mod norm;
 mod pass;
+mod pointwise;
 mod readout;
 mod sample;
 mod scale_shift;
@@ -30,10 +36,16 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
-pub use conv::Conv;
-pub use group_norm::GroupNorm;
+pub use condition::Condition;
+pub use conditions::Conditions;
+pub use conv::{Conv, ConvTranspose};
+pub use function::Function;
 pub use inputs::{Inputs, Shape};
+pub use modulate::Modulate;
+pub use multiply::Multiply;
+pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use pointwise::Pointwise;
 pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
@@ -174,7 +186,7 @@ operators! {
     TimeProj,
     ClassEmbed: Reverse,
     Conv: Reverse,
-    GroupNorm: Reverse,
+    Norm: Reverse,
     Silu: Reverse,
     Add: Reverse,
     AddChannel: Reverse,
@@ -185,4 +197,9 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    ConvTranspose: Reverse,
+    Pointwise: Reverse,
+    Modulate: Reverse,
+    Multiply: Reverse,
+    Condition,
 }
