@@ -136,6 +136,9 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
+pub(crate) use tests::archive;
+
+#[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use flate2::Compression;

@@ -13,7 +13,7 @@ use super::schema::{Payload, Payloads};
 use crate::data::zip::{self, Entry};
 use crate::files;
 use crate::import::{ImportError, shown};
-use mote_host::config::printable;
+use mote_graph::config::printable;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -29,8 +29,11 @@ pub(super) fn keeps(op: &str, node: &Node) -> Result<bool> {
 }
 
 /// A value in the type that a cast asks for. Activations have no type of their own.
-pub(super) fn cast(node: &Node, value: Value) -> Value {
-    match (value, node.kind("dtype")) {
+pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
+    Ok(match (value, node.kind("dtype")) {
+        (Value::Activation(_), Some(kind)) if !kind.is_float() => {
+            return Err("it makes whole numbers of an activation, which is not known".to_string());
+        }
         (Value::Constant(tensor), Some(kind)) if kind != tensor.kind => {
             let data: Vec<f64> = tensor.data.iter().map(|v| kind.round(*v)).collect();
             Value::Constant(Tensor {
@@ -40,7 +43,7 @@ pub(super) fn cast(node: &Node, value: Value) -> Value {
         }
         (Value::Waves(waves), Some(kind)) => Value::Waves(super::waves::Waves { kind, ..waves }),
         (value, _) => value,
-    }
+    })
 }
 
 /// The results of a node that computes.
@@ -121,7 +124,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "constant_pad_nd" | "pad" => one(call.padded(net)),
         "upsample_nearest1d" | "upsample_nearest2d" => one(call.upsampled(net)),
         "avg_pool1d" | "avg_pool2d" => one(call.pooled(net)),
-        "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(net, op)),
+        "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
         _ => Err("this operator is not known; say which network has it, or export it with another layer in its place".to_string()),
     }
@@ -396,7 +399,7 @@ impl<'a> Call<'a> {
         net.halved(self.input()?)
     }
 
-    fn shuffled(&self, net: &mut Net, op: &str) -> Result<View> {
+    fn shuffled(&self, op: &str) -> Result<View> {
         let up = op == "pixel_shuffle";
         let name = if up { "upscale_factor" } else { "downscale_factor" };
         let factor = usize::try_from(self.node.int_or(name, 1)?).ok().filter(|f| (1..1 << 8).contains(f));

@@ -104,7 +104,7 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
     let (Some(x), Some(y)) = (spread(a), spread(b)) else {
         return Err("its constants do not broadcast".to_string());
     };
-    let data: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| kind.round(f(a.data[i], b.data[j]))).collect();
+    let data: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| kind.round(f(kind.round(a.data[i]), kind.round(b.data[j])))).collect();
     Ok(Tensor::new(kind, sizes, data))
 }
 

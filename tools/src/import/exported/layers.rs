@@ -17,17 +17,6 @@ pub(super) struct Geometry {
     pub output_pad: Option<[usize; 2]>,
 }
 
-impl Geometry {
-    /// Of a kernel of 1.
-    pub const POINT: Self = Self {
-        stride: [1; 2],
-        pad: [0; 4],
-        dilation: [1; 2],
-        groups: 1,
-        output_pad: None,
-    };
-}
-
 impl Net {
     /// A convolution of `view`, of axes sample, channel, (row,) col.
     pub fn conv(&mut self, view: &View, weight: Tensor, bias: Option<Tensor>, geometry: Geometry) -> Result<View> {

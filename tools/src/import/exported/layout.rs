@@ -55,7 +55,8 @@ impl Net {
 
     /// The same channels and positions, in other rows.
     fn rearranged(&mut self, source: usize, wanted: [usize; 3]) -> Result<usize> {
-        self.add(wanted.to_vec(), What::Rows { x: source })
+        let [_, rows, cols] = wanted;
+        self.add(wanted.to_vec(), What::Rows { x: source, rows, cols })
     }
 
     /// Depth to space: positions of `wanted` that are blocks of channels of the source.
@@ -81,8 +82,7 @@ impl Net {
             }
         }
         let x = self.piece(view.source, &order)?;
-        let (block, up) = ([p, q], true);
-        self.add(wanted.to_vec(), What::Blocks { x, block, up }).map(Some)
+        self.add(wanted.to_vec(), What::Blocks { x, block: [p, q] }).map(Some)
     }
 
     /// `view` of a source that it shows whole: of the channels that it shows, where these are a part.

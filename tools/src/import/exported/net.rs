@@ -4,7 +4,7 @@ use super::source::{Convolved, Map, Source, What};
 use super::tensor::Tensor;
 use super::view::View;
 use mote_graph::graph::{Builder, Graph, GraphError, Param, ValueId};
-use mote_graph::ops::{Function, Over};
+use mote_graph::ops::Function;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sources on the way back to a written one, at most: writing goes through them in turn.
@@ -289,9 +289,4 @@ fn key(what: &What) -> Option<String> {
         What::Class(table) => format!("class {}", tensor(&Some(table.clone()))?),
         other => format!("{other:?}"),
     })
-}
-
-/// How many channels are normalized together, as the graph says it.
-pub(super) fn position(groups: usize) -> Over {
-    Over::Position(groups)
 }

@@ -74,7 +74,7 @@ fn einsum(net: &mut Net, call: &Call<'_>) -> Result<Value> {
         let text: String = text.escape_debug().take(80).collect();
         return Err(format!("its equation `{text}` does not fit its operands, or repeats or leaves out an axis"));
     }
-    match parts {
+    match &parts[..] {
         [only] => {
             let order: Option<Vec<usize>> =
                 out.iter().map(|label| labels[0].iter().position(|own| own == label)).collect();

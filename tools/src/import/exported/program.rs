@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::schema::{Argument, Exported, Payload, Signature, TensorMeta, Whole};
 use super::tensor::{Kind, Tensor};
 use crate::import::ImportError;
-use mote_host::config::printable;
+use mote_graph::config::printable;
 use std::collections::BTreeMap;
 
 /// The schema's version that is known.

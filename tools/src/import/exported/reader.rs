@@ -52,6 +52,9 @@ impl<'a> Reader<'a> {
                 let problem = format!("it gives {} values, and {} were expected", results.len(), node.outputs.len());
                 return Err(self.refuse(node, problem));
             }
+            if let (Some(_), [value, ..]) = (writes(&node.target), &results[..]) {
+                self.rewritten(node, value.clone())?;
+            }
             for (name, value) in node.outputs.iter().zip(results) {
                 let (found, said) = (value.sizes(), program.sizes(name));
                 if let Some(said) = said.filter(|said| *said != found) {
@@ -75,6 +78,24 @@ impl<'a> Reader<'a> {
             module: printable(if node.module.is_empty() { "(the network itself)" } else { &node.module }),
             problem,
         }
+    }
+
+    /// Gives every name of the value that `node` writes into its new value.
+    fn rewritten(&mut self, node: &Node, value: Value) -> std::result::Result<(), ImportError> {
+        let Some(Value::Activation(old)) = node.tensor("self").and_then(|name| self.values.get(name)).cloned() else {
+            return Err(self.refuse(node, "it writes into what is no activation".to_string()));
+        };
+        for own in self.values.values_mut() {
+            match own {
+                Value::Activation(view) if *view == old => *own = value.clone(),
+                Value::Activation(view) if view.source == old.source => {
+                    let problem = "it writes into a value of which another view is there, which is not followed".to_string();
+                    return Err(self.refuse(node, problem));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn node(&mut self, node: &Node) -> std::result::Result<Vec<Value>, ImportError> {
@@ -134,6 +155,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The operator without the line at its end, where it has one: it writes into its input.
+fn written_into(op: &str) -> Option<&str> {
+    op.strip_suffix('_').filter(|op| !op.is_empty() && !op.ends_with('_'))
+}
+
+/// The same of a whole target.
+fn writes(target: &str) -> Option<&str> {
+    written_into(target.strip_prefix("aten.")?.split('.').next()?).filter(|op| *op != "detach" && *op != "requires_grad")
+}
+
 /// Operands by the names of arguments.
 pub(super) type Operands = BTreeMap<String, Vec<Value>>;
 
@@ -141,8 +172,7 @@ pub(super) type Operands = BTreeMap<String, Vec<Value>>;
 fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result<Vec<Value>> {
     let plain = node.target.strip_prefix("aten.").ok_or("it is no operator of aten")?;
     let (op, overload) = plain.split_once('.').unwrap_or((plain, "default"));
-    // Operators that write into their input are named by a line at the end.
-    let op = op.strip_suffix('_').filter(|op| !op.is_empty() && !op.starts_with("__")).unwrap_or(op);
+    let op = written_into(op).unwrap_or(op);
     if op == "_assert_tensor_metadata" || op == "_assert_scalar" || op == "_assert_async" {
         return Ok(vec![]);
     }
@@ -156,7 +186,7 @@ fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result<Vec<Value>
             return Ok(results);
         }
         if aten::keeps(op, node)? {
-            return Ok(vec![aten::cast(node, x.clone())]);
+            return Ok(vec![aten::cast(node, x.clone())?]);
         }
         if let Value::Constant(tensor) = x
             && let Some(result) = fold::mapped(op, node, tensor)?

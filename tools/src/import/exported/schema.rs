@@ -126,22 +126,16 @@ pub(super) struct Whole {
 
 /// A float; what JSON does not have is written as a string.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Number {
-    Finite(f64),
-    Named(String),
-}
+#[serde(transparent)]
+pub(super) struct Number(serde_json::Value);
 
 impl Number {
-    /// Its value; NaN for a name that is not known.
+    /// Its value; NaN for what is no number.
     pub fn value(&self) -> f64 {
-        match self {
-            Self::Finite(value) => *value,
-            Self::Named(name) => match name.as_str() {
-                "Infinity" => f64::INFINITY,
-                "-Infinity" => f64::NEG_INFINITY,
-                _ => f64::NAN,
-            },
+        match self.0.as_str() {
+            Some("Infinity") => f64::INFINITY,
+            Some("-Infinity") => f64::NEG_INFINITY,
+            _ => self.0.as_f64().unwrap_or(f64::NAN),
         }
     }
 }

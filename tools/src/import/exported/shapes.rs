@@ -181,7 +181,7 @@ fn parts(op: &str, node: &Node, size: usize) -> Result<Vec<usize>> {
 
 /// Extents with the one that is -1 as it follows from `len`.
 fn resolved(wanted: &[i64], len: usize) -> Result<Vec<usize>> {
-    let known = wanted.iter().filter(|size| **size >= 0);
+    let mut known = wanted.iter().filter(|size| **size >= 0);
     let known = known.try_fold(1usize, |n, size| n.checked_mul(*size as usize)).filter(|n| *n > 0);
     let known = known.ok_or_else(|| format!("its extents {wanted:?} are none"))?;
     Ok(wanted.iter().map(|size| if *size < 0 { len / known } else { *size as usize }).collect())

@@ -48,9 +48,9 @@ pub(super) enum What {
     Up { x: usize, factors: [usize; 2] },
     Pool { x: usize },
     /// The same positions in other rows.
-    Rows { x: usize },
-    /// Blocks of positions from channels, or channels from blocks.
-    Blocks { x: usize, block: [usize; 2], up: bool },
+    Rows { x: usize, rows: usize, cols: usize },
+    /// Blocks of positions from channels.
+    Blocks { x: usize, block: [usize; 2] },
     Padded { x: usize, pad: [usize; 4] },
     /// `x` without its mean over some channels of a position.
     Centred { x: usize, over: Over },
@@ -137,7 +137,7 @@ impl What {
             | Self::Extended { x, .. }
             | Self::Up { x, .. }
             | Self::Pool { x }
-            | Self::Rows { x }
+            | Self::Rows { x, .. }
             | Self::Blocks { x, .. }
             | Self::Padded { x, .. }
             | Self::Softmax { x, .. }

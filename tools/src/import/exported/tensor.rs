@@ -146,7 +146,7 @@ impl Tensor {
             None => Ok(values),
             Some(at) => Err(format!(
                 "tensor `{}` holds {} at element {at}; the training run has diverged or the file is damaged",
-                mote_host::config::printable(self.key.as_deref().unwrap_or("constant")),
+                mote_graph::config::printable(self.key.as_deref().unwrap_or("constant")),
                 self.data[at]
             )),
         }

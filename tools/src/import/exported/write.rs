@@ -77,16 +77,43 @@ impl Net {
 
     /// What only networks from elsewhere have.
     fn further(&mut self, what: &What, module: &str) -> Result<ValueId> {
-        let word = what.word();
-        let problem = match what {
-            What::Padded { .. } => "zeros are appended, and no convolution follows",
-            What::Statistic { .. } | What::Centred { .. } => "a norm, a mean or a variance is used otherwise than to normalize what it is of",
-            What::Scores { .. } | What::Weights { .. } => "a product of two activations that is no part of an attention",
-            What::Softmax { .. } | What::Context { .. } => "a softmax that is no part of an attention",
-            _ => "it has no place in the graph yet",
+        let (op, x): (Op, usize) = match what {
+            What::Up { x, factors } => (ops::Repeat { factors: *factors }.into(), *x),
+            What::Rows { x, rows, cols } => {
+                (
+                    ops::Reshape {
+                        rows: *rows,
+                        cols: *cols,
+                    }
+                    .into(),
+                    *x,
+                )
+            }
+            What::Blocks { x, block } => (ops::DepthToSpace { block: *block }.into(), *x),
+            What::Extended { rows, x } => {
+                let key = rows.key.clone().unwrap_or_else(|| format!("{module}.memory"));
+                let key = self.param(&key, rows.sizes.clone(), rows.floats()?);
+                (ops::Prepend { key }.into(), *x)
+            }
+            What::Constant(tensor) => {
+                let key = tensor.key.clone().unwrap_or_else(|| format!("{module}.constant"));
+                let key = self.param(&key, tensor.sizes.clone(), tensor.floats()?);
+                return self.node(module, what.word(), ops::Constant { key }, &[]);
+            }
+            What::LinearAttention { q, k, v, heads, scale } => {
+                let inputs = [self.value(*q)?, self.value(*k)?, self.value(*v)?];
+                let (heads, scale) = (*heads, *scale);
+                return self.node(module, what.word(), ops::LinearAttention { heads, scale }, &inputs);
+            }
+            What::Padded { .. } => return Err("zeros are appended, and no convolution follows, which is not known".into()),
+            What::Statistic { .. } | What::Centred { .. } => {
+                let problem = "a norm, a mean or a variance is used otherwise than to normalize what it is of";
+                return Err(format!("{problem}, which is not known"));
+            }
+            _ => return Err("a product or a softmax of activations is no part of an attention that is known".into()),
         };
-        let _ = (module, word);
-        Err(format!("{problem}, which is not known"))
+        let x = self.value(x)?;
+        self.node(module, what.word(), op, &[x])
     }
 
     /// Appends a node.
