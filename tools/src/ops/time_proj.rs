@@ -41,7 +41,8 @@ impl TimeProj {
         let same = first.len() == second.len() && first.iter().zip(second).all(|(a, b)| a.rate == b.rate);
         let cos_first = all(first, ops::WaveKind::Cosine) && all(second, ops::WaveKind::Sine);
         let sin_first = all(first, ops::WaveKind::Sine) && all(second, ops::WaveKind::Cosine);
-        if !same || !(cos_first || sin_first) || first.is_empty() {
+        let plain = op.time == [1.0, 0.0] && first.iter().all(|wave| wave.rate >= 0.0);
+        if !same || !plain || !(cos_first || sin_first) || first.is_empty() {
             return Err(refuse(node, "features of the timestep that are no sines and cosines of the same frequencies"));
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();

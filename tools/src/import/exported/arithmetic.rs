@@ -60,7 +60,7 @@ fn plus(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
         (Value::Constant(a), Value::Constant(b)) => fold::paired(a, b, false, |x, y| x + y).map(Value::Constant),
         (Value::Waves(waves), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Waves(waves)) => {
             let (waves, tensor) = spread(waves, tensor)?;
-            waves.scaled(&[1.0], &tensor).map(Value::Waves)
+            waves.shifted(&tensor).map(Value::Waves)
         }
         (Value::Activation(view), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Activation(view)) => {
             if let Some(more) = tensor.scalar() {
@@ -86,7 +86,7 @@ fn times(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
         (Value::Constant(a), Value::Constant(b)) => fold::paired(a, b, false, |x, y| x * y).map(Value::Constant),
         (Value::Waves(waves), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Waves(waves)) => {
             let (waves, tensor) = spread(waves, tensor)?;
-            waves.scaled(&tensor, &[0.0]).map(Value::Waves)
+            waves.scaled(&tensor).map(Value::Waves)
         }
         (Value::Activation(view), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Activation(view)) => {
             net.times(view, tensor).map(Value::Activation)
@@ -109,8 +109,9 @@ fn over(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
             if zero {
                 return Err("it divides by 0".to_string());
             }
-            let inverse: Vec<f64> = tensor.data.iter().map(|v| 1.0 / v).collect();
-            times(net, a, &Value::Constant(Tensor::new(Kind::F64, tensor.sizes.clone(), inverse)))
+            let inverse = |numbers: &[f64]| -> Vec<f64> { numbers.iter().map(|v| 1.0 / v).collect() };
+            let (data, exact) = (inverse(&tensor.data), inverse(&tensor.exact));
+            times(net, a, &Value::Constant(Tensor::new(Kind::F64, tensor.sizes.clone(), data).exactly(exact)))
         }
         (Value::Activation(x), Value::Activation(y)) => {
             let quotient = net.quotient(x, y)?;
@@ -125,7 +126,8 @@ fn raised(net: &mut Net, x: &Value, power: f64) -> Result<Value> {
     if let Value::Constant(tensor) = x {
         let kind = if tensor.kind.is_float() || power == 2.0 { tensor.kind } else { Kind::F32 };
         let data: Vec<f64> = tensor.data.iter().map(|v| kind.round(libm::pow(*v, power))).collect();
-        return Ok(Value::Constant(Tensor::new(kind, tensor.sizes.clone(), data)));
+        let exact: Vec<f64> = tensor.exact.iter().map(|v| libm::pow(*v, power)).collect();
+        return Ok(Value::Constant(Tensor::new(kind, tensor.sizes.clone(), data).exactly(exact)));
     }
     let view = x.activation()?;
     let restated = net.restated(view, |statistic| match (statistic, power) {
@@ -182,14 +184,14 @@ fn written_out(net: &mut Net, a: &View, b: &View) -> Result<Option<View>> {
 }
 
 /// Functions of the timestep and a constant, both of the extents that they broadcast to.
-fn spread(waves: &Waves, tensor: &Tensor) -> Result<(Waves, Vec<f64>)> {
+fn spread(waves: &Waves, tensor: &Tensor) -> Result<(Waves, Tensor)> {
     let sizes = broadcast(&waves.sizes, &tensor.sizes).ok_or("its operands do not broadcast")?;
     if sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).is_none_or(|n| n == 0 || n > MOST) {
         return Err(format!("it has more than {MOST} features of the timestep, or none"));
     }
     let whole = |own: &[usize]| View::whole(0, own).expanded(&sizes).ok_or("its operands do not broadcast");
     let waves = waves.shown(&whole(&waves.sizes)?);
-    Ok((waves, tensor.shown(&whole(&tensor.sizes)?).data.to_vec()))
+    Ok((waves, tensor.shown(&whole(&tensor.sizes)?)))
 }
 
 /// Functions of the timestep one after the other.
@@ -198,20 +200,18 @@ pub(super) fn joined(parts: &[Value], sizes: &[Vec<usize>], dim: i64) -> Result<
     if places.len() > MOST {
         return Err(format!("it has more than {MOST} features of the timestep"));
     }
-    let mut kind = Kind::F32;
-    let mut data = vec![];
+    let first = parts.iter().find_map(|part| if let Value::Waves(waves) = part { Some(waves) } else { None });
+    let mut joined = first.ok_or("it joins no features")?.clone();
+    joined.sizes = sizes;
+    joined.data.clear();
     for (part, at) in places {
-        data.push(match &parts[part] {
+        joined.data.push(match &parts[part] {
             Value::Waves(waves) => {
-                kind = waves.kind;
+                joined.single |= waves.single;
                 waves.data[at]
             }
-            other => super::waves::Wave {
-                kind: super::waves::WaveKind::Line,
-                rate: 0.0,
-                phase: other.constant()?.data[at],
-            },
+            other => super::waves::level(other.constant()?.data[at]),
         });
     }
-    Ok(Value::Waves(Waves { kind, sizes, data }))
+    Ok(Value::Waves(joined))
 }

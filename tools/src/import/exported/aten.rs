@@ -36,12 +36,12 @@ pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
         }
         (Value::Constant(tensor), Some(kind)) if kind != tensor.kind => {
             let data: Vec<f64> = tensor.data.iter().map(|v| kind.round(*v)).collect();
-            Value::Constant(Tensor {
-                key: tensor.key.clone().filter(|_| data[..] == tensor.data[..]),
-                ..Tensor::new(kind, tensor.sizes.clone(), data)
-            })
+            let key = tensor.key.clone().filter(|_| data[..] == tensor.data[..]);
+            let cast = Tensor::new(kind, tensor.sizes.clone(), data);
+            let cast = if kind.is_float() { cast.exactly(tensor.exact) } else { cast };
+            Value::Constant(Tensor { key, ..cast })
         }
-        (Value::Waves(waves), Some(kind)) => Value::Waves(super::waves::Waves { kind, ..waves }),
+        (Value::Waves(waves), Some(_)) => Value::Waves(waves.cast()),
         (value, _) => value,
     })
 }
@@ -267,7 +267,7 @@ impl<'a> Call<'a> {
     pub fn as_activation(&self, net: &mut Net, value: &Value) -> Result<View> {
         match value {
             Value::Waves(waves) => {
-                let source = net.add(vec![waves.data.len(), 1, 1], What::Waves(waves.data.clone()))?;
+                let source = net.add(vec![waves.data.len(), 1, 1], waves.what())?;
                 let whole = View::whole(source, &[waves.data.len()]);
                 whole.reshaped(&waves.sizes).ok_or_else(|| "features of the timestep cannot be seen so".to_string())
             }

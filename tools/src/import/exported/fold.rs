@@ -57,7 +57,8 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
     let float = if x.kind.is_float() { x.kind } else { Kind::F32 };
     let of = |kind: Kind, f: &dyn Fn(f64) -> f64| {
         let data: Vec<f64> = x.data.iter().map(|v| kind.round(f(*v))).collect();
-        Ok(Some(Tensor::new(kind, x.sizes.clone(), data)))
+        let exact: Vec<f64> = x.exact.iter().map(|v| f(*v)).collect();
+        Ok(Some(Tensor::new(kind, x.sizes.clone(), data).exactly(exact)))
     };
     match op {
         "neg" => of(x.kind, &|v| -v),
@@ -105,7 +106,8 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
         return Err("its constants do not broadcast".to_string());
     };
     let data: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| kind.round(f(kind.round(a.data[i]), kind.round(b.data[j])))).collect();
-    Ok(Tensor::new(kind, sizes, data))
+    let exact: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| f(a.exact[i], b.exact[j])).collect();
+    Ok(Tensor::new(kind, sizes, data).exactly(exact))
 }
 
 /// Elements of several tensors one after the other along `dim`, from where each of the result lies: `(tensor, element)`.

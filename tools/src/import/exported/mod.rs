@@ -52,7 +52,6 @@ use reader::Reader;
 use source::Map;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tensor::Kind;
 use view::View;
 use waves::Waves;
 
@@ -156,12 +155,12 @@ fn given(
             Ok(Value::Activation(view))
         }
         Role::Timestep if count == 1 => {
-            let (scale, shift) = match manifest.flow {
-                None => (1.0, 0.0),
-                Some(flow) if flow.data_at_1 => (-flow.timestep_scale / FLOW_TIMESTEPS, flow.timestep_scale),
-                Some(flow) => (flow.timestep_scale / FLOW_TIMESTEPS, 0.0),
+            let time = match manifest.flow {
+                None => [1.0, 0.0],
+                Some(flow) if flow.data_at_1 => [-flow.timestep_scale / FLOW_TIMESTEPS, flow.timestep_scale],
+                Some(flow) => [flow.timestep_scale / FLOW_TIMESTEPS, 0.0],
             };
-            Ok(Value::Waves(Waves::timestep(Kind::F32, input.sizes.clone(), scale, shift)))
+            Ok(Value::Waves(Waves::timestep(input.sizes.clone(), time)))
         }
         Role::Class if count == 1 => Ok(Value::Label(input.sizes.clone())),
         Role::Condition if count > 0 => {

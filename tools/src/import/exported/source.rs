@@ -42,7 +42,7 @@ pub(super) enum What {
     /// Positions one after the other: constant rows, then those of `x`.
     Extended { rows: Tensor, x: usize },
     Constant(Tensor),
-    Waves(Vec<Wave>),
+    Waves { features: Vec<Wave>, time: [f64; 2], single: bool },
     Class(Tensor),
     /// A resampling by these factors.
     Up { x: usize, factors: [usize; 2] },
@@ -130,7 +130,7 @@ impl What {
     /// The sources that it is made of.
     pub fn parts(&self) -> Vec<usize> {
         match self {
-            Self::Given | Self::Constant(_) | Self::Waves(_) | Self::Class(_) => vec![],
+            Self::Given | Self::Constant(_) | Self::Waves { .. } | Self::Class(_) => vec![],
             Self::Conv(conv) => vec![conv.x],
             Self::Norm(norm) => vec![norm.x],
             Self::Map { x, .. }
@@ -170,7 +170,7 @@ impl What {
             Self::Joined(_) => "concat",
             Self::Extended { .. } => "memory",
             Self::Constant(_) => "constant",
-            Self::Waves(_) => "time_proj",
+            Self::Waves { .. } => "time_proj",
             Self::Class(_) => "class_embedding",
             Self::Up { .. } => "upsample",
             Self::Pool { .. } => "pool",

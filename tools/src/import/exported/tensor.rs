@@ -85,6 +85,8 @@ pub(super) struct Tensor {
     pub kind: Kind,
     pub sizes: Vec<usize>,
     pub data: Rc<[f64]>,
+    /// The same where no step of the way is rounded to the type: what a network in f64 would have.
+    pub exact: Rc<[f64]>,
     /// Its name in the module, where it is stored and shown whole: parameters are named so.
     pub key: Option<String>,
 }
@@ -95,11 +97,21 @@ impl Tensor {
 
     /// A tensor of `data`.
     pub fn new(kind: Kind, sizes: Vec<usize>, data: impl Into<Rc<[f64]>>) -> Self {
+        let data: Rc<[f64]> = data.into();
         Self {
             kind,
             sizes,
-            data: data.into(),
+            exact: data.clone(),
+            data,
             key: None,
+        }
+    }
+
+    /// With numbers that were not rounded on the way.
+    pub fn exactly(self, exact: impl Into<Rc<[f64]>>) -> Self {
+        Self {
+            exact: exact.into(),
+            ..self
         }
     }
 
@@ -131,12 +143,14 @@ impl Tensor {
 
     /// The numbers that `view` shows of this tensor.
     pub fn shown(&self, view: &View) -> Self {
-        let data: Vec<f64> = view.offsets().map(|at| self.data[at]).collect();
+        let pick = |numbers: &Rc<[f64]>| -> Vec<f64> { view.offsets().map(|at| numbers[at]).collect() };
+        let data = pick(&self.data);
         let same = data.len() == self.data.len() && view.offsets().eq(0..data.len());
-        Self {
+        let shown = Self {
             key: self.key.clone().filter(|_| same),
             ..Self::new(self.kind, view.sizes(), data)
-        }
+        };
+        if Rc::ptr_eq(&self.data, &self.exact) { shown } else { shown.exactly(pick(&self.exact)) }
     }
 
     /// As f32, in order.

@@ -5,7 +5,7 @@ use super::source::{Convolved, Map, Normalized, What};
 use super::tensor::Tensor;
 use super::view::View;
 use mote_graph::graph::{Op, ValueId, ops};
-use mote_graph::ops::{Function, Wave, WaveKind};
+use mote_graph::ops::Function;
 
 impl Net {
     /// The value of a source, written now where it is not yet.
@@ -57,7 +57,10 @@ impl Net {
                 let parts: Result<Vec<ValueId>> = parts.iter().map(|part| self.value(*part)).collect();
                 (ops::Concat.into(), self.apart(parts?, module)?)
             }
-            What::Waves(features) => (waves(features), vec![]),
+            What::Waves { features, time, single } => {
+                let (features, time, single) = (features.clone(), *time, *single);
+                (ops::Waves { features, time, single }.into(), vec![])
+            }
             What::Class(table) => {
                 let key = table.key.clone().unwrap_or_else(|| "class_embedding.weight".to_string());
                 let weight = self.param(&key, table.sizes.clone(), table.floats()?);
@@ -235,13 +238,4 @@ fn mapped(map: Map) -> Op {
         Map::Function(function) => ops::Pointwise { function }.into(),
         Map::Affine { scale, shift } => ops::Affine { scale, shift }.into(),
     }
-}
-
-/// Features as the operator of the common form where they are exactly that, else as waves.
-fn waves(features: &[Wave]) -> Op {
-    let _ = WaveKind::Sine;
-    ops::Waves {
-        features: features.to_vec(),
-    }
-    .into()
 }
