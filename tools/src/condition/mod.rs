@@ -92,6 +92,12 @@ impl Conditions {
         }
     }
 
+    /// The least and the largest number.
+    pub(crate) fn extremes(&self) -> [f64; 2] {
+        let low = self.numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        [low, self.numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
+    }
+
     /// Refuses rows of another length than a network's.
     pub(crate) fn check_width(&self, expected: usize) -> Result<(), Error> {
         if self.width == expected {

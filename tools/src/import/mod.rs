@@ -72,6 +72,8 @@ pub struct Checkpoint {
     pub scheduler_config: Value,
     /// The network's configuration, defaults filled in.
     pub unet: UnetConfig,
+    /// Where condition vectors for calibration are: `FILE.npz:ARRAY`.
+    pub calibration: Option<String>,
     /// Number formats that it was trained with, if it was.
     pub trained: Option<Trained>,
     /// What a user should know of how it was read, a sentence each.
@@ -247,6 +249,7 @@ fn with_weights(
         config: Value::Object(settings::object(&names.config, config)?),
         config_file: names.config.clone(),
         scheduler_config: Value::Object(scheduler_config),
+        calibration: None,
         trained: None,
         notes: schedule
             .notes

@@ -10,6 +10,7 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod cost;
 mod filter;
@@ -25,6 +26,7 @@ mod upsample;
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
+pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
@@ -77,6 +79,8 @@ operators! {
     TimeProj,
     /// A row of the class embedding.
     ClassEmbed,
+    /// The vector that a run is given.
+    Condition,
     /// SiLU that nothing could absorb.
     Silu,
     /// Softmax over channels.
@@ -126,7 +130,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
         GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
-        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
+        GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
 }
 
@@ -140,7 +144,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::TimeProj(_) => time_proj::cost(out),
-        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
+        Record::Condition(_) | Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
             Cost::NOTHING
         }
     }
