@@ -9,7 +9,7 @@ use mote_runtime::internals::ops::{Op, Weights};
 use mote_runtime::internals::tensor::Dtype;
 use mote_tests::chains;
 use mote_tests::parts::Parts;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, conditioned, model};
 
 const OPERATORS: [&str; 10] = [
     "input",
@@ -52,6 +52,7 @@ fn name(op: &Op) -> &'static str {
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
+        Op::Condition(_) => "condition",
     }
 }
 
@@ -79,6 +80,7 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
+        Op::Condition(_) => {}
     }
     forms
 }
@@ -103,6 +105,14 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn the_condition_has_a_test_model() {
+    for form in Form::ALL {
+        let operators: Vec<_> = Parts::of(&conditioned(form)).ops().iter().map(name).collect();
+        assert!(operators.contains(&"condition"), "{form:?}: {operators:?}");
     }
 }
 

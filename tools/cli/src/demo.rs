@@ -121,6 +121,7 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
             ..config
         },
         seeds: (0..CHECKED).collect(),
+        conditions: vec![],
         backends: backends
             .map(|backend| CheckedBackend {
                 backend,

@@ -1,9 +1,11 @@
 //! Condition vectors: what a run is given beside its noise, in real numbers and in a model's fixed point.
 
 mod fixed;
+mod images;
 mod read;
 
 pub use fixed::FixedPoint;
+pub use images::Images;
 
 use crate::Error;
 use mote_runtime::internals::numeric::normal::uniform_word;
@@ -79,6 +81,15 @@ impl Conditions {
     pub fn row(&self, image: usize) -> &[f64] {
         let row = image % self.count();
         &self.numbers[row * self.width..][..self.width]
+    }
+
+    /// The row of an image alone.
+    pub(crate) fn alone(&self, image: usize) -> Self {
+        Self {
+            name: self.name.clone(),
+            width: self.width,
+            numbers: self.row(image).to_vec(),
+        }
     }
 
     /// Some of the rows, evenly spread over all of them.

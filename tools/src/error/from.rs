@@ -124,6 +124,7 @@ impl From<DistributionError> for Error {
         match error {
             DistributionError::Backend(error) => error.into(),
             DistributionError::Float(error) => error.into(),
+            DistributionError::Conditioned => Self::refused(error).help("leave --distribution out"),
             DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
         }
     }
