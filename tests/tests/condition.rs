@@ -101,7 +101,11 @@ fn the_oracle_agrees_and_a_resumed_run_too() {
                 })
                 .expect("the run is valid");
             assert_eq!(found, (digests, state), "{config:?}");
-            assert_eq!(run(model, config, Some(&vector), Some(2)), Ok(found), "{config:?}, resumed");
+            assert_eq!(
+                run(model, config, Some(&vector), Some(2)),
+                Ok(found),
+                "{config:?}, resumed"
+            );
         }
     });
 }
@@ -115,8 +119,16 @@ fn every_number_counts() {
         let facts = model.condition().expect("it takes one");
         for i in 0..vector.len() {
             let mut other = vector.clone();
-            other[i] = if other[i] > facts.low / 2 + facts.high / 2 { facts.low } else { facts.high };
-            assert_ne!(run(model, &config(model), Some(&other), None), Ok(base.clone()), "number {i}");
+            other[i] = if other[i] > facts.low / 2 + facts.high / 2 {
+                facts.low
+            } else {
+                facts.high
+            };
+            assert_ne!(
+                run(model, &config(model), Some(&other), None),
+                Ok(base.clone()),
+                "number {i}"
+            );
         }
     });
     let memory = AlignedBytes::copy_of(&conditioned(Form::W8A8));
@@ -130,7 +142,8 @@ fn every_number_counts() {
     // Of the null condition and the null class both calls say the same.
     let [plain, guided] = [None, Some(5 << 16)].map(|w| run(&model, &weight(w), Some(&null), None));
     assert_eq!(plain, guided);
-    let [plain, none, guided] = [None, Some(0), Some(5 << 16)].map(|w| run(&model, &weight(w), Some(&condition(&model, 1)), None));
+    let [plain, none, guided] =
+        [None, Some(0), Some(5 << 16)].map(|w| run(&model, &weight(w), Some(&condition(&model, 1)), None));
     assert_ne!(plain, guided);
     let unconditional = run(&model, &weight(None), Some(&null), None);
     assert_eq!(none, unconditional, "weight 0 is the unconditional model");
@@ -220,7 +233,10 @@ fn a_resumed_run_asks_for_its_own_vector() {
     assert_eq!(resumed(late, Some(&other)), Err(RunError::ConditionChanged));
     assert_eq!(resumed(late, None), Err(RunError::ConditionChanged));
     assert_eq!(resumed(&early, Some(&other)), Ok(()));
-    assert_eq!(resumed(&early, None), Err(RunError::Condition { expected: 5, found: 0 }));
+    assert_eq!(
+        resumed(&early, None),
+        Err(RunError::Condition { expected: 5, found: 0 })
+    );
 }
 
 #[test]
@@ -289,8 +305,13 @@ fn backends_make_the_same_images() {
         };
         let job = Job::of_images(guided, images);
         let digests = |backend: Backend| -> Vec<u64> {
-            let traces: Vec<Trace> = backend.run(file.target(), &job, &|| ()).unwrap_or_else(|error| panic!("{backend}: {error}"));
-            traces.iter().flat_map(|trace| trace.steps.iter().map(|step| step.digest)).collect()
+            let traces: Vec<Trace> = backend
+                .run(file.target(), &job, &|| ())
+                .unwrap_or_else(|error| panic!("{backend}: {error}"));
+            traces
+                .iter()
+                .flat_map(|trace| trace.steps.iter().map(|step| step.digest))
+                .collect()
         };
         let expected = digests(Backend::Cpu);
         for backend in [Backend::Portable, Backend::Oracle(None)].iter().chain(&boards) {
@@ -320,7 +341,12 @@ fn a_fault_in_the_operator_is_found() {
             ..Extras::default()
         };
         oracle
-            .run_with(&request(&config(&model)), &mote_oracle::Start::Seed, extras, &mut |_| ())
+            .run_with(
+                &request(&config(&model)),
+                &mote_oracle::Start::Seed,
+                extras,
+                &mut |_| (),
+            )
             .expect("the run is valid")
     };
     assert_ne!(state(None), state(Some("condition")));

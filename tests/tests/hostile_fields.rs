@@ -13,7 +13,8 @@ use mote_tests::mutate::mutate;
 use mote_tests::parts::Parts;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
-use mote_tests::synthetic::{Form, model, condition, conditioned, unguided};
+use mote_tests::synthetic::{Form, condition, conditioned, model, unguided};
+use mote_tests::wider;
 use mote_tools::emit::planned::planned;
 use rayon::prelude::*;
 
@@ -125,6 +126,13 @@ fn chains_of_2015() {
 }
 
 #[test]
+fn models_of_what_a_gpu_does_not_take() {
+    for form in Form::ALL {
+        fuzz_file(&wider::model(0, form), form as u64 + 300, CASES / 5);
+    }
+}
+
+#[test]
 fn planned_models() {
     for (i, method) in METHODS.into_iter().enumerate() {
         let file = model(Form::W8A8);
@@ -136,6 +144,14 @@ fn planned_models() {
         };
         let file = planned(&file, &config).expect("the run can be planned");
         fuzz_file(&file, i as u64 + 200, CASES / 5);
+    }
+}
+
+#[test]
+fn pointwise_operators() {
+    for (i, form) in Form::ALL.into_iter().enumerate() {
+        let file = mote_tests::pointwise::model(form, 6 + i as u64);
+        fuzz_file(&file, i as u64 + 300, CASES / 10);
     }
 }
 

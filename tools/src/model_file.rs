@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::backend::footprint::Fit;
+use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, Target, Trace};
 use crate::condition::Images;
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
@@ -172,6 +173,14 @@ impl ModelFile {
         Ok(backend.run(self.target(), &job, on_step)?)
     }
 
+    /// Single network calls on this machine, for a sampler of the caller's own: see [`predict`](crate::backend::predict::predict).
+    ///
+    /// # Errors
+    /// Of kind `Refused` for a question that is none of this model's.
+    pub fn predict(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+        predict(self.target(), questions)
+    }
+
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.
     ///
     /// # Errors
@@ -232,13 +241,6 @@ impl ModelFile {
             seeds: &seeds,
             conditions: &conditions,
         };
-        Ok(against(
-            self.target(),
-            checkpoint,
-            &config,
-            images,
-            device,
-            &|| (),
-        )?)
+        Ok(against(self.target(), checkpoint, &config, images, device, &|| ())?)
     }
 }

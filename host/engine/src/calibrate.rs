@@ -126,7 +126,11 @@ impl From<Config> for Run {
 
 impl Run {
     /// The run on `model`, at its beginning.
-    pub fn begin<'m, 'a>(&'a self, model: &'m Model<'m>, arena: &'a mut Arena<'_>) -> Result<Sampler<'m, 'a>, RunError> {
+    pub fn begin<'m, 'a>(
+        &'a self,
+        model: &'m Model<'m>,
+        arena: &'a mut Arena<'_>,
+    ) -> Result<Sampler<'m, 'a>, RunError> {
         let mut run = Sampler::new(model, arena, &self.config, &Start::Seed)?;
         if !self.condition.is_empty() {
             run.condition(&self.condition)?;

@@ -56,7 +56,9 @@ impl<'a> Sampler<'_, 'a> {
 
     /// Numbers of the condition vector that are outside the model's range, and are clamped to it.
     pub fn clamped(&self) -> u32 {
-        let Some(condition) = self.model.condition() else { return 0 };
+        let Some(condition) = self.model.condition() else {
+            return 0;
+        };
         let numbers = self.held.given.vector().unwrap_or_default();
         numbers.iter().filter(|&&n| condition.clamped(n) != n).count() as u32
     }

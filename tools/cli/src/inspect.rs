@@ -5,9 +5,9 @@ use super::failure::Failure;
 use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
 use mote_firmware_sim::{Firmware, Parts};
-use mote_runtime::{Method, Model};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::{Method, Model};
 use mote_tools::condition::FixedPoint;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
@@ -47,7 +47,9 @@ fn condition(model: &Model<'_>) -> String {
         return "none".into();
     };
     let [low, high] = point.range();
-    let dropped = point.null.map_or(String::new(), |null| format!(", {} stands for none", point.real(null)));
+    let dropped = point
+        .null
+        .map_or(String::new(), |null| format!(", {} stands for none", point.real(null)));
     format!(
         "{} numbers from {low} to {high}, of {} fraction bits{dropped}",
         model.condition_len(),

@@ -121,7 +121,11 @@ fn inputs(args: &Args) -> Vec<PathBuf> {
     let noise = args.noise.as_deref().map(file_of_noise);
     let condition = args.sampler.condition.as_deref().and_then(Conditions::file_of);
     let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
-    given.chain(noise).chain(condition).chain([args.model.clone()]).collect()
+    given
+        .chain(noise)
+        .chain(condition)
+        .chain([args.model.clone()])
+        .collect()
 }
 
 fn paths(inputs: &[PathBuf]) -> Vec<&Path> {

@@ -155,7 +155,9 @@ impl Bench<'_> {
     /// Images from these seeds.
     fn job(&self, seeds: std::ops::Range<u64>) -> Job {
         let mut job = Job::of_seeds(self.config, seeds);
-        job.images.iter_mut().for_each(|image| image.condition.clone_from(&self.condition));
+        job.images
+            .iter_mut()
+            .for_each(|image| image.condition.clone_from(&self.condition));
         job
     }
 
@@ -197,7 +199,12 @@ impl Bench<'_> {
     /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
     fn board(&self, board: &'static Board, firmware: Firmware, row: BackendCost) -> Result<BackendCost, SimError> {
         let options = ImageOptions {
-            state: self.condition.iter().flat_map(|condition| condition.iter()).copied().collect(),
+            state: self
+                .condition
+                .iter()
+                .flat_map(|condition| condition.iter())
+                .copied()
+                .collect(),
             ..board_options(&self.config, firmware)
         };
         let image = Image::link(board, self.target.bytes, &options)?;

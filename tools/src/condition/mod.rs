@@ -39,8 +39,10 @@ impl Conditions {
         let name = name.into();
         if width == 0 || numbers.is_empty() || !numbers.len().is_multiple_of(width) {
             let found = numbers.len();
-            return Err(Error::input(format_args!("{name}: {found} numbers are no rows of {width}"))
-                .help("give a condition vector, or one an image"));
+            return Err(
+                Error::input(format_args!("{name}: {found} numbers are no rows of {width}"))
+                    .help("give a condition vector, or one an image"),
+            );
         }
         match numbers.iter().position(|v| !v.is_finite()) {
             None => Ok(Self { name, width, numbers }),
@@ -115,10 +117,10 @@ impl Conditions {
             return Ok(());
         }
         let (name, width) = (&self.name, self.width);
-        Err(
-            Error::input(format_args!("{name}: a condition of {width} numbers, and the model takes {expected}"))
-                .help(format_args!("give rows of {expected} numbers")),
-        )
+        Err(Error::input(format_args!(
+            "{name}: a condition of {width} numbers, and the model takes {expected}"
+        ))
+        .help(format_args!("give rows of {expected} numbers")))
     }
 
     /// The rows of `images` images in a fixed point; rows that are for several are held once.

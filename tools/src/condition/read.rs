@@ -16,7 +16,11 @@ impl Conditions {
     /// # Errors
     /// Of kind `Input`, with file, key and what is expected.
     pub fn parse(given: &str) -> Result<Self, Error> {
-        match given.split(',').map(|v| v.trim().parse().ok()).collect::<Option<Vec<f64>>>() {
+        match given
+            .split(',')
+            .map(|v| v.trim().parse().ok())
+            .collect::<Option<Vec<f64>>>()
+        {
             Some(numbers) => Self::new("the condition", numbers.len(), numbers),
             None => Self::read(given),
         }
@@ -53,7 +57,9 @@ fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64
     let file = TensorFile::read(path).map_err(help)?;
     let keys = file.keys();
     let known = || NAMES.iter().find(|name| keys.iter().any(|key| key == *name));
-    let key = key.or_else(|| known().copied()).or_else(|| keys.first().map(String::as_str));
+    let key = key
+        .or_else(|| known().copied())
+        .or_else(|| keys.first().map(String::as_str));
     let values = file.floats(key.unwrap_or(NAMES[0])).map_err(help)?;
     Ok((values.key, values.shape, values.data))
 }

@@ -41,7 +41,9 @@ impl Calibration {
         let conditions = given.map(|given| given.spread(2 * count as usize));
         let on = |config: Config, i: u64| Run {
             config,
-            condition: conditions.as_ref().map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
+            condition: conditions
+                .as_ref()
+                .map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
         };
         Self {
             runs: (0..count).map(|i| on(run(program, diffusion, i), 2 * i)).collect(),

@@ -81,7 +81,12 @@ impl Given {
         let dropped = |v: &f64| null_number.unwrap_or(*v);
         Self {
             labels: [&self.labels[..], &vec![null; self.labels.len()]].concat(),
-            vectors: self.vectors.iter().copied().chain(self.vectors.iter().map(dropped)).collect(),
+            vectors: self
+                .vectors
+                .iter()
+                .copied()
+                .chain(self.vectors.iter().map(dropped))
+                .collect(),
         }
     }
 

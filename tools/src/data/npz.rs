@@ -40,7 +40,10 @@ pub fn array(path: &Path, name: Option<&str>, known: &[&str]) -> Result<Named, D
         let array = npy::parse(&file).map_err(|problem| fail(format!("is no NumPy archive or array: it {problem}")))?;
         return match name {
             None => Ok(("array".into(), array.shape, array.data)),
-            Some(name) => Err(fail(format!("is a single array, and has none called {}", printable(name)))),
+            Some(name) => Err(fail(format!(
+                "is a single array, and has none called {}",
+                printable(name)
+            ))),
         };
     };
     let archive = Archive { file: &file, entries };
@@ -140,9 +143,9 @@ impl Archive<'_> {
 
     /// The first array that is there.
     fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, Array)>, String> {
-        let found = names.iter().find_map(|name| {
-            self.entries.iter().any(|entry| entry.array() == *name).then_some(*name)
-        });
+        let found = names
+            .iter()
+            .find_map(|name| self.entries.iter().any(|entry| entry.array() == *name).then_some(*name));
         let Some(name) = found else { return Ok(None) };
         self.read(name).map(|array| Some((name, array)))
     }

@@ -278,6 +278,32 @@ impl Request {
         })
     }
 
+    /// The same for images of these seeds instead of counted ones; given noise is one sample a seed.
+    ///
+    /// # Errors
+    /// As [`Request::job`]; of kind `Usage` where there is no seed, or another number of samples of noise.
+    pub fn job_of(&self, model: &Model<'_>, seeds: &[u64]) -> Result<Job, Error> {
+        let counted = Self {
+            count: Some(seeds.len()),
+            ..self.clone()
+        };
+        if let StartFrom::Noise(noise) = &self.start
+            && noise.len() != seeds.len()
+        {
+            return Err(Error::usage(format_args!(
+                "{} samples of noise for {} seeds",
+                noise.len(),
+                seeds.len()
+            ))
+            .help("give one sample of noise a seed"));
+        }
+        let mut job = counted.job(model)?;
+        for (image, seed) in job.images.iter_mut().zip(seeds) {
+            image.seed = *seed;
+        }
+        Ok(job)
+    }
+
     /// The number of images, and where each starts.
     fn origins(&self, config: &Config, header: &Header) -> Result<(usize, Vec<Origin>), Error> {
         let len = header.sample_len();
@@ -296,7 +322,9 @@ impl Request {
         Ok(match &self.start {
             StartFrom::Seed => (count, vec![Origin::Seed; count]),
             StartFrom::Noise(noise) => {
-                let count = self.count.unwrap_or(if rows > 1 { rows.min(noise.len()) } else { noise.len() });
+                let count = self
+                    .count
+                    .unwrap_or(if rows > 1 { rows.min(noise.len()) } else { noise.len() });
                 if count > noise.len() {
                     return Err(Error::usage(format_args!(
                         "--count {count}, but --noise holds {} samples",

@@ -7,17 +7,17 @@ use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::memory::AlignedBytes;
-use mote_graph::float::{Conditions, FloatError as GraphError};
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
+use mote_graph::float::{Conditions, FloatError as GraphError};
 use mote_graph::schedule::{Precision, ScheduleError};
 use mote_runtime::internals::numeric::normal::normal_q24;
 use mote_runtime::internals::sampler::Predicted;
 use mote_runtime::internals::schedule::coefficients;
 use mote_runtime::{Arena, Config, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
-use std::sync::Arc;
 use serde::Serialize;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why the comparison cannot be made.
@@ -214,7 +214,11 @@ impl<'a> FloatRuns<'a> {
             let condition = condition.map(|condition| &**condition);
             self.quantized(&Config { seed, ..*config }, condition)
         };
-        let runs = of.each().into_par_iter().map(quantized).collect::<Result<Vec<_>, _>>()?;
+        let runs = of
+            .each()
+            .into_par_iter()
+            .map(quantized)
+            .collect::<Result<Vec<_>, _>>()?;
         let vectors = self.vectors(of);
         let float = self.float(network, config, of)?;
         let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.times)).collect();
@@ -290,7 +294,11 @@ impl<'a> FloatRuns<'a> {
     ) -> Result<Vec<f64>, FloatError> {
         let count = images.len() / self.target.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
-        network.bottleneck(&x, &vec![0.0; count], Conditions::from(&self.labels(config.class, count)))
+        network.bottleneck(
+            &x,
+            &vec![0.0; count],
+            Conditions::from(&self.labels(config.class, count)),
+        )
     }
 
     /// Numbers that [`FloatRuns::bottleneck`] gives an image; `None` where it gives none.

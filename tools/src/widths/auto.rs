@@ -144,7 +144,9 @@ impl<'a, 't> Search<'a, 't> {
         let conditions = trials.conditions.map(|given| given.spread(runs as usize));
         let run = |i: u64| Run {
             config: config(0x5052_4F42_0000_0000 + i),
-            condition: conditions.as_ref().map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
+            condition: conditions
+                .as_ref()
+                .map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
         };
         let runs: Vec<Run> = (0..runs).map(run).collect();
         Ok(Self {

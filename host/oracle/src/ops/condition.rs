@@ -80,7 +80,9 @@ impl Operator for Condition {
     fn float(&self, at: &Context<'_>) -> Option<Planes<i64>> {
         let numbers = self.numbers(at)?;
         let unit = 2f32.powi(-i32::from(self.bits));
-        Some(Planes::from_fn(at.shape(), |c, _, _| at.store_float(numbers[c] as f32 * unit)))
+        Some(Planes::from_fn(at.shape(), |c, _, _| {
+            at.store_float(numbers[c] as f32 * unit)
+        }))
     }
 
     fn condition(&self) -> Option<Wanted> {

@@ -10,7 +10,9 @@ mod condition;
 mod conv;
 mod group_norm;
 mod input;
+mod norm;
 mod norm_conv;
+mod pointwise;
 mod readout;
 mod silu;
 mod softmax;
@@ -56,7 +58,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 15] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -69,6 +71,8 @@ pub const KINDS: [Kind; 13] = [
     norm_conv::KIND,
     readout::KIND,
     softmax::KIND,
+    norm::KIND,
+    pointwise::KIND,
     condition::KIND,
 ];
 

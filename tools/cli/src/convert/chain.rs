@@ -23,8 +23,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         ("--condition-null", args.condition_null.is_some()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-        return Err(Failure::usage(format_args!("{option}: a chain of 2015 takes no condition vector"))
-            .help(format_args!("leave {option} out")));
+        return Err(
+            Failure::usage(format_args!("{option}: a chain of 2015 takes no condition vector"))
+                .help(format_args!("leave {option} out")),
+        );
     }
     if args.report.is_some() {
         return Err(
