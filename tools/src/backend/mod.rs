@@ -177,7 +177,7 @@ pub struct Trace {
     pub steps: Vec<StepTrace>,
     /// Its pixels, `(row, col, channel)`.
     pub pixels: Vec<u8>,
-    /// The final state, Q24, `(row, col, channel)`; boards do not send it.
+    /// The final state, Q24, `(row, col, channel)`.
     pub state: Vec<i32>,
 }
 
