@@ -20,12 +20,18 @@ pub enum Feature {
     Attention,
     /// Class embeddings.
     Class,
+    /// Vectors that runs are given.
+    Condition,
     /// Upsampling that no convolution absorbs, and the mean over 2x2 windows.
     Resample,
     /// The timestep's scale and shift in a group normalization.
     ScaleShift,
     /// Group normalizations inside the convolutions that read them.
     NormConv,
+    /// Normalizations over the channels of a position, or not centred.
+    Norm,
+    /// Functions of every element from tables, with what is multiplied and added.
+    Pointwise,
     /// The ancestral sampler.
     Ddpm,
     /// DPM-Solver++(2M).
@@ -48,16 +54,19 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Integer,
         Self::F16,
         Self::W16,
         Self::W4,
         Self::Attention,
         Self::Class,
+        Self::Condition,
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
+        Self::Norm,
+        Self::Pointwise,
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
@@ -78,9 +87,12 @@ impl Feature {
             Self::W4 => "w4",
             Self::Attention => "attention",
             Self::Class => "class",
+            Self::Condition => "condition",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
+            Self::Norm => "norm",
+            Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
@@ -103,9 +115,12 @@ impl Feature {
             Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
             Self::Class => cfg!(feature = "class"),
+            Self::Condition => cfg!(feature = "condition"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
+            Self::Norm => cfg!(feature = "norm"),
+            Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use mote_runtime::internals::ops::{Op, Weights};
-use mote_runtime::internals::tensor::Dtype;
+use mote_runtime::internals::ops::{Op, Pointwise, Weights};
+use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
 use mote_tests::parts::Parts;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, conditioned, model};
+use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
     "input",
@@ -24,6 +25,9 @@ const OPERATORS: [&str; 10] = [
     "norm_conv",
 ];
 
+/// Those that [`wider`] holds.
+const WIDER: [&str; 1] = ["norm"];
+
 const FORMS: [&str; 11] = [
     "conv: concatenation",
     "conv: residual addend",
@@ -36,6 +40,18 @@ const FORMS: [&str; 11] = [
     "norm: with SiLU",
     "norm: without SiLU",
     "attention: several heads",
+];
+
+const WIDER_FORMS: [&str; 9] = [
+    "norm: by position",
+    "norm: over all positions",
+    "norm: centred",
+    "norm: not centred",
+    "norm: a least divisor",
+    "norm: concatenation",
+    "norm: scale and shift",
+    "norm: with SiLU",
+    "norm: without SiLU",
 ];
 
 fn name(op: &Op) -> &'static str {
@@ -52,6 +68,9 @@ fn name(op: &Op) -> &'static str {
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
+        Op::Norm(_) => "norm",
+        Op::Pointwise(_) => "pointwise",
+        Op::Condition(_) => "condition",
     }
 }
 
@@ -75,10 +94,23 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(!n.silu, "norm: without SiLU");
     }
     match op {
+        Op::Norm(n) => {
+            add(n.by_position, "norm: by position");
+            add(!n.by_position, "norm: over all positions");
+            add(n.centred, "norm: centred");
+            add(!n.centred, "norm: not centred");
+            add(n.floor, "norm: a least divisor");
+            add(n.source.second.is_some(), "norm: concatenation");
+            add(n.scale_shift.is_some(), "norm: scale and shift");
+            add(n.silu, "norm: with SiLU");
+            add(!n.silu, "norm: without SiLU");
+        }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
+        Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
+        Op::Condition(_) => {}
     }
     forms
 }
@@ -103,6 +135,101 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+const POINTWISE_FORMS: [&str; 13] = [
+    "a function",
+    "a function and more",
+    "no function",
+    "in Q24",
+    "factor: none",
+    "factor: modulation",
+    "factor: whole",
+    "factor: a vector",
+    "factor: one channel",
+    "addend: none",
+    "addend: whole",
+    "addend: a vector",
+    "factor and addend",
+];
+
+fn pointwise_forms(p: &Pointwise, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
+    let mut forms = vec![match (p.table, p.affine) {
+        (Some(_), None) => "a function",
+        (Some(_), Some(_)) => "a function and more",
+        (None, _) => "no function",
+    }];
+    let mut add = |there: bool, form| forms.extend(there.then_some(form));
+    let (positions, dtype) = shape(p.out.0);
+    add(dtype == Dtype::Q24, "in Q24");
+    let Some(affine) = p.affine else { return forms };
+    let of = |id: TensorId| shape(id.0).0;
+    let addend = affine.addend.map(|addend| addend.tensor);
+    match affine.factor.map(|factor| factor.tensor) {
+        None => add(true, "factor: none"),
+        Some(_) if addend == Some(None) => add(true, "factor: modulation"),
+        Some(id) if id.0 == MASK => add(true, "factor: one channel"),
+        Some(id) => add(
+            true,
+            if of(id) == positions {
+                "factor: whole"
+            } else {
+                "factor: a vector"
+            },
+        ),
+    }
+    match addend.flatten() {
+        None => add(addend.is_none(), "addend: none"),
+        Some(id) if of(id) == positions => add(true, "addend: whole"),
+        Some(_) => add(true, "addend: a vector"),
+    }
+    add(
+        affine.factor.is_some() && addend.flatten().is_some(),
+        "factor and addend",
+    );
+    forms
+}
+
+/// The activation with one channel of the programs of pointwise operators.
+const MASK: u16 = 3;
+
+#[test]
+fn every_form_of_a_pointwise_operator_has_a_test_model() {
+    for form in Form::ALL {
+        let file = mote_tests::pointwise::model(form, 2);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
+        let tensor = |id: u16| model.tensor(TensorId(id)).expect("the tensor is there");
+        let shape = |id: u16| (tensor(id).positions(), tensor(id).dtype);
+        assert_eq!(tensor(MASK).channels, 1);
+        let found: BTreeSet<_> = model
+            .ops()
+            .filter(|op| matches!(op, Op::Pointwise(_)))
+            .flat_map(|op| forms(&op, &shape))
+            .collect();
+        assert_eq!(found, BTreeSet::from(POINTWISE_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::model(0, form)).ops();
+        let shape = |_| (0, Dtype::I16);
+        let names: BTreeSet<_> = ops.iter().map(name).collect();
+        assert!(names.is_superset(&BTreeSet::from(WIDER)), "{form:?}: {names:?}");
+        let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
+        let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn the_condition_has_a_test_model() {
+    for form in Form::ALL {
+        let operators: Vec<_> = Parts::of(&conditioned(form)).ops().iter().map(name).collect();
+        assert!(operators.contains(&"condition"), "{form:?}: {operators:?}");
     }
 }
 

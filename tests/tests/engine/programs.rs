@@ -3,7 +3,7 @@
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops as op;
-use mote_runtime::internals::ops::{At, Conv, GroupNorm, Op, Weights};
+use mote_runtime::internals::ops::{At, Conv, GroupNorm, Norm, Op, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Model, ParseError};
@@ -276,6 +276,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
             }) => [in_requant, out_requant].into_iter().for_each(narrow),
             Op::Conv(c) => conv_at_random(c, &model, &mut parts.sections[WEIGHTS], random),
             Op::GroupNorm(n) => norm_at_random(n, random),
+            Op::Norm(n) => other_norm_at_random(n, random),
             Op::NormConv(both) => {
                 norm_at_random(&mut both.norm, random);
                 conv_at_random(&mut both.conv, &model, &mut parts.sections[WEIGHTS], random);
@@ -287,7 +288,9 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                     shift: 1 + random.below(62) as u8,
                 };
             }
+            Op::Condition(op::Condition { requant, .. }) => narrow(requant),
             Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
+            Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}
         }
@@ -319,6 +322,41 @@ fn norm_at_random(n: &mut GroupNorm, random: &mut Random) {
     if random.below(3) == 0 {
         n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
         n.gamma_frac = random.below(31) as u8;
+    }
+}
+
+fn other_norm_at_random(n: &mut Norm, random: &mut Random) {
+    let vector = n.scale_shift.iter_mut().flat_map(|of| [&mut of.scale, &mut of.shift]);
+    let common = n.source.second.iter_mut().flat_map(|(_, both)| both);
+    [&mut n.out_requant]
+        .into_iter()
+        .chain(vector)
+        .chain(common)
+        .for_each(|requant| *requant = requant_at_random(random));
+    if random.below(2) == 0 {
+        n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
+        n.gamma_frac = random.below(31) as u8;
+        n.up = random.below(63) as i8 - 31;
+    }
+}
+
+fn pointwise_at_random(p: &mut op::Pointwise, random: &mut Random) {
+    let Some(affine) = &mut p.affine else { return };
+    let mult = |random: &mut Random| match random.below(8) {
+        0 => random.pick(&[0, 1, -1, i32::MIN, i32::MAX]),
+        1 => random.bits() as i32,
+        _ => random.bits() as i32 >> random.below(16),
+    };
+    affine.one = mult(random);
+    affine.shift = match random.below(3) {
+        0 => 1 + random.below(62),
+        _ => 26 + random.below(12),
+    } as u8;
+    if let Some(factor) = &mut affine.factor {
+        factor.requant = requant_at_random(random);
+    }
+    if let Some(addend) = &mut affine.addend {
+        addend.mult = mult(random);
     }
 }
 

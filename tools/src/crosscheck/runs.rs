@@ -115,7 +115,8 @@ impl<'a, T: Real> Runs<'a, T> {
             };
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
-            let both = given.guided(self.checkpoint.null_class.unwrap_or(last));
+            let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
+            let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
             let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);

@@ -16,6 +16,7 @@ mod training;
 pub(crate) mod zip;
 
 pub use discrete::Discrete;
+pub(crate) use npz::array;
 pub use training::Wanted;
 
 use crate::tensors::to_chw;
