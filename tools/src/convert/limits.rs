@@ -47,7 +47,10 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         return refuse(named("out_channels", "inputs"), problem);
     }
     if checkpoint.graph.classes.is_some_and(|classes| classes > MOST) {
-        return refuse(named("num_class_embeds", "inputs"), format!("a model file holds at most {MOST} labels"));
+        return refuse(
+            named("num_class_embeds", "inputs"),
+            format!("a model file holds at most {MOST} labels"),
+        );
     }
     if let Some(unet) = checkpoint.unet.as_ref().filter(|unet| unet.time_embedding_dim > MOST) {
         let field = match checkpoint.config.get("time_embedding_dim") {

@@ -55,7 +55,8 @@ impl Vectors {
             return;
         }
         for (key, tensor) in &mut self.tensors {
-            let samples = key.starts_with("noise") || key.starts_with("fwd.") || key.contains(".x0") || key.contains(".traj_");
+            let samples =
+                key.starts_with("noise") || key.starts_with("fwd.") || key.contains(".x0") || key.contains(".traj_");
             let Some(before) = tensor.shape.len().checked_sub(own.len()).filter(|_| samples) else {
                 continue;
             };
@@ -158,7 +159,9 @@ impl Vectors {
         let meta: Option<serde_json::Value> = json.and_then(|text| serde_json::from_str(text).ok());
         let meta = meta.unwrap_or_default();
         self.unclipped |= meta.get("clipping").and_then(|clipping| clipping.as_str()) == Some("off");
-        self.final_alpha = self.final_alpha.or(meta.get("final_alpha").and_then(serde_json::Value::as_f64));
+        self.final_alpha = self
+            .final_alpha
+            .or(meta.get("final_alpha").and_then(serde_json::Value::as_f64));
         let pair = meta.get("layer_pair_index").and_then(serde_json::Value::as_u64);
         self.layer_pair = self.layer_pair.or(pair.and_then(|pair| usize::try_from(pair).ok()));
         Ok(())

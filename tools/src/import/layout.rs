@@ -92,9 +92,18 @@ mod tests {
         let policy = SampleLayout::parse("(horizon, action)").unwrap();
         assert_eq!(policy.own([2, 1, 16]), [16, 2]);
         assert_eq!(policy.to_graph(&[1, 2, 3, 4, 5, 6], [2, 1, 3]), [1, 3, 5, 2, 4, 6]);
-        assert_eq!(SampleLayout::parse("(channel, row, col)").unwrap(), SampleLayout::plain());
+        assert_eq!(
+            SampleLayout::parse("(channel, row, col)").unwrap(),
+            SampleLayout::plain()
+        );
         assert_eq!(SampleLayout::parse("(channel)").unwrap().own([7, 1, 1]), [7]);
-        for wrong in ["channel", "(row, col)", "(channel, channel)", "(channel, x)", "(channel, row)"] {
+        for wrong in [
+            "channel",
+            "(row, col)",
+            "(channel, channel)",
+            "(channel, x)",
+            "(channel, row)",
+        ] {
             assert!(SampleLayout::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -37,13 +37,17 @@ impl TimeProj {
     /// Sines and cosines of the same frequencies, all of one before all of the other.
     pub(super) fn lower_waves(op: &ops::Waves, node: &Node) -> Result<Lowered, LowerError> {
         let (first, second) = op.features.split_at(op.features.len() / 2);
-        let all = |part: &[ops::Wave], kind: ops::WaveKind| part.iter().all(|wave| wave.kind == kind && wave.phase == 0.0);
+        let all =
+            |part: &[ops::Wave], kind: ops::WaveKind| part.iter().all(|wave| wave.kind == kind && wave.phase == 0.0);
         let same = first.len() == second.len() && first.iter().zip(second).all(|(a, b)| a.rate == b.rate);
         let cos_first = all(first, ops::WaveKind::Cosine) && all(second, ops::WaveKind::Sine);
         let sin_first = all(first, ops::WaveKind::Sine) && all(second, ops::WaveKind::Cosine);
         let plain = op.time == [1.0, 0.0] && first.iter().all(|wave| wave.rate >= 0.0);
         if !same || !plain || !(cos_first || sin_first) || first.is_empty() {
-            return Err(refuse(node, "features of the timestep that are no sines and cosines of the same frequencies"));
+            return Err(refuse(
+                node,
+                "features of the timestep that are no sines and cosines of the same frequencies",
+            ));
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();
         Ok(Lowered::Operator(Self { frequencies, cos_first }.into()))

@@ -44,7 +44,12 @@ impl Operator for Prepend {
         let [channels, rows, cols] = inputs.one()?;
         let shape = &inputs.param(&self.key)?.shape;
         let fits = shape.len() == 2 && shape[0] == channels;
-        inputs.require(fits, "the rows' shape", &format!("[{channels}, rows]"), format!("{shape:?}"))?;
+        inputs.require(
+            fits,
+            "the rows' shape",
+            &format!("[{channels}, rows]"),
+            format!("{shape:?}"),
+        )?;
         Ok([channels, 1, shape[1].saturating_add(rows * cols)])
     }
 

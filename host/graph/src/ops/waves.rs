@@ -33,7 +33,9 @@ impl Wave {
     #[must_use]
     pub fn at(&self, t: f64, how: TimeFeatures) -> f64 {
         let (line, round): (f64, fn(f64) -> f64) = match how {
-            TimeFeatures::F32 => (f64::from(t as f32 * self.single + self.phase as f32), |v| f64::from(v as f32)),
+            TimeFeatures::F32 => (f64::from(t as f32 * self.single + self.phase as f32), |v| {
+                f64::from(v as f32)
+            }),
             TimeFeatures::F64 => (t * self.rate + self.phase, |v| v),
         };
         match self.kind {
@@ -70,7 +72,11 @@ impl Operator for Waves {
     }
 
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
-        let how = if self.single { TimeFeatures::F32 } else { pass.batch.features };
+        let how = if self.single {
+            TimeFeatures::F32
+        } else {
+            pass.batch.features
+        };
         for (sample, t) in pass.batch.times.iter().enumerate() {
             let time = self.time[0] * *t + self.time[1];
             let column = pass.y.iter_mut().skip(sample).step_by(pass.extents.n);

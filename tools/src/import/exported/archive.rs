@@ -58,7 +58,10 @@ impl Archive {
                 return Err(refuse(format!("it holds {} twice", printable(&twice.name))));
             }
         }
-        if entries.keys().any(|name| name == OLD || name.ends_with(&format!("/{OLD}"))) {
+        if entries
+            .keys()
+            .any(|name| name == OLD || name.ends_with(&format!("/{OLD}")))
+        {
             return Err(refuse(format!(
                 "it holds {OLD}, the form of PyTorch before 2.8: export the network again with a newer one"
             )));
@@ -118,7 +121,10 @@ impl Archive {
     fn text(&mut self, name: &str) -> Result<Vec<u8>, ImportError> {
         let size = self.entries.get(name).map_or(0, |entry| entry.size);
         if size > MOST_TEXT {
-            let problem = format!("{} has {size} bytes, more than the {MOST_TEXT} that are read", printable(name));
+            let problem = format!(
+                "{} has {size} bytes, more than the {MOST_TEXT} that are read",
+                printable(name)
+            );
             return Err(self.refuse(problem));
         }
         self.read(name)

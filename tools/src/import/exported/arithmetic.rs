@@ -41,7 +41,11 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Value> 
             plus(net, &product, &x)
         }
         "pow" | "square" => {
-            let power = if op == "square" { number(2.0) } else { value("exponent")? };
+            let power = if op == "square" {
+                number(2.0)
+            } else {
+                value("exponent")?
+            };
             let power = power.constant()?.scalar().ok_or("its exponent is no single number")?;
             raised(net, &x, power)
         }
@@ -111,7 +115,11 @@ fn over(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
             }
             let inverse = |numbers: &[f64]| -> Vec<f64> { numbers.iter().map(|v| 1.0 / v).collect() };
             let (data, exact) = (inverse(&tensor.data), inverse(&tensor.exact));
-            times(net, a, &Value::Constant(Tensor::new(Kind::F64, tensor.sizes.clone(), data).exactly(exact)))
+            times(
+                net,
+                a,
+                &Value::Constant(Tensor::new(Kind::F64, tensor.sizes.clone(), data).exactly(exact)),
+            )
         }
         (Value::Activation(x), Value::Activation(y)) => {
             let quotient = net.quotient(x, y)?;
@@ -124,10 +132,16 @@ fn over(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
 
 fn raised(net: &mut Net, x: &Value, power: f64) -> Result<Value> {
     if let Value::Constant(tensor) = x {
-        let kind = if tensor.kind.is_float() || power == 2.0 { tensor.kind } else { Kind::F32 };
+        let kind = if tensor.kind.is_float() || power == 2.0 {
+            tensor.kind
+        } else {
+            Kind::F32
+        };
         let data: Vec<f64> = tensor.data.iter().map(|v| kind.round(libm::pow(*v, power))).collect();
         let exact: Vec<f64> = tensor.exact.iter().map(|v| libm::pow(*v, power)).collect();
-        return Ok(Value::Constant(Tensor::new(kind, tensor.sizes.clone(), data).exactly(exact)));
+        return Ok(Value::Constant(
+            Tensor::new(kind, tensor.sizes.clone(), data).exactly(exact),
+        ));
     }
     let view = x.activation()?;
     let restated = net.restated(view, |statistic| match (statistic, power) {
@@ -186,10 +200,18 @@ fn written_out(net: &mut Net, a: &View, b: &View) -> Result<Option<View>> {
 /// Functions of the timestep and a constant, both of the extents that they broadcast to.
 fn spread(waves: &Waves, tensor: &Tensor) -> Result<(Waves, Tensor)> {
     let sizes = broadcast(&waves.sizes, &tensor.sizes).ok_or("its operands do not broadcast")?;
-    if sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).is_none_or(|n| n == 0 || n > MOST) {
+    if sizes
+        .iter()
+        .try_fold(1usize, |n, size| n.checked_mul(*size))
+        .is_none_or(|n| n == 0 || n > MOST)
+    {
         return Err(format!("it has more than {MOST} features of the timestep, or none"));
     }
-    let whole = |own: &[usize]| View::whole(0, own).expanded(&sizes).ok_or("its operands do not broadcast");
+    let whole = |own: &[usize]| {
+        View::whole(0, own)
+            .expanded(&sizes)
+            .ok_or("its operands do not broadcast")
+    };
     let waves = waves.shown(&whole(&waves.sizes)?);
     Ok((waves, tensor.shown(&whole(&tensor.sizes)?)))
 }
@@ -200,7 +222,13 @@ pub(super) fn joined(parts: &[Value], sizes: &[Vec<usize>], dim: i64) -> Result<
     if places.len() > MOST {
         return Err(format!("it has more than {MOST} features of the timestep"));
     }
-    let first = parts.iter().find_map(|part| if let Value::Waves(waves) = part { Some(waves) } else { None });
+    let first = parts.iter().find_map(|part| {
+        if let Value::Waves(waves) = part {
+            Some(waves)
+        } else {
+            None
+        }
+    });
     let mut joined = first.ok_or("it joins no features")?.clone();
     joined.sizes = sizes;
     joined.data.clear();

@@ -38,7 +38,11 @@ pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
             let data: Vec<f64> = tensor.data.iter().map(|v| kind.round(*v)).collect();
             let key = tensor.key.clone().filter(|_| data[..] == tensor.data[..]);
             let cast = Tensor::new(kind, tensor.sizes.clone(), data);
-            let cast = if kind.is_float() { cast.exactly(tensor.exact) } else { cast };
+            let cast = if kind.is_float() {
+                cast.exactly(tensor.exact)
+            } else {
+                cast
+            };
             Value::Constant(Tensor { key, ..cast })
         }
         (Value::Waves(waves), Some(_)) => Value::Waves(waves.cast()),
@@ -54,9 +58,8 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         return one(net.map(call.input()?, Map::Function(function)));
     }
     match op {
-        "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal" | "addcmul" => {
-            Ok(vec![arithmetic::result(net, op, &call)?])
-        }
+        "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
+        | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
         "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine)?)]),
         "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine)?)]),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
@@ -76,7 +79,14 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
             if shape.len() != 1 {
                 return Err(format!("it normalizes over axes {shape:?}; over the last one is known"));
             }
-            let eps = node.number_or("eps", if op == "rms_norm" { f64::from(f32::EPSILON) } else { 1e-5 })?;
+            let eps = node.number_or(
+                "eps",
+                if op == "rms_norm" {
+                    f64::from(f32::EPSILON)
+                } else {
+                    1e-5
+                },
+            )?;
             one(net.last_norm(call.input()?, op != "rms_norm", eps, call.affine()?))
         }
         "linalg_vector_norm" | "norm" => {
@@ -95,7 +105,13 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
             if corrected {
                 return Err("it is a variance with Bessel's correction, which is not known".to_string());
             }
-            one(call.statistic(net, Statistic::Square { centred: true, eps: 0.0 }))
+            one(call.statistic(
+                net,
+                Statistic::Square {
+                    centred: true,
+                    eps: 0.0,
+                },
+            ))
         }
         "clamp_min" | "clamp" => {
             let (min, view) = (node.number_or("min", f64::NEG_INFINITY)?, call.input()?);
@@ -109,7 +125,9 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
             match bounded {
                 Some(view) => Ok(vec![Value::Activation(view)]),
                 None if min == 0.0 => one(net.map(view, Map::Function(Function::Relu))),
-                None => Err(format!("it bounds values at {min}, which is known of norms and of 0 alone")),
+                None => Err(format!(
+                    "it bounds values at {min}, which is known of norms and of 0 alone"
+                )),
             }
         }
         "softmax" | "_softmax" => {
@@ -126,7 +144,10 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "avg_pool1d" | "avg_pool2d" => one(call.pooled(net)),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
-        _ => Err("this operator is not known; say which network has it, or export it with another layer in its place".to_string()),
+        _ => Err(
+            "this operator is not known; say which network has it, or export it with another layer in its place"
+                .to_string(),
+        ),
     }
 }
 
@@ -138,7 +159,12 @@ fn function(op: &str, node: &Node) -> Result<Option<Function>> {
         "gelu" => match node.text("approximate") {
             Some("tanh") => Function::GeluTanh,
             None | Some("none") => Function::Gelu,
-            Some(other) => return Err(format!("its approximation `{}` is not known", other.escape_debug().take(40).collect::<String>())),
+            Some(other) => {
+                return Err(format!(
+                    "its approximation `{}` is not known",
+                    other.escape_debug().take(40).collect::<String>()
+                ));
+            }
         },
         "relu" => Function::Relu,
         "tanh" => Function::Tanh,
@@ -243,7 +269,11 @@ impl<'a> Call<'a> {
             pad,
             dilation,
             groups,
-            output_pad: if transposed { Some(self.pair("output_padding", 0)?) } else { None },
+            output_pad: if transposed {
+                Some(self.pair("output_padding", 0)?)
+            } else {
+                None
+            },
         };
         net.conv(self.input()?, weight, self.tensor("bias")?, geometry)
     }
@@ -256,7 +286,11 @@ impl<'a> Call<'a> {
                 let view = View::whole(0, &tensor.sizes).permuted(&[1, 0])?;
                 Some(tensor.shown(&view))
             };
-            (self.tensor("mat2")?.and_then(turned), self.tensor("self")?, self.any(&["mat1"])?)
+            (
+                self.tensor("mat2")?.and_then(turned),
+                self.tensor("self")?,
+                self.any(&["mat1"])?,
+            )
         };
         let weight = weight.ok_or("it has no weight")?;
         let view = self.as_activation(net, input)?;
@@ -269,7 +303,9 @@ impl<'a> Call<'a> {
             Value::Waves(waves) => {
                 let source = net.add(vec![waves.data.len(), 1, 1], waves.what())?;
                 let whole = View::whole(source, &[waves.data.len()]);
-                whole.reshaped(&waves.sizes).ok_or_else(|| "features of the timestep cannot be seen so".to_string())
+                whole
+                    .reshaped(&waves.sizes)
+                    .ok_or_else(|| "features of the timestep cannot be seen so".to_string())
             }
             other => other.activation().cloned(),
         }
@@ -294,7 +330,10 @@ impl<'a> Call<'a> {
             return Err("the network was exported in training: call eval() before".to_string());
         }
         let [q, k, v] = [self.any(&["query"])?, self.any(&["key"])?, self.any(&["value"])?];
-        let scale = node.argument("scale").map(|_| node.number_or("scale", 1.0)).transpose()?;
+        let scale = node
+            .argument("scale")
+            .map(|_| node.number_or("scale", 1.0))
+            .transpose()?;
         net.attention([q.activation()?, k.activation()?, v.activation()?], scale)
     }
 
@@ -308,7 +347,8 @@ impl<'a> Call<'a> {
                 let source = net.add(vec![width, 1, 1], What::Class(table))?;
                 let sizes = [&sizes[..], &[width]].concat();
                 let view = View::whole(source, &[width]).reshaped(&sizes);
-                view.map(Value::Activation).ok_or_else(|| "it looks up several labels".to_string())
+                view.map(Value::Activation)
+                    .ok_or_else(|| "it looks up several labels".to_string())
             }
             Value::Constant(indices) => {
                 let mut data = vec![];
@@ -335,7 +375,10 @@ impl<'a> Call<'a> {
             let tensors: Result<Vec<&Tensor>> = parts.iter().map(Value::constant).collect();
             let tensors = tensors?;
             let (sizes, places) = fold::joined(&sizes, dim)?;
-            let data: Vec<f64> = places.into_iter().map(|(tensor, at)| tensors[tensor].data[at]).collect();
+            let data: Vec<f64> = places
+                .into_iter()
+                .map(|(tensor, at)| tensors[tensor].data[at])
+                .collect();
             return Ok(Value::Constant(Tensor::new(tensors[0].kind, sizes, data)));
         }
         if all(|part| matches!(part, Value::Waves(_) | Value::Constant(_))) {
@@ -370,7 +413,10 @@ impl<'a> Call<'a> {
         let wanted: Option<Vec<usize>> = match self.node.ints("output_size")? {
             Some(list) => list.into_iter().map(|v| usize::try_from(v).ok()).collect(),
             None => {
-                let factors = self.node.argument("scale_factors").and_then(|factors| factors.as_floats.as_ref());
+                let factors = self
+                    .node
+                    .argument("scale_factors")
+                    .and_then(|factors| factors.as_floats.as_ref());
                 let factors = factors.ok_or("it has neither extents nor factors")?;
                 let times = |(n, f): (&usize, &super::schema::Number)| {
                     let wanted = *n as f64 * f.value();
@@ -386,7 +432,9 @@ impl<'a> Call<'a> {
         match factors.as_deref() {
             Some([cols]) => net.upsampled(view, [1, *cols]),
             Some([rows, cols]) => net.upsampled(view, [*rows, *cols]),
-            _ => Err(format!("it resamples {own:?} positions to {wanted:?}; whole factors are known")),
+            _ => Err(format!(
+                "it resamples {own:?} positions to {wanted:?}; whole factors are known"
+            )),
         }
     }
 
@@ -394,7 +442,9 @@ impl<'a> Call<'a> {
         let (kernel, stride) = (self.pair("kernel_size", 2)?, self.pair("stride", 2)?);
         let plain = self.pair("padding", 0)? == [0; 2] && stride == kernel && kernel == [2; 2];
         if !plain {
-            return Err(format!("it is a mean over {kernel:?} positions in steps of {stride:?}; 2 x 2 is known"));
+            return Err(format!(
+                "it is a mean over {kernel:?} positions in steps of {stride:?}; 2 x 2 is known"
+            ));
         }
         net.halved(self.input()?)
     }
@@ -402,7 +452,9 @@ impl<'a> Call<'a> {
     fn shuffled(&self, op: &str) -> Result<View> {
         let up = op == "pixel_shuffle";
         let name = if up { "upscale_factor" } else { "downscale_factor" };
-        let factor = usize::try_from(self.node.int_or(name, 1)?).ok().filter(|f| (1..1 << 8).contains(f));
+        let factor = usize::try_from(self.node.int_or(name, 1)?)
+            .ok()
+            .filter(|f| (1..1 << 8).contains(f));
         let factor = factor.ok_or("its factor is no number above 0")?;
         let view = self.input()?;
         let [batch, channels, rows, cols] = view.sizes()[..] else {
@@ -430,12 +482,24 @@ impl<'a> Call<'a> {
         let eps = self.node.number_or("eps", 1e-5)?;
         let [weight, bias] = self.affine()?;
         let at = |tensor: &Option<Tensor>, i: usize, default: f64| {
-            tensor.as_ref().and_then(|tensor| tensor.data.get(i).copied()).unwrap_or(default)
+            tensor
+                .as_ref()
+                .and_then(|tensor| tensor.data.get(i).copied())
+                .unwrap_or(default)
         };
-        let scales: Vec<f64> =
-            variance.data.iter().enumerate().map(|(i, v)| at(&weight, i, 1.0) / libm::sqrt(v + eps)).collect();
-        let shifts: Vec<f64> =
-            mean.data.iter().zip(&scales).enumerate().map(|(i, (m, s))| at(&bias, i, 0.0) - m * s).collect();
+        let scales: Vec<f64> = variance
+            .data
+            .iter()
+            .enumerate()
+            .map(|(i, v)| at(&weight, i, 1.0) / libm::sqrt(v + eps))
+            .collect();
+        let shifts: Vec<f64> = mean
+            .data
+            .iter()
+            .zip(&scales)
+            .enumerate()
+            .map(|(i, (m, s))| at(&bias, i, 0.0) - m * s)
+            .collect();
         let view = self.input()?;
         let ones = vec![1; view.axes.len().saturating_sub(2)];
         let channels = [&[scales.len()][..], &ones].concat();

@@ -72,7 +72,13 @@ impl Net {
         let q = if (relative - 1.0).abs() < 1e-12 {
             q
         } else {
-            self.map(&q, Map::Affine { scale: relative, shift: 0.0 })?
+            self.map(
+                &q,
+                Map::Affine {
+                    scale: relative,
+                    shift: 0.0,
+                },
+            )?
         };
         let mut inputs = [0; 3];
         for (input, (view, what)) in inputs.iter_mut().zip([(&q, "queries"), (&k, "keys"), (v, "values")]) {
@@ -82,7 +88,9 @@ impl Net {
         let [q, k, v] = inputs;
         if self.sources[k].sizes != self.sources[v].sizes || self.sources[q].sizes[0] != self.sources[k].sizes[0] {
             let sizes = [q, k, v].map(|i| self.sources[i].sizes.clone());
-            return Err(format!("its queries, keys and values have extents {sizes:?}, which do not fit"));
+            return Err(format!(
+                "its queries, keys and values have extents {sizes:?}, which do not fit"
+            ));
         }
         let sizes = self.sources[q].sizes.clone();
         let source = self.add(sizes, What::Attention { q, k, v, heads })?;
@@ -106,7 +114,11 @@ impl Net {
         if let What::Scores { q, k, scale } = self.what(view).clone() {
             let [heads, rows, cols] = [0, 1, 2].map(|i| self.sources[view.source].sizes[i]);
             let over_last = cols == 1 && atoms.is_empty() || atoms == [Atom { size: cols, stride: 1 }];
-            let over_first = atoms == [Atom { size: rows, stride: cols }];
+            let over_first = atoms
+                == [Atom {
+                    size: rows,
+                    stride: cols,
+                }];
             if over_last {
                 let source = self.add(vec![heads, rows, cols], What::Weights { q, k, scale })?;
                 return Ok(view.over(source));
@@ -144,12 +156,18 @@ impl Net {
             }
             (What::Context { .. }, _) => self.read(&a, &b, [&labels.first, &labels.second], &labels)?,
             (_, What::Context { .. }) => self.read(&b, &a, [&labels.second, &labels.first], &labels)?,
-            (What::Softmax { over: Soft::Positions, .. }, _) => {
-                self.context([&a, &b], [&labels.first, &labels.second], &labels)?
-            }
-            (_, What::Softmax { over: Soft::Positions, .. }) => {
-                self.context([&b, &a], [&labels.second, &labels.first], &labels)?
-            }
+            (
+                What::Softmax {
+                    over: Soft::Positions, ..
+                },
+                _,
+            ) => self.context([&a, &b], [&labels.first, &labels.second], &labels)?,
+            (
+                _,
+                What::Softmax {
+                    over: Soft::Positions, ..
+                },
+            ) => self.context([&b, &a], [&labels.second, &labels.first], &labels)?,
             _ => self.scores([&a, &b], &labels)?,
         };
         let axes: Option<Vec<Axis>> = out
@@ -166,7 +184,9 @@ impl Net {
     fn scores(&mut self, [a, b]: [&Operand; 2], labels: &Labels) -> Result<Operand> {
         let q = a.heads([&labels.heads, &labels.first, &labels.summed]);
         let k = b.heads([&labels.heads, &labels.second, &labels.summed]);
-        let sizes = [&q.axes[0], &q.axes[1], &k.axes[1]].map(|axis| super::view::size(axis)).to_vec();
+        let sizes = [&q.axes[0], &q.axes[1], &k.axes[1]]
+            .map(|axis| super::view::size(axis))
+            .to_vec();
         let source = self.add(sizes, What::Scores { q, k, scale: 1.0 })?;
         Ok(self.labelled(source, a, b, [&labels.heads, &labels.first, &labels.second]))
     }
@@ -272,7 +292,10 @@ fn labels(a: &Operand, b: &Operand, out: &[char]) -> Result<Labels> {
     let mut found = Labels::default();
     let real = |operand: &Operand| -> Vec<char> {
         let pairs = operand.labels.iter().zip(&operand.view.axes);
-        pairs.filter(|(_, axis)| !axis.is_empty()).map(|(label, _)| *label).collect()
+        pairs
+            .filter(|(_, axis)| !axis.is_empty())
+            .map(|(label, _)| *label)
+            .collect()
     };
     let (first, second) = (real(a), real(b));
     for label in &first {
@@ -294,7 +317,12 @@ fn labels(a: &Operand, b: &Operand, out: &[char]) -> Result<Labels> {
 
 /// An activation of heads as the axes head, position and depth.
 fn per_head(source: usize, [heads, positions, depth]: [usize; 3]) -> View {
-    View::strided(source, 0, &[heads, positions, depth], &[depth * positions, 1, positions])
+    View::strided(
+        source,
+        0,
+        &[heads, positions, depth],
+        &[depth * positions, 1, positions],
+    )
 }
 
 /// The axes of `view`, each split into its labels; extents are those of `other`, or all.

@@ -13,7 +13,10 @@ pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tenso
         let sizes = node.ints("size")?.ok_or("it has no extents")?;
         let sizes: Option<Vec<usize>> = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
         let sizes = sizes.ok_or("it has an extent below 0")?;
-        let count = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).filter(|n| *n <= Tensor::MOST);
+        let count = sizes
+            .iter()
+            .try_fold(1usize, |n, size| n.checked_mul(*size))
+            .filter(|n| *n <= Tensor::MOST);
         let count = count.ok_or("it has too many elements")?;
         Ok(Some(Tensor::new(kind.unwrap_or(Kind::F32), sizes, vec![value; count])))
     };
@@ -26,15 +29,23 @@ pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tenso
             Ok(Some(Tensor::number(kind.unwrap_or(Kind::F32), value)))
         }
         "arange" => {
-            let start = if overload == "default" { 0.0 } else { node.number_or("start", 0.0)? };
+            let start = if overload == "default" {
+                0.0
+            } else {
+                node.number_or("start", 0.0)?
+            };
             let (end, step) = (node.number_or("end", 0.0)?, node.number_or("step", 1.0)?);
             let count = ((end - start) / step).ceil();
             if !(0.0..=1e6).contains(&count) {
                 return Err(format!("it counts from {start} to {end} by {step}, which is too far"));
             }
-            let whole = ["start", "end", "step"].iter().all(|name| node.argument(name).is_none() || node.int(name).is_some());
+            let whole = ["start", "end", "step"]
+                .iter()
+                .all(|name| node.argument(name).is_none() || node.int(name).is_some());
             let kind = kind.unwrap_or(if whole { Kind::I64 } else { Kind::F32 });
-            let data: Vec<f64> = (0..count as usize).map(|i| kind.round(start + step * i as f64)).collect();
+            let data: Vec<f64> = (0..count as usize)
+                .map(|i| kind.round(start + step * i as f64))
+                .collect();
             Ok(Some(Tensor::new(kind, vec![data.len()], data)))
         }
         "linspace" => {
@@ -105,8 +116,16 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
     let (Some(x), Some(y)) = (spread(a), spread(b)) else {
         return Err("its constants do not broadcast".to_string());
     };
-    let data: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| kind.round(f(kind.round(a.data[i]), kind.round(b.data[j])))).collect();
-    let exact: Vec<f64> = x.offsets().zip(y.offsets()).map(|(i, j)| f(a.exact[i], b.exact[j])).collect();
+    let data: Vec<f64> = x
+        .offsets()
+        .zip(y.offsets())
+        .map(|(i, j)| kind.round(f(kind.round(a.data[i]), kind.round(b.data[j]))))
+        .collect();
+    let exact: Vec<f64> = x
+        .offsets()
+        .zip(y.offsets())
+        .map(|(i, j)| f(a.exact[i], b.exact[j]))
+        .collect();
     Ok(Tensor::new(kind, sizes, data).exactly(exact))
 }
 
@@ -115,11 +134,12 @@ pub(super) fn joined(sizes: &[Vec<usize>], dim: i64) -> Result<(Vec<usize>, Vec<
     let first = sizes.first().ok_or("it joins nothing")?;
     let dim = axis(dim, first.len())?;
     let outer: usize = first[..dim].iter().product();
-    let fits = |own: &Vec<usize>| {
-        own.len() == first.len() && (0..own.len()).all(|i| i == dim || own[i] == first[i])
-    };
+    let fits = |own: &Vec<usize>| own.len() == first.len() && (0..own.len()).all(|i| i == dim || own[i] == first[i]);
     if !sizes.iter().all(fits) {
-        return Err(format!("it joins tensors of extents {sizes:?}").chars().take(300).collect());
+        return Err(format!("it joins tensors of extents {sizes:?}")
+            .chars()
+            .take(300)
+            .collect());
     }
     let mut whole = first.clone();
     whole[dim] = sizes.iter().map(|own| own[dim]).sum();

@@ -35,15 +35,23 @@ impl Net {
             None => (b.saturating_mul(geometry.groups), a),
         };
         if reads != channels || geometry.groups == 0 {
-            return Err(format!("its weight of extents {:?} does not fit {channels} channels", weight.sizes));
+            return Err(format!(
+                "its weight of extents {:?} does not fit {channels} channels",
+                weight.sizes
+            ));
         }
         let out = |n: usize, i: usize| {
-            let reach = geometry.dilation[i].checked_mul(weight.sizes[2 + i].checked_sub(1)?)?.checked_add(1)?;
+            let reach = geometry.dilation[i]
+                .checked_mul(weight.sizes[2 + i].checked_sub(1)?)?
+                .checked_add(1)?;
             let pads = geometry.pad[i].checked_add(geometry.pad[i + 2])?;
             let stride = geometry.stride[i];
             match geometry.output_pad {
                 None => Some((n.checked_add(pads)?.checked_sub(reach)?).checked_div(stride)? + 1),
-                Some(more) => (n - 1).checked_mul(stride)?.checked_add(reach + more[i])?.checked_sub(pads),
+                Some(more) => (n - 1)
+                    .checked_mul(stride)?
+                    .checked_add(reach + more[i])?
+                    .checked_sub(pads),
             }
         };
         let extents = out(rows, 0).zip(out(cols, 1)).filter(|(r, c)| *r > 0 && *c > 0);
@@ -93,7 +101,10 @@ impl Net {
     ) -> Result<View> {
         let (reads, found) = (weight.sizes[1], view.sizes()[over]);
         if reads != found {
-            return Err(format!("its weight of extents {:?} does not fit {found} channels", weight.sizes));
+            return Err(format!(
+                "its weight of extents {:?} does not fit {found} channels",
+                weight.sizes
+            ));
         }
         let gives = weight.sizes[0];
         let (x, weight, stride, view) = match self.channels_first(view, &[over], positions) {
@@ -139,9 +150,17 @@ impl Net {
         let plane = height * width;
         // Taps of a row and of a column, by their strides.
         let taps = &view.axes[over];
-        let find = |stride: usize| taps.iter().find(|atom| atom.stride == stride && stride < plane).map_or(1, |atom| atom.size);
+        let find = |stride: usize| {
+            taps.iter()
+                .find(|atom| atom.stride == stride && stride < plane)
+                .map_or(1, |atom| atom.size)
+        };
         let (p, q) = (if height > 1 { find(width) } else { 1 }, find(1));
-        let across: usize = taps.iter().filter(|atom| atom.stride >= plane).map(|atom| atom.size).product();
+        let across: usize = taps
+            .iter()
+            .filter(|atom| atom.stride >= plane)
+            .map(|atom| atom.size)
+            .product();
         let fits = view.offset == 0
             && across == channels
             && across * p * q == super::view::size(taps)
@@ -159,14 +178,23 @@ impl Net {
         };
         let mut axes = vec![];
         for (i, axis) in view.axes.iter().enumerate() {
-            let moved: Option<Axis> = if i == over { Some(vec![]) } else { axis.iter().map(moved).collect() };
+            let moved: Option<Axis> = if i == over {
+                Some(vec![])
+            } else {
+                axis.iter().map(moved).collect()
+            };
             let Some(axis) = moved else {
                 return Ok(None);
             };
             axes.push(normal(axis));
         }
         let all: Axis = normal(axes.iter().flatten().copied());
-        if all != normal([Atom { size: rows * cols, stride: 1 }]) {
+        if all
+            != normal([Atom {
+                size: rows * cols,
+                stride: 1,
+            }])
+        {
             return Ok(None);
         }
         let kernel = View {
@@ -224,9 +252,10 @@ impl Net {
         let positions: Vec<usize> = (0..rank).filter(|i| *i != axis).collect();
         let (mut parts, mut channels) = (vec![], 0);
         for view in views {
-            parts.push(self.channels_first(view, &[axis], &positions).map_err(|problem| {
-                format!("{problem}; values are joined along their channels: {}", shown(view))
-            })?);
+            parts
+                .push(self.channels_first(view, &[axis], &positions).map_err(|problem| {
+                    format!("{problem}; values are joined along their channels: {}", shown(view))
+                })?);
             channels += view.sizes()[axis];
         }
         let [_, rows, cols] = self.shape(parts[0])?;

@@ -92,15 +92,30 @@ impl Net {
         }
         let [_, height, width] = self.shape(view.source)?;
         let plane = height * width;
-        let mut across: Axis = view.axes.iter().flatten().filter(|atom| atom.stride >= plane).copied().collect();
+        let mut across: Axis = view
+            .axes
+            .iter()
+            .flatten()
+            .filter(|atom| atom.stride >= plane)
+            .copied()
+            .collect();
         across.sort_by_key(|atom| std::cmp::Reverse(atom.stride));
-        let mut along: Axis = view.axes.iter().flatten().filter(|atom| atom.stride < plane).copied().collect();
+        let mut along: Axis = view
+            .axes
+            .iter()
+            .flatten()
+            .filter(|atom| atom.stride < plane)
+            .copied()
+            .collect();
         along.sort_by_key(|atom| std::cmp::Reverse(atom.stride));
         let fits = normal(along) == normal([Atom { size: plane, stride: 1 }])
             && view.offset.is_multiple_of(plane)
             && across.iter().all(|atom| atom.stride.is_multiple_of(plane));
         if !fits {
-            return Err(format!("its input lies as {}: only some positions of it are used", shown(view)));
+            return Err(format!(
+                "its input lies as {}: only some positions of it are used",
+                shown(view)
+            ));
         }
         let channels = View {
             axes: vec![across.clone()],
@@ -115,11 +130,16 @@ impl Net {
             next *= atom.size;
         }
         let moved = |atom: &Atom| Atom {
-            stride: strides.iter().find(|(old, _)| *old == atom.stride).map_or(atom.stride, |(_, new)| *new),
+            stride: strides
+                .iter()
+                .find(|(old, _)| *old == atom.stride)
+                .map_or(atom.stride, |(_, new)| *new),
             ..*atom
         };
         let moved_axis = |axis: &Axis| -> Axis {
-            let moved = axis.iter().map(|atom| if atom.stride >= plane { moved(atom) } else { *atom });
+            let moved = axis
+                .iter()
+                .map(|atom| if atom.stride >= plane { moved(atom) } else { *atom });
             moved.collect()
         };
         Ok(View {
@@ -136,7 +156,10 @@ pub(super) fn shown(view: &View) -> String {
         [] => "1".to_string(),
         [atom] => format!("{}:{}", atom.size, atom.stride),
         _ => {
-            let atoms: Vec<String> = axis.iter().map(|atom| format!("{}:{}", atom.size, atom.stride)).collect();
+            let atoms: Vec<String> = axis
+                .iter()
+                .map(|atom| format!("{}:{}", atom.size, atom.stride))
+                .collect();
             format!("({})", atoms.join(" "))
         }
     };

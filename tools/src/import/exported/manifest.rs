@@ -68,7 +68,10 @@ impl Manifest {
         let path = folder.join(FILE);
         let file = shown(&path);
         if !path.exists() {
-            let names: Vec<String> = inputs.iter().map(|input| format!("\"{}\": ROLE", printable(&input.name))).collect();
+            let names: Vec<String> = inputs
+                .iter()
+                .map(|input| format!("\"{}\": ROLE", printable(&input.name)))
+                .collect();
             return Err(ImportError::NoManifest {
                 path: file,
                 inputs: names.join(", ").chars().take(400).collect(),
@@ -92,7 +95,10 @@ impl Manifest {
         let layout = match fields.get("layout").map(|value| value.as_str().map(str::to_string)) {
             None => None,
             Some(text) => {
-                let parsed = text.as_deref().ok_or_else(|| "expected a string".to_string()).and_then(SampleLayout::parse);
+                let parsed = text
+                    .as_deref()
+                    .ok_or_else(|| "expected a string".to_string())
+                    .and_then(SampleLayout::parse);
                 Some(parsed.map_err(|problem| fields.error("layout", problem))?)
             }
         };
@@ -128,17 +134,27 @@ impl Manifest {
 
     /// The input of the role `wanted`, which must be there.
     pub fn input_of(&self, wanted: Role) -> Option<&str> {
-        self.roles.iter().find(|(_, role)| **role == wanted).map(|(name, _)| name.as_str())
+        self.roles
+            .iter()
+            .find(|(_, role)| **role == wanted)
+            .map(|(name, _)| name.as_str())
     }
 
     /// Refuses roles of inputs that the network does not have.
     pub fn check(&self, inputs: &[Input]) -> Result<(), ConfigError> {
-        let left = self.roles.keys().find(|name| !inputs.iter().any(|input| input.name == **name));
+        let left = self
+            .roles
+            .keys()
+            .find(|name| !inputs.iter().any(|input| input.name == **name));
         match left {
             None => Ok(()),
             Some(name) => {
                 let own: Vec<String> = inputs.iter().map(|input| printable(&input.name)).take(9).collect();
-                let problem = format!("the network has no input `{}`; it has {}", printable(name), own.join(", "));
+                let problem = format!(
+                    "the network has no input `{}`; it has {}",
+                    printable(name),
+                    own.join(", ")
+                );
                 Err(self.error("inputs", problem))
             }
         }
@@ -147,7 +163,8 @@ impl Manifest {
     /// How the axes of a sample of `rank` axes, that of samples left out, are ordered.
     pub fn layout(&self, rank: usize) -> Result<SampleLayout, ConfigError> {
         let layout = self.layout.clone().or_else(|| SampleLayout::of_rank(rank));
-        let problem = format!("a sample has {rank} axes: write \"layout\", such as \"(channel, time)\" or \"(horizon, action)\"");
+        let problem =
+            format!("a sample has {rank} axes: write \"layout\", such as \"(channel, time)\" or \"(horizon, action)\"");
         let layout = layout.ok_or_else(|| self.error("layout", problem))?;
         if layout.order().len() != rank {
             let problem = format!("a sample of the network has {rank} axes beside that of samples");
@@ -161,7 +178,10 @@ impl Manifest {
         ConfigError {
             file: self.file.clone(),
             field: field.to_string(),
-            value: self.object.get(field).map_or_else(|| "missing".to_string(), settings::shown),
+            value: self
+                .object
+                .get(field)
+                .map_or_else(|| "missing".to_string(), settings::shown),
             problem: problem.into(),
         }
     }
@@ -180,7 +200,12 @@ fn roles(fields: &mut Fields) -> Result<BTreeMap<String, Role>, ConfigError> {
             let names: Vec<&str> = ROLES.iter().map(|(name, _)| *name).collect();
             fields.error(
                 "inputs",
-                format!("`{}` has the role {}; roles are {}", printable(name), settings::shown(role), names.join(", ")),
+                format!(
+                    "`{}` has the role {}; roles are {}",
+                    printable(name),
+                    settings::shown(role),
+                    names.join(", ")
+                ),
             )
         })?;
         if roles.values().any(|other| other == role) {
@@ -200,7 +225,9 @@ fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
     let range = match value.get("range") {
         None | Some(Value::Null) => None,
         Some(range) => {
-            let numbers: Option<Vec<f64>> = range.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+            let numbers: Option<Vec<f64>> = range
+                .as_array()
+                .and_then(|list| list.iter().map(Value::as_f64).collect());
             let pair = numbers.as_deref().and_then(|list| <[f64; 2]>::try_from(list).ok());
             let pair = pair.filter(|[low, high]| low < high && low.is_finite() && high.is_finite());
             Some(pair.ok_or_else(|| fields.error("condition", "`range` must be two numbers, the least first"))?)

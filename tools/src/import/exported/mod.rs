@@ -15,9 +15,9 @@
 //! No operator is run as it stands. What is known of an activation is where each axis of it lies in a value of the graph; a
 //! layer asks for its input as `(channel, row, col)`, and is refused by node, target and module path where it lies otherwise.
 
-mod aten;
 mod archive;
 mod arithmetic;
+mod aten;
 mod attention;
 mod fold;
 mod layers;
@@ -63,7 +63,10 @@ const FLOW_TIMESTEPS: f64 = 1000.0;
 /// The exported program that `path` is or holds; `None` where another importer reads it.
 pub(super) fn find(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
-        return path.extension().is_some_and(|end| end == "pt2").then(|| path.to_path_buf());
+        return path
+            .extension()
+            .is_some_and(|end| end == "pt2")
+            .then(|| path.to_path_buf());
     }
     let own = path.join(FILE);
     (own.is_file() && !path.join("unet").is_dir()).then_some(own)
@@ -83,7 +86,11 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     let null_class = null_class(&manifest, &graph)?;
     Ok(Checkpoint {
         name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
-        notes: scheduler.notes.iter().map(|note| format!("{}: {note}", shown(file))).collect(),
+        notes: scheduler
+            .notes
+            .iter()
+            .map(|note| format!("{}: {note}", shown(file)))
+            .collect(),
         graph,
         scheduler,
         sha256,
@@ -133,7 +140,8 @@ fn given(
     layout: &mut Option<SampleLayout>,
 ) -> Result<Value, ImportError> {
     let name = settings::printable(&input.name);
-    let refuse = |problem: String| manifest.error("inputs", format!("`{name}` of extents {:?}: {problem}", input.sizes));
+    let refuse =
+        |problem: String| manifest.error("inputs", format!("`{name}` of extents {:?}: {problem}", input.sizes));
     let count: usize = input.sizes.iter().product();
     match role {
         Role::Sample => {
@@ -193,7 +201,13 @@ fn output(
     let mut view = value.activation()?.clone();
     if manifest.flow.is_some_and(|flow| flow.data_at_1) {
         // The other direction of time: noise minus data is what is predicted here.
-        view = net.map(&view, Map::Affine { scale: -1.0, shift: 0.0 })?;
+        view = net.map(
+            &view,
+            Map::Affine {
+                scale: -1.0,
+                shift: 0.0,
+            },
+        )?;
     }
     let rank = layout.order().len() + 1;
     if view.axes.len() != rank {

@@ -133,8 +133,13 @@ impl Net {
     pub fn map(&mut self, view: &View, map: Map) -> Result<View> {
         let mut map = map;
         let mut x = view.source;
-        if let (Map::Affine { scale, shift }, What::Map { x: inner, map: Map::Affine { scale: a, shift: b } }) =
-            (map, self.sources[x].what.clone())
+        if let (
+            Map::Affine { scale, shift },
+            What::Map {
+                x: inner,
+                map: Map::Affine { scale: a, shift: b },
+            },
+        ) = (map, self.sources[x].what.clone())
         {
             map = Map::Affine {
                 scale: scale * a,
@@ -232,7 +237,11 @@ impl Convolved {
     fn of_rows(&self, rows: &[usize]) -> Self {
         let take = |tensor: &Tensor| {
             let each = tensor.data.len() / tensor.sizes[0].max(1);
-            let data: Vec<f64> = rows.iter().flat_map(|row| &tensor.data[row * each..][..each]).copied().collect();
+            let data: Vec<f64> = rows
+                .iter()
+                .flat_map(|row| &tensor.data[row * each..][..each])
+                .copied()
+                .collect();
             let mut sizes = tensor.sizes.clone();
             sizes[0] = rows.len();
             Tensor {

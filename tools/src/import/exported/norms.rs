@@ -11,7 +11,11 @@ impl Net {
     pub fn group_norm(&mut self, view: &View, groups: usize, eps: f64, affine: [Option<Tensor>; 2]) -> Result<View> {
         let rank = view.axes.len();
         let positions: Vec<usize> = (2..rank).collect();
-        let x = if rank == 2 { self.channels_first(view, &[1], &[])? } else { self.channels_first(view, &[1], &positions)? };
+        let x = if rank == 2 {
+            self.channels_first(view, &[1], &[])?
+        } else {
+            self.channels_first(view, &[1], &positions)?
+        };
         let [gamma, beta] = affine;
         let norm = Normalized {
             x,
@@ -100,7 +104,11 @@ impl Net {
         let size = super::view::size(&view.axes[axis]);
         let moved = |atom: &super::view::Atom| super::view::Atom {
             // Groups of channels are as far apart as they have channels.
-            stride: if atom.stride >= rows * cols { atom.stride / size } else { atom.stride },
+            stride: if atom.stride >= rows * cols {
+                atom.stride / size
+            } else {
+                atom.stride
+            },
             ..*atom
         };
         let mut axes: Vec<_> = view.axes.iter().map(|axis| axis.iter().map(moved).collect()).collect();
@@ -145,7 +153,10 @@ impl Net {
     pub fn centred(&mut self, a: &View, b: &View) -> Result<Option<View>> {
         let What::Map {
             x: mean,
-            map: Map::Affine { scale: -1.0, shift: 0.0 },
+            map: Map::Affine {
+                scale: -1.0,
+                shift: 0.0,
+            },
         } = *self.what(b)
         else {
             return Ok(None);
@@ -174,9 +185,14 @@ impl Net {
         };
         let elements = over.elements([self.sources[of].sizes[0], 1, 1]) as f64;
         match statistic {
-            Statistic::Length { floor } => {
-                self.normalized_by(x, of, over, false, 0.0, [floor / elements.sqrt(), 1.0 / elements.sqrt()])
-            }
+            Statistic::Length { floor } => self.normalized_by(
+                x,
+                of,
+                over,
+                false,
+                0.0,
+                [floor / elements.sqrt(), 1.0 / elements.sqrt()],
+            ),
             Statistic::Root {
                 centred,
                 eps,

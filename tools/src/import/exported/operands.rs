@@ -67,7 +67,9 @@ impl Node {
     pub fn int_or(&self, name: &str, default: i64) -> Result<i64> {
         match self.argument(name) {
             None => Ok(default),
-            Some(_) => self.int(name).ok_or_else(|| format!("its argument `{name}` is no whole number")),
+            Some(_) => self
+                .int(name)
+                .ok_or_else(|| format!("its argument `{name}` is no whole number")),
         }
     }
 
@@ -79,7 +81,8 @@ impl Node {
         let dynamic = || argument.as_sym_ints.as_ref()?.iter().map(|size| size.as_int).collect();
         let one = || Some(vec![self.int(name)?]);
         let list: Option<Vec<i64>> = argument.as_ints.clone().or_else(dynamic).or_else(one);
-        list.map(Some).ok_or_else(|| format!("its argument `{name}` is no list of whole numbers"))
+        list.map(Some)
+            .ok_or_else(|| format!("its argument `{name}` is no list of whole numbers"))
     }
 
     /// A number, whole or not.
@@ -103,7 +106,9 @@ impl Node {
 
     /// A truth value; false where it is not given.
     pub fn flag(&self, name: &str) -> bool {
-        self.argument(name).and_then(|argument| argument.as_bool).unwrap_or(false)
+        self.argument(name)
+            .and_then(|argument| argument.as_bool)
+            .unwrap_or(false)
     }
 
     /// A text.

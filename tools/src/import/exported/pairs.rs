@@ -143,7 +143,9 @@ impl Net {
         let sizes = self.sources[view.source].sizes.clone();
         let unwritten = self.sources[view.source].value.is_none();
         let what = match self.what(view).clone() {
-            What::Sum { a, b, divisor } if unwritten && scale != 1.0 && scale != 0.0 && self.sources[b].sizes == sizes => {
+            What::Sum { a, b, divisor }
+                if unwritten && scale != 1.0 && scale != 0.0 && self.sources[b].sizes == sizes =>
+            {
                 What::Sum {
                     a,
                     b,
@@ -172,11 +174,17 @@ impl Net {
         let total: usize = sizes.iter().product();
         let spread = |view: &View| view.expanded(&sizes).ok_or("it does not broadcast".to_string());
         // A vector is the second, where both are: the order of the file otherwise.
-        let swap = a.len() < total || (b.len() == total && self.sources[a.source].sizes[1..] == [1, 1]
-            && self.sources[b.source].sizes[1..] != [1, 1]);
+        let swap = a.len() < total
+            || (b.len() == total
+                && self.sources[a.source].sizes[1..] == [1, 1]
+                && self.sources[b.source].sizes[1..] != [1, 1]);
         let (full, other) = if swap { (b, a) } else { (a, b) };
         if full.len() != total {
-            return Err(format!("both operands of extents {:?} and {:?} are repeated", a.sizes(), b.sizes()));
+            return Err(format!(
+                "both operands of extents {:?} and {:?} are repeated",
+                a.sizes(),
+                b.sizes()
+            ));
         }
         let full = self.dense(&spread(full)?)?;
         let other = spread(other)?;
@@ -221,11 +229,19 @@ impl Net {
         };
         if others == 1 && channels > 1 && rows * cols == plane && self.sources[full.source].sizes[1..] == [rows, cols] {
             let fits = across.clone().all(|pair| pair.second == 0) && along().all(|pair| pair.second == pair.first);
-            return if fits { Ok(Beside::Position(other.source)) } else { Err(order.to_string()) };
+            return if fits {
+                Ok(Beside::Position(other.source))
+            } else {
+                Err(order.to_string())
+            };
         }
         let dense = self.dense(&other_view)?;
         let strides: Axis = dense.axes.iter().flatten().copied().collect();
-        let expected: Vec<usize> = pairs.iter().filter(|pair| pair.size > 1).map(|pair| pair.first).collect();
+        let expected: Vec<usize> = pairs
+            .iter()
+            .filter(|pair| pair.size > 1)
+            .map(|pair| pair.first)
+            .collect();
         if strides.iter().map(|atom| atom.stride).ne(expected) {
             return Err(order.to_string());
         }
@@ -267,14 +283,17 @@ impl Net {
     /// `view` with the rank that a constant of one number gives it.
     fn repeated(&self, view: &View, tensor: &Tensor) -> Result<View> {
         let sizes = broadcast(&view.sizes(), &tensor.sizes).ok_or("its operands do not broadcast")?;
-        view.expanded(&sizes).ok_or_else(|| "its operands do not broadcast".to_string())
+        view.expanded(&sizes)
+            .ok_or_else(|| "its operands do not broadcast".to_string())
     }
 
     /// A constant in the order of the elements of `full`, and whether it is a number a channel.
     fn constant(&self, full: &View, tensor: &Tensor) -> Result<(Tensor, bool)> {
         let [channels, height, width] = self.shape(full.source)?;
         let plane = height * width;
-        let own = View::whole(0, &tensor.sizes).expanded(&full.sizes()).ok_or("its operands do not broadcast")?;
+        let own = View::whole(0, &tensor.sizes)
+            .expanded(&full.sizes())
+            .ok_or("its operands do not broadcast")?;
         let pairs = pairs(full, &own).ok_or("a constant lies across the axes of an activation")?;
         let vector = pairs.iter().all(|pair| pair.first >= plane || pair.second == 0);
         let each = if vector { 1 } else { plane };
@@ -282,7 +301,11 @@ impl Net {
         for (at, from) in full.offsets().zip(own.offsets()) {
             data[if vector { at / plane } else { at }] = tensor.data[from];
         }
-        let sizes = if vector { vec![channels, 1, 1] } else { vec![channels, height, width] };
+        let sizes = if vector {
+            vec![channels, 1, 1]
+        } else {
+            vec![channels, height, width]
+        };
         let constant = Tensor {
             key: tensor.key.clone(),
             ..Tensor::new(tensor.kind, sizes, data)

@@ -26,7 +26,9 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Vec<Val
     }
     // A weight on the right is a linear layer.
     if let Value::Constant(weight) = b {
-        let [.., _, _] = weight.sizes[..] else { return Err("its weight has no two axes".to_string()) };
+        let [.., _, _] = weight.sizes[..] else {
+            return Err("its weight has no two axes".to_string());
+        };
         let view = View::whole(0, &weight.sizes);
         let flat = if weight.sizes[..n - 2].iter().all(|size| *size == 1) {
             View {
@@ -36,7 +38,10 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Vec<Val
         } else {
             return Err("its weight is another one for each head, which is not known".to_string());
         };
-        let turned = flat.permuted(&[1, 0]).map(|view| weight.shown(&view)).ok_or("its weight has no two axes")?;
+        let turned = flat
+            .permuted(&[1, 0])
+            .map(|view| weight.shown(&view))
+            .ok_or("its weight has no two axes")?;
         let view = call.as_activation(net, a)?;
         return Ok(vec![Value::Activation(net.linear(&view, turned, None)?)]);
     }
@@ -47,7 +52,10 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Vec<Val
     };
     let (first, second) = (labels(m, ['i', 'k']), labels(n, ['k', 'j']));
     let out = [&batch[..], &['i', 'j']].concat();
-    let (x, y) = (Call::labelled(a.activation()?, &first), Call::labelled(b.activation()?, &second));
+    let (x, y) = (
+        Call::labelled(a.activation()?, &first),
+        Call::labelled(b.activation()?, &second),
+    );
     let mut view = net.contracted(x, y, &out)?;
     if op == "baddbmm" {
         view = net.scaled(&view, call.node.number_or("alpha", 1.0)?)?;
@@ -56,7 +64,13 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Vec<Val
 }
 
 fn einsum(net: &mut Net, call: &Call<'_>) -> Result<Value> {
-    let text: String = call.node.text("equation").unwrap_or_default().chars().filter(|c| *c != ' ').collect();
+    let text: String = call
+        .node
+        .text("equation")
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| *c != ' ')
+        .collect();
     let parts = call.operands.get("tensors").ok_or("it has no operands")?;
     let (inputs, out) = text.split_once("->").ok_or("its equation names no result")?;
     let labels: Vec<Vec<char>> = inputs.split(',').map(|own| own.chars().collect()).collect();
@@ -69,22 +83,33 @@ fn einsum(net: &mut Net, call: &Call<'_>) -> Result<Value> {
     };
     let fits = labels.len() == parts.len()
         && labels.iter().chain([&out]).all(plain)
-        && labels.iter().zip(parts).all(|(own, part)| own.len() == part.sizes().len());
+        && labels
+            .iter()
+            .zip(parts)
+            .all(|(own, part)| own.len() == part.sizes().len());
     if !fits {
         let text: String = text.escape_debug().take(80).collect();
-        return Err(format!("its equation `{text}` does not fit its operands, or repeats or leaves out an axis"));
+        return Err(format!(
+            "its equation `{text}` does not fit its operands, or repeats or leaves out an axis"
+        ));
     }
     match &parts[..] {
         [only] => {
-            let order: Option<Vec<usize>> =
-                out.iter().map(|label| labels[0].iter().position(|own| own == label)).collect();
+            let order: Option<Vec<usize>> = out
+                .iter()
+                .map(|label| labels[0].iter().position(|own| own == label))
+                .collect();
             let view = order.and_then(|order| only.activation().ok()?.permuted(&order));
-            view.map(Value::Activation).ok_or_else(|| "its equation is more than an order of axes".to_string())
+            view.map(Value::Activation)
+                .ok_or_else(|| "its equation is more than an order of axes".to_string())
         }
         [a, Value::Constant(weight)] => weighted(net, call, (a, &labels[0]), (weight, &labels[1]), &out),
         [Value::Constant(weight), a] => weighted(net, call, (a, &labels[1]), (weight, &labels[0]), &out),
         [a, b] => {
-            let (a, b) = (Call::labelled(a.activation()?, &labels[0]), Call::labelled(b.activation()?, &labels[1]));
+            let (a, b) = (
+                Call::labelled(a.activation()?, &labels[0]),
+                Call::labelled(b.activation()?, &labels[1]),
+            );
             net.contracted(a, b, &out).map(Value::Activation)
         }
         _ => Err("its equation has more than two operands".to_string()),
@@ -101,19 +126,32 @@ fn weighted(
 ) -> Result<Value> {
     let view = call.as_activation(net, x)?;
     let problem = "its constant is no matrix that is multiplied along one axis";
-    let [first, second] = labels[..] else { return Err(problem.to_string()) };
-    let (summed, given) = if own.contains(&first) { (first, second) } else { (second, first) };
+    let [first, second] = labels[..] else {
+        return Err(problem.to_string());
+    };
+    let (summed, given) = if own.contains(&first) {
+        (first, second)
+    } else {
+        (second, first)
+    };
     let at = own.iter().position(|label| *label == summed).ok_or(problem)?;
     let order: Vec<usize> = (0..own.len()).filter(|i| *i != at).chain([at]).collect();
     let view = view.permuted(&order).ok_or(problem)?;
     let weight = match summed == first {
-        true => View::whole(0, &weight.sizes).permuted(&[1, 0]).map(|turned| weight.shown(&turned)).ok_or(problem)?,
+        true => View::whole(0, &weight.sizes)
+            .permuted(&[1, 0])
+            .map(|turned| weight.shown(&turned))
+            .ok_or(problem)?,
         false => weight.clone(),
     };
     let view = net.linear(&view, weight, None)?;
     let mut names: Vec<char> = own.iter().copied().filter(|label| *label != summed).collect();
     names.push(given);
-    let order: Option<Vec<usize>> = out.iter().map(|label| names.iter().position(|own| own == label)).collect();
+    let order: Option<Vec<usize>> = out
+        .iter()
+        .map(|label| names.iter().position(|own| own == label))
+        .collect();
     let view = order.and_then(|order| view.permuted(&order)).ok_or(problem)?;
-    net.map(&view, Map::Affine { scale: 1.0, shift: 0.0 }).map(Value::Activation)
+    net.map(&view, Map::Affine { scale: 1.0, shift: 0.0 })
+        .map(Value::Activation)
 }

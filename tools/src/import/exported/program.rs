@@ -70,11 +70,16 @@ impl Program {
         let graph = exported.graph_module.graph;
         if graph.nodes.len() > MOST_NODES {
             let nodes = graph.nodes.len();
-            return Err(archive.refuse(format!("it has {nodes} nodes, more than the {MOST_NODES} that are read")));
+            return Err(archive.refuse(format!(
+                "it has {nodes} nodes, more than the {MOST_NODES} that are read"
+            )));
         }
         let mut sizes = BTreeMap::new();
         for (name, meta) in &graph.tensor_values {
-            sizes.insert(name.clone(), extents(name, &meta.sizes).map_err(|problem| archive.refuse(problem))?);
+            sizes.insert(
+                name.clone(),
+                extents(name, &meta.sizes).map_err(|problem| archive.refuse(problem))?,
+            );
         }
         let (inputs, stored) = inputs(archive, exported.graph_module.signature, &sizes)?;
         let output = graph.outputs.first().and_then(|output| {
@@ -140,7 +145,10 @@ fn inputs(
     signature: Signature,
     sizes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<Sources, ImportError> {
-    let payloads = [("weights", archive.payloads("weights")?), ("constants", archive.payloads("constants")?)];
+    let payloads = [
+        ("weights", archive.payloads("weights")?),
+        ("constants", archive.payloads("constants")?),
+    ];
     let (mut inputs, mut stored) = (vec![], BTreeMap::new());
     for spec in signature.input_specs {
         let named = match (spec.parameter, spec.buffer, spec.tensor_constant, spec.user_input) {
@@ -158,7 +166,9 @@ fn inputs(
             _ => return Err(archive.refuse("an input is neither tensor nor parameter".to_string())),
         };
         let (value, key) = named;
-        let found = payloads.iter().find_map(|(folder, list)| Some((*folder, list.get(&key)?.clone())));
+        let found = payloads
+            .iter()
+            .find_map(|(folder, list)| Some((*folder, list.get(&key)?.clone())));
         let Some((folder, payload)) = found else {
             return Err(archive.refuse(format!("it holds no data of the tensor `{}`", printable(&key))));
         };
@@ -197,7 +207,10 @@ fn module(stack: &str) -> String {
 fn extents(name: &str, sizes: &[Whole]) -> Result<Vec<usize>, String> {
     let shown = printable(name);
     if sizes.len() > MOST_RANK {
-        return Err(format!("value `{shown}` has {} axes, more than {MOST_RANK}", sizes.len()));
+        return Err(format!(
+            "value `{shown}` has {} axes, more than {MOST_RANK}",
+            sizes.len()
+        ));
     }
     let mut extents = vec![];
     for size in sizes {
@@ -209,7 +222,10 @@ fn extents(name: &str, sizes: &[Whole]) -> Result<Vec<usize>, String> {
     let product = extents.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
     match product {
         Some(n) if n <= Tensor::MOST => Ok(extents),
-        _ => Err(format!("value `{shown}` of extents {extents:?} has more than {} elements", Tensor::MOST)),
+        _ => Err(format!(
+            "value `{shown}` of extents {extents:?} has more than {} elements",
+            Tensor::MOST
+        )),
     }
 }
 

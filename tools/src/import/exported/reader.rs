@@ -46,10 +46,17 @@ impl<'a> Reader<'a> {
             });
             self.folded = self.folded.saturating_add(counted.sum());
             if self.folded > MOST_FOLDED {
-                return Err(self.refuse(node, format!("constants of more than {MOST_FOLDED} elements are computed")));
+                return Err(self.refuse(
+                    node,
+                    format!("constants of more than {MOST_FOLDED} elements are computed"),
+                ));
             }
             if node.outputs.len() > results.len() {
-                let problem = format!("it gives {} values, and {} were expected", results.len(), node.outputs.len());
+                let problem = format!(
+                    "it gives {} values, and {} were expected",
+                    results.len(),
+                    node.outputs.len()
+                );
                 return Err(self.refuse(node, problem));
             }
             if let (Some(_), [value, ..]) = (writes(&node.target), &results[..]) {
@@ -65,8 +72,14 @@ impl<'a> Reader<'a> {
             }
         }
         let output = &program.output;
-        let value = self.values.remove(output).or_else(|| self.stored(output).ok().flatten());
-        value.ok_or_else(|| self.archive.refuse(format!("its output `{}` is written by no node", printable(output))))
+        let value = self
+            .values
+            .remove(output)
+            .or_else(|| self.stored(output).ok().flatten());
+        value.ok_or_else(|| {
+            self.archive
+                .refuse(format!("its output `{}` is written by no node", printable(output)))
+        })
     }
 
     /// The error that `node` has this problem.
@@ -75,7 +88,11 @@ impl<'a> Reader<'a> {
             path: self.archive.path().to_string(),
             node: printable(&node.name),
             target: printable(&node.target),
-            module: printable(if node.module.is_empty() { "(the network itself)" } else { &node.module }),
+            module: printable(if node.module.is_empty() {
+                "(the network itself)"
+            } else {
+                &node.module
+            }),
             problem,
         }
     }
@@ -89,7 +106,8 @@ impl<'a> Reader<'a> {
             match own {
                 Value::Activation(view) if *view == old => *own = value.clone(),
                 Value::Activation(view) if view.source == old.source => {
-                    let problem = "it writes into a value of which another view is there, which is not followed".to_string();
+                    let problem =
+                        "it writes into a value of which another view is there, which is not followed".to_string();
                     return Err(self.refuse(node, problem));
                 }
                 _ => {}
@@ -139,7 +157,11 @@ impl<'a> Reader<'a> {
         };
         let mut tensor = stored.tensor(self.archive)?;
         if let Some(said) = program.sizes(name).filter(|said| *said != tensor.sizes) {
-            let problem = format!("tensor `{}` has extents {:?}, and the program says {said:?}", printable(name), tensor.sizes);
+            let problem = format!(
+                "tensor `{}` has extents {:?}, and the program says {said:?}",
+                printable(name),
+                tensor.sizes
+            );
             return Err(self.archive.refuse(problem));
         }
         tensor.key = Some(stored.key.chars().take(200).collect());
@@ -162,7 +184,8 @@ fn written_into(op: &str) -> Option<&str> {
 
 /// The same of a whole target.
 fn writes(target: &str) -> Option<&str> {
-    written_into(target.strip_prefix("aten.")?.split('.').next()?).filter(|op| *op != "detach" && *op != "requires_grad")
+    written_into(target.strip_prefix("aten.")?.split('.').next()?)
+        .filter(|op| *op != "detach" && *op != "requires_grad")
 }
 
 /// Operands by the names of arguments.

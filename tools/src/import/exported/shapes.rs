@@ -42,7 +42,13 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
         "flatten" => {
             let (first, last) = (at("start_dim", 0)?, at("end_dim", -1)?);
             let mut wanted = sizes[..first].to_vec();
-            wanted.push(sizes.get(first..=last).ok_or("its axes are out of order")?.iter().product());
+            wanted.push(
+                sizes
+                    .get(first..=last)
+                    .ok_or("its axes are out of order")?
+                    .iter()
+                    .product(),
+            );
             wanted.extend(&sizes[last + 1..]);
             one(view.reshaped(&wanted))
         }
@@ -83,7 +89,10 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
         "unsqueeze" => one(view.unsqueezed(axis(node.int_or("dim", 0)?, rank + 1)?)),
         "squeeze" => {
             let dims = match node.ints("dim")? {
-                Some(dims) => dims.into_iter().map(|dim| axis(dim, rank)).collect::<Result<Vec<usize>>>()?,
+                Some(dims) => dims
+                    .into_iter()
+                    .map(|dim| axis(dim, rank))
+                    .collect::<Result<Vec<usize>>>()?,
                 None => (0..rank).collect(),
             };
             let kept = (0..rank).filter(|i| !(dims.contains(i) && sizes[*i] == 1));
@@ -92,7 +101,10 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
         }
         "expand" => {
             let wanted = node.ints("size")?.ok_or("it has no extents")?;
-            let before = wanted.len().checked_sub(rank).ok_or("it has fewer axes than its input")?;
+            let before = wanted
+                .len()
+                .checked_sub(rank)
+                .ok_or("it has fewer axes than its input")?;
             let size = |(i, wanted): (usize, &i64)| match *wanted {
                 -1 if i >= before => Ok(sizes[i - before]),
                 wanted => usize::try_from(wanted).map_err(|_| format!("it repeats {wanted} times")),
@@ -104,7 +116,10 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
         "expand_as" => one(other.and_then(|other| view.expanded(&other.sizes()))),
         "repeat" => {
             let times = node.ints("repeats")?.ok_or("it has no numbers of repetitions")?;
-            let before = times.len().checked_sub(rank).ok_or("it has fewer axes than its input")?;
+            let before = times
+                .len()
+                .checked_sub(rank)
+                .ok_or("it has fewer axes than its input")?;
             let repeats = |(i, times): (usize, &i64)| *times == 1 || i < before || sizes[i - before] == 1;
             if !times.iter().enumerate().all(repeats) {
                 return Err("it repeats an axis of several elements".to_string());
@@ -114,7 +129,9 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
                 usize::try_from(*times).ok()?.checked_mul(own)
             };
             let wanted: Option<Vec<usize>> = times.iter().enumerate().map(size).collect();
-            one(wanted.and_then(|wanted| bounded(&wanted)).and_then(|wanted| view.expanded(&wanted)))
+            one(wanted
+                .and_then(|wanted| bounded(&wanted))
+                .and_then(|wanted| view.expanded(&wanted)))
         }
         "select" => {
             let dim = at("dim", 0)?;
@@ -144,7 +161,9 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
             let mut views = vec![];
             let mut first = 0;
             for count in parts(op, node, sizes[dim])? {
-                let mut part = view.sliced(dim, first, count, 1).ok_or("its parts do not fit its input")?;
+                let mut part = view
+                    .sliced(dim, first, count, 1)
+                    .ok_or("its parts do not fit its input")?;
                 if op == "unbind" {
                     part.axes.remove(dim);
                 }
@@ -173,18 +192,27 @@ fn parts(op: &str, node: &Node, size: usize) -> Result<Vec<usize>> {
     if let Some(each) = node.int("split_size") {
         return Ok(even(usize::try_from(each).unwrap_or(0)));
     }
-    let list = node.ints("split_sizes")?.or(node.ints("split_size")?).ok_or("it has no extents")?;
+    let list = node
+        .ints("split_sizes")?
+        .or(node.ints("split_size")?)
+        .ok_or("it has no extents")?;
     let list: Option<Vec<usize>> = list.into_iter().map(|part| usize::try_from(part).ok()).collect();
     let sum = |list: &Vec<usize>| list.iter().try_fold(0usize, |sum, part| sum.checked_add(*part)) == Some(size);
-    list.filter(sum).ok_or_else(|| "its parts do not fit its input".to_string())
+    list.filter(sum)
+        .ok_or_else(|| "its parts do not fit its input".to_string())
 }
 
 /// Extents with the one that is -1 as it follows from `len`.
 fn resolved(wanted: &[i64], len: usize) -> Result<Vec<usize>> {
     let mut known = wanted.iter().filter(|size| **size >= 0);
-    let known = known.try_fold(1usize, |n, size| n.checked_mul(*size as usize)).filter(|n| *n > 0);
+    let known = known
+        .try_fold(1usize, |n, size| n.checked_mul(*size as usize))
+        .filter(|n| *n > 0);
     let known = known.ok_or_else(|| format!("its extents {wanted:?} are none"))?;
-    Ok(wanted.iter().map(|size| if *size < 0 { len / known } else { *size as usize }).collect())
+    Ok(wanted
+        .iter()
+        .map(|size| if *size < 0 { len / known } else { *size as usize })
+        .collect())
 }
 
 /// Extents whose product is one that a tensor may have.

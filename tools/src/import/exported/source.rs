@@ -29,43 +29,114 @@ pub(super) enum What {
     /// Written from the start: sample and condition.
     Given,
     Conv(Box<Convolved>),
-    Map { x: usize, map: Map },
+    Map {
+        x: usize,
+        map: Map,
+    },
     /// `(a + b) / divisor`; `b` may be a vector.
-    Sum { a: usize, b: usize, divisor: f64 },
+    Sum {
+        a: usize,
+        b: usize,
+        divisor: f64,
+    },
     /// `x` times a vector or another activation.
-    Product { x: usize, factor: View },
+    Product {
+        x: usize,
+        factor: View,
+    },
     /// `x * (1 +) scale + shift`, both of them vectors.
-    Modulated { x: usize, scale: View, shift: View, one: bool },
+    Modulated {
+        x: usize,
+        scale: View,
+        shift: View,
+        one: bool,
+    },
     Norm(Box<Normalized>),
     /// Channels one after the other.
     Joined(Vec<usize>),
     /// Positions one after the other: constant rows, then those of `x`.
-    Extended { rows: Tensor, x: usize },
+    Extended {
+        rows: Tensor,
+        x: usize,
+    },
     Constant(Tensor),
-    Waves { features: Vec<Wave>, time: [f64; 2], single: bool },
+    Waves {
+        features: Vec<Wave>,
+        time: [f64; 2],
+        single: bool,
+    },
     Class(Tensor),
     /// A resampling by these factors.
-    Up { x: usize, factors: [usize; 2] },
-    Pool { x: usize },
+    Up {
+        x: usize,
+        factors: [usize; 2],
+    },
+    Pool {
+        x: usize,
+    },
     /// The same positions in other rows.
-    Rows { x: usize, rows: usize, cols: usize },
+    Rows {
+        x: usize,
+        rows: usize,
+        cols: usize,
+    },
     /// Blocks of positions from channels.
-    Blocks { x: usize, block: [usize; 2] },
-    Padded { x: usize, pad: [usize; 4] },
+    Blocks {
+        x: usize,
+        block: [usize; 2],
+    },
+    Padded {
+        x: usize,
+        pad: [usize; 4],
+    },
     /// `x` without its mean over some channels of a position.
-    Centred { x: usize, over: Over },
+    Centred {
+        x: usize,
+        over: Over,
+    },
     /// What is divided by, over the channels of a position.
-    Statistic { x: usize, over: Over, statistic: Statistic },
+    Statistic {
+        x: usize,
+        over: Over,
+        statistic: Statistic,
+    },
     /// `q k^T * scale`, `(head, query, key)`.
-    Scores { q: View, k: View, scale: f64 },
+    Scores {
+        q: View,
+        k: View,
+        scale: f64,
+    },
     /// Their softmax over keys.
-    Weights { q: View, k: View, scale: f64 },
+    Weights {
+        q: View,
+        k: View,
+        scale: f64,
+    },
     /// A softmax as linear attention has it.
-    Softmax { x: usize, over: Soft },
+    Softmax {
+        x: usize,
+        over: Soft,
+    },
     /// `k^T v` of linear attention, `(head, depth, value depth)`, before the softmax of `k` over positions.
-    Context { k: usize, v: usize, heads: usize, scale: f64 },
-    Attention { q: usize, k: usize, v: usize, heads: usize },
-    LinearAttention { q: usize, k: usize, v: usize, heads: usize, scale: f64 },
+    Context {
+        k: usize,
+        v: usize,
+        heads: usize,
+        scale: f64,
+    },
+    Attention {
+        q: usize,
+        k: usize,
+        v: usize,
+        heads: usize,
+    },
+    LinearAttention {
+        q: usize,
+        k: usize,
+        v: usize,
+        heads: usize,
+        scale: f64,
+    },
 }
 
 /// A function of every element.
@@ -119,11 +190,20 @@ pub(super) struct Normalized {
 pub(super) enum Statistic {
     Mean,
     /// `max(root of the sum of squares, floor)`.
-    Length { floor: f64 },
+    Length {
+        floor: f64,
+    },
     /// Mean square of what is there, or of its distance from the mean.
-    Square { centred: bool, eps: f64 },
+    Square {
+        centred: bool,
+        eps: f64,
+    },
     /// The root of that, or one over the root.
-    Root { centred: bool, eps: f64, inverse: bool },
+    Root {
+        centred: bool,
+        eps: f64,
+        inverse: bool,
+    },
 }
 
 impl What {

@@ -134,10 +134,16 @@ impl Tensor {
         let held = bytes.len() / kind.bytes();
         let count: usize = sizes.iter().product();
         if count > 0 && last.is_none_or(|last| last >= held) {
-            return Err(format!("of extents {sizes:?} and strides {strides:?} lies outside of its {} bytes", bytes.len()));
+            return Err(format!(
+                "of extents {sizes:?} and strides {strides:?} lies outside of its {} bytes",
+                bytes.len()
+            ));
         }
         let view = View::strided(0, offset, &sizes, strides);
-        let data: Vec<f64> = view.offsets().map(|at| element(kind, &bytes[at * kind.bytes()..])).collect();
+        let data: Vec<f64> = view
+            .offsets()
+            .map(|at| element(kind, &bytes[at * kind.bytes()..]))
+            .collect();
         Ok(Self::new(kind, sizes, data))
     }
 
@@ -150,7 +156,11 @@ impl Tensor {
             key: self.key.clone().filter(|_| same),
             ..Self::new(self.kind, view.sizes(), data)
         };
-        if Rc::ptr_eq(&self.data, &self.exact) { shown } else { shown.exactly(pick(&self.exact)) }
+        if Rc::ptr_eq(&self.data, &self.exact) {
+            shown
+        } else {
+            shown.exactly(pick(&self.exact))
+        }
     }
 
     /// As f32, in order.

@@ -62,7 +62,10 @@ impl Net {
                 (ops::Waves { features, time, single }.into(), vec![])
             }
             What::Class(table) => {
-                let key = table.key.clone().unwrap_or_else(|| "class_embedding.weight".to_string());
+                let key = table
+                    .key
+                    .clone()
+                    .unwrap_or_else(|| "class_embedding.weight".to_string());
                 let weight = self.param(&key, table.sizes.clone(), table.floats()?);
                 self.graph.classes(table.sizes[0]);
                 (ops::ClassEmbed { weight }.into(), vec![])
@@ -82,16 +85,14 @@ impl Net {
     fn further(&mut self, what: &What, module: &str) -> Result<ValueId> {
         let (op, x): (Op, usize) = match what {
             What::Up { x, factors } => (ops::Repeat { factors: *factors }.into(), *x),
-            What::Rows { x, rows, cols } => {
-                (
-                    ops::Reshape {
-                        rows: *rows,
-                        cols: *cols,
-                    }
-                    .into(),
-                    *x,
-                )
-            }
+            What::Rows { x, rows, cols } => (
+                ops::Reshape {
+                    rows: *rows,
+                    cols: *cols,
+                }
+                .into(),
+                *x,
+            ),
             What::Blocks { x, block } => (ops::DepthToSpace { block: *block }.into(), *x),
             What::Extended { rows, x } => {
                 let key = rows.key.clone().unwrap_or_else(|| format!("{module}.memory"));
@@ -108,7 +109,9 @@ impl Net {
                 let (heads, scale) = (*heads, *scale);
                 return self.node(module, what.word(), ops::LinearAttention { heads, scale }, &inputs);
             }
-            What::Padded { .. } => return Err("zeros are appended, and no convolution follows, which is not known".into()),
+            What::Padded { .. } => {
+                return Err("zeros are appended, and no convolution follows, which is not known".into());
+            }
             What::Statistic { .. } | What::Centred { .. } => {
                 let problem = "a norm, a mean or a variance is used otherwise than to normalize what it is of";
                 return Err(format!("{problem}, which is not known"));
@@ -169,13 +172,21 @@ impl Net {
             _ => (conv.x, [0; 4]),
         };
         let x = self.value(x)?;
-        let word = if conv.weight.sizes[2..] == [1, 1] { "linear" } else { "conv" };
+        let word = if conv.weight.sizes[2..] == [1, 1] {
+            "linear"
+        } else {
+            "conv"
+        };
         let name = self.name(module, word);
         let key = |tensor: &Tensor, part: &str| {
             let key = tensor.key.clone().unwrap_or_else(|| format!("{name}.{part}"));
             format!("{key}{}", conv.rows)
         };
-        let weight = self.param(&key(&conv.weight, "weight"), conv.weight.sizes.clone(), conv.weight.floats()?);
+        let weight = self.param(
+            &key(&conv.weight, "weight"),
+            conv.weight.sizes.clone(),
+            conv.weight.floats()?,
+        );
         let bias = match &conv.bias {
             Some(bias) => Some(self.param(&key(bias, "bias"), bias.sizes.clone(), bias.floats()?)),
             None => None,
