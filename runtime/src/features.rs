@@ -20,6 +20,8 @@ pub enum Feature {
     Attention,
     /// Class embeddings.
     Class,
+    /// Vectors that runs are given.
+    Condition,
     /// Upsampling that no convolution absorbs, and the mean over 2x2 windows.
     Resample,
     /// The timestep's scale and shift in a group normalization.
@@ -54,13 +56,14 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Integer,
         Self::F16,
         Self::W16,
         Self::W4,
         Self::Attention,
         Self::Class,
+        Self::Condition,
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
@@ -87,6 +90,7 @@ impl Feature {
             Self::W4 => "w4",
             Self::Attention => "attention",
             Self::Class => "class",
+            Self::Condition => "condition",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
@@ -115,6 +119,7 @@ impl Feature {
             Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
             Self::Class => cfg!(feature = "class"),
+            Self::Condition => cfg!(feature = "condition"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),

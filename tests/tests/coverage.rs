@@ -10,7 +10,7 @@ use mote_runtime::internals::ops::{Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
 use mote_tests::parts::Parts;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, conditioned, model};
 use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
@@ -74,6 +74,7 @@ fn name(op: &Op) -> &'static str {
         Op::Softmax(_) => "softmax",
         Op::Norm(_) => "norm",
         Op::Pointwise(_) => "pointwise",
+        Op::Condition(_) => "condition",
     }
 }
 
@@ -116,6 +117,7 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
+        Op::Condition(_) => {}
     }
     forms
 }
@@ -237,6 +239,14 @@ fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
         let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
         let expected = BTreeSet::from(WINDOWS);
         assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn the_condition_has_a_test_model() {
+    for form in Form::ALL {
+        let operators: Vec<_> = Parts::of(&conditioned(form)).ops().iter().map(name).collect();
+        assert!(operators.contains(&"condition"), "{form:?}: {operators:?}");
     }
 }
 

@@ -369,6 +369,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                     shift: 1 + random.below(62) as u8,
                 };
             }
+            Op::Condition(op::Condition { requant, .. }) => narrow(requant),
             Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
             Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.

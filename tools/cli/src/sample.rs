@@ -11,7 +11,7 @@ use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
 use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
-use mote_tools::{Backend, ModelFile, Request, StartFrom};
+use mote_tools::{Backend, Conditions, ModelFile, Request, StartFrom};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     sampler: SamplerArgs,
-    /// Number of images [default: 1, or as many as --noise holds]
+    /// Number of images [default: 1, or as many as --noise or --condition holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true)]
     count: Option<u32>,
     /// Columns of the grid [default: a square]
@@ -112,15 +112,20 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
         count: frames.or(args.count).map(|count| count as usize),
         start,
         known,
-        ..args.sampler.request()
+        ..args.sampler.request()?
     })
 }
 
 /// Files that are read, which no output may replace.
 fn inputs(args: &Args) -> Vec<PathBuf> {
     let noise = args.noise.as_deref().map(file_of_noise);
+    let condition = args.sampler.condition.as_deref().and_then(Conditions::file_of);
     let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
-    given.chain(noise).chain([args.model.clone()]).collect()
+    given
+        .chain(noise)
+        .chain(condition)
+        .chain([args.model.clone()])
+        .collect()
 }
 
 fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
@@ -133,7 +138,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
-    let job = request(args, &file)?.job(model.header())?;
+    let job = request(args, &file)?.job(model)?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
     let bar = bar(args, &job);
     let began = Instant::now();
@@ -170,7 +175,7 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     ImageSink::check_name(out)?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = request(args, &file)?.job(file.model().header())?;
+    let job = request(args, &file)?.job(file.model())?;
     let shape = file.shape();
     let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape)?;
     let bar = bar(args, &job);
