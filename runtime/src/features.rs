@@ -48,13 +48,15 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
+    /// Kernels whose rows and columns differ, strides that do, and strides above 2.
+    Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -75,6 +77,7 @@ impl Feature {
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
+        Self::Rectangles,
         Self::Fast,
     ];
 
@@ -101,6 +104,7 @@ impl Feature {
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
     }
@@ -129,6 +133,7 @@ impl Feature {
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
+            Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }

@@ -263,8 +263,8 @@ fn conv(c: &mut Conv, random: &mut Random) {
         0 => source(&mut c.source, random),
         1 => tensor(&mut c.out, random),
         2 => tensor(&mut c.scratch, random),
-        3 => c.kernel = odd(c.kernel.into(), random) as u8,
-        4 => c.stride = odd(c.stride.into(), random) as u8,
+        3 => c.kernel.0 = odd(c.kernel.0.into(), random) as u8,
+        4 => c.stride.0 = odd(c.stride.0.into(), random) as u8,
         5 => {
             let side = random.below(4);
             c.pad[side] = odd(c.pad[side].into(), random) as u8;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use mote_runtime::internals::ops::conv::Sides;
 use mote_runtime::internals::ops::{Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
@@ -41,6 +42,9 @@ const FORMS: [&str; 11] = [
     "norm: without SiLU",
     "attention: several heads",
 ];
+
+/// Windows that [`wider`] holds.
+const WINDOWS: [&str; 3] = ["conv: rectangle", "conv: strides that differ", "conv: stride above 2"];
 
 const WIDER_FORMS: [&str; 9] = [
     "norm: by position",
@@ -83,7 +87,10 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.source.second.is_some(), "conv: concatenation");
         add(vector == Some(false), "conv: residual addend");
         add(vector == Some(true), "conv: vector addend");
-        add(c.stride == 2, "conv: stride 2");
+        add(c.stride == Sides::square(2), "conv: stride 2");
+        add(!c.kernel.is_square(), "conv: rectangle");
+        add(!c.stride.is_square(), "conv: strides that differ");
+        add(c.stride.cols() > 2, "conv: stride above 2");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }
@@ -222,6 +229,16 @@ fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
         let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
         let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::windows_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
     }
 }
 

@@ -13,7 +13,7 @@ mod npy;
 mod npz;
 mod size;
 mod training;
-mod zip;
+pub(crate) mod zip;
 
 pub use discrete::Discrete;
 pub(crate) use npz::array;
