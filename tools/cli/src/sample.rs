@@ -189,7 +189,13 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     args.backend.available()?;
     let job = request(args, &file)?.job(file.model())?;
     let shape = file.shape();
-    let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape, Signal::of(file.model().header()))?;
+    let sink = ImageSink::prepare(
+        out,
+        &paths(&inputs(args)),
+        job.images.len(),
+        shape,
+        Signal::of(file.model().header()),
+    )?;
     let bar = bar(args, &job);
     let began = Instant::now();
     let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));

@@ -50,8 +50,12 @@ impl Signal {
         let words = |pick: fn(&Trace) -> u64| -> Vec<u8> {
             traces.iter().flat_map(|trace| pick(trace).to_le_bytes()).collect()
         };
-        npz.array("seeds", "<u8", &[traces.len()], |to| to.write_all(&words(|trace| trace.seed)))?;
-        npz.array("digests", "<u8", &[traces.len()], |to| to.write_all(&words(Trace::digest)))?;
+        npz.array("seeds", "<u8", &[traces.len()], |to| {
+            to.write_all(&words(|trace| trace.seed))
+        })?;
+        npz.array("digests", "<u8", &[traces.len()], |to| {
+            to.write_all(&words(Trace::digest))
+        })?;
         npz.finish()
     }
 

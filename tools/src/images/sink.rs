@@ -65,8 +65,10 @@ impl ImageSink {
             return Self::of_signals(path, inputs, count, signal);
         }
         if is_json(path) {
-            return Err(Error::usage("a sample of this model is a picture, which is not written as JSON")
-                .help("give a file that ends in .npz, or a folder"));
+            return Err(
+                Error::usage("a sample of this model is a picture, which is not written as JSON")
+                    .help("give a file that ends in .npz, or a folder"),
+            );
         }
         if !is_archive(path) {
             Inputs::of(inputs.iter().copied()).spare_folder(path, is_written)?;
@@ -86,8 +88,10 @@ impl ImageSink {
 
     fn of_signals(path: &Path, inputs: &[&Path], count: usize, signal: Signal) -> Result<Self, Error> {
         if count > MOST_SIGNALS {
-            return Err(Error::usage(format_args!("{count} samples are more than {MOST_SIGNALS} in one file"))
-                .help("give a smaller --count, and further seeds with --seed"));
+            return Err(
+                Error::usage(format_args!("{count} samples are more than {MOST_SIGNALS} in one file"))
+                    .help("give a smaller --count, and further seeds with --seed"),
+            );
         }
         if is_json(path) {
             return Ok(Self::Json(OutputFile::prepare(path, Format::Json, inputs)?, signal));
