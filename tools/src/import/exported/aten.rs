@@ -181,7 +181,7 @@ fn function(op: &str, node: &Node) -> Result<Option<Function>> {
 
 /// A node with its operands.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
+pub(in crate::import) struct Call<'a> {
     pub node: &'a Node,
     pub operands: &'a Operands,
 }
@@ -384,11 +384,14 @@ impl<'a> Call<'a> {
         if all(|part| matches!(part, Value::Waves(_) | Value::Constant(_))) {
             return arithmetic::joined(parts, &sizes, dim);
         }
+        let dim = axis(dim, sizes[0].len())?;
+        if let [Value::Constant(rows), Value::Activation(view)] = &parts[..] {
+            return net.extended(rows, view, dim).map(Value::Activation);
+        }
         let mut views = vec![];
         for part in parts {
             views.push(self.as_activation(net, part)?);
         }
-        let dim = axis(dim, sizes[0].len())?;
         net.joined(&views, dim).map(Value::Activation)
     }
 

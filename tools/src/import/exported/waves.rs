@@ -6,11 +6,11 @@ use super::view::View;
 pub(super) use mote_graph::ops::{Wave, WaveKind};
 
 /// Most features.
-pub(super) const MOST: usize = 1 << 16;
+pub(in crate::import) const MOST: usize = 1 << 16;
 
 /// A tensor of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Waves {
+pub(in crate::import) struct Waves {
     pub(super) sizes: Vec<usize>,
     pub(super) data: Vec<Wave>,
     /// The network's time of timestep `t` is `time[0] * t + time[1]`.
@@ -35,6 +35,25 @@ impl Waves {
             data: vec![line; count],
             time,
             single: false,
+        }
+    }
+
+    /// Sines, then cosines, of the timestep times each rate: in f64, and as f32 arithmetic has it.
+    pub fn sinusoids(rates: &[(f64, f32)]) -> Self {
+        let wave = |kind| {
+            move |(rate, single): &(f64, f32)| Wave {
+                kind,
+                rate: *rate,
+                single: *single,
+                phase: 0.0,
+            }
+        };
+        let sines = rates.iter().map(wave(WaveKind::Sine));
+        let data: Vec<Wave> = sines.chain(rates.iter().map(wave(WaveKind::Cosine))).collect();
+        Self {
+            sizes: vec![1, data.len()],
+            data,
+            ..Self::timestep(vec![], [1.0, 0.0])
         }
     }
 
