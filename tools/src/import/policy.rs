@@ -123,7 +123,7 @@ impl Policy<'_> {
             (libm::exp(exponent * i as f64), single)
         };
         let rates: Vec<(f64, f32)> = (0..half).map(rate).collect();
-        let features = self.net.features(&Waves::sinusoids(&rates));
+        let features = self.net.features(&Waves::sinusoids(&rates, &self.net.module));
         let features = self.told("diffusion_step_encoder.0", features)?;
         let hidden = self.linear("diffusion_step_encoder.1", &features)?;
         let hidden = self.mish("diffusion_step_encoder.2", &hidden)?;

@@ -60,8 +60,8 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
     match op {
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
-        "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine)?)]),
-        "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine)?)]),
+        "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine, &net.module)?)]),
+        "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine, &net.module)?)]),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
         "linear" | "addmm" => call.linear(net, op),
         "group_norm" => {

@@ -100,7 +100,9 @@ impl Net {
 
     /// Features of the timestep as an activation.
     pub fn features(&mut self, waves: &Waves) -> Result<View> {
+        let module = std::mem::replace(&mut self.module, waves.module.clone());
         let source = self.add(vec![waves.data.len(), 1, 1], waves.what())?;
+        self.module = module;
         let whole = View::whole(source, &[waves.data.len()]);
         whole.reshaped(&waves.sizes).ok_or_else(|| "features of the timestep cannot be seen so".to_string())
     }

@@ -5,6 +5,7 @@ use super::program::Program;
 use crate::crosscheck::{Dtype, crosscheck};
 use crate::data::zip::{self, archive};
 use crate::import::import;
+use mote_graph::graph::Graph;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -143,4 +144,51 @@ fn inputs_without_a_role_are_asked_for() {
         let text = import(folder.path()).unwrap_err().to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     }
+}
+
+#[test]
+fn a_policy_is_the_same_graph_from_its_export_and_from_its_weights() {
+    let home = fixture().join("../policy");
+    let folder = tempfile::tempdir().unwrap();
+    let from = |file: &str| {
+        let root = folder.path().join(file);
+        std::fs::create_dir_all(root.join("scheduler")).unwrap();
+        for name in ["config.json", "mote.json", "scheduler/scheduler_config.json", file] {
+            std::fs::copy(home.join(name), root.join(name)).unwrap();
+        }
+        import(&root).unwrap()
+    };
+    let exported = from("net.pt2");
+    let report = crosscheck(&exported, &home.join("vectors.safetensors"), Dtype::F64).unwrap();
+    assert!(report.held, "{report}");
+    for file in ["policy.ckpt", "model.safetensors"] {
+        let native = from(file);
+        same(&native.graph, &exported.graph);
+        assert_eq!(native.layout, exported.layout);
+    }
+    // The file itself, whatever lies beside it.
+    same(&import(&home.join("policy.ckpt")).unwrap().graph, &exported.graph);
+}
+
+/// Compares part by part, so that a difference is short.
+fn same(found: &Graph, expected: &Graph) {
+    let nodes = found.nodes.iter().zip(&expected.nodes);
+    nodes.for_each(|(found, expected)| assert_eq!(found, expected));
+    let params = found.params.iter().zip(&expected.params);
+    params.for_each(|(found, expected)| assert!(found == expected, "{} and {}", found.0, expected.0));
+    assert!(found == expected);
+}
+
+#[test]
+fn a_policy_s_weights_are_all_used_and_all_there() {
+    let home = fixture().join("../policy");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(home.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let settings = folder.path().join("config.json");
+    std::fs::write(&settings, r#"{"_class_name": "ConditionalUnet1D"}"#).unwrap();
+    let text = import(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("`horizon` is missing"), "{text}");
+    std::fs::write(&settings, r#"{"_class_name": "ConditionalUnet1D", "horizon": 8, "n_groups": 3}"#).unwrap();
+    let text = import(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("groups"), "{text}");
 }

@@ -18,6 +18,8 @@ pub(in crate::import) struct Waves {
     /// Whether sines were cast afterwards: then they are computed in f32, whatever type the rest of the network has. Without
     /// such a cast they have the network's own type, or a linear layer could not read them.
     pub(super) single: bool,
+    /// The module that computes the sines.
+    pub(super) module: String,
 }
 
 impl Waves {
@@ -35,11 +37,12 @@ impl Waves {
             data: vec![line; count],
             time,
             single: false,
+            module: String::new(),
         }
     }
 
     /// Sines, then cosines, of the timestep times each rate: in f64, and as f32 arithmetic has it.
-    pub fn sinusoids(rates: &[(f64, f32)]) -> Self {
+    pub fn sinusoids(rates: &[(f64, f32)], module: &str) -> Self {
         let wave = |kind| {
             move |(rate, single): &(f64, f32)| Wave {
                 kind,
@@ -53,6 +56,7 @@ impl Waves {
         Self {
             sizes: vec![1, data.len()],
             data,
+            module: module.to_string(),
             ..Self::timestep(vec![], [1.0, 0.0])
         }
     }
@@ -62,7 +66,9 @@ impl Waves {
         Self {
             sizes: view.sizes(),
             data: view.offsets().map(|at| self.data[at]).collect(),
-            ..*self
+            time: self.time,
+            single: self.single,
+            module: self.module.clone(),
         }
     }
 
@@ -106,8 +112,9 @@ impl Waves {
         Ok(self)
     }
 
-    /// Sines or cosines of all lines.
-    pub(super) fn waved(mut self, kind: WaveKind) -> Result<Self, String> {
+    /// Sines or cosines of all lines, which `module` computes.
+    pub(super) fn waved(mut self, kind: WaveKind, module: &str) -> Result<Self, String> {
+        self.module = module.to_string();
         for wave in &mut self.data {
             line(wave, "put into a sine")?;
             wave.kind = kind;
