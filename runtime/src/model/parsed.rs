@@ -68,13 +68,7 @@ impl<'a> Model<'a> {
             return refusal.with(ParseError::Section(Section::Header));
         }
         match bytemuck::try_cast_slice(model.sections.content(1)) {
-            Ok(tensors) if tensors.len() <= TENSORS_MAX => model.context.tensors = tensors,
-            Ok(tensors) => {
-                return refusal.with(ParseError::Tensors {
-                    found: tensors.len() as u32,
-                    limit: TENSORS_MAX as u32,
-                });
-            }
+            Ok(tensors) => model.context.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);

@@ -176,10 +176,16 @@ impl<'a> StoredRow<'a> {
         Some(Self { words: row, more })
     }
 
+    /// The words of continuous levels: known to be none where those are not built.
+    #[inline(always)]
+    const fn more(self) -> &'a [u32] {
+        if Feature::Continuous.is_built() { self.more } else { &[] }
+    }
+
     /// Training timestep that the network is asked about, Q16.
     #[inline(always)]
     pub const fn time_q16(self) -> u32 {
-        match self.more {
+        match self.more() {
             [time_q16, ..] => *time_q16,
             [] => self.words[0] << 16,
         }
@@ -196,7 +202,7 @@ impl<'a> StoredRow<'a> {
         let [forms, p, q, a, b, c, d, _, _] = *self.words;
         RowValues {
             time_q16: self.time_q16(),
-            input_q30: match self.more {
+            input_q30: match self.more() {
                 [_, input_q30, ..] => *input_q30 as i32,
                 _ => ONE_Q30,
             },
@@ -213,7 +219,7 @@ impl<'a> StoredRow<'a> {
         let forms = *forms;
         let fraction = |at: u32| (1..=40).contains(&((forms >> at) as u8));
         let quarters: u32 = step.iter().map(|mant| (*mant as i32).unsigned_abs() >> 2).sum();
-        let more = match *self.more {
+        let more = match *self.more() {
             [_, input_q30, ..] => forms & 0xFFFF == 0 && (1..=1 << 30).contains(&input_q30),
             _ => true,
         };

@@ -31,9 +31,17 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives.
+    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives. `false` at compile
+    /// time where chains are not built, as such models are then refused.
+    #[inline(always)]
     pub const fn is_chain(self) -> bool {
-        matches!(self, Self::Bits { .. } | Self::Kernel)
+        Feature::Chain.is_built() && matches!(self, Self::Bits { .. } | Self::Kernel)
+    }
+
+    /// Whether it is a Gaussian chain; `false` as of [`Self::is_chain`].
+    #[inline(always)]
+    pub(crate) const fn is_kernel(self) -> bool {
+        Feature::Chain.is_built() && matches!(self, Self::Kernel)
     }
 
     /// The part of the runtime that runs of such a model need, whatever the sampler.
@@ -46,12 +54,13 @@ impl Prediction {
         }
     }
 
-    /// What the noise levels are that such a network is trained on.
+    /// What the noise levels are that such a network is trained on: known at compile time where only cumulative alphas are built, as
+    /// other models are then refused.
     #[inline(always)]
     pub const fn levels(self) -> Levels {
         match self {
-            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel => Levels::Alphas,
-            Self::Flow => Levels::Flow,
+            Self::Flow if Feature::Continuous.is_built() => Levels::Flow,
+            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel | Self::Flow => Levels::Alphas,
         }
     }
 
@@ -105,13 +114,23 @@ impl Schedule {
         }
     }
 
+    /// The part of the runtime that runs by it need; `None` of a planned run, whose sampler needs its own.
+    #[inline(always)]
+    pub(super) const fn feature(self) -> Option<Feature> {
+        match self {
+            Self::Planned(_) => None,
+            Self::Flow { .. } if !Feature::Continuous.is_built() => Some(Feature::Continuous),
+            _ => Some(Feature::Schedule),
+        }
+    }
+
     /// Whether a network that predicts `prediction` goes with it, trained on so many timesteps: continuous levels go up to the last one,
     /// which is below 2^16.
     #[inline(always)]
     pub(super) const fn suits(self, prediction: Prediction, train_steps: u32) -> bool {
-        // A prediction of continuous levels is refused by its part where that is not built.
+        // Of continuous levels both are refused by their part where that is not built.
         if !Feature::Continuous.is_built() {
-            return !matches!(self, Self::Flow { .. });
+            return true;
         }
         let continuous = prediction.levels().are_continuous();
         let same = match self {

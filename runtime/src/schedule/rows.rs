@@ -169,14 +169,10 @@ impl Rows<'_> {
         prev_timestep(c.prev, c.spacing, total, c.steps, offset, step)
     }
 
-    /// What the model's noise levels are: known at compile time where only cumulative alphas are built.
+    /// What the model's noise levels are.
     #[inline(always)]
     pub(super) fn levels(&self) -> Levels {
-        if Feature::Continuous.is_built() {
-            self.model.header().prediction.levels()
-        } else {
-            Levels::Alphas
-        }
+        self.model.header().prediction.levels()
     }
 
     /// Whether the file plans its run: true at compile time where nothing computes rows.
