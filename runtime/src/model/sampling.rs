@@ -101,7 +101,7 @@ impl Schedule {
     #[inline(always)]
     pub(super) const fn alphas(self, train_steps: u32) -> u32 {
         match self {
-            Self::Flow { .. } => 0,
+            Self::Flow { .. } if Feature::Continuous.is_built() => 0,
             _ => train_steps,
         }
     }
@@ -447,6 +447,16 @@ impl Method {
             None => true,
         }
     }
+
+    /// Bits of the samplers, by their numbers, that call the network twice a step.
+    pub(crate) const TWO_CALLS: u32 = {
+        let (mut bits, mut number) = (0, 0);
+        while number < Self::ALL.len() {
+            bits |= (Self::ALL[number].calls() - 1) << number;
+            number += 1;
+        }
+        bits
+    };
 
     /// Whether this build has more samplers than DDIM.
     pub const IS_A_CHOICE: bool = Self::BUILT.several;

@@ -171,14 +171,18 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.chain_step(now, next)?;
             return Ok(Some(self.done(time_q16 >> 16)));
         }
-        let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
-            return Ok(None);
+        // Borrowed, not moved: a copy would take code and stack.
+        let row = self.rows().row(self.index, 0, self.follows);
+        let row = match &row {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(*error),
         };
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
         self.predict(row.input_q30, row.time_q16, network, observer)?;
-        self.advance(&row, |predicted| observer.predicted(predicted))?;
+        self.advance(row, |predicted| observer.predicted(predicted))?;
         if Method::BUILT.two_calls && self.config.method.calls() > 1 {
             self.second_call(network, observer)?;
         }
