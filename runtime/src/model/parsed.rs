@@ -5,6 +5,7 @@ use super::header::{Arithmetic, Header};
 use super::layout::{Sections, read_u64};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 use crate::ops::reader::Reader;
 use crate::ops::{At, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
@@ -72,7 +73,9 @@ impl<'a> Model<'a> {
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);
-        model.context.float = model.header.arithmetic == Arithmetic::F16;
+        if Feature::F16.is_built() {
+            model.context.float = model.header.arithmetic == Arithmetic::F16;
+        }
         Some(model)
     }
 

@@ -142,7 +142,9 @@ impl Rows<'_> {
             Method::Ddim => header.final_alpha_bar_q62,
             _ => ALPHA_BAR_ONE_Q62,
         };
-        let next = self.next_timestep(step, t).map_or(last, |t| self.model.alpha_bar_q62(t));
+        let next = self
+            .next_timestep(step, t)
+            .map_or(last, |t| self.model.alpha_bar_q62(t));
         Ok((now, next.min(ALPHA_BAR_ONE_Q62)))
     }
 
