@@ -169,7 +169,7 @@ impl RunRequest {
         Ok(lines.into_iter().map(line).collect())
     }
 
-    /// Every token but the seeds. Choices are said by their numbers, which are the runtime's ([`mote_runtime::blob::sampling`]).
+    /// Every token but the seeds. Choices are said by their numbers, which are the runtime's ([`mote_runtime::internals::model::sampling`]).
     fn common(&self) -> Vec<String> {
         let config = &self.config;
         let method = u32::from(config.method.entry().number);
@@ -228,8 +228,8 @@ impl Drill {
 
 #[cfg(test)]
 mod tests {
-    use mote_runtime::Method;
-    use mote_runtime::blob::sampling::{Clip, PrevRule, Spacing, Variance};
+    use mote_runtime::internals::model::sampling::Variance;
+    use mote_runtime::{Clip, Method, PrevRule, Spacing};
 
     use super::*;
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{board, config, desktop, desktop_known, tiny_model};
 use mote_firmware_sim::{Drill, Image, ImageOptions, ImageRecord, Observe, Output, Parts, RunRequest, StartFrom};
-use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
 use mote_runtime::{Config, Method, Start};
 
 /// Every way in which a board of the table counts, and the fastest clock, whose counter wraps most often.

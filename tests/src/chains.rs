@@ -1,8 +1,8 @@
 //! Small chains of 2015 whose weights are drawn at random: nothing is learned, everything is used.
 
-use mote_host::chain::heartbeat::Heartbeat;
-use mote_host::chain::swiss_roll::SwissRoll;
-use mote_host::chain::transposed;
+use mote_chain::heartbeat::Heartbeat;
+use mote_chain::swiss_roll::SwissRoll;
+use mote_chain::transposed;
 use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::Chain;
 use mote_tools::quantize::scheme::Scheme;

@@ -1,16 +1,19 @@
 //! Wrong contents, drawn from a seed: what a checksum cannot catch because it was made after the damage.
 
 use mote_runtime::Method;
-use mote_runtime::blob::header::{Arithmetic, Header};
-use mote_runtime::blob::op::{
-    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
+use mote_runtime::internals::model::header::{Arithmetic, Header};
+use mote_runtime::internals::model::plan::Plan;
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops::norm::ScaleShift;
+use mote_runtime::internals::ops::pointwise::Affine;
+use mote_runtime::internals::ops::{
+    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Pointwise, Silu, Softmax, Source, TimeProj,
+    Upsample, Weights,
 };
-use mote_runtime::blob::plan::Plan;
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::blob::tensor::{Tensor, TensorId};
-use mote_runtime::numeric::requant::{Requant, WideRequant};
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::internals::tensor::{Tensor, TensorId};
 
 use crate::parts::{OPS, Parts, SCHEDULE, TENSORS, WEIGHTS};
 use crate::random::Random;
@@ -227,12 +230,22 @@ fn operator(op: &mut Op, random: &mut Random) {
             1 => r.groups = odd(r.groups.into(), random) as u16,
             _ => conv(&mut r.conv, random),
         },
+        Op::Condition(c) => match random.below(6) {
+            0 => tensor(&mut c.out, random),
+            1 => factor(&mut c.requant, random),
+            2 => c.bits = odd(c.bits.into(), random) as u8,
+            3 => c.low = odd(c.low as u64, random) as i32,
+            4 => c.high = odd(c.high as u64, random) as i32,
+            _ => c.null = random.pick(&[None, Some(0), Some(i32::MIN), Some(i32::MAX)]),
+        },
         Op::Softmax(Softmax { src, out, in_requant }) => match random.below(3) {
             0 => tensor(src, random),
             1 => tensor(out, random),
             _ => factor(in_requant, random),
         },
+        Op::Pointwise(p) => pointwise(p, random),
         Op::GroupNorm(n) => norm(n, random),
+        Op::Norm(n) => other_norm(n, random),
         Op::Attention(a) => attention(a, random),
         Op::NormConv(both) => match random.below(2) {
             0 => norm(&mut both.norm, random),
@@ -250,8 +263,8 @@ fn conv(c: &mut Conv, random: &mut Random) {
         0 => source(&mut c.source, random),
         1 => tensor(&mut c.out, random),
         2 => tensor(&mut c.scratch, random),
-        3 => c.kernel = odd(c.kernel.into(), random) as u8,
-        4 => c.stride = odd(c.stride.into(), random) as u8,
+        3 => c.kernel.0 = odd(c.kernel.0.into(), random) as u8,
+        4 => c.stride.0 = odd(c.stride.0.into(), random) as u8,
         5 => {
             let side = random.below(4);
             c.pad[side] = odd(c.pad[side].into(), random) as u8;
@@ -312,6 +325,82 @@ fn norm(n: &mut GroupNorm, random: &mut Random) {
             Some((_, requant)) => factor(requant, random),
             None => n.scale_shift = Some((TensorId(random.below(30) as u16), Requant::ONE)),
         },
+    }
+}
+
+fn other_norm(n: &mut Norm, random: &mut Random) {
+    match random.below(14) {
+        0 => source(&mut n.source, random),
+        1 => tensor(&mut n.out, random),
+        2 => n.groups = odd(n.groups.into(), random) as u16,
+        3 => n.silu = !n.silu,
+        4 => place(&mut n.affine, random),
+        5 => n.gamma_frac = odd(n.gamma_frac.into(), random) as u8,
+        6 => n.eps_q = odd(n.eps_q, random),
+        7 => n.eps = real(random),
+        8 => factor(&mut n.out_requant, random),
+        9 => n.up = odd(n.up as u64, random) as i8,
+        10 => n.by_position = !n.by_position,
+        11 => n.centred = !n.centred,
+        12 => n.floor = !n.floor,
+        _ => match &mut n.scale_shift {
+            Some(of) => match random.below(3) {
+                0 => tensor(&mut of.vector, random),
+                1 => factor(&mut of.scale, random),
+                _ => factor(&mut of.shift, random),
+            },
+            None => {
+                n.scale_shift = Some(ScaleShift {
+                    vector: TensorId(random.below(30) as u16),
+                    scale: Requant::ONE,
+                    shift: Requant::ONE,
+                });
+            }
+        },
+    }
+}
+
+fn pointwise(p: &mut Pointwise, random: &mut Random) {
+    match (random.below(6), &mut p.table, &mut p.affine) {
+        (0, ..) => tensor(&mut p.src, random),
+        (1, ..) => tensor(&mut p.out, random),
+        (2, Some(table), _) => place(&mut table.at, random),
+        (3, Some(table), _) => table.segment_bits = random.pick(&[0, 1, 4, 8, 12, 15, 16, 255]),
+        (4, table, affine) if random.below(4) == 0 => match random.below(2) {
+            0 => *table = None,
+            _ => *affine = None,
+        },
+        (_, _, Some(affine)) => self::affine(affine, random),
+        (_, table, None) => *table = None,
+    }
+}
+
+fn affine(affine: &mut Affine, random: &mut Random) {
+    let mult = |mult: &mut i32, random: &mut Random| *mult = random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]);
+    match random.below(10) {
+        0 => mult(&mut affine.one, random),
+        1 => affine.one_float = real(random),
+        2 => affine.shift = random.pick(&[0, 1, 31, 32, 33, 62, 63, 255]),
+        3 => affine.factor = None,
+        4 => affine.addend = None,
+        5 | 6 => {
+            if let Some(of) = &mut affine.factor {
+                match random.below(2) {
+                    0 => tensor(&mut of.tensor, random),
+                    _ => factor(&mut of.requant, random),
+                }
+            }
+        }
+        _ => {
+            if let Some(of) = &mut affine.addend {
+                match (random.below(4), &mut of.tensor) {
+                    (0, id) => *id = None,
+                    (1, Some(id)) => tensor(id, random),
+                    (2, _) => of.mult_float = real(random),
+                    _ => mult(&mut of.mult, random),
+                }
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! A model file taken apart, and put together again with valid lengths and checksums.
 
-use mote_runtime::blob::crc::crc32;
-use mote_runtime::blob::header::Header;
-use mote_runtime::blob::layout::{ALIGN, ENTRY_BYTES, MAGIC, PREFIX_BYTES, SECTIONS, read_u16, read_u32};
-use mote_runtime::blob::op::Op;
+use mote_runtime::internals::model::crc::crc32;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::model::layout::{ALIGN, ENTRY_BYTES, MAGIC, PREFIX_BYTES, SECTIONS, read_u16, read_u32};
+use mote_runtime::internals::ops::Op;
 
 /// Versions and sections.
 #[derive(Debug, Clone, PartialEq, Eq)]

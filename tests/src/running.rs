@@ -1,7 +1,7 @@
 //! Runs from start to end.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::Variance;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::Variance;
 use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, Step};
 
 /// Every sampler.

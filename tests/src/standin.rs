@@ -7,12 +7,12 @@ use std::ffi::{CStr, CString, c_char};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mote_host::cuda::CudaError;
-use mote_host::cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
-use mote_host::cuda::network::layout::NetworkRun;
-use mote_host::cuda::network::ops::NetworkOp;
-use mote_host::cuda::ops::DeviceOp;
-use mote_host::cuda::program::{DeviceMove, DeviceRun};
+use mote_cuda::CudaError;
+use mote_cuda::launch::{Buffer, Launch, Launcher, Limits, Recording};
+use mote_cuda::network::layout::NetworkRun;
+use mote_cuda::network::ops::NetworkOp;
+use mote_cuda::ops::DeviceOp;
+use mote_cuda::program::{DeviceMove, DeviceRun};
 
 /// The orders in which threads are run, see `standin.cpp`.
 pub const SCHEDULES: u32 = 4;

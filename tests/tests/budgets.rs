@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, Parts, RunRequest, runtime_flash};
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Feature, Model, Start};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};

@@ -1,12 +1,12 @@
 //! The chains of 2015: the same bits on every backend, and the probabilities of the kernels that they are made from.
 
+use mote_chain::binomial::{Binomial, Span, sigmoid};
+use mote_chain::heartbeat::Heartbeat;
+use mote_chain::swiss_roll::SwissRoll;
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Image, ImageOptions, RunRequest};
-use mote_host::chain::binomial::{Binomial, Span, sigmoid};
-use mote_host::chain::heartbeat::Heartbeat;
-use mote_host::chain::swiss_roll::SwissRoll;
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::Oracle;
-use mote_runtime::schedule::chain::{BIT_Q24, BitStep, KernelStep, deviation_q30};
+use mote_oracle::Oracle;
+use mote_runtime::internals::schedule::chain::{BIT_Q24, BitStep, KernelStep, deviation_q30};
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
 use mote_tests::boards::board;
 use mote_tests::chains::{self, BIT_STEPS};

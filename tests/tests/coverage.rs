@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use mote_runtime::blob::op::{Op, Weights};
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::ops::conv::Sides;
+use mote_runtime::internals::ops::{Op, Pointwise, Weights};
+use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
 use mote_tests::parts::Parts;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, conditioned, model};
+use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
     "input",
@@ -24,6 +26,9 @@ const OPERATORS: [&str; 10] = [
     "norm_conv",
 ];
 
+/// Those that [`wider`] holds.
+const WIDER: [&str; 1] = ["norm"];
+
 const FORMS: [&str; 11] = [
     "conv: concatenation",
     "conv: residual addend",
@@ -36,6 +41,21 @@ const FORMS: [&str; 11] = [
     "norm: with SiLU",
     "norm: without SiLU",
     "attention: several heads",
+];
+
+/// Windows that [`wider`] holds.
+const WINDOWS: [&str; 3] = ["conv: rectangle", "conv: strides that differ", "conv: stride above 2"];
+
+const WIDER_FORMS: [&str; 9] = [
+    "norm: by position",
+    "norm: over all positions",
+    "norm: centred",
+    "norm: not centred",
+    "norm: a least divisor",
+    "norm: concatenation",
+    "norm: scale and shift",
+    "norm: with SiLU",
+    "norm: without SiLU",
 ];
 
 fn name(op: &Op) -> &'static str {
@@ -52,6 +72,9 @@ fn name(op: &Op) -> &'static str {
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
+        Op::Norm(_) => "norm",
+        Op::Pointwise(_) => "pointwise",
+        Op::Condition(_) => "condition",
     }
 }
 
@@ -64,7 +87,10 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.source.second.is_some(), "conv: concatenation");
         add(vector == Some(false), "conv: residual addend");
         add(vector == Some(true), "conv: vector addend");
-        add(c.stride == 2, "conv: stride 2");
+        add(c.stride == Sides::square(2), "conv: stride 2");
+        add(!c.kernel.is_square(), "conv: rectangle");
+        add(!c.stride.is_square(), "conv: strides that differ");
+        add(c.stride.cols() > 2, "conv: stride above 2");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }
@@ -75,10 +101,23 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(!n.silu, "norm: without SiLU");
     }
     match op {
+        Op::Norm(n) => {
+            add(n.by_position, "norm: by position");
+            add(!n.by_position, "norm: over all positions");
+            add(n.centred, "norm: centred");
+            add(!n.centred, "norm: not centred");
+            add(n.floor, "norm: a least divisor");
+            add(n.source.second.is_some(), "norm: concatenation");
+            add(n.scale_shift.is_some(), "norm: scale and shift");
+            add(n.silu, "norm: with SiLU");
+            add(!n.silu, "norm: without SiLU");
+        }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
+        Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
+        Op::Condition(_) => {}
     }
     forms
 }
@@ -87,11 +126,11 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
 fn every_operator_in_every_form_has_a_test_model() {
     for form in Form::ALL {
         let file = model(form);
-        let memory = mote_host::memory::AlignedBytes::copy_of(&file);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
         let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
         let shape = |id: u16| {
             let tensor = model
-                .tensor(mote_runtime::blob::tensor::TensorId(id))
+                .tensor(mote_runtime::internals::tensor::TensorId(id))
                 .expect("the tensor is there");
             (tensor.positions(), tensor.dtype)
         };
@@ -103,6 +142,111 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+const POINTWISE_FORMS: [&str; 13] = [
+    "a function",
+    "a function and more",
+    "no function",
+    "in Q24",
+    "factor: none",
+    "factor: modulation",
+    "factor: whole",
+    "factor: a vector",
+    "factor: one channel",
+    "addend: none",
+    "addend: whole",
+    "addend: a vector",
+    "factor and addend",
+];
+
+fn pointwise_forms(p: &Pointwise, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
+    let mut forms = vec![match (p.table, p.affine) {
+        (Some(_), None) => "a function",
+        (Some(_), Some(_)) => "a function and more",
+        (None, _) => "no function",
+    }];
+    let mut add = |there: bool, form| forms.extend(there.then_some(form));
+    let (positions, dtype) = shape(p.out.0);
+    add(dtype == Dtype::Q24, "in Q24");
+    let Some(affine) = p.affine else { return forms };
+    let of = |id: TensorId| shape(id.0).0;
+    let addend = affine.addend.map(|addend| addend.tensor);
+    match affine.factor.map(|factor| factor.tensor) {
+        None => add(true, "factor: none"),
+        Some(_) if addend == Some(None) => add(true, "factor: modulation"),
+        Some(id) if id.0 == MASK => add(true, "factor: one channel"),
+        Some(id) => add(
+            true,
+            if of(id) == positions {
+                "factor: whole"
+            } else {
+                "factor: a vector"
+            },
+        ),
+    }
+    match addend.flatten() {
+        None => add(addend.is_none(), "addend: none"),
+        Some(id) if of(id) == positions => add(true, "addend: whole"),
+        Some(_) => add(true, "addend: a vector"),
+    }
+    add(
+        affine.factor.is_some() && addend.flatten().is_some(),
+        "factor and addend",
+    );
+    forms
+}
+
+/// The activation with one channel of the programs of pointwise operators.
+const MASK: u16 = 3;
+
+#[test]
+fn every_form_of_a_pointwise_operator_has_a_test_model() {
+    for form in Form::ALL {
+        let file = mote_tests::pointwise::model(form, 2);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
+        let tensor = |id: u16| model.tensor(TensorId(id)).expect("the tensor is there");
+        let shape = |id: u16| (tensor(id).positions(), tensor(id).dtype);
+        assert_eq!(tensor(MASK).channels, 1);
+        let found: BTreeSet<_> = model
+            .ops()
+            .filter(|op| matches!(op, Op::Pointwise(_)))
+            .flat_map(|op| forms(&op, &shape))
+            .collect();
+        assert_eq!(found, BTreeSet::from(POINTWISE_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::model(0, form)).ops();
+        let shape = |_| (0, Dtype::I16);
+        let names: BTreeSet<_> = ops.iter().map(name).collect();
+        assert!(names.is_superset(&BTreeSet::from(WIDER)), "{form:?}: {names:?}");
+        let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
+        let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::windows_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn the_condition_has_a_test_model() {
+    for form in Form::ALL {
+        let operators: Vec<_> = Parts::of(&conditioned(form)).ops().iter().map(name).collect();
+        assert!(operators.contains(&"condition"), "{form:?}: {operators:?}");
     }
 }
 
@@ -156,7 +300,7 @@ fn every_width_of_weights_and_activations_has_a_test_model() {
 /// The oracle is compulsory: an operator that it lacks is one whose bits nobody has checked.
 #[test]
 fn the_oracle_has_every_operator() {
-    let oracle: Vec<_> = mote_host::oracle::kinds().collect();
+    let oracle: Vec<_> = mote_oracle::kinds().collect();
     assert_eq!(
         oracle,
         Op::KINDS,

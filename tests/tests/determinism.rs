@@ -1,7 +1,7 @@
 //! The same checkpoint and options give the same bytes: twice here, and the same on every machine.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
 use mote_runtime::{Arena, Config, Method, Model, Sampler, Start};
 use mote_tests::checkpoints::{converted, digits};
 use mote_tools::quantize::scheme::Scheme;

@@ -1,17 +1,17 @@
 //! Euler's method for flow matching: its levels are diffusers', its rows are the equations, its runs are the same everywhere.
 
-use mote_host::engine::Engine;
-use mote_host::float::ddim::Clip as FloatClip;
-use mote_host::float::samplers::{FloatRun, flow_sigmas};
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::Oracle;
-use mote_host::schedule::{Precision, PreviousRule, ScheduleError, SchedulerConfig};
-use mote_runtime::blob::sampling::Levels;
-use mote_runtime::digest::Digest;
-use mote_runtime::sampler::UNKNOWN;
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::rows::Rows;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_graph::float::ddim::Clip as FloatClip;
+use mote_graph::float::samplers::{FloatRun, flow_sigmas};
+use mote_graph::schedule::{Precision, PreviousRule, ScheduleError, SchedulerConfig};
+use mote_oracle::Oracle;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::model::sampling::Levels;
+use mote_runtime::internals::sampler::UNKNOWN;
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::rows::Rows;
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Arena, Config, Feature, Method, Model, RunError, Sampler, Start, Unobserved};
 use mote_tests::synthetic::{self, Form};
 use mote_tools::backend::oracle::{request, start as start_of};
@@ -193,7 +193,7 @@ fn whole_runs_stay_by_those_in_f64() {
                 config: &config,
             };
             let start: Vec<i32> = (0..32)
-                .map(|i| mote_runtime::numeric::normal::normal_q24(5, 0, i))
+                .map(|i| mote_runtime::internals::numeric::normal::normal_q24(5, 0, i))
                 .collect();
             let mut fixed = start.clone();
             for k in 0..steps {

@@ -1,12 +1,11 @@
 //! Damaged, cut, appended to, moved or foreign files are refused, each with the right error, and nothing panics.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::int4;
-use mote_runtime::blob::layout::{ENTRY_BYTES, FORMAT_VERSION, PREFIX_BYTES};
-use mote_runtime::blob::op::{At, Op, Weights};
-use mote_runtime::error::Fault;
-use mote_runtime::numeric::NUMERIC_VERSION;
-use mote_runtime::{Model, ParseError, Section};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::layout::{ENTRY_BYTES, FORMAT_VERSION, PREFIX_BYTES};
+use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::internals::ops::{At, Op, Weights};
+use mote_runtime::internals::tensor::int4;
+use mote_runtime::{Fault, Model, ParseError, Section};
 use mote_tests::checkpoints::{converted, digits};
 use mote_tests::parts::{Parts, TENSORS, WEIGHTS};
 use mote_tests::synthetic::{Form, model};
@@ -190,7 +189,7 @@ fn padded_conv(parts: &Parts, memory: &AlignedBytes) -> (u16, usize, usize) {
     let padded = |(i, op): (usize, Op)| match op {
         Op::Conv(c) => {
             let ins = channels(c.source.first) + c.source.second.map_or(0, |(id, _)| channels(id));
-            let taps = usize::from(c.kernel).pow(2) * ins;
+            let taps = c.kernel().area() * ins;
             match c.weights {
                 Weights::W4 { data, .. } if taps % int4::TAPS != 0 => {
                     Some((i as u16, data.0 as usize + 4 * int4::row_words(taps), taps))
@@ -261,7 +260,7 @@ fn more_tensors_than_a_file_may_have_are_refused_at_once() {
     let found = (parts.sections[TENSORS].len() / record.len()) as u32;
     let start = std::time::Instant::now();
     let refused = parse(&parts.file());
-    let limit = mote_runtime::model::TENSORS_MAX as u32;
+    let limit = mote_runtime::internals::model::TENSORS_MAX as u32;
     assert_eq!(refused, Err(ParseError::Tensors { found, limit }));
     assert!(
         start.elapsed().as_secs() < 5,

@@ -1,14 +1,14 @@
 //! Files that plan their run: every step has the bits of the file that it was planned from, anything else is refused, and so is a row
 //! that no run has.
 
-use mote_host::engine::Engine;
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::Oracle;
-use mote_runtime::blob::plan::StoredRow;
-use mote_runtime::sampler::{UNKNOWN, Variance};
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::rows::Rows;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_oracle::Oracle;
+use mote_runtime::internals::model::plan::StoredRow;
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::rows::Rows;
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{
     Arena, Config, Feature, Method, Model, Network, ParseError, Portable, RunError, Sampler, Section, Start, Step,
     Unobserved,
@@ -497,8 +497,8 @@ fn what_cannot_be_planned_is_refused_by_name() {
         assert_eq!(planned(&file, &config), Err(PlanError::Chain), "{name}");
         // Nor does a file that says so of a chain pass.
         let mut parts = Parts::of(&file);
-        let header = mote_runtime::blob::header::Header {
-            schedule: mote_runtime::blob::sampling::Schedule::Planned(config.plan()),
+        let header = mote_runtime::internals::model::header::Header {
+            schedule: mote_runtime::internals::model::sampling::Schedule::Planned(config.plan()),
             ..parts.header()
         };
         parts.set_header(&header);

@@ -1,10 +1,10 @@
 //! The memory planner stays within 5 % of the least that any plan could need, for every bundled network and number format.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::io::slot;
-use mote_runtime::blob::op::Op;
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::kernels::scratch_bytes;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::scratch_bytes;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::Dtype;
+use mote_runtime::internals::tensor::slots::slot;
 use mote_runtime::{Config, Model, Start};
 use mote_tests::checkpoints::{checkpoint, converted, digits, fashion};
 use mote_tests::running::finish;
@@ -81,7 +81,7 @@ fn planned(arena: Option<Arena>, arena_bytes: Option<usize>) -> Converted {
 fn blocks(model: &Model<'_>) -> [usize; 2] {
     let mut count = [0; 2];
     for op in model.ops().filter(|op| matches!(op, Op::Conv(_))) {
-        let scratch = op.io().tensors[slot::SCRATCH]
+        let scratch = op.slots().tensors[slot::SCRATCH]
             .and_then(|id| model.tensor(id))
             .expect("a convolution has scratch");
         let single = scratch_bytes(model, &op);

@@ -1,15 +1,14 @@
 //! Training that knows of integers: the forward pass is the integer model's.
 
-use mote_host::memory::AlignedBytes;
-use mote_host::train::gradient::{Call, Passes};
-use mote_runtime::exec::Observer;
-use mote_runtime::sampler::Predicted;
-use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::Predicted;
+use mote_runtime::{Arena, Config, Model, Observer, Sampler, Start, StepObserver};
 use mote_tests::checkpoints::{checkpoint, digits, fashion};
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::train::qat::qat;
+use mote_train::gradient::{Call, Passes};
 
 /// Steps of the trajectory that is compared.
 const STEPS: u32 = 10;
@@ -71,9 +70,10 @@ fn distances(checkpoint: &Checkpoint, scheme: Scheme) -> (f64, f64) {
         x: &seen.x,
         timesteps: &seen.timesteps,
         labels: &[],
+        condition: &[],
     };
     let fake = Passes::default().forward(&qat.network, &params, call).expect("it runs");
-    let plain = mote_host::train::gradient::Network::new(&checkpoint.graph).expect("the graph is sound");
+    let plain = mote_train::gradient::Network::new(&checkpoint.graph).expect("the graph is sound");
     let plain = Passes::default().forward(&plain, &float, call).expect("it runs");
     (sqnr_db(&fake, &seen.out), sqnr_db(&plain, &seen.out))
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use mote_host::memory::AlignedBytes;
+use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Model, Start};
 use mote_tests::checkpoints::{converted, digits, fashion, fashion_vectors, vectors};
 use mote_tests::running::{finish, psnr_db, q24};

@@ -1,13 +1,12 @@
 //! The sampler's rules: starts, noise, classes, guidance, refusals, observers.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::numeric::normal::fill_normal_q24;
-use mote_runtime::sampler::{Predicted, UNKNOWN, Variance, arena_bytes};
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, StepObserver};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::numeric::normal::fill_normal_q24;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::{Predicted, UNKNOWN, Variance};
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Method, Model, Observer, RunError, Sampler, Start, StepObserver, arena_bytes};
 use mote_tests::running::{METHODS, finish};
 use mote_tests::synthetic::{self, Form, TRAIN_STEPS, diffusion, emitted, everything};
 
@@ -397,9 +396,9 @@ fn inpainted(model: &Model<'_>, config: &Config, start: &Start<'_>, known: &[i32
 
 #[test]
 fn known_elements_follow_the_forward_process_and_end_as_they_are() {
-    use mote_runtime::numeric::normal::normal_q24;
-    use mote_runtime::schedule::coefficients::{add_noise, noising};
-    use mote_runtime::schedule::spacing::timestep;
+    use mote_runtime::internals::numeric::normal::normal_q24;
+    use mote_runtime::internals::schedule::coefficients::{add_noise, noising};
+    use mote_runtime::internals::schedule::spacing::timestep;
     each(|model| {
         let known = half_known();
         let image: Vec<i32> = known.iter().map(|v| if *v == UNKNOWN { 1 << 22 } else { *v }).collect();
@@ -499,7 +498,7 @@ fn the_runtimes_example_samples_what_a_run_samples() {
     let expected: Vec<u8> = run
         .state
         .iter()
-        .map(|&x| mote_runtime::sampler::q24_to_pixel(x))
+        .map(|&x| mote_runtime::internals::sampler::q24_to_pixel(x))
         .collect();
     assert_eq!(pixels, expected);
 }

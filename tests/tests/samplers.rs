@@ -4,16 +4,17 @@
 //! `E[x0 | x] = (sqrt(ab) V x + (1 - ab) m) / (ab V + 1 - ab)`, and the probability-flow ODE too:
 //! `(x - sqrt(ab) m) / sqrt(ab V + 1 - ab)` does not change along it.
 
-use mote_host::float::ddim::Clip as FloatClip;
-use mote_host::float::samplers::{BySample, Weights, ancestral, euler, multistep};
-use mote_host::schedule::{self, Precision, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
+use mote_graph::float::ddim::Clip as FloatClip;
+use mote_graph::float::samplers::{BySample, Weights, ancestral, euler, multistep};
+use mote_graph::schedule;
+use mote_graph::schedule::{Precision, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
 use mote_runtime::Method;
-use mote_runtime::numeric::normal::normal_q24;
-use mote_runtime::sampler::Variance;
-use mote_runtime::schedule::coefficients::{Clip, Prediction, StepCoefficients, ddim};
-use mote_runtime::schedule::ddpm::ddpm as fixed_ddpm;
-use mote_runtime::schedule::dpm_solver::dpm_solver_2m;
-use mote_runtime::schedule::heun::{heun_corrector, heun_predictor};
+use mote_runtime::internals::numeric::normal::normal_q24;
+use mote_runtime::internals::sampler::Variance;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction, StepCoefficients, ddim};
+use mote_runtime::internals::schedule::ddpm::ddpm as fixed_ddpm;
+use mote_runtime::internals::schedule::dpm_solver::dpm_solver_2m;
+use mote_runtime::internals::schedule::heun::{heun_corrector, heun_predictor};
 
 const ONE: f64 = (1u64 << 24) as f64;
 const ONE_Q62: u64 = 1 << 62;

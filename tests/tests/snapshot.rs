@@ -1,7 +1,7 @@
 //! A run that is stopped, saved and resumed gives the same bits; a damaged or foreign snapshot is refused.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::{UNKNOWN, Variance};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
 use mote_runtime::{Arena, Config, Method, Model, RunError, Sampler, Start, Step};
 use mote_tests::running::finish;
 use mote_tests::synthetic::{self, Form};
@@ -124,7 +124,7 @@ fn genuine_checksums_do_not_make_wrong_contents_pass() {
         let resealed = |at: usize, bytes: &[u8]| {
             let mut forged = saved[..saved.len() - 4].to_vec();
             forged[at..at + bytes.len()].copy_from_slice(bytes);
-            let crc = mote_runtime::blob::crc::crc32(&forged);
+            let crc = mote_runtime::internals::model::crc::crc32(&forged);
             forged.extend(crc.to_le_bytes());
             resume(model, &forged)
         };

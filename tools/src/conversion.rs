@@ -9,8 +9,8 @@ use crate::quantize::scheme::Scheme;
 use crate::widths::auto::{AutoError, Budget};
 use crate::widths::trial::QuantizeError;
 use crate::{Error, ErrorKind};
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Board, Parts, boards};
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Feature, Model};
 
 /// What is asked of a conversion: number formats, a board, an arena.

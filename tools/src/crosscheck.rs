@@ -6,6 +6,7 @@
 //! understood are listed. Nothing is compared against a tolerance that is not in [`tolerance`].
 
 mod compare;
+mod given;
 mod keys;
 mod model;
 mod report;
@@ -19,8 +20,8 @@ pub use model::{ModelReport, ModelRun, crosscheck_model};
 pub use report::{Comparison, Layer, Report};
 
 use crate::import::Checkpoint;
-use mote_host::float::FloatError;
-use mote_host::schedule::ScheduleError;
+use mote_graph::float::FloatError;
+use mote_graph::schedule::ScheduleError;
 use serde::Serialize;
 use std::path::Path;
 use thiserror::Error;
@@ -165,7 +166,8 @@ impl From<ScheduleError> for CrosscheckError {
 
 /// Compares `checkpoint`, run in `dtype`, with the references in the file `vectors`.
 pub fn crosscheck(checkpoint: &Checkpoint, vectors: &Path, dtype: Dtype) -> Result<Report, CrosscheckError> {
-    let vectors = vectors::Vectors::read(vectors)?;
+    let mut vectors = vectors::Vectors::read(vectors)?;
+    vectors.turn(&checkpoint.layout, checkpoint.graph.sample_shape());
     match dtype {
         Dtype::F32 => compare::compare::<f32>(checkpoint, &vectors, dtype),
         Dtype::F64 => compare::compare::<f64>(checkpoint, &vectors, dtype),

@@ -2,7 +2,9 @@
 
 use crate::Error;
 use crate::backend::footprint::Fit;
+use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, Target, Trace};
+use crate::condition::Images;
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
 use crate::import::Checkpoint;
@@ -10,8 +12,8 @@ use crate::inspect::inspect;
 use crate::report::{ReportData, html};
 use crate::request::{Request, RunOptions};
 use crate::validate::{FloatComparison, FloatDevice, Outcome, Validation, against, exactness};
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::Board;
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Model, ParseError};
 use self_cell::self_cell;
 use std::path::{Path, PathBuf};
@@ -167,8 +169,16 @@ impl ModelFile {
         request: &Request,
         on_step: &(dyn Fn() + Sync),
     ) -> Result<Vec<Trace>, Error> {
-        let job = request.job(self.model().header())?;
+        let job = request.job(self.model())?;
         Ok(backend.run(self.target(), &job, on_step)?)
+    }
+
+    /// Single network calls on this machine, for a sampler of the caller's own: see [`predict`](crate::backend::predict::predict).
+    ///
+    /// # Errors
+    /// Of kind `Refused` for a question that is none of this model's.
+    pub fn predict(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+        predict(self.target(), questions)
     }
 
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.
@@ -225,14 +235,12 @@ impl ModelFile {
         device: FloatDevice,
     ) -> Result<FloatComparison, Error> {
         device.available()?;
-        let config = request.config(self.model().header())?;
-        Ok(against(
-            self.target(),
-            checkpoint,
-            &config,
-            &request.seeds(seeds),
-            device,
-            &|| (),
-        )?)
+        let config = request.config(self.model())?;
+        let (seeds, conditions) = (request.seeds(seeds), request.conditions(self.model(), seeds)?);
+        let images = Images {
+            seeds: &seeds,
+            conditions: &conditions,
+        };
+        Ok(against(self.target(), checkpoint, &config, images, device, &|| ())?)
     }
 }

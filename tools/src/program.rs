@@ -2,7 +2,7 @@
 //!
 //! Every operator writes one slot, and operator `i` writes slot `i`. So what stands "by slot" and "by operator" has the same index.
 
-use mote_host::graph::ValueId;
+use mote_graph::graph::ValueId;
 
 use crate::ops::Kind;
 

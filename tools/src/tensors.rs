@@ -1,7 +1,7 @@
 //! Float tensors from a safetensors file: starting noise and reference images.
 
 use half::{bf16, f16};
-use mote_host::config::printable;
+use mote_graph::config::printable;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 

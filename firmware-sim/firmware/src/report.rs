@@ -1,8 +1,8 @@
 //! The lines that the runner reads back. Each starts with `@` and a word; numbers are decimal, bytes a list of hex.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::digest::Digest;
-use mote_runtime::kernels::view::View;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Model, Observer, Step, StepObserver};
 
 use crate::request::Observe;
@@ -21,6 +21,13 @@ pub fn model(model: &Model<'_>, ticks: u64) {
 /// An image is begun; its first state took so many ticks.
 pub fn start(seed: u64, ticks: u64) {
     defmt::info!("@start {=u64} {=u64}", seed, ticks);
+}
+
+/// So many numbers of the condition are outside the model's range.
+pub fn clamped(count: u32) {
+    if count > 0 {
+        defmt::info!("condition: {=u32} numbers clamped", count);
+    }
 }
 
 /// A step is done, in so many ticks.

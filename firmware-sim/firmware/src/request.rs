@@ -4,8 +4,7 @@
 //! multiplication or division. `seeds` is a list with `:` between; only their number is kept, and a seed is read again
 //! from the command line when its turn comes, which costs no RAM while sampling.
 
-use mote_runtime::blob::sampling::{Clip, PrevRule, Spacing};
-use mote_runtime::{Config, Feature, Method};
+use mote_runtime::{Clip, Config, Feature, Method, PrevRule, Spacing};
 
 use crate::{drill::Drill, hw};
 

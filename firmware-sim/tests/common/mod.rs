@@ -44,7 +44,7 @@ pub fn desktop(model: &[u8], config: &Config, start: &Start<'_>) -> ImageRecord 
 pub fn desktop_known(model: &[u8], config: &Config, start: &Start<'_>, known: Option<&[i32]>) -> ImageRecord {
     with_model(model, |model| {
         let mut memory = vec![0u128; 4096];
-        let bytes = mote_runtime::sampler::arena_bytes(model, config);
+        let bytes = mote_runtime::arena_bytes(model, config);
         let mut arena = Arena::new(&mut bytemuck::cast_slice_mut(&mut memory)[..bytes]).expect("aligned");
         let mut run = Sampler::new(model, &mut arena, config, start).expect("a good configuration");
         if let Some(known) = known {

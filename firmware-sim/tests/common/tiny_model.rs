@@ -1,16 +1,17 @@
 //! A model file made by hand, so that these tests need no converter: 8 x 8 pixels, a convolution to four channels,
 //! group normalization with SiLU, a convolution back.
 
-use mote_runtime::blob::crc::crc32;
-use mote_runtime::blob::header::{Arithmetic, Header, Packing};
-use mote_runtime::blob::op::{At, Conv, GroupNorm, Input, Op, Source, Weights};
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
-use mote_runtime::blob::{FORMAT_VERSION, MAGIC, SECTIONS};
-use mote_runtime::kernels::family::padded;
-use mote_runtime::numeric::NUMERIC_VERSION;
-use mote_runtime::numeric::requant::Requant;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::family::padded;
+use mote_runtime::internals::model::crc::crc32;
+use mote_runtime::internals::model::header::{Arithmetic, Header, Packing};
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::model::{FORMAT_VERSION, MAGIC, SECTIONS};
+use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::ops::conv::Sides;
+use mote_runtime::internals::ops::{At, Conv, GroupNorm, Input, Op, Source, Weights};
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
 const SIDE: u16 = 8;
 const CHANNELS: u16 = 4;
@@ -151,8 +152,8 @@ impl Weightbook {
             out,
             scratch,
             weights: Weights::W8 { data, bias, requant },
-            kernel: 3,
-            stride: 1,
+            kernel: Sides::square(3),
+            stride: Sides::square(1),
             pad: [1; 4],
             upsample: false,
             addend: None,

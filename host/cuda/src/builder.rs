@@ -2,9 +2,9 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use mote_runtime::Model;
-use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::tensor::TensorId;
-use mote_runtime::ops::{At, Source};
+use mote_runtime::internals::model::header::Arithmetic;
+use mote_runtime::internals::ops::{At, Source};
+use mote_runtime::internals::tensor::TensorId;
 
 use super::ops::{DeviceOp, DeviceTensor, Factor};
 use super::pack::Constants;

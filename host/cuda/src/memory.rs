@@ -2,7 +2,7 @@
 
 use bytemuck::Zeroable;
 use mote_runtime::Config;
-use mote_runtime::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::coefficients::Clip;
 
 use super::launch::{Buffer, Launcher};
 use super::layered::{Layered, grid};

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use mote_runtime::blob::sampling::Terms;
-use mote_runtime::schedule::chain::{BitStep, KernelStep};
-use mote_runtime::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction};
-use mote_runtime::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
+use mote_runtime::internals::model::sampling::Terms;
+use mote_runtime::internals::schedule::chain::{BitStep, KernelStep};
+use mote_runtime::internals::schedule::coefficients::{ALPHA_BAR_ONE_Q62, Prediction};
+use mote_runtime::internals::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 use mote_runtime::{Config, Model, RunError};
 
 use super::program::{DeviceMove, DeviceNoising};

@@ -2,10 +2,10 @@
 
 use bytemuck::NoUninit;
 use mote_runtime::Model;
-use mote_runtime::blob::int4;
-use mote_runtime::blob::proof::wide_bias;
-use mote_runtime::kernels::family::padded;
-use mote_runtime::ops::{At, Weights};
+use mote_runtime::internals::family::padded;
+use mote_runtime::internals::ops::conv::proof::wide_bias;
+use mote_runtime::internals::ops::{At, Weights};
+use mote_runtime::internals::tensor::int4;
 
 use super::ops::Factor;
 

@@ -29,7 +29,7 @@ pub struct Job<'j> {
     pub config: Config,
     /// Seed and start of every image.
     pub images: &'j [(u64, Start<'j>)],
-    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) where they are not.
+    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they are not.
     pub known: Option<&'j [i32]>,
     /// Digest every operator's output as well.
     pub operators: bool,
@@ -154,7 +154,7 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     fn begin_here(&self, job: &Job<'_>, seed: u64, start: &Start<'_>) -> Result<(u32, Vec<i32>), CudaError> {
         let config = Config { seed, ..job.config };
         // Of 16 bytes each: an arena is aligned to so many.
-        let bytes = mote_runtime::sampler::arena_bytes(self.model, &config);
+        let bytes = mote_runtime::arena_bytes(self.model, &config);
         let mut memory = vec![0u128; bytes.div_ceil(16)];
         let mut arena = Arena::new(bytemuck::cast_slice_mut(&mut memory))?;
         let mut sampler = Sampler::new(self.model, &mut arena, &config, start)?;

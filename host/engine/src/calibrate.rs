@@ -3,12 +3,12 @@
 //! The trajectories are run by the runtime itself, on the f16 model, whose every bit is fixed by the numeric contract. So the
 //! ranges, and the model file that follows from them, are the same on every machine, which a float executor could not promise.
 
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::f16::load;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, StepObserver};
+use mote_runtime::internals::numeric::float::load;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 use crate::memory::AlignedBytes;
 
@@ -108,14 +108,49 @@ impl Observer for Recorder {
 
 impl StepObserver for Recorder {}
 
-/// Runs `configs`, each from its own seed, on an f16 model; gives the statistics of every operator's output, in order.
+/// A run from its own seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What is asked of it.
+    pub config: Config,
+    /// Its condition vector, in the model's fixed point; empty for a model without one.
+    pub condition: Arc<[i32]>,
+}
+
+impl From<Config> for Run {
+    fn from(config: Config) -> Self {
+        let condition = Arc::from([]);
+        Self { config, condition }
+    }
+}
+
+impl Run {
+    /// The run on `model`, at its beginning.
+    pub fn begin<'m, 'a>(
+        &'a self,
+        model: &'m Model<'m>,
+        arena: &'a mut Arena<'_>,
+    ) -> Result<Sampler<'m, 'a>, RunError> {
+        let mut run = Sampler::new(model, arena, &self.config, &Start::Seed)?;
+        if !self.condition.is_empty() {
+            run.condition(&self.condition)?;
+        }
+        Ok(run)
+    }
+}
+
+/// Makes `runs` on an f16 model; gives the statistics of every operator's output, in order.
 ///
 /// The runs go in parallel; the result does not depend on how many at a time. `done` is called after each.
-pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)) -> Result<Vec<Stats>, RunError> {
-    let runs: Result<Vec<Vec<Stats>>, RunError> = configs
+pub fn calibrate(
+    model: &Model<'_>,
+    runs: &[impl Into<Run> + Clone + Sync],
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<Stats>, RunError> {
+    let runs: Result<Vec<Vec<Stats>>, RunError> = runs
         .par_iter()
-        .map(|config| {
-            let stats = record(model, config);
+        .map(|run| {
+            let stats = record(model, &run.clone().into());
             done();
             stats
         })
@@ -128,15 +163,15 @@ pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)
 }
 
 fn empty(model: &Model<'_>) -> Vec<Stats> {
-    let channels = |op: Op| model.tensor(op.io().out()).map_or(1, |t| usize::from(t.channels));
+    let channels = |op: Op| model.tensor(op.slots().out()).map_or(1, |t| usize::from(t.channels));
     model.ops().map(|op| Stats::new(channels(op))).collect()
 }
 
-fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Stats>, RunError> {
+fn record(model: &Model<'_>, run: &Run) -> Result<Vec<Stats>, RunError> {
     let mut recorder = Recorder { stats: empty(model) };
-    let mut memory = AlignedBytes::for_run(model, config);
+    let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
-    let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    let mut run = run.begin(model, &mut arena)?;
     while run.step_observed(&mut recorder)?.is_some() {}
     Ok(recorder.stats)
 }

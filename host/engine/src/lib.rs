@@ -37,11 +37,11 @@ pub use family::Family;
 pub use ops::ACCELERATED;
 
 use memory::AlignedBytes;
-use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::tensor::Tensor;
-use mote_runtime::exec::{Call, forward, run_op};
-use mote_runtime::kernels::view::View;
-use mote_runtime::ops::Op;
+use mote_runtime::internals::model::exec::{Call, forward, run_op};
+use mote_runtime::internals::model::header::Arithmetic;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::Tensor;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Model, Network, Observer, RunError};
 use ops::{Kernel, Workspace};
 use std::collections::BTreeSet;

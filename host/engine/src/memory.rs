@@ -28,7 +28,7 @@ impl AlignedBytes {
 
     /// An arena for one run of `model` under `config`.
     pub fn for_run(model: &Model<'_>, config: &Config) -> Self {
-        Self::zeroed(mote_runtime::sampler::arena_bytes(model, config))
+        Self::zeroed(mote_runtime::arena_bytes(model, config))
     }
 
     /// The bytes.

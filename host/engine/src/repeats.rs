@@ -3,8 +3,8 @@
 
 use crate::ops::conv::same_weights;
 use mote_runtime::Model;
-use mote_runtime::blob::tensor::{Tensor, TensorId};
-use mote_runtime::ops::{Conv, Input, Op, Source};
+use mote_runtime::internals::ops::{Conv, Input, Op, Source};
+use mote_runtime::internals::tensor::{Tensor, TensorId};
 use std::collections::BTreeMap;
 
 /// Of each operator that computes what an earlier one has, which one that is. Within a call a tensor is written once, and the

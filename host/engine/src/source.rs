@@ -4,9 +4,9 @@ use crate::family::Simd;
 use crate::split::Split;
 use crate::window::copy;
 use mote_runtime::Model;
-use mote_runtime::blob::op;
-use mote_runtime::blob::tensor::{Dtype, Tensor};
-use mote_runtime::numeric::requant::Requant;
+use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::ops as op;
+use mote_runtime::internals::tensor::{Dtype, Tensor};
 
 /// What integer activations are stored as: i8 or i16.
 pub(crate) trait Stored: bytemuck::Pod + Into<i32> {}

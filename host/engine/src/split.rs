@@ -1,6 +1,6 @@
 //! A factor in two halves of 16 bits, whose products with 16-bit numbers fit 32 bits.
 
-use mote_runtime::numeric::requant::Requant;
+use mote_runtime::internals::numeric::requant::Requant;
 
 /// `q -> (q * mult + offset) >> (16 + shift)`, the upper bits of a 64-bit sum in arithmetic of 32 bits. Flooring twice floors as once.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -2,8 +2,8 @@
 //!
 //! A stream is one purpose of one image or step, so results depend neither on the order of work nor on the batch.
 
-use mote_runtime::numeric::normal::fill_normal_q24;
-use mote_runtime::numeric::philox::philox4x32;
+use mote_runtime::internals::numeric::normal::fill_normal_q24;
+use mote_runtime::internals::numeric::philox::philox4x32;
 
 /// Second counter word of uniform draws, so that they share no block with the normals of the same stream.
 const UNIFORM: u32 = 1;

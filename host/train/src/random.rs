@@ -1,8 +1,8 @@
 //! Every random number of a training run is a function of the run's seed, what it is for, the step and an index: nothing has to be
 //! remembered for a run to be taken up again.
 
-use mote_runtime::numeric::normal::fill_normal_q24;
-use mote_runtime::numeric::philox::philox4x32;
+use mote_runtime::internals::numeric::normal::fill_normal_q24;
+use mote_runtime::internals::numeric::philox::philox4x32;
 
 /// What numbers are drawn for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

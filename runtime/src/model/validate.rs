@@ -68,6 +68,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !is_output {
         return refusal.with(ParseError::Header("output"));
     }
+    #[cfg(feature = "condition")]
+    if !one_condition(model) {
+        return refusal.with(ParseError::Section(Section::Ops));
+    }
     let whole = match header.schedule.plan() {
         Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
         None => schedule_falls(model),
@@ -76,6 +80,20 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         return refusal.with(ParseError::Section(Section::Schedule));
     }
     Some(())
+}
+
+/// Whether all operators that are given a vector are given the same one, and a chain none.
+#[cfg(feature = "condition")]
+#[inline(never)]
+fn one_condition(model: &Model<'_>) -> bool {
+    let Some(first) = model.condition() else { return true };
+    let len = |condition: &crate::ops::Condition| model.known(condition.out).channels;
+    let mut ops = model.ops();
+    let others = ops.all(|op| match op {
+        Op::Condition(other) => other.is_same(&first) && len(&other) == len(&first),
+        _ => true,
+    });
+    others && !model.header.prediction.is_chain()
 }
 
 /// Whether there are as many alphas as there should be, and none is larger than the one before.
@@ -145,7 +163,7 @@ fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
     } else {
         1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
     };
-    let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
+    let last_format = if op.gives_output() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };

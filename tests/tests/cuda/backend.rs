@@ -1,11 +1,11 @@
 //! The backend as commands use it: the same traces as the CPU's, whatever the batch, the executor and the start.
 
-use mote_host::cuda::ops::Kernel;
-use mote_host::cuda::program::Program;
-use mote_host::cuda::run::{Executor, Gpu, Job};
-use mote_host::cuda::{CudaError, Start};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::UNKNOWN;
+use mote_cuda::ops::Kernel;
+use mote_cuda::program::Program;
+use mote_cuda::run::{Executor, Gpu, Job};
+use mote_cuda::{CudaError, Start};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::UNKNOWN;
 use mote_runtime::{Config, Method, Model, RunError};
 use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints};
@@ -105,6 +105,7 @@ fn images_may_start_anywhere() {
     let images = origins.into_iter().enumerate().map(|(i, origin)| Wanted {
         seed: 40 + i as u64,
         origin,
+        condition: None,
     });
     let whole = mote_tools::backend::Job {
         known: None,
@@ -147,10 +148,11 @@ fn chains_start_anywhere_and_take_no_known_image() {
                 strength_q16: 30_000,
             },
         ];
-        let images = origins
-            .into_iter()
-            .zip(3..)
-            .map(|(origin, seed)| Wanted { seed, origin });
+        let images = origins.into_iter().zip(3..).map(|(origin, seed)| Wanted {
+            seed,
+            origin,
+            condition: None,
+        });
         let mut job = mote_tools::backend::Job {
             known: None,
             config: Config::of(model.header(), model.header().train_steps),

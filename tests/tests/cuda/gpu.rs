@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use mote_host::cuda::driver::{Device, missing};
-use mote_host::cuda::launch::{Launch, Launcher};
-use mote_host::cuda::{CudaError, Executor};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
+use mote_cuda::driver::{Device, missing};
+use mote_cuda::launch::{Launch, Launcher};
+use mote_cuda::{CudaError, Executor};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::ops::Op;
 use mote_runtime::{Config, Model};
 use mote_tests::synthetic::Form;
 use mote_tests::{chains, checkpoints};

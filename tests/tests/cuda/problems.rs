@@ -1,19 +1,18 @@
 //! Models for the suite: random programs, every operator in every format, and the trained networks.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::sampler::{UNKNOWN, Variance};
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::PrevRule;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::sampler::{UNKNOWN, Variance};
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::spacing::PrevRule;
 use mote_runtime::{Config, Method, Model};
-use mote_tests::chains;
-use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form};
+use mote_tests::{chains, checkpoints};
 use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use crate::programs::{factors_at_random, large, program};
+use crate::programs::{factors_at_random, large, squares};
 use crate::suite::Problem;
 
 fn config(file: &AlignedBytes, steps: u32) -> Config {
@@ -23,7 +22,7 @@ fn config(file: &AlignedBytes, steps: u32) -> Config {
 /// Small programs on every kind of window; each as converted, and with factors that are anything a valid file may hold.
 pub fn random(seed: u64) -> Vec<Problem> {
     let mut random = Random(seed);
-    let file = program(&mut random, seed);
+    let file = squares(&mut random, seed);
     let wild = factors_at_random(&file, &mut random);
     [("as converted", file), ("factors at random", wild)]
         .map(|(what, file)| Problem {

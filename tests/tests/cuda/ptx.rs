@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mote_host::cuda::PTX;
-use mote_runtime::numeric::table;
+use mote_cuda::PTX;
+use mote_runtime::internals::numeric::table;
 use sha2::{Digest, Sha256};
 
 /// A folder of kernels.
@@ -95,8 +95,8 @@ fn products_of_bytes_are_on_tensor_cores_in_every_signedness() {
 #[test]
 fn records_of_operators_are_the_hosts() {
     let texts = [
-        ("ops.cuh", mote_host::cuda::ops::in_c()),
-        ("network/network_ops.cuh", mote_host::cuda::network::ops::in_c()),
+        ("ops.cuh", mote_cuda::ops::in_c()),
+        ("network/network_ops.cuh", mote_cuda::network::ops::in_c()),
     ];
     for (name, text) in texts {
         let path = kernels().join(name);

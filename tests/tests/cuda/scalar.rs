@@ -1,16 +1,15 @@
 //! The contract's functions one by one, on thousands of arguments and at their edges.
 
-use mote_host::cuda::launch::{Launch, Launcher};
-use mote_runtime::digest::Digest;
-use mote_runtime::kernels::f16::{from_q24, load, to_q24};
-use mote_runtime::numeric::exp2::exp2_neg_q16;
-use mote_runtime::numeric::float::{exp_f32, f32_to_f16_sat, sigmoid_f32, silu_f32};
-use mote_runtime::numeric::normal::{normal_q24, uniform_word};
-use mote_runtime::numeric::requant::{Requant, add_guarded};
-use mote_runtime::numeric::rsqrt::rsqrt_u64;
-use mote_runtime::numeric::sigmoid::silu_q16;
-use mote_runtime::numeric::sine::sin_cos_q30;
-use mote_runtime::schedule::chain::{BitStep, deviation_q30};
+use mote_cuda::launch::{Launch, Launcher};
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::numeric::exp2::exp2_neg_q16;
+use mote_runtime::internals::numeric::float::{exp_f32, f32_to_f16_sat, from_q24, load, sigmoid_f32, silu_f32, to_q24};
+use mote_runtime::internals::numeric::normal::{normal_q24, uniform_word};
+use mote_runtime::internals::numeric::requant::{Requant, add_guarded};
+use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
+use mote_runtime::internals::numeric::sigmoid::silu_q16;
+use mote_runtime::internals::numeric::sine::sin_cos_q30;
+use mote_runtime::internals::schedule::chain::{BitStep, deviation_q30};
 use mote_tests::random::Random;
 
 fn both(low: i32, high: i32) -> u64 {

@@ -1,11 +1,11 @@
 //! The problems that every device must solve: the runtime's digests of every operator and every step, by both executors.
 
-use mote_host::cuda::launch::Launcher;
-use mote_host::cuda::{CudaError, Executor, Gpu, Image, Job, Start};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::digest::Digest;
-use mote_runtime::kernels::view::View;
+use mote_cuda::launch::Launcher;
+use mote_cuda::{CudaError, Executor, Gpu, Image, Job, Start};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Config, Model, Observer, Sampler, StepObserver};
 use std::ops::ControlFlow;
 
@@ -46,7 +46,7 @@ pub fn expected(model: &Model<'_>, config: &Config, seed: u64, start: &Start<'_>
     };
     let mut digests = Digests::default();
     while let Some(step) = run.step_observed(&mut digests).expect("a valid run") {
-        image.steps.push(mote_host::cuda::run::ImageStep {
+        image.steps.push(mote_cuda::run::ImageStep {
             index: step.index,
             timestep: step.timestep,
             digest: step.digest,

@@ -3,16 +3,17 @@
 
 #[path = "../oracle/builder.rs"]
 mod builder;
+#[allow(dead_code)]
 mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use mote_host::engine::{ACCELERATED, Engine, Family};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Call;
-use mote_runtime::kernels::view::View;
+use mote_engine::memory::AlignedBytes;
+use mote_engine::{ACCELERATED, Engine, Family};
+use mote_runtime::internals::model::exec::Call;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, Start, Unobserved};
 use mote_tests::random::Random;
 use mote_tests::synthetic::{Form, model as everything};
@@ -21,7 +22,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program, program_with, strips, thin};
+use programs::{factors_at_random, large, program, program_with, signals, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -121,9 +122,9 @@ fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
             .collect();
         let [apart, within] = models.each_ref().map(|model| outputs(model, &mut Portable, &x, 5).0);
         // What is made inside has no output of its own, and the others stand in another order.
-        let expected: BTreeMap<u16, _> = models[0].ops().map(|op| op.io().out().0).zip(apart).collect();
+        let expected: BTreeMap<u16, _> = models[0].ops().map(|op| op.slots().out().0).zip(apart).collect();
         for (op, (kind, found)) in models[1].ops().zip(within) {
-            assert_eq!(found, expected[&op.io().out().0].1, "program {seed}: {kind} {op:?}");
+            assert_eq!(found, expected[&op.slots().out().0].1, "program {seed}: {kind} {op:?}");
             if let Op::NormConv(both) = op {
                 let rows = |id| models[1].tensor(id).expect("it is there").rows;
                 inside += 1;
@@ -153,6 +154,17 @@ fn neighbours_give_the_runtimes_bits() {
         let file = strips(seed, size, |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]));
         let model = Model::parse(file.bytes()).expect("a valid model");
         assert_equal(&model, &mut random, &format!("neighbours on {size:?}"));
+    }
+}
+
+#[test]
+fn signals_give_the_runtimes_bits() {
+    for (seed, cols) in (0..).zip([16, 11, 3]) {
+        let mut random = Random(seed);
+        let mut bits = |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]);
+        let file = signals(seed, cols, Some(&mut bits));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut random, &format!("signals of {cols}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use mote_host::memory::AlignedBytes;
+use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Model, Start};
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::import;

@@ -1,12 +1,11 @@
 //! One run by both, compared.
 
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::scalar::digest::digest;
-use mote_host::oracle::{Oracle, OracleOptions, OracleStep};
-use mote_runtime::blob::op::Op;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Config, Model, Sampler, Start, StepObserver};
+use mote_engine::memory::AlignedBytes;
+use mote_oracle::scalar::digest::digest;
+use mote_oracle::{Oracle, OracleOptions, OracleStep};
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Config, Model, Observer, Sampler, Start, StepObserver};
 use mote_tools::backend::oracle::{request, start as start_of};
 
 /// Digests every operator's output of the runtime, with the oracle's own digest.

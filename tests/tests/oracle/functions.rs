@@ -1,15 +1,17 @@
 //! The oracle's functions against the runtime's, over far more arguments than a network gives them.
 
-use mote_host::oracle;
-use mote_host::oracle::file::header::Prediction as OwnPrediction;
-use mote_host::oracle::sampler::coefficients::{Coefficients, mixed, noising};
-use mote_host::oracle::sampler::timesteps;
-use mote_host::oracle::scalar::rounding::Rounding;
-use mote_host::oracle::scalar::{digest, half, noise, roots, sigmoid, sine};
-use mote_runtime::kernels::f16 as theirs_f16;
-use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded};
-use mote_runtime::numeric::{exp2, float, normal, rsqrt, sigmoid as theirs_sigmoid, sine as theirs_sine};
-use mote_runtime::schedule::coefficients::{self as theirs, Clip, Prediction};
+use mote_oracle as oracle;
+use mote_oracle::file::header::Prediction as OwnPrediction;
+use mote_oracle::sampler::coefficients::{Coefficients, mixed, noising};
+use mote_oracle::sampler::timesteps;
+use mote_oracle::scalar::rounding::Rounding;
+use mote_oracle::scalar::{digest, half, noise, roots, sigmoid, sine};
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant, add_guarded};
+use mote_runtime::internals::numeric::{
+    exp2, float as theirs_f16, float, normal, rsqrt, sigmoid as theirs_sigmoid, sine as theirs_sine,
+};
+use mote_runtime::internals::schedule::coefficients as theirs;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 
 const ROUNDS: usize = 200_000;
 
@@ -73,7 +75,7 @@ fn integer_functions_agree() {
         );
     }
     let words: Vec<i32> = (0..5000).map(|_| random.int()).collect();
-    let theirs = mote_runtime::digest::Digest::of(words.iter().copied()).0;
+    let theirs = mote_runtime::internals::digest::Digest::of(words.iter().copied()).0;
     assert_eq!(digest::digest(words.iter().copied()), theirs);
 }
 
@@ -181,13 +183,17 @@ fn pixels_agree() {
     let mut random = Random(5);
     for _ in 0..ROUNDS {
         let x = random.int();
-        assert_eq!(oracle::q24_to_pixel(x), mote_runtime::sampler::q24_to_pixel(x), "{x}");
+        assert_eq!(
+            oracle::q24_to_pixel(x),
+            mote_runtime::internals::sampler::q24_to_pixel(x),
+            "{x}"
+        );
     }
 }
 
 #[test]
 fn timesteps_agree() {
-    use mote_runtime::schedule::spacing::{Spacing, timestep};
+    use mote_runtime::internals::schedule::spacing::{Spacing, timestep};
     let spacings = [
         (Spacing::Leading, oracle::Spacing::Leading),
         (Spacing::Trailing, oracle::Spacing::Trailing),

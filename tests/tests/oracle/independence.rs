@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use mote_host::memory::AlignedBytes;
-use mote_host::oracle::{Oracle, OracleError};
+use mote_engine::memory::AlignedBytes;
+use mote_oracle::{Oracle, OracleError};
 use mote_runtime::{Config, Model, Start};
 use mote_tests::mutate::mutate;
 use mote_tests::parts::{OPS, Parts};

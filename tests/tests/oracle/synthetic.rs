@@ -1,12 +1,14 @@
 //! Random programs: every operator in every arrangement, every way of sampling.
 
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::{Op, Weights};
-use mote_runtime::sampler::UNKNOWN;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::ops::{Op, Weights};
+use mote_runtime::internals::sampler::UNKNOWN;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
 use mote_tests::running::METHODS;
+use mote_tests::synthetic::Form;
+use mote_tests::wider;
 use mote_tools::emit::Diffusion;
 use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Input, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
@@ -50,8 +52,8 @@ fn program(seed: u64) -> Program {
     let skip = b.norm(&[first], 2, true, None);
     let skip = b.conv(&[skip], 8, same(5), Some((bias, 1.0)));
     let down = Window {
-        kernel: 3,
-        stride: 2,
+        kernel: [3; 2],
+        stride: [2; 2],
         pad: [0, 0, 1, 1],
         upsample: false,
     };
@@ -68,8 +70,8 @@ fn program(seed: u64) -> Program {
     let pooled = b.push(AvgPool { src: mixed }, [8, 1, 2]);
     let pooled = b.push(Upsample { src: pooled }, [8, 2, 4]);
     let even = Window {
-        kernel: 2,
-        stride: 1,
+        kernel: [2; 2],
+        stride: [1; 2],
         pad: [1, 1, 1, 1],
         upsample: false,
     };
@@ -189,6 +191,22 @@ fn random_programs_run_as_the_oracle_says() {
     }
 }
 
+/// Of what a GPU does not take, in every number format.
+#[test]
+fn wider_programs_run_as_the_oracle_says() {
+    for seed in 0..8 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 3)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("wider {seed}, {form:?}"));
+        }
+    }
+}
+
 #[test]
 fn every_start_is_the_oracles() {
     let memory = synthetic(1, 2);
@@ -260,7 +278,7 @@ fn the_programs_hold_what_they_are_for() {
         let model = Model::parse(memory.bytes()).expect("a valid model");
         let ops: Vec<Op> = model.ops().collect();
         let zero_points = (0..model.tensor_count())
-            .filter_map(|i| model.tensor(mote_runtime::blob::tensor::TensorId(i)))
+            .filter_map(|i| model.tensor(mote_runtime::internals::tensor::TensorId(i)))
             .filter(|t| t.zero_point != 0)
             .count();
         (ops, zero_points)

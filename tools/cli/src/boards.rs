@@ -2,8 +2,8 @@
 
 use super::failure::Failure;
 use super::print::{self, Held, bytes, heading, table};
+use mote_cuda::driver::missing;
 use mote_firmware_sim::{Availability, Board, boards};
-use mote_host::cuda::driver::missing;
 use serde_json::{Value, json};
 
 /// List the simulated boards and the GPU, and what is missing to run them

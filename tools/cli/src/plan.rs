@@ -3,7 +3,7 @@
 use super::args::{RunArgs, name};
 use super::failure::Failure;
 use super::print::{self, Held, bytes, heading, table};
-use mote_runtime::blob::plan::Plan;
+use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::{Method, Model};
 use mote_tools::ModelFile;
 use mote_tools::files::{Format, OutputFile};

@@ -1,13 +1,12 @@
 //! This machine: the engine's kernels for its processor, or the runtime's own.
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
-use mote_host::engine::Engine;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::op::Op;
-use mote_runtime::digest::Digest;
-use mote_runtime::exec::Observer;
-use mote_runtime::kernels::view::View;
-use mote_runtime::{Arena, Network, Portable, Sampler, StepObserver};
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::digest::Digest;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::view::View;
+use mote_runtime::{Arena, Network, Observer, Portable, Sampler, StepObserver};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -50,6 +49,9 @@ fn one(
     let mut sampler = Sampler::new(target.model, &mut arena, &job.config_of(image), &image.origin.start())?;
     if let Some(known) = &job.known {
         sampler.inpaint(known)?;
+    }
+    if let Some(condition) = &image.condition {
+        sampler.condition(condition)?;
     }
     let mut trace = Trace {
         seed: image.seed,

@@ -1,9 +1,9 @@
 //! An NVIDIA GPU: many images at once.
 
 use super::{BackendError, Job, StepTrace, Target, Trace};
-use mote_host::cuda::driver::{Device, missing};
-use mote_host::cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
-use mote_runtime::sampler::q24_to_pixel;
+use mote_cuda::driver::{Device, missing};
+use mote_cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
+use mote_runtime::internals::sampler::q24_to_pixel;
 use std::ops::ControlFlow;
 
 impl From<CudaError> for BackendError {
@@ -50,7 +50,7 @@ pub fn stream_on(
         .iter()
         .map(|image| (image.seed, image.origin.start()))
         .collect();
-    let job = mote_host::cuda::Job {
+    let job = mote_cuda::Job {
         config: job.config,
         images: &images,
         known: job.known.as_deref(),

@@ -2,9 +2,8 @@
 //! machine. What the firmware itself takes stands with the core (`mote_firmware_sim::Footprint`); `mote bench` measures it.
 
 use mote_firmware_sim::{Board, Parts, boards};
-use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::sampler::arena_bytes;
-use mote_runtime::{Config, Feature, Model};
+use mote_runtime::internals::model::header::Arithmetic;
+use mote_runtime::{Config, Feature, Model, arena_bytes};
 use serde::Serialize;
 
 /// Whether a model fits a board. A key of `inspect --json`.

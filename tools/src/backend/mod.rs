@@ -4,6 +4,7 @@
 //! - `board`: the real firmware on a simulated board; compact, without the part `fast`, on request.
 //! - `cuda`: an NVIDIA GPU, many images at once.
 //! - `oracle`: the independent second implementation, slow.
+//! - [`predict`]: single network calls.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
 mod board;
@@ -11,12 +12,14 @@ mod cpu;
 pub mod cuda;
 pub mod footprint;
 pub mod oracle;
+pub mod predict;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
+use crate::condition::Images;
+use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Firmware, SimError};
-use mote_host::cuda::{CudaError, Executor};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -103,6 +106,8 @@ pub struct Wanted {
     pub seed: u64,
     /// Where it starts.
     pub origin: Origin,
+    /// Its condition vector, in the model's fixed point; `None` for a model that takes none.
+    pub condition: Option<Arc<[i32]>>,
 }
 
 /// What to make, and what to watch meanwhile.
@@ -112,7 +117,7 @@ pub struct Job {
     pub config: Config,
     /// The images.
     pub images: Vec<Wanted>,
-    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::sampler::UNKNOWN) where they
+    /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they
     /// are not; `None` where all is to be made.
     pub known: Option<Vec<i32>>,
     /// Digest every operator's output as well.
@@ -122,13 +127,18 @@ pub struct Job {
 impl Job {
     /// An image from each seed.
     pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
-        let images = seeds
-            .into_iter()
-            .map(|seed| Wanted {
-                seed,
-                origin: Origin::Seed,
-            })
-            .collect();
+        let seeds: Vec<u64> = seeds.into_iter().collect();
+        Self::of_images(config, Images::from(&seeds))
+    }
+
+    /// An image from each seed, on its condition.
+    pub fn of_images(config: Config, images: Images<'_>) -> Self {
+        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| Wanted {
+            seed,
+            origin: Origin::Seed,
+            condition: condition.cloned(),
+        };
+        let images = images.each().into_iter().map(wanted).collect();
         Self {
             config,
             images,
@@ -167,7 +177,7 @@ pub struct Trace {
     pub steps: Vec<StepTrace>,
     /// Its pixels, `(row, col, channel)`.
     pub pixels: Vec<u8>,
-    /// The final state, Q24, `(row, col, channel)`; boards do not send it.
+    /// The final state, Q24, `(row, col, channel)`.
     pub state: Vec<i32>,
 }
 
@@ -196,7 +206,7 @@ pub enum BackendError {
     Run(#[from] RunError),
     /// The oracle refused the run.
     #[error("oracle: {0}")]
-    Oracle(#[from] mote_host::oracle::OracleError),
+    Oracle(#[from] mote_oracle::OracleError),
     /// The GPU failed.
     #[error(transparent)]
     Cuda(CudaError),
@@ -267,7 +277,7 @@ impl Backend {
 
     /// Makes the images of `job`, in order; calls `on_step` after each step where it can.
     pub fn run(&self, target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-        job.config.validate(target.model.header())?;
+        job.config.validate_for(target.model)?;
         self.available()?;
         match self {
             Self::Cpu => cpu::run(target, job, on_step),
@@ -297,7 +307,7 @@ impl Backend {
         take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
-            job.config.validate(target.model.header())?;
+            job.config.validate_for(target.model)?;
             return cuda::stream(target, job, *executor, take);
         }
         for images in job.images.chunks(CHUNK) {

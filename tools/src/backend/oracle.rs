@@ -1,10 +1,12 @@
 //! The independent implementation of the numeric contract, and the runtime's requests in its types.
 
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
-use mote_host::oracle::{self, Oracle, OracleOptions, OracleStep};
-use mote_runtime::schedule::coefficients::Clip;
-use mote_runtime::schedule::spacing::{PrevRule, Spacing};
-use mote_runtime::{Config, Method, Start, sampler::Variance};
+use mote_oracle as oracle;
+use mote_oracle::{Oracle, OracleOptions, OracleStep};
+use mote_runtime::internals::sampler::Variance;
+use mote_runtime::internals::schedule::coefficients::Clip;
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
+use mote_runtime::{Config, Method, Start};
 use rayon::prelude::*;
 
 /// Every image on a thread of its own; operators of kind `fault` compute with a deliberate error.
@@ -41,7 +43,11 @@ fn one(model: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync
         on_step();
     };
     let (request, origin) = (request(&job.config_of(image)), image.origin.start());
-    let state = model.run_known(&request, &start(&origin), job.known.as_deref(), &mut take)?;
+    let extras = oracle::Extras {
+        known: job.known.as_deref(),
+        condition: image.condition.as_deref(),
+    };
+    let state = model.run_with(&request, &start(&origin), extras, &mut take)?;
     trace.pixels = state.iter().copied().map(oracle::q24_to_pixel).collect();
     trace.state = state;
     Ok(trace)

@@ -1,9 +1,9 @@
 //! From a trained chain to a model file: its graph, its schedule and its runs go the way of every network's.
 
-use mote_host::graph::{Graph, GraphError};
+use mote_graph::graph::{Graph, GraphError};
 use mote_runtime::Config;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 
 use super::files::Chain;
 use crate::convert::calibration::{CALIBRATION_SEED, Calibration, run_of};
@@ -81,6 +81,7 @@ pub fn convert(chain: &Chain, scheme: Scheme, arena: Option<Arena>, sha256: &str
         program,
         calibration: calibration(&diffusion, chain.steps() as u32),
         diffusion,
+        conditions: None,
         trained: None,
     };
     let memory = Memory {
@@ -110,7 +111,7 @@ fn calibration(diffusion: &Diffusion, steps: u32) -> Calibration {
         ..run_of(diffusion, steps)
     };
     Calibration {
-        runs: (0..RUNS).map(run).collect(),
+        runs: (0..RUNS).map(|i| run(i).into()).collect(),
         steps,
         rounding: vec![],
     }

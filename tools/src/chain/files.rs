@@ -3,10 +3,10 @@
 //! Both files are written whole, the facts last: a folder whose writing was stopped is no chain, or still the one before.
 
 use crate::files::replace;
-use mote_host::chain::heartbeat::Heartbeat;
-use mote_host::chain::swiss_roll::{STEPS, SwissRoll, UNITS};
-use mote_host::chain::transposed;
-use mote_host::graph::{GraphError, Param};
+use mote_chain::heartbeat::Heartbeat;
+use mote_chain::swiss_roll::{STEPS, SwissRoll, UNITS};
+use mote_chain::transposed;
+use mote_graph::graph::{GraphError, Param};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,13 @@
 //! The bound of a model file's own chain: the float chain's code over the integer network's outputs.
 
-use mote_host::chain::binomial::Binomial;
-use mote_host::chain::bound::Bound;
-use mote_host::chain::heartbeat::{LENGTH, bound};
-use mote_host::engine::Engine;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::exec::{Call, Network, Unobserved};
-use mote_runtime::schedule::chain::bit_q24;
-use mote_runtime::{Model, RunError};
+use mote_chain::binomial::Binomial;
+use mote_chain::bound::Bound;
+use mote_chain::heartbeat::{LENGTH, bound};
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::exec::Call;
+use mote_runtime::internals::schedule::chain::bit_q24;
+use mote_runtime::{Model, Network, RunError, Unobserved};
 
 /// K of a model of the heartbeat, from `draws` pairs of every step.
 pub fn heartbeat_bound(model: &Model<'_>, chain: &Binomial, draws: usize, seed: u64) -> Result<Bound, RunError> {

@@ -1,13 +1,14 @@
 //! Runs that references ask for, each made once.
 
+use super::given::Given;
 use super::keys::{ClipSetting, Setting};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Reference};
 use crate::import::Checkpoint;
-use mote_host::float::ddim::{Clip, guide};
-use mote_host::float::samplers::FloatRun;
-use mote_host::float::{Executor, Real, TimeFeatures};
-use mote_host::schedule::{Precision, PreviousRule, SchedulerConfig};
+use mote_graph::float::ddim::{Clip, guide};
+use mote_graph::float::samplers::FloatRun;
+use mote_graph::float::{Executor, Real, TimeFeatures};
+use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
 
 /// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
 pub(super) struct Run<T> {
@@ -76,6 +77,7 @@ impl<'a, T: Real> Runs<'a, T> {
 
     fn clip_of(&self, clip: ClipSetting) -> ClipSetting {
         match (clip, self.checkpoint.scheduler.clip_sample) {
+            (ClipSetting::AsSaved, _) if self.vectors.unclipped => ClipSetting::Off,
             (ClipSetting::AsSaved, true) => ClipSetting::Stock,
             (ClipSetting::AsSaved, false) => ClipSetting::Off,
             (other, _) => other,
@@ -97,7 +99,7 @@ impl<'a, T: Real> Runs<'a, T> {
         };
         let noise = self.noise(key)?;
         let count = noise.len() / self.checkpoint.graph.sample_shape().iter().product::<usize>();
-        let labels = self.labels(key, count)?;
+        let given = Given::of_runs(self.vectors, key, &self.checkpoint.graph, count)?;
         let executor = self.executor(reference);
         let mut run = Run {
             x: vec![noise.clone()],
@@ -109,12 +111,13 @@ impl<'a, T: Real> Runs<'a, T> {
         let (cond, uncond) = (&mut run.cond, &mut run.uncond);
         let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
-                return Ok(executor.run(x, &vec![t; count], &labels)?);
+                return Ok(executor.run(x, &vec![t; count], given.conditions())?);
             };
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
-            let null = vec![self.checkpoint.unet.null_class.unwrap_or(last); count];
-            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], &[&labels[..], &null].concat())?;
+            let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
+            let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
+            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);
             cond.push(both);
@@ -149,6 +152,7 @@ impl<'a, T: Real> Runs<'a, T> {
         let mut config = self.checkpoint.scheduler.clone();
         config.timestep_spacing = setting.spacing.unwrap_or(config.timestep_spacing);
         config.rescale_betas_zero_snr |= setting.zero_snr;
+        config.set_alpha_to_one |= self.vectors.final_alpha == Some(1.0);
         config
     }
 
@@ -166,17 +170,5 @@ impl<'a, T: Real> Runs<'a, T> {
                 .shape("noise", "a network whose output has the sample's shape"));
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
-    }
-
-    fn labels(&self, key: &str, count: usize) -> Result<Vec<usize>, CrosscheckError> {
-        let Some(classes) = self.checkpoint.graph.classes else {
-            return Ok(Vec::new());
-        };
-        let labels = self.vectors.indices(key, "labels", classes)?;
-        if labels.len() == count {
-            Ok(labels)
-        } else {
-            Err(self.vectors.shape("labels", format!("[{count}]")))
-        }
     }
 }

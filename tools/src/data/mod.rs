@@ -13,13 +13,14 @@ mod npy;
 mod npz;
 mod size;
 mod training;
-mod zip;
+pub(crate) mod zip;
 
 pub use discrete::Discrete;
+pub(crate) use npz::array;
 pub use training::Wanted;
 
 use crate::tensors::to_chw;
-use mote_host::train::dataset::{Dataset, Images as Part};
+use mote_train::dataset::{Dataset, Images as Part};
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.

@@ -1,6 +1,6 @@
 //! One array of NumPy's `.npy` format, versions 1 to 3.
 
-use mote_host::config::printable;
+use mote_graph::config::printable;
 
 /// An array as numbers.
 #[derive(Debug, Clone, PartialEq)]

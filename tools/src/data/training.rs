@@ -2,8 +2,8 @@
 
 use super::size::Size;
 use super::{DataError, Part, Raw, Split, content};
-use mote_host::train::dataset::Dataset;
-use mote_host::train::random::{Purpose, permutation};
+use mote_train::dataset::Dataset;
+use mote_train::random::{Purpose, permutation};
 use std::path::Path;
 
 /// What is wanted of the data.

@@ -1,10 +1,9 @@
 //! What an operator's home asks while it writes its record.
 
 use half::f16;
-use mote_runtime::blob::op::NormConv;
-use mote_runtime::blob::op::Op as Record;
-use mote_runtime::blob::tensor::TensorId;
-use mote_runtime::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops::{NormConv, Op as Record};
+use mote_runtime::internals::tensor::TensorId;
 
 use super::EmitError;
 use super::weights::WeightSection;

@@ -1,11 +1,11 @@
 //! The outermost layer: sections, their table, checksums.
 
-use mote_runtime::blob::crc::crc32;
-use mote_runtime::blob::header::Header;
-use mote_runtime::blob::layout::{ALIGN, ENTRY_BYTES, FORMAT_VERSION, MAGIC, PREFIX_BYTES, SECTIONS};
-use mote_runtime::blob::op::Op;
-use mote_runtime::blob::tensor::Tensor;
-use mote_runtime::numeric::NUMERIC_VERSION;
+use mote_runtime::internals::model::crc::crc32;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::model::layout::{ALIGN, ENTRY_BYTES, FORMAT_VERSION, MAGIC, PREFIX_BYTES, SECTIONS};
+use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::Tensor;
 use serde::Serialize;
 
 /// The contents of a model file.

@@ -1,6 +1,6 @@
 //! The tensor table and the memory plan.
 
-use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
+use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
 use super::{EmitError, within};
 use crate::plan::{Arena, Plan, Windows, plan_arena, slot_buffers};

@@ -7,9 +7,9 @@ pub mod planned;
 mod weights;
 
 use mote_runtime::Model;
-use mote_runtime::blob::header::{Arithmetic, Header, Packing};
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::blob::tensor::TensorId;
+use mote_runtime::internals::model::header::{Arithmetic, Header, Packing};
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::tensor::TensorId;
 
 use crate::plan::{Arena, Plan, Windows};
 use crate::program::Program;
@@ -29,9 +29,9 @@ pub struct Diffusion {
     /// alpha_bar before the first timestep.
     pub final_alpha_bar: f64,
     /// What the network predicts.
-    pub prediction: mote_runtime::schedule::coefficients::Prediction,
+    pub prediction: mote_runtime::internals::schedule::coefficients::Prediction,
     /// Clipping of x0.
-    pub clip: mote_runtime::schedule::coefficients::Clip,
+    pub clip: mote_runtime::internals::schedule::coefficients::Clip,
     /// Its bound.
     pub clip_range: f64,
     /// The noise levels, and how timesteps are spread over them.
@@ -126,7 +126,7 @@ pub fn emit_with(
         provenance,
     };
     let bytes = file.to_bytes();
-    let aligned = mote_host::memory::AlignedBytes::copy_of(&bytes);
+    let aligned = mote_engine::memory::AlignedBytes::copy_of(&bytes);
     Model::parse(aligned.bytes()).map_err(EmitError::Refused)?;
     Ok(Emitted {
         bytes,

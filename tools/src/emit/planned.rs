@@ -1,13 +1,13 @@
 //! A model file that holds the steps of one run in place of its schedule.
 
 use super::file::{assemble, encode};
-use mote_host::memory::AlignedBytes;
-use mote_runtime::blob::header::Header;
-use mote_runtime::blob::layout::{ENTRY_BYTES, PREFIX_BYTES, SECTIONS, read_u32};
-use mote_runtime::blob::plan::Plan;
-use mote_runtime::blob::sampling::Schedule;
-use mote_runtime::schedule::rows::{Row, Rows};
-use mote_runtime::schedule::spacing::PrevRule;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::model::layout::{ENTRY_BYTES, PREFIX_BYTES, SECTIONS, read_u32};
+use mote_runtime::internals::model::plan::Plan;
+use mote_runtime::internals::model::sampling::Schedule;
+use mote_runtime::internals::schedule::rows::{Row, Rows};
+use mote_runtime::internals::schedule::spacing::PrevRule;
 use mote_runtime::{Config, Model, ParseError, RunError, Section};
 use thiserror::Error;
 

@@ -10,9 +10,9 @@ use crate::images::ImageError;
 use crate::import::ImportError;
 use crate::tensors::TensorsError;
 use crate::validate::{DistributionError, FloatError};
-use mote_host::predictor::PredictorError;
-use mote_host::schedule::ScheduleError;
-use mote_host::sde::rk45::SolveError;
+use mote_graph::predictor::PredictorError;
+use mote_graph::schedule::ScheduleError;
+use mote_graph::sde::rk45::SolveError;
 use mote_runtime::{ParseError, RunError};
 
 /// What to do where a checkpoint's offset leaves no room for so many steps.
@@ -28,6 +28,10 @@ impl From<RunError> for Error {
             RunError::Class { classes, .. } => format!("give --class from 0 to {}", classes - 1),
             RunError::Planned { .. } => {
                 "leave the sampler's options out; `mote inspect` says what is planned, `mote plan` plans another".into()
+            }
+            RunError::Condition { expected: 0, .. } => "leave --condition out".into(),
+            RunError::Condition { expected, .. } => {
+                format!("give --condition FILE.npz:ARRAY, rows of {expected} numbers, or the numbers with commas between")
             }
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
@@ -66,7 +70,10 @@ impl From<ImportError> for Error {
 
 impl From<ConvertError> for Error {
     fn from(error: ConvertError) -> Self {
-        Self::input(error).help("see CHECKPOINT in `mote convert --help`")
+        match error {
+            ConvertError::Condition(error) => error,
+            error => Self::input(error).help("see CHECKPOINT in `mote convert --help`"),
+        }
     }
 }
 
@@ -117,6 +124,7 @@ impl From<DistributionError> for Error {
         match error {
             DistributionError::Backend(error) => error.into(),
             DistributionError::Float(error) => error.into(),
+            DistributionError::Conditioned => Self::refused(error).help("leave --distribution out"),
             DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
         }
     }

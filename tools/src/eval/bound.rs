@@ -3,8 +3,8 @@
 use super::{Subject, image_seed, mean_and_error};
 use crate::Error;
 use crate::data::Discrete;
-use mote_host::ddpm::bound::{Bound, Terms, strata};
-use mote_host::predictor::Predicted;
+use mote_graph::ddpm::bound::{Bound, Terms, strata};
+use mote_graph::predictor::Predicted;
 use serde::Serialize;
 use serde_json::{Value, json};
 

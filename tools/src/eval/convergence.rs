@@ -3,12 +3,12 @@
 use super::Subject;
 use crate::Error;
 use crate::report::plots::{Series, loglog};
-use mote_host::draws::normals;
-use mote_host::sde::convergence::Curve;
-use mote_host::sde::flow::follow;
-use mote_host::sde::gaussian::Gaussian;
-use mote_host::sde::rk45::Tolerance;
-use mote_host::sde::steps::Solver;
+use mote_graph::draws::normals;
+use mote_graph::sde::convergence::Curve;
+use mote_graph::sde::flow::follow;
+use mote_graph::sde::gaussian::Gaussian;
+use mote_graph::sde::rk45::Tolerance;
+use mote_graph::sde::steps::Solver;
 
 const SOLVERS: [Solver; 2] = [Solver::Ddim, Solver::DpmSolver2M];
 /// Numbers of steps on normal data, and on a network.

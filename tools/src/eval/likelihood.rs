@@ -3,9 +3,9 @@
 use super::{Subject, image_seed, mean_and_error};
 use crate::Error;
 use crate::data::Discrete;
-use mote_host::draws::{signs, uniforms};
-use mote_host::sde::likelihood::likelihood;
-use mote_host::sde::rk45::Tolerance;
+use mote_graph::draws::{signs, uniforms};
+use mote_graph::sde::likelihood::likelihood;
+use mote_graph::sde::rk45::Tolerance;
 use serde::Serialize;
 use std::f64::consts::LN_2;
 

@@ -4,16 +4,16 @@ use super::Subject;
 use crate::Error;
 use crate::images::{Picture, Shape, grid};
 use crate::tensors::{to_chw, to_hwc};
-use mote_host::ddpm::ancestral::Ancestral;
-use mote_host::draws::normals;
-use mote_host::float::ddim::{Clip, Ddim};
-use mote_host::float::encode::slerp;
-use mote_host::predictor::PredictorError;
-use mote_host::schedule::{PreviousRule, Step};
-use mote_host::sde::flow::follow;
-use mote_host::sde::path::{Kind, Path};
-use mote_host::sde::reverse::Reverse;
-use mote_host::sde::rk45::Tolerance;
+use mote_graph::ddpm::ancestral::Ancestral;
+use mote_graph::draws::normals;
+use mote_graph::float::ddim::{Clip, Ddim};
+use mote_graph::float::encode::slerp;
+use mote_graph::predictor::PredictorError;
+use mote_graph::schedule::{PreviousRule, Step};
+use mote_graph::sde::flow::follow;
+use mote_graph::sde::path::{Kind, Path};
+use mote_graph::sde::reverse::Reverse;
+use mote_graph::sde::rk45::Tolerance;
 
 /// Images a row of an interpolation.
 const COLUMNS: usize = 11;

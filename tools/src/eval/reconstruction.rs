@@ -3,8 +3,8 @@
 use super::{Subject, mean_and_error};
 use crate::Error;
 use crate::data::Discrete;
-use mote_host::float::ddim::{Clip, Ddim};
-use mote_host::schedule::PreviousRule;
+use mote_graph::float::ddim::{Clip, Ddim};
+use mote_graph::schedule::PreviousRule;
 use serde::Serialize;
 
 /// Images that are encoded together.

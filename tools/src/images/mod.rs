@@ -5,17 +5,19 @@ pub(crate) mod npz;
 mod png;
 mod scatter;
 mod sheet;
+mod signal;
 mod sink;
 
 pub use grid::grid;
 pub use png::{ImageError, decode, encode};
 pub use scatter::scatter;
 pub use sheet::{fits_one_picture, sheet};
+pub use signal::Signal;
 pub use sink::{ImageSink, Made};
 
-use mote_runtime::blob::header::Header;
-use mote_runtime::sampler::pixel_to_q24;
-use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::sampler::pixel_to_q24;
+use mote_runtime::internals::schedule::coefficients::Prediction;
 
 /// An 8-bit image, `(row, col, channel)` with 1 (gray) or 3 (RGB) channels.
 #[derive(Debug, Clone, PartialEq, Eq)]

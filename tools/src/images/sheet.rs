@@ -4,8 +4,8 @@ use super::{Picture, Shape, grid, scatter};
 use crate::Error;
 use crate::backend::Trace;
 use crate::tensors::from_q24;
-use mote_runtime::blob::header::Header;
-use mote_runtime::schedule::coefficients::Prediction;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::schedule::coefficients::Prediction;
 
 /// Bytes of pixels that one picture has at most.
 const MOST_BYTES: usize = 1 << 30;

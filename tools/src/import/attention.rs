@@ -2,7 +2,7 @@
 
 use super::ImportError;
 use super::unet::Net;
-use mote_host::graph::{ValueId, ops};
+use mote_graph::graph::{ValueId, ops};
 
 /// Appends the attention `name`: `(x + to_out(attend(norm(x)))) / divisor`. Without `groups` there is no normalization.
 /// Taps its output.

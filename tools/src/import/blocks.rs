@@ -4,7 +4,7 @@ use super::attention::attention;
 use super::resnet::{Scale, resnet};
 use super::unet::Net;
 use super::{BlockKind, ImportError, Resample};
-use mote_host::graph::{ValueId, ops};
+use mote_graph::graph::{ValueId, ops};
 
 /// Appends down block `level`; every resnet's output (after its attention) and the downsampler's go onto `skips`.
 pub(super) fn down_block(

@@ -1,6 +1,6 @@
 //! `unet/config.json` of a diffusers `UNet2DModel`, every default filled in.
 
-use mote_host::config::{ConfigError, Fields};
+use mote_graph::config::{ConfigError, Fields};
 
 /// A level's block, down or up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

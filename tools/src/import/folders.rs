@@ -5,7 +5,7 @@
 
 use super::index::{Component, Index};
 use super::{ImportError, shown};
-use mote_host::config;
+use mote_graph::config;
 use std::path::{Path, PathBuf};
 
 /// Folders of a network as diffusers names them; the second holds averaged weights.
@@ -158,7 +158,7 @@ fn folder_of(root: &Path, name: &str) -> PathBuf {
 }
 
 /// The scheduler's configuration of the pipeline or of the single folder `root`.
-fn scheduler_in(root: &Path) -> Result<PathBuf, ImportError> {
+pub(super) fn scheduler_in(root: &Path) -> Result<PathBuf, ImportError> {
     let own = root.join("scheduler");
     let (inside, flat) = (own.join(SCHEDULER_FILE), root.join(SCHEDULER_FILE));
     if own.is_dir() && (inside.is_file() || !flat.is_file()) {

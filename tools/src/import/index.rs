@@ -2,7 +2,8 @@
 
 use super::{ImportError, shown};
 use crate::files;
-use mote_host::config::{self, ConfigError};
+use mote_graph::config;
+use mote_graph::config::ConfigError;
 use serde_json::Value;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use super::ImportError;
 use super::unet::Net;
-use mote_host::graph::{Op, ValueId, ops};
+use mote_graph::graph::{Op, ValueId, ops};
 
 /// Where a resnet changes resolution, if it does: after its first activation, and on its shortcut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 
 use super::{ImportError, WEIGHTS_FILE, shown};
 use crate::files;
-use mote_host::config;
+use mote_graph::config;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -4,7 +4,7 @@ mod layouts;
 
 use super::reference::{Image, Unet};
 use super::{Checkpoint, ImportError, Parts, import_parts};
-use mote_host::float::{DType, Executor};
+use mote_graph::float::{DType, Executor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
 use serde_json::{Value, json};

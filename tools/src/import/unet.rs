@@ -3,7 +3,7 @@
 use super::blocks::{down_block, mid_block, up_block};
 use super::weights::Weights;
 use super::{ImportError, UnetConfig};
-use mote_host::graph::{Builder, Graph, Param, ValueId, ops};
+use mote_graph::graph::{Builder, Graph, Param, ValueId, ops};
 
 /// 10,000 in `Timesteps`, which has no setting for it.
 const MAX_PERIOD: f64 = 10_000.0;
@@ -146,12 +146,7 @@ impl Net<'_, '_> {
             let param = self.weights.take(key, &[channels])?;
             self.graph.param(key, param);
         }
-        let op = ops::GroupNorm {
-            groups,
-            eps: self.config.norm_eps,
-            weight,
-            bias,
-        };
+        let op = ops::Norm::group(groups, self.config.norm_eps, weight, bias);
         Ok(self.graph.push(name, op, &[x])?)
     }
 
@@ -171,13 +166,7 @@ impl Net<'_, '_> {
         let keys = (format!("{name}.weight"), format!("{name}.bias"));
         self.graph.param(&keys.0, weight);
         self.graph.param(&keys.1, bias);
-        let op = ops::Conv {
-            weight: keys.0,
-            bias: Some(keys.1),
-            kernel,
-            stride,
-            pad,
-        };
+        let op = ops::Conv::square(keys.0, Some(keys.1), kernel, stride, pad);
         Ok(self.graph.push(name, op, &[x])?)
     }
 }

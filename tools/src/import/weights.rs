@@ -2,9 +2,9 @@
 
 use super::ImportError;
 use half::{bf16, f16};
-use mote_host::config::printable;
-use mote_host::graph::Param;
-use mote_host::train::random::{Purpose, normal, uniform};
+use mote_graph::config::printable;
+use mote_graph::graph::Param;
+use mote_train::random::{Purpose, normal, uniform};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,8 +9,8 @@
 pub mod cases;
 mod network;
 
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Board, Image, ImageOptions, Observe, Parts, RunRequest, SimError};
-use mote_host::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
 use serde::Serialize;
 use std::time::Duration;

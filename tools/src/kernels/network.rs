@@ -9,10 +9,10 @@
 //!
 //! Weights are seeded; ranges come from calibration, so that zero points and factors are what a trained network has.
 
-use mote_host::calibrate::calibrate;
-use mote_host::memory::AlignedBytes;
-use mote_runtime::schedule::coefficients::{Clip, Prediction};
-use mote_runtime::schedule::spacing::Spacing;
+use mote_engine::calibrate::calibrate;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
+use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 
 use super::cases::{Activations, Case, Fused, Work};
@@ -69,6 +69,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
 fn in_side(work: &Work) -> usize {
     match *work {
         Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+        Work::Signal { length, .. } => length,
     }
 }
 
@@ -122,7 +123,7 @@ impl Builder {
     /// The case's operator behind the convolutions that make its inputs; gives its index.
     fn case(&mut self, case: &Case) -> usize {
         let SlotId(index) = self.operator(case);
-        if matches!(case.work, Work::Conv { .. }) {
+        if matches!(case.work, Work::Conv { .. } | Work::Signal { .. }) {
             self.assignment.weights[index] = case.weights;
         }
         index
@@ -149,20 +150,27 @@ impl Builder {
                     source.push(self.open(ins, side, before));
                 }
                 if fused == Fused::Residual {
-                    source.push(self.open(outs, case.out_side(), before));
+                    source.push(self.open(outs, case.out_size()[0], before));
                 }
                 self.conv(&name, &source, [outs, kernel, stride], side, fused, after)
             }
+            Work::Signal {
+                length,
+                ins,
+                outs,
+                kernel,
+            } => {
+                let source = self.signal(ins, length, before);
+                let pads = [0, kernel / 2];
+                self.window(&name, &[source], [outs, 1, length], [1, kernel], [1; 2], pads, after)
+            }
             Work::Norm { side, channels, groups } => {
                 let source = vec![self.open(channels, side, before)];
+                let gamma = self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect();
+                let beta = self.values(channels, 0.3);
                 let norm = Norm {
-                    source,
-                    groups,
-                    eps: 1e-5,
-                    gamma: self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect(),
-                    beta: self.values(channels, 0.3),
                     silu: true,
-                    scale_shift: None,
+                    ..Norm::group(source, groups, 1e-5, gamma, beta)
                 };
                 self.push(&name, [channels, side, side], norm, after)
             }
@@ -177,6 +185,51 @@ impl Builder {
     fn open(&mut self, channels: usize, side: usize, activations: Bits) -> SlotId {
         let shape = [channels, 1, self.side / side];
         self.conv("open", &[SlotId(0)], shape, self.side, Fused::Nothing, activations)
+    }
+
+    /// A signal made from the sample's rows.
+    fn signal(&mut self, channels: usize, length: usize, activations: Bits) -> SlotId {
+        let rows = self.side.min(15);
+        let [stride, step] = [self.side - rows + 1, self.side / length];
+        let shape = [channels, 1, length];
+        self.window(
+            "open",
+            &[SlotId(0)],
+            shape,
+            [rows, 1],
+            [stride, step],
+            [0; 2],
+            activations,
+        )
+    }
+
+    /// A convolution with as many zeros on both ends of an axis, biases and weights seeded.
+    #[allow(clippy::too_many_arguments)]
+    fn window(
+        &mut self,
+        name: &str,
+        source: &[SlotId],
+        shape: [usize; 3],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        [high, wide]: [usize; 2],
+        activations: Bits,
+    ) -> SlotId {
+        let ins: usize = source.iter().map(|id| self.program.slot(*id).shape[0]).sum();
+        let taps = kernel[0] * kernel[1] * ins;
+        let conv = Conv {
+            source: source.to_vec(),
+            weight: self.values(shape[0] * taps, (3.0 / taps as f32).sqrt()),
+            bias: self.values(shape[0], 0.1),
+            kernel,
+            stride,
+            pad: [high, wide, high, wide],
+            upsample: false,
+            addend: None,
+            divisor: 1.0,
+            groups: vec![],
+        };
+        self.push(name, shape, conv, activations)
     }
 
     /// A convolution `[outs, kernel, stride]` that keeps the extents (but for the stride), biases and weights seeded; the
@@ -205,8 +258,8 @@ impl Builder {
             // Of unit variance in, unit variance out.
             weight: self.values(outs * taps, (3.0 / taps as f32).sqrt()),
             bias: self.values(outs, 0.1),
-            kernel,
-            stride,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
             pad: [before, before, kernel / 2, kernel / 2],
             upsample,
             addend,
@@ -233,8 +286,8 @@ impl Builder {
 mod tests {
     use super::*;
     use crate::kernels::cases;
-    use mote_runtime::blob::op::{Op, Weights};
-    use mote_runtime::blob::tensor::Dtype;
+    use mote_runtime::internals::ops::{Op, Weights};
+    use mote_runtime::internals::tensor::Dtype;
 
     /// Operators, formats and work of the file are those that the cases name.
     #[test]
@@ -247,7 +300,7 @@ mod tests {
         let rows = crate::report::OperatorRow::all(&model);
         for (case, &index) in cases.iter().zip(&network.measured) {
             assert_eq!(rows[index].macs, case.macs(), "{}", case.name());
-            let out = model.tensor(ops[index].io().out()).unwrap();
+            let out = model.tensor(ops[index].slots().out()).unwrap();
             assert_eq!(out.len() as u64, case.elements(), "{}", case.name());
             let wide = case.activations == Activations::Sixteen;
             assert_eq!(out.dtype == Dtype::I16, wide, "{}", case.name());

@@ -2,10 +2,10 @@
 
 use core::f64::consts::LOG2_E;
 
-use mote_host::graph::{Node, ops};
-use mote_runtime::blob::op::{Attention as Fields, Op as Record};
-use mote_runtime::blob::tensor::Tensor;
-use mote_runtime::kernels::attention_scratch_bytes;
+use mote_graph::graph::{Node, ops};
+use mote_runtime::internals::ops::attention::attention_scratch_bytes;
+use mote_runtime::internals::ops::{Attention as Fields, Op as Record};
+use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::Emitter;

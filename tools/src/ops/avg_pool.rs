@@ -1,7 +1,8 @@
 //! Mean over 2x2 windows.
 
-use mote_host::graph::Node;
-use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_graph::graph::Node;
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;

@@ -1,9 +1,10 @@
 //! A row of the class embedding.
 
-use mote_host::graph::{Node, ops};
+use mote_graph::graph::{Node, ops};
 use mote_runtime::Model;
-use mote_runtime::blob::op::{self as record, Op as Record};
-use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room};
 use crate::emit::{Emitter, f16_bits};

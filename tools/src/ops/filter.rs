@@ -1,10 +1,10 @@
 //! A convolution's weights as they stand in the model file.
 
-use mote_runtime::blob::int4;
-use mote_runtime::blob::op::Weights;
-use mote_runtime::blob::proof::input_bound;
-use mote_runtime::kernels::family::padded;
-use mote_runtime::numeric::requant::WideRequant;
+use mote_runtime::internals::family::padded;
+use mote_runtime::internals::numeric::requant::WideRequant;
+use mote_runtime::internals::ops::Weights;
+use mote_runtime::internals::ops::conv::proof::input_bound;
+use mote_runtime::internals::tensor::int4;
 
 use super::Conv;
 use crate::emit::{Emitter, f16_bits};

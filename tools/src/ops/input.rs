@@ -1,7 +1,8 @@
 //! The sample, brought to the network's input: `scale * x_t + shift`.
 
-use mote_host::graph::{Node, Op};
-use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_graph::graph::{Node, Op};
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;

@@ -10,12 +10,14 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod cost;
 mod filter;
 mod input;
 mod norm;
 mod operator;
+pub mod pointwise;
 mod silu;
 mod softmax;
 mod source;
@@ -25,20 +27,22 @@ mod upsample;
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
+pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
-pub use norm::Norm;
+pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
+pub use pointwise::Pointwise;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
 pub use upsample::Upsample;
 
-use mote_host::graph::{Node, Op as GraphOp};
+use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
-use mote_runtime::blob::op::Op as Record;
-use mote_runtime::blob::tensor::Tensor;
+use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
 
@@ -77,13 +81,15 @@ operators! {
     TimeProj,
     /// A row of the class embedding.
     ClassEmbed,
+    /// The vector that a run is given.
+    Condition,
     /// SiLU that nothing could absorb.
     Silu,
     /// Softmax over channels.
     Softmax,
     /// Convolution or linear layer.
     Conv,
-    /// Group normalization.
+    /// Normalization.
     Norm,
     /// Attention over positions.
     Attention,
@@ -91,6 +97,8 @@ operators! {
     Upsample,
     /// Mean over 2x2 windows.
     AvgPool,
+    /// A function of every element, a factor, an addend.
+    Pointwise,
 }
 
 impl Kind {
@@ -104,24 +112,32 @@ impl Kind {
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     match &node.op {
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
-        GraphOp::Affine(_) => Err(refuse(node, "an affine map that does not follow the sample")),
+        GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
+        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
+        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::DepthToSpace(_) => Err(refuse(node, "depth to space")),
+        GraphOp::Reshape(_) => Err(refuse(node, "positions in other rows")),
+        GraphOp::Repeat(_) => Err(refuse(node, "a repetition other than of 2 x 2")),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
-        GraphOp::GroupNorm(op) => Norm::lower(op, node, lowering),
+        GraphOp::Norm(op) => Norm::lower(op, node, lowering),
         GraphOp::Silu(_) => Silu::lower(node, lowering),
-        GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
-        GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift(_) => Err(refuse(
-            node,
-            "scale and shift that does not follow a group normalization",
-        )),
+        GraphOp::Add(_)
+        | GraphOp::AddChannel(_)
+        | GraphOp::ScaleShift(_)
+        | GraphOp::Modulate(_)
+        | GraphOp::Multiply(_) => Pointwise::lower_pair(node, lowering),
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+        GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
 }
 
@@ -131,12 +147,16 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::Conv(record) => conv::cost(model, record, out),
         Record::Readout(record) => conv::cost_by_timestep(model, record, out),
         Record::NormConv(record) => norm::cost_inside(model, record, out),
-        Record::GroupNorm(_) => norm::cost(out.channels),
+        Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
+        Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
-        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
-            Cost::NOTHING
-        }
+        Record::Condition(_)
+        | Record::Input(_)
+        | Record::Silu(_)
+        | Record::Softmax(_)
+        | Record::Upsample(_)
+        | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

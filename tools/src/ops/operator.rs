@@ -1,7 +1,7 @@
 //! What an operator's home says.
 
-use mote_host::graph::Node;
-use mote_runtime::blob::op::Op as Record;
+use mote_graph::graph::Node;
+use mote_runtime::internals::ops::Op as Record;
 
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowering, Next, refuse};

@@ -2,8 +2,9 @@
 
 use core::f64::consts::LOG2_E;
 
-use mote_host::graph::Node;
-use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_graph::graph::Node;
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;

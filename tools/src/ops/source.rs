@@ -1,7 +1,7 @@
 //! What convolutions and normalizations read: one slot, or two as the channels of one. A concatenation is never copied.
 
-use mote_host::graph::Node;
-use mote_runtime::blob::op::Source;
+use mote_graph::graph::Node;
+use mote_runtime::internals::ops::Source;
 
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, View, refuse};

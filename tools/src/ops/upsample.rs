@@ -1,7 +1,8 @@
 //! Nearest-neighbour x2 as an operator, where something else than convolutions reads it.
 
-use mote_host::graph::{Node, Op};
-use mote_runtime::blob::op::{self as record, Op as Record};
+use mote_graph::graph::{Node, Op};
+use mote_runtime::internals::ops as record;
+use mote_runtime::internals::ops::Op as Record;
 
 use super::{Operator, OutputFormat, Room};
 use crate::emit::Emitter;

@@ -1,6 +1,6 @@
 //! The buffers of a program: what each operator's output needs, and for how long.
 
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::scratch::{Arena, scratch_bytes, with_scratch};
 use super::windows::{Window, Windows};

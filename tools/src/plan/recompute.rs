@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::{Arena, lower_bound_bytes};
 use crate::names::RECOMPUTED;

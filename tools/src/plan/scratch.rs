@@ -3,7 +3,7 @@
 //! A convolution gathers its input in columns. With a block of [`COLUMNS`] of them it reads its weights once for four positions, with
 //! a single one once for each: the same bits, in more instructions.
 
-use mote_runtime::kernels::family::COLUMNS;
+use mote_runtime::internals::family::COLUMNS;
 
 use super::windows::Windows;
 use super::{Buffer, Plan, live_bytes, plan};

@@ -4,8 +4,8 @@
 //! the largest activation there is. The convolution looks at three rows of it at a time. So it gets a window of as many, where that
 //! makes the arena smaller.
 
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::kernels::family::COLUMNS;
+use mote_runtime::internals::family::COLUMNS;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::buffers::{last_reads, slot_buffers};
 use super::live_bytes;

@@ -1,6 +1,6 @@
 //! Real factors as the contract's multiplier and shift.
 
-use mote_runtime::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 
 /// The nearest [`Requant`] to a factor. 0, and what is too small to matter, is the factor 0; what is too large is the largest.
 pub fn requant(factor: f64) -> Requant {

@@ -1,7 +1,7 @@
 //! Scales and zero points of activations, from calibration.
 
-use mote_host::calibrate::Stats;
-use mote_runtime::blob::tensor::Dtype;
+use mote_engine::calibrate::Stats;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::scheme::{Assignment, Bits};
 use crate::ops::OutputFormat;
@@ -43,6 +43,15 @@ impl Format {
         scale: 1.0 / 32768.0,
         zero_point: 0,
     };
+
+    /// int16 for magnitudes that never are above `max_abs`.
+    pub fn int16_within(max_abs: f64) -> Self {
+        Self {
+            dtype: Dtype::I16,
+            scale: (max_abs / 32767.0).max(SMALLEST_SCALE),
+            zero_point: 0,
+        }
+    }
 
     /// int16 for magnitudes up to `max_abs`, and some room.
     pub fn int16(max_abs: f64) -> Self {

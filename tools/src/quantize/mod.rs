@@ -15,7 +15,7 @@ pub mod scheme;
 pub mod trained;
 pub mod weights;
 
-use mote_host::calibrate::Stats;
+use mote_engine::calibrate::Stats;
 
 use crate::program::SlotId;
 use formats::Format;

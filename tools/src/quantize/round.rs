@@ -5,7 +5,7 @@
 //! is rounded where the errors already made want it (Babai 1986; Frantar et al. 2023, GPTQ). The scale of a row is the one of
 //! several with the least error.
 
-use mote_host::record::Recording;
+use mote_engine::record::Recording;
 use rayon::prelude::*;
 
 use super::moments::Moments;

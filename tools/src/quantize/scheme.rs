@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::tensor::Dtype;
 
 use crate::ops::Kind;
 use crate::program::{FusedOp, Program};

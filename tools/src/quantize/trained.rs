@@ -2,7 +2,7 @@
 //!
 //! The weights of such a checkpoint are whole multiples of their scales, so that rounding them once more changes nothing.
 
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::tensor::Dtype;
 
 use super::Quantization;
 use super::formats::Format;

@@ -1,8 +1,8 @@
 //! Rounding of weights: a scale an output channel, chosen by the error that it makes in the output.
 
-use mote_host::calibrate::Stats;
-use mote_runtime::blob::int4;
-use mote_runtime::blob::proof::accumulator_bound;
+use mote_engine::calibrate::Stats;
+use mote_runtime::internals::ops::conv::proof::accumulator_bound;
+use mote_runtime::internals::tensor::int4;
 use rayon::prelude::*;
 
 use super::round::Row;

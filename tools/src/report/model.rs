@@ -4,9 +4,9 @@ use crate::names::Names;
 use crate::ops::{Cost, cost};
 use crate::plan::Arena;
 use mote_runtime::Model;
-use mote_runtime::blob::header::Arithmetic;
-use mote_runtime::blob::op::Op;
-use mote_runtime::blob::tensor::{Dtype, Tensor, TensorId};
+use mote_runtime::internals::model::header::Arithmetic;
+use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
 use super::data::{Block, MemoryMap, OperatorRow, ReportData};
 use super::text::{bytes, count, grouped};
@@ -123,7 +123,7 @@ impl OperatorRow {
     pub fn all(model: &Model<'_>) -> Vec<Self> {
         let names = Names::of(model);
         let row = |(i, op): (usize, Op)| {
-            let out = model.tensor(op.io().out())?;
+            let out = model.tensor(op.slots().out())?;
             let Cost {
                 weights,
                 macs,

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::files::{Expected, read_file};
 use crate::images::{Picture, Shape, decode};
 use crate::tensors::{TensorFile, TensorsError, Values, to_hwc, to_q24};
-use mote_runtime::sampler::UNKNOWN;
+use mote_runtime::internals::sampler::UNKNOWN;
 use std::path::{Path, PathBuf};
 
 const PNG: Expected = Expected::any("a PNG file", "give the path of a PNG file", 1 << 32);

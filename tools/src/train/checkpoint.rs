@@ -2,7 +2,7 @@
 
 use crate::files::replace;
 use crate::import::WEIGHTS_FILE;
-use mote_host::graph::Graph;
+use mote_graph::graph::Graph;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};

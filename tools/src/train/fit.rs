@@ -6,8 +6,8 @@ use crate::convert::{ConvertError, Options, convert};
 use crate::import::{ImportError, fresh};
 use crate::plan::Arena;
 use crate::quantize::scheme::Scheme;
+use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::Board;
-use mote_host::memory::AlignedBytes;
 use mote_runtime::Model;
 
 /// Why no width can be chosen.

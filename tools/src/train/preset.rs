@@ -1,7 +1,7 @@
 //! Networks and schedules that are known to work, by name.
 
 use crate::import::UnetConfig;
-use mote_host::schedule::Prediction;
+use mote_graph::schedule::Prediction;
 use serde_json::{Value, json};
 
 /// A network, its schedule, and how it is trained.

@@ -9,10 +9,10 @@ use crate::import::{Checkpoint, Trained, TrainedActivation};
 use crate::program::{FusedOp, Program};
 use crate::quantize::scheme::Scheme;
 
-use mote_host::float::FloatError;
-use mote_host::graph::ops::Operator as _;
-use mote_host::train::gradient::{FakeRange, Network};
-use mote_host::train::rounding::{RoundedWeight, Rounding};
+use mote_graph::float::FloatError;
+use mote_graph::graph::ops::Operator as _;
+use mote_train::gradient::{FakeRange, Network};
+use mote_train::rounding::{RoundedWeight, Rounding};
 
 /// Why a network cannot be trained as integers.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,12 @@
 
 use crate::images::{Picture, Shape, grid};
 use crate::tensors::to_hwc;
-use mote_host::float::FloatError;
-use mote_host::float::ddim::{Clip, Ddim};
-use mote_host::schedule::{PreviousRule, Schedule, SchedulerConfig};
-use mote_host::train::gradient::Call;
-use mote_host::train::random::{Purpose, normal};
-use mote_host::train::trainer::Trainer;
+use mote_graph::float::FloatError;
+use mote_graph::float::ddim::{Clip, Ddim};
+use mote_graph::schedule::{PreviousRule, Schedule, SchedulerConfig};
+use mote_train::gradient::Call;
+use mote_train::random::{Purpose, normal};
+use mote_train::trainer::Trainer;
 
 /// Images in the grid, its columns, steps of each image.
 const COUNT: usize = 64;
@@ -53,6 +53,7 @@ pub fn samples(
             x,
             timesteps: &timesteps,
             labels: &labels,
+            condition: &[],
         };
         let output = trainer.forward(&params, call)?;
         // Of a learned variance only the prediction counts.

@@ -3,8 +3,8 @@
 use super::checkpoint::tensor_file;
 use super::curve::Curve;
 use crate::files::replace;
-use mote_host::train::adam::Adam;
-use mote_host::train::trainer::State;
+use mote_train::adam::Adam;
+use mote_train::trainer::State;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::HashMap;

@@ -78,9 +78,7 @@ impl<'g> Fusing<'g> {
         };
         match &node.op {
             Op::Silu(_) => {
-                let norm = self.maker(node.inputs[0], |made| {
-                    matches!(made.node.op, Op::GroupNorm(_)) && !made.silu
-                });
+                let norm = self.maker(node.inputs[0], |made| matches!(made.node.op, Op::Norm(_)) && !made.silu);
                 if let Some(at) = norm {
                     self.steps[at].silu = true;
                     self.steps[at].output = node.output;

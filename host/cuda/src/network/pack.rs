@@ -1,6 +1,6 @@
 //! A convolution's weights as the kernels read them.
 
-use mote_runtime::numeric::float::f32_to_f16_sat;
+use mote_runtime::internals::numeric::float::f32_to_f16_sat;
 
 use crate::CudaError;
 

@@ -1,6 +1,6 @@
 //! Attention over positions.
 
-use mote_runtime::ops::Attention;
+use mote_runtime::internals::ops::Attention;
 
 use super::{Built, DeviceOp, Factor, Kernel, Layer, OnGpu, warps};
 use crate::builder::Builder;

@@ -1,6 +1,6 @@
 //! A row of the class table.
 
-use mote_runtime::ops::ClassEmbed;
+use mote_runtime::internals::ops::ClassEmbed;
 
 use super::{Built, Kernel, OnGpu};
 use crate::builder::Builder;

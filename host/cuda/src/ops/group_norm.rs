@@ -1,6 +1,6 @@
 //! Group normalization.
 
-use mote_runtime::ops::GroupNorm;
+use mote_runtime::internals::ops::GroupNorm;
 
 use super::{Built, DeviceOp, Factor, Kernel, OnGpu, warps};
 use crate::builder::Builder;

@@ -1,6 +1,6 @@
 //! The sampler's state, brought to the network's input format.
 
-use mote_runtime::ops::Input;
+use mote_runtime::internals::ops::Input;
 
 use super::{Built, Factor, Kernel, OnGpu};
 use crate::builder::Builder;

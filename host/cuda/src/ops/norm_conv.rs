@@ -1,6 +1,6 @@
 //! A normalization inside a convolution: on a GPU memory is not what is short, and the two run one after the other.
 
-use mote_runtime::ops::NormConv;
+use mote_runtime::internals::ops::NormConv;
 
 use super::conv::Groups;
 use super::{Built, DeviceTensor, OnGpu, conv};
@@ -20,5 +20,9 @@ impl OnGpu for NormConv {
         }
         built.extend(conv::build(&self.conv, Groups::ONE, Some(whole), b)?);
         Some(built)
+    }
+
+    fn refused(&self) -> Option<&'static str> {
+        conv::refused(&self.conv)
     }
 }

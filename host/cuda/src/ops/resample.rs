@@ -1,6 +1,6 @@
 //! Changes of size, which have no record of their own.
 
-use mote_runtime::ops::{AvgPool, Upsample};
+use mote_runtime::internals::ops::{AvgPool, Upsample};
 
 use super::{Built, DeviceOp, Kernel, OnGpu};
 use crate::builder::Builder;

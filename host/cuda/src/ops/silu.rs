@@ -1,6 +1,6 @@
 //! SiLU alone.
 
-use mote_runtime::ops::Silu;
+use mote_runtime::internals::ops::Silu;
 
 use super::{Built, DeviceOp, Factor, Kernel, OnGpu};
 use crate::builder::Builder;

@@ -1,6 +1,6 @@
 //! Softmax over the channels of each position.
 
-use mote_runtime::ops::Softmax;
+use mote_runtime::internals::ops::Softmax;
 
 use super::{Built, DeviceOp, Factor, Kernel, OnGpu};
 use crate::builder::Builder;

@@ -1,6 +1,6 @@
 //! Sinusoidal features of the timestep.
 
-use mote_runtime::ops::TimeProj;
+use mote_runtime::internals::ops::TimeProj;
 
 use super::{Built, Kernel, OnGpu};
 use crate::builder::Builder;

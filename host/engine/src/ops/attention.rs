@@ -6,10 +6,10 @@ use crate::family::{LANES, Simd};
 use crate::source::{Part, grow};
 use crate::window::copy;
 use mote_runtime::Model;
-use mote_runtime::blob::tensor::{Dtype, Tensor};
-use mote_runtime::numeric::exp2::exp2_neg_q16;
-use mote_runtime::numeric::requant::{Requant, WideRequant, saturate_i8, saturate_i16};
-use mote_runtime::ops as op;
+use mote_runtime::internals::numeric::exp2::exp2_neg_q16;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant, saturate_i8, saturate_i16};
+use mote_runtime::internals::ops as op;
+use mote_runtime::internals::tensor::{Dtype, Tensor};
 
 /// An attention.
 #[derive(Debug)]

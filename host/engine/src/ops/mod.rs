@@ -15,7 +15,8 @@ use attention::AttentionLoops;
 use conv::ConvLoops;
 use group_norm::NormLoops;
 use mote_runtime::Model;
-use mote_runtime::ops::{self, Op, Operator};
+use mote_runtime::internals::ops;
+use mote_runtime::internals::ops::{Op, Operator};
 
 /// The inner loops of every accelerated operator.
 pub(crate) trait Loops: ConvLoops + NormLoops + AttentionLoops {}

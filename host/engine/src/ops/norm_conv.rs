@@ -6,8 +6,8 @@ use super::{Accelerated, Loops, Workspace};
 use crate::Family;
 use crate::source::Source;
 use mote_runtime::Model;
-use mote_runtime::blob::tensor::{TENSOR_ALIGN, Tensor};
-use mote_runtime::ops;
+use mote_runtime::internals::ops;
+use mote_runtime::internals::tensor::{TENSOR_ALIGN, Tensor};
 
 /// The two operators.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 //! [`FloatRun`] runs any of them over a checkpoint's scheduler. A sampler that moves by the clean sample is its [`Weights`]: [`ancestral`]
 //! (DDPM), [`multistep`] (DPM-Solver++(2M)), [`euler`] and [`trapezoid`] (Heun's method). [`super::ddim`] has DDIM.
 
-use mote_runtime::Method;
-use mote_runtime::blob::sampling::{Levels, Spacing};
-use mote_runtime::sampler::Variance;
+use mote_runtime::internals::model::sampling::Levels;
+use mote_runtime::internals::sampler::Variance;
+use mote_runtime::{Method, Spacing};
 
 use super::Real;
 use super::ddim::{Clip, Ddim};

@@ -8,13 +8,22 @@ mod add_channel;
 mod affine;
 mod attention;
 mod avg_pool;
+mod blocks;
 mod class_embed;
 mod concat;
+mod condition;
+mod conditions;
+mod constant;
 mod conv;
-mod group_norm;
+mod function;
 mod inputs;
+mod linear_attention;
 mod loops;
+mod modulate;
+mod multiply;
+mod norm;
 mod pass;
+mod pointwise;
 mod readout;
 mod sample;
 mod scale_shift;
@@ -22,18 +31,28 @@ mod silu;
 mod softmax;
 mod time_proj;
 mod upsample;
+mod waves;
 
 pub use add::Add;
 pub use add_channel::AddChannel;
 pub use affine::Affine;
 pub use attention::Attention;
 pub use avg_pool::AvgPool2;
+pub use blocks::{DepthToSpace, Repeat, Reshape};
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
-pub use conv::Conv;
-pub use group_norm::GroupNorm;
+pub use condition::Condition;
+pub use conditions::Conditions;
+pub use constant::{Constant, Prepend};
+pub use conv::{Conv, ConvTranspose};
+pub use function::Function;
 pub use inputs::{Inputs, Shape};
+pub use linear_attention::LinearAttention;
+pub use modulate::Modulate;
+pub use multiply::Multiply;
+pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
+pub use pointwise::Pointwise;
 pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
@@ -41,6 +60,7 @@ pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::{TimeFeatures, TimeProj, features};
 pub use upsample::Upsample2;
+pub use waves::{Wave, WaveKind, Waves};
 
 pub(crate) use loops::add as add_all;
 
@@ -172,9 +192,16 @@ operators! {
     Sample,
     Affine: Reverse,
     TimeProj,
+    Waves,
+    Constant,
+    Prepend,
+    LinearAttention,
+    DepthToSpace,
+    Reshape,
+    Repeat,
     ClassEmbed: Reverse,
     Conv: Reverse,
-    GroupNorm: Reverse,
+    Norm: Reverse,
     Silu: Reverse,
     Add: Reverse,
     AddChannel: Reverse,
@@ -185,4 +212,9 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    ConvTranspose: Reverse,
+    Pointwise: Reverse,
+    Modulate: Reverse,
+    Multiply: Reverse,
+    Condition,
 }

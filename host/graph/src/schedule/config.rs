@@ -2,7 +2,8 @@
 
 use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
-use mote_runtime::blob::sampling::{self, Levels};
+use mote_runtime::internals::model::sampling;
+use mote_runtime::internals::model::sampling::Levels;
 
 /// What a scheduler's configuration says, defaults filled in as its own class would.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::betas::{betas_f32, betas_f64, cumprod_f32, cumprod_f64, zero_snr_f32, zero_snr_f64};
 use super::{ScheduleError, SchedulerConfig, Step};
-use mote_runtime::blob::sampling::Levels;
+use mote_runtime::internals::model::sampling::Levels;
 
 /// In which arithmetic a schedule, and the coefficients taken from it, are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

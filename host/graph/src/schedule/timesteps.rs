@@ -1,12 +1,12 @@
 //! Which timesteps a run visits.
 //!
-//! The lists are the device's own ([`mote_runtime::schedule::spacing`]): integer arithmetic, and the values that NumPy
+//! The lists are the device's own ([`mote_runtime::internals::schedule::spacing`]): integer arithmetic, and the values that NumPy
 //! gives diffusers. What is added here is the refusal of what the device would have to clamp.
 
 use super::{ScheduleError, SchedulerConfig};
-use mote_runtime::schedule::spacing::{MAX_TRAIN_STEPS, begins_within, prev_timestep, timestep};
+use mote_runtime::internals::schedule::spacing::{MAX_TRAIN_STEPS, begins_within, prev_timestep, timestep};
 
-pub use mote_runtime::schedule::spacing::{PrevRule as PreviousRule, Spacing};
+pub use mote_runtime::internals::schedule::spacing::{PrevRule as PreviousRule, Spacing};
 
 const SPACINGS: [(&str, Spacing); 4] = [
     ("leading", Spacing::Leading),

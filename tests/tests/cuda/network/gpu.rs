@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use mote_host::cuda::driver::Device;
-use mote_host::cuda::network::{Network, Precision};
-use mote_host::graph::Graph;
-use mote_host::memory::AlignedBytes;
+use mote_cuda::driver::Device;
+use mote_cuda::network::{Network, Precision};
+use mote_engine::memory::AlignedBytes;
+use mote_graph::graph::Graph;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints;
 use mote_tools::backend::{Backend, Target};

@@ -1,6 +1,6 @@
 //! Graphs for the float network: every operator in shapes drawn from a seed, and single convolutions.
 
-use mote_host::graph::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
+use mote_graph::graph::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
 use mote_tests::random::Random;
 
 /// Draws parameters, and names everything by a number.
@@ -45,13 +45,8 @@ impl Drawing {
         let width = 1.7 / ((channels * kernel * kernel) as f32).sqrt();
         let weight = self.param(&[outs, channels, kernel, kernel], 0.0, width);
         let bias = self.random.below(4) > 0;
-        let op = Op::Conv(ops::Conv {
-            weight,
-            bias: bias.then(|| self.param(&[outs], 0.0, 0.5)),
-            kernel,
-            stride,
-            pad,
-        });
+        let bias = bias.then(|| self.param(&[outs], 0.0, 0.5));
+        let op = Op::Conv(ops::Conv::square(weight, bias, kernel, stride, pad));
         self.push(op, &[x])
     }
 
@@ -60,13 +55,10 @@ impl Drawing {
         let groups: Vec<usize> = (1..=channels)
             .filter(|n| channels.is_multiple_of(*n) && channels / n > 1)
             .collect();
-        let op = Op::GroupNorm(ops::GroupNorm {
-            groups: self.random.pick(&groups),
-            eps: self.random.pick(&[1e-5, 0.05]),
-            weight: self.param(&[channels], 1.0, 0.5),
-            bias: self.param(&[channels], 0.0, 0.5),
-        });
-        self.push(op, &[x])
+        let groups = self.random.pick(&groups);
+        let eps = self.random.pick(&[1e-5, 0.05]);
+        let (weight, bias) = (self.param(&[channels], 1.0, 0.5), self.param(&[channels], 0.0, 0.5));
+        self.push(ops::Norm::group(groups, eps, weight, bias).into(), &[x])
     }
 }
 

@@ -4,11 +4,11 @@ mod gpu;
 mod graphs;
 mod ptx;
 
-use mote_host::cuda::CudaError;
-use mote_host::cuda::launch::Launcher;
-use mote_host::cuda::network::{Network, Precision};
-use mote_host::float::{DType, Executor, FloatError, Observed, TimeFeatures};
-use mote_host::graph::{Graph, ValueId};
+use mote_cuda::CudaError;
+use mote_cuda::launch::Launcher;
+use mote_cuda::network::{Network, Precision};
+use mote_graph::float::{DType, Executor, FloatError, Observed, TimeFeatures};
+use mote_graph::graph::{Graph, ValueId};
 use mote_tests::checkpoints;
 use mote_tests::random::Random;
 use mote_tests::standin::SCHEDULES;

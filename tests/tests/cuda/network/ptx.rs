@@ -1,7 +1,6 @@
 //! The float network's PTX: that it is of this source, that nothing in it is approximate, and that the exact kernels are apart from it.
 
-use mote_host::cuda::PTX;
-use mote_host::cuda::network;
+use mote_cuda::{PTX, network};
 
 use crate::ptx::{folder, opcodes, source_line};
 

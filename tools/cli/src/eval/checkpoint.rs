@@ -3,7 +3,7 @@
 use super::{Args, Sampler, Sde, Split, Variance, drawings, measures};
 use crate::failure::Failure;
 use crate::print::{self, Held};
-use mote_host::schedule;
+use mote_graph::schedule;
 use mote_tools::Checkpoint;
 use mote_tools::data::{self, Discrete};
 use mote_tools::eval::{EvalOptions, HostSampler, Process, Subject, executor};

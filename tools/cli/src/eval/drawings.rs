@@ -106,7 +106,7 @@ pub fn convergence(args: &Args, measure: impl FnOnce() -> Result<Convergence, Fa
     Ok(found.held.into())
 }
 
-fn curve_object(curve: &mote_host::sde::convergence::Curve) -> serde_json::Value {
+fn curve_object(curve: &mote_graph::sde::convergence::Curve) -> serde_json::Value {
     let point = |(steps, error): &(usize, f64)| json!({ "steps": steps, "rmse": error });
     json!({
         "solver": curve.solver.name(), "order": curve.solver.order(), "observed_order": Convergence::order(curve),

@@ -117,7 +117,7 @@ enum Prediction {
     Sample,
 }
 
-impl From<Prediction> for mote_host::schedule::Prediction {
+impl From<Prediction> for mote_graph::schedule::Prediction {
     fn from(prediction: Prediction) -> Self {
         match prediction {
             Prediction::Epsilon => Self::Epsilon,

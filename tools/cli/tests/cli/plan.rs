@@ -1,7 +1,7 @@
 //! A run that a file plans.
 
 use crate::common::{Done, digits, folder, listing, model, mote};
-use mote_host::memory::AlignedBytes;
+use mote_engine::memory::AlignedBytes;
 use serde_json::Value;
 use std::path::Path;
 

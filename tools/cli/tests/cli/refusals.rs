@@ -221,7 +221,7 @@ fn the_float_network_runs_where_it_is_asked_to_or_not_at_all() {
     let line = "validate {model} --backends cpu --seeds 1 --steps 1 --against {digits} --float";
     refused(&format!("{line} gpu"), 2, &["cuda:f16"]);
     refused("validate {model} --float cuda", 2, &["--against"]);
-    if mote_host::cuda::driver::missing().is_some() {
+    if mote_cuda::driver::missing().is_some() {
         refused(
             &format!("{line} cuda"),
             1,

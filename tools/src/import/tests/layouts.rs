@@ -328,7 +328,7 @@ fn runs(checkpoint: &Checkpoint) -> (Option<u16>, [Result<(), RunError>; 3]) {
         .unwrap()
         .emitted
         .bytes;
-    let memory = mote_host::memory::AlignedBytes::copy_of(&bytes);
+    let memory = mote_engine::memory::AlignedBytes::copy_of(&bytes);
     let model = Model::parse(memory.bytes()).unwrap();
     let config = Config::of(model.header(), 4);
     let (labelled, guided) = (
@@ -428,7 +428,9 @@ fn what_a_model_file_cannot_hold_is_refused_by_name() {
     }
     let config = config(json!({}));
     let mut wide = load(&config, &container(&weights_of(&config))).unwrap();
-    wide.unet.time_embedding_dim = 65536;
+    if let Some(unet) = &mut wide.unet {
+        unet.time_embedding_dim = 65536;
+    }
     let error = convert(&wide, &Options::of(Scheme::F16), &|_| {})
         .unwrap_err()
         .to_string();
@@ -504,7 +506,7 @@ fn a_network_without_a_middle_block_converts_and_keeps_its_values() {
                 .unwrap()
                 .emitted
                 .bytes;
-            let memory = mote_host::memory::AlignedBytes::copy_of(&bytes);
+            let memory = mote_engine::memory::AlignedBytes::copy_of(&bytes);
             assert_eq!(
                 Model::parse(memory.bytes()).unwrap().header().sample_len(),
                 16,

@@ -25,16 +25,27 @@ records! {
     }
 }
 
-impl OnGpu for ops::GroupNorm {
+/// The groups of a normalization that the kernel knows.
+fn groups(norm: &ops::Norm) -> Option<usize> {
+    match norm.over {
+        ops::Over::Groups(groups) if norm.centred && norm.floor == 0.0 => Some(groups),
+        _ => None,
+    }
+}
+
+impl OnGpu for ops::Norm {
     fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+        let (Some(groups), Some(gamma), Some(beta)) = (groups(self), &self.gamma, &self.beta) else {
+            return Err(CudaError::Unsupported("a Norm that is no GroupNorm"));
+        };
         let fields = Fields {
-            gamma: to.vector(Some(&self.weight), 0),
-            beta: to.vector(Some(&self.bias), 0),
-            groups: self.groups as u32,
+            gamma: to.vector(Some(gamma), 0),
+            beta: to.vector(Some(beta), 0),
+            groups: groups as u32,
             silu: step.silu.into(),
             eps: self.eps as f32,
         };
-        to.push(Kernel::Norm(self.groups as u64), op.with(&fields));
+        to.push(Kernel::Norm(groups as u64), op.with(&fields));
         Ok(())
     }
 }

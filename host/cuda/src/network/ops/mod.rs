@@ -99,7 +99,7 @@ on_gpu! {
     Concat,
     Upsample2,
     AvgPool2,
-    GroupNorm,
+    Norm,
     Attention,
     Conv,
 }

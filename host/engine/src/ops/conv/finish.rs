@@ -2,8 +2,8 @@
 
 use crate::family::LANES;
 use crate::split::Split;
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i8, saturate_i16};
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant, add_guarded, saturate_i8, saturate_i16};
+use mote_runtime::internals::tensor::Dtype;
 
 /// Biases and factors of a block of channels; lanes without a channel give 0.
 #[derive(Debug, Clone)]

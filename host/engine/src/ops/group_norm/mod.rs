@@ -17,10 +17,10 @@ use crate::source::{Buffers, Input, Join, Source, Stored};
 use crate::split::Split;
 use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
-use mote_runtime::blob::tensor::{Dtype, Tensor};
-use mote_runtime::numeric::requant::{Requant, saturate_i32};
-use mote_runtime::numeric::rsqrt::rsqrt_u64;
-use mote_runtime::ops::GroupNorm;
+use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
+use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
+use mote_runtime::internals::ops::GroupNorm;
+use mote_runtime::internals::tensor::{Dtype, Tensor};
 
 /// A group normalization.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use super::layout::{Factors, Lanes, MEAN_FRAC};
 use crate::family::LANES;
 use crate::source::Stored;
 use crate::split::Split;
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::numeric::requant::{saturate_i8, saturate_i16, saturate_i32};
-use mote_runtime::numeric::sigmoid::silu_q16;
+use mote_runtime::internals::numeric::requant::{saturate_i8, saturate_i16, saturate_i32};
+use mote_runtime::internals::numeric::sigmoid::silu_q16;
+use mote_runtime::internals::tensor::Dtype;
 
 /// The plain form of [`NormLoops::moments`](super::NormLoops::moments).
 #[inline(always)]

@@ -5,7 +5,7 @@ use super::lanes::*;
 use crate::family::LANES;
 use crate::ops::attention::{QUERIES, Rows};
 use core::arch::x86_64::*;
-use mote_runtime::numeric::table::{EXP2_INTERVALS, EXP2_NEG_Q30};
+use mote_runtime::internals::numeric::table::{EXP2_INTERVALS, EXP2_NEG_Q30};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn probabilities(rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {

@@ -5,8 +5,8 @@ use super::lanes::*;
 use crate::family::LANES;
 use crate::ops::conv::{Add, Finish};
 use core::arch::x86_64::*;
-use mote_runtime::blob::tensor::Dtype;
-use mote_runtime::numeric::requant::ADD_GUARD_BITS;
+use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
+use mote_runtime::internals::tensor::Dtype;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {

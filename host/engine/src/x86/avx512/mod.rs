@@ -14,7 +14,7 @@ use crate::ops::conv::{self, Add, ConvLoops, Finish, Tile};
 use crate::ops::group_norm::{NormLoops, Normalize, normalize};
 use crate::source::{Columns, Join, Stored};
 use crate::split::Split;
-use mote_runtime::blob::tensor::Dtype;
+use mote_runtime::internals::tensor::Dtype;
 
 /// AVX-512 F, BW, DQ, VL and VNNI are here, and AMX where it was asked for.
 #[derive(Debug, Clone, Copy)]

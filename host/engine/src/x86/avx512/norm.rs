@@ -6,7 +6,7 @@ use crate::family::LANES;
 use crate::ops::group_norm::{Factors, Lanes, Narrow, Normalize};
 use crate::source::Stored;
 use core::arch::x86_64::*;
-use mote_runtime::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
+use mote_runtime::internals::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT, SIGMOID_Q17};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {

@@ -1,0 +1,137 @@
+//! Scalar functions in f64 that do not overflow, with their derivatives.
+//!
+//! They are made of the `libm` crate's functions alone, so that a table that a converter fills from them has the same bits on every machine.
+
+use libm::{erfc, exp, log1p, tanh};
+
+/// A function of one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// `x * sigmoid(x)` (Elfwing, Uchibe and Doya 2017).
+    Silu,
+    /// `x * tanh(softplus(x))` (Misra 2019).
+    Mish,
+    /// `x * Phi(x)`, with the normal distribution's `Phi` (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// The same paper's approximation, `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)^2` (So et al. 2021).
+    Relu2,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `ln(1 + e^x)`.
+    Softplus,
+}
+
+/// `sqrt(2 / pi)`.
+const ROOT_2_BY_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+/// The cubic term of [`Function::GeluTanh`].
+const CUBIC: f64 = 0.044_715;
+
+impl Function {
+    /// Every function.
+    pub const ALL: [Self; 9] = [
+        Self::Silu,
+        Self::Mish,
+        Self::Gelu,
+        Self::GeluTanh,
+        Self::Relu,
+        Self::Relu2,
+        Self::Tanh,
+        Self::Sigmoid,
+        Self::Softplus,
+    ];
+
+    /// Its name, as PyTorch writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::Mish => "mish",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::Relu => "relu",
+            Self::Relu2 => "relu2",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus => "softplus",
+        }
+    }
+
+    /// The function's value: within 1e-12 of itself, relatively, for `|x|` up to 100.
+    #[must_use]
+    pub fn value(self, x: f64) -> f64 {
+        match self {
+            Self::Silu => x * sigmoid(x),
+            Self::Mish => x * tanh_of_softplus(x),
+            Self::Gelu => x * normal_below(x),
+            Self::GeluTanh => x * sigmoid(gelu_tanh_argument(x)),
+            Self::Relu => relu(x),
+            Self::Relu2 => relu(x) * relu(x),
+            Self::Tanh => tanh(x),
+            Self::Sigmoid => sigmoid(x),
+            Self::Softplus => relu(x) + log1p(exp(-x.abs())),
+        }
+    }
+
+    /// The derivative; 0 where [`Function::Relu`] has none.
+    #[must_use]
+    pub fn slope(self, x: f64) -> f64 {
+        match self {
+            Self::Silu => sigmoid(x) * (1.0 + x * sigmoid(-x)),
+            Self::Mish => {
+                let t = tanh_of_softplus(x);
+                t + x * (1.0 - t * t) * sigmoid(x)
+            }
+            Self::Gelu => normal_below(x) + x * exp(-0.5 * x * x) * (0.5 * ROOT_2_BY_PI),
+            Self::GeluTanh => {
+                let u = gelu_tanh_argument(x);
+                let inner = 2.0 * ROOT_2_BY_PI * (1.0 + 3.0 * CUBIC * x * x);
+                sigmoid(u) * (1.0 + x * inner * sigmoid(-u))
+            }
+            Self::Relu => f64::from(x > 0.0),
+            Self::Relu2 => 2.0 * relu(x),
+            Self::Tanh => 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),
+            Self::Sigmoid => sigmoid(x) * sigmoid(-x),
+            Self::Softplus => sigmoid(x),
+        }
+    }
+}
+
+/// `max(x, 0)`; what is no number stays none.
+fn relu(x: f64) -> f64 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    let e = exp(-x.abs());
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+/// `((1 + e^x)^2 - 1) / ((1 + e^x)^2 + 1)`, divided by `e^2x` where that is large.
+fn tanh_of_softplus(x: f64) -> f64 {
+    let e = exp(-x.abs());
+    let (above, rest) = if x < 0.0 {
+        (e * (e + 2.0), 2.0)
+    } else {
+        (1.0 + 2.0 * e, 2.0 * e * e)
+    };
+    above / (above + rest)
+}
+
+/// The normal distribution's `Phi(x)`.
+fn normal_below(x: f64) -> f64 {
+    0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// `1 + tanh(u) = 2 * sigmoid(2 u)`: this is `2 u`.
+fn gelu_tanh_argument(x: f64) -> f64 {
+    2.0 * ROOT_2_BY_PI * (x + CUBIC * x * x * x)
+}
+
+#[cfg(test)]
+mod tests;
