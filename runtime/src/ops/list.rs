@@ -79,7 +79,7 @@ macro_rules! operators {
             #[inline(always)]
             pub(crate) fn gives_output(&self) -> bool {
                 match self {
-                    $(Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
                 }
             }
 
