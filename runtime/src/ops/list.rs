@@ -7,7 +7,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
     Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
-    Silu, Softmax, TimeProj, Upsample, is_built,
+    Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -196,6 +196,8 @@ operators! {
     Pointwise,
     /// The vector that a run is given.
     Condition in "condition",
+    /// Elements in other places.
+    Rearrange in "rearrange",
 }
 
 impl Op {
