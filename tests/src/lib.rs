@@ -36,6 +36,7 @@ pub mod chains;
 pub mod checkpoints;
 pub mod mutate;
 pub mod parts;
+pub mod policy;
 pub mod pointwise;
 pub mod random;
 pub mod running;
