@@ -7,7 +7,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
     Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
-    Silu, Softmax, TimeProj, Upsample, is_built,
+    Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -79,7 +79,7 @@ macro_rules! operators {
             #[inline(always)]
             pub(crate) fn gives_output(&self) -> bool {
                 match self {
-                    $(Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
                 }
             }
 
@@ -177,6 +177,8 @@ operators! {
     Pointwise,
     /// The vector that a run is given.
     Condition in "condition",
+    /// Elements in other places.
+    Rearrange in "rearrange",
 }
 
 impl Op {
