@@ -42,6 +42,15 @@ pub enum Work {
         /// Groups.
         groups: usize,
     },
+    /// Mish of every element.
+    Mish {
+        /// Rows and columns.
+        side: usize,
+        /// Channels.
+        channels: usize,
+        /// What follows it in the same pass.
+        then: Then,
+    },
     /// Attention over all positions, one head.
     Attention {
         /// Rows and columns.
@@ -49,6 +58,17 @@ pub enum Work {
         /// Channels.
         channels: usize,
     },
+}
+
+/// What follows a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// A factor and an offset a channel.
+    Modulation,
+    /// A residual of the same shape.
+    Residual,
 }
 
 /// What is fused into a convolution.
@@ -111,12 +131,20 @@ pub fn cases() -> Vec<Case> {
         groups: 8,
     };
     let attention = Work::Attention { side: 8, channels: 32 };
+    let mish = |then| Work::Mish {
+        side: 16,
+        channels: 32,
+        then,
+    };
     let both = plain.into_iter().chain([
         fused(16, Fused::Residual),
         fused(16, Fused::Concat),
         fused(8, Fused::Upsample),
         norm,
         attention,
+        mish(Then::Nothing),
+        mish(Then::Modulation),
+        mish(Then::Residual),
     ]);
     let case = |work, activations| Case {
         work,
@@ -136,6 +164,7 @@ pub fn cases() -> Vec<Case> {
         ..case(fused(16, Fused::Nothing), activations)
     });
     all.splice(at - 2..at - 2, four);
+    all.push(case(mish(Then::Nothing), Activations::Narrowing));
     all
 }
 
@@ -165,7 +194,7 @@ impl Case {
             Work::Conv {
                 side, stride, fused, ..
             } => side * if fused == Fused::Upsample { 2 } else { 1 } / stride,
-            Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+            Work::Norm { side, .. } | Work::Attention { side, .. } | Work::Mish { side, .. } => side,
         }
     }
 
@@ -173,12 +202,12 @@ impl Case {
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
             Work::Conv { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::Attention { channels, .. } => channels,
+            Work::Norm { channels, .. } | Work::Attention { channels, .. } | Work::Mish { channels, .. } => channels,
         };
         (self.out_side() * self.out_side() * channels) as u64
     }
 
-    /// Multiply-accumulates; 0 of a normalization.
+    /// Multiply-accumulates; 0 of a normalization and of a function.
     pub fn macs(&self) -> u64 {
         match self.work {
             Work::Conv { ins, kernel, fused, .. } => {
@@ -186,7 +215,7 @@ impl Case {
                 self.elements() * (kernel * kernel * ins * halves) as u64
             }
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
-            Work::Norm { .. } => 0,
+            Work::Norm { .. } | Work::Mish { .. } => 0,
         }
     }
 
@@ -250,6 +279,14 @@ impl fmt::Display for Work {
             }
             Self::Norm { side, channels, groups } => {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")
+            }
+            Self::Mish { side, channels, then } => {
+                write!(f, "Mish, {side}x{side}x{channels}")?;
+                f.write_str(match then {
+                    Then::Nothing => "",
+                    Then::Modulation => ", modulation",
+                    Then::Residual => ", residual",
+                })
             }
             Self::Attention { side, channels } => {
                 write!(f, "attention, {} positions x {channels}, 1 head", side * side)
