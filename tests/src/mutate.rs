@@ -230,6 +230,14 @@ fn operator(op: &mut Op, random: &mut Random) {
             1 => r.groups = odd(r.groups.into(), random) as u16,
             _ => conv(&mut r.conv, random),
         },
+        Op::Condition(c) => match random.below(6) {
+            0 => tensor(&mut c.out, random),
+            1 => factor(&mut c.requant, random),
+            2 => c.bits = odd(c.bits.into(), random) as u8,
+            3 => c.low = odd(c.low as u64, random) as i32,
+            4 => c.high = odd(c.high as u64, random) as i32,
+            _ => c.null = random.pick(&[None, Some(0), Some(i32::MIN), Some(i32::MAX)]),
+        },
         Op::Softmax(Softmax { src, out, in_requant }) => match random.below(3) {
             0 => tensor(src, random),
             1 => tensor(out, random),
@@ -255,8 +263,8 @@ fn conv(c: &mut Conv, random: &mut Random) {
         0 => source(&mut c.source, random),
         1 => tensor(&mut c.out, random),
         2 => tensor(&mut c.scratch, random),
-        3 => c.kernel = odd(c.kernel.into(), random) as u8,
-        4 => c.stride = odd(c.stride.into(), random) as u8,
+        3 => c.kernel.0 = odd(c.kernel.0.into(), random) as u8,
+        4 => c.stride.0 = odd(c.stride.0.into(), random) as u8,
         5 => {
             let side = random.below(4);
             c.pad[side] = odd(c.pad[side].into(), random) as u8;

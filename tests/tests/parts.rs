@@ -65,6 +65,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Continuous,
                 Feature::Norm,
                 Feature::Pointwise,
+                Feature::Rectangles,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

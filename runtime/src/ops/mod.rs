@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod check;
 pub mod class_embed;
+pub mod condition;
 pub mod context;
 pub mod conv;
 pub mod input;
@@ -23,6 +24,7 @@ pub mod upsample;
 
 pub use attention::Attention;
 pub use class_embed::ClassEmbed;
+pub use condition::{Condition, Given};
 pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;

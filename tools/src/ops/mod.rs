@@ -10,6 +10,7 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod cost;
 mod filter;
@@ -26,6 +27,7 @@ mod upsample;
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
+pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
@@ -79,6 +81,8 @@ operators! {
     TimeProj,
     /// A row of the class embedding.
     ClassEmbed,
+    /// The vector that a run is given.
+    Condition,
     /// SiLU that nothing could absorb.
     Silu,
     /// Softmax over channels.
@@ -110,6 +114,13 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
+        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
+        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::DepthToSpace(_) => Err(refuse(node, "depth to space")),
+        GraphOp::Reshape(_) => Err(refuse(node, "positions in other rows")),
+        GraphOp::Repeat(_) => Err(refuse(node, "a repetition other than of 2 x 2")),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),
@@ -126,7 +137,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
-        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
+        GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
 }
 
@@ -141,8 +152,11 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
-        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
-            Cost::NOTHING
-        }
+        Record::Condition(_)
+        | Record::Input(_)
+        | Record::Silu(_)
+        | Record::Softmax(_)
+        | Record::Upsample(_)
+        | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

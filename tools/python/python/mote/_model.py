@@ -27,13 +27,13 @@ class Images:
         seeds: A seed an image.
         digests: A digest an image: 16 hexadecimal digits of its last state, the same on every backend and device.
         pixels: uint8 `(image, row, col, channel)`; -1 is 0 and 1 is 255.
-        samples: float32 `(image, channel, row, col)`; None from a board, which sends pixels and digests.
+        samples: float32 `(image, channel, row, col)`.
     """
 
     seeds: list[int]
     digests: list[str]
     pixels: np.ndarray
-    samples: np.ndarray | None
+    samples: np.ndarray
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -147,7 +147,7 @@ class Model:
                 callback,
             )
         channels, rows, cols = self.shape
-        state = np.frombuffer(states, dtype="<f4").reshape(-1, channels, rows, cols) if states else None
+        state = np.frombuffer(states, dtype="<f4").reshape(-1, channels, rows, cols)
         picture = np.frombuffer(pixels, dtype=np.uint8).reshape(len(found), rows, cols, channels)
         return Images(found, digests, picture, state)
 
