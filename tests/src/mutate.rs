@@ -7,6 +7,7 @@ use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::pointwise::Affine;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{
     At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Pointwise, Silu, Softmax, Source, TimeProj,
     Upsample, Weights,
@@ -250,6 +251,12 @@ fn operator(op: &mut Op, random: &mut Random) {
         Op::NormConv(both) => match random.below(2) {
             0 => norm(&mut both.norm, random),
             _ => conv(&mut both.conv, random),
+        },
+        Op::Rearrange(r) => match random.below(4) {
+            0 => tensor(&mut r.src, random),
+            1 => tensor(&mut r.out, random),
+            2 => r.block = odd(r.block.into(), random) as u8,
+            _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
         },
         Op::Upsample(Upsample { src, out }) | Op::AvgPool(AvgPool { src, out }) => match random.below(2) {
             0 => tensor(src, random),

@@ -1,7 +1,8 @@
 //! Small programs with the operators that a GPU does not take: what [`crate::synthetic`] holds runs there too.
 
 use mote_graph::graph::ops::Over;
-use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Silu, TimeProj};
+use mote_runtime::internals::ops::rearrange::Way;
+use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Silu, TimeProj};
 use mote_tools::program::{Program, SlotId};
 
 use crate::random::Random;
@@ -51,7 +52,8 @@ pub fn windows(seed: u64) -> Program {
         (c.upsample, c.stride) = (true, [2, 1]);
         c.pad = [1, 2, 1, 2];
     });
-    b.conv("out", &[wide], [1, 3, 8], 1);
+    let moved = b.moved(wide, some);
+    b.conv("out", &[moved], [1, 3, 8], 1);
     b.program
 }
 
@@ -106,6 +108,24 @@ struct Builder {
 impl Builder {
     fn push(&mut self, name: &str, shape: [usize; 3], kind: impl Into<Kind>) -> SlotId {
         self.program.push_named(name, shape, kind)
+    }
+
+    /// Elements of a 3x8 activation moved in every way, back to 3x8.
+    fn moved(&mut self, src: SlotId, channels: usize) -> SlotId {
+        let mut step = |b: &mut Self, src, way, block, shape: [usize; 3]| {
+            let name = format!("{way:?}{}", b.program.ops.len());
+            b.push(&name, shape, Rearrange { src, way, block })
+        };
+        let deep = step(self, src, Way::Depth, [3, 2], [6, 1, 4]);
+        let mixed = self.conv("mixed", &[deep], [6 * channels, 1, 4], 1);
+        let spread = step(self, mixed, Way::Channels, [3, 2], [channels, 3, 8]);
+        let twice = step(self, mixed, Way::Phases, [2, 3], [channels, 2, 12]);
+        let rows = step(self, twice, Way::Reshape, [1, 1], [channels, 3, 8]);
+        let signal = step(self, deep, Way::Phases, [1, 2], [3, 1, 8]);
+        let repeated = step(self, signal, Way::Repeat, [3, 1], [3, 3, 8]);
+        let joined = self.conv("joined", &[spread, rows], [3, 3, 8], 3);
+        self.window("added", &[joined], [2, 3, 8], [1, 3], |_| {});
+        self.window("both", &[joined, repeated], [2, 3, 8], [3, 1], |_| {})
     }
 
     fn many(&mut self, count: usize, size: f32) -> Vec<f32> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use mote_runtime::internals::ops::conv::Sides;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
@@ -44,7 +45,16 @@ const FORMS: [&str; 11] = [
 ];
 
 /// Windows that [`wider`] holds.
-const WINDOWS: [&str; 3] = ["conv: rectangle", "conv: strides that differ", "conv: stride above 2"];
+const WINDOWS: [&str; 8] = [
+    "rearrange: depth to space",
+    "rearrange: phases to space",
+    "rearrange: space to depth",
+    "rearrange: repetition",
+    "rearrange: other rows",
+    "conv: rectangle",
+    "conv: strides that differ",
+    "conv: stride above 2",
+];
 
 const WIDER_FORMS: [&str; 9] = [
     "norm: by position",
@@ -68,6 +78,7 @@ fn name(op: &Op) -> &'static str {
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
         Op::Upsample(_) => "upsample",
+        Op::Rearrange(_) => "rearrange",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
@@ -115,6 +126,16 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
+        Op::Rearrange(r) => add(
+            true,
+            match r.way {
+                Way::Channels => "rearrange: depth to space",
+                Way::Phases => "rearrange: phases to space",
+                Way::Depth => "rearrange: space to depth",
+                Way::Repeat => "rearrange: repetition",
+                Way::Reshape => "rearrange: other rows",
+            },
+        ),
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}

@@ -3,6 +3,7 @@
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops as op;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{At, Conv, GroupNorm, Norm, Op, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
@@ -10,7 +11,7 @@ use mote_runtime::{Model, ParseError};
 use mote_tests::parts::{Parts, WEIGHTS};
 use mote_tests::random::Random;
 use mote_tools::emit::Diffusion;
-use mote_tools::ops::{Attention, AvgPool, Input, Silu, TimeProj, Upsample};
+use mote_tools::ops::{Attention, AvgPool, Input, Rearrange, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
 use mote_tools::program::{Program, SlotId};
 use mote_tools::quantize::scheme::Bits;
@@ -234,6 +235,13 @@ pub fn signals(seed: u64, cols: usize, bits: Option<&mut dyn FnMut(bool) -> Bits
     }
     let second = b.conv(&[first], 12, along(5, 1), Some((term, 0.75)));
     let third = b.conv(&[second], 12, along(3, 1), Some((first, 0.5)));
+    let spread = Rearrange {
+        src: third,
+        way: Way::Phases,
+        block: [1, 2],
+    };
+    let spread = b.push(spread, [6, 1, 2 * cols]);
+    b.conv(&[spread], 5, along(4, 2), None);
     let wide = b.conv(&[third, first], 33, along(5, 1), None);
     let normed = b.norm(&[wide], 3, true, None);
     let inside = b.conv(&[normed], 8, along(3, 1), None);
@@ -370,7 +378,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 };
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
-            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) => {}
             Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}
