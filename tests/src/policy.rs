@@ -44,7 +44,10 @@ pub fn graph() -> Graph {
     let t = m.linear("time_1", 16, t);
     let t = m.mish("time_act", t);
     let t = m.linear("time_2", 8, t);
-    let given = m.builder.condition("obs", OBSERVATIONS, Some([-1.0, 1.0])).expect("it fits");
+    let given = m
+        .builder
+        .condition("obs", OBSERVATIONS, Some([-1.0, 1.0]))
+        .expect("it fits");
     let both = m.push("both", ops::Concat, &[t, given]);
     let both = m.mish("both_act", both);
     let x = m.builder.sample([actions, 1, times]).expect("it fits");

@@ -29,7 +29,9 @@ fn request(path: &std::path::Path) -> Request {
 
 fn converted(scheme: Scheme, path: &std::path::Path) -> ModelFile {
     let converted = Conversion::new(scheme).convert(&policy(Some(path)));
-    converted.and_then(|made| made.file()).unwrap_or_else(|error| panic!("{scheme}: {error}"))
+    converted
+        .and_then(|made| made.file())
+        .unwrap_or_else(|error| panic!("{scheme}: {error}"))
 }
 
 /// Mean PSNR of the actions over 8 noises and conditions, dB: some dB below what was found (72.2, 40.2, 57.7, 59.6, 34.2; `--nocapture` shows it).
@@ -70,7 +72,10 @@ fn backends_agree_on_every_observation() {
         };
         let outcomes = file.validate(&validation).expect("it can be run");
         for outcome in &outcomes {
-            assert!(outcome.held && outcome.mismatches == 0 && outcome.images == 3, "{outcome:?}");
+            assert!(
+                outcome.held && outcome.mismatches == 0 && outcome.images == 3,
+                "{outcome:?}"
+            );
         }
         assert!(outcomes.len() >= 3);
     }
@@ -85,8 +90,12 @@ fn images_follow_the_rows() {
     assert_eq!((all.len(), all[0].state.len()), (40, ACTIONS.iter().product()));
     let alone = |row: usize| Request {
         condition: Some(
-            Conditions::new("one", OBSERVATIONS, request(&path).condition.expect("rows").row(row).to_vec())
-                .expect("a row"),
+            Conditions::new(
+                "one",
+                OBSERVATIONS,
+                request(&path).condition.expect("rows").row(row).to_vec(),
+            )
+            .expect("a row"),
         ),
         seed: row as u64,
         ..request(&path)
@@ -108,7 +117,9 @@ fn what_is_missing_is_asked_for_by_name() {
     let (_folder, path) = demos();
     let f16 = Conversion::new(Scheme::F16);
     // Without vectors: drawn, with a note.
-    let drawn = Conversion::new(Scheme::W8A8).convert(&policy(None)).expect("it converts");
+    let drawn = Conversion::new(Scheme::W8A8)
+        .convert(&policy(None))
+        .expect("it converts");
     let note = drawn.conditions.and_then(|given| given.note).unwrap_or_default();
     assert!(note.contains("--calibration"), "{note}");
     let real = f16.convert(&policy(Some(&path))).expect("it converts");
@@ -120,7 +131,10 @@ fn what_is_missing_is_asked_for_by_name() {
     }
     let error = f16.convert(&without).unwrap_err();
     let advice = error.advice().unwrap_or_default();
-    assert!(error.to_string().contains("range") && advice.contains("--condition-range"), "{error}: {advice}");
+    assert!(
+        error.to_string().contains("range") && advice.contains("--condition-range"),
+        "{error}: {advice}"
+    );
     assert!(advice.contains("the vectors for calibration lie from -0."), "{advice}");
     for wrong in ["1,2,3", "no/such/file.npz:cond"] {
         let mut wrongly = policy(None);

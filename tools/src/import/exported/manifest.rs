@@ -244,7 +244,11 @@ fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
             Some(text.ok_or_else(|| fields.error("condition", problem))?.to_string())
         }
     };
-    let known = |object: &Map<String, Value>| object.keys().all(|key| ["range", "calibration", "null"].contains(&key.as_str()));
+    let known = |object: &Map<String, Value>| {
+        object
+            .keys()
+            .all(|key| ["range", "calibration", "null"].contains(&key.as_str()))
+    };
     if !value.as_object().is_some_and(known) {
         return Err(fields.error("condition", "expected an object of `range`, `calibration` and `null`"));
     }
