@@ -37,8 +37,14 @@ impl Native {
     /// Opens `file`. The tensors are in the first of `dictionaries` that holds `known` behind one of `prefixes`.
     pub fn open(file: &Path, dictionaries: &[&[&str]], prefixes: &[&str], known: &str) -> Result<Self, ImportError> {
         let safe = file.extension().is_some_and(|end| end == "safetensors");
-        let (source, all) = if safe { safe_tensors(file)? } else { saved(file, dictionaries, prefixes, known)? };
-        let prefix = prefixes.iter().find(|prefix| all.contains_key(&format!("{prefix}{known}")));
+        let (source, all) = if safe {
+            safe_tensors(file)?
+        } else {
+            saved(file, dictionaries, prefixes, known)?
+        };
+        let prefix = prefixes
+            .iter()
+            .find(|prefix| all.contains_key(&format!("{prefix}{known}")));
         let prefix = prefix.ok_or_else(|| ImportError::MissingTensor {
             path: shown(file),
             key: known.to_string(),
@@ -92,7 +98,10 @@ impl Native {
     pub fn count(&self, name: &str) -> usize {
         let is = |i: &usize| {
             let start = format!("{name}.{i}.");
-            self.sizes.range(start.clone()..).next().is_some_and(|(key, _)| key.starts_with(&start))
+            self.sizes
+                .range(start.clone()..)
+                .next()
+                .is_some_and(|(key, _)| key.starts_with(&start))
         };
         (0..64).take_while(is).count()
     }
@@ -112,7 +121,8 @@ impl Native {
                 let tensors = SafeTensors::deserialize(bytes).map_err(|error| self.refuse(error.to_string()))?;
                 let view = tensors.tensor(&full).map_err(|error| self.refuse(error.to_string()))?;
                 let data = widen(view.dtype(), view.data());
-                let data = data.ok_or_else(|| self.refuse(format!("tensor `{}` is of no float type", printable(key))))?;
+                let data =
+                    data.ok_or_else(|| self.refuse(format!("tensor `{}` is of no float type", printable(key))))?;
                 Tensor::new(Kind::F32, view.shape().to_vec(), data)
             }
         };
@@ -146,7 +156,11 @@ impl Native {
             build(self, net, sample, condition)
         })?;
         if let Some(key) = self.left.first() {
-            let problem = format!("{} tensors have no place in the network, such as `{}`", self.left.len(), printable(key));
+            let problem = format!(
+                "{} tensors have no place in the network, such as `{}`",
+                self.left.len(),
+                printable(key)
+            );
             return Err(self.refuse(problem));
         }
         let scheduler_file = folders::scheduler_in(&self.folder)?;
@@ -165,7 +179,11 @@ impl Native {
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
             name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
-            notes: scheduler.notes.iter().map(|note| format!("{}: {note}", shown(file))).collect(),
+            notes: scheduler
+                .notes
+                .iter()
+                .map(|note| format!("{}: {note}", shown(file)))
+                .collect(),
             graph,
             scheduler_config: super::scheduler_object(&shown(&scheduler_file), &text, &scheduler)?,
             scheduler,
@@ -175,7 +193,10 @@ impl Native {
             unet: None,
             null_class: None,
             layout,
-            calibration: manifest.calibration.as_ref().map(|place| shown(&self.folder.join(place))),
+            calibration: manifest
+                .calibration
+                .as_ref()
+                .map(|place| shown(&self.folder.join(place))),
             trained: None,
         })
     }
@@ -193,21 +214,30 @@ fn safe_tensors(file: &Path) -> Result<Found, ImportError> {
         path: shown(file),
         problem: printable(&error.to_string()),
     })?;
-    let sizes = parsed.tensors().into_iter().map(|(key, view)| (key, view.shape().to_vec())).collect();
+    let sizes = parsed
+        .tensors()
+        .into_iter()
+        .map(|(key, view)| (key, view.shape().to_vec()))
+        .collect();
     Ok((Source::Safe(bytes), sizes))
 }
 
 fn saved(file: &Path, dictionaries: &[&[&str]], prefixes: &[&str], known: &str) -> Result<Found, ImportError> {
     let saved = Saved::open(file)?;
     let holds = |tensors: &BTreeMap<String, Stored>| {
-        prefixes.iter().any(|prefix| tensors.contains_key(&format!("{prefix}{known}")))
+        prefixes
+            .iter()
+            .any(|prefix| tensors.contains_key(&format!("{prefix}{known}")))
     };
     let tensors = dictionaries.iter().find_map(|keys| saved.tensors(keys).filter(holds));
     let tensors = tensors.ok_or_else(|| ImportError::Exported {
         path: shown(file),
         problem: format!("it holds no dictionary of tensors with `{known}`"),
     })?;
-    let sizes = tensors.iter().map(|(key, stored)| (key.clone(), stored.sizes.clone())).collect();
+    let sizes = tensors
+        .iter()
+        .map(|(key, stored)| (key.clone(), stored.sizes.clone()))
+        .collect();
     Ok((Source::Saved(saved, tensors), sizes))
 }
 
@@ -222,7 +252,8 @@ impl Settings {
     /// Whether `is` holds of the file; false where there is none.
     pub fn peek(path: &Path, is: impl Fn(&Map<String, Value>) -> bool) -> bool {
         let text = files::text(path, files::SMALL).ok();
-        text.and_then(|text| settings::object("config.json", &text).ok()).is_some_and(|map| is(&map))
+        text.and_then(|text| settings::object("config.json", &text).ok())
+            .is_some_and(|map| is(&map))
     }
 
     /// A whole number above 0.
@@ -230,8 +261,13 @@ impl Settings {
         let Some(value) = self.map.get(key).filter(|value| !value.is_null()) else {
             return Ok(None);
         };
-        let number = value.as_u64().and_then(|v| usize::try_from(v).ok()).filter(|v| (1..1 << 20).contains(v));
-        number.map(Some).ok_or_else(|| self.error(key, "expected a whole number from 1 to 1048575"))
+        let number = value
+            .as_u64()
+            .and_then(|v| usize::try_from(v).ok())
+            .filter(|v| (1..1 << 20).contains(v));
+        number
+            .map(Some)
+            .ok_or_else(|| self.error(key, "expected a whole number from 1 to 1048575"))
     }
 
     /// A truth value.
@@ -243,7 +279,10 @@ impl Settings {
         ConfigError {
             file: self.file.clone(),
             field: field.to_string(),
-            value: self.map.get(field).map_or_else(|| "missing".to_string(), settings::shown),
+            value: self
+                .map
+                .get(field)
+                .map_or_else(|| "missing".to_string(), settings::shown),
             problem: problem.to_string(),
         }
     }

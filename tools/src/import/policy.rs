@@ -15,19 +15,34 @@ const TYPE: &str = "diffusion";
 /// Prefixes of its weights' names.
 const PREFIXES: [&str; 4] = ["model.", "diffusion.unet.", "unet.", ""];
 /// Where a checkpoint holds the weights, averaged ones first.
-const DICTIONARIES: [&[&str]; 4] = [&["state_dicts", "ema_model"], &["state_dicts", "model"], &["ema_model"], &[]];
+const DICTIONARIES: [&[&str]; 4] = [
+    &["state_dicts", "ema_model"],
+    &["state_dicts", "model"],
+    &["ema_model"],
+    &[],
+];
 
 /// The weights that `path` is or holds; `None` where another importer reads it.
 pub(super) fn find(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
-        return path.extension().is_some_and(|end| end == "ckpt").then(|| path.to_path_buf());
+        return path
+            .extension()
+            .is_some_and(|end| end == "ckpt")
+            .then(|| path.to_path_buf());
     }
     let ours = Settings::peek(&path.join("config.json"), |fields| {
         let is = |key: &str, name: &str| fields.get(key).and_then(|value| value.as_str()) == Some(name);
         is("_class_name", CLASS) || is("type", TYPE)
     });
-    let file = ["model.safetensors", "policy.ckpt"].map(|name| path.join(name)).into_iter().find(|file| file.is_file());
-    if ours { file } else { file.filter(|file| file.extension().is_some_and(|end| end == "ckpt")) }
+    let file = ["model.safetensors", "policy.ckpt"]
+        .map(|name| path.join(name))
+        .into_iter()
+        .find(|file| file.is_file());
+    if ours {
+        file
+    } else {
+        file.filter(|file| file.extension().is_some_and(|end| end == "ckpt"))
+    }
 }
 
 /// Reads the checkpoint of these weights.
@@ -40,7 +55,8 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     let condition = sizes("mid_modules.0.cond_encoder.1.weight")?;
     let (action, dim) = (last[0], step[1]);
     let length = condition[1].checked_sub(embedding[0]);
-    let length = length.ok_or_else(|| native.refuse("its condition is shorter than its step's embedding".to_string()))?;
+    let length =
+        length.ok_or_else(|| native.refuse("its condition is shorter than its step's embedding".to_string()))?;
     let plan = Plan {
         shape: [action, 1, settings.whole("horizon")?.unwrap_or(0)],
         condition: Some(length).filter(|length| *length > 0),
@@ -49,7 +65,9 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     };
     native.finish(file, plan, |native, net, sample, condition| {
         let groups = settings.whole("n_groups")?.unwrap_or(8);
-        let scales = settings.flag("cond_predict_scale").or(settings.flag("use_film_scale_modulation"));
+        let scales = settings
+            .flag("cond_predict_scale")
+            .or(settings.flag("use_film_scale_modulation"));
         let mut policy = Policy {
             native,
             net,
@@ -99,7 +117,9 @@ impl Policy<'_> {
         }
         for level in 0..self.native.count("up_modules") {
             let name = format!("up_modules.{level}");
-            let skip = skips.pop().ok_or_else(|| self.native.refuse(format!("{name} has no level to join")))?;
+            let skip = skips
+                .pop()
+                .ok_or_else(|| self.native.refuse(format!("{name} has no level to join")))?;
             self.net.module = String::new();
             let joined = self.net.joined(&[x, skip], 1);
             x = self.told(&name, joined)?;
@@ -132,8 +152,14 @@ impl Policy<'_> {
 
     /// A residual block: convolution, modulation by the condition, convolution, and a shortcut.
     fn block(&mut self, name: &str, x: &View, global: &View) -> Built<View> {
-        let own = ["blocks.0.block", "conv1.block"].into_iter().find(|own| self.native.has(&format!("{name}.{own}.0.weight")));
-        let second = if own == Some("conv1.block") { "conv2.block" } else { "blocks.1.block" };
+        let own = ["blocks.0.block", "conv1.block"]
+            .into_iter()
+            .find(|own| self.native.has(&format!("{name}.{own}.0.weight")));
+        let second = if own == Some("conv1.block") {
+            "conv2.block"
+        } else {
+            "blocks.1.block"
+        };
         let mut h = self.unit(&format!("{name}.{}", own.unwrap_or("blocks.0.block")), x)?;
         let encoded = self.mish(&format!("{name}.cond_encoder.0"), global)?;
         let encoded = self.linear(&format!("{name}.cond_encoder.1"), &encoded)?;
@@ -172,7 +198,10 @@ impl Policy<'_> {
     fn unit(&mut self, name: &str, x: &View) -> Built<View> {
         let x = self.conv(&format!("{name}.0"), x, 1)?;
         let norm = format!("{name}.1");
-        let affine = [self.native.take(&format!("{norm}.weight"))?, self.native.take(&format!("{norm}.bias"))?];
+        let affine = [
+            self.native.take(&format!("{norm}.weight"))?,
+            self.native.take(&format!("{norm}.bias"))?,
+        ];
         self.net.module.clone_from(&norm);
         let x = self.net.group_norm(&x, self.groups, 1e-5, affine.map(Some));
         let x = self.told(&norm, x)?;
@@ -209,7 +238,10 @@ impl Policy<'_> {
     }
 
     fn affine(&mut self, name: &str) -> Built<(Tensor, Tensor)> {
-        Ok((self.native.take(&format!("{name}.weight"))?, self.native.take(&format!("{name}.bias"))?))
+        Ok((
+            self.native.take(&format!("{name}.weight"))?,
+            self.native.take(&format!("{name}.bias"))?,
+        ))
     }
 
     fn told<T>(&self, name: &str, result: Result<T, String>) -> Built<T> {

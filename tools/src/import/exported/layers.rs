@@ -104,7 +104,9 @@ impl Net {
         let source = self.add(vec![waves.data.len(), 1, 1], waves.what())?;
         self.module = module;
         let whole = View::whole(source, &[waves.data.len()]);
-        whole.reshaped(&waves.sizes).ok_or_else(|| "features of the timestep cannot be seen so".to_string())
+        whole
+            .reshaped(&waves.sizes)
+            .ok_or_else(|| "features of the timestep cannot be seen so".to_string())
     }
 
     /// A source with the axes sample, channel, (row,) col.
@@ -288,7 +290,10 @@ impl Net {
         let [channels, height, width] = self.shape(view.source)?;
         let (plane, more) = (height * width, rows.sizes[axis]);
         if normal(view.axes[axis].iter().copied()) != normal([Atom { size: plane, stride: 1 }]) {
-            return Err(format!("constants are joined to {} along an axis that is not that of its positions", shown(&view)));
+            return Err(format!(
+                "constants are joined to {} along an axis that is not that of its positions",
+                shown(&view)
+            ));
         }
         // One element a channel, in the order of the other axes.
         let mut across = view.clone();
@@ -308,12 +313,22 @@ impl Net {
         let x = view.source;
         let source = self.add(vec![channels, 1, more + plane], What::Extended { rows, x })?;
         let moved = |atom: &Atom| match atom.stride {
-            stride if stride >= plane => Atom { stride: stride / plane * (more + plane), ..*atom },
+            stride if stride >= plane => Atom {
+                stride: stride / plane * (more + plane),
+                ..*atom
+            },
             _ => *atom,
         };
         let mut axes: Vec<Axis> = view.axes.iter().map(|axis| axis.iter().map(moved).collect()).collect();
-        axes[axis] = vec![Atom { size: more + plane, stride: 1 }];
-        Ok(View { source, offset: 0, axes })
+        axes[axis] = vec![Atom {
+            size: more + plane,
+            stride: 1,
+        }];
+        Ok(View {
+            source,
+            offset: 0,
+            axes,
+        })
     }
 
     /// Channels of the values one after the other along `axis`.

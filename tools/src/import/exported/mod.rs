@@ -164,7 +164,9 @@ pub(super) fn planned(
     let condition = match plan.condition {
         None => None,
         Some(channels) => {
-            let value = net.graph.condition("global_cond", channels, manifest.range.or(plan.range))?;
+            let value = net
+                .graph
+                .condition("global_cond", channels, manifest.range.or(plan.range))?;
             let source = net.given(value);
             View::whole(source, &[channels]).unsqueezed(0)
         }

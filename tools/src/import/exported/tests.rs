@@ -18,13 +18,18 @@ fn changed(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(fixture().join("net.pt2")).unwrap();
     let entries = zip::entries(&bytes).unwrap();
-    let mut files: Vec<(String, Vec<u8>)> =
-        entries.iter().map(|entry| (entry.name.clone(), zip::contents(&bytes, entry).unwrap())).collect();
+    let mut files: Vec<(String, Vec<u8>)> = entries
+        .iter()
+        .map(|entry| (entry.name.clone(), zip::contents(&bytes, entry).unwrap()))
+        .collect();
     let program = files.iter_mut().find(|(name, _)| name.ends_with("model.json")).unwrap();
     let mut value: Value = serde_json::from_slice(&program.1).unwrap();
     change(&mut value);
     program.1 = serde_json::to_vec(&value).unwrap();
-    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
     std::fs::write(folder.path().join("net.pt2"), archive(&files)).unwrap();
     std::fs::create_dir(folder.path().join("scheduler")).unwrap();
     for name in ["mote.json", "scheduler/scheduler_config.json"] {
@@ -55,7 +60,16 @@ fn every_known_layer_computes_what_the_exported_network_does() {
     let report = crosscheck(&checkpoint, &fixture().join("vectors.safetensors"), Dtype::F64).unwrap();
     assert!(report.held, "{report}");
     let names: Vec<&str> = checkpoint.graph.nodes.iter().map(|node| node.name.as_str()).collect();
-    for name in ["enter", "block.norm", "block.modulate", "linear.norm", "linear.attention", "mid.to_q", "late.attention", "up"] {
+    for name in [
+        "enter",
+        "block.norm",
+        "block.modulate",
+        "linear.norm",
+        "linear.attention",
+        "mid.to_q",
+        "late.attention",
+        "up",
+    ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     // The projections of queries, keys and values are rows of one stored weight.
@@ -87,7 +101,13 @@ fn graphs_that_do_not_hold_together_are_refused() {
     assert!(text.contains("`tanh`") && text.contains("elements"), "{text}");
     let text = refusal(|program| sizes(program, "tanh", json!([{"as_expr": {"expr_str": "s0"}}])));
     assert!(text.contains("dynamic"), "{text}");
-    let text = refusal(|program| sizes(program, "p_enter_weight", json!([{"as_int": 4}, {"as_int": 3}, {"as_int": 2}])));
+    let text = refusal(|program| {
+        sizes(
+            program,
+            "p_enter_weight",
+            json!([{"as_int": 4}, {"as_int": 3}, {"as_int": 2}]),
+        )
+    });
     assert!(text.contains("p_enter_weight"), "{text}");
     // A name of a megabyte.
     let long = "n".repeat(1 << 20);
@@ -111,15 +131,24 @@ fn archives_that_lie_are_refused() {
     };
     open(&bytes).unwrap();
     for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
-        assert!(open(&bytes[..length]).unwrap_err().to_string().contains("no whole ZIP archive"));
+        assert!(
+            open(&bytes[..length])
+                .unwrap_err()
+                .to_string()
+                .contains("no whole ZIP archive")
+        );
     }
     let text = open(&archive(&[("net/readme", b"")])).unwrap_err().to_string();
     assert!(text.contains("torch.export.save"), "{text}");
-    let text = open(&archive(&[("serialized_exported_program.json", b"{}")])).unwrap_err().to_string();
+    let text = open(&archive(&[("serialized_exported_program.json", b"{}")]))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("before 2.8"), "{text}");
     // A file that unpacks to far more than the archive has.
     let zeros = vec![b' '; 70 << 20];
-    let text = open(&archive(&[("net/x", b""), ("net/models/model.json", &zeros)])).unwrap_err().to_string();
+    let text = open(&archive(&[("net/x", b""), ("net/models/model.json", &zeros)]))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("unpacked"), "{text}");
 }
 
@@ -129,10 +158,21 @@ fn inputs_without_a_role_are_asked_for() {
     let manifest = folder.path().join("mote.json");
     std::fs::remove_file(&manifest).unwrap();
     let text = import(folder.path()).unwrap_err().to_string();
-    assert!(text.contains("mote.json is missing") && text.contains("\"observed\": ROLE"), "{text}");
+    assert!(
+        text.contains("mote.json is missing") && text.contains("\"observed\": ROLE"),
+        "{text}"
+    );
     for (inputs, layout, words) in [
-        (json!({"x": "sample", "t": "timestep", "label": "class"}), "(channel, time)", ["`observed`", "no role"]),
-        (json!({"x": "sample", "t": "clock"}), "(channel, time)", ["`t`", "clock"]),
+        (
+            json!({"x": "sample", "t": "timestep", "label": "class"}),
+            "(channel, time)",
+            ["`observed`", "no role"],
+        ),
+        (
+            json!({"x": "sample", "t": "clock"}),
+            "(channel, time)",
+            ["`t`", "clock"],
+        ),
         (
             json!({"x": "sample", "t": "timestep", "label": "class", "observed": "condition"}),
             "(time, time)",
@@ -188,7 +228,11 @@ fn a_policy_s_weights_are_all_used_and_all_there() {
     std::fs::write(&settings, r#"{"_class_name": "ConditionalUnet1D"}"#).unwrap();
     let text = import(folder.path()).unwrap_err().to_string();
     assert!(text.contains("`horizon` is missing"), "{text}");
-    std::fs::write(&settings, r#"{"_class_name": "ConditionalUnet1D", "horizon": 8, "n_groups": 3}"#).unwrap();
+    std::fs::write(
+        &settings,
+        r#"{"_class_name": "ConditionalUnet1D", "horizon": 8, "n_groups": 3}"#,
+    )
+    .unwrap();
     let text = import(folder.path()).unwrap_err().to_string();
     assert!(text.contains("groups"), "{text}");
 }

@@ -14,7 +14,10 @@ pub(super) enum Item {
     List(Vec<usize>),
     Dict(Vec<(usize, usize)>),
     Global(String),
-    Storage { kind: Kind, key: String },
+    Storage {
+        kind: Kind,
+        key: String,
+    },
     Tensor(Stored),
     /// What is of no interest: a float, bytes, settings of a training run.
     Other,
@@ -94,7 +97,9 @@ fn tensor(items: &[Item], arguments: &[usize]) -> Result<Item> {
         return Err("a tensor's storage is none".to_string());
     };
     let numbers = |index: usize| -> Option<Vec<usize>> {
-        let (Item::Tuple(parts) | Item::List(parts)) = &items[index] else { return None };
+        let (Item::Tuple(parts) | Item::List(parts)) = &items[index] else {
+            return None;
+        };
         let number = |part: &usize| match items[*part] {
             Item::Int(value) => usize::try_from(value).ok(),
             _ => None,
@@ -123,13 +128,20 @@ fn tensor(items: &[Item], arguments: &[usize]) -> Result<Item> {
 /// A storage by its persistent number: `('storage', type, key, location, count)`.
 pub(super) fn persistent(items: &[Item], id: usize) -> Result<Item> {
     let problem = || "it refers to something outside of the file that is no storage".to_string();
-    let Item::Tuple(parts) = &items[id] else { return Err(problem()) };
-    let [tag, kind, key, ..] = parts[..] else { return Err(problem()) };
+    let Item::Tuple(parts) = &items[id] else {
+        return Err(problem());
+    };
+    let [tag, kind, key, ..] = parts[..] else {
+        return Err(problem());
+    };
     match (&items[tag], &items[kind], &items[key]) {
         (Item::Text(tag), Item::Global(kind), Item::Text(key)) if tag == "storage" => {
             let known = STORAGES.iter().find(|(name, _)| name == kind);
             let kind = known.and_then(|(_, number)| Kind::of(*number)).ok_or_else(|| {
-                format!("it asks for {}, which is no type of storage that is read", printable(kind))
+                format!(
+                    "it asks for {}, which is no type of storage that is read",
+                    printable(kind)
+                )
             })?;
             Ok(Item::Storage { kind, key: key.clone() })
         }

@@ -127,7 +127,11 @@ impl<'a> Machine<'a> {
                 self.push(Item::Dict(pairs(&parts)))
             }
             b'a' | b'e' | b'\x90' => {
-                let parts = if opcode == b'a' { vec![self.pop()?] } else { self.marked()? };
+                let parts = if opcode == b'a' {
+                    vec![self.pop()?]
+                } else {
+                    self.marked()?
+                };
                 match self.top()? {
                     Item::List(list) => list.extend(parts),
                     Item::Other => {}
@@ -203,7 +207,9 @@ impl<'a> Machine<'a> {
                 let storage = persistent(&self.items, id)?;
                 self.push(storage)
             }
-            other => Err(format!("its opcode 0x{other:02x} is not one that files of tensors have")),
+            other => Err(format!(
+                "its opcode 0x{other:02x} is not one that files of tensors have"
+            )),
         }
     }
 
@@ -217,7 +223,9 @@ impl<'a> Machine<'a> {
         if self.marks.last().is_some_and(|mark| *mark >= self.stack.len()) {
             return Err("it takes an item from before a mark".to_string());
         }
-        self.stack.pop().ok_or_else(|| "it takes an item from an empty stack".to_string())
+        self.stack
+            .pop()
+            .ok_or_else(|| "it takes an item from an empty stack".to_string())
     }
 
     fn top(&mut self) -> Result<&mut Item> {
@@ -227,7 +235,9 @@ impl<'a> Machine<'a> {
 
     fn marked(&mut self) -> Result<Vec<usize>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
-        Ok(self.stack.split_off(mark.ok_or("it has no mark where one is asked for")?))
+        Ok(self
+            .stack
+            .split_off(mark.ok_or("it has no mark where one is asked for")?))
     }
 
     fn tuple(&mut self, count: usize) -> Result<()> {
@@ -274,7 +284,12 @@ impl<'a> Machine<'a> {
     }
 
     fn line(&mut self) -> Result<String> {
-        let end = self.rest.iter().take(1000).position(|byte| *byte == b'\n').ok_or("a name does not end")?;
+        let end = self
+            .rest
+            .iter()
+            .take(1000)
+            .position(|byte| *byte == b'\n')
+            .ok_or("a name does not end")?;
         let line = printable(&String::from_utf8_lossy(&self.rest[..end]));
         self.rest = &self.rest[end + 1..];
         Ok(line)

@@ -51,10 +51,16 @@ impl Saved {
         let list = zip::entries(&bytes).ok_or_else(|| {
             refuse("it is no whole ZIP archive: load it with PyTorch 1.6 or later and save it again".to_string())
         })?;
-        let pickle = list.iter().find(|entry| entry.name == "data.pkl" || entry.name.ends_with("/data.pkl"));
-        let pickle = pickle.ok_or_else(|| refuse("it holds no data.pkl, so it is no file of torch.save".to_string()))?;
+        let pickle = list
+            .iter()
+            .find(|entry| entry.name == "data.pkl" || entry.name.ends_with("/data.pkl"));
+        let pickle =
+            pickle.ok_or_else(|| refuse("it holds no data.pkl, so it is no file of torch.save".to_string()))?;
         if pickle.size > MOST_PICKLE {
-            return Err(refuse(format!("its data.pkl has {} bytes, more than {MOST_PICKLE}", pickle.size)));
+            return Err(refuse(format!(
+                "its data.pkl has {} bytes, more than {MOST_PICKLE}",
+                pickle.size
+            )));
         }
         let contents = zip::contents(&bytes, pickle).map_err(|problem| refuse(format!("its data.pkl {problem}")))?;
         let items = machine::read(&contents).map_err(|problem| refuse(format!("its pickle is refused: {problem}")))?;
@@ -78,11 +84,15 @@ impl Saved {
     pub fn tensors(&self, keys: &[&str]) -> Option<BTreeMap<String, Stored>> {
         let mut at = self.items.root;
         for key in keys {
-            let Item::Dict(pairs) = &self.items.list[at] else { return None };
+            let Item::Dict(pairs) = &self.items.list[at] else {
+                return None;
+            };
             let named = |(own, _): &&(usize, usize)| matches!(&self.items.list[*own], Item::Text(text) if text == key);
             at = pairs.iter().rev().find(named)?.1;
         }
-        let Item::Dict(pairs) = &self.items.list[at] else { return None };
+        let Item::Dict(pairs) = &self.items.list[at] else {
+            return None;
+        };
         let tensor = |(key, value): &(usize, usize)| match (&self.items.list[*key], &self.items.list[*value]) {
             (Item::Text(key), Item::Tensor(stored)) => Some((key.clone(), stored.clone())),
             _ => None,
@@ -98,15 +108,28 @@ impl Saved {
             problem: format!("tensor `{}` {problem}", printable(name)),
         };
         let file = format!("{}data/{}", self.root, stored.key);
-        let entry = self.entries.get(&file).ok_or_else(|| refuse(format!("lies in {}, which is missing", printable(&file))))?;
+        let entry = self
+            .entries
+            .get(&file)
+            .ok_or_else(|| refuse(format!("lies in {}, which is missing", printable(&file))))?;
         if entry.size > self.bytes.len() {
             return Err(refuse("is packed, which PyTorch does not do".to_string()));
         }
         let bytes = zip::contents(&self.bytes, entry).map_err(refuse)?;
         let count = stored.sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
         if count.is_none_or(|count| count > Tensor::MOST) {
-            return Err(refuse(format!("has extents {:?}, which are too many elements", stored.sizes)));
+            return Err(refuse(format!(
+                "has extents {:?}, which are too many elements",
+                stored.sizes
+            )));
         }
-        Tensor::stored(stored.kind, stored.sizes.clone(), &stored.strides, stored.offset, &bytes).map_err(refuse)
+        Tensor::stored(
+            stored.kind,
+            stored.sizes.clone(),
+            &stored.strides,
+            stored.offset,
+            &bytes,
+        )
+        .map_err(refuse)
     }
 }
