@@ -23,6 +23,8 @@ pub const SECTIONS: [Section; 7] = [
     Section::Names,
     Section::Provenance,
 ];
+/// Where the length of the whole file stands in it.
+pub(super) const LENGTH_AT: usize = 8;
 /// Bytes before the section table.
 pub const PREFIX_BYTES: usize = 16;
 /// Bytes of one entry of the section table.
@@ -90,6 +92,12 @@ impl<'a> Sections<'a> {
             sections.parts(refusal)?;
         }
         Some(sections)
+    }
+
+    /// Bytes of the whole file.
+    pub(super) fn bytes(&self) -> u32 {
+        let [[_, _, bytes, _], ..] = self.table;
+        *bytes
     }
 
     /// The bytes of a section, by position in [`SECTIONS`].

@@ -1,0 +1,66 @@
+//! The runtime's archive for C (`runtime/c`), and images that a C compiler linked with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::boards::Board;
+use crate::core_build::{CoreLibrary, Package, Recipe, core_library};
+use crate::error::SimError;
+use crate::minimal::{failure, link, sizes};
+use crate::parts::Parts;
+use crate::qemu::{self, End, Limits};
+
+/// `libmote.a` for one core.
+#[derive(Clone, Debug)]
+pub struct CArchive {
+    board: &'static Board,
+    library: Arc<CoreLibrary>,
+}
+
+impl CArchive {
+    /// Compiles it with these parts of the runtime, at the firmware's level of optimization.
+    ///
+    /// # Errors
+    /// What keeps the code from being compiled.
+    pub fn build(board: &'static Board, parts: &Parts) -> Result<Self, SimError> {
+        let recipe = Recipe {
+            package: Package::C,
+            target: board.core.target,
+            cpu: board.core.cpu,
+            opt_level: board.core.opt_level,
+            parts: parts.clone(),
+        };
+        let library = core_library(&recipe)?;
+        Ok(Self { board, library })
+    }
+
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.library.archive.clone()
+    }
+
+    /// What compiled it.
+    pub fn compiler(&self) -> &str {
+        &self.library.compiler
+    }
+
+    /// Bytes of code and constants that a firmware grows by when it calls these functions.
+    ///
+    /// # Errors
+    /// What keeps them from being linked.
+    pub fn flash_bytes(&self, functions: &[&str]) -> Result<u64, SimError> {
+        let elf = link(self.board, &self.library, functions)?;
+        let (bytes, _) = sizes(&elf).map_err(|error| failure(self.board, error.to_string()))?;
+        Ok(bytes)
+    }
+}
+
+/// Runs the image in `elf` on `board`; gives how it ended, and what it wrote to the host's standard output.
+///
+/// # Errors
+/// `Missing` without QEMU; `Io` where it cannot be started.
+pub fn run_elf(board: &Board, elf: &Path, limits: Limits) -> Result<(End, Vec<u8>), SimError> {
+    let mut output = Vec::new();
+    let end = qemu::run(board, elf, &[], limits, &mut |bytes| output.extend_from_slice(bytes))?;
+    Ok((end, output))
+}
