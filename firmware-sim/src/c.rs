@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSymbol};
+
 use crate::boards::Board;
 use crate::core_build::{CoreLibrary, Package, Recipe, core_library};
 use crate::error::SimError;
@@ -42,6 +45,30 @@ impl CArchive {
     /// What compiled it.
     pub fn compiler(&self) -> &str {
         &self.library.compiler
+    }
+
+    /// The names of all symbols, and whether it defines them for others.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn symbols(&self) -> Result<Vec<(String, bool)>, SimError> {
+        let bytes = std::fs::read(&self.library.archive).map_err(SimError::io("reading the archive"))?;
+        let wrong = |error: object::Error| failure(self.board, error.to_string());
+        let archive = ArchiveFile::parse(&*bytes).map_err(wrong)?;
+        let mut symbols = Vec::new();
+        for member in archive.members() {
+            let data = member.and_then(|member| member.data(&*bytes)).map_err(wrong)?;
+            // The library's own metadata are no object.
+            let Ok(file) = object::File::parse(data) else {
+                continue;
+            };
+            symbols.extend(file.symbols().filter_map(|symbol| {
+                let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+                let exported = symbol.is_definition() && symbol.is_global();
+                Some((format!("{:#}", rustc_demangle::demangle(name)), exported))
+            }));
+        }
+        Ok(symbols)
     }
 
     /// Bytes of code and constants that a firmware grows by when it calls these functions.

@@ -1,4 +1,4 @@
-// source 8a633fc35e7188128a0b7526eb5d26fc58a773b2c0d806739a8f45be9eba52b4
+// source 9b0a160c8e48dc7d4bdf04270b83ab59ddfd3d34735a6c2ead62eb2446bb9b66
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -51,7 +51,7 @@
 
 // Words of 8 bytes of the storage: compared with the library when it is compiled.
 #define MOTE_MODEL_WORDS ((96u + (8u * sizeof(void *))) / 8u)
-#define MOTE_RUN_WORDS ((64u + (12u * sizeof(void *))) / 8u)
+#define MOTE_RUN_WORDS ((72u + (12u * sizeof(void *))) / 8u)
 
 
 
@@ -306,7 +306,7 @@ typedef struct mote_config {
   int32_t guidance_q16;
 } mote_config;
 
-// A run: 112 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
+// A run: 120 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
 typedef struct mote_run {
   // The library's.
   uint64_t opaque[MOTE_RUN_WORDS];

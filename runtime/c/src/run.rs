@@ -141,12 +141,13 @@ pub(crate) unsafe fn begin(
     // through: a run holds what it borrows of the bytes.
     unsafe {
         let model_storage = (model as usize, size_of::<mote_model>());
-        let model = ModelPlace::new(model)?.open()?;
+        let from = ModelPlace::new(model)?;
+        let model = from.open()?;
         let bytes: &'static mut [u8] = output(arena.cast(), arena_bytes)?;
         let lent = (bytes.as_ptr() as usize, bytes.len());
         apart(lent, model_storage)?;
         apart(lent, (run as usize, size_of::<mote_run>()))?;
-        place.begin(|| {
+        place.begin(from, || {
             let mut arena = Arena::new(bytes)?;
             make(model, &mut *(&raw mut arena))
         })

@@ -276,8 +276,9 @@ pub extern "C" fn mote_status_name(status: i32) -> *const c_char {
     found.map_or("?\0", |(_, name)| name).as_ptr().cast()
 }
 
-#[cfg(test)]
-pub(crate) fn names() -> impl Iterator<Item = (&'static str, i32)> {
+/// Every status: its name and its number. For tests.
+#[doc(hidden)]
+pub fn status_names() -> impl Iterator<Item = (&'static str, i32)> {
     NAMES
         .iter()
         .map(|(status, name)| (name.trim_end_matches('\0'), *status as i32))

@@ -13,7 +13,7 @@ use crate::status::mote_status;
 /// Words of 8 bytes of a [`mote_model`].
 pub const MOTE_MODEL_WORDS: usize = (96 + 8 * size_of::<usize>()).div_ceil(8);
 /// Words of 8 bytes of a [`mote_run`].
-pub const MOTE_RUN_WORDS: usize = (64 + 12 * size_of::<usize>()).div_ceil(8);
+pub const MOTE_RUN_WORDS: usize = (72 + 12 * size_of::<usize>()).div_ceil(8);
 
 /// An open model: 128 bytes on a core of 32 bits. It stays where it is while it is in use: a copy is refused.
 #[repr(C)]
@@ -23,7 +23,7 @@ pub struct mote_model {
     pub opaque: [u64; MOTE_MODEL_WORDS],
 }
 
-/// A run: 112 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
+/// A run: 120 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
 #[repr(C)]
 #[derive(Debug)]
 pub struct mote_run {
@@ -51,6 +51,8 @@ pub struct RunCell {
     tag: u32,
     /// Of the last call that failed; its number is 0 before one did.
     error: Option<RunError>,
+    /// The storage of its model, which must still be open.
+    model: ModelPlace,
     sampler: core::mem::MaybeUninit<Sampler<'static, 'static>>,
 }
 
@@ -72,6 +74,7 @@ fn tag(state: u32, at: *const u8) -> u32 {
 
 /// A model's storage, as it was given.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct ModelPlace(*mut ModelCell);
 
 impl ModelPlace {
@@ -172,7 +175,14 @@ impl RunPlace {
         // SAFETY: the caller's promise.
         unsafe {
             self.expect_idle()?;
-            if self.is(READY) { Ok(()) } else { Err(mote_status::MOTE_NOT_STARTED) }
+            if !self.is(READY) {
+                return Err(mote_status::MOTE_NOT_STARTED);
+            }
+            // A model that was refused, or is zeros, since the run began.
+            if !(*self.0).model.is(OPEN) {
+                return Err(mote_status::MOTE_NOT_OPEN);
+            }
+            Ok(())
         }
     }
 
@@ -183,6 +193,7 @@ impl RunPlace {
     #[inline(always)]
     pub unsafe fn begin(
         self,
+        model: ModelPlace,
         run: impl FnOnce() -> Result<Sampler<'static, 'static>, RunError>,
     ) -> Result<(), mote_status> {
         // SAFETY: the caller's promise; a new run may lie where another did, for neither is dropped.
@@ -197,6 +208,7 @@ impl RunPlace {
                 Err(error) => (FAILED, Some(error)),
             };
             (&raw mut (*self.0).error).write(error);
+            (&raw mut (*self.0).model).write(model);
             self.mark(state);
             error.map_or(Ok(()), |error| Err(error.into()))
         }
