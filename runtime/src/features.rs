@@ -26,6 +26,8 @@ pub enum Feature {
     ScaleShift,
     /// Group normalizations inside the convolutions that read them.
     NormConv,
+    /// Normalizations over the channels of a position, or not centred.
+    Norm,
     /// The ancestral sampler.
     Ddpm,
     /// DPM-Solver++(2M).
@@ -48,7 +50,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -58,6 +60,7 @@ impl Feature {
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
+        Self::Norm,
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
@@ -81,6 +84,7 @@ impl Feature {
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
+            Self::Norm => "norm",
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
@@ -106,6 +110,7 @@ impl Feature {
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
+            Self::Norm => cfg!(feature = "norm"),
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),

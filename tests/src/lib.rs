@@ -11,6 +11,7 @@
 //! | `quality.rs` | distance from the float model, with thresholds |
 //! | `cuda/` | the CUDA kernels give the runtime's bits, the float network's the CPU's within tolerances, on a stand-in and on a GPU where one is; broken ones are found out |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
+//! | `norms.rs` | networks with LayerNorm, RMSNorm and L2 norms are as close to the float network as others |
 //! | `qat.rs` | quantization-aware training computes what the integer model computes |
 //! | `planner.rs` | memory close to its lower bound |
 //! | `parts.rs` | what a firmware leaves out is refused by name, and what it keeps makes the same images |
@@ -22,6 +23,7 @@
 //! - [`checkpoints`]: the bundled trained checkpoints and their reference vectors.
 //! - [`boards`]: simulated boards, or why they are not here.
 //! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
+//! - [`wider`]: small programs with the operators that a GPU does not take.
 //! - [`parts`]: a model file taken apart and put together again with valid checksums.
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
@@ -37,6 +39,7 @@ pub mod random;
 pub mod running;
 pub mod standin;
 pub mod synthetic;
+pub mod wider;
 
 /// The Rust code of the documents compiles.
 #[cfg(doctest)]

@@ -5,8 +5,10 @@ use mote_runtime::internals::model::header::{Arithmetic, Header};
 use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::{
-    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Op, Silu, Softmax, Source, TimeProj, Upsample, Weights,
+    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Silu, Softmax, Source, TimeProj, Upsample,
+    Weights,
 };
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
@@ -233,6 +235,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             _ => factor(in_requant, random),
         },
         Op::GroupNorm(n) => norm(n, random),
+        Op::Norm(n) => other_norm(n, random),
         Op::Attention(a) => attention(a, random),
         Op::NormConv(both) => match random.below(2) {
             0 => norm(&mut both.norm, random),
@@ -311,6 +314,38 @@ fn norm(n: &mut GroupNorm, random: &mut Random) {
             Some((id, _)) if random.below(2) == 0 => tensor(id, random),
             Some((_, requant)) => factor(requant, random),
             None => n.scale_shift = Some((TensorId(random.below(30) as u16), Requant::ONE)),
+        },
+    }
+}
+
+fn other_norm(n: &mut Norm, random: &mut Random) {
+    match random.below(14) {
+        0 => source(&mut n.source, random),
+        1 => tensor(&mut n.out, random),
+        2 => n.groups = odd(n.groups.into(), random) as u16,
+        3 => n.silu = !n.silu,
+        4 => place(&mut n.affine, random),
+        5 => n.gamma_frac = odd(n.gamma_frac.into(), random) as u8,
+        6 => n.eps_q = odd(n.eps_q, random),
+        7 => n.eps = real(random),
+        8 => factor(&mut n.out_requant, random),
+        9 => n.up = odd(n.up as u64, random) as i8,
+        10 => n.by_position = !n.by_position,
+        11 => n.centred = !n.centred,
+        12 => n.floor = !n.floor,
+        _ => match &mut n.scale_shift {
+            Some(of) => match random.below(3) {
+                0 => tensor(&mut of.vector, random),
+                1 => factor(&mut of.scale, random),
+                _ => factor(&mut of.shift, random),
+            },
+            None => {
+                n.scale_shift = Some(ScaleShift {
+                    vector: TensorId(random.below(30) as u16),
+                    scale: Requant::ONE,
+                    shift: Requant::ONE,
+                });
+            }
         },
     }
 }

@@ -230,14 +230,11 @@ impl Builder {
 
     /// A group normalization of two groups with SiLU unless `change` says otherwise.
     fn norm(&mut self, name: &str, source: &[SlotId], shape: [usize; 3], change: impl Fn(&mut Norm)) -> SlotId {
+        let gamma = self.weights(shape[0], 30).iter().map(|v| 1.0 + v).collect();
+        let beta = self.weights(shape[0], 30);
         let mut norm = Norm {
-            source: source.to_vec(),
-            groups: 2,
-            eps: 1e-5,
-            gamma: self.weights(shape[0], 30).iter().map(|v| 1.0 + v).collect(),
-            beta: self.weights(shape[0], 30),
             silu: true,
-            scale_shift: None,
+            ..Norm::group(source.to_vec(), 2, 1e-5, gamma, beta)
         };
         change(&mut norm);
         self.push(name, shape, norm)

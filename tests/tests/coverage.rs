@@ -10,6 +10,7 @@ use mote_runtime::internals::tensor::Dtype;
 use mote_tests::chains;
 use mote_tests::parts::Parts;
 use mote_tests::synthetic::{Form, model};
+use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
     "input",
@@ -24,6 +25,9 @@ const OPERATORS: [&str; 10] = [
     "norm_conv",
 ];
 
+/// Those that [`wider`] holds.
+const WIDER: [&str; 1] = ["norm"];
+
 const FORMS: [&str; 11] = [
     "conv: concatenation",
     "conv: residual addend",
@@ -36,6 +40,18 @@ const FORMS: [&str; 11] = [
     "norm: with SiLU",
     "norm: without SiLU",
     "attention: several heads",
+];
+
+const WIDER_FORMS: [&str; 9] = [
+    "norm: by position",
+    "norm: over all positions",
+    "norm: centred",
+    "norm: not centred",
+    "norm: a least divisor",
+    "norm: concatenation",
+    "norm: scale and shift",
+    "norm: with SiLU",
+    "norm: without SiLU",
 ];
 
 fn name(op: &Op) -> &'static str {
@@ -52,6 +68,7 @@ fn name(op: &Op) -> &'static str {
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
+        Op::Norm(_) => "norm",
     }
 }
 
@@ -75,6 +92,17 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(!n.silu, "norm: without SiLU");
     }
     match op {
+        Op::Norm(n) => {
+            add(n.by_position, "norm: by position");
+            add(!n.by_position, "norm: over all positions");
+            add(n.centred, "norm: centred");
+            add(!n.centred, "norm: not centred");
+            add(n.floor, "norm: a least divisor");
+            add(n.source.second.is_some(), "norm: concatenation");
+            add(n.scale_shift.is_some(), "norm: scale and shift");
+            add(n.silu, "norm: with SiLU");
+            add(!n.silu, "norm: without SiLU");
+        }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
@@ -103,6 +131,19 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::model(0, form)).ops();
+        let shape = |_| (0, Dtype::I16);
+        let names: BTreeSet<_> = ops.iter().map(name).collect();
+        assert!(names.is_superset(&BTreeSet::from(WIDER)), "{form:?}: {names:?}");
+        let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
+        let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
     }
 }
 

@@ -13,6 +13,8 @@ use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::Firmware;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
+use mote_tests::synthetic::Form;
+use mote_tests::wider;
 use mote_tools::backend::{Backend, Job, Target, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
@@ -44,6 +46,13 @@ fn agree(board: &str, firmware: Firmware) {
         let mut random = Random(1000 + seed);
         let file = program_with(&mut random, seed, Windows::all);
         rounds(format!("program {seed}"), file, random);
+    }
+    let seeds = if firmware == Firmware::Fast { 2 } else { 1 };
+    for seed in 0..seeds {
+        for form in [Form::W8A16, Form::W8A8] {
+            let file = AlignedBytes::copy_of(&wider::model(seed, form));
+            rounds(format!("wider {seed}, {form:?}"), file, Random(4000 + seed));
+        }
     }
     let mut random = Random(2002);
     let mixed = thin(2, || random.pick(&WIDTHS[1..]));

@@ -14,6 +14,7 @@ use mote_tests::parts::Parts;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{Form, model};
+use mote_tests::wider;
 use mote_tools::emit::planned::planned;
 use rayon::prelude::*;
 
@@ -109,6 +110,13 @@ fn chains_of_2015() {
         for (name, file) in chains::all(scheme) {
             fuzz_file(&file, name.len() as u64 + 100, CASES / 20);
         }
+    }
+}
+
+#[test]
+fn models_of_what_a_gpu_does_not_take() {
+    for form in Form::ALL {
+        fuzz_file(&wider::model(0, form), form as u64 + 300, CASES / 5);
     }
 }
 

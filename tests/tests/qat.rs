@@ -70,6 +70,7 @@ fn distances(checkpoint: &Checkpoint, scheme: Scheme) -> (f64, f64) {
         x: &seen.x,
         timesteps: &seen.timesteps,
         labels: &[],
+        condition: &[],
     };
     let fake = Passes::default().forward(&qat.network, &params, call).expect("it runs");
     let plain = mote_train::gradient::Network::new(&checkpoint.graph).expect("the graph is sound");

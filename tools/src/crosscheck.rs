@@ -6,6 +6,7 @@
 //! understood are listed. Nothing is compared against a tolerance that is not in [`tolerance`].
 
 mod compare;
+mod given;
 mod keys;
 mod model;
 mod report;

@@ -115,14 +115,7 @@ impl Heartbeat {
             b.param(&keys[0], param(&[outs, ins], transposed(&drawn, [ins, outs])));
             b.param(&keys[1], param(&[outs], vec![0.0; outs]));
             let [weight, bias] = keys;
-            let linear = Conv {
-                weight,
-                bias: Some(bias),
-                kernel: 1,
-                stride: 1,
-                pad: [0; 4],
-            };
-            let linear = b.push(&name, linear, &[last])?;
+            let linear = b.push(&name, Conv::linear(weight, Some(bias)), &[last])?;
             last = b.push(&format!("{name}.act"), Silu, &[linear])?;
         }
         let (count, width) = (groups.len(), WIDTHS[WIDTHS.len() - 1]);
@@ -182,6 +175,7 @@ impl Heartbeat {
                 x: &inputs,
                 timesteps: &timesteps,
                 labels: &[],
+                condition: &[],
             };
             let loss = |rows: Range<usize>, f: &[f32], slopes: &mut [f32]| {
                 let each = f.chunks(LENGTH).zip(slopes.chunks_mut(LENGTH));

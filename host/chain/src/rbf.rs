@@ -117,13 +117,7 @@ impl Rbf {
             b.param(key, Param { shape, data });
         }
         let x = b.sample([self.size(), 1, 1])?;
-        let linear = Conv {
-            weight: LINEAR[0].to_owned(),
-            bias: Some(LINEAR[1].to_owned()),
-            kernel: 1,
-            stride: 1,
-            pad: [0; 4],
-        };
+        let linear = Conv::linear(LINEAR[0], Some(LINEAR[1].to_owned()));
         let scores = b.push("rbf", linear, &[x])?;
         let units = b.push("rbf.softmax", Softmax, &[scores])?;
         let readout = Readout {

@@ -218,6 +218,7 @@ impl SwissRoll {
             x: batch.x.as_flattened(),
             timesteps: &timesteps,
             labels: &[],
+            condition: &[],
         };
         let outputs = passes.forward(network, &params, call)?;
         let mut slopes = vec![0.0; outputs.len()];

@@ -2,7 +2,7 @@
 //!
 //! What the network was trained to predict is turned into x0 or epsilon here, once; evaluations know neither.
 
-use crate::float::{Executor, FloatError};
+use crate::float::{Conditions, Executor, FloatError};
 use crate::schedule::{Levels, Prediction, Schedule, ScheduleError, SchedulerConfig, Variance, alpha_sigma};
 use thiserror::Error;
 
@@ -112,10 +112,15 @@ impl<'a> Predictor<'a> {
         self.variance
     }
 
-    /// x0 of samples `x`, each at its own training timestep, unclipped; `labels` as the network takes them.
-    pub fn x0(&self, x: &[f64], timesteps: &[usize], labels: &[usize]) -> Result<Predicted, PredictorError> {
+    /// x0 of samples `x`, each at its own training timestep, unclipped; `given` as the network takes it.
+    pub fn x0<'c>(
+        &self,
+        x: &[f64],
+        timesteps: &[usize],
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Predicted, PredictorError> {
         let n = self.dims();
-        let output: Vec<f64> = self.executor.run(x, timesteps, labels)?;
+        let output: Vec<f64> = self.executor.run(x, timesteps, given)?;
         let each = output.len() / timesteps.len().max(1);
         let mut predicted = Predicted {
             x0: Vec::with_capacity(x.len()),
@@ -139,9 +144,14 @@ impl<'a> Predictor<'a> {
     }
 
     /// The network's own output for samples `x` at one training timestep, without variances.
-    pub fn output(&self, x: &[f64], timestep: usize, labels: &[usize]) -> Result<Vec<f64>, PredictorError> {
+    pub fn output<'c>(
+        &self,
+        x: &[f64],
+        timestep: usize,
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Vec<f64>, PredictorError> {
         let n = self.dims();
-        let output: Vec<f64> = self.executor.run(x, &vec![timestep; x.len() / n], labels)?;
+        let output: Vec<f64> = self.executor.run(x, &vec![timestep; x.len() / n], given)?;
         let each = output.len() * n / x.len().max(1);
         Ok(output
             .chunks_exact(each.max(1))
@@ -157,14 +167,20 @@ impl<'a> Predictor<'a> {
     }
 
     /// Epsilon of samples `x` at level `u` (see [`Levels`]), scaled as variance preserving.
-    pub fn noise(&self, x: &[f64], u: f64, labels: &[usize]) -> Result<Vec<f64>, PredictorError> {
-        let output = self.executor.run_at(x, &self.times(x, u), labels)?;
+    pub fn noise<'c>(&self, x: &[f64], u: f64, given: impl Into<Conditions<'c>>) -> Result<Vec<f64>, PredictorError> {
+        let output = self.executor.run_at(x, &self.times(x, u), given)?;
         Ok(self.epsilon(x, &output, u))
     }
 
     /// [`Predictor::noise`] and its derivative along `v`, of the size of `x`: one pass forward and one in reverse, since
     /// `v^T J v` is the inner product of `v` with the gradient of `epsilon . v`.
-    pub fn divergence(&self, x: &[f64], v: &[f64], u: f64, labels: &[usize]) -> Result<Divergence, PredictorError> {
+    pub fn divergence<'c>(
+        &self,
+        x: &[f64],
+        v: &[f64],
+        u: f64,
+        given: impl Into<Conditions<'c>>,
+    ) -> Result<Divergence, PredictorError> {
         let n = self.dims();
         let each: usize = self.executor.graph().output_shape().iter().product();
         let [of_output, of_x] = self.weights(u);
@@ -177,7 +193,7 @@ impl<'a> Predictor<'a> {
                     .chain(std::iter::repeat_n(0.0, each - n))
             })
             .collect();
-        let (output, gradient) = self.executor.run_back(x, &self.times(x, u), labels, &direction)?;
+        let (output, gradient) = self.executor.run_back(x, &self.times(x, u), given, &direction)?;
         let along = |(v, gradient): (&[f64], &[f64])| {
             let terms = v.iter().zip(gradient);
             terms.map(|(v, g)| v * (g + of_x * v)).sum()
@@ -250,13 +266,7 @@ mod tests {
         param("twice", &[4, 4, 3, 3]);
         param("output", &[outputs, 8, 1, 1]);
         let conv = |weight: &str, kernel: usize, stride, pad| {
-            Op::Conv(ops::Conv {
-                weight: weight.to_string(),
-                bias: None,
-                kernel,
-                stride,
-                pad: [pad; 4],
-            })
+            Op::Conv(ops::Conv::square(weight, None, kernel, stride, [pad; 4]))
         };
         let time = Op::TimeProj(ops::TimeProj {
             dim: 4,

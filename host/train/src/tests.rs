@@ -20,15 +20,7 @@ fn network() -> Graph {
         key.to_owned()
     };
     let x = b.sample([1, 4, 4]).unwrap();
-    let conv = |weight: String, bias: String| {
-        Op::Conv(ops::Conv {
-            weight,
-            bias: Some(bias),
-            kernel: 3,
-            stride: 1,
-            pad: [1; 4],
-        })
-    };
+    let conv = |weight: String, bias: String| Op::Conv(ops::Conv::square(weight, Some(bias), 3, 1, [1; 4]));
     let (w, v) = (weight(&mut b, "a.w", &[4, 1, 3, 3]), weight(&mut b, "a.b", &[4]));
     let h = b.push("a", conv(w, v), &[x]).unwrap();
     let table = weight(&mut b, "classes", &[3, 4]);

@@ -293,6 +293,7 @@ impl Noisy {
             x: &self.x,
             timesteps: &self.timesteps,
             labels: &self.labels,
+            condition: &[],
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sigmoid and SiLU in fixed point.
 
+use super::requant::saturate_i32;
 use super::table::{SIGMOID_END, SIGMOID_INTERVALS_PER_UNIT};
 
 /// log2 of an interval's width in Q16.
@@ -30,6 +31,19 @@ pub fn silu_q16(x_q16: i32) -> i32 {
     }
     let distance_q28 = distance_from_half_q28(magnitude) as u32;
     (x_q16 + 1 + product_q27(magnitude, distance_q28) as i32) >> 1
+}
+
+/// SiLU of a value in Q16 times `2^up`, -31 to 31, in the same unit. The sigmoid is that of the value rounded to Q16.
+#[must_use]
+pub fn silu_scaled(x: i32, up: i32) -> i32 {
+    let x_q16 = if up > 0 {
+        ((i64::from(x) + (1 << (up - 1))) >> up) as i32
+    } else {
+        saturate_i32(i64::from(x) << -up)
+    };
+    let distance = distance_from_half_q28(x_q16.unsigned_abs());
+    let sigmoid_q28 = (1 << 27) + if x_q16 < 0 { -distance } else { distance };
+    ((i64::from(x) * i64::from(sigmoid_q28) + (1 << 27)) >> 28) as i32
 }
 
 /// `floor(a b / 2^27)` of a below 2^20 and b below 2^27.

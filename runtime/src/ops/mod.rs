@@ -26,7 +26,7 @@ pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
 pub use list::Op;
-pub use norm::GroupNorm;
+pub use norm::{GroupNorm, Norm};
 pub use norm_conv::NormConv;
 pub use pool::AvgPool;
 pub use readout::Readout;

@@ -96,6 +96,7 @@ fn state_bytes(model: &Model<'_>) -> usize {
 
 impl<'m, 'a> Sampler<'m, 'a> {
     /// Checks the configuration and sets the starting state.
+    #[inline(always)]
     pub fn new(
         model: &'m Model<'m>,
         arena: &'a mut Arena<'_>,

@@ -57,3 +57,14 @@ fn it_takes_little_more_flash_than_rust() {
     println!("runtime's flash from Rust {} bytes, from C {c}", rust.bytes);
     assert!(c as f64 <= rust.bytes as f64 * 1.02, "C {c}, Rust {}", rust.bytes);
 }
+
+/// Each part of the runtime is a feature of the archive.
+#[test]
+fn every_part_can_be_built_by_its_name() {
+    let manifest = std::fs::read_to_string(root("runtime/c/Cargo.toml")).expect("the manifest is there");
+    for part in Feature::ALL {
+        let name = part.name();
+        let line = format!("\n{name} = [\"mote-runtime/{name}\"]\n");
+        assert!(manifest.contains(&line), "runtime/c/Cargo.toml lacks {line}");
+    }
+}

@@ -3,7 +3,7 @@
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops as op;
-use mote_runtime::internals::ops::{At, Conv, GroupNorm, Op, Weights};
+use mote_runtime::internals::ops::{At, Conv, GroupNorm, Norm, Op, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Model, ParseError};
@@ -276,6 +276,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
             }) => [in_requant, out_requant].into_iter().for_each(narrow),
             Op::Conv(c) => conv_at_random(c, &model, &mut parts.sections[WEIGHTS], random),
             Op::GroupNorm(n) => norm_at_random(n, random),
+            Op::Norm(n) => other_norm_at_random(n, random),
             Op::NormConv(both) => {
                 norm_at_random(&mut both.norm, random);
                 conv_at_random(&mut both.conv, &model, &mut parts.sections[WEIGHTS], random);
@@ -319,6 +320,21 @@ fn norm_at_random(n: &mut GroupNorm, random: &mut Random) {
     if random.below(3) == 0 {
         n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
         n.gamma_frac = random.below(31) as u8;
+    }
+}
+
+fn other_norm_at_random(n: &mut Norm, random: &mut Random) {
+    let vector = n.scale_shift.iter_mut().flat_map(|of| [&mut of.scale, &mut of.shift]);
+    let common = n.source.second.iter_mut().flat_map(|(_, both)| both);
+    [&mut n.out_requant]
+        .into_iter()
+        .chain(vector)
+        .chain(common)
+        .for_each(|requant| *requant = requant_at_random(random));
+    if random.below(2) == 0 {
+        n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
+        n.gamma_frac = random.below(31) as u8;
+        n.up = random.below(63) as i8 - 31;
     }
 }
 

@@ -130,13 +130,9 @@ impl Builder {
         let gamma = self.random.many(shape[0], 1.0).iter().map(|g| 1.0 + g).collect();
         let beta = self.random.many(shape[0], 0.5);
         let norm = Norm {
-            source: source.to_vec(),
-            groups,
-            eps: 1e-5,
-            gamma,
-            beta,
             silu,
             scale_shift,
+            ..Norm::group(source.to_vec(), groups, 1e-5, gamma, beta)
         };
         self.push(norm, shape)
     }

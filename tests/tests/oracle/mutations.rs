@@ -3,6 +3,8 @@
 use mote_engine::memory::AlignedBytes;
 use mote_oracle::trace::Divergence;
 use mote_runtime::{Config, Model, Start};
+use mote_tests::synthetic::Form;
+use mote_tests::wider;
 use mote_tools::backend::oracle::{request, start};
 
 use crate::checkpoints::FILES;
@@ -27,9 +29,16 @@ fn found(file: &AlignedBytes, kind: &'static str) -> Option<Divergence> {
 fn a_wrong_rounding_is_found_and_named() {
     let synthetic = (0..5).map(|widths| (format!("synthetic, widths {widths}"), synthetic(1, widths)));
     let converted = FILES.iter().map(|file| (file.name.clone(), file.memory.clone()));
-    for (name, memory) in converted.chain(synthetic) {
+    let wider = Form::ALL.map(|form| {
+        (
+            format!("wider, {form:?}"),
+            AlignedBytes::copy_of(&wider::model(0, form)),
+        )
+    });
+    for (name, memory) in converted.chain(synthetic).chain(wider) {
         let kinds = oracle(memory.bytes(), None).kinds();
         for kind in [
+            "norm",
             "input",
             "time_proj",
             "silu",

@@ -7,6 +7,8 @@ use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
 use mote_tests::running::METHODS;
+use mote_tests::synthetic::Form;
+use mote_tests::wider;
 use mote_tools::emit::Diffusion;
 use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Input, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
@@ -185,6 +187,22 @@ fn random_programs_run_as_the_oracle_says() {
                     &format!("program {seed}, widths {widths}, run {i}"),
                 );
             }
+        }
+    }
+}
+
+/// Of what a GPU does not take, in every number format.
+#[test]
+fn wider_programs_run_as_the_oracle_says() {
+    for seed in 0..8 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 3)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("wider {seed}, {form:?}"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One comparison a key.
 
+use super::given::Given;
 use super::keys::{Key, Part, Setting, StepTable, Table};
 use super::report::{Comparison, Report};
 use super::runs::{Run, Runs};
@@ -112,22 +113,17 @@ impl<T: Real> Compare<'_, T> {
                 format!("[{}, {}, {}, {}]", t.len(), shape[0], shape[1], shape[2]),
             ));
         }
-        let mut labels = match graph.classes {
-            Some(classes) => self.vectors.indices(name, "fwd.labels", classes)?,
-            None => Vec::new(),
-        };
+        let mut given = Given::of_passes(self.vectors, name, graph, t.len())?;
         let mut x: Vec<T> = x.data.iter().map(|v| T::of(*v)).collect();
         if let Some(i) = only {
             let size = shape.iter().product::<usize>();
-            if i >= t.len() || (graph.classes.is_some() && i >= labels.len()) {
-                return Err(self.vectors.missing(name, "fwd.x at layer_pair_index"));
-            }
+            let one = given.only(i, t.len());
+            given = one.ok_or_else(|| self.vectors.missing(name, "fwd.x at layer_pair_index"))?;
             x = x[i * size..(i + 1) * size].to_vec();
             t = vec![t[i]];
-            labels = labels.get(i).copied().into_iter().collect();
         }
         let executor = self.runs.executor(reference);
-        let out = executor.run_observed(&x, &t, &labels, observe)?;
+        let out = executor.run_observed(&x, &t, given.conditions(), observe)?;
         Ok(out.into_iter().map(T::wide).collect())
     }
 

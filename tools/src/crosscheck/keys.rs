@@ -10,7 +10,7 @@ const VARIANT_STEPS: usize = 20;
 /// A parsed key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Key {
-    /// Given, not compared: `noise`, `labels`, `fwd.x`, `fwd.t`, `fwd.labels`, `fwd.eps_true`.
+    /// Given, not compared: `noise`, `labels`, `cond`, `fwd.x`, `fwd.t`, `fwd.labels`, `fwd.cond`, `fwd.eps_true`.
     Input,
     /// `fwd.out*`.
     Forward(Reference),
@@ -79,7 +79,9 @@ impl Key {
     pub(super) fn parse(key: &str) -> Option<Self> {
         let (head, rest) = key.split_once('.').unwrap_or((key, ""));
         match (head, rest) {
-            ("noise" | "labels", "") | ("fwd", "x" | "t" | "labels" | "eps_true") => Some(Self::Input),
+            ("noise" | "labels" | "cond", "") | ("fwd", "x" | "t" | "labels" | "cond" | "eps_true") => {
+                Some(Self::Input)
+            }
             ("fwd", _) => Some(Self::Forward(suffix(rest, "out")?)),
             ("layer", name) if !name.is_empty() => Some(Self::Layer(name.to_string())),
             ("sched", "betas_f32") => Some(Self::Schedule(Table::BetasF32)),

@@ -1,5 +1,6 @@
 //! Runs that references ask for, each made once.
 
+use super::given::Given;
 use super::keys::{ClipSetting, Setting};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Reference};
@@ -97,7 +98,7 @@ impl<'a, T: Real> Runs<'a, T> {
         };
         let noise = self.noise(key)?;
         let count = noise.len() / self.checkpoint.graph.sample_shape().iter().product::<usize>();
-        let labels = self.labels(key, count)?;
+        let given = Given::of_runs(self.vectors, key, &self.checkpoint.graph, count)?;
         let executor = self.executor(reference);
         let mut run = Run {
             x: vec![noise.clone()],
@@ -109,12 +110,12 @@ impl<'a, T: Real> Runs<'a, T> {
         let (cond, uncond) = (&mut run.cond, &mut run.uncond);
         let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
-                return Ok(executor.run(x, &vec![t; count], &labels)?);
+                return Ok(executor.run(x, &vec![t; count], given.conditions())?);
             };
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
-            let null = vec![self.checkpoint.unet.null_class.unwrap_or(last); count];
-            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], &[&labels[..], &null].concat())?;
+            let both = given.guided(self.checkpoint.unet.null_class.unwrap_or(last));
+            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);
             cond.push(both);
@@ -166,17 +167,5 @@ impl<'a, T: Real> Runs<'a, T> {
                 .shape("noise", "a network whose output has the sample's shape"));
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
-    }
-
-    fn labels(&self, key: &str, count: usize) -> Result<Vec<usize>, CrosscheckError> {
-        let Some(classes) = self.checkpoint.graph.classes else {
-            return Ok(Vec::new());
-        };
-        let labels = self.vectors.indices(key, "labels", classes)?;
-        if labels.len() == count {
-            Ok(labels)
-        } else {
-            Err(self.vectors.shape("labels", format!("[{count}]")))
-        }
     }
 }

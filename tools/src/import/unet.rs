@@ -166,13 +166,7 @@ impl Net<'_, '_> {
         let keys = (format!("{name}.weight"), format!("{name}.bias"));
         self.graph.param(&keys.0, weight);
         self.graph.param(&keys.1, bias);
-        let op = ops::Conv {
-            weight: keys.0,
-            bias: Some(keys.1),
-            kernel,
-            stride,
-            pad,
-        };
+        let op = ops::Conv::square(keys.0, Some(keys.1), kernel, stride, pad);
         Ok(self.graph.push(name, op, &[x])?)
     }
 }

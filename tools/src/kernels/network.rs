@@ -155,14 +155,11 @@ impl Builder {
             }
             Work::Norm { side, channels, groups } => {
                 let source = vec![self.open(channels, side, before)];
+                let gamma = self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect();
+                let beta = self.values(channels, 0.3);
                 let norm = Norm {
-                    source,
-                    groups,
-                    eps: 1e-5,
-                    gamma: self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect(),
-                    beta: self.values(channels, 0.3),
                     silu: true,
-                    scale_shift: None,
+                    ..Norm::group(source, groups, 1e-5, gamma, beta)
                 };
                 self.push(&name, [channels, side, side], norm, after)
             }

@@ -31,14 +31,7 @@ impl Nodes {
         };
         let weight = param("weight", vec![2, ins, kernel, kernel], 3.0);
         let bias = Some(param("bias", vec![2], 6.0));
-        let (stride, pad) = (1, [kernel / 2; 4]);
-        let conv = ops::Conv {
-            weight,
-            bias,
-            kernel,
-            stride,
-            pad,
-        };
+        let conv = ops::Conv::square(weight, bias, kernel, 1, [kernel / 2; 4]);
         self.push(name, conv, &[input])
     }
 

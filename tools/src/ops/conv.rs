@@ -44,6 +44,12 @@ pub struct Conv {
 
 impl Conv {
     pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        let Some([kernel, stride]) = op.as_square().filter(|[_, stride]| *stride <= 2) else {
+            return Err(refuse(
+                node,
+                "a convolution whose kernel is no square, with a stride above 2 or strides that differ, dilation or groups",
+            ));
+        };
         let source = lowering.view(node, 0)?;
         let outs = lowering.shape(node.output)[0];
         let bias = match &op.bias {
@@ -53,10 +59,10 @@ impl Conv {
         let weight = lowering.param(node, &op.weight)?;
         let conv = Self {
             source: source.slots,
-            weight: channels_last(&weight, outs, op.kernel * op.kernel),
+            weight: channels_last(&weight, outs, kernel * kernel),
             bias,
-            kernel: op.kernel,
-            stride: op.stride,
+            kernel,
+            stride,
             pad: op.pad,
             upsample: source.upsample,
             addend: None,

@@ -28,7 +28,7 @@ pub use class_embed::ClassEmbed;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
-pub use norm::Norm;
+pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use silu::Silu;
 pub use softmax::Softmax;
@@ -83,7 +83,7 @@ operators! {
     Softmax,
     /// Convolution or linear layer.
     Conv,
-    /// Group normalization.
+    /// Normalization.
     Norm,
     /// Attention over positions.
     Attention,
@@ -112,19 +112,18 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Silu(_) => Silu::lower(node, lowering),
         GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
         GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift(_) => Err(refuse(
-            node,
-            "scale and shift that does not follow a group normalization",
-        )),
+        GraphOp::ScaleShift(_) => Err(refuse(node, "scale and shift that does not follow a normalization")),
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
+        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
         GraphOp::Pointwise(op) => Err(refuse(node, op.function.name())),
         GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
         GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
+        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }
 }
 
@@ -134,7 +133,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::Conv(record) => conv::cost(model, record, out),
         Record::Readout(record) => conv::cost_by_timestep(model, record, out),
         Record::NormConv(record) => norm::cost_inside(model, record, out),
-        Record::GroupNorm(_) => norm::cost(out.channels),
+        Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::TimeProj(_) => time_proj::cost(out),

@@ -1,12 +1,13 @@
-//! Group normalization (Wu and He 2018), with the timestep's scale and shift and the SiLU that follow it.
+//! Normalization of every kind, with the timestep's scale and shift and the SiLU that follow it.
 //!
-//! What a normalization does after it has found its statistics is the same for every kind of them: an affine a channel, modulation by the
-//! timestep, an activation. [`fixed_affine`] and [`modulation`] write these parts of a record, for this normalization and for others.
+//! Two records stand for it: group normalization (Wu and He 2018), which has kernels, and every other one: over the channels of each
+//! position, or not centred. What follows the statistics is the same in both: an affine a channel, modulation, an activation.
 
+use mote_graph::graph::ops::{Modulate, Over};
 use mote_graph::graph::{Node, Op, ops};
 use mote_runtime::Model;
 use mote_runtime::internals::numeric::requant::Requant;
-use mote_runtime::internals::ops::norm::group_norm_scratch_bytes;
+use mote_runtime::internals::ops::norm::{Norm as NormRecord, ScaleShift, group_norm_scratch_bytes};
 use mote_runtime::internals::ops::{At, GroupNorm, NormConv, Op as Record};
 use mote_runtime::internals::tensor::{Tensor, TensorId};
 
@@ -19,15 +20,17 @@ use crate::quantize::Q16;
 /// Fractional bits of gamma, where its size allows: keeps the shift of the normalization near 30.
 const GAMMA_FRAC: i32 = 22;
 
-/// A group normalization with what was fused into it.
+/// A normalization with what was fused into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
     /// One input, or the two halves of a concatenation.
     pub source: Vec<SlotId>,
-    /// Number of groups. Divides the channels.
-    pub groups: usize,
-    /// Added to the variance.
-    pub eps: f64,
+    /// What is normalized together. The number of groups divides the channels.
+    pub over: Over,
+    /// Whether the mean is subtracted.
+    pub centred: bool,
+    /// What keeps it from dividing by 0.
+    pub bound: Bound,
     /// Factor of each channel.
     pub gamma: Vec<f32>,
     /// Offset of each channel.
@@ -38,41 +41,133 @@ pub struct Norm {
     pub scale_shift: Option<SlotId>,
 }
 
+/// What keeps a normalization from dividing by 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// Added to the mean square.
+    Eps(f64),
+    /// Least root of the mean square.
+    Floor(f64),
+}
+
 impl Norm {
+    /// A group normalization, nothing fused.
+    pub fn group(source: Vec<SlotId>, groups: usize, eps: f64, gamma: Vec<f32>, beta: Vec<f32>) -> Self {
+        Self {
+            source,
+            over: Over::Groups(groups),
+            centred: true,
+            bound: Bound::Eps(eps),
+            gamma,
+            beta,
+            silu: false,
+            scale_shift: None,
+        }
+    }
+
     pub(super) fn lower(op: &ops::Norm, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let (ops::Over::Groups(groups), Some(gamma), Some(beta), true) = (op.over, &op.gamma, &op.beta, op.centred)
-        else {
-            return Err(refuse(node, "a normalization that is no group normalization"));
-        };
         let source = lowering.view(node, 0)?;
         if source.upsample {
-            return Err(refuse(node, "group normalization of an upsampled value"));
+            return Err(refuse(node, "normalization of an upsampled value"));
         }
+        let bound = match (op.eps, op.floor) {
+            (eps, 0.0) => Bound::Eps(eps),
+            (0.0, floor) => Bound::Floor(floor),
+            _ => return Err(refuse(node, "a normalization with both an epsilon and a least divisor")),
+        };
+        let channels = lowering.shape(node.output)[0];
+        let affine = |key: &Option<String>, without: f32| match key {
+            Some(key) => lowering.param(node, key),
+            None => Ok(vec![without; channels]),
+        };
         let norm = Self {
             source: source.slots,
-            groups,
-            eps: op.eps,
-            gamma: lowering.param(node, gamma)?,
-            beta: lowering.param(node, beta)?,
+            over: op.over,
+            centred: op.centred,
+            bound,
+            gamma: affine(&op.gamma, 1.0)?,
+            beta: affine(&op.beta, 0.0)?,
             silu: false,
             scale_shift: None,
         };
         Ok(Lowered::Operator(norm.into()))
     }
 
+    /// Whether it is a group normalization.
+    fn is_group(&self) -> bool {
+        self.centred && matches!((self.over, self.bound), (Over::Groups(_), Bound::Eps(_)))
+    }
+
     /// Whether it can be made a few rows at a time, inside the convolution that reads it.
     pub fn fits_in_window(&self) -> bool {
-        self.scale_shift.is_none()
+        self.is_group() && self.scale_shift.is_none()
+    }
+
+    /// The bound in units of what integers compute of elements whose unit is `unit`.
+    fn eps_q(&self, out: SlotId, unit: f64, e: &Emitter<'_>) -> u64 {
+        if e.is_float() {
+            return 0;
+        }
+        let square = match self.bound {
+            Bound::Eps(eps) => eps,
+            Bound::Floor(floor) => floor * floor,
+        };
+        let ratio = self.over.elements(e.program.slot(out).shape) as f64 / unit;
+        libm::round((square * ratio * ratio).min((1u64 << 62) as f64)) as u64
+    }
+
+    fn group_norm(&self, eps: f64, out: SlotId, e: &mut Emitter<'_>) -> GroupNorm {
+        let (source, unit) = source::record(&self.source, e);
+        let (affine, gamma_frac) = fixed_affine(&self.gamma, &self.beta, e);
+        GroupNorm {
+            source,
+            out: e.id(out),
+            scratch: e.scratch(out),
+            groups: self.over.groups() as u16,
+            silu: self.silu,
+            affine,
+            gamma_frac,
+            eps_q: self.eps_q(out, unit, e),
+            eps: eps as f32,
+            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
+            scale_shift: modulation(self.scale_shift, e),
+        }
+    }
+
+    fn other(&self, out: SlotId, e: &mut Emitter<'_>) -> NormRecord {
+        let (source, unit) = source::record(&self.source, e);
+        let (affine, gamma_frac) = fixed_affine(&self.gamma, &self.beta, e);
+        let (Bound::Eps(bound) | Bound::Floor(bound)) = self.bound;
+        NormRecord {
+            source,
+            out: e.id(out),
+            by_position: matches!(self.over, Over::Position(_)),
+            centred: self.centred,
+            floor: matches!(self.bound, Bound::Floor(_)),
+            groups: self.over.groups() as u16,
+            silu: self.silu,
+            affine,
+            gamma_frac,
+            up: 0,
+            eps_q: self.eps_q(out, unit, e),
+            eps: bound as f32,
+            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
+            scale_shift: modulation(self.scale_shift, e).map(|(vector, factor)| ScaleShift {
+                vector,
+                scale: factor,
+                shift: factor,
+            }),
+        }
     }
 }
 
 /// The timestep's vector of scales and shifts, and the factor that brings it to Q16.
-pub(super) fn modulation(scale_shift: Option<SlotId>, e: &Emitter<'_>) -> Option<(TensorId, Requant)> {
+fn modulation(scale_shift: Option<SlotId>, e: &Emitter<'_>) -> Option<(TensorId, Requant)> {
     scale_shift.map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16)))
 }
 
 /// The affine of a normalization as its record holds it, and the fractional bits of gamma. In f16 models both tables are f32.
-pub(super) fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
+fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
     if e.is_float() {
         return (e.weights.put(gamma.iter().chain(beta).copied()), 0);
     }
@@ -114,7 +209,9 @@ impl Operator for Norm {
     fn absorbs(&self, next: &Next<'_>) -> bool {
         !self.silu
             && match next.node.op {
-                Op::ScaleShift(_) => self.scale_shift.is_none() && next.node.inputs[0] == next.value,
+                Op::ScaleShift(_) | Op::Modulate(Modulate { one: true }) => {
+                    self.scale_shift.is_none() && next.node.inputs[0] == next.value
+                }
                 Op::Silu(_) => true,
                 _ => false,
             }
@@ -122,9 +219,9 @@ impl Operator for Norm {
 
     fn absorb(&mut self, node: &Node, _input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
         match node.op {
-            Op::ScaleShift(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
+            Op::ScaleShift(_) | Op::Modulate(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
             Op::Silu(_) => self.silu = true,
-            _ => return Err(refuse(node, "it cannot join a group normalization")),
+            _ => return Err(refuse(node, "it cannot join a normalization")),
         }
         Ok(())
     }
@@ -145,27 +242,17 @@ impl Operator for Norm {
     }
 
     fn scratch_bytes(&self, program: &Program, _out: &Slot, room: Room) -> usize {
-        group_norm_scratch_bytes(room.float, program.channels(&self.source))
+        if self.is_group() {
+            group_norm_scratch_bytes(room.float, program.channels(&self.source))
+        } else {
+            0
+        }
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        let (source, input_unit) = source::record(&self.source, e);
-        let elements = (e.program.slot(out).len() / self.groups) as f64;
-        let ratio = elements / input_unit;
-        let eps_q = libm::round((self.eps * ratio * ratio).min((1u64 << 62) as f64)) as u64;
-        let (affine, gamma_frac) = fixed_affine(&self.gamma, &self.beta, e);
-        Record::GroupNorm(GroupNorm {
-            source,
-            out: e.id(out),
-            scratch: e.scratch(out),
-            groups: self.groups as u16,
-            silu: self.silu,
-            affine,
-            gamma_frac,
-            eps_q: if e.is_float() { 0 } else { eps_q },
-            eps: self.eps as f32,
-            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
-            scale_shift: modulation(self.scale_shift, e),
-        })
+        match self.bound {
+            Bound::Eps(eps) if self.is_group() => Record::GroupNorm(self.group_norm(eps, out, e)),
+            _ => Record::Norm(self.other(out, e)),
+        }
     }
 }

@@ -53,6 +53,7 @@ pub fn samples(
             x,
             timesteps: &timesteps,
             labels: &labels,
+            condition: &[],
         };
         let output = trainer.forward(&params, call)?;
         // Of a learned variance only the prediction counts.

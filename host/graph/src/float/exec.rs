@@ -4,7 +4,7 @@ use super::network::{Network, swap_planes};
 use super::tape::Tape;
 use super::{FloatError, TimeFeatures};
 use crate::graph::{Graph, ValueId};
-use crate::ops::{Batch, Forward, Operator, Shape};
+use crate::ops::{Batch, Conditions, Forward, Operator, Shape};
 use crate::{DType, Real, Values};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -105,47 +105,60 @@ impl<'g> Executor<'g> {
         }
     }
 
-    /// The network's output, `(sample, channel, row, col)`, for samples `x` of that order, each at its own timestep; `labels` has a class
-    /// a sample, or is empty for an unconditional network.
-    pub fn run<T: Real>(&self, x: &[T], timesteps: &[impl Time], labels: &[usize]) -> Result<Vec<T>, FloatError> {
-        self.run_at(x, &times(timesteps), labels)
+    /// The network's output, `(sample, channel, row, col)`, for samples `x` of that order, each at its own timestep; `given` has a class
+    /// and a condition vector a sample, where the network takes them. Labels alone may stand for it.
+    pub fn run<'a, T: Real>(
+        &self,
+        x: &[T],
+        timesteps: &[impl Time],
+        given: impl Into<Conditions<'a>>,
+    ) -> Result<Vec<T>, FloatError> {
+        self.run_at(x, &times(timesteps), given)
     }
 
     /// [`Executor::run`] at times between the training timesteps, one a sample: what an ODE solver visits.
-    pub fn run_at<T: Real>(&self, x: &[T], times: &[f64], labels: &[usize]) -> Result<Vec<T>, FloatError> {
-        self.check(x.len(), times.len(), labels)?;
+    pub fn run_at<'a, T: Real>(
+        &self,
+        x: &[T],
+        times: &[f64],
+        given: impl Into<Conditions<'a>>,
+    ) -> Result<Vec<T>, FloatError> {
+        let given = given.into();
+        self.check(x.len(), times.len(), given)?;
         Ok(match &self.params {
-            Loaded::F32(params) => convert(self.in_shards(params, &convert(x), times, labels)),
-            Loaded::F64(params) => convert(self.in_shards(params, &convert(x), times, labels)),
+            Loaded::F32(params) => convert(self.in_shards(params, &convert(x), times, given)),
+            Loaded::F64(params) => convert(self.in_shards(params, &convert(x), times, given)),
         })
     }
 
     /// [`Executor::run`], showing `observe` every value as it is written, of all samples at once.
-    pub fn run_observed<T: Real>(
+    pub fn run_observed<'a, T: Real>(
         &self,
         x: &[T],
         timesteps: &[impl Time],
-        labels: &[usize],
+        given: impl Into<Conditions<'a>>,
         mut observe: impl FnMut(ValueId, &Observed<'_>),
     ) -> Result<Vec<T>, FloatError> {
-        self.check(x.len(), timesteps.len(), labels)?;
+        let given = given.into();
+        self.check(x.len(), timesteps.len(), given)?;
         let times = times(timesteps);
         Ok(match &self.params {
-            Loaded::F32(params) => convert(self.pass(params, &convert(x), &times, labels, &mut observe)),
-            Loaded::F64(params) => convert(self.pass(params, &convert(x), &times, labels, &mut observe)),
+            Loaded::F32(params) => convert(self.pass(params, &convert(x), &times, given, &mut observe)),
+            Loaded::F64(params) => convert(self.pass(params, &convert(x), &times, given, &mut observe)),
         })
     }
 
     /// [`Executor::run_at`], and the gradient by `x` of the output's inner product with `direction`, which has the output's size: one pass
     /// forward and one in reverse.
-    pub fn run_back<T: Real>(
+    pub fn run_back<'a, T: Real>(
         &self,
         x: &[T],
         times: &[f64],
-        labels: &[usize],
+        given: impl Into<Conditions<'a>>,
         direction: &[T],
     ) -> Result<(Vec<T>, Vec<T>), FloatError> {
-        self.check(x.len(), times.len(), labels)?;
+        let given = given.into();
+        self.check(x.len(), times.len(), given)?;
         self.network.check_reversible()?;
         let expected = times.len() * self.network.output_len();
         if direction.len() != expected {
@@ -154,22 +167,22 @@ impl<'g> Executor<'g> {
         }
         let pairs = match &self.params {
             Loaded::F32(params) => {
-                let (y, dx) = self.back_in_shards(params, &convert(x), times, labels, &convert(direction));
+                let (y, dx) = self.back_in_shards(params, &convert(x), times, given, &convert(direction));
                 (convert(y), convert(dx))
             }
             Loaded::F64(params) => {
-                let (y, dx) = self.back_in_shards(params, &convert(x), times, labels, &convert(direction));
+                let (y, dx) = self.back_in_shards(params, &convert(x), times, given, &convert(direction));
                 (convert(y), convert(dx))
             }
         };
         Ok(pairs)
     }
 
-    fn check(&self, x: usize, n: usize, labels: &[usize]) -> Result<(), FloatError> {
+    fn check(&self, x: usize, n: usize, given: Conditions<'_>) -> Result<(), FloatError> {
         if n == 0 {
             return Err(FloatError::input("the number of samples", "at least 1".to_string(), n));
         }
-        self.network.check(self.network.layout().len(), x, n, labels)
+        self.network.check(self.network.layout().len(), x, n, given)
     }
 
     /// A batch's samples in parts.
@@ -179,19 +192,21 @@ impl<'g> Executor<'g> {
         (0..n.div_ceil(shard)).into_par_iter().map(range)
     }
 
-    fn batch<'a, T>(&self, x: &'a [T], times: &'a [f64], labels: &'a [usize], range: Range<usize>) -> Batch<'a, T> {
+    fn batch<'a, T>(&self, x: &'a [T], times: &'a [f64], given: Conditions<'a>, range: Range<usize>) -> Batch<'a, T> {
         let len = self.network.sample_len();
+        let given = given.part(range.clone(), times.len());
         Batch {
             x: &x[range.start * len..range.end * len],
-            times: &times[range.clone()],
-            labels: labels.get(range).unwrap_or(&[]),
+            times: &times[range],
+            labels: given.labels,
+            condition: given.vectors,
             features: self.time,
         }
     }
 
-    fn in_shards<T: Real>(&self, params: &[T], x: &[T], times: &[f64], labels: &[usize]) -> Vec<T> {
+    fn in_shards<T: Real>(&self, params: &[T], x: &[T], times: &[f64], given: Conditions<'_>) -> Vec<T> {
         let one = |memory: &mut Memory<T>, range: Range<usize>| {
-            let batch = self.batch(x, times, labels, range);
+            let batch = self.batch(x, times, given, range);
             self.forward(params, batch, memory, &mut |_, _, _| ())
         };
         let parts: Vec<Vec<T>> = self.shards(times.len()).map_init(Memory::default, one).collect();
@@ -203,11 +218,11 @@ impl<'g> Executor<'g> {
         params: &[T],
         x: &[T],
         times: &[f64],
-        labels: &[usize],
+        given: Conditions<'_>,
         observe: &mut dyn FnMut(ValueId, &Observed<'_>),
     ) -> Vec<T> {
         let samples = times.len();
-        let batch = self.batch(x, times, labels, 0..samples);
+        let batch = self.batch(x, times, given, 0..samples);
         let mut show = |value: usize, shape: Shape, values: &[T]| {
             let values = T::values(values);
             let seen = Observed { samples, shape, values };
@@ -263,14 +278,14 @@ impl<'g> Executor<'g> {
         params: &[T],
         x: &[T],
         times: &[f64],
-        labels: &[usize],
+        given: Conditions<'_>,
         direction: &[T],
     ) -> (Vec<T>, Vec<T>) {
         let len = self.network.output_len();
         let one = |tape: &mut Tape<T>, range: Range<usize>| {
             let mut y = vec![T::ZERO; range.len() * len];
             let slope = &direction[range.start * len..range.end * len];
-            tape.forward(&self.network, params, self.batch(x, times, labels, range));
+            tape.forward(&self.network, params, self.batch(x, times, given, range));
             tape.output(&self.network, &mut y);
             tape.backward(&self.network, params, slope);
             (y, tape.by_sample(&self.network))

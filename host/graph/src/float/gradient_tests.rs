@@ -1,6 +1,6 @@
 //! Gradients by an analytic pass in reverse against finite differences in f64, over a graph with every operator.
 
-use super::{Call, DType, Executor, Network, Passes, SHARD};
+use super::{Call, Conditions, DType, Executor, Network, Passes, SHARD};
 use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use std::ops::Range;
 
@@ -37,14 +37,24 @@ impl Maker {
         let channels = self.builder.shape(x)[0];
         let weight = self.param(&format!("{name}.w"), &[out, channels, kernel, kernel], 0.5, 0.0);
         let bias = Some(self.param(&format!("{name}.b"), &[out], 0.2, 0.0));
-        let op = Op::Conv(ops::Conv {
-            weight,
-            bias,
-            kernel,
-            stride,
-            pad,
-        });
+        let op = ops::Conv::square(weight, bias, kernel, stride, pad);
         self.builder.push(name, op, &[x]).unwrap()
+    }
+
+    /// With `form` of kernel, stride, padding, dilation and groups.
+    fn formed(&mut self, name: &str, out: usize, form: ops::Conv, x: ValueId) -> ValueId {
+        let channels = self.builder.shape(x)[0] / form.groups;
+        let shape = [out, channels, form.kernel[0], form.kernel[1]];
+        let weight = self.param(&format!("{name}.w"), &shape, 0.5, 0.0);
+        let bias = Some(self.param(&format!("{name}.b"), &[out], 0.2, 0.0));
+        self.push(name, ops::Conv { weight, bias, ..form }, &[x])
+    }
+
+    fn transposed(&mut self, name: &str, out: usize, form: ops::ConvTranspose, x: ValueId) -> ValueId {
+        let shape = [self.builder.shape(x)[0], out, form.kernel[0], form.kernel[1]];
+        let weight = self.param(&format!("{name}.w"), &shape, 0.5, 0.0);
+        let bias = Some(self.param(&format!("{name}.b"), &[out], 0.2, 0.0));
+        self.push(name, ops::ConvTranspose { weight, bias, ..form }, &[x])
     }
 
     fn norm(&mut self, name: &str, groups: usize, x: ValueId) -> ValueId {
@@ -119,6 +129,9 @@ fn every_operator() -> Graph {
     let class = m.push("class", ops::ClassEmbed { weight: table }, &[]);
     m.builder.classes(3);
     let t = m.push("sum", ops::Add { divisor: 1.0 }, &[t, class]);
+    let given = m.builder.condition("given", 5, Some([-1.0, 1.0])).unwrap();
+    let given = m.conv("given_1", 8, (1, 1, [0; 4]), given);
+    let t = m.push("sum_given", ops::Add { divisor: 1.0 }, &[t, given]);
     let t = m.push("time_act", ops::Silu, &[t]);
     let x = m.builder.sample([2, 6, 4]).unwrap();
     let x = m.push(
@@ -169,10 +182,36 @@ fn every_operator() -> Graph {
     let again = m.push("up_again", ops::Upsample2, &[pooled]);
     let c = m.push("concat", ops::Concat, &[again, skip, u]);
     let odd = m.conv("asymmetric", 5, (3, 2, [0, 0, 1, 1]), c);
+    let form = ops::Conv {
+        kernel: [3, 1],
+        groups: 5,
+        ..ops::Conv::square("", None, 1, 1, [1, 0, 1, 0])
+    };
+    let odd = m.formed("depthwise", 10, form, odd);
     let odd = m.push("up_odd", ops::Upsample2, &[odd]);
+    let form = ops::Conv {
+        kernel: [1, 3],
+        stride: [2, 1],
+        dilation: [1, 2],
+        groups: 2,
+        ..ops::Conv::square("", None, 1, 1, [0, 2, 0, 2])
+    };
+    let odd = m.formed("dilated", 4, form, odd);
+    let odd = m.transposed("transposed", 3, transposed([4, 3], [2, 1], [1; 4], [0; 2]), odd);
     let odd = m.pointwise(odd, t);
     let end = m.conv("out", 2, (3, 1, [1; 4]), odd);
     m.builder.finish(end).unwrap()
+}
+
+fn transposed(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4], output_pad: [usize; 2]) -> ops::ConvTranspose {
+    ops::ConvTranspose {
+        weight: String::new(),
+        bias: None,
+        kernel,
+        stride,
+        pad,
+        output_pad,
+    }
 }
 
 struct Case {
@@ -180,6 +219,7 @@ struct Case {
     x: Vec<f32>,
     timesteps: Vec<usize>,
     labels: Vec<usize>,
+    condition: Vec<f64>,
     target: Vec<f32>,
 }
 
@@ -191,17 +231,29 @@ fn case() -> Case {
         x: numbers(100, n * network.sample_len()),
         timesteps: (0..n).map(|i| i * 89).collect(),
         labels: (0..n).map(|i| i % 3).collect(),
+        condition: numbers(102, n * network.condition_len())
+            .into_iter()
+            .map(f64::from)
+            .collect(),
         target: numbers(101, n * network.output_len()),
         graph,
     }
 }
 
 impl Case {
+    fn given(&self) -> Conditions<'_> {
+        Conditions {
+            labels: &self.labels,
+            vectors: &self.condition,
+        }
+    }
+
     fn call(&self) -> Call<'_> {
         Call {
             x: &self.x,
             timesteps: &self.timesteps,
             labels: &self.labels,
+            condition: &self.condition,
         }
     }
 
@@ -236,6 +288,7 @@ impl Case {
             x: &x,
             timesteps: &self.timesteps,
             labels: &self.labels,
+            condition: &self.condition,
         };
         let loss = |range: Range<usize>, y: &[f64], slope: &mut [f64]| {
             let target = &target[range.start * len..range.end * len];
@@ -330,8 +383,8 @@ fn the_gradient_by_the_sample_is_a_finite_difference() {
     let x: Vec<f64> = case.x.iter().map(|v| f64::from(*v)).collect();
     let direction: Vec<f64> = case.target.iter().map(|v| f64::from(*v)).collect();
     let times: Vec<f64> = case.timesteps.iter().map(|t| *t as f64).collect();
-    let run = |x: &[f64]| executor.run_at(x, &times, &case.labels).unwrap();
-    let (output, gradient) = executor.run_back(&x, &times, &case.labels, &direction).unwrap();
+    let run = |x: &[f64]| executor.run_at(x, &times, case.given()).unwrap();
+    let (output, gradient) = executor.run_back(&x, &times, case.given(), &direction).unwrap();
     assert_eq!(output, run(&x));
     for i in (0..x.len()).step_by(7) {
         let step = 1e-5;
@@ -370,7 +423,7 @@ fn the_forward_pass_is_the_float_executor_s() {
     let found = Passes::default().forward(&network, &params, case.call()).unwrap();
     let expected: Vec<f32> = Executor::new(&case.graph, DType::F32)
         .unwrap()
-        .run(&case.x, &case.timesteps, &case.labels)
+        .run(&case.x, &case.timesteps, case.given())
         .unwrap();
     let size = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
     for (f, e) in found.iter().zip(&expected) {
@@ -399,6 +452,10 @@ fn calls_that_do_not_fit_are_refused() {
     let bad = [
         Call {
             x: &case.x[1..],
+            ..case.call()
+        },
+        Call {
+            condition: &case.condition[1..],
             ..case.call()
         },
         Call {
@@ -458,6 +515,118 @@ fn a_convolution_is_its_definition() {
                 }
             }
             assert!((sum - found).abs() < 1e-13, "{i}: {found}, {sum} expected");
+        }
+    }
+}
+
+/// Kernel, stride, dilation, padding of an axis.
+type Axis = (usize, usize, usize, [usize; 2]);
+
+/// Rectangles, strides per axis, dilation and groups against sums written out.
+#[test]
+fn a_convolution_of_any_form_is_its_definition() {
+    let cases: [([usize; 3], usize, usize, [Axis; 2]); 8] = [
+        ([3, 1, 9], 4, 1, [(1, 1, 1, [0; 2]), (5, 1, 1, [2; 2])]),
+        ([3, 1, 9], 4, 1, [(1, 1, 1, [0; 2]), (3, 2, 1, [1; 2])]),
+        ([2, 7, 6], 3, 1, [(5, 2, 1, [2; 2]), (2, 1, 1, [0, 1])]),
+        ([6, 5, 4], 6, 6, [(3, 1, 1, [1; 2]), (3, 1, 1, [1; 2])]),
+        ([6, 5, 4], 4, 2, [(3, 1, 1, [1; 2]), (1, 2, 1, [0; 2])]),
+        ([2, 9, 8], 2, 1, [(3, 1, 2, [2; 2]), (3, 1, 3, [3; 2])]),
+        ([4, 9, 8], 8, 4, [(3, 2, 3, [3; 2]), (2, 2, 2, [0, 2])]),
+        ([2, 8, 6], 3, 1, [(4, 4, 1, [0; 2]), (3, 3, 1, [0; 2])]),
+    ];
+    for (shape, outs, groups, axes) in cases {
+        let mut m = Maker {
+            builder: Builder::new(),
+            seed: 9,
+        };
+        let [rows, cols] = axes;
+        let form = ops::Conv {
+            weight: String::new(),
+            bias: None,
+            kernel: axes.map(|a| a.0),
+            stride: axes.map(|a| a.1),
+            dilation: axes.map(|a| a.2),
+            pad: [rows.3[0], cols.3[0], rows.3[1], cols.3[1]],
+            groups,
+        };
+        let x = m.builder.sample(shape).unwrap();
+        let y = m.formed("conv", outs, form, x);
+        let graph = m.builder.finish(y).unwrap();
+        let (n, [channels, height, width]) = (2, shape);
+        let x: Vec<f64> = (0..n * channels * height * width)
+            .map(|i| (i as f64 * 0.37).sin())
+            .collect();
+        let found = Executor::new(&graph, DType::F64).unwrap();
+        let found = found.run(&x, &vec![0; n], &[]).unwrap();
+        let [weight, bias] = ["conv.w", "conv.b"].map(|key| &graph.params[key].data);
+        let [_, out_rows, out_cols] = graph.output_shape();
+        let at = |i: usize, tap: usize, (_, stride, dilation, pad): Axis, extent: usize| {
+            (i * stride + tap * dilation)
+                .checked_sub(pad[0])
+                .filter(|at| *at < extent)
+        };
+        let (ins, outs_a_group) = (channels / groups, outs / groups);
+        for (i, found) in found.iter().enumerate() {
+            let (col, row) = (i % out_cols, i / out_cols % out_rows);
+            let (out, sample) = (i / (out_cols * out_rows) % outs, i / (out_cols * out_rows * outs));
+            let mut sum = f64::from(bias[out]);
+            let taps = (0..ins).flat_map(|c| (0..rows.0).flat_map(move |r| (0..cols.0).map(move |k| (c, r, k))));
+            for (w, (channel, r, c)) in weight[out * ins * rows.0 * cols.0..].iter().zip(taps) {
+                let channel = out / outs_a_group * ins + channel;
+                if let (Some(r), Some(c)) = (at(row, r, rows, height), at(col, c, cols, width)) {
+                    sum += f64::from(*w) * x[((sample * channels + channel) * height + r) * width + c];
+                }
+            }
+            assert!((sum - found).abs() < 1e-13, "{i}: {found}, {sum} expected");
+        }
+    }
+}
+
+/// Every position of the input adds a kernel to the output.
+#[test]
+fn a_transposed_convolution_is_its_definition() {
+    for (shape, outs, form) in [
+        ([3, 1, 4], 2, transposed([1, 4], [1, 2], [0, 1, 0, 1], [0; 2])),
+        ([3, 1, 4], 2, transposed([1, 3], [1, 2], [0, 1, 0, 1], [0, 1])),
+        ([2, 3, 5], 4, transposed([4, 2], [2, 3], [1, 0, 2, 1], [1, 2])),
+        ([2, 3, 3], 3, transposed([3, 3], [1, 1], [1; 4], [0; 2])),
+    ] {
+        let mut m = Maker {
+            builder: Builder::new(),
+            seed: 9,
+        };
+        let x = m.builder.sample(shape).unwrap();
+        let y = m.transposed("t", outs, form.clone(), x);
+        let graph = m.builder.finish(y).unwrap();
+        let (n, [channels, height, width]) = (2, shape);
+        let x: Vec<f64> = (0..n * channels * height * width)
+            .map(|i| (i as f64 * 0.37).sin())
+            .collect();
+        let found: Vec<f64> = Executor::new(&graph, DType::F64)
+            .unwrap()
+            .run(&x, &vec![0; n], &[])
+            .unwrap();
+        let [weight, bias] = ["t.w", "t.b"].map(|key| &graph.params[key].data);
+        let [_, rows, cols] = graph.output_shape();
+        let mut expected: Vec<f64> = (0..found.len())
+            .map(|i| f64::from(bias[i / (rows * cols) % outs]))
+            .collect();
+        let taps = form.kernel[0] * form.kernel[1];
+        for (i, x) in x.iter().enumerate() {
+            let (col, row) = (i % width, i / width % height);
+            let (channel, sample) = (i / (width * height) % channels, i / (width * height * channels));
+            for (at, w) in weight[channel * outs * taps..][..outs * taps].iter().enumerate() {
+                let (out, tap) = (at / taps, at % taps);
+                let r = (row * form.stride[0] + tap / form.kernel[1]).checked_sub(form.pad[0]);
+                let c = (col * form.stride[1] + tap % form.kernel[1]).checked_sub(form.pad[1]);
+                if let (Some(r), Some(c)) = (r.filter(|r| *r < rows), c.filter(|c| *c < cols)) {
+                    expected[((sample * outs + out) * rows + r) * cols + c] += x * f64::from(*w);
+                }
+            }
+        }
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((expected - found).abs() < 1e-13, "{i}: {found}, {expected} expected");
         }
     }
 }

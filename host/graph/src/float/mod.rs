@@ -21,7 +21,7 @@ mod norm_tests;
 #[cfg(test)]
 mod tests;
 
-pub use crate::ops::{TimeFeatures, features};
+pub use crate::ops::{Conditions, TimeFeatures, features};
 pub use crate::real::{DType, Real};
 pub use exec::{Executor, Observed, Time};
 pub use fake::FakeRange;

@@ -2,7 +2,7 @@
 
 use super::{FakeRange, FloatError};
 use crate::graph::{Graph, Layout, Node};
-use crate::ops::{Extents, Op, Operator, Params, Shape};
+use crate::ops::{Conditions, Extents, Op, Operator, Params, Shape};
 use std::ops::Range;
 
 /// A graph, ready to be run forward and in reverse.
@@ -26,6 +26,8 @@ pub struct Network {
     /// The value that is the output.
     pub(super) output: usize,
     classes: Option<usize>,
+    /// Numbers of the condition; 0 without one.
+    condition: usize,
 }
 
 /// A node with its places.
@@ -96,6 +98,7 @@ impl Network {
             input: graph.sample().map(|id| id.0),
             output: graph.output.map_or(0, |id| id.0),
             classes: graph.classes,
+            condition: graph.condition.map_or(0, |condition| condition.channels),
         };
         network.find_needed();
         network.find_dead();
@@ -136,6 +139,12 @@ impl Network {
         self.classes
     }
 
+    /// Numbers of the condition vector; 0 for a network without one.
+    #[must_use]
+    pub fn condition_len(&self) -> usize {
+        self.condition
+    }
+
     /// Elements of a sample.
     #[must_use]
     pub fn sample_len(&self) -> usize {
@@ -161,7 +170,8 @@ impl Network {
     }
 
     /// Refuses inputs that do not fit.
-    pub(super) fn check(&self, params: usize, x: usize, n: usize, labels: &[usize]) -> Result<(), FloatError> {
+    pub(super) fn check(&self, params: usize, x: usize, n: usize, given: Conditions<'_>) -> Result<(), FloatError> {
+        let labels = given.labels;
         if params != self.layout.len() {
             let expected = self.layout.len().to_string();
             return Err(FloatError::input("the number of parameters", expected, params));
@@ -171,6 +181,7 @@ impl Network {
             let expected = format!("{n} x {c} x {h} x {w}");
             return Err(FloatError::input("the sample's element count", expected, x));
         }
+        self.check_condition(n, given.vectors)?;
         match self.classes {
             None if !labels.is_empty() => {
                 let expected = "0: the network is unconditional".to_string();
@@ -184,6 +195,22 @@ impl Network {
                 }
                 None => Ok(()),
             },
+        }
+    }
+
+    /// Refuses condition vectors that do not fit.
+    fn check_condition(&self, n: usize, vectors: &[f64]) -> Result<(), FloatError> {
+        let what = "the condition's element count";
+        if vectors.len() != n * self.condition {
+            let expected = match self.condition {
+                0 => "0: the network takes no condition vector".to_string(),
+                each => format!("{n} x {each}"),
+            };
+            return Err(FloatError::input(what, expected, vectors.len()));
+        }
+        match vectors.iter().find(|v| !v.is_finite()) {
+            None => Ok(()),
+            Some(v) => Err(FloatError::input("a condition's number", "finite".to_string(), v)),
         }
     }
 

@@ -6,7 +6,7 @@
 use super::tape::Tape;
 use super::{FloatError, Network};
 use crate::Real;
-use crate::ops::{Batch, TimeFeatures, add_all};
+use crate::ops::{Batch, Conditions, TimeFeatures, add_all};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -22,6 +22,8 @@ pub struct Call<'a, T = f32> {
     pub timesteps: &'a [usize],
     /// A class label a sample; empty for an unconditional network.
     pub labels: &'a [usize],
+    /// `(sample, number)`: a condition vector a sample; empty for a network without one.
+    pub condition: &'a [f64],
 }
 
 /// A loss and its gradient: of the samples of a range, from their outputs `(sample, channel, row, col)`. Writes the gradient by the
@@ -117,7 +119,7 @@ impl<T: Real> Passes<T> {
 
     /// The timesteps of a call that fits.
     fn check(&self, network: &Network, params: &[T], call: &Call<'_, T>) -> Result<Vec<f64>, FloatError> {
-        network.check(params.len(), call.x.len(), call.timesteps.len(), call.labels)?;
+        network.check(params.len(), call.x.len(), call.timesteps.len(), given(call))?;
         Ok(call.timesteps.iter().map(|t| *t as f64).collect())
     }
 
@@ -137,10 +139,19 @@ impl<T: Real> Passes<T> {
 /// Some samples of a call.
 fn shard<'a, T: Real>(call: &Call<'a, T>, times: &'a [f64], range: &Range<usize>, network: &Network) -> Batch<'a, T> {
     let len = network.sample_len();
+    let given = given(call).part(range.clone(), times.len());
     Batch {
         x: &call.x[range.start * len..range.end * len],
         times: &times[range.clone()],
-        labels: call.labels.get(range.clone()).unwrap_or(&[]),
+        labels: given.labels,
+        condition: given.vectors,
         features: TimeFeatures::of(T::DTYPE),
+    }
+}
+
+fn given<'a, T>(call: &Call<'a, T>) -> Conditions<'a> {
+    Conditions {
+        labels: call.labels,
+        vectors: call.condition,
     }
 }

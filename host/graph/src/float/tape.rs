@@ -128,6 +128,7 @@ impl<T: Real> Tape<T> {
                     x: &[],
                     times: &self.times,
                     labels: &self.labels,
+                    condition: &[],
                     features: TimeFeatures::F64,
                 },
                 params: layer.params(params),

@@ -1,7 +1,7 @@
 //! Facts that can be worked out by hand.
 
 use super::ddim::{Clip, Coefficients, Ddim, guide};
-use super::{Call, DType, Executor, FloatError, Network, Passes};
+use super::{Call, Conditions, DType, Executor, FloatError, Network, Passes};
 use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Spacing};
 use std::ops::Range;
@@ -142,13 +142,7 @@ fn zoo() -> Graph {
     param("norm.b", &[4]);
     param("out.w", &[1, 8, 1, 1]);
     let conv = |w: &str, b: Option<&str>, kernel, stride, pad| {
-        Op::Conv(ops::Conv {
-            weight: w.to_string(),
-            bias: b.map(str::to_string),
-            kernel,
-            stride,
-            pad,
-        })
+        Op::Conv(ops::Conv::square(w, b.map(str::to_string), kernel, stride, pad))
     };
     let build = |g: &mut Builder| -> Result<ValueId, crate::graph::GraphError> {
         let t = g.push(
@@ -232,6 +226,7 @@ fn gradients_reach_every_parameter() {
         x: &x,
         timesteps: &[3, 800],
         labels: &[1, 2],
+        condition: &[],
     };
     let squares = |_: Range<usize>, y: &[f64], slope: &mut [f64]| {
         y.iter().zip(slope).for_each(|(y, s)| *s = 2.0 * y);
@@ -276,4 +271,47 @@ fn batches_that_do_not_fit_are_refused() {
     ] {
         assert!(matches!(executor.run(x, &t, &labels), Err(FloatError::Input { .. })));
     }
+}
+
+/// A condition is a term of its sample alone; what does not fit the graph is refused.
+#[test]
+fn a_condition_vector_is_given_a_sample() {
+    let mut g = Builder::new();
+    let x = g.sample([2, 1, 3]).unwrap();
+    let given = g.condition("given", 2, Some([-1.0, 1.0])).unwrap();
+    let out = g.push("sum", ops::AddChannel, &[x, given]).unwrap();
+    let graph = g.finish(out).unwrap();
+    let executor = Executor::new(&graph, DType::F64).unwrap();
+    let x: Vec<f64> = (0..12).map(f64::from).collect();
+    let run = |vectors: &[f64]| {
+        let labels = &[];
+        executor.run(&x, &[0, 1], Conditions { labels, vectors })
+    };
+    let found = run(&[0.5, -0.25, 1.0, 0.0]).unwrap();
+    let expected: Vec<f64> = (0..12).map(|i| i as f64 + [0.5, -0.25, 1.0, 0.0][i / 3]).collect();
+    assert_eq!(found, expected);
+    for bad in [&[][..], &[0.0; 3], &[0.0; 5], &[0.0, f64::NAN, 0.0, 0.0]] {
+        let error = run(bad).unwrap_err().to_string();
+        assert!(error.contains("condition"), "{error}");
+    }
+    // Another length, another range, and two conditions.
+    let changed = |change: &dyn Fn(&mut Graph)| {
+        let mut graph = graph.clone();
+        change(&mut graph);
+        Executor::new(&graph, DType::F64).unwrap_err().to_string()
+    };
+    let condition = |channels, range| Some(crate::graph::ConditionInput { channels, range });
+    for error in [
+        changed(&|graph| graph.condition = None),
+        changed(&|graph| graph.condition = condition(3, None)),
+        changed(&|graph| graph.condition = condition(2, Some([1.0, 1.0]))),
+        changed(&|graph| graph.condition = condition(2, Some([0.0, f64::INFINITY]))),
+    ] {
+        assert!(error.contains("condition"), "{error}");
+    }
+    let mut g = Builder::new();
+    let _ = g.sample([2, 1, 3]).unwrap();
+    let first = g.condition("one", 2, None).unwrap();
+    g.condition("two", 2, None).unwrap();
+    assert!(g.finish(first).unwrap_err().to_string().contains("`two`"));
 }

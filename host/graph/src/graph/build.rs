@@ -1,7 +1,7 @@
 //! Building a graph one node at a time, shapes inferred as it grows.
 
-use super::{Graph, GraphError, Node, Op, Param, Value, ValueId, infer};
-use crate::ops::{Inputs, Sample};
+use super::{ConditionInput, Graph, GraphError, Node, Op, Param, Value, ValueId, infer};
+use crate::ops::{Condition, Inputs, Sample};
 use std::collections::BTreeSet;
 
 /// Appends nodes in execution order. A node is refused as soon as its shapes do not fit.
@@ -41,6 +41,13 @@ impl Builder {
     /// Says that the network takes a class label below `classes`.
     pub fn classes(&mut self, classes: usize) {
         self.graph.classes = Some(classes);
+    }
+
+    /// The vector of so many numbers that is given at run time, `(channels, 1, 1)`. `range` is the least and the largest value that the
+    /// network was trained on, where that is known. A graph has one condition at most.
+    pub fn condition(&mut self, name: &str, channels: usize, range: Option<[f64; 2]>) -> Result<ValueId, GraphError> {
+        self.graph.condition = Some(ConditionInput { channels, range });
+        self.push(name, Condition { channels }, &[])
     }
 
     /// Shape of a value already built.

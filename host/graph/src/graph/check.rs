@@ -10,6 +10,7 @@ impl Graph {
     pub fn check(&self) -> Result<(), GraphError> {
         self.check_names()?;
         self.check_params()?;
+        self.check_condition()?;
         let sample = self.sample().map(|id| self.values[id.0].shape);
         let mut written = vec![false; self.values.len()];
         for node in &self.nodes {
@@ -64,6 +65,45 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// One condition at most, of the length and with a range that [`Graph::condition`] says.
+    fn check_condition(&self) -> Result<(), GraphError> {
+        let wrong = |node: &str, what, expected: String, found: String| {
+            let node = node.to_string();
+            Err(GraphError::Mismatch {
+                node,
+                what,
+                expected,
+                found,
+            })
+        };
+        let mut nodes = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Condition(op) => Some((node.name.as_str(), op.channels)),
+            _ => None,
+        });
+        let (first, second) = (nodes.next(), nodes.next());
+        if let Some((name, _)) = second {
+            return wrong(name, "the number of conditions", "1".into(), "another".into());
+        }
+        let (name, found) = first.map_or(("condition", 0), |(name, channels)| (name, channels));
+        let expected = self.condition.map_or(0, |condition| condition.channels);
+        if expected != found {
+            let what = "the condition's length";
+            return wrong(name, what, expected.to_string(), found.to_string());
+        }
+        match self.condition.and_then(|condition| condition.range) {
+            Some([low, high]) if !(low.is_finite() && high.is_finite() && low < high) => {
+                let what = "the condition's range";
+                wrong(
+                    name,
+                    what,
+                    "finite, the least value first".into(),
+                    format!("{low} to {high}"),
+                )
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_params(&self) -> Result<(), GraphError> {

@@ -59,6 +59,15 @@ pub struct Node {
     pub output: ValueId,
 }
 
+/// What is known of the vector that a network is given at run time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConditionInput {
+    /// Numbers of the vector: channels of the graph's [`ops::Condition`].
+    pub channels: usize,
+    /// Least and largest value that it was trained on; `None` where nothing says it.
+    pub range: Option<[f64; 2]>,
+}
+
 /// An epsilon-network as a straight-line program.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Graph {
@@ -72,6 +81,8 @@ pub struct Graph {
     pub output: Option<ValueId>,
     /// Rows of the class embedding, when the network is conditional.
     pub classes: Option<usize>,
+    /// The vector that is given at run time, where the network has one.
+    pub condition: Option<ConditionInput>,
     /// Checkpoint block names (`down_blocks.0`, `conv_act`, `time_embedding`) and the value that is that block's output.
     pub taps: Vec<(String, ValueId)>,
 }

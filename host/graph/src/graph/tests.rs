@@ -3,13 +3,7 @@
 use super::{Builder, Graph, GraphError, Op, Param, ValueId, ops};
 
 fn conv(kernel: usize, stride: usize, pad: [usize; 4]) -> Op {
-    Op::Conv(ops::Conv {
-        weight: "w".to_string(),
-        bias: None,
-        kernel,
-        stride,
-        pad,
-    })
+    Op::Conv(ops::Conv::square("w", None, kernel, stride, pad))
 }
 
 fn builder(shape: &[usize]) -> (Builder, ValueId) {
@@ -49,16 +43,7 @@ fn what_does_not_fit_is_refused_at_its_node() {
     for (op, inputs) in [
         (conv(1, 1, [0; 4]), vec![x]),
         (conv(3, 3, [1; 4]), vec![x]),
-        (
-            Op::Conv(ops::Conv {
-                weight: "none".to_string(),
-                bias: None,
-                kernel: 1,
-                stride: 1,
-                pad: [0; 4],
-            }),
-            vec![x],
-        ),
+        (Op::Conv(ops::Conv::linear("none", None)), vec![x]),
         (Op::Add(ops::Add { divisor: 1.0 }), vec![x, v]),
         (Op::Add(ops::Add { divisor: 0.0 }), vec![x, x]),
         (Op::AddChannel(ops::AddChannel), vec![x, v]),

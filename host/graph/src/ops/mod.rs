@@ -10,6 +10,8 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod concat;
+mod condition;
+mod conditions;
 mod conv;
 mod function;
 mod inputs;
@@ -34,7 +36,9 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool2;
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
-pub use conv::Conv;
+pub use condition::Condition;
+pub use conditions::Conditions;
+pub use conv::{Conv, ConvTranspose};
 pub use function::Function;
 pub use inputs::{Inputs, Shape};
 pub use modulate::Modulate;
@@ -193,7 +197,9 @@ operators! {
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,
+    ConvTranspose: Reverse,
     Pointwise: Reverse,
     Modulate: Reverse,
     Multiply: Reverse,
+    Condition,
 }

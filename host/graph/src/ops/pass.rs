@@ -40,6 +40,8 @@ pub struct Batch<'a, T> {
     pub times: &'a [f64],
     /// A class label a sample; empty for an unconditional network.
     pub labels: &'a [usize],
+    /// `(sample, number)`: a condition vector a sample; empty for a network without one.
+    pub condition: &'a [f64],
     /// Arithmetic of timestep features.
     pub features: TimeFeatures,
 }

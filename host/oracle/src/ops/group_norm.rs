@@ -4,7 +4,7 @@ use super::source::Source;
 use super::{Context, Kind, Operator};
 use crate::file::File;
 use crate::file::header::Arithmetic;
-use crate::file::reader::{Factor, Reader};
+use crate::file::reader::{At, Factor, Reader};
 use crate::file::tensor::TensorId;
 use crate::file::weights;
 use crate::planes::Planes;
@@ -45,9 +45,21 @@ pub struct GroupNorm {
 
 /// Gamma, then beta.
 #[derive(Debug)]
-enum Affine {
+pub enum Affine {
+    /// Gamma in its own fixed point, beta in Q16.
     Integer(Vec<i64>),
+    /// As they are.
     Float(Vec<f32>),
+}
+
+impl Affine {
+    /// Those of so many channels, at that place.
+    pub fn read(file: &File<'_>, at: At, channels: usize) -> Option<Self> {
+        Some(match file.header().arithmetic {
+            Arithmetic::Integer => Self::Integer(weights::int32(file, at, 2 * channels)?),
+            Arithmetic::F16 => Self::Float(weights::f32s(file, at, 2 * channels)?),
+        })
+    }
 }
 
 impl GroupNorm {
@@ -62,10 +74,7 @@ impl GroupNorm {
         let (eps_q, eps, factor) = (r.u64()?, r.f32()?, r.factor()?);
         let scale_shift = r.option(|r| Some((r.tensor()?, r.factor()?)))?;
         let [channels, ..] = source.shape(file)?;
-        let affine = match file.header().arithmetic {
-            Arithmetic::Integer => Affine::Integer(weights::int32(file, affine, 2 * channels)?),
-            Arithmetic::F16 => Affine::Float(weights::f32s(file, affine, 2 * channels)?),
-        };
+        let affine = Affine::read(file, affine, channels)?;
         let moved = match scale_shift {
             None => true,
             Some((vector, _)) => file.tensor(vector)?.shape() == [2 * channels, 1, 1],
@@ -170,7 +179,7 @@ impl Operator for GroupNorm {
 }
 
 /// What a group's elements give: mean in Q14, and `n / sqrt(V)` as `p * 2^(k - 31 - e)`.
-struct Moments {
+pub struct Moments {
     mean_q14: i128,
     p: i128,
     k: i128,
@@ -182,7 +191,12 @@ impl Moments {
         let n = values.len() as i128;
         let sum: i128 = values.iter().map(|q| i128::from(*q)).sum();
         let squares: i128 = values.iter().map(|q| i128::from(*q) * i128::from(*q)).sum();
-        let (mant, e) = rsqrt((n * squares - sum * sum + i128::from(eps_q)) as u64);
+        Self::new(n, sum, n * squares - sum * sum + i128::from(eps_q), r)
+    }
+
+    /// Of `n` elements with that sum and V.
+    pub fn new(n: i128, sum: i128, spread: i128, r: Rounding) -> Self {
+        let (mant, e) = rsqrt(spread as u64);
         let product = mant * n;
         let mut k = 0;
         while product >> k >= 1 << 31 {
@@ -198,7 +212,7 @@ impl Moments {
     }
 
     /// What gamma and beta of a channel make of them.
-    fn line(&self, gamma: i64, gamma_frac: u8, beta_q16: i64, r: Rounding) -> Line {
+    pub fn line(&self, gamma: i64, gamma_frac: u8, beta_q16: i64, r: Rounding) -> Line {
         let a = r.shift(self.p * i128::from(gamma), 31);
         let s = 14 + self.e - self.k + i128::from(gamma_frac) - 16;
         let shift = s.clamp(1, 30);
@@ -213,7 +227,7 @@ impl Moments {
 }
 
 /// `(q - mean) * a + beta`, Q16.
-struct Line {
+pub struct Line {
     mean_q14: i128,
     a: i128,
     beta_q16: i128,
@@ -221,7 +235,7 @@ struct Line {
 }
 
 impl Line {
-    fn at(&self, q: i64, r: Rounding) -> i64 {
+    pub fn at(&self, q: i64, r: Rounding) -> i64 {
         let deviation = (i128::from(q) << 14) - self.mean_q14;
         let sum = deviation * self.a + (self.beta_q16 << self.shift);
         saturate(r.shift(sum, self.shift), 32)

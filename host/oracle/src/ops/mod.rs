@@ -9,6 +9,7 @@ mod class_embed;
 mod conv;
 mod group_norm;
 mod input;
+mod norm;
 mod norm_conv;
 mod readout;
 mod silu;
@@ -48,7 +49,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 13] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -61,6 +62,7 @@ pub const KINDS: [Kind; 12] = [
     norm_conv::KIND,
     readout::KIND,
     softmax::KIND,
+    norm::KIND,
 ];
 
 /// What the network is called with.

@@ -4,8 +4,17 @@ use super::tables::TABLES;
 
 /// `x * sigmoid(x)`, Q16 to Q16.
 pub fn silu_q16(x: i64) -> i64 {
-    let distance_q28 = distance_q28(x.abs());
-    let sigmoid_q28 = (1 << 27) + if x < 0 { -distance_q28 } else { distance_q28 };
+    silu_scaled(x, 0)
+}
+
+/// `x * sigmoid(x)` of x in Q16 times 2^up, in the same unit; the sigmoid is that of x in Q16, in 32 bits.
+pub fn silu_scaled(x: i64, up: i32) -> i64 {
+    let x_q16 = match up {
+        1.. => (x + (1 << (up - 1))) >> up,
+        _ => (x << -up).clamp(i32::MIN.into(), i32::MAX.into()),
+    };
+    let distance_q28 = distance_q28(x_q16.abs());
+    let sigmoid_q28 = (1 << 27) + if x_q16 < 0 { -distance_q28 } else { distance_q28 };
     (x * sigmoid_q28 + (1 << 27)) >> 28
 }
 

@@ -1,6 +1,8 @@
 //! f16 group normalization. A channel's sum runs over positions in order; a group's sum over its channels in order; the same for
 //! the squared deviations. `y = (x - mean) / sqrt(var + eps) * gamma + beta`, each operation rounded to f32.
 
+use core::ops::Range;
+
 use crate::numeric::float::silu_f32;
 use crate::numeric::float::{load, store};
 use crate::ops::conv::float::Part;
@@ -38,13 +40,47 @@ pub enum Input<'a> {
 
 impl Input<'_> {
     #[inline(always)]
-    fn get(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> f32 {
+    pub(super) fn get(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> f32 {
         let bits = match self {
             Self::One(operand) => operand.get(out, position * channels + channel),
             Self::Two([first, _]) if channel < first.channels => first.data.get(position * first.channels + channel),
             Self::Two([first, second]) => second.data.get(position * second.channels + channel - first.channels),
         };
         load(bits as u16)
+    }
+
+    /// Sum over channels of sums over positions of `f`, both in order.
+    pub(super) fn sum(
+        &self,
+        out: &ViewMut<'_>,
+        channels: usize,
+        (positions, some): &(Range<usize>, Range<usize>),
+        f: impl Fn(f32) -> f32,
+    ) -> f32 {
+        let mut total = 0.0;
+        for channel in some.clone() {
+            let mut sum = 0.0;
+            for position in positions.clone() {
+                sum += f(self.get(out, position, channel, channels));
+            }
+            total += sum;
+        }
+        total
+    }
+}
+
+impl Norm<'_> {
+    /// What becomes of an element.
+    #[inline(always)]
+    pub(super) fn affine(&self, x: f32, mean: f32, factor: f32, channel: usize) -> f32 {
+        let mut y = (x - mean) * factor * self.gamma[channel] + self.beta[channel];
+        if let Some(vector) = self.scale_shift {
+            y = y * (1.0 + load(vector[channel])) + load(vector[self.channels + channel]);
+        }
+        if self.silu {
+            y = silu_f32(y);
+        }
+        y
     }
 }
 
@@ -64,13 +100,7 @@ pub fn group_norm(input: &Input<'_>, norm: &Norm<'_>, scratch: &mut [f32], out: 
     for position in 0..norm.positions {
         for channel in 0..norm.channels {
             let x = input.get(out, position, channel, norm.channels);
-            let mut y = (x - means[channel]) * factors[channel] * norm.gamma[channel] + norm.beta[channel];
-            if let Some(vector) = norm.scale_shift {
-                y = y * (1.0 + load(vector[channel])) + load(vector[norm.channels + channel]);
-            }
-            if norm.silu {
-                y = silu_f32(y);
-            }
+            let y = norm.affine(x, means[channel], factors[channel], channel);
             out.set(position * norm.channels + channel, store(y));
         }
     }

@@ -2,7 +2,10 @@
 
 use crate::ops::{Call, Context};
 pub mod float;
+mod general;
 pub mod integer;
+
+pub use general::{Norm, ScaleShift};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +20,7 @@ use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
 use crate::tensor::view::View;
 use crate::tensor::{Tensor, TensorId};
-use integer::{FACTOR_WORDS, Input, Norm};
+use integer::{FACTOR_WORDS, Input};
 
 /// Elements of a group above which its integer sums could overflow.
 pub const MAX_GROUP_ELEMENTS: u64 = 1 << 16;
@@ -191,10 +194,7 @@ impl Operator for GroupNorm {
             beta,
             scale_shift,
         };
-        let input = match self.source.second {
-            None => float::Input::One(r.operand(slot::FIRST)?),
-            Some(_) => float::Input::Two(conv::float_parts(&self.source, r)?.into_array().ok()?),
-        };
+        let input = float_input(&self.source, r)?;
         let scratch = r.scratch()?.get_mut(..2 * channels)?;
         float::group_norm(&input, &norm, scratch, &mut r.output()?);
         Some(())
@@ -213,7 +213,7 @@ pub(super) fn parameters<'n, 'a: 'n>(
     n: &GroupNorm,
     out: usize,
     r: &mut Regions<'_, 'a>,
-) -> Option<Norm<'n>> {
+) -> Option<integer::Norm<'n>> {
     let channels = usize::from(r.tensor(out).channels);
     let affine = context.table::<i32>(n.affine, 2 * channels)?;
     let (gamma, beta_q16) = affine.split_at_checked(channels)?;
@@ -224,7 +224,7 @@ pub(super) fn parameters<'n, 'a: 'n>(
             _ => return None,
         },
     };
-    Some(Norm {
+    Some(integer::Norm {
         groups: n.groups.into(),
         channels,
         positions: r.tensor(slot::FIRST).positions(),
@@ -238,12 +238,27 @@ pub(super) fn parameters<'n, 'a: 'n>(
     })
 }
 
+/// What an f16 normalization reads.
+#[inline(always)]
+fn float_input<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<float::Input<'a>> {
+    Some(match source.second {
+        None => float::Input::One(r.operand(slot::FIRST)?),
+        Some(_) => float::Input::Two(conv::float_parts(source, r)?.into_array().ok()?),
+    })
+}
+
 /// What an integer normalization reads.
 pub(super) fn input<'a>(n: &GroupNorm, r: &mut Regions<'_, 'a>) -> Option<Input<'a>> {
-    if n.source.second.is_none() {
+    input_of(&n.source, r)
+}
+
+/// What is read of a source.
+#[inline(always)]
+fn input_of<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<Input<'a>> {
+    if source.second.is_none() {
         return r.operand(slot::FIRST).map(Input::One);
     }
     let mut both = conv::NO_PARTS;
-    conv::parts(&mut both, &n.source, r)?;
+    conv::parts(&mut both, source, r)?;
     Some(Input::Two(both))
 }

@@ -45,13 +45,8 @@ impl Drawing {
         let width = 1.7 / ((channels * kernel * kernel) as f32).sqrt();
         let weight = self.param(&[outs, channels, kernel, kernel], 0.0, width);
         let bias = self.random.below(4) > 0;
-        let op = Op::Conv(ops::Conv {
-            weight,
-            bias: bias.then(|| self.param(&[outs], 0.0, 0.5)),
-            kernel,
-            stride,
-            pad,
-        });
+        let bias = bias.then(|| self.param(&[outs], 0.0, 0.5));
+        let op = Op::Conv(ops::Conv::square(weight, bias, kernel, stride, pad));
         self.push(op, &[x])
     }
 

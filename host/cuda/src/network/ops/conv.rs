@@ -40,14 +40,17 @@ records! {
 
 impl OnGpu for ops::Conv {
     fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+        let [kernel, stride] = self.as_square().ok_or(CudaError::Unsupported(
+            "a convolution whose kernel is no square, with strides that differ, dilation or groups",
+        ))?;
         let outs = op.out.channels as usize;
         let weights = Weights {
             data: to.param(&self.weight),
             outs,
             channels: op.first.channels as usize,
-            side: self.kernel,
+            side: kernel,
         };
-        if self.kernel > 15 || weights.channels >= 1 << 24 {
+        if kernel > 15 || weights.channels >= 1 << 24 {
             return Err(CudaError::Unsupported(
                 "a convolution of more than 15 rows or 2^24 channels",
             ));
@@ -69,8 +72,8 @@ impl OnGpu for ops::Conv {
             weights: at,
             bias,
             taps: to.constants(&taps),
-            side: self.kernel as u32,
-            stride: self.stride as u32,
+            side: kernel as u32,
+            stride: stride as u32,
             top: self.pad[0] as u32,
             left: self.pad[1] as u32,
             zoom: step.zoom.into(),

@@ -28,30 +28,3 @@ pub fn positions(input: &Input<'_>, norm: &Norm<'_>, factors: &[i32], range: Ran
         }
     }
 }
-
-impl Input<'_> {
-    /// Element at a position and channel; `channels` is the joined count.
-    #[inline(always)]
-    fn get(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
-        match self {
-            Self::One(operand) => operand.get(out, position * channels + channel),
-            Self::Two([first, second]) => {
-                let (part, channel) = if channel < first.channels {
-                    (first, channel)
-                } else {
-                    (second, channel - first.channels)
-                };
-                part.joined(position * part.channels + channel).into()
-            }
-        }
-    }
-
-    /// [`Input::get`], called.
-    #[inline(never)]
-    fn at(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
-        match self {
-            Self::One(operand) => operand.at(out, position * channels + channel),
-            Self::Two(_) => self.get(out, position, channel, channels),
-        }
-    }
-}

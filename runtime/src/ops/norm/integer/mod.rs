@@ -18,7 +18,7 @@
 mod compact;
 #[cfg(feature = "fast")]
 mod exact;
-mod moments;
+pub(super) mod moments;
 #[cfg(feature = "fast")]
 mod quick;
 
@@ -69,6 +69,34 @@ pub enum Input<'a> {
     Two([Part<'a>; 2]),
 }
 
+impl Input<'_> {
+    /// Element at a position and channel; `channels` is the joined count.
+    #[inline(always)]
+    pub(super) fn get(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
+        match self {
+            Self::One(operand) => operand.get(out, position * channels + channel),
+            Self::Two([first, second]) => {
+                let (part, channel) = if channel < first.channels {
+                    (first, channel)
+                } else {
+                    (second, channel - first.channels)
+                };
+                part.joined(position * part.channels + channel).into()
+            }
+        }
+    }
+
+    /// [`Input::get`], called.
+    #[cfg_attr(not(feature = "fast"), allow(dead_code))]
+    #[inline(never)]
+    pub(super) fn at(&self, out: &ViewMut<'_>, position: usize, channel: usize, channels: usize) -> i32 {
+        match self {
+            Self::One(operand) => operand.at(out, position * channels + channel),
+            Self::Two(_) => self.get(out, position, channel, channels),
+        }
+    }
+}
+
 /// Words that a channel needs of `factors`.
 pub const FACTOR_WORDS: usize = 3;
 
@@ -81,7 +109,7 @@ pub fn group_norm(input: &Input<'_>, norm: &Norm<'_>, factors: &mut [i32], out: 
 impl Norm<'_> {
     /// The definition: any factor, any shift, saturation at every stage.
     #[inline(always)]
-    fn apply(&self, q: i32, [a, mean, shift]: Factors, channel: usize) -> i32 {
+    pub(super) fn apply(&self, q: i32, [a, mean, shift]: Factors, channel: usize) -> i32 {
         let beta_q16 = self.beta_q16.get(channel).copied().unwrap_or_default();
         let wide = product((q << MEAN_FRAC) - mean, a);
         self.finish(rounded(wide, shift as u32, beta_q16), channel)

@@ -72,12 +72,18 @@ impl Sums {
         *words = [words[0] + q, squares as i32, (squares >> 32) as i32];
     }
 
+    /// `count^2` times the variance.
+    #[inline(always)]
+    pub fn spread(self, count: u32) -> u64 {
+        // Cauchy-Schwarz: n SS >= S^2; n <= 2^16 and |q| <= 2^15 keep both below 2^62.
+        u64::from(count) * self.squares - product(self.sum, self.sum) as u64
+    }
+
     /// What the `size` channels of the group share.
     #[inline(never)]
-    fn affine(self, norm: &Norm<'_>, size: usize) -> Affine {
+    pub fn affine(self, norm: &Norm<'_>, size: usize) -> Affine {
         let count = (norm.positions * size) as u32;
-        // Cauchy-Schwarz: n SS >= S^2; n <= 2^16 and |q| <= 2^15 keep both below 2^62.
-        let spread = u64::from(count) * self.squares - product(self.sum, self.sum) as u64 + norm.eps_q;
+        let spread = self.spread(count) + norm.eps_q;
         // Floored: a mean is within 2^29, so 2^30 more makes it positive.
         let above = (i64::from(self.sum) << (MEAN_FRAC + 1)) + (i64::from(count) << 31) + i64::from(count);
         let mean = divide_by_small(above as u64, 2 * count).wrapping_sub(1 << 30) as i32;
