@@ -26,14 +26,7 @@ impl CArchive {
     /// # Errors
     /// What keeps the code from being compiled.
     pub fn build(board: &'static Board, parts: &Parts) -> Result<Self, SimError> {
-        let recipe = Recipe {
-            package: Package::C,
-            target: board.core.target,
-            cpu: board.core.cpu,
-            opt_level: board.core.opt_level,
-            parts: parts.clone(),
-        };
-        let library = core_library(&recipe)?;
+        let library = core_library(&recipe(board, Package::C, parts))?;
         Ok(Self { board, library })
     }
 
@@ -79,6 +72,28 @@ impl CArchive {
         let elf = link(self.board, &self.library, functions)?;
         let (bytes, _) = sizes(&elf).map_err(|error| failure(self.board, error.to_string()))?;
         Ok(bytes)
+    }
+}
+
+/// Bytes of code and constants of a firmware in Rust that does what one in C does with `mote_open`, `mote_config_init`, `mote_start`,
+/// `mote_step` and `mote_image`.
+///
+/// # Errors
+/// What keeps it from being compiled or linked.
+pub fn rust_flash_bytes(board: &'static Board, parts: &Parts) -> Result<u64, SimError> {
+    let library = core_library(&recipe(board, Package::MinimalChoices, parts))?;
+    let elf = link(board, &library, &["mote_minimal"])?;
+    let (bytes, _) = sizes(&elf).map_err(|error| failure(board, error.to_string()))?;
+    Ok(bytes)
+}
+
+fn recipe(board: &'static Board, package: Package, parts: &Parts) -> Recipe {
+    Recipe {
+        package,
+        target: board.core.target,
+        cpu: board.core.cpu,
+        opt_level: board.core.opt_level,
+        parts: parts.clone(),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Package {
     Minimal,
     /// The same without the checks of a model that the build has parsed.
     MinimalTrusted,
+    /// The runtime alone with every choice of a configuration, as from C.
+    MinimalChoices,
     /// The archive for C, of the main workspace.
     C,
 }
@@ -28,7 +30,7 @@ impl Package {
     fn name(self) -> &'static str {
         match self {
             Self::Firmware => "mote-firmware",
-            Self::Minimal | Self::MinimalTrusted => "mote-minimal",
+            Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
             Self::C => "mote-c",
         }
     }
@@ -46,6 +48,7 @@ impl Package {
         match self {
             Self::Firmware | Self::Minimal => &[],
             Self::MinimalTrusted => &["mote-minimal/trusted"],
+            Self::MinimalChoices => &["mote-minimal/choices"],
             Self::C => &["mote-c/parse"],
         }
     }

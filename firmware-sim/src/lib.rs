@@ -35,15 +35,15 @@ mod temporary;
 mod toolchain;
 
 pub use availability::Availability;
-pub use c::{CArchive, run_elf};
 pub use boards::{Board, Core, Footprint, boards};
+pub use c::{CArchive, run_elf, rust_flash_bytes};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
 pub use image::{Image, ImageOptions};
-pub use qemu::{End, Limits};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
+pub use qemu::{End, Limits};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 pub use temporary::remove_temporaries;

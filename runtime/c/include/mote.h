@@ -1,4 +1,4 @@
-// source 9b0a160c8e48dc7d4bdf04270b83ab59ddfd3d34735a6c2ead62eb2446bb9b66
+// source cc8b01e275e6e2aa420d49836e6a5f9328621667d7440f3f1f695711136f5094
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros

@@ -20,7 +20,9 @@ pub fn aligned<T>(pointer: *const T) -> Result<(), mote_status> {
 /// As [`aligned`]; or so many elements do not end within memory.
 fn array<T>(pointer: *const T, count: usize) -> Result<(), mote_status> {
     aligned(pointer)?;
-    let bytes = count.checked_mul(size_of::<T>()).filter(|bytes| *bytes <= isize::MAX as usize);
+    let bytes = count
+        .checked_mul(size_of::<T>())
+        .filter(|bytes| *bytes <= isize::MAX as usize);
     let end = bytes.and_then(|bytes| (pointer as usize).checked_add(bytes));
     end.map(|_| ()).ok_or(mote_status::MOTE_TOO_LONG)
 }
@@ -44,7 +46,6 @@ pub unsafe fn output<'a, T>(to: *mut T, count: usize) -> Result<&'a mut [T], mot
     // SAFETY: the caller's promise; pointer and length were checked.
     Ok(unsafe { core::slice::from_raw_parts_mut(to, count) })
 }
-
 
 /// # Errors
 /// Some byte is in both.

@@ -24,11 +24,7 @@ pub unsafe extern "C" fn mote_image(run: *const mote_run, pixels: *mut u8, count
 /// # Safety
 /// `run` was begun or is zeros; `state` and `elements` are writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mote_state(
-    run: *const mote_run,
-    state: *mut *const i32,
-    elements: *mut usize,
-) -> mote_status {
+pub unsafe extern "C" fn mote_state(run: *const mote_run, state: *mut *const i32, elements: *mut usize) -> mote_status {
     // SAFETY: the caller's promise; the pointers were checked.
     status(RunPlace::new(run).and_then(|place| unsafe {
         aligned(state)?;

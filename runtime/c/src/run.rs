@@ -40,7 +40,15 @@ pub unsafe extern "C" fn mote_start(
     config: *const mote_config,
 ) -> mote_status {
     // SAFETY: the caller's promise.
-    unsafe { status(start(run, model, (arena, arena_bytes), config, &Start::Seed)) }
+    unsafe {
+        status(start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |model, arena, config| Sampler::new(model, arena, config, &Start::Seed),
+        ))
+    }
 }
 
 /// Begins a run from a given x_T of `elements` elements: Q24, (row, col, channel).
@@ -59,7 +67,9 @@ pub unsafe extern "C" fn mote_start_noise(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input(noise, elements) }.and_then(|noise| unsafe {
-        start(run, model, (arena, arena_bytes), config, &Start::Noise(noise))
+        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
+            Sampler::new(model, arena, config, &Start::Noise(noise))
+        })
     }))
 }
 
@@ -81,11 +91,13 @@ pub unsafe extern "C" fn mote_start_image(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input(image, elements) }.and_then(|image_q24| unsafe {
-        let from = Start::Image {
-            image_q24,
-            strength_q16,
-        };
-        start(run, model, (arena, arena_bytes), config, &from)
+        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
+            let from = Start::Image {
+                image_q24,
+                strength_q16,
+            };
+            Sampler::new(model, arena, config, &from)
+        })
     }))
 }
 
@@ -103,11 +115,20 @@ pub unsafe extern "C" fn mote_start_between(
     second: u64,
     part_q16: u32,
 ) -> mote_status {
-    let from = Start::Between { second, part_q16 };
     // SAFETY: the caller's promise.
-    unsafe { status(start(run, model, (arena, arena_bytes), config, &from)) }
+    unsafe {
+        status(start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |model, arena, config| Sampler::new(model, arena, config, &Start::Between { second, part_q16 }),
+        ))
+    }
 }
 
+/// Each caller's `make` has a start of its own, so that what none starts from is not linked.
+///
 /// # Safety
 /// As of [`mote_start`].
 #[inline(always)]
@@ -116,12 +137,16 @@ unsafe fn start(
     model: *const mote_model,
     arena: (*mut c_void, usize),
     config: *const mote_config,
-    from: &Start<'_>,
+    make: impl FnOnce(
+        &'static Model<'static>,
+        &'static mut Arena<'static>,
+        &Config,
+    ) -> Result<Sampler<'static, 'static>, RunError>,
 ) -> Result<(), mote_status> {
     // SAFETY: the caller's promise.
     unsafe {
         let config: Config = read(config)?;
-        begin(run, model, arena, |model, arena| Sampler::new(model, arena, &config, from))
+        begin(run, model, arena, |model, arena| make(model, arena, &config))
     }
 }
 

@@ -103,7 +103,9 @@ impl<'a> Sections<'a> {
     /// The bytes of a section, by position in [`SECTIONS`].
     #[inline(never)]
     pub fn content(&self, index: usize) -> &'a [u8] {
-        let [_, offset, len, _] = self.table[1 + index];
+        let Some(&[_, offset, len, _]) = self.table.get(1 + index) else {
+            return &[];
+        };
         let from = self.body.split_at_checked(offset as usize);
         from.and_then(|(_, from)| from.get(..len as usize)).unwrap_or_default()
     }

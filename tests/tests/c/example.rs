@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::{Board, CArchive, End, Image, ImageOptions, Limits, Parts, RunRequest, run_elf};
+use mote_firmware_sim::{Board, CArchive, End, Firmware, Image, ImageOptions, Limits, Parts, RunRequest, run_elf};
 use mote_runtime::{Config, Model, Start, arena_bytes};
 use mote_tests::boards::board;
 use mote_tests::checkpoints::{converted, digits};
@@ -78,9 +78,15 @@ fn the_example_draws_the_same_images_on_every_kind_of_core() {
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let expected = steps(&model, [7, 8]);
     let arena = arena_bytes(&model, &Config::of(model.header(), 20));
-    for name in ["microbit", "mps2-an386", "mps2-an505", "virt"] {
+    let boards = [
+        ("microbit", Firmware::Compact),
+        ("mps2-an386", Firmware::Fast),
+        ("mps2-an505", Firmware::Fast),
+        ("virt", Firmware::Compact),
+    ];
+    for (name, firmware) in boards {
         let Some(board) = board(name) else { return };
-        let Some(output) = output(board, &digits_parts(), &bytes, arena, "main.c") else {
+        let Some(output) = output(board, &digits_parts().of_firmware(firmware), &bytes, arena, "main.c") else {
             return;
         };
         let lines: Vec<&str> = output.lines().filter(|line| line.starts_with("step ")).collect();
@@ -111,7 +117,10 @@ fn every_function_works_on_a_board_and_a_step_costs_what_it_costs_from_rust() {
     };
     assert_eq!(said("failures"), 0, "{output}");
     let here = finish(&model, &config, &Start::Seed).expect("it runs here");
-    assert!(output.contains(&format!("digest {:016x}\n", here.steps[19].digest)), "{output}");
+    assert!(
+        output.contains(&format!("digest {:016x}\n", here.steps[19].digest)),
+        "{output}"
+    );
     let options = ImageOptions {
         parts: Some(parts),
         ..ImageOptions::default()

@@ -11,8 +11,16 @@ use sha2::{Digest, Sha256};
 use crate::tools::{have, root, run};
 
 const STRICT: [&str; 10] = [
-    "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wundef", "-Wshadow", "-Wcast-qual",
-    "-Wredundant-decls", "-Werror",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wsign-conversion",
+    "-Wundef",
+    "-Wshadow",
+    "-Wcast-qual",
+    "-Wredundant-decls",
+    "-Werror",
 ];
 
 /// As `runtime/c/header` computes it.

@@ -158,7 +158,14 @@ impl World {
                 }
                 21 => {
                     let bytes = if r.below(4) == 0 { room } else { self.saved_bytes };
-                    mote_resume(run, model, arena.cast(), arena_len, self.saved.bytes_mut().as_ptr().cast(), bytes)
+                    mote_resume(
+                        run,
+                        model,
+                        arena.cast(),
+                        arena_len,
+                        self.saved.bytes_mut().as_ptr().cast(),
+                        bytes,
+                    )
                 }
                 _ => match r.below(2) {
                     0 => mote_open_detail(model, place(out, r)),
@@ -174,7 +181,10 @@ impl World {
         match r.below(3) {
             0 => {
                 // Storage of zeros holds nothing: nothing borrows the file any more.
-                self.models.iter_mut().chain(&mut self.runs).for_each(|lent| lent.bytes_mut().fill(0));
+                self.models
+                    .iter_mut()
+                    .chain(&mut self.runs)
+                    .for_each(|lent| lent.bytes_mut().fill(0));
                 let len = self.genuine.len();
                 self.file.bytes_mut()[..len].copy_from_slice(&self.genuine);
                 for _ in 0..r.below(3) {
@@ -248,8 +258,12 @@ fn a_run_in_used_memory_keeps_its_bits() {
     let memory = AlignedBytes::copy_of(&bytes);
     let parsed = Model::parse(memory.bytes()).expect("the model is valid");
     let mut storage = Box::new((
-        mote_model { opaque: [0; MOTE_MODEL_WORDS] },
-        mote_run { opaque: [0; MOTE_RUN_WORDS] },
+        mote_model {
+            opaque: [0; MOTE_MODEL_WORDS],
+        },
+        mote_run {
+            opaque: [0; MOTE_RUN_WORDS],
+        },
     ));
     let (model, run): (*mut mote_model, *mut mote_run) = (&raw mut storage.0, &raw mut storage.1);
     // SAFETY: everything is as the header asks for.
@@ -268,14 +282,20 @@ fn a_run_in_used_memory_keeps_its_bits() {
             };
             let mut arena = AlignedBytes::zeroed(arena_bytes(&parsed, &rust));
             let (at, len) = (arena.bytes_mut().as_mut_ptr(), arena.bytes().len());
-            assert_eq!(mote_start(run, model, at.cast(), len - 1, &raw const config), mote_status::MOTE_ARENA_TOO_SMALL);
+            assert_eq!(
+                mote_start(run, model, at.cast(), len - 1, &raw const config),
+                mote_status::MOTE_ARENA_TOO_SMALL
+            );
             assert_eq!(mote_step(run, null_mut()), mote_status::MOTE_NOT_STARTED);
             assert_eq!(mote_start(run, model, at.cast(), len, &raw const config), ok);
             let expected = finish(&parsed, &rust, &Start::Seed).expect("it runs here").steps;
             let mut step = std::mem::zeroed::<mote_step_info>();
             for expected in expected {
                 assert_eq!(mote_step(run, &raw mut step), ok);
-                assert_eq!((step.index, step.timestep, step.digest), (expected.index, expected.timestep, expected.digest));
+                assert_eq!(
+                    (step.index, step.timestep, step.digest),
+                    (expected.index, expected.timestep, expected.digest)
+                );
             }
             assert_eq!(mote_step(run, &raw mut step), mote_status::MOTE_FINISHED);
         }
