@@ -35,6 +35,14 @@ impl Package {
         }
     }
 
+    /// The package whose Cargo features are the runtime's parts.
+    fn owner(self) -> &'static str {
+        match self {
+            Self::C => "mote-c",
+            _ => "mote-runtime",
+        }
+    }
+
     /// The library's name in file names.
     fn library(self) -> String {
         match self {
@@ -128,7 +136,11 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     command
         .args(["--release", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--package", recipe.package.name(), "--target", recipe.target])
-        .args(["--no-default-features", "--features", &recipe.parts.cargo_features()])
+        .args([
+            "--no-default-features",
+            "--features",
+            &recipe.parts.cargo_features(recipe.package.owner()),
+        ])
         .args(
             recipe
                 .package

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use mote_runtime::internals::ops::{Op, Weights};
-use mote_runtime::internals::tensor::Dtype;
+use mote_runtime::internals::ops::conv::Sides;
+use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::{Op, Pointwise, Weights};
+use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
 use mote_tests::parts::Parts;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, conditioned, model};
 use mote_tests::wider;
 
 const OPERATORS: [&str; 10] = [
@@ -42,6 +44,18 @@ const FORMS: [&str; 11] = [
     "attention: several heads",
 ];
 
+/// Windows that [`wider`] holds.
+const WINDOWS: [&str; 8] = [
+    "rearrange: depth to space",
+    "rearrange: phases to space",
+    "rearrange: space to depth",
+    "rearrange: repetition",
+    "rearrange: other rows",
+    "conv: rectangle",
+    "conv: strides that differ",
+    "conv: stride above 2",
+];
+
 const WIDER_FORMS: [&str; 9] = [
     "norm: by position",
     "norm: over all positions",
@@ -64,11 +78,14 @@ fn name(op: &Op) -> &'static str {
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
         Op::Upsample(_) => "upsample",
+        Op::Rearrange(_) => "rearrange",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
         Op::Norm(_) => "norm",
+        Op::Pointwise(_) => "pointwise",
+        Op::Condition(_) => "condition",
     }
 }
 
@@ -81,7 +98,10 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.source.second.is_some(), "conv: concatenation");
         add(vector == Some(false), "conv: residual addend");
         add(vector == Some(true), "conv: vector addend");
-        add(c.stride == 2, "conv: stride 2");
+        add(c.stride == Sides::square(2), "conv: stride 2");
+        add(!c.kernel.is_square(), "conv: rectangle");
+        add(!c.stride.is_square(), "conv: strides that differ");
+        add(c.stride.cols() > 2, "conv: stride above 2");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }
@@ -106,7 +126,19 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
+        Op::Rearrange(r) => add(
+            true,
+            match r.way {
+                Way::Channels => "rearrange: depth to space",
+                Way::Phases => "rearrange: phases to space",
+                Way::Depth => "rearrange: space to depth",
+                Way::Repeat => "rearrange: repetition",
+                Way::Reshape => "rearrange: other rows",
+            },
+        ),
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
+        Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
+        Op::Condition(_) => {}
     }
     forms
 }
@@ -134,6 +166,80 @@ fn every_operator_in_every_form_has_a_test_model() {
     }
 }
 
+const POINTWISE_FORMS: [&str; 13] = [
+    "a function",
+    "a function and more",
+    "no function",
+    "in Q24",
+    "factor: none",
+    "factor: modulation",
+    "factor: whole",
+    "factor: a vector",
+    "factor: one channel",
+    "addend: none",
+    "addend: whole",
+    "addend: a vector",
+    "factor and addend",
+];
+
+fn pointwise_forms(p: &Pointwise, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
+    let mut forms = vec![match (p.table, p.affine) {
+        (Some(_), None) => "a function",
+        (Some(_), Some(_)) => "a function and more",
+        (None, _) => "no function",
+    }];
+    let mut add = |there: bool, form| forms.extend(there.then_some(form));
+    let (positions, dtype) = shape(p.out.0);
+    add(dtype == Dtype::Q24, "in Q24");
+    let Some(affine) = p.affine else { return forms };
+    let of = |id: TensorId| shape(id.0).0;
+    let addend = affine.addend.map(|addend| addend.tensor);
+    match affine.factor.map(|factor| factor.tensor) {
+        None => add(true, "factor: none"),
+        Some(_) if addend == Some(None) => add(true, "factor: modulation"),
+        Some(id) if id.0 == MASK => add(true, "factor: one channel"),
+        Some(id) => add(
+            true,
+            if of(id) == positions {
+                "factor: whole"
+            } else {
+                "factor: a vector"
+            },
+        ),
+    }
+    match addend.flatten() {
+        None => add(addend.is_none(), "addend: none"),
+        Some(id) if of(id) == positions => add(true, "addend: whole"),
+        Some(_) => add(true, "addend: a vector"),
+    }
+    add(
+        affine.factor.is_some() && addend.flatten().is_some(),
+        "factor and addend",
+    );
+    forms
+}
+
+/// The activation with one channel of the programs of pointwise operators.
+const MASK: u16 = 3;
+
+#[test]
+fn every_form_of_a_pointwise_operator_has_a_test_model() {
+    for form in Form::ALL {
+        let file = mote_tests::pointwise::model(form, 2);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
+        let tensor = |id: u16| model.tensor(TensorId(id)).expect("the tensor is there");
+        let shape = |id: u16| (tensor(id).positions(), tensor(id).dtype);
+        assert_eq!(tensor(MASK).channels, 1);
+        let found: BTreeSet<_> = model
+            .ops()
+            .filter(|op| matches!(op, Op::Pointwise(_)))
+            .flat_map(|op| forms(&op, &shape))
+            .collect();
+        assert_eq!(found, BTreeSet::from(POINTWISE_FORMS), "{form:?}");
+    }
+}
+
 #[test]
 fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
     for form in Form::ALL {
@@ -144,6 +250,24 @@ fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
         let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
         let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::windows_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn the_condition_has_a_test_model() {
+    for form in Form::ALL {
+        let operators: Vec<_> = Parts::of(&conditioned(form)).ops().iter().map(name).collect();
+        assert!(operators.contains(&"condition"), "{form:?}: {operators:?}");
     }
 }
 

@@ -14,12 +14,12 @@ use mote_firmware_sim::Firmware;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tests::synthetic::Form;
-use mote_tests::wider;
+use mote_tests::{pointwise, wider};
 use mote_tools::backend::{Backend, Job, Target, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
-use programs::{factors_at_random, program_with, strips, thin};
+use programs::{factors_at_random, program_with, signals, strips, thin};
 
 /// Programs for firmware that has a way of its own for many shapes, and for compact firmware.
 const PROGRAMS: u64 = 10;
@@ -53,6 +53,10 @@ fn agree(board: &str, firmware: Firmware) {
             let file = AlignedBytes::copy_of(&wider::model(seed, form));
             rounds(format!("wider {seed}, {form:?}"), file, Random(4000 + seed));
         }
+        for form in [Form::F16, Form::W8A8, Form::Mixed] {
+            let file = AlignedBytes::copy_of(&pointwise::model(form, 2 + 5 * seed));
+            rounds(format!("pointwise {seed}, {form:?}"), file, Random(5000 + seed));
+        }
     }
     let mut random = Random(2002);
     let mixed = thin(2, || random.pick(&WIDTHS[1..]));
@@ -76,6 +80,15 @@ fn agree(board: &str, firmware: Firmware) {
             });
             rounds(format!("neighbours on {size:?}, {widths:?}"), file, random);
         }
+    }
+    for (seed, cols) in (0..).zip([16, 11]) {
+        if firmware == Firmware::Compact && seed > 0 {
+            continue;
+        }
+        let mut random = Random(4000 + seed);
+        let mut bits = |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]);
+        let file = signals(seed, cols, Some(&mut bits));
+        rounds(format!("signals of {cols}"), file, random);
     }
     assert!(operators > 50, "only {operators} operators were compared");
 }

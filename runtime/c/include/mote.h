@@ -1,4 +1,4 @@
-// source cc8b01e275e6e2aa420d49836e6a5f9328621667d7440f3f1f695711136f5094
+// source 59cc0a11423a820060855bcbe6a33bfb306e8067ac69e69bdfd131c9a3c66e36
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -51,7 +51,7 @@
 
 // Words of 8 bytes of the storage: compared with the library when it is compiled.
 #define MOTE_MODEL_WORDS ((96u + (8u * sizeof(void *))) / 8u)
-#define MOTE_RUN_WORDS ((72u + (12u * sizeof(void *))) / 8u)
+#define MOTE_RUN_WORDS ((80u + (14u * sizeof(void *))) / 8u)
 
 
 
@@ -241,6 +241,10 @@ enum mote_status
   MOTE_KNOWN_IMAGE = 422,
   // An operator could not get its memory: model, run or arena were written by someone else.
   MOTE_MEMORY = 423,
+  // A condition vector that is missing, or of another length than the model's.
+  MOTE_CONDITION = 424,
+  // The run was saved with a condition vector and needs it again.
+  MOTE_CONDITION_CHANGED = 425,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -270,6 +274,8 @@ typedef struct mote_model_info {
   uint32_t classes;
   // The class that stands for none, or -1.
   int32_t null_class;
+  // Numbers of the condition vector; 0 for a model without.
+  uint32_t condition;
   // Training timesteps: the most steps.
   uint32_t train_steps;
   // Steps of the run that the file plans; 0 where it plans none.
@@ -306,7 +312,7 @@ typedef struct mote_config {
   int32_t guidance_q16;
 } mote_config;
 
-// A run: 120 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
+// A run: 136 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
 typedef struct mote_run {
   // The library's.
   uint64_t opaque[MOTE_RUN_WORDS];
@@ -450,6 +456,17 @@ mote_status mote_start_between(struct mote_run *run,
 mote_status mote_inpaint(struct mote_run *run,
                          const int32_t *image,
                          size_t elements);
+
+// Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
+// after a resume. Feature `condition`.
+//
+// `vector` stays where and as it is until the last call with that run.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `count` numbers at `vector` are readable.
+mote_status mote_condition(struct mote_run *run,
+                           const int32_t *vector,
+                           size_t count);
 
 // Runs the next step, a network call or two. `MOTE_FINISHED` where there is none: `step` is then left as it was. `step` may be null.
 //

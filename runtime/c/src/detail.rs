@@ -115,6 +115,10 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::Planned { steps } => pair(steps, 0),
         RunError::Length { expected, found } => pair(expected, found),
         RunError::Memory { op } => at(op.into()),
+        #[cfg(feature = "condition")]
+        RunError::Condition { expected, found } => pair(expected, found),
+        #[cfg(feature = "condition")]
+        RunError::ConditionChanged => NOTHING,
         RunError::ChainSampler
         | RunError::ClassMissing
         | RunError::GuidanceUnsupported
@@ -126,6 +130,9 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::Snapshot
         | RunError::SnapshotVersion
         | RunError::KnownImage => NOTHING,
+        #[cfg(not(feature = "condition"))]
+        #[allow(unreachable_patterns)]
+        _ => NOTHING,
     }
 }
 

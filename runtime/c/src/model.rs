@@ -24,6 +24,8 @@ pub struct mote_model_info {
     pub classes: u32,
     /// The class that stands for none, or -1.
     pub null_class: i32,
+    /// Numbers of the condition vector; 0 for a model without.
+    pub condition: u32,
     /// Training timesteps: the most steps.
     pub train_steps: u32,
     /// Steps of the run that the file plans; 0 where it plans none.
@@ -96,6 +98,7 @@ fn facts(model: &Model<'_>) -> mote_model_info {
         elements: header.sample_len() as u32,
         classes: header.classes.into(),
         null_class: header.null_class.map_or(-1, i32::from),
+        condition: model.condition_len() as u32,
         train_steps: header.train_steps,
         planned_steps: header.schedule.plan().map_or(0, |plan| plan.steps),
         file_bytes: model.file_bytes(),

@@ -195,6 +195,22 @@ pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, ele
     }))
 }
 
+/// Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
+/// after a resume. Feature `condition`.
+///
+/// `vector` stays where and as it is until the last call with that run.
+///
+/// # Safety
+/// `run` was begun or is zeros; `count` numbers at `vector` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, count: usize) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        let vector: &'static [i32] = input(vector, count)?;
+        place.with(|run| run.condition(vector))
+    }))
+}
+
 /// An element of a known image that is not known.
 pub const MOTE_UNKNOWN: i32 = i32::MIN;
 

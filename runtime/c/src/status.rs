@@ -136,6 +136,10 @@ pub enum mote_status {
     MOTE_KNOWN_IMAGE = 422,
     /// An operator could not get its memory: model, run or arena were written by someone else.
     MOTE_MEMORY = 423,
+    /// A condition vector that is missing, or of another length than the model's.
+    MOTE_CONDITION = 424,
+    /// The run was saved with a condition vector and needs it again.
+    MOTE_CONDITION_CHANGED = 425,
 }
 
 use mote_status::*;
@@ -175,6 +179,14 @@ impl From<RunError> for mote_status {
             RunError::SnapshotVersion => MOTE_SNAPSHOT_VERSION,
             RunError::KnownImage => MOTE_KNOWN_IMAGE,
             RunError::Memory { .. } => MOTE_MEMORY,
+            #[cfg(feature = "condition")]
+            RunError::Condition { .. } => MOTE_CONDITION,
+            #[cfg(feature = "condition")]
+            RunError::ConditionChanged => MOTE_CONDITION_CHANGED,
+            // Of a part that this build has not asked for, and another crate of its workspace has.
+            #[cfg(not(feature = "condition"))]
+            #[allow(unreachable_patterns)]
+            _ => MOTE_RUN_NOT_BUILT,
         }
     }
 }
@@ -266,7 +278,7 @@ names! {
     MOTE_ARENA_TOO_SMALL MOTE_ARENA_MISALIGNED MOTE_STEPS MOTE_STEPS_OFFSET MOTE_CHAIN_SAMPLER MOTE_CHAIN_STEPS MOTE_CLASS
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
-    MOTE_KNOWN_IMAGE MOTE_MEMORY
+    MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

@@ -13,7 +13,7 @@ use crate::status::mote_status;
 /// Words of 8 bytes of a [`mote_model`].
 pub const MOTE_MODEL_WORDS: usize = (96 + 8 * size_of::<usize>()).div_ceil(8);
 /// Words of 8 bytes of a [`mote_run`].
-pub const MOTE_RUN_WORDS: usize = (72 + 12 * size_of::<usize>()).div_ceil(8);
+pub const MOTE_RUN_WORDS: usize = (80 + 14 * size_of::<usize>()).div_ceil(8);
 
 /// An open model: 128 bytes on a core of 32 bits. It stays where it is while it is in use: a copy is refused.
 #[repr(C)]
@@ -23,7 +23,7 @@ pub struct mote_model {
     pub opaque: [u64; MOTE_MODEL_WORDS],
 }
 
-/// A run: 120 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
+/// A run: 136 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
 #[repr(C)]
 #[derive(Debug)]
 pub struct mote_run {

@@ -5,8 +5,9 @@ use super::header::{Arithmetic, Header};
 use super::layout::{LENGTH_AT, Sections, read_u32, read_u64};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 use crate::ops::reader::Reader;
-use crate::ops::{At, Context, Op};
+use crate::ops::{At, Condition, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
 
 /// Tensors that a file may have. Each is held against those before it, so that no file takes longer to check than this many do.
@@ -75,17 +76,13 @@ impl<'a> Model<'a> {
             return refusal.with(ParseError::Section(Section::Header));
         }
         match bytemuck::try_cast_slice(model.sections.content(1)) {
-            Ok(tensors) if tensors.len() <= TENSORS_MAX => model.context.tensors = tensors,
-            Ok(tensors) => {
-                return refusal.with(ParseError::Tensors {
-                    found: tensors.len() as u32,
-                    limit: TENSORS_MAX as u32,
-                });
-            }
+            Ok(tensors) => model.context.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);
-        model.context.float = model.header.arithmetic == Arithmetic::F16;
+        if Feature::F16.is_built() {
+            model.context.float = model.header.arithmetic == Arithmetic::F16;
+        }
         Some(model)
     }
 
@@ -109,6 +106,23 @@ impl<'a> Model<'a> {
         Ops {
             reader: Reader::new(self.sections.content(2)),
         }
+    }
+
+    /// The condition that a run is given, if the model takes one. Its length: [`Model::condition_len`].
+    pub fn condition(&self) -> Option<Condition> {
+        #[cfg(feature = "condition")]
+        return self.ops().find_map(|op| match op {
+            Op::Condition(condition) => Some(condition),
+            _ => None,
+        });
+        #[cfg(not(feature = "condition"))]
+        None
+    }
+
+    /// Numbers of the condition vector; 0 where the model takes none.
+    pub fn condition_len(&self) -> usize {
+        let channels = |condition: Condition| self.known(condition.out).channels.into();
+        self.condition().map_or(0, channels)
     }
 
     /// Number of activations.

@@ -6,15 +6,18 @@
 pub mod attention;
 pub mod check;
 pub mod class_embed;
+pub mod condition;
 pub mod context;
 pub mod conv;
 pub mod input;
 pub mod list;
 pub mod norm;
 pub mod norm_conv;
+pub mod pointwise;
 pub mod pool;
 pub mod reader;
 pub mod readout;
+pub mod rearrange;
 pub mod silu;
 pub mod softmax;
 pub mod time_proj;
@@ -22,14 +25,17 @@ pub mod upsample;
 
 pub use attention::Attention;
 pub use class_embed::ClassEmbed;
+pub use condition::{Condition, Given};
 pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
 pub use list::Op;
 pub use norm::{GroupNorm, Norm};
 pub use norm_conv::NormConv;
+pub use pointwise::Pointwise;
 pub use pool::AvgPool;
 pub use readout::Readout;
+pub use rearrange::Rearrange;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -41,6 +47,7 @@ use crate::features::Feature;
 use crate::tensor::Tensor;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::ViewMut;
 use check::{Check, Checker};
 use reader::Reader;
 
@@ -57,6 +64,9 @@ pub trait Operator: Sized {
 
     /// The part of the runtime that it belongs to; `None` where every model may need it.
     const FEATURE: Option<Feature> = None;
+
+    /// Whether it runs in the frame that small operators share: one of its own would be code, and under a convolution stack.
+    const SMALL: bool = false;
 
     /// Its record. The reader fails where there is none.
     fn read(r: &mut Reader<'_>) -> Self;
@@ -80,15 +90,40 @@ pub trait Operator: Sized {
     }
 
     /// Runs it in integers; `None` where its memory does not fit, which a validated model rules out.
-    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
+    #[inline(always)]
+    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        const { assert!(Self::SMALL, "an operator that is not small says how it runs") }
+        let out = &mut r.output()?;
+        self.write_integer(context, call, r, out)
+    }
+
+    /// The same of a small one, whose output is found for it.
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        context: &Context<'_>,
+        call: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        const { assert!(!Self::SMALL, "a small operator says how it writes") }
+        let _ = (context, call, r, out);
+        None
+    }
 
     /// Runs it in f16; `None` where its memory does not fit.
     fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
 
-    /// The convolution in it: its output may be the network's, in Q24.
+    /// The convolution in it.
     #[inline(always)]
     fn conv(&self) -> Option<&Conv> {
         None
+    }
+
+    /// Whether its output may be the network's, in Q24.
+    #[inline(always)]
+    fn gives_output(&self) -> bool {
+        self.conv().is_some()
     }
 
     /// The group normalization in it.

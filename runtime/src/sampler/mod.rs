@@ -6,6 +6,7 @@
 //! run ([`crate::model::plan`]) only class, guidance, seed and start are left to choose.
 
 mod chain;
+mod condition;
 mod inpaint;
 mod pixels;
 mod snapshot;
@@ -24,8 +25,10 @@ use crate::model::Model;
 use crate::model::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::model::sampling::Terms;
 use crate::numeric::normal::normal_q24;
+use crate::ops::Given;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 use crate::tensor::arena::{ALIGN, Arena};
+use condition::Held;
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub struct Sampler<'m, 'a> {
     known: Option<&'a [i32]>,
     /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
     known_tag: u32,
+    held: Held<'a>,
     activations: &'a mut [u8],
 }
 
@@ -116,7 +120,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
-        config.validate(model.header())?;
+        config.validate_for(model)?;
         let (needed, found) = (arena_bytes(model, config), arena.bytes.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
@@ -149,6 +153,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
+            held: Held::of(model),
             activations,
         })
     }
@@ -169,6 +174,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<Option<Step>, RunError> {
+        self.is_conditioned()?;
         if self.is_chain() {
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
@@ -178,21 +184,18 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.chain_step(now, next)?;
             return Ok(Some(self.done(time_q16 >> 16)));
         }
-        let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
-            return Ok(None);
+        // Borrowed, not moved: a copy would take code and stack.
+        let row = self.rows().row(self.index, 0, self.follows);
+        let row = match &row {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(*error),
         };
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
         self.predict(row.input_q30, row.time_q16, network, observer)?;
-        observer.predicted(&Predicted {
-            index: self.index,
-            row,
-            x_q24: self.x,
-            out_q24: output(self.model, self.activations)?,
-            clip_range_q24: self.config.clip_range_q24,
-        });
-        self.advance(&row)?;
+        self.advance(row, |predicted| observer.predicted(predicted))?;
         if Method::BUILT.two_calls && self.config.method.calls() > 1 {
             self.second_call(network, observer)?;
         }
@@ -216,13 +219,20 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// False at compile time where chains are left out, or the schedule, which they need.
     fn is_chain(&self) -> bool {
-        Feature::Chain.is_built() && Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
+        Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
     }
 
-    /// Moves the state by what the network said of it.
-    fn advance(&mut self, row: &Row) -> Result<(), RunError> {
+    /// Moves the state by what the network said of it, which it shows to `seen` before.
+    fn advance(&mut self, row: &Row, seen: impl FnOnce(&Predicted<'_>)) -> Result<(), RunError> {
         let (config, coefficients) = (&self.config, &row.coefficients);
         let out = output(self.model, self.activations)?;
+        seen(&Predicted {
+            index: self.index,
+            row: *row,
+            x_q24: self.x,
+            out_q24: out,
+            clip_range_q24: config.clip_range_q24,
+        });
         // Stream 0 made x_T; step k draws from stream k + 1.
         let (noisy, stream) = (config.method.draws(config.eta_q16), self.index + 1);
         let noise = |i: usize| {
@@ -255,7 +265,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.set_known(self.rows().noising(self.index, 1));
         }
         self.predict(row.input_q30, row.time_q16, network, observer)?;
-        self.advance(&row)
+        self.advance(&row, |_| ())
     }
 
     /// The network's output for the state times `input_q30` at a timestep, after guidance, left in the arena.
@@ -273,16 +283,28 @@ impl<'m, 'a> Sampler<'m, 'a> {
             input_q30,
             time_q16,
             class,
+            given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
         let Some(weight_q16) = guidance_q16(&self.config) else {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
-        call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        // What can be dropped is: the label, the condition vector, or both.
+        if self.drops_condition() {
+            call.given = Given::NONE;
+            call.class = header.null_class.unwrap_or(0);
+        } else {
+            call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        }
         network.forward(self.model, &call, self.activations, observer)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
+    }
+
+    /// Whether the model's condition vector is dropped in guidance's unconditional call.
+    fn drops_condition(&self) -> bool {
+        self.model.condition().is_some_and(|condition| condition.null.is_some())
     }
 
     fn rows(&self) -> Rows<'_> {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::spacing::begins_within;
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::Model;
 use crate::model::header::Header;
 use crate::model::plan::Plan;
-use crate::model::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
+use crate::model::sampling::{Clip, Method, PrevRule, Spacing};
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +65,17 @@ impl Config {
         Plan::new(self.steps, self.spacing, self.prev, self.eta_q16, self.method)
     }
 
-    /// Checks every field against the model.
+    /// [`Config::validate`] for a model, whose condition vector may be what guidance drops.
+    pub fn validate_for(&self, model: &Model<'_>) -> Result<(), RunError> {
+        let drops = || model.condition().is_some_and(|condition| condition.null.is_some());
+        if Feature::Condition.is_built() && self.guidance_q16.is_some() && drops() {
+            let guidance_q16 = None;
+            return Self { guidance_q16, ..*self }.validate(model.header());
+        }
+        self.validate(model.header())
+    }
+
+    /// Checks every field against the model's header.
     pub fn validate(&self, header: &Header) -> Result<(), RunError> {
         if self.steps == 0 || self.steps > header.train_steps {
             return Err(RunError::Steps {
@@ -101,7 +112,7 @@ impl Config {
             return Err(RunError::ChainSampler);
         }
         // The kernels of a Gaussian chain are learned for single steps.
-        if header.prediction == Prediction::Kernel && self.steps != header.train_steps {
+        if header.prediction.is_kernel() && self.steps != header.train_steps {
             return Err(RunError::ChainSteps {
                 found: self.steps,
                 needed: header.train_steps,
@@ -124,7 +135,7 @@ impl Config {
             _ => {}
         }
         // The outputs of a Gaussian chain are no images to go between.
-        let unguided = header.null_class.is_none() || header.prediction == Prediction::Kernel;
+        let unguided = header.null_class.is_none() || header.prediction.is_kernel();
         if self.guidance_q16.is_some() && unguided {
             return Err(RunError::GuidanceUnsupported);
         }

@@ -70,7 +70,7 @@ fn the_header_compiles_everywhere_and_says_what_the_library_says() {
     let structures = [
         layout!(mote_model: opaque),
         layout!(mote_run: opaque),
-        layout!(mote_model_info: rows cols channels elements classes null_class train_steps planned_steps file_bytes crc),
+        layout!(mote_model_info: rows cols channels elements classes null_class condition train_steps planned_steps file_bytes crc),
         layout!(mote_config: seed steps sampler eta_q16 clip clip_range_q24 spacing previous class_label guided guidance_q16),
         layout!(mote_step_info: digest index timestep),
         layout!(mote_detail: index expected found name_bytes name),

@@ -90,6 +90,8 @@ fn every_kind_of_error_has_its_number() {
         RunError::SnapshotVersion,
         RunError::KnownImage,
         RunError::Memory { op: 1 },
+        RunError::Condition { expected: 1, found: 2 },
+        RunError::ConditionChanged,
     ];
     for (number, error) in run.into_iter().enumerate() {
         assert_eq!(mote_status::from(error) as usize, 400 + number, "{error:?}");

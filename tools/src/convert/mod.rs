@@ -4,6 +4,7 @@
 //! calibrate on.
 
 pub mod calibration;
+pub mod condition;
 mod limits;
 pub mod provenance;
 pub mod source;
@@ -28,6 +29,7 @@ use crate::widths::eight_bit::eight_bit;
 pub use crate::widths::trial::Progress;
 use crate::widths::trial::QuantizeError;
 use calibration::Calibration;
+use condition::Given;
 use source::{Memory, NumberFormats, Source, Widths, convert_source};
 
 /// Why a checkpoint cannot be converted.
@@ -66,6 +68,9 @@ pub enum ConvertError {
     /// No assignment fits, or one could not be measured.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// Condition vectors that are missing or wrong.
+    #[error(transparent)]
+    Condition(#[from] crate::Error),
     /// The formats that the checkpoint was trained with are not its network's.
     #[error(transparent)]
     Trained(#[from] TrainedError),
@@ -110,6 +115,8 @@ pub struct Converted {
     pub sensitivity: Vec<auto::Sensitivity>,
     /// The formats and scales, as training could take them; `None` for f16.
     pub chosen: Option<Trained>,
+    /// The condition vectors that were calibrated with; `None` for a network without a condition.
+    pub conditions: Option<Given>,
 }
 
 impl Converted {
@@ -132,6 +139,7 @@ impl Converted {
             assignment: None,
             sensitivity: vec![],
             chosen: None,
+            conditions: None,
         }
     }
 }
@@ -146,6 +154,7 @@ pub fn convert(
         return Err(ConvertError::LearnedVariance);
     }
     limits::check(checkpoint, options.scheme)?;
+    let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
     let program = recompute(lower(&checkpoint.graph)?, arena);
     let diffusion = diffusion(checkpoint)?;
@@ -157,9 +166,10 @@ pub fn convert(
     let source = Source {
         name: &checkpoint.name,
         sha256: &checkpoint.sha256,
-        calibration: Calibration::of(&program, &diffusion),
+        calibration: Calibration::of(&program, &diffusion, given.as_ref()),
         program,
         diffusion,
+        conditions: given,
         trained: checkpoint.trained.as_ref().filter(|trained| trained.scheme == scheme),
     };
     let memory = Memory {
@@ -198,6 +208,6 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
         clip_range: config.clip_sample_range,
         schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
-        null_class: checkpoint.unet.null_class.map(|label| label as u16),
+        null_class: checkpoint.null_class.map(|label| label as u16),
     })
 }

@@ -8,6 +8,7 @@ use mote_engine::record::record;
 use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;
+use super::condition::Given;
 use super::provenance::Provenance;
 use super::{ConvertError, Converted};
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
@@ -34,6 +35,8 @@ pub struct Source<'a> {
     pub diffusion: Diffusion,
     /// Runs that calibration observes.
     pub calibration: Calibration,
+    /// Condition vectors to calibrate and measure with.
+    pub conditions: Option<Given>,
     /// Number formats that it was trained with, where these are asked for.
     pub trained: Option<&'a Trained>,
 }
@@ -100,7 +103,11 @@ pub fn convert_source(
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
     let reference = emit(program, diffusion, None, arena, &provenance(0, arena))?;
     let Some(widths) = numbers.widths else {
-        return Ok(Converted::float(reference, arena, source.program));
+        let converted = Converted::float(reference, arena, source.program);
+        return Ok(Converted {
+            conditions: source.conditions,
+            ..converted
+        });
     };
     let copy = AlignedBytes::copy_of(&reference.bytes);
     let model = Model::parse(copy.bytes())?;
@@ -125,6 +132,7 @@ pub fn convert_source(
         diffusion,
         stats: &stats,
         reference: model,
+        conditions: source.conditions.as_ref(),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
     let (assignment, sensitivity) = match widths {
@@ -145,6 +153,7 @@ pub fn convert_source(
         assignment: Some(assignment),
         sensitivity,
         chosen: Some(chosen),
+        conditions: source.conditions,
         program: source.program,
     })
 }

@@ -10,26 +10,33 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod cost;
 mod filter;
 mod input;
 mod norm;
 mod operator;
+pub mod pointwise;
+mod rearrange;
 mod silu;
 mod softmax;
 mod source;
 mod time_proj;
+mod transposed;
 mod upsample;
 
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
+pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
+pub use pointwise::Pointwise;
+pub use rearrange::Rearrange;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -38,6 +45,7 @@ pub use upsample::Upsample;
 use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
 use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
@@ -77,6 +85,8 @@ operators! {
     TimeProj,
     /// A row of the class embedding.
     ClassEmbed,
+    /// The vector that a run is given.
+    Condition,
     /// SiLU that nothing could absorb.
     Silu,
     /// Softmax over channels.
@@ -91,6 +101,10 @@ operators! {
     Upsample,
     /// Mean over 2x2 windows.
     AvgPool,
+    /// A function of every element, a factor, an addend.
+    Pointwise,
+    /// Elements in other places.
+    Rearrange,
 }
 
 impl Kind {
@@ -104,26 +118,32 @@ impl Kind {
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     match &node.op {
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
-        GraphOp::Affine(_) => Err(refuse(node, "an affine map that does not follow the sample")),
+        GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
+        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
+        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
+        GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
+        GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),
         GraphOp::Silu(_) => Silu::lower(node, lowering),
-        GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
-        GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift(_) => Err(refuse(node, "scale and shift that does not follow a normalization")),
+        GraphOp::Add(_)
+        | GraphOp::AddChannel(_)
+        | GraphOp::ScaleShift(_)
+        | GraphOp::Modulate(_)
+        | GraphOp::Multiply(_) => Pointwise::lower_pair(node, lowering),
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
-        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
-        GraphOp::Pointwise(op) => Err(refuse(node, op.function.name())),
-        GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
-        GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
+        GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
-        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
+        GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
 }
 
@@ -136,9 +156,14 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
+        Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
-        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
-            Cost::NOTHING
-        }
+        Record::Condition(_)
+        | Record::Input(_)
+        | Record::Silu(_)
+        | Record::Softmax(_)
+        | Record::Upsample(_)
+        | Record::Rearrange(_)
+        | Record::AvgPool(_) => Cost::NOTHING,
     }
 }
