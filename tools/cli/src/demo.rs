@@ -9,6 +9,7 @@ use mote_runtime::Config;
 use mote_tools::backend::{Job, Target};
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{encode, grid, sheet};
+use mote_tools::report::live::{Expected, Live};
 use mote_tools::report::{ReportData, assemble, html};
 use mote_tools::validate::{CheckedBackend, CheckedRuns, FloatComparison, Outcome};
 use mote_tools::{Backend, Board, Checkpoint, Conversion, Converted, FloatDevice, ModelFile, Scheme, Trace};
@@ -57,6 +58,8 @@ struct Shown {
     traces: Vec<Trace>,
     outcomes: Vec<Outcome>,
     float: FloatComparison,
+    /// Digests that are known.
+    expected: Vec<Expected>,
     held: bool,
 }
 
@@ -102,6 +105,10 @@ fn demonstrate(args: &Args) -> Result<Held, Failure> {
     data.quality = Some(assemble::quality(&shown.float));
     data.backends = assemble::backends(&shown.outcomes);
     data.sensitivity = assemble::sensitivity(&converted);
+    data.live = Live::of(model, file.bytes(), CHECKED_STEPS).map(|live| Live {
+        expected: shown.expected,
+        ..live
+    });
     files[3].write(html(&data).as_bytes())?;
     if args.json {
         print::json(&json!({
@@ -148,10 +155,22 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
     let outcomes = validate::with_bar(target, &runs)?;
     say(args, "4. Comparing with the float network");
     let float = validate::compare(target, checkpoint, &CheckedRuns { config, ..runs }, FloatDevice::Cpu)?;
+    let config = Config {
+        steps: CHECKED_STEPS,
+        ..config
+    };
+    let checked = Backend::Cpu.run(target, &Job::of_seeds(config, 0..CHECKED), &|| ())?;
+    let there = outcomes.iter().filter(|outcome| outcome.held && outcome.images > 0);
+    let mut expected: Vec<Expected> = there
+        .flat_map(|outcome| assemble::expected(&checked[..outcome.images.min(checked.len())], CHECKED_STEPS, &outcome.name))
+        .collect();
+    let traces = traces?;
+    expected.extend(assemble::expected(&traces, STEPS, "cpu"));
     let held = outcomes.iter().all(|outcome| outcome.held) && float.held(Some(LEAST_PSNR_DB));
     Ok(Shown {
-        traces: traces?,
+        traces,
         outcomes,
+        expected,
         float,
         held,
     })

@@ -1,5 +1,6 @@
 //! What goes into a report, beside what the model file itself says: samples, films, measurements.
 
+use super::live::{Expected, Live};
 use super::{BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html};
 use crate::Error;
 use crate::backend::footprint::Fit;
@@ -48,7 +49,23 @@ pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &s
     data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
     data.quality = Some(quality(&float));
     data.sensitivity = sensitivity(converted);
+    data.live = Live::of(model, file.bytes(), config.steps).map(|live| Live {
+        expected: expected(&traces, config.steps, "this report's machine"),
+        condition: conditions.first().map(|vector| vector.to_vec()),
+        ..live
+    });
     Ok(html(&data))
+}
+
+/// Digests of finished images, for the page to compare with.
+pub fn expected(traces: &[Trace], steps: u32, by: &str) -> Vec<Expected> {
+    let one = |trace: &Trace| Expected {
+        seed: trace.seed.to_string(),
+        steps,
+        digest: format!("{:016x}", trace.digest()),
+        by: by.to_owned(),
+    };
+    traces.iter().map(one).collect()
 }
 
 impl ReportData {

@@ -1,5 +1,6 @@
 //! What a report shows.
 
+use super::live::Live;
 /// Everything on the page. `Default` is an empty page; empty lists and `None` leave their section out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportData {
@@ -9,6 +10,8 @@ pub struct ReportData {
     pub command: String,
     /// Label and value, in order: checkpoint, scheme, sizes.
     pub facts: Vec<(String, String)>,
+    /// What the page samples itself.
+    pub live: Option<Live>,
     /// Finished images.
     pub samples: Vec<Picture>,
     /// What the samples are, in one sentence: seeds, steps, backend.

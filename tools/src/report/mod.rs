@@ -1,7 +1,8 @@
 //! The conversion report: one HTML page that needs nothing beside it.
 //!
 //! [`ReportData::of`] takes from a model all that the file itself knows; the caller adds what was measured; [`html`] draws it.
-//! A section whose data is missing is left out. Pictures travel inside the page, plots are SVG, and there are no scripts.
+//! A section whose data is missing is left out. Pictures travel inside the page, and plots are SVG.
+//! The only script is that of [`live`], which samples in the page.
 //!
 //! [`assemble`] samples, films and measures for it. `data.rs` holds what is shown, `model.rs` what a model file says; `page.rs` is the page and its style, `tables.rs`, `pictures.rs`
 //! and `plots/` are its sections.
@@ -10,6 +11,7 @@ pub mod assemble;
 mod base64;
 pub mod chain;
 mod data;
+pub mod live;
 mod model;
 mod page;
 mod pictures;

@@ -2,13 +2,19 @@
 
 use super::data::ReportData;
 use super::text::escape;
-use super::{pictures, plots, tables};
+use super::{live, pictures, plots, tables};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The report as one self-contained HTML page.
 pub fn html(data: &ReportData) -> String {
+    let live = data.live.as_ref();
     let sections = [
+        section(
+            "Draw here",
+            &live.map(live::caption).unwrap_or_default(),
+            live.map(live::section).unwrap_or_default(),
+        ),
         section("Samples", &data.samples_caption, pictures::grid(&data.samples)),
         section(
             "From noise to image",
