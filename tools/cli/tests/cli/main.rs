@@ -19,6 +19,7 @@ mod boards;
 mod chains;
 mod checks;
 mod common;
+mod conditions;
 mod eval;
 mod files;
 mod plan;
