@@ -9,7 +9,7 @@ use std::path::Path;
 /// A convolution of 2 x 1 x 6 samples plus a linear layer of 3 numbers in [-1, 1].
 fn graph() -> Graph {
     let mut b = Builder::new();
-    let mut param = |b: &mut Builder, key: &str, shape: &[usize]| {
+    let param = |b: &mut Builder, key: &str, shape: &[usize]| {
         let count = shape.iter().product::<usize>();
         let data = (0..count).map(|i| number(i + key.len())).collect();
         let shape = shape.to_vec();
