@@ -42,6 +42,13 @@ pub enum Work {
         /// Groups.
         groups: usize,
     },
+    /// RMSNorm over the channels of each position.
+    RmsNorm {
+        /// Rows and columns.
+        side: usize,
+        /// Channels.
+        channels: usize,
+    },
     /// Attention over all positions, one head.
     Attention {
         /// Rows and columns.
@@ -116,6 +123,7 @@ pub fn cases() -> Vec<Case> {
         fused(16, Fused::Concat),
         fused(8, Fused::Upsample),
         norm,
+        Work::RmsNorm { side: 8, channels: 64 },
         attention,
     ]);
     let case = |work, activations| Case {
@@ -165,7 +173,7 @@ impl Case {
             Work::Conv {
                 side, stride, fused, ..
             } => side * if fused == Fused::Upsample { 2 } else { 1 } / stride,
-            Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+            Work::Norm { side, .. } | Work::RmsNorm { side, .. } | Work::Attention { side, .. } => side,
         }
     }
 
@@ -173,7 +181,7 @@ impl Case {
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
             Work::Conv { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::Attention { channels, .. } => channels,
+            Work::Norm { channels, .. } | Work::RmsNorm { channels, .. } | Work::Attention { channels, .. } => channels,
         };
         (self.out_side() * self.out_side() * channels) as u64
     }
@@ -186,7 +194,7 @@ impl Case {
                 self.elements() * (kernel * kernel * ins * halves) as u64
             }
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
-            Work::Norm { .. } => 0,
+            Work::Norm { .. } | Work::RmsNorm { .. } => 0,
         }
     }
 
@@ -251,6 +259,7 @@ impl fmt::Display for Work {
             Self::Norm { side, channels, groups } => {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")
             }
+            Self::RmsNorm { side, channels } => write!(f, "RMSNorm, {} positions x {channels}", side * side),
             Self::Attention { side, channels } => {
                 write!(f, "attention, {} positions x {channels}, 1 head", side * side)
             }

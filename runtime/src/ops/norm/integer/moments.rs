@@ -136,3 +136,40 @@ impl Affine {
         [self.slope(norm, channel), self.mean, self.shift]
     }
 }
+
+/// What elements of a position become, where no stage saturates: `y = (d * a + (beta << 32) + 2^31) >> 32`.
+pub struct Lines {
+    /// Q14.
+    mean: i32,
+    p: i64,
+    /// What brings a factor from its shift to 32.
+    up: u32,
+}
+
+impl Affine {
+    /// For gammas and betas of at most these magnitudes; `None` where a stage may saturate, or drops bits of a factor.
+    #[inline(always)]
+    pub fn lines(&self, [gamma, beta]: [u32; 2]) -> Option<Lines> {
+        let up = (32 - self.shift) as u32;
+        // Rounded half up, in magnitude at most one more.
+        let a = ((self.p * i64::from(gamma)) >> 31) + 1;
+        // With d within 2^30 the product is below 2^60, and so is the term.
+        let holds = self.s == self.shift && a >> (30 - up) == 0 && beta < 1 << 27;
+        holds.then_some(Lines {
+            mean: self.mean,
+            p: self.p,
+            up,
+        })
+    }
+}
+
+impl Lines {
+    /// An element, q with its zero point removed.
+    #[inline(always)]
+    pub fn at(&self, q: i16, gamma: i32, beta: i32) -> i32 {
+        let a = ((self.p * i64::from(gamma) + (1 << 30)) >> 31) as i32;
+        let d = (i32::from(q) << MEAN_FRAC) - self.mean;
+        let term = i64::from(beta) << 32 | 1 << 31;
+        ((product(d, a << self.up) + term) >> 32) as i32
+    }
+}
