@@ -213,6 +213,13 @@ impl Norm {
     ) {
         let size = norm.channels / norm.groups;
         let largest = [norm.gamma, norm.beta_q16].map(|table| table.iter().fold(0, |m, v| m.max(v.unsigned_abs())));
+        // Of the 16 bits that elements may take, those of bytes leave seven: a zero point takes one.
+        let bytes = match (input, &*out) {
+            (Input::One(Operand::Apart(View::I8(..))), _) => true,
+            (Input::One(Operand::InPlace { .. }), out) => matches!(out, ViewMut::I8(..)),
+            _ => false,
+        };
+        let spare = if bytes { 7 } else { 0 };
         let mut chunk = [0; CHUNK];
         for first in (0..positions).step_by(norm.positions) {
             let together = first..first + norm.positions;
@@ -237,7 +244,7 @@ impl Norm {
                     norm.eps_q = self.eps_q.saturating_sub(sums.spread((norm.positions * size) as u32));
                 }
                 let affine = sums.affine(&norm, size);
-                let lines = affine.lines(largest);
+                let lines = affine.lines(largest, spare);
                 for position in together.clone() {
                     let mut channel = group;
                     while channel < end {
