@@ -28,6 +28,8 @@ pub enum Feature {
     NormConv,
     /// Normalizations over the channels of a position, or not centred.
     Norm,
+    /// Functions of every element from tables, with what is multiplied and added.
+    Pointwise,
     /// The ancestral sampler.
     Ddpm,
     /// DPM-Solver++(2M).
@@ -50,7 +52,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -61,6 +63,7 @@ impl Feature {
         Self::ScaleShift,
         Self::NormConv,
         Self::Norm,
+        Self::Pointwise,
         Self::Ddpm,
         Self::DpmSolver,
         Self::Heun,
@@ -85,6 +88,7 @@ impl Feature {
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
             Self::Norm => "norm",
+            Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
@@ -111,6 +115,7 @@ impl Feature {
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
             Self::Norm => cfg!(feature = "norm"),
+            Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),

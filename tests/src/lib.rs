@@ -24,6 +24,7 @@
 //! - [`boards`]: simulated boards, or why they are not here.
 //! - [`synthetic`]: a tiny program with every operator, to be emitted in every number format.
 //! - [`wider`]: small programs with the operators that a GPU does not take.
+//! - [`pointwise`]: programs of pointwise operators in every form.
 //! - [`parts`]: a model file taken apart and put together again with valid checksums.
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
@@ -35,6 +36,7 @@ pub mod chains;
 pub mod checkpoints;
 pub mod mutate;
 pub mod parts;
+pub mod pointwise;
 pub mod random;
 pub mod running;
 pub mod standin;

@@ -6,9 +6,10 @@ use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::norm::ScaleShift;
+use mote_runtime::internals::ops::pointwise::Affine;
 use mote_runtime::internals::ops::{
-    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Silu, Softmax, Source, TimeProj, Upsample,
-    Weights,
+    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Pointwise, Silu, Softmax, Source, TimeProj,
+    Upsample, Weights,
 };
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
@@ -234,6 +235,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             1 => tensor(out, random),
             _ => factor(in_requant, random),
         },
+        Op::Pointwise(p) => pointwise(p, random),
         Op::GroupNorm(n) => norm(n, random),
         Op::Norm(n) => other_norm(n, random),
         Op::Attention(a) => attention(a, random),
@@ -347,6 +349,50 @@ fn other_norm(n: &mut Norm, random: &mut Random) {
                 });
             }
         },
+    }
+}
+
+fn pointwise(p: &mut Pointwise, random: &mut Random) {
+    match (random.below(6), &mut p.table, &mut p.affine) {
+        (0, ..) => tensor(&mut p.src, random),
+        (1, ..) => tensor(&mut p.out, random),
+        (2, Some(table), _) => place(&mut table.at, random),
+        (3, Some(table), _) => table.segment_bits = random.pick(&[0, 1, 4, 8, 12, 15, 16, 255]),
+        (4, table, affine) if random.below(4) == 0 => match random.below(2) {
+            0 => *table = None,
+            _ => *affine = None,
+        },
+        (_, _, Some(affine)) => self::affine(affine, random),
+        (_, table, None) => *table = None,
+    }
+}
+
+fn affine(affine: &mut Affine, random: &mut Random) {
+    let mult = |mult: &mut i32, random: &mut Random| *mult = random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]);
+    match random.below(10) {
+        0 => mult(&mut affine.one, random),
+        1 => affine.one_float = real(random),
+        2 => affine.shift = random.pick(&[0, 1, 31, 32, 33, 62, 63, 255]),
+        3 => affine.factor = None,
+        4 => affine.addend = None,
+        5 | 6 => {
+            if let Some(of) = &mut affine.factor {
+                match random.below(2) {
+                    0 => tensor(&mut of.tensor, random),
+                    _ => factor(&mut of.requant, random),
+                }
+            }
+        }
+        _ => {
+            if let Some(of) = &mut affine.addend {
+                match (random.below(4), &mut of.tensor) {
+                    (0, id) => *id = None,
+                    (1, Some(id)) => tensor(id, random),
+                    (2, _) => of.mult_float = real(random),
+                    _ => mult(&mut of.mult, random),
+                }
+            }
+        }
     }
 }
 

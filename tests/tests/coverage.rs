@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use mote_runtime::internals::ops::{Op, Weights};
-use mote_runtime::internals::tensor::Dtype;
+use mote_runtime::internals::ops::{Op, Pointwise, Weights};
+use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
 use mote_tests::parts::Parts;
 use mote_tests::synthetic::{Form, model};
@@ -69,6 +69,7 @@ fn name(op: &Op) -> &'static str {
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
         Op::Norm(_) => "norm",
+        Op::Pointwise(_) => "pointwise",
     }
 }
 
@@ -107,6 +108,7 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
+        Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
     }
     forms
 }
@@ -131,6 +133,80 @@ fn every_operator_in_every_form_has_a_test_model() {
         assert_eq!(operators, expected, "{form:?}");
         let found: BTreeSet<_> = model.ops().flat_map(|op| forms(&op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(FORMS), "{form:?}");
+    }
+}
+
+const POINTWISE_FORMS: [&str; 13] = [
+    "a function",
+    "a function and more",
+    "no function",
+    "in Q24",
+    "factor: none",
+    "factor: modulation",
+    "factor: whole",
+    "factor: a vector",
+    "factor: one channel",
+    "addend: none",
+    "addend: whole",
+    "addend: a vector",
+    "factor and addend",
+];
+
+fn pointwise_forms(p: &Pointwise, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
+    let mut forms = vec![match (p.table, p.affine) {
+        (Some(_), None) => "a function",
+        (Some(_), Some(_)) => "a function and more",
+        (None, _) => "no function",
+    }];
+    let mut add = |there: bool, form| forms.extend(there.then_some(form));
+    let (positions, dtype) = shape(p.out.0);
+    add(dtype == Dtype::Q24, "in Q24");
+    let Some(affine) = p.affine else { return forms };
+    let of = |id: TensorId| shape(id.0).0;
+    let addend = affine.addend.map(|addend| addend.tensor);
+    match affine.factor.map(|factor| factor.tensor) {
+        None => add(true, "factor: none"),
+        Some(_) if addend == Some(None) => add(true, "factor: modulation"),
+        Some(id) if id.0 == MASK => add(true, "factor: one channel"),
+        Some(id) => add(
+            true,
+            if of(id) == positions {
+                "factor: whole"
+            } else {
+                "factor: a vector"
+            },
+        ),
+    }
+    match addend.flatten() {
+        None => add(addend.is_none(), "addend: none"),
+        Some(id) if of(id) == positions => add(true, "addend: whole"),
+        Some(_) => add(true, "addend: a vector"),
+    }
+    add(
+        affine.factor.is_some() && addend.flatten().is_some(),
+        "factor and addend",
+    );
+    forms
+}
+
+/// The activation with one channel of the programs of pointwise operators.
+const MASK: u16 = 3;
+
+#[test]
+fn every_form_of_a_pointwise_operator_has_a_test_model() {
+    for form in Form::ALL {
+        let file = mote_tests::pointwise::model(form, 2);
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&file);
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("the model is valid");
+        let tensor = |id: u16| model.tensor(TensorId(id)).expect("the tensor is there");
+        let shape = |id: u16| (tensor(id).positions(), tensor(id).dtype);
+        assert_eq!(tensor(MASK).channels, 1);
+        let found: BTreeSet<_> = model
+            .ops()
+            .filter(|op| matches!(op, Op::Pointwise(_)))
+            .flat_map(|op| forms(&op, &shape))
+            .collect();
+        assert_eq!(found, BTreeSet::from(POINTWISE_FORMS), "{form:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use mote_firmware_sim::Firmware;
 use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tests::synthetic::Form;
-use mote_tests::wider;
+use mote_tests::{pointwise, wider};
 use mote_tools::backend::{Backend, Job, Target, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
@@ -52,6 +52,10 @@ fn agree(board: &str, firmware: Firmware) {
         for form in [Form::W8A16, Form::W8A8] {
             let file = AlignedBytes::copy_of(&wider::model(seed, form));
             rounds(format!("wider {seed}, {form:?}"), file, Random(4000 + seed));
+        }
+        for form in [Form::F16, Form::W8A8, Form::Mixed] {
+            let file = AlignedBytes::copy_of(&pointwise::model(form, 2 + 5 * seed));
+            rounds(format!("pointwise {seed}, {form:?}"), file, Random(5000 + seed));
         }
     }
     let mut random = Random(2002);

@@ -136,6 +136,14 @@ fn planned_models() {
 }
 
 #[test]
+fn pointwise_operators() {
+    for (i, form) in Form::ALL.into_iter().enumerate() {
+        let file = mote_tests::pointwise::model(form, 6 + i as u64);
+        fuzz_file(&file, i as u64 + 300, CASES / 10);
+    }
+}
+
+#[test]
 fn f16_models() {
     fuzz(Form::F16);
 }

@@ -58,7 +58,16 @@ fn what_a_model_needs_is_enough() {
     assert_eq!(
         parts,
         Parts::of(Feature::ALL.into_iter().filter(|f| {
-            ![Feature::F16, Feature::W4, Feature::Chain, Feature::Continuous].contains(f) && !OF_RUNS.contains(f)
+            ![
+                Feature::F16,
+                Feature::W4,
+                Feature::Chain,
+                Feature::Continuous,
+                Feature::Norm,
+                Feature::Pointwise,
+            ]
+            .contains(f)
+                && !OF_RUNS.contains(f)
         }))
     );
     let Some((there, here)) = run(&bytes, parts) else {

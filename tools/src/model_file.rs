@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::backend::footprint::Fit;
+use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, Target, Trace};
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
@@ -169,6 +170,14 @@ impl ModelFile {
     ) -> Result<Vec<Trace>, Error> {
         let job = request.job(self.model().header())?;
         Ok(backend.run(self.target(), &job, on_step)?)
+    }
+
+    /// Single network calls on this machine, for a sampler of the caller's own: see [`predict`](crate::backend::predict::predict).
+    ///
+    /// # Errors
+    /// Of kind `Refused` for a question that is none of this model's.
+    pub fn predict(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+        predict(self.target(), questions)
     }
 
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.

@@ -2,8 +2,9 @@
 
 use mote_graph::schedule::{spacing_from_name, spacing_name};
 use mote_runtime::Method;
+use mote_runtime::internals::sampler::Variance;
 use mote_runtime::internals::schedule::coefficients::Clip;
-use mote_runtime::internals::schedule::spacing::Spacing;
+use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 
 /// Every sampler by its name; the ancestral one with its small variance. What there is to say of each is in the runtime's list.
 pub fn samplers() -> impl Iterator<Item = Method> {
@@ -46,10 +47,36 @@ pub fn clip_name(clip: Clip) -> &'static str {
     }
 }
 
+/// The clipping of that name.
+#[must_use]
+pub fn clip_named(name: &str) -> Option<Clip> {
+    [Clip::Off, Clip::Stock, Clip::Rederived]
+        .into_iter()
+        .find(|clip| clip_name(*clip) == name)
+}
+
+/// The rule of the next timestep of that name: the next in the list, or the training steps divided by the steps less, as diffusers has it.
+#[must_use]
+pub fn prev_named(name: &str) -> Option<PrevRule> {
+    match name {
+        "list" => Some(PrevRule::List),
+        "diffusers" => Some(PrevRule::Diffusers),
+        _ => None,
+    }
+}
+
+/// The variance of the ancestral sampler of that name.
+#[must_use]
+pub fn variance_named(name: &str) -> Option<Variance> {
+    match name {
+        "small" => Some(Variance::Small),
+        "large" => Some(Variance::Large),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use mote_runtime::internals::sampler::Variance;
-
     use super::*;
 
     #[test]

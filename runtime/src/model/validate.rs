@@ -156,7 +156,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
     } else {
         1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
     };
-    let last_format = if op.conv().is_some() { 1 << Dtype::Q24 as u8 } else { 0 };
+    let last_format = if op.gives_output() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, NormConv, Operator, Readout, Silu, Softmax, TimeProj,
-    Upsample, is_built,
+    Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout, Silu,
+    Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -70,6 +70,14 @@ macro_rules! operators {
             pub fn conv(&self) -> Option<&Conv> {
                 match self {
                     $(Self::$name(op) => op.conv(),)*
+                }
+            }
+
+            /// Whether its output may be the network's.
+            #[inline(always)]
+            pub(crate) fn gives_output(&self) -> bool {
+                match self {
+                    $(Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
                 }
             }
 
@@ -163,6 +171,8 @@ operators! {
     Softmax,
     /// A normalization over the channels of each position, or one that is not centred.
     Norm,
+    /// A function of every element, a factor, an addend.
+    Pointwise,
 }
 
 impl Op {
@@ -206,13 +216,13 @@ pub(crate) mod tests {
             [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
             [_, byte, ..] => byte as u8 & 1,
         };
-        let kind = word(1000)[0] as u8 % 14;
+        let kind = word(1000)[0] as u8 % 15;
         core::iter::once(kind).chain((0..140).map(byte)).collect()
     }
 
     #[test]
     fn operators_are_read_as_postcard_reads_them() {
-        let mut read = [0; 13];
+        let mut read = [0; 14];
         let mut refused = 0;
         for seed in 0..200_000 {
             let bytes = bytes(seed);

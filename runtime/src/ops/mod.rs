@@ -12,6 +12,7 @@ pub mod input;
 pub mod list;
 pub mod norm;
 pub mod norm_conv;
+pub mod pointwise;
 pub mod pool;
 pub mod reader;
 pub mod readout;
@@ -28,6 +29,7 @@ pub use input::Input;
 pub use list::Op;
 pub use norm::{GroupNorm, Norm};
 pub use norm_conv::NormConv;
+pub use pointwise::Pointwise;
 pub use pool::AvgPool;
 pub use readout::Readout;
 pub use silu::Silu;
@@ -85,10 +87,16 @@ pub trait Operator: Sized {
     /// Runs it in f16; `None` where its memory does not fit.
     fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
 
-    /// The convolution in it: its output may be the network's, in Q24.
+    /// The convolution in it.
     #[inline(always)]
     fn conv(&self) -> Option<&Conv> {
         None
+    }
+
+    /// Whether its output may be the network's, in Q24.
+    #[inline(always)]
+    fn gives_output(&self) -> bool {
+        self.conv().is_some()
     }
 
     /// The group normalization in it.

@@ -289,6 +289,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 };
             }
             Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
+            Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}
         }
@@ -335,6 +336,26 @@ fn other_norm_at_random(n: &mut Norm, random: &mut Random) {
         n.eps_q = random.pick(&[0, 1, 1 << 30, 1 << 62]);
         n.gamma_frac = random.below(31) as u8;
         n.up = random.below(63) as i8 - 31;
+    }
+}
+
+fn pointwise_at_random(p: &mut op::Pointwise, random: &mut Random) {
+    let Some(affine) = &mut p.affine else { return };
+    let mult = |random: &mut Random| match random.below(8) {
+        0 => random.pick(&[0, 1, -1, i32::MIN, i32::MAX]),
+        1 => random.bits() as i32,
+        _ => random.bits() as i32 >> random.below(16),
+    };
+    affine.one = mult(random);
+    affine.shift = match random.below(3) {
+        0 => 1 + random.below(62),
+        _ => 26 + random.below(12),
+    } as u8;
+    if let Some(factor) = &mut affine.factor {
+        factor.requant = requant_at_random(random);
+    }
+    if let Some(addend) = &mut affine.addend {
+        addend.mult = mult(random);
     }
 }
 

@@ -10,4 +10,8 @@ mod compare;
 mod functions;
 mod independence;
 mod mutations;
+mod pointwise;
+#[path = "../engine/programs.rs"]
+#[allow(dead_code)]
+mod programs;
 mod synthetic;

@@ -12,7 +12,7 @@ use crate::compare::{oracle, runtime_steps};
 use crate::synthetic::synthetic;
 
 /// Where the comparison points when operators of `kind` truncate.
-fn found(file: &AlignedBytes, kind: &'static str) -> Option<Divergence> {
+pub fn found(file: &AlignedBytes, kind: &'static str) -> Option<Divergence> {
     let model = Model::parse(file.bytes()).expect("a converted model");
     let config = Config {
         seed: 3,

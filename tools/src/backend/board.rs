@@ -54,7 +54,7 @@ pub fn run(
             } else {
                 Observe::Steps
             },
-            output: Output::Pixels,
+            output: Output::PixelsAndState,
             limit: time_limit(board, target.model, &job.config, images.len()),
             ..RunRequest::new(job.config, images.iter().map(|image| image.seed).collect::<Vec<_>>())
         };

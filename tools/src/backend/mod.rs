@@ -4,6 +4,7 @@
 //! - `board`: the real firmware on a simulated board; compact, without the part `fast`, on request.
 //! - `cuda`: an NVIDIA GPU, many images at once.
 //! - `oracle`: the independent second implementation, slow.
+//! - [`predict`]: single network calls.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
 mod board;
@@ -11,6 +12,7 @@ mod cpu;
 pub mod cuda;
 pub mod footprint;
 pub mod oracle;
+pub mod predict;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
@@ -167,7 +169,7 @@ pub struct Trace {
     pub steps: Vec<StepTrace>,
     /// Its pixels, `(row, col, channel)`.
     pub pixels: Vec<u8>,
-    /// The final state, Q24, `(row, col, channel)`; boards do not send it.
+    /// The final state, Q24, `(row, col, channel)`.
     pub state: Vec<i32>,
 }
 

@@ -9,6 +9,8 @@ const ALIGN: usize = 16;
 #[derive(Debug, Default)]
 pub struct WeightSection {
     bytes: Vec<u8>,
+    /// Tables that further operators may use: where they start, and what they hold.
+    shared: Vec<(At, Vec<u8>)>,
 }
 
 /// A number with a little-endian form.
@@ -34,6 +36,18 @@ impl WeightSection {
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
         let at = At(self.bytes.len() as u32);
         values.for_each(|v| v.append(&mut self.bytes));
+        at
+    }
+
+    /// As [`WeightSection::put`], or where the same table already stands that was put so.
+    pub fn put_once<T: Scalar>(&mut self, values: Vec<T>) -> At {
+        let mut table = Vec::new();
+        values.into_iter().for_each(|v| v.append(&mut table));
+        if let Some((at, _)) = self.shared.iter().find(|(_, there)| *there == table) {
+            return *at;
+        }
+        let at = self.put(table.iter().copied());
+        self.shared.push((at, table));
         at
     }
 

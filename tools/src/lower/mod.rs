@@ -28,6 +28,8 @@ pub struct LowerError {
 pub enum Lowered {
     /// An operator.
     Operator(Kind),
+    /// An operator for each of these slots, of the slot's shape. Readers of the value read their outputs as the halves of a concatenation.
+    Parts(Vec<(Kind, SlotId)>),
     /// Nothing that is computed: readers of its value read these slots.
     View(View),
 }
@@ -130,6 +132,10 @@ impl<'g> Lowering<'g> {
                     self.views.insert(node.output, view);
                     return Ok(());
                 }
+                Lowered::Parts(parts) => {
+                    self.parts(index, node, parts);
+                    return Ok(());
+                }
                 Lowered::Operator(kind) => Waiting {
                     name: node.name.clone(),
                     kind,
@@ -143,6 +149,21 @@ impl<'g> Lowering<'g> {
             self.append(node.output, op);
         }
         Ok(())
+    }
+
+    fn parts(&mut self, index: usize, node: &Node, parts: Vec<(Kind, SlotId)>) {
+        let mut slots = Vec::with_capacity(parts.len());
+        for (i, (kind, like)) in parts.into_iter().enumerate() {
+            let name = format!("{}.{i}", node.name);
+            let shape = self.program.slot(like).shape;
+            let origin = Origin {
+                nodes: vec![index],
+                value: None,
+            };
+            let done = self.done(&kind);
+            slots.push(done.unwrap_or_else(|| self.program.push(&name, &name, shape, kind, origin)));
+        }
+        self.views.insert(node.output, View { slots, upsample: false });
     }
 
     fn only_reader_joins(&self, writer: usize, value: ValueId, kind: &Kind) -> bool {
@@ -177,6 +198,21 @@ impl<'g> Lowering<'g> {
     /// The nodes that read a value; `None` for the network's output.
     pub fn readers(&self, value: ValueId) -> impl Iterator<Item = Option<&Node>> {
         self.readers[value.0].iter().map(|index| self.graph.nodes.get(*index))
+    }
+
+    /// The output of an operator that computes this already.
+    pub fn done(&self, kind: &Kind) -> Option<SlotId> {
+        self.program.ops.iter().find(|op| op.kind == *kind).map(|op| op.out)
+    }
+
+    /// How a value that is there is read.
+    pub fn view_of(&self, value: ValueId) -> Option<&View> {
+        self.views.get(&value)
+    }
+
+    /// Whether a value's operator waits for the node that joins it.
+    pub fn is_waiting(&self, value: ValueId) -> bool {
+        self.waiting.contains_key(&value)
     }
 
     /// How an input of a node is read.

@@ -4,6 +4,8 @@ use mote_graph::graph::{Builder, Graph, Param, ValueId, ops};
 
 use super::lower;
 use crate::ops::Kind;
+use crate::ops::pointwise::table::Scalar;
+use crate::ops::pointwise::{Addend, Pointwise};
 use crate::program::{FusedOp, Program, SlotId};
 
 /// A graph of `(2, 4, 4)` samples under construction.
@@ -22,6 +24,11 @@ impl Nodes {
 
     /// A convolution of two output channels whose weights are 3 and whose biases are 6.
     fn conv(&mut self, name: &str, input: ValueId, kernel: usize) -> ValueId {
+        self.conv_to(2, name, input, kernel)
+    }
+
+    /// The same with `outs` output channels.
+    fn conv_to(&mut self, outs: usize, name: &str, input: ValueId, kernel: usize) -> ValueId {
         let ins = self.0.shape(input)[0];
         let mut param = |what: &str, shape: Vec<usize>, value: f32| {
             let data = vec![value; shape.iter().product()];
@@ -29,8 +36,8 @@ impl Nodes {
             self.0.param(&key, Param { shape, data });
             key
         };
-        let weight = param("weight", vec![2, ins, kernel, kernel], 3.0);
-        let bias = Some(param("bias", vec![2], 6.0));
+        let weight = param("weight", vec![outs, ins, kernel, kernel], 3.0);
+        let bias = Some(param("bias", vec![outs], 6.0));
         let conv = ops::Conv::square(weight, bias, kernel, 1, [kernel / 2; 4]);
         self.push(name, conv, &[input])
     }
@@ -157,22 +164,10 @@ fn what_has_no_operator_is_refused_by_its_name() {
         lower(&graph).expect_err("no operator").to_string()
     };
     let sum = refusal(&|nodes, x| {
-        let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
-        nodes.push("sum", ops::Add { divisor: 1.0 }, &[pooled, pooled])
+        let [a, b] = ["a", "b"].map(|name| nodes.push(name, ops::Concat, &[x, x]));
+        nodes.push("sum", ops::Add { divisor: 1.0 }, &[a, b])
     });
-    assert!(
-        sum.contains("'sum'") && sum.contains("no convolution before it"),
-        "{sum}"
-    );
-    let affine = refusal(&|nodes, x| {
-        let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
-        let (scale, shift) = (2.0, 0.0);
-        nodes.push("centred", ops::Affine { scale, shift }, &[pooled])
-    });
-    assert!(
-        affine.contains("'centred'") && affine.contains("does not follow the sample"),
-        "{affine}"
-    );
+    assert!(sum.contains("'sum'") && sum.contains("a concatenation"), "{sum}");
     let joined = refusal(&|nodes, x| {
         let joined = nodes.push("joined", ops::Concat, &[x, x]);
         nodes.push("pooled", ops::AvgPool2, &[joined])
@@ -181,4 +176,145 @@ fn what_has_no_operator_is_refused_by_its_name() {
         joined.contains("'pooled'") && joined.contains("a concatenation"),
         "{joined}"
     );
+}
+
+const MISH: ops::Pointwise = ops::Pointwise {
+    function: ops::Function::Mish,
+};
+const SUM: ops::Add = ops::Add { divisor: 1.0 };
+
+/// Operators by what they stand for, the first (the sample) left out.
+fn origins<'g>(graph: &'g Graph, program: &Program) -> Vec<Vec<&'g str>> {
+    program.ops.iter().skip(1).map(|op| origin(graph, op)).collect()
+}
+
+/// Diffusion Policy's residual block: two passes over the elements behind each convolution.
+#[test]
+fn modulation_and_residual_join_the_function_before_them() {
+    let (mut nodes, x) = Nodes::new();
+    let first = nodes.conv("first", x, 3);
+    let norm = nodes.norm("norm", first);
+    let mish = nodes.push("mish", MISH, &[norm]);
+    // The vector is made behind the function.
+    let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
+    let pooled = nodes.push("pooled2", ops::AvgPool2, &[pooled]);
+    let halves = ["half.0", "half.1"].map(|name| nodes.conv(name, pooled, 1));
+    let vector = nodes.push("vector", ops::Concat, &halves);
+    let vector = nodes.push("act", MISH, &[vector]);
+    let film = nodes.conv_to(4, "film", vector, 1);
+    let modulated = nodes.push("modulated", ops::Modulate { one: false }, &[mish, film]);
+    let second = nodes.conv("second", modulated, 3);
+    let norm = nodes.norm("norm2", second);
+    let mish = nodes.push("mish2", MISH, &[norm]);
+    let sum = nodes.push("sum", SUM, &[mish, x]);
+    let (graph, program) = nodes.program(sum);
+    let expected = [
+        vec!["first"],
+        vec!["norm"],
+        vec!["pooled"],
+        vec!["pooled2"],
+        vec!["half.0"],
+        vec!["half.1"],
+        vec!["act"],
+        vec!["act"],
+        vec!["film"],
+        vec!["mish", "modulated"],
+        vec!["second"],
+        vec!["norm2"],
+        vec!["mish2", "sum"],
+    ];
+    assert_eq!(origins(&graph, &program), expected);
+    // The function of a concatenation is that of its halves, which the linear layer reads as one.
+    assert_eq!(
+        program.ops[9].kind.conv().expect("a linear layer").source,
+        [SlotId(7), SlotId(8)]
+    );
+    let Kind::Pointwise(film) = &program.ops[10].kind else {
+        panic!("a pointwise operator")
+    };
+    assert_eq!((film.src, film.one, film.factor), (SlotId(2), 0.0, Some(SlotId(9))));
+    assert_eq!(film.addend, Some(Addend::Modulation));
+    let Kind::Pointwise(sum) = &program.ops[13].kind else {
+        panic!("a pointwise operator")
+    };
+    assert_eq!((sum.one, sum.addend), (1.0, Some(Addend::Slot(SlotId(0), 1.0))));
+}
+
+/// A convolution has the sum in its accumulator, whichever of the two comes first.
+#[test]
+fn a_convolution_takes_the_sum_before_a_function_does() {
+    for conv_first in [false, true] {
+        let (mut nodes, x) = Nodes::new();
+        let pooled = nodes.push("pooled", ops::AvgPool2, &[x]);
+        let mut made = [None; 2];
+        for i in if conv_first { [1, 0] } else { [0, 1] } {
+            made[i] = Some(match i {
+                0 => nodes.push("mish", MISH, &[pooled]),
+                _ => nodes.conv("conv", pooled, 1),
+            });
+        }
+        let values: Vec<ValueId> = made.into_iter().flatten().collect();
+        let sum = nodes.push("sum", SUM, &values);
+        let (graph, program) = nodes.program(sum);
+        let expected = [vec!["pooled"], vec!["mish"], vec!["conv", "sum"]];
+        assert_eq!(origins(&graph, &program), expected, "{conv_first}");
+    }
+}
+
+/// adaLN's gate before the residual, sums and products of what nothing absorbs, and a value with itself.
+#[test]
+fn gates_sums_and_products_are_pointwise_operators() {
+    let (mut nodes, x) = Nodes::new();
+    let a = nodes.push("a", ops::AvgPool2, &[x]);
+    let v = nodes.push("v", ops::AvgPool2, &[a]);
+    let gated = nodes.push("gated", ops::Multiply, &[a, v]);
+    let sum = nodes.push("sum", ops::Add { divisor: 1.0 }, &[a, gated]);
+    let square = nodes.push("square", ops::Multiply, &[sum, sum]);
+    let centred = nodes.push(
+        "centred",
+        ops::Affine {
+            scale: 2.0,
+            shift: -1.0,
+        },
+        &[square],
+    );
+    let twice = nodes.push("twice", ops::Add { divisor: 4.0 }, &[centred, centred]);
+    let product = nodes.push("product", ops::Multiply, &[twice, sum]);
+    let half = nodes.push("half", ops::Add { divisor: 2.0 }, &[product, a]);
+    let (graph, program) = nodes.program(half);
+    let expected = [
+        vec!["a"],
+        vec!["v"],
+        vec!["gated"],
+        vec!["sum"],
+        vec!["square", "centred"],
+        vec!["twice", "product"],
+        vec!["half"],
+    ];
+    assert_eq!(origins(&graph, &program), expected);
+    let kind = |i: usize| {
+        let Kind::Pointwise(op) = &program.ops[i].kind else {
+            panic!("a pointwise operator")
+        };
+        op.clone()
+    };
+    let gate = Pointwise {
+        one: 0.0,
+        factor: Some(SlotId(2)),
+        ..Pointwise::of(SlotId(1))
+    };
+    assert_eq!(kind(3), gate);
+    // The residual is read elsewhere too: the sum is made where the gated value is.
+    let sum = Pointwise {
+        addend: Some(Addend::Slot(SlotId(1), 1.0)),
+        ..Pointwise::of(SlotId(3))
+    };
+    assert_eq!(kind(4), sum);
+    let scaled = |scale, shift| Scalar::Affine { scale, shift };
+    assert_eq!(kind(5).function, [Scalar::Square, scaled(2.0, -1.0)]);
+    assert_eq!(
+        (kind(6).function, kind(6).factor),
+        (vec![scaled(0.5, 0.0)], Some(SlotId(4)))
+    );
+    assert_eq!((kind(7).one, kind(7).addend), (0.5, Some(Addend::Slot(SlotId(1), 0.5))));
 }

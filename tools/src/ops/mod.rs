@@ -16,6 +16,7 @@ mod filter;
 mod input;
 mod norm;
 mod operator;
+pub mod pointwise;
 mod silu;
 mod softmax;
 mod source;
@@ -30,6 +31,7 @@ pub use cost::Cost;
 pub use input::Input;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
+pub use pointwise::Pointwise;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -91,6 +93,8 @@ operators! {
     Upsample,
     /// Mean over 2x2 windows.
     AvgPool,
+    /// A function of every element, a factor, an addend.
+    Pointwise,
 }
 
 impl Kind {
@@ -104,24 +108,23 @@ impl Kind {
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     match &node.op {
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
-        GraphOp::Affine(_) => Err(refuse(node, "an affine map that does not follow the sample")),
+        GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),
         GraphOp::Silu(_) => Silu::lower(node, lowering),
-        GraphOp::Add(_) => Err(refuse(node, "an addition with no convolution before it")),
-        GraphOp::AddChannel(_) => Err(refuse(node, "a timestep term that does not follow a convolution")),
-        GraphOp::ScaleShift(_) => Err(refuse(node, "scale and shift that does not follow a normalization")),
+        GraphOp::Add(_)
+        | GraphOp::AddChannel(_)
+        | GraphOp::ScaleShift(_)
+        | GraphOp::Modulate(_)
+        | GraphOp::Multiply(_) => Pointwise::lower_pair(node, lowering),
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
-        GraphOp::Pointwise(op) => Err(refuse(node, op.function.name())),
-        GraphOp::Modulate(_) => Err(refuse(node, "a modulation by a vector")),
-        GraphOp::Multiply(_) => Err(refuse(node, "a product of two values")),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
         GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
     }
@@ -136,6 +139,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
+        Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
         Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
             Cost::NOTHING

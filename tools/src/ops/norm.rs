@@ -237,6 +237,7 @@ impl Operator for Norm {
                     self.scale_shift.is_none() && next.node.inputs[0] == next.value
                 }
                 Op::Silu(_) => true,
+                Op::Pointwise(op) => op.function == ops::Function::Silu,
                 _ => false,
             }
     }
@@ -244,7 +245,7 @@ impl Operator for Norm {
     fn absorb(&mut self, node: &Node, _input: usize, lowering: &Lowering<'_>) -> Result<(), LowerError> {
         match node.op {
             Op::ScaleShift(_) | Op::Modulate(_) => self.scale_shift = Some(lowering.slot(node, 1)?),
-            Op::Silu(_) => self.silu = true,
+            Op::Silu(_) | Op::Pointwise(_) => self.silu = true,
             _ => return Err(refuse(node, "it cannot join a normalization")),
         }
         Ok(())

@@ -4,7 +4,7 @@ use mote_graph::graph::Node;
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 
-use super::{Kind, Operator, OutputFormat, Room};
+use super::{Kind, Operator, OutputFormat, Pointwise, Room};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, View};
 use crate::program::{Program, Slot, SlotId};
@@ -20,6 +20,9 @@ pub struct Silu {
 impl Silu {
     /// Every resnet asks for the SiLU of the timestep's vector: it is computed once.
     pub(super) fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
+        if lowering.view(node, 0)?.slots.len() > 1 {
+            return Pointwise::lower_function(node, lowering);
+        }
         let kind = Kind::Silu(Self {
             src: lowering.slot(node, 0)?,
         });

@@ -246,6 +246,32 @@ impl Request {
         })
     }
 
+    /// The same for images of these seeds instead of counted ones; given noise is one sample a seed.
+    ///
+    /// # Errors
+    /// As [`Request::job`]; of kind `Usage` where there is no seed, or another number of samples of noise.
+    pub fn job_of(&self, header: &Header, seeds: &[u64]) -> Result<Job, Error> {
+        let counted = Self {
+            count: Some(seeds.len()),
+            ..self.clone()
+        };
+        if let StartFrom::Noise(noise) = &self.start
+            && noise.len() != seeds.len()
+        {
+            return Err(Error::usage(format_args!(
+                "{} samples of noise for {} seeds",
+                noise.len(),
+                seeds.len()
+            ))
+            .help("give one sample of noise a seed"));
+        }
+        let mut job = counted.job(header)?;
+        for (image, seed) in job.images.iter_mut().zip(seeds) {
+            image.seed = *seed;
+        }
+        Ok(job)
+    }
+
     /// The number of images, and where each starts.
     fn origins(&self, config: &Config, header: &Header) -> Result<(usize, Vec<Origin>), Error> {
         let len = header.sample_len();

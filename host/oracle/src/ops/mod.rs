@@ -11,6 +11,7 @@ mod group_norm;
 mod input;
 mod norm;
 mod norm_conv;
+mod pointwise;
 mod readout;
 mod silu;
 mod softmax;
@@ -49,7 +50,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 14] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -63,6 +64,7 @@ pub const KINDS: [Kind; 13] = [
     readout::KIND,
     softmax::KIND,
     norm::KIND,
+    pointwise::KIND,
 ];
 
 /// What the network is called with.

@@ -1,0 +1,19 @@
+//! What the Python package `mote` is made of: the types of `mote_tools` as Python objects. Arrays cross as bytes; the package beside it
+//! (`python/mote`) makes them NumPy arrays.
+
+mod convert;
+mod error;
+mod model;
+mod options;
+mod work;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _mote(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<model::Model>()?;
+    module.add_function(wrap_pyfunction!(convert::convert, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::boards, module)?)?;
+    error::register(module)
+}

@@ -1,0 +1,322 @@
+//! A model file, and what can be asked of it.
+
+use crate::error::exception;
+use crate::options::{self, Steps};
+use crate::work::run;
+use mote_runtime::internals::model::header::Arithmetic;
+use mote_tools::backend::predict::Question;
+use mote_tools::backend::{Job, Trace};
+use mote_tools::tensors::{from_q24, to_chw, to_hwc, to_q24};
+use mote_tools::{Backend, Checkpoint, Error, FloatDevice, ModelFile, Request, StartFrom, Validation, board_named};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Multiply-accumulates between two looks for Ctrl-C, on this machine: some tenths of a second.
+const TOGETHER: u64 = 8_000_000_000;
+/// The same of a model in f16, which runs in the runtime's own kernels.
+const TOGETHER_F16: u64 = 500_000_000;
+
+/// A checked model file.
+#[derive(Debug)]
+#[pyclass(frozen, module = "mote._mote")]
+pub struct Model {
+    file: Arc<ModelFile>,
+}
+
+/// Seeds, digests, states (f32, `(sample, channel, row, col)`), pixels (`(sample, row, col, channel)`).
+type Made<'py> = (Vec<String>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+impl Model {
+    /// Of a file.
+    pub fn of(file: ModelFile) -> Self {
+        Self { file: Arc::new(file) }
+    }
+}
+
+#[pymethods]
+impl Model {
+    /// From the bytes of a file.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+        ModelFile::from_bytes(bytes)
+            .map(Self::of)
+            .map_err(|error| exception(py, &error))
+    }
+
+    /// From a file.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        ModelFile::open(path)
+            .map(Self::of)
+            .map_err(|error| exception(py, &error))
+    }
+
+    /// The file's bytes.
+    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.file.bytes())
+    }
+
+    /// Writes the file, whole or not at all.
+    fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.file.write(path).map_err(|error| exception(py, &error))
+    }
+
+    /// Channels, rows, columns of a sample.
+    fn shape(&self) -> (usize, usize, usize) {
+        let shape = self.file.shape();
+        (shape.channels, shape.rows, shape.cols)
+    }
+
+    /// Label that means no class.
+    fn null_class(&self) -> Option<u16> {
+        self.file.model().header().null_class
+    }
+
+    /// Training timesteps.
+    fn train_steps(&self) -> u32 {
+        self.file.model().header().train_steps
+    }
+
+    /// What the file holds, as JSON.
+    fn inspect(&self) -> String {
+        self.file.inspect().to_string()
+    }
+
+    /// What it takes of a board, as JSON.
+    fn fit(&self, py: Python<'_>, board: &str) -> PyResult<String> {
+        let board = board_named(board)
+            .map_err(options::choice)
+            .map_err(|error| exception(py, &error))?;
+        Ok(json(&self.file.fit(board)))
+    }
+
+    /// The page about the file.
+    fn report(&self) -> String {
+        self.file.report("mote.Model.report()")
+    }
+
+    /// The file with one run planned.
+    fn planned(&self, py: Python<'_>, steps: Steps) -> PyResult<Self> {
+        let planned = steps.options().and_then(|run| self.file.planned(&run));
+        planned.map(Self::of).map_err(|error| exception(py, &error))
+    }
+
+    /// Images of these seeds, a label each where labels are given.
+    #[pyo3(signature = (seeds, steps, labels, guidance, noise, image, strength, backend, progress))]
+    #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
+    fn sample<'py>(
+        &self,
+        py: Python<'py>,
+        seeds: Vec<u64>,
+        steps: Steps,
+        labels: Option<Vec<u16>>,
+        guidance: Option<f64>,
+        noise: Option<&[u8]>,
+        image: Option<&[u8]>,
+        strength: f64,
+        backend: &str,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Made<'py>> {
+        let checked = || -> Result<(Backend, Vec<Job>), Error> {
+            let start = match (noise, image) {
+                (Some(noise), _) => StartFrom::Noise(self.samples(noise)?),
+                (None, Some(image)) => StartFrom::Image {
+                    image_q24: self.samples(image)?.swap_remove(0),
+                    strength,
+                },
+                (None, None) => StartFrom::Seed,
+            };
+            let request = Request {
+                run: steps.options()?,
+                guidance,
+                start,
+                ..Request::default()
+            };
+            let backend = options::backend(backend)?;
+            backend.available().map_err(Error::from)?;
+            Ok((backend, self.jobs(&request, &seeds, labels.as_deref(), backend)?))
+        };
+        let (backend, jobs) = checked().map_err(|error| exception(py, &error))?;
+        let file = Arc::clone(&self.file);
+        let traces = run(py, progress, move |watch| {
+            let mut traces: Vec<Trace> = Vec::new();
+            for job in &jobs {
+                if watch.stopped() {
+                    break;
+                }
+                traces.extend(backend.run(file.target(), job, &|| watch.count())?);
+            }
+            Ok(traces)
+        })?;
+        let channels = self.file.shape().channels;
+        let states: Vec<u8> = traces.iter().flat_map(|trace| floats(&trace.state, channels)).collect();
+        let pixels: Vec<u8> = traces.iter().flat_map(|trace| trace.pixels.iter().copied()).collect();
+        let digests = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
+        Ok((digests, PyBytes::new(py, &states), PyBytes::new(py, &pixels)))
+    }
+
+    /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given.
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        states: &[u8],
+        timesteps: Vec<f64>,
+        labels: Option<Vec<u16>>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let states = self.samples(states).map_err(|error| exception(py, &error))?;
+        let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
+        let questions: Vec<Question> = states
+            .into_iter()
+            .zip(timesteps)
+            .enumerate()
+            .map(|(i, (x_q24, timestep))| Question {
+                x_q24,
+                timestep,
+                class: label(i),
+            })
+            .collect();
+        let file = Arc::clone(&self.file);
+        let answers = run(py, None, move |_| file.predict(&questions))?;
+        let channels = self.file.shape().channels;
+        let bytes: Vec<u8> = answers.iter().flat_map(|answer| floats(answer, channels)).collect();
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Holds backends to the same bits; a JSON list of outcomes.
+    fn validate(
+        &self,
+        py: Python<'_>,
+        backends: Vec<String>,
+        seeds: usize,
+        steps: Steps,
+        label: Option<u16>,
+        guidance: Option<f64>,
+    ) -> PyResult<String> {
+        let checked = || -> Result<Validation, Error> {
+            Ok(Validation {
+                request: Request {
+                    run: steps.options()?,
+                    class: label,
+                    guidance,
+                    ..Request::default()
+                },
+                seeds,
+                backends: backends
+                    .iter()
+                    .map(|name| options::backend(name))
+                    .collect::<Result<_, _>>()?,
+                ..Validation::default()
+            })
+        };
+        let validation = checked().map_err(|error| exception(py, &error))?;
+        let file = Arc::clone(&self.file);
+        Ok(json(&run(py, None, move |_| file.validate(&validation))?))
+    }
+
+    /// Distance to the float network of a checkpoint's folder, as JSON.
+    fn compare(
+        &self,
+        py: Python<'_>,
+        checkpoint: PathBuf,
+        seeds: usize,
+        steps: Steps,
+        label: Option<u16>,
+    ) -> PyResult<String> {
+        let request = Request {
+            run: steps.options().map_err(|error| exception(py, &error))?,
+            class: label,
+            ..Request::default()
+        };
+        let file = Arc::clone(&self.file);
+        let compared = run(py, None, move |_| {
+            file.compare(&Checkpoint::open(checkpoint)?, &request, seeds, FloatDevice::Cpu)
+        })?;
+        Ok(json(&compared))
+    }
+
+    /// For pickles and copies.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let class = py.get_type::<Self>();
+        Ok((class.getattr("from_bytes")?, (self.bytes(py),)))
+    }
+
+    fn __sizeof__(&self) -> usize {
+        self.file.bytes().len()
+    }
+}
+
+impl Model {
+    /// Samples in f32, `(sample, channel, row, col)`, as the library takes them.
+    fn samples(&self, bytes: &[u8]) -> Result<Vec<Vec<i32>>, Error> {
+        let shape = self.file.shape();
+        let values: Vec<f64> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+            .collect();
+        let sample = |(index, chw): (usize, &[f64])| -> Result<Vec<i32>, Error> {
+            let q24: Option<Vec<i32>> = to_hwc(chw, shape.channels).iter().map(|value| to_q24(*value)).collect();
+            q24.ok_or_else(|| {
+                Error::usage(format_args!(
+                    "sample {index} holds a value that is not a number or beyond 64"
+                ))
+                .help("give finite values; the network sees a state of about unit variance")
+            })
+        };
+        values.chunks_exact(shape.len()).enumerate().map(sample).collect()
+    }
+
+    /// Jobs of few images each, so that Ctrl-C is heard; images of one label follow each other.
+    fn jobs(
+        &self,
+        request: &Request,
+        seeds: &[u64],
+        labels: Option<&[u16]>,
+        backend: Backend,
+    ) -> Result<Vec<Job>, Error> {
+        let header = self.file.model().header();
+        let work = match header.arithmetic {
+            Arithmetic::Integer => TOGETHER,
+            Arithmetic::F16 => TOGETHER_F16,
+        };
+        let image = header.macs.max(1) * u64::from(request.run.config(header)?.steps.max(1));
+        let most = match backend {
+            Backend::Cpu | Backend::Portable => (work / image).clamp(8, 4096) as usize,
+            Backend::Cuda(_) => 4096,
+            Backend::Oracle(_) | Backend::Board(..) => 1,
+        };
+        let label = |i: usize| labels.and_then(|labels| labels.get(i)).copied();
+        let mut jobs = Vec::new();
+        let mut first = 0;
+        while first < seeds.len() {
+            let alike = (first..seeds.len())
+                .take(most)
+                .take_while(|i| label(*i) == label(first));
+            let end = first + alike.count();
+            let mut part = Request {
+                class: label(first),
+                ..request.clone()
+            };
+            if let StartFrom::Noise(noise) = &request.start {
+                part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
+            }
+            jobs.push(part.job_of(header, &seeds[first..end])?);
+            first = end;
+        }
+        Ok(jobs)
+    }
+}
+
+/// A state, Q24 `(row, col, channel)`, as f32 bytes `(channel, row, col)`.
+fn floats(state: &[i32], channels: usize) -> impl Iterator<Item = u8> {
+    to_chw(state, channels)
+        .into_iter()
+        .flat_map(|value| (from_q24(value) as f32).to_le_bytes())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

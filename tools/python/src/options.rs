@@ -1,0 +1,70 @@
+//! Names of samplers, spacings and the like as the library's values.
+
+use mote_tools::samplers::{clip_named, prev_named, sampler_named, samplers, spacing_named, variance_named};
+use mote_tools::{Backend, Error, RunOptions};
+use pyo3::prelude::*;
+
+/// Which steps a run makes: the keyword arguments of `sample` and `validate`.
+#[derive(Debug, Default, FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Steps {
+    sampler: Option<String>,
+    variance: Option<String>,
+    steps: Option<u32>,
+    spacing: Option<String>,
+    prev: Option<String>,
+    eta: Option<f64>,
+    clip: Option<String>,
+}
+
+impl Steps {
+    /// As the library takes them.
+    pub fn options(&self) -> Result<RunOptions, Error> {
+        let all: Vec<&str> = samplers().map(|method| method.entry().name).collect();
+        Ok(RunOptions {
+            sampler: named("sampler", &self.sampler, sampler_named, &all.join(", "))?,
+            variance: named("variance", &self.variance, variance_named, "small, large")?,
+            steps: self.steps,
+            spacing: named(
+                "spacing",
+                &self.spacing,
+                spacing_named,
+                "leading, trailing, linspace, quadratic",
+            )?,
+            prev: named("prev", &self.prev, prev_named, "list, diffusers")?,
+            eta: self.eta,
+            clip: named("clip", &self.clip, clip_named, "off, stock, rederived")?,
+        })
+    }
+}
+
+fn named<T>(
+    what: &str,
+    name: &Option<String>,
+    find: impl Fn(&str) -> Option<T>,
+    choices: &str,
+) -> Result<Option<T>, Error> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    match find(name) {
+        Some(value) => Ok(Some(value)),
+        None => {
+            Err(Error::usage(format_args!("unknown {what} '{name}'")).help(format_args!("choose one of {choices}")))
+        }
+    }
+}
+
+/// A backend by its name.
+pub fn backend(name: &str) -> Result<Backend, Error> {
+    Backend::parse(name).map_err(choice)
+}
+
+/// The error of a name that is none of a list, `what; choose ...`: the list is its advice.
+pub fn choice(text: impl std::fmt::Display) -> Error {
+    let text = text.to_string();
+    match text.split_once("; ") {
+        Some((what, advice)) => Error::usage(what).help(advice),
+        None => Error::usage(text),
+    }
+}

@@ -1,0 +1,77 @@
+//! Single network calls on this machine: what another sampler, or a training loop, asks of a model file.
+
+use super::Target;
+use crate::Error;
+use mote_engine::Engine;
+use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::model::exec::Call;
+use mote_runtime::internals::model::header::Header;
+use mote_runtime::{Network, RunError, Unobserved};
+use rayon::prelude::*;
+
+/// What the network is called with, one sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The state, Q24, `(row, col, channel)`.
+    pub x_q24: Vec<i32>,
+    /// Training timestep, 0 to below the training steps; a fraction where levels are continuous.
+    pub timestep: f64,
+    /// Class label of a conditional model; the null class, or 0, where none is given.
+    pub class: Option<u16>,
+}
+
+/// The network's output for each question, Q24, `(row, col, channel)`: the same bits as in a run, on every machine.
+///
+/// # Errors
+/// Of kind `Refused` where a state has another length than the model's sample, the timestep is none of the model's, or the class is none.
+pub fn predict(target: Target<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+    let engine = Engine::prepare(target.model);
+    let header = target.model.header();
+    let thread = || (AlignedBytes::zeroed(header.arena_bytes as usize), engine.worker());
+    let answer =
+        |(memory, network): &mut (AlignedBytes, _), question: &Question| one(target, question, memory, network);
+    questions.par_iter().map_init(thread, answer).collect()
+}
+
+fn one(
+    target: Target<'_>,
+    question: &Question,
+    memory: &mut AlignedBytes,
+    network: &mut impl Network,
+) -> Result<Vec<i32>, Error> {
+    let header = target.model.header();
+    if question.x_q24.len() != header.sample_len() {
+        return Err(RunError::Length {
+            expected: header.sample_len() as u32,
+            found: question.x_q24.len() as u32,
+        }
+        .into());
+    }
+    let call = Call {
+        time_q16: time_q16(question.timestep, header)?,
+        ..Call::at(&question.x_q24, 0, question.class.or(header.null_class).unwrap_or(0))
+    };
+    network.forward(target.model, &call, memory.bytes_mut(), &mut Unobserved)?;
+    let missing = RunError::Memory { op: header.op_count };
+    let range = target.model.tensor(header.output).ok_or(missing)?.range();
+    let bytes = memory.bytes().get(range).ok_or(missing)?;
+    Ok(bytemuck::cast_slice(bytes).to_vec())
+}
+
+/// A timestep of the model in Q16: any up to the last where levels are continuous, one of the training timesteps elsewhere.
+fn time_q16(timestep: f64, header: &Header) -> Result<u32, Error> {
+    let last = f64::from(header.train_steps);
+    let (holds, allowed) = if header.prediction.levels().are_continuous() {
+        ((0.0..=last).contains(&timestep), format!("a number from 0 to {last}"))
+    } else {
+        let whole = timestep.fract() == 0.0;
+        (
+            whole && (0.0..last).contains(&timestep),
+            format!("a whole number from 0 to {}", last - 1.0),
+        )
+    };
+    if holds {
+        return Ok((timestep * 65536.0).round() as u32);
+    }
+    Err(Error::refused(format_args!("the timestep is {timestep}")).help(format_args!("give {allowed}")))
+}
