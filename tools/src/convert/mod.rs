@@ -4,9 +4,11 @@
 //! calibrate on.
 
 pub mod calibration;
+mod guard;
 mod limits;
 pub mod provenance;
 pub mod source;
+mod units;
 
 use mote_graph::config::ConfigError;
 use mote_graph::graph::GraphError;
@@ -54,6 +56,17 @@ pub enum ConvertError {
     /// A model that the converter wrote and the runtime refuses.
     #[error("the runtime refuses the model: {0}")]
     Parse(#[from] ParseError),
+    /// A weight that an f16 model cannot hold.
+    #[error(
+        "layer '{layer}': its weight {weight} is beyond 65504, the largest number of f16, which every model is calibrated in; \
+         scale the layer down and what reads it up"
+    )]
+    WeightBeyondF16 {
+        /// The layer.
+        layer: String,
+        /// The weight.
+        weight: f32,
+    },
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
@@ -110,6 +123,8 @@ pub struct Converted {
     pub sensitivity: Vec<auto::Sensitivity>,
     /// The formats and scales, as training could take them; `None` for f16.
     pub chosen: Option<Trained>,
+    /// What a user should know of the model, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Converted {
@@ -123,7 +138,7 @@ impl Converted {
 }
 
 impl Converted {
-    fn float(emitted: Emitted, arena: Arena, program: Program) -> Self {
+    fn float(emitted: Emitted, arena: Arena, program: Program, notes: Vec<String>) -> Self {
         Self {
             emitted,
             arena,
@@ -132,6 +147,7 @@ impl Converted {
             assignment: None,
             sensitivity: vec![],
             chosen: None,
+            notes,
         }
     }
 }

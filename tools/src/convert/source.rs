@@ -1,5 +1,6 @@
 //! A conversion from what every kind of checkpoint comes down to: a program, a schedule, and runs to calibrate on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mote_engine::calibrate::{Stats, calibrate};
@@ -9,11 +10,12 @@ use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;
 use super::provenance::Provenance;
-use super::{ConvertError, Converted};
+use super::units::{LARGEST, Units};
+use super::{ConvertError, Converted, guard};
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Trained;
 use crate::plan::Arena;
-use crate::program::Program;
+use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
 use crate::quantize::round::{Row, round};
 use crate::quantize::scheme::Assignment;
@@ -21,6 +23,9 @@ use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
 use crate::widths::trial::{Progress, Trials};
+
+/// Times that units are made larger, at most.
+const ROUNDS: usize = 12;
 
 /// What is converted, whatever it was read from.
 pub struct Source<'a> {
@@ -91,20 +96,27 @@ pub fn convert_source(
     memory: Memory,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    let Source { program, diffusion, .. } = &source;
+    let Source {
+        diffusion, calibration, ..
+    } = &source;
     let provenance = |runs, arena| {
-        let calibration = &source.calibration;
         Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena)
     };
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
-    let reference = emit(program, diffusion, None, arena, &provenance(0, arena))?;
+    let float = |program: &Program| emit(program, diffusion, None, arena, &provenance(0, arena));
+    let looks = guard::runs(&source.program, diffusion, calibration);
+    let integers = numbers.widths.is_some();
+    let within = within_f16(&source, &float, &|model| match integers {
+        true => observe(model, calibration, progress),
+        false => calibrate(model, &looks, &|| ()),
+    })?;
+    let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = numbers.widths else {
-        return Ok(Converted::float(reference, arena, source.program));
+        return Ok(Converted::float(within.emitted, arena, within.program, notes));
     };
-    let copy = AlignedBytes::copy_of(&reference.bytes);
+    let copy = AlignedBytes::copy_of(&within.emitted.bytes);
     let model = Model::parse(copy.bytes())?;
-    let stats = observe(&model, &source.calibration, progress)?;
     let (widths, scales, int4) = match source.trained {
         Some(trained) => {
             let weights = trained.weights(program)?;
@@ -138,6 +150,9 @@ pub fn convert_source(
     };
     let chosen = Trained::of(numbers.scheme, program, &trials.quantization(&assignment, &formats));
     let (arena, emitted) = memory.fit(|arena| trials.emit(&assignment, &formats, arena))?;
+    let copy = AlignedBytes::copy_of(&emitted.bytes);
+    let model = Model::parse(copy.bytes())?;
+    notes.extend(guard::compare(&trials.reference, &model, program, &formats, diffusion, &looks)?);
     Ok(Converted {
         emitted,
         arena,
@@ -145,8 +160,84 @@ pub fn convert_source(
         assignment: Some(assignment),
         sensitivity,
         chosen: Some(chosen),
-        program: source.program,
+        program: within.program,
+        notes,
     })
+}
+
+/// A program whose activations f16 holds, as far as units can do it.
+struct Within {
+    program: Program,
+    emitted: Emitted,
+    stats: Vec<Stats>,
+    notes: Vec<String>,
+}
+
+/// Finds units in which the activations that `observe` sees, and the weights, stay within f16. Nothing changes where they do.
+fn within_f16(
+    source: &Source<'_>,
+    float: &dyn Fn(&Program) -> Result<Emitted, EmitError>,
+    observe: &dyn Fn(&Model<'_>) -> Result<Vec<Stats>, RunError>,
+) -> Result<Within, ConvertError> {
+    let mut units = Units::of(&source.program);
+    let (mut program, mut widened, mut fixed) = (source.program.clone(), BTreeSet::new(), BTreeSet::new());
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        let emitted = float(&program)?;
+        let copy = AlignedBytes::copy_of(&emitted.bytes);
+        let stats = observe(&Model::parse(copy.bytes())?)?;
+        let beyond = |op: &&FusedOp| stats[op.out.0].max_abs() >= LARGEST || largest_weight(op) > LARGEST;
+        let beyond: Vec<SlotId> = program.ops.iter().filter(beyond).map(|op| op.out).collect();
+        // What a network was trained to be stored in stays.
+        let stay = if source.trained.is_some() { beyond.clone() } else { units.widen(&beyond) };
+        fixed.extend(stay.iter().copied());
+        if rounds == ROUNDS || beyond.iter().all(|slot| fixed.contains(slot)) {
+            return within(source, Within { program, emitted, stats, notes: vec![] }, &widened, &fixed);
+        }
+        widened.extend(beyond.into_iter().filter(|slot| !stay.contains(slot)));
+        program = units.apply(&source.program);
+    }
+}
+
+/// The largest magnitude of what an f16 model rounds to f16.
+fn largest_weight(op: &FusedOp) -> f32 {
+    let weights = op.kind.conv().map_or(&[][..], |conv| &conv.weight);
+    weights.iter().fold(0.0, |most, weight| most.max(weight.abs()))
+}
+
+/// What there is to say of layers in other units, and of layers that stay beyond f16.
+fn within(
+    source: &Source<'_>,
+    found: Within,
+    widened: &BTreeSet<SlotId>,
+    fixed: &BTreeSet<SlotId>,
+) -> Result<Within, ConvertError> {
+    let name = |slot: &SlotId| &source.program.ops[slot.0].name;
+    if let Some(op) = found.program.ops.iter().find(|op| largest_weight(op) > LARGEST) {
+        return Err(ConvertError::WeightBeyondF16 {
+            layer: op.name.clone(),
+            weight: largest_weight(op),
+        });
+    }
+    let mut notes = vec![];
+    if let Some(first) = widened.iter().next() {
+        let others = match widened.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        notes.push(format!(
+            "layer '{}'{others} reaches beyond 65504, the largest number of f16: its values are held by a power of two smaller",
+            name(first)
+        ));
+    }
+    for slot in fixed.iter().filter(|slot| found.stats[slot.0].max_abs() >= LARGEST) {
+        notes.push(format!(
+            "layer '{}' reaches beyond 65504, the largest number of f16, and cannot be held smaller: what is beyond is cut, in calibration too",
+            name(slot)
+        ));
+    }
+    Ok(Within { notes, ..found })
 }
 
 /// What the f16 model's activations are in the runs of calibration.
