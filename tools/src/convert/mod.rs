@@ -5,6 +5,7 @@
 
 pub mod calibration;
 mod guard;
+mod halves;
 mod limits;
 pub mod provenance;
 pub mod source;

@@ -11,7 +11,7 @@ use mote_runtime::{Model, RunError};
 use super::calibration::Calibration;
 use super::provenance::Provenance;
 use super::units::{LARGEST, Units};
-use super::{ConvertError, Converted, guard};
+use super::{ConvertError, Converted, guard, halves};
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Trained;
 use crate::plan::Arena;
@@ -61,6 +61,21 @@ pub enum Widths {
     Measured,
 }
 
+impl Widths {
+    /// The same where operators were taken apart; `origins` are those that each stands for.
+    fn of_parts(self, origins: &[usize]) -> Self {
+        let parts = |of: Assignment| Assignment {
+            weights: origins.iter().map(|i| of.weights[*i]).collect(),
+            activations: origins.iter().map(|i| of.activations[*i]).collect(),
+        };
+        match self {
+            Self::Given(assignment) => Self::Given(parts(assignment)),
+            Self::FourBits(assignment) => Self::FourBits(parts(assignment)),
+            Self::Measured => Self::Measured,
+        }
+    }
+}
+
 /// Memory that a model may take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
@@ -107,13 +122,31 @@ pub fn convert_source(
     let float = |program: &Program| emit(program, diffusion, None, arena, &provenance(0, arena));
     let looks = guard::runs(&source.program, diffusion, calibration);
     let integers = numbers.widths.is_some();
-    let within = within_f16(&source, &float, &|model| match integers {
+    let look = |model: &Model<'_>| match integers {
         true => observe(model, calibration, progress),
         false => calibrate(model, &looks, &|| ()),
-    })?;
+    };
+    let mut within = within_f16(&source, &float, &look)?;
+    let apart = halves::take_apart(&within.program, &within.stats);
+    let mut origins: Option<Vec<usize>> = None;
+    if let (true, None, Some(apart)) = (integers, source.trained, apart) {
+        let emitted = float(&apart.program)?;
+        let copy = AlignedBytes::copy_of(&emitted.bytes);
+        within = Within {
+            program: apart.program,
+            stats: look(&Model::parse(copy.bytes())?)?,
+            emitted,
+            notes: within.notes,
+        };
+        origins = Some(apart.origins);
+    }
     let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = numbers.widths else {
         return Ok(Converted::float(within.emitted, arena, within.program, notes));
+    };
+    let widths = match origins {
+        Some(origins) => widths.of_parts(&origins),
+        None => widths,
     };
     let copy = AlignedBytes::copy_of(&within.emitted.bytes);
     let model = Model::parse(copy.bytes())?;

@@ -19,7 +19,7 @@ mod operator;
 pub mod pointwise;
 mod silu;
 mod softmax;
-mod source;
+pub(crate) mod source;
 mod time_proj;
 mod upsample;
 
