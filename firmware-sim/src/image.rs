@@ -24,7 +24,8 @@ pub struct ImageOptions {
     /// Parts of the runtime that runs need beside those of the model and of `config` ([`RunRequest::features`](crate::RunRequest::features)).
     pub features: Vec<Feature>,
     /// The noise, or the clean image, that runs may start from, then the known image of inpainting runs, each where there is one:
-    /// Q24, (row, col, channel). It is linked into flash.
+    /// Q24, (row, col, channel). After them the condition vector of every run, in the model's fixed point, where the model takes one. It is
+    /// linked into flash.
     pub state: Vec<i32>,
     /// The parts of the runtime that the image holds; `None` takes what the model needs, or every part where the environment
     /// has `MOTE_FIRMWARE_PARTS=all` (one compilation a core serves every model then) or the model cannot be read.

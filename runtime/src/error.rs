@@ -233,6 +233,17 @@ pub enum RunError {
         /// Index of the operator.
         op: u16,
     },
+    /// A condition vector that is missing, or of another length than the model's.
+    #[cfg(feature = "condition")]
+    Condition {
+        /// Numbers of the model's condition; 0 where it takes none.
+        expected: u32,
+        /// Numbers given; 0 without a vector.
+        found: u32,
+    },
+    /// The run was saved with a condition vector: it goes on when it is given that one again.
+    #[cfg(feature = "condition")]
+    ConditionChanged,
 }
 
 impl fmt::Display for Section {
@@ -373,6 +384,20 @@ impl fmt::Display for RunError {
             ),
             Self::KnownImage => f.write_str("the run was saved with a known image: give it that image again"),
             Self::Memory { op } => write!(f, "operator {op} could not get its memory"),
+            #[cfg(feature = "condition")]
+            Self::Condition { expected: 0, .. } => f.write_str("a condition vector was given, but the model takes none"),
+            #[cfg(feature = "condition")]
+            Self::Condition { expected, found: 0 } => {
+                write!(f, "the model is conditioned on {expected} numbers: give it a condition vector")
+            }
+            #[cfg(feature = "condition")]
+            Self::Condition { expected, found } => {
+                write!(f, "{found} numbers given; the model's condition vector has {expected}")
+            }
+            #[cfg(feature = "condition")]
+            Self::ConditionChanged => {
+                f.write_str("the run was saved with a condition vector: give it that vector again")
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Feature {
     Attention,
     /// Class embeddings.
     Class,
+    /// Vectors that runs are given.
+    Condition,
     /// Upsampling that no convolution absorbs, and the mean over 2x2 windows.
     Resample,
     /// The timestep's scale and shift in a group normalization.
@@ -46,19 +48,24 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
+    /// Elements in other places: blocks of positions and channels, repetition, other rows.
+    Rearrange,
+    /// Kernels whose rows and columns differ, strides that do, and strides above 2.
+    Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Integer,
         Self::F16,
         Self::W16,
         Self::W4,
         Self::Attention,
         Self::Class,
+        Self::Condition,
         Self::Resample,
         Self::ScaleShift,
         Self::NormConv,
@@ -72,6 +79,8 @@ impl Feature {
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
+        Self::Rearrange,
+        Self::Rectangles,
         Self::Fast,
     ];
 
@@ -84,6 +93,7 @@ impl Feature {
             Self::W4 => "w4",
             Self::Attention => "attention",
             Self::Class => "class",
+            Self::Condition => "condition",
             Self::Resample => "resample",
             Self::ScaleShift => "scale-shift",
             Self::NormConv => "norm-conv",
@@ -97,6 +107,8 @@ impl Feature {
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Rearrange => "rearrange",
+            Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
     }
@@ -111,6 +123,7 @@ impl Feature {
             Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
             Self::Class => cfg!(feature = "class"),
+            Self::Condition => cfg!(feature = "condition"),
             Self::Resample => cfg!(feature = "resample"),
             Self::ScaleShift => cfg!(feature = "scale-shift"),
             Self::NormConv => cfg!(feature = "norm-conv"),
@@ -124,6 +137,8 @@ impl Feature {
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
+            Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }

@@ -1,13 +1,14 @@
 //! A tiny conditional program with every operator, in every form that the runtime knows.
 
-use mote_engine::calibrate::calibrate;
+use mote_engine::calibrate::{Run, calibrate};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
+use mote_tools::condition::FixedPoint;
 use mote_tools::emit::{Diffusion, Emitted, emit, emit_with};
-use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Conv, Input, Kind, Norm, Silu, TimeProj, Upsample};
+use mote_tools::ops::{Attention, AvgPool, ClassEmbed, Condition, Conv, Input, Kind, Norm, Silu, TimeProj, Upsample};
 use mote_tools::plan::{Arena, Windows};
 use mote_tools::program::{Program, SlotId};
 use mote_tools::quantize::Quantization;
@@ -71,10 +72,13 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
     }
     let memory = AlignedBytes::copy_of(&reference.bytes);
     let model = Model::parse(memory.bytes()).expect("the f16 model is valid");
-    let run = |seed| Config {
-        seed,
-        class: (program.classes > 0).then(|| seed as u16 % program.classes as u16),
-        ..Config::of(model.header(), 3.min(model.header().train_steps))
+    let run = |seed| Run {
+        config: Config {
+            seed,
+            class: (program.classes > 0).then(|| seed as u16 % program.classes as u16),
+            ..Config::of(model.header(), 3.min(model.header().train_steps))
+        },
+        condition: condition(&model, seed).into(),
     };
     let stats = calibrate(&model, &[run(1), run(2)], &|| {}).expect("calibration runs");
     let assignment = match form {
@@ -104,6 +108,15 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         provenance,
     )
     .expect("the integer model is emitted")
+}
+
+/// A condition vector for `model`, most of it in its range; empty where it takes none.
+pub fn condition(model: &Model<'_>, seed: u64) -> Vec<i32> {
+    let Some(facts) = model.condition() else { return vec![] };
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9).max(1));
+    let width = f64::from(facts.high) - f64::from(facts.low);
+    let number = |random: &mut Random| f64::from(facts.low) + width * (0.5 + 0.55 * f64::from(random.unit()));
+    (0..model.condition_len()).map(|_| number(&mut random) as i32).collect()
 }
 
 fn mixed(program: &Program) -> Assignment {
@@ -168,7 +181,7 @@ pub fn everything() -> Program {
     let affine = b.conv("t.4", &[embedding], [8, 1, 1], 1, |_| {});
     let normed = b.norm("n.2", &[shifted], [4, 4, 4], |n| n.scale_shift = Some(affine));
     let top = b.conv("c.2", &[normed], [4, 4, 4], 3, |c| c.addend = Some((first, 0.5)));
-    let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = 2);
+    let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = [2; 2]);
     let normed = b.norm("n.3", &[down], [4, 2, 2], |n| n.silu = false);
     let qkv = ["q", "k", "v"].map(|name| b.conv(name, &[normed], [4, 2, 2], 1, |_| {}));
     let attended = b.push("attention", [4, 2, 2], Attention { qkv, heads: 2 });
@@ -179,6 +192,70 @@ pub fn everything() -> Program {
     let doubled = b.push("up.2", [4, 4, 4], Upsample { src: middle });
     let normed = b.norm("n.4", &[grown, doubled], [8, 4, 4], |_| {});
     b.conv("out", &[normed], [1, 4, 4], 3, |_| {});
+    b.program
+}
+
+/// A model that is conditioned on a vector of five numbers from -0.5 to 2, which may be dropped, and on labels.
+pub fn conditioned(form: Form) -> Vec<u8> {
+    emitted(&conditioned_program(), &diffusion(), form).bytes
+}
+
+/// The same without labels and without a null condition.
+pub fn unguided(form: Form) -> Vec<u8> {
+    let mut program = conditioned_program();
+    program.classes = 0;
+    for op in &mut program.ops {
+        match &mut op.kind {
+            Kind::ClassEmbed(_) => {
+                let frequencies = vec![0.9, 0.2, 0.11, 0.02];
+                op.kind = TimeProj {
+                    frequencies,
+                    cos_first: false,
+                }
+                .into();
+            }
+            Kind::Condition(condition) => condition.point = FixedPoint::of_range([-300.0, 1.0], None),
+            _ => {}
+        }
+    }
+    let diffusion = Diffusion {
+        null_class: None,
+        ..diffusion()
+    };
+    emitted(&program, &diffusion, form).bytes
+}
+
+fn conditioned_program() -> Program {
+    let mut b = Builder {
+        program: Program {
+            classes: 3,
+            sample: [2, 1, 6],
+            ..Program::default()
+        },
+        random: Random(5),
+    };
+    let x = b.push("x", [2, 1, 6], Input::IDENTITY);
+    let frequencies = vec![1.0, 0.3, 0.1, 0.03];
+    let time = b.push(
+        "time",
+        [8, 1, 1],
+        TimeProj {
+            frequencies,
+            cos_first: true,
+        },
+    );
+    let table = b.weights(24, 1);
+    let class = b.push("class", [8, 1, 1], ClassEmbed { table });
+    let point = FixedPoint::of_range([-0.5, 2.0], Some(0.0));
+    let given = b.push("given", [5, 1, 1], Condition { point });
+    let joined = b.conv("t.1", &[time, given], [8, 1, 1], 1, |c| c.addend = Some((class, 1.0)));
+    let embedding = b.push("t.2", [8, 1, 1], Silu { src: joined });
+    let first = b.conv("in", &[x], [4, 1, 6], 3, |_| {});
+    let affine = b.conv("t.3", &[embedding], [8, 1, 1], 1, |_| {});
+    let normed = b.norm("n.1", &[first], [4, 1, 6], |n| n.scale_shift = Some(affine));
+    let seen = b.conv("t.4", &[given], [4, 1, 1], 1, |_| {});
+    let shifted = b.conv("c.1", &[normed], [4, 1, 6], 3, |c| c.addend = Some((seen, 1.0)));
+    b.conv("out", &[shifted], [2, 1, 6], 3, |_| {});
     b.program
 }
 
@@ -216,8 +293,8 @@ impl Builder {
             source: source.to_vec(),
             weight: self.weights(shape[0] * taps, taps),
             bias: self.weights(shape[0], 30),
-            kernel,
-            stride: 1,
+            kernel: [kernel; 2],
+            stride: [1; 2],
             pad: [kernel / 2; 4],
             upsample: false,
             addend: None,

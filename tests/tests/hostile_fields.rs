@@ -13,7 +13,7 @@ use mote_tests::mutate::mutate;
 use mote_tests::parts::Parts;
 use mote_tests::random::Random;
 use mote_tests::running::METHODS;
-use mote_tests::synthetic::{Form, model};
+use mote_tests::synthetic::{Form, condition, conditioned, model, unguided};
 use mote_tests::wider;
 use mote_tools::emit::planned::planned;
 use rayon::prelude::*;
@@ -61,12 +61,16 @@ fn run(file: &[u8]) -> Result<Outcome, RunError> {
         },
     };
     // What a plan says of eta and of the number of steps is looked at when it is run.
-    if header.schedule.plan().is_some() && config.validate(header).is_err() {
+    if header.schedule.plan().is_some() && config.validate_for(&model).is_err() {
         return Ok(Outcome::Refused);
     }
     let mut memory = AlignedBytes::for_run(&model, &config);
     let mut arena = Arena::new(memory.bytes_mut())?;
+    let condition = condition(&model, 1);
     let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
+    if !condition.is_empty() {
+        run.condition(&condition)?;
+    }
     run.step()?;
     run.step()?;
     Ok(Outcome::Ran)
@@ -105,6 +109,14 @@ fn fuzz_file(file: &[u8], name: u64, cases: u64) {
 }
 
 #[test]
+fn models_with_a_condition() {
+    for form in Form::ALL {
+        fuzz_file(&conditioned(form), form as u64 + 300, CASES / 10);
+        fuzz_file(&unguided(form), form as u64 + 400, CASES / 10);
+    }
+}
+
+#[test]
 fn chains_of_2015() {
     for scheme in chains::SCHEMES {
         for (name, file) in chains::all(scheme) {
@@ -117,6 +129,7 @@ fn chains_of_2015() {
 fn models_of_what_a_gpu_does_not_take() {
     for form in Form::ALL {
         fuzz_file(&wider::model(0, form), form as u64 + 300, CASES / 5);
+        fuzz_file(&wider::windows_model(0, form), form as u64 + 400, CASES / 5);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a model file holds, as one JSON object.
 
+use crate::condition::FixedPoint;
 use crate::model_file::ModelFile;
 use crate::names::Names;
 use crate::report::{MemoryMap, OperatorRow};
@@ -35,7 +36,7 @@ pub fn inspect(file: &ModelFile) -> Value {
         "file": file.path().display().to_string(), "bytes": file.bytes().len(), "sha256": file.sha256(),
         "crc32": format!("{:08x}", model.crc()), "format_version": FORMAT_VERSION, "numeric_version": NUMERIC_VERSION,
         "arithmetic": name(h.arithmetic), "packing": name(h.packing), "channels": h.channels, "rows": h.rows, "cols": h.cols,
-        "classes": h.classes, "null_class": h.null_class, "train_steps": h.train_steps, "prediction": name(h.prediction),
+        "classes": h.classes, "null_class": h.null_class, "condition": condition(model), "train_steps": h.train_steps, "prediction": name(h.prediction),
         "clip": name(h.clip), "clip_range": f64::from(h.clip_range_q24) / 16_777_216.0, "spacing": name(h.schedule.spacing()),
         "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
         "plan": h.schedule.plan().map(|planned| planned_run(model, planned)),
@@ -50,6 +51,15 @@ pub fn inspect(file: &ModelFile) -> Value {
         "tensors": tensors(model),
         "boards": fits,
     })
+}
+
+/// What the model says of its condition vector; `null` where it takes none.
+fn condition(model: &Model<'_>) -> Option<Value> {
+    let point = FixedPoint::of(model)?;
+    Some(json!({
+        "length": model.condition_len(), "range": point.range(), "fraction_bits": point.bits,
+        "null": point.null.map(|null| point.real(null)),
+    }))
 }
 
 /// The tensors of a model as objects: activations first, then weights.

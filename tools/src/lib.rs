@@ -57,6 +57,7 @@
 pub mod backend;
 pub mod bench;
 pub mod chain;
+pub mod condition;
 pub mod convert;
 pub mod crosscheck;
 pub mod data;
@@ -88,6 +89,7 @@ mod model_file;
 
 pub use backend::footprint::Fit;
 pub use backend::{Backend, Trace, board_named};
+pub use condition::Conditions;
 pub use conversion::{Conversion, fitting};
 pub use convert::{Converted, Progress};
 pub use error::{Error, ErrorKind};

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, Target, Trace};
+use crate::condition::Images;
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
 use crate::import::Checkpoint;
@@ -168,7 +169,7 @@ impl ModelFile {
         request: &Request,
         on_step: &(dyn Fn() + Sync),
     ) -> Result<Vec<Trace>, Error> {
-        let job = request.job(self.model().header())?;
+        let job = request.job(self.model())?;
         Ok(backend.run(self.target(), &job, on_step)?)
     }
 
@@ -234,14 +235,12 @@ impl ModelFile {
         device: FloatDevice,
     ) -> Result<FloatComparison, Error> {
         device.available()?;
-        let config = request.config(self.model().header())?;
-        Ok(against(
-            self.target(),
-            checkpoint,
-            &config,
-            &request.seeds(seeds),
-            device,
-            &|| (),
-        )?)
+        let config = request.config(self.model())?;
+        let (seeds, conditions) = (request.seeds(seeds), request.conditions(self.model(), seeds)?);
+        let images = Images {
+            seeds: &seeds,
+            conditions: &conditions,
+        };
+        Ok(against(self.target(), checkpoint, &config, images, device, &|| ())?)
     }
 }

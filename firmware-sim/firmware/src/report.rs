@@ -23,6 +23,13 @@ pub fn start(seed: u64, ticks: u64) {
     defmt::info!("@start {=u64} {=u64}", seed, ticks);
 }
 
+/// So many numbers of the condition are outside the model's range.
+pub fn clamped(count: u32) {
+    if count > 0 {
+        defmt::info!("condition: {=u32} numbers clamped", count);
+    }
+}
+
 /// A step is done, in so many ticks.
 pub fn step(step: &Step, ticks: u64) {
     defmt::info!(

@@ -65,9 +65,24 @@ fn trusted_model(_: Vouched) -> Result<Model<'static>, ParseError> {
     unsafe { Model::parse_trusted(hw::model()) }
 }
 
+/// What is linked in, without the condition vector at its end where the model takes one, and that vector.
+#[inline(always)]
+fn split_condition<'a>(model: &Model<'_>, linked: &'a [i32]) -> (&'a [i32], Option<&'a [i32]>) {
+    if !Feature::Condition.is_built() {
+        return (linked, None);
+    }
+    match model.condition_len() {
+        0 => (linked, None),
+        len => match linked.split_at_checked(linked.len().wrapping_sub(len)) {
+            Some((before, condition)) => (before, Some(condition)),
+            None => (linked, Some(&[])),
+        },
+    }
+}
+
 fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request: &Request) -> Result<(), Refusal> {
-    let linked = hw::linked_state();
-    // What is linked in is the start, then the known image, each where there is one.
+    // What is linked in is the start, then the known image, then the condition vector, each where there is one.
+    let (linked, condition) = split_condition(model, hw::linked_state());
     let inpaint = Feature::Inpaint.is_built() && request.inpaint;
     let known_len = if inpaint { model.header().sample_len() } else { 0 };
     let (begin, known) = linked
@@ -89,6 +104,10 @@ fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request:
     };
     if inpaint {
         run.inpaint(known)?;
+    }
+    if let Some(condition) = condition {
+        run.condition(condition)?;
+        report::clamped(run.clamped());
     }
     report::start(config.seed, ticks);
     let mut watch = Watch::new(request.observe);

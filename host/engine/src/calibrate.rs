@@ -8,6 +8,7 @@ use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 use crate::memory::AlignedBytes;
 
@@ -107,14 +108,49 @@ impl Observer for Recorder {
 
 impl StepObserver for Recorder {}
 
-/// Runs `configs`, each from its own seed, on an f16 model; gives the statistics of every operator's output, in order.
+/// A run from its own seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What is asked of it.
+    pub config: Config,
+    /// Its condition vector, in the model's fixed point; empty for a model without one.
+    pub condition: Arc<[i32]>,
+}
+
+impl From<Config> for Run {
+    fn from(config: Config) -> Self {
+        let condition = Arc::from([]);
+        Self { config, condition }
+    }
+}
+
+impl Run {
+    /// The run on `model`, at its beginning.
+    pub fn begin<'m, 'a>(
+        &'a self,
+        model: &'m Model<'m>,
+        arena: &'a mut Arena<'_>,
+    ) -> Result<Sampler<'m, 'a>, RunError> {
+        let mut run = Sampler::new(model, arena, &self.config, &Start::Seed)?;
+        if !self.condition.is_empty() {
+            run.condition(&self.condition)?;
+        }
+        Ok(run)
+    }
+}
+
+/// Makes `runs` on an f16 model; gives the statistics of every operator's output, in order.
 ///
 /// The runs go in parallel; the result does not depend on how many at a time. `done` is called after each.
-pub fn calibrate(model: &Model<'_>, configs: &[Config], done: &(dyn Fn() + Sync)) -> Result<Vec<Stats>, RunError> {
-    let runs: Result<Vec<Vec<Stats>>, RunError> = configs
+pub fn calibrate(
+    model: &Model<'_>,
+    runs: &[impl Into<Run> + Clone + Sync],
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<Stats>, RunError> {
+    let runs: Result<Vec<Vec<Stats>>, RunError> = runs
         .par_iter()
-        .map(|config| {
-            let stats = record(model, config);
+        .map(|run| {
+            let stats = record(model, &run.clone().into());
             done();
             stats
         })
@@ -131,11 +167,11 @@ fn empty(model: &Model<'_>) -> Vec<Stats> {
     model.ops().map(|op| Stats::new(channels(op))).collect()
 }
 
-fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Stats>, RunError> {
+fn record(model: &Model<'_>, run: &Run) -> Result<Vec<Stats>, RunError> {
     let mut recorder = Recorder { stats: empty(model) };
-    let mut memory = AlignedBytes::for_run(model, config);
+    let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
-    let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    let mut run = run.begin(model, &mut arena)?;
     while run.step_observed(&mut recorder)?.is_some() {}
     Ok(recorder.stats)
 }

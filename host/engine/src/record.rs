@@ -3,9 +3,10 @@
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::sampler::Predicted;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Model, Observer, RunError, StepObserver};
 use rayon::prelude::*;
 
+use crate::calibrate::Run;
 use crate::memory::AlignedBytes;
 
 /// One network call.
@@ -40,23 +41,24 @@ impl StepObserver for Recorder {
     }
 }
 
-/// Runs `configs`, each from its own seed and without guidance, on an f16 model; keeps one call of `every`, in each run other
+/// Makes `runs`, without guidance, on an f16 model; keeps one call of `every`, in each run other
 /// ones than in the run before. The runs go in parallel; the result does not depend on how many at a time.
-pub fn record(model: &Model<'_>, configs: &[Config], every: usize) -> Result<Vec<Recording>, RunError> {
+pub fn record(model: &Model<'_>, runs: &[impl Into<Run> + Clone], every: usize) -> Result<Vec<Recording>, RunError> {
     let every = every.max(1);
-    let run = |(i, config): (usize, &Config)| {
+    let one = |(i, run): (usize, &Run)| {
         let mut recorder = Recorder {
             current: Recording::default(),
             calls: vec![],
             first: i % every,
             every,
         };
-        let mut memory = AlignedBytes::for_run(model, config);
+        let mut memory = AlignedBytes::for_run(model, &run.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
-        let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+        let mut run = run.begin(model, &mut arena)?;
         while run.step_observed(&mut recorder)?.is_some() {}
         Ok(recorder.calls)
     };
-    let runs: Result<Vec<Vec<Recording>>, RunError> = configs.par_iter().enumerate().map(run).collect();
-    Ok(runs?.into_iter().flatten().collect())
+    let all: Vec<Run> = runs.iter().cloned().map(Into::into).collect();
+    let made: Result<Vec<Vec<Recording>>, RunError> = all.par_iter().enumerate().map(one).collect();
+    Ok(made?.into_iter().flatten().collect())
 }

@@ -21,7 +21,7 @@ pub mod sampler;
 pub mod scalar;
 pub mod trace;
 
-pub use request::{Clip, Method, Plan, PrevRule, Request, Spacing, Start, UNKNOWN, Variance};
+pub use request::{Clip, Extras, Method, Plan, PrevRule, Request, Spacing, Start, UNKNOWN, Variance};
 pub use scalar::pixels::q24_to_pixel;
 
 use file::File;
@@ -154,7 +154,7 @@ impl<'b> Oracle<'b> {
         start: &Start<'_>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
-        self.run_known(request, start, None, on_step)
+        self.run_with(request, start, Extras::default(), on_step)
     }
 
     /// As [`Oracle::run`], with the elements of `known` (Q24) known that are not [`UNKNOWN`].
@@ -165,12 +165,28 @@ impl<'b> Oracle<'b> {
         known: Option<&[i32]>,
         on_step: &mut dyn FnMut(&OracleStep),
     ) -> Result<Vec<i32>, OracleError> {
+        let extras = Extras {
+            known,
+            ..Extras::default()
+        };
+        self.run_with(request, start, extras, on_step)
+    }
+
+    /// As [`Oracle::run`], with what else a run may be given.
+    pub fn run_with(
+        &self,
+        request: &Request,
+        start: &Start<'_>,
+        extras: Extras<'_>,
+        on_step: &mut dyn FnMut(&OracleStep),
+    ) -> Result<Vec<i32>, OracleError> {
         let run = sampler::Run {
             model: &self.file,
             network: &self.network,
             config: request,
             options: self.options,
-            known,
+            known: extras.known,
+            condition: extras.condition,
         };
         run.run(start, on_step)
     }

@@ -4,7 +4,7 @@ use crate::OracleError;
 use crate::file::File;
 use crate::file::header::{Arithmetic, Prediction};
 use crate::file::tensor::{Tensor, TensorId};
-use crate::ops::{Call, Context, KINDS, Operator};
+use crate::ops::{Call, Context, KINDS, Operator, Wanted};
 use crate::planes::Planes;
 use crate::scalar::rounding::Rounding;
 
@@ -70,6 +70,11 @@ impl Network {
     /// Kinds of the operators, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.nodes.iter().map(|node| node.kind)
+    }
+
+    /// The condition vector that a run must give.
+    pub fn condition(&self) -> Option<Wanted> {
+        self.nodes.iter().find_map(|node| node.operator.condition())
     }
 
     /// Calls the network; `seen` gets every operator's output. Gives the network's, Q24 `(row, col, channel)`.

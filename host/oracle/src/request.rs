@@ -114,6 +114,15 @@ impl Request {
 /// An element of a known image that is not known.
 pub const UNKNOWN: i32 = i32::MIN;
 
+/// What a run may be given beside its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extras<'s> {
+    /// The known image, Q24, [`UNKNOWN`] where it is not known.
+    pub known: Option<&'s [i32]>,
+    /// The condition vector, in the model's fixed point.
+    pub condition: Option<&'s [i32]>,
+}
+
 /// Where a run starts. Images and noise are Q24, `(row, col, channel)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start<'s> {

@@ -59,7 +59,8 @@ impl Network for Portable {
 /// Runs the network once; its output is then at the header's `output` tensor in `activations`.
 ///
 /// `activations` has at least the header's `arena_bytes`, aligned to 4. The errors are [`RunError::Class`] for a
-/// label that the model does not have, and [`RunError::Memory`], which a parsed model and a large enough arena never give.
+/// label that the model does not have, [`RunError::Condition`] for a
+/// condition vector that is missing or of another length, and [`RunError::Memory`], which a parsed model and a large enough arena never give.
 pub fn forward(
     model: &Model<'_>,
     call: &Call<'_>,
@@ -79,7 +80,7 @@ pub fn forward(
         }
         observer.before(index, op);
         let Some(output) = run_op(model, call, op, activations) else {
-            return Err(RunError::Memory { op: index });
+            return Err(failed(model, call, op, index));
         };
         let bytes = activations.get(output.range());
         if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
@@ -87,6 +88,21 @@ pub fn forward(
         }
     }
     Ok(())
+}
+
+/// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.
+#[cold]
+#[inline(always)]
+fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+    #[cfg(feature = "condition")]
+    if let Op::Condition(condition) = op {
+        return RunError::Condition {
+            expected: model.known(condition.out).channels.into(),
+            found: call.given.vector().map_or(0, <[i32]>::len) as u32,
+        };
+    }
+    let _ = (model, call, op);
+    RunError::Memory { op: index }
 }
 
 /// Runs one operator; gives its output's record, and `None` when its memory does not fit `activations`.

@@ -6,7 +6,7 @@ use super::layout::{Sections, read_u64};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
 use crate::ops::reader::Reader;
-use crate::ops::{At, Context, Op};
+use crate::ops::{At, Condition, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
 
 /// Tensors that a file may have. Each is held against those before it, so that no file takes longer to check than this many do.
@@ -97,6 +97,23 @@ impl<'a> Model<'a> {
         Ops {
             reader: Reader::new(self.sections.content(2)),
         }
+    }
+
+    /// The condition that a run is given, if the model takes one. Its length: [`Model::condition_len`].
+    pub fn condition(&self) -> Option<Condition> {
+        #[cfg(feature = "condition")]
+        return self.ops().find_map(|op| match op {
+            Op::Condition(condition) => Some(condition),
+            _ => None,
+        });
+        #[cfg(not(feature = "condition"))]
+        None
+    }
+
+    /// Numbers of the condition vector; 0 where the model takes none.
+    pub fn condition_len(&self) -> usize {
+        let channels = |condition: Condition| self.known(condition.out).channels.into();
+        self.condition().map_or(0, channels)
     }
 
     /// Number of activations.

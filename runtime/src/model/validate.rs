@@ -79,6 +79,10 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !is_output {
         return refusal.with(ParseError::Header("output"));
     }
+    #[cfg(feature = "condition")]
+    if !one_condition(model) {
+        return refusal.with(ParseError::Section(Section::Ops));
+    }
     let whole = match planned {
         Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
         None => schedule_falls(model),
@@ -87,6 +91,20 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         return refusal.with(ParseError::Section(Section::Schedule));
     }
     Some(())
+}
+
+/// Whether all operators that are given a vector are given the same one, and a chain none.
+#[cfg(feature = "condition")]
+#[inline(never)]
+fn one_condition(model: &Model<'_>) -> bool {
+    let Some(first) = model.condition() else { return true };
+    let len = |condition: &crate::ops::Condition| model.known(condition.out).channels;
+    let mut ops = model.ops();
+    let others = ops.all(|op| match op {
+        Op::Condition(other) => other.is_same(&first) && len(&other) == len(&first),
+        _ => true,
+    });
+    others && !model.header.prediction.is_chain()
 }
 
 /// Whether there are as many alphas as there should be, and none is larger than the one before.

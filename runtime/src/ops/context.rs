@@ -1,6 +1,6 @@
 //! What an operator is given beside its record and its memory.
 
-use super::At;
+use super::{At, Given};
 use crate::features::Feature;
 use crate::tensor::{Record, Tensor, TensorId, record};
 
@@ -56,6 +56,8 @@ pub struct Call<'a> {
     pub time_q16: u32,
     /// Class label; read only by conditional models.
     pub class: u16,
+    /// Condition vector; read only by models that take one.
+    pub given: Given<'a>,
 }
 
 impl<'a> Call<'a> {
@@ -66,6 +68,16 @@ impl<'a> Call<'a> {
             input_q30: 1 << 30,
             time_q16: timestep << 16,
             class,
+            given: Given::NONE,
+        }
+    }
+
+    /// With a condition vector, in the model's fixed point.
+    #[must_use]
+    pub const fn with_condition(self, vector: &'a [i32]) -> Self {
+        Self {
+            given: Given::of(vector),
+            ..self
         }
     }
 

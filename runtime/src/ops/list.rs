@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout, Silu,
-    Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
+    Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -15,12 +15,14 @@ use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
 use crate::tensor::{Tensor, TensorId};
 
+// An operator that is listed with `in` and its part is no variant of a build without it, where no dispatch has a place for it: not a byte
+// is linked for it.
 macro_rules! operators {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident $(in $part:literal)?,)*) => {
         /// One operator.
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
         pub enum Op {
-            $($(#[$doc])* $name($name),)*
+            $($(#[$doc])* $(#[cfg(feature = $part)])? $name($name),)*
         }
 
         /// The operators' numbers in a file: their places in the list.
@@ -39,7 +41,7 @@ macro_rules! operators {
             /// Name of the kind, for reports.
             pub fn kind(&self) -> &'static str {
                 match self {
-                    $(Self::$name(_) => $name::NAME,)*
+                    $($(#[cfg(feature = $part)])? Self::$name(_) => $name::NAME,)*
                 }
             }
 
@@ -48,7 +50,7 @@ macro_rules! operators {
             #[inline(never)]
             pub fn read(r: &mut Reader<'_>) -> Self {
                 match r.u32() {
-                    $(number::$name if is_built::<$name>() => Self::$name($name::read(r)),)*
+                    $($(#[cfg(feature = $part)])? number::$name if is_built::<$name>() => Self::$name($name::read(r)),)*
                     _ => {
                         r.fail();
                         Self::none()
@@ -69,7 +71,7 @@ macro_rules! operators {
             #[inline(always)]
             pub fn conv(&self) -> Option<&Conv> {
                 match self {
-                    $(Self::$name(op) => op.conv(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => op.conv(),)*
                 }
             }
 
@@ -77,7 +79,7 @@ macro_rules! operators {
             #[inline(always)]
             pub(crate) fn gives_output(&self) -> bool {
                 match self {
-                    $(Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
                 }
             }
 
@@ -85,7 +87,7 @@ macro_rules! operators {
             #[inline(always)]
             pub fn norm(&self) -> Option<&GroupNorm> {
                 match self {
-                    $(Self::$name(op) => op.norm(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => op.norm(),)*
                 }
             }
 
@@ -93,7 +95,7 @@ macro_rules! operators {
             #[inline(always)]
             pub fn needs(&self, feature: Feature) -> bool {
                 match self {
-                    $(Self::$name(op) => op.needs(feature),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => op.needs(feature),)*
                 }
             }
 
@@ -103,7 +105,7 @@ macro_rules! operators {
             #[inline(never)]
             fn touched(&self, slots: &mut Slots) {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.slots(slots) },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.slots(slots) },)*
                 }
             }
 
@@ -111,7 +113,7 @@ macro_rules! operators {
             #[inline(never)]
             pub(crate) fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() {
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() {
                         op.check(checker)
                     } else {
                         checker.fail(Fault::Decode)
@@ -123,21 +125,21 @@ macro_rules! operators {
             #[inline(always)]
             pub(crate) fn scratch_needed(&self, float: bool, tensors: &[Tensor; slot::COUNT]) -> usize {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.scratch_bytes(float, tensors) } else { 0 },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.scratch_bytes(float, tensors) } else { 0 },)*
                 }
             }
 
             /// [`Operator::run_integer`].
             pub(crate) fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
                 }
             }
 
             /// [`Operator::run_f16`].
             pub(crate) fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $(Self::$name(op) => if is_built::<$name>() { op.run_f16(context, call, r) } else { None },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.run_f16(context, call, r) } else { None },)*
                 }
             }
         }
@@ -173,6 +175,10 @@ operators! {
     Norm,
     /// A function of every element, a factor, an addend.
     Pointwise,
+    /// The vector that a run is given.
+    Condition in "condition",
+    /// Elements in other places.
+    Rearrange in "rearrange",
 }
 
 impl Op {
@@ -216,13 +222,13 @@ pub(crate) mod tests {
             [kind, byte, ..] if kind % 16 == 3 => byte as u8 & 3,
             [_, byte, ..] => byte as u8 & 1,
         };
-        let kind = word(1000)[0] as u8 % 15;
+        let kind = word(1000)[0] as u8 % 16;
         core::iter::once(kind).chain((0..140).map(byte)).collect()
     }
 
     #[test]
     fn operators_are_read_as_postcard_reads_them() {
-        let mut read = [0; 14];
+        let mut read = [0; 15];
         let mut refused = 0;
         for seed in 0..200_000 {
             let bytes = bytes(seed);

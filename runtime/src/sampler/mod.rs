@@ -6,6 +6,7 @@
 //! run ([`crate::model::plan`]) only class, guidance, seed and start are left to choose.
 
 mod chain;
+mod condition;
 mod inpaint;
 mod pixels;
 mod snapshot;
@@ -24,8 +25,10 @@ use crate::model::Model;
 use crate::model::exec::{Call, Network, Observer, Portable, Unobserved};
 use crate::model::sampling::Terms;
 use crate::numeric::normal::normal_q24;
+use crate::ops::Given;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 use crate::tensor::arena::{ALIGN, Arena};
+use condition::Held;
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub struct Sampler<'m, 'a> {
     known: Option<&'a [i32]>,
     /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
     known_tag: u32,
+    held: Held<'a>,
     activations: &'a mut [u8],
 }
 
@@ -109,7 +113,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
-        config.validate(model.header())?;
+        config.validate_for(model)?;
         let (needed, found) = (arena_bytes(model, config), arena.bytes.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
@@ -142,6 +146,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
+            held: Held::of(model),
             activations,
         })
     }
@@ -162,6 +167,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl StepObserver,
     ) -> Result<Option<Step>, RunError> {
+        self.is_conditioned()?;
         if self.is_chain() {
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
@@ -266,16 +272,28 @@ impl<'m, 'a> Sampler<'m, 'a> {
             input_q30,
             time_q16,
             class,
+            given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
         let Some(weight_q16) = self.config.guidance_q16 else {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
-        call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        // What can be dropped is: the label, the condition vector, or both.
+        if self.drops_condition() {
+            call.given = Given::NONE;
+            call.class = header.null_class.unwrap_or(0);
+        } else {
+            call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
+        }
         network.forward(self.model, &call, self.activations, observer)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
+    }
+
+    /// Whether the model's condition vector is dropped in guidance's unconditional call.
+    fn drops_condition(&self) -> bool {
+        self.model.condition().is_some_and(|condition| condition.null.is_some())
     }
 
     fn rows(&self) -> Rows<'_> {

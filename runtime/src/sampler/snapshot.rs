@@ -2,7 +2,7 @@
 //!
 //! `MSN2`, the model's CRC-32, the next step's number, the length of the configuration, the configuration (postcard), the known
 //! image's tag (0 without one), the state, the sample that the next step needs of the one before, if it does (i32 little-endian),
-//! CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
+//! the condition vector's tag, if the model takes one (0 before it is given), CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
 
 use super::{Config, Sampler};
 use crate::error::RunError;
@@ -21,7 +21,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// Bytes that a snapshot of a run under `config` may need.
     pub fn snapshot_bytes(model: &Model<'_>, config: &Config) -> usize {
         let tensors = 1 + usize::from(config.method.holds_between_steps());
-        PREFIX + CONFIG_MAX + 4 + tensors * model.header().sample_len() * 4 + 4
+        let condition = 4 * usize::from(model.condition().is_some());
+        PREFIX + CONFIG_MAX + 4 + tensors * model.header().sample_len() * 4 + condition + 4
     }
 
     /// Saves the run into `to`; gives the bytes written.
@@ -50,13 +51,16 @@ impl<'m, 'a> Sampler<'m, 'a> {
         for value in self.x.iter().chain(sample) {
             put(&value.to_le_bytes())?;
         }
+        if let Some(tag) = self.condition_tag() {
+            put(&tag.to_le_bytes())?;
+        }
         let crc = crc32(to.get(..at).ok_or(short)?);
         to.get_mut(at..at + 4).ok_or(short)?.copy_from_slice(&crc.to_le_bytes());
         Ok(at + 4)
     }
 
     /// Resumes a run from a snapshot of the same model. A run with a known image is given it again
-    /// ([`inpaint`](Self::inpaint)) before the next step.
+    /// ([`inpaint`](Self::inpaint)) before the next step, and so is one with a condition ([`condition`](Self::condition)).
     pub fn resume(model: &'m Model<'m>, arena: &'a mut Arena<'_>, from: &[u8]) -> Result<Self, RunError> {
         let (body, crc) = from.split_last_chunk::<4>().ok_or(RunError::Snapshot)?;
         let whole = crc32(body) == u32::from_le_bytes(*crc);
@@ -70,10 +74,15 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let config_end = PREFIX.saturating_add(read_u32(body, 12) as usize);
         let config = body.get(PREFIX..config_end).ok_or(RunError::Snapshot)?;
         let config: Config = postcard::from_bytes(config).map_err(|_| RunError::Snapshot)?;
-        let (tag, tensors) = body[config_end..].split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
+        let (tag, mut tensors) = body[config_end..].split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
         let mut sampler = Self::bare(model, arena, &config)?;
         sampler.index = read_u32(body, 8);
         sampler.known_tag = u32::from_le_bytes(*tag);
+        if sampler.condition_tag().is_some() {
+            let (rest, tag) = tensors.split_last_chunk::<4>().ok_or(RunError::Snapshot)?;
+            sampler.set_condition_tag(u32::from_le_bytes(*tag));
+            tensors = rest;
+        }
         let state_bytes = sampler.x.len() * 4;
         sampler.follows = config.method.holds_between_steps() && tensors.len() > state_bytes;
         let expected = state_bytes * (1 + usize::from(sampler.follows));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::spacing::begins_within;
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::Model;
 use crate::model::header::Header;
 use crate::model::plan::Plan;
 use crate::model::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
@@ -64,7 +65,17 @@ impl Config {
         Plan::new(self.steps, self.spacing, self.prev, self.eta_q16, self.method)
     }
 
-    /// Checks every field against the model.
+    /// [`Config::validate`] for a model, whose condition vector may be what guidance drops.
+    pub fn validate_for(&self, model: &Model<'_>) -> Result<(), RunError> {
+        let drops = || model.condition().is_some_and(|condition| condition.null.is_some());
+        if Feature::Condition.is_built() && self.guidance_q16.is_some() && drops() {
+            let guidance_q16 = None;
+            return Self { guidance_q16, ..*self }.validate(model.header());
+        }
+        self.validate(model.header())
+    }
+
+    /// Checks every field against the model's header.
     pub fn validate(&self, header: &Header) -> Result<(), RunError> {
         if self.steps == 0 || self.steps > header.train_steps {
             return Err(RunError::Steps {

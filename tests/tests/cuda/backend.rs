@@ -105,6 +105,7 @@ fn images_may_start_anywhere() {
     let images = origins.into_iter().enumerate().map(|(i, origin)| Wanted {
         seed: 40 + i as u64,
         origin,
+        condition: None,
     });
     let whole = mote_tools::backend::Job {
         known: None,
@@ -147,10 +148,11 @@ fn chains_start_anywhere_and_take_no_known_image() {
                 strength_q16: 30_000,
             },
         ];
-        let images = origins
-            .into_iter()
-            .zip(3..)
-            .map(|(origin, seed)| Wanted { seed, origin });
+        let images = origins.into_iter().zip(3..).map(|(origin, seed)| Wanted {
+            seed,
+            origin,
+            condition: None,
+        });
         let mut job = mote_tools::backend::Job {
             known: None,
             config: Config::of(model.header(), model.header().train_steps),

@@ -6,7 +6,7 @@ use mote_runtime::Method;
 use mote_runtime::internals::sampler;
 use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
-use mote_tools::{Backend, FloatDevice, Request, RunOptions};
+use mote_tools::{Backend, Conditions, Error, FloatDevice, Request, RunOptions};
 
 /// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +45,9 @@ pub struct SamplerArgs {
     /// Weight of classifier-free guidance; two network calls a step
     #[arg(long, value_name = "W", value_parser = weight, allow_negative_numbers = true)]
     pub guidance: Option<f64>,
+    /// Condition vectors of a model that takes them: numbers with commas between, for all images; or an array of a .npz, .npy or safetensors file, a row an image or one for all
+    #[arg(long, value_name = "FILE.npz[:KEY]|X,Y,...", allow_hyphen_values = true)]
+    pub condition: Option<String>,
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
@@ -126,15 +129,16 @@ impl RunArgs {
 }
 
 impl SamplerArgs {
-    /// One image from the first seed.
-    pub fn request(&self) -> Request {
-        Request {
+    /// One image from the first seed, or one of each condition.
+    pub fn request(&self) -> Result<Request, Error> {
+        Ok(Request {
             run: self.run.options(),
             class: self.class,
             guidance: self.guidance,
             seed: self.seed,
+            condition: self.condition.as_deref().map(Conditions::parse).transpose()?,
             ..Request::default()
-        }
+        })
     }
 }
 

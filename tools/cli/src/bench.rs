@@ -8,11 +8,11 @@ use super::kernels;
 use super::print::{self, Held};
 use super::progress;
 use mote_firmware_sim::{Board, RuntimeFlash};
-use mote_tools::ModelFile;
 use mote_tools::backend::Backend;
 use mote_tools::bench::Bench;
 use mote_tools::kernels::Kernel;
 use mote_tools::validate::backends_to_check;
+use mote_tools::{Conditions, ModelFile};
 use std::path::PathBuf;
 
 /// Measure a step on this machine and on simulated boards
@@ -38,6 +38,14 @@ pub struct Args {
     /// Images that are made together on this machine, where images a second are measured [default: two a thread]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000), requires = "model")]
     batch: Option<u64>,
+    /// The condition vector of a model that takes one [default: the middle of its range]
+    #[arg(
+        long,
+        value_name = "FILE.npz[:KEY]|X,Y,...",
+        allow_hyphen_values = true,
+        requires = "model"
+    )]
+    condition: Option<String>,
     /// Show every operator (--json always does)
     #[arg(long, requires = "model")]
     operators: bool,
@@ -103,7 +111,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         return Ok(Held::Yes);
     };
     let file = ModelFile::open(path)?;
-    let bench = Bench::new(&file, args.steps, args.batch)?;
+    let mut bench = Bench::new(&file, args.steps, args.batch)?;
+    if let Some(given) = &args.condition {
+        bench = bench.on(Conditions::parse(given)?)?;
+    }
     let chosen = backends_to_check(&args.backends, file.target(), bench.config()).into_iter();
     // The oracle is there to be right, not to be quick.
     let chosen: Vec<_> = chosen

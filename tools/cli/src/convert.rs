@@ -47,6 +47,15 @@ pub struct Args {
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
     null_class: Option<usize>,
+    /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
+    #[arg(long, value_name = "FILE.npz[:KEY]")]
+    calibration: Option<String>,
+    /// The least and the largest number of a condition vector; runs clamp to it [default: what the checkpoint's mote.json says]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = range)]
+    condition_range: Option<[f64; 2]>,
+    /// The number that stood for every number of a condition vector where training dropped it: runs can be guided then
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    condition_null: Option<f64>,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -88,6 +97,38 @@ fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A range, least number first.
+fn range(text: &str) -> Result<[f64; 2], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|v| v.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([low, high]) if low.is_finite() && high.is_finite() && low < high => Ok([*low, *high]),
+        _ => Err("a range is two numbers, the least first, such as -1,1".into()),
+    }
+}
+
+/// What is said of the condition in place of what the checkpoint says.
+fn ask_condition(args: &Args, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
+    let said = args.condition_range.is_some() || args.condition_null.is_some();
+    match &mut checkpoint.graph.condition {
+        Some(condition) => {
+            condition.range = args.condition_range.or(condition.range);
+            condition.null = args.condition_null.or(condition.null);
+        }
+        None if said => {
+            return Err(Failure::usage("the network takes no condition vector")
+                .help("leave --condition-range and --condition-null out"));
+        }
+        None => {}
+    }
+    if args.condition_null.is_some_and(|null| !null.is_finite()) {
+        return Err(Failure::usage("--condition-null is no finite number").help("give a number, such as 0"));
+    }
+    if let Some(calibration) = &args.calibration {
+        checkpoint.calibration = Some(calibration.clone());
+    }
+    Ok(())
+}
+
 /// The checkpoint, with the name and the null class that are asked for.
 fn asked(args: &Args) -> Result<Checkpoint, Failure> {
     let mut checkpoint = print::noted(Checkpoint::open(&args.checkpoint)?);
@@ -100,7 +141,8 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
             .set_null_class(label)
             .map_err(|error| Failure::usage(error).help(help))?;
     }
-    if checkpoint.graph.classes.is_some() && checkpoint.unet.null_class.is_none() {
+    ask_condition(args, &mut checkpoint)?;
+    if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
             "the network has labels, and the checkpoint names none that stands for no class: runs need --class, and there is no \
              guidance (`--null-class` says which one it is)",
@@ -134,6 +176,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             "the fast arena does not fit {}: this is the small one, the same bits in more instructions (`--arena`)",
             board.name
         ));
+    }
+    if let Some(note) = converted.conditions.as_ref().and_then(|given| given.note.as_deref()) {
+        print::note(note);
     }
     if file.model().header().clip == Clip::Stock {
         print::note(

@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     files[0].write(file.bytes())?;
     let shown = show(args, target, &checkpoint)?;
     files[1].write(&encode(&sheet(&shown.traces, model.header(), None, ZOOM))?)?;
-    let frames = assemble::frames(model, &Config::of(model.header(), STEPS))?;
+    let frames = assemble::frames(model, &Config::of(model.header(), STEPS), None)?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
     files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM))?)?;
     let mut data = ReportData::with_boards(target, &command_line());
@@ -121,6 +121,7 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
             ..config
         },
         seeds: (0..CHECKED).collect(),
+        conditions: vec![],
         backends: backends
             .map(|backend| CheckedBackend {
                 backend,

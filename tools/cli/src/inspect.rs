@@ -5,9 +5,10 @@ use super::failure::Failure;
 use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
 use mote_firmware_sim::{Firmware, Parts};
-use mote_runtime::Method;
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
+use mote_runtime::{Method, Model};
+use mote_tools::condition::FixedPoint;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
 use mote_tools::samplers::sampler_name;
@@ -38,6 +39,22 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         print::text(&(facts(&file) + &operators(&rows) + &boards(&file.fits())))?;
     }
     Ok(Held::Yes)
+}
+
+/// Length and range of the condition vector.
+fn condition(model: &Model<'_>) -> String {
+    let Some(point) = FixedPoint::of(model) else {
+        return "none".into();
+    };
+    let [low, high] = point.range();
+    let dropped = point
+        .null
+        .map_or(String::new(), |null| format!(", {} stands for none", point.real(null)));
+    format!(
+        "{} numbers from {low} to {high}, of {} fraction bits{dropped}",
+        model.condition_len(),
+        point.bits
+    )
 }
 
 fn facts(file: &ModelFile) -> String {
@@ -74,6 +91,7 @@ fn facts(file: &ModelFile) -> String {
             format!("{} x {} x {} (row, col, channel)", h.rows, h.cols, h.channels),
         ),
         row("classes", classes),
+        row("condition", condition(model)),
         row(
             "runtime features",
             Parts::needed_by(model).of_firmware(Firmware::Compact).names().join(" ") + ", and fast for speed",

@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 use mote_runtime::{Config, arena_bytes};
 use mote_tools::backend::{Job, Origin};
 use mote_tools::files::{Format, OutputFile};
-use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
+use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
 use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
-use mote_tools::{Backend, ModelFile, Request, StartFrom};
+use mote_tools::{Backend, Conditions, ModelFile, Request, StartFrom};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,19 +30,21 @@ Examples:
   mote sample my.mote -o quick.png --sampler dpm++ --steps 10
   mote sample my.mote -o whole.png --from damaged.png --inpaint mask.png --count 4
   mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9
-  mote sample my.mote --out samples.npz --count 50000 --backend cuda")]
+  mote sample my.mote --out samples.npz --count 50000 --backend cuda
+  mote sample policy.mote -o actions.json --condition 0.1,-0.3,0.25,0,1,0.5,-1,0.75 --steps 10
+  mote sample policy.mote -o actions.npz --condition observations.npz:cond")]
 pub struct Args {
     /// The model file
     model: PathBuf,
-    /// The PNG file to write
-    #[arg(short, long, value_name = "OUT.png", required_unless_present = "out")]
+    /// The PNG file to write; for a model whose samples are signals or actions, an archive for NumPy or a JSON file
+    #[arg(short, long, value_name = "OUT.png|.npz|.json", required_unless_present = "out")]
     output: Option<PathBuf>,
-    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy
-    #[arg(long, value_name = "DIR|FILE.npz", conflicts_with_all = ["output", "columns", "zoom"])]
+    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy (signals and actions: as numbers, or as JSON)
+    #[arg(long, value_name = "DIR|FILE.npz|FILE.json", conflicts_with_all = ["output", "columns", "zoom"])]
     out: Option<PathBuf>,
     #[command(flatten)]
     sampler: SamplerArgs,
-    /// Number of images [default: 1, or as many as --noise holds]
+    /// Number of images [default: 1, or as many as --noise or --condition holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true)]
     count: Option<u32>,
     /// Columns of the grid [default: a square]
@@ -82,9 +84,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     args.sampler.run.options().check()?;
     match (&args.out, &args.output) {
         (Some(out), _) => many(args, out),
+        (None, Some(output)) if is_numbers(output) => many(args, output),
         (None, Some(output)) => one_picture(args, output),
         (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
     }
+}
+
+/// Whether a file is of numbers and no picture.
+fn is_numbers(output: &Path) -> bool {
+    let ending = output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    matches!(ending.as_deref(), Some("npz" | "json"))
 }
 
 /// What is asked for. Files that it starts from are read.
@@ -112,15 +121,20 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
         count: frames.or(args.count).map(|count| count as usize),
         start,
         known,
-        ..args.sampler.request()
+        ..args.sampler.request()?
     })
 }
 
 /// Files that are read, which no output may replace.
 fn inputs(args: &Args) -> Vec<PathBuf> {
     let noise = args.noise.as_deref().map(file_of_noise);
+    let condition = args.sampler.condition.as_deref().and_then(Conditions::file_of);
     let given = [&args.from, &args.inpaint].into_iter().flatten().cloned();
-    given.chain(noise).chain([args.model.clone()]).collect()
+    given
+        .chain(noise)
+        .chain(condition)
+        .chain([args.model.clone()])
+        .collect()
 }
 
 fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
@@ -133,7 +147,10 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
-    let job = request(args, &file)?.job(model.header())?;
+    if let Some(signal) = Signal::of(model.header()) {
+        return Err(signal.no_picture().into());
+    }
+    let job = request(args, &file)?.job(model)?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
     let bar = bar(args, &job);
     let began = Instant::now();
@@ -170,9 +187,15 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     ImageSink::check_name(out)?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = request(args, &file)?.job(file.model().header())?;
+    let job = request(args, &file)?.job(file.model())?;
     let shape = file.shape();
-    let sink = ImageSink::prepare(out, &paths(&inputs(args)), job.images.len(), shape)?;
+    let sink = ImageSink::prepare(
+        out,
+        &paths(&inputs(args)),
+        job.images.len(),
+        shape,
+        Signal::of(file.model().header()),
+    )?;
     let bar = bar(args, &job);
     let began = Instant::now();
     let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));

@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let file = ModelFile::open(&args.model)?;
     let target = file.target();
     let validation = Validation {
-        request: args.sampler.request(),
+        request: args.sampler.request()?,
         seeds: args.seeds as usize,
         backends: args.backends.clone(),
         oracle_seeds: args.oracle_seeds.map(|n| n as usize),
@@ -158,7 +158,7 @@ pub fn compare(
     device: FloatDevice,
 ) -> Result<FloatComparison, Failure> {
     let bar = progress::bar("float network", runs.seeds.len() as u64);
-    let compared = against(target, checkpoint, &runs.config, &runs.seeds, device, &|| bar.inc(1));
+    let compared = against(target, checkpoint, &runs.config, runs.images(), device, &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(compared?)
 }
@@ -166,7 +166,7 @@ pub fn compare(
 /// [`layers`] with a bar.
 fn follow(target: Target<'_>, checkpoint: &Checkpoint, runs: &CheckedRuns) -> Result<Layers, Failure> {
     let bar = progress::bar("operators", runs.seeds.len() as u64);
-    let found = layers(target, checkpoint, &runs.config, &runs.seeds, &|| bar.inc(1));
+    let found = layers(target, checkpoint, &runs.config, runs.images(), &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(found?)
 }
@@ -192,7 +192,7 @@ fn distributed(
     let devices = (backend, args.float.unwrap_or_default());
     let data = data(args, checkpoint, count)?;
     let bar = progress::bar("distributions", 3 * count as u64);
-    let seeds = args.sampler.request().seeds(count);
+    let seeds = args.sampler.request()?.seeds(count);
     let compared = distribution(target, checkpoint, config, &seeds, devices, data.as_ref(), &|images| {
         bar.inc(images)
     });

@@ -303,7 +303,7 @@ impl Model {
             if let StartFrom::Noise(noise) = &request.start {
                 part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
             }
-            jobs.push(part.job_of(header, &seeds[first..end])?);
+            jobs.push(part.job_of(self.file.model(), &seeds[first..end])?);
             first = end;
         }
         Ok(jobs)

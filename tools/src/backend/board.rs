@@ -1,6 +1,6 @@
 //! The firmware on a simulated board.
 
-use super::{BackendError, Job, Origin, StepTrace, Target, Trace};
+use super::{BackendError, Job, Origin, StepTrace, Target, Trace, Wanted};
 use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Model};
@@ -15,7 +15,8 @@ const MOST_BESIDE: f64 = 400_000.0;
 /// For starting QEMU and for whatever is no network call.
 const LEAST_LIMIT: Duration = Duration::from_secs(60);
 
-/// Links the model once where images start from seeds, and once an image where they start from given states.
+/// Links the model once where images start from seeds on one condition, and once an image where they start from given states or have
+/// conditions of their own.
 pub fn run(
     board: &'static Board,
     firmware: Firmware,
@@ -23,10 +24,12 @@ pub fn run(
     job: &Job,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let from_seeds = job.images.iter().all(|image| image.origin == Origin::Seed);
-    let group = if from_seeds { job.images.len().max(1) } else { 1 };
+    let together = |a: &Wanted, b: &Wanted| {
+        let from_seeds = a.origin == Origin::Seed && b.origin == Origin::Seed;
+        from_seeds && a.condition == b.condition
+    };
     let mut traces = Vec::new();
-    for images in job.images.chunks(group) {
+    for images in job.images.chunk_by(together) {
         let origin = images.first().map_or(&Origin::Seed, |image| &image.origin);
         let (start, mut state) = match origin {
             Origin::Seed => (StartFrom::Seed, vec![]),
@@ -46,6 +49,8 @@ pub fn run(
             }
         };
         state.extend(job.known.iter().flatten());
+        let condition = images.first().and_then(|image| image.condition.as_deref());
+        state.extend(condition.unwrap_or_default());
         let request = RunRequest {
             start,
             inpaint: job.known.is_some(),

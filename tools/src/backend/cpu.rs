@@ -50,6 +50,9 @@ fn one(
     if let Some(known) = &job.known {
         sampler.inpaint(known)?;
     }
+    if let Some(condition) = &image.condition {
+        sampler.condition(condition)?;
+    }
     let mut trace = Trace {
         seed: image.seed,
         ..Trace::default()

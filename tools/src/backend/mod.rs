@@ -17,6 +17,7 @@ pub mod predict;
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
 
+use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Firmware, SimError};
 use mote_runtime::{Config, Model, RunError, Start};
@@ -105,6 +106,8 @@ pub struct Wanted {
     pub seed: u64,
     /// Where it starts.
     pub origin: Origin,
+    /// Its condition vector, in the model's fixed point; `None` for a model that takes none.
+    pub condition: Option<Arc<[i32]>>,
 }
 
 /// What to make, and what to watch meanwhile.
@@ -124,13 +127,18 @@ pub struct Job {
 impl Job {
     /// An image from each seed.
     pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
-        let images = seeds
-            .into_iter()
-            .map(|seed| Wanted {
-                seed,
-                origin: Origin::Seed,
-            })
-            .collect();
+        let seeds: Vec<u64> = seeds.into_iter().collect();
+        Self::of_images(config, Images::from(&seeds))
+    }
+
+    /// An image from each seed, on its condition.
+    pub fn of_images(config: Config, images: Images<'_>) -> Self {
+        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| Wanted {
+            seed,
+            origin: Origin::Seed,
+            condition: condition.cloned(),
+        };
+        let images = images.each().into_iter().map(wanted).collect();
         Self {
             config,
             images,
@@ -269,7 +277,7 @@ impl Backend {
 
     /// Makes the images of `job`, in order; calls `on_step` after each step where it can.
     pub fn run(&self, target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-        job.config.validate(target.model.header())?;
+        job.config.validate_for(target.model)?;
         self.available()?;
         match self {
             Self::Cpu => cpu::run(target, job, on_step),
@@ -299,7 +307,7 @@ impl Backend {
         take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
-            job.config.validate(target.model.header())?;
+            job.config.validate_for(target.model)?;
             return cuda::stream(target, job, *executor, take);
         }
         for images in job.images.chunks(CHUNK) {

@@ -43,7 +43,11 @@ fn one(model: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync
         on_step();
     };
     let (request, origin) = (request(&job.config_of(image)), image.origin.start());
-    let state = model.run_known(&request, &start(&origin), job.known.as_deref(), &mut take)?;
+    let extras = oracle::Extras {
+        known: job.known.as_deref(),
+        condition: image.condition.as_deref(),
+    };
+    let state = model.run_with(&request, &start(&origin), extras, &mut take)?;
     trace.pixels = state.iter().copied().map(oracle::q24_to_pixel).collect();
     trace.state = state;
     Ok(trace)

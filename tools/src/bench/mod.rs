@@ -8,17 +8,22 @@ pub use profile::{OperatorCost, complete};
 
 use crate::Error;
 use crate::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
+use crate::condition::{Conditions, FixedPoint};
 use crate::model_file::ModelFile;
 use crate::report::OperatorRow;
+use crate::request::Request;
 use mote_cuda as cuda;
 use mote_cuda::driver::Device;
 use mote_cuda::{Executor, Gpu};
 use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::{Board, Firmware, Image, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash};
-use mote_runtime::{Arena, Config, Network, Portable, Sampler, Start, Unobserved, arena_bytes};
+use mote_firmware_sim::{
+    Board, Firmware, Image, ImageOptions, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash,
+};
+use mote_runtime::{Arena, Config, Model, Network, Portable, Sampler, Start, Unobserved, arena_bytes};
 use serde::Serialize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Steps that are measured where no number is asked for.
@@ -44,6 +49,8 @@ pub struct Bench<'m> {
     rows: Vec<OperatorRow>,
     /// Images that are made together.
     batch: u64,
+    /// The condition of them all, in the model's fixed point; `None` for a model that takes none.
+    condition: Option<Arc<[i32]>>,
 }
 
 /// Steps of an image, where images a second are shown.
@@ -106,14 +113,28 @@ impl<'m> Bench<'m> {
             .plan()
             .map_or(STEPS.min(header.train_steps), |plan| plan.steps);
         let config = Config::of(header, steps.unwrap_or(usual));
-        config.validate(header)?;
+        config.validate_for(file.model())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         Ok(Self {
             target: file.target(),
             config,
             rows: OperatorRow::all(file.model()),
             batch: batch.unwrap_or(2 * threads),
+            condition: middle(file.model()),
         })
+    }
+
+    /// On the first of these condition vectors. Without it: the middle of the model's range, as what a step costs does not depend on it.
+    ///
+    /// # Errors
+    /// As [`Request::conditions`].
+    pub fn on(mut self, conditions: Conditions) -> Result<Self, Error> {
+        let request = Request {
+            condition: Some(conditions),
+            ..Request::default()
+        };
+        self.condition = request.conditions(self.target.model, 1)?.pop();
+        Ok(self)
     }
 
     /// The run that is measured.
@@ -123,7 +144,32 @@ impl<'m> Bench<'m> {
     }
 }
 
+/// The middle of the range for every number of a condition.
+fn middle(model: &Model<'_>) -> Option<Arc<[i32]>> {
+    let point = FixedPoint::of(model)?;
+    let middle = ((i64::from(point.low) + i64::from(point.high)) / 2) as i32;
+    Some(vec![middle; model.condition_len()].into())
+}
+
 impl Bench<'_> {
+    /// Images from these seeds.
+    fn job(&self, seeds: std::ops::Range<u64>) -> Job {
+        let mut job = Job::of_seeds(self.config, seeds);
+        job.images
+            .iter_mut()
+            .for_each(|image| image.condition.clone_from(&self.condition));
+        job
+    }
+
+    /// A run on this machine, at its beginning.
+    fn sampler<'a>(&'a self, arena: &'a mut Arena<'_>) -> Result<Sampler<'a, 'a>, BackendError> {
+        let mut sampler = Sampler::new(self.target.model, arena, &self.config, &Start::Seed)?;
+        if let Some(condition) = &self.condition {
+            sampler.condition(condition)?;
+        }
+        Ok(sampler)
+    }
+
     /// Measures `backend`. What cannot run here, or fails, says why.
     #[must_use]
     pub fn measure(&self, backend: Backend) -> BackendCost {
@@ -152,7 +198,16 @@ impl Bench<'_> {
 
     /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
     fn board(&self, board: &'static Board, firmware: Firmware, row: BackendCost) -> Result<BackendCost, SimError> {
-        let image = Image::link(board, self.target.bytes, &board_options(&self.config, firmware))?;
+        let options = ImageOptions {
+            state: self
+                .condition
+                .iter()
+                .flat_map(|condition| condition.iter())
+                .copied()
+                .collect(),
+            ..board_options(&self.config, firmware)
+        };
+        let image = Image::link(board, self.target.bytes, &options)?;
         let limit = time_limit(board, self.target.model, &self.config, 1);
         let whole = image.run(&RunRequest {
             limit,
@@ -267,7 +322,7 @@ impl Bench<'_> {
 
     /// Seconds of `images` images.
     fn seconds(&self, backend: Backend, images: u64) -> Result<f64, BackendError> {
-        let job = Job::of_seeds(self.config, 0..images);
+        let job = self.job(0..images);
         let began = Instant::now();
         backend.run(self.target, &job, &|| ())?;
         Ok(began.elapsed().as_secs_f64().max(1e-9))
@@ -289,7 +344,7 @@ impl Bench<'_> {
         let (mut times, began) = (Vec::new(), Instant::now());
         for run in 0.. {
             let mut arena = Arena::new(memory.bytes_mut())?;
-            let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
+            let mut sampler = self.sampler(&mut arena)?;
             loop {
                 let start = Instant::now();
                 if sampler.step_by(network, &mut Unobserved)?.is_none() {
@@ -308,7 +363,7 @@ impl Bench<'_> {
     fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<OperatorCost>, BackendError> {
         let mut memory = AlignedBytes::for_run(self.target.model, &self.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
-        let mut sampler = Sampler::new(self.target.model, &mut arena, &self.config, &Start::Seed)?;
+        let mut sampler = self.sampler(&mut arena)?;
         let mut timer = OpTimer::new(self.rows.len());
         while sampler.step_by(network, &mut timer)?.is_some() {}
         let ms = |spent: &Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);

@@ -81,6 +81,7 @@ pub fn convert(chain: &Chain, scheme: Scheme, arena: Option<Arena>, sha256: &str
         program,
         calibration: calibration(&diffusion, chain.steps() as u32),
         diffusion,
+        conditions: None,
         trained: None,
     };
     let memory = Memory {
@@ -110,7 +111,7 @@ fn calibration(diffusion: &Diffusion, steps: u32) -> Calibration {
         ..run_of(diffusion, steps)
     };
     Calibration {
-        runs: (0..RUNS).map(run).collect(),
+        runs: (0..RUNS).map(|i| run(i).into()).collect(),
         steps,
         rounding: vec![],
     }

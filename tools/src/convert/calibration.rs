@@ -1,10 +1,13 @@
 //! The runs of the sampler that a conversion observes.
 
+use mote_engine::calibrate::Run;
 use mote_runtime::Config;
 use mote_runtime::internals::schedule::spacing::{PrevRule, begins_within};
 
+use super::condition::Given;
 use crate::emit::Diffusion;
 use crate::program::Program;
+use std::sync::Arc;
 
 /// Seed of the first calibration run; far from the small seeds that people sample with.
 pub const CALIBRATION_SEED: u64 = 0x4D4F_5445_0000_0000;
@@ -23,27 +26,37 @@ const ROUNDING_BYTES: usize = 1 << 28;
 #[derive(Debug, Clone)]
 pub struct Calibration {
     /// Runs that the ranges of activations are taken from.
-    pub runs: Vec<Config>,
+    pub runs: Vec<Run>,
     /// Steps of each, as the model file tells.
     pub steps: u32,
     /// Other runs, on which weights of 4 bits are rounded. Empty where no weight has 4 bits.
-    pub rounding: Vec<Config>,
+    pub rounding: Vec<Run>,
 }
 
 impl Calibration {
-    /// The network's own sampler from several seeds, every class in turn.
-    pub fn of(program: &Program, diffusion: &Diffusion) -> Self {
-        let runs = affordable_runs(program, diffusion);
+    /// The network's own sampler from several seeds, every class in turn, conditions of all of `given`.
+    pub fn of(program: &Program, diffusion: &Diffusion, given: Option<&Given>) -> Self {
+        let count = affordable_runs(program, diffusion);
+        // Runs and rounding runs have each their own conditions, evenly spread, where there are as many.
+        let conditions = given.map(|given| given.spread(2 * count as usize));
+        let on = |config: Config, i: u64| Run {
+            config,
+            condition: conditions
+                .as_ref()
+                .map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
+        };
         Self {
-            runs: (0..runs).map(|i| run(program, diffusion, i)).collect(),
+            runs: (0..count).map(|i| on(run(program, diffusion, i), 2 * i)).collect(),
             steps: CALIBRATION_STEPS,
-            rounding: (0..runs).map(|i| rounding_run(program, diffusion, i)).collect(),
+            rounding: (0..count)
+                .map(|i| on(rounding_run(program, diffusion, i), 2 * i + 1))
+                .collect(),
         }
     }
 
     /// Every how many calls of the rounding runs one is recorded.
     pub fn rounding_stride(&self, program: &Program) -> usize {
-        let available: usize = self.rounding.iter().map(|c| c.steps as usize).sum();
+        let available: usize = self.rounding.iter().map(|run| run.config.steps as usize).sum();
         let bytes: usize = program.slots.iter().map(|slot| 2 * slot.len()).sum();
         let wanted = ROUNDING_CALLS.min(ROUNDING_BYTES / bytes.max(1)).max(1);
         available.div_ceil(wanted)

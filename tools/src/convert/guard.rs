@@ -1,11 +1,12 @@
 //! A look at every model before it is handed over: do its activations leave f16, and are an integer model's images those of its f16 model?
 
+use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::float::load;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, Model, Observer, RunError, StepObserver};
 
 use super::calibration::Calibration;
 use crate::emit::Diffusion;
@@ -23,16 +24,19 @@ const MACS: u64 = 4_000_000_000;
 const LEAST: f64 = 20.0;
 
 /// The first runs of calibration, short. A chain is run whole.
-pub fn runs(program: &Program, diffusion: &Diffusion, calibration: &Calibration) -> Vec<Config> {
+pub fn runs(program: &Program, diffusion: &Diffusion, calibration: &Calibration) -> Vec<Run> {
     let runs = calibration.runs.iter().take(RUNS);
     if is_chain(diffusion) {
-        return runs.copied().collect();
+        return runs.cloned().collect();
     }
     let affordable = MACS / (program.total_macs() * RUNS as u64).max(1);
     let steps = |all: u32| all.min(STEPS.min(affordable as u32).max(1));
-    runs.map(|run| Config {
-        steps: steps(run.steps),
-        ..*run
+    runs.map(|run| Run {
+        config: Config {
+            steps: steps(run.config.steps),
+            ..run.config
+        },
+        ..run.clone()
     })
     .collect()
 }
@@ -51,7 +55,7 @@ pub fn compare(
     program: &Program,
     formats: &[Format],
     diffusion: &Diffusion,
-    runs: &[Config],
+    runs: &[Run],
 ) -> Result<Option<String>, RunError> {
     if is_chain(diffusion) {
         // Its images are draws.
@@ -81,7 +85,7 @@ pub fn compare(
         "its images are only {psnr:.1} dB from those of its own f16 model, on {} seeds of {} steps; layer '{}' loses most ({:.1} dB in the \
          first step): choose --scheme w16a16 or f16, and look at the layers with `mote validate --against`",
         runs.len(),
-        runs.first().map_or(0, |run| run.steps),
+        runs.first().map_or(0, |run| run.config.steps),
         program.ops[slot].name,
         -10.0 * lost.max(1e-20).log10(),
     )))
@@ -93,15 +97,15 @@ struct Seen {
     image: Vec<f64>,
 }
 
-fn look(model: &Model<'_>, run: &Config, formats: &[Format]) -> Result<Seen, RunError> {
+fn look(model: &Model<'_>, run: &Run, formats: &[Format]) -> Result<Seen, RunError> {
     let mut layers = Layers {
         formats,
         outputs: vec![vec![]; formats.len()],
         done: false,
     };
-    let mut memory = AlignedBytes::for_run(model, run);
+    let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
-    let mut sampler = Sampler::new(model, &mut arena, run, &Start::Seed)?;
+    let mut sampler = run.begin(model, &mut arena)?;
     while sampler.step_observed(&mut layers)?.is_some() {
         layers.done = true;
     }

@@ -4,6 +4,7 @@
 //! calibrate on.
 
 pub mod calibration;
+pub mod condition;
 mod guard;
 mod halves;
 mod limits;
@@ -31,6 +32,7 @@ use crate::widths::eight_bit::eight_bit;
 pub use crate::widths::trial::Progress;
 use crate::widths::trial::QuantizeError;
 use calibration::Calibration;
+use condition::Given;
 use source::{Memory, NumberFormats, Source, Widths, convert_source};
 
 /// Why a checkpoint cannot be converted.
@@ -80,6 +82,9 @@ pub enum ConvertError {
     /// No assignment fits, or one could not be measured.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// Condition vectors that are missing or wrong.
+    #[error(transparent)]
+    Condition(#[from] crate::Error),
     /// The formats that the checkpoint was trained with are not its network's.
     #[error(transparent)]
     Trained(#[from] TrainedError),
@@ -126,6 +131,8 @@ pub struct Converted {
     pub chosen: Option<Trained>,
     /// What a user should know of the model, a sentence each.
     pub notes: Vec<String>,
+    /// The condition vectors that were calibrated with; `None` for a network without a condition.
+    pub conditions: Option<Given>,
 }
 
 impl Converted {
@@ -149,6 +156,7 @@ impl Converted {
             sensitivity: vec![],
             chosen: None,
             notes,
+            conditions: None,
         }
     }
 }
@@ -163,6 +171,7 @@ pub fn convert(
         return Err(ConvertError::LearnedVariance);
     }
     limits::check(checkpoint, options.scheme)?;
+    let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
     let program = recompute(lower(&checkpoint.graph)?, arena);
     let diffusion = diffusion(checkpoint)?;
@@ -174,9 +183,10 @@ pub fn convert(
     let source = Source {
         name: &checkpoint.name,
         sha256: &checkpoint.sha256,
-        calibration: Calibration::of(&program, &diffusion),
+        calibration: Calibration::of(&program, &diffusion, given.as_ref()),
         program,
         diffusion,
+        conditions: given,
         trained: checkpoint.trained.as_ref().filter(|trained| trained.scheme == scheme),
     };
     let memory = Memory {
@@ -215,6 +225,6 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
         clip_range: config.clip_sample_range,
         schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
-        null_class: checkpoint.unet.null_class.map(|label| label as u16),
+        null_class: checkpoint.null_class.map(|label| label as u16),
     })
 }

@@ -9,6 +9,7 @@ use mote_engine::record::record;
 use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;
+use super::condition::Given;
 use super::provenance::Provenance;
 use super::units::{LARGEST, Units};
 use super::{ConvertError, Converted, guard, halves};
@@ -39,6 +40,8 @@ pub struct Source<'a> {
     pub diffusion: Diffusion,
     /// Runs that calibration observes.
     pub calibration: Calibration,
+    /// Condition vectors to calibrate and measure with.
+    pub conditions: Option<Given>,
     /// Number formats that it was trained with, where these are asked for.
     pub trained: Option<&'a Trained>,
 }
@@ -142,7 +145,11 @@ pub fn convert_source(
     }
     let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = numbers.widths else {
-        return Ok(Converted::float(within.emitted, arena, within.program, notes));
+        let converted = Converted::float(within.emitted, arena, within.program, notes);
+        return Ok(Converted {
+            conditions: source.conditions,
+            ..converted
+        });
     };
     let widths = match origins {
         Some(origins) => widths.of_parts(&origins),
@@ -170,6 +177,7 @@ pub fn convert_source(
         diffusion,
         stats: &stats,
         reference: model,
+        conditions: source.conditions.as_ref(),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
     let (assignment, sensitivity) = match widths {
@@ -193,6 +201,7 @@ pub fn convert_source(
         assignment: Some(assignment),
         sensitivity,
         chosen: Some(chosen),
+        conditions: source.conditions,
         program: within.program,
         notes,
     })

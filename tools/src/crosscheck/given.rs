@@ -75,11 +75,18 @@ impl Given {
         })
     }
 
-    /// That of all samples twice: first as they are, then with label `null`, the unconditional call of guidance.
-    pub(super) fn guided(&self, null: usize) -> Self {
+    /// That of all samples twice: first as they are, then as the unconditional call of guidance has them, with label `null` and with
+    /// `null_number` for every number of the condition where that can be dropped.
+    pub(super) fn guided(&self, null: usize, null_number: Option<f64>) -> Self {
+        let dropped = |v: &f64| null_number.unwrap_or(*v);
         Self {
             labels: [&self.labels[..], &vec![null; self.labels.len()]].concat(),
-            vectors: self.vectors.repeat(2),
+            vectors: self
+                .vectors
+                .iter()
+                .copied()
+                .chain(self.vectors.iter().map(dropped))
+                .collect(),
         }
     }
 

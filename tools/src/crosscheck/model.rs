@@ -1,6 +1,7 @@
 //! A model from the noise of the references, against PyTorch's final images.
 
 use crate::Error;
+use crate::condition::Conditions;
 use crate::model_file::ModelFile;
 use crate::request::{Request, RunOptions, StartFrom, noise_of_file};
 use crate::tensors::{TensorFile, from_q24, to_chw};
@@ -49,13 +50,15 @@ pub fn crosscheck_model(file: &ModelFile, vectors: &Path) -> Result<ModelReport,
     };
     let noise = noise_of_file(&vectors.display().to_string(), file.shape())?;
     let labels = references.numbers("labels").ok().map(|labels| labels.data);
+    let conditions = conditions(&references, file.model(), vectors)?;
     let mut runs = Vec::new();
     for (key, steps, guidance) in runs_in(&references, file.model()) {
         let expected = references.numbers(&key).map(|values| values.data).unwrap_or_default();
         if expected.len() != noise.len() * file.model().header().sample_len() {
             return Err(refuse(format!("`{key}` and the noise differ in size")));
         }
-        let psnr = psnrs(file, &noise, labels.as_deref(), &expected, steps, guidance)?;
+        let given = (labels.as_deref(), conditions.as_ref());
+        let psnr = psnrs(file, &noise, given, &expected, steps, guidance)?;
         runs.push(ModelRun {
             key,
             steps,
@@ -73,6 +76,16 @@ pub fn crosscheck_model(file: &ModelFile, vectors: &Path) -> Result<ModelReport,
         steps: chosen.steps,
         runs,
     })
+}
+
+/// The condition vectors of the references, of a model that takes them.
+fn conditions(references: &TensorFile, model: &Model<'_>, vectors: &Path) -> Result<Option<Conditions>, Error> {
+    if model.condition_len() == 0 {
+        return Ok(None);
+    }
+    let cond = references.numbers("cond")?;
+    let name = format!("{}: `cond`", vectors.display());
+    Ok(Some(Conditions::new(name, model.condition_len(), cond.data)?))
 }
 
 /// `ddimS.x0` and `ddimS.cfgW.x0`.
@@ -94,7 +107,7 @@ fn runs_in(file: &TensorFile, model: &Model<'_>) -> Vec<(String, u32, Option<f64
 fn psnrs(
     file: &ModelFile,
     noise: &[Vec<i32>],
-    labels: Option<&[f64]>,
+    (labels, conditions): (Option<&[f64]>, Option<&Conditions>),
     expected: &[f64],
     steps: u32,
     guidance: Option<f64>,
@@ -116,6 +129,7 @@ fn psnrs(
             },
             class: label,
             guidance,
+            condition: conditions.map(|rows| rows.alone(i)),
             start: StartFrom::Noise(vec![sample.clone()]),
             ..Request::default()
         };

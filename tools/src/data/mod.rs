@@ -13,9 +13,10 @@ mod npy;
 mod npz;
 mod size;
 mod training;
-mod zip;
+pub(crate) mod zip;
 
 pub use discrete::Discrete;
+pub(crate) use npz::array;
 pub use training::Wanted;
 
 use crate::tensors::to_chw;

@@ -29,6 +29,43 @@ pub fn read(path: &Path) -> Result<Raw, DataError> {
     archive.raw().map_err(|problem| content(path, problem))
 }
 
+/// An array's name, its extents and its numbers.
+pub type Named = (String, Vec<usize>, Vec<f32>);
+
+/// The array of that name in the archive or `.npy` file `path`; without one, the first that has a name of `known`, or the only one.
+pub fn array(path: &Path, name: Option<&str>, known: &[&str]) -> Result<Named, DataError> {
+    let file = bytes(path)?;
+    let fail = |problem: String| content(path, problem);
+    let Some(entries) = zip::entries(&file) else {
+        let array = npy::parse(&file).map_err(|problem| fail(format!("is no NumPy archive or array: it {problem}")))?;
+        return match name {
+            None => Ok(("array".into(), array.shape, array.data)),
+            Some(name) => Err(fail(format!(
+                "is a single array, and has none called {}",
+                printable(name)
+            ))),
+        };
+    };
+    let archive = Archive { file: &file, entries };
+    let names: Vec<&str> = archive.entries.iter().map(Entry::array).collect();
+    let wanted = match name {
+        Some(name) => names.iter().find(|found| **found == name),
+        None => known
+            .iter()
+            .find_map(|known| names.iter().find(|found| *found == known))
+            .or(names.first().filter(|_| names.len() == 1)),
+    };
+    let Some(wanted) = wanted else {
+        let shown = printable(&names[..names.len().min(20)].join(", "));
+        return Err(fail(match name {
+            Some(name) => format!("holds no array {} ({shown})", printable(name)),
+            None => format!("holds several arrays ({shown}): name one, as FILE.npz:ARRAY"),
+        }));
+    };
+    let array = archive.read(wanted).map_err(fail)?;
+    Ok(((*wanted).to_owned(), array.shape, array.data))
+}
+
 /// An archive's bytes and what they hold.
 struct Archive<'a> {
     file: &'a [u8],
@@ -106,19 +143,31 @@ impl Archive<'_> {
 
     /// The first array that is there.
     fn first(&self, names: &[&'static str]) -> Result<Option<(&'static str, Array)>, String> {
-        let found = names.iter().find_map(|name| {
-            let named = |entry: &&Entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name) == *name;
-            Some((*name, self.entries.iter().find(named)?))
-        });
-        let Some((name, entry)) = found else { return Ok(None) };
+        let found = names
+            .iter()
+            .find_map(|name| self.entries.iter().any(|entry| entry.array() == *name).then_some(*name));
+        let Some(name) = found else { return Ok(None) };
+        self.read(name).map(|array| Some((name, array)))
+    }
+
+    /// The array of that name, which is there.
+    fn read(&self, name: &str) -> Result<Array, String> {
+        let entry = self.entries.iter().find(|entry| entry.array() == name);
+        let entry = entry.ok_or_else(|| format!("holds no array {}", printable(name)))?;
         // What it says of itself is looked at before all of it is unpacked.
         let whole = zip::head(self.file, entry, npy::HEAD)
             .and_then(|head| npy::check(&head, entry.size))
             .and_then(|()| zip::contents(self.file, entry));
         whole
             .and_then(|contents| npy::parse(&contents))
-            .map(|array| Some((name, array)))
-            .map_err(|problem| format!("the array {name} {problem}"))
+            .map_err(|problem| format!("the array {} {problem}", printable(name)))
+    }
+}
+
+impl Entry {
+    /// The array's name.
+    fn array(&self) -> &str {
+        self.name.strip_suffix(".npy").unwrap_or(&self.name)
     }
 }
 

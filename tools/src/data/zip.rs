@@ -1,4 +1,4 @@
-//! The part of the ZIP format (PKWARE APPNOTE 6.3) that NumPy archives use: stored and deflated files, below 4 GiB.
+//! The part of the ZIP format (PKWARE APPNOTE 6.3) that archives of NumPy and PyTorch use: stored and deflated files, below 4 GiB.
 
 use flate2::read::DeflateDecoder;
 use std::io::Read;
@@ -90,7 +90,7 @@ pub fn contents(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
 /// The bytes of `entry` as they lie in the archive.
 fn packed<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
     if entry.flags & ENCRYPTED != 0 {
-        return Err("is encrypted: save the archive with numpy.savez".into());
+        return Err("is encrypted: save the archive without a password".into());
     }
     if !matches!(entry.method, STORED | DEFLATED) {
         return Err(format!(
@@ -99,7 +99,7 @@ fn packed<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
         ));
     }
     if [entry.packed, entry.size, entry.offset].contains(&BEYOND) {
-        return Err("is larger than 4 GiB, or its archive is: save fewer images".into());
+        return Err("is larger than 4 GiB, or its archive is: save less in it".into());
     }
     lying(bytes, entry).ok_or_else(|| "is damaged".into())
 }
@@ -134,6 +134,9 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes) as usize)
 }
+
+#[cfg(test)]
+pub(crate) use tests::archive;
 
 #[cfg(test)]
 pub(super) mod tests {

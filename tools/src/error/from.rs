@@ -29,6 +29,10 @@ impl From<RunError> for Error {
             RunError::Planned { .. } => {
                 "leave the sampler's options out; `mote inspect` says what is planned, `mote plan` plans another".into()
             }
+            RunError::Condition { expected: 0, .. } => "leave --condition out".into(),
+            RunError::Condition { expected, .. } => {
+                format!("give --condition FILE.npz:ARRAY, rows of {expected} numbers, or the numbers with commas between")
+            }
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
@@ -66,7 +70,10 @@ impl From<ImportError> for Error {
 
 impl From<ConvertError> for Error {
     fn from(error: ConvertError) -> Self {
-        Self::input(error).help("see CHECKPOINT in `mote convert --help`")
+        match error {
+            ConvertError::Condition(error) => error,
+            error => Self::input(error).help("see CHECKPOINT in `mote convert --help`"),
+        }
     }
 }
 
@@ -117,6 +124,7 @@ impl From<DistributionError> for Error {
         match error {
             DistributionError::Backend(error) => error.into(),
             DistributionError::Float(error) => error.into(),
+            DistributionError::Conditioned => Self::refused(error).help("leave --distribution out"),
             DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
         }
     }

@@ -95,6 +95,10 @@ impl<'a> Subject<'a> {
     pub fn new(checkpoint: &'a Checkpoint, network: &'a Executor<'a>, options: EvalOptions) -> Result<Self, Error> {
         let config = &checkpoint.scheduler;
         let schedule = Schedule::new(config, Precision::F64)?;
+        if checkpoint.graph.condition.is_some() {
+            let what = "the network takes a condition vector, and data for measuring has none";
+            return Err(Error::refused(what).help("`mote validate --against` compares a model with such a network"));
+        }
         let classes = checkpoint.graph.classes;
         let count = classes.unwrap_or(0);
         if let Some(class) = options.class.filter(|class| *class >= count) {
@@ -109,7 +113,7 @@ impl<'a> Subject<'a> {
             predictor: Predictor::new(network, config, schedule)?,
             config,
             classes,
-            null_class: checkpoint.unet.null_class,
+            null_class: checkpoint.null_class,
             options,
         })
     }

@@ -21,6 +21,8 @@ pub enum Format {
     Html,
     /// Arrays for NumPy.
     Npz,
+    /// One object of numbers.
+    Json,
 }
 
 impl Format {
@@ -33,6 +35,7 @@ impl Format {
             Self::Svg => "svg",
             Self::Html => "html",
             Self::Npz => "npz",
+            Self::Json => "json",
         }
     }
 

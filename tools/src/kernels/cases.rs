@@ -33,6 +33,17 @@ pub enum Work {
         /// What is fused into it.
         fused: Fused,
     },
+    /// A convolution along a signal of one row that keeps its length.
+    Signal {
+        /// Positions.
+        length: usize,
+        /// Input channels.
+        ins: usize,
+        /// Output channels.
+        outs: usize,
+        /// Columns of the kernel.
+        kernel: usize,
+    },
     /// Group normalization with SiLU.
     Norm {
         /// Rows and columns.
@@ -144,6 +155,13 @@ pub fn cases() -> Vec<Case> {
         ..case(fused(16, Fused::Nothing), activations)
     });
     all.splice(at - 2..at - 2, four);
+    let signal = Work::Signal {
+        length: 16,
+        ins: 32,
+        outs: 32,
+        kernel: 5,
+    };
+    all.extend([Activations::Eight, Activations::Sixteen].map(|activations| case(signal, activations)));
     all
 }
 
@@ -162,28 +180,30 @@ impl Case {
     pub fn weights(&self) -> &'static str {
         match self.work {
             Work::Conv { .. } if self.weights == Bits::Four => "int4",
-            Work::Conv { .. } => "int8",
+            Work::Conv { .. } | Work::Signal { .. } => "int8",
             _ => "",
         }
     }
 
     /// Rows and columns of the output.
-    pub fn out_side(&self) -> usize {
+    pub fn out_size(&self) -> [usize; 2] {
         match self.work {
             Work::Conv {
                 side, stride, fused, ..
-            } => side * if fused == Fused::Upsample { 2 } else { 1 } / stride,
-            Work::Norm { side, .. } | Work::RmsNorm { side, .. } | Work::Attention { side, .. } => side,
+            } => [side * if fused == Fused::Upsample { 2 } else { 1 } / stride; 2],
+            Work::Signal { length, .. } => [1, length],
+            Work::Norm { side, .. } | Work::RmsNorm { side, .. } | Work::Attention { side, .. } => [side; 2],
         }
     }
 
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
-            Work::Conv { outs, .. } => outs,
+            Work::Conv { outs, .. } | Work::Signal { outs, .. } => outs,
             Work::Norm { channels, .. } | Work::RmsNorm { channels, .. } | Work::Attention { channels, .. } => channels,
         };
-        (self.out_side() * self.out_side() * channels) as u64
+        let [rows, cols] = self.out_size();
+        (rows * cols * channels) as u64
     }
 
     /// Multiply-accumulates; 0 of a normalization.
@@ -193,6 +213,7 @@ impl Case {
                 let halves = if fused == Fused::Concat { 2 } else { 1 };
                 self.elements() * (kernel * kernel * ins * halves) as u64
             }
+            Work::Signal { ins, kernel, .. } => self.elements() * (kernel * ins) as u64,
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
             Work::Norm { .. } | Work::RmsNorm { .. } => 0,
         }
@@ -255,6 +276,14 @@ impl fmt::Display for Work {
                     Fused::Residual => ", residual",
                     Fused::Upsample => ", upsampled x2",
                 })
+            }
+            Self::Signal {
+                length,
+                ins,
+                outs,
+                kernel,
+            } => {
+                write!(f, "conv 1x{kernel}, 1x{length}x{ins} -> {outs}")
             }
             Self::Norm { side, channels, groups } => {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")

@@ -7,7 +7,7 @@ use mote_graph::graph::{Node, Op, ValueId, ops};
 use mote_runtime::Model;
 use mote_runtime::internals::family::padded;
 use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
-use mote_runtime::internals::ops::conv::conv_scratch_bytes;
+use mote_runtime::internals::ops::conv::{Sides, conv_scratch_bytes};
 use mote_runtime::internals::ops::{Addend, Conv as Fields, Op as Record, Readout, Weights};
 use mote_runtime::internals::tensor::{Tensor, int4};
 
@@ -25,10 +25,10 @@ pub struct Conv {
     pub weight: Vec<f32>,
     /// `(out)`, divided by `divisor`.
     pub bias: Vec<f32>,
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step between outputs.
-    pub stride: usize,
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between outputs, of rows and of columns.
+    pub stride: [usize; 2],
     /// Zeros at top, left, bottom, right.
     pub pad: [usize; 4],
     /// Reads through a nearest-neighbour x2.
@@ -44,12 +44,7 @@ pub struct Conv {
 
 impl Conv {
     pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Some([kernel, stride]) = op.as_square().filter(|[_, stride]| *stride <= 2) else {
-            return Err(refuse(
-                node,
-                "a convolution whose kernel is no square, with a stride above 2 or strides that differ, dilation or groups",
-            ));
-        };
+        check_window(op, node)?;
         let source = lowering.view(node, 0)?;
         let outs = lowering.shape(node.output)[0];
         let bias = match &op.bias {
@@ -59,10 +54,10 @@ impl Conv {
         let weight = lowering.param(node, &op.weight)?;
         let conv = Self {
             source: source.slots,
-            weight: channels_last(&weight, outs, kernel * kernel),
+            weight: channels_last(&weight, outs, op.kernel[0] * op.kernel[1]),
             bias,
-            kernel,
-            stride,
+            kernel: op.kernel,
+            stride: op.stride,
             pad: op.pad,
             upsample: source.upsample,
             addend: None,
@@ -83,8 +78,8 @@ impl Conv {
             source: source.slots,
             weight: lowering.param(node, &op.weight)?,
             bias: lowering.param(node, &op.bias)?,
-            kernel: 1,
-            stride: 1,
+            kernel: [1; 2],
+            stride: [1; 2],
             pad: [0; 4],
             upsample: source.upsample,
             addend: None,
@@ -107,8 +102,8 @@ impl Conv {
     /// Rows of its input that it looks at for an output row that has `cols` columns, so that they fill a block of `columns`. `None` where
     /// it does not read its input row by row.
     pub fn window_rows(&self, cols: usize, columns: usize) -> Option<usize> {
-        let row_by_row = !self.upsample && self.kernel > 1 && self.groups.is_empty();
-        row_by_row.then(|| (columns.div_ceil(cols) - 1) * self.stride + self.kernel)
+        let row_by_row = !self.upsample && self.kernel[0] > 1 && self.groups.is_empty();
+        row_by_row.then(|| (columns.div_ceil(cols) - 1) * self.stride[0] + self.kernel[0])
     }
 
     fn fields(&self, out: SlotId, e: &mut Emitter<'_>) -> Fields {
@@ -127,8 +122,8 @@ impl Conv {
             out: e.id(out),
             scratch: e.scratch(out),
             weights: filter::weights(self, out, &units, input_unit / unit, e),
-            kernel: self.kernel as u8,
-            stride: self.stride as u8,
+            kernel: sides(self.kernel),
+            stride: sides(self.stride),
             pad: self.pad.map(|p| p as u8),
             upsample: self.upsample,
             addend,
@@ -198,7 +193,7 @@ impl Operator for Conv {
             room.columns
         };
         let ins = program.channels(&self.source);
-        conv_scratch_bytes(room.float, self.kernel, ins, out.shape[0], columns)
+        conv_scratch_bytes(room.float, self.kernel[0] * self.kernel[1], ins, out.shape[0], columns)
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
@@ -213,6 +208,32 @@ impl Operator for Conv {
         })
     }
 }
+
+/// Refuses a kernel, a stride and a padding that no file holds.
+fn check_window(op: &ops::Conv, node: &Node) -> Result<(), LowerError> {
+    if op.dilation != [1; 2] {
+        return Err(refuse(node, "a convolution with dilation"));
+    }
+    if op.groups != 1 {
+        return Err(refuse(node, "a convolution in groups"));
+    }
+    let sides = op.kernel.iter().chain(&op.stride).max();
+    if sides.is_some_and(|side| *side > MAX_SIDE) {
+        return Err(refuse(node, "a convolution with a kernel or stride above 15"));
+    }
+    if (0..4).any(|i| op.pad[i] >= op.kernel[i % 2]) {
+        return Err(refuse(node, "a convolution padded by its kernel's side or more"));
+    }
+    Ok(())
+}
+
+/// Rows and columns as a file holds them.
+fn sides([rows, cols]: [usize; 2]) -> Sides {
+    Sides::of(rows as u8, cols as u8)
+}
+
+/// Largest side of a kernel that a file holds.
+const MAX_SIDE: usize = 15;
 
 /// Whether a value is written later than `next.value`, by a convolution that only this node reads.
 fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
@@ -242,7 +263,7 @@ pub(super) fn cost(model: &Model<'_>, record: &Fields, out: &Tensor) -> Cost {
         .filter_map(|id| model.tensor(id))
         .map(|t| u64::from(t.channels))
         .sum();
-    let taps = u64::from(record.kernel).pow(2) * ins;
+    let taps = record.kernel().area() as u64 * ins;
     let row = padded(taps as usize) as u64;
     let (weights, bytes_an_output) = match record.weights {
         Weights::W8 { .. } => ("int8", row + 4 + 5),

@@ -10,6 +10,7 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod cost;
 mod filter;
@@ -17,21 +18,25 @@ mod input;
 mod norm;
 mod operator;
 pub mod pointwise;
+mod rearrange;
 mod silu;
 mod softmax;
 pub(crate) mod source;
 mod time_proj;
+mod transposed;
 mod upsample;
 
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
+pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use input::Input;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
+pub use rearrange::Rearrange;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -40,6 +45,7 @@ pub use upsample::Upsample;
 use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
 use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
@@ -79,6 +85,8 @@ operators! {
     TimeProj,
     /// A row of the class embedding.
     ClassEmbed,
+    /// The vector that a run is given.
+    Condition,
     /// SiLU that nothing could absorb.
     Silu,
     /// Softmax over channels.
@@ -95,6 +103,8 @@ operators! {
     AvgPool,
     /// A function of every element, a factor, an addend.
     Pointwise,
+    /// Elements in other places.
+    Rearrange,
 }
 
 impl Kind {
@@ -110,6 +120,13 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
+        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
+        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
+        GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
+        GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),
@@ -124,9 +141,9 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
-        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
+        GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
-        GraphOp::Condition(_) => Err(refuse(node, "a condition vector that is given at run time")),
+        GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
 }
 
@@ -141,8 +158,12 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
-        Record::Input(_) | Record::Silu(_) | Record::Softmax(_) | Record::Upsample(_) | Record::AvgPool(_) => {
-            Cost::NOTHING
-        }
+        Record::Condition(_)
+        | Record::Input(_)
+        | Record::Silu(_)
+        | Record::Softmax(_)
+        | Record::Upsample(_)
+        | Record::Rearrange(_)
+        | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

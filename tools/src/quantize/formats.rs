@@ -44,6 +44,15 @@ impl Format {
         zero_point: 0,
     };
 
+    /// int16 for magnitudes that never are above `max_abs`.
+    pub fn int16_within(max_abs: f64) -> Self {
+        Self {
+            dtype: Dtype::I16,
+            scale: (max_abs / 32767.0).max(SMALLEST_SCALE),
+            zero_point: 0,
+        }
+    }
+
     /// int16 for magnitudes up to `max_abs`, and some room.
     pub fn int16(max_abs: f64) -> Self {
         Self {

@@ -4,6 +4,7 @@ use super::{BackendCheck, BoardFit, Film, Picture, Quality, ReportData, Sensitiv
 use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::{Backend, Job, Target, Trace};
+use crate::condition::Images;
 use crate::convert::Converted;
 use crate::images::{self, Shape, encode};
 use crate::import::Checkpoint;
@@ -12,11 +13,12 @@ use crate::widths::auto;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Model, Sampler, Start};
+use std::sync::Arc;
 
 /// Images in a conversion's report.
 const SAMPLES: u64 = 8;
 /// Of which so many are compared with the float network.
-const COMPARED: u64 = 2;
+const COMPARED: usize = 2;
 /// Steps of each.
 const STEPS: u32 = 20;
 /// Frames of a film, at most.
@@ -30,13 +32,20 @@ pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &s
     let file = converted.file()?;
     let (target, model) = (file.target(), file.model());
     let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
-    let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..SAMPLES), &|| ())?;
-    let seeds: Vec<u64> = (0..COMPARED).collect();
-    let float = against(target, checkpoint, &config, &seeds, FloatDevice::Cpu, &|| ())?;
+    let seeds: Vec<u64> = (0..SAMPLES).collect();
+    let given = converted.conditions.as_ref();
+    let conditions = given.map_or(vec![], |given| given.rows.fixed(&given.point, seeds.len()));
+    let images = Images {
+        seeds: &seeds,
+        conditions: &conditions,
+    };
+    let traces = Backend::Cpu.run(target, &Job::of_images(config, images), &|| ())?;
+    let compared = images.groups(COMPARED).next().unwrap_or(images);
+    let float = against(target, checkpoint, &config, compared, FloatDevice::Cpu, &|| ())?;
     let mut data = ReportData::with_boards(target, command);
     data.samples = samples(&traces, Shape::of(model.header()))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
-    data.films = vec![film(&frames(model, &config)?, "x_t, seed 0")?];
+    data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
     data.quality = Some(quality(&float));
     data.sensitivity = sensitivity(converted);
     Ok(html(&data))
@@ -84,11 +93,14 @@ pub fn samples(traces: &[Trace], shape: Shape) -> Result<Vec<Picture>, Error> {
 pub type Frames = Vec<(images::Picture, String)>;
 
 /// The states of a run, evenly spread, the first and the last included.
-pub fn frames(model: &Model<'_>, config: &Config) -> Result<Frames, Error> {
+pub fn frames(model: &Model<'_>, config: &Config, condition: Option<&Arc<[i32]>>) -> Result<Frames, Error> {
     let shape = Shape::of(model.header());
     let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    if let Some(condition) = condition {
+        sampler.condition(condition)?;
+    }
     let shot = |sampler: &Sampler<'_, '_>| {
         let pixels: Vec<u8> = sampler.state().iter().map(|x| q24_to_pixel(*x)).collect();
         images::Picture::of_sample(&pixels, shape)

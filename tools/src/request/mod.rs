@@ -9,11 +9,12 @@ pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
+use crate::condition::{Conditions, FixedPoint};
 use mote_runtime::internals::model::header::Header;
 use mote_runtime::internals::sampler::Variance;
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
-use mote_runtime::{Config, Method, RunError};
+use mote_runtime::{Config, Method, Model, RunError};
 use std::sync::Arc;
 
 /// Steps of a run where none are asked for.
@@ -191,6 +192,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) elsewhere.
     pub known: Option<Vec<i32>>,
+    /// Condition vectors, for a model that takes them: a row an image, or one for all.
+    pub condition: Option<Conditions>,
 }
 
 impl Request {
@@ -204,7 +207,7 @@ impl Request {
     ///
     /// # Errors
     /// Of kind `Usage` where the request cannot be, of kind `Refused` where it does not go with the model.
-    pub fn config(&self, header: &Header) -> Result<Config, Error> {
+    pub fn config(&self, model: &Model<'_>) -> Result<Config, Error> {
         if let Some(weight) = self.guidance.filter(|w| !w.is_finite() || w.abs() > MOST_GUIDANCE) {
             return Err(Error::usage(format_args!("the weight of guidance is {weight}"))
                 .help(format_args!("give --guidance from -{MOST_GUIDANCE} to {MOST_GUIDANCE}")));
@@ -213,18 +216,41 @@ impl Request {
             class: self.class,
             guidance_q16: self.guidance.map(q16),
             seed: self.seed,
-            ..self.run.config(header)?
+            ..self.run.config(model.header())?
         };
-        config.validate(header)?;
+        config.validate_for(model)?;
         Ok(config)
+    }
+
+    /// The condition of each of `images` images, in the model's fixed point; none for a model that takes none. Where there are fewer rows
+    /// than images, they begin again at the first.
+    ///
+    /// # Errors
+    /// Of kind `Refused` where the model takes a condition and none is given, or the other way round; of kind `Input` for rows of another
+    /// length.
+    pub fn conditions(&self, model: &Model<'_>, images: usize) -> Result<Vec<Arc<[i32]>>, Error> {
+        let expected = model.condition_len();
+        let refused = |found: usize| RunError::Condition {
+            expected: expected as u32,
+            found: found as u32,
+        };
+        match (&self.condition, FixedPoint::of(model)) {
+            (None, None) => Ok(vec![]),
+            (None, Some(_)) => Err(refused(0).into()),
+            (Some(rows), None) => Err(refused(rows.width()).into()),
+            (Some(rows), Some(point)) => {
+                rows.check_width(expected)?;
+                Ok(rows.fixed(&point, images))
+            }
+        }
     }
 
     /// What a backend is to do: every image of the request, validated.
     ///
     /// # Errors
     /// As [`Request::config`].
-    pub fn job(&self, header: &Header) -> Result<Job, Error> {
-        let config = self.config(header)?;
+    pub fn job(&self, model: &Model<'_>) -> Result<Job, Error> {
+        let (config, header) = (self.config(model)?, model.header());
         let len = header.sample_len();
         if let Some(known) = &self.known {
             fits(known, len)?;
@@ -237,10 +263,16 @@ impl Request {
             StartFrom::Between { .. } => vec![self.seed; count],
             _ => self.seeds(count),
         };
-        let images = seeds.into_iter().zip(origins);
+        let conditions = self.conditions(model, count)?;
+        let wanted = |(i, (seed, origin)): (usize, (u64, Origin))| Wanted {
+            seed,
+            origin,
+            condition: conditions.get(i).cloned(),
+        };
+        let images = seeds.into_iter().zip(origins).enumerate();
         Ok(Job {
             config,
-            images: images.map(|(seed, origin)| Wanted { seed, origin }).collect(),
+            images: images.map(wanted).collect(),
             known: self.known.clone(),
             operators: false,
         })
@@ -250,7 +282,7 @@ impl Request {
     ///
     /// # Errors
     /// As [`Request::job`]; of kind `Usage` where there is no seed, or another number of samples of noise.
-    pub fn job_of(&self, header: &Header, seeds: &[u64]) -> Result<Job, Error> {
+    pub fn job_of(&self, model: &Model<'_>, seeds: &[u64]) -> Result<Job, Error> {
         let counted = Self {
             count: Some(seeds.len()),
             ..self.clone()
@@ -265,7 +297,7 @@ impl Request {
             ))
             .help("give one sample of noise a seed"));
         }
-        let mut job = counted.job(header)?;
+        let mut job = counted.job(model)?;
         for (image, seed) in job.images.iter_mut().zip(seeds) {
             image.seed = *seed;
         }
@@ -275,14 +307,24 @@ impl Request {
     /// The number of images, and where each starts.
     fn origins(&self, config: &Config, header: &Header) -> Result<(usize, Vec<Origin>), Error> {
         let len = header.sample_len();
-        let count = self.count.unwrap_or(1);
+        let rows = self.condition.as_ref().map_or(1, Conditions::count);
+        if rows > 1 && self.count.is_some_and(|count| count > rows) {
+            return Err(Error::usage(format_args!(
+                "--count {}, but --condition holds {rows} rows",
+                self.count.unwrap_or(rows)
+            ))
+            .help("leave --count out, or give one row for all images"));
+        }
+        let count = self.count.unwrap_or(rows);
         if count == 0 {
             return Err(Error::usage("no image is asked for").help("give --count from 1"));
         }
         Ok(match &self.start {
             StartFrom::Seed => (count, vec![Origin::Seed; count]),
             StartFrom::Noise(noise) => {
-                let count = self.count.unwrap_or(noise.len());
+                let count = self
+                    .count
+                    .unwrap_or(if rows > 1 { rows.min(noise.len()) } else { noise.len() });
                 if count > noise.len() {
                     return Err(Error::usage(format_args!(
                         "--count {count}, but --noise holds {} samples",
@@ -398,7 +440,7 @@ mod tests {
             },
             ..Request::default()
         };
-        let job = request.job(header).unwrap();
+        let job = request.job(file.model()).unwrap();
         let shared = |image: &Wanted| match &image.origin {
             Origin::Image { image_q24, .. } => Arc::as_ptr(image_q24) as *const i32 as usize,
             other => panic!("{other:?}"),
@@ -471,7 +513,7 @@ mod tests {
             ),
         ];
         for (request, kind, what, help) in cases {
-            let error = request.job(header).unwrap_err();
+            let error = request.job(file.model()).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(what), "{error}");
             assert!(
@@ -480,7 +522,7 @@ mod tests {
                 error.advice()
             );
         }
-        let short = of(StartFrom::Noise(vec![vec![0; 3]])).job(header).unwrap_err();
+        let short = of(StartFrom::Noise(vec![vec![0; 3]])).job(file.model()).unwrap_err();
         assert!(short.to_string().contains("3 elements given"), "{short}");
     }
 }

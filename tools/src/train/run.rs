@@ -56,6 +56,9 @@ pub enum RunError {
     /// Another run writes into the folder.
     #[error("another `mote train` is writing into {}", .0.display())]
     Busy(PathBuf),
+    /// A network that takes a condition vector.
+    #[error("the network takes a condition vector, and training has images alone: train it where it comes from")]
+    Conditioned,
     /// The loss is no number any more.
     #[error("the loss at step {step} is {loss}: the run has diverged")]
     Diverged {
@@ -196,6 +199,9 @@ fn state_file(folder: &Path) -> PathBuf {
 
 fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunError> {
     let checkpoint = job.checkpoint;
+    if checkpoint.graph.condition.is_some() {
+        return Err(RunError::Conditioned);
+    }
     let schedule = Schedule::new(&checkpoint.scheduler, Precision::F64)?;
     let objective = Objective::new(&schedule, checkpoint.scheduler.prediction_type, job.learned_variance);
     let network = match &job.qat {

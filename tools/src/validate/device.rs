@@ -4,7 +4,7 @@ use super::float::FloatError;
 use crate::backend::BackendError;
 use mote_cuda::driver::{Device, missing};
 use mote_cuda::network::{Network, Precision};
-use mote_graph::float::{DType, Executor, Observed};
+use mote_graph::float::{Conditions, DType, Executor, Observed};
 use mote_graph::graph::{Graph, ValueId};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -61,10 +61,10 @@ impl fmt::Display for FloatDevice {
 /// A float network that can be asked.
 pub(super) trait FloatNetwork {
     /// Its output for samples `(channel, row, col)` one after the other, each at its own timestep, which may lie between two.
-    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError>;
+    fn output(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f32>, FloatError>;
 
     /// Its mid-block, averaged over positions; empty where it has none.
-    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError>;
+    fn bottleneck(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f64>, FloatError>;
 }
 
 fn middle(graph: &Graph) -> Option<ValueId> {
@@ -76,16 +76,16 @@ fn middle(graph: &Graph) -> Option<ValueId> {
 }
 
 impl FloatNetwork for Executor<'_> {
-    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
-        Ok(self.run(x, times, labels)?)
+    fn output(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f32>, FloatError> {
+        Ok(self.run(x, times, given)?)
     }
 
-    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
+    fn bottleneck(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f64>, FloatError> {
         let Some(middle) = middle(self.graph()) else {
             return Ok(vec![]);
         };
         let mut features = Vec::new();
-        self.run_observed(x, times, labels, |id, value| {
+        self.run_observed(x, times, given, |id, value| {
             if id == middle {
                 features = means(value);
             }
@@ -135,15 +135,15 @@ fn first(mut values: Vec<Vec<f32>>) -> Vec<f32> {
 }
 
 impl FloatNetwork for Gpu {
-    fn output(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f32>, FloatError> {
-        Ok(first(self.output.borrow_mut().run(x, times, labels)?))
+    fn output(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f32>, FloatError> {
+        Ok(first(self.output.borrow_mut().run(x, times, given.labels)?))
     }
 
-    fn bottleneck(&self, x: &[f32], times: &[f64], labels: &[usize]) -> Result<Vec<f64>, FloatError> {
+    fn bottleneck(&self, x: &[f32], times: &[f64], given: Conditions<'_>) -> Result<Vec<f64>, FloatError> {
         let Some((network, positions)) = &self.middle else {
             return Ok(vec![]);
         };
-        let values = first(network.borrow_mut().run(x, times, labels)?);
+        let values = first(network.borrow_mut().run(x, times, given.labels)?);
         let mean = |plane: &[f32]| plane.iter().map(|v| f64::from(*v)).sum::<f64>() / *positions as f64;
         Ok(values.chunks_exact((*positions).max(1)).map(mean).collect())
     }

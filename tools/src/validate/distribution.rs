@@ -31,6 +31,11 @@ pub enum DistributionError {
     /// The backend that runs the model.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// A model whose images follow a vector.
+    #[error(
+        "distributions are compared of models without a condition vector: what is the same in all images of one condition says nothing          of another"
+    )]
+    Conditioned,
     /// Real images of another shape, or too few of them.
     #[error(
         "the data has {found} images of shape {shape:?} (channel, row, col): at least 4 of shape {wanted:?} are needed for two halves of them"
@@ -112,6 +117,9 @@ pub fn distribution(
     data: Option<&Discrete>,
     on_images: &(dyn Fn(u64) + Sync),
 ) -> Result<Distribution, DistributionError> {
+    if target.model.condition_len() > 0 {
+        return Err(DistributionError::Conditioned);
+    }
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let real = data

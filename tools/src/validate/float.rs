@@ -2,13 +2,14 @@
 
 use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
+use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::memory::AlignedBytes;
-use mote_graph::float::FloatError as GraphError;
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
+use mote_graph::float::{Conditions, FloatError as GraphError};
 use mote_graph::schedule::{Precision, ScheduleError};
 use mote_runtime::internals::numeric::normal::normal_q24;
 use mote_runtime::internals::sampler::Predicted;
@@ -16,6 +17,7 @@ use mote_runtime::internals::schedule::coefficients;
 use mote_runtime::{Arena, Config, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why the comparison cannot be made.
@@ -77,24 +79,26 @@ impl FloatComparison {
     }
 }
 
-/// Compares `target` with `checkpoint`, which `device` runs, on images from `seeds` under `config`.
+/// Compares `target` with `checkpoint`, which `device` runs, on `images` under `config`; a list of seeds may stand for those of a model
+/// without a condition.
 ///
 /// The float run starts from the runtime's own noise, and adds the runtime's noise where eta is above 0. The network's output is
 /// compared at the states that the integer run visits, so that the error of a step is seen apart from what came before it.
-pub fn against(
+pub fn against<'i>(
     target: Target<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
-    seeds: &[u64],
+    images: impl Into<Images<'i>>,
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
+    let asked = images.into();
     let mut images = Vec::new();
-    for seeds in seeds.chunks(placed.followed()) {
-        images.extend(float_runs.compare(placed.network(), config, seeds)?);
-        seeds.iter().for_each(|_| on_image());
+    for group in asked.groups(placed.followed()) {
+        images.extend(float_runs.compare(placed.network(), config, group)?);
+        group.seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Image) -> f64| images.iter().map(of).sum::<f64>() / count;
@@ -165,27 +169,58 @@ impl Image {
 pub(super) struct FloatRuns<'a> {
     target: Target<'a>,
     checkpoint: &'a Checkpoint,
+    /// How the model holds its condition, if it takes one.
+    point: Option<FixedPoint>,
+}
+
+/// What samples are conditioned on.
+struct FloatGiven {
+    labels: Vec<usize>,
+    vectors: Vec<f64>,
+}
+
+impl FloatGiven {
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions {
+            labels: &self.labels,
+            vectors: &self.vectors,
+        }
+    }
 }
 
 impl<'a> FloatRuns<'a> {
     pub(super) fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
         let header = target.model.header();
-        config.validate(header)?;
+        config.validate_for(target.model)?;
         let model = [header.channels.into(), header.rows.into(), header.cols.into()];
         let found = checkpoint.graph.sample_shape();
-        if model != found || usize::from(header.classes) != checkpoint.graph.classes.unwrap_or(0) {
+        let condition = checkpoint.graph.condition.map_or(0, |condition| condition.channels);
+        let conditions = [usize::from(header.classes), target.model.condition_len()];
+        if model != found || conditions != [checkpoint.graph.classes.unwrap_or(0), condition] {
             return Err(FloatError::Shape {
                 model,
                 checkpoint: found,
             });
         }
-        Ok(Self { target, checkpoint })
+        Ok(Self {
+            target,
+            checkpoint,
+            point: FixedPoint::of(target.model),
+        })
     }
 
-    fn compare(&self, network: &dyn FloatNetwork, config: &Config, seeds: &[u64]) -> Result<Vec<Image>, FloatError> {
-        let quantized = |seed: &u64| self.quantized(&Config { seed: *seed, ..*config });
-        let runs = seeds.par_iter().map(quantized).collect::<Result<Vec<_>, _>>()?;
-        let float = self.float(network, config, seeds)?;
+    fn compare(&self, network: &dyn FloatNetwork, config: &Config, of: Images<'_>) -> Result<Vec<Image>, FloatError> {
+        let quantized = |(seed, condition): (u64, Option<&Arc<[i32]>>)| {
+            let condition = condition.map(|condition| &**condition);
+            self.quantized(&Config { seed, ..*config }, condition)
+        };
+        let runs = of
+            .each()
+            .into_par_iter()
+            .map(quantized)
+            .collect::<Result<Vec<_>, _>>()?;
+        let vectors = self.vectors(of);
+        let float = self.float(network, config, of)?;
         let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.times)).collect();
         let len = self.target.model.header().sample_len();
         let times = runs.first().map_or(vec![], |(record, _)| record.times.clone());
@@ -193,7 +228,7 @@ impl<'a> FloatRuns<'a> {
             // Every image's own state, and one timestep.
             let states = runs.iter().flat_map(|(record, _)| &record.x[call]);
             let x: Vec<f32> = states.map(|v| *v as f32).collect();
-            let expected = self.network(network, &x, time, config)?;
+            let expected = self.network(network, &x, time, config, &vectors)?;
             for ((image, (record, _)), expected) in images.iter_mut().zip(&runs).zip(expected.chunks_exact(len)) {
                 let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
                 let pairs = expected.iter().zip(&record.out[call]);
@@ -215,10 +250,13 @@ impl<'a> FloatRuns<'a> {
     }
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
-    fn quantized(&self, config: &Config) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
+    fn quantized(&self, config: &Config, condition: Option<&[i32]>) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
         let mut memory = AlignedBytes::for_run(self.target.model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
+        if let Some(condition) = condition {
+            sampler.condition(condition)?;
+        }
         let channels = self.target.model.header().channels.into();
         let mut record = Record {
             channels,
@@ -243,7 +281,7 @@ impl<'a> FloatRuns<'a> {
         config: &Config,
         seeds: &[u64],
     ) -> Result<Vec<f64>, FloatError> {
-        Ok(self.float(network, config, seeds)?.pop().unwrap_or_default())
+        Ok(self.float(network, config, seeds.into())?.pop().unwrap_or_default())
     }
 
     /// The float network's mid-block at timestep 0, averaged over positions, for images as [`FloatRuns::images`] gives them; empty where the
@@ -256,7 +294,11 @@ impl<'a> FloatRuns<'a> {
     ) -> Result<Vec<f64>, FloatError> {
         let count = images.len() / self.target.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
-        network.bottleneck(&x, &vec![0.0; count], &self.labels(config.class, count))
+        network.bottleneck(
+            &x,
+            &vec![0.0; count],
+            Conditions::from(&self.labels(config.class, count)),
+        )
     }
 
     /// Numbers that [`FloatRuns::bottleneck`] gives an image; `None` where it gives none.
@@ -267,6 +309,13 @@ impl<'a> FloatRuns<'a> {
     ) -> Result<Option<usize>, FloatError> {
         let image = vec![0.0; self.target.model.header().sample_len()];
         Ok(Some(self.bottleneck(network, config, &image)?.len()).filter(|width| *width > 0))
+    }
+
+    /// The conditions of images as the model has them: in its fixed point, and in its range.
+    pub(super) fn vectors(&self, of: Images<'_>) -> Vec<f64> {
+        let Some(point) = self.point else { return vec![] };
+        let numbers = of.conditions.iter().flat_map(|condition| condition.iter());
+        numbers.map(|n| point.real((*n).clamp(point.low, point.high))).collect()
     }
 
     /// The label of a call, for each of `count` samples.
@@ -284,7 +333,8 @@ impl<'a> FloatRuns<'a> {
     }
 
     /// The float run from `seeds`: the states after each step, those of the seeds one after the other.
-    fn float(&self, asked: &dyn FloatNetwork, config: &Config, seeds: &[u64]) -> Result<Vec<Vec<f64>>, FloatError> {
+    fn float(&self, asked: &dyn FloatNetwork, config: &Config, of: Images<'_>) -> Result<Vec<Vec<f64>>, FloatError> {
+        let (seeds, vectors) = (of.seeds, self.vectors(of));
         let header = self.target.model.header();
         let mut scheduler = self.checkpoint.scheduler.clone();
         scheduler.timestep_spacing = config.spacing;
@@ -316,7 +366,7 @@ impl<'a> FloatRuns<'a> {
         };
         run.sample(
             normal(0),
-            |x: &[f32], time| self.network(asked, x, time, config),
+            |x: &[f32], time| self.network(asked, x, time, config, &vectors),
             |index| Ok::<_, FloatError>(normal(index as u32 + 1)),
             |shown| states.push(shown.next.iter().map(|v| shown.unit * f64::from(*v)).collect()),
         )?;
@@ -330,14 +380,23 @@ impl<'a> FloatRuns<'a> {
         x: &[f32],
         time: f64,
         config: &Config,
+        vectors: &[f64],
     ) -> Result<Vec<f32>, FloatError> {
         let count = x.len() / self.target.model.header().sample_len().max(1);
         let t = vec![time; count];
-        let cond = network.output(x, &t, &self.labels(config.class, count))?;
+        let mut given = FloatGiven {
+            labels: self.labels(config.class, count),
+            vectors: vectors.to_vec(),
+        };
+        let cond = network.output(x, &t, given.conditions())?;
         let Some(weight) = config.guidance_q16 else {
             return Ok(cond);
         };
-        let uncond = network.output(x, &t, &self.labels(None, count))?;
+        given.labels = self.labels(None, count);
+        if let Some((point, null)) = self.point.and_then(|point| Some((point, point.null?))) {
+            given.vectors.fill(point.real(null));
+        }
+        let uncond = network.output(x, &t, given.conditions())?;
         Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
     }
 }

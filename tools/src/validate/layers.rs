@@ -5,12 +5,13 @@
 
 use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::Target;
+use crate::condition::Images;
 use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
 use mote_engine::memory::AlignedBytes;
-use mote_graph::float::{DType, Executor};
+use mote_graph::float::{Conditions, DType, Executor};
 use mote_graph::graph::{Graph, ValueId};
 use mote_runtime::internals::numeric::float as f16;
 use mote_runtime::internals::ops::Op;
@@ -55,22 +56,27 @@ pub struct Layer {
     pub psnr_db: f64,
 }
 
-/// Follows `config` from each of `seeds`; with guidance the first call of a step, which has the label.
-pub fn layers(
+/// Follows `config` on each of `images`; with guidance the first call of a step, which has the label.
+pub fn layers<'i>(
     target: Target<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
-    seeds: &[u64],
+    images: impl Into<Images<'i>>,
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(target.model, &checkpoint.graph);
-    let follow = |seed: &u64| {
+    let images = images.into();
+    let follow = |one: Images<'_>| {
         let mut recorder = Recorder {
             float_runs: &float_runs,
             executor: &executor,
-            config: Config { seed: *seed, ..*config },
+            config: Config {
+                seed: one.seeds.first().copied().unwrap_or(0),
+                ..*config
+            },
+            vectors: float_runs.vectors(one),
             pairs: &pairs,
             found: vec![None; pairs.len()],
             sums: vec![vec![]; pairs.len()],
@@ -80,6 +86,9 @@ pub fn layers(
         let mut memory = AlignedBytes::for_run(target.model, &config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(target.model, &mut arena, &config, &Start::Seed)?;
+        if let Some(condition) = one.condition(0) {
+            sampler.condition(condition)?;
+        }
         while recorder.failed.is_none() && sampler.step_observed(&mut recorder)?.is_some() {
             recorder.found.fill(None);
         }
@@ -87,7 +96,8 @@ pub fn layers(
         recorder.failed.map_or(Ok(recorder.sums), Err)
     };
     // Added in the seeds' order: the same sums on any number of threads.
-    let runs = seeds.par_iter().map(follow).collect::<Result<Vec<_>, _>>()?;
+    let each: Vec<Images<'_>> = images.groups(1).collect();
+    let runs = each.into_par_iter().map(follow).collect::<Result<Vec<_>, _>>()?;
     let names = Names::of(target.model);
     let operators: Vec<Layer> = (target.model.ops().enumerate().zip(&pairs).enumerate())
         .filter_map(|(place, ((index, op), pair))| {
@@ -100,7 +110,7 @@ pub fn layers(
         .iter()
         .min_by(|a, b| a.sqnr_db_mean.total_cmp(&b.sqnr_db_mean));
     Ok(Layers {
-        images: seeds.len(),
+        images: images.seeds.len(),
         without_counterpart: pairs.iter().filter(|pair| pair.is_none()).count(),
         worst: worst.map(|layer| layer.name.clone()),
         operators,
@@ -191,6 +201,8 @@ struct Recorder<'a> {
     /// The float network on this machine's processor, which shows every value.
     executor: &'a Executor<'a>,
     config: Config,
+    /// The image's condition, as the float network takes it.
+    vectors: Vec<f64>,
     pairs: &'a [Option<Pair>],
     /// By operator; empty until it has run in this step.
     found: Vec<Option<Vec<f64>>>,
@@ -228,7 +240,11 @@ impl Recorder<'_> {
         let labels = self.float_runs.labels(self.config.class, 1);
         let wanted: Vec<ValueId> = self.pairs.iter().flatten().map(|pair| pair.value).collect();
         let mut found = vec![vec![]; wanted.len()];
-        self.executor.run_observed(&x, &[time], &labels, |id, value| {
+        let given = Conditions {
+            labels: &labels,
+            vectors: &self.vectors,
+        };
+        self.executor.run_observed(&x, &[time], given, |id, value| {
             for (found, _) in found.iter_mut().zip(&wanted).filter(|(_, wanted)| **wanted == id) {
                 *found = value.to_vec();
             }

@@ -22,11 +22,13 @@ pub use layers::{Layer, Layers, layers};
 
 use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};
+use crate::condition::Images;
 use crate::names::Names;
 use crate::request::Request;
 use mote_runtime::internals::digest::Digest;
 use mote_runtime::{Config, Model};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// A backend to hold to the reference.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +96,7 @@ impl Validation {
     /// # Errors
     /// As [`Request::config`]; of kind `Usage` for a fault in a kind of operator that the model does not have.
     pub fn runs(&self, target: Target<'_>) -> Result<CheckedRuns, Error> {
-        let config = self.request.config(target.model.header())?;
+        let config = self.request.config(target.model)?;
         let mut backends = backends_to_check(&self.backends, target, &config);
         let fault = self
             .fault
@@ -117,6 +119,7 @@ impl Validation {
         Ok(CheckedRuns {
             config,
             seeds: self.request.seeds(self.seeds),
+            conditions: self.request.conditions(target.model, self.seeds)?,
             backends,
             // The bits of a chain hide most of what its network says.
             operators: target.model.header().prediction.is_chain(),
@@ -145,6 +148,8 @@ pub struct CheckedRuns {
     pub config: Config,
     /// One image each.
     pub seeds: Vec<u64>,
+    /// Their condition vectors, in the model's fixed point, as many; none for a model that takes none.
+    pub conditions: Vec<Arc<[i32]>>,
     /// The backends, the reference included or not.
     pub backends: Vec<CheckedBackend>,
     /// Whether every operator's output is compared too, and not only where states differ. Where a fault was put in, those of the backend
@@ -153,6 +158,32 @@ pub struct CheckedRuns {
 }
 
 impl CheckedRuns {
+    /// The images.
+    #[must_use]
+    pub fn images(&self) -> Images<'_> {
+        Images {
+            seeds: &self.seeds,
+            conditions: &self.conditions,
+        }
+    }
+
+    /// The first of the images.
+    fn first(&self, count: usize) -> Images<'_> {
+        Images {
+            seeds: &self.seeds[..count],
+            conditions: self.conditions.get(..count).unwrap_or_default(),
+        }
+    }
+
+    /// The image of that seed alone.
+    fn image_of(&self, seed: u64) -> Images<'_> {
+        let place = self.seeds.iter().position(|found| *found == seed).unwrap_or(0);
+        Images {
+            seeds: self.seeds.get(place..=place).unwrap_or_default(),
+            conditions: self.conditions.get(place..=place).unwrap_or_default(),
+        }
+    }
+
     /// Steps of all backends together, those of the reference included.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -266,20 +297,20 @@ impl Run {
             .any(|other| matches!(other.backend, Backend::Oracle(Some(_))));
         let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
         let operators = runs.operators || with_fault && compared_with_it;
-        let traces_of = |seeds: &[u64]| {
+        let traces_of = |images: Images<'_>| {
             let job = Job {
                 operators,
-                ..Job::of_seeds(runs.config, seeds.iter().copied())
+                ..Job::of_images(runs.config, images)
             };
             checked.backend.run(target, &job, &|| on_step(&name))
         };
-        let seeds = &runs.seeds[..images];
+        let images = runs.first(images);
         let result = if operators {
             // Some at a time: memory holds a digest a step, not one an operator.
-            let parts = seeds.chunks(WATCHED).map(|seeds| Ok(folded(traces_of(seeds)?)));
+            let parts = images.groups(WATCHED).map(|images| Ok(folded(traces_of(images)?)));
             parts.collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
         } else {
-            traces_of(seeds)
+            traces_of(images)
         };
         Self {
             checked,
@@ -379,7 +410,7 @@ impl Judge<'_> {
     fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
         let job = Job {
             operators: true,
-            ..Job::of_seeds(self.runs.config, [seed])
+            ..Job::of_images(self.runs.config, self.runs.image_of(seed))
         };
         let trace = |backend: Backend| backend.run(self.target, &job, &|| ()).ok()?.into_iter().next();
         let (expected, found) = (trace(reference.backend)?, trace(backend)?);

@@ -4,8 +4,10 @@
 //! predicted by the [`Probe`]. Then memory is spent: weights are widened where that buys most error a byte, and where the arena is too
 //! large the activations that lie at its peak are narrowed, the least harmful byte first.
 
+use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Model};
+use std::sync::Arc;
 
 use super::probe::{Probe, psnr_db};
 use super::trial::{Progress, QuantizeError, Trials};
@@ -139,11 +141,18 @@ impl<'a, 't> Search<'a, 't> {
             ..Config::of(header, steps)
         };
         // Seeds that neither calibration nor people use.
-        let configs: Vec<Config> = (0..runs).map(|i| config(0x5052_4F42_0000_0000 + i)).collect();
+        let conditions = trials.conditions.map(|given| given.spread(runs as usize));
+        let run = |i: u64| Run {
+            config: config(0x5052_4F42_0000_0000 + i),
+            condition: conditions
+                .as_ref()
+                .map_or(Arc::from([]), |rows| rows[i as usize % rows.len()].clone()),
+        };
+        let runs: Vec<Run> = (0..runs).map(run).collect();
         Ok(Self {
             trials,
             arena,
-            probe: Probe::record(&trials.reference, &configs)?,
+            probe: Probe::record(&trials.reference, &runs)?,
         })
     }
 

@@ -5,15 +5,18 @@
 //! `(s_t - s_prev) * eps`, and the ideal flow for data of variance `v` carries an error at level s to the end with the factor
 //! `sqrt(v / (v + s^2))`. So an error in epsilon at t weighs `(s_t - s_prev) * sqrt(v / (v + s_t^2))` in x0.
 
+use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::model::exec::{Call, forward};
 use mote_runtime::internals::model::sampling::Levels;
+use mote_runtime::internals::ops::Given;
 use mote_runtime::internals::sampler::Predicted;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::internals::schedule::rows::{Row, Rows};
 use mote_runtime::internals::schedule::spacing::{PrevRule, prev_timestep};
-use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver, Unobserved};
+use mote_runtime::{Arena, Config, Model, Observer, RunError, StepObserver, Unobserved};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Variance of the data that the weights assume: images in [-1, 1].
 const DATA_VARIANCE: f64 = 0.3;
@@ -26,6 +29,7 @@ struct Probed {
     x_q24: Vec<i32>,
     row: Row,
     class: u16,
+    condition: Arc<[i32]>,
     out_q24: Vec<i32>,
     /// Square of the weight in x0.
     weight: f64,
@@ -40,7 +44,7 @@ pub struct Probe {
 
 struct Recorder<'m> {
     model: &'m Model<'m>,
-    config: Config,
+    run: &'m Run,
     calls: Vec<Probed>,
 }
 
@@ -51,20 +55,21 @@ impl StepObserver for Recorder<'_> {
         self.calls.push(Probed {
             x_q24: p.x_q24.to_vec(),
             row: p.row,
-            class: self.config.class.unwrap_or(0),
+            class: self.run.config.class.unwrap_or(0),
+            condition: self.run.condition.clone(),
             out_q24: p.out_q24.to_vec(),
-            weight: weight(self.model, &self.config, p.index, &p.row),
+            weight: weight(self.model, &self.run.config, p.index, &p.row),
         });
     }
 }
 
 impl Probe {
-    /// Runs `configs` on the reference model and keeps every call.
-    pub fn record(reference: &Model<'_>, configs: &[Config]) -> Result<Self, RunError> {
-        let runs: Result<Vec<Vec<Probed>>, RunError> = configs.par_iter().map(|c| record(reference, c)).collect();
+    /// Makes `runs` on the reference model and keeps every call.
+    pub fn record(reference: &Model<'_>, runs: &[Run]) -> Result<Self, RunError> {
+        let made: Result<Vec<Vec<Probed>>, RunError> = runs.par_iter().map(|run| record(reference, run)).collect();
         Ok(Self {
-            calls: runs?.into_iter().flatten().collect(),
-            runs: configs.len(),
+            calls: made?.into_iter().flatten().collect(),
+            runs: runs.len(),
         })
     }
 
@@ -89,6 +94,11 @@ impl Probed {
             input_q30: self.row.input_q30,
             time_q16: self.row.time_q16,
             class: self.class,
+            given: Given::NONE,
+        };
+        let call = match self.condition.is_empty() {
+            true => call,
+            false => call.with_condition(&self.condition),
         };
         forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;
         let missing = RunError::Memory {
@@ -102,15 +112,15 @@ impl Probed {
     }
 }
 
-fn record(model: &Model<'_>, config: &Config) -> Result<Vec<Probed>, RunError> {
-    let mut memory = AlignedBytes::for_run(model, config);
+fn record<'m>(model: &'m Model<'m>, run: &'m Run) -> Result<Vec<Probed>, RunError> {
+    let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut recorder = Recorder {
         model,
-        config: *config,
+        run,
         calls: vec![],
     };
-    let mut run = Sampler::new(model, &mut arena, config, &Start::Seed)?;
+    let mut run = run.begin(model, &mut arena)?;
     while run.step_observed(&mut recorder)?.is_some() {}
     Ok(recorder.calls)
 }

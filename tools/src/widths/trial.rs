@@ -4,6 +4,7 @@ use mote_engine::calibrate::Stats;
 use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
+use crate::convert::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::plan::Arena;
 use crate::program::Program;
@@ -50,6 +51,8 @@ pub struct Trials<'a> {
     pub scales: Vec<Vec<f64>>,
     /// Weights rounded to 4 bits, by operator and output channel; empty in schemes that have none.
     pub int4: Vec<Vec<Row>>,
+    /// Condition vectors to measure with.
+    pub conditions: Option<&'a Given>,
     /// The f16 model.
     pub reference: Model<'a>,
     /// What the model file says of itself, by the arena that it is planned for.

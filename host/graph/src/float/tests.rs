@@ -300,7 +300,8 @@ fn a_condition_vector_is_given_a_sample() {
         change(&mut graph);
         Executor::new(&graph, DType::F64).unwrap_err().to_string()
     };
-    let condition = |channels, range| Some(crate::graph::ConditionInput { channels, range });
+    let null = None;
+    let condition = |channels, range| Some(crate::graph::ConditionInput { channels, range, null });
     for error in [
         changed(&|graph| graph.condition = None),
         changed(&|graph| graph.condition = condition(3, None)),

@@ -46,7 +46,11 @@ impl Builder {
     /// The vector of so many numbers that is given at run time, `(channels, 1, 1)`. `range` is the least and the largest value that the
     /// network was trained on, where that is known. A graph has one condition at most.
     pub fn condition(&mut self, name: &str, channels: usize, range: Option<[f64; 2]>) -> Result<ValueId, GraphError> {
-        self.graph.condition = Some(ConditionInput { channels, range });
+        self.graph.condition = Some(ConditionInput {
+            channels,
+            range,
+            null: None,
+        });
         self.push(name, Condition { channels }, &[])
     }
 

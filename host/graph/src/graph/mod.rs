@@ -66,6 +66,8 @@ pub struct ConditionInput {
     pub channels: usize,
     /// Least and largest value that it was trained on; `None` where nothing says it.
     pub range: Option<[f64; 2]>,
+    /// What stood for every number where training dropped the condition, for guidance; `None` where it never did.
+    pub null: Option<f64>,
 }
 
 /// An epsilon-network as a straight-line program.

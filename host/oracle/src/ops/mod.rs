@@ -6,6 +6,7 @@
 mod attention;
 mod avg_pool;
 mod class_embed;
+mod condition;
 mod conv;
 mod group_norm;
 mod input;
@@ -13,11 +14,14 @@ mod norm;
 mod norm_conv;
 mod pointwise;
 mod readout;
+mod rearrange;
 mod silu;
 mod softmax;
 mod source;
 mod time_proj;
 mod upsample;
+
+pub use condition::Wanted;
 
 use std::fmt::Debug;
 
@@ -38,6 +42,11 @@ pub trait Operator: Debug + Send + Sync {
 
     /// Runs it in an f16 model: f16 bits in and out, f32 arithmetic in the stated order.
     fn float(&self, at: &Context<'_>) -> Option<Planes<i64>>;
+
+    /// The vector that a run must give it.
+    fn condition(&self) -> Option<Wanted> {
+        None
+    }
 }
 
 /// A kind of operator.
@@ -50,7 +59,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 16] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -65,6 +74,8 @@ pub const KINDS: [Kind; 14] = [
     softmax::KIND,
     norm::KIND,
     pointwise::KIND,
+    condition::KIND,
+    rearrange::KIND,
 ];
 
 /// What the network is called with.
@@ -76,6 +87,8 @@ pub struct Call<'a> {
     pub time_q16: u32,
     /// Row of the class table.
     pub class: u16,
+    /// The condition vector; `None` where the model takes none, or where it is dropped.
+    pub condition: Option<&'a [i32]>,
 }
 
 /// What an operator runs on: the call, the activations that are there, and the record of the one that it makes.

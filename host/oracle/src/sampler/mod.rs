@@ -33,6 +33,8 @@ pub struct Run<'a> {
     pub options: OracleOptions,
     /// The known image, or nothing.
     pub known: Option<&'a [i32]>,
+    /// The condition vector, or nothing.
+    pub condition: Option<&'a [i32]>,
 }
 
 /// What a run keeps from one call to the next.
@@ -126,8 +128,13 @@ impl Run<'_> {
         if c.class.is_none() && h.classes > 0 && h.null_class.is_none() {
             return refuse("class");
         }
-        if c.guidance_q16.is_some() && h.null_class.is_none() {
+        let wanted = self.network.condition();
+        let drops = h.null_class.is_some() || wanted.is_some_and(|wanted| wanted.has_null);
+        if c.guidance_q16.is_some() && !drops {
             return refuse("guidance_q16");
+        }
+        if self.condition.map(<[i32]>::len) != wanted.map(|wanted| wanted.len) {
+            return refuse("condition");
         }
         Ok(())
     }
@@ -305,11 +312,12 @@ impl Run<'_> {
     /// The network's output, after guidance.
     fn predict(&self, x: &[i32], time_q16: u32, ops: &mut Vec<u64>) -> Result<Vec<i64>, OracleError> {
         let null = self.model.header().null_class;
-        let mut call = |class: u16| {
+        let mut call = |class: u16, condition| {
             let call = Call {
                 x_q24: x,
                 time_q16,
                 class,
+                condition,
             };
             self.network.call(&call, self.options.broken_rounding, &mut |planes| {
                 if self.options.op_digests {
@@ -317,11 +325,13 @@ impl Run<'_> {
                 }
             })
         };
-        let conditional = call(self.config.class.or(null).unwrap_or(0))?;
-        let (Some(weight), Some(null)) = (self.config.guidance_q16, null) else {
+        let conditional = call(self.config.class.or(null).unwrap_or(0), self.condition)?;
+        let Some(weight) = self.config.guidance_q16 else {
             return Ok(conditional);
         };
-        let plain = call(null)?;
+        // Label and vector are dropped, each where it can be.
+        let dropped = self.network.condition().is_some_and(|wanted| wanted.has_null);
+        let plain = call(null.unwrap_or(0), if dropped { None } else { self.condition })?;
         let guided = plain.iter().zip(conditional).map(|(plain, conditional)| {
             let moved = i128::from(weight) * i128::from(conditional - plain);
             saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)

@@ -17,6 +17,17 @@ use serde_json::json;
 /// Converts, checks that a named board holds the model, writes it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
+    let given = [
+        ("--calibration", args.calibration.is_some()),
+        ("--condition-range", args.condition_range.is_some()),
+        ("--condition-null", args.condition_null.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(
+            Failure::usage(format_args!("{option}: a chain of 2015 takes no condition vector"))
+                .help(format_args!("leave {option} out")),
+        );
+    }
     if args.report.is_some() {
         return Err(
             Failure::usage("--report: a chain's conversion has none").help("`mote train` wrote the chain's own")

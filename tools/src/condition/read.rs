@@ -1,0 +1,74 @@
+//! Condition vectors from files and from the command line.
+
+use super::Conditions;
+use crate::Error;
+use crate::data::array;
+use crate::tensors::TensorFile;
+use std::path::{Path, PathBuf};
+
+/// Names of an array of conditions, best first, where none is given.
+const NAMES: [&str; 4] = ["cond", "condition", "conditions", "global_cond"];
+
+impl Conditions {
+    /// What `given` says: numbers with commas between, one row for all images; or `FILE[:KEY]`, an array `(row, ...)` of a `.npz`, `.npy` or
+    /// safetensors file. An array of one axis is one row.
+    ///
+    /// # Errors
+    /// Of kind `Input`, with file, key and what is expected.
+    pub fn parse(given: &str) -> Result<Self, Error> {
+        match given
+            .split(',')
+            .map(|v| v.trim().parse().ok())
+            .collect::<Option<Vec<f64>>>()
+        {
+            Some(numbers) => Self::new("the condition", numbers.len(), numbers),
+            None => Self::read(given),
+        }
+    }
+
+    /// The file that `given` names, if it names one.
+    #[must_use]
+    pub fn file_of(given: &str) -> Option<PathBuf> {
+        let listed = given.split(',').all(|v| v.trim().parse::<f64>().is_ok());
+        (!listed).then(|| split(given).0)
+    }
+
+    fn read(given: &str) -> Result<Self, Error> {
+        let (path, key) = split(given);
+        let shown = |key: &str| format!("{}: `{key}`", path.display());
+        let (key, shape, data) = if path.extension().is_some_and(|ending| ending == "safetensors") {
+            tensor(&path, key.as_deref())?
+        } else {
+            let (key, shape, data) = array(&path, key.as_deref(), &NAMES)
+                .map_err(|error| Error::input(error).help("give numbers, or FILE.npz:ARRAY"))?;
+            (key, shape, data.into_iter().map(f64::from).collect())
+        };
+        let width = match shape.as_slice() {
+            [] => 1,
+            [width] => *width,
+            [_, rest @ ..] => rest.iter().product(),
+        };
+        Self::new(shown(&key), width, data)
+    }
+}
+
+fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64>), Error> {
+    let help = |error| Error::input(error).help("give numbers, FILE.npz:ARRAY or FILE.safetensors:KEY");
+    let file = TensorFile::read(path).map_err(help)?;
+    let keys = file.keys();
+    let known = || NAMES.iter().find(|name| keys.iter().any(|key| key == *name));
+    let key = key
+        .or_else(|| known().copied())
+        .or_else(|| keys.first().map(String::as_str));
+    let values = file.floats(key.unwrap_or(NAMES[0])).map_err(help)?;
+    Ok((values.key, values.shape, values.data))
+}
+
+/// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
+fn split(given: &str) -> (PathBuf, Option<String>) {
+    let whole = PathBuf::from(given);
+    match given.rsplit_once(':') {
+        Some((path, key)) if !whole.exists() && !key.is_empty() => (PathBuf::from(path), Some(key.to_owned())),
+        _ => (whole, None),
+    }
+}
