@@ -132,7 +132,26 @@ macro_rules! operators {
             /// [`Operator::run_integer`].
             pub(crate) fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if $name::SMALL {
+                        self.run_small(context, call, r)
+                    } else if is_built::<$name>() {
+                        op.run_integer(context, call, r)
+                    } else {
+                        None
+                    },)*
+                }
+            }
+
+            /// [`Operator::run_integer`] of the small ones. Apart from the others, whose stack it would enlarge.
+            #[inline(never)]
+            fn run_small(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+                let out = &mut r.output()?;
+                match self {
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if $name::SMALL && is_built::<$name>() {
+                        op.write_integer(context, call, r, out)
+                    } else {
+                        None
+                    },)*
                 }
             }
 

@@ -60,6 +60,15 @@ pub enum Work {
         /// Channels.
         channels: usize,
     },
+    /// Mish of every element.
+    Mish {
+        /// Rows and columns.
+        side: usize,
+        /// Channels.
+        channels: usize,
+        /// What follows it in the same pass.
+        then: Then,
+    },
     /// Attention over all positions, one head.
     Attention {
         /// Rows and columns.
@@ -67,6 +76,17 @@ pub enum Work {
         /// Channels.
         channels: usize,
     },
+}
+
+/// What follows a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// A factor and an offset a channel.
+    Modulation,
+    /// A residual of the same shape.
+    Residual,
 }
 
 /// What is fused into a convolution.
@@ -129,6 +149,11 @@ pub fn cases() -> Vec<Case> {
         groups: 8,
     };
     let attention = Work::Attention { side: 8, channels: 32 };
+    let mish = |then| Work::Mish {
+        side: 16,
+        channels: 32,
+        then,
+    };
     let both = plain.into_iter().chain([
         fused(16, Fused::Residual),
         fused(16, Fused::Concat),
@@ -136,6 +161,9 @@ pub fn cases() -> Vec<Case> {
         norm,
         Work::RmsNorm { side: 8, channels: 64 },
         attention,
+        mish(Then::Nothing),
+        mish(Then::Modulation),
+        mish(Then::Residual),
     ]);
     let case = |work, activations| Case {
         work,
@@ -162,6 +190,7 @@ pub fn cases() -> Vec<Case> {
         kernel: 5,
     };
     all.extend([Activations::Eight, Activations::Sixteen].map(|activations| case(signal, activations)));
+    all.push(case(mish(Then::Nothing), Activations::Narrowing));
     all
 }
 
@@ -192,7 +221,7 @@ impl Case {
                 side, stride, fused, ..
             } => [side * if fused == Fused::Upsample { 2 } else { 1 } / stride; 2],
             Work::Signal { length, .. } => [1, length],
-            Work::Norm { side, .. } | Work::RmsNorm { side, .. } | Work::Attention { side, .. } => [side; 2],
+            Work::Norm { side, .. } | Work::Attention { side, .. } | Work::RmsNorm { side, .. } | Work::Mish { side, .. } => [side; 2],
         }
     }
 
@@ -200,13 +229,13 @@ impl Case {
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
             Work::Conv { outs, .. } | Work::Signal { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::RmsNorm { channels, .. } | Work::Attention { channels, .. } => channels,
+            Work::Norm { channels, .. } | Work::Attention { channels, .. } | Work::RmsNorm { channels, .. } | Work::Mish { channels, .. } => channels,
         };
         let [rows, cols] = self.out_size();
         (rows * cols * channels) as u64
     }
 
-    /// Multiply-accumulates; 0 of a normalization.
+    /// Multiply-accumulates; 0 of a normalization and of a function.
     pub fn macs(&self) -> u64 {
         match self.work {
             Work::Conv { ins, kernel, fused, .. } => {
@@ -215,7 +244,7 @@ impl Case {
             }
             Work::Signal { ins, kernel, .. } => self.elements() * (kernel * ins) as u64,
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
-            Work::Norm { .. } | Work::RmsNorm { .. } => 0,
+            Work::Norm { .. } | Work::RmsNorm { .. } | Work::Mish { .. } => 0,
         }
     }
 
@@ -289,6 +318,14 @@ impl fmt::Display for Work {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")
             }
             Self::RmsNorm { side, channels } => write!(f, "RMSNorm, {} positions x {channels}", side * side),
+            Self::Mish { side, channels, then } => {
+                write!(f, "Mish, {side}x{side}x{channels}")?;
+                f.write_str(match then {
+                    Then::Nothing => "",
+                    Then::Modulation => ", modulation",
+                    Then::Residual => ", residual",
+                })
+            }
             Self::Attention { side, channels } => {
                 write!(f, "attention, {} positions x {channels}, 1 head", side * side)
             }

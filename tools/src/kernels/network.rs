@@ -12,14 +12,17 @@
 use mote_engine::calibrate::calibrate;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::graph::ops::Over;
+use mote_graph::ops::Function;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 
-use super::cases::{Activations, Case, Fused, Work};
+use super::cases::{Activations, Case, Fused, Then, Work};
 use crate::convert::ConvertError;
 use crate::emit::{Diffusion, emit};
-use crate::ops::{Attention, Conv, Input, Kind, Norm};
+use crate::ops::pointwise::Addend;
+use crate::ops::pointwise::table::Scalar;
+use crate::ops::{Attention, Conv, Input, Kind, Norm, Pointwise, TimeProj};
 use crate::plan::Arena;
 use crate::program::{Program, SlotId};
 use crate::quantize::Quantization;
@@ -69,7 +72,9 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
 
 fn in_side(work: &Work) -> usize {
     match *work {
-        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::RmsNorm { side, .. } | Work::Attention { side, .. } => side,
+        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } | Work::RmsNorm { side, .. } | Work::Mish { side, .. } => {
+            side
+        }
         Work::Signal { length, .. } => length,
     }
 }
@@ -185,6 +190,22 @@ impl Builder {
                 };
                 self.push(&name, [channels, side, side], norm, after)
             }
+            Work::Mish { side, channels, then } => {
+                let src = self.open(channels, side, before);
+                let mut mish = Pointwise {
+                    function: vec![Scalar::Function(Function::Mish)],
+                    ..Pointwise::of(src)
+                };
+                match then {
+                    Then::Nothing => {}
+                    Then::Modulation => {
+                        let vector = self.vector(2 * channels);
+                        (mish.one, mish.factor, mish.addend) = (0.0, Some(vector), Some(Addend::Modulation));
+                    }
+                    Then::Residual => mish.addend = Some(Addend::Slot(self.open(channels, side, before), 1.0)),
+                }
+                self.push(&name, [channels, side, side], mish, after)
+            }
             Work::Attention { side, channels } => {
                 let qkv = [(); 3].map(|()| self.open(channels, side, before));
                 self.push(&name, [channels, side, side], Attention { qkv, heads: 1 }, after)
@@ -196,6 +217,15 @@ impl Builder {
     fn open(&mut self, channels: usize, side: usize, activations: Bits) -> SlotId {
         let shape = [channels, 1, self.side / side];
         self.conv("open", &[SlotId(0)], shape, self.side, Fused::Nothing, activations)
+    }
+
+    /// A vector made from the timestep.
+    fn vector(&mut self, channels: usize) -> SlotId {
+        let frequencies = vec![1.0, 0.1];
+        let cos_first = true;
+        let time = TimeProj { frequencies, cos_first };
+        let time = self.push("time", [4, 1, 1], time, Bits::Sixteen);
+        self.conv("vector", &[time], [channels, 1, 1], 1, Fused::Nothing, Bits::Sixteen)
     }
 
     /// A signal made from the sample's rows.
