@@ -32,6 +32,7 @@
 //! - [`random`]: a seeded generator.
 //! - [`standin`]: a GPU that is none: the CUDA kernels on this processor.
 
+pub mod archive;
 pub mod boards;
 pub mod chains;
 pub mod checkpoints;
