@@ -79,7 +79,12 @@ fn a_layer_beyond_f16_is_held_in_a_larger_unit() {
         panic!("{:?}", converted.notes);
     };
     assert!(note.contains("'conv_in'") && note.contains("65504"), "{note}");
-    let wanted = [(Scheme::F16, 58.0), (Scheme::W8A16, 38.5), (Scheme::W8A8, 34.0), (Scheme::Auto, 65.0)];
+    let wanted = [
+        (Scheme::F16, 58.0),
+        (Scheme::W8A16, 38.5),
+        (Scheme::W8A8, 34.0),
+        (Scheme::Auto, 65.0),
+    ];
     at_least("beyond f16", &large, &wanted);
 }
 
@@ -88,7 +93,10 @@ fn a_layer_beyond_f16_is_held_in_a_larger_unit() {
 fn a_weight_beyond_f16_is_refused_by_its_layer() {
     let large = changed(&digits(), |graph| times(graph, "conv_out.weight", 1e7));
     for scheme in [Scheme::F16, Scheme::W8A16] {
-        let error = convert(&large, &Options::of(scheme), &|_| {}).map(drop).unwrap_err().to_string();
+        let error = convert(&large, &Options::of(scheme), &|_| {})
+            .map(drop)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("'conv_out'") && error.contains("65504"), "{error}");
     }
 }
@@ -112,7 +120,12 @@ fn halves_of_a_concatenation_far_apart_keep_their_bits() {
             }
         }
     });
-    let wanted = [(Scheme::F16, 63.0), (Scheme::W8A16, 48.0), (Scheme::W8A8, 40.0), (Scheme::W4A16, 31.0)];
+    let wanted = [
+        (Scheme::F16, 63.0),
+        (Scheme::W8A16, 48.0),
+        (Scheme::W8A8, 40.0),
+        (Scheme::W4A16, 31.0),
+    ];
     at_least("halves", &apart, &wanted);
 }
 

@@ -224,10 +224,7 @@ fn extreme(file: &AlignedBytes, seed: u64) -> AlignedBytes {
             n.gamma_frac = random.below(31) as u8;
             n.eps_q = random.pick(&[n.eps_q, 0, 1, 1 << 62]);
             let shift = 20 + random.below(30) as u8;
-            n.out_requant = Requant {
-                shift,
-                ..n.out_requant
-            };
+            n.out_requant = Requant { shift, ..n.out_requant };
         }
     }
     parts.set_ops(&ops);

@@ -142,7 +142,11 @@ fn facts(file: &ModelFile) -> String {
         row("crc32", format!("{:08x}", model.crc())),
     ];
     let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).collect();
-    format!("{}\n{}", heading(&escaped(&file.path().display().to_string())), table(&rows))
+    format!(
+        "{}\n{}",
+        heading(&escaped(&file.path().display().to_string())),
+        table(&rows)
+    )
 }
 
 fn operators(rows: &[OperatorRow]) -> String {

@@ -111,7 +111,11 @@ fn look(model: &Model<'_>, run: &Run, formats: &[Format]) -> Result<Seen, RunErr
     }
     Ok(Seen {
         layers: layers.outputs,
-        image: sampler.state().iter().map(|v| f64::from(*v) * Format::OUTPUT.scale).collect(),
+        image: sampler
+            .state()
+            .iter()
+            .map(|v| f64::from(*v) * Format::OUTPUT.scale)
+            .collect(),
     })
 }
 

@@ -117,9 +117,8 @@ pub fn convert_source(
     let Source {
         diffusion, calibration, ..
     } = &source;
-    let provenance = |runs, arena| {
-        Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena)
-    };
+    let provenance =
+        |runs, arena| Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena);
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
     let float = |program: &Program| emit(program, diffusion, None, arena, &provenance(0, arena));
@@ -193,7 +192,14 @@ pub fn convert_source(
     let (arena, emitted) = memory.fit(|arena| trials.emit(&assignment, &formats, arena))?;
     let copy = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(copy.bytes())?;
-    notes.extend(guard::compare(&trials.reference, &model, program, &formats, diffusion, &looks)?);
+    notes.extend(guard::compare(
+        &trials.reference,
+        &model,
+        program,
+        &formats,
+        diffusion,
+        &looks,
+    )?);
     Ok(Converted {
         emitted,
         arena,
@@ -232,10 +238,24 @@ fn within_f16(
         let beyond = |op: &&FusedOp| stats[op.out.0].max_abs() >= LARGEST || largest_weight(op) > LARGEST;
         let beyond: Vec<SlotId> = program.ops.iter().filter(beyond).map(|op| op.out).collect();
         // What a network was trained to be stored in stays.
-        let stay = if source.trained.is_some() { beyond.clone() } else { units.widen(&beyond) };
+        let stay = if source.trained.is_some() {
+            beyond.clone()
+        } else {
+            units.widen(&beyond)
+        };
         fixed.extend(stay.iter().copied());
         if rounds == ROUNDS || beyond.iter().all(|slot| fixed.contains(slot)) {
-            return within(source, Within { program, emitted, stats, notes: vec![] }, &widened, &fixed);
+            return within(
+                source,
+                Within {
+                    program,
+                    emitted,
+                    stats,
+                    notes: vec![],
+                },
+                &widened,
+                &fixed,
+            );
         }
         widened.extend(beyond.into_iter().filter(|slot| !stay.contains(slot)));
         program = units.apply(&source.program);

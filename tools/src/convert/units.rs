@@ -35,7 +35,11 @@ impl Units {
         let free: Vec<usize> = free.iter().map(roots).collect();
         for slot in 0..self.exponents.len() {
             if free.contains(&self.classes.root(slot)) {
-                self.exponents[slot] += if self.exponents[slot] == 0 { STEP + HEADROOM } else { STEP };
+                self.exponents[slot] += if self.exponents[slot] == 0 {
+                    STEP + HEADROOM
+                } else {
+                    STEP
+                };
             }
         }
         fixed

@@ -221,7 +221,10 @@ impl Case {
                 side, stride, fused, ..
             } => [side * if fused == Fused::Upsample { 2 } else { 1 } / stride; 2],
             Work::Signal { length, .. } => [1, length],
-            Work::Norm { side, .. } | Work::Attention { side, .. } | Work::RmsNorm { side, .. } | Work::Mish { side, .. } => [side; 2],
+            Work::Norm { side, .. }
+            | Work::Attention { side, .. }
+            | Work::RmsNorm { side, .. }
+            | Work::Mish { side, .. } => [side; 2],
         }
     }
 
@@ -229,7 +232,10 @@ impl Case {
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
             Work::Conv { outs, .. } | Work::Signal { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::Attention { channels, .. } | Work::RmsNorm { channels, .. } | Work::Mish { channels, .. } => channels,
+            Work::Norm { channels, .. }
+            | Work::Attention { channels, .. }
+            | Work::RmsNorm { channels, .. }
+            | Work::Mish { channels, .. } => channels,
         };
         let [rows, cols] = self.out_size();
         (rows * cols * channels) as u64

@@ -72,9 +72,11 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
 
 fn in_side(work: &Work) -> usize {
     match *work {
-        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } | Work::RmsNorm { side, .. } | Work::Mish { side, .. } => {
-            side
-        }
+        Work::Conv { side, .. }
+        | Work::Norm { side, .. }
+        | Work::Attention { side, .. }
+        | Work::RmsNorm { side, .. }
+        | Work::Mish { side, .. } => side,
         Work::Signal { length, .. } => length,
     }
 }

@@ -70,7 +70,10 @@ fn channels_by_slot(conv: &Conv, out: SlotId, units: &[f64], q: &Quantization<'_
     let means = stats.clone().flat_map(|stats| stats.means());
     let means: Vec<f64> = means.zip(&ratios).map(|(mean, ratio)| mean / ratio).collect();
     let power = stats.flat_map(|stats| stats.mean_squares());
-    let power: Vec<f64> = power.zip(&ratios).map(|(square, ratio)| square / ratio / ratio).collect();
+    let power: Vec<f64> = power
+        .zip(&ratios)
+        .map(|(square, ratio)| square / ratio / ratio)
+        .collect();
     let facts = InputFacts {
         means: &means,
         scale: units[0],
@@ -79,7 +82,9 @@ fn channels_by_slot(conv: &Conv, out: SlotId, units: &[f64], q: &Quantization<'_
     let bits = q.assignment.weights[out.0];
     let integers = |(row, &bias): (&[f32], &f32)| {
         let scaled = row.iter().enumerate();
-        let row: Vec<f32> = scaled.map(|(i, w)| (f64::from(*w) * ratios[i % ratios.len()]) as f32).collect();
+        let row: Vec<f32> = scaled
+            .map(|(i, w)| (f64::from(*w) * ratios[i % ratios.len()]) as f32)
+            .collect();
         match bits {
             Bits::Four => channel_of_4_bits(&row, bias, None, &facts, i32::MAX.into()),
             Bits::Eight => channel(&row, bias, 8, best_scale(&row, &power), &facts, i32::MAX.into()),

@@ -118,7 +118,9 @@ impl Norm {
     /// beta give. A vector of scales and shifts could make anything of it.
     fn up(&self) -> i32 {
         let pairs = self.gamma.iter().zip(&self.beta);
-        let largest = pairs.fold(0.0f64, |m, (g, b)| m.max(DEVIATIONS * f64::from(g.abs()) + f64::from(b.abs())));
+        let largest = pairs.fold(0.0f64, |m, (g, b)| {
+            m.max(DEVIATIONS * f64::from(g.abs()) + f64::from(b.abs()))
+        });
         if self.scale_shift.is_some() || largest == 0.0 || (SMALL..LARGE).contains(&largest) {
             return 0;
         }
@@ -175,7 +177,9 @@ impl Norm {
             eps_q: self.eps_q(out, unit, e),
             eps: eps as f32,
             out_requant: e.requant(1.0 / (self.unit() * e.scale(out))),
-            scale_shift: self.scale_shift.map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16))),
+            scale_shift: self
+                .scale_shift
+                .map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16))),
         }
     }
 

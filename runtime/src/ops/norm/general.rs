@@ -254,7 +254,14 @@ impl Norm {
                             Some(lines) if Feature::Fast.is_built() => {
                                 self.quick(&norm, lines, vector, channel, some, &mut out.part(at..at + some.len()));
                             }
-                            _ => self.exact(&norm, &affine, vector, channel, some, &mut out.part(at..at + some.len())),
+                            _ => self.exact(
+                                &norm,
+                                &affine,
+                                vector,
+                                channel,
+                                some,
+                                &mut out.part(at..at + some.len()),
+                            ),
                         }
                         channel += some.len();
                     }
