@@ -47,7 +47,9 @@ fn model(folder: &Path) -> std::path::PathBuf {
     checkpoint.unet = None;
     checkpoint.scheduler.prediction_type = Prediction::Sample;
     let path = folder.join("m.mote");
-    let file = Conversion::new(Scheme::W8A16).convert(&checkpoint).and_then(|made| made.file());
+    let file = Conversion::new(Scheme::W8A16)
+        .convert(&checkpoint)
+        .and_then(|made| made.file());
     file.and_then(|file| file.write(&path)).expect("it converts");
     path
 }
@@ -64,7 +66,10 @@ fn a_condition_is_given_by_numbers_or_by_a_file() {
     let written: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(written["axes"], serde_json::json!(["channel", "time"]));
     let values = &written["samples"][0]["values"];
-    assert_eq!((values.as_array().map(Vec::len), values[1].as_array().map(Vec::len)), (Some(2), Some(6)));
+    assert_eq!(
+        (values.as_array().map(Vec::len), values[1].as_array().map(Vec::len)),
+        (Some(2), Some(6))
+    );
     // Two rows in a file: two samples, the first as above; what is out of range is clamped.
     let rows: [f32; 6] = [0.25, -0.5, 1.0, 0.0, 9.0, -9.0];
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
@@ -82,7 +87,10 @@ fn a_condition_is_given_by_numbers_or_by_a_file() {
     let text = std::fs::read_to_string(folder.path().join("c.json")).expect("it is written");
     let third: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(second["samples"][1], third["samples"][0]);
-    assert_eq!(run("sample {m} -o {dir}/d.npz --steps 2 --condition {dir}/rows.npy --json").json()["count"], 2);
+    assert_eq!(
+        run("sample {m} -o {dir}/d.npz --steps 2 --condition {dir}/rows.npy --json").json()["count"],
+        2
+    );
     let archive = std::fs::read(folder.path().join("d.npz")).expect("it is written");
     assert!(archive.windows(11).any(|name| name == b"samples.npy"));
     let checked = run("validate {m} --backends cpu,portable --seeds 3 --steps 2 --condition {dir}/rows.npy --json");
@@ -100,8 +108,14 @@ fn what_does_not_go_together_is_refused() {
     let places = [("m", model.as_path()), ("dir", folder.path())];
     for (line, words) in [
         ("sample {m} -o {dir}/a.json", "conditioned on 3 numbers"),
-        ("sample {m} -o {dir}/a.json --condition 1,2", "a condition of 2 numbers, and the model takes 3"),
-        ("sample {m} -o {dir}/a.json --condition 1,2,nan", "number 2 of condition 0 is NaN"),
+        (
+            "sample {m} -o {dir}/a.json --condition 1,2",
+            "a condition of 2 numbers, and the model takes 3",
+        ),
+        (
+            "sample {m} -o {dir}/a.json --condition 1,2,nan",
+            "number 2 of condition 0 is NaN",
+        ),
         ("sample {m} -o {dir}/a.json --condition {dir}/none.npz:x", "none.npz"),
         ("sample {m} -o {dir}/a.png --condition 0,0,0", "no picture"),
         ("sample {m} --out {dir}/images --condition 0,0,0", "no picture"),
