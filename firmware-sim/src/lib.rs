@@ -40,7 +40,7 @@ pub use c::{CArchive, run_elf, rust_flash_bytes};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
-pub use image::{Image, ImageOptions};
+pub use image::{Image, ImageOptions, compile_ahead};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
 pub use qemu::{End, Limits};

@@ -4,7 +4,7 @@
 //! {"format": 1,
 //!  "inputs": {"sample": "sample", "timestep": "timestep", "global_cond": "condition"},
 //!  "layout": "(horizon, action)",
-//!  "condition": {"range": [-1.0, 1.0], "calibration": "demos.npz:cond"},
+//!  "condition": {"range": [-1.0, 1.0], "calibration": "demos.npz:cond", "null": 0.0},
 //!  "null_class": 1000,
 //!  "schedule": {"kind": "flow", "direction": "data_at_1", "timestep_scale": 1.0}}
 //! ```
@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Its name.
-pub(super) const FILE: &str = "mote.json";
+const FILE: &str = "mote.json";
 
 /// What an input of the network is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::import) enum Role {
     Sample,
     Timestep,
     Class,
@@ -40,7 +40,7 @@ const ROLES: [(&str, Role); 4] = [
 
 /// Flow matching without a scheduler's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Flow {
+pub(in crate::import) struct Flow {
     /// Whether the network's time is 1 where the sample is data, and its velocity data minus noise.
     pub data_at_1: bool,
     /// What the network is given at time 1.
@@ -49,7 +49,7 @@ pub(super) struct Flow {
 
 /// What the file says.
 #[derive(Debug)]
-pub(super) struct Manifest {
+pub(in crate::import) struct Manifest {
     pub file: String,
     pub object: Map<String, Value>,
     roles: BTreeMap<String, Role>,
@@ -58,6 +58,8 @@ pub(super) struct Manifest {
     pub range: Option<[f64; 2]>,
     /// Where condition vectors for calibration are: `FILE.npz:ARRAY`.
     pub calibration: Option<String>,
+    /// What stood for every number of the condition where training dropped it.
+    pub null: Option<f64>,
     pub null_class: Option<usize>,
     pub flow: Option<Flow>,
 }
@@ -85,6 +87,15 @@ impl Manifest {
         Ok(Self::parse(&file, &text)?)
     }
 
+    /// The file in `folder`, or an empty one where there is none: of a network whose inputs are known.
+    pub fn beside(folder: &Path) -> Result<Self, ImportError> {
+        if folder.join(FILE).exists() {
+            return Self::read(folder, &[]);
+        }
+        let file = shown(&folder.join(FILE));
+        Ok(Self::parse(&file, r#"{"format": 1, "inputs": {}}"#)?)
+    }
+
     /// Reads the text of the file.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let mut fields = Fields::parse(file, text)?;
@@ -102,7 +113,7 @@ impl Manifest {
                 Some(parsed.map_err(|problem| fields.error("layout", problem))?)
             }
         };
-        let (range, calibration) = condition(&mut fields)?;
+        let (range, calibration, null) = condition(&mut fields)?;
         let flow = flow(&mut fields)?;
         let null_class = fields.optional("null_class", 0, 1 << 20)?;
         fields.finish()?;
@@ -113,6 +124,7 @@ impl Manifest {
             layout,
             range,
             calibration,
+            null,
             null_class,
             flow,
         })
@@ -216,11 +228,11 @@ fn roles(fields: &mut Fields) -> Result<BTreeMap<String, Role>, ConfigError> {
     Ok(roles)
 }
 
-type Condition = (Option<[f64; 2]>, Option<String>);
+type Condition = (Option<[f64; 2]>, Option<String>, Option<f64>);
 
 fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
     let Some(value) = fields.get("condition").cloned() else {
-        return Ok((None, None));
+        return Ok((None, None, None));
     };
     let range = match value.get("range") {
         None | Some(Value::Null) => None,
@@ -241,11 +253,22 @@ fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
             Some(text.ok_or_else(|| fields.error("condition", problem))?.to_string())
         }
     };
-    let known = |object: &Map<String, Value>| object.keys().all(|key| key == "range" || key == "calibration");
+    let known = |object: &Map<String, Value>| {
+        object
+            .keys()
+            .all(|key| ["range", "calibration", "null"].contains(&key.as_str()))
+    };
     if !value.as_object().is_some_and(known) {
-        return Err(fields.error("condition", "expected an object of `range` and `calibration`"));
+        return Err(fields.error("condition", "expected an object of `range`, `calibration` and `null`"));
     }
-    Ok((range, calibration))
+    let null = match value.get("null") {
+        None | Some(Value::Null) => None,
+        Some(null) => {
+            let number = null.as_f64().filter(|null| null.is_finite());
+            Some(number.ok_or_else(|| fields.error("condition", "`null` must be a number"))?)
+        }
+    };
+    Ok((range, calibration, null))
 }
 
 fn flow(fields: &mut Fields) -> Result<Option<Flow>, ConfigError> {
