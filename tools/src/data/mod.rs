@@ -9,11 +9,11 @@
 mod discrete;
 mod folder;
 mod idx;
-mod npy;
+pub(crate) mod npy;
 mod npz;
 mod size;
 mod training;
-mod zip;
+pub(crate) mod zip;
 
 pub use discrete::Discrete;
 pub(crate) use npz::array;

@@ -1,10 +1,11 @@
 //! Many samples: into a folder of PNG files or an archive for NumPy, some at a time.
 
-use super::npz::{MOST_BYTES, Npz};
+use super::npz::{MOST_BYTES, Npz, npz_tail};
 use super::{Picture, Shape, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
 use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
+use crate::shard::{Run, Shard};
 use mote_runtime::internals::digest::Digest;
 use std::io;
 use std::ops::ControlFlow;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub enum ImageSink {
     /// A PNG file an image, named by its seed, and `digests.txt`.
     Folder(PathBuf),
-    /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64.
+    /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64, `run` as the bytes of a text that names the run.
     Archive(OutputFile),
 }
 
@@ -35,17 +36,27 @@ impl Made {
 }
 
 impl ImageSink {
-    /// Refuses a name that is neither an archive's nor a folder's; needs no model.
+    /// Refuses a name that is neither an archive's nor a folder's, and a folder for a shard; needs no model.
     ///
     /// # Errors
     /// Of kind `Usage`.
-    pub fn check_name(path: &Path) -> Result<(), Error> {
-        if is_archive(path) { Ok(()) } else { folder_name(path) }
+    pub fn check_name(path: &Path, shard: Shard) -> Result<(), Error> {
+        if is_archive(path) {
+            return Ok(());
+        }
+        folder_name(path)?;
+        if shard.is_whole() {
+            return Ok(());
+        }
+        Err(
+            Error::usage(format_args!("a shard is written as one archive, and {} is a folder", path.display()))
+                .help("give --out FILE.npz"),
+        )
     }
 
     /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
     pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
-        Self::check_name(path)?;
+        Self::check_name(path, Shard::WHOLE)?;
         if !is_archive(path) {
             Inputs::of(inputs.iter().copied()).spare_folder(path, is_written)?;
             folder(path)?;
@@ -70,16 +81,19 @@ impl ImageSink {
         }
     }
 
-    /// Makes the images and writes them as they come; `progress` is told how many steps are done.
+    /// Makes the images of one shard of `job` and writes them as they come; `progress` is told how many steps are done.
     pub fn write(
         &self,
         backend: Backend,
         target: Target<'_>,
-        job: &Job,
+        (job, shard): (&Job, Shard),
         shape: Shape,
         progress: &dyn Fn(u64),
     ) -> Result<Made, Error> {
         let mut made = Made::default();
+        let run = Run::of_images(target, job).text();
+        let part = job.part(shard.range(job.images.len()));
+        let job = &part;
         match self {
             Self::Folder(path) => {
                 // Digests of a run before would stand beside this run's images.
@@ -117,13 +131,7 @@ impl ImageSink {
                             }
                         }
                     })?;
-                    let words = |pick: fn(&(u64, u64)) -> u64| -> Vec<u8> {
-                        made.digests.iter().flat_map(|pair| pick(pair).to_le_bytes()).collect()
-                    };
-                    let count = [made.digests.len()];
-                    npz.array("seeds", "<u8", &count, |to| to.write_all(&words(|pair| pair.0)))?;
-                    npz.array("digests", "<u8", &count, |to| to.write_all(&words(|pair| pair.1)))?;
-                    npz.finish()
+                    npz_tail(&mut npz, &made.digests, &run)
                 };
                 let written = write();
                 done?;
@@ -159,6 +167,9 @@ fn each(
     mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
 ) -> Result<io::Result<()>, Error> {
     let mut written = Ok(());
+    if job.images.is_empty() {
+        return Ok(written);
+    }
     backend.stream(target, job, &mut |traces| {
         for trace in &traces {
             written = put(trace);
