@@ -16,11 +16,11 @@ pub struct Piece {
 /// Most shards that a missing range is looked for among.
 const MOST_GUESSED: u32 = 1024;
 
-/// The order of `pieces` in which they are images 0 to `count`. Ranges are those of shards in whole batches of `batch` images.
+/// The order of `pieces` in which they are `what` (as "images") 0 to `count`. Ranges are those of shards in whole batches of `batch` images.
 ///
 /// # Errors
 /// Of kind `Input`: images that are in two files, or in none, with files and range.
-pub fn cover(pieces: &[Piece], count: u64, batch: usize) -> Result<Vec<usize>, Error> {
+pub fn cover(pieces: &[Piece], count: u64, batch: usize, what: &str) -> Result<Vec<usize>, Error> {
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     // Empty ones come first, where they overlap nothing.
     order.sort_by_key(|i| (pieces[*i].range.start, pieces[*i].range.end));
@@ -33,29 +33,29 @@ pub fn cover(pieces: &[Piece], count: u64, batch: usize) -> Result<Vec<usize>, E
                 (one, other) if one == other => format!("{one} is given twice: it holds"),
                 (one, other) => format!("{one} and {other} both hold"),
             };
-            return Err(Error::input(format_args!("{files} {}", images(&twice, count)))
+            return Err(Error::input(format_args!("{files} {}", shown(what, &twice, count)))
                 .help("give every part once: leave one of the two out"));
         }
         if piece.range.start > end {
-            return Err(missing(end..piece.range.start, pieces, count, batch));
+            return Err(missing(what, end..piece.range.start, pieces, (count, batch)));
         }
         end = piece.range.end;
         last = Some(piece);
     }
     if end < count {
-        return Err(missing(end..count, pieces, count, batch));
+        return Err(missing(what, end..count, pieces, (count, batch)));
     }
     Ok(order)
 }
 
-fn images(range: &Range<u64>, count: u64) -> String {
+fn shown(what: &str, range: &Range<u64>, count: u64) -> String {
     let (first, last) = (range.start, range.end.saturating_sub(1));
-    format!("images {first} to {last} of {count}, counted from 0")
+    format!("{what} {first} to {last} of {count}, counted from 0")
 }
 
-fn missing(gap: Range<u64>, pieces: &[Piece], count: u64, batch: usize) -> Error {
+fn missing(what: &str, gap: Range<u64>, pieces: &[Piece], (count, batch): (u64, usize)) -> Error {
     let found = pieces.len();
-    let error = Error::input(format_args!("none of the {found} files holds {}", images(&gap, count)));
+    let error = Error::input(format_args!("none of the {found} files holds {}", shown(what, &gap, count)));
     let shards = (1..=MOST_GUESSED).find_map(|of| shards(&gap, pieces, count, (of, batch)));
     match shards {
         Some(shards) => error.help(format_args!("give the part of --shard {}, or make it", shards.join(" and of "))),
@@ -94,16 +94,16 @@ mod tests {
 
     #[test]
     fn any_order_is_put_right() {
-        let order = cover(&pieces(&[5..10, 0..0, 0..5, 5..5, 10..11]), 11, 1).unwrap();
+        let order = cover(&pieces(&[5..10, 0..0, 0..5, 5..5, 10..11]), 11, 1, "images").unwrap();
         let starts: Vec<usize> = order.into_iter().filter(|i| ![1, 3].contains(i)).collect();
         assert_eq!(starts, [2, 0, 4]);
-        assert!(cover(&pieces(&[0..0]), 0, 1).is_ok());
+        assert!(cover(&pieces(&[0..0]), 0, 1, "images").is_ok());
     }
 
     #[test]
     fn what_is_missing_or_there_twice_is_named() {
         let message = |ranges: &[Range<u64>]| {
-            let error = cover(&pieces(ranges), 10, 1).unwrap_err();
+            let error = cover(&pieces(ranges), 10, 1, "images").unwrap_err();
             format!("{error} ({})", error.advice().unwrap())
         };
         for (ranges, words) in [
@@ -118,8 +118,8 @@ mod tests {
             assert!(found.contains(words), "{found}");
         }
         let mut twice = pieces(&[0..10, 0..10]);
-        twice[1].file.clone_from(&twice[0].file);
-        let error = cover(&twice, 10, 1).unwrap_err();
+        twice[1].file = twice[0].file.clone();
+        let error = cover(&twice, 10, 1, "images").unwrap_err();
         assert!(error.to_string().contains("part-0 is given twice"), "{error}");
     }
 }

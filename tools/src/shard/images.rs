@@ -42,7 +42,7 @@ pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Erro
         pieces.push(piece(part, &seeds, first_seed, count)?);
         digests.push(seeds.into_iter().zip(of_part).collect::<Vec<_>>());
     }
-    let order = cover(&pieces, count, 1)?;
+    let order = cover(&pieces, count, 1, "images")?;
     let bytes = extents.iter().fold(count, |bytes, extent| bytes.saturating_mul(*extent as u64));
     if bytes.saturating_add(16 * count) > MOST_BYTES {
         return Err(Error::usage(format_args!("{count} images do not fit one archive of 4 GiB"))

@@ -5,6 +5,7 @@
 
 mod cover;
 mod images;
+mod moments;
 mod part;
 mod run;
 
@@ -12,6 +13,7 @@ pub(crate) use run::Run;
 
 use crate::Error;
 use crate::files::{Format, OutputFile};
+use crate::validate::Statistics;
 use part::Part;
 use std::fmt;
 use std::ops::Range;
@@ -76,7 +78,7 @@ impl Shard {
         let batches = count.div_ceil(batch) as u128;
         let begin = |index: u32| {
             let first = batches * u128::from(index) / u128::from(self.of);
-            (first as usize * batch).min(count)
+            (first as usize).saturating_mul(batch).min(count)
         };
         begin(self.index)..begin(self.index + 1)
     }
@@ -120,13 +122,20 @@ pub enum Merged {
         /// Digest of all digests, as [`Made::digest`](crate::images::Made::digest) gives it.
         digest: u64,
     },
+    /// Statistics of all images of a [`Survey`](crate::validate::Survey): [`Statistics::distribution`] are its distances.
+    Statistics {
+        /// The file, where one was written.
+        file: Option<String>,
+        /// The sums.
+        statistics: Statistics,
+    },
 }
 
 /// Joins the parts of a run, given in any order, to the bytes that the run writes where it is not sharded.
 ///
 /// # Errors
 /// Of kind `Input` for a file that is no part, or damaged, or of another run than the first; where two parts hold the same images, or
-/// some are in none: with files and range. Of kind `Usage` or `Output` for `out`. Nothing is written then.
+/// some are in none: with files and range. Of kind `Usage` or `Output` for `out`, which statistics do without. Nothing is written then.
 pub fn merge(paths: &[impl AsRef<Path>], out: Option<&Path>) -> Result<Merged, Error> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
     let inputs: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
@@ -149,6 +158,16 @@ pub fn merge(paths: &[impl AsRef<Path>], out: Option<&Path>) -> Result<Merged, E
         let out = out.ok_or_else(|| Error::usage("no file to write").help("give -o ALL.npz"))?;
         let out = OutputFile::prepare(out, Format::Npz, &inputs)?;
         return images::merge(&parts, run, &out);
+    }
+    if run.is_of_statistics() {
+        let prepared = out.map(|out| OutputFile::prepare(out, Format::Moments, &inputs));
+        let out = prepared.transpose()?;
+        let statistics = moments::merge(&parts, run)?;
+        out.as_ref().map_or(Ok(()), |out| statistics.write(out))?;
+        return Ok(Merged::Statistics {
+            file: out.map(|out| out.shown()),
+            statistics,
+        });
     }
     Err(part.wrong("is of a run that is not known here: this version of Mote is older"))
 }

@@ -2,12 +2,14 @@
 
 use crate::backend::{Job, Origin, Target};
 use crate::files::sha256;
+use crate::validate::Survey;
 use mote_graph::config::printable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// What parts of images and of statistics say that they are.
 const IMAGES: &str = "images";
+const STATISTICS: &str = "statistics";
 
 /// A run's name: everything that its result depends on, as one JSON object. Backends do not stand in that of images: their bits are the
 /// same on all of them.
@@ -27,6 +29,33 @@ impl Run {
                 "start": start(job),
                 "first_seed": job.config.seed,
                 "count": job.images.len(),
+            }),
+        }
+    }
+
+    /// Of the statistics of `survey`, whose float network runs in batches of `batch` images; `half` is the number of real images of a half,
+    /// `dimensions` that of the numbers of a vector in each space. Numbers of a float network are those of what runs it.
+    pub fn of_statistics(survey: &Survey<'_>, batch: usize, half: usize, dimensions: &[usize]) -> Self {
+        let scheduler = format!("{:?}", survey.checkpoint.scheduler);
+        let data = survey.data.map(|data| {
+            let pixels: Vec<u8> = data.pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+            json!({ "levels": data.levels, "pixels": sha256(&pixels) })
+        });
+        Self {
+            object: json!({
+                "what": STATISTICS,
+                "model": sha256(survey.target.bytes),
+                "checkpoint": survey.checkpoint.sha256,
+                "scheduler": sha256(scheduler.as_bytes()),
+                "options": survey.config,
+                "backend": survey.backend.to_string(),
+                "network": survey.device.to_string(),
+                "data": data,
+                "half": half,
+                "batch": batch,
+                "dimensions": dimensions,
+                "first_seed": survey.config.seed,
+                "count": survey.count,
             }),
         }
     }
@@ -53,6 +82,23 @@ impl Run {
     pub fn number(&self, key: &str) -> Result<u64, String> {
         let number = self.object[key].as_u64();
         number.ok_or_else(|| format!("does not say the {key} of its run"))
+    }
+
+    /// Whole numbers that it names.
+    pub fn numbers(&self, key: &str) -> Result<Vec<u64>, String> {
+        let array = self.object[key].as_array();
+        let numbers: Option<Vec<u64>> = array.and_then(|all| all.iter().map(Value::as_u64).collect());
+        numbers.ok_or_else(|| format!("does not say the {key} of its run"))
+    }
+
+    /// A word that it names, or an empty one.
+    pub fn word(&self, key: &str) -> String {
+        printable(self.object[key].as_str().unwrap_or_default())
+    }
+
+    /// Whether it gathers statistics.
+    pub fn is_of_statistics(&self) -> bool {
+        self.object["what"] == STATISTICS
     }
 
     /// Where it is another run than `expected`.

@@ -1,6 +1,6 @@
 //! Runs in shards: any sharding joins to the same bytes, and parts that are no whole run are refused.
 
-use crate::common::{folder, listing, model, mote};
+use crate::common::{digits, folder, images, listing, model, mote};
 use std::path::{Path, PathBuf};
 
 const RUN: &str = "sample {model} --steps 1 --seed 7 --count 21";
@@ -9,10 +9,13 @@ const RUN: &str = "sample {model} --steps 1 --seed 7 --count 21";
 fn parts(dir: &Path, run: &str, of: usize, ending: &str) -> Vec<PathBuf> {
     let names = (0..of).map(|i| {
         let part = dir.join(format!("part-{i}-of-{of}.{ending}"));
-        let done = mote(
-            &format!("{run} --out {{part}} --shard {i}/{of}"),
-            &[("model", model()), ("part", &part)],
-        );
+        let places = [
+            ("model", model()),
+            ("digits", &*digits()),
+            ("data", &*images()),
+            ("part", &*part),
+        ];
+        let done = mote(&format!("{run} --out {{part}} --shard {i}/{of}"), &places);
         assert_eq!(done.status, 0, "{}", done.stderr);
         part
     });
@@ -135,6 +138,84 @@ fn what_is_no_part_is_refused() {
     assert!(std::fs::read(&whole).unwrap() == bytes);
 }
 
+/// Five batches of the float network, the last of which is shorter.
+const SURVEY: &str = "validate {model} --against {digits} --steps 1 --seed 3 --distribution 70 --data {data}";
+
+#[test]
+fn any_sharding_of_statistics_joins_to_the_same_bytes_and_distances() {
+    let dir = folder();
+    let places = [
+        ("model", model()),
+        ("digits", &*digits()),
+        ("data", &*images()),
+        ("dir", dir.path()),
+    ];
+    let unsharded = mote(&format!("{SURVEY} --backends cpu --seeds 1 --oracle-seeds 1 --json"), &places).json();
+    let text = mote(&format!("{SURVEY} --backends cpu --seeds 1 --oracle-seeds 1"), &places).stdout;
+    let tables = &text[text.find("Fr\u{e9}chet").unwrap()..];
+    assert_eq!(
+        mote(&format!("{SURVEY} --out {{dir}}/whole.moments"), &places).status,
+        0
+    );
+    let expected = std::fs::read(dir.path().join("whole.moments")).unwrap();
+    for of in [1, 2, 5, 16] {
+        let mut files = parts(dir.path(), SURVEY, of, "moments");
+        files.rotate_left(of / 3);
+        files.reverse();
+        let merged = merge(&files, "-o {dir}/all.moments --json", dir.path()).json();
+        assert_eq!(merged["distribution"], unsharded["distribution"]);
+        assert_eq!(merged["held"], true);
+        assert!(std::fs::read(dir.path().join("all.moments")).unwrap() == expected, "{of} shards");
+        let printed = merge(&files, "", dir.path());
+        assert_eq!(printed.status, 0, "{}", printed.stderr);
+        assert!(printed.stdout.contains(tables), "{}, not {tables}", printed.stdout);
+    }
+}
+
+#[test]
+fn statistics_that_are_no_whole_run_are_refused() {
+    let dir = folder();
+    let five = parts(dir.path(), SURVEY, 5, "moments");
+    let no_data = SURVEY.replace(" --data {data}", "");
+    let without_one: Vec<PathBuf> = [4, 3, 1, 0].map(|i| five[i].clone()).to_vec();
+    let check = |files: &[PathBuf], words: &[&str]| {
+        let out = folder();
+        let done = merge(files, "-o {dir}/all.moments", out.path());
+        assert_eq!(done.status, 1, "{}", done.stderr);
+        for word in words {
+            assert!(done.stderr.contains(word), "no '{word}' in {}", done.stderr);
+        }
+        assert_eq!(listing(out.path()), Vec::<String>::new());
+    };
+    check(
+        &without_one,
+        &["none of the 4 files holds images 32 to 47 of 70", "--shard 2/5", "help"],
+    );
+    check(
+        &[&five[..], &five[1..2]].concat(),
+        &["part-1-of-5.moments is given twice: it holds images 16 to 31"],
+    );
+    let others = folder();
+    let others = (parts(others.path(), &no_data, 5, "moments"), others);
+    check(
+        &[&five[..4], &others.0[4..]].concat(),
+        &["part-4-of-5.moments is a part of another run", "its data.levels is nothing, not "],
+    );
+    let archive = parts(dir.path(), RUN, 1, "npz");
+    check(&[&five[..], &archive[..]].concat(), &["part-0-of-1.npz is a part of another run"]);
+    // A sum that its checksum does not know.
+    let mut bytes = std::fs::read(&five[0]).unwrap();
+    let name = b"bottleneck.other.npy";
+    let at = bytes.windows(name.len()).position(|found| found == name).unwrap() + name.len() + 128 + 40;
+    bytes[at] ^= 1;
+    let damaged = dir.path().join("damaged.moments");
+    std::fs::write(&damaged, bytes).unwrap();
+    check(
+        &[&five[1..], &[damaged][..]].concat(),
+        &["damaged.moments is damaged", "CRC-32 of its array bottleneck.other"],
+    );
+}
+
 /// Every byte of a part, changed and cut: an error or the same images, and no panic.
 #[test]
 fn damaged_parts_are_errors() {
@@ -144,7 +225,7 @@ fn damaged_parts_are_errors() {
     let (path, out) = (dir.path().join("damaged.npz"), dir.path().join("all.npz"));
     let merged = |damaged: &[u8]| {
         std::fs::write(&path, damaged).unwrap();
-        mote_tools::merge(&[&path], Some(&out)).is_ok().then(|| std::fs::read(&out).unwrap())
+        mote_tools::merge(&[&path], Some(out.as_path())).is_ok().then(|| std::fs::read(&out).unwrap())
     };
     assert_eq!(merged(&bytes).as_ref(), Some(&bytes));
     for at in 0..bytes.len() {
@@ -165,10 +246,25 @@ fn shards_that_cannot_be_are_refused() {
         ("-o {dir}/x.png --shard 0/2", "--out"),
         ("--out {dir}/x.npz --interpolate 3 --shard 0/2", "--interpolate"),
     ] {
-        let dir = folder();
-        let places = [("model", model()), ("dir", dir.path())];
-        let done = mote(&format!("sample {{model}} --steps 1 {options}"), &places);
-        assert!(done.status == 2 && done.stderr.contains(words), "{options}: {}", done.stderr);
-        assert_eq!(listing(dir.path()), Vec::<String>::new(), "{options}");
+        unwritten(&format!("sample {{model}} --steps 1 {options}"), words);
     }
+    for (options, words) in [
+        ("--distribution 9 --shard 0/2", "--out"),
+        ("--out {dir}/x.moments --shard 0/2", "--distribution"),
+        ("--distribution 9 --out {dir}/x.npz --shard 0/2", "a name that ends in .moments"),
+        ("--distribution 9 --out {dir}/x.moments --layers", "--layers"),
+        ("--distribution 9 --out {dir}/x.moments --seeds 3", "--seeds"),
+        ("--distribution 9 --out {dir}/x.moments --backends oracle", "give --backends cpu"),
+    ] {
+        unwritten(&format!("validate {{model}} --against {{digits}} {options}"), words);
+    }
+}
+
+/// Fails unless `line` is bad usage with these words, and nothing is written.
+fn unwritten(line: &str, words: &str) {
+    let dir = folder();
+    let places = [("model", model()), ("digits", &*digits()), ("dir", dir.path())];
+    let done = mote(line, &places);
+    assert!(done.status == 2 && done.stderr.contains(words), "{line}: {}", done.stderr);
+    assert_eq!(listing(dir.path()), Vec::<String>::new(), "{line}");
 }
