@@ -37,7 +37,7 @@ pub use boards::{Board, Core, Footprint, boards};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
-pub use image::{Image, ImageOptions};
+pub use image::{Image, ImageOptions, compile_ahead};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};

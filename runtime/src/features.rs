@@ -48,13 +48,17 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
+    /// Elements in other places: blocks of positions and channels, repetition, other rows.
+    Rearrange,
+    /// Kernels whose rows and columns differ, strides that do, and strides above 2.
+    Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -75,6 +79,8 @@ impl Feature {
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
+        Self::Rearrange,
+        Self::Rectangles,
         Self::Fast,
     ];
 
@@ -101,6 +107,8 @@ impl Feature {
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Rearrange => "rearrange",
+            Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
     }
@@ -129,6 +137,8 @@ impl Feature {
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
+            Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }

@@ -31,12 +31,14 @@
 //! - [`random`]: a seeded generator.
 //! - [`standin`]: a GPU that is none: the CUDA kernels on this processor.
 
+pub mod archive;
 pub mod boards;
 pub mod chains;
 pub mod checkpoints;
 pub mod mutate;
 pub mod parts;
 pub mod pointwise;
+pub mod policy;
 pub mod random;
 pub mod running;
 pub mod standin;

@@ -7,6 +7,7 @@ use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::pointwise::Affine;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{
     At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Pointwise, Silu, Softmax, Source, TimeProj,
     Upsample, Weights,
@@ -251,6 +252,12 @@ fn operator(op: &mut Op, random: &mut Random) {
             0 => norm(&mut both.norm, random),
             _ => conv(&mut both.conv, random),
         },
+        Op::Rearrange(r) => match random.below(4) {
+            0 => tensor(&mut r.src, random),
+            1 => tensor(&mut r.out, random),
+            2 => r.block = odd(r.block.into(), random) as u8,
+            _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
+        },
         Op::Upsample(Upsample { src, out }) | Op::AvgPool(AvgPool { src, out }) => match random.below(2) {
             0 => tensor(src, random),
             _ => tensor(out, random),
@@ -263,8 +270,8 @@ fn conv(c: &mut Conv, random: &mut Random) {
         0 => source(&mut c.source, random),
         1 => tensor(&mut c.out, random),
         2 => tensor(&mut c.scratch, random),
-        3 => c.kernel = odd(c.kernel.into(), random) as u8,
-        4 => c.stride = odd(c.stride.into(), random) as u8,
+        3 => c.kernel.0 = odd(c.kernel.0.into(), random) as u8,
+        4 => c.stride.0 = odd(c.stride.0.into(), random) as u8,
         5 => {
             let side = random.below(4);
             c.pad[side] = odd(c.pad[side].into(), random) as u8;

@@ -138,8 +138,8 @@ impl Builder {
             source: vec![src],
             weight: values(shape[0] * taps, size * (6.0 / ins as f32).sqrt()),
             bias: values(shape[0], 0.3),
-            kernel,
-            stride: 1,
+            kernel: [kernel; 2],
+            stride: [1; 2],
             pad: match kernel {
                 1 => [0; 4],
                 side => [0, 0, side - rows, side - cols],

@@ -181,7 +181,7 @@ pub fn everything() -> Program {
     let affine = b.conv("t.4", &[embedding], [8, 1, 1], 1, |_| {});
     let normed = b.norm("n.2", &[shifted], [4, 4, 4], |n| n.scale_shift = Some(affine));
     let top = b.conv("c.2", &[normed], [4, 4, 4], 3, |c| c.addend = Some((first, 0.5)));
-    let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = 2);
+    let down = b.conv("down", &[top], [4, 2, 2], 3, |c| c.stride = [2; 2]);
     let normed = b.norm("n.3", &[down], [4, 2, 2], |n| n.silu = false);
     let qkv = ["q", "k", "v"].map(|name| b.conv(name, &[normed], [4, 2, 2], 1, |_| {}));
     let attended = b.push("attention", [4, 2, 2], Attention { qkv, heads: 2 });
@@ -293,8 +293,8 @@ impl Builder {
             source: source.to_vec(),
             weight: self.weights(shape[0] * taps, taps),
             bias: self.weights(shape[0], 30),
-            kernel,
-            stride: 1,
+            kernel: [kernel; 2],
+            stride: [1; 2],
             pad: [kernel / 2; 4],
             upsample: false,
             addend: None,

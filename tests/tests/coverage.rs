@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use mote_runtime::internals::ops::conv::Sides;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
@@ -42,6 +44,18 @@ const FORMS: [&str; 11] = [
     "attention: several heads",
 ];
 
+/// Windows that [`wider`] holds.
+const WINDOWS: [&str; 8] = [
+    "rearrange: depth to space",
+    "rearrange: phases to space",
+    "rearrange: space to depth",
+    "rearrange: repetition",
+    "rearrange: other rows",
+    "conv: rectangle",
+    "conv: strides that differ",
+    "conv: stride above 2",
+];
+
 const WIDER_FORMS: [&str; 9] = [
     "norm: by position",
     "norm: over all positions",
@@ -64,6 +78,7 @@ fn name(op: &Op) -> &'static str {
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
         Op::Upsample(_) => "upsample",
+        Op::Rearrange(_) => "rearrange",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
@@ -83,7 +98,10 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         add(c.source.second.is_some(), "conv: concatenation");
         add(vector == Some(false), "conv: residual addend");
         add(vector == Some(true), "conv: vector addend");
-        add(c.stride == 2, "conv: stride 2");
+        add(c.stride == Sides::square(2), "conv: stride 2");
+        add(!c.kernel.is_square(), "conv: rectangle");
+        add(!c.stride.is_square(), "conv: strides that differ");
+        add(c.stride.cols() > 2, "conv: stride above 2");
         add(c.upsample, "conv: through an upsampling");
         add(shape(c.out.0).1 == Dtype::Q24, "conv: Q24 output");
     }
@@ -108,6 +126,16 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
+        Op::Rearrange(r) => add(
+            true,
+            match r.way {
+                Way::Channels => "rearrange: depth to space",
+                Way::Phases => "rearrange: phases to space",
+                Way::Depth => "rearrange: space to depth",
+                Way::Repeat => "rearrange: repetition",
+                Way::Reshape => "rearrange: other rows",
+            },
+        ),
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}
@@ -222,6 +250,16 @@ fn every_operator_that_a_gpu_does_not_take_has_a_test_model() {
         let of_wider = ops.iter().filter(|op| WIDER.contains(&name(op)));
         let found: BTreeSet<_> = of_wider.flat_map(|op| forms(op, &shape)).collect();
         assert_eq!(found, BTreeSet::from(WIDER_FORMS), "{form:?}");
+    }
+}
+
+#[test]
+fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::windows_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
     }
 }
 

@@ -19,7 +19,7 @@ use mote_tools::backend::{Backend, Job, Target, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
-use programs::{factors_at_random, program_with, strips, thin};
+use programs::{factors_at_random, program_with, signals, strips, thin};
 
 /// Programs for firmware that has a way of its own for many shapes, and for compact firmware.
 const PROGRAMS: u64 = 10;
@@ -80,6 +80,15 @@ fn agree(board: &str, firmware: Firmware) {
             });
             rounds(format!("neighbours on {size:?}, {widths:?}"), file, random);
         }
+    }
+    for (seed, cols) in (0..).zip([16, 11]) {
+        if firmware == Firmware::Compact && seed > 0 {
+            continue;
+        }
+        let mut random = Random(4000 + seed);
+        let mut bits = |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]);
+        let file = signals(seed, cols, Some(&mut bits));
+        rounds(format!("signals of {cols}"), file, random);
     }
     assert!(operators > 50, "only {operators} operators were compared");
 }

@@ -189,7 +189,7 @@ fn padded_conv(parts: &Parts, memory: &AlignedBytes) -> (u16, usize, usize) {
     let padded = |(i, op): (usize, Op)| match op {
         Op::Conv(c) => {
             let ins = channels(c.source.first) + c.source.second.map_or(0, |(id, _)| channels(id));
-            let taps = usize::from(c.kernel).pow(2) * ins;
+            let taps = c.kernel().area() * ins;
             match c.weights {
                 Weights::W4 { data, .. } if taps % int4::TAPS != 0 => {
                     Some((i as u16, data.0 as usize + 4 * int4::row_words(taps), taps))

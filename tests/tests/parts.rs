@@ -65,6 +65,8 @@ fn what_a_model_needs_is_enough() {
                 Feature::Continuous,
                 Feature::Norm,
                 Feature::Pointwise,
+                Feature::Rearrange,
+                Feature::Rectangles,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -166,7 +166,8 @@ impl From<ScheduleError> for CrosscheckError {
 
 /// Compares `checkpoint`, run in `dtype`, with the references in the file `vectors`.
 pub fn crosscheck(checkpoint: &Checkpoint, vectors: &Path, dtype: Dtype) -> Result<Report, CrosscheckError> {
-    let vectors = vectors::Vectors::read(vectors)?;
+    let mut vectors = vectors::Vectors::read(vectors)?;
+    vectors.turn(&checkpoint.layout, checkpoint.graph.sample_shape());
     match dtype {
         Dtype::F32 => compare::compare::<f32>(checkpoint, &vectors, dtype),
         Dtype::F64 => compare::compare::<f64>(checkpoint, &vectors, dtype),

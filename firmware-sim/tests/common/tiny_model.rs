@@ -8,6 +8,7 @@ use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::model::{FORMAT_VERSION, MAGIC, SECTIONS};
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::ops::conv::Sides;
 use mote_runtime::internals::ops::{At, Conv, GroupNorm, Input, Op, Source, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
@@ -151,8 +152,8 @@ impl Weightbook {
             out,
             scratch,
             weights: Weights::W8 { data, bias, requant },
-            kernel: 3,
-            stride: 1,
+            kernel: Sides::square(3),
+            stride: Sides::square(1),
             pad: [1; 4],
             upsample: false,
             addend: None,

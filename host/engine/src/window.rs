@@ -21,7 +21,7 @@ pub(crate) struct Window {
 impl Window {
     /// For a convolution over `channels` channels of `bytes` bytes each, 1 or 2.
     pub fn new(geometry: Geometry, channels: usize, bytes: usize) -> Self {
-        let extent = |i: usize| (geometry.output[i] - 1) * geometry.stride + geometry.kernel;
+        let extent = |i: usize| (geometry.output[i] - 1) * geometry.stride.axis(i) + geometry.kernel.axis(i);
         Self {
             size: [extent(0), extent(1)],
             channels,
@@ -43,23 +43,25 @@ impl Window {
 
     /// Groups of four bytes in a kernel row: the lines of weights that it meets.
     pub fn quads(&self) -> usize {
-        self.geometry.kernel * self.padded * self.bytes / 4
+        self.geometry.kernel.cols() * self.padded * self.bytes / 4
     }
 
     /// Bytes between the windows of neighbouring positions of a row.
     pub fn step(&self) -> usize {
-        self.geometry.stride * self.padded * self.bytes
+        self.geometry.stride.cols() * self.padded * self.bytes
     }
 
     /// Whether the last position of a row and the first of the next are neighbours too.
     pub fn is_even(&self) -> bool {
-        self.geometry.output[1] * self.step() == self.geometry.stride * self.row_bytes()
+        self.geometry.output[1] * self.step() == self.geometry.stride.rows() * self.row_bytes()
     }
 
     /// Whether it is the input as it stands.
     pub fn is_input(&self) -> bool {
         let g = &self.geometry;
-        (g.kernel, g.stride, g.pad, g.upsample) == (1, 1, [0, 0], false)
+        g.kernel.is(1)
+            && g.stride.is(1)
+            && (g.pad, g.upsample) == ([0, 0], false)
             && self.size == g.input
             && self.padded == self.channels
     }
@@ -67,7 +69,7 @@ impl Window {
     /// Byte offset of the first tap of each output position.
     pub fn offsets(&self) -> Vec<u32> {
         let g = &self.geometry;
-        let at = |y: usize, x: usize| y * g.stride * self.row_bytes() + x * self.step();
+        let at = |y: usize, x: usize| y * g.stride.rows() * self.row_bytes() + x * self.step();
         let row = |y| (0..g.output[1]).map(move |x| at(y, x) as u32);
         (0..g.output[0]).flat_map(row).collect()
     }

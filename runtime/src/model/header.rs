@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sampling::{Clip, Prediction, Schedule};
 use crate::error::{ParseError, Refusal};
+use crate::features::Feature;
 use crate::tensor::TensorId;
 
 /// Order of the weights in the file. It changes speed, never a result.
@@ -68,6 +69,19 @@ impl Header {
     /// Elements of one sample.
     pub fn sample_len(&self) -> usize {
         usize::from(self.channels) * usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// A part of the runtime that its facts ask for and this build does not have; those of operators and samplers are elsewhere.
+    #[inline(always)]
+    pub(super) fn missing(&self) -> Option<Feature> {
+        let lacks = |feature: Option<Feature>| feature.filter(|feature| !feature.is_built());
+        let arithmetic = match self.arithmetic {
+            Arithmetic::Integer => Feature::Integer,
+            Arithmetic::F16 => Feature::F16,
+        };
+        lacks(Some(arithmetic))
+            .or_else(|| lacks(self.prediction.feature()))
+            .or_else(|| lacks(self.schedule.feature()))
     }
 
     /// Before anything is known: zeros, which take no place in flash.

@@ -5,6 +5,7 @@ use super::header::{Arithmetic, Header};
 use super::layout::{Sections, read_u64};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
+use crate::features::Feature;
 use crate::ops::reader::Reader;
 use crate::ops::{At, Condition, Context, Op};
 use crate::tensor::{Record, Tensor, TensorId};
@@ -68,17 +69,13 @@ impl<'a> Model<'a> {
             return refusal.with(ParseError::Section(Section::Header));
         }
         match bytemuck::try_cast_slice(model.sections.content(1)) {
-            Ok(tensors) if tensors.len() <= TENSORS_MAX => model.context.tensors = tensors,
-            Ok(tensors) => {
-                return refusal.with(ParseError::Tensors {
-                    found: tensors.len() as u32,
-                    limit: TENSORS_MAX as u32,
-                });
-            }
+            Ok(tensors) => model.context.tensors = tensors,
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);
-        model.context.float = model.header.arithmetic == Arithmetic::F16;
+        if Feature::F16.is_built() {
+            model.context.float = model.header.arithmetic == Arithmetic::F16;
+        }
         Some(model)
     }
 

@@ -80,7 +80,13 @@ impl Plan {
 
     /// How the steps are spread.
     pub const fn spacing(self) -> Spacing {
-        Spacing::ALL[(self.choice & 3) as usize]
+        // A list of them would be in flash.
+        match self.choice & 3 {
+            0 => Spacing::Leading,
+            1 => Spacing::Trailing,
+            2 => Spacing::Linspace,
+            _ => Spacing::Quadratic,
+        }
     }
 
     /// What the timestep after a timestep is.
@@ -119,8 +125,14 @@ impl Plan {
     }
 
     /// The row of call `call` of step `step` in a schedule section; `None` past its end.
-    #[inline(never)]
+    #[inline(always)]
     pub fn row(self, section: &[u8], step: u32, call: u32) -> Option<StoredRow<'_>> {
+        StoredRow::first(self.words(section, step, call)?, self.is_continuous())
+    }
+
+    /// The words from that row on.
+    #[inline(never)]
+    fn words(self, section: &[u8], step: u32, call: u32) -> Option<&[u32]> {
         let calls = if Method::BUILT.two_calls {
             self.method().calls()
         } else {
@@ -128,7 +140,7 @@ impl Plan {
         };
         let index = (step.saturating_mul(calls).saturating_add(call) as usize).min(ROWS_MAX);
         let words: &[u32] = bytemuck::try_cast_slice(section).ok()?;
-        StoredRow::first(words.get(index * self.row_words()..)?, self.is_continuous())
+        words.get(index * self.row_words()..)
     }
 
     /// The rows of a schedule section, from the first on.
@@ -176,10 +188,16 @@ impl<'a> StoredRow<'a> {
         Some(Self { words: row, more })
     }
 
+    /// The words of continuous levels: known to be none where those are not built.
+    #[inline(always)]
+    const fn more(self) -> &'a [u32] {
+        if Feature::Continuous.is_built() { self.more } else { &[] }
+    }
+
     /// Training timestep that the network is asked about, Q16.
     #[inline(always)]
     pub const fn time_q16(self) -> u32 {
-        match self.more {
+        match self.more() {
             [time_q16, ..] => *time_q16,
             [] => self.words[0] << 16,
         }
@@ -196,7 +214,7 @@ impl<'a> StoredRow<'a> {
         let [forms, p, q, a, b, c, d, _, _] = *self.words;
         RowValues {
             time_q16: self.time_q16(),
-            input_q30: match self.more {
+            input_q30: match self.more() {
                 [_, input_q30, ..] => *input_q30 as i32,
                 _ => ONE_Q30,
             },
@@ -213,7 +231,7 @@ impl<'a> StoredRow<'a> {
         let forms = *forms;
         let fraction = |at: u32| (1..=40).contains(&((forms >> at) as u8));
         let quarters: u32 = step.iter().map(|mant| (*mant as i32).unsigned_abs() >> 2).sum();
-        let more = match *self.more {
+        let more = match *self.more() {
             [_, input_q30, ..] => forms & 0xFFFF == 0 && (1..=1 << 30).contains(&input_q30),
             _ => true,
         };
@@ -238,6 +256,8 @@ pub(super) fn holds(model: &Model<'_>, plan: &Plan) -> bool {
         rest = &rest[plan.row_words()..];
     }
     // Of two calls a step the last may have one.
-    let second = plan.method().calls() - 1;
-    rest.is_empty() && (count + second) >> second == plan.steps && usize::from(plan.choice >> 3) < Method::ALL.len()
+    let number = u32::from(plan.choice >> 3);
+    let second = Method::TWO_CALLS >> number & 1;
+    let whole = rest.is_empty() && (count + second) >> second == plan.steps;
+    whole && number < Method::ALL.len() as u32
 }

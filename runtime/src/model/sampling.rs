@@ -31,9 +31,17 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives.
+    /// Whether the model is a diffusion chain of Sohl-Dickstein et al. 2015, whose reverse kernels the network gives. `false` at compile
+    /// time where chains are not built, as such models are then refused.
+    #[inline(always)]
     pub const fn is_chain(self) -> bool {
-        matches!(self, Self::Bits { .. } | Self::Kernel)
+        Feature::Chain.is_built() && matches!(self, Self::Bits { .. } | Self::Kernel)
+    }
+
+    /// Whether it is a Gaussian chain; `false` as of [`Self::is_chain`].
+    #[inline(always)]
+    pub(crate) const fn is_kernel(self) -> bool {
+        Feature::Chain.is_built() && matches!(self, Self::Kernel)
     }
 
     /// The part of the runtime that runs of such a model need, whatever the sampler.
@@ -46,12 +54,13 @@ impl Prediction {
         }
     }
 
-    /// What the noise levels are that such a network is trained on.
+    /// What the noise levels are that such a network is trained on: known at compile time where only cumulative alphas are built, as
+    /// other models are then refused.
     #[inline(always)]
     pub const fn levels(self) -> Levels {
         match self {
-            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel => Levels::Alphas,
-            Self::Flow => Levels::Flow,
+            Self::Flow if Feature::Continuous.is_built() => Levels::Flow,
+            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel | Self::Flow => Levels::Alphas,
         }
     }
 
@@ -92,7 +101,7 @@ impl Schedule {
     #[inline(always)]
     pub(super) const fn alphas(self, train_steps: u32) -> u32 {
         match self {
-            Self::Flow { .. } => 0,
+            Self::Flow { .. } if Feature::Continuous.is_built() => 0,
             _ => train_steps,
         }
     }
@@ -105,13 +114,23 @@ impl Schedule {
         }
     }
 
+    /// The part of the runtime that runs by it need; `None` of a planned run, whose sampler needs its own.
+    #[inline(always)]
+    pub(super) const fn feature(self) -> Option<Feature> {
+        match self {
+            Self::Planned(_) => None,
+            Self::Flow { .. } if !Feature::Continuous.is_built() => Some(Feature::Continuous),
+            _ => Some(Feature::Schedule),
+        }
+    }
+
     /// Whether a network that predicts `prediction` goes with it, trained on so many timesteps: continuous levels go up to the last one,
     /// which is below 2^16.
     #[inline(always)]
     pub(super) const fn suits(self, prediction: Prediction, train_steps: u32) -> bool {
-        // A prediction of continuous levels is refused by its part where that is not built.
+        // Of continuous levels both are refused by their part where that is not built.
         if !Feature::Continuous.is_built() {
-            return !matches!(self, Self::Flow { .. });
+            return true;
         }
         let continuous = prediction.levels().are_continuous();
         let same = match self {
@@ -428,6 +447,16 @@ impl Method {
             None => true,
         }
     }
+
+    /// Bits of the samplers, by their numbers, that call the network twice a step.
+    pub(crate) const TWO_CALLS: u32 = {
+        let (mut bits, mut number) = (0, 0);
+        while number < Self::ALL.len() {
+            bits |= (Self::ALL[number].calls() - 1) << number;
+            number += 1;
+        }
+        bits
+    };
 
     /// Whether this build has more samplers than DDIM.
     pub const IS_A_CHOICE: bool = Self::BUILT.several;

@@ -2,11 +2,8 @@
 
 use core::cell::Cell;
 
-use super::header::Arithmetic;
-use super::sampling::Prediction;
-use super::{Model, plan};
+use super::{Model, TENSORS_MAX, plan};
 use crate::error::{Fault, ParseError, Refusal, Section};
-use crate::features::Feature;
 use crate::ops::Op;
 use crate::ops::check::{Check, Checker};
 use crate::tensor::slots::{Slots, slot};
@@ -17,29 +14,21 @@ use crate::tensor::{Dtype, TENSOR_ALIGN, Tensor, TensorId};
 pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     let header = &model.header;
     header.validate(refusal)?;
-    let arithmetic = match header.arithmetic {
-        Arithmetic::Integer => Feature::Integer,
-        Arithmetic::F16 => Feature::F16,
-    };
-    if !arithmetic.is_built() {
-        return refusal.with(ParseError::NotBuilt(arithmetic));
-    }
-    if let Some(feature) = header.prediction.feature()
-        && !feature.is_built()
-    {
+    if let Some(feature) = header.missing() {
         return refusal.with(ParseError::NotBuilt(feature));
-    }
-    let planned = header.schedule.plan();
-    if planned.is_none() && !Feature::Schedule.is_built() {
-        return refusal.with(ParseError::NotBuilt(Feature::Schedule));
     }
     let checker = &mut Checker {
         context: &model.context,
+        index: 0,
         sample: [header.rows, header.cols, header.channels],
         classes: header.classes,
         fault: Cell::new(None),
         tensors: Checker::NO_TENSORS,
     };
+    let (found, limit) = (model.context.tensors.len() as u32, TENSORS_MAX as u32);
+    if found > limit {
+        return refusal.with(ParseError::Tensors { found, limit });
+    }
     for tensor in 0..model.tensor_count() {
         record(checker, model, tensor);
         if let Some(fault) = checker.fault.get() {
@@ -51,14 +40,14 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     for index in 0..header.op_count {
         let before = reader.clone();
         let op = &Op::read(&mut reader);
-        checker.tensors = Checker::NO_TENSORS;
+        (checker.index, checker.tensors) = (index, Checker::NO_TENSORS);
         if reader.failed() {
             let fault = Op::missing(before).map_or(Fault::Decode, Fault::NotBuilt);
             return refusal.with(ParseError::Op { op: index, fault });
         }
         let slots = &op.slots();
         written = slots.out();
-        if self::slots(checker, index, op, slots).is_some() {
+        if self::slots(checker, op, slots).is_some() {
             op.check(checker);
         }
         if let Some(fault) = checker.fault.get() {
@@ -71,7 +60,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     // The last operator's output is the network's, of its shape and number format. A Gaussian chain's network gives means, then
     // variances.
     let out = &checker.tensors[slot::OUT];
-    let values = 1 + u32::from(header.prediction == Prediction::Kernel);
+    let values = 1 + u32::from(header.prediction.is_kernel());
     let is_output = u32::from(out.channels) == values * u32::from(header.channels)
         && (out.rows, out.cols) == (header.rows, header.cols)
         && (out.last, out.dtype) == (header.op_count, Dtype::Q24)
@@ -83,7 +72,7 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     if !one_condition(model) {
         return refusal.with(ParseError::Section(Section::Ops));
     }
-    let whole = match planned {
+    let whole = match header.schedule.plan() {
         Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
         None => schedule_falls(model),
     };
@@ -121,7 +110,7 @@ fn schedule_falls(model: &Model<'_>) -> bool {
         })
 }
 
-/// A tensor's record against the arena's size and the records before it, of which there are few ([`TENSORS_MAX`](super::TENSORS_MAX)).
+/// A tensor's record against the arena's size and the records before it, of which there are few ([`TENSORS_MAX`]).
 #[inline(never)]
 fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
     let header = &model.header;
@@ -168,7 +157,7 @@ fn record(checker: &Checker<'_, '_>, model: &Model<'_>, index: u16) -> Check {
 
 /// Finds its tensors and checks their number formats, lifetimes and memory.
 #[inline(never)]
-fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> Check {
+fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
     let activations = if checker.context.is_float() {
         1 << Dtype::F16 as u8
     } else {
@@ -189,7 +178,7 @@ fn slots(checker: &mut Checker<'_, '_>, index: u16, op: &Op, slots: &Slots) -> C
             _ => activations,
         };
         checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);
-        let (def, last, now) = (tensor.def, tensor.last, index);
+        let (def, last, now) = (tensor.def, tensor.last, checker.index);
         let alive = if slot < slot::FIRST {
             def == now && (last == now || slot == slot::OUT)
         } else {

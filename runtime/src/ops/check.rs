@@ -23,6 +23,8 @@ pub type Check = Option<()>;
 /// checks. It ends those that rely on it (`?`); others are made, and the last fault is reported.
 pub struct Checker<'m, 'a> {
     pub(crate) context: &'m Context<'a>,
+    /// The operator's place in the file's list.
+    pub(crate) index: u16,
     /// Rows, columns and channels of the sample.
     pub(crate) sample: [u16; 3],
     /// Rows of the class embedding.

@@ -10,6 +10,7 @@ use crate::error::Fault;
 use crate::features::Feature;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::ViewMut;
 use crate::tensor::{Dtype, TensorId};
 
 /// Row `class` of an embedding table.
@@ -22,15 +23,15 @@ pub struct ClassEmbed {
 }
 
 impl ClassEmbed {
-    /// Copies the call's row, whose numbers are `T` as they are stored.
+    /// Copies the call's row of `dim`, whose numbers are `T` as they are stored.
     #[inline(always)]
     fn row<T: bytemuck::AnyBitPattern + Into<i32>>(
         &self,
         context: &Context<'_>,
         call: &Call<'_>,
-        r: &mut Regions<'_, '_>,
+        dim: usize,
+        out: &mut ViewMut<'_>,
     ) -> Option<()> {
-        let (mut out, dim) = (r.output()?, usize::from(r.out().channels));
         // Parsing has checked that the table has a row for every class, and the run that there is such a class.
         let skipped = usize::from(call.class) * dim * size_of::<T>();
         let row = context.table::<T>(At(self.table.0.checked_add(skipped as u32)?), dim)?;
@@ -42,6 +43,7 @@ impl ClassEmbed {
 impl Operator for ClassEmbed {
     const NAME: &'static str = "class_embed";
     const FEATURE: Option<Feature> = Some(Feature::Class);
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -68,12 +70,18 @@ impl Operator for ClassEmbed {
         }
     }
 
-    #[inline(never)]
-    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.row::<i16>(context, call, r)
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        context: &Context<'_>,
+        call: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        self.row::<i16>(context, call, r.out().channels.into(), out)
     }
 
     fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.row::<u16>(context, call, r)
+        self.row::<u16>(context, call, r.out().channels.into(), &mut r.output()?)
     }
 }

@@ -30,6 +30,7 @@ pub struct Input {
 
 impl Operator for Input {
     const NAME: &'static str = "input";
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -59,9 +60,15 @@ impl Operator for Input {
         checker.requant(self.requant)
     }
 
-    #[inline(never)]
-    fn run_integer(&self, _: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        integer(call.input(), self.requant, self.offset, &mut r.output()?);
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        _: &Context<'_>,
+        call: &Call<'_>,
+        _: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        integer(call.input(), self.requant, self.offset, out);
         Some(())
     }
 

@@ -7,7 +7,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
     Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
-    Silu, Softmax, TimeProj, Upsample, is_built,
+    Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -79,7 +79,7 @@ macro_rules! operators {
             #[inline(always)]
             pub(crate) fn gives_output(&self) -> bool {
                 match self {
-                    $(Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
                 }
             }
 
@@ -132,7 +132,26 @@ macro_rules! operators {
             /// [`Operator::run_integer`].
             pub(crate) fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
                 match self {
-                    $($(#[cfg(feature = $part)])? Self::$name(op) => if is_built::<$name>() { op.run_integer(context, call, r) } else { None },)*
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if $name::SMALL {
+                        self.run_small(context, call, r)
+                    } else if is_built::<$name>() {
+                        op.run_integer(context, call, r)
+                    } else {
+                        None
+                    },)*
+                }
+            }
+
+            /// [`Operator::run_integer`] of the small ones. Apart from the others, whose stack it would enlarge.
+            #[inline(never)]
+            fn run_small(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+                let out = &mut r.output()?;
+                match self {
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => if $name::SMALL && is_built::<$name>() {
+                        op.write_integer(context, call, r, out)
+                    } else {
+                        None
+                    },)*
                 }
             }
 
@@ -177,6 +196,8 @@ operators! {
     Pointwise,
     /// The vector that a run is given.
     Condition in "condition",
+    /// Elements in other places.
+    Rearrange in "rearrange",
 }
 
 impl Op {

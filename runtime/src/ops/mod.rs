@@ -17,6 +17,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod reader;
 pub mod readout;
+pub mod rearrange;
 pub mod silu;
 pub mod softmax;
 pub mod time_proj;
@@ -34,6 +35,7 @@ pub use norm_conv::NormConv;
 pub use pointwise::Pointwise;
 pub use pool::AvgPool;
 pub use readout::Readout;
+pub use rearrange::Rearrange;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -45,6 +47,7 @@ use crate::features::Feature;
 use crate::tensor::Tensor;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::ViewMut;
 use check::{Check, Checker};
 use reader::Reader;
 
@@ -61,6 +64,9 @@ pub trait Operator: Sized {
 
     /// The part of the runtime that it belongs to; `None` where every model may need it.
     const FEATURE: Option<Feature> = None;
+
+    /// Whether it runs in the frame that small operators share: one of its own would be code, and under a convolution stack.
+    const SMALL: bool = false;
 
     /// Its record. The reader fails where there is none.
     fn read(r: &mut Reader<'_>) -> Self;
@@ -84,7 +90,26 @@ pub trait Operator: Sized {
     }
 
     /// Runs it in integers; `None` where its memory does not fit, which a validated model rules out.
-    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;
+    #[inline(always)]
+    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+        const { assert!(Self::SMALL, "an operator that is not small says how it runs") }
+        let out = &mut r.output()?;
+        self.write_integer(context, call, r, out)
+    }
+
+    /// The same of a small one, whose output is found for it.
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        context: &Context<'_>,
+        call: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        const { assert!(!Self::SMALL, "a small operator says how it writes") }
+        let _ = (context, call, r, out);
+        None
+    }
 
     /// Runs it in f16; `None` where its memory does not fit.
     fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()>;

@@ -25,6 +25,7 @@ pub struct AvgPool {
 impl Operator for AvgPool {
     const NAME: &'static str = "avg_pool";
     const FEATURE: Option<Feature> = Some(Feature::Resample);
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -46,11 +47,17 @@ impl Operator for AvgPool {
         checker.same(src.channels.into(), out.channels.into())
     }
 
-    #[inline(never)]
-    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        _: &Context<'_>,
+        _: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        let (src, t) = (r.view(slot::FIRST)?, r.tensor(slot::FIRST));
         let size = [r.out().rows.into(), r.out().cols.into()];
-        integer(&src, size, t.cols.into(), t.channels.into(), &mut out);
+        integer(&src, size, t.cols.into(), t.channels.into(), out);
         Some(())
     }
 

@@ -29,6 +29,7 @@ pub struct Silu {
 
 impl Operator for Silu {
     const NAME: &'static str = "silu";
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -54,10 +55,15 @@ impl Operator for Silu {
         checker.requant(self.out_requant)
     }
 
-    #[inline(never)]
-    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (mut out, src) = (r.output()?, r.operand(slot::FIRST)?);
-        integer(&src, self.in_requant, self.out_requant, &mut out);
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        _: &Context<'_>,
+        _: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        integer(&r.operand(slot::FIRST)?, self.in_requant, self.out_requant, out);
         Some(())
     }
 

@@ -30,6 +30,7 @@ pub struct Softmax {
 impl Operator for Softmax {
     const NAME: &'static str = "softmax";
     const FEATURE: Option<Feature> = Some(Feature::Chain);
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -58,10 +59,15 @@ impl Operator for Softmax {
         checker.requant(self.in_requant)
     }
 
-    #[inline(never)]
-    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (mut out, src, channels) = (r.output()?, r.view(slot::FIRST)?, r.out().channels.into());
-        integer(&src, channels, self.in_requant, &mut out);
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        _: &Context<'_>,
+        _: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        integer(&r.view(slot::FIRST)?, r.out().channels.into(), self.in_requant, out);
         Some(())
     }
 

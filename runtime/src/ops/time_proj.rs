@@ -13,6 +13,7 @@ use crate::error::Fault;
 use crate::tensor::TensorId;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::ViewMut;
 
 /// Sinusoidal timestep features, Q15 or f16.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,7 @@ impl TimeProj {
 
 impl Operator for TimeProj {
     const NAME: &'static str = "time_proj";
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -68,10 +70,15 @@ impl Operator for TimeProj {
             .map(drop)
     }
 
-    #[inline(never)]
-    fn run_integer(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (channels, mut out) = (r.out().channels, r.output()?);
-        self.features(context, call, channels, |i, v| out.put(i, v))
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        context: &Context<'_>,
+        call: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        self.features(context, call, r.out().channels, |i, v| out.put(i, v))
     }
 
     fn run_f16(&self, context: &Context<'_>, call: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {

@@ -24,6 +24,7 @@ pub struct Upsample {
 impl Operator for Upsample {
     const NAME: &'static str = "upsample";
     const FEATURE: Option<Feature> = Some(Feature::Resample);
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Self {
@@ -45,10 +46,16 @@ impl Operator for Upsample {
         checker.same(src.channels.into(), out.channels.into())
     }
 
-    #[inline(never)]
-    fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (mut out, src, t) = (r.output()?, r.view(slot::FIRST)?, r.tensor(slot::FIRST));
-        double(&src, [t.rows.into(), t.cols.into()], t.channels.into(), &mut out);
+    #[inline(always)]
+    fn write_integer(
+        &self,
+        _: &Context<'_>,
+        _: &Call<'_>,
+        r: &mut Regions<'_, '_>,
+        out: &mut ViewMut<'_>,
+    ) -> Option<()> {
+        let (src, t) = (r.view(slot::FIRST)?, r.tensor(slot::FIRST));
+        double(&src, [t.rows.into(), t.cols.into()], t.channels.into(), out);
         Some(())
     }
 

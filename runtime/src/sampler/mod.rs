@@ -177,21 +177,18 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.chain_step(now, next)?;
             return Ok(Some(self.done(time_q16 >> 16)));
         }
-        let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
-            return Ok(None);
+        // Borrowed, not moved: a copy would take code and stack.
+        let row = self.rows().row(self.index, 0, self.follows);
+        let row = match &row {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(*error),
         };
         if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
             return Err(RunError::KnownImage);
         }
         self.predict(row.input_q30, row.time_q16, network, observer)?;
-        observer.predicted(&Predicted {
-            index: self.index,
-            row,
-            x_q24: self.x,
-            out_q24: output(self.model, self.activations)?,
-            clip_range_q24: self.config.clip_range_q24,
-        });
-        self.advance(&row)?;
+        self.advance(row, |predicted| observer.predicted(predicted))?;
         if Method::BUILT.two_calls && self.config.method.calls() > 1 {
             self.second_call(network, observer)?;
         }
@@ -215,13 +212,20 @@ impl<'m, 'a> Sampler<'m, 'a> {
 
     /// False at compile time where chains are left out, or the schedule, which they need.
     fn is_chain(&self) -> bool {
-        Feature::Chain.is_built() && Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
+        Feature::Schedule.is_built() && self.model.header().prediction.is_chain()
     }
 
-    /// Moves the state by what the network said of it.
-    fn advance(&mut self, row: &Row) -> Result<(), RunError> {
+    /// Moves the state by what the network said of it, which it shows to `seen` before.
+    fn advance(&mut self, row: &Row, seen: impl FnOnce(&Predicted<'_>)) -> Result<(), RunError> {
         let (config, coefficients) = (&self.config, &row.coefficients);
         let out = output(self.model, self.activations)?;
+        seen(&Predicted {
+            index: self.index,
+            row: *row,
+            x_q24: self.x,
+            out_q24: out,
+            clip_range_q24: config.clip_range_q24,
+        });
         // Stream 0 made x_T; step k draws from stream k + 1.
         let (noisy, stream) = (config.method.draws(config.eta_q16), self.index + 1);
         let noise = |i: usize| {
@@ -254,7 +258,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             self.set_known(self.rows().noising(self.index, 1));
         }
         self.predict(row.input_q30, row.time_q16, network, observer)?;
-        self.advance(&row)
+        self.advance(&row, |_| ())
     }
 
     /// The network's output for the state times `input_q30` at a timestep, after guidance, left in the arena.

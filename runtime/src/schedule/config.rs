@@ -8,7 +8,7 @@ use crate::features::Feature;
 use crate::model::Model;
 use crate::model::header::Header;
 use crate::model::plan::Plan;
-use crate::model::sampling::{Clip, Method, Prediction, PrevRule, Spacing};
+use crate::model::sampling::{Clip, Method, PrevRule, Spacing};
 
 /// Everything that is chosen at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl Config {
             return Err(RunError::ChainSampler);
         }
         // The kernels of a Gaussian chain are learned for single steps.
-        if header.prediction == Prediction::Kernel && self.steps != header.train_steps {
+        if header.prediction.is_kernel() && self.steps != header.train_steps {
             return Err(RunError::ChainSteps {
                 found: self.steps,
                 needed: header.train_steps,
@@ -135,7 +135,7 @@ impl Config {
             _ => {}
         }
         // The outputs of a Gaussian chain are no images to go between.
-        let unguided = header.null_class.is_none() || header.prediction == Prediction::Kernel;
+        let unguided = header.null_class.is_none() || header.prediction.is_kernel();
         if self.guidance_q16.is_some() && unguided {
             return Err(RunError::GuidanceUnsupported);
         }

@@ -61,7 +61,7 @@ fn on_alphas(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Opt
     let Some(t) = rows.step_timestep(step) else {
         return Ok(None);
     };
-    let Some(asked) = rows.call_timestep(step, call) else {
+    let Some(asked) = rows.asked_timestep(step, call, t) else {
         return Ok(None);
     };
     let (now, next) = rows.alphas(step, t)?;

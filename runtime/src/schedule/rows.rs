@@ -4,7 +4,7 @@
 use super::coefficients::{ALPHA_BAR_ONE_Q62, Prediction, StepCoefficients};
 use super::config::Config;
 use super::form::Form;
-use super::spacing::{prev_timestep, timestep};
+use super::spacing::{goes_to, timestep};
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::model::Model;
@@ -142,17 +142,25 @@ impl Rows<'_> {
             Method::Ddim => header.final_alpha_bar_q62,
             _ => ALPHA_BAR_ONE_Q62,
         };
-        let next = self.next_timestep(step).map_or(last, |t| self.model.alpha_bar_q62(t));
+        let next = self
+            .next_timestep(step, t)
+            .map_or(last, |t| self.model.alpha_bar_q62(t));
         Ok((now, next.min(ALPHA_BAR_ONE_Q62)))
     }
 
     /// The timestep that a call is at: the step's own, or the one that it goes to.
     #[inline(always)]
     pub(super) fn call_timestep(&self, step: u32, call: u32) -> Option<u32> {
+        self.asked_timestep(step, call, self.step_timestep(step)?)
+    }
+
+    /// The same of a step that begins at timestep `t`.
+    #[inline(always)]
+    pub(super) fn asked_timestep(&self, step: u32, call: u32, t: u32) -> Option<u32> {
         if Method::BUILT.two_calls && call > 0 {
-            self.next_timestep(step)
+            self.next_timestep(step, t)
         } else {
-            self.step_timestep(step)
+            Some(t)
         }
     }
 
@@ -162,21 +170,17 @@ impl Rows<'_> {
         timestep(c.spacing, header.train_steps, c.steps, header.steps_offset, step)
     }
 
-    /// The timestep that step `step` goes to; `None` before the schedule's first.
-    fn next_timestep(&self, step: u32) -> Option<u32> {
-        let (header, c) = (self.model.header(), self.config);
-        let (total, offset) = (header.train_steps, header.steps_offset);
-        prev_timestep(c.prev, c.spacing, total, c.steps, offset, step)
+    /// The timestep that step `step` goes to, which begins at timestep `t`; `None` before the schedule's first.
+    #[inline(always)]
+    fn next_timestep(&self, step: u32, t: u32) -> Option<u32> {
+        let (total, c) = (self.model.header().train_steps, self.config);
+        goes_to(c.prev, total, c.steps, t, || self.step_timestep(step.checked_add(1)?))
     }
 
-    /// What the model's noise levels are: known at compile time where only cumulative alphas are built.
+    /// What the model's noise levels are.
     #[inline(always)]
     pub(super) fn levels(&self) -> Levels {
-        if Feature::Continuous.is_built() {
-            self.model.header().prediction.levels()
-        } else {
-            Levels::Alphas
-        }
+        self.model.header().prediction.levels()
     }
 
     /// Whether the file plans its run: true at compile time where nothing computes rows.

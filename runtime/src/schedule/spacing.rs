@@ -52,9 +52,9 @@ pub fn timestep(spacing: Spacing, train_steps: u32, steps: u32, offset: i32, ind
 /// last, where [`timestep`] would keep it in range by another timestep than the checkpoint means.
 #[must_use]
 pub fn begins_within(spacing: Spacing, train_steps: u32, steps: u32, offset: i32) -> bool {
-    spacing != Spacing::Leading
-        || timestep(Spacing::Leading, train_steps, steps, 0, 0)
-            .is_none_or(|first| offset < (train_steps - first).cast_signed())
+    // The first timestep is `steps - 1` gaps after the last: below `train_steps`.
+    let gap = train_steps.checked_div(steps);
+    spacing != Spacing::Leading || gap.is_none_or(|gap| offset < (train_steps - (steps - 1) * gap).cast_signed())
 }
 
 /// The gaps of the spacings that reach from one end to the other, and how many of them the step is from the end: a step alone is at
@@ -91,11 +91,22 @@ pub fn prev_timestep(
     offset: i32,
     index: u32,
 ) -> Option<u32> {
+    let at = |index| timestep(spacing, train_steps, steps, offset, index);
+    goes_to(rule, train_steps, steps, at(index)?, || at(index.checked_add(1)?))
+}
+
+/// [`prev_timestep`] of a step that begins at timestep `t`; `listed` is the next one in the list.
+#[inline(always)]
+pub(super) fn goes_to(
+    rule: PrevRule,
+    train_steps: u32,
+    steps: u32,
+    t: u32,
+    listed: impl FnOnce() -> Option<u32>,
+) -> Option<u32> {
     match rule {
-        PrevRule::List => timestep(spacing, train_steps, steps, offset, index.checked_add(1)?),
-        PrevRule::Diffusers => {
-            timestep(spacing, train_steps, steps, offset, index)?.checked_sub(train_steps.checked_div(steps)?)
-        }
+        PrevRule::List => listed(),
+        PrevRule::Diffusers => t.checked_sub(train_steps.checked_div(steps)?),
     }
 }
 

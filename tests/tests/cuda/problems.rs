@@ -12,7 +12,7 @@ use mote_tests::{chains, checkpoints};
 use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use crate::programs::{factors_at_random, large, program};
+use crate::programs::{factors_at_random, large, squares};
 use crate::suite::Problem;
 
 fn config(file: &AlignedBytes, steps: u32) -> Config {
@@ -22,7 +22,7 @@ fn config(file: &AlignedBytes, steps: u32) -> Config {
 /// Small programs on every kind of window; each as converted, and with factors that are anything a valid file may hold.
 pub fn random(seed: u64) -> Vec<Problem> {
     let mut random = Random(seed);
-    let file = program(&mut random, seed);
+    let file = squares(&mut random, seed);
     let wild = factors_at_random(&file, &mut random);
     [("as converted", file), ("factors at random", wild)]
         .map(|(what, file)| Problem {

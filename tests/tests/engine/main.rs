@@ -3,6 +3,7 @@
 
 #[path = "../oracle/builder.rs"]
 mod builder;
+#[allow(dead_code)]
 mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program, program_with, strips, thin};
+use programs::{factors_at_random, large, program, program_with, signals, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -153,6 +154,17 @@ fn neighbours_give_the_runtimes_bits() {
         let file = strips(seed, size, |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]));
         let model = Model::parse(file.bytes()).expect("a valid model");
         assert_equal(&model, &mut random, &format!("neighbours on {size:?}"));
+    }
+}
+
+#[test]
+fn signals_give_the_runtimes_bits() {
+    for (seed, cols) in (0..).zip([16, 11, 3]) {
+        let mut random = Random(seed);
+        let mut bits = |_| random.pick(&[Bits::Eight, Bits::Eight, Bits::Sixteen]);
+        let file = signals(seed, cols, Some(&mut bits));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut random, &format!("signals of {cols}"));
     }
 }
 

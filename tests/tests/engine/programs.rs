@@ -3,6 +3,7 @@
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops as op;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{At, Conv, GroupNorm, Norm, Op, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
@@ -10,12 +11,12 @@ use mote_runtime::{Model, ParseError};
 use mote_tests::parts::{Parts, WEIGHTS};
 use mote_tests::random::Random;
 use mote_tools::emit::Diffusion;
-use mote_tools::ops::{Attention, AvgPool, Input, Silu, TimeProj, Upsample};
+use mote_tools::ops::{Attention, AvgPool, Input, Rearrange, Silu, TimeProj, Upsample};
 use mote_tools::plan::Windows;
 use mote_tools::program::{Program, SlotId};
 use mote_tools::quantize::scheme::Bits;
 
-use crate::builder::{Builder, POINT, Window, file, same};
+use crate::builder::{Builder, POINT, Window, along, file, same};
 
 /// Channels around the widths of registers and blocks, and odd ones.
 const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 24, 32, 40];
@@ -27,10 +28,30 @@ pub fn program(random: &mut Random, seed: u64) -> AlignedBytes {
     program_with(random, seed, if inside { Windows::all } else { Windows::none })
 }
 
-/// The same for normalizations of the caller's choice.
+/// The same on square windows alone.
+pub fn squares(random: &mut Random, seed: u64) -> AlignedBytes {
+    let windows = if random.below(2) == 0 {
+        Windows::all
+    } else {
+        Windows::none
+    };
+    let mut b = Builder::new(seed, sample(random));
+    b.squares = true;
+    of_builder(b, random, windows)
+}
+
+/// [`program`] with normalizations of the caller's choice.
 pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Windows) -> AlignedBytes {
-    let sample = [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)];
-    let mut b = Builder::new(seed, sample);
+    let b = Builder::new(seed, sample(random));
+    of_builder(b, random, windows)
+}
+
+fn sample(random: &mut Random) -> [usize; 3] {
+    [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)]
+}
+
+fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Windows) -> AlignedBytes {
+    let sample = b.program.sample;
     let scale = 1.0 + random.below(3) as f64;
     let x = b.push(Input { scale, shift: 0.5 }, sample);
     let frequencies = vec![1.0, 0.3, 0.1];
@@ -77,7 +98,7 @@ pub fn large(bits: Bits) -> AlignedBytes {
     let joined = b.conv(&[third, first], 24, same(3), None);
     let up = Window {
         upsample: true,
-        stride: 2,
+        stride: [2; 2],
         ..same(5)
     };
     let last = b.conv(&[joined], 24, up, None);
@@ -112,7 +133,10 @@ pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {
     let wide = b.conv(&[narrow], 12, same(3), Some((beside, 0.75)));
     let three = b.conv(&[wide], 3, same(3), None);
     b.conv(&[three], 20, same(3), None);
-    let down = Window { stride: 2, ..same(3) };
+    let down = Window {
+        stride: [2; 2],
+        ..same(3)
+    };
     let small = b.conv(&[three], 1, down, None);
     b.conv(&[small], 8, same(3), None);
     b.conv(&[wide], 1, same(3), None);
@@ -147,7 +171,15 @@ pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) ->
     let wide = b.conv(&[third], 24, same(3), None);
     let point = b.conv(&[wide, first], 12, POINT, Some((third, 0.25)));
     b.conv(&[point, wide], 8, same(3), None);
-    b.conv(&[second, third], 7, Window { stride: 2, ..POINT }, None);
+    b.conv(
+        &[second, third],
+        7,
+        Window {
+            stride: [2; 2],
+            ..POINT
+        },
+        None,
+    );
     let joined = b.norm(&[point, wide], 6, true, None);
     let inside = b.conv(&[joined], 12, same(3), None);
     let normed = b.norm(&[inside], 4, true, None);
@@ -161,10 +193,63 @@ pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) ->
     let doubled = b.conv(&[point], 12, up, None);
     let eighth = b.conv(&[doubled], 8, same(3), None);
     b.conv(&[doubled, eighth], 4, POINT, None);
-    b.conv(&[doubled], 1, Window { stride: 2, ..same(3) }, None);
+    b.conv(
+        &[doubled],
+        1,
+        Window {
+            stride: [2; 2],
+            ..same(3)
+        },
+        None,
+    );
     b.conv(&[third], 1, same(3), None);
     let windows = Windows::all(&b.program);
     file(&b.program, &diffusion(), windows, Some(&mut |weights| bits(weights)))
+}
+
+/// Signals of one row: every kernel and step, wide and narrow, with terms of both kinds, of concatenations, behind normalizations; and
+/// tall kernels beside them. Widths by `bits(is_weight)`; `None` is f16.
+pub fn signals(seed: u64, cols: usize, bits: Option<&mut dyn FnMut(bool) -> Bits>) -> AlignedBytes {
+    let mut b = Builder::new(seed, [2, 1, cols]);
+    let x = b.push(Input::IDENTITY, [2, 1, cols]);
+    let frequencies = vec![1.0, 0.2];
+    let time = b.push(
+        TimeProj {
+            frequencies,
+            cos_first: true,
+        },
+        [4, 1, 1],
+    );
+    let term = b.conv(&[time], 12, POINT, None);
+    let first = b.conv(&[x], 12, along(5, 1), None);
+    for (kernel, stride) in [(1, 2), (2, 1), (3, 2), (4, 3), (7, 1), (9, 4), (15, 1), (15, 15)] {
+        b.conv(&[first], 5, along(kernel, stride), None);
+    }
+    for (rows, cols) in [(3, 1), (2, 5), (15, 2)] {
+        let window = Window {
+            kernel: [rows, cols],
+            pad: [rows - 1, cols / 2, rows / 2, cols - 1],
+            ..POINT
+        };
+        b.conv(&[first], 3, window, None);
+    }
+    let second = b.conv(&[first], 12, along(5, 1), Some((term, 0.75)));
+    let third = b.conv(&[second], 12, along(3, 1), Some((first, 0.5)));
+    let spread = Rearrange {
+        src: third,
+        way: Way::Phases,
+        block: [1, 2],
+    };
+    let spread = b.push(spread, [6, 1, 2 * cols]);
+    b.conv(&[spread], 5, along(4, 2), None);
+    let wide = b.conv(&[third, first], 33, along(5, 1), None);
+    let normed = b.norm(&[wide], 3, true, None);
+    let inside = b.conv(&[normed], 8, along(3, 1), None);
+    let both = b.norm(&[inside, third], 4, false, None);
+    b.conv(&[both], 4, along(5, 2), None);
+    b.conv(&[inside], 2, along(1, 1), None);
+    let windows = Windows::all(&b.program);
+    file(&b.program, &diffusion(), windows, bits)
 }
 
 fn diffusion() -> Diffusion {
@@ -203,14 +288,8 @@ fn step(b: &mut Builder, random: &mut Random, slots: &[SlotId], embedding: SlotI
                 return Some(normed);
             }
             // Read by one convolution only.
-            let kernel = random.pick(&[2, 3, 5]);
-            let window = Window {
-                kernel,
-                stride: 1 + random.below(2),
-                pad: [(); 4].map(|()| random.below(kernel)),
-                upsample: false,
-            };
-            let fits = rows >= kernel && cols >= kernel;
+            let window = window(b, random, &[2, 3, 5], false);
+            let fits = rows >= window.kernel[0] && cols >= window.kernel[1];
             fits.then(|| b.conv(&[normed], random.pick(&CHANNELS), window, None))
         }
         6 => {
@@ -247,16 +326,26 @@ fn conv(
         };
         return Some(b.conv(joined, outs, same(random.pick(&[1, 3])), Some((addend, 0.75))));
     }
-    let kernel = random.pick(&[1, 2, 3, 5]);
-    let window = Window {
-        kernel,
-        stride: 1 + random.below(2),
-        pad: [(); 4].map(|()| random.below(kernel)),
-        upsample: rows * cols <= 100 && random.below(3) == 0,
-    };
+    let window = window(b, random, &[1, 2, 3, 5], rows * cols <= 100);
     let zoom = 1 + usize::from(window.upsample);
-    let fits = rows * zoom >= kernel && cols * zoom >= kernel;
+    let fits = rows * zoom >= window.kernel[0] && cols * zoom >= window.kernel[1];
     fits.then(|| b.conv(joined, outs, window, None))
+}
+
+/// A window whose sides are of `sides`, half of them squares; through the x2 now and then where it `may` be.
+fn window(b: &Builder, random: &mut Random, sides: &[usize], may: bool) -> Window {
+    let (side, step) = (random.pick(sides), 1 + random.below(2));
+    let (mut kernel, mut stride) = ([side; 2], [step; 2]);
+    if !b.squares && random.below(2) == 0 {
+        kernel = [(); 2].map(|()| random.pick(sides));
+        stride = [(); 2].map(|()| 1 + random.below(3));
+    }
+    Window {
+        kernel,
+        stride,
+        pad: core::array::from_fn(|i| random.below(kernel[i % 2])),
+        upsample: may && random.below(3) == 0,
+    }
 }
 
 /// The same file with factors that are anything a valid file may hold.
@@ -289,7 +378,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 };
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
-            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) => {}
             Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}

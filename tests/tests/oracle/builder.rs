@@ -40,15 +40,17 @@ pub struct Builder {
     pub random: Random,
     /// What has been added.
     pub program: Program,
+    /// Whether random windows are squares with one stride.
+    pub squares: bool,
 }
 
 /// A convolution's window.
 #[derive(Clone, Copy)]
 pub struct Window {
-    /// Side.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
+    /// Rows and columns.
+    pub kernel: [usize; 2],
+    /// Steps of rows and of columns.
+    pub stride: [usize; 2],
     /// Top, left, bottom, right.
     pub pad: [usize; 4],
     /// Through a nearest-neighbour x2.
@@ -57,8 +59,8 @@ pub struct Window {
 
 /// Kernel 1.
 pub const POINT: Window = Window {
-    kernel: 1,
-    stride: 1,
+    kernel: [1; 2],
+    stride: [1; 2],
     pad: [0; 4],
     upsample: false,
 };
@@ -66,9 +68,20 @@ pub const POINT: Window = Window {
 /// A kernel that keeps the size.
 pub const fn same(kernel: usize) -> Window {
     Window {
-        kernel,
-        stride: 1,
+        kernel: [kernel; 2],
+        stride: [1; 2],
         pad: [kernel / 2; 4],
+        upsample: false,
+    }
+}
+
+/// A kernel of one row that keeps the size of a signal, but for its step.
+pub const fn along(kernel: usize, stride: usize) -> Window {
+    let side = kernel / 2;
+    Window {
+        kernel: [1, kernel],
+        stride: [1, stride],
+        pad: [0, side, 0, side],
         upsample: false,
     }
 }
@@ -82,6 +95,7 @@ impl Builder {
                 sample,
                 ..Program::default()
             },
+            squares: false,
         }
     }
 
@@ -104,11 +118,12 @@ impl Builder {
     /// A convolution with random weights.
     pub fn conv(&mut self, source: &[SlotId], outs: usize, w: Window, addend: Option<(SlotId, f32)>) -> SlotId {
         let [ins, rows, cols] = self.joined(source);
-        let taps = w.kernel * w.kernel * ins;
+        let taps = w.kernel[0] * w.kernel[1] * ins;
         let zoom = 1 + usize::from(w.upsample);
-        let extent =
-            |size: usize, before: usize, after: usize| (size * zoom + before + after - w.kernel) / w.stride + 1;
-        let shape = [outs, extent(rows, w.pad[0], w.pad[2]), extent(cols, w.pad[1], w.pad[3])];
+        let extent = |axis: usize, size: usize| {
+            (size * zoom + w.pad[axis] + w.pad[axis + 2] - w.kernel[axis]) / w.stride[axis] + 1
+        };
+        let shape = [outs, extent(0, rows), extent(1, cols)];
         let conv = Conv {
             source: source.to_vec(),
             weight: self.random.many(outs * taps, (3.0 / taps as f32).sqrt()),

@@ -52,8 +52,8 @@ fn program(seed: u64) -> Program {
     let skip = b.norm(&[first], 2, true, None);
     let skip = b.conv(&[skip], 8, same(5), Some((bias, 1.0)));
     let down = Window {
-        kernel: 3,
-        stride: 2,
+        kernel: [3; 2],
+        stride: [2; 2],
         pad: [0, 0, 1, 1],
         upsample: false,
     };
@@ -70,8 +70,8 @@ fn program(seed: u64) -> Program {
     let pooled = b.push(AvgPool { src: mixed }, [8, 1, 2]);
     let pooled = b.push(Upsample { src: pooled }, [8, 2, 4]);
     let even = Window {
-        kernel: 2,
-        stride: 1,
+        kernel: [2; 2],
+        stride: [1; 2],
         pad: [1, 1, 1, 1],
         upsample: false,
     };

@@ -142,7 +142,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
             .map_err(|error| Failure::usage(error).help(help))?;
     }
     ask_condition(args, &mut checkpoint)?;
-    if checkpoint.graph.classes.is_some() && checkpoint.unet.null_class.is_none() {
+    if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
             "the network has labels, and the checkpoint names none that stands for no class: runs need --class, and there is no \
              guidance (`--null-class` says which one it is)",

@@ -49,11 +49,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             if args.json {
                 print::json(&json!({ "file": file, "parts": parts, "held": held, "distribution": spread }))?;
             } else {
-                let head = file.map_or(String::new(), |file| format!("{file}: the statistics of {parts} parts\n"));
+                let head = file.map_or(String::new(), |file| {
+                    format!("{file}: the statistics of {parts} parts\n")
+                });
                 print::text(&format!("{head}{}\n{}\n", distances(&spread), verdict(held)))?;
             }
             Ok(held.into())
         }
-        other => Err(Failure::new(format_args!("parts were joined to what is not shown here: {other:?}"))),
+        other => Err(Failure::new(format_args!(
+            "parts were joined to what is not shown here: {other:?}"
+        ))),
     }
 }

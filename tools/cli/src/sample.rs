@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 use mote_runtime::{Config, arena_bytes};
 use mote_tools::backend::{Job, Origin};
 use mote_tools::files::{Format, OutputFile};
-use mote_tools::images::{ImageSink, encode, fits_one_picture, sheet};
+use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
 use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
-use mote_tools::{Shard, Backend, Conditions, ModelFile, Request, StartFrom};
+use mote_tools::{Backend, Conditions, ModelFile, Request, Shard, StartFrom};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -31,15 +31,17 @@ Examples:
   mote sample my.mote -o whole.png --from damaged.png --inpaint mask.png --count 4
   mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9
   mote sample my.mote --out samples.npz --count 50000 --backend cuda
-  mote sample my.mote --out part-3.npz --count 50000 --shard 3/16")]
+  mote sample my.mote --out part-3.npz --count 50000 --shard 3/16
+  mote sample policy.mote -o actions.json --condition 0.1,-0.3,0.25,0,1,0.5,-1,0.75 --steps 10
+  mote sample policy.mote -o actions.npz --condition observations.npz:cond")]
 pub struct Args {
     /// The model file
     model: PathBuf,
-    /// The PNG file to write
-    #[arg(short, long, value_name = "OUT.png", required_unless_present = "out")]
+    /// The PNG file to write; for a model whose samples are signals or actions, an archive for NumPy or a JSON file
+    #[arg(short, long, value_name = "OUT.png|.npz|.json", required_unless_present = "out")]
     output: Option<PathBuf>,
-    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy
-    #[arg(long, value_name = "DIR|FILE.npz", conflicts_with_all = ["output", "columns", "zoom"])]
+    /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy (signals and actions: as numbers, or as JSON)
+    #[arg(long, value_name = "DIR|FILE.npz|FILE.json", conflicts_with_all = ["output", "columns", "zoom"])]
     out: Option<PathBuf>,
     /// Make only shard I, from 0, of N: a contiguous range of the seeds. `mote merge` joins the parts
     #[arg(long, value_name = "I/N", value_parser = args::shard, requires = "out", conflicts_with = "interpolate")]
@@ -86,9 +88,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     args.sampler.run.options().check()?;
     match (&args.out, &args.output) {
         (Some(out), _) => many(args, out),
+        (None, Some(output)) if is_numbers(output) => many(args, output),
         (None, Some(output)) => one_picture(args, output),
         (None, None) => Err(Failure::usage("no file to write").help("give -o OUT.png, or --out DIR")),
     }
+}
+
+/// Whether a file is of numbers and no picture.
+fn is_numbers(output: &Path) -> bool {
+    let ending = output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    matches!(ending.as_deref(), Some("npz" | "json"))
 }
 
 /// What is asked for. Files that it starts from are read.
@@ -142,6 +151,9 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
+    if let Some(signal) = Signal::of(model.header()) {
+        return Err(signal.no_picture().into());
+    }
     let job = request(args, &file)?.job(model)?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
     let count = job.images.len();
@@ -183,10 +195,13 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     args.backend.available()?;
     let job = request(args, &file)?.job(file.model())?;
     let (shape, count) = (file.shape(), shard.range(job.images.len()).len());
-    let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape)?;
+    let signal = Signal::of(file.model().header());
+    let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape, signal)?;
     let bar = bar(args, &job, count);
     let began = Instant::now();
-    let made = sink.write(args.backend, file.target(), (&job, shard), shape, &|steps| bar.inc(steps));
+    let made = sink.write(args.backend, file.target(), (&job, shard), shape, &|steps| {
+        bar.inc(steps)
+    });
     bar.finish_and_clear();
     let (made, seconds) = (made?, began.elapsed().as_secs_f64());
     let digest = format!("{:016x}", made.digest());

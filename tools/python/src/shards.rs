@@ -6,7 +6,7 @@ use crate::options::{self, Steps};
 use crate::work::run;
 use mote_tools::data::{Split, measured};
 use mote_tools::files::{Format, OutputFile};
-use mote_tools::images::ImageSink;
+use mote_tools::images::{ImageSink, Signal};
 use mote_tools::validate::Survey;
 use mote_tools::{Backend, Checkpoint, Error, FloatDevice, Merged, Request, Shard, merge as merged};
 use pyo3::prelude::*;
@@ -21,7 +21,11 @@ pub fn merge(py: Python<'_>, parts: Vec<PathBuf>, out: Option<PathBuf>) -> PyRes
     let object = run(py, None, move |_| {
         let count = parts.len();
         Ok(match merged(&parts, out.as_deref())? {
-            Merged::Images { file, count: images, digest } => {
+            Merged::Images {
+                file,
+                count: images,
+                digest,
+            } => {
                 json!({ "file": file, "parts": count, "count": images, "digest": format!("{digest:016x}") })
             }
             Merged::Statistics { file, statistics } => {
@@ -78,7 +82,8 @@ pub fn sample_part(
         ImageSink::check_name(&part.out, shard)?;
         let job = request.job(file.model())?;
         let images = shard.range(job.images.len()).len();
-        let sink = ImageSink::prepare(&part.out, &[file.path()], images, file.shape())?;
+        let signal = Signal::of(file.model().header());
+        let sink = ImageSink::prepare(&part.out, &[file.path()], images, file.shape(), signal)?;
         let told = |steps: u64| (0..steps).for_each(|_| watch.count());
         sink.write(backend, file.target(), (&job, shard), file.shape(), &told)?;
         Ok(images)

@@ -1,6 +1,6 @@
 //! What a network may have that a model file cannot hold, refused by file, field and value before anything is converted.
 
-use crate::import::Checkpoint;
+use crate::import::{Checkpoint, UnetConfig};
 use crate::quantize::scheme::Scheme;
 use mote_graph::config::{ConfigError, shown};
 use mote_graph::schedule::Variance;
@@ -14,8 +14,11 @@ const MOST_BYTES: usize = 1 << 28;
 
 /// Refuses `checkpoint` where a file of `scheme` cannot hold it.
 pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), ConfigError> {
-    let unet = &checkpoint.unet;
-    let (reads, gives) = (unet.in_channels, unet.out_channels);
+    let [reads, rows, cols] = checkpoint.graph.sample_shape();
+    let gives = checkpoint.graph.output_shape()[0];
+    // What an importer calls these settings.
+    let own = checkpoint.unet.is_some();
+    let named = |setting: &'static str, other: &'static str| if own { setting } else { other };
     let refuse = |field: &str, problem: String| {
         let value = checkpoint
             .config
@@ -29,23 +32,27 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         })
     };
     if reads != gives && checkpoint.scheduler.variance != Variance::LearnedRange {
+        let input = named("`in_channels`", "the sample's channel count");
         let problem = if gives == 2 * reads {
             format!(
-                "`in_channels` is {reads}: a sampler takes what the network gives; where the other half is its variance, it has no \
+                "{input} is {reads}: a sampler takes what the network gives; where the other half is its variance, it has no \
                  place in a model file: train with a fixed variance"
             )
         } else {
             format!(
-                "`in_channels` is {reads}: a sampler takes what the network gives, so both must be the same; an input that is \
+                "{input} is {reads}: a sampler takes what the network gives, so both must be the same; an input that is \
                  joined to the sample has no place in a model file"
             )
         };
-        return refuse("out_channels", problem);
+        return refuse(named("out_channels", "inputs"), problem);
     }
-    if unet.num_class_embeds.is_some_and(|classes| classes > MOST) {
-        return refuse("num_class_embeds", format!("a model file holds at most {MOST} labels"));
+    if checkpoint.graph.classes.is_some_and(|classes| classes > MOST) {
+        return refuse(
+            named("num_class_embeds", "inputs"),
+            format!("a model file holds at most {MOST} labels"),
+        );
     }
-    if unet.time_embedding_dim > MOST {
+    if let Some(unet) = checkpoint.unet.as_ref().filter(|unet| unet.time_embedding_dim > MOST) {
         let field = match checkpoint.config.get("time_embedding_dim") {
             Some(value) if !value.is_null() => "time_embedding_dim",
             _ => "block_out_channels",
@@ -56,11 +63,10 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         );
         return refuse(field, problem);
     }
-    let [rows, cols] = unet.sample_size;
     if rows * cols * reads > MOST_ELEMENTS {
         let problem =
             format!("with {reads} channels a sample has more than {MOST_ELEMENTS} elements, too many for a model file");
-        return refuse("sample_size", problem);
+        return refuse(named("sample_size", "layout"), problem);
     }
     let largest = checkpoint
         .graph
@@ -70,11 +76,12 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         .max();
     if largest.is_some_and(|bytes| bytes > MOST_BYTES) {
         return refuse(
-            "sample_size",
+            named("sample_size", "layout"),
             format!("an activation of this network has more than {MOST_BYTES} bytes, too many for a model file"),
         );
     }
-    if unet.mid_block && unet.mid_block_scale_factor < 0.0 && scheme != Scheme::F16 {
+    let negative = |unet: &UnetConfig| unet.mid_block && unet.mid_block_scale_factor < 0.0;
+    if checkpoint.unet.as_ref().is_some_and(negative) && scheme != Scheme::F16 {
         return refuse(
             "mid_block_scale_factor",
             "integer models hold factors above 0: convert with --scheme f16".to_string(),

@@ -208,6 +208,6 @@ fn diffusion(checkpoint: &Checkpoint) -> Result<Diffusion, ScheduleError> {
         clip_range: config.clip_sample_range,
         schedule: config.device_schedule(),
         steps_offset: config.steps_offset as i32,
-        null_class: checkpoint.unet.null_class.map(|label| label as u16),
+        null_class: checkpoint.null_class.map(|label| label as u16),
     })
 }

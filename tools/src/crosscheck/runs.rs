@@ -77,6 +77,7 @@ impl<'a, T: Real> Runs<'a, T> {
 
     fn clip_of(&self, clip: ClipSetting) -> ClipSetting {
         match (clip, self.checkpoint.scheduler.clip_sample) {
+            (ClipSetting::AsSaved, _) if self.vectors.unclipped => ClipSetting::Off,
             (ClipSetting::AsSaved, true) => ClipSetting::Stock,
             (ClipSetting::AsSaved, false) => ClipSetting::Off,
             (other, _) => other,
@@ -115,7 +116,7 @@ impl<'a, T: Real> Runs<'a, T> {
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
             let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
-            let both = given.guided(self.checkpoint.unet.null_class.unwrap_or(last), dropped);
+            let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
             let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);
@@ -151,6 +152,7 @@ impl<'a, T: Real> Runs<'a, T> {
         let mut config = self.checkpoint.scheduler.clone();
         config.timestep_spacing = setting.spacing.unwrap_or(config.timestep_spacing);
         config.rescale_betas_zero_snr |= setting.zero_snr;
+        config.set_alpha_to_one |= self.vectors.final_alpha == Some(1.0);
         config
     }
 

@@ -1,6 +1,7 @@
 //! Reference tensors by key, widened to f64.
 
 use super::CrosscheckError;
+use crate::import::SampleLayout;
 use crate::tensors::widen;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ pub(super) struct Vectors {
     pub(super) tensors: BTreeMap<String, Reference>,
     /// Index into `fwd.*` of the pass whose blocks are in `layer.*`.
     pub(super) layer_pair: Option<usize>,
+    /// Whether the runs were made without clipping, whatever the scheduler says.
+    pub(super) unclipped: bool,
+    /// The product of alphas behind the last step, where the file says it.
+    pub(super) final_alpha: Option<f64>,
     /// Keys whose element type is not known here.
     pub(super) unread: Vec<String>,
 }
@@ -31,6 +36,8 @@ impl Vectors {
             path: path.display().to_string(),
             tensors: BTreeMap::new(),
             layer_pair: None,
+            unclipped: false,
+            final_alpha: None,
             unread: Vec::new(),
         };
         vectors.add(path)?;
@@ -39,6 +46,27 @@ impl Vectors {
             vectors.add(&extra)?;
         }
         Ok(vectors)
+    }
+
+    /// Turns samples that have the axes of the network's own code into `(channel, row, col)`.
+    pub(super) fn turn(&mut self, layout: &SampleLayout, shape: [usize; 3]) {
+        let own = layout.own(shape);
+        if *layout == SampleLayout::plain() {
+            return;
+        }
+        for (key, tensor) in &mut self.tensors {
+            let samples =
+                key.starts_with("noise") || key.starts_with("fwd.") || key.contains(".x0") || key.contains(".traj_");
+            let Some(before) = tensor.shape.len().checked_sub(own.len()).filter(|_| samples) else {
+                continue;
+            };
+            if before == 0 || tensor.shape[before..] != own {
+                continue;
+            }
+            tensor.data = layout.to_graph(&tensor.data, shape);
+            tensor.shape.truncate(before);
+            tensor.shape.extend(shape);
+        }
     }
 
     /// The tensor `needs`, for the sake of comparing `key`.
@@ -129,7 +157,12 @@ impl Vectors {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(container)?;
         let json = metadata.metadata().as_ref().and_then(|map| map.get("meta_json"));
         let meta: Option<serde_json::Value> = json.and_then(|text| serde_json::from_str(text).ok());
-        let pair = meta.and_then(|meta| meta.get("layer_pair_index")?.as_u64());
+        let meta = meta.unwrap_or_default();
+        self.unclipped |= meta.get("clipping").and_then(|clipping| clipping.as_str()) == Some("off");
+        self.final_alpha = self
+            .final_alpha
+            .or(meta.get("final_alpha").and_then(serde_json::Value::as_f64));
+        let pair = meta.get("layer_pair_index").and_then(serde_json::Value::as_u64);
         self.layer_pair = self.layer_pair.or(pair.and_then(|pair| usize::try_from(pair).ok()));
         Ok(())
     }

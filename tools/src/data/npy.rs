@@ -100,9 +100,11 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
         .collect::<Result<_, _>>()
         .map_err(|_| "has a shape that is no shape")?;
     let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let elements = elements.filter(|n| *n <= most && n.checked_mul(width).is_some()).ok_or_else(|| {
-        format!("has shape {shape:?}, more than the {most} elements that are read: save fewer images")
-    })?;
+    let elements = elements
+        .filter(|n| *n <= most && n.checked_mul(width).is_some())
+        .ok_or_else(|| {
+            format!("has shape {shape:?}, more than the {most} elements that are read: save fewer images")
+        })?;
     Ok(Header {
         kind: kind.trim_start_matches(['<', '|', '=']),
         fortran: fortran.starts_with("True"),

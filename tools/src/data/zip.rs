@@ -1,4 +1,4 @@
-//! The part of the ZIP format (PKWARE APPNOTE 6.3) that NumPy archives use: stored and deflated files, below 4 GiB.
+//! The part of the ZIP format (PKWARE APPNOTE 6.3) that archives of NumPy and PyTorch use: stored and deflated files, below 4 GiB.
 
 use flate2::read::DeflateDecoder;
 use std::io::Read;
@@ -55,7 +55,7 @@ impl Entry {
     /// Whether what is asked of an archive is what is read.
     fn readable(&self) -> Result<(), String> {
         if self.flags & ENCRYPTED != 0 {
-            return Err("is encrypted: save the archive with numpy.savez".into());
+            return Err("is encrypted: save the archive without a password".into());
         }
         if !matches!(self.method, STORED | DEFLATED) {
             return Err(format!(
@@ -64,7 +64,7 @@ impl Entry {
             ));
         }
         if [self.packed, self.size, self.offset].contains(&BEYOND) {
-            return Err("is larger than 4 GiB, or its archive is: save fewer images".into());
+            return Err("is larger than 4 GiB, or its archive is: save less in it".into());
         }
         Ok(())
     }
@@ -171,6 +171,9 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes) as usize)
 }
+
+#[cfg(test)]
+pub(crate) use tests::archive;
 
 #[cfg(test)]
 pub(super) mod tests {

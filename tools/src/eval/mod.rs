@@ -113,7 +113,7 @@ impl<'a> Subject<'a> {
             predictor: Predictor::new(network, config, schedule)?,
             config,
             classes,
-            null_class: checkpoint.unet.null_class,
+            null_class: checkpoint.null_class,
             options,
         })
     }

@@ -23,6 +23,8 @@ pub enum Format {
     Npz,
     /// Statistics of a run, which can be merged.
     Moments,
+    /// One object of numbers.
+    Json,
 }
 
 impl Format {
@@ -36,6 +38,7 @@ impl Format {
             Self::Html => "html",
             Self::Npz => "npz",
             Self::Moments => "moments",
+            Self::Json => "json",
         }
     }
 

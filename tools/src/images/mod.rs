@@ -5,12 +5,14 @@ pub(crate) mod npz;
 mod png;
 mod scatter;
 mod sheet;
+mod signal;
 mod sink;
 
 pub use grid::grid;
 pub use png::{ImageError, decode, encode};
 pub use scatter::scatter;
 pub use sheet::{fits_one_picture, sheet};
+pub use signal::Signal;
 pub use sink::{ImageSink, Made};
 
 use mote_runtime::internals::model::header::Header;

@@ -1,7 +1,7 @@
 //! Many samples: into a folder of PNG files or an archive for NumPy, some at a time.
 
 use super::npz::{MOST_BYTES, Npz, npz_tail};
-use super::{Picture, Shape, encode};
+use super::{Picture, Shape, Signal, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
 use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
@@ -18,6 +18,10 @@ pub enum ImageSink {
     Folder(PathBuf),
     /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64, `run` as the bytes of a text that names the run.
     Archive(OutputFile),
+    /// Signals: `samples` (sample, channel, time) as f32, `seeds`, `digests` and `run` as in an archive.
+    Signals(OutputFile, Signal),
+    /// Signals as one JSON object.
+    Json(OutputFile, Signal),
 }
 
 /// What was made, in the order of the seeds.
@@ -44,19 +48,38 @@ impl ImageSink {
         if is_archive(path) {
             return Ok(());
         }
-        folder_name(path)?;
+        if !is_json(path) {
+            folder_name(path)?;
+        }
         if shard.is_whole() {
             return Ok(());
         }
-        Err(
-            Error::usage(format_args!("a shard is written as one archive, and {} is a folder", path.display()))
-                .help("give --out FILE.npz"),
-        )
+        Err(Error::usage(format_args!(
+            "a shard is written as one archive, and {} is none",
+            path.display()
+        ))
+        .help("give --out FILE.npz"))
     }
 
-    /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, a folder otherwise.
-    pub fn prepare(path: &Path, inputs: &[&Path], count: usize, shape: Shape) -> Result<Self, Error> {
+    /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, one object where it ends in `.json`, a
+    /// folder otherwise. `signal` is that of a model whose samples are no pictures: they have no folder of them.
+    pub fn prepare(
+        path: &Path,
+        inputs: &[&Path],
+        count: usize,
+        shape: Shape,
+        signal: Option<Signal>,
+    ) -> Result<Self, Error> {
         Self::check_name(path, Shard::WHOLE)?;
+        if let Some(signal) = signal {
+            return Self::of_signals(path, inputs, count, signal);
+        }
+        if is_json(path) {
+            return Err(
+                Error::usage("a sample of this model is a picture, which is not written as JSON")
+                    .help("give a file that ends in .npz, or a folder"),
+            );
+        }
         if !is_archive(path) {
             Inputs::of(inputs.iter().copied()).spare_folder(path, is_written)?;
             folder(path)?;
@@ -73,11 +96,27 @@ impl ImageSink {
         OutputFile::prepare(path, Format::Npz, inputs).map(Self::Archive)
     }
 
+    fn of_signals(path: &Path, inputs: &[&Path], count: usize, signal: Signal) -> Result<Self, Error> {
+        if count > MOST_SIGNALS {
+            return Err(
+                Error::usage(format_args!("{count} samples are more than {MOST_SIGNALS} in one file"))
+                    .help("give a smaller --count, and further seeds with --seed"),
+            );
+        }
+        if is_json(path) {
+            return Ok(Self::Json(OutputFile::prepare(path, Format::Json, inputs)?, signal));
+        }
+        if !is_archive(path) {
+            return Err(signal.no_picture());
+        }
+        Ok(Self::Signals(OutputFile::prepare(path, Format::Npz, inputs)?, signal))
+    }
+
     /// As the user gave it.
     pub fn shown(&self) -> String {
         match self {
             Self::Folder(path) => path.display().to_string(),
-            Self::Archive(file) => file.shown(),
+            Self::Archive(file) | Self::Signals(file, _) | Self::Json(file, _) => file.shown(),
         }
     }
 
@@ -116,6 +155,17 @@ impl ImageSink {
                 written.map_err(|error| refused(path, &error))?;
                 listed.map_err(|error| refused(&list, &error))?;
             }
+            Self::Signals(file, signal) => {
+                let traces = all(backend, target, job, &mut made, progress)?;
+                file.write_with(|to| {
+                    let written = signal.write_npz(to, &traces, &run);
+                    written.map_err(|error| refused(Path::new(&file.shown()), &error))
+                })?;
+            }
+            Self::Json(file, signal) => {
+                let traces = all(backend, target, job, &mut made, progress)?;
+                file.write(format!("{:#}\n", signal.json(&traces)).as_bytes())?;
+            }
             Self::Archive(file) => file.write_with(|to| {
                 let mut npz = Npz::new(to);
                 let extents = [job.images.len(), shape.rows, shape.cols, shape.channels];
@@ -146,6 +196,32 @@ fn is_archive(path: &Path) -> bool {
     path.extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
         && !path.is_dir()
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
+        && !path.is_dir()
+}
+
+/// Signals in one file: all are held at once.
+const MOST_SIGNALS: usize = 100_000;
+
+/// Every sample of a job, in memory.
+fn all(
+    backend: Backend,
+    target: Target<'_>,
+    job: &Job,
+    made: &mut Made,
+    progress: &dyn Fn(u64),
+) -> Result<Vec<Trace>, Error> {
+    let mut traces = Vec::new();
+    let keep = |trace: &Trace| {
+        traces.push(trace.clone());
+        Ok(())
+    };
+    each(backend, target, job, made, progress, keep)?.map_err(Error::new)?;
+    Ok(traces)
 }
 
 /// The list of a folder's digests.

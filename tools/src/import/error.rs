@@ -102,6 +102,39 @@ pub enum ImportError {
         /// The tensor.
         key: String,
     },
+    /// An exported program that is damaged, or of a form that is not read.
+    #[error("{path}: {problem}")]
+    Exported {
+        /// The file.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A node of an exported program that is not recognized.
+    #[error("{path}: node `{node}` ({target}, module `{module}`): {problem}")]
+    Node {
+        /// The file.
+        path: String,
+        /// The value that it writes.
+        node: String,
+        /// The operator.
+        target: String,
+        /// The module's path.
+        module: String,
+        /// What is not known of it.
+        problem: String,
+    },
+    /// Nothing says what the inputs of an exported program are.
+    #[error(
+        "{path} is missing: it says what each input of the network is; write {{\"format\": 1, \"inputs\": {{{inputs}}}}} with sample, \
+             timestep, class or condition for ROLE, and \"layout\" where a sample has two axes"
+    )]
+    NoManifest {
+        /// The file expected.
+        path: String,
+        /// The inputs' names, as they stand in the file.
+        inputs: String,
+    },
     /// A setting that is malformed or not supported.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -158,7 +158,7 @@ fn folder_of(root: &Path, name: &str) -> PathBuf {
 }
 
 /// The scheduler's configuration of the pipeline or of the single folder `root`.
-fn scheduler_in(root: &Path) -> Result<PathBuf, ImportError> {
+pub(super) fn scheduler_in(root: &Path) -> Result<PathBuf, ImportError> {
     let own = root.join("scheduler");
     let (inside, flat) = (own.join(SCHEDULER_FILE), root.join(SCHEDULER_FILE));
     if own.is_dir() && (inside.is_file() || !flat.is_file()) {

@@ -1,6 +1,6 @@
 //! Importers: a trained checkpoint becomes a [`Checkpoint`], that is a float graph and a scheduler configuration.
 //!
-//! The diffusers layouts are read: a pipeline folder that holds `unet/` and `scheduler/`, the `unet/` (or `unet_ema/`) folder of
+//! A network that `torch.export.save` wrote is read by its graph ([`exported`]). Without one, the diffusers layouts are read: a pipeline folder that holds `unet/` and `scheduler/`, the `unet/` (or `unet_ema/`) folder of
 //! one, or a single folder of all files. `model_index.json` says what a pipeline's parts are where it is there.
 //!
 //! ```text
@@ -17,8 +17,13 @@ mod attention;
 mod blocks;
 mod config;
 mod error;
+mod exported;
 mod folders;
 mod index;
+mod layout;
+mod native;
+mod pickle;
+mod policy;
 mod resnet;
 mod stored;
 mod trained;
@@ -32,6 +37,7 @@ mod tests;
 
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
+pub use layout::SampleLayout;
 pub use trained::{Trained, TrainedActivation, TrainedWeight};
 
 use crate::files;
@@ -70,8 +76,12 @@ pub struct Checkpoint {
     pub config_file: String,
     /// `scheduler_config.json`, with the class that reads it.
     pub scheduler_config: Value,
-    /// The network's configuration, defaults filled in.
-    pub unet: UnetConfig,
+    /// The network's configuration, defaults filled in; `None` where the network came as a graph.
+    pub unet: Option<UnetConfig>,
+    /// The label that stands for none, if one does.
+    pub null_class: Option<usize>,
+    /// The order in which the network's own code has the axes of a sample.
+    pub layout: SampleLayout,
     /// Where condition vectors for calibration are: `FILE.npz:ARRAY`.
     pub calibration: Option<String>,
     /// Number formats that it was trained with, if it was.
@@ -83,9 +93,9 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Says which label stands for none, for guidance and for calls without a label, whatever the checkpoint says.
     pub fn set_null_class(&mut self, label: usize) -> Result<(), ConfigError> {
-        let problem = match self.unet.num_class_embeds {
+        let problem = match self.graph.classes {
             Some(classes) if label < classes => {
-                self.unet.null_class = Some(label);
+                self.null_class = Some(label);
                 return Ok(());
             }
             Some(classes) => format!(
@@ -121,6 +131,12 @@ pub struct Parts<'a> {
 
 /// Reads the checkpoint in `path`: a pipeline folder, the folder of its network, or a folder of all files.
 pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
+    if let Some(file) = exported::find(path) {
+        return exported::import(&file);
+    }
+    if let Some(file) = policy::find(path) {
+        return policy::import(&file);
+    }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {
         files::text(file, files::SMALL).map_err(|source| ImportError::Read {
@@ -238,32 +254,39 @@ fn with_weights(
 ) -> Result<Checkpoint, ImportError> {
     let schedule = SchedulerConfig::parse_as(&names.scheduler, scheduler, class)?;
     let unet = UnetConfig::parse(&names.config, config)?;
-    let mut scheduler_config = settings::object(&names.scheduler, scheduler)?;
-    // An infinity is only ever a default here, and no JSON.
-    scheduler_config.retain(|_, value| value.as_str().is_none_or(|text| !text.starts_with('\0')));
-    scheduler_config.insert("_class_name".to_string(), schedule.class_name.clone().into());
     Ok(Checkpoint {
         name: String::new(),
         graph: unet::build(&unet, weights)?,
         sha256: String::new(),
         config: Value::Object(settings::object(&names.config, config)?),
         config_file: names.config.clone(),
-        scheduler_config: Value::Object(scheduler_config),
-        calibration: None,
+        scheduler_config: scheduler_object(&names.scheduler, scheduler, &schedule)?,
         trained: None,
+        null_class: unet.null_class,
+        layout: SampleLayout::plain(),
+        calibration: None,
         notes: schedule
             .notes
             .iter()
             .map(|note| format!("{}: {note}", names.scheduler))
             .collect(),
         scheduler: schedule,
-        unet,
+        unet: Some(unet),
     })
+}
+
+/// A scheduler's configuration as it stands, with the class that reads it.
+fn scheduler_object(file: &str, text: &str, schedule: &SchedulerConfig) -> Result<Value, ConfigError> {
+    let mut object = settings::object(file, text)?;
+    // An infinity is only ever a default here, and no JSON.
+    object.retain(|_, value| value.as_str().is_none_or(|text| !text.starts_with('\0')));
+    object.insert("_class_name".to_string(), schedule.class_name.clone().into());
+    Ok(Value::Object(object))
 }
 
 /// The name that a checkpoint has of itself, wherever it lies.
 fn own_name(checkpoint: &Checkpoint) -> String {
-    if let Some(preset) = Preset::of(&checkpoint.unet) {
+    if let Some(preset) = checkpoint.unet.as_ref().and_then(Preset::of) {
         return preset.name.to_string();
     }
     let [channels, rows, cols] = checkpoint.graph.sample_shape();

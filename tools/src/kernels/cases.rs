@@ -33,6 +33,17 @@ pub enum Work {
         /// What is fused into it.
         fused: Fused,
     },
+    /// A convolution along a signal of one row that keeps its length.
+    Signal {
+        /// Positions.
+        length: usize,
+        /// Input channels.
+        ins: usize,
+        /// Output channels.
+        outs: usize,
+        /// Columns of the kernel.
+        kernel: usize,
+    },
     /// Group normalization with SiLU.
     Norm {
         /// Rows and columns.
@@ -42,6 +53,15 @@ pub enum Work {
         /// Groups.
         groups: usize,
     },
+    /// Mish of every element.
+    Mish {
+        /// Rows and columns.
+        side: usize,
+        /// Channels.
+        channels: usize,
+        /// What follows it in the same pass.
+        then: Then,
+    },
     /// Attention over all positions, one head.
     Attention {
         /// Rows and columns.
@@ -49,6 +69,17 @@ pub enum Work {
         /// Channels.
         channels: usize,
     },
+}
+
+/// What follows a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// A factor and an offset a channel.
+    Modulation,
+    /// A residual of the same shape.
+    Residual,
 }
 
 /// What is fused into a convolution.
@@ -111,12 +142,20 @@ pub fn cases() -> Vec<Case> {
         groups: 8,
     };
     let attention = Work::Attention { side: 8, channels: 32 };
+    let mish = |then| Work::Mish {
+        side: 16,
+        channels: 32,
+        then,
+    };
     let both = plain.into_iter().chain([
         fused(16, Fused::Residual),
         fused(16, Fused::Concat),
         fused(8, Fused::Upsample),
         norm,
         attention,
+        mish(Then::Nothing),
+        mish(Then::Modulation),
+        mish(Then::Residual),
     ]);
     let case = |work, activations| Case {
         work,
@@ -136,6 +175,14 @@ pub fn cases() -> Vec<Case> {
         ..case(fused(16, Fused::Nothing), activations)
     });
     all.splice(at - 2..at - 2, four);
+    let signal = Work::Signal {
+        length: 16,
+        ins: 32,
+        outs: 32,
+        kernel: 5,
+    };
+    all.extend([Activations::Eight, Activations::Sixteen].map(|activations| case(signal, activations)));
+    all.push(case(mish(Then::Nothing), Activations::Narrowing));
     all
 }
 
@@ -154,39 +201,42 @@ impl Case {
     pub fn weights(&self) -> &'static str {
         match self.work {
             Work::Conv { .. } if self.weights == Bits::Four => "int4",
-            Work::Conv { .. } => "int8",
+            Work::Conv { .. } | Work::Signal { .. } => "int8",
             _ => "",
         }
     }
 
     /// Rows and columns of the output.
-    pub fn out_side(&self) -> usize {
+    pub fn out_size(&self) -> [usize; 2] {
         match self.work {
             Work::Conv {
                 side, stride, fused, ..
-            } => side * if fused == Fused::Upsample { 2 } else { 1 } / stride,
-            Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+            } => [side * if fused == Fused::Upsample { 2 } else { 1 } / stride; 2],
+            Work::Signal { length, .. } => [1, length],
+            Work::Norm { side, .. } | Work::Attention { side, .. } | Work::Mish { side, .. } => [side; 2],
         }
     }
 
     /// Elements of the output.
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
-            Work::Conv { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::Attention { channels, .. } => channels,
+            Work::Conv { outs, .. } | Work::Signal { outs, .. } => outs,
+            Work::Norm { channels, .. } | Work::Attention { channels, .. } | Work::Mish { channels, .. } => channels,
         };
-        (self.out_side() * self.out_side() * channels) as u64
+        let [rows, cols] = self.out_size();
+        (rows * cols * channels) as u64
     }
 
-    /// Multiply-accumulates; 0 of a normalization.
+    /// Multiply-accumulates; 0 of a normalization and of a function.
     pub fn macs(&self) -> u64 {
         match self.work {
             Work::Conv { ins, kernel, fused, .. } => {
                 let halves = if fused == Fused::Concat { 2 } else { 1 };
                 self.elements() * (kernel * kernel * ins * halves) as u64
             }
+            Work::Signal { ins, kernel, .. } => self.elements() * (kernel * ins) as u64,
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
-            Work::Norm { .. } => 0,
+            Work::Norm { .. } | Work::Mish { .. } => 0,
         }
     }
 
@@ -248,8 +298,24 @@ impl fmt::Display for Work {
                     Fused::Upsample => ", upsampled x2",
                 })
             }
+            Self::Signal {
+                length,
+                ins,
+                outs,
+                kernel,
+            } => {
+                write!(f, "conv 1x{kernel}, 1x{length}x{ins} -> {outs}")
+            }
             Self::Norm { side, channels, groups } => {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")
+            }
+            Self::Mish { side, channels, then } => {
+                write!(f, "Mish, {side}x{side}x{channels}")?;
+                f.write_str(match then {
+                    Then::Nothing => "",
+                    Then::Modulation => ", modulation",
+                    Then::Residual => ", residual",
+                })
             }
             Self::Attention { side, channels } => {
                 write!(f, "attention, {} positions x {channels}, 1 head", side * side)

@@ -11,14 +11,17 @@
 
 use mote_engine::calibrate::calibrate;
 use mote_engine::memory::AlignedBytes;
+use mote_graph::ops::Function;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
 use mote_runtime::{Config, Model};
 
-use super::cases::{Activations, Case, Fused, Work};
+use super::cases::{Activations, Case, Fused, Then, Work};
 use crate::convert::ConvertError;
 use crate::emit::{Diffusion, emit};
-use crate::ops::{Attention, Conv, Input, Kind, Norm};
+use crate::ops::pointwise::Addend;
+use crate::ops::pointwise::table::Scalar;
+use crate::ops::{Attention, Conv, Input, Kind, Norm, Pointwise, TimeProj};
 use crate::plan::Arena;
 use crate::program::{Program, SlotId};
 use crate::quantize::Quantization;
@@ -68,7 +71,10 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
 
 fn in_side(work: &Work) -> usize {
     match *work {
-        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } => side,
+        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } | Work::Mish { side, .. } => {
+            side
+        }
+        Work::Signal { length, .. } => length,
     }
 }
 
@@ -122,7 +128,7 @@ impl Builder {
     /// The case's operator behind the convolutions that make its inputs; gives its index.
     fn case(&mut self, case: &Case) -> usize {
         let SlotId(index) = self.operator(case);
-        if matches!(case.work, Work::Conv { .. }) {
+        if matches!(case.work, Work::Conv { .. } | Work::Signal { .. }) {
             self.assignment.weights[index] = case.weights;
         }
         index
@@ -149,9 +155,19 @@ impl Builder {
                     source.push(self.open(ins, side, before));
                 }
                 if fused == Fused::Residual {
-                    source.push(self.open(outs, case.out_side(), before));
+                    source.push(self.open(outs, case.out_size()[0], before));
                 }
                 self.conv(&name, &source, [outs, kernel, stride], side, fused, after)
+            }
+            Work::Signal {
+                length,
+                ins,
+                outs,
+                kernel,
+            } => {
+                let source = self.signal(ins, length, before);
+                let pads = [0, kernel / 2];
+                self.window(&name, &[source], [outs, 1, length], [1, kernel], [1; 2], pads, after)
             }
             Work::Norm { side, channels, groups } => {
                 let source = vec![self.open(channels, side, before)];
@@ -162,6 +178,22 @@ impl Builder {
                     ..Norm::group(source, groups, 1e-5, gamma, beta)
                 };
                 self.push(&name, [channels, side, side], norm, after)
+            }
+            Work::Mish { side, channels, then } => {
+                let src = self.open(channels, side, before);
+                let mut mish = Pointwise {
+                    function: vec![Scalar::Function(Function::Mish)],
+                    ..Pointwise::of(src)
+                };
+                match then {
+                    Then::Nothing => {}
+                    Then::Modulation => {
+                        let vector = self.vector(2 * channels);
+                        (mish.one, mish.factor, mish.addend) = (0.0, Some(vector), Some(Addend::Modulation));
+                    }
+                    Then::Residual => mish.addend = Some(Addend::Slot(self.open(channels, side, before), 1.0)),
+                }
+                self.push(&name, [channels, side, side], mish, after)
             }
             Work::Attention { side, channels } => {
                 let qkv = [(); 3].map(|()| self.open(channels, side, before));
@@ -174,6 +206,60 @@ impl Builder {
     fn open(&mut self, channels: usize, side: usize, activations: Bits) -> SlotId {
         let shape = [channels, 1, self.side / side];
         self.conv("open", &[SlotId(0)], shape, self.side, Fused::Nothing, activations)
+    }
+
+    /// A vector made from the timestep.
+    fn vector(&mut self, channels: usize) -> SlotId {
+        let frequencies = vec![1.0, 0.1];
+        let cos_first = true;
+        let time = TimeProj { frequencies, cos_first };
+        let time = self.push("time", [4, 1, 1], time, Bits::Sixteen);
+        self.conv("vector", &[time], [channels, 1, 1], 1, Fused::Nothing, Bits::Sixteen)
+    }
+
+    /// A signal made from the sample's rows.
+    fn signal(&mut self, channels: usize, length: usize, activations: Bits) -> SlotId {
+        let rows = self.side.min(15);
+        let [stride, step] = [self.side - rows + 1, self.side / length];
+        let shape = [channels, 1, length];
+        self.window(
+            "open",
+            &[SlotId(0)],
+            shape,
+            [rows, 1],
+            [stride, step],
+            [0; 2],
+            activations,
+        )
+    }
+
+    /// A convolution with as many zeros on both ends of an axis, biases and weights seeded.
+    #[allow(clippy::too_many_arguments)]
+    fn window(
+        &mut self,
+        name: &str,
+        source: &[SlotId],
+        shape: [usize; 3],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        [high, wide]: [usize; 2],
+        activations: Bits,
+    ) -> SlotId {
+        let ins: usize = source.iter().map(|id| self.program.slot(*id).shape[0]).sum();
+        let taps = kernel[0] * kernel[1] * ins;
+        let conv = Conv {
+            source: source.to_vec(),
+            weight: self.values(shape[0] * taps, (3.0 / taps as f32).sqrt()),
+            bias: self.values(shape[0], 0.1),
+            kernel,
+            stride,
+            pad: [high, wide, high, wide],
+            upsample: false,
+            addend: None,
+            divisor: 1.0,
+            groups: vec![],
+        };
+        self.push(name, shape, conv, activations)
     }
 
     /// A convolution `[outs, kernel, stride]` that keeps the extents (but for the stride), biases and weights seeded; the
@@ -202,8 +288,8 @@ impl Builder {
             // Of unit variance in, unit variance out.
             weight: self.values(outs * taps, (3.0 / taps as f32).sqrt()),
             bias: self.values(outs, 0.1),
-            kernel,
-            stride,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
             pad: [before, before, kernel / 2, kernel / 2],
             upsample,
             addend,

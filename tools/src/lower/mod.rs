@@ -10,8 +10,9 @@ mod tests;
 use std::collections::HashMap;
 
 use mote_graph::graph::{Graph, Node, ValueId};
+use mote_runtime::internals::ops::rearrange::Way;
 
-use crate::ops::{self, Kind};
+use crate::ops::{self, Conv, Kind, Rearrange};
 use crate::program::{Origin, Program, SlotId};
 
 /// A node that the runtime has no operator for.
@@ -30,6 +31,15 @@ pub enum Lowered {
     Operator(Kind),
     /// An operator for each of these slots, of the slot's shape. Readers of the value read their outputs as the halves of a concatenation.
     Parts(Vec<(Kind, SlotId)>),
+    /// A convolution whose output, of this shape, has the positions of a block as channels, and depth to space behind it.
+    Phases {
+        /// The convolution.
+        conv: Conv,
+        /// Its output's shape.
+        shape: [usize; 3],
+        /// Rows and columns of a block.
+        block: [usize; 2],
+    },
     /// Nothing that is computed: readers of its value read these slots.
     View(View),
 }
@@ -135,6 +145,20 @@ impl<'g> Lowering<'g> {
                 Lowered::Parts(parts) => {
                     self.parts(index, node, parts);
                     return Ok(());
+                }
+                Lowered::Phases { conv, shape, block } => {
+                    let name = format!("{}.phases", node.name);
+                    let origin = Origin {
+                        nodes: vec![index],
+                        value: None,
+                    };
+                    let src = self.program.push(&name, &name, shape, conv, origin);
+                    let way = Way::Phases;
+                    Waiting {
+                        name: node.name.clone(),
+                        kind: Rearrange { src, way, block }.into(),
+                        nodes: vec![index],
+                    }
                 }
                 Lowered::Operator(kind) => Waiting {
                     name: node.name.clone(),

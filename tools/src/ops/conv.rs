@@ -7,7 +7,7 @@ use mote_graph::graph::{Node, Op, ValueId, ops};
 use mote_runtime::Model;
 use mote_runtime::internals::family::padded;
 use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
-use mote_runtime::internals::ops::conv::conv_scratch_bytes;
+use mote_runtime::internals::ops::conv::{Sides, conv_scratch_bytes};
 use mote_runtime::internals::ops::{Addend, Conv as Fields, Op as Record, Readout, Weights};
 use mote_runtime::internals::tensor::{Tensor, int4};
 
@@ -25,10 +25,10 @@ pub struct Conv {
     pub weight: Vec<f32>,
     /// `(out)`, divided by `divisor`.
     pub bias: Vec<f32>,
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step between outputs.
-    pub stride: usize,
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between outputs, of rows and of columns.
+    pub stride: [usize; 2],
     /// Zeros at top, left, bottom, right.
     pub pad: [usize; 4],
     /// Reads through a nearest-neighbour x2.
@@ -44,12 +44,7 @@ pub struct Conv {
 
 impl Conv {
     pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let Some([kernel, stride]) = op.as_square().filter(|[_, stride]| *stride <= 2) else {
-            return Err(refuse(
-                node,
-                "a convolution whose kernel is no square, with a stride above 2 or strides that differ, dilation or groups",
-            ));
-        };
+        check_window(op, node)?;
         let source = lowering.view(node, 0)?;
         let outs = lowering.shape(node.output)[0];
         let bias = match &op.bias {
@@ -59,10 +54,10 @@ impl Conv {
         let weight = lowering.param(node, &op.weight)?;
         let conv = Self {
             source: source.slots,
-            weight: channels_last(&weight, outs, kernel * kernel),
+            weight: dense(op, &weight, outs),
             bias,
-            kernel,
-            stride,
+            kernel: op.extent(),
+            stride: op.stride,
             pad: op.pad,
             upsample: source.upsample,
             addend: None,
@@ -83,8 +78,8 @@ impl Conv {
             source: source.slots,
             weight: lowering.param(node, &op.weight)?,
             bias: lowering.param(node, &op.bias)?,
-            kernel: 1,
-            stride: 1,
+            kernel: [1; 2],
+            stride: [1; 2],
             pad: [0; 4],
             upsample: source.upsample,
             addend: None,
@@ -107,8 +102,8 @@ impl Conv {
     /// Rows of its input that it looks at for an output row that has `cols` columns, so that they fill a block of `columns`. `None` where
     /// it does not read its input row by row.
     pub fn window_rows(&self, cols: usize, columns: usize) -> Option<usize> {
-        let row_by_row = !self.upsample && self.kernel > 1 && self.groups.is_empty();
-        row_by_row.then(|| (columns.div_ceil(cols) - 1) * self.stride + self.kernel)
+        let row_by_row = !self.upsample && self.kernel[0] > 1 && self.groups.is_empty();
+        row_by_row.then(|| (columns.div_ceil(cols) - 1) * self.stride[0] + self.kernel[0])
     }
 
     fn fields(&self, out: SlotId, e: &mut Emitter<'_>) -> Fields {
@@ -126,8 +121,8 @@ impl Conv {
             out: e.id(out),
             scratch: e.scratch(out),
             weights: filter::weights(self, out, input_unit, input_unit / unit, e),
-            kernel: self.kernel as u8,
-            stride: self.stride as u8,
+            kernel: sides(self.kernel),
+            stride: sides(self.stride),
             pad: self.pad.map(|p| p as u8),
             upsample: self.upsample,
             addend,
@@ -197,7 +192,7 @@ impl Operator for Conv {
             room.columns
         };
         let ins = program.channels(&self.source);
-        conv_scratch_bytes(room.float, self.kernel, ins, out.shape[0], columns)
+        conv_scratch_bytes(room.float, self.kernel[0] * self.kernel[1], ins, out.shape[0], columns)
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
@@ -213,6 +208,29 @@ impl Operator for Conv {
     }
 }
 
+/// Refuses a kernel, a stride and a padding that no file holds.
+fn check_window(op: &ops::Conv, node: &Node) -> Result<(), LowerError> {
+    let extent = op.extent();
+    if extent.iter().chain(&op.stride).any(|side| *side > MAX_SIDE) {
+        return Err(refuse(
+            node,
+            "a convolution that spans or strides more than 15 positions",
+        ));
+    }
+    if (0..4).any(|i| op.pad[i] >= extent[i % 2]) {
+        return Err(refuse(node, "a convolution padded by its kernel's extent or more"));
+    }
+    Ok(())
+}
+
+/// Rows and columns as a file holds them.
+fn sides([rows, cols]: [usize; 2]) -> Sides {
+    Sides::of(rows as u8, cols as u8)
+}
+
+/// Largest side of a kernel that a file holds.
+const MAX_SIDE: usize = 15;
+
 /// Whether a value is written later than `next.value`, by a convolution that only this node reads.
 fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
     let later = next.lowering.graph.nodes.iter().skip(next.writer + 1);
@@ -220,13 +238,19 @@ fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
     writer.is_some_and(|node| matches!(node.op, Op::Conv(_)) && next.lowering.readers(value).count() == 1)
 }
 
-/// `(out, in, tap)` to `(out, tap, in)`.
-fn channels_last(weight: &[f32], outs: usize, taps: usize) -> Vec<f32> {
-    let ins = weight.len() / (outs * taps).max(1);
-    let mut to = Vec::with_capacity(weight.len());
-    for filter in weight.chunks_exact(ins * taps) {
-        for tap in 0..taps {
-            to.extend((0..ins).map(|i| filter[i * taps + tap]));
+/// `(out, in / groups, tap)` to `(out, tap, in)`, with zeros between the taps of a dilated kernel and where a group does not look: the
+/// file's convolutions see every channel and position under them.
+fn dense(op: &ops::Conv, weight: &[f32], outs: usize) -> Vec<f32> {
+    let taps = op.kernel[0] * op.kernel[1];
+    let (each, [rows, cols]) = (weight.len() / (outs * taps).max(1), op.extent());
+    let ins = each * op.groups;
+    let mut to = vec![0.0; outs * rows * cols * ins];
+    for (out, filter) in weight.chunks_exact(each * taps).enumerate() {
+        let first = out / (outs / op.groups) * each;
+        for (i, w) in filter.iter().enumerate() {
+            let (channel, row, col) = (first + i / taps, i % taps / op.kernel[1], i % op.kernel[1]);
+            let tap = row * op.dilation[0] * cols + col * op.dilation[1];
+            to[(out * rows * cols + tap) * ins + channel] = *w;
         }
     }
     to
@@ -241,7 +265,7 @@ pub(super) fn cost(model: &Model<'_>, record: &Fields, out: &Tensor) -> Cost {
         .filter_map(|id| model.tensor(id))
         .map(|t| u64::from(t.channels))
         .sum();
-    let taps = u64::from(record.kernel).pow(2) * ins;
+    let taps = record.kernel().area() as u64 * ins;
     let row = padded(taps as usize) as u64;
     let (weights, bytes_an_output) = match record.weights {
         Weights::W8 { .. } => ("int8", row + 4 + 5),
@@ -262,5 +286,45 @@ pub(super) fn cost_by_timestep(model: &Model<'_>, record: &Readout, out: &Tensor
     Cost {
         weight_bytes: one.weight_bytes * u64::from(record.groups),
         ..one
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_square_kernel_has_its_channels_last() {
+        let op = ops::Conv::square("w", None, 3, 1, [1; 4]);
+        let weight: Vec<f32> = (0..2 * 4 * 9).map(|i| i as f32).collect();
+        let found = dense(&op, &weight, 2);
+        for (i, w) in found.iter().enumerate() {
+            let (out, tap, channel) = (i / 36, i / 4 % 9, i % 4);
+            assert_eq!(*w, weight[(out * 4 + channel) * 9 + tap]);
+        }
+    }
+
+    /// Two groups of two channels, three taps of a row two positions apart.
+    #[test]
+    fn groups_and_gaps_are_zeros() {
+        let op = ops::Conv {
+            kernel: [1, 3],
+            dilation: [1, 2],
+            groups: 2,
+            ..ops::Conv::square("w", None, 1, 1, [0; 4])
+        };
+        let weight: Vec<f32> = (1..=4 * 2 * 3).map(|i| i as f32).collect();
+        let found = dense(&op, &weight, 4);
+        assert_eq!(found.len(), 4 * 5 * 4);
+        for (i, w) in found.iter().enumerate() {
+            let (out, tap, channel) = (i / 20, i / 4 % 5, i % 4);
+            let inside = channel / 2 == out / 2 && tap.is_multiple_of(2);
+            let expected = if inside {
+                weight[(out * 2 + channel % 2) * 3 + tap / 2]
+            } else {
+                0.0
+            };
+            assert_eq!(*w, expected, "{out} {tap} {channel}");
+        }
     }
 }

@@ -18,10 +18,12 @@ mod input;
 mod norm;
 mod operator;
 pub mod pointwise;
+mod rearrange;
 mod silu;
 mod softmax;
 mod source;
 mod time_proj;
+mod transposed;
 mod upsample;
 
 pub use attention::Attention;
@@ -34,6 +36,7 @@ pub use input::Input;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
+pub use rearrange::Rearrange;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -42,6 +45,7 @@ pub use upsample::Upsample;
 use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
 use mote_runtime::internals::ops::Op as Record;
+use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
@@ -99,6 +103,8 @@ operators! {
     AvgPool,
     /// A function of every element, a factor, an addend.
     Pointwise,
+    /// Elements in other places.
+    Rearrange,
 }
 
 impl Kind {
@@ -114,6 +120,13 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Sample(_) => Ok(Lowered::Operator(Input::IDENTITY.into())),
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
+        GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
+        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
+        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
+        GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
+        GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),
@@ -128,7 +141,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
-        GraphOp::ConvTranspose(_) => Err(refuse(node, "a transposed convolution")),
+        GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
         GraphOp::Readout(op) => Conv::lower_readout(op, node, lowering),
         GraphOp::Condition(_) => Condition::lower(node, lowering),
     }
@@ -150,6 +163,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Silu(_)
         | Record::Softmax(_)
         | Record::Upsample(_)
+        | Record::Rearrange(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

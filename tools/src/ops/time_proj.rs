@@ -1,13 +1,13 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
-use mote_graph::graph::ops;
+use mote_graph::graph::{Node, ops};
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, Room};
+use super::{Cost, Operator, OutputFormat, Room, refuse};
 use crate::emit::Emitter;
-use crate::lower::Lowered;
+use crate::lower::{LowerError, Lowered};
 use crate::program::{Program, Slot, SlotId};
 use crate::quantize::formats::Format;
 
@@ -32,6 +32,25 @@ impl TimeProj {
             }
             .into(),
         )
+    }
+
+    /// Sines and cosines of the same frequencies, all of one before all of the other.
+    pub(super) fn lower_waves(op: &ops::Waves, node: &Node) -> Result<Lowered, LowerError> {
+        let (first, second) = op.features.split_at(op.features.len() / 2);
+        let all =
+            |part: &[ops::Wave], kind: ops::WaveKind| part.iter().all(|wave| wave.kind == kind && wave.phase == 0.0);
+        let same = first.len() == second.len() && first.iter().zip(second).all(|(a, b)| a.rate == b.rate);
+        let cos_first = all(first, ops::WaveKind::Cosine) && all(second, ops::WaveKind::Sine);
+        let sin_first = all(first, ops::WaveKind::Sine) && all(second, ops::WaveKind::Cosine);
+        let plain = op.time == [1.0, 0.0] && first.iter().all(|wave| wave.rate >= 0.0);
+        if !same || !plain || !(cos_first || sin_first) || first.is_empty() {
+            return Err(refuse(
+                node,
+                "features of the timestep that are no sines and cosines of the same frequencies",
+            ));
+        }
+        let frequencies = first.iter().map(|wave| wave.rate).collect();
+        Ok(Lowered::Operator(Self { frequencies, cos_first }.into()))
     }
 }
 

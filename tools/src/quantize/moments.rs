@@ -54,11 +54,11 @@ fn columns(program: &Program, op: &FusedOp, c: &Conv, call: &Recording, index: u
     let every = (out_rows * out_cols).div_ceil(POSITIONS);
     let mut columns = Vec::new();
     for position in (index % every..out_rows * out_cols).step_by(every) {
-        let (y, x) = (position / out_cols * c.stride, position % out_cols * c.stride);
-        for tap in 0..c.kernel * c.kernel {
+        let (y, x) = (position / out_cols * c.stride[0], position % out_cols * c.stride[1]);
+        for tap in 0..c.kernel[0] * c.kernel[1] {
             let inside = |at: usize, pad: usize, extent: usize| at.checked_sub(pad).filter(|at| *at < extent << zoom);
-            let row = inside(y + tap / c.kernel, c.pad[0], rows);
-            let at = row.zip(inside(x + tap % c.kernel, c.pad[1], cols));
+            let row = inside(y + tap / c.kernel[1], c.pad[0], rows);
+            let at = row.zip(inside(x + tap % c.kernel[1], c.pad[1], cols));
             for slot in &c.source {
                 let channels = program.slot(*slot).shape[0];
                 match at {

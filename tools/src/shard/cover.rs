@@ -26,7 +26,11 @@ pub fn cover(pieces: &[Piece], count: u64, batch: usize, what: &str) -> Result<V
     order.sort_by_key(|i| (pieces[*i].range.start, pieces[*i].range.end));
     let mut end = 0;
     let mut last: Option<&Piece> = None;
-    for piece in order.iter().map(|i| &pieces[*i]).filter(|piece| !piece.range.is_empty()) {
+    for piece in order
+        .iter()
+        .map(|i| &pieces[*i])
+        .filter(|piece| !piece.range.is_empty())
+    {
         if let Some(last) = last.filter(|last| piece.range.start < last.range.end) {
             let twice = piece.range.start..piece.range.end.min(last.range.end);
             let files = match (last.file.as_str(), piece.file.as_str()) {
@@ -55,10 +59,16 @@ fn shown(what: &str, range: &Range<u64>, count: u64) -> String {
 
 fn missing(what: &str, gap: Range<u64>, pieces: &[Piece], (count, batch): (u64, usize)) -> Error {
     let found = pieces.len();
-    let error = Error::input(format_args!("none of the {found} files holds {}", shown(what, &gap, count)));
+    let error = Error::input(format_args!(
+        "none of the {found} files holds {}",
+        shown(what, &gap, count)
+    ));
     let shards = (1..=MOST_GUESSED).find_map(|of| shards(&gap, pieces, count, (of, batch)));
     match shards {
-        Some(shards) => error.help(format_args!("give the part of --shard {}, or make it", shards.join(" and of "))),
+        Some(shards) => error.help(format_args!(
+            "give the part of --shard {}, or make it",
+            shards.join(" and of ")
+        )),
         None => error.help("give the part that holds them, or make it: run its --shard again"),
     }
 }
@@ -72,7 +82,11 @@ fn shards(gap: &Range<u64>, pieces: &[Piece], count: u64, (of, batch): (u32, usi
     let ranges: Vec<Range<u64>> = (0..of).map(range).collect();
     let known = |piece: &Piece| piece.range.is_empty() || ranges.contains(&piece.range);
     let within = |range: &Range<u64>| !range.is_empty() && range.start >= gap.start && range.end <= gap.end;
-    let filled: u64 = ranges.iter().filter(|range| within(range)).map(|range| range.end - range.start).sum();
+    let filled: u64 = ranges
+        .iter()
+        .filter(|range| within(range))
+        .map(|range| range.end - range.start)
+        .sum();
     if filled < gap.end - gap.start || !pieces.iter().all(known) {
         return None;
     }
@@ -107,10 +121,22 @@ mod tests {
             format!("{error} ({})", error.advice().unwrap())
         };
         for (ranges, words) in [
-            (&[0..5][..], "holds images 5 to 9 of 10, counted from 0 (give the part of --shard 1/2, or"),
-            (&[5..10], "holds images 0 to 4 of 10, counted from 0 (give the part of --shard 0/2, or"),
-            (&[0..2, 6..8], "holds images 2 to 5 of 10, counted from 0 (give the part of --shard 1/5 and of 2/5"),
-            (&[0..3, 4..10], "holds images 3 to 3 of 10, counted from 0 (give the part that holds them"),
+            (
+                &[0..5][..],
+                "holds images 5 to 9 of 10, counted from 0 (give the part of --shard 1/2, or",
+            ),
+            (
+                &[5..10],
+                "holds images 0 to 4 of 10, counted from 0 (give the part of --shard 0/2, or",
+            ),
+            (
+                &[0..2, 6..8],
+                "holds images 2 to 5 of 10, counted from 0 (give the part of --shard 1/5 and of 2/5",
+            ),
+            (
+                &[0..3, 4..10],
+                "holds images 3 to 3 of 10, counted from 0 (give the part that holds them",
+            ),
             (&[0..6, 5..10], "part-0 and part-1 both hold images 5 to 5 of 10"),
             (&[0..10, 2..4], "part-0 and part-1 both hold images 2 to 3 of 10"),
         ] {

@@ -14,18 +14,28 @@ use std::path::Path;
 /// Most images of a run.
 const MOST_IMAGES: usize = 1 << 24;
 
+/// Name of the array of the samples, its type as it is read and as it is written, and bytes of an element: signals and actions are numbers.
+fn array_of(part: &Part) -> (&'static str, &'static str, &'static str, u64) {
+    if part.has("samples") {
+        ("samples", "f4", "<f4", 4)
+    } else {
+        ("images", "u1", "|u1", 1)
+    }
+}
+
 /// Checks that `parts` are all images of `run`, and writes them to `out` in the order of their seeds.
 pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Error> {
     let first = &parts[0];
     let number = |key| run.number(key).map_err(|problem| first.wrong(problem));
     let (count, first_seed) = (number("count")?, number("first_seed")?);
+    let (name, kind, descr, width) = array_of(first);
     let mut pieces = Vec::with_capacity(parts.len());
     let mut digests = Vec::with_capacity(parts.len());
     let mut extents: Vec<usize> = vec![];
     for part in parts {
         let seeds = part.words("seeds", MOST_IMAGES)?;
         let of_part = part.words("digests", MOST_IMAGES)?;
-        let shape = part.shape("images", "u1")?;
+        let shape = part.shape(name, kind)?;
         let [images, sample @ ..] = &shape[..] else {
             return Err(part.wrong("is damaged: its images have no extents"));
         };
@@ -43,10 +53,14 @@ pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Erro
         digests.push(seeds.into_iter().zip(of_part).collect::<Vec<_>>());
     }
     let order = cover(&pieces, count, 1, "images")?;
-    let bytes = extents.iter().fold(count, |bytes, extent| bytes.saturating_mul(*extent as u64));
+    let bytes = extents
+        .iter()
+        .fold(width * count, |bytes, extent| bytes.saturating_mul(*extent as u64));
     if bytes.saturating_add(16 * count) > MOST_BYTES {
-        return Err(Error::usage(format_args!("{count} images do not fit one archive of 4 GiB"))
-            .help("keep the parts: each is an archive of its own"));
+        return Err(
+            Error::usage(format_args!("{count} images do not fit one archive of 4 GiB"))
+                .help("keep the parts: each is an archive of its own"),
+        );
     }
     let made = Made {
         digests: order.iter().flat_map(|i| digests[*i].iter().copied()).collect(),
@@ -56,9 +70,9 @@ pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Erro
         let mut npz = Npz::new(to);
         let mut read = Ok(());
         let mut write = || -> io::Result<()> {
-            npz.array("images", "|u1", &shape, |to| {
+            npz.array(name, descr, &shape, |to| {
                 for part in order.iter().map(|i| &parts[*i]) {
-                    match part.copy("images", "u1", &mut |some| to.write_all(some)) {
+                    match part.copy(name, kind, &mut |some| to.write_all(some)) {
                         Ok(written) => written?,
                         Err(error) => {
                             read = Err(error);
@@ -85,7 +99,10 @@ pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Erro
 fn piece(part: &Part, seeds: &[u64], first_seed: u64, count: u64) -> Result<Piece, Error> {
     let start = seeds.first().map_or(0, |seed| seed.wrapping_sub(first_seed));
     let end = start.saturating_add(seeds.len() as u64);
-    let follow = seeds.iter().zip(0u64..).all(|(seed, i)| seed.wrapping_sub(first_seed) == start.wrapping_add(i));
+    let follow = seeds
+        .iter()
+        .zip(0u64..)
+        .all(|(seed, i)| seed.wrapping_sub(first_seed) == start.wrapping_add(i));
     if !follow || end > count {
         return Err(part.wrong(format_args!(
             "holds other seeds than {count} that count up from {first_seed}"

@@ -55,7 +55,9 @@ impl Shard {
     /// Of kind `Usage` where `index` is not below `of`, or there are none or more than a million.
     pub fn new(index: u32, of: u32) -> Result<Self, Error> {
         if of == 0 || of > MOST {
-            return Err(Error::usage(format_args!("a run in {of} shards")).help(format_args!("give 1 to {MOST} shards")));
+            return Err(
+                Error::usage(format_args!("a run in {of} shards")).help(format_args!("give 1 to {MOST} shards"))
+            );
         }
         if index >= of {
             let last = of - 1;
@@ -95,7 +97,9 @@ impl std::str::FromStr for Shard {
 
     /// `I/N`, such as `3/16`.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        let numbers = text
+            .split_once('/')
+            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         let (index, of) = numbers.ok_or_else(|| {
             Error::usage(format_args!("'{text}' is no shard")).help("give I/N: shard I, from 0, of N, such as 3/16")
         })?;
@@ -139,7 +143,10 @@ pub enum Merged {
 pub fn merge(paths: &[impl AsRef<Path>], out: Option<&Path>) -> Result<Merged, Error> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
     let inputs: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let parts = paths.iter().map(|path| Part::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let parts = paths
+        .iter()
+        .map(|path| Part::open(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let runs = parts.iter().map(Part::run).collect::<Result<Vec<_>, _>>()?;
     let ([part, ..], [run, ..]) = (&parts[..], &runs[..]) else {
         return Err(Error::usage("no file to merge").help("give the parts of a run"));

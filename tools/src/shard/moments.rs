@@ -24,7 +24,12 @@ impl Statistics {
     pub fn write(&self, out: &OutputFile) -> Result<(), Error> {
         let pairs = |space: &SpaceSums| (space.sets.len() * Sums::len_of(space.dimensions)) as u64;
         let numbers: u64 = self.spaces.iter().map(pairs).sum();
-        let dimensions = self.spaces.iter().map(|space| space.dimensions as u64).max().unwrap_or(0);
+        let dimensions = self
+            .spaces
+            .iter()
+            .map(|space| space.dimensions as u64)
+            .max()
+            .unwrap_or(0);
         if dimensions > MOST_DIMENSIONS || 16 * numbers > MOST_BYTES {
             return Err(Error::usage(format_args!(
                 "the products of vectors of {dimensions} numbers do not fit one archive of 4 GiB"
@@ -44,7 +49,9 @@ impl Statistics {
         let run = self.run.text();
         npz.array("run", "|u1", &[run.len()], |to| to.write_all(&run))?;
         let ranges = [self.images.start, self.images.end, self.real.start, self.real.end];
-        npz.array("ranges", "<u8", &[2, 2], |to| to.write_all(&ranges.map(u64::to_le_bytes).concat()))?;
+        npz.array("ranges", "<u8", &[2, 2], |to| {
+            to.write_all(&ranges.map(u64::to_le_bytes).concat())
+        })?;
         for space in &self.spaces {
             for (set, sums) in SETS.iter().zip(&space.sets) {
                 let shape = [Sums::len_of(space.dimensions), 2];
@@ -138,12 +145,18 @@ fn read(part: &Part, run: &Run, layout: &Layout, [images, real]: [Range<u64>; 2]
         let name = format!("{space}.{}", SETS[place]);
         let pairs = Sums::len_of(dimensions);
         if part.shape(&name, "u8")? != [pairs, 2] {
-            return Err(part.wrong(format_args!("is damaged: its array {name} has another shape than [{pairs}, 2]")));
+            return Err(part.wrong(format_args!(
+                "is damaged: its array {name} has another shape than [{pairs}, 2]"
+            )));
         }
         let expected = if place < MADE { &images } else { &real };
         let sums = Sums::of_words(&part.words(&name, 2 * pairs)?, dimensions);
         let whole = sums.filter(|sums| sums.vectors() == expected.end - expected.start);
-        whole.ok_or_else(|| part.wrong(format_args!("is damaged: no images of its range have the sums of {name}")))
+        whole.ok_or_else(|| {
+            part.wrong(format_args!(
+                "is damaged: no images of its range have the sums of {name}"
+            ))
+        })
     };
     let space = |(name, dimensions): (&'static str, &usize)| -> Result<SpaceSums, Error> {
         let sets = (0..layout.sets()).map(|place| sums(name, *dimensions, place));
@@ -155,7 +168,11 @@ fn read(part: &Part, run: &Run, layout: &Layout, [images, real]: [Range<u64>; 2]
     };
     Ok(Statistics {
         run: run.clone(),
-        spaces: SPACES.into_iter().zip(&layout.dimensions).map(space).collect::<Result<_, _>>()?,
+        spaces: SPACES
+            .into_iter()
+            .zip(&layout.dimensions)
+            .map(space)
+            .collect::<Result<_, _>>()?,
         images: images.clone(),
         real: real.clone(),
     })

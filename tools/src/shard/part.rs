@@ -48,7 +48,9 @@ impl Part {
             return Err(part.wrong("is no regular file"));
         }
         let start = found.len().saturating_sub(TAIL);
-        let tail = part.bytes_at(start, TAIL as usize).map_err(|error| part.unreadable(&error))?;
+        let tail = part
+            .bytes_at(start, TAIL as usize)
+            .map_err(|error| part.unreadable(&error))?;
         let entries = zip::entries_at(&tail, start as usize);
         part.entries = entries.ok_or_else(|| part.wrong("is not a whole archive"))?;
         Ok(part)
@@ -77,9 +79,14 @@ impl Part {
         Ok(bytes)
     }
 
+    /// Whether it has an array of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.array() == name)
+    }
+
     /// The run that it is of.
     pub fn run(&self) -> Result<Run, Error> {
-        if !self.entries.iter().any(|entry| entry.array() == "run") {
+        if !self.has("run") {
             return Err(self.wrong("does not say which run it is of: it is no part of one"));
         }
         let text = self.bytes("run", "u1", MOST_NAME)?;
@@ -94,7 +101,12 @@ impl Part {
     /// The elements of an array of u64, at most `most` of them.
     pub fn words(&self, name: &str, most: usize) -> Result<Vec<u64>, Error> {
         let bytes = self.bytes(name, "u8", most.saturating_mul(8))?;
-        Ok(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect())
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u64::from_le_bytes(*word))
+            .collect())
     }
 
     fn bytes(&self, name: &str, kind: &str, most: usize) -> Result<Vec<u8>, Error> {
@@ -125,7 +137,10 @@ impl Part {
         }
         let mut buffer = vec![0; CHUNK];
         loop {
-            let read = elements.rest.read(&mut buffer).map_err(|error| self.unreadable(&error))?;
+            let read = elements
+                .rest
+                .read(&mut buffer)
+                .map_err(|error| self.unreadable(&error))?;
             if read == 0 {
                 break;
             }
@@ -148,7 +163,9 @@ impl Part {
         let entry = entry.ok_or_else(|| self.wrong(format_args!("is no part: it has no array {name}")))?;
         let damaged = |problem: &str| self.wrong(format_args!("is no part: its array {name} {problem}"));
         let (start, len) = entry.stored().map_err(|problem| damaged(&problem))?;
-        let header = self.bytes_at(start, zip::FILE_BYTES).map_err(|error| self.unreadable(&error))?;
+        let header = self
+            .bytes_at(start, zip::FILE_BYTES)
+            .map_err(|error| self.unreadable(&error))?;
         let skipped = zip::skipped(&header).ok_or_else(|| damaged("is damaged"))?;
         let open = || -> io::Result<io::Take<File>> {
             let mut file = File::open(&self.path)?;

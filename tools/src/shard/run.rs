@@ -192,7 +192,10 @@ mod tests {
         assert_eq!(run(2).difference(&run(2)), None);
         assert_eq!(run(3).difference(&run(2)).unwrap(), "its options.steps is 3, not 2");
         let other = Run::parse(b"{\"what\":\"images\",\"count\":7}").unwrap();
-        assert_eq!(other.difference(&run(2)).unwrap(), "its options.steps is nothing, not 2");
+        assert_eq!(
+            other.difference(&run(2)).unwrap(),
+            "its options.steps is nothing, not 2"
+        );
         assert!(Run::parse(b"[1]").is_err() && Run::parse(b"{").is_err());
         assert_eq!(Run::parse(&run(2).text()).unwrap(), run(2));
     }

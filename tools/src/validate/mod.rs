@@ -20,8 +20,8 @@ pub use compare::{Divergence, mismatches};
 pub use device::FloatDevice;
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
-pub use statistics::{Statistics, Survey};
 pub use layers::{Layer, Layers, layers};
+pub use statistics::{Statistics, Survey};
 
 use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};

@@ -68,12 +68,10 @@ impl Survey<'_> {
     ///
     /// # Errors
     /// As [`distribution`](super::distribution()).
-    pub fn statistics(
-        &self,
-        shard: Shard,
-        on_images: &(dyn Fn(u64) + Sync),
-    ) -> Result<Statistics, DistributionError> {
-        let seeds: Vec<u64> = (0..self.count as u64).map(|i| self.config.seed.wrapping_add(i)).collect();
+    pub fn statistics(&self, shard: Shard, on_images: &(dyn Fn(u64) + Sync)) -> Result<Statistics, DistributionError> {
+        let seeds: Vec<u64> = (0..self.count as u64)
+            .map(|i| self.config.seed.wrapping_add(i))
+            .collect();
         self.of_seeds(&seeds, shard, on_images)
     }
 
@@ -173,12 +171,7 @@ impl Gatherer<'_> {
         Ok(sums)
     }
 
-    fn of_float(
-        &self,
-        seeds: &[u64],
-        apart: u64,
-        on_images: &(dyn Fn(u64) + Sync),
-    ) -> Result<Vec<Sums>, FloatError> {
+    fn of_float(&self, seeds: &[u64], apart: u64, on_images: &(dyn Fn(u64) + Sync)) -> Result<Vec<Sums>, FloatError> {
         let mut sums = self.empty();
         let (runs, config) = (&self.runs, self.survey.config);
         for some in seeds.chunks(self.together()) {
@@ -243,7 +236,11 @@ impl Statistics {
     /// Adds what another shard of the same run gathered.
     pub(crate) fn join(&mut self, other: &Self) {
         for (space, other) in self.spaces.iter_mut().zip(&other.spaces) {
-            space.sets.iter_mut().zip(&other.sets).for_each(|(set, other)| set.join(other));
+            space
+                .sets
+                .iter_mut()
+                .zip(&other.sets)
+                .for_each(|(set, other)| set.join(other));
         }
     }
 }

@@ -49,7 +49,10 @@ impl Sums {
         let fixed = |v: &f64| (v * f64::from(1 << FRACTION) + 0.5).floor() as i64;
         let fixed: Vec<i64> = taken.into_iter().flatten().map(fixed).collect();
         for vector in fixed.chunks_exact(d) {
-            self.sum.iter_mut().zip(vector).for_each(|(sum, v)| *sum += i128::from(*v));
+            self.sum
+                .iter_mut()
+                .zip(vector)
+                .for_each(|(sum, v)| *sum += i128::from(*v));
         }
         let mut rows = Vec::with_capacity(d);
         let mut rest = &mut self.products[..];
@@ -72,7 +75,9 @@ impl Sums {
         self.count += other.count;
         self.beyond += other.beyond;
         let pairs = self.sum.iter_mut().zip(&other.sum);
-        pairs.chain(self.products.iter_mut().zip(&other.products)).for_each(|(to, v)| *to += v);
+        pairs
+            .chain(self.products.iter_mut().zip(&other.products))
+            .for_each(|(to, v)| *to += v);
     }
 
     /// Mean, and covariance divided by the number of vectors less one; each number is rounded once. Not a number where a vector is beyond.
@@ -109,7 +114,9 @@ impl Sums {
     /// From what [`Sums::words`] gave; `None` where no vectors have such sums.
     pub fn of_words(words: &[u64], dimensions: usize) -> Option<Self> {
         let (pairs, rest) = words.as_chunks::<2>();
-        let [[count, beyond], numbers @ ..] = pairs else { return None };
+        let [[count, beyond], numbers @ ..] = pairs else {
+            return None;
+        };
         if !rest.is_empty() || pairs.len() != Self::len_of(dimensions) || count.checked_add(*beyond)? > MOST_VECTORS {
             return None;
         }
@@ -147,7 +154,9 @@ fn narrow(row: &mut [i128], fixed: &[i64], (d, together): (usize, usize), i: usi
 fn wide(row: &mut [i128], fixed: &[i64], d: usize, i: usize) {
     for vector in fixed.chunks_exact(d) {
         let a = i128::from(vector[i]);
-        row.iter_mut().zip(&vector[i..]).for_each(|(sum, b)| *sum += a * i128::from(*b));
+        row.iter_mut()
+            .zip(&vector[i..])
+            .for_each(|(sum, b)| *sum += a * i128::from(*b));
     }
 }
 
@@ -193,7 +202,11 @@ mod tests {
         let one = 1i128 << 24;
         assert_eq!(sums.sum, [-29999 * one + one / 2, 98 * one + 2]);
         // (1 + 0.25 + 9e8), (-2 + 50 - 30000 * 2 ulp), (4 + 10000 + 4 ulp^2).
-        let products = [900_000_001 * one * one + one * one / 4, 48 * one * one - 60000 * one, 10004 * one * one + 4];
+        let products = [
+            900_000_001 * one * one + one * one / 4,
+            48 * one * one - 60000 * one,
+            10004 * one * one + 4,
+        ];
         assert_eq!(sums.products, products);
     }
 

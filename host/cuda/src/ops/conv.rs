@@ -64,6 +64,10 @@ impl OnGpu for Conv {
     fn build(&self, b: &mut Builder<'_>) -> Option<Vec<Built>> {
         build(self, Groups::ONE, None, b)
     }
+
+    fn refused(&self) -> Option<&'static str> {
+        refused(self)
+    }
 }
 
 impl OnGpu for Readout {
@@ -72,6 +76,15 @@ impl OnGpu for Readout {
         let starts = b.table::<u32>(self.first, count)?;
         build(&self.conv, Groups { count, starts }, None, b)
     }
+
+    fn refused(&self) -> Option<&'static str> {
+        refused(&self.conv)
+    }
+}
+
+/// Kernels here have one side and one stride.
+pub(super) fn refused(c: &Conv) -> Option<&'static str> {
+    (!c.is_square()).then_some("conv with a kernel or strides that are not square, or a stride above 2")
 }
 
 /// A convolution of its source, or of `input`, and what is made for it before.
@@ -82,8 +95,8 @@ pub(super) fn build(c: &Conv, groups: Groups, input: Option<DeviceTensor>, b: &m
     let mut fields = Fields {
         groups: groups.count as u32,
         starts: groups.starts,
-        side: c.kernel.into(),
-        stride: c.stride.into(),
+        side: c.kernel.cols().into(),
+        stride: c.stride.cols().into(),
         top: c.pad[0].into(),
         left: c.pad[1].into(),
         zoom: c.upsample.into(),
@@ -95,7 +108,7 @@ pub(super) fn build(c: &Conv, groups: Groups, input: Option<DeviceTensor>, b: &m
         fields.addend = addend.requant.into();
         fields.addend_f16 = addend.factor;
     }
-    let (side, outs) = (usize::from(c.kernel), op.out.channels as usize);
+    let (side, outs) = (usize::from(c.kernel.cols()), op.out.channels as usize);
     let channels = (op.first.channels + op.second.channels) as usize;
     if let Weights::F16 { data, bias } = c.weights {
         fields.weights = b.table::<u16>(data, groups.count * side * side * channels * outs)?;

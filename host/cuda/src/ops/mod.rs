@@ -209,6 +209,11 @@ fn warps(count: u64) -> u64 {
 trait OnGpu: Operator {
     /// What kernels run for it, in order; the last makes the operator's output. `None` where its record names what is not there.
     fn build(&self, b: &mut Builder<'_>) -> Option<Vec<Built>>;
+
+    /// What it is, where it has no kernels though others of its kind have.
+    fn refused(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 macro_rules! on_gpu {
@@ -219,7 +224,10 @@ macro_rules! on_gpu {
         /// What kernels run for an operator of the file.
         pub(crate) fn build(op: &Op, b: &mut Builder<'_>) -> Result<Vec<Built>, CudaError> {
             match op {
-                $(Op::$op(record) => record.build(b).ok_or(CudaError::Model),)*
+                $(Op::$op(record) => match record.refused() {
+                    Some(what) => Err(CudaError::Operator(what)),
+                    None => record.build(b).ok_or(CudaError::Model),
+                },)*
                 // What is not in the list.
                 #[allow(unreachable_patterns, reason = "a list may hold every operator there is")]
                 other => Err(CudaError::Operator(other.kind())),

@@ -21,4 +21,8 @@ impl OnGpu for NormConv {
         built.extend(conv::build(&self.conv, Groups::ONE, Some(whole), b)?);
         Some(built)
     }
+
+    fn refused(&self) -> Option<&'static str> {
+        conv::refused(&self.conv)
+    }
 }

@@ -8,13 +8,16 @@ mod add_channel;
 mod affine;
 mod attention;
 mod avg_pool;
+mod blocks;
 mod class_embed;
 mod concat;
 mod condition;
 mod conditions;
+mod constant;
 mod conv;
 mod function;
 mod inputs;
+mod linear_attention;
 mod loops;
 mod modulate;
 mod multiply;
@@ -28,19 +31,23 @@ mod silu;
 mod softmax;
 mod time_proj;
 mod upsample;
+mod waves;
 
 pub use add::Add;
 pub use add_channel::AddChannel;
 pub use affine::Affine;
 pub use attention::Attention;
 pub use avg_pool::AvgPool2;
+pub use blocks::{DepthToSpace, Repeat, Reshape};
 pub use class_embed::ClassEmbed;
 pub use concat::Concat;
 pub use condition::Condition;
 pub use conditions::Conditions;
+pub use constant::{Constant, Prepend};
 pub use conv::{Conv, ConvTranspose};
 pub use function::Function;
 pub use inputs::{Inputs, Shape};
+pub use linear_attention::LinearAttention;
 pub use modulate::Modulate;
 pub use multiply::Multiply;
 pub use norm::{Norm, Over};
@@ -53,6 +60,7 @@ pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::{TimeFeatures, TimeProj, features};
 pub use upsample::Upsample2;
+pub use waves::{Wave, WaveKind, Waves};
 
 pub(crate) use loops::add as add_all;
 
@@ -184,6 +192,13 @@ operators! {
     Sample,
     Affine: Reverse,
     TimeProj,
+    Waves,
+    Constant,
+    Prepend,
+    LinearAttention,
+    DepthToSpace,
+    Reshape,
+    Repeat,
     ClassEmbed: Reverse,
     Conv: Reverse,
     Norm: Reverse,

@@ -33,8 +33,10 @@ pub struct Record {
     /// What it makes.
     pub out: TensorId,
     tables: Tables,
-    kernel: usize,
-    stride: usize,
+    /// Rows and columns.
+    kernel: [usize; 2],
+    /// Of rows and of columns.
+    stride: [usize; 2],
     /// Zeros at top, left, bottom and right.
     pad: [usize; 4],
     /// Whether each position of the input is read four times.
@@ -93,6 +95,12 @@ pub enum Filter {
     },
 }
 
+/// Rows and columns in a byte: columns in the low nibble; rows in the high one, or as many as columns where that is 0.
+fn sides(byte: u8) -> [usize; 2] {
+    let (rows, cols) = (byte >> 4, byte & 15);
+    [if rows == 0 { cols } else { rows }, cols].map(usize::from)
+}
+
 /// Biases that the accumulator proof lets pass.
 const BIAS: i64 = 1 << 40;
 
@@ -118,7 +126,7 @@ impl Record {
         let width = r.one_of(&[Width::W8, Width::W16, Width::F16, Width::W4])?;
         let (data, bias) = (r.at()?, r.at()?);
         let factors = if width == Width::F16 { data } else { r.at()? };
-        let (kernel, stride) = (r.byte()?.into(), r.byte()?.into());
+        let (kernel, stride) = (sides(r.byte()?), sides(r.byte()?));
         let pad = [r.byte()?, r.byte()?, r.byte()?, r.byte()?].map(usize::from);
         let upsample = r.flag()?;
         let addend = r.option(|r| {
@@ -154,9 +162,10 @@ impl Record {
         let out = file.tensor(self.out)?.shape();
         let [top, left, bottom, right] = self.pad;
         let zoom = 1 + usize::from(self.upsample);
-        let spans = |size: usize, pads: usize, out: usize| {
-            let needed = (out - 1) * self.stride + self.kernel;
-            (1..=15).contains(&self.kernel) && self.stride > 0 && needed <= size * zoom + pads
+        let spans = |axis: usize, size: usize, pads: usize| {
+            let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
+            let needed = (out[1 + axis] - 1) * stride + kernel;
+            kernel > 0 && stride > 0 && needed <= size * zoom + pads
         };
         let added = match &self.addend {
             None => true,
@@ -165,7 +174,7 @@ impl Record {
                 shape == out || shape == [out[0], 1, 1]
             }
         };
-        (added && spans(rows, top + bottom, out[1]) && spans(cols, left + right, out[2])).then_some(())
+        (added && spans(0, rows, top + bottom) && spans(1, cols, left + right)).then_some(())
     }
 
     /// The weights of `groups` groups, which stand one group after the other.
@@ -177,7 +186,7 @@ impl Record {
             factors,
         } = self.tables;
         let [channels, outs] = self.channels;
-        let (taps, all) = (self.kernel * self.kernel * channels, groups.checked_mul(outs)?);
+        let (taps, all) = (self.kernel[0] * self.kernel[1] * channels, groups.checked_mul(outs)?);
         if (width == Width::F16) != (file.header().arithmetic == Arithmetic::F16) {
             return None;
         }
@@ -233,13 +242,13 @@ impl Record {
         let mut values = Vec::with_capacity(outs * rows * cols);
         for channel in 0..outs {
             let mut acc = vec![bias[channel]; rows * cols];
-            for ky in 0..self.kernel {
-                for kx in 0..self.kernel {
+            for ky in 0..self.kernel[0] {
+                for kx in 0..self.kernel[1] {
                     for from in 0..input.channels {
                         let w = *weights.next()?;
                         for (y, acc) in acc.chunks_exact_mut(cols).enumerate() {
-                            let row = &framed.plane(from)[(y * self.stride + ky) * framed.cols + kx..];
-                            for (acc, x) in acc.iter_mut().zip(row.iter().step_by(self.stride)) {
+                            let row = &framed.plane(from)[(y * self.stride[0] + ky) * framed.cols + kx..];
+                            for (acc, x) in acc.iter_mut().zip(row.iter().step_by(self.stride[1])) {
                                 *acc += w * x;
                             }
                         }
@@ -275,13 +284,13 @@ impl Record {
         let mut values = Vec::with_capacity(outs * rows * cols);
         for channel in 0..outs {
             let mut acc = vec![bias[channel]; rows * cols];
-            for ky in 0..self.kernel {
-                for kx in 0..self.kernel {
+            for ky in 0..self.kernel[0] {
+                for kx in 0..self.kernel[1] {
                     for from in 0..input.channels {
-                        let w = weights[((ky * self.kernel + kx) * input.channels + from) * outs + channel];
+                        let w = weights[((ky * self.kernel[1] + kx) * input.channels + from) * outs + channel];
                         for (y, acc) in acc.chunks_exact_mut(cols).enumerate() {
-                            let row = &framed.plane(from)[(y * self.stride + ky) * framed.cols + kx..];
-                            for (acc, x) in acc.iter_mut().zip(row.iter().step_by(self.stride)) {
+                            let row = &framed.plane(from)[(y * self.stride[0] + ky) * framed.cols + kx..];
+                            for (acc, x) in acc.iter_mut().zip(row.iter().step_by(self.stride[1])) {
                                 *acc += x * w;
                             }
                         }

@@ -14,6 +14,7 @@ mod norm;
 mod norm_conv;
 mod pointwise;
 mod readout;
+mod rearrange;
 mod silu;
 mod softmax;
 mod source;
@@ -58,7 +59,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -74,6 +75,7 @@ pub const KINDS: [Kind; 15] = [
     norm::KIND,
     pointwise::KIND,
     condition::KIND,
+    rearrange::KIND,
 ];
 
 /// What the network is called with.

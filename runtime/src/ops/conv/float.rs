@@ -36,7 +36,7 @@ pub fn conv(
     out: &mut ViewMut<'_>,
 ) {
     let channels: usize = parts.iter().map(|p| p.channels).sum();
-    let (column, acc) = scratch.split_at_mut(g.kernel * g.kernel * channels);
+    let (column, acc) = scratch.split_at_mut(g.kernel.area() * channels);
     let acc = &mut acc[..g.outs];
     let mut at = 0;
     for row in 0..g.output[0] {
@@ -71,12 +71,12 @@ pub fn conv(
 fn gather(parts: &[Part<'_>], channels: usize, g: &Geometry, row: usize, col: usize, column: &mut [f32]) {
     let zoom = usize::from(g.upsample);
     let mut taps = column.chunks_exact_mut(channels);
-    for ky in 0..g.kernel {
-        for kx in 0..g.kernel {
+    for ky in 0..g.kernel.rows() {
+        for kx in 0..g.kernel.cols() {
             let Some(tap) = taps.next() else { return };
             let (y, x) = (
-                (row * g.stride + ky).wrapping_sub(g.pad[0]),
-                (col * g.stride + kx).wrapping_sub(g.pad[1]),
+                (row * g.stride.rows() + ky).wrapping_sub(g.pad[0]),
+                (col * g.stride.cols() + kx).wrapping_sub(g.pad[1]),
             );
             if y >= g.input[0] << zoom || x >= g.input[1] << zoom {
                 tap.fill(0.0);

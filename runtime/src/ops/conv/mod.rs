@@ -3,6 +3,9 @@
 pub mod float;
 pub mod integer;
 pub mod proof;
+mod sides;
+
+pub use sides::{Extent, Sides};
 
 use crate::ops::{Call, Context};
 use heapless::Vec;
@@ -108,10 +111,10 @@ pub struct Conv {
     pub scratch: TensorId,
     /// Weights, biases, multipliers.
     pub weights: Weights,
-    /// Side of the kernel, 1 to 15.
-    pub kernel: u8,
-    /// 1 or 2.
-    pub stride: u8,
+    /// Sides of the kernel, 1 to 15.
+    pub kernel: Sides,
+    /// Steps between outputs, 1 to 15.
+    pub stride: Sides,
     /// Zeros at top, left, bottom, right.
     pub pad: [u8; 4],
     /// Reads the input through a nearest-neighbour x2.
@@ -121,9 +124,9 @@ pub struct Conv {
 }
 
 /// Scratch bytes of a convolution: `columns` (1, or a block of [`COLUMNS`](crate::family::COLUMNS)) of
-/// `kernel * kernel * channels` int16, padded; or one of f32, with an f32 accumulator an output channel.
-pub fn conv_scratch_bytes(float: bool, kernel: usize, channels: usize, outs: usize, columns: usize) -> usize {
-    let taps = kernel * kernel * channels;
+/// `area * channels` int16, padded, where `area` is the kernel's; or one of f32, with an f32 accumulator an output channel.
+pub fn conv_scratch_bytes(float: bool, area: usize, channels: usize, outs: usize, columns: usize) -> usize {
+    let taps = area * channels;
     if float {
         (taps + outs) * 4
     } else {
@@ -138,6 +141,17 @@ pub(super) fn joined_channels(tensors: &[Tensor; slot::COUNT]) -> usize {
 }
 
 impl Conv {
+    /// Whether the kernel is a square, with one stride of 1 or 2 for both axes.
+    pub fn is_square(&self) -> bool {
+        self.kernel.is_square() && self.stride.is_square() && self.stride.cols() <= 2
+    }
+
+    /// Sides of the kernel.
+    #[inline(always)]
+    pub fn kernel(&self) -> Extent {
+        self.kernel.into()
+    }
+
     /// Before anything is known: zeros, which take no place in flash.
     pub(super) const EMPTY: Self = Self {
         source: Source::EMPTY,
@@ -148,8 +162,8 @@ impl Conv {
             bias: At(0),
             requant: At(0),
         },
-        kernel: 0,
-        stride: 0,
+        kernel: Sides::square(0),
+        stride: Sides::square(0),
         pad: [0; 4],
         upsample: false,
         addend: None,
@@ -159,11 +173,7 @@ impl Conv {
     #[inline(never)]
     pub(super) fn check_joined(&self, checker: &Checker<'_, '_>, groups: u16) -> Check {
         let [out, _, _, source, _, addend] = &checker.tensors;
-        checker.ensure(
-            (1..=15).contains(&self.kernel) && (1..=2).contains(&self.stride),
-            Fault::Parameter,
-        )?;
-        checker.ensure(self.pad.iter().all(|&p| p < self.kernel), Fault::Parameter)?;
+        checker.ensure(self.window_in_range(), Fault::Parameter)?;
         self.check_extent(checker, 0, source.rows, out.rows);
         self.check_extent(checker, 1, source.cols, out.cols);
         if let Some(Addend { requant, factor, .. }) = self.addend {
@@ -179,14 +189,34 @@ impl Conv {
         proof::conv(checker, self, source, usize::from(out.channels) * usize::from(groups))
     }
 
+    /// Whether kernel, stride and padding are what they can be. Without the part `rectangles`, that is a square and a stride of 1 or 2.
+    #[inline(always)]
+    fn window_in_range(&self) -> bool {
+        let (kernel, stride) = (self.kernel, self.stride);
+        if Feature::Rectangles.is_built() {
+            let padded = |axis: usize| self.pad[axis].max(self.pad[axis + 2]) < kernel.axis(axis);
+            return stride.cols() > 0 && padded(0) && padded(1);
+        }
+        let side = kernel.cols();
+        (1..=15).contains(&side) && (1..=2).contains(&stride.cols()) && self.pad.iter().all(|&p| p < side)
+    }
+
     /// Checks that an input of `size` rows (axis 0) or columns (axis 1) makes an output of `out`.
     #[inline(never)]
     fn check_extent(&self, checker: &Checker<'_, '_>, axis: usize, size: u16, out: u16) -> Check {
         let padded =
             (u32::from(size) << u32::from(self.upsample)) + u32::from(self.pad[axis]) + u32::from(self.pad[axis + 2]);
-        let span = padded.checked_sub(self.kernel.into());
-        // A stride is 1 or 2.
-        checker.same(span.map_or(0, |span| (span >> (self.stride - 1)) + 1), out.into())
+        let span = padded.checked_sub(self.kernel.axis(axis).into());
+        let stride = self.stride.axis(axis);
+        let steps = |span| {
+            if Feature::Rectangles.is_built() {
+                span / u32::from(stride)
+            } else {
+                // It is 1 or 2.
+                span >> (stride - 1)
+            }
+        };
+        checker.same(span.map_or(0, |span| steps(span) + 1), out.into())
     }
 }
 
@@ -197,8 +227,8 @@ pub(super) fn read(r: &mut Reader<'_>, conv: &mut Conv) {
     conv.out = r.tensor();
     conv.scratch = r.tensor();
     conv.weights = weights(r);
-    conv.kernel = r.u8();
-    conv.stride = r.u8();
+    conv.kernel = Sides(r.u8());
+    conv.stride = Sides(r.u8());
     conv.pad.iter_mut().for_each(|pad| *pad = r.u8());
     conv.upsample = r.flag();
     conv.addend = if r.flag() { Some(addend(r)) } else { None };
@@ -268,12 +298,13 @@ impl Operator for Conv {
     #[inline(always)]
     fn scratch_bytes(&self, float: bool, tensors: &[Tensor; slot::COUNT]) -> usize {
         let outs = tensors[slot::OUT].channels.into();
-        conv_scratch_bytes(float, self.kernel.into(), joined_channels(tensors), outs, 1)
+        conv_scratch_bytes(float, self.kernel().area(), joined_channels(tensors), outs, 1)
     }
 
     #[inline(always)]
     fn needs(&self, feature: Feature) -> bool {
         match self.weights {
+            _ if feature == Feature::Rectangles => !self.is_square(),
             Weights::W16 { .. } => feature == Feature::W16,
             Weights::W4 { .. } => feature == Feature::W4,
             Weights::W8 { .. } | Weights::F16 { .. } => false,
@@ -323,10 +354,10 @@ pub struct Geometry {
     pub output: [usize; 2],
     /// Output channels.
     pub outs: usize,
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
+    /// Sides of the kernel.
+    pub kernel: Extent,
+    /// Steps.
+    pub stride: Extent,
     /// Zeros at the top and at the left.
     pub pad: [usize; 2],
     /// Reads through a nearest-neighbour x2.
@@ -372,7 +403,7 @@ pub(super) fn filter<'m>(
     g: &Geometry,
     channels: usize,
 ) -> Option<Filter<'m>> {
-    let taps = g.kernel * g.kernel * channels;
+    let taps = g.kernel.area() * channels;
     let weights = padded(taps) * g.outs;
     let (data, bias, requant) = match c.weights {
         Weights::W8 { data, bias, requant }
@@ -449,7 +480,7 @@ pub(super) fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regi
 pub(super) fn run_float(context: &Context<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
     let g = geometry(c, r);
     let parts = &float_parts(&c.source, r)?;
-    let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let taps = g.kernel.area() * parts.iter().map(|p| p.channels).sum::<usize>();
     let Weights::F16 { data, bias } = c.weights else {
         return None;
     };

@@ -28,7 +28,7 @@ pub fn accumulator_bound(sum: u64, bias: i64, input: i64) -> u64 {
 /// channels, those of every group of timesteps.
 #[inline(never)]
 pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, outs: usize) -> Check {
-    let taps = usize::from(c.kernel) * usize::from(c.kernel) * usize::from(source.channels);
+    let taps = c.kernel().area() * usize::from(source.channels);
     let values = |row: usize| row.checked_mul(outs).or_else(|| check.fail(Fault::Parameter));
     let (size, row) = match c.weights {
         Weights::W8 { .. } => (1, padded(taps)),

@@ -30,7 +30,7 @@ pub fn norm_conv(
     let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
     let lines = window.len() / line.max(1);
     let band = if lines < rows {
-        lines.saturating_sub(g.kernel) / g.stride + 1
+        lines.saturating_sub(g.kernel.rows()) / g.stride.rows() + 1
     } else {
         g.output[0]
     };
@@ -38,8 +38,8 @@ pub fn norm_conv(
     for first in (0..g.output[0]).step_by(band) {
         let count = band.min(g.output[0] - first);
         // Counted from the first row of zeros.
-        let top = first * g.stride;
-        let bottom = top + (count - 1) * g.stride + g.kernel;
+        let top = first * g.stride.rows();
+        let bottom = top + (count - 1) * g.stride.rows() + g.kernel.rows();
         let needed = top.saturating_sub(pad)..bottom.saturating_sub(pad).min(rows);
         let fresh = needed.start.max(held.end)..needed.end.max(held.end);
         // Row by row, for which no two of them overlap.

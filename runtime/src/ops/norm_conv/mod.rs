@@ -58,9 +58,9 @@ impl Operator for NormConv {
         checker.ensure(joined && plain && !checker.context.is_float(), Fault::Parameter)?;
         let (rows, mut window) = (checker.tensors[slot::FIRST].rows, checker.tensors[slot::WINDOW]);
         checker.ensure(
-            (rows.min(conv.kernel.into())..=rows).contains(&window.rows),
+            (rows.min(conv.kernel.rows().into())..=rows).contains(&window.rows),
             Fault::Shape {
-                expected: conv.kernel.into(),
+                expected: conv.kernel.rows().into(),
                 found: window.rows.into(),
             },
         )?;

@@ -1,9 +1,10 @@
 //! The integer body: a table look-up, one multiply-accumulate of 64 bits, one rounding.
 //!
-//! Elements go through in blocks of neighbours, so that a factor of a channel is found once for all positions, and each stage is a loop of
-//! its own over numbers of one format.
+//! Elements go through in blocks of neighbours, so that a factor of a channel is found once for all positions. Each stage is a loop of its
+//! own over numbers of one format, four at a time.
 
 use super::{Affine, Beside, Pointwise, Table};
+use crate::numeric::product::product;
 use crate::numeric::requant::{saturate_i8, saturate_i16, saturate_i32};
 use crate::ops::Context;
 use crate::tensor::Dtype;
@@ -11,8 +12,13 @@ use crate::tensor::regions::Regions;
 use crate::tensor::slots::slot;
 use crate::tensor::view::{Operand, View, ViewMut};
 
-/// Elements a block.
-const BLOCK: usize = 16;
+/// Elements a block, a multiple of four.
+const BLOCK: usize = 32;
+/// The smallest shift that leaves the sum 32 bits.
+const LEAST_QUICK_SHIFT: u8 = 18;
+
+/// Numbers of a block.
+type Block = [i32; BLOCK];
 
 /// What a table holds, and for which input.
 enum Values<'a> {
@@ -41,7 +47,7 @@ pub fn pointwise(op: &Pointwise, context: &Context<'_>, r: &mut Regions<'_, '_>)
         let values = Values::of(Some(table), dtype, context)?;
         let mut block = [0; BLOCK];
         for at in (0..out.len()).step_by(BLOCK) {
-            let block = &mut block[..BLOCK.min(out.len() - at)];
+            let block = block.get_mut(..BLOCK.min(out.len() - at))?;
             values.load(&src, &out, at, block);
             store(&mut out, at, block);
         }
@@ -59,14 +65,16 @@ fn bytes(table: &[i8], src: &Operand<'_>, to: &mut [i8]) -> Option<()> {
     let table: &[i8; 256] = table.try_into().ok()?;
     match src {
         Operand::Apart(View::I8(from, _)) => {
-            for (to, from) in to.iter_mut().zip(*from) {
-                *to = table[usize::from(from.cast_unsigned())];
-            }
+            each(from, to, |from| table[usize::from(from.cast_unsigned())]);
         }
         _ => {
-            for to in to {
-                *to = table[usize::from(to.cast_unsigned())];
+            let value = |from: i8| table[usize::from(from.cast_unsigned())];
+            let (fours, rest) = to.as_chunks_mut::<4>();
+            for four in fours {
+                let [a, b, c, d] = *four;
+                *four = [value(a), value(b), value(c), value(d)];
             }
+            rest.iter_mut().for_each(|to| *to = value(*to));
         }
     }
     Some(())
@@ -87,40 +95,59 @@ impl<'a> Values<'a> {
     /// The function's values of the elements from `at` on.
     #[inline(never)]
     fn load(&self, src: &Operand<'_>, out: &ViewMut<'_>, at: usize, to: &mut [i32]) {
-        match (src, out) {
-            (Operand::Apart(View::I8(from, zero)), _) => self.of_bytes(&from[at..], *zero, to),
-            (Operand::InPlace { zero }, ViewMut::I8(from, _)) => self.of_bytes(&from[at..], *zero, to),
-            (Operand::Apart(View::I16(from)), _) => self.of_words(&from[at..], to),
-            (Operand::InPlace { .. }, ViewMut::I16(from)) => self.of_words(&from[at..], to),
-            _ => {}
+        let stored = match src {
+            Operand::Apart(view) => *view,
+            Operand::InPlace { zero } => out.as_view().with_zero(*zero),
+        };
+        match stored {
+            View::I8(from, zero) => self.of_bytes(&from[at..], zero, to),
+            View::I16(from) => self.of_words(&from[at..], to),
+            View::F16(_) | View::Q24(_) => {}
         }
     }
 
     #[inline(always)]
     fn of_bytes(&self, from: &[i8], zero: i32, to: &mut [i32]) {
-        let pairs = to.iter_mut().zip(from);
         match self {
-            Self::Bytes(table) => pairs.for_each(|(to, from)| *to = table[usize::from(from.cast_unsigned())].into()),
-            _ => pairs.for_each(|(to, from)| *to = i32::from(*from) - zero),
+            Self::Bytes(table) => each(from, to, |from| table[usize::from(from.cast_unsigned())].into()),
+            _ => each(from, to, |from| i32::from(from) - zero),
         }
     }
 
     #[inline(always)]
     fn of_words(&self, from: &[i16], to: &mut [i32]) {
-        let pairs = to.iter_mut().zip(from);
         match *self {
             Self::Segments(ends, bits) => {
                 let (mask, half) = ((1 << bits) - 1, 1 << (bits - 1));
-                for (to, from) in pairs {
+                each(from, to, |from| {
                     let input = u32::from(from.cast_unsigned() ^ 0x8000);
                     let i = (input >> bits) as usize;
-                    let (left, right) = (i32::from(ends[i]), i32::from(ends[i + 1]));
-                    *to = ((left << bits) + (right - left) * (input & mask) as i32 + half) >> bits;
-                }
+                    // There is one end more than there are segments.
+                    let Some(&[left, right]) = ends.get(i..i + 2) else {
+                        return 0;
+                    };
+                    let (left, right) = (i32::from(left), i32::from(right));
+                    left + (((right - left) * (input & mask) as i32 + half) >> bits)
+                });
             }
-            _ => pairs.for_each(|(to, from)| *to = i32::from(*from)),
+            _ => each(from, to, i32::from),
         }
     }
+}
+
+/// `f` of as many elements as both have.
+#[inline(always)]
+fn each<F: Copy, T>(from: &[F], to: &mut [T], f: impl Fn(F) -> T) {
+    let (fours, rest) = to.as_chunks_mut::<4>();
+    let (from_fours, from_rest) = from.as_chunks::<4>();
+    let done = fours.len().min(from_fours.len()) * 4;
+    for (to, from) in fours.iter_mut().zip(from_fours) {
+        let [a, b, c, d] = *from;
+        *to = [f(a), f(b), f(c), f(d)];
+    }
+    // Where `from` goes on its next four elements hold what is left.
+    let from = from.get(done..).unwrap_or(from_rest);
+    rest.iter_mut().zip(from).for_each(|(to, from)| *to = f(*from));
 }
 
 impl<'a> Others<'a> {
@@ -149,6 +176,18 @@ impl<'a> Others<'a> {
     }
 }
 
+/// What a block's sums are made of. What is behind its last element has no meaning.
+struct Terms {
+    /// The function's values.
+    t: Block,
+    /// Their factors.
+    a: Block,
+    /// Elements of an addend of the output's shape.
+    y: Block,
+    /// Addend of the channel, and half a unit, shifted left as [`Affine::up`] says.
+    base: [i64; BLOCK],
+}
+
 impl Affine {
     /// Block by block of channels, each over all positions; without a vector or a single channel all elements are channels of one position.
     fn run(&self, values: &Values<'_>, src: &Operand<'_>, others: &Others<'_>, channels: usize, out: &mut ViewMut<'_>) {
@@ -158,36 +197,52 @@ impl Affine {
         } else {
             channels
         };
-        let (mut t, mut a, mut base) = ([0; BLOCK], [self.one; BLOCK], [0; BLOCK]);
+        let half = 1 << (self.shift - 1) << self.up();
+        let mut terms = Terms {
+            t: [0; BLOCK],
+            a: [self.one; BLOCK],
+            y: [0; BLOCK],
+            base: [half; BLOCK],
+        };
         for first in (0..width).step_by(BLOCK) {
             let count = BLOCK.min(width - first);
-            let (t, a, base) = (&mut t[..count], &mut a[..count], &mut base[..count]);
             if let Some((vector, Beside::Channels)) = &others.factor {
-                self.factors(vector, first, a);
+                self.factors(vector, first, &mut terms.a[..count]);
             }
-            base.fill(1i64 << (self.shift - 1));
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
-                let sums = base.iter_mut().enumerate();
-                sums.for_each(|(i, base)| *base += i64::from(vector.at(first + i)) * i64::from(of.mult));
+                for (i, base) in terms.base[..count].iter_mut().enumerate() {
+                    *base = (product(vector.at(first + i), of.mult) << self.up()) + half;
+                }
             }
             for (line, at) in (first..out.len()).step_by(width).enumerate() {
-                values.load(src, out, at, t);
+                values.load(src, out, at, &mut terms.t[..count]);
                 match &others.factor {
-                    Some((view, Beside::Whole)) => self.factors(view, at, a),
+                    Some((view, Beside::Whole)) => self.factors(view, at, &mut terms.a[..count]),
                     Some((view, Beside::Positions)) => {
-                        self.factors(view, line, &mut a[..1]);
-                        let one = a[0];
-                        a.fill(one);
+                        self.factors(view, line, &mut terms.a[..1]);
+                        terms.a = [terms.a[0]; BLOCK];
                     }
                     Some((_, Beside::Channels)) | None => {}
                 }
-                let addend = match (&others.addend, self.addend) {
-                    (Some((view, Beside::Whole)), Some(of)) => Some((view, of.mult)),
+                let mult = match (&others.addend, self.addend) {
+                    (Some((view, Beside::Whole)), Some(of)) => {
+                        Values::Same.load(&Operand::Apart(*view), out, at, &mut terms.y[..count]);
+                        Some(of.mult)
+                    }
                     _ => None,
                 };
-                self.sums(t, a, base, addend, at);
-                store(out, at, t);
+                self.sums(&mut terms, count, mult);
+                store(out, at, &terms.t[..count]);
             }
+        }
+    }
+
+    /// A left shift of what has 16 bits, after which the result is in the high word, where it does not saturate. 0 where there is none.
+    fn up(&self) -> u8 {
+        if self.shift < LEAST_QUICK_SHIFT {
+            0
+        } else {
+            33u8.saturating_sub(self.shift)
         }
     }
 
@@ -201,35 +256,47 @@ impl Affine {
         }
     }
 
-    /// `(t * a + addend + base) >> shift` in place of t.
+    /// `(t * a + y * mult + base) >> shift` in place of t, for `count` elements and up to three more.
     #[inline(never)]
-    fn sums(&self, t: &mut [i32], a: &[i32], base: &[i64], addend: Option<(&View<'_>, i32)>, at: usize) {
-        let product = |t: i32, a: i32| i64::from(t) * i64::from(a);
-        let terms = t.iter_mut().zip(a).zip(base).enumerate();
-        let shift = u32::from(self.shift);
-        let shifted = |sum: i64| {
-            if shift >= 32 {
-                // What is left of the high word does not saturate.
-                (sum >> 32) as i32 >> (shift - 32)
-            } else {
-                saturate_i32(sum >> shift)
+    fn sums(&self, terms: &mut Terms, count: usize, mult: Option<i32>) {
+        if self.shift < LEAST_QUICK_SHIFT {
+            let mult = mult.unwrap_or_default();
+            for (i, t) in terms.t.iter_mut().enumerate().take(count) {
+                let sum = product(*t, terms.a[i]) + product(terms.y[i], mult) + terms.base[i];
+                *t = saturate_i32(sum >> self.shift);
             }
-        };
-        match addend {
-            Some((View::I8(data, zero), mult)) => {
-                let data = &data[at..];
-                for (i, ((t, a), base)) in terms {
-                    *t = shifted(product(*t, *a) + product(i32::from(data[i]) - zero, mult) + base);
-                }
-            }
-            Some((view, mult)) => {
-                for (i, ((t, a), base)) in terms {
-                    *t = shifted(product(*t, *a) + product(view.get(at + i), mult) + base);
-                }
-            }
+            return;
+        }
+        let up = self.up();
+        let down = u32::from(self.shift + up - 32);
+        let high = |sum: i64| (sum >> 32) as i32 >> down;
+        let plus = i64::wrapping_add;
+        let (t, a) = (terms.t.as_chunks_mut::<4>().0, terms.a.as_chunks::<4>().0);
+        let base = terms.base.as_chunks::<4>().0;
+        let products = t.iter_mut().zip(a).zip(base).take(count.div_ceil(4));
+        match mult {
             None => {
-                for (_, ((t, a), base)) in terms {
-                    *t = shifted(product(*t, *a) + base);
+                let one = |t: i32, a: i32, base: i64| high(plus(product(t << up, a), base));
+                for ((t, a), base) in products {
+                    *t = [
+                        one(t[0], a[0], base[0]),
+                        one(t[1], a[1], base[1]),
+                        one(t[2], a[2], base[2]),
+                        one(t[3], a[3], base[3]),
+                    ];
+                }
+            }
+            Some(mult) => {
+                let [[round, ..], ..] = base else { return };
+                let round = *round;
+                let one = |t: i32, a: i32, y: i32| high(plus(plus(product(t << up, a), product(y << up, mult)), round));
+                for (((t, a), _), y) in products.zip(terms.y.as_chunks::<4>().0) {
+                    *t = [
+                        one(t[0], a[0], y[0]),
+                        one(t[1], a[1], y[1]),
+                        one(t[2], a[2], y[2]),
+                        one(t[3], a[3], y[3]),
+                    ];
                 }
             }
         }
@@ -241,12 +308,13 @@ impl Affine {
 fn store(out: &mut ViewMut<'_>, at: usize, values: &[i32]) {
     match out {
         ViewMut::I8(to, zero) => {
-            let pairs = to[at..].iter_mut().zip(values);
-            pairs.for_each(|(to, v)| *to = saturate_i8(v.saturating_add(*zero)));
+            let zero = *zero;
+            each(values, &mut to[at..][..values.len()], |v: i32| {
+                saturate_i8(v.saturating_add(zero))
+            });
         }
         ViewMut::I16(to) => {
-            let pairs = to[at..].iter_mut().zip(values);
-            pairs.for_each(|(to, v)| *to = saturate_i16(*v));
+            each(values, &mut to[at..][..values.len()], saturate_i16);
         }
         ViewMut::Q24(to) => to[at..][..values.len()].copy_from_slice(values),
         ViewMut::F16(_) => {}

@@ -16,9 +16,14 @@ pub fn prepare(args: &Args) -> Result<Option<OutputFile>, Failure> {
     let Some(out) = &args.out else { return Ok(None) };
     let inputs = [Some(&args.model), args.against.as_ref(), args.data.as_ref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(|path| path.as_path()).collect();
-    if !matches!(args.backends[..], [] | [Backend::Cpu | Backend::Portable | Backend::Cuda(_)]) {
-        return Err(Failure::usage("--out is of the images of one backend that makes many quickly")
-            .help("give --backends cpu, portable or cuda"));
+    if !matches!(
+        args.backends[..],
+        [] | [Backend::Cpu | Backend::Portable | Backend::Cuda(_)]
+    ) {
+        return Err(
+            Failure::usage("--out is of the images of one backend that makes many quickly")
+                .help("give --backends cpu, portable or cuda"),
+        );
     }
     OutputFile::prepare(out, Format::Moments, &inputs).map(Some)
 }
@@ -26,7 +31,10 @@ pub fn prepare(args: &Args) -> Result<Option<OutputFile>, Failure> {
 /// Gathers the statistics of `survey`'s shard and writes them.
 pub fn write(args: &Args, survey: &Survey<'_>, out: &OutputFile) -> Result<Held, Failure> {
     let shard = args.shard.unwrap_or_default();
-    let bar = progress::bar(format!("statistics of shard {shard}"), 3 * shard.range(survey.count).len() as u64);
+    let bar = progress::bar(
+        format!("statistics of shard {shard}"),
+        3 * shard.range(survey.count).len() as u64,
+    );
     let began = Instant::now();
     let gathered = survey.statistics(shard, &|images| bar.inc(images));
     bar.finish_and_clear();

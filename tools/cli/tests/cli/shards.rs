@@ -46,7 +46,10 @@ fn any_sharding_of_images_joins_to_the_same_bytes() {
         let merged = merge(&files, "-o {dir}/all.npz --json", dir.path()).json();
         assert_eq!(merged["digest"], object["digest"]);
         assert_eq!((&merged["count"], &merged["parts"]), (&21.into(), &of.into()));
-        assert!(std::fs::read(dir.path().join("all.npz")).unwrap() == expected, "{of} shards");
+        assert!(
+            std::fs::read(dir.path().join("all.npz")).unwrap() == expected,
+            "{of} shards"
+        );
     }
     // What was merged is the one shard of one.
     let again = merge(&[whole], "-o {dir}/again.npz", dir.path());
@@ -77,18 +80,28 @@ fn parts_that_are_no_whole_run_are_refused_by_range_and_file() {
         &["none of the 4 files holds images 8 to 11 of 21", "--shard 2/5", "help"],
     );
     let twice = [&five[..], &five[2..3]].concat();
-    refused(&twice, 1, &["part-2-of-5.npz is given twice: it holds images 8 to 11", "leave one"]);
+    refused(
+        &twice,
+        1,
+        &["part-2-of-5.npz is given twice: it holds images 8 to 11", "leave one"],
+    );
     let overlap = [&five[..], &two[1..]].concat();
     refused(
         &overlap,
         1,
-        &["part-2-of-5.npz and ", "part-1-of-2.npz both hold images 10 to 11 of 21"],
+        &[
+            "part-2-of-5.npz and ",
+            "part-1-of-2.npz both hold images 10 to 11 of 21",
+        ],
     );
     for (option, difference) in [
         ("--steps 2 --seed 7 --count 21", "its options.steps is 2, not 1"),
         ("--steps 1 --seed 8 --count 21", "not 7"),
         ("--steps 1 --seed 7 --count 22", "its count is 22, not 21"),
-        ("--steps 1 --seed 7 --count 21 --eta 0.5", "its options.eta_q16 is 32768, not 0"),
+        (
+            "--steps 1 --seed 7 --count 21 --eta 0.5",
+            "its options.eta_q16 is 32768, not 0",
+        ),
     ] {
         let other = folder();
         let others = parts(other.path(), &format!("sample {{model}} {option}"), 5, "npz");
@@ -120,21 +133,41 @@ fn what_is_no_part_is_refused() {
     refused(&[dir.path().join("none.npz")], 1, &["cannot read", "none.npz", "help"]);
     refused(&[dir.path().to_owned()], 1, &["is no regular file"]);
     refused(&[file("empty.npz", b"")], 1, &["empty.npz is not a whole archive"]);
-    refused(&[file("short.npz", &bytes[..bytes.len() - 1])], 1, &["short.npz is not a whole archive"]);
+    refused(
+        &[file("short.npz", &bytes[..bytes.len() - 1])],
+        1,
+        &["short.npz is not a whole archive"],
+    );
     // A pixel, a digest, and the name of the run.
     let pixel = place(b"images.npy") + 10 + 128;
-    refused(&[with("pixel.npz", pixel)], 1, &["pixel.npz is damaged", "CRC-32 of its array images"]);
+    refused(
+        &[with("pixel.npz", pixel)],
+        1,
+        &["pixel.npz is damaged", "CRC-32 of its array images"],
+    );
     let digest = place(b"digests.npy") + 11 + 128;
     refused(&[with("digest.npz", digest)], 1, &["CRC-32 of its array digests"]);
     let name = place(b"first_seed");
     refused(&[with("name.npz", name)], 1, &["CRC-32 of its array run"]);
     // An archive of something else.
-    refused(&[crate::common::images()], 1, &["digits8.npz does not say which run it is of"]);
+    refused(
+        &[crate::common::images()],
+        1,
+        &["digits8.npz does not say which run it is of"],
+    );
     // Nothing that was read is written over.
     let done = merge(std::slice::from_ref(&whole), "-o {dir}/part-0-of-1.npz", dir.path());
-    assert!(done.status == 2 && done.stderr.contains("both input and output"), "{}", done.stderr);
+    assert!(
+        done.status == 2 && done.stderr.contains("both input and output"),
+        "{}",
+        done.stderr
+    );
     let done = merge(std::slice::from_ref(&whole), "", dir.path());
-    assert!(done.status == 2 && done.stderr.contains("give -o ALL.npz"), "{}", done.stderr);
+    assert!(
+        done.status == 2 && done.stderr.contains("give -o ALL.npz"),
+        "{}",
+        done.stderr
+    );
     assert!(std::fs::read(&whole).unwrap() == bytes);
 }
 
@@ -150,7 +183,11 @@ fn any_sharding_of_statistics_joins_to_the_same_bytes_and_distances() {
         ("data", &*images()),
         ("dir", dir.path()),
     ];
-    let unsharded = mote(&format!("{SURVEY} --backends cpu --seeds 1 --oracle-seeds 1 --json"), &places).json();
+    let unsharded = mote(
+        &format!("{SURVEY} --backends cpu --seeds 1 --oracle-seeds 1 --json"),
+        &places,
+    )
+    .json();
     let text = mote(&format!("{SURVEY} --backends cpu --seeds 1 --oracle-seeds 1"), &places).stdout;
     let tables = &text[text.find("Fr\u{e9}chet").unwrap()..];
     assert_eq!(
@@ -165,7 +202,10 @@ fn any_sharding_of_statistics_joins_to_the_same_bytes_and_distances() {
         let merged = merge(&files, "-o {dir}/all.moments --json", dir.path()).json();
         assert_eq!(merged["distribution"], unsharded["distribution"]);
         assert_eq!(merged["held"], true);
-        assert!(std::fs::read(dir.path().join("all.moments")).unwrap() == expected, "{of} shards");
+        assert!(
+            std::fs::read(dir.path().join("all.moments")).unwrap() == expected,
+            "{of} shards"
+        );
         let printed = merge(&files, "", dir.path());
         assert_eq!(printed.status, 0, "{}", printed.stderr);
         assert!(printed.stdout.contains(tables), "{}, not {tables}", printed.stdout);
@@ -199,10 +239,16 @@ fn statistics_that_are_no_whole_run_are_refused() {
     let others = (parts(others.path(), &no_data, 5, "moments"), others);
     check(
         &[&five[..4], &others.0[4..]].concat(),
-        &["part-4-of-5.moments is a part of another run", "its data.levels is nothing, not "],
+        &[
+            "part-4-of-5.moments is a part of another run",
+            "its data.levels is nothing, not ",
+        ],
     );
     let archive = parts(dir.path(), RUN, 1, "npz");
-    check(&[&five[..], &archive[..]].concat(), &["part-0-of-1.npz is a part of another run"]);
+    check(
+        &[&five[..], &archive[..]].concat(),
+        &["part-0-of-1.npz is a part of another run"],
+    );
     // A sum that its checksum does not know.
     let mut bytes = std::fs::read(&five[0]).unwrap();
     let name = b"bottleneck.other.npy";
@@ -225,7 +271,9 @@ fn damaged_parts_are_errors() {
     let (path, out) = (dir.path().join("damaged.npz"), dir.path().join("all.npz"));
     let merged = |damaged: &[u8]| {
         std::fs::write(&path, damaged).unwrap();
-        mote_tools::merge(&[&path], Some(out.as_path())).is_ok().then(|| std::fs::read(&out).unwrap())
+        mote_tools::merge(&[&path], Some(out.as_path()))
+            .is_ok()
+            .then(|| std::fs::read(&out).unwrap())
     };
     assert_eq!(merged(&bytes).as_ref(), Some(&bytes));
     for at in 0..bytes.len() {
@@ -251,10 +299,16 @@ fn shards_that_cannot_be_are_refused() {
     for (options, words) in [
         ("--distribution 9 --shard 0/2", "--out"),
         ("--out {dir}/x.moments --shard 0/2", "--distribution"),
-        ("--distribution 9 --out {dir}/x.npz --shard 0/2", "a name that ends in .moments"),
+        (
+            "--distribution 9 --out {dir}/x.npz --shard 0/2",
+            "a name that ends in .moments",
+        ),
         ("--distribution 9 --out {dir}/x.moments --layers", "--layers"),
         ("--distribution 9 --out {dir}/x.moments --seeds 3", "--seeds"),
-        ("--distribution 9 --out {dir}/x.moments --backends oracle", "give --backends cpu"),
+        (
+            "--distribution 9 --out {dir}/x.moments --backends oracle",
+            "give --backends cpu",
+        ),
     ] {
         unwritten(&format!("validate {{model}} --against {{digits}} {options}"), words);
     }
@@ -265,6 +319,10 @@ fn unwritten(line: &str, words: &str) {
     let dir = folder();
     let places = [("model", model()), ("digits", &*digits()), ("dir", dir.path())];
     let done = mote(line, &places);
-    assert!(done.status == 2 && done.stderr.contains(words), "{line}: {}", done.stderr);
+    assert!(
+        done.status == 2 && done.stderr.contains(words),
+        "{line}: {}",
+        done.stderr
+    );
     assert_eq!(listing(dir.path()), Vec::<String>::new(), "{line}");
 }

@@ -428,7 +428,9 @@ fn what_a_model_file_cannot_hold_is_refused_by_name() {
     }
     let config = config(json!({}));
     let mut wide = load(&config, &container(&weights_of(&config))).unwrap();
-    wide.unet.time_embedding_dim = 65536;
+    if let Some(unet) = &mut wide.unet {
+        unet.time_embedding_dim = 65536;
+    }
     let error = convert(&wide, &Options::of(Scheme::F16), &|_| {})
         .unwrap_err()
         .to_string();

@@ -36,7 +36,8 @@ pub(crate) struct Conv {
     window: Window,
     /// Whether the window holds bytes (`q + 128`), not int16.
     bytes: bool,
-    kernel: usize,
+    /// Rows of the kernel.
+    rows: usize,
     offsets: Vec<u32>,
     /// Positions that follow each other at even distances in the window: a row, or all.
     run: usize,
@@ -135,7 +136,7 @@ impl Conv {
             true => input_bound(Dtype::I8, input.zero_point),
             false => input_bound(Dtype::I16, 0),
         };
-        let taps = geometry.kernel * geometry.kernel * source.channels();
+        let taps = geometry.kernel.area() * source.channels();
         // As bytes, inputs are 0 to 255.
         let packed = Packed::of(model, &c.weights, taps, geometry.outs, bound.max(255))?;
         let bytes = bytes && int8 && packed.halves_are_bytes();
@@ -159,7 +160,7 @@ impl Conv {
             },
             exact: packed.stays_narrow(bound) && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
             halves: packed.split,
-            kernel: geometry.kernel,
+            rows: geometry.kernel.rows(),
             add: c.addend,
             source,
             window,
@@ -279,14 +280,14 @@ impl Conv {
             return self.runs(simd, tiles, window, first, offsets, add, out);
         }
         let mut block = 0;
-        let lines = self.kernel * self.window.quads();
+        let lines = self.rows * self.window.quads();
         while block * lines < self.weights.len() {
             let two = (block + 2) * lines <= self.weights.len();
             let tile = Tile {
                 window,
                 bytes: self.bytes,
                 row_bytes: self.window.row_bytes(),
-                rows: self.kernel,
+                rows: self.rows,
                 quads: self.window.quads(),
                 weights: &self.weights[block * lines..][..lines * (1 + usize::from(two))],
             };
@@ -353,8 +354,7 @@ impl Accelerated for Conv {
 
 /// Whether two convolutions from `input` to `out` have equal weights, biases and factors, wherever these stand in the file.
 pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input: &Tensor, out: &Tensor) -> bool {
-    let side = usize::from(a.kernel);
-    let taps = side * side * usize::from(input.channels);
+    let taps = a.kernel().area() * usize::from(input.channels);
     let packed = |c: &op::Conv| Packed::of(model, &c.weights, taps, out.channels.into(), input_bound(Dtype::I16, 0));
     a.kernel == b.kernel && packed(a).is_some_and(|a| packed(b).is_some_and(|b| a == b))
 }

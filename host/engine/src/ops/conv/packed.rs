@@ -5,6 +5,7 @@ use crate::family::{LANES, Line};
 use crate::window::Window;
 use mote_runtime::Model;
 use mote_runtime::internals::family::padded;
+use mote_runtime::internals::ops::conv::Extent;
 use mote_runtime::internals::ops::conv::proof::{accumulator_bound, wide_bias};
 use mote_runtime::internals::ops::{At, Weights};
 
@@ -145,9 +146,9 @@ impl<'m> Packed<'m> {
     }
 
     /// Weights in the engine's order: blocks, kernel rows, groups of four bytes of the window, lanes.
-    pub fn lines(&self, window: &Window, kernel: usize) -> Vec<Line> {
+    pub fn lines(&self, window: &Window, kernel: Extent) -> Vec<Line> {
         let (quads, each) = (window.quads(), 4 / window.bytes);
-        let row_taps = kernel * window.channels;
+        let row_taps = kernel.cols() * window.channels;
         let weight = |out: usize, ky: usize, element: usize| {
             let (kx, channel) = (element / window.padded, element % window.padded);
             let there = channel < window.channels && out < self.outs();
@@ -176,7 +177,7 @@ impl<'m> Packed<'m> {
             Halves::Blocks => 2 * self.outs().div_ceil(LANES),
             Halves::Lanes => 1,
         };
-        let rows = (0..blocks).flat_map(|block| (0..kernel).map(move |ky| (block, ky)));
+        let rows = (0..blocks).flat_map(|block| (0..kernel.rows()).map(move |ky| (block, ky)));
         rows.flat_map(|(block, ky)| (0..quads).map(move |quad| (block, ky, quad)))
             .map(|(block, ky, quad)| line(block, ky, quad))
             .collect()

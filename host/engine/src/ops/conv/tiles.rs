@@ -30,12 +30,12 @@ impl Conv {
         out: &mut [u8],
     ) {
         let (quads, mut sums) = (self.window.quads(), [[[0; LANES]; ROWS]; TILES]);
-        for (block, weights) in self.weights.chunks_exact(self.kernel * quads).enumerate() {
+        for (block, weights) in self.weights.chunks_exact(self.rows * quads).enumerate() {
             let tile = Tile {
                 window,
                 bytes: true,
                 row_bytes: self.window.row_bytes(),
-                rows: self.kernel,
+                rows: self.rows,
                 quads,
                 weights,
             };

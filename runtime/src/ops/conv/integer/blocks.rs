@@ -34,7 +34,7 @@ pub fn conv(
     scratch: &mut [i16],
     out: &mut ViewMut<'_>,
 ) {
-    let taps = g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>();
+    let taps = g.kernel.area() * parts.iter().map(|p| p.channels).sum::<usize>();
     let positions = g.output[0] * g.output[1];
     let block = Layout::elements(COLUMNS, taps);
     let lanes = if positions > 1 && scratch.len() >= block && (!filter.is_int4() || taps <= UNPACKED) {

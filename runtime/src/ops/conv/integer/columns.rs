@@ -5,15 +5,15 @@ use core::ops::Range;
 use super::strips;
 use crate::family::{self, COLUMNS, Family, Layout, Native, Neighbours, Scale, Window, padded};
 use crate::family::{CHUNK, Part};
-use crate::ops::conv::Geometry;
+use crate::ops::conv::{Extent, Geometry};
 use crate::tensor::view::View;
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
     parts: &'b [Part<'a>],
     pub(super) channels: usize,
-    kernel: usize,
-    stride: usize,
+    kernel: Extent,
+    stride: Extent,
     /// Columns of the stored input, and of the output.
     pub(super) widths: [usize; 2],
     pub(super) zoom: u32,
@@ -53,7 +53,7 @@ pub(super) enum Way<'a> {
 impl<'a> Way<'a> {
     fn new(parts: &[Part<'a>], g: &Geometry, block: &Layout) -> Self {
         if let [a, b] = parts
-            && [g.kernel, g.stride, block.lanes] == [1, 1, COLUMNS]
+            && (g.kernel.is(1) && g.stride.is(1) && block.lanes == COLUMNS)
             && (g.input, g.pad) == (g.output, [0; 2])
             && let (Some(a), Some(b)) = (Self::point(a), Self::point(b))
         {
@@ -74,7 +74,7 @@ impl<'a> Way<'a> {
                 six: Neighbours::default(),
             },
             _ if g.upsample => Self::Each,
-            _ if [part.channels, g.kernel, g.stride, block.lanes] == [1, 3, 1, COLUMNS] => Self::Single(view),
+            _ if g.kernel.is(3) && g.stride.is(1) && [part.channels, block.lanes] == [1, COLUMNS] => Self::Single(view),
             View::I8(data, zero) if block.taps > Native::THIN => Self::Windows {
                 data,
                 zero,
@@ -167,11 +167,13 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// Fills column `lane` of the block from an int8 tensor, some rows of which are under the kernel.
     fn clipped(&mut self, columns: &mut [i16], lane: usize) {
         let [row, col] = self.at;
-        let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel * self.channels);
-        let within = col >= self.pad[1] && col + self.kernel <= self.ends[1];
+        let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel.cols() * self.channels);
+        let within = col >= self.pad[1] && col + self.kernel.cols() <= self.ends[1];
         if !(within && matches!(&self.way, Way::Windows { window, .. } if window.inside == full)) {
-            let left = self.pad[1].saturating_sub(col).min(self.kernel);
-            let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
+            let left = self.pad[1].saturating_sub(col).min(self.kernel.cols());
+            let right = (col + self.kernel.cols())
+                .saturating_sub(self.ends[1])
+                .min(self.kernel.cols() - left);
             let now = self.window_of(row, left, right);
             if let Way::Windows { window, .. } = &mut self.way {
                 *window = now;
@@ -192,15 +194,15 @@ impl<'b, 'a> Gather<'b, 'a> {
 
     /// What is under the kernel from a row of the (doubled) input on, without columns on the left and the right.
     fn window_of(&self, row: usize, left: usize, right: usize) -> Window {
-        let above = self.pad[0].saturating_sub(row).min(self.kernel);
-        let below = (row + self.kernel)
+        let above = self.pad[0].saturating_sub(row).min(self.kernel.rows());
+        let below = (row + self.kernel.rows())
             .saturating_sub(self.ends[0])
-            .min(self.kernel - above);
-        let line = self.kernel * self.channels;
+            .min(self.kernel.rows() - above);
+        let line = self.kernel.cols() * self.channels;
         let [left, right] = [left, right].map(|columns| columns * self.channels);
         Window::new(
             [above * line, below * line],
-            self.kernel - above - below,
+            self.kernel.rows() - above - below,
             [left, line - left - right, right],
             self.widths[0] * self.channels,
         )
@@ -255,9 +257,11 @@ impl<'b, 'a> Gather<'b, 'a> {
     fn next(&mut self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
         let [row, col] = self.at;
         // Taps of a kernel row that are left of the input, inside, and right of it.
-        let left = self.pad[1].saturating_sub(col).min(self.kernel);
-        let right = (col + self.kernel).saturating_sub(self.ends[1]).min(self.kernel - left);
-        let inside = self.kernel - left - right;
+        let left = self.pad[1].saturating_sub(col).min(self.kernel.cols());
+        let right = (col + self.kernel.cols())
+            .saturating_sub(self.ends[1])
+            .min(self.kernel.cols() - left);
+        let inside = self.kernel.cols() - left - right;
         if let ([part], 0, true) = (
             self.parts,
             self.zoom,
@@ -273,9 +277,9 @@ impl<'b, 'a> Gather<'b, 'a> {
             tap: 0,
             joined,
         };
-        for y in row..row + self.kernel {
+        for y in row..row + self.kernel.rows() {
             if y < self.pad[0] || y >= self.ends[0] || inside == 0 {
-                to.zeros(self.kernel * self.channels);
+                to.zeros(self.kernel.cols() * self.channels);
                 continue;
             }
             if left > 0 {
@@ -302,9 +306,9 @@ impl<'b, 'a> Gather<'b, 'a> {
     ) {
         let [row, col] = self.at;
         window.fill(0);
-        let line = self.kernel * self.channels;
+        let line = self.kernel.cols() * self.channels;
         let from = (col + left).wrapping_sub(self.pad[1]);
-        for (y, window) in (row..row + self.kernel).zip(window.chunks_exact_mut(line)) {
+        for (y, window) in (row..row + self.kernel.rows()).zip(window.chunks_exact_mut(line)) {
             if y < self.pad[0] || y >= self.ends[0] || inside == 0 {
                 continue;
             }
@@ -329,7 +333,7 @@ impl<'b, 'a> Gather<'b, 'a> {
 
     #[inline(always)]
     fn skip(&mut self) {
-        self.at[1] += self.stride;
+        self.at[1] += self.stride.cols();
         self.left -= 1;
     }
 
@@ -337,7 +341,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     fn advance(&mut self) {
         self.skip();
         if self.left == 0 {
-            self.at = [self.at[0] + self.stride, 0];
+            self.at = [self.at[0] + self.stride.rows(), 0];
             self.left = self.widths[1];
             self.enter();
         }

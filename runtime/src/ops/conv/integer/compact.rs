@@ -22,7 +22,7 @@ pub fn conv(
     scratch: &mut [i16],
     out: &mut ViewMut<'_>,
 ) {
-    let row = padded(g.kernel * g.kernel * parts.iter().map(|p| p.channels).sum::<usize>());
+    let row = padded(g.kernel.area() * parts.iter().map(|p| p.channels).sum::<usize>());
     let lanes = if scratch.len() < LANES * row { 1 } else { LANES };
     let Some(columns) = scratch.get_mut(..lanes * row) else {
         return;
@@ -58,19 +58,20 @@ pub fn conv(
 /// Fills a column with the input under the kernel at an output position.
 fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) {
     // Row or column of the stored input under that of the kernel; above all of them where there is none.
-    let under =
-        |axis: usize, kernel: usize| (at[axis] * g.stride + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample);
+    let under = |axis: usize, kernel: usize| {
+        (at[axis] * g.stride.axis(axis) + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample)
+    };
     // Neighbours in a row of one tensor are neighbours in memory.
     let together = parts.len() == 1 && !g.upsample;
     let mut rest = column;
-    for y in 0..g.kernel {
+    for y in 0..g.kernel.rows() {
         let y = under(0, y);
         let mut done = 0;
-        while done < g.kernel {
+        while done < g.kernel.cols() {
             let x = under(1, done);
             let inside = y < g.input[0] && x < g.input[1];
             let count = if together && inside {
-                (g.kernel - done).min(g.input[1] - x)
+                (g.kernel.cols() - done).min(g.input[1] - x)
             } else {
                 1
             };

@@ -15,7 +15,7 @@ const KERNEL: usize = 3;
 /// Whether a convolution of an int8 activation of `channels` is made in strips.
 pub fn serve(g: &Geometry, channels: usize, block: &Layout) -> bool {
     let [rows, cols] = g.input.map(|extent| extent << u32::from(g.upsample));
-    let window = [g.kernel, g.stride, g.pad[1], block.lanes] == [KERNEL, 1, 1, COLUMNS];
+    let window = g.kernel.is(KERNEL) && g.stride.is(1) && [g.pad[1], block.lanes] == [1, COLUMNS];
     let whole = g.output[1] == cols && cols.is_multiple_of(COLUMNS) && channels.is_multiple_of(4);
     // Every row of the output sees one of the input.
     let inside = g.pad[0] < KERNEL && g.output[0] <= rows + g.pad[0];

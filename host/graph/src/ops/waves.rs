@@ -1,0 +1,116 @@
+//! Features of the timestep with frequencies of their own.
+
+use super::{Forward, Inputs, Operator, Shape, TimeFeatures};
+use crate::Real;
+use crate::graph::GraphError;
+
+/// What a feature is of its line `rate * t + phase`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaveKind {
+    /// The line itself.
+    Line,
+    /// Its sine.
+    Sine,
+    /// Its cosine.
+    Cosine,
+}
+
+/// A feature.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wave {
+    /// Sine, cosine or neither.
+    pub kind: WaveKind,
+    /// Radians a unit of the network's time.
+    pub rate: f64,
+    /// The same as the network computes it in f32, from exponents and powers that were rounded on the way.
+    pub single: f32,
+    /// Radians at time 0.
+    pub phase: f64,
+}
+
+impl Wave {
+    /// Its value at the network's time `t`.
+    #[must_use]
+    pub fn at(&self, t: f64, how: TimeFeatures) -> f64 {
+        let (line, round): (f64, fn(f64) -> f64) = match how {
+            TimeFeatures::F32 => (f64::from(t as f32 * self.single + self.phase as f32), |v| {
+                f64::from(v as f32)
+            }),
+            TimeFeatures::F64 => (t * self.rate + self.phase, |v| v),
+        };
+        match self.kind {
+            WaveKind::Line => line,
+            WaveKind::Sine => round(libm::sin(line)),
+            WaveKind::Cosine => round(libm::cos(line)),
+        }
+    }
+}
+
+/// Features of the timestep, each with a frequency and a phase (Vaswani et al. 2017, section 3.5; Tancik et al. 2020): no inputs,
+/// `(features, 1, 1)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waves {
+    /// The features in order.
+    pub features: Vec<Wave>,
+    /// The network's time of timestep `t` is `time[0] * t + time[1]`.
+    pub time: [f64; 2],
+    /// Whether the network computes them in f32 even where all else is in f64.
+    pub single: bool,
+}
+
+impl Operator for Waves {
+    fn shape(&self, inputs: &Inputs<'_>) -> Result<Shape, GraphError> {
+        inputs.count(0)?;
+        let finite = |wave: &Wave| wave.rate.is_finite() && wave.phase.is_finite() && wave.single.is_finite();
+        inputs.require(
+            self.features.iter().all(finite) && self.time.iter().all(|v| v.is_finite()),
+            "frequencies and phases",
+            "finite",
+            "one that is not",
+        )?;
+        Ok([self.features.len(), 1, 1])
+    }
+
+    fn forward<T: Real>(&self, pass: Forward<'_, T>) {
+        let how = if self.single {
+            TimeFeatures::F32
+        } else {
+            pass.batch.features
+        };
+        for (sample, t) in pass.batch.times.iter().enumerate() {
+            let time = self.time[0] * *t + self.time[1];
+            let column = pass.y.iter_mut().skip(sample).step_by(pass.extents.n);
+            let values = self.features.iter().map(|wave| wave.at(time, how));
+            column.zip(values).for_each(|(y, v)| *y = T::of(v));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::features;
+    use super::*;
+
+    /// The same numbers as [`super::super::TimeProj`] has, in both types.
+    #[test]
+    fn waves_are_sinusoidal_features_of_their_frequencies() {
+        let wave = |kind| {
+            move |i: usize| {
+                let exponent = -(1e4f64.ln()) as f32 * i as f32 / 4f32;
+                Wave {
+                    kind,
+                    rate: libm::exp(-libm::log(1e4) * i as f64 / 4.0),
+                    single: libm::exp(f64::from(exponent)) as f32,
+                    phase: 0.0,
+                }
+            }
+        };
+        let sines = (0..4).map(wave(WaveKind::Sine));
+        let waves: Vec<Wave> = sines.chain((0..4).map(wave(WaveKind::Cosine))).collect();
+        for how in [TimeFeatures::F32, TimeFeatures::F64] {
+            let expected = features(733.0, 8, false, 0.0, 1e4, how);
+            let found: Vec<f64> = waves.iter().map(|wave| wave.at(733.0, how)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}

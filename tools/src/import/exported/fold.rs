@@ -1,0 +1,154 @@
+//! Nodes whose result is known: made of constants alone.
+
+use super::net::Result;
+use super::operands::axis;
+use super::program::Node;
+use super::tensor::{Kind, Tensor};
+use super::view::{View, broadcast};
+
+/// A new tensor that reads nothing; `None` where the node is none.
+pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tensor>> {
+    let kind = node.kind("dtype");
+    let sized = |value: f64| -> Result<Option<Tensor>> {
+        let sizes = node.ints("size")?.ok_or("it has no extents")?;
+        let sizes: Option<Vec<usize>> = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
+        let sizes = sizes.ok_or("it has an extent below 0")?;
+        let count = sizes
+            .iter()
+            .try_fold(1usize, |n, size| n.checked_mul(*size))
+            .filter(|n| *n <= Tensor::MOST);
+        let count = count.ok_or("it has too many elements")?;
+        Ok(Some(Tensor::new(kind.unwrap_or(Kind::F32), sizes, vec![value; count])))
+    };
+    match op {
+        "ones" => sized(1.0),
+        "zeros" | "empty" => sized(0.0),
+        "full" => sized(node.number_or("fill_value", 0.0)?),
+        "scalar_tensor" => {
+            let value = node.number_or("s", 0.0)?;
+            Ok(Some(Tensor::number(kind.unwrap_or(Kind::F32), value)))
+        }
+        "arange" => {
+            let start = if overload == "default" {
+                0.0
+            } else {
+                node.number_or("start", 0.0)?
+            };
+            let (end, step) = (node.number_or("end", 0.0)?, node.number_or("step", 1.0)?);
+            let count = ((end - start) / step).ceil();
+            if !(0.0..=1e6).contains(&count) {
+                return Err(format!("it counts from {start} to {end} by {step}, which is too far"));
+            }
+            let whole = ["start", "end", "step"]
+                .iter()
+                .all(|name| node.argument(name).is_none() || node.int(name).is_some());
+            let kind = kind.unwrap_or(if whole { Kind::I64 } else { Kind::F32 });
+            let data: Vec<f64> = (0..count as usize)
+                .map(|i| kind.round(start + step * i as f64))
+                .collect();
+            Ok(Some(Tensor::new(kind, vec![data.len()], data)))
+        }
+        "linspace" => {
+            let (start, end) = (node.number_or("start", 0.0)?, node.number_or("end", 1.0)?);
+            let steps = node.int_or("steps", 1)?;
+            if !(1..=1_000_000).contains(&steps) {
+                return Err(format!("it has {steps} steps"));
+            }
+            let kind = kind.unwrap_or(Kind::F32);
+            let step = (end - start) / (steps - 1).max(1) as f64;
+            let data: Vec<f64> = (0..steps).map(|i| kind.round(start + step * i as f64)).collect();
+            Ok(Some(Tensor::new(kind, vec![data.len()], data)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A function of every element; `None` where the node is none.
+pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>> {
+    let float = if x.kind.is_float() { x.kind } else { Kind::F32 };
+    let of = |kind: Kind, f: &dyn Fn(f64) -> f64| {
+        let data: Vec<f64> = x.data.iter().map(|v| kind.round(f(*v))).collect();
+        let exact: Vec<f64> = x.exact.iter().map(|v| f(*v)).collect();
+        Ok(Some(Tensor::new(kind, x.sizes.clone(), data).exactly(exact)))
+    };
+    match op {
+        "neg" => of(x.kind, &|v| -v),
+        "abs" => of(x.kind, &f64::abs),
+        "square" => of(x.kind, &|v| v * v),
+        "exp" => of(float, &libm::exp),
+        "log" => of(float, &libm::log),
+        "sqrt" => of(float, &libm::sqrt),
+        "rsqrt" => of(float, &|v| 1.0 / libm::sqrt(v)),
+        "reciprocal" => of(float, &|v| 1.0 / v),
+        "sin" => of(float, &libm::sin),
+        "cos" => of(float, &libm::cos),
+        "tanh" => of(float, &libm::tanh),
+        "sigmoid" => of(float, &|v| 1.0 / (1.0 + libm::exp(-v))),
+        "silu" => of(float, &|v| v / (1.0 + libm::exp(-v))),
+        "relu" => of(x.kind, &|v| v.max(0.0)),
+        "clamp_min" => {
+            let min = node.number_or("min", 0.0)?;
+            of(x.kind, &|v| v.max(min))
+        }
+        "ones_like" => of(node.kind("dtype").unwrap_or(x.kind), &|_| 1.0),
+        "zeros_like" => of(node.kind("dtype").unwrap_or(x.kind), &|_| 0.0),
+        "full_like" => {
+            let value = node.number_or("fill_value", 0.0)?;
+            of(node.kind("dtype").unwrap_or(x.kind), &|_| value)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `f(a, b)` of two constants that broadcast. A number written in the program has no rank and takes the other's type.
+pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64) -> f64) -> Result<Tensor> {
+    let sizes = broadcast(&a.sizes, &b.sizes).ok_or("its constants do not broadcast")?;
+    let mut kind = match (a.sizes.is_empty(), b.sizes.is_empty()) {
+        (false, true) if a.kind.is_float() || !b.kind.is_float() => a.kind,
+        (true, false) if b.kind.is_float() || !a.kind.is_float() => b.kind,
+        (false, true) | (true, false) => Kind::F32,
+        _ => a.kind.with(b.kind),
+    };
+    if divides && !kind.is_float() {
+        kind = Kind::F32;
+    }
+    let spread = |tensor: &Tensor| View::whole(0, &tensor.sizes).expanded(&sizes);
+    let (Some(x), Some(y)) = (spread(a), spread(b)) else {
+        return Err("its constants do not broadcast".to_string());
+    };
+    let data: Vec<f64> = x
+        .offsets()
+        .zip(y.offsets())
+        .map(|(i, j)| kind.round(f(kind.round(a.data[i]), kind.round(b.data[j]))))
+        .collect();
+    let exact: Vec<f64> = x
+        .offsets()
+        .zip(y.offsets())
+        .map(|(i, j)| f(a.exact[i], b.exact[j]))
+        .collect();
+    Ok(Tensor::new(kind, sizes, data).exactly(exact))
+}
+
+/// Elements of several tensors one after the other along `dim`, from where each of the result lies: `(tensor, element)`.
+pub(super) fn joined(sizes: &[Vec<usize>], dim: i64) -> Result<(Vec<usize>, Vec<(usize, usize)>)> {
+    let first = sizes.first().ok_or("it joins nothing")?;
+    let dim = axis(dim, first.len())?;
+    let outer: usize = first[..dim].iter().product();
+    let fits = |own: &Vec<usize>| own.len() == first.len() && (0..own.len()).all(|i| i == dim || own[i] == first[i]);
+    if !sizes.iter().all(fits) {
+        return Err(format!("it joins tensors of extents {sizes:?}")
+            .chars()
+            .take(300)
+            .collect());
+    }
+    let mut whole = first.clone();
+    whole[dim] = sizes.iter().map(|own| own[dim]).sum();
+    let mut places = vec![];
+    for row in 0..outer {
+        for (tensor, own) in sizes.iter().enumerate() {
+            let each: usize = own[dim..].iter().product();
+            places.extend((0..each).map(|i| (tensor, row * each + i)));
+        }
+    }
+    Ok((whole, places))
+}
