@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR|FILE.npz|FILE.json", conflicts_with_all = ["output", "columns", "zoom"])]
     out: Option<PathBuf>,
     /// Make only shard I, from 0, of N: a contiguous range of the seeds. `mote merge` joins the parts
-    #[arg(long, value_name = "I/N", value_parser = args::shard, requires = "out", conflicts_with = "interpolate")]
+    #[arg(long, value_name = "I/N", value_parser = args::shard, requires = "out", conflicts_with_all = ["interpolate", "output"])]
     shard: Option<Shard>,
     #[command(flatten)]
     sampler: SamplerArgs,

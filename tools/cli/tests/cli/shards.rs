@@ -291,7 +291,8 @@ fn shards_that_cannot_be_are_refused() {
         ("--out {dir}/x.npz --shard 3", "such as 3/16"),
         ("--out {dir}/x.npz --shard 0/0", "1 to 1000000"),
         ("--out {dir}/x --shard 0/2", "give --out FILE.npz"),
-        ("-o {dir}/x.png --shard 0/2", "--out"),
+        ("-o {dir}/x.png --shard 0/2", "--output"),
+        ("--out {dir}/x.json --shard 0/2", "give --out FILE.npz"),
         ("--out {dir}/x.npz --interpolate 3 --shard 0/2", "--interpolate"),
     ] {
         unwritten(&format!("sample {{model}} --steps 1 {options}"), words);
