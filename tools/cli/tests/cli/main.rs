@@ -11,6 +11,7 @@
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `around.rs` | outputs eat no inputs, writes are whole, what has no end is not read, signals leave nothing behind |
+//! | `conditions.rs` | a condition is given by numbers or files, and what it conditions is written as numbers |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
@@ -20,6 +21,7 @@ mod boards;
 mod chains;
 mod checks;
 mod common;
+mod conditions;
 mod eval;
 mod files;
 mod plan;
