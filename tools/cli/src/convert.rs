@@ -169,6 +169,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     conversion = args.board.map_or(conversion, |board| conversion.for_board(board));
     conversion = args.arena.map_or(conversion, |arena| conversion.in_arena(arena.into()));
     let converted = with_bar(&conversion, &checkpoint)?;
+    converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;
     if let (plan::Arena::Small, None, Some(board)) = (converted.arena, args.arena, args.board) {
