@@ -6,6 +6,7 @@
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
 //! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
+//! | `shards.rs` | any sharding of a run joins to the same bytes, and parts of no whole run are refused |
 //! | `plan.rs` | a planned file makes the images of the file that it was planned from, and no others |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
@@ -25,4 +26,5 @@ mod eval;
 mod files;
 mod plan;
 mod refusals;
+mod shards;
 mod train;
