@@ -37,6 +37,7 @@ pub mod checkpoints;
 pub mod mutate;
 pub mod parts;
 pub mod pointwise;
+pub mod policy;
 pub mod random;
 pub mod running;
 pub mod standin;

@@ -7,7 +7,9 @@ use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
 use mote_tools::backend::{Job, Trace};
 use mote_tools::tensors::{from_q24, to_chw, to_hwc, to_q24};
-use mote_tools::{Backend, Checkpoint, Error, FloatDevice, ModelFile, Request, StartFrom, Validation, board_named};
+use mote_tools::{
+    Backend, Checkpoint, Conditions, Error, FloatDevice, ModelFile, Request, StartFrom, Validation, board_named,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -69,6 +71,11 @@ impl Model {
         (shape.channels, shape.rows, shape.cols)
     }
 
+    /// Numbers of a condition vector; 0 of a model that takes none.
+    fn condition_len(&self) -> usize {
+        self.file.model().condition_len()
+    }
+
     /// Label that means no class.
     fn null_class(&self) -> Option<u16> {
         self.file.model().header().null_class
@@ -104,7 +111,7 @@ impl Model {
     }
 
     /// Images of these seeds, a label each where labels are given.
-    #[pyo3(signature = (seeds, steps, labels, guidance, noise, image, strength, backend, progress))]
+    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, strength, backend, progress))]
     #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn sample<'py>(
         &self,
@@ -113,6 +120,7 @@ impl Model {
         steps: Steps,
         labels: Option<Vec<u16>>,
         guidance: Option<f64>,
+        condition: Option<Vec<Vec<f64>>>,
         noise: Option<&[u8]>,
         image: Option<&[u8]>,
         strength: f64,
@@ -132,6 +140,7 @@ impl Model {
                 run: steps.options()?,
                 guidance,
                 start,
+                condition: conditions(condition)?,
                 ..Request::default()
             };
             let backend = options::backend(backend)?;
@@ -164,6 +173,7 @@ impl Model {
         states: &[u8],
         timesteps: Vec<f64>,
         labels: Option<Vec<u16>>,
+        condition: Option<Vec<Vec<f64>>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let states = self.samples(states).map_err(|error| exception(py, &error))?;
         let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
@@ -175,6 +185,10 @@ impl Model {
                 x_q24,
                 timestep,
                 class: label(i),
+                condition: condition
+                    .as_ref()
+                    .and_then(|rows| rows.get(i % rows.len().max(1)))
+                    .cloned(),
             })
             .collect();
         let file = Arc::clone(&self.file);
@@ -300,6 +314,10 @@ impl Model {
                 class: label(first),
                 ..request.clone()
             };
+            if let Some(rows) = request.condition.as_ref().filter(|rows| rows.count() > 1) {
+                let numbers = (first..end).flat_map(|i| rows.row(i)).copied().collect();
+                part.condition = Some(Conditions::new("the condition", rows.width(), numbers)?);
+            }
             if let StartFrom::Noise(noise) = &request.start {
                 part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
             }
@@ -315,6 +333,15 @@ fn floats(state: &[i32], channels: usize) -> impl Iterator<Item = u8> {
     to_chw(state, channels)
         .into_iter()
         .flat_map(|value| (from_q24(value) as f32).to_le_bytes())
+}
+
+/// Rows of a condition; one for all, or one an image.
+fn conditions(rows: Option<Vec<Vec<f64>>>) -> Result<Option<Conditions>, Error> {
+    let Some(rows) = rows else {
+        return Ok(None);
+    };
+    let width = rows.first().map_or(0, Vec::len);
+    Conditions::new("the condition", width, rows.concat()).map(Some)
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -1,6 +1,6 @@
 //! The Python package, in an interpreter: the tests beside this file, with the digests that the library gives here.
 //!
-//! They need Python with NumPy, which `.ci/setup` puts into `target/python`; `MOTE_PYTHON` names another interpreter. Without one this
+//! They need Python with NumPy and Gymnasium, which `.ci/setup` puts into `target/python`; `MOTE_PYTHON` names another interpreter. Without one this
 //! fails, unless `MOTE_ALLOW_MISSING_PYTHON=1` says that it is known.
 
 use mote_tools::{Checkpoint, Conversion, Request, RunOptions, Scheme};
@@ -10,7 +10,8 @@ use std::process::Command;
 #[test]
 fn the_package_does_what_its_tests_say() {
     let Some(python) = python() else {
-        let line = "the Python package could not run: missing Python with NumPy (bash .ci/setup installs it)";
+        let line =
+            "the Python package could not run: missing Python with NumPy and Gymnasium (bash .ci/setup installs it)";
         let allowed = std::env::var_os("MOTE_ALLOW_MISSING_PYTHON").is_some_and(|value| value == "1");
         assert!(allowed, "{line}; MOTE_ALLOW_MISSING_PYTHON=1 skips it");
         eprintln!("SKIPPED: {line}");
@@ -31,6 +32,7 @@ fn the_package_does_what_its_tests_say() {
         .arg(root().join("tests"))
         .env("PYTHONPATH", package.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("MOTE_TEST_ROOT", root().join("../.."))
         .env("MOTE_TEST_CHECKPOINT", root().join("../assets/fashion16-tiny"))
         .env("MOTE_TEST_DIGESTS", digests().join(" "))
         .output()
@@ -60,12 +62,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An interpreter that has NumPy.
+/// An interpreter that has both.
 fn python() -> Option<PathBuf> {
     let own = root().join("../../target/python/bin/python");
     let given = std::env::var_os("MOTE_PYTHON").map(PathBuf::from);
     let usable = |python: &PathBuf| {
-        let found = Command::new(python).args(["-c", "import numpy"]).output();
+        let found = Command::new(python)
+            .args(["-c", "import numpy, gymnasium.envs.box2d"])
+            .output();
         found.is_ok_and(|output| output.status.success())
     };
     given.into_iter().chain([own, "python3".into()]).find(usable)

@@ -2,6 +2,8 @@
 
 use super::Target;
 use crate::Error;
+use crate::condition::Conditions;
+use crate::request::Request;
 use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::model::exec::Call;
@@ -18,6 +20,8 @@ pub struct Question {
     pub timestep: f64,
     /// Class label of a conditional model; the null class, or 0, where none is given.
     pub class: Option<u16>,
+    /// Condition vector, for a model that takes one.
+    pub condition: Option<Vec<f64>>,
 }
 
 /// The network's output for each question, Q24, `(row, col, channel)`: the same bits as in a run, on every machine.
@@ -47,9 +51,21 @@ fn one(
         }
         .into());
     }
+    let condition = question.condition.as_ref();
+    let given = Request {
+        condition: condition
+            .map(|numbers| Conditions::new("the condition", numbers.len(), numbers.clone()))
+            .transpose()?,
+        ..Request::default()
+    };
+    let given = given.conditions(target.model, 1)?;
     let call = Call {
         time_q16: time_q16(question.timestep, header)?,
         ..Call::at(&question.x_q24, 0, question.class.or(header.null_class).unwrap_or(0))
+    };
+    let call = match given.first() {
+        Some(vector) => call.with_condition(vector),
+        None => call,
     };
     network.forward(target.model, &call, memory.bytes_mut(), &mut Unobserved)?;
     let missing = RunError::Memory { op: header.op_count };

@@ -54,6 +54,13 @@ impl Builder {
         self.push(name, Condition { channels }, &[])
     }
 
+    /// Says what stood for every number of the condition where training dropped it.
+    pub fn condition_null(&mut self, null: f64) {
+        if let Some(condition) = &mut self.graph.condition {
+            condition.null = Some(null);
+        }
+    }
+
     /// Shape of a value already built.
     #[must_use]
     pub fn shape(&self, value: ValueId) -> [usize; 3] {

@@ -72,6 +72,11 @@ class Model:
         return self._model.train_steps()
 
     @property
+    def condition_len(self) -> int:
+        """Numbers of the condition vector that a run is given; 0 of a model that takes none."""
+        return self._model.condition_len()
+
+    @property
     def null_class(self) -> int | None:
         """The label that means no class, for guidance."""
         return self._model.null_class()
@@ -92,6 +97,7 @@ class Model:
         sampler: str | None = None,
         labels: int | Sequence[int] | None = None,
         guidance: float | None = None,
+        condition: Any = None,
         start: Any = None,
         image: Any = None,
         strength: float = 0.5,
@@ -111,6 +117,8 @@ class Model:
             sampler: `ddim` (default), `ddpm`, `dpm++`, `heun`, `euler`, as `mote sample --help` lists them.
             labels: A class label an image, or one for all; the null class by default.
             guidance: Weight of classifier-free guidance (Ho and Salimans 2022): two network calls a step.
+            condition: Vectors `(image, number)`, or one `(number)` for all, of a model that takes them. Numbers outside its range are
+                clamped.
             start: Noise to start from, `(image, channel, row, col)`; drawn from the seeds by default.
             image: A sample to start from, `(channel, row, col)`, noised as far as `strength` says.
             strength: Share of the steps that `image` goes through, above 0 and up to 1.
@@ -140,6 +148,7 @@ class Model:
                 options,
                 of_images,
                 guidance,
+                self._conditions(condition, len(found)),
                 None if noise is None else noise.tobytes(),
                 None if first is None else first.tobytes(),
                 float(strength),
@@ -151,13 +160,16 @@ class Model:
         picture = np.frombuffer(pixels, dtype=np.uint8).reshape(len(found), rows, cols, channels)
         return Images(found, digests, picture, state)
 
-    def predict(self, x: Any, t: Any, *, labels: int | Sequence[int] | None = None) -> np.ndarray:
+    def predict(
+        self, x: Any, t: Any, *, labels: int | Sequence[int] | None = None, condition: Any = None
+    ) -> np.ndarray:
         """One network call a sample: what the device's network says of states `x` at timesteps `t`.
 
         Args:
             x: States `(sample, channel, row, col)`, finite, at most 64 in magnitude.
             t: A timestep a sample, or one for all: whole numbers below `train_steps`; any number of a flow.
             labels: A class label a sample, or one for all.
+            condition: A vector a sample, or one for all, of a model that takes them.
 
         Returns:
             float32 `(sample, channel, row, col)`: epsilon, v, x0 or velocity, as the checkpoint predicts.
@@ -168,7 +180,12 @@ class Model:
             times = np.repeat(times, len(states))
         if len(times) != len(states):
             raise usage(f"t has {len(times)} timesteps for {len(states)} samples", "give one a sample, or one for all")
-        answer = self._model.predict(states.tobytes(), times.tolist(), self._labels(labels, len(states)))
+        answer = self._model.predict(
+            states.tobytes(),
+            times.tolist(),
+            self._labels(labels, len(states)),
+            self._conditions(condition, len(states)),
+        )
         return np.frombuffer(answer, dtype="<f4").reshape(states.shape)
 
     def inspect(self) -> dict[str, Any]:
@@ -224,6 +241,16 @@ class Model:
         if len(found) != count:
             raise usage(f"{len(found)} labels for {count} samples", "give one a sample, or one for all")
         return found
+
+    def _conditions(self, condition: Any, count: int) -> list[list[float]] | None:
+        if condition is None:
+            return None
+        rows = np.atleast_2d(as_numpy(condition, "condition")).astype(np.float64)
+        width = self._model.condition_len()
+        if rows.ndim != 2 or rows.shape[1] != width or len(rows) not in (1, count):
+            advice = f"give ({count}, {width}), or ({width})" if width else "leave it out: the model takes none"
+            raise usage(f"condition has shape {rows.shape}", advice)
+        return rows.tolist()
 
     def __repr__(self) -> str:
         facts = self.inspect()

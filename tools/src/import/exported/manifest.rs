@@ -4,7 +4,7 @@
 //! {"format": 1,
 //!  "inputs": {"sample": "sample", "timestep": "timestep", "global_cond": "condition"},
 //!  "layout": "(horizon, action)",
-//!  "condition": {"range": [-1.0, 1.0], "calibration": "demos.npz:cond"},
+//!  "condition": {"range": [-1.0, 1.0], "calibration": "demos.npz:cond", "null": 0.0},
 //!  "null_class": 1000,
 //!  "schedule": {"kind": "flow", "direction": "data_at_1", "timestep_scale": 1.0}}
 //! ```
@@ -58,6 +58,8 @@ pub(super) struct Manifest {
     pub range: Option<[f64; 2]>,
     /// Where condition vectors for calibration are: `FILE.npz:ARRAY`.
     pub calibration: Option<String>,
+    /// What stood for every number of the condition where training dropped it.
+    pub null: Option<f64>,
     pub null_class: Option<usize>,
     pub flow: Option<Flow>,
 }
@@ -102,7 +104,7 @@ impl Manifest {
                 Some(parsed.map_err(|problem| fields.error("layout", problem))?)
             }
         };
-        let (range, calibration) = condition(&mut fields)?;
+        let (range, calibration, null) = condition(&mut fields)?;
         let flow = flow(&mut fields)?;
         let null_class = fields.optional("null_class", 0, 1 << 20)?;
         fields.finish()?;
@@ -113,6 +115,7 @@ impl Manifest {
             layout,
             range,
             calibration,
+            null,
             null_class,
             flow,
         })
@@ -216,11 +219,11 @@ fn roles(fields: &mut Fields) -> Result<BTreeMap<String, Role>, ConfigError> {
     Ok(roles)
 }
 
-type Condition = (Option<[f64; 2]>, Option<String>);
+type Condition = (Option<[f64; 2]>, Option<String>, Option<f64>);
 
 fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
     let Some(value) = fields.get("condition").cloned() else {
-        return Ok((None, None));
+        return Ok((None, None, None));
     };
     let range = match value.get("range") {
         None | Some(Value::Null) => None,
@@ -241,11 +244,22 @@ fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
             Some(text.ok_or_else(|| fields.error("condition", problem))?.to_string())
         }
     };
-    let known = |object: &Map<String, Value>| object.keys().all(|key| key == "range" || key == "calibration");
+    let known = |object: &Map<String, Value>| {
+        object
+            .keys()
+            .all(|key| ["range", "calibration", "null"].contains(&key.as_str()))
+    };
     if !value.as_object().is_some_and(known) {
-        return Err(fields.error("condition", "expected an object of `range` and `calibration`"));
+        return Err(fields.error("condition", "expected an object of `range`, `calibration` and `null`"));
     }
-    Ok((range, calibration))
+    let null = match value.get("null") {
+        None | Some(Value::Null) => None,
+        Some(null) => {
+            let number = null.as_f64().filter(|null| null.is_finite());
+            Some(number.ok_or_else(|| fields.error("condition", "`null` must be a number"))?)
+        }
+    };
+    Ok((range, calibration, null))
 }
 
 fn flow(fields: &mut Fields) -> Result<Option<Flow>, ConfigError> {

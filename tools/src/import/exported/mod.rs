@@ -173,6 +173,10 @@ fn given(
         Role::Class if count == 1 => Ok(Value::Label(input.sizes.clone())),
         Role::Condition if count > 0 => {
             let value = net.graph.condition(&name, count, manifest.range)?;
+            manifest
+                .null
+                .into_iter()
+                .for_each(|null| net.graph.condition_null(null));
             let source = net.given(value);
             let view = View::whole(source, &[count]).reshaped(&input.sizes);
             let view = view.ok_or_else(|| refuse("it has no elements".to_string()))?;

@@ -1,0 +1,79 @@
+"""A policy in its control loop. Run by tests/python.rs, or: python -m unittest discover tools/python/tests."""
+
+import json
+import os
+import sys
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import mote
+from mote.policy import Policy
+
+ROOT = Path(os.environ.get("MOTE_TEST_ROOT", Path(__file__).parents[3]))
+CHECKPOINT = ROOT / "tests" / "data" / "lander-policy"
+sys.path.insert(0, str(ROOT / "tools" / "python" / "examples"))
+
+
+def setUpModule():
+    global MODEL, CONFIG
+    MODEL = mote.convert(CHECKPOINT, scheme="w8a8")
+    CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
+
+
+class Loop(unittest.TestCase):
+    def test_observations_are_normalized_and_remembered(self):
+        policy = Policy(MODEL, CONFIG, steps=1)
+        low, high = np.array(CONFIG["obs_min"]), np.array(CONFIG["obs_max"])
+        policy.act(low)
+        np.testing.assert_allclose(policy.condition(), -np.ones(16), atol=1e-6)
+        policy.act(high)
+        np.testing.assert_allclose(policy.condition(), np.repeat([-1.0, 1.0], 8), atol=1e-6)
+        policy.act((low + high) / 2)
+        np.testing.assert_allclose(policy.condition(), np.repeat([1.0, 0.0], 8), atol=1e-6)
+
+    def test_actions_are_the_middle_of_the_plan(self):
+        policy = Policy(MODEL, CONFIG, steps=10, seed=3)
+        seen = np.zeros(8)
+        actions = [policy.act(seen) for _ in range(9)]
+        self.assertEqual((len(policy.digests), policy.seed), (2, 5))
+        plan = MODEL.sample([3], steps=10, condition=policy.condition())
+        # Observation 1 of 2 is the present: actions 1 to 8 of 16 are carried out.
+        np.testing.assert_allclose(np.array(actions[:8]), plan.samples[0, :, 0, 1:9].T, atol=1e-6)
+        self.assertEqual(plan.digests[0], policy.digests[0])
+
+    def test_the_same_seed_gives_the_same_actions(self):
+        one, other = Policy(MODEL, CONFIG, seed=5), Policy(MODEL, CONFIG, seed=5, backend="portable")
+        for step in range(10):
+            seen = np.full(8, 0.01 * step)
+            np.testing.assert_array_equal(one.act(seen), other.act(seen))
+        self.assertEqual(one.digests, other.digests)
+
+    def test_conditions_are_asked_for_by_name(self):
+        for call in (
+            lambda: MODEL.sample(0),
+            lambda: MODEL.sample(0, condition=[1, 2, 3]),
+            lambda: MODEL.sample(0, condition=np.full(16, np.nan)),
+            lambda: MODEL.predict(np.zeros((1, 2, 1, 16)), 3),
+            lambda: Policy(MODEL, {}),
+            lambda: Policy(MODEL, {**CONFIG, "horizon": 8}),
+            lambda: Policy(MODEL, {**CONFIG, "obs_max": CONFIG["obs_min"]}),
+            lambda: Policy(MODEL, CONFIG).act([0.0]),
+            lambda: Policy(MODEL, CONFIG).act(np.full(8, np.inf)),
+        ):
+            with self.assertRaises(mote.MoteError) as caught:
+                call()
+            self.assertTrue(str(caught.exception))
+
+    def test_it_lands(self):
+        import lander
+
+        policy = Policy(MODEL, CONFIG)
+        returns = [lander.episode(policy, seed) for seed in range(5000, 5005)]
+        # A landing is 200 points. The float network lands 95 of 100.
+        self.assertGreater(np.mean(returns), 200, returns)
+
+
+if __name__ == "__main__":
+    unittest.main()
