@@ -220,10 +220,14 @@ impl Affine {
             return;
         }
         let whole = |other: &Option<(View<'_>, Beside)>| other.is_none_or(|(_, beside)| beside == Beside::Whole);
+        let mask = matches!(others.factor, Some((_, Beside::Positions)));
         let width = if whole(&others.factor) && whole(&others.addend) {
             out.len()
-        } else {
+        } else if mask {
             channels
+        } else {
+            // A block has several positions where the channels are few.
+            channels * BLOCK.checked_div(channels).unwrap_or(1).max(1)
         };
         let half = 1 << (self.shift - 1) << self.up();
         let mut terms = Terms {
@@ -235,14 +239,17 @@ impl Affine {
         for first in (0..width).step_by(BLOCK) {
             let count = BLOCK.min(width - first);
             if let Some((vector, Beside::Channels)) = &others.factor {
-                self.factors(vector, first, &mut terms.a[..count]);
+                self.factors(vector, first, &mut terms.a[..count.min(channels)]);
+                (channels..count).for_each(|i| terms.a[i] = terms.a[i - channels]);
             }
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
-                for (i, base) in terms.base[..count].iter_mut().enumerate() {
-                    *base = (product(vector.at(first + i), of.mult) << self.up()) + half;
+                for (i, base) in terms.base[..count.min(channels)].iter_mut().enumerate() {
+                    *base = (product(vector.get(first + i), of.mult) << self.up()) + half;
                 }
+                (channels..count).for_each(|i| terms.base[i] = terms.base[i - channels]);
             }
             for (line, at) in (first..out.len()).step_by(width).enumerate() {
+                let count = count.min(out.len() - at);
                 values.load(src, out, at, &mut terms.t[..count], Rescale::NONE);
                 match &others.factor {
                     Some((view, Beside::Whole)) => self.factors(view, at, &mut terms.a[..count]),
