@@ -69,20 +69,13 @@ impl Image {
             (None, Ok((bytes, _))) => *bytes,
             (None, Err(error)) => return Err(SimError::Model(error.clone())),
         };
-        let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
         let parts = match (&options.parts, needs) {
             (Some(parts), _) => parts.clone(),
-            (None, Ok((_, parts))) if !every => parts.of_firmware(options.firmware),
-            (None, _) => Parts::all().of_firmware(options.firmware),
+            (None, Ok((_, parts))) => held(parts).of_firmware(options.firmware),
+            (None, Err(_)) => Parts::all().of_firmware(options.firmware),
         };
         let norm_conv = parts.features().contains(&Feature::NormConv);
-        let recipe = Recipe {
-            package: Package::Firmware,
-            target: board.core.target,
-            cpu: board.core.cpu,
-            opt_level: board.core.opt_level,
-            parts,
-        };
+        let recipe = recipe(board, parts);
         let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
         let least = options
             .least_stack_bytes
@@ -147,6 +140,30 @@ impl Image {
     /// The ELF file, which is removed with this value.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(ELF_NAME)
+    }
+}
+
+/// Compiles what [`Image::link`] links for a model that needs `parts`, before there is the model: it then finds it done.
+///
+/// # Errors
+/// What keeps the firmware from being compiled.
+pub fn compile_ahead(board: &'static Board, parts: &Parts, firmware: Firmware) -> Result<(), SimError> {
+    core_library(&recipe(board, held(parts.clone()).of_firmware(firmware))).map(drop)
+}
+
+/// What an image holds for a model that needs `parts`: `MOTE_FIRMWARE_PARTS=all` asks for every one.
+fn held(parts: Parts) -> Parts {
+    let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
+    if every { Parts::all() } else { parts }
+}
+
+fn recipe(board: &Board, parts: Parts) -> Recipe {
+    Recipe {
+        package: Package::Firmware,
+        target: board.core.target,
+        cpu: board.core.cpu,
+        opt_level: board.core.opt_level,
+        parts,
     }
 }
 

@@ -112,7 +112,7 @@ impl Builder {
 
     /// Elements of a 3x8 activation moved in every way, back to 3x8.
     fn moved(&mut self, src: SlotId, channels: usize) -> SlotId {
-        let mut step = |b: &mut Self, src, way, block, shape: [usize; 3]| {
+        let step = |b: &mut Self, src, way, block, shape: [usize; 3]| {
             let name = format!("{way:?}{}", b.program.ops.len());
             b.push(&name, shape, Rearrange { src, way, block })
         };

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use mote_tests::archive;
 use mote_tests::random::Random;
 use mote_tools::convert::{ConvertError, Options, convert};
 use mote_tools::data::{self, Split, Wanted};
@@ -31,6 +32,8 @@ const PIPELINE: [&str; 4] = [
     "scheduler/scheduler_config.json",
     "model_index.json",
 ];
+/// Files of an exported network.
+const EXPORTED: [&str; 3] = ["net.pt2", "mote.json", "scheduler/scheduler_config.json"];
 /// Files of images.
 const IMAGES: [&str; 7] = [
     "parts.npz",
@@ -88,11 +91,13 @@ fn most_memory_kib() -> Option<u64> {
 
 fn run(case: u64, dir: &Path) {
     let mut random = Random(0x494D_504F_5254 ^ case << 20);
-    match case % 6 {
+    match case % 8 {
         0 | 1 => pipeline(&mut random, dir),
         2 => shards(&mut random, dir),
         3 => images(&mut random, dir),
         4 => folder(&mut random, dir),
+        5 => exported(&mut random, dir),
+        6 => policy(&mut random, dir),
         _ => single_files(&mut random, dir),
     }
 }
@@ -128,6 +133,66 @@ fn shards(random: &mut Random, dir: &Path) {
         &index,
     );
     imported(&root);
+}
+
+/// An exported program, its manifest, its scheduler: one of them is not what it was, the program as JSON within a whole archive.
+fn exported(random: &mut Random, dir: &Path) {
+    let root = emptied(dir, "exported");
+    for name in EXPORTED {
+        put(&root.join(name), &read(&format!("exported/{name}")));
+    }
+    let name = random.pick(&EXPORTED);
+    let bytes = read(&format!("exported/{name}"));
+    let bytes = match name {
+        "net.pt2" if random.below(4) > 0 => rearchived(random, &bytes, "models/model.json"),
+        "net.pt2" if random.below(2) > 0 => rearchived(random, &bytes, "data/weights/model_weights_config.json"),
+        _ => mutated(random, name, bytes),
+    };
+    put(&root.join(name), &bytes);
+    opened(&root);
+}
+
+/// A policy's checkpoint: its pickle within a whole archive, its weights, or its settings.
+fn policy(random: &mut Random, dir: &Path) {
+    let root = emptied(dir, "policy");
+    let weights = random.pick(&["policy.ckpt", "model.safetensors"]);
+    let names = [weights, "config.json", "mote.json", "scheduler/scheduler_config.json"];
+    for name in names {
+        put(&root.join(name), &read(&format!("policy/{name}")));
+    }
+    let name = random.pick(&names);
+    let bytes = read(&format!("policy/{name}"));
+    let bytes = match name {
+        "policy.ckpt" if random.below(4) > 0 => rearchived(random, &bytes, "data.pkl"),
+        _ => mutated(random, name, bytes),
+    };
+    put(&root.join(name), &bytes);
+    opened(&root);
+}
+
+/// Imports a folder whose network may have layers that no model file holds.
+fn opened(path: &Path) {
+    match import(path) {
+        Err(error) => said(&error),
+        Ok(checkpoint) => {
+            if let Err(error) = convert(&checkpoint, &Options::of(Scheme::F16), &|_| {}) {
+                said(&error);
+            }
+        }
+    }
+}
+
+/// An archive of stored files, of which the one whose name ends so is not what it was. Its checksums are right.
+fn rearchived(random: &mut Random, bytes: &[u8], name: &str) -> Vec<u8> {
+    let files: Vec<(String, Vec<u8>)> = archive::stored(bytes)
+        .into_iter()
+        .map(|(own, contents)| match own.ends_with(name) {
+            true if name.ends_with(".json") && random.below(8) > 0 => (own, json(random, &contents)),
+            true => (own, raw(random, contents)),
+            false => (own, contents),
+        })
+        .collect();
+    archive::of(&files)
 }
 
 /// Imports a folder. What is accepted is converted, or refused by file, field and value.
@@ -423,6 +488,10 @@ fn the_corpus_is_read() {
     }
     for (name, channels) in PICTURES.into_iter().zip([1, 3, 3, 1, 3]) {
         assert_eq!(decode(&read(name)).expect(name).channels, channels, "{name}");
+    }
+    for name in ["exported", "policy", "policy/policy.ckpt"] {
+        let checkpoint = import(&corpus().join(name)).expect(name);
+        assert_eq!(checkpoint.graph.sample_shape(), [2, 1, 8], "{name}");
     }
     let noise = TensorFile::read(&corpus().join("noise.safetensors")).expect("noise");
     assert_eq!(noise.floats("noise").expect("floats").shape, [1, 1, 4, 4]);

@@ -5,13 +5,15 @@
 use std::path::Path;
 
 use mote_engine::memory::AlignedBytes;
+use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::{Config, Model, Start};
 use mote_tests::checkpoints::{converted, digits, fashion, fashion_vectors, vectors};
 use mote_tests::running::{finish, psnr_db, q24};
+use mote_tools::Checkpoint;
 use mote_tools::quantize::scheme::Scheme;
 use rayon::prelude::*;
 
-fn mean_psnr_db(checkpoint: &Path, references: &Path, scheme: Scheme) -> f64 {
+fn mean_psnr_db(checkpoint: &Path, references: &Path, scheme: Scheme) -> (f64, Parts) {
     let memory = AlignedBytes::copy_of(&converted(checkpoint, scheme).emitted.bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let references = vectors(references);
@@ -27,22 +29,24 @@ fn mean_psnr_db(checkpoint: &Path, references: &Path, scheme: Scheme) -> f64 {
         psnr_db(&run.state, x0)
     };
     let all: Vec<f64> = images.par_iter().map(psnr).collect();
-    all.iter().sum::<f64>() / all.len() as f64
+    (all.iter().sum::<f64>() / all.len() as f64, Parts::needed_by(&model))
 }
 
-fn at_least(scheme: Scheme, digits_db: f64, fashion_db: f64) {
-    let found = mean_psnr_db(&digits(), &digits().join("vectors.safetensors"), scheme);
+/// Gives the parts that the second's model needs.
+fn at_least(scheme: Scheme, digits_db: f64, fashion_db: f64) -> Parts {
+    let (found, _) = mean_psnr_db(&digits(), &digits().join("vectors.safetensors"), scheme);
     println!("digits8-micro {scheme}: {found:.2} dB");
     assert!(
         found >= digits_db,
         "digits8-micro {scheme}: {found:.2} dB, {digits_db} wanted"
     );
-    let found = mean_psnr_db(&fashion(), &fashion_vectors(), scheme);
+    let (found, parts) = mean_psnr_db(&fashion(), &fashion_vectors(), scheme);
     println!("fashion16-tiny {scheme}: {found:.2} dB");
     assert!(
         found >= fashion_db,
         "fashion16-tiny {scheme}: {found:.2} dB, {fashion_db} wanted"
     );
+    parts
 }
 
 #[test]
@@ -79,5 +83,7 @@ fn int4_weights_take_three_fifths_of_the_flash_of_int8() {
 
 #[test]
 fn auto_is_no_further_from_float_than_int16_activations_may_be() {
-    at_least(Scheme::Auto, 47.5, 44.7);
+    let parts = at_least(Scheme::Auto, 47.5, 44.7);
+    // The demo compiles the firmware of the bundled checkpoint ahead.
+    assert_eq!(parts, Parts::of(Checkpoint::BUNDLED_PARTS).of_firmware(Firmware::Fast));
 }

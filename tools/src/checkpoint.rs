@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::import::{Checkpoint, Parts, import, import_parts};
+use mote_runtime::Feature;
 use std::path::Path;
 
 const NAME: &str = "fashion16-tiny";
@@ -10,7 +11,18 @@ const SCHEDULER: &str = include_str!("../assets/fashion16-tiny/scheduler/schedul
 const WEIGHTS: &[u8] = include_bytes!("../assets/fashion16-tiny/unet/diffusion_pytorch_model.safetensors");
 
 impl Checkpoint {
-    /// Reads the checkpoint in `path`: a diffusers pipeline folder, or its `unet/` folder.
+    /// The parts of the runtime that the bundled checkpoint's model needs, as [`Scheme::Auto`](crate::Scheme::Auto) converts it: its
+    /// firmware can be compiled while it is converted.
+    pub const BUNDLED_PARTS: [Feature; 5] = [
+        Feature::Integer,
+        Feature::W16,
+        Feature::Attention,
+        Feature::NormConv,
+        Feature::Schedule,
+    ];
+
+    /// Reads the checkpoint in `path`: a diffusers pipeline folder, or its `unet/` folder; `net.pt2` of `torch.export.save`, or its folder with
+    /// `mote.json`; a policy's `.ckpt`, or its folder.
     ///
     /// # Errors
     /// Of kind `Input`, with file, field and value, for whatever is not there or not supported.

@@ -4,7 +4,7 @@ use super::convert::with_bar;
 use super::failure::Failure;
 use super::print::{self, Held, bytes, count, heading, table, verdict};
 use super::{boards, command_line, progress, validate};
-use mote_firmware_sim::Firmware;
+use mote_firmware_sim::{Availability, Firmware, Parts, compile_ahead};
 use mote_runtime::Config;
 use mote_tools::backend::{Job, Target};
 use mote_tools::files::{Format, OutputFile, folder};
@@ -60,8 +60,22 @@ struct Shown {
     held: bool,
 }
 
-/// Runs it.
+/// Runs it. The boards' firmware is compiled meanwhile, which takes one core; what goes wrong with it, the boards will say.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let here = BOARDS
+                .into_iter()
+                .filter_map(Board::named)
+                .filter(|board| board.available() == Availability::Ok);
+            let parts = Parts::of(Checkpoint::BUNDLED_PARTS);
+            here.for_each(|board| drop(compile_ahead(board, &parts, Firmware::Fast)));
+        });
+        demonstrate(args)
+    })
+}
+
+fn demonstrate(args: &Args) -> Result<Held, Failure> {
     folder(&args.output)?;
     let out = |name: &str, format| OutputFile::prepare(&args.output.join(name), format, &[]);
     let files = [

@@ -21,6 +21,9 @@ mod exported;
 mod folders;
 mod index;
 mod layout;
+mod native;
+mod pickle;
+mod policy;
 mod resnet;
 mod stored;
 mod trained;
@@ -130,6 +133,9 @@ pub struct Parts<'a> {
 pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     if let Some(file) = exported::find(path) {
         return exported::import(&file);
+    }
+    if let Some(file) = policy::find(path) {
+        return policy::import(&file);
     }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {

@@ -7,7 +7,7 @@ use mote_runtime::internals::ops::attention::attention_scratch_bytes;
 use mote_runtime::internals::ops::{Attention as Fields, Op as Record};
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, Room};
+use super::{Cost, Operator, OutputFormat, Room, refuse};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering};
 use crate::program::{Program, Slot, SlotId};
@@ -29,6 +29,9 @@ impl Attention {
             lowering.slot(node, 1)?,
             lowering.slot(node, 2)?,
         ];
+        if lowering.shape(node.inputs[1]) != lowering.shape(node.inputs[0]) {
+            return Err(refuse(node, "attention over other positions than its own"));
+        }
         let heads = op.heads;
         Ok(Lowered::Operator(Self { qkv, heads }.into()))
     }

@@ -54,9 +54,9 @@ impl Conv {
         let weight = lowering.param(node, &op.weight)?;
         let conv = Self {
             source: source.slots,
-            weight: channels_last(&weight, outs, op.kernel[0] * op.kernel[1]),
+            weight: dense(op, &weight, outs),
             bias,
-            kernel: op.kernel,
+            kernel: op.extent(),
             stride: op.stride,
             pad: op.pad,
             upsample: source.upsample,
@@ -107,7 +107,8 @@ impl Conv {
     }
 
     fn fields(&self, out: SlotId, e: &mut Emitter<'_>) -> Fields {
-        let (source, input_unit) = source::record(&self.source, e);
+        let (source, units) = source::record_by_slot(&self.source, e);
+        let input_unit = units[0];
         // With an addend the accumulator has some bits more than the output.
         let guard = self.addend.map_or(1.0, |_| f64::from(1 << ADD_GUARD_BITS));
         let unit = e.scale(out) / guard;
@@ -120,7 +121,7 @@ impl Conv {
             source,
             out: e.id(out),
             scratch: e.scratch(out),
-            weights: filter::weights(self, out, input_unit, input_unit / unit, e),
+            weights: filter::weights(self, out, &units, input_unit / unit, e),
             kernel: sides(self.kernel),
             stride: sides(self.stride),
             pad: self.pad.map(|p| p as u8),
@@ -210,18 +211,15 @@ impl Operator for Conv {
 
 /// Refuses a kernel, a stride and a padding that no file holds.
 fn check_window(op: &ops::Conv, node: &Node) -> Result<(), LowerError> {
-    if op.dilation != [1; 2] {
-        return Err(refuse(node, "a convolution with dilation"));
+    let extent = op.extent();
+    if extent.iter().chain(&op.stride).any(|side| *side > MAX_SIDE) {
+        return Err(refuse(
+            node,
+            "a convolution that spans or strides more than 15 positions",
+        ));
     }
-    if op.groups != 1 {
-        return Err(refuse(node, "a convolution in groups"));
-    }
-    let sides = op.kernel.iter().chain(&op.stride).max();
-    if sides.is_some_and(|side| *side > MAX_SIDE) {
-        return Err(refuse(node, "a convolution with a kernel or stride above 15"));
-    }
-    if (0..4).any(|i| op.pad[i] >= op.kernel[i % 2]) {
-        return Err(refuse(node, "a convolution padded by its kernel's side or more"));
+    if (0..4).any(|i| op.pad[i] >= extent[i % 2]) {
+        return Err(refuse(node, "a convolution padded by its kernel's extent or more"));
     }
     Ok(())
 }
@@ -241,13 +239,19 @@ fn is_later_conv(next: &Next<'_>, value: ValueId) -> bool {
     writer.is_some_and(|node| matches!(node.op, Op::Conv(_)) && next.lowering.readers(value).count() == 1)
 }
 
-/// `(out, in, tap)` to `(out, tap, in)`.
-fn channels_last(weight: &[f32], outs: usize, taps: usize) -> Vec<f32> {
-    let ins = weight.len() / (outs * taps).max(1);
-    let mut to = Vec::with_capacity(weight.len());
-    for filter in weight.chunks_exact(ins * taps) {
-        for tap in 0..taps {
-            to.extend((0..ins).map(|i| filter[i * taps + tap]));
+/// `(out, in / groups, tap)` to `(out, tap, in)`, with zeros between the taps of a dilated kernel and where a group does not look: the
+/// file's convolutions see every channel and position under them.
+fn dense(op: &ops::Conv, weight: &[f32], outs: usize) -> Vec<f32> {
+    let taps = op.kernel[0] * op.kernel[1];
+    let (each, [rows, cols]) = (weight.len() / (outs * taps).max(1), op.extent());
+    let ins = each * op.groups;
+    let mut to = vec![0.0; outs * rows * cols * ins];
+    for (out, filter) in weight.chunks_exact(each * taps).enumerate() {
+        let first = out / (outs / op.groups) * each;
+        for (i, w) in filter.iter().enumerate() {
+            let (channel, row, col) = (first + i / taps, i % taps / op.kernel[1], i % op.kernel[1]);
+            let tap = row * op.dilation[0] * cols + col * op.dilation[1];
+            to[(out * rows * cols + tap) * ins + channel] = *w;
         }
     }
     to
@@ -283,5 +287,45 @@ pub(super) fn cost_by_timestep(model: &Model<'_>, record: &Readout, out: &Tensor
     Cost {
         weight_bytes: one.weight_bytes * u64::from(record.groups),
         ..one
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_square_kernel_has_its_channels_last() {
+        let op = ops::Conv::square("w", None, 3, 1, [1; 4]);
+        let weight: Vec<f32> = (0..2 * 4 * 9).map(|i| i as f32).collect();
+        let found = dense(&op, &weight, 2);
+        for (i, w) in found.iter().enumerate() {
+            let (out, tap, channel) = (i / 36, i / 4 % 9, i % 4);
+            assert_eq!(*w, weight[(out * 4 + channel) * 9 + tap]);
+        }
+    }
+
+    /// Two groups of two channels, three taps of a row two positions apart.
+    #[test]
+    fn groups_and_gaps_are_zeros() {
+        let op = ops::Conv {
+            kernel: [1, 3],
+            dilation: [1, 2],
+            groups: 2,
+            ..ops::Conv::square("w", None, 1, 1, [0; 4])
+        };
+        let weight: Vec<f32> = (1..=4 * 2 * 3).map(|i| i as f32).collect();
+        let found = dense(&op, &weight, 4);
+        assert_eq!(found.len(), 4 * 5 * 4);
+        for (i, w) in found.iter().enumerate() {
+            let (out, tap, channel) = (i / 20, i / 4 % 5, i % 4);
+            let inside = channel / 2 == out / 2 && tap.is_multiple_of(2);
+            let expected = if inside {
+                weight[(out * 2 + channel % 2) * 3 + tap / 2]
+            } else {
+                0.0
+            };
+            assert_eq!(*w, expected, "{out} {tap} {channel}");
+        }
     }
 }

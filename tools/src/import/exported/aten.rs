@@ -60,8 +60,8 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
     match op {
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
-        "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine)?)]),
-        "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine)?)]),
+        "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine, &net.module)?)]),
+        "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine, &net.module)?)]),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
         "linear" | "addmm" => call.linear(net, op),
         "group_norm" => {
@@ -181,7 +181,7 @@ fn function(op: &str, node: &Node) -> Result<Option<Function>> {
 
 /// A node with its operands.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
+pub(in crate::import) struct Call<'a> {
     pub node: &'a Node,
     pub operands: &'a Operands,
 }
@@ -300,13 +300,7 @@ impl<'a> Call<'a> {
     /// An operand as an activation: features of the timestep become one.
     pub fn as_activation(&self, net: &mut Net, value: &Value) -> Result<View> {
         match value {
-            Value::Waves(waves) => {
-                let source = net.add(vec![waves.data.len(), 1, 1], waves.what())?;
-                let whole = View::whole(source, &[waves.data.len()]);
-                whole
-                    .reshaped(&waves.sizes)
-                    .ok_or_else(|| "features of the timestep cannot be seen so".to_string())
-            }
+            Value::Waves(waves) => net.features(waves),
             other => other.activation().cloned(),
         }
     }
@@ -384,11 +378,14 @@ impl<'a> Call<'a> {
         if all(|part| matches!(part, Value::Waves(_) | Value::Constant(_))) {
             return arithmetic::joined(parts, &sizes, dim);
         }
+        let dim = axis(dim, sizes[0].len())?;
+        if let [Value::Constant(rows), Value::Activation(view)] = &parts[..] {
+            return net.extended(rows, view, dim).map(Value::Activation);
+        }
         let mut views = vec![];
         for part in parts {
             views.push(self.as_activation(net, part)?);
         }
-        let dim = axis(dim, sizes[0].len())?;
         net.joined(&views, dim).map(Value::Activation)
     }
 

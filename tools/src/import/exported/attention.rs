@@ -6,7 +6,7 @@ use super::view::{Atom, Axis, View, normal};
 
 /// An operand of a product of matrices: its view, and the label of each axis.
 #[derive(Debug, Clone)]
-pub(super) struct Operand {
+pub(in crate::import) struct Operand {
     pub view: View,
     pub labels: Vec<char>,
 }
@@ -86,7 +86,8 @@ impl Net {
             *input = source.map_err(|problem| format!("of its {what}: {problem}"))?;
         }
         let [q, k, v] = inputs;
-        if self.sources[k].sizes != self.sources[v].sizes || self.sources[q].sizes[0] != self.sources[k].sizes[0] {
+        let channels = |i: usize| self.sources[i].sizes[0];
+        if self.sources[k].sizes != self.sources[v].sizes || channels(q) != channels(k) {
             let sizes = [q, k, v].map(|i| self.sources[i].sizes.clone());
             return Err(format!(
                 "its queries, keys and values have extents {sizes:?}, which do not fit"

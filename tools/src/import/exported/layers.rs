@@ -2,13 +2,15 @@
 
 use super::layout::shown;
 use super::net::{Net, Result};
-use super::source::{Convolved, What};
+use super::source::{Convolved, Map, What};
 use super::tensor::Tensor;
 use super::view::{Atom, Axis, View, normal};
+use super::waves::Waves;
+use mote_graph::ops::Function;
 
 /// What a convolution node says beside its tensors. Pairs are (row, col).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Geometry {
+pub(in crate::import) struct Geometry {
     pub stride: [usize; 2],
     /// Top, left, bottom, right.
     pub pad: [usize; 4],
@@ -69,6 +71,42 @@ impl Net {
         };
         let source = self.add(vec![gives, rows, cols], What::Conv(Box::new(conv)))?;
         Ok(self.shown_as(source, rank))
+    }
+
+    /// A convolution of a signal, of axes sample, channel and time, with `pad` zeros at both ends.
+    pub fn signal(
+        &mut self,
+        view: &View,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        stride: usize,
+        pad: usize,
+        transposed: bool,
+    ) -> Result<View> {
+        let geometry = Geometry {
+            stride: [1, stride],
+            pad: [0, pad, 0, pad],
+            dilation: [1; 2],
+            groups: 1,
+            output_pad: transposed.then_some([0; 2]),
+        };
+        self.conv(view, weight, bias, geometry)
+    }
+
+    /// Mish of every element.
+    pub fn mish(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Function(Function::Mish))
+    }
+
+    /// Features of the timestep as an activation.
+    pub fn features(&mut self, waves: &Waves) -> Result<View> {
+        let module = std::mem::replace(&mut self.module, waves.module.clone());
+        let source = self.add(vec![waves.data.len(), 1, 1], waves.what())?;
+        self.module = module;
+        let whole = View::whole(source, &[waves.data.len()]);
+        whole
+            .reshaped(&waves.sizes)
+            .ok_or_else(|| "features of the timestep cannot be seen so".to_string())
     }
 
     /// A source with the axes sample, channel, (row,) col.
@@ -244,6 +282,53 @@ impl Net {
         let sizes = vec![channels, rows + pad[0] + pad[2], cols + pad[1] + pad[3]];
         let source = self.add(sizes, What::Padded { x, pad })?;
         Ok(self.shown_as(source, view.axes.len()))
+    }
+
+    /// Constant rows before the positions of `view`, along `axis`: memory keys and values of an attention.
+    pub fn extended(&mut self, rows: &Tensor, view: &View, axis: usize) -> Result<View> {
+        let view = self.dense(view)?;
+        let [channels, height, width] = self.shape(view.source)?;
+        let (plane, more) = (height * width, rows.sizes[axis]);
+        if normal(view.axes[axis].iter().copied()) != normal([Atom { size: plane, stride: 1 }]) {
+            return Err(format!(
+                "constants are joined to {} along an axis that is not that of its positions",
+                shown(&view)
+            ));
+        }
+        // One element a channel, in the order of the other axes.
+        let mut across = view.clone();
+        across.axes[axis] = vec![];
+        let mut order: Vec<usize> = (0..rows.sizes.len()).filter(|i| *i != axis).collect();
+        order.push(axis);
+        let own = View::whole(0, &rows.sizes).permuted(&order).map(|own| rows.shown(&own));
+        let own = own.ok_or("its constants do not fit")?;
+        let mut data = vec![0.0; channels * more];
+        for (at, numbers) in across.offsets().zip(own.data.chunks_exact(more.max(1))) {
+            data[at / plane * more..][..more].copy_from_slice(numbers);
+        }
+        let rows = Tensor {
+            key: rows.key.clone(),
+            ..Tensor::new(rows.kind, vec![channels, more], data)
+        };
+        let x = view.source;
+        let source = self.add(vec![channels, 1, more + plane], What::Extended { rows, x })?;
+        let moved = |atom: &Atom| match atom.stride {
+            stride if stride >= plane => Atom {
+                stride: stride / plane * (more + plane),
+                ..*atom
+            },
+            _ => *atom,
+        };
+        let mut axes: Vec<Axis> = view.axes.iter().map(|axis| axis.iter().map(moved).collect()).collect();
+        axes[axis] = vec![Atom {
+            size: more + plane,
+            stride: 1,
+        }];
+        Ok(View {
+            source,
+            offset: 0,
+            axes,
+        })
     }
 
     /// Channels of the values one after the other along `axis`.

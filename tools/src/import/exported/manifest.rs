@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Its name.
-pub(super) const FILE: &str = "mote.json";
+const FILE: &str = "mote.json";
 
 /// What an input of the network is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::import) enum Role {
     Sample,
     Timestep,
     Class,
@@ -40,7 +40,7 @@ const ROLES: [(&str, Role); 4] = [
 
 /// Flow matching without a scheduler's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Flow {
+pub(in crate::import) struct Flow {
     /// Whether the network's time is 1 where the sample is data, and its velocity data minus noise.
     pub data_at_1: bool,
     /// What the network is given at time 1.
@@ -49,7 +49,7 @@ pub(super) struct Flow {
 
 /// What the file says.
 #[derive(Debug)]
-pub(super) struct Manifest {
+pub(in crate::import) struct Manifest {
     pub file: String,
     pub object: Map<String, Value>,
     roles: BTreeMap<String, Role>,
@@ -85,6 +85,15 @@ impl Manifest {
             advice: "write it anew",
         })?;
         Ok(Self::parse(&file, &text)?)
+    }
+
+    /// The file in `folder`, or an empty one where there is none: of a network whose inputs are known.
+    pub fn beside(folder: &Path) -> Result<Self, ImportError> {
+        if folder.join(FILE).exists() {
+            return Self::read(folder, &[]);
+        }
+        let file = shown(&folder.join(FILE));
+        Ok(Self::parse(&file, r#"{"format": 1, "inputs": {}}"#)?)
     }
 
     /// Reads the text of the file.

@@ -34,26 +34,31 @@ mod schema;
 mod shapes;
 mod source;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod view;
 mod waves;
 mod write;
 
+pub(super) use manifest::Manifest;
+pub(super) use net::Net;
+pub(super) use tensor::{Kind, Tensor};
+pub(super) use view::View;
+pub(super) use waves::Waves;
+
 use super::{Checkpoint, ImportError, SampleLayout, folders, shown};
 use crate::files;
 use archive::Archive;
-use manifest::{Manifest, Role};
+use manifest::Role;
 use mote_graph::config as settings;
 use mote_graph::graph::Graph;
 use mote_graph::schedule::SchedulerConfig;
-use net::Net;
 use operands::Value;
 use program::{Input, Program};
 use reader::Reader;
 use source::Map;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use view::View;
-use waves::Waves;
 
 /// Its name in a checkpoint's folder.
 const FILE: &str = "net.pt2";
@@ -128,6 +133,50 @@ fn network(
     let mut net = reader.net;
     let written = output(&mut net, &value, &layout, manifest);
     let output = written.map_err(|problem| archive.refuse(format!("the network's output: {problem}")))?;
+    Ok((net.finish(output)?, layout))
+}
+
+/// A network whose layers another importer knows.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// `(channel, row, col)` of a sample.
+    pub shape: [usize; 3],
+    /// Numbers of its condition.
+    pub condition: Option<usize>,
+    /// The order of a sample's axes in the network's own code.
+    pub layout: &'static str,
+    /// Least and largest value of the condition, where the manifest does not say it.
+    pub range: Option<[f64; 2]>,
+}
+
+/// The graph that `build` makes of a sample, of axes sample, channel and time, and of a condition, of axes sample and number.
+pub(super) fn planned(
+    modules: &[String],
+    plan: &Plan,
+    manifest: &Manifest,
+    build: impl FnOnce(&mut Net, View, Option<View>) -> Result<View, ImportError>,
+) -> Result<(Graph, SampleLayout), ImportError> {
+    let layout = SampleLayout::parse(plan.layout).map_err(|problem| manifest.error("layout", problem))?;
+    let mut net = Net::new(modules.iter().map(String::as_str));
+    let value = net.graph.sample(plan.shape)?;
+    let sample = net.given(value);
+    let sample = net.shown_as(sample, 3);
+    let condition = match plan.condition {
+        None => None,
+        Some(channels) => {
+            let value = net
+                .graph
+                .condition("global_cond", channels, manifest.range.or(plan.range))?;
+            let source = net.given(value);
+            View::whole(source, &[channels]).unsqueezed(0)
+        }
+    };
+    let view = build(&mut net, sample, condition)?;
+    let written = net.image(&view).and_then(|source| net.value(source));
+    let output = written.map_err(|problem| ImportError::Exported {
+        path: manifest.file.clone(),
+        problem,
+    })?;
     Ok((net.finish(output)?, layout))
 }
 

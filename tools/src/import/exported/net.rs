@@ -15,7 +15,7 @@ pub(super) type Result<T> = std::result::Result<T, String>;
 
 /// The network.
 #[derive(Debug)]
-pub(super) struct Net {
+pub(in crate::import) struct Net {
     pub graph: Builder,
     pub sources: Vec<Source>,
     /// The module of the node that is read.

@@ -231,7 +231,7 @@ impl Net {
     ) -> Result<Option<View>> {
         let view = self.dense(view)?;
         let numerator = match (centred, &self.sources[view.source].what) {
-            (true, What::Centred { x, .. }) => *x,
+            (true, What::Centred { x, over: own }) if *own == over => *x,
             (false, _) => view.source,
             _ => return Err("a value is divided by its deviation, but its mean was not taken off".to_string()),
         };

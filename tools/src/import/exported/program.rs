@@ -15,7 +15,7 @@ const MOST_RANK: usize = 16;
 
 /// A program.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(in crate::import) struct Program {
     /// Inputs that a caller gives, in order, with their sizes.
     pub inputs: Vec<Input>,
     /// Parameters, buffers and constants: value ─▶ key of the tensor and where it lies.
@@ -28,14 +28,14 @@ pub(super) struct Program {
 
 /// An input that a caller gives.
 #[derive(Debug, Clone)]
-pub(super) struct Input {
+pub(in crate::import) struct Input {
     pub name: String,
     pub sizes: Vec<usize>,
 }
 
 /// A tensor of the archive.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
+pub(in crate::import) struct Stored {
     /// Its name in the module, such as `conv_in.weight`.
     pub key: String,
     folder: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Stored {
 
 /// A node of the graph.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(in crate::import) struct Node {
     /// The first value that it writes.
     pub name: String,
     /// Such as `aten.conv2d.default`.

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 /// A whole program.
 #[derive(Debug, Deserialize)]
 pub(super) struct Exported {
-    pub schema_version: Version,
     pub graph_module: GraphModule,
 }
 

@@ -11,7 +11,7 @@ use mote_graph::ops::{Function, Over};
 
 /// A source.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(in crate::import) struct Source {
     /// `(channel, row, col)`, or the extents of what is no activation yet.
     pub sizes: Vec<usize>,
     pub what: What,
@@ -25,7 +25,7 @@ pub(super) struct Source {
 
 /// What a source is.
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(in crate::import) enum What {
     /// Written from the start: sample and condition.
     Given,
     Conv(Box<Convolved>),
@@ -141,14 +141,14 @@ pub(super) enum What {
 
 /// A function of every element.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Map {
+pub(in crate::import) enum Map {
     Function(Function),
     Affine { scale: f64, shift: f64 },
 }
 
 /// A convolution, or a linear layer over channels.
 #[derive(Debug, Clone)]
-pub(super) struct Convolved {
+pub(in crate::import) struct Convolved {
     pub x: usize,
     /// `(out, in / groups, row, col)`; transposed `(in, out, row, col)`.
     pub weight: Tensor,
@@ -166,7 +166,7 @@ pub(super) struct Convolved {
 
 /// What a softmax of linear attention is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Soft {
+pub(in crate::import) enum Soft {
     Positions,
     /// The channels of each of so many heads.
     Depth(usize),
@@ -174,7 +174,7 @@ pub(super) enum Soft {
 
 /// A normalization, times `scale`.
 #[derive(Debug, Clone)]
-pub(super) struct Normalized {
+pub(in crate::import) struct Normalized {
     pub x: usize,
     pub over: Over,
     pub centred: bool,
@@ -187,7 +187,7 @@ pub(super) struct Normalized {
 
 /// A statistic over some channels of a position.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Statistic {
+pub(in crate::import) enum Statistic {
     Mean,
     /// `max(root of the sum of squares, floor)`.
     Length {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// The type of an element, as far as it changes what is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::import) enum Kind {
     U8,
     I8,
     I16,
@@ -81,7 +81,7 @@ impl Kind {
 
 /// Numbers in row-major order.
 #[derive(Debug, Clone)]
-pub(super) struct Tensor {
+pub(in crate::import) struct Tensor {
     pub kind: Kind,
     pub sizes: Vec<usize>,
     pub data: Rc<[f64]>,

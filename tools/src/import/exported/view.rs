@@ -8,17 +8,17 @@ use std::iter;
 
 /// A part of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Atom {
+pub(in crate::import) struct Atom {
     pub size: usize,
     pub stride: usize,
 }
 
 /// An axis: its atoms, outermost first.
-pub(super) type Axis = Vec<Atom>;
+pub(in crate::import) type Axis = Vec<Atom>;
 
 /// Axes over the numbers of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct View {
+pub(in crate::import) struct View {
     /// Index of the source.
     pub source: usize,
     /// Where the first element lies.

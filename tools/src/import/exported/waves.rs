@@ -6,11 +6,11 @@ use super::view::View;
 pub(super) use mote_graph::ops::{Wave, WaveKind};
 
 /// Most features.
-pub(super) const MOST: usize = 1 << 16;
+pub(in crate::import) const MOST: usize = 1 << 16;
 
 /// A tensor of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Waves {
+pub(in crate::import) struct Waves {
     pub(super) sizes: Vec<usize>,
     pub(super) data: Vec<Wave>,
     /// The network's time of timestep `t` is `time[0] * t + time[1]`.
@@ -18,6 +18,8 @@ pub(crate) struct Waves {
     /// Whether sines were cast afterwards: then they are computed in f32, whatever type the rest of the network has. Without
     /// such a cast they have the network's own type, or a linear layer could not read them.
     pub(super) single: bool,
+    /// The module that computes the sines.
+    pub(super) module: String,
 }
 
 impl Waves {
@@ -35,6 +37,27 @@ impl Waves {
             data: vec![line; count],
             time,
             single: false,
+            module: String::new(),
+        }
+    }
+
+    /// Sines, then cosines, of the timestep times each rate: in f64, and as f32 arithmetic has it.
+    pub fn sinusoids(rates: &[(f64, f32)], module: &str) -> Self {
+        let wave = |kind| {
+            move |(rate, single): &(f64, f32)| Wave {
+                kind,
+                rate: *rate,
+                single: *single,
+                phase: 0.0,
+            }
+        };
+        let sines = rates.iter().map(wave(WaveKind::Sine));
+        let data: Vec<Wave> = sines.chain(rates.iter().map(wave(WaveKind::Cosine))).collect();
+        Self {
+            sizes: vec![1, data.len()],
+            data,
+            module: module.to_string(),
+            ..Self::timestep(vec![], [1.0, 0.0])
         }
     }
 
@@ -43,7 +66,9 @@ impl Waves {
         Self {
             sizes: view.sizes(),
             data: view.offsets().map(|at| self.data[at]).collect(),
-            ..*self
+            time: self.time,
+            single: self.single,
+            module: self.module.clone(),
         }
     }
 
@@ -87,8 +112,9 @@ impl Waves {
         Ok(self)
     }
 
-    /// Sines or cosines of all lines.
-    pub(super) fn waved(mut self, kind: WaveKind) -> Result<Self, String> {
+    /// Sines or cosines of all lines, which `module` computes.
+    pub(super) fn waved(mut self, kind: WaveKind, module: &str) -> Result<Self, String> {
+        self.module = module.to_string();
         for wave in &mut self.data {
             line(wave, "put into a sine")?;
             wave.kind = kind;

@@ -50,8 +50,10 @@ impl Net {
                 (ops::Multiply.into(), vec![x, factor])
             }
             What::Modulated { x, scale, shift, one } => {
+                // First what is modulated: its vector is kept for as short a time as can be.
+                let x = self.value(*x)?;
                 let vector = self.vector(&[scale.clone(), shift.clone()])?;
-                (ops::Modulate { one: *one }.into(), vec![self.value(*x)?, vector])
+                (ops::Modulate { one: *one }.into(), vec![x, vector])
             }
             What::Joined(parts) => {
                 let parts: Result<Vec<ValueId>> = parts.iter().map(|part| self.value(*part)).collect();

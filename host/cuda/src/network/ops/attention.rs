@@ -31,6 +31,9 @@ impl OnGpu for ops::Attention {
             divisor: (depth as f64).sqrt() as f32,
         };
         let positions = op.out.positions();
+        if fields.values.positions() != positions {
+            return Err(CudaError::Unsupported("Attention over other positions than its own"));
+        }
         let kernel = Kernel::Attention {
             queries: positions * self.heads as u64,
             positions: positions as u32,
