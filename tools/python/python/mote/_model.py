@@ -186,7 +186,7 @@ class Model:
         """
         part = _part(out, count, shard, seed, label, guidance, backend)
         steps = _options(**_known(options))
-        total = (int(count) // part["shard"][1] + 1) * (steps["steps"] or 20)
+        total = -(-part["count"] // max(1, part["shard"][1])) * (steps["steps"] or 20)
         with told(progress, total, "sampling") as callback:
             return _mote.sample_part(self._model, part, steps, callback)
 
