@@ -50,11 +50,13 @@ impl CArchive {
         let archive = ArchiveFile::parse(&*bytes).map_err(wrong)?;
         let mut symbols = Vec::new();
         for member in archive.members() {
-            let data = member.and_then(|member| member.data(&*bytes)).map_err(wrong)?;
+            // A copy begins where a member need not: at a multiple of what the format asks for.
+            let data = member.and_then(|member| member.data(&*bytes)).map_err(wrong)?.to_vec();
             // The library's own metadata are no object.
-            let Ok(file) = object::File::parse(data) else {
+            if !data.starts_with(&object::elf::ELFMAG) {
                 continue;
-            };
+            }
+            let file = object::File::parse(&*data).map_err(wrong)?;
             symbols.extend(file.symbols().filter_map(|symbol| {
                 let name = symbol.name().ok().filter(|name| !name.is_empty())?;
                 let exported = symbol.is_definition() && symbol.is_global();

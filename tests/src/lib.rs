@@ -11,6 +11,7 @@
 //! | `quality.rs` | distance from the float model, with thresholds |
 //! | `cuda/` | the CUDA kernels give the runtime's bits, the float network's the CPU's within tolerances, on a stand-in and on a GPU where one is; broken ones are found out |
 //! | `engine/` | every family of the desktop engine gives the runtime's bits |
+//! | `ranges.rs` | networks whose numbers lie far from one convert as others do, or are refused by their layer |
 //! | `norms.rs` | networks with LayerNorm, RMSNorm and L2 norms are as close to the float network as others |
 //! | `qat.rs` | quantization-aware training computes what the integer model computes |
 //! | `planner.rs` | memory close to its lower bound |

@@ -1,6 +1,10 @@
 //! Names of a model's tensors and operators, from its own names section.
 
+use crate::escaped;
 use mote_runtime::Model;
+
+/// Characters of a name that are shown. A file may hold anything.
+const LONGEST: usize = 200;
 
 /// What stands behind the names of values that are computed a second time.
 pub const RECOMPUTED: &str = " again";
@@ -22,7 +26,7 @@ impl Names {
     pub fn of(model: &Model<'_>) -> Self {
         let lines = String::from_utf8_lossy(model.names())
             .lines()
-            .map(str::to_owned)
+            .map(|line| escaped(&line.chars().take(LONGEST).collect::<String>()))
             .collect();
         Self {
             lines,

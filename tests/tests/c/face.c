@@ -180,6 +180,7 @@ static void starting(const mote_config *config)
     }
     expect("start", mote_start(&run, &model, arena, sizeof arena, config), MOTE_OK);
     expect("inpaint", mote_inpaint(&run, image, ELEMENTS), MOTE_OK);
+    expect("no condition", mote_condition(&run, image, ELEMENTS), MOTE_CONDITION);
     (void)finished(&run);
     expect("state", mote_state(&run, &state, &count), MOTE_OK);
     expect_true("what is known", is_image(state, 32u));

@@ -1,11 +1,14 @@
 //! Random programs: every operator in every arrangement, every way of sampling.
 
 use mote_engine::memory::AlignedBytes;
+use mote_runtime::internals::numeric::requant::Requant;
 use mote_runtime::internals::ops::{Op, Weights};
 use mote_runtime::internals::sampler::UNKNOWN;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Method, Model, Start};
+use mote_tests::parts::Parts;
+use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::Form;
 use mote_tests::wider;
@@ -203,8 +206,29 @@ fn wider_programs_run_as_the_oracle_says() {
                 ..Config::of(model.header(), 3)
             };
             assert_equal(&memory, &config, &Start::Seed, &format!("wider {seed}, {form:?}"));
+            let memory = extreme(&memory, seed);
+            let what = format!("wider {seed}, {form:?}, extreme");
+            assert_equal(&memory, &config, &Start::Seed, &what);
         }
     }
+}
+
+/// The same model with normalizations that saturate, vanish and have other units.
+fn extreme(file: &AlignedBytes, seed: u64) -> AlignedBytes {
+    let mut random = Random(seed);
+    let mut parts = Parts::of(file.bytes());
+    let mut ops = parts.ops();
+    for op in &mut ops {
+        if let Op::Norm(n) = op {
+            n.up = random.below(63) as i8 - 31;
+            n.gamma_frac = random.below(31) as u8;
+            n.eps_q = random.pick(&[n.eps_q, 0, 1, 1 << 62]);
+            let shift = 20 + random.below(30) as u8;
+            n.out_requant = Requant { shift, ..n.out_requant };
+        }
+    }
+    parts.set_ops(&ops);
+    AlignedBytes::copy_of(&parts.file())
 }
 
 #[test]

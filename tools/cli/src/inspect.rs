@@ -12,7 +12,7 @@ use mote_tools::condition::FixedPoint;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
 use mote_tools::samplers::sampler_name;
-use mote_tools::{Arena, Fit, ModelFile};
+use mote_tools::{Arena, Fit, ModelFile, escaped};
 use std::path::PathBuf;
 
 /// Show what a model file holds, and which boards hold it
@@ -60,7 +60,10 @@ fn condition(model: &Model<'_>) -> String {
 fn facts(file: &ModelFile) -> String {
     let model = file.model();
     let (h, origin, memory) = (model.header(), file.provenance(), MemoryMap::of(model));
-    let word = |key: &str| origin[key].as_str().unwrap_or("unknown").to_owned();
+    let word = |key: &str| {
+        let said: String = origin[key].as_str().unwrap_or("unknown").chars().take(100).collect();
+        escaped(&said)
+    };
     let classes = match (h.classes, h.null_class) {
         (0, _) => "none".into(),
         (n, Some(null)) => format!("{n}, {null} stands for no class"),
@@ -119,7 +122,10 @@ fn facts(file: &ModelFile) -> String {
             format!(
                 "{}, {} (no plan of it can be below {})",
                 bytes(memory.arena_bytes as u64),
-                origin["arena"].as_str().unwrap_or(Arena::Fast.name()),
+                match origin["arena"].as_str() {
+                    Some(_) => word("arena"),
+                    None => Arena::Fast.name().to_owned(),
+                },
                 bytes(memory.lower_bound_bytes as u64)
             ),
         ),
@@ -136,7 +142,11 @@ fn facts(file: &ModelFile) -> String {
         row("crc32", format!("{:08x}", model.crc())),
     ];
     let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).collect();
-    format!("{}\n{}", heading(&file.path().display().to_string()), table(&rows))
+    format!(
+        "{}\n{}",
+        heading(&escaped(&file.path().display().to_string())),
+        table(&rows)
+    )
 }
 
 fn operators(rows: &[OperatorRow]) -> String {

@@ -5,9 +5,12 @@
 
 pub mod calibration;
 pub mod condition;
+mod guard;
+mod halves;
 mod limits;
 pub mod provenance;
 pub mod source;
+mod units;
 
 use mote_graph::config::ConfigError;
 use mote_graph::graph::GraphError;
@@ -56,6 +59,17 @@ pub enum ConvertError {
     /// A model that the converter wrote and the runtime refuses.
     #[error("the runtime refuses the model: {0}")]
     Parse(#[from] ParseError),
+    /// A weight that an f16 model cannot hold.
+    #[error(
+        "layer '{layer}': its weight {weight} is beyond 65504, the largest number of f16, which every model is calibrated in; \
+         scale the layer down and what reads it up"
+    )]
+    WeightBeyondF16 {
+        /// The layer.
+        layer: String,
+        /// The weight.
+        weight: f32,
+    },
     /// A calibration run failed.
     #[error("a calibration run failed: {0}")]
     Run(#[from] RunError),
@@ -115,6 +129,8 @@ pub struct Converted {
     pub sensitivity: Vec<auto::Sensitivity>,
     /// The formats and scales, as training could take them; `None` for f16.
     pub chosen: Option<Trained>,
+    /// What a user should know of the model, a sentence each.
+    pub notes: Vec<String>,
     /// The condition vectors that were calibrated with; `None` for a network without a condition.
     pub conditions: Option<Given>,
 }
@@ -130,7 +146,7 @@ impl Converted {
 }
 
 impl Converted {
-    fn float(emitted: Emitted, arena: Arena, program: Program) -> Self {
+    fn float(emitted: Emitted, arena: Arena, program: Program, notes: Vec<String>) -> Self {
         Self {
             emitted,
             arena,
@@ -139,6 +155,7 @@ impl Converted {
             assignment: None,
             sensitivity: vec![],
             chosen: None,
+            notes,
             conditions: None,
         }
     }

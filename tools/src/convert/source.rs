@@ -1,5 +1,6 @@
 //! A conversion from what every kind of checkpoint comes down to: a program, a schedule, and runs to calibrate on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mote_engine::calibrate::{Stats, calibrate};
@@ -10,11 +11,12 @@ use mote_runtime::{Model, RunError};
 use super::calibration::Calibration;
 use super::condition::Given;
 use super::provenance::Provenance;
-use super::{ConvertError, Converted};
+use super::units::{LARGEST, Units};
+use super::{ConvertError, Converted, guard, halves};
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Trained;
 use crate::plan::Arena;
-use crate::program::Program;
+use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
 use crate::quantize::round::{Row, round};
 use crate::quantize::scheme::Assignment;
@@ -22,6 +24,9 @@ use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
 use crate::widths::trial::{Progress, Trials};
+
+/// Times that units are made larger, at most.
+const ROUNDS: usize = 12;
 
 /// What is converted, whatever it was read from.
 pub struct Source<'a> {
@@ -59,6 +64,21 @@ pub enum Widths {
     Measured,
 }
 
+impl Widths {
+    /// The same where operators were taken apart; `origins` are those that each stands for.
+    fn of_parts(self, origins: &[usize]) -> Self {
+        let parts = |of: Assignment| Assignment {
+            weights: origins.iter().map(|i| of.weights[*i]).collect(),
+            activations: origins.iter().map(|i| of.activations[*i]).collect(),
+        };
+        match self {
+            Self::Given(assignment) => Self::Given(parts(assignment)),
+            Self::FourBits(assignment) => Self::FourBits(parts(assignment)),
+            Self::Measured => Self::Measured,
+        }
+    }
+}
+
 /// Memory that a model may take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
@@ -94,24 +114,48 @@ pub fn convert_source(
     memory: Memory,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    let Source { program, diffusion, .. } = &source;
-    let provenance = |runs, arena| {
-        let calibration = &source.calibration;
-        Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena)
-    };
+    let Source {
+        diffusion, calibration, ..
+    } = &source;
+    let provenance =
+        |runs, arena| Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena);
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
-    let reference = emit(program, diffusion, None, arena, &provenance(0, arena))?;
+    let float = |program: &Program| emit(program, diffusion, None, arena, &provenance(0, arena));
+    let looks = guard::runs(&source.program, diffusion, calibration);
+    let integers = numbers.widths.is_some();
+    let look = |model: &Model<'_>| match integers {
+        true => observe(model, calibration, progress),
+        false => calibrate(model, &looks, &|| ()),
+    };
+    let mut within = within_f16(&source, &float, &look)?;
+    let apart = halves::take_apart(&within.program, &within.stats);
+    let mut origins: Option<Vec<usize>> = None;
+    if let (true, None, Some(apart)) = (integers, source.trained, apart) {
+        let emitted = float(&apart.program)?;
+        let copy = AlignedBytes::copy_of(&emitted.bytes);
+        within = Within {
+            program: apart.program,
+            stats: look(&Model::parse(copy.bytes())?)?,
+            emitted,
+            notes: within.notes,
+        };
+        origins = Some(apart.origins);
+    }
+    let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = numbers.widths else {
-        let converted = Converted::float(reference, arena, source.program);
+        let converted = Converted::float(within.emitted, arena, within.program, notes);
         return Ok(Converted {
             conditions: source.conditions,
             ..converted
         });
     };
-    let copy = AlignedBytes::copy_of(&reference.bytes);
+    let widths = match origins {
+        Some(origins) => widths.of_parts(&origins),
+        None => widths,
+    };
+    let copy = AlignedBytes::copy_of(&within.emitted.bytes);
     let model = Model::parse(copy.bytes())?;
-    let stats = observe(&model, &source.calibration, progress)?;
     let (widths, scales, int4) = match source.trained {
         Some(trained) => {
             let weights = trained.weights(program)?;
@@ -146,6 +190,16 @@ pub fn convert_source(
     };
     let chosen = Trained::of(numbers.scheme, program, &trials.quantization(&assignment, &formats));
     let (arena, emitted) = memory.fit(|arena| trials.emit(&assignment, &formats, arena))?;
+    let copy = AlignedBytes::copy_of(&emitted.bytes);
+    let model = Model::parse(copy.bytes())?;
+    notes.extend(guard::compare(
+        &trials.reference,
+        &model,
+        program,
+        &formats,
+        diffusion,
+        &looks,
+    )?);
     Ok(Converted {
         emitted,
         arena,
@@ -154,8 +208,98 @@ pub fn convert_source(
         sensitivity,
         chosen: Some(chosen),
         conditions: source.conditions,
-        program: source.program,
+        program: within.program,
+        notes,
     })
+}
+
+/// A program whose activations f16 holds, as far as units can do it.
+struct Within {
+    program: Program,
+    emitted: Emitted,
+    stats: Vec<Stats>,
+    notes: Vec<String>,
+}
+
+/// Finds units in which the activations that `observe` sees, and the weights, stay within f16. Nothing changes where they do.
+fn within_f16(
+    source: &Source<'_>,
+    float: &dyn Fn(&Program) -> Result<Emitted, EmitError>,
+    observe: &dyn Fn(&Model<'_>) -> Result<Vec<Stats>, RunError>,
+) -> Result<Within, ConvertError> {
+    let mut units = Units::of(&source.program);
+    let (mut program, mut widened, mut fixed) = (source.program.clone(), BTreeSet::new(), BTreeSet::new());
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        let emitted = float(&program)?;
+        let copy = AlignedBytes::copy_of(&emitted.bytes);
+        let stats = observe(&Model::parse(copy.bytes())?)?;
+        let beyond = |op: &&FusedOp| stats[op.out.0].max_abs() >= LARGEST || largest_weight(op) > LARGEST;
+        let beyond: Vec<SlotId> = program.ops.iter().filter(beyond).map(|op| op.out).collect();
+        // What a network was trained to be stored in stays.
+        let stay = if source.trained.is_some() {
+            beyond.clone()
+        } else {
+            units.widen(&beyond)
+        };
+        fixed.extend(stay.iter().copied());
+        if rounds == ROUNDS || beyond.iter().all(|slot| fixed.contains(slot)) {
+            return within(
+                source,
+                Within {
+                    program,
+                    emitted,
+                    stats,
+                    notes: vec![],
+                },
+                &widened,
+                &fixed,
+            );
+        }
+        widened.extend(beyond.into_iter().filter(|slot| !stay.contains(slot)));
+        program = units.apply(&source.program);
+    }
+}
+
+/// The largest magnitude of what an f16 model rounds to f16.
+fn largest_weight(op: &FusedOp) -> f32 {
+    let weights = op.kind.conv().map_or(&[][..], |conv| &conv.weight);
+    weights.iter().fold(0.0, |most, weight| most.max(weight.abs()))
+}
+
+/// What there is to say of layers in other units, and of layers that stay beyond f16.
+fn within(
+    source: &Source<'_>,
+    found: Within,
+    widened: &BTreeSet<SlotId>,
+    fixed: &BTreeSet<SlotId>,
+) -> Result<Within, ConvertError> {
+    let name = |slot: &SlotId| &source.program.ops[slot.0].name;
+    if let Some(op) = found.program.ops.iter().find(|op| largest_weight(op) > LARGEST) {
+        return Err(ConvertError::WeightBeyondF16 {
+            layer: op.name.clone(),
+            weight: largest_weight(op),
+        });
+    }
+    let mut notes = vec![];
+    if let Some(first) = widened.iter().next() {
+        let others = match widened.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        notes.push(format!(
+            "layer '{}'{others} reaches beyond 65504, the largest number of f16: its values are held by a power of two smaller",
+            name(first)
+        ));
+    }
+    for slot in fixed.iter().filter(|slot| found.stats[slot.0].max_abs() >= LARGEST) {
+        notes.push(format!(
+            "layer '{}' reaches beyond 65504, the largest number of f16, and cannot be held smaller: what is beyond is cut, in calibration too",
+            name(slot)
+        ));
+    }
+    Ok(Within { notes, ..found })
 }
 
 /// What the f16 model's activations are in the runs of calibration.

@@ -114,7 +114,8 @@ impl Error {
 }
 
 /// `text` without characters that a terminal would obey; lines stay lines.
-fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let shown = |c: char| -> String {
         if c.is_control() && c != '\n' {
             c.escape_default().to_string()

@@ -53,6 +53,13 @@ pub enum Work {
         /// Groups.
         groups: usize,
     },
+    /// RMSNorm over the channels of each position.
+    RmsNorm {
+        /// Rows and columns.
+        side: usize,
+        /// Channels.
+        channels: usize,
+    },
     /// Mish of every element.
     Mish {
         /// Rows and columns.
@@ -152,6 +159,7 @@ pub fn cases() -> Vec<Case> {
         fused(16, Fused::Concat),
         fused(8, Fused::Upsample),
         norm,
+        Work::RmsNorm { side: 8, channels: 64 },
         attention,
         mish(Then::Nothing),
         mish(Then::Modulation),
@@ -213,7 +221,10 @@ impl Case {
                 side, stride, fused, ..
             } => [side * if fused == Fused::Upsample { 2 } else { 1 } / stride; 2],
             Work::Signal { length, .. } => [1, length],
-            Work::Norm { side, .. } | Work::Attention { side, .. } | Work::Mish { side, .. } => [side; 2],
+            Work::Norm { side, .. }
+            | Work::Attention { side, .. }
+            | Work::RmsNorm { side, .. }
+            | Work::Mish { side, .. } => [side; 2],
         }
     }
 
@@ -221,7 +232,10 @@ impl Case {
     pub fn elements(&self) -> u64 {
         let channels = match self.work {
             Work::Conv { outs, .. } | Work::Signal { outs, .. } => outs,
-            Work::Norm { channels, .. } | Work::Attention { channels, .. } | Work::Mish { channels, .. } => channels,
+            Work::Norm { channels, .. }
+            | Work::Attention { channels, .. }
+            | Work::RmsNorm { channels, .. }
+            | Work::Mish { channels, .. } => channels,
         };
         let [rows, cols] = self.out_size();
         (rows * cols * channels) as u64
@@ -236,7 +250,7 @@ impl Case {
             }
             Work::Signal { ins, kernel, .. } => self.elements() * (kernel * ins) as u64,
             Work::Attention { side, .. } => 2 * (side * side) as u64 * self.elements(),
-            Work::Norm { .. } | Work::Mish { .. } => 0,
+            Work::Norm { .. } | Work::RmsNorm { .. } | Work::Mish { .. } => 0,
         }
     }
 
@@ -309,6 +323,7 @@ impl fmt::Display for Work {
             Self::Norm { side, channels, groups } => {
                 write!(f, "group norm + SiLU, {side}x{side}x{channels}, {groups} groups")
             }
+            Self::RmsNorm { side, channels } => write!(f, "RMSNorm, {} positions x {channels}", side * side),
             Self::Mish { side, channels, then } => {
                 write!(f, "Mish, {side}x{side}x{channels}")?;
                 f.write_str(match then {

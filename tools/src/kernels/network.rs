@@ -11,6 +11,7 @@
 
 use mote_engine::calibrate::calibrate;
 use mote_engine::memory::AlignedBytes;
+use mote_graph::graph::ops::Over;
 use mote_graph::ops::Function;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
@@ -71,9 +72,11 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
 
 fn in_side(work: &Work) -> usize {
     match *work {
-        Work::Conv { side, .. } | Work::Norm { side, .. } | Work::Attention { side, .. } | Work::Mish { side, .. } => {
-            side
-        }
+        Work::Conv { side, .. }
+        | Work::Norm { side, .. }
+        | Work::Attention { side, .. }
+        | Work::RmsNorm { side, .. }
+        | Work::Mish { side, .. } => side,
         Work::Signal { length, .. } => length,
     }
 }
@@ -176,6 +179,16 @@ impl Builder {
                 let norm = Norm {
                     silu: true,
                     ..Norm::group(source, groups, 1e-5, gamma, beta)
+                };
+                self.push(&name, [channels, side, side], norm, after)
+            }
+            Work::RmsNorm { side, channels } => {
+                let source = vec![self.open(channels, side, before)];
+                let gamma = self.values(channels, 0.3).iter().map(|v| 1.0 + v).collect();
+                let norm = Norm {
+                    over: Over::Position(1),
+                    centred: false,
+                    ..Norm::group(source, 1, 1e-6, gamma, vec![0.0; channels])
                 };
                 self.push(&name, [channels, side, side], norm, after)
             }

@@ -107,7 +107,8 @@ impl Conv {
     }
 
     fn fields(&self, out: SlotId, e: &mut Emitter<'_>) -> Fields {
-        let (source, input_unit) = source::record(&self.source, e);
+        let (source, units) = source::record_by_slot(&self.source, e);
+        let input_unit = units[0];
         // With an addend the accumulator has some bits more than the output.
         let guard = self.addend.map_or(1.0, |_| f64::from(1 << ADD_GUARD_BITS));
         let unit = e.scale(out) / guard;
@@ -120,7 +121,7 @@ impl Conv {
             source,
             out: e.id(out),
             scratch: e.scratch(out),
-            weights: filter::weights(self, out, input_unit, input_unit / unit, e),
+            weights: filter::weights(self, out, &units, input_unit / unit, e),
             kernel: sides(self.kernel),
             stride: sides(self.stride),
             pad: self.pad.map(|p| p as u8),

@@ -11,14 +11,18 @@ use crate::emit::{Emitter, f16_bits};
 use crate::program::SlotId;
 use crate::quantize::Quantization;
 use crate::quantize::scheme::Bits;
-use crate::quantize::weights::{Channel, InputFacts, channel, channel_of_4_bits, widest_scale};
+use crate::quantize::weights::{Channel, InputFacts, best_scale, channel, channel_of_4_bits, widest_scale};
 
-/// Writes the weights of `conv`, whose output is `out`. One unit of its input is worth `input_unit`; `ratio` is that over a unit of the sum.
-pub(super) fn weights(conv: &Conv, out: SlotId, input_unit: f64, ratio: f64, e: &mut Emitter<'_>) -> Weights {
+/// Writes the weights of `conv`, whose output is `out`. One unit of its inputs is worth `units`; `ratio` is the first of them over a unit of
+/// the sum.
+pub(super) fn weights(conv: &Conv, out: SlotId, units: &[f64], ratio: f64, e: &mut Emitter<'_>) -> Weights {
     match e.quantization() {
         None => float(conv, e),
         Some(q) => {
-            let channels = channels(conv, out, input_unit, q, e);
+            let channels = match units.iter().all(|unit| *unit == units[0]) {
+                true => channels(conv, out, units[0], q, e),
+                false => channels_by_slot(conv, out, units, q, e),
+            };
             integer(&channels, q.assignment.weights[out.0], ratio, e)
         }
     }
@@ -55,6 +59,39 @@ fn channels(conv: &Conv, out: SlotId, input_unit: f64, q: &Quantization<'_>, e: 
         Bits::Sixteen => channel(row, bias, 16, widest_scale(row, 16), &facts, WideRequant::ACC_LIMIT),
     };
     conv.rows().zip(&conv.bias).enumerate().map(integers).collect()
+}
+
+/// The same of inputs with units of their own: weights of each are as many times larger as its unit is than that of the first.
+fn channels_by_slot(conv: &Conv, out: SlotId, units: &[f64], q: &Quantization<'_>, e: &Emitter<'_>) -> Vec<Channel> {
+    let ratios: Vec<f64> = (conv.source.iter().zip(units))
+        .flat_map(|(slot, unit)| vec![unit / units[0]; e.program.slot(*slot).shape[0]])
+        .collect();
+    let stats = conv.source.iter().map(|id| &q.stats[id.0]);
+    let means = stats.clone().flat_map(|stats| stats.means());
+    let means: Vec<f64> = means.zip(&ratios).map(|(mean, ratio)| mean / ratio).collect();
+    let power = stats.flat_map(|stats| stats.mean_squares());
+    let power: Vec<f64> = power
+        .zip(&ratios)
+        .map(|(square, ratio)| square / ratio / ratio)
+        .collect();
+    let facts = InputFacts {
+        means: &means,
+        scale: units[0],
+        bound: 1 << 15,
+    };
+    let bits = q.assignment.weights[out.0];
+    let integers = |(row, &bias): (&[f32], &f32)| {
+        let scaled = row.iter().enumerate();
+        let row: Vec<f32> = scaled
+            .map(|(i, w)| (f64::from(*w) * ratios[i % ratios.len()]) as f32)
+            .collect();
+        match bits {
+            Bits::Four => channel_of_4_bits(&row, bias, None, &facts, i32::MAX.into()),
+            Bits::Eight => channel(&row, bias, 8, best_scale(&row, &power), &facts, i32::MAX.into()),
+            Bits::Sixteen => channel(&row, bias, 16, widest_scale(&row, 16), &facts, WideRequant::ACC_LIMIT),
+        }
+    };
+    conv.rows().zip(&conv.bias).map(integers).collect()
 }
 
 /// Weights in rows of whole words, biases, and the factors `weight scale * ratio`.

@@ -21,7 +21,7 @@ pub mod pointwise;
 mod rearrange;
 mod silu;
 mod softmax;
-mod source;
+pub(crate) mod source;
 mod time_proj;
 mod transposed;
 mod upsample;

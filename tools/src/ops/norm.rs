@@ -6,10 +6,9 @@
 use mote_graph::graph::ops::{Modulate, Over};
 use mote_graph::graph::{Node, Op, ops};
 use mote_runtime::Model;
-use mote_runtime::internals::numeric::requant::Requant;
-use mote_runtime::internals::ops::norm::{Norm as NormRecord, ScaleShift, group_norm_scratch_bytes};
+use mote_runtime::internals::ops::norm::{MAX_UP, Norm as NormRecord, ScaleShift, group_norm_scratch_bytes};
 use mote_runtime::internals::ops::{At, GroupNorm, NormConv, Op as Record};
-use mote_runtime::internals::tensor::{Tensor, TensorId};
+use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat, Room, conv, source};
 use crate::emit::Emitter;
@@ -19,6 +18,13 @@ use crate::quantize::Q16;
 
 /// Fractional bits of gamma, where its size allows: keeps the shift of the normalization near 30.
 const GAMMA_FRAC: i32 = 22;
+
+/// Standard deviations that a normalized value is hardly ever beyond.
+const DEVIATIONS: f64 = 4.0;
+/// Results below which Q16 has too few bits: the step of Q16 is 2^-11 of the largest.
+const SMALL: f64 = 1.0 / 32.0;
+/// Results from which on Q16, which ends at 2^15, may saturate.
+const LARGE: f64 = 16384.0;
 
 /// A normalization with what was fused into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,9 +104,28 @@ impl Norm {
         self.centred && matches!((self.over, self.bound), (Over::Groups(_), Bound::Eps(_)))
     }
 
+    /// Whether its record is that of group normalization, which has no unit of its own: without SiLU, gamma and beta alone are in that unit.
+    fn is_group_record(&self, float: bool) -> bool {
+        self.is_group() && (float || !self.silu || self.up() == 0)
+    }
+
     /// Whether it can be made a few rows at a time, inside the convolution that reads it.
     pub fn fits_in_window(&self) -> bool {
-        self.is_group() && self.scale_shift.is_none()
+        self.is_group_record(false) && self.scale_shift.is_none()
+    }
+
+    /// Exponent of the unit that integers compute in, which is Q16 times `2^up`: 0 where Q16 has room and resolution for what gamma and
+    /// beta give. A vector of scales and shifts could make anything of it.
+    fn up(&self) -> i32 {
+        let pairs = self.gamma.iter().zip(&self.beta);
+        let largest = pairs.fold(0.0f64, |m, (g, b)| {
+            m.max(DEVIATIONS * f64::from(g.abs()) + f64::from(b.abs()))
+        });
+        if self.scale_shift.is_some() || largest == 0.0 || (SMALL..LARGE).contains(&largest) {
+            return 0;
+        }
+        let (_, exponent) = libm::frexp(largest);
+        (-exponent).clamp(-(MAX_UP as i32), MAX_UP as i32)
     }
 
     /// The bound in units of what integers compute of elements whose unit is `unit`.
@@ -116,9 +141,31 @@ impl Norm {
         libm::round((square * ratio * ratio).min((1u64 << 62) as f64)) as u64
     }
 
+    /// Units of one, in which integers compute.
+    fn unit(&self) -> f64 {
+        libm::ldexp(Q16, self.up())
+    }
+
+    /// Gamma and beta as the record holds them, and the fractional bits of gamma. In f16 models both tables are f32.
+    fn fixed_affine(&self, e: &mut Emitter<'_>) -> (At, u8) {
+        if e.is_float() {
+            return (e.weights.put(self.gamma.iter().chain(&self.beta).copied()), 0);
+        }
+        let scaled = |v: &f32| libm::ldexp(f64::from(*v), self.up());
+        let largest = self.gamma.iter().map(scaled).fold(0.0f64, |m, g| m.max(g.abs()));
+        let (_, exponent) = libm::frexp(largest);
+        let gamma_frac = (30 - exponent).clamp(0, GAMMA_FRAC);
+        let fixed = |v: &f32, frac: i32| {
+            libm::round(libm::ldexp(scaled(v), frac)).clamp(-2_147_483_647.0, 2_147_483_647.0) as i32
+        };
+        let gamma = self.gamma.iter().map(|g| fixed(g, gamma_frac));
+        let affine = gamma.chain(self.beta.iter().map(|b| fixed(b, 16)));
+        (e.weights.put(affine), gamma_frac as u8)
+    }
+
     fn group_norm(&self, eps: f64, out: SlotId, e: &mut Emitter<'_>) -> GroupNorm {
         let (source, unit) = source::record(&self.source, e);
-        let (affine, gamma_frac) = fixed_affine(&self.gamma, &self.beta, e);
+        let (affine, gamma_frac) = self.fixed_affine(e);
         GroupNorm {
             source,
             out: e.id(out),
@@ -129,14 +176,16 @@ impl Norm {
             gamma_frac,
             eps_q: self.eps_q(out, unit, e),
             eps: eps as f32,
-            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
-            scale_shift: modulation(self.scale_shift, e),
+            out_requant: e.requant(1.0 / (self.unit() * e.scale(out))),
+            scale_shift: self
+                .scale_shift
+                .map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16))),
         }
     }
 
     fn other(&self, out: SlotId, e: &mut Emitter<'_>) -> NormRecord {
         let (source, unit) = source::record(&self.source, e);
-        let (affine, gamma_frac) = fixed_affine(&self.gamma, &self.beta, e);
+        let (affine, gamma_frac) = self.fixed_affine(e);
         let (Bound::Eps(bound) | Bound::Floor(bound)) = self.bound;
         NormRecord {
             source,
@@ -148,38 +197,17 @@ impl Norm {
             silu: self.silu,
             affine,
             gamma_frac,
-            up: 0,
+            up: if e.is_float() { 0 } else { self.up() as i8 },
             eps_q: self.eps_q(out, unit, e),
             eps: bound as f32,
-            out_requant: e.requant(1.0 / (Q16 * e.scale(out))),
-            scale_shift: modulation(self.scale_shift, e).map(|(vector, factor)| ScaleShift {
-                vector,
-                scale: factor,
-                shift: factor,
+            out_requant: e.requant(1.0 / (self.unit() * e.scale(out))),
+            scale_shift: self.scale_shift.map(|slot| ScaleShift {
+                vector: e.id(slot),
+                scale: e.requant(e.scale(slot) * Q16),
+                shift: e.requant(e.scale(slot) * self.unit()),
             }),
         }
     }
-}
-
-/// The timestep's vector of scales and shifts, and the factor that brings it to Q16.
-fn modulation(scale_shift: Option<SlotId>, e: &Emitter<'_>) -> Option<(TensorId, Requant)> {
-    scale_shift.map(|slot| (e.id(slot), e.requant(e.scale(slot) * Q16)))
-}
-
-/// The affine of a normalization as its record holds it, and the fractional bits of gamma. In f16 models both tables are f32.
-fn fixed_affine(gamma: &[f32], beta: &[f32], e: &mut Emitter<'_>) -> (At, u8) {
-    if e.is_float() {
-        return (e.weights.put(gamma.iter().chain(beta).copied()), 0);
-    }
-    let largest = gamma.iter().fold(0.0f64, |m, g| m.max(f64::from(g.abs())));
-    let (_, exponent) = libm::frexp(largest);
-    let gamma_frac = (30 - exponent).clamp(0, GAMMA_FRAC);
-    let fixed = |v: f32, frac: i32| {
-        libm::round(libm::ldexp(f64::from(v), frac)).clamp(-2_147_483_647.0, 2_147_483_647.0) as i32
-    };
-    let gamma = gamma.iter().map(|g| fixed(*g, gamma_frac));
-    let affine = gamma.chain(beta.iter().map(|b| fixed(*b, 16)));
-    (e.weights.put(affine), gamma_frac as u8)
 }
 
 /// What a record over so many channels costs: gamma and beta.
@@ -243,7 +271,7 @@ impl Operator for Norm {
     }
 
     fn scratch_bytes(&self, program: &Program, _out: &Slot, room: Room) -> usize {
-        if self.is_group() {
+        if self.is_group_record(room.float) {
             group_norm_scratch_bytes(room.float, program.channels(&self.source))
         } else {
             0
@@ -252,7 +280,7 @@ impl Operator for Norm {
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
         match self.bound {
-            Bound::Eps(eps) if self.is_group() => Record::GroupNorm(self.group_norm(eps, out, e)),
+            Bound::Eps(eps) if self.is_group_record(e.is_float()) => Record::GroupNorm(self.group_norm(eps, out, e)),
             _ => Record::Norm(self.other(out, e)),
         }
     }

@@ -52,7 +52,8 @@ pub fn scales(program: &Program, stats: &[Stats]) -> Vec<Vec<f64>> {
     program.ops.par_iter().map(of_op).collect()
 }
 
-fn best_scale(row: &[f32], mean_squares: &[f64]) -> f64 {
+/// That of one row, whose input channels have these mean squares.
+pub fn best_scale(row: &[f32], mean_squares: &[f64]) -> f64 {
     let widest = widest_scale(row, 8);
     let mut best = (f64::INFINITY, widest);
     for i in 0..=20 {

@@ -1,5 +1,6 @@
 //! The page holds what it was given and nothing from elsewhere.
 
+use super::live::{Expected, Live, WASM};
 use super::*;
 
 fn full() -> ReportData {
@@ -13,6 +14,7 @@ fn full() -> ReportData {
         title: "tiny <model>".to_owned(),
         command: "mote convert tiny -o tiny.mote".to_owned(),
         facts: vec![("Scheme".to_owned(), "w8a8".to_owned())],
+        live: None,
         samples: vec![picture("seed 1")],
         samples_caption: "20 steps".to_owned(),
         films: vec![Film {
@@ -103,4 +105,35 @@ fn tags_are_balanced() {
         );
         assert_eq!(open, close, "<{tag}>");
     }
+}
+
+#[test]
+fn a_page_that_samples_brings_all_that_it_needs() {
+    let live = Live {
+        model: vec![1, 2, 3],
+        steps: 4,
+        expected: vec![Expected {
+            seed: "7".to_owned(),
+            steps: 4,
+            digest: "00000000000000ff".to_owned(),
+            by: "board:</script>".to_owned(),
+        }],
+        condition: None,
+        classes: 3,
+        guidance: true,
+        samplers: vec![(0, "ddim"), (4, "heun")],
+    };
+    let page = html(&ReportData {
+        live: Some(live),
+        ..full()
+    });
+    for part in ["<h2>Draw here", "name=\"class\"", "name=\"guidance\"", "name=\"sampler\"", "AQID", "mote_step"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    for outside in ["http", "<link", "@import", "src=", "fetch("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(WASM.starts_with(b"\0asm"));
+    assert!(WASM.len() < 150_000, "{} bytes", WASM.len());
 }

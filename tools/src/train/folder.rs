@@ -47,19 +47,34 @@ pub fn check(folder: &Path, inputs: &[&Path]) -> Result<(), Error> {
 
 /// A run's folder, for as long as this lives: another run that asks for it is refused.
 #[derive(Debug)]
-pub(super) struct Claim(#[allow(dead_code, reason = "its lock ends with it")] Option<File>);
+pub struct Claim(#[allow(dead_code, reason = "its lock ends with it")] Option<File>);
 
 impl Claim {
     /// Makes the folder's `training/` and locks it.
-    pub fn of(folder: &Path) -> Result<Self, RunError> {
+    ///
+    /// # Errors
+    /// The folder cannot be made, or another run has it.
+    pub(super) fn of(folder: &Path) -> Result<Self, RunError> {
         let own = folder.join(TRAINING);
         let failed = |source| RunError::File {
             path: own.clone(),
             source,
         };
         std::fs::create_dir_all(&own).map_err(failed)?;
+        Self::lock(&own, folder)
+    }
+
+    /// Locks the folder of a chain, which is there and keeps nothing beside the chain.
+    ///
+    /// # Errors
+    /// Another run has it.
+    pub fn of_chain(folder: &Path) -> Result<Self, RunError> {
+        Self::lock(folder, folder)
+    }
+
+    fn lock(own: &Path, folder: &Path) -> Result<Self, RunError> {
         // Where folders have no locks, runs are told apart by their settings alone.
-        let Ok(lock) = File::open(&own) else {
+        let Ok(lock) = File::open(own) else {
             return Ok(Self(None));
         };
         match lock.try_lock() {
@@ -114,5 +129,10 @@ mod tests {
         assert!(matches!(error, RunError::Busy(_)), "{error}");
         drop(first);
         Claim::of(place.path()).unwrap();
+        let chain = Claim::of_chain(place.path()).unwrap();
+        let error = Claim::of_chain(place.path()).unwrap_err();
+        assert!(matches!(error, RunError::Busy(_)), "{error}");
+        drop(chain);
+        Claim::of_chain(place.path()).unwrap();
     }
 }

@@ -3,15 +3,18 @@
 //! LayerNorm (Ba et al. 2016, eq. 4), RMSNorm (Zhang and Sennrich 2019, eq. 4) and the L2 norm, by the formula of group normalization:
 //! the elements that are normalized together are others, and their sum counts as 0 where the mean stays. No scratch memory is needed.
 
+use core::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::integer::moments::{Affine, Sums};
+use super::integer::moments::{Affine, Lines, Sums};
 use super::integer::{self, Input};
 use super::{INFINITE, MAX_GROUP_ELEMENTS, float, float_input, input_of};
 use crate::error::Fault;
+use crate::family::CHUNK;
 use crate::features::Feature;
 use crate::numeric::float::store;
-use crate::numeric::requant::{Requant, saturate_i32};
+use crate::numeric::requant::{Requant, saturate_i8, saturate_i16, saturate_i32};
 use crate::numeric::sigmoid::{silu_q16, silu_scaled};
 use crate::ops::check::{Check, Checker};
 use crate::ops::conv::{self, Source};
@@ -20,7 +23,7 @@ use crate::ops::{At, Call, Context, Operator};
 use crate::tensor::TensorId;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
-use crate::tensor::view::{View, ViewMut};
+use crate::tensor::view::{Operand, View, ViewMut};
 
 /// Largest exponent of the unit of what is computed.
 pub const MAX_UP: u32 = 31;
@@ -208,16 +211,29 @@ impl Norm {
         positions: usize,
         out: &mut ViewMut<'_>,
     ) {
-        let (channels, size) = (norm.channels, norm.channels / norm.groups);
+        let size = norm.channels / norm.groups;
+        let largest = [norm.gamma, norm.beta_q16].map(|table| table.iter().fold(0, |m, v| m.max(v.unsigned_abs())));
+        // Of the 16 bits that elements may take, those of bytes leave seven: a zero point takes one.
+        let bytes = match (input, &*out) {
+            (Input::One(Operand::Apart(View::I8(..))), _) => true,
+            (Input::One(Operand::InPlace { .. }), out) => matches!(out, ViewMut::I8(..)),
+            _ => false,
+        };
+        let spare = if bytes { 7 } else { 0 };
+        let mut chunk = [0; CHUNK];
         for first in (0..positions).step_by(norm.positions) {
             let together = first..first + norm.positions;
-            for group in (0..channels).step_by(size) {
+            for group in (0..norm.channels).step_by(size) {
+                let end = group + size;
                 let mut sums = Sums { sum: 0, squares: 0 };
                 for position in together.clone() {
-                    for channel in group..group + size {
-                        let q = input.get(out, position, channel, channels);
-                        sums.sum += q;
-                        sums.squares += u64::from((q * q) as u32);
+                    let mut channel = group;
+                    while channel < end {
+                        let some = read(input, out, norm.channels, position, channel..end, &mut chunk);
+                        let (sum, squares) = moments(some);
+                        sums.sum += sum;
+                        sums.squares += squares;
+                        channel += some.len();
                     }
                 }
                 if !self.centred {
@@ -228,32 +244,74 @@ impl Norm {
                     norm.eps_q = self.eps_q.saturating_sub(sums.spread((norm.positions * size) as u32));
                 }
                 let affine = sums.affine(&norm, size);
+                let lines = affine.lines(largest, spare);
                 for position in together.clone() {
-                    self.affine(input, &norm, &affine, vector, position, group..group + size, out);
+                    let mut channel = group;
+                    while channel < end {
+                        let some = read(input, out, norm.channels, position, channel..end, &mut chunk);
+                        let at = position * norm.channels + channel;
+                        match &lines {
+                            Some(lines) if Feature::Fast.is_built() => {
+                                self.quick(&norm, lines, vector, channel, some, &mut out.part(at..at + some.len()));
+                            }
+                            _ => self.exact(
+                                &norm,
+                                &affine,
+                                vector,
+                                channel,
+                                some,
+                                &mut out.part(at..at + some.len()),
+                            ),
+                        }
+                        channel += some.len();
+                    }
                 }
             }
         }
     }
 
-    /// Some channels of a position.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "a loop's body")]
-    fn affine(
+    /// Some channels of a position by the definition.
+    #[inline(never)]
+    fn exact(
         &self,
-        input: &Input<'_>,
         norm: &integer::Norm<'_>,
         affine: &Affine,
         vector: Option<&[i16]>,
-        position: usize,
-        channels: core::ops::Range<usize>,
+        first: usize,
+        some: &[i16],
         out: &mut ViewMut<'_>,
     ) {
-        for channel in channels {
-            let q = input.get(out, position, channel, norm.channels);
-            let y = norm.apply(q, affine.factors(norm, channel), channel);
+        for (i, &q) in some.iter().enumerate() {
+            let channel = first + i;
+            let y = norm.apply(q.into(), affine.factors(norm, channel), channel);
             let y = self.finish(y, vector, channel, norm.channels);
-            out.set(position * norm.channels + channel, norm.out_requant.apply(y));
+            out.put(i, norm.out_requant.times(y));
         }
+    }
+
+    /// The same where no stage saturates.
+    #[inline(never)]
+    fn quick(
+        &self,
+        norm: &integer::Norm<'_>,
+        lines: &Lines,
+        vector: Option<&[i16]>,
+        first: usize,
+        some: &[i16],
+        out: &mut ViewMut<'_>,
+    ) {
+        let (gamma, beta) = (&norm.gamma[first..], &norm.beta_q16[first..]);
+        let requant = norm.out_requant;
+        let factors = some.iter().zip(gamma.iter().zip(beta));
+        if vector.is_none() && !self.silu {
+            let ys = factors.map(|(q, (gamma, beta))| requant.apply(lines.at(*q, *gamma, *beta)));
+            return fill(ys, out);
+        }
+        let ys = factors.enumerate().map(|(i, (q, (gamma, beta)))| {
+            let y = lines.at(*q, *gamma, *beta);
+            requant.apply(self.finish(y, vector, first + i, norm.channels))
+        });
+        fill(ys, out);
     }
 
     /// Scale and shift, SiLU.
@@ -300,5 +358,74 @@ impl Norm {
                 }
             }
         }
+    }
+}
+
+/// Elements of a position from the first of `some` on, zero point removed, on the common scale of a concatenation: as many as there are in
+/// one place, or as a chunk has.
+#[inline(never)]
+fn read<'c>(
+    input: &'c Input<'_>,
+    out: &ViewMut<'_>,
+    channels: usize,
+    position: usize,
+    some: Range<usize>,
+    chunk: &'c mut [i16; CHUNK],
+) -> &'c [i16] {
+    let (part, at, left) = match input {
+        Input::One(operand) => {
+            let at = position * channels + some.start;
+            let view = match operand {
+                Operand::Apart(View::I16(data)) => return &data[at..at + some.len()],
+                Operand::Apart(view) => *view,
+                Operand::InPlace { zero } => out.as_view().with_zero(*zero),
+            };
+            let elements = &mut chunk[..some.len().min(CHUNK)];
+            match view {
+                View::I8(data, zero) => {
+                    let from = elements.iter_mut().zip(&data[at..]);
+                    from.for_each(|(to, q)| *to = i16::from(*q) - zero as i16);
+                }
+                View::I16(data) => elements.copy_from_slice(&data[at..at + elements.len()]),
+                View::F16(_) | View::Q24(_) => {}
+            }
+            return elements;
+        }
+        Input::Two([first, _]) if some.start < first.channels => (first, some.start, first.channels - some.start),
+        Input::Two([first, second]) => (second, some.start - first.channels, some.len()),
+    };
+    let elements = &mut chunk[..left.min(some.len()).min(CHUNK)];
+    part.join(position * part.channels + at, elements);
+    elements
+}
+
+/// Sum, and sum of squares.
+#[inline(always)]
+fn moments(some: &[i16]) -> (i32, u64) {
+    #[cfg(feature = "fast")]
+    {
+        use crate::family::{Family, Native};
+        let (sum, squares) = Native::moments16(some, some.len(), 0, some.len());
+        (sum as i32, squares)
+    }
+    #[cfg(not(feature = "fast"))]
+    some.iter().fold((0, 0), |(sum, squares), &q| {
+        let q = i32::from(q);
+        (sum + q, squares + u64::from((q * q) as u32))
+    })
+}
+
+/// Stores values from the front on.
+#[inline(always)]
+fn fill(ys: impl Iterator<Item = i32>, out: &mut ViewMut<'_>) {
+    match out {
+        ViewMut::I8(data, zero) => {
+            let zero = *zero;
+            data.iter_mut()
+                .zip(ys)
+                .for_each(|(to, y)| *to = saturate_i8(y.saturating_add(zero)));
+        }
+        ViewMut::I16(data) => data.iter_mut().zip(ys).for_each(|(to, y)| *to = saturate_i16(y)),
+        ViewMut::F16(_) | ViewMut::Q24(_) => {}
     }
 }

@@ -5,7 +5,7 @@ pub mod float;
 mod general;
 pub mod integer;
 
-pub use general::{Norm, ScaleShift};
+pub use general::{MAX_UP, Norm, ScaleShift};
 
 use serde::{Deserialize, Serialize};
 

@@ -41,6 +41,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
     )?);
     let converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    converted.notes.iter().for_each(print::note);
     let emitted = &converted.emitted;
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;

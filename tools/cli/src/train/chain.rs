@@ -14,7 +14,7 @@ use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
-use mote_tools::train::folder::check;
+use mote_tools::train::folder::{Claim, check};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
     refuse_others(args)?;
     check(&args.output, &[])?;
     folder(&args.output)?;
+    let _claim = Claim::of_chain(&args.output).map_err(Failure::new)?;
     let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
     let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;
     let began = Instant::now();

@@ -39,7 +39,7 @@ async function open(message) {
   const fact = (i) => view().getInt32(info + 4 * i, true);
   postMessage({
     kind: "open", rows: fact(0), cols: fact(1), channels: fact(2), elements: fact(3), classes: fact(4), nullClass: fact(5),
-    trainSteps: fact(6), plannedSteps: fact(7),
+    trainSteps: fact(7), plannedSteps: fact(8),
   });
 }
 

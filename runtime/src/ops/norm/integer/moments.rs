@@ -136,3 +136,45 @@ impl Affine {
         [self.slope(norm, channel), self.mean, self.shift]
     }
 }
+
+/// What elements of a position become, where no stage saturates: `y = (d * a + (beta << 32) + 2^31) >> 32`.
+pub struct Lines {
+    /// Q14.
+    mean: i32,
+    p: i64,
+    /// What a factor loses beyond the largest shift.
+    down: u32,
+    /// What brings a deviation, and what brings a factor, from the shift to 32 together.
+    up: [u32; 2],
+}
+
+impl Affine {
+    /// For gammas and betas of at most these magnitudes, and elements of `spare` bits less than 16; `None` where a stage may saturate.
+    #[inline(always)]
+    pub fn lines(&self, [gamma, beta]: [u32; 2], spare: u32) -> Option<Lines> {
+        let (all, down) = ((32 - self.shift) as u32, (self.s - self.shift) as u32);
+        let of_d = all.min(spare);
+        let up = all - of_d;
+        // Rounded half up, in magnitude at most one more; and one more for the floor.
+        let a = ((self.p * i64::from(gamma)) >> 31) + 1;
+        // With d within 2^30, its spare bits used, the product is below 2^60, and so is the term.
+        let holds = self.s >= self.shift && a >> 31 == 0 && ((a >> (down & 31)) + 1) >> (30 - up) == 0;
+        (holds && beta < 1 << 27).then_some(Lines {
+            mean: self.mean,
+            p: self.p,
+            down: down & 31,
+            up: [of_d, up],
+        })
+    }
+}
+
+impl Lines {
+    /// An element, q with its zero point removed.
+    #[inline(always)]
+    pub fn at(&self, q: i16, gamma: i32, beta: i32) -> i32 {
+        let a = ((self.p * i64::from(gamma) + (1 << 30)) >> 31) as i32 >> self.down;
+        let d = ((i32::from(q) << MEAN_FRAC) - self.mean) << self.up[0];
+        let term = i64::from(beta) << 32 | 1 << 31;
+        ((product(d, a << self.up[1]) + term) >> 32) as i32
+    }
+}
