@@ -162,7 +162,13 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
     let checked = Backend::Cpu.run(target, &Job::of_seeds(config, 0..CHECKED), &|| ())?;
     let there = outcomes.iter().filter(|outcome| outcome.held && outcome.images > 0);
     let mut expected: Vec<Expected> = there
-        .flat_map(|outcome| assemble::expected(&checked[..outcome.images.min(checked.len())], CHECKED_STEPS, &outcome.name))
+        .flat_map(|outcome| {
+            assemble::expected(
+                &checked[..outcome.images.min(checked.len())],
+                CHECKED_STEPS,
+                &outcome.name,
+            )
+        })
         .collect();
     let traces = traces?;
     expected.extend(assemble::expected(&traces, STEPS, "cpu"));

@@ -115,8 +115,11 @@ pub fn section(live: &Live) -> String {
         expected: &live.expected,
         condition: &live.condition,
     };
-    let facts = serde_json::to_string(&facts).unwrap_or_default().replace('<', "\\u003c");
-    let data = |id: &str, kind: &str, content: &str| format!("<script id=\"{id}\" type=\"{kind}\">{content}</script>\n");
+    let facts = serde_json::to_string(&facts)
+        .unwrap_or_default()
+        .replace('<', "\\u003c");
+    let data =
+        |id: &str, kind: &str, content: &str| format!("<script id=\"{id}\" type=\"{kind}\">{content}</script>\n");
     format!(
         "<div id=\"live\">\n<canvas data-part=\"canvas\" width=\"16\" height=\"16\" role=\"img\" aria-label=\"The sample as it is now\"></canvas>\n\
          <div class=\"controls\">\n{controls}<button data-part=\"draw\" disabled>Draw</button> <button data-part=\"next\">Next seed</button> \

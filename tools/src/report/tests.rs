@@ -127,11 +127,18 @@ fn a_page_that_samples_brings_all_that_it_needs() {
         live: Some(live),
         ..full()
     });
-    for part in ["<h2>Draw here", "name=\"class\"", "name=\"guidance\"", "name=\"sampler\"", "AQID", "mote_step"] {
+    for part in [
+        "<h2>Draw here",
+        "name=\"class\"",
+        "name=\"guidance\"",
+        "name=\"sampler\"",
+        "AQID",
+        "mote_step",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
-    for outside in ["http", "<link", "@import", "src=", "fetch("] {
+    for outside in ["http", "<link", "@import", "src=\"/", "fetch("] {
         assert!(!page.contains(outside), "{outside}");
     }
     assert!(WASM.starts_with(b"\0asm"));
