@@ -11,7 +11,7 @@ use crate::error::SimError;
 use crate::parts::Parts;
 use crate::toolchain::Toolchain;
 
-/// What can be compiled: a package of the firmware's workspace.
+/// What can be compiled: a package of the firmware's workspace, or the archive for C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Package {
     /// The firmware.
@@ -20,13 +20,34 @@ pub enum Package {
     Minimal,
     /// The same without the checks of a model that the build has parsed.
     MinimalTrusted,
+    /// The runtime alone with every choice of a configuration, as from C.
+    MinimalChoices,
+    /// The archive for C, of the main workspace.
+    C,
 }
 
 impl Package {
     fn name(self) -> &'static str {
         match self {
             Self::Firmware => "mote-firmware",
-            Self::Minimal | Self::MinimalTrusted => "mote-minimal",
+            Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
+            Self::C => "mote-c",
+        }
+    }
+
+    /// The package whose Cargo features are the runtime's parts.
+    fn owner(self) -> &'static str {
+        match self {
+            Self::C => "mote-c",
+            _ => "mote-runtime",
+        }
+    }
+
+    /// The library's name in file names.
+    fn library(self) -> String {
+        match self {
+            Self::C => "mote".into(),
+            _ => self.name().replace('-', "_"),
         }
     }
 
@@ -35,6 +56,8 @@ impl Package {
         match self {
             Self::Firmware | Self::Minimal => &[],
             Self::MinimalTrusted => &["mote-minimal/trusted"],
+            Self::MinimalChoices => &["mote-minimal/choices"],
+            Self::C => &["mote-c/parse"],
         }
     }
 }
@@ -67,6 +90,14 @@ pub struct CoreLibrary {
     pub compiler: String,
 }
 
+/// The profile `device` of the main workspace, but for its level of optimization.
+const DEVICE_PROFILE: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+];
+
 static BUILT: Mutex<Option<HashMap<Recipe, Arc<CoreLibrary>>>> = Mutex::new(None);
 
 /// The library that `recipe` makes.
@@ -94,16 +125,22 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     let _lock = lock(&folder)?;
     let mut command = Command::new(&toolchain.cargo);
     scrub(&mut command);
+    match recipe.package {
+        // With the settings of the profile `device` in place of its name: what is compiled for the firmware serves here, too.
+        Package::C => command
+            .current_dir(source.join("../.."))
+            .args(["rustc", "--crate-type", "staticlib"])
+            .envs(DEVICE_PROFILE),
+        _ => command.current_dir(&source).arg("build"),
+    };
     command
-        .current_dir(&source)
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["--release", "--locked", "--message-format=json-render-diagnostics"])
         .args(["--package", recipe.package.name(), "--target", recipe.target])
-        .args(["--no-default-features", "--features", &recipe.parts.cargo_features()])
+        .args([
+            "--no-default-features",
+            "--features",
+            &recipe.parts.cargo_features(recipe.package.owner()),
+        ])
         .args(
             recipe
                 .package
@@ -251,7 +288,7 @@ fn scrub(command: &mut Command) {
 
 /// The static library and the link search folders, from cargo's messages.
 fn artifacts(messages: &[u8], package: Package) -> (Option<PathBuf>, Vec<PathBuf>) {
-    let library = package.name().replace('-', "_");
+    let library = package.library();
     let mut archive = None;
     let mut folders = Vec::new();
     for line in messages.split(|&byte| byte == b'\n') {

@@ -7,7 +7,8 @@
 //!    not fit.
 //! 4. [`RunRequest`] becomes a semihosting command line, so that one image serves any seed.
 //! 5. [`runtime_flash`] says what the runtime alone takes of flash, and which of its modules how much.
-//! 6. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
+//! 6. [`CArchive`] compiles the runtime's archive for C, and [`run_elf`] runs what a C compiler made with it.
+//! 7. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
 //!
 //! The firmware's source is the folder `firmware` beside this crate, or `MOTE_FIRMWARE_DIR`; it is compiled in `target` there,
 //! or in `MOTE_FIRMWARE_TARGET_DIR`.
@@ -17,6 +18,7 @@
 
 mod availability;
 pub mod boards;
+mod c;
 mod core_build;
 mod elf;
 mod error;
@@ -34,12 +36,14 @@ mod toolchain;
 
 pub use availability::Availability;
 pub use boards::{Board, Core, Footprint, boards};
+pub use c::{CArchive, run_elf, rust_flash_bytes};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
 pub use image::{Image, ImageOptions, compile_ahead};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
+pub use qemu::{End, Limits};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 pub use temporary::remove_temporaries;

@@ -74,7 +74,7 @@ pub fn runtime_flash(
         opt_level,
         parts: parts.clone(),
     };
-    let elf = link(board, &*core_library(&recipe)?)?;
+    let elf = link(board, &*core_library(&recipe)?, &["mote_minimal"])?;
     let (bytes, parts) = sizes(&elf).map_err(|error| failure(board, error.to_string()))?;
     Ok(RuntimeFlash {
         core: board.core.name,
@@ -87,14 +87,17 @@ pub fn runtime_flash(
     })
 }
 
-fn link(board: &Board, library: &CoreLibrary) -> Result<Vec<u8>, SimError> {
+/// The image that is left of a library's code for these roots.
+pub(crate) fn link(board: &Board, library: &CoreLibrary, roots: &[&str]) -> Result<Vec<u8>, SimError> {
     const ELF_NAME: &str = "minimal.elf";
     let folder = Folder::new("mote-minimal-").map_err(SimError::io("making a folder for the image"))?;
     let (program, arguments) = &library.toolchain.linker;
     let output = Command::new(program)
         .current_dir(folder.path())
         .args(arguments)
-        .args(["-m", emulation(board.emulator), "-e", "mote_minimal", "--gc-sections"])
+        .args(["-m", emulation(board.emulator), "--gc-sections"])
+        .args(["-e", roots.first().copied().unwrap_or_default()])
+        .args(roots.iter().flat_map(|root| ["-u", root]))
         .args(["--nmagic", "-o", ELF_NAME])
         .arg(&library.archive)
         .output()
@@ -106,7 +109,7 @@ fn link(board: &Board, library: &CoreLibrary) -> Result<Vec<u8>, SimError> {
     std::fs::read(path).map_err(SimError::io("reading the image"))
 }
 
-fn failure(board: &Board, output: String) -> SimError {
+pub(crate) fn failure(board: &Board, output: String) -> SimError {
     SimError::Build {
         step: "linking",
         target: board.core.target,
@@ -115,7 +118,7 @@ fn failure(board: &Board, output: String) -> SimError {
 }
 
 /// Bytes of all loaded sections, and their parts.
-fn sizes(elf: &[u8]) -> Result<(u64, Vec<FlashPart>), object::Error> {
+pub(crate) fn sizes(elf: &[u8]) -> Result<(u64, Vec<FlashPart>), object::Error> {
     let file = object::File::parse(elf)?;
     let total = file.sections().filter(is_allocated).map(|section| section.size()).sum();
     let mut by_module: BTreeMap<String, u64> = BTreeMap::new();

@@ -50,9 +50,9 @@ impl Parts {
         self.0.iter().map(|feature| feature.name()).collect()
     }
 
-    /// What cargo takes after `--features` for a package that depends on the runtime.
-    pub(crate) fn cargo_features(&self) -> String {
-        let features: Vec<String> = self.names().iter().map(|name| format!("mote-runtime/{name}")).collect();
+    /// What cargo takes after `--features` for a package that depends on the runtime, or for the runtime itself.
+    pub(crate) fn cargo_features(&self, package: &str) -> String {
+        let features: Vec<String> = self.names().iter().map(|name| format!("{package}/{name}")).collect();
         features.join(",")
     }
 }
@@ -75,7 +75,10 @@ mod tests {
     fn order_and_repetition_make_no_other_set() {
         let parts = Parts::of([Feature::W16, Feature::Integer, Feature::W16]);
         assert_eq!(parts, Parts::of([Feature::Integer, Feature::W16]));
-        assert_eq!(parts.cargo_features(), "mote-runtime/integer,mote-runtime/w16");
+        assert_eq!(
+            parts.cargo_features("mote-runtime"),
+            "mote-runtime/integer,mote-runtime/w16"
+        );
         assert_eq!(Parts::all(), Parts::of(Feature::ALL));
     }
 

@@ -5,6 +5,7 @@
 //! 1. [`Model::parse`] checks a model file once and borrows it in place. Errors say what is wrong and where ([`ParseError`]).
 //! 2. [`Arena`] is all the memory that a run uses; the caller owns it. [`arena_bytes`] says how much that is.
 //! 3. [`Config`] is what is chosen at run time: steps, [`Method`], seed, class, guidance. [`Config::of`] begins with the model's own.
+//!    A model that is conditioned on a vector gets it from [`Sampler::condition`].
 //! 4. [`Sampler::step`] runs the network once and moves the state. [`Step::digest`] tells two runs apart; a run can be saved
 //!    ([`Sampler::snapshot`]) and taken up again ([`Sampler::resume`]).
 //! 5. [`Sampler::image`] gives the pixels.

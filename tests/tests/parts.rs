@@ -62,6 +62,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::F16,
                 Feature::W4,
                 Feature::Chain,
+                Feature::Condition,
                 Feature::Continuous,
                 Feature::Norm,
                 Feature::Pointwise,

@@ -25,6 +25,7 @@
 //! | open, inspect, plan, report on a model file | [`ModelFile`] |
 //! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
 //! | write them | [`images::sheet`], [`images::ImageSink`] |
+//! | spread a run over machines | [`Shard`], [`merge`] |
 //! | hold every [`Backend`] to the same bits | [`Validation`], [`ModelFile::validate`] |
 //! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
@@ -77,6 +78,7 @@ pub mod quantize;
 pub mod report;
 pub mod request;
 pub mod samplers;
+pub mod shard;
 pub mod tensors;
 pub mod train;
 pub mod validate;
@@ -100,4 +102,5 @@ pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
 pub use request::{Request, RunOptions, StartFrom};
+pub use shard::{Merged, Shard, merge};
 pub use validate::{FloatDevice, Validation};

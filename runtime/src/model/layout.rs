@@ -23,6 +23,8 @@ pub const SECTIONS: [Section; 7] = [
     Section::Names,
     Section::Provenance,
 ];
+/// Where the length of the whole file stands in it.
+pub(super) const LENGTH_AT: usize = 8;
 /// Bytes before the section table.
 pub const PREFIX_BYTES: usize = 16;
 /// Bytes of one entry of the section table.
@@ -92,10 +94,18 @@ impl<'a> Sections<'a> {
         Some(sections)
     }
 
+    /// Bytes of the whole file.
+    pub(super) fn bytes(&self) -> u32 {
+        let [[_, _, bytes, _], ..] = self.table;
+        *bytes
+    }
+
     /// The bytes of a section, by position in [`SECTIONS`].
     #[inline(never)]
     pub fn content(&self, index: usize) -> &'a [u8] {
-        let [_, offset, len, _] = self.table[1 + index];
+        let Some(&[_, offset, len, _]) = self.table.get(1 + index) else {
+            return &[];
+        };
         let from = self.body.split_at_checked(offset as usize);
         from.and_then(|(_, from)| from.get(..len as usize)).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use super::decode;
 use super::header::{Arithmetic, Header};
-use super::layout::{Sections, read_u64};
+use super::layout::{LENGTH_AT, Sections, read_u32, read_u64};
 use super::validate;
 use crate::error::{ParseError, Refusal, Section};
 use crate::features::Feature;
@@ -34,6 +34,13 @@ impl<'a> Model<'a> {
             Some(model) if validate::model(&model, refusal).is_some() => Ok(model),
             _ => Err(refusal.0),
         }
+    }
+
+    /// The file at the beginning of `slot`, which may go on behind it: a partition of flash. All of `slot` where the file says to be
+    /// longer, so that [`Model::parse`] refuses it.
+    #[inline]
+    pub fn in_slot(slot: &'a [u8]) -> &'a [u8] {
+        slot.get(..read_u32(slot, LENGTH_AT) as usize).unwrap_or(slot)
     }
 
     /// Borrows bytes that [`Model::parse`] has accepted elsewhere, such as in the build of the firmware that holds them. Where this is
@@ -82,6 +89,11 @@ impl<'a> Model<'a> {
     /// Model-wide facts.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Bytes of the file.
+    pub fn file_bytes(&self) -> u32 {
+        self.sections.bytes()
     }
 
     /// CRC-32 of the file: its identity.

@@ -94,12 +94,19 @@ pub fn arena_bytes(model: &Model<'_>, config: &Config) -> usize {
     state_bytes(model) * (1 + more) + model.header().arena_bytes as usize
 }
 
+/// The weight of a run's guidance, which is of models with classes.
+#[inline(always)]
+fn guidance_q16(config: &Config) -> Option<i32> {
+    config.guidance_q16.filter(|_| Feature::Class.is_built())
+}
+
 fn state_bytes(model: &Model<'_>) -> usize {
     (model.header().sample_len() * 4).next_multiple_of(ALIGN)
 }
 
 impl<'m, 'a> Sampler<'m, 'a> {
     /// Checks the configuration and sets the starting state.
+    #[inline(always)]
     pub fn new(
         model: &'m Model<'m>,
         arena: &'a mut Arena<'_>,
@@ -122,7 +129,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let len = model.header().sample_len();
         let (state, rest) = arena.bytes.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
         let count = |used: bool, bytes: usize| if used { bytes } else { 0 };
-        let (guided, keeps) = (config.guidance_q16.is_some(), config.method.holds_sample());
+        let (guided, keeps) = (guidance_q16(config).is_some(), config.method.holds_sample());
         let (conditional, rest) = rest
             .split_at_mut_checked(count(guided, state_bytes(model)))
             .ok_or(small)?;
@@ -279,7 +286,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
-        let Some(weight_q16) = self.config.guidance_q16 else {
+        let Some(weight_q16) = guidance_q16(&self.config) else {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);

@@ -74,7 +74,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let config_end = PREFIX.saturating_add(read_u32(body, 12) as usize);
         let config = body.get(PREFIX..config_end).ok_or(RunError::Snapshot)?;
         let config: Config = postcard::from_bytes(config).map_err(|_| RunError::Snapshot)?;
-        let (tag, mut tensors) = body[config_end..].split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
+        let rest = body.get(config_end..).ok_or(RunError::Snapshot)?;
+        let (tag, mut tensors) = rest.split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
         let mut sampler = Self::bare(model, arena, &config)?;
         sampler.index = read_u32(body, 8);
         sampler.known_tag = u32::from_le_bytes(*tag);

@@ -31,6 +31,8 @@ pub enum Start<'s> {
 }
 
 impl Sampler<'_, '_> {
+    // What a caller never starts from takes no flash.
+    #[inline(always)]
     pub(super) fn begin(&mut self, start: &Start<'_>) -> Result<(), RunError> {
         let seed = self.config.seed;
         match *start {

@@ -58,7 +58,7 @@ impl Places {
         places.0[usize::from(MINUS_ONE)] = Signed::minus(Scaled::ONE);
         for (level, at) in [(now, ALPHA_BAR), (next, NEXT_ALPHA_BAR)] {
             let facts = [level.alpha_bar, level.one_minus, level.signal, level.noise];
-            for (place, fact) in places.0[usize::from(at)..].iter_mut().zip(facts) {
+            for (place, fact) in places.0.iter_mut().skip(at.into()).zip(facts) {
                 *place = Signed::plus(fact);
             }
         }
@@ -71,7 +71,8 @@ impl Places {
 
     /// What is at a place and behind it.
     pub(super) fn at<const N: usize>(&self, at: u8) -> &[Signed; N] {
-        self.0[usize::from(at)..].first_chunk().unwrap_or(&[Signed::ZERO; N])
+        let from = self.0.get(usize::from(at)..).unwrap_or_default();
+        from.first_chunk().unwrap_or(&[Signed::ZERO; N])
     }
 
     #[inline(never)]

@@ -51,14 +51,14 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// The record in a slot.
     #[inline(never)]
     pub fn tensor(&self, slot: usize) -> Tensor {
-        Tensor::known(self.records[slot].unwrap_or(&Tensor::NONE))
+        Tensor::known(self.records.get(slot).copied().flatten().unwrap_or(&Tensor::NONE))
     }
 
     /// The memory of a slot, as large as its record says. It is there once.
     #[inline(never)]
     fn bytes(&mut self, slot: usize) -> Option<&'a mut [u8]> {
         let len = self.tensor(slot).bytes();
-        self.memory[slot].take().filter(|bytes| bytes.len() == len)
+        self.memory.get_mut(slot)?.take().filter(|bytes| bytes.len() == len)
     }
 
     /// The memory of a slot in its number format. It is there once.
@@ -109,23 +109,31 @@ fn disjoint<'a, const N: usize>(
     // The lowest first; there are few.
     let (mut order, mut count) = ([0; N], 0);
     for (i, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
-        let mut place = count;
-        while place > 0 && ranges[order[place - 1]].start > range.start {
-            order[place] = order[place - 1];
-            place -= 1;
+        // Behind those that start no later.
+        let mut behind = i;
+        let mut placed = order.iter_mut().take(count);
+        while let Some(at) = placed.next() {
+            if ranges.get(*at).is_some_and(|other| other.start > range.start) {
+                behind = core::mem::replace(at, behind);
+                placed.by_ref().for_each(|at| behind = core::mem::replace(at, behind));
+            }
         }
-        order[place] = i;
+        if let Some(last) = order.get_mut(count) {
+            *last = behind;
+        }
         count += 1;
     }
     let (mut rest, mut at) = (bytes, 0);
-    for &i in &order[..count] {
-        let range = &ranges[i];
+    for &i in order.iter().take(count) {
+        let (Some(range), Some(slice)) = (ranges.get(i), slices.get_mut(i)) else {
+            return;
+        };
         let gap = range.start.checked_sub(at);
         let from = gap.and_then(|gap| rest.split_at_mut_checked(gap));
         let Some((own, after)) = from.and_then(|(_, from)| from.split_at_mut_checked(range.len())) else {
             return;
         };
-        slices[i] = Some(own);
+        *slice = Some(own);
         (rest, at) = (after, range.end);
     }
 }

@@ -34,11 +34,12 @@ impl<'a> View<'a> {
     /// Element `i` as an integer: zero point removed, f16 as its bits.
     #[inline(always)]
     pub fn get(&self, i: usize) -> i32 {
+        debug_assert!(i < self.len());
         match self {
-            Self::I8(data, zero) => i32::from(data[i]) - zero,
-            Self::I16(data) => data[i].into(),
-            Self::F16(data) => data[i].into(),
-            Self::Q24(data) => data[i],
+            Self::I8(data, zero) => data.get(i).map_or(0, |q| i32::from(*q) - zero),
+            Self::I16(data) => data.get(i).map_or(0, |q| (*q).into()),
+            Self::F16(data) => data.get(i).map_or(0, |q| (*q).into()),
+            Self::Q24(data) => data.get(i).map_or(0, |q| *q),
         }
     }
 
@@ -111,10 +112,10 @@ impl<'a> ViewMut<'a> {
     #[inline(always)]
     pub fn set(&mut self, i: usize, v: i32) {
         match self {
-            Self::I8(data, zero) => data[i] = saturate_i8(v.saturating_add(*zero)),
-            Self::I16(data) => data[i] = saturate_i16(v),
-            Self::F16(data) => data[i] = v as u16,
-            Self::Q24(data) => data[i] = v,
+            Self::I8(data, zero) => store(data, i, saturate_i8(v.saturating_add(*zero))),
+            Self::I16(data) => store(data, i, saturate_i16(v)),
+            Self::F16(data) => store(data, i, v as u16),
+            Self::Q24(data) => store(data, i, v),
         }
     }
 
@@ -210,5 +211,14 @@ impl Operand<'_> {
             Self::Apart(view) => view.at(i),
             Self::InPlace { zero } => out.as_view().with_zero(zero).at(i),
         }
+    }
+}
+
+/// Stores an element that is there.
+#[inline(always)]
+fn store<T>(data: &mut [T], i: usize, value: T) {
+    debug_assert!(i < data.len());
+    if let Some(place) = data.get_mut(i) {
+        *place = value;
     }
 }

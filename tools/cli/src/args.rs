@@ -6,7 +6,7 @@ use mote_runtime::Method;
 use mote_runtime::internals::sampler;
 use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
-use mote_tools::{Backend, Conditions, Error, FloatDevice, Request, RunOptions};
+use mote_tools::{Backend, Conditions, Error, FloatDevice, Request, RunOptions, Shard};
 
 /// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
@@ -179,6 +179,15 @@ pub fn seed(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     parsed.map_err(|_| "a seed is a whole number from 0 to 2^64 - 1, decimal or 0x hexadecimal".into())
+}
+
+/// A shard of a run.
+pub fn shard(text: &str) -> Result<Shard, String> {
+    let said = |error: Error| match error.advice() {
+        Some(advice) => format!("{error}: {advice}"),
+        None => error.to_string(),
+    };
+    text.parse().map_err(said)
 }
 
 /// What runs the float network, by its name.

@@ -19,7 +19,8 @@ use summary::{object, summary};
 /// Convert a trained checkpoint to a model file
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
-/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
+/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save, or its folder with mote.json and scheduler/; or a
+/// policy's .ckpt, or its folder; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +28,7 @@ Examples:
   mote convert fashion16-tiny/ -o fashion.mote --scheme w8a8 --board netduinoplus2
   mote convert fashion16-tiny/ -o fashion.mote --report report/ --json")]
 pub struct Args {
-    /// The checkpoint's folder
+    /// The checkpoint's folder or file
     checkpoint: PathBuf,
     /// The model file to write
     #[arg(short, long, value_name = "M.mote")]

@@ -17,6 +17,7 @@ mod failure;
 mod flash;
 mod inspect;
 mod kernels;
+mod merge;
 mod plan;
 mod print;
 mod progress;
@@ -56,6 +57,7 @@ enum Command {
     Plan(plan::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Merge(merge::Args),
     Validate(validate::Args),
     Crosscheck(crosscheck::Args),
     Eval(eval::Args),
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
+        Command::Merge(args) => args.json,
         Command::Validate(args) => args.json,
         Command::Crosscheck(args) => args.json,
         Command::Eval(args) => args.json,
@@ -115,6 +118,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Plan(args) => plan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),
         Command::Eval(args) => eval::run(args),

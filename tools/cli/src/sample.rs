@@ -11,7 +11,7 @@ use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
 use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
-use mote_tools::{Backend, Conditions, ModelFile, Request, StartFrom};
+use mote_tools::{Backend, Conditions, ModelFile, Request, Shard, StartFrom};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -31,6 +31,7 @@ Examples:
   mote sample my.mote -o whole.png --from damaged.png --inpaint mask.png --count 4
   mote sample my.mote -o between.png --seed 3 --interpolate 8 --frames 9 --columns 9
   mote sample my.mote --out samples.npz --count 50000 --backend cuda
+  mote sample my.mote --out part-3.npz --count 50000 --shard 3/16
   mote sample policy.mote -o actions.json --condition 0.1,-0.3,0.25,0,1,0.5,-1,0.75 --steps 10
   mote sample policy.mote -o actions.npz --condition observations.npz:cond")]
 pub struct Args {
@@ -42,6 +43,9 @@ pub struct Args {
     /// Write every image by itself, however many: into a folder as PNG files, or into one archive for NumPy (signals and actions: as numbers, or as JSON)
     #[arg(long, value_name = "DIR|FILE.npz|FILE.json", conflicts_with_all = ["output", "columns", "zoom"])]
     out: Option<PathBuf>,
+    /// Make only shard I, from 0, of N: a contiguous range of the seeds. `mote merge` joins the parts
+    #[arg(long, value_name = "I/N", value_parser = args::shard, requires = "out", conflicts_with_all = ["interpolate", "output"])]
+    shard: Option<Shard>,
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Number of images [default: 1, or as many as --noise or --condition holds]
@@ -152,7 +156,8 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     }
     let job = request(args, &file)?.job(model)?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;
-    let bar = bar(args, &job);
+    let count = job.images.len();
+    let bar = bar(args, &job, count);
     let began = Instant::now();
     let traces = args.backend.run(file.target(), &job, &|| bar.inc(1));
     bar.finish_and_clear();
@@ -161,7 +166,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     output.write(&encode(&sheet(&traces, model.header(), columns, zoom))?)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
     if args.json {
-        let mut object = facts(args, &job, output.shown(), seconds);
+        let mut object = facts(args, (&job, count), output.shown(), seconds);
         object["spacing"] = name(job.config.spacing).into();
         object["eta"] = (f64::from(job.config.eta_q16) / 65536.0).into();
         object["guidance"] = args.sampler.guidance.into();
@@ -170,7 +175,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
         object["digests"] = digests.into();
         print::json(&object)?;
     } else {
-        let mut text = summary(args, &job, &output.shown(), seconds);
+        let mut text = summary(args, (&job, count), &output.shown(), seconds);
         for (trace, digest) in traces.iter().zip(&digests).take(8) {
             text += &format!("  seed {}  digest {digest}\n", trace.seed);
         }
@@ -184,38 +189,44 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
 
 /// Every image by itself.
 fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
-    ImageSink::check_name(out)?;
+    let shard = args.shard.unwrap_or_default();
+    ImageSink::check_name(out, shard)?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let job = request(args, &file)?.job(file.model())?;
-    let shape = file.shape();
-    let sink = ImageSink::prepare(
-        out,
-        &paths(&inputs(args)),
-        job.images.len(),
-        shape,
-        Signal::of(file.model().header()),
-    )?;
-    let bar = bar(args, &job);
+    let (shape, count) = (file.shape(), shard.range(job.images.len()).len());
+    let signal = Signal::of(file.model().header());
+    let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape, signal)?;
+    let bar = bar(args, &job, count);
     let began = Instant::now();
-    let made = sink.write(args.backend, file.target(), &job, shape, &|steps| bar.inc(steps));
+    let made = sink.write(args.backend, file.target(), (&job, shard), shape, &|steps| {
+        bar.inc(steps)
+    });
     bar.finish_and_clear();
     let (made, seconds) = (made?, began.elapsed().as_secs_f64());
     let digest = format!("{:016x}", made.digest());
     if args.json {
-        let mut object = facts(args, &job, sink.shown(), seconds);
+        let mut object = facts(args, (&job, count), sink.shown(), seconds);
         object["digest"] = digest.into();
+        if !shard.is_whole() {
+            object["shard"] = shard.to_string().into();
+        }
         print::json(&object)?;
     } else {
-        let text = summary(args, &job, &sink.shown(), seconds);
-        print::text(&format!("{text}  digest {digest} (of the digests of all images)\n"))?;
+        let text = summary(args, (&job, count), &sink.shown(), seconds);
+        let of = if shard.is_whole() {
+            "of the digests of all images".to_owned()
+        } else {
+            format!("of the digests of shard {shard}; `mote merge` joins them")
+        };
+        print::text(&format!("{text}  digest {digest} ({of})\n"))?;
     }
     Ok(Held::Yes)
 }
 
 /// What every run says of itself in JSON.
-fn facts(args: &Args, job: &Job, file: String, seconds: f64) -> Value {
-    let (config, count) = (&job.config, job.images.len());
+fn facts(args: &Args, (job, count): (&Job, usize), file: String, seconds: f64) -> Value {
+    let config = &job.config;
     json!({
         "file": file, "backend": args.backend.to_string(), "sampler": sampler_name(config.method), "steps": config.steps,
         "steps_run": steps_run(job), "seed": config.seed, "class": config.class, "count": count, "seconds": seconds,
@@ -224,10 +235,9 @@ fn facts(args: &Args, job: &Job, file: String, seconds: f64) -> Value {
 }
 
 /// The same in a line.
-fn summary(args: &Args, job: &Job, file: &str, seconds: f64) -> String {
+fn summary(args: &Args, (job, count): (&Job, usize), file: &str, seconds: f64) -> String {
     format!(
-        "{file}: {} images, {} steps each, in {seconds:.2} s on {}\n",
-        job.images.len(),
+        "{file}: {count} images, {} steps each, in {seconds:.2} s on {}\n",
         steps_run(job),
         args.backend
     )
@@ -242,7 +252,7 @@ fn steps_run(job: &Job) -> u32 {
     }
 }
 
-fn bar(args: &Args, job: &Job) -> ProgressBar {
-    let steps = u64::from(steps_run(job)) * job.images.len() as u64;
+fn bar(args: &Args, job: &Job, count: usize) -> ProgressBar {
+    let steps = u64::from(steps_run(job)) * count as u64;
     progress::bar(format!("sampling on {}", args.backend), steps)
 }

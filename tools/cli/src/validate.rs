@@ -1,8 +1,9 @@
 //! `mote validate`: the same bits everywhere, and how close they are to the float network.
 
+mod statistics;
 mod tables;
 
-pub use tables::backends;
+pub use tables::{backends, distances};
 
 use super::args::{self, SamplerArgs};
 use super::failure::Failure;
@@ -12,9 +13,9 @@ use mote_runtime::Config;
 use mote_tools::backend::{Backend, Target};
 use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::validate::{
-    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, against, distribution, exactness, layers,
+    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, Survey, against, exactness, layers,
 };
-use mote_tools::{Checkpoint, FloatDevice, ModelFile, Validation};
+use mote_tools::{Checkpoint, FloatDevice, ModelFile, Shard, Validation};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -32,7 +33,8 @@ Examples:
   mote validate my.mote --against my-checkpoint/ --min-psnr 40 --json
   mote validate my.mote --against my-checkpoint/ --layers
   mote validate my.mote --against my-checkpoint/ --distribution 1000 --data train-images-idx3-ubyte.gz
-  mote validate my.mote --against my-checkpoint/ --backends cuda --float cuda --seeds 1000 --distribution 50000")]
+  mote validate my.mote --against my-checkpoint/ --backends cuda --float cuda --seeds 1000 --distribution 50000
+  mote validate my.mote --against my-checkpoint/ --distribution 50000 --shard 3/16 --out part-3.moments")]
 pub struct Args {
     /// The model file
     model: PathBuf,
@@ -53,6 +55,12 @@ pub struct Args {
     /// Compare the distribution of so many images with the float network's as well: Fréchet distances, with their noise floor
     #[arg(long, value_name = "N", requires = "against", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     distribution: Option<u32>,
+    /// Write the statistics that the distances are computed of, and do nothing else: `mote merge` joins those of shards and prints the distances
+    #[arg(long, value_name = "FILE.moments", requires = "distribution", conflicts_with_all = ["layers", "min_psnr", "inject_fault", "oracle_seeds", "seeds"])]
+    out: Option<PathBuf>,
+    /// Make only shard I, from 0, of N, a contiguous range of the images
+    #[arg(long, value_name = "I/N", value_parser = args::shard, requires = "out")]
+    shard: Option<Shard>,
     /// What runs the float network: cpu, or a GPU in f32 (cuda) or in f16 on tensor cores (cuda:f16) [default: cpu]
     #[arg(long, value_name = "DEVICE", requires = "against", value_parser = args::float_device)]
     float: Option<FloatDevice>,
@@ -81,6 +89,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     args.sampler.run.options().check()?;
     let device = args.float.unwrap_or_default();
     device.available()?;
+    let out = statistics::prepare(args)?;
     let file = ModelFile::open(&args.model)?;
     let target = file.target();
     let validation = Validation {
@@ -100,6 +109,11 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         .map(print::noted);
     if let Some(checkpoint) = &checkpoint {
         remark_on_origin(&file, checkpoint);
+    }
+    if let (Some(out), Some(checkpoint), Some(count)) = (&out, &checkpoint, args.distribution) {
+        let data = data(args, checkpoint, count as usize)?;
+        let survey = survey((args, count as usize), target, checkpoint, &config, data.as_ref());
+        return statistics::write(args, &survey, out);
     }
     let outcomes = with_bar(target, &runs)?;
     let float = checkpoint
@@ -179,7 +193,27 @@ fn data(args: &Args, checkpoint: &Checkpoint, count: usize) -> Result<Option<Dis
     data.map_err(|error| Failure::new(error).help("--data takes images as `mote train` does, in whole numbers"))
 }
 
-/// [`distribution`] with a bar, by the first backend that was named and makes many images quickly.
+/// What the distances are of: images by the first backend that was named and makes many quickly.
+fn survey<'a>(
+    (args, count): (&Args, usize),
+    target: Target<'a>,
+    checkpoint: &'a Checkpoint,
+    config: &'a Config,
+    data: Option<&'a Discrete>,
+) -> Survey<'a> {
+    let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
+    Survey {
+        target,
+        checkpoint,
+        config,
+        count,
+        backend: args.backends.iter().find(quick).copied().unwrap_or(Backend::Cpu),
+        device: args.float.unwrap_or_default(),
+        data,
+    }
+}
+
+/// The distances, with a bar.
 fn distributed(
     args: &Args,
     target: Target<'_>,
@@ -187,17 +221,12 @@ fn distributed(
     config: &Config,
     count: usize,
 ) -> Result<Distribution, Failure> {
-    let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
-    let backend = args.backends.iter().find(quick).copied().unwrap_or(Backend::Cpu);
-    let devices = (backend, args.float.unwrap_or_default());
     let data = data(args, checkpoint, count)?;
+    let survey = survey((args, count), target, checkpoint, config, data.as_ref());
     let bar = progress::bar("distributions", 3 * count as u64);
-    let seeds = args.sampler.request()?.seeds(count);
-    let compared = distribution(target, checkpoint, config, &seeds, devices, data.as_ref(), &|images| {
-        bar.inc(images)
-    });
+    let gathered = survey.statistics(Shard::WHOLE, &|images| bar.inc(images));
     bar.finish_and_clear();
-    Ok(compared?)
+    Ok(gathered?.distribution())
 }
 
 fn remark_on_origin(file: &ModelFile, checkpoint: &Checkpoint) {

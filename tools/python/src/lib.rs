@@ -5,6 +5,7 @@ mod convert;
 mod error;
 mod model;
 mod options;
+mod shards;
 mod work;
 
 use pyo3::prelude::*;
@@ -15,5 +16,8 @@ fn _mote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(convert::convert, module)?)?;
     module.add_function(wrap_pyfunction!(convert::boards, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::merge, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::sample_part, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::statistics, module)?)?;
     error::register(module)
 }

@@ -35,6 +35,11 @@ impl Model {
     pub fn of(file: ModelFile) -> Self {
         Self { file: Arc::new(file) }
     }
+
+    /// The file.
+    pub fn file(&self) -> &Arc<ModelFile> {
+        &self.file
+    }
 }
 
 #[pymethods]

@@ -24,6 +24,48 @@ def setUpModule():
     MODEL = mote.convert(CHECKPOINT, scheme="f16")
 
 
+class Shards(unittest.TestCase):
+    def test_parts_join_to_the_bytes_of_the_whole(self):
+        with tempfile.TemporaryDirectory() as folder:
+            at = lambda name: Path(folder) / name
+            run = dict(count=5, seed=7, steps=1)
+            self.assertEqual(MODEL.sample_part(at("whole.npz"), **run), 5)
+            parts = [at(f"part-{i}.npz") for i in (2, 0, 1)]
+            made = [MODEL.sample_part(part, shard=(i, 3), **run) for part, i in zip(parts, (2, 0, 1))]
+            self.assertEqual(sum(made), 5)
+            merged = mote.merge(parts, at("all.npz"))
+            self.assertEqual((merged["count"], merged["parts"]), (5, 3))
+            self.assertEqual(at("all.npz").read_bytes(), at("whole.npz").read_bytes())
+            arrays = np.load(at("all.npz"))
+            images = MODEL.sample(seeds=range(7, 12), steps=1)
+            np.testing.assert_array_equal(arrays["images"], images.pixels)
+            self.assertEqual([f"{digest:016x}" for digest in arrays["digests"]], images.digests)
+            self.assertEqual(json.loads(arrays["run"].tobytes())["count"], 5)
+            with self.assertRaises(mote.InputError) as raised:
+                mote.merge(parts[1:], at("none.npz"))
+            self.assertIn("images 3 to 4 of 5", str(raised.exception))
+            self.assertFalse(at("none.npz").exists())
+
+    def test_statistics_join_to_distances(self):
+        with tempfile.TemporaryDirectory() as folder:
+            parts = [Path(folder) / f"part-{i}.moments" for i in range(2)]
+            for i, part in enumerate(parts):
+                found = MODEL.statistics(CHECKPOINT, part, count=18, shard=(i, 2), steps=1)
+                self.assertEqual(found, [(0, 16), (16, 18)][i])
+            merged = mote.merge(parts)
+            self.assertTrue(merged["held"])
+            self.assertEqual([space["name"] for space in merged["distribution"]["spaces"]], ["pixels", "bottleneck"])
+
+    def test_what_cannot_be_raises(self):
+        for shard, count in (((2, 2), 4), ((0, 0), 4), ((0, 1, 2), 4), ((0, 1), 0)):
+            with self.assertRaises(mote.UsageError):
+                MODEL.sample_part("never.npz", count=count, shard=shard, steps=1)
+        with self.assertRaises(mote.UsageError):
+            MODEL.sample_part("never.npz", count=4, stepz=1)
+        with self.assertRaises(mote.UsageError):
+            mote.merge([])
+
+
 class Sampling(unittest.TestCase):
     def test_the_command_gives_the_same_digests(self):
         images = MODEL.sample(seeds=[7, 8], steps=2)

@@ -22,7 +22,7 @@ use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Firmware, SimError};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// What stands after a board's name for its firmware without quick kernels.
@@ -144,6 +144,16 @@ impl Job {
             images,
             known: None,
             operators: false,
+        }
+    }
+
+    /// The same for some of the images.
+    pub(crate) fn part(&self, images: Range<usize>) -> Self {
+        Self {
+            config: self.config,
+            images: self.images[images].to_vec(),
+            operators: self.operators,
+            known: self.known.clone(),
         }
     }
 

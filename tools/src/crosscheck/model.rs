@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::condition::Conditions;
 use crate::model_file::ModelFile;
-use crate::request::{Request, RunOptions, StartFrom, noise_of_file};
+use crate::request::{Axes, Request, RunOptions, StartFrom, noise_of_file};
 use crate::tensors::{TensorFile, from_q24, to_chw};
 use crate::validate::psnr_db;
 use mote_runtime::Model;
@@ -53,7 +53,12 @@ pub fn crosscheck_model(file: &ModelFile, vectors: &Path) -> Result<ModelReport,
     let conditions = conditions(&references, file.model(), vectors)?;
     let mut runs = Vec::new();
     for (key, steps, guidance) in runs_in(&references, file.model()) {
-        let expected = references.numbers(&key).map(|values| values.data).unwrap_or_default();
+        let expected = references.numbers(&key)?;
+        let axes = Axes::of(&expected.shape, file.shape()).unwrap_or(Axes::Planes);
+        let each = file.shape().len().max(1);
+        let expected: Vec<f64> = (expected.data.chunks(each))
+            .flat_map(|sample| axes.to_chw(sample, file.shape()))
+            .collect();
         if expected.len() != noise.len() * file.model().header().sample_len() {
             return Err(refuse(format!("`{key}` and the noise differ in size")));
         }

@@ -9,7 +9,7 @@
 mod discrete;
 mod folder;
 mod idx;
-mod npy;
+pub(crate) mod npy;
 mod npz;
 mod size;
 mod training;

@@ -19,21 +19,22 @@ const MOST: usize = 1 << 29;
 pub const HEAD: usize = 1 << 16;
 
 /// What an array's header says.
-struct Header<'a> {
+pub struct Header<'a> {
     /// The type of elements, without the order of their bytes.
-    kind: &'a str,
-    shape: Vec<usize>,
+    pub kind: &'a str,
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
     /// First index fastest.
-    fortran: bool,
+    pub fortran: bool,
     /// Where the elements begin.
-    start: usize,
+    pub start: usize,
     /// Bytes of all elements.
-    bytes: usize,
+    pub bytes: usize,
 }
 
 /// Reads an array, or says what is wrong.
 pub fn parse(file: &[u8]) -> Result<Array, String> {
-    let header = header(file)?;
+    let header = header(file, MOST)?;
     let (shape, held) = (header.shape, file.len() - header.start);
     if held != header.bytes {
         let (bytes, kind) = (header.bytes, header.kind);
@@ -51,7 +52,7 @@ pub fn parse(file: &[u8]) -> Result<Array, String> {
 
 /// Whether the first bytes of a file, [`HEAD`] or all, begin an array that [`parse`] reads in `size` bytes.
 pub fn check(head: &[u8], size: usize) -> Result<(), String> {
-    let header = header(head)?;
+    let header = header(head, MOST)?;
     if header.start + header.bytes != size {
         let (shape, bytes) = (header.shape, header.bytes);
         return Err(format!(
@@ -62,7 +63,8 @@ pub fn check(head: &[u8], size: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn header(file: &[u8]) -> Result<Header<'_>, String> {
+/// The header of an array of at most `most` elements, in the first bytes of its file.
+pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
     let short = || "is cut short".to_owned();
     let version = *file
         .strip_prefix(b"\x93NUMPY")
@@ -98,9 +100,11 @@ fn header(file: &[u8]) -> Result<Header<'_>, String> {
         .collect::<Result<_, _>>()
         .map_err(|_| "has a shape that is no shape")?;
     let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let elements = elements.filter(|n| *n <= MOST).ok_or_else(|| {
-        format!("has shape {shape:?}, more than the {MOST} elements that are read: save fewer images")
-    })?;
+    let elements = elements
+        .filter(|n| *n <= most && n.checked_mul(width).is_some())
+        .ok_or_else(|| {
+            format!("has shape {shape:?}, more than the {most} elements that are read: save fewer images")
+        })?;
     Ok(Header {
         kind: kind.trim_start_matches(['<', '|', '=']),
         fortran: fortran.starts_with("True"),

@@ -164,13 +164,6 @@ impl Archive<'_> {
     }
 }
 
-impl Entry {
-    /// The array's name.
-    fn array(&self) -> &str {
-        self.name.strip_suffix(".npy").unwrap_or(&self.name)
-    }
-}
-
 /// Images of one array, and their labels.
 struct Found {
     shape: [usize; 3],

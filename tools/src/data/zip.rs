@@ -10,7 +10,7 @@ const FILE: [u8; 4] = *b"PK\x03\x04";
 /// Sizes of these records without what varies.
 const END_BYTES: usize = 22;
 const ENTRY_BYTES: usize = 46;
-const FILE_BYTES: usize = 30;
+pub const FILE_BYTES: usize = 30;
 /// Methods of compression.
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
@@ -30,19 +30,67 @@ pub struct Entry {
     pub size: usize,
     flags: usize,
     method: u16,
-    crc: u32,
+    /// Of its contents.
+    pub crc: u32,
     packed: usize,
     offset: usize,
+}
+
+impl Entry {
+    /// The name of the array in it.
+    #[must_use]
+    pub fn array(&self) -> &str {
+        self.name.strip_suffix(".npy").unwrap_or(&self.name)
+    }
+
+    /// Where its header begins and the bytes of its contents, which lie there as they are; or why they do not.
+    pub fn stored(&self) -> Result<(u64, u64), String> {
+        self.readable()?;
+        if self.method != STORED || self.packed != self.size {
+            return Err("is compressed".into());
+        }
+        Ok((self.offset as u64, self.size as u64))
+    }
+
+    /// Whether what is asked of an archive is what is read.
+    fn readable(&self) -> Result<(), String> {
+        if self.flags & ENCRYPTED != 0 {
+            return Err("is encrypted: save the archive without a password".into());
+        }
+        if !matches!(self.method, STORED | DEFLATED) {
+            return Err(format!(
+                "is compressed by method {}; stored and deflated ones are read",
+                self.method
+            ));
+        }
+        if [self.packed, self.size, self.offset].contains(&BEYOND) {
+            return Err("is larger than 4 GiB, or its archive is: save less in it".into());
+        }
+        Ok(())
+    }
+}
+
+/// Bytes before the contents of a file whose header is `header`; `None` where it is none.
+#[must_use]
+pub fn skipped(header: &[u8]) -> Option<u64> {
+    let names = half(header, 26)? + half(header, 28)?;
+    header.starts_with(&FILE).then_some((FILE_BYTES + names) as u64)
 }
 
 /// The files of the archive `bytes`; `None` where it is none, or damaged.
 #[must_use]
 pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
+    entries_at(bytes, 0)
+}
+
+/// The same of an archive whose end is `bytes`, with so many before them; `None` also where the directory begins before them.
+#[must_use]
+pub fn entries_at(bytes: &[u8], before: usize) -> Option<Vec<Entry>> {
     let first = bytes.len().saturating_sub(END_BYTES + MAX_COMMENT);
     let end = (first..=bytes.len().checked_sub(END_BYTES)?)
         .rev()
         .find(|at| bytes[*at..].starts_with(&END))?;
-    let mut at = word(bytes, end + 16)?;
+    let mut at = word(bytes, end + 16)?.checked_sub(before)?;
     let mut entries = Vec::new();
     for _ in 0..half(bytes, end + 10)? {
         if !bytes.get(at..)?.starts_with(&ENTRY) {
@@ -89,18 +137,7 @@ pub fn contents(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
 
 /// The bytes of `entry` as they lie in the archive.
 fn packed<'a>(bytes: &'a [u8], entry: &Entry) -> Result<&'a [u8], String> {
-    if entry.flags & ENCRYPTED != 0 {
-        return Err("is encrypted: save the archive without a password".into());
-    }
-    if !matches!(entry.method, STORED | DEFLATED) {
-        return Err(format!(
-            "is compressed by method {}; stored and deflated ones are read",
-            entry.method
-        ));
-    }
-    if [entry.packed, entry.size, entry.offset].contains(&BEYOND) {
-        return Err("is larger than 4 GiB, or its archive is: save less in it".into());
-    }
+    entry.readable()?;
     lying(bytes, entry).ok_or_else(|| "is damaged".into())
 }
 

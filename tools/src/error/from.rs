@@ -125,6 +125,7 @@ impl From<DistributionError> for Error {
             DistributionError::Backend(error) => error.into(),
             DistributionError::Float(error) => error.into(),
             DistributionError::Conditioned => Self::refused(error).help("leave --distribution out"),
+            DistributionError::Count { .. } => Self::usage(error).help("give another number of images"),
             DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
         }
     }

@@ -21,6 +21,8 @@ pub enum Format {
     Html,
     /// Arrays for NumPy.
     Npz,
+    /// Statistics of a run, which can be merged.
+    Moments,
     /// One object of numbers.
     Json,
 }
@@ -35,6 +37,7 @@ impl Format {
             Self::Svg => "svg",
             Self::Html => "html",
             Self::Npz => "npz",
+            Self::Moments => "moments",
             Self::Json => "json",
         }
     }
@@ -55,7 +58,7 @@ impl Format {
 }
 
 /// Endings of files: a folder of such a name is a mistake.
-const FILE_ENDINGS: [&str; 16] = [
+const FILE_ENDINGS: [&str; 17] = [
     "csv",
     "gif",
     "gz",
@@ -63,6 +66,7 @@ const FILE_ENDINGS: [&str; 16] = [
     "jpeg",
     "jpg",
     "json",
+    "moments",
     "mote",
     "npy",
     "npz",

@@ -78,6 +78,18 @@ impl<W: Write + Seek> Npz<W> {
     }
 }
 
+/// The end of an archive of images: their seeds and digests, and the text that names their run.
+pub fn npz_tail<W: Write + Seek>(npz: &mut Npz<W>, digests: &[(u64, u64)], run: &[u8]) -> Result<()> {
+    let words = |pick: fn(&(u64, u64)) -> u64| -> Vec<u8> {
+        digests.iter().flat_map(|pair| pick(pair).to_le_bytes()).collect()
+    };
+    let count = [digests.len()];
+    npz.array("seeds", "<u8", &count, |to| to.write_all(&words(|pair| pair.0)))?;
+    npz.array("digests", "<u8", &count, |to| to.write_all(&words(|pair| pair.1)))?;
+    npz.array("run", "|u1", &[run.len()], |to| to.write_all(run))?;
+    npz.finish()
+}
+
 /// 1 January 1980 in MS-DOS's format: the same samples give the same file.
 const DATE: u16 = 1 << 5 | 1;
 

@@ -1,6 +1,6 @@
 //! Samples that are no pictures: signals and actions, one row of positions in time.
 
-use super::npz::Npz;
+use super::npz::{Npz, npz_tail};
 use crate::Error;
 use crate::backend::Trace;
 use crate::tensors::{from_q24, to_chw};
@@ -38,8 +38,8 @@ impl Signal {
         .help("write it as numbers: -o OUT.npz or -o OUT.json")
     }
 
-    /// Writes `samples`, f32 `(sample, channel, time)`, then `seeds` and `digests`, u64.
-    pub(super) fn write_npz(&self, to: impl Write + Seek, traces: &[Trace]) -> IoResult<()> {
+    /// Writes `samples`, f32 `(sample, channel, time)`, then `seeds` and `digests`, u64, and the text that names the run.
+    pub(super) fn write_npz(&self, to: impl Write + Seek, traces: &[Trace], run: &[u8]) -> IoResult<()> {
         let mut npz = Npz::new(to);
         let extents = [traces.len(), self.channels, self.times];
         npz.array("samples", "<f4", &extents, |to| {
@@ -47,16 +47,8 @@ impl Signal {
             let bytes: Vec<u8> = values.flat_map(|x| (from_q24(x) as f32).to_le_bytes()).collect();
             to.write_all(&bytes)
         })?;
-        let words = |pick: fn(&Trace) -> u64| -> Vec<u8> {
-            traces.iter().flat_map(|trace| pick(trace).to_le_bytes()).collect()
-        };
-        npz.array("seeds", "<u8", &[traces.len()], |to| {
-            to.write_all(&words(|trace| trace.seed))
-        })?;
-        npz.array("digests", "<u8", &[traces.len()], |to| {
-            to.write_all(&words(Trace::digest))
-        })?;
-        npz.finish()
+        let digests: Vec<(u64, u64)> = traces.iter().map(|trace| (trace.seed, trace.digest())).collect();
+        npz_tail(&mut npz, &digests, run)
     }
 
     /// The same as one object: seed, digest and `(channel, time)` of every sample.

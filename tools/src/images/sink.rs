@@ -1,10 +1,11 @@
 //! Many samples: into a folder of PNG files or an archive for NumPy, some at a time.
 
-use super::npz::{MOST_BYTES, Npz};
+use super::npz::{MOST_BYTES, Npz, npz_tail};
 use super::{Picture, Shape, Signal, encode};
 use crate::Error;
 use crate::backend::{Backend, Job, Target, Trace};
 use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
+use crate::shard::{Run, Shard};
 use mote_runtime::internals::digest::Digest;
 use std::io;
 use std::ops::ControlFlow;
@@ -15,9 +16,9 @@ use std::path::{Path, PathBuf};
 pub enum ImageSink {
     /// A PNG file an image, named by its seed, and `digests.txt`.
     Folder(PathBuf),
-    /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64.
+    /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64, `run` as the bytes of a text that names the run.
     Archive(OutputFile),
-    /// Signals: `samples` (sample, channel, time) as f32, `seeds` and `digests` as u64.
+    /// Signals: `samples` (sample, channel, time) as f32, `seeds`, `digests` and `run` as in an archive.
     Signals(OutputFile, Signal),
     /// Signals as one JSON object.
     Json(OutputFile, Signal),
@@ -39,16 +40,25 @@ impl Made {
 }
 
 impl ImageSink {
-    /// Refuses a name that is neither an archive's nor a folder's; needs no model.
+    /// Refuses a name that is neither an archive's nor a folder's, and a folder for a shard; needs no model.
     ///
     /// # Errors
     /// Of kind `Usage`.
-    pub fn check_name(path: &Path) -> Result<(), Error> {
-        if is_archive(path) || is_json(path) {
-            Ok(())
-        } else {
-            folder_name(path)
+    pub fn check_name(path: &Path, shard: Shard) -> Result<(), Error> {
+        if is_archive(path) {
+            return Ok(());
         }
+        if !is_json(path) {
+            folder_name(path)?;
+        }
+        if shard.is_whole() {
+            return Ok(());
+        }
+        Err(Error::usage(format_args!(
+            "a shard is written as one archive, and {} is none",
+            path.display()
+        ))
+        .help("give --out FILE.npz"))
     }
 
     /// Checks that `count` samples can be written to `path`: an archive where it ends in `.npz`, one object where it ends in `.json`, a
@@ -60,7 +70,7 @@ impl ImageSink {
         shape: Shape,
         signal: Option<Signal>,
     ) -> Result<Self, Error> {
-        Self::check_name(path)?;
+        Self::check_name(path, Shard::WHOLE)?;
         if let Some(signal) = signal {
             return Self::of_signals(path, inputs, count, signal);
         }
@@ -110,16 +120,19 @@ impl ImageSink {
         }
     }
 
-    /// Makes the images and writes them as they come; `progress` is told how many steps are done.
+    /// Makes the images of one shard of `job` and writes them as they come; `progress` is told how many steps are done.
     pub fn write(
         &self,
         backend: Backend,
         target: Target<'_>,
-        job: &Job,
+        (job, shard): (&Job, Shard),
         shape: Shape,
         progress: &dyn Fn(u64),
     ) -> Result<Made, Error> {
         let mut made = Made::default();
+        let run = Run::of_images(target, job).text();
+        let part = job.part(shard.range(job.images.len()));
+        let job = &part;
         match self {
             Self::Folder(path) => {
                 // Digests of a run before would stand beside this run's images.
@@ -145,7 +158,7 @@ impl ImageSink {
             Self::Signals(file, signal) => {
                 let traces = all(backend, target, job, &mut made, progress)?;
                 file.write_with(|to| {
-                    let written = signal.write_npz(to, &traces);
+                    let written = signal.write_npz(to, &traces, &run);
                     written.map_err(|error| refused(Path::new(&file.shown()), &error))
                 })?;
             }
@@ -168,13 +181,7 @@ impl ImageSink {
                             }
                         }
                     })?;
-                    let words = |pick: fn(&(u64, u64)) -> u64| -> Vec<u8> {
-                        made.digests.iter().flat_map(|pair| pick(pair).to_le_bytes()).collect()
-                    };
-                    let count = [made.digests.len()];
-                    npz.array("seeds", "<u8", &count, |to| to.write_all(&words(|pair| pair.0)))?;
-                    npz.array("digests", "<u8", &count, |to| to.write_all(&words(|pair| pair.1)))?;
-                    npz.finish()
+                    npz_tail(&mut npz, &made.digests, &run)
                 };
                 let written = write();
                 done?;
@@ -236,6 +243,9 @@ fn each(
     mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
 ) -> Result<io::Result<()>, Error> {
     let mut written = Ok(());
+    if job.images.is_empty() {
+        return Ok(written);
+    }
     backend.stream(target, job, &mut |traces| {
         for trace in &traces {
             written = put(trace);

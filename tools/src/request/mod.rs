@@ -5,6 +5,7 @@
 
 mod start;
 
+pub(crate) use start::Axes;
 pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;

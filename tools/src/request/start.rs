@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::files::{Expected, read_file};
 use crate::images::{Picture, Shape, decode};
-use crate::tensors::{TensorFile, TensorsError, Values, to_hwc, to_q24};
+use crate::tensors::{TensorFile, TensorsError, Values, to_chw, to_hwc, to_q24};
 use mote_runtime::internals::sampler::UNKNOWN;
 use std::path::{Path, PathBuf};
 
@@ -22,12 +22,8 @@ pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> 
         .map_err(|error| Error::input(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
     let values = tensor(&file, &path, key.as_deref())?;
     let wanted = [shape.channels, shape.rows, shape.cols];
-    let sample = match values.shape.as_slice() {
-        [n, rest @ ..] if rest == wanted && *n > 0 => Some(*n),
-        whole if whole == wanted => Some(1),
-        _ => None,
-    };
-    if sample.is_none() {
+    let axes = Axes::of(&values.shape, shape);
+    let Some(axes) = axes else {
         return Err(Error::input(format_args!(
             "{}: `{}` has shape {:?}, expected [n, {}, {}, {}]",
             path.display(),
@@ -37,14 +33,54 @@ pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> 
             wanted[1],
             wanted[2]
         ))
-        .help("noise is float, (sample, channel, row, col), of the model's sample size"));
-    }
+        .help("noise is float, (sample, channel, row, col), of the model's sample size; of signals (sample, channel, time) as well"));
+    };
     values
         .data
         .chunks_exact(shape.len())
         .enumerate()
-        .map(|(i, chw)| one(&path, &values.key, i, &to_hwc(chw, shape.channels)))
+        .map(|(i, sample)| one(&path, &values.key, i, &axes.to_hwc(sample, shape)))
         .collect()
+}
+
+/// In which order a file has the axes of samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Axes {
+    /// `(channel, row, col)`; of a signal `(channel, time)` as well.
+    Planes,
+    /// `(time, channel)`: of a signal, as policies have their actions.
+    Times,
+}
+
+impl Axes {
+    /// That of a tensor of samples, or of one sample, of `shape`; `None` where it is none.
+    pub(crate) fn of(extents: &[usize], shape: Shape) -> Option<Self> {
+        let Shape { rows, cols, channels } = shape;
+        let is = |wanted: &[usize]| match extents {
+            [n, rest @ ..] if rest == wanted => *n > 0,
+            whole => whole == wanted,
+        };
+        if is(&[channels, rows, cols]) || rows == 1 && is(&[channels, cols]) {
+            return Some(Self::Planes);
+        }
+        (rows == 1 && is(&[cols, channels])).then_some(Self::Times)
+    }
+
+    /// A sample as `(row, col, channel)`.
+    fn to_hwc(self, sample: &[f64], shape: Shape) -> Vec<f64> {
+        match self {
+            Self::Planes => to_hwc(sample, shape.channels),
+            Self::Times => sample.to_vec(),
+        }
+    }
+
+    /// A sample as `(channel, row, col)`.
+    pub(crate) fn to_chw(self, sample: &[f64], shape: Shape) -> Vec<f64> {
+        match self {
+            Self::Planes => sample.to_vec(),
+            Self::Times => to_chw(sample, shape.channels),
+        }
+    }
 }
 
 fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Vec<i32>, Error> {

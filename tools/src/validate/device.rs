@@ -170,6 +170,14 @@ impl<'g> PlacedNetwork<'g> {
         }
     }
 
+    /// Images that its network makes at once, where there are so many.
+    pub fn batch(&self) -> usize {
+        match self {
+            Self::Cpu(_) => BATCH,
+            Self::Gpu(_) => GPU_BATCH,
+        }
+    }
+
     /// Images that are best followed step by step at once: many by a GPU, one by a processor.
     pub fn followed(&self) -> usize {
         match self {

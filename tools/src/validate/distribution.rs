@@ -7,20 +7,21 @@
 //! With real images both of the first are compared with half of these as well, and the floor there is the distance of the other half. A
 //! Fréchet distance grows as its sets get smaller, so only those of sets of the same size can be compared.
 
-use super::device::{FloatDevice, PlacedNetwork};
-use super::float::{FloatError, FloatRuns};
+use super::device::FloatDevice;
+use super::float::FloatError;
 use super::frechet::Moments;
-use crate::backend::{Backend, BackendError, Job, Target};
+use super::statistics::{SpaceSums, Survey};
+use super::sums::{MOST_VECTORS, Sums};
+use crate::backend::{Backend, BackendError, Target};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
-use crate::tensors::{from_q24, to_chw};
+use crate::shard::Shard;
 use mote_runtime::Config;
 use serde::Serialize;
-use std::ops::ControlFlow;
 use thiserror::Error;
 
 /// Sets the seeds of the third set apart from the others'.
-const OTHER: u64 = 1 << 63;
+pub(super) const OTHER: u64 = 1 << 63;
 
 /// Why distributions cannot be compared.
 #[derive(Debug, Error)]
@@ -36,6 +37,12 @@ pub enum DistributionError {
         "distributions are compared of models without a condition vector: what is the same in all images of one condition says nothing          of another"
     )]
     Conditioned,
+    /// Too few images for a covariance, or more than sums hold.
+    #[error("distributions of {count} images: from 2 to {MOST_VECTORS} can be compared")]
+    Count {
+        /// Images of a set.
+        count: usize,
+    },
     /// Real images of another shape, or too few of them.
     #[error(
         "the data has {found} images of shape {shape:?} (channel, row, col): at least 4 of shape {wanted:?} are needed for two halves of them"
@@ -117,81 +124,45 @@ pub fn distribution(
     data: Option<&Discrete>,
     on_images: &(dyn Fn(u64) + Sync),
 ) -> Result<Distribution, DistributionError> {
-    if target.model.condition_len() > 0 {
-        return Err(DistributionError::Conditioned);
-    }
-    let float_runs = FloatRuns::new(target, checkpoint, config)?;
-    let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
-    let real = data
-        .map(|data| halves(data, checkpoint.graph.sample_shape()))
-        .transpose()?;
-    let real = real.as_ref().map(|halves| halves.each_ref().map(Vec::as_slice));
-    let channels = target.model.header().channels.into();
-    let mut model = Vec::new();
-    backend.stream(target, &Job::of_seeds(*config, seeds.iter().copied()), &mut |traces| {
-        for trace in &traces {
-            let image: Vec<f64> = trace.state.iter().copied().map(from_q24).collect();
-            model.extend(to_chw(&image, channels));
-        }
-        on_images(traces.len() as u64);
-        ControlFlow::Continue(())
-    })?;
-    let float = |apart: u64| -> Result<Vec<f64>, FloatError> {
-        let seeds: Vec<u64> = seeds.iter().map(|seed| seed ^ apart).collect();
-        placed.batches(&seeds, 1, |network, seeds| {
-            let images = float_runs.images(network, config, seeds)?;
-            on_images(seeds.len() as u64);
-            Ok(images)
-        })
+    let survey = Survey {
+        target,
+        checkpoint,
+        config,
+        count: seeds.len(),
+        backend,
+        device,
+        data,
     };
-    let (same, other) = (float(0)?, float(OTHER)?);
-    let len = target.model.header().sample_len();
-    let mut spaces = vec![Space::of("pixels", len, [&model, &same, &other], real)];
-    if let Some(width) = float_runs.bottleneck_width(placed.network(), config)? {
-        let features = |images: &[f64]| {
-            placed.batches(images, len, |network, images| {
-                float_runs.bottleneck(network, config, images)
-            })
-        };
-        let sets = [features(&model)?, features(&same)?, features(&other)?];
-        let real = real.map(|[one, other]| Ok::<_, FloatError>([features(one)?, features(other)?]));
-        let real = real.transpose()?;
-        let real = real.as_ref().map(|halves| halves.each_ref().map(Vec::as_slice));
-        spaces.push(Space::of("bottleneck", width, [&sets[0], &sets[1], &sets[2]], real));
-    }
-    Ok(Distribution {
-        images: seeds.len(),
-        backend: backend.to_string(),
-        network: device.to_string(),
-        spaces,
-    })
+    Ok(survey.of_seeds(seeds, Shard::WHOLE, on_images)?.distribution())
 }
 
 impl Space {
-    /// Sets of the model, the float network and the float network from other seeds; two halves of real images.
-    fn of(name: &'static str, dimensions: usize, sets: [&[f64]; 3], real: Option<[&[f64]; 2]>) -> Self {
-        let [model, same, other] = sets.map(|set| Moments::of(set, dimensions));
-        let to_data = |halves: [&[f64]; 2]| {
-            let [half, rest] = halves.map(|set| Moments::of(set, dimensions));
-            ToData {
-                images: halves[0].len() / dimensions.max(1),
-                model: model.distance(&half),
-                float: same.distance(&half),
-                floor: rest.distance(&half),
-            }
+    /// Of the sums of its sets.
+    pub(super) fn of_sums(space: &SpaceSums) -> Self {
+        let moments: Vec<Moments> = space.sets.iter().map(Sums::moments).collect();
+        let distance = |one: usize, other: usize| match (moments.get(one), moments.get(other)) {
+            (Some(one), Some(other)) => one.distance(other),
+            _ => f64::NAN,
         };
+        let [model, float, other, half, rest] = [0, 1, 2, 3, 4];
+        let data = space.sets.get(half).map(|real| ToData {
+            images: real.vectors() as usize,
+            model: distance(model, half),
+            float: distance(float, half),
+            floor: distance(rest, half),
+        });
         Self {
-            name,
-            dimensions,
-            model: model.distance(&other),
-            floor: same.distance(&other),
-            data: real.map(to_data),
+            name: space.name,
+            dimensions: space.dimensions,
+            model: distance(model, other),
+            floor: distance(float, other),
+            data,
         }
     }
 }
 
 /// Every other image, and the rest, of the same number.
-fn halves(data: &Discrete, wanted: [usize; 3]) -> Result<[Vec<f64>; 2], DistributionError> {
+pub(super) fn halves(data: &Discrete, wanted: [usize; 3]) -> Result<[Vec<f64>; 2], DistributionError> {
     let (found, shape) = (data.len(), data.shape);
     if found < 4 || shape != wanted {
         return Err(DistributionError::Data { found, shape, wanted });
@@ -226,7 +197,16 @@ mod tests {
         // One dimension: only the means differ, by 2 and by 3.
         let set = |by: f64| vec![by - 1.0, by, by + 1.0];
         let (zero, two, three) = (set(0.0), set(2.0), set(3.0));
-        let space = Space::of("pixels", 1, [&two, &zero, &zero], Some([&zero, &three]));
+        let sums = |set: &Vec<f64>| {
+            let mut sums = Sums::new(1);
+            sums.add(set);
+            sums
+        };
+        let space = Space::of_sums(&SpaceSums {
+            name: "pixels",
+            dimensions: 1,
+            sets: [&two, &zero, &zero, &zero, &three].map(sums).to_vec(),
+        });
         let data = space.data.unwrap();
         for (found, expected) in [
             (data.model, 4.0),

@@ -12,25 +12,8 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of vectors of `dimensions` numbers each, one after the other; the covariance is divided by their number less one.
-    pub fn of(vectors: &[f64], dimensions: usize) -> Self {
-        let d = dimensions.max(1);
-        let count = (vectors.len() / d).max(1) as f64;
-        let mut mean = vec![0.0; d];
-        for vector in vectors.chunks_exact(d) {
-            mean.iter_mut().zip(vector).for_each(|(sum, v)| *sum += v / count);
-        }
-        let mut covariance = vec![0.0; d * d];
-        let mut centred = vec![0.0; d];
-        for vector in vectors.chunks_exact(d) {
-            for ((to, v), m) in centred.iter_mut().zip(vector).zip(&mean) {
-                *to = v - m;
-            }
-            for (row, a) in covariance.chunks_exact_mut(d).zip(&centred) {
-                row.iter_mut().zip(&centred).for_each(|(sum, b)| *sum += a * b);
-            }
-        }
-        covariance.iter_mut().for_each(|v| *v /= (count - 1.0).max(1.0));
+    /// With this mean, and this covariance row by row.
+    pub fn new(mean: Vec<f64>, covariance: Vec<f64>) -> Self {
         Self { mean, covariance }
     }
 
@@ -177,6 +160,7 @@ fn at_least_0(v: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sums::Sums;
     use super::*;
 
     fn near(found: f64, expected: f64) {
@@ -184,6 +168,15 @@ mod tests {
             (found - expected).abs() < 1e-9 * (1.0 + expected.abs()),
             "{found}, not {expected}"
         );
+    }
+
+    impl Moments {
+        /// Of vectors of `dimensions` numbers each, one after the other.
+        fn of(vectors: &[f64], dimensions: usize) -> Self {
+            let mut sums = Sums::new(dimensions);
+            sums.add(vectors);
+            sums.moments()
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! [`exactness`] runs the same seeds on every backend and compares the digest of the state after every step with a reference:
 //! the [oracle](mote_oracle) where it ran, the runtime on this machine otherwise. Where a backend differs, the seed is run
 //! again with a digest an operator, and the first operator whose output differs is named. [`against`] measures what the number
-//! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many.
+//! formats cost an image, [`layers`] operator by operator, [`distribution`] what they cost many; [`Survey`] gathers what that is computed of, on many machines.
 
 mod backends;
 mod compare;
@@ -12,6 +12,8 @@ mod distribution;
 mod float;
 mod frechet;
 mod layers;
+pub(crate) mod statistics;
+pub(crate) mod sums;
 
 pub use backends::{affordable_seeds, backends_to_check};
 pub use compare::{Divergence, mismatches};
@@ -19,6 +21,7 @@ pub use device::FloatDevice;
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
 pub use float::{FloatComparison, FloatError, against, psnr_db};
 pub use layers::{Layer, Layers, layers};
+pub use statistics::{Statistics, Survey};
 
 use crate::Error;
 use crate::backend::{Backend, BackendError, Job, Target, Trace};

@@ -27,6 +27,26 @@ impl Choice {
         method.unwrap_or(Method::Ddim)
     }
 
+    #[cfg(not(feature = "choices"))]
+    fn config(&self, model: &Model<'_>) -> Config {
+        Config {
+            seed: self.seed,
+            method: self.method(),
+            eta_q16: 0,
+            ..Config::of(model.header(), self.steps)
+        }
+    }
+
+    #[cfg(feature = "choices")]
+    fn config(&self, model: &Model<'_>) -> Config {
+        // What a caller in between may have changed of it.
+        core::hint::black_box(Config {
+            seed: self.seed,
+            method: self.method(),
+            ..Config::of(model.header(), self.steps)
+        })
+    }
+
     fn start(&self) -> Start<'static> {
         match self.part_q16 {
             Some(part_q16) if Feature::Interpolate.is_built() => Start::Between {
@@ -48,12 +68,7 @@ pub fn mote_minimal(model: &'static [u8], memory: &mut [u8], pixels: &mut [u8], 
     let Ok(mut arena) = Arena::new(memory) else {
         return false;
     };
-    let config = Config {
-        seed: choice.seed,
-        method: choice.method(),
-        eta_q16: 0,
-        ..Config::of(model.header(), choice.steps)
-    };
+    let config = choice.config(&model);
     let Ok(mut run) = Sampler::new(&model, &mut arena, &config, &choice.start()) else {
         return false;
     };

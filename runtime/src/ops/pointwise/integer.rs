@@ -5,7 +5,7 @@
 
 use super::{Affine, Beside, Pointwise, Table};
 use crate::numeric::product::product;
-use crate::numeric::requant::{saturate_i8, saturate_i16, saturate_i32};
+use crate::numeric::requant::{SmallRequant, saturate_i8, saturate_i16, saturate_i32};
 use crate::ops::Context;
 use crate::tensor::Dtype;
 use crate::tensor::regions::Regions;
@@ -30,6 +30,23 @@ enum Values<'a> {
     Segments(&'a [i16], u32),
 }
 
+/// `(t * mult + half) >> shift` in 32 bits.
+#[derive(Clone, Copy)]
+struct Rescale {
+    mult: i32,
+    half: i32,
+    shift: u32,
+}
+
+impl Rescale {
+    /// The value as it is.
+    const NONE: Self = Self {
+        mult: 1,
+        half: 0,
+        shift: 0,
+    };
+}
+
 /// The tensors beside the input.
 struct Others<'a> {
     factor: Option<(View<'a>, Beside)>,
@@ -48,7 +65,7 @@ pub fn pointwise(op: &Pointwise, context: &Context<'_>, r: &mut Regions<'_, '_>)
         let mut block = [0; BLOCK];
         for at in (0..out.len()).step_by(BLOCK) {
             let block = block.get_mut(..BLOCK.min(out.len() - at))?;
-            values.load(&src, &out, at, block);
+            values.load(&src, &out, at, block, Rescale::NONE);
             store(&mut out, at, block);
         }
         return Some(());
@@ -94,14 +111,14 @@ impl<'a> Values<'a> {
 
     /// The function's values of the elements from `at` on.
     #[inline(never)]
-    fn load(&self, src: &Operand<'_>, out: &ViewMut<'_>, at: usize, to: &mut [i32]) {
+    fn load(&self, src: &Operand<'_>, out: &ViewMut<'_>, at: usize, to: &mut [i32], scale: Rescale) {
         let stored = match src {
             Operand::Apart(view) => *view,
             Operand::InPlace { zero } => out.as_view().with_zero(*zero),
         };
         match stored {
             View::I8(from, zero) => self.of_bytes(&from[at..], zero, to),
-            View::I16(from) => self.of_words(&from[at..], to),
+            View::I16(from) => self.of_words(&from[at..], to, scale),
             View::F16(_) | View::Q24(_) => {}
         }
     }
@@ -115,20 +132,22 @@ impl<'a> Values<'a> {
     }
 
     #[inline(always)]
-    fn of_words(&self, from: &[i16], to: &mut [i32]) {
+    fn of_words(&self, from: &[i16], to: &mut [i32], scale: Rescale) {
         match *self {
             Self::Segments(ends, bits) => {
                 let (mask, half) = ((1 << bits) - 1, 1 << (bits - 1));
-                each(from, to, |from| {
+                // One at a time: four would need more registers than there are.
+                for (to, from) in to.iter_mut().zip(from) {
                     let input = u32::from(from.cast_unsigned() ^ 0x8000);
                     let i = (input >> bits) as usize;
                     // There is one end more than there are segments.
                     let Some(&[left, right]) = ends.get(i..i + 2) else {
-                        return 0;
+                        return;
                     };
                     let (left, right) = (i32::from(left), i32::from(right));
-                    left + (((right - left) * (input & mask) as i32 + half) >> bits)
-                });
+                    let t = left + (((right - left) * (input & mask) as i32 + half) >> bits);
+                    *to = (t * scale.mult + scale.half) >> scale.shift;
+                }
             }
             _ => each(from, to, i32::from),
         }
@@ -191,11 +210,24 @@ struct Terms {
 impl Affine {
     /// Block by block of channels, each over all positions; without a vector or a single channel all elements are channels of one position.
     fn run(&self, values: &Values<'_>, src: &Operand<'_>, others: &Others<'_>, channels: usize, out: &mut ViewMut<'_>) {
+        if let (Some(scale), Values::Segments(..)) = (self.rescale(), values) {
+            let mut block = [0; BLOCK];
+            for at in (0..out.len()).step_by(BLOCK) {
+                let block = &mut block[..BLOCK.min(out.len() - at)];
+                values.load(src, out, at, block, scale);
+                store(out, at, block);
+            }
+            return;
+        }
         let whole = |other: &Option<(View<'_>, Beside)>| other.is_none_or(|(_, beside)| beside == Beside::Whole);
+        let mask = matches!(others.factor, Some((_, Beside::Positions)));
         let width = if whole(&others.factor) && whole(&others.addend) {
             out.len()
-        } else {
+        } else if mask {
             channels
+        } else {
+            // A block has several positions where the channels are few.
+            channels * BLOCK.checked_div(channels).unwrap_or(1).max(1)
         };
         let half = 1 << (self.shift - 1) << self.up();
         let mut terms = Terms {
@@ -207,15 +239,18 @@ impl Affine {
         for first in (0..width).step_by(BLOCK) {
             let count = BLOCK.min(width - first);
             if let Some((vector, Beside::Channels)) = &others.factor {
-                self.factors(vector, first, &mut terms.a[..count]);
+                self.factors(vector, first, &mut terms.a[..count.min(channels)]);
+                (channels..count).for_each(|i| terms.a[i] = terms.a[i - channels]);
             }
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
-                for (i, base) in terms.base[..count].iter_mut().enumerate() {
-                    *base = (product(vector.at(first + i), of.mult) << self.up()) + half;
+                for (i, base) in terms.base[..count.min(channels)].iter_mut().enumerate() {
+                    *base = (product(vector.get(first + i), of.mult) << self.up()) + half;
                 }
+                (channels..count).for_each(|i| terms.base[i] = terms.base[i - channels]);
             }
             for (line, at) in (first..out.len()).step_by(width).enumerate() {
-                values.load(src, out, at, &mut terms.t[..count]);
+                let count = count.min(out.len() - at);
+                values.load(src, out, at, &mut terms.t[..count], Rescale::NONE);
                 match &others.factor {
                     Some((view, Beside::Whole)) => self.factors(view, at, &mut terms.a[..count]),
                     Some((view, Beside::Positions)) => {
@@ -226,7 +261,8 @@ impl Affine {
                 }
                 let mult = match (&others.addend, self.addend) {
                     (Some((view, Beside::Whole)), Some(of)) => {
-                        Values::Same.load(&Operand::Apart(*view), out, at, &mut terms.y[..count]);
+                        let (src, y) = (Operand::Apart(*view), &mut terms.y[..count]);
+                        Values::Same.load(&src, out, at, y, Rescale::NONE);
                         Some(of.mult)
                     }
                     _ => None,
@@ -235,6 +271,17 @@ impl Affine {
                 store(out, at, &terms.t[..count]);
             }
         }
+    }
+
+    /// The whole of it in 32 bits, where it is no more than a small factor.
+    fn rescale(&self) -> Option<Rescale> {
+        let small = self.one.unsigned_abs() <= 1 << 15 && (1..=30).contains(&self.shift);
+        let alone = self.factor.is_none() && self.addend.is_none();
+        (small && alone).then(|| Rescale {
+            mult: self.one,
+            half: 1 << (self.shift - 1),
+            shift: self.shift.into(),
+        })
     }
 
     /// A left shift of what has 16 bits, after which the result is in the high word, where it does not saturate. 0 where there is none.
@@ -249,10 +296,10 @@ impl Affine {
     /// `sat32(one + scaled(factor))` of the elements from `at` on.
     #[inline(never)]
     fn factors(&self, view: &View<'_>, at: usize, to: &mut [i32]) {
-        if let Some(factor) = self.factor {
-            for (i, to) in to.iter_mut().enumerate() {
-                *to = self.one.saturating_add(factor.requant.times(view.at(at + i)));
-            }
+        let Some(factor) = self.factor else { return };
+        let requant = SmallRequant::new(factor.requant);
+        for (i, to) in to.iter_mut().enumerate() {
+            *to = self.one.saturating_add(requant.apply(view.get(at + i)));
         }
     }
 

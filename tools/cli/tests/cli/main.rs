@@ -6,10 +6,12 @@
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
 //! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
+//! | `shards.rs` | any sharding of a run joins to the same bytes, and parts of no whole run are refused |
 //! | `plan.rs` | a planned file makes the images of the file that it was planned from, and no others |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `around.rs` | outputs eat no inputs, writes are whole, what has no end is not read, signals leave nothing behind |
+//! | `conditions.rs` | a condition is given by numbers or files, and what it conditions is written as numbers |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
@@ -19,8 +21,10 @@ mod boards;
 mod chains;
 mod checks;
 mod common;
+mod conditions;
 mod eval;
 mod files;
 mod plan;
 mod refusals;
+mod shards;
 mod train;

@@ -10,6 +10,7 @@ Convert a checkpoint to a model file, and run the file with the bits of the devi
 
 from ._convert import convert
 from ._model import Images, Model
+from ._shards import merge
 from ._mote import (
     FailedError,
     InputError,
@@ -37,4 +38,5 @@ __all__ = [
     "__version__",
     "boards",
     "convert",
+    "merge",
 ]

@@ -160,6 +160,67 @@ class Model:
         picture = np.frombuffer(pixels, dtype=np.uint8).reshape(len(found), rows, cols, channels)
         return Images(found, digests, picture, state)
 
+    def sample_part(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        count: int,
+        shard: tuple[int, int] = (0, 1),
+        seed: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        backend: str = "cpu",
+        progress: Progress = None,
+        **options: Any,
+    ) -> int:
+        """Writes the images of one shard of a run to the archive `out`; `mote.merge` joins the parts to the archive of all of them.
+
+        Args:
+            out: A name that ends with `.npz`.
+            count: Images of the whole run, from `seed` on.
+            shard: Which part, from 0, of how many.
+            options: `steps`, `sampler`, `variance`, `spacing`, `prev`, `eta` and `clip`, as in `sample`.
+
+        Returns:
+            The number of images in the part.
+        """
+        part = _part(out, count, shard, seed, label, guidance, backend)
+        steps = _options(**_known(options))
+        total = -(-part["count"] // max(1, part["shard"][1])) * (steps["steps"] or 20)
+        with told(progress, total, "sampling") as callback:
+            return _mote.sample_part(self._model, part, steps, callback)
+
+    def statistics(
+        self,
+        checkpoint: str | os.PathLike[str],
+        out: str | os.PathLike[str],
+        *,
+        count: int,
+        shard: tuple[int, int] = (0, 1),
+        seed: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        backend: str = "cpu",
+        network: str = "cpu",
+        data: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> tuple[int, int]:
+        """Writes what the distances between `count` images and those of `checkpoint`'s float network are computed of, for one shard of them.
+
+        `mote.merge` joins the parts and gives the distances of `mote validate --distribution`.
+
+        Args:
+            out: A name that ends with `.moments`.
+            network: What runs the float network: `cpu`, `cuda` or `cuda:f16`.
+            data: Real images, as `mote validate --data` takes them.
+
+        Returns:
+            The first image of the part, and the one after its last.
+        """
+        part = _part(out, count, shard, seed, label, guidance, backend)
+        given = None if data is None else os.fspath(data)
+        return _mote.statistics(self._model, os.fspath(checkpoint), part, _options(**_known(options)), network, given)
+
     def predict(
         self, x: Any, t: Any, *, labels: int | Sequence[int] | None = None, condition: Any = None
     ) -> np.ndarray:
@@ -274,6 +335,42 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.to_bytes(),)
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a run that were given by name, all of them."""
+    names = ("steps", "sampler", "variance", "spacing", "prev", "eta", "clip")
+    known = {name: options.pop(name, None) for name in names}
+    if options:
+        raise usage(f"there is no option {sorted(options)[0]}", f"choose from {', '.join(names)}")
+    return known
+
+
+def _part(
+    out: str | os.PathLike[str],
+    count: int,
+    shard: tuple[int, int],
+    seed: int,
+    label: int | None,
+    guidance: float | None,
+    backend: str,
+) -> _mote.Part:
+    [count] = whole_numbers(count, "count", 1_000_000)
+    [seed] = whole_numbers(seed, "seed", LAST_SEED)
+    numbers = whole_numbers(shard, "shard", 1_000_000)
+    if len(numbers) != 2:
+        raise usage(f"shard is {shard}", "give a pair: which part, from 0, of how many")
+    if label is not None:
+        [label] = whole_numbers(label, "label", LAST_LABEL)
+    return {
+        "out": os.fspath(out),
+        "count": count,
+        "shard": (numbers[0], numbers[1]),
+        "seed": seed,
+        "label": label,
+        "guidance": guidance,
+        "backend": backend,
+    }
 
 
 def _options(

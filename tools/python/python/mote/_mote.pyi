@@ -80,3 +80,18 @@ def convert(
     progress: Progress = None,
 ) -> Model: ...
 def boards() -> list[str]: ...
+def merge(parts: list[str], out: str | None = None) -> str: ...
+
+class Part(TypedDict):
+    out: str
+    count: int
+    shard: tuple[int, int]
+    seed: int
+    label: int | None
+    guidance: float | None
+    backend: str
+
+def sample_part(model: Model, part: Part, steps: Steps, progress: Progress) -> int: ...
+def statistics(
+    model: Model, checkpoint: str, part: Part, steps: Steps, network: str, data: str | None
+) -> tuple[int, int]: ...

@@ -300,13 +300,7 @@ impl<'a> Call<'a> {
     /// An operand as an activation: features of the timestep become one.
     pub fn as_activation(&self, net: &mut Net, value: &Value) -> Result<View> {
         match value {
-            Value::Waves(waves) => {
-                let source = net.add(vec![waves.data.len(), 1, 1], waves.what())?;
-                let whole = View::whole(source, &[waves.data.len()]);
-                whole
-                    .reshaped(&waves.sizes)
-                    .ok_or_else(|| "features of the timestep cannot be seen so".to_string())
-            }
+            Value::Waves(waves) => net.features(waves),
             other => other.activation().cloned(),
         }
     }

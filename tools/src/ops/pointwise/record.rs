@@ -54,10 +54,12 @@ impl Pointwise {
         }
         // Of int16 and of Q24 the table's unit is as fine as 16 bits allow.
         let direct = plain && output.dtype == Dtype::I16;
-        let unit = if direct {
-            output.scale
-        } else {
-            (table::max_abs(function, input) / 32767.0).max(f64::MIN_POSITIVE)
+        let finest = (table::max_abs(function, input) / 32767.0).max(output.scale / 32768.0);
+        let unit = match plain {
+            true if direct => output.scale,
+            // A power of two below the output's: what is left is a shift.
+            true if finest < output.scale => libm::ldexp(output.scale, -power_below(output.scale / finest)),
+            _ => finest,
         };
         let (values, bits) = if byte {
             (table::words(function, input, unit), 0)
@@ -67,7 +69,22 @@ impl Pointwise {
             table::segments(function, input, unit, tolerance)
         };
         let table = own(e.weights.put(values.into_iter()), bits);
-        (table, (!direct).then(|| self.affine(unit, output.scale, e)))
+        let affine = match power_below(output.scale / unit) {
+            shift @ 1.. if plain && libm::ldexp(unit, shift) == output.scale => self.shifted(shift),
+            _ => self.affine(unit, output.scale, e),
+        };
+        (table, (!direct).then_some(affine))
+    }
+
+    /// The affine of a function whose values are in units of a power of two below the output's.
+    fn shifted(&self, shift: i32) -> Affine {
+        Affine {
+            one: 1,
+            one_float: 1.0,
+            shift: shift as u8,
+            factor: None,
+            addend: None,
+        }
     }
 
     /// The largest magnitude that the function's value is multiplied by.
@@ -106,4 +123,9 @@ impl Pointwise {
             }),
         }
     }
+}
+
+/// The largest power of two that is at most `v`, as its exponent.
+fn power_below(v: f64) -> i32 {
+    libm::frexp(v).1 - 1
 }

@@ -43,7 +43,7 @@ pub fn conv(
         for channel in 0..g.outs {
             let mut values = [0; LANES];
             filter.apply(channel, row, columns, &mut values);
-            let values = &mut values[..count];
+            let values = values.get_mut(..count).unwrap_or_default();
             let at = first * g.outs + channel;
             if let Some(add) = &add {
                 let (at, step) = if add.broadcast { (channel, 0) } else { (at, g.outs) };

@@ -78,7 +78,9 @@ impl Input<'_> {
             Self::Two([first, _]) if channel < first.channels => (first, channel),
             Self::Two([first, second]) => (second, channel - first.channels),
         };
-        let elements = &mut chunk[..(part.channels - channel).min(CHUNK)];
+        let elements = chunk
+            .get_mut(..(part.channels - channel).min(CHUNK))
+            .unwrap_or_default();
         part.join(position * part.channels + channel, elements);
         elements
     }

@@ -1,0 +1,558 @@
+// source 59cc0a11423a820060855bcbe6a33bfb306e8067ac69e69bdfd131c9a3c66e36
+// Mote for C: a diffusion model in flash, images from it in memory that you own.
+//
+//     static mote_model model;                       // storage, not yet in use: zeros
+//     static mote_run run;
+//     MOTE_ALIGN16 static uint8_t arena[8192];       // at least what mote_arena_bytes says
+//     mote_config config;
+//     mote_step_info step;
+//
+//     status = mote_open(&model, file, sizeof file);
+//     status = mote_config_init(&config, &model, 20u);
+//     config.seed = 7u;
+//     status = mote_start(&run, &model, arena, sizeof arena, &config);
+//     while ((status = mote_step(&run, &step)) == MOTE_OK) {
+//         // feed the watchdog, log, save
+//     }
+//     if (status == MOTE_FINISHED) {
+//         status = mote_image(&run, pixels, sizeof pixels);
+//     }
+//
+// Memory. The library allocates nothing and has no state of its own. Storage, arena, file and known image stay where and as they are
+// while they are in use, and no two of them share a byte. There is nothing to close: memory whose last call has returned is free.
+// Storage begins as zeros. A copy of storage is refused.
+//
+// Pointers. Each must point to what its name says, as long as is said. Null, a wrong alignment and a length past the end of memory
+// are refused with a status; a pointer to somewhere else cannot be told from a good one.
+//
+// Threads. Calls with different runs are independent of each other, also where the runs share a model. Calls with one run, and
+// mote_open with the model of a run, exclude each other: that is the caller's to see to.
+//
+// Interrupts. Any call may be interrupted, for any time. A handler may use other runs. A call with the run that was interrupted says
+// MOTE_BUSY, on one core; it is no lock between two. The file is read during a step: a flash that is being erased or written must not be
+// its flash. No call waits, sleeps or enables or disables interrupts. A step takes as long as the network; mote_step is the
+// place between two to feed a watchdog.
+//
+// Stack. 4 KiB suffice for every call. Models in f16 use the floating-point registers of a core that has them; others do not.
+//
+// Errors. Every number keeps its meaning for ever. After an error nothing was begun or moved, but a run whose start failed is gone.
+
+
+#ifndef MOTE_H
+#define MOTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Storage of 16-byte alignment: arenas, and model files in memory.
+#if defined(__GNUC__) || defined(__clang__)
+#define MOTE_ALIGN16 __attribute__((aligned(16)))
+#endif
+
+// Words of 8 bytes of the storage: compared with the library when it is compiled.
+#define MOTE_MODEL_WORDS ((96u + (8u * sizeof(void *))) / 8u)
+#define MOTE_RUN_WORDS ((80u + (14u * sizeof(void *))) / 8u)
+
+
+
+// DDIM, deterministic or with noise by eta.
+#define MOTE_SAMPLER_DDIM 0u
+
+// The ancestral sampler, with the posterior's variance. Feature `ddpm`.
+#define MOTE_SAMPLER_DDPM_SMALL 1u
+
+// The ancestral sampler, with the forward process' variance. Feature `ddpm`.
+#define MOTE_SAMPLER_DDPM_LARGE 2u
+
+// DPM-Solver++(2M). Feature `dpm-solver`.
+#define MOTE_SAMPLER_DPM_SOLVER 3u
+
+// Heun's method, two network calls a step. Feature `heun`.
+#define MOTE_SAMPLER_HEUN 4u
+
+// Euler's method for flow matching. Feature `continuous`.
+#define MOTE_SAMPLER_EULER 5u
+
+// The predicted clean sample is not clamped.
+#define MOTE_CLIP_OFF 0u
+
+// It is clamped, epsilon is kept.
+#define MOTE_CLIP_STOCK 1u
+
+// It is clamped, and epsilon computed from it.
+#define MOTE_CLIP_REDERIVED 2u
+
+// Timesteps at multiples of T / steps.
+#define MOTE_SPACING_LEADING 0u
+
+// Timesteps from the last one down.
+#define MOTE_SPACING_TRAILING 1u
+
+// First and last timestep and evenly between.
+#define MOTE_SPACING_LINSPACE 2u
+
+// More timesteps where there is little noise.
+#define MOTE_SPACING_QUADRATIC 3u
+
+// The timestep after a timestep is the next of the list.
+#define MOTE_PREVIOUS_LIST 0u
+
+// It is T / steps below, as in diffusers.
+#define MOTE_PREVIOUS_DIFFUSERS 1u
+
+// `class_label` of a run without a class.
+#define MOTE_NO_CLASS (-1)
+
+// 1.0 of the fields and arguments that end with q16.
+#define MOTE_ONE_Q16 65536u
+
+// 1.0 of states and images in Q24.
+#define MOTE_ONE_Q24 16777216
+
+// An element of a known image that is not known.
+#define MOTE_UNKNOWN INT32_MIN
+
+// What a call says. 0 is success, 1 the end of a run; every other number is an error, after which nothing was begun or moved.
+//
+// A number never changes its meaning. 100 and up: why a file is no model. 200 and up: what is wrong with a tensor of the file; 300
+// and up: with an operator of it. 400 and up: why a run cannot begin or go on.
+enum mote_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Done.
+  MOTE_OK = 0,
+  // The run has no further step: the image is there.
+  MOTE_FINISHED = 1,
+  // A pointer is null that must not be.
+  MOTE_NULL = 2,
+  // A pointer is not a multiple of its type's alignment.
+  MOTE_UNALIGNED = 3,
+  // A length reaches past the end of memory.
+  MOTE_TOO_LONG = 4,
+  // The arena shares memory with the storage of model or run.
+  MOTE_SHARED = 5,
+  // The model's storage holds no open model, or is a copy of one that does.
+  MOTE_NOT_OPEN = 6,
+  // The run's storage holds no run, or is a copy of one that does.
+  MOTE_NOT_STARTED = 7,
+  // Another call with this run has not returned yet: it was interrupted, or is on another thread.
+  MOTE_BUSY = 8,
+  // A field of the configuration has a number that nothing has.
+  MOTE_CHOICE = 9,
+  // The file does not begin at a multiple of 16 bytes.
+  MOTE_MODEL_MISALIGNED = 100,
+  // The file is longer than the bytes that were given.
+  MOTE_MODEL_LENGTH = 101,
+  // The file does not begin with MOTE.
+  MOTE_NOT_A_MODEL = 102,
+  // A file format of another version: convert again.
+  MOTE_FORMAT_VERSION = 103,
+  // A numeric contract of another version: convert again.
+  MOTE_NUMERIC_VERSION = 104,
+  // The file was changed after it was written.
+  MOTE_CHECKSUM = 105,
+  // The section table is malformed.
+  MOTE_SECTION_TABLE = 106,
+  // A section's content is malformed.
+  MOTE_SECTION = 107,
+  // More tensors than a file may have.
+  MOTE_TENSORS = 108,
+  // A header field is outside its range.
+  MOTE_HEADER = 109,
+  // The model needs a part that the archive was built without.
+  MOTE_MODEL_NOT_BUILT = 110,
+  MOTE_TENSOR_DECODE = 200,
+  MOTE_TENSOR_UNKNOWN_TENSOR = 201,
+  MOTE_TENSOR_SHAPE = 202,
+  MOTE_TENSOR_DTYPE = 203,
+  MOTE_TENSOR_ZERO_POINT = 204,
+  MOTE_TENSOR_LIFETIME = 205,
+  MOTE_TENSOR_OVERLAP = 206,
+  MOTE_TENSOR_OUT_OF_BOUNDS = 207,
+  MOTE_TENSOR_ALIGNMENT = 208,
+  MOTE_TENSOR_PARAMETER = 209,
+  MOTE_TENSOR_REQUANT = 210,
+  MOTE_TENSOR_ACCUMULATOR = 211,
+  MOTE_TENSOR_NOT_FINITE = 212,
+  MOTE_TENSOR_PADDING = 213,
+  MOTE_TENSOR_NOT_BUILT = 214,
+  MOTE_OP_DECODE = 300,
+  MOTE_OP_UNKNOWN_TENSOR = 301,
+  MOTE_OP_SHAPE = 302,
+  MOTE_OP_DTYPE = 303,
+  MOTE_OP_ZERO_POINT = 304,
+  MOTE_OP_LIFETIME = 305,
+  MOTE_OP_OVERLAP = 306,
+  MOTE_OP_OUT_OF_BOUNDS = 307,
+  MOTE_OP_ALIGNMENT = 308,
+  MOTE_OP_PARAMETER = 309,
+  MOTE_OP_REQUANT = 310,
+  MOTE_OP_ACCUMULATOR = 311,
+  MOTE_OP_NOT_FINITE = 312,
+  MOTE_OP_PADDING = 313,
+  MOTE_OP_NOT_BUILT = 314,
+  // The arena is smaller than `mote_arena_bytes` says.
+  MOTE_ARENA_TOO_SMALL = 400,
+  // The arena does not begin at a multiple of 16 bytes.
+  MOTE_ARENA_MISALIGNED = 401,
+  // The number of steps is not 1 to the training steps.
+  MOTE_STEPS = 402,
+  // The checkpoint's offset pushes the first of so many steps past the last training timestep.
+  MOTE_STEPS_OFFSET = 403,
+  // A chain has steps of its own: no other sampler, no known elements, no start between two seeds.
+  MOTE_CHAIN_SAMPLER = 404,
+  // A Gaussian chain takes all of its steps.
+  MOTE_CHAIN_STEPS = 405,
+  // The model has no such class.
+  MOTE_CLASS = 406,
+  // The model needs a class.
+  MOTE_CLASS_MISSING = 407,
+  // Guidance of a model without a null class.
+  MOTE_GUIDANCE_UNSUPPORTED = 408,
+  // eta is outside 0 to 1.
+  MOTE_ETA = 409,
+  // eta is DDIM's alone.
+  MOTE_ETA_ELSEWHERE = 410,
+  // Sampler, spacing or rule are not for the model's noise levels.
+  MOTE_LEVELS = 411,
+  // The run needs a part that the archive was built without.
+  MOTE_RUN_NOT_BUILT = 412,
+  // The clipping range is not between 0 and 64.
+  MOTE_CLIP_RANGE = 413,
+  // The strength is outside 0 to 1.
+  MOTE_STRENGTH = 414,
+  // The place between two seeds is outside 0 to 1.
+  MOTE_PART = 415,
+  // The prediction is undefined where alpha_bar is 0.
+  MOTE_ZERO_SNR = 416,
+  // The file plans another run.
+  MOTE_PLANNED = 417,
+  // The file plans a sampler whose steps go on from the one before: no later start.
+  MOTE_PLANNED_START = 418,
+  // An array is not as long as the model's sample, or the room for a snapshot too short.
+  MOTE_LENGTH = 419,
+  // The snapshot is damaged or was taken with another model.
+  MOTE_SNAPSHOT = 420,
+  // The snapshot is of an earlier version.
+  MOTE_SNAPSHOT_VERSION = 421,
+  // The run was saved with a known image and needs it again.
+  MOTE_KNOWN_IMAGE = 422,
+  // An operator could not get its memory: model, run or arena were written by someone else.
+  MOTE_MEMORY = 423,
+  // A condition vector that is missing, or of another length than the model's.
+  MOTE_CONDITION = 424,
+  // The run was saved with a condition vector and needs it again.
+  MOTE_CONDITION_CHANGED = 425,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum mote_status mote_status;
+#else
+typedef int32_t mote_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// An open model: 128 bytes on a core of 32 bits. It stays where it is while it is in use: a copy is refused.
+typedef struct mote_model {
+  // The library's.
+  uint64_t opaque[MOTE_MODEL_WORDS];
+} mote_model;
+
+// Facts of a model.
+typedef struct mote_model_info {
+  // Rows of a sample.
+  uint32_t rows;
+  // Columns of a sample.
+  uint32_t cols;
+  // Channels of a sample.
+  uint32_t channels;
+  // Elements of a sample: the product of these.
+  uint32_t elements;
+  // Classes, 0 to one less; 0 for a model without.
+  uint32_t classes;
+  // The class that stands for none, or -1.
+  int32_t null_class;
+  // Numbers of the condition vector; 0 for a model without.
+  uint32_t condition;
+  // Training timesteps: the most steps.
+  uint32_t train_steps;
+  // Steps of the run that the file plans; 0 where it plans none.
+  uint32_t planned_steps;
+  // Bytes of the file.
+  uint32_t file_bytes;
+  // CRC-32 of the file: its identity.
+  uint32_t crc;
+} mote_model_info;
+
+// What a run is asked to do. `mote_config_init` fills it in; then change what is to be otherwise.
+typedef struct mote_config {
+  // Seed of all noise.
+  uint64_t seed;
+  // Number of steps, 1 to the training steps.
+  uint32_t steps;
+  // A `MOTE_SAMPLER_`.
+  uint32_t sampler;
+  // DDIM's stochasticity, Q16: 0 is deterministic. 0 for other samplers.
+  uint32_t eta_q16;
+  // A `MOTE_CLIP_`.
+  uint32_t clip;
+  // Bound of the clamped sample, Q24.
+  int32_t clip_range_q24;
+  // A `MOTE_SPACING_`.
+  uint32_t spacing;
+  // A `MOTE_PREVIOUS_`.
+  uint32_t previous;
+  // Class, or `MOTE_NO_CLASS`.
+  int32_t class_label;
+  // 1 for classifier-free guidance, which calls the network twice as often; else 0.
+  uint32_t guided;
+  // Its weight w, Q16: `without + w (with - without)`.
+  int32_t guidance_q16;
+} mote_config;
+
+// A run: 136 bytes on a core of 32 bits. It begins as zeros, and stays where it is while it is in use: a copy is refused.
+typedef struct mote_run {
+  // The library's.
+  uint64_t opaque[MOTE_RUN_WORDS];
+} mote_run;
+
+// A finished step.
+typedef struct mote_step_info {
+  // Digest of the state after the step: equal on every machine.
+  uint64_t digest;
+  // Number of the step, 0 first.
+  uint32_t index;
+  // Training timestep that the network was called with.
+  uint32_t timestep;
+} mote_step_info;
+
+// What a status says in numbers. What it does not say is 0.
+typedef struct mote_detail {
+  // Which tensor, operator, section, class, output channel or weight.
+  uint32_t index;
+  // What is needed or allowed.
+  uint32_t expected;
+  // What was found.
+  uint32_t found;
+  // Bytes of `name`.
+  uint32_t name_bytes;
+  // The name of a part that was not built, of a header field or of a section; null where there is none. It does not end with a 0.
+  const char *name;
+} mote_detail;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.
+const char *mote_status_name(int32_t status);
+
+// Checks the file that begins at `file` and opens it in `model`. The bytes may go on behind the file, as a slot of flash does: `bytes` is
+// how many may be read.
+//
+// `file` begins at a multiple of 16. File and `model` stay where and as they are while the model or a run of it is used. One model
+// serves any number of runs.
+//
+// The caller sees to it:
+// `model` is writable storage; `bytes` bytes at `file` are readable. They do not overlap.
+mote_status mote_open(struct mote_model *model,
+                      const void *file,
+                      size_t bytes);
+
+// Opens a file that the build of this firmware has checked, by its versions and its checksum alone. It takes 4 KiB less of flash where
+// `mote_open` is not called.
+//
+// The caller sees to it:
+// As of `mote_open`; and `mote_open` or `mote inspect` of this very version, built with these features or fewer, has accepted these bytes.
+mote_status mote_open_trusted(struct mote_model *model,
+                              const void *file,
+                              size_t bytes);
+
+// Facts of an open model.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `info` is writable.
+mote_status mote_model_facts(const struct mote_model *model, struct mote_model_info *info);
+
+// Fills in what the checkpoint was saved with: its spacing and clipping, deterministic DDIM or the sampler of its noise levels, seed 0, no
+// class, no guidance. Of a file that plans its run: that run, with the plan's number of steps where `steps` is 0.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `config` is writable.
+mote_status mote_config_init(struct mote_config *config,
+                             const struct mote_model *model,
+                             uint32_t steps);
+
+// Bytes of arena that a run needs. It depends on the model, on guidance and on the sampler, not on the steps.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `config` is readable, `bytes` writable.
+mote_status mote_arena_bytes(const struct mote_model *model,
+                             const struct mote_config *config,
+                             size_t *bytes);
+
+// Begins a run of `model` from noise that `config.seed` makes. What `run` held before is gone: another image is made in the same storage
+// and arena by beginning again.
+//
+// `arena` begins at a multiple of 16 and has `mote_arena_bytes` or more. It is the run's until the last call with that run; so are
+// `model` and its file. `config` is copied.
+//
+// The caller sees to it:
+// `run` and `arena_bytes` bytes at `arena` are writable and nobody else's. `run` was begun before, or its bytes are zeros. `model` was
+// opened or is zeros. `config` is readable.
+mote_status mote_start(struct mote_run *run,
+                       const struct mote_model *model,
+                       void *arena,
+                       size_t arena_bytes,
+                       const struct mote_config *config);
+
+// Begins a run from a given x_T of `elements` elements: Q24, (row, col, channel).
+//
+// The caller sees to it:
+// As of `mote_start`; `elements` elements at `noise` are readable.
+mote_status mote_start_noise(struct mote_run *run,
+                             const struct mote_model *model,
+                             void *arena,
+                             size_t arena_bytes,
+                             const struct mote_config *config,
+                             const int32_t *noise,
+                             size_t elements);
+
+// Begins a run from a clean image (Q24, (row, col, channel); `mote_pixels_to_q24` makes it of pixels), which is noised to where
+// `strength_q16` of the steps are left: 0 to 65536.
+//
+// The caller sees to it:
+// As of `mote_start`; `elements` elements at `image` are readable.
+mote_status mote_start_image(struct mote_run *run,
+                             const struct mote_model *model,
+                             void *arena,
+                             size_t arena_bytes,
+                             const struct mote_config *config,
+                             const int32_t *image,
+                             size_t elements,
+                             uint32_t strength_q16);
+
+// Begins a run between the noises of two seeds, `part_q16` of the way from `config.seed` to `second`: 0 to 65536. Feature `interpolate`.
+//
+// The caller sees to it:
+// As of `mote_start`.
+mote_status mote_start_between(struct mote_run *run,
+                               const struct mote_model *model,
+                               void *arena,
+                               size_t arena_bytes,
+                               const struct mote_config *config,
+                               uint64_t second,
+                               uint32_t part_q16);
+
+// Makes the elements of `image` (Q24) that are not `MOTE_UNKNOWN` known for the rest of the run. Call it before the first step, and
+// again after a resume. Feature `inpaint`.
+//
+// `image` stays where and as it is until the last call with that run.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `elements` elements at `image` are readable.
+mote_status mote_inpaint(struct mote_run *run,
+                         const int32_t *image,
+                         size_t elements);
+
+// Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
+// after a resume. Feature `condition`.
+//
+// `vector` stays where and as it is until the last call with that run.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `count` numbers at `vector` are readable.
+mote_status mote_condition(struct mote_run *run,
+                           const int32_t *vector,
+                           size_t count);
+
+// Runs the next step, a network call or two. `MOTE_FINISHED` where there is none: `step` is then left as it was. `step` may be null.
+//
+// The caller sees to it:
+// `run` was begun or is zeros, and everything that it borrows is as it was; `step` is null or writable.
+mote_status mote_step(struct mote_run *run,
+                      struct mote_step_info *step);
+
+// Writes the state as pixels, -1 as 0 and 1 as 255, (row, col, channel). `count` is the model's `elements`.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `count` bytes at `pixels` are writable and neither the run's nor the arena's.
+mote_status mote_image(const struct mote_run *run,
+                       uint8_t *pixels,
+                       size_t count);
+
+// Gives the state x_t: Q24, (row, col, channel). It lies in the arena, and holds until the next call that is given `run`.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `state` and `elements` are writable.
+mote_status mote_state(const struct mote_run *run,
+                       const int32_t **state,
+                       size_t *elements);
+
+// Gives the digest of the state.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `digest` is writable.
+mote_status mote_digest(const struct mote_run *run, uint64_t *digest);
+
+// Gives how many steps are done, those that a start from an image skipped included.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `steps` is writable.
+mote_status mote_steps_done(const struct mote_run *run, uint32_t *steps);
+
+// Writes pixels as Q24, 0 as -1 and 255 as 1: for `mote_start_image` and `mote_inpaint`.
+//
+// The caller sees to it:
+// `count` bytes at `pixels` are readable, `count` elements at `image` writable.
+mote_status mote_pixels_to_q24(const uint8_t *pixels, int32_t *image, size_t count);
+
+// Bytes that a snapshot of a run may need.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `config` is readable, `bytes` writable.
+mote_status mote_snapshot_bytes(const struct mote_model *model,
+                                const struct mote_config *config,
+                                size_t *bytes);
+
+// Saves the run, between two steps, into the `room` bytes at `to`. `written` gets the snapshot's length, which `mote_resume` wants to know.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `room` bytes at `to` are writable and neither the run's nor the arena's; `written` is writable.
+mote_status mote_save(const struct mote_run *run,
+                      void *to,
+                      size_t room,
+                      size_t *written);
+
+// Begins a run where the snapshot of `bytes` bytes at `from` was taken, and goes on to the same bits. The rest is as of `mote_start`; a
+// run with known elements is given them again with `mote_inpaint`.
+//
+// The caller sees to it:
+// As of `mote_start`; `bytes` bytes at `from` are readable.
+mote_status mote_resume(struct mote_run *run,
+                        const struct mote_model *model,
+                        void *arena,
+                        size_t arena_bytes,
+                        const void *from,
+                        size_t bytes);
+
+// Says where the error is for which `mote_open` refused the file. Zeros where it did not.
+//
+// The caller sees to it:
+// `model` was given to `mote_open` or is zeros; `detail` is writable.
+mote_status mote_open_detail(const struct mote_model *model, struct mote_detail *detail);
+
+// Says where the error is for which the last start, resume, inpaint or step of this run failed. Zeros where it did not.
+//
+// The caller sees to it:
+// `run` was begun or is zeros; `detail` is writable.
+mote_status mote_run_detail(const struct mote_run *run,
+                            struct mote_detail *detail);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MOTE_H */

@@ -1,0 +1,241 @@
+//! Beginning a run, and its steps.
+
+use core::ffi::c_void;
+use core::mem::size_of;
+
+use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
+
+use crate::check::{aligned, apart, input, output};
+use crate::config::{mote_config, read};
+use crate::status::{mote_status, status};
+use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
+
+/// A finished step.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct mote_step_info {
+    /// Digest of the state after the step: equal on every machine.
+    pub digest: u64,
+    /// Number of the step, 0 first.
+    pub index: u32,
+    /// Training timestep that the network was called with.
+    pub timestep: u32,
+}
+
+/// Begins a run of `model` from noise that `config.seed` makes. What `run` held before is gone: another image is made in the same storage
+/// and arena by beginning again.
+///
+/// `arena` begins at a multiple of 16 and has `mote_arena_bytes` or more. It is the run's until the last call with that run; so are
+/// `model` and its file. `config` is copied.
+///
+/// # Safety
+/// `run` and `arena_bytes` bytes at `arena` are writable and nobody else's. `run` was begun before, or its bytes are zeros. `model` was
+/// opened or is zeros. `config` is readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_start(
+    run: *mut mote_run,
+    model: *const mote_model,
+    arena: *mut c_void,
+    arena_bytes: usize,
+    config: *const mote_config,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        status(start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |model, arena, config| Sampler::new(model, arena, config, &Start::Seed),
+        ))
+    }
+}
+
+/// Begins a run from a given x_T of `elements` elements: Q24, (row, col, channel).
+///
+/// # Safety
+/// As of `mote_start`; `elements` elements at `noise` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_start_noise(
+    run: *mut mote_run,
+    model: *const mote_model,
+    arena: *mut c_void,
+    arena_bytes: usize,
+    config: *const mote_config,
+    noise: *const i32,
+    elements: usize,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(unsafe { input(noise, elements) }.and_then(|noise| unsafe {
+        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
+            Sampler::new(model, arena, config, &Start::Noise(noise))
+        })
+    }))
+}
+
+/// Begins a run from a clean image (Q24, (row, col, channel); `mote_pixels_to_q24` makes it of pixels), which is noised to where
+/// `strength_q16` of the steps are left: 0 to 65536.
+///
+/// # Safety
+/// As of `mote_start`; `elements` elements at `image` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_start_image(
+    run: *mut mote_run,
+    model: *const mote_model,
+    arena: *mut c_void,
+    arena_bytes: usize,
+    config: *const mote_config,
+    image: *const i32,
+    elements: usize,
+    strength_q16: u32,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(unsafe { input(image, elements) }.and_then(|image_q24| unsafe {
+        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
+            let from = Start::Image {
+                image_q24,
+                strength_q16,
+            };
+            Sampler::new(model, arena, config, &from)
+        })
+    }))
+}
+
+/// Begins a run between the noises of two seeds, `part_q16` of the way from `config.seed` to `second`: 0 to 65536. Feature `interpolate`.
+///
+/// # Safety
+/// As of `mote_start`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_start_between(
+    run: *mut mote_run,
+    model: *const mote_model,
+    arena: *mut c_void,
+    arena_bytes: usize,
+    config: *const mote_config,
+    second: u64,
+    part_q16: u32,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        status(start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |model, arena, config| Sampler::new(model, arena, config, &Start::Between { second, part_q16 }),
+        ))
+    }
+}
+
+/// Each caller's `make` has a start of its own, so that what none starts from is not linked.
+///
+/// # Safety
+/// As of [`mote_start`].
+#[inline(always)]
+unsafe fn start(
+    run: *mut mote_run,
+    model: *const mote_model,
+    arena: (*mut c_void, usize),
+    config: *const mote_config,
+    make: impl FnOnce(
+        &'static Model<'static>,
+        &'static mut Arena<'static>,
+        &Config,
+    ) -> Result<Sampler<'static, 'static>, RunError>,
+) -> Result<(), mote_status> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let config: Config = read(config)?;
+        begin(run, model, arena, |model, arena| make(model, arena, &config))
+    }
+}
+
+/// Lets `make` make a run in checked memory.
+///
+/// # Safety
+/// As of [`mote_start`].
+#[inline(always)]
+pub(crate) unsafe fn begin(
+    run: *mut mote_run,
+    model: *const mote_model,
+    (arena, arena_bytes): (*mut c_void, usize),
+    make: impl FnOnce(&'static Model<'static>, &'static mut Arena<'static>) -> Result<Sampler<'static, 'static>, RunError>,
+) -> Result<(), mote_status> {
+    let place = RunPlace::new(run)?;
+    // SAFETY: the caller's promise. The arena's bytes are lent for as long as the caller says. The `Arena` itself is only looked
+    // through: a run holds what it borrows of the bytes.
+    unsafe {
+        let model_storage = (model as usize, size_of::<mote_model>());
+        let from = ModelPlace::new(model)?;
+        let model = from.open()?;
+        let bytes: &'static mut [u8] = output(arena.cast(), arena_bytes)?;
+        let lent = (bytes.as_ptr() as usize, bytes.len());
+        apart(lent, model_storage)?;
+        apart(lent, (run as usize, size_of::<mote_run>()))?;
+        place.begin(from, || {
+            let mut arena = Arena::new(bytes)?;
+            make(model, &mut *(&raw mut arena))
+        })
+    }
+}
+
+/// Makes the elements of `image` (Q24) that are not `MOTE_UNKNOWN` known for the rest of the run. Call it before the first step, and
+/// again after a resume. Feature `inpaint`.
+///
+/// `image` stays where and as it is until the last call with that run.
+///
+/// # Safety
+/// `run` was begun or is zeros; `elements` elements at `image` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, elements: usize) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        let image: &'static [i32] = input(image, elements)?;
+        place.with(|run| run.inpaint(image))
+    }))
+}
+
+/// Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
+/// after a resume. Feature `condition`.
+///
+/// `vector` stays where and as it is until the last call with that run.
+///
+/// # Safety
+/// `run` was begun or is zeros; `count` numbers at `vector` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, count: usize) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        let vector: &'static [i32] = input(vector, count)?;
+        place.with(|run| run.condition(vector))
+    }))
+}
+
+/// An element of a known image that is not known.
+pub const MOTE_UNKNOWN: i32 = i32::MIN;
+
+/// Runs the next step, a network call or two. `MOTE_FINISHED` where there is none: `step` is then left as it was. `step` may be null.
+///
+/// # Safety
+/// `run` was begun or is zeros, and everything that it borrows is as it was; `step` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_step(run: *mut mote_run, step: *mut mote_step_info) -> mote_status {
+    // SAFETY: the caller's promise; the pointer was checked.
+    let result = RunPlace::new(run).and_then(|place| unsafe {
+        if !step.is_null() {
+            aligned(step)?;
+        }
+        let Some(done) = place.with(Sampler::step)? else {
+            return Ok(mote_status::MOTE_FINISHED);
+        };
+        if !step.is_null() {
+            step.write(mote_step_info {
+                digest: done.digest,
+                index: done.index,
+                timestep: done.timestep,
+            });
+        }
+        Ok(mote_status::MOTE_OK)
+    });
+    result.unwrap_or_else(|status| status)
+}
