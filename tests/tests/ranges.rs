@@ -155,8 +155,13 @@ fn a_layer_that_loses_the_image_is_named() {
     });
     for scheme in [Scheme::W8A8, Scheme::W8A16] {
         let notes = converted(&uneven, scheme).notes;
-        let [note] = &notes[..] else { panic!("{scheme}: {notes:?}") };
-        assert!(note.contains(&format!("'{layer}'")) && note.contains("f16 model"), "{scheme}: {note}");
+        let [note] = &notes[..] else {
+            panic!("{scheme}: {notes:?}")
+        };
+        assert!(
+            note.contains(&format!("'{layer}'")) && note.contains("f16 model"),
+            "{scheme}: {note}"
+        );
     }
     for scheme in [Scheme::F16, Scheme::W16A16] {
         assert_eq!(converted(&uneven, scheme).notes, Vec::<String>::new(), "{scheme}");
