@@ -137,3 +137,33 @@ fn a_good_model_has_no_notes() {
         assert_eq!(converted(&checkpoint, scheme).notes, Vec::<String>::new(), "{scheme}");
     }
 }
+
+/// One input of a convolution is tiny and has large weights: on the scale of these, 8 bits have nothing left of the others.
+#[test]
+fn a_layer_that_loses_the_image_is_named() {
+    let layer = "up_blocks.1.resnets.1.conv2";
+    let uneven = changed(&digits(), |graph| {
+        for key in ["weight", "bias"] {
+            let key = format!("up_blocks.1.resnets.1.norm2.{key}");
+            graph.params.get_mut(&key).expect("a normalization").data[0] /= 1e4;
+        }
+        let conv = graph.params.get_mut(&format!("{layer}.weight")).expect("a convolution");
+        // `(out, in, row, col)`: the first of 12 inputs.
+        for filter in conv.data.chunks_exact_mut(12 * 9) {
+            filter[..9].iter_mut().for_each(|w| *w *= 1e4);
+        }
+    });
+    for scheme in [Scheme::W8A8, Scheme::W8A16] {
+        let notes = converted(&uneven, scheme).notes;
+        let [note] = &notes[..] else {
+            panic!("{scheme}: {notes:?}")
+        };
+        assert!(
+            note.contains(&format!("'{layer}'")) && note.contains("f16 model"),
+            "{scheme}: {note}"
+        );
+    }
+    for scheme in [Scheme::F16, Scheme::W16A16] {
+        assert_eq!(converted(&uneven, scheme).notes, Vec::<String>::new(), "{scheme}");
+    }
+}

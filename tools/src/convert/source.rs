@@ -289,7 +289,7 @@ fn within(
             n => format!(" and {n} more"),
         };
         notes.push(format!(
-            "layer '{}'{others} reaches beyond 65504, the largest number of f16: its values are held by a power of two smaller",
+            "layer '{}'{others}: values beyond 65504, the largest number of f16, are held by a power of two smaller",
             name(first)
         ));
     }
