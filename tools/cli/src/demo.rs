@@ -106,7 +106,7 @@ fn demonstrate(args: &Args) -> Result<Held, Failure> {
     data.backends = assemble::backends(&shown.outcomes);
     data.sensitivity = assemble::sensitivity(&converted);
     data.live = Live::of(model, file.bytes(), CHECKED_STEPS).map(|live| Live {
-        expected: shown.expected,
+        expected: shown.expected.clone(),
         ..live
     });
     files[3].write(html(&data).as_bytes())?;
