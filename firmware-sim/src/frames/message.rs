@@ -80,7 +80,10 @@ impl<'t, 'b> Arguments<'t, 'b> {
             }
             Type::IStr => match &self.format()?.variants[..] {
                 [variant] => match &variant[..] {
-                    [Fragment::Literal(text)] => Some(self.string(text, hint)),
+                    [Fragment::Literal(text)] => {
+                        self.string(text, hint);
+                        Some(())
+                    }
                     _ => None,
                 },
                 _ => None,
