@@ -1,4 +1,4 @@
-// source 59cc0a11423a820060855bcbe6a33bfb306e8067ac69e69bdfd131c9a3c66e36
+// source 5fd9c9fb0fc1ac097bf26ba72b0c105b2776afd6055168c58007fad4e5bd4c03
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros

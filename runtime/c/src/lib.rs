@@ -20,6 +20,10 @@
     unsafe_code,
     reason = "a caller in C vouches for what Rust's types would: each function says for what"
 )]
+#![allow(
+    clippy::deref_addrof,
+    reason = "a place behind a caller's pointer is borrowed as it is, without a reference to what holds it"
+)]
 #![allow(non_camel_case_types, reason = "the names are C's")]
 
 // The header has them in this order.

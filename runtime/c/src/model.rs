@@ -47,8 +47,14 @@ pub struct mote_model_info {
 #[cfg(feature = "parse")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_open(model: *mut mote_model, file: *const c_void, bytes: usize) -> mote_status {
+    #[allow(
+        clippy::redundant_closure,
+        reason = "the function itself is for one lifetime, the closure for any"
+    )]
     // SAFETY: the caller's promise.
-    unsafe { status(open(model, file, bytes, |file| Model::parse(file))) }
+    unsafe {
+        status(open(model, file, bytes, |file| Model::parse(file)))
+    }
 }
 
 /// Opens a file that the build of this firmware has checked, by its versions and its checksum alone. It takes 4 KiB less of flash where

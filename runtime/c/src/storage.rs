@@ -11,6 +11,7 @@ use crate::check::aligned;
 use crate::status::mote_status;
 
 /// Words of 8 bytes of a [`mote_model`].
+#[allow(clippy::manual_bits, reason = "eight pointers, not the bits of one")]
 pub const MOTE_MODEL_WORDS: usize = (96 + 8 * size_of::<usize>()).div_ceil(8);
 /// Words of 8 bytes of a [`mote_run`].
 pub const MOTE_RUN_WORDS: usize = (80 + 14 * size_of::<usize>()).div_ceil(8);

@@ -152,7 +152,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     args.backend.available()?;
     let (model, zoom) = (file.model(), args.zoom as usize);
     if let Some(signal) = Signal::of(model.header()) {
-        return Err(signal.no_picture().into());
+        return Err(signal.no_picture());
     }
     let job = request(args, &file)?.job(model)?;
     fits_one_picture(job.images.len(), file.shape(), zoom)?;

@@ -1,6 +1,6 @@
 //! Importers: a trained checkpoint becomes a [`Checkpoint`], that is a float graph and a scheduler configuration.
 //!
-//! A network that `torch.export.save` wrote is read by its graph ([`exported`]). Without one, the diffusers layouts are read: a pipeline folder that holds `unet/` and `scheduler/`, the `unet/` (or `unet_ema/`) folder of
+//! A network that `torch.export.save` wrote is read by its graph (`exported`). Without one, the diffusers layouts are read: a pipeline folder that holds `unet/` and `scheduler/`, the `unet/` (or `unet_ema/`) folder of
 //! one, or a single folder of all files. `model_index.json` says what a pipeline's parts are where it is there.
 //!
 //! ```text

@@ -27,11 +27,11 @@ struct Axis {
 impl Axis {
     /// `None` where a file has no convolution for it.
     fn new([stride, taps, pad]: [usize; 3], input: usize, output: usize) -> Option<Self> {
-        let (back, ahead) = ((taps - 1).checked_sub(pad)? / stride, (stride - 1 + pad) / stride);
+        let (back, ahead) = ((taps - 1).checked_sub(pad)? / stride, pad.div_ceil(stride));
         let outputs = output / stride;
         let after = (outputs + ahead).checked_sub(input)?;
         let kernel = back + ahead + 1;
-        let fits = output % stride == 0 && kernel <= 15 && stride <= 15 && after < kernel;
+        let fits = output.is_multiple_of(stride) && kernel <= 15 && stride <= 15 && after < kernel;
         fits.then_some(Self {
             stride,
             pad,

@@ -95,6 +95,7 @@ fn shards(gap: &Range<u64>, pieces: &[Piece], count: u64, (of, batch): (u32, usi
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of ranges may hold one")]
 mod tests {
     use super::*;
 

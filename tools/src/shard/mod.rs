@@ -1,6 +1,6 @@
 //! Runs on more than one machine: a machine makes a shard, a contiguous range of the run's images, and [`merge`] joins the parts.
 //!
-//! A part names the run that it is of ([`run`]), so that parts of other runs are refused, and holds a range, so that [`cover`] finds
+//! A part names the run that it is of (`run`), so that parts of other runs are refused, and holds a range, so that `cover` finds
 //! what is missing or there twice. What is merged does not tell how it was sharded: it has the bytes of the run on one machine.
 
 mod cover;

@@ -164,10 +164,10 @@ fn start(job: &Job) -> String {
     }
     let mut before = None;
     for (i, image) in job.images.iter().enumerate() {
-        if before != Some(&image.condition) {
-            if let Some(condition) = &image.condition {
-                numbers(4, i, condition);
-            }
+        if before != Some(&image.condition)
+            && let Some(condition) = &image.condition
+        {
+            numbers(4, i, condition);
         }
         before = Some(&image.condition);
     }

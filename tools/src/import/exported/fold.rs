@@ -129,8 +129,11 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
     Ok(Tensor::new(kind, sizes, data).exactly(exact))
 }
 
+/// Where elements come from: `(tensor, element)`.
+pub(super) type Places = Vec<(usize, usize)>;
+
 /// Elements of several tensors one after the other along `dim`, from where each of the result lies: `(tensor, element)`.
-pub(super) fn joined(sizes: &[Vec<usize>], dim: i64) -> Result<(Vec<usize>, Vec<(usize, usize)>)> {
+pub(super) fn joined(sizes: &[Vec<usize>], dim: i64) -> Result<(Vec<usize>, Places)> {
     let first = sizes.first().ok_or("it joins nothing")?;
     let dim = axis(dim, first.len())?;
     let outer: usize = first[..dim].iter().product();

@@ -1,7 +1,7 @@
 //! Pointwise operators: a function of every element, then a factor and an addend, in one pass over the elements.
 //!
 //! One record serves activations that no normalization has absorbed, modulation by a vector, gates, and sums and products of two tensors. What
-//! follows a function, and nobody else reads, joins it: there is one rounding at the end. [`lowering`] says what becomes one, [`table`] makes
+//! follows a function, and nobody else reads, joins it: there is one rounding at the end. `lowering` says what becomes one, `table` makes
 //! the functions' tables.
 
 mod lowering;
