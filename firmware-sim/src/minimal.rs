@@ -172,20 +172,20 @@ mod tests {
     #[test]
     fn symbols_count_for_the_module_they_come_from() {
         for (symbol, expected) in [
-            ("mote_runtime::internals::ops::conv::integer::blocks::conv", "ops::conv"),
-            ("<mote_runtime::internals::ops::list::Op>::slots", "ops::list"),
+            ("mote_runtime::ops::conv::integer::blocks::conv", "ops::conv"),
+            ("<mote_runtime::ops::list::Op>::slots", "ops::list"),
             (
-                "<mote_runtime::internals::ops::norm::GroupNorm as mote_runtime::internals::ops::Operator>::run_integer",
+                "<mote_runtime::ops::norm::GroupNorm as mote_runtime::ops::Operator>::run_integer",
                 "ops::norm",
             ),
             (
-                "mote_runtime::internals::model::exec::forward::<mote_runtime::Unobserved>",
+                "mote_runtime::model::exec::forward::<mote_runtime::Unobserved>",
                 "model::exec",
             ),
-            ("mote_runtime::internals::family::native::rows8", "family"),
-            ("mote_runtime::internals::numeric::table::SINE_Q30", "numeric"),
+            ("mote_runtime::family::native::rows8", "family"),
+            ("mote_runtime::numeric::table::SINE_Q30", "numeric"),
             (
-                "postcard::de::take_from_bytes::<mote_runtime::internals::ops::list::Op>",
+                "postcard::de::take_from_bytes::<mote_runtime::ops::list::Op>",
                 "crate postcard",
             ),
             ("__aeabi_lmul", "crate compiler_builtins"),

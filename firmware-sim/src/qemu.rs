@@ -133,10 +133,20 @@ impl Running {
     reason = "no safe call sets what a child asks of the system before it runs its program"
 )]
 fn ends_with_its_parent(command: &mut Command) {
-    use rustix::process::{Signal, set_parent_process_death_signal};
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     use std::os::unix::process::CommandExt;
-    let ask = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from);
-    // SAFETY: between fork and exec the closure makes one system call (prctl), which is async-signal-safe, and allocates nothing.
+    let parent = rustix::process::getpid();
+    let ask = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A parent that ended before the signal was asked for sends none.
+        if getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe))
+        }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls (prctl, getppid), which are async-signal-safe, and allocates
+    // nothing.
     unsafe { command.pre_exec(ask) };
 }
 

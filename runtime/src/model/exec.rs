@@ -61,6 +61,7 @@ impl Network for Portable {
 /// `activations` has at least the header's `arena_bytes`, aligned to 4. The errors are [`RunError::Class`] for a
 /// label that the model does not have, [`RunError::Condition`] for a
 /// condition vector that is missing or of another length, and [`RunError::Memory`], which a parsed model and a large enough arena never give.
+#[inline(never)]
 pub fn forward(
     model: &Model<'_>,
     call: &Call<'_>,
