@@ -182,17 +182,24 @@ class Interrupts(unittest.TestCase):
     @unittest.skipIf(os.name == "nt", "signals")
     def test_control_c_ends_a_long_call(self):
         script = (
-            "import mote, sys\n"
+            "import mote, signal, sys\n"
+            # Whoever runs the tests may have it ignored.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             f"model = mote.convert({str(CHECKPOINT)!r}, scheme='f16')\n"
             "print('ready', flush=True)\n"
             "try:\n    model.sample(range(100000), steps=100)\nexcept KeyboardInterrupt:\n    print('stopped', flush=True)\n"
         )
         child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(child.kill)
+        patience = threading.Timer(120, child.kill)
+        patience.start()
+        self.addCleanup(patience.cancel)
         self.assertEqual(child.stdout.readline().strip(), "ready")
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.stdout.readline().strip(), "stopped")
         self.assertEqual(child.wait(timeout=60), 0)
+        child.stdout.close()
 
 
 if __name__ == "__main__":
