@@ -4,7 +4,7 @@ use mote_engine::calibrate::Run;
 use mote_runtime::Config;
 use mote_runtime::internals::schedule::spacing::{PrevRule, begins_within};
 
-use super::condition::Given;
+use crate::condition::Given;
 use crate::emit::Diffusion;
 use crate::program::Program;
 use std::sync::Arc;

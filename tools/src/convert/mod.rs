@@ -4,7 +4,6 @@
 //! calibrate on.
 
 pub mod calibration;
-pub mod condition;
 mod guard;
 mod halves;
 mod limits;
@@ -19,6 +18,7 @@ use mote_graph::schedule::ScheduleError;
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
 
+use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted};
 use crate::import::{Checkpoint, Trained};
 use crate::lower::{LowerError, lower};
@@ -32,7 +32,6 @@ use crate::widths::eight_bit::eight_bit;
 pub use crate::widths::trial::Progress;
 use crate::widths::trial::QuantizeError;
 use calibration::Calibration;
-use condition::Given;
 use source::{Memory, NumberFormats, Source, Widths, convert_source};
 
 /// Why a checkpoint cannot be converted.
@@ -193,7 +192,30 @@ pub fn convert(
         arena: options.arena,
         budget: options.budget,
     };
-    convert_source(source, numbers, memory, progress)
+    convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))
+}
+
+/// A run that the checkpoint's own settings rule out is refused by the setting.
+fn by_setting(error: ConvertError, checkpoint: &Checkpoint) -> ConvertError {
+    let (field, problem) = match error {
+        ConvertError::Run(RunError::ZeroSnr) => (
+            "prediction_type",
+            "its noise levels leave no signal at a timestep that a run visits, where epsilon says nothing of the image: train with \
+             v_prediction, or choose a timestep_spacing that does not visit it",
+        ),
+        ConvertError::Run(RunError::StepsOffset { .. }) => (
+            "steps_offset",
+            "it pushes the first timestep of a run past the last training timestep",
+        ),
+        other => return other,
+    };
+    let value = checkpoint.scheduler_config.get(field);
+    ConvertError::Setting(ConfigError {
+        file: "scheduler_config.json".to_owned(),
+        field: field.to_owned(),
+        value: value.map_or_else(|| "missing".to_owned(), mote_graph::config::shown),
+        problem: problem.to_owned(),
+    })
 }
 
 /// Who chooses the widths of a scheme.

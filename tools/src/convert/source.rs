@@ -9,10 +9,10 @@ use mote_engine::record::record;
 use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;
-use super::condition::Given;
 use super::provenance::Provenance;
 use super::units::{LARGEST, Units};
 use super::{ConvertError, Converted, guard, halves};
+use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Trained;
 use crate::plan::Arena;

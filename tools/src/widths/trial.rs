@@ -4,7 +4,7 @@ use mote_engine::calibrate::Stats;
 use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
-use crate::convert::condition::Given;
+use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::plan::Arena;
 use crate::program::Program;

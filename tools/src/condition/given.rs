@@ -1,8 +1,7 @@
 //! The condition vectors that a conversion observes and measures with.
 
-use super::ConvertError;
+use super::{Conditions, FixedPoint};
 use crate::Error;
-use crate::condition::{Conditions, FixedPoint};
 use crate::import::Checkpoint;
 use mote_graph::graph::ConditionInput;
 use std::sync::Arc;
@@ -26,15 +25,14 @@ pub struct Given {
 impl Given {
     /// Those of `checkpoint`: real ones where it says where they are, else drawn evenly from its range. `None` for a network without a
     /// condition.
-    pub(super) fn of(checkpoint: &Checkpoint) -> Result<Option<Self>, ConvertError> {
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Option<Self>, Error> {
         let Some(condition) = checkpoint.graph.condition else {
             return match &checkpoint.calibration {
                 None => Ok(None),
                 Some(given) => Err(Error::usage(format_args!(
                     "the network takes no condition, so there is none to calibrate with in {given}"
                 ))
-                .help("leave --calibration out")
-                .into()),
+                .help("leave --calibration out")),
             };
         };
         let rows = match &checkpoint.calibration {
