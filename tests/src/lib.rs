@@ -30,6 +30,7 @@
 //! - [`mutate`]: wrong contents, drawn from a seed.
 //! - [`running`]: a run from start to end.
 //! - [`random`]: a seeded generator.
+//! - [`source_hash`]: what a generated file says of its source.
 //! - [`standin`]: a GPU that is none: the CUDA kernels on this processor.
 
 pub mod archive;
@@ -42,6 +43,7 @@ pub mod pointwise;
 pub mod policy;
 pub mod random;
 pub mod running;
+pub mod source_hash;
 pub mod standin;
 pub mod synthetic;
 pub mod wider;

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 use std::mem::{align_of, offset_of, size_of};
-use std::path::PathBuf;
 use std::process::Command;
 
 use mote::{mote_config, mote_detail, mote_model, mote_model_info, mote_run, mote_step_info};
-use sha2::{Digest, Sha256};
+use mote_tests::source_hash::source_line;
 
 use crate::tools::{have, root, run};
 
@@ -27,24 +26,18 @@ const STRICT: [&str; 10] = [
 #[test]
 fn the_header_is_of_this_source() {
     let folder = root("runtime/c");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder.join("src"))
+    let source = std::fs::read_dir(folder.join("src"))
         .expect("there is a source")
-        .map(|entry| entry.expect("a readable folder").path())
-        .chain([folder.join("cbindgen.toml"), folder.join("header")])
-        .collect();
-    paths.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-    let mut digest = Sha256::new();
-    for path in &paths {
-        digest.update(path.file_name().expect("a file").as_encoded_bytes());
-        digest.update([0]);
-        digest.update(std::fs::read(path).expect("a readable file"));
-        digest.update([0]);
-    }
-    let hash: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        .map(|entry| entry.expect("a readable folder").path());
+    let line = source_line(
+        source
+            .chain([folder.join("cbindgen.toml"), folder.join("header")])
+            .collect(),
+    );
     let header = std::fs::read_to_string(folder.join("include/mote.h")).expect("the header is there");
     assert_eq!(
         header.lines().next(),
-        Some(format!("// source {hash}").as_str()),
+        Some(line.as_str()),
         "runtime/c has changed: run runtime/c/header"
     );
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mote_cuda::PTX;
 use mote_runtime::internals::numeric::table;
-use sha2::{Digest, Sha256};
+use mote_tests::source_hash;
 
 /// A folder of kernels.
 pub fn folder(name: &str) -> PathBuf {
@@ -19,22 +19,11 @@ fn kernels() -> PathBuf {
 
 /// The first line of the PTX of the kernels in `folder` and of `shared` ones.
 pub fn source_line(folder: &Path, shared: &[PathBuf]) -> String {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+    let paths = std::fs::read_dir(folder)
         .expect("the kernels are here")
         .map(|entry| entry.expect("a readable folder").path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "cu" || ext == "cuh"))
-        .chain(shared.iter().cloned())
-        .collect();
-    paths.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-    let mut digest = Sha256::new();
-    for path in &paths {
-        digest.update(path.file_name().expect("a file").as_encoded_bytes());
-        digest.update([0]);
-        digest.update(std::fs::read(path).expect("a readable file"));
-        digest.update([0]);
-    }
-    let hash: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("// source {hash}")
+        .filter(|path| path.extension().is_some_and(|ext| ext == "cu" || ext == "cuh"));
+    source_hash::source_line(paths.chain(shared.iter().cloned()).collect())
 }
 
 #[test]

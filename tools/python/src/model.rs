@@ -27,7 +27,7 @@ pub struct Model {
     file: Arc<ModelFile>,
 }
 
-/// Seeds, digests, states (f32, `(sample, channel, row, col)`), pixels (`(sample, row, col, channel)`).
+/// Digests, states (f32, `(sample, channel, row, col)`), pixels (`(sample, row, col, channel)`).
 type Made<'py> = (Vec<String>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
 impl Model {

@@ -6,10 +6,10 @@ use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, Room};
+use super::{Cost, Operator, OutputFormat};
 use crate::emit::{Emitter, f16_bits};
 use crate::lower::{LowerError, Lowered, Lowering};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
 /// Row `class` of a table.
@@ -40,22 +40,10 @@ impl Operator for ClassEmbed {
         vec![]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     /// The table is all that can come out: its largest magnitude needs no calibration.
     fn output_format(&self) -> OutputFormat {
         let largest = self.table.iter().fold(0.0, |m, v| f64::from(v.abs()).max(m));
         OutputFormat::Fixed(Format::int16(largest))
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

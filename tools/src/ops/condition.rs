@@ -3,11 +3,11 @@
 use mote_graph::graph::Node;
 use mote_runtime::internals::ops::{self as record, Op as Record};
 
-use super::{Operator, OutputFormat, Room};
+use super::{Operator, OutputFormat};
 use crate::condition::FixedPoint;
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
 /// A condition vector in a stated range.
@@ -37,22 +37,10 @@ impl Operator for Condition {
         vec![]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     /// Numbers are clamped to their range: it needs no calibration, and no room above.
     fn output_format(&self) -> OutputFormat {
         let [low, high] = self.point.range();
         OutputFormat::Fixed(Format::int16_within(low.abs().max(high.abs())))
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

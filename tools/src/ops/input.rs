@@ -4,10 +4,10 @@ use mote_graph::graph::{Node, Op};
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 
-use super::{Operator, OutputFormat, Room};
+use super::{Operator, OutputFormat};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowering, Next, refuse};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 
 /// One unit of the sampler's state, Q24.
 const Q24: f64 = 16_777_216.0;
@@ -50,20 +50,8 @@ impl Operator for Input {
         Ok(())
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Calibrated
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

@@ -255,10 +255,6 @@ impl Operator for Norm {
         Ok(())
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Calibrated
     }

@@ -26,8 +26,10 @@ pub trait Operator {
         Err(refuse(node, "it cannot join the operator before it"))
     }
 
-    /// Multiply-accumulates of a network call.
-    fn macs(&self, out: &Slot) -> u64;
+    /// Multiply-accumulates of a network call. Only matrix products count.
+    fn macs(&self, _out: &Slot) -> u64 {
+        0
+    }
 
     /// Number format of the output.
     fn output_format(&self) -> OutputFormat;
@@ -43,10 +45,14 @@ pub trait Operator {
     }
 
     /// The input whose memory the output may take over, if formats and lifetimes allow.
-    fn in_place(&self) -> Option<SlotId>;
+    fn in_place(&self) -> Option<SlotId> {
+        None
+    }
 
     /// Bytes of scratch memory.
-    fn scratch_bytes(&self, program: &Program, out: &Slot, room: Room) -> usize;
+    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
+        0
+    }
 
     /// The operator as it stands in the model file. Its tables go into the emitter's weights section.
     fn record(&self, out: SlotId, emitter: &mut Emitter<'_>) -> Record;

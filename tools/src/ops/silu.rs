@@ -4,10 +4,10 @@ use mote_graph::graph::Node;
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 
-use super::{Kind, Operator, OutputFormat, Pointwise, Room};
+use super::{Kind, Operator, OutputFormat, Pointwise};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, View};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use crate::quantize::Q16;
 
 /// SiLU of every element.
@@ -43,20 +43,12 @@ impl Operator for Silu {
         vec![&mut self.src]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Calibrated
     }
 
     fn in_place(&self) -> Option<SlotId> {
         Some(self.src)
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

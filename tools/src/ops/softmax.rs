@@ -6,10 +6,10 @@ use mote_graph::graph::Node;
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 
-use super::{Operator, OutputFormat, Room};
+use super::{Operator, OutputFormat};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use crate::quantize::Q16;
 use crate::quantize::formats::Format;
 
@@ -36,20 +36,8 @@ impl Operator for Softmax {
         vec![&mut self.src]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Fixed(Format::Q15)
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

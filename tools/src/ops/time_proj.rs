@@ -5,10 +5,10 @@ use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, Room, refuse};
+use super::{Cost, Operator, OutputFormat, refuse};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
 /// Sines and cosines of the timestep.
@@ -68,20 +68,8 @@ impl Operator for TimeProj {
         vec![]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Fixed(Format::Q15)
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

@@ -4,10 +4,10 @@ use mote_graph::graph::{Node, Op};
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 
-use super::{Operator, OutputFormat, Room};
+use super::{Operator, OutputFormat};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, View};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 
 /// Every element four times.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,20 +39,8 @@ impl Operator for Upsample {
         vec![&mut self.src]
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::SameAs(self.src)
-    }
-
-    fn in_place(&self) -> Option<SlotId> {
-        None
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

@@ -13,10 +13,10 @@ mod tests;
 use mote_runtime::internals::ops::{Op as Record, Pointwise as Fields};
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 
-use super::{Cost, Operator, OutputFormat, Room};
+use super::{Cost, Operator, OutputFormat};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowering, Next};
-use crate::program::{Program, Slot, SlotId};
+use crate::program::SlotId;
 use mote_graph::graph::Node;
 use table::Scalar;
 
@@ -108,20 +108,12 @@ impl Operator for Pointwise {
         self.join(node, input, lowering)
     }
 
-    fn macs(&self, _out: &Slot) -> u64 {
-        0
-    }
-
     fn output_format(&self) -> OutputFormat {
         OutputFormat::Calibrated
     }
 
     fn in_place(&self) -> Option<SlotId> {
         Some(self.src)
-    }
-
-    fn scratch_bytes(&self, _program: &Program, _out: &Slot, _room: Room) -> usize {
-        0
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {

@@ -29,7 +29,7 @@
         context.lineWidth = 2;
         context.beginPath();
         for (let i = 0; i < cols; i++) {
-          const x = path ? 80 + 80 * (1 + value(i, 0)) - 0 : 10 + (300 * i) / (cols - 1);
+          const x = path ? 80 + 80 * (1 + value(i, 0)) : 10 + (300 * i) / (cols - 1);
           context.lineTo(x, 80 - 70 * Math.max(-1.1, Math.min(1.1, value(i, path ? 1 : c))));
         }
         context.stroke();
