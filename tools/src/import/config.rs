@@ -100,10 +100,15 @@ const LEAST_EPS: f64 = 1e-12;
 const MOST_FACTOR: f64 = 1024.0;
 
 impl UnetConfig {
+    /// Refuses the configuration of another class of network.
+    pub fn check_class(file: &str, text: &str) -> Result<(), ConfigError> {
+        class(&mut Fields::parse(file, text)?)
+    }
+
     /// Reads a configuration. `file` is used in errors only.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let mut f = Fields::parse(file, text)?;
-        one_of(&mut f, "_class_name", "UNet2DModel", &["UNet2DModel"])?;
+        class(&mut f)?;
         one_of(&mut f, "time_embedding_type", "positional", &["positional"])?;
         one_of(&mut f, "act_fn", "silu", &["silu", "swish"])?;
         f.refuse_set(
@@ -298,6 +303,10 @@ fn blocks(
 }
 
 /// A string that must be one of `supported`; gives its index.
+fn class(f: &mut Fields) -> Result<(), ConfigError> {
+    one_of(f, "_class_name", "UNet2DModel", &["UNet2DModel"]).map(drop)
+}
+
 fn one_of(f: &mut Fields, field: &'static str, default: &str, supported: &[&str]) -> Result<usize, ConfigError> {
     let name = f.string(field, default)?;
     let index = supported.iter().position(|supported| *supported == name);

@@ -4,7 +4,7 @@
 //! parts of one pipeline.
 
 use super::index::{Component, Index};
-use super::{ImportError, shown};
+use super::{ImportError, UnetConfig, shown};
 use mote_graph::config;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl Layout {
         Err(ImportError::NoUnet {
             path: shown(path),
             advice: network.map_or_else(
-                || "give the pipeline folder of a UNet2DModel, or its unet/ folder".to_string(),
+                || "give the pipeline folder of a UNet2DModel or its unet/ folder, a folder with net.pt2, or a policy's own folder".to_string(),
                 |name| format!("give {}", shown(&path.join(name))),
             ),
         })
@@ -72,6 +72,7 @@ impl Layout {
 
     /// A pipeline without an index.
     fn pipeline(path: &Path) -> Result<Self, ImportError> {
+        check_class(&path.join("unet"))?;
         if let Some((file, class)) = second_network(path, "unet") {
             return Err(ImportError::SecondNetwork {
                 path: shown(&file),
@@ -90,6 +91,7 @@ impl Layout {
 
     /// One folder of a network: with its own scheduler, or a part of the pipeline above it.
     fn single(path: &Path) -> Result<Self, ImportError> {
+        check_class(path)?;
         if path.join(SCHEDULER_FILE).is_file() || path.join("scheduler").is_dir() {
             if let Some((file, class)) = second_network(path, "") {
                 return Err(ImportError::SecondNetwork {
@@ -148,6 +150,15 @@ impl Layout {
             scheduler_class: index.and_then(|index| index.scheduler_class()),
             notes,
         })
+    }
+}
+
+/// Refuses a network of another class, before anything that it lacks is asked for. Whether its configuration can be read is seen later.
+fn check_class(network: &Path) -> Result<(), ImportError> {
+    let file = network.join("config.json");
+    match crate::files::text(&file, crate::files::SMALL) {
+        Ok(text) => Ok(UnetConfig::check_class(&shown(&file), &text)?),
+        Err(_) => Ok(()),
     }
 }
 

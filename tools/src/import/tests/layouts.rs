@@ -92,6 +92,26 @@ fn a_flat_folder_has_its_own_scheduler_and_no_neighbour_s() {
     assert_eq!(disk.import("models/mine").unwrap().scheduler.num_train_timesteps, 1000);
 }
 
+/// Nobody is asked for a scheduler or weights of a network that is refused anyway.
+#[test]
+fn a_network_of_another_class_is_refused_by_its_class_first() {
+    let disk = Disk::new(json!({}));
+    for folder in ["flat", "pipeline/unet"] {
+        disk.write(
+            &format!("{folder}/config.json"),
+            r#"{"_class_name": "FluxTransformer2DModel"}"#,
+        );
+    }
+    for path in ["flat", "pipeline"] {
+        disk.refused(
+            path,
+            &["config.json: ", "_class_name", "FluxTransformer2DModel", "UNet2DModel"],
+        );
+    }
+    std::fs::create_dir_all(disk.at("empty")).unwrap();
+    disk.refused("empty", &["holds neither unet/", "net.pt2"]);
+}
+
 #[test]
 fn the_oldest_layout_has_an_index_and_all_files_in_one_folder() {
     let disk = Disk::new(json!({}));
