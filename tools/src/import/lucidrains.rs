@@ -20,8 +20,9 @@ const PREFIXES: [&str; 5] = ["ema_model.model.", "ema_model.", "model.", "module
 const DICTIONARIES: [&[&str]; 3] = [&["ema"], &["model"], &[]];
 /// A weight that all of them have.
 const KNOWN: &str = "downs.0.0.block1.proj.weight";
-/// Entries of a folder that are looked at.
+/// Entries of a folder that are looked at, and files that are opened.
 const MOST_ENTRIES: usize = 10_000;
+const MOST_FILES: usize = 4;
 /// Channels of a head, and the period of the slowest feature of the timestep over 2 pi, where nothing says otherwise.
 const DIM_HEAD: usize = 32;
 const THETA: usize = 10_000;
@@ -51,7 +52,12 @@ pub(super) fn find(path: &Path) -> Option<Built<(PathBuf, Native)>> {
         .collect();
     // The trainer numbers its files; the last is the one that was trained longest.
     files.sort_by_key(|file| (milestone(file), shown(file)));
-    files.into_iter().rev().find_map(|file| open(&file).ok()).map(Ok)
+    files
+        .into_iter()
+        .rev()
+        .take(MOST_FILES)
+        .find_map(|file| open(&file).ok())
+        .map(Ok)
 }
 
 /// The number at the end of a file's name; most where it has none.

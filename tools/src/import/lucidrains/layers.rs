@@ -202,7 +202,7 @@ impl Layers<'_> {
         let (weight, bias) = self.affine(name)?;
         let kernel = weight.sizes.last().copied().unwrap_or(1);
         self.net.module = name.to_string();
-        let pad = (kernel - kernel.min(1)).div_ceil(2) - usize::from(stride == 2 && kernel == 4);
+        let pad = kernel.saturating_sub(1) / 2;
         let x = self.net.signal_or_image(x, weight, Some(bias), [stride, pad]);
         self.told(name, x)
     }
