@@ -105,4 +105,5 @@ pub use plan::Arena;
 pub use quantize::scheme::Scheme;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
+pub use target::Target;
 pub use validate::{FloatDevice, Validation};
