@@ -22,6 +22,7 @@ mod plan;
 mod print;
 mod progress;
 mod sample;
+mod target;
 mod train;
 mod validate;
 
