@@ -23,6 +23,7 @@ mod plan;
 mod print;
 mod progress;
 mod sample;
+mod target;
 mod train;
 mod validate;
 
