@@ -47,7 +47,10 @@ pub fn build_project(board: &Board, folder: &Path, name: &str) -> Result<PathBuf
         });
     }
     // Cargo writes every project of that name to one path: the caller gets a copy.
-    let (image, kept) = (built.join(target).join("release").join(name), folder.join(format!("{name}.elf")));
+    let (image, kept) = (
+        built.join(target).join("release").join(name),
+        folder.join(format!("{name}.elf")),
+    );
     std::fs::copy(&image, &kept).map_err(SimError::io(format!("copying {}", image.display())))?;
     Ok(kept)
 }

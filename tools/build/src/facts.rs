@@ -68,7 +68,9 @@ impl Facts {
             condition_len: model.condition_len(),
             config,
             features: Feature::ALL.into_iter().filter(needed).collect(),
-            chosen: run.method.filter(|method| *method != Config::of(header, config.steps).method),
+            chosen: run
+                .method
+                .filter(|method| *method != Config::of(header, config.steps).method),
         })
     }
 
@@ -90,7 +92,11 @@ fn config(model: &Model<'_>, run: &Run) -> Config {
     let header = model.header();
     let planned = header.schedule.plan();
     // A chain takes all of its steps.
-    let own = if header.prediction.is_chain() { header.train_steps } else { STEPS.min(header.train_steps) };
+    let own = if header.prediction.is_chain() {
+        header.train_steps
+    } else {
+        STEPS.min(header.train_steps)
+    };
     let steps = run.steps.unwrap_or_else(|| planned.map_or(own, |plan| plan.steps));
     let first = (header.classes > 0 && header.null_class.is_none()).then_some(0);
     let config = Config::of(header, steps);

@@ -9,7 +9,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The text of `model.rs`, beside which `model.mote` lies.
 pub fn of(facts: &Facts, parsed_on_device: bool) -> String {
-    let mut text = format!("// Written by mote-build from {}: change build.rs instead.\n", facts.name.escape_debug());
+    let mut text = format!(
+        "// Written by mote-build from {}: change build.rs instead.\n",
+        facts.name.escape_debug()
+    );
     constants(facts, &mut text);
     checks(facts, &mut text);
     functions(facts, parsed_on_device, &mut text);
@@ -28,19 +31,41 @@ pub static MODEL: ::mote_runtime::Aligned<[u8; {bytes}]> =
         bytes = facts.file_bytes,
     );
     for (name, value, about) in [
-        ("ARENA_BYTES", facts.arena_bytes, "Memory of a run, bytes: at a multiple of 16."),
-        ("SNAPSHOT_BYTES", facts.snapshot_bytes, "What a saved run may take, bytes."),
-        ("SAMPLE_LEN", facts.sample_len(), "Elements of an image: (row, col, channel)."),
+        (
+            "ARENA_BYTES",
+            facts.arena_bytes,
+            "Memory of a run, bytes: at a multiple of 16.",
+        ),
+        (
+            "SNAPSHOT_BYTES",
+            facts.snapshot_bytes,
+            "What a saved run may take, bytes.",
+        ),
+        (
+            "SAMPLE_LEN",
+            facts.sample_len(),
+            "Elements of an image: (row, col, channel).",
+        ),
         ("CHANNELS", facts.channels, "Channels of an image."),
         ("ROWS", facts.rows, "Rows of an image."),
         ("COLS", facts.cols, "Columns of an image."),
         ("CLASSES", facts.classes, "Class labels; 0 of an unconditional model."),
-        ("CONDITION_LEN", facts.condition_len, "Numbers of the condition vector; 0 of a model that takes none."),
+        (
+            "CONDITION_LEN",
+            facts.condition_len,
+            "Numbers of the condition vector; 0 of a model that takes none.",
+        ),
     ] {
-        let _ = write!(text, "/// {about}\n#[allow(dead_code)]\npub const {name}: usize = {value};\n");
+        let _ = write!(
+            text,
+            "/// {about}\n#[allow(dead_code)]\npub const {name}: usize = {value};\n"
+        );
     }
     let steps = facts.config.steps;
-    let _ = write!(text, "/// Steps of a run.\n#[allow(dead_code)]\npub const STEPS: u32 = {steps};\n");
+    let _ = write!(
+        text,
+        "/// Steps of a run.\n#[allow(dead_code)]\npub const STEPS: u32 = {steps};\n"
+    );
 }
 
 /// What the device does not check again, the compiler does: version and parts of the runtime that is linked.

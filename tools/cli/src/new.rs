@@ -2,8 +2,9 @@
 
 use super::failure::Failure;
 use super::print::{self, Held, heading, table};
+use super::target::DescribedArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mote_tools::board_named;
+use mote_tools::Target;
 use mote_tools::project::{Kind, NewProject, Written};
 use serde_json::json;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   mote new my-app --model my.mote --board microbit
+  mote new my-app --model my.mote --board nrf52840 --kind embassy
   mote new my-app --model my.mote --board mps2-an386 --kind c")]
 pub struct Args {
     /// The folder to write; its last part is the project's name
@@ -24,9 +26,11 @@ pub struct Args {
     /// The model file, which is copied into the project
     #[arg(long, value_name = "M.mote")]
     model: PathBuf,
-    /// The board: see `mote boards`
-    #[arg(long, value_name = "NAME")]
+    /// The board: a simulated one, a chip, or a file that describes yours
+    #[arg(long, value_name = "NAME|FILE.toml")]
     board: String,
+    #[command(flatten)]
+    described: DescribedArgs,
     /// The world that it is of
     #[arg(long, value_parser = kind(), default_value = "rust")]
     kind: Kind,
@@ -57,7 +61,8 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         folder: args.folder.clone(),
         kind: args.kind,
         model: args.model.clone(),
-        board: board_named(&args.board)?,
+        board: Target::asked(Some(&args.board), &(&args.described).into())?
+            .ok_or_else(|| Failure::usage("no board"))?,
         steps: args.steps,
         mote: args.mote.clone(),
     };
@@ -76,7 +81,11 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 fn text(args: &Args, written: &Written) -> String {
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let mut rows = vec![row("files", written.files.join(", "))];
-    rows.extend(written.unchecked.map(|unchecked| row("unchecked", unchecked.to_owned())));
+    rows.extend(
+        written
+            .unchecked
+            .map(|unchecked| row("unchecked", unchecked.to_owned())),
+    );
     let folder = args.folder.display().to_string();
     let mut text = format!("{}\n{}\n  build and run it:\n", heading(&folder), table(&rows));
     let inside = format!("cd {folder}");

@@ -26,18 +26,26 @@ impl Checkout {
             (None, Ok(path)) => path,
             _ if named.is_some() => {
                 let lacks = lacks.unwrap_or_default();
-                return Err(Error::usage(format_args!("{} is no checkout of Mote: it has no {lacks}", path.display()))
-                    .help("give --mote the folder of a checkout"));
+                return Err(Error::usage(format_args!(
+                    "{} is no checkout of Mote: it has no {lacks}",
+                    path.display()
+                ))
+                .help("give --mote the folder of a checkout"));
             }
             _ => {
                 let why = "the checkout that this command was built from is not there any more";
                 return Err(Error::of(ErrorKind::Unavailable, why).help("give --mote the folder of a checkout"));
             }
         };
-        let text = path.to_str().filter(|text| !text.contains(['"', '\\', '$', '\n', '\'', ';', '@']));
+        let text = path
+            .to_str()
+            .filter(|text| !text.contains(['"', '\\', '$', '\n', '\'', ';', '@']));
         let refuse = || {
-            Error::usage(format_args!("the path {} has letters that a project's manifest cannot hold", path.display()))
-                .help("move the checkout, or give --mote another")
+            Error::usage(format_args!(
+                "the path {} has letters that a project's manifest cannot hold",
+                path.display()
+            ))
+            .help("move the checkout, or give --mote another")
         };
         Ok(Self {
             path: text.ok_or_else(refuse)?.to_owned(),

@@ -39,7 +39,14 @@ macro_rules! shared {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Rust, Self::Embassy, Self::C, Self::Zephyr, Self::EspIdf, Self::Arduino];
+    pub const ALL: [Self; 6] = [
+        Self::Rust,
+        Self::Embassy,
+        Self::C,
+        Self::Zephyr,
+        Self::EspIdf,
+        Self::Arduino,
+    ];
 
     /// Its name on the command line.
     #[must_use]
@@ -68,18 +75,23 @@ impl Kind {
 
     /// Refuses a board that the world does not have.
     pub(super) fn allows(self, place: &Place) -> Result<(), Error> {
-        let refuse = |why: &str, help: &str| Err(Error::refused(format_args!("--kind {}: {why}", self.name())).help(help));
+        let refuse =
+            |why: &str, help: &str| Err(Error::refused(format_args!("--kind {}: {why}", self.name())).help(help));
         match self {
             Self::Embassy if place.embassy.is_none() => refuse(
                 &format!("there is no template for {}", place.name),
                 "give --board nrf52840, nrf52833, nrf52832, rp2040 or rp2350, or --kind rust",
             ),
-            Self::EspIdf if !place.name.starts_with("esp32") => {
-                refuse(&format!("{} is no chip of Espressif", place.name), "give --board esp32c3, esp32c6 or esp32p4, or another --kind")
-            }
+            Self::EspIdf if !place.chip.starts_with("esp32") => refuse(
+                &format!("{} is no chip of Espressif", place.name),
+                "give --board esp32c3, esp32c6 or esp32p4, or another --kind",
+            ),
             Self::Rust | Self::C if !place.starts_alone => refuse(
-                &format!("{} does not start from a vector table at the beginning of its flash alone", place.name),
-                "give the --kind of its own world: embassy for the RP2040 and RP2350, esp-idf for chips of Espressif",
+                &format!(
+                    "{} does not start from a vector table at the beginning of its flash alone",
+                    place.name
+                ),
+                "give the --kind of its own world: embassy for the RP2040 and RP2350, esp-idf for chips of Espressif, zephyr for i.MX RT",
             ),
             _ => Ok(()),
         }
@@ -112,7 +124,10 @@ impl Kind {
             Self::Arduino => vec![
                 ("@NAME@/@NAME@.ino", template!("arduino/sketch.ino.in")),
                 ("@NAME@/model.h", template!("c/model.h.in")),
-                ("libraries/Mote/library.properties", template!("arduino/library.properties.in")),
+                (
+                    "libraries/Mote/library.properties",
+                    template!("arduino/library.properties.in"),
+                ),
                 ("libraries/Mote/src/Mote.h", template!("arduino/Mote.h")),
                 ("build-mote.sh", template!("arduino/build-mote.sh.in")),
                 ("README.md", template!("arduino/README.md.in")),
@@ -157,7 +172,7 @@ impl Kind {
                 "cmake --build build --target run",
             ],
             Self::Zephyr => &["rustup target add @SOFT_TARGET@", "west build -b @ZEPHYR_BOARD@"],
-            Self::EspIdf => &["rustup target add @TARGET@", "idf.py set-target @BOARD@ && idf.py build"],
+            Self::EspIdf => &["rustup target add @TARGET@", "idf.py set-target @CHIP@ && idf.py build"],
             Self::Arduino => &[
                 "rustup target add @SOFT_TARGET@",
                 "sh build-mote.sh",
@@ -171,7 +186,10 @@ fn rust(place: &Place) -> Vec<File> {
     let (board, memory) = if place.is_riscv() {
         (template!("rust/riscv/board.rs"), template!("rust/riscv/memory.x.in"))
     } else {
-        (template!("rust/cortex-m/board.rs"), template!("rust/cortex-m/memory.x.in"))
+        (
+            template!("rust/cortex-m/board.rs"),
+            template!("rust/cortex-m/memory.x.in"),
+        )
     };
     let driver = match place.driver {
         Driver::Memory => template!("rust/driver/memory.rs"),
@@ -199,9 +217,15 @@ fn embassy(_place: &Place) -> Vec<File> {
 
 fn c(place: &Place) -> Vec<File> {
     let (board, start) = if place.is_riscv() {
-        (template!("c/board_riscv.c"), ("start_riscv.c", shared!("start_riscv.c")))
+        (
+            template!("c/board_riscv.c"),
+            ("start_riscv.c", shared!("start_riscv.c")),
+        )
     } else {
-        (template!("c/board_cortex_m.c"), ("start_cortex_m.c", shared!("start_cortex_m.c")))
+        (
+            template!("c/board_cortex_m.c"),
+            ("start_cortex_m.c", shared!("start_cortex_m.c")),
+        )
     };
     let driver = match place.driver {
         Driver::Memory => template!("c/driver_memory.c"),

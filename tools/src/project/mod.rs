@@ -21,10 +21,10 @@ mod values;
 pub use kind::Kind;
 
 use crate::backend::footprint::Fit;
+use crate::target::Target;
 use crate::{Error, ErrorKind, ModelFile};
 use checkout::Checkout;
 use mote_build::Facts;
-use mote_firmware_sim::Board;
 use place::Place;
 use std::path::{Path, PathBuf};
 use values::Values;
@@ -39,7 +39,7 @@ pub struct NewProject {
     /// The model file.
     pub model: PathBuf,
     /// The board.
-    pub board: &'static Board,
+    pub board: Target,
     /// Denoising steps of a run; 20 by default, or what the file plans.
     pub steps: Option<u32>,
     /// A checkout of Mote; by default the one that this was built from.
@@ -68,8 +68,10 @@ impl NewProject {
     pub fn write(&self) -> Result<Written, Error> {
         let name = name::of(&self.folder)?;
         if self.folder.symlink_metadata().is_ok() {
-            return Err(Error::output(format_args!("{} is there already", self.folder.display()))
-                .help("give a folder that is not there yet, or remove it"));
+            return Err(
+                Error::output(format_args!("{} is there already", self.folder.display()))
+                    .help("give a folder that is not there yet, or remove it"),
+            );
         }
         let (files, commands) = self.files(&name)?;
         write(&self.folder, &files)?;
@@ -85,19 +87,24 @@ impl NewProject {
     fn files(&self, name: &str) -> Result<(Vec<(String, Vec<u8>)>, Vec<String>), Error> {
         let file = ModelFile::open(&self.model)?;
         let facts = self.facts()?;
-        let place = Place::of(self.board, self.kind)?;
-        let fit = Fit::of_run(self.board, file.model(), file.bytes().len(), &facts.config);
-        let snapshot = place.region_bytes(facts.snapshot_bytes);
-        self.fits(&fit, snapshot)?;
+        let place = Place::of(&self.board, self.kind)?;
+        let fit = Fit::of_run(&self.board, file.model(), file.bytes().len(), &facts.config);
+        self.fits(&fit, &facts, place.region_bytes(facts.snapshot_bytes))?;
         let checkout = Checkout::find(self.mote.as_deref())?;
         let values = Values::of(name, &self.model, &file, &facts, &place, &checkout);
         let mut files = Vec::new();
         for (path, text) in self.kind.files(&place) {
             files.push((values.fill(path)?, values.fill(text)?.into_bytes()));
         }
-        files.push((self.kind.model_path(name, values.model_name()), self.kind.model_bytes(file.bytes())));
+        files.push((
+            self.kind.model_path(name, values.model_name()),
+            self.kind.model_bytes(file.bytes()),
+        ));
         let commands = self.kind.commands();
-        let commands = commands.iter().map(|line| values.fill(line)).collect::<Result<_, _>>()?;
+        let commands = commands
+            .iter()
+            .map(|line| values.fill(line))
+            .collect::<Result<_, _>>()?;
         Ok((files, commands))
     }
 
@@ -114,17 +121,23 @@ impl NewProject {
         })
     }
 
-    /// Whether the board holds firmware, model and the saved run.
-    fn fits(&self, fit: &Fit, snapshot: u32) -> Result<(), Error> {
-        let flash = fit.flash_bytes + u64::from(snapshot);
-        let why = if fit.fits && flash > fit.flash_total_bytes {
-            format!("needs {flash} bytes of flash with a saved run, has {}", fit.flash_total_bytes)
-        } else {
-            fit.why.clone()
+    /// Whether the board holds firmware, model, the saved run and the picture.
+    fn fits(&self, fit: &Fit, facts: &Facts, region: u32) -> Result<(), Error> {
+        let more = facts.sample_len() + facts.snapshot_bytes + values::LOG_STACK_BYTES as usize;
+        let short = |what: &str, needed: u64, has: u64| {
+            (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
         };
+        let why: Vec<String> = [
+            short("flash", fit.flash_bytes + u64::from(region), fit.flash_total_bytes),
+            short("RAM", fit.ram_bytes + more as u64, fit.ram_total_bytes),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if why.is_empty() {
             return Ok(());
         }
+        let why = why.join("; ");
         Err(Error::of(
             ErrorKind::TooLarge,
             format_args!("{} does not fit {}: it {why}", self.model.display(), self.board.name),

@@ -2,8 +2,9 @@
 
 use super::Kind;
 use crate::Error;
-use mote_firmware_sim::boards::{Emulator, Region};
-use mote_firmware_sim::{Board, Core};
+use crate::target::{Area, Target};
+use mote_firmware_sim::boards::Emulator;
+use mote_firmware_sim::{Board, Core, Region};
 
 /// How flash is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Embassy {
 pub struct Place {
     pub name: String,
     pub description: String,
+    /// The chip that it has, or its own name.
+    pub chip: String,
     pub core: &'static Core,
     pub flash: Region,
     /// The one that stack, statics and arena share.
@@ -48,25 +51,33 @@ pub struct Place {
 
 impl Place {
     /// # Errors
-    /// Of kind `Refused` where the kind has no such board.
-    pub fn of(board: &'static Board, kind: Kind) -> Result<Self, Error> {
-        let (driver, page_bytes) = flash(board.name);
-        let c_flags = c_flags(board.core.name).ok_or_else(|| {
-            Error::refused(format_args!("nothing is known of a C compiler's flags for {}", board.core.name))
-                .help("choose another board")
+    /// Of kind `Refused` where the kind has no such board, of kind `Usage` where it is not known where its memories lie.
+    pub fn of(target: &Target, kind: Kind) -> Result<Self, Error> {
+        let known = target.chip.map_or(target.name.as_str(), |chip| chip.name);
+        // Who names a chip has the chip, whatever simulates it.
+        let board = target.board.filter(|board| board.name == target.name);
+        let (driver, page_bytes) = flash(board.map_or(known, |board| board.name));
+        let c_flags = c_flags(target.core.name).ok_or_else(|| {
+            Error::refused(format_args!(
+                "nothing is known of a C compiler's flags for {}",
+                target.core.name
+            ))
+            .help("choose another board")
         })?;
+        let heads = ["rp2", "pico", "esp32", "imxrt", "teensy"];
         let place = Self {
-            name: board.name.to_owned(),
-            description: board.description.to_owned(),
-            core: board.core,
-            flash: board.flash,
-            ram: board.ram,
-            board: Some(board),
+            name: target.name.clone(),
+            description: target.description.clone(),
+            chip: known.to_owned(),
+            core: target.core,
+            flash: region(&target.name, "flash", Some(&target.flash))?,
+            ram: region(&target.name, "ram", target.ram.first())?,
+            board,
             driver,
             page_bytes,
             c_flags,
-            starts_alone: !board.name.starts_with("rp2") && !board.name.starts_with("pico") && !board.name.starts_with("esp32"),
-            embassy: embassy(board.name),
+            starts_alone: !heads.iter().any(|head| known.starts_with(head)),
+            embassy: embassy(known),
         };
         kind.allows(&place)?;
         Ok(place)
@@ -94,21 +105,44 @@ impl Place {
             origin: self.flash.origin + code,
             length,
         };
-        (Region { length: code, ..self.flash }, saved)
+        (
+            Region {
+                length: code,
+                ..self.flash
+            },
+            saved,
+        )
     }
 
     /// The command that runs an image, whose path comes last.
     pub fn runner(&self) -> String {
         let Some(board) = self.board else {
-            return format!("probe-rs run --chip {}", probe(&self.name));
+            return format!("probe-rs run --chip {}", probe(&self.chip));
         };
-        let firmware = if board.emulator == Emulator::Riscv32 { " -bios none" } else { "" };
+        let firmware = if board.emulator == Emulator::Riscv32 {
+            " -bios none"
+        } else {
+            ""
+        };
         format!(
             "{} -machine {}{firmware} -icount shift=0 -display none -monitor none -serial null -semihosting-config enable=on,target=native -kernel",
             board.emulator.program(),
             board.machine,
         )
     }
+}
+
+/// Where a memory lies.
+fn region(board: &str, field: &str, area: Option<&Area>) -> Result<Region, Error> {
+    let origin = area.and_then(|area| area.origin).ok_or_else(|| {
+        Error::usage(format_args!("it is not known where {field} of {board} lies")).help(format_args!(
+            "describe the board in a file, with {field}_start: docs/new.md"
+        ))
+    })?;
+    let length = area.map_or(0, |area| area.bytes);
+    // A linker counts addresses of 32 bits.
+    let length = u32::try_from(length).unwrap_or(u32::MAX).min(u32::MAX - origin);
+    Ok(Region { origin, length })
 }
 
 fn embassy(name: &str) -> Option<Embassy> {
@@ -163,7 +197,11 @@ fn flash(name: &str) -> (Driver, u32) {
         // QEMU gives these boards memory there.
         name if name.starts_with("mps") || name == "virt" => (Driver::Memory, 4096),
         "stm32vldiscovery" | "lm3s6965evb" => (Driver::None, 1024),
-        "netduinoplus2" => (Driver::None, 128 * 1024),
+        name if name.starts_with("stm32f7") => (Driver::None, 256 * 1024),
+        name if name == "netduinoplus2" || name.starts_with("stm32f4") || name.starts_with("stm32h7") => {
+            (Driver::None, 128 * 1024)
+        }
+        name if name.starts_with("stm32u5") => (Driver::None, 8192),
         _ => (Driver::None, 4096),
     }
 }
@@ -171,13 +209,15 @@ fn flash(name: &str) -> (Driver, u32) {
 /// Clang's flags of a core.
 fn c_flags(core: &str) -> Option<&'static str> {
     Some(match core {
-        "Cortex-M0" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m0",
+        "Cortex-M0" | "Cortex-M0+" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m0",
         "Cortex-M3" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m3",
         "Cortex-M4F" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16",
         "Cortex-M7F" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m7 -mfloat-abi=hard -mfpu=fpv5-sp-d16",
         "Cortex-M33" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m33 -mfloat-abi=hard -mfpu=fpv5-sp-d16",
         "Cortex-M55" => "--target=arm-none-eabi -mthumb -mcpu=cortex-m55 -mfloat-abi=hard",
         "RV32IMAC" => "--target=riscv32-none-elf -march=rv32imac -mabi=ilp32 -mcmodel=medany",
+        "RV32IMC" => "--target=riscv32-none-elf -march=rv32imc -mabi=ilp32 -mcmodel=medany",
+        "RV32IMAFC" => "--target=riscv32-none-elf -march=rv32imafc -mabi=ilp32f -mcmodel=medany",
         _ => return None,
     })
 }

@@ -11,11 +11,15 @@ pub fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> Result<S
     let mut rest = text;
     while let Some(at) = rest.find('@') {
         let after = &rest[at + 1..];
-        let length = after.bytes().take_while(|byte| byte.is_ascii_uppercase() || *byte == b'_').count();
+        let length = after
+            .bytes()
+            .take_while(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+            .count();
         filled.push_str(&rest[..at]);
         if length > 0 && after[length..].starts_with('@') {
             let name = &after[..length];
-            let value = value(name).ok_or_else(|| Error::new(format_args!("a template names @{name}@, which has no value")))?;
+            let value =
+                value(name).ok_or_else(|| Error::new(format_args!("a template names @{name}@, which has no value")))?;
             filled.push_str(value);
             rest = &after[length + 1..];
         } else {

@@ -9,7 +9,7 @@ use mote_runtime::Feature;
 use std::path::Path;
 
 /// RAM that the project's log takes of the stack beside what the firmware of the table takes, bytes.
-const LOG_STACK_BYTES: u32 = 1024;
+pub const LOG_STACK_BYTES: u32 = 1024;
 
 /// What the main task of ESP-IDF takes of it beside.
 const IDF_STACK_BYTES: u32 = 2048;
@@ -31,7 +31,10 @@ impl Values {
         let mut features = facts.features.clone();
         features.push(Feature::Fast);
         let joined = |separator: &str, quote: &str| {
-            let names: Vec<String> = features.iter().map(|feature| format!("{quote}{feature}{quote}")).collect();
+            let names: Vec<String> = features
+                .iter()
+                .map(|feature| format!("{quote}{feature}{quote}"))
+                .collect();
             names.join(separator)
         };
         let hex = |number: u32| format!("{number:#x}");
@@ -47,11 +50,12 @@ impl Values {
             ("NAME", name.to_owned()),
             ("MODEL", model.clone()),
             ("BOARD", place.name.clone()),
+            ("CHIP", place.chip.clone()),
             ("DESCRIPTION", place.description.clone()),
             ("CORE", core.name.to_owned()),
             ("TARGET", core.target.to_owned()),
             ("SOFT_TARGET", place.soft_target()),
-            ("ZEPHYR_BOARD", zephyr(&place.name).to_owned()),
+            ("ZEPHYR_BOARD", zephyr(&place.chip).to_owned()),
             ("ARDUINO_FLAGS", arduino_flags(core.cpu)),
             ("ARDUINO_MCU", arduino_mcu(place)),
             ("IDF_STACK_BYTES", (stack + IDF_STACK_BYTES).to_string()),
@@ -59,7 +63,15 @@ impl Values {
             ("RUSTFLAGS", rustflags.unwrap_or_default()),
             ("RUNNER", place.runner()),
             ("C_FLAGS", place.c_flags.to_owned()),
-            ("START", (if place.is_riscv() { "start_riscv" } else { "start_cortex_m" }).to_owned()),
+            (
+                "START",
+                (if place.is_riscv() {
+                    "start_riscv"
+                } else {
+                    "start_cortex_m"
+                })
+                .to_owned(),
+            ),
             ("MOTE", checkout.path().to_owned()),
             ("RUNTIME", checkout.dependency("runtime")),
             ("BUILD", checkout.dependency("tools/build")),
@@ -83,11 +95,28 @@ impl Values {
             ("STACK_LENGTH", hex(stack)),
             ("STATICS_ORIGIN", hex(ram.origin + stack)),
             ("STATICS_LENGTH", hex(ram.length.saturating_sub(stack))),
-            ("RUST_CONDITION", when(conditioned, include_str!("../../assets/projects/rust/condition.rs"))),
-            ("RUST_CONDITION_CALL", when(conditioned, "    run.condition(&CONDITION)?;\n")),
-            ("C_CONDITION", when(conditioned, include_str!("../../assets/projects/c/condition.c"))),
-            ("C_CONDITION_CALL", when(conditioned, include_str!("../../assets/projects/c/condition_call.c"))),
-            ("C_CLASS", facts.config.class.map_or(String::new(), |class| format!("        config.class_label = {class};\n"))),
+            (
+                "RUST_CONDITION",
+                when(conditioned, include_str!("../../assets/projects/rust/condition.rs")),
+            ),
+            (
+                "RUST_CONDITION_CALL",
+                when(conditioned, "    run.condition(&CONDITION)?;\n"),
+            ),
+            (
+                "C_CONDITION",
+                when(conditioned, include_str!("../../assets/projects/c/condition.c")),
+            ),
+            (
+                "C_CONDITION_CALL",
+                when(conditioned, include_str!("../../assets/projects/c/condition_call.c")),
+            ),
+            (
+                "C_CLASS",
+                facts.config.class.map_or(String::new(), |class| {
+                    format!("        config.class_label = {class};\n")
+                }),
+            ),
         ];
         Self { model, values }
     }
@@ -111,7 +140,9 @@ impl Values {
 
 /// What cargo is told of the core in its environment.
 fn arduino_flags(cpu: Option<&str>) -> String {
-    cpu.map_or(String::new(), |cpu| format!("CARGO_ENCODED_RUSTFLAGS=-Ctarget-cpu={cpu} "))
+    cpu.map_or(String::new(), |cpu| {
+        format!("CARGO_ENCODED_RUSTFLAGS=-Ctarget-cpu={cpu} ")
+    })
 }
 
 /// The folder in which Arduino looks for a core's library: `build.mcu` of the board.
@@ -120,7 +151,13 @@ fn arduino_mcu(place: &Place) -> String {
         "Cortex-M4F" => "cortex-m4".into(),
         "Cortex-M7F" => "cortex-m7".into(),
         "Cortex-M0+" => "cortex-m0plus".into(),
-        name if place.is_riscv() => if place.name.starts_with("esp32") { place.name.clone() } else { name.to_ascii_lowercase() },
+        name if place.is_riscv() => {
+            if place.chip.starts_with("esp32") {
+                place.chip.clone()
+            } else {
+                name.to_ascii_lowercase()
+            }
+        }
         name => name.to_ascii_lowercase(),
     }
 }
@@ -130,6 +167,8 @@ fn model_name(path: &Path) -> String {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let plain = stem.starts_with(|c: char| c.is_ascii_alphanumeric())
         && stem.len() <= 64
-        && stem.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        && stem
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     format!("{}.mote", if plain { stem } else { "model" })
 }
