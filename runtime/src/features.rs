@@ -50,6 +50,8 @@ pub enum Feature {
     Schedule,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
+    /// Tables that are added to activations: positions.
+    Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
@@ -58,7 +60,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -80,6 +82,7 @@ impl Feature {
         Self::Chain,
         Self::Schedule,
         Self::Rearrange,
+        Self::Constant,
         Self::Rectangles,
         Self::Fast,
     ];
@@ -108,6 +111,7 @@ impl Feature {
             Self::Chain => "chain",
             Self::Schedule => "schedule",
             Self::Rearrange => "rearrange",
+            Self::Constant => "constant",
             Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
@@ -138,6 +142,7 @@ impl Feature {
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
             Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }

@@ -16,6 +16,7 @@
 mod attention;
 mod blocks;
 mod config;
+mod dit;
 mod error;
 mod exported;
 mod folders;
@@ -136,6 +137,9 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
+    }
+    if let Some(place) = dit::find(path) {
+        return dit::import(&place);
     }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {

@@ -4,6 +4,7 @@ use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
 use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
+use crate::lower::LowerError;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::memory::AlignedBytes;
@@ -32,6 +33,9 @@ pub enum FloatError {
     /// The model cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Variances that cannot be told from the mean.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     /// Not the model's checkpoint.
     #[error(
         "the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint"
@@ -92,6 +96,7 @@ pub fn against<'i>(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
+    let checkpoint = &*checkpoint.deployed()?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();

@@ -7,6 +7,7 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod group_norm;
 mod input;
@@ -59,7 +60,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 17] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -76,6 +77,7 @@ pub const KINDS: [Kind; 16] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
+    constant::KIND,
 ];
 
 /// What the network is called with.

@@ -61,6 +61,13 @@ impl Waves {
         }
     }
 
+    /// The second half before the first: cosines, then sines.
+    pub fn cosines_first(mut self) -> Self {
+        let half = self.data.len() / 2;
+        self.data.rotate_left(half);
+        self
+    }
+
     /// The numbers that `view` shows of these.
     pub(super) fn shown(&self, view: &View) -> Self {
         Self {
@@ -82,7 +89,7 @@ impl Waves {
     }
 
     /// After a cast.
-    pub(super) fn cast(self) -> Self {
+    pub fn cast(self) -> Self {
         let single = self.single || self.data.iter().any(|wave| wave.kind != WaveKind::Line);
         Self { single, ..self }
     }
