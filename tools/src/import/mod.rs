@@ -21,6 +21,7 @@ mod error;
 mod exported;
 mod folders;
 mod index;
+mod labels;
 mod layout;
 mod native;
 mod pickle;

@@ -7,6 +7,7 @@ use super::{LowerError, refuse};
 use crate::import::Checkpoint;
 use mote_graph::graph::{Graph, Node, Op, Param, ValueId};
 use mote_graph::schedule::Variance;
+use mote_runtime::Model;
 use std::borrow::Cow;
 
 impl Checkpoint {
@@ -34,6 +35,24 @@ impl Checkpoint {
         let used: Vec<String> = graph.nodes.iter().flat_map(|node| params(&node.op)).collect();
         graph.params.retain(|key, _| used.contains(key));
         Ok(Cow::Owned(checkpoint))
+    }
+
+    /// The checkpoint as `model` was made of it: without variances, and with as many labels.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::deployed`].
+    pub fn deployed_as(&self, model: &Model<'_>) -> Result<Cow<'_, Self>, LowerError> {
+        let (deployed, header) = (self.deployed()?, model.header());
+        let classes = usize::from(header.classes);
+        if classes == 0 || deployed.graph.classes.is_none_or(|all| classes >= all) {
+            return Ok(deployed);
+        }
+        let last = Some(classes - 1);
+        let null = usize::from(header.null_class.map(usize::from) == last && self.null_class != last);
+        let mut fewer = deployed.into_owned();
+        // A model of other labels is refused by their number.
+        let _ = fewer.keep_labels(classes - null);
+        Ok(Cow::Owned(fewer))
     }
 }
 

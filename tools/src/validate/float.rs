@@ -96,7 +96,7 @@ pub fn against<'i>(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
-    let checkpoint = &*checkpoint.deployed()?;
+    let checkpoint = &*checkpoint.deployed_as(target.model)?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();

@@ -89,7 +89,10 @@ impl Survey<'_> {
         if !(2..=MOST_VECTORS).contains(&(count as u64)) {
             return Err(DistributionError::Count { count });
         }
-        let checkpoint = &*self.checkpoint.deployed().map_err(FloatError::from)?;
+        let checkpoint = &*self
+            .checkpoint
+            .deployed_as(self.target.model)
+            .map_err(FloatError::from)?;
         let runs = FloatRuns::new(self.target, checkpoint, self.config)?;
         let placed = PlacedNetwork::new(&checkpoint.graph, self.device)?;
         let shape = self.checkpoint.graph.sample_shape();
