@@ -23,6 +23,7 @@ mod folders;
 mod index;
 mod labels;
 mod layout;
+mod lucidrains;
 mod native;
 mod pickle;
 mod policy;
@@ -141,6 +142,10 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(place) = dit::find(path) {
         return dit::import(&place);
+    }
+    if let Some(found) = lucidrains::find(path) {
+        let (file, native) = found?;
+        return lucidrains::import(&file, native);
     }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {

@@ -9,13 +9,16 @@ mod class_embed;
 mod condition;
 mod constant;
 mod conv;
+mod cross_attention;
 mod group_norm;
 mod input;
+mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
 mod readout;
 mod rearrange;
+mod rows;
 mod silu;
 mod softmax;
 mod source;
@@ -60,7 +63,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 19] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -77,6 +80,8 @@ pub const KINDS: [Kind; 17] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
+    linear_attention::KIND,
+    cross_attention::KIND,
     constant::KIND,
 ];
 
