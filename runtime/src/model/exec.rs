@@ -5,6 +5,7 @@ use crate::error::RunError;
 use crate::features::Feature;
 pub use crate::ops::Call;
 use crate::ops::Op;
+use crate::ops::reader::Reader;
 use crate::tensor::Tensor;
 use crate::tensor::regions::Regions;
 use crate::tensor::view::View;
@@ -75,20 +76,66 @@ pub fn forward(
     }
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
-        let op = &Op::read(&mut reader);
-        if reader.failed() {
-            return Err(RunError::Memory { op: index });
-        }
-        observer.before(index, op);
-        let Some(output) = run_op(model, call, op, activations) else {
-            return Err(failed(model, call, op, index));
-        };
-        let bytes = activations.get(output.range());
-        if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
-            observer.after(index, op, &view);
-        }
+        next_op(model, call, (index, &mut reader), activations, observer)?;
     }
     Ok(())
+}
+
+/// Runs the operator of that index, which the reader is at.
+#[inline(always)]
+fn next_op(
+    model: &Model<'_>,
+    call: &Call<'_>,
+    (index, reader): (u16, &mut Reader<'_>),
+    activations: &mut [u8],
+    observer: &mut impl Observer,
+) -> Result<(), RunError> {
+    let op = &Op::read(reader);
+    if reader.failed() {
+        return Err(RunError::Memory { op: index });
+    }
+    observer.before(index, op);
+    let Some(output) = run_op(model, call, op, activations) else {
+        return Err(failed(model, call, op, index));
+    };
+    let bytes = activations.get(output.range());
+    if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
+        observer.after(index, op, &view);
+    }
+    Ok(())
+}
+
+/// Where a network call is between two of its operators. The first place is before all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The operator that runs next.
+    next: u16,
+    /// Bytes of the operator list that were read.
+    read: u32,
+}
+
+impl Place {
+    /// Whether every operator has run.
+    pub fn is_end(&self, model: &Model<'_>) -> bool {
+        self.next >= model.header().op_count
+    }
+
+    /// Runs the next operator of a call that [`forward`] would run, whose label the model has. The call and `activations` are those of
+    /// the operators before. Nothing happens at the end.
+    ///
+    /// # Errors
+    /// Those of [`forward`].
+    pub fn run_next(&mut self, model: &Model<'_>, call: &Call<'_>, activations: &mut [u8]) -> Result<(), RunError> {
+        if self.is_end(model) {
+            return Ok(());
+        }
+        let all = model.ops().reader.rest();
+        let mut reader = Reader::new(all.get(self.read as usize..).unwrap_or_default());
+        next_op(model, call, (self.next, &mut reader), activations, &mut Unobserved)?;
+        self.read = (all.len() - reader.rest().len()) as u32;
+        self.next += 1;
+        Ok(())
+    }
 }
 
 /// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.

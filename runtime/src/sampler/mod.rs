@@ -7,15 +7,19 @@
 
 mod chain;
 mod condition;
+mod cooperative;
 mod inpaint;
 mod pixels;
+mod run;
 mod snapshot;
 mod start;
 
 pub use crate::model::sampling::{Method, Variance};
 pub use crate::schedule::config::Config;
+pub use cooperative::Pending;
 pub use inpaint::UNKNOWN;
 pub use pixels::{pixel_to_q24, q24_to_pixel};
+pub use run::{Poll, Run};
 pub use start::Start;
 
 use crate::digest::Digest;
@@ -121,13 +125,19 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
         config.validate_for(model)?;
-        let (needed, found) = (arena_bytes(model, config), arena.bytes.len());
+        Self::placed(model, arena.bytes, config, Held::of(model))
+    }
+
+    /// A run whose configuration was checked, at its first step.
+    #[inline(always)]
+    fn placed(model: &'m Model<'m>, memory: &'a mut [u8], config: &Config, held: Held<'a>) -> Result<Self, RunError> {
+        let (needed, found) = (arena_bytes(model, config), memory.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
             found: found.min(u32::MAX as usize) as u32,
         };
         let len = model.header().sample_len();
-        let (state, rest) = arena.bytes.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
+        let (state, rest) = memory.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
         let count = |used: bool, bytes: usize| if used { bytes } else { 0 };
         let (guided, keeps) = (guidance_q16(config).is_some(), config.method.holds_sample());
         let (conditional, rest) = rest
@@ -153,7 +163,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
-            held: Held::of(model),
+            held,
             activations,
         })
     }
@@ -276,13 +286,11 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl Observer,
     ) -> Result<(), RunError> {
-        let header = self.model.header();
-        let class = self.config.class.or(header.null_class).unwrap_or(0);
         let mut call = Call {
             x_q24: self.x,
             input_q30,
             time_q16,
-            class,
+            class: self.class(),
             given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
@@ -290,16 +298,27 @@ impl<'m, 'a> Sampler<'m, 'a> {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
-        // What can be dropped is: the label, the condition vector, or both.
-        if self.drops_condition() {
-            call.given = Given::NONE;
-            call.class = header.null_class.unwrap_or(0);
-        } else {
-            call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        }
+        (call.class, call.given) = self.dropped()?;
         network.forward(self.model, &call, self.activations, observer)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
+    }
+
+    /// The label of a step's calls.
+    #[inline(always)]
+    fn class(&self) -> u16 {
+        self.config.class.or(self.model.header().null_class).unwrap_or(0)
+    }
+
+    /// Label and condition of guidance's unconditional call. What can be dropped is: the label, the condition vector, or both.
+    #[inline(always)]
+    fn dropped(&self) -> Result<(u16, Given<'a>), RunError> {
+        let null = self.model.header().null_class;
+        if self.drops_condition() {
+            Ok((null.unwrap_or(0), Given::NONE))
+        } else {
+            Ok((null.ok_or(RunError::GuidanceUnsupported)?, self.held.given))
+        }
     }
 
     /// Whether the model's condition vector is dropped in guidance's unconditional call.

@@ -59,6 +59,16 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Ok(at + 4)
     }
 
+    /// [`resume`](Self::resume) from a snapshot that stands at the beginning of `slot`, whatever follows it: padding to a word of flash, or
+    /// the rest of a page.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    #[inline(always)]
+    pub fn resume_slot(model: &'m Model<'m>, arena: &'a mut Arena<'_>, slot: &[u8]) -> Result<Self, RunError> {
+        Self::resume(model, arena, snapshot_in(model, slot))
+    }
+
     /// Resumes a run from a snapshot of the same model. A run with a known image is given it again
     /// ([`inpaint`](Self::inpaint)) before the next step, and so is one with a condition ([`condition`](Self::condition)).
     pub fn resume(model: &'m Model<'m>, arena: &'a mut Arena<'_>, from: &[u8]) -> Result<Self, RunError> {
@@ -96,4 +106,26 @@ impl<'m, 'a> Sampler<'m, 'a> {
         }
         Ok(sampler)
     }
+}
+
+/// The snapshot that stands at the beginning of `slot`; all of `slot` where none is whole. A snapshot says what is in it but for the sample
+/// that some steps need of the one before: it is the length whose checksum is right.
+#[inline(never)]
+fn snapshot_in<'s>(model: &Model<'_>, slot: &'s [u8]) -> &'s [u8] {
+    let tensor = model.header().sample_len() * 4;
+    let condition = 4 * usize::from(model.condition().is_some());
+    let config_end = PREFIX.saturating_add(read_u32(slot, 12) as usize);
+    for tensors in 1..=2 {
+        let body = config_end.saturating_add(4 + tensors * tensor + condition);
+        let Some((body, crc)) = slot
+            .get(..body.saturating_add(4))
+            .and_then(|whole| whole.split_at_checked(body))
+        else {
+            break;
+        };
+        if crc32(body) == read_u32(crc, 0) {
+            return slot.get(..body.len() + 4).unwrap_or(slot);
+        }
+    }
+    slot
 }
