@@ -26,6 +26,8 @@ pub struct Pending {
     coefficients: Option<StepCoefficients>,
     stage: Stage,
     place: Place,
+    /// The most multiply-accumulates that are run at once.
+    most: u32,
 }
 
 /// The network calls of a step, in their order.
@@ -50,7 +52,16 @@ impl Pending {
             coefficients,
             stage: Stage::Asked { second: false },
             place: Place::default(),
+            most: u32::MAX,
         }
+    }
+
+    /// Convolutions of more than `macs` multiply-accumulates run in pieces of whole output rows, each of which counts as an operator. The
+    /// step has the same bits. `header().macs / 20` makes pieces of at most a twentieth of a network call, as far as rows are not longer.
+    /// Networks in f16 are not split.
+    #[must_use]
+    pub fn split(self, macs: u32) -> Self {
+        Self { most: macs, ..self }
     }
 
     /// Begins a network call.
@@ -133,7 +144,7 @@ impl Sampler<'_, '_> {
             class,
             given,
         };
-        step.place.run_next(self.model, &call, self.activations)
+        step.place.run_next(self.model, &call, self.activations, step.most)
     }
 
     /// What follows a network call: guidance's other call, the state's move, the second call of a step.

@@ -65,6 +65,8 @@ pub struct Run<'m, M> {
     memory: M,
     paused: Option<Paused<'m>>,
     pending: Option<Pending>,
+    /// The most multiply-accumulates that are run at once.
+    most: u32,
 }
 
 impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
@@ -76,7 +78,13 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
             memory,
             paused: None,
             pending: None,
+            most: u32::MAX,
         }
+    }
+
+    /// Convolutions of more than `macs` multiply-accumulates run in pieces from the next step on; as [`Pending::split`].
+    pub fn split(&mut self, macs: u32) {
+        self.most = macs;
     }
 
     /// Begins an image. What was there before is gone, also where this fails.
@@ -147,9 +155,10 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// # Errors
     /// Those of [`Sampler::begin_step`].
     pub fn begin_step(&mut self) -> Result<bool, RunError> {
+        let most = self.most;
         let begun = self.with(|sampler, pending| {
             if pending.is_none() {
-                *pending = sampler.begin_step()?;
+                *pending = sampler.begin_step()?.map(|step| step.split(most));
             }
             Ok(pending.is_some())
         });
@@ -174,9 +183,10 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// # Errors
     /// Those of [`Sampler::begin_step`] and [`Sampler::finish_step`].
     pub fn finish_step(&mut self) -> Result<Option<Step>, RunError> {
+        let most = self.most;
         let done = self.with(|sampler, pending| {
             let begun = match pending.take() {
-                None => sampler.begin_step()?,
+                None => sampler.begin_step()?.map(|step| step.split(most)),
                 begun => begun,
             };
             begun.map(|step| sampler.finish_step(step)).transpose()
@@ -190,9 +200,10 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// # Errors
     /// Those of [`Sampler::step`].
     pub fn poll(&mut self, count: u16) -> Result<Poll, RunError> {
+        let most = self.most;
         let polled = self.with(|sampler, pending| {
             let begun = match pending.take() {
-                None => sampler.begin_step()?,
+                None => sampler.begin_step()?.map(|step| step.split(most)),
                 begun => begun,
             };
             let Some(mut step) = begun else {
