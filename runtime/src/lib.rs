@@ -75,7 +75,9 @@ pub use features::Feature;
 pub use model::Model;
 pub use model::exec::{Network, Observer, Portable, Unobserved};
 pub use model::sampling::{Clip, Method, PrevRule, Spacing};
-pub use sampler::{Config, Pending, Poll, Run, Sampler, Start, Step, StepObserver, arena_bytes};
+pub use sampler::{
+    Apart, Config, Memory, Pending, Poll, Run, Sampler, Start, Step, StepObserver, arena_bytes, state_arena_bytes,
+};
 pub use tensor::arena::{Aligned, Arena};
 
 /// The one door to what stands behind the names at the root: for Mote's own engines, tools and tests.

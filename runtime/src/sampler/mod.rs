@@ -19,7 +19,7 @@ pub use crate::schedule::config::Config;
 pub use cooperative::Pending;
 pub use inpaint::UNKNOWN;
 pub use pixels::{pixel_to_q24, q24_to_pixel};
-pub use run::{Poll, Run};
+pub use run::{Apart, Memory, Poll, Run};
 pub use start::Start;
 
 use crate::digest::Digest;
@@ -94,8 +94,28 @@ pub struct Sampler<'m, 'a> {
 
 /// Bytes of arena that a run needs: state, conditional output under guidance, kept clean sample of samplers that have one, activations.
 pub fn arena_bytes(model: &Model<'_>, config: &Config) -> usize {
+    state_arena_bytes(model, config) + model.header().arena_bytes as usize
+}
+
+/// The part of them that is not the activations, where the two lie in different memories ([`Sampler::new_apart`]). The activations take
+/// the header's `arena_bytes`.
+#[inline(always)]
+pub fn state_arena_bytes(model: &Model<'_>, config: &Config) -> usize {
     let more = usize::from(config.guidance_q16.is_some()) + usize::from(config.method.holds_sample());
-    state_bytes(model) * (1 + more) + model.header().arena_bytes as usize
+    state_bytes(model) * (1 + more)
+}
+
+/// A run's memory: all of it, or the state's and the activations'.
+type Memories<'a> = (&'a mut [u8], Option<&'a mut [u8]>);
+
+/// Bytes of a run's first memory.
+#[inline(always)]
+fn needed(model: &Model<'_>, config: &Config, apart: bool) -> usize {
+    if apart {
+        state_arena_bytes(model, config)
+    } else {
+        arena_bytes(model, config)
+    }
 }
 
 /// The weight of a run's guidance, which is of models with classes.
@@ -117,21 +137,53 @@ impl<'m, 'a> Sampler<'m, 'a> {
         config: &Config,
         start: &Start<'_>,
     ) -> Result<Self, RunError> {
-        let mut sampler = Self::bare(model, arena, config)?;
+        Self::begun(model, (arena.bytes, None), config, start)
+    }
+
+    /// [`new`](Self::new) with the state ([`state_arena_bytes`]) and the activations (the header's `arena_bytes`) in two memories: the
+    /// activations in the quicker one, such as a core's own.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); the sizes that `ArenaTooSmall` names are those of the memory that is too small.
+    #[inline(always)]
+    pub fn new_apart(
+        model: &'m Model<'m>,
+        state: &'a mut Arena<'_>,
+        activations: &'a mut Arena<'_>,
+        config: &Config,
+        start: &Start<'_>,
+    ) -> Result<Self, RunError> {
+        Self::begun(model, (state.bytes, Some(activations.bytes)), config, start)
+    }
+
+    #[inline(always)]
+    fn begun(model: &'m Model<'m>, memory: Memories<'a>, config: &Config, start: &Start<'_>) -> Result<Self, RunError> {
+        let mut sampler = Self::bare(model, memory, config)?;
         sampler.begin(start)?;
         Ok(sampler)
     }
 
     /// A checked run whose state is not set yet.
-    fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
+    fn bare(model: &'m Model<'m>, memory: Memories<'a>, config: &Config) -> Result<Self, RunError> {
         config.validate_for(model)?;
-        Self::placed(model, arena.bytes, config, Held::of(model))
+        Self::placed(model, memory, config, Held::of(model))
     }
 
     /// A run whose configuration was checked, at its first step.
     #[inline(always)]
-    fn placed(model: &'m Model<'m>, memory: &'a mut [u8], config: &Config, held: Held<'a>) -> Result<Self, RunError> {
-        let (needed, found) = (arena_bytes(model, config), memory.len());
+    fn placed(
+        model: &'m Model<'m>,
+        (memory, apart): Memories<'a>,
+        config: &Config,
+        held: Held<'a>,
+    ) -> Result<Self, RunError> {
+        if let Some(apart) = &apart {
+            let (needed, found) = (model.header().arena_bytes, apart.len().min(u32::MAX as usize) as u32);
+            if found < needed {
+                return Err(RunError::ArenaTooSmall { needed, found });
+            }
+        }
+        let (needed, found) = (needed(model, config, apart.is_some()), memory.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
             found: found.min(u32::MAX as usize) as u32,
@@ -146,6 +198,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let (kept, activations) = rest
             .split_at_mut_checked(count(keeps, state_bytes(model)))
             .ok_or(small)?;
+        let activations = apart.unwrap_or(activations);
         if activations.len() < model.header().arena_bytes as usize {
             return Err(small);
         }

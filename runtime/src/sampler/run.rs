@@ -4,7 +4,8 @@
 //! in place of it, which borrows nothing between two calls.
 
 use super::condition::Held;
-use super::{Config, Pending, Sampler, Start, Step, arena_bytes, q24_to_pixel};
+use super::snapshot::snapshot_in;
+use super::{Config, Memories, Pending, Sampler, Start, Step, q24_to_pixel};
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::model::Model;
@@ -33,7 +34,7 @@ pub enum Poll {
     Finished,
 }
 
-/// A model, memory of any kind (`&'static mut [u8]`, [`Aligned<[u8; N]>`](crate::Aligned)), and the run that is in it.
+/// A model, memory of any kind (`&'static mut [u8]`, [`Aligned<[u8; N]>`](crate::Aligned), two of them [`Apart`]), and the run that is in it.
 ///
 /// Known images and condition vectors are borrowed for as long as the model.
 ///
@@ -69,7 +70,53 @@ pub struct Run<'m, M> {
     most: u32,
 }
 
-impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
+/// Memory that a [`Run`] can own.
+pub trait Memory {
+    /// What begins with the state.
+    fn state(&self) -> &[u8];
+
+    /// All of it, or that of the state and that of the activations.
+    fn parts(&mut self) -> (&mut [u8], Option<&mut [u8]>);
+}
+
+impl<M: AsRef<[u8]> + AsMut<[u8]>> Memory for M {
+    fn state(&self) -> &[u8] {
+        self.as_ref()
+    }
+
+    fn parts(&mut self) -> (&mut [u8], Option<&mut [u8]>) {
+        (self.as_mut(), None)
+    }
+}
+
+/// State and activations in two memories: [`Sampler::new_apart`] says how large they are.
+#[derive(Debug)]
+pub struct Apart<S, A> {
+    /// The state's.
+    pub state: S,
+    /// The activations'.
+    pub activations: A,
+}
+
+impl<S: AsRef<[u8]> + AsMut<[u8]>, A: AsMut<[u8]>> Memory for Apart<S, A> {
+    fn state(&self) -> &[u8] {
+        self.state.as_ref()
+    }
+
+    fn parts(&mut self) -> (&mut [u8], Option<&mut [u8]>) {
+        (self.state.as_mut(), Some(self.activations.as_mut()))
+    }
+}
+
+/// The parts of a run's memory, which are aligned.
+#[inline(always)]
+fn aligned<M: Memory>(memory: &mut M) -> Result<Memories<'_>, RunError> {
+    let (state, activations) = memory.parts();
+    let activations = activations.map(|bytes| Arena::new(bytes)).transpose()?;
+    Ok((Arena::new(state)?.bytes, activations.map(|arena| arena.bytes)))
+}
+
+impl<'m, M: Memory> Run<'m, M> {
     /// Nothing runs yet: [`start`](Self::start) or [`resume`](Self::resume). The memory starts at a multiple of 16 whenever
     /// the run is called; a run may be moved with it.
     pub fn new(model: Model<'m>, memory: M) -> Self {
@@ -92,7 +139,7 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// # Errors
     /// Those of [`Sampler::new`].
     pub fn start(&mut self, config: &Config, start: &Start<'_>) -> Result<(), RunError> {
-        self.begin(|model, arena| Sampler::new(model, arena, config, start))
+        self.begin(|model, memory| Sampler::begun(model, memory, config, start))
     }
 
     /// Begins where a snapshot was taken, which may be followed by padding; as [`Sampler::resume_slot`].
@@ -100,17 +147,16 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// # Errors
     /// Those of [`Sampler::resume`].
     pub fn resume(&mut self, slot: &[u8]) -> Result<(), RunError> {
-        self.begin(|model, arena| Sampler::resume_slot(model, arena, slot))
+        self.begin(|model, memory| Sampler::resumed(model, memory, snapshot_in(model, slot)))
     }
 
     #[inline(always)]
     fn begin(
         &mut self,
-        make: impl for<'s> FnOnce(&'s Model<'s>, &'s mut Arena<'_>) -> Result<Sampler<'s, 's>, RunError>,
+        make: impl for<'s> FnOnce(&'s Model<'s>, Memories<'s>) -> Result<Sampler<'s, 's>, RunError>,
     ) -> Result<(), RunError> {
         (self.paused, self.pending) = (None, None);
-        let mut arena = Arena::new(self.memory.as_mut())?;
-        let sampler = make(&self.model, &mut arena)?;
+        let sampler = make(&self.model, aligned(&mut self.memory)?)?;
         // Neither a known image nor a condition can have been given yet.
         self.paused = Some(Paused {
             config: sampler.config,
@@ -132,8 +178,8 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
         let Some(paused) = &mut self.paused else {
             return Ok(None);
         };
-        let arena = Arena::new(self.memory.as_mut())?;
-        let mut sampler = Sampler::placed(&self.model, arena.bytes, &paused.config, paused.held)?;
+        let memory = aligned(&mut self.memory)?;
+        let mut sampler = Sampler::placed(&self.model, memory, &paused.config, paused.held)?;
         (sampler.index, sampler.follows) = (paused.index, paused.follows);
         (sampler.known, sampler.known_tag) = (paused.known, paused.known_tag);
         let done = work(&mut sampler, &mut self.pending);
@@ -286,7 +332,7 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
     /// The state x_t in Q24, `(row, col, channel)`: the image once the run is finished. Empty where no run was started.
     pub fn state(&self) -> &[i32] {
         let bytes = self.paused.as_ref().map(|_| self.model.header().sample_len() * 4);
-        let bytes = bytes.and_then(|len| self.memory.as_ref().get(..len));
+        let bytes = bytes.and_then(|len| self.memory.state().get(..len));
         bytes
             .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
             .unwrap_or_default()
@@ -310,11 +356,6 @@ impl<'m, M: AsRef<[u8]> + AsMut<[u8]>> Run<'m, M> {
             *pixel = q24_to_pixel(x);
         }
         Ok(())
-    }
-
-    /// Whether the memory is large enough for a run.
-    pub fn fits(&self, config: &Config) -> bool {
-        self.memory.as_ref().len() >= arena_bytes(&self.model, config)
     }
 
     /// Gives the memory back. The run in it is gone.

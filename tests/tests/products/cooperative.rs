@@ -2,9 +2,11 @@
 
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Arena, Config, Model, Poll, Run, RunError, Sampler, Start, arena_bytes};
+use mote_tests::checkpoints::{converted, digits};
 use mote_tests::random::Random;
 use mote_tests::running::finish;
 use mote_tests::synthetic::Form;
+use mote_tools::quantize::scheme::Scheme;
 
 use super::{STEPS, configs, each, forever, guided};
 
@@ -133,4 +135,55 @@ fn an_async_task_yields_between_operators() {
     assert_eq!(drawn, Ok(()));
     assert_eq!(run.state(), whole.state);
     assert!(turns > STEPS * 2 * u32::from(model.header().op_count), "{turns} turns");
+}
+
+/// Polls of one operator each, with convolutions split.
+fn split(model: &Model<'_>, config: &Config, macs: u32) -> (u64, u32) {
+    let mut memory = AlignedBytes::for_run(model, config);
+    let mut run = Run::new(*model, memory.bytes_mut());
+    run.split(macs);
+    run.start(config, &Start::Seed).expect("it fits");
+    let mut polls = 0;
+    while run.poll(1).expect("it runs") != Poll::Finished {
+        polls += 1;
+    }
+    (run.digest(), polls)
+}
+
+#[test]
+fn convolutions_that_are_split_have_the_bits_of_whole_ones() {
+    each(|model| {
+        let macs = model.header().macs as u32;
+        let float = model.header().arithmetic == mote_runtime::internals::model::header::Arithmetic::F16;
+        for config in configs(model).into_iter().step_by(3) {
+            let whole = split(model, &config, u32::MAX);
+            let mut polls = whole.1;
+            for most in [macs / 5, macs / 20, 100, 1, 0] {
+                let found = split(model, &config, most);
+                assert_eq!(found.0, whole.0, "{config:?}, {most} at once");
+                assert!(found.1 >= polls, "pieces get smaller");
+                polls = found.1;
+            }
+            assert_eq!(polls == whole.1, float, "networks in f16 are not split, others are");
+        }
+    });
+}
+
+#[test]
+fn no_piece_of_a_trained_network_is_larger_than_asked_for_where_a_row_is_not() {
+    let bytes = converted(&digits(), Scheme::W8A8).emitted.bytes;
+    let memory = AlignedBytes::copy_of(&bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let config = Config::of(model.header(), 2);
+    let whole = split(&model, &config, u32::MAX);
+    // Whole, the largest convolutions have 15.2 % of the work, in 8 rows; pieces of 2 rows are below a twentieth.
+    let macs = model.header().macs as u32;
+    let found = split(&model, &config, macs / 20);
+    assert_eq!(found.0, whole.0);
+    assert!(
+        (whole.1 + 20..whole.1 + 40).contains(&found.1),
+        "{} polls, {} whole",
+        found.1,
+        whole.1
+    );
 }
