@@ -80,6 +80,9 @@ pub use sampler::{
 };
 pub use tensor::arena::{Aligned, Arena};
 
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The one door to what stands behind the names at the root: for Mote's own engines, tools and tests.
 ///
 /// Outside of semantic versioning: anything here may change with any version. In the order of the layers:

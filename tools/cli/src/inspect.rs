@@ -186,7 +186,7 @@ pub fn boards(fits: &[Fit]) -> String {
     let cells = |fit: &Fit| {
         let of = |needed: u64, total: u64| format!("{} of {}", bytes(needed), bytes(total));
         vec![
-            fit.name.to_owned(),
+            fit.name.clone(),
             fit.core.to_owned(),
             of(fit.flash_bytes, fit.flash_total_bytes),
             of(fit.ram_bytes, fit.ram_total_bytes),

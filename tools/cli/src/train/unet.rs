@@ -7,6 +7,7 @@ use crate::progress;
 use mote_tools::data::{Wanted, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
+use mote_tools::target::Target;
 use mote_tools::train::fit::fitted;
 use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
@@ -132,8 +133,8 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         classes: if args.classes { data.classes + 1 } else { 0 },
         learned_variance: args.learned_variance,
     };
-    let preset = match args.fit {
-        Some(board) => fitted(&preset, choice, board)
+    let preset = match Target::asked(args.fit.as_deref(), &(&args.described).into())? {
+        Some(board) => fitted(&preset, choice, &board)
             .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
         None => preset,
     };
