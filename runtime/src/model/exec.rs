@@ -72,11 +72,7 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    let classes = model.header().classes;
-    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
-        let found = call.class;
-        return Err(RunError::Class { found, classes });
-    }
+    class_exists(model, call)?;
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
         let op = &Op::read(&mut reader);
@@ -91,6 +87,17 @@ pub fn forward(
         if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
             observer.after(index, op, &view);
         }
+    }
+    Ok(())
+}
+
+/// Whether the model has the call's label.
+#[inline(always)]
+pub(super) fn class_exists(model: &Model<'_>, call: &Call<'_>) -> Result<(), RunError> {
+    let classes = model.header().classes;
+    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
+        let found = call.class;
+        return Err(RunError::Class { found, classes });
     }
     Ok(())
 }
@@ -198,7 +205,7 @@ fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u
 /// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.
 #[cold]
 #[inline(always)]
-fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+pub(super) fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
     #[cfg(feature = "condition")]
     if let Op::Condition(condition) = op {
         return RunError::Condition {
