@@ -162,6 +162,7 @@ impl Place {
 
 /// Where the piece of a convolution ends that begins at row `from` of its output and has at most `most` multiply-accumulates, and how many
 /// rows there are; `None` of what is run whole: other operators, convolutions with fewer, and those in f16.
+#[inline(never)]
 fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, usize)> {
     if model.context.is_float() {
         return None;
@@ -190,6 +191,7 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
 }
 
 /// Runs some rows of a convolution; `None` where its memory does not fit.
+#[inline(never)]
 fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u8]) -> Option<()> {
     let mut regions = Regions::NONE;
     let regions = &mut regions;
