@@ -36,10 +36,14 @@ pub enum Feature {
     Ddpm,
     /// DPM-Solver++(2M).
     DpmSolver,
-    /// Heun's method.
+    /// Heun's method, and over continuous levels the midpoint method.
     Heun,
     /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
     Continuous,
+    /// The noise levels of EDM. Files that plan their run do without.
+    Edm,
+    /// Multistep consistency sampling.
+    Consistency,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
@@ -58,7 +62,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -75,6 +79,8 @@ impl Feature {
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
+        Self::Edm,
+        Self::Consistency,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
@@ -103,6 +109,8 @@ impl Feature {
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
+            Self::Edm => "edm",
+            Self::Consistency => "consistency",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
@@ -133,6 +141,8 @@ impl Feature {
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),
+            Self::Edm => cfg!(feature = "edm"),
+            Self::Consistency => cfg!(feature = "consistency"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
