@@ -172,7 +172,7 @@ impl Eq for Board {}
 const KIB: u32 = 1024;
 const MIB: u32 = 1024 * KIB;
 
-static CORTEX_M0: Core = Core {
+pub(crate) static CORTEX_M0: Core = Core {
     name: "Cortex-M0",
     target: "thumbv6m-none-eabi",
     cpu: None,
@@ -188,7 +188,18 @@ static CORTEX_M0: Core = Core {
     },
 };
 
-static CORTEX_M3: Core = Core {
+/// Runs the code of the Cortex-M0.
+pub(crate) static CORTEX_M0PLUS: Core = Core {
+    name: "Cortex-M0+",
+    target: CORTEX_M0.target,
+    cpu: CORTEX_M0.cpu,
+    opt_level: CORTEX_M0.opt_level,
+    fpu: false,
+    dsp: false,
+    footprint: CORTEX_M0.footprint,
+};
+
+pub(crate) static CORTEX_M3: Core = Core {
     name: "Cortex-M3",
     target: "thumbv7m-none-eabi",
     cpu: None,
@@ -204,7 +215,7 @@ static CORTEX_M3: Core = Core {
     },
 };
 
-static CORTEX_M4F: Core = Core {
+pub(crate) static CORTEX_M4F: Core = Core {
     name: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     cpu: None,
@@ -221,7 +232,7 @@ static CORTEX_M4F: Core = Core {
 };
 
 /// Runs the code of the Cortex-M4F.
-static CORTEX_M7F: Core = Core {
+pub(crate) static CORTEX_M7F: Core = Core {
     name: "Cortex-M7F",
     target: CORTEX_M4F.target,
     cpu: CORTEX_M4F.cpu,
@@ -231,7 +242,7 @@ static CORTEX_M7F: Core = Core {
     footprint: CORTEX_M4F.footprint,
 };
 
-static CORTEX_M33: Core = Core {
+pub(crate) static CORTEX_M33: Core = Core {
     name: "Cortex-M33",
     target: "thumbv8m.main-none-eabihf",
     cpu: Some("cortex-m33"),
@@ -248,7 +259,7 @@ static CORTEX_M33: Core = Core {
 };
 
 /// Its f16 model does not fit mps3-an547: that count is the Cortex-M33's, in the proportion of digits8-micro (19.97 to 20.08).
-static CORTEX_M55: Core = Core {
+pub(crate) static CORTEX_M55: Core = Core {
     name: "Cortex-M55",
     target: "thumbv8m.main-none-eabihf",
     cpu: Some("cortex-m55"),
@@ -264,7 +275,7 @@ static CORTEX_M55: Core = Core {
     },
 };
 
-static RV32IMAC: Core = Core {
+pub(crate) static RV32IMAC: Core = Core {
     name: "RV32IMAC",
     target: "riscv32imac-unknown-none-elf",
     cpu: None,
@@ -279,6 +290,59 @@ static RV32IMAC: Core = Core {
         f16_per_mac: 195.0,
     },
 };
+
+/// Without atomic instructions, which the runtime does not use: sizes and counts are those of the RV32IMAC.
+pub(crate) static RV32IMC: Core = Core {
+    name: "RV32IMC",
+    target: "riscv32imc-unknown-none-elf",
+    cpu: None,
+    opt_level: RV32IMAC.opt_level,
+    fpu: false,
+    dsp: false,
+    footprint: RV32IMAC.footprint,
+};
+
+/// Integer models run the code of the RV32IMAC. Those of f16 models were not measured: the same figures are an upper bound.
+pub(crate) static RV32IMAFC: Core = Core {
+    name: "RV32IMAFC",
+    target: "riscv32imafc-unknown-none-elf",
+    cpu: None,
+    opt_level: RV32IMAC.opt_level,
+    fpu: true,
+    dsp: false,
+    footprint: RV32IMAC.footprint,
+};
+
+/// Every core that code can be compiled for, those of chips without an emulator as well.
+static CORES: [&Core; 10] = [
+    &CORTEX_M0,
+    &CORTEX_M0PLUS,
+    &CORTEX_M3,
+    &CORTEX_M4F,
+    &CORTEX_M7F,
+    &CORTEX_M33,
+    &CORTEX_M55,
+    &RV32IMAC,
+    &RV32IMC,
+    &RV32IMAFC,
+];
+
+/// Every core.
+pub fn cores() -> &'static [&'static Core] {
+    &CORES
+}
+
+impl Core {
+    /// The core of that name, in any case.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        CORES.into_iter().find(|core| core.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether code for `other` is the same code: so are sizes and instructions.
+    pub fn runs_code_of(&self, other: &Self) -> bool {
+        (self.target, self.cpu) == (other.target, other.cpu)
+    }
+}
 
 /// The MPS2 boards: an FPGA with 4 MiB of code SSRAM at 0 and 4 MiB of data SSRAM at 0x20000000.
 const MPS2_FLASH: Region = Region {

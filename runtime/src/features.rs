@@ -18,6 +18,10 @@ pub enum Feature {
     W4,
     /// Attention.
     Attention,
+    /// Attention over other positions than the queries', and over constant rows.
+    CrossAttention,
+    /// Linear attention.
+    LinearAttention,
     /// Class embeddings.
     Class,
     /// Vectors that runs are given.
@@ -68,6 +72,8 @@ impl Feature {
         Self::W16,
         Self::W4,
         Self::Attention,
+        Self::CrossAttention,
+        Self::LinearAttention,
         Self::Class,
         Self::Condition,
         Self::Resample,
@@ -98,6 +104,8 @@ impl Feature {
             Self::W16 => "w16",
             Self::W4 => "w4",
             Self::Attention => "attention",
+            Self::CrossAttention => "cross-attention",
+            Self::LinearAttention => "linear-attention",
             Self::Class => "class",
             Self::Condition => "condition",
             Self::Resample => "resample",
@@ -130,6 +138,8 @@ impl Feature {
             Self::W16 => cfg!(feature = "w16"),
             Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
+            Self::CrossAttention => cfg!(feature = "cross-attention"),
+            Self::LinearAttention => cfg!(feature = "linear-attention"),
             Self::Class => cfg!(feature = "class"),
             Self::Condition => cfg!(feature = "condition"),
             Self::Resample => cfg!(feature = "resample"),

@@ -1,7 +1,8 @@
-//! What a model takes of a board, estimated without building firmware, so that `convert` and `inspect` say the same on every
+//! What a model takes of a board or a chip, estimated without building firmware, so that `convert` and `inspect` say the same on every
 //! machine. What the firmware itself takes stands with the core (`mote_firmware_sim::Footprint`); `mote bench` measures it.
 
-use mote_firmware_sim::{Board, Parts, boards};
+use crate::target::Target;
+use mote_firmware_sim::{Parts, boards};
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Feature, Model, arena_bytes};
 use serde::Serialize;
@@ -10,9 +11,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fit {
     /// The board.
-    pub name: &'static str,
+    pub name: String,
     /// What it is.
-    pub description: &'static str,
+    pub description: String,
     /// Its core.
     pub core: &'static str,
     /// Whether model and firmware fit.
@@ -33,17 +34,17 @@ pub struct Fit {
 
 impl Fit {
     /// Of a model file of `bytes` bytes, sampled by DDIM or as it plans.
-    pub fn of(board: &'static Board, model: &Model<'_>, bytes: usize, guided: bool) -> Self {
+    pub fn of(target: &Target, model: &Model<'_>, bytes: usize, guided: bool) -> Self {
         let config = Config {
             guidance_q16: guided.then_some(0),
             ..Config::of(model.header(), 1)
         };
-        Self::of_run(board, model, bytes, &config)
+        Self::of_run(target, model, bytes, &config)
     }
 
     /// Of a model file of `bytes` bytes, sampled under `config`.
-    pub fn of_run(board: &'static Board, model: &Model<'_>, bytes: usize, config: &Config) -> Self {
-        let footprint = board.core.footprint;
+    pub fn of_run(target: &Target, model: &Model<'_>, bytes: usize, config: &Config) -> Self {
+        let footprint = target.core.footprint;
         let per_mac = match model.header().arithmetic {
             Arithmetic::Integer => footprint.integer_per_mac,
             Arithmetic::F16 => footprint.f16_per_mac,
@@ -52,7 +53,7 @@ impl Fit {
         let parts = Parts::needed_by(model).with(config.method.feature());
         let flash = bytes as u64 + footprint.code_for(&parts);
         let ram = arena_bytes(model, config) as u64 + footprint.ram_bytes(Feature::NormConv.needed_by(model));
-        let (flash_total, ram_total) = (u64::from(board.flash.length), u64::from(board.ram.length));
+        let (flash_total, ram_total) = (target.flash.bytes, target.ram_bytes());
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
         };
@@ -61,9 +62,9 @@ impl Fit {
             .flatten()
             .collect();
         Self {
-            name: board.name,
-            description: board.description,
-            core: board.core.name,
+            name: target.name.clone(),
+            description: target.description.clone(),
+            core: target.core.name,
             fits: why.is_empty(),
             flash_bytes: flash,
             flash_total_bytes: flash_total,
@@ -78,7 +79,7 @@ impl Fit {
     pub fn of_all(model: &Model<'_>, bytes: usize, guided: bool) -> Vec<Self> {
         boards()
             .iter()
-            .map(|board| Self::of(board, model, bytes, guided))
+            .map(|board| Self::of(&board.into(), model, bytes, guided))
             .collect()
     }
 }

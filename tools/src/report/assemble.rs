@@ -83,7 +83,7 @@ impl ReportData {
 
 fn board(fit: &Fit) -> BoardFit {
     BoardFit {
-        name: fit.name.to_owned(),
+        name: fit.name.clone(),
         description: format!("{}, {}", fit.description, fit.core),
         fits: fit.fits,
         flash_bytes: fit.flash_bytes,

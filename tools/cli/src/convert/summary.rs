@@ -6,12 +6,13 @@ use mote_runtime::Model;
 use mote_tools::emit::Emitted;
 use mote_tools::files::{OutputFile, sha256};
 use mote_tools::inspect::tensors;
-use mote_tools::{Checkpoint, Converted, ModelFile, fitting};
+use mote_tools::{Checkpoint, Converted, Fit, ModelFile, Target, fitting};
 use serde_json::{Value, json};
 
 /// As JSON.
 pub fn object(
     args: &Args,
+    board: Option<&Target>,
     output: &OutputFile,
     file: &ModelFile,
     converted: &Converted,
@@ -34,7 +35,7 @@ pub fn object(
         "arena_bytes": header.arena_bytes,
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
-        "board": args.board.map(|board| file.fit(board)),
+        "board": board.map(|board| file.fit(board.clone())),
         "tensors": tensors(model),
     })
 }
@@ -67,9 +68,23 @@ pub fn last_rows(model: &Model<'_>, emitted: &Emitted) -> [Vec<String>; 3] {
     ]
 }
 
+/// What it takes of the board that it is for.
+pub fn board_row(fit: &Fit) -> Vec<String> {
+    let of = |needed: u64, total: u64| format!("{} of {}", bytes(needed), bytes(total));
+    let (flash, ram) = (
+        of(fit.flash_bytes, fit.flash_total_bytes),
+        of(fit.ram_bytes, fit.ram_total_bytes),
+    );
+    row(
+        "board",
+        format!("{}, {}: {flash} of flash, {ram} of RAM", fit.name, fit.core),
+    )
+}
+
 /// As text.
 pub fn summary(
     args: &Args,
+    board: Option<&Target>,
     output: &OutputFile,
     file: &ModelFile,
     converted: &Converted,
@@ -99,6 +114,7 @@ pub fn summary(
         ),
     ];
     rows.extend(last_rows(model, emitted));
+    rows.extend(board.map(|board| board_row(&file.fit(board.clone()))));
     if let Some(report) = &args.report {
         rows.push(row("report", report.join("report.html").display().to_string()));
     }

@@ -40,9 +40,11 @@ pub struct Args {
     /// Network, schedule and settings: digits8-micro, fashion16-tiny, heartbeat or swiss-roll [default: digits8-micro, or fashion16-tiny for images larger than 8x8]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// Choose the widest network that fits this board as int8 (see `mote boards`)
-    #[arg(long, value_name = "BOARD", value_parser = mote_tools::backend::named_board)]
-    fit: Option<&'static mote_firmware_sim::Board>,
+    /// Choose the widest network that fits this board as int8: a simulated board or a chip (see `mote boards`), or a file that describes one
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    fit: Option<String>,
+    #[command(flatten)]
+    described: crate::target::DescribedArgs,
     /// Steps of the run [default: the preset's]
     #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..=mote_tools::train::state::MOST_STEPS))]
     steps: Option<u64>,
@@ -89,7 +91,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
     /// Take the network, its weights and its targets from this checkpoint
-    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "classes", "learned_variance", "prediction"])]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "classes", "learned_variance", "prediction"])]
     distill_from: Option<PathBuf>,
     /// Make a student that takes so few steps, by progressive distillation (Salimans and Ho 2022): it predicts v, at these steps alone
     #[arg(long, value_name = "N", requires = "distill_from", conflicts_with = "qat", value_parser = clap::value_parser!(u16).range(1..=256))]
