@@ -13,9 +13,9 @@ use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::internals::schedule::rows::{Row, Rows};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
 use mote_runtime::{Config, Feature, Method, Model, RunError, Start};
+use mote_tests::checkpoints::digits;
 use mote_tests::running::everywhere;
 use mote_tests::synthetic::{self, Form};
-use mote_tests::checkpoints::digits;
 use mote_tools::backend::Target;
 use mote_tools::convert::{Options, convert};
 use mote_tools::emit::planned::planned;
@@ -87,7 +87,12 @@ impl Kind {
     /// The next state over (x0, kept, y, z) in a call, and the level that it asks about; `None` where there is no call.
     fn step(self, method: Method, before: Option<f64>, [now, next]: [f64; 2], call: u32) -> Option<(f64, [f64; 4])> {
         let (length, middle) = (now - next, (now + next) / 2.0);
-        let towards = |to: f64| [(now - to) / (now * self.norm(to)), to * self.norm(now) / (now * self.norm(to))];
+        let towards = |to: f64| {
+            [
+                (now - to) / (now * self.norm(to)),
+                to * self.norm(now) / (now * self.norm(to)),
+            ]
+        };
         let [c, a] = towards(next);
         let last = next == 0.0;
         Some(match (method, call) {
@@ -145,7 +150,9 @@ fn cases() -> impl Iterator<Item = (Kind, u32, Spacing)> {
 /// Largest errors of a row: timestep; input, x0 and next state in parts of the largest coefficient; noising.
 fn errors(kind: Kind, row: &Row, noising: (i32, i32), (tau, expected): (f64, [f64; 4])) -> [f64; 3] {
     let real = |mant: &[i32], shift: u8| -> Vec<f64> {
-        mant.iter().map(|mant| f64::from(*mant) / (1u64 << shift) as f64).collect()
+        mant.iter()
+            .map(|mant| f64::from(*mant) / (1u64 << shift) as f64)
+            .collect()
     };
     let within = |found: &[f64], expected: &[f64]| {
         let scale = expected.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
@@ -208,8 +215,15 @@ fn rows_are_the_equations() {
             }
             println!("{kind:?} {method:?}: timestep, forms, noising {worst:?}");
             // Half a unit of Q16 and a thousand times a level's error. EDM's roots are rounded to Q28: their seventh powers within 4e-8.
-            let bounds = if kind == Kind::Edm { [2e-5, 1e-7, 1e-7] } else { [9e-6, 4e-9, 2e-9] };
-            assert!(worst.iter().zip(bounds).all(|(error, bound)| *error < bound), "{worst:?}");
+            let bounds = if kind == Kind::Edm {
+                [2e-5, 1e-7, 1e-7]
+            } else {
+                [9e-6, 4e-9, 2e-9]
+            };
+            assert!(
+                worst.iter().zip(bounds).all(|(error, bound)| *error < bound),
+                "{worst:?}"
+            );
         }
     }
 }
@@ -268,7 +282,9 @@ fn whole_runs_stay_by_those_in_f64() {
                     let noise: Vec<i32> = normals(k + 1).collect();
                     for (i, x) in fixed.iter_mut().enumerate() {
                         let out = said(kind, factor * f64::from(*x) / ONE_Q24, tau, means[i]);
-                        let x0 = row.coefficients.predicted_x0(*x, (out * ONE_Q24).round() as i32, 1 << 24);
+                        let x0 = row
+                            .coefficients
+                            .predicted_x0(*x, (out * ONE_Q24).round() as i32, 1 << 24);
                         let before = std::mem::replace(&mut kept[i], x0);
                         let z = if method.draws(0) { noise[i] } else { 0 };
                         *x = row.coefficients.advance(x0, before, *x, z);
@@ -355,7 +371,10 @@ fn solvers_of_second_order_are() {
             let errors = [64, 128, 256].map(error);
             let found = (errors[1] / errors[2]).log2();
             println!("{kind:?} {method:?}: {errors:?}, order {found:.2}");
-            assert!((found - order).abs() < 0.25, "{kind:?} {method:?}: {errors:?}, order {found:.2}");
+            assert!(
+                (found - order).abs() < 0.25,
+                "{kind:?} {method:?}: {errors:?}, order {found:.2}"
+            );
         }
     }
 }
@@ -369,7 +388,12 @@ fn runs_have_the_same_bits_everywhere_and_planned() {
     let kinds = [Kind::Flow(3.0), Kind::Edm].into_iter();
     let forms = [Form::W8A8, Form::F16];
     let continuous = kinds.flat_map(|kind| forms.map(|form| (kind.file(form), METHODS.to_vec())));
-    let alphas = forms.map(|form| (AlignedBytes::copy_of(&synthetic::model(form)), vec![Method::Consistency]));
+    let alphas = forms.map(|form| {
+        (
+            AlignedBytes::copy_of(&synthetic::model(form)),
+            vec![Method::Consistency],
+        )
+    });
     for (memory, methods) in continuous.chain(alphas) {
         let model = Model::parse(memory.bytes()).expect("a valid model");
         for (i, method) in methods.into_iter().enumerate() {
@@ -414,7 +438,10 @@ fn what_does_not_fit_the_levels_is_refused() {
     for method in Method::ALL {
         let fits = method.entry().levels != Levels::Alphas;
         assert_eq!(refused(Config { method, ..plain }), (!fits).then_some(RunError::Levels));
-        assert_eq!(method.on(Levels::Edm).on(method.entry().levels), method.on(method.entry().levels));
+        assert_eq!(
+            method.on(Levels::Edm).on(method.entry().levels),
+            method.on(method.entry().levels)
+        );
     }
 }
 

@@ -61,11 +61,9 @@ impl Method {
     pub fn is_continuous(self) -> bool {
         match self {
             Self::Ddim | Self::Ddpm(_) | Self::DpmSolver2M | Self::Heun | Self::Consistency => false,
-            Self::FlowEuler
-            | Self::FlowHeun
-            | Self::FlowMidpoint
-            | Self::FlowDpmSolver2M
-            | Self::FlowConsistency => true,
+            Self::FlowEuler | Self::FlowHeun | Self::FlowMidpoint | Self::FlowDpmSolver2M | Self::FlowConsistency => {
+                true
+            }
         }
     }
 }

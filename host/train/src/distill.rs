@@ -11,8 +11,8 @@
 //!
 //! and the loss is the mean square of the velocity's error, which weighs that of x0 by SNR + 1 (their section 4).
 
-use mote_graph::schedule::{Prediction, Schedule, ScheduleError, SchedulerConfig, Spacing};
 use mote_graph::schedule::{Precision, PreviousRule};
+use mote_graph::schedule::{Prediction, Schedule, ScheduleError, SchedulerConfig, Spacing};
 
 /// A step of the student, and those of the teacher in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,9 @@ impl Ladder {
         let rung = |steps: &[mote_graph::schedule::Step]| {
             let (first, last) = (steps.iter().map(|s| schedule.alphas(*s).0), steps.last());
             // Ends at the clean sample, whatever the checkpoint's own last alpha is.
-            let end = last.and_then(|s| s.previous).map_or(1.0, |t| schedule.alphas_cumprod[t]);
+            let end = last
+                .and_then(|s| s.previous)
+                .map_or(1.0, |t| schedule.alphas_cumprod[t]);
             Rung {
                 timesteps: steps.iter().map(|s| s.timestep).collect(),
                 levels: first.chain([end]).map(level).collect(),
@@ -81,11 +83,13 @@ impl Ladder {
         };
         let dark = |rung: &&Rung| rung.levels[0][0] == 0.0;
         match ladder.rungs.iter().find(dark) {
-            Some(rung) if ladder.prediction == Prediction::Epsilon => Err(LadderError::Schedule(ScheduleError::Singular {
-                timestep: rung.timesteps[0],
-                alpha: 0.0,
-                prediction: ladder.prediction.name(),
-            })),
+            Some(rung) if ladder.prediction == Prediction::Epsilon => {
+                Err(LadderError::Schedule(ScheduleError::Singular {
+                    timestep: rung.timesteps[0],
+                    alpha: 0.0,
+                    prediction: ladder.prediction.name(),
+                }))
+            }
             _ => Ok(ladder),
         }
     }
@@ -143,10 +147,16 @@ mod tests {
         assert_eq!(timesteps, [[999, 874], [749, 624], [499, 374], [249, 124]]);
         assert_eq!(ladder.rungs[3].levels[2], [1.0, 0.0]);
         for (teacher, student) in [(8, 8), (7, 2), (4, 8), (0, 0), (8, 0)] {
-            assert_eq!(Ladder::new(&config(""), teacher, student), Err(LadderError::Steps { teacher, student }));
+            assert_eq!(
+                Ladder::new(&config(""), teacher, student),
+                Err(LadderError::Steps { teacher, student })
+            );
         }
         let zero = Ladder::new(&config(r#", "rescale_betas_zero_snr": true"#), 4, 2);
-        assert!(matches!(zero, Err(LadderError::Schedule(ScheduleError::Singular { .. }))));
+        assert!(matches!(
+            zero,
+            Err(LadderError::Schedule(ScheduleError::Singular { .. }))
+        ));
     }
 
     /// A student that says what it is taught goes in one DDIM step where the teacher went in several.
@@ -172,7 +182,10 @@ mod tests {
                 for ((x, v), end) in start.iter().zip(&velocity).zip(&taught) {
                     let (x, v) = (f64::from(*x), f64::from(*v));
                     let moved = s_next * (s * x - n * v) + n_next * (n * x + s * v);
-                    assert!((moved - f64::from(*end)).abs() < 2e-5, "{prediction} {i}: {moved}, not {end}");
+                    assert!(
+                        (moved - f64::from(*end)).abs() < 2e-5,
+                        "{prediction} {i}: {moved}, not {end}"
+                    );
                 }
             }
         }

@@ -191,12 +191,18 @@ mod tests {
     #[test]
     fn levels_of_flow_matching_are_the_librarys() {
         let objective = Objective::flow(1000, Times::Uniform);
-        assert_eq!((objective.timesteps(), objective.told(0), objective.told(999)), (1000, 1, 1000));
+        assert_eq!(
+            (objective.timesteps(), objective.told(0), objective.told(999)),
+            (1000, 1, 1000)
+        );
         assert_eq!((objective.noise[499], objective.signal[999]), (0.5, 0.0));
         assert_eq!([0.0, 0.5, 0.999_99].map(|u| objective.place(u, 9.0)), [0, 500, 999]);
         // Half of the sigmoids of normal numbers lie between those of -0.674 and 0.674.
         let middle = Objective::flow(1000, Times::LogitNormal);
-        assert_eq!([-0.674, 0.0, 0.674, 99.0].map(|z| middle.place(0.0, z)), [337, 500, 662, 999]);
+        assert_eq!(
+            [-0.674, 0.0, 0.674, 99.0].map(|z| middle.place(0.0, z)),
+            [337, 500, 662, 999]
+        );
     }
 
     #[test]

@@ -302,7 +302,11 @@ impl<'d> Trainer<'d> {
         let mut x = batch.x.clone();
         for step in 0..ladder.each() {
             let timesteps: Vec<usize> = batch.rungs.iter().map(|r| ladder.rungs[*r].timesteps[step]).collect();
-            let call = Call { x: &x, timesteps: &timesteps, ..batch.call() };
+            let call = Call {
+                x: &x,
+                timesteps: &timesteps,
+                ..batch.call()
+            };
             let output = ask(call)?;
             let moved = x.par_chunks_mut(len).zip(output.par_chunks(len)).zip(&batch.rungs);
             moved.for_each(|((x, output), rung)| ladder.climb(*rung, step, x, output));

@@ -21,7 +21,8 @@ impl Feature {
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let predicted = model.header().prediction.feature() == Some(self);
         let own = model.header().schedule;
-        let schedule = self == Self::Schedule && own.plan().is_none() || self == Self::Edm && matches!(own, Schedule::Edm { .. });
+        let schedule =
+            self == Self::Schedule && own.plan().is_none() || self == Self::Edm && matches!(own, Schedule::Edm { .. });
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         predicted
             || schedule

@@ -166,7 +166,9 @@ impl Schedule {
         let continuous = prediction.levels().are_continuous();
         let same = match self {
             Self::Planned(plan) => plan.method().entry().levels.are_continuous() == continuous,
-            Self::Flow { shift_q24 } => matches!(prediction, Prediction::Flow) && shift_q24 >= 1 && shift_q24 <= 1 << 31,
+            Self::Flow { shift_q24 } => {
+                matches!(prediction, Prediction::Flow) && shift_q24 >= 1 && shift_q24 <= 1 << 31
+            }
             Self::Edm { .. } => matches!(prediction, Prediction::Edm) && self.edm().holds(),
             _ => !continuous,
         };

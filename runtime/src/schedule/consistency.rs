@@ -22,8 +22,16 @@ pub fn consistency(
     prediction: Prediction,
     clip: Clip,
 ) -> StepCoefficients {
-    let (now, next) = (Level::asked(alpha_bar_t_q62, prediction), Level::new(alpha_bar_prev_q62));
-    let step = [Signed::plus(next.signal), Signed::ZERO, Signed::ZERO, Signed::plus(next.noise)];
+    let (now, next) = (
+        Level::asked(alpha_bar_t_q62, prediction),
+        Level::new(alpha_bar_prev_q62),
+    );
+    let step = [
+        Signed::plus(next.signal),
+        Signed::ZERO,
+        Signed::ZERO,
+        Signed::plus(next.noise),
+    ];
     by_sample(now, prediction, clip, step)
 }
 

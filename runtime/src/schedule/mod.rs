@@ -79,9 +79,7 @@ fn on_alphas(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Opt
             let before = before.map(|t| rows.model.alpha_bar_q62(t));
             dpm_solver::dpm_solver_2m(before, now, next, prediction, clip)
         }
-        Method::Consistency if Feature::Consistency.is_built() => {
-            consistency::consistency(now, next, prediction, clip)
-        }
+        Method::Consistency if Feature::Consistency.is_built() => consistency::consistency(now, next, prediction, clip),
         Method::Heun if Feature::Heun.is_built() && call > 0 => heun::heun_corrector(now, next, prediction, clip),
         Method::Heun if Feature::Heun.is_built() => heun::heun_predictor(now, next, prediction, clip),
         _ => coefficients::ddim(now, next, rows.config.eta_q16, prediction, clip),

@@ -24,8 +24,16 @@ const HALF: u32 = 1;
 pub(super) fn heun(rows: &Rows<'_>, now: &Level, next: &Level) -> [Signed; 4] {
     // D / (2 tau' r') = gap sum' / (2 sum u' norm').
     let over = now.sum.mul(next.noise).mul(next.norm);
-    let half = gap(rows, now, next).mul(next.sum).mul(Scaled::from_q(1, HALF)).div(over);
-    [Signed::plus(half), Signed::minus(half), Signed::plus(Scaled::ONE), Signed::ZERO]
+    let half = gap(rows, now, next)
+        .mul(next.sum)
+        .mul(Scaled::from_q(1, HALF))
+        .div(over);
+    [
+        Signed::plus(half),
+        Signed::minus(half),
+        Signed::plus(Scaled::ONE),
+        Signed::ZERO,
+    ]
 }
 
 /// The level in the middle of a step.
@@ -47,11 +55,21 @@ pub(super) fn midpoint(rows: &Rows<'_>, now: &Level, next: &Level, call: u32) ->
     if call == 0 {
         let scale = now.tau().mul(middle.scale());
         let x = middle.tau().mul(now.scale()).div(scale);
-        return [Signed::plus(half.div(scale)), Signed::ZERO, Signed::plus(x), Signed::ZERO];
+        return [
+            Signed::plus(half.div(scale)),
+            Signed::ZERO,
+            Signed::plus(x),
+            Signed::ZERO,
+        ];
     }
     let scale = middle.tau().mul(next.scale());
     let x = next.tau().mul(middle.scale()).div(scale);
-    [Signed::plus(length.div(scale)), Signed::minus(half.div(scale)), Signed::plus(x), Signed::ZERO]
+    [
+        Signed::plus(length.div(scale)),
+        Signed::minus(half.div(scale)),
+        Signed::plus(x),
+        Signed::ZERO,
+    ]
 }
 
 /// A step of DPM-Solver++(2M), over (x0, x0 of the step before, y, -): of first order where there was no step before, where that began

@@ -104,7 +104,11 @@ impl Vectors {
     /// A tensor of timesteps, which may lie between two.
     pub(super) fn times(&self, key: &str, needs: &str, signed: bool) -> Result<Vec<f64>, CrosscheckError> {
         let reference = self.need(key, needs)?;
-        match reference.data.iter().find(|t| !(t.is_finite() && (signed || **t >= 0.0))) {
+        match reference
+            .data
+            .iter()
+            .find(|t| !(t.is_finite() && (signed || **t >= 0.0)))
+        {
             None => Ok(reference.data.clone()),
             Some(&value) => Err(CrosscheckError::Value {
                 path: self.path.clone(),

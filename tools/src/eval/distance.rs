@@ -46,8 +46,10 @@ impl Subject<'_> {
     ) -> Result<Distances, Error> {
         if self.shape() != other.shape() {
             let (own, theirs) = (self.shape(), other.shape());
-            return Err(Error::usage(format_args!("images of {own:?} and of {theirs:?} (channel, row, col) have no distance"))
-                .help("give a checkpoint of the same images"));
+            return Err(Error::usage(format_args!(
+                "images of {own:?} and of {theirs:?} (channel, row, col) have no distance"
+            ))
+            .help("give a checkpoint of the same images"));
         }
         if !(2..=MOST_VECTORS as usize).contains(&count) {
             return Err(Error::usage(format_args!("distances of {count} images")).help("give --count of at least 2"));

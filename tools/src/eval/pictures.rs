@@ -209,7 +209,13 @@ impl<'a> Run<'a> {
     /// Standard normal noise, the device's: its elements run over rows, columns, channels.
     pub(super) fn noise(&self, stream: u32) -> Vec<f64> {
         let [channels, ..] = self.subject.predictor.shape();
-        let seed = |i: usize| self.subject.options.seed.wrapping_add(self.first).wrapping_add(i as u64);
+        let seed = |i: usize| {
+            self.subject
+                .options
+                .seed
+                .wrapping_add(self.first)
+                .wrapping_add(i as u64)
+        };
         let one = |i: usize| to_chw(&normals(seed(i), stream, self.subject.predictor.dims()), channels);
         (0..self.count).flat_map(one).collect()
     }

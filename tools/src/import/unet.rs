@@ -72,7 +72,10 @@ fn waves(op: &ops::TimeProj, time: [f64; 2]) -> ops::Waves {
             phase: 0.0,
         }
     };
-    let (sines, cosines) = ((0..half).map(wave(ops::WaveKind::Sine)), (0..half).map(wave(ops::WaveKind::Cosine)));
+    let (sines, cosines) = (
+        (0..half).map(wave(ops::WaveKind::Sine)),
+        (0..half).map(wave(ops::WaveKind::Cosine)),
+    );
     let features = if op.flip_sin_to_cos {
         cosines.chain(sines).collect()
     } else {

@@ -77,11 +77,18 @@ impl Features {
     fn write(&self, graph: &mut Graph, index: usize) {
         let count = self.rates.len();
         for reader in &self.readers {
-            let Op::Conv(conv) = &graph.nodes[*reader].op else { continue };
-            let Some(param) = graph.params.get_mut(&conv.weight) else { continue };
+            let Op::Conv(conv) = &graph.nodes[*reader].op else {
+                continue;
+            };
+            let Some(param) = graph.params.get_mut(&conv.weight) else {
+                continue;
+            };
             let out = param.shape.first().copied().unwrap_or(0);
             let mut data = vec![0f64; out * 2 * count];
-            let rows = param.data.chunks_exact(self.lines.len()).zip(data.chunks_exact_mut(2 * count));
+            let rows = param
+                .data
+                .chunks_exact(self.lines.len())
+                .zip(data.chunks_exact_mut(2 * count));
             for (from, to) in rows {
                 for (weight, line) in from.iter().zip(&self.lines) {
                     let (place, [sine, cosine]) = self.row(*line);
@@ -118,7 +125,12 @@ fn node_output(graph: &Graph, index: usize) -> ValueId {
 
 /// Whether a node is a linear layer whose weights are its own.
 fn is_linear(graph: &Graph, index: usize) -> bool {
-    let Op::Conv(conv) = &graph.nodes[index].op else { return false };
-    let sharing = graph.nodes.iter().filter(|node| node.op.params().contains(&conv.weight.as_str()));
+    let Op::Conv(conv) = &graph.nodes[index].op else {
+        return false;
+    };
+    let sharing = graph
+        .nodes
+        .iter()
+        .filter(|node| node.op.params().contains(&conv.weight.as_str()));
     conv.kernel == [1, 1] && conv.groups == 1 && sharing.count() == 1
 }

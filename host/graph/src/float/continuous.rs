@@ -100,7 +100,9 @@ impl OverLevels<'_> {
                     zip(&x, &v, &v, |x, v, _| x + T::of(next - now) * v)
                 }
                 Method::FlowDpmSolver2M => {
-                    let q = before.as_ref().map_or(0.0, |(before, _)| self.extrapolation(*before, now, next));
+                    let q = before
+                        .as_ref()
+                        .map_or(0.0, |(before, _)| self.extrapolation(*before, now, next));
                     let kept = before.as_ref().map_or(&said.x0, |(_, kept)| kept);
                     let x0 = zip(&said.x0, kept, kept, |x0, kept, _| {
                         T::of(1.0 + q) * x0 - T::of(q) * kept
@@ -129,7 +131,11 @@ impl OverLevels<'_> {
     }
 
     fn signal(&self, tau: f64) -> f64 {
-        if self.scheduler.levels == Levels::Flow { 1.0 - tau } else { 1.0 }
+        if self.scheduler.levels == Levels::Flow {
+            1.0 - tau
+        } else {
+            1.0
+        }
     }
 
     fn norm(&self, tau: f64) -> f64 {
@@ -154,12 +160,20 @@ impl OverLevels<'_> {
                 let [skip, out, input] = edm.preconditioning(tau).map(T::of);
                 let seen: Vec<T> = x.iter().map(|x| input * *x).collect();
                 let output = model(&seen, steps * edm.place(tau))?;
-                let x0 = x.iter().zip(&output).map(|(&x, &f)| clamp(skip * x + out * f)).collect();
+                let x0 = x
+                    .iter()
+                    .zip(&output)
+                    .map(|(&x, &f)| clamp(skip * x + out * f))
+                    .collect();
                 (output, x0)
             }
             None => {
                 let output = model(x, steps * tau)?;
-                let x0 = x.iter().zip(&output).map(|(&x, &v)| clamp(x - T::of(tau) * v)).collect();
+                let x0 = x
+                    .iter()
+                    .zip(&output)
+                    .map(|(&x, &v)| clamp(x - T::of(tau) * v))
+                    .collect();
                 (output, x0)
             }
         };
@@ -171,13 +185,19 @@ impl OverLevels<'_> {
         if self.scheduler.levels == Levels::Flow && self.clip == Clip::Off {
             return zip(x, &said.output, &said.output, |x, v, _| x + T::of(next - now) * v);
         }
-        zip(x, &said.x0, &said.x0, |x, x0, _| x + T::of((next - now) / now) * (x - x0))
+        zip(x, &said.x0, &said.x0, |x, x0, _| {
+            x + T::of((next - now) / now) * (x - x0)
+        })
     }
 
     /// `(a, c)` of `x' = a x + c x0`, as DPM-Solver++ has it: `a = tau' / tau`, `c = -w' expm1(-h)`.
     fn towards(&self, now: f64, next: f64) -> [f64; 2] {
         let h = self.rise(now, next);
-        let c = if h == f64::INFINITY { 1.0 - next / now * self.signal(now) } else { -self.signal(next) * libm::expm1(-h) };
+        let c = if h == f64::INFINITY {
+            1.0 - next / now * self.signal(now)
+        } else {
+            -self.signal(next) * libm::expm1(-h)
+        };
         [next / now, c]
     }
 

@@ -8,9 +8,9 @@ use mote_runtime::Method;
 use mote_runtime::internals::sampler::Variance;
 
 use super::Real;
+pub use super::continuous::flow_sigmas;
 use super::continuous::{OverLevels, levels};
 use super::ddim::{Clip, Ddim};
-pub use super::continuous::flow_sigmas;
 use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
 
 /// A run of any sampler.

@@ -55,8 +55,11 @@ impl Edm {
             return Err(("sigma_min", "expected a number above 0 and below sigma_max"));
         }
         if !self.fits() {
-            return Err(("sigma_max", "the model file holds levels of which neither end, to the power of 1 / rho, is far from 1: expected \
-                sigma_min and sigma_max closer to 1 (0.002 and 80 are)"));
+            return Err((
+                "sigma_max",
+                "the model file holds levels of which neither end, to the power of 1 / rho, is far from 1: expected \
+                sigma_min and sigma_max closer to 1 (0.002 and 80 are)",
+            ));
         }
         Ok(())
     }
@@ -64,7 +67,10 @@ impl Edm {
     /// Whether the roots of both ends are numbers below 16 of which powers of two next to them, to the power of rho, are 2^-20 to 2^20.
     fn fits(&self) -> bool {
         let root = |sigma: f64| libm::pow(sigma, 1.0 / self.rho);
-        let (low, high) = (libm::floor(libm::log2(root(self.sigma_min))), libm::log2(root(self.sigma_max)));
+        let (low, high) = (
+            libm::floor(libm::log2(root(self.sigma_min))),
+            libm::log2(root(self.sigma_max)),
+        );
         low * self.rho >= -20.0 && (libm::floor(high) + 1.0).max(0.0) * self.rho <= 20.0 && high < 4.0
     }
 
@@ -144,10 +150,22 @@ pub(super) fn parse(mut fields: Fields, class_name: &str) -> Result<SchedulerCon
     let edm = Edm::read(&mut fields)?;
     let steps = fields.integer("num_train_timesteps", 1, MAX_TIMESTEPS)?.unwrap_or(1000);
     for (field, default, why) in [
-        ("sigma_schedule", "karras", "levels spread evenly in their logarithm are not supported: set it to karras"),
-        ("prediction_type", "epsilon", "the other sign of the output is not supported: negate the last layer, and set it to epsilon"),
+        (
+            "sigma_schedule",
+            "karras",
+            "levels spread evenly in their logarithm are not supported: set it to karras",
+        ),
+        (
+            "prediction_type",
+            "epsilon",
+            "the other sign of the output is not supported: negate the last layer, and set it to epsilon",
+        ),
         ("final_sigmas_type", "zero", "runs end without noise: set it to zero"),
-        ("algorithm_type", "dpmsolver++", "noise between steps is not supported: set it to dpmsolver++"),
+        (
+            "algorithm_type",
+            "dpmsolver++",
+            "noise between steps is not supported: set it to dpmsolver++",
+        ),
     ] {
         if fields.string(field, default)? != default {
             return Err(fields.error(field, why));
@@ -166,7 +184,9 @@ pub(super) fn parse(mut fields: Fields, class_name: &str) -> Result<SchedulerCon
     fields.finish()?;
     let solver = class_name == CLASSES[1];
     let notes = if solver {
-        vec![format!("the noise levels are {class_name}'s; its solver is chosen with --sampler dpm++")]
+        vec![format!(
+            "the noise levels are {class_name}'s; its solver is chosen with --sampler dpm++"
+        )]
     } else {
         vec![]
     };
@@ -197,7 +217,9 @@ mod tests {
             assert!((told - 0.25 * libm::log(*sigma)).abs() < 1e-12);
         }
         let [skip, out, input] = edm.preconditioning(0.5);
-        assert!((skip - 0.5).abs() < 1e-15 && (out - 0.125f64.sqrt()).abs() < 1e-15 && (input - 2f64.sqrt()).abs() < 1e-15);
+        assert!(
+            (skip - 0.5).abs() < 1e-15 && (out - 0.125f64.sqrt()).abs() < 1e-15 && (input - 2f64.sqrt()).abs() < 1e-15
+        );
     }
 
     #[test]
@@ -212,7 +234,10 @@ mod tests {
         ] {
             assert_eq!(parsed("EDMEulerScheduler", rest).unwrap_err().field, field, "{rest}");
         }
-        let solver = parsed("EDMDPMSolverMultistepScheduler", r#", "solver_order": 2, "final_sigmas_type": "zero""#);
+        let solver = parsed(
+            "EDMDPMSolverMultistepScheduler",
+            r#", "solver_order": 2, "final_sigmas_type": "zero""#,
+        );
         assert_eq!(solver.unwrap().notes.len(), 1);
     }
 }

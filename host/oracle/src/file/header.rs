@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::tensor::TensorId;
-use crate::sampler::levels::Edm;
 use crate::request::{Clip, Method, Plan, PrevRule, Spacing, Variance};
+use crate::sampler::levels::Edm;
 
 /// How the model's numbers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -90,8 +90,17 @@ impl Source {
                     (_, true) => (d - k * below, d),
                     _ => (steps - k, steps),
                 };
-                let (u, w) = (Soft::from_q(*shift_q24, 24).times(Soft::from_q(n, 0)), Soft::from_q(d - n, 0));
-                Level { u, w, sum: u.plus(w), n, d }
+                let (u, w) = (
+                    Soft::from_q(*shift_q24, 24).times(Soft::from_q(n, 0)),
+                    Soft::from_q(d - n, 0),
+                );
+                Level {
+                    u,
+                    w,
+                    sum: u.plus(w),
+                    n,
+                    d,
+                }
             }
             Self::Edm(edm) => {
                 let (lo, hi) = (u64::from(edm.lo), u64::from(edm.hi));

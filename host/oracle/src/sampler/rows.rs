@@ -153,14 +153,21 @@ impl Rows<'_> {
             Method::FlowHeun if call > 0 => source.heun(&now, &next),
             Method::FlowMidpoint => source.midpoint(&now, &next, call),
             Method::FlowDpmSolver2M => {
-                let before = if follows && step > 0 { self.level(step - 1) } else { None };
+                let before = if follows && step > 0 {
+                    self.level(step - 1)
+                } else {
+                    None
+                };
                 source.dpm_solver(before, &now, &next)
             }
             Method::FlowConsistency => next.noised(),
             _ => source.euler(&now, &next),
         };
         let (input, sample) = source.sample(&asked);
-        Some((input, Coefficients::of(Form::new(&sample), Form::new(&form), self.config.clip)))
+        Some((
+            input,
+            Coefficients::of(Form::new(&sample), Form::new(&form), self.config.clip),
+        ))
     }
 
     /// The words of a row where the file plans its run: row by row, those of a step together.

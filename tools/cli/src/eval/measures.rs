@@ -103,7 +103,10 @@ pub fn distance(args: &Args, own: &Subject<'_>, other: &Subject<'_>, data: Optio
         let row = |name: String, value: f64| vec![name, format!("{value:.3}")];
         let [own_steps, their_steps] = steps;
         let mut rows = vec![
-            row(format!("{own_steps} steps to their {their_steps}, other seeds"), found.distance),
+            row(
+                format!("{own_steps} steps to their {their_steps}, other seeds"),
+                found.distance,
+            ),
             row("noise floor: theirs to theirs".to_owned(), found.floor),
         ];
         if let Some([model, theirs]) = found.data {

@@ -49,7 +49,9 @@ impl Task {
 
 /// Refuses options that the task does not have. Nothing is read for it.
 pub fn check(args: &Args) -> Result<(), Failure> {
-    use Task::{Bound, Chain, Convergence, Distance, Interpolation, Likelihood, NetworkConvergence, Reconstruction, Samples};
+    use Task::{
+        Bound, Chain, Convergence, Distance, Interpolation, Likelihood, NetworkConvergence, Reconstruction, Samples,
+    };
     let task = Task::of(args);
     let measures = matches!(task, Bound | Distance | Likelihood | Reconstruction);
     let draws = matches!(task, Interpolation | Samples(_));

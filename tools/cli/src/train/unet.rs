@@ -89,12 +89,16 @@ pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
 fn check(args: &Args) -> Result<(), Failure> {
     let flow = args.prediction == Some(Prediction::Flow);
     if args.times.is_some() && !flow {
-        return Err(Failure::usage("--times would do nothing: timesteps of cumulative alphas are drawn evenly")
-            .help("leave it out: --times is for --prediction flow"));
+        return Err(
+            Failure::usage("--times would do nothing: timesteps of cumulative alphas are drawn evenly")
+                .help("leave it out: --times is for --prediction flow"),
+        );
     }
     if flow && args.learned_variance {
-        return Err(Failure::usage("--learned-variance would do nothing: flow matching has no variance to learn")
-            .help("leave it out"));
+        return Err(
+            Failure::usage("--learned-variance would do nothing: flow matching has no variance to learn")
+                .help("leave it out"),
+        );
     }
     Ok(())
 }
@@ -183,11 +187,7 @@ fn from_teacher(args: &Args, mut taught: Checkpoint) -> Result<Start, Failure> {
     let known = args.preset.as_deref().and_then(Preset::named);
     let rows = taught.graph.sample_shape()[1];
     let fallback = || {
-        let name = if rows <= 8 {
-            "digits8-micro"
-        } else {
-            "fashion16-tiny"
-        };
+        let name = if rows <= 8 { "digits8-micro" } else { "fashion16-tiny" };
         Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))
     };
     if ladder.is_some() {
@@ -214,7 +214,8 @@ fn ladder(args: &Args, taught: &Checkpoint) -> Result<Option<Ladder>, Failure> {
     let teacher = args.teacher_steps.map_or(2 * student, usize::from);
     let ladder = Ladder::new(&taught.scheduler, teacher, student);
     ladder.map(Some).map_err(|error| {
-        Failure::input(error).help("give --teacher-steps as a multiple of --student-steps, within the training timesteps")
+        Failure::input(error)
+            .help("give --teacher-steps as a multiple of --student-steps, within the training timesteps")
     })
 }
 

@@ -136,7 +136,11 @@ impl Manifest {
         };
         let (range, calibration, null) = condition(&mut fields)?;
         let levels = Levels::parse(&mut fields)?;
-        let (flow, edm) = if levels.is_some() { (None, None) } else { schedule(&mut fields)? };
+        let (flow, edm) = if levels.is_some() {
+            (None, None)
+        } else {
+            schedule(&mut fields)?
+        };
         let sample = fields.integers("sample", 1, 1 << 20)?;
         let null_class = fields.optional("null_class", 0, 1 << 20)?;
         fields.finish()?;
@@ -307,8 +311,7 @@ fn schedule(fields: &mut Fields) -> Result<(Option<Flow>, Option<String>), Confi
         Some("flow") => flow(fields, &value).map(|flow| (Some(flow), None)),
         Some("edm") => edm(fields, &value).map(|text| (None, Some(text))),
         _ => {
-            let problem =
-                "`kind` must be \"flow\", \"edm\", or one of linear, cosine and sigmoid with \"objective\"; any other schedule is read from scheduler/scheduler_config.json";
+            let problem = "`kind` must be \"flow\", \"edm\", or one of linear, cosine and sigmoid with \"objective\"; any other schedule is read from scheduler/scheduler_config.json";
             Err(fields.error("schedule", problem))
         }
     }
