@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
     /// Take the network, its weights and its targets from this checkpoint
-    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "classes", "learned_variance", "prediction"])]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "profile", "classes", "learned_variance", "prediction"])]
     distill_from: Option<PathBuf>,
     /// Train for these number formats, which the checkpoint then carries: w8a8, w8a16, w4a8 or w4a16
     #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = |text: &str| text.parse::<Scheme>())]
