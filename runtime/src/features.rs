@@ -18,6 +18,10 @@ pub enum Feature {
     W4,
     /// Attention.
     Attention,
+    /// Attention over other positions than the queries', and over constant rows.
+    CrossAttention,
+    /// Linear attention.
+    LinearAttention,
     /// Class embeddings.
     Class,
     /// Vectors that runs are given.
@@ -58,12 +62,14 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Integer,
         Self::F16,
         Self::W16,
         Self::W4,
         Self::Attention,
+        Self::CrossAttention,
+        Self::LinearAttention,
         Self::Class,
         Self::Condition,
         Self::Resample,
@@ -92,6 +98,8 @@ impl Feature {
             Self::W16 => "w16",
             Self::W4 => "w4",
             Self::Attention => "attention",
+            Self::CrossAttention => "cross-attention",
+            Self::LinearAttention => "linear-attention",
             Self::Class => "class",
             Self::Condition => "condition",
             Self::Resample => "resample",
@@ -122,6 +130,8 @@ impl Feature {
             Self::W16 => cfg!(feature = "w16"),
             Self::W4 => cfg!(feature = "w4"),
             Self::Attention => cfg!(feature = "attention"),
+            Self::CrossAttention => cfg!(feature = "cross-attention"),
+            Self::LinearAttention => cfg!(feature = "linear-attention"),
             Self::Class => cfg!(feature = "class"),
             Self::Condition => cfg!(feature = "condition"),
             Self::Resample => cfg!(feature = "resample"),

@@ -75,6 +75,9 @@ pub use model::sampling::{Clip, Method, PrevRule, Spacing};
 pub use sampler::{Config, Sampler, Start, Step, StepObserver, arena_bytes};
 pub use tensor::arena::{Aligned, Arena};
 
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The one door to what stands behind the names at the root: for Mote's own engines, tools and tests.
 ///
 /// Outside of semantic versioning: anything here may change with any version. In the order of the layers:

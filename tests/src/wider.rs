@@ -2,7 +2,9 @@
 
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
-use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Silu, TimeProj};
+use mote_tools::ops::{
+    Bound, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Rearrange, Rows, Silu, TimeProj,
+};
 use mote_tools::program::{Program, SlotId};
 
 use crate::random::Random;
@@ -23,6 +25,52 @@ fn diffusion_without_classes() -> mote_tools::emit::Diffusion {
 /// [`windows`] as a model file.
 pub fn windows_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&windows(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// [`attentions`] as a model file.
+pub fn attentions_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&attentions(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, on 2x6 samples; heads and
+/// their channels are drawn.
+pub fn attentions(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [1, 2, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (heads, depth) = (1 + b.random.below(3), 1 + b.random.below(9));
+    let channels = heads * depth;
+    let shape = [channels, 2, 6];
+    let x = b.push("x", [1, 2, 6], Input::IDENTITY);
+    let first = b.conv("in", &[x], shape, 3);
+    let small = b.window("small", &[x], [channels, 1, 5], [2, 2], |c| c.pad = [0; 4]);
+    let mut last = first;
+    for (name, source, rows) in [
+        ("linear", first, 0),
+        ("linear.rows", first, 3),
+        ("linear.other", small, 1),
+    ] {
+        let (qkv, keys, rows) = b.attended(name, last, source, rows);
+        let scale = 1.0 / (depth as f64).sqrt();
+        let linear = LinearAttention {
+            qkv,
+            heads,
+            scale,
+            keys,
+            rows,
+        };
+        last = b.push(name, shape, linear);
+    }
+    for (name, source, rows) in [("cross", small, 0), ("cross.rows", small, 2), ("memory", first, 4)] {
+        let (qkv, keys, rows) = b.attended(name, last, source, rows);
+        last = b.push(name, shape, CrossAttention { qkv, heads, keys, rows });
+    }
+    b.conv("out", &[last, first], [1, 2, 6], 3);
+    b.program
 }
 
 /// Convolutions whose kernels are no squares, with a stride an axis, on 3x8 samples; channels are drawn.
@@ -126,6 +174,27 @@ impl Builder {
         let joined = self.conv("joined", &[spread, rows], [3, 3, 8], 3);
         self.window("added", &[joined], [2, 3, 8], [1, 3], |_| {});
         self.window("both", &[joined, repeated], [2, 3, 8], [3, 1], |_| {})
+    }
+
+    /// Queries of one activation, keys and values of another behind so many constant rows.
+    fn attended(
+        &mut self,
+        name: &str,
+        queries: SlotId,
+        source: SlotId,
+        count: usize,
+    ) -> ([SlotId; 3], usize, Option<Rows>) {
+        let qkv = [("q", queries), ("k", source), ("v", source)].map(|(part, from)| {
+            let shape = self.program.slot(from).shape;
+            self.conv(&format!("{name}.{part}"), &[from], shape, 1)
+        });
+        let [channels, some, more] = self.program.slot(source).shape;
+        let rows = (count > 0).then(|| Rows {
+            count,
+            keys: self.many(count * channels, 2.0),
+            values: self.many(count * channels, 2.0),
+        });
+        (qkv, some * more + count, rows)
     }
 
     fn many(&mut self, count: usize, size: f32) -> Vec<f32> {

@@ -56,6 +56,14 @@ const WINDOWS: [&str; 8] = [
     "conv: stride above 2",
 ];
 
+/// Attentions that [`wider`] holds.
+const ATTENTIONS: [&str; 4] = [
+    "cross attention: keys of its inputs alone",
+    "cross attention: constant rows",
+    "linear attention: keys of its inputs alone",
+    "linear attention: constant rows",
+];
+
 const WIDER_FORMS: [&str; 9] = [
     "norm: by position",
     "norm: over all positions",
@@ -77,6 +85,8 @@ fn name(op: &Op) -> &'static str {
         Op::Conv(_) => "conv",
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
+        Op::CrossAttention(_) => "cross_attention",
+        Op::LinearAttention(_) => "linear_attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
         Op::AvgPool(_) => "avg_pool",
@@ -124,6 +134,14 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
             add(!n.silu, "norm: without SiLU");
         }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
+        Op::CrossAttention(a) => {
+            add(a.rows.is_none(), "cross attention: keys of its inputs alone");
+            add(a.rows.is_some(), "cross attention: constant rows");
+        }
+        Op::LinearAttention(a) => {
+            add(a.rows.is_none(), "linear attention: keys of its inputs alone");
+            add(a.rows.is_some(), "linear attention: constant rows");
+        }
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Rearrange(r) => add(
@@ -259,6 +277,16 @@ fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
         let ops = Parts::of(&wider::windows_model(0, form)).ops();
         let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
         let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn every_attention_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::attentions_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(ATTENTIONS);
         assert!(found.is_superset(&expected), "{form:?}: {found:?}");
     }
 }

@@ -91,13 +91,14 @@ fn most_memory_kib() -> Option<u64> {
 
 fn run(case: u64, dir: &Path) {
     let mut random = Random(0x494D_504F_5254 ^ case << 20);
-    match case % 8 {
+    match case % 9 {
         0 | 1 => pipeline(&mut random, dir),
         2 => shards(&mut random, dir),
         3 => images(&mut random, dir),
         4 => folder(&mut random, dir),
         5 => exported(&mut random, dir),
         6 => policy(&mut random, dir),
+        7 => lucidrains(&mut random, dir),
         _ => single_files(&mut random, dir),
     }
 }
@@ -168,6 +169,27 @@ fn policy(random: &mut Random, dir: &Path) {
     };
     put(&root.join(name), &bytes);
     opened(&root);
+}
+
+/// A network of lucidrains': its weights, its pickle within a whole archive, or its settings.
+fn lucidrains(random: &mut Random, dir: &Path) {
+    let root = emptied(dir, "lucidrains");
+    let (from, names): (&str, &[&str]) = match random.below(2) {
+        0 => ("signal", &["model.safetensors", "config.json", "mote.json"]),
+        _ => ("image", &["model-7.pt", "mote.json"]),
+    };
+    for name in names {
+        put(&root.join(name), &read(&format!("lucidrains/{from}/{name}")));
+    }
+    let name = random.pick(names);
+    let bytes = read(&format!("lucidrains/{from}/{name}"));
+    let bytes = match name {
+        "model-7.pt" if random.below(4) > 0 => rearchived(random, &bytes, "data.pkl"),
+        _ => mutated(random, name, bytes),
+    };
+    put(&root.join(name), &bytes);
+    opened(&root);
+    opened(&root.join(names[0]));
 }
 
 /// Imports a folder whose network may have layers that no model file holds.
@@ -492,6 +514,11 @@ fn the_corpus_is_read() {
     for name in ["exported", "policy", "policy/policy.ckpt"] {
         let checkpoint = import(&corpus().join(name)).expect(name);
         assert_eq!(checkpoint.graph.sample_shape(), [2, 1, 8], "{name}");
+    }
+    for (name, shape) in [("signal", [1, 1, 12]), ("image", [1, 4, 4])] {
+        let checkpoint = import(&corpus().join("lucidrains").join(name)).expect(name);
+        assert_eq!(checkpoint.graph.sample_shape(), shape, "{name}");
+        convert(&checkpoint, &Options::of(Scheme::F16), &|_| {}).expect(name);
     }
     let noise = TensorFile::read(&corpus().join("noise.safetensors")).expect("noise");
     assert_eq!(noise.floats("noise").expect("floats").shape, [1, 1, 4, 4]);

@@ -61,6 +61,8 @@ fn what_a_model_needs_is_enough() {
             ![
                 Feature::F16,
                 Feature::W4,
+                Feature::CrossAttention,
+                Feature::LinearAttention,
                 Feature::Chain,
                 Feature::Condition,
                 Feature::Continuous,

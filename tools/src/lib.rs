@@ -31,6 +31,7 @@
 //! | name a board, a chip, or describe one | [`target::Target`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
+//! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
 //! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
@@ -76,6 +77,7 @@ pub mod names;
 pub mod ops;
 pub mod plan;
 pub mod program;
+pub mod project;
 pub mod quantize;
 pub mod report;
 pub mod request;

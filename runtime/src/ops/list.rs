@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
-    Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, ClassEmbed, Condition, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, NormConv,
+    Operator, Pointwise, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -198,6 +198,10 @@ operators! {
     Condition in "condition",
     /// Elements in other places.
     Rearrange in "rearrange",
+    /// Attention whose cost grows with the number of positions.
+    LinearAttention in "linear-attention",
+    /// Attention over other positions, and over constant rows.
+    CrossAttention in "cross-attention",
 }
 
 impl Op {

@@ -23,7 +23,7 @@ pub mod softmax;
 pub mod time_proj;
 pub mod upsample;
 
-pub use attention::Attention;
+pub use attention::{Attention, CrossAttention, LinearAttention};
 pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
 pub use context::{Call, Context};

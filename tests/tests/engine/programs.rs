@@ -372,10 +372,17 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
             }
             Op::Attention(a) => {
                 narrow(&mut a.out_requant);
-                a.score = WideRequant {
-                    mult: (1 << 21) + random.below(1 << 21) as i32,
-                    shift: 1 + random.below(62) as u8,
-                };
+                a.score = wide_at_random(random);
+            }
+            Op::CrossAttention(a) => {
+                narrow(&mut a.out_requant);
+                a.score = wide_at_random(random);
+                rows_at_random(&mut a.rows, random);
+            }
+            Op::LinearAttention(a) => {
+                [&mut a.query, &mut a.key].into_iter().for_each(narrow);
+                (a.context, a.out_requant) = (wide_at_random(random), wide_at_random(random));
+                rows_at_random(&mut a.rows, random);
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
             Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) => {}
@@ -446,6 +453,19 @@ fn pointwise_at_random(p: &mut op::Pointwise, random: &mut Random) {
     }
     if let Some(addend) = &mut affine.addend {
         addend.mult = mult(random);
+    }
+}
+
+fn wide_at_random(random: &mut Random) -> WideRequant {
+    WideRequant {
+        mult: (1 << 21) + random.below(1 << 21) as i32,
+        shift: 1 + random.below(62) as u8,
+    }
+}
+
+fn rows_at_random(rows: &mut Option<op::attention::Rows>, random: &mut Random) {
+    if let Some(rows) = rows {
+        (rows.score, rows.unit) = (wide_at_random(random), wide_at_random(random));
     }
 }
 

@@ -21,6 +21,7 @@ mod exported;
 mod folders;
 mod index;
 mod layout;
+mod lucidrains;
 mod native;
 mod pickle;
 mod policy;
@@ -136,6 +137,10 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
+    }
+    if let Some(found) = lucidrains::find(path) {
+        let (file, native) = found?;
+        return lucidrains::import(&file, native);
     }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {

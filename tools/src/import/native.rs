@@ -83,6 +83,45 @@ impl Native {
         }
     }
 
+    /// The folder that the weights lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Numbers of the tensor `name` of the diffusion that holds the network, if it is there.
+    fn outer(&self, name: &str) -> Option<Vec<f64>> {
+        let Source::Saved(saved, tensors) = &self.source else {
+            return None;
+        };
+        let full = format!("{}{name}", self.prefix.strip_suffix("model.")?);
+        let tensor = saved.tensor(&full, tensors.get(&full)?).ok()?;
+        Some(tensor.data.to_vec())
+    }
+
+    /// The scheduler: its configuration beside the weights, or what the manifest says.
+    fn scheduler(&self, manifest: &Manifest) -> Result<(SchedulerConfig, Value), ImportError> {
+        let found = folders::scheduler_in(&self.folder);
+        let stored = || self.outer("betas");
+        if let Some(levels) = &manifest.levels {
+            return levels.scheduler(found.ok().as_deref(), manifest, stored());
+        }
+        let file = match found {
+            Err(_) if stored().is_some() => {
+                let problem = "the weights' file has noise levels and does not say what is predicted: write {\"objective\": \"pred_noise\"}, or pred_x0, or pred_v";
+                return Err(manifest.error("schedule", problem).into());
+            }
+            found => found?,
+        };
+        let text = files::text(&file, files::SMALL).map_err(|source| ImportError::Read {
+            path: shown(&file),
+            source,
+            advice: "the noise schedule cannot be guessed; save it with the model",
+        })?;
+        let scheduler = SchedulerConfig::parse_as(&shown(&file), &text, None)?;
+        let config = super::scheduler_object(&shown(&file), &text, &scheduler)?;
+        Ok((scheduler, config))
+    }
+
     /// Extents of the tensor `key`.
     pub fn sizes(&self, key: &str) -> Result<Vec<usize>, ImportError> {
         let sizes = self.sizes.get(key).filter(|sizes| sizes.len() > 1);
@@ -163,13 +202,7 @@ impl Native {
             );
             return Err(self.refuse(problem));
         }
-        let scheduler_file = folders::scheduler_in(&self.folder)?;
-        let text = files::text(&scheduler_file, files::SMALL).map_err(|source| ImportError::Read {
-            path: shown(&scheduler_file),
-            source,
-            advice: "the noise schedule cannot be guessed; save it with the model",
-        })?;
-        let scheduler = SchedulerConfig::parse_as(&shown(&scheduler_file), &text, None)?;
+        let (scheduler, scheduler_config) = self.scheduler(&manifest)?;
         let bytes = match &self.source {
             Source::Saved(saved, _) => saved.bytes(),
             Source::Safe(bytes) => bytes,
@@ -185,7 +218,7 @@ impl Native {
                 .map(|note| format!("{}: {note}", shown(file)))
                 .collect(),
             graph,
-            scheduler_config: super::scheduler_object(&shown(&scheduler_file), &text, &scheduler)?,
+            scheduler_config,
             scheduler,
             sha256,
             config: Value::Object(settings.map),

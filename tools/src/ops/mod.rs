@@ -13,12 +13,15 @@ mod class_embed;
 mod condition;
 mod conv;
 mod cost;
+mod cross_attention;
 mod filter;
 mod input;
+mod linear_attention;
 mod norm;
 mod operator;
 pub mod pointwise;
 mod rearrange;
+mod rows;
 mod silu;
 mod softmax;
 pub(crate) mod source;
@@ -32,11 +35,14 @@ pub use class_embed::ClassEmbed;
 pub use condition::Condition;
 pub use conv::Conv;
 pub use cost::Cost;
+pub use cross_attention::CrossAttention;
 pub use input::Input;
+pub use linear_attention::LinearAttention;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
 pub use rearrange::Rearrange;
+pub use rows::Rows;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -105,6 +111,10 @@ operators! {
     Pointwise,
     /// Elements in other places.
     Rearrange,
+    /// Linear attention.
+    LinearAttention,
+    /// Attention over other positions, and over constant rows.
+    CrossAttention,
 }
 
 impl Kind {
@@ -122,8 +132,8 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
         GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
-        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
-        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::Prepend(_) => rows::lower(node, lowering),
+        GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
         GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
         GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
         GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
@@ -155,6 +165,8 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::NormConv(record) => norm::cost_inside(model, record, out),
         Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
+        Record::CrossAttention(record) => cross_attention::cost(model, record, out),
+        Record::LinearAttention(record) => linear_attention::cost(model, record, out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),

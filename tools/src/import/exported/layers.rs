@@ -93,6 +93,42 @@ impl Net {
         self.conv(view, weight, bias, geometry)
     }
 
+    /// A convolution of a signal or an image, with a stride and zeros that are the same on every side.
+    pub fn signal_or_image(
+        &mut self,
+        view: &View,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        [stride, pad]: [usize; 2],
+    ) -> Result<View> {
+        if view.axes.len() == 3 {
+            return self.signal(view, weight, bias, stride, pad, false);
+        }
+        let geometry = Geometry {
+            stride: [stride; 2],
+            pad: [pad; 4],
+            dilation: [1; 2],
+            groups: 1,
+            output_pad: None,
+        };
+        self.conv(view, weight, bias, geometry)
+    }
+
+    /// GELU of every element.
+    pub fn gelu(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Function(Function::Gelu))
+    }
+
+    /// SiLU of every element.
+    pub fn silu(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Function(Function::Silu))
+    }
+
+    /// Every element plus 1.
+    pub fn one_more(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Affine { scale: 1.0, shift: 1.0 })
+    }
+
     /// Mish of every element.
     pub fn mish(&mut self, view: &View) -> Result<View> {
         self.map(view, Map::Function(Function::Mish))

@@ -8,7 +8,11 @@
 //!  "null_class": 1000,
 //!  "schedule": {"kind": "flow", "direction": "data_at_1", "timestep_scale": 1.0}}
 //! ```
+//!
+//! Where weights alone are there, `"sample": [1, 180]` says the extents of a sample, in the order of the layout; of noise levels:
+//! `levels.rs`.
 
+use super::levels::Levels;
 use super::program::Input;
 use crate::files;
 use crate::import::layout::SampleLayout;
@@ -62,6 +66,10 @@ pub(in crate::import) struct Manifest {
     pub null: Option<f64>,
     pub null_class: Option<usize>,
     pub flow: Option<Flow>,
+    /// Noise levels and prediction without a scheduler's configuration.
+    pub levels: Option<Levels>,
+    /// Extents of a sample, where only weights are there.
+    pub sample: Option<Vec<usize>>,
 }
 
 impl Manifest {
@@ -79,20 +87,27 @@ impl Manifest {
                 inputs: names.join(", ").chars().take(400).collect(),
             });
         }
-        let text = files::text(&path, files::SMALL).map_err(|source| ImportError::Read {
-            path: file.clone(),
+        Ok(Self::parse(&file, &Self::text(folder)?)?)
+    }
+
+    fn text(folder: &Path) -> Result<String, ImportError> {
+        let path = folder.join(FILE);
+        files::text(&path, files::SMALL).map_err(|source| ImportError::Read {
+            path: shown(&path),
             source,
             advice: "write it anew",
-        })?;
-        Ok(Self::parse(&file, &text)?)
+        })
     }
 
     /// The file in `folder`, or an empty one where there is none: of a network whose inputs are known.
     pub fn beside(folder: &Path) -> Result<Self, ImportError> {
-        if folder.join(FILE).exists() {
-            return Self::read(folder, &[]);
-        }
         let file = shown(&folder.join(FILE));
+        if folder.join(FILE).exists() {
+            let text = Self::text(folder)?;
+            let mut object = settings::object(&file, &text)?;
+            object.entry("inputs").or_insert_with(|| Map::new().into());
+            return Ok(Self::parse(&file, &Value::Object(object).to_string())?);
+        }
         Ok(Self::parse(&file, r#"{"format": 1, "inputs": {}}"#)?)
     }
 
@@ -114,7 +129,9 @@ impl Manifest {
             }
         };
         let (range, calibration, null) = condition(&mut fields)?;
-        let flow = flow(&mut fields)?;
+        let levels = Levels::parse(&mut fields)?;
+        let flow = if levels.is_some() { None } else { flow(&mut fields)? };
+        let sample = fields.integers("sample", 1, 1 << 20)?;
         let null_class = fields.optional("null_class", 0, 1 << 20)?;
         fields.finish()?;
         Ok(Self {
@@ -127,6 +144,8 @@ impl Manifest {
             null,
             null_class,
             flow,
+            levels,
+            sample,
         })
     }
 
@@ -277,7 +296,7 @@ fn flow(fields: &mut Fields) -> Result<Option<Flow>, ConfigError> {
     };
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     if text("kind") != Some("flow") {
-        let problem = "`kind` must be \"flow\"; any other schedule is read from scheduler/scheduler_config.json";
+        let problem = "`kind` must be \"flow\", or one of linear, cosine and sigmoid with \"objective\"; any other schedule is read from scheduler/scheduler_config.json";
         return Err(fields.error("schedule", problem));
     }
     let data_at_1 = match text("direction") {

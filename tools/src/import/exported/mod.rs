@@ -22,6 +22,7 @@ mod attention;
 mod fold;
 mod layers;
 mod layout;
+mod levels;
 mod manifest;
 mod net;
 mod norms;
@@ -40,6 +41,8 @@ mod view;
 mod waves;
 mod write;
 
+pub(super) use attention::Operand;
+pub(super) use levels::Levels;
 pub(super) use manifest::Manifest;
 pub(super) use net::Net;
 pub(super) use tensor::{Kind, Tensor};
@@ -108,6 +111,19 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         layout,
         trained: None,
     })
+}
+
+/// Extents of a sample of the exported network in `folder`, that of samples left out; `None` where there is none that can be read.
+pub(super) fn sample_of(folder: &Path) -> Option<Vec<usize>> {
+    let file = folder.join(FILE);
+    if !file.is_file() {
+        return None;
+    }
+    let program = Program::read(&mut Archive::open(&file).ok()?).ok()?;
+    let manifest = Manifest::read(folder, &program.inputs).ok()?;
+    let name = manifest.input_of(Role::Sample)?;
+    let input = program.inputs.iter().find(|input| input.name == name)?;
+    Some(input.sizes.get(1..)?.to_vec())
 }
 
 /// The network as a graph, and the order of a sample's axes.
@@ -280,6 +296,9 @@ fn output(
 /// The scheduler: its own configuration, or a flow of which the manifest speaks.
 fn scheduler(folder: &Path, manifest: &Manifest) -> Result<(SchedulerConfig, serde_json::Value), ImportError> {
     let found = folders::scheduler_in(folder);
+    if let Some(levels) = &manifest.levels {
+        return levels.scheduler(found.ok().as_deref(), manifest, None);
+    }
     let (file, text) = match (found, manifest.flow) {
         (Ok(path), None) => {
             let text = files::text(&path, files::SMALL).map_err(|source| ImportError::Read {

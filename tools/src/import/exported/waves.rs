@@ -61,6 +61,17 @@ impl Waves {
         }
     }
 
+    /// The timestep itself, then these.
+    pub fn behind_time(self) -> Self {
+        let line = Self::timestep(vec![1], self.time).data;
+        let data = [line, self.data].concat();
+        Self {
+            sizes: vec![1, data.len()],
+            data,
+            ..self
+        }
+    }
+
     /// The numbers that `view` shows of these.
     pub(super) fn shown(&self, view: &View) -> Self {
         Self {
