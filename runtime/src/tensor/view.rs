@@ -59,6 +59,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Some of the elements; `None` where they are not there.
+    pub fn cut(&self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Self::I8(data, zero) => Self::I8(data.get(range)?, *zero),
+            Self::I16(data) => Self::I16(data.get(range)?),
+            Self::F16(data) => Self::F16(data.get(range)?),
+            Self::Q24(data) => Self::Q24(data.get(range)?),
+        })
+    }
+
     /// The same elements with another zero point.
     pub fn with_zero(self, zero: i32) -> Self {
         match self {
@@ -133,6 +143,16 @@ impl<'a> ViewMut<'a> {
             Self::F16(data) => ViewMut::F16(&mut data[range]),
             Self::Q24(data) => ViewMut::Q24(&mut data[range]),
         }
+    }
+
+    /// Some of the elements; `None` where they are not there.
+    pub fn cut(self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Self::I8(data, zero) => Self::I8(data.get_mut(range)?, zero),
+            Self::I16(data) => Self::I16(data.get_mut(range)?),
+            Self::F16(data) => Self::F16(data.get_mut(range)?),
+            Self::Q24(data) => Self::Q24(data.get_mut(range)?),
+        })
     }
 
     /// Copies the elements `from..from + count` to `to`, which lies at least `count` before them.

@@ -92,6 +92,7 @@ fn every_kind_of_error_has_its_number() {
         RunError::Memory { op: 1 },
         RunError::Condition { expected: 1, found: 2 },
         RunError::ConditionChanged,
+        RunError::StepBegun,
     ];
     for (number, error) in run.into_iter().enumerate() {
         assert_eq!(mote_status::from(error) as usize, 400 + number, "{error:?}");

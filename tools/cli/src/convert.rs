@@ -60,6 +60,9 @@ pub struct Args {
     /// The number that stood for every number of a condition vector where training dropped it: runs can be guided then
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     condition_null: Option<f64>,
+    /// Leave names and provenance out of the file: a device never reads them, and samples are the same
+    #[arg(long)]
+    strip: bool,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -177,7 +180,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if let Some(arena) = args.arena {
         conversion = conversion.in_arena(arena.into());
     }
-    let converted = with_bar(&conversion, &checkpoint)?;
+    let mut converted = with_bar(&conversion, &checkpoint)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;

@@ -9,6 +9,7 @@ use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::{Method, Model};
 use mote_tools::condition::FixedPoint;
+use mote_tools::emit::stripped::missing;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
 use mote_tools::samplers::sampler_name;
@@ -60,16 +61,29 @@ fn condition(model: &Model<'_>) -> String {
 fn facts(file: &ModelFile) -> String {
     let model = file.model();
     let (h, origin, memory) = (model.header(), file.provenance(), MemoryMap::of(model));
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let missing = missing(model);
+    let unknown = if missing.contains(&"provenance") {
+        "not in the file"
+    } else {
+        "unknown"
+    };
     let word = |key: &str| {
-        let said: String = origin[key].as_str().unwrap_or("unknown").chars().take(100).collect();
+        let said: String = origin[key].as_str().unwrap_or(unknown).chars().take(100).collect();
         escaped(&said)
+    };
+    let stripped = match missing[..] {
+        [] => None,
+        _ => Some(row(
+            "left out",
+            format!("{} (`mote convert --strip`)", missing.join(" and ")),
+        )),
     };
     let classes = match (h.classes, h.null_class) {
         (0, _) => "none".into(),
         (n, Some(null)) => format!("{n}, {null} stands for no class"),
         (n, None) => n.to_string(),
     };
-    let row = |label: &str, value: String| vec![label.to_owned(), value];
     let held = |method, label: &str| format!("{} under {label}", bytes(run_bytes(model, method, false) as u64));
     let with_state = match h.schedule.plan() {
         Some(planned) => held(planned.method(), sampler_name(planned.method())),
@@ -123,8 +137,8 @@ fn facts(file: &ModelFile) -> String {
                 "{}, {} (no plan of it can be below {})",
                 bytes(memory.arena_bytes as u64),
                 match origin["arena"].as_str() {
-                    Some(_) => word("arena"),
-                    None => Arena::Fast.name().to_owned(),
+                    None if missing.is_empty() => Arena::Fast.name().to_owned(),
+                    _ => word("arena"),
                 },
                 bytes(memory.lower_bound_bytes as u64)
             ),
@@ -141,7 +155,7 @@ fn facts(file: &ModelFile) -> String {
         row("checkpoint", format!("sha256 {}", word("checkpoint_sha256"))),
         row("crc32", format!("{:08x}", model.crc())),
     ];
-    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).collect();
     format!(
         "{}\n{}",
         heading(&escaped(&file.path().display().to_string())),

@@ -3,6 +3,7 @@
 pub mod float;
 pub mod integer;
 pub mod proof;
+pub(crate) mod rows;
 mod sides;
 
 pub use sides::{Extent, Sides};

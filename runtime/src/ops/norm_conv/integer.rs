@@ -11,10 +11,12 @@ use crate::ops::conv::integer::conv;
 use crate::ops::norm::integer::{Input, Norm, positions};
 use crate::tensor::view::{Operand, ViewMut};
 
-/// Runs both. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
+/// Runs both for the output rows `rows`. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
 /// are the scratch of the two.
 #[expect(clippy::too_many_arguments, reason = "two operators")]
+#[inline(always)]
 pub fn norm_conv(
+    asked: Range<usize>,
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &mut [i32],
@@ -32,11 +34,11 @@ pub fn norm_conv(
     let band = if lines < rows {
         lines.saturating_sub(g.kernel.rows()) / g.stride.rows() + 1
     } else {
-        g.output[0]
+        asked.len().max(1)
     };
     let mut held: Range<usize> = 0..0;
-    for first in (0..g.output[0]).step_by(band) {
-        let count = band.min(g.output[0] - first);
+    for first in asked.clone().step_by(band) {
+        let count = band.min(asked.end - first);
         // Counted from the first row of zeros.
         let top = first * g.stride.rows();
         let bottom = top + (count - 1) * g.stride.rows() + g.kernel.rows();

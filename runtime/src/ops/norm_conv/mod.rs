@@ -1,8 +1,10 @@
 //! A group normalization inside the convolution that alone reads it.
 
-use crate::ops::{Call, Context};
 mod integer;
 
+use core::ops::Range;
+
+use crate::ops::{Call, Context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
@@ -83,19 +85,7 @@ impl Operator for NormConv {
 
     #[inline(never)]
     fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        let (norm, input) = (
-            norm::parameters(context, &self.norm, slot::WINDOW, r)?,
-            norm::input(&self.norm, r)?,
-        );
-        let c = &self.conv;
-        let g = conv::geometry(c, r);
-        let filter = conv::filter(context, c, conv::Rows::ALL, &g, norm.channels)?;
-        let add = conv::addition(c, r)?;
-        let (factors, columns) = r.scratch::<i32>()?.split_at_mut_checked(norm.channels * FACTOR_WORDS)?;
-        let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
-        let (window, out) = (&mut r.window()?, &mut r.output()?);
-        integer::norm_conv(&input, &norm, factors, window, &g, &filter, add, columns, out);
-        Some(())
+        self.bands(context, None, r)
     }
 
     /// Of integer models only, which parsing sees to.
@@ -111,5 +101,34 @@ impl Operator for NormConv {
     #[inline(always)]
     fn norm(&self) -> Option<&GroupNorm> {
         Some(&self.norm)
+    }
+}
+
+impl NormConv {
+    /// Runs it for some rows of the output alone.
+    pub(crate) fn run_rows(&self, context: &Context<'_>, rows: Range<usize>, r: &mut Regions<'_, '_>) -> Option<()> {
+        let whole = usize::from(r.out().rows);
+        if rows.end > whole {
+            return None;
+        }
+        self.bands(context, Some(rows), r)
+    }
+
+    #[inline(always)]
+    fn bands(&self, context: &Context<'_>, rows: Option<Range<usize>>, r: &mut Regions<'_, '_>) -> Option<()> {
+        let (norm, input) = (
+            norm::parameters(context, &self.norm, slot::WINDOW, r)?,
+            norm::input(&self.norm, r)?,
+        );
+        let c = &self.conv;
+        let g = conv::geometry(c, r);
+        let filter = conv::filter(context, c, conv::Rows::ALL, &g, norm.channels)?;
+        let add = conv::addition(c, r)?;
+        let (factors, columns) = r.scratch::<i32>()?.split_at_mut_checked(norm.channels * FACTOR_WORDS)?;
+        let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
+        let (window, out) = (&mut r.window()?, &mut r.output()?);
+        let rows = rows.unwrap_or(0..g.output[0]);
+        integer::norm_conv(rows, &input, &norm, factors, window, &g, &filter, add, columns, out);
+        Some(())
     }
 }

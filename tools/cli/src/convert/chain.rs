@@ -40,7 +40,10 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
         &args.checkpoint.join(TENSORS),
         &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
     )?);
-    let converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    let mut converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let emitted = &converted.emitted;
     let file = AlignedBytes::copy_of(&emitted.bytes);
