@@ -68,6 +68,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Continuous,
                 Feature::Norm,
                 Feature::Pointwise,
+                Feature::Pool,
                 Feature::Rearrange,
                 Feature::Rectangles,
             ]
