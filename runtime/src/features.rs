@@ -56,6 +56,8 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
+    /// Means over windows that are not 2x2, and maxima.
+    Pool,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
@@ -66,7 +68,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -91,6 +93,7 @@ impl Feature {
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
+        Self::Pool,
         Self::Rearrange,
         Self::Rectangles,
         Self::Fast,
@@ -123,6 +126,7 @@ impl Feature {
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Pool => "pool",
             Self::Rearrange => "rearrange",
             Self::Rectangles => "rectangles",
             Self::Fast => "fast",
@@ -157,6 +161,7 @@ impl Feature {
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
+            Self::Pool => cfg!(feature = "pool"),
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),

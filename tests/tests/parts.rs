@@ -70,6 +70,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Edm,
                 Feature::Norm,
                 Feature::Pointwise,
+                Feature::Pool,
                 Feature::Rearrange,
                 Feature::Rectangles,
             ]

@@ -91,7 +91,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
     /// Take the network, its weights and its targets from this checkpoint
-    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "classes", "learned_variance", "prediction"])]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "profile", "classes", "learned_variance", "prediction"])]
     distill_from: Option<PathBuf>,
     /// Make a student that takes so few steps, by progressive distillation (Salimans and Ho 2022): it predicts v, at these steps alone
     #[arg(long, value_name = "N", requires = "distill_from", conflicts_with = "qat", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -8,7 +8,6 @@ use mote_graph::schedule::SchedulerConfig;
 use mote_tools::data::{Wanted, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
-use mote_tools::target::Target;
 use mote_tools::train::fit::fitted;
 use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
@@ -157,7 +156,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         learned_variance: args.learned_variance,
         flow: args.prediction == Some(Prediction::Flow),
     };
-    let preset = match Target::asked(args.fit.as_deref(), &(&args.described).into())? {
+    let preset = match args.described.target(args.fit.as_deref())? {
         Some(board) => fitted(&preset, choice, &board)
             .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
         None => preset,

@@ -42,7 +42,6 @@ mod waves;
 mod write;
 
 pub(super) use attention::Operand;
-pub(super) use levels::Levels;
 pub(super) use manifest::Manifest;
 pub(super) use net::Net;
 pub(super) use tensor::{Kind, Tensor};
