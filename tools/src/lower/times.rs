@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use mote_graph::graph::ops::{Wave, WaveKind};
+use mote_graph::graph::ops::{Operator as _, Wave, WaveKind};
 use mote_graph::graph::{Graph, Node, Op, ValueId, ops};
 
 /// `graph` with plain features, where linear layers alone read them; as it is where that is no help.
