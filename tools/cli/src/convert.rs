@@ -11,7 +11,7 @@ use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, Target, plan};
+use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -160,7 +160,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let board = Target::asked(args.board.as_deref(), &(&args.described).into())?;
+    let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
     }

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::collections::HashMap;
 
@@ -77,6 +78,7 @@ pub struct Next<'a> {
 
 /// Lowers a shape-checked graph.
 pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+    let graph = &*times::plain(graph);
     let mut lowering = Lowering::new(graph);
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;

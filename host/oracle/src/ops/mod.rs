@@ -15,6 +15,7 @@ mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
+mod pool;
 mod readout;
 mod rearrange;
 mod rows;
@@ -62,7 +63,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 18] = [
+pub const KINDS: [Kind; 19] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -81,6 +82,7 @@ pub const KINDS: [Kind; 18] = [
     rearrange::KIND,
     linear_attention::KIND,
     cross_attention::KIND,
+    pool::KIND,
 ];
 
 /// What the network is called with.
