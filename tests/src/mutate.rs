@@ -256,6 +256,16 @@ fn operator(op: &mut Op, random: &mut Random) {
             0 => norm(&mut both.norm, random),
             _ => conv(&mut both.conv, random),
         },
+        Op::Pool(p) => match random.below(5) {
+            0 => tensor(&mut p.src, random),
+            1 => tensor(&mut p.out, random),
+            2 => p.window = odd(p.window.into(), random) as u8,
+            3 => p.stride = odd(p.stride.into(), random) as u8,
+            _ => match &mut p.mean {
+                Some(mean) => factor(mean, random),
+                None => p.mean = Some(Requant::ONE),
+            },
+        },
         Op::Rearrange(r) => match random.below(4) {
             0 => tensor(&mut r.src, random),
             1 => tensor(&mut r.out, random),

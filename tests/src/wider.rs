@@ -3,7 +3,7 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_tools::ops::{
-    Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Rearrange, Rows, Silu, TimeProj,
+    Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -32,8 +32,8 @@ pub fn attentions_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&attentions(seed), &diffusion_without_classes(), form).bytes
 }
 
-/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, on 2x6 samples; heads and
-/// their channels are drawn.
+/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, and pools, on 2x6 samples;
+/// heads and their channels are drawn.
 pub fn attentions(seed: u64) -> Program {
     let mut b = Builder {
         program: Program {
@@ -69,6 +69,24 @@ pub fn attentions(seed: u64) -> Program {
         let (qkv, keys, rows) = b.attended(name, last, source, rows);
         last = b.push(name, shape, CrossAttention { qkv, heads, keys, rows });
     }
+    let mut pool = |b: &mut Builder, name: &str, window, stride, max, shape: [usize; 2]| {
+        let [rows, cols] = shape;
+        let src = last;
+        let pooled = b.push(
+            name,
+            [channels, rows, cols],
+            Pool {
+                src,
+                window,
+                stride,
+                max,
+            },
+        );
+        b.conv(&format!("{name}.read"), &[pooled], [1, rows, cols], 1)
+    };
+    pool(&mut b, "mean", [1, 3], [2, 1], false, [1, 4]);
+    pool(&mut b, "largest", [2, 3], [1, 2], true, [1, 2]);
+    pool(&mut b, "mean.2", [2, 2], [2, 3], false, [1, 2]);
     b.conv("out", &[last, first], [1, 2, 6], 3);
     b.program
 }

@@ -56,8 +56,10 @@ const WINDOWS: [&str; 8] = [
     "conv: stride above 2",
 ];
 
-/// Attentions that [`wider`] holds.
-const ATTENTIONS: [&str; 4] = [
+/// Attentions and pools that [`wider`] holds.
+const ATTENTIONS: [&str; 6] = [
+    "pool: mean",
+    "pool: maximum",
     "cross attention: keys of its inputs alone",
     "cross attention: constant rows",
     "linear attention: keys of its inputs alone",
@@ -88,6 +90,7 @@ fn name(op: &Op) -> &'static str {
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
         Op::CrossAttention(_) => "cross_attention",
+        Op::Pool(_) => "pool",
         Op::LinearAttention(_) => "linear_attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
@@ -137,6 +140,14 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
             add(!n.silu, "norm: without SiLU");
         }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
+        Op::Pool(p) => add(
+            true,
+            if p.mean.is_some() {
+                "pool: mean"
+            } else {
+                "pool: maximum"
+            },
+        ),
         Op::CrossAttention(a) => {
             add(a.rows.is_none(), "cross attention: keys of its inputs alone");
             add(a.rows.is_some(), "cross attention: constant rows");
@@ -292,7 +303,7 @@ fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
 }
 
 #[test]
-fn every_attention_that_a_gpu_does_not_take_has_a_test_model() {
+fn every_attention_and_pool_that_a_gpu_does_not_take_has_a_test_model() {
     for form in Form::ALL {
         let ops = Parts::of(&wider::attentions_model(0, form)).ops();
         let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();

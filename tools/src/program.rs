@@ -93,6 +93,15 @@ pub struct Program {
 }
 
 impl Program {
+    /// Multiplies the sample by `factor` where it enters.
+    pub fn scale_input(&mut self, factor: f64) {
+        for op in &mut self.ops {
+            if let Kind::Input(input) = &mut op.kind {
+                input.scale *= factor;
+            }
+        }
+    }
+
     /// A slot.
     pub fn slot(&self, id: SlotId) -> &Slot {
         &self.slots[id.0]

@@ -7,7 +7,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
     Attention, AvgPool, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm,
-    NormConv, Operator, Pointwise, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -210,6 +210,8 @@ operators! {
     LinearAttention in "linear-attention",
     /// Attention over other positions, and over constant rows.
     CrossAttention in "cross-attention",
+    /// Means and maxima over windows.
+    Pool in "pool",
     /// A table of the file, alone or added to an activation.
     Constant in "constant",
 }

@@ -23,6 +23,7 @@ pub mod silu;
 pub mod softmax;
 pub mod time_proj;
 pub mod upsample;
+pub mod windows;
 
 pub use attention::{Attention, CrossAttention, LinearAttention};
 pub use class_embed::ClassEmbed;
@@ -42,6 +43,7 @@ pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
 pub use upsample::Upsample;
+pub use windows::Pool;
 
 use serde::{Deserialize, Serialize};
 

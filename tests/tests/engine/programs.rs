@@ -374,6 +374,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 narrow(&mut a.out_requant);
                 a.score = wide_at_random(random);
             }
+            Op::Pool(p) => p.mean.iter_mut().for_each(narrow),
             Op::CrossAttention(a) => {
                 narrow(&mut a.out_requant);
                 a.score = wide_at_random(random);

@@ -11,7 +11,7 @@ use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, Target, plan};
+use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -63,6 +63,9 @@ pub struct Args {
     /// The number that stood for every number of a condition vector where training dropped it: runs can be guided then
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     condition_null: Option<f64>,
+    /// Leave names and provenance out of the file: a device never reads them, and samples are the same
+    #[arg(long)]
+    strip: bool,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -166,7 +169,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let board = Target::asked(args.board.as_deref(), &(&args.described).into())?;
+    let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
     }
@@ -186,7 +189,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if let Some(arena) = args.arena {
         conversion = conversion.in_arena(arena.into());
     }
-    let converted = with_bar(&conversion, &checkpoint)?;
+    let mut converted = with_bar(&conversion, &checkpoint)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;

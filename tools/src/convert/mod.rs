@@ -164,7 +164,11 @@ pub fn convert(
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
-    let program = recompute(lower(&checkpoint.graph)?, arena);
+    let mut program = recompute(lower(&checkpoint.graph)?, arena);
+    if let Some(edm) = &checkpoint.scheduler.edm {
+        // The device's state has unit variance, its factor is at most 1: the rest of `c_in` is the input's.
+        program.scale_input(1.0 / edm.sigma_data);
+    }
     let diffusion = diffusion(checkpoint)?;
     let scheme = options.scheme.name();
     let numbers = NumberFormats {

@@ -131,7 +131,7 @@ impl<'a, T: Real> Runs<'a, T> {
             precision,
             steps: setting.steps,
             prev: PreviousRule::Diffusers,
-            method: setting.method,
+            method: setting.method.on(config.levels),
             clip,
             eta: 0.0,
         };

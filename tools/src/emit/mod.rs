@@ -4,6 +4,7 @@ mod emitter;
 mod file;
 mod memory;
 pub mod planned;
+pub mod stripped;
 mod weights;
 
 use mote_runtime::Model;

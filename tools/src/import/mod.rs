@@ -50,6 +50,7 @@ use mote_graph::config as settings;
 use mote_graph::config::ConfigError;
 use mote_graph::graph::Graph;
 use mote_graph::schedule::SchedulerConfig;
+use mote_graph::schedule::edm::Edm;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -264,9 +265,11 @@ fn with_weights(
 ) -> Result<Checkpoint, ImportError> {
     let schedule = SchedulerConfig::parse_as(&names.scheduler, scheduler, class)?;
     let unet = UnetConfig::parse(&names.config, config)?;
+    let told = |edm: &Edm| edm.told(schedule.num_train_timesteps);
+    let time = schedule.edm.as_ref().map_or([1.0, 0.0], told);
     Ok(Checkpoint {
         name: String::new(),
-        graph: unet::build(&unet, weights)?,
+        graph: unet::build(&unet, weights, time)?,
         sha256: String::new(),
         config: Value::Object(settings::object(&names.config, config)?),
         config_file: names.config.clone(),

@@ -7,6 +7,7 @@
 mod deployed;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::collections::HashMap;
 
@@ -78,6 +79,7 @@ pub struct Next<'a> {
 
 /// Lowers a shape-checked graph.
 pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+    let graph = &*times::plain(graph);
     let mut lowering = Lowering::new(graph);
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;

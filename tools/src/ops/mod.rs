@@ -21,6 +21,7 @@ mod linear_attention;
 mod norm;
 mod operator;
 pub mod pointwise;
+mod pool;
 mod rearrange;
 mod rows;
 mod silu;
@@ -43,6 +44,7 @@ pub use linear_attention::LinearAttention;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
+pub use pool::Pool;
 pub use rearrange::Rearrange;
 pub use rows::Rows;
 pub use silu::Silu;
@@ -117,6 +119,8 @@ operators! {
     LinearAttention,
     /// Attention over other positions, and over constant rows.
     CrossAttention,
+    /// Means and maxima over windows.
+    Pool,
     /// A table of the file, alone or added to an activation.
     Constant,
 }
@@ -153,6 +157,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
+        GraphOp::Pool(op) => Pool::lower(op, node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
@@ -181,6 +186,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Softmax(_)
         | Record::Upsample(_)
         | Record::Rearrange(_)
+        | Record::Pool(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

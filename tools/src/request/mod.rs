@@ -93,7 +93,7 @@ impl RunOptions {
             None => DEFAULT_STEPS.min(header.train_steps),
         };
         let default = Config::of(header, self.steps.unwrap_or(usual));
-        let method = self.method(default.method);
+        let method = self.method(default.method).on(header.prediction.levels());
         self.suits(method)?;
         if header.prediction.is_chain() {
             self.suits_chain(header)?;

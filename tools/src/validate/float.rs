@@ -265,6 +265,7 @@ impl<'a> FloatRuns<'a> {
         let channels = self.target.model.header().channels.into();
         let mut record = Record {
             channels,
+            gain: self.gain(),
             ..Record::default()
         };
         let mut states = Vec::new();
@@ -272,6 +273,11 @@ impl<'a> FloatRuns<'a> {
             states.push(planes(sampler.state(), channels));
         }
         Ok((record, states))
+    }
+
+    /// The factor that the file's input operator has beside the network's own: of EDM one over the data's deviation.
+    pub(super) fn gain(&self) -> f64 {
+        self.checkpoint.scheduler.edm.map_or(1.0, |edm| 1.0 / edm.sigma_data)
     }
 
     /// Channels of the sample.
@@ -410,6 +416,7 @@ impl<'a> FloatRuns<'a> {
 #[derive(Default)]
 struct Record {
     channels: usize,
+    gain: f64,
     x: Vec<Vec<f64>>,
     out: Vec<Vec<f64>>,
     /// Training timesteps; they may lie between two.
@@ -420,7 +427,7 @@ impl Observer for Record {}
 
 impl StepObserver for Record {
     fn predicted(&mut self, prediction: &Predicted<'_>) {
-        self.x.push(seen_by_network(prediction, self.channels));
+        self.x.push(seen_by_network(prediction, self.channels, self.gain));
         self.out.push(planes(prediction.out_q24, self.channels));
         self.times.push(f64::from(prediction.row.time_q16) / 65536.0);
     }
@@ -431,9 +438,10 @@ pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
 }
 
-/// What the network saw: the state times the row's factor, `(channel, row, col)`.
-pub(super) fn seen_by_network(predicted: &Predicted<'_>, channels: usize) -> Vec<f64> {
-    let factor = f64::from(predicted.row.input_q30) / f64::from(1 << 30);
+/// What the network saw: the state times the row's factor and what the file's input operator adds to that ([`FloatRuns::gain`]), `(channel,
+/// row, col)`.
+pub(super) fn seen_by_network(predicted: &Predicted<'_>, channels: usize, gain: f64) -> Vec<f64> {
+    let factor = gain * f64::from(predicted.row.input_q30) / f64::from(1 << 30);
     let state = planes(predicted.x_q24, channels);
     state.into_iter().map(|x| factor * x).collect()
 }

@@ -257,7 +257,10 @@ impl Recorder<'_> {
 impl StepObserver for Recorder<'_> {
     fn predicted(&mut self, p: &Predicted<'_>) {
         let time = f64::from(p.row.time_q16) / 65536.0;
-        match self.expected(&seen_by_network(p, self.float_runs.channels()), time) {
+        match self.expected(
+            &seen_by_network(p, self.float_runs.channels(), self.float_runs.gain()),
+            time,
+        ) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -16,6 +16,7 @@ mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
+mod pool;
 mod readout;
 mod rearrange;
 mod rows;
@@ -63,7 +64,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 19] = [
+pub const KINDS: [Kind; 20] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -82,6 +83,7 @@ pub const KINDS: [Kind; 19] = [
     rearrange::KIND,
     linear_attention::KIND,
     cross_attention::KIND,
+    pool::KIND,
     constant::KIND,
 ];
 

@@ -27,4 +27,5 @@ mod files;
 mod plan;
 mod refusals;
 mod shards;
+mod strip;
 mod train;
