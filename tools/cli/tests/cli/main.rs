@@ -29,4 +29,5 @@ mod new;
 mod plan;
 mod refusals;
 mod shards;
+mod strip;
 mod train;
