@@ -221,7 +221,10 @@ fn embassy(place: &Place) -> Vec<File> {
             template!("embassy/board_rp.rs.in"),
             template!("embassy/memory_rp235xa.x.in"),
         ),
-        _ => (template!("embassy/board_nrf.rs"), template!("embassy/memory_nrf.x.in")),
+        _ => (
+            template!("embassy/board_nrf.rs.in"),
+            template!("embassy/memory_nrf.x.in"),
+        ),
     };
     vec![
         ("Cargo.toml", template!("embassy/Cargo.toml.in")),
@@ -230,7 +233,6 @@ fn embassy(place: &Place) -> Vec<File> {
         ("memory.x", memory),
         ("src/main.rs", template!("embassy/main.rs.in")),
         ("src/board.rs", board),
-        ("src/flash.rs", template!("embassy/flash.rs.in")),
         ("README.md", template!("embassy/README.md.in")),
         (".gitignore", "/target\n"),
     ]

@@ -70,7 +70,7 @@ const TAKEN: [&str; 60] = [
 ];
 
 /// Packages that a project depends on.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "cortex-m",
     "cortex-m-rt",
     "defmt",
@@ -83,6 +83,7 @@ const PACKAGES: [&str; 15] = [
     "embedded-storage",
     "mote-build",
     "mote-runtime",
+    "mote-store",
     "panic-probe",
     "riscv",
     "riscv-rt",

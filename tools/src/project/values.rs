@@ -82,6 +82,7 @@ impl Values {
             ("MOTE", checkout.path().to_owned()),
             ("RUNTIME", checkout.dependency("runtime")),
             ("BUILD", checkout.dependency("tools/build")),
+            ("STORE", checkout.dependency("runtime/store")),
             ("CORE_DEPENDENCIES", dependencies.trim_end().to_owned()),
             ("QUOTED_FEATURES", joined(", ", "\"")),
             ("FEATURES", joined(" ", "")),
