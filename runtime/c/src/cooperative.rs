@@ -9,7 +9,7 @@ use crate::run::mote_step_info;
 use crate::status::{mote_status, status};
 use crate::storage::{RunPlace, mote_run};
 
-/// Words of 8 bytes of a [`mote_pending`].
+/// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
 pub const MOTE_PENDING_WORDS: usize = 18;
 
 /// A step that was begun. It begins as zeros.

@@ -72,11 +72,7 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    let classes = model.header().classes;
-    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
-        let found = call.class;
-        return Err(RunError::Class { found, classes });
-    }
+    class_exists(model, call)?;
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
         let op = &Op::read(&mut reader);
@@ -91,6 +87,17 @@ pub fn forward(
         if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
             observer.after(index, op, &view);
         }
+    }
+    Ok(())
+}
+
+/// Whether the model has the call's label.
+#[inline(always)]
+pub(super) fn class_exists(model: &Model<'_>, call: &Call<'_>) -> Result<(), RunError> {
+    let classes = model.header().classes;
+    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
+        let found = call.class;
+        return Err(RunError::Class { found, classes });
     }
     Ok(())
 }
@@ -155,6 +162,7 @@ impl Place {
 
 /// Where the piece of a convolution ends that begins at row `from` of its output and has at most `most` multiply-accumulates, and how many
 /// rows there are; `None` of what is run whole: other operators, convolutions with fewer, and those in f16.
+#[inline(never)]
 fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, usize)> {
     if model.context.is_float() {
         return None;
@@ -183,6 +191,7 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
 }
 
 /// Runs some rows of a convolution; `None` where its memory does not fit.
+#[inline(never)]
 fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u8]) -> Option<()> {
     let mut regions = Regions::NONE;
     let regions = &mut regions;
@@ -198,7 +207,7 @@ fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u
 /// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.
 #[cold]
 #[inline(always)]
-fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+pub(super) fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
     #[cfg(feature = "condition")]
     if let Op::Condition(condition) = op {
         return RunError::Condition {

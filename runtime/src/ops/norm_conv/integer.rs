@@ -11,12 +11,12 @@ use crate::ops::conv::integer::conv;
 use crate::ops::norm::integer::{Input, Norm, positions};
 use crate::tensor::view::{Operand, ViewMut};
 
-/// Runs both for the output rows `rows`. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
+/// Runs both for the output rows `asked`, of which `out` begins at row `base`. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
 /// are the scratch of the two.
 #[expect(clippy::too_many_arguments, reason = "two operators")]
 #[inline(always)]
 pub fn norm_conv(
-    asked: Range<usize>,
+    (asked, base): (Range<usize>, usize),
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &mut [i32],
@@ -75,7 +75,38 @@ pub fn norm_conv(
             },
             _ => term,
         });
+        let range = range.start - base * out_line..range.end - base * out_line;
         conv(&[part], &band, filter, add, columns, &mut out.part(range));
         held = needed;
     }
+}
+
+/// [`norm_conv`] of some rows, whose `out` begins at the first of them.
+#[expect(clippy::too_many_arguments, reason = "two operators")]
+#[inline(never)]
+pub fn norm_conv_rows(
+    asked: Range<usize>,
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &mut [i32],
+    window: &mut ViewMut<'_>,
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    columns: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let base = asked.start;
+    norm_conv(
+        (asked, base),
+        input,
+        norm,
+        factors,
+        window,
+        g,
+        filter,
+        add,
+        columns,
+        out,
+    );
 }
