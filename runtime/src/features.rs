@@ -40,10 +40,14 @@ pub enum Feature {
     Ddpm,
     /// DPM-Solver++(2M).
     DpmSolver,
-    /// Heun's method.
+    /// Heun's method, and over continuous levels the midpoint method.
     Heun,
     /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
     Continuous,
+    /// The noise levels of EDM. Files that plan their run do without.
+    Edm,
+    /// Multistep consistency sampling.
+    Consistency,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
@@ -52,8 +56,12 @@ pub enum Feature {
     Chain,
     /// Timesteps and coefficients of a run. Files that hold those of theirs ([`crate::model::plan`]) do without.
     Schedule,
+    /// Means over windows that are not 2x2, and maxima.
+    Pool,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
+    /// Tables that are added to activations: positions.
+    Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
@@ -62,7 +70,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -81,11 +89,15 @@ impl Feature {
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
+        Self::Edm,
+        Self::Consistency,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
+        Self::Pool,
         Self::Rearrange,
+        Self::Constant,
         Self::Rectangles,
         Self::Fast,
     ];
@@ -111,11 +123,15 @@ impl Feature {
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
+            Self::Edm => "edm",
+            Self::Consistency => "consistency",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Pool => "pool",
             Self::Rearrange => "rearrange",
+            Self::Constant => "constant",
             Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
@@ -143,11 +159,15 @@ impl Feature {
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),
+            Self::Edm => cfg!(feature = "edm"),
+            Self::Consistency => cfg!(feature = "consistency"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
+            Self::Pool => cfg!(feature = "pool"),
             Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }

@@ -3,7 +3,7 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_tools::ops::{
-    Bound, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Rearrange, Rows, Silu, TimeProj,
+    Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -32,8 +32,8 @@ pub fn attentions_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&attentions(seed), &diffusion_without_classes(), form).bytes
 }
 
-/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, on 2x6 samples; heads and
-/// their channels are drawn.
+/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, and pools, on 2x6 samples;
+/// heads and their channels are drawn.
 pub fn attentions(seed: u64) -> Program {
     let mut b = Builder {
         program: Program {
@@ -69,6 +69,24 @@ pub fn attentions(seed: u64) -> Program {
         let (qkv, keys, rows) = b.attended(name, last, source, rows);
         last = b.push(name, shape, CrossAttention { qkv, heads, keys, rows });
     }
+    let mut pool = |b: &mut Builder, name: &str, window, stride, max, shape: [usize; 2]| {
+        let [rows, cols] = shape;
+        let src = last;
+        let pooled = b.push(
+            name,
+            [channels, rows, cols],
+            Pool {
+                src,
+                window,
+                stride,
+                max,
+            },
+        );
+        b.conv(&format!("{name}.read"), &[pooled], [1, rows, cols], 1)
+    };
+    pool(&mut b, "mean", [1, 3], [2, 1], false, [1, 4]);
+    pool(&mut b, "largest", [2, 3], [1, 2], true, [1, 2]);
+    pool(&mut b, "mean.2", [2, 2], [2, 3], false, [1, 2]);
     b.conv("out", &[last, first], [1, 2, 6], 3);
     b.program
 }
@@ -101,11 +119,15 @@ pub fn windows(seed: u64) -> Program {
         c.pad = [1, 2, 1, 2];
     });
     let moved = b.moved(wide, some);
-    b.conv("out", &[moved], [1, 3, 8], 1);
+    let phases = b.window("phases", &[moved], [6, 1, 4], [3, 2], |c| {
+        (c.stride, c.pad) = ([3, 2], [0; 4]);
+    });
+    let (src, way, block) = (phases, Way::Phases, [3, 2]);
+    b.push("out", [1, 3, 8], Rearrange { src, way, block });
     b.program
 }
 
-/// Normalizations of every kind that is no group normalization, on 3x5 samples; channels are drawn.
+/// Normalizations of every kind that is no group normalization, and tables of the file, on 3x5 samples; channels are drawn.
 pub fn norms(seed: u64) -> Program {
     let mut b = Builder {
         program: Program {
@@ -124,15 +146,22 @@ pub fn norms(seed: u64) -> Program {
     };
     let time = b.push("time", [8, 1, 1], time);
     let embedding = b.push("time.silu", [8, 1, 1], Silu { src: time });
-    let vector = b.conv("vector", &[embedding], [2 * more, 1, 1], 1);
+    let term = b.constant("term", [2 * more, 1, 1], None);
+    let vector = b.window("vector", &[embedding], [2 * more, 1, 1], [1; 2], |c| {
+        c.addend = Some((term, 0.5))
+    });
     let wide = b.conv("wide", &[embedding], [2 * both, 1, 1], 1);
     let first = b.conv("in", &[x], [some, 3, 5], 3);
-    let second = b.conv("in.2", &[first], [more, 3, 5], 3);
+    let table = b.constant("table", [more, 3, 5], None);
+    let second = b.window("in.2", &[first], [more, 3, 5], [3; 2], |c| {
+        c.addend = Some((table, 1.0))
+    });
     let rms = b.norm("rms", &[first], |n| n.beta.fill(0.0));
+    let placed = b.constant("placed", [some, 3, 5], Some(rms));
     let layer = b.norm("layer", &[second], |n| {
         (n.centred, n.silu, n.scale_shift) = (true, true, Some(vector));
     });
-    let whole = b.norm("whole", &[rms, layer], |n| {
+    let whole = b.norm("whole", &[placed, layer], |n| {
         (n.over, n.silu) = (Over::Groups(2), true);
     });
     let heads = b.norm("heads", &[first], |n| {
@@ -233,6 +262,12 @@ impl Builder {
         };
         change(&mut conv);
         self.push(name, shape, conv)
+    }
+
+    /// A table, alone or added to an activation.
+    fn constant(&mut self, name: &str, shape: [usize; 3], src: Option<SlotId>) -> SlotId {
+        let table = self.many(shape.iter().product(), 1.5);
+        self.push(name, shape, Constant { table, src })
     }
 
     /// RMSNorm over the channels of a position unless `change` says otherwise.

@@ -51,6 +51,7 @@ fn a_wrong_rounding_is_found_and_named() {
             "attention",
             "cross_attention",
             "linear_attention",
+            "pool",
             "avg_pool",
         ] {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {

@@ -11,7 +11,7 @@ use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, Target, plan};
+use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -51,6 +51,9 @@ pub struct Args {
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
     null_class: Option<usize>,
+    /// Keep the labels below N and that of no class, which becomes label N: a table may have rows for labels that were never trained
+    #[arg(long, value_name = "N")]
+    labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
     calibration: Option<String>,
@@ -60,6 +63,9 @@ pub struct Args {
     /// The number that stood for every number of a condition vector where training dropped it: runs can be guided then
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     condition_null: Option<f64>,
+    /// Leave names and provenance out of the file: a device never reads them, and samples are the same
+    #[arg(long)]
+    strip: bool,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -145,6 +151,12 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
             .set_null_class(label)
             .map_err(|error| Failure::usage(error).help(help))?;
     }
+    if let Some(count) = args.labels {
+        let help = "give --labels from 1 to the number of the network's labels, or leave it out";
+        checkpoint
+            .keep_labels(count)
+            .map_err(|error| Failure::usage(error).help(help))?;
+    }
     ask_condition(args, &mut checkpoint)?;
     if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
@@ -157,7 +169,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
-    let board = Target::asked(args.board.as_deref(), &(&args.described).into())?;
+    let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
     }
@@ -177,7 +189,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if let Some(arena) = args.arena {
         conversion = conversion.in_arena(arena.into());
     }
-    let converted = with_bar(&conversion, &checkpoint)?;
+    let mut converted = with_bar(&conversion, &checkpoint)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;

@@ -8,7 +8,7 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
-use super::exported::{Manifest, Net, Plan, View, Waves, sample_of};
+use super::exported::{Manifest, Plan, View, Waves, sample_of};
 use super::native::{Native, Settings};
 use super::{Checkpoint, ImportError, shown};
 use layers::Layers;

@@ -11,6 +11,7 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cost;
 mod cross_attention;
@@ -20,6 +21,7 @@ mod linear_attention;
 mod norm;
 mod operator;
 pub mod pointwise;
+mod pool;
 mod rearrange;
 mod rows;
 mod silu;
@@ -33,6 +35,7 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
+pub use constant::Constant;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use cross_attention::CrossAttention;
@@ -41,6 +44,7 @@ pub use linear_attention::LinearAttention;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
+pub use pool::Pool;
 pub use rearrange::Rearrange;
 pub use rows::Rows;
 pub use silu::Silu;
@@ -115,6 +119,10 @@ operators! {
     LinearAttention,
     /// Attention over other positions, and over constant rows.
     CrossAttention,
+    /// Means and maxima over windows.
+    Pool,
+    /// A table of the file, alone or added to an activation.
+    Constant,
 }
 
 impl Kind {
@@ -131,7 +139,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
-        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Constant(op) => Constant::lower(op, node, lowering),
         GraphOp::Prepend(_) => rows::lower(node, lowering),
         GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
         GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
@@ -149,6 +157,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
+        GraphOp::Pool(op) => Pool::lower(op, node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
@@ -170,12 +179,14 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
+        Record::Constant(record) => constant::cost(model, record, out),
         Record::Condition(_)
         | Record::Input(_)
         | Record::Silu(_)
         | Record::Softmax(_)
         | Record::Upsample(_)
         | Record::Rearrange(_)
+        | Record::Pool(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

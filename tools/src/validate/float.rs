@@ -4,6 +4,7 @@ use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
 use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
+use crate::lower::LowerError;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::memory::AlignedBytes;
@@ -32,6 +33,9 @@ pub enum FloatError {
     /// The model cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Variances that cannot be told from the mean.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     /// Not the model's checkpoint.
     #[error(
         "the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint"
@@ -96,6 +100,7 @@ pub fn against<'i>(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
+    let checkpoint = &*checkpoint.deployed_as(target.model)?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();
@@ -266,6 +271,7 @@ impl<'a> FloatRuns<'a> {
         let channels = self.target.model.header().channels.into();
         let mut record = Record {
             channels,
+            gain: self.gain(),
             ..Record::default()
         };
         let mut states = Vec::new();
@@ -273,6 +279,11 @@ impl<'a> FloatRuns<'a> {
             states.push(planes(sampler.state(), channels));
         }
         Ok((record, states))
+    }
+
+    /// The factor that the file's input operator has beside the network's own: of EDM one over the data's deviation.
+    pub(super) fn gain(&self) -> f64 {
+        self.checkpoint.scheduler.edm.map_or(1.0, |edm| 1.0 / edm.sigma_data)
     }
 
     /// Channels of the sample.
@@ -411,6 +422,7 @@ impl<'a> FloatRuns<'a> {
 #[derive(Default)]
 struct Record {
     channels: usize,
+    gain: f64,
     x: Vec<Vec<f64>>,
     out: Vec<Vec<f64>>,
     /// Training timesteps; they may lie between two.
@@ -421,7 +433,7 @@ impl Observer for Record {}
 
 impl StepObserver for Record {
     fn predicted(&mut self, prediction: &Predicted<'_>) {
-        self.x.push(seen_by_network(prediction, self.channels));
+        self.x.push(seen_by_network(prediction, self.channels, self.gain));
         self.out.push(planes(prediction.out_q24, self.channels));
         self.times.push(f64::from(prediction.row.time_q16) / 65536.0);
     }
@@ -432,9 +444,10 @@ pub(super) fn planes(q24: &[i32], channels: usize) -> Vec<f64> {
     to_chw(q24, channels).into_iter().map(from_q24).collect()
 }
 
-/// What the network saw: the state times the row's factor, `(channel, row, col)`.
-pub(super) fn seen_by_network(predicted: &Predicted<'_>, channels: usize) -> Vec<f64> {
-    let factor = f64::from(predicted.row.input_q30) / f64::from(1 << 30);
+/// What the network saw: the state times the row's factor and what the file's input operator adds to that ([`FloatRuns::gain`]), `(channel,
+/// row, col)`.
+pub(super) fn seen_by_network(predicted: &Predicted<'_>, channels: usize, gain: f64) -> Vec<f64> {
+    let factor = gain * f64::from(predicted.row.input_q30) / f64::from(1 << 30);
     let state = planes(predicted.x_q24, channels);
     state.into_iter().map(|x| factor * x).collect()
 }

@@ -7,6 +7,7 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cross_attention;
 mod group_norm;
@@ -15,6 +16,7 @@ mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
+mod pool;
 mod readout;
 mod rearrange;
 mod rows;
@@ -62,7 +64,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 18] = [
+pub const KINDS: [Kind; 20] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -81,6 +83,8 @@ pub const KINDS: [Kind; 18] = [
     rearrange::KIND,
     linear_attention::KIND,
     cross_attention::KIND,
+    pool::KIND,
+    constant::KIND,
 ];
 
 /// What the network is called with.

@@ -2,8 +2,10 @@
 
 use super::Args;
 use crate::print::{self, bytes, count};
+use crate::target::time_rows;
 use mote_runtime::Model;
 use mote_tools::emit::Emitted;
+use mote_tools::estimate::Estimate;
 use mote_tools::files::{OutputFile, sha256};
 use mote_tools::inspect::tensors;
 use mote_tools::{Checkpoint, Converted, Fit, ModelFile, Target, fitting};
@@ -36,6 +38,7 @@ pub fn object(
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
         "board": board.map(|board| file.fit(board.clone())),
+        "estimate": board.map(|board| Estimate::of(board, model)),
         "tensors": tensors(model),
     })
 }
@@ -114,7 +117,10 @@ pub fn summary(
         ),
     ];
     rows.extend(last_rows(model, emitted));
-    rows.extend(board.map(|board| board_row(&file.fit(board.clone()))));
+    if let Some(board) = board {
+        rows.push(board_row(&file.fit(board.clone())));
+        rows.extend(time_rows(&Estimate::of(board, model)));
+    }
     if let Some(report) = &args.report {
         rows.push(row("report", report.join("report.html").display().to_string()));
     }

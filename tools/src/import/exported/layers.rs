@@ -6,7 +6,7 @@ use super::source::{Convolved, Map, What};
 use super::tensor::Tensor;
 use super::view::{Atom, Axis, View, normal};
 use super::waves::Waves;
-use mote_graph::ops::Function;
+use mote_graph::ops::{Function, Pool};
 
 /// What a convolution node says beside its tensors. Pairs are (row, col).
 #[derive(Debug, Clone, Copy)]
@@ -300,11 +300,17 @@ impl Net {
         Ok(self.shown_as(source, view.axes.len()))
     }
 
-    /// The mean over windows of 2 x 2.
-    pub fn halved(&mut self, view: &View) -> Result<View> {
+    /// The mean over windows, or the maximum.
+    pub fn pooled(&mut self, view: &View, pool: Pool) -> Result<View> {
         let x = self.image(view)?;
         let [channels, rows, cols] = self.shape(x)?;
-        let source = self.add(vec![channels, rows / 2, cols / 2], What::Pool { x })?;
+        let out = |extent: usize, i: usize| {
+            let left = extent.checked_sub(pool.window[i])?;
+            Some(left.checked_div(pool.stride[i])? + 1)
+        };
+        let extents = out(rows, 0).zip(out(cols, 1));
+        let (rows, cols) = extents.ok_or_else(|| format!("its windows do not fit {rows} x {cols} positions"))?;
+        let source = self.add(vec![channels, rows, cols], What::Pool { x, pool })?;
         Ok(self.shown_as(source, view.axes.len()))
     }
 
