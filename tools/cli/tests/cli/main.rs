@@ -13,12 +13,14 @@
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `around.rs` | outputs eat no inputs, writes are whole, what has no end is not read, signals leave nothing behind |
 //! | `conditions.rs` | a condition is given by numbers or files, and what it conditions is written as numbers |
+//! | `book.rs` | the reference of commands is what they say of themselves |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
 
 mod around;
 mod boards;
+mod book;
 mod chains;
 mod checks;
 mod common;
