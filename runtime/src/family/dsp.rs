@@ -13,8 +13,8 @@ use super::fused::{Job, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rescale, Rows, Window,
-    curves, points, portable, simd32, strips, vectors,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rescale, Rows,
+    Window, curves, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};

@@ -11,8 +11,8 @@ use core::ops::Range;
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::{Job, Storing};
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Window, curves,
-    portable, simd32,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Window,
+    curves, portable, simd32,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};

@@ -3,7 +3,9 @@
 use core::ops::Range;
 
 use super::portable;
-use super::{Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Rows4, Window};
+use super::{
+    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Rows4, Window,
+};
 use crate::numeric::requant::SmallRequant;
 use crate::tensor::view::{View, ViewMut};
 

@@ -204,7 +204,10 @@ mod tests {
             let words = philox4x32([seed, 0, 0, 0], [9, 0]);
             let mut bytes: std::vec::Vec<u8> = words[..2].iter().flat_map(|word| word.to_le_bytes()).collect();
             // Most go on, some are small, some end early.
-            bytes.iter_mut().zip(words[2].to_le_bytes()).for_each(|(byte, more)| *byte |= more & 0x80);
+            bytes
+                .iter_mut()
+                .zip(words[2].to_le_bytes())
+                .for_each(|(byte, more)| *byte |= more & 0x80);
             bytes.truncate(words[3] as usize % 9);
             for width in [16, 32] {
                 let (mut one, mut other) = (Reader::new(&bytes), Reader::new(&bytes));

@@ -70,7 +70,11 @@ impl<'m, 'a> Regions<'m, 'a> {
     #[inline(never)]
     fn typed(&mut self, slot: usize) -> Option<ViewMut<'a>> {
         let tensor = self.tensor(slot);
-        let bytes = self.memory.get_mut(slot)?.take().filter(|bytes| bytes.len() == tensor.bytes())?;
+        let bytes = self
+            .memory
+            .get_mut(slot)?
+            .take()
+            .filter(|bytes| bytes.len() == tensor.bytes())?;
         ViewMut::new(&tensor, bytes)
     }
 

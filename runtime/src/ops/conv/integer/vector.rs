@@ -34,7 +34,10 @@ pub fn outputs(filter: &Filter<'_>, column: &[i16], out: &mut ViewMut<'_>) -> Op
         let sums = sums.get_mut(..channels.len())?;
         Native::vector8(&rows, column, sums);
         let factors = rows.mult.iter().zip(rows.shift);
-        let outputs = sums.iter().zip(factors).map(|(&sum, (&mult, &shift))| Requant { mult, shift }.apply(sum));
+        let outputs = sums
+            .iter()
+            .zip(factors)
+            .map(|(&sum, (&mult, &shift))| Requant { mult, shift }.apply(sum));
         match out {
             ViewMut::I8(data, zero) => {
                 for (to, value) in data.get_mut(channels)?.iter_mut().zip(outputs) {

@@ -5,10 +5,10 @@ use core::ops::Range;
 use super::moments::{Affine, Factors, MAX_SHIFT, Sums, fill};
 use super::{FACTOR_WORDS, Input, Norm, exact};
 use crate::family::CHUNK;
+use crate::family::{Elements, Family, Finish, Native, Normalized};
 use crate::features::MODULATES;
 use crate::numeric::divide::divide_by_small;
 use crate::numeric::product::product;
-use crate::family::{Elements, Family, Finish, Native, Normalized};
 use crate::numeric::requant::Requant;
 use crate::tensor::view::{Operand, View, ViewMut};
 
@@ -130,15 +130,10 @@ impl Affine {
 
     /// The same of the channels of a group; `false` where its numbers are too large for the loop, and `None` as there.
     #[inline(always)]
-    fn quick_all(
-        &self,
-        gammas: &[i32],
-        betas: &[i32],
-        bits: u32,
-        zero: i32,
-        words: &mut [Factors],
-    ) -> Option<bool> {
-        let Some((p, down)) = self.narrow() else { return Some(false) };
+    fn quick_all(&self, gammas: &[i32], betas: &[i32], bits: u32, zero: i32, words: &mut [Factors]) -> Option<bool> {
+        let Some((p, down)) = self.narrow() else {
+            return Some(false);
+        };
         let up = (MAX_SHIFT - self.shift) as u32;
         let mean_q16 = (self.mean << 2) + (zero << 16);
         // A slope that stays within 32 bits and `2^(41 - bits)` when it is shifted.
