@@ -11,11 +11,10 @@ use core::ops::Range;
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::{Job, Storing};
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Window,
-    curves, portable, simd32,
+    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rows, Window, portable, simd32,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
-use crate::tensor::view::{View, ViewMut};
+use crate::tensor::view::ViewMut;
 
 /// Cortex-M52, M55 and M85: vectors of eight 16-bit numbers.
 pub struct Helium;
@@ -164,35 +163,6 @@ impl Family for Helium {
         finish: &Finish,
     ) -> bool {
         simd32::normalize_two(parts, range, to, factors, finish)
-    }
-
-    #[inline(always)]
-    fn curve(from: &[i16], curve: &Curve<'_>, to: &mut [i32]) -> bool {
-        curves::curve(from, curve, to);
-        true
-    }
-
-    #[inline(always)]
-    fn curve_stored(from: Elements<'_>, curve: &Curve<'_>, scale: &Rescale, to: &mut Normalized<'_>) -> bool {
-        curves::curve_stored(from, curve, scale, to)
-    }
-
-    #[inline(always)]
-    fn modulate(t: &[i32], a: &[i32], base: &[i64], shifts: [u32; 2], to: &mut Normalized<'_>) -> bool {
-        curves::modulate(t, a, base, shifts, to);
-        true
-    }
-
-    #[inline(always)]
-    fn add_scaled(
-        t: &[i32],
-        y: View<'_>,
-        factors: [i32; 2],
-        half: i64,
-        shifts: [u32; 2],
-        to: &mut Normalized<'_>,
-    ) -> bool {
-        curves::add_scaled(t, y, factors, half, shifts, to)
     }
 }
 

@@ -12,7 +12,7 @@
 #[cfg(not(feature = "fast"))]
 pub mod compact;
 mod curve;
-#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+#[cfg(mote_kernels = "dsp")]
 mod curves;
 #[cfg(any(mote_kernels = "armv7m", mote_kernels = "dsp", mote_kernels = "helium"))]
 mod ending;
