@@ -129,7 +129,8 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::PlannedStart
         | RunError::Snapshot
         | RunError::SnapshotVersion
-        | RunError::KnownImage => NOTHING,
+        | RunError::KnownImage
+        | RunError::StepBegun => NOTHING,
         #[cfg(not(feature = "condition"))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,

@@ -18,10 +18,12 @@ mod flash;
 mod inspect;
 mod kernels;
 mod merge;
+mod new;
 mod plan;
 mod print;
 mod progress;
 mod sample;
+mod target;
 mod train;
 mod validate;
 
@@ -55,6 +57,7 @@ enum Command {
     Train(train::Args),
     Convert(convert::Args),
     Plan(plan::Args),
+    New(new::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
     Merge(merge::Args),
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         Command::Train(args) => args.json,
         Command::Convert(args) => args.json,
         Command::Plan(args) => args.json,
+        Command::New(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
         Command::Merge(args) => args.json,
@@ -116,6 +120,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Merge(args) => merge::run(args),

@@ -4,6 +4,7 @@ mod emitter;
 mod file;
 mod memory;
 pub mod planned;
+pub mod stripped;
 mod weights;
 
 use mote_runtime::Model;
@@ -141,8 +142,8 @@ fn slot_formats(program: &Program, quantization: Option<&Quantization<'_>>) -> V
         None => vec![Format::F16; program.slots.len()],
         Some(q) => q.formats.to_vec(),
     };
-    if let Some(output) = formats.last_mut() {
-        *output = Format::OUTPUT;
+    for output in program.outputs() {
+        formats[output] = Format::OUTPUT;
     }
     formats
 }

@@ -96,7 +96,7 @@ fn rows(rows: &Rows<'_>, plan: Plan) -> Result<Vec<u8>, PlanError> {
 }
 
 /// Section `index` of a file that was parsed.
-fn section(file: &[u8], index: usize) -> &[u8] {
+pub(super) fn section(file: &[u8], index: usize) -> &[u8] {
     let entry = PREFIX_BYTES + index * ENTRY_BYTES;
     let [offset, len] = [4, 8].map(|at| read_u32(file, entry + at) as usize);
     &file[offset..offset + len]
@@ -104,6 +104,10 @@ fn section(file: &[u8], index: usize) -> &[u8] {
 
 /// What the file says of where it came from, and which file it was planned from.
 fn provenance(model: &Model<'_>) -> String {
+    // A file that was stripped stays so.
+    if model.provenance().is_empty() {
+        return String::new();
+    }
     let mut origin: serde_json::Value = serde_json::from_slice(model.provenance()).unwrap_or_default();
     if let Some(origin) = origin.as_object_mut() {
         origin.insert("planned_from_crc32".into(), format!("{:08x}", model.crc()).into());

@@ -7,14 +7,19 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
+mod cross_attention;
 mod group_norm;
 mod input;
+mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
+mod pool;
 mod readout;
 mod rearrange;
+mod rows;
 mod silu;
 mod softmax;
 mod source;
@@ -59,7 +64,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 20] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -76,6 +81,10 @@ pub const KINDS: [Kind; 16] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
+    linear_attention::KIND,
+    cross_attention::KIND,
+    pool::KIND,
+    constant::KIND,
 ];
 
 /// What the network is called with.
