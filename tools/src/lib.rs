@@ -30,6 +30,7 @@
 //! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
 //! | name a board, a chip, or describe one | [`target::Target`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
+//! | compare two model files | [`diff::difference`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
@@ -64,6 +65,7 @@ pub mod condition;
 pub mod convert;
 pub mod crosscheck;
 pub mod data;
+pub mod diff;
 pub mod emit;
 pub mod estimate;
 pub mod eval;

@@ -12,6 +12,7 @@ mod convert;
 mod cost;
 mod crosscheck;
 mod demo;
+mod diff;
 mod eval;
 mod failure;
 mod flash;
@@ -59,6 +60,7 @@ enum Command {
     Plan(plan::Args),
     New(new::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
     Sample(sample::Args),
     Merge(merge::Args),
     Validate(validate::Args),
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => args.json,
         Command::New(args) => args.json,
         Command::Inspect(args) => args.json,
+        Command::Diff(args) => args.json,
         Command::Sample(args) => args.json,
         Command::Merge(args) => args.json,
         Command::Validate(args) => args.json,
@@ -122,6 +125,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Plan(args) => plan::run(args),
         Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Validate(args) => validate::run(args),

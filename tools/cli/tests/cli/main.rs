@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `files.rs` | what is written is whole, the same every time, and what `--json` says it is |
 //! | `checks.rs` | `validate` and `crosscheck` hold where they should, and find a fault that was put in |
+//! | `diff.rs` | two model files are compared: what they say, their operators, their images |
 //! | `eval.rs` | what `eval` measures is what the data deserve, and its pictures are its samplers' |
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
 //! | `shards.rs` | any sharding of a run joins to the same bytes, and parts of no whole run are refused |
@@ -25,6 +26,7 @@ mod chains;
 mod checks;
 mod common;
 mod conditions;
+mod diff;
 mod eval;
 mod files;
 mod new;
