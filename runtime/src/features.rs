@@ -60,6 +60,8 @@ pub enum Feature {
     Pool,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
+    /// Tables that are added to activations: positions.
+    Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
@@ -68,7 +70,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -95,6 +97,7 @@ impl Feature {
         Self::Schedule,
         Self::Pool,
         Self::Rearrange,
+        Self::Constant,
         Self::Rectangles,
         Self::Fast,
     ];
@@ -128,6 +131,7 @@ impl Feature {
             Self::Schedule => "schedule",
             Self::Pool => "pool",
             Self::Rearrange => "rearrange",
+            Self::Constant => "constant",
             Self::Rectangles => "rectangles",
             Self::Fast => "fast",
         }
@@ -163,6 +167,7 @@ impl Feature {
             Self::Schedule => cfg!(feature = "schedule"),
             Self::Pool => cfg!(feature = "pool"),
             Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Fast => cfg!(feature = "fast"),
         }
@@ -174,6 +179,11 @@ impl Feature {
         if self.is_built() { Some(()) } else { None }
     }
 }
+
+/// Whether there are quick ways for many small operators and for vectors: those of networks with the part `pointwise`, which modulate their
+/// channels.
+pub(crate) const MODULATES: bool =
+    Feature::Fast.is_built() && Feature::Pointwise.is_built() && Feature::Integer.is_built();
 
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

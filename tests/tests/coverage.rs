@@ -28,7 +28,7 @@ const OPERATORS: [&str; 10] = [
 ];
 
 /// Those that [`wider`] holds.
-const WIDER: [&str; 1] = ["norm"];
+const WIDER: [&str; 2] = ["norm", "constant"];
 
 const FORMS: [&str; 11] = [
     "conv: concatenation",
@@ -66,7 +66,9 @@ const ATTENTIONS: [&str; 6] = [
     "linear attention: constant rows",
 ];
 
-const WIDER_FORMS: [&str; 9] = [
+const WIDER_FORMS: [&str; 11] = [
+    "constant: in a sum",
+    "constant: alone",
     "norm: by position",
     "norm: over all positions",
     "norm: centred",
@@ -99,6 +101,7 @@ fn name(op: &Op) -> &'static str {
         Op::Norm(_) => "norm",
         Op::Pointwise(_) => "pointwise",
         Op::Condition(_) => "condition",
+        Op::Constant(_) => "constant",
     }
 }
 
@@ -168,6 +171,13 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}
+        Op::Constant(c) => add(
+            true,
+            match c.sum {
+                Some(_) => "constant: in a sum",
+                None => "constant: alone",
+            },
+        ),
     }
     forms
 }

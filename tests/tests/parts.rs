@@ -73,6 +73,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Pool,
                 Feature::Rearrange,
                 Feature::Rectangles,
+                Feature::Constant,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

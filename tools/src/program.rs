@@ -143,6 +143,26 @@ impl Program {
         self.ops.iter().map(|op| self.macs(op)).sum()
     }
 
+    /// The operators whose output is the network's: the last one, and before it what it only moves.
+    pub fn outputs(&self) -> Vec<usize> {
+        let mut outputs = vec![];
+        let mut next = self.ops.len().checked_sub(1);
+        while let Some(index) = next {
+            outputs.push(index);
+            let Kind::Rearrange(moved) = &self.ops[index].kind else {
+                break;
+            };
+            let src = moved.src;
+            let readers = self.ops.iter().filter(|op| op.inputs().contains(&src)).count();
+            let gives = matches!(
+                self.ops[src.0].kind,
+                Kind::Conv(_) | Kind::Pointwise(_) | Kind::Rearrange(_)
+            );
+            next = (gives && readers == 1).then_some(src.0);
+        }
+        outputs
+    }
+
     /// Whether an operator reads what the sample was brought to.
     pub fn reads_sample(&self, op: &FusedOp) -> bool {
         let is_sample = |id: &SlotId| matches!(self.ops[id.0].kind, Kind::Input(_));

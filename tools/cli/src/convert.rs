@@ -51,6 +51,9 @@ pub struct Args {
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
     null_class: Option<usize>,
+    /// Keep the labels below N and that of no class, which becomes label N: a table may have rows for labels that were never trained
+    #[arg(long, value_name = "N")]
+    labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
     calibration: Option<String>,
@@ -146,6 +149,12 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
         let help = "give --null-class the label that the network was trained to take for none, or leave it out";
         checkpoint
             .set_null_class(label)
+            .map_err(|error| Failure::usage(error).help(help))?;
+    }
+    if let Some(count) = args.labels {
+        let help = "give --labels from 1 to the number of the network's labels, or leave it out";
+        checkpoint
+            .keep_labels(count)
             .map_err(|error| Failure::usage(error).help(help))?;
     }
     ask_condition(args, &mut checkpoint)?;

@@ -13,7 +13,6 @@ mod units;
 
 use mote_graph::config::ConfigError;
 use mote_graph::graph::GraphError;
-use mote_graph::schedule as float;
 use mote_graph::schedule::ScheduleError;
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
@@ -49,12 +48,6 @@ pub enum ConvertError {
     /// A schedule that cannot be made.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A network that predicts variances beside x0.
-    #[error(
-        "learned variances (variance_type learned_range) have no place in a model file yet: `mote eval` measures such a checkpoint; \
-         train with a fixed variance to convert"
-    )]
-    LearnedVariance,
     /// A model that the converter wrote and the runtime refuses.
     #[error("the runtime refuses the model: {0}")]
     Parse(#[from] ParseError),
@@ -166,9 +159,8 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    if checkpoint.scheduler.variance == float::Variance::LearnedRange {
-        return Err(ConvertError::LearnedVariance);
-    }
+    let learned_variance = checkpoint.has_variances();
+    let checkpoint = &*checkpoint.deployed()?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
@@ -186,6 +178,7 @@ pub fn convert(
     let source = Source {
         name: &checkpoint.name,
         sha256: &checkpoint.sha256,
+        learned_variance,
         calibration: Calibration::of(&program, &diffusion, given.as_ref()),
         program,
         diffusion,

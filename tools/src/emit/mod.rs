@@ -142,8 +142,8 @@ fn slot_formats(program: &Program, quantization: Option<&Quantization<'_>>) -> V
         None => vec![Format::F16; program.slots.len()],
         Some(q) => q.formats.to_vec(),
     };
-    if let Some(output) = formats.last_mut() {
-        *output = Format::OUTPUT;
+    for output in program.outputs() {
+        formats[output] = Format::OUTPUT;
     }
     formats
 }

@@ -16,10 +16,12 @@
 mod attention;
 mod blocks;
 mod config;
+mod dit;
 mod error;
 mod exported;
 mod folders;
 mod index;
+mod labels;
 mod layout;
 mod lucidrains;
 mod native;
@@ -138,6 +140,9 @@ pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
+    }
+    if let Some(place) = dit::find(path) {
+        return dit::import(&place);
     }
     if let Some(found) = lucidrains::find(path) {
         let (file, native) = found?;

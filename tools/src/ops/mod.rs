@@ -11,6 +11,7 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cost;
 mod cross_attention;
@@ -34,6 +35,7 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
+pub use constant::Constant;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use cross_attention::CrossAttention;
@@ -119,6 +121,8 @@ operators! {
     CrossAttention,
     /// Means and maxima over windows.
     Pool,
+    /// A table of the file, alone or added to an activation.
+    Constant,
 }
 
 impl Kind {
@@ -135,7 +139,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
-        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Constant(op) => Constant::lower(op, node, lowering),
         GraphOp::Prepend(_) => rows::lower(node, lowering),
         GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
         GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
@@ -175,6 +179,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
+        Record::Constant(record) => constant::cost(model, record, out),
         Record::Condition(_)
         | Record::Input(_)
         | Record::Silu(_)

@@ -7,6 +7,7 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cross_attention;
 mod group_norm;
@@ -63,7 +64,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 19] = [
+pub const KINDS: [Kind; 20] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -83,6 +84,7 @@ pub const KINDS: [Kind; 19] = [
     linear_attention::KIND,
     cross_attention::KIND,
     pool::KIND,
+    constant::KIND,
 ];
 
 /// What the network is called with.
