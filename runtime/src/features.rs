@@ -180,6 +180,11 @@ impl Feature {
     }
 }
 
+/// Whether there are quick ways for many small operators and for vectors: those of networks with the part `pointwise`, which modulate their
+/// channels.
+pub(crate) const MODULATES: bool =
+    Feature::Fast.is_built() && Feature::Pointwise.is_built() && Feature::Integer.is_built();
+
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

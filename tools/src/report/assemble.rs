@@ -161,6 +161,7 @@ pub fn quality(float: &FloatComparison) -> Quality {
     Quality {
         images: float.images,
         x0_psnr_db_mean: float.x0_psnr_db_mean,
+        x0_psnr_db_p5: float.x0_psnr_db_p5,
         x0_psnr_db_min: float.x0_psnr_db_min,
         steps: float.timesteps.iter().enumerate().map(step).collect(),
     }
