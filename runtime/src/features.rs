@@ -52,13 +52,15 @@ pub enum Feature {
     Rearrange,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// A second network in the file, which makes a picture of the last state, and rows of activations.
+    Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -81,6 +83,7 @@ impl Feature {
         Self::Schedule,
         Self::Rearrange,
         Self::Rectangles,
+        Self::Decoder,
         Self::Fast,
     ];
 
@@ -109,6 +112,7 @@ impl Feature {
             Self::Schedule => "schedule",
             Self::Rearrange => "rearrange",
             Self::Rectangles => "rectangles",
+            Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
     }
@@ -139,6 +143,7 @@ impl Feature {
             Self::Schedule => cfg!(feature = "schedule"),
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }

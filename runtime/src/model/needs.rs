@@ -19,7 +19,14 @@ impl Feature {
     /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let predicted = model.header().prediction.feature() == Some(self);
-        let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
+        let sampled = model.header().prediction.picture().is_none();
+        let schedule = self == Self::Schedule && sampled && model.header().schedule.plan().is_none();
+        #[cfg(feature = "decoder")]
+        if let Some(decoder) = model.decoder()
+            && self.needed_by(&decoder)
+        {
+            return true;
+        }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         predicted
             || schedule

@@ -7,6 +7,8 @@
 
 mod chain;
 mod condition;
+#[cfg(feature = "decoder")]
+pub mod decode;
 mod inpaint;
 mod pixels;
 mod snapshot;

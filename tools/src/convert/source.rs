@@ -210,6 +210,7 @@ pub fn convert_source(
         conditions: source.conditions,
         program: within.program,
         notes,
+        decoder: None,
     })
 }
 

@@ -198,6 +198,7 @@ impl Native {
                 .as_ref()
                 .map(|place| shown(&self.folder.join(place))),
             trained: None,
+            decoder: None,
         })
     }
 }

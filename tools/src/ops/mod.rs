@@ -19,6 +19,7 @@ mod norm;
 mod operator;
 pub mod pointwise;
 mod rearrange;
+mod rows;
 mod silu;
 mod softmax;
 pub(crate) mod source;
@@ -37,6 +38,7 @@ pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
 pub use rearrange::Rearrange;
+pub use rows::Rows;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -105,6 +107,8 @@ operators! {
     Pointwise,
     /// Elements in other places.
     Rearrange,
+    /// Some rows of an activation, or of two.
+    Rows,
 }
 
 impl Kind {
@@ -164,6 +168,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Softmax(_)
         | Record::Upsample(_)
         | Record::Rearrange(_)
+        | Record::Rows(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

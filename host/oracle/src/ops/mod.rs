@@ -15,6 +15,7 @@ mod norm_conv;
 mod pointwise;
 mod readout;
 mod rearrange;
+mod rows;
 mod silu;
 mod softmax;
 mod source;
@@ -59,7 +60,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 16] = [
+pub const KINDS: [Kind; 17] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -76,6 +77,7 @@ pub const KINDS: [Kind; 16] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
+    rows::KIND,
 ];
 
 /// What the network is called with.
