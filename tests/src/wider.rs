@@ -2,7 +2,7 @@
 
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
-use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Silu, TimeProj};
+use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Rows, Silu, TimeProj};
 use mote_tools::program::{Program, SlotId};
 
 use crate::random::Random;
@@ -53,7 +53,13 @@ pub fn windows(seed: u64) -> Program {
         c.pad = [1, 2, 1, 2];
     });
     let moved = b.moved(wide, some);
-    b.conv("out", &[moved], [1, 3, 8], 1);
+    let rows = |b: &mut Builder, name: &str, source: &[SlotId], from: usize, shape: [usize; 3]| {
+        let source = source.to_vec();
+        b.push(name, shape, Rows { source, from })
+    };
+    let above = rows(&mut b, "above", &[moved], 1, [2, 2, 8]);
+    let both = rows(&mut b, "both.rows", &[above, moved], 1, [2, 3, 8]);
+    b.conv("out", &[both], [1, 3, 8], 1);
     b.program
 }
 

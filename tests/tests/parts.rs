@@ -68,6 +68,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Pointwise,
                 Feature::Rearrange,
                 Feature::Rectangles,
+                Feature::Decoder,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

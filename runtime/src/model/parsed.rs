@@ -67,6 +67,13 @@ impl<'a> Model<'a> {
     }
 
     /// The network that makes a picture of the last state, where the file holds one.
+    #[cfg(not(feature = "decoder"))]
+    #[inline(always)]
+    pub fn decoder(&self) -> Option<Self> {
+        None
+    }
+
+    /// The network that makes a picture of the last state, where the file holds one.
     #[cfg(feature = "decoder")]
     #[inline(never)]
     pub fn decoder(&self) -> Option<Self> {
@@ -79,11 +86,15 @@ impl<'a> Model<'a> {
 
     /// Channels, rows and columns of the picture that a run ends in: the decoder's, or of the sample itself.
     pub fn picture(&self) -> [u16; 3] {
-        let header = &self.header;
-        #[cfg(feature = "decoder")]
         if let Some(decoder) = self.decoder() {
-            return decoder.picture();
+            return decoder.own_picture();
         }
+        self.own_picture()
+    }
+
+    /// The same without a look at its decoder.
+    fn own_picture(&self) -> [u16; 3] {
+        let header = &self.header;
         let own = header.prediction.picture();
         own.unwrap_or([header.channels, header.rows, header.cols])
     }

@@ -5,11 +5,19 @@
 
 use super::Sampler;
 use crate::error::RunError;
+#[cfg(not(feature = "decoder"))]
+use crate::features::Feature;
 use crate::model::Model;
 use crate::model::exec::{Call, Network, Observer, Portable};
 use crate::ops::Op;
 use crate::tensor::arena::Arena;
 use crate::tensor::view::View;
+
+/// That there is none.
+#[cfg(feature = "decoder")]
+const NO_DECODER: RunError = RunError::NoDecoder;
+#[cfg(not(feature = "decoder"))]
+const NO_DECODER: RunError = RunError::NotBuilt(Feature::Decoder);
 
 /// Hands a picture's rows on as they are made.
 struct Bands<F>(F);
@@ -27,10 +35,10 @@ impl Sampler<'_, '_> {
     /// The state stays as it is. [`Model::picture`] says how large the picture is.
     ///
     /// # Errors
-    /// [`RunError::NoDecoder`].
+    /// [`RunError::NoDecoder`]; [`RunError::NotBuilt`] in a build without decoders.
     #[inline(never)]
     pub fn decode(&mut self, rows: impl FnMut(&[i32])) -> Result<(), RunError> {
-        let decoder = &self.model.decoder().ok_or(RunError::NoDecoder)?;
+        let decoder = &self.model.decoder().ok_or(NO_DECODER)?;
         self.decode_by(decoder, &mut Portable, &mut Bands(rows))
     }
 
@@ -75,7 +83,7 @@ pub fn decode_by(
 ) -> Result<(), RunError> {
     let header = decoder.header();
     if header.prediction.picture().is_none() {
-        return Err(RunError::NoDecoder);
+        return Err(NO_DECODER);
     }
     let (expected, found) = (header.sample_len(), latent_q24.len());
     if expected != found {

@@ -7,7 +7,6 @@
 
 mod chain;
 mod condition;
-#[cfg(feature = "decoder")]
 pub mod decode;
 mod inpaint;
 mod pixels;

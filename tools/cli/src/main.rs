@@ -11,6 +11,7 @@ mod boards;
 mod convert;
 mod cost;
 mod crosscheck;
+mod decode;
 mod demo;
 mod eval;
 mod failure;
@@ -57,6 +58,7 @@ enum Command {
     Plan(plan::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Decode(decode::Args),
     Merge(merge::Args),
     Validate(validate::Args),
     Crosscheck(crosscheck::Args),
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
+        Command::Decode(args) => args.json,
         Command::Merge(args) => args.json,
         Command::Validate(args) => args.json,
         Command::Crosscheck(args) => args.json,
@@ -118,6 +121,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Plan(args) => plan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Decode(args) => decode::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),

@@ -116,9 +116,16 @@ fn trace(image: ImageRecord) -> Trace {
             operators: vec![],
         })
         .collect();
+    let mut picture = image.picture.map(|digest| StepTrace {
+        index: steps.last().map_or(0, |step| step.index + 1),
+        timestep: 0,
+        digest,
+        operators: vec![],
+    });
     for op in image.ops {
-        // Operators carry the place of their step in the list.
-        if let (Some(step), Some(digest)) = (steps.get_mut(op.step as usize), op.digest) {
+        // Operators carry the place of their step in the list; those of the decoder come after all steps.
+        let step = steps.get_mut(op.step as usize).or(picture.as_mut());
+        if let (Some(step), Some(digest)) = (step, op.digest) {
             step.operators.push(digest);
         }
     }
@@ -127,5 +134,6 @@ fn trace(image: ImageRecord) -> Trace {
         steps,
         pixels: image.pixels,
         state: image.state,
+        picture,
     }
 }

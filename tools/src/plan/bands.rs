@@ -250,8 +250,10 @@ impl Maker<'_> {
                 self.make(index, end)?;
             }
             let inputs = self.whole.ops[index].inputs();
-            for input in inputs.into_iter().filter(|input| self.last_reader(*input) == index) {
-                self.keep(input.0);
+            for input in inputs {
+                if self.last_reader(input) == index {
+                    self.keep(input.0);
+                }
             }
         }
         Some(())

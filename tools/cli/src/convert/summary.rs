@@ -3,6 +3,7 @@
 use super::Args;
 use crate::print::{self, bytes, count};
 use mote_runtime::Model;
+use mote_tools::convert::decoder::Drawing;
 use mote_tools::emit::Emitted;
 use mote_tools::files::{OutputFile, sha256};
 use mote_tools::inspect::tensors;
@@ -34,9 +35,36 @@ pub fn object(
         "arena_bytes": header.arena_bytes,
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
+        "decoder": converted.decoder.as_ref().map(drawing),
         "board": args.board.map(|board| file.fit(board)),
         "tensors": tensors(model),
     })
+}
+
+/// A decoder as JSON.
+pub fn drawing(drawing: &Drawing) -> Value {
+    json!({
+        "scheme": drawing.scheme.name(), "bands": drawing.bands, "bytes": drawing.emitted.bytes.len(),
+        "weight_bytes": drawing.emitted.weight_bytes, "arena_bytes": drawing.emitted.plan.arena_bytes,
+        "macs": drawing.program.total_macs(), "psnr_db_to_f16": drawing.psnr_db,
+    })
+}
+
+/// A decoder in a line.
+pub fn drawing_row(drawing: &Drawing) -> Vec<String> {
+    let psnr = drawing
+        .psnr_db
+        .map_or(String::new(), |psnr| format!(", {psnr:.1} dB from its f16 form"));
+    row(
+        "decoder",
+        format!(
+            "{}, {} bands, arena {}, {} multiply-accumulates{psnr}",
+            drawing.scheme,
+            drawing.bands,
+            bytes(drawing.emitted.plan.arena_bytes as u64),
+            count(drawing.program.total_macs()),
+        ),
+    )
 }
 
 /// A row of the summary.
@@ -98,6 +126,7 @@ pub fn summary(
             ),
         ),
     ];
+    rows.extend(converted.decoder.iter().map(drawing_row));
     rows.extend(last_rows(model, emitted));
     if let Some(report) = &args.report {
         rows.push(row("report", report.join("report.html").display().to_string()));
