@@ -60,7 +60,7 @@ fn the_graph_is_the_library_s_decoder() {
     let file = TensorFile::read(&folder().join("vectors.safetensors")).expect("the vectors are there");
     let [latents, pictures] = ["latents", "pictures"].map(|key| file.floats(key).expect("the vectors are there").data);
     let executor = Executor::new(&decoder.graph, DType::F64).expect("the graph is sound");
-    let found: Vec<f64> = executor.run(&latents, &[0.0, 0.0], None).expect("it runs");
+    let found: Vec<f64> = executor.run(&latents, &[0.0, 0.0], mote_graph::float::Conditions::default()).expect("it runs");
     assert_eq!(decoder.graph.output_shape(), [3, 16, 16]);
     let furthest = found.iter().zip(&pictures).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(found.len() == pictures.len() && furthest < 1e-9, "{furthest}");
