@@ -258,7 +258,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             2 => r.block = odd(r.block.into(), random) as u8,
             _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
         },
-        Op::Rows(r) => match random.below(4) {
+        Op::Band(r) => match random.below(4) {
             0 => tensor(&mut r.first, random),
             1 => tensor(&mut r.out, random),
             2 => r.from = odd(r.from.into(), random) as u16,

@@ -2,7 +2,7 @@
 
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
-use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Rows, Silu, TimeProj};
+use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Band, Silu, TimeProj};
 use mote_tools::program::{Program, SlotId};
 
 use crate::random::Random;
@@ -55,7 +55,7 @@ pub fn windows(seed: u64) -> Program {
     let moved = b.moved(wide, some);
     let rows = |b: &mut Builder, name: &str, source: &[SlotId], from: usize, shape: [usize; 3]| {
         let source = source.to_vec();
-        b.push(name, shape, Rows { source, from })
+        b.push(name, shape, Band { source, from })
     };
     let above = rows(&mut b, "above", &[moved], 1, [2, 2, 8]);
     let both = rows(&mut b, "both.rows", &[above, moved], 1, [2, 3, 8]);

@@ -51,8 +51,8 @@ const WINDOWS: [&str; 10] = [
     "rearrange: space to depth",
     "rearrange: repetition",
     "rearrange: other rows",
-    "rows: of one",
-    "rows: of two",
+    "band: of one",
+    "band: of two",
     "conv: rectangle",
     "conv: strides that differ",
     "conv: stride above 2",
@@ -81,7 +81,7 @@ fn name(op: &Op) -> &'static str {
         Op::Attention(_) => "attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
-        Op::Rows(_) => "rows",
+        Op::Band(_) => "band",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
@@ -139,9 +139,9 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
                 Way::Reshape => "rearrange: other rows",
             },
         ),
-        Op::Rows(r) => {
-            add(r.second.is_none(), "rows: of one");
-            add(r.second.is_some(), "rows: of two");
+        Op::Band(r) => {
+            add(r.second.is_none(), "band: of one");
+            add(r.second.is_some(), "band: of two");
         }
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),

@@ -121,7 +121,7 @@ fn runs_end_in_the_same_picture_everywhere() {
 #[test]
 fn faults_in_a_decoder_are_found() {
     let file = pair(Scheme::W8A8);
-    for kind in ["rows", "pointwise"] {
+    for kind in ["band", "pointwise"] {
         let validation = Validation {
             request: mote_tools::Request {
                 run: RunOptions {
@@ -260,8 +260,8 @@ fn what_is_no_pair_is_refused() {
     }
     parts.set_header(&header);
     let mut ops = parts.ops();
-    let band = ops.iter().position(|op| matches!(op, Op::Rows(_))).expect("it is made in bands");
-    if let Op::Rows(rows) = &mut ops[band] {
+    let band = ops.iter().position(|op| matches!(op, Op::Band(_))).expect("it is made in bands");
+    if let Op::Band(rows) = &mut ops[band] {
         rows.from += 100;
     }
     parts.set_ops(&ops);

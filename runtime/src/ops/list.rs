@@ -7,7 +7,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
     Attention, AvgPool, ClassEmbed, Condition, Conv, GroupNorm, Input, Norm, NormConv, Operator, Pointwise, Readout,
-    Rearrange, Rows, Silu, Softmax, TimeProj, Upsample, is_built,
+    Rearrange, Band, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -199,7 +199,7 @@ operators! {
     /// Elements in other places.
     Rearrange in "rearrange",
     /// Some rows of an activation, or of two that follow each other.
-    Rows in "decoder",
+    Band in "decoder",
 }
 
 impl Op {

@@ -378,7 +378,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 };
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
-            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) | Op::Rows(_) => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) | Op::Band(_) => {}
             Op::Pointwise(p) => pointwise_at_random(p, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}

@@ -19,7 +19,7 @@ mod norm;
 mod operator;
 pub mod pointwise;
 mod rearrange;
-mod rows;
+mod band;
 mod silu;
 mod softmax;
 pub(crate) mod source;
@@ -38,7 +38,7 @@ pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
 pub use rearrange::Rearrange;
-pub use rows::Rows;
+pub use band::Band;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -108,7 +108,7 @@ operators! {
     /// Elements in other places.
     Rearrange,
     /// Some rows of an activation, or of two.
-    Rows,
+    Band,
 }
 
 impl Kind {
@@ -168,7 +168,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Softmax(_)
         | Record::Upsample(_)
         | Record::Rearrange(_)
-        | Record::Rows(_)
+        | Record::Band(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

@@ -1,13 +1,13 @@
 //! Pictures in bands of rows: the end of a decoder's program, where no operator looks further than some rows, made a few rows at a time.
 //!
-//! An operator of a band reads the rows that it needs, of which some were made for the band before: those are kept ([`Rows`]) and no row is
+//! An operator of a band reads the rows that it needs, of which some were made for the band before: those are kept ([`Band`]) and no row is
 //! computed twice. (Alwani et al. 2016, "Fused-layer CNN accelerators", reuse model.) Every element is computed from the same numbers as
 //! without bands, so its bits are the same. What is zero beyond the picture's edge is so in its first and last band alone.
 
 use mote_runtime::internals::tensor::Dtype;
 
 use super::{Arena, lower_bound_bytes};
-use crate::ops::{Conv, Kind, Rows};
+use crate::ops::{Band, Conv, Kind};
 use crate::program::{FusedOp, Origin, Program, SlotId};
 
 /// Rows of a picture's band that are tried.
@@ -319,7 +319,7 @@ impl Maker<'_> {
         }
         let source = pieces.iter().map(|piece| piece.slot).collect();
         let from = first - start;
-        let slot = self.push(of, behind - first, Rows { source, from }.into());
+        let slot = self.push(of, behind - first, Band { source, from }.into());
         let all = &mut self.made[of].pieces;
         let ends = [all.first(), all.last()].map(|end| end.map(|piece| (piece.start, piece.rows)));
         if let [Some((least, _)), Some((last, count))] = ends

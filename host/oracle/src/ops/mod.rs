@@ -15,7 +15,7 @@ mod norm_conv;
 mod pointwise;
 mod readout;
 mod rearrange;
-mod rows;
+mod band;
 mod silu;
 mod softmax;
 mod source;
@@ -77,7 +77,7 @@ pub const KINDS: [Kind; 17] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
-    rows::KIND,
+    band::KIND,
 ];
 
 /// What the network is called with.

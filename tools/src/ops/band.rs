@@ -9,14 +9,14 @@ use crate::program::SlotId;
 
 /// Row `i` is row `from + i` of the first input's rows with the second's below them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows {
+pub struct Band {
     /// One input, or two of the same width, channels and format.
     pub source: Vec<SlotId>,
     /// The first row that is taken.
     pub from: usize,
 }
 
-impl Operator for Rows {
+impl Operator for Band {
     fn inputs(&self) -> Vec<SlotId> {
         self.source.clone()
     }
@@ -30,7 +30,7 @@ impl Operator for Rows {
     }
 
     fn record(&self, out: SlotId, e: &mut Emitter<'_>) -> Record {
-        Record::Rows(record::Rows {
+        Record::Band(record::Band {
             first: e.id(self.source[0]),
             second: self.source.get(1).map(|slot| e.id(*slot)),
             out: e.id(out),

@@ -7,19 +7,19 @@ use crate::file::tensor::TensorId;
 use crate::planes::Planes;
 
 pub const KIND: Kind = Kind {
-    name: "rows",
-    read: |r, file| Some(Box::new(Rows::read(r, file)?)),
+    name: "band",
+    read: |r, file| Some(Box::new(Band::read(r, file)?)),
 };
 
 #[derive(Debug)]
-struct Rows {
+struct Band {
     inputs: Vec<TensorId>,
     out: TensorId,
     from: usize,
     shape: [usize; 3],
 }
 
-impl Rows {
+impl Band {
     fn read(r: &mut Reader<'_>, file: &File<'_>) -> Option<Self> {
         let first = r.tensor()?;
         let second = r.option(Reader::tensor)?;
@@ -55,7 +55,7 @@ impl Rows {
     }
 }
 
-impl Operator for Rows {
+impl Operator for Band {
     fn out(&self) -> TensorId {
         self.out
     }

@@ -16,10 +16,10 @@ use crate::tensor::slots::{Slots, slot};
 
 /// Row `i` of the output is row `from + i` of the first input's rows with the second's below them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Rows {
-    /// Rows above.
+pub struct Band {
+    /// Band above.
     pub first: TensorId,
-    /// Rows below, if there are any.
+    /// Band below, if there are any.
     pub second: Option<TensorId>,
     /// Output.
     pub out: TensorId,
@@ -27,8 +27,8 @@ pub struct Rows {
     pub from: u16,
 }
 
-impl Operator for Rows {
-    const NAME: &'static str = "rows";
+impl Operator for Band {
+    const NAME: &'static str = "band";
     const FEATURE: Option<Feature> = Some(Feature::Decoder);
 
     fn read(r: &mut Reader<'_>) -> Self {
