@@ -184,7 +184,7 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
 }
 
 /// Keeps other processes from building in `folder` until it is dropped.
-fn lock(folder: &Path) -> Result<std::fs::File, SimError> {
+pub(crate) fn lock(folder: &Path) -> Result<std::fs::File, SimError> {
     let what = || format!("locking {}", folder.display());
     std::fs::create_dir_all(folder).map_err(SimError::io(what()))?;
     let file = std::fs::File::create(folder.join("mote.lock")).map_err(SimError::io(what()))?;
@@ -213,7 +213,7 @@ fn keep(archive: &Path, recipe: &Recipe) -> Result<PathBuf, SimError> {
 }
 
 /// Where the firmware's source is: `MOTE_FIRMWARE_DIR`, or beside this crate's source.
-fn source_folder() -> Result<PathBuf, SimError> {
+pub(crate) fn source_folder() -> Result<PathBuf, SimError> {
     let named = std::env::var_os("MOTE_FIRMWARE_DIR").filter(|name| !name.is_empty());
     let folder = match named {
         Some(folder) => std::path::absolute(folder).map_err(SimError::io("finding MOTE_FIRMWARE_DIR"))?,
@@ -227,7 +227,7 @@ fn source_folder() -> Result<PathBuf, SimError> {
 }
 
 /// Where the firmware is compiled: `MOTE_FIRMWARE_TARGET_DIR`, or `target` beside its source.
-fn target_folder(source: &Path) -> Result<PathBuf, SimError> {
+pub(crate) fn target_folder(source: &Path) -> Result<PathBuf, SimError> {
     target_folder_of(source, std::env::var_os("MOTE_FIRMWARE_TARGET_DIR"))
 }
 
@@ -240,7 +240,7 @@ fn target_folder_of(source: &Path, named: Option<OsString>) -> Result<PathBuf, S
 }
 
 /// Keeps this machine's paths out of the image, so that every machine builds the same one.
-fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
+pub(crate) fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
     let root = source.ancestors().nth(2).unwrap_or(source);
     let mut flags = vec![format!("--remap-path-prefix={}=mote", root.display())];
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -253,7 +253,7 @@ fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
 
 /// Removes what an outer cargo, or a developer's settings for the desktop build, would leak into this build. What says
 /// where to download from stays.
-fn scrub(command: &mut Command) {
+pub(crate) fn scrub(command: &mut Command) {
     const KEPT: [&str; 6] = [
         "CARGO_HOME",
         "CARGO_HTTP_",

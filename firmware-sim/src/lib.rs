@@ -1,6 +1,7 @@
 //! Runs Mote's real firmware on simulated boards.
 //!
 //! 1. [`mod@boards`]: what can be simulated, with true memory sizes; [`Board::available`] says what is missing here.
+//!    [`mod@chips`]: chips that are built with and cannot be simulated, with the source of each figure.
 //! 2. `toolchain` finds a compiler for the board's core; `core_build` compiles the firmware once for each core and each set of the
 //!    runtime's [`Parts`], of which an image holds those that its model needs.
 //! 3. `memory_x` writes the board's memory map; [`Image::link`] puts firmware, model and arena together, or says what does
@@ -19,6 +20,7 @@
 mod availability;
 pub mod boards;
 mod c;
+pub mod chips;
 mod core_build;
 mod elf;
 mod error;
@@ -27,6 +29,7 @@ mod image;
 mod memory_x;
 mod minimal;
 mod parts;
+mod project;
 mod qemu;
 mod report;
 mod request;
@@ -35,14 +38,16 @@ mod temporary;
 mod toolchain;
 
 pub use availability::Availability;
-pub use boards::{Board, Core, Footprint, boards};
+pub use boards::{Board, Core, Cycles, Footprint, Region, boards, cores};
 pub use c::{CArchive, run_elf, rust_flash_bytes};
+pub use chips::{Chip, Ram, chips};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};
 pub use frames::{Level, LogLine};
 pub use image::{Image, ImageOptions, compile_ahead};
 pub use minimal::{FlashPart, RuntimeFlash, runtime_flash};
 pub use parts::{Firmware, Parts};
+pub use project::build_project;
 pub use qemu::{End, Limits};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};

@@ -228,6 +228,8 @@ pub enum RunError {
     SnapshotVersion,
     /// The run was saved with a known image: it goes on when it is given that one again.
     KnownImage,
+    /// A step is begun: what is asked for is for between two steps, or for the run that began it.
+    StepBegun,
     /// An operator could not get its memory; a validated model never returns this.
     Memory {
         /// Index of the operator.
@@ -294,11 +296,15 @@ impl fmt::Display for Fault {
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Misaligned(align) => write!(f, "the model must start at a multiple of {align} bytes"),
+            Self::Misaligned(align) => write!(
+                f,
+                "the model must start at a multiple of {align} bytes: put it in Aligned, or align its section or slot"
+            ),
             Self::Length { expected, found } => {
                 write!(
                     f,
-                    "the model says it has {expected} bytes, but {found} are there: it was cut off or appended to"
+                    "the model says it has {expected} bytes, but {found} are there: it was cut off, or is a slot that goes on behind it \
+                     (Model::parse_slot)"
                 )
             }
             Self::NotAModel => f.write_str("not a Mote model: the magic bytes 'MOTE' are missing"),
@@ -389,6 +395,7 @@ impl fmt::Display for RunError {
                 "the snapshot is of an earlier version of the runtime, which can finish it: start the run anew",
             ),
             Self::KnownImage => f.write_str("the run was saved with a known image: give it that image again"),
+            Self::StepBegun => f.write_str("a step is begun: finish it first, with the run that began it"),
             Self::Memory { op } => write!(f, "operator {op} could not get its memory"),
             #[cfg(feature = "condition")]
             Self::Condition { expected: 0, .. } => f.write_str("a condition vector was given, but the model takes none"),

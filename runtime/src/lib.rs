@@ -10,6 +10,9 @@
 //!    ([`Sampler::snapshot`]) and taken up again ([`Sampler::resume`]).
 //! 5. [`Sampler::image`] gives the pixels.
 //!
+//! A `static` or a state machine holds a [`Run`] instead: model and memory in one, for one image after the other, a few operators a
+//! call where a step is too long.
+//!
 //! ```no_run
 //! use mote_runtime::{Aligned, Arena, Config, Model, Sampler, Start};
 //!
@@ -71,9 +74,15 @@ pub use error::{Fault, ParseError, RunError, Section};
 pub use features::Feature;
 pub use model::Model;
 pub use model::exec::{Network, Observer, Portable, Unobserved};
+pub use model::pair::{Join, Pair, pair_bytes};
 pub use model::sampling::{Clip, Method, PrevRule, Spacing};
-pub use sampler::{Config, Sampler, Start, Step, StepObserver, arena_bytes};
+pub use sampler::{
+    Apart, Config, Memory, Pending, Poll, Run, Sampler, Start, Step, StepObserver, arena_bytes, state_arena_bytes,
+};
 pub use tensor::arena::{Aligned, Arena};
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The one door to what stands behind the names at the root: for Mote's own engines, tools and tests.
 ///

@@ -5,12 +5,14 @@ use mote_runtime::internals::model::header::{Arithmetic, Header};
 use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
+use mote_runtime::internals::ops::attention::Rows;
+use mote_runtime::internals::ops::constant::Sum;
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::pointwise::Affine;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{
-    At, Attention, AvgPool, ClassEmbed, Conv, GroupNorm, Input, Norm, Op, Pointwise, Silu, Softmax, Source, TimeProj,
-    Upsample, Weights,
+    At, Attention, AvgPool, ClassEmbed, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, Op,
+    Pointwise, Silu, Softmax, Source, TimeProj, Upsample, Weights,
 };
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
@@ -248,9 +250,21 @@ fn operator(op: &mut Op, random: &mut Random) {
         Op::GroupNorm(n) => norm(n, random),
         Op::Norm(n) => other_norm(n, random),
         Op::Attention(a) => attention(a, random),
+        Op::CrossAttention(a) => cross_attention(a, random),
+        Op::LinearAttention(a) => linear_attention(a, random),
         Op::NormConv(both) => match random.below(2) {
             0 => norm(&mut both.norm, random),
             _ => conv(&mut both.conv, random),
+        },
+        Op::Pool(p) => match random.below(5) {
+            0 => tensor(&mut p.src, random),
+            1 => tensor(&mut p.out, random),
+            2 => p.window = odd(p.window.into(), random) as u8,
+            3 => p.stride = odd(p.stride.into(), random) as u8,
+            _ => match &mut p.mean {
+                Some(mean) => factor(mean, random),
+                None => p.mean = Some(Requant::ONE),
+            },
         },
         Op::Rearrange(r) => match random.below(4) {
             0 => tensor(&mut r.src, random),
@@ -258,6 +272,7 @@ fn operator(op: &mut Op, random: &mut Random) {
             2 => r.block = odd(r.block.into(), random) as u8,
             _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
         },
+        Op::Constant(c) => constant(c, random),
         Op::Band(r) => match random.below(4) {
             0 => tensor(&mut r.first, random),
             1 => tensor(&mut r.out, random),
@@ -271,6 +286,26 @@ fn operator(op: &mut Op, random: &mut Random) {
             0 => tensor(src, random),
             _ => tensor(out, random),
         },
+    }
+}
+
+fn constant(c: &mut Constant, random: &mut Random) {
+    match (random.below(7), &mut c.sum) {
+        (0, _) => tensor(&mut c.out, random),
+        (1, _) => place(&mut c.table, random),
+        (2, Some(_)) => c.sum = None,
+        (3, Some(sum)) => tensor(&mut sum.src, random),
+        (4, Some(sum)) => sum.mult = odd(sum.mult as u64, random) as i32,
+        (5, Some(sum)) => sum.table_mult = odd(sum.table_mult as u64, random) as i32,
+        (_, Some(sum)) => sum.shift = odd(sum.shift.into(), random) as u8,
+        (_, None) => {
+            c.sum = Some(Sum {
+                src: TensorId(random.below(30) as u16),
+                mult: random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]),
+                table_mult: random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]),
+                shift: random.pick(&[0, 1, 30, 62, 63, 255]),
+            });
+        }
     }
 }
 
@@ -437,6 +472,73 @@ fn attention(a: &mut Attention, random: &mut Random) {
             );
             a.score = WideRequant { mult, shift };
         }
+    }
+}
+
+fn cross_attention(a: &mut CrossAttention, random: &mut Random) {
+    match random.below(10) {
+        0 => tensor(&mut a.q, random),
+        1 => tensor(&mut a.k, random),
+        2 => tensor(&mut a.v, random),
+        3 => tensor(&mut a.out, random),
+        4 => tensor(&mut a.scratch, random),
+        5 => a.heads = odd(a.heads.into(), random) as u16,
+        6 => a.scale = real(random),
+        7 => factor(&mut a.out_requant, random),
+        8 => wide(&mut a.score, random),
+        _ => rows(&mut a.rows, random),
+    }
+}
+
+fn linear_attention(a: &mut LinearAttention, random: &mut Random) {
+    match random.below(12) {
+        0 => tensor(&mut a.q, random),
+        1 => tensor(&mut a.k, random),
+        2 => tensor(&mut a.v, random),
+        3 => tensor(&mut a.out, random),
+        4 => tensor(&mut a.scratch, random),
+        5 => a.heads = odd(a.heads.into(), random) as u16,
+        6 => a.scale = real(random),
+        7 => factor(&mut a.query, random),
+        8 => factor(&mut a.key, random),
+        9 => wide(&mut a.context, random),
+        10 => wide(&mut a.out_requant, random),
+        _ => rows(&mut a.rows, random),
+    }
+}
+
+fn rows(rows: &mut Option<Rows>, random: &mut Random) {
+    let Some(r) = rows else {
+        return *rows = Some(Rows {
+            count: odd(1, random) as u16,
+            keys: At(0),
+            values: At(16),
+            score: WideRequant {
+                mult: 1 << 21,
+                shift: 21,
+            },
+            unit: WideRequant {
+                mult: 1 << 21,
+                shift: 21,
+            },
+        });
+    };
+    match random.below(6) {
+        0 => r.count = odd(r.count.into(), random) as u16,
+        1 => place(&mut r.keys, random),
+        2 => place(&mut r.values, random),
+        3 => wide(&mut r.score, random),
+        4 => wide(&mut r.unit, random),
+        _ => *rows = None,
+    }
+}
+
+/// Valid and invalid ones, as [`factor`].
+fn wide(r: &mut WideRequant, random: &mut Random) {
+    match random.below(3) {
+        0 => r.mult = odd(r.mult as u64, random) as i32,
+        1 => r.shift = odd(r.shift.into(), random) as u8,
+        _ => r.shift = 1 + random.below(62) as u8,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
-use mote_tools::ops::{Bound, Conv, Input, Kind, Norm, Rearrange, Band, Silu, TimeProj};
+use mote_tools::ops::{
+    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
+};
 use mote_tools::program::{Program, SlotId};
 
 use crate::random::Random;
@@ -23,6 +25,70 @@ fn diffusion_without_classes() -> mote_tools::emit::Diffusion {
 /// [`windows`] as a model file.
 pub fn windows_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&windows(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// [`attentions`] as a model file.
+pub fn attentions_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&attentions(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Linear attentions, and attentions over other positions than the queries', with and without constant rows, and pools, on 2x6 samples;
+/// heads and their channels are drawn.
+pub fn attentions(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [1, 2, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (heads, depth) = (1 + b.random.below(3), 1 + b.random.below(9));
+    let channels = heads * depth;
+    let shape = [channels, 2, 6];
+    let x = b.push("x", [1, 2, 6], Input::IDENTITY);
+    let first = b.conv("in", &[x], shape, 3);
+    let small = b.window("small", &[x], [channels, 1, 5], [2, 2], |c| c.pad = [0; 4]);
+    let mut last = first;
+    for (name, source, rows) in [
+        ("linear", first, 0),
+        ("linear.rows", first, 3),
+        ("linear.other", small, 1),
+    ] {
+        let (qkv, keys, rows) = b.attended(name, last, source, rows);
+        let scale = 1.0 / (depth as f64).sqrt();
+        let linear = LinearAttention {
+            qkv,
+            heads,
+            scale,
+            keys,
+            rows,
+        };
+        last = b.push(name, shape, linear);
+    }
+    for (name, source, rows) in [("cross", small, 0), ("cross.rows", small, 2), ("memory", first, 4)] {
+        let (qkv, keys, rows) = b.attended(name, last, source, rows);
+        last = b.push(name, shape, CrossAttention { qkv, heads, keys, rows });
+    }
+    let mut pool = |b: &mut Builder, name: &str, window, stride, max, shape: [usize; 2]| {
+        let [rows, cols] = shape;
+        let src = last;
+        let pooled = b.push(
+            name,
+            [channels, rows, cols],
+            Pool {
+                src,
+                window,
+                stride,
+                max,
+            },
+        );
+        b.conv(&format!("{name}.read"), &[pooled], [1, rows, cols], 1)
+    };
+    pool(&mut b, "mean", [1, 3], [2, 1], false, [1, 4]);
+    pool(&mut b, "largest", [2, 3], [1, 2], true, [1, 2]);
+    pool(&mut b, "mean.2", [2, 2], [2, 3], false, [1, 2]);
+    b.conv("out", &[last, first], [1, 2, 6], 3);
+    b.program
 }
 
 /// Convolutions whose kernels are no squares, with a stride an axis, on 3x8 samples; channels are drawn.
@@ -59,11 +125,15 @@ pub fn windows(seed: u64) -> Program {
     };
     let above = rows(&mut b, "above", &[moved], 1, [2, 2, 8]);
     let both = rows(&mut b, "both.rows", &[above, moved], 1, [2, 3, 8]);
-    b.conv("out", &[both], [1, 3, 8], 1);
+    let phases = b.window("phases", &[both], [6, 1, 4], [3, 2], |c| {
+        (c.stride, c.pad) = ([3, 2], [0; 4]);
+    });
+    let (src, way, block) = (phases, Way::Phases, [3, 2]);
+    b.push("out", [1, 3, 8], Rearrange { src, way, block });
     b.program
 }
 
-/// Normalizations of every kind that is no group normalization, on 3x5 samples; channels are drawn.
+/// Normalizations of every kind that is no group normalization, and tables of the file, on 3x5 samples; channels are drawn.
 pub fn norms(seed: u64) -> Program {
     let mut b = Builder {
         program: Program {
@@ -82,15 +152,22 @@ pub fn norms(seed: u64) -> Program {
     };
     let time = b.push("time", [8, 1, 1], time);
     let embedding = b.push("time.silu", [8, 1, 1], Silu { src: time });
-    let vector = b.conv("vector", &[embedding], [2 * more, 1, 1], 1);
+    let term = b.constant("term", [2 * more, 1, 1], None);
+    let vector = b.window("vector", &[embedding], [2 * more, 1, 1], [1; 2], |c| {
+        c.addend = Some((term, 0.5))
+    });
     let wide = b.conv("wide", &[embedding], [2 * both, 1, 1], 1);
     let first = b.conv("in", &[x], [some, 3, 5], 3);
-    let second = b.conv("in.2", &[first], [more, 3, 5], 3);
+    let table = b.constant("table", [more, 3, 5], None);
+    let second = b.window("in.2", &[first], [more, 3, 5], [3; 2], |c| {
+        c.addend = Some((table, 1.0))
+    });
     let rms = b.norm("rms", &[first], |n| n.beta.fill(0.0));
+    let placed = b.constant("placed", [some, 3, 5], Some(rms));
     let layer = b.norm("layer", &[second], |n| {
         (n.centred, n.silu, n.scale_shift) = (true, true, Some(vector));
     });
-    let whole = b.norm("whole", &[rms, layer], |n| {
+    let whole = b.norm("whole", &[placed, layer], |n| {
         (n.over, n.silu) = (Over::Groups(2), true);
     });
     let heads = b.norm("heads", &[first], |n| {
@@ -134,6 +211,27 @@ impl Builder {
         self.window("both", &[joined, repeated], [2, 3, 8], [3, 1], |_| {})
     }
 
+    /// Queries of one activation, keys and values of another behind so many constant rows.
+    fn attended(
+        &mut self,
+        name: &str,
+        queries: SlotId,
+        source: SlotId,
+        count: usize,
+    ) -> ([SlotId; 3], usize, Option<Rows>) {
+        let qkv = [("q", queries), ("k", source), ("v", source)].map(|(part, from)| {
+            let shape = self.program.slot(from).shape;
+            self.conv(&format!("{name}.{part}"), &[from], shape, 1)
+        });
+        let [channels, some, more] = self.program.slot(source).shape;
+        let rows = (count > 0).then(|| Rows {
+            count,
+            keys: self.many(count * channels, 2.0),
+            values: self.many(count * channels, 2.0),
+        });
+        (qkv, some * more + count, rows)
+    }
+
     fn many(&mut self, count: usize, size: f32) -> Vec<f32> {
         (0..count).map(|_| self.random.unit() * size).collect()
     }
@@ -170,6 +268,12 @@ impl Builder {
         };
         change(&mut conv);
         self.push(name, shape, conv)
+    }
+
+    /// A table, alone or added to an activation.
+    fn constant(&mut self, name: &str, shape: [usize; 3], src: Option<SlotId>) -> SlotId {
+        let table = self.many(shape.iter().product(), 1.5);
+        self.push(name, shape, Constant { table, src })
     }
 
     /// RMSNorm over the channels of a position unless `change` says otherwise.

@@ -28,7 +28,7 @@ const OPERATORS: [&str; 10] = [
 ];
 
 /// Those that [`wider`] holds.
-const WIDER: [&str; 1] = ["norm"];
+const WIDER: [&str; 2] = ["norm", "constant"];
 
 const FORMS: [&str; 11] = [
     "conv: concatenation",
@@ -58,7 +58,19 @@ const WINDOWS: [&str; 10] = [
     "conv: stride above 2",
 ];
 
-const WIDER_FORMS: [&str; 9] = [
+/// Attentions and pools that [`wider`] holds.
+const ATTENTIONS: [&str; 6] = [
+    "pool: mean",
+    "pool: maximum",
+    "cross attention: keys of its inputs alone",
+    "cross attention: constant rows",
+    "linear attention: keys of its inputs alone",
+    "linear attention: constant rows",
+];
+
+const WIDER_FORMS: [&str; 11] = [
+    "constant: in a sum",
+    "constant: alone",
     "norm: by position",
     "norm: over all positions",
     "norm: centred",
@@ -79,6 +91,9 @@ fn name(op: &Op) -> &'static str {
         Op::Conv(_) => "conv",
         Op::GroupNorm(_) => "group_norm",
         Op::Attention(_) => "attention",
+        Op::CrossAttention(_) => "cross_attention",
+        Op::Pool(_) => "pool",
+        Op::LinearAttention(_) => "linear_attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
         Op::Band(_) => "band",
@@ -89,6 +104,7 @@ fn name(op: &Op) -> &'static str {
         Op::Norm(_) => "norm",
         Op::Pointwise(_) => "pointwise",
         Op::Condition(_) => "condition",
+        Op::Constant(_) => "constant",
     }
 }
 
@@ -127,6 +143,22 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
             add(!n.silu, "norm: without SiLU");
         }
         Op::Attention(a) => add(a.heads > 1, "attention: several heads"),
+        Op::Pool(p) => add(
+            true,
+            if p.mean.is_some() {
+                "pool: mean"
+            } else {
+                "pool: maximum"
+            },
+        ),
+        Op::CrossAttention(a) => {
+            add(a.rows.is_none(), "cross attention: keys of its inputs alone");
+            add(a.rows.is_some(), "cross attention: constant rows");
+        }
+        Op::LinearAttention(a) => {
+            add(a.rows.is_none(), "linear attention: keys of its inputs alone");
+            add(a.rows.is_some(), "linear attention: constant rows");
+        }
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Rearrange(r) => add(
@@ -146,6 +178,13 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}
+        Op::Constant(c) => add(
+            true,
+            match c.sum {
+                Some(_) => "constant: in a sum",
+                None => "constant: alone",
+            },
+        ),
     }
     forms
 }
@@ -266,6 +305,16 @@ fn every_window_that_a_gpu_does_not_take_has_a_test_model() {
         let ops = Parts::of(&wider::windows_model(0, form)).ops();
         let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
         let expected = BTreeSet::from(WINDOWS);
+        assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn every_attention_and_pool_that_a_gpu_does_not_take_has_a_test_model() {
+    for form in Form::ALL {
+        let ops = Parts::of(&wider::attentions_model(0, form)).ops();
+        let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
+        let expected = BTreeSet::from(ATTENTIONS);
         assert!(found.is_superset(&expected), "{form:?}: {found:?}");
     }
 }

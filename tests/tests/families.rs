@@ -52,6 +52,8 @@ fn agree(board: &str, firmware: Firmware) {
         for form in [Form::W8A16, Form::W8A8] {
             let file = AlignedBytes::copy_of(&wider::model(seed, form));
             rounds(format!("wider {seed}, {form:?}"), file, Random(4000 + seed));
+            let file = AlignedBytes::copy_of(&wider::attentions_model(seed, form));
+            rounds(format!("attentions {seed}, {form:?}"), file, Random(4500 + seed));
         }
         for form in [Form::F16, Form::W8A8, Form::Mixed] {
             let file = AlignedBytes::copy_of(&pointwise::model(form, 2 + 5 * seed));

@@ -6,11 +6,12 @@ use crate::import::Checkpoint;
 use crate::model_file::ModelFile;
 use crate::plan::Arena;
 use crate::quantize::scheme::Scheme;
+use crate::target::Target;
 use crate::widths::auto::{AutoError, Budget};
 use crate::widths::trial::QuantizeError;
 use crate::{Error, ErrorKind};
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::{Board, Parts, boards};
+use mote_firmware_sim::{Parts, boards};
 use mote_runtime::{Feature, Model};
 
 /// What is asked of a conversion: number formats, a board, an arena.
@@ -34,10 +35,10 @@ use mote_runtime::{Feature, Model};
 /// println!("{error}; {}", error.advice().unwrap_or_default());
 /// # Ok::<(), mote_tools::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Conversion {
     scheme: Scheme,
-    board: Option<&'static Board>,
+    board: Option<Target>,
     arena: Option<Arena>,
 }
 
@@ -52,11 +53,11 @@ impl Conversion {
         }
     }
 
-    /// Within the flash and RAM of `board`.
+    /// Within the flash and RAM of `board`: a simulated board, a chip, or one that is described ([`Target`]).
     #[must_use]
-    pub fn for_board(self, board: &'static Board) -> Self {
+    pub fn for_board(self, board: impl Into<Target>) -> Self {
         Self {
-            board: Some(board),
+            board: Some(board.into()),
             ..self
         }
     }
@@ -89,7 +90,7 @@ impl Conversion {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Converted, Error> {
         let converted = self.unchecked(checkpoint, progress)?;
-        if let Some(board) = self.board {
+        if let Some(board) = &self.board {
             self.check_fit(board, checkpoint, &converted.file()?, progress)?;
         }
         Ok(converted)
@@ -99,10 +100,10 @@ impl Conversion {
     fn unchecked(&self, checkpoint: &Checkpoint, progress: &(dyn Fn(Progress) + Sync)) -> Result<Converted, Error> {
         let options = Options {
             scheme: self.scheme,
-            budget: self.board.map(|board| budget(board, checkpoint)),
+            budget: self.board.as_ref().map(|board| budget(board, checkpoint)),
             arena: self.arena,
         };
-        convert(checkpoint, &options, progress).map_err(|error| match (error, self.board) {
+        convert(checkpoint, &options, progress).map_err(|error| match (error, &self.board) {
             (ConvertError::Quantize(QuantizeError::Auto(error)), Some(board)) => too_small(board, checkpoint, &error),
             (error, _) => error.into(),
         })
@@ -111,12 +112,12 @@ impl Conversion {
     /// Refuses a model that its board cannot hold, and says what would.
     fn check_fit(
         &self,
-        board: &'static Board,
+        board: &Target,
         from: &Checkpoint,
         file: &ModelFile,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), Error> {
-        let fit = file.fit(board);
+        let fit = file.fit(board.clone());
         if fit.fits {
             return Ok(());
         }
@@ -127,8 +128,8 @@ impl Conversion {
             Scheme::W4A8 | Scheme::Auto => &[],
         };
         let holds = |scheme: Scheme| {
-            let converted = Self { scheme, ..*self }.unchecked(from, progress).ok()?;
-            let fits = converted.file().ok()?.fit(board).fits;
+            let converted = Self { scheme, ..self.clone() }.unchecked(from, progress).ok()?;
+            let fits = converted.file().ok()?.fit(board.clone()).fits;
             fits.then(|| format!("--scheme {scheme} fits it"))
         };
         let mut help: Vec<String> = smaller.iter().find_map(|scheme| holds(*scheme)).into_iter().collect();
@@ -147,32 +148,40 @@ impl Conversion {
 
 /// Names of the boards that hold a model of so many bytes.
 #[must_use]
-pub fn fitting(model: &Model<'_>, bytes: usize) -> Vec<&'static str> {
+pub fn fitting(model: &Model<'_>, bytes: usize) -> Vec<String> {
     let all = Fit::of_all(model, bytes, false);
-    all.iter().filter(|fit| fit.fits).map(|fit| fit.name).collect()
+    all.into_iter().filter(|fit| fit.fits).map(|fit| fit.name).collect()
 }
 
 /// That `auto` found nothing for `board`, and which boards it would find something for.
-fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) -> Error {
+fn too_small(board: &Target, checkpoint: &Checkpoint, error: &AutoError) -> Error {
     let parts = parts_of_integers(checkpoint);
-    let needs = |board: &Board| {
-        let flash = error.model_needed as u64 + board.core.footprint.code_for(&parts);
+    let needs = |board: &Target| {
+        let flash = error.model_needed as u64 + board.code_bytes(&parts);
         (
             flash,
             error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
         )
     };
-    let fits = |board: &&Board| {
+    let fits = |board: &Target| {
         let (flash, ram) = needs(board);
-        flash <= board.flash.length.into() && ram <= board.ram.length.into()
+        flash <= board.flash.bytes && ram <= board.ram_bytes()
     };
-    let boards: Vec<&str> = boards().iter().filter(fits).map(|board| board.name).collect();
+    let boards: Vec<String> = boards()
+        .iter()
+        .map(Target::from)
+        .filter(fits)
+        .map(|board| board.name)
+        .collect();
     let (flash, ram) = needs(board);
     let what = format!(
         "{} does not fit {} with weights of 8 bits: at its smallest it needs {flash} bytes of flash, of {}, and {ram} bytes of RAM, of {}",
-        checkpoint.name, board.name, board.flash.length, board.ram.length
+        checkpoint.name,
+        board.name,
+        board.flash.bytes,
+        board.ram_bytes()
     );
-    let int4 = if ram <= board.ram.length.into() {
+    let int4 = if ram <= board.ram_bytes() {
         "try --scheme w4a8, whose weights take two fifths less flash; "
     } else {
         ""
@@ -184,7 +193,7 @@ fn too_small(board: &'static Board, checkpoint: &Checkpoint, error: &AutoError) 
 }
 
 /// State, statics and stack.
-fn ram_beside_activations(board: &Board, checkpoint: &Checkpoint) -> u64 {
+fn ram_beside_activations(board: &Target, checkpoint: &Checkpoint) -> u64 {
     let state = checkpoint.graph.sample_shape().iter().product::<usize>() as u64 * 4;
     state.next_multiple_of(16) + board.core.footprint.ram_bytes(true)
 }
@@ -203,13 +212,10 @@ fn parts_of_integers(checkpoint: &Checkpoint) -> Parts {
 }
 
 /// What is left of a board for model file and arena.
-fn budget(board: &'static Board, checkpoint: &Checkpoint) -> Budget {
-    let left = |total: u32, taken: u64| u64::from(total).saturating_sub(taken) as usize;
+fn budget(board: &Target, checkpoint: &Checkpoint) -> Budget {
+    let left = |total: u64, taken: u64| total.saturating_sub(taken) as usize;
     Budget {
-        model_bytes: left(
-            board.flash.length,
-            board.core.footprint.code_for(&parts_of_integers(checkpoint)),
-        ),
-        arena_bytes: left(board.ram.length, ram_beside_activations(board, checkpoint)),
+        model_bytes: left(board.flash.bytes, board.code_bytes(&parts_of_integers(checkpoint))),
+        arena_bytes: left(board.ram_bytes(), ram_beside_activations(board, checkpoint)),
     }
 }

@@ -1,6 +1,7 @@
 //! What a model file holds, as one JSON object.
 
 use crate::condition::FixedPoint;
+use crate::emit::stripped::missing;
 use crate::model_file::ModelFile;
 use crate::names::Names;
 use crate::report::{MemoryMap, OperatorRow};
@@ -41,7 +42,7 @@ pub fn inspect(file: &ModelFile) -> Value {
         "steps_offset": h.steps_offset, "macs_per_step": h.macs, "weight_bytes": model.weights().len(),
         "plan": h.schedule.plan().map(|planned| planned_run(model, planned)),
         "features": Parts::needed_by(model).names(),
-        "scheme": provenance["scheme"], "provenance": provenance,
+        "scheme": provenance["scheme"], "provenance": provenance, "left_out": missing(model),
         "operators": rows.iter().map(op).collect::<Vec<_>>(),
         "memory": {
             "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,

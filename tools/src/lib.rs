@@ -28,8 +28,10 @@
 //! | spread a run over machines | [`Shard`], [`merge`] |
 //! | hold every [`Backend`] to the same bits | [`Validation`], [`ModelFile::validate`] |
 //! | compare with the float network, or with PyTorch | [`ModelFile::compare`], [`crosscheck::crosscheck`] |
+//! | name a board, a chip, or describe one | [`target::Target`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
+//! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
 //! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
@@ -63,6 +65,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod estimate;
 pub mod eval;
 pub mod files;
 pub mod images;
@@ -74,11 +77,13 @@ pub mod names;
 pub mod ops;
 pub mod plan;
 pub mod program;
+pub mod project;
 pub mod quantize;
 pub mod report;
 pub mod request;
 pub mod samplers;
 pub mod shard;
+pub mod target;
 pub mod tensors;
 pub mod train;
 pub mod validate;
@@ -103,4 +108,5 @@ pub use plan::Arena;
 pub use quantize::scheme::Scheme;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
+pub use target::Target;
 pub use validate::{FloatDevice, Validation};

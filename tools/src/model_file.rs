@@ -13,7 +13,6 @@ use crate::report::{ReportData, html};
 use crate::request::{Request, RunOptions};
 use crate::validate::{FloatComparison, FloatDevice, Outcome, Validation, against, exactness};
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::Board;
 use mote_runtime::{Model, ParseError};
 use self_cell::self_cell;
 use std::path::{Path, PathBuf};
@@ -192,14 +191,15 @@ impl ModelFile {
     /// # Errors
     /// Of kind `Refused` where the model cannot be run so, or plans a run already.
     pub fn planned(&self, run: &RunOptions) -> Result<Self, Error> {
+        run.suits_variance(self.model())?;
         let config = run.config(self.model().header())?;
         Self::from_bytes(&crate::emit::planned::planned(self.bytes(), &config)?)
     }
 
-    /// What it takes of a board, and whether it fits; an estimate, the same on every machine.
+    /// What it takes of a board, a chip or a described board, and whether it fits; an estimate, the same on every machine.
     #[must_use]
-    pub fn fit(&self, board: &'static Board) -> Fit {
-        Fit::of(board, self.model(), self.bytes().len(), false)
+    pub fn fit(&self, board: impl Into<crate::target::Target>) -> Fit {
+        Fit::of(&board.into(), self.model(), self.bytes().len(), false)
     }
 
     /// The same of every board.

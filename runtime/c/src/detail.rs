@@ -131,7 +131,8 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::PlannedStart
         | RunError::Snapshot
         | RunError::SnapshotVersion
-        | RunError::KnownImage => NOTHING,
+        | RunError::KnownImage
+        | RunError::StepBegun => NOTHING,
         #[cfg(not(all(feature = "condition", feature = "decoder")))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,

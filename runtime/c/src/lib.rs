@@ -12,6 +12,7 @@
 //! | `model` | opening a file, facts of a model |
 //! | `config` | what is chosen at run time |
 //! | `run` | start, step |
+//! | `cooperative` | a step in pieces, of the part `cooperative` |
 //! | `result` | image, state, digest |
 //! | `saved` | snapshots |
 //! | `detail` | where an error is, for logs |
@@ -37,6 +38,9 @@ mod config;
 
 mod run;
 
+#[cfg(feature = "cooperative")]
+mod cooperative;
+
 mod result;
 
 mod saved;
@@ -46,6 +50,8 @@ mod detail;
 mod check;
 
 pub use config::*;
+#[cfg(feature = "cooperative")]
+pub use cooperative::*;
 pub use detail::*;
 pub use model::*;
 pub use result::*;

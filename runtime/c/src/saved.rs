@@ -24,7 +24,7 @@ pub unsafe extern "C" fn mote_snapshot_bytes(
     unsafe { measure(model, config, bytes, Sampler::snapshot_bytes) }
 }
 
-/// Saves the run, between two steps, into the `room` bytes at `to`. `written` gets the snapshot's length, which `mote_resume` wants to know.
+/// Saves the run, between two steps, into the `room` bytes at `to`. `written` gets the snapshot's length.
 ///
 /// # Safety
 /// `run` was begun or is zeros; `room` bytes at `to` are writable and neither the run's nor the arena's; `written` is writable.
@@ -44,7 +44,8 @@ pub unsafe extern "C" fn mote_save(
     }))
 }
 
-/// Begins a run where the snapshot of `bytes` bytes at `from` was taken, and goes on to the same bits. The rest is as of `mote_start`; a
+/// Begins a run where the snapshot at `from` was taken, and goes on to the same bits. Of the `bytes` bytes those behind the snapshot do not
+/// matter: padding, or the rest of a page of flash. The rest is as of `mote_start`; a
 /// run with known elements is given them again with `mote_inpaint`.
 ///
 /// # Safety
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn mote_resume(
     // SAFETY: the caller's promise.
     status(unsafe { input::<u8>(from.cast(), bytes) }.and_then(|from| unsafe {
         begin(run, model, (arena, arena_bytes), |model, arena| {
-            Sampler::resume(model, arena, from)
+            Sampler::resume_slot(model, arena, from)
         })
     }))
 }

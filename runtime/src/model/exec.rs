@@ -1,13 +1,17 @@
 //! One network call: the operators in order, each decoded as it runs, over one arena.
 
+use core::ops::Range;
+
 use super::Model;
 use crate::error::RunError;
 use crate::features::Feature;
 pub use crate::ops::Call;
 use crate::ops::Op;
-use crate::tensor::Tensor;
+use crate::ops::conv::rows;
+use crate::ops::reader::Reader;
 use crate::tensor::regions::Regions;
 use crate::tensor::view::View;
+use crate::tensor::{Tensor, TensorId};
 
 /// Sees every operator: to profile it, to digest or record its output.
 pub trait Observer {
@@ -68,11 +72,7 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    let classes = model.header().classes;
-    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
-        let found = call.class;
-        return Err(RunError::Class { found, classes });
-    }
+    class_exists(model, call)?;
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
         let op = &Op::read(&mut reader);
@@ -91,10 +91,123 @@ pub fn forward(
     Ok(())
 }
 
+/// Whether the model has the call's label.
+#[inline(always)]
+pub(super) fn class_exists(model: &Model<'_>, call: &Call<'_>) -> Result<(), RunError> {
+    let classes = model.header().classes;
+    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
+        let found = call.class;
+        return Err(RunError::Class { found, classes });
+    }
+    Ok(())
+}
+
+/// Where a network call is between two of its operators. The first place is before all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The operator that runs next.
+    next: u16,
+    /// Bytes of the operator list that were read.
+    read: u32,
+    /// Rows of that operator's output that are there.
+    rows: u16,
+}
+
+impl Place {
+    /// Whether every operator has run.
+    pub fn is_end(&self, model: &Model<'_>) -> bool {
+        self.next >= model.header().op_count
+    }
+
+    /// Runs the next operator of a call that [`forward`] would run, whose label the model has; of a convolution with more than `most`
+    /// multiply-accumulates as many rows of its output as have no more, at least one. The call and `activations` are those of the
+    /// operators before. Nothing happens at the end.
+    ///
+    /// # Errors
+    /// Those of [`forward`].
+    pub fn run_next(
+        &mut self,
+        model: &Model<'_>,
+        call: &Call<'_>,
+        activations: &mut [u8],
+        most: u32,
+    ) -> Result<(), RunError> {
+        if self.is_end(model) {
+            return Ok(());
+        }
+        let all = model.ops().reader.rest();
+        let mut reader = Reader::new(all.get(self.read as usize..).unwrap_or_default());
+        let op = &Op::read(&mut reader);
+        let missing = RunError::Memory { op: self.next };
+        if reader.failed() {
+            return Err(missing);
+        }
+        if let Some((end, rows)) = piece(model, op, self.rows.into(), most) {
+            run_rows(model, op, self.rows.into()..end, activations).ok_or(missing)?;
+            if end < rows {
+                self.rows = end as u16;
+                return Ok(());
+            }
+        } else if run_op(model, call, op, activations).is_none() {
+            return Err(failed(model, call, op, self.next));
+        }
+        *self = Self {
+            next: self.next + 1,
+            read: (all.len() - reader.rest().len()) as u32,
+            rows: 0,
+        };
+        Ok(())
+    }
+}
+
+/// Where the piece of a convolution ends that begins at row `from` of its output and has at most `most` multiply-accumulates, and how many
+/// rows there are; `None` of what is run whole: other operators, convolutions with fewer, and those in f16.
+#[inline(never)]
+fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, usize)> {
+    if model.context.is_float() {
+        return None;
+    }
+    let conv = match op {
+        Op::Conv(conv) => conv,
+        Op::NormConv(both) if Feature::NormConv.is_built() => &both.conv,
+        _ => return None,
+    };
+    let channels = |id: Option<TensorId>| id.map_or(0, |id| usize::from(model.known(id).channels));
+    let out = model.known(conv.out);
+    let inputs = channels(Some(conv.source.first)) + channels(conv.source.second.map(|(id, _)| id));
+    let row = usize::from(out.cols) * usize::from(out.channels) * conv.kernel().area() * inputs;
+    let (rows, most) = (usize::from(out.rows), most as usize);
+    if from == 0 && rows.checked_mul(row)? <= most {
+        return None;
+    }
+    // Pieces of about the same size.
+    let pieces = rows.div_ceil((most / row.max(1)).max(1));
+    let end = from + rows.div_ceil(pieces.max(1));
+    let stride = conv.stride.rows().into();
+    Some((
+        rows::begins(conv.upsample, stride, conv.pad[0].into(), end).min(rows),
+        rows,
+    ))
+}
+
+/// Runs some rows of a convolution; `None` where its memory does not fit.
+#[inline(never)]
+fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u8]) -> Option<()> {
+    let mut regions = Regions::NONE;
+    let regions = &mut regions;
+    let context = &model.context;
+    regions.find(context.tensors, &op.slots(), activations);
+    match op {
+        Op::Conv(conv) => rows::run(context, conv, rows, regions),
+        Op::NormConv(both) if Feature::NormConv.is_built() => both.run_rows(context, rows, regions),
+        _ => None,
+    }
+}
+
 /// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.
 #[cold]
 #[inline(always)]
-fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+pub(super) fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
     #[cfg(feature = "condition")]
     if let Op::Condition(condition) = op {
         return RunError::Condition {

@@ -99,6 +99,16 @@ impl<'a> Model<'a> {
         own.unwrap_or([header.channels, header.rows, header.cols])
     }
 
+    /// [`Model::parse`] of the file at the beginning of `slot`, which may go on behind it: a partition of flash that later holds a longer
+    /// file. What stands behind the file is not looked at.
+    ///
+    /// # Errors
+    /// Those of [`Model::parse`]; `Length` for a slot that is shorter than the file.
+    #[inline(always)]
+    pub fn parse_slot(slot: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse(Self::in_slot(slot))
+    }
+
     /// The file at the beginning of `slot`, which may go on behind it: a partition of flash. All of `slot` where the file says to be
     /// longer, so that [`Model::parse`] refuses it.
     #[inline]

@@ -185,6 +185,7 @@ fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
         1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
     };
     let last_format = if op.gives_output() { 1 << Dtype::Q24 as u8 } else { 0 };
+    let first_format = if op.moves() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };
@@ -196,6 +197,7 @@ fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
         let formats = match slot {
             slot::SCRATCH => 1 << Dtype::Scratch as u8,
             slot::OUT => activations | last_format,
+            slot::FIRST => activations | first_format,
             _ => activations,
         };
         checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);

@@ -7,6 +7,7 @@ pub mod attention;
 pub mod check;
 pub mod class_embed;
 pub mod condition;
+pub mod constant;
 pub mod context;
 pub mod conv;
 pub mod input;
@@ -23,10 +24,12 @@ pub mod silu;
 pub mod softmax;
 pub mod time_proj;
 pub mod upsample;
+pub mod windows;
 
-pub use attention::Attention;
+pub use attention::{Attention, CrossAttention, LinearAttention};
 pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
+pub use constant::Constant;
 pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
@@ -42,6 +45,7 @@ pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
 pub use upsample::Upsample;
+pub use windows::Pool;
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +130,12 @@ pub trait Operator: Sized {
     #[inline(always)]
     fn gives_output(&self) -> bool {
         self.conv().is_some()
+    }
+
+    /// Whether it only moves its input's elements: it may move what becomes the network's output, in Q24.
+    #[inline(always)]
+    fn moves(&self) -> bool {
+        false
     }
 
     /// The group normalization in it.

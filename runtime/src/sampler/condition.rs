@@ -35,6 +35,43 @@ impl Held<'_> {
     }
 }
 
+impl Held<'_> {
+    /// Before a vector is given again.
+    pub(super) fn not_given<'k>(self) -> Held<'k> {
+        Held {
+            given: Given::NONE,
+            #[cfg(feature = "condition")]
+            expected: self.expected,
+            #[cfg(feature = "condition")]
+            saved: self.saved,
+        }
+    }
+}
+
+impl<'a> Held<'a> {
+    /// With `vector`, as [`Sampler::condition`] gives it.
+    #[cfg(feature = "condition")]
+    #[inline(always)]
+    pub(super) fn give(&mut self, vector: &'a [i32]) -> Result<(), RunError> {
+        let (expected, found) = (self.expected, vector.len() as u32);
+        if expected != found || expected == 0 {
+            return Err(RunError::Condition { expected, found });
+        }
+        if self.saved != 0 && self.saved != tag(vector) {
+            return Err(RunError::ConditionChanged);
+        }
+        self.given = Given::of(vector);
+        Ok(())
+    }
+
+    /// Refuses: no model of this build takes a condition.
+    #[cfg(not(feature = "condition"))]
+    #[inline(always)]
+    pub(super) fn give(&mut self, _: &'a [i32]) -> Result<(), RunError> {
+        Err(RunError::NotBuilt(Feature::Condition))
+    }
+}
+
 #[cfg(feature = "condition")]
 impl<'a> Sampler<'_, 'a> {
     /// Conditions the run on `vector`, in the model's fixed point
@@ -43,15 +80,7 @@ impl<'a> Sampler<'_, 'a> {
     /// # Errors
     /// `Condition` for a vector of another length; `ConditionChanged` where the run was saved with another vector.
     pub fn condition(&mut self, vector: &'a [i32]) -> Result<(), RunError> {
-        let (expected, found) = (self.held.expected, vector.len() as u32);
-        if expected != found || expected == 0 {
-            return Err(RunError::Condition { expected, found });
-        }
-        if self.held.saved != 0 && self.held.saved != tag(vector) {
-            return Err(RunError::ConditionChanged);
-        }
-        self.held.given = Given::of(vector);
-        Ok(())
+        self.held.give(vector)
     }
 
     /// Numbers of the condition vector that are outside the model's range, and are clamped to it.
@@ -93,8 +122,8 @@ impl<'a> Sampler<'_, 'a> {
     ///
     /// # Errors
     /// `NotBuilt`.
-    pub fn condition(&mut self, _: &'a [i32]) -> Result<(), RunError> {
-        Err(RunError::NotBuilt(Feature::Condition))
+    pub fn condition(&mut self, vector: &'a [i32]) -> Result<(), RunError> {
+        self.held.give(vector)
     }
 
     /// None.

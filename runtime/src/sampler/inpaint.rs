@@ -22,6 +22,15 @@ impl<'a> Sampler<'_, 'a> {
     /// # Errors
     /// `Length`; `NotBuilt`; `KnownImage` where the run was saved with another image.
     pub fn inpaint(&mut self, image_q24: &'a [i32]) -> Result<(), RunError> {
+        let tag = self.can_know(image_q24)?;
+        (self.known, self.known_tag) = (Some(image_q24), tag);
+        self.begin_known();
+        Ok(())
+    }
+
+    /// The tag of an image that can be known from here on.
+    #[inline(always)]
+    pub(super) fn can_know(&self, image_q24: &[i32]) -> Result<u32, RunError> {
         let feature = Feature::Inpaint;
         feature.built().ok_or(RunError::NotBuilt(feature))?;
         if self.is_chain() {
@@ -32,9 +41,13 @@ impl<'a> Sampler<'_, 'a> {
         if self.known_tag != 0 && self.known_tag != tag {
             return Err(RunError::KnownImage);
         }
-        (self.known, self.known_tag) = (Some(image_q24), tag);
+        Ok(tag)
+    }
+
+    /// Sets the known elements as the next step sees them.
+    #[inline(always)]
+    pub(super) fn begin_known(&mut self) {
         self.set_known(self.rows().noising(self.index, 0));
-        Ok(())
     }
 
     /// Whether there are known elements.

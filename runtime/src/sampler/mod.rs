@@ -7,16 +7,20 @@
 
 mod chain;
 mod condition;
+mod cooperative;
 pub mod decode;
 mod inpaint;
 mod pixels;
+mod run;
 mod snapshot;
 mod start;
 
 pub use crate::model::sampling::{Method, Variance};
 pub use crate::schedule::config::Config;
+pub use cooperative::Pending;
 pub use inpaint::UNKNOWN;
 pub use pixels::{pixel_to_q24, q24_to_pixel};
+pub use run::{Apart, Memory, Poll, Run};
 pub use start::Start;
 
 use crate::digest::Digest;
@@ -91,8 +95,28 @@ pub struct Sampler<'m, 'a> {
 
 /// Bytes of arena that a run needs: state, conditional output under guidance, kept clean sample of samplers that have one, activations.
 pub fn arena_bytes(model: &Model<'_>, config: &Config) -> usize {
+    state_arena_bytes(model, config) + model.header().arena_bytes as usize
+}
+
+/// The part of them that is not the activations, where the two lie in different memories ([`Sampler::new_apart`]). The activations take
+/// the header's `arena_bytes`.
+#[inline(always)]
+pub fn state_arena_bytes(model: &Model<'_>, config: &Config) -> usize {
     let more = usize::from(config.guidance_q16.is_some()) + usize::from(config.method.holds_sample());
-    state_bytes(model) * (1 + more) + model.header().arena_bytes as usize
+    state_bytes(model) * (1 + more)
+}
+
+/// A run's memory: all of it, or the state's and the activations'.
+type Memories<'a> = (&'a mut [u8], Option<&'a mut [u8]>);
+
+/// Bytes of a run's first memory.
+#[inline(always)]
+fn needed(model: &Model<'_>, config: &Config, apart: bool) -> usize {
+    if apart {
+        state_arena_bytes(model, config)
+    } else {
+        arena_bytes(model, config)
+    }
 }
 
 /// The weight of a run's guidance, which is of models with classes.
@@ -114,21 +138,59 @@ impl<'m, 'a> Sampler<'m, 'a> {
         config: &Config,
         start: &Start<'_>,
     ) -> Result<Self, RunError> {
-        let mut sampler = Self::bare(model, arena, config)?;
+        Self::begun(model, (arena.bytes, None), config, start)
+    }
+
+    /// [`new`](Self::new) with the state ([`state_arena_bytes`]) and the activations (the header's `arena_bytes`) in two memories: the
+    /// activations in the quicker one, such as a core's own.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); the sizes that `ArenaTooSmall` names are those of the memory that is too small.
+    #[inline(always)]
+    pub fn new_apart(
+        model: &'m Model<'m>,
+        state: &'a mut Arena<'_>,
+        activations: &'a mut Arena<'_>,
+        config: &Config,
+        start: &Start<'_>,
+    ) -> Result<Self, RunError> {
+        Self::begun(model, (state.bytes, Some(activations.bytes)), config, start)
+    }
+
+    #[inline(always)]
+    fn begun(model: &'m Model<'m>, memory: Memories<'a>, config: &Config, start: &Start<'_>) -> Result<Self, RunError> {
+        let mut sampler = Self::bare(model, memory, config)?;
         sampler.begin(start)?;
         Ok(sampler)
     }
 
     /// A checked run whose state is not set yet.
-    fn bare(model: &'m Model<'m>, arena: &'a mut Arena<'_>, config: &Config) -> Result<Self, RunError> {
+    fn bare(model: &'m Model<'m>, memory: Memories<'a>, config: &Config) -> Result<Self, RunError> {
         config.validate_for(model)?;
-        let (needed, found) = (arena_bytes(model, config), arena.bytes.len());
+        Self::placed(model, memory, config, Held::of(model))
+    }
+
+    /// A run whose configuration was checked, at its first step.
+    #[inline(always)]
+    fn placed(
+        model: &'m Model<'m>,
+        (memory, apart): Memories<'a>,
+        config: &Config,
+        held: Held<'a>,
+    ) -> Result<Self, RunError> {
+        if let Some(apart) = &apart {
+            let (needed, found) = (model.header().arena_bytes, apart.len().min(u32::MAX as usize) as u32);
+            if found < needed {
+                return Err(RunError::ArenaTooSmall { needed, found });
+            }
+        }
+        let (needed, found) = (needed(model, config, apart.is_some()), memory.len());
         let small = RunError::ArenaTooSmall {
             needed: needed as u32,
             found: found.min(u32::MAX as usize) as u32,
         };
         let len = model.header().sample_len();
-        let (state, rest) = arena.bytes.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
+        let (state, rest) = memory.split_at_mut_checked(state_bytes(model)).ok_or(small)?;
         let count = |used: bool, bytes: usize| if used { bytes } else { 0 };
         let (guided, keeps) = (guidance_q16(config).is_some(), config.method.holds_sample());
         let (conditional, rest) = rest
@@ -137,6 +199,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let (kept, activations) = rest
             .split_at_mut_checked(count(keeps, state_bytes(model)))
             .ok_or(small)?;
+        let activations = apart.unwrap_or(activations);
         if activations.len() < model.header().arena_bytes as usize {
             return Err(small);
         }
@@ -154,7 +217,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
-            held: Held::of(model),
+            held,
             activations,
         })
     }
@@ -277,13 +340,11 @@ impl<'m, 'a> Sampler<'m, 'a> {
         network: &mut impl Network,
         observer: &mut impl Observer,
     ) -> Result<(), RunError> {
-        let header = self.model.header();
-        let class = self.config.class.or(header.null_class).unwrap_or(0);
         let mut call = Call {
             x_q24: self.x,
             input_q30,
             time_q16,
-            class,
+            class: self.class(),
             given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
@@ -291,16 +352,27 @@ impl<'m, 'a> Sampler<'m, 'a> {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
-        // What can be dropped is: the label, the condition vector, or both.
-        if self.drops_condition() {
-            call.given = Given::NONE;
-            call.class = header.null_class.unwrap_or(0);
-        } else {
-            call.class = header.null_class.ok_or(RunError::GuidanceUnsupported)?;
-        }
+        (call.class, call.given) = self.dropped()?;
         network.forward(self.model, &call, self.activations, observer)?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
+    }
+
+    /// The label of a step's calls.
+    #[inline(always)]
+    fn class(&self) -> u16 {
+        self.config.class.or(self.model.header().null_class).unwrap_or(0)
+    }
+
+    /// Label and condition of guidance's unconditional call. What can be dropped is: the label, the condition vector, or both.
+    #[inline(always)]
+    fn dropped(&self) -> Result<(u16, Given<'a>), RunError> {
+        let null = self.model.header().null_class;
+        if self.drops_condition() {
+            Ok((null.unwrap_or(0), Given::NONE))
+        } else {
+            Ok((null.ok_or(RunError::GuidanceUnsupported)?, self.held.given))
+        }
     }
 
     /// Whether the model's condition vector is dropped in guidance's unconditional call.

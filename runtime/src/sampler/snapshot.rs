@@ -4,7 +4,7 @@
 //! image's tag (0 without one), the state, the sample that the next step needs of the one before, if it does (i32 little-endian),
 //! the condition vector's tag, if the model takes one (0 before it is given), CRC-32 of all before. `MSNP`, the first layout, had neither tag nor sample nor a sampler in its configuration.
 
-use super::{Config, Sampler};
+use super::{Config, Memories, Sampler};
 use crate::error::RunError;
 use crate::model::Model;
 use crate::model::crc::crc32;
@@ -59,9 +59,39 @@ impl<'m, 'a> Sampler<'m, 'a> {
         Ok(at + 4)
     }
 
+    /// [`resume`](Self::resume) from a snapshot that stands at the beginning of `slot`, whatever follows it: padding to a word of flash, or
+    /// the rest of a page.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    #[inline(always)]
+    pub fn resume_slot(model: &'m Model<'m>, arena: &'a mut Arena<'_>, slot: &[u8]) -> Result<Self, RunError> {
+        Self::resume(model, arena, snapshot_in(model, slot))
+    }
+
     /// Resumes a run from a snapshot of the same model. A run with a known image is given it again
     /// ([`inpaint`](Self::inpaint)) before the next step, and so is one with a condition ([`condition`](Self::condition)).
     pub fn resume(model: &'m Model<'m>, arena: &'a mut Arena<'_>, from: &[u8]) -> Result<Self, RunError> {
+        Self::resumed(model, (arena.bytes, None), from)
+    }
+
+    /// [`resume_slot`](Self::resume_slot) with state and activations in two memories, as [`new_apart`](Self::new_apart).
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    #[inline(always)]
+    pub fn resume_apart(
+        model: &'m Model<'m>,
+        state: &'a mut Arena<'_>,
+        activations: &'a mut Arena<'_>,
+        slot: &[u8],
+    ) -> Result<Self, RunError> {
+        let memory = (&mut *state.bytes, Some(&mut *activations.bytes));
+        Self::resumed(model, memory, snapshot_in(model, slot))
+    }
+
+    /// From the bytes of a snapshot.
+    pub(super) fn resumed(model: &'m Model<'m>, memory: Memories<'a>, from: &[u8]) -> Result<Self, RunError> {
         let (body, crc) = from.split_last_chunk::<4>().ok_or(RunError::Snapshot)?;
         let whole = crc32(body) == u32::from_le_bytes(*crc);
         if whole && body.get(..4) == Some(&FIRST_MAGIC) {
@@ -76,7 +106,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         let config: Config = postcard::from_bytes(config).map_err(|_| RunError::Snapshot)?;
         let rest = body.get(config_end..).ok_or(RunError::Snapshot)?;
         let (tag, mut tensors) = rest.split_first_chunk::<4>().ok_or(RunError::Snapshot)?;
-        let mut sampler = Self::bare(model, arena, &config)?;
+        let mut sampler = Self::bare(model, memory, &config)?;
         sampler.index = read_u32(body, 8);
         sampler.known_tag = u32::from_le_bytes(*tag);
         if sampler.condition_tag().is_some() {
@@ -96,4 +126,26 @@ impl<'m, 'a> Sampler<'m, 'a> {
         }
         Ok(sampler)
     }
+}
+
+/// The snapshot that stands at the beginning of `slot`; all of `slot` where none is whole. A snapshot says what is in it but for the sample
+/// that some steps need of the one before: it is the length whose checksum is right.
+#[inline(never)]
+pub(super) fn snapshot_in<'s>(model: &Model<'_>, slot: &'s [u8]) -> &'s [u8] {
+    let tensor = model.header().sample_len() * 4;
+    let condition = 4 * usize::from(model.condition().is_some());
+    let config_end = PREFIX.saturating_add(read_u32(slot, 12) as usize);
+    for tensors in 1..=2 {
+        let body = config_end.saturating_add(4 + tensors * tensor + condition);
+        let Some((body, crc)) = slot
+            .get(..body.saturating_add(4))
+            .and_then(|whole| whole.split_at_checked(body))
+        else {
+            break;
+        };
+        if crc32(body) == read_u32(crc, 0) {
+            return slot.get(..body.len() + 4).unwrap_or(slot);
+        }
+    }
+    slot
 }

@@ -15,6 +15,18 @@ pub const ALIGN: usize = 16;
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
 
+impl<const N: usize> AsRef<[u8]> for Aligned<[u8; N]> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const N: usize> AsMut<[u8]> for Aligned<[u8; N]> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
 /// All the memory that a run uses: sampler state, then the activations.
 #[derive(Debug)]
 pub struct Arena<'a> {

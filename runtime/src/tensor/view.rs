@@ -59,6 +59,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Some of the elements; `None` where they are not there.
+    pub fn cut(&self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Self::I8(data, zero) => Self::I8(data.get(range)?, *zero),
+            Self::I16(data) => Self::I16(data.get(range)?),
+            Self::F16(data) => Self::F16(data.get(range)?),
+            Self::Q24(data) => Self::Q24(data.get(range)?),
+        })
+    }
+
     /// The same elements with another zero point.
     pub fn with_zero(self, zero: i32) -> Self {
         match self {
@@ -133,6 +143,38 @@ impl<'a> ViewMut<'a> {
             Self::F16(data) => ViewMut::F16(&mut data[range]),
             Self::Q24(data) => ViewMut::Q24(&mut data[range]),
         }
+    }
+
+    /// Some of the elements; `None` where they are not there.
+    pub fn cut(self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Self::I8(data, zero) => Self::I8(data.get_mut(range)?, zero),
+            Self::I16(data) => Self::I16(data.get_mut(range)?),
+            Self::F16(data) => Self::F16(data.get_mut(range)?),
+            Self::Q24(data) => Self::Q24(data.get_mut(range)?),
+        })
+    }
+
+    /// The elements before `at`, and those from there on; `None` where there are not so many.
+    pub fn split(self, at: usize) -> Option<(Self, Self)> {
+        Some(match self {
+            Self::I8(data, zero) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::I8(low, zero), Self::I8(high, zero))
+            }
+            Self::I16(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::I16(low), Self::I16(high))
+            }
+            Self::F16(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::F16(low), Self::F16(high))
+            }
+            Self::Q24(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::Q24(low), Self::Q24(high))
+            }
+        })
     }
 
     /// Copies the elements `from..from + count` to `to`, which lies at least `count` before them.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "its functions are called as C calls them")]
 
 mod archive;
+mod cooperative;
 mod example;
 mod header;
 mod hostile;

@@ -35,7 +35,11 @@ fn a_wrong_rounding_is_found_and_named() {
             AlignedBytes::copy_of(&wider::model(0, form)),
         )
     });
-    for (name, memory) in converted.chain(synthetic).chain(wider) {
+    let attentions = Form::ALL.map(|form| {
+        let file = wider::attentions_model(1, form);
+        (format!("attentions, {form:?}"), AlignedBytes::copy_of(&file))
+    });
+    for (name, memory) in converted.chain(synthetic).chain(wider).chain(attentions) {
         let kinds = oracle(memory.bytes(), None).kinds();
         for kind in [
             "norm",
@@ -45,6 +49,9 @@ fn a_wrong_rounding_is_found_and_named() {
             "conv",
             "group_norm",
             "attention",
+            "cross_attention",
+            "linear_attention",
+            "pool",
             "avg_pool",
         ] {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {

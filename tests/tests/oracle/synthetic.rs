@@ -1,7 +1,7 @@
 //! Random programs: every operator in every arrangement, every way of sampling.
 
 use mote_engine::memory::AlignedBytes;
-use mote_runtime::internals::numeric::requant::Requant;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::{Op, Weights};
 use mote_runtime::internals::sampler::UNKNOWN;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
@@ -213,7 +213,28 @@ fn wider_programs_run_as_the_oracle_says() {
     }
 }
 
-/// The same model with normalizations that saturate, vanish and have other units.
+/// Linear attentions and attentions over other keys, as converted and with factors at random.
+#[test]
+fn other_attentions_run_as_the_oracle_says() {
+    for seed in 0..8 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::attentions_model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 3)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("attentions {seed}, {form:?}"));
+            if form != Form::F16 {
+                let memory = extreme(&memory, seed);
+                let what = format!("attentions {seed}, {form:?}, extreme");
+                assert_equal(&memory, &config, &Start::Seed, &what);
+            }
+        }
+    }
+}
+
+/// The same model with normalizations that saturate, vanish and have other units, and attentions whose sums do.
 fn extreme(file: &AlignedBytes, seed: u64) -> AlignedBytes {
     let mut random = Random(seed);
     let mut parts = Parts::of(file.bytes());
@@ -225,6 +246,21 @@ fn extreme(file: &AlignedBytes, seed: u64) -> AlignedBytes {
             n.eps_q = random.pick(&[n.eps_q, 0, 1, 1 << 62]);
             let shift = 20 + random.below(30) as u8;
             n.out_requant = Requant { shift, ..n.out_requant };
+        }
+        let mut wide = |factor: &mut WideRequant| factor.shift = 1 + random.below(62) as u8;
+        let rows = match op {
+            Op::CrossAttention(a) => {
+                wide(&mut a.score);
+                &mut a.rows
+            }
+            Op::LinearAttention(a) => {
+                [&mut a.context, &mut a.out_requant].into_iter().for_each(&mut wide);
+                &mut a.rows
+            }
+            _ => continue,
+        };
+        if let Some(rows) = rows {
+            [&mut rows.score, &mut rows.unit].into_iter().for_each(wide);
         }
     }
     parts.set_ops(&ops);

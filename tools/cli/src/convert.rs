@@ -6,10 +6,9 @@ mod summary;
 
 use super::failure::Failure;
 use super::print::{self, Held};
+use super::target::DescribedArgs;
 use super::{command_line, progress};
-use mote_firmware_sim::Board;
 use mote_runtime::internals::schedule::coefficients::Clip;
-use mote_tools::backend::named_board;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::import::autoencoder;
@@ -28,6 +27,8 @@ use summary::{object, summary};
 Examples:
   mote convert fashion16-tiny/ -o fashion.mote
   mote convert fashion16-tiny/ -o fashion.mote --scheme w8a8 --board netduinoplus2
+  mote convert fashion16-tiny/ -o fashion.mote --board nrf52840
+  mote convert fashion16-tiny/ -o fashion.mote --flash 512K --ram 128K --core cortex-m4f --clock 64MHz
   mote convert fashion16-tiny/ -o fashion.mote --report report/ --json
   mote convert taesd/ -o decoder.mote --latent 16x16 --scheme w8a8")]
 pub struct Args {
@@ -39,9 +40,11 @@ pub struct Args {
     /// Number formats: auto (chosen tensor by tensor), f16, w16a16, w8a16, w8a8, w4a16 or w4a8
     #[arg(long, default_value = "auto", value_parser = scheme)]
     scheme: Scheme,
-    /// Stay within this board's flash and RAM, or refuse (see `mote boards`)
-    #[arg(long, value_name = "NAME", value_parser = named_board)]
-    board: Option<&'static Board>,
+    /// Stay within this board's flash and RAM, or refuse: a simulated board or a chip (see `mote boards`), or a file that describes one
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    board: Option<String>,
+    #[command(flatten)]
+    described: DescribedArgs,
     /// What activations get of memory: fast gives each convolution a block of columns of its input, small does so only where that does not enlarge the arena, with the same bits; large keeps every activation whole, so that more of them can have 16 bits in w8a8 and w4a8 [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
@@ -51,6 +54,9 @@ pub struct Args {
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
     null_class: Option<usize>,
+    /// Keep the labels below N and that of no class, which becomes label N: a table may have rows for labels that were never trained
+    #[arg(long, value_name = "N")]
+    labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
     calibration: Option<String>,
@@ -63,6 +69,9 @@ pub struct Args {
     /// Rows and columns of a latent, for an autoencoder's folder alone, whose decoder becomes the file [default: what its config.json says]
     #[arg(long, value_name = "ROWSxCOLS", value_parser = extents)]
     latent: Option<[usize; 2]>,
+    /// Leave names and provenance out of the file: a device never reads them, and samples are the same
+    #[arg(long)]
+    strip: bool,
     /// Write a report of the conversion, report.html, into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -157,6 +166,12 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
             .set_null_class(label)
             .map_err(|error| Failure::usage(error).help(help))?;
     }
+    if let Some(count) = args.labels {
+        let help = "give --labels from 1 to the number of the network's labels, or leave it out";
+        checkpoint
+            .keep_labels(count)
+            .map_err(|error| Failure::usage(error).help(help))?;
+    }
     ask_condition(args, &mut checkpoint)?;
     if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
@@ -169,8 +184,9 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
-        return chain::run(args);
+        return chain::run(args, board.as_ref());
     }
     if let Some(folder) = autoencoder::alone(&args.checkpoint) {
         return decoder::run(args, &folder);
@@ -188,13 +204,21 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     report.as_ref().map_or(Ok(()), |report| report.apart(&output))?;
     let checkpoint = asked(args)?;
     let mut conversion = Conversion::new(args.scheme);
-    conversion = args.board.map_or(conversion, |board| conversion.for_board(board));
-    conversion = args.arena.map_or(conversion, |arena| conversion.in_arena(arena.into()));
-    let converted = with_bar(&conversion, &checkpoint)?;
+    conversion = match &board {
+        Some(board) => conversion.for_board(board.clone()),
+        None => conversion,
+    };
+    if let Some(arena) = args.arena {
+        conversion = conversion.in_arena(arena.into());
+    }
+    let mut converted = with_bar(&conversion, &checkpoint)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;
-    if let (plan::Arena::Small, None, Some(board)) = (converted.arena, args.arena, args.board) {
+    if let (plan::Arena::Small, None, Some(board)) = (converted.arena, args.arena, &board) {
         print::note(format_args!(
             "the fast arena does not fit {}: this is the small one, the same bits in more instructions (`--arena`)",
             board.name
@@ -214,9 +238,9 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         report.write(page.as_bytes())?;
     }
     if args.json {
-        print::json(&object(args, &output, &file, &converted, &checkpoint))?;
+        print::json(&object(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
     } else {
-        print::text(&summary(args, &output, &file, &converted, &checkpoint))?;
+        print::text(&summary(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
     }
     Ok(Held::Yes)
 }

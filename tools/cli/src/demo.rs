@@ -191,7 +191,7 @@ fn say(args: &Args, what: &str) {
 
 fn summary(file: &ModelFile, converted: &Converted, checkpoint: &Checkpoint, shown: &Shown, folder: &Path) -> String {
     let (header, size) = (file.model().header(), file.bytes().len());
-    let fits: Vec<&str> = file.fits().iter().filter(|f| f.fits).map(|f| f.name).collect();
+    let fits: Vec<String> = file.fits().into_iter().filter(|f| f.fits).map(|f| f.name).collect();
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let float = &shown.float;
     let good = verdict(float.held(Some(LEAST_PSNR_DB)));

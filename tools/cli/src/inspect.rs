@@ -4,11 +4,14 @@ use super::args::name;
 use super::failure::Failure;
 use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
+use super::target::{DescribedArgs, text};
 use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::{Method, Model};
 use mote_tools::condition::FixedPoint;
+use mote_tools::emit::stripped::missing;
+use mote_tools::estimate::Estimate;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
 use mote_tools::samplers::sampler_name;
@@ -20,10 +23,17 @@ use std::path::PathBuf;
 /// Flash, RAM and instructions of boards are estimates from measured firmware; `mote bench` measures them. Instructions are not
 /// cycles.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mote inspect my.mote\n  mote inspect my.mote --json | jq .boards")]
+#[command(
+    after_help = "Examples:\n  mote inspect my.mote\n  mote inspect my.mote --board nrf52840\n  mote inspect my.mote --json | jq .boards"
+)]
 pub struct Args {
     /// The model file
     model: PathBuf,
+    /// Say what it takes of this board: a simulated board or a chip (see `mote boards`), or a file that describes one
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    board: Option<String>,
+    #[command(flatten)]
+    described: DescribedArgs,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -31,12 +41,23 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let board = args.described.target(args.board.as_deref())?;
     let file = ModelFile::open(&args.model)?;
+    let asked = board.map(|board| (file.fit(board.clone()), Estimate::of(&board, file.model())));
     if args.json {
-        print::json(&inspect(&file))?;
+        let mut object = inspect(&file);
+        if let Some((fit, estimate)) = asked {
+            object["board"] = serde_json::json!(fit);
+            object["estimate"] = serde_json::json!(estimate);
+        }
+        print::json(&object)?;
     } else {
         let rows = OperatorRow::all(file.model());
-        print::text(&(facts(&file) + &operators(&rows) + &boards(&file.fits())))?;
+        let last = match &asked {
+            Some((fit, estimate)) => text(Some(fit), estimate),
+            None => boards(&file.fits()),
+        };
+        print::text(&(facts(&file) + &operators(&rows) + &last))?;
     }
     Ok(Held::Yes)
 }
@@ -60,16 +81,29 @@ fn condition(model: &Model<'_>) -> String {
 fn facts(file: &ModelFile) -> String {
     let model = file.model();
     let (h, origin, memory) = (model.header(), file.provenance(), MemoryMap::of(model));
+    let row = |label: &str, value: String| vec![label.to_owned(), value];
+    let missing = missing(model);
+    let unknown = if missing.contains(&"provenance") {
+        "not in the file"
+    } else {
+        "unknown"
+    };
     let word = |key: &str| {
-        let said: String = origin[key].as_str().unwrap_or("unknown").chars().take(100).collect();
+        let said: String = origin[key].as_str().unwrap_or(unknown).chars().take(100).collect();
         escaped(&said)
+    };
+    let stripped = match missing[..] {
+        [] => None,
+        _ => Some(row(
+            "left out",
+            format!("{} (`mote convert --strip`)", missing.join(" and ")),
+        )),
     };
     let classes = match (h.classes, h.null_class) {
         (0, _) => "none".into(),
         (n, Some(null)) => format!("{n}, {null} stands for no class"),
         (n, None) => n.to_string(),
     };
-    let row = |label: &str, value: String| vec![label.to_owned(), value];
     let held = |method, label: &str| format!("{} under {label}", bytes(run_bytes(model, method, false) as u64));
     let with_state = match h.schedule.plan() {
         Some(planned) => held(planned.method(), sampler_name(planned.method())),
@@ -123,8 +157,8 @@ fn facts(file: &ModelFile) -> String {
                 "{}, {} (no plan of it can be below {})",
                 bytes(memory.arena_bytes as u64),
                 match origin["arena"].as_str() {
-                    Some(_) => word("arena"),
-                    None => Arena::Fast.name().to_owned(),
+                    None if missing.is_empty() => Arena::Fast.name().to_owned(),
+                    _ => word("arena"),
                 },
                 bytes(memory.lower_bound_bytes as u64)
             ),
@@ -151,7 +185,7 @@ fn facts(file: &ModelFile) -> String {
         );
         row("picture", value)
     });
-    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(decoder).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).chain(decoder).collect();
     format!(
         "{}\n{}",
         heading(&escaped(&file.path().display().to_string())),
@@ -182,7 +216,7 @@ pub fn boards(fits: &[Fit]) -> String {
     let cells = |fit: &Fit| {
         let of = |needed: u64, total: u64| format!("{} of {}", bytes(needed), bytes(total));
         vec![
-            fit.name.to_owned(),
+            fit.name.clone(),
             fit.core.to_owned(),
             of(fit.flash_bytes, fit.flash_total_bytes),
             of(fit.ram_bytes, fit.ram_total_bytes),

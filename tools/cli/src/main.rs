@@ -19,10 +19,12 @@ mod flash;
 mod inspect;
 mod kernels;
 mod merge;
+mod new;
 mod plan;
 mod print;
 mod progress;
 mod sample;
+mod target;
 mod train;
 mod validate;
 
@@ -56,6 +58,7 @@ enum Command {
     Train(train::Args),
     Convert(convert::Args),
     Plan(plan::Args),
+    New(new::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
     Decode(decode::Args),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Train(args) => args.json,
         Command::Convert(args) => args.json,
         Command::Plan(args) => args.json,
+        Command::New(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
         Command::Decode(args) => args.json,
@@ -119,6 +123,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Decode(args) => decode::run(args),

@@ -21,7 +21,7 @@ pub use pictures::{Drawn, pictures};
 
 use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
-use mote_firmware_sim::{Availability, Board, Firmware, SimError};
+use mote_firmware_sim::{Availability, Board, Chip, Firmware, SimError};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -366,6 +366,10 @@ pub fn board_named(name: &str) -> Result<&'static Board, crate::Error> {
 
 /// The board of that name, or the names that there are.
 pub fn named_board(name: &str) -> Result<&'static Board, String> {
+    if let (None, Some(chip)) = (Board::named(name), Chip::named(name)) {
+        let refused = crate::target::Target::from(chip).emulator();
+        return refused.map_err(|error| format!("{error}; {}", error.advice().unwrap_or_default()));
+    }
     Board::named(name).ok_or_else(|| {
         let names: Vec<&str> = mote_firmware_sim::boards().iter().map(|board| board.name).collect();
         format!("unknown board '{name}'; there are {}", names.join(", "))

@@ -96,6 +96,11 @@ pub fn request(config: &Config) -> oracle::Request {
             Method::DpmSolver2M => oracle::Method::DpmSolver2M,
             Method::Heun => oracle::Method::Heun,
             Method::FlowEuler => oracle::Method::FlowEuler,
+            Method::FlowHeun => oracle::Method::FlowHeun,
+            Method::FlowMidpoint => oracle::Method::FlowMidpoint,
+            Method::FlowDpmSolver2M => oracle::Method::FlowDpmSolver2M,
+            Method::Consistency => oracle::Method::Consistency,
+            Method::FlowConsistency => oracle::Method::FlowConsistency,
         },
     }
 }

@@ -5,6 +5,7 @@ mod file;
 mod memory;
 pub mod pair;
 pub mod planned;
+pub mod stripped;
 mod weights;
 
 use mote_runtime::Model;
@@ -146,8 +147,8 @@ fn slot_formats(program: &Program, quantization: Option<&Quantization<'_>>) -> V
         None => vec![Format::F16; program.slots.len()],
         Some(q) => q.formats.to_vec(),
     };
-    if let Some(output) = formats.last_mut() {
-        *output = Format::OUTPUT;
+    for output in program.outputs() {
+        formats[output] = Format::OUTPUT;
     }
     program.bands.iter().for_each(|band| formats[band.0] = Format::OUTPUT);
     formats

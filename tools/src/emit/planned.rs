@@ -113,6 +113,10 @@ pub(super) fn section(file: &[u8], index: usize) -> &[u8] {
 
 /// What the file says of where it came from, and which file it was planned from.
 fn provenance(model: &Model<'_>) -> String {
+    // A file that was stripped stays so.
+    if model.provenance().is_empty() {
+        return String::new();
+    }
     let mut origin: serde_json::Value = serde_json::from_slice(model.provenance()).unwrap_or_default();
     if let Some(origin) = origin.as_object_mut() {
         origin.insert("planned_from_crc32".into(), format!("{:08x}", model.crc()).into());

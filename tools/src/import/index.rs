@@ -84,6 +84,11 @@ impl Index {
         }))
     }
 
+    /// Whether it has a part of this name and class.
+    pub fn has(&self, name: &str, class: &str) -> bool {
+        self.components.iter().any(|c| c.name == name && c.class == class)
+    }
+
     /// The parts beside the network `taken` and the scheduler.
     pub fn others(&self, taken: &str) -> Vec<&Component> {
         let other = |c: &&Component| c.name != taken && c.name != "scheduler";

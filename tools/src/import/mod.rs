@@ -17,11 +17,14 @@ mod attention;
 pub mod autoencoder;
 mod blocks;
 mod config;
+mod dit;
 mod error;
 mod exported;
 mod folders;
 mod index;
+mod labels;
 mod layout;
+mod lucidrains;
 mod native;
 mod pickle;
 mod policy;
@@ -49,6 +52,7 @@ use mote_graph::config as settings;
 use mote_graph::config::ConfigError;
 use mote_graph::graph::Graph;
 use mote_graph::schedule::SchedulerConfig;
+use mote_graph::schedule::edm::Edm;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -148,6 +152,13 @@ fn import_network(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
+    }
+    if let Some(place) = dit::find(path) {
+        return dit::import(&place);
+    }
+    if let Some(found) = lucidrains::find(path) {
+        let (file, native) = found?;
+        return lucidrains::import(&file, native);
     }
     let layout = Layout::find(path)?;
     let text = |file: &Path, advice| {
@@ -266,9 +277,11 @@ fn with_weights(
 ) -> Result<Checkpoint, ImportError> {
     let schedule = SchedulerConfig::parse_as(&names.scheduler, scheduler, class)?;
     let unet = UnetConfig::parse(&names.config, config)?;
+    let told = |edm: &Edm| edm.told(schedule.num_train_timesteps);
+    let time = schedule.edm.as_ref().map_or([1.0, 0.0], told);
     Ok(Checkpoint {
         name: String::new(),
-        graph: unet::build(&unet, weights)?,
+        graph: unet::build(&unet, weights, time)?,
         sha256: String::new(),
         config: Value::Object(settings::object(&names.config, config)?),
         config_file: names.config.clone(),

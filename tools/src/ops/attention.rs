@@ -7,7 +7,7 @@ use mote_runtime::internals::ops::attention::attention_scratch_bytes;
 use mote_runtime::internals::ops::{Attention as Fields, Op as Record};
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, Room, refuse};
+use super::{Cost, CrossAttention, Operator, OutputFormat, Room, rows};
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering};
 use crate::program::{Program, Slot, SlotId};
@@ -24,13 +24,9 @@ pub struct Attention {
 
 impl Attention {
     pub(super) fn lower(op: &ops::Attention, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
-        let qkv = [
-            lowering.slot(node, 0)?,
-            lowering.slot(node, 1)?,
-            lowering.slot(node, 2)?,
-        ];
-        if lowering.shape(node.inputs[1]) != lowering.shape(node.inputs[0]) {
-            return Err(refuse(node, "attention over other positions than its own"));
+        let (qkv, rows) = rows::operands(node, lowering)?;
+        if rows.is_some() || lowering.shape(node.inputs[1]) != lowering.shape(node.inputs[0]) {
+            return CrossAttention::lower(op, node, lowering, qkv, rows);
         }
         let heads = op.heads;
         Ok(Lowered::Operator(Self { qkv, heads }.into()))

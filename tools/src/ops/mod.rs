@@ -11,15 +11,20 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cost;
+mod cross_attention;
 mod filter;
 mod input;
+mod linear_attention;
 mod norm;
 mod operator;
 pub mod pointwise;
+mod pool;
 mod rearrange;
 mod band;
+mod rows;
 mod silu;
 mod softmax;
 pub(crate) mod source;
@@ -31,14 +36,19 @@ pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
+pub use constant::Constant;
 pub use conv::Conv;
 pub use cost::Cost;
+pub use cross_attention::CrossAttention;
 pub use input::Input;
+pub use linear_attention::LinearAttention;
 pub use norm::{Bound, Norm};
 pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
+pub use pool::Pool;
 pub use rearrange::Rearrange;
 pub use band::Band;
+pub use rows::Rows;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;
@@ -107,6 +117,14 @@ operators! {
     Pointwise,
     /// Elements in other places.
     Rearrange,
+    /// Linear attention.
+    LinearAttention,
+    /// Attention over other positions, and over constant rows.
+    CrossAttention,
+    /// Means and maxima over windows.
+    Pool,
+    /// A table of the file, alone or added to an activation.
+    Constant,
     /// Some rows of an activation, or of two.
     Band,
 }
@@ -125,9 +143,9 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
-        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
-        GraphOp::Prepend(_) => Err(refuse(node, "constant rows of an attention")),
-        GraphOp::LinearAttention(_) => Err(refuse(node, "linear attention")),
+        GraphOp::Constant(op) => Constant::lower(op, node, lowering),
+        GraphOp::Prepend(_) => rows::lower(node, lowering),
+        GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
         GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
         GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
         GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
@@ -143,6 +161,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Concat(_) => source::lower_concat(node, lowering),
         GraphOp::Upsample2(_) => Upsample::lower(node, lowering),
         GraphOp::AvgPool2(_) => AvgPool::lower(node, lowering),
+        GraphOp::Pool(op) => Pool::lower(op, node, lowering),
         GraphOp::Attention(op) => Attention::lower(op, node, lowering),
         GraphOp::Softmax(_) => Softmax::lower(node, lowering),
         GraphOp::ConvTranspose(op) => transposed::lower(op, node, lowering),
@@ -159,15 +178,19 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::NormConv(record) => norm::cost_inside(model, record, out),
         Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),
         Record::Attention(_) => attention::cost(out),
+        Record::CrossAttention(record) => cross_attention::cost(model, record, out),
+        Record::LinearAttention(record) => linear_attention::cost(model, record, out),
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
+        Record::Constant(record) => constant::cost(model, record, out),
         Record::Condition(_)
         | Record::Input(_)
         | Record::Silu(_)
         | Record::Softmax(_)
         | Record::Upsample(_)
         | Record::Rearrange(_)
+        | Record::Pool(_)
         | Record::Band(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }

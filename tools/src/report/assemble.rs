@@ -83,7 +83,7 @@ impl ReportData {
 
 fn board(fit: &Fit) -> BoardFit {
     BoardFit {
-        name: fit.name.to_owned(),
+        name: fit.name.clone(),
         description: format!("{}, {}", fit.description, fit.core),
         fits: fit.fits,
         flash_bytes: fit.flash_bytes,
@@ -168,6 +168,7 @@ pub fn quality(float: &FloatComparison) -> Quality {
     Quality {
         images: float.images,
         x0_psnr_db_mean: float.x0_psnr_db_mean,
+        x0_psnr_db_p5: float.x0_psnr_db_p5,
         x0_psnr_db_min: float.x0_psnr_db_min,
         steps: float.timesteps.iter().enumerate().map(step).collect(),
     }

@@ -6,8 +6,8 @@ use crate::convert::{ConvertError, Options, convert};
 use crate::import::{ImportError, fresh};
 use crate::plan::Arena;
 use crate::quantize::scheme::Scheme;
+use crate::target::Target;
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::Board;
 use mote_runtime::Model;
 
 /// Why no width can be chosen.
@@ -17,7 +17,7 @@ pub enum FitError {
     #[error("no network of this form fits {board}: the narrowest {why}")]
     None {
         /// The board.
-        board: &'static str,
+        board: String,
         /// What is short.
         why: String,
     },
@@ -33,14 +33,15 @@ pub enum FitError {
 const EIGHTHS: [usize; 12] = [2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64];
 
 /// `preset` with the most channels that fit `board` as int8 in the small arena.
-pub fn fitted(preset: &Preset, choice: Choice, board: &'static Board) -> Result<Preset, FitError> {
+pub fn fitted(preset: &Preset, choice: Choice, board: &Target) -> Result<Preset, FitError> {
     let mut widths: Vec<Preset> = EIGHTHS.iter().map(|eighths| scaled(preset, *eighths)).collect();
     widths.dedup();
     // Wider never needs less: the first that does not fit is searched for by halves.
     let (mut fits, mut too_wide) = (0, widths.len());
     let mut why = short(&widths[0], choice, board)?;
     if !why.is_empty() {
-        return Err(FitError::None { board: board.name, why });
+        let board = board.name.clone();
+        return Err(FitError::None { board, why });
     }
     while too_wide - fits > 1 {
         let middle = (fits + too_wide) / 2;
@@ -64,7 +65,7 @@ fn scaled(preset: &Preset, eighths: usize) -> Preset {
 }
 
 /// What is short on the board; empty where it fits.
-fn short(preset: &Preset, choice: Choice, board: &'static Board) -> Result<String, FitError> {
+fn short(preset: &Preset, choice: Choice, board: &Target) -> Result<String, FitError> {
     // The variance is for other samplers: a board runs the prediction alone.
     let choice = Choice {
         learned_variance: false,

@@ -38,7 +38,7 @@ pub fn backends_to_check(asked: &[Backend], target: Target<'_>, config: &Config)
         return reference.into_iter().chain(named).collect();
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
-    let fitting = boards.filter(|board| Fit::of_run(board, target.model, target.bytes.len(), config).fits);
+    let fitting = boards.filter(|board| Fit::of_run(&(*board).into(), target.model, target.bytes.len(), config).fits);
     let gpu = Some(Backend::Cuda(None)).filter(|gpu| gpu.available().is_ok());
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()

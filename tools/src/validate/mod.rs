@@ -10,7 +10,7 @@ mod compare;
 mod device;
 mod distribution;
 mod float;
-mod frechet;
+pub(crate) mod frechet;
 mod layers;
 pub(crate) mod statistics;
 pub(crate) mod sums;

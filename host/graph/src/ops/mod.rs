@@ -24,6 +24,7 @@ mod multiply;
 mod norm;
 mod pass;
 mod pointwise;
+mod pool;
 mod readout;
 mod sample;
 mod scale_shift;
@@ -53,6 +54,7 @@ pub use multiply::Multiply;
 pub use norm::{Norm, Over};
 pub use pass::{Backward, Batch, Extents, Forward, Gradients, Params, Slopes};
 pub use pointwise::Pointwise;
+pub use pool::Pool;
 pub use readout::Readout;
 pub use sample::Sample;
 pub use scale_shift::ScaleShift;
@@ -209,6 +211,7 @@ operators! {
     Concat: Reverse,
     Upsample2: Reverse,
     AvgPool2: Reverse,
+    Pool,
     Attention: Reverse,
     Softmax: Reverse,
     Readout: Reverse,

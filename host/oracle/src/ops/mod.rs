@@ -7,15 +7,20 @@ mod attention;
 mod avg_pool;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
+mod cross_attention;
 mod group_norm;
 mod input;
+mod linear_attention;
 mod norm;
 mod norm_conv;
 mod pointwise;
+mod pool;
 mod readout;
 mod rearrange;
 mod band;
+mod rows;
 mod silu;
 mod softmax;
 mod source;
@@ -60,7 +65,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 21] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -77,6 +82,10 @@ pub const KINDS: [Kind; 17] = [
     pointwise::KIND,
     condition::KIND,
     rearrange::KIND,
+    linear_attention::KIND,
+    cross_attention::KIND,
+    pool::KIND,
+    constant::KIND,
     band::KIND,
 ];
 

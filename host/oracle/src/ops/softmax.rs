@@ -64,13 +64,18 @@ impl Operator for Softmax {
 
 /// Probabilities of scores in units of log2, Q16.
 pub fn probabilities_q15(scores: &[i64], r: Rounding) -> Vec<i64> {
+    probabilities(scores, 15, r)
+}
+
+/// The same with so many fraction bits.
+pub fn probabilities(scores: &[i64], bits: u32, r: Rounding) -> Vec<i64> {
     let top = scores.iter().copied().max().unwrap_or(0);
     let powers: Vec<i64> = scores.iter().map(|t| exp2_neg_q16(top - t)).collect();
     let total: i64 = powers.iter().sum();
     let reciprocal = (1 << 46) / i128::from(total);
     powers
         .iter()
-        .map(|e| r.shift(i128::from(*e) * reciprocal, 31) as i64)
+        .map(|e| r.shift(i128::from(*e) * reciprocal, 46 - bits) as i64)
         .collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod coefficients;
+pub mod levels;
 pub mod timesteps;
 
 mod rows;
@@ -103,14 +104,15 @@ impl Run<'_> {
         {
             return refuse("plan");
         }
-        let is_flow = h.prediction == Prediction::Flow;
-        if is_flow != (c.method == Method::FlowEuler) {
+        let is_continuous = levels::are_continuous(h.prediction);
+        if is_continuous != c.method.is_continuous() {
             return refuse("method");
         }
-        if is_flow && !matches!(c.spacing, Spacing::Trailing | Spacing::Linspace) {
+        let linspace = c.spacing == Spacing::Linspace && h.prediction == Prediction::Flow;
+        if is_continuous && c.spacing != Spacing::Trailing && !linspace {
             return refuse("spacing");
         }
-        if is_flow && c.prev != PrevRule::List {
+        if is_continuous && c.prev != PrevRule::List {
             return refuse("prev");
         }
         if c.steps == 0 || c.steps > h.train_steps {

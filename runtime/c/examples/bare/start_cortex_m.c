@@ -8,11 +8,18 @@ extern uint64_t data_start[], data_end[], data_source[], bss_start[], bss_end[];
 
 int main(void);
 void reset(void);
+void on_systick(void);
 
 static void fault(void)
 {
     print_text("fault\n");
     finish(false);
+}
+
+/* A program that uses SysTick has its own. */
+__attribute__((weak)) void on_systick(void)
+{
+    fault();
 }
 
 void reset(void)
@@ -41,5 +48,5 @@ struct vectors {
 /* Initial stack, reset, then the core's exceptions. */
 __attribute__((section(".start"), used)) static const struct vectors vectors = {
     stack_top,
-    {reset, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault},
+    {reset, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, on_systick},
 };

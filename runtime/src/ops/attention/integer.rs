@@ -48,7 +48,7 @@ pub fn attention(q: &Operand<'_>, k: &View<'_>, v: &View<'_>, a: &Heads, scores:
 
 /// Scores of a head's q with every k, of which it takes the channels from `first` on; the largest score.
 #[inline(never)]
-fn score(q: &View<'_>, k: &View<'_>, first: usize, a: &Heads, scores: &mut [i32]) -> i32 {
+pub(super) fn score(q: &View<'_>, k: &View<'_>, first: usize, a: &Heads, scores: &mut [i32]) -> i32 {
     let mut top = i32::MIN;
     let mut from = first;
     for score in scores {
@@ -66,10 +66,10 @@ fn score(q: &View<'_>, k: &View<'_>, first: usize, a: &Heads, scores: &mut [i32]
 }
 
 /// Channels whose sums are held at once.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 
 /// `sum p_j v_j` for a few channels from `first` on.
-fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
+pub(super) fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut [i32]) {
     if let Ok(sums) = <&mut [i32; TILE]>::try_from(&mut *sums) {
         match v {
             View::I16(v) => return Native::weigh16(scores, &v[first..], channels, sums),
@@ -84,7 +84,7 @@ fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize, sums: &mut
 }
 
 /// Scores to probabilities, Q15, in place.
-fn normalize(scores: &mut [i32], top: i32) {
+pub(super) fn normalize(scores: &mut [i32], top: i32) {
     let mut total = 0u64;
     for score in scores.iter_mut() {
         let power = exp2_neg_q16(top.abs_diff(*score));

@@ -1,8 +1,17 @@
 //! Attention: `softmax(q k^T / sqrt(d)) v`.
 
 use crate::ops::{Call, Context};
+pub mod cross;
 pub mod float;
 pub mod integer;
+pub mod linear;
+mod linear_float;
+mod linear_integer;
+pub mod rows;
+
+pub use cross::CrossAttention;
+pub use linear::LinearAttention;
+pub use rows::Rows;
 
 use serde::{Deserialize, Serialize};
 

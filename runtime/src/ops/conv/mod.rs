@@ -1,8 +1,10 @@
 //! Convolution over `(row, col, channel)`; a linear layer is one with a kernel of 1.
 
 pub mod float;
+pub mod halves;
 pub mod integer;
 pub mod proof;
+pub(crate) mod rows;
 mod sides;
 
 pub use sides::{Extent, Sides};

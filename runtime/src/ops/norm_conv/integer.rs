@@ -11,10 +11,12 @@ use crate::ops::conv::integer::conv;
 use crate::ops::norm::integer::{Input, Norm, positions};
 use crate::tensor::view::{Operand, ViewMut};
 
-/// Runs both. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
+/// Runs both for the output rows `asked`, of which `out` begins at row `base`. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
 /// are the scratch of the two.
 #[expect(clippy::too_many_arguments, reason = "two operators")]
+#[inline(always)]
 pub fn norm_conv(
+    (asked, base): (Range<usize>, usize),
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &mut [i32],
@@ -32,11 +34,11 @@ pub fn norm_conv(
     let band = if lines < rows {
         lines.saturating_sub(g.kernel.rows()) / g.stride.rows() + 1
     } else {
-        g.output[0]
+        asked.len().max(1)
     };
     let mut held: Range<usize> = 0..0;
-    for first in (0..g.output[0]).step_by(band) {
-        let count = band.min(g.output[0] - first);
+    for first in asked.clone().step_by(band) {
+        let count = band.min(asked.end - first);
         // Counted from the first row of zeros.
         let top = first * g.stride.rows();
         let bottom = top + (count - 1) * g.stride.rows() + g.kernel.rows();
@@ -73,7 +75,38 @@ pub fn norm_conv(
             },
             _ => term,
         });
+        let range = range.start - base * out_line..range.end - base * out_line;
         conv(&[part], &band, filter, add, columns, &mut out.part(range));
         held = needed;
     }
+}
+
+/// [`norm_conv`] of some rows, whose `out` begins at the first of them.
+#[expect(clippy::too_many_arguments, reason = "two operators")]
+#[inline(never)]
+pub fn norm_conv_rows(
+    asked: Range<usize>,
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &mut [i32],
+    window: &mut ViewMut<'_>,
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    columns: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let base = asked.start;
+    norm_conv(
+        (asked, base),
+        input,
+        norm,
+        factors,
+        window,
+        g,
+        filter,
+        add,
+        columns,
+        out,
+    );
 }

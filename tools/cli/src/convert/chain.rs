@@ -1,21 +1,23 @@
 //! Conversion of the chains of 2015.
 
 use super::Args;
-use super::summary::{file_row, last_rows, row};
+use super::summary::{board_row, file_row, last_rows, row};
 use crate::failure::Failure;
 use crate::print::{self, Held, bytes, count, heading, table};
+use crate::target::time_rows;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
 use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::{Chain, TENSORS};
+use mote_tools::estimate::Estimate;
 use mote_tools::files::{Expected, Format, OutputFile, read_file, sha256};
-use mote_tools::fitting;
 use mote_tools::inspect::tensors;
+use mote_tools::{Target, fitting};
 use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let given = [
         ("--calibration", args.calibration.is_some()),
@@ -40,13 +42,17 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         &args.checkpoint.join(TENSORS),
         &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
     )?);
-    let converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    let mut converted = convert(&chain, scheme, args.arena.map(Into::into), &hash).map_err(Failure::new)?;
+    if args.strip {
+        converted.emitted.strip()?;
+    }
     converted.notes.iter().for_each(print::note);
     let emitted = &converted.emitted;
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let size = file.bytes().len();
-    let board = args.board.map(|board| Fit::of(board, &model, size, false));
+    let estimate = board.map(|board| Estimate::of(board, &model));
+    let board = board.map(|board| Fit::of(board, &model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
         return Err(Failure::new(what).help(format_args!("it fits {}", fitting(&model, size).join(", "))));
@@ -58,7 +64,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             "file": output.shown(), "bytes": size, "sha256": sha256(file.bytes()), "crc32": format!("{:08x}", model.crc()),
             "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(), "packing": "portable",
             "arena": converted.arena.name(), "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
-            "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board,
+            "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board, "estimate": estimate,
             "tensors": tensors(&model),
         }))?;
     } else {
@@ -77,6 +83,8 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             row("arena", bytes(header.arena_bytes.into())),
         ];
         rows.extend(last_rows(&model, emitted));
+        rows.extend(board.as_ref().map(board_row));
+        rows.extend(estimate.iter().flat_map(time_rows));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
     Ok(Held::Yes)

@@ -2,17 +2,20 @@
 
 use super::Args;
 use crate::print::{self, bytes, count};
+use crate::target::time_rows;
 use mote_runtime::Model;
 use mote_tools::convert::decoder::Drawing;
 use mote_tools::emit::Emitted;
+use mote_tools::estimate::Estimate;
 use mote_tools::files::{OutputFile, sha256};
 use mote_tools::inspect::tensors;
-use mote_tools::{Checkpoint, Converted, ModelFile, fitting};
+use mote_tools::{Checkpoint, Converted, Fit, ModelFile, Target, fitting};
 use serde_json::{Value, json};
 
 /// As JSON.
 pub fn object(
     args: &Args,
+    board: Option<&Target>,
     output: &OutputFile,
     file: &ModelFile,
     converted: &Converted,
@@ -36,7 +39,8 @@ pub fn object(
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
         "decoder": converted.decoder.as_ref().map(drawing),
-        "board": args.board.map(|board| file.fit(board)),
+        "board": board.map(|board| file.fit(board.clone())),
+        "estimate": board.map(|board| Estimate::of(board, model)),
         "tensors": tensors(model),
     })
 }
@@ -95,9 +99,23 @@ pub fn last_rows(model: &Model<'_>, emitted: &Emitted) -> [Vec<String>; 3] {
     ]
 }
 
+/// What it takes of the board that it is for.
+pub fn board_row(fit: &Fit) -> Vec<String> {
+    let of = |needed: u64, total: u64| format!("{} of {}", bytes(needed), bytes(total));
+    let (flash, ram) = (
+        of(fit.flash_bytes, fit.flash_total_bytes),
+        of(fit.ram_bytes, fit.ram_total_bytes),
+    );
+    row(
+        "board",
+        format!("{}, {}: {flash} of flash, {ram} of RAM", fit.name, fit.core),
+    )
+}
+
 /// As text.
 pub fn summary(
     args: &Args,
+    board: Option<&Target>,
     output: &OutputFile,
     file: &ModelFile,
     converted: &Converted,
@@ -128,6 +146,10 @@ pub fn summary(
     ];
     rows.extend(converted.decoder.iter().map(drawing_row));
     rows.extend(last_rows(model, emitted));
+    if let Some(board) = board {
+        rows.push(board_row(&file.fit(board.clone())));
+        rows.extend(time_rows(&Estimate::of(board, model)));
+    }
     if let Some(report) = &args.report {
         rows.push(row("report", report.join("report.html").display().to_string()));
     }

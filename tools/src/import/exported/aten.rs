@@ -11,7 +11,7 @@ use super::tensor::Tensor;
 use super::view::View;
 use super::waves::WaveKind;
 use super::{arithmetic, fold};
-use mote_graph::ops::Function;
+use mote_graph::ops::{Function, Pool};
 
 /// Whether the operator leaves its input's numbers and axes as they are.
 pub(super) fn keeps(op: &str, node: &Node) -> Result<bool> {
@@ -141,7 +141,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "cat" | "concat" | "concatenate" => Ok(vec![call.joined(net)?]),
         "constant_pad_nd" | "pad" => one(call.padded(net)),
         "upsample_nearest1d" | "upsample_nearest2d" => one(call.upsampled(net)),
-        "avg_pool1d" | "avg_pool2d" => one(call.pooled(net)),
+        "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d" => one(call.pooled(net, op.starts_with("max"))),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
         _ => Err(
@@ -435,15 +435,24 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn pooled(&self, net: &mut Net) -> Result<View> {
-        let (kernel, stride) = (self.pair("kernel_size", 2)?, self.pair("stride", 2)?);
-        let plain = self.pair("padding", 0)? == [0; 2] && stride == kernel && kernel == [2; 2];
-        if !plain {
+    fn pooled(&self, net: &mut Net, max: bool) -> Result<View> {
+        let window = self.pair("kernel_size", 1)?;
+        let given = self.node.ints("stride")?.is_some_and(|stride| !stride.is_empty());
+        let stride = if given { self.pair("stride", 1)? } else { window };
+        let plain = self.pair("padding", 0)? == [0; 2] && self.pair("dilation", 1)? == [1; 2];
+        if !plain || self.node.flag("ceil_mode") || window.contains(&0) || stride.contains(&0) {
             return Err(format!(
-                "it is a mean over {kernel:?} positions in steps of {stride:?}; 2 x 2 is known"
+                "it pools {window:?} positions in steps of {stride:?} with padding, dilation or a part of a window at the end, which is not known"
             ));
         }
-        net.halved(self.input()?)
+        if self
+            .node
+            .ints("divisor_override")
+            .is_ok_and(|divisor| divisor.is_some())
+        {
+            return Err("it divides by another number than a window's".to_string());
+        }
+        net.pooled(self.input()?, Pool { window, stride, max })
     }
 
     fn shuffled(&self, op: &str) -> Result<View> {

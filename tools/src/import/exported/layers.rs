@@ -6,7 +6,7 @@ use super::source::{Convolved, Map, What};
 use super::tensor::Tensor;
 use super::view::{Atom, Axis, View, normal};
 use super::waves::Waves;
-use mote_graph::ops::Function;
+use mote_graph::ops::{Function, Pool};
 
 /// What a convolution node says beside its tensors. Pairs are (row, col).
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +91,42 @@ impl Net {
             output_pad: transposed.then_some([0; 2]),
         };
         self.conv(view, weight, bias, geometry)
+    }
+
+    /// A convolution of a signal or an image, with a stride and zeros that are the same on every side.
+    pub fn signal_or_image(
+        &mut self,
+        view: &View,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        [stride, pad]: [usize; 2],
+    ) -> Result<View> {
+        if view.axes.len() == 3 {
+            return self.signal(view, weight, bias, stride, pad, false);
+        }
+        let geometry = Geometry {
+            stride: [stride; 2],
+            pad: [pad; 4],
+            dilation: [1; 2],
+            groups: 1,
+            output_pad: None,
+        };
+        self.conv(view, weight, bias, geometry)
+    }
+
+    /// GELU of every element.
+    pub fn gelu(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Function(Function::Gelu))
+    }
+
+    /// SiLU of every element.
+    pub fn silu(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Function(Function::Silu))
+    }
+
+    /// Every element plus 1.
+    pub fn one_more(&mut self, view: &View) -> Result<View> {
+        self.map(view, Map::Affine { scale: 1.0, shift: 1.0 })
     }
 
     /// Mish of every element.
@@ -264,11 +300,17 @@ impl Net {
         Ok(self.shown_as(source, view.axes.len()))
     }
 
-    /// The mean over windows of 2 x 2.
-    pub fn halved(&mut self, view: &View) -> Result<View> {
+    /// The mean over windows, or the maximum.
+    pub fn pooled(&mut self, view: &View, pool: Pool) -> Result<View> {
         let x = self.image(view)?;
         let [channels, rows, cols] = self.shape(x)?;
-        let source = self.add(vec![channels, rows / 2, cols / 2], What::Pool { x })?;
+        let out = |extent: usize, i: usize| {
+            let left = extent.checked_sub(pool.window[i])?;
+            Some(left.checked_div(pool.stride[i])? + 1)
+        };
+        let extents = out(rows, 0).zip(out(cols, 1));
+        let (rows, cols) = extents.ok_or_else(|| format!("its windows do not fit {rows} x {cols} positions"))?;
+        let source = self.add(vec![channels, rows, cols], What::Pool { x, pool })?;
         Ok(self.shown_as(source, view.axes.len()))
     }
 

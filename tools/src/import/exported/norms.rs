@@ -73,6 +73,25 @@ impl Net {
         Ok(view.over(source))
     }
 
+    /// RMS normalization over the channels of a position, of axes sample, channel and positions; the root is at least `floor`.
+    pub fn root_norm(&mut self, view: &View, floor: f64, gamma: Tensor) -> Result<View> {
+        let positions: Vec<usize> = (2..view.axes.len()).collect();
+        let x = self.channels_first(view, &[1], &positions)?;
+        let norm = Normalized {
+            x,
+            over: Over::Position(1),
+            centred: false,
+            eps: 0.0,
+            floor,
+            scale: 1.0,
+            gamma: Some(gamma),
+            beta: None,
+        };
+        let sizes = self.sources[x].sizes.clone();
+        let source = self.add(sizes, What::Norm(Box::new(norm)))?;
+        Ok(self.shown_as(source, view.axes.len()))
+    }
+
     /// What an axis is that something is summed over: the channels, or those of each group.
     fn over(&self, view: &View, axis: usize) -> Result<Over> {
         let [channels, rows, cols] = self.shape(view.source)?;

@@ -7,7 +7,7 @@ use super::tensor::Tensor;
 use super::view::View;
 use super::waves::Wave;
 use mote_graph::graph::ValueId;
-use mote_graph::ops::{Function, Over};
+use mote_graph::ops::{Function, Over, Pool};
 
 /// A source.
 #[derive(Debug, Clone)]
@@ -71,8 +71,10 @@ pub(in crate::import) enum What {
         x: usize,
         factors: [usize; 2],
     },
+    /// The mean over windows, or the maximum.
     Pool {
         x: usize,
+        pool: Pool,
     },
     /// The same positions in other rows.
     Rows {
@@ -216,7 +218,7 @@ impl What {
             Self::Map { x, .. }
             | Self::Extended { x, .. }
             | Self::Up { x, .. }
-            | Self::Pool { x }
+            | Self::Pool { x, .. }
             | Self::Rows { x, .. }
             | Self::Blocks { x, .. }
             | Self::Padded { x, .. }

@@ -236,3 +236,41 @@ fn a_policy_s_weights_are_all_used_and_all_there() {
     let text = import(folder.path()).unwrap_err().to_string();
     assert!(text.contains("groups"), "{text}");
 }
+
+/// The fixture with a pool of windows of one position, which changes nothing, behind its GELU.
+fn pooled(target: &str, arguments: Value) -> tempfile::TempDir {
+    changed(|program| {
+        let values = &mut program["graph_module"]["graph"]["tensor_values"];
+        values["pool"] = values["gelu"].clone();
+        let at = nodes(program)
+            .iter()
+            .position(|node| node["target"].as_str().unwrap().contains("gelu"));
+        let at = at.unwrap() + 1;
+        let reader = &mut nodes(program)[at];
+        assert_eq!(reader["inputs"][0]["arg"]["as_tensor"]["name"], "gelu");
+        reader["inputs"][0]["arg"]["as_tensor"]["name"] = json!("pool");
+        let mut pool = nodes(program)[at - 1].clone();
+        pool["target"] = json!(format!("torch.ops.aten.{target}.default"));
+        pool["outputs"] = json!([{"as_tensor": {"name": "pool"}}]);
+        let own = json!({"name": "self", "arg": {"as_tensor": {"name": "gelu"}}, "kind": 1});
+        let others = arguments.as_object().unwrap().iter();
+        let others = others.map(|(name, arg)| json!({"name": name, "arg": arg, "kind": 1}));
+        pool["inputs"] = std::iter::once(own).chain(others).collect();
+        nodes(program).insert(at, pool);
+    })
+}
+
+#[test]
+fn pools_are_recognized_with_their_windows() {
+    for (target, max) in [("max_pool1d", true), ("avg_pool1d", false)] {
+        let folder = pooled(target, json!({"kernel_size": {"as_ints": [1]}}));
+        let checkpoint = import(folder.path()).unwrap();
+        let is = |node: &&mote_graph::graph::Node| matches!(node.op, mote_graph::graph::Op::Pool(pool) if pool.max == max && pool.window == [1, 1]);
+        assert_eq!(checkpoint.graph.nodes.iter().filter(is).count(), 1, "{target}");
+        let report = crosscheck(&checkpoint, &fixture().join("vectors.safetensors"), Dtype::F64).unwrap();
+        assert!(report.held, "{report}");
+    }
+    let padded = json!({"kernel_size": {"as_ints": [3]}, "stride": {"as_ints": [1]}, "padding": {"as_ints": [1]}});
+    let text = import(pooled("max_pool1d", padded).path()).unwrap_err().to_string();
+    assert!(text.contains("padding") && text.contains("aten.max_pool1d"), "{text}");
+}

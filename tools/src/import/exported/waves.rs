@@ -61,6 +61,24 @@ impl Waves {
         }
     }
 
+    /// The second half before the first: cosines, then sines.
+    pub fn cosines_first(mut self) -> Self {
+        let half = self.data.len() / 2;
+        self.data.rotate_left(half);
+        self
+    }
+
+    /// The timestep itself, then these.
+    pub fn behind_time(self) -> Self {
+        let line = Self::timestep(vec![1], self.time).data;
+        let data = [line, self.data].concat();
+        Self {
+            sizes: vec![1, data.len()],
+            data,
+            ..self
+        }
+    }
+
     /// The numbers that `view` shows of these.
     pub(super) fn shown(&self, view: &View) -> Self {
         Self {
@@ -82,7 +100,7 @@ impl Waves {
     }
 
     /// After a cast.
-    pub(super) fn cast(self) -> Self {
+    pub fn cast(self) -> Self {
         let single = self.single || self.data.iter().any(|wave| wave.kind != WaveKind::Line);
         Self { single, ..self }
     }

@@ -73,7 +73,10 @@ impl Net {
                 (ops::ClassEmbed { weight }.into(), vec![])
             }
             What::Up { x, factors: [2, 2] } => (ops::Upsample2.into(), vec![self.value(*x)?]),
-            What::Pool { x } => (ops::AvgPool2.into(), vec![self.value(*x)?]),
+            What::Pool { x, pool } => {
+                let [_, rows, cols] = self.shape(*x)?;
+                (pooling(*pool, [rows, cols]), vec![self.value(*x)?])
+            }
             What::Attention { q, k, v, heads } => {
                 let inputs = vec![self.value(*q)?, self.value(*k)?, self.value(*v)?];
                 (ops::Attention { heads: *heads }.into(), inputs)
@@ -250,5 +253,15 @@ fn mapped(map: Map) -> Op {
         Map::Function(Function::Silu) => ops::Silu.into(),
         Map::Function(function) => ops::Pointwise { function }.into(),
         Map::Affine { scale, shift } => ops::Affine { scale, shift }.into(),
+    }
+}
+
+/// The operator of a pooling over so many rows and columns: the mean over halves has one of its own.
+fn pooling(pool: ops::Pool, extents: [usize; 2]) -> Op {
+    let halves = !pool.max && pool.window == [2; 2] && pool.stride == [2; 2];
+    if halves && extents.iter().all(|extent| extent.is_multiple_of(2)) {
+        ops::AvgPool2.into()
+    } else {
+        pool.into()
     }
 }

@@ -1,0 +1,120 @@
+//! A step in pieces: for a main loop or a task with other work between two operators.
+
+use core::mem::{align_of, size_of};
+
+use mote_runtime::{Pending, Sampler};
+
+use crate::check::aligned;
+use crate::run::mote_step_info;
+use crate::status::{mote_status, status};
+use crate::storage::{RunPlace, mote_run};
+
+/// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
+pub const MOTE_PENDING_WORDS: usize = 18;
+
+/// A step that was begun. It begins as zeros.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct mote_pending {
+    /// The library's.
+    pub opaque: [u64; MOTE_PENDING_WORDS],
+}
+
+/// What a [`mote_pending`] holds.
+#[repr(C)]
+struct PendingCell {
+    tag: u32,
+    step: core::mem::MaybeUninit<Pending>,
+}
+
+const BEGUN: u32 = 0x4d6f_7411;
+
+const _: () = assert!(size_of::<PendingCell>() <= size_of::<mote_pending>());
+const _: () = assert!(align_of::<PendingCell>() <= align_of::<mote_pending>());
+
+/// The step in `pending`.
+///
+/// # Safety
+/// `pending` was written by `mote_begin_step` or is zeros, and nobody else's.
+unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending, mote_status> {
+    aligned(pending)?;
+    let cell: *mut PendingCell = pending.cast();
+    // SAFETY: the caller's promise; a step lies there by the tag.
+    unsafe {
+        if (&raw const (*cell).tag).read() != BEGUN {
+            return Err(mote_status::MOTE_NOT_STARTED);
+        }
+        Ok((*(&raw mut (*cell).step)).assume_init_mut())
+    }
+}
+
+/// Begins the next step. `MOTE_FINISHED` where there is none. From here to `mote_finish_step` nothing but `mote_run_operators` is called
+/// with the run, and the run is not saved.
+///
+/// # Safety
+/// `run` was begun or is zeros, and everything that it borrows is as it was; `pending` is writable and nobody else's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_pending) -> mote_status {
+    // SAFETY: the caller's promise; the pointer was checked.
+    let result = RunPlace::new(run).and_then(|place| unsafe {
+        aligned(pending)?;
+        let cell: *mut PendingCell = pending.cast();
+        (&raw mut (*cell).tag).write(0);
+        let Some(step) = place.with(|run| run.begin_step())? else {
+            return Ok(mote_status::MOTE_FINISHED);
+        };
+        (&raw mut (*cell).step).cast::<Pending>().write(step);
+        (&raw mut (*cell).tag).write(BEGUN);
+        Ok(mote_status::MOTE_OK)
+    });
+    result.unwrap_or_else(|status| status)
+}
+
+/// Runs the next `count` operators of the step, fewer where fewer are left. `done` gets 1 where none is left, else 0.
+///
+/// # Safety
+/// As of `mote_begin_step`; `pending` was begun with this run; `done` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_run_operators(
+    run: *mut mote_run,
+    pending: *mut mote_pending,
+    count: u16,
+    done: *mut u8,
+) -> mote_status {
+    // SAFETY: the caller's promise; the pointer was checked.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        aligned(done)?;
+        let step = begun(pending)?;
+        done.write(place.with(|run| run.run_operators(step, count))?.into());
+        Ok(())
+    }))
+}
+
+/// Runs what is left of the step and finishes it. `step` may be null.
+///
+/// # Safety
+/// As of `mote_run_operators`; `step` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_finish_step(
+    run: *mut mote_run,
+    pending: *mut mote_pending,
+    step: *mut mote_step_info,
+) -> mote_status {
+    // SAFETY: the caller's promise; the pointers were checked.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        if !step.is_null() {
+            aligned(step)?;
+        }
+        let pending_step = *begun(pending)?;
+        let done = place.with(|run: &mut Sampler<'_, '_>| run.finish_step(pending_step))?;
+        (&raw mut (*pending.cast::<PendingCell>()).tag).write(0);
+        if !step.is_null() {
+            step.write(mote_step_info {
+                digest: done.digest,
+                index: done.index,
+                timestep: done.timestep,
+            });
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,196 @@
+//! A step in pieces: where an executor or a main loop has other work between two operators.
+//!
+//! [`Sampler::step`] is [`begin_step`](Sampler::begin_step), [`run_operators`](Sampler::run_operators) until nothing is left and
+//! [`finish_step`](Sampler::finish_step), with the same bits. Guidance and Heun's method have more network calls in a step; what the
+//! state does between two calls counts as an operator.
+
+use super::{Sampler, guidance_q16, guide, output};
+use crate::error::RunError;
+use crate::features::Feature;
+use crate::model::exec::Place;
+use crate::model::sampling::Method;
+use crate::ops::Call;
+use crate::schedule::coefficients::StepCoefficients;
+use crate::schedule::rows::{INPUT_ONE_Q30, Row};
+
+/// A step that was begun. It belongs to the run that began it.
+#[derive(Debug, Clone, Copy)]
+pub struct Pending {
+    /// Number of the step.
+    index: u32,
+    /// The step's own timestep, whatever its second call is told.
+    timestep: u32,
+    time_q16: u32,
+    input_q30: i32,
+    /// How the state moves by this call; none of a chain's.
+    coefficients: Option<StepCoefficients>,
+    stage: Stage,
+    place: Place,
+    /// The most multiply-accumulates that are run at once.
+    most: u32,
+}
+
+/// The network calls of a step, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// What is asked for, or all without guidance.
+    Asked { second: bool },
+    /// What guidance goes away from.
+    Dropped { second: bool },
+    /// The state has moved.
+    Moved,
+}
+
+impl Pending {
+    fn of(index: u32, row: (u32, i32, Option<StepCoefficients>)) -> Self {
+        let (time_q16, input_q30, coefficients) = row;
+        Self {
+            index,
+            timestep: time_q16 >> 16,
+            time_q16,
+            input_q30,
+            coefficients,
+            stage: Stage::Asked { second: false },
+            place: Place::default(),
+            most: u32::MAX,
+        }
+    }
+
+    /// Convolutions of more than `macs` multiply-accumulates run in pieces of whole output rows, each of which counts as an operator. The
+    /// step has the same bits. `header().macs / 20` makes pieces of at most a twentieth of a network call, as far as rows are not longer.
+    /// Networks in f16 are not split.
+    #[must_use]
+    pub fn split(self, macs: u32) -> Self {
+        Self { most: macs, ..self }
+    }
+
+    /// Begins a network call.
+    fn call(&mut self, stage: Stage) {
+        (self.stage, self.place) = (stage, Place::default());
+    }
+
+    /// Whether nothing is left but to finish the step.
+    pub fn is_done(&self) -> bool {
+        self.stage == Stage::Moved
+    }
+}
+
+impl Sampler<'_, '_> {
+    /// Begins the next step; `None` when the run is finished. Until [`finish_step`](Self::finish_step) the state is between two steps:
+    /// nothing but [`run_operators`](Self::run_operators) is for it then.
+    ///
+    /// # Errors
+    /// Those of [`step`](Self::step).
+    pub fn begin_step(&self) -> Result<Option<Pending>, RunError> {
+        self.is_conditioned()?;
+        if self.is_chain() {
+            let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
+                return Ok(None);
+            };
+            self.rows().alphas(self.index, time_q16 >> 16)?;
+            return Ok(Some(Pending::of(self.index, (time_q16, INPUT_ONE_Q30, None))));
+        }
+        let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
+            return Ok(None);
+        };
+        if Feature::Inpaint.is_built() && self.known_tag != 0 && self.known.is_none() {
+            return Err(RunError::KnownImage);
+        }
+        let asked = (row.time_q16, row.input_q30, Some(row.coefficients));
+        Ok(Some(Pending::of(self.index, asked)))
+    }
+
+    /// Runs the next `count` operators of the step, fewer where fewer are left; gives whether all of the step's have run.
+    ///
+    /// # Errors
+    /// `StepBegun` for a step that this run has not begun; those of [`step`](Self::step), after which the run is lost.
+    pub fn run_operators(&mut self, step: &mut Pending, count: u16) -> Result<bool, RunError> {
+        if step.index != self.index {
+            return Err(RunError::StepBegun);
+        }
+        for _ in 0..count {
+            if step.is_done() {
+                break;
+            }
+            if step.place.is_end(self.model) {
+                self.turn(step)?;
+            } else {
+                self.operator(step)?;
+            }
+        }
+        Ok(step.is_done())
+    }
+
+    /// Runs what is left of the step and finishes it.
+    ///
+    /// # Errors
+    /// Those of [`run_operators`](Self::run_operators).
+    pub fn finish_step(&mut self, mut step: Pending) -> Result<super::Step, RunError> {
+        while !self.run_operators(&mut step, u16::MAX)? {}
+        self.follows |= step.coefficients.is_some();
+        Ok(self.done(step.timestep))
+    }
+
+    /// The call's next operator.
+    fn operator(&mut self, step: &mut Pending) -> Result<(), RunError> {
+        let (class, given) = match step.stage {
+            Stage::Dropped { .. } => self.dropped()?,
+            _ => (self.class(), self.held.given),
+        };
+        let call = Call {
+            x_q24: self.x,
+            input_q30: step.input_q30,
+            time_q16: step.time_q16,
+            class,
+            given,
+        };
+        step.place.run_next(self.model, &call, self.activations, step.most)
+    }
+
+    /// What follows a network call: guidance's other call, the state's move, the second call of a step.
+    fn turn(&mut self, step: &mut Pending) -> Result<(), RunError> {
+        let second = match (step.stage, guidance_q16(&self.config)) {
+            (Stage::Moved, _) => return Ok(()),
+            (Stage::Asked { second }, Some(_)) => {
+                self.conditional.copy_from_slice(output(self.model, self.activations)?);
+                step.call(Stage::Dropped { second });
+                return Ok(());
+            }
+            (Stage::Dropped { second }, Some(weight_q16)) => {
+                guide(self.conditional, output(self.model, self.activations)?, weight_q16);
+                second
+            }
+            (Stage::Asked { second } | Stage::Dropped { second }, None) => second,
+        };
+        let Some(coefficients) = step.coefficients else {
+            let (now, next) = self.rows().alphas(self.index, step.timestep)?;
+            self.chain_step(now, next)?;
+            step.stage = Stage::Moved;
+            return Ok(());
+        };
+        let row = Row {
+            time_q16: step.time_q16,
+            input_q30: step.input_q30,
+            coefficients,
+        };
+        self.advance(&row, |_| ())?;
+        if Method::BUILT.two_calls
+            && self.config.method.calls() > 1
+            && !second
+            && let Some(row) = self.rows().row(self.index, 1, true)?
+        {
+            if self.is_known() {
+                self.set_known(self.rows().noising(self.index, 1));
+            }
+            (step.time_q16, step.input_q30) = (row.time_q16, row.input_q30);
+            step.coefficients = Some(row.coefficients);
+            step.call(Stage::Asked { second: true });
+            return Ok(());
+        }
+        if self.is_known() {
+            self.set_known(self.rows().noising(self.index + 1, 0));
+        }
+        step.stage = Stage::Moved;
+        Ok(())
+    }
+}

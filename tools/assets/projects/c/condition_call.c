@@ -1,0 +1,3 @@
+    if (status == MOTE_OK) {
+        status = mote_condition(&run, condition, MODEL_CONDITION_LENGTH);
+    }
