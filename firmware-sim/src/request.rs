@@ -138,7 +138,9 @@ impl RunRequest {
             .saturating_mul(LINE);
         // A state lies in the arena; it is sent as text.
         let picture = PICTURE.saturating_add(observed * LINE);
-        let image = lines.saturating_add(arena_bytes.saturating_mul(8)).saturating_add(picture);
+        let image = lines
+            .saturating_add(arena_bytes.saturating_mul(8))
+            .saturating_add(picture);
         AROUND.saturating_add(image.saturating_mul(self.seeds.len() as u64))
     }
 

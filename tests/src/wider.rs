@@ -3,7 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_tools::ops::{
-    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
+    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
+    TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 

@@ -41,7 +41,9 @@ fn made(scheme: Scheme, arena: Planned) -> Drawing {
 
 fn pair(scheme: Scheme) -> ModelFile {
     let checkpoint = Checkpoint::open(folder()).expect("the fixture is a pipeline");
-    let converted = Conversion::new(scheme).convert(&checkpoint).expect("it can be converted");
+    let converted = Conversion::new(scheme)
+        .convert(&checkpoint)
+        .expect("it can be converted");
     converted.file().expect("it is a model")
 }
 
@@ -50,7 +52,9 @@ fn job(file: &ModelFile, seeds: &[u64]) -> Job {
 }
 
 fn run(backend: Backend, file: &ModelFile, job: &Job) -> Vec<Trace> {
-    backend.run(file.target(), job, &|| ()).unwrap_or_else(|error| panic!("{backend}: {error}"))
+    backend
+        .run(file.target(), job, &|| ())
+        .unwrap_or_else(|error| panic!("{backend}: {error}"))
 }
 
 /// The float graph against the loops of `make.py`.
@@ -60,9 +64,15 @@ fn the_graph_is_the_library_s_decoder() {
     let file = TensorFile::read(&folder().join("vectors.safetensors")).expect("the vectors are there");
     let [latents, pictures] = ["latents", "pictures"].map(|key| file.floats(key).expect("the vectors are there").data);
     let executor = Executor::new(&decoder.graph, DType::F64).expect("the graph is sound");
-    let found: Vec<f64> = executor.run(&latents, &[0.0, 0.0], mote_graph::float::Conditions::default()).expect("it runs");
+    let found: Vec<f64> = executor
+        .run(&latents, &[0.0, 0.0], mote_graph::float::Conditions::default())
+        .expect("it runs");
     assert_eq!(decoder.graph.output_shape(), [3, 16, 16]);
-    let furthest = found.iter().zip(&pictures).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let furthest = found
+        .iter()
+        .zip(&pictures)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
     assert!(found.len() == pictures.len() && furthest < 1e-9, "{furthest}");
 }
 
@@ -72,8 +82,15 @@ fn bands_have_the_bits_of_the_whole_picture() {
     let latents = noise(&decoder());
     for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W16A16] {
         let (whole, banded) = (made(scheme, Planned::Large), made(scheme, Planned::Fast));
-        assert!(whole.bands == 1 && banded.bands > 1, "{} bands of {scheme}", banded.bands);
-        assert!(banded.emitted.plan.arena_bytes < whole.emitted.plan.arena_bytes, "{scheme}");
+        assert!(
+            whole.bands == 1 && banded.bands > 1,
+            "{} bands of {scheme}",
+            banded.bands
+        );
+        assert!(
+            banded.emitted.plan.arena_bytes < whole.emitted.plan.arena_bytes,
+            "{scheme}"
+        );
         let draw = |drawing: &Drawing, backend| -> Vec<Drawn> {
             let file = ModelFile::from_bytes(&drawing.emitted.bytes).expect("it is a model");
             pictures(file.target(), backend, &latents).expect("it draws")
@@ -136,10 +153,21 @@ fn faults_in_a_decoder_are_found() {
             ..Validation::default()
         };
         let outcomes = file.validate(&validation).expect("it can be validated");
-        let broken = outcomes.iter().find(|outcome| outcome.name.contains("broken")).expect("a fault was put in");
+        let broken = outcomes
+            .iter()
+            .find(|outcome| outcome.name.contains("broken"))
+            .expect("a fault was put in");
         let first = broken.first_divergence.as_ref().expect("it is found");
-        assert!(first.operator.contains("of the decoder") && first.operator.contains(kind), "{first:?}");
-        assert!(outcomes.iter().filter(|outcome| outcome.name == "cpu").all(|outcome| outcome.held));
+        assert!(
+            first.operator.contains("of the decoder") && first.operator.contains(kind),
+            "{first:?}"
+        );
+        assert!(
+            outcomes
+                .iter()
+                .filter(|outcome| outcome.name == "cpu")
+                .all(|outcome| outcome.held)
+        );
     }
 }
 
@@ -191,7 +219,10 @@ fn plans_and_snapshots_keep_the_picture() {
     };
     sampler.decode(draw).expect("it draws");
     assert_eq!(sampler.state(), state);
-    let pixels: Vec<u8> = drawn.into_iter().map(mote_runtime::internals::sampler::q24_to_pixel).collect();
+    let pixels: Vec<u8> = drawn
+        .into_iter()
+        .map(mote_runtime::internals::sampler::q24_to_pixel)
+        .collect();
     assert_eq!(pixels, expected.pixels);
     assert!(bands > 1);
 }
@@ -207,14 +238,22 @@ fn hostile_decoders_are_refused_or_run() {
             let mut parts = original.clone();
             mutate(&mut parts, &mut Random(case << 8 | 77));
             let memory = AlignedBytes::copy_of(&parts.file());
-            let Ok(model) = Model::parse(memory.bytes()) else { continue };
+            let Ok(model) = Model::parse(memory.bytes()) else {
+                continue;
+            };
             if model.header().prediction.picture().is_none() || model.header().arena_bytes > 1 << 24 {
                 continue;
             }
-            let latent: Vec<i32> = (0..model.header().sample_len()).map(|i| latent[i % latent.len()]).collect();
+            let latent: Vec<i32> = (0..model.header().sample_len())
+                .map(|i| latent[i % latent.len()])
+                .collect();
             let expected = picture(&model, &latent, &mut Portable, |_| ());
             let engine = Engine::prepare(&model);
-            assert_eq!(picture(&model, &latent, &mut engine.worker(), |_| ()), expected, "case {case}");
+            assert_eq!(
+                picture(&model, &latent, &mut engine.worker(), |_| ()),
+                expected,
+                "case {case}"
+            );
             ran += 1;
         }
         assert!(ran > 10, "{ran} of {scheme} were still decoders");
@@ -253,14 +292,24 @@ fn what_is_no_pair_is_refused() {
     // A picture that lacks rows, or has another width.
     let mut parts = Parts::of(&alone);
     let header: Header = parts.header();
-    for [channels, rows, cols] in [[3, 15, 16], [3, 17, 16], [3, 16, 15], [4, 16, 16], [0, 16, 16], [3, u16::MAX, u16::MAX]] {
+    for [channels, rows, cols] in [
+        [3, 15, 16],
+        [3, 17, 16],
+        [3, 16, 15],
+        [4, 16, 16],
+        [0, 16, 16],
+        [3, u16::MAX, u16::MAX],
+    ] {
         let prediction = mote_runtime::internals::model::sampling::Prediction::Picture { channels, rows, cols };
         parts.set_header(&Header { prediction, ..header });
         assert!(parsed(&parts.file()).is_err(), "{channels} x {rows} x {cols}");
     }
     parts.set_header(&header);
     let mut ops = parts.ops();
-    let band = ops.iter().position(|op| matches!(op, Op::Band(_))).expect("it is made in bands");
+    let band = ops
+        .iter()
+        .position(|op| matches!(op, Op::Band(_)))
+        .expect("it is made in bands");
     if let Op::Band(rows) = &mut ops[band] {
         rows.from += 100;
     }
@@ -286,7 +335,9 @@ fn pipelines_are_read_with_what_they_say() {
             std::fs::copy(folder().join(file), to).expect("there is room");
         }
         change(copy.path());
-        Checkpoint::open(copy.path()).map(|read| read.decoder.is_some()).map_err(|error| error.to_string())
+        Checkpoint::open(copy.path())
+            .map(|read| read.decoder.is_some())
+            .map_err(|error| error.to_string())
     };
     let set = |path: &Path, key: &str, value: serde_json::Value| {
         let text = std::fs::read_to_string(path).expect("it is there");
@@ -295,13 +346,20 @@ fn pipelines_are_read_with_what_they_say() {
         std::fs::write(path, json.to_string()).expect("there is room");
     };
     assert_eq!(refused(&|_| ()), Ok(true));
-    assert_eq!(refused(&|path| std::fs::remove_file(path.join("model_index.json")).expect("it is there")), Ok(true));
+    assert_eq!(
+        refused(&|path| std::fs::remove_file(path.join("model_index.json")).expect("it is there")),
+        Ok(true)
+    );
     for (key, value, says) in [
         ("act_fn", "gelu".into(), "act_fn"),
         ("latent_channels", 3.into(), "latent"),
         ("scaling_factor", 0.into(), "scaling_factor"),
         ("num_decoder_blocks", serde_json::json!([1, 1]), "num_decoder_blocks"),
-        ("decoder_block_out_channels", serde_json::json!([8, 8, 4]), "same channels"),
+        (
+            "decoder_block_out_channels",
+            serde_json::json!([8, 8, 4]),
+            "same channels",
+        ),
         ("latents_mean", serde_json::json!([0.0, 0.0, 0.0, 0.0]), "latents_mean"),
         ("unheard_of", 1.into(), "unheard_of"),
     ] {

@@ -171,7 +171,10 @@ impl<'b> Oracle<'b> {
         let network = self.decoder.as_ref().or(own.then_some(&self.network));
         let network = network.ok_or(OracleError::Config { field: "decoder" })?;
         let [expected, found] = [
-            [header.channels, header.rows, header.cols].map(usize::from).iter().product(),
+            [header.channels, header.rows, header.cols]
+                .map(usize::from)
+                .iter()
+                .product(),
             latent.len(),
         ];
         if expected != found {

@@ -148,5 +148,7 @@ impl Network {
 /// The shape of the activations in Q24, one below the other; `None` where they have several widths or channels.
 fn drawn(nodes: &[Node]) -> Option<[usize; 3]> {
     let bands = nodes.iter().map(|node| node.out).filter(|out| out.dtype == Dtype::Q24);
-    bands.map(|out| out.shape()).reduce(|a, b| [a[0], a[1] + b[1], if a[2] == b[2] && a[0] == b[0] { a[2] } else { 0 }])
+    bands
+        .map(|out| out.shape())
+        .reduce(|a, b| [a[0], a[1] + b[1], if a[2] == b[2] && a[0] == b[0] { a[2] } else { 0 }])
 }

@@ -111,7 +111,8 @@ impl Header {
     /// Checks every field that can be checked alone.
     #[inline(never)]
     pub(super) fn validate(&self, refusal: &mut Refusal) -> Option<()> {
-        let count = |channels: u16, rows: u16, cols: u16| u64::from(u32::from(rows) * u32::from(cols)) * u64::from(channels);
+        let count =
+            |channels: u16, rows: u16, cols: u16| u64::from(u32::from(rows) * u32::from(cols)) * u64::from(channels);
         let elements = count(self.channels, self.rows, self.cols);
         if let Some([channels, rows, cols]) = self.prediction.picture()
             && !(1..=1 << 24).contains(&count(channels, rows, cols))

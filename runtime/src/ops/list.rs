@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm,
-    NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention,
+    Norm, NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;

@@ -4,6 +4,7 @@
 //! [`list`] names them all. A new operator is a struct that implements [`Operator`] and one line there; the compiler asks for the rest.
 
 pub mod attention;
+pub mod band;
 pub mod check;
 pub mod class_embed;
 pub mod condition;
@@ -19,7 +20,6 @@ pub mod pool;
 pub mod reader;
 pub mod readout;
 pub mod rearrange;
-pub mod band;
 pub mod silu;
 pub mod softmax;
 pub mod time_proj;
@@ -27,6 +27,7 @@ pub mod upsample;
 pub mod windows;
 
 pub use attention::{Attention, CrossAttention, LinearAttention};
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
 pub use constant::Constant;
@@ -40,7 +41,6 @@ pub use pointwise::Pointwise;
 pub use pool::AvgPool;
 pub use readout::Readout;
 pub use rearrange::Rearrange;
-pub use band::Band;
 pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::TimeProj;

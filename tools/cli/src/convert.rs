@@ -192,8 +192,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         return decoder::run(args, &folder);
     }
     if args.latent.is_some() {
-        return Err(Failure::usage("--latent: a network's own configuration says how large its samples are")
-            .help("leave --latent out"));
+        return Err(
+            Failure::usage("--latent: a network's own configuration says how large its samples are")
+                .help("leave --latent out"),
+        );
     }
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let report = args.report.as_deref().map(|report| {

@@ -15,7 +15,9 @@ use std::path::PathBuf;
 ///
 /// The decoder is a file of its own (`mote convert` of an autoencoder's folder), or that of a model which samples latents.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mote decode decoder.mote latents.safetensors -o pictures.png\n  mote decode decoder.mote latents.safetensors:z -o same.png --backend oracle")]
+#[command(
+    after_help = "Examples:\n  mote decode decoder.mote latents.safetensors -o pictures.png\n  mote decode decoder.mote latents.safetensors:z -o same.png --backend oracle"
+)]
 pub struct Args {
     /// The model file
     model: PathBuf,
@@ -45,7 +47,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let latents = noise_of_file(&args.latents, file.shape())?;
     let made = pictures(file.target(), args.backend, &latents)?;
     let shape = file.picture_shape();
-    let shown: Vec<Picture> = made.iter().map(|one| Picture::of_sample(&one.pixels(), shape)).collect();
+    let shown: Vec<Picture> = made
+        .iter()
+        .map(|one| Picture::of_sample(&one.pixels(), shape))
+        .collect();
     let square = (1..).find(|side| side * side >= shown.len()).unwrap_or(1);
     output.write(&encode(&grid(&shown, square).enlarged(args.zoom as usize))?)?;
     let digests: Vec<String> = made.iter().map(|one| format!("{:016x}", one.digest)).collect();
@@ -55,7 +60,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         }))?;
     } else {
         let mut text = format!("{}: {} pictures on {}\n", output.shown(), made.len(), args.backend);
-        digests.iter().take(8).for_each(|digest| text += &format!("  digest {digest}\n"));
+        digests
+            .iter()
+            .take(8)
+            .for_each(|digest| text += &format!("  digest {digest}\n"));
         print::text(&text)?;
     }
     Ok(Held::Yes)

@@ -104,10 +104,10 @@ fn is_numbers(output: &Path) -> bool {
 fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
     let shape = file.shape();
     if let (Some(_), Some(_)) = (file.model().decoder(), &args.from) {
-        return Err(
-            Failure::usage("this model's samples are latents, which its decoder makes pictures of: a picture is no start for it")
-                .help("leave --from, --strength and --inpaint out; --noise takes latents"),
-        );
+        return Err(Failure::usage(
+            "this model's samples are latents, which its decoder makes pictures of: a picture is no start for it",
+        )
+        .help("leave --from, --strength and --inpaint out; --noise takes latents"));
     }
     let from = args
         .from

@@ -167,7 +167,11 @@ pub(super) fn joined(
 #[must_use]
 pub fn noise(decoder: &Decoder) -> Vec<Vec<i32>> {
     let len: usize = decoder.graph.sample_shape().iter().product();
-    let one = |i: u64| (0..len as u32).map(|at| normal_q24(CALIBRATION_SEED + i, 0, at)).collect();
+    let one = |i: u64| {
+        (0..len as u32)
+            .map(|at| normal_q24(CALIBRATION_SEED + i, 0, at))
+            .collect()
+    };
     (0..LATENTS as u64).map(one).collect()
 }
 
@@ -267,7 +271,13 @@ struct Made {
 
 impl Making<'_> {
     fn float(&self) -> Result<Made, ConvertError> {
-        let emitted = emit(&self.banded.program, self.facts, None, self.arena, &(self.provenance)(Scheme::F16))?;
+        let emitted = emit(
+            &self.banded.program,
+            self.facts,
+            None,
+            self.arena,
+            &(self.provenance)(Scheme::F16),
+        )?;
         Ok(Made {
             emitted,
             formats: vec![],
@@ -335,6 +345,9 @@ fn drawn(model: &Model<'_>, latents: &[Vec<i32>]) -> Result<Vec<Shared<[f64]>>, 
 fn distance(emitted: &Emitted, latents: &[Vec<i32>], expected: &[Shared<[f64]>]) -> Result<f64, ConvertError> {
     let memory = AlignedBytes::copy_of(&emitted.bytes);
     let found = drawn(&Model::parse(memory.bytes())?, latents)?;
-    let psnr = found.iter().zip(expected).map(|(found, expected)| psnr_db(found, expected));
+    let psnr = found
+        .iter()
+        .zip(expected)
+        .map(|(found, expected)| psnr_db(found, expected));
     Ok(psnr.sum::<f64>() / found.len().max(1) as f64)
 }

@@ -194,8 +194,7 @@ pub fn convert(
         budget: options.budget,
     };
     let runs = source.calibration.runs.clone();
-    let converted =
-        convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))?;
+    let converted = convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))?;
     match &checkpoint.decoder {
         Some(decoder) => decoder::joined(converted, decoder, &runs, options),
         None => Ok(converted),

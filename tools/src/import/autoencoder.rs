@@ -61,7 +61,12 @@ pub fn alone(path: &Path) -> Option<PathBuf> {
 fn is_autoencoder(folder: &Path) -> bool {
     let text = files::text(&folder.join(CONFIG), files::SMALL).ok();
     let object = text.and_then(|text| mote_graph::config::object(CONFIG, &text).ok());
-    object.is_some_and(|object| object.get("_class_name").and_then(|class| class.as_str()).is_some_and(is_read))
+    object.is_some_and(|object| {
+        object
+            .get("_class_name")
+            .and_then(|class| class.as_str())
+            .is_some_and(is_read)
+    })
 }
 
 /// The decoder of the pipeline in `path`, whose network makes latents of this shape; `None` where there is none.
@@ -70,7 +75,9 @@ pub(super) fn beside(path: &Path, latent: [usize; 3]) -> Result<Option<Decoder>,
         return Ok(None);
     }
     let index = Index::read(path)?;
-    let named = index.as_ref().map(|index| index.autoencoder().map(|part| path.join(&part.name)));
+    let named = index
+        .as_ref()
+        .map(|index| index.autoencoder().map(|part| path.join(&part.name)));
     let folder = named.unwrap_or_else(|| Some(path.join(FOLDER)).filter(|folder| is_autoencoder(folder)));
     folder.map(|folder| read(&folder, Some(latent))).transpose()
 }
@@ -103,7 +110,9 @@ fn assemble(
     let mut fields = Fields::parse(file, text)?;
     let class = fields.string("_class_name", "")?;
     let mut weights = Weights::parse(files)?;
-    ["encoder.", "quant_conv."].into_iter().for_each(|part| weights.leave(part));
+    ["encoder.", "quant_conv."]
+        .into_iter()
+        .for_each(|part| weights.leave(part));
     let scaling = Scaling::read(&mut fields, if class == KL { 0.18215 } else { 1.0 })?;
     let graph = match class.as_str() {
         TINY => tiny::build(fields, scaling, &mut weights, latent)?,
@@ -142,7 +151,10 @@ impl Scaling {
             return Err(fields.error("shift_factor", "expected a number from -10000 to 10000"));
         }
         for field in ["latents_mean", "latents_std"] {
-            fields.refuse_set(field, "latents are scaled by one factor and one shift: numbers a channel are not read")?;
+            fields.refuse_set(
+                field,
+                "latents are scaled by one factor and one shift: numbers a channel are not read",
+            )?;
         }
         fields.ignore(&["shift_factor", "force_upcast"]);
         Ok(Self {
@@ -197,14 +209,23 @@ impl Net<'_, '_> {
         let (weight, offset) = (format!("{name}.weight"), format!("{name}.bias"));
         let shape = [out, channels, kernel, kernel];
         // Old attention weights are linear layers.
-        let mut params = vec![self.weights.take(&weight, if kernel == 0 { &shape[..2] } else { &shape })?];
+        let mut params = vec![
+            self.weights
+                .take(&weight, if kernel == 0 { &shape[..2] } else { &shape })?,
+        ];
         if bias {
             params.push(self.weights.take(&offset, &[out])?);
         }
         change(&mut params);
         let mut params = params.into_iter();
-        params.next().into_iter().for_each(|param| self.graph.param(&weight, param));
-        params.next().into_iter().for_each(|param| self.graph.param(&offset, param));
+        params
+            .next()
+            .into_iter()
+            .for_each(|param| self.graph.param(&weight, param));
+        params
+            .next()
+            .into_iter()
+            .for_each(|param| self.graph.param(&offset, param));
         let kernel = kernel.max(1);
         let op = ops::Conv::square(weight, bias.then_some(offset), kernel, 1, [kernel / 2; 4]);
         Ok(self.graph.push(name, op, &[x])?)

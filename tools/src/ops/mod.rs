@@ -9,6 +9,7 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
 mod constant;
@@ -23,7 +24,6 @@ mod operator;
 pub mod pointwise;
 mod pool;
 mod rearrange;
-mod band;
 mod rows;
 mod silu;
 mod softmax;
@@ -34,6 +34,7 @@ mod upsample;
 
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
 pub use constant::Constant;
@@ -47,7 +48,6 @@ pub use operator::{Operator, OutputFormat, Room};
 pub use pointwise::Pointwise;
 pub use pool::Pool;
 pub use rearrange::Rearrange;
-pub use band::Band;
 pub use rows::Rows;
 pub use silu::Silu;
 pub use softmax::Softmax;

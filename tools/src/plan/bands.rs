@@ -213,7 +213,9 @@ impl Maker<'_> {
         for index in (self.from..=last).rev() {
             let inputs = self.whole.ops[index].inputs();
             for (input, reads) in inputs.iter().zip(&self.reads[index - self.from]) {
-                let Reads::Rows { span, top, times } = *reads else { continue };
+                let Reads::Rows { span, top, times } = *reads else {
+                    continue;
+                };
                 let rows = (needed[index] + span - 1).saturating_sub(top).div_ceil(times);
                 needed[input.0] = needed[input.0].max(rows.min(self.height(input.0)));
             }
@@ -227,8 +229,14 @@ impl Maker<'_> {
         // No more than a band's share in one go, so that neither the first band nor the last is larger.
         let share = (self.band * height).div_ceil(self.height(last));
         let mut end = needed.min(self.made[index].rows + share).min(height);
-        for (input, reads) in self.whole.ops[index].inputs().iter().zip(&self.reads[index - self.from]) {
-            let Reads::Rows { span, top, times } = *reads else { continue };
+        for (input, reads) in self.whole.ops[index]
+            .inputs()
+            .iter()
+            .zip(&self.reads[index - self.from])
+        {
+            let Reads::Rows { span, top, times } = *reads else {
+                continue;
+            };
             if times > 1 && end < height {
                 // Where a row is repeated, a band begins with the first of its repetitions.
                 end += (end + top) % times;
@@ -341,15 +349,19 @@ impl Maker<'_> {
             return Some(());
         }
         let readers = self.from..self.whole.ops.len();
-        let first = readers.filter(|index| self.made[*index].rows < self.height(*index)).flat_map(|index| {
-            let inputs = self.whole.ops[index].inputs();
-            let reads = inputs.into_iter().zip(&self.reads[index - self.from]);
-            let rows = self.made[index].rows;
-            reads.filter_map(move |(input, reads)| match *reads {
-                Reads::Rows { top, times, .. } if input.0 == of => Some(rows.saturating_sub(top) / times),
-                _ => None,
-            }).collect::<Vec<_>>()
-        });
+        let first = readers
+            .filter(|index| self.made[*index].rows < self.height(*index))
+            .flat_map(|index| {
+                let inputs = self.whole.ops[index].inputs();
+                let reads = inputs.into_iter().zip(&self.reads[index - self.from]);
+                let rows = self.made[index].rows;
+                reads
+                    .filter_map(move |(input, reads)| match *reads {
+                        Reads::Rows { top, times, .. } if input.0 == of => Some(rows.saturating_sub(top) / times),
+                        _ => None,
+                    })
+                    .collect::<Vec<_>>()
+            });
         let made = self.made[of].rows;
         let first = first.min().unwrap_or(made);
         if first >= made {
@@ -372,6 +384,7 @@ impl Maker<'_> {
         let named = !self.origins.contains(&of);
         let [op_name, slot_name] = [&op.name, &slot.name].map(|name| if named { name.as_str() } else { "" });
         self.origins.push(of);
-        self.to.push(op_name, slot_name, [channels, rows, cols], kind, Origin::default())
+        self.to
+            .push(op_name, slot_name, [channels, rows, cols], kind, Origin::default())
     }
 }

@@ -330,7 +330,10 @@ const WATCHED: usize = 256;
 
 /// The traces with one digest for all operators of a step.
 fn folded(mut traces: Vec<Trace>) -> Vec<Trace> {
-    for step in traces.iter_mut().flat_map(|trace| trace.steps.iter_mut().chain(&mut trace.picture)) {
+    for step in traces
+        .iter_mut()
+        .flat_map(|trace| trace.steps.iter_mut().chain(&mut trace.picture))
+    {
         if !step.operators.is_empty() {
             step.operators = vec![Digest::of(step.operators.iter().copied().flat_map(halves)).0];
         }

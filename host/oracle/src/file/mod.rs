@@ -87,7 +87,10 @@ impl<'b> File<'b> {
             None if more => return refuse(DECODER),
             None => None,
         };
-        if decoder.as_ref().is_some_and(|decoder| !header.is_decoded_by(&decoder.header)) {
+        if decoder
+            .as_ref()
+            .is_some_and(|decoder| !header.is_decoded_by(&decoder.header))
+        {
             return refuse(DECODER);
         }
         let (records, rest) = sections[1].as_chunks();

@@ -5,6 +5,7 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
 mod constant;
@@ -19,7 +20,6 @@ mod pointwise;
 mod pool;
 mod readout;
 mod rearrange;
-mod band;
 mod rows;
 mod silu;
 mod softmax;

@@ -24,7 +24,9 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         ("--report", args.report.is_some()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-        return Err(Failure::usage(format_args!("{option}: a decoder alone has none")).help(format_args!("leave {option} out")));
+        return Err(
+            Failure::usage(format_args!("{option}: a decoder alone has none")).help(format_args!("leave {option} out"))
+        );
     }
     let latent = args.latent.map(|[rows, cols]| [0, rows, cols]);
     let decoder = autoencoder::read(folder, latent).map_err(mote_tools::Error::from)?;

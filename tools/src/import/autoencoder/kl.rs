@@ -18,12 +18,21 @@ pub(super) fn build(
 ) -> Result<Graph, ImportError> {
     let channels = f.integer("latent_channels", 1, MAX_CHANNELS)?.unwrap_or(4);
     let out = f.integer("out_channels", 1, MAX_CHANNELS)?.unwrap_or(3);
-    let widths = f.integers("block_out_channels", 1, MAX_CHANNELS)?.unwrap_or_else(|| vec![64]);
+    let widths = f
+        .integers("block_out_channels", 1, MAX_CHANNELS)?
+        .unwrap_or_else(|| vec![64]);
     let layers = f.integer("layers_per_block", 1, MAX_LAYERS)?.unwrap_or(1);
     let groups = f.integer("norm_num_groups", 1, MAX_CHANNELS)?.unwrap_or(32);
-    let blocks = f.strings("up_block_types")?.unwrap_or_else(|| vec!["UpDecoderBlock2D".to_string()]);
+    let blocks = f
+        .strings("up_block_types")?
+        .unwrap_or_else(|| vec!["UpDecoderBlock2D".to_string()]);
     if widths.is_empty() || widths.len() > MAX_LEVELS || blocks.len() != widths.len() {
-        return Err(f.error("up_block_types", "expected one for each of block_out_channels, of 1 to 12").into());
+        return Err(f
+            .error(
+                "up_block_types",
+                "expected one for each of block_out_channels, of 1 to 12",
+            )
+            .into());
     }
     if blocks.iter().any(|block| block != "UpDecoderBlock2D") {
         return Err(f.error("up_block_types", "supported: UpDecoderBlock2D").into());
@@ -33,9 +42,16 @@ pub(super) fn build(
     }
     let attends = f.bool("mid_block_add_attention", true)?;
     let post = f.bool("use_post_quant_conv", true)?;
-    let side = f.integer("sample_size", 1, MAX_SIDE)?.map(|side| side >> (widths.len() - 1));
+    let side = f
+        .integer("sample_size", 1, MAX_SIDE)?
+        .map(|side| side >> (widths.len() - 1));
     f.ignore(&["in_channels", "down_block_types", "use_quant_conv"]);
-    let shape = latent_shape(&f, channels, latent, side.filter(|side| *side > 0).map(|side| [side; 2]))?;
+    let shape = latent_shape(
+        &f,
+        channels,
+        latent,
+        side.filter(|side| *side > 0).map(|side| [side; 2]),
+    )?;
     f.finish()?;
     let mut net = Net {
         graph: Builder::new(),
@@ -63,7 +79,9 @@ pub(super) fn build(
             x = net.resnet(&format!("{at}.resnets.{j}"), *width, groups, x)?;
         }
         if level + 1 < widths.len() {
-            x = net.graph.push(&format!("{at}.upsamplers.0.upsample"), ops::Upsample2, &[x])?;
+            x = net
+                .graph
+                .push(&format!("{at}.upsamplers.0.upsample"), ops::Upsample2, &[x])?;
             x = net.conv(&format!("{at}.upsamplers.0.conv"), *width, 3, true, x)?;
         }
     }
@@ -81,7 +99,9 @@ impl Net<'_, '_> {
             let param = self.weights.take(key, &[channels])?;
             self.graph.param(key, param);
         }
-        Ok(self.graph.push(name, ops::Norm::group(groups, EPS, weight, bias), &[x])?)
+        Ok(self
+            .graph
+            .push(name, ops::Norm::group(groups, EPS, weight, bias), &[x])?)
     }
 
     /// `ResnetBlock2D` without a time embedding.
@@ -111,7 +131,9 @@ impl Net<'_, '_> {
         let q = self.conv(&layer("to_q", "query"), width, 0, true, h)?;
         let k = self.conv(&layer("to_k", "key"), width, 0, true, h)?;
         let v = self.conv(&layer("to_v", "value"), width, 0, true, h)?;
-        let h = self.graph.push(&at("attend"), ops::Attention { heads: 1 }, &[q, k, v])?;
+        let h = self
+            .graph
+            .push(&at("attend"), ops::Attention { heads: 1 }, &[q, k, v])?;
         let h = self.conv(&layer("to_out.0", "proj_attn"), width, 0, true, h)?;
         Ok(self.graph.push(&at("add"), ops::Add { divisor: 1.0 }, &[x, h])?)
     }

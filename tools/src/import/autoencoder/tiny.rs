@@ -19,10 +19,19 @@ pub(super) fn build(
 ) -> Result<Graph, ImportError> {
     let channels = f.integer("latent_channels", 1, MAX_CHANNELS)?.unwrap_or(4);
     let out = f.integer("out_channels", 1, MAX_CHANNELS)?.unwrap_or(3);
-    let widths = f.integers("decoder_block_out_channels", 1, MAX_CHANNELS)?.unwrap_or_else(|| vec![64; 4]);
-    let blocks = f.integers("num_decoder_blocks", 0, MAX_LAYERS)?.unwrap_or_else(|| vec![3, 3, 3, 1]);
+    let widths = f
+        .integers("decoder_block_out_channels", 1, MAX_CHANNELS)?
+        .unwrap_or_else(|| vec![64; 4]);
+    let blocks = f
+        .integers("num_decoder_blocks", 0, MAX_LAYERS)?
+        .unwrap_or_else(|| vec![3, 3, 3, 1]);
     if blocks.len() != widths.len() || blocks.is_empty() || blocks.len() > MAX_LEVELS {
-        return Err(f.error("num_decoder_blocks", "expected a number for each of decoder_block_out_channels, of 1 to 12").into());
+        return Err(f
+            .error(
+                "num_decoder_blocks",
+                "expected a number for each of decoder_block_out_channels, of 1 to 12",
+            )
+            .into());
     }
     if widths.iter().any(|width| *width != widths[0]) {
         let problem = "the library's blocks take what the level before gives: all levels must have the same channels";
@@ -79,7 +88,9 @@ pub(super) fn build(
             // What is left is from 0 to 1: the library's last line makes it -1 to 1.
             x = net.conv_as(&format!("decoder.layers.{layer}"), [out, 3], true, doubled, x)?;
         } else {
-            x = net.graph.push(&format!("decoder.layers.{layer}"), ops::Upsample2, &[x])?;
+            x = net
+                .graph
+                .push(&format!("decoder.layers.{layer}"), ops::Upsample2, &[x])?;
             x = net.conv(&format!("decoder.layers.{}", layer + 1), *width, 3, false, x)?;
             layer += 2;
         }
@@ -89,7 +100,10 @@ pub(super) fn build(
 
 /// `2 y - 1` of a convolution's output.
 fn doubled(params: &mut [Param]) {
-    params.iter_mut().flat_map(|param| &mut param.data).for_each(|w| *w *= 2.0);
+    params
+        .iter_mut()
+        .flat_map(|param| &mut param.data)
+        .for_each(|w| *w *= 2.0);
     params[1].data.iter_mut().for_each(|b| *b -= 1.0);
 }
 
