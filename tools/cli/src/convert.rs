@@ -189,7 +189,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         return chain::run(args, board.as_ref());
     }
     if let Some(folder) = autoencoder::alone(&args.checkpoint) {
-        return decoder::run(args, &folder);
+        return decoder::run(args, board.as_ref(), &folder);
     }
     if args.latent.is_some() {
         return Err(

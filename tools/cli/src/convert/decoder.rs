@@ -9,12 +9,12 @@ use mote_tools::convert::decoder::{DecoderOptions, convert_decoder, noise};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::import::autoencoder;
 use mote_tools::request::noise_of_file;
-use mote_tools::{ModelFile, fitting, images, plan};
+use mote_tools::{ModelFile, Target, fitting, images, plan};
 use serde_json::json;
 use std::path::Path;
 
 /// Converts, checks that a named board holds it, writes it.
-pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
+pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Held, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let given = [
         ("--name", args.name.is_some()),
@@ -43,11 +43,14 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         arena: args.arena.map_or(plan::Arena::Fast, Into::into),
         enough: 0,
     };
-    let made = convert_decoder(&decoder, &latents, options).map_err(mote_tools::Error::from)?;
+    let mut made = convert_decoder(&decoder, &latents, options).map_err(mote_tools::Error::from)?;
     made.notes.iter().for_each(print::note);
+    if args.strip {
+        made.emitted.strip()?;
+    }
     let file = ModelFile::from_bytes(&made.emitted.bytes)?;
     let (model, size) = (file.model(), file.bytes().len());
-    let board = args.board.map(|board| Fit::of(board, model, size, false));
+    let board = board.map(|board| Fit::of(board, model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the decoder does not fit {}: it {}", fit.name, fit.why);
         return Err(Failure::new(what).help(format_args!("it fits {}", fitting(model, size).join(", "))));
