@@ -11,6 +11,7 @@ mod boards;
 mod convert;
 mod cost;
 mod crosscheck;
+mod decode;
 mod demo;
 mod diff;
 mod eval;
@@ -62,6 +63,7 @@ enum Command {
     Inspect(inspect::Args),
     Diff(diff::Args),
     Sample(sample::Args),
+    Decode(decode::Args),
     Merge(merge::Args),
     Validate(validate::Args),
     Crosscheck(crosscheck::Args),
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => args.json,
         Command::Diff(args) => args.json,
         Command::Sample(args) => args.json,
+        Command::Decode(args) => args.json,
         Command::Merge(args) => args.json,
         Command::Validate(args) => args.json,
         Command::Crosscheck(args) => args.json,
@@ -127,6 +130,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Inspect(args) => inspect::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Decode(args) => decode::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),
