@@ -113,7 +113,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, A: AsMut<[u8]>> Memory for Apart<S, A> {
 #[inline(always)]
 fn aligned<M: Memory>(memory: &mut M) -> Result<Memories<'_>, RunError> {
     let (state, activations) = memory.parts();
-    let activations = activations.map(|bytes| Arena::new(bytes)).transpose()?;
+    let activations = activations.map(Arena::new).transpose()?;
     Ok((Arena::new(state)?.bytes, activations.map(|arena| arena.bytes)))
 }
 
@@ -295,7 +295,11 @@ impl<'m, M: Memory> Run<'m, M> {
         if let (Some(tag), Some(paused)) = (tag, &mut self.paused) {
             (paused.known, paused.known_tag) = (Some(image_q24), tag);
         }
-        self.with(|sampler, _| Ok(sampler.begin_known())).map(|_| ())
+        let begun = self.with(|sampler, _| {
+            sampler.begin_known();
+            Ok(())
+        });
+        begun.map(|_| ())
     }
 
     /// Saves the run into `to`; gives the bytes written, none where no run was started. As [`Sampler::snapshot`].
