@@ -76,8 +76,13 @@ fn the_graphs_are_the_library_s_decoders() {
         let given = mote_graph::float::Conditions::default();
         let found: Vec<f64> = executor.run(&latents, &times, given).expect("it runs");
         assert_eq!(decoder.graph.output_shape(), picture);
-        let furthest = (found.iter().zip(&pictures)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(found.len() == pictures.len() && furthest < 1e-9, "{vectors}: {furthest}");
+        let furthest = (found.iter().zip(&pictures))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            found.len() == pictures.len() && furthest < 1e-9,
+            "{vectors}: {furthest}"
+        );
     }
 }
 
