@@ -65,13 +65,15 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// A second network in the file, which makes a picture of the last state, and rows of activations.
+    Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -100,6 +102,7 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Decoder,
         Self::Fast,
     ];
 
@@ -134,6 +137,7 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
     }
@@ -170,6 +174,7 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }
@@ -180,6 +185,11 @@ impl Feature {
         if self.is_built() { Some(()) } else { None }
     }
 }
+
+/// Whether there are quick ways for many small operators and for vectors: those of networks with the part `pointwise`, which modulate their
+/// channels.
+pub(crate) const MODULATES: bool =
+    Feature::Fast.is_built() && Feature::Pointwise.is_built() && Feature::Integer.is_built();
 
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
