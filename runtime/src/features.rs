@@ -4,9 +4,10 @@
 
 use core::fmt;
 
-/// A part of the runtime that can be left out.
+/// A part of the runtime that can be left out. There will be more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Feature {
     /// Integer models.
     Integer,
@@ -64,13 +65,15 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// A second network in the file, which makes a picture of the last state, and rows of activations.
+    Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -99,6 +102,7 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Decoder,
         Self::Fast,
     ];
 
@@ -133,6 +137,7 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
     }
@@ -169,6 +174,7 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }

@@ -273,6 +273,15 @@ fn operator(op: &mut Op, random: &mut Random) {
             _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
         },
         Op::Constant(c) => constant(c, random),
+        Op::Band(r) => match random.below(4) {
+            0 => tensor(&mut r.first, random),
+            1 => tensor(&mut r.out, random),
+            2 => r.from = odd(r.from.into(), random) as u16,
+            _ => match &mut r.second {
+                Some(second) => tensor(second, random),
+                None => r.second = Some(r.first),
+            },
+        },
         Op::Upsample(Upsample { src, out }) | Op::AvgPool(AvgPool { src, out }) => match random.below(2) {
             0 => tensor(src, random),
             _ => tensor(out, random),

@@ -3,7 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_tools::ops::{
-    Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
+    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
+    TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -119,7 +120,13 @@ pub fn windows(seed: u64) -> Program {
         c.pad = [1, 2, 1, 2];
     });
     let moved = b.moved(wide, some);
-    let phases = b.window("phases", &[moved], [6, 1, 4], [3, 2], |c| {
+    let rows = |b: &mut Builder, name: &str, source: &[SlotId], from: usize, shape: [usize; 3]| {
+        let source = source.to_vec();
+        b.push(name, shape, Band { source, from })
+    };
+    let above = rows(&mut b, "above", &[moved], 1, [2, 2, 8]);
+    let both = rows(&mut b, "both.rows", &[above, moved], 1, [2, 3, 8]);
+    let phases = b.window("phases", &[both], [6, 1, 4], [3, 2], |c| {
         (c.stride, c.pad) = ([3, 2], [0; 4]);
     });
     let (src, way, block) = (phases, Way::Phases, [3, 2]);

@@ -45,12 +45,14 @@ const FORMS: [&str; 11] = [
 ];
 
 /// Windows that [`wider`] holds.
-const WINDOWS: [&str; 8] = [
+const WINDOWS: [&str; 10] = [
     "rearrange: depth to space",
     "rearrange: phases to space",
     "rearrange: space to depth",
     "rearrange: repetition",
     "rearrange: other rows",
+    "band: of one",
+    "band: of two",
     "conv: rectangle",
     "conv: strides that differ",
     "conv: stride above 2",
@@ -94,6 +96,7 @@ fn name(op: &Op) -> &'static str {
         Op::LinearAttention(_) => "linear_attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
+        Op::Band(_) => "band",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
@@ -168,6 +171,10 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
                 Way::Reshape => "rearrange: other rows",
             },
         ),
+        Op::Band(r) => {
+            add(r.second.is_none(), "band: of one");
+            add(r.second.is_some(), "band: of two");
+        }
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}

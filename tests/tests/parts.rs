@@ -74,6 +74,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Rearrange,
                 Feature::Rectangles,
                 Feature::Constant,
+                Feature::Decoder,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -74,6 +74,7 @@ fn checkpoint(shape: Shape) -> Result<Checkpoint, Error> {
         layout: SampleLayout::plain(),
         calibration: None,
         trained: None,
+        decoder: None,
         notes: vec![],
     })
 }

@@ -130,6 +130,12 @@ impl ModelFile {
         Shape::of(self.model().header())
     }
 
+    /// Extents of what its runs end in: its decoder's picture, or its sample.
+    #[must_use]
+    pub fn picture_shape(&self) -> Shape {
+        Shape::of_picture(self.model())
+    }
+
     /// SHA-256 of the file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {

@@ -90,6 +90,8 @@ pub struct Program {
     pub sample: [usize; 3],
     /// Pairs of slots that hold the same activation: the first as it was computed, the second recomputed later.
     pub recomputed: Vec<[SlotId; 2]>,
+    /// Slots that are rows of the network's output, from the top; empty where the last operator writes it whole.
+    pub bands: Vec<SlotId>,
 }
 
 impl Program {

@@ -111,6 +111,8 @@ pub struct Place {
     read: u32,
     /// Rows of that operator's output that are there.
     rows: u16,
+    /// What they have left behind for the next ([`NormConv::run_rows`](crate::ops::NormConv)).
+    left: Option<bool>,
 }
 
 impl Place {
@@ -143,9 +145,10 @@ impl Place {
             return Err(missing);
         }
         if let Some((end, rows)) = piece(model, op, self.rows.into(), most) {
-            run_rows(model, op, self.rows.into()..end, activations).ok_or(missing)?;
+            let from = self.rows.into();
+            let left = run_rows(model, op, from..end, self.left.filter(|_| from > 0), activations).ok_or(missing)?;
             if end < rows {
-                self.rows = end as u16;
+                (self.rows, self.left) = (end as u16, Some(left));
                 return Ok(());
             }
         } else if run_op(model, call, op, activations).is_none() {
@@ -155,6 +158,7 @@ impl Place {
             next: self.next + 1,
             read: (all.len() - reader.rest().len()) as u32,
             rows: 0,
+            left: None,
         };
         Ok(())
     }
@@ -176,6 +180,8 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
     let out = model.known(conv.out);
     let inputs = channels(Some(conv.source.first)) + channels(conv.source.second.map(|(id, _)| id));
     let row = usize::from(out.cols) * usize::from(out.channels) * conv.kernel().area() * inputs;
+    // A normalization inside it is an eighth more.
+    let row = row + if matches!(op, Op::Conv(_)) { 0 } else { row / 8 };
     let (rows, most) = (usize::from(out.rows), most as usize);
     if from == 0 && rows.checked_mul(row)? <= most {
         return None;
@@ -192,14 +198,20 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
 
 /// Runs some rows of a convolution; `None` where its memory does not fit.
 #[inline(never)]
-fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u8]) -> Option<()> {
+fn run_rows(
+    model: &Model<'_>,
+    op: &Op,
+    rows: Range<usize>,
+    before: Option<bool>,
+    activations: &mut [u8],
+) -> Option<bool> {
     let mut regions = Regions::NONE;
     let regions = &mut regions;
     let context = &model.context;
     regions.find(context.tensors, &op.slots(), activations);
     match op {
-        Op::Conv(conv) => rows::run(context, conv, rows, regions),
-        Op::NormConv(both) if Feature::NormConv.is_built() => both.run_rows(context, rows, regions),
+        Op::Conv(conv) => rows::run(context, conv, rows, regions).map(|()| false),
+        Op::NormConv(both) if Feature::NormConv.is_built() => both.run_rows(context, rows, before, regions),
         _ => None,
     }
 }

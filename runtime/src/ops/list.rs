@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm,
-    NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention,
+    Norm, NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -214,6 +214,8 @@ operators! {
     Pool in "pool",
     /// A table of the file, alone or added to an activation.
     Constant in "constant",
+    /// Some rows of an activation, or of two that follow each other.
+    Band in "decoder",
 }
 
 impl Op {

@@ -4,6 +4,7 @@
 //! [`list`] names them all. A new operator is a struct that implements [`Operator`] and one line there; the compiler asks for the rest.
 
 pub mod attention;
+pub mod band;
 pub mod check;
 pub mod class_embed;
 pub mod condition;
@@ -26,6 +27,7 @@ pub mod upsample;
 pub mod windows;
 
 pub use attention::{Attention, CrossAttention, LinearAttention};
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
 pub use constant::Constant;

@@ -386,7 +386,8 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 rows_at_random(&mut a.rows, random);
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
-            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) | Op::Band(_) => {
+            }
             Op::Pointwise(p) => pointwise_at_random(p, random),
             Op::Constant(c) => constant_at_random(c, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.

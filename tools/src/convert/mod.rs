@@ -4,6 +4,7 @@
 //! calibrate on.
 
 pub mod calibration;
+pub mod decoder;
 mod guard;
 mod halves;
 mod limits;
@@ -125,6 +126,8 @@ pub struct Converted {
     pub notes: Vec<String>,
     /// The condition vectors that were calibrated with; `None` for a network without a condition.
     pub conditions: Option<Given>,
+    /// The decoder that stands in the same file.
+    pub decoder: Option<decoder::Drawing>,
 }
 
 impl Converted {
@@ -149,6 +152,7 @@ impl Converted {
             chosen: None,
             notes,
             conditions: None,
+            decoder: None,
         }
     }
 }
@@ -189,7 +193,12 @@ pub fn convert(
         arena: options.arena,
         budget: options.budget,
     };
-    convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))
+    let runs = source.calibration.runs.clone();
+    let converted = convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))?;
+    match &checkpoint.decoder {
+        Some(decoder) => decoder::joined(converted, decoder, &runs, options),
+        None => Ok(converted),
+    }
 }
 
 /// A run that the checkpoint's own settings rule out is refused by the setting.

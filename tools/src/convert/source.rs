@@ -214,6 +214,7 @@ pub fn convert_source(
         conditions: source.conditions,
         program: within.program,
         notes,
+        decoder: None,
     })
 }
 

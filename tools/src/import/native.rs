@@ -284,6 +284,7 @@ impl Native {
             layout,
             calibration: manifest.calibration.as_ref().map(|place| shown(&self.root.join(place))),
             trained: None,
+            decoder: None,
         })
     }
 }

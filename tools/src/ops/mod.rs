@@ -9,6 +9,7 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
 mod constant;
@@ -33,6 +34,7 @@ mod upsample;
 
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
 pub use constant::Constant;
@@ -123,6 +125,8 @@ operators! {
     Pool,
     /// A table of the file, alone or added to an activation.
     Constant,
+    /// Some rows of an activation, or of two.
+    Band,
 }
 
 impl Kind {
@@ -187,6 +191,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Upsample(_)
         | Record::Rearrange(_)
         | Record::Pool(_)
+        | Record::Band(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

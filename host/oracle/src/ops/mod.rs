@@ -5,6 +5,7 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
 mod constant;
@@ -64,7 +65,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 20] = [
+pub const KINDS: [Kind; 21] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -85,6 +86,7 @@ pub const KINDS: [Kind; 20] = [
     cross_attention::KIND,
     pool::KIND,
     constant::KIND,
+    band::KIND,
 ];
 
 /// What the network is called with.

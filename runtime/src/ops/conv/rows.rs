@@ -30,7 +30,7 @@ pub(super) fn band(g: &Geometry, rows: &Range<usize>) -> Option<(Range<usize>, G
 /// The first row, from `row` on, at which a piece can begin.
 pub(crate) fn begins(upsample: bool, stride: usize, pad: usize, row: usize) -> usize {
     // A doubled input is cut between two pairs of its rows.
-    let within = upsample && row > 0 && (row * stride + pad) % 2 > 0 && row * stride > pad;
+    let within = upsample && row > 0 && !(row * stride + pad).is_multiple_of(2) && row * stride > pad;
     row + usize::from(within)
 }
 

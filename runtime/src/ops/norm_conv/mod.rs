@@ -88,7 +88,8 @@ impl Operator for NormConv {
 
     #[inline(never)]
     fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.bands(context, None, r)
+        self.bands(context, None, None, r)?;
+        Some(())
     }
 
     /// Of integer models only, which parsing sees to.
@@ -108,17 +109,29 @@ impl Operator for NormConv {
 }
 
 impl NormConv {
-    /// Runs it for some rows of the output alone.
-    pub(crate) fn run_rows(&self, context: &Context<'_>, rows: Range<usize>, r: &mut Regions<'_, '_>) -> Option<()> {
+    /// Runs it for some rows of the output alone. What it gives is `before` for the next rows, where nothing else had its scratch.
+    pub(crate) fn run_rows(
+        &self,
+        context: &Context<'_>,
+        rows: Range<usize>,
+        before: Option<bool>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<bool> {
         let whole = usize::from(r.out().rows);
         if rows.end > whole {
             return None;
         }
-        self.bands(context, Some(rows), r)
+        self.bands(context, Some(rows), before, r)
     }
 
     #[inline(always)]
-    fn bands(&self, context: &Context<'_>, rows: Option<Range<usize>>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn bands(
+        &self,
+        context: &Context<'_>,
+        rows: Option<Range<usize>>,
+        before: Option<bool>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<bool> {
         let (norm, input) = (
             norm::parameters(context, &self.norm, slot::WINDOW, r)?,
             norm::input(&self.norm, r)?,
@@ -131,8 +144,9 @@ impl NormConv {
         let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
         let (window, out) = (&mut r.window()?, &mut r.output()?);
         let rows = rows.unwrap_or(0..g.output[0]);
-        integer::norm_conv(
+        Some(integer::norm_conv(
             (rows, 0),
+            before,
             &input,
             &norm,
             factors,
@@ -142,8 +156,7 @@ impl NormConv {
             add,
             columns,
             out,
-        );
-        Some(())
+        ))
     }
 
     /// Runs it in two halves, each with factors, columns and a window of its own; as [`conv::halves::run`].

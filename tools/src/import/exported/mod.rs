@@ -113,6 +113,7 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         null_class,
         layout,
         trained: None,
+        decoder: None,
     })
 }
 

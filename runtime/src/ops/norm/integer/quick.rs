@@ -15,6 +15,11 @@ use crate::tensor::view::{Operand, View, ViewMut};
 /// What [`Norm::prepare`] gives beside the factors: what follows them in the family's kernel, if that runs it.
 pub type Prepared = Option<Finish>;
 
+/// Whether the factors are for the family's kernel.
+pub fn is_quick(prepared: &Prepared) -> bool {
+    prepared.is_some()
+}
+
 impl Norm<'_> {
     /// Leaves every channel's factors for [`positions`].
     #[inline(never)]
@@ -26,6 +31,22 @@ impl Norm<'_> {
             });
         }
         finish
+    }
+
+    /// What [`prepare`](Self::prepare) gave where it left the factors that are still there: for the family's kernel, or not.
+    pub fn prepared(&self, quick: bool) -> Prepared {
+        let Requant { mult, shift } = self.out_requant;
+        (quick && shift > 32).then(|| self.after_factors(mult, shift))
+    }
+
+    #[inline(always)]
+    fn after_factors(&self, mult: i32, shift: u8) -> Finish {
+        Finish {
+            silu: self.silu,
+            mult,
+            round: 1 << (shift - 33),
+            shift: u32::from(shift) - 32,
+        }
     }
 
     /// Leaves the factors for [`Family::normalize`], or finds that it cannot run this.
@@ -47,12 +68,7 @@ impl Norm<'_> {
                 affine.quick(self, channel, bits, zero)
             })?;
         }
-        let finish = Finish {
-            silu: self.silu,
-            mult,
-            round: 1 << (shift - 33),
-            shift: u32::from(shift) - 32,
-        };
+        let finish = self.after_factors(mult, shift);
         let pieces = match input {
             Input::Two([first, second]) if self.channels > CHUNK => first.channels | second.channels,
             _ => self.channels,
