@@ -29,6 +29,10 @@ fn decoder() -> Decoder {
     autoencoder::read(&folder().join("vae"), Some([4, 4, 4])).expect("the fixture is a decoder")
 }
 
+fn kl() -> Decoder {
+    autoencoder::read(&folder().join("kl"), None).expect("the fixture is a decoder")
+}
+
 fn made(scheme: Scheme, arena: Planned) -> Drawing {
     let options = DecoderOptions {
         scheme,
@@ -57,23 +61,51 @@ fn run(backend: Backend, file: &ModelFile, job: &Job) -> Vec<Trace> {
         .unwrap_or_else(|error| panic!("{backend}: {error}"))
 }
 
-/// The float graph against the loops of `make.py`.
+/// The float graphs against the loops of `make.py`.
 #[test]
-fn the_graph_is_the_library_s_decoder() {
-    let decoder = decoder();
-    let file = TensorFile::read(&folder().join("vectors.safetensors")).expect("the vectors are there");
-    let [latents, pictures] = ["latents", "pictures"].map(|key| file.floats(key).expect("the vectors are there").data);
-    let executor = Executor::new(&decoder.graph, DType::F64).expect("the graph is sound");
-    let found: Vec<f64> = executor
-        .run(&latents, &[0.0, 0.0], mote_graph::float::Conditions::default())
-        .expect("it runs");
-    assert_eq!(decoder.graph.output_shape(), [3, 16, 16]);
-    let furthest = found
-        .iter()
-        .zip(&pictures)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f64::max);
-    assert!(found.len() == pictures.len() && furthest < 1e-9, "{furthest}");
+fn the_graphs_are_the_library_s_decoders() {
+    for (decoder, vectors, picture) in [
+        (decoder(), "vectors.safetensors", [3, 16, 16]),
+        (kl(), "kl/vectors.safetensors", [3, 6, 6]),
+    ] {
+        let file = TensorFile::read(&folder().join(vectors)).expect("the vectors are there");
+        let [latents, pictures] = ["latents", "pictures"].map(|key| file.floats(key).expect("they are there").data);
+        let count = latents.len() / decoder.graph.sample_shape().iter().product::<usize>();
+        let executor = Executor::new(&decoder.graph, DType::F64).expect("the graph is sound");
+        let times = vec![0.0; count];
+        let given = mote_graph::float::Conditions::default();
+        let found: Vec<f64> = executor.run(&latents, &times, given).expect("it runs");
+        assert_eq!(decoder.graph.output_shape(), picture);
+        let furthest = (found.iter().zip(&pictures))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            found.len() == pictures.len() && furthest < 1e-9,
+            "{vectors}: {furthest}"
+        );
+    }
+}
+
+/// With normalizations and attention, whose pictures end in bands.
+#[test]
+fn decoders_with_attention_are_exact() {
+    let (decoder, mut last) = (kl(), f64::INFINITY);
+    for scheme in [Scheme::F16, Scheme::W16A16, Scheme::W8A8, Scheme::Auto] {
+        let options = DecoderOptions {
+            scheme,
+            arena: Planned::Small,
+            enough: 0,
+        };
+        let drawing = convert_decoder(&decoder, &noise(&decoder), options).expect("it can be converted");
+        let file = ModelFile::from_bytes(&drawing.emitted.bytes).expect("it is a model");
+        let draw = |backend| pictures(file.target(), backend, &noise(&decoder)).expect("it draws");
+        let expected = draw(Backend::Oracle(None));
+        assert_eq!(draw(Backend::Cpu), expected, "{scheme}");
+        assert_eq!(draw(Backend::Portable), expected, "{scheme}");
+        let psnr = drawing.psnr_db.unwrap_or(last);
+        assert!(scheme == Scheme::Auto || psnr <= last, "{scheme}: {psnr}");
+        last = psnr;
+    }
 }
 
 /// In bands as whole, in every kernel, and by the oracle.

@@ -311,6 +311,15 @@ impl<'m, M: Memory> Run<'m, M> {
         Ok(self.with(|sampler, _| sampler.snapshot(to))?.unwrap_or(0))
     }
 
+    /// Makes the picture of the state; as [`Sampler::decode`]. Nothing is made where no run was started.
+    ///
+    /// # Errors
+    /// Those of [`Sampler::decode`]; `StepBegun` within a step.
+    pub fn decode(&mut self, rows: impl FnMut(&[i32])) -> Result<(), RunError> {
+        self.between_steps()?;
+        self.with(|sampler, _| sampler.decode(rows)).map(|_| ())
+    }
+
     /// Refuses what is not for the middle of a step.
     fn between_steps(&self) -> Result<(), RunError> {
         match self.pending {

@@ -147,6 +147,112 @@ def decoded(config, tensors, latent):
     return each(lambda v: 2 * v - 1, x)
 
 
+KL_WIDTHS, KL_LATENT, KL_SIDE, KL_GROUPS = [4, 8], 2, 3, 2
+
+
+def norm_of(tensors, name, width):
+    tensors[f"{name}.weight"] = (width,), [half(1 + random.gauss(0, 0.1)) for _ in range(width)]
+    tensors[f"{name}.bias"] = drawn((width,), 0.1)
+
+
+def resnet_of(tensors, name, out, ins):
+    for part, width, wide in [("1", ins, ins), ("2", out, out)]:
+        norm_of(tensors, f"{name}.norm{part}", width)
+        conv_of(tensors, f"{name}.conv{part}", out, wide)
+    if ins != out:
+        conv_of(tensors, f"{name}.conv_shortcut", out, ins, 1)
+
+
+def kl():
+    tensors, top = {}, KL_WIDTHS[-1]
+    conv_of(tensors, "quant_conv", 4, 4, 1)
+    conv_of(tensors, "post_quant_conv", KL_LATENT, KL_LATENT, 1)
+    conv_of(tensors, "decoder.conv_in", top, KL_LATENT)
+    for j in (0, 1):
+        resnet_of(tensors, f"decoder.mid_block.resnets.{j}", top, top)
+    attention = "decoder.mid_block.attentions.0"
+    norm_of(tensors, f"{attention}.group_norm", top)
+    for layer in ("to_q", "to_k", "to_v", "to_out.0"):
+        tensors[f"{attention}.{layer}.weight"] = drawn((top, top), 0.4)
+        tensors[f"{attention}.{layer}.bias"] = drawn((top,), 0.1)
+    ins = top
+    for level, width in enumerate(reversed(KL_WIDTHS)):
+        for j in (0, 1):
+            resnet_of(tensors, f"decoder.up_blocks.{level}.resnets.{j}", width, ins)
+            ins = width
+        if level + 1 < len(KL_WIDTHS):
+            conv_of(tensors, f"decoder.up_blocks.{level}.upsamplers.0.conv", width, width)
+    norm_of(tensors, "decoder.conv_norm_out", ins)
+    conv_of(tensors, "decoder.conv_out", 3, ins)
+    config = {
+        "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": KL_WIDTHS, "down_block_types": ["DownEncoderBlock2D"] * 2,
+        "in_channels": 3, "latent_channels": KL_LATENT, "layers_per_block": 1, "norm_num_groups": KL_GROUPS, "out_channels": 3,
+        "sample_size": 6, "scaling_factor": 0.25, "shift_factor": None, "up_block_types": ["UpDecoderBlock2D"] * 2,
+    }
+    return config, tensors
+
+
+def norm(tensors, name, x):
+    gamma, beta = tensors[f"{name}.weight"][1], tensors[f"{name}.bias"][1]
+    each_group, y = len(x) // KL_GROUPS, []
+    for g in range(KL_GROUPS):
+        planes = x[g * each_group:(g + 1) * each_group]
+        values = [v for plane in planes for row in plane for v in row]
+        mean = sum(values) / len(values)
+        scale = 1 / math.sqrt(sum((v - mean) ** 2 for v in values) / len(values) + 1e-6)
+        for i, plane in enumerate(planes):
+            c = g * each_group + i
+            y.append([[(v - mean) * scale * gamma[c] + beta[c] for v in row] for row in plane])
+    return y
+
+
+def silu(x):
+    return each(lambda v: v / (1 + math.exp(-v)), x)
+
+
+def resnet(tensors, name, x):
+    h = conv(tensors, f"{name}.conv1", silu(norm(tensors, f"{name}.norm1", x)))
+    h = conv(tensors, f"{name}.conv2", silu(norm(tensors, f"{name}.norm2", h)))
+    if f"{name}.conv_shortcut.weight" in tensors:
+        x = conv(tensors, f"{name}.conv_shortcut", x)
+    return each(lambda a, b: a + b, x, h)
+
+
+def attended(tensors, name, x):
+    width, rows, cols = len(x), len(x[0]), len(x[0][0])
+    h = norm(tensors, f"{name}.group_norm", x)
+    points = [[h[c][r][k] for c in range(width)] for r in range(rows) for k in range(cols)]
+
+    def layer(part, v):
+        w, b = tensors[f"{name}.{part}.weight"][1], tensors[f"{name}.{part}.bias"][1]
+        return [b[o] + sum(w[o * width + i] * v[i] for i in range(width)) for o in range(width)]
+
+    q, k, v = ([layer(part, point) for point in points] for part in ("to_q", "to_k", "to_v"))
+    out = []
+    for query in q:
+        scores = [sum(a * b for a, b in zip(query, key)) / math.sqrt(width) for key in k]
+        weights = [math.exp(score - max(scores)) for score in scores]
+        total = sum(weights)
+        mixed = [sum(w * value[c] for w, value in zip(weights, v)) / total for c in range(width)]
+        out.append(layer("to_out.0", mixed))
+    return [[[x[c][r][k] + out[r * cols + k][c] for k in range(cols)] for r in range(rows)] for c in range(width)]
+
+
+def decoded_kl(config, tensors, latent):
+    """`AutoencoderKL.decode(latent / scaling_factor)`."""
+    x = each(lambda v: v / config["scaling_factor"], latent)
+    x = conv(tensors, "decoder.conv_in", conv(tensors, "post_quant_conv", x))
+    x = resnet(tensors, "decoder.mid_block.resnets.0", x)
+    x = attended(tensors, "decoder.mid_block.attentions.0", x)
+    x = resnet(tensors, "decoder.mid_block.resnets.1", x)
+    for level in range(len(KL_WIDTHS)):
+        for j in (0, 1):
+            x = resnet(tensors, f"decoder.up_blocks.{level}.resnets.{j}", x)
+        if level + 1 < len(KL_WIDTHS):
+            x = conv(tensors, f"decoder.up_blocks.{level}.upsamplers.0.conv", doubled(x))
+    return conv(tensors, "decoder.conv_out", silu(norm(tensors, "decoder.conv_norm_out", x)))
+
+
 def main():
     for folder, (config, tensors) in {"unet": unet(), "vae": vae()}.items():
         write(HERE / folder / "diffusion_pytorch_model.safetensors", tensors, "F16")
@@ -157,6 +263,14 @@ def main():
             pictures = [decoded(config, tensors, latent) for latent in latents]
             write(HERE / "vectors.safetensors",
                   {"latents": ((2, 4, 4, 4), flat(latents)), "pictures": ((2, 3, 16, 16), flat(pictures))}, "F64")
+    config, tensors = kl()
+    write(HERE / "kl" / "diffusion_pytorch_model.safetensors", tensors, "F16")
+    (HERE / "kl" / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    latent = [[[random.gauss(0, 0.25) for _ in range(KL_SIDE)] for _ in range(KL_SIDE)] for _ in range(KL_LATENT)]
+    picture = decoded_kl(config, tensors, latent)
+    flat = lambda x: [v for plane in x for row in plane for v in row]
+    write(HERE / "kl" / "vectors.safetensors",
+          {"latents": ((1, KL_LATENT, KL_SIDE, KL_SIDE), flat(latent)), "pictures": ((1, 3, 6, 6), flat(picture))}, "F64")
     (HERE / "scheduler").mkdir(exist_ok=True)
     scheduler = {
         "_class_name": "DDIMScheduler", "beta_end": 0.02, "beta_schedule": "linear", "beta_start": 0.0001, "clip_sample": False,
