@@ -175,7 +175,7 @@ pub(super) fn planned(
     let mut net = Net::new(modules.iter().map(String::as_str));
     let value = net.graph.sample(plan.shape)?;
     let sample = net.given(value);
-    let sample = net.shown_as(sample, 3);
+    let sample = net.shown_as(sample, layout.order().len() + 1);
     let condition = match plan.condition {
         None => None,
         Some(channels) => {
