@@ -38,7 +38,7 @@ mod temporary;
 mod toolchain;
 
 pub use availability::Availability;
-pub use boards::{Board, Core, Footprint, Region, boards, cores};
+pub use boards::{Board, Core, Cycles, Footprint, Region, boards, cores};
 pub use c::{CArchive, run_elf, rust_flash_bytes};
 pub use chips::{Chip, Ram, chips};
 pub use elf::Sizes;

@@ -40,10 +40,14 @@ pub enum Feature {
     Ddpm,
     /// DPM-Solver++(2M).
     DpmSolver,
-    /// Heun's method.
+    /// Heun's method, and over continuous levels the midpoint method.
     Heun,
     /// Calls of the network between training timesteps, and with a scaled state: continuous noise levels.
     Continuous,
+    /// The noise levels of EDM. Files that plan their run do without.
+    Edm,
+    /// Multistep consistency sampling.
+    Consistency,
     /// Runs in which part of the image is known.
     Inpaint,
     /// Starts between two seeds.
@@ -56,15 +60,19 @@ pub enum Feature {
     Pool,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
+    /// Tables that are added to activations: positions.
+    Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// A second network in the file, which makes a picture of the last state, and rows of activations.
+    Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -83,13 +91,17 @@ impl Feature {
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
+        Self::Edm,
+        Self::Consistency,
         Self::Inpaint,
         Self::Interpolate,
         Self::Chain,
         Self::Schedule,
         Self::Pool,
         Self::Rearrange,
+        Self::Constant,
         Self::Rectangles,
+        Self::Decoder,
         Self::Fast,
     ];
 
@@ -114,13 +126,17 @@ impl Feature {
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
+            Self::Edm => "edm",
+            Self::Consistency => "consistency",
             Self::Inpaint => "inpaint",
             Self::Interpolate => "interpolate",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
             Self::Pool => "pool",
             Self::Rearrange => "rearrange",
+            Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
     }
@@ -147,13 +163,17 @@ impl Feature {
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),
+            Self::Edm => cfg!(feature = "edm"),
+            Self::Consistency => cfg!(feature = "consistency"),
             Self::Inpaint => cfg!(feature = "inpaint"),
             Self::Interpolate => cfg!(feature = "interpolate"),
             Self::Chain => cfg!(feature = "chain"),
             Self::Schedule => cfg!(feature = "schedule"),
             Self::Pool => cfg!(feature = "pool"),
             Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }
@@ -164,6 +184,11 @@ impl Feature {
         if self.is_built() { Some(()) } else { None }
     }
 }
+
+/// Whether there are quick ways for many small operators and for vectors: those of networks with the part `pointwise`, which modulate their
+/// channels.
+pub(crate) const MODULATES: bool =
+    Feature::Fast.is_built() && Feature::Pointwise.is_built() && Feature::Integer.is_built();
 
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

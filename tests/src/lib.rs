@@ -37,6 +37,7 @@ pub mod archive;
 pub mod boards;
 pub mod chains;
 pub mod checkpoints;
+pub mod fit;
 pub mod mutate;
 pub mod parts;
 pub mod pointwise;

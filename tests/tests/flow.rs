@@ -1,18 +1,17 @@
 //! Euler's method for flow matching: its levels are diffusers', its rows are the equations, its runs are the same everywhere.
 
-use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::float::ddim::Clip as FloatClip;
 use mote_graph::float::samplers::{FloatRun, flow_sigmas};
 use mote_graph::schedule::{Precision, PreviousRule, ScheduleError, SchedulerConfig};
 use mote_oracle::Oracle;
-use mote_runtime::internals::digest::Digest;
 use mote_runtime::internals::model::sampling::Levels;
 use mote_runtime::internals::sampler::UNKNOWN;
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::internals::schedule::rows::Rows;
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
-use mote_runtime::{Arena, Config, Feature, Method, Model, RunError, Sampler, Start, Unobserved};
+use mote_runtime::{Config, Feature, Method, Model, RunError, Start};
+use mote_tests::running::everywhere;
 use mote_tests::synthetic::{self, Form};
 use mote_tools::backend::oracle::{request, start as start_of};
 use mote_tools::emit::planned::planned;
@@ -243,61 +242,6 @@ fn whole_runs_stay_by_those_in_f64() {
     assert!(worst < 1e-5, "{worst:e}");
 }
 
-/// Digests of the runs, everywhere.
-fn everywhere(file: &[u8], config: &Config, start: &Start<'_>, known: Option<&[i32]>) -> Vec<u64> {
-    let model = &Model::parse(file).expect("a valid file");
-    let mut memory = AlignedBytes::for_run(model, config);
-    let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
-    let mut run = Sampler::new(model, &mut arena, config, start).expect("the run is valid");
-    if let Some(known) = known {
-        run.inpaint(known).expect("it has the sample's length");
-    }
-    let (mut digests, mut times, mut saved) = (vec![], vec![], vec![0; Sampler::snapshot_bytes(model, config)]);
-    let mut len = 0;
-    while let Some(step) = run.step().expect("the step runs") {
-        digests.push(step.digest);
-        times.push(step.timestep);
-        if step.index == 3 {
-            len = run.snapshot(&mut saved).expect("there is room");
-        }
-    }
-    let engine = Engine::prepare(model);
-    let mut worker = engine.worker();
-    let mut memory = AlignedBytes::for_run(model, config);
-    let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
-    let mut quick = Sampler::new(model, &mut arena, config, start).expect("the run is valid");
-    if let Some(known) = known {
-        quick.inpaint(known).expect("it has the sample's length");
-    }
-    let mut found = vec![];
-    while let Some(step) = quick.step_by(&mut worker, &mut Unobserved).expect("the step runs") {
-        found.push(step.digest);
-    }
-    assert_eq!(found, digests, "the engine's");
-    let mut found = vec![];
-    let oracle = Oracle::new(file).expect("the model is valid");
-    let end = oracle
-        .run_known(&request(config), &start_of(start), known, &mut |step| {
-            found.push((step.timestep, step.digest))
-        })
-        .expect("the run is valid");
-    assert_eq!(
-        found,
-        times.into_iter().zip(digests.clone()).collect::<Vec<_>>(),
-        "the oracle's"
-    );
-    assert_eq!(Digest::of(end.into_iter()).0, digests[digests.len() - 1]);
-    let mut memory = AlignedBytes::for_run(model, config);
-    let mut arena = Arena::new(memory.bytes_mut()).expect("it is aligned");
-    let mut resumed = Sampler::resume(model, &mut arena, &saved[..len]).expect("it was saved");
-    if let Some(known) = known {
-        resumed.inpaint(known).expect("it has the sample's length");
-    }
-    while resumed.step().expect("the step runs").is_some() {}
-    assert_eq!(resumed.digest(), digests[digests.len() - 1], "resumed");
-    digests
-}
-
 #[test]
 fn runs_have_the_same_bits_everywhere_and_planned() {
     let image: Vec<i32> = (0..16).map(|i| (i - 8) << 20).collect();
@@ -359,7 +303,8 @@ fn what_does_not_fit_flow_matching_is_refused() {
         error
     };
     assert_eq!(refused(plain), None);
-    for method in Method::ALL.into_iter().filter(|method| *method != Method::FlowEuler) {
+    let continuous = |method: &Method| method.entry().levels.are_continuous();
+    for method in Method::ALL.into_iter().filter(|method| !continuous(method)) {
         assert_eq!(
             refused(Config { method, ..plain }),
             Some(RunError::Levels),

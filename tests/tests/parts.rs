@@ -11,10 +11,11 @@ use mote_tools::emit::planned::planned;
 use mote_tools::quantize::scheme::Scheme;
 
 /// Parts that runs need, whatever the model.
-const OF_RUNS: [Feature; 5] = [
+const OF_RUNS: [Feature; 6] = [
     Feature::Ddpm,
     Feature::DpmSolver,
     Feature::Heun,
+    Feature::Consistency,
     Feature::Inpaint,
     Feature::Interpolate,
 ];
@@ -66,11 +67,14 @@ fn what_a_model_needs_is_enough() {
                 Feature::Chain,
                 Feature::Condition,
                 Feature::Continuous,
+                Feature::Edm,
                 Feature::Norm,
                 Feature::Pointwise,
                 Feature::Pool,
                 Feature::Rearrange,
                 Feature::Rectangles,
+                Feature::Constant,
+                Feature::Decoder,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -12,6 +12,7 @@ use mote_runtime::Method;
 use mote_runtime::internals::numeric::normal::normal_q24;
 use mote_runtime::internals::sampler::Variance;
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction, StepCoefficients, ddim};
+use mote_runtime::internals::schedule::consistency::consistency;
 use mote_runtime::internals::schedule::ddpm::ddpm as fixed_ddpm;
 use mote_runtime::internals::schedule::dpm_solver::dpm_solver_2m;
 use mote_runtime::internals::schedule::heun::{heun_corrector, heun_predictor};
@@ -20,11 +21,12 @@ const ONE: f64 = (1u64 << 24) as f64;
 const ONE_Q62: u64 = 1 << 62;
 const V: f64 = 0.25;
 const ELEMENTS: u32 = 32;
-const METHODS: [Method; 4] = [
+const METHODS: [Method; 5] = [
     Method::Ddpm(Variance::Small),
     Method::Ddpm(Variance::Large),
     Method::DpmSolver2M,
     Method::Heun,
+    Method::Consistency,
 ];
 
 fn q62(ab: f64) -> u64 {
@@ -83,7 +85,8 @@ impl Fixed<'_> {
                 Method::Ddpm(variance) => fixed_ddpm(pair[0], pair[1], variance, p, c),
                 Method::DpmSolver2M => dpm_solver_2m(before, pair[0], pair[1], p, c),
                 Method::Heun => heun_predictor(pair[0], pair[1], p, c),
-                Method::FlowEuler => unreachable!("it has no cumulative alphas"),
+                Method::Consistency => consistency(pair[0], pair[1], p, c),
+                _ => unreachable!("it has no cumulative alphas"),
             };
             self.advance(&first, pair[0], index as u32, &mut x, &mut held);
             if self.method == Method::Heun && !(self.to_the_end && last) {

@@ -157,7 +157,7 @@ pub fn fitting(model: &Model<'_>, bytes: usize) -> Vec<String> {
 fn too_small(board: &Target, checkpoint: &Checkpoint, error: &AutoError) -> Error {
     let parts = parts_of_integers(checkpoint);
     let needs = |board: &Target| {
-        let flash = error.model_needed as u64 + board.core.footprint.code_for(&parts);
+        let flash = error.model_needed as u64 + board.code_bytes(&parts);
         (
             flash,
             error.arena_needed as u64 + ram_beside_activations(board, checkpoint),
@@ -215,10 +215,7 @@ fn parts_of_integers(checkpoint: &Checkpoint) -> Parts {
 fn budget(board: &Target, checkpoint: &Checkpoint) -> Budget {
     let left = |total: u64, taken: u64| total.saturating_sub(taken) as usize;
     Budget {
-        model_bytes: left(
-            board.flash.bytes,
-            board.core.footprint.code_for(&parts_of_integers(checkpoint)),
-        ),
+        model_bytes: left(board.flash.bytes, board.code_bytes(&parts_of_integers(checkpoint))),
         arena_bytes: left(board.ram_bytes(), ram_beside_activations(board, checkpoint)),
     }
 }

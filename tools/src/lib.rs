@@ -65,6 +65,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod emit;
+pub mod estimate;
 pub mod eval;
 pub mod files;
 pub mod images;

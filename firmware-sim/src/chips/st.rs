@@ -66,7 +66,7 @@ pub(super) static CHIPS: [Chip; 9] = [
         clock_hz: 24_000_000,
         clock: remembered("STM32F100 datasheet, operating conditions"),
         fetch: NO_WAIT,
-        fetch_source: remembered("RM0041: no wait state up to 24 MHz"),
+        fetch_source: read("STM32F10xxx FLASH_ACR, LATENCY: no wait state up to 24 MHz (as quoted)"),
         power: None,
         board: Some("stm32vldiscovery"),
     },

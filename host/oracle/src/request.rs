@@ -42,8 +42,30 @@ pub enum Method {
     DpmSolver2M,
     /// Heun's method.
     Heun,
-    /// Euler's method, for flow matching.
+    /// Euler's method on continuous levels.
     FlowEuler,
+    /// Heun's on these.
+    FlowHeun,
+    /// The midpoint's.
+    FlowMidpoint,
+    /// DPM-Solver++(2M) on these.
+    FlowDpmSolver2M,
+    /// Consistency sampling on cumulative alphas.
+    Consistency,
+    /// Consistency sampling on continuous levels.
+    FlowConsistency,
+}
+
+impl Method {
+    /// Whether it runs on continuous levels, and on no others.
+    pub fn is_continuous(self) -> bool {
+        match self {
+            Self::Ddim | Self::Ddpm(_) | Self::DpmSolver2M | Self::Heun | Self::Consistency => false,
+            Self::FlowEuler | Self::FlowHeun | Self::FlowMidpoint | Self::FlowDpmSolver2M | Self::FlowConsistency => {
+                true
+            }
+        }
+    }
 }
 
 /// Whether the predicted clean sample is clamped.

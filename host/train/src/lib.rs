@@ -2,7 +2,7 @@
 //!
 //! - [`gradient`]: reverse-mode differentiation of a graph.
 //! - [`dataset`], [`augment`]: images; [`random`]: every random number, by seed and step.
-//! - [`objective`], [`variance`]: what is minimized; [`adam`], [`rate`], [`average`]: how.
+//! - [`objective`], [`variance`]: what is minimized; [`distill`]: what a student of fewer steps is taught; [`adam`], [`rate`], [`average`]: how.
 //! - [`rounding`]: weights as an integer model holds them, for training that knows of it.
 //! - [`trainer`]: a step of all this.
 //!
@@ -13,6 +13,7 @@ pub mod adam;
 pub mod augment;
 pub mod average;
 pub mod dataset;
+pub mod distill;
 pub mod objective;
 pub mod random;
 pub mod rate;

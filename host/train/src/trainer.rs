@@ -4,6 +4,7 @@ use super::adam::{Adam, clip};
 use super::augment::Augment;
 use super::average::follow;
 use super::dataset::{Dataset, Images};
+use super::distill::Ladder;
 use super::gradient::{Call, Network, Passes};
 use super::objective::{Objective, Sample};
 use super::random::{Purpose, normal, permutation, uniform};
@@ -70,6 +71,8 @@ pub struct Teacher {
     pub network: Network,
     /// Its weights.
     pub params: Vec<f32>,
+    /// Where the student takes fewer steps than it: the steps of both.
+    pub ladder: Option<Ladder>,
 }
 
 /// A run.
@@ -105,7 +108,11 @@ pub struct Progress {
 
 /// Noisy images and what the network should say of them.
 struct Noisy {
+    /// Places of the levels, and the timesteps that the network is told there.
+    places: Vec<usize>,
     timesteps: Vec<usize>,
+    /// Of a student of fewer steps, its step.
+    rungs: Vec<usize>,
     labels: Vec<usize>,
     x0: Vec<f32>,
     x: Vec<f32>,
@@ -207,7 +214,8 @@ impl<'d> Trainer<'d> {
         Ok(Progress { loss, length, rate })
     }
 
-    /// L_simple of `params` on the held-out images, each at `times` timesteps spread over all of them; the same noise every time.
+    /// The mean square error of `params` on the held-out images, each at `times` timesteps spread over all of them; the same noise every time.
+    /// Targets are the data's, of a student of fewer steps the teacher's.
     pub fn held_out(&mut self, params: &[f32], times: usize) -> Result<f64, FloatError> {
         let (data, len) = (self.data, self.data.image_len());
         let images = data.count(&data.held_out);
@@ -216,19 +224,22 @@ impl<'d> Trainer<'d> {
         for first in (0..all).step_by(CALL) {
             let range = first..(first + CALL).min(all);
             let n = range.len();
-            let steps = self.objective.timesteps();
             let place = |i: usize| {
                 // Image i takes the timesteps of its own lattice.
                 let u = uniform(1, Purpose::Evaluation, 0, i as u32);
-                let slot = ((i / images) as f32 + u) / times as f32;
-                (i % images, ((slot * steps as f32) as usize).min(steps - 1))
+                (i % images, ((i / images) as f32 + u) / times as f32)
             };
-            let picks: Vec<(usize, usize)> = range.clone().map(place).collect();
+            let picks: Vec<(usize, f32)> = range.clone().map(place).collect();
             let image = |i: usize, to: &mut [f32]| to.copy_from_slice(&data.held_out.pixels[picks[i].0 * len..][..len]);
-            let timesteps = picks.iter().map(|p| p.1).collect();
+            // Evenly, however a batch's are drawn: the sigmoid of the logit.
+            let even = picks.iter().map(|p| (p.1, libm::logf(p.1 / (1.0 - p.1))));
+            let places = Places::of(&self.objective, self.ladder(), even);
             let labels = labels(&self.network, &data.held_out, picks.iter().map(|p| p.0));
             let noise = |i: usize, to: &mut [f32]| normal(1, Purpose::Evaluation, 1, (first + i) as u32, to);
-            let batch = noisy(&self.objective, len, timesteps, labels, &image, &noise);
+            let mut batch = noisy(&self.objective, len, places, labels, &image, &noise);
+            if self.ladder().is_some() {
+                self.teach(&mut batch)?;
+            }
             let output = self.passes.forward(&self.network, params, batch.call())?;
             // Of a learned variance only the prediction counts.
             let width = output.len() / n;
@@ -248,31 +259,62 @@ impl<'d> Trainer<'d> {
         let (n, len) = (self.settings.batch, self.data.image_len());
         let Settings { seed, augment, .. } = self.settings;
         let picks: Vec<usize> = (0..n).map(|i| self.pick(step * n as u64 + i as u64)).collect();
-        let steps = self.objective.timesteps();
         // One timestep in each of n equal parts: every part of the schedule in every step.
-        let timestep = |i: usize| {
+        let drawn = |i: usize| {
             let u = uniform(seed, Purpose::Timesteps, step, i as u32);
-            (((i as f32 + u) / n as f32 * steps as f32) as usize).min(steps - 1)
+            let mut z = [0.0];
+            if self.objective.draws_normal() {
+                normal(seed, Purpose::Timesteps, step, i as u32, &mut z);
+            }
+            ((i as f32 + u) / n as f32, z[0])
         };
+        let places = Places::of(&self.objective, self.ladder(), (0..n).map(drawn));
         let mut labels = labels(&self.network, &self.data.train, picks.iter().copied());
         for (i, label) in labels.iter_mut().enumerate() {
             if f64::from(uniform(seed, Purpose::Dropout, step, i as u32)) < self.settings.label_dropout {
                 *label = self.data.classes;
             }
         }
-        let (data, timesteps) = (self.data, (0..n).map(timestep).collect());
+        let data = self.data;
         let image = |i: usize, to: &mut [f32]| {
             let from = &data.train.pixels[picks[i] * len..][..len];
             augment.apply(data.shape, from, seed, step, i as u32, to);
         };
         let noise = |i: usize, to: &mut [f32]| normal(seed, Purpose::Noise, step, i as u32, to);
-        let mut batch = noisy(&self.objective, len, timesteps, labels, &image, &noise);
-        if let Some(teacher) = &self.teacher {
-            batch.target = self
-                .teacher_passes
-                .forward(&teacher.network, &teacher.params, batch.call())?;
-        }
+        let mut batch = noisy(&self.objective, len, places, labels, &image, &noise);
+        self.teach(&mut batch)?;
         Ok(batch)
+    }
+
+    fn ladder(&self) -> Option<&Ladder> {
+        self.teacher.as_ref()?.ladder.as_ref()
+    }
+
+    /// Targets from the teacher, where there is one.
+    fn teach(&mut self, batch: &mut Noisy) -> Result<(), FloatError> {
+        let Some(teacher) = &self.teacher else { return Ok(()) };
+        let mut ask = |call: Call<'_>| self.teacher_passes.forward(&teacher.network, &teacher.params, call);
+        let Some(ladder) = &teacher.ladder else {
+            batch.target = ask(batch.call())?;
+            return Ok(());
+        };
+        let len = self.data.image_len();
+        let mut x = batch.x.clone();
+        for step in 0..ladder.each() {
+            let timesteps: Vec<usize> = batch.rungs.iter().map(|r| ladder.rungs[*r].timesteps[step]).collect();
+            let call = Call {
+                x: &x,
+                timesteps: &timesteps,
+                ..batch.call()
+            };
+            let output = ask(call)?;
+            let moved = x.par_chunks_mut(len).zip(output.par_chunks(len)).zip(&batch.rungs);
+            moved.for_each(|((x, output), rung)| ladder.climb(*rung, step, x, output));
+        }
+        let target = x.par_chunks_mut(len).zip(batch.x.par_chunks(len)).zip(&batch.rungs);
+        target.for_each(|((target, x), rung)| ladder.velocity(*rung, x, target));
+        batch.target = x;
+        Ok(())
     }
 
     /// The image at a place in the run: every epoch is a permutation of all.
@@ -298,6 +340,39 @@ impl Noisy {
     }
 }
 
+/// Where the samples of a batch are.
+#[derive(Default)]
+struct Places {
+    places: Vec<usize>,
+    timesteps: Vec<usize>,
+    rungs: Vec<usize>,
+}
+
+impl Places {
+    /// From a uniform and a normal number a sample: the levels of the objective, or the first ones of a student's steps.
+    fn of(objective: &Objective, ladder: Option<&Ladder>, drawn: impl Iterator<Item = (f32, f32)>) -> Self {
+        let mut places = Self::default();
+        for (u, z) in drawn {
+            match ladder {
+                Some(ladder) => {
+                    let count = ladder.rungs.len();
+                    let rung = ((u * count as f32) as usize).min(count - 1);
+                    let t = ladder.rungs[rung].timesteps[0];
+                    places.rungs.push(rung);
+                    places.places.push(t);
+                    places.timesteps.push(t);
+                }
+                None => {
+                    let place = objective.place(u, z);
+                    places.places.push(place);
+                    places.timesteps.push(objective.told(place));
+                }
+            }
+        }
+        places
+    }
+}
+
 fn labels(network: &Network, images: &Images, picks: impl Iterator<Item = usize>) -> Vec<usize> {
     if network.classes().is_none() {
         return vec![];
@@ -309,12 +384,12 @@ fn labels(network: &Network, images: &Images, picks: impl Iterator<Item = usize>
 fn noisy(
     objective: &Objective,
     len: usize,
-    timesteps: Vec<usize>,
+    at: Places,
     labels: Vec<usize>,
     image: &(dyn Fn(usize, &mut [f32]) + Sync),
     noise: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) -> Noisy {
-    let zeros = || vec![0.0; timesteps.len() * len];
+    let zeros = || vec![0.0; at.places.len() * len];
     let (mut x0, mut x, mut target) = (zeros(), zeros(), zeros());
     let parts = (
         x0.par_chunks_mut(len),
@@ -325,11 +400,13 @@ fn noisy(
         let mut e = vec![0.0; len];
         image(i, x0);
         noise(i, &mut e);
-        objective.diffuse(timesteps[i], x0, &e, x);
-        objective.target(timesteps[i], x0, &e, target);
+        objective.diffuse(at.places[i], x0, &e, x);
+        objective.target(at.places[i], x0, &e, target);
     });
     Noisy {
-        timesteps,
+        places: at.places,
+        timesteps: at.timesteps,
+        rungs: at.rungs,
         labels,
         x0,
         x,
@@ -351,7 +428,7 @@ fn loss_of(
     let parts = output.chunks_exact(width).zip(slope.chunks_exact_mut(width));
     let one = |(i, (output, slope)): (usize, (&[f32], &mut [f32]))| {
         let sample = Sample {
-            timestep: batch.timesteps[i],
+            timestep: batch.places[i],
             x0: &batch.x0[i * len..][..len],
             x: &batch.x[i * len..][..len],
             target: &batch.target[i * len..][..len],

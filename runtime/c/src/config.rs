@@ -16,8 +16,18 @@ pub const MOTE_SAMPLER_DDPM_LARGE: u32 = 2;
 pub const MOTE_SAMPLER_DPM_SOLVER: u32 = 3;
 /// Heun's method, two network calls a step. Feature `heun`.
 pub const MOTE_SAMPLER_HEUN: u32 = 4;
-/// Euler's method for flow matching. Feature `continuous`.
+/// Euler's method, of flow matching and EDM. Feature `continuous`.
 pub const MOTE_SAMPLER_EULER: u32 = 5;
+/// Heun's method, of flow matching and EDM. Features `continuous` and `heun`.
+pub const MOTE_SAMPLER_FLOW_HEUN: u32 = 6;
+/// The midpoint method, of flow matching and EDM. Features `continuous` and `heun`.
+pub const MOTE_SAMPLER_FLOW_MIDPOINT: u32 = 7;
+/// DPM-Solver++(2M), of flow matching and EDM. Features `continuous` and `dpm-solver`.
+pub const MOTE_SAMPLER_FLOW_DPM_SOLVER: u32 = 8;
+/// Multistep consistency sampling. Feature `consistency`.
+pub const MOTE_SAMPLER_CONSISTENCY: u32 = 9;
+/// Multistep consistency sampling, of flow matching and EDM. Features `continuous` and `consistency`.
+pub const MOTE_SAMPLER_FLOW_CONSISTENCY: u32 = 10;
 
 /// The predicted clean sample is not clamped.
 pub const MOTE_CLIP_OFF: u32 = 0;

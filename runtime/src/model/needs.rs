@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::header::Arithmetic;
+use super::sampling::Schedule;
 use crate::features::Feature;
 use crate::ops::Op;
 use crate::tensor::Tensor;
@@ -19,7 +20,16 @@ impl Feature {
     /// sampled with any, unless its file plans its run.
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let predicted = model.header().prediction.feature() == Some(self);
-        let schedule = self == Self::Schedule && model.header().schedule.plan().is_none();
+        let own = model.header().schedule;
+        let sampled = model.header().prediction.picture().is_none();
+        let schedule = sampled && self == Self::Schedule && own.plan().is_none()
+            || self == Self::Edm && matches!(own, Schedule::Edm { .. });
+        #[cfg(feature = "decoder")]
+        if let Some(decoder) = model.decoder()
+            && self.needed_by(&decoder)
+        {
+            return true;
+        }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         predicted
             || schedule

@@ -28,6 +28,18 @@ pub enum Prediction {
     Kernel,
     /// The velocity of flow matching, `noise - x0` ([`crate::schedule::flow_euler`]).
     Flow,
+    /// What a preconditioned network adds to its share of the input (Karras et al. 2022): [`crate::schedule::edm`].
+    Edm,
+    /// The picture of a latent: a decoder, which no run samples from ([`crate::sampler::decode`]).
+    #[cfg(feature = "decoder")]
+    Picture {
+        /// Channels of the picture.
+        channels: u16,
+        /// Rows of the picture.
+        rows: u16,
+        /// Columns of the picture.
+        cols: u16,
+    },
 }
 
 impl Prediction {
@@ -44,12 +56,25 @@ impl Prediction {
         Feature::Chain.is_built() && matches!(self, Self::Kernel)
     }
 
+    /// Channels, rows and columns of the picture that a decoder makes; `None` of a network that is sampled from, at compile time
+    /// where decoders are not built.
+    #[inline(always)]
+    pub const fn picture(self) -> Option<[u16; 3]> {
+        match self {
+            #[cfg(feature = "decoder")]
+            Self::Picture { channels, rows, cols } => Some([channels, rows, cols]),
+            _ => None,
+        }
+    }
+
     /// The part of the runtime that runs of such a model need, whatever the sampler.
     #[inline(always)]
     pub const fn feature(self) -> Option<Feature> {
         match self {
             Self::Bits { .. } | Self::Kernel => Some(Feature::Chain),
-            Self::Flow => Some(Feature::Continuous),
+            Self::Flow | Self::Edm => Some(Feature::Continuous),
+            #[cfg(feature = "decoder")]
+            Self::Picture { .. } => Some(Feature::Decoder),
             Self::Epsilon | Self::V | Self::Sample => None,
         }
     }
@@ -60,19 +85,31 @@ impl Prediction {
     pub const fn levels(self) -> Levels {
         match self {
             Self::Flow if Feature::Continuous.is_built() => Levels::Flow,
-            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel | Self::Flow => Levels::Alphas,
+            Self::Edm if Feature::Continuous.is_built() => Levels::Edm,
+            Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel | Self::Flow | Self::Edm => {
+                Levels::Alphas
+            }
+            #[cfg(feature = "decoder")]
+            Self::Picture { .. } => Levels::Alphas,
         }
     }
 
     #[inline(always)]
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        match r.variant(6) {
+        match r.variant(7 + cfg!(feature = "decoder") as u32) {
             0 => Self::Epsilon,
             1 => Self::V,
             2 => Self::Sample,
             3 => Self::Bits { prior_q31: r.u32() },
             4 => Self::Kernel,
-            _ => Self::Flow,
+            5 => Self::Flow,
+            #[cfg(feature = "decoder")]
+            7 => Self::Picture {
+                channels: r.u16(),
+                rows: r.u16(),
+                cols: r.u16(),
+            },
+            _ => Self::Edm,
         }
     }
 }
@@ -82,7 +119,7 @@ impl Schedule {
     pub const fn spacing(self) -> Spacing {
         match self {
             Self::Leading => Spacing::Leading,
-            Self::Trailing | Self::Flow { .. } => Spacing::Trailing,
+            Self::Trailing | Self::Flow { .. } | Self::Edm { .. } => Spacing::Trailing,
             Self::Linspace => Spacing::Linspace,
             Self::Quadratic => Spacing::Quadratic,
             Self::Planned(plan) => plan.spacing(),
@@ -101,7 +138,7 @@ impl Schedule {
     #[inline(always)]
     pub(super) const fn alphas(self, train_steps: u32) -> u32 {
         match self {
-            Self::Flow { .. } if Feature::Continuous.is_built() => 0,
+            Self::Flow { .. } | Self::Edm { .. } if Feature::Continuous.is_built() => 0,
             _ => train_steps,
         }
     }
@@ -119,8 +156,33 @@ impl Schedule {
     pub(super) const fn feature(self) -> Option<Feature> {
         match self {
             Self::Planned(_) => None,
-            Self::Flow { .. } if !Feature::Continuous.is_built() => Some(Feature::Continuous),
+            Self::Flow { .. } | Self::Edm { .. } if !Feature::Continuous.is_built() => Some(Feature::Continuous),
+            Self::Edm { .. } if !Feature::Edm.is_built() => Some(Feature::Edm),
             _ => Some(Feature::Schedule),
+        }
+    }
+
+    /// EDM's levels; of other schedules some that no run visits.
+    #[inline(always)]
+    pub(crate) const fn edm(self) -> Edm {
+        match self {
+            Self::Edm {
+                lowest_q28,
+                highest_q28,
+                sigma_data_q24,
+                rho,
+            } => Edm {
+                lowest_q28,
+                highest_q28,
+                sigma_data_q24,
+                rho: rho as u32,
+            },
+            _ => Edm {
+                lowest_q28: 1 << 27,
+                highest_q28: 1 << 28,
+                sigma_data_q24: 1 << 24,
+                rho: 1,
+            },
         }
     }
 
@@ -135,7 +197,10 @@ impl Schedule {
         let continuous = prediction.levels().are_continuous();
         let same = match self {
             Self::Planned(plan) => plan.method().entry().levels.are_continuous() == continuous,
-            Self::Flow { shift_q24 } => continuous && shift_q24 >= 1 && shift_q24 <= 1 << 31,
+            Self::Flow { shift_q24 } => {
+                matches!(prediction, Prediction::Flow) && shift_q24 >= 1 && shift_q24 <= 1 << 31
+            }
+            Self::Edm { .. } => matches!(prediction, Prediction::Edm) && self.edm().holds(),
             _ => !continuous,
         };
         same && (!continuous || train_steps < 1 << 16)
@@ -143,13 +208,19 @@ impl Schedule {
 
     #[inline(always)]
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        match r.variant(6) {
+        match r.variant(7) {
             0 => Self::Leading,
             1 => Self::Trailing,
             2 => Self::Linspace,
             3 => Self::Quadratic,
             4 => Self::Planned(Plan::read(r)),
-            _ => Self::Flow { shift_q24: r.u32() },
+            5 => Self::Flow { shift_q24: r.u32() },
+            _ => Self::Edm {
+                lowest_q28: r.u32(),
+                highest_q28: r.u32(),
+                sigma_data_q24: r.u32(),
+                rho: r.u8(),
+            },
         }
     }
 }
@@ -183,6 +254,40 @@ pub enum Schedule {
         /// 2^24 leaves the levels as they are.
         shift_q24: u32,
     },
+    /// Nothing: the levels of EDM (Karras et al. 2022, equation 5) follow from a run's steps and from these; [`Spacing::Trailing`]. Both
+    /// roots are 2^12 to 2^32, and no sigma is beyond 2^-20 to 2^20.
+    Edm {
+        /// The lowest sigma to the power of 1 / rho, Q28.
+        lowest_q28: u32,
+        /// The same of the highest.
+        highest_q28: u32,
+        /// Standard deviation of the data, Q24, 2^12 to 2^24.
+        sigma_data_q24: u32,
+        /// rho, 1 to 16.
+        rho: u8,
+    },
+}
+
+/// The levels of EDM and the deviation of its data: [`Schedule::Edm`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edm {
+    pub lowest_q28: u32,
+    pub highest_q28: u32,
+    pub sigma_data_q24: u32,
+    pub rho: u32,
+}
+
+impl Edm {
+    /// Whether all is in its range.
+    const fn holds(self) -> bool {
+        let order = self.lowest_q28 >= 1 << 12 && self.lowest_q28 < self.highest_q28;
+        let data = self.sigma_data_q24 >= 1 << 12 && self.sigma_data_q24 <= 1 << 24;
+        // Powers of two on either side of both roots.
+        let below = self.lowest_q28.leading_zeros().saturating_sub(3);
+        let above = 4u32.saturating_sub(self.highest_q28.leading_zeros());
+        let rho = self.rho;
+        order && data && rho >= 1 && rho <= 16 && below * rho <= 20 && above * rho <= 20
+    }
 }
 
 /// Whether the predicted clean sample is clamped.
@@ -243,8 +348,18 @@ pub enum Method {
     DpmSolver2M,
     /// [`crate::schedule::heun`]: Heun's method, of second order with two calls a step (the last has one) and one held tensor.
     Heun,
-    /// [`crate::schedule::flow_euler`]: Euler's method for flow matching.
+    /// [`crate::schedule::flow_euler`]: Euler's method over continuous noise levels.
     FlowEuler,
+    /// [`crate::schedule::second`]: Heun's method over these, two calls a step (the last has one) and one held tensor.
+    FlowHeun,
+    /// [`crate::schedule::second`]: the midpoint method over these, two calls a step and one held tensor.
+    FlowMidpoint,
+    /// [`crate::schedule::second`]: DPM-Solver++(2M) over these.
+    FlowDpmSolver2M,
+    /// [`crate::schedule::consistency`]: multistep consistency sampling, over cumulative alphas.
+    Consistency,
+    /// The same over continuous noise levels.
+    FlowConsistency,
 }
 
 /// What tells a sampler from the others.
@@ -308,6 +423,8 @@ pub enum Levels {
     Alphas,
     /// Flow matching's: `x = (1 - s) x0 + s z` for s from 1 to 0, the timestep is `T s`.
     Flow,
+    /// EDM's: `x = x0 + sigma z`, the timestep is T times the logarithm's way from the lowest sigma to the highest.
+    Edm,
 }
 
 impl Levels {
@@ -316,7 +433,7 @@ impl Levels {
     pub const fn are_continuous(self) -> bool {
         match self {
             Self::Alphas => false,
-            Self::Flow => true,
+            Self::Flow | Self::Edm => true,
         }
     }
 
@@ -325,7 +442,7 @@ impl Levels {
     pub const fn default_method(self) -> Method {
         match self {
             Self::Alphas => Method::Ddim,
-            Self::Flow => Method::FlowEuler,
+            Self::Flow | Self::Edm => Method::FlowEuler,
         }
     }
 
@@ -335,25 +452,37 @@ impl Levels {
         match self {
             Self::Alphas => true,
             Self::Flow => matches!((spacing, prev), (Spacing::Trailing | Spacing::Linspace, PrevRule::List)),
+            Self::Edm => matches!((spacing, prev), (Spacing::Trailing, PrevRule::List)),
         }
     }
 
     /// Whether they are the same.
     #[inline(always)]
-    pub(crate) const fn are(self, other: Self) -> bool {
+    pub(crate) const fn is(self, other: Self) -> bool {
         self as u8 == other as u8
+    }
+
+    /// Whether samplers of the other kind run on them: those of continuous levels run on any such.
+    #[inline(always)]
+    pub(crate) const fn are(self, other: Self) -> bool {
+        self.are_continuous() == other.are_continuous()
     }
 }
 
 impl Method {
     /// Every sampler, at its number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Ddim,
         Self::Ddpm(Variance::Small),
         Self::Ddpm(Variance::Large),
         Self::DpmSolver2M,
         Self::Heun,
         Self::FlowEuler,
+        Self::FlowHeun,
+        Self::FlowMidpoint,
+        Self::FlowDpmSolver2M,
+        Self::Consistency,
+        Self::FlowConsistency,
     ];
 
     /// Its entry.
@@ -407,13 +536,46 @@ impl Method {
             Self::FlowEuler => Entry {
                 number: 5,
                 name: "euler",
-                about: "Euler's method for flow matching: deterministic, of models of that kind",
+                about: "Euler's method, of flow matching and EDM: deterministic",
                 feature: Some(Feature::Continuous),
                 terms: Terms::Kept,
                 calls: 1,
                 keeps: Keeps::Nothing,
                 noise: Noise::Never,
                 levels: Levels::Flow,
+            },
+            Self::FlowHeun => Entry {
+                number: 6,
+                levels: Levels::Flow,
+                ..Self::Heun.entry()
+            },
+            Self::FlowMidpoint => Entry {
+                number: 7,
+                name: "flow-midpoint",
+                about: "the midpoint method, of flow matching and EDM: second order, two network calls a step",
+                levels: Levels::Flow,
+                ..Self::Heun.entry()
+            },
+            Self::FlowDpmSolver2M => Entry {
+                number: 8,
+                levels: Levels::Flow,
+                ..Self::DpmSolver2M.entry()
+            },
+            Self::Consistency => Entry {
+                number: 9,
+                name: "consistency",
+                about: "Song et al. 2023: x0, fresh noise, x0 again; for distilled networks of 1 to 4 steps",
+                feature: Some(Feature::Consistency),
+                terms: Terms::Kept,
+                calls: 1,
+                keeps: Keeps::Nothing,
+                noise: Noise::Always,
+                levels: Levels::Alphas,
+            },
+            Self::FlowConsistency => Entry {
+                number: 10,
+                levels: Levels::Flow,
+                ..Self::Consistency.entry()
             },
         }
     }
@@ -428,9 +590,23 @@ impl Method {
         }
     }
 
-    /// The sampler of that name; of the ancestral ones that with the small variance.
+    /// The sampler of that name; of the ancestral ones that with the small variance, and of two on different levels that on cumulative
+    /// alphas ([`Self::on`]).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.entry().name == name)
+    }
+
+    /// The sampler of the same name on these levels, where there is one; else itself.
+    #[must_use]
+    pub fn on(self, levels: Levels) -> Self {
+        let same = |other: &Self| {
+            let (own, other) = (self.entry(), other.entry());
+            own.name == other.name && levels.are(other.levels)
+        };
+        if levels.are(self.entry().levels) {
+            return self;
+        }
+        Self::ALL.into_iter().find(same).unwrap_or(self)
     }
 
     /// The part of the runtime that it needs; `None` where every build has it.
@@ -563,9 +739,13 @@ mod tests {
             assert_eq!(Method::numbered(number as u32), Some(method));
             let named = Method::named(method.entry().name).map(|named| named.entry().name);
             assert_eq!(named, Some(method.entry().name));
+            assert_eq!(method.on(method.entry().levels), method);
             assert!((1..=2).contains(&method.calls()));
         }
         assert_eq!(Method::numbered(Method::ALL.len() as u32), None);
+        assert_eq!(Method::Heun.on(Levels::Edm), Method::FlowHeun);
+        assert_eq!(Method::FlowConsistency.on(Levels::Alphas), Method::Consistency);
+        assert_eq!(Method::Ddim.on(Levels::Flow), Method::Ddim);
         assert!(Spacing::ALL.into_iter().enumerate().all(|(n, s)| s as usize == n));
         assert!(Clip::ALL.into_iter().enumerate().all(|(n, c)| c as usize == n));
         assert!(PrevRule::ALL.into_iter().enumerate().all(|(n, p)| p as usize == n));

@@ -1,20 +1,25 @@
 //! The rows of a run, from nothing but integers: which timesteps it visits, and the coefficients of each call of the network.
 //!
 //! [`rows`] gives a run's rows, whichever sampler makes them or the file holds them. A sampler is a file that cites its equations:
-//! [`coefficients`] (DDIM), [`ddpm`], [`dpm_solver`], [`heun`] turn two cumulative alphas into the fixed-point forms that move a state,
-//! [`flow_euler`] two levels of flow matching.
+//! [`coefficients`] (DDIM), [`ddpm`], [`dpm_solver`], [`heun`], [`consistency`] turn two cumulative alphas into the fixed-point forms that
+//! move a state. [`continuous`] has the levels of flow matching ([`flow_euler`], with Euler's step) and of EDM ([`edm`]), and [`second`] the
+//! solvers of second order on them.
 //! [`spacing`] makes the list of timesteps without storing it. [`chain`] has the steps of the chains of 2015, which are no rows.
 
 pub mod chain;
 pub mod coefficients;
 pub mod config;
+pub mod consistency;
+pub mod continuous;
 pub mod ddpm;
 pub mod dpm_solver;
+pub mod edm;
 pub mod flow_euler;
 pub mod form;
 pub mod heun;
 mod program;
 pub mod rows;
+pub mod second;
 pub mod spacing;
 
 use crate::error::RunError;
@@ -30,7 +35,7 @@ mod tests;
 fn computed(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Option<Row>, RunError> {
     match rows.levels() {
         Levels::Alphas => on_alphas(rows, step, call, follows),
-        Levels::Flow => Ok(flow_euler::row(rows, step)),
+        Levels::Flow | Levels::Edm => Ok(continuous::row(rows, step, call, follows)),
     }
 }
 
@@ -39,7 +44,7 @@ fn computed(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Opti
 fn time_q16(rows: &Rows<'_>, step: u32, call: u32) -> Option<u32> {
     match rows.levels() {
         Levels::Alphas => Some(rows.call_timestep(step, call)? << 16),
-        Levels::Flow => flow_euler::time_q16(rows, step),
+        Levels::Flow | Levels::Edm => continuous::time_q16(rows, step, call),
     }
 }
 
@@ -51,7 +56,7 @@ fn level_noising(rows: &Rows<'_>, step: u32, call: u32) -> Option<(i32, i32)> {
             let alpha_bar = rows.model.alpha_bar_q62(rows.call_timestep(step, call)?);
             Some(coefficients::noising(alpha_bar))
         }
-        Levels::Flow => flow_euler::noising(rows, step),
+        Levels::Flow | Levels::Edm => continuous::noising(rows, step, call),
     }
 }
 
@@ -74,6 +79,7 @@ fn on_alphas(rows: &Rows<'_>, step: u32, call: u32, follows: bool) -> Result<Opt
             let before = before.map(|t| rows.model.alpha_bar_q62(t));
             dpm_solver::dpm_solver_2m(before, now, next, prediction, clip)
         }
+        Method::Consistency if Feature::Consistency.is_built() => consistency::consistency(now, next, prediction, clip),
         Method::Heun if Feature::Heun.is_built() && call > 0 => heun::heun_corrector(now, next, prediction, clip),
         Method::Heun if Feature::Heun.is_built() => heun::heun_predictor(now, next, prediction, clip),
         _ => coefficients::ddim(now, next, rows.config.eta_q16, prediction, clip),

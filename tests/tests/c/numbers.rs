@@ -108,6 +108,11 @@ fn choices_have_the_runtimes_numbers() {
         (mote::MOTE_SAMPLER_DPM_SOLVER, Method::DpmSolver2M),
         (mote::MOTE_SAMPLER_HEUN, Method::Heun),
         (mote::MOTE_SAMPLER_EULER, Method::FlowEuler),
+        (mote::MOTE_SAMPLER_FLOW_HEUN, Method::FlowHeun),
+        (mote::MOTE_SAMPLER_FLOW_MIDPOINT, Method::FlowMidpoint),
+        (mote::MOTE_SAMPLER_FLOW_DPM_SOLVER, Method::FlowDpmSolver2M),
+        (mote::MOTE_SAMPLER_CONSISTENCY, Method::Consistency),
+        (mote::MOTE_SAMPLER_FLOW_CONSISTENCY, Method::FlowConsistency),
     ];
     assert_eq!(methods.len(), Method::ALL.len(), "a sampler has no name in mote.h");
     for (number, method) in methods {

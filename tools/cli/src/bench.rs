@@ -7,12 +7,14 @@ use super::flash;
 use super::kernels;
 use super::print::{self, Held};
 use super::progress;
-use mote_firmware_sim::{Board, RuntimeFlash};
+use super::target;
+use mote_firmware_sim::{Firmware, RuntimeFlash};
 use mote_tools::backend::Backend;
 use mote_tools::bench::Bench;
+use mote_tools::estimate::Estimate;
 use mote_tools::kernels::Kernel;
 use mote_tools::validate::backends_to_check;
-use mote_tools::{Conditions, ModelFile};
+use mote_tools::{Conditions, ModelFile, Target};
 use std::path::PathBuf;
 
 /// Measure a step on this machine and on simulated boards
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 Examples:
   mote bench my.mote
   mote bench my.mote --backends board:mps2-an386,board:virt --operators --json
+  mote bench my.mote --board nrf52840,pico
   mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
@@ -55,9 +58,9 @@ pub struct Args {
     /// Compile parts of the runtime alone, for speed and for size, and show what each takes of flash
     #[arg(long, group = "single")]
     flash: bool,
-    /// Boards for --kernels and --flash, separated by commas [default: a core of each class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = kernels::board, requires = "single")]
-    board: Vec<&'static Board>,
+    /// Boards, separated by commas. With a model: milliseconds and millijoules there, modelled from instructions that a simulated board of that core counts; a chip's name or a file that describes a board will do. With --kernels and --flash: simulated boards [default: a core of each class]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    board: Vec<String>,
     /// Print the tables in Markdown
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -90,15 +93,36 @@ impl Single {
     }
 }
 
+/// Milliseconds of a step on `target`, from the count of a simulated board that runs the same code where there is one here.
+fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile) -> Estimate {
+    let bar = progress::bar(&target.name, 1);
+    let count = target.stand_in().and_then(|board| {
+        bench
+            .measure(Backend::Board(board, Firmware::Fast))
+            .instructions_per_step
+    });
+    bar.finish_and_clear();
+    match count {
+        Some(count) => Estimate::of_measured(target, file.model(), count),
+        None => Estimate::of(target, file.model()),
+    }
+}
+
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let targets: Vec<Target> = args
+        .board
+        .iter()
+        .map(|name| Target::named(name))
+        .collect::<Result<_, _>>()?;
+    let simulated = || targets.iter().map(Target::emulator).collect::<Result<Vec<_>, _>>();
     let single = Single {
         kernels: if args.kernels {
-            kernels::all(&args.board)?
+            kernels::all(&simulated()?)?
         } else {
             vec![]
         },
-        flash: if args.flash { flash::all(&args.board)? } else { vec![] },
+        flash: if args.flash { flash::all(&simulated()?)? } else { vec![] },
     };
     let Some(path) = &args.model else {
         if args.json {
@@ -115,7 +139,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     if let Some(given) = &args.condition {
         bench = bench.on(Conditions::parse(given)?)?;
     }
-    let chosen = backends_to_check(&args.backends, file.target(), bench.config()).into_iter();
+    let estimates = targets
+        .iter()
+        .map(|target| estimate(target, &bench, &file))
+        .collect::<Vec<_>>();
+    // Where boards alone are asked for, nothing else is measured.
+    let chosen = match (args.backends.as_slice(), targets.as_slice()) {
+        ([], [_, ..]) => vec![],
+        (backends, _) => backends_to_check(backends, file.target(), bench.config()),
+    }
+    .into_iter();
     // The oracle is there to be right, not to be quick.
     let chosen: Vec<_> = chosen
         .filter(|choice| choice.asked || !matches!(choice.backend, Backend::Oracle(_)))
@@ -134,14 +167,16 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         print::json(&serde_json::json!({
             "file": file.path().display().to_string(), "macs_per_step": file.model().header().macs, "steps": bench.config().steps,
             "counts": COUNTS, "backends": measured, "kernels": single.kernels, "runtime_flash": single.flash,
+            "modelled": estimates,
         }))?;
     } else {
-        let table = if args.markdown {
-            markdown(&measured)
-        } else {
-            text(&measured, args.operators)
+        let table = match measured.as_slice() {
+            [] => String::new(),
+            measured if args.markdown => markdown(measured),
+            measured => text(measured, args.operators),
         };
-        print::text(&(single.text(args.markdown) + &table))?;
+        let modelled: String = estimates.iter().map(|estimate| target::text(None, estimate)).collect();
+        print::text(&(single.text(args.markdown) + &table + &modelled))?;
     }
     Ok(held.into())
 }

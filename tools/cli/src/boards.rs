@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::print::{self, Held, bytes, heading, table};
 use mote_cuda::driver::missing;
-use mote_firmware_sim::{Availability, Board, boards};
+use mote_firmware_sim::{Availability, Board, Chip, boards, chips};
 use serde_json::{Value, json};
 
 /// List the simulated boards and the GPU, and what is missing to run them
@@ -19,9 +19,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Held, Failure> {
     let found: Vec<(&Board, Availability)> = boards().iter().map(|board| (board, board.available())).collect();
     if args.json {
-        print::json(&json!({ "boards": found.iter().map(object).collect::<Vec<_>>(), "cuda": cuda_object() }))?;
+        print::json(
+            &json!({ "boards": found.iter().map(object).collect::<Vec<_>>(), "chips": chips().map(chip_object).collect::<Vec<_>>(), "cuda": cuda_object() }),
+        )?;
     } else {
-        print::text(&(text(&found) + &cuda_text()))?;
+        print::text(&(text(&found) + &chips_text() + &cuda_text()))?;
     }
     Ok(Held::Yes)
 }
@@ -79,6 +81,49 @@ fn text(found: &[(&Board, Availability)]) -> String {
         missing.iter().for_each(|line| text += &format!("  {line}\n"));
     }
     text
+}
+
+/// Chips that models are fitted to and estimated for.
+fn chips_text() -> String {
+    let head = ["chip", "core", "flash", "RAM", "clock", "what it is"]
+        .map(str::to_owned)
+        .to_vec();
+    let cells = |chip: &Chip| {
+        vec![
+            chip.name.into(),
+            chip.core.name.into(),
+            bytes(chip.flash.length.into()),
+            bytes(chip.ram.first().map_or(0, |ram| ram.region.length).into()),
+            format!("{} MHz", chip.clock_hz / 1_000_000),
+            chip.description.into(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(chips().map(cells)).collect();
+    format!(
+        "\n{}\n{}\n  Models are fitted to these and estimated for them, not run: `mote inspect M.mote --board nrf52840`. `mote boards --json` names the\n  source of each figure. A file or --flash, --ram and --core describe another board.\n",
+        heading("Chips"),
+        table(&rows)
+    )
+}
+
+fn chip_object(chip: &Chip) -> Value {
+    let areas: Vec<Value> = chip
+        .ram
+        .iter()
+        .map(|ram| json!({ "name": ram.name, "origin": ram.region.origin, "bytes": ram.region.length }))
+        .collect();
+    json!({
+        "name": chip.name, "description": chip.description, "core": chip.core.name, "target": chip.core.target,
+        "flash_origin": chip.flash.origin, "flash_bytes": chip.flash.length, "ram": areas, "clock_hz": chip.clock_hz,
+        "wait_cycles": chip.fetch.wait_cycles, "line_bytes": chip.fetch.line_bytes,
+        "ua_per_mhz": chip.power.map(|(power, _)| power.ua_per_mhz),
+        "millivolts": chip.power.map(|(power, _)| power.millivolts),
+        "simulated_board": chip.board,
+        "sources": {
+            "memory": chip.memory.to_string(), "clock": chip.clock.to_string(), "wait": chip.fetch_source.to_string(),
+            "current": chip.power.map(|(_, source)| source.to_string()),
+        },
+    })
 }
 
 /// What is missing, and how to install it, each once.

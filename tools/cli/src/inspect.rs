@@ -4,12 +4,14 @@ use super::args::name;
 use super::failure::Failure;
 use super::plan;
 use super::print::{self, Held, bytes, count, heading, table};
+use super::target::{DescribedArgs, text};
 use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::{Method, Model};
 use mote_tools::condition::FixedPoint;
 use mote_tools::emit::stripped::missing;
+use mote_tools::estimate::Estimate;
 use mote_tools::inspect::{inspect, run_bytes};
 use mote_tools::report::{MemoryMap, OperatorRow};
 use mote_tools::samplers::sampler_name;
@@ -21,10 +23,17 @@ use std::path::PathBuf;
 /// Flash, RAM and instructions of boards are estimates from measured firmware; `mote bench` measures them. Instructions are not
 /// cycles.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  mote inspect my.mote\n  mote inspect my.mote --json | jq .boards")]
+#[command(
+    after_help = "Examples:\n  mote inspect my.mote\n  mote inspect my.mote --board nrf52840\n  mote inspect my.mote --json | jq .boards"
+)]
 pub struct Args {
     /// The model file
     model: PathBuf,
+    /// Say what it takes of this board: a simulated board or a chip (see `mote boards`), or a file that describes one
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    board: Option<String>,
+    #[command(flatten)]
+    described: DescribedArgs,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -32,12 +41,23 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let board = args.described.target(args.board.as_deref())?;
     let file = ModelFile::open(&args.model)?;
+    let asked = board.map(|board| (file.fit(board.clone()), Estimate::of(&board, file.model())));
     if args.json {
-        print::json(&inspect(&file))?;
+        let mut object = inspect(&file);
+        if let Some((fit, estimate)) = asked {
+            object["board"] = serde_json::json!(fit);
+            object["estimate"] = serde_json::json!(estimate);
+        }
+        print::json(&object)?;
     } else {
         let rows = OperatorRow::all(file.model());
-        print::text(&(facts(&file) + &operators(&rows) + &boards(&file.fits())))?;
+        let last = match &asked {
+            Some((fit, estimate)) => text(Some(fit), estimate),
+            None => boards(&file.fits()),
+        };
+        print::text(&(facts(&file) + &operators(&rows) + &last))?;
     }
     Ok(Held::Yes)
 }
@@ -155,7 +175,17 @@ fn facts(file: &ModelFile) -> String {
         row("checkpoint", format!("sha256 {}", word("checkpoint_sha256"))),
         row("crc32", format!("{:08x}", model.crc())),
     ];
-    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).collect();
+    let decoder = model.decoder().map(|decoder| {
+        let ([channels, rows, cols], header) = (decoder.picture(), decoder.header());
+        let value = format!(
+            "{rows} x {cols} x {channels} (row, col, channel), {} of the file, arena {}, {} multiply-accumulates once a run",
+            bytes(decoder.file_bytes().into()),
+            bytes(header.arena_bytes.into()),
+            count(header.macs)
+        );
+        row("picture", value)
+    });
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).chain(decoder).collect();
     format!(
         "{}\n{}",
         heading(&escaped(&file.path().display().to_string())),

@@ -4,14 +4,8 @@ use super::failure::Failure;
 use super::print::{count, heading, table};
 use super::progress;
 use mote_firmware_sim::{Availability, Board};
-use mote_tools::backend::named_board;
 use mote_tools::kernels::{Activations, Case, DEFAULT_BOARDS, Kernel, cases, measure};
 use std::fmt::Write as _;
-
-/// A board by its name.
-pub fn board(text: &str) -> Result<&'static Board, String> {
-    named_board(text)
-}
 
 /// Measures every case on `asked`, or on the default boards that are here.
 pub fn all(asked: &[&'static Board]) -> Result<Vec<Kernel>, Failure> {

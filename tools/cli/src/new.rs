@@ -4,8 +4,8 @@ use super::failure::Failure;
 use super::print::{self, Held, heading, table};
 use super::target::DescribedArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mote_tools::Target;
 use mote_tools::project::{Kind, NewProject, Written};
+use mote_tools::target::Profile;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -57,12 +57,17 @@ fn kind() -> impl TypedValueParser<Value = Kind> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Held, Failure> {
+    let board = args.described.target(Some(&args.board))?;
+    let board = board.ok_or_else(|| Failure::usage("no board"))?;
+    if board.profile != Profile::Size {
+        return Err(Failure::usage("--profile: a project is compiled for size")
+            .help("leave --profile out; its Cargo.toml has the profile, to be changed there"));
+    }
     let project = NewProject {
         folder: args.folder.clone(),
         kind: args.kind,
         model: args.model.clone(),
-        board: Target::asked(Some(&args.board), &(&args.described).into())?
-            .ok_or_else(|| Failure::usage("no board"))?,
+        board,
         steps: args.steps,
         mote: args.mote.clone(),
     };

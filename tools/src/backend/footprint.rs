@@ -1,9 +1,9 @@
 //! What a model takes of a board or a chip, estimated without building firmware, so that `convert` and `inspect` say the same on every
 //! machine. What the firmware itself takes stands with the core (`mote_firmware_sim::Footprint`); `mote bench` measures it.
 
+use crate::estimate::Instructions;
 use crate::target::Target;
 use mote_firmware_sim::{Parts, boards};
-use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Feature, Model, arena_bytes};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub struct Fit {
     pub fits: bool,
     /// Flash needed: model and firmware.
     pub flash_bytes: u64,
+    /// How the firmware is compiled that is reckoned with.
+    pub profile: &'static str,
     /// Flash there.
     pub flash_total_bytes: u64,
     /// RAM needed: arena, state, statics and stack.
@@ -45,13 +47,8 @@ impl Fit {
     /// Of a model file of `bytes` bytes, sampled under `config`.
     pub fn of_run(target: &Target, model: &Model<'_>, bytes: usize, config: &Config) -> Self {
         let footprint = target.core.footprint;
-        let per_mac = match model.header().arithmetic {
-            Arithmetic::Integer => footprint.integer_per_mac,
-            Arithmetic::F16 => footprint.f16_per_mac,
-        };
-        let calls = f64::from(config.method.calls()) * if config.guidance_q16.is_some() { 2.0 } else { 1.0 };
         let parts = Parts::needed_by(model).with(config.method.feature());
-        let flash = bytes as u64 + footprint.code_for(&parts);
+        let flash = bytes as u64 + target.code_bytes(&parts);
         let ram = arena_bytes(model, config) as u64 + footprint.ram_bytes(Feature::NormConv.needed_by(model));
         let (flash_total, ram_total) = (target.flash.bytes, target.ram_bytes());
         let short = |what: &str, needed: u64, has: u64| {
@@ -67,10 +64,11 @@ impl Fit {
             core: target.core.name,
             fits: why.is_empty(),
             flash_bytes: flash,
+            profile: target.profile.name(),
             flash_total_bytes: flash_total,
             ram_bytes: ram,
             ram_total_bytes: ram_total,
-            instructions_per_step: (model.header().macs as f64 * per_mac * calls) as u64,
+            instructions_per_step: Instructions::of(model, target.core, config).step,
             why: why.join("; "),
         }
     }

@@ -12,14 +12,16 @@ mod cpu;
 pub mod cuda;
 pub mod footprint;
 pub mod oracle;
+mod pictures;
 pub mod predict;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
+pub use pictures::{Drawn, pictures};
 
 use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
-use mote_firmware_sim::{Availability, Board, Firmware, SimError};
+use mote_firmware_sim::{Availability, Board, Chip, Firmware, SimError};
 use mote_runtime::{Config, Model, RunError, Start};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -185,10 +187,13 @@ pub struct Trace {
     pub seed: u64,
     /// Its steps.
     pub steps: Vec<StepTrace>,
-    /// Its pixels, `(row, col, channel)`.
+    /// Its pixels, `(row, col, channel)`: of the state, or of the picture that the model's decoder makes of it.
     pub pixels: Vec<u8>,
     /// The final state, Q24, `(row, col, channel)`.
     pub state: Vec<i32>,
+    /// The decoder's call after the last step, of a model that has one: the digest of the picture, whose pixels then are
+    /// [`Trace::pixels`].
+    pub picture: Option<StepTrace>,
 }
 
 impl Trace {
@@ -361,6 +366,10 @@ pub fn board_named(name: &str) -> Result<&'static Board, crate::Error> {
 
 /// The board of that name, or the names that there are.
 pub fn named_board(name: &str) -> Result<&'static Board, String> {
+    if let (None, Some(chip)) = (Board::named(name), Chip::named(name)) {
+        let refused = crate::target::Target::from(chip).emulator();
+        return refused.map_err(|error| format!("{error}; {}", error.advice().unwrap_or_default()));
+    }
     Board::named(name).ok_or_else(|| {
         let names: Vec<&str> = mote_firmware_sim::boards().iter().map(|board| board.name).collect();
         format!("unknown board '{name}'; there are {}", names.join(", "))

@@ -9,7 +9,7 @@ use super::{CrosscheckError, Dtype, Quantity, Reference};
 use crate::import::Checkpoint;
 use mote_graph::float::samplers::sigmas;
 use mote_graph::float::{Observed, Real};
-use mote_graph::graph::ValueId;
+use mote_graph::graph::{Graph, Op, ValueId};
 use mote_graph::schedule::{Precision, PreviousRule, Schedule};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -106,7 +106,8 @@ impl<T: Real> Compare<'_, T> {
         let graph = &self.checkpoint.graph;
         let shape = graph.sample_shape();
         let x = self.vectors.need(name, "fwd.x")?;
-        let mut t = self.vectors.times(name, "fwd.t")?;
+        let [scale, shift] = own_time(graph);
+        let mut t = self.vectors.times(name, "fwd.t", shift < 0.0)?;
         if x.shape.len() != 4 || x.shape[1..] != shape || x.shape[0] != t.len() {
             return Err(self.vectors.shape(
                 "fwd.x",
@@ -122,9 +123,14 @@ impl<T: Real> Compare<'_, T> {
             x = x[i * size..(i + 1) * size].to_vec();
             t = vec![t[i]];
         }
+        // References are of the network as it came: its own time, and the velocity of its own direction.
+        if [scale, shift] != [1.0, 0.0] {
+            t.iter_mut().for_each(|t| *t = (*t - shift) / scale);
+        }
+        let sign = if scale < 0.0 { -1.0 } else { 1.0 };
         let executor = self.runs.executor(reference);
         let out = executor.run_observed(&x, &t, given.conditions(), observe)?;
-        Ok(out.into_iter().map(T::wide).collect())
+        Ok(out.into_iter().map(|v| sign * v.wide()).collect())
     }
 
     fn layer(&mut self, name: &str, layer: &str) -> Result<bool, CrosscheckError> {
@@ -236,4 +242,13 @@ fn part_of<T: Real>(run: &Run<T>, part: Part, shape: &[usize]) -> Option<Vec<f64
             .flat_map(|x| x[..each].iter().map(|v| v.wide()))
             .collect(),
     )
+}
+
+/// `(a, b)` of the network's own time `a t + b` of a model's timestep t. It falls where the network goes from noise to data.
+fn own_time(graph: &Graph) -> [f64; 2] {
+    let waves = graph.nodes.iter().find_map(|node| match &node.op {
+        Op::Waves(waves) => Some(waves.time),
+        _ => None,
+    });
+    waves.unwrap_or([1.0, 0.0])
 }

@@ -102,15 +102,19 @@ impl Vectors {
     }
 
     /// A tensor of timesteps, which may lie between two.
-    pub(super) fn times(&self, key: &str, needs: &str) -> Result<Vec<f64>, CrosscheckError> {
+    pub(super) fn times(&self, key: &str, needs: &str, signed: bool) -> Result<Vec<f64>, CrosscheckError> {
         let reference = self.need(key, needs)?;
-        match reference.data.iter().find(|t| !(t.is_finite() && **t >= 0.0)) {
+        match reference
+            .data
+            .iter()
+            .find(|t| !(t.is_finite() && (signed || **t >= 0.0)))
+        {
             None => Ok(reference.data.clone()),
             Some(&value) => Err(CrosscheckError::Value {
                 path: self.path.clone(),
                 key: needs.to_string(),
                 value,
-                expected: "a number, 0 or above".to_string(),
+                expected: if signed { "a number" } else { "a number, 0 or above" }.to_string(),
             }),
         }
     }

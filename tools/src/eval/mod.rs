@@ -17,17 +17,20 @@
 //!
 //! - [`Subject::bound`]: DDPM's variational bound, term by term; [`Subject::likelihood`]: the exact likelihood of the probability flow.
 //! - [`Subject::reconstruction`]: DDIM there and back.
+//! - [`Subject::distances`]: how far samples are from another checkpoint's.
 //! - [`Subject::samples`], [`Subject::interpolation`]: images by the host's samplers.
 //! - [`Subject::convergence`], [`convergence_on_normal_data`]: errors of solvers by their steps.
 
 mod bound;
 mod convergence;
+mod distance;
 mod likelihood;
 mod pictures;
 mod reconstruction;
 
 pub use bound::BoundReport;
 pub use convergence::{Convergence, convergence_on_normal_data};
+pub use distance::Distances;
 pub use likelihood::LikelihoodReport;
 pub use pictures::{Drawn, HostSampler, Process};
 pub use reconstruction::Reconstruction;

@@ -168,8 +168,10 @@ impl Subject<'_> {
 }
 
 /// Samples of one run, made together.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     subject: &'a Subject<'a>,
+    /// Seed of the first sample, from the subject's on.
+    first: u64,
     count: usize,
     steps: usize,
     labels: Vec<usize>,
@@ -181,9 +183,21 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(subject: &'a Subject<'a>, count: usize, steps: usize, progress: &'a dyn Fn(u64)) -> Result<Self, Error> {
+        Self::of_seeds(subject, 0, count, steps, progress)
+    }
+
+    /// Of the seeds from `first` on, counted from the subject's.
+    pub(super) fn of_seeds(
+        subject: &'a Subject<'a>,
+        first: u64,
+        count: usize,
+        steps: usize,
+        progress: &'a dyn Fn(u64),
+    ) -> Result<Self, Error> {
         let label = subject.label(None, 0)?;
         Ok(Self {
             subject,
+            first,
             count,
             steps,
             labels: label.map_or(vec![], |label| vec![label; count]),
@@ -193,9 +207,15 @@ impl<'a> Run<'a> {
     }
 
     /// Standard normal noise, the device's: its elements run over rows, columns, channels.
-    fn noise(&self, stream: u32) -> Vec<f64> {
+    pub(super) fn noise(&self, stream: u32) -> Vec<f64> {
         let [channels, ..] = self.subject.predictor.shape();
-        let seed = |i: usize| self.subject.options.seed.wrapping_add(i as u64);
+        let seed = |i: usize| {
+            self.subject
+                .options
+                .seed
+                .wrapping_add(self.first)
+                .wrapping_add(i as u64)
+        };
         let one = |i: usize| to_chw(&normals(seed(i), stream, self.subject.predictor.dims()), channels);
         (0..self.count).flat_map(one).collect()
     }
@@ -210,7 +230,7 @@ impl<'a> Run<'a> {
         config.clip_sample.then_some(config.clip_sample_range)
     }
 
-    fn ddim(&self, start: Vec<f64>, eta: f64) -> Result<Vec<f64>, Error> {
+    pub(super) fn ddim(&self, start: Vec<f64>, eta: f64) -> Result<Vec<f64>, Error> {
         let steps = self.list()?;
         let ddim = Ddim {
             schedule: self.subject.predictor.schedule(),

@@ -13,14 +13,17 @@ pub(super) struct Net<'a, 'w> {
     pub(super) config: &'a UnetConfig,
     pub(super) graph: Builder,
     weights: &'a mut Weights<'w>,
+    /// The network is told `time[0] * t + time[1]` of timestep t.
+    time: [f64; 2],
 }
 
-/// Builds the network that `config` describes out of `weights`.
-pub(super) fn build(config: &UnetConfig, weights: &mut Weights<'_>) -> Result<Graph, ImportError> {
+/// Builds the network that `config` describes out of `weights`. It is told `time[0] * t + time[1]` of timestep t.
+pub(super) fn build(config: &UnetConfig, weights: &mut Weights<'_>, time: [f64; 2]) -> Result<Graph, ImportError> {
     let mut net = Net {
         config,
         graph: Builder::new(),
         weights,
+        time,
     };
     let embedding = net.time_embedding()?;
     let [rows, cols] = config.sample_size;
@@ -57,6 +60,34 @@ pub(super) fn build(config: &UnetConfig, weights: &mut Weights<'_>) -> Result<Gr
     Ok(net.graph.finish(x)?)
 }
 
+/// The features of another time than the timestep.
+fn waves(op: &ops::TimeProj, time: [f64; 2]) -> ops::Waves {
+    let half = op.dim / 2;
+    let exponent = |i: usize| -libm::log(op.max_period) * i as f64 / (half as f64 - op.freq_shift);
+    let wave = |kind| {
+        move |i: usize| ops::Wave {
+            kind,
+            rate: libm::exp(exponent(i)),
+            single: libm::expf(exponent(i) as f32),
+            phase: 0.0,
+        }
+    };
+    let (sines, cosines) = (
+        (0..half).map(wave(ops::WaveKind::Sine)),
+        (0..half).map(wave(ops::WaveKind::Cosine)),
+    );
+    let features = if op.flip_sin_to_cos {
+        cosines.chain(sines).collect()
+    } else {
+        sines.chain(cosines).collect()
+    };
+    ops::Waves {
+        features,
+        time,
+        single: false,
+    }
+}
+
 impl Net<'_, '_> {
     /// Time and class embedding, and the SiLU that every resnet applies to their sum: computed once.
     fn time_embedding(&mut self) -> Result<ValueId, ImportError> {
@@ -67,7 +98,11 @@ impl Net<'_, '_> {
             freq_shift: self.config.freq_shift,
             max_period: MAX_PERIOD,
         };
-        let mut x = self.graph.push("time_proj", op, &[])?;
+        let mut x = if self.time == [1.0, 0.0] {
+            self.graph.push("time_proj", op, &[])?
+        } else {
+            self.graph.push("time_proj", waves(&op, self.time), &[])?
+        };
         self.graph.tap("time_proj", x);
         let weight = self
             .weights

@@ -6,6 +6,7 @@
 //!
 //! Counts are of instructions as QEMU retires them, the same on every run. They are not cycles.
 
+mod calibration;
 pub mod cases;
 mod network;
 
@@ -15,6 +16,7 @@ use mote_runtime::{Config, Model};
 use serde::Serialize;
 use std::time::Duration;
 
+pub use calibration::calibration;
 pub use cases::{Activations, Case, Work, cases};
 use network::{Network, network};
 
@@ -90,7 +92,7 @@ pub fn measure(board: &'static Board, cases: &[Case]) -> Result<Vec<Kernel>, Mea
 
 /// Instructions of each case, of one run.
 fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureError> {
-    let Network { bytes, measured } = network(cases)?;
+    let Network { bytes, measured, .. } = network(cases)?;
     let memory = AlignedBytes::copy_of(&bytes);
     let model = Model::parse(memory.bytes()).map_err(ConvertError::from)?;
     let config = Config::of(model.header(), 1);

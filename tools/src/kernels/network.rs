@@ -34,6 +34,8 @@ use crate::quantize::weights::scales;
 pub struct Network {
     /// The file.
     pub bytes: Vec<u8>,
+    /// The same network in f16.
+    pub float: Vec<u8>,
     /// Index of the operator of each case.
     pub measured: Vec<usize>,
 }
@@ -67,7 +69,11 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         int4: &[],
     };
     let bytes = emit(&program, &diffusion, Some(&quantization), Arena::Fast, provenance)?.bytes;
-    Ok(Network { bytes, measured })
+    Ok(Network {
+        bytes,
+        float: reference.bytes,
+        measured,
+    })
 }
 
 fn in_side(work: &Work) -> usize {
@@ -201,7 +207,7 @@ impl Builder {
                 match then {
                     Then::Nothing => {}
                     Then::Modulation => {
-                        let vector = self.vector(2 * channels);
+                        let vector = self.vector(2 * channels, Bits::Sixteen);
                         (mish.one, mish.factor, mish.addend) = (0.0, Some(vector), Some(Addend::Modulation));
                     }
                     Then::Residual => mish.addend = Some(Addend::Slot(self.open(channels, side, before), 1.0)),
@@ -217,17 +223,20 @@ impl Builder {
 
     /// An activation of `channels` channels made from the sample, which is at most twice as large.
     fn open(&mut self, channels: usize, side: usize, activations: Bits) -> SlotId {
+        if side == 1 {
+            return self.vector(channels, activations);
+        }
         let shape = [channels, 1, self.side / side];
         self.conv("open", &[SlotId(0)], shape, self.side, Fused::Nothing, activations)
     }
 
     /// A vector made from the timestep.
-    fn vector(&mut self, channels: usize) -> SlotId {
+    fn vector(&mut self, channels: usize, activations: Bits) -> SlotId {
         let frequencies = vec![1.0, 0.1];
         let cos_first = true;
         let time = TimeProj { frequencies, cos_first };
         let time = self.push("time", [4, 1, 1], time, Bits::Sixteen);
-        self.conv("vector", &[time], [channels, 1, 1], 1, Fused::Nothing, Bits::Sixteen)
+        self.conv("vector", &[time], [channels, 1, 1], 1, Fused::Nothing, activations)
     }
 
     /// A signal made from the sample's rows.

@@ -4,8 +4,10 @@
 //! it is says the operator's home in [`crate::ops`]. An operator whose only reader will join it waits for that reader. What has no place
 //! is refused by its name.
 
+mod deployed;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::collections::HashMap;
 
@@ -77,6 +79,7 @@ pub struct Next<'a> {
 
 /// Lowers a shape-checked graph.
 pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+    let graph = &*times::plain(graph);
     let mut lowering = Lowering::new(graph);
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;

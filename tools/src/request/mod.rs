@@ -11,6 +11,7 @@ pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
 use crate::condition::{Conditions, FixedPoint};
+use crate::convert::provenance::Provenance;
 use mote_runtime::internals::model::header::Header;
 use mote_runtime::internals::sampler::Variance;
 use mote_runtime::internals::schedule::coefficients::Clip;
@@ -92,7 +93,7 @@ impl RunOptions {
             None => DEFAULT_STEPS.min(header.train_steps),
         };
         let default = Config::of(header, self.steps.unwrap_or(usual));
-        let method = self.method(default.method);
+        let method = self.method(default.method).on(header.prediction.levels());
         self.suits(method)?;
         if header.prediction.is_chain() {
             self.suits_chain(header)?;
@@ -131,6 +132,21 @@ impl RunOptions {
                 Err(Error::refused(format_args!("{option}: {why}")).help(format_args!("leave {option} out")))
             }
         }
+    }
+
+    /// Whether the variance that the ancestral sampler would have is the model's, or asked for.
+    ///
+    /// # Errors
+    /// Of kind `Refused` where the network learned its own, which the file does not hold, and none is asked for.
+    pub fn suits_variance(&self, model: &Model<'_>) -> Result<(), Error> {
+        let ancestral = matches!(self.sampler, Some(Method::Ddpm(_))) && self.variance.is_none();
+        if !ancestral || !Provenance::lacks_variances(model) {
+            return Ok(());
+        }
+        Err(Error::refused(
+            "--sampler ddpm: learned variances (variance_type learned_range) have no place in a model file, which holds the mean alone",
+        )
+        .help("take another sampler, or say --variance small or large"))
     }
 
     fn method(&self, default: Method) -> Method {
@@ -213,6 +229,7 @@ impl Request {
             return Err(Error::usage(format_args!("the weight of guidance is {weight}"))
                 .help(format_args!("give --guidance from -{MOST_GUIDANCE} to {MOST_GUIDANCE}")));
         }
+        self.run.suits_variance(model)?;
         let config = Config {
             class: self.class,
             guidance_q16: self.guidance.map(q16),

@@ -1,6 +1,6 @@
 //! A board as options of a command describe it.
 
-use super::{Area, Target, units};
+use super::{Area, Profile, Target, units};
 use crate::Error;
 use mote_firmware_sim::{Core, cores};
 
@@ -54,6 +54,7 @@ impl Described {
             power: None,
             board: None,
             chip: None,
+            profile: Profile::Size,
         })
     }
 

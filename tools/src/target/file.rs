@@ -14,7 +14,7 @@
 //! ```
 
 use super::described::core;
-use super::{Area, Target, units};
+use super::{Area, Profile, Target, units};
 use crate::Error;
 use crate::files::{Expected, read_file};
 use mote_firmware_sim::chips::{Power, chips};
@@ -200,5 +200,6 @@ fn empty(core: &'static mote_firmware_sim::Core) -> Target {
         power: None,
         board: None,
         chip: None,
+        profile: Profile::Size,
     }
 }

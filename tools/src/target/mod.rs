@@ -23,7 +23,7 @@ pub use described::Described;
 
 use crate::{Error, ErrorKind};
 use mote_firmware_sim::chips::{Chip, Fetch, Power, chips};
-use mote_firmware_sim::{Board, Core, Region, boards};
+use mote_firmware_sim::{Board, Core, Parts, Region, boards};
 use std::path::Path;
 
 /// A memory.
@@ -43,6 +43,27 @@ impl Area {
             name: name.to_owned(),
             origin: Some(region.origin),
             bytes: region.length.into(),
+        }
+    }
+}
+
+/// How the firmware is compiled: its size follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// `opt-level = "s"`, `lto = "fat"`, one unit, `panic = "abort"`: what is measured here.
+    #[default]
+    Size,
+    /// Cargo's own `--release`: more code for a few per cent of speed.
+    Stock,
+}
+
+impl Profile {
+    /// What it is, in a few words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Size => "opt s + LTO",
+            Self::Stock => "stock release",
         }
     }
 }
@@ -70,6 +91,8 @@ pub struct Target {
     pub board: Option<&'static Board>,
     /// The entry of the table that its figures are from, with their sources.
     pub chip: Option<&'static Chip>,
+    /// How the firmware is compiled.
+    pub profile: Profile,
 }
 
 impl From<&'static Board> for Target {
@@ -87,6 +110,7 @@ impl From<&'static Board> for Target {
             power: chip.and_then(|chip| chip.power).map(|(power, _)| power),
             board: Some(board),
             chip,
+            profile: Profile::Size,
         }
     }
 }
@@ -104,6 +128,7 @@ impl From<&'static Chip> for Target {
             power: chip.power.map(|(power, _)| power),
             board: chip.board.and_then(Board::named),
             chip: Some(chip),
+            profile: Profile::Size,
         }
     }
 }
@@ -133,6 +158,22 @@ impl Target {
             None if described.is_empty() => Ok(None),
             None => described.alone().map(Some),
             Some(name) => described.over(Self::named(name)?).map(Some),
+        }
+    }
+
+    /// The same with a firmware that is compiled so.
+    #[must_use]
+    pub fn with_profile(self, profile: Profile) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// Flash for code and constants with these parts of the runtime, bytes: at most this much.
+    #[must_use]
+    pub fn code_bytes(&self, parts: &Parts) -> u64 {
+        let (footprint, size) = (self.core.footprint, self.core.footprint.code_for(parts));
+        match self.profile {
+            Profile::Size => size,
+            Profile::Stock => (size as f64 * footprint.stock).ceil() as u64,
         }
     }
 

@@ -13,7 +13,12 @@ use std::path::Path;
 /// Writes `graph` with its configurations into `folder`. A file that was there stays whole until the new one is.
 pub fn write(folder: &Path, graph: &Graph, unet: &Value, scheduler: &Value) -> io::Result<()> {
     let class = scheduler["_class_name"].as_str().unwrap_or("DDIMScheduler");
-    let pipeline = class.replace("Scheduler", "Pipeline");
+    // The library has no pipeline of pixels for flow matching; this one samples with whatever scheduler there is.
+    let pipeline = if class.starts_with("FlowMatch") {
+        "DDPMPipeline".to_owned()
+    } else {
+        class.replace("Scheduler", "Pipeline")
+    };
     let index = json!({
         "_class_name": pipeline,
         "scheduler": ["diffusers", class],

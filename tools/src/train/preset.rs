@@ -40,6 +40,26 @@ pub struct Choice {
     pub classes: usize,
     /// Twice the output's channels: the prediction and the variance.
     pub learned_variance: bool,
+    /// Flow matching: the network predicts its velocity.
+    pub flow: bool,
+}
+
+impl Choice {
+    /// `scheduler/scheduler_config.json` of flow matching, as the library writes it: levels as they are trained, unshifted.
+    fn flow_scheduler() -> Value {
+        json!({
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "invert_sigmas": false,
+            "num_train_timesteps": 1000,
+            "shift": 1.0,
+            "shift_terminal": null,
+            "stochastic_sampling": false,
+            "use_beta_sigmas": false,
+            "use_dynamic_shifting": false,
+            "use_exponential_sigmas": false,
+            "use_karras_sigmas": false,
+        })
+    }
 }
 
 impl Preset {
@@ -90,6 +110,7 @@ impl Preset {
                 prediction: Prediction::Epsilon,
                 classes: 0,
                 learned_variance: unet.out_channels == 2 * unet.in_channels,
+                flow: false,
             };
             let own = UnetConfig::parse("config.json", &preset.unet(choice).to_string());
             let unlabelled = UnetConfig {
@@ -144,6 +165,9 @@ impl Preset {
     /// `scheduler/scheduler_config.json`.
     #[must_use]
     pub fn scheduler(&self, choice: Choice) -> Value {
+        if choice.flow {
+            return Choice::flow_scheduler();
+        }
         let mut config = json!({
             "_class_name": "DDIMScheduler",
             "beta_end": 0.02,
@@ -186,6 +210,7 @@ mod tests {
                 prediction: Prediction::Epsilon,
                 classes: 0,
                 learned_variance: false,
+                flow: false,
             };
             let (unet, scheduler) = (preset.unet(choice).to_string(), preset.scheduler(choice).to_string());
             let made = fresh(name, &unet, &scheduler, 0).unwrap();

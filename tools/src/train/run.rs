@@ -17,9 +17,10 @@ use crate::images::{ImageError, encode};
 use crate::import::{Checkpoint, TRAINED_FILE};
 use mote_graph::float::FloatError;
 use mote_graph::schedule::{Precision, Schedule, ScheduleError};
+use mote_runtime::internals::model::sampling::Levels;
 use mote_train::dataset::Dataset;
 use mote_train::gradient::Network;
-use mote_train::objective::Objective;
+use mote_train::objective::{Objective, Times};
 use mote_train::trainer::{Settings, State, Teacher, Trainer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,8 @@ pub struct Job<'a> {
     pub qat: Option<Qat>,
     /// Whether the variance is learned.
     pub learned_variance: bool,
+    /// How timesteps of flow matching are drawn.
+    pub times: Times,
     /// Labels to show samples of.
     pub classes: usize,
     /// Where everything goes.
@@ -202,8 +205,13 @@ fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunEr
     if checkpoint.graph.condition.is_some() {
         return Err(RunError::Conditioned);
     }
-    let schedule = Schedule::new(&checkpoint.scheduler, Precision::F64)?;
-    let objective = Objective::new(&schedule, checkpoint.scheduler.prediction_type, job.learned_variance);
+    let scheduler = &checkpoint.scheduler;
+    let objective = if scheduler.levels == Levels::Flow {
+        Objective::flow(scheduler.num_train_timesteps, job.times)
+    } else {
+        let schedule = Schedule::new(scheduler, Precision::F64)?;
+        Objective::new(&schedule, scheduler.prediction_type, job.learned_variance)
+    };
     let network = match &job.qat {
         Some(qat) => qat.network.clone(),
         None => Network::new(&checkpoint.graph)?,
@@ -278,8 +286,9 @@ impl<'a> Running<'a> {
     fn draw(&mut self) -> Result<(), RunError> {
         let job = self.job;
         let config = &job.checkpoint.scheduler;
-        let schedule = Schedule::new(config, Precision::F64)?;
-        let grid = samples(&mut self.trainer, job.data.shape, job.classes, config, &schedule)?;
+        let ladder = job.teacher.as_ref().and_then(|teacher| teacher.ladder.as_ref());
+        let steps = ladder.map(|ladder| ladder.rungs.len());
+        let grid = samples(&mut self.trainer, job.data.shape, job.classes, config, steps)?;
         let curve = self.curve.picture(job.settings.rate.steps);
         self.file("samples.png", &encode(&grid)?)?;
         self.file("loss.png", &encode(&curve)?)?;

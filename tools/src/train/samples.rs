@@ -1,10 +1,11 @@
-//! A grid of samples from the weights as they are: DDIM, in float.
+//! A grid of samples from the weights as they are, in float: DDIM, or Euler's method for flow matching.
 
 use crate::images::{Picture, Shape, grid};
 use crate::tensors::to_hwc;
 use mote_graph::float::FloatError;
-use mote_graph::float::ddim::{Clip, Ddim};
-use mote_graph::schedule::{PreviousRule, Schedule, SchedulerConfig};
+use mote_graph::float::ddim::Clip;
+use mote_graph::float::samplers::FloatRun;
+use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
 use mote_train::gradient::Call;
 use mote_train::random::{Purpose, normal};
 use mote_train::trainer::Trainer;
@@ -16,22 +17,23 @@ const STEPS: usize = 50;
 /// Side of a pixel, for images of up to 16 pixels.
 const ZOOM: usize = 4;
 
-/// The grid: the same noise every time. Labels take turns where there are any.
+/// The grid, in `steps` steps where they are few: the same noise every time. Labels take turns where there are any.
 pub fn samples(
     trainer: &mut Trainer<'_>,
     [channels, rows, cols]: [usize; 3],
     classes: usize,
     config: &SchedulerConfig,
-    schedule: &Schedule,
+    steps: Option<usize>,
 ) -> Result<Picture, FloatError> {
     let len = channels * rows * cols;
     let mut noise = vec![0.0; COUNT * len];
     normal(0, Purpose::Evaluation, 2, 0, &mut noise);
-    let steps = config.steps(STEPS.min(config.num_train_timesteps), PreviousRule::List)?;
-    let sampler = Ddim {
-        schedule,
-        steps: &steps,
-        prediction: config.prediction_type,
+    let sampler = FloatRun {
+        scheduler: config,
+        precision: Precision::F64,
+        steps: steps.unwrap_or(STEPS).min(config.num_train_timesteps),
+        prev: PreviousRule::List,
+        method: config.levels.default_method(),
         clip: if config.clip_sample {
             Clip::Stock {
                 range: config.clip_sample_range,
@@ -47,8 +49,9 @@ pub fn samples(
         vec![]
     };
     let params = trainer.deployed();
-    let model = |x: &[f32], t: usize| -> Result<Vec<f32>, FloatError> {
-        let timesteps = vec![t; COUNT];
+    let model = |x: &[f32], time: f64| -> Result<Vec<f32>, FloatError> {
+        // Training has whole timesteps.
+        let timesteps = vec![libm::round(time) as usize; COUNT];
         let call = Call {
             x,
             timesteps: &timesteps,

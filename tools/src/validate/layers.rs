@@ -64,6 +64,7 @@ pub fn layers<'i>(
     images: impl Into<Images<'i>>,
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
+    let checkpoint = &*checkpoint.deployed_as(target.model)?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(target.model, &checkpoint.graph);
@@ -256,7 +257,10 @@ impl Recorder<'_> {
 impl StepObserver for Recorder<'_> {
     fn predicted(&mut self, p: &Predicted<'_>) {
         let time = f64::from(p.row.time_q16) / 65536.0;
-        match self.expected(&seen_by_network(p, self.float_runs.channels()), time) {
+        match self.expected(
+            &seen_by_network(p, self.float_runs.channels(), self.float_runs.gain()),
+            time,
+        ) {
             Ok(expected) => {
                 let places = (0..self.pairs.len()).filter(|place| self.pairs[*place].is_some());
                 for (place, expected) in places.zip(expected) {

@@ -5,6 +5,7 @@
 //! - [`Passes`]: losses and their gradients by trained tensors. The graph that is trained is the graph that is deployed.
 //! - [`ddim`]: the sampler over any model; [`encode`]: the same backwards; [`samplers`]: the others.
 
+pub mod continuous;
 pub mod ddim;
 pub mod encode;
 mod exec;

@@ -1,13 +1,15 @@
 //! Every sampler in floating point, as its paper writes it: what the device's fixed-point rows are held to.
 //!
 //! [`FloatRun`] runs any of them over a checkpoint's scheduler. A sampler that moves by the clean sample is its [`Weights`]: [`ancestral`]
-//! (DDPM), [`multistep`] (DPM-Solver++(2M)), [`euler`] and [`trapezoid`] (Heun's method). [`super::ddim`] has DDIM.
+//! (DDPM), [`multistep`] (DPM-Solver++(2M)), [`euler`] and [`trapezoid`] (Heun's method), [`renewed`] (consistency sampling).
+//! [`super::ddim`] has DDIM, [`super::continuous`] the samplers on continuous noise levels.
 
-use mote_runtime::internals::model::sampling::Levels;
+use mote_runtime::Method;
 use mote_runtime::internals::sampler::Variance;
-use mote_runtime::{Method, Spacing};
 
 use super::Real;
+pub use super::continuous::flow_sigmas;
+use super::continuous::{OverLevels, levels};
 use super::ddim::{Clip, Ddim};
 use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
 
@@ -57,16 +59,14 @@ impl FloatRun<'_> {
         noise: impl FnMut(usize) -> Result<Vec<T>, E>,
         mut observe: impl FnMut(&Shown<'_, T>),
     ) -> Result<Vec<T>, E> {
-        if self.method == Method::FlowEuler {
-            let sigmas = flow_sigmas(self.scheduler, self.steps)?;
-            return flow_euler(
-                &sigmas,
-                self.scheduler.num_train_timesteps,
-                self.clip,
-                x,
-                model,
-                observe,
-            );
+        if self.scheduler.levels.are_continuous() {
+            let sampler = OverLevels {
+                levels: &levels(self.scheduler, self.steps)?,
+                scheduler: self.scheduler,
+                method: self.method,
+                clip: self.clip,
+            };
+            return sampler.sample(x, model, noise, observe);
         }
         let schedule = &Schedule::new(self.scheduler, self.precision)?;
         let steps = &self.scheduler.steps(self.steps, self.prev)?;
@@ -106,8 +106,8 @@ impl FloatRun<'_> {
 /// # Errors
 /// Those of the schedule and of its steps.
 pub fn sigmas(scheduler: &SchedulerConfig, steps: usize, prev: PreviousRule) -> Result<Vec<f64>, ScheduleError> {
-    if scheduler.levels == Levels::Flow {
-        return flow_sigmas(scheduler, steps);
+    if scheduler.levels.are_continuous() {
+        return levels(scheduler, steps);
     }
     let schedule = Schedule::new(scheduler, Precision::F64)?;
     let level = |ab: f64| libm::sqrt((1.0 - ab) / ab);
@@ -162,6 +162,7 @@ impl BySample<'_> {
             let w = match self.method {
                 Method::Ddpm(variance) => ancestral(ab, next, variance),
                 Method::DpmSolver2M => multistep(before.as_ref().map(|(ab, _)| *ab), ab, next),
+                Method::Consistency => renewed(next),
                 _ => euler(ab, next),
             };
             let kept = before.take().map_or_else(|| x0.clone(), |(_, kept)| kept);
@@ -269,6 +270,17 @@ pub fn euler(ab: f64, next: f64) -> Weights {
     }
 }
 
+/// Consistency sampling (Song et al. 2023, algorithm 1) to a cumulative alpha: its noise upon the clean sample.
+#[must_use]
+pub fn renewed(next: f64) -> Weights {
+    Weights {
+        sample: libm::sqrt(next),
+        kept: 0.0,
+        state: 0.0,
+        sigma: libm::sqrt(1.0 - next),
+    }
+}
+
 /// The step of Heun's method with the mean of both slopes (Karras et al. 2022, algorithm 1), over (x0 at the end, x0 at the beginning, x).
 #[must_use]
 pub fn trapezoid(ab: f64, next: f64) -> Weights {
@@ -278,67 +290,4 @@ pub fn trapezoid(ab: f64, next: f64) -> Weights {
         kept: w.sample / 2.0,
         ..w
     }
-}
-
-/// The noise levels of a run of flow matching, then 0: `f s / (1 + (f - 1) s)` with shift f (Esser et al. 2024, equation 23), as diffusers'
-/// `FlowMatchEulerDiscreteScheduler` has it. `s` is `1 - k / S` (trailing, what pipelines ask for), or evenly spread from 1 to the shifted level
-/// of timestep 1 (linspace, that class's own default).
-///
-/// # Errors
-/// Of a number of steps that is not 1 to the training timesteps.
-pub fn flow_sigmas(scheduler: &SchedulerConfig, steps: usize) -> Result<Vec<f64>, ScheduleError> {
-    let max = scheduler.num_train_timesteps;
-    if steps == 0 || steps > max {
-        return Err(ScheduleError::Steps { steps, max });
-    }
-    let shift = scheduler.shift;
-    let shifted = |s: f64| shift * s / (1.0 + (shift - 1.0) * s);
-    let lowest = shifted(1.0 / max as f64);
-    let level = |k: usize| match scheduler.timestep_spacing {
-        Spacing::Linspace if steps > 1 => 1.0 - k as f64 / (steps - 1) as f64 * (1.0 - lowest),
-        _ => 1.0 - k as f64 / steps as f64,
-    };
-    Ok((0..steps).map(|k| shifted(level(k))).chain([0.0]).collect())
-}
-
-/// Euler's method on `dx / ds = v` (Lipman et al. 2023; Liu et al. 2023), where `v = z - x0` is the network's output at timestep `T s`.
-fn flow_euler<T: Real, E>(
-    sigmas: &[f64],
-    train_steps: usize,
-    clip: Clip,
-    mut x: Vec<T>,
-    mut model: impl FnMut(&[T], f64) -> Result<Vec<T>, E>,
-    mut observe: impl FnMut(&Shown<'_, T>),
-) -> Result<Vec<T>, E> {
-    for pair in sigmas.windows(2) {
-        let (s, s_next) = (pair[0], pair[1]);
-        let output = model(&x, train_steps as f64 * s)?;
-        let clamp = |v: T| match clip {
-            Clip::Off => v,
-            Clip::Stock { range } | Clip::Rederived { range } => T::of(v.wide().clamp(-range, range)),
-        };
-        let x0: Vec<T> = x.iter().zip(&output).map(|(&x, &v)| clamp(x - T::of(s) * v)).collect();
-        let next: Vec<T> = match clip {
-            Clip::Off => x
-                .iter()
-                .zip(&output)
-                .map(|(&x, &v)| x + T::of(s_next - s) * v)
-                .collect(),
-            // The velocity that leads to the clamped sample.
-            _ => x
-                .iter()
-                .zip(&x0)
-                .map(|(&x, &x0)| x + T::of((s_next - s) / s) * (x - x0))
-                .collect(),
-        };
-        observe(&Shown {
-            x: &x,
-            output: &output,
-            x0: &x0,
-            next: &next,
-            unit: 1.0 / libm::sqrt((1.0 - s_next) * (1.0 - s_next) + s_next * s_next),
-        });
-        x = next;
-    }
-    Ok(x)
 }

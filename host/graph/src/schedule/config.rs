@@ -1,5 +1,6 @@
 //! A checkpoint's `scheduler_config.json`.
 
+use super::edm::{self, Edm};
 use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
 use crate::config::{ConfigError, Fields};
 use mote_runtime::internals::model::sampling;
@@ -38,6 +39,8 @@ pub struct SchedulerConfig {
     pub levels: Levels,
     /// What flow matching's levels are shifted by; 1 leaves them as they are.
     pub shift: f64,
+    /// Levels and preconditioning of EDM.
+    pub edm: Option<Edm>,
     /// The last cumulative alpha under [`rescale_betas_zero_snr`](Self::rescale_betas_zero_snr): 0, or what the solvers' classes
     /// put there to keep the first level finite.
     pub zero_snr_alpha: f64,
@@ -198,6 +201,9 @@ impl SchedulerConfig {
         if class_name.unwrap_or(&own) == FLOW_EULER {
             return flow(fields);
         }
+        if edm::CLASSES.contains(&class_name.unwrap_or(&own)) {
+            return edm::parse(fields, class_name.unwrap_or(&own));
+        }
         let (class_name, class) = self::class(&mut fields, class_name)?;
         for (field, problem) in REFUSED {
             fields.refuse_set(field, problem)?;
@@ -218,6 +224,7 @@ impl SchedulerConfig {
             variance: variance(&mut fields)?,
             levels: Levels::Alphas,
             shift: 1.0,
+            edm: None,
             clip_sample,
             clip_sample_range,
             zero_snr_alpha: if class.solver { SOLVERS_ZERO } else { 0.0 },
@@ -271,6 +278,7 @@ impl SchedulerConfig {
     pub fn device_prediction(&self) -> sampling::Prediction {
         match self.prediction_type {
             _ if self.levels == Levels::Flow => sampling::Prediction::Flow,
+            _ if self.levels == Levels::Edm => sampling::Prediction::Edm,
             Prediction::Epsilon => sampling::Prediction::Epsilon,
             Prediction::Velocity => sampling::Prediction::V,
             Prediction::Sample => sampling::Prediction::Sample,
@@ -281,6 +289,7 @@ impl SchedulerConfig {
     #[must_use]
     pub fn device_schedule(&self) -> sampling::Schedule {
         match self.levels {
+            Levels::Edm => self.edm.map_or(self.timestep_spacing.into(), |edm| edm.device()),
             Levels::Alphas => self.timestep_spacing.into(),
             Levels::Flow => sampling::Schedule::Flow {
                 shift_q24: libm::round(self.shift * 16_777_216.0) as u32,
@@ -361,6 +370,7 @@ fn flow(mut fields: Fields) -> Result<SchedulerConfig, ConfigError> {
         clip_sample_range: 1.0,
         levels: Levels::Flow,
         shift,
+        edm: None,
         zero_snr_alpha: 0.0,
         notes: vec![],
     })
@@ -373,7 +383,7 @@ fn class(fields: &mut Fields, given: Option<&str>) -> Result<(String, &'static C
         Some(class) => Ok((name, class)),
         None => {
             let known = CLASSES.iter().flat_map(|class| class.names).copied();
-            let known: Vec<&str> = known.chain([FLOW_EULER]).collect();
+            let known: Vec<&str> = known.chain([FLOW_EULER]).chain(edm::CLASSES).collect();
             Err(fields.error("_class_name", format!("supported schedulers are {}", known.join(", "))))
         }
     }

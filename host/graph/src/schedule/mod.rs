@@ -10,6 +10,7 @@
 
 mod betas;
 mod config;
+pub mod edm;
 mod levels;
 mod table;
 mod timesteps;

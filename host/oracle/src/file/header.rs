@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use super::tensor::TensorId;
 use crate::request::{Clip, Method, Plan, PrevRule, Spacing, Variance};
+use crate::sampler::levels::Edm;
 
 /// How the model's numbers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,13 @@ pub enum Prediction {
     Kernel,
     /// The velocity of flow matching, `noise - x0`.
     Flow,
+    /// What EDM's preconditioning adds to.
+    Edm,
+    /// The picture of a latent, of this shape: no run samples from such a network.
+    Picture {
+        /// `(channel, row, col)`.
+        shape: [u16; 3],
+    },
 }
 
 impl Prediction {
@@ -52,13 +60,15 @@ pub enum Schedule {
         /// Their shift, Q24, 1 to 2^31.
         shift_q24: u32,
     },
+    /// Nothing: the levels of EDM follow from these.
+    Edm(Edm),
 }
 
 impl Schedule {
     /// The run that the file holds, where it is one.
     pub fn plan(self) -> Option<Plan> {
         match self {
-            Self::Alphas(_) | Self::Flow { .. } => None,
+            Self::Alphas(_) | Self::Flow { .. } | Self::Edm(_) => None,
             Self::Planned(plan) => Some(plan),
         }
     }
@@ -107,13 +117,18 @@ const SPACINGS: [Spacing; 4] = [
 ];
 
 /// The samplers by their numbers in a plan.
-const METHODS: [Method; 6] = [
+const METHODS: [Method; 11] = [
     Method::Ddim,
     Method::Ddpm(Variance::Small),
     Method::Ddpm(Variance::Large),
     Method::DpmSolver2M,
     Method::Heun,
     Method::FlowEuler,
+    Method::FlowHeun,
+    Method::FlowMidpoint,
+    Method::FlowDpmSolver2M,
+    Method::Consistency,
+    Method::FlowConsistency,
 ];
 
 impl Header {
@@ -133,6 +148,10 @@ impl Header {
             3 => Prediction::Bits { prior_q31: r.u32()? },
             4 => Prediction::Kernel,
             5 => Prediction::Flow,
+            6 => Prediction::Edm,
+            7 => Prediction::Picture {
+                shape: [r.u16()?, r.u16()?, r.u16()?],
+            },
             _ => return None,
         };
         let clip = r.one_of(&[Clip::Off, Clip::Stock, Clip::Rederived])?;
@@ -140,6 +159,12 @@ impl Header {
         let schedule = match r.u32()? {
             4 => Schedule::Planned(plan(r)?),
             5 => Schedule::Flow { shift_q24: r.u32()? },
+            6 => Schedule::Edm(Edm {
+                lo: r.u32()?,
+                hi: r.u32()?,
+                data_q24: r.u32()?,
+                rho: r.byte()?.into(),
+            }),
             spacing => Schedule::Alphas(*SPACINGS.get(usize::try_from(spacing).ok()?)?),
         };
         let steps_offset = r.i32()?;
@@ -173,17 +198,25 @@ impl Header {
             op_count,
         })
     }
+
+    /// Whether `decoder` makes pictures of its samples.
+    pub fn is_decoded_by(&self, decoder: &Self) -> bool {
+        let shape = |header: &Self| (header.channels, header.rows, header.cols);
+        let makes = |header: &Self| matches!(header.prediction, Prediction::Picture { .. });
+        shape(self) == shape(decoder) && makes(decoder) && !makes(self) && !self.prediction.is_chain()
+    }
 }
 
-/// Whether the levels that a network was trained on are the schedule's. Those of flow matching go up to T, which is below 2^16.
+/// Whether the levels that a network was trained on are the schedule's. Continuous ones go up to T, which is below 2^16.
 fn suits(schedule: Schedule, prediction: Prediction, train_steps: u32) -> bool {
-    let is_flow = prediction == Prediction::Flow;
+    let is_continuous = matches!(prediction, Prediction::Flow | Prediction::Edm);
     let same = match schedule {
-        Schedule::Alphas(_) => !is_flow,
-        Schedule::Planned(plan) => (plan.method == Method::FlowEuler) == is_flow,
-        Schedule::Flow { shift_q24 } => is_flow && (1..=1 << 31).contains(&shift_q24),
+        Schedule::Alphas(_) => !is_continuous,
+        Schedule::Planned(plan) => plan.method.is_continuous() == is_continuous,
+        Schedule::Flow { shift_q24 } => prediction == Prediction::Flow && (1..=1 << 31).contains(&shift_q24),
+        Schedule::Edm(edm) => prediction == Prediction::Edm && edm.is_sound(),
     };
-    same && (!is_flow || train_steps < 1 << 16)
+    same && (!is_continuous || train_steps < 1 << 16)
 }
 
 fn plan(r: &mut Reader<'_>) -> Option<Plan> {

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod coefficients;
+pub mod levels;
 pub mod timesteps;
 
 mod rows;
@@ -94,20 +95,24 @@ impl Run<'_> {
     fn check(&self) -> Result<(), OracleError> {
         let (c, h) = (self.config, self.model.header());
         let refuse = |field| Err(OracleError::Config { field });
+        if matches!(h.prediction, Prediction::Picture { .. }) {
+            return refuse("model: it is a decoder, which samples nothing");
+        }
         if h.schedule
             .plan()
             .is_some_and(|plan| (plan, h.clip) != (c.plan(), c.clip))
         {
             return refuse("plan");
         }
-        let is_flow = h.prediction == Prediction::Flow;
-        if is_flow != (c.method == Method::FlowEuler) {
+        let is_continuous = levels::are_continuous(h.prediction);
+        if is_continuous != c.method.is_continuous() {
             return refuse("method");
         }
-        if is_flow && !matches!(c.spacing, Spacing::Trailing | Spacing::Linspace) {
+        let linspace = c.spacing == Spacing::Linspace && h.prediction == Prediction::Flow;
+        if is_continuous && c.spacing != Spacing::Trailing && !linspace {
             return refuse("spacing");
         }
-        if is_flow && c.prev != PrevRule::List {
+        if is_continuous && c.prev != PrevRule::List {
             return refuse("prev");
         }
         if c.steps == 0 || c.steps > h.train_steps {

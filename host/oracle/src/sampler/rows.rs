@@ -2,6 +2,7 @@
 //! are one function here.
 
 use super::coefficients::{Coefficients, Form, Level, Signed, ZERO, minus, noising, plus, times};
+use super::levels::{Level as Continuous, Source, are_continuous};
 use super::timesteps::{previous, timestep};
 use crate::OracleError;
 use crate::file::File;
@@ -36,7 +37,10 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Network calls of a step.
     pub fn calls(&self) -> u32 {
-        if self.config.method == Method::Heun { 2 } else { 1 }
+        match self.config.method {
+            Method::Heun | Method::FlowHeun | Method::FlowMidpoint => 2,
+            _ => 1,
+        }
     }
 
     /// Whether the next state is a form over (x0, x, out, z); over (x0, the x0 before, x, z) if not.
@@ -48,22 +52,25 @@ impl Rows<'_> {
     pub fn noisy(&self) -> bool {
         match self.config.method {
             Method::Ddim => self.config.eta_q16 != 0,
-            Method::Ddpm(_) => true,
-            Method::DpmSolver2M | Method::Heun | Method::FlowEuler => false,
+            Method::Ddpm(_) | Method::Consistency | Method::FlowConsistency => true,
+            _ => false,
         }
     }
 
     /// Whether a planned run must begin at its first step.
     pub fn follow_each_other(&self) -> bool {
-        self.config.method == Method::DpmSolver2M
+        matches!(self.config.method, Method::DpmSolver2M | Method::FlowDpmSolver2M)
     }
 
     /// Where a call of a step is, Q16; `None` where there is none.
     pub fn time_q16(&self, step: u32, call: u32) -> Option<u32> {
         match self.words(step, call) {
-            Some(words) if self.is_flow() => Some(words?[9] as u32),
+            Some(words) if self.is_continuous() => Some(words?[9] as u32),
             Some(words) => Some((words?[0] as u32 & 0xFFFF) * 65_536),
-            None if self.is_flow() => Some(self.flow_level(step)?.time_q16(self.model.header().train_steps)),
+            None if self.is_continuous() => {
+                let level = self.asked(step, call)?;
+                Some(self.source()?.time_q16(&level, self.model.header().train_steps))
+            }
             None => Some(self.timestep(step, call)? * 65_536),
         }
     }
@@ -81,7 +88,7 @@ impl Rows<'_> {
     pub fn noising(&self, step: u32, call: u32) -> Option<[i128; 2]> {
         match self.words(step, call) {
             Some(words) => words.map(|words| [7, 8].map(|at: usize| words[at].into())),
-            None if self.is_flow() => Some(self.flow_level(step)?.noising()),
+            None if self.is_continuous() => Some(self.asked(step, call)?.noising()),
             None => Some(noising(self.model.alpha_bar_q62(self.timestep(step, call)?))),
         }
     }
@@ -92,9 +99,9 @@ impl Rows<'_> {
             return Ok(None);
         };
         let planned = self.words(step, call).flatten();
-        let (input_q30, coefficients) = match (&planned, self.flow_level(step)) {
+        let (input_q30, coefficients) = match (&planned, self.continuous(step, call, follows)) {
             (Some(words), _) => (words.get(10).map_or(1 << 30, |q30| (*q30).into()), self.stored(words)),
-            (None, Some(now)) => (now.input_q30(), self.flow_euler(now, self.flow_level(step + 1))),
+            (None, Some(row)) => row,
             (None, None) => (1 << 30, self.computed(step, call, follows)?),
         };
         Ok(Some(Row {
@@ -105,48 +112,68 @@ impl Rows<'_> {
         }))
     }
 
-    /// Whether the levels are flow matching's.
-    fn is_flow(&self) -> bool {
-        self.model.header().prediction == Prediction::Flow
+    /// Whether the levels are continuous.
+    fn is_continuous(&self) -> bool {
+        are_continuous(self.model.header().prediction)
     }
 
-    /// The level of flow matching that a step asks about; `None` past the last, and of other models.
-    fn flow_level(&self, step: u32) -> Option<FlowLevel> {
-        let shift_q24: u64 = match self.model.header().schedule {
-            Schedule::Flow { shift_q24 } => shift_q24.into(),
-            _ => return None,
-        };
-        let (k, steps) = (u64::from(step), u64::from(self.config.steps));
-        let below = u64::from(self.model.header().train_steps - 1) << 24;
-        (k < steps).then(|| match self.config.spacing {
-            Spacing::Linspace if steps > 1 => {
-                let d = (steps - 1) * (below + shift_q24);
-                FlowLevel::new(d - k * below, d, shift_q24)
-            }
-            _ => FlowLevel::new(steps - k, steps, shift_q24),
-        })
+    /// What continuous levels follow from; `None` of planned runs and of other models.
+    fn source(&self) -> Option<Source> {
+        match self.model.header().schedule {
+            Schedule::Flow { shift_q24 } => Some(Source::Flow {
+                shift_q24: shift_q24.into(),
+                linspace: self.config.spacing == Spacing::Linspace,
+            }),
+            Schedule::Edm(edm) => Some(Source::Edm(edm)),
+            _ => None,
+        }
     }
 
-    /// Euler's step between two levels, to the clean sample where there is no second.
-    fn flow_euler(&self, now: FlowLevel, next: Option<FlowLevel>) -> Coefficients {
-        let step = match next {
-            None => [plus(Soft::ONE), ZERO, ZERO, ZERO],
-            Some(next) => {
-                let gap = Soft::from_q(now.n - next.n, 0).times(Soft::from_q(now.d, 0));
-                let scale = now.u.times(next.norm());
-                let x = next.u.times(now.norm()).over(scale);
-                [plus(now.shift.times(gap).over(scale)), ZERO, plus(x), ZERO]
+    fn level(&self, step: u32) -> Option<Continuous> {
+        self.source()?
+            .level(step, self.config.steps, self.model.header().train_steps)
+    }
+
+    /// The level that a call is at.
+    fn asked(&self, step: u32, call: u32) -> Option<Continuous> {
+        let noisy = |step| self.level(step).filter(|level| !level.is_clean());
+        let now = noisy(step)?;
+        match (call, self.config.method) {
+            (0, _) => Some(now),
+            (_, Method::FlowMidpoint) => Some(now.middle(&self.level(step + 1)?)),
+            _ => noisy(step + 1),
+        }
+    }
+
+    /// The input's factor and the forms of a call on continuous levels.
+    fn continuous(&self, step: u32, call: u32, follows: bool) -> Option<(i128, Coefficients)> {
+        let source = self.source()?;
+        let (now, next, asked) = (self.asked(step, 0)?, self.level(step + 1)?, self.asked(step, call)?);
+        let form = match self.config.method {
+            Method::FlowHeun if call > 0 => source.heun(&now, &next),
+            Method::FlowMidpoint => source.midpoint(&now, &next, call),
+            Method::FlowDpmSolver2M => {
+                let before = if follows && step > 0 {
+                    self.level(step - 1)
+                } else {
+                    None
+                };
+                source.dpm_solver(before, &now, &next)
             }
+            Method::FlowConsistency => next.noised(),
+            _ => source.euler(&now, &next),
         };
-        let sum = now.u.plus(now.w);
-        let sample = [plus(now.norm().over(sum)), minus(plus(now.u.over(sum)))];
-        Coefficients::of(Form::new(&sample), Form::new(&step), self.config.clip)
+        let (input, sample) = source.sample(&asked);
+        Some((
+            input,
+            Coefficients::of(Form::new(&sample), Form::new(&form), self.config.clip),
+        ))
     }
 
     /// The words of a row where the file plans its run: row by row, those of a step together.
     fn words(&self, step: u32, call: u32) -> Option<Option<Vec<i32>>> {
         self.model.header().schedule.plan()?;
-        let size = 4 * WORDS[usize::from(self.is_flow())];
+        let size = 4 * WORDS[usize::from(self.is_continuous())];
         let index = step as usize * self.calls() as usize + call as usize;
         let bytes = self.model.schedule().chunks(size).nth(index);
         let bytes = bytes.filter(|bytes| bytes.len() == size && call < self.calls());
@@ -188,7 +215,12 @@ impl Rows<'_> {
         let (ab, ab_next) = self.alphas(step, t)?;
         let (now, next) = (Level::asked(ab, prediction), Level::of(ab_next));
         let form = match c.method {
-            Method::FlowEuler => return Err(OracleError::Config { field: "method" }),
+            Method::FlowEuler
+            | Method::FlowHeun
+            | Method::FlowMidpoint
+            | Method::FlowDpmSolver2M
+            | Method::FlowConsistency => return Err(OracleError::Config { field: "method" }),
+            Method::Consistency => [plus(next.s), ZERO, ZERO, plus(next.n)],
             Method::Ddim => return Ok(Coefficients::ddim(ab, ab_next, c.eta_q16, prediction, clip)),
             Method::Ddpm(variance) => ddpm(now, next, variance),
             Method::DpmSolver2M => {
@@ -253,46 +285,4 @@ fn correction(now: Level, next: Level) -> [Signed; 4] {
     let (_, c) = now.towards(next);
     let half = times(c, Soft::from_q(1, 1));
     [half, minus(half), plus(Soft::ONE), ZERO]
-}
-
-/// A level of flow matching: `s = u / (u + w)`, u = f n, w = d - n.
-struct FlowLevel {
-    n: u64,
-    d: u64,
-    shift: Soft,
-    u: Soft,
-    w: Soft,
-}
-
-impl FlowLevel {
-    fn new(n: u64, d: u64, shift_q24: u64) -> Self {
-        let shift = Soft::from_q(shift_q24, 24);
-        Self {
-            n,
-            d,
-            shift,
-            u: shift.times(Soft::from_q(n, 0)),
-            w: Soft::from_q(d - n, 0),
-        }
-    }
-
-    fn norm(&self) -> Soft {
-        self.u.times(self.u).plus(self.w.times(self.w)).sqrt()
-    }
-
-    fn input_q30(&self) -> i128 {
-        let q30 = self.norm().over(self.u.plus(self.w)).to_q(30) as i128;
-        q30.clamp(1, 1 << 30)
-    }
-
-    fn time_q16(&self, train_steps: u32) -> u32 {
-        let time = Soft::from_q(train_steps.into(), 0)
-            .times(self.u)
-            .over(self.u.plus(self.w));
-        time.to_q(16).min(u64::from(train_steps) * 65_536) as u32
-    }
-
-    fn noising(&self) -> [i128; 2] {
-        [self.w, self.u].map(|share| (share.over(self.norm()).to_q(30) as i128).min(1 << 30))
-    }
 }

@@ -41,8 +41,13 @@ pub fn lambda_q57(alpha_bar_q62: u64) -> i128 {
     (neg_ln_u64_q57(one - ab) - neg_ln_u64_q57(ab)).div_euclid(2)
 }
 
+/// `ln(mant 2^exp)` of a mantissa of 32 bits, for exponents from -92 to 28.
+pub fn ln_q57(mant: u128, exp: i64) -> i128 {
+    i128::from(exp.clamp(-92, 28) + 32) * i128::from(TABLES.ln_2_q57) - neg_ln_u64_q57((mant as u64) << 32)
+}
+
 /// `-ln(v / 2^64)`.
-fn neg_ln_u64_q57(v: u64) -> i128 {
+pub fn neg_ln_u64_q57(v: u64) -> i128 {
     let (mut y, mut k) = (i128::from(v.max(1)), 0);
     while y < 1 << 63 {
         y *= 2;

@@ -4,11 +4,13 @@ use super::Args;
 use super::summary::{board_row, file_row, last_rows, row};
 use crate::failure::Failure;
 use crate::print::{self, Held, bytes, count, heading, table};
+use crate::target::time_rows;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::Model;
 use mote_tools::backend::footprint::Fit;
 use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::{Chain, TENSORS};
+use mote_tools::estimate::Estimate;
 use mote_tools::files::{Expected, Format, OutputFile, read_file, sha256};
 use mote_tools::inspect::tensors;
 use mote_tools::{Target, fitting};
@@ -49,6 +51,7 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let size = file.bytes().len();
+    let estimate = board.map(|board| Estimate::of(board, &model));
     let board = board.map(|board| Fit::of(board, &model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
@@ -61,7 +64,7 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
             "file": output.shown(), "bytes": size, "sha256": sha256(file.bytes()), "crc32": format!("{:08x}", model.crc()),
             "checkpoint": chain.preset(), "checkpoint_sha256": hash, "scheme": scheme.name(), "packing": "portable",
             "arena": converted.arena.name(), "params": chain.params(), "weight_bytes": emitted.weight_bytes, "arena_bytes": header.arena_bytes,
-            "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board,
+            "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes, "macs_per_step": header.macs, "board": board, "estimate": estimate,
             "tensors": tensors(&model),
         }))?;
     } else {
@@ -81,6 +84,7 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
         ];
         rows.extend(last_rows(&model, emitted));
         rows.extend(board.as_ref().map(board_row));
+        rows.extend(estimate.iter().flat_map(time_rows));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
     Ok(Held::Yes)

@@ -21,6 +21,8 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         drawings::convergence(args, || subject.convergence())
     } else if args.interpolate {
         drawings::interpolation(args, &subject)
+    } else if let Some(other) = &args.distance_to {
+        distance(args, &subject, other)
     } else if let Some(sampler) = args.sampler {
         drawings::samples(args, &subject, sampler)
     } else if args.likelihood.is_some() {
@@ -30,6 +32,15 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
     } else {
         measures::bound(args, &subject, &images(args, &subject)?)
     }
+}
+
+/// Against another checkpoint.
+fn distance(args: &Args, subject: &Subject<'_>, other: &Path) -> Result<Held, Failure> {
+    let other = print::noted(Checkpoint::open(other)?);
+    let network = executor(&other, false)?;
+    let other = Subject::new(&other, &network, options(args))?;
+    let data = args.data.is_some().then(|| images(args, subject)).transpose()?;
+    measures::distance(args, subject, &other, data.as_ref())
 }
 
 fn options(args: &Args) -> EvalOptions {

@@ -84,6 +84,44 @@ pub fn likelihood(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Resu
     Ok(found.bits_per_dim.is_finite().into())
 }
 
+/// Steps where none are asked for: of this checkpoint and of the other.
+const STEPS: usize = 20;
+/// Images of a set.
+const COUNT: usize = 1000;
+
+/// Fréchet distances to another checkpoint's samples, and to data.
+pub fn distance(args: &Args, own: &Subject<'_>, other: &Subject<'_>, data: Option<&Discrete>) -> Result<Held, Failure> {
+    let steps = [args.steps, args.their_steps].map(|steps| steps.map_or(STEPS, |steps| steps as usize));
+    let count = args.count.map_or(COUNT, |count| count as usize);
+    let bar = progress::bar("sampling", Subject::calls_of_distances(steps, count));
+    let found = own.distances(other, steps, count, data, &|n| bar.inc(n));
+    bar.finish_and_clear();
+    let found = found?;
+    if args.json {
+        print::json(&found)?;
+    } else {
+        let row = |name: String, value: f64| vec![name, format!("{value:.3}")];
+        let [own_steps, their_steps] = steps;
+        let mut rows = vec![
+            row(
+                format!("{own_steps} steps to their {their_steps}, other seeds"),
+                found.distance,
+            ),
+            row("noise floor: theirs to theirs".to_owned(), found.floor),
+        ];
+        if let Some([model, theirs]) = found.data {
+            rows.push(row("to the data".to_owned(), model));
+            rows.push(row("theirs to the data".to_owned(), theirs));
+        }
+        print::text(&format!(
+            "{}: Fréchet distances of pixels, {count} images a set\n{}",
+            print::heading(own.name()),
+            print::table(&rows)
+        ))?;
+    }
+    Ok((found.distance.is_finite() && found.floor.is_finite()).into())
+}
+
 /// DDIM there and back. It holds where the error falls with each larger number of steps.
 pub fn reconstruction(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
     let mut counts = args.reconstruct.clone();

@@ -32,6 +32,7 @@ Examples:
   mote eval my-checkpoint/ --data digits.npz --reconstruct 10,20,50,100
   mote eval my-checkpoint/ --sampler predictor-corrector --sde sub-vp --steps 200 -o samples.png
   mote eval my-checkpoint/ --interpolate -o between.png
+  mote eval my-student/ --distance-to my-checkpoint/ --steps 2 --count 1000
   mote eval --convergence -o convergence.svg
   mote eval heartbeat/ --model heartbeat.mote
 
@@ -76,6 +77,12 @@ pub struct Args {
     /// Draw how the error of DDIM and DPM-Solver++(2M) falls with their steps: on normal data, or on a checkpoint's network
     #[arg(long, group = "task", requires = "output")]
     convergence: bool,
+    /// Draw --count images by DDIM in --steps steps, and measure the Fréchet distance of their pixels to this checkpoint's; with --data also to real ones
+    #[arg(long, value_name = "CHECKPOINT", group = "task")]
+    distance_to: Option<PathBuf>,
+    /// DDIM steps of the checkpoint that --distance-to names [default: 20]
+    #[arg(long, value_name = "N", requires = "distance_to", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    their_steps: Option<u32>,
     /// Draw images on the great circles between noises (rows) by DDIM
     #[arg(long, group = "task", requires = "output")]
     interpolate: bool,

@@ -15,6 +15,7 @@ enum Task {
     Convergence,
     NetworkConvergence,
     Interpolation,
+    Distance,
     Samples(Sampler),
 }
 
@@ -25,6 +26,7 @@ impl Task {
             None => Self::Convergence,
             _ if args.convergence => Self::NetworkConvergence,
             _ if args.interpolate => Self::Interpolation,
+            _ if args.distance_to.is_some() => Self::Distance,
             _ if args.likelihood.is_some() => Self::Likelihood,
             _ if !args.reconstruct.is_empty() => Self::Reconstruction,
             _ => args.sampler.map_or(Self::Bound, Self::Samples),
@@ -39,6 +41,7 @@ impl Task {
             Self::Reconstruction => "--reconstruct measures",
             Self::Convergence | Self::NetworkConvergence => "--convergence draws the errors of solvers",
             Self::Interpolation => "--interpolate draws images by DDIM",
+            Self::Distance => "--distance-to measures images by DDIM",
             Self::Samples(_) => "--sampler draws images",
         }
     }
@@ -46,9 +49,11 @@ impl Task {
 
 /// Refuses options that the task does not have. Nothing is read for it.
 pub fn check(args: &Args) -> Result<(), Failure> {
-    use Task::{Bound, Chain, Convergence, Interpolation, Likelihood, NetworkConvergence, Reconstruction, Samples};
+    use Task::{
+        Bound, Chain, Convergence, Distance, Interpolation, Likelihood, NetworkConvergence, Reconstruction, Samples,
+    };
     let task = Task::of(args);
-    let measures = matches!(task, Bound | Likelihood | Reconstruction);
+    let measures = matches!(task, Bound | Distance | Likelihood | Reconstruction);
     let draws = matches!(task, Interpolation | Samples(_));
     let adaptive = matches!(task, Likelihood | NetworkConvergence | Samples(Sampler::Ode));
     let simulated = [Sampler::EulerMaruyama, Sampler::PredictorCorrector].map(Samples);
@@ -58,7 +63,7 @@ pub fn check(args: &Args) -> Result<(), Failure> {
             "--data",
             args.data.is_some(),
             measures,
-            "the bound, --likelihood and --reconstruct",
+            "the bound, --likelihood, --reconstruct and --distance-to",
         ),
         ("--split", args.split.is_some(), measures, "what measures on --data"),
         ("--images", args.images.is_some(), measures, "what measures on --data"),
@@ -79,6 +84,7 @@ pub fn check(args: &Args) -> Result<(), Failure> {
         ("--reconstruct", !args.reconstruct.is_empty(), !chain, "checkpoints"),
         ("--convergence", args.convergence, !chain, "checkpoints and normal data"),
         ("--interpolate", args.interpolate, !chain, "checkpoints"),
+        ("--distance-to", args.distance_to.is_some(), !chain, "checkpoints"),
         ("--sampler", args.sampler.is_some(), !chain, "checkpoints"),
         (
             "--sde",
@@ -89,8 +95,8 @@ pub fn check(args: &Args) -> Result<(), Failure> {
         (
             "--steps",
             args.steps.is_some(),
-            draws && task != Samples(Sampler::Ode),
-            "--interpolate and every --sampler but ode",
+            task == Distance || draws && task != Samples(Sampler::Ode),
+            "--interpolate, --distance-to and every --sampler but ode",
         ),
         (
             "--eta",
@@ -98,7 +104,12 @@ pub fn check(args: &Args) -> Result<(), Failure> {
             task == Samples(Sampler::Ddim),
             "--sampler ddim",
         ),
-        ("--count", args.count.is_some(), draws, "--sampler and --interpolate"),
+        (
+            "--count",
+            args.count.is_some(),
+            draws || task == Distance,
+            "--sampler, --interpolate and --distance-to",
+        ),
         ("--zoom", args.zoom.is_some(), draws, "--sampler and --interpolate"),
         (
             "--class",

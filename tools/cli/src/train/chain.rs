@@ -106,7 +106,10 @@ fn refuse_others(args: &Args) -> Result<(), Failure> {
     let given = [
         ("--data", args.data.is_some()),
         ("--fit", args.fit.is_some()),
-        ("--flash, --ram, --core or --clock", args.described.is_given()),
+        (
+            "--flash, --ram, --core, --clock or --profile",
+            args.described.is_given(),
+        ),
         ("--weight-decay", args.weight_decay.is_some()),
         ("--ema", args.ema.is_some()),
         ("--prediction", args.prediction.is_some()),

@@ -26,6 +26,9 @@ Examples:
   mote train --data train-images-idx3-ubyte.gz -o clothes --preset fashion16-tiny --minutes 30
   mote train --data photos/ -o photos --fit netduinoplus2
   mote train --data digits8.npz -o digits-w8a8 --distill-from digits --qat w8a8
+  mote train --data digits8.npz -o digits-4 --distill-from digits --teacher-steps 16 --student-steps 4
+  mote train --data digits8.npz -o digits-2 --distill-from digits-4 --student-steps 2
+  mote train --data digits8.npz -o digits-flow --prediction flow
   mote train --preset heartbeat -o heartbeat/")]
 pub struct Args {
     /// Images: an IDX file, an .npz archive, or a folder of PNG files
@@ -88,8 +91,17 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
     /// Take the network, its weights and its targets from this checkpoint
-    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "classes", "learned_variance", "prediction"])]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["fit", "flash", "ram", "core", "clock", "profile", "classes", "learned_variance", "prediction"])]
     distill_from: Option<PathBuf>,
+    /// Make a student that takes so few steps, by progressive distillation (Salimans and Ho 2022): it predicts v, at these steps alone
+    #[arg(long, value_name = "N", requires = "distill_from", conflicts_with = "qat", value_parser = clap::value_parser!(u16).range(1..=256))]
+    student_steps: Option<u16>,
+    /// DDIM steps of the teacher that the student is held to, a multiple of its own [default: twice its own]
+    #[arg(long, value_name = "M", requires = "student_steps", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    teacher_steps: Option<u16>,
+    /// How the timesteps of flow matching are drawn [default: uniform]
+    #[arg(long, value_enum)]
+    times: Option<Times>,
     /// Train for these number formats, which the checkpoint then carries: w8a8, w8a16, w4a8 or w4a16
     #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = |text: &str| text.parse::<Scheme>())]
     qat: Option<Scheme>,
@@ -117,13 +129,33 @@ enum Prediction {
     Velocity,
     /// The image
     Sample,
+    /// The velocity of flow matching, noise less image: noise levels are then its own
+    Flow,
+}
+
+/// How the timesteps of flow matching are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Times {
+    /// All alike
+    Uniform,
+    /// The sigmoid of a standard normal: more in the middle
+    LogitNormal,
+}
+
+impl From<Times> for mote_train::objective::Times {
+    fn from(times: Times) -> Self {
+        match times {
+            Times::Uniform => Self::Uniform,
+            Times::LogitNormal => Self::LogitNormal,
+        }
+    }
 }
 
 impl From<Prediction> for mote_graph::schedule::Prediction {
     fn from(prediction: Prediction) -> Self {
         match prediction {
             Prediction::Epsilon => Self::Epsilon,
-            Prediction::Velocity => Self::Velocity,
+            Prediction::Velocity | Prediction::Flow => Self::Velocity,
             Prediction::Sample => Self::Sample,
         }
     }

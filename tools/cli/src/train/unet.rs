@@ -4,10 +4,10 @@ use super::{Args, Prediction};
 use crate::failure::Failure;
 use crate::print::{self, Held, count, heading, table};
 use crate::progress;
+use mote_graph::schedule::SchedulerConfig;
 use mote_tools::data::{Wanted, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
-use mote_tools::target::Target;
 use mote_tools::train::fit::fitted;
 use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
@@ -15,7 +15,9 @@ use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
 use mote_train::augment::Augment;
 use mote_train::dataset::Dataset;
+use mote_train::distill::Ladder;
 use mote_train::gradient::Network;
+use mote_train::objective::Times;
 use mote_train::rate::Rate;
 use mote_train::trainer::{Settings, Teacher};
 use serde_json::{Value, json};
@@ -50,6 +52,7 @@ struct Start {
 pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
     let teacher = args.distill_from.as_deref();
     folder::check(&args.output, &teacher.into_iter().chain([path]).collect::<Vec<_>>())?;
+    check(args)?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
     let mut job = Job {
@@ -62,6 +65,7 @@ pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
         teacher: start.teacher.clone(),
         qat: rounding(args, &start)?,
         learned_variance: args.learned_variance,
+        times: args.times.map_or(Times::Uniform, Times::from),
         classes: start
             .checkpoint
             .graph
@@ -78,6 +82,24 @@ pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
     drop(show);
     report(args, &start, &data, &finished)?;
     Ok(Held::Yes)
+}
+
+/// Refuses options that would do nothing.
+fn check(args: &Args) -> Result<(), Failure> {
+    let flow = args.prediction == Some(Prediction::Flow);
+    if args.times.is_some() && !flow {
+        return Err(
+            Failure::usage("--times would do nothing: timesteps of cumulative alphas are drawn evenly")
+                .help("leave it out: --times is for --prediction flow"),
+        );
+    }
+    if flow && args.learned_variance {
+        return Err(
+            Failure::usage("--learned-variance would do nothing: flow matching has no variance to learn")
+                .help("leave it out"),
+        );
+    }
+    Ok(())
 }
 
 /// The network as its integer model computes, where that is asked for.
@@ -132,8 +154,9 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
         prediction: args.prediction.unwrap_or(Prediction::Epsilon).into(),
         classes: if args.classes { data.classes + 1 } else { 0 },
         learned_variance: args.learned_variance,
+        flow: args.prediction == Some(Prediction::Flow),
     };
-    let preset = match Target::asked(args.fit.as_deref(), &(&args.described).into())? {
+    let preset = match args.described.target(args.fit.as_deref())? {
         Some(board) => fitted(&preset, choice, &board)
             .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
         None => preset,
@@ -156,30 +179,69 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
 }
 
 /// The teacher's network and weights, to be trained towards the teacher's outputs.
-fn from_teacher(args: &Args, taught: Checkpoint) -> Result<Start, Failure> {
+fn from_teacher(args: &Args, mut taught: Checkpoint) -> Result<Start, Failure> {
+    let ladder = ladder(args, &taught)?;
     let network = Network::new(&taught.graph).map_err(Failure::new)?;
     let params = network.layout().values_of(&taught.graph);
     let known = args.preset.as_deref().and_then(Preset::named);
+    let rows = taught.graph.sample_shape()[1];
     let fallback = || {
-        let name = if taught.graph.sample_shape()[1] <= 8 {
-            "digits8-micro"
-        } else {
-            "fashion16-tiny"
-        };
+        let name = if rows <= 8 { "digits8-micro" } else { "fashion16-tiny" };
         Preset::named(name).ok_or_else(|| Failure::new("no preset fits"))
     };
+    if ladder.is_some() {
+        student(&mut taught)?;
+    }
     Ok(Start {
         preset: known.map_or_else(fallback, Ok)?,
         unet: taught.config.clone(),
         scheduler: taught.scheduler_config.clone(),
-        teacher: Some(Teacher { network, params }),
+        teacher: Some(Teacher {
+            network,
+            params,
+            ladder,
+        }),
         checkpoint: taught,
     })
 }
 
+/// The steps of teacher and student, where the student is to take fewer.
+fn ladder(args: &Args, taught: &Checkpoint) -> Result<Option<Ladder>, Failure> {
+    let Some(student) = args.student_steps.map(usize::from) else {
+        return Ok(None);
+    };
+    let teacher = args.teacher_steps.map_or(2 * student, usize::from);
+    let ladder = Ladder::new(&taught.scheduler, teacher, student);
+    ladder.map(Some).map_err(|error| {
+        Failure::input(error)
+            .help("give --teacher-steps as a multiple of --student-steps, within the training timesteps")
+    })
+}
+
+/// A student has its teacher's noise levels; it predicts v, from the last timestep down, and clips nothing.
+fn student(taught: &mut Checkpoint) -> Result<(), Failure> {
+    let config = &mut taught.scheduler_config;
+    for (key, value) in [
+        ("_class_name", json!("DDIMScheduler")),
+        ("prediction_type", json!("v_prediction")),
+        ("timestep_spacing", json!("trailing")),
+        ("clip_sample", json!(false)),
+        ("set_alpha_to_one", json!(true)),
+        ("steps_offset", json!(0)),
+    ] {
+        config[key] = value;
+    }
+    taught.scheduler = SchedulerConfig::parse("the student's scheduler", &config.to_string()).map_err(Failure::new)?;
+    Ok(())
+}
+
 fn settings(args: &Args, preset: &Preset) -> Settings {
-    // What is trained already is moved gently.
-    let gentle = if args.distill_from.is_some() { GENTLE } else { 1.0 };
+    // What is trained already is moved gently; a student's outputs mean something else than its teacher's.
+    let gentle = if args.distill_from.is_some() && args.student_steps.is_none() {
+        GENTLE
+    } else {
+        1.0
+    };
     Settings {
         batch: args.batch.map_or(preset.batch, usize::from),
         rate: Rate {
@@ -214,14 +276,25 @@ fn steps(args: &Args, start: &Start, job: &Job<'_>) -> Result<u64, Failure> {
 /// All that the weights depend on.
 fn described(args: &Args, start: &Start, data: &Dataset, s: &Settings) -> Value {
     let bytes = |pixels: &[f32]| sha256(bytemuck::cast_slice(pixels));
-    json!({
+    let mut described = json!({
         "unet": start.unet, "scheduler": start.scheduler, "steps": s.rate.steps, "batch": s.batch, "lr": s.rate.peak,
         "ema": s.average, "weight_decay": s.decay, "seed": s.seed, "flip": s.augment.flip, "shift": s.augment.shift,
         "label_dropout": s.label_dropout, "learned_variance": args.learned_variance,
         "data": { "train": bytes(&data.train.pixels), "held_out": bytes(&data.held_out.pixels), "labels": data.classes },
         "qat": args.qat.map(|scheme| scheme.name()),
         "teacher": start.teacher.as_ref().map(|_| start.checkpoint.sha256.clone()),
-    })
+    });
+    // Only where they are given, so that runs begun before there were any are taken up.
+    for (key, value) in [
+        ("student_steps", args.student_steps.map(Value::from)),
+        ("teacher_steps", args.teacher_steps.map(Value::from)),
+        ("times", args.times.map(|times| format!("{times:?}").into())),
+    ] {
+        if let Some(value) = value {
+            described[key] = value;
+        }
+    }
+    described
 }
 
 /// Shows progress: a bar on a terminal, else a line now and then.

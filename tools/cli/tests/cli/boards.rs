@@ -93,3 +93,64 @@ fn estimates_are_near_what_is_measured() {
     assert!((0.5..2.0).contains(&ratios[2]), "{ratios:?}");
     assert!(!measured["operators"].as_array().unwrap().is_empty());
 }
+
+/// A chip's milliseconds are a range around what its clock makes of the instructions.
+#[test]
+fn a_chip_is_estimated() {
+    let places = [("model", model())];
+    let object = mote("inspect {model} --board nrf52840 --json", &places).json();
+    assert_eq!(
+        (&object["board"]["name"], &object["board"]["fits"]),
+        (&"nrf52840".into(), &true.into())
+    );
+    let estimate = &object["estimate"];
+    assert_eq!(
+        (&estimate["kind"], &estimate["instructions"]),
+        (&"modelled".into(), &"estimated".into())
+    );
+    let range = |key: &str| [0, 1].map(|end| estimate[key][end].as_f64().unwrap());
+    let [least, most] = range("ms_per_step");
+    let instructions = estimate["instructions_per_step"].as_f64().unwrap();
+    assert!(0.0 < least && least < most && most < 3.0 * least, "{estimate}");
+    // 64 MHz: at least a cycle an instruction, and fewer than three.
+    let fastest = instructions / 64e3;
+    assert!(fastest < least && most < 3.0 * fastest, "{estimate}");
+    let [image, _] = range("mj_per_image");
+    let [step, _] = range("mj_per_step");
+    assert!((image / step - estimate["steps_per_image"].as_f64().unwrap()).abs() < 1e-6);
+    assert!(!estimate["sources"].as_array().unwrap().is_empty());
+    // Twice the clock is half the time; another profile takes more flash.
+    let other = mote(
+        "inspect {model} --board nrf52840 --clock 128MHz --profile stock --json",
+        &places,
+    )
+    .json();
+    let halved = other["estimate"]["ms_per_step"][0].as_f64().unwrap();
+    assert!((halved * 2.0 / least - 1.0).abs() < 1e-9);
+    assert!(other["board"]["flash_bytes"].as_u64() > object["board"]["flash_bytes"].as_u64());
+    let shown = mote("inspect {model} --board esp32c6", &places).stdout;
+    assert!(
+        shown.contains("modelled") && shown.contains("ms a step") && shown.contains("no current is known"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_file_describes_a_board() {
+    let dir = folder();
+    let path = dir.path().join("badge.toml");
+    std::fs::write(&path, "chip = \"nrf52840\"\nname = \"badge\"\nram = \"4K\"\n").unwrap();
+    let places = [("model", model()), ("dir", dir.path())];
+    let object = mote("inspect {model} --board {dir}/badge.toml --json", &places).json();
+    assert_eq!(
+        (&object["board"]["name"], &object["board"]["fits"]),
+        (&"badge".into(), &false.into())
+    );
+    assert_eq!(object["board"]["ram_total_bytes"], 4096);
+    std::fs::write(&path, "chip = \"nrf52840\"\nflahs = \"4K\"\n").unwrap();
+    let done = mote("inspect {model} --board {dir}/badge.toml", &places);
+    assert_eq!(done.status, 1);
+    for word in ["badge.toml: flahs = \"4K\": unknown field", "flash_start"] {
+        assert!(done.stderr.contains(word), "{}", done.stderr);
+    }
+}

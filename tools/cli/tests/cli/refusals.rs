@@ -370,3 +370,58 @@ fn a_full_disk_and_a_reader_that_left() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn boards_are_refused_by_name_and_value() {
+    for (line, status, words) in [
+        (
+            "inspect {model} --board toaster",
+            2,
+            ["unknown board 'toaster'", "nrf52840"],
+        ),
+        (
+            "inspect {model} --flash 512K --ram 64K",
+            2,
+            ["needs --core", "--core cortex-m4f"],
+        ),
+        (
+            "inspect {model} --board pico --ram 64",
+            2,
+            ["size without a unit", "512K"],
+        ),
+        ("inspect {model} --board pico --flash 0K", 2, ["is no memory", "512K"]),
+        (
+            "inspect {model} --board pico --core z80",
+            2,
+            ["unknown core 'z80'", "cortex-m33"],
+        ),
+        (
+            "inspect {model} --board pico --clock 125",
+            2,
+            ["clock without a unit", "64MHz"],
+        ),
+        (
+            "inspect {model} --profile stock",
+            2,
+            ["--profile without a board", "which board"],
+        ),
+        ("inspect {model} --board {dir}/none.toml", 1, ["cannot read", "chip"]),
+        (
+            "bench --kernels --board nrf52840",
+            1,
+            ["nrf52840 has no emulator", "mps2-an386"],
+        ),
+        (
+            "sample {model} -o {dir}/a.png --backend board:esp32c3",
+            2,
+            ["esp32c3 has no emulator", "no simulated board runs"],
+        ),
+        (
+            "convert {digits} -o {dir}/a.mote --scheme w8a8 --flash 64K --ram 64K --core cortex-m4f",
+            1,
+            ["does not fit the described board", "of flash, has 65536"],
+        ),
+    ] {
+        refused(line, status, &words);
+    }
+}

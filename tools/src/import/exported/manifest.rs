@@ -6,7 +6,7 @@
 //!  "layout": "(horizon, action)",
 //!  "condition": {"range": [-1.0, 1.0], "calibration": "demos.npz:cond", "null": 0.0},
 //!  "null_class": 1000,
-//!  "schedule": {"kind": "flow", "direction": "data_at_1", "timestep_scale": 1.0}}
+//!  "schedule": {"kind": "flow", "direction": "data_at_1", "timestep_scale": 1.0, "shift": 1.0}}
 //! ```
 //!
 //! Where weights alone are there, `"sample": [1, 180]` says the extents of a sample, in the order of the layout; of noise levels:
@@ -49,6 +49,8 @@ pub(in crate::import) struct Flow {
     pub data_at_1: bool,
     /// What the network is given at time 1.
     pub timestep_scale: f64,
+    /// What levels are shifted by.
+    pub shift: f64,
 }
 
 /// What the file says.
@@ -66,6 +68,10 @@ pub(in crate::import) struct Manifest {
     pub null: Option<f64>,
     pub null_class: Option<usize>,
     pub flow: Option<Flow>,
+    /// The configuration of EDM's scheduler, where the file has it.
+    pub edm: Option<String>,
+    /// The network is told `time[0] * t + time[1]` of the model's timestep t, where there is no flow.
+    pub time: [f64; 2],
     /// Noise levels and prediction without a scheduler's configuration.
     pub levels: Option<Levels>,
     /// Extents of a sample, where only weights are there.
@@ -130,7 +136,11 @@ impl Manifest {
         };
         let (range, calibration, null) = condition(&mut fields)?;
         let levels = Levels::parse(&mut fields)?;
-        let flow = if levels.is_some() { None } else { flow(&mut fields)? };
+        let (flow, edm) = if levels.is_some() {
+            (None, None)
+        } else {
+            schedule(&mut fields)?
+        };
         let sample = fields.integers("sample", 1, 1 << 20)?;
         let null_class = fields.optional("null_class", 0, 1 << 20)?;
         fields.finish()?;
@@ -144,6 +154,8 @@ impl Manifest {
             null,
             null_class,
             flow,
+            edm,
+            time: [1.0, 0.0],
             levels,
             sample,
         })
@@ -290,15 +302,37 @@ fn condition(fields: &mut Fields) -> Result<Condition, ConfigError> {
     Ok((range, calibration, null))
 }
 
-fn flow(fields: &mut Fields) -> Result<Option<Flow>, ConfigError> {
+/// A flow, or EDM's scheduler.
+fn schedule(fields: &mut Fields) -> Result<(Option<Flow>, Option<String>), ConfigError> {
     let Some(value) = fields.get("schedule").cloned() else {
-        return Ok(None);
+        return Ok((None, None));
     };
-    let text = |key: &str| value.get(key).and_then(Value::as_str);
-    if text("kind") != Some("flow") {
-        let problem = "`kind` must be \"flow\", or one of linear, cosine and sigmoid with \"objective\"; any other schedule is read from scheduler/scheduler_config.json";
-        return Err(fields.error("schedule", problem));
+    match value.get("kind").and_then(Value::as_str) {
+        Some("flow") => flow(fields, &value).map(|flow| (Some(flow), None)),
+        Some("edm") => edm(fields, &value).map(|text| (None, Some(text))),
+        _ => {
+            let problem = "`kind` must be \"flow\", \"edm\", or one of linear, cosine and sigmoid with \"objective\"; any other schedule is read from scheduler/scheduler_config.json";
+            Err(fields.error("schedule", problem))
+        }
     }
+}
+
+/// The configuration of EDM's scheduler with the file's numbers.
+fn edm(fields: &Fields, value: &Value) -> Result<String, ConfigError> {
+    let mut config = Map::from_iter([("_class_name".to_owned(), "EDMEulerScheduler".into())]);
+    let own = value.as_object().into_iter().flatten();
+    for (key, number) in own.filter(|(key, _)| *key != "kind") {
+        if !["sigma_data", "sigma_min", "sigma_max", "rho"].contains(&key.as_str()) || !number.is_number() {
+            let problem = "beside `kind`, EDM has the numbers `sigma_data`, `sigma_min`, `sigma_max` and `rho`";
+            return Err(fields.error("schedule", problem));
+        }
+        config.insert(key.clone(), number.clone());
+    }
+    Ok(Value::Object(config).to_string())
+}
+
+fn flow(fields: &Fields, value: &Value) -> Result<Flow, ConfigError> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
     let data_at_1 = match text("direction") {
         Some("data_at_1") => true,
         Some("data_at_0") => false,
@@ -307,15 +341,16 @@ fn flow(fields: &mut Fields) -> Result<Option<Flow>, ConfigError> {
             return Err(fields.error("schedule", problem));
         }
     };
-    let timestep_scale = match value.get("timestep_scale") {
-        None => 1.0,
-        Some(scale) => {
-            let scale = scale.as_f64().filter(|scale| scale.is_finite() && *scale > 0.0);
-            scale.ok_or_else(|| fields.error("schedule", "`timestep_scale` must be a number above 0"))?
+    let above_0 = |key: &str| match value.get(key) {
+        None => Ok(1.0),
+        Some(number) => {
+            let number = number.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+            number.ok_or_else(|| fields.error("schedule", format!("`{key}` must be a number above 0")))
         }
     };
-    Ok(Some(Flow {
+    Ok(Flow {
         data_at_1,
-        timestep_scale,
-    }))
+        timestep_scale: above_0("timestep_scale")?,
+        shift: above_0("shift")?,
+    })
 }

@@ -42,8 +42,10 @@ mod waves;
 mod write;
 
 pub(super) use attention::Operand;
+pub(super) use layers::Geometry;
 pub(super) use manifest::Manifest;
 pub(super) use net::Net;
+pub(super) use source::{Map, What};
 pub(super) use tensor::{Kind, Tensor};
 pub(super) use view::View;
 pub(super) use waves::Waves;
@@ -58,7 +60,6 @@ use mote_graph::schedule::SchedulerConfig;
 use operands::Value;
 use program::{Input, Program};
 use reader::Reader;
-use source::Map;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -84,9 +85,12 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut archive = Archive::open(file)?;
     let program = Program::read(&mut archive)?;
-    let manifest = Manifest::read(&folder, &program.inputs)?;
+    let mut manifest = Manifest::read(&folder, &program.inputs)?;
     manifest.check(&program.inputs)?;
     let (scheduler, scheduler_config) = scheduler(&folder, &manifest)?;
+    if let Some(edm) = &scheduler.edm {
+        manifest.time = edm.told(scheduler.num_train_timesteps);
+    }
     let (graph, layout) = network(&program, &mut archive, &manifest)?;
     let sha256 = files::sha256(archive.bytes());
     let [channels, rows, cols] = graph.sample_shape();
@@ -109,6 +113,7 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         null_class,
         layout,
         trained: None,
+        decoder: None,
     })
 }
 
@@ -164,7 +169,7 @@ pub(super) struct Plan {
     pub range: Option<[f64; 2]>,
 }
 
-/// The graph that `build` makes of a sample, of axes sample, channel and time, and of a condition, of axes sample and number.
+/// The graph that `build` makes of a sample, of axes sample, channel, (row,) and col, and of a condition, of axes sample and number.
 pub(super) fn planned(
     modules: &[String],
     plan: &Plan,
@@ -175,7 +180,7 @@ pub(super) fn planned(
     let mut net = Net::new(modules.iter().map(String::as_str));
     let value = net.graph.sample(plan.shape)?;
     let sample = net.given(value);
-    let sample = net.shown_as(sample, layout.order().len() + 1);
+    let sample = net.shown_as(sample, 1 + layout.order().len());
     let condition = match plan.condition {
         None => None,
         Some(channels) => {
@@ -228,7 +233,7 @@ fn given(
         }
         Role::Timestep if count == 1 => {
             let time = match manifest.flow {
-                None => [1.0, 0.0],
+                None => manifest.time,
                 Some(flow) if flow.data_at_1 => [-flow.timestep_scale / FLOW_TIMESTEPS, flow.timestep_scale],
                 Some(flow) => [flow.timestep_scale / FLOW_TIMESTEPS, 0.0],
             };
@@ -292,13 +297,19 @@ fn output(
     net.value(source)
 }
 
-/// The scheduler: its own configuration, or a flow of which the manifest speaks.
+/// The scheduler: its own configuration, or a flow or EDM of which the manifest speaks.
 fn scheduler(folder: &Path, manifest: &Manifest) -> Result<(SchedulerConfig, serde_json::Value), ImportError> {
     let found = folders::scheduler_in(folder);
     if let Some(levels) = &manifest.levels {
         return levels.scheduler(found.ok().as_deref(), manifest, None);
     }
-    let (file, text) = match (found, manifest.flow) {
+    let own = manifest.flow.map(|flow| {
+        let shift = flow.shift;
+        format!(
+            r#"{{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": {FLOW_TIMESTEPS}, "shift": {shift}}}"#
+        )
+    });
+    let (file, text) = match (found, own.or_else(|| manifest.edm.clone())) {
         (Ok(path), None) => {
             let text = files::text(&path, files::SMALL).map_err(|source| ImportError::Read {
                 path: shown(&path),
@@ -312,12 +323,7 @@ fn scheduler(folder: &Path, manifest: &Manifest) -> Result<(SchedulerConfig, ser
             let problem = format!("{} says it too; remove one of them", shown(&path));
             return Err(manifest.error("schedule", problem).into());
         }
-        (_, Some(_)) => {
-            let text = format!(
-                r#"{{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": {FLOW_TIMESTEPS}, "shift": 1.0}}"#
-            );
-            (manifest.file.clone(), text)
-        }
+        (_, Some(text)) => (manifest.file.clone(), text),
     };
     let schedule = SchedulerConfig::parse_as(&file, &text, None)?;
     let config = super::scheduler_object(&file, &text, &schedule)?;

@@ -1,0 +1,163 @@
+//! Estimated instructions, held to what the firmware counts.
+//!
+//! The costs of `tools/assets/costs.json` are measured and fitted anew, after a kernel has changed, with
+//!
+//! ```text
+//! MOTE_UPDATE_ESTIMATES=1 cargo test --release -p mote-tests --test estimates
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use mote_engine::memory::AlignedBytes;
+use mote_firmware_sim::{Board, Image, ImageOptions, Observe, Parts, RunRequest, SimError};
+use mote_runtime::{Config, Model};
+use mote_tests::boards::board;
+use mote_tests::checkpoints::{converted, digits, fashion};
+use mote_tests::fit::{Point, fit};
+use mote_tests::synthetic::{self, Form};
+use mote_tests::wider;
+use mote_tools::estimate::{Instructions, Work};
+use mote_tools::kernels::calibration;
+use mote_tools::quantize::scheme::Scheme;
+
+/// A board of each core that costs are fitted for.
+const FITTED: [&str; 6] = [
+    "mps2-m0",
+    "mps2-an385",
+    "mps2-an386",
+    "mps2-an505",
+    "mps3-an547",
+    "virt",
+];
+/// Boards on which estimates are held.
+const HELD: [&str; 4] = ["mps2-m0", "mps2-an386", "mps2-an505", "virt"];
+/// Relative error of a step's instructions.
+const ALLOWED: f64 = 0.10;
+
+/// Instructions of a step, and of each of its operators; `None` where the model does not fit the board.
+fn counted(board: &'static Board, bytes: &[u8]) -> Option<(u64, Vec<u64>)> {
+    let memory = AlignedBytes::copy_of(bytes);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    let options = ImageOptions {
+        parts: Some(Parts::all()),
+        state: synthetic::condition(&model, 1),
+        ..ImageOptions::default()
+    };
+    let image = match Image::link(board, bytes, &options) {
+        Err(SimError::DoesNotFit { .. }) => return None,
+        linked => linked.unwrap_or_else(|error| panic!("{error}")),
+    };
+    let config = Config::of(model.header(), 1);
+    let run = |observe| {
+        let request = RunRequest {
+            observe,
+            limit: Duration::from_secs(300),
+            ..RunRequest::new(config, [1])
+        };
+        image.run(&request).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let (whole, each) = (run(Observe::Steps), run(Observe::OpInstructions));
+    let step = whole.images[0].steps[0].instructions.expect("steps are timed");
+    let count = |op: &mote_firmware_sim::OpRecord| op.instructions.expect("operators are timed");
+    Some((step, each.images[0].ops.iter().map(count).collect()))
+}
+
+/// Everything that costs are fitted to: operators of standard shapes, and the test programs with every operator.
+fn models() -> Vec<Vec<u8>> {
+    let mut models = calibration().unwrap_or_else(|error| panic!("{error}"));
+    for form in Form::ALL {
+        models.push(synthetic::model(form));
+        models.push(wider::model(1, form));
+        models.push(wider::windows_model(1, form));
+    }
+    models
+}
+
+fn points(board: &'static Board) -> Vec<Point> {
+    let mut points = Vec::new();
+    for bytes in models() {
+        let Some((step, operators)) = counted(board, &bytes) else {
+            continue;
+        };
+        let memory = AlignedBytes::copy_of(&bytes);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let works = Work::of_operators(&model);
+        assert_eq!(works.len(), operators.len());
+        let outside = step.saturating_sub(operators.iter().sum());
+        let works = works.into_iter().chain([Work::of_sampler(&model)]);
+        points.extend(
+            works
+                .zip(operators.into_iter().chain([outside]))
+                .map(|(work, count)| Point {
+                    amounts: work.0,
+                    count: count as f64,
+                }),
+        );
+    }
+    points
+}
+
+fn update() {
+    let mut table: BTreeMap<&str, BTreeMap<String, f64>> = BTreeMap::new();
+    for name in FITTED {
+        let Some(board) = board(name) else { continue };
+        let points = points(board);
+        if let Some(path) = std::env::var_os("MOTE_ESTIMATE_POINTS") {
+            let rows: Vec<_> = points.iter().map(|p| serde_json::json!([p.amounts, p.count])).collect();
+            let path = Path::new(&path).join(format!("{name}.json"));
+            std::fs::write(path, serde_json::to_string(&rows).expect("plain values")).expect("it is written");
+        }
+        table.insert(board.core.name, fit(&points));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/assets/costs.json");
+    let text = serde_json::to_string_pretty(&table).expect("plain values") + "\n";
+    std::fs::write(path, text).expect("the file can be written");
+}
+
+/// As long as the costs are those of the file, which were fitted to counts of single operators and of these networks' own.
+#[test]
+fn steps_are_estimated_within_a_tenth() {
+    if std::env::var_os("MOTE_UPDATE_ESTIMATES").is_some() {
+        return update();
+    }
+    let mut complaints = Vec::new();
+    for (name, path) in [("digits8-micro", digits()), ("fashion16-tiny", fashion())] {
+        for scheme in [Scheme::W8A8, Scheme::W8A16, Scheme::W4A8, Scheme::F16] {
+            let bytes = converted(&path, scheme).emitted.bytes;
+            let memory = AlignedBytes::copy_of(&bytes);
+            let model = Model::parse(memory.bytes()).expect("the model is valid");
+            let config = Config::of(model.header(), 1);
+            // Without a unit for floats an f16 model takes minutes.
+            let held = HELD.into_iter().filter_map(board);
+            for board in held.filter(|board| scheme != Scheme::F16 || board.core.fpu) {
+                let estimated = Instructions::of(&model, board.core, &config);
+                let Some((step, operators)) = counted(board, &bytes) else {
+                    continue;
+                };
+                let error = estimated.step as f64 / step as f64 - 1.0;
+                println!(
+                    "{name} {scheme} on {}: {step} counted, {:+.1} %",
+                    board.core.name,
+                    100.0 * error
+                );
+                if std::env::var_os("MOTE_ESTIMATE_OPERATORS").is_some() {
+                    let rows = mote_tools::report::OperatorRow::all(&model);
+                    for ((row, counted), estimated) in rows.iter().zip(operators).zip(&estimated.operators) {
+                        println!("  {} {}: {counted} counted, {estimated} estimated", row.kind, row.name);
+                    }
+                }
+                if error.abs() > ALLOWED {
+                    complaints.push(format!(
+                        "{name} {scheme} on {}: {step} counted, {} estimated; unmeasured: {}",
+                        board.core.name,
+                        estimated.step,
+                        estimated.unmeasured.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}

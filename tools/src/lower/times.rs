@@ -1,0 +1,136 @@
+//! Features of an affine function of the timestep, as plain ones.
+//!
+//! A network that is told `a t + b` of a model's timestep t (flow matching from noise to data, EDM's `ln(sigma) / 4`), or has phases of
+//! its own, has features `sin(r t + p)`. By `sin(r t + p) = cos(p) sin(r t) + sin(p) cos(r t)` they are a matrix times plain sines and
+//! cosines of `|r| t`, and the linear layers that read them take that matrix into their weights. The device's features and the sum are
+//! then those of any other network.
+
+use std::borrow::Cow;
+
+use mote_graph::graph::ops::{Operator as _, Wave, WaveKind};
+use mote_graph::graph::{Graph, Node, Op, ValueId, ops};
+
+/// `graph` with plain features, where linear layers alone read them; as it is where that is no help.
+pub(super) fn plain(graph: &Graph) -> Cow<'_, Graph> {
+    let mut made = Cow::Borrowed(graph);
+    for index in 0..graph.nodes.len() {
+        if let Some(features) = Features::of(graph, index) {
+            features.write(made.to_mut(), index);
+        }
+    }
+    made
+}
+
+/// A node's features and who reads them.
+struct Features {
+    /// Sine or cosine, radians a timestep, phase.
+    lines: Vec<(WaveKind, f64, f64)>,
+    /// Their rates without signs, each once.
+    rates: Vec<f64>,
+    /// f32 arithmetic, whatever the rest has.
+    single: bool,
+    readers: Vec<usize>,
+}
+
+impl Features {
+    fn of(graph: &Graph, index: usize) -> Option<Self> {
+        let node = &graph.nodes[index];
+        let Op::Waves(waves) = &node.op else { return None };
+        let [a, b] = waves.time;
+        let line = |wave: &Wave| (wave.kind, wave.rate * a, wave.rate * b + wave.phase);
+        let lines: Vec<_> = waves.features.iter().map(line).collect();
+        let is_plain = lines.iter().all(|(_, rate, phase)| *rate >= 0.0 && *phase == 0.0);
+        let has_line = lines.iter().any(|(kind, ..)| *kind == WaveKind::Line);
+        let reads = |node: &Node| node.inputs.contains(&node_output(graph, index));
+        let readers: Vec<usize> = (0..graph.nodes.len()).filter(|i| reads(&graph.nodes[*i])).collect();
+        let linear = readers.iter().all(|i| is_linear(graph, *i));
+        if is_plain || has_line || !linear || readers.is_empty() || graph.output == Some(node.output) {
+            return None;
+        }
+        let mut rates: Vec<f64> = vec![];
+        for (_, rate, _) in &lines {
+            if !rates.contains(&rate.abs()) {
+                rates.push(rate.abs());
+            }
+        }
+        Some(Self {
+            lines,
+            rates,
+            single: waves.single,
+            readers,
+        })
+    }
+
+    /// The factors of a feature's plain sine and cosine, and the place of its rate.
+    fn row(&self, (kind, rate, phase): (WaveKind, f64, f64)) -> (usize, [f64; 2]) {
+        let place = self.rates.iter().position(|known| *known == rate.abs()).unwrap_or(0);
+        // A cosine is a sine a quarter ahead; a negative rate turns the sine alone.
+        let sign = if rate < 0.0 { -1.0 } else { 1.0 };
+        let (sine, cosine) = (libm::sin(phase), libm::cos(phase));
+        let factors = match kind {
+            WaveKind::Cosine => [-sine * sign, cosine],
+            _ => [cosine * sign, sine],
+        };
+        (place, factors)
+    }
+
+    fn write(&self, graph: &mut Graph, index: usize) {
+        let count = self.rates.len();
+        for reader in &self.readers {
+            let Op::Conv(conv) = &graph.nodes[*reader].op else {
+                continue;
+            };
+            let Some(param) = graph.params.get_mut(&conv.weight) else {
+                continue;
+            };
+            let out = param.shape.first().copied().unwrap_or(0);
+            let mut data = vec![0f64; out * 2 * count];
+            let rows = param
+                .data
+                .chunks_exact(self.lines.len())
+                .zip(data.chunks_exact_mut(2 * count));
+            for (from, to) in rows {
+                for (weight, line) in from.iter().zip(&self.lines) {
+                    let (place, [sine, cosine]) = self.row(*line);
+                    to[place] += f64::from(*weight) * sine;
+                    to[count + place] += f64::from(*weight) * cosine;
+                }
+            }
+            param.shape[1] = 2 * count;
+            param.data = data.into_iter().map(|weight| weight as f32).collect();
+        }
+        let wave = |kind| {
+            move |rate: &f64| Wave {
+                kind,
+                rate: *rate,
+                single: *rate as f32,
+                phase: 0.0,
+            }
+        };
+        let sines = self.rates.iter().map(wave(WaveKind::Sine));
+        let features = sines.chain(self.rates.iter().map(wave(WaveKind::Cosine))).collect();
+        let (single, output) = (self.single, graph.nodes[index].output);
+        graph.values[output.0].shape = [2 * count, 1, 1];
+        graph.nodes[index].op = Op::Waves(ops::Waves {
+            features,
+            time: [1.0, 0.0],
+            single,
+        });
+    }
+}
+
+fn node_output(graph: &Graph, index: usize) -> ValueId {
+    graph.nodes[index].output
+}
+
+/// Whether a node is a linear layer whose weights are its own.
+fn is_linear(graph: &Graph, index: usize) -> bool {
+    let Op::Conv(conv) = &graph.nodes[index].op else {
+        return false;
+    };
+    let sharing = graph
+        .nodes
+        .iter()
+        .filter(|node| node.op.params().contains(&conv.weight.as_str()));
+    conv.kernel == [1, 1] && conv.groups == 1 && sharing.count() == 1
+}
