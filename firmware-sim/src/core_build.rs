@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::SimError;
 use crate::parts::Parts;
 use crate::toolchain::Toolchain;
+use mote_runtime::Feature;
 
 /// What can be compiled: a package of the firmware's workspace, or the archive for C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,14 +195,19 @@ pub(crate) fn lock(folder: &Path) -> Result<std::fs::File, SimError> {
 
 /// Cargo writes every set of parts to one path: gives each a path of its own beside it. A reader of the old file keeps it.
 fn keep(archive: &Path, recipe: &Recipe) -> Result<PathBuf, SimError> {
+    // A name of all parts would be longer than a file's may be: a bit for each stands for them.
+    let bits = recipe
+        .parts
+        .features()
+        .iter()
+        .map(|part| Feature::ALL.iter().position(|other| other == part));
+    let bits: u64 = bits.flatten().map(|at| 1 << at).sum();
     let own = recipe
         .package
         .features()
         .iter()
-        .map(|feature| feature.replace('/', "-"));
-    let names = recipe.parts.names().into_iter().map(str::to_owned).chain(own);
-    let names: Vec<String> = names.collect();
-    let name = format!("{}-{}", recipe.package.name(), names.join("-"));
+        .map(|feature| format!("-{}", feature.replace('/', "-")));
+    let name = format!("{}-{bits:x}{}", recipe.package.name(), own.collect::<String>());
     let (kept, partial) = (
         archive.with_file_name(format!("{name}.a")),
         archive.with_extension("partial"),

@@ -45,6 +45,10 @@ pub struct ImageRecord {
     pub pixels: Vec<u8>,
     /// The final state, Q24, if it was asked for: (row, col, channel).
     pub state: Vec<i32>,
+    /// Digest of the picture that the model's decoder made, where it has one: its pixels are then [`ImageRecord::pixels`].
+    pub picture: Option<u64>,
+    /// Instructions of the decoder, pixels sent included.
+    pub picture_instructions: u64,
 }
 
 /// What a run reported.
@@ -146,6 +150,11 @@ impl Collector {
             }
             ("digest", &[op, digest]) => self.op(op, Some(digest), None)?,
             ("ticks", &[op, ticks]) => self.op(op, None, Some(instructions(ticks)))?,
+            ("picture", &[digest, ticks]) => {
+                let instructions = instructions(ticks);
+                let image = self.images.last_mut()?;
+                (image.picture, image.picture_instructions) = (Some(digest), instructions);
+            }
             ("stack", &[used, total]) => self.stack = Some((used, total)),
             ("calibrate", &[ticks, truth]) => self.calibration = Some((instructions(ticks), truth)),
             ("fault", &[address]) => self.fault = Some(address),

@@ -129,13 +129,18 @@ impl RunRequest {
         const AROUND: u64 = 1 << 20;
         /// More than there are in any model that fits a board.
         const OPERATORS: u64 = 4096;
+        /// The pixels of a decoder's picture, which lies in no arena whole, as text.
+        const PICTURE: u64 = 1 << 24;
         let observed = if self.observe == Observe::Steps { 1 } else { OPERATORS };
         // A step has at most two calls of the network, each twice under guidance.
         let lines = u64::from(self.config.steps)
             .saturating_mul(4 * observed)
             .saturating_mul(LINE);
         // A state lies in the arena; it is sent as text.
-        let image = lines.saturating_add(arena_bytes.saturating_mul(8));
+        let picture = PICTURE.saturating_add(observed * LINE);
+        let image = lines
+            .saturating_add(arena_bytes.saturating_mul(8))
+            .saturating_add(picture);
         AROUND.saturating_add(image.saturating_mul(self.seeds.len() as u64))
     }
 

@@ -246,6 +246,12 @@ pub enum RunError {
     /// The run was saved with a condition vector: it goes on when it is given that one again.
     #[cfg(feature = "condition")]
     ConditionChanged,
+    /// The file is a decoder, which makes pictures of latents and samples none.
+    #[cfg(feature = "decoder")]
+    Decoder,
+    /// The file holds no decoder.
+    #[cfg(feature = "decoder")]
+    NoDecoder,
 }
 
 impl fmt::Display for Section {
@@ -405,6 +411,10 @@ impl fmt::Display for RunError {
             Self::ConditionChanged => {
                 f.write_str("the run was saved with a condition vector: give it that vector again")
             }
+            #[cfg(feature = "decoder")]
+            Self::Decoder => f.write_str("the file is a decoder alone: it makes pictures of latents, and samples none"),
+            #[cfg(feature = "decoder")]
+            Self::NoDecoder => f.write_str("the file holds no decoder: its samples are no latents"),
         }
     }
 }

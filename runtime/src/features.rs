@@ -60,15 +60,19 @@ pub enum Feature {
     Pool,
     /// Elements in other places: blocks of positions and channels, repetition, other rows.
     Rearrange,
+    /// Tables that are added to activations: positions.
+    Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// A second network in the file, which makes a picture of the last state, and rows of activations.
+    Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -95,7 +99,9 @@ impl Feature {
         Self::Schedule,
         Self::Pool,
         Self::Rearrange,
+        Self::Constant,
         Self::Rectangles,
+        Self::Decoder,
         Self::Fast,
     ];
 
@@ -128,7 +134,9 @@ impl Feature {
             Self::Schedule => "schedule",
             Self::Pool => "pool",
             Self::Rearrange => "rearrange",
+            Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
     }
@@ -163,7 +171,9 @@ impl Feature {
             Self::Schedule => cfg!(feature = "schedule"),
             Self::Pool => cfg!(feature = "pool"),
             Self::Rearrange => cfg!(feature = "rearrange"),
+            Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
     }
@@ -174,6 +184,11 @@ impl Feature {
         if self.is_built() { Some(()) } else { None }
     }
 }
+
+/// Whether there are quick ways for many small operators and for vectors: those of networks with the part `pointwise`, which modulate their
+/// channels.
+pub(crate) const MODULATES: bool =
+    Feature::Fast.is_built() && Feature::Pointwise.is_built() && Feature::Integer.is_built();
 
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

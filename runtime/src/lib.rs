@@ -74,6 +74,7 @@ pub use error::{Fault, ParseError, RunError, Section};
 pub use features::Feature;
 pub use model::Model;
 pub use model::exec::{Network, Observer, Portable, Unobserved};
+pub use model::pair::{Join, Pair, pair_bytes};
 pub use model::sampling::{Clip, Method, PrevRule, Spacing};
 pub use sampler::{
     Apart, Config, Memory, Pending, Poll, Run, Sampler, Start, Step, StepObserver, arena_bytes, state_arena_bytes,

@@ -6,12 +6,13 @@ use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops::attention::Rows;
+use mote_runtime::internals::ops::constant::Sum;
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::pointwise::Affine;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_runtime::internals::ops::{
-    At, Attention, AvgPool, ClassEmbed, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, Op, Pointwise,
-    Silu, Softmax, Source, TimeProj, Upsample, Weights,
+    At, Attention, AvgPool, ClassEmbed, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, Op,
+    Pointwise, Silu, Softmax, Source, TimeProj, Upsample, Weights,
 };
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::{PrevRule, Spacing};
@@ -271,10 +272,40 @@ fn operator(op: &mut Op, random: &mut Random) {
             2 => r.block = odd(r.block.into(), random) as u8,
             _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
         },
+        Op::Constant(c) => constant(c, random),
+        Op::Band(r) => match random.below(4) {
+            0 => tensor(&mut r.first, random),
+            1 => tensor(&mut r.out, random),
+            2 => r.from = odd(r.from.into(), random) as u16,
+            _ => match &mut r.second {
+                Some(second) => tensor(second, random),
+                None => r.second = Some(r.first),
+            },
+        },
         Op::Upsample(Upsample { src, out }) | Op::AvgPool(AvgPool { src, out }) => match random.below(2) {
             0 => tensor(src, random),
             _ => tensor(out, random),
         },
+    }
+}
+
+fn constant(c: &mut Constant, random: &mut Random) {
+    match (random.below(7), &mut c.sum) {
+        (0, _) => tensor(&mut c.out, random),
+        (1, _) => place(&mut c.table, random),
+        (2, Some(_)) => c.sum = None,
+        (3, Some(sum)) => tensor(&mut sum.src, random),
+        (4, Some(sum)) => sum.mult = odd(sum.mult as u64, random) as i32,
+        (5, Some(sum)) => sum.table_mult = odd(sum.table_mult as u64, random) as i32,
+        (_, Some(sum)) => sum.shift = odd(sum.shift.into(), random) as u8,
+        (_, None) => {
+            c.sum = Some(Sum {
+                src: TensorId(random.below(30) as u16),
+                mult: random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]),
+                table_mult: random.pick(&[0, 1, -1, 1 << 30, i32::MAX, i32::MIN]),
+                shift: random.pick(&[0, 1, 30, 62, 63, 255]),
+            });
+        }
     }
 }
 

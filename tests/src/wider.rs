@@ -3,7 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Way;
 use mote_tools::ops::{
-    Bound, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu, TimeProj,
+    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
+    TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -119,11 +120,21 @@ pub fn windows(seed: u64) -> Program {
         c.pad = [1, 2, 1, 2];
     });
     let moved = b.moved(wide, some);
-    b.conv("out", &[moved], [1, 3, 8], 1);
+    let rows = |b: &mut Builder, name: &str, source: &[SlotId], from: usize, shape: [usize; 3]| {
+        let source = source.to_vec();
+        b.push(name, shape, Band { source, from })
+    };
+    let above = rows(&mut b, "above", &[moved], 1, [2, 2, 8]);
+    let both = rows(&mut b, "both.rows", &[above, moved], 1, [2, 3, 8]);
+    let phases = b.window("phases", &[both], [6, 1, 4], [3, 2], |c| {
+        (c.stride, c.pad) = ([3, 2], [0; 4]);
+    });
+    let (src, way, block) = (phases, Way::Phases, [3, 2]);
+    b.push("out", [1, 3, 8], Rearrange { src, way, block });
     b.program
 }
 
-/// Normalizations of every kind that is no group normalization, on 3x5 samples; channels are drawn.
+/// Normalizations of every kind that is no group normalization, and tables of the file, on 3x5 samples; channels are drawn.
 pub fn norms(seed: u64) -> Program {
     let mut b = Builder {
         program: Program {
@@ -142,15 +153,22 @@ pub fn norms(seed: u64) -> Program {
     };
     let time = b.push("time", [8, 1, 1], time);
     let embedding = b.push("time.silu", [8, 1, 1], Silu { src: time });
-    let vector = b.conv("vector", &[embedding], [2 * more, 1, 1], 1);
+    let term = b.constant("term", [2 * more, 1, 1], None);
+    let vector = b.window("vector", &[embedding], [2 * more, 1, 1], [1; 2], |c| {
+        c.addend = Some((term, 0.5))
+    });
     let wide = b.conv("wide", &[embedding], [2 * both, 1, 1], 1);
     let first = b.conv("in", &[x], [some, 3, 5], 3);
-    let second = b.conv("in.2", &[first], [more, 3, 5], 3);
+    let table = b.constant("table", [more, 3, 5], None);
+    let second = b.window("in.2", &[first], [more, 3, 5], [3; 2], |c| {
+        c.addend = Some((table, 1.0))
+    });
     let rms = b.norm("rms", &[first], |n| n.beta.fill(0.0));
+    let placed = b.constant("placed", [some, 3, 5], Some(rms));
     let layer = b.norm("layer", &[second], |n| {
         (n.centred, n.silu, n.scale_shift) = (true, true, Some(vector));
     });
-    let whole = b.norm("whole", &[rms, layer], |n| {
+    let whole = b.norm("whole", &[placed, layer], |n| {
         (n.over, n.silu) = (Over::Groups(2), true);
     });
     let heads = b.norm("heads", &[first], |n| {
@@ -251,6 +269,12 @@ impl Builder {
         };
         change(&mut conv);
         self.push(name, shape, conv)
+    }
+
+    /// A table, alone or added to an activation.
+    fn constant(&mut self, name: &str, shape: [usize; 3], src: Option<SlotId>) -> SlotId {
+        let table = self.many(shape.iter().product(), 1.5);
+        self.push(name, shape, Constant { table, src })
     }
 
     /// RMSNorm over the channels of a position unless `change` says otherwise.

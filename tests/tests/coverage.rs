@@ -28,7 +28,7 @@ const OPERATORS: [&str; 10] = [
 ];
 
 /// Those that [`wider`] holds.
-const WIDER: [&str; 1] = ["norm"];
+const WIDER: [&str; 2] = ["norm", "constant"];
 
 const FORMS: [&str; 11] = [
     "conv: concatenation",
@@ -45,12 +45,14 @@ const FORMS: [&str; 11] = [
 ];
 
 /// Windows that [`wider`] holds.
-const WINDOWS: [&str; 8] = [
+const WINDOWS: [&str; 10] = [
     "rearrange: depth to space",
     "rearrange: phases to space",
     "rearrange: space to depth",
     "rearrange: repetition",
     "rearrange: other rows",
+    "band: of one",
+    "band: of two",
     "conv: rectangle",
     "conv: strides that differ",
     "conv: stride above 2",
@@ -66,7 +68,9 @@ const ATTENTIONS: [&str; 6] = [
     "linear attention: constant rows",
 ];
 
-const WIDER_FORMS: [&str; 9] = [
+const WIDER_FORMS: [&str; 11] = [
+    "constant: in a sum",
+    "constant: alone",
     "norm: by position",
     "norm: over all positions",
     "norm: centred",
@@ -92,6 +96,7 @@ fn name(op: &Op) -> &'static str {
         Op::LinearAttention(_) => "linear_attention",
         Op::Upsample(_) => "upsample",
         Op::Rearrange(_) => "rearrange",
+        Op::Band(_) => "band",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
         Op::Readout(_) => "readout",
@@ -99,6 +104,7 @@ fn name(op: &Op) -> &'static str {
         Op::Norm(_) => "norm",
         Op::Pointwise(_) => "pointwise",
         Op::Condition(_) => "condition",
+        Op::Constant(_) => "constant",
     }
 }
 
@@ -165,9 +171,20 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
                 Way::Reshape => "rearrange: other rows",
             },
         ),
+        Op::Band(r) => {
+            add(r.second.is_none(), "band: of one");
+            add(r.second.is_some(), "band: of two");
+        }
         Op::Upsample(_) | Op::AvgPool(_) | Op::Readout(_) | Op::Softmax(_) => {}
         Op::Pointwise(p) => forms.extend(pointwise_forms(p, shape)),
         Op::Condition(_) => {}
+        Op::Constant(c) => add(
+            true,
+            match c.sum {
+                Some(_) => "constant: in a sum",
+                None => "constant: alone",
+            },
+        ),
     }
     forms
 }

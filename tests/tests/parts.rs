@@ -73,6 +73,8 @@ fn what_a_model_needs_is_enough() {
                 Feature::Pool,
                 Feature::Rearrange,
                 Feature::Rectangles,
+                Feature::Constant,
+                Feature::Decoder,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

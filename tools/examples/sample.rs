@@ -33,7 +33,7 @@ pub fn run(model: &Path, output: &Path) -> Result<Vec<(u64, u64)>, Error> {
         ..Request::default()
     };
     let images = file.sample(&request)?;
-    let picture = sheet(&images, file.model().header(), None, 4);
+    let picture = sheet(&images, file.model(), None, 4);
     OutputFile::prepare(output, Format::Png, &[model])?.write(&encode(&picture)?)?;
     Ok(images.iter().map(|image| (image.seed, image.digest())).collect())
 }

@@ -50,7 +50,20 @@ pub fn inspect(file: &ModelFile) -> Value {
             "run_bytes_held_sample": run_bytes(model, Method::DpmSolver2M, false), "map": map,
         },
         "tensors": tensors(model),
+        "picture": model.picture(),
+        "decoder": model.decoder().map(|decoder| decoder_facts(&decoder)),
         "boards": fits,
+    })
+}
+
+/// What a model says of its decoder.
+fn decoder_facts(decoder: &Model<'_>) -> Value {
+    let header = decoder.header();
+    let origin: Value = serde_json::from_slice(decoder.provenance()).unwrap_or_default();
+    json!({
+        "picture": decoder.picture(), "arithmetic": name(header.arithmetic), "scheme": origin["scheme"],
+        "bytes": decoder.file_bytes(), "weight_bytes": decoder.weights().len(), "arena_bytes": header.arena_bytes,
+        "macs": header.macs, "operators": header.op_count, "provenance": origin,
     })
 }
 

@@ -130,6 +130,12 @@ impl ModelFile {
         Shape::of(self.model().header())
     }
 
+    /// Extents of what its runs end in: its decoder's picture, or its sample.
+    #[must_use]
+    pub fn picture_shape(&self) -> Shape {
+        Shape::of_picture(self.model())
+    }
+
     /// SHA-256 of the file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
@@ -185,6 +191,7 @@ impl ModelFile {
     /// # Errors
     /// Of kind `Refused` where the model cannot be run so, or plans a run already.
     pub fn planned(&self, run: &RunOptions) -> Result<Self, Error> {
+        run.suits_variance(self.model())?;
         let config = run.config(self.model().header())?;
         Self::from_bytes(&crate::emit::planned::planned(self.bytes(), &config)?)
     }

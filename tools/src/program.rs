@@ -90,6 +90,8 @@ pub struct Program {
     pub sample: [usize; 3],
     /// Pairs of slots that hold the same activation: the first as it was computed, the second recomputed later.
     pub recomputed: Vec<[SlotId; 2]>,
+    /// Slots that are rows of the network's output, from the top; empty where the last operator writes it whole.
+    pub bands: Vec<SlotId>,
 }
 
 impl Program {
@@ -141,6 +143,26 @@ impl Program {
     /// Multiply-accumulates of a network call.
     pub fn total_macs(&self) -> u64 {
         self.ops.iter().map(|op| self.macs(op)).sum()
+    }
+
+    /// The operators whose output is the network's: the last one, and before it what it only moves.
+    pub fn outputs(&self) -> Vec<usize> {
+        let mut outputs = vec![];
+        let mut next = self.ops.len().checked_sub(1);
+        while let Some(index) = next {
+            outputs.push(index);
+            let Kind::Rearrange(moved) = &self.ops[index].kind else {
+                break;
+            };
+            let src = moved.src;
+            let readers = self.ops.iter().filter(|op| op.inputs().contains(&src)).count();
+            let gives = matches!(
+                self.ops[src.0].kind,
+                Kind::Conv(_) | Kind::Pointwise(_) | Kind::Rearrange(_)
+            );
+            next = (gives && readers == 1).then_some(src.0);
+        }
+        outputs
     }
 
     /// Whether an operator reads what the sample was brought to.

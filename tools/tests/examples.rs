@@ -4,6 +4,9 @@
 #[path = "../examples/convert.rs"]
 mod convert;
 #[allow(dead_code)]
+#[path = "../examples/faces.rs"]
+mod faces;
+#[allow(dead_code)]
 #[path = "../examples/sample.rs"]
 mod sample;
 #[allow(dead_code)]
@@ -27,6 +30,32 @@ fn the_examples_convert_sample_and_validate() {
     assert_eq!((made.width, made.height), (2 * 8 * 4, 2 * 8 * 4));
     let (held, psnr_db) = validate::run(&model, Some(&digits)).unwrap();
     assert!(held && psnr_db > 20.0, "{psnr_db} dB");
+}
+
+/// The same network, smaller: a graph that is written layer by layer becomes a file that runs.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "calibration takes minutes without optimization")]
+fn a_network_that_is_written_by_hand_converts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.mote");
+    let shape = faces::Shape {
+        layers: 2,
+        width: 16,
+        side: 4,
+        ..faces::FACES
+    };
+    let fit = faces::run(shape, &path).unwrap();
+    assert!(fit.fits && fit.ram_bytes < 64 << 10, "{fit:?}");
+    let file = mote_tools::ModelFile::open(&path).unwrap();
+    let request = mote_tools::Request {
+        run: mote_tools::RunOptions {
+            steps: Some(4),
+            ..mote_tools::RunOptions::default()
+        },
+        ..mote_tools::Request::default()
+    };
+    let traces = file.sample(&request).unwrap();
+    assert!(traces[0].state.iter().any(|v| *v != traces[0].state[0]));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use mote_runtime::internals::digest::Digest;
 use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Model, Observer, Step, StepObserver};
 
@@ -49,6 +50,11 @@ pub fn stack() {
 
 /// Bytes in one frame; they are gathered on the stack.
 const CHUNK_BYTES: usize = 64;
+
+/// A picture is made; its decoder took so many ticks, what was sent meanwhile included.
+pub fn picture(digest: u64, ticks: u64) {
+    defmt::info!("@picture {=u64} {=u64}", digest, ticks);
+}
 
 /// The image, a byte a pixel.
 pub fn pixels(pixels: impl Iterator<Item = u8>) {
@@ -114,3 +120,47 @@ impl Observer for Watch {
 }
 
 impl StepObserver for Watch {}
+
+/// Sends the bands of a picture as they are made, and reports the decoder's operators as [`Watch`] does.
+pub struct Drawn {
+    watch: Watch,
+    sends: bool,
+    digest: Digest,
+    /// Elements so far.
+    count: u32,
+}
+
+impl Drawn {
+    /// Before the first band; pixels are sent where `sends` says so.
+    pub fn new(observe: Observe, sends: bool) -> Self {
+        Self {
+            watch: Watch::new(observe),
+            sends,
+            digest: Digest::default(),
+            count: 0,
+        }
+    }
+
+    /// Digest of the picture.
+    pub fn digest(&self) -> u64 {
+        self.digest.0
+    }
+}
+
+impl Observer for Drawn {
+    fn before(&mut self, index: u16, op: &Op) {
+        self.watch.before(index, op);
+    }
+
+    fn after(&mut self, index: u16, op: &Op, output: &View<'_>) {
+        self.watch.after(index, op, output);
+        let View::Q24(rows) = output else { return };
+        for value in rows.iter() {
+            self.digest.add(self.count, *value);
+            self.count = self.count.wrapping_add(1);
+        }
+        if self.sends {
+            pixels(rows.iter().map(|&x| q24_to_pixel(x)));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
 use mote_runtime::internals::sampler::q24_to_pixel;
-use mote_runtime::{Arena, Config, Feature, Model, ParseError, RunError, Sampler, Start};
+use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 
 use crate::report::{self, Watch};
 use crate::request::{Output, Request, StartFrom, Vouched};
@@ -119,11 +119,28 @@ fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request:
             return Err(Refusal::StackOverflow);
         }
     }
-    if request.output != Output::Digest {
+    let drawn = Feature::Decoder.is_built() && drawn(model, run, request)?;
+    if request.output != Output::Digest && !drawn {
         report::pixels(run.state().iter().map(|&x| q24_to_pixel(x)));
     }
     if request.output == Output::PixelsAndState {
         report::state(run.state());
     }
     Ok(())
+}
+
+/// Makes the picture where the model has a decoder, and sends it as it is made.
+#[inline(never)]
+fn drawn(model: &Model<'_>, run: &mut Sampler<'_, '_>, request: &Request) -> Result<bool, Refusal> {
+    let Some(decoder) = &model.decoder() else {
+        return Ok(false);
+    };
+    let mut watch = report::Drawn::new(request.observe, request.output != Output::Digest);
+    let (done, ticks) = clock::timed(|| run.decode_by(decoder, &mut Portable, &mut watch));
+    done?;
+    report::picture(watch.digest(), ticks);
+    if !hw::stack_sufficed() {
+        return Err(Refusal::StackOverflow);
+    }
+    Ok(true)
 }

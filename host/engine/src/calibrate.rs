@@ -5,8 +5,9 @@
 
 use mote_runtime::internals::numeric::float::load;
 use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::decode::decode_by;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, Model, Observer, Portable, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -147,17 +148,33 @@ pub fn calibrate(
     runs: &[impl Into<Run> + Clone + Sync],
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Stats>, RunError> {
-    let runs: Result<Vec<Vec<Stats>>, RunError> = runs
-        .par_iter()
-        .map(|run| {
-            let stats = record(model, &run.clone().into());
-            done();
-            stats
-        })
-        .collect();
+    merged(model, runs, |run| {
+        let stats = record(model, &run.clone().into());
+        done();
+        stats
+    })
+}
+
+/// The same of pictures that an f16 decoder makes of `latents`, Q24 `(row, col, channel)`.
+pub fn calibrate_pictures(decoder: &Model<'_>, latents: &[Vec<i32>]) -> Result<Vec<Stats>, RunError> {
+    merged(decoder, latents, |latent| {
+        let mut recorder = Recorder { stats: empty(decoder) };
+        let mut memory = AlignedBytes::zeroed(decoder.header().arena_bytes as usize);
+        let mut arena = Arena::new(memory.bytes_mut())?;
+        decode_by(decoder, latent, &mut arena, &mut Portable, &mut recorder)?;
+        Ok(recorder.stats)
+    })
+}
+
+fn merged<T: Sync>(
+    model: &Model<'_>,
+    each: &[T],
+    record: impl Fn(&T) -> Result<Vec<Stats>, RunError> + Sync + Send,
+) -> Result<Vec<Stats>, RunError> {
+    let all: Result<Vec<Vec<Stats>>, RunError> = each.par_iter().map(record).collect();
     let mut total = empty(model);
-    for run in runs? {
-        total.iter_mut().zip(&run).for_each(|(a, b)| a.merge(b));
+    for stats in all? {
+        total.iter_mut().zip(&stats).for_each(|(a, b)| a.merge(b));
     }
     Ok(total)
 }

@@ -25,6 +25,7 @@ pub mod calibrate;
 pub mod family;
 pub mod memory;
 mod ops;
+pub mod picture;
 pub mod record;
 mod repeats;
 mod source;

@@ -125,7 +125,19 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 pub struct Oracle<'b> {
     file: File<'b>,
     network: network::Network,
+    decoder: Option<network::Network>,
     options: OracleOptions,
+}
+
+/// A finished picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OraclePicture {
+    /// Q24, `(row, col, channel)`.
+    pub picture: Vec<i32>,
+    /// Digest of it, as of a state.
+    pub digest: u64,
+    /// As of [`OracleStep::op_digests`].
+    pub op_digests: Option<Vec<u64>>,
 }
 
 impl<'b> Oracle<'b> {
@@ -138,12 +150,52 @@ impl<'b> Oracle<'b> {
     pub fn with_options(bytes: &'b [u8], options: OracleOptions) -> Result<Self, OracleError> {
         let file = File::open(bytes)?;
         let network = network::Network::read(&file)?;
-        Ok(Self { file, network, options })
+        let decoder = file.decoder().map(network::Network::read).transpose()?;
+        Ok(Self {
+            file,
+            network,
+            decoder,
+            options,
+        })
     }
 
     /// Kinds of the operators, in order.
     pub fn kinds(&self) -> Vec<&'static str> {
         self.network.kinds().collect()
+    }
+
+    /// The picture of a latent (Q24, `(row, col, channel)`): by the file's decoder, or by the file where it is one.
+    pub fn decode(&self, latent: &[i32]) -> Result<OraclePicture, OracleError> {
+        let header = self.file.header();
+        let own = matches!(header.prediction, file::header::Prediction::Picture { .. });
+        let network = self.decoder.as_ref().or(own.then_some(&self.network));
+        let network = network.ok_or(OracleError::Config { field: "decoder" })?;
+        let [expected, found] = [
+            [header.channels, header.rows, header.cols]
+                .map(usize::from)
+                .iter()
+                .product(),
+            latent.len(),
+        ];
+        if expected != found {
+            return Err(OracleError::Length { expected, found });
+        }
+        let call = ops::Call {
+            x_q24: latent,
+            time_q16: 0,
+            class: 0,
+            condition: None,
+        };
+        let mut digests = Vec::new();
+        let picture = network.draw(&call, self.options.broken_rounding, &mut |made| {
+            digests.push(scalar::digest::digest(made.channels_last().map(|v| v as i32)));
+        })?;
+        let picture: Vec<i32> = picture.into_iter().map(|v| v as i32).collect();
+        Ok(OraclePicture {
+            digest: scalar::digest::digest(picture.iter().copied()),
+            picture,
+            op_digests: self.options.op_digests.then_some(digests),
+        })
     }
 
     /// Runs every step of `request` from `start`, shows each to `on_step`, and gives the last state: Q24,

@@ -3,7 +3,7 @@
 use crate::OracleError;
 use crate::file::File;
 use crate::file::header::{Arithmetic, Prediction};
-use crate::file::tensor::{Tensor, TensorId};
+use crate::file::tensor::{Dtype, Tensor, TensorId};
 use crate::ops::{Call, Context, KINDS, Operator, Wanted};
 use crate::planes::Planes;
 use crate::scalar::rounding::Rounding;
@@ -56,7 +56,11 @@ impl Network {
             header.cols.into(),
         ];
         let output = file.tensor(header.output).map(|output| output.shape());
-        if !records.is_at_end() || output != Some(sample) {
+        let whole = match header.prediction {
+            Prediction::Picture { shape } => drawn(&nodes) == Some(shape.map(usize::from)),
+            _ => output == Some(sample),
+        };
+        if !records.is_at_end() || !whole {
             return Err(OracleError::File { part: "ops" });
         }
         Ok(Self {
@@ -84,6 +88,27 @@ impl Network {
         broken_rounding: Option<&str>,
         seen: &mut dyn FnMut(&Planes<i64>),
     ) -> Result<Vec<i64>, OracleError> {
+        Ok(self.run(call, broken_rounding, seen)?.0)
+    }
+
+    /// Makes the picture of a latent, Q24 `(row, col, channel)`: the activations in Q24 as they are made, one below the other.
+    pub fn draw(
+        &self,
+        call: &Call<'_>,
+        broken_rounding: Option<&str>,
+        seen: &mut dyn FnMut(&Planes<i64>),
+    ) -> Result<Vec<i64>, OracleError> {
+        Ok(self.run(call, broken_rounding, seen)?.1)
+    }
+
+    /// Runs every operator; gives the header's output, and all activations in Q24.
+    fn run(
+        &self,
+        call: &Call<'_>,
+        broken_rounding: Option<&str>,
+        seen: &mut dyn FnMut(&Planes<i64>),
+    ) -> Result<(Vec<i64>, Vec<i64>), OracleError> {
+        let mut bands = Vec::new();
         let mut values: Vec<Option<Planes<i64>>> = vec![None; self.tensors];
         for (op, node) in self.nodes.iter().enumerate() {
             let kind = node.kind;
@@ -109,10 +134,21 @@ impl Network {
                 made.values.iter_mut().take(1).for_each(|v| *v ^= 1);
             }
             seen(&made);
+            if node.out.dtype == Dtype::Q24 {
+                bands.extend(made.channels_last());
+            }
             values[usize::from(node.operator.out().0)] = Some(made);
         }
         let output = values.into_iter().nth(self.output.0.into()).flatten();
         let output = output.ok_or(OracleError::File { part: "output" })?;
-        Ok(output.channels_last().collect())
+        Ok((output.channels_last().collect(), bands))
     }
+}
+
+/// The shape of the activations in Q24, one below the other; `None` where they have several widths or channels.
+fn drawn(nodes: &[Node]) -> Option<[usize; 3]> {
+    let bands = nodes.iter().map(|node| node.out).filter(|out| out.dtype == Dtype::Q24);
+    bands
+        .map(|out| out.shape())
+        .reduce(|a, b| [a[0], a[1] + b[1], if a[2] == b[2] && a[0] == b[0] { a[2] } else { 0 }])
 }

@@ -9,7 +9,7 @@ use crate::run::mote_step_info;
 use crate::status::{mote_status, status};
 use crate::storage::{RunPlace, mote_run};
 
-/// Words of 8 bytes of a [`mote_pending`].
+/// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
 pub const MOTE_PENDING_WORDS: usize = 18;
 
 /// A step that was begun. It begins as zeros.
@@ -24,7 +24,7 @@ pub struct mote_pending {
 #[repr(C)]
 struct PendingCell {
     tag: u32,
-    step: core::mem::MaybeUninit<Pending>,
+    step: core::mem::MaybeUninit<Pending<'static>>,
 }
 
 const BEGUN: u32 = 0x4d6f_7411;
@@ -36,7 +36,7 @@ const _: () = assert!(align_of::<PendingCell>() <= align_of::<mote_pending>());
 ///
 /// # Safety
 /// `pending` was written by `mote_begin_step` or is zeros, and nobody else's.
-unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending, mote_status> {
+unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'static>, mote_status> {
     aligned(pending)?;
     let cell: *mut PendingCell = pending.cast();
     // SAFETY: the caller's promise; a step lies there by the tag.
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_
         let Some(step) = place.with(|run| run.begin_step())? else {
             return Ok(mote_status::MOTE_FINISHED);
         };
-        (&raw mut (*cell).step).cast::<Pending>().write(step);
+        (&raw mut (*cell).step).cast::<Pending<'static>>().write(step);
         (&raw mut (*cell).tag).write(BEGUN);
         Ok(mote_status::MOTE_OK)
     });

@@ -119,6 +119,8 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::Condition { expected, found } => pair(expected, found),
         #[cfg(feature = "condition")]
         RunError::ConditionChanged => NOTHING,
+        #[cfg(feature = "decoder")]
+        RunError::Decoder | RunError::NoDecoder => NOTHING,
         RunError::ChainSampler
         | RunError::ClassMissing
         | RunError::GuidanceUnsupported
@@ -131,7 +133,7 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::SnapshotVersion
         | RunError::KnownImage
         | RunError::StepBegun => NOTHING,
-        #[cfg(not(feature = "condition"))]
+        #[cfg(not(all(feature = "condition", feature = "decoder")))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,
     }

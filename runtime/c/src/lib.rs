@@ -12,7 +12,7 @@
 //! | `model` | opening a file, facts of a model |
 //! | `config` | what is chosen at run time |
 //! | `run` | start, step |
-//! | `cooperative` | a step in pieces |
+//! | `cooperative` | a step in pieces, of the part `cooperative` |
 //! | `result` | image, state, digest |
 //! | `saved` | snapshots |
 //! | `detail` | where an error is, for logs |
@@ -38,6 +38,7 @@ mod config;
 
 mod run;
 
+#[cfg(feature = "cooperative")]
 mod cooperative;
 
 mod result;
@@ -49,6 +50,7 @@ mod detail;
 mod check;
 
 pub use config::*;
+#[cfg(feature = "cooperative")]
 pub use cooperative::*;
 pub use detail::*;
 pub use model::*;

@@ -142,6 +142,10 @@ pub enum mote_status {
     MOTE_CONDITION_CHANGED = 425,
     /// A step is begun: finish it first.
     MOTE_STEP_BEGUN = 426,
+    /// The file is a decoder alone: it samples nothing.
+    MOTE_DECODER = 427,
+    /// The file holds no decoder.
+    MOTE_NO_DECODER = 428,
 }
 
 use mote_status::*;
@@ -186,8 +190,12 @@ impl From<RunError> for mote_status {
             RunError::Condition { .. } => MOTE_CONDITION,
             #[cfg(feature = "condition")]
             RunError::ConditionChanged => MOTE_CONDITION_CHANGED,
+            #[cfg(feature = "decoder")]
+            RunError::Decoder => MOTE_DECODER,
+            #[cfg(feature = "decoder")]
+            RunError::NoDecoder => MOTE_NO_DECODER,
             // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(feature = "condition"))]
+            #[cfg(not(all(feature = "condition", feature = "decoder")))]
             #[allow(unreachable_patterns)]
             _ => MOTE_RUN_NOT_BUILT,
         }
@@ -281,7 +289,7 @@ names! {
     MOTE_ARENA_TOO_SMALL MOTE_ARENA_MISALIGNED MOTE_STEPS MOTE_STEPS_OFFSET MOTE_CHAIN_SAMPLER MOTE_CHAIN_STEPS MOTE_CLASS
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
-    MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN
+    MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN MOTE_DECODER MOTE_NO_DECODER
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

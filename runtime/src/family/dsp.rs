@@ -13,17 +13,19 @@ use super::fused::{Job, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rows, Window, points,
-    portable, simd32, strips,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rescale, Rows,
+    Window, curves, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
-use crate::tensor::view::ViewMut;
+use crate::tensor::view::{View, ViewMut};
 
 /// Cortex-M4, M7 and M33 with the DSP instructions: two 16-bit products at once.
 pub struct Dsp;
 
 impl Family for Dsp {
     const STRIPS: bool = true;
+    const VECTORS: bool = true;
+    const FOURS: bool = true;
     const WHOLE: usize = ROW_ALIGN;
 
     type Neighbours = Neighbours;
@@ -187,6 +189,40 @@ impl Family for Dsp {
         finish: &Finish,
     ) -> bool {
         simd32::normalize_two(parts, range, to, factors, finish)
+    }
+
+    #[inline(always)]
+    fn vector8(rows: &Rows<'_>, column: &[i16], sums: &mut [i32]) {
+        vectors::vector8(rows, column, sums);
+    }
+
+    #[inline(always)]
+    fn curve(from: &[i16], curve: &Curve<'_>, to: &mut [i32]) -> bool {
+        curves::curve(from, curve, to);
+        true
+    }
+
+    #[inline(always)]
+    fn curve_stored(from: Elements<'_>, curve: &Curve<'_>, scale: &Rescale, to: &mut Normalized<'_>) -> bool {
+        curves::curve_stored(from, curve, scale, to)
+    }
+
+    #[inline(always)]
+    fn modulate(t: &[i32], a: &[i32], base: &[i64], shifts: [u32; 2], to: &mut Normalized<'_>) -> bool {
+        curves::modulate(t, a, base, shifts, to);
+        true
+    }
+
+    #[inline(always)]
+    fn add_scaled(
+        t: &[i32],
+        y: View<'_>,
+        factors: [i32; 2],
+        half: i64,
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        curves::add_scaled(t, y, factors, half, shifts, to)
     }
 }
 

@@ -3,9 +3,11 @@
 use core::ops::Range;
 
 use super::portable;
-use super::{Addition, CHUNK, COLUMNS, Elements, Filter, Finish, Layout, Normalized, Part, Rows, Rows4, Window};
+use super::{
+    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Rows4, Window,
+};
 use crate::numeric::requant::SmallRequant;
-use crate::tensor::view::ViewMut;
+use crate::tensor::view::{View, ViewMut};
 
 /// What operators ask of a core. What a family does not write itself is the portable definition: the same integers, only slower.
 pub trait Family {
@@ -13,6 +15,10 @@ pub trait Family {
     const PAIRS: bool = false;
     /// Whether four neighbours under a 3x3 kernel are filled in at once ([`Family::six8`]).
     const STRIPS: bool = false;
+    /// Whether rows have a kernel of their own at a single column ([`Family::vector8`]).
+    const VECTORS: bool = false;
+    /// Whether four taps of a column lie together in a block, followed by those of the other columns.
+    const FOURS: bool = false;
     /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
     /// Fewer where RAM is shortest: a channel takes 16 bytes of stack.
     const TILE: usize = 16;
@@ -245,5 +251,46 @@ pub trait Family {
         finish: &Finish,
     ) -> bool {
         portable::normalize_two(parts, range, to, factors, finish)
+    }
+
+    /// Dot products, biases included, of whole int8 rows with a single column. With [`Family::VECTORS`].
+    #[inline(always)]
+    fn vector8(rows: &Rows<'_>, column: &[i16], sums: &mut [i32]) {
+        let _ = (rows, column, sums);
+    }
+
+    /// Values of a function at int16 inputs; `false` where there is no kernel for it, here and below.
+    #[inline(always)]
+    fn curve(from: &[i16], curve: &Curve<'_>, to: &mut [i32]) -> bool {
+        let _ = (from, curve, to);
+        false
+    }
+
+    /// Values of a function at int16 inputs, rescaled and stored.
+    #[inline(always)]
+    fn curve_stored(from: Elements<'_>, curve: &Curve<'_>, scale: &Rescale, to: &mut Normalized<'_>) -> bool {
+        let _ = (from, curve, scale, to);
+        false
+    }
+
+    /// Stores the high word of `(t << up) * a + base`, shifted right by `down`, at least one; sums are of 64 bits, which wrap.
+    #[inline(always)]
+    fn modulate(t: &[i32], a: &[i32], base: &[i64], shifts: [u32; 2], to: &mut Normalized<'_>) -> bool {
+        let _ = (t, a, base, shifts, to);
+        false
+    }
+
+    /// As [`Family::modulate`] of `(t << up) * a + (y << up) * mult + half`.
+    #[inline(always)]
+    fn add_scaled(
+        t: &[i32],
+        y: View<'_>,
+        factors: [i32; 2],
+        half: i64,
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        let _ = (t, y, factors, half, shifts, to);
+        false
     }
 }

@@ -11,6 +11,9 @@
 
 #[cfg(not(feature = "fast"))]
 pub mod compact;
+mod curve;
+#[cfg(mote_kernels = "dsp")]
+mod curves;
 #[cfg(any(mote_kernels = "armv7m", mote_kernels = "dsp", mote_kernels = "helium"))]
 mod ending;
 #[cfg(not(mote_kernels = "portable"))]
@@ -25,6 +28,8 @@ mod portable;
 mod simd32;
 #[cfg(mote_kernels = "dsp")]
 mod strips;
+#[cfg(mote_kernels = "dsp")]
+mod vectors;
 
 #[cfg(mote_kernels = "armv6m")]
 mod armv6m;
@@ -45,6 +50,7 @@ use helium as native;
 #[cfg(mote_kernels = "portable")]
 use portable as native;
 
+pub use curve::{Curve, Rescale};
 pub use int4::Rows4;
 pub use interface::Family;
 pub use operands::{Addition, CHUNK, Filter, Part};

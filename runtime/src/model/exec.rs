@@ -72,11 +72,7 @@ pub fn forward(
     activations: &mut [u8],
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
-    let classes = model.header().classes;
-    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
-        let found = call.class;
-        return Err(RunError::Class { found, classes });
-    }
+    class_exists(model, call)?;
     let mut reader = model.ops().reader;
     for index in 0..model.header().op_count {
         let op = &Op::read(&mut reader);
@@ -95,6 +91,17 @@ pub fn forward(
     Ok(())
 }
 
+/// Whether the model has the call's label.
+#[inline(always)]
+pub(super) fn class_exists(model: &Model<'_>, call: &Call<'_>) -> Result<(), RunError> {
+    let classes = model.header().classes;
+    if Feature::Class.is_built() && classes > 0 && call.class >= classes {
+        let found = call.class;
+        return Err(RunError::Class { found, classes });
+    }
+    Ok(())
+}
+
 /// Where a network call is between two of its operators. The first place is before all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
@@ -104,6 +111,8 @@ pub struct Place {
     read: u32,
     /// Rows of that operator's output that are there.
     rows: u16,
+    /// What they have left behind for the next ([`NormConv::run_rows`](crate::ops::NormConv)).
+    left: Option<bool>,
 }
 
 impl Place {
@@ -136,9 +145,10 @@ impl Place {
             return Err(missing);
         }
         if let Some((end, rows)) = piece(model, op, self.rows.into(), most) {
-            run_rows(model, op, self.rows.into()..end, activations).ok_or(missing)?;
+            let from = self.rows.into();
+            let left = run_rows(model, op, from..end, self.left.filter(|_| from > 0), activations).ok_or(missing)?;
             if end < rows {
-                self.rows = end as u16;
+                (self.rows, self.left) = (end as u16, Some(left));
                 return Ok(());
             }
         } else if run_op(model, call, op, activations).is_none() {
@@ -148,6 +158,7 @@ impl Place {
             next: self.next + 1,
             read: (all.len() - reader.rest().len()) as u32,
             rows: 0,
+            left: None,
         };
         Ok(())
     }
@@ -155,6 +166,7 @@ impl Place {
 
 /// Where the piece of a convolution ends that begins at row `from` of its output and has at most `most` multiply-accumulates, and how many
 /// rows there are; `None` of what is run whole: other operators, convolutions with fewer, and those in f16.
+#[inline(never)]
 fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, usize)> {
     if model.context.is_float() {
         return None;
@@ -168,6 +180,8 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
     let out = model.known(conv.out);
     let inputs = channels(Some(conv.source.first)) + channels(conv.source.second.map(|(id, _)| id));
     let row = usize::from(out.cols) * usize::from(out.channels) * conv.kernel().area() * inputs;
+    // A normalization inside it is an eighth more.
+    let row = row + if matches!(op, Op::Conv(_)) { 0 } else { row / 8 };
     let (rows, most) = (usize::from(out.rows), most as usize);
     if from == 0 && rows.checked_mul(row)? <= most {
         return None;
@@ -183,14 +197,21 @@ fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, u
 }
 
 /// Runs some rows of a convolution; `None` where its memory does not fit.
-fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u8]) -> Option<()> {
+#[inline(never)]
+fn run_rows(
+    model: &Model<'_>,
+    op: &Op,
+    rows: Range<usize>,
+    before: Option<bool>,
+    activations: &mut [u8],
+) -> Option<bool> {
     let mut regions = Regions::NONE;
     let regions = &mut regions;
     let context = &model.context;
     regions.find(context.tensors, &op.slots(), activations);
     match op {
-        Op::Conv(conv) => rows::run(context, conv, rows, regions),
-        Op::NormConv(both) if Feature::NormConv.is_built() => both.run_rows(context, rows, regions),
+        Op::Conv(conv) => rows::run(context, conv, rows, regions).map(|()| false),
+        Op::NormConv(both) if Feature::NormConv.is_built() => both.run_rows(context, rows, before, regions),
         _ => None,
     }
 }
@@ -198,7 +219,7 @@ fn run_rows(model: &Model<'_>, op: &Op, rows: Range<usize>, activations: &mut [u
 /// Why operator `index` did not run: its memory, or a condition vector of another length than the model's.
 #[cold]
 #[inline(always)]
-fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+pub(super) fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
     #[cfg(feature = "condition")]
     if let Op::Condition(condition) = op {
         return RunError::Condition {

@@ -79,9 +79,11 @@ impl Header {
             Arithmetic::Integer => Feature::Integer,
             Arithmetic::F16 => Feature::F16,
         };
-        lacks(Some(arithmetic))
-            .or_else(|| lacks(self.prediction.feature()))
-            .or_else(|| lacks(self.schedule.feature()))
+        let missing = lacks(Some(arithmetic)).or_else(|| lacks(self.prediction.feature()));
+        if self.prediction.picture().is_some() {
+            return missing;
+        }
+        missing.or_else(|| lacks(self.schedule.feature()))
     }
 
     /// Before anything is known: zeros, which take no place in flash.
@@ -109,8 +111,14 @@ impl Header {
     /// Checks every field that can be checked alone.
     #[inline(never)]
     pub(super) fn validate(&self, refusal: &mut Refusal) -> Option<()> {
-        let positions = u32::from(self.rows) * u32::from(self.cols);
-        let elements = u64::from(positions) * u64::from(self.channels);
+        let count =
+            |channels: u16, rows: u16, cols: u16| u64::from(u32::from(rows) * u32::from(cols)) * u64::from(channels);
+        let elements = count(self.channels, self.rows, self.cols);
+        if let Some([channels, rows, cols]) = self.prediction.picture()
+            && !(1..=1 << 24).contains(&count(channels, rows, cols))
+        {
+            return refusal.with(ParseError::Header("picture"));
+        }
         let bad = if !(1..=1 << 24).contains(&elements) {
             "shape"
         } else if self.null_class.is_some_and(|n| n >= self.classes) {

@@ -31,6 +31,9 @@ pub const PREFIX_BYTES: usize = 16;
 pub const ENTRY_BYTES: usize = 16;
 /// Bytes before the first section.
 const TABLE_END: usize = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
+/// The section behind [`SECTIONS`] that a file has where it holds a decoder: a whole model file.
+#[cfg(feature = "decoder")]
+pub const DECODER: usize = SECTIONS.len();
 
 /// The sections of a file, which are found by its table.
 #[derive(Debug, Clone, Copy)]
@@ -82,10 +85,14 @@ impl<'a> Sections<'a> {
             Some((body, crc)) if body.len() >= TABLE_END && expected == found => (body, u32::from_le_bytes(*crc)),
             _ => return refusal.with(ParseError::Length { expected, found }),
         };
-        if prefix[3] != SECTIONS.len() as u32 {
+        let sections = Self { table, body, crc };
+        #[cfg(feature = "decoder")]
+        let known = sections.has_decoder();
+        #[cfg(not(feature = "decoder"))]
+        let known = false;
+        if prefix[3] != SECTIONS.len() as u32 && !known {
             return refusal.with(ParseError::Section(Section::Header));
         }
-        let sections = Self { table, body, crc };
         if trusted {
             sections.whole(refusal)?;
         } else {
@@ -100,10 +107,38 @@ impl<'a> Sections<'a> {
         *bytes
     }
 
+    /// The decoder's entry, where there is one.
+    #[cfg(feature = "decoder")]
+    fn decoder(&self) -> Option<&'a Entry> {
+        let [prefix, ..] = self.table;
+        let entry = self.body.get(TABLE_END..TABLE_END + ENTRY_BYTES)?;
+        let entry = bytemuck::try_from_bytes(entry).ok()?;
+        Some(entry).filter(|_| prefix[3] as usize == 1 + DECODER)
+    }
+
+    /// Whether there is a decoder's section.
+    #[cfg(feature = "decoder")]
+    pub(super) fn has_decoder(&self) -> bool {
+        self.decoder().is_some()
+    }
+
+    /// The sections of a file whose bytes were found whole before: a decoder's, inside a model's.
+    #[cfg(feature = "decoder")]
+    pub(super) fn again(file: &'a [u8]) -> Option<Self> {
+        let (body, crc) = file.split_last_chunk()?;
+        let table: &[u8; TABLE_END] = body.first_chunk()?;
+        let table = bytemuck::try_from_bytes(table).ok()?;
+        let crc = u32::from_le_bytes(*crc);
+        Some(Self { table, body, crc })
+    }
+
     /// The bytes of a section, by position in [`SECTIONS`].
     #[inline(never)]
     pub fn content(&self, index: usize) -> &'a [u8] {
-        let Some(&[_, offset, len, _]) = self.table.get(1 + index) else {
+        let entry = self.table.get(1 + index);
+        #[cfg(feature = "decoder")]
+        let entry = if index == DECODER { self.decoder() } else { entry };
+        let Some(&[_, offset, len, _]) = entry else {
             return &[];
         };
         let from = self.body.split_at_checked(offset as usize);
@@ -125,7 +160,13 @@ impl<'a> Sections<'a> {
         let (mut crc, mut end) = (0, 0);
         let mut floor = TABLE_END;
         let [_, entries @ ..] = self.table;
-        for (index, &[kind, offset, len, own]) in entries.iter().enumerate() {
+        let entries = entries.iter();
+        #[cfg(feature = "decoder")]
+        let entries = {
+            floor += self.decoder().map_or(0, size_of_val);
+            entries.chain(self.decoder())
+        };
+        for (index, &[kind, offset, len, own]) in entries.enumerate() {
             let (offset, bytes) = (offset as usize, self.content(index));
             let ordered = kind == index as u32 + 1 && offset.is_multiple_of(ALIGN) && offset >= floor;
             if !ordered || offset > self.body.len() || bytes.len() != len as usize {

@@ -21,6 +21,7 @@ pub mod exec;
 pub mod header;
 pub mod layout;
 mod needs;
+pub mod pair;
 mod parsed;
 pub mod plan;
 pub mod sampling;

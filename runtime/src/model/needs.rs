@@ -21,8 +21,15 @@ impl Feature {
     pub fn needed_by(self, model: &Model<'_>) -> bool {
         let predicted = model.header().prediction.feature() == Some(self);
         let own = model.header().schedule;
-        let schedule =
-            self == Self::Schedule && own.plan().is_none() || self == Self::Edm && matches!(own, Schedule::Edm { .. });
+        let sampled = model.header().prediction.picture().is_none();
+        let schedule = sampled && self == Self::Schedule && own.plan().is_none()
+            || self == Self::Edm && matches!(own, Schedule::Edm { .. });
+        #[cfg(feature = "decoder")]
+        if let Some(decoder) = model.decoder()
+            && self.needed_by(&decoder)
+        {
+            return true;
+        }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         predicted
             || schedule

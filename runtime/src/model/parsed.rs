@@ -31,9 +31,72 @@ impl<'a> Model<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let refusal = &mut Refusal(ParseError::NotAModel);
         match Self::open(bytes, false, refusal) {
-            Some(model) if validate::model(&model, refusal).is_some() => Ok(model),
+            Some(model) if model.check(refusal).is_some() => Ok(model),
             _ => Err(refusal.0),
         }
+    }
+
+    /// Every check of what it says, and of its decoder.
+    #[inline(always)]
+    fn check(&self, refusal: &mut Refusal) -> Option<()> {
+        validate::model(self, refusal)?;
+        #[cfg(feature = "decoder")]
+        if self.sections.has_decoder() {
+            return self.check_decoder(refusal);
+        }
+        Some(())
+    }
+
+    /// Whether the decoder's section holds a decoder, of this model's samples and within its arena.
+    #[cfg(feature = "decoder")]
+    #[inline(never)]
+    fn check_decoder(&self, refusal: &mut Refusal) -> Option<()> {
+        let bytes = self.sections.content(super::layout::DECODER);
+        let decoder = Self::open(bytes, false, refusal)?;
+        validate::model(&decoder, refusal)?;
+        let (own, its) = (&self.header, &decoder.header);
+        let fits = (own.channels, own.rows, own.cols) == (its.channels, its.rows, its.cols)
+            && its.arena_bytes <= own.arena_bytes
+            && !decoder.sections.has_decoder();
+        let sampled = own.prediction.picture().is_none() && !own.prediction.is_chain();
+        if fits && sampled && its.prediction.picture().is_some() {
+            Some(())
+        } else {
+            refusal.with(ParseError::Header("decoder"))
+        }
+    }
+
+    /// The network that makes a picture of the last state, where the file holds one.
+    #[cfg(not(feature = "decoder"))]
+    #[inline(always)]
+    pub fn decoder(&self) -> Option<Self> {
+        None
+    }
+
+    /// The network that makes a picture of the last state, where the file holds one.
+    #[cfg(feature = "decoder")]
+    #[inline(never)]
+    pub fn decoder(&self) -> Option<Self> {
+        if !self.sections.has_decoder() {
+            return None;
+        }
+        let sections = Sections::again(self.sections.content(super::layout::DECODER))?;
+        Self::of(sections, &mut Refusal(ParseError::NotAModel))
+    }
+
+    /// Channels, rows and columns of the picture that a run ends in: the decoder's, or of the sample itself.
+    pub fn picture(&self) -> [u16; 3] {
+        if let Some(decoder) = self.decoder() {
+            return decoder.own_picture();
+        }
+        self.own_picture()
+    }
+
+    /// The same without a look at its decoder.
+    fn own_picture(&self) -> [u16; 3] {
+        let header = &self.header;
+        let own = header.prediction.picture();
+        own.unwrap_or([header.channels, header.rows, header.cols])
     }
 
     /// [`Model::parse`] of the file at the beginning of `slot`, which may go on behind it: a partition of flash that later holds a longer
@@ -71,8 +134,14 @@ impl<'a> Model<'a> {
     /// Finds header and tensors in the sections.
     #[inline(always)]
     fn open(bytes: &'a [u8], trusted: bool, refusal: &mut Refusal) -> Option<Self> {
+        Self::of(Sections::open(bytes, trusted, refusal)?, refusal)
+    }
+
+    /// The model in these sections.
+    #[inline(always)]
+    fn of(sections: Sections<'a>, refusal: &mut Refusal) -> Option<Self> {
         let mut model = Self {
-            sections: Sections::open(bytes, trusted, refusal)?,
+            sections,
             header: Header::EMPTY,
             context: Context {
                 tensors: &[],

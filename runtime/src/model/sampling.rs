@@ -30,6 +30,16 @@ pub enum Prediction {
     Flow,
     /// What a preconditioned network adds to its share of the input (Karras et al. 2022): [`crate::schedule::edm`].
     Edm,
+    /// The picture of a latent: a decoder, which no run samples from ([`crate::sampler::decode`]).
+    #[cfg(feature = "decoder")]
+    Picture {
+        /// Channels of the picture.
+        channels: u16,
+        /// Rows of the picture.
+        rows: u16,
+        /// Columns of the picture.
+        cols: u16,
+    },
 }
 
 impl Prediction {
@@ -46,12 +56,25 @@ impl Prediction {
         Feature::Chain.is_built() && matches!(self, Self::Kernel)
     }
 
+    /// Channels, rows and columns of the picture that a decoder makes; `None` of a network that is sampled from, at compile time
+    /// where decoders are not built.
+    #[inline(always)]
+    pub const fn picture(self) -> Option<[u16; 3]> {
+        match self {
+            #[cfg(feature = "decoder")]
+            Self::Picture { channels, rows, cols } => Some([channels, rows, cols]),
+            _ => None,
+        }
+    }
+
     /// The part of the runtime that runs of such a model need, whatever the sampler.
     #[inline(always)]
     pub const fn feature(self) -> Option<Feature> {
         match self {
             Self::Bits { .. } | Self::Kernel => Some(Feature::Chain),
             Self::Flow | Self::Edm => Some(Feature::Continuous),
+            #[cfg(feature = "decoder")]
+            Self::Picture { .. } => Some(Feature::Decoder),
             Self::Epsilon | Self::V | Self::Sample => None,
         }
     }
@@ -66,18 +89,26 @@ impl Prediction {
             Self::Epsilon | Self::V | Self::Sample | Self::Bits { .. } | Self::Kernel | Self::Flow | Self::Edm => {
                 Levels::Alphas
             }
+            #[cfg(feature = "decoder")]
+            Self::Picture { .. } => Levels::Alphas,
         }
     }
 
     #[inline(always)]
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
-        match r.variant(7) {
+        match r.variant(7 + cfg!(feature = "decoder") as u32) {
             0 => Self::Epsilon,
             1 => Self::V,
             2 => Self::Sample,
             3 => Self::Bits { prior_q31: r.u32() },
             4 => Self::Kernel,
             5 => Self::Flow,
+            #[cfg(feature = "decoder")]
+            7 => Self::Picture {
+                channels: r.u16(),
+                rows: r.u16(),
+                cols: r.u16(),
+            },
             _ => Self::Edm,
         }
     }

@@ -61,10 +61,15 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
     // variances.
     let out = &checker.tensors[slot::OUT];
     let values = 1 + u32::from(header.prediction.is_kernel());
-    let is_output = u32::from(out.channels) == values * u32::from(header.channels)
-        && (out.rows, out.cols) == (header.rows, header.cols)
-        && (out.last, out.dtype) == (header.op_count, Dtype::Q24)
-        && written == header.output;
+    let is_output = match header.prediction.picture() {
+        Some(picture) => written == header.output && is_drawn(model, picture),
+        None => {
+            u32::from(out.channels) == values * u32::from(header.channels)
+                && (out.rows, out.cols) == (header.rows, header.cols)
+                && (out.last, out.dtype) == (header.op_count, Dtype::Q24)
+                && written == header.output
+        }
+    };
     if !is_output {
         return refusal.with(ParseError::Header("output"));
     }
@@ -73,7 +78,8 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         return refusal.with(ParseError::Section(Section::Ops));
     }
     let whole = match header.schedule.plan() {
-        Some(run) => !header.prediction.is_chain() && plan::holds(model, &run),
+        Some(run) => header.prediction.picture().is_none() && !header.prediction.is_chain() && plan::holds(model, &run),
+        None if header.prediction.picture().is_some() => model.schedule().is_empty(),
         None => schedule_falls(model),
     };
     if !whole {
@@ -93,7 +99,22 @@ fn one_condition(model: &Model<'_>) -> bool {
         Op::Condition(other) => other.is_same(&first) && len(&other) == len(&first),
         _ => true,
     });
-    others && !model.header.prediction.is_chain()
+    others && !model.header.prediction.is_chain() && model.header.prediction.picture().is_none()
+}
+
+/// Whether the activations in Q24, one below the other in the order in which they are written, are the decoder's picture: its channels,
+/// rows and columns.
+#[inline(always)]
+fn is_drawn(model: &Model<'_>, [channels, rows, cols]: [u16; 3]) -> bool {
+    let mut drawn = 0;
+    let mut ops = model.ops();
+    let fit = ops.all(|op| {
+        let out = model.known(op.slots().out());
+        let band = out.dtype == Dtype::Q24;
+        drawn += if band { u32::from(out.rows) } else { 0 };
+        !band || (out.channels, out.cols) == (channels, cols)
+    });
+    fit && drawn == u32::from(rows)
 }
 
 /// Whether there are as many alphas as there should be, and none is larger than the one before.
@@ -164,6 +185,7 @@ fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
         1 << Dtype::I8 as u8 | 1 << Dtype::I16 as u8
     };
     let last_format = if op.gives_output() { 1 << Dtype::Q24 as u8 } else { 0 };
+    let first_format = if op.moves() { 1 << Dtype::Q24 as u8 } else { 0 };
     let out = checker.context.record(slots.tensors[slot::OUT]);
     for (slot, id) in slots.tensors.iter().enumerate() {
         let Some(id) = *id else { continue };
@@ -175,6 +197,7 @@ fn slots(checker: &mut Checker<'_, '_>, op: &Op, slots: &Slots) -> Check {
         let formats = match slot {
             slot::SCRATCH => 1 << Dtype::Scratch as u8,
             slot::OUT => activations | last_format,
+            slot::FIRST => activations | first_format,
             _ => activations,
         };
         checker.ensure(formats >> tensor.dtype as u8 & 1 == 1, Fault::Dtype);

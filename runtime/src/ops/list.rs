@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, ClassEmbed, Condition, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, NormConv,
-    Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention,
+    Norm, NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -80,6 +80,14 @@ macro_rules! operators {
             pub(crate) fn gives_output(&self) -> bool {
                 match self {
                     $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.gives_output(),)*
+                }
+            }
+
+            /// Whether it may read Q24.
+            #[inline(always)]
+            pub(crate) fn moves(&self) -> bool {
+                match self {
+                    $($(#[cfg(feature = $part)])? Self::$name(op) => is_built::<$name>() && op.moves(),)*
                 }
             }
 
@@ -204,6 +212,10 @@ operators! {
     CrossAttention in "cross-attention",
     /// Means and maxima over windows.
     Pool in "pool",
+    /// A table of the file, alone or added to an activation.
+    Constant in "constant",
+    /// Some rows of an activation, or of two that follow each other.
+    Band in "decoder",
 }
 
 impl Op {

@@ -4,9 +4,11 @@
 //! [`list`] names them all. A new operator is a struct that implements [`Operator`] and one line there; the compiler asks for the rest.
 
 pub mod attention;
+pub mod band;
 pub mod check;
 pub mod class_embed;
 pub mod condition;
+pub mod constant;
 pub mod context;
 pub mod conv;
 pub mod input;
@@ -25,8 +27,10 @@ pub mod upsample;
 pub mod windows;
 
 pub use attention::{Attention, CrossAttention, LinearAttention};
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
+pub use constant::Constant;
 pub use context::{Call, Context};
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
@@ -126,6 +130,12 @@ pub trait Operator: Sized {
     #[inline(always)]
     fn gives_output(&self) -> bool {
         self.conv().is_some()
+    }
+
+    /// Whether it only moves its input's elements: it may move what becomes the network's output, in Q24.
+    #[inline(always)]
+    fn moves(&self) -> bool {
+        false
     }
 
     /// The group normalization in it.

@@ -90,6 +90,16 @@ impl Operator for Rearrange {
         checker.same(u32::from(fine.channels) * deep, coarse.channels.into())
     }
 
+    #[inline(always)]
+    fn gives_output(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn moves(&self) -> bool {
+        true
+    }
+
     #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (out, src) = (r.out(), r.tensor(slot::FIRST));

@@ -7,15 +7,41 @@
 use super::{Sampler, guidance_q16, guide, output};
 use crate::error::RunError;
 use crate::features::Feature;
+use crate::model::Model;
 use crate::model::exec::Place;
 use crate::model::sampling::Method;
 use crate::ops::Call;
 use crate::schedule::coefficients::StepCoefficients;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row};
 
-/// A step that was begun. It belongs to the run that began it.
+/// A step that was begun. It belongs to the run that began it, and borrows its model.
 #[derive(Debug, Clone, Copy)]
-pub struct Pending {
+pub struct Pending<'m> {
+    model: &'m Model<'m>,
+    begun: Begun,
+}
+
+impl Pending<'_> {
+    /// Convolutions of more than `macs` multiply-accumulates run in pieces of whole output rows, each of which counts as an operator. The
+    /// step has the same bits. `header().macs / 20` makes pieces of at most a twentieth of a network call, as far as rows are not longer.
+    /// Networks in f16 are not split.
+    #[must_use]
+    pub fn split(mut self, macs: u32) -> Self {
+        self.begun.most = macs;
+        self
+    }
+
+    /// Whether nothing is left but to finish the step.
+    pub fn is_done(&self) -> bool {
+        self.begun.is_done()
+    }
+}
+
+/// A step that was begun, of a model that whoever holds it knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// CRC-32 of the model: its operators are read where this says.
+    crc: u32,
     /// Number of the step.
     index: u32,
     /// The step's own timestep, whatever its second call is told.
@@ -41,27 +67,20 @@ enum Stage {
     Moved,
 }
 
-impl Pending {
-    fn of(index: u32, row: (u32, i32, Option<StepCoefficients>)) -> Self {
+impl Begun {
+    fn of(sampler: &Sampler<'_, '_>, row: (u32, i32, Option<StepCoefficients>), most: u32) -> Self {
         let (time_q16, input_q30, coefficients) = row;
         Self {
-            index,
+            crc: sampler.model.crc(),
+            index: sampler.index,
             timestep: time_q16 >> 16,
             time_q16,
             input_q30,
             coefficients,
             stage: Stage::Asked { second: false },
             place: Place::default(),
-            most: u32::MAX,
+            most,
         }
-    }
-
-    /// Convolutions of more than `macs` multiply-accumulates run in pieces of whole output rows, each of which counts as an operator. The
-    /// step has the same bits. `header().macs / 20` makes pieces of at most a twentieth of a network call, as far as rows are not longer.
-    /// Networks in f16 are not split.
-    #[must_use]
-    pub fn split(self, macs: u32) -> Self {
-        Self { most: macs, ..self }
     }
 
     /// Begins a network call.
@@ -69,26 +88,31 @@ impl Pending {
         (self.stage, self.place) = (stage, Place::default());
     }
 
-    /// Whether nothing is left but to finish the step.
-    pub fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.stage == Stage::Moved
     }
 }
 
-impl Sampler<'_, '_> {
+impl<'m> Sampler<'m, '_> {
     /// Begins the next step; `None` when the run is finished. Until [`finish_step`](Self::finish_step) the state is between two steps:
     /// nothing but [`run_operators`](Self::run_operators) is for it then.
     ///
     /// # Errors
     /// Those of [`step`](Self::step).
-    pub fn begin_step(&self) -> Result<Option<Pending>, RunError> {
+    pub fn begin_step(&self) -> Result<Option<Pending<'m>>, RunError> {
+        let model = self.model;
+        Ok(self.begin_operators(u32::MAX)?.map(|begun| Pending { model, begun }))
+    }
+
+    /// [`begin_step`](Self::begin_step) for who holds the model.
+    pub(super) fn begin_operators(&self, most: u32) -> Result<Option<Begun>, RunError> {
         self.is_conditioned()?;
         if self.is_chain() {
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
             };
             self.rows().alphas(self.index, time_q16 >> 16)?;
-            return Ok(Some(Pending::of(self.index, (time_q16, INPUT_ONE_Q30, None))));
+            return Ok(Some(Begun::of(self, (time_q16, INPUT_ONE_Q30, None), most)));
         }
         let Some(row) = self.rows().row(self.index, 0, self.follows)? else {
             return Ok(None);
@@ -97,15 +121,27 @@ impl Sampler<'_, '_> {
             return Err(RunError::KnownImage);
         }
         let asked = (row.time_q16, row.input_q30, Some(row.coefficients));
-        Ok(Some(Pending::of(self.index, asked)))
+        Ok(Some(Begun::of(self, asked, most)))
     }
 
     /// Runs the next `count` operators of the step, fewer where fewer are left; gives whether all of the step's have run.
     ///
     /// # Errors
     /// `StepBegun` for a step that this run has not begun; those of [`step`](Self::step), after which the run is lost.
-    pub fn run_operators(&mut self, step: &mut Pending, count: u16) -> Result<bool, RunError> {
-        if step.index != self.index {
+    pub fn run_operators(&mut self, step: &mut Pending<'_>, count: u16) -> Result<bool, RunError> {
+        self.is_own(step)?;
+        self.run_begun(&mut step.begun, count)
+    }
+
+    /// A step of another model reads operators where there are none.
+    fn is_own(&self, step: &Pending<'_>) -> Result<(), RunError> {
+        let own = core::ptr::from_ref(self.model).cast::<()>() == core::ptr::from_ref(step.model).cast();
+        if own { Ok(()) } else { Err(RunError::StepBegun) }
+    }
+
+    /// [`run_operators`](Self::run_operators) for who holds the model.
+    pub(super) fn run_begun(&mut self, step: &mut Begun, count: u16) -> Result<bool, RunError> {
+        if (step.index, step.crc) != (self.index, self.model.crc()) {
             return Err(RunError::StepBegun);
         }
         for _ in 0..count {
@@ -125,14 +161,20 @@ impl Sampler<'_, '_> {
     ///
     /// # Errors
     /// Those of [`run_operators`](Self::run_operators).
-    pub fn finish_step(&mut self, mut step: Pending) -> Result<super::Step, RunError> {
-        while !self.run_operators(&mut step, u16::MAX)? {}
+    pub fn finish_step(&mut self, step: Pending<'_>) -> Result<super::Step, RunError> {
+        self.is_own(&step)?;
+        self.finish_begun(step.begun)
+    }
+
+    /// [`finish_step`](Self::finish_step) for who holds the model.
+    pub(super) fn finish_begun(&mut self, mut step: Begun) -> Result<super::Step, RunError> {
+        while !self.run_begun(&mut step, u16::MAX)? {}
         self.follows |= step.coefficients.is_some();
         Ok(self.done(step.timestep))
     }
 
     /// The call's next operator.
-    fn operator(&mut self, step: &mut Pending) -> Result<(), RunError> {
+    fn operator(&mut self, step: &mut Begun) -> Result<(), RunError> {
         let (class, given) = match step.stage {
             Stage::Dropped { .. } => self.dropped()?,
             _ => (self.class(), self.held.given),
@@ -148,7 +190,7 @@ impl Sampler<'_, '_> {
     }
 
     /// What follows a network call: guidance's other call, the state's move, the second call of a step.
-    fn turn(&mut self, step: &mut Pending) -> Result<(), RunError> {
+    fn turn(&mut self, step: &mut Begun) -> Result<(), RunError> {
         let second = match (step.stage, guidance_q16(&self.config)) {
             (Stage::Moved, _) => return Ok(()),
             (Stage::Asked { second }, Some(_)) => {

@@ -8,6 +8,7 @@
 mod chain;
 mod condition;
 mod cooperative;
+pub mod decode;
 mod inpaint;
 mod pixels;
 mod run;

@@ -4,8 +4,9 @@
 //! in place of it, which borrows nothing between two calls.
 
 use super::condition::Held;
+use super::cooperative::Begun;
 use super::snapshot::snapshot_in;
-use super::{Config, Memories, Pending, Sampler, Start, Step, q24_to_pixel};
+use super::{Config, Memories, Sampler, Start, Step, q24_to_pixel};
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::model::Model;
@@ -65,7 +66,7 @@ pub struct Run<'m, M> {
     model: Model<'m>,
     memory: M,
     paused: Option<Paused<'m>>,
-    pending: Option<Pending>,
+    pending: Option<Begun>,
     /// The most multiply-accumulates that are run at once.
     most: u32,
 }
@@ -112,7 +113,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, A: AsMut<[u8]>> Memory for Apart<S, A> {
 #[inline(always)]
 fn aligned<M: Memory>(memory: &mut M) -> Result<Memories<'_>, RunError> {
     let (state, activations) = memory.parts();
-    let activations = activations.map(|bytes| Arena::new(bytes)).transpose()?;
+    let activations = activations.map(Arena::new).transpose()?;
     Ok((Arena::new(state)?.bytes, activations.map(|arena| arena.bytes)))
 }
 
@@ -129,7 +130,7 @@ impl<'m, M: Memory> Run<'m, M> {
         }
     }
 
-    /// Convolutions of more than `macs` multiply-accumulates run in pieces from the next step on; as [`Pending::split`].
+    /// Convolutions of more than `macs` multiply-accumulates run in pieces from the next step on; as [`Pending::split`](super::Pending::split).
     pub fn split(&mut self, macs: u32) {
         self.most = macs;
     }
@@ -173,7 +174,7 @@ impl<'m, M: Memory> Run<'m, M> {
     #[inline(always)]
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Sampler<'_, '_>, &mut Option<Pending>) -> Result<T, RunError>,
+        work: impl FnOnce(&mut Sampler<'_, '_>, &mut Option<Begun>) -> Result<T, RunError>,
     ) -> Result<Option<T>, RunError> {
         let Some(paused) = &mut self.paused else {
             return Ok(None);
@@ -204,7 +205,7 @@ impl<'m, M: Memory> Run<'m, M> {
         let most = self.most;
         let begun = self.with(|sampler, pending| {
             if pending.is_none() {
-                *pending = sampler.begin_step()?.map(|step| step.split(most));
+                *pending = sampler.begin_operators(most)?;
             }
             Ok(pending.is_some())
         });
@@ -217,7 +218,7 @@ impl<'m, M: Memory> Run<'m, M> {
     /// Those of [`Sampler::run_operators`].
     pub fn run_operators(&mut self, count: u16) -> Result<bool, RunError> {
         let done = self.with(|sampler, pending| match pending {
-            Some(step) => sampler.run_operators(step, count),
+            Some(step) => sampler.run_begun(step, count),
             None => Ok(true),
         });
         Ok(done? != Some(false))
@@ -232,10 +233,10 @@ impl<'m, M: Memory> Run<'m, M> {
         let most = self.most;
         let done = self.with(|sampler, pending| {
             let begun = match pending.take() {
-                None => sampler.begin_step()?.map(|step| step.split(most)),
+                None => sampler.begin_operators(most)?,
                 begun => begun,
             };
-            begun.map(|step| sampler.finish_step(step)).transpose()
+            begun.map(|step| sampler.finish_begun(step)).transpose()
         });
         Ok(done?.flatten())
     }
@@ -249,14 +250,14 @@ impl<'m, M: Memory> Run<'m, M> {
         let most = self.most;
         let polled = self.with(|sampler, pending| {
             let begun = match pending.take() {
-                None => sampler.begin_step()?.map(|step| step.split(most)),
+                None => sampler.begin_operators(most)?,
                 begun => begun,
             };
             let Some(mut step) = begun else {
                 return Ok(Poll::Finished);
             };
-            if sampler.run_operators(&mut step, count.max(1))? {
-                return sampler.finish_step(step).map(Poll::Step);
+            if sampler.run_begun(&mut step, count.max(1))? {
+                return sampler.finish_begun(step).map(Poll::Step);
             }
             *pending = Some(step);
             Ok(Poll::Operators)
@@ -294,7 +295,11 @@ impl<'m, M: Memory> Run<'m, M> {
         if let (Some(tag), Some(paused)) = (tag, &mut self.paused) {
             (paused.known, paused.known_tag) = (Some(image_q24), tag);
         }
-        self.with(|sampler, _| Ok(sampler.begin_known())).map(|_| ())
+        let begun = self.with(|sampler, _| {
+            sampler.begin_known();
+            Ok(())
+        });
+        begun.map(|_| ())
     }
 
     /// Saves the run into `to`; gives the bytes written, none where no run was started. As [`Sampler::snapshot`].
@@ -304,6 +309,15 @@ impl<'m, M: Memory> Run<'m, M> {
     pub fn snapshot(&mut self, to: &mut [u8]) -> Result<usize, RunError> {
         self.between_steps()?;
         Ok(self.with(|sampler, _| sampler.snapshot(to))?.unwrap_or(0))
+    }
+
+    /// Makes the picture of the state; as [`Sampler::decode`]. Nothing is made where no run was started.
+    ///
+    /// # Errors
+    /// Those of [`Sampler::decode`]; `StepBegun` within a step.
+    pub fn decode(&mut self, rows: impl FnMut(&[i32])) -> Result<(), RunError> {
+        self.between_steps()?;
+        self.with(|sampler, _| sampler.decode(rows)).map(|_| ())
     }
 
     /// Refuses what is not for the middle of a step.

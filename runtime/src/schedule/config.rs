@@ -77,6 +77,10 @@ impl Config {
 
     /// Checks every field against the model's header.
     pub fn validate(&self, header: &Header) -> Result<(), RunError> {
+        #[cfg(feature = "decoder")]
+        if header.prediction.picture().is_some() {
+            return Err(RunError::Decoder);
+        }
         if self.steps == 0 || self.steps > header.train_steps {
             return Err(RunError::Steps {
                 found: self.steps,

@@ -118,6 +118,12 @@ impl Tensor {
     /// Number of elements (bytes, for scratch).
     #[inline(never)]
     pub fn len(&self) -> usize {
+        self.elements()
+    }
+
+    /// [`Self::len`], in line.
+    #[inline(always)]
+    fn elements(&self) -> usize {
         let (rows, cols) = (usize::from(self.rows), usize::from(self.cols));
         match self.dtype {
             Dtype::Scratch => (rows.saturating_sub(1) * 0x8000 + cols) * 4,
@@ -144,6 +150,14 @@ impl Tensor {
     #[inline(never)]
     pub fn range(&self) -> Range<usize> {
         self.offset as usize..self.offset as usize + self.bytes()
+    }
+
+    /// [`Self::range`] of a record, in line: for the tensors of many small operators.
+    #[inline(always)]
+    fn range_of(words: &Record) -> Range<usize> {
+        let tensor = Self::of(words);
+        let start = tensor.offset as usize;
+        start..start + tensor.elements() * tensor.dtype.bytes()
     }
 
     /// Whether the shapes are the same.
@@ -189,6 +203,12 @@ impl Tensor {
     /// Reads a record whose number format is known. Made where it is wanted, which an option's content is not.
     #[inline(never)]
     pub(crate) const fn known(words: &Record) -> Self {
+        Self::of(words)
+    }
+
+    /// [`Self::known`], in line.
+    #[inline(always)]
+    const fn of(words: &Record) -> Self {
         let [offset, extents, format, life, scale] = *words;
         Self {
             offset,

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::slots::{Slots, slot};
 use super::view::{Operand, View, ViewMut};
 use super::{Record, Tensor, record};
+use crate::features::MODULATES;
 
 /// Inputs, output and scratch of one operator, by [`slot`].
 pub struct Regions<'m, 'a> {
@@ -33,7 +34,11 @@ impl<'m, 'a> Regions<'m, 'a> {
                 continue;
             };
             self.records[slot] = Some(record);
-            let range = Tensor::known(record).range();
+            let range = if MODULATES {
+                Tensor::range_of(record)
+            } else {
+                Tensor::known(record).range()
+            };
             if slot >= slot::FIRST && range == ranges[slot::OUT] {
                 self.in_place = slot;
             } else {
@@ -64,7 +69,13 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// The memory of a slot in its number format. It is there once.
     #[inline(never)]
     fn typed(&mut self, slot: usize) -> Option<ViewMut<'a>> {
-        ViewMut::new(&self.tensor(slot), self.bytes(slot)?)
+        let tensor = self.tensor(slot);
+        let bytes = self
+            .memory
+            .get_mut(slot)?
+            .take()
+            .filter(|bytes| bytes.len() == tensor.bytes())?;
+        ViewMut::new(&tensor, bytes)
     }
 
     /// An input that does not share the output's memory. It is there once.

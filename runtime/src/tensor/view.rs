@@ -155,6 +155,28 @@ impl<'a> ViewMut<'a> {
         })
     }
 
+    /// The elements before `at`, and those from there on; `None` where there are not so many.
+    pub fn split(self, at: usize) -> Option<(Self, Self)> {
+        Some(match self {
+            Self::I8(data, zero) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::I8(low, zero), Self::I8(high, zero))
+            }
+            Self::I16(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::I16(low), Self::I16(high))
+            }
+            Self::F16(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::F16(low), Self::F16(high))
+            }
+            Self::Q24(data) => {
+                let (low, high) = data.split_at_mut_checked(at)?;
+                (Self::Q24(low), Self::Q24(high))
+            }
+        })
+    }
+
     /// Copies the elements `from..from + count` to `to`, which lies at least `count` before them.
     pub fn copy_down(&mut self, from: usize, to: usize, count: usize) {
         fn copy<T: Copy>(data: &mut [T], from: usize, to: usize, count: usize) {

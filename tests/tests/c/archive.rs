@@ -16,7 +16,13 @@ pub fn digits_parts() -> Parts {
 /// The functions that the header declares.
 fn declared() -> BTreeSet<String> {
     let header = std::fs::read_to_string(root("runtime/c/include/mote.h")).expect("the header is there");
-    let code = header.lines().filter(|line| !line.trim_start().starts_with("//"));
+    // What stands under a condition is of parts that the archive below is built without.
+    let mut left_out = false;
+    let code = header.lines().filter(|line| {
+        let line = line.trim_start();
+        left_out = (left_out || line.starts_with("#if defined(MOTE_")) && !line.starts_with("#endif");
+        !left_out && !line.starts_with("//")
+    });
     code.filter_map(|line| {
         let name = line.split('(').next()?.split([' ', '*']).next_back()?;
         (line.contains('(') && name.starts_with("mote_")).then(|| name.to_owned())

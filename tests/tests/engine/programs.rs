@@ -386,8 +386,10 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
                 rows_at_random(&mut a.rows, random);
             }
             Op::Condition(op::Condition { requant, .. }) => narrow(requant),
-            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) => {}
+            Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Upsample(_) | Op::AvgPool(_) | Op::Rearrange(_) | Op::Band(_) => {
+            }
             Op::Pointwise(p) => pointwise_at_random(p, random),
+            Op::Constant(c) => constant_at_random(c, random),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}
         }
@@ -455,6 +457,19 @@ fn pointwise_at_random(p: &mut op::Pointwise, random: &mut Random) {
     if let Some(addend) = &mut affine.addend {
         addend.mult = mult(random);
     }
+}
+
+fn constant_at_random(c: &mut op::Constant, random: &mut Random) {
+    let Some(sum) = &mut c.sum else { return };
+    let mult = |random: &mut Random| match random.below(8) {
+        0 => random.pick(&[0, 1, -1, i32::MIN, i32::MAX]),
+        _ => random.bits() as i32 >> random.below(16),
+    };
+    (sum.mult, sum.table_mult) = (mult(random), mult(random));
+    sum.shift = match random.below(3) {
+        0 => 1 + random.below(62),
+        _ => 26 + random.below(12),
+    } as u8;
 }
 
 fn wide_at_random(random: &mut Random) -> WideRequant {

@@ -52,6 +52,7 @@ fn a_wrong_rounding_is_found_and_named() {
             "cross_attention",
             "linear_attention",
             "pool",
+            "constant",
             "avg_pool",
         ] {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {

@@ -3,6 +3,7 @@
 mod cooperative;
 mod flash;
 mod living;
+mod pair;
 mod store;
 
 use mote_engine::memory::AlignedBytes;

@@ -44,10 +44,6 @@ impl Error {
             why: error.to_string(),
         }
     }
-
-    pub(crate) fn outside(variable: &'static str) -> Self {
-        Self::Outside(variable)
-    }
 }
 
 impl fmt::Display for Error {

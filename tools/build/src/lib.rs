@@ -111,12 +111,20 @@ impl Build {
     /// The same, for build scripts that go on.
     ///
     /// # Errors
-    /// What [`Build::facts`] says; `Io` where `OUT_DIR` is not set or cannot be written.
+    /// What [`Build::facts`] says; `Outside` where this is no build script, `Io` where `OUT_DIR` cannot be written.
     pub fn try_emit(&self) -> Result<(), Error> {
-        let folder = std::env::var_os("OUT_DIR").ok_or_else(|| Error::outside("OUT_DIR"))?;
+        let folder = std::env::var_os("OUT_DIR").ok_or(Error::Outside("OUT_DIR"))?;
+        self.write_to(Path::new(&folder))
+    }
+
+    /// Writes `model.rs` and the model beside it into another folder, for other ways of building.
+    ///
+    /// # Errors
+    /// What [`Build::facts`] says; `Io` where it cannot be written.
+    pub fn write_to(&self, folder: &Path) -> Result<(), Error> {
         let (file, facts) = self.checked()?;
         let write = |name: &str, bytes: &[u8]| {
-            let path = Path::new(&folder).join(name);
+            let path = folder.join(name);
             std::fs::write(&path, bytes).map_err(|error| Error::io("writing", &path, &error))
         };
         write("model.mote", &file)?;

@@ -1,6 +1,7 @@
 //! `mote convert`: from a checkpoint to a model file.
 
 mod chain;
+mod decoder;
 mod summary;
 
 use super::failure::Failure;
@@ -10,6 +11,7 @@ use super::{command_line, progress};
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
+use mote_tools::import::autoencoder;
 use mote_tools::report::assemble;
 use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use summary::{object, summary};
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
 /// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save, or its folder with mote.json and scheduler/; or a
-/// policy's .ckpt, or its folder; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
+/// policy's .ckpt, or its folder; or an autoencoder's folder, whose decoder alone becomes the file; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +29,8 @@ Examples:
   mote convert fashion16-tiny/ -o fashion.mote --scheme w8a8 --board netduinoplus2
   mote convert fashion16-tiny/ -o fashion.mote --board nrf52840
   mote convert fashion16-tiny/ -o fashion.mote --flash 512K --ram 128K --core cortex-m4f --clock 64MHz
-  mote convert fashion16-tiny/ -o fashion.mote --report report/ --json")]
+  mote convert fashion16-tiny/ -o fashion.mote --report report/ --json
+  mote convert taesd/ -o decoder.mote --latent 16x16 --scheme w8a8")]
 pub struct Args {
     /// The checkpoint's folder or file
     checkpoint: PathBuf,
@@ -51,6 +54,9 @@ pub struct Args {
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
     null_class: Option<usize>,
+    /// Keep the labels below N and that of no class, which becomes label N: a table may have rows for labels that were never trained
+    #[arg(long, value_name = "N")]
+    labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
     calibration: Option<String>,
@@ -60,6 +66,9 @@ pub struct Args {
     /// The number that stood for every number of a condition vector where training dropped it: runs can be guided then
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     condition_null: Option<f64>,
+    /// Rows and columns of a latent, for an autoencoder's folder alone, whose decoder becomes the file [default: what its config.json says]
+    #[arg(long, value_name = "ROWSxCOLS", value_parser = extents)]
+    latent: Option<[usize; 2]>,
     /// Leave names and provenance out of the file: a device never reads them, and samples are the same
     #[arg(long)]
     strip: bool,
@@ -102,6 +111,15 @@ fn name(text: &str) -> Result<String, String> {
         return Err("a name has 1 to 200 bytes and no control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Rows and columns.
+fn extents(text: &str) -> Result<[usize; 2], String> {
+    let sides = text.split_once('x').map(|(rows, cols)| [rows, cols].map(str::parse));
+    match sides {
+        Some([Ok(rows), Ok(cols)]) if (1..=8192).contains(&rows) && (1..=8192).contains(&cols) => Ok([rows, cols]),
+        _ => Err("extents are rows and columns from 1 to 8192, such as 16x16".into()),
+    }
 }
 
 /// A range, least number first.
@@ -148,6 +166,12 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
             .set_null_class(label)
             .map_err(|error| Failure::usage(error).help(help))?;
     }
+    if let Some(count) = args.labels {
+        let help = "give --labels from 1 to the number of the network's labels, or leave it out";
+        checkpoint
+            .keep_labels(count)
+            .map_err(|error| Failure::usage(error).help(help))?;
+    }
     ask_condition(args, &mut checkpoint)?;
     if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
@@ -163,6 +187,15 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
+    }
+    if let Some(folder) = autoencoder::alone(&args.checkpoint) {
+        return decoder::run(args, board.as_ref(), &folder);
+    }
+    if args.latent.is_some() {
+        return Err(
+            Failure::usage("--latent: a network's own configuration says how large its samples are")
+                .help("leave --latent out"),
+        );
     }
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let report = args.report.as_deref().map(|report| {

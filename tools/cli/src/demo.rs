@@ -94,12 +94,12 @@ fn demonstrate(args: &Args) -> Result<Held, Failure> {
     let (target, model) = (file.target(), file.model());
     files[0].write(file.bytes())?;
     let shown = show(args, target, &checkpoint)?;
-    files[1].write(&encode(&sheet(&shown.traces, model.header(), None, ZOOM))?)?;
+    files[1].write(&encode(&sheet(&shown.traces, model, None, ZOOM))?)?;
     let frames = assemble::frames(model, &Config::of(model.header(), STEPS), None)?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
     files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM))?)?;
     let mut data = ReportData::with_boards(target, &command_line());
-    data.samples = assemble::samples(&shown.traces, file.shape())?;
+    data.samples = assemble::samples(&shown.traces, file.picture_shape())?;
     data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
     data.films = vec![assemble::film(&frames, "x_t, seed 0")?];
     data.quality = Some(assemble::quality(&shown.float));

@@ -175,7 +175,17 @@ fn facts(file: &ModelFile) -> String {
         row("checkpoint", format!("sha256 {}", word("checkpoint_sha256"))),
         row("crc32", format!("{:08x}", model.crc())),
     ];
-    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).collect();
+    let decoder = model.decoder().map(|decoder| {
+        let ([channels, rows, cols], header) = (decoder.picture(), decoder.header());
+        let value = format!(
+            "{rows} x {cols} x {channels} (row, col, channel), {} of the file, arena {}, {} multiply-accumulates once a run",
+            bytes(decoder.file_bytes().into()),
+            bytes(header.arena_bytes.into()),
+            count(header.macs)
+        );
+        row("picture", value)
+    });
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(planned).chain(stripped).chain(decoder).collect();
     format!(
         "{}\n{}",
         heading(&escaped(&file.path().display().to_string())),

@@ -11,6 +11,7 @@ mod boards;
 mod convert;
 mod cost;
 mod crosscheck;
+mod decode;
 mod demo;
 mod eval;
 mod failure;
@@ -60,6 +61,7 @@ enum Command {
     New(new::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Decode(decode::Args),
     Merge(merge::Args),
     Validate(validate::Args),
     Crosscheck(crosscheck::Args),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::New(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Sample(args) => args.json,
+        Command::Decode(args) => args.json,
         Command::Merge(args) => args.json,
         Command::Validate(args) => args.json,
         Command::Crosscheck(args) => args.json,
@@ -123,6 +126,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Decode(args) => decode::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Crosscheck(args) => crosscheck::run(args),

@@ -103,6 +103,12 @@ fn is_numbers(output: &Path) -> bool {
 /// What is asked for. Files that it starts from are read.
 fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
     let shape = file.shape();
+    if let (Some(_), Some(_)) = (file.model().decoder(), &args.from) {
+        return Err(Failure::usage(
+            "this model's samples are latents, which its decoder makes pictures of: a picture is no start for it",
+        )
+        .help("leave --from, --strength and --inpaint out; --noise takes latents"));
+    }
     let from = args
         .from
         .as_deref()
@@ -155,7 +161,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
         return Err(signal.no_picture());
     }
     let job = request(args, &file)?.job(model)?;
-    fits_one_picture(job.images.len(), file.shape(), zoom)?;
+    fits_one_picture(job.images.len(), file.picture_shape(), zoom)?;
     let count = job.images.len();
     let bar = bar(args, &job, count);
     let began = Instant::now();
@@ -163,7 +169,7 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
     let columns = args.columns.map(|columns| columns as usize);
-    output.write(&encode(&sheet(&traces, model.header(), columns, zoom))?)?;
+    output.write(&encode(&sheet(&traces, model, columns, zoom))?)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
     if args.json {
         let mut object = facts(args, (&job, count), output.shown(), seconds);
@@ -194,7 +200,7 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
     let job = request(args, &file)?.job(file.model())?;
-    let (shape, count) = (file.shape(), shard.range(job.images.len()).len());
+    let (shape, count) = (file.picture_shape(), shard.range(job.images.len()).len());
     let signal = Signal::of(file.model().header());
     let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape, signal)?;
     let bar = bar(args, &job, count);

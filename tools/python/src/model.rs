@@ -76,6 +76,12 @@ impl Model {
         (shape.channels, shape.rows, shape.cols)
     }
 
+    /// Channels, rows, columns of what a run ends in: the decoder's picture, or the sample.
+    fn picture_shape(&self) -> (usize, usize, usize) {
+        let shape = self.file.picture_shape();
+        (shape.channels, shape.rows, shape.cols)
+    }
+
     /// Numbers of a condition vector; 0 of a model that takes none.
     fn condition_len(&self) -> usize {
         self.file.model().condition_len()

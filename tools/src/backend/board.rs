@@ -96,12 +96,16 @@ pub fn time_limit(board: &Board, model: &Model<'_>, config: &Config, images: usi
     let guided = 1 + u64::from(config.guidance_q16.is_some());
     let calls = u64::from(config.steps) * images as u64 * guided * u64::from(config.method.calls());
     let footprint = &board.core.footprint;
-    let per_mac = match model.header().arithmetic {
-        Arithmetic::Integer => footprint.integer_per_mac,
-        Arithmetic::F16 => footprint.f16_per_mac,
+    let call = |model: &Model<'_>| {
+        let per_mac = match model.header().arithmetic {
+            Arithmetic::Integer => footprint.integer_per_mac,
+            Arithmetic::F16 => footprint.f16_per_mac,
+        };
+        model.header().macs as f64 * per_mac * MARGIN + MOST_BESIDE
     };
-    let call = model.header().macs as f64 * per_mac * MARGIN + MOST_BESIDE;
-    let instructions = (call * calls as f64) as u64;
+    // A decoder is called once an image.
+    let drawn = model.decoder().map_or(0.0, |decoder| call(&decoder));
+    let instructions = (call(model) * calls as f64 + drawn * images as f64) as u64;
     LEAST_LIMIT + Duration::from_secs(instructions / SLOWEST_HOST)
 }
 
@@ -116,9 +120,16 @@ fn trace(image: ImageRecord) -> Trace {
             operators: vec![],
         })
         .collect();
+    let mut picture = image.picture.map(|digest| StepTrace {
+        index: steps.last().map_or(0, |step| step.index + 1),
+        timestep: 0,
+        digest,
+        operators: vec![],
+    });
     for op in image.ops {
-        // Operators carry the place of their step in the list.
-        if let (Some(step), Some(digest)) = (steps.get_mut(op.step as usize), op.digest) {
+        // Operators carry the place of their step in the list; those of the decoder come after all steps.
+        let step = steps.get_mut(op.step as usize).or(picture.as_mut());
+        if let (Some(step), Some(digest)) = (step, op.digest) {
             step.operators.push(digest);
         }
     }
@@ -127,5 +138,6 @@ fn trace(image: ImageRecord) -> Trace {
         steps,
         pixels: image.pixels,
         state: image.state,
+        picture,
     }
 }

@@ -3,46 +3,79 @@
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
 use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
+use mote_engine::picture::picture;
 use mote_runtime::internals::digest::Digest;
 use mote_runtime::internals::ops::Op;
+use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Network, Observer, Portable, Sampler, StepObserver};
+use mote_runtime::{Arena, Model, Network, Observer, Portable, Sampler, StepObserver};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
 /// Every image on a thread of its own, in the engine.
 pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
     let engine = Engine::prepare(target.model);
-    run_by(|| engine.worker(), target, job, on_step)
+    let decoder = target.model.decoder();
+    let drawing = decoder.as_ref().map(Engine::prepare);
+    let networks = || (engine.worker(), drawing.as_ref().map(Engine::worker));
+    run_by(networks, decoder.as_ref(), target, job, on_step)
+}
+
+/// Makes the pictures of traces that have none yet, where the model has a decoder.
+pub fn draw(target: Target<'_>, traces: &mut [Trace], operators: bool) -> Result<(), BackendError> {
+    let Some(decoder) = target.model.decoder() else {
+        return Ok(());
+    };
+    let engine = Engine::prepare(&decoder);
+    traces.par_iter_mut().try_for_each(|trace| {
+        let mut watch = OpDigests::new(operators);
+        let picture = picture(&decoder, &trace.state, &mut engine.worker(), |output| watch.see(output))?;
+        show(trace, &picture, watch.digests);
+        Ok(())
+    })
+}
+
+/// Puts a picture in the trace of the run that it ends.
+pub(super) fn show(trace: &mut Trace, picture: &[i32], operators: Vec<u64>) {
+    trace.pixels = picture.iter().copied().map(q24_to_pixel).collect();
+    trace.picture = Some(StepTrace {
+        index: trace.steps.last().map_or(0, |step| step.index + 1),
+        timestep: 0,
+        digest: Digest::of(picture.iter().copied()).0,
+        operators,
+    });
 }
 
 /// The same in the runtime's own kernels, which are the device's.
 pub fn run_portable(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-    run_by(|| Portable, target, job, on_step)
+    let decoder = target.model.decoder();
+    run_by(|| (Portable, Some(Portable)), decoder.as_ref(), target, job, on_step)
 }
 
-/// Every image on a thread of its own; `network` makes what a thread needs.
+/// Every image on a thread of its own; `networks` makes what a thread needs, for the network and for the decoder.
 fn run_by<N: Network>(
-    network: impl Fn() -> N + Sync + Send,
+    networks: impl Fn() -> (N, Option<N>) + Sync + Send,
+    decoder: Option<&Model<'_>>,
     target: Target<'_>,
     job: &Job,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let thread = || (AlignedBytes::for_run(target.model, &job.config), network());
+    let thread = || (AlignedBytes::for_run(target.model, &job.config), networks());
     job.images
         .par_iter()
-        .map_init(thread, |(memory, network), image| {
-            one(target, job, image, memory, network, on_step)
+        .map_init(thread, |(memory, (network, drawing)), image| {
+            let drawing = decoder.zip(drawing.as_mut());
+            one(target, job, image, memory, (network, drawing), on_step)
         })
         .collect()
 }
 
-fn one(
+fn one<N: Network>(
     target: Target<'_>,
     job: &Job,
     image: &Wanted,
     memory: &mut AlignedBytes,
-    network: &mut impl Network,
+    (network, drawing): (&mut N, Option<(&Model<'_>, &mut N)>),
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Trace, BackendError> {
     let mut arena = Arena::new(memory.bytes_mut())?;
@@ -57,10 +90,7 @@ fn one(
         seed: image.seed,
         ..Trace::default()
     };
-    let mut watch = OpDigests {
-        enabled: job.operators,
-        digests: vec![],
-    };
+    let mut watch = OpDigests::new(job.operators);
     while let Some(step) = sampler.step_by(network, &mut watch)? {
         let operators = std::mem::take(&mut watch.digests);
         trace.steps.push(StepTrace {
@@ -71,24 +101,53 @@ fn one(
         });
         on_step();
     }
-    trace.pixels = vec![0; target.model.header().sample_len()];
-    sampler.image(&mut trace.pixels)?;
     trace.state = sampler.state().to_vec();
+    let Some((decoder, network)) = drawing else {
+        trace.pixels = vec![0; target.model.header().sample_len()];
+        sampler.image(&mut trace.pixels)?;
+        return Ok(trace);
+    };
+    // In the run's own arena, as a device makes it.
+    sampler.decode_by(decoder, network, &mut watch)?;
+    let picture = std::mem::take(&mut watch.picture);
+    show(&mut trace, &picture, watch.digests);
     Ok(trace)
 }
 
 /// Digests every operator's output as the firmware does.
+#[derive(Default)]
 struct OpDigests {
     enabled: bool,
     digests: Vec<u64>,
+    /// Outputs in Q24 since it was last taken: a network's output, or the bands of a picture.
+    picture: Vec<i32>,
 }
 
-impl Observer for OpDigests {
-    fn after(&mut self, _index: u16, _op: &Op, output: &View<'_>) {
+impl OpDigests {
+    fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            ..Self::default()
+        }
+    }
+
+    fn see(&mut self, output: &View<'_>) {
         if self.enabled {
             self.digests
                 .push(Digest::of((0..output.len()).map(|i| output.get(i))).0);
         }
+    }
+}
+
+impl Observer for OpDigests {
+    fn after(&mut self, index: u16, _op: &Op, output: &View<'_>) {
+        if index == 0 {
+            self.picture.clear();
+        }
+        if let View::Q24(rows) = output {
+            self.picture.extend_from_slice(rows);
+        }
+        self.see(output);
     }
 }
 

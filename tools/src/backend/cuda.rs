@@ -1,5 +1,6 @@
 //! An NVIDIA GPU: many images at once.
 
+use super::cpu::draw;
 use super::{BackendError, Job, StepTrace, Target, Trace};
 use mote_cuda::driver::{Device, missing};
 use mote_cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
@@ -59,7 +60,19 @@ pub fn stream_on(
         batch,
         recorded: true,
     };
-    Ok(gpu.run(&job, |images| take(images.into_iter().map(trace).collect()))?)
+    // The decoder runs once an image: on this machine, with the same bits.
+    let mut failed = None;
+    gpu.run(&job, |images| {
+        let mut traces: Vec<Trace> = images.into_iter().map(trace).collect();
+        match draw(target, &mut traces, job.operators) {
+            Ok(()) => take(traces),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 fn trace(image: Image) -> Trace {
@@ -74,5 +87,6 @@ fn trace(image: Image) -> Trace {
         steps: steps.collect(),
         pixels: image.state.iter().copied().map(q24_to_pixel).collect(),
         state: image.state,
+        picture: None,
     }
 }

@@ -12,10 +12,12 @@ mod cpu;
 pub mod cuda;
 pub mod footprint;
 pub mod oracle;
+mod pictures;
 pub mod predict;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
+pub use pictures::{Drawn, pictures};
 
 use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
@@ -185,10 +187,13 @@ pub struct Trace {
     pub seed: u64,
     /// Its steps.
     pub steps: Vec<StepTrace>,
-    /// Its pixels, `(row, col, channel)`.
+    /// Its pixels, `(row, col, channel)`: of the state, or of the picture that the model's decoder makes of it.
     pub pixels: Vec<u8>,
     /// The final state, Q24, `(row, col, channel)`.
     pub state: Vec<i32>,
+    /// The decoder's call after the last step, of a model that has one: the digest of the picture, whose pixels then are
+    /// [`Trace::pixels`].
+    pub picture: Option<StepTrace>,
 }
 
 impl Trace {

@@ -1,5 +1,6 @@
 //! The independent implementation of the numeric contract, and the runtime's requests in its types.
 
+use super::cpu::show;
 use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
 use mote_oracle as oracle;
 use mote_oracle::{Oracle, OracleOptions, OracleStep};
@@ -23,11 +24,17 @@ pub fn run(
     let oracle = Oracle::with_options(target.bytes, options)?;
     job.images
         .par_iter()
-        .map(|image| one(&oracle, job, image, on_step))
+        .map(|image| one(&oracle, target.model.decoder().is_some(), job, image, on_step))
         .collect()
 }
 
-fn one(model: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync)) -> Result<Trace, BackendError> {
+fn one(
+    model: &Oracle<'_>,
+    decodes: bool,
+    job: &Job,
+    image: &Wanted,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Trace, BackendError> {
     let mut trace = Trace {
         seed: image.seed,
         ..Trace::default()
@@ -50,6 +57,10 @@ fn one(model: &Oracle<'_>, job: &Job, image: &Wanted, on_step: &(dyn Fn() + Sync
     let state = model.run_with(&request, &start(&origin), extras, &mut take)?;
     trace.pixels = state.iter().copied().map(oracle::q24_to_pixel).collect();
     trace.state = state;
+    if decodes {
+        let drawn = model.decode(&trace.state)?;
+        show(&mut trace, &drawn.picture, drawn.op_digests.unwrap_or_default());
+    }
     Ok(trace)
 }
 

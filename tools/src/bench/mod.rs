@@ -95,6 +95,8 @@ pub struct BackendCost {
     pub flash_model_bytes: u64,
     /// To check the model, once.
     pub parse_instructions: Option<u64>,
+    /// Of the decoder, once an image; `None` where the model has none.
+    pub decoder_instructions: Option<u64>,
     /// Every operator.
     pub operators: Vec<OperatorCost>,
     /// Their sums by kind.
@@ -255,6 +257,9 @@ impl Bench<'_> {
             flash_runtime: Some(runtime),
             flash_model_bytes: sizes.flash_model_bytes,
             parse_instructions: Some(whole.parse_instructions),
+            decoder_instructions: (whole.images.first())
+                .filter(|image| image.picture.is_some())
+                .map(|image| image.picture_instructions),
             operators,
             kinds,
             ..row

@@ -76,6 +76,7 @@ pub fn convert(chain: &Chain, scheme: Scheme, arena: Option<Arena>, sha256: &str
         widths: widths(scheme, &program),
     };
     let source = Source {
+        learned_variance: false,
         name: chain.preset(),
         sha256,
         program,

@@ -31,12 +31,16 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
             problem,
         })
     };
-    if reads != gives && checkpoint.scheduler.variance != Variance::LearnedRange {
+    if checkpoint.scheduler.variance == Variance::LearnedRange && reads == gives {
+        let problem = "variance_type is learned_range, so it must be twice `in_channels`: save the scheduler that the network was trained with";
+        return refuse(named("out_channels", "inputs"), problem.to_string());
+    }
+    if reads != gives {
         let input = named("`in_channels`", "the sample's channel count");
         let problem = if gives == 2 * reads {
             format!(
-                "{input} is {reads}: a sampler takes what the network gives; where the other half is its variance, it has no \
-                 place in a model file: train with a fixed variance"
+                "{input} is {reads}: a sampler takes what the network gives; where the other half is its variance, the \
+                 scheduler's variance_type must be learned_range"
             )
         } else {
             format!(

@@ -4,6 +4,7 @@
 //! calibrate on.
 
 pub mod calibration;
+pub mod decoder;
 mod guard;
 mod halves;
 mod limits;
@@ -13,7 +14,6 @@ mod units;
 
 use mote_graph::config::ConfigError;
 use mote_graph::graph::GraphError;
-use mote_graph::schedule as float;
 use mote_graph::schedule::ScheduleError;
 use mote_runtime::internals::schedule::coefficients::Clip;
 use mote_runtime::{ParseError, RunError};
@@ -49,12 +49,6 @@ pub enum ConvertError {
     /// A schedule that cannot be made.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A network that predicts variances beside x0.
-    #[error(
-        "learned variances (variance_type learned_range) have no place in a model file yet: `mote eval` measures such a checkpoint; \
-         train with a fixed variance to convert"
-    )]
-    LearnedVariance,
     /// A model that the converter wrote and the runtime refuses.
     #[error("the runtime refuses the model: {0}")]
     Parse(#[from] ParseError),
@@ -132,6 +126,8 @@ pub struct Converted {
     pub notes: Vec<String>,
     /// The condition vectors that were calibrated with; `None` for a network without a condition.
     pub conditions: Option<Given>,
+    /// The decoder that stands in the same file.
+    pub decoder: Option<decoder::Drawing>,
 }
 
 impl Converted {
@@ -156,6 +152,7 @@ impl Converted {
             chosen: None,
             notes,
             conditions: None,
+            decoder: None,
         }
     }
 }
@@ -166,9 +163,8 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    if checkpoint.scheduler.variance == float::Variance::LearnedRange {
-        return Err(ConvertError::LearnedVariance);
-    }
+    let learned_variance = checkpoint.has_variances();
+    let checkpoint = &*checkpoint.deployed()?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
@@ -186,6 +182,7 @@ pub fn convert(
     let source = Source {
         name: &checkpoint.name,
         sha256: &checkpoint.sha256,
+        learned_variance,
         calibration: Calibration::of(&program, &diffusion, given.as_ref()),
         program,
         diffusion,
@@ -196,7 +193,12 @@ pub fn convert(
         arena: options.arena,
         budget: options.budget,
     };
-    convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))
+    let runs = source.calibration.runs.clone();
+    let converted = convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))?;
+    match &checkpoint.decoder {
+        Some(decoder) => decoder::joined(converted, decoder, &runs, options),
+        None => Ok(converted),
+    }
 }
 
 /// A run that the checkpoint's own settings rule out is refused by the setting.

@@ -1,9 +1,13 @@
 //! Where a model comes from, as its file tells.
 
+use mote_runtime::Model;
 use serde_json::{Value, json};
 
 use super::calibration::{CALIBRATION_SEED, Calibration};
 use crate::plan::Arena;
+
+/// What diffusers calls learned variances.
+const LEARNED: &str = "learned_range";
 
 /// What a model file says of its origin, as JSON.
 #[derive(Debug, Clone)]
@@ -23,6 +27,21 @@ impl Provenance {
                 "first_seed": CALIBRATION_SEED,
             },
         }))
+    }
+
+    /// The same of a network whose variances were learned, and were cut away.
+    #[must_use]
+    pub fn of_variance(mut self, learned: bool) -> Self {
+        if learned {
+            self.0["variance"] = LEARNED.into();
+        }
+        self
+    }
+
+    /// Whether a model's variances were cut away.
+    pub fn lacks_variances(model: &Model<'_>) -> bool {
+        let value: Option<Value> = serde_json::from_slice(model.provenance()).ok();
+        value.is_some_and(|value| value["variance"] == LEARNED)
     }
 
     /// The text, with the arena where it is not the fast one.

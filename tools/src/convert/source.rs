@@ -34,6 +34,8 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// SHA-256 of its file of weights, lower-case hexadecimal.
     pub sha256: &'a str,
+    /// Whether it had variances, which were cut away.
+    pub learned_variance: bool,
     /// The network.
     pub program: Program,
     /// Schedule and conventions.
@@ -117,8 +119,10 @@ pub fn convert_source(
     let Source {
         diffusion, calibration, ..
     } = &source;
-    let provenance =
-        |runs, arena| Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs).with(arena);
+    let provenance = |runs, arena| {
+        let own = Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs);
+        own.of_variance(source.learned_variance).with(arena)
+    };
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
     let float = |program: &Program| emit(program, diffusion, None, arena, &provenance(0, arena));
@@ -210,6 +214,7 @@ pub fn convert_source(
         conditions: source.conditions,
         program: within.program,
         notes,
+        decoder: None,
     })
 }
 

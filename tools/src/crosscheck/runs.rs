@@ -111,13 +111,15 @@ impl<'a, T: Real> Runs<'a, T> {
         let (cond, uncond) = (&mut run.cond, &mut run.uncond);
         let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
-                return Ok(executor.run(x, &vec![t; count], given.conditions())?);
+                let out = executor.run(x, &vec![t; count], given.conditions())?;
+                return Ok(means(out, x.len(), count));
             };
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
             let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
             let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
-            let mut both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
+            let both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
+            let mut both = means(both, 2 * x.len(), 2 * count);
             let second = both.split_off(x.len());
             let out = guide(&both, &second, weight);
             cond.push(both);
@@ -164,11 +166,23 @@ impl<'a, T: Real> Runs<'a, T> {
                 .vectors
                 .shape("noise", format!("[n, {}, {}, {}]", shape[0], shape[1], shape[2])));
         }
-        if self.checkpoint.graph.output_shape() != shape {
+        if self.checkpoint.graph.output_shape() != shape && !self.checkpoint.has_variances() {
             return Err(self
                 .vectors
                 .shape("noise", "a network whose output has the sample's shape"));
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
     }
+}
+
+/// Of the outputs of `count` samples, the parts that have the samples' sizes: what follows them are variances.
+fn means<T: Copy>(out: Vec<T>, samples: usize, count: usize) -> Vec<T> {
+    let (each, own) = (out.len() / count.max(1), samples / count.max(1));
+    if each == own {
+        return out;
+    }
+    out.chunks_exact(each.max(1))
+        .flat_map(|one| &one[..own])
+        .copied()
+        .collect()
 }

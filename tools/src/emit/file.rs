@@ -2,7 +2,7 @@
 
 use mote_runtime::internals::model::crc::crc32;
 use mote_runtime::internals::model::header::Header;
-use mote_runtime::internals::model::layout::{ALIGN, ENTRY_BYTES, FORMAT_VERSION, MAGIC, PREFIX_BYTES, SECTIONS};
+use mote_runtime::internals::model::layout::{ALIGN, ENTRY_BYTES, FORMAT_VERSION, MAGIC, PREFIX_BYTES};
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::Tensor;
@@ -33,7 +33,7 @@ impl File<'_> {
         let tensors: Vec<u8> = self.tensors.iter().flat_map(Tensor::to_bytes).collect();
         let header = encode(&self.header);
         let (names, provenance) = (self.names.as_bytes(), self.provenance.as_bytes());
-        assemble([
+        assemble(&[
             &header,
             &tensors,
             &ops,
@@ -49,8 +49,9 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("postcard writes to a vector without limits")
 }
 
-pub(super) fn assemble(sections: [&[u8]; SECTIONS.len()]) -> Vec<u8> {
-    let table_end = PREFIX_BYTES + SECTIONS.len() * ENTRY_BYTES;
+/// A file of these sections: those that every file has, and a decoder's behind them.
+pub(super) fn assemble(sections: &[&[u8]]) -> Vec<u8> {
+    let table_end = PREFIX_BYTES + sections.len() * ENTRY_BYTES;
     let mut table = Vec::new();
     let mut body = Vec::new();
     for (i, section) in sections.iter().enumerate() {
@@ -67,7 +68,7 @@ pub(super) fn assemble(sections: [&[u8]; SECTIONS.len()]) -> Vec<u8> {
     file.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     file.extend_from_slice(&NUMERIC_VERSION.to_le_bytes());
     file.extend_from_slice(&(total as u32).to_le_bytes());
-    file.extend_from_slice(&(SECTIONS.len() as u32).to_le_bytes());
+    file.extend_from_slice(&(sections.len() as u32).to_le_bytes());
     file.extend_from_slice(&table);
     file.extend_from_slice(&body);
     let crc = crc32(&file);

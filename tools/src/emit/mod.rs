@@ -3,6 +3,7 @@
 mod emitter;
 mod file;
 mod memory;
+pub mod pair;
 pub mod planned;
 pub mod stripped;
 mod weights;
@@ -113,6 +114,10 @@ pub fn emit_with(
         plan,
     } = memory(program, &formats, float, arena, windows)?;
     let mut emitter = Emitter::new(program, quantization, &formats, &scratch);
+    if !program.bands.is_empty() {
+        // Every band has the same weights.
+        emitter.weights.share();
+    }
     let ops = emitter.records(&windows)?;
     let weights = emitter.weights.finish();
     let header = header(program, d, ops.len(), float, &plan)?;
@@ -142,9 +147,10 @@ fn slot_formats(program: &Program, quantization: Option<&Quantization<'_>>) -> V
         None => vec![Format::F16; program.slots.len()],
         Some(q) => q.formats.to_vec(),
     };
-    if let Some(output) = formats.last_mut() {
-        *output = Format::OUTPUT;
+    for output in program.outputs() {
+        formats[output] = Format::OUTPUT;
     }
+    program.bands.iter().for_each(|band| formats[band.0] = Format::OUTPUT);
     formats
 }
 

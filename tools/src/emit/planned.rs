@@ -46,6 +46,9 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
     if header.prediction.is_chain() {
         return Err(PlanError::Chain);
     }
+    if header.prediction.picture().is_some() {
+        return Err(PlanError::Run(RunError::Decoder));
+    }
     if config.method.calls() > 1 && config.prev != PrevRule::List {
         return Err(PlanError::TwoCallsPrev);
     }
@@ -70,13 +73,14 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
         ..header
     };
     let (header, provenance) = (encode(&planned), provenance(&model));
-    let sections = std::array::from_fn(|i| match SECTIONS[i] {
-        Section::Header => &header,
-        Section::Schedule => &rows,
-        Section::Provenance => provenance.as_bytes(),
+    let of = |i: usize| match SECTIONS.get(i) {
+        Some(Section::Header) => &header,
+        Some(Section::Schedule) => &rows,
+        Some(Section::Provenance) => provenance.as_bytes(),
         _ => section(file, i),
-    });
-    let out = assemble(sections);
+    };
+    let sections: Vec<&[u8]> = (0..count(file)).map(of).collect();
+    let out = assemble(&sections);
     // Whatever is written can be read.
     Model::parse(AlignedBytes::copy_of(&out).bytes())?;
     Ok(out)
@@ -93,6 +97,11 @@ fn rows(rows: &Rows<'_>, plan: Plan) -> Result<Vec<u8>, PlanError> {
         }
     }
     Ok(bytes)
+}
+
+/// Sections of a file that was parsed.
+pub(super) fn count(file: &[u8]) -> usize {
+    read_u32(file, PREFIX_BYTES - 4) as usize
 }
 
 /// Section `index` of a file that was parsed.

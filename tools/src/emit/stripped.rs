@@ -2,7 +2,7 @@
 
 use super::Emitted;
 use super::file::assemble;
-use super::planned::section;
+use super::planned::{count, section};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::model::layout::SECTIONS;
 use mote_runtime::{Model, ParseError, Section};
@@ -14,10 +14,17 @@ use mote_runtime::{Model, ParseError, Section};
 pub fn stripped(bytes: &[u8]) -> Result<Vec<u8>, ParseError> {
     let memory = AlignedBytes::copy_of(bytes);
     Model::parse(memory.bytes())?;
-    let out = assemble(std::array::from_fn(|i| match SECTIONS[i] {
+    let decoder = match count(memory.bytes()) > SECTIONS.len() {
+        true => Some(stripped(section(memory.bytes(), SECTIONS.len()))?),
+        false => None,
+    };
+    let of = |i: usize| match SECTIONS[i] {
         Section::Names | Section::Provenance => &[],
         _ => section(memory.bytes(), i),
-    }));
+    };
+    let mut sections: Vec<&[u8]> = (0..SECTIONS.len()).map(of).collect();
+    sections.extend(decoder.as_deref());
+    let out = assemble(&sections);
     // Whatever is written can be read.
     Model::parse(AlignedBytes::copy_of(&out).bytes())?;
     Ok(out)

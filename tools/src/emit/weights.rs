@@ -11,6 +11,8 @@ pub struct WeightSection {
     bytes: Vec<u8>,
     /// Tables that further operators may use: where they start, and what they hold.
     shared: Vec<(At, Vec<u8>)>,
+    /// Whether every table is put once.
+    all_once: bool,
 }
 
 /// A number with a little-endian form.
@@ -31,8 +33,20 @@ macro_rules! scalar {
 scalar!(i8, u8, i16, u16, i32, u32, i64, f32);
 
 impl WeightSection {
+    /// From here on the same table is put once, whoever puts it.
+    pub fn share(&mut self) {
+        self.all_once = true;
+    }
+
     /// Appends a table; gives where it starts.
     pub fn put<T: Scalar>(&mut self, values: impl Iterator<Item = T>) -> At {
+        if self.all_once {
+            return self.put_once(values.collect());
+        }
+        self.append(values)
+    }
+
+    fn append<T: Scalar>(&mut self, values: impl Iterator<Item = T>) -> At {
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
         let at = At(self.bytes.len() as u32);
         values.for_each(|v| v.append(&mut self.bytes));
@@ -46,13 +60,19 @@ impl WeightSection {
         if let Some((at, _)) = self.shared.iter().find(|(_, there)| *there == table) {
             return *at;
         }
-        let at = self.put(table.iter().copied());
+        let at = self.append(table.iter().copied());
         self.shared.push((at, table));
         at
     }
 
     /// Appends multipliers, then shifts.
     pub fn put_requants(&mut self, factors: &[(i32, u8)]) -> At {
+        if self.all_once {
+            let mut bytes = Vec::new();
+            factors.iter().for_each(|f| f.0.append(&mut bytes));
+            bytes.extend(factors.iter().map(|f| f.1));
+            return self.put_once(bytes);
+        }
         let at = self.put(factors.iter().map(|f| f.0));
         factors.iter().for_each(|f| f.1.append(&mut self.bytes));
         at

@@ -2,7 +2,7 @@
 //! and millijoules.
 //!
 //! [`Work`] takes an operator apart into amounts. `assets/costs.json` says what an amount costs on a core: the test `estimates` measured
-//! operators of standard shapes with the real firmware, and fitted the costs to the counts. Networks that the fit has not seen hold them.
+//! operators with the real firmware, and holds the estimates of whole networks to counts.
 
 mod costs;
 mod time;

@@ -1,7 +1,7 @@
 //! Files that are read: bounded by what they hold, and never written over by the work that reads them.
 
+use super::regular;
 use crate::Error;
-use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -49,47 +49,17 @@ pub fn read_file(path: &Path, expected: &Expected) -> Result<Vec<u8>, Error> {
     let shown = path.display();
     let refuse = |why: std::fmt::Arguments<'_>| Error::input(why).help(advice);
     let failed = |error: std::io::Error| refuse(format_args!("cannot read {shown}: {error}"));
-    // Looked at before it is opened: opening a pipe waits for who writes into it.
-    let found = std::fs::metadata(path).map_err(failed)?;
-    if found.is_dir() {
-        return Err(refuse(format_args!("{shown} is a folder")));
+    let (mut file, len) = regular::open(path).map_err(failed)?;
+    if len > most_bytes {
+        return Err(refuse(format_args!("{shown} has {len} bytes, too many for {what}")));
     }
-    if !found.is_file() {
-        return Err(refuse(format_args!("{shown} is no regular file but {}", kind(&found))));
-    }
-    if found.len() > most_bytes {
-        return Err(refuse(format_args!(
-            "{shown} has {} bytes, too many for {what}",
-            found.len()
-        )));
-    }
-    let mut file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     (&mut file).take(HEAD_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     let worth = head(&bytes).map_err(|why| refuse(format_args!("{shown}: {why}")))?;
-    let rest = worth.min(found.len()).saturating_sub(bytes.len() as u64);
+    let rest = worth.min(len).saturating_sub(bytes.len() as u64);
     bytes.reserve_exact(usize::try_from(rest).unwrap_or(0));
     file.take(rest).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
-}
-
-fn kind(found: &Metadata) -> &'static str {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = found.file_type();
-        if kind.is_fifo() {
-            return "a pipe";
-        }
-        if kind.is_socket() {
-            return "a socket";
-        }
-        if kind.is_char_device() || kind.is_block_device() {
-            return "a device";
-        }
-    }
-    let _ = found;
-    "something else"
 }
 
 /// What a work reads. Every path that it writes is held against them before it starts, by identity: through links, by any name.
@@ -255,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sparse");
         // Takes no room on the disk.
-        File::create(&path).unwrap().set_len(1 << 34).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(1 << 34).unwrap();
         assert_eq!(read_file(&path, &LONG).unwrap(), [0; 40]);
     }
 

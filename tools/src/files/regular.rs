@@ -1,31 +1,58 @@
 //! Files that a user names, read whole: regular files, not larger than what they should be.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
 /// Most bytes of a configuration.
 pub const SMALL: u64 = 16 << 20;
 
-/// The file `path`, which has at most `most` bytes. Anything else than a regular file is refused before it is opened: a pipe
-/// may never end.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
+/// The file `path`, opened, with its length. Anything else than a regular file is refused before it is opened: opening a pipe waits for
+/// who writes into it, and what a pipe or a device would give has no end.
+pub fn open(path: &Path) -> io::Result<(File, u64)> {
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
     }
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    if !found.is_file() {
+        let problem = format!("it is no regular file but {}", kind(&found));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
+    Ok((File::open(path)?, found.len()))
+}
+
+/// What is no regular file.
+fn kind(found: &Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = found.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    let _ = found;
+    "something else"
+}
+
+/// The bytes of the file `path`, of which there are at most `most`.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, len) = open(path)?;
     let too_large = |bytes: u64| {
         let problem = format!("it has {bytes} bytes, more than the {most} that are read");
         Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
     };
-    if metadata.len() > most {
-        return too_large(metadata.len());
+    if len > most {
+        return too_large(len);
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(len as usize);
+    file.take(most + 1).read_to_end(&mut bytes)?;
     // It may have grown since.
     if bytes.len() as u64 > most {
         return too_large(bytes.len() as u64);

@@ -15,6 +15,7 @@ pub use sheet::{fits_one_picture, sheet};
 pub use signal::Signal;
 pub use sink::{ImageSink, Made};
 
+use mote_runtime::Model;
 use mote_runtime::internals::model::header::Header;
 use mote_runtime::internals::sampler::pixel_to_q24;
 use mote_runtime::internals::schedule::coefficients::Prediction;
@@ -53,6 +54,17 @@ impl Shape {
             rows: header.rows.into(),
             cols: if bits { cols * channels } else { cols },
             channels: if bits { 1 } else { channels },
+        }
+    }
+
+    /// What a run of a model ends in: its decoder's picture, or its sample.
+    pub fn of_picture(model: &Model<'_>) -> Self {
+        match model.decoder() {
+            Some(decoder) => {
+                let [channels, rows, cols] = decoder.picture().map(usize::from);
+                Self { rows, cols, channels }
+            }
+            None => Self::of(model.header()),
         }
     }
 

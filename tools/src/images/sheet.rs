@@ -4,7 +4,7 @@ use super::{Picture, Shape, grid, scatter};
 use crate::Error;
 use crate::backend::Trace;
 use crate::tensors::from_q24;
-use mote_runtime::internals::model::header::Header;
+use mote_runtime::Model;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 
 /// Bytes of pixels that one picture has at most.
@@ -30,11 +30,12 @@ pub fn fits_one_picture(count: usize, shape: Shape, zoom: usize) -> Result<(), E
 /// The samples in a grid without gaps, in their order; of a Gaussian chain as points of the plane. `columns` is a square's by default,
 /// each pixel is a square of `zoom` by `zoom`.
 #[must_use]
-pub fn sheet(traces: &[Trace], header: &Header, columns: Option<usize>, zoom: usize) -> Picture {
+pub fn sheet(traces: &[Trace], model: &Model<'_>, columns: Option<usize>, zoom: usize) -> Picture {
+    let header = model.header();
     if header.prediction == Prediction::Kernel {
         return points(traces, header.channels.into()).enlarged(zoom);
     }
-    let shape = Shape::of(header);
+    let shape = Shape::of_picture(model);
     let pictures: Vec<Picture> = traces
         .iter()
         .map(|trace| Picture::of_sample(&trace.pixels, shape))

@@ -4,7 +4,7 @@
 //! parts of one pipeline.
 
 use super::index::{Component, Index};
-use super::{ImportError, UnetConfig, shown};
+use super::{ImportError, UnetConfig, autoencoder, shown};
 use mote_graph::config;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,8 @@ impl Layout {
     /// A pipeline with an index: a part lies in the folder of its name, or in the pipeline's own where there is none.
     fn indexed(path: &Path, index: &Index) -> Result<Self, ImportError> {
         let network = index.network()?;
-        if let Some(other) = index.others(&network.name).first() {
+        let others = index.others(&network.name);
+        if let Some(other) = others.iter().find(|other| !autoencoder::is_read(&other.class)) {
             return Err(index.refuse(other, &shown(&folder_of(path, &network.name))));
         }
         Ok(Self {
@@ -73,7 +74,7 @@ impl Layout {
     /// A pipeline without an index.
     fn pipeline(path: &Path) -> Result<Self, ImportError> {
         check_class(&path.join("unet"))?;
-        if let Some((file, class)) = second_network(path, "unet") {
+        if let Some((file, class)) = second_network(path, "unet").filter(|(_, class)| !autoencoder::is_read(class)) {
             return Err(ImportError::SecondNetwork {
                 path: shown(&file),
                 class,

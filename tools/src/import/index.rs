@@ -18,7 +18,8 @@ pub(super) struct Component {
     /// The key, which names its folder too.
     pub name: String,
     library: String,
-    class: String,
+    /// The class that reads it.
+    pub class: String,
 }
 
 impl Component {
@@ -83,10 +84,20 @@ impl Index {
         }))
     }
 
+    /// Whether it has a part of this name and class.
+    pub fn has(&self, name: &str, class: &str) -> bool {
+        self.components.iter().any(|c| c.name == name && c.class == class)
+    }
+
     /// The parts beside the network `taken` and the scheduler.
     pub fn others(&self, taken: &str) -> Vec<&Component> {
         let other = |c: &&Component| c.name != taken && c.name != "scheduler";
         self.components.iter().filter(other).collect()
+    }
+
+    /// The autoencoder whose decoder makes pictures of what the network makes.
+    pub fn autoencoder(&self) -> Option<&Component> {
+        self.components.iter().find(|c| super::autoencoder::is_read(&c.class))
     }
 
     /// Whether a network of this name is a part that could be converted.

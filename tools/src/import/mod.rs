@@ -14,12 +14,15 @@
 //! once, has the shape that the configuration asks for, and is finite; anything else is an error.
 
 mod attention;
+pub mod autoencoder;
 mod blocks;
 mod config;
+mod dit;
 mod error;
 mod exported;
 mod folders;
 mod index;
+mod labels;
 mod layout;
 mod lucidrains;
 mod native;
@@ -36,6 +39,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+pub use autoencoder::Decoder;
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
 pub use layout::SampleLayout;
@@ -88,6 +92,8 @@ pub struct Checkpoint {
     pub calibration: Option<String>,
     /// Number formats that it was trained with, if it was.
     pub trained: Option<Trained>,
+    /// The decoder that makes pictures of what it makes, where these are latents.
+    pub decoder: Option<Decoder>,
     /// What a user should know of how it was read, a sentence each.
     pub notes: Vec<String>,
 }
@@ -132,12 +138,23 @@ pub struct Parts<'a> {
 }
 
 /// Reads the checkpoint in `path`: a pipeline folder, the folder of its network, or a folder of all files.
+///
+/// A pipeline's autoencoder is read too: what the network makes are its latents.
 pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
+    let mut checkpoint = import_network(path)?;
+    checkpoint.decoder = autoencoder::beside(path, checkpoint.graph.sample_shape())?;
+    Ok(checkpoint)
+}
+
+fn import_network(path: &Path) -> Result<Checkpoint, ImportError> {
     if let Some(file) = exported::find(path) {
         return exported::import(&file);
     }
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
+    }
+    if let Some(place) = dit::find(path) {
+        return dit::import(&place);
     }
     if let Some(found) = lucidrains::find(path) {
         let (file, native) = found?;
@@ -270,6 +287,7 @@ fn with_weights(
         config_file: names.config.clone(),
         scheduler_config: scheduler_object(&names.scheduler, scheduler, &schedule)?,
         trained: None,
+        decoder: None,
         null_class: unet.null_class,
         layout: SampleLayout::plain(),
         calibration: None,

@@ -2,6 +2,7 @@
 
 use super::exported::{Kind, Manifest, Net, Plan, Tensor, View, planned};
 use super::pickle::{Saved, Stored};
+use super::stored::{self, Stored as File};
 use super::{Checkpoint, ImportError, folders, shown};
 use crate::files;
 use crate::tensors::widen;
@@ -9,8 +10,9 @@ use mote_graph::config::{self as settings, ConfigError, printable};
 use mote_graph::schedule::SchedulerConfig;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Largest file of weights.
 const MOST_BYTES: u64 = 2 << 30;
@@ -19,18 +21,23 @@ const MOST_BYTES: u64 = 2 << 30;
 #[derive(Debug)]
 pub(super) struct Native {
     path: String,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
+    /// Holds the scheduler and the manifest.
+    root: PathBuf,
+    /// The class that reads the scheduler's configuration, where the pipeline's index says.
+    scheduler_class: Option<String>,
+    notes: Vec<String>,
     source: Source,
     /// Before every name.
     prefix: String,
-    sizes: BTreeMap<String, Vec<usize>>,
+    sizes: Sizes,
     left: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 enum Source {
     Saved(Saved, BTreeMap<String, Stored>),
-    Safe(Vec<u8>),
+    Safe(Vec<File>),
 }
 
 impl Native {
@@ -38,7 +45,7 @@ impl Native {
     pub fn open(file: &Path, dictionaries: &[&[&str]], prefixes: &[&str], known: &str) -> Result<Self, ImportError> {
         let safe = file.extension().is_some_and(|end| end == "safetensors");
         let (source, all) = if safe {
-            safe_tensors(file)?
+            safe_tensors(vec![whole(file)?])?
         } else {
             saved(file, dictionaries, prefixes, known)?
         };
@@ -50,16 +57,50 @@ impl Native {
             key: known.to_string(),
             expected: vec![],
         })?;
+        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self::of(shown(file), &folder, source, prefix, all))
+    }
+
+    /// Opens the weights in `folder` as diffusers saves them: one file, shards, a variant, or a pickle. They hold `known`.
+    pub fn open_folder(folder: &Path, known: &str) -> Result<Self, ImportError> {
+        let pickle = folder.join("diffusion_pytorch_model.bin");
+        if pickle.is_file() && !folder.join(super::WEIGHTS_FILE).is_file() {
+            return Self::open(&pickle, &[&[]], &[""], known);
+        }
+        let (files, notes) = stored::read(folder)?;
+        let path = files.first().map(|(path, _)| path.clone()).unwrap_or_default();
+        let (source, all) = safe_tensors(files)?;
+        if !all.contains_key(known) {
+            return Err(ImportError::MissingTensor {
+                path,
+                key: known.to_string(),
+                expected: vec![],
+            });
+        }
+        let own = Self::of(path, folder, source, "", all);
+        Ok(Self { notes, ..own })
+    }
+
+    fn of(path: String, folder: &Path, source: Source, prefix: &str, all: Sizes) -> Self {
         let own = |(key, sizes): (String, Vec<usize>)| Some((key.strip_prefix(prefix)?.to_string(), sizes));
-        let sizes: BTreeMap<String, Vec<usize>> = all.into_iter().filter_map(own).collect();
-        Ok(Self {
-            path: shown(file),
-            folder: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+        let sizes: Sizes = all.into_iter().filter_map(own).collect();
+        Self {
+            path,
+            folder: folder.to_path_buf(),
+            root: folder.to_path_buf(),
+            scheduler_class: None,
+            notes: vec![],
             source,
-            prefix: (*prefix).to_string(),
+            prefix: prefix.to_string(),
             left: sizes.keys().cloned().collect(),
             sizes,
-        })
+        }
+    }
+
+    /// A part of the pipeline in `root`, which says the scheduler's class.
+    pub fn part_of(&mut self, root: &Path, scheduler_class: Option<String>) {
+        self.root = root.to_path_buf();
+        self.scheduler_class = scheduler_class;
     }
 
     /// The settings beside the weights, which must have these.
@@ -100,7 +141,7 @@ impl Native {
 
     /// The scheduler: its configuration beside the weights, or what the manifest says.
     fn scheduler(&self, manifest: &Manifest) -> Result<(SchedulerConfig, Value), ImportError> {
-        let found = folders::scheduler_in(&self.folder);
+        let found = folders::scheduler_in(&self.root);
         let stored = || self.outer("betas");
         if let Some(levels) = &manifest.levels {
             return levels.scheduler(found.ok().as_deref(), manifest, stored());
@@ -117,7 +158,7 @@ impl Native {
             source,
             advice: "the noise schedule cannot be guessed; save it with the model",
         })?;
-        let scheduler = SchedulerConfig::parse_as(&shown(&file), &text, None)?;
+        let scheduler = SchedulerConfig::parse_as(&shown(&file), &text, self.scheduler_class.as_deref())?;
         let config = super::scheduler_object(&shown(&file), &text, &scheduler)?;
         Ok((scheduler, config))
     }
@@ -156,9 +197,12 @@ impl Native {
                 Some(stored) => saved.tensor(&full, stored)?,
                 None => return Err(self.missing(key)),
             },
-            Source::Safe(bytes) => {
-                let tensors = SafeTensors::deserialize(bytes).map_err(|error| self.refuse(error.to_string()))?;
-                let view = tensors.tensor(&full).map_err(|error| self.refuse(error.to_string()))?;
+            Source::Safe(files) => {
+                let mut parsed = files
+                    .iter()
+                    .filter_map(|(_, bytes)| SafeTensors::deserialize(bytes).ok());
+                let view = parsed.find_map(|tensors| tensors.tensor(&full).ok());
+                let view = view.ok_or_else(|| self.missing(key))?;
                 let data = widen(view.dtype(), view.data());
                 let data =
                     data.ok_or_else(|| self.refuse(format!("tensor `{}` is of no float type", printable(key))))?;
@@ -190,7 +234,7 @@ impl Native {
     ) -> Result<Checkpoint, ImportError> {
         let module = |key: &String| Some(key.rsplit_once('.')?.0.to_string());
         let modules: Vec<String> = self.sizes.keys().filter_map(module).collect();
-        let manifest = Manifest::beside(&self.folder)?;
+        let manifest = Manifest::beside(&self.root)?;
         let (graph, layout) = planned(&modules, &plan, &manifest, |net, sample, condition| {
             build(self, net, sample, condition)
         })?;
@@ -203,11 +247,22 @@ impl Native {
             return Err(self.refuse(problem));
         }
         let (scheduler, scheduler_config) = self.scheduler(&manifest)?;
-        let bytes = match &self.source {
-            Source::Saved(saved, _) => saved.bytes(),
-            Source::Safe(bytes) => bytes,
+        let sha256 = match &self.source {
+            Source::Saved(saved, _) => files::sha256(saved.bytes()),
+            Source::Safe(files) => {
+                let mut digest = Sha256::new();
+                files.iter().for_each(|(_, bytes)| digest.update(bytes));
+                digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+            }
         };
-        let sha256 = files::sha256(bytes);
+        if let Some(label) = manifest.null_class {
+            let classes = graph.classes.unwrap_or(0);
+            if label >= classes {
+                return Err(manifest
+                    .error("null_class", format!("the network has {classes} labels"))
+                    .into());
+            }
+        }
         let [channels, rows, cols] = graph.sample_shape();
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
@@ -216,6 +271,7 @@ impl Native {
                 .notes
                 .iter()
                 .map(|note| format!("{}: {note}", shown(file)))
+                .chain(self.notes.iter().cloned())
                 .collect(),
             graph,
             scheduler_config,
@@ -224,35 +280,47 @@ impl Native {
             config: Value::Object(settings.map),
             config_file: settings.file,
             unet: None,
-            null_class: None,
+            null_class: manifest.null_class,
             layout,
-            calibration: manifest
-                .calibration
-                .as_ref()
-                .map(|place| shown(&self.folder.join(place))),
+            calibration: manifest.calibration.as_ref().map(|place| shown(&self.root.join(place))),
             trained: None,
+            decoder: None,
         })
     }
 }
 
-type Found = (Source, BTreeMap<String, Vec<usize>>);
+/// Extents of tensors by their names.
+type Sizes = BTreeMap<String, Vec<usize>>;
 
-fn safe_tensors(file: &Path) -> Result<Found, ImportError> {
+type Found = (Source, Sizes);
+
+fn whole(file: &Path) -> Result<File, ImportError> {
     let bytes = files::read(file, MOST_BYTES).map_err(|source| ImportError::Read {
         path: shown(file),
         source,
         advice: "copy it again, or save the network again",
     })?;
-    let parsed = SafeTensors::deserialize(&bytes).map_err(|error| ImportError::Container {
-        path: shown(file),
-        problem: printable(&error.to_string()),
-    })?;
-    let sizes = parsed
-        .tensors()
-        .into_iter()
-        .map(|(key, view)| (key, view.shape().to_vec()))
-        .collect();
-    Ok((Source::Safe(bytes), sizes))
+    Ok((shown(file), bytes))
+}
+
+fn safe_tensors(files: Vec<File>) -> Result<Found, ImportError> {
+    let mut sizes = Sizes::new();
+    for (path, bytes) in &files {
+        let parsed = SafeTensors::deserialize(bytes).map_err(|error| ImportError::Container {
+            path: path.clone(),
+            problem: printable(&error.to_string()),
+        })?;
+        for (key, view) in parsed.tensors() {
+            if sizes.insert(key.clone(), view.shape().to_vec()).is_some() {
+                return Err(ImportError::Twice {
+                    path: path.clone(),
+                    other: files[0].0.clone(),
+                    key: printable(&key),
+                });
+            }
+        }
+    }
+    Ok((Source::Safe(files), sizes))
 }
 
 fn saved(file: &Path, dictionaries: &[&[&str]], prefixes: &[&str], known: &str) -> Result<Found, ImportError> {
@@ -303,12 +371,46 @@ impl Settings {
             .ok_or_else(|| self.error(key, "expected a whole number from 1 to 1048575"))
     }
 
+    /// A number.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
+        match self.map.get(key).filter(|value| !value.is_null()) {
+            None => Ok(None),
+            Some(value) => match value.as_f64().filter(|v| v.is_finite()) {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.error(key, "expected a number")),
+            },
+        }
+    }
+
+    /// A name.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.map.get(key)?.as_str()
+    }
+
+    /// A setting that must have one of these values, where it is there: `advice` says why.
+    pub fn one_of(&self, key: &str, values: &[Value], advice: &str) -> Result<(), ConfigError> {
+        match self.map.get(key) {
+            Some(value) if !values.contains(value) => Err(self.error(key, advice)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses settings that are none of these, and do not begin with an underscore.
+    pub fn known(&self, keys: &[&str]) -> Result<(), ConfigError> {
+        let unknown = |key: &&String| !key.starts_with('_') && !keys.contains(&key.as_str());
+        match self.map.keys().find(unknown) {
+            None => Ok(()),
+            Some(key) => Err(self.error(key, "this setting is not known")),
+        }
+    }
+
     /// A truth value.
     pub fn flag(&self, key: &str) -> Option<bool> {
         self.map.get(key)?.as_bool()
     }
 
-    fn error(&self, field: &str, problem: &str) -> ConfigError {
+    /// The error that a setting has this problem.
+    pub fn error(&self, field: &str, problem: &str) -> ConfigError {
         ConfigError {
             file: self.file.clone(),
             field: field.to_string(),

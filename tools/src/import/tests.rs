@@ -1,6 +1,7 @@
 //! Configurations that no shared checkpoint has, held to the naive reference; and everything that must be refused.
 
 mod layouts;
+mod transformer;
 
 use super::reference::{Image, Unet};
 use super::{Checkpoint, ImportError, Parts, import_parts};

@@ -97,6 +97,16 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Leaves out the tensors whose names begin so: those of a part that is not read.
+    pub(super) fn leave(&mut self, prefix: &str) {
+        self.left.retain(|key| !key.starts_with(prefix));
+    }
+
+    /// Whether a tensor of this name is there that nothing has taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.left.contains(key)
+    }
+
     /// Refuses tensors that nothing has taken.
     pub(super) fn finish(self) -> Result<(), ImportError> {
         match self.left.first() {

@@ -4,6 +4,7 @@
 //! it is says the operator's home in [`crate::ops`]. An operator whose only reader will join it waits for that reader. What has no place
 //! is refused by its name.
 
+mod deployed;
 #[cfg(test)]
 mod tests;
 mod times;

@@ -9,8 +9,10 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cost;
 mod cross_attention;
@@ -32,8 +34,10 @@ mod upsample;
 
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
+pub use band::Band;
 pub use class_embed::ClassEmbed;
 pub use condition::Condition;
+pub use constant::Constant;
 pub use conv::Conv;
 pub use cost::Cost;
 pub use cross_attention::CrossAttention;
@@ -119,6 +123,10 @@ operators! {
     CrossAttention,
     /// Means and maxima over windows.
     Pool,
+    /// A table of the file, alone or added to an activation.
+    Constant,
+    /// Some rows of an activation, or of two.
+    Band,
 }
 
 impl Kind {
@@ -135,7 +143,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node),
-        GraphOp::Constant(_) => Err(refuse(node, "a constant with positions")),
+        GraphOp::Constant(op) => Constant::lower(op, node, lowering),
         GraphOp::Prepend(_) => rows::lower(node, lowering),
         GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
         GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
@@ -175,6 +183,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         Record::ClassEmbed(_) => class_embed::cost(model, out),
         Record::Pointwise(record) => pointwise::cost(record, model.tensor(record.src).as_ref(), out),
         Record::TimeProj(_) => time_proj::cost(out),
+        Record::Constant(record) => constant::cost(model, record, out),
         Record::Condition(_)
         | Record::Input(_)
         | Record::Silu(_)
@@ -182,6 +191,7 @@ pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
         | Record::Upsample(_)
         | Record::Rearrange(_)
         | Record::Pool(_)
+        | Record::Band(_)
         | Record::AvgPool(_) => Cost::NOTHING,
     }
 }

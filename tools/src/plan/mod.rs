@@ -4,6 +4,7 @@
 //! order is then improved by seeded exchanges until the peak equals the lower bound or the tries run out. The same buffers give
 //! the same plan on every machine.
 
+pub mod bands;
 mod buffers;
 mod recompute;
 mod scratch;
@@ -63,6 +64,11 @@ fn live_bytes(buffers: &[Buffer]) -> Vec<usize> {
 
 /// Plans the arena.
 pub fn plan(buffers: &[Buffer]) -> Plan {
+    plan_within(buffers, EXCHANGES)
+}
+
+/// The same with at most so many exchanges.
+pub fn plan_within(buffers: &[Buffer], exchanges: usize) -> Plan {
     let (blocks, block_of) = merge(buffers);
     let lower_bound_bytes = live(&blocks).into_iter().max().unwrap_or(0);
     let mut best = simple_orders(&blocks)
@@ -70,7 +76,7 @@ pub fn plan(buffers: &[Buffer]) -> Plan {
         .map(|order| place(&blocks, order))
         .min_by_key(|p| p.peak);
     if let Some(placed) = best.as_mut() {
-        improve(&blocks, placed, lower_bound_bytes);
+        improve(&blocks, placed, lower_bound_bytes, exchanges);
     }
     let (offsets, arena_bytes) = best.map_or((vec![], 0), |p| (p.offsets, p.peak));
     Plan {
@@ -173,7 +179,7 @@ fn place(blocks: &[Block], order: Vec<usize>) -> Placed {
     Placed { order, offsets, peak }
 }
 
-fn improve(blocks: &[Block], best: &mut Placed, bound: usize) {
+fn improve(blocks: &[Block], best: &mut Placed, bound: usize, exchanges: usize) {
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     let mut draw = |n: usize| {
         random ^= random << 13;
@@ -181,7 +187,7 @@ fn improve(blocks: &[Block], best: &mut Placed, bound: usize) {
         random ^= random << 17;
         (random % n.max(1) as u64) as usize
     };
-    for _ in 0..EXCHANGES {
+    for _ in 0..exchanges {
         if best.peak <= bound || blocks.len() < 2 {
             return;
         }

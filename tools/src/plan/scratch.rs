@@ -6,9 +6,12 @@
 use mote_runtime::internals::family::COLUMNS;
 
 use super::windows::Windows;
-use super::{Buffer, Plan, live_bytes, plan};
+use super::{Buffer, Plan, live_bytes, plan, plan_within};
 use crate::ops::Room;
 use crate::program::{FusedOp, Program};
+
+/// Exchanges tried for a program in bands.
+const BANDED_EXCHANGES: usize = 64;
 
 /// What the arena is planned for. Fast and small give the same model at another speed; in the large one more activations can have 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +46,11 @@ pub fn plan_arena(
     arena: Arena,
 ) -> (Vec<usize>, Plan) {
     let sizes = scratch_bytes(program, windows, slots, float, arena);
+    let plan = |buffers: &[Buffer]| match program.bands.is_empty() {
+        true => plan(buffers),
+        // There are many buffers, and a try takes the square of their number.
+        false => plan_within(buffers, BANDED_EXCHANGES),
+    };
     let planned = plan(&with_scratch(slots, &sizes));
     if arena != Arena::Small || planned.arena_bytes == planned.lower_bound_bytes {
         return (sizes, planned);

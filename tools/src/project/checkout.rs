@@ -10,7 +10,12 @@ pub struct Checkout {
 }
 
 /// What a project uses of it.
-const NEEDED: [&str; 3] = ["runtime/Cargo.toml", "runtime/c/Cargo.toml", "tools/build/Cargo.toml"];
+const NEEDED: [&str; 4] = [
+    "runtime/store/Cargo.toml",
+    "runtime/Cargo.toml",
+    "runtime/c/Cargo.toml",
+    "tools/build/Cargo.toml",
+];
 
 impl Checkout {
     /// The checkout at `named`, or the one that this was built from.

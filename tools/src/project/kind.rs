@@ -1,6 +1,6 @@
 //! The worlds that a project can be of, and the files of each.
 
-use super::place::{Driver, Place};
+use super::place::{Driver, Embassy, Place};
 use crate::Error;
 
 /// A world that firmware is written in.
@@ -211,8 +211,31 @@ fn rust(place: &Place) -> Vec<File> {
     ]
 }
 
-fn embassy(_place: &Place) -> Vec<File> {
-    Vec::new()
+fn embassy(place: &Place) -> Vec<File> {
+    let (board, memory) = match place.embassy {
+        Some(Embassy::Rp("rp2040")) => (
+            template!("embassy/board_rp.rs.in"),
+            template!("embassy/memory_rp2040.x.in"),
+        ),
+        Some(Embassy::Rp(_)) => (
+            template!("embassy/board_rp.rs.in"),
+            template!("embassy/memory_rp235xa.x.in"),
+        ),
+        _ => (
+            template!("embassy/board_nrf.rs.in"),
+            template!("embassy/memory_nrf.x.in"),
+        ),
+    };
+    vec![
+        ("Cargo.toml", template!("embassy/Cargo.toml.in")),
+        (".cargo/config.toml", template!("embassy/config.toml.in")),
+        ("build.rs", template!("embassy/build.rs.in")),
+        ("memory.x", memory),
+        ("src/main.rs", template!("embassy/main.rs.in")),
+        ("src/board.rs", board),
+        ("README.md", template!("embassy/README.md.in")),
+        (".gitignore", "/target\n"),
+    ]
 }
 
 fn c(place: &Place) -> Vec<File> {

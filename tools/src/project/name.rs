@@ -70,13 +70,20 @@ const TAKEN: [&str; 60] = [
 ];
 
 /// Packages that a project depends on.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 16] = [
     "cortex-m",
     "cortex-m-rt",
     "defmt",
+    "defmt-rtt",
+    "embassy-executor",
+    "embassy-futures",
+    "embassy-nrf",
+    "embassy-rp",
+    "embassy-time",
+    "embedded-storage",
     "mote-build",
-    "mote-c",
     "mote-runtime",
+    "mote-store",
     "panic-probe",
     "riscv",
     "riscv-rt",
@@ -106,7 +113,7 @@ pub fn of(folder: &Path) -> Result<String, Error> {
         return Err(refuse(&name, "it is longer than 64 letters"));
     }
     let plain = name.to_ascii_lowercase();
-    if TAKEN.contains(&plain.as_str()) || PACKAGES.contains(&plain.as_str()) || plain.starts_with("embassy-") {
+    if TAKEN.contains(&plain.as_str()) || PACKAGES.contains(&plain.as_str()) {
         return Err(refuse(&name, "a build takes that word for something else"));
     }
     Ok(name)

@@ -17,6 +17,9 @@ pub enum Driver {
     None,
 }
 
+/// At most what is written before a saved run, and behind it to a whole word of flash.
+const SAVED_HEAD_BYTES: u32 = 64;
+
 /// Embassy's hardware layers that there is a template for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Embassy {
@@ -47,6 +50,8 @@ pub struct Place {
     /// Whether it starts from a vector table, or the first instruction, at the beginning of flash.
     pub starts_alone: bool,
     pub embassy: Option<Embassy>,
+    /// Places for a saved run.
+    pub slots: u32,
 }
 
 impl Place {
@@ -78,6 +83,8 @@ impl Place {
             c_flags,
             starts_alone: !heads.iter().any(|head| known.starts_with(head)),
             embassy: embassy(known),
+            // mote-store's two; the other kinds have one.
+            slots: if kind == Kind::Embassy { 2 } else { 1 },
         };
         kind.allows(&place)?;
         Ok(place)
@@ -92,9 +99,10 @@ impl Place {
         self.core.target.replace("eabihf", "eabi")
     }
 
-    /// Bytes of flash for a saved run of so many, with its length.
+    /// Bytes of flash for a saved run of so many, with what is written before it.
     pub fn region_bytes(&self, snapshot: usize) -> u32 {
-        (snapshot as u32 + 4).next_multiple_of(self.page_bytes)
+        let slot = (snapshot as u32 + SAVED_HEAD_BYTES).next_multiple_of(self.page_bytes);
+        slot * self.slots
     }
 
     /// What is before the saved run, and the end of flash, where it lies.

@@ -1,7 +1,7 @@
 //! What templates are filled with.
 
 use super::checkout::Checkout;
-use super::place::{Place, zephyr};
+use super::place::{Embassy, Place, zephyr};
 use super::template::fill;
 use crate::{Error, ModelFile};
 use mote_build::Facts;
@@ -59,6 +59,13 @@ impl Values {
             ("ARDUINO_FLAGS", arduino_flags(core.cpu)),
             ("ARDUINO_MCU", arduino_mcu(place)),
             ("IDF_STACK_BYTES", (stack + IDF_STACK_BYTES).to_string()),
+            ("EMBASSY_DEPENDENCY", embassy_dependency(place.embassy)),
+            (
+                "EMBASSY_LINK",
+                when(place.embassy == Some(Embassy::Rp("rp2040")), LINK_RP2040),
+            ),
+            ("SNAPSHOT_OFFSET", hex(saved.origin - place.flash.origin)),
+            ("FLASH_LENGTH", hex(place.flash.length)),
             ("CPU", core.cpu.unwrap_or_default().to_owned()),
             ("RUSTFLAGS", rustflags.unwrap_or_default()),
             ("RUNNER", place.runner()),
@@ -75,6 +82,7 @@ impl Values {
             ("MOTE", checkout.path().to_owned()),
             ("RUNTIME", checkout.dependency("runtime")),
             ("BUILD", checkout.dependency("tools/build")),
+            ("STORE", checkout.dependency("runtime/store")),
             ("CORE_DEPENDENCIES", dependencies.trim_end().to_owned()),
             ("QUOTED_FEATURES", joined(", ", "\"")),
             ("FEATURES", joined(" ", "")),
@@ -136,6 +144,19 @@ impl Values {
             found.map(|(_, value)| value.as_str())
         })
     }
+}
+
+/// embassy-rp has another script for the boot loader of an RP2040.
+const LINK_RP2040: &str = "    println!(\"cargo::rustc-link-arg-bins=-Tlink-rp.x\");\n";
+
+/// Embassy's layer for the chip, in a manifest.
+fn embassy_dependency(embassy: Option<Embassy>) -> String {
+    let (text, chip) = match embassy {
+        None => return String::new(),
+        Some(Embassy::Nrf(chip)) => (include_str!("../../assets/projects/embassy/nrf.toml"), chip),
+        Some(Embassy::Rp(chip)) => (include_str!("../../assets/projects/embassy/rp.toml"), chip),
+    };
+    text.trim_end().replace("@EMBASSY_CHIP@", chip)
 }
 
 /// What cargo is told of the core in its environment.

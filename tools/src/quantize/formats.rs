@@ -74,11 +74,11 @@ impl Format {
 /// A format for every slot.
 pub fn formats(program: &Program, stats: &[Stats], assignment: &Assignment) -> Vec<Format> {
     let symmetric = symmetric_slots(program);
-    let last = program.ops.len().saturating_sub(1);
+    let outputs = program.outputs();
     let mut formats: Vec<Format> = Vec::with_capacity(program.ops.len());
     for (i, op) in program.ops.iter().enumerate() {
         let format = match op.kind.operator().output_format() {
-            _ if i == last => Format::OUTPUT,
+            _ if outputs.contains(&i) => Format::OUTPUT,
             OutputFormat::Fixed(format) => format,
             OutputFormat::SameAs(input) => formats[input.0],
             OutputFormat::Calibrated if assignment.activations[i] == Bits::Sixteen => {

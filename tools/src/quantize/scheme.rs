@@ -133,9 +133,9 @@ pub fn is_fixed(program: &Program, op: &FusedOp) -> bool {
 
 /// int16 for the operators that read the sample or write the output; int8 for all others.
 fn weights(program: &Program) -> Vec<Bits> {
-    let last = program.ops.len().saturating_sub(1);
+    let outputs = program.outputs();
     let width = |(i, op): (usize, &FusedOp)| {
-        if i == last || program.reads_sample(op) {
+        if outputs.contains(&i) || program.reads_sample(op) {
             Bits::Sixteen
         } else {
             Bits::Eight

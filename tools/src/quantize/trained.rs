@@ -34,9 +34,10 @@ pub struct TrainedWeights {
 impl Trained {
     /// What a conversion has chosen.
     pub fn of(scheme: &str, program: &Program, chosen: &Quantization<'_>) -> Self {
-        let last = program.ops.len().saturating_sub(1);
         // The output has a format of its own in every model.
-        let activations = program.slots.iter().zip(chosen.formats).take(last);
+        let outputs = program.outputs();
+        let activations = program.slots.iter().zip(chosen.formats).enumerate();
+        let activations = activations.filter(|(i, _)| !outputs.contains(i)).map(|(_, pair)| pair);
         let convs = program.ops.iter().filter_map(|op| Some((op, op.kind.conv()?)));
         Self {
             scheme: scheme.to_owned(),
@@ -51,9 +52,9 @@ impl Trained {
 
     /// Formats by slot.
     pub fn formats(&self, program: &Program) -> Result<Vec<Format>, TrainedError> {
-        let last = program.ops.len().saturating_sub(1);
+        let outputs = program.outputs();
         let format = |(i, slot): (usize, &Slot)| {
-            if i == last {
+            if outputs.contains(&i) {
                 return Ok(Format::OUTPUT);
             }
             let dtype = |bits| match bits {

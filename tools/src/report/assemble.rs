@@ -44,7 +44,7 @@ pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &s
     let compared = images.groups(COMPARED).next().unwrap_or(images);
     let float = against(target, checkpoint, &config, compared, FloatDevice::Cpu, &|| ())?;
     let mut data = ReportData::with_boards(target, command);
-    data.samples = samples(&traces, Shape::of(model.header()))?;
+    data.samples = samples(&traces, Shape::of_picture(model))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
     data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
     data.quality = Some(quality(&float));
@@ -111,20 +111,27 @@ pub type Frames = Vec<(images::Picture, String)>;
 
 /// The states of a run, evenly spread, the first and the last included.
 pub fn frames(model: &Model<'_>, config: &Config, condition: Option<&Arc<[i32]>>) -> Result<Frames, Error> {
-    let shape = Shape::of(model.header());
+    let shape = Shape::of_picture(model);
     let mut memory = AlignedBytes::for_run(model, config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = Sampler::new(model, &mut arena, config, &Start::Seed)?;
     if let Some(condition) = condition {
         sampler.condition(condition)?;
     }
-    let shot = |sampler: &Sampler<'_, '_>| {
-        let pixels: Vec<u8> = sampler.state().iter().map(|x| q24_to_pixel(*x)).collect();
-        images::Picture::of_sample(&pixels, shape)
+    // A latent is shown as the picture that the decoder makes of it.
+    let decodes = model.decoder().is_some();
+    let shot = |sampler: &mut Sampler<'_, '_>| {
+        let mut values = vec![];
+        match decodes {
+            true => sampler.decode(|rows| values.extend_from_slice(rows))?,
+            false => values.extend_from_slice(sampler.state()),
+        }
+        let pixels: Vec<u8> = values.into_iter().map(q24_to_pixel).collect();
+        Ok::<_, Error>(images::Picture::of_sample(&pixels, shape))
     };
-    let mut all = vec![(shot(&sampler), "noise".to_owned())];
+    let mut all = vec![(shot(&mut sampler)?, "noise".to_owned())];
     while let Some(step) = sampler.step()? {
-        all.push((shot(&sampler), format!("after t = {}", step.timestep)));
+        all.push((shot(&mut sampler)?, format!("after t = {}", step.timestep)));
     }
     let last = all.len() - 1;
     let count = FRAMES.min(all.len());
@@ -161,6 +168,7 @@ pub fn quality(float: &FloatComparison) -> Quality {
     Quality {
         images: float.images,
         x0_psnr_db_mean: float.x0_psnr_db_mean,
+        x0_psnr_db_p5: float.x0_psnr_db_p5,
         x0_psnr_db_min: float.x0_psnr_db_min,
         steps: float.timesteps.iter().enumerate().map(step).collect(),
     }

@@ -61,6 +61,8 @@ pub struct Quality {
     pub images: usize,
     /// PSNR of the final images, peak 2, mean over images in dB.
     pub x0_psnr_db_mean: f64,
+    /// The 5th percentile, dB.
+    pub x0_psnr_db_p5: f64,
     /// The worst image's, dB.
     pub x0_psnr_db_min: f64,
     /// By step, first step first.

@@ -46,11 +46,12 @@ pub struct Live {
 }
 
 impl Live {
-    /// Of a model file; `None` where it is too large for a page, or a chain, whose samples are no pictures.
+    /// Of a model file; `None` where it is too large for a page, a chain, whose samples are no pictures, or of latents, as the page calls no
+    /// decoder.
     #[must_use]
     pub fn of(model: &Model<'_>, file: &[u8], steps: u32) -> Option<Self> {
         let header = model.header();
-        if file.len() > MOST_BYTES || header.prediction.is_chain() {
+        if file.len() > MOST_BYTES || header.prediction.is_chain() || model.decoder().is_some() {
             return None;
         }
         let suits = |method: &Method| {

@@ -24,6 +24,7 @@ fn full() -> ReportData {
         quality: Some(Quality {
             images: 8,
             x0_psnr_db_mean: 47.5,
+            x0_psnr_db_p5: 44.0,
             x0_psnr_db_min: 44.0,
             steps: vec![
                 StepQuality {

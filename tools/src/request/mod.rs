@@ -11,6 +11,7 @@ pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 use crate::Error;
 use crate::backend::{Job, Origin, Wanted};
 use crate::condition::{Conditions, FixedPoint};
+use crate::convert::provenance::Provenance;
 use mote_runtime::internals::model::header::Header;
 use mote_runtime::internals::sampler::Variance;
 use mote_runtime::internals::schedule::coefficients::Clip;
@@ -133,6 +134,21 @@ impl RunOptions {
         }
     }
 
+    /// Whether the variance that the ancestral sampler would have is the model's, or asked for.
+    ///
+    /// # Errors
+    /// Of kind `Refused` where the network learned its own, which the file does not hold, and none is asked for.
+    pub fn suits_variance(&self, model: &Model<'_>) -> Result<(), Error> {
+        let ancestral = matches!(self.sampler, Some(Method::Ddpm(_))) && self.variance.is_none();
+        if !ancestral || !Provenance::lacks_variances(model) {
+            return Ok(());
+        }
+        Err(Error::refused(
+            "--sampler ddpm: learned variances (variance_type learned_range) have no place in a model file, which holds the mean alone",
+        )
+        .help("take another sampler, or say --variance small or large"))
+    }
+
     fn method(&self, default: Method) -> Method {
         let variance = match (self.variance, default) {
             (Some(variance), _) => variance,
@@ -213,6 +229,7 @@ impl Request {
             return Err(Error::usage(format_args!("the weight of guidance is {weight}"))
                 .help(format_args!("give --guidance from -{MOST_GUIDANCE} to {MOST_GUIDANCE}")));
         }
+        self.run.suits_variance(model)?;
         let config = Config {
             class: self.class,
             guidance_q16: self.guidance.map(q16),

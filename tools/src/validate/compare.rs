@@ -22,7 +22,9 @@ pub struct Divergence {
 pub fn mismatches(expected: &Trace, found: &Trace) -> usize {
     let steps = expected.steps.iter().zip(&found.steps);
     let differing = steps.filter(|(e, f)| differ(e, f)).count();
-    differing + expected.steps.len().abs_diff(found.steps.len())
+    let pictures = expected.picture.as_ref().zip(found.picture.as_ref());
+    let drawn = pictures.map_or(expected.picture != found.picture, |(e, f)| differ(e, f));
+    differing + expected.steps.len().abs_diff(found.steps.len()) + usize::from(drawn)
 }
 
 /// Whether timestep, state or, where both sides have them, operators' outputs differ.
@@ -43,7 +45,11 @@ impl Divergence {
         let Some((e, f)) = expected.steps.iter().zip(&found.steps).find(|(e, f)| differ(e, f)) else {
             let short = expected.steps.len().min(found.steps.len());
             let unequal = expected.steps.len() != found.steps.len();
-            return unequal.then(|| at(short as u32, "one side has fewer steps".into(), None));
+            let picture = || Self::of_pictures(expected, found, model);
+            return match unequal {
+                true => Some(at(short as u32, "one side has fewer steps".into(), None)),
+                false => picture(),
+            };
         };
         if e.timestep != f.timestep {
             return Some(at(e.index, format!("timestep {} for {}", f.timestep, e.timestep), None));
@@ -62,6 +68,32 @@ impl Divergence {
         };
         let kind = model.ops().nth(index).map_or("", |op| op.kind());
         Some(at(e.index, format!("{} ({kind}{call})", names.op(index)), Some(index)))
+    }
+
+    /// The first difference of the pictures that end two runs with the same steps.
+    fn of_pictures(expected: &Trace, found: &Trace, model: &Model<'_>) -> Option<Self> {
+        let pictures = expected.picture.as_ref().zip(found.picture.as_ref());
+        let at = |operator: String, operator_index| Self {
+            seed: found.seed,
+            step: found.steps.len() as u32,
+            operator,
+            operator_index,
+        };
+        let Some((e, f)) = pictures else {
+            let unequal = expected.picture.is_some() != found.picture.is_some();
+            return unequal.then(|| at("one side has no picture".into(), None));
+        };
+        if !differ(e, f) {
+            return None;
+        }
+        let place = e.operators.iter().zip(&f.operators).position(|(e, f)| e != f);
+        let decoder = model.decoder();
+        let (Some(index), Some(decoder)) = (place, decoder.filter(|_| e.operators.len() == f.operators.len())) else {
+            return Some(at("the picture".into(), None));
+        };
+        let kind = decoder.ops().nth(index).map_or("", |op| op.kind());
+        let name = Names::of(&decoder).op(index).to_owned();
+        Some(at(format!("{name} of the decoder ({kind})"), Some(index)))
     }
 
     /// A difference that could not be placed.

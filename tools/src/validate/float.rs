@@ -4,6 +4,7 @@ use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::Target;
 use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
+use crate::lower::LowerError;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::memory::AlignedBytes;
@@ -32,6 +33,9 @@ pub enum FloatError {
     /// The model cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Variances that cannot be told from the mean.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     /// Not the model's checkpoint.
     #[error(
         "the model's sample is {model:?} (channel, row, col), the checkpoint's {checkpoint:?}: it is of another checkpoint"
@@ -61,8 +65,12 @@ pub struct FloatComparison {
     pub not_finite: usize,
     /// PSNR of the final images, peak 2, an image at a time, then averaged in dB.
     pub x0_psnr_db_mean: f64,
+    /// The 5th percentile: of the sorted images, the first that at least a twentieth do not exceed.
+    pub x0_psnr_db_p5: f64,
     /// The worst image's.
     pub x0_psnr_db_min: f64,
+    /// Seed of the worst image.
+    pub worst_seed: u64,
     /// Signal-to-noise ratio of the network's output at the same x_t, by step, averaged over images in dB.
     pub eps_sqnr_db_by_step: Vec<f64>,
     /// PSNR of the state after each step, peak 2, averaged over images in dB.
@@ -92,6 +100,7 @@ pub fn against<'i>(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
+    let checkpoint = &*checkpoint.deployed_as(target.model)?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();
@@ -101,6 +110,9 @@ pub fn against<'i>(
         group.seeds.iter().for_each(|_| on_image());
     }
     let count = images.len().max(1) as f64;
+    let mut order: Vec<usize> = (0..images.len()).collect();
+    order.sort_by(|a, b| images[*a].x0_psnr_db.total_cmp(&images[*b].x0_psnr_db));
+    let ranked = |rank: usize| order.get(rank).map_or(f64::INFINITY, |i| images[*i].x0_psnr_db);
     let mean = |of: &dyn Fn(&Image) -> f64| images.iter().map(of).sum::<f64>() / count;
     let by_step = |of: fn(&Image) -> &Vec<f64>| {
         let steps = images.first().map_or(0, |image| of(image).len());
@@ -111,10 +123,9 @@ pub fn against<'i>(
         images: images.len(),
         not_finite: images.iter().filter(|image| !image.finite).count(),
         x0_psnr_db_mean: mean(&|image| image.x0_psnr_db),
-        x0_psnr_db_min: images
-            .iter()
-            .map(|image| image.x0_psnr_db)
-            .fold(f64::INFINITY, f64::min),
+        x0_psnr_db_p5: ranked(images.len().div_ceil(20).saturating_sub(1)),
+        x0_psnr_db_min: ranked(0),
+        worst_seed: order.first().map_or(0, |i| asked.seeds[*i]),
         eps_sqnr_db_by_step: by_step(|image| &image.eps_sqnr_db),
         state_psnr_db_by_step: by_step(|image| &image.state_psnr_db),
         timesteps: images.first().map_or(vec![], |image| image.timesteps.clone()),

@@ -64,6 +64,7 @@ pub fn layers<'i>(
     images: impl Into<Images<'i>>,
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
+    let checkpoint = &*checkpoint.deployed_as(target.model)?;
     let float_runs = FloatRuns::new(target, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(target.model, &checkpoint.graph);

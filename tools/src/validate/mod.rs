@@ -132,7 +132,9 @@ impl Validation {
 
 /// The kind of operator that `fault` names.
 fn kind_of(model: &Model<'_>, fault: &str) -> Result<&'static str, Error> {
-    let mut kinds: Vec<&'static str> = model.ops().map(|op| op.kind()).collect();
+    let drawn = model.decoder();
+    let drawn = drawn.iter().flat_map(|decoder| decoder.ops());
+    let mut kinds: Vec<&'static str> = model.ops().chain(drawn).map(|op| op.kind()).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds.push(SAMPLER);
@@ -328,7 +330,10 @@ const WATCHED: usize = 256;
 
 /// The traces with one digest for all operators of a step.
 fn folded(mut traces: Vec<Trace>) -> Vec<Trace> {
-    for step in traces.iter_mut().flat_map(|trace| &mut trace.steps) {
+    for step in traces
+        .iter_mut()
+        .flat_map(|trace| trace.steps.iter_mut().chain(&mut trace.picture))
+    {
         if !step.operators.is_empty() {
             step.operators = vec![Digest::of(step.operators.iter().copied().flat_map(halves)).0];
         }
@@ -395,7 +400,7 @@ impl Judge<'_> {
         });
         let words = traces
             .iter()
-            .flat_map(|trace| &trace.steps)
+            .flat_map(|trace| trace.steps.iter().chain(&trace.picture))
             .flat_map(|step| halves(step.digest));
         Outcome {
             held: mismatches == 0 && !unfound,

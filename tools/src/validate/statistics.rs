@@ -89,8 +89,12 @@ impl Survey<'_> {
         if !(2..=MOST_VECTORS).contains(&(count as u64)) {
             return Err(DistributionError::Count { count });
         }
-        let runs = FloatRuns::new(self.target, self.checkpoint, self.config)?;
-        let placed = PlacedNetwork::new(&self.checkpoint.graph, self.device)?;
+        let checkpoint = &*self
+            .checkpoint
+            .deployed_as(self.target.model)
+            .map_err(FloatError::from)?;
+        let runs = FloatRuns::new(self.target, checkpoint, self.config)?;
+        let placed = PlacedNetwork::new(&checkpoint.graph, self.device)?;
         let shape = self.checkpoint.graph.sample_shape();
         let real = self.data.map(|data| halves(data, shape)).transpose()?;
         let len = self.target.model.header().sample_len();

@@ -108,11 +108,11 @@ pub fn assign(
 
 /// Every activation that may have 8 bits, and every convolution's weights.
 fn subjects(program: &Program) -> Vec<(usize, Subject)> {
-    let last = program.ops.len() - 1;
+    let outputs = program.outputs();
     let mut subjects = Vec::new();
     for (i, op) in program.ops.iter().enumerate() {
         let follows = matches!(op.kind.operator().output_format(), OutputFormat::SameAs(_));
-        if !is_fixed(program, op) && i != last && !follows {
+        if !is_fixed(program, op) && !outputs.contains(&i) && !follows {
             subjects.push((i, Subject::Activation));
         }
         if op.kind.conv().is_some() {

@@ -1,6 +1,7 @@
 //! `w8a8` and `w4a8`: which activations have 8 bits.
 
 use crate::ops::OutputFormat;
+use crate::plan::bands::Banded;
 use crate::plan::{Arena, lower_bound_bytes};
 use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::scheme::{Assignment, Bits};
@@ -24,6 +25,20 @@ pub fn eight_bit(program: &Program, arena: Arena) -> Assignment {
         chosen.activations[i] = Bits::Sixteen;
         if lower_bound_bytes(program, &chosen.dtypes(), arena) > peak {
             chosen.activations[i] = Bits::Eight;
+        }
+    }
+    chosen
+}
+
+/// The same of a decoder, whose memory is that of its picture in bands: 16 bits where that leaves the arena of `banded` as small.
+pub fn eight_bit_in_bands(program: &Program, banded: &Banded) -> Assignment {
+    let mut chosen = Assignment::uniform(program, Bits::Eight);
+    let peak = banded.bound(&chosen.dtypes(), Arena::Small);
+    let free = |slot: &usize| !follows(program, *slot) && !feeds_products(program, *slot, true);
+    for slot in (0..program.slots.len()).filter(free) {
+        chosen.activations[slot] = Bits::Sixteen;
+        if banded.bound(&chosen.dtypes(), Arena::Small) > peak {
+            chosen.activations[slot] = Bits::Eight;
         }
     }
     chosen

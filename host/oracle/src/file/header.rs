@@ -34,6 +34,11 @@ pub enum Prediction {
     Flow,
     /// What EDM's preconditioning adds to.
     Edm,
+    /// The picture of a latent, of this shape: no run samples from such a network.
+    Picture {
+        /// `(channel, row, col)`.
+        shape: [u16; 3],
+    },
 }
 
 impl Prediction {
@@ -144,6 +149,9 @@ impl Header {
             4 => Prediction::Kernel,
             5 => Prediction::Flow,
             6 => Prediction::Edm,
+            7 => Prediction::Picture {
+                shape: [r.u16()?, r.u16()?, r.u16()?],
+            },
             _ => return None,
         };
         let clip = r.one_of(&[Clip::Off, Clip::Stock, Clip::Rederived])?;
@@ -189,6 +197,13 @@ impl Header {
             output,
             op_count,
         })
+    }
+
+    /// Whether `decoder` makes pictures of its samples.
+    pub fn is_decoded_by(&self, decoder: &Self) -> bool {
+        let shape = |header: &Self| (header.channels, header.rows, header.cols);
+        let makes = |header: &Self| matches!(header.prediction, Prediction::Picture { .. });
+        shape(self) == shape(decoder) && makes(decoder) && !makes(self) && !self.prediction.is_chain()
     }
 }
 

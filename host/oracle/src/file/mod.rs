@@ -19,6 +19,8 @@ const FORMAT: u16 = 2;
 const NUMERIC: u16 = 1;
 /// The sections in their order.
 const SECTIONS: [&str; 7] = ["header", "tensors", "ops", "weights", "schedule", "names", "provenance"];
+/// The section behind them that a file with a decoder has: a model file.
+const DECODER: &str = "decoder";
 /// Bytes of the prefix, and of an entry of the section table.
 const ENTRY: usize = 16;
 
@@ -29,11 +31,18 @@ pub struct File<'b> {
     /// By index; nothing for scratch memory.
     tensors: Vec<Option<Tensor>>,
     sections: [&'b [u8]; SECTIONS.len()],
+    decoder: Option<Box<File<'b>>>,
 }
 
 impl<'b> File<'b> {
     /// Opens a file: versions, checksum and section table are checked, header and records of activations are read.
+    ///
+    /// A decoder in it is opened too: it makes a picture of samples of the same shape, and has none itself.
     pub fn open(bytes: &'b [u8]) -> Result<Self, OracleError> {
+        Self::open_part(bytes, true)
+    }
+
+    fn open_part(bytes: &'b [u8], outer: bool) -> Result<Self, OracleError> {
         let refuse = |part| Err(OracleError::File { part });
         let word = |at: usize| bytes.get(at..at + 4).map(le32).unwrap_or_default();
         if bytes.get(..4) != Some(b"MOTE") {
@@ -47,7 +56,9 @@ impl<'b> File<'b> {
                 known: [FORMAT, NUMERIC],
             });
         }
-        if word(8) as usize != bytes.len() || word(12) as usize != SECTIONS.len() {
+        let parts = word(12) as usize;
+        let more = outer && parts == SECTIONS.len() + 1;
+        if word(8) as usize != bytes.len() || !(parts == SECTIONS.len() || more) {
             return refuse("length");
         }
         let Some((body, sum)) = bytes.split_last_chunk::<4>() else {
@@ -56,18 +67,32 @@ impl<'b> File<'b> {
         if crc32(body) != u32::from_le_bytes(*sum) {
             return refuse("checksum");
         }
-        let mut sections = [&body[..0]; SECTIONS.len()];
-        for (i, section) in sections.iter_mut().enumerate() {
+        let content = |i: usize| {
             let entry = ENTRY * (1 + i);
             let (kind, start, len) = (word(entry) as usize, word(entry + 4) as usize, word(entry + 8) as usize);
-            match body.get(start..start.saturating_add(len)) {
-                Some(content) if kind == i + 1 => *section = content,
-                _ => return refuse(SECTIONS[i]),
+            body.get(start..start.saturating_add(len)).filter(|_| kind == i + 1)
+        };
+        let mut sections = [&body[..0]; SECTIONS.len()];
+        for (i, section) in sections.iter_mut().enumerate() {
+            match content(i) {
+                Some(content) => *section = content,
+                None => return refuse(SECTIONS[i]),
             }
         }
         let Some(header) = Header::read(sections[0]) else {
             return refuse("header");
         };
+        let decoder = match content(SECTIONS.len()).filter(|_| more) {
+            Some(bytes) => Some(Box::new(Self::open_part(bytes, false)?)),
+            None if more => return refuse(DECODER),
+            None => None,
+        };
+        if decoder
+            .as_ref()
+            .is_some_and(|decoder| !header.is_decoded_by(&decoder.header))
+        {
+            return refuse(DECODER);
+        }
         let (records, rest) = sections[1].as_chunks();
         if !rest.is_empty() {
             return refuse("tensors");
@@ -76,12 +101,18 @@ impl<'b> File<'b> {
             header,
             tensors: records.iter().map(Tensor::read).collect(),
             sections,
+            decoder,
         })
     }
 
     /// Facts of the whole model.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The decoder in the file.
+    pub fn decoder(&self) -> Option<&File<'b>> {
+        self.decoder.as_deref()
     }
 
     /// Number of activations.

@@ -5,8 +5,10 @@
 
 mod attention;
 mod avg_pool;
+mod band;
 mod class_embed;
 mod condition;
+mod constant;
 mod conv;
 mod cross_attention;
 mod group_norm;
@@ -63,7 +65,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 19] = [
+pub const KINDS: [Kind; 21] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -83,6 +85,8 @@ pub const KINDS: [Kind; 19] = [
     linear_attention::KIND,
     cross_attention::KIND,
     pool::KIND,
+    constant::KIND,
+    band::KIND,
 ];
 
 /// What the network is called with.

@@ -95,6 +95,9 @@ impl Run<'_> {
     fn check(&self) -> Result<(), OracleError> {
         let (c, h) = (self.config, self.model.header());
         let refuse = |field| Err(OracleError::Config { field });
+        if matches!(h.prediction, Prediction::Picture { .. }) {
+            return refuse("model: it is a decoder, which samples nothing");
+        }
         if h.schedule
             .plan()
             .is_some_and(|plan| (plan, h.clip) != (c.plan(), c.clip))

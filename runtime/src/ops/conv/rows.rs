@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use super::{Addition, Conv, Geometry, NO_PARTS, Part, Regions, addition, filter, geometry, integer, parts};
+use super::halves::cut_addition;
+use super::{Conv, Geometry, NO_PARTS, Part, Regions, addition, filter, geometry, integer, parts};
 use crate::ops::Context;
-use crate::tensor::view::Operand;
 
 /// The rows of the stored input that output rows look at, and their convolution; `None` where it would begin within a doubled row.
-fn band(g: &Geometry, rows: &Range<usize>) -> Option<(Range<usize>, Geometry)> {
+pub(super) fn band(g: &Geometry, rows: &Range<usize>) -> Option<(Range<usize>, Geometry)> {
     let zoom = u32::from(g.upsample);
     let count = rows.end.checked_sub(rows.start)?;
     // Counted from the first row of zeros.
@@ -30,7 +30,7 @@ fn band(g: &Geometry, rows: &Range<usize>) -> Option<(Range<usize>, Geometry)> {
 /// The first row, from `row` on, at which a piece can begin.
 pub(crate) fn begins(upsample: bool, stride: usize, pad: usize, row: usize) -> usize {
     // A doubled input is cut between two pairs of its rows.
-    let within = upsample && row > 0 && (row * stride + pad) % 2 > 0 && row * stride > pad;
+    let within = upsample && row > 0 && !(row * stride + pad).is_multiple_of(2) && row * stride > pad;
     row + usize::from(within)
 }
 
@@ -48,25 +48,14 @@ pub(crate) fn run(context: &Context<'_>, c: &Conv, rows: Range<usize>, r: &mut R
     }
     let filter = &filter(context, c, super::Rows::ALL, &g, channels)?;
     let out = elements(&rows, g.output[1], g.outs);
-    let add = match addition(c, r)? {
-        Some(Addition {
-            operand: Operand::Apart(view),
-            broadcast: false,
-            requant,
-        }) => Some(Addition {
-            operand: Operand::Apart(view.cut(out.clone())?),
-            broadcast: false,
-            requant,
-        }),
-        whole => whole,
-    };
+    let add = cut_addition(addition(c, r)?, out.clone())?;
     let parts: &[Part<'_>] = parts;
     integer::conv(parts, &band, filter, add, r.scratch()?, &mut r.output()?.cut(out)?);
     Some(())
 }
 
 /// Elements of whole rows.
-fn elements(rows: &Range<usize>, cols: usize, channels: usize) -> Range<usize> {
+pub(super) fn elements(rows: &Range<usize>, cols: usize, channels: usize) -> Range<usize> {
     rows.start * cols * channels..rows.end * cols * channels
 }
 

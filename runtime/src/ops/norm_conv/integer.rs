@@ -8,15 +8,17 @@ use core::ops::Range;
 use crate::family::{Addition, Filter, Part};
 use crate::ops::conv::Geometry;
 use crate::ops::conv::integer::conv;
-use crate::ops::norm::integer::{Input, Norm, positions};
+use crate::ops::norm::integer::{Input, Norm, is_quick, positions};
 use crate::tensor::view::{Operand, ViewMut};
 
-/// Runs both for the output rows `rows`. `window` holds whole rows of the input, at least as many as the kernel has (or all there are); `factors` and `columns`
-/// are the scratch of the two.
+/// Runs both for the output rows `asked`, of which `out` begins at row `base`. `window` holds whole rows of the input, at least as many as
+/// the kernel has (or all there are); `factors` and `columns` are the scratch of the two. Gives whether the factors are for the family's
+/// kernel: who calls it again for other rows says so in `before`, and they are not made anew.
 #[expect(clippy::too_many_arguments, reason = "two operators")]
 #[inline(always)]
 pub fn norm_conv(
-    asked: Range<usize>,
+    (asked, base): (Range<usize>, usize),
+    before: Option<bool>,
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &mut [i32],
@@ -26,8 +28,11 @@ pub fn norm_conv(
     add: Option<Addition<'_>>,
     columns: &mut [i16],
     out: &mut ViewMut<'_>,
-) {
-    let prepared = norm.prepare(input, factors, window);
+) -> bool {
+    let prepared = match before {
+        Some(quick) => norm.prepared(quick),
+        None => norm.prepare(input, factors, window),
+    };
     let ([rows, cols], pad) = (g.input, g.pad[0]);
     let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
     let lines = window.len() / line.max(1);
@@ -75,7 +80,40 @@ pub fn norm_conv(
             },
             _ => term,
         });
+        let range = range.start - base * out_line..range.end - base * out_line;
         conv(&[part], &band, filter, add, columns, &mut out.part(range));
         held = needed;
     }
+    is_quick(&prepared)
+}
+
+/// [`norm_conv`] of some rows, whose `out` begins at the first of them.
+#[expect(clippy::too_many_arguments, reason = "two operators")]
+#[inline(never)]
+pub fn norm_conv_rows(
+    asked: Range<usize>,
+    input: &Input<'_>,
+    norm: &Norm<'_>,
+    factors: &mut [i32],
+    window: &mut ViewMut<'_>,
+    g: &Geometry,
+    filter: &Filter<'_>,
+    add: Option<Addition<'_>>,
+    columns: &mut [i16],
+    out: &mut ViewMut<'_>,
+) {
+    let base = asked.start;
+    norm_conv(
+        (asked, base),
+        None,
+        input,
+        norm,
+        factors,
+        window,
+        g,
+        filter,
+        add,
+        columns,
+        out,
+    );
 }

@@ -8,14 +8,17 @@ use crate::ops::{Call, Context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
+use super::conv::halves::Join;
 use super::norm::integer::FACTOR_WORDS;
 use super::reader::Reader;
 use super::{Conv, GroupNorm, Operator, conv, norm};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::tensor::Tensor;
+use crate::tensor::arena::ALIGN;
 use crate::tensor::regions::Regions;
 use crate::tensor::slots::{Slots, slot};
+use crate::tensor::view::ViewMut;
 
 /// A group normalization and the convolution that alone reads it: only as many normalized rows are there at a time as the convolution
 /// looks at. The same numbers as the two operators one after the other.
@@ -85,7 +88,8 @@ impl Operator for NormConv {
 
     #[inline(never)]
     fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
-        self.bands(context, None, r)
+        self.bands(context, None, None, r)?;
+        Some(())
     }
 
     /// Of integer models only, which parsing sees to.
@@ -105,17 +109,29 @@ impl Operator for NormConv {
 }
 
 impl NormConv {
-    /// Runs it for some rows of the output alone.
-    pub(crate) fn run_rows(&self, context: &Context<'_>, rows: Range<usize>, r: &mut Regions<'_, '_>) -> Option<()> {
+    /// Runs it for some rows of the output alone. What it gives is `before` for the next rows, where nothing else had its scratch.
+    pub(crate) fn run_rows(
+        &self,
+        context: &Context<'_>,
+        rows: Range<usize>,
+        before: Option<bool>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<bool> {
         let whole = usize::from(r.out().rows);
         if rows.end > whole {
             return None;
         }
-        self.bands(context, Some(rows), r)
+        self.bands(context, Some(rows), before, r)
     }
 
     #[inline(always)]
-    fn bands(&self, context: &Context<'_>, rows: Option<Range<usize>>, r: &mut Regions<'_, '_>) -> Option<()> {
+    fn bands(
+        &self,
+        context: &Context<'_>,
+        rows: Option<Range<usize>>,
+        before: Option<bool>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<bool> {
         let (norm, input) = (
             norm::parameters(context, &self.norm, slot::WINDOW, r)?,
             norm::input(&self.norm, r)?,
@@ -128,7 +144,82 @@ impl NormConv {
         let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
         let (window, out) = (&mut r.window()?, &mut r.output()?);
         let rows = rows.unwrap_or(0..g.output[0]);
-        integer::norm_conv(rows, &input, &norm, factors, window, &g, &filter, add, columns, out);
+        Some(integer::norm_conv(
+            (rows, 0),
+            before,
+            &input,
+            &norm,
+            factors,
+            window,
+            &g,
+            &filter,
+            add,
+            columns,
+            out,
+        ))
+    }
+
+    /// Runs it in two halves, each with factors, columns and a window of its own; as [`conv::halves::run`].
+    pub(crate) fn run_halves(
+        &self,
+        context: &Context<'_>,
+        middle: usize,
+        r: &mut Regions<'_, '_>,
+        spare: &mut [u8],
+        join: &mut impl Join,
+    ) -> Option<()> {
+        let norm = &norm::parameters(context, &self.norm, slot::WINDOW, r)?;
+        let input = &norm::input(&self.norm, r)?;
+        let c = &self.conv;
+        let g = &conv::geometry(c, r);
+        let filter = &conv::filter(context, c, conv::Rows::ALL, g, norm.channels)?;
+        let add = conv::addition(c, r)?;
+        let tensor = r.tensor(slot::WINDOW);
+        let (scratch, mut window) = (r.scratch::<i32>()?, r.window()?);
+        let (mut above, mut below) = r.output()?.split(middle * g.output[1] * g.outs)?;
+        let (own, rest) = spare.split_at_mut_checked((scratch.len() * 4).next_multiple_of(ALIGN))?;
+        let own = bytemuck::try_cast_slice_mut(own).ok()?;
+        let mut own_window = ViewMut::new(&tensor, rest.get_mut(..tensor.bytes())?)?;
+        let words = norm.channels * FACTOR_WORDS;
+        let (factors, columns) = halved(scratch, words)?;
+        let (own_factors, own_columns) = halved(own, words)?;
+        join.join(
+            || {
+                integer::norm_conv_rows(
+                    0..middle,
+                    input,
+                    norm,
+                    factors,
+                    &mut window,
+                    g,
+                    filter,
+                    add,
+                    columns,
+                    &mut above,
+                )
+            },
+            || {
+                let rows = middle..g.output[0];
+                integer::norm_conv_rows(
+                    rows,
+                    input,
+                    norm,
+                    own_factors,
+                    &mut own_window,
+                    g,
+                    filter,
+                    add,
+                    own_columns,
+                    &mut below,
+                );
+            },
+        );
         Some(())
     }
+}
+
+/// Factors, and columns behind them.
+fn halved(scratch: &mut [i32], words: usize) -> Option<(&mut [i32], &mut [i16])> {
+    let (factors, columns) = scratch.split_at_mut_checked(words)?;
+    Some((factors, bytemuck::try_cast_slice_mut(columns).ok()?))
 }

@@ -4,6 +4,7 @@
 //! own over numbers of one format, four at a time.
 
 use super::{Affine, Beside, Pointwise, Table};
+use crate::family::{Curve, Elements, Family, Native, Normalized, Rescale};
 use crate::numeric::product::product;
 use crate::numeric::requant::{SmallRequant, saturate_i8, saturate_i16, saturate_i32};
 use crate::ops::Context;
@@ -26,25 +27,8 @@ enum Values<'a> {
     Same,
     /// By the stored byte.
     Bytes(&'a [i16; 256]),
-    /// Ends of segments of 2^bits inputs.
-    Segments(&'a [i16], u32),
-}
-
-/// `(t * mult + half) >> shift` in 32 bits.
-#[derive(Clone, Copy)]
-struct Rescale {
-    mult: i32,
-    half: i32,
-    shift: u32,
-}
-
-impl Rescale {
-    /// The value as it is.
-    const NONE: Self = Self {
-        mult: 1,
-        half: 0,
-        shift: 0,
-    };
+    /// Of int16.
+    Segments(Curve<'a>),
 }
 
 /// The tensors beside the input.
@@ -62,6 +46,9 @@ pub fn pointwise(op: &Pointwise, context: &Context<'_>, r: &mut Regions<'_, '_>)
             return bytes(context.table(table.at, 256)?, &src, to);
         }
         let values = Values::of(Some(table), dtype, context)?;
+        if values.stored(&src, &Rescale::NONE, &mut out) {
+            return Some(());
+        }
         let mut block = [0; BLOCK];
         for at in (0..out.len()).step_by(BLOCK) {
             let block = block.get_mut(..BLOCK.min(out.len() - at))?;
@@ -104,7 +91,8 @@ impl<'a> Values<'a> {
             (Some(table), Dtype::I8) => Self::Bytes(context.table(table.at, 256)?.try_into().ok()?),
             (Some(table), _) => {
                 let ends = context.table(table.at, (1 << 16 >> table.segment_bits) + 1)?;
-                Self::Segments(ends, table.segment_bits.into())
+                let bits = table.segment_bits.into();
+                Self::Segments(Curve { ends, bits })
             }
         })
     }
@@ -123,6 +111,19 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Stores the values at int16 inputs at once; `false` where there is no kernel for it.
+    #[inline(always)]
+    fn stored(&self, src: &Operand<'_>, scale: &Rescale, out: &mut ViewMut<'_>) -> bool {
+        let Self::Segments(curve) = self else { return false };
+        let from = match (src, &*out) {
+            (Operand::Apart(View::I16(from)), _) => Elements::I16(from),
+            (Operand::InPlace { .. }, ViewMut::I16(_)) => Elements::InPlace,
+            _ => return false,
+        };
+        let len = out.len();
+        places(out, 0, len).is_some_and(|mut to| Native::curve_stored(from, curve, scale, &mut to))
+    }
+
     #[inline(always)]
     fn of_bytes(&self, from: &[i8], zero: i32, to: &mut [i32]) {
         match self {
@@ -134,7 +135,11 @@ impl<'a> Values<'a> {
     #[inline(always)]
     fn of_words(&self, from: &[i16], to: &mut [i32], scale: Rescale) {
         match *self {
-            Self::Segments(ends, bits) => {
+            Self::Segments(curve) => {
+                if scale == Rescale::NONE && Native::curve(from, &curve, to) {
+                    return;
+                }
+                let Curve { ends, bits } = curve;
                 let (mask, half) = ((1 << bits) - 1, 1 << (bits - 1));
                 // One at a time: four would need more registers than there are.
                 for (to, from) in to.iter_mut().zip(from) {
@@ -211,6 +216,9 @@ impl Affine {
     /// Block by block of channels, each over all positions; without a vector or a single channel all elements are channels of one position.
     fn run(&self, values: &Values<'_>, src: &Operand<'_>, others: &Others<'_>, channels: usize, out: &mut ViewMut<'_>) {
         if let (Some(scale), Values::Segments(..)) = (self.rescale(), values) {
+            if values.stored(src, &scale, out) {
+                return;
+            }
             let mut block = [0; BLOCK];
             for at in (0..out.len()).step_by(BLOCK) {
                 let block = &mut block[..BLOCK.min(out.len() - at)];
@@ -244,7 +252,8 @@ impl Affine {
             }
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
                 for (i, base) in terms.base[..count.min(channels)].iter_mut().enumerate() {
-                    *base = (product(vector.get(first + i), of.mult) << self.up()) + half;
+                    // A vector's element has 16 bits, and the shift is at most 15.
+                    *base = product(vector.get(first + i) << self.up(), of.mult) + half;
                 }
                 (channels..count).for_each(|i| terms.base[i] = terms.base[i - channels]);
             }
@@ -261,11 +270,19 @@ impl Affine {
                 }
                 let mult = match (&others.addend, self.addend) {
                     (Some((view, Beside::Whole)), Some(of)) => {
+                        if others.factor.is_none() && self.add_stored(&terms, count, (view, of.mult), at, out) {
+                            continue;
+                        }
                         let (src, y) = (Operand::Apart(*view), &mut terms.y[..count]);
                         Values::Same.load(&src, out, at, y, Rescale::NONE);
                         Some(of.mult)
                     }
-                    _ => None,
+                    _ => {
+                        if self.modulate_stored(&terms, count, at, out) {
+                            continue;
+                        }
+                        None
+                    }
                 };
                 self.sums(&mut terms, count, mult);
                 store(out, at, &terms.t[..count]);
@@ -291,6 +308,39 @@ impl Affine {
         } else {
             33u8.saturating_sub(self.shift)
         }
+    }
+
+    /// The shifts before the product and after its high word; `None` where a result may saturate.
+    #[inline(always)]
+    fn shifts(&self) -> Option<[u32; 2]> {
+        let up = u32::from(self.up());
+        (self.shift >= LEAST_QUICK_SHIFT).then(|| [up, u32::from(self.shift) + up - 32])
+    }
+
+    /// [`Affine::sums`] and [`store`] at once, without `y`; `false` where there is no kernel for it.
+    #[inline(always)]
+    fn modulate_stored(&self, terms: &Terms, count: usize, at: usize, out: &mut ViewMut<'_>) -> bool {
+        let (Some(shifts), Some(mut to)) = (self.shifts(), places(out, at, count)) else {
+            return false;
+        };
+        Native::modulate(&terms.t[..count], &terms.a, &terms.base, shifts, &mut to)
+    }
+
+    /// The same with an addend of the output's shape and its factor, where all have one factor of their own.
+    #[inline(always)]
+    fn add_stored(
+        &self,
+        terms: &Terms,
+        count: usize,
+        (view, mult): (&View<'_>, i32),
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> bool {
+        let (Some(shifts), Some(mut to)) = (self.shifts(), places(out, at, count)) else {
+            return false;
+        };
+        let y = view.part(at..at + count);
+        Native::add_scaled(&terms.t[..count], y, [self.one, mult], terms.base[0], shifts, &mut to)
     }
 
     /// `sat32(one + scaled(factor))` of the elements from `at` on.
@@ -347,6 +397,16 @@ impl Affine {
                 }
             }
         }
+    }
+}
+
+/// `count` places of the output from `at` on.
+#[inline(always)]
+fn places<'o>(out: &'o mut ViewMut<'_>, at: usize, count: usize) -> Option<Normalized<'o>> {
+    match out {
+        ViewMut::I8(to, zero) => Some(Normalized::I8(to.get_mut(at..at + count)?, *zero)),
+        ViewMut::I16(to) => Some(Normalized::I16(to.get_mut(at..at + count)?)),
+        ViewMut::F16(_) | ViewMut::Q24(_) => None,
     }
 }
 

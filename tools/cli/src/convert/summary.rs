@@ -4,6 +4,7 @@ use super::Args;
 use crate::print::{self, bytes, count};
 use crate::target::time_rows;
 use mote_runtime::Model;
+use mote_tools::convert::decoder::Drawing;
 use mote_tools::emit::Emitted;
 use mote_tools::estimate::Estimate;
 use mote_tools::files::{OutputFile, sha256};
@@ -37,10 +38,37 @@ pub fn object(
         "arena_bytes": header.arena_bytes,
         "arena_lower_bound_bytes": emitted.plan.lower_bound_bytes,
         "macs_per_step": header.macs,
+        "decoder": converted.decoder.as_ref().map(drawing),
         "board": board.map(|board| file.fit(board.clone())),
         "estimate": board.map(|board| Estimate::of(board, model)),
         "tensors": tensors(model),
     })
+}
+
+/// A decoder as JSON.
+pub fn drawing(drawing: &Drawing) -> Value {
+    json!({
+        "scheme": drawing.scheme.name(), "bands": drawing.bands, "bytes": drawing.emitted.bytes.len(),
+        "weight_bytes": drawing.emitted.weight_bytes, "arena_bytes": drawing.emitted.plan.arena_bytes,
+        "macs": drawing.program.total_macs(), "psnr_db_to_f16": drawing.psnr_db,
+    })
+}
+
+/// A decoder in a line.
+pub fn drawing_row(drawing: &Drawing) -> Vec<String> {
+    let psnr = drawing
+        .psnr_db
+        .map_or(String::new(), |psnr| format!(", {psnr:.1} dB from its f16 form"));
+    row(
+        "decoder",
+        format!(
+            "{}, {} bands, arena {}, {} multiply-accumulates{psnr}",
+            drawing.scheme,
+            drawing.bands,
+            bytes(drawing.emitted.plan.arena_bytes as u64),
+            count(drawing.program.total_macs()),
+        ),
+    )
 }
 
 /// A row of the summary.
@@ -116,6 +144,7 @@ pub fn summary(
             ),
         ),
     ];
+    rows.extend(converted.decoder.iter().map(drawing_row));
     rows.extend(last_rows(model, emitted));
     if let Some(board) = board {
         rows.push(board_row(&file.fit(board.clone())));

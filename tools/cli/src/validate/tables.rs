@@ -122,10 +122,12 @@ pub fn quality(float: &FloatComparison, least: Option<f64>, close: bool) -> Stri
         ),
     };
     format!(
-        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB worst of {} images{limit}\n{not_finite}{}",
+        "\n{}\n  x0 PSNR {:.2} dB mean, {:.2} dB 5th percentile, {:.2} dB worst (seed {}) of {} images{limit}\n{not_finite}{}",
         heading(&against),
         float.x0_psnr_db_mean,
+        float.x0_psnr_db_p5,
         float.x0_psnr_db_min,
+        float.worst_seed,
         float.images,
         table(&rows)
     )

@@ -31,6 +31,9 @@ fn the_oracle_and_this_machine_agree_and_the_float_network_is_near() {
     let float = &object["float"];
     assert!(float["x0_psnr_db_mean"].as_f64().unwrap() > 40.0, "{float}");
     assert!(float["x0_psnr_db_min"].as_f64() <= float["x0_psnr_db_mean"].as_f64());
+    // Of two images the 5th percentile is the worse one.
+    assert_eq!(float["x0_psnr_db_p5"], float["x0_psnr_db_min"]);
+    assert!([0, 1].contains(&float["worst_seed"].as_u64().unwrap()), "{float}");
     assert_eq!(float["eps_sqnr_db_by_step"].as_array().unwrap().len(), 10);
 }
 

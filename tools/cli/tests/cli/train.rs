@@ -83,10 +83,23 @@ fn what_was_trained_converts_and_runs() {
         &places,
     )
     .json();
-    // A learned variance is trained, and refused by name where it cannot be sampled.
+    // A learned variance is trained, and cut away: what would sample with it is refused by name.
     let line = "train --data {data} -o {dir}/hybrid --steps 4 --batch 8 --learned-variance --prediction sample --json";
     assert!(mote(line, &places).json()["loss"].as_f64().unwrap().is_finite());
-    let refused = mote("convert {dir}/hybrid -o {dir}/h.mote", &places);
+    mote("convert {dir}/hybrid -o {dir}/h.mote --scheme w8a16 --json", &places).json();
+    let line = "sample {dir}/h.mote -o {dir}/h.png --steps 4 --json";
+    mote(line, &places).json();
+    mote(&format!("{line} --sampler ddpm --variance small"), &places).json();
+    let compared = mote(
+        "validate {dir}/h.mote --backends cpu --against {dir}/hybrid --seeds 1 --steps 4 --json",
+        &places,
+    )
+    .json();
+    assert!(
+        compared["float"]["x0_psnr_db_mean"].as_f64().unwrap() > 30.0,
+        "{compared}"
+    );
+    let refused = mote(&format!("{line} --sampler ddpm"), &places);
     assert!(
         refused.status == 1
             && refused

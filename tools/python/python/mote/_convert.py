@@ -61,7 +61,8 @@ def _folder(source: Any, scratch: Path, example: Any, description: Any, schedule
             return scratch
         if scheduler is None:
             raise usage("a diffusers model without its scheduler", "give scheduler=, or the whole pipeline")
-        source.save_pretrained(scratch / "unet")
+        part = "transformer" if "Transformer" in type(source).__name__ else "unet"
+        source.save_pretrained(scratch / part)
         scheduler.save_pretrained(scratch / "scheduler")
         return scratch
     if hasattr(source, "state_dict") and hasattr(source, "forward"):

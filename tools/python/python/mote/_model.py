@@ -62,6 +62,11 @@ class Model:
         return made
 
     @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of what a run ends in: its decoder's picture where it has one, else the sample."""
+        return self._model.picture_shape()
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, rows and columns of a sample."""
         return self._model.shape()
@@ -157,6 +162,7 @@ class Model:
             )
         channels, rows, cols = self.shape
         state = np.frombuffer(states, dtype="<f4").reshape(-1, channels, rows, cols)
+        channels, rows, cols = self.picture_shape
         picture = np.frombuffer(pixels, dtype=np.uint8).reshape(len(found), rows, cols, channels)
         return Images(found, digests, picture, state)
 

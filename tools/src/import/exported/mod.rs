@@ -42,8 +42,10 @@ mod waves;
 mod write;
 
 pub(super) use attention::Operand;
+pub(super) use layers::Geometry;
 pub(super) use manifest::Manifest;
 pub(super) use net::Net;
+pub(super) use source::{Map, What};
 pub(super) use tensor::{Kind, Tensor};
 pub(super) use view::View;
 pub(super) use waves::Waves;
@@ -58,7 +60,6 @@ use mote_graph::schedule::SchedulerConfig;
 use operands::Value;
 use program::{Input, Program};
 use reader::Reader;
-use source::Map;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +113,7 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         null_class,
         layout,
         trained: None,
+        decoder: None,
     })
 }
 
@@ -167,7 +169,7 @@ pub(super) struct Plan {
     pub range: Option<[f64; 2]>,
 }
 
-/// The graph that `build` makes of a sample, of axes sample, channel and time, and of a condition, of axes sample and number.
+/// The graph that `build` makes of a sample, of axes sample, channel, (row,) and col, and of a condition, of axes sample and number.
 pub(super) fn planned(
     modules: &[String],
     plan: &Plan,
@@ -178,7 +180,7 @@ pub(super) fn planned(
     let mut net = Net::new(modules.iter().map(String::as_str));
     let value = net.graph.sample(plan.shape)?;
     let sample = net.given(value);
-    let sample = net.shown_as(sample, 3);
+    let sample = net.shown_as(sample, 1 + layout.order().len());
     let condition = match plan.condition {
         None => None,
         Some(channels) => {

@@ -61,6 +61,13 @@ impl Waves {
         }
     }
 
+    /// The second half before the first: cosines, then sines.
+    pub fn cosines_first(mut self) -> Self {
+        let half = self.data.len() / 2;
+        self.data.rotate_left(half);
+        self
+    }
+
     /// The timestep itself, then these.
     pub fn behind_time(self) -> Self {
         let line = Self::timestep(vec![1], self.time).data;
@@ -93,7 +100,7 @@ impl Waves {
     }
 
     /// After a cast.
-    pub(super) fn cast(self) -> Self {
+    pub fn cast(self) -> Self {
         let single = self.single || self.data.iter().any(|wave| wave.kind != WaveKind::Line);
         Self { single, ..self }
     }

@@ -12,8 +12,8 @@ const MARGIN: [f64; 4] = [44.0, 12.0, 12.0, 44.0];
 pub fn quality(q: &Quality) -> String {
     let summary = format!(
         "<p class=\"figures\"><span><b>{:.2} dB</b> mean PSNR of the final image</span>\
-         <span><b>{:.2} dB</b> worst image</span><span><b>{}</b> images</span></p>\n",
-        q.x0_psnr_db_mean, q.x0_psnr_db_min, q.images,
+         <span><b>{:.2} dB</b> 5th percentile</span><span><b>{:.2} dB</b> worst image</span><span><b>{}</b> images</span></p>\n",
+        q.x0_psnr_db_mean, q.x0_psnr_db_p5, q.x0_psnr_db_min, q.images,
     );
     if q.steps.is_empty() {
         return summary;

@@ -3,9 +3,10 @@
 use core::ops::Range;
 
 use super::columns::Gather;
+use super::vector;
 use crate::family::{Addition, Filter, Part};
 use crate::family::{COLUMNS, Family, Layout, Native, Rows, Rows4, clears, padded};
-use crate::features::Feature;
+use crate::features::{Feature, MODULATES};
 use crate::numeric::requant::{WideRequant, add_guarded, saturate_i8, saturate_i16};
 use crate::ops::conv::Geometry;
 use crate::ops::conv::proof::wide_bias;
@@ -65,6 +66,12 @@ pub fn conv(
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
     gather.enter();
+    if MODULATES && Native::VECTORS && positions == 1 && add.is_none() && matches!(filter, Filter::W8 { .. }) {
+        gather.fill(columns, 1);
+        // There is memory for all of it: the file was checked.
+        let _ = vector::outputs(filter, columns, out);
+        return;
+    }
     let mut storing = Native::storing(filter, &layout, pairs, add.as_ref(), out);
     let mut done = 0;
     while done < positions {

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::strips;
 use crate::family::{self, COLUMNS, Family, Layout, Native, Neighbours, Scale, Window, padded};
 use crate::family::{CHUNK, Part};
+use crate::features::MODULATES;
 use crate::ops::conv::{Extent, Geometry};
 use crate::tensor::view::View;
 
@@ -270,6 +271,10 @@ impl<'b, 'a> Gather<'b, 'a> {
             self.thin(part, left, inside, columns, lane, joined);
             return self.advance();
         }
+        if self.slides() && col > 0 {
+            self.slide_over(columns, lane, joined);
+            return self.advance();
+        }
         let mut to = Cursor {
             columns,
             block: &self.block,
@@ -292,6 +297,47 @@ impl<'b, 'a> Gather<'b, 'a> {
             }
         }
         self.advance();
+    }
+
+    /// Whether all but a kernel's last column are those of the neighbour before: parts of a concatenation are brought to their common scale
+    /// once, not once for each column that they are under.
+    #[inline(always)]
+    fn slides(&self) -> bool {
+        MODULATES
+            && Native::FOURS
+            && (self.parts.len(), self.zoom, self.block.lanes) == (2, 0, COLUMNS)
+            && (self.kernel.cols() > 1 && self.stride.cols() == 1)
+            && self.channels.is_multiple_of(4)
+    }
+
+    /// Fills column `lane` from the one before, which lies in the block: that of the neighbour on the left.
+    #[inline(never)]
+    fn slide_over(&self, columns: &mut [i16], lane: usize, joined: &mut [i16; CHUNK]) {
+        let [row, col] = self.at;
+        let before = lane.checked_sub(1).unwrap_or(COLUMNS - 1);
+        let line = self.kernel.cols() * self.channels;
+        let last = col + self.kernel.cols() - 1;
+        for (i, y) in (row..row + self.kernel.rows()).enumerate() {
+            let tap = i * line;
+            let (fours, _) = columns.as_chunks_mut::<4>();
+            let mut to = tap + lane;
+            for from in (tap + self.channels + before..tap + line + before).step_by(COLUMNS) {
+                fours[to] = fours[from];
+                to += COLUMNS;
+            }
+            let mut to = Cursor {
+                columns: &mut *columns,
+                block: &self.block,
+                lane,
+                tap: tap + line - self.channels,
+                joined: &mut *joined,
+            };
+            if y < self.pad[0] || y >= self.ends[0] || last < self.pad[1] || last >= self.ends[1] {
+                to.zeros(self.channels);
+            } else {
+                self.span((y - self.pad[0]) * self.widths[0], last - self.pad[1], 1, &mut to);
+            }
+        }
     }
 
     /// A column of few taps: row by row into `window`, then from there.

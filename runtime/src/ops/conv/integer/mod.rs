@@ -13,6 +13,8 @@ mod columns;
 mod compact;
 #[cfg(feature = "fast")]
 mod strips;
+#[cfg(feature = "fast")]
+mod vector;
 
 #[cfg(feature = "fast")]
 pub use blocks::conv;

@@ -10,7 +10,17 @@ use crate::tensor::view::{Operand, ViewMut};
 /// What [`Norm::prepare`] gives beside the factors.
 pub struct Prepared;
 
+/// Whether the factors are for a family's kernel.
+pub fn is_quick(_: &Prepared) -> bool {
+    false
+}
+
 impl Norm<'_> {
+    /// What [`prepare`](Self::prepare) gave where it left the factors that are still there.
+    pub fn prepared(&self, _: bool) -> Prepared {
+        Prepared
+    }
+
     /// Leaves every channel's factors for [`positions`].
     #[inline(never)]
     pub fn prepare(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Prepared {

@@ -23,9 +23,9 @@ pub(super) mod moments;
 mod quick;
 
 #[cfg(not(feature = "fast"))]
-pub use compact::{Prepared, positions};
+pub use compact::{Prepared, is_quick, positions};
 #[cfg(feature = "fast")]
-pub use quick::{Prepared, positions};
+pub use quick::{Prepared, is_quick, positions};
 
 use crate::family::Part;
 use crate::features::Feature;

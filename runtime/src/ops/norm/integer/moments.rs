@@ -131,6 +131,14 @@ impl Affine {
         }
     }
 
+    /// What a gamma is multiplied by, and how far its product is shifted beyond 31; `None` where either is out of a loop's range.
+    #[cfg(feature = "fast")]
+    #[inline(always)]
+    pub fn narrow(&self) -> Option<(i32, u32)> {
+        let (p, down) = (i32::try_from(self.p).ok()?, self.s - self.shift);
+        (down >= 0).then_some((p, (down & 31) as u32))
+    }
+
     /// All factors of a channel: `y = ((q * 2^14 - mean) * a + (beta << shift) + 2^(shift - 1)) >> shift`.
     pub fn factors(&self, norm: &Norm<'_>, channel: usize) -> Factors {
         [self.slope(norm, channel), self.mean, self.shift]

@@ -6,11 +6,19 @@ use super::moments::{Affine, Factors, MAX_SHIFT, Sums, fill};
 use super::{FACTOR_WORDS, Input, Norm, exact};
 use crate::family::CHUNK;
 use crate::family::{Elements, Family, Finish, Native, Normalized};
+use crate::features::MODULATES;
+use crate::numeric::divide::divide_by_small;
+use crate::numeric::product::product;
 use crate::numeric::requant::Requant;
 use crate::tensor::view::{Operand, View, ViewMut};
 
 /// What [`Norm::prepare`] gives beside the factors: what follows them in the family's kernel, if that runs it.
 pub type Prepared = Option<Finish>;
+
+/// Whether the factors are for the family's kernel.
+pub fn is_quick(prepared: &Prepared) -> bool {
+    prepared.is_some()
+}
 
 impl Norm<'_> {
     /// Leaves every channel's factors for [`positions`].
@@ -25,6 +33,22 @@ impl Norm<'_> {
         finish
     }
 
+    /// What [`prepare`](Self::prepare) gave where it left the factors that are still there: for the family's kernel, or not.
+    pub fn prepared(&self, quick: bool) -> Prepared {
+        let Requant { mult, shift } = self.out_requant;
+        (quick && shift > 32).then(|| self.after_factors(mult, shift))
+    }
+
+    #[inline(always)]
+    fn after_factors(&self, mult: i32, shift: u8) -> Finish {
+        Finish {
+            silu: self.silu,
+            mult,
+            round: 1 << (shift - 33),
+            shift: u32::from(shift) - 32,
+        }
+    }
+
     /// Leaves the factors for [`Family::normalize`], or finds that it cannot run this.
     fn quick(&self, input: &Input<'_>, factors: &mut [i32], out: &ViewMut<'_>) -> Option<Finish> {
         let Requant { mult, shift } = self.out_requant;
@@ -37,20 +61,46 @@ impl Norm<'_> {
             (Input::One(Operand::InPlace { zero }), ViewMut::I8(..)) => (7, *zero),
             _ => (15, 0),
         };
-        self.fill(input, factors, out, &|affine, channel| {
-            affine.quick(self, channel, bits, zero)
-        })?;
-        let finish = Finish {
-            silu: self.silu,
-            mult,
-            round: 1 << (shift - 33),
-            shift: u32::from(shift) - 32,
-        };
+        if MODULATES && let Input::One(_) = input {
+            self.fill_quick(input, factors, out, bits, zero)?;
+        } else {
+            self.fill(input, factors, out, &|affine, channel| {
+                affine.quick(self, channel, bits, zero)
+            })?;
+        }
+        let finish = self.after_factors(mult, shift);
         let pieces = match input {
             Input::Two([first, second]) if self.channels > CHUNK => first.channels | second.channels,
             _ => self.channels,
         };
         Native::normalizes(&finish, pieces, out).then_some(finish)
+    }
+
+    /// What [`Affine::quick`] makes of every channel of one tensor, in a loop of its own.
+    #[inline(never)]
+    fn fill_quick(
+        &self,
+        input: &Input<'_>,
+        factors: &mut [i32],
+        out: &ViewMut<'_>,
+        bits: u32,
+        zero: i32,
+    ) -> Option<()> {
+        let size = divide_by_small(self.channels as u64, self.groups as u32) as usize;
+        let mut first = 0;
+        for words in factors.chunks_mut((size * FACTOR_WORDS).max(1)) {
+            let channels = first..first + size;
+            let affine = input.sums(out, self, channels.clone(), &[]).affine(self, size);
+            let (words, _) = words.as_chunks_mut::<FACTOR_WORDS>();
+            let (gammas, betas) = (self.gamma.get(channels.clone())?, self.beta_q16.get(channels)?);
+            if !affine.quick_all(gammas, betas, bits, zero, words)? {
+                for (channel, words) in (first..).zip(words) {
+                    *words = affine.quick(self, channel, bits, zero)?;
+                }
+            }
+            first += size;
+        }
+        Some(())
     }
 
     /// Leaves every channel's factors, as `form` makes them; `None` where it cannot.
@@ -92,6 +142,34 @@ impl Affine {
         let mean_q16 = (self.mean << 2) + (zero << 16);
         let offset = (i64::from(beta) << 32) + (1 << 31) - i64::from(mean_q16) * i64::from(a);
         (offset.unsigned_abs() < 1 << 58).then_some([a, offset as i32, (offset >> 32) as i32])
+    }
+
+    /// The same of the channels of a group; `false` where its numbers are too large for the loop, and `None` as there.
+    #[inline(always)]
+    fn quick_all(&self, gammas: &[i32], betas: &[i32], bits: u32, zero: i32, words: &mut [Factors]) -> Option<bool> {
+        let Some((p, down)) = self.narrow() else {
+            return Some(false);
+        };
+        let up = (MAX_SHIFT - self.shift) as u32;
+        let mean_q16 = (self.mean << 2) + (zero << 16);
+        // A slope that stays within 32 bits and `2^(41 - bits)` when it is shifted.
+        let most = ((1u64 << (41 - bits)) - 1).min(i32::MAX as u64) as u32 >> up;
+        for ((words, &gamma), &beta) in words.iter_mut().zip(gammas).zip(betas) {
+            // With p below 2^31 it is within 32 bits.
+            let slope = ((product(p, gamma) + (1 << 30)) >> 31) as i32 >> down;
+            if slope.unsigned_abs() > most || beta.unsigned_abs() >= 1 << 29 {
+                return None;
+            }
+            let a = slope << up;
+            let term = i64::from(beta) << 32 | 1 << 31;
+            let offset = term - product(mean_q16, a);
+            let high = (offset >> 32) as i32;
+            if high.unsigned_abs() >= 1 << 26 {
+                return None;
+            }
+            *words = [a, offset as i32, high];
+        }
+        Some(true)
     }
 }
 
