@@ -209,7 +209,11 @@ fn few_steps_and_flows_are_trained_and_convert() {
     let text = std::fs::read_to_string(dir.path().join("two/scheduler/scheduler_config.json")).unwrap();
     let scheduler: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
-        [&scheduler["prediction_type"], &scheduler["timestep_spacing"], &scheduler["clip_sample"]],
+        [
+            &scheduler["prediction_type"],
+            &scheduler["timestep_spacing"],
+            &scheduler["clip_sample"]
+        ],
         [&"v_prediction".into(), &"trailing".into(), &false.into()]
     );
     mote("convert {dir}/two -o {dir}/two.mote --scheme w8a8 --json", &places).json();
@@ -237,8 +241,16 @@ fn what_few_steps_and_flows_have_no_use_for_is_refused() {
     let places = [("data", &*data()), ("dir", dir.path()), ("digits", &*digits())];
     for (options, status, words) in [
         ("--student-steps 2", 2, ["--distill-from", "required"]),
-        ("--distill-from {digits} --student-steps 2 --teacher-steps 5", 1, ["5 steps", "multiple"]),
-        ("--times logit-normal", 2, ["--times would do nothing", "--prediction flow"]),
+        (
+            "--distill-from {digits} --student-steps 2 --teacher-steps 5",
+            1,
+            ["5 steps", "multiple"],
+        ),
+        (
+            "--times logit-normal",
+            2,
+            ["--times would do nothing", "--prediction flow"],
+        ),
         (
             "--prediction flow --learned-variance",
             2,
