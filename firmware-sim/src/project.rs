@@ -31,12 +31,9 @@ pub fn build_project(board: &Board, folder: &Path, name: &str) -> Result<PathBuf
     if toolchain.build_std {
         command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
     }
-    // rustc knows the linker of a toolchain of rustup by its name.
-    let (linker, arguments) = &toolchain.linker;
-    if arguments.is_empty() {
-        let triple = target.to_uppercase().replace(['-', '.'], "_");
-        command.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
-    }
+    // Debian's compiler does not know where a toolchain of rustup has its linker.
+    let triple = target.to_uppercase().replace(['-', '.'], "_");
+    command.env(format!("CARGO_TARGET_{triple}_LINKER"), &toolchain.linker.0);
     let what = format!("running {}", toolchain.cargo.display());
     let output = command.output().map_err(SimError::io(what))?;
     if !output.status.success() {

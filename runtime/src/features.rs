@@ -4,9 +4,10 @@
 
 use core::fmt;
 
-/// A part of the runtime that can be left out.
+/// A part of the runtime that can be left out. There will be more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Feature {
     /// Integer models.
     Integer,

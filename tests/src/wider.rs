@@ -70,7 +70,7 @@ pub fn attentions(seed: u64) -> Program {
         let (qkv, keys, rows) = b.attended(name, last, source, rows);
         last = b.push(name, shape, CrossAttention { qkv, heads, keys, rows });
     }
-    let mut pool = |b: &mut Builder, name: &str, window, stride, max, shape: [usize; 2]| {
+    let pool = |b: &mut Builder, name: &str, window, stride, max, shape: [usize; 2]| {
         let [rows, cols] = shape;
         let src = last;
         let pooled = b.push(

@@ -535,7 +535,9 @@ fn the_corpus_is_read() {
     for (name, shape) in [("signal", [1, 1, 12]), ("image", [1, 4, 4])] {
         let checkpoint = import(&corpus().join("lucidrains").join(name)).expect(name);
         assert_eq!(checkpoint.graph.sample_shape(), shape, "{name}");
-        convert(&checkpoint, &Options::of(Scheme::F16), &|_| {}).expect(name);
+        // The timestep itself is a feature of the signal's network, which no operator has.
+        let converted = convert(&checkpoint, &Options::of(Scheme::F16), &|_| {});
+        assert_eq!(converted.is_ok(), name == "image", "{name}");
     }
     let checkpoint = import(&corpus().join("dit")).expect("a transformer");
     assert_eq!((checkpoint.graph.classes, checkpoint.null_class), (Some(4), Some(3)));

@@ -69,6 +69,9 @@ impl<'m, 'a> Regions<'m, 'a> {
     /// The memory of a slot in its number format. It is there once.
     #[inline(never)]
     fn typed(&mut self, slot: usize) -> Option<ViewMut<'a>> {
+        if !MODULATES {
+            return ViewMut::new(&self.tensor(slot), self.bytes(slot)?);
+        }
         let tensor = self.tensor(slot);
         let bytes = self
             .memory

@@ -91,6 +91,14 @@ pub(super) fn import(file: &Path, mut native: Native) -> Built<Checkpoint> {
         return Err(native.refuse(problem));
     }
     let [rows, cols] = extents(&native, &manifest, &settings, [gives, axes])?;
+    // Every level but the last halves the positions.
+    let step = 1usize << native.count("downs").saturating_sub(1).min(20);
+    if !cols.is_multiple_of(step) || (axes == 2 && !rows.is_multiple_of(step)) {
+        let problem = format!(
+            "the network halves a sample until {step} positions are one: its extents must be multiples of {step}"
+        );
+        return Err(manifest.error("sample", problem).into());
+    }
     let plan = Plan {
         shape: [gives, rows, cols],
         condition: None,

@@ -54,7 +54,7 @@ fn bad_input_is_refused_and_leaves_nothing() {
             &["is there already", "remove it"][..],
         ),
         (
-            "{dir}/no/where --model {model} --board microbit",
+            "{dir}/no/app --model {model} --board microbit",
             1,
             &["cannot write", "new folder"],
         ),
@@ -114,7 +114,7 @@ fn bad_input_is_refused_and_leaves_nothing() {
         (
             "{dir}/app --model {model} --board microbit --mote {dir}",
             2,
-            &["no checkout of Mote", "runtime/Cargo.toml"],
+            &["no checkout of Mote", "it has no runtime/store/Cargo.toml"],
         ),
         ("{dir}/app --board microbit", 2, &["--model"]),
     ] {

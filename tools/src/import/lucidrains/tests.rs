@@ -115,5 +115,5 @@ fn what_the_weights_do_not_say_is_asked_for_by_name() {
 fn a_length_that_no_level_can_halve_is_refused() {
     let schedule = json!({"kind": "linear", "objective": "pred_noise"});
     let manifest = json!({"format": 1, "sample": [1, 13], "schedule": schedule});
-    refused("signal", "model.safetensors", &manifest, &["ups"]);
+    refused("signal", "model.safetensors", &manifest, &["sample", "multiples of 2"]);
 }
