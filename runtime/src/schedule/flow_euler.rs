@@ -30,15 +30,15 @@ use crate::numeric::scaled::Scaled;
 pub(super) fn level(rows: &Rows<'_>, step: u32) -> Option<Level> {
     let steps = u64::from(rows.config.steps);
     let left = steps.checked_sub(step.into())?;
-    let (n, d) = if left == 0 {
-        (0, 1)
-    } else if rows.config.spacing == Spacing::Trailing || steps == 1 {
+    let (n, d) = if rows.config.spacing == Spacing::Trailing || steps == 1 {
         (left, steps)
     } else {
         let header = rows.model.header();
         let whole_q24 = u64::from(header.train_steps - 1) << 24;
         let d = (steps - 1) * (whole_q24 + u64::from(header.schedule.shift_q24()));
-        (d - (steps - left) * whole_q24, d)
+        // The clean sample has the same d, so that lengths are to one scale.
+        let n = if left == 0 { 0 } else { d - (steps - left) * whole_q24 };
+        (n, d)
     };
     let (noise, signal) = (shift(rows).mul(Scaled::from_q(n, 0)), Scaled::from_q(d - n, 0));
     Some(Level::of_shares(n, d, noise, signal))

@@ -39,7 +39,7 @@ impl Features {
         let [a, b] = waves.time;
         let line = |wave: &Wave| (wave.kind, wave.rate * a, wave.rate * b + wave.phase);
         let lines: Vec<_> = waves.features.iter().map(line).collect();
-        let is_plain = lines.iter().all(|(_, rate, phase)| *rate >= 0.0 && *phase == 0.0);
+        let is_plain = waves.time == [1.0, 0.0] && lines.iter().all(|(_, rate, phase)| *rate >= 0.0 && *phase == 0.0);
         let has_line = lines.iter().any(|(kind, ..)| *kind == WaveKind::Line);
         let reads = |node: &Node| node.inputs.contains(&node_output(graph, index));
         let readers: Vec<usize> = (0..graph.nodes.len()).filter(|i| reads(&graph.nodes[*i])).collect();

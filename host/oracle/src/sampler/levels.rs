@@ -86,7 +86,8 @@ impl Source {
                 let below = u64::from(train_steps - 1) << 24;
                 let d = (steps - 1) * (below + shift_q24);
                 let (n, d) = match (k == steps, *linspace && steps > 1) {
-                    (true, _) => (0, 1),
+                    (true, true) => (0, d),
+                    (true, false) => (0, steps),
                     (_, true) => (d - k * below, d),
                     _ => (steps - k, steps),
                 };

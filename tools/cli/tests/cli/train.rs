@@ -197,3 +197,65 @@ fn what_cannot_be_trained_is_refused() {
         assert!(done.stderr.contains(words), "{line}: {}", done.stderr);
     }
 }
+
+/// A student of few steps and a network of flow matching are checkpoints like any other.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "training takes minutes without optimization")]
+fn few_steps_and_flows_are_trained_and_convert() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path()), ("digits", &*digits())];
+    let line = "train --data {data} -o {dir}/two --distill-from {digits} --teacher-steps 6 --student-steps 2 --steps 4 --batch 8 --json";
+    assert!(mote(line, &places).json()["held_out"].as_f64().unwrap().is_finite());
+    let text = std::fs::read_to_string(dir.path().join("two/scheduler/scheduler_config.json")).unwrap();
+    let scheduler: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(scheduler["prediction_type"], "v_prediction");
+    assert_eq!(scheduler["timestep_spacing"], "trailing");
+    assert_eq!(scheduler["clip_sample"], false);
+    mote("convert {dir}/two -o {dir}/two.mote --scheme w8a8 --json", &places).json();
+    for sampler in ["ddim", "consistency"] {
+        let line = format!("sample {{dir}}/two.mote -o {{dir}}/two.png --steps 2 --sampler {sampler} --json");
+        mote(&line, &places).json();
+    }
+    // Its own teacher's images of the same seeds are the floor; the student's are somewhere else.
+    let line = "eval {dir}/two --distance-to {digits} --steps 2 --their-steps 4 --count 70 --json";
+    let found = mote(line, &places).json();
+    assert!(found["distance"].as_f64() > found["floor"].as_f64(), "{found}");
+    has_keys(&found, &["images", "steps", "their_steps", "distance", "floor", "data"]);
+    let line = "train --data {data} -o {dir}/flow --prediction flow --times logit-normal --steps 4 --batch 8 --json";
+    assert!(mote(line, &places).json()["held_out"].as_f64().unwrap().is_finite());
+    mote("convert {dir}/flow -o {dir}/flow.mote --scheme w8a8 --json", &places).json();
+    for sampler in ["euler", "heun", "flow-midpoint", "dpm++", "consistency"] {
+        let line = format!("sample {{dir}}/flow.mote -o {{dir}}/flow.png --steps 4 --sampler {sampler} --json");
+        mote(&line, &places).json();
+    }
+}
+
+#[test]
+fn what_few_steps_and_flows_have_no_use_for_is_refused() {
+    let dir = folder();
+    let places = [("data", &*data()), ("dir", dir.path()), ("digits", &*digits())];
+    for (options, status, words) in [
+        ("--student-steps 2", 2, ["--distill-from", "required"]),
+        (
+            "--distill-from {digits} --student-steps 2 --teacher-steps 5",
+            1,
+            ["5 steps", "multiple"],
+        ),
+        (
+            "--times logit-normal",
+            2,
+            ["--times would do nothing", "--prediction flow"],
+        ),
+        (
+            "--prediction flow --learned-variance",
+            2,
+            ["--learned-variance would do nothing", "leave it out"],
+        ),
+    ] {
+        let refused = mote(&format!("train --data {{data}} -o {{dir}}/x {options}"), &places);
+        assert_eq!(refused.status, status, "{options}: {}", refused.stderr);
+        for word in words {
+            assert!(refused.stderr.contains(word), "{options}: {}", refused.stderr);
+        }
+    }
+}
