@@ -1,4 +1,4 @@
-// source 5fd9c9fb0fc1ac097bf26ba72b0c105b2776afd6055168c58007fad4e5bd4c03
+// source 90180adad0fbcf245eaa2950af6b63f6cabc2779a2928048ee0ade39c17bb07a
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -35,6 +35,8 @@
 //
 // Stack. 4 KiB suffice for every call. Models in f16 use the floating-point registers of a core that has them; others do not.
 //
+// Pieces. An archive with the feature `cooperative` runs a step in pieces; its functions are declared where MOTE_COOPERATIVE is defined.
+//
 // Errors. Every number keeps its meaning for ever. After an error nothing was begun or moved, but a run whose start failed is gone.
 
 
@@ -70,8 +72,23 @@
 // Heun's method, two network calls a step. Feature `heun`.
 #define MOTE_SAMPLER_HEUN 4u
 
-// Euler's method for flow matching. Feature `continuous`.
+// Euler's method, of flow matching and EDM. Feature `continuous`.
 #define MOTE_SAMPLER_EULER 5u
+
+// Heun's method, of flow matching and EDM. Features `continuous` and `heun`.
+#define MOTE_SAMPLER_FLOW_HEUN 6u
+
+// The midpoint method, of flow matching and EDM. Features `continuous` and `heun`.
+#define MOTE_SAMPLER_FLOW_MIDPOINT 7u
+
+// DPM-Solver++(2M), of flow matching and EDM. Features `continuous` and `dpm-solver`.
+#define MOTE_SAMPLER_FLOW_DPM_SOLVER 8u
+
+// Multistep consistency sampling. Feature `consistency`.
+#define MOTE_SAMPLER_CONSISTENCY 9u
+
+// Multistep consistency sampling, of flow matching and EDM. Features `continuous` and `consistency`.
+#define MOTE_SAMPLER_FLOW_CONSISTENCY 10u
 
 // The predicted clean sample is not clamped.
 #define MOTE_CLIP_OFF 0u
@@ -111,6 +128,11 @@
 
 // An element of a known image that is not known.
 #define MOTE_UNKNOWN INT32_MIN
+
+#if defined(MOTE_COOPERATIVE)
+// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
+#define MOTE_PENDING_WORDS 18
+#endif
 
 // What a call says. 0 is success, 1 the end of a run; every other number is an error, after which nothing was begun or moved.
 //
@@ -245,6 +267,12 @@ enum mote_status
   MOTE_CONDITION = 424,
   // The run was saved with a condition vector and needs it again.
   MOTE_CONDITION_CHANGED = 425,
+  // A step is begun: finish it first.
+  MOTE_STEP_BEGUN = 426,
+  // The file is a decoder alone: it samples nothing.
+  MOTE_DECODER = 427,
+  // The file holds no decoder.
+  MOTE_NO_DECODER = 428,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -327,6 +355,14 @@ typedef struct mote_step_info {
   // Training timestep that the network was called with.
   uint32_t timestep;
 } mote_step_info;
+
+#if defined(MOTE_COOPERATIVE)
+// A step that was begun. It begins as zeros.
+typedef struct mote_pending {
+  // The library's.
+  uint64_t opaque[MOTE_PENDING_WORDS];
+} mote_pending;
+#endif
 
 // What a status says in numbers. What it does not say is 0.
 typedef struct mote_detail {
@@ -475,6 +511,37 @@ mote_status mote_condition(struct mote_run *run,
 mote_status mote_step(struct mote_run *run,
                       struct mote_step_info *step);
 
+#if defined(MOTE_COOPERATIVE)
+// Begins the next step. `MOTE_FINISHED` where there is none. From here to `mote_finish_step` nothing but `mote_run_operators` is called
+// with the run, and the run is not saved.
+//
+// The caller sees to it:
+// `run` was begun or is zeros, and everything that it borrows is as it was; `pending` is writable and nobody else's.
+mote_status mote_begin_step(struct mote_run *run,
+                            struct mote_pending *pending);
+#endif
+
+#if defined(MOTE_COOPERATIVE)
+// Runs the next `count` operators of the step, fewer where fewer are left. `done` gets 1 where none is left, else 0.
+//
+// The caller sees to it:
+// As of `mote_begin_step`; `pending` was begun with this run; `done` is writable.
+mote_status mote_run_operators(struct mote_run *run,
+                               struct mote_pending *pending,
+                               uint16_t count,
+                               uint8_t *done);
+#endif
+
+#if defined(MOTE_COOPERATIVE)
+// Runs what is left of the step and finishes it. `step` may be null.
+//
+// The caller sees to it:
+// As of `mote_run_operators`; `step` is null or writable.
+mote_status mote_finish_step(struct mote_run *run,
+                             struct mote_pending *pending,
+                             struct mote_step_info *step);
+#endif
+
 // Writes the state as pixels, -1 as 0 and 1 as 255, (row, col, channel). `count` is the model's `elements`.
 //
 // The caller sees to it:
@@ -517,7 +584,7 @@ mote_status mote_snapshot_bytes(const struct mote_model *model,
                                 const struct mote_config *config,
                                 size_t *bytes);
 
-// Saves the run, between two steps, into the `room` bytes at `to`. `written` gets the snapshot's length, which `mote_resume` wants to know.
+// Saves the run, between two steps, into the `room` bytes at `to`. `written` gets the snapshot's length.
 //
 // The caller sees to it:
 // `run` was begun or is zeros; `room` bytes at `to` are writable and neither the run's nor the arena's; `written` is writable.
@@ -526,7 +593,8 @@ mote_status mote_save(const struct mote_run *run,
                       size_t room,
                       size_t *written);
 
-// Begins a run where the snapshot of `bytes` bytes at `from` was taken, and goes on to the same bits. The rest is as of `mote_start`; a
+// Begins a run where the snapshot at `from` was taken, and goes on to the same bits. Of the `bytes` bytes those behind the snapshot do not
+// matter: padding, or the rest of a page of flash. The rest is as of `mote_start`; a
 // run with known elements is given them again with `mote_inpaint`.
 //
 // The caller sees to it:

@@ -3,13 +3,23 @@
 use super::base64::encode;
 use super::text::escape;
 use crate::samplers::sampler_name;
-use mote_runtime::{Method, Model};
+use mote_runtime::{Feature, Method, Model};
 use serde::Serialize;
 
 /// `runtime/c`, built by `runtime/c/wasm/build`; a test fails where it is older than its source.
 pub const WASM: &[u8] = include_bytes!("../../assets/browser/mote.wasm");
 const WORKER: &str = include_str!("browser/worker.js");
 const PAGE: &str = include_str!("browser/page.js");
+/// Parts of the runtime that the module lacks, to stay small: `runtime/c/wasm/build` leaves out the same.
+pub const NOT_IN_PAGE: [Feature; 7] = [
+    Feature::Chain,
+    Feature::Decoder,
+    Feature::LinearAttention,
+    Feature::CrossAttention,
+    Feature::Pool,
+    Feature::Edm,
+    Feature::Consistency,
+];
 /// Model files above this are not put into a page.
 const MOST_BYTES: usize = 8 << 20;
 
@@ -46,16 +56,18 @@ pub struct Live {
 }
 
 impl Live {
-    /// Of a model file; `None` where it is too large for a page, a chain, whose samples are no pictures, or of latents, as the page calls no
-    /// decoder.
+    /// Of a model file; `None` where it is too large for a page, or needs what the page's module lacks ([`NOT_IN_PAGE`]).
     #[must_use]
     pub fn of(model: &Model<'_>, file: &[u8], steps: u32) -> Option<Self> {
         let header = model.header();
-        if file.len() > MOST_BYTES || header.prediction.is_chain() || model.decoder().is_some() {
+        let lacks = |feature: &Feature| feature.needed_by(model);
+        if file.len() > MOST_BYTES || model.decoder().is_some() || NOT_IN_PAGE.iter().any(lacks) {
             return None;
         }
         let suits = |method: &Method| {
-            method.entry().levels.are_continuous() == header.prediction.levels().are_continuous()
+            let entry = method.entry();
+            entry.levels.are_continuous() == header.prediction.levels().are_continuous()
+                && entry.feature.is_none_or(|feature| !NOT_IN_PAGE.contains(&feature))
                 && header.schedule.plan().is_none()
         };
         let all = Method::ALL.iter().enumerate().filter(|(_, method)| suits(method));
