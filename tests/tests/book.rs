@@ -79,7 +79,8 @@ fn every_link_leads_somewhere() {
             let found = target.exists()
                 && (heading.is_empty() || {
                     let text = std::fs::read_to_string(&target).unwrap_or_default();
-                    text.lines().any(|line| line.starts_with('#') && anchor(line) == heading)
+                    text.lines()
+                        .any(|line| line.starts_with('#') && anchor(line) == heading)
                 });
             if !found {
                 broken.push(format!("{}: {link}", page.display()));
@@ -110,7 +111,13 @@ fn sentences(text: &str) -> Vec<usize> {
     let prose: Vec<String> = without_code(text)
         .lines()
         .map(|line| line.trim_start().trim_start_matches("- ").to_owned())
-        .map(|line| if line.starts_with(['|', '#', '!', '<']) { String::new() } else { line })
+        .map(|line| {
+            if line.starts_with(['|', '#', '!', '<']) {
+                String::new()
+            } else {
+                line
+            }
+        })
         .collect();
     let paragraphs = prose.split(|line| line.is_empty()).map(|lines| lines.join(" "));
     let split = |paragraph: String| -> Vec<usize> {
@@ -133,9 +140,16 @@ fn sentences(text: &str) -> Vec<usize> {
 #[test]
 fn sentences_are_short() {
     let mut all = vec![];
-    for page in pages().iter().filter(|page| page.parent().is_some_and(|folder| folder.ends_with("docs"))) {
+    for page in pages()
+        .iter()
+        .filter(|page| page.parent().is_some_and(|folder| folder.ends_with("docs")))
+    {
         all.extend(sentences(&std::fs::read_to_string(page).expect("a page")));
     }
     let mean = all.iter().sum::<usize>() as f64 / all.len() as f64;
-    assert!(all.len() > 500 && mean <= MOST_WORDS, "{mean:.1} words on average over {} sentences", all.len());
+    assert!(
+        all.len() > 500 && mean <= MOST_WORDS,
+        "{mean:.1} words on average over {} sentences",
+        all.len()
+    );
 }

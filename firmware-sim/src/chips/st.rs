@@ -128,7 +128,6 @@ pub(super) static CHIPS: [Chip; 9] = [
         fetch_source: remembered("RM0433: 4 wait states of the 240 MHz bus; 16 KiB of each L1 cache"),
         power: None,
         board: None,
-        ..F405
     },
     Chip {
         name: "stm32u575zi",
@@ -146,7 +145,6 @@ pub(super) static CHIPS: [Chip; 9] = [
             remembered("STM32U575 datasheet, features: 19.5 uA/MHz at 3.3 V, with SMPS"),
         )),
         board: None,
-        ..F405
     },
     Chip {
         name: "stm32l476rg",

@@ -105,7 +105,7 @@ mod tests {
         let taken = |from: usize, len: usize| {
             let mut out = [9; 7];
             super::copy(&first, &second, from, &mut out[..len]);
-            out[..len].iter().copied().collect::<std::vec::Vec<i8>>()
+            out[..len].to_vec()
         };
         for from in 0..7 {
             for len in 0..=7 - from {

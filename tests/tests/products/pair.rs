@@ -37,7 +37,7 @@ impl Join for Lots {
                     || while turns.fetch_sub(1, Ordering::Relaxed) > 1 && turns.load(Ordering::Relaxed) < 1000 {};
                 std::thread::scope(|scope| {
                     scope.spawn(|| {
-                        if lot % 2 == 0 {
+                        if lot.is_multiple_of(2) {
                             wait();
                         }
                         there();

@@ -212,7 +212,15 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         })
     );
     assert_eq!(store.load(&mut buffer), Ok(Some(&[7; SLOT - HEADER][..])));
-    for range in [0..0, 0..128, 64..320, 128..500, 128..1024, 256..128, 128..128 + 3 * 128] {
+    for range in [
+        0..0,
+        0..128,
+        64..320,
+        128..500,
+        128..1024,
+        std::ops::Range { start: 256, end: 128 },
+        128..128 + 3 * 128,
+    ] {
         let flash = Flash::new(128 + 2 * SLOT, Torn::Before, usize::MAX);
         let refused = Store::open(flash, range.clone()).err();
         assert_eq!(refused, Some(StoreError::Range), "{range:?}");

@@ -107,6 +107,9 @@ fn formats(formats: Option<&Formats>) -> String {
     match formats {
         None => "not there".into(),
         Some(of) if of.weights.is_empty() => format!("{}, {} B", of.output, of.out_bytes),
-        Some(of) => format!("{}, {} ({} B, {} B)", of.output, of.weights, of.out_bytes, of.weight_bytes),
+        Some(of) => format!(
+            "{}, {} ({} B, {} B)",
+            of.output, of.weights, of.out_bytes, of.weight_bytes
+        ),
     }
 }

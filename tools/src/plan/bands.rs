@@ -252,8 +252,8 @@ impl Maker<'_> {
     /// Makes the rows that come next of every operator.
     fn next_band(&mut self) -> Option<()> {
         let needed = self.needed();
-        for index in self.from..self.whole.ops.len() {
-            let end = self.end(index, needed[index]);
+        for (index, rows) in needed.into_iter().enumerate().skip(self.from) {
+            let end = self.end(index, rows);
             if end > self.made[index].rows {
                 self.make(index, end)?;
             }

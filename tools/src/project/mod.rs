@@ -29,6 +29,9 @@ use place::Place;
 use std::path::{Path, PathBuf};
 use values::Values;
 
+/// Paths in the project's folder, and what they hold.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// What a project is made of.
 #[derive(Debug, Clone)]
 pub struct NewProject {
@@ -84,7 +87,7 @@ impl NewProject {
     }
 
     /// The files of the project, and the commands that build and run it.
-    fn files(&self, name: &str) -> Result<(Vec<(String, Vec<u8>)>, Vec<String>), Error> {
+    fn files(&self, name: &str) -> Result<(Files, Vec<String>), Error> {
         let file = ModelFile::open(&self.model)?;
         let facts = self.facts()?;
         let place = Place::of(&self.board, self.kind)?;

@@ -149,7 +149,9 @@ fn a_page_that_samples_brings_all_that_it_needs() {
 #[test]
 fn the_module_lacks_what_the_page_says_that_it_lacks() {
     let script = include_str!("../../../runtime/c/wasm/build");
-    let left_out = script.split_once("grep -vxE 'default|").and_then(|(_, rest)| rest.split_once('\''));
+    let left_out = script
+        .split_once("grep -vxE 'default|")
+        .and_then(|(_, rest)| rest.split_once('\''));
     let mut left_out: Vec<&str> = left_out.expect("the list of parts").0.split('|').collect();
     let mut said = live::NOT_IN_PAGE.map(|feature| feature.name()).to_vec();
     left_out.sort_unstable();

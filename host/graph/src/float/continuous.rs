@@ -78,7 +78,7 @@ impl OverLevels<'_> {
     ) -> Result<Vec<T>, E> {
         let first = self.norm(self.levels[0]);
         if self.scheduler.levels == Levels::Edm {
-            x.iter_mut().for_each(|x| *x = *x * T::of(first));
+            x.iter_mut().for_each(|x| *x *= T::of(first));
         }
         let mut before: Option<(f64, Vec<T>)> = None;
         for (index, pair) in self.levels.windows(2).enumerate() {

@@ -26,7 +26,10 @@ fn the_reference_of_commands_is_their_own_help() {
          ```text\n{all}\n```\n"
     );
     for command in commands {
-        expected += &format!("\n## {command}\n\n```text\n{}\n```\n", help(&format!("{command} --help")));
+        expected += &format!(
+            "\n## {command}\n\n```text\n{}\n```\n",
+            help(&format!("{command} --help"))
+        );
     }
     if std::env::var_os("MOTE_UPDATE_BOOK").is_some() {
         std::fs::write(&page, &expected).expect("the page is written");

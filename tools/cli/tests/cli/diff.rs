@@ -12,14 +12,20 @@ fn what_differs_of_two_schemes_is_said_and_what_is_alike_is_not() {
     let dir = folder();
     let dir = dir.path();
     for scheme in ["w8a8", "w8a16"] {
-        let done = run(dir, &format!("convert {{digits}} -o {{dir}}/{scheme}.mote --scheme {scheme}"));
+        let done = run(
+            dir,
+            &format!("convert {{digits}} -o {{dir}}/{scheme}.mote --scheme {scheme}"),
+        );
         assert_eq!(done.status, 0, "{}", done.stderr);
     }
     let found = run(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5 --json").json();
     assert_eq!(found["same_bytes"], false);
     let fact = |what: &str| {
         let facts = found["facts"].as_array().unwrap();
-        facts.iter().find(|fact| fact["what"] == what).map(|fact| fact["values"].clone())
+        facts
+            .iter()
+            .find(|fact| fact["what"] == what)
+            .map(|fact| fact["values"].clone())
     };
     assert_eq!(fact("scheme"), Some(serde_json::json!(["w8a8", "w8a16"])));
     assert!(fact("arena, bytes").is_some(), "{found}");
@@ -32,7 +38,10 @@ fn what_differs_of_two_schemes_is_said_and_what_is_alike_is_not() {
     assert!(found["operators_alike"].as_u64().unwrap() > 0);
     let images = &found["images"];
     assert_eq!((&images["count"], &images["equal"]), (&3.into(), &0.into()));
-    let (mean, least) = (images["psnr_db_mean"].as_f64().unwrap(), images["psnr_db_min"].as_f64().unwrap());
+    let (mean, least) = (
+        images["psnr_db_mean"].as_f64().unwrap(),
+        images["psnr_db_min"].as_f64().unwrap(),
+    );
     assert!((20.0..90.0).contains(&least) && least <= mean, "{found}");
     let text = run(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5").stdout;
     for word in ["scheme", "w8a16", "more are alike", "dB mean", "(seed "] {
@@ -45,8 +54,17 @@ fn a_file_does_not_differ_from_itself() {
     let dir = folder();
     let found = run(dir.path(), "diff {model} {model} --seeds 2 --steps 3 --json").json();
     assert_eq!(found["same_bytes"], true);
-    assert_eq!((found["facts"].as_array().unwrap().len(), found["operators"].as_array().unwrap().len()), (0, 0));
-    assert_eq!((&found["images"]["equal"], &found["images"]["psnr_db_min"]), (&2.into(), &200.0.into()));
+    assert_eq!(
+        (
+            found["facts"].as_array().unwrap().len(),
+            found["operators"].as_array().unwrap().len()
+        ),
+        (0, 0)
+    );
+    assert_eq!(
+        (&found["images"]["equal"], &found["images"]["psnr_db_min"]),
+        (&2.into(), &200.0.into())
+    );
 }
 
 #[test]
