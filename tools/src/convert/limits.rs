@@ -40,7 +40,7 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         let problem = if gives == 2 * reads {
             format!(
                 "{input} is {reads}: a sampler takes what the network gives; where the other half is its variance, the \
-                 scheduler's variance_type must be learned_range"
+                 scheduler's variance_type must be learned_range; else train with a fixed variance"
             )
         } else {
             format!(

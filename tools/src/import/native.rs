@@ -400,7 +400,10 @@ impl Settings {
         let unknown = |key: &&String| !key.starts_with('_') && !keys.contains(&key.as_str());
         match self.map.keys().find(unknown) {
             None => Ok(()),
-            Some(key) => Err(self.error(key, "this setting is not known")),
+            Some(key) => Err(ConfigError {
+                field: printable(key),
+                ..self.error(key, "this setting is not known")
+            }),
         }
     }
 

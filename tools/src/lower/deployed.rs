@@ -31,6 +31,7 @@ impl Checkpoint {
         if let Some(output) = checkpoint.graph.output {
             cut(&mut checkpoint.graph, output, channels)?;
         }
+        checkpoint.scheduler.variance = Variance::FixedSmall;
         let graph = &mut checkpoint.graph;
         let used: Vec<String> = graph.nodes.iter().flat_map(|node| params(&node.op)).collect();
         graph.params.retain(|key, _| used.contains(key));
