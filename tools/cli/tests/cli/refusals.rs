@@ -142,7 +142,6 @@ fn options_of_another_task_are_refused() {
         &["x.png ends in .png", ".svg"],
     );
     refused("bench --kernels --steps 3", 2, &["--steps", "MODEL"]);
-    refused("bench {model} --board microbit", 2, &["--board", "--kernels"]);
 }
 
 /// One request for every command: what cannot be is refused with the same words.
