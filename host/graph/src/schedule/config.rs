@@ -623,7 +623,7 @@ mod tests {
             assert_eq!(parse(&text).unwrap_err().field, field);
         }
         assert_eq!(
-            parse(r#"{"_class_name": "EDMEulerScheduler"}"#).unwrap_err().field,
+            parse(r#"{"_class_name": "VQDiffusionScheduler"}"#).unwrap_err().field,
             "_class_name"
         );
         assert_eq!(parse("{}").unwrap_err().field, "_class_name");
