@@ -469,6 +469,47 @@ impl Levels {
     }
 }
 
+/// Entries that samplers on other levels take over. They are constants: an entry that called for another could not be inlined, and its texts
+/// would be linked into every firmware.
+impl Entry {
+    /// DPM-Solver++(2M) on cumulative alphas.
+    const DPM_SOLVER: Self = Self {
+        number: 3,
+        name: "dpm++",
+        about: "DPM-Solver++(2M), Lu et al. 2022: second order, deterministic",
+        feature: Some(Feature::DpmSolver),
+        terms: Terms::Kept,
+        calls: 1,
+        keeps: Keeps::BetweenSteps,
+        noise: Noise::Never,
+        levels: Levels::Alphas,
+    };
+    /// Heun's method on cumulative alphas.
+    const HEUN: Self = Self {
+        number: 4,
+        name: "heun",
+        about: "Heun's method on the probability-flow ODE: second order, two network calls a step",
+        feature: Some(Feature::Heun),
+        terms: Terms::Kept,
+        calls: 2,
+        keeps: Keeps::WithinStep,
+        noise: Noise::Never,
+        levels: Levels::Alphas,
+    };
+    /// Consistency sampling on cumulative alphas.
+    const CONSISTENCY: Self = Self {
+        number: 9,
+        name: "consistency",
+        about: "Song et al. 2023: x0, fresh noise, x0 again; for distilled networks of 1 to 4 steps",
+        feature: Some(Feature::Consistency),
+        terms: Terms::Kept,
+        calls: 1,
+        keeps: Keeps::Nothing,
+        noise: Noise::Always,
+        levels: Levels::Alphas,
+    };
+}
+
 impl Method {
     /// Every sampler, at its number.
     pub const ALL: [Self; 11] = [
@@ -511,28 +552,8 @@ impl Method {
                 noise: Noise::Always,
                 levels: Levels::Alphas,
             },
-            Self::DpmSolver2M => Entry {
-                number: 3,
-                name: "dpm++",
-                about: "DPM-Solver++(2M), Lu et al. 2022: second order, deterministic",
-                feature: Some(Feature::DpmSolver),
-                terms: Terms::Kept,
-                calls: 1,
-                keeps: Keeps::BetweenSteps,
-                noise: Noise::Never,
-                levels: Levels::Alphas,
-            },
-            Self::Heun => Entry {
-                number: 4,
-                name: "heun",
-                about: "Heun's method on the probability-flow ODE: second order, two network calls a step",
-                feature: Some(Feature::Heun),
-                terms: Terms::Kept,
-                calls: 2,
-                keeps: Keeps::WithinStep,
-                noise: Noise::Never,
-                levels: Levels::Alphas,
-            },
+            Self::DpmSolver2M => Entry::DPM_SOLVER,
+            Self::Heun => Entry::HEUN,
             Self::FlowEuler => Entry {
                 number: 5,
                 name: "euler",
@@ -547,35 +568,25 @@ impl Method {
             Self::FlowHeun => Entry {
                 number: 6,
                 levels: Levels::Flow,
-                ..Self::Heun.entry()
+                ..Entry::HEUN
             },
             Self::FlowMidpoint => Entry {
                 number: 7,
                 name: "flow-midpoint",
                 about: "the midpoint method, of flow matching and EDM: second order, two network calls a step",
                 levels: Levels::Flow,
-                ..Self::Heun.entry()
+                ..Entry::HEUN
             },
             Self::FlowDpmSolver2M => Entry {
                 number: 8,
                 levels: Levels::Flow,
-                ..Self::DpmSolver2M.entry()
+                ..Entry::DPM_SOLVER
             },
-            Self::Consistency => Entry {
-                number: 9,
-                name: "consistency",
-                about: "Song et al. 2023: x0, fresh noise, x0 again; for distilled networks of 1 to 4 steps",
-                feature: Some(Feature::Consistency),
-                terms: Terms::Kept,
-                calls: 1,
-                keeps: Keeps::Nothing,
-                noise: Noise::Always,
-                levels: Levels::Alphas,
-            },
+            Self::Consistency => Entry::CONSISTENCY,
             Self::FlowConsistency => Entry {
                 number: 10,
                 levels: Levels::Flow,
-                ..Self::Consistency.entry()
+                ..Entry::CONSISTENCY
             },
         }
     }
