@@ -190,15 +190,11 @@ impl OverLevels<'_> {
         })
     }
 
-    /// `(a, c)` of `x' = a x + c x0`, as DPM-Solver++ has it: `a = tau' / tau`, `c = -w' expm1(-h)`.
+    /// `(a, c)` of `x' = a x + c x0`, as DPM-Solver++ has it: `a = tau' / tau`, `c = -w' expm1(-h) = w' - a w`, which is there also where h is
+    /// infinite: from no signal, and to no noise.
     fn towards(&self, now: f64, next: f64) -> [f64; 2] {
-        let h = self.rise(now, next);
-        let c = if h == f64::INFINITY {
-            1.0 - next / now * self.signal(now)
-        } else {
-            -self.signal(next) * libm::expm1(-h)
-        };
-        [next / now, c]
+        let a = next / now;
+        [a, self.signal(next) - a * self.signal(now)]
     }
 
     /// How far `ln(w / tau)` rises.

@@ -106,10 +106,11 @@ impl Edm {
         [d * d / square, sigma * d / libm::sqrt(square), 1.0 / libm::sqrt(square)]
     }
 
-    /// The way of `ln sigma` from the lowest level to the highest, 0 to 1: the model's timestep is that of its training timesteps.
+    /// The way of `ln sigma` from the lowest level to the highest, 0 to 1: the model's timestep is that of its training timesteps. Below the
+    /// lowest level, where a step to no noise has its middle, it is 0.
     #[must_use]
     pub fn place(&self, sigma: f64) -> f64 {
-        libm::log(sigma / self.sigma_min) / libm::log(self.sigma_max / self.sigma_min)
+        (libm::log(sigma / self.sigma_min) / libm::log(self.sigma_max / self.sigma_min)).clamp(0.0, 1.0)
     }
 
     /// `(a, b)` of what the network is told, `c_noise = ln(sigma) / 4 = a t + b`, of the model's timestep t of `steps`.
