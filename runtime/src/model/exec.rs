@@ -6,9 +6,9 @@ use super::Model;
 use crate::error::RunError;
 use crate::features::Feature;
 pub use crate::ops::Call;
-use crate::ops::Op;
 use crate::ops::conv::rows;
 use crate::ops::reader::Reader;
+use crate::ops::{Conv, Op};
 use crate::tensor::regions::Regions;
 use crate::tensor::view::View;
 use crate::tensor::{Tensor, TensorId};
@@ -164,18 +164,22 @@ impl Place {
     }
 }
 
+/// The convolution of an operator that can be run by rows of its output; `None` of other operators and of networks in f16.
+#[inline(always)]
+pub(super) fn by_rows<'o>(model: &Model<'_>, op: &'o Op) -> Option<&'o Conv> {
+    match op {
+        _ if model.context.is_float() => None,
+        Op::Conv(conv) => Some(conv),
+        Op::NormConv(both) if Feature::NormConv.is_built() => Some(&both.conv),
+        _ => None,
+    }
+}
+
 /// Where the piece of a convolution ends that begins at row `from` of its output and has at most `most` multiply-accumulates, and how many
 /// rows there are; `None` of what is run whole: other operators, convolutions with fewer, and those in f16.
 #[inline(never)]
 fn piece(model: &Model<'_>, op: &Op, from: usize, most: u32) -> Option<(usize, usize)> {
-    if model.context.is_float() {
-        return None;
-    }
-    let conv = match op {
-        Op::Conv(conv) => conv,
-        Op::NormConv(both) if Feature::NormConv.is_built() => &both.conv,
-        _ => return None,
-    };
+    let conv = by_rows(model, op)?;
     let channels = |id: Option<TensorId>| id.map_or(0, |id| usize::from(model.known(id).channels));
     let out = model.known(conv.out);
     let inputs = channels(Some(conv.source.first)) + channels(conv.source.second.map(|(id, _)| id));

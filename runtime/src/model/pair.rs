@@ -1,7 +1,7 @@
 //! A network call on two cores: each convolution's output rows in two halves, everything else on one.
 
 use super::Model;
-use super::exec::{Call, Network, Observer, class_exists, failed, run_op};
+use super::exec::{Call, Network, Observer, by_rows, class_exists, failed, run_op};
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::ops::Op;
@@ -76,14 +76,7 @@ impl<'s, J: Join> Pair<'s, J> {
 
 /// The first row of an operator's lower half; `None` of what runs on one core.
 fn middle(model: &Model<'_>, op: &Op) -> Option<usize> {
-    if model.context.is_float() {
-        return None;
-    }
-    let conv = match op {
-        Op::Conv(conv) => conv,
-        Op::NormConv(both) if Feature::NormConv.is_built() => &both.conv,
-        _ => return None,
-    };
+    let conv = by_rows(model, op)?;
     halves::middle(conv, model.known(conv.out).rows.into())
 }
 

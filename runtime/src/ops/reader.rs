@@ -5,7 +5,7 @@
 
 use super::At;
 use crate::features::MODULATES;
-use crate::numeric::requant::Requant;
+use crate::numeric::requant::{Requant, WideRequant};
 use crate::tensor::TensorId;
 
 /// A position in bytes. What cannot be read is 0, and [`Reader::failed`] says so.
@@ -186,6 +186,15 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub fn requant(&mut self) -> Requant {
         Requant {
+            mult: self.i32(),
+            shift: self.u8(),
+        }
+    }
+
+    /// A wide factor.
+    #[inline(always)]
+    pub fn wide_requant(&mut self) -> WideRequant {
+        WideRequant {
             mult: self.i32(),
             shift: self.u8(),
         }

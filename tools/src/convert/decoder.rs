@@ -15,6 +15,7 @@ use mote_runtime::{Arena as Memory, Model, RunError, Unobserved};
 use rayon::prelude::*;
 
 use super::calibration::CALIBRATION_SEED;
+use super::source::check_weights;
 use super::units::LARGEST;
 use super::{ConvertError, Converted, Options};
 use crate::emit::{Diffusion, EmitError, Emitted, emit, emit_with, pair::with_decoder};
@@ -225,18 +226,6 @@ fn provenance(decoder: &Decoder, scheme: Scheme, latents: usize, arena: Arena) -
         "calibration": { "latents": latents },
     })
     .to_string()
-}
-
-fn check_weights(program: &Program) -> Result<(), ConvertError> {
-    for op in &program.ops {
-        let weights = op.kind.conv().map_or(&[][..], |conv| &conv.weight);
-        let weight = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
-        if weight > LARGEST {
-            let layer = op.name.clone();
-            return Err(ConvertError::WeightBeyondF16 { layer, weight });
-        }
-    }
-    Ok(())
 }
 
 /// Layers that reach beyond f16.

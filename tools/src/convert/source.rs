@@ -267,6 +267,17 @@ fn within_f16(
     }
 }
 
+/// Refuses a weight that f16 does not hold, by its layer.
+pub(super) fn check_weights(program: &Program) -> Result<(), ConvertError> {
+    match program.ops.iter().find(|op| largest_weight(op) > LARGEST) {
+        None => Ok(()),
+        Some(op) => Err(ConvertError::WeightBeyondF16 {
+            layer: op.name.clone(),
+            weight: largest_weight(op),
+        }),
+    }
+}
+
 /// The largest magnitude of what an f16 model rounds to f16.
 fn largest_weight(op: &FusedOp) -> f32 {
     let weights = op.kind.conv().map_or(&[][..], |conv| &conv.weight);
@@ -281,12 +292,7 @@ fn within(
     fixed: &BTreeSet<SlotId>,
 ) -> Result<Within, ConvertError> {
     let name = |slot: &SlotId| &source.program.ops[slot.0].name;
-    if let Some(op) = found.program.ops.iter().find(|op| largest_weight(op) > LARGEST) {
-        return Err(ConvertError::WeightBeyondF16 {
-            layer: op.name.clone(),
-            weight: largest_weight(op),
-        });
-    }
+    check_weights(&found.program)?;
     let mut notes = vec![];
     if let Some(first) = widened.iter().next() {
         let others = match widened.len() - 1 {

@@ -1,6 +1,6 @@
 //! A board as options of a command describe it.
 
-use super::{Area, Profile, Target, units};
+use super::{Target, units};
 use crate::Error;
 use mote_firmware_sim::{Core, cores};
 
@@ -38,24 +38,9 @@ impl Described {
                 Error::usage(what).help("give them, as in --flash 512K --ram 128K --core cortex-m4f; or --board NAME")
             );
         }
-        let area = |name: &str| Area {
-            name: name.to_owned(),
-            origin: None,
-            bytes: 0,
-        };
-        self.over(Target {
-            name: "the described board".into(),
-            description: "described by --flash, --ram and --core".into(),
-            core: core(self.core.as_deref().unwrap_or_default()).map_err(|why| option("--core", &why))?,
-            flash: area("flash"),
-            ram: vec![area("RAM")],
-            clock_hz: None,
-            fetch: None,
-            power: None,
-            board: None,
-            chip: None,
-            profile: Profile::Size,
-        })
+        let core = core(self.core.as_deref().unwrap_or_default()).map_err(|why| option("--core", &why))?;
+        let description = "described by --flash, --ram and --core";
+        self.over(Target::of_core(core, "the described board", description))
     }
 
     /// `target` with what is said in place of what it has. With another memory or core it is no board that can be simulated.
@@ -64,10 +49,7 @@ impl Described {
             target.flash.bytes = units::bytes(text).map_err(|why| option("--flash", &why))?;
         }
         if let Some(text) = &self.ram {
-            let bytes = units::bytes(text).map_err(|why| option("--ram", &why))?;
-            // The others are not spoken of: the one that is described is the one that is used.
-            target.ram.truncate(1);
-            target.ram.iter_mut().for_each(|ram| ram.bytes = bytes);
+            target.describe_ram(units::bytes(text).map_err(|why| option("--ram", &why))?);
         }
         if let Some(text) = &self.core {
             target.core = core(text).map_err(|why| option("--core", &why))?;

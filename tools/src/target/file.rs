@@ -14,7 +14,7 @@
 //! ```
 
 use super::described::core;
-use super::{Area, Profile, Target, units};
+use super::{Target, units};
 use crate::Error;
 use crate::files::{Expected, read_file};
 use mote_firmware_sim::chips::{Power, chips};
@@ -126,7 +126,7 @@ impl File<'_> {
         let core = self.text("core", core)?;
         let mut target = match (base, flash, ram, core) {
             (Some(base), ..) => base,
-            (None, Some(_), Some(_), Some(core)) => empty(core),
+            (None, Some(_), Some(_), Some(core)) => Target::of_core(core, "", "described by its file"),
             (None, flash, ram, core) => {
                 let said = [
                     ("flash", flash.is_some()),
@@ -147,8 +147,7 @@ impl File<'_> {
         let address = |field| self.number(field, 0.0, f64::from(u32::MAX));
         target.flash.origin = address("flash_start")?.map(|at| at as u32).or(target.flash.origin);
         if let Some(bytes) = ram {
-            target.ram.truncate(1);
-            target.ram.iter_mut().for_each(|ram| ram.bytes = bytes);
+            target.describe_ram(bytes);
         }
         if let Some(at) = address("ram_start")? {
             target
@@ -179,27 +178,5 @@ impl File<'_> {
             }
         };
         Ok(target)
-    }
-}
-
-/// A board of which only the core is known.
-fn empty(core: &'static mote_firmware_sim::Core) -> Target {
-    let area = |name: &str| Area {
-        name: name.to_owned(),
-        origin: None,
-        bytes: 0,
-    };
-    Target {
-        name: String::new(),
-        description: "described by its file".into(),
-        core,
-        flash: area("flash"),
-        ram: vec![area("RAM")],
-        clock_hz: None,
-        fetch: None,
-        power: None,
-        board: None,
-        chip: None,
-        profile: Profile::Size,
     }
 }

@@ -95,6 +95,36 @@ pub struct Target {
     pub profile: Profile,
 }
 
+impl Target {
+    /// A board of which only the core is known: its memories have no bytes yet.
+    fn of_core(core: &'static Core, name: &str, description: &str) -> Self {
+        let area = |name: &str| Area {
+            name: name.to_owned(),
+            origin: None,
+            bytes: 0,
+        };
+        Self {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            core,
+            flash: area("flash"),
+            ram: vec![area("RAM")],
+            clock_hz: None,
+            fetch: None,
+            power: None,
+            board: None,
+            chip: None,
+            profile: Profile::Size,
+        }
+    }
+
+    /// The first RAM has so many bytes. The others are not spoken of: the one that is described is the one that is used.
+    fn describe_ram(&mut self, bytes: u64) {
+        self.ram.truncate(1);
+        self.ram.iter_mut().for_each(|ram| ram.bytes = bytes);
+    }
+}
+
 impl From<&'static Board> for Target {
     /// With the clock of the chip that the board has; boards of no chip (FPGA images) have none.
     fn from(board: &'static Board) -> Self {

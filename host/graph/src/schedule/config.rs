@@ -188,6 +188,30 @@ const MAX_CLIP: f64 = 64.0;
 const SOLVERS_ZERO: f64 = 1.0 / 16_777_216.0;
 
 impl SchedulerConfig {
+    /// Of noise levels without cumulative alphas: what is said of betas and clipping is without effect.
+    pub(super) fn continuous(class_name: String, num_train_timesteps: usize, levels: Levels) -> Self {
+        Self {
+            class_name,
+            num_train_timesteps,
+            beta_start: 0.0,
+            beta_end: 0.0,
+            beta_schedule: BetaSchedule::Linear,
+            rescale_betas_zero_snr: false,
+            set_alpha_to_one: true,
+            steps_offset: 0,
+            timestep_spacing: Spacing::Trailing,
+            prediction_type: Prediction::Epsilon,
+            variance: Variance::FixedSmall,
+            clip_sample: false,
+            clip_sample_range: 1.0,
+            levels,
+            shift: 1.0,
+            edm: None,
+            zero_snr_alpha: 0.0,
+            notes: vec![],
+        }
+    }
+
     /// Reads a configuration. `file` is used in errors only.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         Self::parse_as(file, text, None)
@@ -354,25 +378,11 @@ fn flow(mut fields: Fields) -> Result<SchedulerConfig, ConfigError> {
         "_class_name",
     ]);
     fields.finish()?;
+    let config = SchedulerConfig::continuous(FLOW_EULER.to_string(), steps, Levels::Flow);
     Ok(SchedulerConfig {
-        class_name: FLOW_EULER.to_string(),
-        num_train_timesteps: steps,
-        beta_start: 0.0,
-        beta_end: 0.0,
-        beta_schedule: BetaSchedule::Linear,
-        rescale_betas_zero_snr: false,
-        set_alpha_to_one: true,
-        steps_offset: 0,
-        timestep_spacing: Spacing::Trailing,
         prediction_type: Prediction::Velocity,
-        variance: Variance::FixedSmall,
-        clip_sample: false,
-        clip_sample_range: 1.0,
-        levels: Levels::Flow,
         shift,
-        edm: None,
-        zero_snr_alpha: 0.0,
-        notes: vec![],
+        ..config
     })
 }
 

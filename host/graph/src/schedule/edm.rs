@@ -1,7 +1,7 @@
 //! EDM's noise levels and preconditioning: Karras, Aittala, Aila and Laine, "Elucidating the design space of diffusion-based generative
 //! models", NeurIPS 2022, as diffusers' `EDMEulerScheduler` and `EDMDPMSolverMultistepScheduler` have them.
 
-use super::{BetaSchedule, Prediction, SchedulerConfig, Spacing, Variance};
+use super::SchedulerConfig;
 use crate::config::{ConfigError, Fields};
 use mote_runtime::internals::model::sampling;
 use mote_runtime::internals::model::sampling::Levels;
@@ -124,24 +124,9 @@ impl Edm {
     #[must_use]
     pub fn scheduler(self, class_name: String, steps: usize, notes: Vec<String>) -> SchedulerConfig {
         SchedulerConfig {
-            class_name,
-            num_train_timesteps: steps,
-            beta_start: 0.0,
-            beta_end: 0.0,
-            beta_schedule: BetaSchedule::Linear,
-            rescale_betas_zero_snr: false,
-            set_alpha_to_one: true,
-            steps_offset: 0,
-            timestep_spacing: Spacing::Trailing,
-            prediction_type: Prediction::Epsilon,
-            variance: Variance::FixedSmall,
-            clip_sample: false,
-            clip_sample_range: 1.0,
-            levels: Levels::Edm,
-            shift: 1.0,
             edm: Some(self),
-            zero_snr_alpha: 0.0,
             notes,
+            ..SchedulerConfig::continuous(class_name, steps, Levels::Edm)
         }
     }
 }

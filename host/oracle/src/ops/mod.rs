@@ -10,7 +10,6 @@ mod class_embed;
 mod condition;
 mod constant;
 mod conv;
-mod cross_attention;
 mod group_norm;
 mod input;
 mod linear_attention;
@@ -83,7 +82,7 @@ pub const KINDS: [Kind; 21] = [
     condition::KIND,
     rearrange::KIND,
     linear_attention::KIND,
-    cross_attention::KIND,
+    attention::CROSS,
     pool::KIND,
     constant::KIND,
     band::KIND,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::integer::{self, Heads, TILE};
-use super::rows::{Rows, Table, wide};
+use super::rows::{Rows, Table};
 use crate::error::Fault;
 use crate::features::Feature;
 use crate::numeric::float::{exp_f32, load, store};
@@ -57,7 +57,7 @@ fn read(r: &mut Reader<'_>) -> CrossAttention {
         out: r.tensor(),
         scratch: r.tensor(),
         heads: r.u16(),
-        score: wide(r),
+        score: r.wide_requant(),
         out_requant: r.requant(),
         scale: r.f32(),
         rows: Rows::read(r),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Rows, Table, wide};
+use super::rows::{Rows, Table};
 use super::{linear_float, linear_integer};
 use crate::error::Fault;
 use crate::features::Feature;
@@ -80,8 +80,8 @@ fn read(r: &mut Reader<'_>) -> LinearAttention {
         heads: r.u16(),
         query: r.requant(),
         key: r.requant(),
-        context: wide(r),
-        out_requant: wide(r),
+        context: r.wide_requant(),
+        out_requant: r.wide_requant(),
         scale: r.f32(),
         rows: Rows::read(r),
     }

@@ -62,10 +62,7 @@ fn read(r: &mut Reader<'_>) -> Attention {
         out: r.tensor(),
         scratch: r.tensor(),
         heads: r.u16(),
-        score: WideRequant {
-            mult: r.i32(),
-            shift: r.u8(),
-        },
+        score: r.wide_requant(),
         out_requant: r.requant(),
         scale: r.f32(),
     }

@@ -45,8 +45,8 @@ impl Rows {
             count: r.u16(),
             keys: r.at(),
             values: r.at(),
-            score: wide(r),
-            unit: wide(r),
+            score: r.wide_requant(),
+            unit: r.wide_requant(),
         })
     }
 
@@ -78,13 +78,5 @@ impl Rows {
             keys: view(self.keys)?,
             values: view(self.values)?,
         })
-    }
-}
-
-/// A wide factor.
-pub(super) fn wide(r: &mut Reader<'_>) -> WideRequant {
-    WideRequant {
-        mult: r.i32(),
-        shift: r.u8(),
     }
 }

@@ -18,7 +18,12 @@ pub fn mote(line: &str, places: &[(&str, &Path)]) -> Done {
     done(command(line, places).output().expect("mote can be started"))
 }
 
-/// The same, with firmware that holds what its model needs and no more, whatever the environment says.
+/// [`mote`] beside the model: `{model}`, its checkpoint `{digits}`, and a folder `{dir}`.
+pub fn mote_in(dir: &Path, line: &str) -> Done {
+    mote(line, &[("model", model()), ("digits", &digits()), ("dir", dir)])
+}
+
+/// [`mote`] with firmware that holds what its model needs and no more, whatever the environment says.
 pub fn mote_with_needed_parts(line: &str, places: &[(&str, &Path)]) -> Done {
     let mut command = command(line, places);
     let output = command.env_remove("MOTE_FIRMWARE_PARTS").output();

@@ -1,24 +1,20 @@
 //! Two model files beside each other.
 
-use crate::common::{Done, digits, folder, model, mote};
+use crate::common::{folder, model, mote, mote_in};
 use std::path::Path;
-
-fn run(dir: &Path, line: &str) -> Done {
-    mote(line, &[("model", model()), ("digits", &digits()), ("dir", dir)])
-}
 
 #[test]
 fn what_differs_of_two_schemes_is_said_and_what_is_alike_is_not() {
     let dir = folder();
     let dir = dir.path();
     for scheme in ["w8a8", "w8a16"] {
-        let done = run(
+        let done = mote_in(
             dir,
             &format!("convert {{digits}} -o {{dir}}/{scheme}.mote --scheme {scheme}"),
         );
         assert_eq!(done.status, 0, "{}", done.stderr);
     }
-    let found = run(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5 --json").json();
+    let found = mote_in(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5 --json").json();
     assert_eq!(found["same_bytes"], false);
     let fact = |what: &str| {
         let facts = found["facts"].as_array().unwrap();
@@ -43,7 +39,7 @@ fn what_differs_of_two_schemes_is_said_and_what_is_alike_is_not() {
         images["psnr_db_min"].as_f64().unwrap(),
     );
     assert!((20.0..90.0).contains(&least) && least <= mean, "{found}");
-    let text = run(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5").stdout;
+    let text = mote_in(dir, "diff {dir}/w8a8.mote {dir}/w8a16.mote --seeds 3 --steps 5").stdout;
     for word in ["scheme", "w8a16", "more are alike", "dB mean", "(seed "] {
         assert!(text.contains(word), "{text}");
     }
@@ -52,7 +48,7 @@ fn what_differs_of_two_schemes_is_said_and_what_is_alike_is_not() {
 #[test]
 fn a_file_does_not_differ_from_itself() {
     let dir = folder();
-    let found = run(dir.path(), "diff {model} {model} --seeds 2 --steps 3 --json").json();
+    let found = mote_in(dir.path(), "diff {model} {model} --seeds 2 --steps 3 --json").json();
     assert_eq!(found["same_bytes"], true);
     assert_eq!(
         (

@@ -1,17 +1,12 @@
 //! `mote new`: what it says, and what it refuses. That its projects build and run, `--test new` of the workspace's tests shows.
 
-use crate::common::{Done, folder, has_keys, listing, model, mote};
-use std::path::Path;
-
-fn run(dir: &Path, line: &str) -> Done {
-    mote(line, &[("model", model()), ("dir", dir)])
-}
+use crate::common::{folder, has_keys, listing, model, mote_in};
 
 #[test]
 fn a_project_is_written_with_the_commands_that_build_it() {
     let dir = folder();
     let dir = dir.path();
-    let object = run(dir, "new {dir}/my-app --model {model} --board microbit --json").json();
+    let object = mote_in(dir, "new {dir}/my-app --model {model} --board microbit --json").json();
     has_keys(
         &object,
         &["folder", "name", "kind", "board", "files", "commands", "unchecked"],
@@ -23,7 +18,7 @@ fn a_project_is_written_with_the_commands_that_build_it() {
         std::fs::read(dir.join("my-app/digits.mote")).unwrap(),
         std::fs::read(model()).unwrap()
     );
-    let text = run(dir, "new {dir}/in-c --model {model} --board microbit --kind c").stdout;
+    let text = mote_in(dir, "new {dir}/in-c --model {model} --board microbit --kind c").stdout;
     assert!(text.contains("cmake --build build --target run"), "{text}");
     // A board of one's own.
     std::fs::write(
@@ -31,7 +26,7 @@ fn a_project_is_written_with_the_commands_that_build_it() {
         "name = \"mine\"\ncore = \"cortex-m4f\"\nflash = \"512K\"\nflash_start = 0x8000000\nram = \"64K\"\nram_start = 0x20000000\n",
     )
     .unwrap();
-    run(dir, "new {dir}/own --model {model} --board {dir}/mine.toml --json").json();
+    mote_in(dir, "new {dir}/own --model {model} --board {dir}/mine.toml --json").json();
     let memory = std::fs::read_to_string(dir.join("own/memory.x")).unwrap();
     assert!(
         memory.contains("FLASH    : ORIGIN = 0x8000000, LENGTH = 0x7f000\n"),
@@ -118,7 +113,7 @@ fn bad_input_is_refused_and_leaves_nothing() {
         ),
         ("{dir}/app --board microbit", 2, &["--model"]),
     ] {
-        let done = run(dir, &format!("new {line}"));
+        let done = mote_in(dir, &format!("new {line}"));
         assert_eq!(done.status, status, "{line}: {}{}", done.stdout, done.stderr);
         for word in words {
             assert!(done.stderr.contains(word), "{line}: no '{word}' in {}", done.stderr);

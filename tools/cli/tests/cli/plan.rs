@@ -1,17 +1,12 @@
 //! A run that a file plans.
 
-use crate::common::{Done, digits, folder, listing, model, mote};
+use crate::common::{folder, listing, mote_in};
 use mote_engine::memory::AlignedBytes;
 use serde_json::Value;
 use std::path::Path;
 
-/// Runs `line` beside the model.
-fn run(dir: &Path, line: &str) -> Done {
-    mote(line, &[("model", model()), ("digits", &digits()), ("dir", dir)])
-}
-
 fn refused(dir: &Path, line: &str, status: i32, words: &[&str]) {
-    let done = run(dir, line);
+    let done = mote_in(dir, line);
     assert_eq!(done.status, status, "{line}: {}{}", done.stdout, done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "{line}: no '{word}' in {}", done.stderr);
@@ -30,14 +25,14 @@ fn a_planned_file_is_sampled_without_options_to_the_same_images() {
         "--sampler dpm++ --steps 5 --clip stock",
         "--sampler heun --steps 4 --spacing linspace",
     ] {
-        let plan = run(dir, &format!("plan {{model}} -o {{dir}}/p.mote {options} --json")).json();
+        let plan = mote_in(dir, &format!("plan {{model}} -o {{dir}}/p.mote {options} --json")).json();
         let [bytes, before] = ["bytes", "bytes_before"].map(|key| plan[key].as_u64().unwrap());
         let rows = plan["plan"]["timesteps"].as_array().unwrap().len() as u64;
         // Header and provenance grow a little.
         let expected = before - 8000 + 36 * rows;
         assert!((expected..expected + 64).contains(&bytes), "{plan}");
         let sampled = |line: &str| {
-            run(
+            mote_in(
                 dir,
                 &format!("sample {line} -o {{dir}}/x.png --count 2 --seed 3 --json"),
             )
@@ -62,22 +57,22 @@ fn a_planned_file_is_sampled_without_options_to_the_same_images() {
 fn what_is_planned_is_shown_and_nothing_else_runs() {
     let dir = folder();
     let dir = dir.path();
-    let done = run(dir, "plan {model} -o {dir}/p.mote --steps 4 --eta 1");
+    let done = mote_in(dir, "plan {model} -o {dir}/p.mote --steps 4 --eta 1");
     assert!(
         done.stdout
             .contains("4 steps of ddim, leading spacing, clipping off, eta 1"),
         "{}",
         done.stdout
     );
-    let object = run(dir, "inspect {dir}/p.mote --json").json();
+    let object = mote_in(dir, "inspect {dir}/p.mote --json").json();
     assert_eq!(object["plan"]["timesteps"], serde_json::json!([751, 501, 251, 1]));
     assert_eq!(object["plan"]["sampler"], "ddim");
     let features = |object: &Value| object["features"].as_array().unwrap().contains(&"schedule".into());
     assert!(!features(&object));
-    let free = run(dir, "inspect {model} --json").json();
+    let free = mote_in(dir, "inspect {model} --json").json();
     assert!(features(&free) && free["plan"].is_null());
     assert_eq!(object["provenance"]["planned_from_crc32"], free["crc32"]);
-    let text = run(dir, "inspect {dir}/p.mote").stdout;
+    let text = mote_in(dir, "inspect {dir}/p.mote").stdout;
     assert!(text.contains("eta 1: 751, 501, 251, 1"), "{text}");
     for option in [
         "--steps 5",
@@ -125,22 +120,22 @@ fn what_is_planned_is_shown_and_nothing_else_runs() {
 fn a_planned_file_is_validated_and_measured_as_any() {
     let dir = folder();
     let dir = dir.path();
-    run(
+    mote_in(
         dir,
         "plan {model} -o {dir}/p.mote --steps 3 --sampler dpm++ --spacing trailing",
     )
     .stdout
     .clear();
     let line = "--backends cpu,portable,oracle --seeds 2 --against {digits} --json";
-    let planned = run(dir, &format!("validate {{dir}}/p.mote {line}")).json();
-    let free = run(
+    let planned = mote_in(dir, &format!("validate {{dir}}/p.mote {line}")).json();
+    let free = mote_in(
         dir,
         &format!("validate {{model}} {line} --steps 3 --sampler dpm++ --spacing trailing"),
     )
     .json();
     assert_eq!(planned["held"], true);
     assert_eq!(planned["float"], free["float"]);
-    let bench = run(dir, "bench {dir}/p.mote --backends portable --batch 1 --json").json();
+    let bench = mote_in(dir, "bench {dir}/p.mote --backends portable --batch 1 --json").json();
     assert_eq!(bench["steps"], 3);
 }
 
@@ -149,7 +144,7 @@ fn a_planned_file_is_validated_and_measured_as_any() {
 fn a_damaged_plan_is_refused() {
     let dir = folder();
     let dir = dir.path();
-    run(dir, "plan {model} -o {dir}/p.mote --steps 3");
+    mote_in(dir, "plan {model} -o {dir}/p.mote --steps 3");
     let mut file = std::fs::read(dir.join("p.mote")).unwrap();
     let at = {
         let memory = AlignedBytes::copy_of(&file);
