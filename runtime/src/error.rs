@@ -301,11 +301,12 @@ impl fmt::Display for ParseError {
                 "the model must start at a multiple of {align} bytes: put it in Aligned, or align its section or slot"
             ),
             Self::Length { expected, found } => {
-                write!(
-                    f,
-                    "the model says it has {expected} bytes, but {found} are there: it was cut off, or is a slot that goes on behind it \
-                     (Model::parse_slot)"
-                )
+                write!(f, "the model says it has {expected} bytes, but {found} are there: ")?;
+                f.write_str(if found < expected {
+                    "it was cut off"
+                } else {
+                    "more follows it; a slot of flash is opened by Model::parse_slot"
+                })
             }
             Self::NotAModel => f.write_str("not a Mote model: the magic bytes 'MOTE' are missing"),
             Self::FormatVersion { found, supported } => {

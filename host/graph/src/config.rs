@@ -22,6 +22,19 @@ pub struct ConfigError {
     pub problem: String,
 }
 
+impl ConfigError {
+    /// That `field` of the object `map`, of `file`, has this problem.
+    #[must_use]
+    pub fn of(file: &str, map: &Map<String, Value>, field: &str, problem: &str) -> Self {
+        Self {
+            file: file.to_string(),
+            field: printable(field),
+            value: map.get(field).map_or_else(|| "missing".to_string(), shown),
+            problem: visible(problem),
+        }
+    }
+}
+
 /// The fields of one JSON object. A field is looked up once; [`Fields::finish`] refuses what is left.
 #[derive(Debug)]
 pub struct Fields {
@@ -51,13 +64,7 @@ impl Fields {
     /// An error about `field`, quoting its value.
     #[must_use]
     pub fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
-        let value = self.map.get(field).map_or_else(|| "missing".to_string(), shown);
-        ConfigError {
-            file: self.file.clone(),
-            field: printable(field),
-            value,
-            problem: problem.into(),
-        }
+        ConfigError::of(&self.file, &self.map, field, &problem.into())
     }
 
     /// The raw value, or `None` when the field is missing or null. Use [`Fields::is_null`] where null has a meaning.
@@ -281,27 +288,33 @@ fn integral(value: &Value) -> Option<usize> {
     (value.fract() == 0.0 && (0.0..9e15).contains(&value)).then_some(value as usize)
 }
 
-/// A value as its file has it, cut to 120 characters.
+/// A value as its file has it, but without control characters (JSON escapes only those below 32); cut to 120 characters.
 pub fn shown(value: &Value) -> String {
     let mut text = value.to_string();
     for (name, _) in BEYOND_JSON {
         text = text.replace(&format!("\"\\u0000{name}\""), name);
     }
-    cut(text)
+    printable(&text)
 }
 
 /// Text of a file as a message shows it: without control characters, cut to 120 characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars().take(200) {
+    let text: String = text.chars().take(200).collect();
+    cut(visible(&text))
+}
+
+/// Text without control characters, which a terminal would obey: they are written as Rust escapes them.
+fn visible(text: &str) -> String {
+    let mut visible = String::new();
+    for c in text.chars() {
         if c.is_control() {
-            shown.extend(c.escape_default());
+            visible.extend(c.escape_default());
         } else {
-            shown.push(c);
+            visible.push(c);
         }
     }
-    cut(shown)
+    visible
 }
 
 fn cut(text: String) -> String {
@@ -331,6 +344,18 @@ mod tests {
                 .and_then(|mut fields| fields.number("b", 0.0))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn no_control_character_of_a_file_is_shown() {
+        let text = "{\"a\": \"x\u{7f}y\u{9b}\\u0007\"}";
+        let error = Fields::parse("f", text)
+            .unwrap()
+            .bool("a", true)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(r"x\u{7f}y\u{9b}\u0007"), "{error}");
+        assert!(!error.chars().any(char::is_control), "{error:?}");
     }
 
     #[test]

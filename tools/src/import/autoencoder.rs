@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 const TINY: &str = "AutoencoderTiny";
 const KL: &str = "AutoencoderKL";
+/// Classes that are read.
+pub(super) const CLASSES: [&str; 2] = [TINY, KL];
 /// The folder of a pipeline's autoencoder where no index names another.
 const FOLDER: &str = "vae";
 const CONFIG: &str = "config.json";
@@ -49,7 +51,7 @@ impl Decoder {
 /// Whether a class of networks is one whose decoder is read.
 #[must_use]
 pub fn is_read(class: &str) -> bool {
-    class == TINY || class == KL
+    CLASSES.contains(&class)
 }
 
 /// The folder that holds an autoencoder and no network beside it: `path` itself.

@@ -1,5 +1,7 @@
 //! `unet/config.json` of a diffusers `UNet2DModel`, every default filled in.
 
+use super::index::NETWORK;
+use super::{autoencoder, dit};
 use mote_graph::config::{ConfigError, Fields};
 
 /// A level's block, down or up.
@@ -302,11 +304,20 @@ fn blocks(
     }
 }
 
-/// A string that must be one of `supported`; gives its index.
+/// Whether it is a U-Net's; of another class, what is read in its place.
 fn class(f: &mut Fields) -> Result<(), ConfigError> {
-    one_of(f, "_class_name", "UNet2DModel", &["UNet2DModel"]).map(drop)
+    if f.string("_class_name", NETWORK)? == NETWORK {
+        return Ok(());
+    }
+    let [tiny, kl] = autoencoder::CLASSES;
+    let problem = format!(
+        "supported: {NETWORK}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2)",
+        dit::CLASS
+    );
+    Err(f.error("_class_name", problem))
 }
 
+/// A string that must be one of `supported`; gives its index.
 fn one_of(f: &mut Fields, field: &'static str, default: &str, supported: &[&str]) -> Result<usize, ConfigError> {
     let name = f.string(field, default)?;
     let index = supported.iter().position(|supported| *supported == name);

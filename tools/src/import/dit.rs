@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Its class, and the folder of it in a pipeline.
-const CLASS: &str = "DiTTransformer2DModel";
+pub(super) const CLASS: &str = "DiTTransformer2DModel";
 const FOLDER: &str = "transformer";
 /// Features of the step.
 const FEATURES: usize = 256;

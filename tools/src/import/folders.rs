@@ -49,7 +49,9 @@ impl Layout {
         Err(ImportError::NoUnet {
             path: shown(path),
             advice: network.map_or_else(
-                || "give the pipeline folder of a UNet2DModel or its unet/ folder, a folder with net.pt2, or a policy's own folder".to_string(),
+                || "give the pipeline folder of a UNet2DModel or a DiTTransformer2DModel, the folder of its network, one with net.pt2, or that of a policy, \
+                     of lucidrains' weights or of an autoencoder"
+                    .to_string(),
                 |name| format!("give {}", shown(&path.join(name))),
             ),
         })

@@ -400,10 +400,7 @@ impl Settings {
         let unknown = |key: &&String| !key.starts_with('_') && !keys.contains(&key.as_str());
         match self.map.keys().find(unknown) {
             None => Ok(()),
-            Some(key) => Err(ConfigError {
-                field: printable(key),
-                ..self.error(key, "this setting is not known")
-            }),
+            Some(key) => Err(self.error(key, "this setting is not known")),
         }
     }
 
@@ -414,14 +411,6 @@ impl Settings {
 
     /// The error that a setting has this problem.
     pub fn error(&self, field: &str, problem: &str) -> ConfigError {
-        ConfigError {
-            file: self.file.clone(),
-            field: field.to_string(),
-            value: self
-                .map
-                .get(field)
-                .map_or_else(|| "missing".to_string(), settings::shown),
-            problem: problem.to_string(),
-        }
+        ConfigError::of(&self.file, &self.map, field, problem)
     }
 }

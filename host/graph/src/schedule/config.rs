@@ -288,13 +288,17 @@ impl SchedulerConfig {
     /// The cumulative alphas by training timestep, in f64, and the one before the first; none where the noise levels are others.
     ///
     /// # Errors
-    /// What keeps the schedule from being made.
+    /// What keeps the schedule from being made, or [`ScheduleError::Rises`].
     pub fn alpha_bars(&self) -> Result<(Vec<f64>, f64), ScheduleError> {
         if self.levels != Levels::Alphas {
             return Ok((vec![], 1.0));
         }
         let schedule = Schedule::new(self, Precision::F64)?;
-        Ok((schedule.alphas_cumprod, schedule.final_alpha_cumprod))
+        let rises = schedule.alphas_cumprod.windows(2).find(|pair| pair[1] > pair[0]);
+        match rises {
+            Some(&[before, last]) => Err(ScheduleError::Rises { last, before }),
+            _ => Ok((schedule.alphas_cumprod, schedule.final_alpha_cumprod)),
+        }
     }
 
     /// What the network predicts.
@@ -810,5 +814,15 @@ mod tests {
                 assert_eq!(schedule.alphas_cumprod[999], last, "{name}");
             }
         }
+    }
+
+    /// A linear schedule of 1000 timesteps is at 2^-28 before its end, where the solvers' classes have 2^-24.
+    #[test]
+    fn a_trace_of_signal_above_the_timestep_before_goes_into_no_file() {
+        let text = r#"{"_class_name": "DPMSolverMultistepScheduler", "rescale_betas_zero_snr": true}"#;
+        let error = parse(text).unwrap().alpha_bars().unwrap_err();
+        assert!(matches!(error, ScheduleError::Rises { last, before } if last == SOLVERS_ZERO && before < last));
+        let scaled = text.replace('}', r#", "beta_schedule": "scaled_linear"}"#);
+        parse(&scaled).unwrap().alpha_bars().unwrap();
     }
 }

@@ -113,6 +113,17 @@ pub enum ScheduleError {
     /// `rescale_betas_zero_snr` on a schedule whose noise does not grow.
     #[error("rescale_betas_zero_snr needs a schedule whose last cumulative alpha is below its first")]
     Rescale,
+    /// The least cumulative alpha that a solver's class ends with is above the one before it.
+    #[error(
+        "rescale_betas_zero_snr: the class of this scheduler ends with a cumulative alpha of {last:e}, above {before:e}, the one before it, \
+         so that noise would not grow; give the scheduler the network was trained with (DDIMScheduler or DDPMScheduler), whose last is 0"
+    )]
+    Rises {
+        /// The last cumulative alpha.
+        last: f64,
+        /// The one before it.
+        before: f64,
+    },
     /// More steps than training timesteps, or none.
     #[error("{steps} steps: choose from 1 to {max}, the number of training timesteps")]
     Steps {

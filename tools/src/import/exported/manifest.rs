@@ -218,15 +218,7 @@ impl Manifest {
 
     /// The error that `field` has this problem.
     pub fn error(&self, field: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError {
-            file: self.file.clone(),
-            field: field.to_string(),
-            value: self
-                .object
-                .get(field)
-                .map_or_else(|| "missing".to_string(), settings::shown),
-            problem: problem.into(),
-        }
+        ConfigError::of(&self.file, &self.object, field, &problem.into())
     }
 }
 

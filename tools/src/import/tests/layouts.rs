@@ -274,6 +274,7 @@ fn variants_and_shards_are_read() {
         (json!("../../b.safetensors"), "names no file of this folder"),
         (json!("/b.safetensors"), "names no file of this folder"),
         (json!(7), "names no file of this folder"),
+        (json!("a\u{7f}/b"), "names no file of this folder"),
         (json!(names[1]), "and the file differs"),
     ] {
         let mut wrong = map.clone();
