@@ -49,7 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a diffusers pipeline with a U-Net")
     parser.add_argument("--scheme", default="w4a8")
-    parser.add_argument("--minutes", type=float, default=14)
+    parser.add_argument("--minutes", type=float, default=14, help="of the clock; training ends there where --updates has not ended it")
+    parser.add_argument("--updates", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--runs", type=int, default=512, help="trajectories of the float network")
@@ -69,13 +70,14 @@ def main() -> None:
     net = QuantizedModule(pipeline.unet.train(), model)
     print(f"at the start: {psnr(net.model, args):.2f} dB", flush=True)
     states, times, targets, weights = trajectories(teacher, pipeline.scheduler, args.runs, args.steps, seed=0)
+    losses: list[float] = []
     optimizer = torch.optim.Adam(net.parameters(), lr=args.rate)
 
-    step, ends = 0, began + 60 * args.minutes
-    first = time.monotonic()
-    while (now := time.monotonic()) < ends:
-        share = (now - first) / (ends - first)
-        optimizer.param_groups[0]["lr"] = args.rate * (1 - share)
+    ends, step = began + 60 * args.minutes, 0
+    for step in range(1, args.updates + 1):
+        if time.monotonic() > ends:
+            break
+        optimizer.param_groups[0]["lr"] = args.rate * (1 - step / (args.updates + 1))
         pick = torch.multinomial(weights + weights.mean() / 4, args.batch)
         out = net(states[pick], times[pick]).sample
         importance = weights[pick] / (weights[pick] + weights.mean() / 4)
@@ -83,16 +85,18 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        step += 1
-        if step % 200 == 0:
-            print(f"step {step}, {(time.monotonic() - began) / 60:.1f} min: loss {loss.item():.2e}, {psnr(net.model, args):.2f} dB", flush=True)
+        losses.append(loss.item())
+        if step % 100 == 0:
+            spent = time.process_time() / 60
+            print(f"update {step}, {spent:.1f} processor minutes: loss {sum(losses[-100:]) / 100:.3e}", flush=True)
     facts = {
         "scheme": args.scheme,
-        "steps": step,
+        "updates": step,
         "batch": args.batch,
         "converted_db": round(psnr(model, args), 2),
         "trained_db": round(psnr(net.model, args), 2),
         "minutes": round((time.monotonic() - began) / 60, 1),
+        "processor_minutes": round(time.process_time() / 60, 1),
     }
     print(json.dumps(facts))
     if args.out is not None:
