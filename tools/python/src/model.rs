@@ -5,7 +5,7 @@ use crate::options::{self, Steps};
 use crate::work::run;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
-use mote_tools::backend::{Job, Trace};
+use mote_tools::backend::{Sampling, Trace};
 use mote_tools::convert::held::Held;
 use mote_tools::tensors::{from_q24, to_chw, to_hwc, to_q24};
 use mote_tools::{
@@ -156,7 +156,7 @@ impl Model {
         backend: &str,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Made<'py>> {
-        let checked = || -> Result<(Backend, Vec<Job>), Error> {
+        let checked = || -> Result<(Backend, Vec<Sampling>), Error> {
             let start = match (noise, image) {
                 (Some(noise), _) => StartFrom::Noise(self.samples(noise)?),
                 (None, Some(image)) => StartFrom::Image {
@@ -174,17 +174,17 @@ impl Model {
             };
             let backend = options::backend(backend)?;
             backend.available().map_err(Error::from)?;
-            Ok((backend, self.jobs(&request, &seeds, labels.as_deref(), backend)?))
+            Ok((backend, self.samplings(&request, &seeds, labels.as_deref(), backend)?))
         };
-        let (backend, jobs) = checked().map_err(|error| exception(py, &error))?;
+        let (backend, samplings) = checked().map_err(|error| exception(py, &error))?;
         let file = Arc::clone(&self.file);
         let traces = run(py, progress, move |watch| {
             let mut traces: Vec<Trace> = Vec::new();
-            for job in &jobs {
+            for sampling in &samplings {
                 if watch.stopped() {
                     break;
                 }
-                traces.extend(backend.run(file.target(), job, &|| watch.count())?);
+                traces.extend(backend.run(file.opened(), sampling, &|| watch.count())?);
             }
             Ok(traces)
         })?;
@@ -370,13 +370,13 @@ impl Model {
     }
 
     /// Jobs of few images each, so that Ctrl-C is heard; images of one label follow each other.
-    fn jobs(
+    fn samplings(
         &self,
         request: &Request,
         seeds: &[u64],
         labels: Option<&[u16]>,
         backend: Backend,
-    ) -> Result<Vec<Job>, Error> {
+    ) -> Result<Vec<Sampling>, Error> {
         let header = self.file.model().header();
         let work = match header.arithmetic {
             Arithmetic::Integer => TOGETHER,
@@ -389,7 +389,7 @@ impl Model {
             Backend::Oracle(_) | Backend::Board(..) => 1,
         };
         let label = |i: usize| labels.and_then(|labels| labels.get(i)).copied();
-        let mut jobs = Vec::new();
+        let mut samplings = Vec::new();
         let mut first = 0;
         while first < seeds.len() {
             let alike = (first..seeds.len())
@@ -407,10 +407,10 @@ impl Model {
             if let StartFrom::Noise(noise) = &request.start {
                 part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
             }
-            jobs.push(part.job_of(self.file.model(), &seeds[first..end])?);
+            samplings.push(part.sampling_of(self.file.model(), &seeds[first..end])?);
             first = end;
         }
-        Ok(jobs)
+        Ok(samplings)
     }
 }
 
