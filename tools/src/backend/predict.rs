@@ -51,6 +51,9 @@ fn one(
         }
         .into());
     }
+    if let (Some(found), 0) = (question.class, header.classes) {
+        return Err(RunError::Class { found, classes: 0 }.into());
+    }
     let condition = question.condition.as_ref();
     let given = Request {
         condition: condition
