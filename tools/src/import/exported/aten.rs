@@ -145,6 +145,14 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "einsum" | "matmul" | "mm" | "bmm" | "baddbmm" => super::products::result(net, op, &call),
         "embedding" => Ok(vec![call.embedding(net)?]),
         "cat" | "concat" | "concatenate" => Ok(vec![call.joined(net)?]),
+        "reflection_pad1d" => match node.ints("padding")?.as_deref() {
+            Some([before, behind]) if before == behind && *before >= 0 => {
+                one(net.reflected_ends(call.input()?, usize::try_from(*before).unwrap_or(usize::MAX)))
+            }
+            other => Err(format!(
+                "it reflects {other:?} positions; as many at both ends are known"
+            )),
+        },
         "constant_pad_nd" | "pad" => match call.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![call.longer(waves)?]),
             _ => one(call.padded(net)),
@@ -469,6 +477,16 @@ impl<'a> Call<'a> {
 
     fn padded(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
+        if node.text("mode") == Some("reflect") {
+            return match node.ints("pad")?.as_deref() {
+                Some([before, behind]) if before == behind && *before >= 0 => {
+                    net.reflected_ends(self.input()?, usize::try_from(*before).unwrap_or(usize::MAX))
+                }
+                other => Err(format!(
+                    "it reflects {other:?} positions; as many at both ends of a signal are known"
+                )),
+            };
+        }
         if node.text("mode").is_some_and(|mode| mode != "constant") || node.number_or("value", 0.0)? != 0.0 {
             return Err("it pads by other values than 0, which is not known".to_string());
         }

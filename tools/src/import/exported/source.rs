@@ -91,6 +91,11 @@ pub(in crate::import) enum What {
         x: usize,
         pad: [usize; 4],
     },
+    /// So many positions reflected at both ends of a signal, the last itself left out.
+    Reflected {
+        x: usize,
+        pad: usize,
+    },
     /// `x` without its mean over some channels of a position.
     Centred {
         x: usize,
@@ -233,6 +238,7 @@ impl What {
             | Self::Rows { x, .. }
             | Self::Blocks { x, .. }
             | Self::Padded { x, .. }
+            | Self::Reflected { x, .. }
             | Self::Softmax { x, .. }
             | Self::Centred { x, .. }
             | Self::Statistic { x, .. } => vec![*x],
@@ -269,7 +275,7 @@ impl What {
             Self::Pool { .. } => "pool",
             Self::Rows { .. } => "reshape",
             Self::Blocks { .. } => "blocks",
-            Self::Padded { .. } => "pad",
+            Self::Padded { .. } | Self::Reflected { .. } => "pad",
             Self::Centred { .. } | Self::Statistic { .. } => "statistic",
             Self::Scores { .. } | Self::Weights { .. } => "scores",
             Self::Softmax { .. } => "softmax",

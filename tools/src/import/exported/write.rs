@@ -117,6 +117,9 @@ impl Net {
             What::Padded { .. } => {
                 return Err("zeros are appended, and no convolution follows, which is not known".into());
             }
+            What::Reflected { .. } => {
+                return Err("ends are reflected, and no convolution of a signal follows, which is not known".into());
+            }
             What::Statistic { .. } | What::Centred { .. } => {
                 let problem = "a norm, a mean or a variance is used otherwise than to normalize what it is of";
                 return Err(format!("{problem}, which is not known"));
