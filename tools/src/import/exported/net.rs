@@ -218,17 +218,24 @@ impl Net {
     }
 
     /// Stores a trained tensor under `key`, or under a name beside it where another has that one.
-    pub fn param(&mut self, key: &str, shape: Vec<usize>, data: Vec<f32>) -> String {
-        let param = Param { shape, data };
+    pub fn param(&mut self, key: &str, shape: Vec<usize>, tensor: &Tensor) -> Result<String> {
+        let param = Param {
+            shape,
+            data: tensor.floats()?,
+        };
+        let rest = tensor.rest(&param.data);
         let mut name = key.to_string();
         let mut again = 1;
         while self.params.get(&name).is_some_and(|known| *known != param) {
             again += 1;
             name = format!("{key}#{again}");
         }
+        if let Some(rest) = rest {
+            self.graph.rest(name.clone(), rest);
+        }
         self.graph.param(name.clone(), param.clone());
         self.params.insert(name.clone(), param);
-        name
+        Ok(name)
     }
 }
 
