@@ -161,6 +161,13 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d" => one(call.pooled(net, op.starts_with("max"))),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
+        "zeros_like" | "ones_like" => Err(
+            "it makes a constant as large as an activation, as self-conditioning does where no estimate is given: train without it"
+                .to_string(),
+        ),
+        "upsample_bilinear2d" | "upsample_linear1d" | "upsample_bicubic2d" => Err(
+            "it interpolates between positions, which is not known: use nearest neighbours, or a transposed convolution".to_string(),
+        ),
         _ => Err(
             "this operator is not known; say which network has it, or export it with another layer in its place"
                 .to_string(),
@@ -407,6 +414,9 @@ impl<'a> Call<'a> {
                 let sizes = [&indices.sizes[..], &[width]].concat();
                 Ok(Value::Constant(Tensor::new(table.kind, sizes, data)))
             }
+            Value::Waves(_) => Err(
+                "it looks up a table by the timestep, which is not known: train with sines of the timestep in its place".to_string(),
+            ),
             _ => Err("it looks up what is computed; the class label is known".to_string()),
         }
     }

@@ -442,7 +442,10 @@ impl Net {
             let view = &self.unrolled(view, axis)?;
             parts
                 .push(self.channels_first(view, &[axis], &positions).map_err(|problem| {
-                    format!("{problem}; values are joined along their channels: {}", shown(view))
+                    format!(
+                        "{problem}; values are joined along their channels, not along positions (add a token's embedding to the others in its place): {}",
+                        shown(view)
+                    )
                 })?);
             channels += view.sizes()[axis];
         }

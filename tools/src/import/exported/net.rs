@@ -72,8 +72,9 @@ impl Net {
         }
         let deepest = |net: &Self| what.parts().iter().map(|i| net.sources[*i].depth).max().unwrap_or(0);
         if deepest(self) >= MOST_DEPTH {
+            let mut seen = BTreeSet::new();
             for part in what.parts() {
-                self.value(part)?;
+                self.settle(part, &mut seen)?;
             }
         }
         let depth = deepest(self) + 1;
@@ -85,9 +86,44 @@ impl Net {
         Ok(index)
     }
 
+    /// Writes `source`, or what it is made of where it is a part of an attention or of a norm, which has no value of its own.
+    fn settle(&mut self, source: usize, seen: &mut BTreeSet<usize>) -> Result<()> {
+        if self.sources[source].value.is_some() || !seen.insert(source) {
+            return Ok(());
+        }
+        if !self.sources[source].part {
+            return self.value(source).map(drop);
+        }
+        let parts = self.sources[source].what.parts();
+        for part in &parts {
+            self.settle(*part, seen)?;
+        }
+        self.sources[source].depth = parts.iter().map(|i| self.sources[*i].depth).max().unwrap_or(0) + 1;
+        Ok(())
+    }
+
+    /// Whether `what` has no value of its own.
+    fn is_part(&self, what: &What) -> bool {
+        match what {
+            What::Scores { .. }
+            | What::Weights { .. }
+            | What::Softmax { .. }
+            | What::Context { .. }
+            | What::Centred { .. }
+            | What::Statistic { .. }
+            | What::Padded { .. }
+            | What::Reflected { .. } => true,
+            What::Map { .. } | What::Product { .. } | What::Sum { .. } => {
+                what.parts().iter().any(|part| self.sources[*part].part)
+            }
+            _ => false,
+        }
+    }
+
     fn push(&mut self, sizes: Vec<usize>, what: What, value: Option<ValueId>) -> usize {
         self.sources.push(Source {
             sizes,
+            part: self.is_part(&what),
             what,
             module: self.module.clone(),
             depth: 0,

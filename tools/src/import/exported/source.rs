@@ -17,6 +17,8 @@ pub(in crate::import) struct Source {
     pub what: What,
     /// The module that it is part of.
     pub module: String,
+    /// Whether it is a part of an attention or of a norm, which has no value of its own.
+    pub part: bool,
     /// Sources on the way back to one that is written.
     pub depth: usize,
     /// The value, once it is written.
