@@ -12,6 +12,7 @@ pub(crate) mod times;
 use std::collections::HashMap;
 
 use mote_graph::graph::{Graph, Node, Op, ValueId};
+use mote_graph::ops::Function;
 use mote_runtime::internals::ops::rearrange::Pattern;
 
 use crate::ops::{self, Conv, Kind, Rearrange};
@@ -154,6 +155,12 @@ impl<'g> Lowering<'g> {
     }
 
     fn node(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
+        if matches!(&node.op, Op::Pointwise(op) if op.function == Function::Sine) {
+            return Err(refuse(
+                node,
+                "the sine of an activation, whose periods no table of segments holds",
+            ));
+        }
         self.made_whole(node);
         let waits = |value: &ValueId| self.waiting.contains_key(value);
         let joined = node.inputs.iter().position(waits);
@@ -220,14 +227,20 @@ impl<'g> Lowering<'g> {
         Ok(())
     }
 
-    /// Writes what sums and products read as one tensor and is none: a concatenation, or an upsampled value. The linear layer that
-    /// does nothing reads either.
+    /// Writes what a sum or a product reads as one tensor and is none: a concatenation, or an upsampled value, beside a tensor. The linear
+    /// layer that does nothing reads either.
     fn made_whole(&mut self, node: &Node) {
         let pairs = matches!(
             node.op,
             Op::Add(_) | Op::AddChannel(_) | Op::ScaleShift(_) | Op::Modulate(_) | Op::Multiply(_)
         );
-        for value in node.inputs.iter().filter(|_| pairs) {
+        let is_apart = |value: &ValueId| {
+            self.views
+                .get(value)
+                .is_some_and(|view| view.upsample || view.slots.len() > 1)
+        };
+        let alone = node.inputs.iter().filter(|value| is_apart(value)).count() == 1;
+        for value in node.inputs.iter().filter(|_| pairs && alone) {
             let Some(view) = self
                 .views
                 .get(value)

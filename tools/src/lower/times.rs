@@ -22,8 +22,8 @@ pub(super) fn plain(graph: &Graph) -> Cow<'_, Graph> {
     made
 }
 
-/// `t - (1.5 sin x - 0.6 sin 2 x + 0.1 sin 3 x) / w`, with x = w t, is `t x^6 / 140` and smaller terms: central differences of sixth order.
-const LINE: [f64; 3] = [1.5, -0.6, 0.1];
+/// `t - (1.5 sin x - 0.3 sin 2 x + sin 3 x / 30) / w`, with x = w t, is `t x^6 / 140` and smaller terms: central differences of sixth order.
+const LINE: [f64; 3] = [1.5, -0.3, 1.0 / 30.0];
 /// The largest x: the three sines are then within 3e-5 of the last timestep, and their own units in Q15 leave as much.
 const LARGEST: f64 = 0.4;
 

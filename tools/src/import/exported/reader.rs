@@ -123,6 +123,10 @@ impl<'a> Reader<'a> {
         let Some(Value::Activation(old)) = own.and_then(|name| self.values.get(&name)).cloned() else {
             return Err(self.refuse(node, "it writes into what is no activation".to_string()));
         };
+        if matches!(&value, Value::Activation(view) if *view == old) {
+            // Dropout outside of training writes what was there.
+            return Ok(());
+        }
         for own in self.values.values_mut() {
             match own {
                 Value::Activation(view) if *view == old => *own = value.clone(),
