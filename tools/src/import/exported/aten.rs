@@ -60,6 +60,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
     match op {
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
+        "erf" => one(net.map(call.input()?, Map::Erf)),
         "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine, &net.module)?)]),
         "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine, &net.module)?)]),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),

@@ -20,6 +20,8 @@ pub(in crate::import) struct Net {
     pub sources: Vec<Source>,
     /// The module of the node that is read.
     pub module: String,
+    /// Whether numbers are rounded to f32 and layers taken apart, as exporters to ONNX do: a bias that is added is the layer's then.
+    pub apart: bool,
     /// Modules that hold others.
     inner: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -46,6 +48,7 @@ impl Net {
             graph: Builder::new(),
             sources: vec![],
             module: String::new(),
+            apart: false,
             inner,
             names: BTreeSet::new(),
             known: BTreeMap::new(),

@@ -146,6 +146,10 @@ pub(in crate::import) enum What {
 pub(in crate::import) enum Map {
     Function(Function),
     Affine { scale: f64, shift: f64 },
+    /// A part of a GELU that is written out, and nothing alone.
+    Erf,
+    /// The third power, likewise.
+    Cube,
 }
 
 /// A convolution, or a linear layer over channels.
