@@ -48,6 +48,7 @@ pub mod source_hash;
 pub mod standin;
 pub mod synthetic;
 pub mod wider;
+pub mod wire;
 
 /// The Rust code of the documents compiles.
 #[cfg(doctest)]

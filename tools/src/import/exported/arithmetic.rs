@@ -1,13 +1,13 @@
 //! Sums, products, quotients and powers, of constants, of functions of the timestep, and of activations.
 
 use super::aten::Call;
-use super::{fold, gelu};
 use super::net::{Net, Result};
 use super::operands::Value;
 use super::source::{Map, Statistic, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{View, broadcast};
 use super::waves::{MOST, Waves};
+use super::{fold, gelu};
 use mote_graph::ops::Function;
 
 /// The result of an arithmetic node.

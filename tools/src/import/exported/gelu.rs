@@ -62,6 +62,24 @@ pub(super) fn written_out(net: &mut Net, a: &View, b: &View) -> Result<Option<Vi
     Ok(None)
 }
 
+/// Whether `source` may be a part of an activation that is written out, and nothing that stays.
+pub(super) fn is_part(net: &Net, source: usize) -> bool {
+    match net.sources[source].what {
+        What::Map { map, .. } => matches!(
+            map,
+            Map::Erf
+                | Map::Cube
+                | Map::Affine { .. }
+                | Map::Function(Function::Sigmoid | Function::Softplus | Function::Tanh)
+        ),
+        What::Product { .. } => square_of(net, source).is_some() || cube_of(net, source).is_some(),
+        What::Sum { a, b, .. } => [a, b]
+            .into_iter()
+            .any(|part| cube_of(net, plain(net, part).0).is_some()),
+        _ => false,
+    }
+}
+
 /// A source without the number that it is multiplied by, and that number.
 fn plain(net: &Net, source: usize) -> (usize, f64) {
     match net.sources[source].what {
@@ -100,19 +118,23 @@ fn input(net: &Net, inner: usize, base: usize) -> Option<(Function, f64)> {
     }
 }
 
-/// What `source` is the third power of.
-fn cube_of(net: &Net, source: usize) -> Option<usize> {
-    let square_of = |source: usize| match &net.sources[source].what {
+/// What `source` is the square of.
+fn square_of(net: &Net, source: usize) -> Option<usize> {
+    match &net.sources[source].what {
         What::Product { x, factor } if factor.source == *x && net.is_whole(factor) => Some(*x),
         _ => None,
-    };
+    }
+}
+
+/// What `source` is the third power of.
+fn cube_of(net: &Net, source: usize) -> Option<usize> {
     match &net.sources[source].what {
         What::Map { x, map: Map::Cube } => Some(*x),
         What::Product { x, factor } if net.is_whole(factor) => {
             let (a, b) = (*x, factor.source);
-            (square_of(a) == Some(b))
+            (square_of(net, a) == Some(b))
                 .then_some(b)
-                .or((square_of(b) == Some(a)).then_some(a))
+                .or((square_of(net, b) == Some(a)).then_some(a))
         }
         _ => None,
     }

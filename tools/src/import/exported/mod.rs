@@ -162,11 +162,7 @@ pub(super) fn sample_of(folder: &Path) -> Option<Vec<usize>> {
 }
 
 /// The network as a graph, and the order of a sample's axes.
-fn network(
-    program: &Program,
-    opened: &mut Opened,
-    manifest: &Manifest,
-) -> Result<(Graph, SampleLayout), ImportError> {
+fn network(program: &Program, opened: &mut Opened, manifest: &Manifest) -> Result<(Graph, SampleLayout), ImportError> {
     let mut net = Net::new(program.nodes.iter().map(|node| node.module.as_str()));
     net.apart = matches!(opened, Opened::Onnx(_));
     let store = opened.store();
@@ -259,6 +255,7 @@ fn given(
                 shape[*axis] = *size;
             }
             let value = net.graph.sample(shape)?;
+            net.taken("sample");
             let source = net.given(value);
             let view = sample_view(net, source, &order);
             *layout = Some(order);
@@ -275,6 +272,7 @@ fn given(
         Role::Class if count == 1 => Ok(Value::Label(input.sizes.clone())),
         Role::Condition if count > 0 => {
             let value = net.graph.condition(&name, count, manifest.range)?;
+            net.taken(&name);
             manifest
                 .null
                 .into_iter()

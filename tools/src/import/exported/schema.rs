@@ -132,7 +132,13 @@ impl Number {
     /// The number `value`.
     pub fn of(value: f64) -> Self {
         let number = serde_json::Number::from_f64(value).map(serde_json::Value::Number);
-        let infinite = || if value > 0.0 { "Infinity".into() } else { "-Infinity".into() };
+        let infinite = || {
+            if value > 0.0 {
+                "Infinity".into()
+            } else {
+                "-Infinity".into()
+            }
+        };
         Self(number.unwrap_or_else(infinite))
     }
 

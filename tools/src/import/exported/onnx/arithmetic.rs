@@ -46,7 +46,10 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         "Div" => {
             if let Value::Constant(numerator) = call.value(0)? {
                 let inverse = call.aten("reciprocal").with("self", call.value(1)?.clone()).one(net)?;
-                let aten = call.aten("mul").with("self", inverse).with("other", Value::Constant(numerator.clone()));
+                let aten = call
+                    .aten("mul")
+                    .with("self", inverse)
+                    .with("other", Value::Constant(numerator.clone()));
                 return aten.one(net).map(Some);
             }
             aten("div")?.with("other", call.value(1)?.clone()).one(net).map(Some)
@@ -73,9 +76,20 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         }
         "Max" if call.operands.len() == 2 => {
             let (a, b) = (call.value(0)?.clone(), call.value(1)?.clone());
-            let (x, least) = if matches!(a, Value::Constant(_)) { (b, a) } else { (a, b) };
-            let least = least.constant()?.scalar().ok_or("it is a maximum with several numbers")?;
-            call.aten("clamp").with("self", x).number("min", least).one(net).map(Some)
+            let (x, least) = if matches!(a, Value::Constant(_)) {
+                (b, a)
+            } else {
+                (a, b)
+            };
+            let least = least
+                .constant()?
+                .scalar()
+                .ok_or("it is a maximum with several numbers")?;
+            call.aten("clamp")
+                .with("self", x)
+                .number("min", least)
+                .one(net)
+                .map(Some)
         }
         "Sum" | "Mean" | "Min" | "Max" => Err("it is of activations, which is not known".to_string()),
         _ => Ok(None),
@@ -140,8 +154,16 @@ fn folded(call: &Call<'_>) -> Result<Option<Tensor>> {
             if call.ints(1, "axes")?.is_some_and(|axes| axes.len() != x.sizes.len()) {
                 return Err("it reduces a part of a constant's axes".to_string());
             }
-            let value = if sums { x.data.iter().sum() } else { x.data.iter().product() };
-            let sizes = if call.node.int_or("keepdims", 1)? != 0 { vec![1; x.sizes.len()] } else { vec![] };
+            let value = if sums {
+                x.data.iter().sum()
+            } else {
+                x.data.iter().product()
+            };
+            let sizes = if call.node.int_or("keepdims", 1)? != 0 {
+                vec![1; x.sizes.len()]
+            } else {
+                vec![]
+            };
             Ok(Some(Tensor::new(x.kind, sizes, vec![value])))
         }
         _ => Ok(None),
@@ -156,8 +178,14 @@ fn mapped(x: &Tensor, kind: Kind, f: impl Fn(f64) -> f64) -> Tensor {
 /// Of each element the one of `a` where the condition holds, else that of `b`.
 fn chosen(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let problem = "its inputs do not broadcast";
-    let sizes = broadcast(&condition.sizes, &a.sizes).and_then(|sizes| broadcast(&sizes, &b.sizes)).ok_or(problem)?;
-    if sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).is_none_or(|n| n > Tensor::MOST) {
+    let sizes = broadcast(&condition.sizes, &a.sizes)
+        .and_then(|sizes| broadcast(&sizes, &b.sizes))
+        .ok_or(problem)?;
+    if sizes
+        .iter()
+        .try_fold(1usize, |n, size| n.checked_mul(*size))
+        .is_none_or(|n| n > Tensor::MOST)
+    {
         return Err("it has too many elements".to_string());
     }
     let spread = |tensor: &Tensor| -> Result<Vec<f64>> {
@@ -165,6 +193,8 @@ fn chosen(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Ok(tensor.shown(&view).data.to_vec())
     };
     let (condition, first, second) = (spread(condition)?, spread(a)?, spread(b)?);
-    let data: Vec<f64> = (0..condition.len()).map(|i| if condition[i] != 0.0 { first[i] } else { second[i] }).collect();
+    let data: Vec<f64> = (0..condition.len())
+        .map(|i| if condition[i] != 0.0 { first[i] } else { second[i] })
+        .collect();
     Ok(Tensor::new(a.kind, sizes, data))
 }

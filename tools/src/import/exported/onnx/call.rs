@@ -27,7 +27,8 @@ impl<'a> Call<'a> {
 
     /// The operand at `position`.
     pub fn value(&self, position: usize) -> Result<&'a Value> {
-        self.given(position).ok_or_else(|| format!("it has no input {position}"))
+        self.given(position)
+            .ok_or_else(|| format!("it has no input {position}"))
     }
 
     /// The constant at `position`, where it is there.
@@ -46,7 +47,7 @@ impl<'a> Call<'a> {
     /// Whole numbers of the input at `position`, or of the attribute `name`, which older operator sets have in its place.
     pub fn ints(&self, position: usize, name: &str) -> Result<Option<Vec<i64>>> {
         match self.given(position) {
-            Some(value) => value.constant().map(|tensor| Some(whole(tensor))),
+            Some(value) => listed(value.constant()?).map(Some),
             None => self.node.ints(name),
         }
     }
@@ -56,7 +57,9 @@ impl<'a> Call<'a> {
         match self.given(position) {
             Some(value) => {
                 let number = value.constant()?.scalar();
-                number.map(Some).ok_or_else(|| format!("its input {position} is no single number"))
+                number
+                    .map(Some)
+                    .ok_or_else(|| format!("its input {position} is no single number"))
             }
             None => match self.node.argument(name) {
                 Some(_) => self.node.number_or(name, 0.0).map(Some),
@@ -81,9 +84,16 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The numbers of a constant as whole ones.
-pub(super) fn whole(tensor: &Tensor) -> Vec<i64> {
-    tensor.data.iter().map(|value| *value as i64).collect()
+/// Most axes, bounds or parts that a node names.
+const MOST_LISTED: usize = 64;
+
+/// The numbers of a constant as a list of whole ones.
+pub(super) fn listed(tensor: &Tensor) -> Result<Vec<i64>> {
+    let count = tensor.data.len();
+    if count > MOST_LISTED {
+        return Err(format!("it names {count} axes or parts, more than {MOST_LISTED}"));
+    }
+    Ok(tensor.data.iter().map(|value| *value as i64).collect())
 }
 
 /// An operator of aten that is put together.
@@ -116,12 +126,24 @@ impl Aten {
 
     pub fn int(self, name: &str, value: i64) -> Self {
         let as_int = Some(value);
-        self.argument(name, Argument { as_int, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_int,
+                ..Argument::default()
+            },
+        )
     }
 
     pub fn ints(self, name: &str, values: &[i64]) -> Self {
         let as_ints = Some(values.to_vec());
-        self.argument(name, Argument { as_ints, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_ints,
+                ..Argument::default()
+            },
+        )
     }
 
     pub fn sizes(self, name: &str, sizes: &[usize]) -> Self {
@@ -131,23 +153,47 @@ impl Aten {
 
     pub fn number(self, name: &str, value: f64) -> Self {
         let as_float = Some(Number::of(value));
-        self.argument(name, Argument { as_float, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_float,
+                ..Argument::default()
+            },
+        )
     }
 
     pub fn text(self, name: &str, value: &str) -> Self {
         let as_string = Some(value.to_string());
-        self.argument(name, Argument { as_string, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_string,
+                ..Argument::default()
+            },
+        )
     }
 
     pub fn flag(self, name: &str, value: bool) -> Self {
         let as_bool = Some(value);
-        self.argument(name, Argument { as_bool, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_bool,
+                ..Argument::default()
+            },
+        )
     }
 
     /// The type that is cast to, by its number in PyTorch's schema.
     pub fn kind(self, name: &str, value: i64) -> Self {
         let as_scalar_type = Some(value);
-        self.argument(name, Argument { as_scalar_type, ..Argument::default() })
+        self.argument(
+            name,
+            Argument {
+                as_scalar_type,
+                ..Argument::default()
+            },
+        )
     }
 
     /// Its results.

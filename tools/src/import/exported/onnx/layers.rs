@@ -23,7 +23,11 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
         "Einsum" => {
             let parts: Result<Vec<Value>> = (0..call.operands.len()).map(|i| call.value(i).cloned()).collect();
             let equation = node.text("equation").unwrap_or_default();
-            call.aten("einsum").text("equation", equation).all("tensors", parts?).run(net).map(Some)
+            call.aten("einsum")
+                .text("equation", equation)
+                .all("tensors", parts?)
+                .run(net)
+                .map(Some)
         }
         "Softmax" => {
             let rank = call.value(0)?.sizes().len();
@@ -31,7 +35,11 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
             if call.opset < 13 && dim + 1 != rank {
                 return Err("it is over several axes, as softmaxes before operator set 13 are".to_string());
             }
-            call.aten("softmax").with("self", call.value(0)?.clone()).int("dim", dim as i64).run(net).map(Some)
+            call.aten("softmax")
+                .with("self", call.value(0)?.clone())
+                .int("dim", dim as i64)
+                .run(net)
+                .map(Some)
         }
         "InstanceNormalization" => one(instance_norm(net, call)),
         "GroupNormalization" => one(group_norm(net, call)),
@@ -43,7 +51,9 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
             let view = call.view(net, 0)?;
             let dim = axis(node.int_or("axis", -1)?, view.axes.len())?;
             let length = net.statistic(&view, dim, true, Statistic::Length { floor: 0.0 })?;
-            one(net.quotient(&view, &length).and_then(|view| view.ok_or_else(|| "it is no norm".to_string())))
+            one(net
+                .quotient(&view, &length)
+                .and_then(|view| view.ok_or_else(|| "it is no norm".to_string())))
         }
         "BatchNormalization" => {
             if node.int_or("training_mode", 0)? != 0 {
@@ -83,7 +93,10 @@ fn pair(call: &Call<'_>, name: &str, default: usize, signal: bool) -> Result<[us
 /// Zeros at the top, left, bottom and right.
 fn pads(call: &Call<'_>, signal: bool) -> Result<[usize; 4]> {
     let list = call.node.ints("pads")?.unwrap_or_default();
-    let pads: Option<Vec<usize>> = list.iter().map(|pad| usize::try_from(*pad).ok().filter(|pad| *pad < 1 << 16)).collect();
+    let pads: Option<Vec<usize>> = list
+        .iter()
+        .map(|pad| usize::try_from(*pad).ok().filter(|pad| *pad < 1 << 16))
+        .collect();
     match (pads.as_deref(), signal) {
         (Some([]), _) => Ok([0; 4]),
         (Some([left, right]), true) => Ok([0, *left, 0, *right]),
@@ -109,7 +122,11 @@ fn conv(net: &mut Net, call: &Call<'_>) -> Result<View> {
         same @ ("SAME_UPPER" | "SAME_LOWER") if stride == [1; 2] && !transposed => {
             let all = [0, 1].map(|i| dilation[i].saturating_mul(kernel[i].saturating_sub(1)).min(1 << 16));
             let (less, more) = (all.map(|n| n / 2), all.map(|n| n.div_ceil(2)));
-            let (first, last) = if same == "SAME_UPPER" { (less, more) } else { (more, less) };
+            let (first, last) = if same == "SAME_UPPER" {
+                (less, more)
+            } else {
+                (more, less)
+            };
             [first[0], first[1], last[0], last[1]]
         }
         _ => return Err("its padding follows from its extents, which is known of a stride of 1".to_string()),
@@ -118,7 +135,11 @@ fn conv(net: &mut Net, call: &Call<'_>) -> Result<View> {
     if transposed && (dilation != [1; 2] || groups != 1 || node.argument("output_shape").is_some()) {
         return Err("it is transposed, and dilated, or has groups or a given extent, which is not known".to_string());
     }
-    let output_pad = if transposed { Some(pair(call, "output_padding", 0, signal)?) } else { None };
+    let output_pad = if transposed {
+        Some(pair(call, "output_padding", 0, signal)?)
+    } else {
+        None
+    };
     let geometry = Geometry {
         stride,
         pad,
@@ -185,7 +206,11 @@ fn instance_norm(net: &mut Net, call: &Call<'_>) -> Result<View> {
 
 /// Every number so many times.
 fn each(tensor: &Tensor, times: usize) -> Tensor {
-    let data: Vec<f64> = tensor.data.iter().flat_map(|value| std::iter::repeat_n(*value, times)).collect();
+    let data: Vec<f64> = tensor
+        .data
+        .iter()
+        .flat_map(|value| std::iter::repeat_n(*value, times))
+        .collect();
     Tensor::new(tensor.kind, vec![data.len()], data)
 }
 
@@ -196,10 +221,15 @@ fn group_norm(net: &mut Net, call: &Call<'_>) -> Result<View> {
     let fits = groups > 0 && channels.is_multiple_of(groups);
     let spread = |tensor: Option<Tensor>| match tensor {
         // Before operator set 21 a number a group.
-        Some(tensor) if fits && call.opset < 21 && tensor.data.len() == groups => Some(each(&tensor, channels / groups)),
+        Some(tensor) if fits && call.opset < 21 && tensor.data.len() == groups => {
+            Some(each(&tensor, channels / groups))
+        }
         other => other,
     };
-    let affine = [spread(needed(call.tensor(1)?, 1.0)), spread(needed(call.tensor(2)?, 0.0))];
+    let affine = [
+        spread(needed(call.tensor(1)?, 1.0)),
+        spread(needed(call.tensor(2)?, 0.0)),
+    ];
     if affine.iter().flatten().any(|tensor| tensor.data.len() != channels) {
         return Err("its scale or bias is not one number for each group or channel".to_string());
     }
@@ -219,7 +249,11 @@ fn layer_norm(net: &mut Net, call: &Call<'_>) -> Result<View> {
 
 fn reduced(net: &mut Net, call: &Call<'_>) -> Result<Value> {
     let axes = call.ints(1, "axes")?.unwrap_or_default();
-    let op = if call.op == "ReduceMean" { "mean" } else { "linalg_vector_norm" };
+    let op = if call.op == "ReduceMean" {
+        "mean"
+    } else {
+        "linalg_vector_norm"
+    };
     // An axis of the whole list arrives as a list of one number, or as the number alone.
     let aten = call.aten(op).with("self", call.value(0)?.clone()).ints("dim", &axes);
     aten.flag("keepdim", call.node.int_or("keepdims", 1)? != 0).one(net)
@@ -238,7 +272,10 @@ fn resized(net: &mut Net, call: &Call<'_>) -> Result<View> {
     let factors: Option<Vec<usize>> = match (&scales, &wanted) {
         (_, Some(wanted)) => sizes.iter().zip(wanted.data.iter().copied()).map(factor).collect(),
         (Some(scales), None) => {
-            let products = sizes.iter().zip(scales.data.iter()).map(|(size, scale)| *size as f64 * scale);
+            let products = sizes
+                .iter()
+                .zip(scales.data.iter())
+                .map(|(size, scale)| *size as f64 * scale);
             sizes.iter().zip(products).map(factor).collect()
         }
         (None, None) => return Err("it has neither extents nor factors".to_string()),
@@ -256,7 +293,9 @@ fn resized(net: &mut Net, call: &Call<'_>) -> Result<View> {
     match factors.as_deref() {
         Some([1, 1, cols]) => net.upsampled(&view, [1, *cols]),
         Some([1, 1, rows, cols]) => net.upsampled(&view, [*rows, *cols]),
-        _ => Err(format!("it resamples extents {sizes:?} by other factors than whole ones of positions")),
+        _ => Err(format!(
+            "it resamples extents {sizes:?} by other factors than whole ones of positions"
+        )),
     }
 }
 
@@ -292,7 +331,9 @@ fn pooled(net: &mut Net, call: &Call<'_>) -> Result<View> {
     let window = pair(call, "kernel_shape", 1, signal)?;
     let stride = pair(call, "strides", 1, signal)?;
     let plain = pads(call, signal)? == [0; 4] && pair(call, "dilations", 1, signal)? == [1; 2];
-    let set = node.text("auto_pad").is_none_or(|pad| pad == "NOTSET" || pad == "VALID");
+    let set = node
+        .text("auto_pad")
+        .is_none_or(|pad| pad == "NOTSET" || pad == "VALID");
     if !plain || !set || node.int_or("ceil_mode", 0)? != 0 || window.contains(&0) || stride.contains(&0) {
         return Err(format!(
             "it pools {window:?} positions in steps of {stride:?} with padding, dilation or a part of a window at the end, which is not known"

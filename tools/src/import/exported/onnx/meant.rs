@@ -37,7 +37,11 @@ fn root(single: f32) -> Option<f64> {
         whole(1.0 / value).map(|n| 1.0 / n),
         whole(value / PI).map(|n| n * PI),
     ];
-    candidates.into_iter().flatten().find(|found| close(*found)).map(|v| v * sign)
+    candidates
+        .into_iter()
+        .flatten()
+        .find(|found| close(*found))
+        .map(|v| v * sign)
 }
 
 /// A constant of one number as what it stands for. It takes the type of what it meets, as a number in the network's code does.
@@ -51,7 +55,10 @@ pub(super) fn number(tensor: Tensor) -> Tensor {
 /// Frequencies `base^(-i / n)` or `base^(-i / (n - 1))` of a whole base as they were meant, where `tensor` holds such.
 pub(super) fn frequencies(tensor: &Tensor) -> Tensor {
     let data = &tensor.data;
-    let Some(last) = data.last().filter(|last| data.len() > 1 && **last > 0.0 && data[0] == 1.0) else {
+    let Some(last) = data
+        .last()
+        .filter(|last| data.len() > 1 && **last > 0.0 && data[0] == 1.0)
+    else {
         return tensor.clone();
     };
     let count = data.len() as f64;

@@ -19,11 +19,12 @@ mod call;
 mod layers;
 mod meant;
 mod message;
+mod modules;
 mod plumbing;
 mod store;
-mod wire;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use super::net::{Net, Result};
 use super::operands::Value;
@@ -56,7 +57,12 @@ pub(super) fn read(path: &Path) -> std::result::Result<(Program, Source), Import
 }
 
 /// The results of the node on `operands`, of which those that are left out are `None`.
-pub(super) fn results(net: &mut Net, node: &Node, positions: &Positions, operands: &[Option<Value>]) -> Result<Vec<Value>> {
+pub(super) fn results(
+    net: &mut Net,
+    node: &Node,
+    positions: &Positions,
+    operands: &[Option<Value>],
+) -> Result<Vec<Value>> {
     let op = node.target.strip_prefix("onnx.").unwrap_or_default();
     let call = call::Call {
         op,
@@ -73,14 +79,19 @@ pub(super) fn results(net: &mut Net, node: &Node, positions: &Positions, operand
     if let Some(results) = layers::results(net, &call)? {
         return Ok(results);
     }
-    Err("this operator is not known; say which network has it, or export it with another layer in its place".to_string())
+    Err(
+        "this operator is not known; say which network has it, or export it with another layer in its place"
+            .to_string(),
+    )
 }
 
 /// The program of a model, and its tensors.
 fn program(model: Model) -> wire::Result<(Program, Vec<message::Tensor>)> {
     if model.graphs != 1 {
         let found = model.graphs;
-        return Err(format!("it holds {found} graphs, and one was expected: it is no file of torch.onnx.export, or damaged"));
+        return Err(format!(
+            "it holds {found} graphs, and one was expected: it is no file of torch.onnx.export, or damaged"
+        ));
     }
     let opset = opset(&model.opsets)?;
     if model.sparse {
@@ -88,7 +99,9 @@ fn program(model: Model) -> wire::Result<(Program, Vec<message::Tensor>)> {
     }
     if model.nodes.len() > MOST_NODES {
         let nodes = model.nodes.len();
-        return Err(format!("it has {nodes} nodes, more than the {MOST_NODES} that are read"));
+        return Err(format!(
+            "it has {nodes} nodes, more than the {MOST_NODES} that are read"
+        ));
     }
     let mut tensors = vec![];
     let mut stored = BTreeMap::new();
@@ -131,6 +144,7 @@ fn program(model: Model) -> wire::Result<(Program, Vec<message::Tensor>)> {
         }
         nodes.extend(self::node(node, opset, &mut stored, &mut tensors)?);
     }
+    modules::again(&mut nodes, &stored);
     let program = Program {
         inputs,
         stored,
@@ -162,7 +176,11 @@ fn node(
     stored: &mut BTreeMap<String, Stored>,
     tensors: &mut Vec<message::Tensor>,
 ) -> wire::Result<Option<Node>> {
-    let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
+    let name = if node.name.is_empty() {
+        node.outputs.first()
+    } else {
+        Some(&node.name)
+    };
     let name = name.cloned().unwrap_or_default();
     let plain = node.domain.is_empty() || node.domain == "ai.onnx";
     let mut inputs = node.inputs;
@@ -175,7 +193,8 @@ fn node(
                 (true, Some(output)) => output.clone(),
                 _ => format!("{name}\0{own}"),
             };
-            extents(&tensor.dims).map_err(|problem| format!("the constant of node `{}` {problem}", printable(&name)))?;
+            extents(&tensor.dims)
+                .map_err(|problem| format!("the constant of node `{}` {problem}", printable(&name)))?;
             stored.insert(value.clone(), Stored::at(value.clone(), tensors.len()));
             tensors.push(tensor);
             if constant {
@@ -192,10 +211,16 @@ fn node(
         });
         arguments.push((own, argument));
     }
-    let module = module(&node.scopes, &name);
+    let module = modules::of(&node.scopes, &name, &inputs, stored);
     if node.classes.contains("diffusers.models.embeddings.Timesteps") {
         // Its sines are cast afterwards; that the exporter leaves out, where all is f32.
-        arguments.push((call::SINGLE.to_string(), Argument { as_bool: Some(true), ..Argument::default() }));
+        arguments.push((
+            call::SINGLE.to_string(),
+            Argument {
+                as_bool: Some(true),
+                ..Argument::default()
+            },
+        ));
     }
     Ok(Some(Node {
         name,
@@ -242,19 +267,6 @@ fn argument(attribute: &Attribute) -> Argument {
     }
 }
 
-/// The module that a node is part of: the innermost of its scopes, `['', 'a', 'a.b', 'node']`, or of its name, `/a/b/Operator`.
-fn module(scopes: &str, name: &str) -> String {
-    let listed: Vec<&str> = scopes.split('\'').skip(1).step_by(2).collect();
-    if let [.., module, _] = listed[..] {
-        return module.to_string();
-    }
-    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
-    match parts[..] {
-        [ref modules @ .., _] if name.starts_with('/') => modules.join("."),
-        _ => String::new(),
-    }
-}
-
 /// Extents whose product is one that a tensor may have.
 fn extents(dims: &[i64]) -> wire::Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> = dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
@@ -264,6 +276,9 @@ fn extents(dims: &[i64]) -> wire::Result<Vec<usize>> {
     };
     let shown: Vec<&i64> = dims.iter().take(MOST_RANK).collect();
     sizes.filter(bounded).ok_or_else(|| {
-        format!("has extents {shown:?}: at most {MOST_RANK} axes and {} elements are read", Tensor::MOST)
+        format!(
+            "has extents {shown:?}: at most {MOST_RANK} axes and {} elements are read",
+            Tensor::MOST
+        )
     })
 }

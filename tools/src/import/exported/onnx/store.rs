@@ -1,7 +1,7 @@
 //! Tensors of an ONNX file: in it, or in files beside it.
 
-use super::message;
 use super::meant;
+use super::message;
 use crate::files;
 use crate::import::exported::program::{Store, Stored};
 use crate::import::exported::tensor::{Kind, Tensor};
@@ -162,7 +162,9 @@ impl Store for Source {
 
     fn tensor(&mut self, stored: &Stored) -> Result<Tensor, ImportError> {
         let held = stored.index().and_then(|index| self.tensors.get(index));
-        let read = held.ok_or_else(|| "is not there".to_string()).and_then(|held| self.held(held));
+        let read = held
+            .ok_or_else(|| "is not there".to_string())
+            .and_then(|held| self.held(held));
         read.map_err(|problem| self.refuse(format!("tensor `{}` {problem}", printable(&stored.key))))
     }
 }
