@@ -35,9 +35,10 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
     match call.op {
         "Add" | "Sub" | "Mul" => {
             let (a, b) = (call.value(0)?.clone(), call.value(1)?.clone());
+            let anew = call.node.flag(SINGLE);
             let (a, b) = match (a, b) {
-                (a @ Value::Waves(_), Value::Constant(b)) => (a, Value::Constant(meant::frequencies(&b))),
-                (Value::Constant(a), b @ Value::Waves(_)) => (Value::Constant(meant::frequencies(&a)), b),
+                (a @ Value::Waves(_), Value::Constant(b)) => (a, Value::Constant(meant::frequencies(&b, anew))),
+                (Value::Constant(a), b @ Value::Waves(_)) => (Value::Constant(meant::frequencies(&a, anew)), b),
                 other => other,
             };
             let op = call.op.to_lowercase();

@@ -52,8 +52,9 @@ pub(super) fn number(tensor: Tensor) -> Tensor {
     }
 }
 
-/// Frequencies `base^(-i / n)` or `base^(-i / (n - 1))` of a whole base as they were meant, where `tensor` holds such.
-pub(super) fn frequencies(tensor: &Tensor) -> Tensor {
+/// Frequencies `base^(-i / n)` or `base^(-i / (n - 1))` of a whole base as they were meant, where `tensor` holds such. `anew` computes
+/// them in f32 as diffusers does in PyTorch: the newer exporter's own differ from those in a last digit.
+pub(super) fn frequencies(tensor: &Tensor, anew: bool) -> Tensor {
     let data = &tensor.data;
     let Some(last) = data
         .last()
@@ -72,7 +73,15 @@ pub(super) fn frequencies(tensor: &Tensor) -> Tensor {
             .collect();
         let near = |(found, exact): (&f64, &f64)| ((found - exact) / exact).abs() < FREQUENCY;
         if base > 1.0 && data.iter().zip(&exact).all(near) {
-            return tensor.clone().exactly(exact);
+            let single = |i: usize| {
+                let exponent = Kind::F32.round(Kind::F32.round(-libm::log(base)) * i as f64);
+                Kind::F32.round(libm::exp(Kind::F32.round(exponent / divisor)))
+            };
+            let data: Vec<f64> = match anew {
+                true => (0..data.len()).map(single).collect(),
+                false => data.to_vec(),
+            };
+            return Tensor::new(tensor.kind, tensor.sizes.clone(), data).exactly(exact);
         }
     }
     tensor.clone()
@@ -92,9 +101,9 @@ mod tests {
         assert_eq!(float(2.0 * std::f32::consts::PI), 2.0 * PI);
         assert_eq!(float(0.123_456_79), f64::from(0.123_456_79_f32));
         let rates: Vec<f64> = (0..8).map(|i| f64::from(10000f32.powf(-(i as f32) / 7.0))).collect();
-        let meant = frequencies(&Tensor::new(Kind::F32, vec![1, 8], rates));
+        let meant = frequencies(&Tensor::new(Kind::F32, vec![1, 8], rates), false);
         assert!((meant.exact[3] - 10000f64.powf(-3.0 / 7.0)).abs() < 1e-16);
-        let other = frequencies(&Tensor::new(Kind::F32, vec![2], vec![1.0, 0.123_456_79]));
+        let other = frequencies(&Tensor::new(Kind::F32, vec![2], vec![1.0, 0.123_456_79]), true);
         assert_eq!(other.exact, other.data);
     }
 }
