@@ -69,6 +69,7 @@ pub(super) fn is_part(net: &Net, source: usize) -> bool {
             map,
             Map::Erf
                 | Map::Cube
+                | Map::Above(_)
                 | Map::Affine { .. }
                 | Map::Function(Function::Sigmoid | Function::Softplus | Function::Tanh)
         ),

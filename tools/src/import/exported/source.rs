@@ -153,6 +153,8 @@ pub(in crate::import) enum Map {
     Erf,
     /// The third power, likewise.
     Cube,
+    /// Whether it is above a number: a part of a softplus that is one from there on.
+    Above(f64),
 }
 
 /// A convolution, or a linear layer over channels.

@@ -253,8 +253,11 @@ fn mapped(map: Map) -> Result<Op> {
         Map::Function(Function::Silu) => ops::Silu.into(),
         Map::Function(function) => ops::Pointwise { function }.into(),
         Map::Affine { scale, shift } => ops::Affine { scale, shift }.into(),
-        Map::Erf | Map::Cube => {
-            return Err("an error function or a third power is no part of a GELU that is known".to_string());
+        Map::Erf | Map::Cube | Map::Above(_) => {
+            return Err(
+                "an error function, a third power or a comparison is no part of an activation that is known"
+                    .to_string(),
+            );
         }
     })
 }

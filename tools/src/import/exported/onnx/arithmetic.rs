@@ -3,10 +3,12 @@
 use super::super::fold;
 use super::super::net::{Net, Result};
 use super::super::operands::Value;
+use super::super::source::{Map, What};
 use super::super::tensor::{Kind, Tensor};
 use super::super::view::{View, broadcast};
 use super::call::{Call, SINGLE};
 use super::meant;
+use mote_graph::ops::Function;
 
 /// The result of the node; `None` where it is of another kind.
 pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
@@ -92,6 +94,14 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
                 .one(net)
                 .map(Some)
         }
+        "Greater" => {
+            let bound = call.value(1)?.constant().ok().and_then(|bound| bound.scalar());
+            let bound = bound.ok_or("it compares activations, which is not known")?;
+            let view = call.view(net, 0)?;
+            net.map(&view, Map::Above(bound))
+                .map(|view| Some(Value::Activation(view)))
+        }
+        "Where" => softplus(net, call).map(Some),
         "Sum" | "Mean" | "Min" | "Max" => Err("it is of activations, which is not known".to_string()),
         _ => Ok(None),
     }
@@ -174,6 +184,37 @@ fn folded(call: &Call<'_>) -> Result<Option<Tensor>> {
 fn mapped(x: &Tensor, kind: Kind, f: impl Fn(f64) -> f64) -> Tensor {
     let data: Vec<f64> = x.data.iter().map(|value| f(*value)).collect();
     Tensor::new(kind, x.sizes.clone(), data)
+}
+
+/// `x` where it is above 20 or more, else its softplus, which is its softplus.
+fn softplus(net: &Net, call: &Call<'_>) -> Result<Value> {
+    let [
+        Value::Activation(condition),
+        Value::Activation(x),
+        Value::Activation(other),
+    ] = [call.value(0)?, call.value(1)?, call.value(2)?]
+    else {
+        return Err("it chooses among activations and constants, which is not known".to_string());
+    };
+    match (net.what(condition), net.what(other)) {
+        (
+            What::Map {
+                x: compared,
+                map: Map::Above(bound),
+            },
+            What::Map {
+                x: inner,
+                map: Map::Function(Function::Softplus),
+            },
+        ) if [compared, inner] == [&x.source; 2]
+            && *bound >= 20.0
+            && condition.over(x.source) == *x
+            && other.over(x.source) == *x =>
+        {
+            Ok(Value::Activation(other.clone()))
+        }
+        _ => Err("it chooses among activations, which is known of a softplus alone".to_string()),
+    }
 }
 
 /// Of each element the one of `a` where the condition holds, else that of `b`.

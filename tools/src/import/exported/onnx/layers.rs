@@ -41,6 +41,21 @@ pub(super) fn results(net: &mut Net, call: &Call<'_>) -> Result<Option<Vec<Value
                 .run(net)
                 .map(Some)
         }
+        "Attention" => {
+            let plain = (3..call.operands.len()).all(|i| call.given(i).is_none());
+            let zero = |name: &str| node.number_or(name, 0.0).is_ok_and(|value| value == 0.0);
+            if !plain || !zero("is_causal") || !zero("softcap") || call.value(0)?.sizes().len() != 4 {
+                return Err("it has a mask, a bound, a past, or heads in one axis, which is not known".to_string());
+            }
+            let mut aten = call.aten("scaled_dot_product_attention");
+            if node.argument("scale").is_some() {
+                aten = aten.number("scale", node.number_or("scale", 1.0)?);
+            }
+            for (i, name) in ["query", "key", "value"].into_iter().enumerate() {
+                aten = aten.with(name, call.value(i)?.clone());
+            }
+            aten.run(net).map(Some)
+        }
         "InstanceNormalization" => one(instance_norm(net, call)),
         "GroupNormalization" => one(group_norm(net, call)),
         "LayerNormalization" | "RMSNormalization" => one(layer_norm(net, call)),
