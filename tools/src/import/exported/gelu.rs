@@ -35,7 +35,7 @@ pub(super) fn written_out(net: &mut Net, a: &View, b: &View) -> Result<Option<Vi
         };
         // Of `input` times the base.
         let mut of = x.over(base);
-        if !near(input, 1.0) {
+        if input != 1.0 {
             of = net.map(
                 &of,
                 Map::Affine {
@@ -100,7 +100,9 @@ fn input(net: &Net, inner: usize, base: usize) -> Option<(Function, f64)> {
     match map {
         Map::Erf => {
             let (of, scale) = plain(net, x);
-            (of == base).then_some((Function::Gelu, scale / FRAC_1_SQRT_2))
+            let input = scale / FRAC_1_SQRT_2;
+            let input = if near(input, 1.0) { 1.0 } else { input };
+            (of == base).then_some((Function::Gelu, input))
         }
         Map::Function(Function::Tanh) => {
             let (sum, scale) = plain(net, x);

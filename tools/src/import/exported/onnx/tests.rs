@@ -2,6 +2,7 @@
 
 use crate::crosscheck::{Dtype, crosscheck};
 use crate::import::import;
+use mote_graph::graph::Graph;
 use std::path::{Path, PathBuf};
 
 fn fixture(name: &str) -> PathBuf {
@@ -124,7 +125,8 @@ fn both_exporters_files_compute_what_the_network_does() {
         import(&fixture("signal")).unwrap(),
         import(&fixture("signal/script.onnx")).unwrap(),
     );
-    assert_eq!(one.graph.nodes.len(), other.graph.nodes.len());
+    let ops = |graph: &Graph| -> Vec<String> { graph.nodes.iter().map(|node| node.name.clone()).collect() };
+    assert_eq!(ops(&one.graph), ops(&other.graph));
     assert_eq!((one.graph.classes, one.null_class), (Some(4), Some(3)));
     let names: Vec<&str> = one.graph.nodes.iter().map(|node| node.name.as_str()).collect();
     for name in ["enter", "norm", "down", "ln", "up", "last"] {
@@ -152,6 +154,24 @@ fn what_is_not_recognized_is_named() {
     );
     let text = refusal(&file(10, &conv()));
     assert!(text.contains("operator set is 10"), "{text}");
+}
+
+#[test]
+fn a_softplus_with_a_threshold_is_one() {
+    let bound = |value: f32| {
+        let scalar = [whole(2, 1), part(8, "bound"), part(9, value.to_le_bytes())].concat();
+        let nodes = [
+            node("Softplus", &["sample"], "a", &[]),
+            node("Greater", &["sample", "bound"], "b", &[]),
+            node("Where", &["b", "sample", "a"], "y", &[]),
+        ];
+        file(18, &[&[part(5, scalar)][..], &nodes].concat())
+    };
+    let checkpoint = import(placed(&bound(20.0)).path()).unwrap();
+    let names: Vec<&str> = checkpoint.graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert!(names.contains(&"net"), "{names:?}");
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(refusal(&bound(2.0)).contains("a softplus alone"));
 }
 
 #[test]
