@@ -31,7 +31,7 @@ mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
-use print::Held;
+use print::Verdict;
 use std::process::ExitCode;
 
 /// Puts trained diffusion models on microcontrollers: one file, sampled without a heap, to the same bytes on every machine.
@@ -114,13 +114,13 @@ fn main() -> ExitCode {
         Command::Completions { .. } => false,
     };
     match run(&command) {
-        Ok(Held::Yes) => ExitCode::SUCCESS,
-        Ok(Held::No) => ExitCode::from(1),
+        Ok(Verdict::Yes) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::from(1),
         Err(error) => failure::report(&error, json),
     }
 }
 
-fn run(command: &Command) -> Result<Held, Failure> {
+fn run(command: &Command) -> Result<Verdict, Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Train(args) => train::run(args),
@@ -152,11 +152,11 @@ fn command_line() -> String {
         .join(" ")
 }
 
-fn completions(shell: clap_complete::Shell) -> Result<Held, Failure> {
+fn completions(shell: clap_complete::Shell) -> Result<Verdict, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mote", &mut script);
     print::text(&String::from_utf8_lossy(&script))?;
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 #[cfg(test)]
