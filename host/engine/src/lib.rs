@@ -87,7 +87,12 @@ impl<'m> Engine<'m> {
     /// Prepares `model` for a family; [`Family::Portable`] where this processor does not have it.
     pub fn prepare_for(model: &'m Model<'m>, family: Family) -> Self {
         let family = if family.is_here() { family } else { Family::Portable };
-        let prepared = if family != Family::Portable { prepared(model, family) } else { None }.unwrap_or_default();
+        let prepared = if family != Family::Portable {
+            prepared(model, family)
+        } else {
+            None
+        }
+        .unwrap_or_default();
         let memory_bytes = prepared.iter().map(|prepared| match &prepared.body {
             Body::Engine(kernel) => kernel.memory_bytes(),
             Body::Repeat(_) | Body::Runtime => 0,

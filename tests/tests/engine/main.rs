@@ -127,10 +127,34 @@ fn random_f16_programs_give_the_runtimes_bits() {
 #[test]
 fn heads_of_every_width_and_length_give_the_runtimes_bits() {
     // Around the pairs, registers, tiles and blocks of the engine's loops, and wider than 32-bit sums allow.
-    let narrow = [[1, 1], [3, 2], [2, 3], [1, 5], [2, 8], [3, 9], [1, 15], [2, 16], [1, 17], [1, 33], [2, 40]];
-    for (seed, sides) in (0..).zip([[1, 1], [1, 2], [3, 5], [4, 4], [1, 17], [5, 6], [3, 11], [7, 7], [8, 17]]) {
+    let narrow = [
+        [1, 1],
+        [3, 2],
+        [2, 3],
+        [1, 5],
+        [2, 8],
+        [3, 9],
+        [1, 15],
+        [2, 16],
+        [1, 17],
+        [1, 33],
+        [2, 40],
+    ];
+    for (seed, sides) in (0..).zip([
+        [1, 1],
+        [1, 2],
+        [3, 5],
+        [4, 4],
+        [1, 17],
+        [5, 6],
+        [3, 11],
+        [7, 7],
+        [8, 17],
+    ]) {
         let widths: [&mut dyn FnMut(bool) -> Bits; 3] =
-            [&mut |_| Bits::Eight, &mut |_| Bits::Sixteen, &mut |weights| if weights { Bits::Eight } else { Bits::Sixteen }];
+            [&mut |_| Bits::Eight, &mut |_| Bits::Sixteen, &mut |weights| {
+                if weights { Bits::Eight } else { Bits::Sixteen }
+            }];
         let mut files: Vec<_> = widths.map(|bits| heads(seed, sides, &narrow, Some(bits))).into();
         let mut random = Random(seed);
         files.push(heads(seed, sides, &narrow, None));

@@ -68,7 +68,8 @@ impl Probe {
     /// Makes `runs` on the reference model and keeps every call.
     pub fn record(reference: &Model<'_>, runs: &[Run]) -> Result<Self, RunError> {
         let engine = Engine::prepare(reference);
-        let made: Result<Vec<Vec<Probed>>, RunError> = runs.par_iter().map(|run| record(reference, &engine, run)).collect();
+        let made: Result<Vec<Vec<Probed>>, RunError> =
+            runs.par_iter().map(|run| record(reference, &engine, run)).collect();
         Ok(Self {
             calls: made?.into_iter().flatten().collect(),
             runs: runs.len(),

@@ -70,7 +70,9 @@ impl Arranged {
         let keys: &mut [i16] = bytemuck::cast_slice_mut(bytes_of(&mut self.k, 2 * all));
         let (high, low) = keys.split_at_mut(half);
         if self.halves {
-            spread(flat, high, self.depth, |k| ((i32::from(k) - i32::from(k as i8)) >> 8) as i16);
+            spread(flat, high, self.depth, |k| {
+                ((i32::from(k) - i32::from(k as i8)) >> 8) as i16
+            });
             spread(flat, low, self.depth, |k| i16::from(k as i8));
         } else {
             spread(flat, high, self.depth, |k| k);
@@ -92,7 +94,11 @@ impl Arranged {
             }
         }
         if row > self.positions {
-            values.iter_mut().skip(self.positions).step_by(row).for_each(|last| *last = 0);
+            values
+                .iter_mut()
+                .skip(self.positions)
+                .step_by(row)
+                .for_each(|last| *last = 0);
         }
     }
 
@@ -123,7 +129,8 @@ impl Arranged {
 
     /// Their low halves, where they are in halves.
     pub fn low_keys(&self, head: usize) -> Option<Windows<'_>> {
-        self.halves.then(|| self.half_keys(self.positions * self.key_bytes(), head))
+        self.halves
+            .then(|| self.half_keys(self.positions * self.key_bytes(), head))
     }
 
     fn half_keys(&self, first: usize, head: usize) -> Windows<'_> {

@@ -154,7 +154,14 @@ impl Accelerated for Attention {
 
 impl Attention {
     /// The weighted sums of 16 queries, with their sign turned: `unit` counts heads and blocks of queries, `sums` has a line a channel.
-    fn block(&self, simd: impl AttentionLoops, from: &Arranged, unit: usize, rows: &mut Rows, sums: &mut [[i32; LANES]]) {
+    fn block(
+        &self,
+        simd: impl AttentionLoops,
+        from: &Arranged,
+        unit: usize,
+        rows: &mut Rows,
+        sums: &mut [[i32; LANES]],
+    ) {
         let (keys, head) = (from.positions, unit / from.blocks);
         grow(&mut rows.scores, keys.next_multiple_of(TILE));
         let tops = self.scores(simd, from, unit, head, rows);
@@ -170,7 +177,14 @@ impl Attention {
     }
 
     /// Scores of 16 queries with every key of their head; the largest of each query.
-    fn scores(&self, simd: impl AttentionLoops, from: &Arranged, unit: usize, head: usize, rows: &mut Rows) -> [i32; LANES] {
+    fn scores(
+        &self,
+        simd: impl AttentionLoops,
+        from: &Arranged,
+        unit: usize,
+        head: usize,
+        rows: &mut Rows,
+    ) -> [i32; LANES] {
         let (queries, keys, count) = (from.queries(unit), from.keys(head), from.positions);
         if from.is_deep() {
             return plain::deep_scores(queries, keys, self.score.factor, &mut rows.scores[..count]);
@@ -285,7 +299,9 @@ mod tests {
     fn reciprocals_are_floored_quotients() {
         let mut word = 1u64;
         for round in 0..50_000u32 {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             // Totals of every size, and beside every divisor's multiples.
             let total = ((word >> 32) as u32 >> (round % 16)).clamp(1 << 16, 1 << 31);
             let near = ((1u64 << 46) / u64::from(total)).max(1 << 15);

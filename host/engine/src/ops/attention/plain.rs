@@ -34,7 +34,12 @@ fn tops(scores: &[[i32; LANES]]) -> [i32; LANES] {
 }
 
 /// Scores of wide heads, from sums of 64 bits; the largest of each lane.
-pub(super) fn deep_scores(queries: &[Line], keys: Windows<'_>, factor: WideRequant, to: &mut [[i32; LANES]]) -> [i32; LANES] {
+pub(super) fn deep_scores(
+    queries: &[Line],
+    keys: Windows<'_>,
+    factor: WideRequant,
+    to: &mut [[i32; LANES]],
+) -> [i32; LANES] {
     let queries: &[[i16; 2 * LANES]] = bytemuck::cast_slice(queries);
     for (key, to) in keys.data.chunks(keys.step).zip(to.iter_mut()) {
         let key: &[i16] = bytemuck::cast_slice(&key[..4 * queries.len()]);

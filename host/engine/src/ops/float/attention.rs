@@ -70,7 +70,14 @@ impl Accelerated for Attention {
             depth: channels / self.heads,
             blocks: positions.div_ceil(LANES),
         };
-        let Scratch { flat, q, k, v, scores, results } = &mut work.float.attention;
+        let Scratch {
+            flat,
+            q,
+            k,
+            v,
+            scores,
+            results,
+        } = &mut work.float.attention;
         simd.vectorize(
             #[inline(always)]
             || self.arrange(arena, &shape, flat, [q, results], [k, v]),
@@ -124,7 +131,12 @@ impl Attention {
     ) -> Option<()> {
         /// Positions of a transposed block: a column of many would fall on few lines of the cache.
         const SOME: usize = 32;
-        let Shape { positions, channels, depth, blocks } = *shape;
+        let Shape {
+            positions,
+            channels,
+            depth,
+            blocks,
+        } = *shape;
         let [queries, keys, values] = self.qkv.map(|first| Floats { first, second: None });
         let lines = self.heads * blocks * depth;
         grow(results, lines);
@@ -163,7 +175,12 @@ impl Attention {
         scores: &mut Vec<Lanes>,
         results: &mut [Lanes],
     ) {
-        let Shape { positions, channels, depth, blocks } = *shape;
+        let Shape {
+            positions,
+            channels,
+            depth,
+            blocks,
+        } = *shape;
         let first = unit / blocks * depth;
         grow(scores, positions.next_multiple_of(TILE));
         tiles(simd, &k[first..], [channels, positions], &queries[..depth], scores);
@@ -172,7 +189,13 @@ impl Attention {
             #[inline(always)]
             || powers(&mut scores[..positions], self.scale, &mut totals),
         );
-        tiles(simd, &v[first * positions..], [positions, depth], &scores[..positions], results);
+        tiles(
+            simd,
+            &v[first * positions..],
+            [positions, depth],
+            &scores[..positions],
+            results,
+        );
         simd.vectorize(
             #[inline(always)]
             || {

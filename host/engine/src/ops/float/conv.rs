@@ -118,7 +118,15 @@ impl Accelerated for Conv {
 
 impl Conv {
     /// Output positions `first..first + count`, which `out` holds.
-    fn positions(&self, simd: impl FloatLoops, window: &[f32], first: usize, count: usize, addend: &[f32], out: &mut [u8]) {
+    fn positions(
+        &self,
+        simd: impl FloatLoops,
+        window: &[f32],
+        first: usize,
+        count: usize,
+        addend: &[f32],
+        out: &mut [u8],
+    ) {
         let lines = self.weights.len() / self.bias.len();
         let mut block = 0;
         while block < self.bias.len() {

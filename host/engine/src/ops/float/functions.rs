@@ -81,7 +81,9 @@ mod tests {
             let middle = (at + next) / 2.0;
             [at, middle, middle.next_up(), middle.next_down()]
         });
-        let ends = [-87.3f32, 88.722_83, 0.0, -0.0].into_iter().flat_map(|x| [x, x.next_up(), x.next_down()]);
+        let ends = [-87.3f32, 88.722_83, 0.0, -0.0]
+            .into_iter()
+            .flat_map(|x| [x, x.next_up(), x.next_down()]);
         coarse.chain(halves).chain(ends)
     }
 

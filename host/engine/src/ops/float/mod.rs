@@ -13,9 +13,9 @@ pub(crate) use norm::Norm;
 use crate::family::{LANES, Simd};
 use crate::source::grow;
 use functions::load_all;
+use mote_runtime::Model;
 use mote_runtime::internals::ops::Source;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
-use mote_runtime::Model;
 
 /// 16 numbers.
 pub(crate) type Lanes = [f32; LANES];

@@ -139,7 +139,11 @@ impl Factors<'_> {
     fn some<const N: usize, const MOVED: bool, const SILU: bool>(&self, x: &[f32; N], first: usize) -> [u16; N] {
         let of = |values: &[f32]| -> [f32; N] { *values[first..].first_chunk().expect("as many as channels") };
         let (means, factors, gamma, beta) = (of(self.means), of(self.factors), of(self.gamma), of(self.beta));
-        let (scale, move_by) = if MOVED { (of(self.scale), of(self.move_by)) } else { ([1.0; N], [0.0; N]) };
+        let (scale, move_by) = if MOVED {
+            (of(self.scale), of(self.move_by))
+        } else {
+            ([1.0; N], [0.0; N])
+        };
         let mut stored = [0; N];
         for i in 0..N {
             let mut y = (x[i] - means[i]) * factors[i] * gamma[i] + beta[i];

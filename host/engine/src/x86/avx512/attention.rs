@@ -144,7 +144,10 @@ pub(super) fn shares(powers: &[[i32; LANES]], reciprocals: &[u32; LANES], to: &m
     let (doubled, half) = (halves(load_lanes(&doubled)), _mm512_set1_epi64(1 << 31));
     let share = |powers: &[i32; LANES]| {
         let powers = halves(load_lanes(powers));
-        joined_upper(both!(|i| _mm512_add_epi64(_mm512_mul_epu32(powers[i], doubled[i]), half)))
+        joined_upper(both!(|i| _mm512_add_epi64(
+            _mm512_mul_epu32(powers[i], doubled[i]),
+            half
+        )))
     };
     let zero = _mm512_setzero_si512();
     for (pair, to) in powers.chunks(2).zip(to) {
