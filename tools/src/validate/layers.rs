@@ -70,7 +70,7 @@ pub fn layers<'i>(
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(opened.model, &checkpoint.graph);
     let images = images.into();
-    let engine = Engine::prepare(target.model);
+    let engine = Engine::prepare(opened.model);
     let follow = |one: Images<'_>| {
         let mut recorder = Recorder {
             float_runs: &float_runs,
