@@ -32,7 +32,7 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
+    /// Backends, separated by commas: cpu, portable, wasm, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend, requires = "model")]
     backends: Vec<Backend>,
     /// Steps to measure [default: 2, or what the file plans]

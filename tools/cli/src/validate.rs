@@ -41,7 +41,7 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
+    /// Backends, separated by commas: oracle, cpu, portable, wasm, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
     backends: Vec<Backend>,
     #[command(flatten)]

@@ -51,6 +51,7 @@ impl From<BackendError> for Error {
                 let how = how.clone();
                 Self::of(ErrorKind::Unavailable, error).help(how)
             }
+            BackendError::NotInPage(_) => Self::refused(error).help("choose another backend, such as cpu"),
             error => Self::new(error),
         }
     }
