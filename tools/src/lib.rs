@@ -103,6 +103,7 @@ pub use backend::{Backend, Trace, board_named};
 pub use condition::Conditions;
 pub use conversion::{Conversion, fitting};
 pub use convert::{Converted, Progress};
+pub use error::code::{self, Code};
 pub use error::{Error, ErrorKind, escaped};
 pub use import::Checkpoint;
 pub use model_file::ModelFile;

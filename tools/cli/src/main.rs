@@ -97,7 +97,8 @@ fn clean_up_on_signals() {
 /// Runs the command that the arguments ask for.
 fn main() -> ExitCode {
     clean_up_on_signals();
-    let command = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| failure::of_arguments(&error));
+    let command = match cli.command {
         Some(command) => command,
         None => match next::suggestions(Path::new(".")) {
             None => Command::Demo(demo::Args::default()),
