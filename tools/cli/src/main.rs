@@ -18,8 +18,10 @@ mod doctor;
 mod eval;
 mod failure;
 mod flash;
+mod hints;
 mod inspect;
 mod kernels;
+mod manual;
 mod merge;
 mod new;
 mod next;
@@ -34,7 +36,7 @@ mod validate;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use print::Held;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Puts trained diffusion models on microcontrollers: one file, sampled without a heap, to the same bytes on every machine.
@@ -81,6 +83,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write a manual page of every command into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// A signal that ends the command removes what is not whole yet. Simulators end with the command themselves.
@@ -122,7 +130,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => args.json,
         Command::Boards(args) => args.json,
         Command::Doctor(args) => args.json,
-        Command::Completions { .. } => false,
+        Command::Completions { .. } | Command::Man { .. } => false,
     };
     match run(&command) {
         Ok(Held::Yes) => ExitCode::SUCCESS,
@@ -150,6 +158,7 @@ fn run(command: &Command) -> Result<Held, Failure> {
         Command::Boards(args) => boards::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Completions { shell } => completions(*shell),
+        Command::Man { folder } => manual::write(&Cli::command(), folder),
     }
 }
 

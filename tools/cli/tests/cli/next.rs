@@ -60,3 +60,31 @@ fn the_doctor_says_of_every_tool_what_it_is_for_and_how_to_get_it() {
         "{text}"
     );
 }
+
+#[test]
+fn shells_are_offered_boards_schemes_samplers_and_backends() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = mote(&format!("completions {shell}"), &[]).stdout;
+        for word in ["nrf52840", "w8a16", "dpm++", "board:microbit", "doctor"] {
+            assert!(script.contains(word), "{shell}: no '{word}'");
+        }
+    }
+    // What is offered is not all that is taken.
+    let done = mote("inspect {model} --board {model}", &[("model", model())]);
+    assert!(
+        done.status == 1 && !done.stderr.contains("invalid value"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let dir = folder();
+    let done = mote("man {dir}/man", &[("dir", dir.path())]);
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    let page = |name: &str| std::fs::read_to_string(dir.path().join("man").join(name)).expect(name);
+    assert!(page("mote.1").contains("mote\\-sample"), "{}", page("mote.1"));
+    assert!(page("mote-sample.1").contains("\\-\\-backend"));
+    assert!(page("mote-doctor.1").starts_with(".ie") && !dir.path().join("man/mote-man.1").exists());
+}
