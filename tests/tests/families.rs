@@ -15,7 +15,7 @@ use mote_runtime::{Config, Model};
 use mote_tests::random::Random;
 use mote_tests::synthetic::Form;
 use mote_tests::{pointwise, wider};
-use mote_tools::backend::{Backend, Job, Target, named_board};
+use mote_tools::backend::{Backend, OpenModel, Sampling, named_board};
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Bits;
 
@@ -98,16 +98,16 @@ fn agree(board: &str, firmware: Firmware) {
 /// One step on the board and here; gives how many operators were compared.
 fn compare(board: Backend, file: &AlignedBytes, what: &str) -> usize {
     let model = Model::parse(file.bytes()).expect("a valid model");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: file.bytes(),
     };
-    let job = Job {
+    let sampling = Sampling {
         operators: true,
-        ..Job::of_seeds(Config::of(model.header(), 1), [7])
+        ..Sampling::of_seeds(Config::of(model.header(), 1), [7])
     };
     let run = |backend: Backend| {
-        let traces = backend.run(target, &job, &|| ());
+        let traces = backend.run(opened, &sampling, &|| ());
         let mut traces = traces.unwrap_or_else(|error| panic!("{what} on {backend}: {error}"));
         traces.swap_remove(0).steps.swap_remove(0)
     };

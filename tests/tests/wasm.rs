@@ -4,7 +4,7 @@ use mote_runtime::internals::sampler::{UNKNOWN, Variance};
 use mote_runtime::{Config, Feature, Method};
 use mote_tests::checkpoints::{digits, fashion};
 use mote_tests::policy::{observations, policy};
-use mote_tools::backend::{BackendError, Job, Origin, Wanted};
+use mote_tools::backend::{BackendError, ImageRequest, Origin, Sampling};
 use mote_tools::{
     Backend, Checkpoint, Conditions, Conversion, Error, ErrorKind, ModelFile, Request, RunOptions, Scheme,
 };
@@ -15,14 +15,14 @@ fn converted(checkpoint: &Checkpoint, scheme: Scheme) -> ModelFile {
 }
 
 /// Steps, states and pixels alike.
-fn agrees(file: &ModelFile, job: &Job) {
+fn agrees(file: &ModelFile, sampling: &Sampling) {
     let run = |backend: Backend| {
-        let traces = backend.run(file.target(), job, &|| ());
+        let traces = backend.run(file.opened(), sampling, &|| ());
         traces.unwrap_or_else(|error| panic!("{backend}: {error}"))
     };
     let expected = run(Backend::Cpu);
     assert!(expected.iter().all(|trace| !trace.steps.is_empty()));
-    assert_eq!(run(Backend::Wasm), expected, "{:?}", job.config);
+    assert_eq!(run(Backend::Wasm), expected, "{:?}", sampling.config);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn every_bundled_checkpoint_has_the_engine_s_bits_under_four_samplers() {
                 method,
                 ..Config::of(file.model().header(), steps)
             };
-            agrees(&file, &Job::of_seeds(config, 0..seeds));
+            agrees(&file, &Sampling::of_seeds(config, 0..seeds));
         }
     }
 }
@@ -66,19 +66,19 @@ fn every_start_has_the_engine_s_bits() {
             part_q16: 21_845,
         },
     ];
-    let wanted = |origin: &Origin| Wanted {
+    let wanted = |origin: &Origin| ImageRequest {
         seed: u64::MAX - 7,
         origin: origin.clone(),
         condition: None,
     };
-    let mut job = Job {
+    let mut sampling = Sampling {
         images: origins.iter().map(wanted).collect(),
-        ..Job::of_seeds(config, [])
+        ..Sampling::of_seeds(config, [])
     };
-    agrees(&file, &job);
-    job.known = Some(ramp.iter().map(|x| if *x < 0 { *x } else { UNKNOWN }).collect());
-    job.images.truncate(1);
-    agrees(&file, &job);
+    agrees(&file, &sampling);
+    sampling.known = Some(ramp.iter().map(|x| if *x < 0 { *x } else { UNKNOWN }).collect());
+    sampling.images.truncate(1);
+    agrees(&file, &sampling);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_policy_has_the_engine_s_actions() {
         count: Some(2),
         ..Request::default()
     };
-    agrees(&file, &request.job(file.model()).expect("it can be asked for"));
+    agrees(&file, &request.sampling(file.model()).expect("it can be asked for"));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_the_module_leaves_out_is_refused_by_its_part() {
         method: Method::Consistency,
         ..Config::of(file.model().header(), 2)
     };
-    let refused = Backend::Wasm.run(file.target(), &Job::of_seeds(config, [1]), &|| ());
+    let refused = Backend::Wasm.run(file.opened(), &Sampling::of_seeds(config, [1]), &|| ());
     let error = refused.expect_err("the module has no consistency sampling");
     assert!(
         matches!(error, BackendError::NotInPage(Feature::Consistency)),

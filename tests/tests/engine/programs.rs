@@ -3,7 +3,7 @@
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::requant::{Requant, WideRequant};
 use mote_runtime::internals::ops as op;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_runtime::internals::ops::{At, Conv, GroupNorm, Norm, Op, Weights};
 use mote_runtime::internals::schedule::coefficients::{Clip, Prediction};
 use mote_runtime::internals::schedule::spacing::Spacing;
@@ -237,7 +237,7 @@ pub fn signals(seed: u64, cols: usize, bits: Option<&mut dyn FnMut(bool) -> Bits
     let third = b.conv(&[second], 12, along(3, 1), Some((first, 0.5)));
     let spread = Rearrange {
         src: third,
-        way: Way::Phases,
+        way: Pattern::Phases,
         block: [1, 2],
     };
     let spread = b.push(spread, [6, 1, 2 * cols]);

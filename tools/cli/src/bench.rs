@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::flash;
 use super::hints;
 use super::kernels;
-use super::print::{self, Held};
+use super::print::{self, Verdict};
 use super::progress;
 use super::target;
 use mote_firmware_sim::{Firmware, RuntimeFlash};
@@ -109,7 +109,7 @@ fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile) -> Estimate {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let targets: Vec<Target> = args
         .board
         .iter()
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         } else {
             print::text(&single.text(args.markdown))?;
         }
-        return Ok(Held::Yes);
+        return Ok(Verdict::Yes);
     };
     let file = ModelFile::open(path)?;
     let mut bench = Bench::new(&file, args.steps, args.batch)?;
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     // Where boards alone are asked for, nothing else is measured.
     let chosen = match (args.backends.as_slice(), targets.as_slice()) {
         ([], [_, ..]) => vec![],
-        (backends, _) => backends_to_check(backends, file.target(), bench.config()),
+        (backends, _) => backends_to_check(backends, file.opened(), bench.config()),
     }
     .into_iter();
     // The oracle is there to be right, not to be quick.

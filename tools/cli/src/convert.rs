@@ -6,7 +6,7 @@ mod summary;
 
 use super::failure::Failure;
 use super::hints;
-use super::print::{self, Held};
+use super::print::{self, Verdict};
 use super::target::DescribedArgs;
 use super::{command_line, progress};
 use mote_runtime::internals::schedule::coefficients::Clip;
@@ -180,7 +180,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
@@ -241,7 +241,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     } else {
         print::text(&summary(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Converts, with bars on stderr.

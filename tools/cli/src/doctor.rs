@@ -1,7 +1,7 @@
 //! `mote doctor`: which tools are here, and how to get the others.
 
 use super::failure::Failure;
-use super::print::{self, Held, heading, table};
+use super::print::{self, Verdict, heading, table};
 use mote_tools::doctor::{Finding, Need, examine, is_ready};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let found = examine();
     let ready = is_ready(&found);
     if args.json {

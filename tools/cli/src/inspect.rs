@@ -4,7 +4,7 @@ use super::args::name;
 use super::failure::Failure;
 use super::hints;
 use super::plan;
-use super::print::{self, Held, bytes, count, heading, table};
+use super::print::{self, Verdict, bytes, count, heading, table};
 use super::target::{DescribedArgs, text};
 use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(args.board.as_deref())?;
     let file = ModelFile::open(&args.model)?;
     let asked = board.map(|board| (file.fit(board.clone()), Estimate::of(&board, file.model())));
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         };
         print::text(&(facts(&file) + &operators(&rows) + &last))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Length and range of the condition vector.

@@ -35,7 +35,7 @@ mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
-use print::Held;
+use print::Verdict;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -133,13 +133,13 @@ fn main() -> ExitCode {
         Command::Completions { .. } | Command::Man { .. } => false,
     };
     match run(&command) {
-        Ok(Held::Yes) => ExitCode::SUCCESS,
-        Ok(Held::No) => ExitCode::from(1),
+        Ok(Verdict::Yes) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::from(1),
         Err(error) => failure::report(&error, json),
     }
 }
 
-fn run(command: &Command) -> Result<Held, Failure> {
+fn run(command: &Command) -> Result<Verdict, Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Train(args) => train::run(args),
@@ -173,11 +173,11 @@ fn command_line() -> String {
         .join(" ")
 }
 
-fn completions(shell: clap_complete::Shell) -> Result<Held, Failure> {
+fn completions(shell: clap_complete::Shell) -> Result<Verdict, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mote", &mut script);
     print::text(&String::from_utf8_lossy(&script))?;
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 #[cfg(test)]

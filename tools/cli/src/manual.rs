@@ -1,14 +1,14 @@
 //! `mote man`: manual pages, for packages. The command does not show itself.
 
 use super::failure::Failure;
-use super::print::{self, Held};
+use super::print::{self, Verdict};
 use clap::Command;
 use clap_mangen::Man;
 use mote_tools::files;
 use std::path::Path;
 
 /// Writes `mote.1` and a page of every command that shows itself, `mote-sample.1` and so on.
-pub fn write(command: &Command, folder: &Path) -> Result<Held, Failure> {
+pub fn write(command: &Command, folder: &Path) -> Result<Verdict, Failure> {
     files::folder(folder)?;
     page(command.clone(), folder)?;
     let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
@@ -19,7 +19,7 @@ pub fn write(command: &Command, folder: &Path) -> Result<Held, Failure> {
         count += 1;
     }
     print::text(&format!("{}: {count} manual pages\n", folder.display()))?;
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 fn page(command: Command, folder: &Path) -> Result<(), Failure> {

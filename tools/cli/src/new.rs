@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::hints;
-use super::print::{self, Held, heading, table};
+use super::print::{self, Verdict, heading, table};
 use super::target::DescribedArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mote_tools::project::{Kind, NewProject, Written};
@@ -57,7 +57,7 @@ fn kind() -> impl TypedValueParser<Value = Kind> {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(Some(&args.board))?;
     let board = board.ok_or_else(|| Failure::usage("no board"))?;
     if board.profile != Profile::Size {
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     } else {
         print::text(&text(args, &written))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 fn text(args: &Args, written: &Written) -> String {

@@ -60,7 +60,7 @@ pub enum Backend {
 
 /// A model as its file and as what was parsed from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'m> {
+pub struct OpenModel<'m> {
     /// The parsed file.
     pub model: &'m Model<'m>,
     /// The file.
@@ -113,7 +113,7 @@ impl Origin {
 
 /// One image to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ImageRequest {
     /// Seed of its noise.
     pub seed: u64,
     /// Where it starts.
@@ -124,11 +124,11 @@ pub struct Wanted {
 
 /// What to make, and what to watch meanwhile.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct Sampling {
     /// Everything but the seed.
     pub config: Config,
     /// The images.
-    pub images: Vec<Wanted>,
+    pub images: Vec<ImageRequest>,
     /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they
     /// are not; `None` where all is to be made.
     pub known: Option<Vec<i32>>,
@@ -136,7 +136,7 @@ pub struct Job {
     pub operators: bool,
 }
 
-impl Job {
+impl Sampling {
     /// An image from each seed.
     pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
         let seeds: Vec<u64> = seeds.into_iter().collect();
@@ -145,7 +145,7 @@ impl Job {
 
     /// An image from each seed, on its condition.
     pub fn of_images(config: Config, images: Images<'_>) -> Self {
-        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| Wanted {
+        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| ImageRequest {
             seed,
             origin: Origin::Seed,
             condition: condition.cloned(),
@@ -169,7 +169,7 @@ impl Job {
         }
     }
 
-    fn config_of(&self, image: &Wanted) -> Config {
+    fn config_of(&self, image: &ImageRequest) -> Config {
         Config {
             seed: image.seed,
             ..self.config
@@ -309,22 +309,27 @@ impl Backend {
         }
     }
 
-    /// Makes the images of `job`, in order; calls `on_step` after each step where it can.
-    pub fn run(&self, target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-        job.config.validate_for(target.model)?;
+    /// Makes the images of `sampling`, in order; calls `on_step` after each step where it can.
+    pub fn run(
+        &self,
+        opened: OpenModel<'_>,
+        sampling: &Sampling,
+        on_step: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Trace>, BackendError> {
+        sampling.config.validate_for(opened.model)?;
         self.available()?;
         match self {
-            Self::Cpu => cpu::run(target, job, on_step),
-            Self::Portable => cpu::run_portable(target, job, on_step),
-            Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
+            Self::Cpu => cpu::run(opened, sampling, on_step),
+            Self::Portable => cpu::run_portable(opened, sampling, on_step),
+            Self::Oracle(fault) => oracle::run(opened, sampling, *fault, on_step),
             #[cfg(feature = "wasm")]
-            Self::Wasm => wasm::run(target, job, on_step),
+            Self::Wasm => wasm::run(opened, sampling, on_step),
             #[cfg(not(feature = "wasm"))]
             Self::Wasm => self.available().map(|()| vec![]),
-            Self::Board(board, firmware) => board::run(board, *firmware, target, job, on_step),
+            Self::Board(board, firmware) => board::run(board, *firmware, opened, sampling, on_step),
             Self::Cuda(executor) => {
-                let mut traces = Vec::with_capacity(job.images.len());
-                cuda::stream(target, job, *executor, &mut |batch| {
+                let mut traces = Vec::with_capacity(sampling.images.len());
+                cuda::stream(opened, sampling, *executor, &mut |batch| {
                     batch
                         .iter()
                         .for_each(|trace| trace.steps.iter().for_each(|_| on_step()));
@@ -336,26 +341,26 @@ impl Backend {
         }
     }
 
-    /// Makes the images of `job` and hands them on in order, some at a time, for as long as `take` wants more: however many there are,
+    /// Makes the images of `sampling` and hands them on in order, some at a time, for as long as `take` wants more: however many there are,
     /// memory holds few.
     pub fn stream(
         &self,
-        target: Target<'_>,
-        job: &Job,
+        opened: OpenModel<'_>,
+        sampling: &Sampling,
         take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
-            job.config.validate_for(target.model)?;
-            return cuda::stream(target, job, *executor, take);
+            sampling.config.validate_for(opened.model)?;
+            return cuda::stream(opened, sampling, *executor, take);
         }
-        for images in job.images.chunks(CHUNK) {
-            let part = Job {
-                config: job.config,
+        for images in sampling.images.chunks(CHUNK) {
+            let part = Sampling {
+                config: sampling.config,
                 images: images.to_vec(),
-                operators: job.operators,
-                known: job.known.clone(),
+                operators: sampling.operators,
+                known: sampling.known.clone(),
             };
-            if take(self.run(target, &part, &|| ())?).is_break() {
+            if take(self.run(opened, &part, &|| ())?).is_break() {
                 break;
             }
         }

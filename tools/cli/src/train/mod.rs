@@ -5,7 +5,7 @@ mod unet;
 
 use super::args::unit;
 use super::failure::Failure;
-use super::print::Held;
+use super::print::Verdict;
 use crate::hints;
 use mote_tools::files::folder_name;
 use mote_tools::quantize::scheme::Scheme;
@@ -163,7 +163,7 @@ impl From<Prediction> for mote_graph::schedule::Prediction {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     folder_name(&args.output)?;
     let preset = match args.preset.as_deref() {
         None | Some("digits8-micro" | "fashion16-tiny") => {

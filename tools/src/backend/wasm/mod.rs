@@ -3,7 +3,7 @@
 
 mod instance;
 
-use super::{BackendError, Job, Origin, StepTrace, Target, Trace, Wanted};
+use super::{BackendError, ImageRequest, OpenModel, Origin, Sampling, StepTrace, Trace};
 use crate::report::live::{NOT_IN_PAGE, WASM};
 use instance::{Instance, OK, failed};
 use mote_runtime::{Config, Feature, Model};
@@ -26,17 +26,21 @@ fn lacks(model: &Model<'_>, config: &Config) -> Option<Feature> {
 }
 
 /// Every image on a thread of its own, each with a module of its own.
-pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-    if let Some(part) = lacks(target.model, &job.config) {
+pub fn run(
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Vec<Trace>, BackendError> {
+    if let Some(part) = lacks(opened.model, &sampling.config) {
         return Err(BackendError::NotInPage(part));
     }
     let engine = wasmi::Engine::default();
     let module = wasmi::Module::new(&engine, WASM).map_err(failed)?;
-    let thread = || open(&module, target.bytes);
-    let images = job.images.par_iter().map_init(thread, |opened, image| {
-        let (instance, model) = opened.as_mut().map_err(|error| BackendError::Page(error.to_string()))?;
+    let thread = || open(&module, opened.bytes);
+    let images = sampling.images.par_iter().map_init(thread, |page, image| {
+        let (instance, model) = page.as_mut().map_err(|error| BackendError::Page(error.to_string()))?;
         let free = instance.used();
-        let trace = one(instance, *model, target, job, image, on_step);
+        let trace = one(instance, *model, opened, sampling, image, on_step);
         instance.release(free);
         trace
     });
@@ -78,15 +82,15 @@ fn bytes_of(numbers: &[i32]) -> Vec<u8> {
 fn one(
     page: &mut Instance,
     model: u32,
-    target: Target<'_>,
-    job: &Job,
-    image: &Wanted,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
+    image: &ImageRequest,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Trace, BackendError> {
-    let elements = target.model.header().sample_len();
+    let elements = opened.model.header().sample_len();
     let count = elements as u32;
     let (run, step, size) = (page.zeros(RUN)?, page.zeros(STEP)?, page.zeros(8)?);
-    let config = page.put(&config_bytes(&job.config_of(image)))?;
+    let config = page.put(&config_bytes(&sampling.config_of(image)))?;
     let status = page.call("mote_arena_bytes", (model, config, size))?;
     page.check(status)?;
     let bytes = page.word(size)?;
@@ -112,7 +116,7 @@ fn one(
     };
     page.check(status)?;
     for (name, numbers) in [
-        ("mote_inpaint", job.known.as_deref()),
+        ("mote_inpaint", sampling.known.as_deref()),
         ("mote_condition", image.condition.as_deref()),
     ] {
         if let Some(numbers) = numbers {
