@@ -65,7 +65,7 @@ fn the_doctor_says_of_every_tool_what_it_is_for_and_how_to_get_it() {
 fn shells_are_offered_boards_schemes_samplers_and_backends() {
     for shell in ["bash", "zsh", "fish"] {
         let script = mote(&format!("completions {shell}"), &[]).stdout;
-        for word in ["nrf52840", "w8a16", "dpm++", "board:microbit", "doctor"] {
+        for word in ["nrf52840", "w8a16", "dpm++", "microbit", "oracle", "doctor"] {
             assert!(script.contains(word), "{shell}: no '{word}'");
         }
     }
