@@ -6,8 +6,8 @@ use mote_tools::files::{Found, look_around};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Commands that are shown of one kind of file.
-const MOST: usize = 3;
+/// Files of a kind whose commands are shown; the others are counted.
+const MOST: usize = 1;
 
 /// What there is to do here; `None` where there is nothing of Mote's.
 pub fn suggestions(folder: &Path) -> Option<String> {
