@@ -31,6 +31,7 @@ mod pairs;
 mod products;
 mod program;
 mod reader;
+mod reflect;
 mod schema;
 mod shapes;
 mod source;

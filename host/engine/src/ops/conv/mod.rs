@@ -299,6 +299,8 @@ impl Conv {
                     (1, true) => self.tile::<1, 2>(simd, &tile, offsets, block, at, add, out),
                     (2..=4, false) => self.tile::<4, 1>(simd, &tile, offsets, block, at, add, out),
                     (2..=4, true) => self.tile::<4, 2>(simd, &tile, offsets, block, at, add, out),
+                    (5..=8, false) => self.tile::<8, 1>(simd, &tile, offsets, block, at, add, out),
+                    (5..=8, true) => self.tile::<8, 2>(simd, &tile, offsets, block, at, add, out),
                     (_, false) => self.tile::<TILE, 1>(simd, &tile, offsets, block, at, add, out),
                     (_, true) => self.tile::<TILE, 2>(simd, &tile, offsets, block, at, add, out),
                 };
@@ -359,8 +361,9 @@ pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input:
     a.kernel == b.kernel && packed(a).is_some_and(|a| packed(b).is_some_and(|b| a == b))
 }
 
-/// Positions of a tile.
-const TILE: usize = 8;
+/// Positions of a tile: with two blocks of channels as many sums as registers have room for.
+const TILE: usize = 12;
+
 /// High halves in the lower lanes, low halves in the upper; at most 16 positions.
 #[inline(always)]
 fn finish_lanes(simd: impl ConvLoops, sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
