@@ -259,7 +259,8 @@ fn trained_networks_give_the_runtimes_bits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["data/digits8-micro", "../tools/assets/fashion16-tiny"] {
         let checkpoint = import(&root.join(folder)).expect("a bundled checkpoint");
-        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8] {
+        let mut covered = 0;
+        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8, Scheme::W4A8] {
             let options = Options::of(scheme);
             let converted = convert(&checkpoint, &options, &|_| {}).expect("a convertible checkpoint");
             let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
@@ -269,6 +270,12 @@ fn trained_networks_give_the_runtimes_bits() {
                 assert_equal(&model, &mut Random(seed), &name);
             }
             runs_agree(&model, &name);
+            if scheme == Scheme::W8A8 {
+                covered = Engine::prepare(&model).coverage().0;
+            } else if scheme == Scheme::W4A8 {
+                // Weights of 4 bits have the kernels of those of 8.
+                assert!(Engine::prepare(&model).coverage().0 * 10 >= covered * 9, "{name}");
+            }
             // The input and the first convolution stand twice in this file.
             if name == "fashion16-tiny w8a8" && families().next().is_some() {
                 assert_eq!(Engine::prepare(&model).repeats(), 2, "{name}");

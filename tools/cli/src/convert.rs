@@ -5,6 +5,7 @@ mod decoder;
 mod summary;
 
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict};
 use super::target::DescribedArgs;
 use super::{command_line, progress};
@@ -38,10 +39,10 @@ pub struct Args {
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
     /// Number formats: auto (chosen tensor by tensor), f16, w16a16, w8a16, w8a8, w4a16 or w4a8
-    #[arg(long, default_value = "auto", value_parser = scheme)]
+    #[arg(long, default_value = "auto", value_parser = hints::scheme(), hide_possible_values = true)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: Option<String>,
     #[command(flatten)]
     described: DescribedArgs,
@@ -99,10 +100,6 @@ impl From<Arena> for plan::Arena {
             Arena::Large => Self::Large,
         }
     }
-}
-
-fn scheme(text: &str) -> Result<Scheme, String> {
-    text.parse()
 }
 
 /// A name is a line.
