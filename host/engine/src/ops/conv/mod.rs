@@ -9,8 +9,8 @@ mod packed;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
 use finish::finish_long;
+pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
 
 use super::{Accelerated, Loops, Workspace};
 use crate::Family;
@@ -377,7 +377,6 @@ pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input:
 
 /// Positions of a tile: with two blocks of channels as many sums as registers have room for.
 const TILE: usize = 12;
-
 
 /// Sums of weights whose high and low halves are in `B` blocks, a kernel row at a time.
 #[inline(always)]
