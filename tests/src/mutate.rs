@@ -9,7 +9,7 @@ use mote_runtime::internals::ops::attention::Rows;
 use mote_runtime::internals::ops::constant::Sum;
 use mote_runtime::internals::ops::norm::ScaleShift;
 use mote_runtime::internals::ops::pointwise::Affine;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_runtime::internals::ops::{
     At, Attention, AvgPool, ClassEmbed, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention, Norm, Op,
     Pointwise, Silu, Softmax, Source, TimeProj, Upsample, Weights,
@@ -270,7 +270,15 @@ fn operator(op: &mut Op, random: &mut Random) {
             0 => tensor(&mut r.src, random),
             1 => tensor(&mut r.out, random),
             2 => r.block = odd(r.block.into(), random) as u8,
-            _ => r.way = random.pick(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape]),
+            _ => {
+                r.way = random.pick(&[
+                    Pattern::Channels,
+                    Pattern::Phases,
+                    Pattern::Depth,
+                    Pattern::Repeat,
+                    Pattern::Reshape,
+                ])
+            }
         },
         Op::Constant(c) => constant(c, random),
         Op::Band(r) => match random.below(4) {

@@ -1,7 +1,7 @@
 //! Small programs with the operators that a GPU does not take: what [`crate::synthetic`] holds runs there too.
 
 use mote_graph::graph::ops::Over;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_tools::ops::{
     Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
     TimeProj,
@@ -129,7 +129,7 @@ pub fn windows(seed: u64) -> Program {
     let phases = b.window("phases", &[both], [6, 1, 4], [3, 2], |c| {
         (c.stride, c.pad) = ([3, 2], [0; 4]);
     });
-    let (src, way, block) = (phases, Way::Phases, [3, 2]);
+    let (src, way, block) = (phases, Pattern::Phases, [3, 2]);
     b.push("out", [1, 3, 8], Rearrange { src, way, block });
     b.program
 }
@@ -200,13 +200,13 @@ impl Builder {
             let name = format!("{way:?}{}", b.program.ops.len());
             b.push(&name, shape, Rearrange { src, way, block })
         };
-        let deep = step(self, src, Way::Depth, [3, 2], [6, 1, 4]);
+        let deep = step(self, src, Pattern::Depth, [3, 2], [6, 1, 4]);
         let mixed = self.conv("mixed", &[deep], [6 * channels, 1, 4], 1);
-        let spread = step(self, mixed, Way::Channels, [3, 2], [channels, 3, 8]);
-        let twice = step(self, mixed, Way::Phases, [2, 3], [channels, 2, 12]);
-        let rows = step(self, twice, Way::Reshape, [1, 1], [channels, 3, 8]);
-        let signal = step(self, deep, Way::Phases, [1, 2], [3, 1, 8]);
-        let repeated = step(self, signal, Way::Repeat, [3, 1], [3, 3, 8]);
+        let spread = step(self, mixed, Pattern::Channels, [3, 2], [channels, 3, 8]);
+        let twice = step(self, mixed, Pattern::Phases, [2, 3], [channels, 2, 12]);
+        let rows = step(self, twice, Pattern::Reshape, [1, 1], [channels, 3, 8]);
+        let signal = step(self, deep, Pattern::Phases, [1, 2], [3, 1, 8]);
+        let repeated = step(self, signal, Pattern::Repeat, [3, 1], [3, 3, 8]);
         let joined = self.conv("joined", &[spread, rows], [3, 3, 8], 3);
         self.window("added", &[joined], [2, 3, 8], [1, 3], |_| {});
         self.window("both", &[joined, repeated], [2, 3, 8], [3, 1], |_| {})

@@ -7,7 +7,7 @@ use mote_runtime::internals::ops::Op;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints::{checkpoint, digits};
 use mote_tests::random::Random;
-use mote_tools::backend::Target;
+use mote_tools::backend::OpenModel;
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::{Checkpoint, import};
 use mote_tools::quantize::scheme::Scheme;
@@ -41,12 +41,12 @@ fn compared(checkpoint: &Checkpoint, scheme: Scheme, steps: u32, count: impl Fn(
     let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
     let model = Model::parse(memory.bytes()).expect("a valid model");
     count(&model);
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: memory.bytes(),
     };
     let config = Config::of(model.header(), steps);
-    let found = against(target, checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
+    let found = against(opened, checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
     found.expect("the float network runs").x0_psnr_db_mean
 }
 

@@ -14,7 +14,7 @@ use mote_tests::parts::Parts;
 use mote_tests::running::{Finished, finish};
 use mote_tools::Validation;
 use mote_tools::backend::oracle::{request, start as start_of};
-use mote_tools::backend::{Backend, Job, Target};
+use mote_tools::backend::{Backend, OpenModel, Sampling};
 use mote_tools::chain::convert::convert;
 use mote_tools::chain::files::Chain;
 use mote_tools::quantize::scheme::Scheme;
@@ -87,9 +87,9 @@ fn the_oracle_the_runtime_and_the_engine_give_the_same_bits() {
             assert_eq!(digests(&here), theirs, "{name}, start {seed}");
             assert_eq!(here.state, state, "{name}, start {seed}");
         }
-        let job = Job::of_seeds(config(model, 0), [0, 9]);
+        let sampling = Sampling::of_seeds(config(model, 0), [0, 9]);
         let traces = Backend::Cpu
-            .run(Target { model, bytes }, &job, &|| {})
+            .run(OpenModel { model, bytes }, &sampling, &|| {})
             .expect("it runs");
         for trace in traces {
             let here = finish(model, &config(model, trace.seed), &Start::Seed).expect("the run is valid");
@@ -105,17 +105,17 @@ fn a_wrong_rounding_in_what_only_chains_have_is_found() {
         let (_, file) = &chains::all(Scheme::W8A16)[which];
         let memory = AlignedBytes::copy_of(file);
         let model = Model::parse(memory.bytes()).expect("the model is valid");
-        let job = Job::of_seeds(config(&model, 0), 0..4);
-        let target = Target {
+        let sampling = Sampling::of_seeds(config(&model, 0), 0..4);
+        let opened = OpenModel {
             model: &model,
             bytes: memory.bytes(),
         };
         let [right, wrong] = [None, Some(kind)].map(|fault| {
             Backend::Oracle(fault).run(
-                target,
-                &Job {
+                opened,
+                &Sampling {
                     operators: true,
-                    ..job.clone()
+                    ..sampling.clone()
                 },
                 &|| {},
             )
@@ -127,7 +127,7 @@ fn a_wrong_rounding_in_what_only_chains_have_is_found() {
 #[test]
 fn every_fault_is_found_in_every_chain() {
     each(|name, model, bytes| {
-        let target = Target { model, bytes };
+        let opened = OpenModel { model, bytes };
         let kinds: BTreeSet<&str> = model.ops().map(|op| op.kind()).chain(["sampler"]).collect();
         for kind in kinds {
             let validation = Validation {
@@ -136,8 +136,8 @@ fn every_fault_is_found_in_every_chain() {
                 fault: Some(kind.to_owned()),
                 ..Validation::default()
             };
-            let runs = validation.runs(target).expect("the model has such an operator");
-            let outcomes = exactness(target, &runs, &|_| {}).expect("everything runs");
+            let runs = validation.runs(opened).expect("the model has such an operator");
+            let outcomes = exactness(opened, &runs, &|_| {}).expect("everything runs");
             let (broken, right): (Vec<_>, Vec<_>) = outcomes.iter().partition(|o| o.name.contains("broken"));
             assert!(right.iter().all(|outcome| outcome.held), "{name}, {kind}: {right:?}");
             let found = broken[0].first_divergence.as_ref();
@@ -153,7 +153,7 @@ fn a_fault_in_what_a_chain_lacks_is_an_error() {
     let [(_, file), _] = chains::all(Scheme::W8A16);
     let memory = AlignedBytes::copy_of(&file);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: memory.bytes(),
     };
@@ -161,7 +161,7 @@ fn a_fault_in_what_a_chain_lacks_is_an_error() {
         fault: Some("attention".to_owned()),
         ..Validation::default()
     };
-    let error = validation.runs(target).expect_err("it has no attention");
+    let error = validation.runs(opened).expect_err("it has no attention");
     let advice = error.advice().unwrap_or_default();
     assert!(
         error.to_string().contains("'attention'") && advice.contains("conv, input, readout, silu, sampler"),

@@ -10,7 +10,7 @@ use mote_tests::random::Random;
 use mote_tests::running::METHODS;
 use mote_tests::synthetic::{self, Form, condition, conditioned, unguided};
 use mote_tools::backend::oracle::request;
-use mote_tools::backend::{Job, Trace};
+use mote_tools::backend::{Sampling, Trace};
 use mote_tools::condition::Images;
 use mote_tools::emit::planned::planned;
 use mote_tools::{Backend, ModelFile};
@@ -303,10 +303,10 @@ fn backends_make_the_same_images() {
             guidance_q16: Some(1 << 17),
             ..config(file.model())
         };
-        let job = Job::of_images(guided, images);
+        let sampling = Sampling::of_images(guided, images);
         let digests = |backend: Backend| -> Vec<u64> {
             let traces: Vec<Trace> = backend
-                .run(file.target(), &job, &|| ())
+                .run(file.opened(), &sampling, &|| ())
                 .unwrap_or_else(|error| panic!("{backend}: {error}"));
             traces
                 .iter()

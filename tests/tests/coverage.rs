@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use mote_runtime::internals::ops::conv::Sides;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_runtime::internals::ops::{Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::{Dtype, TensorId};
 use mote_tests::chains;
@@ -164,11 +164,11 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
         Op::Rearrange(r) => add(
             true,
             match r.way {
-                Way::Channels => "rearrange: depth to space",
-                Way::Phases => "rearrange: phases to space",
-                Way::Depth => "rearrange: space to depth",
-                Way::Repeat => "rearrange: repetition",
-                Way::Reshape => "rearrange: other rows",
+                Pattern::Channels => "rearrange: depth to space",
+                Pattern::Phases => "rearrange: phases to space",
+                Pattern::Depth => "rearrange: space to depth",
+                Pattern::Repeat => "rearrange: repetition",
+                Pattern::Reshape => "rearrange: other rows",
             },
         ),
         Op::Band(r) => {

@@ -13,7 +13,7 @@ use mote_tests::boards::board;
 use mote_tests::mutate::mutate;
 use mote_tests::parts::{HEADER, OPS, Parts};
 use mote_tests::random::Random;
-use mote_tools::backend::{Drawn, Job, Trace, pictures};
+use mote_tools::backend::{Drawn, Sampling, Trace, pictures};
 use mote_tools::convert::decoder::{DecoderOptions, Drawing, convert_decoder, noise};
 use mote_tools::emit::pair::with_decoder;
 use mote_tools::import::{Decoder, autoencoder};
@@ -51,13 +51,13 @@ fn pair(scheme: Scheme) -> ModelFile {
     converted.file().expect("it is a model")
 }
 
-fn job(file: &ModelFile, seeds: &[u64]) -> Job {
-    Job::of_seeds(Config::of(file.model().header(), 2), seeds.iter().copied())
+fn sampling(file: &ModelFile, seeds: &[u64]) -> Sampling {
+    Sampling::of_seeds(Config::of(file.model().header(), 2), seeds.iter().copied())
 }
 
-fn run(backend: Backend, file: &ModelFile, job: &Job) -> Vec<Trace> {
+fn run(backend: Backend, file: &ModelFile, sampling: &Sampling) -> Vec<Trace> {
     backend
-        .run(file.target(), job, &|| ())
+        .run(file.opened(), sampling, &|| ())
         .unwrap_or_else(|error| panic!("{backend}: {error}"))
 }
 
@@ -98,7 +98,7 @@ fn decoders_with_attention_are_exact() {
         };
         let drawing = convert_decoder(&decoder, &noise(&decoder), options).expect("it can be converted");
         let file = ModelFile::from_bytes(&drawing.emitted.bytes).expect("it is a model");
-        let draw = |backend| pictures(file.target(), backend, &noise(&decoder)).expect("it draws");
+        let draw = |backend| pictures(file.opened(), backend, &noise(&decoder)).expect("it draws");
         let expected = draw(Backend::Oracle(None));
         assert_eq!(draw(Backend::Cpu), expected, "{scheme}");
         assert_eq!(draw(Backend::Portable), expected, "{scheme}");
@@ -125,7 +125,7 @@ fn bands_have_the_bits_of_the_whole_picture() {
         );
         let draw = |drawing: &Drawing, backend| -> Vec<Drawn> {
             let file = ModelFile::from_bytes(&drawing.emitted.bytes).expect("it is a model");
-            pictures(file.target(), backend, &latents).expect("it draws")
+            pictures(file.opened(), backend, &latents).expect("it draws")
         };
         let expected = draw(&whole, Backend::Oracle(None));
         assert_eq!(expected[0].q24.len(), 3 * 16 * 16);
@@ -144,9 +144,9 @@ fn runs_end_in_the_same_picture_everywhere() {
         let file = pair(scheme);
         let shape = file.picture_shape();
         assert_eq!((shape.rows, shape.cols, shape.channels), (16, 16, 3));
-        let mut job = job(&file, &[1, 2]);
-        job.operators = true;
-        let expected = run(Backend::Oracle(None), &file, &job);
+        let mut sampling = sampling(&file, &[1, 2]);
+        sampling.operators = true;
+        let expected = run(Backend::Oracle(None), &file, &sampling);
         for trace in &expected {
             assert_eq!((trace.pixels.len(), trace.state.len()), (768, 64));
             let drawn = trace.picture.as_ref().expect("there is a picture");
@@ -155,13 +155,13 @@ fn runs_end_in_the_same_picture_everywhere() {
         }
         assert_ne!(expected[0].pixels, expected[1].pixels);
         for backend in [Backend::Cpu, Backend::Portable] {
-            assert_eq!(run(backend, &file, &job), expected, "{backend}");
+            assert_eq!(run(backend, &file, &sampling), expected, "{backend}");
         }
         for name in ["netduinoplus2", "microbit"] {
             let Some(board) = board(name) else { continue };
             let backend = Backend::Board(board, mote_firmware_sim::Firmware::Fast);
             if file.fit(board).fits {
-                assert_eq!(run(backend, &file, &job), expected, "{backend}");
+                assert_eq!(run(backend, &file, &sampling), expected, "{backend}");
             }
         }
     }
@@ -231,7 +231,7 @@ fn plans_and_snapshots_keep_the_picture() {
     };
     let planned = mote_tools::emit::planned::planned(file.bytes(), &config).expect("it can be planned");
     let planned = ModelFile::from_bytes(&planned).expect("it is a model");
-    let [expected, found] = [&file, &planned].map(|file| run(Backend::Cpu, file, &job(file, &[5])).swap_remove(0));
+    let [expected, found] = [&file, &planned].map(|file| run(Backend::Cpu, file, &sampling(file, &[5])).swap_remove(0));
     assert_eq!((&found.picture, &found.pixels), (&expected.picture, &expected.pixels));
     let model = file.model();
     let [mut first, mut second] = [(); 2].map(|()| AlignedBytes::for_run(model, &config));

@@ -12,7 +12,7 @@ use mote_tests::archive;
 use mote_tests::random::Random;
 use mote_tests::wire;
 use mote_tools::convert::{ConvertError, Options, convert};
-use mote_tools::data::{self, Split, Wanted};
+use mote_tools::data::{self, DataOptions, Split};
 use mote_tools::images::decode;
 use mote_tools::import::import;
 use mote_tools::quantize::scheme::Scheme;
@@ -298,11 +298,11 @@ fn images(random: &mut Random, dir: &Path) {
 }
 
 fn loaded(path: &Path) {
-    let wanted = Wanted {
+    let wanted = DataOptions {
         shape: Some([1, 4, 4]),
-        ..Wanted::default()
+        ..DataOptions::default()
     };
-    for asked in [Wanted::default(), wanted] {
+    for asked in [DataOptions::default(), wanted] {
         if let Err(error) = data::load(path, &asked) {
             said(&error);
         }
@@ -554,7 +554,7 @@ fn the_corpus_is_read() {
         ("floats.idx", [1, 4, 4], 0),
         ("b-images-idx3-ubyte.gz", [1, 4, 4], 0),
     ] {
-        let data = data::load(&corpus().join(name), &Wanted::default()).expect(name);
+        let data = data::load(&corpus().join(name), &DataOptions::default()).expect(name);
         assert_eq!((data.shape, data.classes), (shape, classes), "{name}");
     }
     for (name, channels) in PICTURES.into_iter().zip([1, 3, 3, 1, 3]) {

@@ -8,7 +8,7 @@ use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints::{checkpoint, digits};
 use mote_tests::random::Random;
-use mote_tools::backend::Target;
+use mote_tools::backend::OpenModel;
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::quantize::scheme::Scheme;
@@ -117,12 +117,12 @@ fn f16_and_integers_are_close_to_the_float_network() {
         let model = Model::parse(memory.bytes()).expect("a valid model");
         let norms = model.ops().filter(|op| matches!(op, Record::Norm(_))).count();
         assert_eq!(norms, 6, "{scheme}");
-        let target = Target {
+        let opened = OpenModel {
             model: &model,
             bytes: memory.bytes(),
         };
         let config = Config::of(model.header(), 10);
-        let found = against(target, &checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
+        let found = against(opened, &checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
         let found = found.expect("the float network runs").x0_psnr_db_mean;
         println!("{scheme}: {found:.1} dB");
         assert!(found >= least, "{scheme}: {found:.1} dB, {least} wanted");

@@ -4,7 +4,7 @@ use mote_engine::memory::AlignedBytes;
 use mote_graph::graph::Graph;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints::{checkpoint, digits};
-use mote_tools::backend::Target;
+use mote_tools::backend::OpenModel;
 use mote_tools::convert::{Converted, Options, convert};
 use mote_tools::import::Checkpoint;
 use mote_tools::quantize::scheme::Scheme;
@@ -33,12 +33,12 @@ fn converted(checkpoint: &Checkpoint, scheme: Scheme) -> Converted {
 fn psnr(checkpoint: &Checkpoint, converted: &Converted) -> f64 {
     let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: memory.bytes(),
     };
     let config = Config::of(model.header(), 10);
-    let found = against(target, checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
+    let found = against(opened, checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
     found.expect("the float network runs").x0_psnr_db_mean
 }
 

@@ -16,7 +16,7 @@ use mote_runtime::{Config, Feature, Method, Model, RunError, Start};
 use mote_tests::checkpoints::digits;
 use mote_tests::running::everywhere;
 use mote_tests::synthetic::{self, Form};
-use mote_tools::backend::Target;
+use mote_tools::backend::OpenModel;
 use mote_tools::convert::{Options, convert};
 use mote_tools::emit::planned::planned;
 use mote_tools::import::import;
@@ -481,7 +481,7 @@ fn checkpoints_of_edm_go_through_whole() {
         let converted = convert(&checkpoint, &Options::of(scheme), &|_| {}).expect("the network converts");
         let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
         let model = Model::parse(memory.bytes()).expect("a valid model");
-        let target = Target {
+        let opened = OpenModel {
             model: &model,
             bytes: memory.bytes(),
         };
@@ -490,7 +490,7 @@ fn checkpoints_of_edm_go_through_whole() {
                 method,
                 ..Config::of(model.header(), 6)
             };
-            let found = against(target, &checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
+            let found = against(opened, &checkpoint, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {});
             let found = found.expect("the float network runs").x0_psnr_db_mean;
             println!("{scheme} {method:?}: {found:.1} dB");
             assert!(found >= least, "{scheme} {method:?}: {found:.1} dB, {least} wanted");

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::predict::{Question, predict};
-use crate::backend::{Backend, Target, Trace};
+use crate::backend::{Backend, OpenModel, Trace};
 use crate::condition::Images;
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
@@ -117,8 +117,8 @@ impl ModelFile {
 
     /// What backends run.
     #[must_use]
-    pub fn target(&self) -> Target<'_> {
-        Target {
+    pub fn opened(&self) -> OpenModel<'_> {
+        OpenModel {
             model: self.model(),
             bytes: self.bytes(),
         }
@@ -159,7 +159,7 @@ impl ModelFile {
     /// Makes the images of `request` on this machine, in the order of their seeds. The same request gives the same bytes everywhere.
     ///
     /// # Errors
-    /// Of kind `Usage` or `Refused`, see [`Request::job`].
+    /// Of kind `Usage` or `Refused`, see [`Request::sampling`].
     pub fn sample(&self, request: &Request) -> Result<Vec<Trace>, Error> {
         self.sample_on(Backend::Cpu, request, &|| ())
     }
@@ -174,8 +174,8 @@ impl ModelFile {
         request: &Request,
         on_step: &(dyn Fn() + Sync),
     ) -> Result<Vec<Trace>, Error> {
-        let job = request.job(self.model())?;
-        Ok(backend.run(self.target(), &job, on_step)?)
+        let sampling = request.sampling(self.model())?;
+        Ok(backend.run(self.opened(), &sampling, on_step)?)
     }
 
     /// Single network calls on this machine, for a sampler of the caller's own: see [`predict`](crate::backend::predict::predict).
@@ -183,7 +183,7 @@ impl ModelFile {
     /// # Errors
     /// Of kind `Refused` for a question that is none of this model's.
     pub fn predict(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
-        predict(self.target(), questions)
+        predict(self.opened(), questions)
     }
 
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.
@@ -217,16 +217,16 @@ impl ModelFile {
     /// A page about the file: operators, memory, boards. `command` is what it says it was made by.
     #[must_use]
     pub fn report(&self, command: &str) -> String {
-        html(&ReportData::with_boards(self.target(), command))
+        html(&ReportData::with_boards(self.opened(), command))
     }
 
     /// Runs every backend of `validation` and compares their states bit by bit, step by step.
     ///
     /// # Errors
-    /// As [`Request::job`]. A backend that differs or cannot run is no error: its outcome says so.
+    /// As [`Request::sampling`]. A backend that differs or cannot run is no error: its outcome says so.
     pub fn validate(&self, validation: &Validation) -> Result<Vec<Outcome>, Error> {
-        let runs = validation.runs(self.target())?;
-        Ok(exactness(self.target(), &runs, &|_| ())?)
+        let runs = validation.runs(self.opened())?;
+        Ok(exactness(self.opened(), &runs, &|_| ())?)
     }
 
     /// How far the images of `request`'s first `seeds` seeds are from those that the float network of `checkpoint` makes of the same noise.
@@ -247,6 +247,6 @@ impl ModelFile {
             seeds: &seeds,
             conditions: &conditions,
         };
-        Ok(against(self.target(), checkpoint, &config, images, device, &|| ())?)
+        Ok(against(self.opened(), checkpoint, &config, images, device, &|| ())?)
     }
 }

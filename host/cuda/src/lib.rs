@@ -25,7 +25,7 @@ pub mod resident;
 pub mod run;
 
 pub use launch::{Launcher, Limits};
-pub use run::{Executor, Gpu, Image, Job, Start};
+pub use run::{Executor, Gpu, Image, Sampling, Start};
 
 use mote_graph::float::FloatError;
 use mote_runtime::RunError;

@@ -24,7 +24,7 @@ pub enum Executor {
 
 /// What to make.
 #[derive(Debug, Clone)]
-pub struct Job<'j> {
+pub struct Sampling<'j> {
     /// Everything but the seed.
     pub config: Config,
     /// Seed and start of every image.
@@ -109,22 +109,26 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     }
 
     /// Makes the images in order, and hands them on a batch at a time, for as long as `take` wants more.
-    pub fn run(&mut self, job: &Job<'_>, mut take: impl FnMut(Vec<Image>) -> ControlFlow<()>) -> Result<(), CudaError> {
-        job.config.validate(self.model.header())?;
-        if let (Some(_), Some((seed, _))) = (job.known, job.images.first()) {
+    pub fn run(
+        &mut self,
+        sampling: &Sampling<'_>,
+        mut take: impl FnMut(Vec<Image>) -> ControlFlow<()>,
+    ) -> Result<(), CudaError> {
+        sampling.config.validate(self.model.header())?;
+        if let (Some(_), Some((seed, _))) = (sampling.known, sampling.images.first()) {
             // Whether the sampler takes the known image.
-            self.begin_here(job, *seed, &Start::Seed)?;
+            self.begin_here(sampling, *seed, &Start::Seed)?;
         }
-        let mut rest = job.images;
+        let mut rest = sampling.images;
         while let Some(first) = rest.first() {
             // Images that start at the same step go together.
-            let begin = self.begin(job, first)?;
+            let begin = self.begin(sampling, first)?;
             let mut same = 1;
             let mut starts = vec![begin.1];
             while same < rest.len() {
                 let next = match (&first.1, &rest[same].1) {
                     (Start::Seed, Start::Seed) => (0, None),
-                    _ => self.begin(job, &rest[same])?,
+                    _ => self.begin(sampling, &rest[same])?,
                 };
                 if next.0 != begin.0 || next.1.is_some() != starts[0].is_some() {
                     break;
@@ -133,7 +137,7 @@ impl<'m, L: Launcher> Gpu<'m, L> {
                 same += 1;
             }
             let (images, after) = rest.split_at(same);
-            if self.group(job, begin.0, images, &starts, &mut take)?.is_break() {
+            if self.group(sampling, begin.0, images, &starts, &mut take)?.is_break() {
                 return Ok(());
             }
             rest = after;
@@ -142,23 +146,30 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     }
 
     /// The first step of an image, and its state before it where that is not the seed's noise.
-    fn begin(&self, job: &Job<'_>, (seed, start): &(u64, Start<'_>)) -> Result<(u32, Option<Vec<i32>>), CudaError> {
+    fn begin(
+        &self,
+        sampling: &Sampling<'_>,
+        (seed, start): &(u64, Start<'_>),
+    ) -> Result<(u32, Option<Vec<i32>>), CudaError> {
         if matches!(start, Start::Seed) {
             return Ok((0, None));
         }
-        let (first, state) = self.begin_here(job, *seed, start)?;
+        let (first, state) = self.begin_here(sampling, *seed, start)?;
         Ok((first, Some(state)))
     }
 
     /// The same as the runtime computes it.
-    fn begin_here(&self, job: &Job<'_>, seed: u64, start: &Start<'_>) -> Result<(u32, Vec<i32>), CudaError> {
-        let config = Config { seed, ..job.config };
+    fn begin_here(&self, sampling: &Sampling<'_>, seed: u64, start: &Start<'_>) -> Result<(u32, Vec<i32>), CudaError> {
+        let config = Config {
+            seed,
+            ..sampling.config
+        };
         // Of 16 bytes each: an arena is aligned to so many.
         let bytes = mote_runtime::arena_bytes(self.model, &config);
         let mut memory = vec![0u128; bytes.div_ceil(16)];
         let mut arena = Arena::new(bytemuck::cast_slice_mut(&mut memory))?;
         let mut sampler = Sampler::new(self.model, &mut arena, &config, start)?;
-        if let Some(known) = job.known {
+        if let Some(known) = sampling.known {
             sampler.inpaint(known)?;
         }
         Ok((sampler.index(), sampler.state().to_vec()))
@@ -167,23 +178,23 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     /// Images that start at step `first`, in batches.
     fn group(
         &mut self,
-        job: &Job<'_>,
+        sampling: &Sampling<'_>,
         first: u32,
         images: &[(u64, Start<'_>)],
         starts: &[Option<Vec<i32>>],
         take: &mut impl FnMut(Vec<Image>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, CudaError> {
-        let executor = job.executor.unwrap_or_else(|| self.executor(&job.config));
-        let moves = Moves::new(self.model, &job.config, first)?;
+        let executor = sampling.executor.unwrap_or_else(|| self.executor(&sampling.config));
+        let moves = Moves::new(self.model, &sampling.config, first)?;
         let plan = Plan {
             executor,
-            recorded: job.recorded,
-            operators: job.operators,
-            config: &job.config,
-            known: job.known,
+            recorded: sampling.recorded,
+            operators: sampling.operators,
+            config: &sampling.config,
+            known: sampling.known,
             moves: &moves,
         };
-        let batch = plan.batch(self, job.batch, images.len())?;
+        let batch = plan.batch(self, sampling.batch, images.len())?;
         self.launcher.free_all();
         let mut memory = Memory::new(self, &plan, batch)?;
         let mut layered = Layered::default();

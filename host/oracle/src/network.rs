@@ -4,7 +4,7 @@ use crate::OracleError;
 use crate::file::File;
 use crate::file::header::{Arithmetic, Prediction};
 use crate::file::tensor::{Dtype, Tensor, TensorId};
-use crate::ops::{Call, Context, KINDS, Operator, Wanted};
+use crate::ops::{Call, ConditionShape, Context, KINDS, Operator};
 use crate::planes::Planes;
 use crate::scalar::rounding::Rounding;
 
@@ -77,7 +77,7 @@ impl Network {
     }
 
     /// The condition vector that a run must give.
-    pub fn condition(&self) -> Option<Wanted> {
+    pub fn condition(&self) -> Option<ConditionShape> {
         self.nodes.iter().find_map(|node| node.operator.condition())
     }
 

@@ -5,7 +5,7 @@
 use core::arch::naked_asm;
 use core::ops::Range;
 
-use super::fused::{Job, Storing};
+use super::fused::{Frame, Storing};
 pub(super) use super::portable::place;
 use super::portable::places;
 use super::{Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Rows, Rows4};
@@ -628,7 +628,7 @@ macro_rules! storing_rows {
         /// # Safety
         /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Frame) -> *const u8 {
             naked_asm!(
                 "push {{r4-r7, lr}}",
                 "sub sp, #36",

@@ -6,7 +6,7 @@ use core::arch::naked_asm;
 use core::ops::Range;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
-use super::fused::{Job, Storing};
+use super::fused::{Frame, Storing};
 pub(super) use super::portable::place;
 use super::portable::places;
 use super::{Addition, COLUMNS, Family, Filter, Layout, Rows};
@@ -156,7 +156,7 @@ unsafe extern "C" fn dot_block8(
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame) -> *const u8 {
     naked_asm!(
         frame!(),
         "2:",
@@ -246,7 +246,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Frame) -> *const u8 {
     naked_asm!(
         frame!(),
         "2:",

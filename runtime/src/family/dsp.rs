@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 use core::ops::Range;
 
 use super::ending::{frame, leave, shift_left, wide_biases, wide_factor};
-use super::fused::{Job, Storing};
+use super::fused::{Frame, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
@@ -705,7 +705,7 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame) -> *const u8 {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         frame!(),
@@ -790,7 +790,7 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Job) -
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Frame) -> *const u8 {
     // r0 weights, r1 block, r2 element, r3 and r12 pairs of weights, r4..r11 sums, lr end of the row.
     macro_rules! column {
         ($low:literal, $high:literal) => {

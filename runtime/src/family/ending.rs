@@ -1,5 +1,5 @@
 //! What the kernels that store rows of outputs have in common on cores with long multiplication: their frame, which begins with the
-//! words of a [`super::fused::Job`], and what they do with a row's sums.
+//! words of a [`super::fused::Frame`], and what they do with a row's sums.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;

@@ -24,7 +24,7 @@ use crate::tensor::view::{Operand, View, ViewMut};
 
 /// What the kernels take into their frame, in this order.
 #[repr(C)]
-pub(super) struct Job {
+pub(super) struct Frame {
     columns: *const i16,
     bias: *const i32,
     mult: *const i32,
@@ -62,11 +62,11 @@ pub(super) struct Job {
 }
 
 /// `(the first row, job)` to null, or to the end of a row whose outputs it cannot do.
-type Kernel = unsafe extern "C" fn(*const u8, &mut Job) -> *const u8;
+type Kernel = unsafe extern "C" fn(*const u8, &mut Frame) -> *const u8;
 
 /// Rows of a convolution whose outputs are stored at once.
 pub struct Storing<'a> {
-    job: Job,
+    job: Frame,
     kernel: Kernel,
     /// Of all rows.
     weights: *const u8,
@@ -175,7 +175,7 @@ impl<'a> Storing<'a> {
         }
         // In its place at once: a copy takes time.
         Some(Self {
-            job: Job {
+            job: Frame {
                 columns: core::ptr::null(),
                 bias,
                 mult: mult.as_ptr(),

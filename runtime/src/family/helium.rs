@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 use core::ops::Range;
 
 use super::ending::{frame, leave, wide_biases, wide_factor};
-use super::fused::{Job, Storing};
+use super::fused::{Frame, Storing};
 use super::{
     Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rows, Window, portable, simd32,
 };
@@ -551,7 +551,7 @@ macro_rules! storing_rows {
         /// # Safety
         /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
         #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Job) -> *const u8 {
+        pub(super) unsafe extern "C" fn $name(weights: *const u8, job: &mut Frame) -> *const u8 {
             // r0 weights, r1 block, r2 r4 r6 r8 sums, r3 taps; r5 the row, r7 biases, r9 multipliers, r11 shifts, r12 output.
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
@@ -674,7 +674,7 @@ storing_rows!(
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Job) -> *const u8 {
+pub(super) unsafe extern "C" fn store_rows16(weights: *const u8, job: &mut Frame) -> *const u8 {
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         frame!(),

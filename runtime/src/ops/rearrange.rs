@@ -15,12 +15,12 @@ use crate::tensor::slots::{Slots, slot};
 
 /// Where the elements of a block of `p x q` positions are in the coarse activation, which has one position for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Way {
+pub enum Pattern {
     /// Depth to space: channel `c` at row i and column j comes from channel `(c p + i) q + j` (Shi et al. 2016, eq. 4).
     Channels,
     /// Depth to space: it comes from channel `(i q + j) C + c`, with C channels of the output.
     Phases,
-    /// Space to depth: the way back from [`Way::Phases`].
+    /// Space to depth: the way back from [`Pattern::Phases`].
     Depth,
     /// Every position of the block has what the coarse one has.
     Repeat,
@@ -36,7 +36,7 @@ pub struct Rearrange {
     /// Output.
     pub out: TensorId,
     /// How.
-    pub way: Way,
+    pub way: Pattern,
     /// Rows (the high four bits) and columns of a block, 1 to 15 each.
     pub block: u8,
 }
@@ -54,11 +54,11 @@ impl Operator for Rearrange {
     fn read(r: &mut Reader<'_>) -> Self {
         let (src, out) = (r.tensor(), r.tensor());
         let way = match r.variant(5) {
-            0 => Way::Channels,
-            1 => Way::Phases,
-            2 => Way::Depth,
-            3 => Way::Repeat,
-            _ => Way::Reshape,
+            0 => Pattern::Channels,
+            1 => Pattern::Phases,
+            2 => Pattern::Depth,
+            3 => Pattern::Repeat,
+            _ => Pattern::Reshape,
         };
         let block = r.u8();
         Self { src, out, way, block }
@@ -72,18 +72,22 @@ impl Operator for Rearrange {
     #[inline(never)]
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let [out, _, _, src, ..] = &checker.tensors;
-        let (fine, coarse) = if self.way == Way::Depth { (src, out) } else { (out, src) };
+        let (fine, coarse) = if self.way == Pattern::Depth {
+            (src, out)
+        } else {
+            (out, src)
+        };
         let [p, q] = self.block().map(|side| side as u32);
         checker.ensure(p > 0 && q > 0, Fault::Parameter)?;
         checker.ensure((src.dtype, src.zero_point) == (out.dtype, out.zero_point), Fault::Dtype)?;
         let deep = match self.way {
-            Way::Repeat => 1,
-            Way::Reshape => {
+            Pattern::Repeat => 1,
+            Pattern::Reshape => {
                 checker.ensure(self.block == 0x11, Fault::Parameter)?;
                 checker.same(src.positions() as u32, out.positions() as u32)?;
                 return checker.same(src.channels.into(), out.channels.into());
             }
-            Way::Channels | Way::Phases | Way::Depth => p * q,
+            Pattern::Channels | Pattern::Phases | Pattern::Depth => p * q,
         };
         checker.same(u32::from(coarse.rows) * p, fine.rows.into())?;
         checker.same(u32::from(coarse.cols) * q, fine.cols.into())?;
@@ -103,7 +107,7 @@ impl Operator for Rearrange {
     #[inline(never)]
     fn run_integer(&self, _: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let (out, src) = (r.out(), r.tensor(slot::FIRST));
-        let fine = if self.way == Way::Depth { src } else { out };
+        let fine = if self.way == Pattern::Depth { src } else { out };
         let (cols, channels) = (fine.cols.into(), fine.channels.into());
         rearrange(self, cols, channels, &r.view(slot::FIRST)?, &mut r.output()?);
         Some(())
@@ -118,7 +122,7 @@ impl Operator for Rearrange {
 /// Moves all elements. `cols` and `channels` are those of the fine activation.
 fn rearrange(op: &Rearrange, cols: usize, channels: usize, src: &View<'_>, out: &mut ViewMut<'_>) {
     let [p, q] = op.block();
-    if op.way == Way::Reshape || (p == 1 && matches!(op.way, Way::Phases | Way::Depth)) {
+    if op.way == Pattern::Reshape || (p == 1 && matches!(op.way, Pattern::Phases | Pattern::Depth)) {
         return copy(src, out);
     }
     let positions = src.len().max(out.len()) / channels.max(1);
@@ -126,13 +130,13 @@ fn rearrange(op: &Rearrange, cols: usize, channels: usize, src: &View<'_>, out: 
     for position in 0..positions {
         let (phase, block) = ((row % p) * q + col % q, (row / p) * (cols / q) + col / q);
         let (first, step) = match op.way {
-            Way::Channels => (block * channels * p * q + phase, p * q),
-            Way::Repeat => (block * channels, 1),
+            Pattern::Channels => (block * channels * p * q + phase, p * q),
+            Pattern::Repeat => (block * channels, 1),
             _ => ((block * p * q + phase) * channels, 1),
         };
         for c in 0..channels {
             let (fine, coarse) = (position * channels + c, first + c * step);
-            if op.way == Way::Depth {
+            if op.way == Pattern::Depth {
                 out.set(coarse, src.get(fine));
             } else {
                 out.set(fine, src.get(coarse));

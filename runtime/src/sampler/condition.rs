@@ -11,7 +11,7 @@ use crate::ops::Given;
 
 /// What a sampler knows of its condition. Nothing at all in a build without the part.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held<'a> {
+pub(super) struct ConditionState<'a> {
     pub(super) given: Given<'a>,
     /// Numbers that the model takes; 0 without a condition.
     #[cfg(feature = "condition")]
@@ -21,7 +21,7 @@ pub(super) struct Held<'a> {
     saved: u32,
 }
 
-impl Held<'_> {
+impl ConditionState<'_> {
     /// Before a vector is given.
     pub(super) fn of(model: &Model<'_>) -> Self {
         let _ = model;
@@ -35,10 +35,10 @@ impl Held<'_> {
     }
 }
 
-impl Held<'_> {
+impl ConditionState<'_> {
     /// Before a vector is given again.
-    pub(super) fn not_given<'k>(self) -> Held<'k> {
-        Held {
+    pub(super) fn not_given<'k>(self) -> ConditionState<'k> {
+        ConditionState {
             given: Given::NONE,
             #[cfg(feature = "condition")]
             expected: self.expected,
@@ -48,7 +48,7 @@ impl Held<'_> {
     }
 }
 
-impl<'a> Held<'a> {
+impl<'a> ConditionState<'a> {
     /// With `vector`, as [`Sampler::condition`] gives it.
     #[cfg(feature = "condition")]
     #[inline(always)]

@@ -33,7 +33,7 @@ use crate::numeric::normal::normal_q24;
 use crate::ops::Given;
 use crate::schedule::rows::{INPUT_ONE_Q30, Row, Rows};
 use crate::tensor::arena::{ALIGN, Arena};
-use condition::Held;
+use condition::ConditionState;
 
 /// One finished step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct Sampler<'m, 'a> {
     known: Option<&'a [i32]>,
     /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
     known_tag: u32,
-    held: Held<'a>,
+    held: ConditionState<'a>,
     activations: &'a mut [u8],
 }
 
@@ -167,7 +167,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
     /// A checked run whose state is not set yet.
     fn bare(model: &'m Model<'m>, memory: Memories<'a>, config: &Config) -> Result<Self, RunError> {
         config.validate_for(model)?;
-        Self::placed(model, memory, config, Held::of(model))
+        Self::placed(model, memory, config, ConditionState::of(model))
     }
 
     /// A run whose configuration was checked, at its first step.
@@ -176,7 +176,7 @@ impl<'m, 'a> Sampler<'m, 'a> {
         model: &'m Model<'m>,
         (memory, apart): Memories<'a>,
         config: &Config,
-        held: Held<'a>,
+        held: ConditionState<'a>,
     ) -> Result<Self, RunError> {
         if let Some(apart) = &apart {
             let (needed, found) = (model.header().arena_bytes, apart.len().min(u32::MAX as usize) as u32);

@@ -3,7 +3,7 @@
 //! [`Sampler`] borrows its arena for as long as it lives, which suits a function that draws an image. A state machine keeps a [`Run`]
 //! in place of it, which borrows nothing between two calls.
 
-use super::condition::Held;
+use super::condition::ConditionState;
 use super::cooperative::Begun;
 use super::snapshot::snapshot_in;
 use super::{Config, Memories, Sampler, Start, Step, q24_to_pixel};
@@ -20,7 +20,7 @@ struct Paused<'k> {
     follows: bool,
     known: Option<&'k [i32]>,
     known_tag: u32,
-    held: Held<'k>,
+    held: ConditionState<'k>,
 }
 
 /// What [`Run::poll`] has done.

@@ -2,7 +2,7 @@
 
 use mote_cuda::ops::Kernel;
 use mote_cuda::program::Program;
-use mote_cuda::run::{Executor, Gpu, Job};
+use mote_cuda::run::{Executor, Gpu, Sampling};
 use mote_cuda::{CudaError, Start};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::sampler::UNKNOWN;
@@ -10,7 +10,7 @@ use mote_runtime::{Config, Method, Model, RunError};
 use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints};
 use mote_tools::backend::cuda::stream_on;
-use mote_tools::backend::{Backend, BackendError, Origin, Target, Trace, Wanted};
+use mote_tools::backend::{Backend, BackendError, ImageRequest, OpenModel, Origin, Trace};
 use mote_tools::quantize::scheme::Scheme;
 use std::ops::ControlFlow;
 
@@ -27,8 +27,8 @@ fn digits() -> AlignedBytes {
 }
 
 fn on_standin(
-    target: Target<'_>,
-    job: &mote_tools::backend::Job,
+    opened: OpenModel<'_>,
+    sampling: &mote_tools::backend::Sampling,
     executor: Option<Executor>,
     batch: Option<usize>,
 ) -> Vec<Trace> {
@@ -38,7 +38,7 @@ fn on_standin(
         traces.extend(some);
         ControlFlow::Continue(())
     };
-    stream_on(device(0), target, job, executor, batch, &mut take).expect("a run");
+    stream_on(device(0), opened, sampling, executor, batch, &mut take).expect("a run");
     traces
 }
 
@@ -46,7 +46,7 @@ fn on_standin(
 fn traces_are_the_cpus_whatever_the_batch_and_the_executor() {
     let file = digits();
     let model = Model::parse(file.bytes()).expect("a valid model");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: file.bytes(),
     };
@@ -54,12 +54,12 @@ fn traces_are_the_cpus_whatever_the_batch_and_the_executor() {
         eta_q16: 30_000,
         ..Config::of(model.header(), 2)
     };
-    let job = mote_tools::backend::Job::of_seeds(config, 5..12);
-    let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+    let sampling = mote_tools::backend::Sampling::of_seeds(config, 5..12);
+    let expected = Backend::Cpu.run(opened, &sampling, &|| ()).expect("a run");
     for executor in EXECUTORS {
         for batch in [Some(1), Some(3), None] {
             assert_eq!(
-                on_standin(target, &job, executor, batch),
+                on_standin(opened, &sampling, executor, batch),
                 expected,
                 "{executor:?}, batches of {batch:?}"
             );
@@ -71,7 +71,7 @@ fn traces_are_the_cpus_whatever_the_batch_and_the_executor() {
 fn images_may_start_anywhere() {
     let file = digits();
     let model = Model::parse(file.bytes()).expect("a valid model");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: file.bytes(),
     };
@@ -102,19 +102,19 @@ fn images_may_start_anywhere() {
         Origin::Seed,
         Origin::Seed,
     ];
-    let images = origins.into_iter().enumerate().map(|(i, origin)| Wanted {
+    let images = origins.into_iter().enumerate().map(|(i, origin)| ImageRequest {
         seed: 40 + i as u64,
         origin,
         condition: None,
     });
-    let whole = mote_tools::backend::Job {
+    let whole = mote_tools::backend::Sampling {
         known: None,
         config: Config::of(model.header(), 4),
         images: images.collect(),
         operators: false,
     };
     // Of a run that begins in the middle, the first step of DPM-Solver++ is of first order all the same.
-    let part = mote_tools::backend::Job {
+    let part = mote_tools::backend::Sampling {
         known: Some(given.iter().map(|v| if v % 3 == 0 { UNKNOWN } else { v / 2 }).collect()),
         config: Config {
             method: Method::DpmSolver2M,
@@ -122,10 +122,10 @@ fn images_may_start_anywhere() {
         },
         ..whole.clone()
     };
-    for job in [whole, part] {
-        let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+    for sampling in [whole, part] {
+        let expected = Backend::Cpu.run(opened, &sampling, &|| ()).expect("a run");
         for executor in EXECUTORS {
-            assert_eq!(on_standin(target, &job, executor, None), expected, "{executor:?}");
+            assert_eq!(on_standin(opened, &sampling, executor, None), expected, "{executor:?}");
         }
     }
 }
@@ -135,7 +135,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
     for (name, file) in chains::all(Scheme::W8A16) {
         let file = AlignedBytes::copy_of(&file);
         let model = Model::parse(file.bytes()).expect("a valid model");
-        let target = Target {
+        let opened = OpenModel {
             model: &model,
             bytes: file.bytes(),
         };
@@ -148,27 +148,29 @@ fn chains_start_anywhere_and_take_no_known_image() {
                 strength_q16: 30_000,
             },
         ];
-        let images = origins.into_iter().zip(3..).map(|(origin, seed)| Wanted {
+        let images = origins.into_iter().zip(3..).map(|(origin, seed)| ImageRequest {
             seed,
             origin,
             condition: None,
         });
-        let mut job = mote_tools::backend::Job {
+        let mut sampling = mote_tools::backend::Sampling {
             known: None,
             config: Config::of(model.header(), model.header().train_steps),
             images: images.collect(),
             operators: true,
         };
-        let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+        let expected = Backend::Cpu.run(opened, &sampling, &|| ()).expect("a run");
         for executor in EXECUTORS {
             assert_eq!(
-                on_standin(target, &job, executor, None),
+                on_standin(opened, &sampling, executor, None),
                 expected,
                 "{name}, {executor:?}"
             );
         }
-        job.known = Some(given);
-        let refused = stream_on(device(0), target, &job, None, None, &mut |_| ControlFlow::Continue(()));
+        sampling.known = Some(given);
+        let refused = stream_on(device(0), opened, &sampling, None, None, &mut |_| {
+            ControlFlow::Continue(())
+        });
         assert!(
             matches!(refused, Err(BackendError::Run(RunError::ChainSampler))),
             "{refused:?}"
@@ -182,7 +184,7 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     let model = Model::parse(file.bytes()).expect("a valid model");
     let config = Config::of(model.header(), 1);
     let images = [(1, Start::Seed)];
-    let job = |executor| Job {
+    let sampling = |executor| Sampling {
         config,
         images: &images,
         known: None,
@@ -196,13 +198,13 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
     let mut gpu = Gpu::prepare(small, &model).expect("a valid model");
     assert_eq!(gpu.executor(&config), Executor::Layered);
     let mut made = 0;
-    gpu.run(&job(None), |images| {
+    gpu.run(&sampling(None), |images| {
         made += images.len();
         ControlFlow::Continue(())
     })
     .expect("a run");
     assert_eq!(made, 1);
-    let refused = gpu.run(&job(Some(Executor::Resident)), |_| ControlFlow::Continue(()));
+    let refused = gpu.run(&sampling(Some(Executor::Resident)), |_| ControlFlow::Continue(()));
     assert!(
         matches!(refused, Err(CudaError::Shared { found: 512, .. })),
         "{refused:?}"
@@ -240,7 +242,7 @@ fn a_run_that_the_sampler_refuses_is_refused() {
     let mut gpu = Gpu::prepare(device(0), &model).expect("a valid model");
     let mut refused = |config, start| {
         let images = [(1, start)];
-        let job = Job {
+        let sampling = Sampling {
             config,
             images: &images,
             known: None,
@@ -249,7 +251,7 @@ fn a_run_that_the_sampler_refuses_is_refused() {
             batch: None,
             recorded: true,
         };
-        match gpu.run(&job, |_| ControlFlow::Continue(())) {
+        match gpu.run(&sampling, |_| ControlFlow::Continue(())) {
             Err(CudaError::Run(error)) => error,
             other => panic!("{other:?}"),
         }

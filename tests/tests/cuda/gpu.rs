@@ -10,7 +10,7 @@ use mote_runtime::internals::ops::Op;
 use mote_runtime::{Config, Model};
 use mote_tests::synthetic::Form;
 use mote_tests::{chains, checkpoints};
-use mote_tools::backend::{Backend, Job, Target};
+use mote_tools::backend::{Backend, OpenModel, Sampling};
 use mote_tools::quantize::scheme::Scheme;
 
 use crate::{LIBRARY, problems, scalar, suite};
@@ -135,20 +135,24 @@ fn the_backend_of_commands_on_a_gpu() {
     };
     let behind = model.ops().filter_map(whole).max().unwrap_or(0);
     assert!(model.header().arena_bytes as usize + behind > 48 << 10);
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: file.bytes(),
     };
-    let job = Job {
+    let sampling = Sampling {
         operators: true,
-        ..Job::of_seeds(Config::of(model.header(), 1), 3..5)
+        ..Sampling::of_seeds(Config::of(model.header(), 1), 3..5)
     };
-    let expected = Backend::Cpu.run(target, &job, &|| ()).expect("a run");
+    let expected = Backend::Cpu.run(opened, &sampling, &|| ()).expect("a run");
     for executor in [None, Some(Executor::Layered), Some(Executor::Resident)] {
         let backend = Backend::Cuda(executor);
-        assert_eq!(backend.run(target, &job, &|| ()).expect("a run"), expected, "{backend}");
+        assert_eq!(
+            backend.run(opened, &sampling, &|| ()).expect("a run"),
+            expected,
+            "{backend}"
+        );
         let mut streamed = Vec::new();
-        let taken = backend.stream(target, &job, &mut |traces| {
+        let taken = backend.stream(opened, &sampling, &mut |traces| {
             streamed.extend(traces);
             std::ops::ControlFlow::Continue(())
         });

@@ -1,7 +1,7 @@
 //! The problems that every device must solve: the runtime's digests of every operator and every step, by both executors.
 
 use mote_cuda::launch::Launcher;
-use mote_cuda::{CudaError, Executor, Gpu, Image, Job, Start};
+use mote_cuda::{CudaError, Executor, Gpu, Image, Sampling, Start};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::digest::Digest;
 use mote_runtime::internals::ops::Op;
@@ -106,7 +106,7 @@ fn solve_by(device: impl Launcher, problem: &Problem, ways: &[(Executor, bool)])
             .map(|(seed, start)| expected(&model, config, *seed, start, problem.known.as_deref()))
             .collect();
         for &(executor, recorded) in ways {
-            let job = Job {
+            let sampling = Sampling {
                 config: *config,
                 images: &images,
                 known: problem.known.as_deref(),
@@ -117,7 +117,7 @@ fn solve_by(device: impl Launcher, problem: &Problem, ways: &[(Executor, bool)])
             };
             let what = format!("{}, {executor:?}, recorded: {recorded}", problem.name);
             let mut found = Vec::new();
-            match gpu.run(&job, |batch| {
+            match gpu.run(&sampling, |batch| {
                 found.extend(batch);
                 ControlFlow::Continue(())
             }) {

@@ -1,11 +1,11 @@
 //! `mote bench`: what a step costs.
 
-use super::args;
 use super::cost::{markdown, text};
 use super::failure::Failure;
 use super::flash;
+use super::hints;
 use super::kernels;
-use super::print::{self, Held};
+use super::print::{self, Verdict};
 use super::progress;
 use super::target;
 use mote_firmware_sim::{Firmware, RuntimeFlash};
@@ -32,8 +32,8 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend, requires = "model")]
+    /// Backends, separated by commas: cpu, portable, wasm, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::backend(), hide_possible_values = true, requires = "model")]
     backends: Vec<Backend>,
     /// Steps to measure [default: 2, or what the file plans]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), requires = "model")]
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, group = "single")]
     flash: bool,
     /// Boards, separated by commas. With a model: milliseconds and millijoules there, modelled from instructions that a simulated board of that core counts; a chip's name or a file that describes a board will do. With --kernels and --flash: simulated boards [default: a core of each class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::board(), hide_possible_values = true)]
     board: Vec<String>,
     /// Print the tables in Markdown
     #[arg(long, conflicts_with = "json")]
@@ -109,7 +109,7 @@ fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile) -> Estimate {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let targets: Vec<Target> = args
         .board
         .iter()
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         } else {
             print::text(&single.text(args.markdown))?;
         }
-        return Ok(Held::Yes);
+        return Ok(Verdict::Yes);
     };
     let file = ModelFile::open(path)?;
     let mut bench = Bench::new(&file, args.steps, args.batch)?;
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     // Where boards alone are asked for, nothing else is measured.
     let chosen = match (args.backends.as_slice(), targets.as_slice()) {
         ([], [_, ..]) => vec![],
-        (backends, _) => backends_to_check(backends, file.target(), bench.config()),
+        (backends, _) => backends_to_check(backends, file.opened(), bench.config()),
     }
     .into_iter();
     // The oracle is there to be right, not to be quick.

@@ -1,7 +1,7 @@
 //! `mote boards`: what is here, what is missing and how to install it.
 
 use super::failure::Failure;
-use super::print::{self, Held, bytes, heading, table};
+use super::print::{self, Verdict, bytes, heading, table};
 use mote_cuda::driver::missing;
 use mote_firmware_sim::{Availability, Board, Chip, boards, chips};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let found: Vec<(&Board, Availability)> = boards().iter().map(|board| (board, board.available())).collect();
     if args.json {
         print::json(
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     } else {
         print::text(&(text(&found) + &chips_text() + &cuda_text()))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 fn cuda_object() -> Value {

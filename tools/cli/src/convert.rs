@@ -5,7 +5,8 @@ mod decoder;
 mod summary;
 
 use super::failure::Failure;
-use super::print::{self, Held};
+use super::hints;
+use super::print::{self, Verdict};
 use super::target::DescribedArgs;
 use super::{command_line, progress};
 use mote_runtime::internals::schedule::coefficients::Clip;
@@ -38,10 +39,10 @@ pub struct Args {
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
     /// Number formats: auto (chosen tensor by tensor), f16, w16a16, w8a16, w8a8, w4a16 or w4a8
-    #[arg(long, default_value = "auto", value_parser = scheme)]
+    #[arg(long, default_value = "auto", value_parser = hints::scheme(), hide_possible_values = true)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: Option<String>,
     #[command(flatten)]
     described: DescribedArgs,
@@ -99,10 +100,6 @@ impl From<Arena> for plan::Arena {
             Arena::Large => Self::Large,
         }
     }
-}
-
-fn scheme(text: &str) -> Result<Scheme, String> {
-    text.parse()
 }
 
 /// A name is a line.
@@ -183,7 +180,7 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(args.board.as_deref())?;
     if is_chain(&args.checkpoint) {
         return chain::run(args, board.as_ref());
@@ -244,7 +241,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     } else {
         print::text(&summary(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Converts, with bars on stderr.

@@ -1,7 +1,7 @@
 //! `mote crosscheck`: the float graph against PyTorch, and a model against PyTorch from the same noise.
 
 use super::failure::Failure;
-use super::print::{self, Held};
+use super::print::{self, Verdict};
 use mote_tools::crosscheck::{Dtype, ModelReport, crosscheck, crosscheck_model};
 use mote_tools::{Checkpoint, ModelFile};
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ enum Precision {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let checkpoint = print::noted(Checkpoint::open(&args.checkpoint)?);
     let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let dtype = match args.dtype {

@@ -1,8 +1,8 @@
 //! `mote decode`: pictures of latents, by a decoder alone or by the decoder of a model.
 
-use super::args;
 use super::failure::Failure;
-use super::print::{self, Held};
+use super::hints;
+use super::print::{self, Verdict};
 use mote_tools::backend::pictures;
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{Picture, encode, grid};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=64))]
     zoom: u32,
     /// Where to run: cpu, portable or oracle
-    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
+    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = hints::backend(), hide_possible_values = true)]
     backend: Backend,
     /// Print one JSON object
     #[arg(long)]
@@ -39,13 +39,13 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let inputs = [args.model.clone(), file_of_noise(&args.latents)];
     let inputs: Vec<_> = inputs.iter().map(PathBuf::as_path).collect();
     let output = OutputFile::prepare(&args.output, Format::Png, &inputs)?;
     let file = ModelFile::open(&args.model)?;
     let latents = noise_of_file(&args.latents, file.shape())?;
-    let made = pictures(file.target(), args.backend, &latents)?;
+    let made = pictures(file.opened(), args.backend, &latents)?;
     let shape = file.picture_shape();
     let shown: Vec<Picture> = made
         .iter()
@@ -66,5 +66,5 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             .for_each(|digest| text += &format!("  digest {digest}\n"));
         print::text(&text)?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }

@@ -2,11 +2,11 @@
 
 use super::convert::with_bar;
 use super::failure::Failure;
-use super::print::{self, Held, bytes, count, heading, table, verdict};
+use super::print::{self, Verdict, bytes, count, heading, table, verdict};
 use super::{boards, command_line, progress, validate};
 use mote_firmware_sim::{Availability, Firmware, Parts, compile_ahead};
 use mote_runtime::Config;
-use mote_tools::backend::{Job, Target};
+use mote_tools::backend::{OpenModel, Sampling};
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{encode, grid, sheet};
 use mote_tools::report::live::{Expected, Live};
@@ -64,7 +64,7 @@ struct Shown {
 }
 
 /// Runs it. The boards' firmware is compiled meanwhile, which takes one core; what goes wrong with it, the boards will say.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let here = BOARDS
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     })
 }
 
-fn demonstrate(args: &Args) -> Result<Held, Failure> {
+fn demonstrate(args: &Args) -> Result<Verdict, Failure> {
     folder(&args.output)?;
     let out = |name: &str, format| OutputFile::prepare(&args.output.join(name), format, &[]);
     let files = [
@@ -91,14 +91,14 @@ fn demonstrate(args: &Args) -> Result<Held, Failure> {
     say(args, "1. Converting the bundled checkpoint");
     let converted = with_bar(&Conversion::new(Scheme::Auto), &checkpoint)?;
     let file = converted.file()?;
-    let (target, model) = (file.target(), file.model());
+    let (opened, model) = (file.opened(), file.model());
     files[0].write(file.bytes())?;
-    let shown = show(args, target, &checkpoint)?;
+    let shown = show(args, opened, &checkpoint)?;
     files[1].write(&encode(&sheet(&shown.traces, model, None, ZOOM))?)?;
     let frames = assemble::frames(model, &Config::of(model.header(), STEPS), None)?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
     files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM))?)?;
-    let mut data = ReportData::with_boards(target, &command_line());
+    let mut data = ReportData::with_boards(opened, &command_line());
     data.samples = assemble::samples(&shown.traces, file.picture_shape())?;
     data.samples_caption = format!("Seeds 0 to {}, {STEPS} steps, on this machine.", IMAGES - 1);
     data.films = vec![assemble::film(&frames, "x_t, seed 0")?];
@@ -121,11 +121,11 @@ fn demonstrate(args: &Args) -> Result<Held, Failure> {
     Ok(shown.held.into())
 }
 
-fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Shown, Failure> {
-    let config = Config::of(target.model.header(), STEPS);
+fn show(args: &Args, opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<Shown, Failure> {
+    let config = Config::of(opened.model.header(), STEPS);
     say(args, "2. Sampling 16 images on this machine");
     let bar = progress::bar("sampling", IMAGES * u64::from(STEPS));
-    let traces = Backend::Cpu.run(target, &Job::of_seeds(config, 0..IMAGES), &|| bar.inc(1));
+    let traces = Backend::Cpu.run(opened, &Sampling::of_seeds(config, 0..IMAGES), &|| bar.inc(1));
     bar.finish_and_clear();
     say(
         args,
@@ -152,14 +152,14 @@ fn show(args: &Args, target: Target<'_>, checkpoint: &Checkpoint) -> Result<Show
             .collect(),
         operators: false,
     };
-    let outcomes = validate::with_bar(target, &runs)?;
+    let outcomes = validate::with_bar(opened, &runs)?;
     say(args, "4. Comparing with the float network");
-    let float = validate::compare(target, checkpoint, &CheckedRuns { config, ..runs }, FloatDevice::Cpu)?;
+    let float = validate::compare(opened, checkpoint, &CheckedRuns { config, ..runs }, FloatDevice::Cpu)?;
     let config = Config {
         steps: CHECKED_STEPS,
         ..config
     };
-    let checked = Backend::Cpu.run(target, &Job::of_seeds(config, 0..CHECKED), &|| ())?;
+    let checked = Backend::Cpu.run(opened, &Sampling::of_seeds(config, 0..CHECKED), &|| ())?;
     let there = outcomes.iter().filter(|outcome| outcome.held && outcome.images > 0);
     let mut expected: Vec<Expected> = there
         .flat_map(|outcome| {

@@ -2,7 +2,7 @@
 
 use super::args::SamplerArgs;
 use super::failure::Failure;
-use super::print::{self, Held, heading, table};
+use super::print::{self, Verdict, heading, table};
 use mote_tools::diff::{Difference, Formats, difference};
 use mote_tools::{ModelFile, Request, escaped};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let files = [ModelFile::open(&args.first)?, ModelFile::open(&args.second)?];
     let request = match args.seeds {
         0 => None,
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         let names = [&args.first, &args.second].map(|path| escaped(&path.display().to_string()));
         print::text(&shown(&names, &found))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 fn shown(names: &[String; 2], found: &Difference) -> String {

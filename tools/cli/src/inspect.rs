@@ -2,8 +2,9 @@
 
 use super::args::name;
 use super::failure::Failure;
+use super::hints;
 use super::plan;
-use super::print::{self, Held, bytes, count, heading, table};
+use super::print::{self, Verdict, bytes, count, heading, table};
 use super::target::{DescribedArgs, text};
 use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
@@ -30,7 +31,7 @@ pub struct Args {
     /// The model file
     model: PathBuf,
     /// Say what it takes of this board: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: Option<String>,
     #[command(flatten)]
     described: DescribedArgs,
@@ -40,7 +41,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(args.board.as_deref())?;
     let file = ModelFile::open(&args.model)?;
     let asked = board.map(|board| (file.fit(board.clone()), Estimate::of(&board, file.model())));
@@ -59,7 +60,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         };
         print::text(&(facts(&file) + &operators(&rows) + &last))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Length and range of the condition vector.

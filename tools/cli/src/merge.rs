@@ -1,7 +1,7 @@
 //! `mote merge`: the parts of a sharded run to the whole of it.
 
 use super::failure::Failure;
-use super::print::{self, Held, verdict};
+use super::print::{self, Verdict, verdict};
 use super::validate::distances;
 use mote_tools::{Merged, merge};
 use serde_json::json;
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     match merge(&args.parts, args.output.as_deref())? {
         Merged::Images { file, count, digest } => {
             let (parts, digest) = (args.parts.len(), format!("{digest:016x}"));
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
                     "{file}: {count} images of {parts} parts\n  digest {digest} (of the digests of all images)\n"
                 ))?;
             }
-            Ok(Held::Yes)
+            Ok(Verdict::Yes)
         }
         Merged::Statistics { file, statistics } => {
             let spread = statistics.distribution();

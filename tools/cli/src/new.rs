@@ -1,7 +1,8 @@
 //! `mote new`: a firmware project around a model.
 
 use super::failure::Failure;
-use super::print::{self, Held, heading, table};
+use super::hints;
+use super::print::{self, Verdict, heading, table};
 use super::target::DescribedArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mote_tools::project::{Kind, NewProject, Written};
@@ -27,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "M.mote")]
     model: PathBuf,
     /// The board: a simulated one, a chip, or a file that describes yours
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: String,
     #[command(flatten)]
     described: DescribedArgs,
@@ -56,7 +57,7 @@ fn kind() -> impl TypedValueParser<Value = Kind> {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(Some(&args.board))?;
     let board = board.ok_or_else(|| Failure::usage("no board"))?;
     if board.profile != Profile::Size {
@@ -80,7 +81,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     } else {
         print::text(&text(args, &written))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 fn text(args: &Args, written: &Written) -> String {

@@ -2,7 +2,7 @@
 
 use super::args::{RunArgs, name};
 use super::failure::Failure;
-use super::print::{self, Held, bytes, heading, table};
+use super::print::{self, Verdict, bytes, heading, table};
 use mote_runtime::internals::model::plan::Plan;
 use mote_runtime::{Method, Model};
 use mote_tools::ModelFile;
@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let options = args.run.options();
     options.check()?;
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.model])?;
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
             "file": output.shown(), "bytes": made.bytes().len(), "bytes_before": file.bytes().len(),
             "sha256": made.sha256(), "plan": planned_run(model, plan),
         }))?;
-        return Ok(Held::Yes);
+        return Ok(Verdict::Yes);
     }
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let size = |bytes_: usize| format!("{} ({bytes_} bytes)", bytes(bytes_ as u64));
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         row("sha256", made.sha256()),
     ];
     print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// A plan in a line.

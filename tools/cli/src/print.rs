@@ -7,14 +7,14 @@ use std::io::{ErrorKind, Write};
 
 /// Whether what was checked held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum Verdict {
     /// It did, or nothing was checked.
     Yes,
     /// It did not: exit status 1.
     No,
 }
 
-impl From<bool> for Held {
+impl From<bool> for Verdict {
     fn from(held: bool) -> Self {
         if held { Self::Yes } else { Self::No }
     }

@@ -2,11 +2,12 @@
 
 use super::args::{self, SamplerArgs, name};
 use super::failure::Failure;
-use super::print::{self, Held};
+use super::hints;
+use super::print::{self, Verdict};
 use super::progress;
 use indicatif::ProgressBar;
 use mote_runtime::{Config, arena_bytes};
-use mote_tools::backend::{Job, Origin};
+use mote_tools::backend::{Origin, Sampling};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
 use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
@@ -75,8 +76,8 @@ pub struct Args {
     /// Images from one seed to the other, both included
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(2..=10_000), requires = "interpolate")]
     frames: u32,
-    /// Where to run: cpu, oracle, cuda (cuda:layered, cuda:resident), board:NAME or board:NAME/compact (see `mote boards`)
-    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
+    /// Where to run: cpu, oracle, wasm, cuda (cuda:layered, cuda:resident), board:NAME or board:NAME/compact (see `mote boards`)
+    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = hints::backend(), hide_possible_values = true)]
     backend: Backend,
     /// Print one JSON object
     #[arg(long)]
@@ -84,7 +85,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     args.sampler.run.options().check()?;
     match (&args.out, &args.output) {
         (Some(out), _) => many(args, out),
@@ -152,7 +153,7 @@ fn paths(inputs: &[PathBuf]) -> Vec<&Path> {
 }
 
 /// All images in one picture.
-fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
+fn one_picture(args: &Args, output: &Path) -> Result<Verdict, Failure> {
     let output = OutputFile::prepare(output, Format::Png, &paths(&inputs(args)))?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
@@ -160,28 +161,28 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
     if let Some(signal) = Signal::of(model.header()) {
         return Err(signal.no_picture());
     }
-    let job = request(args, &file)?.job(model)?;
-    fits_one_picture(job.images.len(), file.picture_shape(), zoom)?;
-    let count = job.images.len();
-    let bar = bar(args, &job, count);
+    let sampling = request(args, &file)?.sampling(model)?;
+    fits_one_picture(sampling.images.len(), file.picture_shape(), zoom)?;
+    let count = sampling.images.len();
+    let bar = bar(args, &sampling, count);
     let began = Instant::now();
-    let traces = args.backend.run(file.target(), &job, &|| bar.inc(1));
+    let traces = args.backend.run(file.opened(), &sampling, &|| bar.inc(1));
     bar.finish_and_clear();
     let (traces, seconds) = (traces?, began.elapsed().as_secs_f64());
     let columns = args.columns.map(|columns| columns as usize);
     output.write(&encode(&sheet(&traces, model, columns, zoom))?)?;
     let digests: Vec<String> = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
     if args.json {
-        let mut object = facts(args, (&job, count), output.shown(), seconds);
-        object["spacing"] = name(job.config.spacing).into();
-        object["eta"] = (f64::from(job.config.eta_q16) / 65536.0).into();
+        let mut object = facts(args, (&sampling, count), output.shown(), seconds);
+        object["spacing"] = name(sampling.config.spacing).into();
+        object["eta"] = (f64::from(sampling.config.eta_q16) / 65536.0).into();
         object["guidance"] = args.sampler.guidance.into();
-        object["clip"] = name(job.config.clip).into();
-        object["arena_bytes"] = arena_bytes(model, &job.config).into();
+        object["clip"] = name(sampling.config.clip).into();
+        object["arena_bytes"] = arena_bytes(model, &sampling.config).into();
         object["digests"] = digests.into();
         print::json(&object)?;
     } else {
-        let mut text = summary(args, (&job, count), &output.shown(), seconds);
+        let mut text = summary(args, (&sampling, count), &output.shown(), seconds);
         for (trace, digest) in traces.iter().zip(&digests).take(8) {
             text += &format!("  seed {}  digest {digest}\n", trace.seed);
         }
@@ -190,36 +191,36 @@ fn one_picture(args: &Args, output: &Path) -> Result<Held, Failure> {
         }
         print::text(&text)?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Every image by itself.
-fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
+fn many(args: &Args, out: &Path) -> Result<Verdict, Failure> {
     let shard = args.shard.unwrap_or_default();
     ImageSink::check_name(out, shard)?;
     let file = ModelFile::open(&args.model)?;
     args.backend.available()?;
-    let job = request(args, &file)?.job(file.model())?;
-    let (shape, count) = (file.picture_shape(), shard.range(job.images.len()).len());
+    let sampling = request(args, &file)?.sampling(file.model())?;
+    let (shape, count) = (file.picture_shape(), shard.range(sampling.images.len()).len());
     let signal = Signal::of(file.model().header());
     let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape, signal)?;
-    let bar = bar(args, &job, count);
+    let bar = bar(args, &sampling, count);
     let began = Instant::now();
-    let made = sink.write(args.backend, file.target(), (&job, shard), shape, &|steps| {
+    let made = sink.write(args.backend, file.opened(), (&sampling, shard), shape, &|steps| {
         bar.inc(steps)
     });
     bar.finish_and_clear();
     let (made, seconds) = (made?, began.elapsed().as_secs_f64());
     let digest = format!("{:016x}", made.digest());
     if args.json {
-        let mut object = facts(args, (&job, count), sink.shown(), seconds);
+        let mut object = facts(args, (&sampling, count), sink.shown(), seconds);
         object["digest"] = digest.into();
         if !shard.is_whole() {
             object["shard"] = shard.to_string().into();
         }
         print::json(&object)?;
     } else {
-        let text = summary(args, (&job, count), &sink.shown(), seconds);
+        let text = summary(args, (&sampling, count), &sink.shown(), seconds);
         let of = if shard.is_whole() {
             "of the digests of all images".to_owned()
         } else {
@@ -227,38 +228,38 @@ fn many(args: &Args, out: &Path) -> Result<Held, Failure> {
         };
         print::text(&format!("{text}  digest {digest} ({of})\n"))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// What every run says of itself in JSON.
-fn facts(args: &Args, (job, count): (&Job, usize), file: String, seconds: f64) -> Value {
-    let config = &job.config;
+fn facts(args: &Args, (sampling, count): (&Sampling, usize), file: String, seconds: f64) -> Value {
+    let config = &sampling.config;
     json!({
         "file": file, "backend": args.backend.to_string(), "sampler": sampler_name(config.method), "steps": config.steps,
-        "steps_run": steps_run(job), "seed": config.seed, "class": config.class, "count": count, "seconds": seconds,
+        "steps_run": steps_run(sampling), "seed": config.seed, "class": config.class, "count": count, "seconds": seconds,
         "images_per_second": count as f64 / seconds.max(1e-9),
     })
 }
 
 /// The same in a line.
-fn summary(args: &Args, (job, count): (&Job, usize), file: &str, seconds: f64) -> String {
+fn summary(args: &Args, (sampling, count): (&Sampling, usize), file: &str, seconds: f64) -> String {
     format!(
         "{file}: {count} images, {} steps each, in {seconds:.2} s on {}\n",
-        steps_run(job),
+        steps_run(sampling),
         args.backend
     )
 }
 
 /// Steps that each image goes through: fewer than the run's where it starts from an image.
-fn steps_run(job: &Job) -> u32 {
-    let Config { steps, .. } = job.config;
-    match job.images.first().map(|image| &image.origin) {
+fn steps_run(sampling: &Sampling) -> u32 {
+    let Config { steps, .. } = sampling.config;
+    match sampling.images.first().map(|image| &image.origin) {
         Some(Origin::Image { strength_q16, .. }) => steps_of(steps, *strength_q16),
         _ => steps,
     }
 }
 
-fn bar(args: &Args, job: &Job, count: usize) -> ProgressBar {
-    let steps = u64::from(steps_run(job)) * count as u64;
+fn bar(args: &Args, sampling: &Sampling, count: usize) -> ProgressBar {
+    let steps = u64::from(steps_run(sampling)) * count as u64;
     progress::bar(format!("sampling on {}", args.backend), steps)
 }

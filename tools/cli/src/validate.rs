@@ -7,10 +7,11 @@ pub use tables::{backends, distances};
 
 use super::args::{self, SamplerArgs};
 use super::failure::Failure;
-use super::print::{self, Held, verdict};
+use super::hints;
+use super::print::{self, Verdict, verdict};
 use super::progress;
 use mote_runtime::Config;
-use mote_tools::backend::{Backend, Target};
+use mote_tools::backend::{Backend, OpenModel};
 use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::validate::{
     CheckedRuns, Distribution, FloatComparison, Layers, Outcome, Survey, against, exactness, layers,
@@ -41,8 +42,8 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
+    /// Backends, separated by commas: oracle, cpu, portable, wasm, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::backend(), hide_possible_values = true)]
     backends: Vec<Backend>,
     #[command(flatten)]
     sampler: SamplerArgs,
@@ -82,7 +83,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     if let Some(least) = args.min_psnr.filter(|least| !least.is_finite()) {
         return Err(Failure::usage(format_args!("--min-psnr is {least}")).help("give a number of dB, such as 40"));
     }
@@ -91,7 +92,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     device.available()?;
     let out = statistics::prepare(args)?;
     let file = ModelFile::open(&args.model)?;
-    let target = file.target();
+    let opened = file.opened();
     let validation = Validation {
         request: args.sampler.request()?,
         seeds: args.seeds as usize,
@@ -99,7 +100,7 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
         oracle_seeds: args.oracle_seeds.map(|n| n as usize),
         fault: args.inject_fault.clone(),
     };
-    let runs = validation.runs(target)?;
+    let runs = validation.runs(opened)?;
     let config = runs.config;
     let checkpoint = args
         .against
@@ -112,20 +113,20 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
     }
     if let (Some(out), Some(checkpoint), Some(count)) = (&out, &checkpoint, args.distribution) {
         let data = data(args, checkpoint, count as usize)?;
-        let survey = survey((args, count as usize), target, checkpoint, &config, data.as_ref());
+        let survey = survey((args, count as usize), opened, checkpoint, &config, data.as_ref());
         return statistics::write(args, &survey, out);
     }
-    let outcomes = with_bar(target, &runs)?;
+    let outcomes = with_bar(opened, &runs)?;
     let float = checkpoint
         .as_ref()
-        .map(|checkpoint| compare(target, checkpoint, &runs, device))
+        .map(|checkpoint| compare(opened, checkpoint, &runs, device))
         .transpose()?;
     let spread = match (&checkpoint, args.distribution) {
-        (Some(checkpoint), Some(count)) => Some(distributed(args, target, checkpoint, &config, count as usize)?),
+        (Some(checkpoint), Some(count)) => Some(distributed(args, opened, checkpoint, &config, count as usize)?),
         _ => None,
     };
     let by_layer = match &checkpoint {
-        Some(checkpoint) if args.layers => Some(follow(target, checkpoint, &runs)?),
+        Some(checkpoint) if args.layers => Some(follow(opened, checkpoint, &runs)?),
         _ => None,
     };
     let close = float.as_ref().is_none_or(|float| float.held(args.min_psnr));
@@ -153,10 +154,10 @@ pub fn run(args: &Args) -> Result<Held, Failure> {
 }
 
 /// [`exactness`] with a bar.
-pub fn with_bar(target: Target<'_>, runs: &CheckedRuns) -> Result<Vec<Outcome>, Failure> {
+pub fn with_bar(opened: OpenModel<'_>, runs: &CheckedRuns) -> Result<Vec<Outcome>, Failure> {
     let bar = progress::bar("validating", 0);
     bar.set_length(runs.steps());
-    let outcomes = exactness(target, runs, &|name| {
+    let outcomes = exactness(opened, runs, &|name| {
         bar.set_message(name.to_owned());
         bar.inc(1);
     });
@@ -166,21 +167,21 @@ pub fn with_bar(target: Target<'_>, runs: &CheckedRuns) -> Result<Vec<Outcome>, 
 
 /// [`against`] with a bar.
 pub fn compare(
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     checkpoint: &Checkpoint,
     runs: &CheckedRuns,
     device: FloatDevice,
 ) -> Result<FloatComparison, Failure> {
     let bar = progress::bar("float network", runs.seeds.len() as u64);
-    let compared = against(target, checkpoint, &runs.config, runs.images(), device, &|| bar.inc(1));
+    let compared = against(opened, checkpoint, &runs.config, runs.images(), device, &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(compared?)
 }
 
 /// [`layers`] with a bar.
-fn follow(target: Target<'_>, checkpoint: &Checkpoint, runs: &CheckedRuns) -> Result<Layers, Failure> {
+fn follow(opened: OpenModel<'_>, checkpoint: &Checkpoint, runs: &CheckedRuns) -> Result<Layers, Failure> {
     let bar = progress::bar("operators", runs.seeds.len() as u64);
-    let found = layers(target, checkpoint, &runs.config, runs.images(), &|| bar.inc(1));
+    let found = layers(opened, checkpoint, &runs.config, runs.images(), &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(found?)
 }
@@ -196,14 +197,14 @@ fn data(args: &Args, checkpoint: &Checkpoint, count: usize) -> Result<Option<Dis
 /// What the distances are of: images by the first backend that was named and makes many quickly.
 fn survey<'a>(
     (args, count): (&Args, usize),
-    target: Target<'a>,
+    opened: OpenModel<'a>,
     checkpoint: &'a Checkpoint,
     config: &'a Config,
     data: Option<&'a Discrete>,
 ) -> Survey<'a> {
     let quick = |backend: &&Backend| matches!(backend, Backend::Cpu | Backend::Portable | Backend::Cuda(_));
     Survey {
-        target,
+        opened,
         checkpoint,
         config,
         count,
@@ -216,13 +217,13 @@ fn survey<'a>(
 /// The distances, with a bar.
 fn distributed(
     args: &Args,
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
     count: usize,
 ) -> Result<Distribution, Failure> {
     let data = data(args, checkpoint, count)?;
-    let survey = survey((args, count), target, checkpoint, config, data.as_ref());
+    let survey = survey((args, count), opened, checkpoint, config, data.as_ref());
     let bar = progress::bar("distributions", 3 * count as u64);
     let gathered = survey.statistics(Shard::WHOLE, &|images| bar.inc(images));
     bar.finish_and_clear();

@@ -2,6 +2,7 @@
 
     pip install "gymnasium[box2d]"
     python tools/python/examples/lander.py CHECKPOINT [--scheme w8a8] [--episodes 40] [--backend cpu]
+    python tools/python/examples/lander.py CHECKPOINT --scheme float      # PyTorch and diffusers, on net.pt2 of the checkpoint
 
 Prints the mean return, its standard error and the share above 200. `--compare BACKEND` runs the same episodes there as well, and
 says whether every plan had the same bits.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -35,6 +37,36 @@ def episode(policy: Policy, seed: int, most: int = 1000) -> float:
     return total
 
 
+class FloatPolicy(Policy):
+    """The same loop around the float network in PyTorch: DDIM of diffusers, from noise of PyTorch."""
+
+    def __init__(self, checkpoint: Path, steps: int = 10) -> None:
+        import torch
+        from diffusers import DDIMScheduler
+
+        torch.set_num_threads(1)
+        config = json.loads((checkpoint / "config.json").read_text())
+        self.shape = (len(config["action_min"]), 1, int(config["horizon"]))
+        self.network = torch.export.load(checkpoint / "net.pt2").module()
+        settings = json.loads((checkpoint / "scheduler" / "scheduler_config.json").read_text())
+        self.scheduler = DDIMScheduler.from_config(settings)
+        self.scheduler.set_timesteps(steps)
+        # What is asked of the model is its samples' shape.
+        super().__init__(self, config, steps=steps)
+
+    def sample(self, seeds: list[int], *, condition: np.ndarray, **_: object) -> SimpleNamespace:
+        """A plan a seed, as `Model.sample` gives them."""
+        import torch
+
+        noise = torch.Generator().manual_seed(seeds[0])
+        x = torch.randn(1, self.shape[2], self.shape[0], generator=noise)
+        with torch.no_grad():
+            for t in self.scheduler.timesteps:
+                out = self.network(x, t[None], torch.from_numpy(condition))
+                x = self.scheduler.step(out, t, x).prev_sample
+        return SimpleNamespace(samples=x.transpose(1, 2)[:, :, None].numpy(), digests=[""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -45,10 +77,15 @@ def main() -> None:
     parser.add_argument("--compare", metavar="BACKEND")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    model = mote.convert(args.checkpoint, scheme=args.scheme)
     config = args.checkpoint / "config.json"
-    policy = Policy(model, config, backend=args.backend)
-    other = Policy(model, config, backend=args.compare) if args.compare else None
+    if args.scheme == "float":
+        if args.compare:
+            parser.error("--compare is of model files, which have digests")
+        policy, other = FloatPolicy(args.checkpoint), None
+    else:
+        model = mote.convert(args.checkpoint, scheme=args.scheme)
+        policy = Policy(model, config, backend=args.backend)
+        other = Policy(model, config, backend=args.compare) if args.compare else None
     returns, plans, same = [], 0, True
     for seed in range(args.first, args.first + args.episodes):
         returns.append(episode(policy, seed))

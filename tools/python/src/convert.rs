@@ -4,6 +4,7 @@ use crate::error::exception;
 use crate::model::Model;
 use crate::options::choice;
 use crate::work::run;
+use mote_tools::convert::held::Held;
 use mote_tools::{Checkpoint, Conversion, Error, Progress, Scheme, board_named};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ pub fn convert(
         })
     };
     let conversion = checked().map_err(|error| exception(py, &error))?;
-    let file = run(py, progress, move |watch| {
+    let (file, held) = run(py, progress, move |watch| {
         let mut checkpoint = Checkpoint::open(source)?;
         if let Some(name) = name {
             checkpoint.name = name;
@@ -37,13 +38,22 @@ pub fn convert(
             let (Progress::Calibrating(done, of) | Progress::Measuring(done, of)) = progress;
             watch.set(1000 * done as u64 / of.max(1) as u64);
         };
-        conversion.convert_with(&checkpoint, &told)?.file()
+        let converted = conversion.convert_with(&checkpoint, &told)?;
+        // A model that cannot follow its weights is a model all the same.
+        Ok((converted.file()?, Held::of(&converted)))
     })?;
-    Ok(Model::of(file))
+    Ok(Model::of(file).holding(held))
 }
 
 /// Names of the simulated boards.
 #[pyfunction]
 pub fn boards() -> Vec<&'static str> {
     mote_tools::boards().iter().map(|board| board.name).collect()
+}
+
+/// The axes of a sample as the code of the network in a folder orders them: which of channel, row and col each is.
+#[pyfunction]
+pub fn layout(py: Python<'_>, checkpoint: PathBuf) -> PyResult<Vec<usize>> {
+    let found = Checkpoint::open(checkpoint).map_err(|error| exception(py, &error))?;
+    Ok(found.layout.order().to_vec())
 }

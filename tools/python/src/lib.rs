@@ -16,6 +16,7 @@ fn _mote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(convert::convert, module)?)?;
     module.add_function(wrap_pyfunction!(convert::boards, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::layout, module)?)?;
     module.add_function(wrap_pyfunction!(shards::merge, module)?)?;
     module.add_function(wrap_pyfunction!(shards::sample_part, module)?)?;
     module.add_function(wrap_pyfunction!(shards::statistics, module)?)?;

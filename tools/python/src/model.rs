@@ -5,13 +5,15 @@ use crate::options::{self, Steps};
 use crate::work::run;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
-use mote_tools::backend::{Job, Trace};
+use mote_tools::backend::{Sampling, Trace};
+use mote_tools::convert::held::Held;
 use mote_tools::tensors::{from_q24, to_chw, to_hwc, to_q24};
 use mote_tools::{
     Backend, Checkpoint, Conditions, Error, FloatDevice, ModelFile, Request, StartFrom, Validation, board_named,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyByteArray, PyBytes};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,15 +27,31 @@ const TOGETHER_F16: u64 = 500_000_000;
 #[pyclass(frozen, module = "mote._mote")]
 pub struct Model {
     file: Arc<ModelFile>,
+    /// Its number formats where it was converted here, or why none can stand.
+    held: Option<Result<Arc<Held>, Arc<Error>>>,
 }
 
+/// Bytes of a parameter's numbers (f32): the checkpoint's, the model's, first ones that are rounded to the model's.
+type Rounded<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
 /// Digests, states (f32, `(sample, channel, row, col)`), pixels (`(sample, row, col, channel)`).
-type Made<'py> = (Vec<String>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+type Made<'py> = (Vec<String>, Bound<'py, PyByteArray>, Bound<'py, PyByteArray>);
 
 impl Model {
     /// Of a file.
     pub fn of(file: ModelFile) -> Self {
-        Self { file: Arc::new(file) }
+        Self {
+            file: Arc::new(file),
+            held: None,
+        }
+    }
+
+    /// The same, with the formats that it was converted to.
+    pub fn holding(self, held: Result<Held, Error>) -> Self {
+        Self {
+            held: Some(held.map(Arc::new).map_err(Arc::new)),
+            ..self
+        }
     }
 
     /// The file.
@@ -138,7 +156,7 @@ impl Model {
         backend: &str,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Made<'py>> {
-        let checked = || -> Result<(Backend, Vec<Job>), Error> {
+        let checked = || -> Result<(Backend, Vec<Sampling>), Error> {
             let start = match (noise, image) {
                 (Some(noise), _) => StartFrom::Noise(self.samples(noise)?),
                 (None, Some(image)) => StartFrom::Image {
@@ -156,25 +174,28 @@ impl Model {
             };
             let backend = options::backend(backend)?;
             backend.available().map_err(Error::from)?;
-            Ok((backend, self.jobs(&request, &seeds, labels.as_deref(), backend)?))
+            Ok((backend, self.samplings(&request, &seeds, labels.as_deref(), backend)?))
         };
-        let (backend, jobs) = checked().map_err(|error| exception(py, &error))?;
+        let (backend, samplings) = checked().map_err(|error| exception(py, &error))?;
         let file = Arc::clone(&self.file);
         let traces = run(py, progress, move |watch| {
             let mut traces: Vec<Trace> = Vec::new();
-            for job in &jobs {
+            for sampling in &samplings {
                 if watch.stopped() {
                     break;
                 }
-                traces.extend(backend.run(file.target(), job, &|| watch.count())?);
+                traces.extend(backend.run(file.opened(), sampling, &|| watch.count())?);
             }
             Ok(traces)
         })?;
-        let channels = self.file.shape().channels;
-        let states: Vec<u8> = traces.iter().flat_map(|trace| floats(&trace.state, channels)).collect();
-        let pixels: Vec<u8> = traces.iter().flat_map(|trace| trace.pixels.iter().copied()).collect();
         let digests = traces.iter().map(|trace| format!("{:016x}", trace.digest())).collect();
-        Ok((digests, PyBytes::new(py, &states), PyBytes::new(py, &pixels)))
+        let states: Vec<&[i32]> = traces.iter().map(|trace| trace.state.as_slice()).collect();
+        let pixels = PyByteArray::new_with(py, traces.iter().map(|trace| trace.pixels.len()).sum(), |to| {
+            let from = traces.iter().flat_map(|trace| &trace.pixels);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            Ok(())
+        })?;
+        Ok((digests, self.floats(py, &states)?, pixels))
     }
 
     /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given.
@@ -185,7 +206,7 @@ impl Model {
         timesteps: Vec<f64>,
         labels: Option<Vec<u16>>,
         condition: Option<Vec<Vec<f64>>>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
+    ) -> PyResult<Bound<'py, PyByteArray>> {
         let states = self.samples(states).map_err(|error| exception(py, &error))?;
         let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
         let questions: Vec<Question> = states
@@ -204,12 +225,12 @@ impl Model {
             .collect();
         let file = Arc::clone(&self.file);
         let answers = run(py, None, move |_| file.predict(&questions))?;
-        let channels = self.file.shape().channels;
-        let bytes: Vec<u8> = answers.iter().flat_map(|answer| floats(answer, channels)).collect();
-        Ok(PyBytes::new(py, &bytes))
+        let states: Vec<&[i32]> = answers.iter().map(Vec::as_slice).collect();
+        self.floats(py, &states)
     }
 
     /// Holds backends to the same bits; a JSON list of outcomes.
+    #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn validate(
         &self,
         py: Python<'_>,
@@ -218,6 +239,7 @@ impl Model {
         steps: Steps,
         label: Option<u16>,
         guidance: Option<f64>,
+        condition: Option<Vec<Vec<f64>>>,
     ) -> PyResult<String> {
         let checked = || -> Result<Validation, Error> {
             Ok(Validation {
@@ -225,6 +247,7 @@ impl Model {
                     run: steps.options()?,
                     class: label,
                     guidance,
+                    condition: conditions(condition)?,
                     ..Request::default()
                 },
                 seeds,
@@ -261,6 +284,34 @@ impl Model {
         Ok(json(&compared))
     }
 
+    /// The model of the weights in a checkpoint's folder, in this one's number formats.
+    fn requantized(&self, py: Python<'_>, checkpoint: PathBuf) -> PyResult<Self> {
+        let held = self.formats().map_err(|error| exception(py, &error))?;
+        let same = Arc::clone(&held);
+        let file = run(py, None, move |_| same.model(&Checkpoint::open(checkpoint)?))?;
+        Ok(Self {
+            file: Arc::new(file),
+            held: Some(Ok(held)),
+        })
+    }
+
+    /// Weights of a checkpoint's folder by their name, and what the model makes of them.
+    fn rounded<'py>(&self, py: Python<'py>, checkpoint: PathBuf) -> PyResult<BTreeMap<String, Rounded<'py>>> {
+        let held = self.formats().map_err(|error| exception(py, &error))?;
+        let found = run(py, None, move |_| held.rounded(&Checkpoint::open(checkpoint)?))?;
+        let bytes = |numbers: &[f32]| -> Bound<'py, PyBytes> {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            PyBytes::new(py, &bytes)
+        };
+        let of = |(name, weight): (String, mote_tools::convert::held::Rounded)| {
+            (
+                name,
+                (bytes(&weight.float), bytes(&weight.rounded), bytes(&weight.first)),
+            )
+        };
+        Ok(found.into_iter().map(of).collect())
+    }
+
     /// For pickles and copies.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         let class = py.get_type::<Self>();
@@ -273,6 +324,30 @@ impl Model {
 }
 
 impl Model {
+    fn formats(&self) -> Result<Arc<Held>, Arc<Error>> {
+        let opened = || {
+            let error = Error::usage("a model file does not hold what its conversion found out");
+            Arc::new(error.help("give what mote.convert returned in this process"))
+        };
+        self.held.clone().unwrap_or_else(|| Err(opened()))
+    }
+
+    /// States, Q24 `(row, col, channel)`, as f32 `(sample, channel, row, col)` in memory that Python may write to, so that arrays of other
+    /// libraries can lie in it.
+    fn floats<'py>(&self, py: Python<'py>, states: &[&[i32]]) -> PyResult<Bound<'py, PyByteArray>> {
+        let channels = self.file.shape().channels;
+        let numbers = states.iter().map(|state| state.len()).sum::<usize>();
+        PyByteArray::new_with(py, 4 * numbers, |to| {
+            let values = states.iter().flat_map(|state| to_chw(state, channels));
+            let places = to.as_chunks_mut().0;
+            places
+                .iter_mut()
+                .zip(values)
+                .for_each(|(place, value)| *place = (from_q24(value) as f32).to_le_bytes());
+            Ok(())
+        })
+    }
+
     /// Samples in f32, `(sample, channel, row, col)`, as the library takes them.
     fn samples(&self, bytes: &[u8]) -> Result<Vec<Vec<i32>>, Error> {
         let shape = self.file.shape();
@@ -295,13 +370,13 @@ impl Model {
     }
 
     /// Jobs of few images each, so that Ctrl-C is heard; images of one label follow each other.
-    fn jobs(
+    fn samplings(
         &self,
         request: &Request,
         seeds: &[u64],
         labels: Option<&[u16]>,
         backend: Backend,
-    ) -> Result<Vec<Job>, Error> {
+    ) -> Result<Vec<Sampling>, Error> {
         let header = self.file.model().header();
         let work = match header.arithmetic {
             Arithmetic::Integer => TOGETHER,
@@ -311,10 +386,10 @@ impl Model {
         let most = match backend {
             Backend::Cpu | Backend::Portable => (work / image).clamp(8, 4096) as usize,
             Backend::Cuda(_) => 4096,
-            Backend::Oracle(_) | Backend::Board(..) => 1,
+            Backend::Oracle(_) | Backend::Wasm | Backend::Board(..) => 1,
         };
         let label = |i: usize| labels.and_then(|labels| labels.get(i)).copied();
-        let mut jobs = Vec::new();
+        let mut samplings = Vec::new();
         let mut first = 0;
         while first < seeds.len() {
             let alike = (first..seeds.len())
@@ -332,18 +407,11 @@ impl Model {
             if let StartFrom::Noise(noise) = &request.start {
                 part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
             }
-            jobs.push(part.job_of(self.file.model(), &seeds[first..end])?);
+            samplings.push(part.sampling_of(self.file.model(), &seeds[first..end])?);
             first = end;
         }
-        Ok(jobs)
+        Ok(samplings)
     }
-}
-
-/// A state, Q24 `(row, col, channel)`, as f32 bytes `(channel, row, col)`.
-fn floats(state: &[i32], channels: usize) -> impl Iterator<Item = u8> {
-    to_chw(state, channels)
-        .into_iter()
-        .flat_map(|value| (from_q24(value) as f32).to_le_bytes())
 }
 
 /// Rows of a condition; one for all, or one an image.

@@ -80,12 +80,12 @@ pub fn sample_part(
     let file = Arc::clone(model.get().file());
     run(py, progress, move |watch| {
         ImageSink::check_name(&part.out, shard)?;
-        let job = request.job(file.model())?;
-        let images = shard.range(job.images.len()).len();
+        let sampling = request.sampling(file.model())?;
+        let images = shard.range(sampling.images.len()).len();
         let signal = Signal::of(file.model().header());
         let sink = ImageSink::prepare(&part.out, &[file.path()], images, file.shape(), signal)?;
         let told = |steps: u64| (0..steps).for_each(|_| watch.count());
-        sink.write(backend, file.target(), (&job, shard), file.shape(), &told)?;
+        sink.write(backend, file.opened(), (&sampling, shard), file.shape(), &told)?;
         Ok(images)
     })
 }
@@ -115,7 +115,7 @@ pub fn statistics(
         let read = |path: &PathBuf| measured(path, Split::Train, 2 * part.count, shape);
         let data = data.as_ref().map(read).transpose()?;
         let survey = Survey {
-            target: file.target(),
+            opened: file.opened(),
             checkpoint: &checkpoint,
             config: &request.config(file.model())?,
             count: part.count,

@@ -1,6 +1,6 @@
 //! The firmware on a simulated board.
 
-use super::{BackendError, Job, Origin, StepTrace, Target, Trace, Wanted};
+use super::{BackendError, ImageRequest, OpenModel, Origin, Sampling, StepTrace, Trace};
 use mote_firmware_sim::{Board, Firmware, Image, ImageOptions, ImageRecord, Observe, Output, RunRequest, StartFrom};
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Model};
@@ -20,16 +20,16 @@ const LEAST_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(
     board: &'static Board,
     firmware: Firmware,
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let together = |a: &Wanted, b: &Wanted| {
+    let together = |a: &ImageRequest, b: &ImageRequest| {
         let from_seeds = a.origin == Origin::Seed && b.origin == Origin::Seed;
         from_seeds && a.condition == b.condition
     };
     let mut traces = Vec::new();
-    for images in job.images.chunk_by(together) {
+    for images in sampling.images.chunk_by(together) {
         let origin = images.first().map_or(&Origin::Seed, |image| &image.origin);
         let (start, mut state) = match origin {
             Origin::Seed => (StartFrom::Seed, vec![]),
@@ -48,28 +48,31 @@ pub fn run(
                 (StartFrom::Between { second, part_q16 }, vec![])
             }
         };
-        state.extend(job.known.iter().flatten());
+        state.extend(sampling.known.iter().flatten());
         let condition = images.first().and_then(|image| image.condition.as_deref());
         state.extend(condition.unwrap_or_default());
         let request = RunRequest {
             start,
-            inpaint: job.known.is_some(),
-            observe: if job.operators {
+            inpaint: sampling.known.is_some(),
+            observe: if sampling.operators {
                 Observe::OpDigests
             } else {
                 Observe::Steps
             },
             output: Output::PixelsAndState,
-            limit: time_limit(board, target.model, &job.config, images.len()),
-            ..RunRequest::new(job.config, images.iter().map(|image| image.seed).collect::<Vec<_>>())
+            limit: time_limit(board, opened.model, &sampling.config, images.len()),
+            ..RunRequest::new(
+                sampling.config,
+                images.iter().map(|image| image.seed).collect::<Vec<_>>(),
+            )
         };
         let image = Image::link(
             board,
-            target.bytes,
+            opened.bytes,
             &ImageOptions {
                 state,
                 features: request.features(),
-                ..options(&job.config, firmware)
+                ..options(&sampling.config, firmware)
             },
         )?;
         let report = image.run_with(&request, &mut |line| {

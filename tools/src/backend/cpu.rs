@@ -1,6 +1,6 @@
 //! This machine: the engine's kernels for its processor, or the runtime's own.
 
-use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
+use super::{BackendError, ImageRequest, OpenModel, Sampling, StepTrace, Trace};
 use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_engine::picture::picture;
@@ -13,17 +13,21 @@ use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
 /// Every image on a thread of its own, in the engine.
-pub fn run(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-    let engine = Engine::prepare(target.model);
-    let decoder = target.model.decoder();
+pub fn run(
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Vec<Trace>, BackendError> {
+    let engine = Engine::prepare(opened.model);
+    let decoder = opened.model.decoder();
     let drawing = decoder.as_ref().map(Engine::prepare);
     let networks = || (engine.worker(), drawing.as_ref().map(Engine::worker));
-    run_by(networks, decoder.as_ref(), target, job, on_step)
+    run_by(networks, decoder.as_ref(), opened, sampling, on_step)
 }
 
 /// Makes the pictures of traces that have none yet, where the model has a decoder.
-pub fn draw(target: Target<'_>, traces: &mut [Trace], operators: bool) -> Result<(), BackendError> {
-    let Some(decoder) = target.model.decoder() else {
+pub fn draw(opened: OpenModel<'_>, traces: &mut [Trace], operators: bool) -> Result<(), BackendError> {
+    let Some(decoder) = opened.model.decoder() else {
         return Ok(());
     };
     let engine = Engine::prepare(&decoder);
@@ -47,40 +51,56 @@ pub(super) fn show(trace: &mut Trace, picture: &[i32], operators: Vec<u64>) {
 }
 
 /// The same in the runtime's own kernels, which are the device's.
-pub fn run_portable(target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-    let decoder = target.model.decoder();
-    run_by(|| (Portable, Some(Portable)), decoder.as_ref(), target, job, on_step)
+pub fn run_portable(
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Vec<Trace>, BackendError> {
+    let decoder = opened.model.decoder();
+    run_by(
+        || (Portable, Some(Portable)),
+        decoder.as_ref(),
+        opened,
+        sampling,
+        on_step,
+    )
 }
 
 /// Every image on a thread of its own; `networks` makes what a thread needs, for the network and for the decoder.
 fn run_by<N: Network>(
     networks: impl Fn() -> (N, Option<N>) + Sync + Send,
     decoder: Option<&Model<'_>>,
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    let thread = || (AlignedBytes::for_run(target.model, &job.config), networks());
-    job.images
+    let thread = || (AlignedBytes::for_run(opened.model, &sampling.config), networks());
+    sampling
+        .images
         .par_iter()
         .map_init(thread, |(memory, (network, drawing)), image| {
             let drawing = decoder.zip(drawing.as_mut());
-            one(target, job, image, memory, (network, drawing), on_step)
+            one(opened, sampling, image, memory, (network, drawing), on_step)
         })
         .collect()
 }
 
 fn one<N: Network>(
-    target: Target<'_>,
-    job: &Job,
-    image: &Wanted,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
+    image: &ImageRequest,
     memory: &mut AlignedBytes,
     (network, drawing): (&mut N, Option<(&Model<'_>, &mut N)>),
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Trace, BackendError> {
     let mut arena = Arena::new(memory.bytes_mut())?;
-    let mut sampler = Sampler::new(target.model, &mut arena, &job.config_of(image), &image.origin.start())?;
-    if let Some(known) = &job.known {
+    let mut sampler = Sampler::new(
+        opened.model,
+        &mut arena,
+        &sampling.config_of(image),
+        &image.origin.start(),
+    )?;
+    if let Some(known) = &sampling.known {
         sampler.inpaint(known)?;
     }
     if let Some(condition) = &image.condition {
@@ -90,7 +110,7 @@ fn one<N: Network>(
         seed: image.seed,
         ..Trace::default()
     };
-    let mut watch = OpDigests::new(job.operators);
+    let mut watch = OpDigests::new(sampling.operators);
     while let Some(step) = sampler.step_by(network, &mut watch)? {
         let operators = std::mem::take(&mut watch.digests);
         trace.steps.push(StepTrace {
@@ -103,7 +123,7 @@ fn one<N: Network>(
     }
     trace.state = sampler.state().to_vec();
     let Some((decoder, network)) = drawing else {
-        trace.pixels = vec![0; target.model.header().sample_len()];
+        trace.pixels = vec![0; opened.model.header().sample_len()];
         sampler.image(&mut trace.pixels)?;
         return Ok(trace);
     };

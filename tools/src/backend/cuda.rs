@@ -1,7 +1,7 @@
 //! An NVIDIA GPU: many images at once.
 
 use super::cpu::draw;
-use super::{BackendError, Job, StepTrace, Target, Trace};
+use super::{BackendError, OpenModel, Sampling, StepTrace, Trace};
 use mote_cuda::driver::{Device, missing};
 use mote_cuda::{CudaError, Executor, Gpu, Image, Launcher, Start};
 use mote_runtime::internals::sampler::q24_to_pixel;
@@ -26,45 +26,45 @@ pub fn available() -> Result<(), BackendError> {
     missing().map_or(Ok(()), |(what, how)| Err(CudaError::Missing { what, how }.into()))
 }
 
-/// Makes the images of `job` on the first GPU and hands them on, in order, as they are finished.
+/// Makes the images of `sampling` on the first GPU and hands them on, in order, as they are finished.
 pub fn stream(
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     executor: Option<Executor>,
     take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
 ) -> Result<(), BackendError> {
-    stream_on(Device::open(0)?, target, job, executor, None, take)
+    stream_on(Device::open(0)?, opened, sampling, executor, None, take)
 }
 
 /// The same on any device, in batches of at most `batch` images.
 pub fn stream_on(
     device: impl Launcher,
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     executor: Option<Executor>,
     batch: Option<usize>,
     take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
 ) -> Result<(), BackendError> {
-    let mut gpu = Gpu::prepare(device, target.model)?;
-    let images: Vec<(u64, Start<'_>)> = job
+    let mut gpu = Gpu::prepare(device, opened.model)?;
+    let images: Vec<(u64, Start<'_>)> = sampling
         .images
         .iter()
         .map(|image| (image.seed, image.origin.start()))
         .collect();
-    let job = mote_cuda::Job {
-        config: job.config,
+    let sampling = mote_cuda::Sampling {
+        config: sampling.config,
         images: &images,
-        known: job.known.as_deref(),
-        operators: job.operators,
+        known: sampling.known.as_deref(),
+        operators: sampling.operators,
         executor,
         batch,
         recorded: true,
     };
     // The decoder runs once an image: on this machine, with the same bits.
     let mut failed = None;
-    gpu.run(&job, |images| {
+    gpu.run(&sampling, |images| {
         let mut traces: Vec<Trace> = images.into_iter().map(trace).collect();
-        match draw(target, &mut traces, job.operators) {
+        match draw(opened, &mut traces, sampling.operators) {
             Ok(()) => take(traces),
             Err(error) => {
                 failed = Some(error);

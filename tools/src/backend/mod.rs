@@ -4,6 +4,7 @@
 //! - `board`: the real firmware on a simulated board; compact, without the part `fast`, on request.
 //! - `cuda`: an NVIDIA GPU, many images at once.
 //! - `oracle`: the independent second implementation, slow.
+//! - `wasm`: the module that the page of a report samples with, in an interpreter; of the Cargo feature `wasm`.
 //! - [`predict`]: single network calls.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
@@ -14,6 +15,8 @@ pub mod footprint;
 pub mod oracle;
 mod pictures;
 pub mod predict;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
@@ -22,13 +25,18 @@ pub use pictures::{Drawn, pictures};
 use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Chip, Firmware, SimError};
-use mote_runtime::{Config, Model, RunError, Start};
+use mote_runtime::{Config, Feature, Model, RunError, Start};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// What stands after a board's name for its firmware without quick kernels.
 const COMPACT: &str = "compact";
+
+/// What a build without the Cargo feature `wasm` lacks, and how to get it.
+const WITHOUT_WASM: &str = "this build has no interpreter of WebAssembly";
+const WITH_WASM: &str =
+    "build it with the Cargo feature `wasm`, as in `cargo run --release --features wasm -- sample ...`";
 
 /// Images that [`Backend::stream`] makes at once where the backend has no batches of its own.
 const CHUNK: usize = 256;
@@ -44,13 +52,15 @@ pub enum Backend {
     Portable,
     /// A graphics processor; with this executor where one is named.
     Cuda(Option<Executor>),
+    /// The module that the page of a report samples with; in builds with the Cargo feature `wasm`.
+    Wasm,
     /// The firmware on a simulated board.
     Board(&'static Board, Firmware),
 }
 
 /// A model as its file and as what was parsed from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'m> {
+pub struct OpenModel<'m> {
     /// The parsed file.
     pub model: &'m Model<'m>,
     /// The file.
@@ -103,7 +113,7 @@ impl Origin {
 
 /// One image to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ImageRequest {
     /// Seed of its noise.
     pub seed: u64,
     /// Where it starts.
@@ -114,11 +124,11 @@ pub struct Wanted {
 
 /// What to make, and what to watch meanwhile.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct Sampling {
     /// Everything but the seed.
     pub config: Config,
     /// The images.
-    pub images: Vec<Wanted>,
+    pub images: Vec<ImageRequest>,
     /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they
     /// are not; `None` where all is to be made.
     pub known: Option<Vec<i32>>,
@@ -126,7 +136,7 @@ pub struct Job {
     pub operators: bool,
 }
 
-impl Job {
+impl Sampling {
     /// An image from each seed.
     pub fn of_seeds(config: Config, seeds: impl IntoIterator<Item = u64>) -> Self {
         let seeds: Vec<u64> = seeds.into_iter().collect();
@@ -135,7 +145,7 @@ impl Job {
 
     /// An image from each seed, on its condition.
     pub fn of_images(config: Config, images: Images<'_>) -> Self {
-        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| Wanted {
+        let wanted = |(seed, condition): (u64, Option<&Arc<[i32]>>)| ImageRequest {
             seed,
             origin: Origin::Seed,
             condition: condition.cloned(),
@@ -159,7 +169,7 @@ impl Job {
         }
     }
 
-    fn config_of(&self, image: &Wanted) -> Config {
+    fn config_of(&self, image: &ImageRequest) -> Config {
         Config {
             seed: image.seed,
             ..self.config
@@ -225,6 +235,12 @@ pub enum BackendError {
     /// The GPU failed.
     #[error(transparent)]
     Cuda(CudaError),
+    /// The page's module was built without a part that the run needs.
+    #[error("the run needs the feature '{0}', without which the module of the page was built")]
+    NotInPage(Feature),
+    /// The page's module failed.
+    #[error("the module of the page: {0}")]
+    Page(String),
     /// The board failed, or the model does not fit it.
     #[error(transparent)]
     Board(mote_firmware_sim::SimError),
@@ -246,7 +262,7 @@ impl From<SimError> for BackendError {
 }
 
 impl Backend {
-    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` (or `cuda:layered`, `cuda:resident`), `board:NAME` or
+    /// The backend of that name: `cpu`, `portable`, `oracle`, `wasm`, `cuda` (or `cuda:layered`, `cuda:resident`), `board:NAME` or
     /// `board:NAME/compact`.
     pub fn parse(name: &str) -> Result<Self, String> {
         match (name, name.strip_prefix("board:")) {
@@ -256,6 +272,7 @@ impl Backend {
             ("cuda:layered", _) => Ok(Self::Cuda(Some(Executor::Layered))),
             ("cuda:resident", _) => Ok(Self::Cuda(Some(Executor::Resident))),
             ("oracle", _) => Ok(Self::Oracle(None)),
+            ("wasm", _) => Ok(Self::Wasm),
             (_, Some(board)) => match board.split_once('/') {
                 None => Ok(Self::Board(named_board(board)?, Firmware::Fast)),
                 Some((board, COMPACT)) => Ok(Self::Board(named_board(board)?, Firmware::Compact)),
@@ -264,7 +281,7 @@ impl Backend {
                 )),
             },
             _ => Err(format!(
-                "unknown backend '{name}'; choose cpu, portable, oracle, cuda, board:NAME or board:NAME/{COMPACT}"
+                "unknown backend '{name}'; choose cpu, portable, oracle, wasm, cuda, board:NAME or board:NAME/{COMPACT}"
             )),
         }
     }
@@ -280,6 +297,8 @@ impl Backend {
         };
         match self {
             Self::Oracle(_) | Self::Cpu | Self::Portable => Ok(()),
+            Self::Wasm if cfg!(feature = "wasm") => Ok(()),
+            Self::Wasm => missing(WITHOUT_WASM, WITH_WASM),
             Self::Cuda(_) => cuda::available(),
             Self::Board(board, _) => match board.available() {
                 Availability::Ok => Ok(()),
@@ -290,18 +309,27 @@ impl Backend {
         }
     }
 
-    /// Makes the images of `job`, in order; calls `on_step` after each step where it can.
-    pub fn run(&self, target: Target<'_>, job: &Job, on_step: &(dyn Fn() + Sync)) -> Result<Vec<Trace>, BackendError> {
-        job.config.validate_for(target.model)?;
+    /// Makes the images of `sampling`, in order; calls `on_step` after each step where it can.
+    pub fn run(
+        &self,
+        opened: OpenModel<'_>,
+        sampling: &Sampling,
+        on_step: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Trace>, BackendError> {
+        sampling.config.validate_for(opened.model)?;
         self.available()?;
         match self {
-            Self::Cpu => cpu::run(target, job, on_step),
-            Self::Portable => cpu::run_portable(target, job, on_step),
-            Self::Oracle(fault) => oracle::run(target, job, *fault, on_step),
-            Self::Board(board, firmware) => board::run(board, *firmware, target, job, on_step),
+            Self::Cpu => cpu::run(opened, sampling, on_step),
+            Self::Portable => cpu::run_portable(opened, sampling, on_step),
+            Self::Oracle(fault) => oracle::run(opened, sampling, *fault, on_step),
+            #[cfg(feature = "wasm")]
+            Self::Wasm => wasm::run(opened, sampling, on_step),
+            #[cfg(not(feature = "wasm"))]
+            Self::Wasm => self.available().map(|()| vec![]),
+            Self::Board(board, firmware) => board::run(board, *firmware, opened, sampling, on_step),
             Self::Cuda(executor) => {
-                let mut traces = Vec::with_capacity(job.images.len());
-                cuda::stream(target, job, *executor, &mut |batch| {
+                let mut traces = Vec::with_capacity(sampling.images.len());
+                cuda::stream(opened, sampling, *executor, &mut |batch| {
                     batch
                         .iter()
                         .for_each(|trace| trace.steps.iter().for_each(|_| on_step()));
@@ -313,26 +341,26 @@ impl Backend {
         }
     }
 
-    /// Makes the images of `job` and hands them on in order, some at a time, for as long as `take` wants more: however many there are,
+    /// Makes the images of `sampling` and hands them on in order, some at a time, for as long as `take` wants more: however many there are,
     /// memory holds few.
     pub fn stream(
         &self,
-        target: Target<'_>,
-        job: &Job,
+        opened: OpenModel<'_>,
+        sampling: &Sampling,
         take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
-            job.config.validate_for(target.model)?;
-            return cuda::stream(target, job, *executor, take);
+            sampling.config.validate_for(opened.model)?;
+            return cuda::stream(opened, sampling, *executor, take);
         }
-        for images in job.images.chunks(CHUNK) {
-            let part = Job {
-                config: job.config,
+        for images in sampling.images.chunks(CHUNK) {
+            let part = Sampling {
+                config: sampling.config,
                 images: images.to_vec(),
-                operators: job.operators,
-                known: job.known.clone(),
+                operators: sampling.operators,
+                known: sampling.known.clone(),
             };
-            if take(self.run(target, &part, &|| ())?).is_break() {
+            if take(self.run(opened, &part, &|| ())?).is_break() {
                 break;
             }
         }
@@ -347,6 +375,7 @@ impl fmt::Display for Backend {
             Self::Oracle(Some(kind)) => write!(f, "oracle (broken {kind})"),
             Self::Cpu => f.write_str("cpu"),
             Self::Portable => f.write_str("portable"),
+            Self::Wasm => f.write_str("wasm"),
             Self::Cuda(None) => f.write_str("cuda"),
             Self::Cuda(Some(Executor::Layered)) => f.write_str("cuda:layered"),
             Self::Cuda(Some(Executor::Resident)) => f.write_str("cuda:resident"),
@@ -389,6 +418,7 @@ mod tests {
             "cuda:layered",
             "cuda:resident",
             "oracle",
+            "wasm",
             "board:microbit",
             "board:microbit/compact",
         ] {
@@ -406,5 +436,14 @@ mod tests {
             "{error}"
         );
         assert!(Backend::parse("gpu").is_err());
+    }
+
+    #[cfg(not(feature = "wasm"))]
+    #[test]
+    fn a_build_without_the_interpreter_says_how_to_get_it() {
+        let Err(BackendError::Unavailable { how, .. }) = Backend::Wasm.available() else {
+            panic!("there is no interpreter");
+        };
+        assert!(how.contains("--features wasm"), "{how}");
     }
 }

@@ -1,7 +1,7 @@
 //! The independent implementation of the numeric contract, and the runtime's requests in its types.
 
 use super::cpu::show;
-use super::{BackendError, Job, StepTrace, Target, Trace, Wanted};
+use super::{BackendError, ImageRequest, OpenModel, Sampling, StepTrace, Trace};
 use mote_oracle as oracle;
 use mote_oracle::{Oracle, OracleOptions, OracleStep};
 use mote_runtime::internals::sampler::Variance;
@@ -12,27 +12,28 @@ use rayon::prelude::*;
 
 /// Every image on a thread of its own; operators of kind `fault` compute with a deliberate error.
 pub fn run(
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     fault: Option<&'static str>,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
     let options = OracleOptions {
-        op_digests: job.operators,
+        op_digests: sampling.operators,
         broken_rounding: fault,
     };
-    let oracle = Oracle::with_options(target.bytes, options)?;
-    job.images
+    let oracle = Oracle::with_options(opened.bytes, options)?;
+    sampling
+        .images
         .par_iter()
-        .map(|image| one(&oracle, target.model.decoder().is_some(), job, image, on_step))
+        .map(|image| one(&oracle, opened.model.decoder().is_some(), sampling, image, on_step))
         .collect()
 }
 
 fn one(
     model: &Oracle<'_>,
     decodes: bool,
-    job: &Job,
-    image: &Wanted,
+    sampling: &Sampling,
+    image: &ImageRequest,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Trace, BackendError> {
     let mut trace = Trace {
@@ -49,9 +50,9 @@ fn one(
         });
         on_step();
     };
-    let (request, origin) = (request(&job.config_of(image)), image.origin.start());
+    let (request, origin) = (request(&sampling.config_of(image)), image.origin.start());
     let extras = oracle::Extras {
-        known: job.known.as_deref(),
+        known: sampling.known.as_deref(),
         condition: image.condition.as_deref(),
     };
     let state = model.run_with(&request, &start(&origin), extras, &mut take)?;

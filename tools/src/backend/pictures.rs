@@ -1,6 +1,6 @@
 //! Pictures of latents: a decoder called by itself.
 
-use super::{Backend, BackendError, Target};
+use super::{Backend, BackendError, OpenModel};
 use mote_engine::Engine;
 use mote_engine::picture::picture;
 use mote_oracle::{Oracle, OracleOptions};
@@ -35,9 +35,9 @@ impl Drawn {
 ///
 /// # Errors
 /// A file without a decoder, a latent of another length, another backend.
-pub fn pictures(target: Target<'_>, backend: Backend, latents: &[Vec<i32>]) -> Result<Vec<Drawn>, BackendError> {
-    let inner = target.model.decoder();
-    let decoder = inner.as_ref().unwrap_or(target.model);
+pub fn pictures(opened: OpenModel<'_>, backend: Backend, latents: &[Vec<i32>]) -> Result<Vec<Drawn>, BackendError> {
+    let inner = opened.model.decoder();
+    let decoder = inner.as_ref().unwrap_or(opened.model);
     if decoder.header().prediction.picture().is_none() {
         return Err(RunError::NoDecoder.into());
     }
@@ -56,11 +56,11 @@ pub fn pictures(target: Target<'_>, backend: Backend, latents: &[Vec<i32>]) -> R
                 broken_rounding,
                 ..OracleOptions::default()
             };
-            let oracle = Oracle::with_options(target.bytes, options)?;
+            let oracle = Oracle::with_options(opened.bytes, options)?;
             let one = |latent: &Vec<i32>| Ok(Drawn::of(oracle.decode(latent)?.picture));
             latents.par_iter().map(one).collect()
         }
-        Backend::Cuda(_) | Backend::Board(..) => Err(BackendError::Unavailable {
+        Backend::Cuda(_) | Backend::Wasm | Backend::Board(..) => Err(BackendError::Unavailable {
             name: backend.to_string(),
             what: "it makes pictures at the end of a run, not of given latents".into(),
             how: "choose cpu, portable or oracle; `mote sample` runs a whole model there".into(),

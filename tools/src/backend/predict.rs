@@ -1,6 +1,6 @@
 //! Single network calls on this machine: what another sampler, or a training loop, asks of a model file.
 
-use super::Target;
+use super::OpenModel;
 use crate::Error;
 use crate::condition::Conditions;
 use crate::request::Request;
@@ -28,28 +28,31 @@ pub struct Question {
 ///
 /// # Errors
 /// Of kind `Refused` where a state has another length than the model's sample, the timestep is none of the model's, or the class is none.
-pub fn predict(target: Target<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
-    let engine = Engine::prepare(target.model);
-    let header = target.model.header();
+pub fn predict(opened: OpenModel<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+    let engine = Engine::prepare(opened.model);
+    let header = opened.model.header();
     let thread = || (AlignedBytes::zeroed(header.arena_bytes as usize), engine.worker());
     let answer =
-        |(memory, network): &mut (AlignedBytes, _), question: &Question| one(target, question, memory, network);
+        |(memory, network): &mut (AlignedBytes, _), question: &Question| one(opened, question, memory, network);
     questions.par_iter().map_init(thread, answer).collect()
 }
 
 fn one(
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     question: &Question,
     memory: &mut AlignedBytes,
     network: &mut impl Network,
 ) -> Result<Vec<i32>, Error> {
-    let header = target.model.header();
+    let header = opened.model.header();
     if question.x_q24.len() != header.sample_len() {
         return Err(RunError::Length {
             expected: header.sample_len() as u32,
             found: question.x_q24.len() as u32,
         }
         .into());
+    }
+    if let (Some(found), 0) = (question.class, header.classes) {
+        return Err(RunError::Class { found, classes: 0 }.into());
     }
     let condition = question.condition.as_ref();
     let given = Request {
@@ -58,7 +61,7 @@ fn one(
             .transpose()?,
         ..Request::default()
     };
-    let given = given.conditions(target.model, 1)?;
+    let given = given.conditions(opened.model, 1)?;
     let call = Call {
         time_q16: time_q16(question.timestep, header)?,
         ..Call::at(&question.x_q24, 0, question.class.or(header.null_class).unwrap_or(0))
@@ -67,9 +70,9 @@ fn one(
         Some(vector) => call.with_condition(vector),
         None => call,
     };
-    network.forward(target.model, &call, memory.bytes_mut(), &mut Unobserved)?;
+    network.forward(opened.model, &call, memory.bytes_mut(), &mut Unobserved)?;
     let missing = RunError::Memory { op: header.op_count };
-    let range = target.model.tensor(header.output).ok_or(missing)?.range();
+    let range = opened.model.tensor(header.output).ok_or(missing)?.range();
     let bytes = memory.bytes().get(range).ok_or(missing)?;
     Ok(bytemuck::cast_slice(bytes).to_vec())
 }

@@ -7,7 +7,7 @@ pub use flash::{FlashSet, LEVELS, flash_boards, flash_sets};
 pub use profile::{OperatorCost, complete};
 
 use crate::Error;
-use crate::backend::{Backend, BackendError, Job, OpTimer, Target, board_options, time_limit};
+use crate::backend::{Backend, BackendError, OpTimer, OpenModel, Sampling, board_options, time_limit};
 use crate::condition::{Conditions, FixedPoint};
 use crate::model_file::ModelFile;
 use crate::report::OperatorRow;
@@ -44,7 +44,7 @@ const MEASURED: Duration = Duration::from_millis(300);
 /// ```
 #[derive(Debug)]
 pub struct Bench<'m> {
-    target: Target<'m>,
+    opened: OpenModel<'m>,
     config: Config,
     rows: Vec<OperatorRow>,
     /// Images that are made together.
@@ -118,7 +118,7 @@ impl<'m> Bench<'m> {
         config.validate_for(file.model())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         Ok(Self {
-            target: file.target(),
+            opened: file.opened(),
             config,
             rows: OperatorRow::all(file.model()),
             batch: batch.unwrap_or(2 * threads),
@@ -135,7 +135,7 @@ impl<'m> Bench<'m> {
             condition: Some(conditions),
             ..Request::default()
         };
-        self.condition = request.conditions(self.target.model, 1)?.pop();
+        self.condition = request.conditions(self.opened.model, 1)?.pop();
         Ok(self)
     }
 
@@ -155,17 +155,18 @@ fn middle(model: &Model<'_>) -> Option<Arc<[i32]>> {
 
 impl Bench<'_> {
     /// Images from these seeds.
-    fn job(&self, seeds: std::ops::Range<u64>) -> Job {
-        let mut job = Job::of_seeds(self.config, seeds);
-        job.images
+    fn sampling(&self, seeds: std::ops::Range<u64>) -> Sampling {
+        let mut sampling = Sampling::of_seeds(self.config, seeds);
+        sampling
+            .images
             .iter_mut()
             .for_each(|image| image.condition.clone_from(&self.condition));
-        job
+        sampling
     }
 
     /// A run on this machine, at its beginning.
     fn sampler<'a>(&'a self, arena: &'a mut Arena<'_>) -> Result<Sampler<'a, 'a>, BackendError> {
-        let mut sampler = Sampler::new(self.target.model, arena, &self.config, &Start::Seed)?;
+        let mut sampler = Sampler::new(self.opened.model, arena, &self.config, &Start::Seed)?;
         if let Some(condition) = &self.condition {
             sampler.condition(condition)?;
         }
@@ -179,8 +180,8 @@ impl Bench<'_> {
             name: backend.to_string(),
             available: true,
             steps_per_image: IMAGE_STEPS,
-            arena_bytes: arena_bytes(self.target.model, &self.config) as u64,
-            flash_model_bytes: self.target.bytes.len() as u64,
+            arena_bytes: arena_bytes(self.opened.model, &self.config) as u64,
+            flash_model_bytes: self.opened.bytes.len() as u64,
             ..BackendCost::default()
         };
         let measured = backend.available().and_then(|()| match backend {
@@ -209,8 +210,8 @@ impl Bench<'_> {
                 .collect(),
             ..board_options(&self.config, firmware)
         };
-        let image = Image::link(board, self.target.bytes, &options)?;
-        let limit = time_limit(board, self.target.model, &self.config, 1);
+        let image = Image::link(board, self.opened.bytes, &options)?;
+        let limit = time_limit(board, self.opened.model, &self.config, 1);
         let whole = image.run(&RunRequest {
             limit,
             ..RunRequest::new(self.config, [1])
@@ -223,7 +224,7 @@ impl Bench<'_> {
             .collect();
         let step = counts.iter().sum::<u64>().checked_div(counts.len() as u64);
         // The operators of the first step: a file that plans its run makes all of it.
-        let planned = self.target.model.header().schedule.plan().is_some();
+        let planned = self.opened.model.header().schedule.plan().is_some();
         let one = Config {
             steps: if planned { self.config.steps } else { 1 },
             ..self.config
@@ -242,12 +243,12 @@ impl Bench<'_> {
             .collect();
         let (operators, kinds) = complete(operators, step);
         let sizes = whole.sizes;
-        let parts = Parts::needed_by(self.target.model).of_firmware(firmware);
+        let parts = Parts::needed_by(self.opened.model).of_firmware(firmware);
         let runtime = runtime_flash(board, board.core.opt_level, &parts, false)?;
         let stack = whole.stack_bytes.max(each.stack_bytes);
         Ok(BackendCost {
             instructions_per_step: step,
-            instructions_per_mac: step.map(|step| step as f64 / self.target.model.header().macs.max(1) as f64),
+            instructions_per_mac: step.map(|step| step as f64 / self.opened.model.header().macs.max(1) as f64),
             arena_bytes: sizes.arena_bytes,
             stack_bytes: Some(stack),
             statics_bytes: Some(sizes.statics_bytes),
@@ -270,7 +271,7 @@ impl Bench<'_> {
     fn host(&self, backend: Backend, row: BackendCost) -> Result<BackendCost, BackendError> {
         let (step, operators) = match backend {
             Backend::Cpu => {
-                let engine = Engine::prepare(self.target.model);
+                let engine = Engine::prepare(self.opened.model);
                 (
                     self.median_step(&mut engine.worker())?,
                     self.timed_operators(&mut engine.worker())?,
@@ -293,10 +294,10 @@ impl Bench<'_> {
 
     /// Milliseconds of a step of one image; images a second of a batch. The kernels are loaded and run once before.
     fn cuda(&self, executor: Option<Executor>, row: BackendCost) -> Result<BackendCost, BackendError> {
-        let mut gpu = Gpu::prepare(Device::open(0)?, self.target.model)?;
+        let mut gpu = Gpu::prepare(Device::open(0)?, self.opened.model)?;
         let mut seconds = |count: u64| -> Result<f64, BackendError> {
             let images: Vec<(u64, Start<'_>)> = (0..count).map(|seed| (seed, Start::Seed)).collect();
-            let job = cuda::Job {
+            let sampling = cuda::Sampling {
                 config: self.config,
                 images: &images,
                 known: None,
@@ -308,7 +309,7 @@ impl Bench<'_> {
             let mut times = Vec::new();
             for _ in 0..6 {
                 let began = Instant::now();
-                gpu.run(&job, |_| ControlFlow::Continue(()))?;
+                gpu.run(&sampling, |_| ControlFlow::Continue(()))?;
                 times.push(began.elapsed().as_secs_f64());
             }
             // The first one warms up.
@@ -327,9 +328,9 @@ impl Bench<'_> {
 
     /// Seconds of `images` images.
     fn seconds(&self, backend: Backend, images: u64) -> Result<f64, BackendError> {
-        let job = self.job(0..images);
+        let sampling = self.sampling(0..images);
         let began = Instant::now();
-        backend.run(self.target, &job, &|| ())?;
+        backend.run(self.opened, &sampling, &|| ())?;
         Ok(began.elapsed().as_secs_f64().max(1e-9))
     }
 
@@ -345,7 +346,7 @@ impl Bench<'_> {
 
     /// Seconds of a step: the median over as many runs as [`MEASURED`] has room for, and two at least.
     fn median_step(&self, network: &mut impl Network) -> Result<f64, BackendError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, &self.config);
+        let mut memory = AlignedBytes::for_run(self.opened.model, &self.config);
         let (mut times, began) = (Vec::new(), Instant::now());
         for run in 0.. {
             let mut arena = Arena::new(memory.bytes_mut())?;
@@ -366,7 +367,7 @@ impl Bench<'_> {
     }
 
     fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<OperatorCost>, BackendError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, &self.config);
+        let mut memory = AlignedBytes::for_run(self.opened.model, &self.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = self.sampler(&mut arena)?;
         let mut timer = OpTimer::new(self.rows.len());

@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod decoder;
 mod guard;
 mod halves;
+pub mod held;
 mod limits;
 pub mod provenance;
 pub mod source;
@@ -122,6 +123,8 @@ pub struct Converted {
     pub sensitivity: Vec<auto::Sensitivity>,
     /// The formats and scales, as training could take them; `None` for f16.
     pub chosen: Option<Trained>,
+    /// What stays when weights move; `None` for f16, and where layers were put into other units or taken apart.
+    pub standing: Option<held::Standing>,
     /// What a user should know of the model, a sentence each.
     pub notes: Vec<String>,
     /// The condition vectors that were calibrated with; `None` for a network without a condition.
@@ -150,6 +153,7 @@ impl Converted {
             assignment: None,
             sensitivity: vec![],
             chosen: None,
+            standing: None,
             notes,
             conditions: None,
             decoder: None,

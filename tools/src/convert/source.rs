@@ -9,6 +9,7 @@ use mote_engine::record::record;
 use mote_runtime::{Model, RunError};
 
 use super::calibration::Calibration;
+use super::held::Standing;
 use super::provenance::Provenance;
 use super::units::{LARGEST, Units};
 use super::{ConvertError, Converted, guard, halves};
@@ -142,10 +143,11 @@ pub fn convert_source(
             program: apart.program,
             stats: look(&Model::parse(copy.bytes())?)?,
             emitted,
-            notes: within.notes,
+            ..within
         };
         origins = Some(apart.origins);
     }
+    let apart = origins.is_some();
     let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
     let Some(widths) = numbers.widths else {
         let converted = Converted::float(within.emitted, arena, within.program, notes);
@@ -204,6 +206,9 @@ pub fn convert_source(
         diffusion,
         &looks,
     )?);
+    // Weights that move are lowered anew: nothing can stand of a program that is no longer the checkpoint's.
+    let int4 = trials.int4;
+    let standing = (!within.changed && !apart).then_some(Standing { stats, int4 });
     Ok(Converted {
         emitted,
         arena,
@@ -211,6 +216,7 @@ pub fn convert_source(
         assignment: Some(assignment),
         sensitivity,
         chosen: Some(chosen),
+        standing,
         conditions: source.conditions,
         program: within.program,
         notes,
@@ -223,6 +229,8 @@ struct Within {
     program: Program,
     emitted: Emitted,
     stats: Vec<Stats>,
+    /// Whether layers are in other units.
+    changed: bool,
     notes: Vec<String>,
 }
 
@@ -256,6 +264,7 @@ fn within_f16(
                     program,
                     emitted,
                     stats,
+                    changed: !widened.is_empty(),
                     notes: vec![],
                 },
                 &widened,

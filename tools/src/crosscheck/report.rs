@@ -56,6 +56,10 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// Keys in the file that are not understood, or that name blocks the graph does not have.
     pub unused: Vec<String>,
+    /// The type of the timestep features of references in f64, where it is another than the network itself asks for: the arithmetic of
+    /// the three possible ones that meets the single passes, or comes nearest to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_features: Option<Dtype>,
     /// Wall-clock time.
     pub seconds: f64,
 }
@@ -120,6 +124,7 @@ impl Report {
             held: comparisons.iter().all(|row| row.held),
             comparisons,
             unused,
+            time_features: None,
             seconds,
         }
     }
@@ -142,6 +147,13 @@ impl fmt::Display for Report {
                 f,
                 "  {:width$}  vs {reference:8}  {err:9.2e}  limit {limit:.0e}  {verdict}",
                 row.key
+            )?;
+        }
+        if let Some(dtype) = self.time_features {
+            let name = if dtype == Dtype::F32 { "f32" } else { "f64" };
+            writeln!(
+                f,
+                "  references in f64 have their timestep features in {name}, and are compared so"
             )?;
         }
         for key in &self.unused {

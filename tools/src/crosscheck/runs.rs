@@ -27,7 +27,9 @@ pub(super) struct Run<T> {
 pub(super) struct Runs<'a, T> {
     checkpoint: &'a Checkpoint,
     vectors: &'a Vectors,
-    executors: [Executor<'a>; 2],
+    executors: Vec<(TimeFeatures, Executor<'a>)>,
+    /// In which arithmetic references in f64 throughout have their timestep features.
+    pure: TimeFeatures,
     done: Vec<((Setting, bool), Run<T>)>,
 }
 
@@ -35,18 +37,32 @@ impl<'a, T: Real> Runs<'a, T> {
     pub(super) fn new(checkpoint: &'a Checkpoint, vectors: &'a Vectors) -> Result<Self, CrosscheckError> {
         let executor =
             |time| Ok::<_, CrosscheckError>(Executor::new(&checkpoint.graph, T::DTYPE)?.with_time_features(time));
-        let executors = [executor(TimeFeatures::F32)?, executor(TimeFeatures::F64)?];
+        let mut executors = vec![];
+        for time in [TimeFeatures::F32, TimeFeatures::F64, TimeFeatures::F64Throughout] {
+            executors.push((time, executor(time)?));
+        }
         Ok(Self {
             checkpoint,
             vectors,
             executors,
+            pure: TimeFeatures::F64,
             done: Vec::new(),
         })
     }
 
     /// The network as `reference` computed its timestep features.
     pub(super) fn executor(&self, reference: Reference) -> &Executor<'a> {
-        &self.executors[usize::from(reference == Reference::F64Pure)]
+        let wanted = match reference {
+            Reference::F64Pure => self.pure,
+            Reference::F32 | Reference::F64 => TimeFeatures::F32,
+        };
+        let found = self.executors.iter().find(|(time, _)| *time == wanted);
+        &found.unwrap_or(&self.executors[0]).1
+    }
+
+    /// Has references in f64 throughout compared with timestep features in that arithmetic from here on.
+    pub(super) fn with_features(&mut self, time: TimeFeatures) {
+        self.pure = time;
     }
 
     /// The run that `key` asks for.

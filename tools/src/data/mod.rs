@@ -17,7 +17,7 @@ pub(crate) mod zip;
 
 pub use discrete::Discrete;
 pub(crate) use npz::array;
-pub use training::Wanted;
+pub use training::DataOptions;
 
 use crate::tensors::to_chw;
 use mote_train::dataset::{Dataset, Images as Part};
@@ -102,7 +102,7 @@ impl Raw {
 }
 
 /// What is in `path`, to train on.
-pub fn load(path: &Path, wanted: &Wanted) -> Result<Dataset, DataError> {
+pub fn load(path: &Path, wanted: &DataOptions) -> Result<Dataset, DataError> {
     let channels = wanted.shape.map(|shape| shape[0]);
     training::dataset(path, read(path, channels)?, wanted)
 }

@@ -7,9 +7,9 @@ use std::io::Write;
 fn load_all(path: &Path) -> Result<Dataset, DataError> {
     load(
         path,
-        &Wanted {
+        &DataOptions {
             held_out: Some(1),
-            ..Wanted::default()
+            ..DataOptions::default()
         },
     )
 }
@@ -57,9 +57,9 @@ fn a_hold_out_leaves_images_to_train_on() {
     let held_out = |n| {
         load(
             &path,
-            &Wanted {
+            &DataOptions {
                 held_out: Some(n),
-                ..Wanted::default()
+                ..DataOptions::default()
             },
         )
     };
@@ -94,9 +94,9 @@ fn folders_of_png_files_are_classes() {
     }
     let data = load(
         dir.path(),
-        &Wanted {
+        &DataOptions {
             held_out: Some(0),
-            ..Wanted::default()
+            ..DataOptions::default()
         },
     )
     .unwrap();
@@ -126,7 +126,7 @@ fn folders_of_png_files_are_classes() {
 #[test]
 fn the_bundled_digits_hold_out_what_they_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz");
-    let data = load(&path, &Wanted::default()).unwrap();
+    let data = load(&path, &DataOptions::default()).unwrap();
     assert_eq!((data.shape, data.classes), ([1, 8, 8], 10));
     assert_eq!((data.count(&data.train), data.count(&data.held_out)), (1600, 197));
     assert_eq!((data.train.labels.len(), data.held_out.labels.len()), (1600, 197));
@@ -137,7 +137,7 @@ fn the_bundled_digits_hold_out_what_they_say() {
     let cut = dir.path().join("cut.npz");
     for len in (0..file.len()).step_by(997) {
         std::fs::write(&cut, &file[..len]).unwrap();
-        assert!(load(&cut, &Wanted::default()).is_err(), "{len}");
+        assert!(load(&cut, &DataOptions::default()).is_err(), "{len}");
     }
 }
 
@@ -196,9 +196,9 @@ fn arrays_are_parts_by_their_names() {
 fn what_is_trained_on_is_what_is_measured_on() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits8.npz");
     for shape in [[1, 8, 8], [1, 5, 12]] {
-        let wanted = Wanted {
+        let wanted = DataOptions {
             shape: Some(shape),
-            ..Wanted::default()
+            ..DataOptions::default()
         };
         let data = load(&path, &wanted).unwrap();
         for (split, part) in [(Split::Train, &data.train), (Split::Test, &data.held_out)] {
@@ -253,9 +253,9 @@ fn disk(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 }
 
 fn whole(path: &Path) -> Result<Dataset, DataError> {
-    let wanted = Wanted {
+    let wanted = DataOptions {
         held_out: Some(0),
-        ..Wanted::default()
+        ..DataOptions::default()
     };
     load(path, &wanted)
 }
@@ -405,9 +405,9 @@ fn idx_files_of_other_types_are_read() {
 #[test]
 fn holding_out_more_than_there_is_is_refused() {
     let dir = disk(&[("0.png", &picture(1, &[0, 1])), ("1.png", &picture(1, &[2, 3]))]);
-    let wanted = |held_out| Wanted {
+    let wanted = |held_out| DataOptions {
         held_out: Some(held_out),
-        ..Wanted::default()
+        ..DataOptions::default()
     };
     assert!(load(dir.path(), &wanted(1)).is_ok());
     let error = load(dir.path(), &wanted(2)).unwrap_err().to_string();

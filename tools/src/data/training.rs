@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// What is wanted of the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Wanted {
+pub struct DataOptions {
     /// `(channel, row, col)`; `None` keeps what is there.
     pub shape: Option<[usize; 3]>,
     /// Values that become -1 and 1; `None` is black and white where the format says, else the smallest and largest found.
@@ -18,7 +18,7 @@ pub struct Wanted {
 }
 
 /// Brings `raw` into shape. `path` is used in errors only.
-pub fn dataset(path: &Path, mut raw: Raw, wanted: &Wanted) -> Result<Dataset, DataError> {
+pub fn dataset(path: &Path, mut raw: Raw, wanted: &DataOptions) -> Result<Dataset, DataError> {
     let train = raw
         .take(Split::Train)
         .ok_or_else(|| content(path, "holds no images to train on: the array is named train_x"))?;

@@ -3,7 +3,7 @@
 use super::npz::{MOST_BYTES, Npz, npz_tail};
 use super::{Picture, Shape, Signal, encode};
 use crate::Error;
-use crate::backend::{Backend, Job, Target, Trace};
+use crate::backend::{Backend, OpenModel, Sampling, Trace};
 use crate::files::{Format, Inputs, OutputFile, folder, folder_name, replace};
 use crate::shard::{Run, Shard};
 use mote_runtime::internals::digest::Digest;
@@ -120,19 +120,19 @@ impl ImageSink {
         }
     }
 
-    /// Makes the images of one shard of `job` and writes them as they come; `progress` is told how many steps are done.
+    /// Makes the images of one shard of `sampling` and writes them as they come; `progress` is told how many steps are done.
     pub fn write(
         &self,
         backend: Backend,
-        target: Target<'_>,
-        (job, shard): (&Job, Shard),
+        opened: OpenModel<'_>,
+        (sampling, shard): (&Sampling, Shard),
         shape: Shape,
         progress: &dyn Fn(u64),
     ) -> Result<Made, Error> {
         let mut made = Made::default();
-        let run = Run::of_images(target, job).text();
-        let part = job.part(shard.range(job.images.len()));
-        let job = &part;
+        let run = Run::of_images(opened, sampling).text();
+        let part = sampling.part(shard.range(sampling.images.len()));
+        let sampling = &part;
         match self {
             Self::Folder(path) => {
                 // Digests of a run before would stand beside this run's images.
@@ -145,7 +145,7 @@ impl ImageSink {
                     let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(io::Error::other)?;
                     replace(&path.join(format!("{}.png", trace.seed)), &png)
                 };
-                let written = each(backend, target, job, &mut made, progress, put)?;
+                let written = each(backend, opened, sampling, &mut made, progress, put)?;
                 let lines = made
                     .digests
                     .iter()
@@ -156,24 +156,24 @@ impl ImageSink {
                 listed.map_err(|error| refused(&list, &error))?;
             }
             Self::Signals(file, signal) => {
-                let traces = all(backend, target, job, &mut made, progress)?;
+                let traces = all(backend, opened, sampling, &mut made, progress)?;
                 file.write_with(|to| {
                     let written = signal.write_npz(to, &traces, &run);
                     written.map_err(|error| refused(Path::new(&file.shown()), &error))
                 })?;
             }
             Self::Json(file, signal) => {
-                let traces = all(backend, target, job, &mut made, progress)?;
+                let traces = all(backend, opened, sampling, &mut made, progress)?;
                 file.write(format!("{:#}\n", signal.json(&traces)).as_bytes())?;
             }
             Self::Archive(file) => file.write_with(|to| {
                 let mut npz = Npz::new(to);
-                let extents = [job.images.len(), shape.rows, shape.cols, shape.channels];
+                let extents = [sampling.images.len(), shape.rows, shape.cols, shape.channels];
                 let mut done = Ok(());
                 let mut write = || {
                     npz.array("images", "|u1", &extents, |to| {
                         let put = |trace: &Trace| to.write_all(&trace.pixels);
-                        match each(backend, target, job, &mut made, progress, put) {
+                        match each(backend, opened, sampling, &mut made, progress, put) {
                             Ok(written) => written,
                             Err(failure) => {
                                 done = Err(failure);
@@ -207,11 +207,11 @@ fn is_json(path: &Path) -> bool {
 /// Signals in one file: all are held at once.
 const MOST_SIGNALS: usize = 100_000;
 
-/// Every sample of a job, in memory.
+/// Every sample of a sampling, in memory.
 fn all(
     backend: Backend,
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     made: &mut Made,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<Trace>, Error> {
@@ -220,7 +220,7 @@ fn all(
         traces.push(trace.clone());
         Ok(())
     };
-    each(backend, target, job, made, progress, keep)?.map_err(Error::new)?;
+    each(backend, opened, sampling, made, progress, keep)?.map_err(Error::new)?;
     Ok(traces)
 }
 
@@ -236,17 +236,17 @@ fn is_written(name: &str) -> bool {
 /// Makes the images and puts each where it goes, until the disk refuses one: what the backend said, and what the disk said.
 fn each(
     backend: Backend,
-    target: Target<'_>,
-    job: &Job,
+    opened: OpenModel<'_>,
+    sampling: &Sampling,
     made: &mut Made,
     progress: &dyn Fn(u64),
     mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
 ) -> Result<io::Result<()>, Error> {
     let mut written = Ok(());
-    if job.images.is_empty() {
+    if sampling.images.is_empty() {
         return Ok(written);
     }
-    backend.stream(target, job, &mut |traces| {
+    backend.stream(opened, sampling, &mut |traces| {
         for trace in &traces {
             written = put(trace);
             if written.is_err() {

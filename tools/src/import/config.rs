@@ -1,7 +1,7 @@
 //! `unet/config.json` of a diffusers `UNet2DModel`, every default filled in.
 
 use super::index::NETWORK;
-use super::{autoencoder, dit};
+use super::{autoencoder, dit, unet1d};
 use mote_graph::config::{ConfigError, Fields};
 
 /// A level's block, down or up.
@@ -311,7 +311,8 @@ fn class(f: &mut Fields) -> Result<(), ConfigError> {
     }
     let [tiny, kl] = autoencoder::CLASSES;
     let problem = format!(
-        "supported: {NETWORK}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2, net.onnx)",
+        "supported: {NETWORK}, {}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2, net.onnx)",
+        unet1d::CLASS,
         dit::CLASS
     );
     Err(f.error("_class_name", problem))

@@ -32,6 +32,7 @@ mod resnet;
 mod stored;
 mod trained;
 mod unet;
+mod unet1d;
 mod weights;
 
 #[cfg(test)]
@@ -155,6 +156,9 @@ fn import_network(path: &Path) -> Result<Checkpoint, ImportError> {
     }
     if let Some(place) = dit::find(path) {
         return dit::import(&place);
+    }
+    if let Some(place) = unet1d::find(path) {
+        return unet1d::import(&place);
     }
     if let Some(found) = lucidrains::find(path) {
         let (file, native) = found?;

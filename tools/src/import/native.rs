@@ -404,6 +404,27 @@ impl Settings {
         }
     }
 
+    /// Whether the setting is there, null or not.
+    pub fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// A list of names; empty where there is none.
+    pub fn names(&self, key: &str) -> Vec<&str> {
+        let list = self.map.get(key).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .map(|name| name.as_str().unwrap_or_default())
+            .collect()
+    }
+
+    /// The first number of a list of whole numbers.
+    pub fn first(&self, key: &str) -> Option<usize> {
+        usize::try_from(self.map.get(key)?.get(0)?.as_u64()?)
+            .ok()
+            .filter(|n| *n < 1 << 20)
+    }
+
     /// A truth value.
     pub fn flag(&self, key: &str) -> Option<bool> {
         self.map.get(key)?.as_bool()

@@ -12,7 +12,7 @@ mod times;
 use std::collections::HashMap;
 
 use mote_graph::graph::{Graph, Node, ValueId};
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 
 use crate::ops::{self, Conv, Kind, Rearrange};
 use crate::program::{Origin, Program, SlotId};
@@ -156,7 +156,7 @@ impl<'g> Lowering<'g> {
                         value: None,
                     };
                     let src = self.program.push(&name, &name, shape, conv, origin);
-                    let way = Way::Phases;
+                    let way = Pattern::Phases;
                     Waiting {
                         name: node.name.clone(),
                         kind: Rearrange { src, way, block }.into(),

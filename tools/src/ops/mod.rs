@@ -57,7 +57,7 @@ pub use upsample::Upsample;
 use mote_graph::graph::{Node, Op as GraphOp};
 use mote_runtime::Model;
 use mote_runtime::internals::ops::Op as Record;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_runtime::internals::tensor::Tensor;
 
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
@@ -146,9 +146,9 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Constant(op) => Constant::lower(op, node, lowering),
         GraphOp::Prepend(_) => rows::lower(node, lowering),
         GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),
-        GraphOp::DepthToSpace(op) => Rearrange::lower(Way::Channels, op.block, node, lowering),
-        GraphOp::Reshape(_) => Rearrange::lower(Way::Reshape, [1; 2], node, lowering),
-        GraphOp::Repeat(op) => Rearrange::lower(Way::Repeat, op.factors, node, lowering),
+        GraphOp::DepthToSpace(op) => Rearrange::lower(Pattern::Channels, op.block, node, lowering),
+        GraphOp::Reshape(_) => Rearrange::lower(Pattern::Reshape, [1; 2], node, lowering),
+        GraphOp::Repeat(op) => Rearrange::lower(Pattern::Repeat, op.factors, node, lowering),
         GraphOp::ClassEmbed(op) => ClassEmbed::lower(op, node, lowering),
         GraphOp::Conv(op) => Conv::lower(op, node, lowering),
         GraphOp::Norm(op) => Norm::lower(op, node, lowering),

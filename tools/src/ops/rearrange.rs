@@ -3,7 +3,7 @@
 use mote_graph::graph::Node;
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
-use mote_runtime::internals::ops::rearrange::Way;
+use mote_runtime::internals::ops::rearrange::Pattern;
 
 use super::{Operator, OutputFormat};
 use crate::emit::Emitter;
@@ -16,14 +16,14 @@ pub struct Rearrange {
     /// Input.
     pub src: SlotId,
     /// How.
-    pub way: Way,
+    pub way: Pattern,
     /// Rows and columns of a block.
     pub block: [usize; 2],
 }
 
 impl Rearrange {
     pub(super) fn lower(
-        way: Way,
+        way: Pattern,
         block: [usize; 2],
         node: &Node,
         lowering: &Lowering<'_>,

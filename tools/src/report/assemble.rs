@@ -4,7 +4,7 @@ use super::live::{Expected, Live};
 use super::{BackendCheck, BoardFit, Film, Picture, Quality, ReportData, SensitivityBar, StepQuality, html};
 use crate::Error;
 use crate::backend::footprint::Fit;
-use crate::backend::{Backend, Job, Target, Trace};
+use crate::backend::{Backend, OpenModel, Sampling, Trace};
 use crate::condition::Images;
 use crate::convert::Converted;
 use crate::images::{self, Shape, encode};
@@ -31,7 +31,7 @@ const FRAMES: usize = 11;
 /// Of kind `Failed` where the model cannot be run or its images cannot be encoded.
 pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &str) -> Result<String, Error> {
     let file = converted.file()?;
-    let (target, model) = (file.target(), file.model());
+    let (opened, model) = (file.opened(), file.model());
     let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
     let seeds: Vec<u64> = (0..SAMPLES).collect();
     let given = converted.conditions.as_ref();
@@ -40,10 +40,10 @@ pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &s
         seeds: &seeds,
         conditions: &conditions,
     };
-    let traces = Backend::Cpu.run(target, &Job::of_images(config, images), &|| ())?;
+    let traces = Backend::Cpu.run(opened, &Sampling::of_images(config, images), &|| ())?;
     let compared = images.groups(COMPARED).next().unwrap_or(images);
-    let float = against(target, checkpoint, &config, compared, FloatDevice::Cpu, &|| ())?;
-    let mut data = ReportData::with_boards(target, command);
+    let float = against(opened, checkpoint, &config, compared, FloatDevice::Cpu, &|| ())?;
+    let mut data = ReportData::with_boards(opened, command);
     data.samples = samples(&traces, Shape::of_picture(model))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);
     data.films = vec![film(&frames(model, &config, conditions.first())?, "x_t, seed 0")?];
@@ -71,12 +71,12 @@ pub fn expected(traces: &[Trace], steps: u32, by: &str) -> Vec<Expected> {
 impl ReportData {
     /// What the model file says itself, with its fit on boards. `command` is what the page says it was made by.
     #[must_use]
-    pub fn with_boards(target: Target<'_>, command: &str) -> Self {
-        let fits = Fit::of_all(target.model, target.bytes.len(), false);
+    pub fn with_boards(opened: OpenModel<'_>, command: &str) -> Self {
+        let fits = Fit::of_all(opened.model, opened.bytes.len(), false);
         Self {
             command: command.to_owned(),
             boards: fits.iter().map(board).collect(),
-            ..Self::of(target.model, target.bytes.len())
+            ..Self::of(opened.model, opened.bytes.len())
         }
     }
 }

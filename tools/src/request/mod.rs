@@ -1,6 +1,6 @@
 //! What a user asks of a model: checked once, against the model, and then the same for every command and every backend.
 //!
-//! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::job`] checks both and gives the [`Job`] that
+//! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::job`] checks both and gives the [`Sampling`] that
 //! backends take. Whatever is not said is what the file says.
 
 mod start;
@@ -9,7 +9,7 @@ pub(crate) use start::Axes;
 pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
 
 use crate::Error;
-use crate::backend::{Job, Origin, Wanted};
+use crate::backend::{ImageRequest, Origin, Sampling};
 use crate::condition::{Conditions, FixedPoint};
 use crate::convert::provenance::Provenance;
 use mote_runtime::internals::model::header::Header;
@@ -267,7 +267,7 @@ impl Request {
     ///
     /// # Errors
     /// As [`Request::config`].
-    pub fn job(&self, model: &Model<'_>) -> Result<Job, Error> {
+    pub fn sampling(&self, model: &Model<'_>) -> Result<Sampling, Error> {
         let (config, header) = (self.config(model)?, model.header());
         let len = header.sample_len();
         if let Some(known) = &self.known {
@@ -282,13 +282,13 @@ impl Request {
             _ => self.seeds(count),
         };
         let conditions = self.conditions(model, count)?;
-        let wanted = |(i, (seed, origin)): (usize, (u64, Origin))| Wanted {
+        let wanted = |(i, (seed, origin)): (usize, (u64, Origin))| ImageRequest {
             seed,
             origin,
             condition: conditions.get(i).cloned(),
         };
         let images = seeds.into_iter().zip(origins).enumerate();
-        Ok(Job {
+        Ok(Sampling {
             config,
             images: images.map(wanted).collect(),
             known: self.known.clone(),
@@ -299,8 +299,8 @@ impl Request {
     /// The same for images of these seeds instead of counted ones; given noise is one sample a seed.
     ///
     /// # Errors
-    /// As [`Request::job`]; of kind `Usage` where there is no seed, or another number of samples of noise.
-    pub fn job_of(&self, model: &Model<'_>, seeds: &[u64]) -> Result<Job, Error> {
+    /// As [`Request::sampling`]; of kind `Usage` where there is no seed, or another number of samples of noise.
+    pub fn sampling_of(&self, model: &Model<'_>, seeds: &[u64]) -> Result<Sampling, Error> {
         let counted = Self {
             count: Some(seeds.len()),
             ..self.clone()
@@ -315,11 +315,11 @@ impl Request {
             ))
             .help("give one sample of noise a seed"));
         }
-        let mut job = counted.job(model)?;
-        for (image, seed) in job.images.iter_mut().zip(seeds) {
+        let mut sampling = counted.sampling(model)?;
+        for (image, seed) in sampling.images.iter_mut().zip(seeds) {
             image.seed = *seed;
         }
-        Ok(job)
+        Ok(sampling)
     }
 
     /// The number of images, and where each starts.
@@ -458,13 +458,13 @@ mod tests {
             },
             ..Request::default()
         };
-        let job = request.job(file.model()).unwrap();
-        let shared = |image: &Wanted| match &image.origin {
+        let sampling = request.sampling(file.model()).unwrap();
+        let shared = |image: &ImageRequest| match &image.origin {
             Origin::Image { image_q24, .. } => Arc::as_ptr(image_q24) as *const i32 as usize,
             other => panic!("{other:?}"),
         };
-        let first = shared(&job.images[0]);
-        assert!(job.images.len() == 200_000 && job.images.iter().all(|image| shared(image) == first));
+        let first = shared(&sampling.images[0]);
+        assert!(sampling.images.len() == 200_000 && sampling.images.iter().all(|image| shared(image) == first));
     }
 
     #[test]
@@ -531,7 +531,7 @@ mod tests {
             ),
         ];
         for (request, kind, what, help) in cases {
-            let error = request.job(file.model()).unwrap_err();
+            let error = request.sampling(file.model()).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(what), "{error}");
             assert!(
@@ -540,7 +540,9 @@ mod tests {
                 error.advice()
             );
         }
-        let short = of(StartFrom::Noise(vec![vec![0; 3]])).job(file.model()).unwrap_err();
+        let short = of(StartFrom::Noise(vec![vec![0; 3]]))
+            .sampling(file.model())
+            .unwrap_err();
         assert!(short.to_string().contains("3 elements given"), "{short}");
     }
 }

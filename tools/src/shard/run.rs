@@ -1,6 +1,6 @@
 //! The run that a part is of, as a text that is the same in every part of it.
 
-use crate::backend::{Job, Origin, Target};
+use crate::backend::{OpenModel, Origin, Sampling};
 use crate::files::sha256;
 use crate::validate::Survey;
 use mote_graph::config::printable;
@@ -19,16 +19,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Of the images of `job`, which is the whole run.
-    pub fn of_images(target: Target<'_>, job: &Job) -> Self {
+    /// Of the images of `sampling`, which is the whole run.
+    pub fn of_images(opened: OpenModel<'_>, sampling: &Sampling) -> Self {
         Self {
             object: json!({
                 "what": IMAGES,
-                "model": sha256(target.bytes),
-                "options": job.config,
-                "start": start(job),
-                "first_seed": job.config.seed,
-                "count": job.images.len(),
+                "model": sha256(opened.bytes),
+                "options": sampling.config,
+                "start": start(sampling),
+                "first_seed": sampling.config.seed,
+                "count": sampling.images.len(),
             }),
         }
     }
@@ -44,7 +44,7 @@ impl Run {
         Self {
             object: json!({
                 "what": STATISTICS,
-                "model": sha256(survey.target.bytes),
+                "model": sha256(survey.opened.bytes),
                 "checkpoint": survey.checkpoint.sha256,
                 "scheduler": sha256(scheduler.as_bytes()),
                 "options": survey.config,
@@ -131,7 +131,7 @@ fn leaves(value: &Value) -> Vec<(String, String)> {
 }
 
 /// What images start from beside their seeds: a digest of given noise, of images, conditions and what is known.
-fn start(job: &Job) -> String {
+fn start(sampling: &Sampling) -> String {
     let mut hasher = Sha256::new();
     let mut plain = true;
     let mut numbers = |kind: u8, index: usize, numbers: &[i32]| {
@@ -141,7 +141,7 @@ fn start(job: &Job) -> String {
         plain = false;
     };
     let mut before = None;
-    for (i, image) in job.images.iter().enumerate() {
+    for (i, image) in sampling.images.iter().enumerate() {
         // What is the same in many images is read once.
         if before != Some(&image.origin) {
             match &image.origin {
@@ -163,7 +163,7 @@ fn start(job: &Job) -> String {
         before = Some(&image.origin);
     }
     let mut before = None;
-    for (i, image) in job.images.iter().enumerate() {
+    for (i, image) in sampling.images.iter().enumerate() {
         if before != Some(&image.condition)
             && let Some(condition) = &image.condition
         {
@@ -171,7 +171,7 @@ fn start(job: &Job) -> String {
         }
         before = Some(&image.condition);
     }
-    if let Some(known) = &job.known {
+    if let Some(known) = &sampling.known {
         numbers(5, 0, known);
     }
     if plain {

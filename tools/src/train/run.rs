@@ -72,7 +72,7 @@ pub enum RunError {
 
 /// What is trained, and how.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Training<'a> {
     /// Network and schedule, with first weights.
     pub checkpoint: &'a Checkpoint,
     /// `unet/config.json`.
@@ -147,12 +147,12 @@ const TIMES_AT_END: usize = 64;
 const MOST_AT_END: usize = 20_000;
 
 /// Trains to the end, from where the folder's run stands if it holds one.
-pub fn run(job: &Job<'_>, progress: &mut dyn FnMut(Standing)) -> Result<Finished, RunError> {
-    let mut running = Running::start(job)?;
+pub fn run(training: &Training<'_>, progress: &mut dyn FnMut(Standing)) -> Result<Finished, RunError> {
+    let mut running = Running::start(training)?;
     let resumed_at = running.trainer.state().step;
     let began = Instant::now();
     let mut saved = Instant::now();
-    let steps = job.settings.rate.steps;
+    let steps = training.settings.rate.steps;
     while running.trainer.state().step < steps {
         running.step()?;
         let step = running.trainer.state().step;
@@ -160,7 +160,7 @@ pub fn run(job: &Job<'_>, progress: &mut dyn FnMut(Standing)) -> Result<Finished
         if looked {
             running.look()?;
         }
-        if saved.elapsed() >= job.every || looked {
+        if saved.elapsed() >= training.every || looked {
             running.save()?;
             saved = Instant::now();
         }
@@ -174,13 +174,13 @@ pub fn run(job: &Job<'_>, progress: &mut dyn FnMut(Standing)) -> Result<Finished
         held_out,
         loss: running.curve.latest().unwrap_or(0.0),
         seconds,
-        images_per_second: (steps - resumed_at) as f64 * job.settings.batch as f64 / seconds.max(1e-9),
+        images_per_second: (steps - resumed_at) as f64 * training.settings.batch as f64 / seconds.max(1e-9),
     })
 }
 
 /// Seconds a step takes here, from a few that are thrown away.
-pub fn seconds_a_step(job: &Job<'_>) -> Result<f64, RunError> {
-    let mut trainer = trainer(job, None)?;
+pub fn seconds_a_step(training: &Training<'_>) -> Result<f64, RunError> {
+    let mut trainer = trainer(training, None)?;
     (0..3).try_for_each(|_| trainer.step().map(drop))?;
     let (began, mut count) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(2) {
@@ -200,63 +200,63 @@ fn state_file(folder: &Path) -> PathBuf {
     folder.join(TRAINING).join("state.safetensors")
 }
 
-fn trainer<'d>(job: &Job<'d>, state: Option<State>) -> Result<Trainer<'d>, RunError> {
-    let checkpoint = job.checkpoint;
+fn trainer<'d>(training: &Training<'d>, state: Option<State>) -> Result<Trainer<'d>, RunError> {
+    let checkpoint = training.checkpoint;
     if checkpoint.graph.condition.is_some() {
         return Err(RunError::Conditioned);
     }
     let scheduler = &checkpoint.scheduler;
     let objective = if scheduler.levels == Levels::Flow {
-        Objective::flow(scheduler.num_train_timesteps, job.times)
+        Objective::flow(scheduler.num_train_timesteps, training.times)
     } else {
         let schedule = Schedule::new(scheduler, Precision::F64)?;
-        Objective::new(&schedule, scheduler.prediction_type, job.learned_variance)
+        Objective::new(&schedule, scheduler.prediction_type, training.learned_variance)
     };
-    let network = match &job.qat {
+    let network = match &training.qat {
         Some(qat) => qat.network.clone(),
         None => Network::new(&checkpoint.graph)?,
     };
     let state = state.unwrap_or_else(|| State::new(network.layout().values_of(&checkpoint.graph)));
-    let mut trainer = Trainer::new(network, objective, job.settings, job.data, state);
-    if let Some(teacher) = &job.teacher {
+    let mut trainer = Trainer::new(network, objective, training.settings, training.data, state);
+    if let Some(teacher) = &training.teacher {
         trainer = trainer.with_teacher(teacher.clone());
     }
-    if let Some(qat) = &job.qat {
+    if let Some(qat) = &training.qat {
         trainer = trainer.with_rounding(qat.rounding.clone());
     }
     Ok(trainer)
 }
 
 struct Running<'a> {
-    job: &'a Job<'a>,
+    training: &'a Training<'a>,
     trainer: Trainer<'a>,
     curve: Curve,
     _claim: Claim,
 }
 
 impl<'a> Running<'a> {
-    fn start(job: &'a Job<'a>) -> Result<Self, RunError> {
-        let claim = Claim::of(job.folder)?;
-        let (state, curve) = match saved(job.folder, job.checkpoint.graph.param_count())? {
-            Some(saved) if saved.settings != job.described => {
+    fn start(training: &'a Training<'a>) -> Result<Self, RunError> {
+        let claim = Claim::of(training.folder)?;
+        let (state, curve) = match saved(training.folder, training.checkpoint.graph.param_count())? {
+            Some(saved) if saved.settings != training.described => {
                 return Err(RunError::Other {
-                    path: state_file(job.folder),
-                    differences: differences(&saved.settings, &job.described),
+                    path: state_file(training.folder),
+                    differences: differences(&saved.settings, &training.described),
                 });
             }
             Some(saved) => (Some(saved.state), saved.curve),
             None => (None, Curve::default()),
         };
         Ok(Self {
-            job,
-            trainer: trainer(job, state)?,
+            training,
+            trainer: trainer(training, state)?,
             curve,
             _claim: claim,
         })
     }
 
     fn step(&mut self) -> Result<(), RunError> {
-        let steps = self.job.settings.rate.steps;
+        let steps = self.training.settings.rate.steps;
         let progress = self.trainer.step()?;
         let step = self.trainer.state().step;
         if !progress.loss.is_finite() {
@@ -276,7 +276,7 @@ impl<'a> Running<'a> {
     }
 
     fn held_out(&mut self, times: usize) -> Result<Option<f64>, RunError> {
-        if self.job.data.held_out.pixels.is_empty() {
+        if self.training.data.held_out.pixels.is_empty() {
             return Ok(None);
         }
         let params = self.trainer.deployed();
@@ -284,19 +284,19 @@ impl<'a> Running<'a> {
     }
 
     fn draw(&mut self) -> Result<(), RunError> {
-        let job = self.job;
-        let config = &job.checkpoint.scheduler;
-        let ladder = job.teacher.as_ref().and_then(|teacher| teacher.ladder.as_ref());
+        let training = self.training;
+        let config = &training.checkpoint.scheduler;
+        let ladder = training.teacher.as_ref().and_then(|teacher| teacher.ladder.as_ref());
         let steps = ladder.map(|ladder| ladder.rungs.len());
-        let grid = samples(&mut self.trainer, job.data.shape, job.classes, config, steps)?;
-        let curve = self.curve.picture(job.settings.rate.steps);
+        let grid = samples(&mut self.trainer, training.data.shape, training.classes, config, steps)?;
+        let curve = self.curve.picture(training.settings.rate.steps);
         self.file("samples.png", &encode(&grid)?)?;
         self.file("loss.png", &encode(&curve)?)?;
         self.file("loss.csv", self.curve.csv().as_bytes())
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        let path = self.job.folder.join(TRAINING).join(name);
+        let path = self.training.folder.join(TRAINING).join(name);
         replace(&path, bytes).map_err(|source| RunError::File { path, source })
     }
 
@@ -304,31 +304,31 @@ impl<'a> Running<'a> {
         let saved = Saved {
             state: self.trainer.state().clone(),
             curve: self.curve.clone(),
-            settings: self.job.described.clone(),
+            settings: self.training.described.clone(),
         };
-        let path = state_file(self.job.folder);
+        let path = state_file(self.training.folder);
         saved.write(&path).map_err(|source| RunError::File { path, source })
     }
 
     /// Writes the checkpoint and a last state, measures the held-out loss with more noise.
     fn end(&mut self) -> Result<Option<f64>, RunError> {
-        let images = self.job.data.count(&self.job.data.held_out).max(1);
+        let images = self.training.data.count(&self.training.data.held_out).max(1);
         let times = TIMES_AT_END.min(MOST_AT_END / images).max(TIMES);
         let held_out = self.held_out(times)?;
-        let steps = self.job.settings.rate.steps;
+        let steps = self.training.settings.rate.steps;
         if let (Some(loss), false) = (held_out, self.curve.held_out.last().is_some_and(|p| p.0 == steps)) {
             self.curve.held_out.push((steps, loss));
         }
-        let mut graph = self.job.checkpoint.graph.clone();
+        let mut graph = self.training.checkpoint.graph.clone();
         let network = Network::new(&graph)?;
         network.layout().store(&self.trainer.deployed(), &mut graph);
-        let folder = self.job.folder;
+        let folder = self.training.folder;
         let failed = |source| RunError::File {
             path: folder.to_owned(),
             source,
         };
-        write(folder, &graph, self.job.unet, self.job.scheduler).map_err(failed)?;
-        if let Some(qat) = &self.job.qat {
+        write(folder, &graph, self.training.unet, self.training.scheduler).map_err(failed)?;
+        if let Some(qat) = &self.training.qat {
             let text = serde_json::to_vec_pretty(&qat.trained).map_err(|e| failed(e.into()))?;
             replace(&folder.join(TRAINED_FILE), &text).map_err(failed)?;
         }
@@ -338,14 +338,14 @@ impl<'a> Running<'a> {
     }
 
     fn standing(&self, done: u64, elapsed: Duration) -> Standing {
-        let (step, steps) = (self.trainer.state().step, self.job.settings.rate.steps);
+        let (step, steps) = (self.trainer.state().step, self.training.settings.rate.steps);
         let a_step = elapsed.as_secs_f64() / done.max(1) as f64;
         Standing {
             step,
             steps,
             loss: self.curve.latest().unwrap_or(0.0),
             held_out: self.curve.held_out.last().map(|p| p.1),
-            images_per_second: self.job.settings.batch as f64 / a_step.max(1e-9),
+            images_per_second: self.training.settings.batch as f64 / a_step.max(1e-9),
             left: Duration::from_secs_f64(a_step * (steps - step) as f64),
         }
     }

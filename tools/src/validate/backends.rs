@@ -2,7 +2,7 @@
 
 use super::CheckedBackend;
 use crate::backend::footprint::Fit;
-use crate::backend::{Backend, Target};
+use crate::backend::{Backend, OpenModel};
 use mote_firmware_sim::{Board, Firmware};
 use mote_runtime::{Config, Model};
 
@@ -22,7 +22,7 @@ pub fn affordable_seeds(model: &Model<'_>, config: &Config) -> usize {
 
 /// What is to be run: what was asked for, on every seed; or whatever is here, boards and the oracle on one seed as they are slow.
 #[must_use]
-pub fn backends_to_check(asked: &[Backend], target: Target<'_>, config: &Config) -> Vec<CheckedBackend> {
+pub fn backends_to_check(asked: &[Backend], opened: OpenModel<'_>, config: &Config) -> Vec<CheckedBackend> {
     if !asked.is_empty() {
         // Desktop and boards share the runtime's code: without the oracle a fault in it would agree with itself.
         let reference = (!asked.contains(&Backend::Oracle(None))).then_some(CheckedBackend {
@@ -38,7 +38,7 @@ pub fn backends_to_check(asked: &[Backend], target: Target<'_>, config: &Config)
         return reference.into_iter().chain(named).collect();
     }
     let boards = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
-    let fitting = boards.filter(|board| Fit::of_run(&(*board).into(), target.model, target.bytes.len(), config).fits);
+    let fitting = boards.filter(|board| Fit::of_run(&(*board).into(), opened.model, opened.bytes.len(), config).fits);
     let gpu = Some(Backend::Cuda(None)).filter(|gpu| gpu.available().is_ok());
     let found = [Backend::Oracle(None), Backend::Cpu, Backend::Portable]
         .into_iter()

@@ -12,7 +12,7 @@ use super::float::FloatError;
 use super::frechet::Moments;
 use super::statistics::{SpaceSums, Survey};
 use super::sums::{MOST_VECTORS, Sums};
-use crate::backend::{Backend, BackendError, Target};
+use crate::backend::{Backend, BackendError, OpenModel};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
 use crate::shard::Shard;
@@ -113,10 +113,10 @@ pub struct ToData {
     pub floor: f64,
 }
 
-/// Compares `seeds.len()` images of `target`, made by `backend`, with as many of `checkpoint`, made by `device`, and with half of
+/// Compares `seeds.len()` images of `opened`, made by `backend`, with as many of `checkpoint`, made by `device`, and with half of
 /// `data`.
 pub fn distribution(
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
     seeds: &[u64],
@@ -125,7 +125,7 @@ pub fn distribution(
     on_images: &(dyn Fn(u64) + Sync),
 ) -> Result<Distribution, DistributionError> {
     let survey = Survey {
-        target,
+        opened,
         checkpoint,
         config,
         count: seeds.len(),

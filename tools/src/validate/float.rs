@@ -1,12 +1,13 @@
 //! A model against the float network that it was converted from, from the same noise.
 
 use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
-use crate::backend::Target;
+use crate::backend::OpenModel;
 use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
 use crate::lower::LowerError;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
+use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
@@ -87,21 +88,21 @@ impl FloatComparison {
     }
 }
 
-/// Compares `target` with `checkpoint`, which `device` runs, on `images` under `config`; a list of seeds may stand for those of a model
+/// Compares `opened` with `checkpoint`, which `device` runs, on `images` under `config`; a list of seeds may stand for those of a model
 /// without a condition.
 ///
 /// The float run starts from the runtime's own noise, and adds the runtime's noise where eta is above 0. The network's output is
 /// compared at the states that the integer run visits, so that the error of a step is seen apart from what came before it.
 pub fn against<'i>(
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
     images: impl Into<Images<'i>>,
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
-    let checkpoint = &*checkpoint.deployed_as(target.model)?;
-    let float_runs = FloatRuns::new(target, checkpoint, config)?;
+    let checkpoint = &*checkpoint.deployed_as(opened.model)?;
+    let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();
     let mut images = Vec::new();
@@ -178,7 +179,7 @@ impl Image {
 
 /// The float network's runs beside the model's.
 pub(super) struct FloatRuns<'a> {
-    target: Target<'a>,
+    opened: OpenModel<'a>,
     checkpoint: &'a Checkpoint,
     /// How the model holds its condition, if it takes one.
     point: Option<FixedPoint>,
@@ -200,13 +201,13 @@ impl FloatGiven {
 }
 
 impl<'a> FloatRuns<'a> {
-    pub(super) fn new(target: Target<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
-        let header = target.model.header();
-        config.validate_for(target.model)?;
+    pub(super) fn new(opened: OpenModel<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
+        let header = opened.model.header();
+        config.validate_for(opened.model)?;
         let model = [header.channels.into(), header.rows.into(), header.cols.into()];
         let found = checkpoint.graph.sample_shape();
         let condition = checkpoint.graph.condition.map_or(0, |condition| condition.channels);
-        let conditions = [usize::from(header.classes), target.model.condition_len()];
+        let conditions = [usize::from(header.classes), opened.model.condition_len()];
         if model != found || conditions != [checkpoint.graph.classes.unwrap_or(0), condition] {
             return Err(FloatError::Shape {
                 model,
@@ -214,16 +215,17 @@ impl<'a> FloatRuns<'a> {
             });
         }
         Ok(Self {
-            target,
+            opened,
             checkpoint,
-            point: FixedPoint::of(target.model),
+            point: FixedPoint::of(opened.model),
         })
     }
 
     fn compare(&self, network: &dyn FloatNetwork, config: &Config, of: Images<'_>) -> Result<Vec<Image>, FloatError> {
+        let engine = Engine::prepare(self.opened.model);
         let quantized = |(seed, condition): (u64, Option<&Arc<[i32]>>)| {
             let condition = condition.map(|condition| &**condition);
-            self.quantized(&Config { seed, ..*config }, condition)
+            self.quantized(&engine, &Config { seed, ..*config }, condition)
         };
         let runs = of
             .each()
@@ -233,7 +235,7 @@ impl<'a> FloatRuns<'a> {
         let vectors = self.vectors(of);
         let float = self.float(network, config, of)?;
         let mut images: Vec<Image> = runs.iter().map(|(record, _)| Image::of(&record.times)).collect();
-        let len = self.target.model.header().sample_len();
+        let len = self.opened.model.header().sample_len();
         let times = runs.first().map_or(vec![], |(record, _)| record.times.clone());
         for (call, time) in times.into_iter().enumerate() {
             // Every image's own state, and one timestep.
@@ -261,21 +263,27 @@ impl<'a> FloatRuns<'a> {
     }
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
-    fn quantized(&self, config: &Config, condition: Option<&[i32]>) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
-        let mut memory = AlignedBytes::for_run(self.target.model, config);
+    fn quantized(
+        &self,
+        engine: &Engine<'_>,
+        config: &Config,
+        condition: Option<&[i32]>,
+    ) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
+        let mut memory = AlignedBytes::for_run(self.opened.model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
-        let mut sampler = Sampler::new(self.target.model, &mut arena, config, &Start::Seed)?;
+        let mut sampler = Sampler::new(self.opened.model, &mut arena, config, &Start::Seed)?;
         if let Some(condition) = condition {
             sampler.condition(condition)?;
         }
-        let channels = self.target.model.header().channels.into();
+        let channels = self.opened.model.header().channels.into();
         let mut record = Record {
             channels,
             gain: self.gain(),
             ..Record::default()
         };
         let mut states = Vec::new();
-        while sampler.step_observed(&mut record)?.is_some() {
+        let mut worker = engine.worker();
+        while sampler.step_by(&mut worker, &mut record)?.is_some() {
             states.push(planes(sampler.state(), channels));
         }
         Ok((record, states))
@@ -288,7 +296,7 @@ impl<'a> FloatRuns<'a> {
 
     /// Channels of the sample.
     pub(super) fn channels(&self) -> usize {
-        self.target.model.header().channels.into()
+        self.opened.model.header().channels.into()
     }
 
     /// The final images of the float run from `seeds`, `(channel, row, col)` one after the other.
@@ -309,7 +317,7 @@ impl<'a> FloatRuns<'a> {
         config: &Config,
         images: &[f64],
     ) -> Result<Vec<f64>, FloatError> {
-        let count = images.len() / self.target.model.header().sample_len().max(1);
+        let count = images.len() / self.opened.model.header().sample_len().max(1);
         let x: Vec<f32> = images.iter().map(|v| *v as f32).collect();
         network.bottleneck(
             &x,
@@ -324,7 +332,7 @@ impl<'a> FloatRuns<'a> {
         network: &dyn FloatNetwork,
         config: &Config,
     ) -> Result<Option<usize>, FloatError> {
-        let image = vec![0.0; self.target.model.header().sample_len()];
+        let image = vec![0.0; self.opened.model.header().sample_len()];
         Ok(Some(self.bottleneck(network, config, &image)?.len()).filter(|width| *width > 0))
     }
 
@@ -337,7 +345,7 @@ impl<'a> FloatRuns<'a> {
 
     /// The label of a call, for each of `count` samples.
     pub(super) fn labels(&self, class: Option<u16>, count: usize) -> Vec<usize> {
-        let null = self.target.model.header().null_class.unwrap_or(0);
+        let null = self.opened.model.header().null_class.unwrap_or(0);
         let label = class.unwrap_or(null).into();
         vec![
             label;
@@ -352,7 +360,7 @@ impl<'a> FloatRuns<'a> {
     /// The float run from `seeds`: the states after each step, those of the seeds one after the other.
     fn float(&self, asked: &dyn FloatNetwork, config: &Config, of: Images<'_>) -> Result<Vec<Vec<f64>>, FloatError> {
         let (seeds, vectors) = (of.seeds, self.vectors(of));
-        let header = self.target.model.header();
+        let header = self.opened.model.header();
         let mut scheduler = self.checkpoint.scheduler.clone();
         scheduler.timestep_spacing = config.spacing;
         let range = from_q24(config.clip_range_q24);
@@ -399,7 +407,7 @@ impl<'a> FloatRuns<'a> {
         config: &Config,
         vectors: &[f64],
     ) -> Result<Vec<f32>, FloatError> {
-        let count = x.len() / self.target.model.header().sample_len().max(1);
+        let count = x.len() / self.opened.model.header().sample_len().max(1);
         let t = vec![time; count];
         let mut given = FloatGiven {
             labels: self.labels(config.class, count),

@@ -4,12 +4,13 @@
 //! is the error of all operators up to it within that call; that of the calls before it is in neither.
 
 use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
-use crate::backend::Target;
+use crate::backend::OpenModel;
 use crate::condition::Images;
 use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
+use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::float::{Conditions, DType, Executor};
 use mote_graph::graph::{Graph, ValueId};
@@ -58,17 +59,18 @@ pub struct Layer {
 
 /// Follows `config` on each of `images`; with guidance the first call of a step, which has the label.
 pub fn layers<'i>(
-    target: Target<'_>,
+    opened: OpenModel<'_>,
     checkpoint: &Checkpoint,
     config: &Config,
     images: impl Into<Images<'i>>,
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
-    let checkpoint = &*checkpoint.deployed_as(target.model)?;
-    let float_runs = FloatRuns::new(target, checkpoint, config)?;
+    let checkpoint = &*checkpoint.deployed_as(opened.model)?;
+    let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
-    let pairs = counterparts(target.model, &checkpoint.graph);
+    let pairs = counterparts(opened.model, &checkpoint.graph);
     let images = images.into();
+    let engine = Engine::prepare(opened.model);
     let follow = |one: Images<'_>| {
         let mut recorder = Recorder {
             float_runs: &float_runs,
@@ -84,13 +86,14 @@ pub fn layers<'i>(
             failed: None,
         };
         let config = recorder.config;
-        let mut memory = AlignedBytes::for_run(target.model, &config);
+        let mut memory = AlignedBytes::for_run(opened.model, &config);
         let mut arena = Arena::new(memory.bytes_mut())?;
-        let mut sampler = Sampler::new(target.model, &mut arena, &config, &Start::Seed)?;
+        let mut sampler = Sampler::new(opened.model, &mut arena, &config, &Start::Seed)?;
         if let Some(condition) = one.condition(0) {
             sampler.condition(condition)?;
         }
-        while recorder.failed.is_none() && sampler.step_observed(&mut recorder)?.is_some() {
+        let mut worker = engine.worker();
+        while recorder.failed.is_none() && sampler.step_by(&mut worker, &mut recorder)?.is_some() {
             recorder.found.fill(None);
         }
         on_image();
@@ -99,8 +102,8 @@ pub fn layers<'i>(
     // Added in the seeds' order: the same sums on any number of threads.
     let each: Vec<Images<'_>> = images.groups(1).collect();
     let runs = each.into_par_iter().map(follow).collect::<Result<Vec<_>, _>>()?;
-    let names = Names::of(target.model);
-    let operators: Vec<Layer> = (target.model.ops().enumerate().zip(&pairs).enumerate())
+    let names = Names::of(opened.model);
+    let operators: Vec<Layer> = (opened.model.ops().enumerate().zip(&pairs).enumerate())
         .filter_map(|(place, ((index, op), pair))| {
             let pair = pair.as_ref()?;
             let of_runs: Vec<&[Sums]> = runs.iter().map(|run| run[place].as_slice()).collect();

@@ -24,7 +24,7 @@ pub use layers::{Layer, Layers, layers};
 pub use statistics::{Statistics, Survey};
 
 use crate::Error;
-use crate::backend::{Backend, BackendError, Job, Target, Trace};
+use crate::backend::{Backend, BackendError, OpenModel, Sampling, Trace};
 use crate::condition::Images;
 use crate::names::Names;
 use crate::request::Request;
@@ -94,17 +94,17 @@ impl Default for Validation {
 const SAMPLER: &str = "sampler";
 
 impl Validation {
-    /// The runs to be made of `target`, the request validated.
+    /// The runs to be made of `opened`, the request validated.
     ///
     /// # Errors
     /// As [`Request::config`]; of kind `Usage` for a fault in a kind of operator that the model does not have.
-    pub fn runs(&self, target: Target<'_>) -> Result<CheckedRuns, Error> {
-        let config = self.request.config(target.model)?;
-        let mut backends = backends_to_check(&self.backends, target, &config);
+    pub fn runs(&self, opened: OpenModel<'_>) -> Result<CheckedRuns, Error> {
+        let config = self.request.config(opened.model)?;
+        let mut backends = backends_to_check(&self.backends, opened, &config);
         let fault = self
             .fault
             .as_deref()
-            .map(|fault| kind_of(target.model, fault))
+            .map(|fault| kind_of(opened.model, fault))
             .transpose()?;
         backends.extend(fault.map(|kind| CheckedBackend {
             backend: Backend::Oracle(Some(kind)),
@@ -113,7 +113,7 @@ impl Validation {
         }));
         let oracle_seeds = self
             .oracle_seeds
-            .unwrap_or_else(|| affordable_seeds(target.model, &config));
+            .unwrap_or_else(|| affordable_seeds(opened.model, &config));
         for checked in &mut backends {
             if matches!(checked.backend, Backend::Oracle(_)) {
                 checked.seeds = oracle_seeds;
@@ -122,10 +122,10 @@ impl Validation {
         Ok(CheckedRuns {
             config,
             seeds: self.request.seeds(self.seeds),
-            conditions: self.request.conditions(target.model, self.seeds)?,
+            conditions: self.request.conditions(opened.model, self.seeds)?,
             backends,
             // The bits of a chain hide most of what its network says.
-            operators: target.model.header().prediction.is_chain(),
+            operators: opened.model.header().prediction.is_chain(),
         })
     }
 }
@@ -230,7 +230,7 @@ pub struct Outcome {
 pub type OnStep<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// Makes every run of `runs` and compares.
-pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
+pub fn exactness(opened: OpenModel<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) -> Result<Vec<Outcome>, BackendError> {
     let named = |wanted: fn(&Backend) -> bool| runs.backends.iter().find(|checked| wanted(&checked.backend));
     // The runtime on this machine is always run: it is the reference where the oracle is not.
     let cpu = CheckedBackend {
@@ -238,14 +238,14 @@ pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) ->
         asked: true,
         seeds: runs.seeds.len(),
     };
-    let cpu_run = Run::of(target, runs, cpu, on_step);
+    let cpu_run = Run::of(opened, runs, cpu, on_step);
     let cpu_traces = match &cpu_run.result {
         Ok(traces) => traces.clone(),
         Err(_) => return cpu_run.result.map(|_| vec![]),
     };
     // A broken oracle is there to be found out: it is no reference.
     let oracle =
-        named(|backend| *backend == Backend::Oracle(None)).map(|checked| Run::of(target, runs, *checked, on_step));
+        named(|backend| *backend == Backend::Oracle(None)).map(|checked| Run::of(opened, runs, *checked, on_step));
     let oracle_traces: &[Trace] = oracle
         .as_ref()
         .and_then(|run| run.result.as_deref().ok())
@@ -263,16 +263,16 @@ pub fn exactness(target: Target<'_>, runs: &CheckedRuns, on_step: OnStep<'_>) ->
         })
         .collect();
     let judge = Judge {
-        target,
+        opened,
         runs,
         reference: &reference,
-        names: Names::of(target.model),
+        names: Names::of(opened.model),
     };
     let mut outcomes: Vec<Outcome> = oracle.iter().map(|run| judge.outcome(run)).collect();
     outcomes.push(judge.outcome(&cpu_run));
     for checked in &runs.backends {
         if !matches!(checked.backend, Backend::Cpu | Backend::Oracle(None)) {
-            outcomes.push(judge.outcome(&Run::of(target, runs, *checked, on_step)));
+            outcomes.push(judge.outcome(&Run::of(opened, runs, *checked, on_step)));
         }
     }
     Ok(outcomes)
@@ -292,7 +292,7 @@ struct Run {
 }
 
 impl Run {
-    fn of(target: Target<'_>, runs: &CheckedRuns, checked: CheckedBackend, on_step: OnStep<'_>) -> Self {
+    fn of(opened: OpenModel<'_>, runs: &CheckedRuns, checked: CheckedBackend, on_step: OnStep<'_>) -> Self {
         let began = std::time::Instant::now();
         let images = checked.seeds.min(runs.seeds.len());
         let name = checked.backend.to_string();
@@ -303,11 +303,11 @@ impl Run {
         let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
         let operators = runs.operators || with_fault && compared_with_it;
         let traces_of = |images: Images<'_>| {
-            let job = Job {
+            let sampling = Sampling {
                 operators,
-                ..Job::of_images(runs.config, images)
+                ..Sampling::of_images(runs.config, images)
             };
-            checked.backend.run(target, &job, &|| on_step(&name))
+            checked.backend.run(opened, &sampling, &|| on_step(&name))
         };
         let images = runs.first(images);
         let result = if operators {
@@ -342,7 +342,7 @@ fn folded(mut traces: Vec<Trace>) -> Vec<Trace> {
 }
 
 struct Judge<'a> {
-    target: Target<'a>,
+    opened: OpenModel<'a>,
     runs: &'a CheckedRuns,
     reference: &'a [Reference<'a>],
     names: Names,
@@ -393,7 +393,7 @@ impl Judge<'_> {
             .zip(traces)
             .find(|(r, found)| compare::mismatches(r.trace, found) > 0);
         let first_divergence = first.map(|(reference, found)| {
-            let rough = Divergence::between(reference.trace, found, self.target.model, &self.names);
+            let rough = Divergence::between(reference.trace, found, self.opened.model, &self.names);
             self.rerun(reference, backend, found.seed)
                 .or(rough)
                 .unwrap_or_else(|| Divergence::unknown(found.seed))
@@ -416,13 +416,13 @@ impl Judge<'_> {
 
     /// Both once more with a digest an operator.
     fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
-        let job = Job {
+        let sampling = Sampling {
             operators: true,
-            ..Job::of_images(self.runs.config, self.runs.image_of(seed))
+            ..Sampling::of_images(self.runs.config, self.runs.image_of(seed))
         };
-        let trace = |backend: Backend| backend.run(self.target, &job, &|| ()).ok()?.into_iter().next();
+        let trace = |backend: Backend| backend.run(self.opened, &sampling, &|| ()).ok()?.into_iter().next();
         let (expected, found) = (trace(reference.backend)?, trace(backend)?);
-        Divergence::between(&expected, &found, self.target.model, &self.names)
+        Divergence::between(&expected, &found, self.opened.model, &self.names)
     }
 }
 

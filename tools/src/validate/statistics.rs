@@ -7,7 +7,7 @@ use super::device::{FloatDevice, PlacedNetwork};
 use super::distribution::{Distribution, DistributionError, OTHER, Space, halves};
 use super::float::{FloatError, FloatRuns};
 use super::sums::{MOST_VECTORS, Sums};
-use crate::backend::{Backend, Job, Target};
+use crate::backend::{Backend, OpenModel, Sampling};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
 use crate::shard::{Run, Shard};
@@ -22,7 +22,7 @@ const TOGETHER: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub struct Survey<'a> {
     /// The model.
-    pub target: Target<'a>,
+    pub opened: OpenModel<'a>,
     /// What it was converted from.
     pub checkpoint: &'a Checkpoint,
     /// How images are made, and the first seed.
@@ -82,7 +82,7 @@ impl Survey<'_> {
         shard: Shard,
         on_images: &(dyn Fn(u64) + Sync),
     ) -> Result<Statistics, DistributionError> {
-        if self.target.model.condition_len() > 0 {
+        if self.opened.model.condition_len() > 0 {
             return Err(DistributionError::Conditioned);
         }
         let count = seeds.len();
@@ -91,13 +91,13 @@ impl Survey<'_> {
         }
         let checkpoint = &*self
             .checkpoint
-            .deployed_as(self.target.model)
+            .deployed_as(self.opened.model)
             .map_err(FloatError::from)?;
-        let runs = FloatRuns::new(self.target, checkpoint, self.config)?;
+        let runs = FloatRuns::new(self.opened, checkpoint, self.config)?;
         let placed = PlacedNetwork::new(&checkpoint.graph, self.device)?;
         let shape = self.checkpoint.graph.sample_shape();
         let real = self.data.map(|data| halves(data, shape)).transpose()?;
-        let len = self.target.model.header().sample_len();
+        let len = self.opened.model.header().sample_len();
         let gatherer = Gatherer {
             survey: self,
             placed: &placed,
@@ -191,17 +191,17 @@ impl Gatherer<'_> {
     }
 
     fn of_model(&self, seeds: &[u64], on_images: &(dyn Fn(u64) + Sync)) -> Result<Vec<Sums>, DistributionError> {
-        let Survey { target, config, .. } = self.survey;
+        let Survey { opened, config, .. } = self.survey;
         let (mut sums, mut images) = (self.empty(), Vec::new());
         if seeds.is_empty() {
             return Ok(sums);
         }
         let mut added = Ok(());
-        let job = Job::of_seeds(**config, seeds.iter().copied());
-        self.survey.backend.stream(*target, &job, &mut |traces| {
+        let sampling = Sampling::of_seeds(**config, seeds.iter().copied());
+        self.survey.backend.stream(*opened, &sampling, &mut |traces| {
             for trace in &traces {
                 let image: Vec<f64> = trace.state.iter().copied().map(from_q24).collect();
-                images.extend(to_chw(&image, target.model.header().channels.into()));
+                images.extend(to_chw(&image, opened.model.header().channels.into()));
                 if images.len() == self.together() * self.len {
                     added = self.add(&mut sums, &images);
                     images.clear();

@@ -2,7 +2,7 @@
 //!
 //! They are made of the `libm` crate's functions alone, so that a table that a converter fills from them has the same bits on every machine.
 
-use libm::{erfc, exp, log1p, tanh};
+use libm::{cos, erfc, exp, expm1, log1p, sin, tanh};
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,7 +25,42 @@ pub enum Function {
     Sigmoid,
     /// `ln(1 + e^x)`.
     Softplus,
+    /// `max(x, 0) + slope * min(x, 0)` (Maas, Hannun and Ng 2013).
+    LeakyRelu(Setting),
+    /// `x` above 0, else `alpha * (e^x - 1)` (Clevert, Unterthiner and Hochreiter 2015).
+    Elu(Setting),
+    /// [`Function::Elu`] of the two constants that keep mean and variance (Klambauer et al. 2017).
+    Selu,
+    /// `min(max(x, low), high)`.
+    Clamp(Setting, Setting),
+    /// `x * min(max(x + 3, 0), 6) / 6` (Howard et al. 2019).
+    Hardswish,
+    /// `min(max(x + 3, 0), 6) / 6`.
+    Hardsigmoid,
+    /// The sine (Sitzmann et al. 2020).
+    Sine,
 }
+
+/// A number that belongs to a function, by its bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Setting(u64);
+
+impl Setting {
+    /// `value` as a setting.
+    #[must_use]
+    pub const fn new(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// Scale and alpha of [`Function::Selu`], as PyTorch has them.
+const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
 
 /// `sqrt(2 / pi)`.
 const ROOT_2_BY_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -33,8 +68,8 @@ const ROOT_2_BY_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::F
 const CUBIC: f64 = 0.044_715;
 
 impl Function {
-    /// Every function.
-    pub const ALL: [Self; 9] = [
+    /// Every function; of those with settings, one.
+    pub const ALL: [Self; 16] = [
         Self::Silu,
         Self::Mish,
         Self::Gelu,
@@ -44,6 +79,13 @@ impl Function {
         Self::Tanh,
         Self::Sigmoid,
         Self::Softplus,
+        Self::LeakyRelu(Setting::new(0.01)),
+        Self::Elu(Setting::new(1.0)),
+        Self::Selu,
+        Self::Clamp(Setting::new(0.0), Setting::new(6.0)),
+        Self::Hardswish,
+        Self::Hardsigmoid,
+        Self::Sine,
     ];
 
     /// Its name, as PyTorch writes it.
@@ -59,6 +101,13 @@ impl Function {
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
             Self::Softplus => "softplus",
+            Self::LeakyRelu(_) => "leaky_relu",
+            Self::Elu(_) => "elu",
+            Self::Selu => "selu",
+            Self::Clamp(..) => "clamp",
+            Self::Hardswish => "hardswish",
+            Self::Hardsigmoid => "hardsigmoid",
+            Self::Sine => "sin",
         }
     }
 
@@ -75,10 +124,18 @@ impl Function {
             Self::Tanh => tanh(x),
             Self::Sigmoid => sigmoid(x),
             Self::Softplus => relu(x) + log1p(exp(-x.abs())),
+            Self::LeakyRelu(slope) if x < 0.0 => slope.value() * x,
+            Self::Elu(alpha) if x < 0.0 => alpha.value() * expm1(x),
+            Self::LeakyRelu(_) | Self::Elu(_) => x,
+            Self::Selu => SELU[0] * Self::Elu(Setting::new(SELU[1])).value(x),
+            Self::Clamp(low, high) => clamped(x, low, high),
+            Self::Hardswish => x * Self::Hardsigmoid.value(x),
+            Self::Hardsigmoid => clamped(x + 3.0, Setting::new(0.0), Setting::new(6.0)) / 6.0,
+            Self::Sine => sin(x),
         }
     }
 
-    /// The derivative; 0 where [`Function::Relu`] has none.
+    /// The derivative; that from the left where a function has none, of bounds 0.
     #[must_use]
     pub fn slope(self, x: f64) -> f64 {
         match self {
@@ -98,7 +155,32 @@ impl Function {
             Self::Tanh => 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),
             Self::Sigmoid => sigmoid(x) * sigmoid(-x),
             Self::Softplus => sigmoid(x),
+            Self::LeakyRelu(slope) => {
+                if x > 0.0 {
+                    1.0
+                } else {
+                    slope.value()
+                }
+            }
+            Self::Elu(_) if x > 0.0 => 1.0,
+            Self::Elu(alpha) => alpha.value() * exp(x),
+            Self::Selu => SELU[0] * Self::Elu(Setting::new(SELU[1])).slope(x),
+            Self::Clamp(low, high) => f64::from(x > low.value() && x < high.value()),
+            Self::Hardswish => Self::Hardsigmoid.value(x) + x * Self::Hardsigmoid.slope(x),
+            Self::Hardsigmoid => f64::from(x > -3.0 && x < 3.0) / 6.0,
+            Self::Sine => cos(x),
         }
+    }
+}
+
+/// `min(max(x, low), high)`; what is no number stays none.
+fn clamped(x: f64, low: Setting, high: Setting) -> f64 {
+    if x < low.value() {
+        low.value()
+    } else if x > high.value() {
+        high.value()
+    } else {
+        x
     }
 }
 

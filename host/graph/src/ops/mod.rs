@@ -46,7 +46,7 @@ pub use condition::Condition;
 pub use conditions::Conditions;
 pub use constant::{Constant, Prepend};
 pub use conv::{Conv, ConvTranspose};
-pub use function::Function;
+pub use function::{Function, Setting};
 pub use inputs::{Inputs, Shape};
 pub use linear_attention::LinearAttention;
 pub use modulate::Modulate;

@@ -51,8 +51,10 @@ impl Operator for TimeProj {
 /// type, and at t = 999 an f32 phase is off by up to 3e-5: enough to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeFeatures {
-    /// Phase and sine in f64.
+    /// Phase and sine in f64, where the network does not itself ask for f32.
     F64,
+    /// Phase and sine in f64, whatever the network asks for.
+    F64Throughout,
     /// Every intermediate rounded to f32.
     F32,
 }
@@ -96,7 +98,7 @@ fn phase(t: f64, i: usize, half: usize, freq_shift: f64, max_period: f64, how: T
     let rate = -libm::log(max_period);
     let divisor = half as f64 - freq_shift;
     match how {
-        TimeFeatures::F64 => t * libm::exp(rate * i as f64 / divisor),
+        TimeFeatures::F64 | TimeFeatures::F64Throughout => t * libm::exp(rate * i as f64 / divisor),
         TimeFeatures::F32 => {
             let exponent = (rate as f32 * i as f32) / divisor as f32;
             let frequency = libm::exp(f64::from(exponent)) as f32;

@@ -36,7 +36,7 @@ impl Wave {
             TimeFeatures::F32 => (f64::from(t as f32 * self.single + self.phase as f32), |v| {
                 f64::from(v as f32)
             }),
-            TimeFeatures::F64 => (t * self.rate + self.phase, |v| v),
+            TimeFeatures::F64 | TimeFeatures::F64Throughout => (t * self.rate + self.phase, |v| v),
         };
         match self.kind {
             WaveKind::Line => line,
@@ -72,10 +72,9 @@ impl Operator for Waves {
     }
 
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
-        let how = if self.single {
-            TimeFeatures::F32
-        } else {
-            pass.batch.features
+        let how = match pass.batch.features {
+            TimeFeatures::F64 if self.single => TimeFeatures::F32,
+            other => other,
         };
         for (sample, t) in pass.batch.times.iter().enumerate() {
             let time = self.time[0] * *t + self.time[1];

@@ -13,7 +13,7 @@ pub const KIND: Kind = Kind {
 
 /// What a run must know of the vector that it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ConditionShape {
     /// Numbers.
     pub len: usize,
     /// Whether it can be dropped, for guidance.
@@ -85,8 +85,8 @@ impl Operator for Condition {
         }))
     }
 
-    fn condition(&self) -> Option<Wanted> {
-        Some(Wanted {
+    fn condition(&self) -> Option<ConditionShape> {
+        Some(ConditionShape {
             len: self.len,
             has_null: self.null.is_some(),
         })

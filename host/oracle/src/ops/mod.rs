@@ -26,7 +26,7 @@ mod source;
 mod time_proj;
 mod upsample;
 
-pub use condition::Wanted;
+pub use condition::ConditionShape;
 
 use std::fmt::Debug;
 
@@ -49,7 +49,7 @@ pub trait Operator: Debug + Send + Sync {
     fn float(&self, at: &Context<'_>) -> Option<Planes<i64>>;
 
     /// The vector that a run must give it.
-    fn condition(&self) -> Option<Wanted> {
+    fn condition(&self) -> Option<ConditionShape> {
         None
     }
 }

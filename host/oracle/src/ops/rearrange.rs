@@ -12,7 +12,7 @@ pub const KIND: Kind = Kind {
 };
 
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum Pattern {
     Channels,
     Phases,
     Depth,
@@ -24,7 +24,7 @@ enum Way {
 struct Rearrange {
     src: TensorId,
     out: TensorId,
-    way: Way,
+    way: Pattern,
     block: [usize; 2],
     shape: [usize; 3],
 }
@@ -32,16 +32,24 @@ struct Rearrange {
 impl Rearrange {
     fn read(r: &mut Reader<'_>, file: &File<'_>) -> Option<Self> {
         let (src, out) = (r.tensor()?, r.tensor()?);
-        let way = r.one_of(&[Way::Channels, Way::Phases, Way::Depth, Way::Repeat, Way::Reshape])?;
+        let way = r.one_of(&[
+            Pattern::Channels,
+            Pattern::Phases,
+            Pattern::Depth,
+            Pattern::Repeat,
+            Pattern::Reshape,
+        ])?;
         let block = r.byte()?;
         let [p, q] = [usize::from(block >> 4), usize::from(block & 15)];
         let ([ins, rows, cols], shape) = (file.tensor(src)?.shape(), file.tensor(out)?.shape());
         let [outs, out_rows, out_cols] = shape;
         let fits = match way {
-            Way::Channels | Way::Phases => shape == [ins / (p * q).max(1), rows * p, cols * q] && ins == outs * p * q,
-            Way::Depth => [outs, rows, cols] == [ins * p * q, out_rows * p, out_cols * q],
-            Way::Repeat => shape == [ins, rows * p, cols * q],
-            Way::Reshape => ins == outs && rows * cols == out_rows * out_cols && [p, q] == [1, 1],
+            Pattern::Channels | Pattern::Phases => {
+                shape == [ins / (p * q).max(1), rows * p, cols * q] && ins == outs * p * q
+            }
+            Pattern::Depth => [outs, rows, cols] == [ins * p * q, out_rows * p, out_cols * q],
+            Pattern::Repeat => shape == [ins, rows * p, cols * q],
+            Pattern::Reshape => ins == outs && rows * cols == out_rows * out_cols && [p, q] == [1, 1],
         };
         (fits && p * q > 0).then_some(Self {
             src,
@@ -59,14 +67,14 @@ impl Rearrange {
         Some(Planes::from_fn(self.shape, |c, row, col| {
             let (i, j, y, z) = (row % p, col % q, row / p, col / q);
             match self.way {
-                Way::Channels => x.at((c * p + i) * q + j, y, z),
-                Way::Phases => x.at((i * q + j) * outs + c, y, z),
-                Way::Depth => {
+                Pattern::Channels => x.at((c * p + i) * q + j, y, z),
+                Pattern::Phases => x.at((i * q + j) * outs + c, y, z),
+                Pattern::Depth => {
                     let (phase, from) = (c / x.channels, c % x.channels);
                     x.at(from, row * p + phase / q, col * q + phase % q)
                 }
-                Way::Repeat => x.at(c, y, z),
-                Way::Reshape => {
+                Pattern::Repeat => x.at(c, y, z),
+                Pattern::Reshape => {
                     let position = row * self.shape[2] + col;
                     x.at(c, position / x.cols, position % x.cols)
                 }

@@ -8,7 +8,7 @@ use mote_engine::memory::AlignedBytes;
 use mote_graph::graph::Graph;
 use mote_runtime::{Config, Model};
 use mote_tests::checkpoints;
-use mote_tools::backend::{Backend, Target};
+use mote_tools::backend::{Backend, OpenModel};
 use mote_tools::quantize::scheme::Scheme;
 use mote_tools::validate::{FloatDevice, against, distribution};
 
@@ -55,7 +55,7 @@ fn the_float_network_of_commands_on_a_gpu() {
             .bytes,
     );
     let model = Model::parse(file.bytes()).expect("a valid model");
-    let target = Target {
+    let opened = OpenModel {
         model: &model,
         bytes: file.bytes(),
     };
@@ -64,10 +64,10 @@ fn the_float_network_of_commands_on_a_gpu() {
         ..Config::of(model.header(), 3)
     };
     let seeds = [3, 4, 5];
-    let compared = |device| against(target, &checkpoint, &config, &seeds, device, &|| ()).expect("a comparison");
+    let compared = |device| against(opened, &checkpoint, &config, &seeds, device, &|| ()).expect("a comparison");
     let spread = |device| {
         let devices = (Backend::Cpu, device);
-        distribution(target, &checkpoint, &config, &seeds, devices, None, &|_| ()).expect("a comparison")
+        distribution(opened, &checkpoint, &config, &seeds, devices, None, &|_| ()).expect("a comparison")
     };
     let (cpu, floor) = (compared(FloatDevice::Cpu), spread(FloatDevice::Cpu));
     // Of decibels, and of a distance: the float run itself is f32's roundings away, or f16's, which are well below the model's own.

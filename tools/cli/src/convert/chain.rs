@@ -3,7 +3,7 @@
 use super::Args;
 use super::summary::{board_row, file_row, last_rows, row};
 use crate::failure::Failure;
-use crate::print::{self, Held, bytes, count, heading, table};
+use crate::print::{self, Verdict, bytes, count, heading, table};
 use crate::target::time_rows;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::Model;
@@ -17,7 +17,7 @@ use mote_tools::{Target, fitting};
 use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
-pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
+pub fn run(args: &Args, board: Option<&Target>) -> Result<Verdict, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let given = [
         ("--calibration", args.calibration.is_some()),
@@ -87,5 +87,5 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Held, Failure> {
         rows.extend(estimate.iter().flat_map(time_rows));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }

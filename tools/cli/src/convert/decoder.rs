@@ -3,7 +3,7 @@
 use super::Args;
 use super::summary::{drawing, drawing_row, file_row, last_rows};
 use crate::failure::Failure;
-use crate::print::{self, Held, heading, table};
+use crate::print::{self, Verdict, heading, table};
 use mote_tools::backend::footprint::Fit;
 use mote_tools::convert::decoder::{DecoderOptions, convert_decoder, noise};
 use mote_tools::files::{Format, OutputFile};
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Converts, checks that a named board holds it, writes it.
-pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Held, Failure> {
+pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Verdict, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let given = [
         ("--name", args.name.is_some()),
@@ -66,5 +66,5 @@ pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Held, F
         rows.extend(last_rows(model, &made.emitted));
         print::text(&format!("{}\n{}", heading(&output.shown()), table(&rows)))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }

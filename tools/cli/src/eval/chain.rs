@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::failure::Failure;
-use crate::print::{self, Held, heading, table};
+use crate::print::{self, Verdict, heading, table};
 use crate::progress;
 use mote_chain::bound::Bound;
 use mote_chain::heartbeat::{Heartbeat, LENGTH, is_valid};
@@ -10,7 +10,7 @@ use mote_graph::float::FloatError;
 use mote_runtime::Config;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_tools::ModelFile;
-use mote_tools::backend::{Backend, Job};
+use mote_tools::backend::{Backend, Sampling};
 use mote_tools::chain::files::Chain;
 use mote_tools::chain::model::heartbeat_bound;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ struct Measured {
 }
 
 /// Measures and prints.
-pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
+pub fn run(args: &Args, folder: &Path) -> Result<Verdict, Failure> {
     let (chain, facts) =
         Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
     let (draws, samples) = (draws(args), samples(args));
@@ -70,7 +70,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
         }
         print::text(&text)?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Draws of every step that K is measured on.
@@ -106,9 +106,9 @@ fn sampled(file: &ModelFile, args: &Args) -> Result<Vec<[bool; LENGTH]>, Failure
     let header = file.model().header();
     let config = Config::of(header, header.train_steps);
     let seeds = (0..samples(args) as u64).map(|i| args.seed.wrapping_add(i));
-    let job = Job::of_seeds(config, seeds);
+    let sampling = Sampling::of_seeds(config, seeds);
     let bar = progress::bar("sampling", samples(args) as u64 * u64::from(config.steps));
-    let traces = Backend::Cpu.run(file.target(), &job, &|| bar.inc(1))?;
+    let traces = Backend::Cpu.run(file.opened(), &sampling, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let row = |state: &[i32]| core::array::from_fn(|i| state.get(i).is_some_and(|x| *x > 0));
     Ok(traces.iter().map(|trace| row(&trace.state)).collect())

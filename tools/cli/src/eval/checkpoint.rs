@@ -2,7 +2,7 @@
 
 use super::{Args, Sampler, Sde, Split, Variance, drawings, measures};
 use crate::failure::Failure;
-use crate::print::{self, Held};
+use crate::print::{self, Verdict};
 use mote_graph::schedule;
 use mote_tools::Checkpoint;
 use mote_tools::data::{self, Discrete};
@@ -13,7 +13,7 @@ use std::path::Path;
 const IMAGES: usize = 64;
 
 /// Imports the checkpoint and does the task.
-pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
+pub fn run(args: &Args, folder: &Path) -> Result<Verdict, Failure> {
     let checkpoint = print::noted(Checkpoint::open(folder)?);
     let network = executor(&checkpoint, args.convergence)?;
     let subject = Subject::new(&checkpoint, &network, options(args))?;
@@ -35,7 +35,7 @@ pub fn run(args: &Args, folder: &Path) -> Result<Held, Failure> {
 }
 
 /// Against another checkpoint.
-fn distance(args: &Args, subject: &Subject<'_>, other: &Path) -> Result<Held, Failure> {
+fn distance(args: &Args, subject: &Subject<'_>, other: &Path) -> Result<Verdict, Failure> {
     let other = print::noted(Checkpoint::open(other)?);
     let network = executor(&other, false)?;
     let other = Subject::new(&other, &network, options(args))?;

@@ -3,7 +3,7 @@
 use super::checkpoint::host_sampler;
 use super::{Args, Sampler, output};
 use crate::failure::Failure;
-use crate::print::{self, Held};
+use crate::print::{self, Verdict};
 use crate::progress;
 use mote_tools::eval::{Convergence, Drawn, Subject};
 use mote_tools::files::OutputFile;
@@ -20,7 +20,7 @@ const ROWS: usize = 4;
 const ZOOM: usize = 4;
 
 /// Samples by `sampler`.
-pub fn samples(args: &Args, subject: &Subject<'_>, sampler: Sampler) -> Result<Held, Failure> {
+pub fn samples(args: &Args, subject: &Subject<'_>, sampler: Sampler) -> Result<Verdict, Failure> {
     let output = output(args)?;
     let (count, steps) = (args.count.map_or(COUNT, |count| count as usize), steps(args));
     let host = host_sampler(args, sampler);
@@ -33,7 +33,7 @@ pub fn samples(args: &Args, subject: &Subject<'_>, sampler: Sampler) -> Result<H
 }
 
 /// Rows of images between noises.
-pub fn interpolation(args: &Args, subject: &Subject<'_>) -> Result<Held, Failure> {
+pub fn interpolation(args: &Args, subject: &Subject<'_>) -> Result<Verdict, Failure> {
     let output = output(args)?;
     let rows = args.count.map_or(ROWS, |count| count as usize);
     let bar = progress::bar("sampling", steps(args) as u64);
@@ -54,7 +54,7 @@ fn write(
     drawn: &Drawn,
     what: &str,
     began: Instant,
-) -> Result<Held, Failure> {
+) -> Result<Verdict, Failure> {
     let (calls, seconds) = (drawn.calls, began.elapsed().as_secs_f64());
     let zoom = args.zoom.map_or(ZOOM, |zoom| zoom as usize);
     output.write(&encode(&drawn.picture().enlarged(zoom))?)?;
@@ -76,7 +76,7 @@ fn write(
 }
 
 /// Errors of solvers by their steps, as `measure` gives them.
-pub fn convergence(args: &Args, measure: impl FnOnce() -> Result<Convergence, Failure>) -> Result<Held, Failure> {
+pub fn convergence(args: &Args, measure: impl FnOnce() -> Result<Convergence, Failure>) -> Result<Verdict, Failure> {
     let output = output(args)?;
     let found = measure()?;
     output.write(found.plot().as_bytes())?;

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::failure::Failure;
-use crate::print::{self, Held};
+use crate::print::{self, Verdict};
 use crate::progress;
 use mote_tools::data::Discrete;
 use mote_tools::eval::Subject;
@@ -12,7 +12,7 @@ use serde_json::json;
 const TIMESTEPS: usize = 100;
 
 /// DDPM's variational bound.
-pub fn bound(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
+pub fn bound(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Verdict, Failure> {
     let bar = progress::bar("measuring", images.len() as u64);
     let timesteps = args.timesteps.map_or(TIMESTEPS, |n| n as usize);
     let bound = subject.bound(images, timesteps, &|n| bar.inc(n));
@@ -61,7 +61,7 @@ pub fn bound(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<He
 }
 
 /// The exact likelihood.
-pub fn likelihood(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
+pub fn likelihood(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Verdict, Failure> {
     let bar = progress::bar("measuring", images.len() as u64);
     let found = subject.likelihood(images, &|n| bar.inc(n));
     bar.finish_and_clear();
@@ -90,7 +90,12 @@ const STEPS: usize = 20;
 const COUNT: usize = 1000;
 
 /// Fréchet distances to another checkpoint's samples, and to data.
-pub fn distance(args: &Args, own: &Subject<'_>, other: &Subject<'_>, data: Option<&Discrete>) -> Result<Held, Failure> {
+pub fn distance(
+    args: &Args,
+    own: &Subject<'_>,
+    other: &Subject<'_>,
+    data: Option<&Discrete>,
+) -> Result<Verdict, Failure> {
     let steps = [args.steps, args.their_steps].map(|steps| steps.map_or(STEPS, |steps| steps as usize));
     let count = args.count.map_or(COUNT, |count| count as usize);
     let bar = progress::bar("sampling", Subject::calls_of_distances(steps, count));
@@ -123,7 +128,7 @@ pub fn distance(args: &Args, own: &Subject<'_>, other: &Subject<'_>, data: Optio
 }
 
 /// DDIM there and back. It holds where the error falls with each larger number of steps.
-pub fn reconstruction(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Held, Failure> {
+pub fn reconstruction(args: &Args, subject: &Subject<'_>, images: &Discrete) -> Result<Verdict, Failure> {
     let mut counts = args.reconstruct.clone();
     counts.sort_unstable();
     counts.dedup();

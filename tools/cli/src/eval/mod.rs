@@ -12,7 +12,7 @@ mod options;
 
 use super::args::unit;
 use super::failure::Failure;
-use super::print::Held;
+use super::print::Verdict;
 use clap::ValueEnum;
 use mote_tools::chain::files::is_chain;
 use mote_tools::eval::convergence_on_normal_data;
@@ -179,7 +179,7 @@ enum Sde {
 }
 
 /// Runs it: what is done is decided by what the folder holds, then by the task.
-pub fn run(args: &Args) -> Result<Held, Failure> {
+pub fn run(args: &Args) -> Result<Verdict, Failure> {
     options::check(args)?;
     match &args.trained {
         Some(folder) if is_chain(folder) => chain::run(args, folder),

@@ -2,7 +2,7 @@
 
 use super::{Args, Preset};
 use crate::failure::Failure;
-use crate::print::{self, Held, heading, table};
+use crate::print::{self, Verdict, heading, table};
 use crate::progress;
 use mote_chain::bound::Bound;
 use mote_chain::condition::{Known, known_bit, seen_bit};
@@ -34,7 +34,7 @@ struct Trained {
 }
 
 /// Trains, writes the folder, says what it is worth.
-pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
+pub fn run(args: &Args, preset: Preset) -> Result<Verdict, Failure> {
     refuse_others(args)?;
     check(&args.output, &[])?;
     folder(&args.output)?;
@@ -98,7 +98,7 @@ pub fn run(args: &Args, preset: Preset) -> Result<Held, Failure> {
         let name = args.output.display().to_string();
         print::text(&format!("{}\n{}", heading(&name), table(&rows)))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// What trains a network on images has no meaning for a chain.

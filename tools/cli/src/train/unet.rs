@@ -2,17 +2,17 @@
 
 use super::{Args, Prediction};
 use crate::failure::Failure;
-use crate::print::{self, Held, count, heading, table};
+use crate::print::{self, Verdict, count, heading, table};
 use crate::progress;
 use mote_graph::schedule::SchedulerConfig;
-use mote_tools::data::{Wanted, load};
+use mote_tools::data::{DataOptions, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
 use mote_tools::train::fit::fitted;
 use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
 use mote_tools::train::qat::{Qat, qat};
-use mote_tools::train::run::{Finished, Job, RunError, Standing, run as train, saved, seconds_a_step};
+use mote_tools::train::run::{Finished, RunError, Standing, Training, run as train, saved, seconds_a_step};
 use mote_train::augment::Augment;
 use mote_train::dataset::Dataset;
 use mote_train::distill::Ladder;
@@ -49,13 +49,13 @@ struct Start {
 }
 
 /// Runs it.
-pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
+pub fn run(args: &Args, path: &Path) -> Result<Verdict, Failure> {
     let teacher = args.distill_from.as_deref();
     folder::check(&args.output, &teacher.into_iter().chain([path]).collect::<Vec<_>>())?;
     check(args)?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
-    let mut job = Job {
+    let mut training = Training {
         checkpoint: &start.checkpoint,
         unet: &start.unet,
         scheduler: &start.scheduler,
@@ -74,14 +74,14 @@ pub fn run(args: &Args, path: &Path) -> Result<Held, Failure> {
         folder: &args.output,
         every: EVERY,
     };
-    job.settings.rate.steps = steps(args, &start, &job)?;
-    job.settings.rate.warmup = (job.settings.rate.steps / WARMUP[0]).clamp(1, WARMUP[1]);
-    job.described = described(args, &start, &data, &job.settings);
-    let mut show = show(&job);
-    let finished = train(&job, &mut show).map_err(failure)?;
+    training.settings.rate.steps = steps(args, &start, &training)?;
+    training.settings.rate.warmup = (training.settings.rate.steps / WARMUP[0]).clamp(1, WARMUP[1]);
+    training.described = described(args, &start, &data, &training.settings);
+    let mut show = show(&training);
+    let finished = train(&training, &mut show).map_err(failure)?;
     drop(show);
     report(args, &start, &data, &finished)?;
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }
 
 /// Refuses options that would do nothing.
@@ -112,7 +112,7 @@ fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
 }
 
 fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
-    let wanted = |shape| Wanted {
+    let wanted = |shape| DataOptions {
         shape,
         range: args.range,
         held_out: args.hold_out,
@@ -261,15 +261,15 @@ fn settings(args: &Args, preset: &Preset) -> Settings {
 }
 
 /// The number of steps: given, as many as fit the minutes, or the preset's. A run that is taken up keeps its own.
-fn steps(args: &Args, start: &Start, job: &Job<'_>) -> Result<u64, Failure> {
+fn steps(args: &Args, start: &Start, training: &Training<'_>) -> Result<u64, Failure> {
     let Some(minutes) = args.minutes else {
         return Ok(args.steps.unwrap_or(start.preset.steps));
     };
-    let saved = saved(job.folder, start.checkpoint.graph.param_count()).map_err(failure)?;
+    let saved = saved(training.folder, start.checkpoint.graph.param_count()).map_err(failure)?;
     if let Some(steps) = saved.and_then(|s| s.settings["steps"].as_u64()) {
         return Ok(steps);
     }
-    let seconds = seconds_a_step(job).map_err(failure)?;
+    let seconds = seconds_a_step(training).map_err(failure)?;
     Ok(((minutes * 60.0 * STEPS_SHARE / seconds) as u64).max(1))
 }
 
@@ -298,8 +298,8 @@ fn described(args: &Args, start: &Start, data: &Dataset, s: &Settings) -> Value 
 }
 
 /// Shows progress: a bar on a terminal, else a line now and then.
-fn show(job: &Job<'_>) -> impl FnMut(Standing) + use<> {
-    let bar = progress::bar("training", job.settings.rate.steps);
+fn show(training: &Training<'_>) -> impl FnMut(Standing) + use<> {
+    let bar = progress::bar("training", training.settings.rate.steps);
     let mut shown = Instant::now();
     move |s: Standing| {
         let held_out = s.held_out.map_or(String::new(), |loss| format!(", held out {loss:.4}"));

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::failure::Failure;
-use crate::print::{self, Held};
+use crate::print::{self, Verdict};
 use crate::progress;
 use mote_tools::Backend;
 use mote_tools::files::{Format, OutputFile};
@@ -29,7 +29,7 @@ pub fn prepare(args: &Args) -> Result<Option<OutputFile>, Failure> {
 }
 
 /// Gathers the statistics of `survey`'s shard and writes them.
-pub fn write(args: &Args, survey: &Survey<'_>, out: &OutputFile) -> Result<Held, Failure> {
+pub fn write(args: &Args, survey: &Survey<'_>, out: &OutputFile) -> Result<Verdict, Failure> {
     let shard = args.shard.unwrap_or_default();
     let bar = progress::bar(
         format!("statistics of shard {shard}"),
@@ -56,5 +56,5 @@ pub fn write(args: &Args, survey: &Survey<'_>, out: &OutputFile) -> Result<Held,
             "{file}: {made}, in {seconds:.2} s\n  `mote merge` joins the shards and prints the distances\n"
         ))?;
     }
-    Ok(Held::Yes)
+    Ok(Verdict::Yes)
 }

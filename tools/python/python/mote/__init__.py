@@ -8,9 +8,13 @@ Convert a checkpoint to a model file, and run the file with the bits of the devi
 ['9e7ce10cccb858ba']
 """
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from ._convert import convert
 from ._model import Images, Model
 from ._shards import merge
+from .policy import Policy
 from ._mote import (
     FailedError,
     InputError,
@@ -24,6 +28,16 @@ from ._mote import (
     boards,
 )
 
+# Parts that need other packages, imported where they are first named.
+_PARTS = ("diffusers", "ray", "torch")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _PARTS:
+        return _import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "FailedError",
     "Images",
@@ -31,6 +45,7 @@ __all__ = [
     "Model",
     "MoteError",
     "OutputError",
+    "Policy",
     "RefusedError",
     "TooLargeError",
     "UnavailableError",

@@ -15,6 +15,7 @@ def usage(what: str, advice: str) -> UsageError:
     """An error of the request, as the library words it."""
     error = UsageError(f"{what}\nhelp: {advice}")
     error.advice = advice
+    error.code = "MOTE-1000"
     return error
 
 
@@ -28,9 +29,12 @@ def as_numpy(values: Any, name: str) -> np.ndarray:
             raise usage(f"{name} is on {device}", f"give {name}.cpu()")
         try:
             values = np.from_dlpack(values)
-        except (BufferError, RuntimeError, TypeError):
-            # A type that NumPy does not have, such as bfloat16.
-            values = values.float().numpy() if hasattr(values, "float") else values
+        except (BufferError, RuntimeError, TypeError) as error:
+            # A type that NumPy does not have, such as bfloat16; or no plain memory.
+            try:
+                values = values.float().numpy() if hasattr(values, "float") else values
+            except (RuntimeError, TypeError):
+                raise usage(f"{name} is no array in plain memory: {error}", f"give {name}.to_dense(), or a NumPy array") from error
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:

@@ -54,12 +54,24 @@ class Model:
             self._model = _mote.Model.from_bytes(bytes(source))
         else:
             self._model = _mote.Model.open(os.fspath(source))
+        self._recipe: dict[str, Any] | None = None
 
     @classmethod
-    def _of(cls, model: _mote.Model) -> Model:
+    def _of(cls, model: _mote.Model, recipe: dict[str, Any] | None = None) -> Model:
         made = cls.__new__(cls)
         made._model = model
+        # How it was made of a network in memory, but for the network: for quantization-aware training.
+        made._recipe = recipe
         return made
+
+    def _requantized(self, folder: os.PathLike[str]) -> Model:
+        """The model of the weights of another checkpoint of the same network, in this one's number formats."""
+        return self._of(self._model.requantized(os.fspath(folder)), self._recipe)
+
+    def _rounded(self, folder: os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Weights of a checkpoint, those that the model makes of them, and first ones that become those of this model."""
+        found = self._model.rounded(os.fspath(folder))
+        return {name: tuple(np.frombuffer(part, dtype="<f4") for part in parts) for name, parts in found.items()}
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
@@ -283,14 +295,23 @@ class Model:
         sampler: str | None = None,
         label: int | None = None,
         guidance: float | None = None,
+        condition: Any = None,
     ) -> list[dict[str, Any]]:
         """Holds backends to the same bits, step by step; whatever is here where none are named.
+
+        Args:
+            seeds: Images, of the seeds from 0 on.
+            condition: Vectors `(image, number)`, or one `(number)` for all, of a model that takes them.
 
         Returns:
             An outcome a backend; `held` says whether every step of every image agreed.
         """
         options = _options(steps, sampler, None, None, None, None, None)
-        return json.loads(self._model.validate(list(backends), seeds, options, label, guidance))
+        if isinstance(backends, str):
+            raise usage(f"backends is {backends!r}", f"give a list, such as [{backends!r}]")
+        [seeds] = whole_numbers(seeds, "seeds", 1_000_000)
+        rows = self._conditions(condition, seeds)
+        return json.loads(self._model.validate(list(backends), seeds, options, label, guidance, rows))
 
     def compare(
         self, checkpoint: str | os.PathLike[str], *, seeds: int = 8, steps: int | None = None, label: int | None = None
@@ -341,6 +362,13 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.to_bytes(),)
+
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        # Nothing of it changes.
+        return self
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:

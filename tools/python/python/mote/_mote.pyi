@@ -1,5 +1,6 @@
 """The compiled part. Arrays cross as bytes; `mote.Model` makes them NumPy arrays."""
 
+import builtins
 import os
 from collections.abc import Callable
 from typing import Any, TypedDict
@@ -7,9 +8,10 @@ from typing import Any, TypedDict
 __version__: str
 
 class MoteError(Exception):
-    """What could not be done. `advice` says what to do about it."""
+    """What could not be done. `advice` says what to do about it, `code` (such as MOTE-1101) where it is told of."""
 
     advice: str | None
+    code: str | None
 
 class UsageError(MoteError): ...
 class InputError(MoteError): ...
@@ -58,17 +60,25 @@ class Model:
         strength: float,
         backend: str,
         progress: Progress,
-    ) -> tuple[list[str], bytes, bytes]: ...
+    ) -> tuple[list[str], bytearray, bytearray]: ...
     def predict(
         self,
         states: bytes,
         timesteps: list[float],
         labels: list[int] | None,
         condition: list[list[float]] | None,
-    ) -> bytes: ...
+    ) -> bytearray: ...
     def validate(
-        self, backends: list[str], seeds: int, steps: Steps, label: int | None, guidance: float | None
+        self,
+        backends: list[str],
+        seeds: int,
+        steps: Steps,
+        label: int | None,
+        guidance: float | None,
+        condition: list[list[float]] | None,
     ) -> str: ...
+    def requantized(self, checkpoint: str | os.PathLike[str]) -> Model: ...
+    def rounded(self, checkpoint: str | os.PathLike[str]) -> dict[str, tuple[builtins.bytes, builtins.bytes, builtins.bytes]]: ...
     def compare(
         self, checkpoint: str | os.PathLike[str], seeds: int, steps: Steps, label: int | None
     ) -> str: ...
@@ -81,6 +91,7 @@ def convert(
     progress: Progress = None,
 ) -> Model: ...
 def boards() -> list[str]: ...
+def layout(checkpoint: str | os.PathLike[str]) -> list[int]: ...
 def merge(parts: list[str], out: str | None = None) -> str: ...
 
 class Part(TypedDict):

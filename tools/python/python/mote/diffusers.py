@@ -5,23 +5,29 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from ._arrays import usage
 from ._model import Model
 
 
 class UNet:
-    """Answers like the `UNet2DModel` that it replaces.
+    """Answers like the `UNet2DModel` or `DiTTransformer2DModel` that it replaces.
+
+    >>> pipeline = DDIMPipeline(unet=mote.diffusers.UNet(model), scheduler=scheduler)     # doctest: +SKIP
+    >>> pipeline(num_inference_steps=20).images                                           # doctest: +SKIP
 
     Args:
-        model: A model file that was converted from a diffusers U-Net.
+        model: A model file that was converted from a diffusers network.
         config: The replaced model's `config`; by default what pipelines ask of it.
 
     The scheduler runs in float32 outside: images are close to those of `Model.sample`, whose sampler is the device's own, but not
-    the same bytes.
+    the same bytes. The README says how close.
     """
 
     def __init__(self, model: Model, config: Any = None) -> None:
         import torch
 
+        if not isinstance(model, Model):
+            raise usage(f"UNet takes a mote.Model, and was given a {type(model).__name__}", "give what mote.convert returned")
         channels, rows, cols = model.shape
         size = rows if rows == cols else (rows, cols)
         self.model = model
@@ -29,12 +35,29 @@ class UNet:
         self.dtype = torch.float32
         self.device = torch.device("cpu")
 
-    def __call__(self, sample: Any, timestep: Any, class_labels: Any = None, return_dict: bool = True) -> Any:
-        """The network's output for `sample`, `(batch, channel, row, col)`."""
+    def __call__(
+        self,
+        sample: Any = None,
+        timestep: Any = None,
+        class_labels: Any = None,
+        return_dict: bool = True,
+        *,
+        hidden_states: Any = None,
+        **others: Any,
+    ) -> Any:
+        """The network's output for `sample`, `(batch, channel, row, col)`, which transformers call `hidden_states`."""
         import torch
 
+        for name, value in others.items():
+            if value is not None:
+                raise usage(f"the network takes no {name}", "leave it out")
+        sample = hidden_states if sample is None else sample
+        if sample is None or timestep is None:
+            raise usage(f"the call has no {'sample' if sample is None else 'timestep'}", "call it as the replaced network is called")
         times = timestep.reshape(-1) if hasattr(timestep, "reshape") else [timestep]
-        answer = torch.from_numpy(self.model.predict(sample, times, labels=class_labels).copy())
+        answer = torch.from_numpy(self.model.predict(sample, times, labels=class_labels))
+        if isinstance(sample, torch.Tensor):
+            answer = answer.to(sample.dtype)
         return SimpleNamespace(sample=answer) if return_dict else (answer,)
 
     forward = __call__

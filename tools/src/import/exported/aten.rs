@@ -11,7 +11,7 @@ use super::tensor::Tensor;
 use super::view::View;
 use super::waves::WaveKind;
 use super::{arithmetic, fold};
-use mote_graph::ops::{Function, Pool};
+use mote_graph::ops::{Function, Pool, Setting};
 
 /// Whether the operator leaves its input's numbers and axes as they are.
 pub(super) fn keeps(op: &str, node: &Node) -> Result<bool> {
@@ -61,8 +61,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
         "erf" => one(net.map(call.input()?, Map::Erf)),
-        "sin" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Sine, &net.module)?)]),
-        "cos" => Ok(vec![Value::Waves(call.waves()?.waved(WaveKind::Cosine, &net.module)?)]),
+        "sin" | "cos" => call.sine(net, op == "cos"),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
         "linear" | "addmm" => call.linear(net, op),
         "group_norm" => {
@@ -117,7 +116,14 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "clamp_min" | "clamp" => {
             let (min, view) = (node.number_or("min", f64::NEG_INFINITY)?, call.input()?);
             if node.argument("max").is_some() {
-                return Err("it bounds values from above, which is not known inside of a network".to_string());
+                let max = node.number_or("max", f64::INFINITY)?;
+                if !(min.is_finite() && max.is_finite() && min < max) {
+                    return Err(
+                        "it bounds values from above alone, or by what is computed; two numbers are known".to_string(),
+                    );
+                }
+                let clamp = Function::Clamp(Setting::new(min), Setting::new(max));
+                return one(net.map(view, Map::Function(clamp)));
             }
             let bounded = net.restated(view, |statistic| match statistic {
                 Statistic::Length { floor } => Some(Statistic::Length { floor: floor.max(min) }),
@@ -140,7 +146,10 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "einsum" | "matmul" | "mm" | "bmm" | "baddbmm" => super::products::result(net, op, &call),
         "embedding" => Ok(vec![call.embedding(net)?]),
         "cat" | "concat" | "concatenate" => Ok(vec![call.joined(net)?]),
-        "constant_pad_nd" | "pad" => one(call.padded(net)),
+        "constant_pad_nd" | "pad" => match call.any(&["self", "input"])? {
+            Value::Waves(waves) => Ok(vec![call.longer(waves)?]),
+            _ => one(call.padded(net)),
+        },
         "upsample_nearest1d" | "upsample_nearest2d" => one(call.upsampled(net)),
         "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d" => one(call.pooled(net, op.starts_with("max"))),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
@@ -154,6 +163,17 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
 
 /// The function of every element that an operator is.
 fn function(op: &str, node: &Node) -> Result<Option<Function>> {
+    let finite = |value: f64| Some(Setting::new(value)).filter(|_| value.is_finite());
+    let setting = |name: &str, default: f64| {
+        finite(node.number_or(name, default)?).ok_or_else(|| format!("its `{name}` is no number"))
+    };
+    let bounds = |low: &str, high: &str, [least, most]: [f64; 2]| {
+        let (low, high) = (setting(low, least)?, setting(high, most)?);
+        match low.value() < high.value() {
+            true => Ok::<_, String>(Function::Clamp(low, high)),
+            false => Err("its bounds hold no number between them".to_string()),
+        }
+    };
     Ok(Some(match op {
         "silu" => Function::Silu,
         "mish" => Function::Mish,
@@ -176,6 +196,19 @@ fn function(op: &str, node: &Node) -> Result<Option<Function>> {
             }
             Function::Softplus
         }
+        "leaky_relu" => Function::LeakyRelu(setting("negative_slope", 0.01)?),
+        "elu" => {
+            if node.number_or("scale", 1.0)? != 1.0 || node.number_or("input_scale", 1.0)? != 1.0 {
+                return Err("it has scales other than 1".to_string());
+            }
+            Function::Elu(setting("alpha", 1.0)?)
+        }
+        "celu" if node.number_or("alpha", 1.0)? == 1.0 => Function::Elu(Setting::new(1.0)),
+        "selu" => Function::Selu,
+        "relu6" => Function::Clamp(Setting::new(0.0), Setting::new(6.0)),
+        "hardtanh" => bounds("min_val", "max_val", [-1.0, 1.0])?,
+        "hardswish" => Function::Hardswish,
+        "hardsigmoid" => Function::Hardsigmoid,
         _ => return Ok(None),
     }))
 }
@@ -204,10 +237,20 @@ impl<'a> Call<'a> {
         self.any(&["self", "input"])?.activation()
     }
 
-    fn waves(&self) -> Result<super::waves::Waves> {
+    /// A sine or cosine: a feature of the timestep, or of every element of an activation.
+    fn sine(&self, net: &mut Net, cosine: bool) -> Result<Vec<Value>> {
+        let kind = if cosine { WaveKind::Cosine } else { WaveKind::Sine };
         match self.any(&["self", "input"])? {
-            Value::Waves(waves) => Ok(waves.clone()),
-            _ => Err("a sine is known of the timestep alone".to_string()),
+            Value::Waves(waves) => Ok(vec![Value::Waves(waves.clone().waved(kind, &net.module)?)]),
+            Value::Activation(view) => {
+                // The cosine is the sine a quarter of a turn on.
+                let shift = if cosine { std::f64::consts::FRAC_PI_2 } else { 0.0 };
+                let turned = net.map(view, Map::Affine { scale: 1.0, shift })?;
+                Ok(vec![Value::Activation(
+                    net.map(&turned, Map::Function(Function::Sine))?,
+                )])
+            }
+            _ => Err("a sine is known of the timestep and of activations".to_string()),
         }
     }
 
@@ -388,6 +431,41 @@ impl<'a> Call<'a> {
             views.push(self.as_activation(net, part)?);
         }
         net.joined(&views, dim).map(Value::Activation)
+    }
+
+    /// Features of the timestep, and numbers that do not depend on it, before and behind them: diffusers appends a 0 where their count is odd.
+    fn longer(&self, waves: &super::waves::Waves) -> Result<Value> {
+        let list = self.node.ints("pad")?.unwrap_or_default();
+        let rank = waves.sizes.len();
+        let more = |at: usize| {
+            list.get(at).map_or(Ok(0), |v| {
+                usize::try_from(*v).map_err(|_| "it cuts features of the timestep")
+            })
+        };
+        let (before, behind) = (more(0)?, more(1)?);
+        let along = list.iter().skip(2).all(|v| *v == 0) && rank > 0;
+        if !along || self.node.text("mode").is_some_and(|mode| mode != "constant") || before.max(behind) > 1 << 16 {
+            return Err("it pads features of the timestep along another axis than the last".to_string());
+        }
+        let value = self.node.number_or("value", 0.0)?;
+        let rows = |count: usize| {
+            let mut sizes = waves.sizes.clone();
+            sizes[rank - 1] = count;
+            let len = sizes.iter().product();
+            Value::Constant(Tensor::new(super::tensor::Kind::F64, sizes, vec![value; len]))
+        };
+        let parts = [
+            (before, rows(before)),
+            (1, Value::Waves(waves.clone())),
+            (behind, rows(behind)),
+        ];
+        let parts: Vec<Value> = parts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(_, part)| part)
+            .collect();
+        let sizes: Vec<Vec<usize>> = parts.iter().map(Value::sizes).collect();
+        arithmetic::joined(&parts, &sizes, -1)
     }
 
     fn padded(&self, net: &mut Net) -> Result<View> {

@@ -33,6 +33,7 @@ mod pairs;
 mod products;
 mod program;
 mod reader;
+mod reflect;
 mod schema;
 mod shapes;
 mod source;

@@ -249,9 +249,11 @@ impl Net {
         [floor, scale]: [f64; 2],
     ) -> Result<Option<View>> {
         let view = self.dense(view)?;
-        let numerator = match (centred, &self.sources[view.source].what) {
+        let (inner, gamma) = self.without_factors(view.source);
+        let numerator = match (centred, &self.sources[inner].what) {
             (true, What::Centred { x, over: own }) if *own == over => *x,
-            (false, _) => view.source,
+            (false, _) if view.source == of => of,
+            (false, _) => inner,
             _ => return Err("a value is divided by its deviation, but its mean was not taken off".to_string()),
         };
         if numerator != of {
@@ -264,11 +266,26 @@ impl Net {
             eps,
             floor,
             scale,
-            gamma: None,
+            gamma: gamma.filter(|_| view.source != of),
             beta: None,
         };
         let sizes = self.sources[of].sizes.clone();
         let source = self.add(sizes, What::Norm(Box::new(norm)))?;
         Ok(Some(view.over(source)))
+    }
+
+    /// What `source` is a multiple of, and the constant factors of its channels: a norm's factors may come before its quotient.
+    fn without_factors(&self, source: usize) -> (usize, Option<Tensor>) {
+        match &self.sources[source].what {
+            What::Conv(conv) if conv.is_each_channel() => {
+                let channels = conv.weight.data.len();
+                let factors = Tensor {
+                    sizes: vec![channels],
+                    ..conv.weight.clone()
+                };
+                (conv.x, Some(factors))
+            }
+            _ => (source, None),
+        }
     }
 }

@@ -57,9 +57,9 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
             let inner = resolved(&node.ints("sizes")?.ok_or("it has no extents")?, sizes[dim])?;
             one(view.reshaped(&[&sizes[..dim], &inner, &sizes[dim + 1..]].concat()))
         }
-        "transpose" | "swapaxes" => {
+        "transpose" | "swapaxes" | "swapdims" => {
             let (a, b) = match op {
-                "transpose" => (at("dim0", 0)?, at("dim1", 0)?),
+                "transpose" | "swapdims" => (at("dim0", 0)?, at("dim1", 0)?),
                 _ => (at("axis0", 0)?, at("axis1", 0)?),
             };
             let mut order: Vec<usize> = (0..rank).collect();
@@ -76,16 +76,9 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
             let order: Result<Vec<usize>> = dims.into_iter().map(|dim| axis(dim, rank)).collect();
             one(view.permuted(&order?))
         }
-        "movedim" => {
-            let (from, to) = (node.ints("source")?, node.ints("destination")?);
-            let (Some([from]), Some([to])) = (from.as_deref(), to.as_deref()) else {
-                return Err("it moves several axes".to_string());
-            };
-            let (from, to) = (axis(*from, rank)?, axis(*to, rank)?);
-            let mut order: Vec<usize> = (0..rank).filter(|i| *i != from).collect();
-            order.insert(to, from);
-            one(view.permuted(&order))
-        }
+        "movedim" | "moveaxis" => one(view.permuted(&moved(node, rank)?)),
+        "im2col" => one(Some(unfolded(node, &view)?)),
+        "col2im" => one(Some(folded(node, &view)?)),
         "unsqueeze" => one(view.unsqueezed(axis(node.int_or("dim", 0)?, rank + 1)?)),
         "squeeze" => {
             let dims = match node.ints("dim")? {
@@ -99,7 +92,7 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
             let axes = kept.map(|i| view.axes[i].clone()).collect();
             one(Some(View { axes, ..view.clone() }))
         }
-        "expand" => {
+        "expand" | "broadcast_to" => {
             let wanted = node.ints("size")?.ok_or("it has no extents")?;
             let before = wanted
                 .len()
@@ -174,6 +167,74 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
         }
         _ => Ok(None),
     }
+}
+
+/// The order of axes after some were moved.
+fn moved(node: &Node, rank: usize) -> Result<Vec<usize>> {
+    let list = |name: &str| -> Result<Vec<usize>> {
+        let list = match node.int(name) {
+            Some(one) => vec![one],
+            None => node.ints(name)?.unwrap_or_default(),
+        };
+        list.into_iter().map(|i| axis(i, rank)).collect()
+    };
+    let (from, to) = (list("source")?, list("destination")?);
+    let mut order = vec![None; rank];
+    if from.len() != to.len() {
+        return Err("it moves more axes than it has places for".to_string());
+    }
+    for (from, to) in from.iter().zip(&to) {
+        order[*to] = Some(*from);
+    }
+    let mut rest = (0..rank).filter(|i| !from.contains(i));
+    let all: Option<Vec<usize>> = order.into_iter().map(|own| own.or_else(|| rest.next())).collect();
+    all.ok_or_else(|| "it moves an axis twice".to_string())
+}
+
+/// Rows and columns of blocks that lie side by side.
+fn blocks(node: &Node) -> Result<[usize; 2]> {
+    let pair = |name: &str, default: i64| -> Result<[i64; 2]> {
+        match node.ints(name)?.as_deref() {
+            Some([a, b]) => Ok([*a, *b]),
+            Some([a]) => Ok([*a; 2]),
+            _ => Ok([default; 2]),
+        }
+    };
+    let kernel = pair("kernel_size", 1)?;
+    let plain = pair("dilation", 1)? == [1; 2] && pair("padding", 0)? == [0; 2] && pair("stride", 1)? == kernel;
+    match kernel.map(usize::try_from) {
+        [Ok(p), Ok(q)] if plain && p > 0 && q > 0 => Ok([p, q]),
+        _ => Err("its blocks overlap, have gaps or are padded; blocks side by side are known".to_string()),
+    }
+}
+
+/// `unfold`: the elements of each block one after the other, of axes sample, channel and block.
+fn unfolded(node: &Node, view: &View) -> Result<View> {
+    let [p, q] = blocks(node)?;
+    let [n, c, rows, cols] = view.sizes()[..] else {
+        return Err("its input is no picture".to_string());
+    };
+    let blocks = view.reshaped(&[n, c, rows / p, p, cols / q, q]);
+    let order = blocks.and_then(|blocks| blocks.permuted(&[0, 1, 3, 5, 2, 4]));
+    let all = order.and_then(|order| order.reshaped(&[n, c * p * q, rows / p * (cols / q)]));
+    all.ok_or_else(|| "its blocks do not fit its input".to_string())
+}
+
+/// `fold`, the way back.
+fn folded(node: &Node, view: &View) -> Result<View> {
+    let [p, q] = blocks(node)?;
+    let problem = "its blocks do not fit its input";
+    let (own, wanted) = (view.sizes(), node.ints("output_size")?.unwrap_or_default());
+    let (&[n, channels, _], [rows, cols]) = (&own[..], &wanted[..]) else {
+        return Err(problem.to_string());
+    };
+    let extent = |v: &i64| usize::try_from(*v).ok().filter(|v| *v < 1 << 16);
+    let (rows, cols) = extent(rows).zip(extent(cols)).ok_or(problem)?;
+    let (c, p_q) = (channels / (p * q), [rows / p, cols / q]);
+    let blocks = view.reshaped(&[n, c, p, q, p_q[0], p_q[1]]);
+    let order = blocks.and_then(|blocks| blocks.permuted(&[0, 1, 4, 2, 5, 3]));
+    let all = order.and_then(|order| order.reshaped(&[n, c, rows, cols]));
+    all.ok_or_else(|| problem.to_string())
 }
 
 /// Extents of parts of an axis of `size`.

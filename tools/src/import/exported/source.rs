@@ -175,6 +175,17 @@ pub(in crate::import) struct Convolved {
     pub rows: String,
 }
 
+impl Convolved {
+    /// Whether it is a factor for each channel and nothing else.
+    pub fn is_each_channel(&self) -> bool {
+        self.weight.sizes == [self.groups, 1, 1, 1]
+            && self.bias.is_none()
+            && self.stride == [1; 2]
+            && self.pad == [0; 4]
+            && self.output_pad.is_none()
+    }
+}
+
 /// What a softmax of linear attention is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::import) enum Soft {

@@ -22,7 +22,7 @@ pub struct Gather<'b, 'a> {
     pub(super) ends: [usize; 2],
     pub(super) pad: [usize; 2],
     block: Layout,
-    pub(super) way: Way<'a>,
+    pub(super) way: Filling<'a>,
     /// First row and column under the kernel, counted from the first zero.
     pub(super) at: [usize; 2],
     /// Output positions left in the row; in a strip, rows left.
@@ -32,7 +32,7 @@ pub struct Gather<'b, 'a> {
 }
 
 /// How columns are filled.
-pub(super) enum Way<'a> {
+pub(super) enum Filling<'a> {
     /// One after the other, kernel row by kernel row.
     Each,
     /// Four neighbours at once: one channel under a 3x3 kernel.
@@ -51,7 +51,7 @@ pub(super) enum Way<'a> {
     Strips { data: &'a [i8], zero: i32, six: Neighbours },
 }
 
-impl<'a> Way<'a> {
+impl<'a> Filling<'a> {
     fn new(parts: &[Part<'a>], g: &Geometry, block: &Layout) -> Self {
         if let [a, b] = parts
             && (g.kernel.is(1) && g.stride.is(1) && block.lanes == COLUMNS)
@@ -99,8 +99,8 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// From the first output position on, which [`Gather::enter`] begins.
     pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
-        let way = Way::new(parts, g, &block);
-        let strips = matches!(way, Way::Strips { .. });
+        let way = Filling::new(parts, g, &block);
+        let strips = matches!(way, Filling::Strips { .. });
         Self {
             parts,
             channels: parts.iter().map(|p| p.channels).sum(),
@@ -122,13 +122,13 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// a whole column the block holds.
     #[inline(never)]
     pub fn fill(&mut self, columns: &mut [i16], count: usize) -> (usize, Range<usize>) {
-        if Native::STRIPS && matches!(self.way, Way::Strips { .. }) {
+        if Native::STRIPS && matches!(self.way, Filling::Strips { .. }) {
             return self.strip(columns);
         }
         let first = self.done;
         self.done += count;
         let held = (first, 0..padded(self.block.taps));
-        if let (Way::Single(view), true, Some(columns)) = (
+        if let (Filling::Single(view), true, Some(columns)) = (
             &self.way,
             count == COLUMNS && self.left >= COLUMNS,
             columns.first_chunk_mut(),
@@ -138,7 +138,7 @@ impl<'b, 'a> Gather<'b, 'a> {
             self.advance();
             return held;
         }
-        if let Way::Points(scales) = &self.way {
+        if let Filling::Points(scales) = &self.way {
             let mut tap = 0;
             for (part, scale) in self.parts.iter().zip(scales) {
                 if let View::I8(data, _) = part.view {
@@ -159,7 +159,7 @@ impl<'b, 'a> Gather<'b, 'a> {
         let mut joined = [0; CHUNK];
         for lane in 0..count {
             match &self.way {
-                Way::Windows { window, .. } if window.taps > 0 => self.clipped(columns, lane),
+                Filling::Windows { window, .. } if window.taps > 0 => self.clipped(columns, lane),
                 _ => self.next(columns, lane, &mut joined),
             }
         }
@@ -170,17 +170,17 @@ impl<'b, 'a> Gather<'b, 'a> {
         let [row, col] = self.at;
         let (from, full) = (col.saturating_sub(self.pad[1]), self.kernel.cols() * self.channels);
         let within = col >= self.pad[1] && col + self.kernel.cols() <= self.ends[1];
-        if !(within && matches!(&self.way, Way::Windows { window, .. } if window.inside == full)) {
+        if !(within && matches!(&self.way, Filling::Windows { window, .. } if window.inside == full)) {
             let left = self.pad[1].saturating_sub(col).min(self.kernel.cols());
             let right = (col + self.kernel.cols())
                 .saturating_sub(self.ends[1])
                 .min(self.kernel.cols() - left);
             let now = self.window_of(row, left, right);
-            if let Way::Windows { window, .. } = &mut self.way {
+            if let Filling::Windows { window, .. } = &mut self.way {
                 *window = now;
             }
         }
-        if let Way::Windows {
+        if let Filling::Windows {
             data,
             zero,
             window,
@@ -211,9 +211,9 @@ impl<'b, 'a> Gather<'b, 'a> {
 
     /// Begins a row of outputs.
     pub fn enter(&mut self) {
-        if matches!(self.way, Way::Windows { .. }) {
+        if matches!(self.way, Filling::Windows { .. }) {
             let now = self.window_of(self.at[0], 0, 0);
-            if let Way::Windows { window, line, .. } = &mut self.way {
+            if let Filling::Windows { window, line, .. } = &mut self.way {
                 *window = now;
                 *line = self.at[0].saturating_sub(self.pad[0]) * self.widths[0] * self.channels;
             }

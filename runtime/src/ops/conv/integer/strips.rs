@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::columns::{Gather, Way};
+use super::columns::{Filling, Gather};
 use crate::family::{COLUMNS, Family, Layout, Native};
 use crate::ops::conv::Geometry;
 
@@ -36,7 +36,7 @@ impl Gather<'_, '_> {
             }
             fresh.start = held.end;
         }
-        if let Way::Strips { data, zero, six } = &mut self.way {
+        if let Filling::Strips { data, zero, six } = &mut self.way {
             if row == 0 {
                 // Where there is none, a neighbour stands in until zeros are set.
                 let places = core::array::from_fn(|p| ((col + p).saturating_sub(1) >> self.zoom).min(width - 1));
