@@ -1,16 +1,17 @@
 //! Calibration: what the activations look like along real sampling trajectories.
 //!
-//! The trajectories are run by the runtime itself, on the f16 model, whose every bit is fixed by the numeric contract. So the
+//! The trajectories are run on the f16 model, whose every bit is fixed by the numeric contract. So the
 //! ranges, and the model file that follows from them, are the same on every machine, which a float executor could not promise.
 
 use mote_runtime::internals::numeric::float::load;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::sampler::decode::decode_by;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Config, Model, Observer, Portable, RunError, Sampler, Start, StepObserver};
+use mote_runtime::{Arena, Config, Model, Observer, RunError, Sampler, Start, StepObserver};
 use rayon::prelude::*;
 use std::sync::Arc;
 
+use crate::Engine;
 use crate::memory::AlignedBytes;
 
 /// Buckets of the histogram: sign, exponent and five bits of fraction of the f16 value.
@@ -148,8 +149,9 @@ pub fn calibrate(
     runs: &[impl Into<Run> + Clone + Sync],
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Stats>, RunError> {
+    let engine = Engine::prepare(model);
     merged(model, runs, |run| {
-        let stats = record(model, &run.clone().into());
+        let stats = record(model, &engine, &run.clone().into());
         done();
         stats
     })
@@ -157,11 +159,12 @@ pub fn calibrate(
 
 /// The same of pictures that an f16 decoder makes of `latents`, Q24 `(row, col, channel)`.
 pub fn calibrate_pictures(decoder: &Model<'_>, latents: &[Vec<i32>]) -> Result<Vec<Stats>, RunError> {
+    let engine = Engine::prepare(decoder);
     merged(decoder, latents, |latent| {
         let mut recorder = Recorder { stats: empty(decoder) };
         let mut memory = AlignedBytes::zeroed(decoder.header().arena_bytes as usize);
         let mut arena = Arena::new(memory.bytes_mut())?;
-        decode_by(decoder, latent, &mut arena, &mut Portable, &mut recorder)?;
+        decode_by(decoder, latent, &mut arena, &mut engine.worker(), &mut recorder)?;
         Ok(recorder.stats)
     })
 }
@@ -184,11 +187,12 @@ fn empty(model: &Model<'_>) -> Vec<Stats> {
     model.ops().map(|op| Stats::new(channels(op))).collect()
 }
 
-fn record(model: &Model<'_>, run: &Run) -> Result<Vec<Stats>, RunError> {
+fn record(model: &Model<'_>, engine: &Engine<'_>, run: &Run) -> Result<Vec<Stats>, RunError> {
     let mut recorder = Recorder { stats: empty(model) };
     let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut run = run.begin(model, &mut arena)?;
-    while run.step_observed(&mut recorder)?.is_some() {}
+    let mut worker = engine.worker();
+    while run.step_by(&mut worker, &mut recorder)?.is_some() {}
     Ok(recorder.stats)
 }

@@ -59,6 +59,12 @@ impl Family {
 #[repr(C, align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
+impl Default for Line {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
 /// A family. A value of it is a proof that this processor has the instructions.
 pub(crate) trait Simd: Copy + Send + Sync {
     /// Runs `work` compiled with the family's instructions, as far as `work` is inlined.

@@ -2,8 +2,8 @@
 //!
 //! [`Engine::prepare`] repacks a model's weights once for the best [`Family`] of instructions that is here. A [`Worker`] has the
 //! memory of one thread and runs network calls over the same arena as the runtime ([`Network`]), so the sampler, observers and
-//! snapshots work with either. What has no kernel here (f16 models, small vectors, Q24 inputs, and every operator that is not
-//! [`ACCELERATED`]) runs in the runtime's own.
+//! snapshots work with either. What has no kernel here (Q24 inputs, and every operator that is not [`ACCELERATED`] or, in an f16 model,
+//! [`ACCELERATED_F16`]) runs in the runtime's own.
 //!
 //! - [`family`]: the instruction sets.
 //! - `ops`: the operators that are accelerated, in plain Rust that the compiler vectorizes for each family.
@@ -16,7 +16,7 @@
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full.
 //! - [`memory`]: aligned bytes for models and arenas.
 //!
-//! Exactness needs no care about order: every sum is an integer sum with a proven bound (`NUMERICS.md`).
+//! Integer sums need no care about order: each has a proven bound (`NUMERICS.md`). Sums of f16 models run in the contract's order, a lane a sum.
 
 // Other processors have no family yet.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -35,11 +35,10 @@ mod window;
 mod x86;
 
 pub use family::Family;
-pub use ops::ACCELERATED;
+pub use ops::{ACCELERATED, ACCELERATED_F16};
 
 use memory::AlignedBytes;
 use mote_runtime::internals::model::exec::{Call, forward, run_op};
-use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::Tensor;
 use mote_runtime::internals::tensor::view::View;
@@ -88,8 +87,12 @@ impl<'m> Engine<'m> {
     /// Prepares `model` for a family; [`Family::Portable`] where this processor does not have it.
     pub fn prepare_for(model: &'m Model<'m>, family: Family) -> Self {
         let family = if family.is_here() { family } else { Family::Portable };
-        let accelerates = family != Family::Portable && model.header().arithmetic == Arithmetic::Integer;
-        let prepared = if accelerates { prepared(model, family) } else { None }.unwrap_or_default();
+        let prepared = if family != Family::Portable {
+            prepared(model, family)
+        } else {
+            None
+        }
+        .unwrap_or_default();
         let memory_bytes = prepared.iter().map(|prepared| match &prepared.body {
             Body::Engine(kernel) => kernel.memory_bytes(),
             Body::Repeat(_) | Body::Runtime => 0,
@@ -154,7 +157,7 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// Every operator of an integer model; `None` where one names a tensor that is not there.
+/// Every operator; `None` where one names a tensor that is not there.
 fn prepared(model: &Model<'_>, family: Family) -> Option<Vec<Prepared>> {
     let repeats = repeats::repeats(model);
     let kept: BTreeSet<usize> = repeats.values().copied().collect();

@@ -6,6 +6,7 @@ use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Model, Observer, RunError, StepObserver};
 use rayon::prelude::*;
 
+use crate::Engine;
 use crate::calibrate::Run;
 use crate::memory::AlignedBytes;
 
@@ -44,7 +45,7 @@ impl StepObserver for Recorder {
 /// Makes `runs`, without guidance, on an f16 model; keeps one call of `every`, in each run other
 /// ones than in the run before. The runs go in parallel; the result does not depend on how many at a time.
 pub fn record(model: &Model<'_>, runs: &[impl Into<Run> + Clone], every: usize) -> Result<Vec<Recording>, RunError> {
-    let every = every.max(1);
+    let (every, engine) = (every.max(1), Engine::prepare(model));
     let one = |(i, run): (usize, &Run)| {
         let mut recorder = Recorder {
             current: Recording::default(),
@@ -55,7 +56,8 @@ pub fn record(model: &Model<'_>, runs: &[impl Into<Run> + Clone], every: usize) 
         let mut memory = AlignedBytes::for_run(model, &run.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut run = run.begin(model, &mut arena)?;
-        while run.step_observed(&mut recorder)?.is_some() {}
+        let mut worker = engine.worker();
+        while run.step_by(&mut worker, &mut recorder)?.is_some() {}
         Ok(recorder.calls)
     };
     let all: Vec<Run> = runs.iter().cloned().map(Into::into).collect();

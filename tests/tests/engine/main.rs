@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mote_engine::memory::AlignedBytes;
-use mote_engine::{ACCELERATED, Engine, Family};
+use mote_engine::{ACCELERATED, ACCELERATED_F16, Engine, Family};
 use mote_runtime::internals::model::exec::Call;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::view::View;
@@ -22,7 +22,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, large, program, program_with, signals, strips, thin};
+use programs::{factors_at_random, floats, heads, large, many_taps, program, program_with, signals, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -110,6 +110,69 @@ fn random_programs_give_the_runtimes_bits() {
 }
 
 #[test]
+fn random_f16_programs_give_the_runtimes_bits() {
+    let mut covered = 0;
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let file = floats(&mut random, seed);
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        covered += assert_equal(&model, &mut random, &format!("f16 program {seed}"));
+    }
+    assert!(
+        families().next().is_none() || covered > 700,
+        "only {covered} operators ran in the engine"
+    );
+}
+
+#[test]
+fn heads_of_every_width_and_length_give_the_runtimes_bits() {
+    // Around the pairs, registers, tiles and blocks of the engine's loops, and wider than 32-bit sums allow.
+    let narrow = [
+        [1, 1],
+        [3, 2],
+        [2, 3],
+        [1, 5],
+        [2, 8],
+        [3, 9],
+        [1, 15],
+        [2, 16],
+        [1, 17],
+        [1, 33],
+        [2, 40],
+    ];
+    for (seed, sides) in (0..).zip([
+        [1, 1],
+        [1, 2],
+        [3, 5],
+        [4, 4],
+        [1, 17],
+        [5, 6],
+        [3, 11],
+        [7, 7],
+        [8, 17],
+    ]) {
+        let widths: [&mut dyn FnMut(bool) -> Bits; 3] =
+            [&mut |_| Bits::Eight, &mut |_| Bits::Sixteen, &mut |weights| {
+                if weights { Bits::Eight } else { Bits::Sixteen }
+            }];
+        let mut files: Vec<_> = widths.map(|bits| heads(seed, sides, &narrow, Some(bits))).into();
+        let mut random = Random(seed);
+        files.push(heads(seed, sides, &narrow, None));
+        // The first two once more, with factors that saturate.
+        files.extend([0, 1].map(|i| factors_at_random(&files[i], &mut random)));
+        for (i, file) in files.iter().enumerate() {
+            let model = Model::parse(file.bytes()).expect("a valid model");
+            assert_equal(&model, &mut random, &format!("heads at {sides:?}, file {i}"));
+        }
+    }
+    for bits in [Bits::Eight, Bits::Sixteen] {
+        let file = heads(1, [2, 3], &[[1, 511], [1, 512], [1, 700]], Some(&mut |_| bits));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut Random(2), "wide heads");
+    }
+}
+
+#[test]
 fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
     let (mut inside, mut several) = (0, 0);
     for seed in 0..150 {
@@ -136,6 +199,20 @@ fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
         inside > 50 && several > 20,
         "{inside} normalizations were inside, {several} in several bands"
     );
+}
+
+#[test]
+fn many_taps_give_the_runtimes_bits() {
+    let file = many_taps(3);
+    let mut random = Random(4);
+    for file in [&file, &factors_at_random(&file, &mut random)] {
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut random, "many taps");
+        for family in families() {
+            let engine = Engine::prepare_for(&model, family);
+            assert!(!engine.in_runtime().any(|kind| kind == "conv"), "{family:?}");
+        }
+    }
 }
 
 #[test]
@@ -182,7 +259,8 @@ fn trained_networks_give_the_runtimes_bits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["data/digits8-micro", "../tools/assets/fashion16-tiny"] {
         let checkpoint = import(&root.join(folder)).expect("a bundled checkpoint");
-        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8] {
+        let mut covered = 0;
+        for scheme in [Scheme::F16, Scheme::W8A16, Scheme::W8A8, Scheme::W4A8] {
             let options = Options::of(scheme);
             let converted = convert(&checkpoint, &options, &|_| {}).expect("a convertible checkpoint");
             let memory = AlignedBytes::copy_of(&converted.emitted.bytes);
@@ -192,6 +270,12 @@ fn trained_networks_give_the_runtimes_bits() {
                 assert_equal(&model, &mut Random(seed), &name);
             }
             runs_agree(&model, &name);
+            if scheme == Scheme::W8A8 {
+                covered = Engine::prepare(&model).coverage().0;
+            } else if scheme == Scheme::W4A8 {
+                // Weights of 4 bits have the kernels of those of 8.
+                assert!(Engine::prepare(&model).coverage().0 * 10 >= covered * 9, "{name}");
+            }
             // The input and the first convolution stand twice in this file.
             if name == "fashion16-tiny w8a8" && families().next().is_some() {
                 assert_eq!(Engine::prepare(&model).repeats(), 2, "{name}");
@@ -253,6 +337,12 @@ fn the_engine_runs_what_it_lists_and_the_runtime_all_else() {
             }
         }
         assert_eq!(own, ACCELERATED.iter().copied().collect(), "{family:?}");
+        let memory = AlignedBytes::copy_of(&everything(Form::F16));
+        let model = Model::parse(memory.bytes()).expect("a valid model");
+        let left: BTreeSet<_> = Engine::prepare_for(&model, family).in_runtime().collect();
+        let all: BTreeSet<_> = model.ops().map(|op| op.kind()).collect();
+        let own: BTreeSet<_> = all.difference(&left).copied().collect();
+        assert_eq!(own, ACCELERATED_F16.iter().copied().collect(), "{family:?}");
     }
 }
 

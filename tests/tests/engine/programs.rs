@@ -37,20 +37,46 @@ pub fn squares(random: &mut Random, seed: u64) -> AlignedBytes {
     };
     let mut b = Builder::new(seed, sample(random));
     b.squares = true;
-    of_builder(b, random, windows)
+    of_builder(b, random, windows, false)
+}
+
+/// [`program`] in f16.
+pub fn floats(random: &mut Random, seed: u64) -> AlignedBytes {
+    of_builder(Builder::new(seed, sample(random)), random, Windows::none, true)
+}
+
+/// Attentions over `rows * cols` positions, with so many heads of so many channels each. Widths by `bits(is_weight)`; `None` is f16.
+pub fn heads(
+    seed: u64,
+    [rows, cols]: [usize; 2],
+    heads: &[[usize; 2]],
+    bits: Option<&mut dyn FnMut(bool) -> Bits>,
+) -> AlignedBytes {
+    let mut b = Builder::new(seed, [1, rows, cols]);
+    let x = b.push(Input::IDENTITY, [1, rows, cols]);
+    let first = b.conv(&[x], 6, same(3), None);
+    for &[heads, depth] in heads {
+        let channels = heads * depth;
+        let qkv = [(); 3].map(|()| b.conv(&[first], channels, POINT, None));
+        let out = b.push(Attention { qkv, heads }, [channels, rows, cols]);
+        b.conv(&[out], 2, POINT, None);
+    }
+    b.conv(&[first], 1, POINT, None);
+    let windows = Windows::none(&b.program);
+    file(&b.program, &diffusion(), windows, bits)
 }
 
 /// [`program`] with normalizations of the caller's choice.
 pub fn program_with(random: &mut Random, seed: u64, windows: fn(&Program) -> Windows) -> AlignedBytes {
     let b = Builder::new(seed, sample(random));
-    of_builder(b, random, windows)
+    of_builder(b, random, windows, false)
 }
 
 fn sample(random: &mut Random) -> [usize; 3] {
     [1 + random.below(3), 3 + random.below(7), 3 + random.below(7)]
 }
 
-fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Windows) -> AlignedBytes {
+fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Windows, float: bool) -> AlignedBytes {
     let sample = b.program.sample;
     let scale = 1.0 + random.below(3) as f64;
     let x = b.push(Input { scale, shift: 0.5 }, sample);
@@ -74,17 +100,14 @@ fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Wind
     let window = same(random.pick(&[1, 3, 5]));
     b.conv(&[first], sample[0], window, None);
     let widths = random.below(4);
-    file(
-        &b.program,
-        &diffusion(),
-        windows(&b.program),
-        Some(&mut |weights| match widths {
-            0 => Bits::Eight,
-            1 => Bits::Sixteen,
-            2 if weights => random.pick(&[Bits::Four, Bits::Eight, Bits::Sixteen]),
-            _ => random.pick(&[Bits::Eight, Bits::Sixteen]),
-        }),
-    )
+    let mut bits = |weights| match widths {
+        0 => Bits::Eight,
+        1 => Bits::Sixteen,
+        2 if weights => random.pick(&[Bits::Four, Bits::Eight, Bits::Sixteen]),
+        _ => random.pick(&[Bits::Eight, Bits::Sixteen]),
+    };
+    let bits: Option<&mut dyn FnMut(bool) -> Bits> = if float { None } else { Some(&mut bits) };
+    file(&b.program, &diffusion(), windows(&b.program), bits)
 }
 
 /// A program whose convolutions are worth several threads: with a residual, through the x2, and of a concatenation.
@@ -105,6 +128,19 @@ pub fn large(bits: Bits) -> AlignedBytes {
     b.conv(&[last], 1, same(3), None);
     let windows = Windows::all(&b.program);
     file(&b.program, &diffusion(), windows, Some(&mut |_| bits))
+}
+
+/// Convolutions whose int16 weights have sums that int32 holds for a kernel row alone, of many outputs and of few.
+pub fn many_taps(seed: u64) -> AlignedBytes {
+    let mut b = Builder::new(seed, [1, 5, 6]);
+    let x = b.push(Input::IDENTITY, [1, 5, 6]);
+    let wide = b.conv(&[x], 200, same(3), None);
+    let beside = b.conv(&[x], 20, POINT, None);
+    b.conv(&[wide], 20, same(3), Some((beside, 0.5)));
+    b.conv(&[wide], 3, same(3), None);
+    b.conv(&[wide], 1, same(3), None);
+    let windows = Windows::none(&b.program);
+    file(&b.program, &diffusion(), windows, Some(&mut |_| Bits::Sixteen))
 }
 
 /// Few taps: one and three channels under 3x3 kernels with every padding, on rows that blocks of four positions do not divide, with

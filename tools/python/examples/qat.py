@@ -4,8 +4,9 @@
     python tools/python/examples/qat.py tools/assets/fashion16-tiny --scheme w4a8 --minutes 14 -o trained.mote
 
 The targets are the float network's own outputs along its own trajectories, so no data are needed. An error at a step counts as far as
-it moves the image: by the difference of two noise levels, and by what the rest of the run leaves of it. Prints the mean PSNR of images
-against those of the float network, from seeds that training does not see, before and after.
+it moves the image: by the difference of two noise levels, and by what the rest of the run leaves of it. Errors of the steps of a run that
+point the same way add up, so what is minimized is mostly their weighted sum over whole runs. Prints the mean PSNR of images against
+those of the float network, from seeds that training does not see, before and after.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mote.torch import QuantizedModule
 
 @torch.no_grad()
 def trajectories(teacher: torch.nn.Module, scheduler: DDIMScheduler, count: int, steps: int, seed: int) -> tuple[torch.Tensor, ...]:
-    """States, timesteps, targets and weights of `count` runs of the float network."""
+    """States, timesteps and targets of `count` runs of the float network, `(step, run, ...)`; what an error of each step counts."""
     config = teacher.config
     x = torch.randn(count, config.in_channels, config.sample_size, config.sample_size, generator=torch.Generator().manual_seed(seed))
     scheduler.set_timesteps(steps)
@@ -40,9 +41,9 @@ def trajectories(teacher: torch.nn.Module, scheduler: DDIMScheduler, count: int,
     bars = scheduler.alphas_cumprod[scheduler.timesteps]
     sigmas = ((1 - bars) / bars).sqrt().double()
     after = torch.cat([sigmas[1:], torch.zeros(1)])
-    weights = ((sigmas - after) * (variance / (variance + after**2)).sqrt()) ** 2
-    weights = (weights / weights.mean()).float()
-    return torch.cat(states), torch.cat(times), torch.cat(targets), weights.repeat_interleave(count)
+    weights = (sigmas - after) * (variance / (variance + after**2)).sqrt()
+    weights = (weights / (weights**2).mean().sqrt()).float()
+    return torch.stack(states), torch.stack(times), torch.stack(targets), weights[:, None, None, None, None]
 
 
 def main() -> None:
@@ -51,8 +52,9 @@ def main() -> None:
     parser.add_argument("--scheme", default="w4a8")
     parser.add_argument("--minutes", type=float, default=14, help="of the clock; training ends there where --updates has not ended it")
     parser.add_argument("--updates", type=int, default=1000)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--batch", type=int, default=3, help="runs an update")
+    parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--alone", type=float, default=0.2, help="what errors count each by itself")
     parser.add_argument("--runs", type=int, default=512, help="trajectories of the float network")
     parser.add_argument("--steps", type=int, default=20, help="denoising steps of a run")
     parser.add_argument("--seeds", type=int, default=64, help="images that are compared")
@@ -77,11 +79,11 @@ def main() -> None:
     for step in range(1, args.updates + 1):
         if time.monotonic() > ends:
             break
-        optimizer.param_groups[0]["lr"] = args.rate * (1 - step / (args.updates + 1))
-        pick = torch.multinomial(weights + weights.mean() / 4, args.batch)
-        out = net(states[pick], times[pick]).sample
-        importance = weights[pick] / (weights[pick] + weights.mean() / 4)
-        loss = (importance[:, None, None, None] * (out - targets[pick]) ** 2).mean()
+        optimizer.param_groups[0]["lr"] = args.rate * min(step / 50, 1 - step / (args.updates + 1))
+        pick = torch.randperm(args.runs)[: args.batch]
+        out = net(states[:, pick].flatten(0, 1), times[:, pick].flatten()).sample
+        errors = weights * (out.reshape(targets[:, pick].shape) - targets[:, pick])
+        loss = errors.sum(0).square().mean() / args.steps + args.alone * errors.square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -89,6 +91,8 @@ def main() -> None:
         if step % 100 == 0:
             spent = time.process_time() / 60
             print(f"update {step}, {spent:.1f} processor minutes: loss {sum(losses[-100:]) / 100:.3e}", flush=True)
+        if step % 500 == 0:
+            print(f"update {step}: {psnr(net.model, args):.2f} dB", flush=True)
     facts = {
         "scheme": args.scheme,
         "updates": step,

@@ -291,6 +291,23 @@ class Training(unittest.TestCase):
         self.assertLess(abs(started - converted), 0.1, (started, converted, rounded))
         self.assertEqual(len(own), len(model.to_bytes()))
 
+    def test_modules_that_share_weights(self):
+        from mote.torch import QuantizedModule
+
+        net = Signal()
+        net.time[2] = net.time[0]
+        shared = copy.deepcopy(net)
+        self.assertIs(shared.time[2], shared.time[0])
+        model = mote.convert(shared, scheme="w8a8", example=EXAMPLE, description=DESCRIPTION, scheduler=SCHEDULER)
+        quantized = QuantizedModule(shared, model)
+        x, t = torch.randn(2, 2, 16), torch.tensor([1, 40])
+        optimizer = torch.optim.SGD(quantized.parameters(), lr=0.05)
+        for _ in range(2):
+            out = quantized(x, t)
+            np.testing.assert_array_equal(out.detach(), quantized.model.predict(x[:, :, None], t)[:, :, 0])
+            out.square().mean().backward()
+            optimizer.step()
+
     def test_training_brings_the_model_closer(self):
         _, _, quantized = self.quantized("w4a16", start="net")
         teacher = Signal().eval()

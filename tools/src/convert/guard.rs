@@ -1,5 +1,6 @@
 //! A look at every model before it is handed over: do its activations leave f16, and are an integer model's images those of its f16 model?
 
+use mote_engine::Engine;
 use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::numeric::float::load;
@@ -106,7 +107,9 @@ fn look(model: &Model<'_>, run: &Run, formats: &[Format]) -> Result<Seen, RunErr
     let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut sampler = run.begin(model, &mut arena)?;
-    while sampler.step_observed(&mut layers)?.is_some() {
+    let engine = Engine::prepare(model);
+    let mut worker = engine.worker();
+    while sampler.step_by(&mut worker, &mut layers)?.is_some() {
         layers.done = true;
     }
     Ok(Seen {

@@ -7,6 +7,7 @@ use crate::import::Checkpoint;
 use crate::lower::LowerError;
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
+use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
@@ -221,9 +222,10 @@ impl<'a> FloatRuns<'a> {
     }
 
     fn compare(&self, network: &dyn FloatNetwork, config: &Config, of: Images<'_>) -> Result<Vec<Image>, FloatError> {
+        let engine = Engine::prepare(self.opened.model);
         let quantized = |(seed, condition): (u64, Option<&Arc<[i32]>>)| {
             let condition = condition.map(|condition| &**condition);
-            self.quantized(&Config { seed, ..*config }, condition)
+            self.quantized(&engine, &Config { seed, ..*config }, condition)
         };
         let runs = of
             .each()
@@ -261,7 +263,12 @@ impl<'a> FloatRuns<'a> {
     }
 
     /// The model's own run: what it saw and said, and the states after each step, all `(channel, row, col)`.
-    fn quantized(&self, config: &Config, condition: Option<&[i32]>) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
+    fn quantized(
+        &self,
+        engine: &Engine<'_>,
+        config: &Config,
+        condition: Option<&[i32]>,
+    ) -> Result<(Record, Vec<Vec<f64>>), FloatError> {
         let mut memory = AlignedBytes::for_run(self.opened.model, config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = Sampler::new(self.opened.model, &mut arena, config, &Start::Seed)?;
@@ -275,7 +282,8 @@ impl<'a> FloatRuns<'a> {
             ..Record::default()
         };
         let mut states = Vec::new();
-        while sampler.step_observed(&mut record)?.is_some() {
+        let mut worker = engine.worker();
+        while sampler.step_by(&mut worker, &mut record)?.is_some() {
             states.push(planes(sampler.state(), channels));
         }
         Ok((record, states))

@@ -10,6 +10,7 @@ use crate::import::Checkpoint;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
+use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_graph::float::{Conditions, DType, Executor};
 use mote_graph::graph::{Graph, ValueId};
@@ -69,6 +70,7 @@ pub fn layers<'i>(
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(opened.model, &checkpoint.graph);
     let images = images.into();
+    let engine = Engine::prepare(opened.model);
     let follow = |one: Images<'_>| {
         let mut recorder = Recorder {
             float_runs: &float_runs,
@@ -90,7 +92,8 @@ pub fn layers<'i>(
         if let Some(condition) = one.condition(0) {
             sampler.condition(condition)?;
         }
-        while recorder.failed.is_none() && sampler.step_observed(&mut recorder)?.is_some() {
+        let mut worker = engine.worker();
+        while recorder.failed.is_none() && sampler.step_by(&mut worker, &mut recorder)?.is_some() {
             recorder.found.fill(None);
         }
         on_image();

@@ -7,14 +7,15 @@
 
 use mote_engine::calibrate::Run;
 use mote_engine::memory::AlignedBytes;
-use mote_runtime::internals::model::exec::{Call, forward};
+use mote_engine::{Engine, Worker};
+use mote_runtime::internals::model::exec::Call;
 use mote_runtime::internals::model::sampling::Levels;
 use mote_runtime::internals::ops::Given;
 use mote_runtime::internals::sampler::Predicted;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::internals::schedule::rows::{Row, Rows};
 use mote_runtime::internals::schedule::spacing::{PrevRule, prev_timestep};
-use mote_runtime::{Arena, Config, Model, Observer, RunError, StepObserver, Unobserved};
+use mote_runtime::{Arena, Config, Model, Network, Observer, RunError, StepObserver, Unobserved};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -66,7 +67,9 @@ impl StepObserver for Recorder<'_> {
 impl Probe {
     /// Makes `runs` on the reference model and keeps every call.
     pub fn record(reference: &Model<'_>, runs: &[Run]) -> Result<Self, RunError> {
-        let made: Result<Vec<Vec<Probed>>, RunError> = runs.par_iter().map(|run| record(reference, run)).collect();
+        let engine = Engine::prepare(reference);
+        let made: Result<Vec<Vec<Probed>>, RunError> =
+            runs.par_iter().map(|run| record(reference, &engine, run)).collect();
         Ok(Self {
             calls: made?.into_iter().flatten().collect(),
             runs: runs.len(),
@@ -75,7 +78,9 @@ impl Probe {
 
     /// Expected squared error of x0 for `model`, from its errors in the network's output.
     pub fn error(&self, model: &Model<'_>) -> Result<f64, RunError> {
-        let errors: Result<Vec<f64>, RunError> = self.calls.par_iter().map(|call| call.error(model)).collect();
+        let engine = Engine::prepare(model);
+        let errors = (self.calls.par_iter()).map_init(|| engine.worker(), |worker, call| call.error(model, worker));
+        let errors: Result<Vec<f64>, RunError> = errors.collect();
         // Added in call order: the same sum on every machine.
         Ok(errors?.iter().sum::<f64>() / self.runs as f64)
     }
@@ -87,7 +92,7 @@ pub fn psnr_db(error: f64) -> f64 {
 }
 
 impl Probed {
-    fn error(&self, model: &Model<'_>) -> Result<f64, RunError> {
+    fn error(&self, model: &Model<'_>, worker: &mut Worker<'_>) -> Result<f64, RunError> {
         let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
         let call = Call {
             x_q24: &self.x_q24,
@@ -100,7 +105,7 @@ impl Probed {
             true => call,
             false => call.with_condition(&self.condition),
         };
-        forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;
+        worker.forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;
         let missing = RunError::Memory {
             op: model.header().op_count,
         };
@@ -112,7 +117,7 @@ impl Probed {
     }
 }
 
-fn record<'m>(model: &'m Model<'m>, run: &'m Run) -> Result<Vec<Probed>, RunError> {
+fn record<'m>(model: &'m Model<'m>, engine: &Engine<'_>, run: &'m Run) -> Result<Vec<Probed>, RunError> {
     let mut memory = AlignedBytes::for_run(model, &run.config);
     let mut arena = Arena::new(memory.bytes_mut())?;
     let mut recorder = Recorder {
@@ -121,7 +126,8 @@ fn record<'m>(model: &'m Model<'m>, run: &'m Run) -> Result<Vec<Probed>, RunErro
         calls: vec![],
     };
     let mut run = run.begin(model, &mut arena)?;
-    while run.step_observed(&mut recorder)?.is_some() {}
+    let mut worker = engine.worker();
+    while run.step_by(&mut worker, &mut recorder)?.is_some() {}
     Ok(recorder.calls)
 }
 

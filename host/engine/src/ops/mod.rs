@@ -6,6 +6,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod conv;
+pub(crate) mod float;
 pub(crate) mod group_norm;
 mod norm_conv;
 
@@ -13,15 +14,17 @@ use crate::family::{Family, Line};
 use crate::source::Buffers;
 use attention::AttentionLoops;
 use conv::ConvLoops;
+use float::FloatLoops;
 use group_norm::NormLoops;
 use mote_runtime::Model;
+use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::internals::ops;
 use mote_runtime::internals::ops::{Op, Operator};
 
 /// The inner loops of every accelerated operator.
-pub(crate) trait Loops: ConvLoops + NormLoops + AttentionLoops {}
+pub(crate) trait Loops: ConvLoops + NormLoops + AttentionLoops + FloatLoops {}
 
-impl<S: ConvLoops + NormLoops + AttentionLoops> Loops for S {}
+impl<S: ConvLoops + NormLoops + AttentionLoops + FloatLoops> Loops for S {}
 
 /// An operator, prepared for a family: its weights in the order of the engine, its factors laid out for lanes.
 pub(crate) trait Accelerated: Sized {
@@ -41,21 +44,30 @@ pub(crate) trait Accelerated: Sized {
 }
 
 macro_rules! accelerated {
-    ($($op:ident($kernel:ty),)*) => {
+    (integer { $($op:ident($kernel:ty),)* } f16 { $($float:ident = $float_op:ident($float_kernel:ty),)* }) => {
         /// An accelerated operator.
         #[derive(Debug)]
         pub(crate) enum Kernel {
             $($op(Box<$kernel>),)*
+            $($float(Box<$float_kernel>),)*
         }
 
-        /// Names of the kinds that the engine accelerates.
+        /// Names of the kinds that the engine accelerates in integer models.
         pub const ACCELERATED: &[&str] = &[$(<ops::$op as Operator>::NAME,)*];
+
+        /// Names of the kinds that the engine accelerates in f16 models.
+        pub const ACCELERATED_F16: &[&str] = &[$(<ops::$float_op as Operator>::NAME,)*];
 
         impl Kernel {
             /// `None` where the runtime's own body is to run `op`.
             pub fn prepare(model: &Model<'_>, op: &Op, family: Family) -> Option<Self> {
-                match op {
-                    $(Op::$op(record) => <$kernel>::prepare(model, record, family).map(|kernel| Self::$op(Box::new(kernel))),)*
+                match (model.header().arithmetic, op) {
+                    $((Arithmetic::Integer, Op::$op(record)) => {
+                        <$kernel>::prepare(model, record, family).map(|kernel| Self::$op(Box::new(kernel)))
+                    })*
+                    $((Arithmetic::F16, Op::$float_op(record)) => {
+                        <$float_kernel>::prepare(model, record, family).map(|kernel| Self::$float(Box::new(kernel)))
+                    })*
                     // What is not in the list.
                     _ => None,
                 }
@@ -65,6 +77,7 @@ macro_rules! accelerated {
             pub fn memory_bytes(&self) -> usize {
                 match self {
                     $(Self::$op(kernel) => kernel.memory_bytes(),)*
+                    $(Self::$float(kernel) => kernel.memory_bytes(),)*
                 }
             }
 
@@ -72,6 +85,7 @@ macro_rules! accelerated {
             pub fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
                 match self {
                     $(Self::$op(kernel) => kernel.run(simd, arena, work),)*
+                    $(Self::$float(kernel) => kernel.run(simd, arena, work),)*
                 }
             }
         }
@@ -79,10 +93,17 @@ macro_rules! accelerated {
 }
 
 accelerated! {
-    Conv(conv::Conv),
-    GroupNorm(group_norm::Norm),
-    NormConv(norm_conv::NormConv),
-    Attention(attention::Attention),
+    integer {
+        Conv(conv::Conv),
+        GroupNorm(group_norm::Norm),
+        NormConv(norm_conv::NormConv),
+        Attention(attention::Attention),
+    }
+    f16 {
+        FloatConv = Conv(float::Conv),
+        FloatNorm = GroupNorm(float::Norm),
+        FloatAttention = Attention(float::Attention),
+    }
 }
 
 /// Buffers that operators share; each grows to the largest that is asked for.
@@ -100,4 +121,6 @@ pub(crate) struct Workspace {
     pub norm: group_norm::Scratch,
     /// An attention's keys, values and probabilities.
     pub attention: attention::Scratch,
+    /// What f16 models read.
+    pub float: float::Scratch,
 }

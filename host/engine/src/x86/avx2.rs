@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use crate::family::{LANES, Line, Simd};
-use crate::ops::attention::{AttentionLoops, GROUP};
+use crate::ops::attention::AttentionLoops;
 use crate::ops::conv::{ConvLoops, Tile};
+use crate::ops::float::{FloatLoops, FloatTile, Lanes};
 use crate::ops::group_norm::NormLoops;
 use crate::source::Join;
 use core::arch::x86_64::*;
@@ -61,11 +62,37 @@ impl ConvLoops for Avx2 {
     }
 }
 
-impl AttentionLoops for Avx2 {
+impl AttentionLoops for Avx2 {}
+
+impl FloatLoops for Avx2 {
     #[inline]
-    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
-        // SAFETY: `self` says that the feature is here.
-        unsafe { weighted(weights, values) }
+    fn add_products<const P: usize, const B: usize>(
+        self,
+        tile: &FloatTile<'_>,
+        at: &[u32; P],
+        sums: &mut [[Lanes; P]; B],
+    ) {
+        tile.check_reads(at, B);
+        let lines = tile.rows * tile.taps;
+        for (b, sums) in sums.iter_mut().enumerate() {
+            let tile = FloatTile {
+                weights: &tile.weights[b * lines..],
+                ..*tile
+            };
+            for (at, sums) in at.chunks(4).zip(sums.chunks_mut(4)) {
+                // SAFETY: `self` says that the feature is here; `check_reads` that every read is within the slices.
+                unsafe {
+                    match (at.first_chunk::<4>(), sums.first_chunk_mut::<4>()) {
+                        (Some(at), Some(sums)) => add_products(&tile, at, sums),
+                        _ => {
+                            for (at, sums) in at.iter().zip(sums) {
+                                add_products(&tile, &[*at], core::array::from_mut(sums));
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -103,20 +130,38 @@ unsafe fn dots<const P: usize>(tile: &Tile<'_>, weights: &[Line], at: &[u32; P],
     }
 }
 
-/// The sum over positions of a weight times a group of channels. Also for processors with AVX-512: a group of channels fills a register of this family.
+/// Adds the products of `P` windows with one block of weights, tap by tap in order.
+///
+/// # Safety
+/// `rows` rows of `taps` numbers lie in the window from each of `at` on, and as many lines in `weights`.
 #[target_feature(enable = "avx2")]
-pub(crate) fn weighted(weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
-    let mut acc = [_mm256_setzero_si256(); 4];
-    for (weights, values) in weights.chunks(4).zip(values.chunks(4)) {
-        for ((acc, &weight), values) in acc.iter_mut().zip(weights).zip(values) {
-            // SAFETY: eight 32-bit lanes are there.
-            let values = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
-            *acc = _mm256_add_epi32(*acc, _mm256_mullo_epi32(_mm256_set1_epi32(weight), values));
+unsafe fn add_products<const P: usize>(tile: &FloatTile<'_>, at: &[u32; P], sums: &mut [Lanes; P]) {
+    // SAFETY: twice eight lanes are where 16 lanes are; the caller's promise.
+    unsafe {
+        let mut acc: [[__m256; 2]; P] = core::array::from_fn(|p| {
+            [
+                _mm256_loadu_ps(sums[p].as_ptr()),
+                _mm256_loadu_ps(sums[p].as_ptr().add(8)),
+            ]
+        });
+        for row in 0..tile.rows {
+            let inputs: [*const f32; P] =
+                core::array::from_fn(|p| tile.window.as_ptr().add(at[p] as usize + row * tile.row));
+            let weights = tile.weights.as_ptr().add(row * tile.taps);
+            for tap in 0..tile.taps {
+                let line: *const f32 = weights.add(tap).cast();
+                let w = [_mm256_loadu_ps(line), _mm256_loadu_ps(line.add(8))];
+                for p in 0..P {
+                    let x = _mm256_set1_ps(*inputs[p].add(tap));
+                    for half in 0..2 {
+                        acc[p][half] = _mm256_add_ps(acc[p][half], _mm256_mul_ps(x, w[half]));
+                    }
+                }
+            }
+        }
+        for (acc, sums) in acc.iter().zip(sums) {
+            _mm256_storeu_ps(sums.as_mut_ptr(), acc[0]);
+            _mm256_storeu_ps(sums.as_mut_ptr().add(8), acc[1]);
         }
     }
-    let sum = _mm256_add_epi32(_mm256_add_epi32(acc[0], acc[1]), _mm256_add_epi32(acc[2], acc[3]));
-    let mut sums = [0; GROUP];
-    // SAFETY: eight 32-bit lanes go where eight are.
-    unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), sum) };
-    sums
 }

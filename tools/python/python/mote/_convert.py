@@ -57,7 +57,12 @@ def convert(
             "scheduler": getattr(source, "scheduler", None) if scheduler is None else scheduler,
             "calibration": calibration,
         }
-        made = Model._of(_mote.convert(folder, scheme, board, name, callback), recipe)
+        try:
+            made = Model._of(_mote.convert(folder, scheme, board, name, callback), recipe)
+        except _mote.MoteError as error:
+            if folder != Path(scratch):
+                raise
+            raise _of_memory(error, scratch) from None
     if out is not None:
         made.write(out)
     return made
@@ -149,7 +154,12 @@ def _exported(module: Any, scratch: Path, example: Any, description: Any, schedu
     args, kwargs = ((), dict(example)) if isinstance(example, Mapping) else (tuple(example), {})
     modes = [(part, part.training) for part in module.modules()]
     try:
-        exported = torch.export.export(module.eval(), args, kwargs)
+        try:
+            module.eval()
+        except NotImplementedError:
+            # A module that was exported already stays as it was exported.
+            pass
+        exported = torch.export.export(module, args, kwargs)
     except Exception as error:
         raise usage(
             f"torch.export cannot export the module: {_first_line(error)}",
@@ -173,6 +183,19 @@ def _exported(module: Any, scratch: Path, example: Any, description: Any, schedu
     if scheduler is not None:
         _save_scheduler(scheduler, scratch)
     return scratch
+
+
+def _of_memory(error: _mote.MoteError, scratch: str) -> _mote.MoteError:
+    """An error of a folder that nobody sees, as one of what was in memory."""
+
+    def told(text: str) -> str:
+        for part in ("unet", "transformer"):
+            text = text.replace(f"give its folder, {scratch}/{part}", f"give pipeline.{part} with scheduler=")
+        return text.replace(f"{scratch}/", "")
+
+    made = type(error)(told(str(error)))
+    made.advice = None if error.advice is None else told(error.advice)
+    return made
 
 
 def _first_line(error: BaseException) -> str:

@@ -88,6 +88,15 @@ class QuantizedModule(torch.nn.Module):
         self._follow()
         return self._model
 
+    def train(self, mode: bool = True) -> QuantizedModule:
+        """As of any module. A network that was exported stays as it was exported."""
+        self.training = mode
+        try:
+            self.net.train(mode)
+        except NotImplementedError:
+            pass
+        return self
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `net` returns, with the model's numbers in place of its own.
 
@@ -117,8 +126,15 @@ class QuantizedModule(torch.nn.Module):
         if not torch.is_grad_enabled() or not self._rounded:
             return self.net(*args, **kwargs)
         own = dict(self.net.named_parameters())
-        at = {name: own[name] + (rounded - own[name]).detach() for name, rounded in self._rounded.items()}
-        return torch.func.functional_call(self.net, at, args, kwargs)
+        moved = {id(own[name]): own[name] + (rounded - own[name]).detach() for name, rounded in self._rounded.items()}
+        # Every module once, and every place of a parameter that several share.
+        places = (
+            (f"{path}.{name}" if path else name, parameter)
+            for path, module in self.net.named_modules()
+            for name, parameter in module.named_parameters(recurse=False)
+        )
+        at = {name: moved[id(parameter)] for name, parameter in places if id(parameter) in moved}
+        return torch.func.functional_call(self.net, at, args, kwargs, tie_weights=False)
 
     def _answer(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """The model's output, in the network's own order of axes."""

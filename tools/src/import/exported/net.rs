@@ -1,5 +1,6 @@
 //! The network while it is recognized: sources, the graph that grows from them, and names.
 
+use super::gelu;
 use super::source::{Convolved, Map, Source, What};
 use super::tensor::Tensor;
 use super::view::View;
@@ -20,6 +21,8 @@ pub(in crate::import) struct Net {
     pub sources: Vec<Source>,
     /// The module of the node that is read.
     pub module: String,
+    /// Whether numbers are rounded to f32 and layers taken apart, as exporters to ONNX do: a bias that is added is the layer's then.
+    pub apart: bool,
     /// Modules that hold others.
     inner: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -46,6 +49,7 @@ impl Net {
             graph: Builder::new(),
             sources: vec![],
             module: String::new(),
+            apart: false,
             inner,
             names: BTreeSet::new(),
             known: BTreeMap::new(),
@@ -86,12 +90,13 @@ impl Net {
         Ok(index)
     }
 
-    /// Writes `source`, or what it is made of where it is a part of an attention or of a norm, which has no value of its own.
+    /// Writes `source`, or what it is made of where it is a part of an attention or of a norm, which has no value of its own, or may become
+    /// a part of a layer.
     fn settle(&mut self, source: usize, seen: &mut BTreeSet<usize>) -> Result<()> {
         if self.sources[source].value.is_some() || !seen.insert(source) {
             return Ok(());
         }
-        if !self.sources[source].part {
+        if !self.sources[source].part && !(self.apart && gelu::is_part(self, source)) {
             return self.value(source).map(drop);
         }
         let parts = self.sources[source].what.parts();
@@ -118,6 +123,11 @@ impl Net {
             }
             _ => false,
         }
+    }
+
+    /// Says that `name` is that of an input, so that no node takes it.
+    pub fn taken(&mut self, name: &str) {
+        self.names.insert(name.to_string());
     }
 
     fn push(&mut self, sizes: Vec<usize>, what: What, value: Option<ValueId>) -> usize {

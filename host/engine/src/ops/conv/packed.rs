@@ -8,6 +8,8 @@ use mote_runtime::internals::family::padded;
 use mote_runtime::internals::ops::conv::Extent;
 use mote_runtime::internals::ops::conv::proof::{accumulator_bound, wide_bias};
 use mote_runtime::internals::ops::{At, Weights};
+use mote_runtime::internals::tensor::int4;
+use std::borrow::Cow;
 
 /// Weights, biases and factors as they stand in the file.
 #[derive(PartialEq)]
@@ -19,6 +21,8 @@ pub(super) struct Packed<'m> {
     /// Taps of a row as it is stored, zeros at its end included.
     row: usize,
     pub split: Halves,
+    /// Whether int32 holds the sums of a kernel row alone.
+    pub by_rows: bool,
 }
 
 /// Where the halves of int16 weights are.
@@ -32,14 +36,22 @@ pub(super) enum Halves {
     Lanes,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(PartialEq)]
 enum Data<'m> {
-    Int8(&'m [i8]),
+    /// As they stand in the file; of 4 bits, unpacked.
+    Int8(Cow<'m, [i8]>),
     Int16(&'m [i16]),
 }
 
 impl<'m> Packed<'m> {
-    pub fn of(model: &Model<'m>, weights: &Weights, taps: usize, outs: usize, bound: i64) -> Option<Self> {
+    /// `taps` are those of `rows` kernel rows; inputs are at most `bound`.
+    pub fn of(
+        model: &Model<'m>,
+        weights: &Weights,
+        (taps, rows): (usize, usize),
+        outs: usize,
+        bound: i64,
+    ) -> Option<Self> {
         let requant = |at: At| Some((model.table(at, outs)?, model.table(At(at.0 + outs as u32 * 4), outs)?));
         let row = padded(taps);
         match *weights {
@@ -47,10 +59,21 @@ impl<'m> Packed<'m> {
                 data,
                 bias,
                 requant: at,
+            }
+            | Weights::W4 {
+                data,
+                bias,
+                requant: at,
             } => {
                 let (mult, shift) = requant(at)?;
+                let data = match weights {
+                    Weights::W4 { .. } => {
+                        Cow::Owned(unpacked(model.table(data, int4::row_words(taps) * outs)?, taps, row))
+                    }
+                    _ => Cow::Borrowed(model.table(data, row * outs)?),
+                };
                 Some(Self {
-                    data: Data::Int8(model.table(data, row * outs)?),
+                    data: Data::Int8(data),
                     bias: model
                         .table::<i32>(bias, outs)?
                         .iter()
@@ -60,6 +83,7 @@ impl<'m> Packed<'m> {
                     shift,
                     row,
                     split: Halves::None,
+                    by_rows: false,
                 })
             }
             Weights::W16 {
@@ -69,23 +93,25 @@ impl<'m> Packed<'m> {
             } => {
                 let (mult, shift) = requant(at)?;
                 let data: &[i16] = model.table(data, row * outs)?;
-                let fits = |half: fn(i16) -> i16| {
-                    data.chunks_exact(row).all(|row| {
-                        let sum: i64 = row.iter().map(|&w| i64::from(half(w)).abs()).sum();
-                        sum * bound <= i32::MAX.into()
-                    })
+                let fits = |taps: &[i16], half: fn(i16) -> i16| {
+                    let sum: i64 = taps.iter().map(|&w| i64::from(half(w)).abs()).sum();
+                    sum * bound <= i32::MAX.into()
                 };
-                (fits(high) && fits(low)).then_some(Self {
+                let both = |taps: &[i16]| fits(taps, high) && fits(taps, low);
+                let by_rows = !data.chunks_exact(row).all(both);
+                let each = |row: &[i16]| row[..taps].chunks(taps / rows).all(both);
+                (!by_rows || data.chunks_exact(row).all(each)).then_some(Self {
                     data: Data::Int16(data),
                     bias: model.table(bias, outs)?.iter().map(|&words| wide_bias(words)).collect(),
                     mult,
                     shift,
                     row,
-                    split: if outs <= LANES / 2 {
+                    split: if outs <= LANES / 2 && !by_rows {
                         Halves::Lanes
                     } else {
                         Halves::Blocks
                     },
+                    by_rows,
                 })
             }
             _ => None,
@@ -94,7 +120,7 @@ impl<'m> Packed<'m> {
 
     /// Whether the weights, or both their halves, are of eight bits.
     pub fn halves_are_bytes(&self) -> bool {
-        match self.data {
+        match &self.data {
             Data::Int8(_) => true,
             Data::Int16(data) => data.iter().all(|&w| high(w) < 128),
         }
@@ -106,7 +132,7 @@ impl<'m> Packed<'m> {
 
     /// Whether every factor's result fits 31 bits, whatever the input of magnitude `bound`.
     pub fn stays_narrow(&self, bound: i64) -> bool {
-        let Data::Int8(data) = self.data else { return false };
+        let Data::Int8(data) = &self.data else { return false };
         data.chunks_exact(self.row).enumerate().all(|(out, row)| {
             let sum = row.iter().map(|w| u64::from(w.unsigned_abs())).sum();
             let most = accumulator_bound(sum, self.bias[out], bound);
@@ -118,7 +144,7 @@ impl<'m> Packed<'m> {
     pub fn factors(&self, zero: Option<i64>) -> Vec<Factors> {
         let sum = |out: usize| -> i64 {
             let row = out * self.row..(out + 1) * self.row;
-            match self.data {
+            match &self.data {
                 Data::Int8(data) => data[row].iter().map(|&w| i64::from(w)).sum(),
                 Data::Int16(data) => data[row].iter().map(|&w| i64::from(w)).sum(),
             }
@@ -162,7 +188,7 @@ impl<'m> Packed<'m> {
                     let Some(at) = weight(out, ky, quad * each + j) else {
                         continue;
                     };
-                    match self.data {
+                    match &self.data {
                         Data::Int8(data) if window.bytes == 1 => bytes[0] = data[at] as u8,
                         Data::Int16(data) if window.bytes == 1 => bytes[0] = half(data[at]) as u8,
                         Data::Int8(data) => bytes.copy_from_slice(&i16::from(data[at]).to_le_bytes()),
@@ -194,6 +220,18 @@ impl<'m> Packed<'m> {
             Halves::Lanes => (lane % (LANES / 2), if lane < LANES / 2 { high } else { low }),
         }
     }
+}
+
+/// Rows of nibbles as rows of the int8 weights that they count as, zeros at their ends.
+fn unpacked(words: &[u32], taps: usize, row: usize) -> Vec<i8> {
+    let row_words = int4::row_words(taps).max(1);
+    let mut to = Vec::with_capacity(words.len() / row_words * row);
+    for words in words.chunks_exact(row_words) {
+        let end = to.len() + row;
+        to.extend(words.iter().flat_map(|&word| int4::unpack(word)).take(taps));
+        to.resize(end, 0);
+    }
+    to
 }
 
 /// The signed low byte of a weight.

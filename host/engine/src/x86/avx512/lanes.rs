@@ -1,7 +1,7 @@
 //! Registers of 16 lanes: loads, stores, and the halves in which 64-bit products are made.
 #![allow(unsafe_code)]
 
-use crate::family::LANES;
+use crate::family::{LANES, Line};
 use crate::source::{Columns, Stored};
 use crate::split::Split;
 use core::arch::x86_64::*;
@@ -85,6 +85,20 @@ pub(super) fn store<const BYTES: bool>(v: __m512i, lanes: usize, out: &mut [u8])
 pub(super) fn store_lanes(v: __m512i, to: &mut [i32; LANES]) {
     // SAFETY: sixteen 32-bit lanes are there.
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn load_line(from: &Line) -> __m512i {
+    // SAFETY: a line has 64 bytes.
+    unsafe { _mm512_loadu_si512(from.0.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn store_line(v: __m512i, to: &mut Line) {
+    // SAFETY: a line has 64 bytes.
+    unsafe { _mm512_storeu_si512(to.0.as_mut_ptr().cast(), v) }
 }
 
 /// A [`Split`] of every lane.

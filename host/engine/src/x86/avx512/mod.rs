@@ -4,16 +4,19 @@
 mod attention;
 mod dots;
 mod finish;
+mod floats;
 mod lanes;
 mod norm;
 
 use super::amx::Amx;
-use crate::family::{LANES, Simd};
-use crate::ops::attention::{AttentionLoops, GROUP, Rows};
+use crate::family::{LANES, Line, Simd};
+use crate::ops::attention::{AttentionLoops, Score, Windows};
 use crate::ops::conv::{self, Add, ConvLoops, Finish, Tile};
+use crate::ops::float::{FloatLoops, FloatTile, Lanes};
 use crate::ops::group_norm::{NormLoops, Normalize, normalize};
 use crate::source::{Columns, Join, Stored};
 use crate::split::Split;
+use mote_runtime::internals::numeric::requant::WideRequant;
 use mote_runtime::internals::tensor::Dtype;
 
 /// AVX-512 F, BW, DQ, VL and VNNI are here, and AMX where it was asked for.
@@ -146,14 +149,52 @@ impl NormLoops for Avx512 {
 
 impl AttentionLoops for Avx512 {
     #[inline]
-    fn probabilities(self, rows: &Rows<'_>, keys: &[[i32; LANES]], weights: &mut [[i32; LANES]]) {
+    fn few(self, queries: &[Line], keys: Windows<'_>, score: &Score, to: &mut [[i32; LANES]]) -> Option<[i32; LANES]> {
         // SAFETY: `self` says that the features are here.
-        unsafe { attention::probabilities(rows, keys, weights) }
+        unsafe {
+            Some(match queries.len() {
+                1 => attention::few::<1>(queries, keys, score, to),
+                2 => attention::few::<2>(queries, keys, score, to),
+                3 => attention::few::<3>(queries, keys, score, to),
+                4 => attention::few::<4>(queries, keys, score, to),
+                5 => attention::few::<5>(queries, keys, score, to),
+                6 => attention::few::<6>(queries, keys, score, to),
+                7 => attention::few::<7>(queries, keys, score, to),
+                8 => attention::few::<8>(queries, keys, score, to),
+                _ => return None,
+            })
+        }
     }
 
     #[inline]
-    fn weighted(self, weights: &[i32], values: &[[i32; GROUP]]) -> [i32; GROUP] {
-        // SAFETY: AVX-512 is here, and includes AVX2.
-        unsafe { super::avx2::weighted(weights, values) }
+    fn scores(self, dots: &mut [[i32; LANES]], low: &[[i32; LANES]], factor: WideRequant) -> [i32; LANES] {
+        // SAFETY: `self` says that the features are here.
+        unsafe { attention::scores(dots, low, factor) }
+    }
+
+    #[inline]
+    fn powers(self, scores: &mut [[i32; LANES]], tops: &[i32; LANES]) -> [i32; LANES] {
+        // SAFETY: `self` says that the features are here.
+        unsafe { attention::powers(scores, tops) }
+    }
+
+    #[inline]
+    fn shares(self, powers: &[[i32; LANES]], reciprocals: &[u32; LANES], to: &mut [Line]) {
+        // SAFETY: `self` says that the features are here.
+        unsafe { attention::shares(powers, reciprocals, to) }
+    }
+}
+
+impl FloatLoops for Avx512 {
+    #[inline]
+    fn add_products<const P: usize, const B: usize>(
+        self,
+        tile: &FloatTile<'_>,
+        at: &[u32; P],
+        sums: &mut [[Lanes; P]; B],
+    ) {
+        tile.check_reads(at, B);
+        // SAFETY: `self` says that the features are here; `check_reads` that every read is within the slices.
+        unsafe { floats::add_products(tile, at, sums) }
     }
 }

@@ -1,0 +1,315 @@
+//! Attention: a lane a query, 16 queries of a head at a time. Scores and weighted sums are the dot products of convolutions: there
+//! queries and probabilities are the lines, here keys and values the windows. No lane is empty, whatever the width of a head or the
+//! number of positions.
+
+mod arrange;
+mod plain;
+
+pub(crate) use plain::{powers, scores, shares};
+
+use super::conv::{ConvLoops, Tile};
+use super::{Accelerated, Loops, Workspace};
+use crate::Family;
+use crate::family::{LANES, Line};
+use crate::source::grow;
+use arrange::Arranged;
+use mote_runtime::Model;
+use mote_runtime::internals::numeric::requant::{Requant, WideRequant, saturate_i8, saturate_i16};
+use mote_runtime::internals::ops as op;
+use mote_runtime::internals::tensor::{Dtype, Tensor};
+use rayon::prelude::*;
+
+/// Keys, and channels of values, that a tile has.
+const TILE: usize = 8;
+
+/// Elements of work above which an attention is worth several threads.
+const PARALLEL_WORK: usize = 2_000_000;
+
+/// An attention.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    /// Queries, keys, values.
+    qkv: [Tensor; 3],
+    out: Tensor,
+    heads: usize,
+    score: Score,
+    out_requant: Requant,
+}
+
+/// From dot products to scores.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Score {
+    pub factor: WideRequant,
+    /// Whether no score leaves 32 bits, whatever queries and keys are.
+    pub fits: bool,
+}
+
+/// Memory of one attention.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    arranged: Arranged,
+    rows: Rows,
+    /// `(head, block of queries, channel)`.
+    sums: Vec<[i32; LANES]>,
+}
+
+/// Memory for the scores of 16 queries.
+#[derive(Debug, Default)]
+struct Rows {
+    /// `(key)`: dot products, scores, powers.
+    scores: Vec<[i32; LANES]>,
+    /// The same of the low halves of keys.
+    low: Vec<[i32; LANES]>,
+    /// `(pair of keys)`: probabilities in Q15 with their sign turned, as 2^15 fits 16 bits so.
+    shares: Vec<Line>,
+}
+
+/// The inner loops of an attention.
+pub(crate) trait AttentionLoops: ConvLoops {
+    /// Scores of heads of few channels, with the largest of each lane; `None` where the family has no such loop.
+    #[inline]
+    fn few(self, queries: &[Line], keys: Windows<'_>, score: &Score, to: &mut [[i32; LANES]]) -> Option<[i32; LANES]> {
+        let _ = (queries, keys, score, to);
+        None
+    }
+
+    /// From dot products to scores, in place; gives the largest of each lane. Where `low` is not empty, `dots` has high halves, in
+    /// units of 256.
+    #[inline]
+    fn scores(self, dots: &mut [[i32; LANES]], low: &[[i32; LANES]], factor: WideRequant) -> [i32; LANES] {
+        self.vectorize(
+            #[inline(always)]
+            || scores(dots, low, factor),
+        )
+    }
+
+    /// From scores to powers, in place; gives the total of each lane, as u32.
+    #[inline]
+    fn powers(self, scores: &mut [[i32; LANES]], tops: &[i32; LANES]) -> [i32; LANES] {
+        self.vectorize(
+            #[inline(always)]
+            || powers(scores, tops),
+        )
+    }
+
+    /// From powers to probabilities: pairs of keys as 16 bits, the sign turned.
+    #[inline]
+    fn shares(self, powers: &[[i32; LANES]], reciprocals: &[u32; LANES], to: &mut [Line]) {
+        self.vectorize(
+            #[inline(always)]
+            || shares(powers, reciprocals, to),
+        );
+    }
+}
+
+impl Accelerated for Attention {
+    type Record = op::Attention;
+
+    fn prepare(model: &Model<'_>, a: &op::Attention, _: Family) -> Option<Self> {
+        let tensor = |id| model.tensor(id).filter(|t| matches!(t.dtype, Dtype::I8 | Dtype::I16));
+        let qkv = [tensor(a.q)?, tensor(a.k)?, tensor(a.v)?];
+        let (out, heads) = (tensor(a.out)?, usize::from(a.heads));
+        let bound = |t: &Tensor| if t.dtype == Dtype::I8 { 1i64 << 7 } else { 1 << 15 };
+        let most = bound(&qkv[0]) * bound(&qkv[1]) * (usize::from(out.channels) / heads) as i64;
+        let score = (i128::from(most) * i128::from(a.score.mult)) >> a.score.shift;
+        Some(Self {
+            qkv,
+            out,
+            heads,
+            score: Score {
+                factor: a.score,
+                fits: score < i32::MAX.into(),
+            },
+            out_requant: a.out_requant,
+        })
+    }
+
+    fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let Scratch { arranged, rows, sums } = &mut work.attention;
+        simd.vectorize(
+            #[inline(always)]
+            || arranged.read(&self.qkv, self.heads, arena, &mut work.buffers.flat),
+        )?;
+        let arranged = &*arranged;
+        grow(sums, self.heads * arranged.blocks * arranged.depth);
+        let sums = &mut sums[..self.heads * arranged.blocks * arranged.depth];
+        let effort = arranged.positions * arranged.positions * (2 * arranged.depth + 32) * self.heads;
+        if effort < PARALLEL_WORK || rayon::current_num_threads() == 1 {
+            for (unit, sums) in sums.chunks_exact_mut(arranged.depth).enumerate() {
+                self.block(simd, arranged, unit, rows, sums);
+            }
+        } else {
+            let units = sums.par_chunks_exact_mut(arranged.depth).enumerate();
+            units.for_each_init(Rows::default, |rows, (unit, sums)| {
+                self.block(simd, arranged, unit, rows, sums);
+            });
+        }
+        let out = arena.get_mut(self.out.range())?;
+        simd.vectorize(
+            #[inline(always)]
+            || self.store(sums, arranged, out),
+        )
+    }
+}
+
+impl Attention {
+    /// The weighted sums of 16 queries, with their sign turned: `unit` counts heads and blocks of queries, `sums` has a line a channel.
+    fn block(
+        &self,
+        simd: impl AttentionLoops,
+        from: &Arranged,
+        unit: usize,
+        rows: &mut Rows,
+        sums: &mut [[i32; LANES]],
+    ) {
+        let (keys, head) = (from.positions, unit / from.blocks);
+        grow(&mut rows.scores, keys.next_multiple_of(TILE));
+        let tops = self.scores(simd, from, unit, head, rows);
+        let totals = simd.powers(&mut rows.scores[..keys], &tops);
+        let reciprocals = simd.vectorize(
+            #[inline(always)]
+            || reciprocals(&totals),
+        );
+        grow(&mut rows.shares, keys.div_ceil(2));
+        let shares = &mut rows.shares[..keys.div_ceil(2)];
+        simd.shares(&rows.scores[..keys], &reciprocals, shares);
+        tiles(simd, from.values(head), shares, sums);
+    }
+
+    /// Scores of 16 queries with every key of their head; the largest of each query.
+    fn scores(
+        &self,
+        simd: impl AttentionLoops,
+        from: &Arranged,
+        unit: usize,
+        head: usize,
+        rows: &mut Rows,
+    ) -> [i32; LANES] {
+        let (queries, keys, count) = (from.queries(unit), from.keys(head), from.positions);
+        if from.is_deep() {
+            return plain::deep_scores(queries, keys, self.score.factor, &mut rows.scores[..count]);
+        }
+        let low = match from.low_keys(head) {
+            Some(low) => {
+                grow(&mut rows.low, count.next_multiple_of(TILE));
+                tiles(simd, low, queries, &mut rows.low);
+                &rows.low[..count]
+            }
+            None => {
+                if let Some(tops) = simd.few(queries, keys, &self.score, &mut rows.scores[..count]) {
+                    return tops;
+                }
+                &[]
+            }
+        };
+        tiles(simd, keys, queries, &mut rows.scores);
+        simd.scores(&mut rows.scores[..count], low, self.score.factor)
+    }
+
+    /// Every sum as an output, `(position, channel)`.
+    #[inline(always)]
+    fn store(&self, sums: &[[i32; LANES]], from: &Arranged, out: &mut [u8]) -> Option<()> {
+        let channels = from.depth * self.heads;
+        for (unit, sums) in sums.chunks_exact(from.depth).enumerate() {
+            let (head, block) = (unit / from.blocks, unit % from.blocks);
+            let count = (from.positions - block * LANES).min(LANES);
+            for (channel, sums) in sums.iter().enumerate() {
+                let first = block * LANES * channels + head * from.depth + channel;
+                if self.out.dtype == Dtype::I8 {
+                    let zero = i32::from(self.out.zero_point);
+                    let mut stored = [0i8; LANES];
+                    for (stored, &sum) in stored.iter_mut().zip(sums) {
+                        *stored = saturate_i8(self.out_requant.apply(-sum).saturating_add(zero));
+                    }
+                    let out: &mut [i8] = bytemuck::cast_slice_mut(out);
+                    scatter(&stored[..count], out.get_mut(first..)?, channels);
+                } else {
+                    let mut stored = [0i16; LANES];
+                    for (stored, &sum) in stored.iter_mut().zip(sums) {
+                        *stored = saturate_i16(self.out_requant.apply(-sum));
+                    }
+                    let out: &mut [i16] = bytemuck::try_cast_slice_mut(out).ok()?;
+                    scatter(&stored[..count], out.get_mut(first..)?, channels);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Writes numbers `step` apart.
+#[inline(always)]
+fn scatter<T: Copy>(from: &[T], to: &mut [T], step: usize) {
+    for (to, &from) in to.iter_mut().step_by(step).zip(from) {
+        *to = from;
+    }
+}
+
+/// `2^46` by each total, floored. A total is at least 2^16, as the largest power is: an f64 has bits to spare.
+#[inline(always)]
+fn reciprocals(totals: &[i32; LANES]) -> [u32; LANES] {
+    let mut reciprocals = [0; LANES];
+    for (reciprocal, &total) in reciprocals.iter_mut().zip(totals) {
+        let quotient = (1u64 << 46) as f64 / f64::from((total as u32).max(1 << 16));
+        // Added to 2^52, an integer stands in the low bits.
+        *reciprocal = (quotient.floor() + (1u64 << 52) as f64).to_bits() as u32;
+    }
+    reciprocals
+}
+
+/// Rows of int16, at even distances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Windows<'a> {
+    pub data: &'a [u8],
+    /// Bytes from a row to the next.
+    pub step: usize,
+    pub count: usize,
+}
+
+/// Dot products of every row in `windows` with the 16 lanes of `lines`: `to` gets a line a row, and may have room for whole tiles.
+#[inline(always)]
+fn tiles(simd: impl ConvLoops, windows: Windows<'_>, lines: &[Line], to: &mut [[i32; LANES]]) {
+    let tile = Tile {
+        window: windows.data,
+        bytes: false,
+        row_bytes: 0,
+        rows: 1,
+        quads: lines.len(),
+        weights: lines,
+    };
+    let last = windows.count - 1;
+    let room = to.len().min(windows.count.next_multiple_of(TILE));
+    let (whole, rest) = to[..room].as_chunks_mut::<TILE>();
+    let offsets = |first: usize| core::array::from_fn(|i| ((first + i).min(last) * windows.step) as u32);
+    for (i, to) in whole.iter_mut().enumerate() {
+        simd.dots::<TILE, 1>(&tile, &offsets(i * TILE), core::array::from_mut(to));
+    }
+    if !rest.is_empty() {
+        let mut sums = [[[0; LANES]; TILE]];
+        simd.dots::<TILE, 1>(&tile, &offsets(whole.len() * TILE), &mut sums);
+        rest.copy_from_slice(&sums[0][..rest.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reciprocals_are_floored_quotients() {
+        let mut word = 1u64;
+        for round in 0..50_000u32 {
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            // Totals of every size, and beside every divisor's multiples.
+            let total = ((word >> 32) as u32 >> (round % 16)).clamp(1 << 16, 1 << 31);
+            let near = ((1u64 << 46) / u64::from(total)).max(1 << 15);
+            let exact = ((1u64 << 46) / near).clamp(1 << 16, 1 << 31) as u32;
+            for total in [total, exact, (exact - 1).max(1 << 16), (exact + 1).min(1 << 31)] {
+                let found = reciprocals(&[total as i32; LANES])[3];
+                assert_eq!(u64::from(found), (1u64 << 46) / u64::from(total), "{total}");
+            }
+        }
+    }
+}
