@@ -60,6 +60,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
     match op {
         "add" | "sub" | "rsub" | "mul" | "div" | "neg" | "pow" | "square" | "sqrt" | "rsqrt" | "reciprocal"
         | "addcmul" => Ok(vec![arithmetic::result(net, op, &call)?]),
+        "erf" => one(net.map(call.input()?, Map::Erf)),
         "sin" | "cos" => call.sine(net, op == "cos"),
         "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" | "convolution" => one(call.conv(net, op)),
         "linear" | "addmm" => call.linear(net, op),

@@ -1,5 +1,6 @@
 //! The network while it is recognized: sources, the graph that grows from them, and names.
 
+use super::gelu;
 use super::source::{Convolved, Map, Source, What};
 use super::tensor::Tensor;
 use super::view::View;
@@ -20,6 +21,8 @@ pub(in crate::import) struct Net {
     pub sources: Vec<Source>,
     /// The module of the node that is read.
     pub module: String,
+    /// Whether numbers are rounded to f32 and layers taken apart, as exporters to ONNX do: a bias that is added is the layer's then.
+    pub apart: bool,
     /// Modules that hold others.
     inner: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -46,6 +49,7 @@ impl Net {
             graph: Builder::new(),
             sources: vec![],
             module: String::new(),
+            apart: false,
             inner,
             names: BTreeSet::new(),
             known: BTreeMap::new(),
@@ -73,7 +77,7 @@ impl Net {
         let deepest = |net: &Self| what.parts().iter().map(|i| net.sources[*i].depth).max().unwrap_or(0);
         if deepest(self) >= MOST_DEPTH {
             for part in what.parts() {
-                self.value(part)?;
+                self.settled(part)?;
             }
         }
         let depth = deepest(self) + 1;
@@ -83,6 +87,25 @@ impl Net {
             self.known.insert(key, index);
         }
         Ok(index)
+    }
+
+    /// Writes `source`, or what it is made of where it may still become a part of a layer; gives its depth.
+    fn settled(&mut self, source: usize) -> Result<usize> {
+        if self.sources[source].value.is_none() && self.apart && gelu::is_part(self, source) {
+            let mut depth = 0;
+            for part in self.sources[source].what.parts() {
+                depth = depth.max(1 + self.settled(part)?);
+            }
+            self.sources[source].depth = depth;
+            return Ok(depth);
+        }
+        self.value(source)?;
+        Ok(0)
+    }
+
+    /// Says that `name` is that of an input, so that no node takes it.
+    pub fn taken(&mut self, name: &str) {
+        self.names.insert(name.to_string());
     }
 
     fn push(&mut self, sizes: Vec<usize>, what: What, value: Option<ValueId>) -> usize {

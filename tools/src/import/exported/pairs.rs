@@ -1,6 +1,7 @@
 //! Sums and products of two operands that broadcast.
 
 use super::net::{Net, Result};
+use super::onnx;
 use super::source::{Convolved, Map, Normalized, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{Atom, Axis, View, broadcast};
@@ -72,6 +73,15 @@ impl Net {
 
     /// `view` plus a constant.
     pub fn plus(&mut self, view: &View, tensor: &Tensor) -> Result<View> {
+        if self.apart && !tensor.sizes.is_empty() && matches!(self.what(view), What::Conv(_)) {
+            let full = self.full(view, &tensor.sizes)?;
+            let (constant, vector) = self.constant(&full, tensor)?;
+            if let (Some(what), true) = (onnx::biased(self, &full, &constant), vector) {
+                let sizes = self.sources[full.source].sizes.clone();
+                let source = self.add(sizes, what)?;
+                return Ok(full.over(source));
+            }
+        }
         if let Some(shift) = tensor.scalar() {
             let sized = self.repeated(view, tensor)?;
             return self.map(&sized, Map::Affine { scale: 1.0, shift });

@@ -145,7 +145,16 @@ pub(in crate::import) enum What {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::import) enum Map {
     Function(Function),
-    Affine { scale: f64, shift: f64 },
+    Affine {
+        scale: f64,
+        shift: f64,
+    },
+    /// A part of a GELU that is written out, and nothing alone.
+    Erf,
+    /// The third power, likewise.
+    Cube,
+    /// Whether it is above a number: a part of a softplus that is one from there on.
+    Above(f64),
 }
 
 /// A convolution, or a linear layer over channels.

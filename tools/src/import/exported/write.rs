@@ -29,7 +29,7 @@ impl Net {
         let (op, inputs): (Op, Vec<ValueId>) = match what {
             What::Conv(conv) => return self.convolved(conv, module),
             What::Norm(norm) => return self.normalized(norm, module),
-            What::Map { x, map } => (mapped(*map), vec![self.value(*x)?]),
+            What::Map { x, map } => (mapped(*map)?, vec![self.value(*x)?]),
             What::Sum { a, b, divisor } => {
                 let (a, b) = (self.value(*a)?, self.value(*b)?);
                 if self.graph.shape(a) == self.graph.shape(b) {
@@ -248,12 +248,18 @@ impl Net {
     }
 }
 
-fn mapped(map: Map) -> Op {
-    match map {
+fn mapped(map: Map) -> Result<Op> {
+    Ok(match map {
         Map::Function(Function::Silu) => ops::Silu.into(),
         Map::Function(function) => ops::Pointwise { function }.into(),
         Map::Affine { scale, shift } => ops::Affine { scale, shift }.into(),
-    }
+        Map::Erf | Map::Cube | Map::Above(_) => {
+            return Err(
+                "an error function, a third power or a comparison is no part of an activation that is known"
+                    .to_string(),
+            );
+        }
+    })
 }
 
 /// The operator of a pooling over so many rows and columns: the mean over halves has one of its own.
