@@ -21,7 +21,7 @@ use summary::{object, summary};
 /// Convert a trained checkpoint to a model file
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
-/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save, or its folder with mote.json and scheduler/; or a
+/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save or net.onnx of torch.onnx.export, or its folder with mote.json and scheduler/; or a
 /// policy's .ckpt, or its folder; or an autoencoder's folder, whose decoder alone becomes the file; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
