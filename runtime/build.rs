@@ -7,7 +7,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=MOTE_FAMILY");
     for name in ["mote_family", "mote_kernels"] {
         println!(
-            "cargo::rustc-check-cfg=cfg({name}, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\"))"
+            "cargo::rustc-check-cfg=cfg({name}, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\", \"simd128\"))"
         );
     }
     let family = env::var("MOTE_FAMILY").unwrap_or_else(|_| of_target().to_owned());
@@ -53,6 +53,7 @@ fn of_target() -> &'static str {
         "thumbv7em" => "dsp",
         "thumbv8m.main" if mve => "helium",
         "thumbv8m.main" => "dsp",
+        "wasm32" if var("CARGO_CFG_TARGET_FEATURE").split(',').any(|name| name == "simd128") => "simd128",
         _ => "portable",
     }
 }

@@ -52,6 +52,7 @@ pub use qemu::{End, Limits};
 pub use report::{ImageRecord, OpRecord, RunReport, StepRecord};
 pub use request::{Drill, Observe, Output, RunRequest, StartFrom};
 pub use temporary::remove_temporaries;
+pub use toolchain::Toolchain;
 
 /// Links `model` into the firmware of `board`, runs it, and gives back what it reported.
 ///

@@ -28,6 +28,7 @@
 //! - [`pointwise`]: programs of pointwise operators in every form.
 //! - [`parts`]: a model file taken apart and put together again with valid checksums.
 //! - [`mutate`]: wrong contents, drawn from a seed.
+//! - [`wire`]: messages of Protocol Buffers, mutated.
 //! - [`running`]: a run from start to end.
 //! - [`random`]: a seeded generator.
 //! - [`source_hash`]: what a generated file says of its source.
@@ -48,6 +49,7 @@ pub mod source_hash;
 pub mod standin;
 pub mod synthetic;
 pub mod wider;
+pub mod wire;
 
 /// The Rust code of the documents compiles.
 #[cfg(doctest)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mote_tests::archive;
 use mote_tests::random::Random;
+use mote_tests::wire;
 use mote_tools::convert::{ConvertError, Options, convert};
 use mote_tools::data::{self, DataOptions, Split};
 use mote_tools::images::decode;
@@ -41,6 +42,13 @@ const TRANSFORMER: [&str; 4] = [
 ];
 /// Files of an exported network.
 const EXPORTED: [&str; 3] = ["net.pt2", "mote.json", "scheduler/scheduler_config.json"];
+/// Files of networks in ONNX; the first is the network.
+const ONNX: [&[&str]; 4] = [
+    &["signal/net.onnx", "signal/net.onnx.data", "signal/mote.json"],
+    &["signal/script.onnx", "signal/mote.json"],
+    &["image/net.onnx", "image/mote.json"],
+    &["image/script.onnx", "image/mote.json"],
+];
 /// Files of images.
 const IMAGES: [&str; 7] = [
     "parts.npz",
@@ -98,7 +106,7 @@ fn most_memory_kib() -> Option<u64> {
 
 fn run(case: u64, dir: &Path) {
     let mut random = Random(0x494D_504F_5254 ^ case << 20);
-    match case % 10 {
+    match case % 11 {
         0 | 1 => pipeline(&mut random, dir),
         2 => shards(&mut random, dir),
         3 => images(&mut random, dir),
@@ -107,6 +115,7 @@ fn run(case: u64, dir: &Path) {
         6 => policy(&mut random, dir),
         7 => lucidrains(&mut random, dir),
         8 => transformer(&mut random, dir),
+        9 => onnx(&mut random, dir),
         _ => single_files(&mut random, dir),
     }
 }
@@ -159,6 +168,29 @@ fn exported(random: &mut Random, dir: &Path) {
     };
     put(&root.join(name), &bytes);
     opened(&root);
+}
+
+/// A network in ONNX: its messages, with lengths that are right, or its bytes; or a file beside it.
+fn onnx(random: &mut Random, dir: &Path) {
+    let root = emptied(dir, "onnx");
+    let files = random.pick(&ONNX);
+    let scheduler = "scheduler/scheduler_config.json";
+    put(&root.join(scheduler), &read(&format!("onnx/image/{scheduler}")));
+    let chosen = random.pick(&[0, 0, 0, 0, 1, 2]) % files.len();
+    for (i, name) in files.iter().enumerate() {
+        let mut bytes = read(&format!("onnx/{name}"));
+        if i == chosen {
+            for _ in 0..1 + random.below(3) {
+                bytes = match i == 0 && random.below(4) > 0 {
+                    true => wire::mutated(random, &bytes, 0),
+                    false => mutated(random, name, bytes),
+                };
+            }
+        }
+        put(&root.join(name.rsplit('/').next().unwrap_or(name)), &bytes);
+    }
+    let network = files[0].rsplit('/').next().unwrap_or(files[0]);
+    opened(&root.join(network));
 }
 
 /// A policy's checkpoint: its pickle within a whole archive, its weights, or its settings.

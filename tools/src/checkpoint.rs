@@ -21,8 +21,8 @@ impl Checkpoint {
         Feature::Schedule,
     ];
 
-    /// Reads the checkpoint in `path`: a diffusers pipeline folder, or its `unet/` folder; `net.pt2` of `torch.export.save`, or its folder with
-    /// `mote.json`; a policy's `.ckpt`, or its folder.
+    /// Reads the checkpoint in `path`: a diffusers pipeline folder, or its `unet/` folder; `net.pt2` of `torch.export.save` or `net.onnx` of
+    /// `torch.onnx.export`, or its folder with `mote.json`; a policy's `.ckpt`, or its folder.
     ///
     /// # Errors
     /// Of kind `Input`, with file, field and value, for whatever is not there or not supported.

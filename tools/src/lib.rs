@@ -31,6 +31,7 @@
 //! | name a board, a chip, or describe one | [`target::Target`] |
 //! | know what it takes of a board, and what a step costs | [`ModelFile::fit`], [`bench::Bench`] |
 //! | compare two model files | [`diff::difference`] |
+//! | see which tools are here | [`doctor::examine`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
@@ -66,6 +67,7 @@ pub mod convert;
 pub mod crosscheck;
 pub mod data;
 pub mod diff;
+pub mod doctor;
 pub mod emit;
 pub mod estimate;
 pub mod eval;
@@ -101,6 +103,7 @@ pub use backend::{Backend, Trace, board_named};
 pub use condition::Conditions;
 pub use conversion::{Conversion, fitting};
 pub use convert::{Converted, Progress};
+pub use error::code::{self, Code};
 pub use error::{Error, ErrorKind, escaped};
 pub use import::Checkpoint;
 pub use model_file::ModelFile;

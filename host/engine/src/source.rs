@@ -9,7 +9,7 @@ use mote_runtime::internals::ops as op;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 
 /// What integer activations are stored as: i8 or i16.
-pub(crate) trait Stored: bytemuck::Pod + Into<i32> {}
+pub(crate) trait Stored: bytemuck::Pod + Into<i32> + Sync {}
 
 impl Stored for i8 {}
 impl Stored for i16 {}

@@ -88,7 +88,7 @@ unsafe extern "C" fn widen_words(from: *const i8, end: *const i8, to: *mut i16, 
 /// # Safety
 /// What is read goes from the first pointer to its end, in whole steps of the loop and at least one; every place that is
 /// written is in memory that the caller holds.
-#[cfg(mote_family = "portable")]
+#[cfg(any(mote_family = "portable", mote_family = "simd128"))]
 unsafe fn dots8(row: *const i8, columns: *const i16, end: *const i8, sums: &mut [i32; LANES], _: usize) {
     // SAFETY: the caller's.
     let (row, column) = unsafe {

@@ -16,7 +16,7 @@ mod curve;
 mod curves;
 #[cfg(any(mote_kernels = "armv7m", mote_kernels = "dsp", mote_kernels = "helium"))]
 mod ending;
-#[cfg(not(mote_kernels = "portable"))]
+#[cfg(not(any(mote_kernels = "portable", mote_kernels = "simd128")))]
 mod fused;
 mod int4;
 mod interface;
@@ -47,8 +47,12 @@ use dsp as native;
 mod helium;
 #[cfg(mote_kernels = "helium")]
 use helium as native;
+#[cfg(mote_kernels = "simd128")]
+mod simd128;
 #[cfg(mote_kernels = "portable")]
 use portable as native;
+#[cfg(mote_kernels = "simd128")]
+use simd128 as native;
 
 pub use curve::{Curve, Rescale};
 pub use int4::Rows4;
@@ -67,6 +71,9 @@ pub type Native = dsp::Dsp;
 /// The family of this build's core.
 #[cfg(mote_kernels = "helium")]
 pub type Native = helium::Helium;
+/// The family of this build's core.
+#[cfg(mote_kernels = "simd128")]
+pub type Native = simd128::Simd128;
 /// The family of this build's core.
 #[cfg(mote_kernels = "portable")]
 pub type Native = portable::Portable;

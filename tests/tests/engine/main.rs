@@ -22,7 +22,7 @@ use mote_tools::import::import;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::{Bits, Scheme};
 
-use programs::{factors_at_random, floats, heads, large, program, program_with, signals, strips, thin};
+use programs::{factors_at_random, floats, heads, large, many_taps, program, program_with, signals, strips, thin};
 
 /// Every operator's output of one call.
 #[derive(Default)]
@@ -199,6 +199,20 @@ fn a_normalization_inside_a_convolution_gives_the_bits_of_the_two() {
         inside > 50 && several > 20,
         "{inside} normalizations were inside, {several} in several bands"
     );
+}
+
+#[test]
+fn many_taps_give_the_runtimes_bits() {
+    let file = many_taps(3);
+    let mut random = Random(4);
+    for file in [&file, &factors_at_random(&file, &mut random)] {
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        assert_equal(&model, &mut random, "many taps");
+        for family in families() {
+            let engine = Engine::prepare_for(&model, family);
+            assert!(!engine.in_runtime().any(|kind| kind == "conv"), "{family:?}");
+        }
+    }
 }
 
 #[test]

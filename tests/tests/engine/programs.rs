@@ -130,6 +130,19 @@ pub fn large(bits: Bits) -> AlignedBytes {
     file(&b.program, &diffusion(), windows, Some(&mut |_| bits))
 }
 
+/// Convolutions whose int16 weights have sums that int32 holds for a kernel row alone, of many outputs and of few.
+pub fn many_taps(seed: u64) -> AlignedBytes {
+    let mut b = Builder::new(seed, [1, 5, 6]);
+    let x = b.push(Input::IDENTITY, [1, 5, 6]);
+    let wide = b.conv(&[x], 200, same(3), None);
+    let beside = b.conv(&[x], 20, POINT, None);
+    b.conv(&[wide], 20, same(3), Some((beside, 0.5)));
+    b.conv(&[wide], 3, same(3), None);
+    b.conv(&[wide], 1, same(3), None);
+    let windows = Windows::none(&b.program);
+    file(&b.program, &diffusion(), windows, Some(&mut |_| Bits::Sixteen))
+}
+
 /// Few taps: one and three channels under 3x3 kernels with every padding, on rows that blocks of four positions do not divide, with
 /// a term and without; as many outputs as a tile, and more.
 pub fn thin(seed: u64, mut bits: impl FnMut() -> Bits) -> AlignedBytes {

@@ -6,7 +6,7 @@ use mote_runtime::Method;
 use mote_runtime::internals::sampler;
 use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
-use mote_tools::{Backend, Conditions, Error, FloatDevice, Request, RunOptions, Shard};
+use mote_tools::{Conditions, Error, FloatDevice, Request, RunOptions, Shard};
 
 /// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
@@ -193,9 +193,4 @@ pub fn shard(text: &str) -> Result<Shard, String> {
 /// What runs the float network, by its name.
 pub fn float_device(text: &str) -> Result<FloatDevice, String> {
     FloatDevice::parse(text)
-}
-
-/// A backend by its name.
-pub fn backend(text: &str) -> Result<Backend, String> {
-    Backend::parse(text)
 }

@@ -1,9 +1,9 @@
 //! `mote bench`: what a step costs.
 
-use super::args;
 use super::cost::{markdown, text};
 use super::failure::Failure;
 use super::flash;
+use super::hints;
 use super::kernels;
 use super::print::{self, Verdict};
 use super::progress;
@@ -32,8 +32,8 @@ pub struct Args {
     /// The model file
     #[arg(required_unless_present_any = ["kernels", "flash"])]
     model: Option<PathBuf>,
-    /// Backends, separated by commas: cpu, portable, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend, requires = "model")]
+    /// Backends, separated by commas: cpu, portable, wasm, cuda:layered, cuda:resident, board:NAME, board:NAME/compact (smaller, slower) [default: cpu and boards that are here]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::backend(), hide_possible_values = true, requires = "model")]
     backends: Vec<Backend>,
     /// Steps to measure [default: 2, or what the file plans]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), requires = "model")]
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, group = "single")]
     flash: bool,
     /// Boards, separated by commas. With a model: milliseconds and millijoules there, modelled from instructions that a simulated board of that core counts; a chip's name or a file that describes a board will do. With --kernels and --flash: simulated boards [default: a core of each class]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::board(), hide_possible_values = true)]
     board: Vec<String>,
     /// Print the tables in Markdown
     #[arg(long, conflicts_with = "json")]

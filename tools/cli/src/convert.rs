@@ -5,6 +5,7 @@ mod decoder;
 mod summary;
 
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict};
 use super::target::DescribedArgs;
 use super::{command_line, progress};
@@ -20,7 +21,7 @@ use summary::{object, summary};
 /// Convert a trained checkpoint to a model file
 ///
 /// CHECKPOINT is a diffusers pipeline folder that holds unet/ (config.json and diffusion_pytorch_model.safetensors) and
-/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save, or its folder with mote.json and scheduler/; or a
+/// scheduler/, or its unet/ or unet_ema/ folder, or one folder that holds all of these files; or net.pt2 of torch.export.save or net.onnx of torch.onnx.export, or its folder with mote.json and scheduler/; or a
 /// policy's .ckpt, or its folder; or an autoencoder's folder, whose decoder alone becomes the file; or a chain's folder, which `mote train --preset` wrote. The same checkpoint and options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -38,10 +39,10 @@ pub struct Args {
     #[arg(short, long, value_name = "M.mote")]
     output: PathBuf,
     /// Number formats: auto (chosen tensor by tensor), f16, w16a16, w8a16, w8a8, w4a16 or w4a8
-    #[arg(long, default_value = "auto", value_parser = scheme)]
+    #[arg(long, default_value = "auto", value_parser = hints::scheme(), hide_possible_values = true)]
     scheme: Scheme,
     /// Stay within this board's flash and RAM, or refuse: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: Option<String>,
     #[command(flatten)]
     described: DescribedArgs,
@@ -99,10 +100,6 @@ impl From<Arena> for plan::Arena {
             Arena::Large => Self::Large,
         }
     }
-}
-
-fn scheme(text: &str) -> Result<Scheme, String> {
-    text.parse()
 }
 
 /// A name is a line.

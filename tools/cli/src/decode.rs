@@ -1,7 +1,7 @@
 //! `mote decode`: pictures of latents, by a decoder alone or by the decoder of a model.
 
-use super::args;
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict};
 use mote_tools::backend::pictures;
 use mote_tools::files::{Format, OutputFile};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=64))]
     zoom: u32,
     /// Where to run: cpu, portable or oracle
-    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
+    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = hints::backend(), hide_possible_values = true)]
     backend: Backend,
     /// Print one JSON object
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use super::args::name;
 use super::failure::Failure;
+use super::hints;
 use super::plan;
 use super::print::{self, Verdict, bytes, count, heading, table};
 use super::target::{DescribedArgs, text};
@@ -30,7 +31,7 @@ pub struct Args {
     /// The model file
     model: PathBuf,
     /// Say what it takes of this board: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: Option<String>,
     #[command(flatten)]
     described: DescribedArgs,

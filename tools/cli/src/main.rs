@@ -14,13 +14,17 @@ mod crosscheck;
 mod decode;
 mod demo;
 mod diff;
+mod doctor;
 mod eval;
 mod failure;
 mod flash;
+mod hints;
 mod inspect;
 mod kernels;
+mod manual;
 mod merge;
 mod new;
+mod next;
 mod plan;
 mod print;
 mod progress;
@@ -32,20 +36,22 @@ mod validate;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use print::Verdict;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Puts trained diffusion models on microcontrollers: one file, sampled without a heap, to the same bytes on every machine.
 #[derive(Debug, Parser)]
 #[command(name = "mote", version, max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
-    /// Without a command: demo.
+    /// Without a command: what can be done with what lies in this folder, or demo where nothing does.
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  mote                                            show everything on the bundled checkpoint
+  mote                                            what can be done here; where nothing is here, the demo
+  mote demo                                       show everything on the bundled checkpoint
   mote train --data images.npz -o my-checkpoint   train a network that fits a board
   mote convert my-checkpoint/ -o my.mote          convert a diffusers checkpoint
   mote sample my.mote -o grid.png --count 16      make images
@@ -70,11 +76,18 @@ enum Command {
     Eval(eval::Args),
     Bench(bench::Args),
     Boards(boards::Args),
+    Doctor(doctor::Args),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  mote completions bash > ~/.local/share/bash-completion/completions/mote")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write a manual page of every command into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
     },
 }
 
@@ -92,9 +105,14 @@ fn clean_up_on_signals() {
 /// Runs the command that the arguments ask for.
 fn main() -> ExitCode {
     clean_up_on_signals();
-    let command = Cli::parse()
-        .command
-        .unwrap_or_else(|| Command::Demo(demo::Args::default()));
+    let cli = Cli::try_parse().unwrap_or_else(|error| failure::of_arguments(&error));
+    let command = match cli.command {
+        Some(command) => command,
+        None => match next::suggestions(Path::new(".")) {
+            None => Command::Demo(demo::Args::default()),
+            Some(text) => return next::run(&text),
+        },
+    };
     let json = match &command {
         Command::Demo(args) => args.json,
         Command::Train(args) => args.json,
@@ -111,7 +129,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => args.json,
         Command::Bench(args) => args.json,
         Command::Boards(args) => args.json,
-        Command::Completions { .. } => false,
+        Command::Doctor(args) => args.json,
+        Command::Completions { .. } | Command::Man { .. } => false,
     };
     match run(&command) {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
@@ -137,7 +156,9 @@ fn run(command: &Command) -> Result<Verdict, Failure> {
         Command::Eval(args) => eval::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Boards(args) => boards::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Completions { shell } => completions(*shell),
+        Command::Man { folder } => manual::write(&Cli::command(), folder),
     }
 }
 

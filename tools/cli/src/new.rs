@@ -1,6 +1,7 @@
 //! `mote new`: a firmware project around a model.
 
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict, heading, table};
 use super::target::DescribedArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -27,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "M.mote")]
     model: PathBuf,
     /// The board: a simulated one, a chip, or a file that describes yours
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     board: String,
     #[command(flatten)]
     described: DescribedArgs,

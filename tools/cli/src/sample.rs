@@ -2,6 +2,7 @@
 
 use super::args::{self, SamplerArgs, name};
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict};
 use super::progress;
 use indicatif::ProgressBar;
@@ -75,8 +76,8 @@ pub struct Args {
     /// Images from one seed to the other, both included
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(2..=10_000), requires = "interpolate")]
     frames: u32,
-    /// Where to run: cpu, oracle, cuda (cuda:layered, cuda:resident), board:NAME or board:NAME/compact (see `mote boards`)
-    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = args::backend)]
+    /// Where to run: cpu, oracle, wasm, cuda (cuda:layered, cuda:resident), board:NAME or board:NAME/compact (see `mote boards`)
+    #[arg(long, value_name = "BACKEND", default_value = "cpu", value_parser = hints::backend(), hide_possible_values = true)]
     backend: Backend,
     /// Print one JSON object
     #[arg(long)]

@@ -7,6 +7,7 @@ pub use tables::{backends, distances};
 
 use super::args::{self, SamplerArgs};
 use super::failure::Failure;
+use super::hints;
 use super::print::{self, Verdict, verdict};
 use super::progress;
 use mote_runtime::Config;
@@ -41,8 +42,8 @@ pub struct Args {
     /// Compare with the float network of this checkpoint as well
     #[arg(long, value_name = "CHECKPOINT")]
     against: Option<PathBuf>,
-    /// Backends, separated by commas: oracle, cpu, portable, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = args::backend)]
+    /// Backends, separated by commas: oracle, cpu, portable, wasm, cuda (cuda:layered, cuda:resident), board:NAME, board:NAME/compact (smaller, slower) [default: oracle, cpu, portable, a GPU, and boards that are here on one seed]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::backend(), hide_possible_values = true)]
     backends: Vec<Backend>,
     #[command(flatten)]
     sampler: SamplerArgs,

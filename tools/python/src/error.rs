@@ -10,7 +10,7 @@ create_exception!(
     mote,
     MoteError,
     PyException,
-    "What could not be done. `advice` says what to do about it, or is None."
+    "What could not be done. `advice` says what to do about it, or is None; `code` names its section of docs/errors.md."
 );
 create_exception!(
     mote,
@@ -71,7 +71,9 @@ pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
         ErrorKind::Unavailable => UnavailableError::new_err(text),
         _ => FailedError::new_err(text),
     };
-    match raised.value(py).setattr("advice", error.advice()) {
+    let value = raised.value(py);
+    let told = value.setattr("advice", error.advice());
+    match told.and_then(|()| value.setattr("code", error.code().to_string())) {
         Ok(()) => raised,
         Err(other) => other,
     }

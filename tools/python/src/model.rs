@@ -386,7 +386,7 @@ impl Model {
         let most = match backend {
             Backend::Cpu | Backend::Portable => (work / image).clamp(8, 4096) as usize,
             Backend::Cuda(_) => 4096,
-            Backend::Oracle(_) | Backend::Board(..) => 1,
+            Backend::Oracle(_) | Backend::Wasm | Backend::Board(..) => 1,
         };
         let label = |i: usize| labels.and_then(|labels| labels.get(i)).copied();
         let mut samplings = Vec::new();

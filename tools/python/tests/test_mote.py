@@ -144,6 +144,7 @@ class Refusals(unittest.TestCase):
         self.assertIsInstance(caught.exception, mote.MoteError)
         self.assertIn(says, str(caught.exception))
         self.assertTrue(caught.exception.advice)
+        self.assertRegex(caught.exception.code, r"^MOTE-\d+$")
 
     def test_what_cannot_be_says_what_to_do(self):
         sample, predict = MODEL.sample, MODEL.predict

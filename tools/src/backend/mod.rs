@@ -4,6 +4,7 @@
 //! - `board`: the real firmware on a simulated board; compact, without the part `fast`, on request.
 //! - `cuda`: an NVIDIA GPU, many images at once.
 //! - `oracle`: the independent second implementation, slow.
+//! - `wasm`: the module that the page of a report samples with, in an interpreter; of the Cargo feature `wasm`.
 //! - [`predict`]: single network calls.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
 
@@ -14,6 +15,8 @@ pub mod footprint;
 pub mod oracle;
 mod pictures;
 pub mod predict;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 pub use board::{options as board_options, time_limit};
 pub use cpu::OpTimer;
@@ -22,13 +25,18 @@ pub use pictures::{Drawn, pictures};
 use crate::condition::Images;
 use mote_cuda::{CudaError, Executor};
 use mote_firmware_sim::{Availability, Board, Chip, Firmware, SimError};
-use mote_runtime::{Config, Model, RunError, Start};
+use mote_runtime::{Config, Feature, Model, RunError, Start};
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// What stands after a board's name for its firmware without quick kernels.
 const COMPACT: &str = "compact";
+
+/// What a build without the Cargo feature `wasm` lacks, and how to get it.
+const WITHOUT_WASM: &str = "this build has no interpreter of WebAssembly";
+const WITH_WASM: &str =
+    "build it with the Cargo feature `wasm`, as in `cargo run --release --features wasm -- sample ...`";
 
 /// Images that [`Backend::stream`] makes at once where the backend has no batches of its own.
 const CHUNK: usize = 256;
@@ -44,6 +52,8 @@ pub enum Backend {
     Portable,
     /// A graphics processor; with this executor where one is named.
     Cuda(Option<Executor>),
+    /// The module that the page of a report samples with; in builds with the Cargo feature `wasm`.
+    Wasm,
     /// The firmware on a simulated board.
     Board(&'static Board, Firmware),
 }
@@ -225,6 +235,12 @@ pub enum BackendError {
     /// The GPU failed.
     #[error(transparent)]
     Cuda(CudaError),
+    /// The page's module was built without a part that the run needs.
+    #[error("the run needs the feature '{0}', without which the module of the page was built")]
+    NotInPage(Feature),
+    /// The page's module failed.
+    #[error("the module of the page: {0}")]
+    Page(String),
     /// The board failed, or the model does not fit it.
     #[error(transparent)]
     Board(mote_firmware_sim::SimError),
@@ -246,7 +262,7 @@ impl From<SimError> for BackendError {
 }
 
 impl Backend {
-    /// The backend of that name: `cpu`, `portable`, `oracle`, `cuda` (or `cuda:layered`, `cuda:resident`), `board:NAME` or
+    /// The backend of that name: `cpu`, `portable`, `oracle`, `wasm`, `cuda` (or `cuda:layered`, `cuda:resident`), `board:NAME` or
     /// `board:NAME/compact`.
     pub fn parse(name: &str) -> Result<Self, String> {
         match (name, name.strip_prefix("board:")) {
@@ -256,6 +272,7 @@ impl Backend {
             ("cuda:layered", _) => Ok(Self::Cuda(Some(Executor::Layered))),
             ("cuda:resident", _) => Ok(Self::Cuda(Some(Executor::Resident))),
             ("oracle", _) => Ok(Self::Oracle(None)),
+            ("wasm", _) => Ok(Self::Wasm),
             (_, Some(board)) => match board.split_once('/') {
                 None => Ok(Self::Board(named_board(board)?, Firmware::Fast)),
                 Some((board, COMPACT)) => Ok(Self::Board(named_board(board)?, Firmware::Compact)),
@@ -264,7 +281,7 @@ impl Backend {
                 )),
             },
             _ => Err(format!(
-                "unknown backend '{name}'; choose cpu, portable, oracle, cuda, board:NAME or board:NAME/{COMPACT}"
+                "unknown backend '{name}'; choose cpu, portable, oracle, wasm, cuda, board:NAME or board:NAME/{COMPACT}"
             )),
         }
     }
@@ -280,6 +297,8 @@ impl Backend {
         };
         match self {
             Self::Oracle(_) | Self::Cpu | Self::Portable => Ok(()),
+            Self::Wasm if cfg!(feature = "wasm") => Ok(()),
+            Self::Wasm => missing(WITHOUT_WASM, WITH_WASM),
             Self::Cuda(_) => cuda::available(),
             Self::Board(board, _) => match board.available() {
                 Availability::Ok => Ok(()),
@@ -303,6 +322,10 @@ impl Backend {
             Self::Cpu => cpu::run(opened, sampling, on_step),
             Self::Portable => cpu::run_portable(opened, sampling, on_step),
             Self::Oracle(fault) => oracle::run(opened, sampling, *fault, on_step),
+            #[cfg(feature = "wasm")]
+            Self::Wasm => wasm::run(opened, sampling, on_step),
+            #[cfg(not(feature = "wasm"))]
+            Self::Wasm => self.available().map(|()| vec![]),
             Self::Board(board, firmware) => board::run(board, *firmware, opened, sampling, on_step),
             Self::Cuda(executor) => {
                 let mut traces = Vec::with_capacity(sampling.images.len());
@@ -352,6 +375,7 @@ impl fmt::Display for Backend {
             Self::Oracle(Some(kind)) => write!(f, "oracle (broken {kind})"),
             Self::Cpu => f.write_str("cpu"),
             Self::Portable => f.write_str("portable"),
+            Self::Wasm => f.write_str("wasm"),
             Self::Cuda(None) => f.write_str("cuda"),
             Self::Cuda(Some(Executor::Layered)) => f.write_str("cuda:layered"),
             Self::Cuda(Some(Executor::Resident)) => f.write_str("cuda:resident"),
@@ -394,6 +418,7 @@ mod tests {
             "cuda:layered",
             "cuda:resident",
             "oracle",
+            "wasm",
             "board:microbit",
             "board:microbit/compact",
         ] {
@@ -411,5 +436,14 @@ mod tests {
             "{error}"
         );
         assert!(Backend::parse("gpu").is_err());
+    }
+
+    #[cfg(not(feature = "wasm"))]
+    #[test]
+    fn a_build_without_the_interpreter_says_how_to_get_it() {
+        let Err(BackendError::Unavailable { how, .. }) = Backend::Wasm.available() else {
+            panic!("there is no interpreter");
+        };
+        assert!(how.contains("--features wasm"), "{how}");
     }
 }

@@ -60,7 +60,7 @@ pub fn pictures(opened: OpenModel<'_>, backend: Backend, latents: &[Vec<i32>]) -
             let one = |latent: &Vec<i32>| Ok(Drawn::of(oracle.decode(latent)?.picture));
             latents.par_iter().map(one).collect()
         }
-        Backend::Cuda(_) | Backend::Board(..) => Err(BackendError::Unavailable {
+        Backend::Cuda(_) | Backend::Wasm | Backend::Board(..) => Err(BackendError::Unavailable {
             name: backend.to_string(),
             what: "it makes pictures at the end of a run, not of given latents".into(),
             how: "choose cpu, portable or oracle; `mote sample` runs a whole model there".into(),

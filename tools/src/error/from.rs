@@ -37,9 +37,9 @@ impl From<RunError> for Error {
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
-            _ => return Self::refused(error),
+            _ => return Self::coded(ErrorKind::Refused, error),
         };
-        Self::refused(error).help(help)
+        Self::coded(ErrorKind::Refused, error).help(help)
     }
 }
 
@@ -49,22 +49,25 @@ impl From<BackendError> for Error {
             BackendError::Run(error) => error.into(),
             BackendError::Unavailable { ref how, .. } => {
                 let how = how.clone();
-                Self::of(ErrorKind::Unavailable, error).help(how)
+                Self::coded(ErrorKind::Unavailable, error).help(how)
             }
-            error => Self::new(error),
+            BackendError::NotInPage(_) => {
+                Self::coded(ErrorKind::Refused, error).help("choose another backend, such as cpu")
+            }
+            error => Self::coded(ErrorKind::Failed, error),
         }
     }
 }
 
 impl From<ParseError> for Error {
     fn from(error: ParseError) -> Self {
-        Self::input(error)
+        Self::coded(ErrorKind::Input, error)
     }
 }
 
 impl From<ImportError> for Error {
     fn from(error: ImportError) -> Self {
-        Self::input(error).help("see `mote convert --help` for what a checkpoint is")
+        Self::coded(ErrorKind::Input, error).help("see `mote convert --help` for what a checkpoint is")
     }
 }
 
@@ -72,7 +75,7 @@ impl From<ConvertError> for Error {
     fn from(error: ConvertError) -> Self {
         match error {
             ConvertError::Condition(error) => error,
-            error => Self::input(error).help("see CHECKPOINT in `mote convert --help`"),
+            error => Self::coded(ErrorKind::Input, error).help("see CHECKPOINT in `mote convert --help`"),
         }
     }
 }
@@ -82,40 +85,40 @@ impl From<PlanError> for Error {
         match error {
             PlanError::Run(error) => error.into(),
             PlanError::Parse(error) => error.into(),
-            PlanError::Planned => Self::refused(error).help("plan the file that it was planned from"),
-            PlanError::TwoCallsPrev => Self::refused(error).help("leave --prev out"),
-            PlanError::Chain => Self::refused(error),
+            PlanError::Planned => Self::coded(ErrorKind::Refused, error).help("plan the file that it was planned from"),
+            PlanError::TwoCallsPrev => Self::coded(ErrorKind::Refused, error).help("leave --prev out"),
+            PlanError::Chain => Self::coded(ErrorKind::Refused, error),
         }
     }
 }
 
 impl From<DataError> for Error {
     fn from(error: DataError) -> Self {
-        Self::input(error).help("see `mote eval --help` for what data can be")
+        Self::coded(ErrorKind::Input, error).help("see `mote eval --help` for what data can be")
     }
 }
 
 impl From<TensorsError> for Error {
     fn from(error: TensorsError) -> Self {
-        Self::input(error)
+        Self::coded(ErrorKind::Input, error)
     }
 }
 
 impl From<ImageError> for Error {
     fn from(error: ImageError) -> Self {
-        Self::new(error)
+        Self::coded(ErrorKind::Failed, error)
     }
 }
 
 impl From<CrosscheckError> for Error {
     fn from(error: CrosscheckError) -> Self {
-        Self::input(error).help("give the vectors that were exported with this checkpoint")
+        Self::coded(ErrorKind::Input, error).help("give the vectors that were exported with this checkpoint")
     }
 }
 
 impl From<FloatError> for Error {
     fn from(error: FloatError) -> Self {
-        Self::input(error).help("give --against the checkpoint that the model was converted from")
+        Self::coded(ErrorKind::Input, error).help("give --against the checkpoint that the model was converted from")
     }
 }
 
@@ -124,16 +127,18 @@ impl From<DistributionError> for Error {
         match error {
             DistributionError::Backend(error) => error.into(),
             DistributionError::Float(error) => error.into(),
-            DistributionError::Conditioned => Self::refused(error).help("leave --distribution out"),
-            DistributionError::Count { .. } => Self::usage(error).help("give another number of images"),
-            DistributionError::Data { .. } => Self::input(error).help("give --data more images"),
+            DistributionError::Conditioned => Self::coded(ErrorKind::Refused, error).help("leave --distribution out"),
+            DistributionError::Count { .. } => {
+                Self::coded(ErrorKind::Usage, error).help("give another number of images")
+            }
+            DistributionError::Data { .. } => Self::coded(ErrorKind::Input, error).help("give --data more images"),
         }
     }
 }
 
 impl From<PredictorError> for Error {
     fn from(error: PredictorError) -> Self {
-        Self::new(error)
+        Self::coded(ErrorKind::Failed, error)
     }
 }
 
@@ -141,7 +146,7 @@ impl From<SolveError<PredictorError>> for Error {
     fn from(error: SolveError<PredictorError>) -> Self {
         match error {
             SolveError::Slope(error) => error.into(),
-            error => Self::new(error).help("give a larger --tolerance"),
+            error => Self::coded(ErrorKind::Failed, error).help("give a larger --tolerance"),
         }
     }
 }
@@ -149,9 +154,11 @@ impl From<SolveError<PredictorError>> for Error {
 impl From<ScheduleError> for Error {
     fn from(error: ScheduleError) -> Self {
         match error {
-            ScheduleError::Range { .. } => Self::refused(error).help(FEWER_STEPS),
-            ScheduleError::Steps { max, .. } => Self::usage(error).help(format_args!("give --steps from 1 to {max}")),
-            error => Self::new(error),
+            ScheduleError::Range { .. } => Self::coded(ErrorKind::Refused, error).help(FEWER_STEPS),
+            ScheduleError::Steps { max, .. } => {
+                Self::coded(ErrorKind::Usage, error).help(format_args!("give --steps from 1 to {max}"))
+            }
+            error => Self::coded(ErrorKind::Failed, error),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The one error of the library's face: what went wrong, of which kind it is, and what to do.
 
+pub mod code;
 mod from;
 
+use code::{Code, Coded};
 use std::fmt;
 
 /// What kind of thing went wrong, for a program that decides what to do next.
@@ -52,6 +54,7 @@ impl ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
+    code: Code,
     message: String,
     help: Option<String>,
 }
@@ -66,8 +69,17 @@ impl Error {
     pub fn of(kind: ErrorKind, message: impl fmt::Display) -> Self {
         Self {
             kind,
+            code: kind.code(),
             message: escaped(&message.to_string()),
             help: None,
+        }
+    }
+
+    /// An error of `kind` with the message and the code of a stage's own.
+    pub fn coded(kind: ErrorKind, error: impl Coded + fmt::Display) -> Self {
+        Self {
+            code: error.code(),
+            ..Self::of(kind, error)
         }
     }
 
@@ -104,6 +116,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Its code, which has a section of `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// What to do about it.

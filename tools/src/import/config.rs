@@ -311,7 +311,7 @@ fn class(f: &mut Fields) -> Result<(), ConfigError> {
     }
     let [tiny, kl] = autoencoder::CLASSES;
     let problem = format!(
-        "supported: {NETWORK}, {}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2)",
+        "supported: {NETWORK}, {}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2, net.onnx)",
         unet1d::CLASS,
         dit::CLASS
     );

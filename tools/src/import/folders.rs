@@ -49,7 +49,7 @@ impl Layout {
         Err(ImportError::NoUnet {
             path: shown(path),
             advice: network.map_or_else(
-                || "give the pipeline folder of a UNet2DModel or a DiTTransformer2DModel, the folder of its network, one with net.pt2, or that of a policy, \
+                || "give the pipeline folder of a UNet2DModel or a DiTTransformer2DModel, the folder of its network, one with net.pt2 or net.onnx, or that of a policy, \
                      of lucidrains' weights or of an autoencoder"
                     .to_string(),
                 |name| format!("give {}", shown(&path.join(name))),

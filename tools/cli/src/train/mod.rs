@@ -6,6 +6,7 @@ mod unet;
 use super::args::unit;
 use super::failure::Failure;
 use super::print::Verdict;
+use crate::hints;
 use mote_tools::files::folder_name;
 use mote_tools::quantize::scheme::Scheme;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Choose the widest network that fits this board as int8: a simulated board or a chip (see `mote boards`), or a file that describes one
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    #[arg(long, value_name = "NAME|FILE.toml", value_parser = hints::board(), hide_possible_values = true)]
     fit: Option<String>,
     #[command(flatten)]
     described: crate::target::DescribedArgs,
@@ -103,7 +104,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     times: Option<Times>,
     /// Train for these number formats, which the checkpoint then carries: w8a8, w8a16, w4a8 or w4a16
-    #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = |text: &str| text.parse::<Scheme>())]
+    #[arg(long, value_name = "SCHEME", requires = "distill_from", value_parser = hints::scheme(), hide_possible_values = true)]
     qat: Option<Scheme>,
     /// Print one JSON object
     #[arg(long)]

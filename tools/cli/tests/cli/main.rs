@@ -9,6 +9,7 @@
 //! | `refusals.rs` | bad input gives a message, the right exit status and no half-written file |
 //! | `shards.rs` | any sharding of a run joins to the same bytes, and parts of no whole run are refused |
 //! | `new.rs` | a firmware project is written whole, or refused with what to do |
+//! | `next.rs` | `mote` alone says what can be done here, `mote doctor` which tools are here |
 //! | `plan.rs` | a planned file makes the images of the file that it was planned from, and no others |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
@@ -30,6 +31,7 @@ mod diff;
 mod eval;
 mod files;
 mod new;
+mod next;
 mod plan;
 mod refusals;
 mod shards;

@@ -21,6 +21,11 @@ fn refused(line: &str, status: i32, words: &[&str]) {
         assert!(done.stderr.contains(word), "{line}: no '{word}' in {}", done.stderr);
     }
     assert_eq!(listing(dir.path()), Vec::<String>::new(), "{line}");
+    // Its code has a section of the reference.
+    let page = include_str!("../../../../docs/errors.md");
+    let code = done.stderr.split_once("code: MOTE-").expect(line).1;
+    let code = code.split(',').next().expect("a number");
+    assert!(page.contains(&format!("\n### MOTE-{code}\n")), "{line}: {code}");
 }
 
 #[test]
@@ -351,6 +356,7 @@ fn failures_are_json_where_json_was_asked_for() {
     let done = mote("sample {dir}/no.mote -o x.png --json", &[("dir", folder().path())]);
     assert_eq!(done.status, 1);
     assert!(done.any_json()["error"].as_str().unwrap().contains("no.mote"));
+    assert_eq!(done.any_json()["code"], "MOTE-1001");
 }
 
 #[cfg(unix)]

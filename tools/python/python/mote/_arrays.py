@@ -15,6 +15,7 @@ def usage(what: str, advice: str) -> UsageError:
     """An error of the request, as the library words it."""
     error = UsageError(f"{what}\nhelp: {advice}")
     error.advice = advice
+    error.code = "MOTE-1000"
     return error
 
 

@@ -8,9 +8,10 @@ from typing import Any, TypedDict
 __version__: str
 
 class MoteError(Exception):
-    """What could not be done. `advice` says what to do about it."""
+    """What could not be done. `advice` says what to do about it, `code` (such as MOTE-1101) where it is told of."""
 
     advice: str | None
+    code: str | None
 
 class UsageError(MoteError): ...
 class InputError(MoteError): ...

@@ -1,13 +1,13 @@
 //! Sums, products, quotients and powers, of constants, of functions of the timestep, and of activations.
 
 use super::aten::Call;
-use super::fold;
 use super::net::{Net, Result};
 use super::operands::Value;
 use super::source::{Map, Statistic, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{View, broadcast};
 use super::waves::{MOST, Waves};
+use super::{fold, gelu};
 use mote_graph::ops::Function;
 
 /// The result of an arithmetic node.
@@ -97,7 +97,11 @@ fn times(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
         }
         _ => {
             let (a, b) = (a.activation()?, b.activation()?);
-            match written_out(net, a, b)? {
+            let whole = match gelu::written_out(net, a, b)? {
+                None => written_out(net, a, b)?,
+                found => found,
+            };
+            match whole {
                 Some(view) => Ok(Value::Activation(view)),
                 None => net.product(a, b).map(Value::Activation),
             }
@@ -164,6 +168,9 @@ fn raised(net: &mut Net, x: &Value, power: f64) -> Result<Value> {
         let squared = net.squared(view)?;
         let squared = squared.map_or_else(|| net.product(view, view), Ok)?;
         return Ok(Value::Activation(squared));
+    }
+    if power == 3.0 {
+        return net.map(view, Map::Cube).map(Value::Activation);
     }
     Err(format!("a power of {power} is known of norms alone"))
 }

@@ -69,7 +69,8 @@ impl Net {
         let scale = scale * a * b;
         let [heads, positions, depth] = [0, 1, 2].map(|i| super::view::size(&q.axes[i]));
         let relative = scale * (depth as f64).sqrt();
-        let q = if (relative - 1.0).abs() < 1e-12 {
+        let near = if self.apart { 1e-6 } else { 1e-12 };
+        let q = if (relative - 1.0).abs() < near {
             q
         } else {
             self.map(

@@ -20,12 +20,14 @@ mod arithmetic;
 mod aten;
 mod attention;
 mod fold;
+mod gelu;
 mod layers;
 mod layout;
 mod levels;
 mod manifest;
 mod net;
 mod norms;
+mod onnx;
 mod operands;
 mod pairs;
 mod products;
@@ -59,13 +61,13 @@ use mote_graph::config as settings;
 use mote_graph::graph::Graph;
 use mote_graph::schedule::SchedulerConfig;
 use operands::Value;
-use program::{Input, Program};
+use program::{Input, Program, Store};
 use reader::Reader;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Its name in a checkpoint's folder.
-const FILE: &str = "net.pt2";
+/// Its names in a checkpoint's folder, of which the first that is there is taken.
+const FILES: [&str; 2] = ["net.pt2", "net.onnx"];
 /// Timesteps of a flow without a scheduler.
 const FLOW_TIMESTEPS: f64 = 1000.0;
 
@@ -74,26 +76,58 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return path
             .extension()
-            .is_some_and(|end| end == "pt2")
+            .is_some_and(|end| end == "pt2" || end == "onnx")
             .then(|| path.to_path_buf());
     }
-    let own = path.join(FILE);
-    (own.is_file() && !path.join("unet").is_dir()).then_some(own)
+    let own = FILES.iter().map(|name| path.join(name)).find(|own| own.is_file());
+    own.filter(|_| !path.join("unet").is_dir())
+}
+
+/// The program in `file`, and what holds its tensors.
+fn opened(file: &Path) -> Result<(Program, Opened), ImportError> {
+    if file.extension().is_some_and(|end| end == "onnx") {
+        let (program, source) = onnx::read(file)?;
+        return Ok((program, Opened::Onnx(source)));
+    }
+    let mut archive = Archive::open(file)?;
+    let program = Program::read(&mut archive)?;
+    Ok((program, Opened::Archive(archive)))
+}
+
+/// A file that is read.
+enum Opened {
+    Archive(Archive),
+    Onnx(onnx::Source),
+}
+
+impl Opened {
+    fn store(&mut self) -> &mut dyn Store {
+        match self {
+            Self::Archive(archive) => archive,
+            Self::Onnx(source) => source,
+        }
+    }
+
+    fn sha256(&self) -> String {
+        match self {
+            Self::Archive(archive) => files::sha256(archive.bytes()),
+            Self::Onnx(source) => source.sha256(),
+        }
+    }
 }
 
 /// Reads the checkpoint of the exported program `file`.
 pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut archive = Archive::open(file)?;
-    let program = Program::read(&mut archive)?;
+    let (program, mut opened) = opened(file)?;
     let mut manifest = Manifest::read(&folder, &program.inputs)?;
     manifest.check(&program.inputs)?;
     let (scheduler, scheduler_config) = scheduler(&folder, &manifest)?;
     if let Some(edm) = &scheduler.edm {
         manifest.time = edm.told(scheduler.num_train_timesteps);
     }
-    let (graph, layout) = network(&program, &mut archive, &manifest)?;
-    let sha256 = files::sha256(archive.bytes());
+    let (graph, layout) = network(&program, &mut opened, &manifest)?;
+    let sha256 = opened.sha256();
     let [channels, rows, cols] = graph.sample_shape();
     let null_class = null_class(&manifest, &graph)?;
     Ok(Checkpoint {
@@ -120,11 +154,8 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
 
 /// Extents of a sample of the exported network in `folder`, that of samples left out; `None` where there is none that can be read.
 pub(super) fn sample_of(folder: &Path) -> Option<Vec<usize>> {
-    let file = folder.join(FILE);
-    if !file.is_file() {
-        return None;
-    }
-    let program = Program::read(&mut Archive::open(&file).ok()?).ok()?;
+    let file = FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())?;
+    let (program, _) = opened(&file).ok()?;
     let manifest = Manifest::read(folder, &program.inputs).ok()?;
     let name = manifest.input_of(Role::Sample)?;
     let input = program.inputs.iter().find(|input| input.name == name)?;
@@ -132,12 +163,10 @@ pub(super) fn sample_of(folder: &Path) -> Option<Vec<usize>> {
 }
 
 /// The network as a graph, and the order of a sample's axes.
-fn network(
-    program: &Program,
-    archive: &mut Archive,
-    manifest: &Manifest,
-) -> Result<(Graph, SampleLayout), ImportError> {
+fn network(program: &Program, opened: &mut Opened, manifest: &Manifest) -> Result<(Graph, SampleLayout), ImportError> {
     let mut net = Net::new(program.nodes.iter().map(|node| node.module.as_str()));
+    net.apart = matches!(opened, Opened::Onnx(_));
+    let store = opened.store();
     let mut layout = None;
     let mut given = BTreeMap::new();
     for input in &program.inputs {
@@ -149,11 +178,11 @@ fn network(
     if manifest.input_of(Role::Timestep).is_none() {
         return Err(manifest.error("inputs", "no input has the role timestep").into());
     }
-    let mut reader = Reader::new(program, archive, net, given);
+    let mut reader = Reader::new(program, store, net, given);
     let value = reader.read()?;
     let mut net = reader.net;
     let written = output(&mut net, &value, &layout, manifest);
-    let output = written.map_err(|problem| archive.refuse(format!("the network's output: {problem}")))?;
+    let output = written.map_err(|problem| store.refuse(format!("the network's output: {problem}")))?;
     Ok((net.finish(output)?, layout))
 }
 
@@ -227,6 +256,7 @@ fn given(
                 shape[*axis] = *size;
             }
             let value = net.graph.sample(shape)?;
+            net.taken("sample");
             let source = net.given(value);
             let view = sample_view(net, source, &order);
             *layout = Some(order);
@@ -243,6 +273,7 @@ fn given(
         Role::Class if count == 1 => Ok(Value::Label(input.sizes.clone())),
         Role::Condition if count > 0 => {
             let value = net.graph.condition(&name, count, manifest.range)?;
+            net.taken(&name);
             manifest
                 .null
                 .into_iter()

@@ -1,6 +1,7 @@
 //! Sums and products of two operands that broadcast.
 
 use super::net::{Net, Result};
+use super::onnx;
 use super::source::{Convolved, Map, Normalized, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{Atom, Axis, View, broadcast};
@@ -72,6 +73,15 @@ impl Net {
 
     /// `view` plus a constant.
     pub fn plus(&mut self, view: &View, tensor: &Tensor) -> Result<View> {
+        if self.apart && !tensor.sizes.is_empty() && matches!(self.what(view), What::Conv(_)) {
+            let full = self.full(view, &tensor.sizes)?;
+            let (constant, vector) = self.constant(&full, tensor)?;
+            if let (Some(what), true) = (onnx::biased(self, &full, &constant), vector) {
+                let sizes = self.sources[full.source].sizes.clone();
+                let source = self.add(sizes, what)?;
+                return Ok(full.over(source));
+            }
+        }
         if let Some(shift) = tensor.scalar() {
             let sized = self.repeated(view, tensor)?;
             return self.map(&sized, Map::Affine { scale: 1.0, shift });
@@ -169,6 +179,28 @@ impl Net {
 
     /// The operand with all elements, shown whole, and the other beside it.
     fn ordered(&mut self, a: &View, b: &View) -> Result<(View, Beside)> {
+        let problem = match self.ordered_as_they_lie(a, b) {
+            Ok(found) => return Ok(found),
+            Err(problem) => problem,
+        };
+        // Positions that are blocks of channels become positions of their own.
+        let (x, y) = (self.with_positions(a), self.with_positions(b));
+        match (x == *a, y == *b) {
+            (true, true) => Err(problem),
+            _ => self.ordered_as_they_lie(&x, &y).map_err(|_| problem),
+        }
+    }
+
+    /// `view` as an image or a signal that lies in order, where it is one.
+    fn with_positions(&mut self, view: &View) -> View {
+        let rank = view.axes.len();
+        match self.image(view) {
+            Ok(x) if self.shape(x).is_ok() => self.shown_as(x, rank),
+            _ => view.clone(),
+        }
+    }
+
+    fn ordered_as_they_lie(&mut self, a: &View, b: &View) -> Result<(View, Beside)> {
         let sizes = broadcast(&a.sizes(), &b.sizes());
         let sizes = sizes.ok_or_else(|| format!("extents {:?} and {:?} do not broadcast", a.sizes(), b.sizes()))?;
         let total: usize = sizes.iter().product();

@@ -23,7 +23,17 @@ pub(in crate::import) struct Program {
     pub nodes: Vec<Node>,
     /// The value that is the first output.
     pub output: String,
-    sizes: BTreeMap<String, Vec<usize>>,
+    pub(super) sizes: BTreeMap<String, Vec<usize>>,
+}
+
+/// What holds a program's tensors.
+pub(super) trait Store {
+    /// The file's path, for errors.
+    fn path(&self) -> String;
+    /// The error that the file has this problem.
+    fn refuse(&self, problem: String) -> ImportError;
+    /// The numbers of a tensor.
+    fn tensor(&mut self, stored: &Stored) -> Result<Tensor, ImportError>;
 }
 
 /// An input that a caller gives.
@@ -33,13 +43,21 @@ pub(in crate::import) struct Input {
     pub sizes: Vec<usize>,
 }
 
-/// A tensor of the archive.
+/// A tensor of the file.
 #[derive(Debug, Clone)]
 pub(in crate::import) struct Stored {
     /// Its name in the module, such as `conv_in.weight`.
     pub key: String,
-    folder: &'static str,
-    payload: Payload,
+    place: Place,
+}
+
+/// Where a tensor lies.
+#[derive(Debug, Clone)]
+enum Place {
+    /// In a folder of the archive.
+    Archive { folder: &'static str, payload: Payload },
+    /// Its number among those of an ONNX file.
+    Index(usize),
 }
 
 /// A node of the graph.
@@ -54,6 +72,17 @@ pub(in crate::import) struct Node {
     pub arguments: Vec<(String, Argument)>,
     /// Values written.
     pub outputs: Vec<String>,
+    /// Of a node of ONNX.
+    pub positions: Option<Positions>,
+}
+
+/// What a node of ONNX has in place of named operands.
+#[derive(Debug, Clone)]
+pub(in crate::import) struct Positions {
+    /// Values read, in order; empty where one is left out.
+    pub inputs: Vec<String>,
+    /// The operator set.
+    pub opset: i64,
 }
 
 impl Program {
@@ -103,17 +132,45 @@ impl Program {
 }
 
 impl Stored {
-    /// Reads it.
-    pub fn tensor(&self, archive: &mut Archive) -> Result<Tensor, ImportError> {
-        let key = printable(&self.key);
+    /// The tensor `key` of that number in an ONNX file.
+    pub fn at(key: String, index: usize) -> Self {
+        Self {
+            key,
+            place: Place::Index(index),
+        }
+    }
+
+    /// Its number in an ONNX file.
+    pub fn index(&self) -> Option<usize> {
+        match self.place {
+            Place::Index(index) => Some(index),
+            Place::Archive { .. } => None,
+        }
+    }
+}
+
+impl Store for Archive {
+    fn path(&self) -> String {
+        Archive::path(self).to_string()
+    }
+
+    fn refuse(&self, problem: String) -> ImportError {
+        Archive::refuse(self, problem)
+    }
+
+    fn tensor(&mut self, stored: &Stored) -> Result<Tensor, ImportError> {
+        let key = printable(&stored.key);
         let refuse = |archive: &Archive, problem: String| Err(archive.refuse(format!("tensor `{key}` {problem}")));
-        let Some(meta) = self.payload.tensor_meta.as_ref().filter(|_| !self.payload.use_pickle) else {
-            return refuse(archive, "is stored as a pickle: export plain tensors".to_string());
+        let Place::Archive { folder, payload } = &stored.place else {
+            return refuse(self, "is not in the archive".to_string());
         };
-        let bytes = archive.tensor(self.folder, &self.payload.path_name)?;
+        let Some(meta) = payload.tensor_meta.as_ref().filter(|_| !payload.use_pickle) else {
+            return refuse(self, "is stored as a pickle: export plain tensors".to_string());
+        };
+        let bytes = Archive::tensor(self, folder, &payload.path_name)?;
         match tensor(&key, meta, &bytes) {
             Ok(tensor) => Ok(tensor),
-            Err(problem) => refuse(archive, problem),
+            Err(problem) => refuse(self, problem),
         }
     }
 }
@@ -172,7 +229,8 @@ fn inputs(
         let Some((folder, payload)) = found else {
             return Err(archive.refuse(format!("it holds no data of the tensor `{}`", printable(&key))));
         };
-        stored.insert(value, Stored { key, folder, payload });
+        let place = Place::Archive { folder, payload };
+        stored.insert(value, Stored { key, place });
     }
     Ok((inputs, stored))
 }
@@ -189,6 +247,7 @@ fn node(node: super::schema::Node) -> Node {
         module: module(node.metadata.nn_module_stack.as_deref().unwrap_or_default()),
         arguments: node.inputs.into_iter().map(|input| (input.name, input.arg)).collect(),
         outputs,
+        positions: None,
     }
 }
 

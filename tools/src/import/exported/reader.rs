@@ -1,11 +1,10 @@
 //! The program's nodes, one after the other: each is folded, followed as a change of axes, or recognized as a layer.
 
-use super::archive::Archive;
 use super::net::{Net, Result};
 use super::operands::Value;
-use super::program::{Node, Program};
+use super::program::{Node, Program, Store};
 use super::tensor::{Kind, Tensor};
-use super::{aten, fold, shapes};
+use super::{aten, fold, onnx, shapes};
 use crate::import::ImportError;
 use mote_graph::config::printable;
 use std::collections::BTreeMap;
@@ -17,18 +16,18 @@ const MOST_FOLDED: usize = 1 << 28;
 pub(super) struct Reader<'a> {
     pub net: Net,
     program: &'a Program,
-    archive: &'a mut Archive,
+    store: &'a mut dyn Store,
     values: BTreeMap<String, Value>,
     folded: usize,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `program` whose inputs have the values `given`.
-    pub fn new(program: &'a Program, archive: &'a mut Archive, net: Net, given: BTreeMap<String, Value>) -> Self {
+    pub fn new(program: &'a Program, store: &'a mut dyn Store, net: Net, given: BTreeMap<String, Value>) -> Self {
         Self {
             net,
             program,
-            archive,
+            store,
             values: given,
             folded: 0,
         }
@@ -77,7 +76,7 @@ impl<'a> Reader<'a> {
             .remove(output)
             .or_else(|| self.stored(output).ok().flatten());
         value.ok_or_else(|| {
-            self.archive
+            self.store
                 .refuse(format!("its output `{}` is written by no node", printable(output)))
         })
     }
@@ -85,7 +84,7 @@ impl<'a> Reader<'a> {
     /// The error that `node` has this problem.
     pub fn refuse(&self, node: &Node, problem: String) -> ImportError {
         ImportError::Node {
-            path: self.archive.path().to_string(),
+            path: self.store.path(),
             node: printable(&node.name),
             target: printable(&node.target),
             module: printable(if node.module.is_empty() {
@@ -99,9 +98,34 @@ impl<'a> Reader<'a> {
 
     /// Gives every name of the value that `node` writes into its new value.
     fn rewritten(&mut self, node: &Node, value: Value) -> std::result::Result<(), ImportError> {
-        let Some(Value::Activation(old)) = node.tensor("self").and_then(|name| self.values.get(name)).cloned() else {
+        let own = node.tensor("self").map(str::to_string);
+        if let (Some(own), Value::Constant(_)) = (&own, &value) {
+            // Nothing has seen the constant before, so nothing shows its old numbers.
+            let reads = |earlier: &&Node| {
+                let mut read = earlier
+                    .arguments
+                    .iter()
+                    .filter_map(|(_, argument)| argument.as_tensor.as_ref());
+                !earlier.target.contains("._assert") && read.any(|tensor| tensor.name == *own)
+            };
+            let before = self
+                .program
+                .nodes
+                .iter()
+                .take_while(|earlier| !std::ptr::eq(*earlier, node));
+            if before.filter(reads).next().is_some() {
+                return Err(self.refuse(node, "it writes into a constant that was read before".to_string()));
+            }
+            self.values.insert(own.clone(), value);
+            return Ok(());
+        }
+        let Some(Value::Activation(old)) = own.and_then(|name| self.values.get(&name)).cloned() else {
             return Err(self.refuse(node, "it writes into what is no activation".to_string()));
         };
+        if matches!(&value, Value::Activation(view) if *view == old) {
+            // Dropout outside of training writes what was there.
+            return Ok(());
+        }
         for own in self.values.values_mut() {
             match own {
                 Value::Activation(view) if *view == old => *own = value.clone(),
@@ -117,6 +141,15 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, node: &Node) -> std::result::Result<Vec<Value>, ImportError> {
+        if let Some(positions) = &node.positions {
+            let mut operands = vec![];
+            for name in &positions.inputs {
+                let operand = (!name.is_empty()).then(|| self.operand(node, name));
+                operands.push(operand.transpose()?);
+            }
+            let results = onnx::results(&mut self.net, node, positions, &operands);
+            return results.map_err(|problem| self.refuse(node, problem));
+        }
         let mut operands = BTreeMap::new();
         for (name, argument) in &node.arguments {
             if let Some(tensor) = &argument.as_tensor {
@@ -149,20 +182,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A tensor of the archive. It is read anew each time, so that not all of them are held as wide numbers.
+    /// A tensor of the file. It is read anew each time, so that not all of them are held as wide numbers.
     fn stored(&mut self, name: &str) -> std::result::Result<Option<Value>, ImportError> {
         let program = self.program;
         let Some(stored) = program.stored.get(name) else {
             return Ok(None);
         };
-        let mut tensor = stored.tensor(self.archive)?;
+        let mut tensor = self.store.tensor(stored)?;
         if let Some(said) = program.sizes(name).filter(|said| *said != tensor.sizes) {
             let problem = format!(
                 "tensor `{}` has extents {:?}, and the program says {said:?}",
                 printable(name),
                 tensor.sizes
             );
-            return Err(self.archive.refuse(problem));
+            return Err(self.store.refuse(problem));
         }
         tensor.key = Some(stored.key.chars().take(200).collect());
         let value = Value::Constant(tensor);
@@ -191,8 +224,8 @@ fn writes(target: &str) -> Option<&str> {
 /// Operands by the names of arguments.
 pub(super) type Operands = BTreeMap<String, Vec<Value>>;
 
-/// The results of a node.
-fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result<Vec<Value>> {
+/// The results of a node of aten.
+pub(super) fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result<Vec<Value>> {
     let plain = node.target.strip_prefix("aten.").ok_or("it is no operator of aten")?;
     let (op, overload) = plain.split_once('.').unwrap_or((plain, "default"));
     let op = written_into(op).unwrap_or(op);
@@ -210,6 +243,15 @@ fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result<Vec<Value>
         }
         if aten::keeps(op, node)? {
             return Ok(vec![aten::cast(node, x.clone())?]);
+        }
+        if let (Value::Constant(tensor), "index_put") = (x, op) {
+            if node.flag("accumulate") {
+                return Err("it adds to a constant at places, which is not known".to_string());
+            }
+            let indices = operands.get("indices").ok_or("it has no places")?;
+            let indices: Result<Vec<&Tensor>> = indices.iter().map(Value::constant).collect();
+            let values = first(&["values"]).ok_or("it has no values")?.constant()?;
+            return Ok(vec![Value::Constant(fold::put(tensor, &indices?, values)?)]);
         }
         if let Value::Constant(tensor) = x
             && let Some(result) = fold::mapped(op, node, tensor)?

@@ -129,6 +129,19 @@ pub(super) struct Whole {
 pub(super) struct Number(serde_json::Value);
 
 impl Number {
+    /// The number `value`.
+    pub fn of(value: f64) -> Self {
+        let number = serde_json::Number::from_f64(value).map(serde_json::Value::Number);
+        let infinite = || {
+            if value > 0.0 {
+                "Infinity".into()
+            } else {
+                "-Infinity".into()
+            }
+        };
+        Self(number.unwrap_or_else(infinite))
+    }
+
     /// Its value; NaN for what is no number.
     pub fn value(&self) -> f64 {
         match self.0.as_str() {

@@ -17,6 +17,8 @@ pub(in crate::import) struct Source {
     pub what: What,
     /// The module that it is part of.
     pub module: String,
+    /// Whether it is a part of an attention or of a norm, which has no value of its own.
+    pub part: bool,
     /// Sources on the way back to one that is written.
     pub depth: usize,
     /// The value, once it is written.
@@ -91,6 +93,11 @@ pub(in crate::import) enum What {
         x: usize,
         pad: [usize; 4],
     },
+    /// So many positions reflected at both ends of a signal, the last itself left out.
+    Reflected {
+        x: usize,
+        pad: usize,
+    },
     /// `x` without its mean over some channels of a position.
     Centred {
         x: usize,
@@ -145,7 +152,16 @@ pub(in crate::import) enum What {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::import) enum Map {
     Function(Function),
-    Affine { scale: f64, shift: f64 },
+    Affine {
+        scale: f64,
+        shift: f64,
+    },
+    /// A part of a GELU that is written out, and nothing alone.
+    Erf,
+    /// The third power, likewise.
+    Cube,
+    /// Whether it is above a number: a part of a softplus that is one from there on.
+    Above(f64),
 }
 
 /// A convolution, or a linear layer over channels.
@@ -233,6 +249,7 @@ impl What {
             | Self::Rows { x, .. }
             | Self::Blocks { x, .. }
             | Self::Padded { x, .. }
+            | Self::Reflected { x, .. }
             | Self::Softmax { x, .. }
             | Self::Centred { x, .. }
             | Self::Statistic { x, .. } => vec![*x],
@@ -269,7 +286,7 @@ impl What {
             Self::Pool { .. } => "pool",
             Self::Rows { .. } => "reshape",
             Self::Blocks { .. } => "blocks",
-            Self::Padded { .. } => "pad",
+            Self::Padded { .. } | Self::Reflected { .. } => "pad",
             Self::Centred { .. } | Self::Statistic { .. } => "statistic",
             Self::Scores { .. } | Self::Weights { .. } => "scores",
             Self::Softmax { .. } => "softmax",

@@ -37,6 +37,22 @@ impl Kind {
         })
     }
 
+    /// The number of the type in the schema.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::U8 => 1,
+            Self::I8 => 2,
+            Self::I16 => 3,
+            Self::I32 => 4,
+            Self::I64 => 5,
+            Self::F16 => 6,
+            Self::F32 => 7,
+            Self::F64 => 8,
+            Self::Bool => 12,
+            Self::Bf16 => 13,
+        }
+    }
+
     /// Whether it holds fractions.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64 | Self::Bf16)
@@ -69,7 +85,8 @@ impl Kind {
         }
     }
 
-    fn bytes(self) -> usize {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 | Self::Bool => 1,
             Self::I16 | Self::F16 | Self::Bf16 => 2,
@@ -174,6 +191,17 @@ impl Tensor {
                 self.data[at]
             )),
         }
+    }
+
+    /// What `floats`, which are these numbers, leave of what the network in f64 would have; `None` where they leave nothing.
+    pub fn rest(&self, floats: &[f32]) -> Option<Vec<f32>> {
+        let rest: Vec<f32> = self
+            .exact
+            .iter()
+            .zip(floats)
+            .map(|(v, f)| (v - f64::from(*f)) as f32)
+            .collect();
+        rest.iter().any(|v| *v != 0.0 && v.is_finite()).then_some(rest)
     }
 
     /// Its only number.

@@ -108,6 +108,23 @@ pub(crate) fn finish_wide(high: &[[i32; LANES]], low: &[[i32; LANES]], to: &Fini
     }
 }
 
+/// From whole sums of int16 weights.
+#[inline(always)]
+pub(super) fn finish_long(sums: &[[i64; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    let f = to.factors;
+    for (position, sums) in (first..).zip(sums) {
+        let mut values = [0; LANES];
+        for (lane, value) in values.iter_mut().enumerate() {
+            let requant = WideRequant {
+                mult: f.mult[lane],
+                shift: f.shift[lane],
+            };
+            *value = requant.apply(sums[lane] + f.bias[lane]);
+        }
+        emit(values, to, position, out);
+    }
+}
+
 /// Adds the addend, and stores the lanes that are there.
 #[inline(always)]
 fn emit(mut values: [i32; LANES], to: &Finish<'_>, position: usize, out: &mut [u8]) {

@@ -9,6 +9,7 @@ mod packed;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
+use finish::finish_long;
 pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
 
 use super::{Accelerated, Loops, Workspace};
@@ -44,6 +45,8 @@ pub(crate) struct Conv {
     weights: Vec<Line>,
     blocks: Vec<Factors>,
     halves: Halves,
+    /// Whether int32 holds the sums of a kernel row alone.
+    by_rows: bool,
     add: Option<op::Addend>,
     add_tensor: Option<Tensor>,
     add_split: Option<Split>,
@@ -138,8 +141,9 @@ impl Conv {
         };
         let taps = geometry.kernel.area() * source.channels();
         // As bytes, inputs are 0 to 255.
+        let taps = (taps, geometry.kernel.rows());
         let packed = Packed::of(model, &c.weights, taps, geometry.outs, bound.max(255))?;
-        let bytes = bytes && int8 && packed.halves_are_bytes();
+        let bytes = bytes && int8 && !packed.by_rows && packed.halves_are_bytes();
         let window = Window::new(geometry, source.channels(), if bytes { 1 } else { 2 });
         let zero = bytes.then_some(i64::from(input.zero_point));
         let blocks = packed.factors(zero);
@@ -160,6 +164,7 @@ impl Conv {
             },
             exact: packed.stays_narrow(bound) && small && matches!(out.dtype, Dtype::I8 | Dtype::I16),
             halves: packed.split,
+            by_rows: packed.by_rows,
             rows: geometry.kernel.rows(),
             add: c.addend,
             source,
@@ -325,8 +330,17 @@ impl Conv {
         let count = P.min(offsets.len() - at);
         let starts: [u32; P] = core::array::from_fn(|p| offsets[at + p.min(count - 1)]);
         let mut sums = [[[0; LANES]; P]; B];
-        simd.dots(tile, &starts, &mut sums);
         let finish = |block| self.finish(block, add);
+        if self.by_rows {
+            let mut totals = [[0; LANES]; P];
+            add_rows::<P, B>(simd, tile, &starts, &mut totals);
+            simd.vectorize(
+                #[inline(always)]
+                || finish_long(&totals[..count], &finish(block / 2), at, out),
+            );
+            return count;
+        }
+        simd.dots(tile, &starts, &mut sums);
         match self.halves {
             Halves::None => {
                 for (b, sums) in sums.iter().enumerate() {
@@ -356,13 +370,46 @@ impl Accelerated for Conv {
 
 /// Whether two convolutions from `input` to `out` have equal weights, biases and factors, wherever these stand in the file.
 pub(crate) fn same_weights(model: &Model<'_>, a: &op::Conv, b: &op::Conv, input: &Tensor, out: &Tensor) -> bool {
-    let taps = a.kernel().area() * usize::from(input.channels);
+    let taps = (a.kernel().area() * usize::from(input.channels), a.kernel().rows());
     let packed = |c: &op::Conv| Packed::of(model, &c.weights, taps, out.channels.into(), input_bound(Dtype::I16, 0));
     a.kernel == b.kernel && packed(a).is_some_and(|a| packed(b).is_some_and(|b| a == b))
 }
 
 /// Positions of a tile: with two blocks of channels as many sums as registers have room for.
 const TILE: usize = 12;
+
+/// Sums of weights whose high and low halves are in `B` blocks, a kernel row at a time.
+#[inline(always)]
+fn add_rows<const P: usize, const B: usize>(
+    simd: impl ConvLoops,
+    tile: &Tile<'_>,
+    at: &[u32; P],
+    totals: &mut [[i64; LANES]; P],
+) {
+    for row in 0..tile.rows {
+        for b in 0..B {
+            let own = Tile {
+                window: &tile.window[row * tile.row_bytes..],
+                rows: 1,
+                weights: &tile.weights[(b * tile.rows + row) * tile.quads..][..tile.quads],
+                ..*tile
+            };
+            let mut sums = [[[0; LANES]; P]];
+            simd.dots::<P, 1>(&own, at, &mut sums);
+            let up = if b == 0 { 8 } else { 0 };
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    for (totals, sums) in totals.iter_mut().zip(&sums[0]) {
+                        for (total, &sum) in totals.iter_mut().zip(sums) {
+                            *total += i64::from(sum) << up;
+                        }
+                    }
+                },
+            );
+        }
+    }
+}
 
 /// High halves in the lower lanes, low halves in the upper; at most 16 positions.
 #[inline(always)]

@@ -21,6 +21,8 @@ pub(super) struct Packed<'m> {
     /// Taps of a row as it is stored, zeros at its end included.
     row: usize,
     pub split: Halves,
+    /// Whether int32 holds the sums of a kernel row alone.
+    pub by_rows: bool,
 }
 
 /// Where the halves of int16 weights are.
@@ -42,7 +44,14 @@ enum Data<'m> {
 }
 
 impl<'m> Packed<'m> {
-    pub fn of(model: &Model<'m>, weights: &Weights, taps: usize, outs: usize, bound: i64) -> Option<Self> {
+    /// `taps` are those of `rows` kernel rows; inputs are at most `bound`.
+    pub fn of(
+        model: &Model<'m>,
+        weights: &Weights,
+        (taps, rows): (usize, usize),
+        outs: usize,
+        bound: i64,
+    ) -> Option<Self> {
         let requant = |at: At| Some((model.table(at, outs)?, model.table(At(at.0 + outs as u32 * 4), outs)?));
         let row = padded(taps);
         match *weights {
@@ -74,6 +83,7 @@ impl<'m> Packed<'m> {
                     shift,
                     row,
                     split: Halves::None,
+                    by_rows: false,
                 })
             }
             Weights::W16 {
@@ -83,23 +93,25 @@ impl<'m> Packed<'m> {
             } => {
                 let (mult, shift) = requant(at)?;
                 let data: &[i16] = model.table(data, row * outs)?;
-                let fits = |half: fn(i16) -> i16| {
-                    data.chunks_exact(row).all(|row| {
-                        let sum: i64 = row.iter().map(|&w| i64::from(half(w)).abs()).sum();
-                        sum * bound <= i32::MAX.into()
-                    })
+                let fits = |taps: &[i16], half: fn(i16) -> i16| {
+                    let sum: i64 = taps.iter().map(|&w| i64::from(half(w)).abs()).sum();
+                    sum * bound <= i32::MAX.into()
                 };
-                (fits(high) && fits(low)).then_some(Self {
+                let both = |taps: &[i16]| fits(taps, high) && fits(taps, low);
+                let by_rows = !data.chunks_exact(row).all(both);
+                let each = |row: &[i16]| row[..taps].chunks(taps / rows).all(both);
+                (!by_rows || data.chunks_exact(row).all(each)).then_some(Self {
                     data: Data::Int16(data),
                     bias: model.table(bias, outs)?.iter().map(|&words| wide_bias(words)).collect(),
                     mult,
                     shift,
                     row,
-                    split: if outs <= LANES / 2 {
+                    split: if outs <= LANES / 2 && !by_rows {
                         Halves::Lanes
                     } else {
                         Halves::Blocks
                     },
+                    by_rows,
                 })
             }
             _ => None,

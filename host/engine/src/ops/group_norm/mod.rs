@@ -21,6 +21,10 @@ use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
 use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
 use mote_runtime::internals::ops::GroupNorm;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
+use rayon::prelude::*;
+
+/// Elements above which the second pass is worth several threads.
+const PARALLEL_ELEMENTS: usize = 50_000;
 
 /// A group normalization.
 #[derive(Debug)]
@@ -153,10 +157,23 @@ impl Norm {
         };
         let out = arena.get_mut(self.out.range())?;
         match input {
-            Input::Bytes(input, zero) => simd.normalize(input, &normalize(zero.into()), out),
-            Input::Words(input) => simd.normalize(input, &normalize(0), out),
+            Input::Bytes(input, zero) => self.second_pass(simd, input, &normalize(zero.into()), out),
+            Input::Words(input) => self.second_pass(simd, input, &normalize(0), out),
         }
         Some(())
+    }
+
+    /// Every element, on several threads where there are many: each begins where a period of channels does.
+    fn second_pass<Q: Stored>(&self, simd: impl NormLoops, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
+        let threads = rayon::current_num_threads();
+        if input.len() < PARALLEL_ELEMENTS || threads == 1 {
+            return simd.normalize(input, to, out);
+        }
+        let whole = period(self.gamma.len()) * LANES;
+        let share = input.len().div_ceil(2 * threads).next_multiple_of(whole);
+        let outs = out.par_chunks_mut(share * self.out.dtype.bytes());
+        let both = input.par_chunks(share).zip(outs);
+        both.for_each(|(input, out)| simd.normalize(input, to, out));
     }
 
     /// Reads the input and fills the factors; gives whether those that hold are narrow.
