@@ -1,13 +1,13 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
-use mote_graph::graph::ops;
+use mote_graph::graph::{Node, ops};
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat};
 use crate::emit::Emitter;
-use crate::lower::{Lowered, times};
+use crate::lower::{LowerError, Lowered, refuse, times};
 use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
@@ -34,9 +34,17 @@ impl TimeProj {
         )
     }
 
-    /// Sines and cosines of the same frequencies, all of one before all of the other, as they are; others, and the timestep itself, through a
-    /// matrix.
-    pub(super) fn lower_waves(op: &ops::Waves, timesteps: usize) -> Lowered {
+    /// Sines and cosines of the same frequencies, all of one before all of the other, as they are; others, and the timestep alone, through a
+    /// matrix. The timestep beside sines of it is refused.
+    pub(super) fn lower_waves(op: &ops::Waves, node: &Node, timesteps: usize) -> Result<Lowered, LowerError> {
+        let is_line = |wave: &&ops::Wave| wave.kind == ops::WaveKind::Line && wave.rate != 0.0;
+        let is_wave = |wave: &ops::Wave| wave.kind != ops::WaveKind::Line;
+        if op.features.iter().any(|wave| is_line(&wave)) && op.features.iter().any(is_wave) {
+            return Err(refuse(
+                node,
+                "features of the timestep that are no sines and cosines of the same frequencies, but the timestep beside them",
+            ));
+        }
         let (first, second) = op.features.split_at(op.features.len() / 2);
         let all =
             |part: &[ops::Wave], kind: ops::WaveKind| part.iter().all(|wave| wave.kind == kind && wave.phase == 0.0);
@@ -46,7 +54,7 @@ impl TimeProj {
         let plain = op.time == [1.0, 0.0] && first.iter().all(|wave| wave.rate >= 0.0);
         if !same || !plain || !(cos_first || sin_first) || first.is_empty() {
             let mixed = times::mixed(op, timesteps);
-            return Lowered::Mixed {
+            return Ok(Lowered::Mixed {
                 count: 2 * mixed.rates.len(),
                 features: Self {
                     frequencies: mixed.rates,
@@ -54,10 +62,10 @@ impl TimeProj {
                 }
                 .into(),
                 matrix: mixed.matrix,
-            };
+            });
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();
-        Lowered::Operator(Self { frequencies, cos_first }.into())
+        Ok(Lowered::Operator(Self { frequencies, cos_first }.into()))
     }
 }
 
