@@ -22,7 +22,7 @@ use mote_runtime::{ParseError, RunError};
 use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted};
 use crate::import::{Checkpoint, Trained};
-use crate::lower::{LowerError, lower};
+use crate::lower::{LowerError, lower_of};
 use crate::plan::{Arena, recompute};
 use crate::program::Program;
 use crate::quantize::formats::Format;
@@ -172,7 +172,10 @@ pub fn convert(
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
-    let mut program = recompute(lower(&checkpoint.graph)?, arena);
+    let mut program = recompute(
+        lower_of(&checkpoint.graph, checkpoint.scheduler.num_train_timesteps)?,
+        arena,
+    );
     if let Some(edm) = &checkpoint.scheduler.edm {
         // The device's state has unit variance, its factor is at most 1: the rest of `c_in` is the input's.
         program.scale_input(1.0 / edm.sigma_data);

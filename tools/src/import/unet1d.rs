@@ -274,7 +274,10 @@ impl Unet<'_> {
             return Ok(Time::Vector(self.linear("time_mlp.linear_2", &hidden)?));
         }
         self.net.module = "time_proj".to_string();
-        let spread = self.net.spread_over(&features, length);
+        let spread = self
+            .net
+            .spread_over(&features, [1, length])
+            .map(|view| self.net.shown_as(view.source, 3));
         self.told("time_proj", spread).map(Time::Channels)
     }
 

@@ -7,11 +7,12 @@
 mod deployed;
 #[cfg(test)]
 mod tests;
-mod times;
+pub(crate) mod times;
 
 use std::collections::HashMap;
 
-use mote_graph::graph::{Graph, Node, ValueId};
+use mote_graph::graph::{Graph, Node, Op, ValueId};
+use mote_graph::ops::Function;
 use mote_runtime::internals::ops::rearrange::Pattern;
 
 use crate::ops::{self, Conv, Kind, Rearrange};
@@ -41,6 +42,15 @@ pub enum Lowered {
         shape: [usize; 3],
         /// Rows and columns of a block.
         block: [usize; 2],
+    },
+    /// Features of the timestep, and the matrix `(out, features)` that the node's value is of them.
+    Mixed {
+        /// The features.
+        features: Kind,
+        /// How many.
+        count: usize,
+        /// By rows.
+        matrix: Vec<f32>,
     },
     /// Nothing that is computed: readers of its value read these slots.
     View(View),
@@ -77,10 +87,21 @@ pub struct Next<'a> {
     pub lowering: &'a Lowering<'a>,
 }
 
+/// Timesteps of a network where nothing says how many.
+const TIMESTEPS: usize = 1000;
+
 /// Lowers a shape-checked graph.
 pub fn lower(graph: &Graph) -> Result<Program, LowerError> {
+    lower_of(graph, TIMESTEPS)
+}
+
+/// Lowers a shape-checked graph of a network of so many timesteps.
+pub fn lower_of(graph: &Graph, timesteps: usize) -> Result<Program, LowerError> {
     let graph = &*times::plain(graph);
-    let mut lowering = Lowering::new(graph);
+    let mut lowering = Lowering {
+        timesteps,
+        ..Lowering::new(graph)
+    };
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
@@ -93,6 +114,8 @@ pub struct Lowering<'g> {
     pub graph: &'g Graph,
     /// What is lowered so far.
     pub program: Program,
+    /// Timesteps that the network was trained on.
+    pub timesteps: usize,
     /// Indices of the nodes that read each value. The network's output is read by one node past the end.
     readers: Vec<Vec<usize>>,
     /// How each value that is there can be read.
@@ -124,6 +147,7 @@ impl<'g> Lowering<'g> {
                 sample: graph.sample_shape(),
                 ..Program::default()
             },
+            timesteps: TIMESTEPS,
             readers,
             views: HashMap::new(),
             waiting: HashMap::new(),
@@ -131,6 +155,13 @@ impl<'g> Lowering<'g> {
     }
 
     fn node(&mut self, index: usize, node: &Node) -> Result<(), LowerError> {
+        if matches!(&node.op, Op::Pointwise(op) if op.function == Function::Sine) {
+            return Err(refuse(
+                node,
+                "the sine of an activation, whose periods no table of segments holds",
+            ));
+        }
+        self.made_whole(node);
         let waits = |value: &ValueId| self.waiting.contains_key(value);
         let joined = node.inputs.iter().position(waits);
         let joined = joined.and_then(|input| Some((input, self.waiting.remove(&node.inputs[input])?)));
@@ -163,6 +194,24 @@ impl<'g> Lowering<'g> {
                         nodes: vec![index],
                     }
                 }
+                Lowered::Mixed {
+                    features,
+                    count,
+                    matrix,
+                } => {
+                    let name = format!("{}.waves", node.name);
+                    let origin = Origin {
+                        nodes: vec![index],
+                        value: None,
+                    };
+                    let src = self.program.push(&name, &name, [count, 1, 1], features, origin);
+                    let outs = self.shape(node.output)[0];
+                    Waiting {
+                        name: node.name.clone(),
+                        kind: Conv::linear(vec![src], matrix, outs).into(),
+                        nodes: vec![index],
+                    }
+                }
                 Lowered::Operator(kind) => Waiting {
                     name: node.name.clone(),
                     kind,
@@ -176,6 +225,45 @@ impl<'g> Lowering<'g> {
             self.append(node.output, op);
         }
         Ok(())
+    }
+
+    /// Writes what a sum or a product reads as one tensor and is none: a concatenation, or an upsampled value, beside a tensor. The linear
+    /// layer that does nothing reads either.
+    fn made_whole(&mut self, node: &Node) {
+        let pairs = matches!(
+            node.op,
+            Op::Add(_) | Op::AddChannel(_) | Op::ScaleShift(_) | Op::Modulate(_) | Op::Multiply(_)
+        );
+        let is_apart = |value: &ValueId| {
+            self.views
+                .get(value)
+                .is_some_and(|view| view.upsample || view.slots.len() > 1)
+        };
+        let alone = node.inputs.iter().filter(|value| is_apart(value)).count() == 1;
+        for value in node.inputs.iter().filter(|_| pairs && alone) {
+            let Some(view) = self
+                .views
+                .get(value)
+                .filter(|view| view.upsample || view.slots.len() > 1)
+            else {
+                continue;
+            };
+            let shape = self.shape(*value);
+            let mut identity = vec![0.0; shape[0] * shape[0]];
+            identity.iter_mut().step_by(shape[0] + 1).for_each(|v| *v = 1.0);
+            let conv = Conv {
+                upsample: view.upsample,
+                ..Conv::linear(view.slots.clone(), identity, shape[0])
+            };
+            let name = self.graph.values[value.0].name.clone();
+            let writer = self.graph.nodes.iter().position(|writer| writer.output == *value);
+            let origin = Origin {
+                nodes: writer.into_iter().collect(),
+                value: Some(*value),
+            };
+            let out = self.program.push(&name, &name, shape, Kind::from(conv), origin);
+            self.views.insert(*value, View::of(out));
+        }
     }
 
     fn parts(&mut self, index: usize, node: &Node, parts: Vec<(Kind, SlotId)>) {

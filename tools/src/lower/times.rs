@@ -3,7 +3,8 @@
 //! A network that is told `a t + b` of a model's timestep t (flow matching from noise to data, EDM's `ln(sigma) / 4`), or has phases of
 //! its own, has features `sin(r t + p)`. By `sin(r t + p) = cos(p) sin(r t) + sin(p) cos(r t)` they are a matrix times plain sines and
 //! cosines of `|r| t`, and the linear layers that read them take that matrix into their weights. The device's features and the sum are
-//! then those of any other network.
+//! then those of any other network. Where something else reads them, or the timestep itself is among them, the matrix is a linear layer
+//! of its own ([`mixed`]).
 
 use std::borrow::Cow;
 
@@ -19,6 +20,72 @@ pub(super) fn plain(graph: &Graph) -> Cow<'_, Graph> {
         }
     }
     made
+}
+
+/// `t - (1.5 sin x - 0.3 sin 2 x + sin 3 x / 30) / w`, with x = w t, is `t x^6 / 140` and smaller terms: central differences of sixth order.
+const LINE: [f64; 3] = [1.5, -0.3, 1.0 / 30.0];
+/// The largest x: the three sines are then within 3e-5 of the last timestep, and their own units in Q15 leave as much.
+const LARGEST: f64 = 0.4;
+
+/// Features as a matrix times the sines, then the cosines of these rates (radians a timestep): the rates, and the matrix by rows.
+pub struct Mixed {
+    /// Rates, none below 0.
+    pub rates: Vec<f64>,
+    /// `(feature, 2 rates)`.
+    pub matrix: Vec<f32>,
+}
+
+/// `waves` in a network of so many timesteps as plain sines and cosines and a matrix. The timestep itself is three slow sines.
+pub fn mixed(waves: &ops::Waves, timesteps: usize) -> Mixed {
+    let [a, b] = waves.time;
+    let slow = LARGEST / timesteps.max(1) as f64;
+    let mut rates: Vec<f64> = vec![];
+    let mut place = |rate: f64| {
+        rates.iter().position(|known| *known == rate).unwrap_or_else(|| {
+            rates.push(rate);
+            rates.len() - 1
+        })
+    };
+    // Entries: the place of a rate, whether its cosine, and the factor.
+    let mut rows: Vec<Vec<(usize, bool, f64)>> = vec![];
+    for wave in &waves.features {
+        let (rate, phase) = (wave.rate * a, wave.rate * b + wave.phase);
+        let mut row = vec![];
+        if wave.kind == WaveKind::Line {
+            if rate != 0.0 {
+                for (i, factor) in LINE.iter().enumerate() {
+                    row.push((place(slow * (i + 1) as f64), false, rate * factor / slow));
+                }
+            }
+            if phase != 0.0 {
+                row.push((place(0.0), true, phase));
+            }
+        } else {
+            let own = place(rate.abs());
+            let [sine, cosine] = turned((wave.kind, rate, phase));
+            row.extend([(own, false, sine), (own, true, cosine)]);
+        }
+        rows.push(row);
+    }
+    let count = rates.len().max(1);
+    let mut matrix = vec![0f32; rows.len() * 2 * count];
+    for (row, to) in rows.into_iter().zip(matrix.chunks_exact_mut(2 * count)) {
+        for (place, cosine, factor) in row {
+            to[place + if cosine { count } else { 0 }] += factor as f32;
+        }
+    }
+    rates.resize(count, 0.0);
+    Mixed { rates, matrix }
+}
+
+/// The factors of a feature's plain sine and cosine. A cosine is a sine a quarter ahead; a negative rate turns the sine alone.
+fn turned((kind, rate, phase): (WaveKind, f64, f64)) -> [f64; 2] {
+    let sign = if rate < 0.0 { -1.0 } else { 1.0 };
+    let (sine, cosine) = (libm::sin(phase), libm::cos(phase));
+    match kind {
+        WaveKind::Cosine => [-sine * sign, cosine],
+        _ => [cosine * sign, sine],
+    }
 }
 
 /// A node's features and who reads them.
@@ -64,14 +131,7 @@ impl Features {
     /// The factors of a feature's plain sine and cosine, and the place of its rate.
     fn row(&self, (kind, rate, phase): (WaveKind, f64, f64)) -> (usize, [f64; 2]) {
         let place = self.rates.iter().position(|known| *known == rate.abs()).unwrap_or(0);
-        // A cosine is a sine a quarter ahead; a negative rate turns the sine alone.
-        let sign = if rate < 0.0 { -1.0 } else { 1.0 };
-        let (sine, cosine) = (libm::sin(phase), libm::cos(phase));
-        let factors = match kind {
-            WaveKind::Cosine => [-sine * sign, cosine],
-            _ => [cosine * sign, sine],
-        };
-        (place, factors)
+        (place, turned((kind, rate, phase)))
     }
 
     fn write(&self, graph: &mut Graph, index: usize) {
@@ -133,4 +193,46 @@ fn is_linear(graph: &Graph, index: usize) -> bool {
         .iter()
         .filter(|node| node.op.params().contains(&conv.weight.as_str()));
     conv.kernel == [1, 1] && conv.groups == 1 && sharing.count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The timestep, a constant, a turned sine and a cosine that runs backwards: what the matrix makes of plain sines and cosines.
+    #[test]
+    fn a_matrix_makes_any_features_of_plain_ones() {
+        let wave = |kind, rate: f64, phase| Wave {
+            kind,
+            rate,
+            single: rate as f32,
+            phase,
+        };
+        let features = vec![
+            wave(WaveKind::Line, 0.001, 0.0),
+            wave(WaveKind::Line, 0.0, 0.5),
+            wave(WaveKind::Sine, -0.3, 0.7),
+            wave(WaveKind::Cosine, -0.3, 0.1),
+        ];
+        let waves = ops::Waves {
+            features,
+            time: [2.0, 1.0],
+            single: false,
+        };
+        let found = mixed(&waves, 1000);
+        let count = found.rates.len();
+        for t in [0.0, 1.0, 250.0, 999.0] {
+            let plain: Vec<f64> = (found.rates.iter().map(|r| libm::sin(r * t)))
+                .chain(found.rates.iter().map(|r| libm::cos(r * t)))
+                .collect();
+            for (row, wave) in found.matrix.chunks_exact(2 * count).zip(&waves.features) {
+                let value: f64 = row.iter().zip(&plain).map(|(m, v)| f64::from(*m) * v).sum();
+                let expected = wave.at(2.0 * t + 1.0, mote_graph::float::TimeFeatures::F64);
+                assert!(
+                    (value - expected).abs() < 6e-5,
+                    "{wave:?} at {t}: {value}, {expected} expected"
+                );
+            }
+        }
+    }
 }

@@ -43,6 +43,22 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// A linear layer without biases of `outs` channels.
+    pub fn linear(source: Vec<SlotId>, weight: Vec<f32>, outs: usize) -> Self {
+        Self {
+            source,
+            weight,
+            bias: vec![0.0; outs],
+            kernel: [1; 2],
+            stride: [1; 2],
+            pad: [0; 4],
+            upsample: false,
+            addend: None,
+            divisor: 1.0,
+            groups: vec![],
+        }
+    }
+
     pub(super) fn lower(op: &ops::Conv, node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
         check_window(op, node)?;
         let source = lowering.view(node, 0)?;

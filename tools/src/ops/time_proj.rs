@@ -1,13 +1,13 @@
 //! Sinusoidal features of the timestep (DDPM, section 3.3; Vaswani et al. 2017, section 3.5).
 
-use mote_graph::graph::{Node, ops};
+use mote_graph::graph::ops;
 use mote_runtime::internals::ops as record;
 use mote_runtime::internals::ops::Op as Record;
 use mote_runtime::internals::tensor::Tensor;
 
-use super::{Cost, Operator, OutputFormat, refuse};
+use super::{Cost, Operator, OutputFormat};
 use crate::emit::Emitter;
-use crate::lower::{LowerError, Lowered};
+use crate::lower::{Lowered, times};
 use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
@@ -34,8 +34,9 @@ impl TimeProj {
         )
     }
 
-    /// Sines and cosines of the same frequencies, all of one before all of the other.
-    pub(super) fn lower_waves(op: &ops::Waves, node: &Node) -> Result<Lowered, LowerError> {
+    /// Sines and cosines of the same frequencies, all of one before all of the other, as they are; others, and the timestep itself, through a
+    /// matrix.
+    pub(super) fn lower_waves(op: &ops::Waves, timesteps: usize) -> Lowered {
         let (first, second) = op.features.split_at(op.features.len() / 2);
         let all =
             |part: &[ops::Wave], kind: ops::WaveKind| part.iter().all(|wave| wave.kind == kind && wave.phase == 0.0);
@@ -44,13 +45,19 @@ impl TimeProj {
         let sin_first = all(first, ops::WaveKind::Sine) && all(second, ops::WaveKind::Cosine);
         let plain = op.time == [1.0, 0.0] && first.iter().all(|wave| wave.rate >= 0.0);
         if !same || !plain || !(cos_first || sin_first) || first.is_empty() {
-            return Err(refuse(
-                node,
-                "features of the timestep that are no sines and cosines of the same frequencies",
-            ));
+            let mixed = times::mixed(op, timesteps);
+            return Lowered::Mixed {
+                count: 2 * mixed.rates.len(),
+                features: Self {
+                    frequencies: mixed.rates,
+                    cos_first: false,
+                }
+                .into(),
+                matrix: mixed.matrix,
+            };
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();
-        Ok(Lowered::Operator(Self { frequencies, cos_first }.into()))
+        Lowered::Operator(Self { frequencies, cos_first }.into())
     }
 }
 

@@ -65,7 +65,6 @@ impl<'g> Executor<'g> {
     /// Loads `graph` in `dtype`. Timestep features follow the type: see [`Executor::with_time_features`].
     pub fn new(graph: &'g Graph, dtype: DType) -> Result<Self, FloatError> {
         let network = Network::new(graph)?.by_sample();
-        let params = network.layout().values_of(graph);
         let scratch = network
             .layers
             .iter()
@@ -73,11 +72,11 @@ impl<'g> Executor<'g> {
         let largest = scratch.max().unwrap_or(0).max(1);
         Ok(Self {
             graph,
-            network,
             params: match dtype {
-                DType::F32 => Loaded::F32(params),
-                DType::F64 => Loaded::F64(params.into_iter().map(f64::from).collect()),
+                DType::F32 => Loaded::F32(network.layout().values_of(graph)),
+                DType::F64 => Loaded::F64(network.layout().wide_values_of(graph)),
             },
+            network,
             time: TimeFeatures::of(dtype),
             shard: (SCRATCH / largest).clamp(1, SAMPLES),
         })

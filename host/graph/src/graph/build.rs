@@ -28,6 +28,11 @@ impl Builder {
         self.graph.params.insert(key.into(), param);
     }
 
+    /// Says what f32 leaves of the tensor `key`.
+    pub fn rest(&mut self, key: impl Into<String>, rest: Vec<f32>) {
+        self.graph.rests.insert(key.into(), rest);
+    }
+
     /// Appends `op` on `inputs`; gives the value it writes, which has the node's name.
     pub fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         self.append(name, op.into(), inputs, None)

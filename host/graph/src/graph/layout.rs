@@ -48,6 +48,19 @@ impl Layout {
         graph.params.values().flat_map(|p| p.data.iter().copied()).collect()
     }
 
+    /// The same in f64, with what f32 leaves of them.
+    #[must_use]
+    pub fn wide_values_of(&self, graph: &Graph) -> Vec<f64> {
+        let mut values: Vec<f64> = self.values_of(graph).into_iter().map(f64::from).collect();
+        for (key, rest) in &graph.rests {
+            let own = self.range(key).and_then(|range| values.get_mut(range));
+            if let Some(own) = own.filter(|own| own.len() == rest.len()) {
+                own.iter_mut().zip(rest).for_each(|(v, rest)| *v += f64::from(*rest));
+            }
+        }
+        values
+    }
+
     /// Puts `values` into `graph`, whose layout this is.
     pub fn store(&self, values: &[f32], graph: &mut Graph) {
         for (key, param) in &mut graph.params {

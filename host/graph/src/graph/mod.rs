@@ -79,6 +79,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Trained tensors by checkpoint key.
     pub params: BTreeMap<String, Param>,
+    /// What f32 leaves of computed tensors, such as a batch norm's factors, by key: a network that runs in f64 has it beside `params`.
+    pub rests: BTreeMap<String, Vec<f32>>,
     /// The network's output.
     pub output: Option<ValueId>,
     /// Rows of the class embedding, when the network is conditional.

@@ -68,8 +68,8 @@ const ROOT_2_BY_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::F
 const CUBIC: f64 = 0.044_715;
 
 impl Function {
-    /// Every function; of those with settings, one.
-    pub const ALL: [Self; 16] = [
+    /// Every function without a corner off 0 that a table of segments holds, one of those with settings.
+    pub const ALL: [Self; 12] = [
         Self::Silu,
         Self::Mish,
         Self::Gelu,
@@ -82,10 +82,13 @@ impl Function {
         Self::LeakyRelu(Setting::new(0.01)),
         Self::Elu(Setting::new(1.0)),
         Self::Selu,
+    ];
+
+    /// Functions with corners off 0.
+    pub const CORNERED: [Self; 3] = [
         Self::Clamp(Setting::new(0.0), Setting::new(6.0)),
         Self::Hardswish,
         Self::Hardsigmoid,
-        Self::Sine,
     ];
 
     /// Its name, as PyTorch writes it.

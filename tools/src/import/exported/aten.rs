@@ -146,6 +146,14 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "einsum" | "matmul" | "mm" | "bmm" | "baddbmm" => super::products::result(net, op, &call),
         "embedding" => Ok(vec![call.embedding(net)?]),
         "cat" | "concat" | "concatenate" => Ok(vec![call.joined(net)?]),
+        "reflection_pad1d" => match node.ints("padding")?.as_deref() {
+            Some([before, behind]) if before == behind && *before >= 0 => {
+                one(net.reflected_ends(call.input()?, usize::try_from(*before).unwrap_or(usize::MAX)))
+            }
+            other => Err(format!(
+                "it reflects {other:?} positions; as many at both ends are known"
+            )),
+        },
         "constant_pad_nd" | "pad" => match call.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![call.longer(waves)?]),
             _ => one(call.padded(net)),
@@ -154,6 +162,13 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d" => one(call.pooled(net, op.starts_with("max"))),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
+        "zeros_like" | "ones_like" => Err(
+            "it makes a constant as large as an activation, as self-conditioning does where no estimate is given: train without it"
+                .to_string(),
+        ),
+        "upsample_bilinear2d" | "upsample_linear1d" | "upsample_bicubic2d" => Err(
+            "it interpolates between positions, which is not known: use nearest neighbours, or a transposed convolution".to_string(),
+        ),
         _ => Err(
             "this operator is not known; say which network has it, or export it with another layer in its place"
                 .to_string(),
@@ -400,6 +415,9 @@ impl<'a> Call<'a> {
                 let sizes = [&indices.sizes[..], &[width]].concat();
                 Ok(Value::Constant(Tensor::new(table.kind, sizes, data)))
             }
+            Value::Waves(_) => Err(
+                "it looks up a table by the timestep, which is not known: train with sines of the timestep in its place".to_string(),
+            ),
             _ => Err("it looks up what is computed; the class label is known".to_string()),
         }
     }
@@ -470,6 +488,16 @@ impl<'a> Call<'a> {
 
     fn padded(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
+        if node.text("mode") == Some("reflect") {
+            return match node.ints("pad")?.as_deref() {
+                Some([before, behind]) if before == behind && *before >= 0 => {
+                    net.reflected_ends(self.input()?, usize::try_from(*before).unwrap_or(usize::MAX))
+                }
+                other => Err(format!(
+                    "it reflects {other:?} positions; as many at both ends of a signal are known"
+                )),
+            };
+        }
         if node.text("mode").is_some_and(|mode| mode != "constant") || node.number_or("value", 0.0)? != 0.0 {
             return Err("it pads by other values than 0, which is not known".to_string());
         }

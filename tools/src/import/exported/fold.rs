@@ -21,9 +21,9 @@ pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tenso
         Ok(Some(Tensor::new(kind.unwrap_or(Kind::F32), sizes, vec![value; count])))
     };
     match op {
-        "ones" => sized(1.0),
-        "zeros" | "empty" => sized(0.0),
-        "full" => sized(node.number_or("fill_value", 0.0)?),
+        "ones" | "new_ones" => sized(1.0),
+        "zeros" | "empty" | "new_zeros" => sized(0.0),
+        "full" | "new_full" => sized(node.number_or("fill_value", 0.0)?),
         "scalar_tensor" => {
             let value = node.number_or("s", 0.0)?;
             Ok(Some(Tensor::number(kind.unwrap_or(Kind::F32), value)))
@@ -98,6 +98,39 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
         }
         _ => Ok(None),
     }
+}
+
+/// A constant with `values` at the places of `indices`, each of which is one of an axis, the first ones in order.
+pub(super) fn put(tensor: &Tensor, indices: &[&Tensor], values: &Tensor) -> Result<Tensor> {
+    let count = indices.first().map_or(0, |index| index.data.len());
+    let known = !indices.is_empty() && indices.len() <= tensor.sizes.len();
+    if !known
+        || indices
+            .iter()
+            .any(|index| index.sizes != [count] || index.kind.is_float() || index.kind == Kind::Bool)
+    {
+        return Err("it writes at places that are no lists of whole numbers of one length".to_string());
+    }
+    let rest = &tensor.sizes[indices.len()..];
+    let each: usize = rest.iter().product();
+    let spread = View::whole(0, &values.sizes).expanded(&[&[count], rest].concat());
+    let values = values.shown(&spread.ok_or("its values do not fit")?);
+    let mut data = tensor.data.to_vec();
+    for (k, numbers) in values.data.chunks_exact(each.max(1)).enumerate() {
+        let mut at = 0;
+        for (index, size) in indices.iter().zip(&tensor.sizes) {
+            let own = index.data[k];
+            let own = if own < 0.0 { own + *size as f64 } else { own };
+            if !(0.0..*size as f64).contains(&own) {
+                return Err(format!("it writes at {} of {size}", index.data[k]));
+            }
+            at = at * size + own as usize;
+        }
+        for (to, from) in data[at * each..][..each].iter_mut().zip(numbers) {
+            *to = tensor.kind.round(*from);
+        }
+    }
+    Ok(Tensor::new(tensor.kind, tensor.sizes.clone(), data))
 }
 
 /// `f(a, b)` of two constants that broadcast. A number written in the program has no rank and takes the other's type.

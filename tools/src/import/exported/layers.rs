@@ -2,6 +2,7 @@
 
 use super::layout::shown;
 use super::net::{Net, Result};
+use super::reflect::own_kernel;
 use super::source::{Convolved, Map, What};
 use super::tensor::Tensor;
 use super::view::{Atom, Axis, View, normal};
@@ -22,6 +23,9 @@ pub(in crate::import) struct Geometry {
 impl Net {
     /// A convolution of `view`, of axes sample, channel, (row,) col.
     pub fn conv(&mut self, view: &View, weight: Tensor, bias: Option<Tensor>, geometry: Geometry) -> Result<View> {
+        if let What::Reflected { x, pad } = *self.what(view) {
+            return self.behind_ends(view, (x, pad), weight, bias, geometry);
+        }
         let weight = four(weight)?;
         let rank = view.axes.len();
         let point = weight.sizes[2..] == [1, 1] && geometry.stride == [1; 2] && geometry.pad == [0; 4];
@@ -71,6 +75,56 @@ impl Net {
         };
         let source = self.add(vec![gives, rows, cols], What::Conv(Box::new(conv)))?;
         Ok(self.shown_as(source, rank))
+    }
+
+    /// A convolution of `view`, the source `x` with `pad` positions reflected at its ends.
+    fn behind_ends(
+        &mut self,
+        view: &View,
+        (x, pad): (usize, usize),
+        weight: Tensor,
+        bias: Option<Tensor>,
+        geometry: Geometry,
+    ) -> Result<View> {
+        let Geometry {
+            stride: [_, stride],
+            pad: zeros,
+            dilation,
+            groups,
+            output_pad,
+        } = geometry;
+        let plain = self.is_whole(view) && weight.sizes.len() == 3 && dilation == [1; 2];
+        let signal = self.shown_as(x, 3);
+        if plain && output_pad.is_none() && zeros == [0; 4] {
+            // Weights that are 0 between channels, as diffusers' resampling has them, are those of groups.
+            let (weight, groups) = match own_kernel(&weight, groups) {
+                Some(kernel) if groups == 1 => {
+                    let channels = weight.sizes[0];
+                    let sizes = vec![channels, 1, kernel.len()];
+                    (Tensor::new(weight.kind, sizes, kernel.repeat(channels)), channels)
+                }
+                _ => (weight, groups),
+            };
+            return self.reflected_by(&signal, (weight, bias), (stride, groups), pad);
+        }
+        let kernel = own_kernel(&weight, groups).filter(|_| output_pad == Some([0; 2]) && bias.is_none());
+        match kernel.filter(|_| plain && stride == 2 && zeros[1] == zeros[3]) {
+            Some(kernel) => self.reflected_up(&signal, &kernel, pad, zeros[1]),
+            None => Err("a convolution that is dilated, padded again or of more than one kernel reads reflected ends, which is not known".to_string()),
+        }
+    }
+
+    /// `view`, a signal, with `pad` positions reflected at both ends.
+    pub fn reflected_ends(&mut self, view: &View, pad: usize) -> Result<View> {
+        let x = self.image(view)?;
+        let [channels, rows, cols] = self.shape(x)?;
+        if view.axes.len() != 3 || rows != 1 || pad >= cols {
+            return Err(format!(
+                "it reflects {pad} positions of {rows} x {cols}; ends of signals are known"
+            ));
+        }
+        let source = self.add(vec![channels, 1, cols + 2 * pad], What::Reflected { x, pad })?;
+        Ok(self.shown_as(source, 3))
     }
 
     /// A convolution of a signal, of axes sample, channel and time, with `pad` zeros at both ends.
@@ -136,6 +190,12 @@ impl Net {
 
     /// Features of the timestep as an activation.
     pub fn features(&mut self, waves: &Waves) -> Result<View> {
+        if let Some(once) = waves.without_repetition() {
+            let view = self.features(&once)?;
+            return view
+                .expanded(&waves.sizes)
+                .ok_or_else(|| "features of the timestep cannot be repeated so".to_string());
+        }
         let module = std::mem::replace(&mut self.module, waves.module.clone());
         let source = self.add(vec![waves.data.len(), 1, 1], waves.what())?;
         self.module = module;
@@ -379,18 +439,23 @@ impl Net {
         let positions: Vec<usize> = (0..rank).filter(|i| *i != axis).collect();
         let (mut parts, mut channels) = (vec![], 0);
         for view in views {
+            let view = &self.unrolled(view, axis)?;
             parts
                 .push(self.channels_first(view, &[axis], &positions).map_err(|problem| {
-                    format!("{problem}; values are joined along their channels: {}", shown(view))
+                    format!(
+                        "{problem}; values are joined along their channels, not along positions (add a token's embedding to the others in its place): {}",
+                        shown(view)
+                    )
                 })?);
             channels += view.sizes()[axis];
         }
         let [_, rows, cols] = self.shape(parts[0])?;
         let source = self.add(vec![channels, rows, cols], What::Joined(parts))?;
+        let first = self.unrolled(&views[0], axis)?;
         let mut view = View {
             source,
             offset: 0,
-            ..views[0].clone()
+            ..first
         };
         view.axes[axis] = normal([Atom {
             size: channels,

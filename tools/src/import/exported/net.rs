@@ -76,8 +76,9 @@ impl Net {
         }
         let deepest = |net: &Self| what.parts().iter().map(|i| net.sources[*i].depth).max().unwrap_or(0);
         if deepest(self) >= MOST_DEPTH {
+            let mut seen = BTreeSet::new();
             for part in what.parts() {
-                self.settled(part)?;
+                self.settle(part, &mut seen)?;
             }
         }
         let depth = deepest(self) + 1;
@@ -89,18 +90,39 @@ impl Net {
         Ok(index)
     }
 
-    /// Writes `source`, or what it is made of where it may still become a part of a layer; gives its depth.
-    fn settled(&mut self, source: usize) -> Result<usize> {
-        if self.sources[source].value.is_none() && self.apart && gelu::is_part(self, source) {
-            let mut depth = 0;
-            for part in self.sources[source].what.parts() {
-                depth = depth.max(1 + self.settled(part)?);
-            }
-            self.sources[source].depth = depth;
-            return Ok(depth);
+    /// Writes `source`, or what it is made of where it is a part of an attention or of a norm, which has no value of its own, or may become
+    /// a part of a layer.
+    fn settle(&mut self, source: usize, seen: &mut BTreeSet<usize>) -> Result<()> {
+        if self.sources[source].value.is_some() || !seen.insert(source) {
+            return Ok(());
         }
-        self.value(source)?;
-        Ok(0)
+        if !self.sources[source].part && !(self.apart && gelu::is_part(self, source)) {
+            return self.value(source).map(drop);
+        }
+        let parts = self.sources[source].what.parts();
+        for part in &parts {
+            self.settle(*part, seen)?;
+        }
+        self.sources[source].depth = parts.iter().map(|i| self.sources[*i].depth).max().unwrap_or(0) + 1;
+        Ok(())
+    }
+
+    /// Whether `what` has no value of its own.
+    fn is_part(&self, what: &What) -> bool {
+        match what {
+            What::Scores { .. }
+            | What::Weights { .. }
+            | What::Softmax { .. }
+            | What::Context { .. }
+            | What::Centred { .. }
+            | What::Statistic { .. }
+            | What::Padded { .. }
+            | What::Reflected { .. } => true,
+            What::Map { .. } | What::Product { .. } | What::Sum { .. } => {
+                what.parts().iter().any(|part| self.sources[*part].part)
+            }
+            _ => false,
+        }
     }
 
     /// Says that `name` is that of an input, so that no node takes it.
@@ -111,6 +133,7 @@ impl Net {
     fn push(&mut self, sizes: Vec<usize>, what: What, value: Option<ValueId>) -> usize {
         self.sources.push(Source {
             sizes,
+            part: self.is_part(&what),
             what,
             module: self.module.clone(),
             depth: 0,
@@ -241,17 +264,24 @@ impl Net {
     }
 
     /// Stores a trained tensor under `key`, or under a name beside it where another has that one.
-    pub fn param(&mut self, key: &str, shape: Vec<usize>, data: Vec<f32>) -> String {
-        let param = Param { shape, data };
+    pub fn param(&mut self, key: &str, shape: Vec<usize>, tensor: &Tensor) -> Result<String> {
+        let param = Param {
+            shape,
+            data: tensor.floats()?,
+        };
+        let rest = tensor.rest(&param.data);
         let mut name = key.to_string();
         let mut again = 1;
         while self.params.get(&name).is_some_and(|known| *known != param) {
             again += 1;
             name = format!("{key}#{again}");
         }
+        if let Some(rest) = rest {
+            self.graph.rest(name.clone(), rest);
+        }
         self.graph.param(name.clone(), param.clone());
         self.params.insert(name.clone(), param);
-        name
+        Ok(name)
     }
 }
 

@@ -36,7 +36,7 @@ impl Value {
         match self {
             Self::Activation(view) => Ok(view),
             Self::Constant(_) => Err("its input is a constant, and is not folded by it".to_string()),
-            Self::Waves(_) => Err("its input is a function of the timestep, and is not known of one".to_string()),
+            Self::Waves(_) => Err("its input is a function of the timestep, and of it lines, sines and cosines are known: export the network inside, where this scales samples by the noise level".to_string()),
             Self::Label(_) => Err("its input is the class label, which only an embedding reads".to_string()),
         }
     }

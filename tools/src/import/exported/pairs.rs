@@ -179,6 +179,28 @@ impl Net {
 
     /// The operand with all elements, shown whole, and the other beside it.
     fn ordered(&mut self, a: &View, b: &View) -> Result<(View, Beside)> {
+        let problem = match self.ordered_as_they_lie(a, b) {
+            Ok(found) => return Ok(found),
+            Err(problem) => problem,
+        };
+        // Positions that are blocks of channels become positions of their own.
+        let (x, y) = (self.with_positions(a), self.with_positions(b));
+        match (x == *a, y == *b) {
+            (true, true) => Err(problem),
+            _ => self.ordered_as_they_lie(&x, &y).map_err(|_| problem),
+        }
+    }
+
+    /// `view` as an image or a signal that lies in order, where it is one.
+    fn with_positions(&mut self, view: &View) -> View {
+        let rank = view.axes.len();
+        match self.image(view) {
+            Ok(x) if self.shape(x).is_ok() => self.shown_as(x, rank),
+            _ => view.clone(),
+        }
+    }
+
+    fn ordered_as_they_lie(&mut self, a: &View, b: &View) -> Result<(View, Beside)> {
         let sizes = broadcast(&a.sizes(), &b.sizes());
         let sizes = sizes.ok_or_else(|| format!("extents {:?} and {:?} do not broadcast", a.sizes(), b.sizes()))?;
         let total: usize = sizes.iter().product();

@@ -98,9 +98,34 @@ impl<'a> Reader<'a> {
 
     /// Gives every name of the value that `node` writes into its new value.
     fn rewritten(&mut self, node: &Node, value: Value) -> std::result::Result<(), ImportError> {
-        let Some(Value::Activation(old)) = node.tensor("self").and_then(|name| self.values.get(name)).cloned() else {
+        let own = node.tensor("self").map(str::to_string);
+        if let (Some(own), Value::Constant(_)) = (&own, &value) {
+            // Nothing has seen the constant before, so nothing shows its old numbers.
+            let reads = |earlier: &&Node| {
+                let mut read = earlier
+                    .arguments
+                    .iter()
+                    .filter_map(|(_, argument)| argument.as_tensor.as_ref());
+                !earlier.target.contains("._assert") && read.any(|tensor| tensor.name == *own)
+            };
+            let before = self
+                .program
+                .nodes
+                .iter()
+                .take_while(|earlier| !std::ptr::eq(*earlier, node));
+            if before.filter(reads).next().is_some() {
+                return Err(self.refuse(node, "it writes into a constant that was read before".to_string()));
+            }
+            self.values.insert(own.clone(), value);
+            return Ok(());
+        }
+        let Some(Value::Activation(old)) = own.and_then(|name| self.values.get(&name)).cloned() else {
             return Err(self.refuse(node, "it writes into what is no activation".to_string()));
         };
+        if matches!(&value, Value::Activation(view) if *view == old) {
+            // Dropout outside of training writes what was there.
+            return Ok(());
+        }
         for own in self.values.values_mut() {
             match own {
                 Value::Activation(view) if *view == old => *own = value.clone(),
@@ -227,6 +252,15 @@ pub(super) fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result
         }
         if aten::keeps(op, node)? {
             return Ok(vec![aten::cast(node, x.clone())?]);
+        }
+        if let (Value::Constant(tensor), "index_put") = (x, op) {
+            if node.flag("accumulate") {
+                return Err("it adds to a constant at places, which is not known".to_string());
+            }
+            let indices = operands.get("indices").ok_or("it has no places")?;
+            let indices: Result<Vec<&Tensor>> = indices.iter().map(Value::constant).collect();
+            let values = first(&["values"]).ok_or("it has no values")?.constant()?;
+            return Ok(vec![Value::Constant(fold::put(tensor, &indices?, values)?)]);
         }
         if let Value::Constant(tensor) = x
             && let Some(result) = fold::mapped(op, node, tensor)?

@@ -17,6 +17,8 @@ pub(in crate::import) struct Source {
     pub what: What,
     /// The module that it is part of.
     pub module: String,
+    /// Whether it is a part of an attention or of a norm, which has no value of its own.
+    pub part: bool,
     /// Sources on the way back to one that is written.
     pub depth: usize,
     /// The value, once it is written.
@@ -90,6 +92,11 @@ pub(in crate::import) enum What {
     Padded {
         x: usize,
         pad: [usize; 4],
+    },
+    /// So many positions reflected at both ends of a signal, the last itself left out.
+    Reflected {
+        x: usize,
+        pad: usize,
     },
     /// `x` without its mean over some channels of a position.
     Centred {
@@ -242,6 +249,7 @@ impl What {
             | Self::Rows { x, .. }
             | Self::Blocks { x, .. }
             | Self::Padded { x, .. }
+            | Self::Reflected { x, .. }
             | Self::Softmax { x, .. }
             | Self::Centred { x, .. }
             | Self::Statistic { x, .. } => vec![*x],
@@ -278,7 +286,7 @@ impl What {
             Self::Pool { .. } => "pool",
             Self::Rows { .. } => "reshape",
             Self::Blocks { .. } => "blocks",
-            Self::Padded { .. } => "pad",
+            Self::Padded { .. } | Self::Reflected { .. } => "pad",
             Self::Centred { .. } | Self::Statistic { .. } => "statistic",
             Self::Scores { .. } | Self::Weights { .. } => "scores",
             Self::Softmax { .. } => "softmax",

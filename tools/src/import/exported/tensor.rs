@@ -193,6 +193,17 @@ impl Tensor {
         }
     }
 
+    /// What `floats`, which are these numbers, leave of what the network in f64 would have; `None` where they leave nothing.
+    pub fn rest(&self, floats: &[f32]) -> Option<Vec<f32>> {
+        let rest: Vec<f32> = self
+            .exact
+            .iter()
+            .zip(floats)
+            .map(|(v, f)| (v - f64::from(*f)) as f32)
+            .collect();
+        rest.iter().any(|v| *v != 0.0 && v.is_finite()).then_some(rest)
+    }
+
     /// Its only number.
     pub fn scalar(&self) -> Option<f64> {
         let first = *self.data.first()?;

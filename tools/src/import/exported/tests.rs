@@ -76,6 +76,18 @@ fn every_known_layer_computes_what_the_exported_network_does() {
     assert!(checkpoint.graph.params.contains_key("linear.to_qkv.weight[8:16]"));
 }
 
+/// Activations with settings, reflected ends, batch norm in f64, a vector repeated along positions, blocks side by side, a norm whose gain comes
+/// first, the timestep itself beside turned sines: as PyTorch 2.15 exported and computed them.
+#[test]
+fn more_layers_compute_what_the_exported_network_does() {
+    let home = fixture().join("more");
+    let checkpoint = import(&home).unwrap();
+    let report = crosscheck(&checkpoint, &home.join("vectors.safetensors"), Dtype::F64).unwrap();
+    assert!(report.held, "{report}");
+    let refused = crate::lower::lower(&checkpoint.graph).unwrap_err().to_string();
+    assert!(refused.contains("sine of an activation"), "{refused}");
+}
+
 #[test]
 fn what_is_not_recognized_is_named() {
     let text = refusal(|program| node(program, "gelu")["target"] = json!("torch.ops.aten.erfinv.default"));

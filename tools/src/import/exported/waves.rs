@@ -90,6 +90,28 @@ impl Waves {
         }
     }
 
+    /// One of each of the features that are repeated along axes behind the second, or along the second where another has them; `None` where none is repeated.
+    pub(super) fn without_repetition(&self) -> Option<Self> {
+        if self.sizes.len() < 3 {
+            return None;
+        }
+        let whole = View::whole(0, &self.sizes);
+        let repeats = |axis: &usize| {
+            let size = self.sizes[*axis];
+            let stride: usize = self.sizes[axis + 1..].iter().product();
+            let first = |at: usize| at - at / stride % size * stride;
+            size > 1 && (0..self.data.len()).all(|at| self.data[at] == self.data[first(at)])
+        };
+        let along: Vec<usize> = (1..self.sizes.len()).filter(repeats).collect();
+        let wide = (1..self.sizes.len()).filter(|axis| self.sizes[*axis] > 1).count();
+        if along.is_empty() || along.len() == wide {
+            return None;
+        }
+        let mut once = whole;
+        along.into_iter().for_each(|axis| once.axes[axis] = vec![]);
+        Some(self.shown(&once))
+    }
+
     /// As the source of an activation.
     pub(super) fn what(&self) -> What {
         What::Waves {

@@ -68,7 +68,7 @@ impl Net {
                     .key
                     .clone()
                     .unwrap_or_else(|| "class_embedding.weight".to_string());
-                let weight = self.param(&key, table.sizes.clone(), table.floats()?);
+                let weight = self.param(&key, table.sizes.clone(), table)?;
                 self.graph.classes(table.sizes[0]);
                 (ops::ClassEmbed { weight }.into(), vec![])
             }
@@ -101,12 +101,12 @@ impl Net {
             What::Blocks { x, block } => (ops::DepthToSpace { block: *block }.into(), *x),
             What::Extended { rows, x } => {
                 let key = rows.key.clone().unwrap_or_else(|| format!("{module}.memory"));
-                let key = self.param(&key, rows.sizes.clone(), rows.floats()?);
+                let key = self.param(&key, rows.sizes.clone(), rows)?;
                 (ops::Prepend { key }.into(), *x)
             }
             What::Constant(tensor) => {
                 let key = tensor.key.clone().unwrap_or_else(|| format!("{module}.constant"));
-                let key = self.param(&key, tensor.sizes.clone(), tensor.floats()?);
+                let key = self.param(&key, tensor.sizes.clone(), tensor)?;
                 return self.node(module, what.word(), ops::Constant { key }, &[]);
             }
             What::LinearAttention { q, k, v, heads, scale } => {
@@ -116,6 +116,9 @@ impl Net {
             }
             What::Padded { .. } => {
                 return Err("zeros are appended, and no convolution follows, which is not known".into());
+            }
+            What::Reflected { .. } => {
+                return Err("ends are reflected, and no convolution of a signal follows, which is not known".into());
             }
             What::Statistic { .. } | What::Centred { .. } => {
                 let problem = "a norm, a mean or a variance is used otherwise than to normalize what it is of";
@@ -187,13 +190,9 @@ impl Net {
             let key = tensor.key.clone().unwrap_or_else(|| format!("{name}.{part}"));
             format!("{key}{}", conv.rows)
         };
-        let weight = self.param(
-            &key(&conv.weight, "weight"),
-            conv.weight.sizes.clone(),
-            conv.weight.floats()?,
-        );
+        let weight = self.param(&key(&conv.weight, "weight"), conv.weight.sizes.clone(), &conv.weight)?;
         let bias = match &conv.bias {
-            Some(bias) => Some(self.param(&key(bias, "bias"), bias.sizes.clone(), bias.floats()?)),
+            Some(bias) => Some(self.param(&key(bias, "bias"), bias.sizes.clone(), bias)?),
             None => None,
         };
         let kernel = [conv.weight.sizes[2], conv.weight.sizes[3]];
@@ -227,7 +226,7 @@ impl Net {
         let mut stored = |tensor: &Option<Tensor>, part: &str| -> Result<Option<String>> {
             let Some(tensor) = tensor else { return Ok(None) };
             let key = tensor.key.clone().unwrap_or_else(|| format!("{name}.{part}"));
-            Ok(Some(self.param(&key, vec![tensor.data.len()], tensor.floats()?)))
+            self.param(&key, vec![tensor.data.len()], tensor).map(Some)
         };
         let (gamma, beta) = (stored(&norm.gamma, "weight")?, stored(&norm.beta, "bias")?);
         // Times a number that gamma cannot take in without being rounded, apart.

@@ -32,22 +32,14 @@ impl Unet<'_> {
     }
 
     /// Twice as many positions, where the block has a kernel.
-    ///
-    /// The transposed convolution is one of phases: even positions `2 m` read taps 7, 5, 3 and 1 of positions m - 2 to m + 1, odd ones
-    /// taps 6, 4, 2 and 0 of positions m - 1 to m + 2.
     pub(super) fn risen(&mut self, name: &str, x: &View) -> Built<View> {
         let own = format!("{name}.up.kernel");
         if !self.native.has(&own) {
             return Ok(x.clone());
         }
         let kernel = self.kernel(&own)?;
-        let phases = [
-            [7, 5, 3, 1].map(|tap| kernel[tap]).into_iter().chain([0.0]).collect(),
-            [0.0].into_iter().chain([6, 4, 2, 0].map(|tap| kernel[tap])).collect(),
-        ];
         self.net.module = format!("{name}.up");
-        let doubled = self.net.reflected(x, &phases, 1, 2);
-        let doubled = doubled.and_then(|doubled| self.net.interleaved(&doubled));
+        let doubled = self.net.reflected_up(x, &kernel, 2, TAPS - 1);
         self.told(&format!("{name}.up"), doubled)
     }
 

@@ -139,3 +139,25 @@ fn segments_are_as_long_as_the_function_allows() {
         19.0
     );
 }
+
+/// A corner lies inside of a segment of 16 inputs, which cuts it off by a quarter of that at most, times the change of the slope.
+#[test]
+fn corners_are_cut_off_by_a_quarter_of_a_segment() {
+    for function in Function::CORNERED {
+        for range in RANGES {
+            let values = (-1000..=1000).map(|i| function.value(f64::from(i) * range / 1000.0).abs());
+            let unit = values.fold(0.0, f64::max) / 32767.0;
+            let input = format(Dtype::I16, -range, range);
+            let (ends, bits) = segments(&[Scalar::Function(function)], input, unit, unit);
+            let all = (-32768..=32767).map(|q| {
+                let found = f64::from(interpolated(&ends, bits, q)) * unit;
+                (found - function.value(f64::from(q) * input.scale)).abs()
+            });
+            let worst = all.fold(0.0, f64::max);
+            assert!(
+                worst <= 2.1 * unit + 4.1 * input.scale,
+                "{function:?} to {range}: {worst}"
+            );
+        }
+    }
+}

@@ -218,7 +218,7 @@ fn values_are_those_of_mpmath() {
 
 #[test]
 fn slopes_are_finite_differences() {
-    for function in Function::ALL {
+    for function in every() {
         for i in -2000..2000 {
             let (x, step) = (f64::from(i) * 0.05 + 0.021, 1e-5);
             let expected = (function.value(x + step) - function.value(x - step)) / (2.0 * step);
@@ -234,7 +234,7 @@ fn slopes_are_finite_differences() {
 /// Every f32 is an argument, and what is no number gives none.
 #[test]
 fn nothing_overflows_that_need_not() {
-    for function in Function::ALL {
+    for function in every() {
         for x in [100.0, 1e4, 1e30, f64::from(f32::MAX)] {
             for x in [x, -x] {
                 assert!(
@@ -244,5 +244,34 @@ fn nothing_overflows_that_need_not() {
             }
         }
         assert!(function.value(f64::NAN).is_nan(), "{function:?}");
+    }
+}
+
+fn every() -> impl Iterator<Item = Function> {
+    Function::ALL
+        .into_iter()
+        .chain(Function::CORNERED)
+        .chain([Function::Sine])
+}
+
+/// Values of PyTorch 2.15 in f64.
+#[test]
+fn functions_with_settings_are_pytorch_s() {
+    for (function, x, expected) in [
+        (Function::LeakyRelu(Setting::new(0.2)), -1.5, -0.3),
+        (Function::Elu(Setting::new(1.0)), -1.0, -0.632_120_558_828_557_7),
+        (Function::Elu(Setting::new(0.5)), -1.0, -0.316_060_279_414_278_86),
+        (Function::Selu, -1.0, -1.111_330_737_812_562_8),
+        (Function::Selu, 2.0, 2.101_401_974_710_961),
+        (Function::Clamp(Setting::new(-0.5), Setting::new(0.75)), 2.0, 0.75),
+        (Function::Hardswish, 1.0, 0.666_666_666_666_666_6),
+        (Function::Hardsigmoid, -1.0, 0.333_333_333_333_333_3),
+        (Function::Sine, 1.0, 0.841_470_984_807_896_5),
+    ] {
+        let found = function.value(x);
+        assert!(
+            (found - expected).abs() < 1e-15,
+            "{function:?} of {x}: {found}, {expected} expected"
+        );
     }
 }
