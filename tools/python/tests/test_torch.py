@@ -167,6 +167,8 @@ class Converting(unittest.TestCase):
                     call()
                 self.assertIn(says, str(caught.exception))
                 self.assertTrue(caught.exception.advice)
+                self.assertTrue(caught.exception.code)
+                self.assertNotIn(tempfile.gettempdir(), str(caught.exception))
 
 
 class Arrays(unittest.TestCase):

@@ -195,6 +195,7 @@ def _of_memory(error: _mote.MoteError, scratch: str) -> _mote.MoteError:
 
     made = type(error)(told(str(error)))
     made.advice = None if error.advice is None else told(error.advice)
+    made.code = error.code
     return made
 
 

@@ -136,6 +136,7 @@ pub(super) fn put(tensor: &Tensor, indices: &[&Tensor], values: &Tensor) -> Resu
 /// `f(a, b)` of two constants that broadcast. A number written in the program has no rank and takes the other's type.
 pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64) -> f64) -> Result<Tensor> {
     let sizes = broadcast(&a.sizes, &b.sizes).ok_or("its constants do not broadcast")?;
+    counted(&sizes)?;
     let mut kind = match (a.sizes.is_empty(), b.sizes.is_empty()) {
         (false, true) if a.kind.is_float() || !b.kind.is_float() => a.kind,
         (true, false) if b.kind.is_float() || !a.kind.is_float() => b.kind,
@@ -162,6 +163,15 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
     Ok(Tensor::new(kind, sizes, data).exactly(exact))
 }
 
+/// Refuses extents of more elements than a tensor has.
+fn counted(sizes: &[usize]) -> Result<()> {
+    let count = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
+    match count {
+        Some(count) if count <= Tensor::MOST => Ok(()),
+        _ => Err(format!("its result has more than {} elements", Tensor::MOST)),
+    }
+}
+
 /// Where elements come from: `(tensor, element)`.
 pub(super) type Places = Vec<(usize, usize)>;
 
@@ -178,7 +188,8 @@ pub(super) fn joined(sizes: &[Vec<usize>], dim: i64) -> Result<(Vec<usize>, Plac
             .collect());
     }
     let mut whole = first.clone();
-    whole[dim] = sizes.iter().map(|own| own[dim]).sum();
+    whole[dim] = sizes.iter().map(|own| own[dim]).fold(0, usize::saturating_add);
+    counted(&whole)?;
     let mut places = vec![];
     for row in 0..outer {
         for (tensor, own) in sizes.iter().enumerate() {

@@ -142,11 +142,7 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, node: &Node) -> std::result::Result<Vec<Value>, ImportError> {
         if let Some(positions) = &node.positions {
-            let mut operands = vec![];
-            for name in &positions.inputs {
-                let operand = (!name.is_empty()).then(|| self.operand(node, name));
-                operands.push(operand.transpose()?);
-            }
+            let operands = self.positional(node, &positions.inputs)?;
             let results = onnx::results(&mut self.net, node, positions, &operands);
             return results.map_err(|problem| self.refuse(node, problem));
         }
@@ -167,6 +163,19 @@ impl<'a> Reader<'a> {
         }
         let results = results(&mut self.net, node, &operands);
         results.map_err(|problem| self.refuse(node, problem))
+    }
+
+    /// Operands by position. A tensor that is named often is read once.
+    fn positional(&mut self, node: &Node, names: &[String]) -> std::result::Result<Vec<Option<Value>>, ImportError> {
+        let mut read: BTreeMap<&str, Value> = BTreeMap::new();
+        let mut operands = vec![];
+        for name in names {
+            if !name.is_empty() && !read.contains_key(name.as_str()) {
+                read.insert(name, self.operand(node, name)?);
+            }
+            operands.push(read.get(name.as_str()).cloned());
+        }
+        Ok(operands)
     }
 
     fn operand(&mut self, node: &Node, name: &str) -> std::result::Result<Value, ImportError> {

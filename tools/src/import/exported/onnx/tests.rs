@@ -220,6 +220,23 @@ fn graphs_that_do_not_hold_together_are_refused() {
         &[part(5, dims), node("ConstantOfShape", &["weight"], "y", &[])],
     ));
     assert!(text.contains("too many"), "{text}");
+    // A sum of a column and a row, and a concatenation of one tensor many times: each far larger than the file.
+    let ones = |name: &str, dims: &[i64]| {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| whole(1, *dim)).collect();
+        part(
+            5,
+            [&dims[..], &whole(2, 2), &part(8, name), &part(9, vec![1; 1 << 20])].concat(),
+        )
+    };
+    let both = [ones("a", &[1 << 20, 1]), ones("b", &[1, 1 << 20])];
+    let text = refusal(&file(17, &[&both[..], &[node("Add", &["a", "b"], "y", &[])]].concat()));
+    assert!(text.contains("elements"), "{text}");
+    let axis = part(5, [part(1, "axis"), whole(3, 0), whole(20, 2)].concat());
+    let text = refusal(&file(
+        17,
+        &[ones("a", &[1 << 20]), node("Concat", &["a"; 1000], "y", &axis)],
+    ));
+    assert!(text.contains("elements"), "{text}");
 }
 
 #[test]
