@@ -96,7 +96,8 @@ impl Net {
         if self.sources[source].value.is_some() || !seen.insert(source) {
             return Ok(());
         }
-        if !self.sources[source].part && !(self.apart && gelu::is_part(self, source)) {
+        let is_part = self.sources[source].part || self.apart && gelu::is_part(self, source);
+        if !is_part {
             return self.value(source).map(drop);
         }
         let parts = self.sources[source].what.parts();

@@ -101,19 +101,19 @@ impl<'a> Reader<'a> {
         let own = node.tensor("self").map(str::to_string);
         if let (Some(own), Value::Constant(_)) = (&own, &value) {
             // Nothing has seen the constant before, so nothing shows its old numbers.
-            let reads = |earlier: &&Node| {
+            let reads = |earlier: &Node| {
                 let mut read = earlier
                     .arguments
                     .iter()
                     .filter_map(|(_, argument)| argument.as_tensor.as_ref());
                 !earlier.target.contains("._assert") && read.any(|tensor| tensor.name == *own)
             };
-            let before = self
+            let mut before = self
                 .program
                 .nodes
                 .iter()
                 .take_while(|earlier| !std::ptr::eq(*earlier, node));
-            if before.filter(reads).next().is_some() {
+            if before.any(reads) {
                 return Err(self.refuse(node, "it writes into a constant that was read before".to_string()));
             }
             self.values.insert(own.clone(), value);
