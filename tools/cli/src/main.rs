@@ -2,7 +2,7 @@
 //!
 //! A file a command, and what they share:
 //!
-//! - [`failure`]: what went wrong, and what to do; [`print`]: stdout, JSON or text; [`progress`]: bars on stderr.
+//! - [`failure`]: what went wrong, and what to do; [`mod@print`]: stdout, JSON or text; [`progress`]: bars on stderr.
 //! - [`args`]: options of a run.
 
 mod args;

@@ -1,6 +1,6 @@
 //! What a user asks of a model: checked once, against the model, and then the same for every command and every backend.
 //!
-//! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::job`] checks both and gives the [`Sampling`] that
+//! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::sampling`] checks both and gives the [`Sampling`] that
 //! backends take. Whatever is not said is what the file says.
 
 mod start;

@@ -1,7 +1,7 @@
 //! The address of every refusal: a number that never changes its meaning, with a section of `docs/errors.md`.
 //!
 //! Numbers below 1000 are the runtime's, the same as in `mote.h`. From 1000 on they are the tools': a kind, or a variant of a stage's
-//! error. [`codes!`] gives each variant its number, its cause and its remedy in one place, so that one without does not compile.
+//! error. `codes!` gives each variant its number, its cause and its remedy in one place, so that one without does not compile.
 
 use std::fmt;
 
