@@ -87,10 +87,15 @@ impl Maker {
         self.builder.push(name, op, inputs).unwrap()
     }
 
-    /// Every function, both modulations, and products with every form of a second factor. `t` is a vector.
+    /// Functions, both modulations, and products with every form of a second factor. `t` is a vector.
+    ///
+    /// Three functions that are lines above 0 are left out: a loss that they let grow leaves too few digits for differences, which
+    /// step over their corners besides. The tests of functions hold their slopes.
     fn pointwise(&mut self, mut x: ValueId, t: ValueId) -> ValueId {
         let [channels, rows, cols] = self.builder.shape(x);
-        for function in ops::Function::ALL {
+        use ops::Function::{Elu, LeakyRelu, Selu};
+        let left_out = |function: &ops::Function| matches!(function, LeakyRelu(_) | Elu(_) | Selu);
+        for function in ops::Function::ALL.into_iter().filter(|function| !left_out(function)) {
             let name = function.name();
             let h = self.norm(&format!("{name}.norm"), 1, x);
             let h = self.push(name, ops::Pointwise { function }, &[h]);
