@@ -1,7 +1,7 @@
 """Random checkpoints of diffusers' classes with PyTorch's references, for `mote crosscheck`.
 
     python tests/crosscheck/random_checkpoints.py OUT --kind unet2d --count 30 [--first 0] [--export] [--features f64]
-    for d in OUT/*; do mote crosscheck "$d" "$d/vectors.safetensors"; mote convert "$d" --scheme w8a8 -o /tmp/x.mote; done
+    for d in OUT/*; do mote crosscheck "$d" "$d/vectors.safetensors"; mote convert "$d" --scheme w8a8 -o "$d.mote"; done
 
 Needs torch, diffusers and safetensors; no test runs it. Every configuration follows from its number. No weight is zero and no gain is 1,
 so that nothing that is wrong stays unseen. `--export` writes `net.pt2` and `mote.json` in place of weights. `--features f64` has the

@@ -90,8 +90,8 @@ impl Net {
         Ok(index)
     }
 
-    /// Writes `source`, or what it is made of where it is a part of an attention or of a norm, which has no value of its own, or may become
-    /// a part of a layer.
+    /// Writes `source`. A part of an attention or of a norm has no value of its own, and a part of a GELU may have none: what it is made of
+    /// is written then.
     fn settle(&mut self, source: usize, seen: &mut BTreeSet<usize>) -> Result<()> {
         if self.sources[source].value.is_some() || !seen.insert(source) {
             return Ok(());

@@ -65,8 +65,8 @@ impl Net {
         Ok(sum)
     }
 
-    /// A transposed convolution in steps of 2 of each channel by itself with one kernel, of a signal of which `pad` positions are reflected at both ends and `cut`
-    /// positions of the result are left out: even and odd positions are convolutions of their own.
+    /// A transposed convolution in steps of 2, with one kernel for every channel by itself. `pad` positions of the signal are reflected
+    /// at both ends, and `cut` positions of the result are left out. Even and odd positions are convolutions of their own.
     pub fn reflected_up(&mut self, view: &View, kernel: &[f64], pad: usize, cut: usize) -> Result<View> {
         let positions = view.sizes().last().copied().unwrap_or(0);
         // Position 2 m + r of the result reads position m + d of the padded signal by tap r + cut - 2 d.
