@@ -38,8 +38,6 @@ pub struct Library {
     folder: tempfile::TempDir,
     /// A unit that is left out: only one can be broken.
     without: Option<&'static str>,
-    /// A mutated library runs little, so that optimizing it would cost more than it saves.
-    optimization: &'static str,
 }
 
 impl Library {
@@ -67,11 +65,7 @@ impl Library {
             true => "-DSTANDIN_WITHOUT_MOTE",
             false => "-DSTANDIN_WITHOUT_NETWORK",
         });
-        let library = Self {
-            folder,
-            without,
-            optimization: if mutation.is_some() { "-O1" } else { "-O2" },
-        };
+        let library = Self { folder, without };
         let warnings = library.link("standin.cpp", "standin.so")?;
         // A broken kernel may well be worth a warning.
         if mutation.is_none() && !warnings.is_empty() {
@@ -91,9 +85,11 @@ impl Library {
     /// Compiles a shared library; gives the compiler's warnings.
     fn link(&self, source: &str, library: &str) -> Result<String, String> {
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
+        // A mutated library runs little, so that optimizing it would cost more than it saves.
+        let level = if self.without.is_some() { "-O1" } else { "-O2" };
         let output = Command::new(&compiler)
             .current_dir(self.folder.path())
-            .args(["-std=c++20", self.optimization, "-fPIC", "-shared", "-ffp-contract=off"])
+            .args(["-std=c++20", level, "-fPIC", "-shared", "-ffp-contract=off"])
             .args([
                 "-fno-strict-aliasing",
                 "-U_FORTIFY_SOURCE",

@@ -76,24 +76,12 @@ pub fn of(fields: &[Field]) -> Vec<u8> {
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for i in 0..10 {
-        let byte = *rest.split_off_first()?;
-        number |= u64::from(byte & 0x7F) << (7 * i);
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
+    prost::encoding::decode_varint(rest).ok()
 }
 
 /// A number in groups of seven bits.
-pub fn varint(mut number: u64) -> Vec<u8> {
+pub fn varint(number: u64) -> Vec<u8> {
     let mut bytes = vec![];
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
+    prost::encoding::encode_varint(number, &mut bytes);
     bytes
 }

@@ -151,17 +151,26 @@ fn rows8(rows: &Rows<'_>, columns: &[i16], tile: &mut [[i32; COLUMNS]]) {
     rows.scale(tile);
 }
 
+/// Sums the products of two lists: whole vectors, which the functions widen, then what is left.
+#[inline(always)]
+fn dot<A: Copy + Into<i32>, B: Copy + Into<i32>>(
+    (a, wide_a): (&[A], impl Fn(&[A; WIDE]) -> v128),
+    (b, wide_b): (&[B], impl Fn(&[B; WIDE]) -> v128),
+) -> i32 {
+    let (a_blocks, b_blocks) = (a.as_chunks::<WIDE>().0, b.as_chunks::<WIDE>().0);
+    let mut sum = i32x4_splat(0);
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        sum = i32x4_add(sum, i32x4_dot_i16x8(wide_a(a), wide_b(b)));
+    }
+    let done = WIDE * a_blocks.len().min(b_blocks.len());
+    let left = a[done..].iter().zip(&b[done..]);
+    let left: i32 = left.map(|(&a, &b)| a.into() * b.into()).sum();
+    sums([sum, i32x4_splat(0), i32x4_splat(0), i32x4_splat(0)])[0] + left
+}
+
 /// See [`super::portable::single8`].
 fn single8(row: &[i8], column: &[i16]) -> i32 {
-    let (weights, taps) = (row.as_chunks::<WIDE>().0, column.as_chunks::<WIDE>().0);
-    let mut sum = i32x4_splat(0);
-    for (w, x) in weights.iter().zip(taps) {
-        sum = i32x4_add(sum, i32x4_dot_i16x8(load8(w), load(x)));
-    }
-    let done = WIDE * weights.len().min(taps.len());
-    let left = row[done..].iter().zip(&column[done..]);
-    let left: i32 = left.map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
-    sums([sum, i32x4_splat(0), i32x4_splat(0), i32x4_splat(0)])[0] + left
+    dot((row, load8), (column, load))
 }
 
 /// Adds the products of two vectors to sums of 64 bits.
@@ -209,15 +218,7 @@ fn dot16(a: &[i16], b: &[i16]) -> i64 {
 
 /// See [`super::portable::dot8`].
 fn dot8(a: &[i8], b: &[i8]) -> i32 {
-    let (whole, others) = (a.as_chunks::<WIDE>().0, b.as_chunks::<WIDE>().0);
-    let mut sum = i32x4_splat(0);
-    for (a, b) in whole.iter().zip(others) {
-        sum = i32x4_add(sum, i32x4_dot_i16x8(load8(a), load8(b)));
-    }
-    let done = WIDE * whole.len().min(others.len());
-    let left = a[done..].iter().zip(&b[done..]);
-    let left: i32 = left.map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
-    sums([sum, i32x4_splat(0), i32x4_splat(0), i32x4_splat(0)])[0] + left
+    dot((a, load8), (b, load8))
 }
 
 /// Gives `to` the elements from `tap` on, those of a vector together: `(place of the first, index of the first, how many)`.

@@ -12,17 +12,17 @@ pub const F16_MAX: f32 = 65_504.0;
 const NAN: f32 = f32::from_bits(0x7FC0_0000);
 
 /// Above this `e^x` overflows f32: 128 ln 2, rounded down.
-const EXP_MAX: f32 = 88.722_83;
+pub const EXP_MAX: f32 = 88.722_83;
 /// Below this the result is zero: -126 ln 2 = -87.34, raised so that no result is subnormal.
-const EXP_MIN: f32 = -87.3;
+pub const EXP_MIN: f32 = -87.3;
 /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, ties to even.
-const ROUND_TO_INTEGER: f32 = 12_582_912.0;
+pub const ROUND_TO_INTEGER: f32 = 12_582_912.0;
 /// 1/ln 2.
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
 /// The upper 9 bits of ln 2, so that its product with an integer below 2^15 is exact.
-const LN_2_HIGH: f32 = 355.0 / 512.0;
+pub const LN_2_HIGH: f32 = 355.0 / 512.0;
 /// ln 2 - `LN_2_HIGH`.
-const LN_2_LOW: f32 = -2.121_944_4e-4;
+pub const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 /// `e^x`. NaN gives NaN, `x > 88.72283` infinity, `x < -87.3` zero. Relative error at most 8.6e-8 (measured).
 ///

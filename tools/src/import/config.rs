@@ -312,8 +312,8 @@ fn class(f: &mut Fields) -> Result<(), ConfigError> {
     let [tiny, kl] = autoencoder::CLASSES;
     let problem = format!(
         "supported: {NETWORK}, {}, {}, {tiny}, {kl}; other networks go in as PyTorch exports them (net.pt2, net.onnx)",
-        unet1d::CLASS,
-        dit::CLASS
+        unet1d::CLASS.name,
+        dit::CLASS.name
     );
     Err(f.error("_class_name", problem))
 }

@@ -3,17 +3,17 @@
 //! Every block has adaptive layer norms from an embedding of step and class of its own. The position table is no weight: it is computed.
 
 use super::exported::{Geometry, Kind, Map, Net, Plan, Tensor, View, Waves, What};
-use super::index::Index;
 use super::native::{Native, Settings};
+use super::network_place::{Class, NetworkPlace};
 use super::{Checkpoint, ImportError};
 use mote_graph::config::ConfigError;
 use mote_graph::ops::Function;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
 
-/// Its class, and the folder of it in a pipeline.
-pub(super) const CLASS: &str = "DiTTransformer2DModel";
-const FOLDER: &str = "transformer";
+/// Its class.
+pub(super) const CLASS: Class = Class {
+    name: "DiTTransformer2DModel",
+    folder: "transformer",
+};
 /// Features of the step.
 const FEATURES: usize = 256;
 /// Added to variances in norms whose size no setting says.
@@ -38,49 +38,9 @@ const SETTINGS: [&str; 16] = [
     "norm_eps",
 ];
 
-/// Where a checkpoint lies.
-#[derive(Debug)]
-pub(super) struct Place {
-    /// Holds `config.json` and the weights.
-    network: PathBuf,
-    /// Holds the scheduler, and the pipeline's index where there is one.
-    root: PathBuf,
-}
-
-/// The checkpoint that `path` is meant to be; `None` where another importer reads it.
-pub(super) fn find(path: &Path) -> Option<Place> {
-    let is = |folder: &Path| {
-        Settings::peek(&folder.join("config.json"), |fields| {
-            fields.get("_class_name").and_then(Value::as_str) == Some(CLASS)
-        })
-    };
-    let inside = path.join(FOLDER);
-    if is(&inside) {
-        return Some(Place {
-            network: inside,
-            root: path.to_path_buf(),
-        });
-    }
-    is(path).then(|| {
-        let alone = path.join("scheduler").is_dir() || path.join("scheduler_config.json").is_file();
-        Place {
-            network: path.to_path_buf(),
-            root: if alone { path.to_path_buf() } else { path.join("..") },
-        }
-    })
-}
-
 /// Reads the checkpoint.
-pub(super) fn import(place: &Place) -> Result<Checkpoint, ImportError> {
-    let index = Index::read(&place.root)?.filter(|index| index.has(FOLDER, CLASS));
-    if let Some(index) = &index
-        && place.network == place.root.join(FOLDER)
-        && let Some(other) = index.others(FOLDER).first()
-    {
-        return Err(index.refuse(other, &place.network.display().to_string()));
-    }
-    let mut native = Native::open_folder(&place.network, "pos_embed.proj.weight")?;
-    native.part_of(&place.root, index.and_then(|index| index.scheduler_class()));
+pub(super) fn import(place: &NetworkPlace) -> Result<Checkpoint, ImportError> {
+    let mut native = place.open("pos_embed.proj.weight")?;
     let settings = native.settings(&["sample_size"])?;
     let sizes = Sizes::read(&native, &settings)?;
     let plan = Plan {

@@ -26,6 +26,7 @@ mod labels;
 mod layout;
 mod lucidrains;
 mod native;
+mod network_place;
 mod pickle;
 mod policy;
 mod resnet;
@@ -54,6 +55,7 @@ use mote_graph::config::ConfigError;
 use mote_graph::graph::Graph;
 use mote_graph::schedule::SchedulerConfig;
 use mote_graph::schedule::edm::Edm;
+use network_place::NetworkPlace;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -154,10 +156,10 @@ fn import_network(path: &Path) -> Result<Checkpoint, ImportError> {
     if let Some(file) = policy::find(path) {
         return policy::import(&file);
     }
-    if let Some(place) = dit::find(path) {
+    if let Some(place) = NetworkPlace::find(path, dit::CLASS) {
         return dit::import(&place);
     }
-    if let Some(place) = unet1d::find(path) {
+    if let Some(place) = NetworkPlace::find(path, unet1d::CLASS) {
         return unet1d::import(&place);
     }
     if let Some(found) = lucidrains::find(path) {

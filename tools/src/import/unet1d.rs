@@ -7,16 +7,17 @@ mod blocks;
 mod tests;
 
 use super::exported::{Map, Net, Plan, Tensor, View, Waves};
-use super::index::Index;
 use super::native::{Native, Settings};
+use super::network_place::{Class, NetworkPlace};
 use super::{Checkpoint, ImportError};
 use mote_graph::ops::Function;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 
-/// Its class, and the folder of it in a pipeline.
-pub(super) const CLASS: &str = "UNet1DModel";
-const FOLDER: &str = "unet";
+/// Its class.
+pub(super) const CLASS: Class = Class {
+    name: "UNet1DModel",
+    folder: "unet",
+};
 /// Settings of the class.
 const SETTINGS: [&str; 19] = [
     "sample_size",
@@ -52,43 +53,8 @@ const BLOCKS: [&str; 8] = [
 
 type Built<T> = Result<T, ImportError>;
 
-/// Where a checkpoint lies: the network's folder, and the one of scheduler and index.
-#[derive(Debug)]
-pub(super) struct Place {
-    network: PathBuf,
-    root: PathBuf,
-}
-
-/// The checkpoint that `path` is meant to be; `None` where another importer reads it.
-pub(super) fn find(path: &Path) -> Option<Place> {
-    let is = |folder: &Path| {
-        Settings::peek(&folder.join("config.json"), |fields| {
-            fields.get("_class_name").and_then(Value::as_str) == Some(CLASS)
-        })
-    };
-    let inside = path.join(FOLDER);
-    if is(&inside) {
-        let root = path.to_path_buf();
-        return Some(Place { network: inside, root });
-    }
-    is(path).then(|| {
-        let alone = path.join("scheduler").is_dir() || path.join("scheduler_config.json").is_file();
-        Place {
-            network: path.to_path_buf(),
-            root: if alone { path.to_path_buf() } else { path.join("..") },
-        }
-    })
-}
-
 /// Reads the checkpoint.
-pub(super) fn import(place: &Place) -> Built<Checkpoint> {
-    let index = Index::read(&place.root)?.filter(|index| index.has(FOLDER, CLASS));
-    if let Some(index) = &index
-        && place.network == place.root.join(FOLDER)
-        && let Some(other) = index.others(FOLDER).first()
-    {
-        return Err(index.refuse(other, &place.network.display().to_string()));
-    }
+pub(super) fn import(place: &NetworkPlace) -> Built<Checkpoint> {
     let settings_file = place.network.join("config.json");
     let temporal = "down_blocks.0.resnets.0.conv_in.conv1d.weight";
     let is_temporal = Settings::peek(&settings_file, |fields| {
@@ -100,8 +66,7 @@ pub(super) fn import(place: &Place) -> Built<Checkpoint> {
     } else {
         "down_blocks.0.resnets.0.conv_1.weight"
     };
-    let mut native = Native::open_folder(&place.network, known)?;
-    native.part_of(&place.root, index.and_then(|index| index.scheduler_class()));
+    let mut native = place.open(known)?;
     let settings = native.settings(&["sample_size"])?;
     check(&settings)?;
     let channels = settings.whole("in_channels")?.unwrap_or(2);

@@ -116,7 +116,7 @@ fn sums(input: &Input<'_>, norm: &Norm<'_>, out: &ViewMut<'_>, into: &mut [f32],
 }
 
 /// Replaces each channel's sum by `f` of its group's sum.
-fn share(values: &mut [f32], size: usize, f: impl Fn(f32) -> f32) {
+pub fn share(values: &mut [f32], size: usize, f: impl Fn(f32) -> f32) {
     for group in values.chunks_exact_mut(size) {
         let mut total = 0.0;
         for value in group.iter() {

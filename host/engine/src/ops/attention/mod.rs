@@ -25,6 +25,11 @@ const TILE: usize = 8;
 /// Elements of work above which an attention is worth several threads.
 const PARALLEL_WORK: usize = 2_000_000;
 
+/// Whether an attention over so many positions, of heads of `depth` channels, is worth the threads that there are.
+pub(super) fn is_worth_threads(positions: usize, depth: usize, heads: usize) -> bool {
+    positions * positions * (2 * depth + 32) * heads >= PARALLEL_WORK && rayon::current_num_threads() > 1
+}
+
 /// An attention.
 #[derive(Debug)]
 pub(crate) struct Attention {
@@ -133,8 +138,7 @@ impl Accelerated for Attention {
         let arranged = &*arranged;
         grow(sums, self.heads * arranged.blocks * arranged.depth);
         let sums = &mut sums[..self.heads * arranged.blocks * arranged.depth];
-        let effort = arranged.positions * arranged.positions * (2 * arranged.depth + 32) * self.heads;
-        if effort < PARALLEL_WORK || rayon::current_num_threads() == 1 {
+        if !is_worth_threads(arranged.positions, arranged.depth, self.heads) {
             for (unit, sums) in sums.chunks_exact_mut(arranged.depth).enumerate() {
                 self.block(simd, arranged, unit, rows, sums);
             }

@@ -121,19 +121,24 @@ pub(crate) trait ConvLoops: Join {
     }
 }
 
+/// Shapes of a convolution of `input` to `out`.
+pub(super) fn geometry(c: &op::Conv, input: &Tensor, out: &Tensor) -> Geometry {
+    Geometry {
+        input: [input.rows.into(), input.cols.into()],
+        output: [out.rows.into(), out.cols.into()],
+        outs: out.channels.into(),
+        kernel: c.kernel.into(),
+        stride: c.stride.into(),
+        pad: [c.pad[0].into(), c.pad[1].into()],
+        upsample: c.upsample,
+    }
+}
+
 impl Conv {
     /// `None` for what the engine has no kernel for. `source` is what it reads; `bytes` says whether the family multiplies bytes.
     pub fn reading(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
         let (input, out) = (source.first.tensor, model.tensor(c.out)?);
-        let geometry = Geometry {
-            input: [input.rows.into(), input.cols.into()],
-            output: [out.rows.into(), out.cols.into()],
-            outs: out.channels.into(),
-            kernel: c.kernel.into(),
-            stride: c.stride.into(),
-            pad: [c.pad[0].into(), c.pad[1].into()],
-            upsample: c.upsample,
-        };
+        let geometry = geometry(c, &input, &out);
         let int8 = source.second.is_none() && input.dtype == Dtype::I8;
         let bound = match int8 {
             true => input_bound(Dtype::I8, input.zero_point),

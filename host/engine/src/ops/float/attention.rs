@@ -4,15 +4,13 @@ use super::functions::{exp, store};
 use super::{FloatLoops, FloatTile, Floats, Lanes, TILE};
 use crate::Family;
 use crate::family::LANES;
+use crate::ops::attention::is_worth_threads;
 use crate::ops::{Accelerated, Loops, Workspace};
 use crate::source::grow;
 use mote_runtime::Model;
 use mote_runtime::internals::ops as op;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 use rayon::prelude::*;
-
-/// Elements of work above which an attention is worth several threads.
-const PARALLEL_WORK: usize = 2_000_000;
 
 /// An attention.
 #[derive(Debug)]
@@ -84,8 +82,7 @@ impl Accelerated for Attention {
         )?;
         let (q, k, v) = (&q[..], &k[..], &v[..]);
         let results = &mut results[..self.heads * shape.blocks * shape.depth];
-        let effort = positions * positions * (2 * channels + 32 * self.heads);
-        if effort < PARALLEL_WORK || rayon::current_num_threads() == 1 {
+        if !is_worth_threads(positions, shape.depth, self.heads) {
             for (unit, results) in results.chunks_exact_mut(shape.depth).enumerate() {
                 self.block(simd, &shape, unit, [k, v], &q[unit * shape.depth..], scores, results);
             }

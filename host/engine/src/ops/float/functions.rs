@@ -1,20 +1,12 @@
 //! The contract's functions of f32 without branches, so that lanes can compute them. Bits are those of the runtime's.
 
-use mote_runtime::internals::numeric::float::load;
-
-/// Above this `e^x` is infinite, below the lower one it is 0.
-const EXP_RANGE: [f32; 2] = [-87.3, 88.722_83];
-/// 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits then.
-const ROUND_TO_INTEGER: f32 = 12_582_912.0;
-const LN_2_HIGH: f32 = 355.0 / 512.0;
-const LN_2_LOW: f32 = -2.121_944_4e-4;
+use mote_runtime::internals::numeric::float::{EXP_MAX, EXP_MIN, LN_2_HIGH, LN_2_LOW, ROUND_TO_INTEGER, load};
 
 /// `exp_f32`.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    let [low, high] = EXP_RANGE;
-    let near = if x > high { high } else { x };
-    let near = if near < low { low } else { near };
+    let near = if x > EXP_MAX { EXP_MAX } else { x };
+    let near = if near < EXP_MIN { EXP_MIN } else { near };
     let rounded = near * core::f32::consts::LOG2_E + ROUND_TO_INTEGER;
     let n = rounded - ROUND_TO_INTEGER;
     let whole = (rounded.to_bits() as i32).wrapping_sub(ROUND_TO_INTEGER.to_bits() as i32);
@@ -29,8 +21,8 @@ pub(super) fn exp(x: f32) -> f32 {
     // 2^128 is no f32: its half, and twice.
     let (power, twice) = if whole > 127 { (127, 2.0) } else { (whole, 1.0) };
     let value = (value * f32::from_bits((power.wrapping_add(127) as u32) << 23)) * twice;
-    let value = if x > high { f32::INFINITY } else { value };
-    let value = if x < low { 0.0 } else { value };
+    let value = if x > EXP_MAX { f32::INFINITY } else { value };
+    let value = if x < EXP_MIN { 0.0 } else { value };
     if x.is_nan() { f32::NAN } else { value }
 }
 
@@ -40,7 +32,7 @@ pub(super) fn silu(x: f32) -> f32 {
     let e = exp(-x.abs());
     let numerator = if x < 0.0 { e } else { 1.0 };
     let value = x * (numerator / (1.0 + e));
-    if x < EXP_RANGE[0] { 0.0 } else { value }
+    if x < EXP_MIN { 0.0 } else { value }
 }
 
 /// `store`: to f16, to nearest even, saturated, a NaN to 0x7E00.

@@ -8,6 +8,7 @@ use crate::ops::{Accelerated, Loops, Workspace};
 use crate::source::grow;
 use mote_runtime::Model;
 use mote_runtime::internals::ops as op;
+use mote_runtime::internals::ops::norm::float::share;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 
 /// A group normalization.
@@ -153,17 +154,5 @@ impl Factors<'_> {
             stored[i] = store(if SILU { silu(y) } else { y });
         }
         stored
-    }
-}
-
-/// Replaces each channel's sum by `f` of its group's sum.
-#[inline(always)]
-fn share(values: &mut [f32], size: usize, f: impl Fn(f32) -> f32) {
-    for group in values.chunks_exact_mut(size) {
-        let mut total = 0.0;
-        for value in group.iter() {
-            total += value;
-        }
-        group.fill(f(total));
     }
 }

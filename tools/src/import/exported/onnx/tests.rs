@@ -11,13 +11,9 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn number(mut value: u64) -> Vec<u8> {
+fn number(value: u64) -> Vec<u8> {
     let mut bytes = vec![];
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
+    prost::encoding::encode_varint(value, &mut bytes);
     bytes
 }
 
