@@ -20,6 +20,19 @@ pub const NOT_IN_PAGE: [Feature; 7] = [
     Feature::Edm,
     Feature::Consistency,
 ];
+/// The part that a model needs and the page's module lacks.
+#[must_use]
+pub fn model_lacks(model: &Model<'_>) -> Option<Feature> {
+    let needed = |part: &Feature| part.needed_by(model) || *part == Feature::Decoder && model.decoder().is_some();
+    NOT_IN_PAGE.into_iter().find(needed)
+}
+
+/// The part that a sampler needs and the page's module lacks.
+#[must_use]
+pub fn method_lacks(method: Method) -> Option<Feature> {
+    method.entry().feature.filter(|part| NOT_IN_PAGE.contains(part))
+}
+
 /// Model files above this are not put into a page.
 const MOST_BYTES: usize = 8 << 20;
 
@@ -60,14 +73,12 @@ impl Live {
     #[must_use]
     pub fn of(model: &Model<'_>, file: &[u8], steps: u32) -> Option<Self> {
         let header = model.header();
-        let lacks = |feature: &Feature| feature.needed_by(model);
-        if file.len() > MOST_BYTES || model.decoder().is_some() || NOT_IN_PAGE.iter().any(lacks) {
+        if file.len() > MOST_BYTES || model_lacks(model).is_some() {
             return None;
         }
         let suits = |method: &Method| {
-            let entry = method.entry();
-            entry.levels.are_continuous() == header.prediction.levels().are_continuous()
-                && entry.feature.is_none_or(|feature| !NOT_IN_PAGE.contains(&feature))
+            method.entry().levels.are_continuous() == header.prediction.levels().are_continuous()
+                && method_lacks(*method).is_none()
                 && header.schedule.plan().is_none()
         };
         let all = Method::ALL.iter().enumerate().filter(|(_, method)| suits(method));

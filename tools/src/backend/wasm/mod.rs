@@ -4,9 +4,9 @@
 mod instance;
 
 use super::{BackendError, ImageRequest, OpenModel, Origin, Sampling, StepTrace, Trace};
-use crate::report::live::{NOT_IN_PAGE, WASM};
+use crate::report::live::{WASM, method_lacks, model_lacks};
 use instance::{Instance, OK, failed};
-use mote_runtime::{Config, Feature, Model};
+use mote_runtime::Config;
 use rayon::prelude::*;
 
 /// The run has no further step (`mote_status`).
@@ -16,22 +16,14 @@ const MODEL: usize = 256;
 const RUN: usize = 256;
 const STEP: usize = 16;
 
-/// The part that a run needs and the module lacks.
-fn lacks(model: &Model<'_>, config: &Config) -> Option<Feature> {
-    let needed = |part: &Feature| {
-        let decodes = *part == Feature::Decoder && model.decoder().is_some();
-        part.needed_by(model) || decodes || config.method.entry().feature == Some(*part)
-    };
-    NOT_IN_PAGE.into_iter().find(needed)
-}
-
 /// Every image on a thread of its own, each with a module of its own.
 pub fn run(
     opened: OpenModel<'_>,
     sampling: &Sampling,
     on_step: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, BackendError> {
-    if let Some(part) = lacks(opened.model, &sampling.config) {
+    let part = model_lacks(opened.model).or_else(|| method_lacks(sampling.config.method));
+    if let Some(part) = part {
         return Err(BackendError::NotInPage(part));
     }
     let engine = wasmi::Engine::default();

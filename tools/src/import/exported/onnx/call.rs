@@ -111,39 +111,23 @@ impl Aten {
     /// With a list of operands under `name`.
     pub fn all(mut self, name: &str, values: Vec<Value>) -> Self {
         self.operands.insert(name.to_string(), values);
-        let named = Argument {
-            as_tensor: Some(Name { name: String::new() }),
-            ..Argument::default()
-        };
-        self.node.arguments.push((name.to_string(), named));
-        self
+        self.set(name, |argument| argument.as_tensor = Some(Name { name: String::new() }))
     }
 
-    fn argument(mut self, name: &str, argument: Argument) -> Self {
+    /// With an argument under `name`, of which `set` says the form and the value.
+    fn set(mut self, name: &str, set: impl FnOnce(&mut Argument)) -> Self {
+        let mut argument = Argument::default();
+        set(&mut argument);
         self.node.arguments.push((name.to_string(), argument));
         self
     }
 
     pub fn int(self, name: &str, value: i64) -> Self {
-        let as_int = Some(value);
-        self.argument(
-            name,
-            Argument {
-                as_int,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_int = Some(value))
     }
 
     pub fn ints(self, name: &str, values: &[i64]) -> Self {
-        let as_ints = Some(values.to_vec());
-        self.argument(
-            name,
-            Argument {
-                as_ints,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_ints = Some(values.to_vec()))
     }
 
     pub fn sizes(self, name: &str, sizes: &[usize]) -> Self {
@@ -152,48 +136,20 @@ impl Aten {
     }
 
     pub fn number(self, name: &str, value: f64) -> Self {
-        let as_float = Some(Number::of(value));
-        self.argument(
-            name,
-            Argument {
-                as_float,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_float = Some(Number::of(value)))
     }
 
     pub fn text(self, name: &str, value: &str) -> Self {
-        let as_string = Some(value.to_string());
-        self.argument(
-            name,
-            Argument {
-                as_string,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_string = Some(value.to_string()))
     }
 
     pub fn flag(self, name: &str, value: bool) -> Self {
-        let as_bool = Some(value);
-        self.argument(
-            name,
-            Argument {
-                as_bool,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_bool = Some(value))
     }
 
     /// The type that is cast to, by its number in PyTorch's schema.
     pub fn kind(self, name: &str, value: i64) -> Self {
-        let as_scalar_type = Some(value);
-        self.argument(
-            name,
-            Argument {
-                as_scalar_type,
-                ..Argument::default()
-            },
-        )
+        self.set(name, |argument| argument.as_scalar_type = Some(value))
     }
 
     /// Its results.
