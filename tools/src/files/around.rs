@@ -1,5 +1,6 @@
 //! What of Mote's lies in a folder, by names and first bytes; nothing is read further.
 
+use crate::import::EXPORTED_FILES;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -50,7 +51,7 @@ fn classify(path: &Path, name: String) -> Option<Found> {
     let ending = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     if ending(&[".mote"]) && begins(path, 4) == b"MOTE" {
         Some(Found::Model(name))
-    } else if ending(&[".pt2", ".ckpt"]) {
+    } else if ending(&[".pt2", ".onnx", ".ckpt"]) {
         Some(Found::Checkpoint(name))
     } else if ending(&[".npz", "-idx3-ubyte", "-idx3-ubyte.gz"]) {
         Some(Found::Images(name))
@@ -69,7 +70,7 @@ fn is_checkpoint(folder: &Path) -> bool {
         entries.any(|entry| entry.file_name().to_string_lossy().ends_with(".safetensors"))
     };
     let pipeline = has("model_index.json") || has("unet/config.json") || has("transformer/config.json");
-    pipeline || has("net.pt2") || has("config.json") && weights()
+    pipeline || EXPORTED_FILES.iter().any(|name| has(name)) || has("config.json") && weights()
 }
 
 /// The first bytes of a regular file.
@@ -101,12 +102,14 @@ mod tests {
         write("not.mote", "something else");
         write("net/unet/config.json", "{}");
         write("mote-demo/model_index.json", "{}");
+        write("policy/net.onnx", "");
         write("src/config.json", "{}");
         write(".hidden/model_index.json", "{}");
         write("page.html", "<title>A page</title>");
         write("report.html", "<title>Mote</title>");
         let expected = [
             Found::Checkpoint("net/".into()),
+            Found::Checkpoint("policy/".into()),
             Found::Model("b.mote".into()),
             Found::Report("report.html".into()),
         ];

@@ -44,6 +44,7 @@ mod tests;
 pub use autoencoder::Decoder;
 pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
+pub(crate) use exported::FILES as EXPORTED_FILES;
 pub use layout::SampleLayout;
 pub use trained::{Trained, TrainedActivation, TrainedWeight};
 

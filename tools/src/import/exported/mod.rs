@@ -67,7 +67,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Its names in a checkpoint's folder, of which the first that is there is taken.
-const FILES: [&str; 2] = ["net.pt2", "net.onnx"];
+pub(crate) const FILES: [&str; 2] = ["net.pt2", "net.onnx"];
 /// Timesteps of a flow without a scheduler.
 const FLOW_TIMESTEPS: f64 = 1000.0;
 
