@@ -60,7 +60,13 @@ mod tests {
     fn ends_in_a_sum() -> Program {
         let mut program = Program::default();
         let shape = [2, 4, 4];
-        let first = program.push("first", "first", shape, Conv::linear(vec![], vec![], 2), Default::default());
+        let first = program.push(
+            "first",
+            "first",
+            shape,
+            Conv::linear(vec![], vec![], 2),
+            Default::default(),
+        );
         let last = Conv {
             addend: Some((first, 0.5)),
             ..Conv::linear(vec![first], vec![1.0; 4], 2)

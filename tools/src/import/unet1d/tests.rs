@@ -112,7 +112,13 @@ fn an_output_beyond_8_keeps_its_size() {
             panic!("the sum is of two convolutions");
         };
         for key in [Some(conv.weight.clone()), conv.bias.clone()].into_iter().flatten() {
-            graph.params.get_mut(&key).unwrap().data.iter_mut().for_each(|v| *v *= 16.0);
+            graph
+                .params
+                .get_mut(&key)
+                .unwrap()
+                .data
+                .iter_mut()
+                .for_each(|v| *v *= 16.0);
         }
     }
     let [expected, found] = [Scheme::F16, Scheme::W16A16].map(|scheme| {
