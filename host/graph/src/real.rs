@@ -1,6 +1,7 @@
 //! The two float types that networks run in.
 
 use crate::matrix::Product;
+use crate::ops::Passes;
 use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -37,6 +38,7 @@ impl Values<'_> {
 /// `f32` or `f64`, and no other type.
 pub trait Real:
     Product
+    + Passes
     + Copy
     + Debug
     + Default

@@ -156,15 +156,12 @@ fn place(blocks: &[Block], order: Vec<usize>) -> Placed {
     for &i in &order {
         let block = blocks[i];
         busy.clear();
-        let lives = |j: &usize| {
-            let other = blocks[*j];
-            offsets[*j] != usize::MAX && other.def <= block.last && block.def <= other.last
-        };
-        busy.extend(
-            (0..blocks.len())
-                .filter(lives)
-                .map(|j| (offsets[j], offsets[j] + blocks[j].bytes)),
-        );
+        for (other, &offset) in blocks.iter().zip(&offsets) {
+            let lives = offset != usize::MAX && other.def <= block.last && block.def <= other.last;
+            if lives {
+                busy.push((offset, offset + other.bytes));
+            }
+        }
         busy.sort_unstable();
         let mut at = 0;
         for &(start, end) in &busy {

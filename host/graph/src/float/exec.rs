@@ -250,7 +250,7 @@ impl<'g> Executor<'g> {
                 .scratch
                 .resize(layer.op.scratch_len(&extents).max(memory.scratch.len()), T::ZERO);
             let x: Vec<&[T]> = layer.inputs.iter().map(|i| memory.live[*i].as_slice()).collect();
-            layer.op.forward(Forward {
+            let pass = Forward {
                 extents,
                 batch,
                 params: layer.params(params),
@@ -258,7 +258,8 @@ impl<'g> Executor<'g> {
                 y: &mut y,
                 saved: &mut memory.saved,
                 scratch: &mut memory.scratch,
-            });
+            };
+            T::forward(&layer.op, pass);
             show(layer.output, extents.output, &y);
             memory.live[layer.output] = y;
             for value in &layer.dead {

@@ -81,7 +81,7 @@ impl<T: Real> Tape<T> {
         for (layer, saved) in network.layers.iter().zip(&mut self.saved) {
             let mut y = std::mem::take(&mut self.values[layer.output]);
             let x: Vec<&[T]> = layer.inputs.iter().map(|i| self.values[*i].as_slice()).collect();
-            layer.op.forward(Forward {
+            let pass = Forward {
                 extents: layer.extents(self.n),
                 batch,
                 params: layer.params(params),
@@ -89,7 +89,8 @@ impl<T: Real> Tape<T> {
                 y: &mut y,
                 saved,
                 scratch: &mut self.scratch,
-            });
+            };
+            T::forward(&layer.op, pass);
             if let Some(fake) = &network.fake[layer.output] {
                 fake.apply(&mut y, &mut self.inside[layer.output]);
             }
@@ -122,7 +123,7 @@ impl<T: Real> Tape<T> {
                 pairs.for_each(|(d, inside)| *d *= *inside);
             }
             let x: Vec<&[T]> = layer.inputs.iter().map(|i| self.values[*i].as_slice()).collect();
-            layer.op.backward(Backward {
+            let pass = Backward {
                 extents: layer.extents(self.n),
                 batch: Batch {
                     x: &[],
@@ -144,7 +145,8 @@ impl<T: Real> Tape<T> {
                     ranges: &layer.ranges,
                 },
                 scratch: &mut self.scratch,
-            });
+            };
+            T::backward(&layer.op, pass);
             self.slopes[layer.output] = dy;
         }
     }

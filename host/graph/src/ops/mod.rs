@@ -104,6 +104,30 @@ pub trait Reverse: Operator {
     fn backward<T: Real>(&self, pass: Backward<'_, T>);
 }
 
+/// The passes of every operator in one type, which this crate compiles once, and not each crate that calls them.
+pub trait Passes: Sized {
+    /// [`Operator::forward`] of `op`.
+    fn forward(op: &Op, pass: Forward<'_, Self>);
+    /// [`Reverse::backward`] of `op`; nothing for an operator without it.
+    fn backward(op: &Op, pass: Backward<'_, Self>);
+}
+
+macro_rules! passes {
+    ($($real:ty),*) => {
+        $(impl Passes for $real {
+            fn forward(op: &Op, pass: Forward<'_, Self>) {
+                Operator::forward(op, pass);
+            }
+
+            fn backward(op: &Op, pass: Backward<'_, Self>) {
+                op.backward(pass);
+            }
+        })*
+    };
+}
+
+passes!(f32, f64);
+
 /// Makes [`Op`] and its dispatch from the list of operators. `Reverse` behind a name says that the operator has that trait.
 macro_rules! operators {
     ($($name:ident $(: $reverse:ident)?),* $(,)?) => {
@@ -137,7 +161,7 @@ macro_rules! operators {
             }
 
             /// [`Reverse::backward`]; nothing for an operator without it.
-            pub(crate) fn backward<T: Real>(&self, pass: Backward<'_, T>) {
+            fn backward<T: Real>(&self, pass: Backward<'_, T>) {
                 match self {
                     $(Self::$name(op) => operators!(@backward op, pass $(, $reverse)?)),*
                 }
