@@ -167,7 +167,7 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    let learned_variance = checkpoint.has_variances();
+    let learned_variance = checkpoint.has_variances() && !checkpoint.variances;
     let checkpoint = &*checkpoint.deployed()?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
