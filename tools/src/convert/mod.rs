@@ -8,6 +8,7 @@ pub mod decoder;
 mod guard;
 mod halves;
 pub mod held;
+mod last_sum;
 mod limits;
 pub mod provenance;
 pub mod source;
