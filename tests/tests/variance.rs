@@ -49,13 +49,20 @@ fn runs_are_those_of_diffusers() {
     assert!(report.to_string().contains("ddpm5"), "{report}");
     // Variances that are others, under the same means, are seen in the run.
     let mut other = kept();
-    let bias = other.graph.params.iter_mut().find(|(key, _)| key.contains("proj_out_2") && key.contains("bias"));
+    let bias = other
+        .graph
+        .params
+        .iter_mut()
+        .find(|(key, _)| key.contains("proj_out_2") && key.contains("bias"));
     let (_, bias) = bias.expect("the last layer has biases");
     let half = bias.data.len() / 2;
     bias.data[half..].iter_mut().for_each(|bias| *bias += 0.1);
     let report = crosscheck(&other, &fixture().join("variance.safetensors"), Dtype::F64).expect("vectors");
     let text = report.to_string();
-    let run = text.lines().find(|line| line.contains("ddpm5.x0")).expect("the run is compared");
+    let run = text
+        .lines()
+        .find(|line| line.contains("ddpm5.x0"))
+        .expect("the run is compared");
     assert!(run.contains("NOT HELD"), "{text}");
 }
 
@@ -64,9 +71,15 @@ fn runs_are_those_of_diffusers() {
 fn deviations_lie_between_the_fixed_ones() {
     let q62 = |ab: f64| (ab * (1u64 << 62) as f64) as u64;
     let mut worst = 0.0f64;
-    for (index, (ab, next)) in [(0.01, 0.02), (0.5, 0.9), (0.9, 0.9999), (0.3, 0.300_001), (1e-6, 0.999_999)]
-        .into_iter()
-        .enumerate()
+    for (index, (ab, next)) in [
+        (0.01, 0.02),
+        (0.5, 0.9),
+        (0.9, 0.9999),
+        (0.3, 0.300_001),
+        (1e-6, 0.999_999),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let spread = Spread::new(q62(ab), q62(next));
         for step in -40..=40 {
@@ -85,7 +98,12 @@ fn deviations_lie_between_the_fixed_ones() {
     }
     println!("largest relative error {worst:.2e}");
     assert!(worst < 6e-5, "{worst:e}");
-    for ends in [Spread::new(5, 1 << 62), Spread::new(7, 7), Spread::new(9, 3), Spread::new(u64::MAX, 1)] {
+    for ends in [
+        Spread::new(5, 1 << 62),
+        Spread::new(7, 7),
+        Spread::new(9, 3),
+        Spread::new(u64::MAX, 1),
+    ] {
         assert_eq!(ends.noise(777, -(1 << 24)), 777);
     }
     // No input is too large.
@@ -117,7 +135,8 @@ fn the_same_bits_everywhere() {
             method: Method::Heun,
             ..guided
         };
-        let digests = [plain, guided, fixed, other].map(|config| everywhere(memory.bytes(), &config, &Start::Seed, None));
+        let digests =
+            [plain, guided, fixed, other].map(|config| everywhere(memory.bytes(), &config, &Start::Seed, None));
         assert_ne!(digests[0], digests[2], "{scheme}: the variances are the network's");
         // In pieces of an operator.
         for (config, digests) in [plain, guided].iter().zip(&digests) {
@@ -137,7 +156,10 @@ fn the_same_bits_everywhere() {
 /// With the variances and without the means are the same numbers in f16, where no scale depends on what stands beside them.
 #[test]
 fn means_are_those_of_a_file_without_variances() {
-    let (both, means) = (file(&kept(), Scheme::F16), file(&import(&fixture()).expect("a checkpoint"), Scheme::F16));
+    let (both, means) = (
+        file(&kept(), Scheme::F16),
+        file(&import(&fixture()).expect("a checkpoint"), Scheme::F16),
+    );
     let [both, means] = [&both, &means].map(|memory| Model::parse(memory.bytes()).expect("a valid model"));
     assert!(!means.has_variances());
     let config = Config {
@@ -163,7 +185,11 @@ fn files_are_as_close_to_the_float_network_as_without() {
         let read = import(&fixture()).expect("a checkpoint");
         let found = against(opened, &read, &config, &[1, 2, 3, 4], FloatDevice::Cpu, &|| {}).expect("it runs");
         println!("{scheme}: {:.1} dB", found.x0_psnr_db_mean);
-        assert!(found.x0_psnr_db_mean >= least, "{scheme}: {:.1} dB", found.x0_psnr_db_mean);
+        assert!(
+            found.x0_psnr_db_mean >= least,
+            "{scheme}: {:.1} dB",
+            found.x0_psnr_db_mean
+        );
     }
 }
 

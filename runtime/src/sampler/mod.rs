@@ -9,13 +9,13 @@ mod chain;
 mod condition;
 mod cooperative;
 pub mod decode;
-#[cfg(feature = "learned-variance")]
-pub mod variance;
 mod inpaint;
 mod pixels;
 mod run;
 mod snapshot;
 mod start;
+#[cfg(feature = "learned-variance")]
+pub mod variance;
 
 pub use crate::model::sampling::{Method, Variance};
 pub use crate::schedule::config::Config;

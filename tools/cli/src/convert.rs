@@ -183,7 +183,9 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
     }
     if args.learned_variance == LearnedVariance::Keep {
         let help = "save the scheduler that the network was trained with, or leave --learned-variance out";
-        checkpoint.keep_variances().map_err(|error| Failure::usage(error).help(help))?;
+        checkpoint
+            .keep_variances()
+            .map_err(|error| Failure::usage(error).help(help))?;
     }
     ask_condition(args, &mut checkpoint)?;
     if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {

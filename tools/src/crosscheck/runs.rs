@@ -132,7 +132,11 @@ impl<'a, T: Real> Runs<'a, T> {
         let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
                 let out = executor.run(x, &vec![t; count], given.conditions())?;
-                let behind = if learned { variances(&out, x.len(), count) } else { vec![] };
+                let behind = if learned {
+                    variances(&out, x.len(), count)
+                } else {
+                    vec![]
+                };
                 let mut out = means(out, x.len(), count);
                 out.extend(behind);
                 return Ok(out);
@@ -142,7 +146,11 @@ impl<'a, T: Real> Runs<'a, T> {
             let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
             let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
             let both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
-            let behind = if learned { variances(&both, 2 * x.len(), 2 * count) } else { vec![] };
+            let behind = if learned {
+                variances(&both, 2 * x.len(), 2 * count)
+            } else {
+                vec![]
+            };
             let mut both = means(both, 2 * x.len(), 2 * count);
             let second = both.split_off(x.len());
             let mut out = guide(&both, &second, weight);
@@ -193,7 +201,9 @@ impl<'a, T: Real> Runs<'a, T> {
         }
         let noise = self.vectors.need(key, &name)?;
         if noise.data.len() != expected {
-            return Err(self.vectors.shape(&name, format!("a noise a step, {steps} times that of `noise`")));
+            return Err(self
+                .vectors
+                .shape(&name, format!("a noise a step, {steps} times that of `noise`")));
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
     }

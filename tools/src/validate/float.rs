@@ -437,7 +437,10 @@ impl<'a> FloatRuns<'a> {
         let len = self.opened.model.header().sample_len();
         let halves = |first: bool| {
             let halves = out.chunks_exact(2 * len).map(|both| both.split_at(len));
-            halves.flat_map(|(mean, variance)| if first { mean } else { variance }).copied().collect()
+            halves
+                .flat_map(|(mean, variance)| if first { mean } else { variance })
+                .copied()
+                .collect()
         };
         (halves(true), halves(false))
     }

@@ -1,10 +1,10 @@
 //! The samplers: start, steps, guidance, noise, known elements.
 
 mod chain;
-mod variance;
 pub mod coefficients;
 pub mod levels;
 pub mod timesteps;
+mod variance;
 
 mod rows;
 
@@ -340,14 +340,18 @@ impl Run<'_> {
         let dropped = self.network.condition().is_some_and(|wanted| wanted.has_null);
         let plain = call(null.unwrap_or(0), if dropped { None } else { self.condition })?;
         let per = self.channels();
-        let guided = plain.iter().zip(conditional).enumerate().map(|(i, (plain, conditional))| {
-            // Variances are those of what was asked for.
-            if self.network.gives_variances() && i % (2 * per) >= per {
-                return conditional;
-            }
-            let moved = i128::from(weight) * i128::from(conditional - plain);
-            saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)
-        });
+        let guided = plain
+            .iter()
+            .zip(conditional)
+            .enumerate()
+            .map(|(i, (plain, conditional))| {
+                // Variances are those of what was asked for.
+                if self.network.gives_variances() && i % (2 * per) >= per {
+                    return conditional;
+                }
+                let moved = i128::from(weight) * i128::from(conditional - plain);
+                saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)
+            });
         Ok(guided.collect())
     }
 }

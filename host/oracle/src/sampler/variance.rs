@@ -41,7 +41,9 @@ impl Run<'_> {
         }
         let (now, next) = self.rows().alphas(index, t)?;
         let spread = spread_q24(now, next);
-        let each = normal.zip(variances).map(|(z, v)| smaller(z, *v, spread, self.rounding()));
+        let each = normal
+            .zip(variances)
+            .map(|(z, v)| smaller(z, *v, spread, self.rounding()));
         Ok(each.collect())
     }
 }
