@@ -67,6 +67,8 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// Convolutions in groups, depthwise ones included, with weights of their own channels alone.
+    Grouped,
     /// A second network in the file, which makes a picture of the last state, and rows of activations.
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
@@ -75,7 +77,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -105,6 +107,7 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Grouped,
         Self::Decoder,
         Self::Fast,
     ];
@@ -141,6 +144,7 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Grouped => "grouped",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
         }
@@ -179,6 +183,7 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
         }
