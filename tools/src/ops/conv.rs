@@ -179,7 +179,11 @@ impl Operator for Conv {
     /// Of two convolutions that are added the later one absorbs the addition.
     fn absorbs(&self, next: &Next<'_>) -> bool {
         let ready = |value| value == next.value || !is_later_conv(next, value);
-        let plain = self.addend.is_none() && self.groups.is_empty();
+        // What it reads under its kernel is no term as well: the device reads the two apart.
+        let own = |input| next.lowering.slot(next.node, input).is_ok_and(|slot| self.source.contains(&slot));
+        let others = next.node.inputs.iter().enumerate().filter(|(_, value)| **value != next.value);
+        let apart = !others.into_iter().any(|(input, _)| own(input));
+        let plain = self.addend.is_none() && self.groups.is_empty() && apart;
         plain
             && match &next.node.op {
                 Op::AddChannel(_) => next.node.inputs[0] == next.value,

@@ -78,43 +78,32 @@ impl Operator for Grouped {
         let add = addition(&self.conv, r)?;
         let out = &mut r.output()?;
         let row = crate::family::padded(g.kernel.area() * each);
-        let sum = |window: &Window, channel: usize| match (*filter, src) {
-            (Filter::W8 { data, bias, .. }, View::I8(x, zero)) => {
-                let weights = data.get(channel * row..)?;
-                Some(
-                    window
-                        .sum(*bias.get(channel)?, x, weights, |x: i8, w: i8| {
-                            (i32::from(x) - zero) * i32::from(w)
-                        })
-                        .into(),
-                )
-            }
-            (Filter::W8 { data, bias, .. }, View::I16(x)) => {
-                let weights = data.get(channel * row..)?;
-                Some(
-                    window
-                        .sum(*bias.get(channel)?, x, weights, |x: i16, w: i8| {
-                            i32::from(x) * i32::from(w)
-                        })
-                        .into(),
-                )
-            }
-            (Filter::W16 { data, bias, .. }, _) if Feature::W16.is_built() => {
-                let (weights, bias) = (data.get(channel * row..)?, wide_bias(*bias.get(channel)?));
-                Some(match src {
-                    View::I8(x, zero) => window.sum(bias, x, weights, |x: i8, w: i16| {
-                        i64::from(i32::from(x) - zero) * i64::from(w)
-                    }),
-                    View::I16(x) => window.sum(bias, x, weights, |x: i16, w: i16| i64::from(x) * i64::from(w)),
-                    View::F16(_) | View::Q24(_) => return None,
-                })
-            }
-            (Filter::W4 { data, bias, .. }, _) if Feature::W4.is_built() => {
-                let taps = g.kernel.area() * each;
-                let words = data.get(channel * int4::row_words(taps)..)?;
-                Some(window.sum4(*bias.get(channel)?, &src, words).into())
-            }
-            _ => None,
+        let sum = |window: &Window, channel: usize| -> Option<i64> {
+            let row_of = channel * row;
+            Some(match (*filter, src) {
+                (Filter::W8 { data, bias, .. }, View::I8(x, zero)) => {
+                    let product = |x: i8, w: i8| (i32::from(x) - zero) * i32::from(w);
+                    window.sum(*bias.get(channel)?, x, data.get(row_of..)?, product)?.into()
+                }
+                (Filter::W8 { data, bias, .. }, View::I16(x)) => {
+                    let product = |x: i16, w: i8| i32::from(x) * i32::from(w);
+                    window.sum(*bias.get(channel)?, x, data.get(row_of..)?, product)?.into()
+                }
+                (Filter::W16 { data, bias, .. }, View::I8(x, zero)) if Feature::W16.is_built() => {
+                    let product = |x: i8, w: i16| i64::from((i32::from(x) - zero) * i32::from(w));
+                    window.sum(wide_bias(*bias.get(channel)?), x, data.get(row_of..)?, product)?
+                }
+                (Filter::W16 { data, bias, .. }, View::I16(x)) if Feature::W16.is_built() => {
+                    let product = |x: i16, w: i16| i64::from(i32::from(x) * i32::from(w));
+                    window.sum(wide_bias(*bias.get(channel)?), x, data.get(row_of..)?, product)?
+                }
+                (Filter::W4 { data, bias, .. }, _) if Feature::W4.is_built() => {
+                    let taps = g.kernel.area() * each;
+                    let words = data.get(channel * int4::row_words(taps)..)?;
+                    window.sum4(*bias.get(channel)?, &src, words).into()
+                }
+                _ => return None,
+            })
         };
         each_window(g, channels, each, |window, channel, at| {
             let (mult, shift) = factors(filter);
@@ -226,14 +215,37 @@ impl Window {
         x: &[X],
         weights: &[W],
         product: impl Fn(X, W) -> A,
-    ) -> A {
-        self.taps(|from, tap| {
-            if let (Some(&x), Some(&w)) = (x.get(from), weights.get(tap)) {
-                sum += product(x, w);
+    ) -> Option<A> {
+        let (mut from, mut tap) = (self.from, self.tap);
+        let (step, each) = (self.steps[0][1], self.each);
+        for _ in 0..self.size[0] {
+            let x = x.get(from..)?;
+            let weights = weights.get(tap..tap + self.size[1] * each)?;
+            match weights {
+                // Depthwise: a row of three taps, or of any number.
+                &[a, b, c] if each == 1 => {
+                    sum += product(*x.first()?, a);
+                    sum += product(*x.get(step)?, b);
+                    sum += product(*x.get(2 * step)?, c);
+                }
+                _ if each == 1 => {
+                    let mut at = 0;
+                    for &w in weights {
+                        sum += product(*x.get(at)?, w);
+                        at += step;
+                    }
+                }
+                _ => {
+                    for (weights, x) in weights.chunks_exact(each).zip(x.chunks(step)) {
+                        for (&w, &x) in weights.iter().zip(x) {
+                            sum += product(x, w);
+                        }
+                    }
+                }
             }
-            Some(())
-        });
-        sum
+            (from, tap) = (from + self.steps[0][0], tap + self.steps[1][0]);
+        }
+        Some(sum)
     }
 
     /// [`Self::sum`] with weights of 4 bits.
@@ -257,26 +269,27 @@ fn each_window(
     mut f: impl FnMut(&Window, usize, usize) -> Option<()>,
 ) -> Option<()> {
     let [rows, cols] = g.output;
-    let outs = g.outs / (channels / each.max(1)).max(1);
-    let mut at = 0;
-    for y in 0..rows {
-        let (top, under) = inside(g, 0, y);
-        for x in 0..cols {
-            let (left, across) = inside(g, 1, x);
-            let mut window = Window {
-                from: (top * g.input[1] + left) * channels,
-                tap: (under.start * g.kernel.cols() + across.start) * each,
-                size: [under.len(), across.len()],
-                steps: [[g.input[1] * channels, channels], [g.kernel.cols() * each, each]],
-                each,
-            };
-            let mut channel = 0;
-            while channel < g.outs {
-                for _ in 0..outs {
-                    f(&window, channel, at)?;
-                    (channel, at) = (channel + 1, at + 1);
-                }
-                window.from += each;
+    let outs = (g.outs / (channels / each.max(1)).max(1)).max(1);
+    let (mut group, mut left) = (0, outs);
+    for channel in 0..g.outs {
+        if left == 0 {
+            (group, left) = (group + each, outs);
+        }
+        left -= 1;
+        let mut at = channel;
+        for y in 0..rows {
+            let (top, under) = inside(g, 0, y);
+            for x in 0..cols {
+                let (first, across) = inside(g, 1, x);
+                let window = Window {
+                    from: (top * g.input[1] + first) * channels + group,
+                    tap: (under.start * g.kernel.cols() + across.start) * each,
+                    size: [under.len(), across.len()],
+                    steps: [[g.input[1] * channels, channels], [g.kernel.cols() * each, each]],
+                    each,
+                };
+                f(&window, channel, at)?;
+                at += g.outs;
             }
         }
     }
