@@ -276,8 +276,9 @@ fn sides([rows, cols]: [usize; 2]) -> Sides {
     Sides::of(rows as u8, cols as u8)
 }
 
-/// Groups from which on a convolution has a record of its own: with fewer, products with zeros in quick kernels are cheaper.
-const LEAST_GROUPS: usize = 8;
+/// Groups from which on a convolution has a record of its own. With fewer, products with zeros in quick kernels are cheaper: on a
+/// Cortex-M4 0.9 instructions each, and 14 to 20 for one without zeros in portable code.
+const LEAST_GROUPS: usize = 24;
 
 /// Largest side of a kernel that a file holds.
 const MAX_SIDE: usize = 15;

@@ -72,48 +72,22 @@ impl Operator for Grouped {
     fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let g = &geometry(&self.conv, r);
         let (groups, channels) = (usize::from(self.groups), usize::from(r.tensor(slot::FIRST).channels));
-        let src = r.view(slot::FIRST)?;
+        let src = &r.view(slot::FIRST)?;
         let each = channels / groups;
         let filter = &filter(context, &self.conv, Rows::ALL, g, each)?;
-        let add = addition(&self.conv, r)?;
+        let add = &addition(&self.conv, r)?;
         let out = &mut r.output()?;
-        let row = crate::family::padded(g.kernel.area() * each);
-        let sum = |window: &Window, channel: usize| -> Option<i64> {
-            let row_of = channel * row;
-            Some(match (*filter, src) {
-                (Filter::W8 { data, bias, .. }, View::I8(x, zero)) => {
-                    let product = |x: i8, w: i8| (i32::from(x) - zero) * i32::from(w);
-                    window.sum(*bias.get(channel)?, x, data.get(row_of..)?, product)?.into()
-                }
-                (Filter::W8 { data, bias, .. }, View::I16(x)) => {
-                    let product = |x: i16, w: i8| i32::from(x) * i32::from(w);
-                    window.sum(*bias.get(channel)?, x, data.get(row_of..)?, product)?.into()
-                }
-                (Filter::W16 { data, bias, .. }, View::I8(x, zero)) if Feature::W16.is_built() => {
-                    let product = |x: i8, w: i16| i64::from((i32::from(x) - zero) * i32::from(w));
-                    window.sum(wide_bias(*bias.get(channel)?), x, data.get(row_of..)?, product)?
-                }
-                (Filter::W16 { data, bias, .. }, View::I16(x)) if Feature::W16.is_built() => {
-                    let product = |x: i16, w: i16| i64::from(i32::from(x) * i32::from(w));
-                    window.sum(wide_bias(*bias.get(channel)?), x, data.get(row_of..)?, product)?
-                }
-                (Filter::W4 { data, bias, .. }, _) if Feature::W4.is_built() => {
-                    let taps = g.kernel.area() * each;
-                    let words = data.get(channel * int4::row_words(taps)..)?;
-                    window.sum4(*bias.get(channel)?, &src, words).into()
-                }
-                _ => return None,
-            })
+        let lines = Lines {
+            g,
+            channels,
+            each,
+            outs: g.outs / groups,
         };
-        each_window(g, channels, each, |window, channel, at| {
-            let (mult, shift) = factors(filter);
-            let factor = WideRequant {
-                mult: *mult.get(channel)?,
-                shift: *shift.get(channel)?,
-            };
-            finish(factor.apply(sum(window, channel)?), channel, at, add.as_ref(), out);
-            Some(())
-        })
+        match filter {
+            Filter::W16 { .. } if Feature::W16.is_built() => lines.run(filter, src, add, out, wide_terms),
+            Filter::W8 { .. } | Filter::W4 { .. } => lines.run(filter, src, add, out, terms),
+            Filter::W16 { .. } => None,
+        }
     }
 
     fn run_f16(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
@@ -165,14 +139,204 @@ fn factors<'m>(filter: &Filter<'m>) -> (&'m [i32], &'m [u8]) {
     }
 }
 
-/// Adds the term and stores an output.
-#[inline(always)]
-fn finish(mut value: i32, channel: usize, at: usize, add: Option<&Addition<'_>>, out: &mut ViewMut<'_>) {
-    if let Some(add) = add {
-        let term = add.operand.at(out, if add.broadcast { channel } else { at });
-        value = add_guarded(value, add.requant.apply(term));
+/// Outputs of a row whose sums are made at once.
+const LINE: usize = 16;
+
+/// Adds an input element a position, `step` apart, times a weight to the sums of a row.
+type Terms<A> = fn(&mut [A], &View<'_>, usize, usize, i32);
+
+/// [`Terms`] in 32 bits.
+fn terms(sums: &mut [i32], x: &View<'_>, from: usize, step: usize, w: i32) {
+    match *x {
+        View::I8(x, zero) => terms8(sums, x.get(from..).unwrap_or_default(), step, zero, w),
+        View::I16(x) => terms16(sums, x.get(from..).unwrap_or_default(), step, w),
+        View::F16(_) | View::Q24(_) => {}
     }
-    out.set(at, value);
+}
+
+#[inline(never)]
+fn terms8(sums: &mut [i32], x: &[i8], step: usize, zero: i32, w: i32) {
+    let mut at = 0;
+    for sum in sums {
+        let Some(&x) = x.get(at) else { return };
+        *sum += (i32::from(x) - zero) * w;
+        at += step;
+    }
+}
+
+#[inline(never)]
+fn terms16(sums: &mut [i32], x: &[i16], step: usize, w: i32) {
+    let mut at = 0;
+    for sum in sums {
+        let Some(&x) = x.get(at) else { return };
+        *sum += i32::from(x) * w;
+        at += step;
+    }
+}
+
+/// [`Terms`] in 64 bits.
+#[inline(never)]
+fn wide_terms(sums: &mut [i64], x: &View<'_>, from: usize, step: usize, w: i32) {
+    let mut at = from;
+    for sum in sums {
+        *sum += i64::from(x.get(at) * w);
+        at += step;
+    }
+}
+
+/// Rows of outputs of a convolution in integers, a channel at a time.
+struct Lines<'a> {
+    g: &'a Geometry,
+    /// Input channels, and those of a group.
+    channels: usize,
+    each: usize,
+    /// Output channels of a group.
+    outs: usize,
+}
+
+impl Lines<'_> {
+    /// Runs all channels.
+    #[inline(always)]
+    fn run<A: Copy + From<i32> + Into<i64>>(
+        &self,
+        filter: &Filter<'_>,
+        src: &View<'_>,
+        add: &Option<Addition<'_>>,
+        out: &mut ViewMut<'_>,
+        terms: Terms<A>,
+    ) -> Option<()>
+    where
+        A: Sum,
+    {
+        let g = self.g;
+        let (mult, shift) = factors(filter);
+        let (mut group, mut left) = (0, self.outs);
+        for channel in 0..g.outs {
+            if left == 0 {
+                (group, left) = (group + self.each, self.outs);
+            }
+            left -= 1;
+            let factor = WideRequant {
+                mult: *mult.get(channel)?,
+                shift: *shift.get(channel)?,
+            };
+            let bias = A::bias(filter, channel)?;
+            let weight = Weight::of(filter, channel, g.kernel.area() * self.each);
+            // One for every position.
+            let term = match add {
+                Some(add) if add.broadcast => Some(add.requant.apply(add.operand.at(out, channel))),
+                _ => None,
+            };
+            for y in 0..g.output[0] {
+                let mut x = 0;
+                while x < g.output[1] {
+                    let mut sums = [bias; LINE];
+                    let sums = sums.get_mut(..LINE.min(g.output[1] - x))?;
+                    self.sum(sums, [y, x], group, &weight, src, terms);
+                    let mut at = (y * g.output[1] + x) * g.outs + channel;
+                    x += sums.len();
+                    for sum in sums {
+                        let mut value = factor.apply((*sum).into());
+                        if let Some(term) = term {
+                            value = add_guarded(value, term);
+                        } else if let Some(add) = add {
+                            value = add_guarded(value, add.requant.apply(add.operand.at(out, at)));
+                        }
+                        out.set(at, value);
+                        at += g.outs;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Adds every tap of a channel to the sums of the outputs from `[y, x]` on in a row.
+    #[inline(always)]
+    fn sum<A>(
+        &self,
+        sums: &mut [A],
+        [y, x]: [usize; 2],
+        group: usize,
+        weight: &Weight<'_>,
+        src: &View<'_>,
+        terms: Terms<A>,
+    ) {
+        let g = self.g;
+        let (top, under) = inside(g, 0, y);
+        let stride = g.stride.cols();
+        for ky in under.clone() {
+            let row = (top + ky - under.start) * g.input[1];
+            for kx in 0..g.kernel.cols() {
+                // Outputs whose input column is there: its number is `(x + i) stride + kx - left`.
+                let at = x * stride + kx;
+                let first = g.pad[1].saturating_sub(at).div_ceil(stride);
+                let last = (g.input[1] + g.pad[1]).saturating_sub(at).div_ceil(stride);
+                let Some(sums) = sums.get_mut(first..last.min(sums.len())) else {
+                    continue;
+                };
+                let from = (row + at + first * stride - g.pad[1]) * self.channels + group;
+                for i in 0..self.each {
+                    let w = weight.at((ky * g.kernel.cols() + kx) * self.each + i);
+                    terms(sums, src, from + i, stride * self.channels, w);
+                }
+            }
+        }
+    }
+}
+
+/// What sums are held in: 32 bits, or 64 with weights of 16 bits.
+trait Sum: Sized {
+    /// The bias of a channel.
+    fn bias(filter: &Filter<'_>, channel: usize) -> Option<Self>;
+}
+
+impl Sum for i32 {
+    fn bias(filter: &Filter<'_>, channel: usize) -> Option<Self> {
+        match filter {
+            Filter::W8 { bias, .. } | Filter::W4 { bias, .. } => bias.get(channel).copied(),
+            Filter::W16 { .. } => None,
+        }
+    }
+}
+
+impl Sum for i64 {
+    fn bias(filter: &Filter<'_>, channel: usize) -> Option<Self> {
+        match filter {
+            Filter::W16 { bias, .. } => bias.get(channel).copied().map(wide_bias),
+            Filter::W8 { .. } | Filter::W4 { .. } => None,
+        }
+    }
+}
+
+/// The weights of a channel.
+enum Weight<'m> {
+    W8(&'m [i8]),
+    W16(&'m [i16]),
+    W4(&'m [u32]),
+}
+
+impl<'m> Weight<'m> {
+    fn of(filter: &Filter<'m>, channel: usize, taps: usize) -> Self {
+        let row = channel * crate::family::padded(taps);
+        match *filter {
+            Filter::W8 { data, .. } => Self::W8(data.get(row..).unwrap_or_default()),
+            Filter::W16 { data, .. } => Self::W16(data.get(row..).unwrap_or_default()),
+            Filter::W4 { data, .. } => Self::W4(data.get(channel * int4::row_words(taps)..).unwrap_or_default()),
+        }
+    }
+
+    /// That of a tap.
+    fn at(&self, tap: usize) -> i32 {
+        match self {
+            Self::W8(weights) => weights.get(tap).map_or(0, |w| (*w).into()),
+            Self::W16(weights) => weights.get(tap).map_or(0, |w| (*w).into()),
+            Self::W4(words) => {
+                let word = words.get(tap / int4::TAPS).copied().unwrap_or_default();
+                int4::unpack(word).get(tap % int4::TAPS).map_or(0, |w| (*w).into())
+            }
+        }
+    }
 }
 
 /// What a group of channels has under the kernel at an output position, without what lies outside of the input.
@@ -205,58 +369,6 @@ impl Window {
             (from, tap) = (from + self.steps[0][0], tap + self.steps[1][0]);
         }
         Some(())
-    }
-
-    /// `sum`, with the products of elements and weights added.
-    #[inline(always)]
-    fn sum<X: Copy, W: Copy, A: core::ops::AddAssign>(
-        &self,
-        mut sum: A,
-        x: &[X],
-        weights: &[W],
-        product: impl Fn(X, W) -> A,
-    ) -> Option<A> {
-        let (mut from, mut tap) = (self.from, self.tap);
-        let (step, each) = (self.steps[0][1], self.each);
-        for _ in 0..self.size[0] {
-            let x = x.get(from..)?;
-            let weights = weights.get(tap..tap + self.size[1] * each)?;
-            match weights {
-                // Depthwise: a row of three taps, or of any number.
-                &[a, b, c] if each == 1 => {
-                    sum += product(*x.first()?, a);
-                    sum += product(*x.get(step)?, b);
-                    sum += product(*x.get(2 * step)?, c);
-                }
-                _ if each == 1 => {
-                    let mut at = 0;
-                    for &w in weights {
-                        sum += product(*x.get(at)?, w);
-                        at += step;
-                    }
-                }
-                _ => {
-                    for (weights, x) in weights.chunks_exact(each).zip(x.chunks(step)) {
-                        for (&w, &x) in weights.iter().zip(x) {
-                            sum += product(x, w);
-                        }
-                    }
-                }
-            }
-            (from, tap) = (from + self.steps[0][0], tap + self.steps[1][0]);
-        }
-        Some(sum)
-    }
-
-    /// [`Self::sum`] with weights of 4 bits.
-    #[inline(never)]
-    fn sum4(&self, mut sum: i32, x: &View<'_>, words: &[u32]) -> i32 {
-        self.taps(|from, tap| {
-            let word = int4::unpack(*words.get(tap / int4::TAPS)?);
-            sum += x.get(from) * i32::from(*word.get(tap % int4::TAPS)?);
-            Some(())
-        });
-        sum
     }
 }
 
