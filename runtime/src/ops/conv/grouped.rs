@@ -54,7 +54,7 @@ impl Operator for Grouped {
         let outs = checker.tensors[slot::OUT].channels;
         let source = &mut checker.tensors[slot::FIRST];
         let whole = source.channels.is_multiple_of(self.groups) && outs.is_multiple_of(self.groups);
-        source.channels /= self.groups;
+        source.channels /= self.groups.max(1);
         checker.ensure(whole, Fault::Parameter)?;
         conv.check_joined(checker, 1)
     }
@@ -71,7 +71,8 @@ impl Operator for Grouped {
 
     fn run_integer(&self, context: &Context<'_>, _: &Call<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
         let g = &geometry(&self.conv, r);
-        let (groups, channels) = (usize::from(self.groups), usize::from(r.tensor(slot::FIRST).channels));
+        let groups = usize::from(self.groups).max(1);
+        let channels = usize::from(r.tensor(slot::FIRST).channels);
         let src = &r.view(slot::FIRST)?;
         let each = channels / groups;
         let filter = &filter(context, &self.conv, Rows::ALL, g, each)?;
@@ -96,7 +97,7 @@ impl Operator for Grouped {
         let View::F16(src) = r.view(slot::FIRST)? else {
             return None;
         };
-        let each = channels / usize::from(self.groups);
+        let each = channels / usize::from(self.groups).max(1);
         let Weights::F16 { data, bias } = self.conv.weights else {
             return None;
         };
@@ -264,7 +265,7 @@ impl Lines<'_> {
     ) {
         let g = self.g;
         let (top, under) = inside(g, 0, y);
-        let stride = g.stride.cols();
+        let stride = g.stride.cols().max(1);
         for ky in under.clone() {
             let row = (top + ky - under.start) * g.input[1];
             for kx in 0..g.kernel.cols() {
