@@ -1,6 +1,5 @@
 //! A model file in memory, checked once.
 
-use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, OpenModel, Trace};
@@ -12,6 +11,7 @@ use crate::inspect::inspect;
 use crate::report::{ReportData, html};
 use crate::request::{Request, RunOptions};
 use crate::validate::{FloatComparison, FloatDevice, Outcome, Validation, against, exactness};
+use crate::{Error, ErrorKind};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Model, ParseError};
 use self_cell::self_cell;
@@ -80,10 +80,11 @@ impl ModelFile {
 
     fn checked(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let refused = |error: ParseError| {
+            let failure = Error::coded(ErrorKind::Input, error);
             let failure = if path.as_os_str().is_empty() {
-                Error::input(error)
+                failure
             } else {
-                Error::input(format_args!("{}: {error}", path.display()))
+                failure.about(path.display())
             };
             match error {
                 ParseError::NotAModel => failure.help("give a file that `mote convert` wrote"),

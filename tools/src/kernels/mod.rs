@@ -65,6 +65,15 @@ pub enum MeasureError {
     Board(#[from] SimError),
 }
 
+impl crate::code::Coded for MeasureError {
+    fn code(&self) -> crate::Code {
+        match self {
+            Self::Convert(error) => error.code(),
+            Self::Board(error) => error.code(),
+        }
+    }
+}
+
 /// Longest that one board may take on the host's clock.
 const LIMIT: Duration = Duration::from_secs(300);
 
