@@ -154,7 +154,12 @@ pub fn compile_ahead(board: &'static Board, parts: &Parts, firmware: Firmware) -
 /// What an image holds for a model that needs `parts`: `MOTE_FIRMWARE_PARTS=all` asks for every one.
 fn held(parts: Parts) -> Parts {
     let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
-    if every { Parts::all() } else { parts }
+    if !every {
+        return parts;
+    }
+    // Weights that are read in blocks are a way of their own: firmware that does not have it is compiled without.
+    let streamed = parts.features().contains(&Feature::Streamed);
+    Parts::of(Feature::ALL.into_iter().filter(|&part| part != Feature::Streamed || streamed))
 }
 
 fn recipe(board: &Board, parts: Parts) -> Recipe {

@@ -69,11 +69,13 @@ pub enum Feature {
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
+    /// Weights that the core cannot address: blocks of them are read into RAM.
+    Streamed,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -104,6 +106,7 @@ impl Feature {
         Self::Rectangles,
         Self::Decoder,
         Self::Fast,
+        Self::Streamed,
     ];
 
     /// The name of the Cargo feature.
@@ -139,6 +142,7 @@ impl Feature {
             Self::Rectangles => "rectangles",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
+            Self::Streamed => "streamed",
         }
     }
 
@@ -176,6 +180,7 @@ impl Feature {
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
+            Self::Streamed => cfg!(feature = "streamed"),
         }
     }
 

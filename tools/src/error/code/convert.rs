@@ -5,6 +5,7 @@ use crate::chain::files::ChainFileError;
 use crate::convert::ConvertError;
 use crate::emit::EmitError;
 use crate::emit::planned::PlanError;
+use crate::emit::split::SplitError;
 use crate::lower::LowerError;
 use crate::quantize::trained::TrainedError;
 use crate::train::fit::FitError;
@@ -58,6 +59,14 @@ codes! { PlanError, PLAN:
     TwoCallsPrev 1303 "Heun's method is planned where a step goes to the next timestep of the list, and to no other."
         "Leave `--prev` out."
     ; through Parse Run
+}
+
+codes! { SplitError, SPLIT:
+    Decoder 1304 "The file holds a decoder, whose weights are not read in blocks."
+        "Convert the network of the latents alone, and cut its file."
+    Tables 1305 "Tables of the file lie in each other."
+        "Convert the checkpoint again: no file that was converted is so."
+    ; through Parse
 }
 
 codes! { TrainError, TRAIN:
