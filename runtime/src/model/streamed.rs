@@ -78,6 +78,30 @@ pub fn weights_of(model: &Model<'_>, op: &Op) -> Option<Range<usize>> {
     Some(at..at + table.rows * table.row * usize::from(groups))
 }
 
+/// A block of an operator's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockShare {
+    /// The first row, the one behind the last, and how many there are.
+    pub share: [usize; 3],
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+/// The blocks in which an operator's rows are read into a buffer of `bytes`; `None` of one that reads none.
+pub fn blocks_of(model: &Model<'_>, op: &Op, bytes: usize) -> Option<impl Iterator<Item = BlockShare>> {
+    let (conv, _) = read_by(op)?;
+    let table = Table::of(&model.context, conv);
+    let count = table.block(bytes).max(1);
+    let of = move |first: usize| {
+        let end = (first + count).min(table.rows);
+        BlockShare {
+            share: [first, end, table.rows],
+            bytes: (end - first) * table.row,
+        }
+    };
+    Some((0..table.rows).step_by(count).map(of))
+}
+
 /// The convolution whose weights are read, and for how many groups of timesteps it has them.
 fn read_by(op: &Op) -> Option<(&Conv, u16)> {
     match op {

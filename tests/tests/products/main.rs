@@ -12,6 +12,7 @@ mod pair;
 mod programs;
 mod store;
 mod streamed;
+mod streamed_board;
 
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Method, Model};

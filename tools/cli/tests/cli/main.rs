@@ -33,6 +33,7 @@ mod files;
 mod new;
 mod next;
 mod plan;
+mod split;
 mod refusals;
 mod shards;
 mod strip;
