@@ -14,11 +14,16 @@ use mote_tests::running::finish;
 use mote_tests::synthetic::{self, Form};
 use mote_tests::{chains, checkpoints, pointwise, wider};
 use mote_tools::emit::split::{Split, copy, split};
+use mote_tools::estimate::Streaming;
 use mote_tools::plan::Windows;
 use mote_tools::quantize::scheme::Scheme;
+use mote_tools::target::{Described, Target};
 
 use super::programs::{floats, program_with};
 use super::{configs, guided};
+
+#[path = "../../../runtime/examples/external.rs"]
+mod external;
 
 /// A reader as one with a DMA is: until it is done, whatever is in the block.
 #[derive(Debug)]
@@ -276,4 +281,50 @@ fn files_and_networks_that_do_not_belong_together_are_refused() {
     let mut arena = Arena::new(arena.bytes_mut()).expect("it is aligned");
     let mut run = Sampler::new(&whole, &mut arena, &config, &Start::Seed).expect("the run is valid");
     assert_eq!(run.step_by(&mut network, &mut Unobserved), Err(RunError::Apart));
+}
+
+#[test]
+fn weights_of_a_file_make_the_image_of_the_whole_model() {
+    let file = synthetic::model(Form::W8A16);
+    let cut = split(&file).expect("it can be cut");
+    let folder = std::env::temp_dir().join(format!("mote-external-{}", std::process::id()));
+    std::fs::write(&folder, &cut.weights).expect("it can be written");
+    let memory = AlignedBytes::copy_of(&cut.model);
+    let model = Model::parse_apart(memory.bytes()).expect("it is what was cut");
+    let card = external::Card(std::fs::File::open(&folder).expect("it is there"));
+    let drawn = external::draw(model, card, 3, 4).expect("it is drawn");
+    std::fs::remove_file(&folder).expect("it is there");
+    let whole = AlignedBytes::copy_of(&file);
+    let whole = Model::parse(whole.bytes()).expect("the model is valid");
+    let config = Config {
+        seed: 3,
+        class: Some(0),
+        ..Config::of(whole.header(), 4)
+    };
+    let expected = finish(&whole, &config, &Start::Seed).expect("it runs");
+    assert_eq!(Some(drawn), expected.steps.last().map(|step| step.digest));
+}
+
+/// On a Cortex-M4F of 168 MHz and one of 64 MHz with a reader of 20 MB/s. With slower readers it is between the longer of the two and their sum.
+#[test]
+fn a_streamed_step_takes_little_more_than_the_longer_of_core_and_reader() {
+    let file = checkpoints::converted(&checkpoints::fashion(), Scheme::W8A8).emitted.bytes;
+    let memory = AlignedBytes::copy_of(&file);
+    let model = Model::parse(memory.bytes()).expect("the model is valid");
+    for board in ["stm32f405rg", "nrf52840"] {
+        let target = Target::asked(Some(board), &Described::default()).expect("it is known").expect("it is asked for");
+        for (channels, most) in [(4, 1.2), (8, 1.1), (16, 1.05)] {
+            let step = Streaming::of(&target, &model, channels, 20e6);
+            let over = step.over_longer.expect("its clock is known");
+            println!("{board}, {channels} channels: {step:?}");
+            assert!((1.0..=most).contains(&over), "{board}, {channels} channels: {over}");
+            for speed in [2e6, 5e5] {
+                let step = Streaming::of(&target, &model, channels, speed);
+                let (addressed, ms) = step.addressed_ms.zip(step.ms_per_step).expect("its clock is known");
+                let own = step.instructions as f64 / step.addressed_instructions as f64;
+                let sum = addressed[1] * own + step.transfer_ms;
+                assert!((addressed[1].max(step.transfer_ms)..=sum).contains(&ms[1]), "{board} at {speed}: {step:?}");
+            }
+        }
+    }
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 Examples:
   mote split my.mote -o small.mote
   mote split my.mote -o small.mote --weights flash.weights --channels 16
-  mote split my.mote -o small.mote --board stm32f405 --speed 20")]
+  mote split my.mote -o small.mote --board stm32f405rg --speed 20")]
 pub struct Args {
     /// The model file
     model: PathBuf,
