@@ -1,7 +1,7 @@
 //! Weights that are read in blocks on emulated boards: only the reader looks at them.
 
 use mote_engine::memory::AlignedBytes;
-use mote_firmware_sim::{Image, ImageOptions, ImageRecord, Observe, RunRequest};
+use mote_firmware_sim::{Image, ImageOptions, ImageRecord, Observe, Parts, RunRequest};
 use mote_runtime::{Config, Model, Start, stream_bytes};
 use mote_tests::boards::board;
 use mote_tests::random::Random;
@@ -25,6 +25,8 @@ fn run(name: &str, file: &[u8], buffers: usize, observe: Observe, config: &Confi
     let options = ImageOptions {
         stream_bytes: Some(buffers as u32),
         config: Some(*config),
+        // One compilation a core serves every program.
+        parts: Some(Parts::all()),
         ..ImageOptions::default()
     };
     let request = RunRequest {
