@@ -126,6 +126,8 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::ConditionChanged => NOTHING,
         #[cfg(feature = "decoder")]
         RunError::Decoder | RunError::NoDecoder => NOTHING,
+        #[cfg(feature = "learned-variance")]
+        RunError::NoVariances => NOTHING,
         #[cfg(feature = "streamed")]
         RunError::Apart | RunError::OtherWeights => NOTHING,
         #[cfg(feature = "streamed")]
@@ -142,7 +144,7 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::SnapshotVersion
         | RunError::KnownImage
         | RunError::StepBegun => NOTHING,
-        #[cfg(not(all(feature = "condition", feature = "decoder", feature = "streamed")))]
+        #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance", feature = "streamed")))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,
     }

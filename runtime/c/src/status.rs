@@ -148,12 +148,14 @@ pub enum mote_status {
     MOTE_DECODER = 427,
     /// The file holds no decoder.
     MOTE_NO_DECODER = 428,
+    /// The sampler takes the network's variances, and it gives none.
+    MOTE_NO_VARIANCES = 429,
     /// The model's weights lie in another file, or a streamed model's do not.
-    MOTE_APART = 429,
+    MOTE_APART = 430,
     /// The reader of weights failed.
-    MOTE_UNREAD = 430,
+    MOTE_UNREAD = 431,
     /// The reader gives other weights than the model's.
-    MOTE_OTHER_WEIGHTS = 431,
+    MOTE_OTHER_WEIGHTS = 432,
 }
 
 use mote_status::*;
@@ -202,6 +204,8 @@ impl From<RunError> for mote_status {
             RunError::Decoder => MOTE_DECODER,
             #[cfg(feature = "decoder")]
             RunError::NoDecoder => MOTE_NO_DECODER,
+            #[cfg(feature = "learned-variance")]
+            RunError::NoVariances => MOTE_NO_VARIANCES,
             #[cfg(feature = "streamed")]
             RunError::Apart => MOTE_APART,
             #[cfg(feature = "streamed")]
@@ -209,7 +213,7 @@ impl From<RunError> for mote_status {
             #[cfg(feature = "streamed")]
             RunError::OtherWeights => MOTE_OTHER_WEIGHTS,
             // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(all(feature = "condition", feature = "decoder", feature = "streamed")))]
+            #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance", feature = "streamed")))]
             #[allow(unreachable_patterns)]
             _ => MOTE_RUN_NOT_BUILT,
         }
@@ -310,7 +314,7 @@ names! {
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
     MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN MOTE_DECODER MOTE_NO_DECODER
-    MOTE_APART MOTE_UNREAD MOTE_OTHER_WEIGHTS
+    MOTE_NO_VARIANCES MOTE_APART MOTE_UNREAD MOTE_OTHER_WEIGHTS
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

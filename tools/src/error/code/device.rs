@@ -295,18 +295,24 @@ pub(super) const RUN: &[Entry] = &[
     ),
     entry(
         429,
+        "MOTE_NO_VARIANCES",
+        "The sampler takes the network's variances, and the file's network gives none.",
+        "Convert with `--learned-variance keep`, or say `--variance small` or `large`.",
+    ),
+    entry(
+        430,
         "MOTE_APART",
         "The model's weights lie in another file, or a streamed model's do not.",
         "Run a file of `mote split` by `Streamed`, and every other file without it.",
     ),
     entry(
-        430,
+        431,
         "MOTE_UNREAD",
         "The reader of weights failed.",
         "Look at the reader's own error, and begin the step again from a snapshot.",
     ),
     entry(
-        431,
+        432,
         "MOTE_OTHER_WEIGHTS",
         "The reader gives other weights than the model's.",
         "Write the file of weights again that `mote split` made with the model, and check where it begins.",
