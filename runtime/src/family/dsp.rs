@@ -13,8 +13,8 @@ use super::fused::{Frame, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rescale, Rows,
-    Window, curves, points, portable, simd32, strips, vectors,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, ROW_ALIGN, Rescale, Rows,
+    Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};
@@ -23,6 +23,7 @@ use crate::tensor::view::{View, ViewMut};
 pub struct Dsp;
 
 impl Family for Dsp {
+    const ATTENDS: bool = true;
     const STRIPS: bool = true;
     const VECTORS: bool = true;
     const FOURS: bool = true;
@@ -181,6 +182,31 @@ impl Family for Dsp {
     }
 
     #[inline(always)]
+    fn scores8(q: &[i16], k: &[i8], step: usize, up: u32, factor: &Rescale, scores: &mut [i32]) -> i32 {
+        attend::scores8(q, k, step, up, factor, scores)
+    }
+
+    #[inline(always)]
+    fn powers(scores: &mut [i32], top: i32) -> u32 {
+        attend::powers(scores, top)
+    }
+
+    #[inline(always)]
+    fn shares(powers: &mut [i32], twice: i32) {
+        attend::shares(powers, twice)
+    }
+
+    #[inline(always)]
+    fn weigh_pairs8(pairs: &[i32], v: &[i8], step: usize, sums: &mut [i32; 4]) {
+        attend::weigh_pairs8(pairs, v, step, sums)
+    }
+
+    #[inline(always)]
+    fn line(from: Elements<'_>, to: &mut Normalized<'_>, line: &Line<'_>, finish: &Finish) {
+        lines::line(from, to, line, finish)
+    }
+
+    #[inline(always)]
     fn normalize_two(
         parts: &[Part<'_>; 2],
         range: Range<usize>,
@@ -217,12 +243,38 @@ impl Family for Dsp {
     fn add_scaled(
         t: &[i32],
         y: View<'_>,
+        a: &[i32],
+        mult: i32,
+        half: i64,
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        curves::add_scaled(t, y, a, mult, half, shifts, to)
+    }
+
+    #[inline(always)]
+    fn curve_modulate(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        a: &[i32],
+        base: &[i64],
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        mixes::curve_modulate(from, curve, a, base, shifts, to)
+    }
+
+    #[inline(always)]
+    fn curve_add(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        y: View<'_>,
         factors: [i32; 2],
         half: i64,
         shifts: [u32; 2],
         to: &mut Normalized<'_>,
     ) -> bool {
-        curves::add_scaled(t, y, factors, half, shifts, to)
+        mixes::curve_add(from, curve, y, factors, half, shifts, to)
     }
 }
 
