@@ -57,6 +57,17 @@ impl Family for Dsp {
     }
 
     #[inline(always)]
+    fn store_cut(
+        storing: &mut Self::Storing<'_>,
+        columns: &[i16],
+        cut: [usize; 2],
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run_cut(columns, cut, at, out)
+    }
+
+    #[inline(always)]
     fn neighbours(places: [usize; 6], edges: [bool; 2], channels: usize, zero: i32) -> Neighbours {
         Neighbours::new(places, edges, channels, zero)
     }
@@ -752,6 +763,54 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     )
 }
 
+/// From four sums in r3 to r6 to their ending, with their row's factor.
+macro_rules! factor_rows8 {
+    () => {
+        concat!(
+            "4:\n",
+            "ldrd r7, r8, [sp, #8]\n",
+            "ldr r9, [r7], #4\n",
+            "ldrb r11, [r8], #1\n",
+            "strd r7, r8, [sp, #8]\n",
+            "sub r11, #33\n",
+            "cmp r11, #20\n",
+            "bhi 6f\n",
+            "5:\n",
+            "ldr r8, [sp, #24]\n",
+            "add r10, r11, #1\n",
+            "lsl r8, r8, r11\n",
+            "smmla r3, r3, r9, r8\n",
+            "smmla r4, r4, r9, r8\n",
+            "smmla r5, r5, r9, r8\n",
+            "smmla r6, r6, r9, r8\n",
+            "asr r3, r3, r10\n",
+            "asr r4, r4, r10\n",
+            "asr r5, r5, r10\n",
+            "asr r6, r6, r10\n",
+            "ldr pc, [sp, #76]\n",
+            // A left shift first. Where it saturates, so does the output, unless a term is added.
+            "6:\n",
+            "ldr r7, [sp, #40]\n",
+            "rsbs r11, r11, #0\n",
+            "bmi 9f\n",
+            "cbnz r7, 8f\n",
+            "7:\n",
+            "subs r11, #1\n",
+            "qadd r3, r3, r3\n",
+            "qadd r4, r4, r4\n",
+            "qadd r5, r5, r5\n",
+            "qadd r6, r6, r6\n",
+            "bne 7b\n",
+            "b 5b\n",
+            "8:\n",
+            shift_left!(),
+            "b 5b\n",
+            "9:\n",
+            leave!(),
+        )
+    };
+}
+
 /// Rows of int8 weights from dot products to stored outputs.
 ///
 /// # Safety
@@ -794,46 +853,112 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame)
         pairs!("lr"),
         "cmp r0, r2",
         "bne 11b",
-        "4:",
-        "ldrd r7, r8, [sp, #8]",
-        "ldr r9, [r7], #4",
-        "ldrb r11, [r8], #1",
-        "strd r7, r8, [sp, #8]",
-        "sub r11, #33",
-        "cmp r11, #20",
-        "bhi 6f",
-        "5:",
-        "ldr r8, [sp, #24]",
-        "add r10, r11, #1",
-        "lsl r8, r8, r11",
-        "smmla r3, r3, r9, r8",
-        "smmla r4, r4, r9, r8",
-        "smmla r5, r5, r9, r8",
-        "smmla r6, r6, r9, r8",
-        "asr r3, r3, r10",
-        "asr r4, r4, r10",
-        "asr r5, r5, r10",
-        "asr r6, r6, r10",
-        "ldr pc, [sp, #76]",
-        // A left shift first. Where it saturates, so does the output, unless a term is added.
-        "6:",
-        "ldr r7, [sp, #40]",
-        "rsbs r11, r11, #0",
-        "bmi 9f",
-        "cbnz r7, 8f",
-        "7:",
-        "subs r11, #1",
-        "qadd r3, r3, r3",
-        "qadd r4, r4, r4",
-        "qadd r5, r5, r5",
-        "qadd r6, r6, r6",
-        "bne 7b",
-        "b 5b",
-        "8:",
-        shift_left!(),
-        "b 5b",
-        "9:",
-        leave!(),
+        factor_rows8!(),
+    )
+}
+
+/// As [`store_rows8`] of whole rows, where the first of a row's weights meet zeros in the first two columns, and the last in the others: so
+/// many bytes of each as the frame's gap has in its halves, in whole groups of 16.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Frame) -> *const u8 {
+    /// Four taps of a row, in `$word`, times two columns, whose sums are named.
+    macro_rules! half {
+        ($word:literal, $a:literal, $b:literal) => {
+            concat!(
+                "sxtb16 r12, ",
+                $word,
+                "\n",
+                "ldmia r1!, {{r7-r10}}\n",
+                "sxtb16 ",
+                $word,
+                ", ",
+                $word,
+                ", ror #8\n",
+                "smlad ",
+                $a,
+                ", r12, r7, ",
+                $a,
+                "\n",
+                "smlad ",
+                $b,
+                ", r12, r9, ",
+                $b,
+                "\n",
+                "adds r1, #16\n",
+                "smlad ",
+                $a,
+                ", ",
+                $word,
+                ", r8, ",
+                $a,
+                "\n",
+                "smlad ",
+                $b,
+                ", ",
+                $word,
+                ", r10, ",
+                $b,
+                "\n",
+            )
+        };
+    }
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        "ldrd r1, r7, [sp]",
+        "ldr r12, [sp, #28]",
+        "ldr r3, [r7], #4",
+        "add r2, r0, r12",
+        "ldrh r12, [sp, #68]",
+        "str r7, [sp, #4]",
+        "str r2, [sp, #84]",
+        "mov r4, r3",
+        "mov r5, r3",
+        "mov r6, r3",
+        "cmp r12, #0",
+        "beq 13f",
+        "add r2, r0, r12",
+        "adds r1, #16",
+        "12:",
+        "ldrd r11, lr, [r0], #8",
+        half!("r11", "r5", "r6"),
+        half!("lr", "r5", "r6"),
+        "ldrd r11, lr, [r0], #8",
+        half!("r11", "r5", "r6"),
+        half!("lr", "r5", "r6"),
+        "cmp r0, r2",
+        "bne 12b",
+        "subs r1, #16",
+        "13:",
+        "ldr r2, [sp, #84]",
+        "ldrh r12, [sp, #70]",
+        "sub r2, r2, r12",
+        "11:",
+        "ldrd r11, lr, [r0], #8",
+        pairs!("r11"),
+        pairs!("lr"),
+        "ldrd r11, lr, [r0], #8",
+        pairs!("r11"),
+        pairs!("lr"),
+        "cmp r0, r2",
+        "bne 11b",
+        "ldr r2, [sp, #84]",
+        "cmp r0, r2",
+        "beq 4f",
+        "14:",
+        "ldrd r11, lr, [r0], #8",
+        half!("r11", "r3", "r4"),
+        half!("lr", "r3", "r4"),
+        "ldrd r11, lr, [r0], #8",
+        half!("r11", "r3", "r4"),
+        half!("lr", "r3", "r4"),
+        "cmp r0, r2",
+        "bne 14b",
+        factor_rows8!(),
     )
 }
 

@@ -12,6 +12,8 @@ use super::native::store_rows4;
 use super::native::store_rows16;
 #[cfg(mote_family = "helium")]
 use super::native::{biases_at, store_rows_bytes, store_rows_words as store_rows8};
+#[cfg(mote_family = "dsp")]
+use super::native::store_cut_rows8;
 #[cfg(not(mote_family = "helium"))]
 use super::native::{store_rows8, store_rows8 as store_rows_bytes};
 use super::{Addition, Filter};
@@ -216,6 +218,51 @@ impl<'a> Storing<'a> {
             add,
             biases_at: biases_at(layout),
         })
+    }
+
+    /// [`Storing::run`] of all channels and taps, without products with zeros: of the first taps with the first half of the columns, and of
+    /// the last with the other, so many of each. Gives 0 where it is not for that.
+    #[cfg(mote_family = "dsp")]
+    #[inline(never)]
+    pub fn run_cut(
+        &mut self,
+        columns: &[i16],
+        [lead, tail]: [usize; 2],
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        let (job, outs) = (&mut self.job, self.mult.len());
+        let whole = (lead | tail | self.row).is_multiple_of(16) && lead + tail < self.row && self.row < 1 << 16;
+        if !whole || self.size != 1 || columns.len() < self.elements || outs == 0 {
+            return 0;
+        }
+        let range = at..at + COLUMNS * outs;
+        job.out = match out {
+            ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
+            ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),
+            _ => return 0,
+        };
+        if let Some(add) = self.add {
+            let range = if add.broadcast { 0..outs } else { range };
+            job.term = match add.operand {
+                Operand::Apart(View::I8(data, _)) => data[range].as_ptr().cast(),
+                Operand::Apart(View::I16(data)) => data[range].as_ptr().cast(),
+                _ => job.out,
+            };
+        }
+        job.columns = columns.as_ptr();
+        job.bias = self.bias;
+        (job.mult, job.shift) = (self.mult.as_ptr(), self.shift.as_ptr());
+        (job.row, job.gap) = (self.row, lead | tail << 16);
+        job.weights_end = self.weights.wrapping_add(outs * self.row);
+        // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block of as
+        // many taps, in whole groups of 16; and outputs and terms of four positions, or terms of one that serve all.
+        let stopped = unsafe { store_cut_rows8(self.weights, job) };
+        if stopped.is_null() {
+            return outs;
+        }
+        // It has read the row that it cannot do.
+        (stopped as usize - self.weights as usize - 1) / self.row
     }
 
     /// Computes and stores the outputs of the channels from `first` on at a block of positions, of which `at` is the first

@@ -61,6 +61,20 @@ pub trait Family {
         out: &mut ViewMut<'_>,
     ) -> usize;
 
+    /// As [`Family::store`] of all channels and taps, where the first taps meet zeros in the first half of the columns and the last in the
+    /// other: so many of each, whole groups of 16. Gives 0 where there is no kernel for it.
+    #[inline(always)]
+    fn store_cut(
+        storing: &mut Self::Storing<'_>,
+        columns: &[i16],
+        cut: [usize; 2],
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        let _ = (storing, columns, cut, at, out);
+        0
+    }
+
     /// Makes ready, before the first block, what [`Family::rows8`] needs of all rows of a convolution.
     #[inline(always)]
     fn begin8(rows: &Rows<'_>, columns: &mut [i16], block: &Layout) {

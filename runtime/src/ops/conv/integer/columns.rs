@@ -153,6 +153,22 @@ impl<'b, 'a> Gather<'b, 'a> {
         held
     }
 
+    /// Of a block of neighbours from output position `at` on under a kernel of one row: how many taps at the beginning meet zeros in the first
+    /// half of the columns, and how many at the end in the other. `None` where there are none, or they are not whole groups.
+    #[inline(always)]
+    pub fn cut(&self, at: usize) -> Option<[usize; 2]> {
+        let [width, outputs] = [self.ends[1] - self.pad[1], self.widths[1]];
+        let kernel = self.kernel.cols();
+        let plain = self.kernel.rows() == 1 && (self.stride.cols(), self.zoom) == (1, 0);
+        let col = at % outputs.max(1);
+        if !plain || col + COLUMNS > outputs || !self.channels.is_multiple_of(16) {
+            return None;
+        }
+        let lead = self.pad[1].saturating_sub(col + 1);
+        let tail = kernel.saturating_sub((width + self.pad[1]).saturating_sub(col + COLUMNS / 2));
+        (lead + tail > 0 && lead + tail < kernel).then_some([lead * self.channels, tail * self.channels])
+    }
+
     /// One column after the other.
     #[inline(never)]
     fn each(&mut self, columns: &mut [i16], count: usize) {
