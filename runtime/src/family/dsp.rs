@@ -13,8 +13,8 @@ use super::fused::{Frame, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, ROW_ALIGN, Rescale, Rows,
-    Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, ROW_ALIGN, Rescale,
+    Rows, Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};
@@ -60,7 +60,7 @@ impl Family for Dsp {
     fn store_cut(
         storing: &mut Self::Storing<'_>,
         columns: &[i16],
-        cut: [usize; 2],
+        cut: [usize; 4],
         at: usize,
         out: &mut ViewMut<'_>,
     ) -> usize {
@@ -857,15 +857,15 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame)
     )
 }
 
-/// As [`store_rows8`] of whole rows, where the first of a row's weights meet zeros in the first two columns, and the last in the others: so
-/// many bytes of each as the frame's gap has in its halves, in whole groups of 16.
+/// As [`store_rows8`] of whole rows, where the first of a row's weights meet zeros in the first two columns, the next in the first, and
+/// the last in the last one and the last two: so many groups of 16 as the frame's gap has in its bytes.
 ///
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Frame) -> *const u8 {
     /// Four taps of a row, in `$word`, times two columns, whose sums are named.
-    macro_rules! half {
+    macro_rules! two {
         ($word:literal, $a:literal, $b:literal) => {
             concat!(
                 "sxtb16 r12, ",
@@ -887,7 +887,6 @@ pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Fr
                 ", r12, r9, ",
                 $b,
                 "\n",
-                "adds r1, #16\n",
                 "smlad ",
                 $a,
                 ", ",
@@ -905,6 +904,60 @@ pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Fr
             )
         };
     }
+    /// Sixteen taps, a word at a time by `$taps`.
+    macro_rules! sixteen {
+        ($taps:ident) => {
+            concat!(
+                "ldrd r11, lr, [r0], #8\n",
+                $taps!("r11"),
+                $taps!("lr"),
+                "ldrd r11, lr, [r0], #8\n",
+                $taps!("r11"),
+                $taps!("lr"),
+                "cmp r0, r2\n",
+            )
+        };
+    }
+    macro_rules! last_two {
+        ($word:literal) => {
+            concat!(two!($word, "r5", "r6"), "adds r1, #16\n")
+        };
+    }
+    macro_rules! first_two {
+        ($word:literal) => {
+            concat!(two!($word, "r3", "r4"), "adds r1, #16\n")
+        };
+    }
+    /// Times a third column.
+    macro_rules! third {
+        ($word:literal, $c:literal) => {
+            concat!(
+                "ldrd r7, r8, [r1], #16\n",
+                "smlad ",
+                $c,
+                ", r12, r7, ",
+                $c,
+                "\n",
+                "smlad ",
+                $c,
+                ", ",
+                $word,
+                ", r8, ",
+                $c,
+                "\n",
+            )
+        };
+    }
+    macro_rules! last_three {
+        ($word:literal) => {
+            concat!(two!($word, "r4", "r5"), third!($word, "r6"))
+        };
+    }
+    macro_rules! first_three {
+        ($word:literal) => {
+            concat!(two!($word, "r3", "r4"), third!($word, "r5"))
+        };
+    }
     naked_asm!(
         env!("MOTE_ASSEMBLER"),
         frame!(),
@@ -913,50 +966,53 @@ pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Fr
         "ldr r12, [sp, #28]",
         "ldr r3, [r7], #4",
         "add r2, r0, r12",
-        "ldrh r12, [sp, #68]",
+        "ldrb r12, [sp, #68]",
         "str r7, [sp, #4]",
         "str r2, [sp, #84]",
         "mov r4, r3",
         "mov r5, r3",
         "mov r6, r3",
-        "cmp r12, #0",
+        "lsls r12, r12, #4",
         "beq 13f",
         "add r2, r0, r12",
         "adds r1, #16",
         "12:",
-        "ldrd r11, lr, [r0], #8",
-        half!("r11", "r5", "r6"),
-        half!("lr", "r5", "r6"),
-        "ldrd r11, lr, [r0], #8",
-        half!("r11", "r5", "r6"),
-        half!("lr", "r5", "r6"),
-        "cmp r0, r2",
+        sixteen!(last_two),
         "bne 12b",
         "subs r1, #16",
         "13:",
+        "ldrb r12, [sp, #69]",
+        "lsls r12, r12, #4",
+        "beq 16f",
+        "add r2, r0, r12",
+        "adds r1, #8",
+        "15:",
+        sixteen!(last_three),
+        "bne 15b",
+        "subs r1, #8",
+        "16:",
         "ldr r2, [sp, #84]",
-        "ldrh r12, [sp, #70]",
-        "sub r2, r2, r12",
-        "11:",
-        "ldrd r11, lr, [r0], #8",
-        pairs!("r11"),
-        pairs!("lr"),
-        "ldrd r11, lr, [r0], #8",
-        pairs!("r11"),
-        pairs!("lr"),
-        "cmp r0, r2",
-        "bne 11b",
-        "ldr r2, [sp, #84]",
-        "cmp r0, r2",
+        "ldrb r11, [sp, #70]",
+        "ldrb r12, [sp, #71]",
+        "add r12, r12, r11",
+        "sub r2, r2, r12, lsl #4",
+        "17:",
+        sixteen!(pairs),
+        "bne 17b",
+        "ldrb r12, [sp, #70]",
+        "lsls r12, r12, #4",
+        "beq 18f",
+        "add r2, r0, r12",
+        "19:",
+        sixteen!(first_three),
+        "bne 19b",
+        "18:",
+        "ldrb r12, [sp, #71]",
+        "lsls r12, r12, #4",
         "beq 4f",
+        "add r2, r0, r12",
         "14:",
-        "ldrd r11, lr, [r0], #8",
-        half!("r11", "r3", "r4"),
-        half!("lr", "r3", "r4"),
-        "ldrd r11, lr, [r0], #8",
-        half!("r11", "r3", "r4"),
-        half!("lr", "r3", "r4"),
-        "cmp r0, r2",
+        sixteen!(first_two),
         "bne 14b",
         factor_rows8!(),
     )

@@ -6,14 +6,14 @@ use core::ops::Range;
 
 #[cfg(not(mote_family = "armv6m"))]
 use super::ending::{end_row_added, end_row8, end_row16};
+#[cfg(mote_family = "dsp")]
+use super::native::store_cut_rows8;
 #[cfg(mote_family = "armv6m")]
 use super::native::store_rows4;
 #[cfg(not(mote_family = "armv6m"))]
 use super::native::store_rows16;
 #[cfg(mote_family = "helium")]
 use super::native::{biases_at, store_rows_bytes, store_rows_words as store_rows8};
-#[cfg(mote_family = "dsp")]
-use super::native::store_cut_rows8;
 #[cfg(not(mote_family = "helium"))]
 use super::native::{store_rows8, store_rows8 as store_rows_bytes};
 use super::{Addition, Filter};
@@ -220,19 +220,14 @@ impl<'a> Storing<'a> {
         })
     }
 
-    /// [`Storing::run`] of all channels and taps, without products with zeros: of the first taps with the first half of the columns, and of
-    /// the last with the other, so many of each. Gives 0 where it is not for that.
+    /// [`Storing::run`] of all channels and taps, without products with zeros, see [`super::Family::store_cut`]. Gives 0 where it is not for
+    /// that.
     #[cfg(mote_family = "dsp")]
     #[inline(never)]
-    pub fn run_cut(
-        &mut self,
-        columns: &[i16],
-        [lead, tail]: [usize; 2],
-        at: usize,
-        out: &mut ViewMut<'_>,
-    ) -> usize {
+    pub fn run_cut(&mut self, columns: &[i16], cut: [usize; 4], at: usize, out: &mut ViewMut<'_>) -> usize {
         let (job, outs) = (&mut self.job, self.mult.len());
-        let whole = (lead | tail | self.row).is_multiple_of(16) && lead + tail < self.row && self.row < 1 << 16;
+        let [a, b, c, d] = cut;
+        let whole = (a | b | c | d | self.row).is_multiple_of(16) && a + b + c + d < self.row && self.row < 1 << 12;
         if !whole || self.size != 1 || columns.len() < self.elements || outs == 0 {
             return 0;
         }
@@ -253,7 +248,7 @@ impl<'a> Storing<'a> {
         job.columns = columns.as_ptr();
         job.bias = self.bias;
         (job.mult, job.shift) = (self.mult.as_ptr(), self.shift.as_ptr());
-        (job.row, job.gap) = (self.row, lead | tail << 16);
+        (job.row, job.gap) = (self.row, (a | b << 8 | c << 16 | d << 24) >> 4);
         job.weights_end = self.weights.wrapping_add(outs * self.row);
         // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block of as
         // many taps, in whole groups of 16; and outputs and terms of four positions, or terms of one that serve all.

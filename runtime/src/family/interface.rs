@@ -4,7 +4,8 @@ use core::ops::Range;
 
 use super::portable;
 use super::{
-    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Rows4, Window,
+    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Rows4,
+    Window,
 };
 use crate::numeric::requant::SmallRequant;
 use crate::tensor::view::{View, ViewMut};
@@ -61,13 +62,13 @@ pub trait Family {
         out: &mut ViewMut<'_>,
     ) -> usize;
 
-    /// As [`Family::store`] of all channels and taps, where the first taps meet zeros in the first half of the columns and the last in the
-    /// other: so many of each, whole groups of 16. Gives 0 where there is no kernel for it.
+    /// As [`Family::store`] of all channels and taps, where the first taps meet zeros in the first two columns, the next in the first, and
+    /// the last in the last one and the last two: so many of each, whole groups of 16. Gives 0 where there is no kernel for it.
     #[inline(always)]
     fn store_cut(
         storing: &mut Self::Storing<'_>,
         columns: &[i16],
-        cut: [usize; 2],
+        cut: [usize; 4],
         at: usize,
         out: &mut ViewMut<'_>,
     ) -> usize {

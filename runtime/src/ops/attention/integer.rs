@@ -80,13 +80,7 @@ const DEPTH: usize = 64;
 
 /// Shares of a head of int8 by the family's kernels, in pairs; `None` where its numbers are not for them, and what was in `scores` is lost.
 #[inline(never)]
-fn quick<'s>(
-    q: &[i8],
-    k: &[i8],
-    a: &Heads,
-    pairs: &mut [i32; DEPTH / 2],
-    scores: &'s mut [i32],
-) -> Option<&'s [i32]> {
+fn quick<'s>(q: &[i8], k: &[i8], a: &Heads, pairs: &mut [i32; DEPTH / 2], scores: &'s mut [i32]) -> Option<&'s [i32]> {
     // A factor of 31 bits, and left shifts of the query and of the product, bring a score to the next one's high word.
     let (mult, shift) = (a.score.mult << 9, u32::from(a.score.shift) + 9);
     let up = 33u32.saturating_sub(shift);

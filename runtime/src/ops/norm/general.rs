@@ -224,15 +224,7 @@ impl Norm {
         for first in (0..positions).step_by(norm.positions) {
             let together = first..first + norm.positions;
             for group in (0..norm.channels).step_by(size) {
-                self.one(
-                    input,
-                    norm,
-                    vector,
-                    together.clone(),
-                    group..group + size,
-                    largest,
-                    out,
-                );
+                self.one(input, norm, vector, together.clone(), group..group + size, largest, out);
             }
         }
     }
@@ -302,9 +294,7 @@ impl Norm {
         }
         if self.floor {
             // What lacks to the least.
-            norm.eps_q = self
-                .eps_q
-                .saturating_sub(sums.spread((norm.positions * size) as u32));
+            norm.eps_q = self.eps_q.saturating_sub(sums.spread((norm.positions * size) as u32));
         }
         sums.affine(&norm, size)
     }

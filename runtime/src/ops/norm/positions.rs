@@ -50,7 +50,15 @@ impl Norm {
                     *line = self.lines(&shared, operand, position, group..group + size, out);
                     if line.is_none() {
                         // Where a stage could saturate.
-                        self.one(input, *norm, vector, position..position + 1, group..group + size, largest, out);
+                        self.one(
+                            input,
+                            *norm,
+                            vector,
+                            position..position + 1,
+                            group..group + size,
+                            largest,
+                            out,
+                        );
                     }
                 }
                 for channel in (group..group + size).step_by(CHUNK) {
@@ -150,7 +158,10 @@ impl Norm {
             *beta = *from;
         }
         if let (Some(vector), Some(of)) = (shared.vector, &self.scale_shift) {
-            let (scales, shifts) = (&vector[channels.clone()], &vector[shared.norm.channels..][channels.clone()]);
+            let (scales, shifts) = (
+                &vector[channels.clone()],
+                &vector[shared.norm.channels..][channels.clone()],
+            );
             for ([_, scale, shift], (from, and)) in terms.iter_mut().zip(scales.iter().zip(shifts)) {
                 *scale = of.scale.apply((*from).into()) << 12;
                 *shift = of.shift.apply((*and).into());
