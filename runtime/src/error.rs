@@ -252,6 +252,9 @@ pub enum RunError {
     /// The file holds no decoder.
     #[cfg(feature = "decoder")]
     NoDecoder,
+    /// The sampler takes the network's variances, and the network gives none.
+    #[cfg(feature = "learned-variance")]
+    NoVariances,
 }
 
 impl fmt::Display for Section {
@@ -416,6 +419,10 @@ impl fmt::Display for RunError {
             Self::Decoder => f.write_str("the file is a decoder alone: it makes pictures of latents, and samples none"),
             #[cfg(feature = "decoder")]
             Self::NoDecoder => f.write_str("the file holds no decoder: its samples are no latents"),
+            #[cfg(feature = "learned-variance")]
+            Self::NoVariances => f.write_str(
+                "the network gives no variances: take a fixed one, or convert the checkpoint with its variances kept",
+            ),
         }
     }
 }

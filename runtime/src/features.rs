@@ -39,6 +39,8 @@ pub enum Feature {
     Pointwise,
     /// The ancestral sampler.
     Ddpm,
+    /// Variances that the network gives beside its prediction, in the ancestral sampler.
+    LearnedVariance,
     /// DPM-Solver++(2M).
     DpmSolver,
     /// Heun's method, and over continuous levels the midpoint method.
@@ -73,7 +75,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -89,6 +91,7 @@ impl Feature {
         Self::Norm,
         Self::Pointwise,
         Self::Ddpm,
+        Self::LearnedVariance,
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
@@ -124,6 +127,7 @@ impl Feature {
             Self::Norm => "norm",
             Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
+            Self::LearnedVariance => "learned-variance",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
@@ -161,6 +165,7 @@ impl Feature {
             Self::Norm => cfg!(feature = "norm"),
             Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
+            Self::LearnedVariance => cfg!(feature = "learned-variance"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),

@@ -75,6 +75,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Rectangles,
                 Feature::Constant,
                 Feature::Decoder,
+                Feature::LearnedVariance,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -191,8 +191,7 @@ impl ModelFile {
     /// # Errors
     /// Of kind `Refused` where the model cannot be run so, or plans a run already.
     pub fn planned(&self, run: &RunOptions) -> Result<Self, Error> {
-        run.suits_variance(self.model())?;
-        let config = run.config(self.model().header())?;
+        let config = run.with_variance_of(self.model())?.config(self.model().header())?;
         Self::from_bytes(&crate::emit::planned::planned(self.bytes(), &config)?)
     }
 

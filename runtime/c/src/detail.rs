@@ -121,6 +121,8 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::ConditionChanged => NOTHING,
         #[cfg(feature = "decoder")]
         RunError::Decoder | RunError::NoDecoder => NOTHING,
+        #[cfg(feature = "learned-variance")]
+        RunError::NoVariances => NOTHING,
         RunError::ChainSampler
         | RunError::ClassMissing
         | RunError::GuidanceUnsupported
@@ -133,7 +135,7 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::SnapshotVersion
         | RunError::KnownImage
         | RunError::StepBegun => NOTHING,
-        #[cfg(not(all(feature = "condition", feature = "decoder")))]
+        #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance")))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,
     }

@@ -146,6 +146,8 @@ pub enum mote_status {
     MOTE_DECODER = 427,
     /// The file holds no decoder.
     MOTE_NO_DECODER = 428,
+    /// The sampler takes the network's variances, and it gives none.
+    MOTE_NO_VARIANCES = 429,
 }
 
 use mote_status::*;
@@ -194,8 +196,10 @@ impl From<RunError> for mote_status {
             RunError::Decoder => MOTE_DECODER,
             #[cfg(feature = "decoder")]
             RunError::NoDecoder => MOTE_NO_DECODER,
+            #[cfg(feature = "learned-variance")]
+            RunError::NoVariances => MOTE_NO_VARIANCES,
             // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(all(feature = "condition", feature = "decoder")))]
+            #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance")))]
             #[allow(unreachable_patterns)]
             _ => MOTE_RUN_NOT_BUILT,
         }
@@ -290,6 +294,7 @@ names! {
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
     MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN MOTE_DECODER MOTE_NO_DECODER
+    MOTE_NO_VARIANCES
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

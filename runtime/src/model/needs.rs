@@ -30,6 +30,10 @@ impl Feature {
         {
             return true;
         }
+        #[cfg(feature = "learned-variance")]
+        if self == Self::LearnedVariance && model.has_variances() {
+            return true;
+        }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
         predicted
             || schedule

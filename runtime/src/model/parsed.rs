@@ -204,6 +204,15 @@ impl<'a> Model<'a> {
         self.condition().map_or(0, channels)
     }
 
+    /// Whether the network gives variances beside its prediction: its output has twice the sample's channels, and it is no chain of 2015.
+    #[cfg(feature = "learned-variance")]
+    pub fn has_variances(&self) -> bool {
+        let header = &self.header;
+        let levels = header.prediction.picture().is_none() && !header.prediction.levels().are_continuous();
+        let own = levels && !header.prediction.is_chain();
+        own && u32::from(self.known(header.output).channels) == 2 * u32::from(header.channels)
+    }
+
     /// Number of activations.
     pub fn tensor_count(&self) -> u16 {
         self.context.tensors.len() as u16

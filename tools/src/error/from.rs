@@ -87,6 +87,9 @@ impl From<PlanError> for Error {
             PlanError::Parse(error) => error.into(),
             PlanError::Planned => Self::coded(ErrorKind::Refused, error).help("plan the file that it was planned from"),
             PlanError::TwoCallsPrev => Self::coded(ErrorKind::Refused, error).help("leave --prev out"),
+            PlanError::Variances => {
+                Self::coded(ErrorKind::Refused, error).help("say --variance small or large, or take another sampler")
+            }
             PlanError::Chain => Self::coded(ErrorKind::Refused, error),
         }
     }

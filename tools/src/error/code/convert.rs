@@ -57,6 +57,8 @@ codes! { PlanError, PLAN:
         "Use the file as it is."
     TwoCallsPrev 1303 "Heun's method is planned where a step goes to the next timestep of the list, and to no other."
         "Leave `--prev` out."
+    Variances 1304 "A planned file holds coefficients of a run, and learned variances are the network's own in every call."
+        "Say `--variance` small or large, or take another sampler."
     ; through Parse Run
 }
 

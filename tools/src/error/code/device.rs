@@ -287,4 +287,10 @@ pub(super) const RUN: &[Entry] = &[
         "The file holds no decoder.",
         "Convert the pipeline with its `vae/`, or give a decoder's file.",
     ),
+    entry(
+        429,
+        "MOTE_NO_VARIANCES",
+        "The sampler takes the network's variances, and the file's network gives none.",
+        "Convert with `--learned-variance keep`, or say `--variance small` or `large`.",
+    ),
 ];
