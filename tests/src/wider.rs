@@ -3,8 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_tools::ops::{
-    Attention, Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
-    TimeProj,
+    Attention, Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows,
+    Silu, TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -221,7 +221,9 @@ pub fn blocks(seed: u64) -> Program {
         });
         let (qkv, ..) = b.attended(&name("attention"), norm, norm, 0);
         let attended = b.push(&name("attention"), shape, Attention { qkv, heads });
-        last = b.window(&name("sum"), &[attended], shape, [1; 2], |c| c.addend = Some((last, 1.0)));
+        last = b.window(&name("sum"), &[attended], shape, [1; 2], |c| {
+            c.addend = Some((last, 1.0))
+        });
     }
     // Kernels of one row whose ends meet zeros.
     let along = b.window("along", &[last], shape, [1, 5], |_| {});

@@ -248,7 +248,12 @@ fn blocks_run_as_the_oracle_says() {
             assert_equal(&memory, &config, &Start::Seed, &format!("blocks {seed}, {form:?}"));
             if form != Form::F16 {
                 let memory = extreme(&memory, seed);
-                assert_equal(&memory, &config, &Start::Seed, &format!("blocks {seed}, {form:?}, extreme"));
+                assert_equal(
+                    &memory,
+                    &config,
+                    &Start::Seed,
+                    &format!("blocks {seed}, {form:?}, extreme"),
+                );
             }
         }
     }
