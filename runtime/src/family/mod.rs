@@ -9,6 +9,8 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+mod attend;
 #[cfg(not(feature = "fast"))]
 pub mod compact;
 mod curve;
@@ -20,6 +22,11 @@ mod ending;
 mod fused;
 mod int4;
 mod interface;
+mod line;
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+mod lines;
+#[cfg(mote_kernels = "dsp")]
+mod mixes;
 mod operands;
 #[cfg(mote_kernels = "dsp")]
 mod points;
@@ -57,6 +64,7 @@ use simd128 as native;
 pub use curve::{Curve, Rescale};
 pub use int4::Rows4;
 pub use interface::Family;
+pub use line::Line;
 pub use operands::{Addition, CHUNK, Filter, Part};
 
 /// The family of this build's core.

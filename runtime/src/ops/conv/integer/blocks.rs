@@ -89,6 +89,12 @@ pub fn conv(
             pairs,
         };
         let mut first = 0;
+        if MODULATES
+            && Feature::Rectangles.is_built()
+            && let (Some(storing), COLUMNS, Some(cut)) = (&mut storing, count, gather.cut(at))
+        {
+            first = Native::store_cut(storing, columns, cut, block.at, out);
+        }
         while first < g.outs {
             let mut channels = first..g.outs;
             if let (Some(storing), COLUMNS) = (&mut storing, count) {
