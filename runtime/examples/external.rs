@@ -75,6 +75,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
     let bytes = bytes.get_mut(..file.len()).ok_or(usage)?;
     bytes.copy_from_slice(&file);
-    println!("{:016x}", draw(Model::parse_apart(bytes)?, Card(File::open(weights)?), 0, 20)?);
+    println!(
+        "{:016x}",
+        draw(Model::parse_apart(bytes)?, Card(File::open(weights)?), 0, 20)?
+    );
     Ok(())
 }

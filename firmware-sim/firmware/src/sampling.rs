@@ -1,9 +1,9 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
 use mote_runtime::internals::sampler::q24_to_pixel;
+use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 #[cfg(feature = "streamed")]
 use mote_runtime::{ReadFailed, Streamed, WeightReader};
-use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 
 use crate::report::{self, Watch};
 use crate::request::{Output, Request, StartFrom, Vouched};
@@ -124,7 +124,10 @@ fn split_condition<'a>(model: &Model<'_>, linked: &'a [i32]) -> (&'a [i32], Opti
     }
 }
 
-#[cfg_attr(not(feature = "streamed"), expect(unused_variables, reason = "the sampler runs the network itself"))]
+#[cfg_attr(
+    not(feature = "streamed"),
+    expect(unused_variables, reason = "the sampler runs the network itself")
+)]
 fn one_image(
     model: &Model<'_>,
     arena: &mut Arena<'_>,

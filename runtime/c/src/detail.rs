@@ -144,7 +144,12 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::SnapshotVersion
         | RunError::KnownImage
         | RunError::StepBegun => NOTHING,
-        #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance", feature = "streamed")))]
+        #[cfg(not(all(
+            feature = "condition",
+            feature = "decoder",
+            feature = "learned-variance",
+            feature = "streamed"
+        )))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,
     }

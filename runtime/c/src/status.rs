@@ -213,7 +213,12 @@ impl From<RunError> for mote_status {
             #[cfg(feature = "streamed")]
             RunError::OtherWeights => MOTE_OTHER_WEIGHTS,
             // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(all(feature = "condition", feature = "decoder", feature = "learned-variance", feature = "streamed")))]
+            #[cfg(not(all(
+                feature = "condition",
+                feature = "decoder",
+                feature = "learned-variance",
+                feature = "streamed"
+            )))]
             #[allow(unreachable_patterns)]
             _ => MOTE_RUN_NOT_BUILT,
         }

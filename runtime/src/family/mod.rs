@@ -146,7 +146,10 @@ pub struct Layout {
 impl Layout {
     /// A block for columns of `taps` and `outs` int8 rows; `stored` is the zero point of an input that is int8 throughout.
     /// Positions of the output are `pitch` elements apart.
-    #[cfg_attr(not(feature = "streamed"), expect(unused_variables, reason = "it is as many as there are rows"))]
+    #[cfg_attr(
+        not(feature = "streamed"),
+        expect(unused_variables, reason = "it is as many as there are rows")
+    )]
     pub fn new(lanes: usize, taps: usize, outs: usize, pitch: usize, stored: Option<i32>) -> Self {
         // Behind columns of bytes there is room for the rows' biases.
         let room = outs + 8 <= taps.next_multiple_of(8);

@@ -66,7 +66,10 @@ pub struct Streamed<'s, R> {
 /// It says the same of a model before it is cut and after.
 pub fn stream_bytes(model: &Model<'_>, channels: usize) -> usize {
     let block = |table: Table| table.row * table.rows.min(channels.max(1));
-    let largest = model.ops().filter_map(|op| read_by(&op).map(|(c, _)| block(Table::of(&model.context, c)))).max();
+    let largest = model
+        .ops()
+        .filter_map(|op| read_by(&op).map(|(c, _)| block(Table::of(&model.context, c))))
+        .max();
     2 * largest.unwrap_or(0).next_multiple_of(ALIGN)
 }
 
@@ -163,11 +166,17 @@ impl<'s, R: WeightReader> Streamed<'s, R> {
             let Some(part) = buffer.get_mut(..len).filter(|part| !part.is_empty()) else {
                 return Err(RunError::OtherWeights);
             };
-            self.reader.read(at, part, || ()).map_err(|ReadFailed| RunError::Unread { at })?;
+            self.reader
+                .read(at, part, || ())
+                .map_err(|ReadFailed| RunError::Unread { at })?;
             found = joined(found, crc32(part), len);
             at += len as u32;
         }
-        if found == crc { Ok(()) } else { Err(RunError::OtherWeights) }
+        if found == crc {
+            Ok(())
+        } else {
+            Err(RunError::OtherWeights)
+        }
     }
 
     /// Whether no accumulator of a convolution can overflow.
@@ -185,7 +194,9 @@ impl<'s, R: WeightReader> Streamed<'s, R> {
                 let count = table.block(buffer.len()).min(table.rows - row).max(1);
                 let (at, len) = (table.at + (row * table.row) as u32, count * table.row);
                 let part = buffer.get_mut(..len).ok_or(RunError::OtherWeights)?;
-                self.reader.read(at, part, || ()).map_err(|ReadFailed| RunError::Unread { at })?;
+                self.reader
+                    .read(at, part, || ())
+                    .map_err(|ReadFailed| RunError::Unread { at })?;
                 for (weights, index) in part.chunks_exact(table.row.max(1)).zip(group * table.rows + row..) {
                     let bias = bias(model, conv, index);
                     if !bias.is_some_and(|bias| row_holds(&conv.weights, weights, taps, bias, input)) {
@@ -383,7 +394,9 @@ impl<R: WeightReader> Network for Streamed<'_, R> {
                 return Err(RunError::Memory { op: chunk.op });
             };
             let mut ran = None;
-            let read = self.reader.read(chunk.at, into, || ran = Some(walk.run(block, chunk.op)));
+            let read = self
+                .reader
+                .read(chunk.at, into, || ran = Some(walk.run(block, chunk.op)));
             read.map_err(|ReadFailed| RunError::Unread { at: chunk.at })?;
             match ran {
                 Some(ran) => ran?,

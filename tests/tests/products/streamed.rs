@@ -6,8 +6,8 @@ use mote_runtime::internals::model::streamed::weights_of;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{
-    Arena, Blocking, Config, Model, Observer, ParseError, Portable, ReadFailed, RunError, Sampler, Start, Step, Streamed,
-    Unobserved, WeightReader, stream_bytes,
+    Arena, Blocking, Config, Model, Observer, ParseError, Portable, ReadFailed, RunError, Sampler, Start, Step,
+    Streamed, Unobserved, WeightReader, stream_bytes,
 };
 use mote_tests::random::Random;
 use mote_tests::running::finish;
@@ -140,7 +140,10 @@ fn every_form_and_sampler_has_the_bits_of_addressed_weights() {
         let model = Model::parse(memory.bytes()).expect("the model is valid");
         for config in configs(&model) {
             let [fewest, most] = agrees(&file, |_| config, "synthetic");
-            assert!(form != Form::F16 || fewest == most, "networks in f16 are read operator by operator");
+            assert!(
+                form != Form::F16 || fewest == most,
+                "networks in f16 are read operator by operator"
+            );
         }
     }
 }
@@ -174,19 +177,34 @@ fn random_programs_have_the_bits_of_addressed_weights() {
 fn trained_networks_have_the_bits_of_addressed_weights() {
     for checkpoint in [checkpoints::digits(), checkpoints::fashion()] {
         let file = checkpoints::converted(&checkpoint, Scheme::W8A8).emitted.bytes;
-        agrees(&file, |model| Config::of(model.header(), 2), &format!("{}", checkpoint.display()));
+        agrees(
+            &file,
+            |model| Config::of(model.header(), 2),
+            &format!("{}", checkpoint.display()),
+        );
     }
 }
 
 #[test]
 fn each_weight_is_read_once_a_call() {
-    let file = checkpoints::converted(&checkpoints::digits(), Scheme::W8A8).emitted.bytes;
+    let file = checkpoints::converted(&checkpoints::digits(), Scheme::W8A8)
+        .emitted
+        .bytes;
     let memory = AlignedBytes::copy_of(&file);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
-    let rows: usize = model.ops().filter_map(|op| weights_of(&model, &op)).map(|range| range.len()).sum();
+    let rows: usize = model
+        .ops()
+        .filter_map(|op| weights_of(&model, &op))
+        .map(|range| range.len())
+        .sum();
     let cut = split(&file).expect("it can be cut");
     for channels in [1, 8, 16] {
-        let found = streamed(&cut, &Config::of(model.header(), 3), &[], stream_bytes(&model, channels));
+        let found = streamed(
+            &cut,
+            &Config::of(model.header(), 3),
+            &[],
+            stream_bytes(&model, channels),
+        );
         assert_eq!(found.2[1], 3 * rows as u64, "{channels} channels");
     }
     // What is read at once is half the memory, or less.
@@ -202,7 +220,12 @@ fn a_step_whose_reader_fails_can_be_run_again() {
     let model = Model::parse_apart(memory.bytes()).expect("it is what was cut");
     let whole = AlignedBytes::copy_of(&file);
     let config = guided(&model);
-    let expected = finish(&Model::parse(whole.bytes()).expect("it is valid"), &config, &Start::Seed).expect("it runs");
+    let expected = finish(
+        &Model::parse(whole.bytes()).expect("it is valid"),
+        &config,
+        &Start::Seed,
+    )
+    .expect("it runs");
     let mut buffers = AlignedBytes::zeroed(stream_bytes(&model, 2));
     let mut buffers = Arena::new(buffers.bytes_mut()).expect("it is aligned");
     let mut network = Streamed::new(&model, Dma::new(&cut.weights), &mut buffers).expect("the weights are the model's");
@@ -257,7 +280,10 @@ fn other_weights_are_refused() {
         let short = &cut.weights[..cut.weights.len() - 16];
         assert!(matches!(open(short, least), Err(RunError::Unread { .. })));
         let (needed, found) = (least as u32, least as u32 - 1);
-        assert_eq!(open(&cut.weights, least - 1), Err(RunError::ArenaTooSmall { needed, found }));
+        assert_eq!(
+            open(&cut.weights, least - 1),
+            Err(RunError::ArenaTooSmall { needed, found })
+        );
     }
     assert!(flaws > 100, "{flaws} flaws");
 }
@@ -268,14 +294,20 @@ fn files_and_networks_that_do_not_belong_together_are_refused() {
     let cut = split(&file).expect("it can be cut");
     let (whole, part) = (AlignedBytes::copy_of(&file), AlignedBytes::copy_of(&cut.model));
     assert_eq!(Model::parse(part.bytes()).err(), Some(ParseError::Apart));
-    assert_eq!(Model::parse_apart(whole.bytes()).err(), Some(ParseError::Header("packing")));
+    assert_eq!(
+        Model::parse_apart(whole.bytes()).err(),
+        Some(ParseError::Header("packing"))
+    );
     let model = Model::parse_apart(part.bytes()).expect("it is what was cut");
     let config = guided(&model);
     assert_eq!(finish(&model, &config, &Start::Seed).err(), Some(RunError::Apart));
     let mut buffers = AlignedBytes::zeroed(stream_bytes(&model, 1));
     let mut buffers = Arena::new(buffers.bytes_mut()).expect("it is aligned");
     let whole = Model::parse(whole.bytes()).expect("the model is valid");
-    assert!(matches!(Streamed::new(&whole, Dma::new(&[]), &mut buffers), Err(RunError::Apart)));
+    assert!(matches!(
+        Streamed::new(&whole, Dma::new(&[]), &mut buffers),
+        Err(RunError::Apart)
+    ));
     let mut network = Streamed::new(&model, Dma::new(&cut.weights), &mut buffers).expect("the weights are the model's");
     let mut arena = AlignedBytes::for_run(&whole, &config);
     let mut arena = Arena::new(arena.bytes_mut()).expect("it is aligned");
@@ -308,11 +340,15 @@ fn weights_of_a_file_make_the_image_of_the_whole_model() {
 /// On a Cortex-M4F of 168 MHz and one of 64 MHz with a reader of 20 MB/s. With slower readers it is between the longer of the two and their sum.
 #[test]
 fn a_streamed_step_takes_little_more_than_the_longer_of_core_and_reader() {
-    let file = checkpoints::converted(&checkpoints::fashion(), Scheme::W8A8).emitted.bytes;
+    let file = checkpoints::converted(&checkpoints::fashion(), Scheme::W8A8)
+        .emitted
+        .bytes;
     let memory = AlignedBytes::copy_of(&file);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     for board in ["stm32f405rg", "nrf52840"] {
-        let target = Target::asked(Some(board), &Described::default()).expect("it is known").expect("it is asked for");
+        let target = Target::asked(Some(board), &Described::default())
+            .expect("it is known")
+            .expect("it is asked for");
         for (channels, most) in [(4, 1.2), (8, 1.1), (16, 1.05)] {
             let step = Streaming::of(&target, &model, channels, 20e6);
             let over = step.over_longer.expect("its clock is known");
@@ -323,7 +359,10 @@ fn a_streamed_step_takes_little_more_than_the_longer_of_core_and_reader() {
                 let (addressed, ms) = step.addressed_ms.zip(step.ms_per_step).expect("its clock is known");
                 let own = step.instructions as f64 / step.addressed_instructions as f64;
                 let sum = addressed[1] * own + step.transfer_ms;
-                assert!((addressed[1].max(step.transfer_ms)..=sum).contains(&ms[1]), "{board} at {speed}: {step:?}");
+                assert!(
+                    (addressed[1].max(step.transfer_ms)..=sum).contains(&ms[1]),
+                    "{board} at {speed}: {step:?}"
+                );
             }
         }
     }

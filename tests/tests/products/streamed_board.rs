@@ -44,7 +44,10 @@ fn agree(name: &str) {
     let mut files: Vec<(String, AlignedBytes)> = Vec::new();
     for seed in 0..6 {
         let windows = if seed % 2 == 0 { Windows::all } else { Windows::none };
-        files.push((format!("program {seed}"), program_with(&mut Random(9100 + seed), seed, windows)));
+        files.push((
+            format!("program {seed}"),
+            program_with(&mut Random(9100 + seed), seed, windows),
+        ));
     }
     for form in [Form::W8A8, Form::Mixed, Form::W4A8] {
         let file = AlignedBytes::copy_of(&wider::model(1, form));
@@ -73,7 +76,10 @@ fn agree(name: &str) {
                 return;
             };
             let digests: Vec<u64> = found.ops.iter().filter_map(|op| op.digest).collect();
-            assert_eq!(digests, expected.operators, "{what} on {name}, {channels} channels a block");
+            assert_eq!(
+                digests, expected.operators,
+                "{what} on {name}, {channels} channels a block"
+            );
             operators += digests.len();
         }
     }
@@ -91,7 +97,9 @@ fn every_core_has_the_portable_bits_in_blocks() {
     if std::env::var_os("MOTE_EVERY_CORE").is_none_or(|value| value != "1") {
         return;
     }
-    ["mps2-m0", "mps2-an385", "mps2-an505", "mps3-an547", "virt"].into_iter().for_each(agree);
+    ["mps2-m0", "mps2-an385", "mps2-an505", "mps3-an547", "virt"]
+        .into_iter()
+        .for_each(agree);
 }
 
 /// The trained networks have the digests of `mote sample`.
@@ -114,9 +122,16 @@ fn trained_networks_have_their_digests_in_blocks() {
         let target = Target::asked(Some("mps2-an386"), &Described::default()).expect("it is known");
         let step = Streaming::of(&target.expect("it is asked for"), &model, channels, 20e6);
         let found = there.steps[0].instructions.expect("they are counted");
-        println!("{}: {bytes} bytes of buffers, {found} instructions a step, {step:?}", path.display());
+        println!(
+            "{}: {bytes} bytes of buffers, {found} instructions a step, {step:?}",
+            path.display()
+        );
         let ratio = found as f64 / step.instructions as f64;
-        assert!((0.95..1.1).contains(&ratio), "{}: {ratio} of the estimate", path.display());
+        assert!(
+            (0.95..1.1).contains(&ratio),
+            "{}: {ratio} of the estimate",
+            path.display()
+        );
         assert_eq!(step.buffer_bytes, bytes);
     }
 }

@@ -51,13 +51,20 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let target = args.described.target(args.board.as_deref())?;
     let speed = args.speed.unwrap_or(20.0);
     if !(speed.is_finite() && speed > 0.0) {
-        return Err(Error::usage(format_args!("--speed {speed} is no speed")).help("give megabytes a second").into());
+        return Err(Error::usage(format_args!("--speed {speed} is no speed"))
+            .help("give megabytes a second")
+            .into());
     }
     if args.speed.is_some() && target.is_none() {
-        return Err(Error::usage("--speed without a board").help("say which board, or leave --speed out").into());
+        return Err(Error::usage("--speed without a board")
+            .help("say which board, or leave --speed out")
+            .into());
     }
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.model])?;
-    let beside = args.weights.clone().unwrap_or_else(|| args.output.with_extension("weights"));
+    let beside = args
+        .weights
+        .clone()
+        .unwrap_or_else(|| args.output.with_extension("weights"));
     let weights = OutputFile::prepare(&beside, Format::Weights, &[&args.model])?;
     let file = ModelFile::open(&args.model)?;
     let made = file.split()?;
@@ -79,15 +86,29 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let size = |n: usize| format!("{} ({n} bytes)", bytes(n as u64));
     let mut rows = vec![
-        row("model", format!("{}, before {}", size(made.model.len()), size(file.bytes().len()))),
+        row(
+            "model",
+            format!("{}, before {}", size(made.model.len()), size(file.bytes().len())),
+        ),
         row("weights", format!("{}, {}", weights.shown(), size(made.weights.len()))),
-        row("buffers", format!("{} for {channels} channels a block; at least {least} bytes", size(buffers))),
+        row(
+            "buffers",
+            format!(
+                "{} for {channels} channels a block; at least {least} bytes",
+                size(buffers)
+            ),
+        ),
         row("activations", size(arena as usize)),
     ];
     if let Some(step) = &streaming {
         rows.push(row(
             "a step reads",
-            format!("{} bytes in {} blocks: {:.1} ms", count(step.bytes_per_step), step.blocks_per_step, step.transfer_ms),
+            format!(
+                "{} bytes in {} blocks: {:.1} ms",
+                count(step.bytes_per_step),
+                step.blocks_per_step,
+                step.transfer_ms
+            ),
         ));
         if let (Some([least, most]), Some(over)) = (step.ms_per_step, step.over_longer) {
             let value = format!("{least:.1} to {most:.1} ms (modelled), {over:.2} times the longer of core and reader");

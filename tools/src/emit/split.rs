@@ -31,7 +31,9 @@ pub enum SplitError {
     #[error(transparent)]
     Parse(#[from] ParseError),
     /// The file holds a decoder, or is one.
-    #[error("the file holds a decoder, whose weights are not read in blocks: cut the file of the latents' network alone")]
+    #[error(
+        "the file holds a decoder, whose weights are not read in blocks: cut the file of the latents' network alone"
+    )]
     Decoder,
     /// Its tables lie in each other, as in no file that was converted.
     #[error("tables of the file lie in each other, so that it cannot be cut: convert the checkpoint again")]
@@ -84,7 +86,9 @@ impl Split {
         let reader = Blocking(|at, into: &mut [u8]| copy(&self.weights, at, into));
         let mut streamed = Streamed::new(&model, reader, &mut buffers)?;
         // Whatever is in it, it is the same for both.
-        let x: Vec<i32> = (0..model.header().sample_len()).map(|i| (i as i32 * 0x9E_3779) % (2 << 24)).collect();
+        let x: Vec<i32> = (0..model.header().sample_len())
+            .map(|i| (i as i32 * 0x9E_3779) % (2 << 24))
+            .collect();
         let given = vec![0; model.condition_len()];
         let call = Call::at(&x, 0, 0).with_condition(&given);
         let run = |network: &mut dyn FnMut(&mut [u8]) -> Result<(), RunError>| {

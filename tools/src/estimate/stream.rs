@@ -61,13 +61,14 @@ impl Streaming {
         let outside = cost(&Work::of_sampler(model));
         let addressed: f64 = Work::of_operators(model).iter().map(cost).sum();
         let addressed = addressed * calls as f64 + outside;
-        let (bytes, own): (f64, f64) = segments
-            .iter()
-            .fold((0.0, 0.0), |(bytes, own), one| (bytes + one.bytes, own + one.instructions));
+        let (bytes, own): (f64, f64) = segments.iter().fold((0.0, 0.0), |(bytes, own), one| {
+            (bytes + one.bytes, own + one.instructions)
+        });
         let transfer = bytes * calls as f64 / bytes_per_second;
         // The core and the reader begin a segment together, and end it when both are done.
         let times = |per_instruction: f64| {
-            let one = |segment: &Segment| (segment.instructions * per_instruction).max(segment.bytes / bytes_per_second);
+            let one =
+                |segment: &Segment| (segment.instructions * per_instruction).max(segment.bytes / bytes_per_second);
             segments.iter().map(one).sum::<f64>() * calls as f64 + outside * per_instruction
         };
         let seconds = target.clock_hz.map(|clock| cycles.map(|each| each / clock as f64));

@@ -52,7 +52,8 @@ impl Work {
             shapes.of(both.norm.out).rows == shapes.of(both.norm.source.first).rows
         };
         let again = !is_first && !matches!(op, Op::NormConv(both) if !whole(both));
-        work.0.retain(|name, _| !(again && name.trim_start_matches("f16 ").starts_with("group_norm")));
+        work.0
+            .retain(|name, _| !(again && name.trim_start_matches("f16 ").starts_with("group_norm")));
         // Outputs are the block's; what is gathered for them is not.
         let share = (end - first) as f64 / all.max(1) as f64;
         for (name, amount) in &mut work.0 {

@@ -151,7 +151,9 @@ pub(crate) fn row_holds(weights: &Weights, row: &[u8], taps: usize, bias: i64, i
         Weights::W4 { .. } => (magnitudes4(row, taps), i32::MAX as u64),
         Weights::F16 { .. } => {
             let halves = row.as_chunks().0.iter();
-            return halves.map(|&half| u16::from_le_bytes(half)).all(|half| half & 0x7C00 != 0x7C00);
+            return halves
+                .map(|&half| u16::from_le_bytes(half))
+                .all(|half| half & 0x7C00 != 0x7C00);
         }
     };
     sum.is_some_and(|sum| accumulator_bound(sum, bias, input) <= limit)

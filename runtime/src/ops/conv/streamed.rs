@@ -77,7 +77,13 @@ pub(crate) fn taps(context: &Context<'_>, c: &Conv) -> usize {
 
 /// Runs a convolution for a block's channels. `None` where its memory does not fit.
 #[inline(never)]
-pub(crate) fn run(context: &Context<'_>, c: &Conv, rows: Rows, block: &Block<'_>, r: &mut Regions<'_, '_>) -> Option<()> {
+pub(crate) fn run(
+    context: &Context<'_>,
+    c: &Conv,
+    rows: Rows,
+    block: &Block<'_>,
+    r: &mut Regions<'_, '_>,
+) -> Option<()> {
     if context.is_float() {
         let weights = bytemuck::try_cast_slice(block.bytes).ok()?;
         return run_float_with(context, c, rows, Some(weights), r);

@@ -8,7 +8,11 @@ use mote_runtime::Model;
 fn a_file_is_cut_and_says_what_it_takes() {
     let dir = folder();
     let dir = dir.path();
-    let cut = mote_in(dir, "split {model} -o {dir}/s.mote --board stm32f405rg --channels 4 --json").json();
+    let cut = mote_in(
+        dir,
+        "split {model} -o {dir}/s.mote --board stm32f405rg --channels 4 --json",
+    )
+    .json();
     let part = AlignedBytes::copy_of(&std::fs::read(dir.join("s.mote")).unwrap());
     let weights = std::fs::read(dir.join("s.weights")).unwrap();
     let model = Model::parse_apart(part.bytes()).unwrap();
@@ -23,11 +27,23 @@ fn a_file_is_cut_and_says_what_it_takes() {
     // What was cut is opened by firmware alone.
     for (line, status, word) in [
         ("inspect {dir}/s.mote", 1, "the weights lie in another file"),
-        ("split {dir}/s.mote -o {dir}/v.mote", 1, "the weights lie in another file"),
+        (
+            "split {dir}/s.mote -o {dir}/v.mote",
+            1,
+            "the weights lie in another file",
+        ),
         ("split {model} -o {dir}/v.bin", 2, "what is written is .mote"),
-        ("split {model} -o {dir}/v.mote --weights {dir}/v.bin", 2, "what is written is .weights"),
+        (
+            "split {model} -o {dir}/v.mote --weights {dir}/v.bin",
+            2,
+            "what is written is .weights",
+        ),
         ("split {model} -o {dir}/v.mote --speed 10", 2, "--speed without a board"),
-        ("split {model} -o {dir}/v.mote --board stm32f405rg --speed 0", 2, "--speed 0 is no speed"),
+        (
+            "split {model} -o {dir}/v.mote --board stm32f405rg --speed 0",
+            2,
+            "--speed 0 is no speed",
+        ),
         ("split {model} -o {dir}/v.mote --channels 0", 2, "0"),
     ] {
         let done = mote_in(dir, line);
