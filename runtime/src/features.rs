@@ -39,6 +39,8 @@ pub enum Feature {
     Pointwise,
     /// The ancestral sampler.
     Ddpm,
+    /// Variances that the network gives beside its prediction, in the ancestral sampler.
+    LearnedVariance,
     /// DPM-Solver++(2M).
     DpmSolver,
     /// Heun's method, and over continuous levels the midpoint method.
@@ -69,11 +71,13 @@ pub enum Feature {
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
+    /// Weights that the core cannot address: blocks of them are read into RAM.
+    Streamed,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -89,6 +93,7 @@ impl Feature {
         Self::Norm,
         Self::Pointwise,
         Self::Ddpm,
+        Self::LearnedVariance,
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
@@ -104,6 +109,7 @@ impl Feature {
         Self::Rectangles,
         Self::Decoder,
         Self::Fast,
+        Self::Streamed,
     ];
 
     /// The name of the Cargo feature.
@@ -124,6 +130,7 @@ impl Feature {
             Self::Norm => "norm",
             Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
+            Self::LearnedVariance => "learned-variance",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
@@ -139,6 +146,7 @@ impl Feature {
             Self::Rectangles => "rectangles",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
+            Self::Streamed => "streamed",
         }
     }
 
@@ -161,6 +169,7 @@ impl Feature {
             Self::Norm => cfg!(feature = "norm"),
             Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
+            Self::LearnedVariance => cfg!(feature = "learned-variance"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),
@@ -176,6 +185,7 @@ impl Feature {
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
+            Self::Streamed => cfg!(feature = "streamed"),
         }
     }
 

@@ -75,6 +75,8 @@ fn what_a_model_needs_is_enough() {
                 Feature::Rectangles,
                 Feature::Constant,
                 Feature::Decoder,
+                Feature::LearnedVariance,
+                Feature::Streamed,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -17,7 +17,7 @@ use crate::memory::AlignedBytes;
 /// Buckets of the histogram: sign, exponent and five bits of fraction of the f16 value.
 const BUCKETS: usize = 1 << 11;
 
-/// What one operator's output looked like.
+/// What one operator's output looked like. Of an output in Q24 only the range is recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Smallest value.
@@ -55,6 +55,15 @@ impl Stats {
             self.squares[i % channels] += f64::from(value) * f64::from(value);
         }
         self.count += values.len() as u64;
+    }
+
+    /// The range alone of a network's output, whose format is fixed.
+    fn record_range(&mut self, values: &[i32]) {
+        for &value in values {
+            let value = value as f32 / (1 << 24) as f32;
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+        }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -102,8 +111,11 @@ struct Recorder {
 
 impl Observer for Recorder {
     fn after(&mut self, index: u16, _op: &Op, output: &View<'_>) {
-        if let View::F16(values) = output {
-            self.stats[usize::from(index)].record(values);
+        let stats = &mut self.stats[usize::from(index)];
+        match output {
+            View::F16(values) => stats.record(values),
+            View::Q24(values) => stats.record_range(values),
+            View::I8(..) | View::I16(_) => {}
         }
     }
 }

@@ -10,12 +10,14 @@ use crate::ops::source::FAR_APART;
 use crate::ops::{Kind, Norm};
 use crate::program::{FusedOp, Program, SlotId};
 
-/// A program with normalizations of halves.
+/// A program in which operators stand as several.
 pub struct Apart {
     /// The program.
     pub program: Program,
     /// The operator that each stands for.
     pub origins: Vec<usize>,
+    /// An activation that needs 16 bits.
+    pub wide: Option<SlotId>,
 }
 
 /// The program with normalizations of halves in place of those that `stats` says to take apart; `None` where there is none.
@@ -66,7 +68,11 @@ pub fn take_apart(program: &Program, stats: &[Stats]) -> Option<Apart> {
         now.push(vec![to.push(&op.name, &slot.name, slot.shape, kind, op.origin.clone())]);
     }
     to.recomputed.iter_mut().flatten().for_each(|id| *id = now[id.0][0]);
-    Some(Apart { program: to, origins })
+    Some(Apart {
+        program: to,
+        origins,
+        wide: None,
+    })
 }
 
 /// The normalizations of the two halves, if no group has channels of both.

@@ -8,6 +8,7 @@ pub mod decoder;
 mod guard;
 mod halves;
 pub mod held;
+mod last_sum;
 mod limits;
 pub mod provenance;
 pub mod source;
@@ -167,7 +168,7 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    let learned_variance = checkpoint.has_variances();
+    let learned_variance = checkpoint.has_variances() && !checkpoint.variances;
     let checkpoint = &*checkpoint.deployed()?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;

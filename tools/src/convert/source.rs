@@ -12,7 +12,7 @@ use super::calibration::Calibration;
 use super::held::Standing;
 use super::provenance::Provenance;
 use super::units::{LARGEST, Units};
-use super::{ConvertError, Converted, guard, halves};
+use super::{ConvertError, Converted, guard, halves, last_sum};
 use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::import::Trained;
@@ -20,7 +20,7 @@ use crate::plan::Arena;
 use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
 use crate::quantize::round::{Row, round};
-use crate::quantize::scheme::Assignment;
+use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
@@ -68,11 +68,15 @@ pub enum Widths {
 }
 
 impl Widths {
-    /// The same where operators were taken apart; `origins` are those that each stands for.
-    fn of_parts(self, origins: &[usize]) -> Self {
-        let parts = |of: Assignment| Assignment {
-            weights: origins.iter().map(|i| of.weights[*i]).collect(),
-            activations: origins.iter().map(|i| of.activations[*i]).collect(),
+    /// The same where operators were taken apart; `origins` are those that each stands for, and `wide` needs 16 bits.
+    fn of_parts(self, origins: &[usize], wide: Option<SlotId>) -> Self {
+        let parts = |of: Assignment| {
+            let mut parts = Assignment {
+                weights: origins.iter().map(|i| of.weights[*i]).collect(),
+                activations: origins.iter().map(|i| of.activations[*i]).collect(),
+            };
+            wide.iter().for_each(|slot| parts.activations[slot.0] = Bits::Sixteen);
+            parts
         };
         match self {
             Self::Given(assignment) => Self::Given(parts(assignment)),
@@ -134,31 +138,32 @@ pub fn convert_source(
         false => calibrate(model, &looks, &|| ()),
     };
     let mut within = within_f16(&source, &float, &look)?;
-    let apart = halves::take_apart(&within.program, &within.stats);
-    let mut origins: Option<Vec<usize>> = None;
-    if let (true, None, Some(apart)) = (integers, source.trained, apart) {
-        let emitted = float(&apart.program)?;
-        let copy = AlignedBytes::copy_of(&emitted.bytes);
-        within = Within {
-            program: apart.program,
-            stats: look(&Model::parse(copy.bytes())?)?,
-            emitted,
-            ..within
-        };
-        origins = Some(apart.origins);
+    let (mut widths, mut apart) = (numbers.widths, false);
+    for take_apart in [halves::take_apart, last_sum::take_apart] {
+        let Some(asked) = widths.take() else { break };
+        widths = Some(match take_apart(&within.program, &within.stats) {
+            Some(parts) if source.trained.is_none() => {
+                let emitted = float(&parts.program)?;
+                let copy = AlignedBytes::copy_of(&emitted.bytes);
+                within = Within {
+                    program: parts.program,
+                    stats: look(&Model::parse(copy.bytes())?)?,
+                    emitted,
+                    ..within
+                };
+                apart = true;
+                asked.of_parts(&parts.origins, parts.wide)
+            }
+            _ => asked,
+        });
     }
-    let apart = origins.is_some();
     let (program, stats, mut notes) = (&within.program, within.stats, within.notes);
-    let Some(widths) = numbers.widths else {
+    let Some(widths) = widths else {
         let converted = Converted::float(within.emitted, arena, within.program, notes);
         return Ok(Converted {
             conditions: source.conditions,
             ..converted
         });
-    };
-    let widths = match origins {
-        Some(origins) => widths.of_parts(&origins),
-        None => widths,
     };
     let copy = AlignedBytes::copy_of(&within.emitted.bytes);
     let model = Model::parse(copy.bytes())?;

@@ -74,6 +74,11 @@ impl Vectors {
         }
     }
 
+    /// Whether there is a tensor of that name.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.tensors.contains_key(key)
+    }
+
     /// The tensor `needs`, for the sake of comparing `key`.
     pub(super) fn need(&self, key: &str, needs: &str) -> Result<&Reference, CrosscheckError> {
         self.tensors.get(needs).ok_or_else(|| self.missing(key, needs))

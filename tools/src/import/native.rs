@@ -267,6 +267,7 @@ impl Native {
         let [channels, rows, cols] = graph.sample_shape();
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
+            variances: false,
             name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
             notes: scheduler
                 .notes

@@ -107,7 +107,7 @@ fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureErro
     let config = Config::of(model.header(), 1);
     // Every part, so that one image serves every case, and a case does not depend on what else is measured.
     let options = ImageOptions {
-        parts: Some(Parts::all()),
+        parts: Some(Parts::addressed()),
         ..ImageOptions::default()
     };
     let image = Image::link(board, &bytes, &options)?;

@@ -19,7 +19,7 @@ pub struct Format {
 }
 
 /// Room above the largest magnitude seen, for int16 tensors: half a percent of resolution against clipping on other seeds.
-const HEADROOM: f64 = 1.25;
+pub const HEADROOM: f64 = 1.25;
 /// The smallest scale: keeps every factor finite for tensors that are all zero.
 const SMALLEST_SCALE: f64 = 1e-9;
 

@@ -273,6 +273,7 @@ impl<'a> FloatRuns<'a> {
             let states = runs.iter().flat_map(|(record, _)| &record.x[call]);
             let x: Vec<f32> = states.map(|v| *v as f32).collect();
             let expected = self.network(network, &x, time, config, &vectors)?;
+            let expected = &expected[..x.len()];
             for ((image, (record, _)), expected) in images.iter_mut().zip(&runs).zip(expected.chunks_exact(len)) {
                 let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
                 let pairs = expected.iter().zip(&record.out[call]);
@@ -429,7 +430,7 @@ impl<'a> FloatRuns<'a> {
         Ok(states)
     }
 
-    /// The network's output after guidance.
+    /// The network's output after guidance; behind it the variances of what was asked for, where the run takes them.
     fn network(
         &self,
         network: &dyn FloatNetwork,
@@ -444,16 +445,35 @@ impl<'a> FloatRuns<'a> {
             labels: self.labels(config.class, count),
             vectors: vectors.to_vec(),
         };
-        let cond = network.output(x, &t, given.conditions())?;
-        let Some(weight) = config.guidance_q16 else {
-            return Ok(cond);
-        };
-        given.labels = self.labels(None, count);
-        if let Some((point, null)) = self.point.and_then(|point| Some((point, point.null?))) {
-            given.vectors.fill(point.real(null));
+        let (mut cond, variances) = self.apart(network.output(x, &t, given.conditions())?);
+        if let Some(weight) = config.guidance_q16 {
+            given.labels = self.labels(None, count);
+            if let Some((point, null)) = self.point.and_then(|point| Some((point, point.null?))) {
+                given.vectors.fill(point.real(null));
+            }
+            let (uncond, _) = self.apart(network.output(x, &t, given.conditions())?);
+            cond = guide(&cond, &uncond, f64::from(weight) / 65536.0);
         }
-        let uncond = network.output(x, &t, given.conditions())?;
-        Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
+        if config.method.is_learned() {
+            cond.extend(variances);
+        }
+        Ok(cond)
+    }
+
+    /// What the network predicts of every sample, and its variances; none where it gives none.
+    fn apart(&self, out: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        if !self.opened.model.has_variances() {
+            return (out, vec![]);
+        }
+        let len = self.opened.model.header().sample_len();
+        let halves = |first: bool| {
+            let halves = out.chunks_exact(2 * len).map(|both| both.split_at(len));
+            halves
+                .flat_map(|(mean, variance)| if first { mean } else { variance })
+                .copied()
+                .collect()
+        };
+        (halves(true), halves(false))
     }
 }
 

@@ -1,7 +1,11 @@
 //! Small networks of diffusers 0.42.1 against what PyTorch 2.15 computed with them in f64; and what is refused.
 
+use crate::backend::predict::Question;
+use crate::convert::{Options, convert};
 use crate::crosscheck::{Dtype, crosscheck};
 use crate::import::{Checkpoint, ImportError, WEIGHTS_FILE, import};
+use crate::quantize::scheme::Scheme;
+use mote_graph::graph::Op;
 use safetensors::Dtype as Type;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -94,6 +98,46 @@ fn every_layer_has_an_operator() {
     for name in ["dance", "temporal"] {
         crate::lower::lower(&read(name, |_| ()).unwrap().graph).unwrap();
     }
+}
+
+/// A convolution with a sum writes 8 in size at most. Beyond that the sum is an operator of its own, and the output is that of f16.
+#[test]
+fn an_output_beyond_8_keeps_its_size() {
+    let mut checkpoint = read("dance", |_| ()).unwrap();
+    let graph = &mut checkpoint.graph;
+    let written_by = |value| graph.nodes.iter().position(|node| Some(node.output) == value).unwrap();
+    let sum = written_by(graph.output);
+    for value in graph.nodes[sum].inputs.clone() {
+        let Op::Conv(conv) = &graph.nodes[written_by(Some(value))].op else {
+            panic!("the sum is of two convolutions");
+        };
+        for key in [Some(conv.weight.clone()), conv.bias.clone()].into_iter().flatten() {
+            graph
+                .params
+                .get_mut(&key)
+                .unwrap()
+                .data
+                .iter_mut()
+                .for_each(|v| *v *= 16.0);
+        }
+    }
+    let [expected, found] = [Scheme::F16, Scheme::W16A16].map(|scheme| {
+        let converted = convert(&checkpoint, &Options::of(scheme), &|_| ()).unwrap();
+        let sample = (0..32).map(|i| (i * 7 % 32 - 16) << 20).collect();
+        let question = Question {
+            x_q24: sample,
+            timestep: 500.0,
+            class: None,
+            condition: None,
+        };
+        converted.file().unwrap().predict(&[question]).unwrap().remove(0)
+    });
+    let real = |v: i32| f64::from(v) / 16_777_216.0;
+    let largest = expected.iter().map(|v| real(*v).abs()).fold(0.0, f64::max);
+    assert!(largest > 16.0, "the output ends at {largest}");
+    let off = expected.iter().zip(&found).map(|(a, b)| (real(*a) - real(*b)).abs());
+    let off = off.fold(0.0, f64::max);
+    assert!(off < 0.02 * largest, "{off} of {largest}");
 }
 
 #[test]
