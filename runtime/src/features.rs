@@ -73,11 +73,13 @@ pub enum Feature {
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
+    /// Weights that the core cannot address: blocks of them are read into RAM.
+    Streamed,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -110,6 +112,7 @@ impl Feature {
         Self::Grouped,
         Self::Decoder,
         Self::Fast,
+        Self::Streamed,
     ];
 
     /// The name of the Cargo feature.
@@ -147,6 +150,7 @@ impl Feature {
             Self::Grouped => "grouped",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
+            Self::Streamed => "streamed",
         }
     }
 
@@ -186,6 +190,7 @@ impl Feature {
             Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
+            Self::Streamed => cfg!(feature = "streamed"),
         }
     }
 

@@ -3,8 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_tools::ops::{
-    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
-    TimeProj,
+    Attention, Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows,
+    Silu, TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -219,6 +219,55 @@ pub fn norms(seed: u64) -> Program {
         (n.over, n.centred, n.bound) = (Over::Groups(1), true, Bound::Floor(0.1));
     });
     b.conv("out", &[joined, floor], [1, 3, 5], 3);
+    b.program
+}
+
+/// [`blocks`] as a model file.
+pub fn blocks_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&blocks(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Two blocks of a transformer on 4x6 samples: normalizations with a scale and a shift, attentions of whole words of channels,
+/// convolutions along rows.
+pub fn blocks(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [1, 4, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (heads, depth) = (2 + b.random.below(3), 8 * (1 + b.random.below(2)));
+    let channels = heads * depth;
+    let shape = [channels, 4, 6];
+    let x = b.push("x", [1, 4, 6], Input::IDENTITY);
+    let time = TimeProj {
+        frequencies: vec![1.0, 0.3, 0.1, 0.03],
+        cos_first: true,
+    };
+    let time = b.push("time", [8, 1, 1], time);
+    let mut last = b.conv("in", &[x], shape, 3);
+    for (block, plain) in [true, false].into_iter().enumerate() {
+        let name = |part: &str| format!("{block}.{part}");
+        let vector = b.conv(&name("vector"), &[time], [2 * channels, 1, 1], 1);
+        let norm = b.norm(&name("norm"), &[last], |n| {
+            (n.centred, n.scale_shift) = (true, Some(vector));
+            if plain {
+                n.gamma.fill(1.0);
+                n.beta.fill(0.0);
+            }
+        });
+        let (qkv, ..) = b.attended(&name("attention"), norm, norm, 0);
+        let attended = b.push(&name("attention"), shape, Attention { qkv, heads });
+        last = b.window(&name("sum"), &[attended], shape, [1; 2], |c| {
+            c.addend = Some((last, 1.0))
+        });
+    }
+    // Kernels of one row whose ends meet zeros.
+    let along = b.window("along", &[last], shape, [1, 5], |_| {});
+    let further = b.window("further", &[along], shape, [1, 7], |c| c.addend = Some((last, 0.5)));
+    let rms = b.norm("rms", &[further], |_| {});
+    b.conv("out", &[rms], [1, 4, 6], 3);
     b.program
 }
 

@@ -77,6 +77,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Decoder,
                 Feature::LearnedVariance,
                 Feature::Grouped,
+                Feature::Streamed,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -250,6 +250,31 @@ fn other_attentions_run_as_the_oracle_says() {
     }
 }
 
+/// Blocks of a transformer, whose attentions and normalizations have kernels of their own.
+#[test]
+fn blocks_run_as_the_oracle_says() {
+    for seed in 0..4 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::blocks_model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 2)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("blocks {seed}, {form:?}"));
+            if form != Form::F16 {
+                let memory = extreme(&memory, seed);
+                assert_equal(
+                    &memory,
+                    &config,
+                    &Start::Seed,
+                    &format!("blocks {seed}, {form:?}, extreme"),
+                );
+            }
+        }
+    }
+}
+
 /// The same model with normalizations that saturate, vanish and have other units, and attentions whose sums do.
 fn extreme(file: &AlignedBytes, seed: u64) -> AlignedBytes {
     let mut random = Random(seed);

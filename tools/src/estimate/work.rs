@@ -8,7 +8,7 @@ use mote_runtime::Model;
 use mote_runtime::internals::family::{COLUMNS, Layout, padded};
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::internals::ops::conv::Source;
-use mote_runtime::internals::ops::{Attention, Conv, GroupNorm, Norm, Op, Pointwise, Weights};
+use mote_runtime::internals::ops::{Attention, Conv, GroupNorm, Norm, NormConv, Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::slots::slot;
 use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
@@ -39,6 +39,28 @@ impl Work {
         work.add("step operator", u32::from(header.op_count));
         let elements = u32::from(header.rows) * u32::from(header.cols) * u32::from(header.channels);
         work.add("step element", elements);
+        work
+    }
+
+    /// Of an operator for a block of its output channels, [first, end, all]. A normalization inside it is made once where its window has
+    /// every row.
+    #[must_use]
+    pub fn of_block(model: &Model<'_>, op: &Op, [first, end, all]: [usize; 3], is_first: bool) -> Self {
+        let mut work = Self::of(model, op);
+        let whole = |both: &NormConv| {
+            let shapes = Shapes(model);
+            shapes.of(both.norm.out).rows == shapes.of(both.norm.source.first).rows
+        };
+        let again = !is_first && !matches!(op, Op::NormConv(both) if !whole(both));
+        work.0
+            .retain(|name, _| !(again && name.trim_start_matches("f16 ").starts_with("group_norm")));
+        // Outputs are the block's; what is gathered for them is not.
+        let share = (end - first) as f64 / all.max(1) as f64;
+        for (name, amount) in &mut work.0 {
+            if ["mac ", "output ", "addend "].iter().any(|part| name.contains(part)) {
+                *amount *= share;
+            }
+        }
         work
     }
 

@@ -50,6 +50,8 @@ impl Operator for Grouped {
     fn check(&self, checker: &mut Checker<'_, '_>) -> Check {
         let conv = &self.conv;
         let plain = conv.source.second.is_none() && !conv.upsample && conv.scratch == conv.out;
+        // Weights in another file are read by convolutions that see every channel.
+        let plain = plain && checker.context.apart().is_none();
         checker.ensure(plain && self.groups > 0, Fault::Parameter)?;
         let outs = checker.tensors[slot::OUT].channels;
         let source = &mut checker.tensors[slot::FIRST];
