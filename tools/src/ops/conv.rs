@@ -180,8 +180,17 @@ impl Operator for Conv {
     fn absorbs(&self, next: &Next<'_>) -> bool {
         let ready = |value| value == next.value || !is_later_conv(next, value);
         // What it reads under its kernel is no term as well: the device reads the two apart.
-        let own = |input| next.lowering.slot(next.node, input).is_ok_and(|slot| self.source.contains(&slot));
-        let others = next.node.inputs.iter().enumerate().filter(|(_, value)| **value != next.value);
+        let own = |input| {
+            next.lowering
+                .slot(next.node, input)
+                .is_ok_and(|slot| self.source.contains(&slot))
+        };
+        let others = next
+            .node
+            .inputs
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| **value != next.value);
         let apart = !others.into_iter().any(|(input, _)| own(input));
         let plain = self.addend.is_none() && self.groups.is_empty() && apart;
         plain
