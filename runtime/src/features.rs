@@ -67,15 +67,19 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// Convolutions in groups, depthwise ones included, with weights of their own channels alone.
+    Grouped,
     /// A second network in the file, which makes a picture of the last state, and rows of activations.
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
+    /// Weights that the core cannot address: blocks of them are read into RAM.
+    Streamed,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -105,8 +109,10 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Grouped,
         Self::Decoder,
         Self::Fast,
+        Self::Streamed,
     ];
 
     /// The name of the Cargo feature.
@@ -141,8 +147,10 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Grouped => "grouped",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
+            Self::Streamed => "streamed",
         }
     }
 
@@ -179,8 +187,10 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
+            Self::Streamed => cfg!(feature = "streamed"),
         }
     }
 

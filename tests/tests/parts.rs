@@ -76,6 +76,8 @@ fn what_a_model_needs_is_enough() {
                 Feature::Constant,
                 Feature::Decoder,
                 Feature::LearnedVariance,
+                Feature::Grouped,
+                Feature::Streamed,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

@@ -84,6 +84,9 @@ pub struct Storing<'a> {
     add: Option<&'a Addition<'a>>,
     /// Elements of the columns before the biases, where these are not the file's.
     biases_at: Option<usize>,
+    /// Elements from a position of the output to the next.
+    #[cfg(feature = "streamed")]
+    pitch: usize,
 }
 
 /// Biases are the file's.
@@ -148,6 +151,7 @@ impl<'a> Storing<'a> {
             _ => return None,
         };
         let outs = mult.len();
+        let pitch = layout.pitch(outs);
         let row = if filter.is_int4() {
             int4::row_words(layout.taps) * 4
         } else {
@@ -173,7 +177,7 @@ impl<'a> Storing<'a> {
                 }
                 round += last << term_shift;
             }
-            term_step = if add.broadcast { 0 } else { outs << term_wide };
+            term_step = if add.broadcast { 0 } else { pitch << term_wide };
         }
         // In its place at once: a copy takes time.
         Some(Self {
@@ -183,7 +187,7 @@ impl<'a> Storing<'a> {
                 mult: mult.as_ptr(),
                 shift: shift.as_ptr(),
                 out: core::ptr::null_mut(),
-                step: outs << wide,
+                step: pitch << wide,
                 twice: if add.is_some() { 1 } else { 2 * zero + 1 },
                 row,
                 weights_end: weights.wrapping_add(outs * row),
@@ -217,6 +221,8 @@ impl<'a> Storing<'a> {
             elements: Layout::elements(COLUMNS, layout.taps),
             add,
             biases_at: biases_at(layout),
+            #[cfg(feature = "streamed")]
+            pitch,
         })
     }
 
@@ -274,7 +280,11 @@ impl<'a> Storing<'a> {
     ) -> usize {
         let (job, outs) = (&mut self.job, self.mult.len());
         assert!(first < outs && columns.len() >= self.elements);
-        let range = at + first..at + COLUMNS * outs;
+        #[cfg(feature = "streamed")]
+        let pitch = self.pitch;
+        #[cfg(not(feature = "streamed"))]
+        let pitch = outs;
+        let range = at + first..at + (COLUMNS - 1) * pitch + outs;
         job.out = match out {
             ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
             ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),

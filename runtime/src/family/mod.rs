@@ -138,15 +138,41 @@ pub struct Layout {
     pub taps: usize,
     /// Zero point of columns that hold int8 elements as they are stored, padding included; only where the family asks for it.
     pub bytes: Option<i32>,
+    /// Elements from a position of the output to the next.
+    #[cfg(feature = "streamed")]
+    pub pitch: usize,
 }
 
 impl Layout {
     /// A block for columns of `taps` and `outs` int8 rows; `stored` is the zero point of an input that is int8 throughout.
-    pub fn new(lanes: usize, taps: usize, outs: usize, stored: Option<i32>) -> Self {
+    /// Positions of the output are `pitch` elements apart.
+    #[cfg_attr(
+        not(feature = "streamed"),
+        expect(unused_variables, reason = "it is as many as there are rows")
+    )]
+    pub fn new(lanes: usize, taps: usize, outs: usize, pitch: usize, stored: Option<i32>) -> Self {
         // Behind columns of bytes there is room for the rows' biases.
         let room = outs + 8 <= taps.next_multiple_of(8);
         let bytes = stored.filter(|_| cfg!(mote_kernels = "helium") && lanes == COLUMNS && room);
-        Self { lanes, taps, bytes }
+        Self {
+            lanes,
+            taps,
+            bytes,
+            #[cfg(feature = "streamed")]
+            pitch,
+        }
+    }
+
+    /// Elements from a position of the output, of which `outs` channels are computed, to the next.
+    #[inline(always)]
+    pub fn pitch(&self, outs: usize) -> usize {
+        #[cfg(feature = "streamed")]
+        {
+            let _ = outs;
+            self.pitch
+        }
+        #[cfg(not(feature = "streamed"))]
+        outs
     }
 
     /// Elements of scratch memory that `columns` of `taps` need: one, or a block of whole vectors.

@@ -35,6 +35,10 @@ impl Feature {
             return true;
         }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
+        #[cfg(feature = "streamed")]
+        if self == Self::Streamed {
+            return model.context.apart;
+        }
         predicted
             || schedule
             || planned == Some(self)

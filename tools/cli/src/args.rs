@@ -132,6 +132,25 @@ impl RunArgs {
 }
 
 impl SamplerArgs {
+    /// The first of its options that was given other than by its default.
+    pub fn given(&self) -> Option<&'static str> {
+        let run = &self.run;
+        let options = [
+            ("--sampler", run.sampler.is_some()),
+            ("--variance", run.variance.is_some()),
+            ("--steps", run.steps.is_some()),
+            ("--spacing", run.spacing.is_some()),
+            ("--prev", run.prev.is_some()),
+            ("--eta", run.eta.is_some()),
+            ("--clip", run.clip != Clip::Checkpoint),
+            ("--class", self.class.is_some()),
+            ("--guidance", self.guidance.is_some()),
+            ("--condition", self.condition.is_some()),
+            ("--seed", self.seed != 0),
+        ];
+        options.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
     /// One image from the first seed, or one of each condition.
     pub fn request(&self) -> Result<Request, Error> {
         Ok(Request {

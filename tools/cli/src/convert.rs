@@ -14,7 +14,7 @@ use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::import::autoencoder;
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
+use mote_tools::{Checkpoint, Conversion, Converted, ErrorKind, Progress, Scheme, plan};
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -173,13 +173,13 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
         let help = "give --null-class the label that the network was trained to take for none, or leave it out";
         checkpoint
             .set_null_class(label)
-            .map_err(|error| Failure::usage(error).help(help))?;
+            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
     }
     if let Some(count) = args.labels {
         let help = "give --labels from 1 to the number of the network's labels, or leave it out";
         checkpoint
             .keep_labels(count)
-            .map_err(|error| Failure::usage(error).help(help))?;
+            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
     }
     if args.learned_variance == LearnedVariance::Keep {
         let help = "save the scheduler that the network was trained with, or leave --learned-variance out";

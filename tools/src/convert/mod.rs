@@ -225,7 +225,7 @@ fn by_setting(error: ConvertError, checkpoint: &Checkpoint) -> ConvertError {
     };
     let value = checkpoint.scheduler_config.get(field);
     ConvertError::Setting(ConfigError {
-        file: "scheduler_config.json".to_owned(),
+        file: format!("scheduler_config.json of {}", checkpoint.config_file),
         field: field.to_owned(),
         value: value.map_or_else(|| "missing".to_owned(), mote_graph::config::shown),
         problem: problem.to_owned(),

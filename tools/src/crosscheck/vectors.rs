@@ -1,11 +1,16 @@
 //! Reference tensors by key, widened to f64.
 
 use super::CrosscheckError;
+use crate::files::{Form, read_as};
 use crate::import::SampleLayout;
 use crate::tensors::widen;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// One reference tensor.
 #[derive(Debug, Clone)]
@@ -140,9 +145,15 @@ impl Vectors {
 
     fn add(&mut self, path: &Path) -> Result<(), CrosscheckError> {
         let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| CrosscheckError::Read {
-            path: shown.clone(),
-            source,
+        let bytes = read_as(path, MAX_BYTES, Form::SafeTensors).map_err(|source| match source.kind() {
+            ErrorKind::InvalidData => CrosscheckError::Container {
+                path: shown.clone(),
+                problem: source.to_string(),
+            },
+            _ => CrosscheckError::Read {
+                path: shown.clone(),
+                source,
+            },
         })?;
         let container = |error: safetensors::SafeTensorError| CrosscheckError::Container {
             path: shown.clone(),

@@ -11,7 +11,7 @@ pub const WASM: &[u8] = include_bytes!("../../assets/browser/mote.wasm");
 const WORKER: &str = include_str!("browser/worker.js");
 const PAGE: &str = include_str!("browser/page.js");
 /// Parts of the runtime that the module lacks, to stay small: `runtime/c/wasm/build` leaves out the same.
-pub const NOT_IN_PAGE: [Feature; 8] = [
+pub const NOT_IN_PAGE: [Feature; 9] = [
     Feature::Chain,
     Feature::Decoder,
     Feature::LinearAttention,
@@ -20,6 +20,7 @@ pub const NOT_IN_PAGE: [Feature; 8] = [
     Feature::Edm,
     Feature::Consistency,
     Feature::LearnedVariance,
+    Feature::Streamed,
 ];
 /// The part that a model needs and the page's module lacks.
 #[must_use]

@@ -35,5 +35,6 @@ mod next;
 mod plan;
 mod refusals;
 mod shards;
+mod split;
 mod strip;
 mod train;

@@ -29,7 +29,7 @@ pub(in crate::import::exported) struct Source {
 impl Source {
     /// Reads the file `path`, without its tensors.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let bytes = files::read(path, MOST_BYTES).map_err(|source| ImportError::Read {
+        let bytes = files::read_as(path, MOST_BYTES, files::Form::Onnx).map_err(|source| ImportError::Read {
             path: shown(path),
             source,
             advice: "copy it again, or export the network again",
