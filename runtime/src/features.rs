@@ -67,6 +67,8 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// Convolutions in groups, depthwise ones included, with weights of their own channels alone.
+    Grouped,
     /// A second network in the file, which makes a picture of the last state, and rows of activations.
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
@@ -77,7 +79,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -107,6 +109,7 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Grouped,
         Self::Decoder,
         Self::Fast,
         Self::Streamed,
@@ -144,6 +147,7 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Grouped => "grouped",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
             Self::Streamed => "streamed",
@@ -183,6 +187,7 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
             Self::Streamed => cfg!(feature = "streamed"),

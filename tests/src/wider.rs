@@ -28,6 +28,44 @@ pub fn windows_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&windows(seed), &diffusion_without_classes(), form).bytes
 }
 
+/// [`groups`] as a model file.
+pub fn groups_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&groups(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Convolutions in groups on 2x5x6 samples: depthwise ones, ones with several channels a group on either side, with both kinds of addend, and
+/// the network's last; channels and windows are drawn.
+pub fn groups(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [2, 5, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (half, more) = (1 + b.random.below(6), 1 + b.random.below(3));
+    let some = 2 * half;
+    let x = b.push("x", [2, 5, 6], Input::IDENTITY);
+    let first = b.conv("in", &[x], [some, 5, 6], 1);
+    let vector = b.window("vector", &[x], [some, 1, 1], [5, 6], |c| c.pad = [0; 4]);
+    let other = b.conv("in.2", &[x], [some, 5, 6], 1);
+    let depth = b.window("depth", &[first], [some, 5, 6], [3, 3], |c| {
+        (c.split, c.addend) = (some, Some((other, 0.5)));
+    });
+    let wide = b.window("wide", &[depth], [some * more, 5, 6], [1, 5], |c| c.split = some);
+    let down = b.window("down", &[wide], [some, 3, 2], [3, 2], |c| {
+        (c.split, c.stride, c.pad) = (half, [2, 3], [1, 0, 1, 1]);
+    });
+    let far = b.window("far", &[down], [some, 3, 2], [5, 5], |c| c.split = some);
+    let read = b.conv("read", &[far], [some, 3, 2], 1);
+    let two = b.window("two", &[first], [some, 5, 6], [3, 3], |c| {
+        (c.split, c.addend) = (2, Some((vector, 1.0)));
+    });
+    b.conv("read.2", &[read], [1, 3, 2], 1);
+    b.window("out", &[two], [2, 5, 6], [3, 3], |c| c.split = 2);
+    b.program
+}
+
 /// [`attentions`] as a model file.
 pub fn attentions_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&attentions(seed), &diffusion_without_classes(), form).bytes
@@ -315,8 +353,14 @@ impl Builder {
             addend: None,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         change(&mut conv);
+        for out in (0..shape[0]).filter(|_| conv.split > 1) {
+            let seen: Vec<usize> = conv.seen(out).collect();
+            let row = conv.weight[out * taps..][..taps].iter_mut().enumerate();
+            row.filter(|(tap, _)| !seen.contains(tap)).for_each(|(_, w)| *w = 0.0);
+        }
         self.push(name, shape, conv)
     }
 

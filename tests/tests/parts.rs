@@ -76,6 +76,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Constant,
                 Feature::Decoder,
                 Feature::LearnedVariance,
+                Feature::Grouped,
                 Feature::Streamed,
             ]
             .contains(f)

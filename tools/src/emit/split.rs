@@ -35,6 +35,9 @@ pub enum SplitError {
         "the file holds a decoder, whose weights are not read in blocks: cut the file of the latents' network alone"
     )]
     Decoder,
+    /// It has an operator whose weights are not read in blocks.
+    #[error("convolutions in groups are not read in blocks: keep the file whole")]
+    Grouped,
     /// Its tables lie in each other, as in no file that was converted.
     #[error("tables of the file lie in each other, so that it cannot be cut: convert the checkpoint again")]
     Tables,
@@ -50,6 +53,9 @@ pub fn split(bytes: &[u8]) -> Result<Split, SplitError> {
     let file = memory.bytes();
     if count(file) > SECTIONS.len() || model.header().prediction.picture().is_some() {
         return Err(SplitError::Decoder);
+    }
+    if model.ops().any(|op| matches!(op, Op::Grouped(_))) {
+        return Err(SplitError::Grouped);
     }
     let cut = Cut::of(&model);
     let ops: Vec<u8> = model.ops().flat_map(|op| encode(&cut.moved(op))).collect();
@@ -228,7 +234,9 @@ impl Cut {
                 self.table(&mut rows.keys);
                 self.table(&mut rows.values);
             }),
-            Op::Input(_)
+            // No such file is cut.
+            Op::Grouped(_)
+            | Op::Input(_)
             | Op::Silu(_)
             | Op::Attention(_)
             | Op::Upsample(_)

@@ -101,6 +101,9 @@ impl From<SplitError> for Error {
         match error {
             SplitError::Parse(error) => error.into(),
             SplitError::Decoder => Self::coded(ErrorKind::Refused, error).help("convert the latents' network alone"),
+            SplitError::Grouped => {
+                Self::coded(ErrorKind::Refused, error).help("keep the weights where the core can address them")
+            }
             SplitError::Tables => Self::coded(ErrorKind::Refused, error).help("convert the checkpoint again"),
         }
     }

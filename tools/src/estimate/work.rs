@@ -72,6 +72,12 @@ impl Work {
         match op {
             Op::Conv(conv) => work.conv(&shapes, conv, &shapes.of(conv.source.first), &out),
             Op::Readout(readout) => work.conv(&shapes, &readout.conv, &shapes.of(readout.conv.source.first), &out),
+            Op::Grouped(grouped) => {
+                let from = shapes.of(grouped.conv.source.first);
+                let seen = usize::from(from.channels / grouped.groups.max(1));
+                let products = out.len() * grouped.conv.kernel().area() * seen;
+                work.add(format!("{} {}>{}", op.kind(), format(&from), format(&out)), products);
+            }
             Op::GroupNorm(norm) => work.group_norm(&shapes, norm, &out),
             Op::NormConv(both) => {
                 // The window holds some rows at a time; together they are those of the source.

@@ -1,6 +1,7 @@
 //! Convolution over `(row, col, channel)`; a linear layer is one with a kernel of 1.
 
 pub mod float;
+pub mod grouped;
 pub mod halves;
 pub mod integer;
 pub mod proof;

@@ -68,6 +68,8 @@ codes! { SplitError, SPLIT:
         "Convert the network of the latents alone, and cut its file."
     Tables 1306 "Tables of the file lie in each other."
         "Convert the checkpoint again: no file that was converted is so."
+    Grouped 1307 "The network has convolutions in groups, whose weights are not read in blocks."
+        "Keep the file whole, where the core can address it."
     ; through Parse
 }
 
