@@ -24,6 +24,7 @@ pub struct Dsp;
 
 impl Family for Dsp {
     const ATTENDS: bool = true;
+    const LINES: bool = true;
     const STRIPS: bool = true;
     const VECTORS: bool = true;
     const FOURS: bool = true;

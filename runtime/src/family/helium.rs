@@ -22,6 +22,7 @@ pub struct Helium;
 
 impl Family for Helium {
     const ATTENDS: bool = true;
+    const LINES: bool = true;
     const WHOLE: usize = 0;
 
     type Neighbours = ();

@@ -20,6 +20,8 @@ pub trait Family {
     const VECTORS: bool = false;
     /// Whether four taps of a column lie together in a block, followed by those of the other columns.
     const FOURS: bool = false;
+    /// Whether [`Family::line`] has a kernel, and not the definition alone.
+    const LINES: bool = false;
     /// Whether a row of an attention of int8 has kernels of its own ([`Family::scores8`]).
     const ATTENDS: bool = false;
     /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.

@@ -38,6 +38,10 @@ impl Norm {
         positions: usize,
         out: &mut ViewMut<'_>,
     ) -> Option<()> {
+        // Without scale and shift the definition of a line has products that are not needed.
+        if !Native::LINES && vector.is_none() {
+            return None;
+        }
         let Input::One(operand) = input else { return None };
         let shared = self.shared(operand, norm, vector, largest, out)?;
         let size = norm.channels / norm.groups;

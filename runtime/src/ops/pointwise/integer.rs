@@ -274,9 +274,15 @@ impl Affine {
                 (channels..count).for_each(|i| terms.a[i] = terms.a[i - channels]);
             }
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
-                for (i, base) in terms.base[..count.min(channels)].iter_mut().enumerate() {
-                    // A vector's element has 16 bits, and the shift is at most 15.
-                    *base = product(vector.get(first + i) << self.up(), of.mult) + half;
+                let (up, few) = (self.up(), count.min(channels));
+                // A vector's element has 16 bits, and the shift is at most 15.
+                let base = |q: i32| product(q << up, of.mult) + half;
+                if let View::I16(vector) = vector {
+                    let from = terms.base[..few].iter_mut().zip(&vector[first..]);
+                    from.for_each(|(to, q)| *to = base((*q).into()));
+                } else {
+                    let from = terms.base[..few].iter_mut().enumerate();
+                    from.for_each(|(i, to)| *to = base(vector.get(first + i)));
                 }
                 (channels..count).for_each(|i| terms.base[i] = terms.base[i - channels]);
             }
