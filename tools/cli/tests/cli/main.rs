@@ -25,6 +25,7 @@ mod boards;
 mod book;
 mod chains;
 mod checks;
+mod codes;
 mod common;
 mod conditions;
 mod diff;
