@@ -17,6 +17,8 @@ use mote_runtime::Feature;
 pub enum Package {
     /// The firmware.
     Firmware,
+    /// The firmware of models whose weights are read in blocks.
+    Streamed,
     /// The runtime alone, to be measured.
     Minimal,
     /// The same without the checks of a model that the build has parsed.
@@ -30,7 +32,7 @@ pub enum Package {
 impl Package {
     fn name(self) -> &'static str {
         match self {
-            Self::Firmware => "mote-firmware",
+            Self::Firmware | Self::Streamed => "mote-firmware",
             Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
             Self::C => "mote-c",
         }
@@ -56,6 +58,7 @@ impl Package {
     fn features(self) -> &'static [&'static str] {
         match self {
             Self::Firmware | Self::Minimal => &[],
+            Self::Streamed => &["mote-firmware/streamed"],
             Self::MinimalTrusted => &["mote-minimal/trusted"],
             Self::MinimalChoices => &["mote-minimal/choices"],
             Self::C => &["mote-c/parse"],

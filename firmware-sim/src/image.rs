@@ -32,6 +32,9 @@ pub struct ImageOptions {
     pub parts: Option<Parts>,
     /// Whether an image whose parts are not given holds what makes the runtime quicker.
     pub firmware: Firmware,
+    /// Bytes of the buffers, behind the arena, into which weights are read in blocks ([`mote_runtime::Streamed`]). The model is then one that
+    /// was cut, padded to 16 bytes, and its file of weights behind it. `None` for a model that is addressed whole.
+    pub stream_bytes: Option<u32>,
     /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Footprint::least_stack_bytes`](crate::Footprint::least_stack_bytes). The image gets
     /// all the RAM that is left over, up to 64 KiB.
     pub least_stack_bytes: Option<u32>,
@@ -72,7 +75,7 @@ impl Image {
         let parts = match (&options.parts, needs) {
             (Some(parts), _) => parts.clone(),
             (None, Ok((_, parts))) => held(parts).of_firmware(options.firmware),
-            (None, Err(_)) => Parts::all().of_firmware(options.firmware),
+            (None, Err(_)) => Parts::addressed().of_firmware(options.firmware),
         };
         let norm_conv = parts.features().contains(&Feature::NormConv);
         let recipe = recipe(board, parts);
@@ -154,12 +157,20 @@ pub fn compile_ahead(board: &'static Board, parts: &Parts, firmware: Firmware) -
 /// What an image holds for a model that needs `parts`: `MOTE_FIRMWARE_PARTS=all` asks for every one.
 fn held(parts: Parts) -> Parts {
     let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
-    if every { Parts::all() } else { parts }
+    match every {
+        true if parts.features().contains(&Feature::Streamed) => Parts::all(),
+        true => Parts::addressed(),
+        false => parts,
+    }
 }
 
 fn recipe(board: &Board, parts: Parts) -> Recipe {
     Recipe {
-        package: Package::Firmware,
+        package: if parts.features().contains(&Feature::Streamed) {
+            Package::Streamed
+        } else {
+            Package::Firmware
+        },
         target: board.core.target,
         cpu: board.core.cpu,
         opt_level: board.core.opt_level,
@@ -173,9 +184,17 @@ fn needs(model: &[u8], options: &ImageOptions) -> Result<(u32, Parts), String> {
     let mut aligned = vec![0u128; model.len().div_ceil(16)];
     let bytes = &mut bytemuck::cast_slice_mut(&mut aligned)[..model.len()];
     bytes.copy_from_slice(model);
-    let model = Model::parse(bytes).map_err(|error| format!("{error:?}"))?;
+    let model = match options.stream_bytes {
+        None => Model::parse(bytes),
+        Some(_) => Model::parse_apart(Model::in_slot(bytes)),
+    };
+    let model = model.map_err(|error| format!("{error:?}"))?;
     let config = options.config.unwrap_or_else(|| Config::of(model.header(), 1));
     let arena_bytes = mote_runtime::arena_bytes(&model, &config) as u32;
+    let arena_bytes = match options.stream_bytes {
+        None => arena_bytes,
+        Some(buffers) => arena_bytes.next_multiple_of(16) + buffers,
+    };
     let parts = Parts::needed_by(&model).with(
         config
             .method

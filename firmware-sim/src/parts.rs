@@ -12,6 +12,11 @@ impl Parts {
         Self(Feature::ALL.to_vec())
     }
 
+    /// Every part but [`Feature::Streamed`], which is for weights that no core addresses: those that an image of a whole model can have.
+    pub fn addressed() -> Self {
+        Self::of(Feature::ALL.into_iter().filter(|part| *part != Feature::Streamed))
+    }
+
     /// These.
     pub fn of(features: impl IntoIterator<Item = Feature>) -> Self {
         let mut parts: Vec<Feature> = features.into_iter().collect();

@@ -11,12 +11,15 @@ fn used() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     USED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the temporary folders of this process: for whoever handles signals, right before it exits.
+/// Removes the temporary folders of this process: for whoever handles signals, right before it exits. Until it exits no other is made:
+/// who would make one waits.
 pub fn remove_temporaries() {
-    for path in used().iter() {
+    let list = used();
+    for path in list.iter() {
         // The system's own cleaning finds what is left.
         let _ = std::fs::remove_dir_all(path);
     }
+    std::mem::forget(list);
 }
 
 /// A temporary folder.
@@ -26,8 +29,11 @@ pub(crate) struct Folder(tempfile::TempDir);
 impl Folder {
     /// A new one whose name begins with `prefix`.
     pub fn new(prefix: &str) -> io::Result<Self> {
+        // No signal finds a folder that is not listed yet.
+        let mut list = used();
         let folder = tempfile::Builder::new().prefix(prefix).tempdir()?;
-        used().insert(folder.path().to_owned());
+        list.insert(folder.path().to_owned());
+        drop(list);
         Ok(Self(folder))
     }
 

@@ -187,7 +187,7 @@ fn every_sampler_makes_the_desktops_bits() {
     };
     let options = ImageOptions {
         config: Some(of(Method::Heun)),
-        parts: Some(Parts::all()),
+        parts: Some(Parts::addressed()),
         state: [clean.as_slice(), &known].concat(),
         ..ImageOptions::default()
     };

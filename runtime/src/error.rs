@@ -130,6 +130,9 @@ pub enum ParseError {
         /// What is wrong.
         fault: Fault,
     },
+    /// The weights of the model's convolutions lie in another file.
+    #[cfg(feature = "streamed")]
+    Apart,
 }
 
 /// Where the checks of a file leave the first error, and end: errors that are carried out of every function by value take more code
@@ -252,6 +255,21 @@ pub enum RunError {
     /// The file holds no decoder.
     #[cfg(feature = "decoder")]
     NoDecoder,
+    /// The sampler takes the network's variances, and the network gives none.
+    #[cfg(feature = "learned-variance")]
+    NoVariances,
+    /// The weights of the model's convolutions lie in another file, or those of a streamed model do not.
+    #[cfg(feature = "streamed")]
+    Apart,
+    /// The reader of weights failed.
+    #[cfg(feature = "streamed")]
+    Unread {
+        /// First byte of the file of weights that it was asked for.
+        at: u32,
+    },
+    /// What the reader of weights gives is not the model's file of weights.
+    #[cfg(feature = "streamed")]
+    OtherWeights,
 }
 
 impl fmt::Display for Section {
@@ -336,6 +354,10 @@ impl fmt::Display for ParseError {
             ),
             Self::Tensor { tensor, fault } => write!(f, "tensor {tensor}: {fault}"),
             Self::Op { op, fault } => write!(f, "operator {op}: {fault}"),
+            #[cfg(feature = "streamed")]
+            Self::Apart => f.write_str(
+                "the weights lie in another file: open this one with Model::parse_apart, and run it by Streamed",
+            ),
         }
     }
 }
@@ -416,6 +438,18 @@ impl fmt::Display for RunError {
             Self::Decoder => f.write_str("the file is a decoder alone: it makes pictures of latents, and samples none"),
             #[cfg(feature = "decoder")]
             Self::NoDecoder => f.write_str("the file holds no decoder: its samples are no latents"),
+            #[cfg(feature = "learned-variance")]
+            Self::NoVariances => f.write_str(
+                "the network gives no variances: take a fixed one, or convert the checkpoint with its variances kept",
+            ),
+            #[cfg(feature = "streamed")]
+            Self::Apart => f.write_str("Streamed runs models whose weights lie in another file, and nothing else does"),
+            #[cfg(feature = "streamed")]
+            Self::Unread { at } => write!(f, "the reader of weights failed at byte {at} of their file: read it again"),
+            #[cfg(feature = "streamed")]
+            Self::OtherWeights => f.write_str(
+                "what the reader gives is not the model's file of weights: write that file again, and check where it begins",
+            ),
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Feature {
     Pointwise,
     /// The ancestral sampler.
     Ddpm,
+    /// Variances that the network gives beside its prediction, in the ancestral sampler.
+    LearnedVariance,
     /// DPM-Solver++(2M).
     DpmSolver,
     /// Heun's method, and over continuous levels the midpoint method.
@@ -65,15 +67,19 @@ pub enum Feature {
     Constant,
     /// Kernels whose rows and columns differ, strides that do, and strides above 2.
     Rectangles,
+    /// Convolutions in groups, depthwise ones included, with weights of their own channels alone.
+    Grouped,
     /// A second network in the file, which makes a picture of the last state, and rows of activations.
     Decoder,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
+    /// Weights that the core cannot address: blocks of them are read into RAM.
+    Streamed,
 }
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -89,6 +95,7 @@ impl Feature {
         Self::Norm,
         Self::Pointwise,
         Self::Ddpm,
+        Self::LearnedVariance,
         Self::DpmSolver,
         Self::Heun,
         Self::Continuous,
@@ -102,8 +109,10 @@ impl Feature {
         Self::Rearrange,
         Self::Constant,
         Self::Rectangles,
+        Self::Grouped,
         Self::Decoder,
         Self::Fast,
+        Self::Streamed,
     ];
 
     /// The name of the Cargo feature.
@@ -124,6 +133,7 @@ impl Feature {
             Self::Norm => "norm",
             Self::Pointwise => "pointwise",
             Self::Ddpm => "ddpm",
+            Self::LearnedVariance => "learned-variance",
             Self::DpmSolver => "dpm-solver",
             Self::Heun => "heun",
             Self::Continuous => "continuous",
@@ -137,8 +147,10 @@ impl Feature {
             Self::Rearrange => "rearrange",
             Self::Constant => "constant",
             Self::Rectangles => "rectangles",
+            Self::Grouped => "grouped",
             Self::Decoder => "decoder",
             Self::Fast => "fast",
+            Self::Streamed => "streamed",
         }
     }
 
@@ -161,6 +173,7 @@ impl Feature {
             Self::Norm => cfg!(feature = "norm"),
             Self::Pointwise => cfg!(feature = "pointwise"),
             Self::Ddpm => cfg!(feature = "ddpm"),
+            Self::LearnedVariance => cfg!(feature = "learned-variance"),
             Self::DpmSolver => cfg!(feature = "dpm-solver"),
             Self::Heun => cfg!(feature = "heun"),
             Self::Continuous => cfg!(feature = "continuous"),
@@ -174,8 +187,10 @@ impl Feature {
             Self::Rearrange => cfg!(feature = "rearrange"),
             Self::Constant => cfg!(feature = "constant"),
             Self::Rectangles => cfg!(feature = "rectangles"),
+            Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
             Self::Fast => cfg!(feature = "fast"),
+            Self::Streamed => cfg!(feature = "streamed"),
         }
     }
 

@@ -76,6 +76,8 @@ pub use model::Model;
 pub use model::exec::{Network, Observer, Portable, Unobserved};
 pub use model::pair::{Join, Pair, pair_bytes};
 pub use model::sampling::{Clip, Method, PrevRule, Spacing};
+#[cfg(feature = "streamed")]
+pub use model::streamed::{Blocking, ReadFailed, Streamed, WeightReader, stream_bytes};
 pub use sampler::{
     Apart, Config, Memory, Pending, Poll, Run, Sampler, Start, Step, StepObserver, arena_bytes, state_arena_bytes,
 };

@@ -228,6 +228,10 @@ fn operator(op: &mut Op, random: &mut Random) {
             _ => factor(out_requant, random),
         },
         Op::Conv(c) => conv(c, random),
+        Op::Grouped(g) => match random.below(8) {
+            0 => g.groups = odd(g.groups.into(), random) as u16,
+            _ => conv(&mut g.conv, random),
+        },
         Op::Readout(r) => match random.below(8) {
             0 => place(&mut r.first, random),
             1 => r.groups = odd(r.groups.into(), random) as u16,

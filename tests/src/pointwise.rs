@@ -148,6 +148,7 @@ impl Builder {
             addend: None,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         self.push(shape, conv)
     }

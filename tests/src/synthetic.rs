@@ -318,6 +318,7 @@ impl Builder {
             addend: None,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         change(&mut conv);
         self.push(name, shape, conv)

@@ -3,8 +3,8 @@
 use mote_graph::graph::ops::Over;
 use mote_runtime::internals::ops::rearrange::Pattern;
 use mote_tools::ops::{
-    Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows, Silu,
-    TimeProj,
+    Attention, Band, Bound, Constant, Conv, CrossAttention, Input, Kind, LinearAttention, Norm, Pool, Rearrange, Rows,
+    Silu, TimeProj,
 };
 use mote_tools::program::{Program, SlotId};
 
@@ -26,6 +26,44 @@ fn diffusion_without_classes() -> mote_tools::emit::Diffusion {
 /// [`windows`] as a model file.
 pub fn windows_model(seed: u64, form: Form) -> Vec<u8> {
     emitted(&windows(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// [`groups`] as a model file.
+pub fn groups_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&groups(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Convolutions in groups on 2x5x6 samples: depthwise ones, ones with several channels a group on either side, with both kinds of addend, and
+/// the network's last; channels and windows are drawn.
+pub fn groups(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [2, 5, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (half, more) = (1 + b.random.below(6), 1 + b.random.below(3));
+    let some = 2 * half;
+    let x = b.push("x", [2, 5, 6], Input::IDENTITY);
+    let first = b.conv("in", &[x], [some, 5, 6], 1);
+    let vector = b.window("vector", &[x], [some, 1, 1], [5, 6], |c| c.pad = [0; 4]);
+    let other = b.conv("in.2", &[x], [some, 5, 6], 1);
+    let depth = b.window("depth", &[first], [some, 5, 6], [3, 3], |c| {
+        (c.split, c.addend) = (some, Some((other, 0.5)));
+    });
+    let wide = b.window("wide", &[depth], [some * more, 5, 6], [1, 5], |c| c.split = some);
+    let down = b.window("down", &[wide], [some, 3, 2], [3, 2], |c| {
+        (c.split, c.stride, c.pad) = (half, [2, 3], [1, 0, 1, 1]);
+    });
+    let far = b.window("far", &[down], [some, 3, 2], [5, 5], |c| c.split = some);
+    let read = b.conv("read", &[far], [some, 3, 2], 1);
+    let two = b.window("two", &[first], [some, 5, 6], [3, 3], |c| {
+        (c.split, c.addend) = (2, Some((vector, 1.0)));
+    });
+    b.conv("read.2", &[read], [1, 3, 2], 1);
+    b.window("out", &[two], [2, 5, 6], [3, 3], |c| c.split = 2);
+    b.program
 }
 
 /// [`attentions`] as a model file.
@@ -184,6 +222,55 @@ pub fn norms(seed: u64) -> Program {
     b.program
 }
 
+/// [`blocks`] as a model file.
+pub fn blocks_model(seed: u64, form: Form) -> Vec<u8> {
+    emitted(&blocks(seed), &diffusion_without_classes(), form).bytes
+}
+
+/// Two blocks of a transformer on 4x6 samples: normalizations with a scale and a shift, attentions of whole words of channels,
+/// convolutions along rows.
+pub fn blocks(seed: u64) -> Program {
+    let mut b = Builder {
+        program: Program {
+            sample: [1, 4, 6],
+            ..Program::default()
+        },
+        random: Random(seed),
+    };
+    let (heads, depth) = (2 + b.random.below(3), 8 * (1 + b.random.below(2)));
+    let channels = heads * depth;
+    let shape = [channels, 4, 6];
+    let x = b.push("x", [1, 4, 6], Input::IDENTITY);
+    let time = TimeProj {
+        frequencies: vec![1.0, 0.3, 0.1, 0.03],
+        cos_first: true,
+    };
+    let time = b.push("time", [8, 1, 1], time);
+    let mut last = b.conv("in", &[x], shape, 3);
+    for (block, plain) in [true, false].into_iter().enumerate() {
+        let name = |part: &str| format!("{block}.{part}");
+        let vector = b.conv(&name("vector"), &[time], [2 * channels, 1, 1], 1);
+        let norm = b.norm(&name("norm"), &[last], |n| {
+            (n.centred, n.scale_shift) = (true, Some(vector));
+            if plain {
+                n.gamma.fill(1.0);
+                n.beta.fill(0.0);
+            }
+        });
+        let (qkv, ..) = b.attended(&name("attention"), norm, norm, 0);
+        let attended = b.push(&name("attention"), shape, Attention { qkv, heads });
+        last = b.window(&name("sum"), &[attended], shape, [1; 2], |c| {
+            c.addend = Some((last, 1.0))
+        });
+    }
+    // Kernels of one row whose ends meet zeros.
+    let along = b.window("along", &[last], shape, [1, 5], |_| {});
+    let further = b.window("further", &[along], shape, [1, 7], |c| c.addend = Some((last, 0.5)));
+    let rms = b.norm("rms", &[further], |_| {});
+    b.conv("out", &[rms], [1, 4, 6], 3);
+    b.program
+}
+
 struct Builder {
     program: Program,
     random: Random,
@@ -266,8 +353,14 @@ impl Builder {
             addend: None,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         change(&mut conv);
+        for out in (0..shape[0]).filter(|_| conv.split > 1) {
+            let seen: Vec<usize> = conv.seen(out).collect();
+            let row = conv.weight[out * taps..][..taps].iter_mut().enumerate();
+            row.filter(|(tap, _)| !seen.contains(tap)).for_each(|(_, w)| *w = 0.0);
+        }
         self.push(name, shape, conv)
     }
 

@@ -68,6 +68,16 @@ const ATTENTIONS: [&str; 6] = [
     "linear attention: constant rows",
 ];
 
+/// Convolutions in groups that [`wider`] holds.
+const GROUPS: [&str; 6] = [
+    "grouped: depthwise",
+    "grouped: several inputs",
+    "grouped: several outputs",
+    "grouped: addend",
+    "grouped: strides",
+    "grouped: Q24 output",
+];
+
 const WIDER_FORMS: [&str; 11] = [
     "constant: in a sum",
     "constant: alone",
@@ -99,6 +109,7 @@ fn name(op: &Op) -> &'static str {
         Op::Band(_) => "band",
         Op::AvgPool(_) => "avg_pool",
         Op::NormConv(_) => "norm_conv",
+        Op::Grouped(_) => "grouped_conv",
         Op::Readout(_) => "readout",
         Op::Softmax(_) => "softmax",
         Op::Norm(_) => "norm",
@@ -160,6 +171,18 @@ fn forms(op: &Op, shape: &dyn Fn(u16) -> (usize, Dtype)) -> Vec<&'static str> {
             add(a.rows.is_some(), "linear attention: constant rows");
         }
         Op::Conv(_) | Op::GroupNorm(_) | Op::NormConv(_) => {}
+        Op::Grouped(g) => {
+            let outs = shape(g.conv.out.0).0;
+            add(outs == usize::from(g.groups), "grouped: depthwise");
+            add(
+                shape(g.conv.source.first.0).0 > usize::from(g.groups),
+                "grouped: several inputs",
+            );
+            add(outs > usize::from(g.groups), "grouped: several outputs");
+            add(g.conv.addend.is_some(), "grouped: addend");
+            add(g.conv.stride != Sides::square(1), "grouped: strides");
+            add(shape(g.conv.out.0).1 == Dtype::Q24, "grouped: Q24 output");
+        }
         Op::Input(_) | Op::TimeProj(_) | Op::ClassEmbed(_) | Op::Silu(_) => {}
         Op::Rearrange(r) => add(
             true,
@@ -316,6 +339,23 @@ fn every_attention_and_pool_that_a_gpu_does_not_take_has_a_test_model() {
         let found: BTreeSet<_> = ops.iter().flat_map(|op| forms(op, &|_| (0, Dtype::I16))).collect();
         let expected = BTreeSet::from(ATTENTIONS);
         assert!(found.is_superset(&expected), "{form:?}: {found:?}");
+    }
+}
+
+#[test]
+fn every_convolution_in_groups_has_a_test_model() {
+    for form in Form::ALL {
+        let memory = mote_engine::memory::AlignedBytes::copy_of(&wider::groups_model(2, form));
+        let model = mote_runtime::Model::parse(memory.bytes()).expect("a valid model");
+        let tensor = |id| {
+            model
+                .tensor(mote_runtime::internals::tensor::TensorId(id))
+                .expect("it is there")
+        };
+        let shape = |id: u16| (usize::from(tensor(id).channels), tensor(id).dtype);
+        let grouped = model.ops().filter(|op| matches!(op, Op::Grouped(_)));
+        let found: BTreeSet<_> = grouped.flat_map(|op| forms(&op, &shape)).collect();
+        assert_eq!(found, BTreeSet::from(GROUPS), "{form:?}");
     }
 }
 

@@ -41,7 +41,7 @@ fn counted(board: &'static Board, bytes: &[u8]) -> Option<(u64, Vec<u64>)> {
     let memory = AlignedBytes::copy_of(bytes);
     let model = Model::parse(memory.bytes()).expect("the model is valid");
     let options = ImageOptions {
-        parts: Some(Parts::all()),
+        parts: Some(Parts::addressed()),
         state: synthetic::condition(&model, 1),
         ..ImageOptions::default()
     };

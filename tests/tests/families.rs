@@ -59,6 +59,10 @@ fn agree_on(board: Backend, firmware: Firmware) {
             rounds(format!("wider {seed}, {form:?}"), file, Random(4000 + seed));
             let file = AlignedBytes::copy_of(&wider::attentions_model(seed, form));
             rounds(format!("attentions {seed}, {form:?}"), file, Random(4500 + seed));
+            let file = AlignedBytes::copy_of(&wider::groups_model(seed, form));
+            rounds(format!("groups {seed}, {form:?}"), file, Random(4900 + seed));
+            let file = AlignedBytes::copy_of(&wider::blocks_model(seed, form));
+            rounds(format!("blocks {seed}, {form:?}"), file, Random(4700 + seed));
         }
         for form in [Form::F16, Form::W8A8, Form::Mixed] {
             let file = AlignedBytes::copy_of(&pointwise::model(form, 2 + 5 * seed));

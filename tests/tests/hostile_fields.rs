@@ -131,6 +131,7 @@ fn models_of_what_a_gpu_does_not_take() {
         fuzz_file(&wider::model(0, form), form as u64 + 300, CASES / 5);
         fuzz_file(&wider::windows_model(0, form), form as u64 + 400, CASES / 5);
         fuzz_file(&wider::attentions_model(0, form), form as u64 + 500, CASES / 5);
+        fuzz_file(&wider::groups_model(0, form), form as u64 + 600, CASES / 5);
     }
 }
 

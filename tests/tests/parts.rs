@@ -75,6 +75,9 @@ fn what_a_model_needs_is_enough() {
                 Feature::Rectangles,
                 Feature::Constant,
                 Feature::Decoder,
+                Feature::LearnedVariance,
+                Feature::Grouped,
+                Feature::Streamed,
             ]
             .contains(f)
                 && !OF_RUNS.contains(f)

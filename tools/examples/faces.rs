@@ -62,6 +62,7 @@ pub fn run(shape: Shape, output: &Path) -> Result<Fit, Error> {
 fn checkpoint(shape: Shape) -> Result<Checkpoint, Error> {
     let text = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0}"#;
     Ok(Checkpoint {
+        variances: false,
         name: "faces".to_owned(),
         graph: graph(shape).map_err(Error::new)?,
         scheduler: SchedulerConfig::parse("scheduler_config.json", text).map_err(Error::new)?,

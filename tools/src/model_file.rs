@@ -1,10 +1,10 @@
 //! A model file in memory, checked once.
 
-use crate::Error;
 use crate::backend::footprint::Fit;
 use crate::backend::predict::{Question, predict};
 use crate::backend::{Backend, OpenModel, Trace};
 use crate::condition::Images;
+use crate::emit::split::Split;
 use crate::files::{Expected, Format, OutputFile, read_file, sha256};
 use crate::images::Shape;
 use crate::import::Checkpoint;
@@ -12,6 +12,7 @@ use crate::inspect::inspect;
 use crate::report::{ReportData, html};
 use crate::request::{Request, RunOptions};
 use crate::validate::{FloatComparison, FloatDevice, Outcome, Validation, against, exactness};
+use crate::{Error, ErrorKind};
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Model, ParseError};
 use self_cell::self_cell;
@@ -80,10 +81,11 @@ impl ModelFile {
 
     fn checked(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let refused = |error: ParseError| {
+            let failure = Error::coded(ErrorKind::Input, error);
             let failure = if path.as_os_str().is_empty() {
-                Error::input(error)
+                failure
             } else {
-                Error::input(format_args!("{}: {error}", path.display()))
+                failure.about(path.display())
             };
             match error {
                 ParseError::NotAModel => failure.help("give a file that `mote convert` wrote"),
@@ -191,9 +193,16 @@ impl ModelFile {
     /// # Errors
     /// Of kind `Refused` where the model cannot be run so, or plans a run already.
     pub fn planned(&self, run: &RunOptions) -> Result<Self, Error> {
-        run.suits_variance(self.model())?;
-        let config = run.config(self.model().header())?;
+        let config = run.with_variance_of(self.model())?.config(self.model().header())?;
         Self::from_bytes(&crate::emit::planned::planned(self.bytes(), &config)?)
+    }
+
+    /// The file in two: what a core addresses, and the weights that a reader fetches in blocks.
+    ///
+    /// # Errors
+    /// Of kind `Refused` for a file with a decoder.
+    pub fn split(&self) -> Result<Split, Error> {
+        Ok(crate::emit::split::split(self.bytes())?)
     }
 
     /// What it takes of a board, a chip or a described board, and whether it fits; an estimate, the same on every machine.

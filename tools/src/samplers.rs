@@ -71,6 +71,7 @@ pub fn variance_named(name: &str) -> Option<Variance> {
     match name {
         "small" => Some(Variance::Small),
         "large" => Some(Variance::Large),
+        "learned" => Some(Variance::Learned),
         _ => None,
     }
 }

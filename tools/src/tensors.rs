@@ -1,8 +1,10 @@
 //! Float tensors from a safetensors file: starting noise and reference images.
 
+use crate::files::{Form, read_as};
 use half::{bf16, f16};
 use mote_graph::config::printable;
 use safetensors::{Dtype, SafeTensors};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A tensor with its values in f64.
@@ -71,9 +73,15 @@ impl TensorFile {
     /// Reads `path`.
     pub fn read(path: &Path) -> Result<Self, TensorsError> {
         let shown = path.display().to_string();
-        let bytes = crate::files::read(path, MAX_BYTES).map_err(|source| TensorsError::Read {
-            path: shown.clone(),
-            source,
+        let bytes = read_as(path, MAX_BYTES, Form::SafeTensors).map_err(|source| match source.kind() {
+            ErrorKind::InvalidData => TensorsError::Container {
+                path: shown.clone(),
+                problem: source.to_string(),
+            },
+            _ => TensorsError::Read {
+                path: shown.clone(),
+                source,
+            },
         })?;
         let file = Self { path: shown, bytes };
         file.open().map(|_| ())?;

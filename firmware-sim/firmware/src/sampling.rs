@@ -2,6 +2,8 @@
 
 use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
+#[cfg(feature = "streamed")]
+use mote_runtime::{ReadFailed, Streamed, WeightReader};
 
 use crate::report::{self, Watch};
 use crate::request::{Output, Request, StartFrom, Vouched};
@@ -42,23 +44,65 @@ fn every_seed(request: &Request) -> Result<(), Refusal> {
         Ok(model) => model,
         Err(refusal) => return Err(*refusal),
     };
+    #[cfg(not(feature = "streamed"))]
     let mut arena = Arena::new(hw::arena())?;
+    #[cfg(feature = "streamed")]
+    let (mut arena, mut buffers) = {
+        let memory = hw::arena();
+        let own = mote_runtime::arena_bytes(model, &request.config).next_multiple_of(16);
+        let (own, buffers) = memory.split_at_mut(own.min(memory.len()));
+        (Arena::new(own)?, Arena::new(buffers)?)
+    };
+    #[cfg(feature = "streamed")]
+    let mut network = Streamed::new(model, External, &mut buffers)?;
+    #[cfg(not(feature = "streamed"))]
+    let mut network = core::marker::PhantomData;
     for index in 0..request.seeds {
         let seed = request::seed(index).unwrap_or_default();
-        one_image(model, &mut arena, &Config { seed, ..request.config }, request)?;
+        let config = Config { seed, ..request.config };
+        one_image(model, &mut arena, &config, request, &mut network)?;
     }
     Ok(())
 }
 
+/// The reader of weights: those behind the model stand for external flash, and nothing else looks at them.
+#[cfg(feature = "streamed")]
+struct External;
+
+#[cfg(feature = "streamed")]
+impl WeightReader for External {
+    fn read(&mut self, at: u32, into: &mut [u8], meanwhile: impl FnOnce()) -> Result<(), ReadFailed> {
+        let (model, all) = (Model::in_slot(hw::model()), hw::model());
+        let weights = all.get(model.len().next_multiple_of(16)..).ok_or(ReadFailed)?;
+        let from = weights.get(at as usize..).and_then(|from| from.get(..into.len()));
+        into.copy_from_slice(from.ok_or(ReadFailed)?);
+        meanwhile();
+        Ok(())
+    }
+}
+
+/// What runs the network's calls; nothing in a firmware whose model is addressed whole.
+#[cfg(feature = "streamed")]
+type Caller<'s> = Streamed<'s, External>;
+#[cfg(not(feature = "streamed"))]
+type Caller<'s> = core::marker::PhantomData<&'s ()>;
+
 /// On a stack frame of its own, which is gone when sampling begins.
 #[inline(never)]
 fn checked_model(vouched: Option<Vouched>) -> Result<Model<'static>, Refusal> {
+    #[cfg(feature = "streamed")]
+    let (model, ticks) = {
+        let _ = vouched;
+        clock::timed(|| Model::parse_apart(Model::in_slot(hw::model())))
+    };
+    #[cfg(not(feature = "streamed"))]
     let (model, ticks) = clock::timed(|| vouched.map_or_else(|| Model::parse(hw::model()), trusted_model));
     let model = model.map_err(Refusal::Model)?;
     report::model(&model, ticks);
     Ok(model)
 }
 
+#[cfg(not(feature = "streamed"))]
 #[allow(unsafe_code, reason = "it is called with the word of who linked the model in")]
 fn trusted_model(_: Vouched) -> Result<Model<'static>, ParseError> {
     // SAFETY: who made the word has promised it.
@@ -80,7 +124,17 @@ fn split_condition<'a>(model: &Model<'_>, linked: &'a [i32]) -> (&'a [i32], Opti
     }
 }
 
-fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request: &Request) -> Result<(), Refusal> {
+#[cfg_attr(
+    not(feature = "streamed"),
+    expect(unused_variables, reason = "the sampler runs the network itself")
+)]
+fn one_image(
+    model: &Model<'_>,
+    arena: &mut Arena<'_>,
+    config: &Config,
+    request: &Request,
+    network: &mut Caller<'_>,
+) -> Result<(), Refusal> {
     // What is linked in is the start, then the known image, then the condition vector, each where there is one.
     let (linked, condition) = split_condition(model, hw::linked_state());
     let inpaint = Feature::Inpaint.is_built() && request.inpaint;
@@ -112,6 +166,9 @@ fn one_image(model: &Model<'_>, arena: &mut Arena<'_>, config: &Config, request:
     report::start(config.seed, ticks);
     let mut watch = Watch::new(request.observe);
     loop {
+        #[cfg(feature = "streamed")]
+        let (step, ticks) = clock::timed(|| run.step_by(network, &mut watch));
+        #[cfg(not(feature = "streamed"))]
         let (step, ticks) = clock::timed(|| run.step_observed(&mut watch));
         let Some(step) = step? else { break };
         report::step(&step, ticks);

@@ -77,6 +77,11 @@ pub struct Gpu<'m, L> {
 impl<'m, L: Launcher> Gpu<'m, L> {
     /// Prepares `model`.
     pub fn prepare(launcher: L, model: &'m Model<'m>) -> Result<Self, CudaError> {
+        if model.has_variances() {
+            return Err(CudaError::Unsupported(
+                "a network that gives variances beside its prediction",
+            ));
+        }
         let program = |join| Program::new(model, join);
         let mut gpu = Self {
             limits: launcher.limits(),

@@ -24,6 +24,8 @@ pub struct Network {
     arithmetic: Arithmetic,
     tensors: usize,
     output: TensorId,
+    /// Whether each position has variances after its means, of a network that is no chain's.
+    variances: bool,
 }
 
 impl Network {
@@ -48,17 +50,17 @@ impl Network {
                 kind: kind.name,
             });
         }
-        // A Gaussian chain's network gives means, then variances.
-        let values = if header.prediction == Prediction::Kernel { 2 } else { 1 };
-        let sample = [
-            values * usize::from(header.channels),
-            header.rows.into(),
-            header.cols.into(),
-        ];
+        let [channels, rows, cols]: [usize; 3] = [header.channels, header.rows, header.cols].map(usize::from);
+        let sample = |values: usize| [values * channels, rows, cols];
         let output = file.tensor(header.output).map(|output| output.shape());
         let whole = match header.prediction {
             Prediction::Picture { shape } => drawn(&nodes) == Some(shape.map(usize::from)),
-            _ => output == Some(sample),
+            // A Gaussian chain's network gives means, then variances; one on cumulative alphas may.
+            Prediction::Kernel => output == Some(sample(2)),
+            Prediction::Epsilon | Prediction::V | Prediction::Sample => {
+                output == Some(sample(1)) || output == Some(sample(2))
+            }
+            _ => output == Some(sample(1)),
         };
         if !records.is_at_end() || !whole {
             return Err(OracleError::File { part: "ops" });
@@ -68,12 +70,18 @@ impl Network {
             arithmetic: header.arithmetic,
             tensors: file.tensor_count(),
             output: header.output,
+            variances: header.prediction.is_on_alphas() && output == Some(sample(2)),
         })
     }
 
     /// Kinds of the operators, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.nodes.iter().map(|node| node.kind)
+    }
+
+    /// Whether it gives variances beside its prediction.
+    pub fn gives_variances(&self) -> bool {
+        self.variances
     }
 
     /// The condition vector that a run must give.

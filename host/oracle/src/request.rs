@@ -29,6 +29,8 @@ pub enum Variance {
     Small,
     /// That of the forward step.
     Large,
+    /// Between the two, as the network says.
+    Learned,
 }
 
 /// How a run goes from one timestep to the next.

@@ -28,6 +28,8 @@ pub const MOTE_SAMPLER_FLOW_DPM_SOLVER: u32 = 8;
 pub const MOTE_SAMPLER_CONSISTENCY: u32 = 9;
 /// Multistep consistency sampling, of flow matching and EDM. Features `continuous` and `consistency`.
 pub const MOTE_SAMPLER_FLOW_CONSISTENCY: u32 = 10;
+/// The ancestral sampler with the network's own variances. Features `ddpm` and `learned-variance`.
+pub const MOTE_SAMPLER_DDPM_LEARNED: u32 = 11;
 
 /// The predicted clean sample is not clamped.
 pub const MOTE_CLIP_OFF: u32 = 0;

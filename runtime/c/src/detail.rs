@@ -99,6 +99,11 @@ fn of_parse(error: ParseError) -> mote_detail {
         ParseError::NotBuilt(part) => named(part.name()),
         ParseError::Tensor { tensor, fault: what } => fault(tensor, what),
         ParseError::Op { op, fault: what } => fault(op, what),
+        #[cfg(feature = "streamed")]
+        ParseError::Apart => NOTHING,
+        #[cfg(not(feature = "streamed"))]
+        #[allow(unreachable_patterns)]
+        _ => NOTHING,
     }
 }
 
@@ -121,6 +126,12 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::ConditionChanged => NOTHING,
         #[cfg(feature = "decoder")]
         RunError::Decoder | RunError::NoDecoder => NOTHING,
+        #[cfg(feature = "learned-variance")]
+        RunError::NoVariances => NOTHING,
+        #[cfg(feature = "streamed")]
+        RunError::Apart | RunError::OtherWeights => NOTHING,
+        #[cfg(feature = "streamed")]
+        RunError::Unread { at: byte } => at(byte),
         RunError::ChainSampler
         | RunError::ClassMissing
         | RunError::GuidanceUnsupported
@@ -133,7 +144,12 @@ fn of_run(error: RunError) -> mote_detail {
         | RunError::SnapshotVersion
         | RunError::KnownImage
         | RunError::StepBegun => NOTHING,
-        #[cfg(not(all(feature = "condition", feature = "decoder")))]
+        #[cfg(not(all(
+            feature = "condition",
+            feature = "decoder",
+            feature = "learned-variance",
+            feature = "streamed"
+        )))]
         #[allow(unreachable_patterns)]
         _ => NOTHING,
     }

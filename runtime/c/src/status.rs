@@ -55,6 +55,8 @@ pub enum mote_status {
     MOTE_HEADER = 109,
     /// The model needs a part that the archive was built without.
     MOTE_MODEL_NOT_BUILT = 110,
+    /// The model's weights lie in another file, which the C library does not read.
+    MOTE_MODEL_APART = 111,
 
     MOTE_TENSOR_DECODE = 200,
     MOTE_TENSOR_UNKNOWN_TENSOR = 201,
@@ -146,6 +148,14 @@ pub enum mote_status {
     MOTE_DECODER = 427,
     /// The file holds no decoder.
     MOTE_NO_DECODER = 428,
+    /// The sampler takes the network's variances, and it gives none.
+    MOTE_NO_VARIANCES = 429,
+    /// The model's weights lie in another file, or a streamed model's do not.
+    MOTE_APART = 430,
+    /// The reader of weights failed.
+    MOTE_UNREAD = 431,
+    /// The reader gives other weights than the model's.
+    MOTE_OTHER_WEIGHTS = 432,
 }
 
 use mote_status::*;
@@ -194,8 +204,21 @@ impl From<RunError> for mote_status {
             RunError::Decoder => MOTE_DECODER,
             #[cfg(feature = "decoder")]
             RunError::NoDecoder => MOTE_NO_DECODER,
+            #[cfg(feature = "learned-variance")]
+            RunError::NoVariances => MOTE_NO_VARIANCES,
+            #[cfg(feature = "streamed")]
+            RunError::Apart => MOTE_APART,
+            #[cfg(feature = "streamed")]
+            RunError::Unread { .. } => MOTE_UNREAD,
+            #[cfg(feature = "streamed")]
+            RunError::OtherWeights => MOTE_OTHER_WEIGHTS,
             // Of a part that this build has not asked for, and another crate of its workspace has.
-            #[cfg(not(all(feature = "condition", feature = "decoder")))]
+            #[cfg(not(all(
+                feature = "condition",
+                feature = "decoder",
+                feature = "learned-variance",
+                feature = "streamed"
+            )))]
             #[allow(unreachable_patterns)]
             _ => MOTE_RUN_NOT_BUILT,
         }
@@ -218,6 +241,12 @@ impl From<ParseError> for mote_status {
             ParseError::NotBuilt(_) => MOTE_MODEL_NOT_BUILT,
             ParseError::Tensor { fault, .. } => of_tensor(fault),
             ParseError::Op { fault, .. } => of_op(fault),
+            #[cfg(feature = "streamed")]
+            ParseError::Apart => MOTE_MODEL_APART,
+            // As below.
+            #[cfg(not(feature = "streamed"))]
+            #[allow(unreachable_patterns)]
+            _ => MOTE_MODEL_NOT_BUILT,
         }
     }
 }
@@ -279,7 +308,7 @@ macro_rules! names {
 names! {
     MOTE_OK MOTE_FINISHED MOTE_NULL MOTE_UNALIGNED MOTE_TOO_LONG MOTE_SHARED MOTE_NOT_OPEN MOTE_NOT_STARTED MOTE_BUSY MOTE_CHOICE
     MOTE_MODEL_MISALIGNED MOTE_MODEL_LENGTH MOTE_NOT_A_MODEL MOTE_FORMAT_VERSION MOTE_NUMERIC_VERSION MOTE_CHECKSUM
-    MOTE_SECTION_TABLE MOTE_SECTION MOTE_TENSORS MOTE_HEADER MOTE_MODEL_NOT_BUILT
+    MOTE_SECTION_TABLE MOTE_SECTION MOTE_TENSORS MOTE_HEADER MOTE_MODEL_NOT_BUILT MOTE_MODEL_APART
     MOTE_TENSOR_DECODE MOTE_TENSOR_UNKNOWN_TENSOR MOTE_TENSOR_SHAPE MOTE_TENSOR_DTYPE MOTE_TENSOR_ZERO_POINT MOTE_TENSOR_LIFETIME
     MOTE_TENSOR_OVERLAP MOTE_TENSOR_OUT_OF_BOUNDS MOTE_TENSOR_ALIGNMENT MOTE_TENSOR_PARAMETER MOTE_TENSOR_REQUANT
     MOTE_TENSOR_ACCUMULATOR MOTE_TENSOR_NOT_FINITE MOTE_TENSOR_PADDING MOTE_TENSOR_NOT_BUILT
@@ -290,6 +319,7 @@ names! {
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
     MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN MOTE_DECODER MOTE_NO_DECODER
+    MOTE_NO_VARIANCES MOTE_APART MOTE_UNREAD MOTE_OTHER_WEIGHTS
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

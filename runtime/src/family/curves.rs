@@ -9,7 +9,7 @@ use crate::tensor::view::View;
 
 impl Curve<'_> {
     /// The end at input 0, and what shifts an input so that its lower 15 bits are those within a segment.
-    fn parts(&self) -> (*const i16, u32) {
+    pub(super) fn parts(&self) -> (*const i16, u32) {
         assert!((1..=15).contains(&self.bits) && self.ends.len() == (1 << 16 >> self.bits) + 1);
         (self.ends[1 << (15 - self.bits)..].as_ptr(), 15 - self.bits)
     }
@@ -90,7 +90,8 @@ pub fn modulate(t: &[i32], a: &[i32], base: &[i64], [up, down]: [u32; 2], to: &m
 pub fn add_scaled(
     t: &[i32],
     y: View<'_>,
-    [a, mult]: [i32; 2],
+    a: &[i32],
+    mult: i32,
     half: i64,
     [up, down]: [u32; 2],
     to: &mut Normalized<'_>,
@@ -102,22 +103,22 @@ pub fn add_scaled(
     };
     let base = half.wrapping_sub(product(zero_of_y << up, mult));
     let mut job = Sum {
+        base: [base as i32, (base >> 32) as i32],
         y,
-        a,
+        a: a.as_ptr(),
         mult,
         up,
         down,
         zero: 0,
-        base: [base as i32, (base >> 32) as i32],
     };
     let range = t.as_ptr_range();
-    assert!(!t.is_empty());
+    assert!(!t.is_empty() && a.len() >= t.len());
     match to {
         Normalized::I8(to, zero) => {
             assert!(to.len() == t.len());
             job.zero = *zero;
             let kernel = if wide { sum_16_8 } else { sum_8_8 };
-            // SAFETY: as many addends and places as elements, at least one.
+            // SAFETY: as many factors, addends and places as elements, at least one.
             unsafe { kernel(range.start, to.as_mut_ptr(), range.end, &job) };
         }
         Normalized::I16(to) => {
@@ -154,13 +155,13 @@ struct Modulation {
 /// What [`sum_16_16`] loads, in this order.
 #[repr(C)]
 struct Sum {
+    base: [i32; 2],
     y: *const u8,
-    a: i32,
+    a: *const i32,
     mult: i32,
     up: u32,
     down: u32,
     zero: i32,
-    base: [i32; 2],
 }
 
 /// The value at the element at r0, to r9: r3 the end at input 0, r4 left shift, r12 half a unit. With `left * (2^15 - f) + right * f`, the
@@ -284,13 +285,16 @@ macro_rules! sums {
             naked_asm!(
                 env!("MOTE_ASSEMBLER"),
                 "push {{r4-r11, lr}}",
-                "ldmia r3, {{r4-r11}}",
+                "ldrd r10, r11, [r3], #8",
+                "sub sp, #12",
+                "strd r10, r11, [sp]",
+                "ldmia r3, {{r4-r9}}",
                 "2:",
                 "ldr r3, [r0], #4",
-                "mov r12, r10",
-                "mov lr, r11",
+                "ldr r10, [r5], #4",
+                "ldrd r12, lr, [sp]",
                 "lsl r3, r3, r7",
-                "smlal r12, lr, r3, r5",
+                "smlal r12, lr, r3, r10",
                 $load,
                 "lsl r3, r3, r7",
                 "smlal r12, lr, r3, r6",
@@ -298,6 +302,7 @@ macro_rules! sums {
                 $store,
                 "cmp r0, r2",
                 "bne 2b",
+                "add sp, #12",
                 "pop {{r4-r11, pc}}",
             )
         }
@@ -305,7 +310,7 @@ macro_rules! sums {
 }
 
 sums! {
-    /// `(values, places, end of the values, job)`: one factor, and another of an addend of int16.
+    /// `(values, places, end of the values, job)`: each with a factor of its own, and one of an addend of int16.
     sum_16_16, i16, "ldrsh r3, [r4], #2", "ssat lr, #16, lr\nstrh lr, [r1], #2"
 }
 sums! {

@@ -13,8 +13,8 @@ use super::fused::{Frame, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Normalized, Part, ROW_ALIGN, Rescale, Rows,
-    Window, curves, points, portable, simd32, strips, vectors,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, ROW_ALIGN, Rescale,
+    Rows, Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};
@@ -23,6 +23,8 @@ use crate::tensor::view::{View, ViewMut};
 pub struct Dsp;
 
 impl Family for Dsp {
+    const ATTENDS: bool = true;
+    const LINES: bool = true;
     const STRIPS: bool = true;
     const VECTORS: bool = true;
     const FOURS: bool = true;
@@ -53,6 +55,17 @@ impl Family for Dsp {
         out: &mut ViewMut<'_>,
     ) -> usize {
         storing.run(first, columns, taps, at, out)
+    }
+
+    #[inline(always)]
+    fn store_cut(
+        storing: &mut Self::Storing<'_>,
+        columns: &[i16],
+        cut: [usize; 4],
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        storing.run_cut(columns, cut, at, out)
     }
 
     #[inline(always)]
@@ -181,6 +194,31 @@ impl Family for Dsp {
     }
 
     #[inline(always)]
+    fn scores8(q: &[i16], k: &[i8], step: usize, up: u32, factor: &Rescale, scores: &mut [i32]) -> i32 {
+        attend::scores8(q, k, step, up, factor, scores)
+    }
+
+    #[inline(always)]
+    fn powers(scores: &mut [i32], top: i32) -> u32 {
+        attend::powers(scores, top)
+    }
+
+    #[inline(always)]
+    fn shares(powers: &mut [i32], twice: i32) {
+        attend::shares(powers, twice)
+    }
+
+    #[inline(always)]
+    fn weigh_pairs8(pairs: &[i32], v: &[i8], step: usize, sums: &mut [i32; 4]) {
+        attend::weigh_pairs8(pairs, v, step, sums)
+    }
+
+    #[inline(always)]
+    fn line(from: Elements<'_>, to: &mut Normalized<'_>, line: &Line<'_>, finish: &Finish) {
+        lines::line(from, to, line, finish)
+    }
+
+    #[inline(always)]
     fn normalize_two(
         parts: &[Part<'_>; 2],
         range: Range<usize>,
@@ -217,12 +255,38 @@ impl Family for Dsp {
     fn add_scaled(
         t: &[i32],
         y: View<'_>,
+        a: &[i32],
+        mult: i32,
+        half: i64,
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        curves::add_scaled(t, y, a, mult, half, shifts, to)
+    }
+
+    #[inline(always)]
+    fn curve_modulate(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        a: &[i32],
+        base: &[i64],
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        mixes::curve_modulate(from, curve, a, base, shifts, to)
+    }
+
+    #[inline(always)]
+    fn curve_add(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        y: View<'_>,
         factors: [i32; 2],
         half: i64,
         shifts: [u32; 2],
         to: &mut Normalized<'_>,
     ) -> bool {
-        curves::add_scaled(t, y, factors, half, shifts, to)
+        mixes::curve_add(from, curve, y, factors, half, shifts, to)
     }
 }
 
@@ -700,6 +764,54 @@ unsafe extern "C" fn clear(taps: usize, to: *mut i16, step: usize) {
     )
 }
 
+/// From four sums in r3 to r6 to their ending, with their row's factor.
+macro_rules! factor_rows8 {
+    () => {
+        concat!(
+            "4:\n",
+            "ldrd r7, r8, [sp, #8]\n",
+            "ldr r9, [r7], #4\n",
+            "ldrb r11, [r8], #1\n",
+            "strd r7, r8, [sp, #8]\n",
+            "sub r11, #33\n",
+            "cmp r11, #20\n",
+            "bhi 6f\n",
+            "5:\n",
+            "ldr r8, [sp, #24]\n",
+            "add r10, r11, #1\n",
+            "lsl r8, r8, r11\n",
+            "smmla r3, r3, r9, r8\n",
+            "smmla r4, r4, r9, r8\n",
+            "smmla r5, r5, r9, r8\n",
+            "smmla r6, r6, r9, r8\n",
+            "asr r3, r3, r10\n",
+            "asr r4, r4, r10\n",
+            "asr r5, r5, r10\n",
+            "asr r6, r6, r10\n",
+            "ldr pc, [sp, #76]\n",
+            // A left shift first. Where it saturates, so does the output, unless a term is added.
+            "6:\n",
+            "ldr r7, [sp, #40]\n",
+            "rsbs r11, r11, #0\n",
+            "bmi 9f\n",
+            "cbnz r7, 8f\n",
+            "7:\n",
+            "subs r11, #1\n",
+            "qadd r3, r3, r3\n",
+            "qadd r4, r4, r4\n",
+            "qadd r5, r5, r5\n",
+            "qadd r6, r6, r6\n",
+            "bne 7b\n",
+            "b 5b\n",
+            "8:\n",
+            shift_left!(),
+            "b 5b\n",
+            "9:\n",
+            leave!(),
+        )
+    };
+}
+
 /// Rows of int8 weights from dot products to stored outputs.
 ///
 /// # Safety
@@ -742,46 +854,168 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame)
         pairs!("lr"),
         "cmp r0, r2",
         "bne 11b",
-        "4:",
-        "ldrd r7, r8, [sp, #8]",
-        "ldr r9, [r7], #4",
-        "ldrb r11, [r8], #1",
-        "strd r7, r8, [sp, #8]",
-        "sub r11, #33",
-        "cmp r11, #20",
-        "bhi 6f",
-        "5:",
-        "ldr r8, [sp, #24]",
-        "add r10, r11, #1",
-        "lsl r8, r8, r11",
-        "smmla r3, r3, r9, r8",
-        "smmla r4, r4, r9, r8",
-        "smmla r5, r5, r9, r8",
-        "smmla r6, r6, r9, r8",
-        "asr r3, r3, r10",
-        "asr r4, r4, r10",
-        "asr r5, r5, r10",
-        "asr r6, r6, r10",
-        "ldr pc, [sp, #76]",
-        // A left shift first. Where it saturates, so does the output, unless a term is added.
-        "6:",
-        "ldr r7, [sp, #40]",
-        "rsbs r11, r11, #0",
-        "bmi 9f",
-        "cbnz r7, 8f",
-        "7:",
-        "subs r11, #1",
-        "qadd r3, r3, r3",
-        "qadd r4, r4, r4",
-        "qadd r5, r5, r5",
-        "qadd r6, r6, r6",
-        "bne 7b",
-        "b 5b",
-        "8:",
-        shift_left!(),
-        "b 5b",
-        "9:",
-        leave!(),
+        factor_rows8!(),
+    )
+}
+
+/// As [`store_rows8`] of whole rows, where the first of a row's weights meet zeros in the first two columns, the next in the first, and
+/// the last in the last one and the last two: so many groups of 16 as the frame's gap has in its bytes.
+///
+/// # Safety
+/// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn store_cut_rows8(weights: *const u8, job: &mut Frame) -> *const u8 {
+    /// Four taps of a row, in `$word`, times two columns, whose sums are named.
+    macro_rules! two {
+        ($word:literal, $a:literal, $b:literal) => {
+            concat!(
+                "sxtb16 r12, ",
+                $word,
+                "\n",
+                "ldmia r1!, {{r7-r10}}\n",
+                "sxtb16 ",
+                $word,
+                ", ",
+                $word,
+                ", ror #8\n",
+                "smlad ",
+                $a,
+                ", r12, r7, ",
+                $a,
+                "\n",
+                "smlad ",
+                $b,
+                ", r12, r9, ",
+                $b,
+                "\n",
+                "smlad ",
+                $a,
+                ", ",
+                $word,
+                ", r8, ",
+                $a,
+                "\n",
+                "smlad ",
+                $b,
+                ", ",
+                $word,
+                ", r10, ",
+                $b,
+                "\n",
+            )
+        };
+    }
+    /// Sixteen taps, a word at a time by `$taps`.
+    macro_rules! sixteen {
+        ($taps:ident) => {
+            concat!(
+                "ldrd r11, lr, [r0], #8\n",
+                $taps!("r11"),
+                $taps!("lr"),
+                "ldrd r11, lr, [r0], #8\n",
+                $taps!("r11"),
+                $taps!("lr"),
+                "cmp r0, r2\n",
+            )
+        };
+    }
+    macro_rules! last_two {
+        ($word:literal) => {
+            concat!(two!($word, "r5", "r6"), "adds r1, #16\n")
+        };
+    }
+    macro_rules! first_two {
+        ($word:literal) => {
+            concat!(two!($word, "r3", "r4"), "adds r1, #16\n")
+        };
+    }
+    /// Times a third column.
+    macro_rules! third {
+        ($word:literal, $c:literal) => {
+            concat!(
+                "ldrd r7, r8, [r1], #16\n",
+                "smlad ",
+                $c,
+                ", r12, r7, ",
+                $c,
+                "\n",
+                "smlad ",
+                $c,
+                ", ",
+                $word,
+                ", r8, ",
+                $c,
+                "\n",
+            )
+        };
+    }
+    macro_rules! last_three {
+        ($word:literal) => {
+            concat!(two!($word, "r4", "r5"), third!($word, "r6"))
+        };
+    }
+    macro_rules! first_three {
+        ($word:literal) => {
+            concat!(two!($word, "r3", "r4"), third!($word, "r5"))
+        };
+    }
+    naked_asm!(
+        env!("MOTE_ASSEMBLER"),
+        frame!(),
+        "2:",
+        "ldrd r1, r7, [sp]",
+        "ldr r12, [sp, #28]",
+        "ldr r3, [r7], #4",
+        "add r2, r0, r12",
+        "ldrb r12, [sp, #68]",
+        "str r7, [sp, #4]",
+        "str r2, [sp, #84]",
+        "mov r4, r3",
+        "mov r5, r3",
+        "mov r6, r3",
+        "lsls r12, r12, #4",
+        "beq 13f",
+        "add r2, r0, r12",
+        "adds r1, #16",
+        "12:",
+        sixteen!(last_two),
+        "bne 12b",
+        "subs r1, #16",
+        "13:",
+        "ldrb r12, [sp, #69]",
+        "lsls r12, r12, #4",
+        "beq 16f",
+        "add r2, r0, r12",
+        "adds r1, #8",
+        "15:",
+        sixteen!(last_three),
+        "bne 15b",
+        "subs r1, #8",
+        "16:",
+        "ldr r2, [sp, #84]",
+        "ldrb r11, [sp, #70]",
+        "ldrb r12, [sp, #71]",
+        "add r12, r12, r11",
+        "sub r2, r2, r12, lsl #4",
+        "17:",
+        sixteen!(pairs),
+        "bne 17b",
+        "ldrb r12, [sp, #70]",
+        "lsls r12, r12, #4",
+        "beq 18f",
+        "add r2, r0, r12",
+        "19:",
+        sixteen!(first_three),
+        "bne 19b",
+        "18:",
+        "ldrb r12, [sp, #71]",
+        "lsls r12, r12, #4",
+        "beq 4f",
+        "add r2, r0, r12",
+        "14:",
+        sixteen!(first_two),
+        "bne 14b",
+        factor_rows8!(),
     )
 }
 

@@ -6,6 +6,8 @@ use core::ops::Range;
 
 #[cfg(not(mote_family = "armv6m"))]
 use super::ending::{end_row_added, end_row8, end_row16};
+#[cfg(mote_family = "dsp")]
+use super::native::store_cut_rows8;
 #[cfg(mote_family = "armv6m")]
 use super::native::store_rows4;
 #[cfg(not(mote_family = "armv6m"))]
@@ -82,6 +84,9 @@ pub struct Storing<'a> {
     add: Option<&'a Addition<'a>>,
     /// Elements of the columns before the biases, where these are not the file's.
     biases_at: Option<usize>,
+    /// Elements from a position of the output to the next.
+    #[cfg(feature = "streamed")]
+    pitch: usize,
 }
 
 /// Biases are the file's.
@@ -146,6 +151,7 @@ impl<'a> Storing<'a> {
             _ => return None,
         };
         let outs = mult.len();
+        let pitch = layout.pitch(outs);
         let row = if filter.is_int4() {
             int4::row_words(layout.taps) * 4
         } else {
@@ -171,7 +177,7 @@ impl<'a> Storing<'a> {
                 }
                 round += last << term_shift;
             }
-            term_step = if add.broadcast { 0 } else { outs << term_wide };
+            term_step = if add.broadcast { 0 } else { pitch << term_wide };
         }
         // In its place at once: a copy takes time.
         Some(Self {
@@ -181,7 +187,7 @@ impl<'a> Storing<'a> {
                 mult: mult.as_ptr(),
                 shift: shift.as_ptr(),
                 out: core::ptr::null_mut(),
-                step: outs << wide,
+                step: pitch << wide,
                 twice: if add.is_some() { 1 } else { 2 * zero + 1 },
                 row,
                 weights_end: weights.wrapping_add(outs * row),
@@ -215,7 +221,49 @@ impl<'a> Storing<'a> {
             elements: Layout::elements(COLUMNS, layout.taps),
             add,
             biases_at: biases_at(layout),
+            #[cfg(feature = "streamed")]
+            pitch,
         })
+    }
+
+    /// [`Storing::run`] of all channels and taps, without products with zeros, see [`super::Family::store_cut`]. Gives 0 where it is not for
+    /// that.
+    #[cfg(mote_family = "dsp")]
+    #[inline(never)]
+    pub fn run_cut(&mut self, columns: &[i16], cut: [usize; 4], at: usize, out: &mut ViewMut<'_>) -> usize {
+        let (job, outs) = (&mut self.job, self.mult.len());
+        let [a, b, c, d] = cut;
+        let whole = (a | b | c | d | self.row).is_multiple_of(16) && a + b + c + d < self.row && self.row < 1 << 12;
+        if !whole || self.size != 1 || columns.len() < self.elements || outs == 0 {
+            return 0;
+        }
+        let range = at..at + COLUMNS * outs;
+        job.out = match out {
+            ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
+            ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),
+            _ => return 0,
+        };
+        if let Some(add) = self.add {
+            let range = if add.broadcast { 0..outs } else { range };
+            job.term = match add.operand {
+                Operand::Apart(View::I8(data, _)) => data[range].as_ptr().cast(),
+                Operand::Apart(View::I16(data)) => data[range].as_ptr().cast(),
+                _ => job.out,
+            };
+        }
+        job.columns = columns.as_ptr();
+        job.bias = self.bias;
+        (job.mult, job.shift) = (self.mult.as_ptr(), self.shift.as_ptr());
+        (job.row, job.gap) = (self.row, (a | b << 8 | c << 16 | d << 24) >> 4);
+        job.weights_end = self.weights.wrapping_add(outs * self.row);
+        // SAFETY: parsing has checked that there are `outs` rows of weights and biases; multipliers and shifts are as many; a block of as
+        // many taps, in whole groups of 16; and outputs and terms of four positions, or terms of one that serve all.
+        let stopped = unsafe { store_cut_rows8(self.weights, job) };
+        if stopped.is_null() {
+            return outs;
+        }
+        // It has read the row that it cannot do.
+        (stopped as usize - self.weights as usize - 1) / self.row
     }
 
     /// Computes and stores the outputs of the channels from `first` on at a block of positions, of which `at` is the first
@@ -232,7 +280,11 @@ impl<'a> Storing<'a> {
     ) -> usize {
         let (job, outs) = (&mut self.job, self.mult.len());
         assert!(first < outs && columns.len() >= self.elements);
-        let range = at + first..at + COLUMNS * outs;
+        #[cfg(feature = "streamed")]
+        let pitch = self.pitch;
+        #[cfg(not(feature = "streamed"))]
+        let pitch = outs;
+        let range = at + first..at + (COLUMNS - 1) * pitch + outs;
         job.out = match out {
             ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
             ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),

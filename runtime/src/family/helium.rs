@@ -11,7 +11,8 @@ use core::ops::Range;
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::{Frame, Storing};
 use super::{
-    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Normalized, Part, Rows, Window, portable, simd32,
+    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Window, attend,
+    lines, portable, simd32,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::ViewMut;
@@ -20,6 +21,8 @@ use crate::tensor::view::ViewMut;
 pub struct Helium;
 
 impl Family for Helium {
+    const ATTENDS: bool = true;
+    const LINES: bool = true;
     const WHOLE: usize = 0;
 
     type Neighbours = ();
@@ -152,6 +155,31 @@ impl Family for Helium {
     #[inline(always)]
     fn normalizes(finish: &Finish, channels: usize, out: &ViewMut<'_>) -> bool {
         simd32::normalizes(finish, channels, out)
+    }
+
+    #[inline(always)]
+    fn scores8(q: &[i16], k: &[i8], step: usize, up: u32, factor: &Rescale, scores: &mut [i32]) -> i32 {
+        attend::scores8(q, k, step, up, factor, scores)
+    }
+
+    #[inline(always)]
+    fn powers(scores: &mut [i32], top: i32) -> u32 {
+        attend::powers(scores, top)
+    }
+
+    #[inline(always)]
+    fn shares(powers: &mut [i32], twice: i32) {
+        attend::shares(powers, twice)
+    }
+
+    #[inline(always)]
+    fn weigh_pairs8(pairs: &[i32], v: &[i8], step: usize, sums: &mut [i32; 4]) {
+        attend::weigh_pairs8(pairs, v, step, sums)
+    }
+
+    #[inline(always)]
+    fn line(from: Elements<'_>, to: &mut Normalized<'_>, line: &Line<'_>, finish: &Finish) {
+        lines::line(from, to, line, finish)
     }
 
     #[inline(always)]

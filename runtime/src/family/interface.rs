@@ -4,7 +4,8 @@ use core::ops::Range;
 
 use super::portable;
 use super::{
-    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Normalized, Part, Rescale, Rows, Rows4, Window,
+    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Rows4,
+    Window,
 };
 use crate::numeric::requant::SmallRequant;
 use crate::tensor::view::{View, ViewMut};
@@ -19,6 +20,10 @@ pub trait Family {
     const VECTORS: bool = false;
     /// Whether four taps of a column lie together in a block, followed by those of the other columns.
     const FOURS: bool = false;
+    /// Whether [`Family::line`] has a kernel, and not the definition alone.
+    const LINES: bool = false;
+    /// Whether a row of an attention of int8 has kernels of its own ([`Family::scores8`]).
+    const ATTENDS: bool = false;
     /// Channels whose outputs at a block of positions are held at once, between the steps of the epilogue.
     /// Fewer where RAM is shortest: a channel takes 16 bytes of stack.
     const TILE: usize = 16;
@@ -58,6 +63,20 @@ pub trait Family {
         at: usize,
         out: &mut ViewMut<'_>,
     ) -> usize;
+
+    /// As [`Family::store`] of all channels and taps, where the first taps meet zeros in the first two columns, the next in the first, and
+    /// the last in the last one and the last two: so many of each, whole groups of 16. Gives 0 where there is no kernel for it.
+    #[inline(always)]
+    fn store_cut(
+        storing: &mut Self::Storing<'_>,
+        columns: &[i16],
+        cut: [usize; 4],
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> usize {
+        let _ = (storing, columns, cut, at, out);
+        0
+    }
 
     /// Makes ready, before the first block, what [`Family::rows8`] needs of all rows of a convolution.
     #[inline(always)]
@@ -253,6 +272,12 @@ pub trait Family {
         portable::normalize_two(parts, range, to, factors, finish)
     }
 
+    /// Normalizes neighbours of one position.
+    #[inline(always)]
+    fn line(from: Elements<'_>, to: &mut Normalized<'_>, line: &Line<'_>, finish: &Finish) {
+        super::line::line(from, to, line, finish);
+    }
+
     /// Dot products, biases included, of whole int8 rows with a single column. With [`Family::VECTORS`].
     #[inline(always)]
     fn vector8(rows: &Rows<'_>, column: &[i16], sums: &mut [i32]) {
@@ -285,12 +310,70 @@ pub trait Family {
     fn add_scaled(
         t: &[i32],
         y: View<'_>,
+        a: &[i32],
+        mult: i32,
+        half: i64,
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        let _ = (t, y, a, mult, half, shifts, to);
+        false
+    }
+
+    /// As [`Family::modulate`] of a function's values at int16 inputs.
+    #[inline(always)]
+    fn curve_modulate(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        a: &[i32],
+        base: &[i64],
+        shifts: [u32; 2],
+        to: &mut Normalized<'_>,
+    ) -> bool {
+        let _ = (from, curve, a, base, shifts, to);
+        false
+    }
+
+    /// As [`Family::add_scaled`] of a function's values at int16 inputs, all with one factor; factors are that and the addend's.
+    #[inline(always)]
+    fn curve_add(
+        from: Elements<'_>,
+        curve: &Curve<'_>,
+        y: View<'_>,
         factors: [i32; 2],
         half: i64,
         shifts: [u32; 2],
         to: &mut Normalized<'_>,
     ) -> bool {
-        let _ = (t, y, factors, half, shifts, to);
+        let _ = (from, curve, y, factors, half, shifts, to);
         false
+    }
+
+    /// Scores of a query with every key, `step` elements apart; the largest. The query lies in pairs `(0, 2)` and `(1, 3)` of every four
+    /// channels, whole groups of eight, as do keys in whole words. A score is the high word of the dot product, shifted left by `up`, times the factor, rounded.
+    /// This and what follows with [`Family::ATTENDS`].
+    #[inline(always)]
+    fn scores8(q: &[i16], k: &[i8], step: usize, up: u32, factor: &Rescale, scores: &mut [i32]) -> i32 {
+        let _ = (q, k, step, up, factor, scores);
+        0
+    }
+
+    /// Scores to powers of two below the largest, Q16, and their sum.
+    #[inline(always)]
+    fn powers(scores: &mut [i32], top: i32) -> u32 {
+        let _ = (scores, top);
+        0
+    }
+
+    /// Powers times half of `twice` to Q15 shares of 16 bits, two a word, at the front; whole groups of four.
+    #[inline(always)]
+    fn shares(powers: &mut [i32], twice: i32) {
+        let _ = (powers, twice);
+    }
+
+    /// As [`Family::weigh8`] by [`Family::shares`].
+    #[inline(always)]
+    fn weigh_pairs8(pairs: &[i32], v: &[i8], step: usize, sums: &mut [i32; 4]) {
+        let _ = (pairs, v, step, sums);
     }
 }

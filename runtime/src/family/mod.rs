@@ -9,6 +9,8 @@
 //! A block holds [`COLUMNS`] columns, or one where the file's scratch memory has room for one only. Rows of weights and
 //! columns are padded with zeros to a multiple of [`ROW_ALIGN`] taps.
 
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+mod attend;
 #[cfg(not(feature = "fast"))]
 pub mod compact;
 mod curve;
@@ -20,6 +22,11 @@ mod ending;
 mod fused;
 mod int4;
 mod interface;
+mod line;
+#[cfg(any(mote_kernels = "dsp", mote_kernels = "helium"))]
+mod lines;
+#[cfg(mote_kernels = "dsp")]
+mod mixes;
 mod operands;
 #[cfg(mote_kernels = "dsp")]
 mod points;
@@ -57,6 +64,7 @@ use simd128 as native;
 pub use curve::{Curve, Rescale};
 pub use int4::Rows4;
 pub use interface::Family;
+pub use line::Line;
 pub use operands::{Addition, CHUNK, Filter, Part};
 
 /// The family of this build's core.
@@ -130,15 +138,41 @@ pub struct Layout {
     pub taps: usize,
     /// Zero point of columns that hold int8 elements as they are stored, padding included; only where the family asks for it.
     pub bytes: Option<i32>,
+    /// Elements from a position of the output to the next.
+    #[cfg(feature = "streamed")]
+    pub pitch: usize,
 }
 
 impl Layout {
     /// A block for columns of `taps` and `outs` int8 rows; `stored` is the zero point of an input that is int8 throughout.
-    pub fn new(lanes: usize, taps: usize, outs: usize, stored: Option<i32>) -> Self {
+    /// Positions of the output are `pitch` elements apart.
+    #[cfg_attr(
+        not(feature = "streamed"),
+        expect(unused_variables, reason = "it is as many as there are rows")
+    )]
+    pub fn new(lanes: usize, taps: usize, outs: usize, pitch: usize, stored: Option<i32>) -> Self {
         // Behind columns of bytes there is room for the rows' biases.
         let room = outs + 8 <= taps.next_multiple_of(8);
         let bytes = stored.filter(|_| cfg!(mote_kernels = "helium") && lanes == COLUMNS && room);
-        Self { lanes, taps, bytes }
+        Self {
+            lanes,
+            taps,
+            bytes,
+            #[cfg(feature = "streamed")]
+            pitch,
+        }
+    }
+
+    /// Elements from a position of the output, of which `outs` channels are computed, to the next.
+    #[inline(always)]
+    pub fn pitch(&self, outs: usize) -> usize {
+        #[cfg(feature = "streamed")]
+        {
+            let _ = outs;
+            self.pitch
+        }
+        #[cfg(not(feature = "streamed"))]
+        outs
     }
 
     /// Elements of scratch memory that `columns` of `taps` need: one, or a block of whole vectors.

@@ -13,8 +13,7 @@ pub fn header(r: &mut Reader<'_>, header: &mut Header) {
         0 => Arithmetic::Integer,
         _ => Arithmetic::F16,
     };
-    r.variant(1);
-    header.packing = Packing::Portable;
+    header.packing = packing(r);
     header.channels = r.u16();
     header.rows = r.u16();
     header.cols = r.u16();
@@ -31,6 +30,17 @@ pub fn header(r: &mut Reader<'_>, header: &mut Header) {
     header.arena_bytes = r.u32();
     header.op_count = r.u16();
     header.macs = r.u64();
+}
+
+#[inline(always)]
+fn packing(r: &mut Reader<'_>) -> Packing {
+    #[cfg(feature = "streamed")]
+    if r.variant(2) == 1 {
+        return Packing::Apart;
+    }
+    #[cfg(not(feature = "streamed"))]
+    r.variant(1);
+    Packing::Portable
 }
 
 #[cfg(test)]

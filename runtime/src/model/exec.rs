@@ -168,7 +168,7 @@ impl Place {
 #[inline(always)]
 pub(super) fn by_rows<'o>(model: &Model<'_>, op: &'o Op) -> Option<&'o Conv> {
     match op {
-        _ if model.context.is_float() => None,
+        _ if model.context.is_float() || model.context.apart().is_some() => None,
         Op::Conv(conv) => Some(conv),
         Op::NormConv(both) if Feature::NormConv.is_built() => Some(&both.conv),
         _ => None,
@@ -224,6 +224,10 @@ fn run_rows(
 #[cold]
 #[inline(always)]
 pub(super) fn failed(model: &Model<'_>, call: &Call<'_>, op: &Op, index: u16) -> RunError {
+    #[cfg(feature = "streamed")]
+    if model.context.apart().is_some() && op.conv().is_some() {
+        return RunError::Apart;
+    }
     #[cfg(feature = "condition")]
     if let Op::Condition(condition) = op {
         return RunError::Condition {

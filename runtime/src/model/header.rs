@@ -13,6 +13,9 @@ pub enum Packing {
     /// Integer: `(out, row, col, in)`, each output channel's row padded to whole words, which every kernel family reads at full
     /// speed. f16: `(row, col, in, out)`.
     Portable,
+    /// As portable, with the weights of convolutions in another file ([`Streamed`](crate::Streamed)).
+    #[cfg(feature = "streamed")]
+    Apart,
 }
 
 /// How the model's numbers are held.

@@ -25,6 +25,8 @@ pub mod pair;
 mod parsed;
 pub mod plan;
 pub mod sampling;
+#[cfg(feature = "streamed")]
+pub mod streamed;
 mod validate;
 
 pub use layout::{FORMAT_VERSION, MAGIC, SECTIONS};

@@ -30,7 +30,15 @@ impl Feature {
         {
             return true;
         }
+        #[cfg(feature = "learned-variance")]
+        if self == Self::LearnedVariance && model.has_variances() {
+            return true;
+        }
         let planned = model.header().schedule.plan().and_then(|plan| plan.method().feature());
+        #[cfg(feature = "streamed")]
+        if self == Self::Streamed {
+            return model.context.apart;
+        }
         predicted
             || schedule
             || planned == Some(self)

@@ -1,6 +1,8 @@
 //! A parsed model: everything checked, borrowed from the file's bytes.
 
 use super::decode;
+#[cfg(feature = "streamed")]
+use super::header::Packing;
 use super::header::{Arithmetic, Header};
 use super::layout::{LENGTH_AT, Sections, read_u32, read_u64};
 use super::validate;
@@ -36,9 +38,47 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// [`Model::parse`] of a file whose convolutions have their weights in another. All of it is checked but these weights:
+    /// [`Streamed::new`](crate::Streamed::new) checks them, and runs the model. Nothing else does.
+    ///
+    /// # Errors
+    /// Those of [`Model::parse`]; `Header("packing")` for a file with all of its weights.
+    #[cfg(feature = "streamed")]
+    #[inline(never)]
+    pub fn parse_apart(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let refusal = &mut Refusal(ParseError::NotAModel);
+        match Self::open(bytes, false, refusal) {
+            Some(model) if model.check_apart(refusal).is_some() => Ok(model),
+            _ => Err(refusal.0),
+        }
+    }
+
+    /// Every check of a model without its weights, which has no decoder.
+    #[cfg(feature = "streamed")]
+    fn check_apart(&self, refusal: &mut Refusal) -> Option<()> {
+        if !self.context.apart {
+            return refusal.with(ParseError::Header("packing"));
+        }
+        #[cfg(feature = "decoder")]
+        if self.sections.has_decoder() {
+            return refusal.with(ParseError::Header("decoder"));
+        }
+        validate::model(self, refusal)
+    }
+
+    /// Bytes and CRC-32 of the file of weights, where they lie apart.
+    #[cfg(feature = "streamed")]
+    pub fn weights_apart(&self) -> Option<[u32; 2]> {
+        self.context.apart()
+    }
+
     /// Every check of what it says, and of its decoder.
     #[inline(always)]
     fn check(&self, refusal: &mut Refusal) -> Option<()> {
+        #[cfg(feature = "streamed")]
+        if self.context.apart {
+            return refusal.with(ParseError::Apart);
+        }
         validate::model(self, refusal)?;
         #[cfg(feature = "decoder")]
         if self.sections.has_decoder() {
@@ -147,6 +187,8 @@ impl<'a> Model<'a> {
                 tensors: &[],
                 weights: &[],
                 float: false,
+                #[cfg(feature = "streamed")]
+                apart: false,
             },
         };
         let r = &mut Reader::new(model.sections.content(0));
@@ -159,6 +201,10 @@ impl<'a> Model<'a> {
             _ => return refusal.with(ParseError::Section(Section::Tensors)),
         }
         model.context.weights = model.sections.content(3);
+        #[cfg(feature = "streamed")]
+        {
+            model.context.apart = model.header.packing == Packing::Apart;
+        }
         if Feature::F16.is_built() {
             model.context.float = model.header.arithmetic == Arithmetic::F16;
         }
@@ -202,6 +248,15 @@ impl<'a> Model<'a> {
     pub fn condition_len(&self) -> usize {
         let channels = |condition: Condition| self.known(condition.out).channels.into();
         self.condition().map_or(0, channels)
+    }
+
+    /// Whether the network gives variances beside its prediction: its output has twice the sample's channels, and it is no chain of 2015.
+    #[cfg(feature = "learned-variance")]
+    pub fn has_variances(&self) -> bool {
+        let header = &self.header;
+        let levels = header.prediction.picture().is_none() && !header.prediction.levels().are_continuous();
+        let own = levels && !header.prediction.is_chain();
+        own && u32::from(self.known(header.output).channels) == 2 * u32::from(header.channels)
     }
 
     /// Number of activations.

@@ -334,6 +334,9 @@ pub enum Variance {
     Small,
     /// The forward process', for data that is standard normal: diffusers' `fixed_large`.
     Large,
+    /// Between the two, as the network says of every element (Nichol and Dhariwal 2021, equation 15): diffusers' `learned_range`.
+    #[cfg(feature = "learned-variance")]
+    Learned,
 }
 
 /// How a run goes from one timestep to the next.
@@ -496,6 +499,19 @@ impl Entry {
         noise: Noise::Never,
         levels: Levels::Alphas,
     };
+    /// The ancestral sampler with the network's variances.
+    #[cfg(feature = "learned-variance")]
+    const LEARNED: Self = Self {
+        number: 11,
+        name: "ddpm",
+        about: "Nichol and Dhariwal 2021: ancestral, with the network's variances",
+        feature: Some(Feature::LearnedVariance),
+        terms: Terms::Kept,
+        calls: 1,
+        keeps: Keeps::WithinStep,
+        noise: Noise::Always,
+        levels: Levels::Alphas,
+    };
     /// Consistency sampling on cumulative alphas.
     const CONSISTENCY: Self = Self {
         number: 9,
@@ -512,7 +528,7 @@ impl Entry {
 
 impl Method {
     /// Every sampler, at its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 11 + cfg!(feature = "learned-variance") as usize] = [
         Self::Ddim,
         Self::Ddpm(Variance::Small),
         Self::Ddpm(Variance::Large),
@@ -524,6 +540,8 @@ impl Method {
         Self::FlowDpmSolver2M,
         Self::Consistency,
         Self::FlowConsistency,
+        #[cfg(feature = "learned-variance")]
+        Self::Ddpm(Variance::Learned),
     ];
 
     /// Its entry.
@@ -541,6 +559,8 @@ impl Method {
                 noise: Noise::Eta,
                 levels: Levels::Alphas,
             },
+            #[cfg(feature = "learned-variance")]
+            Self::Ddpm(Variance::Learned) => Entry::LEARNED,
             Self::Ddpm(variance) => Entry {
                 number: 1 + variance as u8,
                 name: "ddpm",
@@ -655,6 +675,16 @@ impl Method {
     #[inline(always)]
     pub const fn holds_sample(self) -> bool {
         !matches!(self.entry().keeps, Keeps::Nothing)
+    }
+
+    /// Whether it takes the network's variances: `false` at compile time where these are not built.
+    #[inline(always)]
+    pub const fn is_learned(self) -> bool {
+        match self {
+            #[cfg(feature = "learned-variance")]
+            Self::Ddpm(Variance::Learned) => true,
+            _ => false,
+        }
     }
 
     /// Whether what it keeps is needed from one step to the next, and so by a snapshot.

@@ -58,9 +58,11 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         return refusal.with(ParseError::Section(Section::Ops));
     }
     // The last operator's output is the network's, of its shape and number format. A Gaussian chain's network gives means, then
-    // variances.
+    // variances, and so may one on cumulative alphas.
     let out = &checker.tensors[slot::OUT];
     let values = 1 + u32::from(header.prediction.is_kernel());
+    #[cfg(feature = "learned-variance")]
+    let values = if model.has_variances() { 2 } else { values };
     let is_output = match header.prediction.picture() {
         Some(picture) => written == header.output && is_drawn(model, picture),
         None => {
@@ -78,6 +80,8 @@ pub(super) fn model(model: &Model<'_>, refusal: &mut Refusal) -> Check {
         return refusal.with(ParseError::Section(Section::Ops));
     }
     let whole = match header.schedule.plan() {
+        // Its rows hold no variances.
+        Some(run) if run.method().is_learned() => false,
         Some(run) => header.prediction.picture().is_none() && !header.prediction.is_chain() && plan::holds(model, &run),
         None if header.prediction.picture().is_some() => model.schedule().is_empty(),
         None => schedule_falls(model),

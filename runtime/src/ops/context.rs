@@ -13,6 +13,9 @@ pub struct Context<'a> {
     pub(crate) weights: &'a [u8],
     /// Whether numbers are floats; [`Context::is_float`].
     pub(crate) float: bool,
+    /// Whether the weights of convolutions lie in another file; [`Context::apart`].
+    #[cfg(feature = "streamed")]
+    pub(crate) apart: bool,
 }
 
 impl<'a> Context<'a> {
@@ -20,6 +23,18 @@ impl<'a> Context<'a> {
     #[inline(always)]
     pub(crate) fn is_float(&self) -> bool {
         Feature::F16.is_built() && (!Feature::Integer.is_built() || self.float)
+    }
+
+    /// Bytes and CRC-32 of the file of weights, where those of convolutions lie in another file: the first words of the weights section. A
+    /// constant where no build has such models.
+    #[inline(always)]
+    pub(crate) fn apart(&self) -> Option<[u32; 2]> {
+        #[cfg(feature = "streamed")]
+        if self.apart {
+            let words = self.table(At(0), 2).and_then(<[u32]>::first_chunk);
+            return Some(words.copied().unwrap_or_default());
+        }
+        None
     }
 
     /// One activation's record.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{
-    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Input, LinearAttention,
-    Norm, NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample, is_built,
+    Attention, AvgPool, Band, ClassEmbed, Condition, Constant, Conv, CrossAttention, GroupNorm, Grouped, Input,
+    LinearAttention, Norm, NormConv, Operator, Pointwise, Pool, Readout, Rearrange, Silu, Softmax, TimeProj, Upsample,
+    is_built,
 };
 use crate::error::Fault;
 use crate::features::Feature;
@@ -216,6 +217,8 @@ operators! {
     Constant in "constant",
     /// Some rows of an activation, or of two that follow each other.
     Band in "decoder",
+    /// A convolution in groups, depthwise included.
+    Grouped in "grouped",
 }
 
 impl Op {

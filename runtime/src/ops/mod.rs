@@ -32,6 +32,7 @@ pub use class_embed::ClassEmbed;
 pub use condition::{Condition, Given};
 pub use constant::Constant;
 pub use context::{Call, Context};
+pub use conv::grouped::Grouped;
 pub use conv::{Addend, Conv, Source, Weights};
 pub use input::Input;
 pub use list::Op;

@@ -27,7 +27,7 @@ pub struct Readout {
 
 impl Readout {
     /// The tables' rows for the call's timestep.
-    fn rows(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Rows> {
+    pub(crate) fn rows(&self, context: &Context<'_>, call: &Call<'_>) -> Option<Rows> {
         let groups = usize::from(self.groups);
         let first = context.table::<u32>(self.first, groups)?;
         let group = first

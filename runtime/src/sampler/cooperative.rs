@@ -191,6 +191,12 @@ impl<'m> Sampler<'m, '_> {
 
     /// What follows a network call: guidance's other call, the state's move, the second call of a step.
     fn turn(&mut self, step: &mut Begun) -> Result<(), RunError> {
+        #[cfg(feature = "learned-variance")]
+        match step.stage {
+            Stage::Moved => {}
+            Stage::Asked { .. } => super::variance::keep(self.model, self.activations, &self.config, self.kept)?,
+            Stage::Dropped { .. } => super::variance::separate(self.model, self.activations, &mut [])?,
+        }
         let second = match (step.stage, guidance_q16(&self.config)) {
             (Stage::Moved, _) => return Ok(()),
             (Stage::Asked { second }, Some(_)) => {

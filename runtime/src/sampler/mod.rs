@@ -14,6 +14,8 @@ mod pixels;
 mod run;
 mod snapshot;
 mod start;
+#[cfg(feature = "learned-variance")]
+pub mod variance;
 
 pub use crate::model::sampling::{Method, Variance};
 pub use crate::schedule::config::Config;
@@ -297,6 +299,10 @@ impl<'m, 'a> Sampler<'m, 'a> {
             out_q24: out,
             clip_range_q24: config.clip_range_q24,
         });
+        #[cfg(feature = "learned-variance")]
+        if self.config.method.is_learned() {
+            return self.learned_step(row);
+        }
         // Stream 0 made x_T; step k draws from stream k + 1.
         let (noisy, stream) = (config.method.draws(config.eta_q16), self.index + 1);
         let noise = |i: usize| {
@@ -348,12 +354,16 @@ impl<'m, 'a> Sampler<'m, 'a> {
             given: self.held.given,
         };
         network.forward(self.model, &call, self.activations, observer)?;
+        #[cfg(feature = "learned-variance")]
+        variance::keep(self.model, self.activations, &self.config, self.kept)?;
         let Some(weight_q16) = guidance_q16(&self.config) else {
             return Ok(());
         };
         self.conditional.copy_from_slice(output(self.model, self.activations)?);
         (call.class, call.given) = self.dropped()?;
         network.forward(self.model, &call, self.activations, observer)?;
+        #[cfg(feature = "learned-variance")]
+        variance::separate(self.model, self.activations, &mut [])?;
         guide(self.conditional, output(self.model, self.activations)?, weight_q16);
         Ok(())
     }
@@ -423,6 +433,12 @@ fn output<'b>(model: &Model<'_>, activations: &'b mut [u8]) -> Result<&'b mut [i
     let header = model.header();
     let missing = RunError::Memory { op: header.op_count };
     let range = model.known(header.output).range();
+    // What stands behind the means was taken.
+    #[cfg(feature = "learned-variance")]
+    let range = match model.has_variances() {
+        true => range.start..range.start + 4 * header.sample_len(),
+        false => range,
+    };
     let bytes = activations.get_mut(range).ok_or(missing)?;
     bytemuck::try_cast_slice_mut(bytes).map_err(|_| missing)
 }

@@ -6,10 +6,11 @@
 use super::condition::ConditionState;
 use super::cooperative::Begun;
 use super::snapshot::snapshot_in;
-use super::{Config, Memories, Sampler, Start, Step, q24_to_pixel};
+use super::{Config, Memories, Sampler, Start, Step, StepObserver, q24_to_pixel};
 use crate::digest::Digest;
 use crate::error::RunError;
 use crate::model::Model;
+use crate::model::exec::Network;
 use crate::tensor::arena::Arena;
 
 /// Everything of a sampler but its model and its memory.
@@ -195,6 +196,19 @@ impl<'m, M: Memory> Run<'m, M> {
     /// Those of [`Sampler::step`].
     pub fn step(&mut self) -> Result<Option<Step>, RunError> {
         self.finish_step()
+    }
+
+    /// Runs the next step with `network` for the network's calls, such as [`Streamed`](crate::Streamed); as [`Sampler::step_by`].
+    ///
+    /// # Errors
+    /// Those of [`Sampler::step_by`]; `StepBegun` within a step.
+    pub fn step_by(
+        &mut self,
+        network: &mut impl Network,
+        observer: &mut impl StepObserver,
+    ) -> Result<Option<Step>, RunError> {
+        self.between_steps()?;
+        Ok(self.with(|sampler, _| sampler.step_by(network, observer))?.flatten())
     }
 
     /// Begins the next step where none is begun; gives whether one is.

@@ -67,6 +67,10 @@ impl Config {
 
     /// [`Config::validate`] for a model, whose condition vector may be what guidance drops.
     pub fn validate_for(&self, model: &Model<'_>) -> Result<(), RunError> {
+        #[cfg(feature = "learned-variance")]
+        if self.method.is_learned() && !model.has_variances() {
+            return Err(RunError::NoVariances);
+        }
         let drops = || model.condition().is_some_and(|condition| condition.null.is_some());
         if Feature::Condition.is_built() && self.guidance_q16.is_some() && drops() {
             let guidance_q16 = None;

@@ -113,6 +113,7 @@ fn choices_have_the_runtimes_numbers() {
         (mote::MOTE_SAMPLER_FLOW_DPM_SOLVER, Method::FlowDpmSolver2M),
         (mote::MOTE_SAMPLER_CONSISTENCY, Method::Consistency),
         (mote::MOTE_SAMPLER_FLOW_CONSISTENCY, Method::FlowConsistency),
+        (mote::MOTE_SAMPLER_DDPM_LEARNED, Method::Ddpm(Variance::Learned)),
     ];
     assert_eq!(methods.len(), Method::ALL.len(), "a sampler has no name in mote.h");
     for (number, method) in methods {

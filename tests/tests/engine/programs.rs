@@ -426,6 +426,7 @@ pub fn factors_at_random(file: &AlignedBytes, random: &mut Random) -> AlignedByt
             }
             Op::Pointwise(p) => pointwise_at_random(p, random),
             Op::Constant(c) => constant_at_random(c, random),
+            Op::Grouped(g) => g.conv.addend.iter_mut().for_each(|addend| narrow(&mut addend.requant)),
             // Chains are held to the oracle as they are converted: tests/tests/chains.rs.
             Op::Readout(_) | Op::Softmax(_) => {}
         }

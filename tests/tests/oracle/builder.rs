@@ -135,6 +135,7 @@ impl Builder {
             addend,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         self.push(conv, shape)
     }

@@ -39,7 +39,11 @@ fn a_wrong_rounding_is_found_and_named() {
         let file = wider::attentions_model(1, form);
         (format!("attentions, {form:?}"), AlignedBytes::copy_of(&file))
     });
-    for (name, memory) in converted.chain(synthetic).chain(wider).chain(attentions) {
+    let groups = Form::ALL.map(|form| {
+        let file = wider::groups_model(1, form);
+        (format!("groups, {form:?}"), AlignedBytes::copy_of(&file))
+    });
+    for (name, memory) in converted.chain(synthetic).chain(wider).chain(attentions).chain(groups) {
         let kinds = oracle(memory.bytes(), None).kinds();
         for kind in [
             "norm",
@@ -54,6 +58,7 @@ fn a_wrong_rounding_is_found_and_named() {
             "pool",
             "constant",
             "avg_pool",
+            "grouped_conv",
         ] {
             let Some(first) = kinds.iter().position(|k| *k == kind) else {
                 continue;

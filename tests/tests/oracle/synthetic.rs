@@ -213,6 +213,22 @@ fn wider_programs_run_as_the_oracle_says() {
     }
 }
 
+/// Convolutions in groups, in every number format.
+#[test]
+fn convolutions_in_groups_run_as_the_oracle_says() {
+    for seed in 0..16 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::groups_model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 3)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("groups {seed}, {form:?}"));
+        }
+    }
+}
+
 /// Linear attentions and attentions over other keys, as converted and with factors at random.
 #[test]
 fn other_attentions_run_as_the_oracle_says() {
@@ -229,6 +245,31 @@ fn other_attentions_run_as_the_oracle_says() {
                 let memory = extreme(&memory, seed);
                 let what = format!("attentions {seed}, {form:?}, extreme");
                 assert_equal(&memory, &config, &Start::Seed, &what);
+            }
+        }
+    }
+}
+
+/// Blocks of a transformer, whose attentions and normalizations have kernels of their own.
+#[test]
+fn blocks_run_as_the_oracle_says() {
+    for seed in 0..4 {
+        for form in Form::ALL {
+            let memory = AlignedBytes::copy_of(&wider::blocks_model(seed, form));
+            let model = Model::parse(memory.bytes()).expect("a valid model");
+            let config = Config {
+                seed,
+                ..Config::of(model.header(), 2)
+            };
+            assert_equal(&memory, &config, &Start::Seed, &format!("blocks {seed}, {form:?}"));
+            if form != Form::F16 {
+                let memory = extreme(&memory, seed);
+                assert_equal(
+                    &memory,
+                    &config,
+                    &Start::Seed,
+                    &format!("blocks {seed}, {form:?}, extreme"),
+                );
             }
         }
     }

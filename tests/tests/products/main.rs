@@ -1,10 +1,18 @@
 //! The runtime's face for products: runs that live in a struct, steps in pieces, slots of flash.
 
+#[path = "../oracle/builder.rs"]
+#[allow(dead_code)]
+mod builder;
 mod cooperative;
 mod flash;
 mod living;
 mod pair;
+#[path = "../engine/programs.rs"]
+#[allow(dead_code)]
+mod programs;
 mod store;
+mod streamed;
+mod streamed_board;
 
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::{Config, Method, Model};

@@ -14,7 +14,7 @@ pub struct RunArgs {
     /// The sampler [default: ddim, or what the file plans]
     #[arg(long, value_parser = sampler())]
     pub sampler: Option<Method>,
-    /// The variance of --sampler ddpm [default: small]
+    /// The variance of --sampler ddpm [default: learned where the file has the network's, else small]
     #[arg(long, value_enum)]
     pub variance: Option<Variance>,
     /// Denoising steps, 1 to the training steps [default: 20, all of a chain, or what the file plans]
@@ -60,6 +60,8 @@ pub enum Variance {
     Small,
     /// The forward process' (fixed_large)
     Large,
+    /// Between the two, as the network says (learned_range): of files converted with --learned-variance keep
+    Learned,
 }
 
 /// Spacings by their diffusers names.
@@ -105,6 +107,7 @@ impl RunArgs {
             variance: self.variance.map(|variance| match variance {
                 Variance::Small => sampler::Variance::Small,
                 Variance::Large => sampler::Variance::Large,
+                Variance::Learned => sampler::Variance::Learned,
             }),
             steps: self.steps,
             spacing: self.spacing.map(|spacing| match spacing {
@@ -129,6 +132,25 @@ impl RunArgs {
 }
 
 impl SamplerArgs {
+    /// The first of its options that was given other than by its default.
+    pub fn given(&self) -> Option<&'static str> {
+        let run = &self.run;
+        let options = [
+            ("--sampler", run.sampler.is_some()),
+            ("--variance", run.variance.is_some()),
+            ("--steps", run.steps.is_some()),
+            ("--spacing", run.spacing.is_some()),
+            ("--prev", run.prev.is_some()),
+            ("--eta", run.eta.is_some()),
+            ("--clip", run.clip != Clip::Checkpoint),
+            ("--class", self.class.is_some()),
+            ("--guidance", self.guidance.is_some()),
+            ("--condition", self.condition.is_some()),
+            ("--seed", self.seed != 0),
+        ];
+        options.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
     /// One image from the first seed, or one of each condition.
     pub fn request(&self) -> Result<Request, Error> {
         Ok(Request {

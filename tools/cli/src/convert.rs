@@ -14,7 +14,7 @@ use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::import::autoencoder;
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, Progress, Scheme, plan};
+use mote_tools::{Checkpoint, Conversion, Converted, ErrorKind, Progress, Scheme, plan};
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -70,6 +70,9 @@ pub struct Args {
     /// Rows and columns of a latent, for an autoencoder's folder alone, whose decoder becomes the file [default: what its config.json says]
     #[arg(long, value_name = "ROWSxCOLS", value_parser = extents)]
     latent: Option<[usize; 2]>,
+    /// Of a network that learned its variances (variance_type learned_range): cut them away, or keep them for --sampler ddpm, which adds their channels to the output
+    #[arg(long, value_enum, default_value = "cut")]
+    learned_variance: LearnedVariance,
     /// Leave names and provenance out of the file: a device never reads them, and samples are the same
     #[arg(long)]
     strip: bool,
@@ -79,6 +82,15 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// What becomes of variances that a network learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LearnedVariance {
+    /// The mean alone is deployed
+    Cut,
+    /// The file holds both
+    Keep,
 }
 
 /// What the arena is planned for.
@@ -161,12 +173,18 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
         let help = "give --null-class the label that the network was trained to take for none, or leave it out";
         checkpoint
             .set_null_class(label)
-            .map_err(|error| Failure::usage(error).help(help))?;
+            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
     }
     if let Some(count) = args.labels {
         let help = "give --labels from 1 to the number of the network's labels, or leave it out";
         checkpoint
             .keep_labels(count)
+            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
+    }
+    if args.learned_variance == LearnedVariance::Keep {
+        let help = "save the scheduler that the network was trained with, or leave --learned-variance out";
+        checkpoint
+            .keep_variances()
             .map_err(|error| Failure::usage(error).help(help))?;
     }
     ask_condition(args, &mut checkpoint)?;

@@ -37,6 +37,12 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Verdict, Failure> {
+    if args.seeds == 0
+        && let Some(option) = args.sampler.given()
+    {
+        let problem = format_args!("{option} would do nothing: --seeds 0 compares the files alone");
+        return Err(Failure::usage(problem).help(format_args!("leave {option} out, or give --seeds")));
+    }
     let files = [ModelFile::open(&args.first)?, ModelFile::open(&args.second)?];
     let request = match args.seeds {
         0 => None,

@@ -15,7 +15,10 @@ pub fn all(asked: &[&'static Board]) -> Result<Vec<RuntimeFlash>, Failure> {
         for level in LEVELS {
             for (parts, trusted) in &sets {
                 bar.set_message(format!("{} -O{level}: {}", board.core.name, parts.names().join(" ")));
-                measured.push(runtime_flash(board, level, parts, *trusted).map_err(Failure::new)?);
+                measured.push(
+                    runtime_flash(board, level, parts, *trusted)
+                        .map_err(|error| Failure::coded(mote_tools::ErrorKind::Failed, error))?,
+                );
                 bar.inc(1);
             }
         }

@@ -22,7 +22,7 @@ pub fn all(asked: &[&'static Board]) -> Result<Vec<Kernel>, Failure> {
     let mut kernels = Vec::new();
     for board in boards {
         bar.set_message(board.name);
-        kernels.extend(measure(board, &cases()).map_err(Failure::new)?);
+        kernels.extend(measure(board, &cases()).map_err(|error| Failure::coded(mote_tools::ErrorKind::Failed, error))?);
         bar.inc(1);
     }
     bar.finish_and_clear();

@@ -29,6 +29,7 @@ mod plan;
 mod print;
 mod progress;
 mod sample;
+mod split;
 mod target;
 mod train;
 mod validate;
@@ -65,6 +66,7 @@ enum Command {
     Train(train::Args),
     Convert(convert::Args),
     Plan(plan::Args),
+    Split(split::Args),
     New(new::Args),
     Inspect(inspect::Args),
     Diff(diff::Args),
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         Command::Train(args) => args.json,
         Command::Convert(args) => args.json,
         Command::Plan(args) => args.json,
+        Command::Split(args) => args.json,
         Command::New(args) => args.json,
         Command::Inspect(args) => args.json,
         Command::Diff(args) => args.json,
@@ -145,6 +148,7 @@ fn run(command: &Command) -> Result<Verdict, Failure> {
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Split(args) => split::run(args),
         Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Diff(args) => diff::run(args),

@@ -14,9 +14,9 @@ use mote_runtime::Config;
 use mote_tools::backend::{Backend, OpenModel};
 use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::validate::{
-    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, Survey, against, exactness, layers,
+    CheckedRuns, Distribution, FloatComparison, Layers, Outcome, Survey, against, belongs, exactness, layers,
 };
-use mote_tools::{Checkpoint, FloatDevice, ModelFile, Shard, Validation};
+use mote_tools::{Checkpoint, ErrorKind, FloatDevice, ModelFile, Shard, Validation};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -109,6 +109,7 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         .transpose()?
         .map(print::noted);
     if let Some(checkpoint) = &checkpoint {
+        belongs(opened, checkpoint)?;
         remark_on_origin(&file, checkpoint);
     }
     if let (Some(out), Some(checkpoint), Some(count)) = (&out, &checkpoint, args.distribution) {
@@ -191,7 +192,9 @@ fn data(args: &Args, checkpoint: &Checkpoint, count: usize) -> Result<Option<Dis
     let shape = checkpoint.graph.sample_shape();
     let read = |path| measured(path, Split::Train, 2 * count, shape);
     let data = args.data.as_deref().map(read).transpose();
-    data.map_err(|error| Failure::new(error).help("--data takes images as `mote train` does, in whole numbers"))
+    data.map_err(|error| {
+        Failure::coded(ErrorKind::Input, error).help("--data takes images as `mote train` does, in whole numbers")
+    })
 }
 
 /// What the distances are of: images by the first backend that was named and makes many quickly.

@@ -23,7 +23,7 @@ impl Steps {
         let all: Vec<&str> = samplers().map(|method| method.entry().name).collect();
         Ok(RunOptions {
             sampler: named("sampler", &self.sampler, sampler_named, &all.join(", "))?,
-            variance: named("variance", &self.variance, variance_named, "small, large")?,
+            variance: named("variance", &self.variance, variance_named, "small, large, learned")?,
             steps: self.steps,
             spacing: named(
                 "spacing",

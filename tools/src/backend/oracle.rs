@@ -93,6 +93,7 @@ pub fn request(config: &Config) -> oracle::Request {
         method: match config.method {
             Method::Ddim => oracle::Method::Ddim,
             Method::Ddpm(Variance::Small) => oracle::Method::Ddpm(oracle::Variance::Small),
+            Method::Ddpm(Variance::Learned) => oracle::Method::Ddpm(oracle::Variance::Learned),
             Method::Ddpm(Variance::Large) => oracle::Method::Ddpm(oracle::Variance::Large),
             Method::DpmSolver2M => oracle::Method::DpmSolver2M,
             Method::Heun => oracle::Method::Heun,

@@ -8,6 +8,7 @@ use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::model::exec::Call;
 use mote_runtime::internals::model::header::Header;
+use mote_runtime::internals::sampler::variance::separate;
 use mote_runtime::{Network, RunError, Unobserved};
 use rayon::prelude::*;
 
@@ -71,10 +72,17 @@ fn one(
         None => call,
     };
     network.forward(opened.model, &call, memory.bytes_mut(), &mut Unobserved)?;
+    separate(opened.model, memory.bytes_mut(), &mut [])?;
     let missing = RunError::Memory { op: header.op_count };
     let range = opened.model.tensor(header.output).ok_or(missing)?.range();
     let bytes = memory.bytes().get(range).ok_or(missing)?;
-    Ok(bytemuck::cast_slice(bytes).to_vec())
+    let out: &[i32] = bytemuck::cast_slice(bytes);
+    // Variances are not asked for.
+    let len = match opened.model.has_variances() {
+        true => header.sample_len(),
+        false => out.len(),
+    };
+    Ok(out[..len].to_vec())
 }
 
 /// A timestep of the model in Q16: any up to the last where levels are continuous, one of the training timesteps elsewhere.

@@ -29,11 +29,12 @@ pub fn flash_sets() -> Vec<FlashSet> {
     let alone = [Feature::Integer, Feature::F16];
     let with = Feature::ALL
         .into_iter()
-        .filter(|part| !alone.contains(part) && !common.contains(part));
+        // What is measured reads no weights in blocks.
+        .filter(|part| !alone.contains(part) && !common.contains(part) && *part != Feature::Streamed);
     let integers = Parts::of(common).with([Feature::Integer]);
     let mut sets = vec![integers.clone()];
     sets.extend(with.map(|part| integers.clone().with([part])));
-    sets.extend([Parts::of(common).with([Feature::F16]), Parts::all()]);
+    sets.extend([Parts::of(common).with([Feature::F16]), Parts::addressed()]);
     let wide = Parts::of([Feature::Integer, Feature::W16]);
     let firmwares = [Firmware::Fast, Firmware::Compact].into_iter().flat_map(|firmware| {
         let planned = wide.clone().of_firmware(firmware);

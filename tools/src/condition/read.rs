@@ -1,9 +1,9 @@
 //! Condition vectors from files and from the command line.
 
 use super::Conditions;
-use crate::Error;
 use crate::data::array;
 use crate::tensors::TensorFile;
+use crate::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Names of an array of conditions, best first, where none is given.
@@ -40,7 +40,7 @@ impl Conditions {
             tensor(&path, key.as_deref())?
         } else {
             let (key, shape, data) = array(&path, key.as_deref(), &NAMES)
-                .map_err(|error| Error::input(error).help("give numbers, or FILE.npz:ARRAY"))?;
+                .map_err(|error| Error::coded(ErrorKind::Input, error).help("give numbers, or FILE.npz:ARRAY"))?;
             (key, shape, data.into_iter().map(f64::from).collect())
         };
         let width = match shape.as_slice() {
@@ -53,7 +53,8 @@ impl Conditions {
 }
 
 fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64>), Error> {
-    let help = |error| Error::input(error).help("give numbers, FILE.npz:ARRAY or FILE.safetensors:KEY");
+    let help =
+        |error| Error::coded(ErrorKind::Input, error).help("give numbers, FILE.npz:ARRAY or FILE.safetensors:KEY");
     let file = TensorFile::read(path).map_err(help)?;
     let keys = file.keys();
     let known = || NAMES.iter().find(|name| keys.iter().any(|key| key == *name));

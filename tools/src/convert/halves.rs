@@ -99,7 +99,9 @@ fn halves(norm: &Norm, program: &Program) -> Option<[Norm; 2]> {
 /// Whether every operator that reads `slot` can read two in its place: convolutions of it alone.
 fn reads_can_join(program: &Program, slot: SlotId) -> bool {
     let alone = |op: &FusedOp| match &op.kind {
-        Kind::Conv(conv) => conv.source == [slot] && conv.addend.is_none_or(|(id, _)| id != slot) && !conv.upsample,
+        Kind::Conv(conv) => {
+            conv.split == 1 && conv.source == [slot] && conv.addend.is_none_or(|(id, _)| id != slot) && !conv.upsample
+        }
         _ => false,
     };
     let output = program.ops.last().is_some_and(|op| op.out == slot);

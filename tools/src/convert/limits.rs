@@ -35,7 +35,7 @@ pub(crate) fn check(checkpoint: &Checkpoint, scheme: Scheme) -> Result<(), Confi
         let problem = "variance_type is learned_range, so it must be twice `in_channels`: save the scheduler that the network was trained with";
         return refuse(named("out_channels", "inputs"), problem.to_string());
     }
-    if reads != gives {
+    if reads != gives && !checkpoint.variances {
         let input = named("`in_channels`", "the sample's channel count");
         let problem = if gives == 2 * reads {
             format!(

@@ -168,7 +168,7 @@ pub fn convert(
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
-    let learned_variance = checkpoint.has_variances();
+    let learned_variance = checkpoint.has_variances() && !checkpoint.variances;
     let checkpoint = &*checkpoint.deployed()?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
@@ -225,7 +225,7 @@ fn by_setting(error: ConvertError, checkpoint: &Checkpoint) -> ConvertError {
     };
     let value = checkpoint.scheduler_config.get(field);
     ConvertError::Setting(ConfigError {
-        file: "scheduler_config.json".to_owned(),
+        file: format!("scheduler_config.json of {}", checkpoint.config_file),
         field: field.to_owned(),
         value: value.map_or_else(|| "missing".to_owned(), mote_graph::config::shown),
         problem: problem.to_owned(),

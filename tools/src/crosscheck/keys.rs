@@ -10,7 +10,7 @@ const VARIANT_STEPS: usize = 20;
 /// A parsed key.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Key {
-    /// Given, not compared: `noise`, `labels`, `cond`, `fwd.x`, `fwd.t`, `fwd.labels`, `fwd.cond`, `fwd.eps_true`.
+    /// Given, not compared: `SAMPLERS.z` (the noise of a run's steps), `noise`, `labels`, `cond`, `fwd.x`, `fwd.t`, `fwd.labels`, `fwd.cond`, `fwd.eps_true`.
     Input,
     /// `fwd.out*`.
     Forward(Reference),
@@ -125,6 +125,9 @@ fn step_table(name: &str) -> Option<StepTable> {
 }
 
 fn run(mut setting: Setting, rest: &str) -> Option<Key> {
+    if rest == "z" {
+        return Some(Key::Input);
+    }
     if let Some(table) = step_table(rest) {
         return Some(Key::Steps(setting, table));
     }

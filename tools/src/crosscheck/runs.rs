@@ -9,6 +9,8 @@ use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
 use mote_graph::float::{Executor, Real, TimeFeatures};
 use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
+use mote_runtime::Method;
+use mote_runtime::internals::sampler::Variance;
 
 /// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
 pub(super) struct Run<T> {
@@ -116,7 +118,7 @@ impl<'a, T: Real> Runs<'a, T> {
         let noise = self.noise(key)?;
         let count = noise.len() / self.checkpoint.graph.sample_shape().iter().product::<usize>();
         let given = Given::of_runs(self.vectors, key, &self.checkpoint.graph, count)?;
-        let executor = self.executor(reference);
+        let (executor, each) = (self.executor(reference), noise.len());
         let mut run = Run {
             x: vec![noise.clone()],
             out: vec![],
@@ -124,20 +126,36 @@ impl<'a, T: Real> Runs<'a, T> {
             cond: vec![],
             uncond: vec![],
         };
+        let method = self.method(setting);
+        let learned = method.is_learned();
         let (cond, uncond) = (&mut run.cond, &mut run.uncond);
         let model = |x: &[T], t: f64| -> Result<Vec<T>, CrosscheckError> {
             let Some(weight) = setting.guidance else {
                 let out = executor.run(x, &vec![t; count], given.conditions())?;
-                return Ok(means(out, x.len(), count));
+                let behind = if learned {
+                    variances(&out, x.len(), count)
+                } else {
+                    vec![]
+                };
+                let mut out = means(out, x.len(), count);
+                out.extend(behind);
+                return Ok(out);
             };
             // References were made with the last label where the checkpoint names none; with another they are not held.
             let last = self.checkpoint.graph.classes.map_or(0, |classes| classes - 1);
             let dropped = self.checkpoint.graph.condition.and_then(|condition| condition.null);
             let both = given.guided(self.checkpoint.null_class.unwrap_or(last), dropped);
             let both = executor.run(&[x, x].concat(), &vec![t; 2 * count], both.conditions())?;
+            let behind = if learned {
+                variances(&both, 2 * x.len(), 2 * count)
+            } else {
+                vec![]
+            };
             let mut both = means(both, 2 * x.len(), 2 * count);
             let second = both.split_off(x.len());
-            let out = guide(&both, &second, weight);
+            let mut out = guide(&both, &second, weight);
+            // Variances are those of what was asked for.
+            out.extend(behind.into_iter().take(x.len()));
             cond.push(both);
             uncond.push(second);
             Ok(out)
@@ -147,15 +165,16 @@ impl<'a, T: Real> Runs<'a, T> {
             precision,
             steps: setting.steps,
             prev: PreviousRule::Diffusers,
-            method: setting.method.on(config.levels),
+            method,
             clip,
             eta: 0.0,
         };
+        let drawn = self.drawn(key, setting.steps, noise.len())?;
         let (x, out, pred_x0) = (&mut run.x, &mut run.out, &mut run.pred_x0);
         float.sample(
             noise,
             model,
-            |_| Ok(Vec::new()),
+            |index| Ok(drawn.get(index * each..).map_or_else(Vec::new, |z| z[..each].to_vec())),
             |shown| {
                 x.push(shown.next.to_vec());
                 out.push(shown.output.to_vec());
@@ -163,6 +182,30 @@ impl<'a, T: Real> Runs<'a, T> {
             },
         )?;
         Ok(run)
+    }
+
+    /// The sampler that `setting` asks for, on the checkpoint's noise levels: the ancestral one takes variances that the network learned.
+    fn method(&self, setting: &Setting) -> Method {
+        match setting.method.on(self.checkpoint.scheduler.levels) {
+            Method::Ddpm(_) if self.checkpoint.has_variances() => Method::Ddpm(Variance::Learned),
+            method => method,
+        }
+    }
+
+    /// The noise of a run's steps, one after the other, where the vectors have it beside the run: `ddpm10.z` for `ddpm10.x0`.
+    fn drawn(&self, key: &str, steps: usize, each: usize) -> Result<Vec<T>, CrosscheckError> {
+        let expected = steps * each;
+        let name = format!("{}.z", key.split('.').next().unwrap_or_default());
+        if !self.vectors.has(&name) {
+            return Ok(vec![]);
+        }
+        let noise = self.vectors.need(key, &name)?;
+        if noise.data.len() != expected {
+            return Err(self
+                .vectors
+                .shape(&name, format!("a noise a step, {steps} times that of `noise`")));
+        }
+        Ok(noise.data.iter().map(|v| T::of(*v)).collect())
     }
 
     /// The checkpoint's scheduler under `setting`.
@@ -189,6 +232,13 @@ impl<'a, T: Real> Runs<'a, T> {
         }
         Ok(noise.data.iter().map(|v| T::of(*v)).collect())
     }
+}
+
+/// Of the outputs of `count` samples, what follows their means.
+fn variances<T: Copy>(out: &[T], samples: usize, count: usize) -> Vec<T> {
+    let (each, own) = (out.len() / count.max(1), samples / count.max(1));
+    let behind = out.chunks_exact(each.max(1)).flat_map(|one| &one[own.min(each)..]);
+    behind.copied().collect()
 }
 
 /// Of the outputs of `count` samples, the parts that have the samples' sizes: what follows them are variances.

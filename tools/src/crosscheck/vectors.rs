@@ -1,11 +1,16 @@
 //! Reference tensors by key, widened to f64.
 
 use super::CrosscheckError;
+use crate::files::{Form, read_as};
 use crate::import::SampleLayout;
 use crate::tensors::widen;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// One reference tensor.
 #[derive(Debug, Clone)]
@@ -67,6 +72,11 @@ impl Vectors {
             tensor.shape.truncate(before);
             tensor.shape.extend(shape);
         }
+    }
+
+    /// Whether there is a tensor of that name.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.tensors.contains_key(key)
     }
 
     /// The tensor `needs`, for the sake of comparing `key`.
@@ -135,9 +145,15 @@ impl Vectors {
 
     fn add(&mut self, path: &Path) -> Result<(), CrosscheckError> {
         let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| CrosscheckError::Read {
-            path: shown.clone(),
-            source,
+        let bytes = read_as(path, MAX_BYTES, Form::SafeTensors).map_err(|source| match source.kind() {
+            ErrorKind::InvalidData => CrosscheckError::Container {
+                path: shown.clone(),
+                problem: source.to_string(),
+            },
+            _ => CrosscheckError::Read {
+                path: shown.clone(),
+                source,
+            },
         })?;
         let container = |error: safetensors::SafeTensorError| CrosscheckError::Container {
             path: shown.clone(),

@@ -4,6 +4,7 @@
 //! picture has colours.
 
 use super::{DataError, Part, Raw, bytes, content};
+use crate::files::Form;
 use crate::images::{Picture, decode};
 use crate::tensors::to_chw;
 use std::path::{Path, PathBuf};
@@ -124,7 +125,7 @@ struct Set {
 
 impl Set {
     fn add(&mut self, file: &Path) -> Result<(), DataError> {
-        let picture = decode(&bytes(file)?).map_err(|error| content(file, error))?;
+        let picture = decode(&bytes(file, Form::Png)?).map_err(|error| content(file, error))?;
         if let Some(first) = self.pictures.first()
             && (first.width, first.height) != (picture.width, picture.height)
         {

@@ -1,6 +1,7 @@
 //! The IDX files of MNIST and its kin: big-endian, mostly a byte a pixel.
 
 use super::{DataError, Part, Raw, bytes, content, planes};
+use crate::files::Form;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +81,7 @@ fn labels_beside(path: &Path) -> Option<PathBuf> {
 }
 
 fn parse(path: &Path) -> Result<Idx, DataError> {
-    let file = bytes(path)?;
+    let file = bytes(path, Form::Idx)?;
     if !file.starts_with(&[0x1F, 0x8B]) {
         return array(path, &file[..]);
     }

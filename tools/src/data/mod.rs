@@ -19,8 +19,10 @@ pub use discrete::Discrete;
 pub(crate) use npz::array;
 pub use training::DataOptions;
 
+use crate::files::Form;
 use crate::tensors::to_chw;
 use mote_train::dataset::{Dataset, Images as Part};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
@@ -155,11 +157,14 @@ fn planes(pixels: Vec<f32>, [channels, rows, cols]: [usize; 3]) -> Vec<f32> {
 /// Largest file that is read.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// The whole of a file.
-fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    crate::files::read(path, MAX_BYTES).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
+/// The whole of a file of that form.
+fn bytes(path: &Path, form: Form) -> Result<Vec<u8>, DataError> {
+    crate::files::read_as(path, MAX_BYTES, form).map_err(|source| match source.kind() {
+        ErrorKind::InvalidData => content(path, source),
+        _ => DataError::Read {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 use super::npy::{self, Array};
 use super::zip::{self, Entry};
 use super::{DataError, Part, Raw, bytes, content, planes};
+use crate::files::Form;
 use mote_graph::config::printable;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ const ALL: Names = [&["images", "x", "arr_0"], &["labels", "y", "arr_1"]];
 
 /// Reads images and labels by the names of the arrays.
 pub fn read(path: &Path) -> Result<Raw, DataError> {
-    let file = bytes(path)?;
+    let file = bytes(path, Form::Zip)?;
     let entries = zip::entries(&file).ok_or_else(|| content(path, "is not a whole NumPy archive (.npz)"))?;
     let archive = Archive { file: &file, entries };
     archive.raw().map_err(|problem| content(path, problem))
@@ -34,7 +35,7 @@ pub type Named = (String, Vec<usize>, Vec<f32>);
 
 /// The array of that name in the archive or `.npy` file `path`; without one, the first that has a name of `known`, or the only one.
 pub fn array(path: &Path, name: Option<&str>, known: &[&str]) -> Result<Named, DataError> {
-    let file = bytes(path)?;
+    let file = bytes(path, Form::NumPy)?;
     let fail = |problem: String| content(path, problem);
     let Some(entries) = zip::entries(&file) else {
         let array = npy::parse(&file).map_err(|problem| fail(format!("is no NumPy archive or array: it {problem}")))?;

@@ -20,6 +20,8 @@ const ENCRYPTED: usize = 1;
 const BEYOND: usize = u32::MAX as usize;
 /// Longest comment after the end record.
 const MAX_COMMENT: usize = 1 << 16;
+/// Bytes at the end of an archive among which its end record begins.
+pub const MOST_END: usize = END_BYTES + MAX_COMMENT;
 
 /// One file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,19 @@ pub fn skipped(header: &[u8]) -> Option<u64> {
     header.starts_with(&FILE).then_some((FILE_BYTES + names) as u64)
 }
 
+/// Whether the record of an archive's end lies in `bytes`, the last [`MOST_END`] of a file or fewer.
+#[must_use]
+pub fn ends(bytes: &[u8]) -> bool {
+    end_record(bytes).is_some()
+}
+
+fn end_record(bytes: &[u8]) -> Option<usize> {
+    let first = bytes.len().saturating_sub(MOST_END);
+    (first..=bytes.len().checked_sub(END_BYTES)?)
+        .rev()
+        .find(|at| bytes[*at..].starts_with(&END))
+}
+
 /// The files of the archive `bytes`; `None` where it is none, or damaged.
 #[must_use]
 pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
@@ -86,10 +101,7 @@ pub fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
 /// The same of an archive whose end is `bytes`, with so many before them; `None` also where the directory begins before them.
 #[must_use]
 pub fn entries_at(bytes: &[u8], before: usize) -> Option<Vec<Entry>> {
-    let first = bytes.len().saturating_sub(END_BYTES + MAX_COMMENT);
-    let end = (first..=bytes.len().checked_sub(END_BYTES)?)
-        .rev()
-        .find(|at| bytes[*at..].starts_with(&END))?;
+    let end = end_record(bytes)?;
     let mut at = word(bytes, end + 16)?.checked_sub(before)?;
     let mut entries = Vec::new();
     for _ in 0..half(bytes, end + 10)? {

@@ -5,6 +5,7 @@ mod file;
 mod memory;
 pub mod pair;
 pub mod planned;
+pub mod split;
 pub mod stripped;
 mod weights;
 

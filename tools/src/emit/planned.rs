@@ -31,6 +31,9 @@ pub enum PlanError {
         "Heun's method, with two calls a step, is planned where a step goes to the next timestep of the list, not to t - T/S"
     )]
     TwoCallsPrev,
+    /// Noise that the network scales has no place in a row.
+    #[error("learned variances are the network's own in every call: a planned file holds none")]
+    Variances,
 }
 
 /// The file `bytes`, with the coefficients of `config`'s steps in place of the schedule: their bits are the same, nothing else runs.
@@ -48,6 +51,9 @@ pub fn planned(bytes: &[u8], config: &Config) -> Result<Vec<u8>, PlanError> {
     }
     if header.prediction.picture().is_some() {
         return Err(PlanError::Run(RunError::Decoder));
+    }
+    if config.method.is_learned() {
+        return Err(PlanError::Variances);
     }
     if config.method.calls() > 1 && config.prev != PrevRule::List {
         return Err(PlanError::TwoCallsPrev);

@@ -6,6 +6,7 @@ use crate::convert::ConvertError;
 use crate::crosscheck::CrosscheckError;
 use crate::data::DataError;
 use crate::emit::planned::PlanError;
+use crate::emit::split::SplitError;
 use crate::images::ImageError;
 use crate::import::ImportError;
 use crate::tensors::TensorsError;
@@ -87,7 +88,23 @@ impl From<PlanError> for Error {
             PlanError::Parse(error) => error.into(),
             PlanError::Planned => Self::coded(ErrorKind::Refused, error).help("plan the file that it was planned from"),
             PlanError::TwoCallsPrev => Self::coded(ErrorKind::Refused, error).help("leave --prev out"),
+            PlanError::Variances => {
+                Self::coded(ErrorKind::Refused, error).help("say --variance small or large, or take another sampler")
+            }
             PlanError::Chain => Self::coded(ErrorKind::Refused, error),
+        }
+    }
+}
+
+impl From<SplitError> for Error {
+    fn from(error: SplitError) -> Self {
+        match error {
+            SplitError::Parse(error) => error.into(),
+            SplitError::Decoder => Self::coded(ErrorKind::Refused, error).help("convert the latents' network alone"),
+            SplitError::Grouped => {
+                Self::coded(ErrorKind::Refused, error).help("keep the weights where the core can address them")
+            }
+            SplitError::Tables => Self::coded(ErrorKind::Refused, error).help("convert the checkpoint again"),
         }
     }
 }

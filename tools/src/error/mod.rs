@@ -103,6 +103,15 @@ impl Error {
         Self::of(ErrorKind::Refused, message)
     }
 
+    /// The same of `what`, such as a file, whose name stands before the message.
+    #[must_use]
+    pub fn about(self, what: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{}: {}", escaped(&what.to_string()), self.message),
+            ..self
+        }
+    }
+
     /// The same with advice: what to do about it.
     #[must_use]
     pub fn help(self, help: impl fmt::Display) -> Self {

@@ -5,10 +5,12 @@
 //! operators with the real firmware, and holds the estimates of whole networks to counts.
 
 mod costs;
+mod stream;
 mod time;
 mod work;
 
 pub use costs::Costs;
+pub use stream::Streaming;
 pub use time::{Estimate, Range};
 pub use work::Work;
 

@@ -8,7 +8,7 @@ use mote_runtime::Model;
 use mote_runtime::internals::family::{COLUMNS, Layout, padded};
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::internals::ops::conv::Source;
-use mote_runtime::internals::ops::{Attention, Conv, GroupNorm, Norm, Op, Pointwise, Weights};
+use mote_runtime::internals::ops::{Attention, Conv, GroupNorm, Norm, NormConv, Op, Pointwise, Weights};
 use mote_runtime::internals::tensor::slots::slot;
 use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
@@ -42,6 +42,28 @@ impl Work {
         work
     }
 
+    /// Of an operator for a block of its output channels, [first, end, all]. A normalization inside it is made once where its window has
+    /// every row.
+    #[must_use]
+    pub fn of_block(model: &Model<'_>, op: &Op, [first, end, all]: [usize; 3], is_first: bool) -> Self {
+        let mut work = Self::of(model, op);
+        let whole = |both: &NormConv| {
+            let shapes = Shapes(model);
+            shapes.of(both.norm.out).rows == shapes.of(both.norm.source.first).rows
+        };
+        let again = !is_first && !matches!(op, Op::NormConv(both) if !whole(both));
+        work.0
+            .retain(|name, _| !(again && name.trim_start_matches("f16 ").starts_with("group_norm")));
+        // Outputs are the block's; what is gathered for them is not.
+        let share = (end - first) as f64 / all.max(1) as f64;
+        for (name, amount) in &mut work.0 {
+            if ["mac ", "output ", "addend "].iter().any(|part| name.contains(part)) {
+                *amount *= share;
+            }
+        }
+        work
+    }
+
     /// Of one operator.
     fn of(model: &Model<'_>, op: &Op) -> Self {
         let mut work = Self::default();
@@ -50,6 +72,12 @@ impl Work {
         match op {
             Op::Conv(conv) => work.conv(&shapes, conv, &shapes.of(conv.source.first), &out),
             Op::Readout(readout) => work.conv(&shapes, &readout.conv, &shapes.of(readout.conv.source.first), &out),
+            Op::Grouped(grouped) => {
+                let from = shapes.of(grouped.conv.source.first);
+                let seen = usize::from(from.channels / grouped.groups.max(1));
+                let products = out.len() * grouped.conv.kernel().area() * seen;
+                work.add(format!("{} {}>{}", op.kind(), format(&from), format(&out)), products);
+            }
             Op::GroupNorm(norm) => work.group_norm(&shapes, norm, &out),
             Op::NormConv(both) => {
                 // The window holds some rows at a time; together they are those of the source.

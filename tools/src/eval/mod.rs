@@ -74,7 +74,8 @@ impl Default for EvalOptions {
 /// # Errors
 /// Of kind `Failed` where it cannot be laid out.
 pub fn executor(checkpoint: &Checkpoint, double: bool) -> Result<Executor<'_>, Error> {
-    Executor::new(&checkpoint.graph, if double { DType::F64 } else { DType::F32 }).map_err(Error::new)
+    Executor::new(&checkpoint.graph, if double { DType::F64 } else { DType::F32 })
+        .map_err(|error| Error::coded(crate::ErrorKind::Failed, error))
 }
 
 /// A checkpoint ready to be asked.

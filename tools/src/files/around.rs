@@ -69,7 +69,8 @@ fn is_checkpoint(folder: &Path) -> bool {
         let mut entries = folder.read_dir().into_iter().flatten().flatten().take(MOST_ENTRIES);
         entries.any(|entry| entry.file_name().to_string_lossy().ends_with(".safetensors"))
     };
-    let pipeline = has("model_index.json") || has("unet/config.json") || has("transformer/config.json");
+    let pipeline =
+        has("chain.json") || has("model_index.json") || has("unet/config.json") || has("transformer/config.json");
     pipeline || EXPORTED_FILES.iter().any(|name| has(name)) || has("config.json") && weights()
 }
 
@@ -104,10 +105,12 @@ mod tests {
         write("mote-demo/model_index.json", "{}");
         write("policy/net.onnx", "");
         write("src/config.json", "{}");
+        write("beat/chain.json", "{}");
         write(".hidden/model_index.json", "{}");
         write("page.html", "<title>A page</title>");
         write("report.html", "<title>Mote</title>");
         let expected = [
+            Found::Checkpoint("beat/".into()),
             Found::Checkpoint("net/".into()),
             Found::Checkpoint("policy/".into()),
             Found::Model("b.mote".into()),

@@ -57,9 +57,10 @@ pub fn read_file(path: &Path, expected: &Expected) -> Result<Vec<u8>, Error> {
     (&mut file).take(HEAD_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     let worth = head(&bytes).map_err(|why| refuse(format_args!("{shown}: {why}")))?;
     let rest = worth.min(len).saturating_sub(bytes.len() as u64);
-    bytes.reserve_exact(usize::try_from(rest).unwrap_or(0));
-    file.take(rest).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    let mut whole = regular::room(rest + bytes.len() as u64).map_err(failed)?;
+    whole.append(&mut bytes);
+    file.take(rest).read_to_end(&mut whole).map_err(failed)?;
+    Ok(whole)
 }
 
 /// What a work reads. Every path that it writes is held against them before it starts, by identity: through links, by any name.

@@ -1,15 +1,17 @@
 //! Files that are read and written: bounded, whole or not at all, never both at once, and named in every error.
 
 mod around;
+mod form;
 mod input;
 mod output;
 mod regular;
 mod temporary;
 
 pub use around::{Found, look_around};
+pub use form::Form;
 pub use input::{Expected, HEAD_BYTES, Inputs, read_file};
 pub use output::{Format, OutputFile, folder, folder_name};
-pub use regular::{SMALL, read, text};
+pub use regular::{SMALL, read, read_as, text};
 pub use temporary::{remove_temporaries, replace};
 
 use sha2::{Digest, Sha256};

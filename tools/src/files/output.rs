@@ -25,6 +25,8 @@ pub enum Format {
     Moments,
     /// One object of numbers.
     Json,
+    /// The weights of a model file that was cut.
+    Weights,
 }
 
 impl Format {
@@ -39,6 +41,7 @@ impl Format {
             Self::Npz => "npz",
             Self::Moments => "moments",
             Self::Json => "json",
+            Self::Weights => "weights",
         }
     }
 
@@ -58,7 +61,7 @@ impl Format {
 }
 
 /// Endings of files: a folder of such a name is a mistake.
-const FILE_ENDINGS: [&str; 17] = [
+const FILE_ENDINGS: [&str; 18] = [
     "csv",
     "gif",
     "gz",
@@ -75,6 +78,7 @@ const FILE_ENDINGS: [&str; 17] = [
     "safetensors",
     "svg",
     "tar",
+    "weights",
     "zip",
 ];
 

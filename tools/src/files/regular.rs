@@ -1,5 +1,6 @@
 //! Files that a user names, read whole: regular files, not larger than what they should be.
 
+use super::form::Form;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
@@ -42,8 +43,19 @@ fn kind(found: &Metadata) -> &'static str {
 }
 
 /// The bytes of the file `path`, of which there are at most `most`.
+///
+/// # Errors
+/// The system's, and what keeps the file from being read.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, len) = open(path)?;
+    read_as(path, most, Form::Any)
+}
+
+/// [`read`] of a file that should have `form`: one that does not begin or end like it is refused before the rest is read.
+///
+/// # Errors
+/// As [`read`]; of kind `InvalidData` where the file has another form.
+pub fn read_as(path: &Path, most: u64, form: Form) -> io::Result<Vec<u8>> {
+    let (mut file, len) = open(path)?;
     let too_large = |bytes: u64| {
         let problem = format!("it has {bytes} bytes, more than the {most} that are read");
         Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
@@ -51,12 +63,25 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if len > most {
         return too_large(len);
     }
-    let mut bytes = Vec::with_capacity(len as usize);
+    form.check(&mut file, len)?;
+    let mut bytes = room(len)?;
     file.take(most + 1).read_to_end(&mut bytes)?;
     // It may have grown since.
     if bytes.len() as u64 > most {
         return too_large(bytes.len() as u64);
     }
+    Ok(bytes)
+}
+
+/// Memory for `len` bytes: where there is too little of it, that is an error and no end of the program.
+pub fn room(len: u64) -> io::Result<Vec<u8>> {
+    let short = || {
+        let problem = format!("its {len} bytes do not fit this machine's memory");
+        io::Error::new(io::ErrorKind::OutOfMemory, problem)
+    };
+    let mut bytes = Vec::new();
+    let len = usize::try_from(len).map_err(|_| short())?;
+    bytes.try_reserve_exact(len).map_err(|_| short())?;
     Ok(bytes)
 }
 

@@ -23,9 +23,16 @@ fn written() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the temporary files of this process: for whoever handles signals, right before it exits.
+/// Removes the temporary files of this process: for whoever handles signals, right before it exits. Until it exits no other is made:
+/// who would make one waits.
 pub fn remove_temporaries() {
-    for path in written().iter() {
+    let list = written();
+    remove(&list);
+    std::mem::forget(list);
+}
+
+fn remove(list: &BTreeSet<PathBuf>) {
+    for path in list {
         // What cannot be removed now is found by the next process.
         let _ = std::fs::remove_file(path);
     }
@@ -51,6 +58,7 @@ impl Drop for Listed {
 impl Temporary {
     /// In the folder of `target`, whose place it is to take.
     pub fn beside(target: &Path) -> io::Result<Self> {
+        replaceable(target)?;
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = parent.unwrap_or(Path::new("."));
         remove_stale(folder);
@@ -62,11 +70,14 @@ impl Temporary {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(Permissions::from_mode(0o666));
         }
+        // No signal finds a file that is not listed yet.
+        let mut list = written();
         let file = builder.tempfile_in(folder)?;
         // Where files cannot be locked, stale ones are told by their age alone.
         let _ = file.as_file().try_lock();
         let listed = Listed(file.path().to_owned());
-        written().insert(listed.0.clone());
+        list.insert(listed.0.clone());
+        drop(list);
         Ok(Self { file, listed })
     }
 
@@ -77,6 +88,7 @@ impl Temporary {
 
     /// Takes `target`'s place, with the permissions of the file that was there.
     pub fn persist(self, target: &Path) -> io::Result<()> {
+        replaceable(target)?;
         let kept: Option<Permissions> = std::fs::metadata(target).ok().map(|found| found.permissions());
         if let Some(permissions) = kept {
             self.file.as_file().set_permissions(permissions)?;
@@ -89,6 +101,17 @@ impl Temporary {
     }
 }
 
+/// A file takes the place of a file or of nothing: a device or a pipe that a link leads to would be gone for everybody.
+fn replaceable(target: &Path) -> io::Result<()> {
+    match std::fs::metadata(target) {
+        Ok(found) if !found.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "what is there is no regular file, and is not replaced by one",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Removes what killed processes left in `folder`.
 fn remove_stale(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -96,7 +119,9 @@ fn remove_stale(folder: &Path) {
     for entry in left.filter(|entry| !written().contains(&entry.path())) {
         let age = entry.metadata().and_then(|found| found.modified()).ok();
         let old = age.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
-        let free = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        // Opening a pipe would wait for who writes into it.
+        let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
+        let free = || regular && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if old && free() {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -172,6 +197,23 @@ mod tests {
             names(folder.path()),
             [".mote-held.tmp", ".mote-young.tmp", "other.tmp", "whole"]
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        assert!(made.success());
+        symlink("pipe", at("link")).unwrap();
+        for name in ["pipe", "link"] {
+            let error = replace(&at(name), b"bytes").unwrap_err();
+            assert!(error.to_string().contains("no regular file"), "{error}");
+        }
+        assert!(std::fs::metadata(at("pipe")).unwrap().file_type().is_fifo());
+        assert_eq!(names(folder.path()), ["link", "pipe"]);
     }
 
     #[test]

@@ -45,6 +45,13 @@ impl Layout {
         if path.join("config.json").is_file() {
             return Self::single(path);
         }
+        if path.join(crate::chain::files::FACTS).is_file() {
+            return Err(ImportError::NoUnet {
+                path: shown(path),
+                advice: "it is a chain of 2015, which `mote convert`, `mote eval` and `mote train` take, and which has no float network to compare with"
+                    .to_string(),
+            });
+        }
         let network = NETWORKS.into_iter().find(|name| path.join(name).is_dir());
         Err(ImportError::NoUnet {
             path: shown(path),

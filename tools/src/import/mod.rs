@@ -96,6 +96,8 @@ pub struct Checkpoint {
     pub calibration: Option<String>,
     /// Number formats that it was trained with, if it was.
     pub trained: Option<Trained>,
+    /// Whether the network is deployed with the variances that it gives ([`Checkpoint::keep_variances`]).
+    pub variances: bool,
     /// The decoder that makes pictures of what it makes, where these are latents.
     pub decoder: Option<Decoder>,
     /// What a user should know of how it was read, a sentence each.
@@ -287,6 +289,7 @@ fn with_weights(
     let told = |edm: &Edm| edm.told(schedule.num_train_timesteps);
     let time = schedule.edm.as_ref().map_or([1.0, 0.0], told);
     Ok(Checkpoint {
+        variances: false,
         name: String::new(),
         graph: unet::build(&unet, weights, time)?,
         sha256: String::new(),

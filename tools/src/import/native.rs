@@ -12,6 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Largest file of weights.
@@ -266,6 +267,7 @@ impl Native {
         let [channels, rows, cols] = graph.sample_shape();
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
+            variances: false,
             name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
             notes: scheduler
                 .notes
@@ -295,10 +297,16 @@ type Sizes = BTreeMap<String, Vec<usize>>;
 type Found = (Source, Sizes);
 
 fn whole(file: &Path) -> Result<File, ImportError> {
-    let bytes = files::read(file, MOST_BYTES).map_err(|source| ImportError::Read {
-        path: shown(file),
-        source,
-        advice: "copy it again, or save the network again",
+    let bytes = files::read_as(file, MOST_BYTES, files::Form::SafeTensors).map_err(|source| match source.kind() {
+        ErrorKind::InvalidData => ImportError::Container {
+            path: shown(file),
+            problem: source.to_string(),
+        },
+        _ => ImportError::Read {
+            path: shown(file),
+            source,
+            advice: "copy it again, or save the network again",
+        },
     })?;
     Ok((shown(file), bytes))
 }

@@ -12,16 +12,13 @@ use crate::files;
 use mote_graph::config;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// Begins every name of a file of weights.
 const STEM: &str = "diffusion_pytorch_model";
 /// Largest files that are read, all together: a microcontroller's network is a few megabytes.
 const MAX_BYTES: u64 = 4 << 30;
-/// Longest header of a safetensors file, as the format's own library has it.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// A file of weights: its path, for errors, and its bytes.
 pub(super) type Stored = (String, Vec<u8>);
@@ -104,28 +101,21 @@ fn whole(path: &Path, most: u64) -> Result<Stored, ImportError> {
         advice: "copy it again, or save the model again",
     };
     let metadata = std::fs::metadata(path).map_err(failed)?;
-    if metadata.is_file() {
-        let bytes = metadata.len();
-        if bytes > most {
-            return Err(ImportError::TooLarge {
-                path: shown(path),
-                bytes,
-                limit: most,
-            });
-        }
-        let mut head = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(9).read_to_end(&mut head).map_err(failed)?;
-        let header = head.first_chunk().map(|length| u64::from_le_bytes(*length));
-        let fits = header.is_some_and(|header| header <= MAX_HEADER && header.saturating_add(8) <= bytes);
-        if !fits || head.get(8) != Some(&b'{') {
-            return Err(ImportError::Container {
-                path: shown(path),
-                problem: "it has no header".to_string(),
-            });
-        }
+    if metadata.is_file() && metadata.len() > most {
+        return Err(ImportError::TooLarge {
+            path: shown(path),
+            bytes: metadata.len(),
+            limit: most,
+        });
     }
-    Ok((shown(path), files::read(path, most).map_err(failed)?))
+    let bytes = files::read_as(path, most, files::Form::SafeTensors).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => ImportError::Container {
+            path: shown(path),
+            problem: source.to_string(),
+        },
+        _ => failed(source),
+    })?;
+    Ok((shown(path), bytes))
 }
 
 /// The shards that `index` names, each tensor in the file that the index says.

@@ -65,6 +65,15 @@ pub enum MeasureError {
     Board(#[from] SimError),
 }
 
+impl crate::code::Coded for MeasureError {
+    fn code(&self) -> crate::Code {
+        match self {
+            Self::Convert(error) => error.code(),
+            Self::Board(error) => error.code(),
+        }
+    }
+}
+
 /// Longest that one board may take on the host's clock.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -98,7 +107,7 @@ fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureErro
     let config = Config::of(model.header(), 1);
     // Every part, so that one image serves every case, and a case does not depend on what else is measured.
     let options = ImageOptions {
-        parts: Some(Parts::all()),
+        parts: Some(Parts::addressed()),
         ..ImageOptions::default()
     };
     let image = Image::link(board, &bytes, &options)?;

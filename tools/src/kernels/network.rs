@@ -280,6 +280,7 @@ impl Builder {
             addend: None,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         self.push(name, shape, conv, activations)
     }
@@ -317,6 +318,7 @@ impl Builder {
             addend,
             divisor: 1.0,
             groups: vec![],
+            split: 1,
         };
         self.push(name, [outs, out_side, out_side], conv, activations)
     }

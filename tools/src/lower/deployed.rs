@@ -1,10 +1,11 @@
 //! The network that a model file holds, of a checkpoint whose network gives variances beside its prediction.
 //!
 //! The mean's half of the output is deployed (Nichol and Dhariwal 2021, section 3.1; Peebles and Xie 2023): deterministic samplers read no
-//! other. The weights that make the other half are cut away.
+//! other. The weights that make the other half are cut away, unless the ancestral sampler is to have them ([`Checkpoint::keep_variances`]).
 
 use super::{LowerError, refuse};
 use crate::import::Checkpoint;
+use mote_graph::config::{ConfigError, shown};
 use mote_graph::graph::{Graph, Node, Op, Param, ValueId};
 use mote_graph::schedule::Variance;
 use mote_runtime::Model;
@@ -18,11 +19,36 @@ impl Checkpoint {
         self.scheduler.variance == Variance::LearnedRange && gives == 2 * reads
     }
 
-    /// The checkpoint as it is deployed: without variances.
+    /// Has the variances of the network deployed with its prediction: the ancestral sampler takes them.
+    ///
+    /// # Errors
+    /// Where it gives none, and on continuous noise levels.
+    pub fn keep_variances(&mut self) -> Result<(), ConfigError> {
+        if self.has_variances() && !self.scheduler.levels.are_continuous() {
+            self.variances = true;
+            return Ok(());
+        }
+        Err(ConfigError {
+            file: "scheduler_config.json".to_owned(),
+            field: "variance_type".to_owned(),
+            value: (self.scheduler_config.get("variance_type")).map_or_else(|| "missing".to_owned(), shown),
+            problem: "the network gives no variances beside its prediction, so none can be kept: leave --learned-variance out".to_owned(),
+        })
+    }
+
+    /// The checkpoint as it is deployed: without variances, where they are not kept.
     ///
     /// # Errors
     /// Where the last layers are none whose channels can be cut.
     pub fn deployed(&self) -> Result<Cow<'_, Self>, LowerError> {
+        if self.variances {
+            return Ok(Cow::Borrowed(self));
+        }
+        self.cut()
+    }
+
+    /// The checkpoint without variances.
+    fn cut(&self) -> Result<Cow<'_, Self>, LowerError> {
         if !self.has_variances() {
             return Ok(Cow::Borrowed(self));
         }
@@ -38,12 +64,20 @@ impl Checkpoint {
         Ok(Cow::Owned(checkpoint))
     }
 
-    /// The checkpoint as `model` was made of it: without variances, and with as many labels.
+    /// The checkpoint as `model` was made of it: with its variances or without, and with as many labels.
     ///
     /// # Errors
     /// As [`Checkpoint::deployed`].
     pub fn deployed_as(&self, model: &Model<'_>) -> Result<Cow<'_, Self>, LowerError> {
-        let (deployed, header) = (self.deployed()?, model.header());
+        let header = model.header();
+        let deployed = if model.has_variances() && self.has_variances() {
+            Cow::Owned(Self {
+                variances: true,
+                ..self.clone()
+            })
+        } else {
+            self.cut()?
+        };
         let classes = usize::from(header.classes);
         if classes == 0 || deployed.graph.classes.is_none_or(|all| classes >= all) {
             return Ok(deployed);

@@ -93,6 +93,19 @@ fn a_resnet_keeps_what_it_was_fused_from_and_its_divisor() {
     assert!(conv.weight.iter().all(|w| *w == 1.5) && conv.bias == [3.0, 3.0]);
 }
 
+/// `h + conv(h)`: the device reads what is under the kernel apart from the term.
+#[test]
+fn what_a_convolution_reads_is_no_term_of_it() {
+    let (mut nodes, x) = Nodes::new();
+    let first = nodes.conv("first", x, 3);
+    let second = nodes.conv("second", first, 3);
+    let sum = nodes.push("sum", ops::Add { divisor: 1.0 }, &[first, second]);
+    let out = nodes.conv("out", sum, 1);
+    let (_, program) = nodes.program(out);
+    let conv = program.ops[2].kind.conv().expect("a convolution");
+    assert!(conv.addend.is_none() && matches!(program.ops[3].kind, Kind::Pointwise(_)));
+}
+
 #[test]
 fn concatenations_and_upsamplings_are_read_through() {
     let (mut nodes, x) = Nodes::new();

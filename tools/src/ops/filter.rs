@@ -23,7 +23,7 @@ pub(super) fn weights(conv: &Conv, out: SlotId, units: &[f64], ratio: f64, e: &m
                 true => channels(conv, out, units[0], q, e),
                 false => channels_by_slot(conv, out, units, q, e),
             };
-            integer(&channels, q.assignment.weights[out.0], ratio, e)
+            integer(&of_groups(conv, channels), q.assignment.weights[out.0], ratio, e)
         }
     }
 }
@@ -32,12 +32,27 @@ pub(super) fn weights(conv: &Conv, out: SlotId, units: &[f64], ratio: f64, e: &m
 fn float(conv: &Conv, e: &mut Emitter<'_>) -> Weights {
     let groups = conv.groups.len().max(1);
     let (outs, taps) = (conv.bias.len() / groups, conv.taps());
-    let group = |g: usize| (0..taps).flat_map(move |tap| (0..outs).map(move |o| (g * outs + o) * taps + tap));
-    let order = (0..groups).flat_map(group);
+    // The weights that each output has, by its place among all.
+    let seen: Vec<Vec<usize>> = (0..groups * outs)
+        .map(|o| conv.seen(o).map(|tap| o * taps + tap).collect())
+        .collect();
+    let each = taps / conv.split;
+    let group = |g: usize| (0..each).flat_map(move |tap| (0..outs).map(move |o| (g * outs + o, tap)));
+    let order = (0..groups).flat_map(group).map(|(o, tap)| seen[o][tap]);
     Weights::F16 {
         data: e.weights.put(order.map(|i| f16_bits(conv.weight[i]))),
         bias: e.weights.put(conv.bias.iter().copied()),
     }
+}
+
+/// Without the zeros between groups.
+fn of_groups(conv: &Conv, mut channels: Vec<Channel>) -> Vec<Channel> {
+    if conv.split > 1 {
+        for (out, channel) in channels.iter_mut().enumerate() {
+            channel.weights = conv.seen(out).map(|tap| channel.weights[tap]).collect();
+        }
+    }
+    channels
 }
 
 /// The integers of every output channel.

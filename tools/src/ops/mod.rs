@@ -173,7 +173,8 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
 /// What the record of an operator costs, whose output is `out`.
 pub fn cost(model: &Model<'_>, record: &Record, out: &Tensor) -> Cost {
     match record {
-        Record::Conv(record) => conv::cost(model, record, out),
+        Record::Conv(record) => conv::cost(model, record, 1, out),
+        Record::Grouped(record) => conv::cost(model, &record.conv, record.groups, out),
         Record::Readout(record) => conv::cost_by_timestep(model, record, out),
         Record::NormConv(record) => norm::cost_inside(model, record, out),
         Record::GroupNorm(_) | Record::Norm(_) => norm::cost(out.channels),

@@ -217,7 +217,7 @@ pub(super) fn cost(channels: u16) -> Cost {
 
 /// What a convolution with a normalization inside costs.
 pub(super) fn cost_inside(model: &Model<'_>, record: &NormConv, out: &Tensor) -> Cost {
-    let conv = conv::cost(model, &record.conv, out);
+    let conv = conv::cost(model, &record.conv, 1, out);
     let channels = model.tensor(record.norm.out).map_or(0, |t| t.channels);
     Cost {
         weight_bytes: conv.weight_bytes + cost(channels).weight_bytes,

@@ -97,6 +97,7 @@ pub(super) fn lower(op: &ops::ConvTranspose, node: &Node, lowering: &Lowering<'_
         addend: None,
         divisor: 1.0,
         groups: vec![],
+        split: 1,
     };
     Ok(Lowered::Phases {
         conv,

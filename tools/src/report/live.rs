@@ -11,7 +11,7 @@ pub const WASM: &[u8] = include_bytes!("../../assets/browser/mote.wasm");
 const WORKER: &str = include_str!("browser/worker.js");
 const PAGE: &str = include_str!("browser/page.js");
 /// Parts of the runtime that the module lacks, to stay small: `runtime/c/wasm/build` leaves out the same.
-pub const NOT_IN_PAGE: [Feature; 7] = [
+pub const NOT_IN_PAGE: [Feature; 10] = [
     Feature::Chain,
     Feature::Decoder,
     Feature::LinearAttention,
@@ -19,6 +19,9 @@ pub const NOT_IN_PAGE: [Feature; 7] = [
     Feature::Pool,
     Feature::Edm,
     Feature::Consistency,
+    Feature::LearnedVariance,
+    Feature::Streamed,
+    Feature::Grouped,
 ];
 /// The part that a model needs and the page's module lacks.
 #[must_use]

@@ -134,6 +134,19 @@ impl RunOptions {
         }
     }
 
+    /// The same for `model`: the ancestral sampler takes the network's variances where the file has them and none is asked for.
+    ///
+    /// # Errors
+    /// As [`RunOptions::suits_variance`].
+    pub fn with_variance_of(&self, model: &Model<'_>) -> Result<Self, Error> {
+        self.suits_variance(model)?;
+        let ancestral = matches!(self.sampler, Some(Method::Ddpm(_))) && model.has_variances();
+        Ok(Self {
+            variance: self.variance.or(ancestral.then_some(Variance::Learned)),
+            ..self.clone()
+        })
+    }
+
     /// Whether the variance that the ancestral sampler would have is the model's, or asked for.
     ///
     /// # Errors
@@ -146,7 +159,7 @@ impl RunOptions {
         Err(Error::refused(
             "--sampler ddpm: learned variances (variance_type learned_range) have no place in a model file, which holds the mean alone",
         )
-        .help("take another sampler, or say --variance small or large"))
+        .help("convert with --learned-variance keep, take another sampler, or say --variance small or large"))
     }
 
     fn method(&self, default: Method) -> Method {
@@ -229,12 +242,12 @@ impl Request {
             return Err(Error::usage(format_args!("the weight of guidance is {weight}"))
                 .help(format_args!("give --guidance from -{MOST_GUIDANCE} to {MOST_GUIDANCE}")));
         }
-        self.run.suits_variance(model)?;
+        let run = self.run.with_variance_of(model)?;
         let config = Config {
             class: self.class,
             guidance_q16: self.guidance.map(q16),
             seed: self.seed,
-            ..self.run.config(model.header())?
+            ..run.config(model.header())?
         };
         config.validate_for(model)?;
         Ok(config)

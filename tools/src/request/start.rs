@@ -1,13 +1,21 @@
 //! Where images start other than at a seed: noise from a file, or a clean image.
 
-use crate::Error;
 use crate::files::{Expected, read_file};
 use crate::images::{Picture, Shape, decode};
 use crate::tensors::{TensorFile, TensorsError, Values, to_chw, to_hwc, to_q24};
+use crate::{Error, ErrorKind};
 use mote_runtime::internals::sampler::UNKNOWN;
 use std::path::{Path, PathBuf};
 
-const PNG: Expected = Expected::any("a PNG file", "give the path of a PNG file", 1 << 32);
+const PNG: Expected = Expected {
+    what: "a PNG file",
+    advice: "give the path of a PNG file",
+    most_bytes: 1 << 32,
+    head: |head| match head {
+        [0x89, b'P', b'N', b'G', ..] => Ok(u64::MAX),
+        _ => Err("it is no PNG file"),
+    },
+};
 /// The key that is taken where none is given.
 const NOISE_KEY: &str = "noise";
 
@@ -18,8 +26,9 @@ const NOISE_KEY: &str = "noise";
 /// Of kind `Input`, with file, key and what is expected.
 pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> {
     let (path, key) = split(given);
-    let file = TensorFile::read(&path)
-        .map_err(|error| Error::input(error).help("give --noise FILE.safetensors or FILE.safetensors:KEY"))?;
+    let file = TensorFile::read(&path).map_err(|error| {
+        Error::coded(ErrorKind::Input, error).help("give --noise FILE.safetensors or FILE.safetensors:KEY")
+    })?;
     let values = tensor(&file, &path, key.as_deref())?;
     let wanted = [shape.channels, shape.rows, shape.cols];
     let axes = Axes::of(&values.shape, shape);
@@ -133,7 +142,7 @@ fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, E
             TensorsError::Missing { .. } => format!("it holds {}", some(&keys)),
             _ => "starting noise is float: convert it before it is saved".to_owned(),
         };
-        Error::input(error).help(help)
+        Error::coded(ErrorKind::Input, error).help(help)
     })
 }
 
@@ -163,8 +172,11 @@ pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Ve
 /// # Errors
 /// Of kind `Input` where it is no PNG file or of another size.
 pub fn sample_of_png(path: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
-    let picture = decode(&read_file(path, &PNG)?)
-        .map_err(|error| Error::input(format_args!("{}: {error}", path.display())).help("give a PNG file"))?;
+    let picture = decode(&read_file(path, &PNG)?).map_err(|error| {
+        Error::coded(ErrorKind::Input, error)
+            .about(path.display())
+            .help("give a PNG file")
+    })?;
     picture.to_sample_q24(shape).ok_or_else(|| {
         let Shape { rows, cols, channels } = shape;
         let Picture { width, height, .. } = picture;

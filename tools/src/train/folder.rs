@@ -11,13 +11,31 @@ pub(super) const TRAINING: &str = "training";
 /// What a chain's folder holds.
 const CHAIN: &str = "chain.json";
 
-/// Checks that a run may be written into `folder`: it is none of `inputs` and not inside one, and is new, empty, or a run's own.
+/// What a run trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trains {
+    /// A network.
+    Network,
+    /// A chain of 2015.
+    Chain,
+}
+
+/// Checks that a run may be written into `folder`: it is none of `inputs` and not inside one, and is new, empty, or such a run's own.
 ///
 /// # Errors
 /// Of kind `Usage` or `Output`, with the folder and what it holds.
-pub fn check(folder: &Path, inputs: &[&Path]) -> Result<(), Error> {
+pub fn check(folder: &Path, inputs: &[&Path], trains: Trains) -> Result<(), Error> {
     Inputs::of(inputs.iter().copied()).spare_folder(folder, |_| true)?;
-    if folder.join(TRAINING).is_dir() || folder.join(CHAIN).is_file() {
+    let (network, chain) = (folder.join(TRAINING).is_dir(), folder.join(CHAIN).is_file());
+    let (own, other) = match trains {
+        Trains::Network => (network, chain.then_some("a chain of 2015")),
+        Trains::Chain => (chain, network.then_some("a network's run")),
+    };
+    if let Some(other) = other {
+        let problem = format_args!("{} holds {other}: this run would write over it", folder.display());
+        return Err(Error::usage(problem).help("give a new or an empty folder"));
+    }
+    if own {
         return Ok(());
     }
     let Ok(mut entries) = std::fs::read_dir(folder) else {
@@ -93,18 +111,30 @@ mod tests {
     fn a_folder_is_taken_where_it_is_new_empty_or_a_runs() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
-        check(&at("new"), &[]).unwrap();
+        check(&at("new"), &[], Trains::Network).unwrap();
         for name in ["empty", "run/training", "chain", "ck/unet", "data"] {
             std::fs::create_dir_all(at(name)).unwrap();
         }
         for name in ["chain/chain.json", "run/other", "ck/model_index.json", "file"] {
             std::fs::write(at(name), "").unwrap();
         }
-        for name in ["empty", "run", "chain"] {
-            check(&at(name), &[]).unwrap();
+        for (name, trains) in [
+            ("empty", Trains::Network),
+            ("empty", Trains::Chain),
+            ("run", Trains::Network),
+            ("chain", Trains::Chain),
+        ] {
+            check(&at(name), &[], trains).unwrap();
+        }
+        for (name, trains, held) in [
+            ("run", Trains::Chain, "holds a network's run"),
+            ("chain", Trains::Network, "holds a chain of 2015"),
+        ] {
+            let error = check(&at(name), &[], trains).unwrap_err();
+            assert!(error.to_string().contains(held) && error.advice().is_some(), "{error}");
         }
         let refused = |name: &str, inputs: &[&Path]| {
-            let error = check(&at(name), inputs).unwrap_err();
+            let error = check(&at(name), inputs, Trains::Network).unwrap_err();
             (error.kind(), format!("{error}: {}", error.advice().unwrap_or_default()))
         };
         let (kind, text) = refused("ck", &[]);

@@ -2,7 +2,7 @@
 
 use super::checkpoint::tensor_file;
 use super::curve::Curve;
-use crate::files::replace;
+use crate::files::{Form, read_as, replace};
 use mote_train::adam::Adam;
 use mote_train::trainer::State;
 use safetensors::SafeTensors;
@@ -25,6 +25,8 @@ pub struct Saved {
 /// Steps that a run has at most.
 pub const MOST_STEPS: u64 = 100_000_000;
 
+/// Largest state that is read.
+const MAX_BYTES: u64 = 8 << 30;
 const TENSORS: [&str; 4] = ["params", "average", "adam.mean", "adam.square"];
 
 impl Saved {
@@ -49,7 +51,7 @@ impl Saved {
 
     /// Reads it; `None` where there is none. `len` is the number of parameters.
     pub fn read(path: &Path, len: usize) -> io::Result<Option<Self>> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match read_as(path, MAX_BYTES, Form::SafeTensors) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };

@@ -47,6 +47,17 @@ pub enum FloatError {
         /// Of the checkpoint.
         checkpoint: [usize; 3],
     },
+    /// Not the model's checkpoint, though its samples have that shape.
+    #[error(
+        "the model takes {} labels and a condition of {} numbers, the checkpoint {} and {}: it is of another checkpoint",
+        model[0], model[1], checkpoint[0], checkpoint[1]
+    )]
+    Conditions {
+        /// Labels and numbers of a condition that the model takes.
+        model: [usize; 2],
+        /// Those that the checkpoint takes.
+        checkpoint: [usize; 2],
+    },
 }
 
 impl From<ScheduleError> for FloatError {
@@ -86,6 +97,36 @@ impl FloatComparison {
     pub fn held(&self, least: Option<f64>) -> bool {
         self.not_finite == 0 && least.is_none_or(|least| self.x0_psnr_db_mean >= least)
     }
+}
+
+/// Holds the model's sample, labels and condition against the checkpoint's, before any work is done.
+///
+/// # Errors
+/// [`FloatError::Shape`] and [`FloatError::Conditions`] where the model is of another checkpoint.
+pub fn belongs(opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<(), FloatError> {
+    belongs_deployed(opened, &*checkpoint.deployed_as(opened.model)?)
+}
+
+fn belongs_deployed(opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<(), FloatError> {
+    let header = opened.model.header();
+    let model = [header.channels.into(), header.rows.into(), header.cols.into()];
+    let found = checkpoint.graph.sample_shape();
+    if model != found {
+        return Err(FloatError::Shape {
+            model,
+            checkpoint: found,
+        });
+    }
+    let model = [usize::from(header.classes), opened.model.condition_len()];
+    let condition = checkpoint.graph.condition.map_or(0, |condition| condition.channels);
+    let found = [checkpoint.graph.classes.unwrap_or(0), condition];
+    if model != found {
+        return Err(FloatError::Conditions {
+            model,
+            checkpoint: found,
+        });
+    }
+    Ok(())
 }
 
 /// Compares `opened` with `checkpoint`, which `device` runs, on `images` under `config`; a list of seeds may stand for those of a model
@@ -202,18 +243,8 @@ impl FloatGiven {
 
 impl<'a> FloatRuns<'a> {
     pub(super) fn new(opened: OpenModel<'a>, checkpoint: &'a Checkpoint, config: &Config) -> Result<Self, FloatError> {
-        let header = opened.model.header();
         config.validate_for(opened.model)?;
-        let model = [header.channels.into(), header.rows.into(), header.cols.into()];
-        let found = checkpoint.graph.sample_shape();
-        let condition = checkpoint.graph.condition.map_or(0, |condition| condition.channels);
-        let conditions = [usize::from(header.classes), opened.model.condition_len()];
-        if model != found || conditions != [checkpoint.graph.classes.unwrap_or(0), condition] {
-            return Err(FloatError::Shape {
-                model,
-                checkpoint: found,
-            });
-        }
+        belongs_deployed(opened, checkpoint)?;
         Ok(Self {
             opened,
             checkpoint,
@@ -242,6 +273,7 @@ impl<'a> FloatRuns<'a> {
             let states = runs.iter().flat_map(|(record, _)| &record.x[call]);
             let x: Vec<f32> = states.map(|v| *v as f32).collect();
             let expected = self.network(network, &x, time, config, &vectors)?;
+            let expected = &expected[..x.len()];
             for ((image, (record, _)), expected) in images.iter_mut().zip(&runs).zip(expected.chunks_exact(len)) {
                 let signal = expected.iter().map(|v| f64::from(*v).powi(2)).sum();
                 let pairs = expected.iter().zip(&record.out[call]);
@@ -398,7 +430,7 @@ impl<'a> FloatRuns<'a> {
         Ok(states)
     }
 
-    /// The network's output after guidance.
+    /// The network's output after guidance; behind it the variances of what was asked for, where the run takes them.
     fn network(
         &self,
         network: &dyn FloatNetwork,
@@ -413,16 +445,35 @@ impl<'a> FloatRuns<'a> {
             labels: self.labels(config.class, count),
             vectors: vectors.to_vec(),
         };
-        let cond = network.output(x, &t, given.conditions())?;
-        let Some(weight) = config.guidance_q16 else {
-            return Ok(cond);
-        };
-        given.labels = self.labels(None, count);
-        if let Some((point, null)) = self.point.and_then(|point| Some((point, point.null?))) {
-            given.vectors.fill(point.real(null));
+        let (mut cond, variances) = self.apart(network.output(x, &t, given.conditions())?);
+        if let Some(weight) = config.guidance_q16 {
+            given.labels = self.labels(None, count);
+            if let Some((point, null)) = self.point.and_then(|point| Some((point, point.null?))) {
+                given.vectors.fill(point.real(null));
+            }
+            let (uncond, _) = self.apart(network.output(x, &t, given.conditions())?);
+            cond = guide(&cond, &uncond, f64::from(weight) / 65536.0);
         }
-        let uncond = network.output(x, &t, given.conditions())?;
-        Ok(guide(&cond, &uncond, f64::from(weight) / 65536.0))
+        if config.method.is_learned() {
+            cond.extend(variances);
+        }
+        Ok(cond)
+    }
+
+    /// What the network predicts of every sample, and its variances; none where it gives none.
+    fn apart(&self, out: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        if !self.opened.model.has_variances() {
+            return (out, vec![]);
+        }
+        let len = self.opened.model.header().sample_len();
+        let halves = |first: bool| {
+            let halves = out.chunks_exact(2 * len).map(|both| both.split_at(len));
+            halves
+                .flat_map(|(mean, variance)| if first { mean } else { variance })
+                .copied()
+                .collect()
+        };
+        (halves(true), halves(false))
     }
 }
 

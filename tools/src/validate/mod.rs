@@ -19,7 +19,7 @@ pub use backends::{affordable_seeds, backends_to_check};
 pub use compare::{Divergence, mismatches};
 pub use device::FloatDevice;
 pub use distribution::{Distribution, DistributionError, Space, ToData, distribution};
-pub use float::{FloatComparison, FloatError, against, psnr_db};
+pub use float::{FloatComparison, FloatError, against, belongs, psnr_db};
 pub use layers::{Layer, Layers, layers};
 pub use statistics::{Statistics, Survey};
 

@@ -12,6 +12,7 @@ use mote_runtime::internals::model::exec::Call;
 use mote_runtime::internals::model::sampling::Levels;
 use mote_runtime::internals::ops::Given;
 use mote_runtime::internals::sampler::Predicted;
+use mote_runtime::internals::sampler::variance::separate;
 use mote_runtime::internals::schedule::coefficients::Prediction;
 use mote_runtime::internals::schedule::rows::{Row, Rows};
 use mote_runtime::internals::schedule::spacing::{PrevRule, prev_timestep};
@@ -106,6 +107,7 @@ impl Probed {
             false => call.with_condition(&self.condition),
         };
         worker.forward(model, &call, memory.bytes_mut(), &mut Unobserved)?;
+        separate(model, memory.bytes_mut(), &mut [])?;
         let missing = RunError::Memory {
             op: model.header().op_count,
         };
@@ -113,7 +115,7 @@ impl Probed {
         let out: &[i32] = bytemuck::cast_slice(&memory.bytes()[range]);
         let squared = |(a, b): (&i32, &i32)| ((f64::from(*a) - f64::from(*b)) / Q24).powi(2);
         let sum: f64 = out.iter().zip(&self.out_q24).map(squared).sum();
-        Ok(sum / out.len() as f64 * self.weight)
+        Ok(sum / self.out_q24.len() as f64 * self.weight)
     }
 }
 

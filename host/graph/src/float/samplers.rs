@@ -145,7 +145,7 @@ pub struct Weights {
 }
 
 impl BySample<'_> {
-    /// Takes `x` through all steps: see [`Ddim::sample`].
+    /// Takes `x` through all steps: see [`Ddim::sample`]. Where the network's variances are asked for, `model` gives them behind its output.
     pub fn sample<T: Real, E: From<ScheduleError>>(
         &self,
         mut x: Vec<T>,
@@ -157,8 +157,9 @@ impl BySample<'_> {
         let mut before: Option<(f64, Vec<T>)> = None;
         for (index, step) in self.steps.iter().enumerate() {
             let (ab, next) = (alpha(step.timestep), step.previous.map_or(1.0, alpha));
-            let output = model(&x, step.timestep)?;
-            let x0 = self.clean(&x, &output, step.timestep)?;
+            let both = model(&x, step.timestep)?;
+            let (output, variances) = both.split_at(x.len().min(both.len()));
+            let x0 = self.clean(&x, output, step.timestep)?;
             let w = match self.method {
                 Method::Ddpm(variance) => ancestral(ab, next, variance),
                 Method::DpmSolver2M => multistep(before.as_ref().map(|(ab, _)| *ab), ab, next),
@@ -168,7 +169,12 @@ impl BySample<'_> {
             let kept = before.take().map_or_else(|| x0.clone(), |(_, kept)| kept);
             let mut moved = combine(w, [&x0, &kept, &x]);
             if w.sigma > 0.0 {
-                for (v, z) in moved.iter_mut().zip(noise(index)?) {
+                let mut drawn = noise(index)?;
+                if let Method::Ddpm(Variance::Learned) = self.method {
+                    let each = drawn.iter_mut().zip(variances);
+                    each.for_each(|(z, v)| *z = T::of(share(ab, next, v.wide())) * *z);
+                }
+                for (v, z) in moved.iter_mut().zip(drawn) {
                     *v += T::of(w.sigma) * z;
                 }
             }
@@ -178,7 +184,7 @@ impl BySample<'_> {
             }
             observe(&Shown {
                 x: &x,
-                output: &output,
+                output,
                 x0: &x0,
                 next: &moved,
                 unit: 1.0,
@@ -226,7 +232,7 @@ pub fn ancestral(ab: f64, next: f64, variance: Variance) -> Weights {
     let beta = 1.0 - alpha;
     let small = (1.0 - next) / (1.0 - ab) * beta;
     let variance = match variance {
-        Variance::Large if next < 1.0 => beta,
+        Variance::Large | Variance::Learned if next < 1.0 => beta,
         _ => small,
     };
     Weights {
@@ -235,6 +241,14 @@ pub fn ancestral(ab: f64, next: f64, variance: Variance) -> Weights {
         state: libm::sqrt(alpha) * (1.0 - next) / (1.0 - ab),
         sigma: libm::sqrt(variance.max(0.0)),
     }
+}
+
+/// The deviation of a step between two cumulative alphas over that of the large variance, where the network says `v`: the variance lies
+/// between the two fixed ones on a logarithmic scale (Nichol and Dhariwal 2021, equation 15), at `(v + 1) / 2` of the way.
+#[must_use]
+pub fn share(ab: f64, next: f64, v: f64) -> f64 {
+    let ratio = (1.0 - next) / (1.0 - ab);
+    libm::exp((1.0 - v) / 4.0 * libm::log(ratio))
 }
 
 /// DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with its logarithms and exponentials: the step between two cumulative alphas, after one

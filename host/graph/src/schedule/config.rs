@@ -2,7 +2,7 @@
 
 use super::edm::{self, Edm};
 use super::{BetaSchedule, Precision, Prediction, Schedule, ScheduleError, Spacing, Variance, spacing_from_name};
-use crate::config::{ConfigError, Fields};
+use crate::config::{ConfigError, Fields, printable};
 use mote_runtime::internals::model::sampling;
 use mote_runtime::internals::model::sampling::Levels;
 
@@ -138,7 +138,7 @@ const CLASSES: [Class; 7] = [
 
 /// Settings that say how a solver steps, and parameters of settings that are refused where they are on: neither changes the
 /// schedule that a network was trained under, nor which noise levels a run visits.
-const WITHOUT_EFFECT: [&str; 20] = [
+const WITHOUT_EFFECT: [&str; 19] = [
     "dynamic_thresholding_ratio",
     "sample_max_value",
     "skip_prk_steps",
@@ -153,7 +153,6 @@ const WITHOUT_EFFECT: [&str; 20] = [
     "time_shift_type",
     "sigma_min",
     "sigma_max",
-    "shift_terminal",
     "set_alpha_to_one",
     "clip_sample",
     "clip_sample_range",
@@ -162,7 +161,7 @@ const WITHOUT_EFFECT: [&str; 20] = [
 ];
 
 /// Settings that change which noise levels a run visits, and have no place in a model file.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 8] = [
     (
         "thresholding",
         "dynamic thresholding is not supported: set it to false, or use clip_sample",
@@ -176,6 +175,7 @@ const REFUSED: [(&str, &str); 7] = [
         "flow matching is supported as FlowMatchEulerDiscreteScheduler: this class' sigmas are not",
     ),
     ("use_dynamic_shifting", OTHER_LEVELS),
+    ("shift_terminal", OTHER_LEVELS),
 ];
 const OTHER_LEVELS: &str = "it would have a run visit other noise levels than the training timesteps, which no model file \
     holds: set it to false, and choose how timesteps are spread by timestep_spacing";
@@ -219,7 +219,33 @@ impl SchedulerConfig {
 
     /// [`SchedulerConfig::parse`] as the class of that name, whichever class the file is of: a pipeline's index says which
     /// scheduler reads the file.
+    ///
+    /// # Errors
+    /// What is malformed or not supported. Where the classes differ, that is said, here and in the notes.
     pub fn parse_as(file: &str, text: &str, class_name: Option<&str>) -> Result<Self, ConfigError> {
+        let own = Fields::parse(file, text)?.string("_class_name", "")?;
+        let other = class_name.filter(|name| *name != own && !own.is_empty());
+        let Some(name) = other else {
+            return Self::parse_class(file, text, class_name);
+        };
+        let differ = format!(
+            "the file is {}'s, and the pipeline's model_index.json has it read by {}",
+            printable(&own),
+            printable(name)
+        );
+        match Self::parse_class(file, text, class_name) {
+            Ok(mut config) => {
+                config.notes.push(differ);
+                Ok(config)
+            }
+            Err(error) => Err(ConfigError {
+                problem: format!("{}; {differ}", error.problem),
+                ..error
+            }),
+        }
+    }
+
+    fn parse_class(file: &str, text: &str, class_name: Option<&str>) -> Result<Self, ConfigError> {
         let mut fields = Fields::parse(file, text)?;
         let own = fields.string("_class_name", "")?;
         if class_name.unwrap_or(&own) == FLOW_EULER {
@@ -581,6 +607,22 @@ mod tests {
         assert!(!pndm.clip_sample && !pndm.set_alpha_to_one);
         let dpm = parse(r#"{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 2}"#).unwrap();
         assert_eq!(dpm.timestep_spacing, Spacing::Linspace);
+    }
+
+    #[test]
+    fn a_class_that_the_index_names_is_not_taken_in_silence() {
+        let read = |text: &str| SchedulerConfig::parse_as("s.json", text, Some("DDIMScheduler"));
+        let other = read(r#"{"_class_name": "DDPMScheduler"}"#).unwrap();
+        assert_eq!(other.class_name, "DDIMScheduler");
+        let differ = "the file is DDPMScheduler's, and the pipeline's model_index.json has it read by DDIMScheduler";
+        assert_eq!(other.notes, [differ]);
+        assert!(read(r#"{"_class_name": "DDIMScheduler"}"#).unwrap().notes.is_empty());
+        let error = read(r#"{"_class_name": "EulerDiscreteScheduler", "interpolation_type": "linear"}"#).unwrap_err();
+        assert_eq!(error.field, "interpolation_type");
+        assert!(
+            error.to_string().contains("the file is EulerDiscreteScheduler's"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub enum Prediction {
 }
 
 impl Prediction {
+    /// Whether it predicts for samplers on cumulative alphas.
+    pub fn is_on_alphas(self) -> bool {
+        matches!(self, Self::Epsilon | Self::V | Self::Sample)
+    }
+
     /// Whether this is a chain of 2015.
     pub fn is_chain(self) -> bool {
         matches!(self, Self::Bits { .. } | Self::Kernel)
@@ -117,7 +122,7 @@ const SPACINGS: [Spacing; 4] = [
 ];
 
 /// The samplers by their numbers in a plan.
-const METHODS: [Method; 11] = [
+const METHODS: [Method; 12] = [
     Method::Ddim,
     Method::Ddpm(Variance::Small),
     Method::Ddpm(Variance::Large),
@@ -129,6 +134,7 @@ const METHODS: [Method; 11] = [
     Method::FlowDpmSolver2M,
     Method::Consistency,
     Method::FlowConsistency,
+    Method::Ddpm(Variance::Learned),
 ];
 
 impl Header {

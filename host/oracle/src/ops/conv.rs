@@ -34,16 +34,16 @@ pub struct Record {
     pub out: TensorId,
     tables: Tables,
     /// Rows and columns.
-    kernel: [usize; 2],
+    pub kernel: [usize; 2],
     /// Of rows and of columns.
-    stride: [usize; 2],
+    pub stride: [usize; 2],
     /// Zeros at top, left, bottom and right.
-    pad: [usize; 4],
+    pub pad: [usize; 4],
     /// Whether each position of the input is read four times.
-    upsample: bool,
+    pub upsample: bool,
     addend: Option<Addend>,
-    /// Channels of the input, and of the output.
-    channels: [usize; 2],
+    /// Channels that an output sees, and of the output.
+    pub channels: [usize; 2],
 }
 
 /// Where weights, biases and factors stand.
@@ -257,6 +257,12 @@ impl Record {
             }
             values.extend(acc.into_iter().map(|acc| at.scaled(factors[channel], acc)));
         }
+        self.ended(values, at)
+    }
+
+    /// The term added to sums in the output's unit, and what is read back of them.
+    pub fn ended(&self, mut values: Vec<i64>, at: &Context<'_>) -> Option<Planes<i64>> {
+        let [outs, rows, cols] = at.shape();
         if let Some(addend) = &self.addend {
             let term = at.get(addend.tensor)?;
             for (i, value) in values.iter_mut().enumerate() {
@@ -299,6 +305,12 @@ impl Record {
             }
             values.extend(acc);
         }
+        self.ended_float(values, at)
+    }
+
+    /// The same of sums in f32.
+    pub fn ended_float(&self, mut values: Vec<f32>, at: &Context<'_>) -> Option<Planes<i64>> {
+        let [outs, rows, cols] = at.shape();
         if let Some(addend) = &self.addend {
             let term = at.get(addend.tensor)?;
             for (i, value) in values.iter_mut().enumerate() {

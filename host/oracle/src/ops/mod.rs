@@ -11,6 +11,7 @@ mod condition;
 mod constant;
 mod conv;
 mod group_norm;
+mod grouped;
 mod input;
 mod linear_attention;
 mod norm;
@@ -64,7 +65,7 @@ pub struct Kind {
 }
 
 /// Every kind, by its number in the file.
-pub const KINDS: [Kind; 21] = [
+pub const KINDS: [Kind; 22] = [
     input::KIND,
     time_proj::KIND,
     class_embed::KIND,
@@ -86,6 +87,7 @@ pub const KINDS: [Kind; 21] = [
     pool::KIND,
     constant::KIND,
     band::KIND,
+    grouped::KIND,
 ];
 
 /// What the network is called with.

@@ -4,6 +4,7 @@ mod chain;
 pub mod coefficients;
 pub mod levels;
 pub mod timesteps;
+mod variance;
 
 mod rows;
 
@@ -15,7 +16,7 @@ use super::file::File;
 use super::file::header::Prediction;
 use super::network::Network;
 use super::ops::Call;
-use super::request::{Method, PrevRule, Request, Spacing, Start, UNKNOWN};
+use super::request::{Method, PrevRule, Request, Spacing, Start, UNKNOWN, Variance};
 use super::scalar::digest::digest;
 use super::scalar::noise::{normal_q24, uniform_word};
 use super::scalar::rounding::{Rounding, saturate};
@@ -103,6 +104,10 @@ impl Run<'_> {
             .is_some_and(|plan| (plan, h.clip) != (c.plan(), c.clip))
         {
             return refuse("plan");
+        }
+        let learned = c.method == Method::Ddpm(Variance::Learned);
+        if learned && (!self.network.gives_variances() || h.schedule.plan().is_some()) {
+            return refuse("variance");
         }
         let is_continuous = levels::are_continuous(h.prediction);
         if is_continuous != c.method.is_continuous() {
@@ -278,8 +283,9 @@ impl Run<'_> {
             }
             let seen = |x: &i32| Rounding::default().shift(i128::from(*x) * row.input_q30, 30) as i32;
             let seen: Vec<i32> = state.x.iter().map(seen).collect();
-            let out = self.predict(&seen, row.time_q16, ops)?;
-            self.advance(state, &row, &out, index);
+            let (out, variances) = self.means(self.predict(&seen, row.time_q16, ops)?);
+            let noise = self.noise(&variances, index, row.time_q16 / 65_536)?;
+            self.advance(state, &row, &out, &noise);
         }
         Ok(())
     }
@@ -291,16 +297,12 @@ impl Run<'_> {
     }
 
     /// Moves the state by the network's output.
-    fn advance(&self, state: &mut State, row: &Row, out: &[i64], index: u32) {
-        let (noisy, by_output) = (self.rows().noisy(), self.rows().by_output());
+    fn advance(&self, state: &mut State, row: &Row, out: &[i64], noise: &[i64]) {
+        let by_output = self.rows().by_output();
         let before = state.clean.take();
         let mut clean = Vec::new();
         for (i, x) in state.x.iter_mut().enumerate() {
-            let z = if noisy {
-                normal_q24(self.config.seed, index + 1, i as u32)
-            } else {
-                0
-            };
+            let z = noise[i];
             let (range, r) = (self.config.clip_range_q24, self.rounding());
             if by_output {
                 *x = row.coefficients.apply((*x).into(), out[i], z, range, r) as i32;
@@ -337,10 +339,19 @@ impl Run<'_> {
         // Label and vector are dropped, each where it can be.
         let dropped = self.network.condition().is_some_and(|wanted| wanted.has_null);
         let plain = call(null.unwrap_or(0), if dropped { None } else { self.condition })?;
-        let guided = plain.iter().zip(conditional).map(|(plain, conditional)| {
-            let moved = i128::from(weight) * i128::from(conditional - plain);
-            saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)
-        });
+        let per = self.channels();
+        let guided = plain
+            .iter()
+            .zip(conditional)
+            .enumerate()
+            .map(|(i, (plain, conditional))| {
+                // Variances are those of what was asked for.
+                if self.network.gives_variances() && i % (2 * per) >= per {
+                    return conditional;
+                }
+                let moved = i128::from(weight) * i128::from(conditional - plain);
+                saturate(i128::from(*plain) + Rounding::default().shift(moved, 16), 32)
+            });
         Ok(guided.collect())
     }
 }

@@ -249,7 +249,7 @@ fn ddpm(now: Level, next: Level, variance: Variance) -> [Signed; 4] {
     let d = next.s.times(n2);
     let beta = gap.over(Soft::from_q(next.ab, 62));
     let sigma2 = match (variance, n2_next.is_zero()) {
-        (Variance::Large, false) => beta,
+        (Variance::Large | Variance::Learned, false) => beta,
         _ => n2_next.times(beta.over(n2)),
     };
     let x = now.s.times(n2_next).over(d);

@@ -1,11 +1,14 @@
 //! Convolution over `(row, col, channel)`; a linear layer is one with a kernel of 1.
 
 pub mod float;
+pub mod grouped;
 pub mod halves;
 pub mod integer;
 pub mod proof;
 pub(crate) mod rows;
 mod sides;
+#[cfg(feature = "streamed")]
+pub(crate) mod streamed;
 
 pub use sides::{Extent, Sides};
 
@@ -329,7 +332,7 @@ impl Operator for Conv {
 
 /// Which rows of a convolution's tables it uses.
 #[derive(Clone, Copy)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Group of timesteps.
     pub group: usize,
     /// Number of groups.
@@ -338,7 +341,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Those of a convolution that has no others.
-    pub(super) const ALL: Self = Self { group: 0, groups: 1 };
+    pub(crate) const ALL: Self = Self { group: 0, groups: 1 };
 
     /// The group's `count` of a table that has as many for each.
     fn table<'m, T: bytemuck::AnyBitPattern>(self, context: &Context<'m>, at: At, count: usize) -> Option<&'m [T]> {
@@ -354,8 +357,11 @@ pub struct Geometry {
     pub input: [usize; 2],
     /// Rows and columns of the output.
     pub output: [usize; 2],
-    /// Output channels.
+    /// Output channels, or as many as are computed of them.
     pub outs: usize,
+    /// Elements from a position of the output to the next: output channels, also where not all of them are computed.
+    #[cfg(feature = "streamed")]
+    pub pitch: usize,
     /// Sides of the kernel.
     pub kernel: Extent,
     /// Steps.
@@ -366,18 +372,36 @@ pub struct Geometry {
     pub upsample: bool,
 }
 
+impl Geometry {
+    /// Of a convolution of `input` to `out`.
+    #[inline(always)]
+    pub fn of(c: &Conv, input: &Tensor, out: &Tensor) -> Self {
+        Self {
+            input: [input.rows.into(), input.cols.into()],
+            output: [out.rows.into(), out.cols.into()],
+            outs: out.channels.into(),
+            #[cfg(feature = "streamed")]
+            pitch: out.channels.into(),
+            kernel: c.kernel.into(),
+            stride: c.stride.into(),
+            pad: [c.pad[0].into(), c.pad[1].into()],
+            upsample: c.upsample,
+        }
+    }
+
+    /// Elements from a position of the output to the next.
+    #[inline(always)]
+    pub fn pitch(&self) -> usize {
+        #[cfg(feature = "streamed")]
+        return self.pitch;
+        #[cfg(not(feature = "streamed"))]
+        self.outs
+    }
+}
+
 /// Shapes of a convolution from the records.
 pub(super) fn geometry(c: &Conv, r: &Regions<'_, '_>) -> Geometry {
-    let (input, out) = (r.tensor(slot::FIRST), r.out());
-    Geometry {
-        input: [input.rows.into(), input.cols.into()],
-        output: [out.rows.into(), out.cols.into()],
-        outs: out.channels.into(),
-        kernel: c.kernel.into(),
-        stride: c.stride.into(),
-        pad: [c.pad[0].into(), c.pad[1].into()],
-        upsample: c.upsample,
-    }
+    Geometry::of(c, &r.tensor(slot::FIRST), &r.out())
 }
 
 /// Runs an integer convolution.
@@ -405,6 +429,10 @@ pub(super) fn filter<'m>(
     g: &Geometry,
     channels: usize,
 ) -> Option<Filter<'m>> {
+    // Their rows are not there: `streamed` has those that are.
+    if context.apart().is_some() {
+        return None;
+    }
     let taps = g.kernel.area() * channels;
     let weights = padded(taps) * g.outs;
     let (data, bias, requant) = match c.weights {
@@ -480,16 +508,30 @@ pub(super) fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regi
 
 /// Runs a convolution in f16.
 pub(super) fn run_float(context: &Context<'_>, c: &Conv, rows: Rows, r: &mut Regions<'_, '_>) -> Option<()> {
+    run_float_with(context, c, rows, None, r)
+}
+
+/// Runs a convolution in f16, with these weights or those of its record.
+#[inline(always)]
+fn run_float_with(
+    context: &Context<'_>,
+    c: &Conv,
+    rows: Rows,
+    read: Option<&[u16]>,
+    r: &mut Regions<'_, '_>,
+) -> Option<()> {
     let g = geometry(c, r);
     let parts = &float_parts(&c.source, r)?;
     let taps = g.kernel.area() * parts.iter().map(|p| p.channels).sum::<usize>();
     let Weights::F16 { data, bias } = c.weights else {
         return None;
     };
-    let (weights, bias) = (
-        rows.table(context, data, taps * g.outs)?,
-        rows.table(context, bias, g.outs)?,
-    );
+    let weights = match read {
+        Some(read) => read.get(..taps * g.outs)?,
+        None if context.apart().is_some() => return None,
+        None => rows.table(context, data, taps * g.outs)?,
+    };
+    let bias = rows.table(context, bias, g.outs)?;
     let add = match c.addend {
         None => None,
         Some(a) => Some(float::Addition {

@@ -36,7 +36,11 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, outs: usi
         Weights::W4 { .. } => (1, 4 * int4::row_words(taps)),
         Weights::F16 { data, bias } => {
             check.built(Feature::F16)?;
-            check.finite_f16(check.table(data, values(taps)?)?)?;
+            if let Some([limit, _]) = check.context.apart() {
+                elsewhere(check, data, values(2 * taps)?, limit)?;
+            } else {
+                check.finite_f16(check.table(data, values(taps)?)?)?;
+            }
             return check.finite_f32(check.table(bias, outs)?);
         }
     };
@@ -59,7 +63,14 @@ pub(super) fn conv(check: &Checker<'_, '_>, c: &Conv, source: &Tensor, outs: usi
     } else {
         (i32::MAX as u64, Requant::LEAST)
     };
-    let mut weights = check.table::<u8>(data, values(row)?)?;
+    // Those of another file are held to the accumulators when it is there ([`row_holds`]).
+    let apart = check.context.apart();
+    let mut weights = match apart {
+        None => check.table::<u8>(data, values(row)?)?,
+        Some([limit, _]) => elsewhere(check, data, values(row)?, limit).map(|()| [].as_slice())?,
+    };
+    let row = if apart.is_some() { 0 } else { row };
+    let taps = if apart.is_some() { 0 } else { taps };
     // Kernels load weights a word at a time.
     check.ensure(data.0.is_multiple_of(4), Fault::Alignment(data.0))?;
     let mut biases = check.table::<i32>(bias, values(size)?)?.iter();
@@ -116,4 +127,34 @@ fn magnitudes4(row: &[u8], taps: usize) -> Option<u64> {
 /// An int64 bias stored as two little-endian words, so that 4-byte alignment is enough.
 pub fn wide_bias(words: [i32; 2]) -> i64 {
     i64::from(words[1]) << 32 | i64::from(words[0] as u32)
+}
+
+/// That a table of `len` bytes lies in the file of weights, of `limit` bytes, at a word.
+#[inline(always)]
+fn elsewhere(check: &Checker<'_, '_>, data: At, len: usize, limit: u32) -> Check {
+    let end = u64::from(data.0) + len as u64;
+    let fault = Fault::OutOfBounds {
+        limit,
+        end: u32::try_from(end).unwrap_or(u32::MAX),
+    };
+    check.ensure(end <= limit.into(), fault)?;
+    check.ensure(data.0.is_multiple_of(4), Fault::Alignment(data.0))
+}
+
+/// Whether a row of integer weights of channel `channel` cannot overflow its accumulator, which the rest of the record's checks have left
+/// open. `bias` is that channel's, `input` is [`input_bound`]'s.
+#[cfg(feature = "streamed")]
+pub(crate) fn row_holds(weights: &Weights, row: &[u8], taps: usize, bias: i64, input: i64) -> bool {
+    let (sum, limit) = match weights {
+        Weights::W16 { .. } => (magnitudes(row, taps, true), WideRequant::ACC_LIMIT as u64 - 1),
+        Weights::W8 { .. } => (magnitudes(row, taps, false), i32::MAX as u64),
+        Weights::W4 { .. } => (magnitudes4(row, taps), i32::MAX as u64),
+        Weights::F16 { .. } => {
+            let halves = row.as_chunks().0.iter();
+            return halves
+                .map(|&half| u16::from_le_bytes(half))
+                .all(|half| half & 0x7C00 != 0x7C00);
+        }
+    };
+    sum.is_some_and(|sum| accumulator_bound(sum, bias, input) <= limit)
 }

@@ -206,13 +206,41 @@ impl Norm {
     fn integer(
         &self,
         input: &Input<'_>,
-        mut norm: integer::Norm<'_>,
+        norm: integer::Norm<'_>,
         vector: Option<&[i16]>,
         positions: usize,
         out: &mut ViewMut<'_>,
     ) {
         let size = norm.channels / norm.groups;
         let largest = [norm.gamma, norm.beta_q16].map(|table| table.iter().fold(0, |m, v| m.max(v.unsigned_abs())));
+        #[cfg(feature = "fast")]
+        if self.by_position
+            && self
+                .by_position(input, &norm, vector, largest, positions, out)
+                .is_some()
+        {
+            return;
+        }
+        for first in (0..positions).step_by(norm.positions) {
+            let together = first..first + norm.positions;
+            for group in (0..norm.channels).step_by(size) {
+                self.one(input, norm, vector, together.clone(), group..group + size, largest, out);
+            }
+        }
+    }
+
+    /// What is normalized together: some channels of some positions.
+    #[inline(never)]
+    pub(super) fn one(
+        &self,
+        input: &Input<'_>,
+        norm: integer::Norm<'_>,
+        vector: Option<&[i16]>,
+        together: Range<usize>,
+        group: Range<usize>,
+        largest: [u32; 2],
+        out: &mut ViewMut<'_>,
+    ) {
         // Of the 16 bits that elements may take, those of bytes leave seven: a zero point takes one.
         let bytes = match (input, &*out) {
             (Input::One(Operand::Apart(View::I8(..))), _) => true,
@@ -221,53 +249,54 @@ impl Norm {
         };
         let spare = if bytes { 7 } else { 0 };
         let mut chunk = [0; CHUNK];
-        for first in (0..positions).step_by(norm.positions) {
-            let together = first..first + norm.positions;
-            for group in (0..norm.channels).step_by(size) {
-                let end = group + size;
-                let mut sums = Sums { sum: 0, squares: 0 };
-                for position in together.clone() {
-                    let mut channel = group;
-                    while channel < end {
-                        let some = read(input, out, norm.channels, position, channel..end, &mut chunk);
-                        let (sum, squares) = moments(some);
-                        sums.sum += sum;
-                        sums.squares += squares;
-                        channel += some.len();
-                    }
-                }
-                if !self.centred {
-                    sums.sum = 0;
-                }
-                if self.floor {
-                    // What lacks to the least.
-                    norm.eps_q = self.eps_q.saturating_sub(sums.spread((norm.positions * size) as u32));
-                }
-                let affine = sums.affine(&norm, size);
-                let lines = affine.lines(largest, spare);
-                for position in together.clone() {
-                    let mut channel = group;
-                    while channel < end {
-                        let some = read(input, out, norm.channels, position, channel..end, &mut chunk);
-                        let at = position * norm.channels + channel;
-                        match &lines {
-                            Some(lines) if Feature::Fast.is_built() => {
-                                self.quick(&norm, lines, vector, channel, some, &mut out.part(at..at + some.len()));
-                            }
-                            _ => self.exact(
-                                &norm,
-                                &affine,
-                                vector,
-                                channel,
-                                some,
-                                &mut out.part(at..at + some.len()),
-                            ),
-                        }
-                        channel += some.len();
-                    }
-                }
+        let mut sums = Sums { sum: 0, squares: 0 };
+        for position in together.clone() {
+            let mut channel = group.start;
+            while channel < group.end {
+                let some = read(input, out, norm.channels, position, channel..group.end, &mut chunk);
+                let (sum, squares) = moments(some);
+                sums.sum += sum;
+                sums.squares += squares;
+                channel += some.len();
             }
         }
+        let affine = self.affine(sums, &norm, group.len());
+        let lines = affine.lines(largest, spare);
+        for position in together {
+            let mut channel = group.start;
+            while channel < group.end {
+                let some = read(input, out, norm.channels, position, channel..group.end, &mut chunk);
+                let at = position * norm.channels + channel;
+                match &lines {
+                    Some(lines) if Feature::Fast.is_built() => {
+                        self.quick(&norm, lines, vector, channel, some, &mut out.part(at..at + some.len()));
+                    }
+                    _ => self.exact(
+                        &norm,
+                        &affine,
+                        vector,
+                        channel,
+                        some,
+                        &mut out.part(at..at + some.len()),
+                    ),
+                }
+                channel += some.len();
+            }
+        }
+    }
+
+    /// What the `size` channels of the group share.
+    #[inline(always)]
+    pub(super) fn affine(&self, sums: Sums, norm: &integer::Norm<'_>, size: usize) -> Affine {
+        let (mut sums, mut norm) = (sums, *norm);
+        if !self.centred {
+            sums.sum = 0;
+        }
+        if self.floor {
+            // What lacks to the least.
+            norm.eps_q = self.eps_q.saturating_sub(sums.spread((norm.positions * size) as u32));
+        }
+        sums.affine(&norm, size)
     }
 
     /// Some channels of a position by the definition.

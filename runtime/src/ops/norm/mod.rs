@@ -4,6 +4,8 @@ use crate::ops::{Call, Context};
 pub mod float;
 mod general;
 pub mod integer;
+#[cfg(feature = "fast")]
+mod positions;
 
 pub use general::{MAX_UP, Norm, ScaleShift};
 

@@ -13,12 +13,14 @@ use crate::tensor::view::{Operand, ViewMut};
 
 /// Runs both for the output rows `asked`, of which `out` begins at row `base`. `window` holds whole rows of the input, at least as many as
 /// the kernel has (or all there are); `factors` and `columns` are the scratch of the two. Gives whether the factors are for the family's
-/// kernel: who calls it again for other rows says so in `before`, and they are not made anew.
+/// kernel: who calls it again for other rows says so in `before`, and they are not made anew. `held` are
+/// the rows that the window has already.
 #[expect(clippy::too_many_arguments, reason = "two operators")]
 #[inline(always)]
 pub fn norm_conv(
     (asked, base): (Range<usize>, usize),
     before: Option<bool>,
+    mut held: Range<usize>,
     input: &Input<'_>,
     norm: &Norm<'_>,
     factors: &mut [i32],
@@ -34,14 +36,13 @@ pub fn norm_conv(
         None => norm.prepare(input, factors, window),
     };
     let ([rows, cols], pad) = (g.input, g.pad[0]);
-    let (line, out_line) = (cols * norm.channels, g.output[1] * g.outs);
+    let (line, out_line) = (cols * norm.channels, g.output[1] * g.pitch());
     let lines = window.len() / line.max(1);
     let band = if lines < rows {
         lines.saturating_sub(g.kernel.rows()) / g.stride.rows() + 1
     } else {
         asked.len().max(1)
     };
-    let mut held: Range<usize> = 0..0;
     for first in asked.clone().step_by(band) {
         let count = band.min(asked.end - first);
         // Counted from the first row of zeros.
@@ -73,6 +74,9 @@ pub fn norm_conv(
             ..*g
         };
         let range = first * out_line..(first + count) * out_line;
+        // Of channels behind the first the last row ends with the output.
+        #[cfg(feature = "streamed")]
+        let range = range.start..range.end.min(base * out_line + out.len());
         let add = add.map(|term| match term.operand {
             Operand::Apart(view) if !term.broadcast => Addition {
                 operand: Operand::Apart(view.part(range.clone())),
@@ -106,6 +110,7 @@ pub fn norm_conv_rows(
     norm_conv(
         (asked, base),
         None,
+        0..0,
         input,
         norm,
         factors,

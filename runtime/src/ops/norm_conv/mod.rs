@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
 use super::conv::halves::Join;
+#[cfg(feature = "streamed")]
+use super::conv::streamed::{self, Block};
 use super::norm::integer::FACTOR_WORDS;
 use super::reader::Reader;
 use super::{Conv, GroupNorm, Operator, conv, norm};
@@ -147,6 +149,7 @@ impl NormConv {
         Some(integer::norm_conv(
             (rows, 0),
             before,
+            0..0,
             &input,
             &norm,
             factors,
@@ -156,6 +159,48 @@ impl NormConv {
             add,
             columns,
             out,
+        ))
+    }
+
+    /// Runs it for a block's channels alone. What it gives is `before` for the next block, where nothing else had its scratch.
+    #[cfg(feature = "streamed")]
+    #[inline(never)]
+    pub(crate) fn run_block(
+        &self,
+        context: &Context<'_>,
+        block: &Block<'_>,
+        before: Option<bool>,
+        r: &mut Regions<'_, '_>,
+    ) -> Option<bool> {
+        let (norm, input) = (
+            norm::parameters(context, &self.norm, slot::WINDOW, r)?,
+            norm::input(&self.norm, r)?,
+        );
+        let c = &self.conv;
+        let whole = conv::geometry(c, r);
+        let filter = streamed::filter(context, c, conv::Rows::ALL, whole.outs, block)?;
+        let add = streamed::of_channels(conv::addition(c, r)?, &block.channels)?;
+        let (factors, columns) = r.scratch::<i32>()?.split_at_mut_checked(norm.channels * FACTOR_WORDS)?;
+        let columns = bytemuck::try_cast_slice_mut(columns).ok()?;
+        let (window, out) = (&mut r.window()?, r.output()?);
+        let behind = block.channels.start..out.len();
+        // Where the window has every row, the first block has filled it.
+        let [rows, cols] = whole.input;
+        let filled = before.is_some() && window.len() >= rows * cols * norm.channels;
+        let held = 0..if filled { rows } else { 0 };
+        Some(integer::norm_conv(
+            (0..whole.output[0], 0),
+            before,
+            held,
+            &input,
+            &norm,
+            factors,
+            window,
+            &streamed::of_block(&whole, block),
+            &filter,
+            add,
+            columns,
+            &mut out.cut(behind)?,
         ))
     }
 

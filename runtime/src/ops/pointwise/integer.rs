@@ -3,6 +3,8 @@
 //! Elements go through in blocks of neighbours, so that a factor of a channel is found once for all positions. Each stage is a loop of its
 //! own over numbers of one format, four at a time.
 
+use core::ops::Range;
+
 use super::{Affine, Beside, Pointwise, Table};
 use crate::family::{Curve, Elements, Family, Native, Normalized, Rescale};
 use crate::numeric::product::product;
@@ -124,6 +126,22 @@ impl<'a> Values<'a> {
         places(out, 0, len).is_some_and(|mut to| Native::curve_stored(from, curve, scale, &mut to))
     }
 
+    /// A table of int16 and those elements, where that is what they are.
+    #[inline(always)]
+    fn curve_of<'s>(
+        &self,
+        src: &Operand<'s>,
+        range: Range<usize>,
+        out: &ViewMut<'_>,
+    ) -> Option<(&Curve<'a>, Elements<'s>)> {
+        let Self::Segments(curve) = self else { return None };
+        Some(match (src, out) {
+            (Operand::Apart(View::I16(from)), _) => (curve, Elements::I16(from.get(range)?)),
+            (Operand::InPlace { .. }, ViewMut::I16(_)) => (curve, Elements::InPlace),
+            _ => return None,
+        })
+    }
+
     #[inline(always)]
     fn of_bytes(&self, from: &[i8], zero: i32, to: &mut [i32]) {
         match self {
@@ -227,6 +245,9 @@ impl Affine {
             }
             return;
         }
+        if self.curve_added(values, src, others, out) {
+            return;
+        }
         let whole = |other: &Option<(View<'_>, Beside)>| other.is_none_or(|(_, beside)| beside == Beside::Whole);
         let mask = matches!(others.factor, Some((_, Beside::Positions)));
         let width = if whole(&others.factor) && whole(&others.addend) {
@@ -237,6 +258,8 @@ impl Affine {
             // A block has several positions where the channels are few.
             channels * BLOCK.checked_div(channels).unwrap_or(1).max(1)
         };
+        let beside = |other: &Option<(View<'_>, Beside)>| other.is_none_or(|(_, beside)| beside == Beside::Channels);
+        let by_channel = beside(&others.factor) && beside(&others.addend);
         let half = 1 << (self.shift - 1) << self.up();
         let mut terms = Terms {
             t: [0; BLOCK],
@@ -251,14 +274,23 @@ impl Affine {
                 (channels..count).for_each(|i| terms.a[i] = terms.a[i - channels]);
             }
             if let (Some((vector, Beside::Channels)), Some(of)) = (&others.addend, self.addend) {
-                for (i, base) in terms.base[..count.min(channels)].iter_mut().enumerate() {
-                    // A vector's element has 16 bits, and the shift is at most 15.
-                    *base = product(vector.get(first + i) << self.up(), of.mult) + half;
+                let (up, few) = (self.up(), count.min(channels));
+                // A vector's element has 16 bits, and the shift is at most 15.
+                let base = |q: i32| product(q << up, of.mult) + half;
+                if let View::I16(vector) = vector {
+                    let from = terms.base[..few].iter_mut().zip(&vector[first..]);
+                    from.for_each(|(to, q)| *to = base((*q).into()));
+                } else {
+                    let from = terms.base[..few].iter_mut().enumerate();
+                    from.for_each(|(i, to)| *to = base(vector.get(first + i)));
                 }
                 (channels..count).for_each(|i| terms.base[i] = terms.base[i - channels]);
             }
             for (line, at) in (first..out.len()).step_by(width).enumerate() {
                 let count = count.min(out.len() - at);
+                if by_channel && self.curve_modulated(values, src, &terms, count, at, out) {
+                    continue;
+                }
                 values.load(src, out, at, &mut terms.t[..count], Rescale::NONE);
                 match &others.factor {
                     Some((view, Beside::Whole)) => self.factors(view, at, &mut terms.a[..count]),
@@ -270,7 +302,7 @@ impl Affine {
                 }
                 let mult = match (&others.addend, self.addend) {
                     (Some((view, Beside::Whole)), Some(of)) => {
-                        if others.factor.is_none() && self.add_stored(&terms, count, (view, of.mult), at, out) {
+                        if self.add_stored(&terms, count, (view, of.mult), at, out) {
                             continue;
                         }
                         let (src, y) = (Operand::Apart(*view), &mut terms.y[..count]);
@@ -326,7 +358,7 @@ impl Affine {
         Native::modulate(&terms.t[..count], &terms.a, &terms.base, shifts, &mut to)
     }
 
-    /// The same with an addend of the output's shape and its factor, where all have one factor of their own.
+    /// The same with an addend of the output's shape and its factor.
     #[inline(always)]
     fn add_stored(
         &self,
@@ -340,7 +372,39 @@ impl Affine {
             return false;
         };
         let y = view.part(at..at + count);
-        Native::add_scaled(&terms.t[..count], y, [self.one, mult], terms.base[0], shifts, &mut to)
+        Native::add_scaled(&terms.t[..count], y, &terms.a, mult, terms.base[0], shifts, &mut to)
+    }
+
+    /// A table of int16, one factor for all and an addend of the output's shape: all of it at once; `false` where there is no kernel for it.
+    #[inline(never)]
+    fn curve_added(&self, values: &Values<'_>, src: &Operand<'_>, others: &Others<'_>, out: &mut ViewMut<'_>) -> bool {
+        let (Some((y, Beside::Whole)), None, Some(of)) = (others.addend, others.factor, self.addend) else {
+            return false;
+        };
+        let len = out.len();
+        let (Some((curve, from)), Some(shifts)) = (values.curve_of(src, 0..len, out), self.shifts()) else {
+            return false;
+        };
+        let (factors, half) = ([self.one, of.mult], 1 << (self.shift - 1) << self.up());
+        places(out, 0, len).is_some_and(|mut to| Native::curve_add(from, curve, y, factors, half, shifts, &mut to))
+    }
+
+    /// A table of int16, with a factor and an addend for each of `count` elements from `at` on; `false` where there is no kernel for it.
+    #[inline(always)]
+    fn curve_modulated(
+        &self,
+        values: &Values<'_>,
+        src: &Operand<'_>,
+        terms: &Terms,
+        count: usize,
+        at: usize,
+        out: &mut ViewMut<'_>,
+    ) -> bool {
+        let (Some((curve, from)), Some(shifts)) = (values.curve_of(src, at..at + count, out), self.shifts()) else {
+            return false;
+        };
+        places(out, at, count)
+            .is_some_and(|mut to| Native::curve_modulate(from, curve, &terms.a, &terms.base, shifts, &mut to))
     }
 
     /// `sat32(one + scaled(factor))` of the elements from `at` on.

@@ -19,6 +19,7 @@ pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Verdict
     let given = [
         ("--name", args.name.is_some()),
         ("--null-class", args.null_class.is_some()),
+        ("--labels", args.labels.is_some()),
         ("--condition-range", args.condition_range.is_some()),
         ("--condition-null", args.condition_null.is_some()),
         ("--report", args.report.is_some()),

@@ -24,8 +24,9 @@ struct Measured {
 
 /// Measures and prints.
 pub fn run(args: &Args, folder: &Path) -> Result<Verdict, Failure> {
-    let (chain, facts) =
-        Chain::read(folder).map_err(|error| Failure::new(error).help("train it again: `mote train --preset`"))?;
+    let (chain, facts) = Chain::read(folder).map_err(|error| {
+        Failure::coded(mote_tools::ErrorKind::Input, error).help("train it again: `mote train --preset`")
+    })?;
     let (draws, samples) = (draws(args), samples(args));
     let failed = |error: FloatError| Failure::new(format_args!("the evaluation failed: {error}"));
     let measured = match &chain {

@@ -10,11 +10,12 @@ use mote_chain::heartbeat::{Heartbeat, LENGTH, is_valid};
 use mote_chain::swiss_roll::SwissRoll;
 use mote_chain::{heartbeat, swiss_roll};
 use mote_graph::float::FloatError;
+use mote_tools::ErrorKind;
 use mote_tools::chain::files::Chain;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::images::{Picture, encode, grid, scatter};
 use mote_tools::report::chain::{ChainReport, html};
-use mote_tools::train::folder::{Claim, check};
+use mote_tools::train::folder::{Claim, Trains, check};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -36,9 +37,10 @@ struct Trained {
 /// Trains, writes the folder, says what it is worth.
 pub fn run(args: &Args, preset: Preset) -> Result<Verdict, Failure> {
     refuse_others(args)?;
-    check(&args.output, &[])?;
+    check(&args.output, &[], Trains::Chain)?;
     folder(&args.output)?;
-    let _claim = Claim::of_chain(&args.output).map_err(Failure::new)?;
+    let _claim = Claim::of_chain(&args.output)
+        .map_err(|error| Failure::coded(ErrorKind::Failed, error).help("wait for it, or give another folder"))?;
     let page = OutputFile::prepare(&args.output.join("report.html"), Format::Html, &[])?;
     let samples = OutputFile::prepare(&args.output.join("samples.png"), Format::Png, &[])?;
     let began = Instant::now();
@@ -60,7 +62,10 @@ pub fn run(args: &Args, preset: Preset) -> Result<Verdict, Failure> {
         "options": trained.options, "updates": updates, "seconds": (seconds * 10.0).round() / 10.0,
         "trainer": concat!("mote ", env!("CARGO_PKG_VERSION")),
     });
-    trained.chain.write(&args.output, training).map_err(Failure::new)?;
+    trained
+        .chain
+        .write(&args.output, training)
+        .map_err(|error| Failure::coded(ErrorKind::Output, error))?;
     let (bound, report, picture) = match &trained.chain {
         Chain::Heartbeat(h) => of_heartbeat(h, &trained.curve),
         Chain::SwissRoll(s) => of_roll(s, &trained.curve),

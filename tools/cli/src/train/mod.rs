@@ -61,8 +61,8 @@ pub struct Args {
     /// AdamW's weight decay [default: 0]
     #[arg(long, value_name = "D", value_parser = unit)]
     weight_decay: Option<f64>,
-    /// Decay of the average of weights that is saved [default: 0.999]
-    #[arg(long, value_name = "D", value_parser = unit)]
+    /// Decay of the average of weights that is saved, below 1 [default: 0.999]
+    #[arg(long, value_name = "D", value_parser = decay)]
     ema: Option<f64>,
     /// Seed of weights, noise and order
     #[arg(long, value_name = "S", default_value = "0")]
@@ -186,7 +186,15 @@ fn positive(text: &str, most: f64) -> Result<f64, String> {
     if value > 0.0 && value <= most {
         Ok(value)
     } else {
-        Err(format!("it must lie between 0 and {most}"))
+        Err(format!("it must be above 0, and at most {most}"))
+    }
+}
+
+/// Under a decay of 1 the average stays at the first weights, whatever is trained.
+fn decay(text: &str) -> Result<f64, String> {
+    match unit(text)? {
+        1.0 => Err("it must be below 1: an average that forgets nothing stays at the first weights".into()),
+        decay => Ok(decay),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::print::{self, Verdict, count, heading, table};
 use crate::progress;
 use mote_graph::schedule::SchedulerConfig;
+use mote_tools::ErrorKind;
 use mote_tools::data::{DataOptions, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
@@ -51,7 +52,8 @@ struct Start {
 /// Runs it.
 pub fn run(args: &Args, path: &Path) -> Result<Verdict, Failure> {
     let teacher = args.distill_from.as_deref();
-    folder::check(&args.output, &teacher.into_iter().chain([path]).collect::<Vec<_>>())?;
+    let inputs: Vec<_> = teacher.into_iter().chain([path]).collect();
+    folder::check(&args.output, &inputs, folder::Trains::Network)?;
     check(args)?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
@@ -108,7 +110,9 @@ fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
     let bar = progress::bar("choosing formats", 1);
     let found = qat(&start.checkpoint, scheme, &|_| bar.tick());
     bar.finish_and_clear();
-    found.map(Some).map_err(Failure::new)
+    found
+        .map(Some)
+        .map_err(|error| Failure::coded(ErrorKind::Failed, error))
 }
 
 fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
@@ -119,7 +123,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
     };
     let read = |shape| {
         let data = load(path, &wanted(shape))
-            .map_err(|error| Failure::input(error).help("see DATA in `mote train --help`"))?;
+            .map_err(|error| Failure::coded(ErrorKind::Input, error).help("see DATA in `mote train --help`"))?;
         match (args.hold_out, data.count(&data.held_out)) {
             (Some(asked), found) if asked != found => Err(Failure::usage(format_args!(
                 "--hold-out {asked}, but {} itself holds {found} images out",
@@ -148,7 +152,8 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
     };
     let data = read(Some(preset.sample))?;
     if args.classes && data.classes == 0 {
-        return Err(Failure::new(format_args!("{} holds no labels", path.display())).help("leave --classes out"));
+        return Err(Failure::input(format_args!("{} holds no labels, which --classes asks for", path.display()))
+            .help("leave --classes out, or give data with labels: an array of labels, a file of labels beside the images, or a folder for each class"));
     }
     let choice = Choice {
         prediction: args.prediction.unwrap_or(Prediction::Epsilon).into(),
@@ -158,7 +163,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
     };
     let preset = match args.described.target(args.fit.as_deref())? {
         Some(board) => fitted(&preset, choice, &board)
-            .map_err(|error| Failure::new(error).help("see `mote boards` for larger ones"))?,
+            .map_err(|error| Failure::coded(ErrorKind::Failed, error).help("see `mote boards` for larger ones"))?,
         None => preset,
     };
     let (unet, scheduler) = (preset.unet(choice), preset.scheduler(choice));
@@ -167,7 +172,8 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
     if let Some(fields) = known.as_object_mut() {
         fields.remove("variance_type");
     }
-    let made = fresh(preset.name, &unet.to_string(), &known.to_string(), args.seed).map_err(Failure::new)?;
+    let made = fresh(preset.name, &unet.to_string(), &known.to_string(), args.seed)
+        .map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
     let start = Start {
         checkpoint: made,
         preset,
@@ -181,7 +187,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
 /// The teacher's network and weights, to be trained towards the teacher's outputs.
 fn from_teacher(args: &Args, mut taught: Checkpoint) -> Result<Start, Failure> {
     let ladder = ladder(args, &taught)?;
-    let network = Network::new(&taught.graph).map_err(Failure::new)?;
+    let network = Network::new(&taught.graph).map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
     let params = network.layout().values_of(&taught.graph);
     let known = args.preset.as_deref().and_then(Preset::named);
     let rows = taught.graph.sample_shape()[1];
@@ -213,7 +219,7 @@ fn ladder(args: &Args, taught: &Checkpoint) -> Result<Option<Ladder>, Failure> {
     let teacher = args.teacher_steps.map_or(2 * student, usize::from);
     let ladder = Ladder::new(&taught.scheduler, teacher, student);
     ladder.map(Some).map_err(|error| {
-        Failure::input(error)
+        Failure::coded(ErrorKind::Input, error)
             .help("give --teacher-steps as a multiple of --student-steps, within the training timesteps")
     })
 }
@@ -231,7 +237,8 @@ fn student(taught: &mut Checkpoint) -> Result<(), Failure> {
     ] {
         config[key] = value;
     }
-    taught.scheduler = SchedulerConfig::parse("the student's scheduler", &config.to_string()).map_err(Failure::new)?;
+    taught.scheduler = SchedulerConfig::parse("the student's scheduler", &config.to_string())
+        .map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
     Ok(())
 }
 
@@ -339,9 +346,9 @@ fn failure(error: RunError) -> Failure {
         RunError::Busy(_) => "wait for it, or give another folder",
         RunError::Diverged { .. } => "give a lower --lr, or more warm-up through more --steps",
         RunError::File { .. } => "free space, remove the folder's training/, or choose another folder",
-        _ => return Failure::new(error),
+        _ => return Failure::coded(ErrorKind::Failed, error),
     };
-    Failure::new(error).help(help)
+    Failure::coded(ErrorKind::Failed, error).help(help)
 }
 
 fn report(args: &Args, start: &Start, data: &Dataset, done: &Finished) -> Result<(), Failure> {

@@ -112,13 +112,31 @@ fn what_has_no_end_is_refused_at_once() {
     let dir = folder();
     let pipe = dir.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    copy(&digits(), &dir.path().join("ck"));
+    std::fs::create_dir_all(dir.path().join("run/training")).unwrap();
+    std::os::unix::fs::symlink(&pipe, dir.path().join("run/training/state.safetensors")).unwrap();
     for (name, kind) in [("pipe", "a pipe"), ("/dev/zero", "a device")] {
         let path = dir.path().join(name);
-        let places = [("endless", &*path), ("model", model()), ("dir", dir.path())];
-        for line in ["inspect {endless}", "sample {model} --from {endless} -o {dir}/x.png"] {
+        let places = [
+            ("endless", &*path),
+            ("model", model()),
+            ("dir", dir.path()),
+            ("data", &*data()),
+        ];
+        for line in [
+            "inspect {endless}",
+            "sample {model} --from {endless} -o {dir}/x.png",
+            "sample {model} --noise {endless} -o {dir}/x.png",
+            "sample {model} --condition {endless} -o {dir}/x.png",
+            "crosscheck {dir}/ck {endless}",
+            "eval {dir}/ck --data {endless}",
+            "train --data {data} -o {dir}/run --steps 1",
+        ] {
+            // A run's state never leads to a device here: what goes wrong must not replace one.
             let began = Instant::now();
             let done = mote(line, &places);
             assert_eq!(done.status, 1, "{line}: {}", done.stderr);
+            let kind = if line.starts_with("train") { "a pipe" } else { kind };
             assert!(
                 done.stderr.contains(&format!("no regular file but {kind}")),
                 "{line}: {}",
@@ -126,6 +144,58 @@ fn what_has_no_end_is_refused_at_once() {
             );
             assert!(began.elapsed() < Duration::from_secs(60), "{line}");
         }
+    }
+}
+
+/// What a file begins with is looked at before gigabytes of it are read: within this memory none of them fits.
+#[test]
+#[cfg(target_os = "linux")]
+fn gigabytes_of_something_else_are_refused_by_their_beginning() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    for name in [
+        "x.npz",
+        "x.safetensors",
+        "x.png",
+        "x-images-idx3-ubyte",
+        "x.npy",
+        "x.pt",
+    ] {
+        let file = std::fs::File::create(at(name)).unwrap();
+        // Takes no room on the disk.
+        file.set_len((1 << 32) - 1).unwrap();
+    }
+    let (digits, model) = (digits(), model());
+    let (digits, model) = (digits.display(), model.display());
+    for (line, words) in [
+        (
+            format!("sample {model} -o o.png --noise x.safetensors"),
+            "it has no header",
+        ),
+        (format!("sample {model} -o o.png --from x.png"), "it is no PNG file"),
+        (
+            format!("sample {model} -o o.png --condition x.npz"),
+            "no whole NumPy archive",
+        ),
+        (format!("sample {model} -o o.png --condition x.npy"), "no array (.npy)"),
+        (format!("crosscheck {digits} x.safetensors"), "it has no header"),
+        (format!("eval {digits} --data x.npz"), "no whole ZIP archive"),
+        ("train --data x.npz -o run".into(), "no whole ZIP archive"),
+        ("train --data x-images-idx3-ubyte -o run".into(), "neither an IDX file"),
+    ] {
+        // 1 GiB of address space.
+        let run = Command::new("sh")
+            .args(["-c", "ulimit -v 1048576; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_mote")])
+            .args(line.split(' '))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{line}: {said}");
+        assert!(
+            said.contains(words) && said.contains("help") && said.contains("x"),
+            "{line}: {said}"
+        );
     }
 }
 

@@ -430,3 +430,72 @@ fn boards_are_refused_by_name_and_value() {
         refused(line, status, &words);
     }
 }
+
+/// What a chain has no place for is refused by the option, before its folder is read.
+#[test]
+fn options_that_would_do_nothing_are_refused_by_every_command() {
+    let dir = folder();
+    let chain = dir.path().join("chain");
+    std::fs::create_dir(&chain).unwrap();
+    std::fs::write(chain.join("chain.json"), "{}").unwrap();
+    let places = [("chain", &*chain), ("dir", dir.path()), ("images", &*images())];
+    for (option, why) in [
+        ("--null-class 0", "has no labels"),
+        ("--labels 1", "has no labels"),
+        ("--latent 4x4", "makes no latents"),
+        ("--name other", "is called as its preset"),
+        ("--condition-null 0", "takes no condition vector"),
+        ("--calibration c.npz", "takes no condition vector"),
+    ] {
+        let done = mote(&format!("convert {{chain}} -o {{dir}}/m.mote {option}"), &places);
+        let name = option.split(' ').next().unwrap();
+        for word in [
+            &format!("{name} would do nothing") as &str,
+            why,
+            &format!("leave {name} out"),
+        ] {
+            assert!(
+                done.status == 2 && done.stderr.contains(word),
+                "{option}: {}",
+                done.stderr
+            );
+        }
+    }
+    // A chain is no network's run, and the other way round.
+    for (line, held) in [
+        ("train --data {images} -o {chain} --steps 1", "holds a chain of 2015"),
+        ("validate {dir}/m.mote --against {chain}", "cannot read"),
+    ] {
+        let done = mote(line, &places);
+        assert!(
+            done.status != 0 && done.stderr.contains(held),
+            "{line}: {}",
+            done.stderr
+        );
+    }
+    std::fs::create_dir_all(dir.path().join("run/training")).unwrap();
+    let done = mote("train --preset heartbeat -o {dir}/run --steps 1", &places);
+    assert!(
+        done.status == 2 && done.stderr.contains("holds a network's run") && done.stderr.contains("empty folder"),
+        "{}",
+        done.stderr
+    );
+    for option in ["--steps 5", "--class 1", "--seed 3", "--clip off"] {
+        let name = option.split(' ').next().unwrap();
+        let words = [&format!("{name} would do nothing") as &str, "--seeds 0", "leave"];
+        refused(&format!("diff {{model}} {{model}} --seeds 0 {option}"), 2, &words);
+    }
+    refused(
+        "train --data {images} -o {dir}/r --ema 1",
+        2,
+        &["--ema", "below 1", "first weights"],
+    );
+    refused("train --data {images} -o {dir}/r --lr 0", 2, &["--lr", "above 0"]);
+}
+
+/// A checkpoint of another shape is refused before any backend runs.
+#[test]
+fn another_model_s_checkpoint_is_refused_before_the_work() {
+    let line = "validate {model} --against {fashion} --seeds 1000 --steps 900";
+    refused(line, 1, &["[1, 8, 8]", "[1, 16, 16]", "--against", "MOTE-1511"]);
+}

@@ -5,6 +5,7 @@ use crate::chain::files::ChainFileError;
 use crate::convert::ConvertError;
 use crate::emit::EmitError;
 use crate::emit::planned::PlanError;
+use crate::emit::split::SplitError;
 use crate::lower::LowerError;
 use crate::quantize::trained::TrainedError;
 use crate::train::fit::FitError;
@@ -57,7 +58,19 @@ codes! { PlanError, PLAN:
         "Use the file as it is."
     TwoCallsPrev 1303 "Heun's method is planned where a step goes to the next timestep of the list, and to no other."
         "Leave `--prev` out."
+    Variances 1304 "A planned file holds coefficients of a run, and learned variances are the network's own in every call."
+        "Say `--variance` small or large, or take another sampler."
     ; through Parse Run
+}
+
+codes! { SplitError, SPLIT:
+    Decoder 1305 "The file holds a decoder, whose weights are not read in blocks."
+        "Convert the network of the latents alone, and cut its file."
+    Tables 1306 "Tables of the file lie in each other."
+        "Convert the checkpoint again: no file that was converted is so."
+    Grouped 1307 "The network has convolutions in groups, whose weights are not read in blocks."
+        "Keep the file whole, where the core can address it."
+    ; through Parse
 }
 
 codes! { TrainError, TRAIN:

@@ -55,6 +55,8 @@ codes! { CrosscheckError, CROSSCHECK:
 codes! { FloatError, COMPARED:
     Shape 1511 "The model's sample has another shape than the checkpoint's."
         "Give `--against` the checkpoint that the model was converted from."
+    Conditions 1512 "The model takes other labels, or a condition of another length, than the checkpoint's network."
+        "Give `--against` the checkpoint that the model was converted from."
     ; through Float Cuda Run Lower
 }
 

@@ -90,6 +90,12 @@ pub(super) const FILE: &[Entry] = &[
         "The model needs a part of the runtime that this build leaves out.",
         "Build with the Cargo feature that the message names; `mote inspect` lists those that a model needs.",
     ),
+    entry(
+        111,
+        "MOTE_MODEL_APART",
+        "The model's weights lie in another file.",
+        "Give the model that `mote split` has cut, or open this one by `Model::parse_apart` and run it by `Streamed`.",
+    ),
 ];
 
 /// The same faults of a tensor and of an operator, from two first numbers.
@@ -286,5 +292,29 @@ pub(super) const RUN: &[Entry] = &[
         "MOTE_NO_DECODER",
         "The file holds no decoder.",
         "Convert the pipeline with its `vae/`, or give a decoder's file.",
+    ),
+    entry(
+        429,
+        "MOTE_NO_VARIANCES",
+        "The sampler takes the network's variances, and the file's network gives none.",
+        "Convert with `--learned-variance keep`, or say `--variance small` or `large`.",
+    ),
+    entry(
+        430,
+        "MOTE_APART",
+        "The model's weights lie in another file, or a streamed model's do not.",
+        "Run a file of `mote split` by `Streamed`, and every other file without it.",
+    ),
+    entry(
+        431,
+        "MOTE_UNREAD",
+        "The reader of weights failed.",
+        "Look at the reader's own error, and begin the step again from a snapshot.",
+    ),
+    entry(
+        432,
+        "MOTE_OTHER_WEIGHTS",
+        "The reader gives other weights than the model's.",
+        "Write the file of weights again that `mote split` made with the model, and check where it begins.",
     ),
 ];

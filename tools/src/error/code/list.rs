@@ -20,6 +20,7 @@ pub fn groups() -> Vec<Group> {
         group("A board's memory", convert::AUTO),
         group("A model file is written", convert::EMIT),
         group("A run is planned", convert::PLAN),
+        group("A file is cut", convert::SPLIT),
         group("Training", convert::TRAIN),
         group("A network for a board", convert::FIT),
         group("Training for number formats", convert::QAT),

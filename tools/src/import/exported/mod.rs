@@ -131,6 +131,7 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     let [channels, rows, cols] = graph.sample_shape();
     let null_class = null_class(&manifest, &graph)?;
     Ok(Checkpoint {
+        variances: false,
         name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
         notes: scheduler
             .notes

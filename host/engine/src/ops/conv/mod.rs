@@ -123,15 +123,7 @@ pub(crate) trait ConvLoops: Join {
 
 /// Shapes of a convolution of `input` to `out`.
 pub(super) fn geometry(c: &op::Conv, input: &Tensor, out: &Tensor) -> Geometry {
-    Geometry {
-        input: [input.rows.into(), input.cols.into()],
-        output: [out.rows.into(), out.cols.into()],
-        outs: out.channels.into(),
-        kernel: c.kernel.into(),
-        stride: c.stride.into(),
-        pad: [c.pad[0].into(), c.pad[1].into()],
-        upsample: c.upsample,
-    }
+    Geometry::of(c, input, out)
 }
 
 impl Conv {

@@ -62,7 +62,7 @@ pub fn conv(
     };
     let pairs = Native::PAIRS && lanes == COLUMNS && filter.is_int4() && stored.is_some();
     let stored = stored.filter(|_| taps > Native::THIN && matches!(filter, Filter::W8 { .. }));
-    let layout = Layout::new(lanes, taps, g.outs, stored);
+    let layout = Layout::new(lanes, taps, g.outs, g.pitch(), stored);
     filter.begin(columns, &layout);
     let mut gather = Gather::new(parts, g, layout);
     gather.enter();
@@ -81,14 +81,20 @@ pub fn conv(
             Native::pair_up(columns);
         }
         let block = Block {
-            at: at * g.outs,
-            outs: g.outs,
+            at: at * g.pitch(),
+            pitch: g.pitch(),
             count,
             taps,
             layout: &layout,
             pairs,
         };
         let mut first = 0;
+        if MODULATES
+            && Feature::Rectangles.is_built()
+            && let (Some(storing), COLUMNS, Some(cut)) = (&mut storing, count, gather.cut(at))
+        {
+            first = Native::store_cut(storing, columns, cut, block.at, out);
+        }
         while first < g.outs {
             let mut channels = first..g.outs;
             if let (Some(storing), COLUMNS) = (&mut storing, count) {
@@ -212,7 +218,8 @@ impl Filter<'_> {
 struct Block<'l> {
     /// Element of the first position's first channel.
     at: usize,
-    outs: usize,
+    /// Elements from a position to the next.
+    pitch: usize,
     /// Positions, at most [`COLUMNS`].
     count: usize,
     /// Those of a whole column that the columns hold.
@@ -262,7 +269,7 @@ impl Block<'_> {
         let (mut at, step) = if term.broadcast {
             (first, 0)
         } else {
-            (self.at + first, self.outs)
+            (self.at + first, self.pitch)
         };
         for values in tile {
             let (mut from, mut added) = (at, 0);
@@ -286,7 +293,7 @@ impl Block<'_> {
     #[inline(never)]
     fn store(&self, first: usize, tile: &[[i32; COLUMNS]], out: &mut ViewMut<'_>) {
         for lane in 0..self.count.min(COLUMNS) {
-            let at = self.at + lane * self.outs + first;
+            let at = self.at + lane * self.pitch + first;
             let range = at..at + tile.len();
             match out {
                 ViewMut::I8(data, zero) => {

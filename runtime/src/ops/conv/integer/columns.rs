@@ -153,6 +153,32 @@ impl<'b, 'a> Gather<'b, 'a> {
         held
     }
 
+    /// Of a block of neighbours from output position `at` on under a kernel of one row: how many taps at the beginning meet zeros in the first
+    /// two columns, how many more in the first, and how many at the end in the last one and the last two. `None` where there are none, or
+    /// they are not whole groups.
+    #[inline(always)]
+    pub fn cut(&self, at: usize) -> Option<[usize; 4]> {
+        let [width, outputs] = [self.ends[1] - self.pad[1], self.widths[1]];
+        let kernel = self.kernel.cols();
+        let plain = self.kernel.rows() == 1 && (self.stride.cols(), self.zoom) == (1, 0);
+        let col = at % outputs.max(1);
+        if !plain || col + COLUMNS > outputs || !self.channels.is_multiple_of(16) {
+            return None;
+        }
+        // Taps before which column `lane` is left of the input, and from which on it is right of it.
+        let before = |lane: usize| self.pad[1].saturating_sub(col + lane);
+        let behind = |lane: usize| kernel.saturating_sub((width + self.pad[1]).saturating_sub(col + lane));
+        let (two, three) = ([before(1), behind(2)], [before(0), behind(3)]);
+        let one = if three[0] + three[1] < kernel {
+            [three[0] - two[0], three[1] - two[1]]
+        } else {
+            [0; 2]
+        };
+        let cut = [two[0], one[0], one[1], two[1]];
+        let all: usize = cut.iter().sum();
+        (all > 0 && all < kernel).then(|| cut.map(|taps| taps * self.channels))
+    }
+
     /// One column after the other.
     #[inline(never)]
     fn each(&mut self, columns: &mut [i16], count: usize) {

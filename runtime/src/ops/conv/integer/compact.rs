@@ -44,12 +44,12 @@ pub fn conv(
             let mut values = [0; LANES];
             filter.apply(channel, row, columns, &mut values);
             let values = values.get_mut(..count).unwrap_or_default();
-            let at = first * g.outs + channel;
+            let at = first * g.pitch() + channel;
             if let Some(add) = &add {
-                let (at, step) = if add.broadcast { (channel, 0) } else { (at, g.outs) };
+                let (at, step) = if add.broadcast { (channel, 0) } else { (at, g.pitch()) };
                 add.apply(at, step, values, out);
             }
-            store(values, at, g.outs, out);
+            store(values, at, g.pitch(), out);
         }
         first += lanes;
     }

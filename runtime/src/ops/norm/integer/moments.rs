@@ -72,6 +72,17 @@ impl Sums {
         *words = [words[0] + q, squares as i32, (squares >> 32) as i32];
     }
 
+    /// Of `count` elements, from sums of them as they are stored.
+    #[cfg(feature = "fast")]
+    #[inline(always)]
+    pub fn without_zero(sum: i64, squares: u64, count: usize, zero: i32) -> Self {
+        let (elements, zero) = (count as i64, i64::from(zero));
+        Self {
+            sum: (sum - elements * zero) as i32,
+            squares: (squares as i64 - 2 * zero * sum + elements * zero * zero) as u64,
+        }
+    }
+
     /// `count^2` times the variance.
     #[inline(always)]
     pub fn spread(self, count: u32) -> u64 {
@@ -146,6 +157,7 @@ impl Affine {
 }
 
 /// What elements of a position become, where no stage saturates: `y = (d * a + (beta << 32) + 2^31) >> 32`.
+#[derive(Clone, Copy)]
 pub struct Lines {
     /// Q14.
     mean: i32,
@@ -166,13 +178,38 @@ impl Affine {
         // Rounded half up, in magnitude at most one more; and one more for the floor.
         let a = ((self.p * i64::from(gamma)) >> 31) + 1;
         // With d within 2^30, its spare bits used, the product is below 2^60, and so is the term.
-        let holds = self.s >= self.shift && a >> 31 == 0 && ((a >> (down & 31)) + 1) >> (30 - up) == 0;
+        let holds = self.s >= self.shift && a >> 31 == 0 && up <= 30 && ((a >> (down & 31)) + 1) >> (30 - up) == 0;
         (holds && beta < 1 << 27).then_some(Lines {
             mean: self.mean,
             p: self.p,
             down: down & 31,
             up: [of_d, up],
         })
+    }
+}
+
+#[cfg(feature = "fast")]
+impl Affine {
+    /// The largest magnitude that an element reaches by [`Affine::lines`] of the same arguments.
+    pub fn reach(&self, [gamma, beta]: [u32; 2], spare: u32) -> u64 {
+        let down = (self.s - self.shift) as u32 & 31;
+        let a = (((self.p * i64::from(gamma)) >> 31) as u64 + 1 >> down) + 1;
+        // d is within 2^30, less the spare bits; a is below 2^30.
+        ((a << (30 - spare)) >> self.shift) + u64::from(beta) + 1
+    }
+}
+
+#[cfg(feature = "fast")]
+impl Lines {
+    /// The mean as elements are, with a zero point and shifted, and the left shift of an element.
+    pub fn mean(&self, zero: i32) -> (i32, u32) {
+        ((self.mean + (zero << MEAN_FRAC)) << self.up[0], MEAN_FRAC + self.up[0])
+    }
+
+    /// The factor of a deviation for a channel's gamma.
+    #[inline(always)]
+    pub fn slope(&self, gamma: i32) -> i32 {
+        (((self.p * i64::from(gamma) + (1 << 30)) >> 31) as i32 >> self.down) << self.up[1]
     }
 }
 
