@@ -37,6 +37,7 @@ impl From<RunError> for Error {
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
+            RunError::NoVariances => "say --variance small or large, or convert with --learned-variance keep".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::coded(ErrorKind::Refused, error),
         };
