@@ -237,7 +237,11 @@ impl<'a> Storing<'a> {
         if !whole || self.size != 1 || columns.len() < self.elements || outs == 0 {
             return 0;
         }
-        let range = at..at + COLUMNS * outs;
+        #[cfg(feature = "streamed")]
+        let pitch = self.pitch;
+        #[cfg(not(feature = "streamed"))]
+        let pitch = outs;
+        let range = at..at + (COLUMNS - 1) * pitch + outs;
         job.out = match out {
             ViewMut::I8(data, _) if job.wide == 0 => data[range.clone()].as_mut_ptr().cast(),
             ViewMut::I16(data) if job.wide == 1 => data[range.clone()].as_mut_ptr().cast(),
