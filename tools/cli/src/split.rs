@@ -51,14 +51,10 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let target = args.described.target(args.board.as_deref())?;
     let speed = args.speed.unwrap_or(20.0);
     if !(speed.is_finite() && speed > 0.0) {
-        return Err(Error::usage(format_args!("--speed {speed} is no speed"))
-            .help("give megabytes a second")
-            .into());
+        return Err(Error::usage(format_args!("--speed {speed} is no speed")).help("give megabytes a second"));
     }
     if args.speed.is_some() && target.is_none() {
-        return Err(Error::usage("--speed without a board")
-            .help("say which board, or leave --speed out")
-            .into());
+        return Err(Error::usage("--speed without a board").help("say which board, or leave --speed out"));
     }
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.model])?;
     let beside = args

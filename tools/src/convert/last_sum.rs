@@ -9,7 +9,7 @@ use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
 use super::halves::Apart;
 use crate::ops::pointwise::Addend;
 use crate::ops::{Kind, Pointwise};
-use crate::program::{Program, SlotId};
+use crate::program::Program;
 use crate::quantize::formats::HEADROOM;
 
 /// What a convolution with a sum writes at most as Q24.
@@ -56,6 +56,7 @@ pub fn take_apart(program: &Program, stats: &[Stats]) -> Option<Apart> {
 mod tests {
     use super::*;
     use crate::ops::Conv;
+    use crate::program::SlotId;
 
     fn ends_in_a_sum() -> Program {
         let mut program = Program::default();

@@ -147,7 +147,7 @@ impl Cut {
         // Each piece that stays keeps its place within a line of 16 bytes, and with it its alignment.
         let (mut stay, mut from, mut to) = (Vec::new(), 0, ALIGN);
         let ends = rows.iter().map(|range| range.start..range.end);
-        for range in ends.chain([model.weights().len()..model.weights().len()]) {
+        for range in ends.chain(std::iter::once(model.weights().len()..model.weights().len())) {
             if range.start > from {
                 let place = to + (from % ALIGN + ALIGN - to % ALIGN) % ALIGN;
                 to = place + (range.start - from);

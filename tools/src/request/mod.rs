@@ -143,7 +143,7 @@ impl RunOptions {
         let ancestral = matches!(self.sampler, Some(Method::Ddpm(_))) && model.has_variances();
         Ok(Self {
             variance: self.variance.or(ancestral.then_some(Variance::Learned)),
-            ..self.clone()
+            ..*self
         })
     }
 

@@ -200,7 +200,7 @@ struct Lines<'a> {
 impl Lines<'_> {
     /// Runs all channels.
     #[inline(always)]
-    fn run<A: Copy + From<i32> + Into<i64>>(
+    fn run<A>(
         &self,
         filter: &Filter<'_>,
         src: &View<'_>,
@@ -209,7 +209,7 @@ impl Lines<'_> {
         terms: Terms<A>,
     ) -> Option<()>
     where
-        A: Sum,
+        A: Copy + From<i32> + Into<i64> + Sum,
     {
         let g = self.g;
         let (mult, shift) = factors(filter);

@@ -230,6 +230,7 @@ impl Norm {
     }
 
     /// What is normalized together: some channels of some positions.
+    #[expect(clippy::too_many_arguments, reason = "the body of two loops")]
     #[inline(never)]
     pub(super) fn one(
         &self,

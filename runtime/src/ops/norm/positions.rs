@@ -23,6 +23,8 @@ struct Shared<'n> {
     /// Bits of an element less than 16.
     spare: u32,
     zero: i32,
+    /// Whether gamma is one number.
+    uniform: bool,
     finish: Finish,
 }
 
@@ -45,7 +47,6 @@ impl Norm {
         let Input::One(operand) = input else { return None };
         let shared = self.shared(operand, norm, vector, largest, out)?;
         let size = norm.channels / norm.groups;
-        let uniform = norm.gamma.iter().all(|gamma| Some(gamma) == norm.gamma.first());
         for first in (0..positions).step_by(POSITIONS) {
             let some = first..positions.min(first + POSITIONS);
             for group in (0..norm.channels).step_by(size) {
@@ -67,7 +68,7 @@ impl Norm {
                 }
                 for channel in (group..group + size).step_by(CHUNK) {
                     let channels = channel..(group + size).min(channel + CHUNK);
-                    self.channels(&shared, operand, &lines, some.clone(), channels, uniform, out);
+                    self.channels(&shared, operand, &lines, some.clone(), channels, out);
                 }
             }
         }
@@ -104,6 +105,7 @@ impl Norm {
             most,
             spare,
             zero,
+            uniform: norm.gamma.iter().all(|gamma| Some(gamma) == norm.gamma.first()),
             finish: Finish {
                 silu: false,
                 mult,
@@ -139,7 +141,7 @@ impl Norm {
         let lines = affine.lines(shared.largest, shared.spare)?;
         let reach = affine.reach(shared.largest, shared.spare);
         let [scale, shift] = shared.most;
-        (reach < 1 << 27 && reach + (reach * scale >> 16) + 1 + shift < 1 << 30).then_some(lines)
+        (reach < 1 << 27 && reach + ((reach * scale) >> 16) + 1 + shift < 1 << 30).then_some(lines)
     }
 
     /// Some channels of some positions: of those that have lines.
@@ -151,7 +153,6 @@ impl Norm {
         lines: &[Option<Lines>; POSITIONS],
         positions: Range<usize>,
         channels: Range<usize>,
-        uniform: bool,
         out: &mut ViewMut<'_>,
     ) {
         let (mut terms, mut slopes) = ([[0; 3]; CHUNK], [0; CHUNK]);
@@ -173,7 +174,7 @@ impl Norm {
         }
         for (position, of) in positions.zip(lines) {
             let Some(of) = of else { continue };
-            if uniform {
+            if shared.uniform {
                 slopes.fill(gammas.first().map_or(0, |gamma| of.slope(*gamma)));
             } else {
                 for (slope, gamma) in slopes.iter_mut().zip(gammas) {

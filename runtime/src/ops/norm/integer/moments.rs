@@ -193,7 +193,7 @@ impl Affine {
     /// The largest magnitude that an element reaches by [`Affine::lines`] of the same arguments.
     pub fn reach(&self, [gamma, beta]: [u32; 2], spare: u32) -> u64 {
         let down = (self.s - self.shift) as u32 & 31;
-        let a = (((self.p * i64::from(gamma)) >> 31) as u64 + 1 >> down) + 1;
+        let a = ((((self.p * i64::from(gamma)) >> 31) as u64 + 1) >> down) + 1;
         // d is within 2^30, less the spare bits; a is below 2^30.
         ((a << (30 - spare)) >> self.shift) + u64::from(beta) + 1
     }
