@@ -1,4 +1,4 @@
-// source 90180adad0fbcf245eaa2950af6b63f6cabc2779a2928048ee0ade39c17bb07a
+// source 156553f59d1ec04f97b17530e283c7e83e0dd124e78f094ee787932b7ec62754
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -89,6 +89,9 @@
 
 // Multistep consistency sampling, of flow matching and EDM. Features `continuous` and `consistency`.
 #define MOTE_SAMPLER_FLOW_CONSISTENCY 10u
+
+// The ancestral sampler with the network's own variances. Features `ddpm` and `learned-variance`.
+#define MOTE_SAMPLER_DDPM_LEARNED 11u
 
 // The predicted clean sample is not clamped.
 #define MOTE_CLIP_OFF 0u
@@ -185,6 +188,8 @@ enum mote_status
   MOTE_HEADER = 109,
   // The model needs a part that the archive was built without.
   MOTE_MODEL_NOT_BUILT = 110,
+  // The model's weights lie in another file, which the C library does not read.
+  MOTE_MODEL_APART = 111,
   MOTE_TENSOR_DECODE = 200,
   MOTE_TENSOR_UNKNOWN_TENSOR = 201,
   MOTE_TENSOR_SHAPE = 202,
@@ -273,6 +278,14 @@ enum mote_status
   MOTE_DECODER = 427,
   // The file holds no decoder.
   MOTE_NO_DECODER = 428,
+  // The sampler takes the network's variances, and it gives none.
+  MOTE_NO_VARIANCES = 429,
+  // The model's weights lie in another file, or a streamed model's do not.
+  MOTE_APART = 430,
+  // The reader of weights failed.
+  MOTE_UNREAD = 431,
+  // The reader gives other weights than the model's.
+  MOTE_OTHER_WEIGHTS = 432,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

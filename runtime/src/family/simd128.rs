@@ -14,6 +14,9 @@ use crate::tensor::view::ViewMut;
 pub struct Simd128;
 
 impl Family for Simd128 {
+    // The page's module is small.
+    const TOGETHER: bool = false;
+
     type Storing<'a> = core::convert::Infallible;
     type Neighbours = ();
     type Scale = ();

@@ -41,7 +41,7 @@ impl Norm {
         out: &mut ViewMut<'_>,
     ) -> Option<()> {
         // Without scale and shift the definition of a line has products that are not needed.
-        if !Native::LINES && vector.is_none() {
+        if !Native::LINES && (!Native::TOGETHER || vector.is_none()) {
             return None;
         }
         let Input::One(operand) = input else { return None };
