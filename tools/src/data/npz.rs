@@ -151,9 +151,9 @@ impl Archive<'_> {
         self.read(name).map(|array| Some((name, array)))
     }
 
-    /// The array of that name, which is there.
+    /// The array of that name, which is there: of two the later, as NumPy has it.
     fn read(&self, name: &str) -> Result<Array, String> {
-        let entry = self.entries.iter().find(|entry| entry.array() == name);
+        let entry = self.entries.iter().rfind(|entry| entry.array() == name);
         let entry = entry.ok_or_else(|| format!("holds no array {}", printable(name)))?;
         // What it says of itself is looked at before all of it is unpacked.
         let whole = zip::head(self.file, entry, npy::HEAD)

@@ -179,6 +179,12 @@ fn arrays_are_parts_by_their_names() {
     let plain = archive("c.npz", &[("x.npy", &x), ("y.npy", &y)]);
     assert_eq!(test(&plain).unwrap(), measured(&plain, Split::Train, 9, shape).unwrap());
     assert_eq!(load_all(&plain).unwrap().train.labels.len(), 1);
+    let twice = archive("e.npz", &[("x.npy", &x), ("x.npy", &train)]);
+    assert_eq!(
+        test(&twice).unwrap().len(),
+        1,
+        "of two with one name the later, as NumPy has it"
+    );
     for (arrays, words) in [
         (vec![("seeds.npy", &y[..])], "(seeds.npy): name it train_x"),
         (vec![("x.npy", &y[..])], "has shape [2]"),
