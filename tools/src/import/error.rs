@@ -1,7 +1,10 @@
 //! Why a checkpoint is refused: what, where, and what to do.
 
+use super::shown;
 use mote_graph::config::ConfigError;
 use mote_graph::graph::GraphError;
+use std::io;
+use std::path::Path;
 use thiserror::Error;
 
 /// A checkpoint that cannot be imported.
@@ -225,4 +228,18 @@ pub enum ImportError {
     /// Shapes that do not fit one another.
     #[error("config.json describes a network that does not fit together: {0}")]
     Graph(#[from] GraphError),
+}
+
+impl ImportError {
+    /// Why the archive or the exported file `path` could not be read; `advice` where the system said so.
+    pub(super) fn unread(path: &Path, source: io::Error, advice: &'static str) -> Self {
+        let path = shown(path);
+        match source.kind() {
+            io::ErrorKind::InvalidData => Self::Exported {
+                path,
+                problem: format!("{source}: copy it again"),
+            },
+            _ => Self::Read { path, source, advice },
+        }
+    }
 }

@@ -42,17 +42,8 @@ pub(super) struct Archive {
 impl Archive {
     /// Opens the archive `path` and finds its one model.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let bytes = files::read_as(path, MOST_BYTES, files::Form::Zip).map_err(|source| match source.kind() {
-            std::io::ErrorKind::InvalidData => ImportError::Exported {
-                path: shown(path),
-                problem: format!("{source}: copy it again"),
-            },
-            _ => ImportError::Read {
-                path: shown(path),
-                source,
-                advice: "copy it again, or export the network again",
-            },
-        })?;
+        let bytes = files::read_as(path, MOST_BYTES, files::Form::Zip)
+            .map_err(|source| ImportError::unread(path, source, "copy it again, or export the network again"))?;
         let refuse = |problem: String| ImportError::Exported {
             path: shown(path),
             problem,

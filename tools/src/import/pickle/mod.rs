@@ -39,17 +39,8 @@ pub(super) struct Saved {
 impl Saved {
     /// Reads the pickle of the file `path`; numbers are read when they are asked for.
     pub fn open(path: &Path) -> Result<Self, ImportError> {
-        let bytes = files::read_as(path, MOST_BYTES, files::Form::Zip).map_err(|source| match source.kind() {
-            std::io::ErrorKind::InvalidData => ImportError::Exported {
-                path: shown(path),
-                problem: format!("{source}: copy it again"),
-            },
-            _ => ImportError::Read {
-                path: shown(path),
-                source,
-                advice: "copy it again, or save the network again",
-            },
-        })?;
+        let bytes = files::read_as(path, MOST_BYTES, files::Form::Zip)
+            .map_err(|source| ImportError::unread(path, source, "copy it again, or save the network again"))?;
         let refuse = |problem: String| ImportError::Exported {
             path: shown(path),
             problem,

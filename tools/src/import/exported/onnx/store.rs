@@ -29,17 +29,8 @@ pub(in crate::import::exported) struct Source {
 impl Source {
     /// Reads the file `path`, without its tensors.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let bytes = files::read_as(path, MOST_BYTES, files::Form::Onnx).map_err(|source| match source.kind() {
-            std::io::ErrorKind::InvalidData => ImportError::Exported {
-                path: shown(path),
-                problem: format!("{source}: copy it again"),
-            },
-            _ => ImportError::Read {
-                path: shown(path),
-                source,
-                advice: "copy it again, or export the network again",
-            },
-        })?;
+        let bytes = files::read_as(path, MOST_BYTES, files::Form::Onnx)
+            .map_err(|source| ImportError::unread(path, source, "copy it again, or export the network again"))?;
         Ok(Self {
             path: path.to_path_buf(),
             bytes,
