@@ -74,7 +74,7 @@ impl Image {
         };
         let parts = match (&options.parts, needs) {
             (Some(parts), _) => parts.clone(),
-            (None, Ok((_, parts))) => held(parts).of_firmware(options.firmware),
+            (None, Ok((_, parts))) => held(board, parts).of_firmware(options.firmware),
             (None, Err(_)) => Parts::addressed().of_firmware(options.firmware),
         };
         let norm_conv = parts.features().contains(&Feature::NormConv);
@@ -151,13 +151,16 @@ impl Image {
 /// # Errors
 /// What keeps the firmware from being compiled.
 pub fn compile_ahead(board: &'static Board, parts: &Parts, firmware: Firmware) -> Result<(), SimError> {
-    core_library(&recipe(board, held(parts.clone()).of_firmware(firmware))).map(drop)
+    core_library(&recipe(board, held(board, parts.clone()).of_firmware(firmware))).map(drop)
 }
 
-/// What an image holds for a model that needs `parts`: `MOTE_FIRMWARE_PARTS=all` asks for every one.
-fn held(parts: Parts) -> Parts {
+/// Flash that holds every part, a model and some room: 135 KB of code on a Cortex-M3.
+const EVERY_PART_BYTES: u32 = 192 * 1024;
+
+/// What an image holds for a model that needs `parts`: `MOTE_FIRMWARE_PARTS=all` asks for every one, on boards whose flash holds them.
+fn held(board: &Board, parts: Parts) -> Parts {
     let every = std::env::var_os("MOTE_FIRMWARE_PARTS").is_some_and(|parts| parts == "all");
-    match every {
+    match every && board.flash.length >= EVERY_PART_BYTES {
         true if parts.features().contains(&Feature::Streamed) => Parts::all(),
         true => Parts::addressed(),
         false => parts,

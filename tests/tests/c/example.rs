@@ -105,7 +105,7 @@ fn every_function_works_on_a_board_and_a_step_costs_what_it_costs_from_rust() {
         ..Config::of(model.header(), 20)
     };
     let Some(board) = board("mps2-an386") else { return };
-    let parts = Parts::all();
+    let parts = Parts::addressed();
     let program = root("tests/tests/c/face.c");
     let Some(output) = output(board, &parts, &bytes, 8192, &program.display().to_string()) else {
         return;

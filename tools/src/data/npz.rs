@@ -24,7 +24,7 @@ const ALL: Names = [&["images", "x", "arr_0"], &["labels", "y", "arr_1"]];
 
 /// Reads images and labels by the names of the arrays.
 pub fn read(path: &Path) -> Result<Raw, DataError> {
-    let file = bytes(path, Form::Zip)?;
+    let file = bytes(path, Form::NumPy)?;
     let entries = zip::entries(&file).ok_or_else(|| content(path, "is not a whole NumPy archive (.npz)"))?;
     let archive = Archive { file: &file, entries };
     archive.raw().map_err(|problem| content(path, problem))
