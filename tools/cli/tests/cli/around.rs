@@ -179,8 +179,8 @@ fn gigabytes_of_something_else_are_refused_by_their_beginning() {
         ),
         (format!("sample {model} -o o.png --condition x.npy"), "no array (.npy)"),
         (format!("crosscheck {digits} x.safetensors"), "it has no header"),
-        (format!("eval {digits} --data x.npz"), "no whole ZIP archive"),
-        ("train --data x.npz -o run".into(), "no whole ZIP archive"),
+        (format!("eval {digits} --data x.npz"), "no whole NumPy archive"),
+        ("train --data x.npz -o run".into(), "no whole NumPy archive"),
         ("train --data x-images-idx3-ubyte -o run".into(), "neither an IDX file"),
     ] {
         // 1 GiB of address space.
