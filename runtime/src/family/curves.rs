@@ -166,10 +166,16 @@ struct Sum {
 
 /// The value at the element at r0, to r9: r3 the end at input 0, r4 left shift, r12 half a unit. With `left * (2^15 - f) + right * f`, the
 /// lower half of r9 is f, the upper f - 2^15.
+///
+/// Where r12 is needed for something else between two elements, `$half` loads it anew.
 macro_rules! value {
     () => {
+        value!("")
+    };
+    ($half:literal) => {
         concat!(
             "ldrsh r9, [r0], #2\n",
+            $half,
             "lsl r9, r9, r4\n",
             "asr r10, r9, #15\n",
             "ldr r10, [r3, r10, lsl #1]\n",
@@ -181,6 +187,7 @@ macro_rules! value {
         )
     };
 }
+pub(super) use value;
 
 /// `(elements, values, end of the elements, end of the segment at 0, left shift)`.
 ///

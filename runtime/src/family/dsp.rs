@@ -858,8 +858,8 @@ pub(super) unsafe extern "C" fn store_rows8(weights: *const u8, job: &mut Frame)
     )
 }
 
-/// As [`store_rows8`] of whole rows, where the first of a row's weights meet zeros in the first two columns, the next in the first, and
-/// the last in the last one and the last two: so many groups of 16 as the frame's gap has in its bytes.
+/// As [`store_rows8`] of whole rows of which some weights meet zeros: so many groups of 16 as the frame's gap has in its bytes. The first
+/// do in the first two columns, the next in the first, the last in the last one and the last two.
 ///
 /// # Safety
 /// `weights` and the pointers in `job` are good for the rows, columns, factors and outputs that the job counts.

@@ -66,8 +66,8 @@ pub trait Family {
         out: &mut ViewMut<'_>,
     ) -> usize;
 
-    /// As [`Family::store`] of all channels and taps, where the first taps meet zeros in the first two columns, the next in the first, and
-    /// the last in the last one and the last two: so many of each, whole groups of 16. Gives 0 where there is no kernel for it.
+    /// As [`Family::store`] of all channels and taps, where some taps meet zeros: so many of each, whole groups of 16. The first do in the
+    /// first two columns, the next in the first, the last in the last one and the last two. Gives 0 where there is no kernel for it.
     #[inline(always)]
     fn store_cut(
         storing: &mut Self::Storing<'_>,
@@ -352,7 +352,8 @@ pub trait Family {
     }
 
     /// Scores of a query with every key, `step` elements apart; the largest. The query lies in pairs `(0, 2)` and `(1, 3)` of every four
-    /// channels, whole groups of eight, as do keys in whole words. A score is the high word of the dot product, shifted left by `up`, times the factor, rounded.
+    /// channels, whole groups of eight, as do keys in whole words. A score is the high
+    /// word of the dot product, shifted left by `up`, times the factor, rounded.
     /// This and what follows with [`Family::ATTENDS`].
     #[inline(always)]
     fn scores8(q: &[i16], k: &[i8], step: usize, up: u32, factor: &Rescale, scores: &mut [i32]) -> i32 {

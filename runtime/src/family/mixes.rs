@@ -3,6 +3,7 @@
 
 use core::arch::naked_asm;
 
+use super::curves::value;
 use super::{Curve, Elements, Normalized};
 use crate::numeric::product::product;
 use crate::tensor::view::View;
@@ -138,24 +139,6 @@ struct Sum {
     down: u32,
 }
 
-/// The value at the element at r0, to r9, as in `curves`: r3 the end at input 0, r4 left shift; r10 and r12 are free.
-macro_rules! value {
-    () => {
-        concat!(
-            "ldrsh r9, [r0], #2\n",
-            "mov r12, #0x4000\n",
-            "lsl r9, r9, r4\n",
-            "asr r10, r9, #15\n",
-            "ldr r10, [r3, r10, lsl #1]\n",
-            "ubfx r9, r9, #0, #15\n",
-            "orr r9, r9, r9, lsl #16\n",
-            "eor r9, r9, #0x80000000\n",
-            "smlsdx r9, r9, r10, r12\n",
-            "asr r9, r9, #15\n",
-        )
-    };
-}
-
 macro_rules! modulated {
     ($(#[$doc:meta])* $name:ident, $to:ty, $store:literal) => {
         $(#[$doc])*
@@ -169,7 +152,7 @@ macro_rules! modulated {
                 "push {{r4-r11, lr}}",
                 "ldmia r3, {{r3-r8, r11}}",
                 "2:",
-                value!(),
+                value!("mov r12, #0x4000\n"),
                 "ldr r10, [r5], #4",
                 "ldrd r12, lr, [r6], #8",
                 "lsl r9, r9, r7",
@@ -209,7 +192,7 @@ macro_rules! sums {
                 "strd r4, r5, [sp]",
                 "ldmia r3, {{r3-r8, r11}}",
                 "2:",
-                value!(),
+                value!("mov r12, #0x4000\n"),
                 $load,
                 "ldrd r12, lr, [sp]",
                 "lsl r9, r9, r8",

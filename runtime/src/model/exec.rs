@@ -83,12 +83,18 @@ pub fn forward(
         let Some(output) = run_op(model, call, op, activations) else {
             return Err(failed(model, call, op, index));
         };
-        let bytes = activations.get(output.range());
-        if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
-            observer.after(index, op, &view);
-        }
+        show(observer, index, op, &output, activations);
     }
     Ok(())
+}
+
+/// Shows what an operator has written.
+#[inline(always)]
+pub(super) fn show(observer: &mut impl Observer, index: u16, op: &Op, output: &Tensor, activations: &[u8]) {
+    let bytes = activations.get(output.range());
+    if let Some(view) = bytes.and_then(|bytes| View::new(output, bytes)) {
+        observer.after(index, op, &view);
+    }
 }
 
 /// Whether the model has the call's label.

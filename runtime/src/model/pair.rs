@@ -1,7 +1,7 @@
 //! A network call on two cores: each convolution's output rows in two halves, everything else on one.
 
 use super::Model;
-use super::exec::{Call, Network, Observer, by_rows, class_exists, failed, run_op};
+use super::exec::{Call, Network, Observer, by_rows, class_exists, failed, run_op, show};
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::ops::Op;
@@ -9,7 +9,6 @@ use crate::ops::conv::halves;
 pub use crate::ops::conv::halves::Join;
 use crate::tensor::arena::{ALIGN, Arena};
 use crate::tensor::regions::Regions;
-use crate::tensor::view::View;
 use crate::tensor::{Tensor, TensorId};
 
 /// A [`Network`] of two cores ([`Sampler::step_by`](crate::Sampler::step_by)): the bits of one. Networks in f16 run on one core.
@@ -96,10 +95,7 @@ impl<J: Join> Network for Pair<'_, J> {
                 None => run_op(model, call, &op, activations),
             };
             let output = output.ok_or_else(|| failed(model, call, &op, index))?;
-            let bytes = activations.get(output.range());
-            if let Some(view) = bytes.and_then(|bytes| View::new(&output, bytes)) {
-                observer.after(index, &op, &view);
-            }
+            show(observer, index, &op, &output, activations);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::Model;
 use super::crc::{crc32, joined};
-use super::exec::{Call, Network, Observer, class_exists, failed, run_op};
+use super::exec::{Call, Network, Observer, class_exists, failed, run_op, show};
 use crate::error::RunError;
 use crate::features::Feature;
 use crate::ops::conv::proof::{input_bound, row_holds, wide_bias};
@@ -13,10 +13,9 @@ use crate::ops::conv::streamed::{self, Block, Table, taps};
 use crate::ops::conv::{Rows, Weights};
 use crate::ops::reader::Reader;
 use crate::ops::{At, Conv, Op};
-use crate::tensor::Dtype;
 use crate::tensor::arena::{ALIGN, Arena};
 use crate::tensor::regions::Regions;
-use crate::tensor::view::View;
+use crate::tensor::{Dtype, Tensor};
 
 /// Where the file of weights lies: in SPI flash, on an SD card. [`Blocking`] makes one of a function that reads.
 pub trait WeightReader {
@@ -307,11 +306,8 @@ impl<O: Observer> Walk<'_, '_, O> {
     }
 
     /// Shows an operator's output, and goes on to the next.
-    fn after(&mut self, op: &Op, output: &crate::tensor::Tensor) {
-        let bytes = self.activations.get(output.range());
-        if let Some(view) = bytes.and_then(|bytes| View::new(output, bytes)) {
-            self.observer.after(self.next, op, &view);
-        }
+    fn after(&mut self, op: &Op, output: &Tensor) {
+        show(self.observer, self.next, op, output, self.activations);
         self.next += 1;
     }
 

@@ -121,16 +121,11 @@ pub(crate) trait ConvLoops: Join {
     }
 }
 
-/// Shapes of a convolution of `input` to `out`.
-pub(super) fn geometry(c: &op::Conv, input: &Tensor, out: &Tensor) -> Geometry {
-    Geometry::of(c, input, out)
-}
-
 impl Conv {
     /// `None` for what the engine has no kernel for. `source` is what it reads; `bytes` says whether the family multiplies bytes.
     pub fn reading(model: &Model<'_>, c: &op::Conv, source: Source, bytes: bool) -> Option<Self> {
         let (input, out) = (source.first.tensor, model.tensor(c.out)?);
-        let geometry = geometry(c, &input, &out);
+        let geometry = Geometry::of(c, &input, &out);
         let int8 = source.second.is_none() && input.dtype == Dtype::I8;
         let bound = match int8 {
             true => input_bound(Dtype::I8, input.zero_point),

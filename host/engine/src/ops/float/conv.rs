@@ -4,7 +4,6 @@ use super::functions::{load_all, store};
 use super::{FloatLoops, FloatTile, Floats, Lanes, TILE, bits};
 use crate::Family;
 use crate::family::LANES;
-use crate::ops::conv::geometry;
 use crate::ops::{Accelerated, Loops, Workspace};
 use crate::source::grow;
 use crate::window::Window;
@@ -12,7 +11,7 @@ use mote_runtime::Model;
 use mote_runtime::internals::numeric::float::to_q24;
 use mote_runtime::internals::ops as op;
 use mote_runtime::internals::ops::Weights;
-
+use mote_runtime::internals::ops::conv::Geometry;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 use rayon::prelude::*;
 
@@ -40,7 +39,7 @@ impl Accelerated for Conv {
 
     fn prepare(model: &Model<'_>, c: &op::Conv, _: Family) -> Option<Self> {
         let (source, out) = (Floats::new(model, &c.source)?, model.tensor(c.out)?);
-        let geometry = geometry(c, &source.first, &out);
+        let geometry = Geometry::of(c, &source.first, &out);
         let Weights::F16 { data, bias } = c.weights else {
             return None;
         };

@@ -153,9 +153,9 @@ impl<'b, 'a> Gather<'b, 'a> {
         held
     }
 
-    /// Of a block of neighbours from output position `at` on under a kernel of one row: how many taps at the beginning meet zeros in the first
-    /// two columns, how many more in the first, and how many at the end in the last one and the last two. `None` where there are none, or
-    /// they are not whole groups.
+    /// Taps that meet zeros, of a block of neighbours from output position `at` on under a kernel of one row. At the beginning: how many in the
+    /// first two columns, and how many more in the first. At the end: how many in the last one, and in the last two. `None` where there
+    /// are none, or they are not whole groups.
     #[inline(always)]
     pub fn cut(&self, at: usize) -> Option<[usize; 4]> {
         let [width, outputs] = [self.ends[1] - self.pad[1], self.widths[1]];
