@@ -174,6 +174,7 @@ pub fn from_q24(value: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::{bf16, f16};
 
     #[test]
     fn layouts_are_each_other_s_inverse() {

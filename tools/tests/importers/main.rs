@@ -18,12 +18,12 @@ use safetensors::{Dtype, serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub const SCHEDULER: &str = r#"{"_class_name": "DDIMScheduler"}"#;
+const SCHEDULER: &str = r#"{"_class_name": "DDIMScheduler"}"#;
 
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// A small network with every field present; `changes` are laid over it.
-pub fn config(changes: Value) -> Value {
+fn config(changes: Value) -> Value {
     let mut config = json!({
         "_class_name": "UNet2DModel", "_diffusers_version": "0.42.1", "act_fn": "silu", "add_attention": true,
         "attention_head_dim": 4, "attn_norm_num_groups": null, "block_out_channels": [8, 16],
@@ -40,7 +40,7 @@ pub fn config(changes: Value) -> Value {
     config
 }
 
-pub fn container(tensors: &Tensors) -> Vec<u8> {
+fn container(tensors: &Tensors) -> Vec<u8> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(key, (shape, data))| (key, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect()))
@@ -51,7 +51,7 @@ pub fn container(tensors: &Tensors) -> Vec<u8> {
     serialize(views, None).unwrap()
 }
 
-pub fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
+fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
     import_parts(Parts {
         name: "test",
         config: &config.to_string(),
@@ -61,7 +61,7 @@ pub fn load(config: &Value, weights: &[u8]) -> Result<Checkpoint, ImportError> {
 }
 
 /// The reference's sample and output for `config`, and the weights that it made up.
-pub fn reference(config: &Value, t: f64, label: Option<usize>) -> (Image, Image, Tensors) {
+fn reference(config: &Value, t: f64, label: Option<usize>) -> (Image, Image, Tensors) {
     let size = &config["sample_size"];
     let side = |i: usize| size.get(i).unwrap_or(size).as_u64().unwrap() as usize;
     let shape = [config["in_channels"].as_u64().unwrap() as usize, side(0), side(1)];
