@@ -28,7 +28,7 @@ pub fn convert(
             None => conversion,
         })
     };
-    let conversion = checked().map_err(|error| exception(py, &error.into()))?;
+    let conversion = checked().map_err(|error| exception(py, &error))?;
     let (file, held) = run(py, progress, move |watch| {
         let mut checkpoint = Checkpoint::open(source)?;
         if let Some(name) = name {
