@@ -159,9 +159,7 @@ impl Features {
             param.shape[1] = 2 * count;
             param.data = data.into_iter().map(|weight| weight as f32).collect();
         }
-        let wave = |kind| {
-            move |rate: &f64| Wave::of(kind, Rate::plain(*rate, *rate as f32))
-        };
+        let wave = |kind| move |rate: &f64| Wave::of(kind, Rate::plain(*rate, *rate as f32));
         let sines = self.rates.iter().map(wave(WaveKind::Sine));
         let features = sines.chain(self.rates.iter().map(wave(WaveKind::Cosine))).collect();
         let (single, output) = (self.single, graph.nodes[index].output);
