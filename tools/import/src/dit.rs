@@ -2,7 +2,7 @@
 //!
 //! Every block has adaptive layer norms from an embedding of step and class of its own. The position table is no weight: it is computed.
 
-use super::exported::{Geometry, Kind, Map, Net, Plan, Tensor, View, Waves, What};
+use super::exported::{Geometry, Kind, Map, Net, Plan, Rate, Tensor, View, Waves, What};
 use super::native::{Native, Settings};
 use super::network_place::{Class, NetworkPlace};
 use super::{Checkpoint, ImportError};
@@ -215,10 +215,9 @@ impl Dit<'_> {
         let exponent = -libm::log(10_000.0);
         let rate = |i: usize| {
             let single = (i as f32 * exponent as f32) / (half - 1) as f32;
-            let exact = libm::exp(exponent * i as f64 / (half - 1) as f64);
-            (exact, libm::exp(f64::from(single)) as f32)
+            Rate::exp(exponent * i as f64 / (half - 1) as f64, single)
         };
-        let rates: Vec<(f64, f32)> = (0..half).map(rate).collect();
+        let rates: Vec<Rate> = (0..half).map(rate).collect();
         let waves = Waves::sinusoids(&rates, name).cosines_first().cast();
         let features = self.net.features(&waves);
         self.told(name, features)

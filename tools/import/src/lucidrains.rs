@@ -6,7 +6,7 @@
 
 mod layers;
 
-use super::exported::{Manifest, Plan, View, Waves, sample_of};
+use super::exported::{Manifest, Plan, Rate, View, Waves, sample_of};
 use super::native::{Native, Settings};
 use super::{Checkpoint, ImportError, shown};
 use layers::Layers;
@@ -200,19 +200,16 @@ impl Unet<'_> {
         let waves = if self.layers.native.has("time_mlp.0.weights") {
             let weights = self.layers.native.take("time_mlp.0.weights")?;
             let turn = 2.0 * std::f64::consts::PI;
-            let rates: Vec<(f64, f32)> = weights
+            let rates: Vec<Rate> = weights
                 .data
                 .iter()
-                .map(|w| (w * turn, (*w as f32 * 2.0) * std::f32::consts::PI))
+                .map(|w| Rate::plain(w * turn, (*w as f32 * 2.0) * std::f32::consts::PI))
                 .collect();
             Waves::sinusoids(&rates, module).behind_time()
         } else {
             let half = self.layers.native.sizes("time_mlp.1.weight")?[1] / 2;
             let exponent = -libm::log(theta as f64) / (half.max(2) - 1) as f64;
-            let rate = |i: usize| {
-                let single = libm::exp(f64::from(exponent as f32 * i as f32)) as f32;
-                (libm::exp(exponent * i as f64), single)
-            };
+            let rate = |i: usize| Rate::exp(exponent * i as f64, exponent as f32 * i as f32);
             Waves::sinusoids(&(0..half).map(rate).collect::<Vec<_>>(), module)
         };
         let features = self.layers.net.features(&waves);

@@ -4,7 +4,7 @@
 //! Every size but three follows from the weights. `config.json` beside them says the horizon, the groups of the normalizations
 //! (8 where it does not), and whether conditions scale as well as shift.
 
-use super::exported::{Net, Plan, Tensor, View, Waves};
+use super::exported::{Net, Plan, Rate, Tensor, View, Waves};
 use super::native::{Native, Settings};
 use super::{Checkpoint, ImportError};
 use std::path::{Path, PathBuf};
@@ -138,11 +138,8 @@ impl Policy<'_> {
         self.net.module = "diffusion_step_encoder.0".to_string();
         let half = dim / 2;
         let exponent = -libm::log(10_000.0) / (half.max(2) - 1) as f64;
-        let rate = |i: usize| {
-            let single = libm::exp(f64::from(exponent as f32 * i as f32)) as f32;
-            (libm::exp(exponent * i as f64), single)
-        };
-        let rates: Vec<(f64, f32)> = (0..half).map(rate).collect();
+        let rate = |i: usize| Rate::exp(exponent * i as f64, exponent as f32 * i as f32);
+        let rates: Vec<Rate> = (0..half).map(rate).collect();
         let features = self.net.features(&Waves::sinusoids(&rates, &self.net.module));
         let features = self.told("diffusion_step_encoder.0", features)?;
         let hidden = self.linear("diffusion_step_encoder.1", &features)?;

@@ -65,11 +65,10 @@ fn waves(op: &ops::TimeProj, time: [f64; 2]) -> ops::Waves {
     let half = op.dim / 2;
     let exponent = |i: usize| -libm::log(op.max_period) * i as f64 / (half as f64 - op.freq_shift);
     let wave = |kind| {
-        move |i: usize| ops::Wave {
-            kind,
-            rate: libm::exp(exponent(i)),
-            single: libm::expf(exponent(i) as f32),
-            phase: 0.0,
+        move |i: usize| {
+            let single = libm::expf(exponent(i) as f32);
+            let rate = ops::Rate::exp(exponent(i), exponent(i) as f32);
+            ops::Wave::of(kind, ops::Rate { single, ..rate })
         }
     };
     let (sines, cosines) = (

@@ -4,7 +4,7 @@
 
 mod blocks;
 
-use super::exported::{Map, Net, Plan, Tensor, View, Waves};
+use super::exported::{Map, Net, Plan, Rate, Tensor, View, Waves};
 use super::native::{Native, Settings};
 use super::network_place::{Class, NetworkPlace};
 use super::{Checkpoint, ImportError};
@@ -201,8 +201,8 @@ impl Unet<'_> {
         let waves = if self.native.has("time_proj.weight") {
             let weight = self.native.take("time_proj.weight")?;
             let turn = 2.0 * std::f64::consts::PI;
-            let rate = |w: &f64| (w * turn, (*w as f32 * 2.0) * std::f32::consts::PI);
-            let rates: Vec<(f64, f32)> = weight.data.iter().map(rate).collect();
+            let rate = |w: &f64| Rate::plain(w * turn, (*w as f32 * 2.0) * std::f32::consts::PI);
+            let rates: Vec<Rate> = weight.data.iter().map(rate).collect();
             Waves::sinusoids(&rates, "time_proj")
         } else {
             let features = match self.native.has("time_mlp.linear_1.weight") {
@@ -220,10 +220,7 @@ impl Unet<'_> {
             let exponent = -libm::log(10_000.0);
             let rate = |i: usize| {
                 let single = exponent as f32 * i as f32 / divisor as f32;
-                (
-                    libm::exp(exponent * i as f64 / divisor),
-                    libm::exp(f64::from(single)) as f32,
-                )
+                Rate::exp(exponent * i as f64 / divisor, single)
             };
             Waves::sinusoids(&(0..half).map(rate).collect::<Vec<_>>(), "time_proj").cast()
         };

@@ -39,7 +39,10 @@ pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
             let key = tensor.key.clone().filter(|_| data[..] == tensor.data[..]);
             let cast = Tensor::new(kind, tensor.sizes.clone(), data);
             let cast = if kind.is_float() {
-                cast.exactly(tensor.exact)
+                Tensor {
+                    library: tensor.library,
+                    ..cast.exactly(tensor.exact)
+                }
             } else {
                 cast
             };

@@ -5,6 +5,7 @@ use super::operands::axis;
 use super::program::Node;
 use super::tensor::{Kind, Tensor};
 use super::view::{View, broadcast};
+use mote_graph::ops::library;
 
 /// A new tensor that reads nothing; `None` where the node is none.
 pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tensor>> {
@@ -69,7 +70,15 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
     let of = |kind: Kind, f: &dyn Fn(f64) -> f64| {
         let data: Vec<f64> = x.data.iter().map(|v| kind.round(f(*v))).collect();
         let exact: Vec<f64> = x.exact.iter().map(|v| f(*v)).collect();
-        Ok(Some(Tensor::new(kind, x.sizes.clone(), data).exactly(exact)))
+        let library = match (op, kind) {
+            ("exp", Kind::F32) => Some(&(|v: f64| f64::from(library::exp(v as f32))) as &dyn Fn(f64) -> f64),
+            _ => x.library.is_some().then_some(f),
+        };
+        let library = library.map(|f| x.library().iter().map(|v| kind.round(f(*v))).collect());
+        Ok(Some(Tensor {
+            library,
+            ..Tensor::new(kind, x.sizes.clone(), data).exactly(exact)
+        }))
     };
     match op {
         "neg" => of(x.kind, &|v| -v),
@@ -160,7 +169,16 @@ pub(super) fn paired(a: &Tensor, b: &Tensor, divides: bool, f: impl Fn(f64, f64)
         .zip(y.offsets())
         .map(|(i, j)| f(a.exact[i], b.exact[j]))
         .collect();
-    Ok(Tensor::new(kind, sizes, data).exactly(exact))
+    let library = (a.library.is_some() || b.library.is_some()).then(|| {
+        let (a, b) = (a.library(), b.library());
+        let places = x.offsets().zip(y.offsets());
+        let numbers = places.map(|(i, j)| kind.round(f(kind.round(a[i]), kind.round(b[j]))));
+        numbers.collect()
+    });
+    Ok(Tensor {
+        library,
+        ..Tensor::new(kind, sizes, data).exactly(exact)
+    })
 }
 
 /// Refuses extents of more elements than a tensor has.

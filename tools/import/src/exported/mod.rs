@@ -51,7 +51,7 @@ pub(super) use net::Net;
 pub(super) use source::{Map, What};
 pub(super) use tensor::{Kind, Tensor};
 pub(super) use view::View;
-pub(super) use waves::Waves;
+pub(super) use waves::{Rate, Waves};
 
 use super::{Checkpoint, ImportError, SampleLayout, folders, shown};
 use crate::files;

@@ -104,6 +104,8 @@ pub(crate) struct Tensor {
     pub data: Rc<[f64]>,
     /// The same where no step of the way is rounded to the type: what a network in f64 would have.
     pub exact: Rc<[f64]>,
+    /// The same as PyTorch's x86 builds round it, where an exponential in f32 is on the way. Models are not made of these numbers.
+    pub library: Option<Rc<[f64]>>,
     /// Its name in the module, where it is stored and shown whole: parameters are named so.
     pub key: Option<String>,
 }
@@ -120,8 +122,14 @@ impl Tensor {
             sizes,
             exact: data.clone(),
             data,
+            library: None,
             key: None,
         }
+    }
+
+    /// The numbers as PyTorch's x86 builds round them.
+    pub fn library(&self) -> &[f64] {
+        self.library.as_deref().unwrap_or(&self.data)
     }
 
     /// With numbers that were not rounded on the way.
@@ -176,7 +184,11 @@ impl Tensor {
         if Rc::ptr_eq(&self.data, &self.exact) {
             shown
         } else {
-            shown.exactly(pick(&self.exact))
+            let library = self.library.as_ref().map(|numbers| pick(numbers).into());
+            Self {
+                library,
+                ..shown.exactly(pick(&self.exact))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::source::What;
 use super::tensor::Tensor;
 use super::view::View;
+pub(in crate::import) use mote_graph::ops::Rate;
 pub(super) use mote_graph::ops::{Wave, WaveKind};
 
 /// Most features.
@@ -25,12 +26,7 @@ pub(crate) struct Waves {
 impl Waves {
     /// The network's time.
     pub(super) fn timestep(sizes: Vec<usize>, time: [f64; 2]) -> Self {
-        let line = Wave {
-            kind: WaveKind::Line,
-            rate: 1.0,
-            single: 1.0,
-            phase: 0.0,
-        };
+        let line = Wave::of(WaveKind::Line, Rate::plain(1.0, 1.0));
         let count = sizes.iter().product();
         Self {
             sizes,
@@ -41,16 +37,9 @@ impl Waves {
         }
     }
 
-    /// Sines, then cosines, of the timestep times each rate: in f64, and as f32 arithmetic has it.
-    pub fn sinusoids(rates: &[(f64, f32)], module: &str) -> Self {
-        let wave = |kind| {
-            move |(rate, single): &(f64, f32)| Wave {
-                kind,
-                rate: *rate,
-                single: *single,
-                phase: 0.0,
-            }
-        };
+    /// Sines, then cosines, of the timestep times each rate.
+    pub fn sinusoids(rates: &[Rate], module: &str) -> Self {
+        let wave = |kind| move |rate: &Rate| Wave::of(kind, *rate);
         let sines = rates.iter().map(wave(WaveKind::Sine));
         let data: Vec<Wave> = sines.chain(rates.iter().map(wave(WaveKind::Cosine))).collect();
         Self {
@@ -130,11 +119,12 @@ impl Waves {
     /// Each line times a number of `factors`, which has the same extents.
     pub(super) fn scaled(mut self, factors: &Tensor) -> Result<Self, String> {
         for (i, wave) in self.data.iter_mut().enumerate() {
-            let (factor, exact) = (factors.data[i], factors.exact[i]);
+            let (factor, exact, library) = (factors.data[i], factors.exact[i], factors.library()[i]);
             if factor != 1.0 {
                 line(wave, "scaled")?;
                 wave.rate *= exact;
                 wave.single *= factor as f32;
+                wave.library *= library as f32;
                 wave.phase *= exact;
             }
         }
@@ -166,10 +156,8 @@ impl Waves {
 /// A number that does not depend on the timestep.
 pub(super) fn level(value: f64) -> Wave {
     Wave {
-        kind: WaveKind::Line,
-        rate: 0.0,
-        single: 0.0,
         phase: value,
+        ..Wave::of(WaveKind::Line, Rate::plain(0.0, 0.0))
     }
 }
 
