@@ -3,7 +3,7 @@
 use super::source::What;
 use super::tensor::Tensor;
 use super::view::View;
-pub(in crate::import) use mote_graph::ops::Rate;
+pub(crate) use mote_graph::ops::Rate;
 pub(super) use mote_graph::ops::{Wave, WaveKind};
 
 /// Most features.
