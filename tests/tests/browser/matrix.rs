@@ -6,7 +6,7 @@ use mote_runtime::{Config, Feature, Method};
 use mote_tools::backend::Sampling;
 use mote_tools::condition::Images;
 use mote_tools::report::live::{Live, model_lacks};
-use mote_tools::{Backend, Checkpoint, Conversion, Converted, Scheme};
+use mote_tools::{Backend, Checkpoint, Conversion, Converted, Request, Scheme};
 use serde_json::{Value, json};
 
 const SEEDS: [u64; 8] = [0, 1, 2, 3, 5, 8, 13, u64::MAX];
@@ -34,8 +34,11 @@ type Run = (Value, String);
 /// Every sampler that the page offers for the model, from every seed.
 fn runs(converted: &Converted, live: &Live) -> Vec<Run> {
     let file = converted.file().unwrap();
-    let given = converted.conditions.as_ref();
-    let conditions = given.map_or(vec![], |given| given.rows.fixed(&given.point, SEEDS.len()));
+    let request = Request {
+        condition: converted.conditions.as_ref().map(|given| given.rows.clone()),
+        ..Request::default()
+    };
+    let conditions = request.conditions(file.model(), SEEDS.len()).unwrap();
     let mut all = vec![];
     for (number, _) in &live.samplers {
         let config = Config {
