@@ -19,6 +19,8 @@ pub enum Package {
     Firmware,
     /// The firmware of models whose weights are read in blocks.
     Streamed,
+    /// The firmware of two cores.
+    Paired,
     /// The runtime alone, to be measured.
     Minimal,
     /// The same without the checks of a model that the build has parsed.
@@ -32,7 +34,7 @@ pub enum Package {
 impl Package {
     fn name(self) -> &'static str {
         match self {
-            Self::Firmware | Self::Streamed => "mote-firmware",
+            Self::Firmware | Self::Streamed | Self::Paired => "mote-firmware",
             Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
             Self::C => "mote-c",
         }
@@ -59,6 +61,7 @@ impl Package {
         match self {
             Self::Firmware | Self::Minimal => &[],
             Self::Streamed => &["mote-firmware/streamed"],
+            Self::Paired => &["mote-firmware/paired"],
             Self::MinimalTrusted => &["mote-minimal/trusted"],
             Self::MinimalChoices => &["mote-minimal/choices"],
             Self::C => &["mote-c/parse"],
@@ -256,7 +259,14 @@ pub(crate) fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
     if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
+    // The runtime's build script sees that there are no DSP instructions.
+    let (cpu, less) = match cpu.map(|cpu| cpu.strip_suffix("+nodsp").ok_or(cpu)) {
+        Some(Ok(cpu)) => (Some(cpu), true),
+        Some(Err(cpu)) => (Some(cpu), false),
+        None => (None, false),
+    };
     flags.extend(cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
+    flags.extend(less.then(|| "-Ctarget-feature=-dsp".to_owned()));
     flags.join("\u{1f}")
 }
 

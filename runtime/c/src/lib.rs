@@ -15,6 +15,8 @@
 //! | `cooperative` | a step in pieces, of the part `cooperative` |
 //! | `result` | image, state, digest |
 //! | `saved` | snapshots |
+//! | `store` | snapshots in flash, of the part `store` |
+//! | `stream` | weights in another memory, of the part `streamed` |
 //! | `detail` | where an error is, for logs |
 #![cfg_attr(not(test), no_std)]
 #![allow(
@@ -45,6 +47,12 @@ mod result;
 
 mod saved;
 
+#[cfg(feature = "store")]
+mod store;
+
+#[cfg(feature = "streamed")]
+mod stream;
+
 mod detail;
 
 mod check;
@@ -58,6 +66,10 @@ pub use result::*;
 pub use run::*;
 pub use saved::*;
 pub use status::*;
+#[cfg(feature = "store")]
+pub use store::*;
+#[cfg(feature = "streamed")]
+pub use stream::*;
 pub use storage::{MOTE_MODEL_WORDS, MOTE_RUN_WORDS, mote_model, mote_run};
 
 /// Called by no archive without the part `fast`: a test finds no panic in them. With it, the quick kernels' checks of their own indices

@@ -1,0 +1,91 @@
+//! Two cores on an emulated board: `mps2-an521` has two Cortex-M33, the first of which has no DSP instructions and no unit for floats.
+
+use mote_engine::memory::AlignedBytes;
+use mote_firmware_sim::{Board, Core, Image, ImageOptions, Observe, Parts, RunRequest};
+use mote_runtime::{Config, Feature, Model};
+use mote_tests::boards::board;
+use mote_tests::checkpoints;
+use mote_tests::random::Random;
+use mote_tools::backend::{Backend, OpenModel, Sampling};
+use mote_tools::plan::Windows;
+use mote_tools::quantize::scheme::Scheme;
+
+use super::programs::program_with;
+
+/// The machine, with code that both of its cores can run.
+fn two_cores() -> Option<&'static Board> {
+    let one = board("mps2-an505")?;
+    let core = Core {
+        name: "two Cortex-M33",
+        target: "thumbv8m.main-none-eabi",
+        cpu: Some("generic+nodsp"),
+        opt_level: one.core.opt_level,
+        fpu: false,
+        dsp: false,
+        footprint: one.core.footprint,
+        cycles: one.core.cycles,
+    };
+    Some(Box::leak(Box::new(Board {
+        name: "mps2-an521",
+        machine: "mps2-an521",
+        core: Box::leak(Box::new(core)),
+        ..one.clone()
+    })))
+}
+
+/// The digests of a model's operators here, and there on two cores.
+fn agree(board: &'static Board, what: &str, file: &AlignedBytes) -> usize {
+    let model = Model::parse(file.bytes()).expect("the model is valid");
+    let config = Config {
+        seed: 7,
+        ..Config::of(model.header(), 1)
+    };
+    let opened = OpenModel {
+        model: &model,
+        bytes: file.bytes(),
+    };
+    let sampling = Sampling {
+        operators: true,
+        ..Sampling::of_seeds(config, [7])
+    };
+    let mut traces = Backend::Portable.run(opened, &sampling, &|| ()).expect("it runs here");
+    let expected = traces.swap_remove(0).steps.swap_remove(0);
+    let options = ImageOptions {
+        paired: true,
+        config: Some(config),
+        // One compilation serves every program.
+        parts: Some(Parts::of(Parts::addressed().features().iter().copied().filter(|part| *part != Feature::F16))),
+        ..ImageOptions::default()
+    };
+    let request = RunRequest {
+        observe: Observe::OpDigests,
+        ..RunRequest::new(config, [7])
+    };
+    let report = Image::link(board, file.bytes(), &options).and_then(|image| image.run(&request));
+    let report = report.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let digests: Vec<u64> = report.images[0].ops.iter().filter_map(|op| op.digest).collect();
+    assert_eq!(digests, expected.operators, "{what}");
+    let halves = report.log.iter().find_map(|line| {
+        let rest = line.text.strip_prefix("the second core ran ")?;
+        rest.split(' ').next()?.parse().ok()
+    });
+    halves.expect("the second core is spoken of")
+}
+
+#[test]
+fn two_cores_of_a_board_have_the_bits_of_one() {
+    let Some(board) = two_cores() else { return };
+    let mut halves = 0;
+    for seed in 0..4 {
+        let windows = if seed % 2 == 0 { Windows::all } else { Windows::none };
+        let file = program_with(&mut Random(7300 + seed), seed, windows);
+        halves += agree(board, &format!("program {seed}"), &file);
+    }
+    for path in [checkpoints::digits(), checkpoints::fashion()] {
+        let file = AlignedBytes::copy_of(&checkpoints::converted(&path, Scheme::W8A8).emitted.bytes);
+        let of_network = agree(board, &path.display().to_string(), &file);
+        assert!(of_network > 10, "{of_network} halves");
+        halves += of_network;
+    }
+    assert!(halves > 60, "{halves} halves ran on the second core");
+}
