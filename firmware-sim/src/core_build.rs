@@ -29,6 +29,8 @@ pub enum Package {
     MinimalChoices,
     /// The archive for C, of the main workspace.
     C,
+    /// The same with everything that it can do.
+    CWhole,
 }
 
 impl Package {
@@ -36,14 +38,14 @@ impl Package {
         match self {
             Self::Firmware | Self::Streamed | Self::Paired => "mote-firmware",
             Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
-            Self::C => "mote-c",
+            Self::C | Self::CWhole => "mote-c",
         }
     }
 
     /// The package whose Cargo features are the runtime's parts.
     fn owner(self) -> &'static str {
         match self {
-            Self::C => "mote-c",
+            Self::C | Self::CWhole => "mote-c",
             _ => "mote-runtime",
         }
     }
@@ -51,7 +53,7 @@ impl Package {
     /// The library's name in file names.
     fn library(self) -> String {
         match self {
-            Self::C => "mote".into(),
+            Self::C | Self::CWhole => "mote".into(),
             _ => self.name().replace('-', "_"),
         }
     }
@@ -65,6 +67,7 @@ impl Package {
             Self::MinimalTrusted => &["mote-minimal/trusted"],
             Self::MinimalChoices => &["mote-minimal/choices"],
             Self::C => &["mote-c/parse"],
+            Self::CWhole => &["mote-c/parse", "mote-c/cooperative", "mote-c/store"],
         }
     }
 }
@@ -134,7 +137,7 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     scrub(&mut command);
     match recipe.package {
         // With the settings of the profile `device` in place of its name: what is compiled for the firmware serves here, too.
-        Package::C => command
+        Package::C | Package::CWhole => command
             .current_dir(source.join("../.."))
             .args(["rustc", "--crate-type", "staticlib"])
             .envs(DEVICE_PROFILE),

@@ -41,7 +41,7 @@ mod toolchain;
 
 pub use availability::Availability;
 pub use boards::{Board, Core, Cycles, Footprint, Region, boards, cores};
-pub use c::{CArchive, run_elf, rust_flash_bytes};
+pub use c::{CArchive, run_elf, rust_flash_bytes, trace_elf};
 pub use chips::{Chip, Ram, chips};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mote_engine::memory::AlignedBytes;
+use mote_firmware_sim::cycles::Kind;
 use mote_firmware_sim::{Board, Image, ImageOptions, Observe, Parts, RunRequest, SimError};
 use mote_runtime::{Config, Model};
 use mote_tests::boards::board;
@@ -160,4 +161,39 @@ fn steps_are_estimated_within_a_tenth() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// Every instruction of a step goes through the timing model of its core: as many as the core's clock counts, and the log's.
+#[test]
+fn a_trace_has_the_instructions_that_the_clock_counts() {
+    if std::env::var_os("MOTE_UPDATE_ESTIMATES").is_some() {
+        return;
+    }
+    let bytes = synthetic::model(Form::W8A8);
+    for name in HELD {
+        let Some(board) = board(name) else { continue };
+        let memory = AlignedBytes::copy_of(&bytes);
+        let model = Model::parse(memory.bytes()).expect("the model is valid");
+        let (step, _) = counted(board, &bytes).expect("it fits");
+        let options = ImageOptions {
+            parts: Some(Parts::addressed()),
+            state: synthetic::condition(&model, 1),
+            ..ImageOptions::default()
+        };
+        let image = Image::link(board, &bytes, &options).unwrap_or_else(|error| panic!("{error}"));
+        let kind = Kind::of(board.core).expect("the core has a timing model");
+        let [one, two] = [1, 2].map(|steps| {
+            let request = RunRequest::new(Config::of(model.header(), steps), [1]);
+            let traced = image.trace(&request, kind).unwrap_or_else(|error| panic!("{error}"));
+            traced.expect("the log is whole")
+        });
+        let instructions = two.instructions - one.instructions;
+        let cycles = [0, 1].map(|end| (two.cycles[end] - one.cycles[end]) / instructions as f64);
+        println!("{}: {step} counted, {instructions} traced, {cycles:.3?} cycles each", board.core.name);
+        let logged = instructions as i64 - step as i64;
+        assert!((0..20_000).contains(&logged), "{name}: {step} counted, {instructions} traced");
+        let [least, most] = board.core.cycles.integer;
+        assert!(cycles[0] > 0.8 * least && cycles[1] < 1.2 * most, "{name}: {cycles:?}");
+        assert!(cycles[0] <= cycles[1]);
+    }
 }

@@ -6,10 +6,12 @@ const CONDITIONS: [&str; 16] = [
     "eq", "ne", "hs", "cs", "lo", "cc", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le",
 ];
 /// Beginnings of names, and what they are. The first that fits counts.
-const NAMES: [(&str, Class); 88] = {
+const NAMES: [(&str, Class); 90] = {
     use Class as C;
     [
         ("nop", C::Nop),
+        ("sev", C::Signal),
+        ("wfe", C::Wait),
         ("cbz", C::Branch),
         ("cbnz", C::Branch),
         ("blx", C::Indirect),

@@ -64,6 +64,10 @@ pub enum Class {
     FloatMove,
     /// Barriers and special registers.
     System,
+    /// Tells another core (`sev`).
+    Signal,
+    /// Waits for it (`wfe`).
+    Wait,
 }
 
 /// An instruction.

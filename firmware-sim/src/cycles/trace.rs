@@ -2,28 +2,64 @@
 
 use std::collections::HashMap;
 
-use super::{Bound, Instruction, Kind, Pipeline};
+use super::{Bound, Class, Instruction, Kind, Pipeline};
 
 /// What ran.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Traced {
     /// Instructions.
     pub instructions: u64,
-    /// Cycles, the least and the most.
+    /// Cycles, the least and the most; of two cores those of both, one after the other.
     pub cycles: [f64; 2],
+    /// The same where two cores work at the same time, each waiting for the other's half; as `cycles` of one core.
+    pub together: [f64; 2],
 }
 
 /// An instruction, and the address behind it.
 type Met = (Instruction, u32);
 
-/// Takes the log apart as it comes.
-pub(crate) struct Tracer {
-    kind: Kind,
-    cores: [Pipeline; 2],
-    met: HashMap<u32, Met>,
+/// A core of the machine.
+struct Core {
+    clocks: [Pipeline; 2],
     /// The one that runs: whether its branch is taken is seen when the next one runs.
     running: Option<Met>,
+    /// Cycles at the last call of the other core (`sev`), and those until it waited (`wfe`).
+    called: [f64; 2],
+    waited: Option<[f64; 2]>,
+}
+
+impl Core {
+    fn new(kind: Kind) -> Self {
+        Self {
+            clocks: [Bound::Least, Bound::Most].map(|bound| Pipeline::new(kind, bound)),
+            running: None,
+            called: [0.0; 2],
+            waited: None,
+        }
+    }
+
+    fn cycles(&self) -> [f64; 2] {
+        self.clocks.each_ref().map(Pipeline::cycles)
+    }
+
+    /// Cycles since the last call.
+    fn since(&self) -> [f64; 2] {
+        let now = self.cycles();
+        [now[0] - self.called[0], now[1] - self.called[1]]
+    }
+}
+
+/// Takes the log apart as it comes.
+///
+/// Two cores work in turns there. The first one calls the second (`sev`) when it has given it a half, does its own, and waits (`wfe`); the second one
+/// calls when its half is done. At the same time they would take the longer of the two.
+pub(crate) struct Tracer {
+    kind: Kind,
+    cores: [Core; 2],
+    met: HashMap<u32, Met>,
     instructions: u64,
+    /// What is won by working at the same time, and lost by waiting.
+    won: [f64; 2],
     /// A line that is not whole.
     rest: Vec<u8>,
     /// What was no part of the log.
@@ -37,10 +73,10 @@ impl Tracer {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
-            cores: [Bound::Least, Bound::Most].map(|bound| Pipeline::new(kind, bound)),
+            cores: [Core::new(kind), Core::new(kind)],
             met: HashMap::new(),
-            running: None,
             instructions: 0,
+            won: [0.0; 2],
             rest: Vec::new(),
             other: Vec::new(),
         }
@@ -67,17 +103,21 @@ impl Tracer {
 
     /// What ran.
     pub fn finish(mut self) -> Traced {
-        self.next(None);
+        self.next(0, None);
+        self.next(1, None);
+        let [first, second] = self.cores.each_ref().map(Core::cycles);
+        let cycles = [first[0] + second[0], first[1] + second[1]];
         Traced {
             instructions: self.instructions,
-            cycles: self.cores.each_ref().map(Pipeline::cycles),
+            cycles,
+            together: [cycles[0] - self.won[0], cycles[1] - self.won[1]],
         }
     }
 
     fn line(&mut self, line: &[u8]) {
         if line.starts_with(b"Trace ") {
             if let Some(at) = ran(line) {
-                self.next(Some(at));
+                self.next(usize::from(line.starts_with(b"Trace 1")), Some(at));
             }
         } else if line.starts_with(b"0x") {
             self.meet(line);
@@ -88,15 +128,36 @@ impl Tracer {
     }
 
     /// Runs what stands, now that it is known what came behind.
-    fn next(&mut self, at: Option<u32>) {
-        if let Some((instruction, behind)) = self.running.take() {
+    fn next(&mut self, core: usize, at: Option<u32>) {
+        if let Some((instruction, behind)) = self.cores[core].running.take() {
             let taken = at.is_some_and(|at| at != behind);
-            for core in &mut self.cores {
-                core.run(&instruction, taken);
+            for clock in &mut self.cores[core].clocks {
+                clock.run(&instruction, taken);
             }
             self.instructions += 1;
+            match (core, instruction.class) {
+                (0, Class::Wait) if self.cores[0].waited.is_none() => self.cores[0].waited = Some(self.cores[0].since()),
+                (_, Class::Signal) => self.called(core),
+                _ => {}
+            }
         }
-        self.running = at.and_then(|at| self.met.get(&at).copied());
+        self.cores[core].running = at.and_then(|at| self.met.get(&at).copied());
+    }
+
+    /// A core calls the other.
+    fn called(&mut self, core: usize) {
+        if core == 1 {
+            // Both halves are done: the shorter one cost nothing, nor did turns of waiting.
+            if let Some(here) = self.cores[0].waited {
+                let there = self.cores[1].since();
+                for end in 0..2 {
+                    self.won[end] += here[end].min(there[end]);
+                }
+            }
+        }
+        let now = self.cores[core].cycles();
+        self.cores[core].called = now;
+        self.cores[core].waited = None;
     }
 
     /// A line such as `0x0000abcd:  f102 0204  add.w    r2, r2, #4`.

@@ -1,6 +1,7 @@
 //! Two cores on an emulated board: `mps2-an521` has two Cortex-M33, the first of which has no DSP instructions and no unit for floats.
 
 use mote_engine::memory::AlignedBytes;
+use mote_firmware_sim::cycles::{Kind, Traced};
 use mote_firmware_sim::{Board, Core, Image, ImageOptions, Observe, Parts, RunRequest};
 use mote_runtime::{Config, Feature, Model};
 use mote_tests::boards::board;
@@ -33,6 +34,19 @@ fn two_cores() -> Option<&'static Board> {
     })))
 }
 
+/// An image of two cores, or of one with the same code.
+fn options(config: Config, paired: bool) -> ImageOptions {
+    // One compilation serves every program.
+    let parts = Parts::addressed();
+    let integer = parts.features().iter().copied().filter(|part| *part != Feature::F16);
+    ImageOptions {
+        paired,
+        config: Some(config),
+        parts: Some(Parts::of(integer)),
+        ..ImageOptions::default()
+    }
+}
+
 /// The digests of a model's operators here, and there on two cores.
 fn agree(board: &'static Board, what: &str, file: &AlignedBytes) -> usize {
     let model = Model::parse(file.bytes()).expect("the model is valid");
@@ -50,13 +64,7 @@ fn agree(board: &'static Board, what: &str, file: &AlignedBytes) -> usize {
     };
     let mut traces = Backend::Portable.run(opened, &sampling, &|| ()).expect("it runs here");
     let expected = traces.swap_remove(0).steps.swap_remove(0);
-    let options = ImageOptions {
-        paired: true,
-        config: Some(config),
-        // One compilation serves every program.
-        parts: Some(Parts::of(Parts::addressed().features().iter().copied().filter(|part| *part != Feature::F16))),
-        ..ImageOptions::default()
-    };
+    let options = options(config, true);
     let request = RunRequest {
         observe: Observe::OpDigests,
         ..RunRequest::new(config, [7])
@@ -88,4 +96,36 @@ fn two_cores_of_a_board_have_the_bits_of_one() {
         halves += of_network;
     }
     assert!(halves > 60, "{halves} halves ran on the second core");
+}
+
+/// How many times as quick two cores are, by the timing model, where `MOTE_TWO_CORES=1` asks for it: 100 million instructions are traced.
+#[test]
+fn two_cores_are_nearly_twice_as_quick() {
+    if std::env::var_os("MOTE_TWO_CORES").is_none_or(|value| value != "1") {
+        return;
+    }
+    let Some(board) = two_cores() else { return };
+    for path in [checkpoints::digits(), checkpoints::fashion()] {
+        let file = AlignedBytes::copy_of(&checkpoints::converted(&path, Scheme::W8A8).emitted.bytes);
+        let model = Model::parse(file.bytes()).expect("the model is valid");
+        let step = |paired: bool| {
+            let [one, two] = [1, 2].map(|steps| {
+                let config = Config::of(model.header(), steps);
+                let image = Image::link(board, file.bytes(), &options(config, paired)).expect("it fits");
+                let request = RunRequest {
+                    limit: std::time::Duration::from_secs(1800),
+                    ..RunRequest::new(config, [7])
+                };
+                let traced = image.trace(&request, Kind::M33).expect("it runs");
+                traced.expect("the log is whole")
+            });
+            let all = |of: fn(&Traced) -> [f64; 2]| [0, 1].map(|end| of(&two)[end] - of(&one)[end]);
+            println!("{paired}: {} instructions, {:?} cycles", two.instructions - one.instructions, all(|t| t.cycles));
+            all(|traced| traced.together)
+        };
+        let (single, both) = (step(false), step(true));
+        let times = [single[0] / both[0], single[1] / both[1]];
+        println!("{}: {single:.0?} cycles of one core, {both:.0?} of two: {times:.3?} times", path.display());
+        assert!(times[0].min(times[1]) > 1.6, "{times:?}");
+    }
 }

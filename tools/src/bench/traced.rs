@@ -43,10 +43,11 @@ impl Bench<'_> {
         };
         let (Some(one), Some(two)) = (one, two) else { return Ok(None) };
         let steps = plan.unwrap_or(1);
-        let cycles = |end: usize| (two.cycles[end] - one.cycles[end]) / f64::from(steps);
+        let step = |of: fn(&Traced) -> [f64; 2]| [0, 1].map(|end| (of(&two)[end] - of(&one)[end]) / f64::from(steps));
         Ok(Some(Traced {
             instructions: two.instructions.saturating_sub(one.instructions) / u64::from(steps),
-            cycles: [cycles(0), cycles(1)],
+            cycles: step(|traced| traced.cycles),
+            together: step(|traced| traced.together),
         }))
     }
 }
