@@ -197,3 +197,43 @@ fn a_trace_has_the_instructions_that_the_clock_counts() {
         assert!(cycles[0] <= cycles[1]);
     }
 }
+
+/// The ranges of `Core::cycles`: steps of the trained networks on each core, where `MOTE_TRACE_NETWORKS=1` asks for them.
+#[test]
+fn networks_are_traced_where_it_is_asked_for() {
+    if std::env::var_os("MOTE_TRACE_NETWORKS").is_none_or(|value| value != "1") {
+        return;
+    }
+    for (what, path) in [("digits8-micro", digits()), ("fashion16-tiny", fashion())] {
+        for scheme in [Scheme::W8A8, Scheme::W8A16, Scheme::F16] {
+            let bytes = converted(&path, scheme).emitted.bytes;
+            let memory = AlignedBytes::copy_of(&bytes);
+            let model = Model::parse(memory.bytes()).expect("the model is valid");
+            for board in FITTED.into_iter().filter_map(board) {
+                // Minutes elsewhere.
+                if scheme == Scheme::F16 && !board.core.fpu || what == "fashion16-tiny" && board.core.name != "Cortex-M4F" {
+                    continue;
+                }
+                let cores = mote_firmware_sim::cores().iter().filter(|core| core.runs_code_of(board.core));
+                for core in cores {
+                    let Some(kind) = Kind::of(core) else { continue };
+                    let options = ImageOptions {
+                        parts: Some(Parts::addressed()),
+                        ..ImageOptions::default()
+                    };
+                    let image = Image::link(board, &bytes, &options).unwrap_or_else(|error| panic!("{error}"));
+                    let [one, two] = [1, 2].map(|steps| {
+                        let request = RunRequest {
+                            limit: Duration::from_secs(3600),
+                            ..RunRequest::new(Config::of(model.header(), steps), [1])
+                        };
+                        image.trace(&request, kind).expect("it runs").expect("the log is whole")
+                    });
+                    let count = (two.instructions - one.instructions) as f64;
+                    let each = [0, 1].map(|end| (two.cycles[end] - one.cycles[end]) / count);
+                    println!("{what} {scheme} on a {}: {count} instructions, {each:.3?} cycles each", core.name);
+                }
+            }
+        }
+    }
+}

@@ -58,6 +58,8 @@ pub(crate) struct Tracer {
     cores: [Core; 2],
     met: HashMap<u32, Met>,
     instructions: u64,
+    /// The core that the last line was of.
+    last: usize,
     /// What is won by working at the same time, and lost by waiting.
     won: [f64; 2],
     /// A line that is not whole.
@@ -76,6 +78,7 @@ impl Tracer {
             cores: [Core::new(kind), Core::new(kind)],
             met: HashMap::new(),
             instructions: 0,
+            last: 0,
             won: [0.0; 2],
             rest: Vec::new(),
             other: Vec::new(),
@@ -117,8 +120,12 @@ impl Tracer {
     fn line(&mut self, line: &[u8]) {
         if line.starts_with(b"Trace ") {
             if let Some(at) = ran(line) {
-                self.next(usize::from(line.starts_with(b"Trace 1")), Some(at));
+                self.last = usize::from(line.starts_with(b"Trace 1"));
+                self.next(self.last, Some(at));
             }
+        } else if line.starts_with(b"Stopped execution") {
+            // It did not run after all: it is named again when it does.
+            self.cores[self.last].running = None;
         } else if line.starts_with(b"0x") {
             self.meet(line);
         } else if !(line.is_empty() || line.starts_with(b"---") || line.starts_with(b"IN:") || line.starts_with(b"Priv:")) {
@@ -198,7 +205,8 @@ mod tests {
         let log = b"----------------\nIN: main\n0x00000010:  2001       movs     r0, #1\n\n\
             Trace 0: 0x7f [00000000/00000010/00000110/ff000200] main\n\
             0x00000012:  f7ff fffe  bl       #0x10\nwarning: none\n\
-            Trace 0: 0x7f [00000000/00000012/00000110/ff000200] main\nTrace 0: 0x7f [00000000/00000010/0/0] main\n";
+            Trace 0: 0x7f [00000000/00000012/00000110/ff000200] main\nTrace 0: 0x7f [00000000/00000010/0/0] main\n\
+            Stopped execution of TB chain before 0x7f [00000010] main\nTrace 0: 0x7f [00000000/00000010/0/0] main\n";
         for size in [1, 7, log.len()] {
             let mut tracer = Tracer::new(Kind::M0);
             log.chunks(size).for_each(|piece| tracer.feed(piece));

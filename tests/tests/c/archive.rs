@@ -59,7 +59,8 @@ fn the_archive_has_what_the_header_declares_and_cannot_panic() {
     }
 }
 
-/// What is held of the flash beside a firmware in Rust; 1.061 was measured, 1.02 is aimed at.
+/// What is held of the flash beside a firmware in Rust; 1.068 was measured, 1.02 is aimed at. Of the 2,758 bytes `mote_config_init` and reading a
+/// configuration take 484, opening and beginning in storage 1,232, and what Rust compiles into one function is here in five.
 const SHARE_OF_RUST: f64 = 1.07;
 
 /// Flash beside a firmware in Rust that does the same.
