@@ -21,7 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         time: Duration::from_secs(3600),
         bytes: 1 << 20,
     };
-    for core in cores().iter().filter(|core| core.runs_code_of(board.core) || core.name == board.core.name) {
+    for core in cores()
+        .iter()
+        .filter(|core| core.runs_code_of(board.core) || core.name == board.core.name)
+    {
         let Some(kind) = Kind::of(core) else { continue };
         let (end, _, traced) = trace_elf(board, Path::new(elf), limits, kind)?;
         let traced = traced.ok_or("QEMU's log is not whole")?;

@@ -7,8 +7,8 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 
 use crate::boards::Board;
-use crate::cycles::{Kind, Traced, Tracer};
 use crate::core_build::{CoreLibrary, Package, Recipe, core_library};
+use crate::cycles::{Kind, Traced, Tracer};
 use crate::error::SimError;
 use crate::minimal::{failure, link, sizes};
 use crate::parts::Parts;

@@ -78,7 +78,11 @@ pub fn run_traced(
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<(End, Option<Traced>), SimError> {
     // Later releases have another name for it.
-    let one = if major(board)? < 9 { "-singlestep" } else { "-one-insn-per-tb" };
+    let one = if major(board)? < 9 {
+        "-singlestep"
+    } else {
+        "-one-insn-per-tb"
+    };
     let mut child = start(board, elf, arguments, &[one, "-d", "in_asm,exec,nochain"])?;
     let ((sender, errors), (traced_to, traced)) = (sync_channel(1), sync_channel(1));
     if let Some(mut pipe) = child.0.stderr.take() {

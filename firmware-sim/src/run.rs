@@ -67,7 +67,9 @@ impl Image {
     /// `Failed` where the firmware did not end well; `Timeout`, `Missing`, `Request`.
     pub fn trace(&self, request: &RunRequest, kind: Kind) -> Result<Option<Traced>, SimError> {
         let lines = request.command_lines()?;
-        let Some(arguments) = lines.first() else { return Ok(None) };
+        let Some(arguments) = lines.first() else {
+            return Ok(None);
+        };
         let limits = Limits {
             time: request.limit,
             bytes: request.most_output_bytes(self.sizes().arena_bytes),

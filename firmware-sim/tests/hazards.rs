@@ -40,9 +40,15 @@ fn cycles(kind: Kind, bound: Bound, sequence: &str) -> f64 {
 #[test]
 fn every_published_timing_is_reproduced_exactly() {
     let (mut wrong, mut held) = (Vec::new(), 0);
-    for line in TABLES.iter().flat_map(|table| table.lines()).filter(|line| !line.starts_with('#')) {
+    for line in TABLES
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter(|line| !line.starts_with('#'))
+    {
         let parts: Vec<&str> = line.split(" | ").collect();
-        let [cores, sequence, expected, _source] = parts[..] else { panic!("{line}") };
+        let [cores, sequence, expected, _source] = parts[..] else {
+            panic!("{line}")
+        };
         let (least, most) = expected.split_once("..").unwrap_or((expected, expected));
         for name in cores.split(' ') {
             for (bound, expected) in [(Bound::Least, least), (Bound::Most, most)] {

@@ -44,7 +44,9 @@ pub fn first_step(model: &Model<'_>, config: &Config) -> Result<Vec<Seen>, RunEr
 
 #[allow(dead_code, reason = "a test runs the function above")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).ok_or("give a model file: observer model.mote")?;
+    let path = std::env::args()
+        .nth(1)
+        .ok_or("give a model file: observer model.mote")?;
     let file = std::fs::read(path)?;
     let mut memory = vec![0u128; file.len().div_ceil(16)];
     let bytes: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut memory)[..file.len()];

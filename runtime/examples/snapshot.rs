@@ -46,7 +46,9 @@ pub fn powered(model: &Model<'_>, config: &Config, flash: &mut Flash, steps: u32
 
 #[allow(dead_code, reason = "a test runs the function above")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).ok_or("give a model file: snapshot model.mote")?;
+    let path = std::env::args()
+        .nth(1)
+        .ok_or("give a model file: snapshot model.mote")?;
     let file = std::fs::read(path)?;
     let mut aligned = memory(file.len());
     let bytes: &mut [u8] = &mut bytemuck::cast_slice_mut(&mut aligned)[..file.len()];

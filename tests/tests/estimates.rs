@@ -189,9 +189,15 @@ fn a_trace_has_the_instructions_that_the_clock_counts() {
         });
         let instructions = two.instructions - one.instructions;
         let cycles = [0, 1].map(|end| (two.cycles[end] - one.cycles[end]) / instructions as f64);
-        println!("{}: {step} counted, {instructions} traced, {cycles:.3?} cycles each", board.core.name);
+        println!(
+            "{}: {step} counted, {instructions} traced, {cycles:.3?} cycles each",
+            board.core.name
+        );
         let logged = instructions as i64 - step as i64;
-        assert!((0..20_000).contains(&logged), "{name}: {step} counted, {instructions} traced");
+        assert!(
+            (0..20_000).contains(&logged),
+            "{name}: {step} counted, {instructions} traced"
+        );
         let [least, most] = board.core.cycles.integer;
         assert!(cycles[0] > 0.8 * least && cycles[1] < 1.2 * most, "{name}: {cycles:?}");
         assert!(cycles[0] <= cycles[1]);
@@ -211,10 +217,14 @@ fn networks_are_traced_where_it_is_asked_for() {
             let model = Model::parse(memory.bytes()).expect("the model is valid");
             for board in FITTED.into_iter().filter_map(board) {
                 // Minutes elsewhere.
-                if scheme == Scheme::F16 && !board.core.fpu || what == "fashion16-tiny" && board.core.name != "Cortex-M4F" {
+                if scheme == Scheme::F16 && !board.core.fpu
+                    || what == "fashion16-tiny" && board.core.name != "Cortex-M4F"
+                {
                     continue;
                 }
-                let cores = mote_firmware_sim::cores().iter().filter(|core| core.runs_code_of(board.core));
+                let cores = mote_firmware_sim::cores()
+                    .iter()
+                    .filter(|core| core.runs_code_of(board.core));
                 for core in cores {
                     let Some(kind) = Kind::of(core) else { continue };
                     let options = ImageOptions {
@@ -231,7 +241,10 @@ fn networks_are_traced_where_it_is_asked_for() {
                     });
                     let count = (two.instructions - one.instructions) as f64;
                     let each = [0, 1].map(|end| (two.cycles[end] - one.cycles[end]) / count);
-                    println!("{what} {scheme} on a {}: {count} instructions, {each:.3?} cycles each", core.name);
+                    println!(
+                        "{what} {scheme} on a {}: {count} instructions, {each:.3?} cycles each",
+                        core.name
+                    );
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
-use mote_runtime::internals::sampler::q24_to_pixel;
-use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 #[cfg(feature = "paired")]
 use crate::second::Second;
 #[cfg(feature = "paired")]
 use mote_runtime::Pair;
+use mote_runtime::internals::sampler::q24_to_pixel;
+use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 #[cfg(feature = "streamed")]
 use mote_runtime::{ReadFailed, Streamed, WeightReader};
 

@@ -278,7 +278,12 @@ fn ordinary(found: &mut Instruction, name: &str, parts: &[&str], all: &[Register
     let compares = COMPARISONS.iter().any(|begin| name.starts_with(begin)) || name.starts_with("vcmp");
     let moves = MOVES.iter().any(|begin| name.starts_with(begin)) && name != "movt";
     let adds_to_itself = !moves && (all.len() == 2 || name == "movt" || name.starts_with("bfi"));
-    found.reads = after | if compares || adds_to_itself && found.class != Class::Float { first } else { 0 };
+    found.reads = after
+        | if compares || adds_to_itself && found.class != Class::Float {
+            first
+        } else {
+            0
+        };
     found.writes = if compares { 0 } else { first };
     found.to_pc = found.writes & PC != 0;
     let setting = name.strip_suffix('s').is_some_and(|name| !name.is_empty());
@@ -286,7 +291,11 @@ fn ordinary(found: &mut Instruction, name: &str, parts: &[&str], all: &[Register
     if found.class != Class::Alu {
         return;
     }
-    let shifts = |part: &&str| ["lsl", "lsr", "asr", "ror", "rrx"].iter().any(|shift| part.starts_with(shift));
+    let shifts = |part: &&str| {
+        ["lsl", "lsr", "asr", "ror", "rrx"]
+            .iter()
+            .any(|shift| part.starts_with(shift))
+    };
     let last = parts.last().copied().unwrap_or_default();
     let short = name.ends_with('w') || name == "movt" || name.ends_with('x') || name.starts_with("bf");
     if parts.len() > 2 && parts.iter().any(shifts) {
@@ -311,9 +320,15 @@ mod tests {
         assert_eq!((load.class, load.writes, load.address), (Class::Load, 1, 0b110));
         assert!(load.offset_register && !load.writes_back);
         let after = parse("ldrsb.w r3, [r4], #1", false);
-        assert_eq!((after.writes, after.address, after.writes_back), (0b11000, 0b10000, true));
+        assert_eq!(
+            (after.writes, after.address, after.writes_back),
+            (0b11000, 0b10000, true)
+        );
         let product = parse("smlad r5, r6, r7, r5", false);
-        assert_eq!((product.class, product.reads, product.addend), (Class::Accumulate, 0b1100_0000, 0b10_0000));
+        assert_eq!(
+            (product.class, product.reads, product.addend),
+            (Class::Accumulate, 0b1100_0000, 0b10_0000)
+        );
         let list = parse("ldmia.w r0!, {r4-r7, r8}", false);
         assert_eq!((list.class, list.count, list.writes), (Class::LoadMany, 5, 0x1F1));
         let pop = parse("pop {r4, pc}", true);

@@ -26,8 +26,8 @@ fn class_of(name: &str) -> Class {
         "mul" => Class::Multiply,
         "mulh" | "mulhu" | "mulhsu" => Class::LongMultiply,
         "div" | "divu" | "rem" | "remu" => Class::Divide,
-        "beq" | "bne" | "blt" | "bge" | "bltu" | "bgeu" | "beqz" | "bnez" | "bltz" | "bgez" | "blez" | "bgtz" | "bgt"
-        | "ble" | "bgtu" | "bleu" => Class::Branch,
+        "beq" | "bne" | "blt" | "bge" | "bltu" | "bgeu" | "beqz" | "bnez" | "bltz" | "bgez" | "blez" | "bgtz"
+        | "bgt" | "ble" | "bgtu" | "bleu" => Class::Branch,
         _ if name.starts_with("csr") || name.starts_with("fence") || matches!(name, "ecall" | "ebreak" | "wfi") => {
             Class::System
         }

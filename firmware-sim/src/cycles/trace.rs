@@ -128,7 +128,11 @@ impl Tracer {
             self.cores[self.last].running = None;
         } else if line.starts_with(b"0x") {
             self.meet(line);
-        } else if !(line.is_empty() || line.starts_with(b"---") || line.starts_with(b"IN:") || line.starts_with(b"Priv:")) {
+        } else if !(line.is_empty()
+            || line.starts_with(b"---")
+            || line.starts_with(b"IN:")
+            || line.starts_with(b"Priv:"))
+        {
             let room = MOST_OTHER.saturating_sub(self.other.len());
             self.other.extend(line.iter().chain(b"\n").take(room));
         }
@@ -143,7 +147,9 @@ impl Tracer {
             }
             self.instructions += 1;
             match (core, instruction.class) {
-                (0, Class::Wait) if self.cores[0].waited.is_none() => self.cores[0].waited = Some(self.cores[0].since()),
+                (0, Class::Wait) if self.cores[0].waited.is_none() => {
+                    self.cores[0].waited = Some(self.cores[0].since())
+                }
                 (_, Class::Signal) => self.called(core),
                 _ => {}
             }
@@ -171,7 +177,9 @@ impl Tracer {
     fn meet(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let Some((at, rest)) = text.split_once(':') else { return };
-        let Ok(at) = u32::from_str_radix(at.trim_start_matches("0x"), 16) else { return };
+        let Ok(at) = u32::from_str_radix(at.trim_start_matches("0x"), 16) else {
+            return;
+        };
         let (mut code, mut rest) = (0, rest.trim_start());
         while let Some((word, after)) = rest.split_once(char::is_whitespace) {
             if !matches!(word.len(), 4 | 8) || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {

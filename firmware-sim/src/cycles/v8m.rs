@@ -124,10 +124,7 @@ fn floats(core: &mut Pipeline, one: &Instruction, at: u64) {
     let operands = core.when(one.reads | one.stored, |ready| ready.any);
     let addend = core.when(one.addend, |ready| ready.addend);
     let early = u64::from(one.class != Class::FloatMove);
-    let at = at
-        .max(core.float)
-        .max(addend)
-        .max(operands.saturating_sub(early));
+    let at = at.max(core.float).max(addend).max(operands.saturating_sub(early));
     let begins = at.max(operands);
     let to_integers = one.writes & !FLOATS != 0;
     let from_integers = one.reads & !FLOATS != 0;

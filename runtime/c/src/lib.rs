@@ -66,11 +66,11 @@ pub use result::*;
 pub use run::*;
 pub use saved::*;
 pub use status::*;
+pub use storage::{MOTE_MODEL_WORDS, MOTE_RUN_WORDS, mote_model, mote_run};
 #[cfg(feature = "store")]
 pub use store::*;
 #[cfg(feature = "streamed")]
 pub use stream::*;
-pub use storage::{MOTE_MODEL_WORDS, MOTE_RUN_WORDS, mote_model, mote_run};
 
 /// Called by no archive without the part `fast`: a test finds no panic in them. With it, the quick kernels' checks of their own indices
 /// end here, in a fault, as every damage of memory that a core finds.

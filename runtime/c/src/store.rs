@@ -3,9 +3,9 @@
 use core::ffi::c_void;
 use core::mem::{MaybeUninit, align_of, size_of};
 
+use ::mote_store::{HEADER, Store, StoreError, record_bytes};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use mote_runtime::Sampler;
-use ::mote_store::{HEADER, Store, StoreError, record_bytes};
 
 use crate::check::{aligned, output};
 use crate::config::{measure, mote_config};
@@ -175,7 +175,9 @@ pub unsafe extern "C" fn mote_store_open(
         }
         let (word, sector, half) = (flash.word_bytes, flash.sector_bytes, bytes / 2);
         let words = word > 0 && word <= MOTE_FLASH_WORD_BYTES && sector.is_multiple_of(word);
-        let end = start.checked_add(bytes).filter(|_| words && sector > 0 && bytes % 2 == 0);
+        let end = start
+            .checked_add(bytes)
+            .filter(|_| words && sector > 0 && bytes % 2 == 0);
         let end = end.filter(|_| start.is_multiple_of(sector) && half.is_multiple_of(sector));
         let found = Store::open(Flash(flash), start..end.ok_or(mote_status::MOTE_STORE_RANGE)?)?;
         (&raw mut (*cell).store).cast::<Store<Flash>>().write(found);

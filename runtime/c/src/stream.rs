@@ -70,9 +70,10 @@ const OPEN: u32 = 0x4d6f_7431;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_open_apart(model: *mut mote_model, file: *const c_void, bytes: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(ModelPlace::new(model).and_then(|place| unsafe {
-        place.set(Model::parse_apart(Model::in_slot(input(file.cast(), bytes)?)))
-    }))
+    status(
+        ModelPlace::new(model)
+            .and_then(|place| unsafe { place.set(Model::parse_apart(Model::in_slot(input(file.cast(), bytes)?))) }),
+    )
 }
 
 /// Bytes of both buffers for blocks of `channels` output channels, 1 at least. Larger blocks are quicker.
@@ -115,7 +116,10 @@ pub unsafe extern "C" fn mote_stream_open(
         }
         let model = ModelPlace::new(model)?.open()?;
         let bytes: &'static mut [u8] = output(buffers.cast(), buffer_bytes)?;
-        apart((bytes.as_ptr() as usize, bytes.len()), (stream as usize, size_of::<mote_stream>()))?;
+        apart(
+            (bytes.as_ptr() as usize, bytes.len()),
+            (stream as usize, size_of::<mote_stream>()),
+        )?;
         // Only looked through: the stream holds what it borrows of the bytes.
         let mut arena = Arena::new(bytes)?;
         let arena: &'static mut Arena<'static> = &mut *(&raw mut arena);

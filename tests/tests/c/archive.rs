@@ -96,11 +96,27 @@ fn what_streaming_and_the_store_take() {
             .unwrap_or_else(|error| panic!("{error}"))
     };
     let plain = bytes(&["mote_open", "mote_step"]);
-    let streamed = bytes(&["mote_open_apart", "mote_stream_bytes", "mote_stream_open", "mote_step_streamed"]);
+    let streamed = bytes(&[
+        "mote_open_apart",
+        "mote_stream_bytes",
+        "mote_stream_open",
+        "mote_step_streamed",
+    ]);
     let saved = bytes(&["mote_open", "mote_step", "mote_save", "mote_resume"]);
-    let store = ["mote_store_open", "mote_store_load", "mote_store_save", "mote_store_clear"];
+    let store = [
+        "mote_store_open",
+        "mote_store_load",
+        "mote_store_save",
+        "mote_store_clear",
+    ];
     let stored = bytes(&[&["mote_open", "mote_step", "mote_save", "mote_resume"], &store[..]].concat());
-    let pieces = bytes(&["mote_open", "mote_begin_step", "mote_split_step", "mote_run_operators", "mote_finish_step"]);
+    let pieces = bytes(&[
+        "mote_open",
+        "mote_begin_step",
+        "mote_split_step",
+        "mote_run_operators",
+        "mote_finish_step",
+    ]);
     let more = |all: u64, without: u64| all as i64 - without as i64;
     println!(
         "{plain} bytes; streamed {:+}, snapshots {:+}, the store {:+}, pieces {:+}",

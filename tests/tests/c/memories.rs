@@ -43,7 +43,12 @@ impl Flash {
 /// The library gives what it was given, and pointers to so many bytes.
 unsafe extern "C" fn read(context: *mut c_void, at: u32, to: *mut u8, bytes: u32) -> i32 {
     // SAFETY: as above.
-    let (flash, to) = unsafe { (&*context.cast::<Flash>(), std::slice::from_raw_parts_mut(to, bytes as usize)) };
+    let (flash, to) = unsafe {
+        (
+            &*context.cast::<Flash>(),
+            std::slice::from_raw_parts_mut(to, bytes as usize),
+        )
+    };
     to.copy_from_slice(&flash.bytes[at as usize..][..bytes as usize]);
     0
 }
@@ -53,7 +58,12 @@ unsafe extern "C" fn read(context: *mut c_void, at: u32, to: *mut u8, bytes: u32
 unsafe extern "C" fn write(context: *mut c_void, at: u32, from: *const u8, bytes: u32) -> i32 {
     assert!(at.is_multiple_of(WORD) && bytes.is_multiple_of(WORD) && bytes > 0);
     // SAFETY: as above.
-    let (flash, from) = unsafe { (&mut *context.cast::<Flash>(), std::slice::from_raw_parts(from, bytes as usize)) };
+    let (flash, from) = unsafe {
+        (
+            &mut *context.cast::<Flash>(),
+            std::slice::from_raw_parts(from, bytes as usize),
+        )
+    };
     let place = &flash.bytes[at as usize..][..bytes as usize];
     assert!(place.iter().all(|&byte| byte == 0xFF), "a word is written once");
     flash.change(at, from.iter().copied())
@@ -114,12 +124,21 @@ impl Product {
             let (mut config, mut store): (mote_config, mote_store) = (zeroed(), zeroed());
             let (mut step, mut bytes): (mote_step_info, usize) = (zeroed(), 0);
             let file = self.file.bytes();
-            assert_eq!(mote_open(&mut model, file.as_ptr().cast(), file.len()), mote_status::MOTE_OK);
+            assert_eq!(
+                mote_open(&mut model, file.as_ptr().cast(), file.len()),
+                mote_status::MOTE_OK
+            );
             assert_eq!(mote_config_init(&mut config, &model, STEPS), mote_status::MOTE_OK);
             (config.seed, config.class_label) = (5, 1);
-            assert_eq!(mote_record_bytes(&model, &config, WORD, &mut bytes), mote_status::MOTE_OK);
+            assert_eq!(
+                mote_record_bytes(&model, &config, WORD, &mut bytes),
+                mote_status::MOTE_OK
+            );
             assert!(bytes <= room && bytes.is_multiple_of(WORD as usize));
-            assert_eq!(mote_store_open(&mut store, &of(flash), START, STORE), mote_status::MOTE_OK);
+            assert_eq!(
+                mote_store_open(&mut store, &of(flash), START, STORE),
+                mote_status::MOTE_OK
+            );
             assert_eq!(mote_store_load(&mut store, to, room, &mut bytes), mote_status::MOTE_OK);
             let begun = match bytes {
                 0 => mote_start(&mut run, &model, at, len, &config),
@@ -184,13 +203,24 @@ fn what_is_no_store_is_refused() {
         let to = buffer.as_mut_ptr().cast();
         let run: mote_run = zeroed();
         assert_eq!(mote_store_clear(&mut store), mote_status::MOTE_NOT_OPEN);
-        assert_eq!(mote_store_load(&mut store, to, 64, &mut bytes), mote_status::MOTE_NOT_OPEN);
+        assert_eq!(
+            mote_store_load(&mut store, to, 64, &mut bytes),
+            mote_status::MOTE_NOT_OPEN
+        );
         assert_eq!(mote_store_clear(null_mut()), mote_status::MOTE_NULL);
         assert_eq!(mote_store_open(&mut store, null(), 0, 512), mote_status::MOTE_NULL);
         let mut missing = good;
         missing.erase = None;
         assert_eq!(mote_store_open(&mut store, &missing, 0, 512), mote_status::MOTE_NULL);
-        for (start, bytes) in [(64, 512), (0, 300), (0, 128), (0, 0), (512, 1024), (u32::MAX - 127, 256), (0, u32::MAX)] {
+        for (start, bytes) in [
+            (64, 512),
+            (0, 300),
+            (0, 128),
+            (0, 0),
+            (512, 1024),
+            (u32::MAX - 127, 256),
+            (0, u32::MAX),
+        ] {
             let refused = mote_store_open(&mut store, &good, start, bytes);
             assert_eq!(refused, mote_status::MOTE_STORE_RANGE, "{start}, {bytes}");
         }
@@ -259,7 +289,10 @@ fn a_cut_model_has_the_bits_of_the_whole_one() {
             start: Some(start),
             wait: Some(wait),
         };
-        let (at, len) = (product.arena.bytes_mut().as_mut_ptr().cast(), product.arena.bytes().len());
+        let (at, len) = (
+            product.arena.bytes_mut().as_mut_ptr().cast(),
+            product.arena.bytes().len(),
+        );
         // SAFETY: storage is zeros, memory is there and stays where it is.
         unsafe {
             let (mut model, mut run): (mote_model, mote_run) = (zeroed(), zeroed());
@@ -297,7 +330,10 @@ fn a_cut_model_has_the_bits_of_the_whole_one() {
             (&mut (*context).weights)[3] ^= 0x40;
             let other = mote_stream_open(&mut stream, &model, &reader, room, bytes);
             assert_eq!(other, mote_status::MOTE_OTHER_WEIGHTS);
-            assert_eq!(mote_step_streamed(&mut run, &mut stream, &mut step), mote_status::MOTE_NOT_OPEN);
+            assert_eq!(
+                mote_step_streamed(&mut run, &mut stream, &mut step),
+                mote_status::MOTE_NOT_OPEN
+            );
         }
     }
 }

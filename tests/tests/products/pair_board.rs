@@ -46,7 +46,16 @@ fn options(config: Config, paired: bool) -> ImageOptions {
         Parts::of(parts.features().iter().copied().filter(|part| *part != Feature::F16))
     } else {
         use Feature as F;
-        Parts::of([F::Integer, F::W16, F::Attention, F::Resample, F::ScaleShift, F::NormConv, F::Schedule, F::Fast])
+        Parts::of([
+            F::Integer,
+            F::W16,
+            F::Attention,
+            F::Resample,
+            F::ScaleShift,
+            F::NormConv,
+            F::Schedule,
+            F::Fast,
+        ])
     };
     ImageOptions {
         paired,
@@ -129,12 +138,19 @@ fn two_cores_are_nearly_twice_as_quick() {
                 traced.expect("the log is whole")
             });
             let all = |of: fn(&Traced) -> [f64; 2]| [0, 1].map(|end| of(&two)[end] - of(&one)[end]);
-            println!("{paired}: {} instructions, {:?} cycles", two.instructions - one.instructions, all(|t| t.cycles));
+            println!(
+                "{paired}: {} instructions, {:?} cycles",
+                two.instructions - one.instructions,
+                all(|t| t.cycles)
+            );
             all(|traced| traced.together)
         };
         let (single, both) = (step(false), step(true));
         let times = [single[0] / both[0], single[1] / both[1]];
-        println!("{}: {single:.0?} cycles of one core, {both:.0?} of two: {times:.3?} times", path.display());
+        println!(
+            "{}: {single:.0?} cycles of one core, {both:.0?} of two: {times:.3?} times",
+            path.display()
+        );
         assert!(times[0].min(times[1]) > 1.6, "{times:?}");
     }
 }

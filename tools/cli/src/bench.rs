@@ -103,14 +103,20 @@ fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile, trace: bool) -
     let bar = progress::bar(&target.name, 1);
     if trace {
         let traced = match target.stand_in() {
-            Some(board) => bench.trace(board, target.core).map_err(BackendError::from).map_err(Error::from)?,
+            Some(board) => bench
+                .trace(board, target.core)
+                .map_err(BackendError::from)
+                .map_err(Error::from)?,
             None => None,
         };
         bar.finish_and_clear();
         let traced = traced.ok_or_else(|| {
             let core = target.core.name;
-            Error::usage(format!("{}: a {core} has no timing model, or no simulated board runs its code", target.name))
-                .help("leave --trace out: typical cycles of that core are taken")
+            Error::usage(format!(
+                "{}: a {core} has no timing model, or no simulated board runs its code",
+                target.name
+            ))
+            .help("leave --trace out: typical cycles of that core are taken")
         })?;
         return Ok(Estimate::of_traced(target, file.model(), &traced));
     }

@@ -20,7 +20,12 @@ impl Bench<'_> {
     pub fn trace(&self, board: &'static Board, core: &Core) -> Result<Option<Traced>, SimError> {
         let Some(kind) = Kind::of(core) else { return Ok(None) };
         let options = ImageOptions {
-            state: self.condition.iter().flat_map(|condition| condition.iter()).copied().collect(),
+            state: self
+                .condition
+                .iter()
+                .flat_map(|condition| condition.iter())
+                .copied()
+                .collect(),
             ..board_options(&self.config, Firmware::Fast)
         };
         let image = Image::link(board, self.opened.bytes, &options)?;
@@ -41,7 +46,9 @@ impl Bench<'_> {
             None => (run(1, 1)?, run(2, 1)?),
             Some(_) => (run(1, 1)?, run(1, 2)?),
         };
-        let (Some(one), Some(two)) = (one, two) else { return Ok(None) };
+        let (Some(one), Some(two)) = (one, two) else {
+            return Ok(None);
+        };
         let steps = plan.unwrap_or(1);
         let step = |of: fn(&Traced) -> [f64; 2]| [0, 1].map(|end| (of(&two)[end] - of(&one)[end]) / f64::from(steps));
         Ok(Some(Traced {

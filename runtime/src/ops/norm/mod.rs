@@ -79,7 +79,12 @@ impl GroupNorm {
     };
 
     /// Runs it with its positions in two halves, once one core has the factors. As [`conv::halves::run`].
-    pub(crate) fn run_halves(&self, context: &Context<'_>, r: &mut Regions<'_, '_>, join: &mut impl Join) -> Option<()> {
+    pub(crate) fn run_halves(
+        &self,
+        context: &Context<'_>,
+        r: &mut Regions<'_, '_>,
+        join: &mut impl Join,
+    ) -> Option<()> {
         let norm = &parameters(context, self, slot::OUT, r)?;
         let input = &input(self, r)?;
         let factors = r.scratch()?.get_mut(..norm.channels * FACTOR_WORDS)?;
@@ -89,7 +94,9 @@ impl GroupNorm {
         let middle = norm.positions.div_ceil(2);
         let upper = &input.cut(0..middle, norm.channels)?;
         let lower = &input.cut(middle..norm.positions, norm.channels)?;
-        let (mut above, mut below) = out.part(0..norm.positions * norm.channels).split(middle * norm.channels)?;
+        let (mut above, mut below) = out
+            .part(0..norm.positions * norm.channels)
+            .split(middle * norm.channels)?;
         join.join(
             || integer::positions(upper, norm, prepared, factors, 0..middle, &mut above),
             || integer::positions(lower, norm, prepared, factors, 0..norm.positions - middle, &mut below),
