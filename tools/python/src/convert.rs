@@ -54,6 +54,6 @@ pub fn boards() -> Vec<&'static str> {
 /// The axes of a sample as the code of the network in a folder orders them: which of channel, row and col each is.
 #[pyfunction]
 pub fn layout(py: Python<'_>, checkpoint: PathBuf) -> PyResult<Vec<usize>> {
-    let found = Checkpoint::open(checkpoint).map_err(|error| exception(py, &error))?;
+    let found = Checkpoint::open(checkpoint).map_err(|error| exception(py, &error.into()))?;
     Ok(found.layout.order().to_vec())
 }
