@@ -65,7 +65,24 @@ fn counted(board: &'static Board, bytes: &[u8]) -> Option<(u64, Vec<u64>)> {
     Some((step, each.images[0].ops.iter().map(count).collect()))
 }
 
-/// Everything that costs are fitted to: operators of standard shapes, and the test programs with every operator.
+/// The trained networks that costs are fitted to.
+fn networks(board: &Board) -> Vec<Vec<u8>> {
+    let mut networks = Vec::new();
+    for path in [digits(), fashion()] {
+        for scheme in [Scheme::W8A8, Scheme::W8A16, Scheme::W4A8, Scheme::W16A16, Scheme::F16] {
+            // Without a unit for floats an f16 model takes minutes.
+            if scheme != Scheme::F16 || board.core.fpu {
+                networks.push(converted(&path, scheme).emitted.bytes);
+            }
+        }
+    }
+    networks
+}
+
+/// What a step of a trained network weighs, in operators.
+const STEP_WEIGHT: usize = 30;
+
+/// Everything else that costs are fitted to: operators of standard shapes, and the test programs with every operator.
 fn models() -> Vec<Vec<u8>> {
     let mut models = calibration().unwrap_or_else(|error| panic!("{error}"));
     for form in Form::ALL {
@@ -78,7 +95,9 @@ fn models() -> Vec<Vec<u8>> {
 
 fn points(board: &'static Board) -> Vec<Point> {
     let mut points = Vec::new();
-    for bytes in models() {
+    let trained = networks(board);
+    let first = trained.len();
+    for (index, bytes) in trained.into_iter().chain(models()).enumerate() {
         let Some((step, operators)) = counted(board, &bytes) else {
             continue;
         };
@@ -88,6 +107,17 @@ fn points(board: &'static Board) -> Vec<Point> {
         assert_eq!(works.len(), operators.len());
         let outside = step.saturating_sub(operators.iter().sum());
         let works = works.into_iter().chain([Work::of_sampler(&model)]);
+        if index < first {
+            let mut whole: BTreeMap<String, f64> = BTreeMap::new();
+            for (name, amount) in works.clone().flat_map(|work| work.0) {
+                *whole.entry(name).or_default() += amount;
+            }
+            let whole = Point {
+                amounts: whole,
+                count: step as f64,
+            };
+            points.extend(std::iter::repeat_n(whole, STEP_WEIGHT));
+        }
         points.extend(
             works
                 .zip(operators.into_iter().chain([outside]))

@@ -11,7 +11,7 @@ const NAMES: [(&str, Class); 90] = {
     [
         ("nop", C::Nop),
         ("sev", C::Signal),
-        ("wfe", C::Wait),
+        ("yield", C::Yield),
         ("cbz", C::Branch),
         ("cbnz", C::Branch),
         ("blx", C::Indirect),
@@ -114,10 +114,10 @@ fn class_of(name: &str) -> Class {
         Some(condition) if CONDITIONS.contains(&condition) => return Class::Branch,
         _ => {}
     }
-    if let Some(others) = name.strip_prefix("it") {
-        if others.chars().all(|letter| matches!(letter, 't' | 'e')) {
-            return Class::It;
-        }
+    if let Some(others) = name.strip_prefix("it")
+        && others.chars().all(|letter| matches!(letter, 't' | 'e'))
+    {
+        return Class::It;
     }
     let found = NAMES
         .iter()

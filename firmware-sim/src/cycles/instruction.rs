@@ -66,8 +66,8 @@ pub enum Class {
     System,
     /// Tells another core (`sev`).
     Signal,
-    /// Waits for it (`wfe`).
-    Wait,
+    /// Lets it go first (`yield`).
+    Yield,
 }
 
 /// An instruction.

@@ -23,9 +23,9 @@ struct Core {
     clocks: [Pipeline; 2],
     /// The one that runs: whether its branch is taken is seen when the next one runs.
     running: Option<Met>,
-    /// Cycles at the last call of the other core (`sev`), and those until it waited (`wfe`).
-    called: [f64; 2],
-    waited: Option<[f64; 2]>,
+    /// Cycles when the halves began that are being worked at, and those of its own half once it is done.
+    began: [f64; 2],
+    half: Option<[f64; 2]>,
 }
 
 impl Core {
@@ -33,8 +33,8 @@ impl Core {
         Self {
             clocks: [Bound::Least, Bound::Most].map(|bound| Pipeline::new(kind, bound)),
             running: None,
-            called: [0.0; 2],
-            waited: None,
+            began: [0.0; 2],
+            half: None,
         }
     }
 
@@ -42,16 +42,21 @@ impl Core {
         self.clocks.each_ref().map(Pipeline::cycles)
     }
 
-    /// Cycles since the last call.
-    fn since(&self) -> [f64; 2] {
+    /// Begins a half.
+    fn begin(&mut self) {
+        (self.began, self.half) = (self.cycles(), None);
+    }
+
+    /// Ends it.
+    fn end(&mut self) {
         let now = self.cycles();
-        [now[0] - self.called[0], now[1] - self.called[1]]
+        self.half = Some([now[0] - self.began[0], now[1] - self.began[1]]);
     }
 }
 
 /// Takes the log apart as it comes.
 ///
-/// Two cores work in turns there. The first one calls the second (`sev`) when it has given it a half, does its own, and waits (`wfe`); the second one
+/// Two cores work in turns there. The first one calls the second (`sev`) when it has given it a half, and says when its own is done (`yield`); the second one
 /// calls when its half is done. At the same time they would take the longer of the two.
 pub(crate) struct Tracer {
     kind: Kind,
@@ -60,7 +65,9 @@ pub(crate) struct Tracer {
     instructions: u64,
     /// The core that the last line was of.
     last: usize,
-    /// What is won by working at the same time, and lost by waiting.
+    /// Whether two halves are being worked at.
+    open: bool,
+    /// What is won by working at the same time.
     won: [f64; 2],
     /// A line that is not whole.
     rest: Vec<u8>,
@@ -79,6 +86,7 @@ impl Tracer {
             met: HashMap::new(),
             instructions: 0,
             last: 0,
+            open: false,
             won: [0.0; 2],
             rest: Vec::new(),
             other: Vec::new(),
@@ -146,31 +154,29 @@ impl Tracer {
                 clock.run(&instruction, taken);
             }
             self.instructions += 1;
-            match (core, instruction.class) {
-                (0, Class::Wait) if self.cores[0].waited.is_none() => {
-                    self.cores[0].waited = Some(self.cores[0].since())
-                }
-                (_, Class::Signal) => self.called(core),
-                _ => {}
-            }
+            self.joins(core, instruction.class);
         }
         self.cores[core].running = at.and_then(|at| self.met.get(&at).copied());
     }
 
-    /// A core calls the other.
-    fn called(&mut self, core: usize) {
-        if core == 1 {
-            // Both halves are done: the shorter one cost nothing, nor did turns of waiting.
-            if let Some(here) = self.cores[0].waited {
-                let there = self.cores[1].since();
-                for end in 0..2 {
-                    self.won[end] += here[end].min(there[end]);
-                }
+    /// Notes where halves begin and end.
+    fn joins(&mut self, core: usize, class: Class) {
+        match (core, class) {
+            (0, Class::Signal) => {
+                self.open = true;
+                self.cores.iter_mut().for_each(Core::begin);
             }
+            (0, Class::Yield) | (1, Class::Signal) if self.open => self.cores[core].end(),
+            _ => return,
         }
-        let now = self.cores[core].cycles();
-        self.cores[core].called = now;
-        self.cores[core].waited = None;
+        if let [Some(here), Some(there)] = self.cores.each_ref().map(|core| core.half) {
+            // The shorter one costs nothing.
+            for end in 0..2 {
+                self.won[end] += here[end].min(there[end]);
+            }
+            self.open = false;
+            self.cores.iter_mut().for_each(Core::begin);
+        }
     }
 
     /// A line such as `0x0000abcd:  f102 0204  add.w    r2, r2, #4`.
