@@ -177,7 +177,7 @@ pub unsafe extern "C" fn mote_store_open(
         let words = word > 0 && word <= MOTE_FLASH_WORD_BYTES && sector.is_multiple_of(word);
         let end = start
             .checked_add(bytes)
-            .filter(|_| words && sector > 0 && bytes % 2 == 0);
+            .filter(|_| words && sector > 0 && bytes.is_multiple_of(2));
         let end = end.filter(|_| start.is_multiple_of(sector) && half.is_multiple_of(sector));
         let found = Store::open(Flash(flash), start..end.ok_or(mote_status::MOTE_STORE_RANGE)?)?;
         (&raw mut (*cell).store).cast::<Store<Flash>>().write(found);

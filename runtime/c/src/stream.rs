@@ -11,6 +11,7 @@ use crate::status::{mote_status, status};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
 /// Words of 8 bytes of a [`mote_stream`].
+#[allow(clippy::manual_bits, reason = "eight pointers, not the bits of one")]
 pub const MOTE_STREAM_WORDS: usize = (16 + 8 * size_of::<usize>()).div_ceil(8);
 
 /// A reader of the file of weights that `mote split` wrote, by two functions of yours. Each says 0 where it has done what it was asked for.
