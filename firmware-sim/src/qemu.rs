@@ -91,7 +91,9 @@ fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) 
             }
             // It has ended, and all that it wrote is read: who holds the pipe now is a child that it left.
             Err(RecvTimeoutError::Timeout) if ended.is_some() => open = false,
-            Err(RecvTimeoutError::Timeout) => ended = child.child.try_wait().map_err(SimError::io("waiting for QEMU"))?,
+            Err(RecvTimeoutError::Timeout) => {
+                ended = child.child.try_wait().map_err(SimError::io("waiting for QEMU"))?
+            }
             Err(RecvTimeoutError::Disconnected) => open = false,
         }
     }
@@ -150,7 +152,9 @@ fn end_marked(mark: &str) {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
         let id = process.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(id) = id.and_then(rustix::process::Pid::from_raw) else { continue };
+        let Some(id) = id.and_then(rustix::process::Pid::from_raw) else {
+            continue;
+        };
         // Of other users' processes it cannot be read.
         let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
         if environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes()) {
@@ -187,7 +191,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         // An error means that it has ended already.
         #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         #[cfg(target_os = "linux")]

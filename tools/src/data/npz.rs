@@ -130,7 +130,9 @@ impl Archive<'_> {
                     ));
                 }
                 whole(&labels.data).map_err(|(i, label)| {
-                    format!("the array {name} holds the label {label} of image {i}, expected whole numbers from 0 to 65535")
+                    format!(
+                        "the array {name} holds the label {label} of image {i}, expected whole numbers from 0 to 65535"
+                    )
                 })?
             }
             None => vec![],

@@ -49,6 +49,9 @@ mod tests {
     fn a_path_need_not_be_utf_8() {
         use std::os::unix::ffi::OsStrExt;
         let (path, key) = keyed(OsStr::from_bytes(b"none\xff:noise"));
-        assert_eq!((path.as_os_str().as_bytes(), key.as_deref()), (&b"none\xff"[..], Some("noise")));
+        assert_eq!(
+            (path.as_os_str().as_bytes(), key.as_deref()),
+            (&b"none\xff"[..], Some("noise"))
+        );
     }
 }

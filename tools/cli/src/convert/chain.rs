@@ -69,7 +69,9 @@ pub fn run(args: &Args, board: Option<&Target>) -> Result<Verdict, Failure> {
     let board = board.map(|board| Fit::of(board, &model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
-        return Err(Failure::new(what).help(format_args!("it fits {}", fitting(&model, size).join(", "))));
+        return Err(
+            Failure::of(ErrorKind::TooLarge, what).help(format_args!("it fits {}", fitting(&model, size).join(", ")))
+        );
     }
     output.write(file.bytes())?;
     let header = model.header();

@@ -9,7 +9,7 @@ use mote_tools::convert::decoder::{DecoderOptions, convert_decoder, noise};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::import::autoencoder;
 use mote_tools::request::noise_of_file;
-use mote_tools::{ModelFile, Target, fitting, images, plan};
+use mote_tools::{ErrorKind, ModelFile, Target, fitting, images, plan};
 use serde_json::json;
 use std::path::Path;
 
@@ -54,7 +54,9 @@ pub fn run(args: &Args, board: Option<&Target>, folder: &Path) -> Result<Verdict
     let board = board.map(|board| Fit::of(board, model, size, false));
     if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
         let what = format!("the decoder does not fit {}: it {}", fit.name, fit.why);
-        return Err(Failure::new(what).help(format_args!("it fits {}", fitting(model, size).join(", "))));
+        return Err(
+            Failure::of(ErrorKind::TooLarge, what).help(format_args!("it fits {}", fitting(model, size).join(", ")))
+        );
     }
     output.write(file.bytes())?;
     if args.json {
