@@ -21,7 +21,7 @@
 //! | to | use |
 //! |---|---|
 //! | read a checkpoint | [`Checkpoint::open`] |
-//! | convert it, for a board, in a [`Scheme`] | [`Conversion`] |
+//! | convert it, for a board, in a [`Scheme`] | [`Conversion`]; whatever lies at a path, [`ConversionRequest`] |
 //! | open, inspect, plan, report on a model file | [`ModelFile`] |
 //! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
 //! | write them | [`images::sheet`], [`images::ImageSink`] |
@@ -111,6 +111,7 @@ pub use mote_firmware_sim::{Board, boards};
 pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
+pub use request::conversion::ConversionRequest;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;

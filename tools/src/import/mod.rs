@@ -29,6 +29,7 @@ mod native;
 mod network_place;
 mod pickle;
 mod policy;
+mod policy_loop;
 mod resnet;
 mod stored;
 mod trained;
@@ -46,6 +47,7 @@ pub use config::{BlockKind, Resample, UnetConfig};
 pub use error::ImportError;
 pub(crate) use exported::FILES as EXPORTED_FILES;
 pub use layout::SampleLayout;
+pub use policy_loop::{PolicyLoop, Scale};
 pub use trained::{Trained, TrainedActivation, TrainedWeight};
 
 use crate::files;

@@ -15,7 +15,7 @@ const TYPE: &str = "diffusion";
 /// Prefixes of its weights' names.
 const PREFIXES: [&str; 4] = ["model.", "diffusion.unet.", "unet.", ""];
 /// Where a checkpoint holds the weights, averaged ones first.
-const DICTIONARIES: [&[&str]; 4] = [
+pub(super) const DICTIONARIES: [&[&str]; 4] = [
     &["state_dicts", "ema_model"],
     &["state_dicts", "model"],
     &["ema_model"],
