@@ -7,6 +7,7 @@ use crate::work::run;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
 use mote_tools::backend::{Sampling, Trace, pictures};
+use mote_tools::condition::FixedPoint;
 use mote_tools::convert::held::Held;
 use mote_tools::estimate::Estimate;
 use mote_tools::request::known_where;
@@ -115,6 +116,11 @@ impl Model {
     /// Numbers of a condition vector; 0 of a model that takes none.
     fn condition_len(&self) -> usize {
         self.file.model().condition_len()
+    }
+
+    /// The least and the largest number of a condition vector.
+    fn condition_range(&self) -> Option<[f64; 2]> {
+        FixedPoint::of(self.file.model()).map(|point| point.range())
     }
 
     /// Label that means no class.

@@ -23,6 +23,8 @@ pub struct Scale {
     pub low: Vec<f64>,
     /// Stand for 1.
     pub high: Vec<f64>,
+    /// Whether what was recorded lies between the two; it does not where these are a mean and a spread.
+    pub bounded: bool,
 }
 
 /// A policy's loop (Chi et al. 2023, section 4.3, receding horizon).
@@ -132,6 +134,7 @@ impl Config {
             let found = Scale {
                 low: self.numbers(&format!("{what}_min"))?,
                 high: self.numbers(&format!("{what}_max"))?,
+                bounded: true,
             };
             found.checked(|problem| self.error(&format!("{what}_min and {what}_max"), problem))
         };
@@ -161,10 +164,28 @@ impl Config {
             let found = Scale {
                 low: of(-1.0),
                 high: of(1.0),
+                bounded: self.is_limits(&numbers, &factor, &offset)?,
             };
             found.checked(|problem| refuse(format!("the normalizer of `{what}`: {problem}")))
         };
         self.with(scale("obs")?, scale("action")?)
+    }
+
+    /// Whether a normalizer maps the least and the largest number that it saw into [-1, 1]; where it does not say what it saw, it does.
+    fn is_limits(
+        &self,
+        numbers: &dyn Fn(&str) -> Result<Vec<f64>, Error>,
+        factor: &[f64],
+        offset: &[f64],
+    ) -> Result<bool, Error> {
+        let [Ok(least), Ok(most)] = ["input_stats.min", "input_stats.max"].map(numbers) else {
+            return Ok(true);
+        };
+        let within = |seen: &[f64]| {
+            let units = seen.iter().zip(factor).zip(offset).map(|((x, f), o)| x * f + o);
+            units.into_iter().all(|unit| unit.abs() <= 1.0 + 1e-3)
+        };
+        Ok(within(&least) && within(&most))
     }
 
     /// The loop with these scales.

@@ -31,7 +31,7 @@ def as_numpy(values: Any, name: str) -> np.ndarray:
     """An array, a tensor of any library that speaks DLPack, or nested lists, in memory that the processor reads."""
     if isinstance(values, np.ma.MaskedArray):
         raise usage(f"{name} is a masked array, whose masked elements are no numbers", f"give {name}.filled(...)")
-    if hasattr(values, "detach"):
+    if hasattr(values, "requires_grad"):
         values = values.detach()
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
         device = getattr(values, "device", None)
@@ -74,16 +74,11 @@ def floats(array: np.ndarray) -> np.ndarray:
 
 def whole_numbers(values: Any, name: str, most: int) -> list[int]:
     """Whole numbers from 0 to `most`: an iterable, an array, or one number."""
-    if hasattr(values, "detach") or isinstance(values, np.ndarray):
+    if hasattr(values, "requires_grad") or isinstance(values, np.ndarray):
         values = as_numpy(values, name).reshape(-1).tolist()
-    elif isinstance(values, (str, bytes)):
-        raise usage(f"{name} is {values!r}", f"give whole numbers from 0 to {most}")
     elif not isinstance(values, Iterable):
         values = [values]
-    # An iterable may have no end.
-    values = list(islice(values, MOST + 1))
-    if len(values) > MOST:
-        raise usage(f"{name} holds more than {MOST:,} numbers", "make several calls, of fewer each")
+    values = listed(values, name, f"give whole numbers from 0 to {most}")
     try:
         found = [operator.index(value) for value in values]
     except TypeError as error:
@@ -92,6 +87,26 @@ def whole_numbers(values: Any, name: str, most: int) -> list[int]:
         if not 0 <= value <= most:
             raise usage(f"{name} holds {value}", f"give whole numbers from 0 to {most}")
     return found
+
+
+def listed(values: Any, name: str, advice: str) -> list[Any]:
+    """What an iterable holds; it may have no end."""
+    if isinstance(values, (str, bytes, os.PathLike)):
+        raise usage(f"{name} is {values!r}", advice)
+    try:
+        found = list(islice(values, MOST + 1))
+    except TypeError as error:
+        raise usage(f"{name} is no list: {error}", advice) from error
+    if len(found) > MOST:
+        raise usage(f"{name} holds more than {MOST:,}", "make several calls, of fewer each")
+    return found
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or false."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise usage(f"{name} is a {type(value).__name__}", "give True or False")
 
 
 def whole_number(value: Any, name: str, most: int) -> int:
@@ -114,15 +129,23 @@ def real(value: Any, name: str) -> float:
 
 def word(value: Any, name: str) -> str:
     """One word of a list that the library knows."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isascii():
         return str(value)
     raise usage(f"{name} is {value!r}", "give a name, as a string")
+
+
+def text(value: Any, name: str) -> str:
+    """A text of any letters."""
+    try:
+        return value.encode().decode() if isinstance(value, str) else word(value, name)
+    except UnicodeError as error:
+        raise usage(f"{name} is no text: {error}", "give a string") from error
 
 
 def path(value: Any, name: str) -> str:
     """The path of a file or a folder."""
     try:
-        found = os.fsdecode(value)
+        found = os.fsdecode(os.fsencode(value))
     except (TypeError, ValueError) as error:
         raise usage(f"{name} is a {type(value).__name__}: {error}", "give a path, as a string or a pathlib.Path") from error
     if "\0" in found:

@@ -6,15 +6,14 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import _mote
-from ._arrays import as_numpy, floats, path as path_of, real, usage, whole_number, word, write_safetensors
+from ._arrays import as_numpy, flag, floats, listed, path as path_of, real, text, usage, whole_number, word, write_safetensors
 from ._model import Model
 from ._progress import Progress, told
 
@@ -86,10 +85,10 @@ def convert(
         InputError: The checkpoint has no such form; the message says which layer and why.
         TooLargeError: The board cannot hold it; `advice` says what would fit.
     """
-    if learned_variance not in ("cut", "keep"):
+    if word(learned_variance, "learned_variance") not in ("cut", "keep"):
         raise usage(f"learned_variance is {learned_variance!r}", "give 'cut' or 'keep'")
 
-    def text(value: Any, key: str) -> str | None:
+    def named(value: Any, key: str) -> str | None:
         return None if value is None else word(value, key)
 
     def whole(value: Any, key: str) -> int | None:
@@ -106,13 +105,13 @@ def convert(
         asked: _mote.Asked = {
             "scheme": word(scheme, "scheme"),
             "board": None if board is None else path_of(board, "board"),
-            "flash": text(flash, "flash"),
-            "ram": text(ram, "ram"),
-            "core": text(core, "core"),
-            "clock": text(clock, "clock"),
-            "profile": text(profile, "profile"),
-            "arena": text(arena, "arena"),
-            "name": text(name, "name"),
+            "flash": named(flash, "flash"),
+            "ram": named(ram, "ram"),
+            "core": named(core, "core"),
+            "clock": named(clock, "clock"),
+            "profile": named(profile, "profile"),
+            "arena": named(arena, "arena"),
+            "name": None if name is None else text(name, "name"),
             "null_class": whole(null_class, "null_class"),
             "labels": whole(labels, "labels"),
             "calibration": _calibration(calibration, folder, Path(scratch)),
@@ -120,8 +119,8 @@ def convert(
             "condition_null": None if condition_null is None else real(condition_null, "condition_null"),
             "latent": _pair(latent, "latent", lambda value, key: whole_number(value, key, 2**32 - 1)),
             "keep_variances": learned_variance == "keep",
-            "strip": bool(strip),
-            "report": "mote.convert(...)" if report else None,
+            "strip": flag(strip, "strip"),
+            "report": None if report is False else "mote.convert(...)",
             "report_folder": None if isinstance(report, bool) else path_of(report, "report"),
         }
         try:
@@ -143,12 +142,10 @@ def _pair(values: Any, name: str, of: Callable[[Any, str], Any]) -> tuple[Any, A
     """Two values, each of which `of` checks."""
     if values is None:
         return None
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise usage(f"{name} is {values!r}", "give a pair")
-    first = [of(value, name) for value in islice(values, 3)]
-    if len(first) != 2:
-        raise usage(f"{name} is {values!r}", "give a pair")
-    return first[0], first[1]
+    found = listed(values, name, "give a pair")
+    if len(found) != 2:
+        raise usage(f"{name} holds {len(found)} values", "give a pair")
+    return of(found[0], name), of(found[1], name)
 
 
 def _calibration(given: Any, folder: Path, scratch: Path) -> str | None:

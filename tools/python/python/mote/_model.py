@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _mote
-from ._arrays import as_numpy, object_of, path as path_of, real, samples, usage, whole_number, whole_numbers, word
+from ._arrays import as_numpy, listed, object_of, path as path_of, real, samples, usage, whole_number, whole_numbers, word
 from ._progress import Progress, told
 from ._report import Report
 
@@ -147,6 +147,12 @@ class Model:
     def condition_len(self) -> int:
         """Numbers of the condition vector that a run is given; 0 of a model that takes none."""
         return self._model.condition_len()
+
+    @property
+    def condition_range(self) -> tuple[float, float] | None:
+        """The least and the largest number of a condition vector, to which runs clamp; None of a model that takes none."""
+        found = self._model.condition_range()
+        return None if found is None else (found[0], found[1])
 
     @property
     def null_class(self) -> int | None:
@@ -427,9 +433,7 @@ class Model:
         Returns:
             An outcome a backend; `held` says whether every step of every image agreed.
         """
-        if isinstance(backends, str):
-            raise usage(f"backends is {backends!r}", f"give a list, such as [{backends!r}]")
-        names = [word(name, "a backend") for name in backends]
+        names = [word(name, "a backend") for name in listed(backends, "backends", 'give a list, such as ["cpu"]')]
         count = whole_number(seeds, "seeds", 1_000_000)
         asked = self._asked(label, guidance, condition, count)
         outcomes: list[dict[str, Any]] = json.loads(self._model.validate(names, count, _options(**_known(options)), asked))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _mote
-from ._arrays import object_of, path as path_of, usage
+from ._arrays import listed, object_of, path as path_of
 
 
 def merge(parts: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -22,7 +22,5 @@ def merge(parts: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str] |
     Raises:
         InputError: A part is damaged or of another run, or the parts are not all of the run, each once.
     """
-    if isinstance(parts, (str, bytes, os.PathLike)):
-        raise usage(f"parts is {parts!r}", "give a list of paths")
-    paths = [path_of(part, "a part") for part in parts]
+    paths = [path_of(part, "a part") for part in listed(parts, "parts", "give a list of paths")]
     return object_of(_mote.merge(paths, None if out is None else path_of(out, "out")))

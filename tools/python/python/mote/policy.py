@@ -80,6 +80,12 @@ class Policy:
                 f"the model is told {wanted} numbers, the configuration has {self.history} observations of {self._obs.size}",
                 "give the config.json of the model's own checkpoint",
             )
+        reach = getattr(model, "condition_range", None)
+        if reach is not None and not facts["obs"]["bounded"] and max(abs(end) for end in reach) < 2:
+            raise usage(
+                f"observations are scaled by their spread or not at all, and the model clamps them to [{reach[0]}, {reach[1]}]",
+                "convert with condition_range=(-6, 6), or what your observations reach",
+            )
         steps = facts["steps"] or STEPS if steps is None else whole_number(steps, "steps", 2**32 - 1)
         self.model, self.steps, self.options = model, steps, options
         self.reset(seed)

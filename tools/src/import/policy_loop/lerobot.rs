@@ -30,11 +30,13 @@ pub(super) fn read(config: &Config, folder: &Path) -> Result<PolicyLoop, Error> 
     let mut obs = Scale {
         low: vec![],
         high: vec![],
+        bounded: true,
     };
     for (name, kind) in OBSERVED.iter().filter(|(name, _)| inputs.contains_key(*name)) {
         let part = statistics.scale(config, name, kind, &inputs[*name])?;
         obs.low.extend(part.low);
         obs.high.extend(part.high);
+        obs.bounded &= part.bounded;
     }
     let outputs = named("output_features").into_iter().flatten().next();
     let shape = outputs.and_then(|outputs| outputs.get(ACTION));
@@ -109,6 +111,7 @@ impl Statistics {
                 return Ok(Scale {
                     low: vec![-1.0; size],
                     high: vec![1.0; size],
+                    bounded: false,
                 });
             }
             "MIN_MAX" => ["min", "max"],
@@ -139,7 +142,11 @@ impl Statistics {
             _ => (a, b + EPSILON),
         };
         let (low, high) = low.into_iter().zip(high).map(pair).unzip();
-        Ok(Scale { low, high })
+        Ok(Scale {
+            low,
+            high,
+            bounded: mode == "MIN_MAX",
+        })
     }
 }
 

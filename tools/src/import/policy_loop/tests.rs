@@ -55,6 +55,7 @@ fn statistics_beside_the_weights() {
     assert_eq!(found.obs.low, [0.0, -2.0, -1.0]);
     assert_eq!(found.obs.high, [4.0 + 1e-8, -2.0 + 1e-8, 1.0]);
     assert_eq!((found.action.low, found.action.high), (vec![2.5], vec![3.5]));
+    assert!(!found.obs.bounded && !found.action.bounded);
 }
 
 #[test]
@@ -72,6 +73,7 @@ fn statistics_of_processors() {
     let found = PolicyLoop::read(&folder.path().join("config.json")).unwrap();
     assert_eq!((found.obs.low, found.obs.high), (vec![1.0, 2.0, -1.0], vec![1.0 + 1e-8, 4.0, 1.0]));
     assert_eq!((found.action.low, found.action.high), (vec![-3.0], vec![5.0]));
+    assert!(found.action.bounded);
 }
 
 #[test]
