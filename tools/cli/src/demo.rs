@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
                 .into_iter()
                 .filter_map(Board::named)
                 .filter(|board| board.available() == Availability::Ok);
-            let parts = Parts::of(Checkpoint::BUNDLED_PARTS);
+            let parts = Parts::of(mote_tools::BUNDLED_PARTS);
             here.for_each(|board| drop(compile_ahead(board, &parts, Firmware::Fast)));
         });
         demonstrate(args)

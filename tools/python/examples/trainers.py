@@ -43,6 +43,13 @@ def loss_of(net: torch.nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
     return (weights * (net(states, times).sample - targets)).square().mean()
 
 
+def rate_of(net: torch.nn.Module, args: argparse.Namespace) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Adam whose rate rises for 20 updates and then falls to 0: the model begins where the converter has done its best."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=args.rate)
+    share = lambda done: min((done + 1) / 20, 1 - done / args.updates)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
 def with_lightning(net: QuantizedModule, data: torch.utils.data.DataLoader, args: argparse.Namespace) -> None:
     """Lightning's loop."""
     import lightning
@@ -57,8 +64,9 @@ def with_lightning(net: QuantizedModule, data: torch.utils.data.DataLoader, args
             self.log("loss", loss)
             return loss
 
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.Adam(self.net.parameters(), lr=args.rate)
+        def configure_optimizers(self) -> dict[str, object]:
+            optimizer, schedule = rate_of(self.net, args)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     trainer = lightning.Trainer(
         accelerator="cpu", precision="32", max_steps=args.updates, logger=False, enable_checkpointing=False, enable_model_summary=False
@@ -70,8 +78,9 @@ def with_accelerate(net: QuantizedModule, data: torch.utils.data.DataLoader, arg
     """Accelerate's loop: in as many processes as it was launched with, each with its share of the batches."""
     from accelerate import Accelerator
 
-    accelerator = Accelerator(cpu=True)
-    prepared, optimizer, batches = accelerator.prepare(net, torch.optim.Adam(net.parameters(), lr=args.rate), data)
+    # One update of all processes together is one step of the rate.
+    accelerator = Accelerator(cpu=True, step_scheduler_with_optimizer=False)
+    prepared, optimizer, schedule, batches = accelerator.prepare(net, *rate_of(net, args), data)
     step = 0
     while step < args.updates:
         for batch in batches:
@@ -79,6 +88,7 @@ def with_accelerate(net: QuantizedModule, data: torch.utils.data.DataLoader, arg
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
+            schedule.step()
             step += 1
             if step == args.updates:
                 break
@@ -91,12 +101,12 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="a diffusers pipeline with a U-Net")
     parser.add_argument("--trainer", choices=("lightning", "accelerate"), required=True)
     parser.add_argument("--scheme", default="w4a8")
-    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--updates", type=int, default=400)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-5)
-    parser.add_argument("--runs", type=int, default=64, help="trajectories of the float network")
+    parser.add_argument("--runs", type=int, default=256, help="trajectories of the float network")
     parser.add_argument("--steps", type=int, default=20, help="denoising steps of a run")
-    parser.add_argument("--seeds", type=int, default=32, help="images that are compared")
+    parser.add_argument("--seeds", type=int, default=64, help="images that are compared")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(0)

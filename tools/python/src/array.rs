@@ -13,10 +13,8 @@ pub fn q24(samples: &Samples<'_>, shape: Shape) -> Result<Vec<Vec<i32>>, Error> 
     let samples = samples.as_array();
     let Shape { rows, cols, channels } = shape;
     if samples.shape()[1..] != [channels, rows, cols] {
-        return Err(
-            Error::usage(format_args!("samples have shape {:?}", samples.shape()))
-                .help(format_args!("give (n, {channels}, {rows}, {cols})")),
-        );
+        return Err(Error::usage(format_args!("samples have shape {:?}", samples.shape()))
+            .help(format_args!("give (n, {channels}, {rows}, {cols})")));
     }
     let one = |(index, sample): (usize, numpy::ndarray::ArrayView3<'_, f32>)| -> Result<Vec<i32>, Error> {
         let own = sample.permuted_axes([1, 2, 0]);

@@ -50,11 +50,7 @@ impl Asked {
             clock: self.clock,
         };
         let request = ConversionRequest {
-            board: Target::asked_with(
-                self.board.as_deref(),
-                &described,
-                profile.transpose().map_err(unknown)?,
-            )?,
+            board: Target::asked_with(self.board.as_deref(), &described, profile.transpose().map_err(unknown)?)?,
             arena: arena.transpose()?,
             name: self.name,
             null_class: self.null_class,
@@ -79,12 +75,7 @@ type Made = (Model, Vec<String>, Option<String>);
 /// Converts what lies at a path; `progress` is called with the share of calibration that is done, in thousandths.
 #[pyfunction]
 #[pyo3(signature = (source, asked, progress=None))]
-pub fn convert(
-    py: Python<'_>,
-    source: PathBuf,
-    asked: Asked,
-    progress: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Made> {
+pub fn convert(py: Python<'_>, source: PathBuf, asked: Asked, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Made> {
     let report = asked.report_folder.as_deref().map(report_in).transpose();
     let report = report.map_err(|error| exception(py, &error))?;
     let request = asked.request().map_err(|error| exception(py, &error))?;
@@ -130,6 +121,6 @@ pub fn boards() -> Vec<&'static str> {
 /// The axes of a sample as the code of the network in a folder orders them: which of channel, row and col each is.
 #[pyfunction]
 pub fn layout(py: Python<'_>, checkpoint: PathBuf) -> PyResult<Vec<usize>> {
-    let found = Checkpoint::open(checkpoint).map_err(|error| exception(py, &error))?;
+    let found = Checkpoint::open(checkpoint).map_err(|error| exception(py, &error.into()))?;
     Ok(found.layout.order().to_vec())
 }

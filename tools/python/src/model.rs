@@ -186,7 +186,9 @@ impl Model {
             let image = image.map(|image| q24(&image, shape)).transpose()?;
             let image = image.and_then(|mut samples| samples.pop());
             let known = mask.zip(image.as_ref());
-            let known = known.map(|(mask, image)| known_where(image, &mask, shape)).transpose()?;
+            let known = known
+                .map(|(mask, image)| known_where(image, &mask, shape))
+                .transpose()?;
             let start = match noise {
                 Some(noise) => StartFrom::Noise(q24(&noise, shape)?),
                 None => StartFrom::of_image(image, strength, known.is_some()),
@@ -275,7 +277,14 @@ impl Model {
     }
 
     /// Holds backends to the same bits; a JSON list of outcomes.
-    fn validate(&self, py: Python<'_>, backends: Vec<String>, seeds: usize, steps: Steps, asked: Of) -> PyResult<String> {
+    fn validate(
+        &self,
+        py: Python<'_>,
+        backends: Vec<String>,
+        seeds: usize,
+        steps: Steps,
+        asked: Of,
+    ) -> PyResult<String> {
         let checked = || -> Result<Validation, Error> {
             Ok(Validation {
                 request: asked.request(&steps)?,

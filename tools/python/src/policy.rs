@@ -1,7 +1,7 @@
 //! A policy's control loop, as the library reads it.
 
 use crate::error::exception;
-use mote_tools::import::PolicyLoop;
+use mote_tools::policy_loop::PolicyLoop;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 

@@ -268,11 +268,7 @@ impl ConversionRequest {
     ///
     /// # Errors
     /// As [`Conversion::convert`].
-    pub fn network(
-        &self,
-        checkpoint: &Checkpoint,
-        progress: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Converted, Error> {
+    pub fn network(&self, checkpoint: &Checkpoint, progress: &(dyn Fn(Progress) + Sync)) -> Result<Converted, Error> {
         let mut conversion = Conversion::new(self.scheme);
         if let Some(board) = &self.board {
             conversion = conversion.for_board(board.clone());
@@ -295,9 +291,8 @@ impl ConversionRequest {
         self.check()?;
         let taken = ["--calibration", "--latent"];
         if let Some((option, _)) = (self.given().iter()).find(|(option, given)| *given && !taken.contains(option)) {
-            return Err(
-                Error::usage(format_args!("{option}: a decoder alone has none")).help(format_args!("leave {option} out"))
-            );
+            return Err(Error::usage(format_args!("{option}: a decoder alone has none"))
+                .help(format_args!("leave {option} out")));
         }
         let latent = self.latent.map(|[rows, cols]| [0, rows, cols]);
         let decoder = autoencoder::read(folder, latent)?;
@@ -353,8 +348,8 @@ impl ConversionRequest {
             .map_err(|problem| Error::usage(problem).help("choose --scheme auto, f16, w8a16 or w16a16"))?;
         let tensors = Expected::any("a chain's tensors", "give a chain's folder", 1 << 32);
         let hash = sha256(&read_file(&folder.join(TENSORS), &tensors)?);
-        let mut converted = convert_chain(&chain, scheme, self.arena, &hash)
-            .map_err(|error| Error::coded(ErrorKind::Failed, error))?;
+        let mut converted =
+            convert_chain(&chain, scheme, self.arena, &hash).map_err(|error| Error::coded(ErrorKind::Failed, error))?;
         if self.strip {
             converted.emitted.strip()?;
         }
@@ -402,7 +397,9 @@ impl ConversionRequest {
 /// Where it is none.
 pub fn checked_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > LONGEST_NAME || text.chars().any(char::is_control) {
-        return Err(format!("a name has 1 to {LONGEST_NAME} bytes and no control characters"));
+        return Err(format!(
+            "a name has 1 to {LONGEST_NAME} bytes and no control characters"
+        ));
     }
     Ok(text.to_owned())
 }

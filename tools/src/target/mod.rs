@@ -207,7 +207,11 @@ impl Target {
     ///
     /// # Errors
     /// As [`Target::asked`]; of kind `Usage` for a profile of no board.
-    pub fn asked_with(board: Option<&str>, described: &Described, profile: Option<Profile>) -> Result<Option<Self>, Error> {
+    pub fn asked_with(
+        board: Option<&str>,
+        described: &Described,
+        profile: Option<Profile>,
+    ) -> Result<Option<Self>, Error> {
         match (Self::asked(board, described)?, profile) {
             (None, Some(_)) => {
                 Err(Error::usage("--profile without a board").help("say which board, or leave --profile out"))
