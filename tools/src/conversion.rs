@@ -14,6 +14,16 @@ use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Parts, boards};
 use mote_runtime::{Feature, Model};
 
+/// The parts of the runtime that the bundled checkpoint's model needs, as [`Scheme::Auto`] converts it: its firmware can be compiled while
+/// it is converted.
+pub const BUNDLED_PARTS: [Feature; 5] = [
+    Feature::Integer,
+    Feature::W16,
+    Feature::Attention,
+    Feature::NormConv,
+    Feature::Schedule,
+];
+
 /// What is asked of a conversion: number formats, a board, an arena.
 ///
 /// ```

@@ -10,7 +10,7 @@ use mote_runtime::{Config, arena_bytes};
 use mote_tools::backend::{Origin, Sampling};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
-use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
+use mote_tools::request::{file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
 use mote_tools::{Backend, Conditions, ModelFile, Request, Shard, StartFrom};
 use serde_json::{Value, json};
@@ -120,13 +120,10 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
         (Some(mask), Some(image_q24)) => Some(known_elements(image_q24, mask, shape)?),
         _ => None,
     };
-    // An image that is completed starts from noise, unless a strength is given.
-    let strength = args.strength.or(known.is_none().then_some(DEFAULT_STRENGTH));
-    let start = match (&args.noise, from, strength, args.interpolate) {
-        (Some(noise), ..) => StartFrom::Noise(noise_of_file(noise, shape)?),
-        (None, Some(image_q24), Some(strength), _) => StartFrom::Image { image_q24, strength },
-        (None, None, _, Some(second)) => StartFrom::Between { second },
-        _ => StartFrom::Seed,
+    let start = match (&args.noise, args.interpolate) {
+        (Some(noise), _) => StartFrom::Noise(noise_of_file(noise, shape)?),
+        (None, Some(second)) if from.is_none() => StartFrom::Between { second },
+        _ => StartFrom::of_image(from, args.strength, known.is_some()),
     };
     let frames = args.interpolate.map(|_| args.frames);
     Ok(Request {

@@ -13,7 +13,6 @@ pub(crate) mod npy;
 mod npz;
 mod size;
 mod training;
-pub(crate) mod zip;
 
 pub use discrete::Discrete;
 pub(crate) use npz::array;

@@ -1,10 +1,10 @@
 //! `.npz`: NumPy's archive of arrays, whose names say what they are.
 
 use super::npy::{self, Array};
-use super::zip::{self, Entry};
 use super::{DataError, Part, Raw, bytes, content, planes, whole};
 use crate::files::Form;
 use mote_graph::config::printable;
+use mote_import::zip::{self, Entry};
 use std::path::Path;
 
 /// Names of an array of images and of its labels, best first.

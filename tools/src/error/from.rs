@@ -38,6 +38,7 @@ impl From<RunError> for Error {
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
             RunError::NoVariances => "say --variance small or large, or convert with --learned-variance keep".into(),
+            RunError::NoDecoder => "give the file of a decoder, or of a model that samples latents".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::coded(ErrorKind::Refused, error),
         };

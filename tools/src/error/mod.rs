@@ -45,9 +45,9 @@ impl ErrorKind {
 /// Why something could not be done. `Display` gives the message; [`Error::advice`] says what to do.
 ///
 /// ```
-/// use mote_tools::{Checkpoint, ErrorKind};
+/// use mote_tools::{Checkpoint, Error, ErrorKind};
 ///
-/// let error = Checkpoint::open("no-such-folder").unwrap_err();
+/// let error = Error::from(Checkpoint::open("no-such-folder").unwrap_err());
 /// assert_eq!(error.kind(), ErrorKind::Input);
 /// assert!(error.to_string().contains("no-such-folder") && error.advice().is_some());
 /// ```

@@ -149,13 +149,21 @@ fn some(keys: &[String]) -> String {
 /// As [`sample_of_png`].
 pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
     let mask_q24 = sample_of_png(mask, Shape { channels: 1, ..shape })?;
-    let known = |(i, value): (usize, &i32)| {
-        if mask_q24[i / shape.channels] > 0 {
-            UNKNOWN
-        } else {
-            *value
-        }
-    };
+    let made: Vec<bool> = mask_q24.iter().map(|light| *light > 0).collect();
+    known_where(image_q24, &made, shape)
+}
+
+/// The elements of `image_q24` at the positions where `made` is false, and [`UNKNOWN`] where it is true: a position is a row and a column.
+///
+/// # Errors
+/// Of kind `Usage` where there is another number of positions.
+pub fn known_where(image_q24: &[i32], made: &[bool], shape: Shape) -> Result<Vec<i32>, Error> {
+    let positions = shape.rows * shape.cols;
+    if made.len() != positions {
+        let what = format_args!("the mask has {} positions, the sample {positions}", made.len());
+        return Err(Error::usage(what).help(format_args!("give a mask of {} x {}", shape.rows, shape.cols)));
+    }
+    let known = |(i, value): (usize, &i32)| if made[i / shape.channels] { UNKNOWN } else { *value };
     Ok(image_q24.iter().enumerate().map(known).collect())
 }
 
