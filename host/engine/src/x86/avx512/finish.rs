@@ -39,7 +39,7 @@ pub(super) fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, 
             }
             _ => _mm512_srai_epi32::<4>(_mm512_add_epi32(v, vector)),
         };
-        store::<BYTES>(v, to.lanes, &mut out[at * to.out.bytes()..]);
+        store::<BYTES>(v, to.lanes, &mut out[at * if BYTES { 1 } else { 2 }..]);
     }
 }
 
