@@ -52,6 +52,30 @@ pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32;
     (sums, by_lane)
 }
 
+/// Of four neighbouring bytes a lane.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn quad_moments(chunks: &[[i8; 4 * LANES]], period: usize) -> ([i32; LANES], [i32; LANES]) {
+    let (flip, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
+    // Of `q + 128`, and of `q (q + 128)`: one factor has no sign.
+    let (mut shifted, mut products, mut count) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2], 0);
+    for chunk in chunks.iter().step_by(period) {
+        // SAFETY: a chunk has 64 bytes.
+        let q = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
+        let up = _mm512_xor_si512(q, flip);
+        let which = count % 2;
+        shifted[which] = _mm512_dpbusd_epi32(shifted[which], up, ones);
+        products[which] = _mm512_dpbusd_epi32(products[which], up, q);
+        count += 1;
+    }
+    let removed = _mm512_set1_epi32(4 * 128 * count as i32);
+    let sum = _mm512_sub_epi32(_mm512_add_epi32(shifted[0], shifted[1]), removed);
+    let product = _mm512_add_epi32(products[0], products[1]);
+    let (mut sums, mut squares) = ([0; LANES], [0; LANES]);
+    store_lanes(sum, &mut sums);
+    store_lanes(_mm512_sub_epi32(product, _mm512_slli_epi32::<7>(sum)), &mut squares);
+    (sums, squares)
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn normalized<Q: Stored, const SILU: bool, const BYTES: bool>(
     input: &[Q],
