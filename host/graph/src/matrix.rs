@@ -4,10 +4,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod direct;
+mod wide;
 
 #[cfg(target_arch = "x86_64")]
 pub use direct::Direct;
 use gemm_common::Parallelism;
+pub use wide::wide;
 
 /// A matrix in a slice: element `(row, col)` is at `row * rows + col * cols`.
 #[derive(Debug, Clone, Copy)]

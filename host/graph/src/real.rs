@@ -100,6 +100,7 @@ impl Real for f32 {
     fn exp(self) -> Self {
         f32::exp(self)
     }
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer.
         const ROUND: f32 = 12_582_912.0;
@@ -143,6 +144,7 @@ impl Real for f64 {
     fn exp(self) -> Self {
         f64::exp(self)
     }
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         /// 1.5 * 2^52: adding and subtracting it rounds to the nearest integer.
         const ROUND: f64 = 6_755_399_441_055_744.0;
