@@ -11,27 +11,33 @@ use mote_runtime::internals::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
     // Two chunks at a time: a product has to wait for the one before the last only.
-    let mut sum = [_mm512_setzero_si512(); 2];
-    let mut squares = [_mm512_setzero_si512(); 2];
-    let mut which = 0;
-    for chunk in chunks.iter().step_by(period) {
-        let q = load_stored(chunk);
-        sum[which] = _mm512_add_epi32(sum[which], q);
-        match size_of::<Q>() {
-            // At most 2^16 squares of at most 2^14 fit 32 bits.
-            1 => {
-                let low = _mm512_and_si512(q, _mm512_set1_epi32(0xFFFF));
-                squares[which] = _mm512_dpwssd_epi32(squares[which], q, low);
-            }
-            _ => {
-                let q = halves(q);
-                squares = both!(|i| _mm512_add_epi64(squares[i], _mm512_mul_epi32(q[i], q[i])));
-            }
+    let zero = _mm512_setzero_si512();
+    let ([mut sum, mut other_sum], [mut first, mut second]) = ([zero; 2], [zero; 2]);
+    let mut chunks = chunks.iter().step_by(period);
+    if size_of::<Q>() == 1 {
+        // At most 2^16 squares of at most 2^14 fit 32 bits.
+        let low = _mm512_set1_epi32(0xFFFF);
+        while let Some(chunk) = chunks.next() {
+            let q = load_stored(chunk);
+            sum = _mm512_add_epi32(sum, q);
+            first = _mm512_dpwssd_epi32(first, q, _mm512_and_si512(q, low));
+            let Some(chunk) = chunks.next() else { break };
+            let q = load_stored(chunk);
+            other_sum = _mm512_add_epi32(other_sum, q);
+            second = _mm512_dpwssd_epi32(second, q, _mm512_and_si512(q, low));
         }
-        which ^= 1;
+    } else {
+        for chunk in chunks {
+            let q = load_stored(chunk);
+            sum = _mm512_add_epi32(sum, q);
+            let q = halves(q);
+            first = _mm512_add_epi64(first, _mm512_mul_epi32(q[0], q[0]));
+            second = _mm512_add_epi64(second, _mm512_mul_epi32(q[1], q[1]));
+        }
     }
+    let squares = [first, second];
     let (mut sums, mut by_lane) = ([0; LANES], [0i64; LANES]);
-    store_lanes(_mm512_add_epi32(sum[0], sum[1]), &mut sums);
+    store_lanes(_mm512_add_epi32(sum, other_sum), &mut sums);
     if size_of::<Q>() == 1 {
         let mut squares_of = [0; LANES];
         store_lanes(_mm512_add_epi32(squares[0], squares[1]), &mut squares_of);
@@ -57,22 +63,20 @@ pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32;
 pub(super) fn quad_moments(chunks: &[[i8; 4 * LANES]], period: usize) -> ([i32; LANES], [i32; LANES]) {
     let (flip, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
     // Of `q + 128`, and of `q (q + 128)`: one factor has no sign.
-    let (mut shifted, mut products, mut count) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2], 0);
+    let mut shifted = _mm512_setzero_si512();
+    let mut products = _mm512_setzero_si512();
     for chunk in chunks.iter().step_by(period) {
         // SAFETY: a chunk has 64 bytes.
         let q = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
         let up = _mm512_xor_si512(q, flip);
-        let which = count % 2;
-        shifted[which] = _mm512_dpbusd_epi32(shifted[which], up, ones);
-        products[which] = _mm512_dpbusd_epi32(products[which], up, q);
-        count += 1;
+        shifted = _mm512_dpbusd_epi32(shifted, up, ones);
+        products = _mm512_dpbusd_epi32(products, up, q);
     }
-    let removed = _mm512_set1_epi32(4 * 128 * count as i32);
-    let sum = _mm512_sub_epi32(_mm512_add_epi32(shifted[0], shifted[1]), removed);
-    let product = _mm512_add_epi32(products[0], products[1]);
+    let count = chunks.len().div_ceil(period);
+    let sum = _mm512_sub_epi32(shifted, _mm512_set1_epi32(4 * 128 * count as i32));
     let (mut sums, mut squares) = ([0; LANES], [0; LANES]);
     store_lanes(sum, &mut sums);
-    store_lanes(_mm512_sub_epi32(product, _mm512_slli_epi32::<7>(sum)), &mut squares);
+    store_lanes(_mm512_sub_epi32(products, _mm512_slli_epi32::<7>(sum)), &mut squares);
     (sums, squares)
 }
 
