@@ -1,4 +1,4 @@
-//! Attention: a lane a query, 16 queries of a head at a time. Scores and weighted sums are the dot products of convolutions: there
+//! Attention: a lane a query, two blocks of 16 queries of a head at a time. Scores and weighted sums are the dot products of convolutions: there
 //! queries and probabilities are the lines, here keys and values the windows. No lane is empty, whatever the width of a head or the
 //! number of positions.
 
