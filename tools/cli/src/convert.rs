@@ -14,6 +14,7 @@ use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::report::assemble;
 use mote_tools::request::conversion::{Found, checked_name, is_latent, is_range};
 use mote_tools::{Checkpoint, ConversionRequest, Progress, Scheme, Target, plan};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -59,7 +60,7 @@ pub struct Args {
     labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
-    calibration: Option<String>,
+    calibration: Option<OsString>,
     /// The least and the largest number of a condition vector; runs clamp to it [default: what the checkpoint's mote.json says]
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = range)]
     condition_range: Option<[f64; 2]>,

@@ -14,6 +14,7 @@ use mote_tools::request::{file_of_noise, known_elements, noise_of_file, sample_o
 use mote_tools::samplers::sampler_name;
 use mote_tools::{Backend, Conditions, ModelFile, Request, Shard, StartFrom};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -60,7 +61,7 @@ pub struct Args {
     zoom: u32,
     /// Start from the noise in this tensor, float (sample, channel, row, col) [KEY default: noise]
     #[arg(long, value_name = "FILE.safetensors[:KEY]", conflicts_with = "from")]
-    noise: Option<String>,
+    noise: Option<OsString>,
     /// Start from this PNG image, noised
     #[arg(long, value_name = "IMAGE")]
     from: Option<PathBuf>,

@@ -292,7 +292,10 @@ impl Native {
             unet: None,
             null_class: manifest.null_class,
             layout,
-            calibration: manifest.calibration.as_ref().map(|place| shown(&self.root.join(place))),
+            calibration: manifest
+                .calibration
+                .as_ref()
+                .map(|place| self.root.join(place).into_os_string()),
             trained: None,
             decoder: None,
         })

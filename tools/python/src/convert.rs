@@ -55,7 +55,7 @@ impl Asked {
             name: self.name,
             null_class: self.null_class,
             labels: self.labels,
-            calibration: self.calibration,
+            calibration: self.calibration.map(Into::into),
             condition_range: self.condition_range,
             condition_null: self.condition_null,
             latent: self.latent,

@@ -70,7 +70,7 @@ impl From<ParseError> for Error {
 
 impl From<ImportError> for Error {
     fn from(error: ImportError) -> Self {
-        Self::coded(ErrorKind::Input, error).help("see `mote convert --help` for what a checkpoint is")
+        Self::coded(ErrorKind::Input, error)
     }
 }
 
@@ -78,7 +78,7 @@ impl From<ConvertError> for Error {
     fn from(error: ConvertError) -> Self {
         match error {
             ConvertError::Condition(error) => error,
-            error => Self::coded(ErrorKind::Input, error).help("see CHECKPOINT in `mote convert --help`"),
+            error => Self::coded(ErrorKind::Input, error),
         }
     }
 }

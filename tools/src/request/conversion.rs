@@ -17,6 +17,7 @@ use crate::quantize::scheme::Scheme;
 use crate::report::assemble;
 use crate::target::Target;
 use crate::{Checkpoint, Conversion, Error, ErrorKind, ModelFile, fitting};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Longest name of a model, bytes.
@@ -49,7 +50,7 @@ pub struct ConversionRequest {
     /// Keep the labels below this one, and that of no class.
     pub labels: Option<usize>,
     /// Condition vectors to calibrate with, `FILE[:KEY]`; of a decoder its latents.
-    pub calibration: Option<String>,
+    pub calibration: Option<OsString>,
     /// The least and the largest number of a condition vector.
     pub condition_range: Option<[f64; 2]>,
     /// The number that stood for every number of a condition vector where training dropped it.
@@ -385,7 +386,8 @@ impl ConversionRequest {
             None => Ok(()),
             Some(fit) => {
                 let what = format!("{what} does not fit {}: it {}", fit.name, fit.why);
-                Err(Error::new(what).help(format_args!("it fits {}", fitting(model, size).join(", "))))
+                Err(Error::of(ErrorKind::TooLarge, what)
+                    .help(format_args!("it fits {}", fitting(model, size).join(", "))))
             }
         }
     }

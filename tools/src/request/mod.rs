@@ -124,7 +124,7 @@ impl RunOptions {
         let given = [
             ("--sampler", self.sampler.is_some(), own),
             ("--eta", self.eta.is_some(), own),
-            ("--clip", self.clip.is_some_and(|clip| clip != Clip::Off), own),
+            ("--clip", self.clip.is_some(), own),
             ("--spacing", self.spacing.is_some() && all, whole),
             ("--prev", self.prev.is_some() && all, whole),
         ];
