@@ -17,7 +17,7 @@ mod vectors;
 mod tests;
 
 pub use model::{ModelReport, ModelRun, crosscheck_model};
-pub use report::{Comparison, Layer, Report};
+pub use report::{Comparison, Layer, Report, TimeType};
 
 use crate::import::Checkpoint;
 use mote_graph::float::FloatError;

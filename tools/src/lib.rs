@@ -21,7 +21,7 @@
 //! | to | use |
 //! |---|---|
 //! | read a checkpoint | [`Checkpoint::open`] |
-//! | convert it, for a board, in a [`Scheme`] | [`Conversion`] |
+//! | convert it, for a board, in a [`Scheme`] | [`Conversion`]; whatever lies at a path, [`ConversionRequest`] |
 //! | open, inspect, plan, report on a model file | [`ModelFile`] |
 //! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
 //! | write them | [`images::sheet`], [`images::ImageSink`] |
@@ -33,10 +33,11 @@
 //! | compare two model files | [`diff::difference`] |
 //! | see which tools are here | [`doctor::examine`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
+//! | close a policy's loop: history, actions, scaling | [`policy_loop::PolicyLoop`] |
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
-//! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
+//! Every function of the table fails with [`Error`], which says what is wrong and what to do; [`Checkpoint::open`] with one that `?` makes it of. The command `mote` (`tools/cli`) is these
 //! functions with arguments and printing; `examples/` shows the first four.
 //!
 //! # Behind it
@@ -73,13 +74,13 @@ pub mod estimate;
 pub mod eval;
 pub mod files;
 pub mod images;
-pub mod import;
 pub mod inspect;
 pub mod kernels;
 pub mod lower;
 pub mod names;
 pub mod ops;
 pub mod plan;
+pub mod policy_loop;
 pub mod program;
 pub mod project;
 pub mod quantize;
@@ -93,7 +94,6 @@ pub mod train;
 pub mod validate;
 pub mod widths;
 
-mod checkpoint;
 mod conversion;
 mod error;
 mod model_file;
@@ -101,16 +101,18 @@ mod model_file;
 pub use backend::footprint::Fit;
 pub use backend::{Backend, Trace, board_named};
 pub use condition::Conditions;
-pub use conversion::{Conversion, fitting};
+pub use conversion::{BUNDLED_PARTS, Conversion, fitting};
 pub use convert::{Converted, Progress};
 pub use error::code::{self, Code};
 pub use error::{Error, ErrorKind, escaped};
-pub use import::Checkpoint;
 pub use model_file::ModelFile;
 pub use mote_firmware_sim::{Board, boards};
+pub use mote_import as import;
+pub use mote_import::Checkpoint;
 pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
+pub use request::conversion::ConversionRequest;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;

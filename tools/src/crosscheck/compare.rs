@@ -2,8 +2,8 @@
 
 use super::given::Given;
 use super::keys::{Key, Part, Setting, StepTable, Table};
-use super::report::{Comparison, Report};
-use super::runs::{Run, Runs};
+use super::report::{Comparison, Report, TimeType};
+use super::runs::{Run, Runs, TIMES};
 use super::vectors::Vectors;
 use super::{CrosscheckError, Dtype, Quantity, Reference, tolerance};
 use crate::import::Checkpoint;
@@ -93,14 +93,15 @@ impl<T: Real> Compare<'_, T> {
     }
 
     /// Finds in which arithmetic the references in f64 have their timestep features, and has them compared so. A network that is turned to
-    /// f64 as a whole may still compute its features in f32, as diffusers' do, or not; the file does not say it. Only one of
-    /// them can meet the single passes, and where the usual one does, nothing is looked for. `None` where there is nothing to tell.
-    fn features_of_references(&mut self, dtype: Dtype) -> Result<Option<Dtype>, CrosscheckError> {
+    /// f64 as a whole may still compute its features in f32, as diffusers' do, or not; the file does not say it. Features in f32 are
+    /// rounded to the nearest or as PyTorch's x86 builds round them. Only one of all these can meet the single passes, and where the usual
+    /// one does, nothing is looked for. `None` where there is nothing to tell.
+    fn features_of_references(&mut self, dtype: Dtype) -> Result<Option<TimeType>, CrosscheckError> {
         let Some(expected) = self.vectors.tensors.get(PURE).filter(|_| dtype == Dtype::F64) else {
             return Ok(None);
         };
         let mut best = None;
-        for time in [TimeFeatures::F64, TimeFeatures::F32, TimeFeatures::F64Throughout] {
+        for time in TIMES {
             self.runs.with_features(time);
             let found = self.pass(PURE, None, Reference::F64Pure, |_, _| {})?;
             if found.len() != expected.data.len() {
@@ -122,8 +123,9 @@ impl<T: Real> Compare<'_, T> {
         self.runs.with_features(time);
         Ok(match time {
             TimeFeatures::F64 => None,
-            TimeFeatures::F32 => Some(Dtype::F32),
-            TimeFeatures::F64Throughout => Some(Dtype::F64),
+            TimeFeatures::F32 | TimeFeatures::Library => Some(TimeType::F32),
+            TimeFeatures::LibraryRates => Some(TimeType::F32Frequencies),
+            TimeFeatures::F64Throughout => Some(TimeType::F64),
         })
     }
 

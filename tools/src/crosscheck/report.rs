@@ -4,6 +4,18 @@ use super::{Dtype, Quantity, Reference, tolerance};
 use serde::Serialize;
 use std::fmt;
 
+/// In which type references have what they compute of the timestep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeType {
+    /// Features in f32.
+    F32,
+    /// Frequencies in f32, features in f64.
+    F32Frequencies,
+    /// Features in f64.
+    F64,
+}
+
 /// One key of the reference file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -57,9 +69,9 @@ pub struct Report {
     /// Keys in the file that are not understood, or that name blocks the graph does not have.
     pub unused: Vec<String>,
     /// The type of the timestep features of references in f64, where it is another than the network itself asks for: the arithmetic of
-    /// the three possible ones that meets the single passes, or comes nearest to them.
+    /// the possible ones that meets the single passes, or comes nearest to them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_features: Option<Dtype>,
+    pub time_features: Option<TimeType>,
     /// Wall-clock time.
     pub seconds: f64,
 }
@@ -149,12 +161,13 @@ impl fmt::Display for Report {
                 row.key
             )?;
         }
-        if let Some(dtype) = self.time_features {
-            let name = if dtype == Dtype::F32 { "f32" } else { "f64" };
-            writeln!(
-                f,
-                "  references in f64 have their timestep features in {name}, and are compared so"
-            )?;
+        if let Some(time) = self.time_features {
+            let name = match time {
+                TimeType::F32 => "timestep features in f32",
+                TimeType::F32Frequencies => "frequencies of the timestep in f32",
+                TimeType::F64 => "timestep features in f64",
+            };
+            writeln!(f, "  references in f64 have their {name}, and are compared so")?;
         }
         for key in &self.unused {
             writeln!(f, "  {key:width$}  not understood, not compared")?;

@@ -12,6 +12,15 @@ use mote_graph::schedule::{Precision, PreviousRule, SchedulerConfig};
 use mote_runtime::Method;
 use mote_runtime::internals::sampler::Variance;
 
+/// The arithmetics that references may have their timestep features in, in the order in which they are tried.
+pub(super) const TIMES: [TimeFeatures; 5] = [
+    TimeFeatures::F64,
+    TimeFeatures::F32,
+    TimeFeatures::Library,
+    TimeFeatures::LibraryRates,
+    TimeFeatures::F64Throughout,
+];
+
 /// A finished run over all noises. A trajectory holds one vector a step, each over all samples.
 pub(super) struct Run<T> {
     /// x before each step, and after the last.
@@ -29,9 +38,10 @@ pub(super) struct Run<T> {
 pub(super) struct Runs<'a, T> {
     checkpoint: &'a Checkpoint,
     vectors: &'a Vectors,
-    executors: Vec<(TimeFeatures, Executor<'a>)>,
-    /// In which arithmetic references in f64 throughout have their timestep features.
-    pure: TimeFeatures,
+    /// With timestep features in f32.
+    single: Executor<'a>,
+    /// With those of references in f64 throughout.
+    pure: Executor<'a>,
     done: Vec<((Setting, bool), Run<T>)>,
 }
 
@@ -39,32 +49,26 @@ impl<'a, T: Real> Runs<'a, T> {
     pub(super) fn new(checkpoint: &'a Checkpoint, vectors: &'a Vectors) -> Result<Self, CrosscheckError> {
         let executor =
             |time| Ok::<_, CrosscheckError>(Executor::new(&checkpoint.graph, T::DTYPE)?.with_time_features(time));
-        let mut executors = vec![];
-        for time in [TimeFeatures::F32, TimeFeatures::F64, TimeFeatures::F64Throughout] {
-            executors.push((time, executor(time)?));
-        }
         Ok(Self {
             checkpoint,
             vectors,
-            executors,
-            pure: TimeFeatures::F64,
+            single: executor(TimeFeatures::F32)?,
+            pure: executor(TimeFeatures::F64)?,
             done: Vec::new(),
         })
     }
 
     /// The network as `reference` computed its timestep features.
     pub(super) fn executor(&self, reference: Reference) -> &Executor<'a> {
-        let wanted = match reference {
-            Reference::F64Pure => self.pure,
-            Reference::F32 | Reference::F64 => TimeFeatures::F32,
-        };
-        let found = self.executors.iter().find(|(time, _)| *time == wanted);
-        &found.unwrap_or(&self.executors[0]).1
+        match reference {
+            Reference::F64Pure => &self.pure,
+            Reference::F32 | Reference::F64 => &self.single,
+        }
     }
 
     /// Has references in f64 throughout compared with timestep features in that arithmetic from here on.
     pub(super) fn with_features(&mut self, time: TimeFeatures) {
-        self.pure = time;
+        self.pure.set_time_features(time);
     }
 
     /// The run that `key` asks for.

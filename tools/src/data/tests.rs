@@ -1,7 +1,11 @@
 //! Files as people have them.
 
+#[path = "../../import/src/zip/archive.rs"]
+mod archive;
+
 use super::*;
 use crate::images::{Picture, encode};
+use archive::archive;
 use std::io::Write;
 
 fn load_all(path: &Path) -> Result<Dataset, DataError> {
@@ -146,7 +150,7 @@ fn arrays_are_parts_by_their_names() {
     let dir = tempfile::tempdir().unwrap();
     let archive = |name: &str, arrays: &[(&str, &[u8])]| {
         let path = dir.path().join(name);
-        std::fs::write(&path, zip::tests::archive(arrays)).unwrap();
+        std::fs::write(&path, archive(arrays)).unwrap();
         path
     };
     let shape = [1, 2, 2];
@@ -351,7 +355,7 @@ fn a_set_s_channels_are_decided_by_the_set() {
 fn arrays_with_channels_last_have_as_many_as_they_say() {
     let pixels = [7; 2 * 8 * 8 * 4];
     let x = npy::tests::file("|u1", "(2, 8, 8, 4)", &pixels);
-    let dir = disk(&[("a.npz", &zip::tests::archive(&[("x.npy", &x)]))]);
+    let dir = disk(&[("a.npz", &archive(&[("x.npy", &x)]))]);
     let path = dir.path().join("a.npz");
     let error = measured(&path, Split::Test, 9, [3, 8, 8]).unwrap_err().to_string();
     assert!(
@@ -360,14 +364,14 @@ fn arrays_with_channels_last_have_as_many_as_they_say() {
     );
     assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
     let first = npy::tests::file("|u1", "(2, 4, 8, 8)", &pixels);
-    std::fs::write(&path, zip::tests::archive(&[("x.npy", &first)])).unwrap();
+    std::fs::write(&path, archive(&[("x.npy", &first)])).unwrap();
     assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
 }
 
 #[test]
 fn archives_whose_checksum_is_wrong_are_refused() {
     let x = npy::tests::file("|u1", "(2, 4)", &[0, 1, 2, 3, 4, 5, 6, 7]);
-    let mut bytes = zip::tests::archive(&[("test_x.npy", &x)]);
+    let mut bytes = archive(&[("test_x.npy", &x)]);
     let at = bytes.windows(8).position(|w| w == [0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
     bytes[at] ^= 64;
     let dir = disk(&[("bad.npz", &bytes)]);
@@ -385,7 +389,7 @@ fn archives_whose_checksum_is_wrong_are_refused() {
 fn what_unpacks_to_too_much_is_refused_before_it_is_unpacked() {
     let shape = "(1000000, 64, 64)";
     let x = npy::tests::file("|u1", shape, &[0; 5000]);
-    let archive = zip::tests::archive(&[("a.npy", b""), ("x.npy", &x)]);
+    let archive = archive(&[("a.npy", b""), ("x.npy", &x)]);
     let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
     gz.write_all(&idx(&[1 << 20, 64, 64], &[0; 5000])).unwrap();
     let dir = disk(&[("a.npz", &archive), ("b.gz", &gz.finish().unwrap())]);

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use mote_graph::graph::ops::{Operator as _, Wave, WaveKind};
+use mote_graph::graph::ops::{Operator as _, Rate, Wave, WaveKind};
 use mote_graph::graph::{Graph, Node, Op, ValueId, ops};
 
 /// `graph` with plain features, where linear layers alone read them; as it is where that is no help.
@@ -159,14 +159,7 @@ impl Features {
             param.shape[1] = 2 * count;
             param.data = data.into_iter().map(|weight| weight as f32).collect();
         }
-        let wave = |kind| {
-            move |rate: &f64| Wave {
-                kind,
-                rate: *rate,
-                single: *rate as f32,
-                phase: 0.0,
-            }
-        };
+        let wave = |kind| move |rate: &f64| Wave::of(kind, Rate::plain(*rate, *rate as f32));
         let sines = self.rates.iter().map(wave(WaveKind::Sine));
         let features = sines.chain(self.rates.iter().map(wave(WaveKind::Cosine))).collect();
         let (single, output) = (self.single, graph.nodes[index].output);
@@ -203,10 +196,8 @@ mod tests {
     #[test]
     fn a_matrix_makes_any_features_of_plain_ones() {
         let wave = |kind, rate: f64, phase| Wave {
-            kind,
-            rate,
-            single: rate as f32,
             phase,
+            ..Wave::of(kind, Rate::plain(rate, rate as f32))
         };
         let features = vec![
             wave(WaveKind::Line, 0.001, 0.0),

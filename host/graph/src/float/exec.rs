@@ -89,6 +89,11 @@ impl<'g> Executor<'g> {
         self
     }
 
+    /// The same for passes from here on.
+    pub fn set_time_features(&mut self, time: TimeFeatures) {
+        self.time = time;
+    }
+
     /// The graph that is run.
     #[must_use]
     pub fn graph(&self) -> &'g Graph {

@@ -17,6 +17,7 @@ mod constant;
 mod conv;
 mod function;
 mod inputs;
+pub mod library;
 mod linear_attention;
 mod loops;
 mod modulate;
@@ -62,7 +63,7 @@ pub use silu::Silu;
 pub use softmax::Softmax;
 pub use time_proj::{TimeFeatures, TimeProj, features};
 pub use upsample::Upsample2;
-pub use waves::{Wave, WaveKind, Waves};
+pub use waves::{Rate, Wave, WaveKind, Waves};
 
 pub(crate) use loops::add as add_all;
 

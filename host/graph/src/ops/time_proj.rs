@@ -1,6 +1,6 @@
 //! Sinusoidal features of the timestep.
 
-use super::{Forward, Inputs, Operator, Shape};
+use super::{Forward, Inputs, Operator, Shape, library};
 use crate::graph::GraphError;
 use crate::{DType, Real};
 
@@ -57,6 +57,10 @@ pub enum TimeFeatures {
     F64Throughout,
     /// Every intermediate rounded to f32.
     F32,
+    /// Every intermediate in f32 as PyTorch's x86 builds round it ([`library`]).
+    Library,
+    /// Frequencies as [`Self::Library`] has them, phase and sine in f64.
+    LibraryRates,
 }
 
 impl TimeFeatures {
@@ -66,6 +70,26 @@ impl TimeFeatures {
         match dtype {
             DType::F32 => Self::F32,
             DType::F64 => Self::F64,
+        }
+    }
+
+    /// The sine of a phase in radians.
+    #[must_use]
+    pub fn sin(self, phase: f64) -> f64 {
+        match self {
+            Self::F64 | Self::F64Throughout | Self::LibraryRates => libm::sin(phase),
+            Self::F32 => f64::from(libm::sin(phase) as f32),
+            Self::Library => f64::from(library::sin(phase as f32)),
+        }
+    }
+
+    /// The cosine of a phase in radians.
+    #[must_use]
+    pub fn cos(self, phase: f64) -> f64 {
+        match self {
+            Self::F64 | Self::F64Throughout | Self::LibraryRates => libm::cos(phase),
+            Self::F32 => f64::from(libm::cos(phase) as f32),
+            Self::Library => f64::from(library::cos(phase as f32)),
         }
     }
 }
@@ -78,15 +102,8 @@ pub fn features(t: f64, dim: usize, flip: bool, freq_shift: f64, max_period: f64
     let phases: Vec<f64> = (0..half)
         .map(|i| phase(t, i, half, freq_shift, max_period, how))
         .collect();
-    let round = |v: f64| {
-        if how == TimeFeatures::F32 {
-            f64::from(v as f32)
-        } else {
-            v
-        }
-    };
-    let sines = phases.iter().map(|p| round(libm::sin(*p)));
-    let cosines = phases.iter().map(|p| round(libm::cos(*p)));
+    let sines = phases.iter().map(|p| how.sin(*p));
+    let cosines = phases.iter().map(|p| how.cos(*p));
     if flip {
         cosines.chain(sines).collect()
     } else {
@@ -97,13 +114,15 @@ pub fn features(t: f64, dim: usize, flip: bool, freq_shift: f64, max_period: f64
 fn phase(t: f64, i: usize, half: usize, freq_shift: f64, max_period: f64, how: TimeFeatures) -> f64 {
     let rate = -libm::log(max_period);
     let divisor = half as f64 - freq_shift;
+    let exponent = || (rate as f32 * i as f32) / divisor as f32;
     match how {
         TimeFeatures::F64 | TimeFeatures::F64Throughout => t * libm::exp(rate * i as f64 / divisor),
         TimeFeatures::F32 => {
-            let exponent = (rate as f32 * i as f32) / divisor as f32;
-            let frequency = libm::exp(f64::from(exponent)) as f32;
+            let frequency = libm::exp(f64::from(exponent())) as f32;
             f64::from(t as f32 * frequency)
         }
+        TimeFeatures::Library => f64::from(t as f32 * library::exp(exponent())),
+        TimeFeatures::LibraryRates => t * f64::from(library::exp(exponent())),
     }
 }
 

@@ -24,24 +24,71 @@ pub struct Wave {
     pub rate: f64,
     /// The same as the network computes it in f32, from exponents and powers that were rounded on the way.
     pub single: f32,
+    /// The same as PyTorch's x86 builds compute it in f32 ([`super::library`]).
+    pub library: f32,
     /// Radians at time 0.
     pub phase: f64,
 }
 
+/// A frequency in each of the arithmetics of [`TimeFeatures`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// In f64.
+    pub exact: f64,
+    /// In f32, every step rounded to the nearest.
+    pub single: f32,
+    /// In f32 as PyTorch's x86 builds round it.
+    pub library: f32,
+}
+
+impl Rate {
+    /// `e` to an exponent, in f64 and as f32 arithmetic has it.
+    #[must_use]
+    pub fn exp(exact: f64, single: f32) -> Self {
+        Self {
+            exact: libm::exp(exact),
+            single: libm::exp(f64::from(single)) as f32,
+            library: super::library::exp(single),
+        }
+    }
+
+    /// A frequency that no exponential made.
+    #[must_use]
+    pub fn plain(exact: f64, single: f32) -> Self {
+        Self {
+            exact,
+            single,
+            library: single,
+        }
+    }
+}
+
 impl Wave {
+    /// A feature of that frequency, with no phase.
+    #[must_use]
+    pub fn of(kind: WaveKind, rate: Rate) -> Self {
+        Self {
+            kind,
+            rate: rate.exact,
+            single: rate.single,
+            library: rate.library,
+            phase: 0.0,
+        }
+    }
+
     /// Its value at the network's time `t`.
     #[must_use]
     pub fn at(&self, t: f64, how: TimeFeatures) -> f64 {
-        let (line, round): (f64, fn(f64) -> f64) = match how {
-            TimeFeatures::F32 => (f64::from(t as f32 * self.single + self.phase as f32), |v| {
-                f64::from(v as f32)
-            }),
-            TimeFeatures::F64 | TimeFeatures::F64Throughout => (t * self.rate + self.phase, |v| v),
+        let line = match how {
+            TimeFeatures::F32 => f64::from(t as f32 * self.single + self.phase as f32),
+            TimeFeatures::F64 | TimeFeatures::F64Throughout => t * self.rate + self.phase,
+            TimeFeatures::Library => f64::from(t as f32 * self.library + self.phase as f32),
+            TimeFeatures::LibraryRates => t * f64::from(self.library) + self.phase,
         };
         match self.kind {
             WaveKind::Line => line,
-            WaveKind::Sine => round(libm::sin(line)),
-            WaveKind::Cosine => round(libm::cos(line)),
+            WaveKind::Sine => how.sin(line),
+            WaveKind::Cosine => how.cos(line),
         }
     }
 }
@@ -96,17 +143,14 @@ mod tests {
         let wave = |kind| {
             move |i: usize| {
                 let exponent = -(1e4f64.ln()) as f32 * i as f32 / 4f32;
-                Wave {
-                    kind,
-                    rate: libm::exp(-libm::log(1e4) * i as f64 / 4.0),
-                    single: libm::exp(f64::from(exponent)) as f32,
-                    phase: 0.0,
-                }
+                let rate = Rate::exp(-libm::log(1e4) * i as f64 / 4.0, exponent);
+                Wave::of(kind, rate)
             }
         };
         let sines = (0..4).map(wave(WaveKind::Sine));
         let waves: Vec<Wave> = sines.chain((0..4).map(wave(WaveKind::Cosine))).collect();
-        for how in [TimeFeatures::F32, TimeFeatures::F64] {
+        use TimeFeatures::{F32, F64, F64Throughout, Library, LibraryRates};
+        for how in [F32, F64, F64Throughout, Library, LibraryRates] {
             let expected = features(733.0, 8, false, 0.0, 1e4, how);
             let found: Vec<f64> = waves.iter().map(|wave| wave.at(733.0, how)).collect();
             assert_eq!(found, expected);
