@@ -184,7 +184,11 @@ impl Reads<'_> {
                     for (&(_, to, len), sum) in runs.iter().zip(sums) {
                         let mask = ((1u32 << len) - 1) as __mmask8;
                         let to = out.as_mut_ptr().add((channel + o) * self.plane + self.first + to);
-                        let before = if self.keep { _mm512_maskz_loadu_pd(mask, to) } else { _mm512_setzero_pd() };
+                        let before = if self.keep {
+                            _mm512_maskz_loadu_pd(mask, to)
+                        } else {
+                            _mm512_setzero_pd()
+                        };
                         _mm512_mask_storeu_pd(to, mask, _mm512_add_pd(before, sum));
                     }
                 }

@@ -205,7 +205,10 @@ impl Attention {
         let (quads, mut tops) = (queries.len() / B, [[0; LANES]; B]);
         let scores = &mut rows.scores[..B * count];
         let low = from.low_keys(head);
-        let blocks = queries.chunks_exact(quads).zip(scores.chunks_exact_mut(count)).zip(&mut tops);
+        let blocks = queries
+            .chunks_exact(quads)
+            .zip(scores.chunks_exact_mut(count))
+            .zip(&mut tops);
         if from.is_deep() {
             for ((queries, scores), tops) in blocks {
                 *tops = plain::deep_scores(queries, keys, self.score.factor, scores);

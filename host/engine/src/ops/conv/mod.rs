@@ -296,8 +296,12 @@ impl Conv {
                     (1, true) => self.tile::<1, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
                     (2..=4, false) => self.tile::<4, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
                     (2..=4, true) => self.tile::<4, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
-                    (5..=8 | 13..=16, false) => self.tile::<8, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
-                    (5..=8 | 13..=16, true) => self.tile::<8, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (5..=8 | 13..=16, false) => {
+                        self.tile::<8, 1>(simd, &tile, offsets, (block, at), add, &mut room, out)
+                    }
+                    (5..=8 | 13..=16, true) => {
+                        self.tile::<8, 2>(simd, &tile, offsets, (block, at), add, &mut room, out)
+                    }
                     (_, false) => self.tile::<TILE, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
                     (_, true) => self.tile::<TILE, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
                 };

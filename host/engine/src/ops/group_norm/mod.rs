@@ -15,13 +15,13 @@ use crate::family::LANES;
 use crate::source::{Input, Join, Source, Stored};
 #[cfg(doc)]
 use crate::split::Split;
+use core::ops::Range;
 use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
 use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
 use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
 use mote_runtime::internals::ops::GroupNorm;
 use mote_runtime::internals::tensor::{Dtype, Tensor};
-use core::ops::Range;
 use rayon::prelude::*;
 
 /// Elements above which the second pass is worth several threads.

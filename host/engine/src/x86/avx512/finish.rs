@@ -27,12 +27,7 @@ const TENSOR: u8 = 2;
 /// The same with an addend of kind `ADD`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 #[inline]
-fn finish_with<const BYTES: bool, const ADD: u8>(
-    sums: &[[i32; LANES]],
-    to: &Finish<'_>,
-    first: usize,
-    out: &mut [u8],
-) {
+fn finish_with<const BYTES: bool, const ADD: u8>(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     let (bias, mult) = (load_lanes(&f.low_bias), halves(load_lanes(&f.mult)));
     let (round, shifts) = (load_halves(&f.round), load_halves(&f.shifts));

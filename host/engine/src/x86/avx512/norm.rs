@@ -278,7 +278,12 @@ fn silu(y: [__m512i; 2]) -> [[__m512i; 2]; 2] {
         let outside = _mm512_cmpge_epi32_mask(magnitude[r], _mm512_set1_epi32(END));
         let distance = _mm512_mask_mov_epi32(distance[r], outside, half);
         let sigmoid = _mm512_add_epi32(half, distance);
-        let sigmoid = halves(_mm512_mask_sub_epi32(sigmoid, _mm512_movepi32_mask(y[r]), half, distance));
+        let sigmoid = halves(_mm512_mask_sub_epi32(
+            sigmoid,
+            _mm512_movepi32_mask(y[r]),
+            half,
+            distance,
+        ));
         let y = halves(y[r]);
         both!(|i| {
             let product = _mm512_mul_epi32(y[i], sigmoid[i]);

@@ -201,7 +201,14 @@ impl Operator for Conv {
         }
         #[cfg(target_arch = "x86_64")]
         if let Some(direct) = columns.direct(outs).filter(|_| self.groups == 1)
-            && T::convolve(&direct, pass.x[0], pass.params.get(0), pass.scratch, !bias.is_empty(), pass.y)
+            && T::convolve(
+                &direct,
+                pass.x[0],
+                pass.params.get(0),
+                pass.scratch,
+                !bias.is_empty(),
+                pass.y,
+            )
         {
             return;
         }
