@@ -101,7 +101,10 @@ class Model:
         return self._open
 
     def close(self) -> None:
-        """Lets go of the file's memory. Whatever is asked of the model afterwards raises; a call that is under way ends as it would have."""
+        """Lets go of the file's memory. Whatever is asked of the model afterwards raises; a call that is under way ends as it would have.
+
+        >>> model.close()                                            # doctest: +SKIP
+        """
         self._open = None
         self._page = None
 

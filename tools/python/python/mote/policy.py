@@ -118,7 +118,10 @@ class Policy:
         return self._planned.popleft()
 
     def condition(self) -> np.ndarray:
-        """What the network is told of the last observations: float32, oldest first, each mapped to [-1, 1] by the recorded range."""
+        """What the network is told of the last observations: float32, oldest first, each mapped to [-1, 1] by the recorded range.
+
+        >>> model.sample([3], condition=policy.condition(), steps=10)     # doctest: +SKIP
+        """
         return np.concatenate([self._obs.to_unit(seen) for seen in self._seen]).astype(np.float32)
 
     def _plan(self) -> None:

@@ -41,6 +41,9 @@ class QuantizedModule(torch.nn.Module):
     Weights are rounded again whenever they have moved; the number formats stay those of `model`. It is called as `net` is, and its
     parameters are those of `net`: any optimizer and any trainer will do.
 
+    >>> net = mote.torch.QuantizedModule(unet, mote.convert(pipeline, scheme="w4a8"))     # doctest: +SKIP
+    >>> net(noisy, timestep).sample.square().mean().backward()                           # doctest: +SKIP
+
     Args:
         net: The network that `model` was converted from, in float32 on any device. Dropout and the like count for gradients alone.
         model: What `mote.convert` returned for it, in this process, in a scheme of integers.
@@ -99,6 +102,9 @@ class QuantizedModule(torch.nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `net` returns, with the model's numbers in place of its own.
+
+        >>> torch.equal(net(x, t).sample, torch.from_numpy(net.model.predict(x, t)))     # doctest: +SKIP
+        True
 
         Raises:
             UsageError: Inputs that the model does not take: their extents, NaN, a timestep that is none of its own.
