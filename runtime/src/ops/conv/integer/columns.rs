@@ -460,7 +460,7 @@ fn six(view: View<'_>, from: usize, left: usize, right: usize) -> [i16; 6] {
     }
     let mut six = [0; 6];
     for (i, to) in (left..right).zip(&mut six[left..right]) {
-        *to = view.get(from.wrapping_add(i)) as i16;
+        *to = view.at(from.wrapping_add(i)) as i16;
     }
     six
 }
