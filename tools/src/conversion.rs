@@ -196,10 +196,12 @@ fn too_small(board: &Target, checkpoint: &Checkpoint, error: &AutoError) -> Erro
     } else {
         ""
     };
-    Error::of(ErrorKind::TooLarge, what).help(match boards.as_slice() {
-        [] => format!("{int4}no board here holds it: train a smaller network"),
-        boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
-    })
+    Error::of(ErrorKind::TooLarge, what)
+        .with_code_of(error)
+        .help(match boards.as_slice() {
+            [] => format!("{int4}no board here holds it: train a smaller network"),
+            boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
+        })
 }
 
 /// State, statics and stack.

@@ -21,7 +21,7 @@
 //! | to | use |
 //! |---|---|
 //! | read a checkpoint | [`Checkpoint::open`] |
-//! | convert it, for a board, in a [`Scheme`] | [`Conversion`] |
+//! | convert it, for a board, in a [`Scheme`] | [`Conversion`]; whatever lies at a path, [`ConversionRequest`] |
 //! | open, inspect, plan, report on a model file | [`ModelFile`] |
 //! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
 //! | write them | [`images::sheet`], [`images::ImageSink`] |
@@ -33,6 +33,7 @@
 //! | compare two model files | [`diff::difference`] |
 //! | see which tools are here | [`doctor::examine`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
+//! | close a policy's loop: history, actions, scaling | [`policy_loop::PolicyLoop`] |
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
@@ -79,6 +80,7 @@ pub mod lower;
 pub mod names;
 pub mod ops;
 pub mod plan;
+pub mod policy_loop;
 pub mod program;
 pub mod project;
 pub mod quantize;
@@ -110,6 +112,7 @@ pub use mote_import::Checkpoint;
 pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
+pub use request::conversion::ConversionRequest;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;

@@ -15,6 +15,7 @@ use mote_tools::estimate::Estimate;
 use mote_tools::kernels::Kernel;
 use mote_tools::validate::backends_to_check;
 use mote_tools::{Conditions, ModelFile, Target};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Measure a step on this machine and on simulated boards
@@ -48,7 +49,7 @@ pub struct Args {
         allow_hyphen_values = true,
         requires = "model"
     )]
-    condition: Option<String>,
+    condition: Option<OsString>,
     /// Show every operator (--json always does)
     #[arg(long, requires = "model")]
     operators: bool,

@@ -48,6 +48,7 @@ pub use error::ImportError;
 pub use exported::FILES as EXPORTED_FILES;
 pub use folders::CHAIN_FILE;
 pub use layout::SampleLayout;
+pub use policy::numbers_beside;
 pub use trained::{Trained, TrainedActivation, TrainedWeight};
 pub use widen::widen;
 
@@ -61,6 +62,7 @@ use network_place::NetworkPlace;
 use preset::Preset;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::ffi::OsString;
 use std::path::Path;
 use weights::{WeightFile, Weights};
 
@@ -95,7 +97,7 @@ pub struct Checkpoint {
     /// The order in which the network's own code has the axes of a sample.
     pub layout: SampleLayout,
     /// Where condition vectors for calibration are: `FILE.npz:ARRAY`.
-    pub calibration: Option<String>,
+    pub calibration: Option<OsString>,
     /// Number formats that it was trained with, if it was.
     pub trained: Option<Trained>,
     /// Whether the network is deployed with the variances that it gives ([`Checkpoint::keep_variances`]).

@@ -152,7 +152,15 @@ impl Native {
                 let problem = "the weights' file has noise levels and does not say what is predicted: write {\"objective\": \"pred_noise\"}, or pred_x0, or pred_v";
                 return Err(manifest.error("schedule", problem).into());
             }
-            found => found?,
+            Err(error) => match self.settings(&[])?.noise_scheduler() {
+                None => return Err(error),
+                Some((path, config)) => {
+                    let scheduler = SchedulerConfig::parse_as(&path, &config, None)?;
+                    let object = super::scheduler_object(&path, &config, &scheduler)?;
+                    return Ok((scheduler, object));
+                }
+            },
+            Ok(found) => found,
         };
         let text = files::text(&file, files::SMALL).map_err(|source| ImportError::Read {
             path: shown(&file),
@@ -284,7 +292,10 @@ impl Native {
             unet: None,
             null_class: manifest.null_class,
             layout,
-            calibration: manifest.calibration.as_ref().map(|place| shown(&self.root.join(place))),
+            calibration: manifest
+                .calibration
+                .as_ref()
+                .map(|place| self.root.join(place).into_os_string()),
             trained: None,
             decoder: None,
         })
@@ -363,6 +374,24 @@ impl Settings {
         let text = files::text(path, files::SMALL).ok();
         text.and_then(|text| settings::object("config.json", &text).ok())
             .is_some_and(|map| is(&map))
+    }
+
+    /// The scheduler's configuration that LeRobot's `config.json` holds: its path and its text as diffusers writes it.
+    fn noise_scheduler(&self) -> Option<(String, String)> {
+        const FIELDS: [&str; 7] = [
+            "num_train_timesteps",
+            "beta_schedule",
+            "beta_start",
+            "beta_end",
+            "prediction_type",
+            "clip_sample",
+            "clip_sample_range",
+        ];
+        let class = format!("{}Scheduler", self.text("noise_scheduler_type")?);
+        let field = |name: &&str| Some(((*name).to_owned(), self.map.get(*name)?.clone()));
+        let mut config: Map<String, Value> = FIELDS.iter().filter_map(field).collect();
+        config.insert("_class_name".to_owned(), class.into());
+        Some((self.file.clone(), Value::Object(config).to_string()))
     }
 
     /// A whole number above 0.

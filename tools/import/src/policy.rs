@@ -6,6 +6,7 @@
 
 use super::exported::{Net, Plan, Rate, Tensor, View, Waves};
 use super::native::{Native, Settings};
+use super::pickle::Saved;
 use super::{Checkpoint, ImportError};
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,21 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         };
         policy.forward(sample, condition, dim)
     })
+}
+
+/// Numbers of tensors that a policy's `.ckpt` holds beside its network, such as those of its normalizer; `None` for one that is not there.
+///
+/// # Errors
+/// A file that is none of `torch.save`, or is damaged.
+pub fn numbers_beside(file: &Path, names: &[String]) -> Result<Vec<Option<Vec<f64>>>, ImportError> {
+    let saved = Saved::open(file)?;
+    let found: Vec<_> = DICTIONARIES.iter().filter_map(|keys| saved.tensors(keys)).collect();
+    let numbers = |name: &String| {
+        let stored = found.iter().find_map(|tensors| tensors.get(name));
+        let numbers = stored.map(|stored| saved.tensor(name, stored).map(|tensor| tensor.data.to_vec()));
+        numbers.transpose()
+    };
+    names.iter().map(numbers).collect()
 }
 
 /// The network while it is built.

@@ -83,6 +83,14 @@ impl Error {
         }
     }
 
+    /// The same with the code of a stage's error, whose message is said in other words.
+    pub(crate) fn with_code_of(self, error: &impl Coded) -> Self {
+        Self {
+            code: error.code(),
+            ..self
+        }
+    }
+
     /// The request cannot be.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::of(ErrorKind::Usage, message)
@@ -133,10 +141,12 @@ impl Error {
         self.code
     }
 
-    /// What to do about it.
+    /// What to do about it: what whoever made the error says, or what its code says of all that have it.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
-        self.help.as_deref()
+        let of_kind = self.code == self.kind.code();
+        let of_code = || self.code.entry().filter(|_| !of_kind).map(|entry| entry.remedy);
+        self.help.as_deref().or_else(of_code)
     }
 }
 

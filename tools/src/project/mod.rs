@@ -21,6 +21,7 @@ mod values;
 pub use kind::Kind;
 
 use crate::backend::footprint::Fit;
+use crate::files::whole_folder;
 use crate::target::Target;
 use crate::{Error, ErrorKind, ModelFile};
 use checkout::Checkout;
@@ -149,23 +150,18 @@ impl NewProject {
     }
 }
 
-/// Writes all files into a new folder, which goes away again where one cannot be written.
+/// Writes all files into a new folder, which has its name once it is whole.
 fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
     let refuse = |path: &Path, error: std::io::Error| {
         Error::output(format_args!("cannot write {}: {error}", path.display()))
-            .help("give a new folder in a folder that is there and can be written")
+            .help("give a new folder in a folder that is there and can be written, with room for the project")
     };
-    std::fs::create_dir(folder).map_err(|error| refuse(folder, error))?;
-    let all = files.iter().try_for_each(|(name, bytes)| {
-        let path = folder.join(name);
-        let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent)
+    let write = |name: &str, bytes: &[u8], within: &Path| {
+        let path = within.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(within))
             .and_then(|()| std::fs::write(&path, bytes))
-            .map_err(|error| refuse(&path, error))
-    });
-    if all.is_err() {
-        // It was made above, so all of it is ours. What cannot be removed is said by the first error.
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    all
+            .map_err(|error| refuse(&folder.join(name), error))
+    };
+    let fill = |within: &Path| files.iter().try_for_each(|(name, bytes)| write(name, bytes, within));
+    whole_folder(folder, |error| refuse(folder, error), fill)
 }

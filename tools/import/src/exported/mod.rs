@@ -142,7 +142,10 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         scheduler,
         sha256,
         config_file: manifest.file.clone(),
-        calibration: manifest.calibration.as_ref().map(|place| shown(&folder.join(place))),
+        calibration: manifest
+            .calibration
+            .as_ref()
+            .map(|place| folder.join(place).into_os_string()),
         config: serde_json::Value::Object(manifest.object),
         scheduler_config,
         unet: None,

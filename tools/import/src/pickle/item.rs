@@ -47,7 +47,8 @@ const STORAGES: [(&str, i64); 9] = [
 ];
 
 /// Settings that training frameworks save beside tensors: they are passed over, and nothing of them is made.
-const PASSED: [&str; 12] = [
+const PASSED: [&str; 13] = [
+    "_codecs.encode",
     "omegaconf.dictconfig.DictConfig",
     "omegaconf.listconfig.ListConfig",
     "omegaconf.base.ContainerMetadata",
