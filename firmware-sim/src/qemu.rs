@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::availability::emulator;
 use crate::boards::{Board, Emulator};
+use crate::cycles::{Traced, Tracer};
 use crate::error::SimError;
 
 /// How a run ended.
@@ -60,14 +61,68 @@ pub fn run(
     limits: Limits,
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<End, SimError> {
-    finish(start(board, elf, arguments)?, limits, on_output)
+    let mut child = start(board, elf, arguments, &[])?;
+    let errors = drain_head(child.child.stderr.take());
+    finish(child, &errors, limits, on_output)
+}
+
+/// As [`run`], with every instruction that runs counted by a core's timing model. Some microseconds each.
+///
+/// # Errors
+/// As of [`run`].
+pub fn run_traced(
+    board: &Board,
+    elf: &Path,
+    arguments: &[String],
+    limits: Limits,
+    tracer: Tracer,
+    on_output: &mut dyn FnMut(&[u8]),
+) -> Result<(End, Option<Traced>), SimError> {
+    // Later releases have another name for it.
+    let one = if major(board)? < 9 {
+        "-singlestep"
+    } else {
+        "-one-insn-per-tb"
+    };
+    let mut child = start(board, elf, arguments, &[one, "-d", "in_asm,exec,nochain"])?;
+    let ((sender, errors), (traced_to, traced)) = (sync_channel(1), sync_channel(1));
+    if let Some(mut pipe) = child.child.stderr.take() {
+        std::thread::spawn(move || {
+            let (mut tracer, mut buffer) = (tracer, vec![0; 256 * 1024]);
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                tracer.feed(&buffer[..length]);
+            }
+            // Nobody may wait for them any more.
+            let _ = sender.send(std::mem::take(&mut tracer.other));
+            let _ = traced_to.send(tracer.finish());
+        });
+    }
+    let end = finish(child, &errors, limits, on_output)?;
+    Ok((end, traced.recv_timeout(LAG).ok()))
+}
+
+/// How long the log of a QEMU that has ended may take to be read.
+const LAG: Duration = Duration::from_secs(10);
+
+/// The first number of QEMU's version.
+fn major(board: &Board) -> Result<u32, SimError> {
+    let program = emulator(board)?;
+    let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+    let output = output.map_err(SimError::io(format!("starting {}", program.display())))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let number = text.split("version ").nth(1).and_then(|rest| rest.split('.').next());
+    Ok(number.and_then(|number| number.parse().ok()).unwrap_or(7))
 }
 
 /// Reads what `child` writes until it has ended, or must be ended.
-fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) -> Result<End, SimError> {
+fn finish(
+    mut child: Running,
+    errors: &Receiver<Vec<u8>>,
+    limits: Limits,
+    on_output: &mut dyn FnMut(&[u8]),
+) -> Result<End, SimError> {
     let deadline = Instant::now() + limits.time;
     let output = drain(child.child.stdout.take());
-    let errors = drain_head(child.child.stderr.take());
     let mut written = 0;
     let (mut open, mut ended) = (true, None);
     while open || ended.is_none() {
@@ -204,7 +259,7 @@ impl Drop for Running {
     }
 }
 
-fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Running, SimError> {
+fn start(board: &Board, elf: &Path, arguments: &[String], more: &[&str]) -> Result<Running, SimError> {
     let program = emulator(board)?;
     let mut semihosting = String::from("enable=on,target=native,arg=mote");
     for argument in arguments {
@@ -221,7 +276,9 @@ fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Running, Sim
         .args([
             "-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "null",
         ])
-        .args(["-semihosting-config", &semihosting, "-kernel"])
+        .args(["-semihosting-config", &semihosting])
+        .args(more)
+        .arg("-kernel")
         .arg(elf)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -272,9 +329,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let running = Running::start(&mut command).expect("there is a shell");
+        let mut running = Running::start(&mut command).expect("there is a shell");
+        let errors = drain_head(running.child.stderr.take());
         let mut output = Vec::new();
-        let end = finish(running, Limits { time, bytes }, &mut |more| {
+        let end = finish(running, &errors, Limits { time, bytes }, &mut |more| {
             output.extend_from_slice(more)
         });
         (end.expect("it can be waited for"), output, began.elapsed())

@@ -95,9 +95,10 @@ pub fn time_rows(estimate: &Estimate) -> Vec<Vec<String>> {
         row(
             "cycles",
             format!(
-                "{} to {} a step, modelled: {least:.2} to {most:.2} an instruction{waits}",
+                "{} to {} a step, modelled: {least:.2} to {most:.2} an instruction, {}{waits}",
                 count(cycles[0]),
-                count(cycles[1])
+                count(cycles[1]),
+                estimate.cycles_from
             ),
         ),
     ];

@@ -78,8 +78,8 @@ fn missing(folder: &Path, plain: &Path) -> ImportError {
         "diffusion_pytorch_model.bin.index.json",
         "pytorch_model.bin",
         "diffusion_flax_model.msgpack",
-        "model.safetensors",
     ];
+    let other_name = folder.join("model.safetensors").exists();
     match others.into_iter().find(|name| folder.join(name).exists()) {
         Some(found) => ImportError::OtherWeights {
             path: shown(plain),
@@ -88,7 +88,11 @@ fn missing(folder: &Path, plain: &Path) -> ImportError {
         None => ImportError::Read {
             path: shown(plain),
             source: io::ErrorKind::NotFound.into(),
-            advice: "save the model with save_pretrained(folder, safe_serialization=True)",
+            advice: if other_name {
+                "model.safetensors lies there: rename it to this name, where it is this network's"
+            } else {
+                "save the model with save_pretrained(folder, safe_serialization=True)"
+            },
         },
     }
 }

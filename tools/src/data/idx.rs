@@ -94,7 +94,7 @@ fn array(path: &Path, mut file: impl Read) -> Result<Idx, DataError> {
     let not_idx = || {
         content(
             path,
-            "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files",
+            "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files; one array of NumPy is saved by np.savez(FILE, images=...)",
         )
     };
     let broken = |error: std::io::Error| content(path, format!("is not a whole gzip file: {error}"));

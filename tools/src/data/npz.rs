@@ -92,6 +92,10 @@ impl Archive<'_> {
                     held_out.shape, first.shape
                 ));
             }
+            // Bytes and parts of one in a set would be brought to one range, which is right for one of them alone.
+            [first, held_out] if first.bytes != held_out.bytes && (first.is_broken() || held_out.is_broken()) => {
+                return Err("images to train on and those held out have different types, bytes and parts of one: save both in one type".into());
+            }
             [first, ..] => first.shape,
         };
         let bytes = found.iter().all(|images| images.bytes);
@@ -177,6 +181,13 @@ struct Found {
     shape: [usize; 3],
     bytes: bool,
     part: Part,
+}
+
+impl Found {
+    /// Whether some value is no whole number.
+    fn is_broken(&self) -> bool {
+        self.part.pixels.iter().any(|value| value.fract() != 0.0)
+    }
 }
 
 /// Channels, rows and columns, and whether the array has the channels last.

@@ -426,3 +426,35 @@ fn holding_out_more_than_there_is_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn bytes_and_parts_of_one_are_no_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npz");
+    let array = |kind: &str, bytes: &[u8]| {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (2, 1, 2), }}\n");
+        let mut file = b"\x93NUMPY\x01\0".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(bytes);
+        file
+    };
+    let bytes = array("|u1", &[0, 255, 0, 255]);
+    let halves = array("<f4", &[0.0f32, 0.5, 1.0, 0.25].map(f32::to_le_bytes).concat());
+    std::fs::write(
+        &path,
+        archive(&[("train_x.npy", &bytes[..]), ("test_x.npy", &halves[..])]),
+    )
+    .unwrap();
+    let error = load_all(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("a.npz") && error.contains("save both in one type"),
+        "{error}"
+    );
+    std::fs::write(
+        &path,
+        archive(&[("train_x.npy", &bytes[..]), ("test_x.npy", &bytes[..])]),
+    )
+    .unwrap();
+    assert_eq!(load_all(&path).unwrap().held_out.pixels.len(), 4);
+}

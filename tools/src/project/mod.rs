@@ -20,6 +20,7 @@ mod values;
 
 pub use kind::Kind;
 
+use crate::backend::apart::Cut;
 use crate::backend::footprint::Fit;
 use crate::files::whole_folder;
 use crate::target::Target;
@@ -93,7 +94,7 @@ impl NewProject {
         let facts = self.facts()?;
         let place = Place::of(&self.board, self.kind)?;
         let fit = Fit::of_run(&self.board, file.model(), file.bytes().len(), &facts.config);
-        self.fits(&fit, &facts, place.region_bytes(facts.snapshot_bytes))?;
+        self.fits(&file, &fit, &facts, place.region_bytes(facts.snapshot_bytes))?;
         let checkout = Checkout::find(self.mote.as_deref())?;
         let values = Values::of(name, &self.model, &file, &facts, &place, &checkout);
         let mut files = Vec::new();
@@ -126,7 +127,7 @@ impl NewProject {
     }
 
     /// Whether the board holds firmware, model, the saved run and the picture.
-    fn fits(&self, fit: &Fit, facts: &Facts, region: u32) -> Result<(), Error> {
+    fn fits(&self, file: &ModelFile, fit: &Fit, facts: &Facts, region: u32) -> Result<(), Error> {
         let more = facts.sample_len() + facts.snapshot_bytes + values::LOG_STACK_BYTES as usize;
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
@@ -142,11 +143,16 @@ impl NewProject {
             return Ok(());
         }
         let why = why.join("; ");
+        let beside = [u64::from(region), more as u64];
+        let cut = Cut::remedy(fit, file.model(), file.bytes(), beside);
+        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
         Err(Error::of(
             ErrorKind::TooLarge,
             format_args!("{} does not fit {}: it {why}", self.model.display(), self.board.name),
         )
-        .help("choose a larger board (`mote inspect` lists those that hold the model), or convert a smaller model"))
+        .help(format_args!(
+            "choose a larger board (`mote inspect` lists those that hold the model), or convert a smaller model{cut}"
+        )))
     }
 }
 

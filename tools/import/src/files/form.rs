@@ -99,7 +99,9 @@ fn idx(head: &[u8], len: u64) -> Option<&'static str> {
         return None;
     }
     let [0, 0, kind @ (0x08 | 0x09 | 0x0B..=0x0E), dimensions @ 1..=4, rest @ ..] = head else {
-        return Some("is neither an IDX file of bytes, nor .npz, nor a folder of PNG files");
+        return Some(
+            "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files; one array of NumPy is saved by np.savez(FILE, images=...)",
+        );
     };
     let extents = rest.as_chunks::<4>().0.get(..usize::from(*dimensions))?;
     let width = match kind {

@@ -196,12 +196,14 @@ const ROWS: &[Row] = &[
     ),
     (
         Integers(|parts| {
-            let mut bias = 0;
-            if let Some(Op::Conv(conv)) = parts.ops().iter().find(|op| matches!(op, Op::Conv(_))) {
-                if let Weights::W8 { bias: at, .. } | Weights::W16 { bias: at, .. } = conv.weights {
-                    bias = at.0 as usize;
-                }
-            }
+            let of_first = parts.ops().iter().find_map(|op| match op {
+                Op::Conv(Conv {
+                    weights: Weights::W8 { bias, .. } | Weights::W16 { bias, .. },
+                    ..
+                }) => Some(bias.0 as usize),
+                _ => None,
+            });
+            let bias = of_first.expect("there is a convolution");
             parts.sections[WEIGHTS][bias..bias + 4].copy_from_slice(&i32::MAX.to_le_bytes());
         }),
         311,

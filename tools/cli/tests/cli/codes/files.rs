@@ -161,6 +161,7 @@ fn weights(dir: &Path) {
     write(&bare(dir, "binary"), "unet/diffusion_pytorch_model.bin", b"");
     write(&bare(dir, "headless"), WEIGHTS, b"\xff");
     write(dir, "net/net.pt2", b"PK");
+    write(&bare(dir, "renamed"), "unet/model.safetensors", b"");
     let sparse = bare(dir, "sparse").join(WEIGHTS);
     File::create(sparse).unwrap().set_len(8 << 30).unwrap();
     let whole = std::fs::read(digits().join(WEIGHTS)).unwrap();
