@@ -37,6 +37,47 @@
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
+//! What of it takes a moment, in one run:
+//!
+//! ```
+//! use mote_tools::project::{Kind, NewProject};
+//! use mote_tools::{Backend, Checkpoint, Conversion, FloatDevice, ModelFile, Request, RunOptions, Scheme};
+//! use mote_tools::{diff, doctor, images, target::Target};
+//!
+//! let checkpoint = Checkpoint::bundled()?;
+//! let file = Conversion::new(Scheme::F16).convert(&checkpoint)?.file()?;
+//! # let folder = tempfile::tempdir()?;
+//! # let [path, picture, project] = ["clothes.mote", "sheet.png", "wearable"].map(|name| folder.path().join(name));
+//!
+//! // The file: written, opened, inspected; planned for one run; cut in two for external flash; drawn as a page.
+//! file.write(&path)?;
+//! assert_eq!(ModelFile::open(&path)?.sha256(), ModelFile::from_bytes(file.bytes())?.sha256());
+//! assert_eq!(file.inspect()["scheme"], file.provenance()["scheme"]);
+//! let run = RunOptions { steps: Some(2), ..RunOptions::default() };
+//! let planned = file.planned(&run)?;
+//! assert!(file.split().is_ok() && file.report("a command").starts_with("<!DOCTYPE html>"));
+//!
+//! // Images on any backend, and a sheet of them.
+//! let request = Request { run, count: Some(2), ..Request::default() };
+//! let made = file.sample_on(Backend::Portable, &request, &|| ())?;
+//! assert_eq!(made[0].digest(), file.sample(&request)?[0].digest());
+//! std::fs::write(&picture, images::encode(&images::sheet(&made, file.model(), None, 4))?)?;
+//!
+//! // How far it is from the float network, and from another file.
+//! let float = file.compare(&checkpoint, &request, 1, FloatDevice::Cpu)?;
+//! assert!(float.x0_psnr_db_mean > 40.0);
+//! let found = diff::difference([&file, &file], Some(&request))?;
+//! assert!(found.same_bytes && found.images.is_some_and(|images| images.equal == 2));
+//!
+//! // Boards and chips; a firmware project; the tools that are here.
+//! let board = Target::named("mps2-an386")?;
+//! assert!(file.fit(board.clone()).fits && file.fits().len() > 5);
+//! NewProject { folder: project, kind: Kind::Rust, model: path, board, steps: None, mote: None }.write()?;
+//! assert!(!doctor::examine().is_empty());
+//! # let _ = planned;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Every function of the table fails with [`Error`], which says what is wrong and what to do; [`Checkpoint::open`] with one that `?` makes it of. The command `mote` (`tools/cli`) is these
 //! functions with arguments and printing; `examples/` shows the first four.
 //!

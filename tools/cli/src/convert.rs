@@ -201,8 +201,14 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         );
     }
     if let Some(report) = &report {
-        let page = assemble::of_conversion(&converted, &checkpoint, &command_line())?;
-        report.write(page.as_bytes())?;
+        let bar = progress::bar("drawing the report", 1);
+        let show = |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let page = assemble::of_conversion_with(&converted, &checkpoint, &command_line(), &show);
+        bar.finish_and_clear();
+        report.write(page?.as_bytes())?;
     }
     if args.json {
         print::json(&object(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
