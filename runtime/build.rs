@@ -5,12 +5,15 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=MOTE_FAMILY");
+    let names = FAMILIES.map(|name| format!("\"{name}\"")).join(", ");
     for name in ["mote_family", "mote_kernels"] {
-        println!(
-            "cargo::rustc-check-cfg=cfg({name}, values(\"portable\", \"armv6m\", \"armv7m\", \"dsp\", \"helium\", \"simd128\"))"
-        );
+        println!("cargo::rustc-check-cfg=cfg({name}, values({names}))");
     }
     let family = env::var("MOTE_FAMILY").unwrap_or_else(|_| of_target().to_owned());
+    if let Some(why) = refused(&family) {
+        println!("cargo::error=MOTE_FAMILY is {family}: {why}");
+        return;
+    }
     println!("cargo::rustc-cfg=mote_family=\"{family}\"");
     // Without the part `fast` no family's kernels are compiled.
     let fast = env::var_os("CARGO_FEATURE_FAST").is_some();
@@ -38,7 +41,29 @@ fn main() {
     println!("cargo::rustc-env=MOTE_ASSEMBLER={directive}");
 }
 
-/// The family that every core of the target can run. `MOTE_FAMILY` overrides it, for a Cortex-M33 without its DSP option.
+const FAMILIES: [&str; 6] = ["portable", "armv6m", "armv7m", "dsp", "helium", "simd128"];
+
+/// Why a family cannot be, where its instructions are none of the target's. On a desktop any family's types can be looked at.
+fn refused(family: &str) -> Option<String> {
+    if !FAMILIES.contains(&family) {
+        return Some(format!("the families are {}", FAMILIES.join(", ")));
+    }
+    let target = env::var("TARGET").unwrap_or_default();
+    let core = target.split('-').next().unwrap_or_default();
+    let has = match core {
+        "thumbv6m" | "thumbv8m.base" => &["portable", "armv6m"][..],
+        "thumbv7m" => &["portable", "armv6m", "armv7m"],
+        "thumbv7em" => &["portable", "armv6m", "armv7m", "dsp"],
+        "thumbv8m.main" => &["portable", "armv6m", "armv7m", "dsp", "helium"],
+        _ if core.starts_with("riscv") => &["portable"],
+        _ => return None,
+    };
+    let can = has.contains(&family);
+    (!can).then(|| format!("{target} has no such instructions; it can run {}", has.join(", ")))
+}
+
+/// The family that every core of the target can run. `MOTE_FAMILY` overrides it. A Cortex-M33 without its DSP option is one that is compiled
+/// with `-Ctarget-feature=-dsp`, or with `MOTE_FAMILY=armv7m`.
 fn of_target() -> &'static str {
     let var = |name| env::var(name).unwrap_or_default();
     let target = var("TARGET");
@@ -51,6 +76,7 @@ fn of_target() -> &'static str {
         "thumbv6m" | "thumbv8m.base" => "armv6m",
         "thumbv7m" => "armv7m",
         "thumbv7em" => "dsp",
+        "thumbv8m.main" if flags.contains("-dsp") => "armv7m",
         "thumbv8m.main" if mve => "helium",
         "thumbv8m.main" => "dsp",
         "wasm32" if var("CARGO_CFG_TARGET_FEATURE").split(',').any(|name| name == "simd128") => "simd128",

@@ -79,7 +79,8 @@ pub struct Core {
     pub name: &'static str,
     /// Rust's name for it.
     pub target: &'static str,
-    /// The compiler's name for it, where the target alone leaves some of its instructions out.
+    /// The compiler's name for it, where the target alone leaves some of its instructions out; with `+nodsp` behind it, of an Armv8-M core
+    /// without the DSP instructions.
     pub cpu: Option<&'static str>,
     /// The optimization level of the firmware: `s`, since what must be fast is written by hand.
     pub opt_level: &'static str,

@@ -8,6 +8,7 @@ use object::{Object, ObjectSymbol};
 
 use crate::boards::Board;
 use crate::core_build::{CoreLibrary, Package, Recipe, core_library};
+use crate::cycles::{Kind, Traced, Tracer};
 use crate::error::SimError;
 use crate::minimal::{failure, link, sizes};
 use crate::parts::Parts;
@@ -27,6 +28,15 @@ impl CArchive {
     /// What keeps the code from being compiled.
     pub fn build(board: &'static Board, parts: &Parts) -> Result<Self, SimError> {
         let library = core_library(&recipe(board, Package::C, parts))?;
+        Ok(Self { board, library })
+    }
+
+    /// The same with steps in pieces and the store.
+    ///
+    /// # Errors
+    /// As of [`CArchive::build`].
+    pub fn build_whole(board: &'static Board, parts: &Parts) -> Result<Self, SimError> {
+        let library = core_library(&recipe(board, Package::CWhole, parts))?;
         Ok(Self { board, library })
     }
 
@@ -87,6 +97,22 @@ pub fn rust_flash_bytes(board: &'static Board, parts: &Parts) -> Result<u64, Sim
     let elf = link(board, &library, &["mote_minimal"])?;
     let (bytes, _) = sizes(&elf).map_err(|error| failure(board, error.to_string()))?;
     Ok(bytes)
+}
+
+/// As [`run_elf`], with the instructions and cycles of all that ran, as a core of this kind takes them; `None` of these where QEMU's log ended too soon.
+///
+/// # Errors
+/// As of [`run_elf`].
+pub fn trace_elf(
+    board: &Board,
+    elf: &Path,
+    limits: Limits,
+    kind: Kind,
+) -> Result<(End, Vec<u8>, Option<Traced>), SimError> {
+    let mut output = Vec::new();
+    let mut take = |bytes: &[u8]| output.extend_from_slice(bytes);
+    let (end, traced) = qemu::run_traced(board, elf, &[], limits, Tracer::new(kind), &mut take)?;
+    Ok((end, output, traced))
 }
 
 fn recipe(board: &'static Board, package: Package, parts: &Parts) -> Recipe {

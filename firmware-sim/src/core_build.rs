@@ -19,6 +19,8 @@ pub enum Package {
     Firmware,
     /// The firmware of models whose weights are read in blocks.
     Streamed,
+    /// The firmware of two cores.
+    Paired,
     /// The runtime alone, to be measured.
     Minimal,
     /// The same without the checks of a model that the build has parsed.
@@ -27,21 +29,23 @@ pub enum Package {
     MinimalChoices,
     /// The archive for C, of the main workspace.
     C,
+    /// The same with everything that it can do.
+    CWhole,
 }
 
 impl Package {
     fn name(self) -> &'static str {
         match self {
-            Self::Firmware | Self::Streamed => "mote-firmware",
+            Self::Firmware | Self::Streamed | Self::Paired => "mote-firmware",
             Self::Minimal | Self::MinimalTrusted | Self::MinimalChoices => "mote-minimal",
-            Self::C => "mote-c",
+            Self::C | Self::CWhole => "mote-c",
         }
     }
 
     /// The package whose Cargo features are the runtime's parts.
     fn owner(self) -> &'static str {
         match self {
-            Self::C => "mote-c",
+            Self::C | Self::CWhole => "mote-c",
             _ => "mote-runtime",
         }
     }
@@ -49,7 +53,7 @@ impl Package {
     /// The library's name in file names.
     fn library(self) -> String {
         match self {
-            Self::C => "mote".into(),
+            Self::C | Self::CWhole => "mote".into(),
             _ => self.name().replace('-', "_"),
         }
     }
@@ -59,9 +63,11 @@ impl Package {
         match self {
             Self::Firmware | Self::Minimal => &[],
             Self::Streamed => &["mote-firmware/streamed"],
+            Self::Paired => &["mote-firmware/paired"],
             Self::MinimalTrusted => &["mote-minimal/trusted"],
             Self::MinimalChoices => &["mote-minimal/choices"],
             Self::C => &["mote-c/parse"],
+            Self::CWhole => &["mote-c/parse", "mote-c/cooperative", "mote-c/store"],
         }
     }
 }
@@ -131,7 +137,7 @@ fn build(recipe: &Recipe) -> Result<CoreLibrary, SimError> {
     scrub(&mut command);
     match recipe.package {
         // With the settings of the profile `device` in place of its name: what is compiled for the firmware serves here, too.
-        Package::C => command
+        Package::C | Package::CWhole => command
             .current_dir(source.join("../.."))
             .args(["rustc", "--crate-type", "staticlib"])
             .envs(DEVICE_PROFILE),
@@ -256,7 +262,14 @@ pub(crate) fn rust_flags(source: &Path, cpu: Option<&str>) -> String {
     if let Some(home) = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
+    // The runtime's build script sees that there are no DSP instructions.
+    let (cpu, less) = match cpu.map(|cpu| cpu.strip_suffix("+nodsp").ok_or(cpu)) {
+        Some(Ok(cpu)) => (Some(cpu), true),
+        Some(Err(cpu)) => (Some(cpu), false),
+        None => (None, false),
+    };
     flags.extend(cpu.map(|cpu| format!("-Ctarget-cpu={cpu}")));
+    flags.extend(less.then(|| "-Ctarget-feature=-dsp".to_owned()));
     flags.join("\u{1f}")
 }
 

@@ -35,6 +35,8 @@ pub struct ImageOptions {
     /// Bytes of the buffers, behind the arena, into which weights are read in blocks ([`mote_runtime::Streamed`]). The model is then one that
     /// was cut, padded to 16 bytes, and its file of weights behind it. `None` for a model that is addressed whole.
     pub stream_bytes: Option<u32>,
+    /// Whether operators run on two cores, as the machine `mps2-an521` has them. The second one's scratch lies behind the arena.
+    pub paired: bool,
     /// The least stack, in bytes, with which the image counts as fitting; `None` takes [`Footprint::least_stack_bytes`](crate::Footprint::least_stack_bytes). The image gets
     /// all the RAM that is left over, up to 64 KiB.
     pub least_stack_bytes: Option<u32>,
@@ -78,7 +80,7 @@ impl Image {
             (None, Err(_)) => Parts::addressed().of_firmware(options.firmware),
         };
         let norm_conv = parts.features().contains(&Feature::NormConv);
-        let recipe = recipe(board, parts);
+        let recipe = recipe(board, parts, options.paired);
         let linker = Linker::new(board, core_library(&recipe)?, model, &options.state)?;
         let least = options
             .least_stack_bytes
@@ -151,7 +153,8 @@ impl Image {
 /// # Errors
 /// What keeps the firmware from being compiled.
 pub fn compile_ahead(board: &'static Board, parts: &Parts, firmware: Firmware) -> Result<(), SimError> {
-    core_library(&recipe(board, held(board, parts.clone()).of_firmware(firmware))).map(drop)
+    let parts = held(board, parts.clone()).of_firmware(firmware);
+    core_library(&recipe(board, parts, false)).map(drop)
 }
 
 /// Flash that holds every part, a model and some room: 135 KB of code on a Cortex-M3.
@@ -167,12 +170,12 @@ fn held(board: &Board, parts: Parts) -> Parts {
     }
 }
 
-fn recipe(board: &Board, parts: Parts) -> Recipe {
+fn recipe(board: &Board, parts: Parts, paired: bool) -> Recipe {
     Recipe {
-        package: if parts.features().contains(&Feature::Streamed) {
-            Package::Streamed
-        } else {
-            Package::Firmware
+        package: match paired {
+            true => Package::Paired,
+            false if parts.features().contains(&Feature::Streamed) => Package::Streamed,
+            false => Package::Firmware,
         },
         target: board.core.target,
         cpu: board.core.cpu,
@@ -197,6 +200,10 @@ fn needs(model: &[u8], options: &ImageOptions) -> Result<(u32, Parts), String> {
     let arena_bytes = match options.stream_bytes {
         None => arena_bytes,
         Some(buffers) => arena_bytes.next_multiple_of(16) + buffers,
+    };
+    let arena_bytes = match options.paired {
+        false => arena_bytes,
+        true => arena_bytes.next_multiple_of(16) + mote_runtime::pair_bytes(&model) as u32,
     };
     let parts = Parts::needed_by(&model).with(
         config

@@ -10,11 +10,12 @@
 //! 5. [`runtime_flash`] says what the runtime alone takes of flash, and which of its modules how much.
 //! 6. [`CArchive`] compiles the runtime's archive for C, and [`run_elf`] runs what a C compiler made with it.
 //! 7. `qemu` runs the image under a time limit; `frames` decodes what it logs; [`RunReport`] is what came out.
+//! 8. [`cycles`]: timing models of cores; [`Image::trace`] counts the cycles of what ran.
 //!
 //! The firmware's source is the folder `firmware` beside this crate, or `MOTE_FIRMWARE_DIR`; it is compiled in `target` there,
 //! or in `MOTE_FIRMWARE_TARGET_DIR`.
 //!
-//! Every count here is of instructions, not of cycles: QEMU runs one instruction a virtual nanosecond, and a real core
+//! Every other count here is of instructions, not of cycles: QEMU runs one instruction a virtual nanosecond, and a real core
 //! takes one or more cycles for each.
 
 mod availability;
@@ -22,6 +23,7 @@ pub mod boards;
 mod c;
 pub mod chips;
 mod core_build;
+pub mod cycles;
 mod elf;
 mod error;
 mod frames;
@@ -39,7 +41,7 @@ mod toolchain;
 
 pub use availability::Availability;
 pub use boards::{Board, Core, Cycles, Footprint, Region, boards, cores};
-pub use c::{CArchive, run_elf, rust_flash_bytes};
+pub use c::{CArchive, run_elf, rust_flash_bytes, trace_elf};
 pub use chips::{Chip, Ram, chips};
 pub use elf::Sizes;
 pub use error::{Memory, SimError};

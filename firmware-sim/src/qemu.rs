@@ -6,11 +6,13 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::availability::emulator;
 use crate::boards::{Board, Emulator};
+use crate::cycles::{Traced, Tracer};
 use crate::error::SimError;
 
 /// How a run ended.
@@ -59,14 +61,68 @@ pub fn run(
     limits: Limits,
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<End, SimError> {
-    finish(start(board, elf, arguments)?, limits, on_output)
+    let mut child = start(board, elf, arguments, &[])?;
+    let errors = drain_head(child.child.stderr.take());
+    finish(child, &errors, limits, on_output)
+}
+
+/// As [`run`], with every instruction that runs counted by a core's timing model. Some microseconds each.
+///
+/// # Errors
+/// As of [`run`].
+pub fn run_traced(
+    board: &Board,
+    elf: &Path,
+    arguments: &[String],
+    limits: Limits,
+    tracer: Tracer,
+    on_output: &mut dyn FnMut(&[u8]),
+) -> Result<(End, Option<Traced>), SimError> {
+    // Later releases have another name for it.
+    let one = if major(board)? < 9 {
+        "-singlestep"
+    } else {
+        "-one-insn-per-tb"
+    };
+    let mut child = start(board, elf, arguments, &[one, "-d", "in_asm,exec,nochain"])?;
+    let ((sender, errors), (traced_to, traced)) = (sync_channel(1), sync_channel(1));
+    if let Some(mut pipe) = child.child.stderr.take() {
+        std::thread::spawn(move || {
+            let (mut tracer, mut buffer) = (tracer, vec![0; 256 * 1024]);
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                tracer.feed(&buffer[..length]);
+            }
+            // Nobody may wait for them any more.
+            let _ = sender.send(std::mem::take(&mut tracer.other));
+            let _ = traced_to.send(tracer.finish());
+        });
+    }
+    let end = finish(child, &errors, limits, on_output)?;
+    Ok((end, traced.recv_timeout(LAG).ok()))
+}
+
+/// How long the log of a QEMU that has ended may take to be read.
+const LAG: Duration = Duration::from_secs(10);
+
+/// The first number of QEMU's version.
+fn major(board: &Board) -> Result<u32, SimError> {
+    let program = emulator(board)?;
+    let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+    let output = output.map_err(SimError::io(format!("starting {}", program.display())))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let number = text.split("version ").nth(1).and_then(|rest| rest.split('.').next());
+    Ok(number.and_then(|number| number.parse().ok()).unwrap_or(7))
 }
 
 /// Reads what `child` writes until it has ended, or must be ended.
-fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) -> Result<End, SimError> {
+fn finish(
+    mut child: Running,
+    errors: &Receiver<Vec<u8>>,
+    limits: Limits,
+    on_output: &mut dyn FnMut(&[u8]),
+) -> Result<End, SimError> {
     let deadline = Instant::now() + limits.time;
-    let output = drain(child.0.stdout.take());
-    let errors = drain_head(child.0.stderr.take());
+    let output = drain(child.child.stdout.take());
     let mut written = 0;
     let (mut open, mut ended) = (true, None);
     while open || ended.is_none() {
@@ -90,7 +146,9 @@ fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) 
             }
             // It has ended, and all that it wrote is read: who holds the pipe now is a child that it left.
             Err(RecvTimeoutError::Timeout) if ended.is_some() => open = false,
-            Err(RecvTimeoutError::Timeout) => ended = child.0.try_wait().map_err(SimError::io("waiting for QEMU"))?,
+            Err(RecvTimeoutError::Timeout) => {
+                ended = child.child.try_wait().map_err(SimError::io("waiting for QEMU"))?
+            }
             Err(RecvTimeoutError::Disconnected) => open = false,
         }
     }
@@ -113,7 +171,14 @@ fn finish(mut child: Running, limits: Limits, on_output: &mut dyn FnMut(&[u8])) 
 }
 
 /// Kills QEMU when dropped, and what it has started, however this ends.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// What [`MARK`] holds in its environment, and in that of whatever it starts.
+    mark: String,
+}
+
+/// The variable by which processes of a run are known, also those that left its process group.
+const MARK: &str = "MOTE_SIMULATION";
 
 impl Running {
     /// Starts `command` as the first of a process group of its own, which ends with this thread.
@@ -122,7 +187,34 @@ impl Running {
         std::os::unix::process::CommandExt::process_group(command, 0);
         #[cfg(target_os = "linux")]
         ends_with_its_parent(command);
-        command.spawn().map(Self)
+        let mark = mark();
+        let child = command.env(MARK, &mark).spawn()?;
+        Ok(Self { child, mark })
+    }
+}
+
+/// Another one for each run of each process.
+fn mark() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{run}", std::process::id())
+}
+
+/// Kills the processes whose environment has `mark`: a child may have begun a session of its own, which no signal to the group reaches.
+#[cfg(target_os = "linux")]
+fn end_marked(mark: &str) {
+    let wanted = format!("{MARK}={mark}");
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes {
+        let id = process.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(id) = id.and_then(rustix::process::Pid::from_raw) else {
+            continue;
+        };
+        // Of other users' processes it cannot be read.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes()) {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
     }
 }
 
@@ -154,15 +246,20 @@ impl Drop for Running {
     fn drop(&mut self) {
         // An error means that it has ended already.
         #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        #[cfg(target_os = "linux")]
+        end_marked(&self.mark);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Running, SimError> {
+fn start(board: &Board, elf: &Path, arguments: &[String], more: &[&str]) -> Result<Running, SimError> {
     let program = emulator(board)?;
     let mut semihosting = String::from("enable=on,target=native,arg=mote");
     for argument in arguments {
@@ -179,7 +276,9 @@ fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Running, Sim
         .args([
             "-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "null",
         ])
-        .args(["-semihosting-config", &semihosting, "-kernel"])
+        .args(["-semihosting-config", &semihosting])
+        .args(more)
+        .arg("-kernel")
         .arg(elf)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -230,9 +329,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let running = Running::start(&mut command).expect("there is a shell");
+        let mut running = Running::start(&mut command).expect("there is a shell");
+        let errors = drain_head(running.child.stderr.take());
         let mut output = Vec::new();
-        let end = finish(running, Limits { time, bytes }, &mut |more| {
+        let end = finish(running, &errors, Limits { time, bytes }, &mut |more| {
             output.extend_from_slice(more)
         });
         (end.expect("it can be waited for"), output, began.elapsed())
@@ -321,6 +421,23 @@ mod tests {
         let (end, output, took) = shell("sleep 1000 & echo $!; exit 0", LONG, 100);
         assert_eq!(end, exit(true, ""));
         assert!(took < LONG / 2);
+        ends(output);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_with_a_session_of_its_own_ends_with_its_run() {
+        let child = "setsid sh -c 'echo $$; exec sleep 1000' & ";
+        let (end, output, _) = shell(&format!("{child} while :; do sleep 1; done"), SHORT, 100);
+        assert_eq!(end, End::TimedOut);
+        ends(output);
+        let (end, output, _) = shell(&format!("({child}); sleep 0.3; exit 0"), LONG, 100);
+        assert_eq!(end, exit(true, ""));
+        ends(output);
+    }
+
+    /// Waits until the process of the number in `output` is gone.
+    fn ends(output: Vec<u8>) {
         let child = String::from_utf8(output).expect("a number");
         // Killed, though perhaps not yet taken leave of.
         let gone = || {

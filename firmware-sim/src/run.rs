@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::cycles::{Kind, Traced, Tracer};
 use crate::elf::Elf;
 use crate::error::SimError;
 use crate::frames::{Frames, Level, LogLine};
@@ -57,6 +58,38 @@ impl Image {
             log: collector.log,
             seconds: began.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Runs the image for the request's first seed, and counts the cycles of every instruction, start and opening of the model included, as a
+    /// core of this kind takes them. `None` where QEMU's log ended too soon.
+    ///
+    /// # Errors
+    /// `Failed` where the firmware did not end well; `Timeout`, `Missing`, `Request`.
+    pub fn trace(&self, request: &RunRequest, kind: Kind) -> Result<Option<Traced>, SimError> {
+        let lines = request.command_lines()?;
+        let Some(arguments) = lines.first() else {
+            return Ok(None);
+        };
+        let limits = Limits {
+            time: request.limit,
+            bytes: request.most_output_bytes(self.sizes().arena_bytes),
+        };
+        let board = self.board();
+        let (end, traced) = qemu::run_traced(board, &self.path(), arguments, limits, Tracer::new(kind), &mut |_| ())?;
+        match end {
+            End::Exit { success: true, .. } => Ok(traced),
+            End::TimedOut => Err(SimError::Timeout {
+                board: board.name,
+                seconds: limits.time.as_secs_f64(),
+                log: String::new(),
+            }),
+            End::Exit { stderr, .. } | End::Aborted { stderr } => Err(SimError::Failed {
+                board: board.name,
+                why: abort_reason(&stderr),
+                log: String::new(),
+            }),
+            End::Flooded => Err(self.bad_report("more than a run writes".into())),
+        }
     }
 
     fn once(

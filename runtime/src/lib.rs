@@ -13,10 +13,10 @@
 //! A `static` or a state machine holds a [`Run`] instead: model and memory in one, for one image after the other, a few operators a
 //! call where a step is too long.
 //!
-//! ```no_run
+//! ```
 //! use mote_runtime::{Aligned, Arena, Config, Model, Sampler, Start};
 //!
-//! static MODEL: Aligned<[u8; 0]> = Aligned([]); // Aligned(*include_bytes!("model.mote"))
+//! static MODEL: Aligned<[u8; 12_432]> = Aligned(*include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tiny.mote")));
 //! let mut memory = Aligned([0u8; 9 * 1024]);
 //!
 //! let model = Model::parse(&MODEL.0)?;

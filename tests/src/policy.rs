@@ -23,7 +23,7 @@ pub fn policy(demos: Option<&Path>) -> Checkpoint {
     policy.unet = None;
     // Of random weights, what stays in range is a network that gives the clean sample itself.
     policy.scheduler.prediction_type = Prediction::Sample;
-    policy.calibration = demos.map(|demos| demos.display().to_string());
+    policy.calibration = demos.map(|demos| demos.into());
     policy
 }
 

@@ -209,6 +209,8 @@ fn a_decoder_alone_draws_and_samples_nothing() {
     let memory = AlignedBytes::copy_of(&drawing.emitted.bytes);
     let model = Model::parse(memory.bytes()).expect("it is a model");
     assert_eq!((model.picture(), model.decoder().is_none()), ([3, 16, 16], true));
+    let shown = mote_tools::images::Shape::of_picture(&model);
+    assert_eq!([shown.channels, shown.rows, shown.cols], [3, 16, 16]);
     assert!(Feature::Decoder.needed_by(&model) && !Feature::Schedule.needed_by(&model));
     let config = Config::of(model.header(), 1);
     assert_eq!(config.validate_for(&model), Err(RunError::Decoder));

@@ -9,7 +9,6 @@ use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::{Config, Model, Start};
 use mote_tests::checkpoints::{converted, digits, fashion, fashion_vectors, vectors};
 use mote_tests::running::{finish, psnr_db, q24};
-use mote_tools::Checkpoint;
 use mote_tools::quantize::scheme::Scheme;
 use rayon::prelude::*;
 
@@ -85,5 +84,5 @@ fn int4_weights_take_three_fifths_of_the_flash_of_int8() {
 fn auto_is_no_further_from_float_than_int16_activations_may_be() {
     let parts = at_least(Scheme::Auto, 47.5, 44.7);
     // The demo compiles the firmware of the bundled checkpoint ahead.
-    assert_eq!(parts, Parts::of(Checkpoint::BUNDLED_PARTS).of_firmware(Firmware::Fast));
+    assert_eq!(parts, Parts::of(mote_tools::BUNDLED_PARTS).of_firmware(Firmware::Fast));
 }

@@ -14,6 +14,16 @@ use mote_engine::memory::AlignedBytes;
 use mote_firmware_sim::{Parts, boards};
 use mote_runtime::{Feature, Model};
 
+/// The parts of the runtime that the bundled checkpoint's model needs, as [`Scheme::Auto`] converts it: its firmware can be compiled while
+/// it is converted.
+pub const BUNDLED_PARTS: [Feature; 5] = [
+    Feature::Integer,
+    Feature::W16,
+    Feature::Attention,
+    Feature::NormConv,
+    Feature::Schedule,
+];
+
 /// What is asked of a conversion: number formats, a board, an arena.
 ///
 /// ```
@@ -186,10 +196,12 @@ fn too_small(board: &Target, checkpoint: &Checkpoint, error: &AutoError) -> Erro
     } else {
         ""
     };
-    Error::of(ErrorKind::TooLarge, what).help(match boards.as_slice() {
-        [] => format!("{int4}no board here holds it: train a smaller network"),
-        boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
-    })
+    Error::of(ErrorKind::TooLarge, what)
+        .with_code_of(error)
+        .help(match boards.as_slice() {
+            [] => format!("{int4}no board here holds it: train a smaller network"),
+            boards => format!("{int4}it fits {}; or train a smaller network", boards.join(", ")),
+        })
 }
 
 /// State, statics and stack.

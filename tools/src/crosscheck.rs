@@ -165,11 +165,31 @@ impl From<ScheduleError> for CrosscheckError {
 }
 
 /// Compares `checkpoint`, run in `dtype`, with the references in the file `vectors`.
+///
+/// ```
+/// use mote_tools::Checkpoint;
+/// use mote_tools::crosscheck::{Dtype, crosscheck};
+///
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/importers/exported");
+/// let report = crosscheck(&Checkpoint::open(folder)?, format!("{folder}/vectors.safetensors").as_ref(), Dtype::F64)?;
+/// assert!(report.held, "{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn crosscheck(checkpoint: &Checkpoint, vectors: &Path, dtype: Dtype) -> Result<Report, CrosscheckError> {
+    crosscheck_with(checkpoint, vectors, dtype, &|_, _| ())
+}
+
+/// The same; `progress` is told how many references are compared, and of how many.
+pub fn crosscheck_with(
+    checkpoint: &Checkpoint,
+    vectors: &Path,
+    dtype: Dtype,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Report, CrosscheckError> {
     let mut vectors = vectors::Vectors::read(vectors)?;
     vectors.turn(&checkpoint.layout, checkpoint.graph.sample_shape());
     match dtype {
-        Dtype::F32 => compare::compare::<f32>(checkpoint, &vectors, dtype),
-        Dtype::F64 => compare::compare::<f64>(checkpoint, &vectors, dtype),
+        Dtype::F32 => compare::compare::<f32>(checkpoint, &vectors, dtype, progress),
+        Dtype::F64 => compare::compare::<f64>(checkpoint, &vectors, dtype, progress),
     }
 }

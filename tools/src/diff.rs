@@ -5,7 +5,7 @@ use crate::inspect::inspect;
 use crate::report::OperatorRow;
 use crate::tensors::from_q24;
 use crate::validate::psnr_db;
-use crate::{Error, ModelFile, Request};
+use crate::{Backend, Error, ModelFile, Request};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -96,6 +96,18 @@ pub struct ImageDifference {
 /// # Errors
 /// Of kind `Usage` where their samples have different shapes and images are asked for; as [`ModelFile::sample`].
 pub fn difference(files: [&ModelFile; 2], request: Option<&Request>) -> Result<Difference, Error> {
+    difference_with(files, request, &|| ())
+}
+
+/// The same; `on_step` is called after each step of each image.
+///
+/// # Errors
+/// As [`difference`].
+pub fn difference_with(
+    files: [&ModelFile; 2],
+    request: Option<&Request>,
+    on_step: &(dyn Fn() + Sync),
+) -> Result<Difference, Error> {
     let said = files.map(inspect);
     let fact = |(key, what): &(&str, &'static str)| {
         let values = [0, 1].map(|i| said[i].pointer(key).cloned().unwrap_or_default());
@@ -108,7 +120,7 @@ pub fn difference(files: [&ModelFile; 2], request: Option<&Request>) -> Result<D
         facts: FACTS.iter().filter_map(fact).collect(),
         operators,
         operators_alike,
-        images: request.map(|request| images(files, request)).transpose()?,
+        images: request.map(|request| images(files, request, on_step)).transpose()?,
     })
 }
 
@@ -135,7 +147,7 @@ fn operators(rows: &[Vec<OperatorRow>; 2]) -> (Vec<OperatorDifference>, usize) {
     (differ, alike)
 }
 
-fn images(files: [&ModelFile; 2], request: &Request) -> Result<ImageDifference, Error> {
+fn images(files: [&ModelFile; 2], request: &Request, on_step: &(dyn Fn() + Sync)) -> Result<ImageDifference, Error> {
     let shapes = files.map(ModelFile::shape);
     if shapes[0] != shapes[1] {
         let shown = |shape: Shape| format!("{} x {} x {}", shape.rows, shape.cols, shape.channels);
@@ -147,7 +159,8 @@ fn images(files: [&ModelFile; 2], request: &Request) -> Result<ImageDifference, 
         .help("give --seeds 0 to compare the files alone"));
     }
     let real = |state: &[i32]| state.iter().map(|v| from_q24(*v)).collect::<Vec<f64>>();
-    let [first, second] = [files[0].sample(request)?, files[1].sample(request)?];
+    let sample = |file: &ModelFile| file.sample_on(Backend::Cpu, request, on_step);
+    let [first, second] = [sample(files[0])?, sample(files[1])?];
     let apart: Vec<(u64, f64, bool)> = first
         .iter()
         .zip(&second)

@@ -21,7 +21,7 @@
 //! | to | use |
 //! |---|---|
 //! | read a checkpoint | [`Checkpoint::open`] |
-//! | convert it, for a board, in a [`Scheme`] | [`Conversion`] |
+//! | convert it, for a board, in a [`Scheme`] | [`Conversion`]; whatever lies at a path, [`ConversionRequest`] |
 //! | open, inspect, plan, report on a model file | [`ModelFile`] |
 //! | ask for images | [`Request`], [`RunOptions`], [`StartFrom`], [`ModelFile::sample`] |
 //! | write them | [`images::sheet`], [`images::ImageSink`] |
@@ -33,10 +33,52 @@
 //! | compare two model files | [`diff::difference`] |
 //! | see which tools are here | [`doctor::examine`] |
 //! | measure a checkpoint: bits, likelihood, samplers | [`eval::Subject`] |
+//! | close a policy's loop: history, actions, scaling | [`policy_loop::PolicyLoop`] |
 //! | begin a firmware project around a model | [`project::NewProject`] |
 //! | train a checkpoint | [`train`], [`data`] |
 //!
-//! Every function of the table fails with [`Error`], which says what is wrong and what to do. The command `mote` (`tools/cli`) is these
+//! What of it takes a moment, in one run:
+//!
+//! ```
+//! use mote_tools::project::{Kind, NewProject};
+//! use mote_tools::{Backend, Checkpoint, Conversion, FloatDevice, ModelFile, Request, RunOptions, Scheme};
+//! use mote_tools::{diff, doctor, images, target::Target};
+//!
+//! let checkpoint = Checkpoint::bundled()?;
+//! let file = Conversion::new(Scheme::F16).convert(&checkpoint)?.file()?;
+//! # let folder = tempfile::tempdir()?;
+//! # let [path, picture, project] = ["clothes.mote", "sheet.png", "wearable"].map(|name| folder.path().join(name));
+//!
+//! // The file: written, opened, inspected; planned for one run; cut in two for external flash; drawn as a page.
+//! file.write(&path)?;
+//! assert_eq!(ModelFile::open(&path)?.sha256(), ModelFile::from_bytes(file.bytes())?.sha256());
+//! assert_eq!(file.inspect()["scheme"], file.provenance()["scheme"]);
+//! let run = RunOptions { steps: Some(2), ..RunOptions::default() };
+//! let planned = file.planned(&run)?;
+//! assert!(file.split().is_ok() && file.report("a command").starts_with("<!DOCTYPE html>"));
+//!
+//! // Images on any backend, and a sheet of them.
+//! let request = Request { run, count: Some(2), ..Request::default() };
+//! let made = file.sample_on(Backend::Portable, &request, &|| ())?;
+//! assert_eq!(made[0].digest(), file.sample(&request)?[0].digest());
+//! std::fs::write(&picture, images::encode(&images::sheet(&made, file.model(), None, 4))?)?;
+//!
+//! // How far it is from the float network, and from another file.
+//! let float = file.compare(&checkpoint, &request, 1, FloatDevice::Cpu)?;
+//! assert!(float.x0_psnr_db_mean > 40.0);
+//! let found = diff::difference([&file, &file], Some(&request))?;
+//! assert!(found.same_bytes && found.images.is_some_and(|images| images.equal == 2));
+//!
+//! // Boards and chips; a firmware project; the tools that are here.
+//! let board = Target::named("mps2-an386")?;
+//! assert!(file.fit(board.clone()).fits && file.fits().len() > 5);
+//! NewProject { folder: project, kind: Kind::Rust, model: path, board, steps: None, mote: None }.write()?;
+//! assert!(!doctor::examine().is_empty());
+//! # let _ = planned;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Every function of the table fails with [`Error`], which says what is wrong and what to do; [`Checkpoint::open`] with one that `?` makes it of. The command `mote` (`tools/cli`) is these
 //! functions with arguments and printing; `examples/` shows the first four.
 //!
 //! # Behind it
@@ -73,13 +115,13 @@ pub mod estimate;
 pub mod eval;
 pub mod files;
 pub mod images;
-pub mod import;
 pub mod inspect;
 pub mod kernels;
 pub mod lower;
 pub mod names;
 pub mod ops;
 pub mod plan;
+pub mod policy_loop;
 pub mod program;
 pub mod project;
 pub mod quantize;
@@ -93,7 +135,6 @@ pub mod train;
 pub mod validate;
 pub mod widths;
 
-mod checkpoint;
 mod conversion;
 mod error;
 mod model_file;
@@ -101,16 +142,18 @@ mod model_file;
 pub use backend::footprint::Fit;
 pub use backend::{Backend, Trace, board_named};
 pub use condition::Conditions;
-pub use conversion::{Conversion, fitting};
+pub use conversion::{BUNDLED_PARTS, Conversion, fitting};
 pub use convert::{Converted, Progress};
 pub use error::code::{self, Code};
 pub use error::{Error, ErrorKind, escaped};
-pub use import::Checkpoint;
 pub use model_file::ModelFile;
 pub use mote_firmware_sim::{Board, boards};
+pub use mote_import as import;
+pub use mote_import::Checkpoint;
 pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
+pub use request::conversion::ConversionRequest;
 pub use request::{Request, RunOptions, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;

@@ -1,8 +1,8 @@
 //! Float tensors from a safetensors file: starting noise and reference images.
 
 use crate::files::{Form, read_as};
-use half::{bf16, f16};
 use mote_graph::config::printable;
+use mote_import::widen;
 use safetensors::{Dtype, SafeTensors};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -146,28 +146,6 @@ impl TensorFile {
     }
 }
 
-/// Little-endian numbers as f64; `None` for a type that is neither float nor integer.
-pub(crate) fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
-    fn each<const N: usize>(bytes: &[u8], of: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-        bytes.as_chunks::<N>().0.iter().map(|b| of(*b)).collect()
-    }
-    Some(match dtype {
-        Dtype::F64 => each(bytes, f64::from_le_bytes),
-        Dtype::F32 => each(bytes, |b| f32::from_le_bytes(b).into()),
-        Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).into()),
-        Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).into()),
-        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
-        Dtype::U64 => each(bytes, |b| u64::from_le_bytes(b) as f64),
-        Dtype::I32 => each(bytes, |b| i32::from_le_bytes(b).into()),
-        Dtype::U32 => each(bytes, |b| u32::from_le_bytes(b).into()),
-        Dtype::I16 => each(bytes, |b| i16::from_le_bytes(b).into()),
-        Dtype::U16 => each(bytes, |b| u16::from_le_bytes(b).into()),
-        Dtype::I8 => each(bytes, |[b]| (b as i8).into()),
-        Dtype::U8 => each(bytes, |[b]| b.into()),
-        _ => return None,
-    })
-}
-
 /// `chw`, `(channel, row, col)`, as `(row, col, channel)`.
 pub fn to_hwc<T: Copy>(chw: &[T], channels: usize) -> Vec<T> {
     let positions = chw.len() / channels.max(1);
@@ -196,6 +174,7 @@ pub fn from_q24(value: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::{bf16, f16};
 
     #[test]
     fn layouts_are_each_other_s_inverse() {

@@ -7,6 +7,9 @@ mod convert;
 #[path = "../examples/faces.rs"]
 mod faces;
 #[allow(dead_code)]
+#[path = "../examples/gaps.rs"]
+mod gaps;
+#[allow(dead_code)]
 #[path = "../examples/sample.rs"]
 mod sample;
 #[allow(dead_code)]
@@ -56,6 +59,39 @@ fn a_network_that_is_written_by_hand_converts() {
     };
     let traces = file.sample(&request).unwrap();
     assert!(traces[0].state.iter().any(|v| *v != traces[0].state[0]));
+}
+
+/// The model of the runtime's own examples is what its checkpoint converts to.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "calibration takes minutes without optimization")]
+fn the_runtime_s_example_is_a_conversion() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let checkpoint = mote_tools::Checkpoint::open(root.join("tests/data/importers/onnx/image")).unwrap();
+    let made = mote_tools::Conversion::new(mote_tools::Scheme::W8A8)
+        .convert(&checkpoint)
+        .unwrap();
+    let there = std::fs::read(root.join("runtime/examples/tiny.mote")).unwrap();
+    assert!(
+        made.file().unwrap().bytes() == there,
+        "convert tests/data/importers/onnx/image -o runtime/examples/tiny.mote --scheme w8a8"
+    );
+}
+
+/// Each seed fills in its own way.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "calibration takes minutes without optimization")]
+fn gaps_in_a_signal_are_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let [model, picture] = ["ecg.mote", "gaps.svg"].map(|name| folder.path().join(name));
+    let ecg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/ecg");
+    convert::run(Some(&ecg), &model).unwrap();
+    let signals = format!("{}:beats", ecg.join("beats.safetensors").display());
+    let fills = gaps::run(&model, &signals, &picture).unwrap();
+    assert_eq!(fills.iter().map(|(seed, ..)| *seed).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let ways: std::collections::BTreeSet<u64> = fills.iter().map(|(_, digest, _)| *digest).collect();
+    assert_eq!(ways.len(), fills.len());
+    assert!(fills.iter().all(|(.., error)| *error < 0.5), "{fills:?}");
+    assert!(std::fs::read_to_string(&picture).unwrap().matches("<polyline").count() == 5);
 }
 
 #[test]

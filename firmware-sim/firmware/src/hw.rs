@@ -1,5 +1,5 @@
 //! Everything that needs `unsafe`: start-up and fault handlers, semihosting, the log transport, the linker's symbols and
-//! the stack's paint. No other file of the firmware may hold an `unsafe` block.
+//! the stack's paint. No other file of the firmware may hold an `unsafe` block, but `second`, which starts another core.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;

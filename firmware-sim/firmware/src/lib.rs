@@ -6,6 +6,7 @@
 //! 4. [`report`] writes what was measured as log lines that start with `@`; the runner reads them back.
 //! 5. [`clock`] counts instructions.
 //! 6. [`drill`] fails on purpose, so that the runner's handling of broken firmware is tested.
+//! 7. `second`, of the feature `paired`, starts a second core and gives it halves of operators.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -15,6 +16,8 @@ mod hw;
 mod report;
 mod request;
 mod sampling;
+#[cfg(feature = "paired")]
+mod second;
 
 use request::{Request, Task};
 

@@ -1,5 +1,9 @@
 //! The work itself: the model that is linked in, one image for each seed.
 
+#[cfg(feature = "paired")]
+use crate::second::Second;
+#[cfg(feature = "paired")]
+use mote_runtime::Pair;
 use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Feature, Model, ParseError, Portable, RunError, Sampler, Start};
 #[cfg(feature = "streamed")]
@@ -44,24 +48,28 @@ fn every_seed(request: &Request) -> Result<(), Refusal> {
         Ok(model) => model,
         Err(refusal) => return Err(*refusal),
     };
-    #[cfg(not(feature = "streamed"))]
+    #[cfg(not(any(feature = "streamed", feature = "paired")))]
     let mut arena = Arena::new(hw::arena())?;
-    #[cfg(feature = "streamed")]
-    let (mut arena, mut buffers) = {
+    #[cfg(any(feature = "streamed", feature = "paired"))]
+    let (mut arena, mut more) = {
         let memory = hw::arena();
         let own = mote_runtime::arena_bytes(model, &request.config).next_multiple_of(16);
-        let (own, buffers) = memory.split_at_mut(own.min(memory.len()));
-        (Arena::new(own)?, Arena::new(buffers)?)
+        let (own, more) = memory.split_at_mut(own.min(memory.len()));
+        (Arena::new(own)?, Arena::new(more)?)
     };
     #[cfg(feature = "streamed")]
-    let mut network = Streamed::new(model, External, &mut buffers)?;
-    #[cfg(not(feature = "streamed"))]
+    let mut network = Streamed::new(model, External, &mut more)?;
+    #[cfg(feature = "paired")]
+    let mut network = Pair::new(model, Second::start(), &mut more)?;
+    #[cfg(not(any(feature = "streamed", feature = "paired")))]
     let mut network = core::marker::PhantomData;
     for index in 0..request.seeds {
         let seed = request::seed(index).unwrap_or_default();
         let config = Config { seed, ..request.config };
         one_image(model, &mut arena, &config, request, &mut network)?;
     }
+    #[cfg(feature = "paired")]
+    defmt::info!("the second core ran {=u32} halves", network.into_join().halves);
     Ok(())
 }
 
@@ -84,7 +92,9 @@ impl WeightReader for External {
 /// What runs the network's calls; nothing in a firmware whose model is addressed whole.
 #[cfg(feature = "streamed")]
 type Caller<'s> = Streamed<'s, External>;
-#[cfg(not(feature = "streamed"))]
+#[cfg(feature = "paired")]
+type Caller<'s> = Pair<'s, Second>;
+#[cfg(not(any(feature = "streamed", feature = "paired")))]
 type Caller<'s> = core::marker::PhantomData<&'s ()>;
 
 /// On a stack frame of its own, which is gone when sampling begins.
@@ -125,7 +135,7 @@ fn split_condition<'a>(model: &Model<'_>, linked: &'a [i32]) -> (&'a [i32], Opti
 }
 
 #[cfg_attr(
-    not(feature = "streamed"),
+    not(any(feature = "streamed", feature = "paired")),
     expect(unused_variables, reason = "the sampler runs the network itself")
 )]
 fn one_image(
@@ -166,9 +176,9 @@ fn one_image(
     report::start(config.seed, ticks);
     let mut watch = Watch::new(request.observe);
     loop {
-        #[cfg(feature = "streamed")]
+        #[cfg(any(feature = "streamed", feature = "paired"))]
         let (step, ticks) = clock::timed(|| run.step_by(network, &mut watch));
-        #[cfg(not(feature = "streamed"))]
+        #[cfg(not(any(feature = "streamed", feature = "paired")))]
         let (step, ticks) = clock::timed(|| run.step_observed(&mut watch));
         let Some(step) = step? else { break };
         report::step(&step, ticks);

@@ -1,8 +1,15 @@
-//! Matrix products on slices: a checked face of the `gemm` crates, and the only unsafe code of this crate.
+//! Matrix products on slices: a checked face of the `gemm` crates. This and what lies below is the only unsafe code of this crate.
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
+mod wide;
+
+#[cfg(target_arch = "x86_64")]
+pub use direct::Direct;
 use gemm_common::Parallelism;
+pub use wide::wide;
 
 /// A matrix in a slice: element `(row, col)` is at `row * rows + col * cols`.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +57,24 @@ pub trait Product: Sized + Copy {
         a: (&[Self], Strides),
         b: (&[Self], Strides),
     );
+
+    /// A convolution without a column matrix: [`Direct::run`]. `false` where this type or processor has none.
+    #[cfg(target_arch = "x86_64")]
+    fn convolve(
+        shape: &Direct,
+        x: &[Self],
+        weights: &[Self],
+        scratch: &mut [Self],
+        keep: bool,
+        out: &mut [Self],
+    ) -> bool {
+        let _ = (shape, x, weights, scratch, keep, out);
+        false
+    }
 }
 
 macro_rules! product {
-    ($type:ident, $function:path) => {
+    ($type:ident, $function:path $(, $direct:path)?) => {
         impl Product for $type {
             fn product(
                 [m, n, k]: [usize; 3],
@@ -109,12 +130,26 @@ macro_rules! product {
                     );
                 }
             }
+
+            $(
+                #[cfg(target_arch = "x86_64")]
+                fn convolve(
+                    shape: &Direct,
+                    x: &[Self],
+                    weights: &[Self],
+                    scratch: &mut [Self],
+                    keep: bool,
+                    out: &mut [Self],
+                ) -> bool {
+                    $direct(shape, x, weights, scratch, keep, out)
+                }
+            )?
         }
     };
 }
 
 product!(f32, gemm_f32::gemm::f32::get_gemm_fn);
-product!(f64, gemm_f64::gemm::f64::get_gemm_fn);
+product!(f64, gemm_f64::gemm::f64::get_gemm_fn, Direct::run);
 
 #[cfg(test)]
 mod tests {

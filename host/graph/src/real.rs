@@ -71,7 +71,7 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// `e^self`.
     fn exp(self) -> Self;
-    /// `1 / (1 + e^-self)`; in f32 with a relative error below 4e-7 and without a branch.
+    /// `1 / (1 + e^-self)` without a branch, with a relative error below 4e-7 in f32, below 1e-15 in f64.
     fn sigmoid(self) -> Self;
     /// The larger of two, neither of which is NaN.
     fn larger(self, other: Self) -> Self;
@@ -100,6 +100,7 @@ impl Real for f32 {
     fn exp(self) -> Self {
         f32::exp(self)
     }
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer.
         const ROUND: f32 = 12_582_912.0;
@@ -143,8 +144,38 @@ impl Real for f64 {
     fn exp(self) -> Self {
         f64::exp(self)
     }
+    #[inline(always)]
     fn sigmoid(self) -> Self {
-        1.0 / (1.0 + (-self).exp())
+        /// 1.5 * 2^52: adding and subtracting it rounds to the nearest integer.
+        const ROUND: f64 = 6_755_399_441_055_744.0;
+        /// ln 2 in two parts. The first has zeros in its low bits, so that its multiples are exact.
+        const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
+        // Taylor's series of e^r: at |r| < 0.35 the next term is below 1e-17.
+        const TERMS: [f64; 13] = [
+            1.0 / 479_001_600.0,
+            1.0 / 39_916_800.0,
+            1.0 / 3_628_800.0,
+            1.0 / 362_880.0,
+            1.0 / 40_320.0,
+            1.0 / 5_040.0,
+            1.0 / 720.0,
+            1.0 / 120.0,
+            1.0 / 24.0,
+            1.0 / 6.0,
+            0.5,
+            1.0,
+            1.0,
+        ];
+        let x = (-self).clamp(-700.0, 700.0);
+        let shifted = x * std::f64::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = (x - n * LN_2[0]) - n * LN_2[1];
+        let mut p = 1.0 / 6_227_020_800.0;
+        for c in TERMS {
+            p = p * r + c;
+        }
+        // The integer stands in the low bits of `shifted`.
+        1.0 / (1.0 + p * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52)))
     }
     fn larger(self, other: Self) -> Self {
         self.max(other)
@@ -173,5 +204,6 @@ mod tests {
             assert!((f64::from(x).sigmoid() / exact - 1.0).abs() < 1e-15, "{x}");
         }
         assert_eq!((1e30f32.sigmoid(), f32::NEG_INFINITY.sigmoid() < 1e-30), (1.0, true));
+        assert_eq!((1e300f64.sigmoid(), f64::NEG_INFINITY.sigmoid() < 1e-300), (1.0, true));
     }
 }

@@ -7,7 +7,7 @@ use mote_runtime::{Pending, Sampler};
 use crate::check::aligned;
 use crate::run::mote_step_info;
 use crate::status::{mote_status, status};
-use crate::storage::{RunPlace, mote_run};
+use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
 /// Words of 8 bytes of a [`mote_pending`]. Feature `cooperative`, as all with pieces of steps.
 pub const MOTE_PENDING_WORDS: usize = 18;
@@ -68,6 +68,26 @@ pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_
         Ok(mote_status::MOTE_OK)
     });
     result.unwrap_or_else(|status| status)
+}
+
+/// Has convolutions of the step that was begun run in pieces, none longer than one of `parts` of a network call as far as rows of output are not: each
+/// counts as an operator. The bits stay. Networks in f16 are not split.
+///
+/// # Safety
+/// `pending` was begun or is zeros, and is nobody else's; `model` is its run's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_split_step(
+    pending: *mut mote_pending,
+    model: *const mote_model,
+    parts: u32,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(ModelPlace::new(model).and_then(|place| unsafe {
+        let macs = place.open()?.header().macs / u64::from(parts.max(1));
+        let step = begun(pending)?;
+        *step = step.split(u32::try_from(macs).unwrap_or(u32::MAX));
+        Ok(())
+    }))
 }
 
 /// Runs the next `count` operators of the step, fewer where fewer are left. `done` gets 1 where none is left, else 0.

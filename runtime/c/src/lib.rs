@@ -15,6 +15,8 @@
 //! | `cooperative` | a step in pieces, of the part `cooperative` |
 //! | `result` | image, state, digest |
 //! | `saved` | snapshots |
+//! | `store` | snapshots in flash, of the part `store` |
+//! | `stream` | weights in another memory, of the part `streamed` |
 //! | `detail` | where an error is, for logs |
 #![cfg_attr(not(test), no_std)]
 #![allow(
@@ -45,6 +47,12 @@ mod result;
 
 mod saved;
 
+#[cfg(feature = "store")]
+mod store;
+
+#[cfg(feature = "streamed")]
+mod stream;
+
 mod detail;
 
 mod check;
@@ -59,6 +67,10 @@ pub use run::*;
 pub use saved::*;
 pub use status::*;
 pub use storage::{MOTE_MODEL_WORDS, MOTE_RUN_WORDS, mote_model, mote_run};
+#[cfg(feature = "store")]
+pub use store::*;
+#[cfg(feature = "streamed")]
+pub use stream::*;
 
 /// Called by no archive without the part `fast`: a test finds no panic in them. With it, the quick kernels' checks of their own indices
 /// end here, in a fault, as every damage of memory that a core finds.

@@ -32,6 +32,12 @@ pub enum mote_status {
     MOTE_BUSY = 8,
     /// A field of the configuration has a number that nothing has.
     MOTE_CHOICE = 9,
+    /// A function of the flash has failed. What was saved before is still there.
+    MOTE_FLASH = 10,
+    /// The store's range is not two slots of whole sectors in the flash, or its words are none.
+    MOTE_STORE_RANGE = 11,
+    /// A record does not fit its slot, or the buffer that was given for it.
+    MOTE_STORE_ROOM = 12,
 
     /// The file does not begin at a multiple of 16 bytes.
     MOTE_MODEL_MISALIGNED = 100,
@@ -307,6 +313,7 @@ macro_rules! names {
 
 names! {
     MOTE_OK MOTE_FINISHED MOTE_NULL MOTE_UNALIGNED MOTE_TOO_LONG MOTE_SHARED MOTE_NOT_OPEN MOTE_NOT_STARTED MOTE_BUSY MOTE_CHOICE
+    MOTE_FLASH MOTE_STORE_RANGE MOTE_STORE_ROOM
     MOTE_MODEL_MISALIGNED MOTE_MODEL_LENGTH MOTE_NOT_A_MODEL MOTE_FORMAT_VERSION MOTE_NUMERIC_VERSION MOTE_CHECKSUM
     MOTE_SECTION_TABLE MOTE_SECTION MOTE_TENSORS MOTE_HEADER MOTE_MODEL_NOT_BUILT MOTE_MODEL_APART
     MOTE_TENSOR_DECODE MOTE_TENSOR_UNKNOWN_TENSOR MOTE_TENSOR_SHAPE MOTE_TENSOR_DTYPE MOTE_TENSOR_ZERO_POINT MOTE_TENSOR_LIFETIME

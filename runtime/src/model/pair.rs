@@ -1,4 +1,5 @@
-//! A network call on two cores: each convolution's output rows in two halves, everything else on one.
+//! A network call on two cores: output rows of each convolution in two halves, positions of normalizations and queries of attentions;
+//! everything else on one.
 
 use super::Model;
 use super::exec::{Call, Network, Observer, by_rows, class_exists, failed, run_op, show};
@@ -19,7 +20,7 @@ pub struct Pair<'s, J> {
     spare: &'s mut [u8],
 }
 
-/// Bytes of the second core's scratch: the most that a convolution has, with the window of a normalization inside it.
+/// Bytes of the second core's scratch: the most that a convolution has, with the window of a normalization inside it, or an attention.
 pub fn pair_bytes(model: &Model<'_>) -> usize {
     let bytes = |id: TensorId| model.known(id).bytes();
     let of = |op: Op| match op {
@@ -27,6 +28,7 @@ pub fn pair_bytes(model: &Model<'_>) -> usize {
         Op::NormConv(both) if Feature::NormConv.is_built() => {
             bytes(both.conv.scratch).next_multiple_of(ALIGN) + bytes(both.norm.out)
         }
+        Op::Attention(attention) if Feature::Attention.is_built() => bytes(attention.scratch),
         _ => 0,
     };
     model.ops().map(of).max().unwrap_or(0)
@@ -67,16 +69,28 @@ impl<'s, J: Join> Pair<'s, J> {
             Op::NormConv(both) if Feature::NormConv.is_built() => {
                 both.run_halves(context, middle, regions, self.spare, &mut self.join)?;
             }
+            Op::GroupNorm(norm) => norm.run_halves(context, regions, &mut self.join)?,
+            Op::Attention(attention) if Feature::Attention.is_built() => {
+                attention.run_halves(regions, self.spare, &mut self.join)?;
+            }
             _ => return None,
         }
         Some(regions.out())
     }
 }
 
-/// The first row of an operator's lower half; `None` of what runs on one core.
+/// The first row of a convolution's lower half, or the first position of another operator's; `None` of what runs on one core.
 fn middle(model: &Model<'_>, op: &Op) -> Option<usize> {
-    let conv = by_rows(model, op)?;
-    halves::middle(conv, model.known(conv.out).rows.into())
+    let out = match op {
+        Op::GroupNorm(norm) => norm.out,
+        Op::Attention(attention) if Feature::Attention.is_built() => attention.out,
+        _ => {
+            let conv = by_rows(model, op)?;
+            return halves::middle(conv, model.known(conv.out).rows.into());
+        }
+    };
+    let middle = model.known(out).positions().div_ceil(2);
+    (!model.context.is_float() && middle < model.known(out).positions()).then_some(middle)
 }
 
 impl<J: Join> Network for Pair<'_, J> {

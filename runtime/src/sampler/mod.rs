@@ -75,6 +75,51 @@ pub trait StepObserver: Observer {
 impl StepObserver for Unobserved {}
 
 /// A run that advances one step a call, and can be stopped, saved and resumed between any two.
+///
+/// ```
+/// use mote_runtime::{Aligned, Arena, Config, Model, Portable, Sampler, Start, Unobserved, arena_bytes, state_arena_bytes};
+///
+/// static MODEL: Aligned<[u8; 12_432]> = Aligned(*include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tiny.mote")));
+/// let model = Model::parse(&MODEL.0)?;
+/// let config = Config { seed: 7, ..Config::of(model.header(), 4) };
+/// config.validate_for(&model)?; // what `new` refuses, known before
+/// let mut memory = Aligned([0; 4096]);
+/// assert!(arena_bytes(&model, &config) <= memory.0.len());
+/// let mut arena = Arena::new(&mut memory.0)?;
+///
+/// // A run is saved after its first step, ...
+/// let mut slot = [0; 512];
+/// let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
+/// run.step()?;
+/// let length = run.snapshot(&mut slot)?;
+/// assert_eq!(length, Sampler::snapshot_bytes(&model, &config));
+/// run.step()?;
+/// let (index, digest) = (run.index(), run.digest());
+///
+/// // ... and after a reset comes to the same bits, by kernels of the caller's own choice, ...
+/// let mut run = Sampler::resume(&model, &mut arena, &slot[..length])?;
+/// run.step_by(&mut Portable, &mut Unobserved)?;
+/// assert_eq!((run.index(), run.digest()), (index, digest));
+///
+/// // ... or a few operators at a time, where a step is too long.
+/// while let Some(mut step) = run.begin_step()? {
+///     while !run.run_operators(&mut step, 3)? {}
+///     run.finish_step(step)?;
+/// }
+/// assert_eq!(run.state().len(), 64);
+/// let mut pixels = [0; 64];
+/// run.image(&mut pixels)?;
+/// let digest = run.digest();
+///
+/// // The same with state and activations in two memories.
+/// let (mut first, mut second) = (Aligned([0; 2048]), Aligned([0; 2048]));
+/// assert!(state_arena_bytes(&model, &config) <= first.0.len());
+/// let (mut state, mut activations) = (Arena::new(&mut first.0)?, Arena::new(&mut second.0)?);
+/// let mut run = Sampler::new_apart(&model, &mut state, &mut activations, &config, &Start::Seed)?;
+/// while run.step()?.is_some() {}
+/// assert_eq!(run.digest(), digest);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Sampler<'m, 'a> {
     model: &'m Model<'m>,

@@ -40,8 +40,10 @@ pub enum Poll {
 ///
 /// Known images and condition vectors are borrowed for as long as the model.
 ///
-/// ```no_run
+/// ```
 /// use mote_runtime::{Aligned, Config, Model, Poll, Run, Start};
+///
+/// static MODEL: Aligned<[u8; 12_432]> = Aligned(*include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tiny.mote")));
 ///
 /// /// What a firmware keeps in a static, or in the resources of a task.
 /// struct Painter {
@@ -61,6 +63,37 @@ pub enum Poll {
 ///         Ok(true)
 ///     }
 /// }
+///
+/// let mut painter = Painter { run: Run::new(Model::parse(&MODEL.0)?, Aligned([0; 6144])), seed: 6 };
+/// painter.tick()?; // starts the first image
+/// while !painter.tick()? {}
+///
+/// // Without a timer: whole steps. A run is saved, and taken up again after a reset.
+/// let mut run = painter.run;
+/// run.split(1000); // from here on no piece is longer than so many products
+/// run.step()?;
+/// let (mut slot, digest) = ([0; 512], run.digest());
+/// let length = run.snapshot(&mut slot)?;
+/// run.resume(&slot[..length])?;
+/// assert_eq!((run.index(), run.digest()), (1, digest));
+/// assert_eq!(run.config().map(|config| config.seed), Some(8));
+///
+/// // Two pixels are known, -0.5 and 0.5 with 24 bits after the point; the rest is made.
+/// static KNOWN: [i32; 64] = {
+///     let mut known = [i32::MIN; 64];
+///     known[0] = -1 << 23;
+///     known[1] = 1 << 23;
+///     known
+/// };
+/// run.start(&Config::of(run.model().header(), 4), &Start::Seed)?;
+/// run.inpaint(&KNOWN)?;
+/// while run.step()?.is_some() {}
+/// let mut pixels = [0; 64];
+/// run.image(&mut pixels)?;
+/// assert_eq!(pixels[..2], [64, 191]);
+/// let memory = run.into_memory(); // for whatever else needs it
+/// # drop(memory);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Run<'m, M> {

@@ -236,7 +236,15 @@ pub enum Operand<'a> {
     },
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// Some of the elements, where the output has the same of them; `None` where they are not there.
+    pub fn cut(&self, range: Range<usize>) -> Option<Self> {
+        Some(match self {
+            Self::Apart(view) => Self::Apart(view.cut(range)?),
+            Self::InPlace { zero } => Self::InPlace { zero: *zero },
+        })
+    }
+
     /// Element `i`, zero point removed.
     #[inline(always)]
     pub fn get(&self, out: &ViewMut<'_>, i: usize) -> i32 {

@@ -6,5 +6,6 @@ mod cooperative;
 mod example;
 mod header;
 mod hostile;
+mod memories;
 mod numbers;
 mod tools;

@@ -4,9 +4,11 @@
 #[allow(dead_code)]
 mod builder;
 mod cooperative;
+mod examples;
 mod flash;
 mod living;
 mod pair;
+mod pair_board;
 #[path = "../engine/programs.rs"]
 #[allow(dead_code)]
 mod programs;

@@ -7,6 +7,7 @@ use mote_runtime::internals::sampler;
 use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
 use mote_tools::{Conditions, Error, FloatDevice, Request, RunOptions, Shard};
+use std::ffi::OsString;
 
 /// Which steps a run makes, and their coefficients.
 #[derive(Debug, Clone, Args)]
@@ -47,7 +48,7 @@ pub struct SamplerArgs {
     pub guidance: Option<f64>,
     /// Condition vectors of a model that takes them: numbers with commas between, for all images; or an array of a .npz, .npy or safetensors file, a row an image or one for all
     #[arg(long, value_name = "FILE.npz[:KEY]|X,Y,...", allow_hyphen_values = true)]
-    pub condition: Option<String>,
+    pub condition: Option<OsString>,
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,

@@ -9,12 +9,13 @@ use super::print::{self, Verdict};
 use super::progress;
 use super::target;
 use mote_firmware_sim::{Firmware, RuntimeFlash};
-use mote_tools::backend::Backend;
+use mote_tools::backend::{Backend, BackendError};
 use mote_tools::bench::Bench;
 use mote_tools::estimate::Estimate;
 use mote_tools::kernels::Kernel;
 use mote_tools::validate::backends_to_check;
-use mote_tools::{Conditions, ModelFile, Target};
+use mote_tools::{Conditions, Error, ModelFile, Target};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Measure a step on this machine and on simulated boards
@@ -27,6 +28,7 @@ Examples:
   mote bench my.mote
   mote bench my.mote --backends board:mps2-an386,board:virt --operators --json
   mote bench my.mote --board nrf52840,pico
+  mote bench my.mote --board nrf52840 --trace
   mote bench --kernels --board mps2-m0,mps2-an386")]
 pub struct Args {
     /// The model file
@@ -48,7 +50,7 @@ pub struct Args {
         allow_hyphen_values = true,
         requires = "model"
     )]
-    condition: Option<String>,
+    condition: Option<OsString>,
     /// Show every operator (--json always does)
     #[arg(long, requires = "model")]
     operators: bool,
@@ -61,6 +63,9 @@ pub struct Args {
     /// Boards, separated by commas. With a model: milliseconds and millijoules there, modelled from instructions that a simulated board of that core counts; a chip's name or a file that describes a board will do. With --kernels and --flash: simulated boards [default: a core of each class]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = hints::board(), hide_possible_values = true)]
     board: Vec<String>,
+    /// With --board: trace every instruction of a step through a timing model of the core, in place of the cycles that are typical of it; about a minute for ten million instructions
+    #[arg(long, requires = "model", requires = "board")]
+    trace: bool,
     /// Print the tables in Markdown
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
@@ -93,19 +98,39 @@ impl Single {
     }
 }
 
-/// Milliseconds of a step on `target`, from the count of a simulated board that runs the same code where there is one here.
-fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile) -> Estimate {
+/// Milliseconds of a step on `target`, from the count of a simulated board that runs the same code where there is one here. With `trace`
+/// each instruction is timed as well.
+fn estimate(target: &Target, bench: &Bench<'_>, file: &ModelFile, trace: bool) -> Result<Estimate, Failure> {
     let bar = progress::bar(&target.name, 1);
+    if trace {
+        let traced = match target.stand_in() {
+            Some(board) => bench
+                .trace(board, target.core)
+                .map_err(BackendError::from)
+                .map_err(Error::from)?,
+            None => None,
+        };
+        bar.finish_and_clear();
+        let traced = traced.ok_or_else(|| {
+            let core = target.core.name;
+            Error::usage(format!(
+                "{}: a {core} has no timing model, or no simulated board runs its code",
+                target.name
+            ))
+            .help("leave --trace out: typical cycles of that core are taken")
+        })?;
+        return Ok(Estimate::of_traced(target, file.model(), &traced));
+    }
     let count = target.stand_in().and_then(|board| {
         bench
             .measure(Backend::Board(board, Firmware::Fast))
             .instructions_per_step
     });
     bar.finish_and_clear();
-    match count {
+    Ok(match count {
         Some(count) => Estimate::of_measured(target, file.model(), count),
         None => Estimate::of(target, file.model()),
-    }
+    })
 }
 
 /// Runs it.
@@ -141,8 +166,8 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     }
     let estimates = targets
         .iter()
-        .map(|target| estimate(target, &bench, &file))
-        .collect::<Vec<_>>();
+        .map(|target| estimate(target, &bench, &file, args.trace))
+        .collect::<Result<Vec<_>, _>>()?;
     // Where boards alone are asked for, nothing else is measured.
     let chosen = match (args.backends.as_slice(), targets.as_slice()) {
         ([], [_, ..]) => vec![],

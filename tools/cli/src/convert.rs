@@ -10,11 +10,11 @@ use super::print::{self, Verdict};
 use super::target::DescribedArgs;
 use super::{command_line, progress};
 use mote_runtime::internals::schedule::coefficients::Clip;
-use mote_tools::chain::files::is_chain;
 use mote_tools::files::{Format, OutputFile, folder};
-use mote_tools::import::autoencoder;
 use mote_tools::report::assemble;
-use mote_tools::{Checkpoint, Conversion, Converted, ErrorKind, Progress, Scheme, plan};
+use mote_tools::request::conversion::{Found, checked_name, is_latent, is_range};
+use mote_tools::{Checkpoint, ConversionRequest, Progress, Scheme, Target, plan};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use summary::{object, summary};
 
@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     arena: Option<Arena>,
     /// The model's name [default: the checkpoint's own, whatever its folder is called]
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = checked_name)]
     name: Option<String>,
     /// The label that stands for no class, for guidance and for runs without --class [default: the one that the checkpoint names, as those of `mote train` do]
     #[arg(long, value_name = "C")]
@@ -60,7 +60,7 @@ pub struct Args {
     labels: Option<usize>,
     /// Condition vectors to calibrate with, an array of a .npz, .npy or safetensors file (row, ...) [default: those that the checkpoint's mote.json names, else drawn from the range]
     #[arg(long, value_name = "FILE.npz[:KEY]")]
-    calibration: Option<String>,
+    calibration: Option<OsString>,
     /// The least and the largest number of a condition vector; runs clamp to it [default: what the checkpoint's mote.json says]
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = range)]
     condition_range: Option<[f64; 2]>,
@@ -114,19 +114,11 @@ impl From<Arena> for plan::Arena {
     }
 }
 
-/// A name is a line.
-fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
-        return Err("a name has 1 to 200 bytes and no control characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 /// Rows and columns.
 fn extents(text: &str) -> Result<[usize; 2], String> {
     let sides = text.split_once('x').map(|(rows, cols)| [rows, cols].map(str::parse));
     match sides {
-        Some([Ok(rows), Ok(cols)]) if (1..=8192).contains(&rows) && (1..=8192).contains(&cols) => Ok([rows, cols]),
+        Some([Ok(rows), Ok(cols)]) if is_latent([rows, cols]) => Ok([rows, cols]),
         _ => Err("extents are rows and columns from 1 to 8192, such as 16x16".into()),
     }
 }
@@ -135,59 +127,34 @@ fn extents(text: &str) -> Result<[usize; 2], String> {
 fn range(text: &str) -> Result<[f64; 2], String> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|v| v.trim().parse().ok()).collect();
     match numbers.as_deref() {
-        Some([low, high]) if low.is_finite() && high.is_finite() && low < high => Ok([*low, *high]),
+        Some([low, high]) if is_range([*low, *high]) => Ok([*low, *high]),
         _ => Err("a range is two numbers, the least first, such as -1,1".into()),
     }
 }
 
-/// What is said of the condition in place of what the checkpoint says.
-fn ask_condition(args: &Args, checkpoint: &mut Checkpoint) -> Result<(), Failure> {
-    let said = args.condition_range.is_some() || args.condition_null.is_some();
-    match &mut checkpoint.graph.condition {
-        Some(condition) => {
-            condition.range = args.condition_range.or(condition.range);
-            condition.null = args.condition_null.or(condition.null);
-        }
-        None if said => {
-            return Err(Failure::usage("the network takes no condition vector")
-                .help("leave --condition-range and --condition-null out"));
-        }
-        None => {}
+/// What is asked for.
+fn request(args: &Args, board: Option<&Target>) -> ConversionRequest {
+    ConversionRequest {
+        board: board.cloned(),
+        arena: args.arena.map(Into::into),
+        name: args.name.clone(),
+        null_class: args.null_class,
+        labels: args.labels,
+        calibration: args.calibration.clone(),
+        condition_range: args.condition_range,
+        condition_null: args.condition_null,
+        latent: args.latent,
+        keep_variances: args.learned_variance == LearnedVariance::Keep,
+        strip: args.strip,
+        report: args.report.as_ref().map(|_| command_line()),
+        ..ConversionRequest::of(args.scheme)
     }
-    if args.condition_null.is_some_and(|null| !null.is_finite()) {
-        return Err(Failure::usage("--condition-null is no finite number").help("give a number, such as 0"));
-    }
-    if let Some(calibration) = &args.calibration {
-        checkpoint.calibration = Some(calibration.clone());
-    }
-    Ok(())
 }
 
-/// The checkpoint, with the name and the null class that are asked for.
-fn asked(args: &Args) -> Result<Checkpoint, Failure> {
+/// The network's checkpoint, with the notes of how it was read.
+fn asked(args: &Args, request: &ConversionRequest) -> Result<Checkpoint, Failure> {
     let mut checkpoint = print::noted(Checkpoint::open(&args.checkpoint)?);
-    if let Some(name) = &args.name {
-        checkpoint.name.clone_from(name);
-    }
-    if let Some(label) = args.null_class {
-        let help = "give --null-class the label that the network was trained to take for none, or leave it out";
-        checkpoint
-            .set_null_class(label)
-            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
-    }
-    if let Some(count) = args.labels {
-        let help = "give --labels from 1 to the number of the network's labels, or leave it out";
-        checkpoint
-            .keep_labels(count)
-            .map_err(|error| Failure::coded(ErrorKind::Usage, error).help(help))?;
-    }
-    if args.learned_variance == LearnedVariance::Keep {
-        let help = "save the scheduler that the network was trained with, or leave --learned-variance out";
-        checkpoint
-            .keep_variances()
-            .map_err(|error| Failure::usage(error).help(help))?;
-    }
-    ask_condition(args, &mut checkpoint)?;
+    request.said_of(&mut checkpoint)?;
     if checkpoint.graph.classes.is_some() && checkpoint.null_class.is_none() {
         print::note(
             "the network has labels, and the checkpoint names none that stands for no class: runs need --class, and there is no \
@@ -200,17 +167,11 @@ fn asked(args: &Args) -> Result<Checkpoint, Failure> {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Verdict, Failure> {
     let board = args.described.target(args.board.as_deref())?;
-    if is_chain(&args.checkpoint) {
-        return chain::run(args, board.as_ref());
-    }
-    if let Some(folder) = autoencoder::alone(&args.checkpoint) {
-        return decoder::run(args, board.as_ref(), &folder);
-    }
-    if args.latent.is_some() {
-        return Err(
-            Failure::usage("--latent: a network's own configuration says how large its samples are")
-                .help("leave --latent out"),
-        );
+    let request = request(args, board.as_ref());
+    match Found::at(&args.checkpoint) {
+        Found::Chain => return chain::run(args, &request),
+        Found::Decoder(folder) => return decoder::run(args, &request, &folder),
+        Found::Network => {}
     }
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
     let report = args.report.as_deref().map(|report| {
@@ -219,19 +180,8 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     });
     let report = report.transpose()?;
     report.as_ref().map_or(Ok(()), |report| report.apart(&output))?;
-    let checkpoint = asked(args)?;
-    let mut conversion = Conversion::new(args.scheme);
-    conversion = match &board {
-        Some(board) => conversion.for_board(board.clone()),
-        None => conversion,
-    };
-    if let Some(arena) = args.arena {
-        conversion = conversion.in_arena(arena.into());
-    }
-    let mut converted = with_bar(&conversion, &checkpoint)?;
-    if args.strip {
-        converted.emitted.strip()?;
-    }
+    let checkpoint = asked(args, &request)?;
+    let converted = with_bar(|show| request.network(&checkpoint, show))?;
     converted.notes.iter().for_each(print::note);
     let file = converted.file()?;
     output.write(file.bytes())?;
@@ -251,8 +201,14 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         );
     }
     if let Some(report) = &report {
-        let page = assemble::of_conversion(&converted, &checkpoint, &command_line())?;
-        report.write(page.as_bytes())?;
+        let bar = progress::bar("drawing the report", 1);
+        let show = |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let page = assemble::of_conversion_with(&converted, &checkpoint, &command_line(), &show);
+        bar.finish_and_clear();
+        report.write(page?.as_bytes())?;
     }
     if args.json {
         print::json(&object(args, board.as_ref(), &output, &file, &converted, &checkpoint))?;
@@ -263,7 +219,7 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
 }
 
 /// Converts, with bars on stderr.
-pub fn with_bar(conversion: &Conversion, checkpoint: &Checkpoint) -> Result<Converted, Failure> {
+pub fn with_bar<T>(convert: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<T, Failure>) -> Result<T, Failure> {
     let bar = progress::bar("reading", 1);
     let show = |progress: Progress| {
         let (what, done, of) = match progress {
@@ -274,7 +230,7 @@ pub fn with_bar(conversion: &Conversion, checkpoint: &Checkpoint) -> Result<Conv
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let converted = conversion.convert_with(checkpoint, &show);
+    let converted = convert(&show);
     bar.finish_and_clear();
     converted
 }

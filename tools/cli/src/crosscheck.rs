@@ -2,7 +2,8 @@
 
 use super::failure::Failure;
 use super::print::{self, Verdict};
-use mote_tools::crosscheck::{Dtype, ModelReport, crosscheck, crosscheck_model};
+use super::progress;
+use mote_tools::crosscheck::{Dtype, ModelReport, crosscheck_model, crosscheck_with};
 use mote_tools::{Checkpoint, ModelFile};
 use std::path::PathBuf;
 
@@ -47,7 +48,14 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         Precision::F64 => Dtype::F64,
         Precision::F32 => Dtype::F32,
     };
-    let mut report = crosscheck(&checkpoint, &args.vectors, dtype)?;
+    let bar = progress::bar("comparing", 1);
+    let show = |done: usize, of: usize| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    };
+    let report = crosscheck_with(&checkpoint, &args.vectors, dtype, &show);
+    bar.finish_and_clear();
+    let mut report = report?;
     let quantized = file
         .as_ref()
         .map(|file| crosscheck_model(file, &args.vectors))

@@ -9,6 +9,7 @@ use mote_tools::images::{Picture, encode, grid};
 use mote_tools::request::{file_of_noise, noise_of_file};
 use mote_tools::{Backend, ModelFile};
 use serde_json::json;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Make pictures of latents with a decoder, and write them as one PNG
@@ -23,7 +24,7 @@ pub struct Args {
     model: PathBuf,
     /// The latents, float (sample, channel, row, col) [KEY default: noise]
     #[arg(value_name = "FILE.safetensors[:KEY]")]
-    latents: String,
+    latents: OsString,
     /// The PNG file to write
     #[arg(short, long, value_name = "OUT.png")]
     output: PathBuf,

@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
                 .into_iter()
                 .filter_map(Board::named)
                 .filter(|board| board.available() == Availability::Ok);
-            let parts = Parts::of(Checkpoint::BUNDLED_PARTS);
+            let parts = Parts::of(mote_tools::BUNDLED_PARTS);
             here.for_each(|board| drop(compile_ahead(board, &parts, Firmware::Fast)));
         });
         demonstrate(args)
@@ -89,7 +89,7 @@ fn demonstrate(args: &Args) -> Result<Verdict, Failure> {
     ];
     let checkpoint = Checkpoint::bundled()?;
     say(args, "1. Converting the bundled checkpoint");
-    let converted = with_bar(&Conversion::new(Scheme::Auto), &checkpoint)?;
+    let converted = with_bar(|show| Conversion::new(Scheme::Auto).convert_with(&checkpoint, show))?;
     let file = converted.file()?;
     let (opened, model) = (file.opened(), file.model());
     files[0].write(file.bytes())?;

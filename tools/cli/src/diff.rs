@@ -3,7 +3,8 @@
 use super::args::SamplerArgs;
 use super::failure::Failure;
 use super::print::{self, Verdict, heading, table};
-use mote_tools::diff::{Difference, Formats, difference};
+use super::progress;
+use mote_tools::diff::{Difference, Formats, difference_with};
 use mote_tools::{ModelFile, Request, escaped};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -51,7 +52,15 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
             ..args.sampler.request()?
         }),
     };
-    let found = difference([&files[0], &files[1]], request.as_ref())?;
+    let steps = |request: &Request, file: &ModelFile| {
+        let sampling = request.sampling(file.model())?;
+        Ok::<_, Failure>(sampling.images.len() as u64 * u64::from(sampling.config.steps))
+    };
+    let of_both = |request: &Request| Ok::<_, Failure>(steps(request, &files[0])? + steps(request, &files[1])?);
+    let bar = progress::bar("sampling", request.as_ref().map_or(Ok(0), of_both)?);
+    let found = difference_with([&files[0], &files[1]], request.as_ref(), &|| bar.inc(1));
+    bar.finish_and_clear();
+    let found = found?;
     if args.json {
         print::json(&found)?;
     } else {

@@ -34,6 +34,7 @@ pub fn report(error: &Failure, json: bool) -> ExitCode {
         text.push_str(&format!("  {cyan}help{cyan:#}: {help}\n"));
     }
     text.push_str(&address(error.code()));
+    super::progress::clear();
     // Nothing is left to be said where stderr is closed.
     let _ = std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes());
     if json {

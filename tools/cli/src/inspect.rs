@@ -10,6 +10,7 @@ use mote_firmware_sim::{Firmware, Parts};
 use mote_runtime::internals::model::layout::FORMAT_VERSION;
 use mote_runtime::internals::numeric::NUMERIC_VERSION;
 use mote_runtime::{Method, Model};
+use mote_tools::backend::apart::Cut;
 use mote_tools::condition::FixedPoint;
 use mote_tools::emit::stripped::missing;
 use mote_tools::estimate::Estimate;
@@ -55,7 +56,11 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
     } else {
         let rows = OperatorRow::all(file.model());
         let last = match &asked {
-            Some((fit, estimate)) => text(Some(fit), estimate),
+            Some((fit, estimate)) => {
+                let cut = Cut::remedy(fit, file.model(), file.bytes(), [0, 0]);
+                let cut = cut.map_or(String::new(), |cut| format!("  {cut}\n"));
+                text(Some(fit), estimate) + &cut
+            }
             None => boards(&file.fits()),
         };
         print::text(&(facts(&file) + &operators(&rows) + &last))?;

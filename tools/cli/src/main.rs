@@ -2,7 +2,7 @@
 //!
 //! A file a command, and what they share:
 //!
-//! - [`failure`]: what went wrong, and what to do; [`mod@print`]: stdout, JSON or text; [`progress`]: bars on stderr.
+//! - [`failure`]: what went wrong, and what to do; [`mod@print`]: stdout, JSON or text; [`progress`]: bars and lines on stderr.
 //! - [`args`]: options of a run.
 
 mod args;
@@ -47,6 +47,9 @@ struct Cli {
     /// Without a command: what can be done with what lies in this folder, or demo where nothing does.
     #[command(subcommand)]
     command: Option<Command>,
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -108,6 +111,7 @@ fn clean_up_on_signals() {
 fn main() -> ExitCode {
     clean_up_on_signals();
     let cli = Cli::try_parse().unwrap_or_else(|error| failure::of_arguments(&error));
+    let quiet = cli.quiet;
     let command = match cli.command {
         Some(command) => command,
         None => match next::suggestions(Path::new(".")) {
@@ -135,7 +139,10 @@ fn main() -> ExitCode {
         Command::Doctor(args) => args.json,
         Command::Completions { .. } | Command::Man { .. } => false,
     };
-    match run(&command) {
+    progress::start(name(), quiet);
+    let done = run(&command);
+    progress::end();
+    match done {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
         Err(error) => failure::report(&error, json),
@@ -164,6 +171,15 @@ fn run(command: &Command) -> Result<Verdict, Failure> {
         Command::Completions { shell } => completions(*shell),
         Command::Man { folder } => manual::write(&Cli::command(), folder),
     }
+}
+
+/// `mote` and the command's name.
+fn name() -> String {
+    let mut words = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    let name = words.find(|word| !word.starts_with('-'));
+    format!("mote {}", name.unwrap_or_else(|| "demo".to_owned()))
 }
 
 /// The command as it was given; what is not UTF-8 in it is replaced.

@@ -1,6 +1,7 @@
 //! Standard output, and numbers for people.
 
 use super::failure::Failure;
+use super::progress;
 use mote_tools::Checkpoint;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
@@ -22,6 +23,7 @@ impl From<bool> for Verdict {
 
 /// Writes text to stdout, with its colours where stdout is a terminal. A reader that has gone away is no error.
 pub fn text(text: &str) -> Result<(), Failure> {
+    progress::clear();
     let mut stdout = anstream::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -41,6 +43,7 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// A remark on stderr.
 pub fn note(remark: impl std::fmt::Display) {
+    progress::clear();
     let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{yellow}note{yellow:#}: {remark}");
 }

@@ -10,10 +10,11 @@ use mote_runtime::{Config, arena_bytes};
 use mote_tools::backend::{Origin, Sampling};
 use mote_tools::files::{Format, OutputFile};
 use mote_tools::images::{ImageSink, Signal, encode, fits_one_picture, sheet};
-use mote_tools::request::{DEFAULT_STRENGTH, file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
+use mote_tools::request::{file_of_noise, known_elements, noise_of_file, sample_of_png, steps_of};
 use mote_tools::samplers::sampler_name;
 use mote_tools::{Backend, Conditions, ModelFile, Request, Shard, StartFrom};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -60,7 +61,7 @@ pub struct Args {
     zoom: u32,
     /// Start from the noise in this tensor, float (sample, channel, row, col) [KEY default: noise]
     #[arg(long, value_name = "FILE.safetensors[:KEY]", conflicts_with = "from")]
-    noise: Option<String>,
+    noise: Option<OsString>,
     /// Start from this PNG image, noised
     #[arg(long, value_name = "IMAGE")]
     from: Option<PathBuf>,
@@ -119,13 +120,10 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
         (Some(mask), Some(image_q24)) => Some(known_elements(image_q24, mask, shape)?),
         _ => None,
     };
-    // An image that is completed starts from noise, unless a strength is given.
-    let strength = args.strength.or(known.is_none().then_some(DEFAULT_STRENGTH));
-    let start = match (&args.noise, from, strength, args.interpolate) {
-        (Some(noise), ..) => StartFrom::Noise(noise_of_file(noise, shape)?),
-        (None, Some(image_q24), Some(strength), _) => StartFrom::Image { image_q24, strength },
-        (None, None, _, Some(second)) => StartFrom::Between { second },
-        _ => StartFrom::Seed,
+    let start = match (&args.noise, args.interpolate) {
+        (Some(noise), _) => StartFrom::Noise(noise_of_file(noise, shape)?),
+        (None, Some(second)) if from.is_none() => StartFrom::Between { second },
+        _ => StartFrom::of_image(from, args.strength, known.is_some()),
     };
     let frames = args.interpolate.map(|_| args.frames);
     Ok(Request {

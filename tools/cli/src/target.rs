@@ -5,6 +5,7 @@ use mote_tools::Error;
 use mote_tools::Fit;
 use mote_tools::estimate::{Estimate, Range};
 use mote_tools::target::{Described, Profile, Target};
+use std::str::FromStr;
 
 /// A board's figures, alone or in place of those of a named board.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,16 +23,8 @@ pub struct DescribedArgs {
     #[arg(long, value_name = "CLOCK", allow_hyphen_values = true)]
     clock: Option<String>,
     /// How the firmware is compiled: size (opt-level s with LTO, as a generated project does) or stock (cargo's own --release, larger) [default: size]
-    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    #[arg(long, value_name = "PROFILE", value_parser = Profile::from_str)]
     profile: Option<Profile>,
-}
-
-fn profile(text: &str) -> Result<Profile, String> {
-    match text {
-        "size" => Ok(Profile::Size),
-        "stock" => Ok(Profile::Stock),
-        _ => Err("choose size or stock".into()),
-    }
 }
 
 impl DescribedArgs {
@@ -51,12 +44,7 @@ impl DescribedArgs {
 
     /// The board of that name or file with what is described in its place, or the described one; `None` where none is asked for.
     pub fn target(&self, board: Option<&str>) -> Result<Option<Target>, Error> {
-        match (Target::asked(board, &self.described())?, self.profile) {
-            (None, Some(_)) => {
-                Err(Error::usage("--profile without a board").help("say which board, or leave --profile out"))
-            }
-            (target, profile) => Ok(target.map(|target| target.with_profile(profile.unwrap_or_default()))),
-        }
+        Target::asked_with(board, &self.described(), self.profile)
     }
 }
 
@@ -107,9 +95,10 @@ pub fn time_rows(estimate: &Estimate) -> Vec<Vec<String>> {
         row(
             "cycles",
             format!(
-                "{} to {} a step, modelled: {least:.2} to {most:.2} an instruction{waits}",
+                "{} to {} a step, modelled: {least:.2} to {most:.2} an instruction, {}{waits}",
                 count(cycles[0]),
-                count(cycles[1])
+                count(cycles[1]),
+                estimate.cycles_from
             ),
         ),
     ];

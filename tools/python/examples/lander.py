@@ -4,6 +4,8 @@
     python tools/python/examples/lander.py CHECKPOINT [--scheme w8a8] [--episodes 40] [--backend cpu]
     python tools/python/examples/lander.py CHECKPOINT --scheme float      # PyTorch and diffusers, on net.pt2 of the checkpoint
 
+    python tools/python/examples/lander.py CHECKPOINT --picture landing.png      # the first episode, a frame every twelve on one picture
+
 Prints the mean return, its standard error and the share above 200. `--compare BACKEND` runs the same episodes there as well, and
 says whether every plan had the same bits.
 """
@@ -22,19 +24,31 @@ import mote
 from mote.policy import Policy
 
 
-def episode(policy: Policy, seed: int, most: int = 1000) -> float:
-    """The return of one episode."""
-    world = gymnasium.make("LunarLander-v3", continuous=True)
+def episode(policy: Policy, seed: int, most: int = 1000, frames: list[np.ndarray] | None = None) -> float:
+    """The return of one episode. Pictures of it are added to `frames`, where these are given."""
+    world = gymnasium.make("LunarLander-v3", continuous=True, render_mode=None if frames is None else "rgb_array")
     observation, _ = world.reset(seed=seed)
     policy.reset(seed << 20)
     total = 0.0
     for _ in range(most):
         observation, reward, ended, cut, _ = world.step(policy.act(observation))
         total += float(reward)
+        if frames is not None:
+            frames.append(world.render())
         if ended or cut:
             break
     world.close()
     return total
+
+
+def picture(frames: list[np.ndarray], file: Path, apart: int = 12) -> None:
+    """Writes frames that are so far apart as one picture, at half the size: the sky is black, so the brightest pixel of each is kept."""
+    import pygame
+
+    shown = np.max(frames[::-apart], axis=0)
+    rows, cols, _ = shown.shape
+    half = shown.reshape(rows // 2, 2, cols // 2, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
+    pygame.image.save(pygame.surfarray.make_surface(half.swapaxes(0, 1)), file)
 
 
 class FloatPolicy(Policy):
@@ -75,6 +89,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=5000, help="seed of the first episode")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--compare", metavar="BACKEND")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     config = args.checkpoint / "config.json"
@@ -88,7 +103,10 @@ def main() -> None:
         other = Policy(model, config, backend=args.compare) if args.compare else None
     returns, plans, same = [], 0, True
     for seed in range(args.first, args.first + args.episodes):
-        returns.append(episode(policy, seed))
+        frames = [] if args.picture is not None and not returns else None
+        returns.append(episode(policy, seed, frames=frames))
+        if frames:
+            picture(frames, args.picture)
         plans += len(policy.digests)
         if other is not None:
             again = episode(other, seed)

@@ -1,15 +1,20 @@
 //! A model file, and what can be asked of it.
 
+use crate::array::{Samples, q24};
 use crate::error::exception;
-use crate::options::{self, Steps};
+use crate::options::{self, Of, Steps, conditions};
 use crate::work::run;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
-use mote_tools::backend::{Sampling, Trace};
+use mote_tools::backend::{Sampling, Trace, pictures};
+use mote_tools::condition::FixedPoint;
 use mote_tools::convert::held::Held;
-use mote_tools::tensors::{from_q24, to_chw, to_hwc, to_q24};
+use mote_tools::estimate::Estimate;
+use mote_tools::request::known_where;
+use mote_tools::tensors::{from_q24, to_chw};
 use mote_tools::{
-    Backend, Checkpoint, Conditions, Error, FloatDevice, ModelFile, Request, StartFrom, Validation, board_named,
+    Backend, Checkpoint, Conditions, ConversionRequest, Error, FloatDevice, ModelFile, Request, StartFrom, Target,
+    Validation,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
@@ -27,8 +32,15 @@ const TOGETHER_F16: u64 = 500_000_000;
 #[pyclass(frozen, module = "mote._mote")]
 pub struct Model {
     file: Arc<ModelFile>,
-    /// Its number formats where it was converted here, or why none can stand.
-    held: Option<Result<Arc<Held>, Arc<Error>>>,
+    /// Its number formats where it was converted here, with what was asked, or why none can stand.
+    held: Option<Result<Arc<Formats>, Arc<Error>>>,
+}
+
+/// The number formats of a conversion, and what was asked of it: other weights are read as the first were.
+#[derive(Debug)]
+struct Formats {
+    held: Held,
+    request: ConversionRequest,
 }
 
 /// Bytes of a parameter's numbers (f32): the checkpoint's, the model's, first ones that are rounded to the model's.
@@ -46,10 +58,11 @@ impl Model {
         }
     }
 
-    /// The same, with the formats that it was converted to.
-    pub fn holding(self, held: Result<Held, Error>) -> Self {
+    /// The same, with the formats that it was converted to, as it was asked.
+    pub fn holding(self, held: Result<Held, Error>, request: ConversionRequest) -> Self {
+        let formats = held.map(|held| Arc::new(Formats { held, request }));
         Self {
-            held: Some(held.map(Arc::new).map_err(Arc::new)),
+            held: Some(formats.map_err(Arc::new)),
             ..self
         }
     }
@@ -105,6 +118,11 @@ impl Model {
         self.file.model().condition_len()
     }
 
+    /// The least and the largest number of a condition vector.
+    fn condition_range(&self) -> Option<[f64; 2]> {
+        FixedPoint::of(self.file.model()).map(|point| point.range())
+    }
+
     /// Label that means no class.
     fn null_class(&self) -> Option<u16> {
         self.file.model().header().null_class
@@ -115,6 +133,13 @@ impl Model {
         self.file.model().header().train_steps
     }
 
+    /// Steps of such a run.
+    fn steps(&self, py: Python<'_>, steps: Steps) -> PyResult<u32> {
+        let header = self.file.model().header();
+        let config = steps.options().and_then(|run| run.config(header));
+        config.map(|config| config.steps).map_err(|error| exception(py, &error))
+    }
+
     /// What the file holds, as JSON.
     fn inspect(&self) -> String {
         self.file.inspect().to_string()
@@ -122,10 +147,9 @@ impl Model {
 
     /// What it takes of a board, as JSON.
     fn fit(&self, py: Python<'_>, board: &str) -> PyResult<String> {
-        let board = board_named(board)
-            .map_err(options::choice)
-            .map_err(|error| exception(py, &error))?;
-        Ok(json(&self.file.fit(board)))
+        let board = Target::named(board).map_err(|error| exception(py, &error))?;
+        let estimate = Estimate::of(&board, self.file.model());
+        Ok(json(&(self.file.fit(board), estimate)))
     }
 
     /// The page about the file.
@@ -140,7 +164,7 @@ impl Model {
     }
 
     /// Images of these seeds, a label each where labels are given.
-    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, strength, backend, progress))]
+    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, mask, strength, backend, progress))]
     #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn sample<'py>(
         &self,
@@ -150,25 +174,30 @@ impl Model {
         labels: Option<Vec<u16>>,
         guidance: Option<f64>,
         condition: Option<Vec<Vec<f64>>>,
-        noise: Option<&[u8]>,
-        image: Option<&[u8]>,
-        strength: f64,
+        noise: Option<Samples<'_>>,
+        image: Option<Samples<'_>>,
+        mask: Option<Vec<bool>>,
+        strength: Option<f64>,
         backend: &str,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Made<'py>> {
         let checked = || -> Result<(Backend, Vec<Sampling>), Error> {
-            let start = match (noise, image) {
-                (Some(noise), _) => StartFrom::Noise(self.samples(noise)?),
-                (None, Some(image)) => StartFrom::Image {
-                    image_q24: self.samples(image)?.swap_remove(0),
-                    strength,
-                },
-                (None, None) => StartFrom::Seed,
+            let shape = self.file.shape();
+            let image = image.map(|image| q24(&image, shape)).transpose()?;
+            let image = image.and_then(|mut samples| samples.pop());
+            let known = mask.zip(image.as_ref());
+            let known = known
+                .map(|(mask, image)| known_where(image, &mask, shape))
+                .transpose()?;
+            let start = match noise {
+                Some(noise) => StartFrom::Noise(q24(&noise, shape)?),
+                None => StartFrom::of_image(image, strength, known.is_some()),
             };
             let request = Request {
                 run: steps.options()?,
                 guidance,
                 start,
+                known,
                 condition: conditions(condition)?,
                 ..Request::default()
             };
@@ -202,12 +231,12 @@ impl Model {
     fn predict<'py>(
         &self,
         py: Python<'py>,
-        states: &[u8],
+        states: Samples<'_>,
         timesteps: Vec<f64>,
         labels: Option<Vec<u16>>,
         condition: Option<Vec<Vec<f64>>>,
     ) -> PyResult<Bound<'py, PyByteArray>> {
-        let states = self.samples(states).map_err(|error| exception(py, &error))?;
+        let states = q24(&states, self.file.shape()).map_err(|error| exception(py, &error))?;
         let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
         let questions: Vec<Question> = states
             .into_iter()
@@ -229,27 +258,36 @@ impl Model {
         self.floats(py, &states)
     }
 
+    /// Pictures of latents (f32, `(sample, channel, row, col)`) by the decoder: digests, and pixels `(sample, row, col, channel)`.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        latents: Samples<'_>,
+        backend: &str,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyByteArray>)> {
+        let checked = || -> Result<(Backend, Vec<Vec<i32>>), Error> {
+            Ok((options::backend(backend)?, q24(&latents, self.file.shape())?))
+        };
+        let (backend, latents) = checked().map_err(|error| exception(py, &error))?;
+        let file = Arc::clone(&self.file);
+        let drawn = run(py, None, move |_| Ok(pictures(file.opened(), backend, &latents)?))?;
+        let digests = drawn.iter().map(|one| format!("{:016x}", one.digest)).collect();
+        let pixels: Vec<u8> = drawn.iter().flat_map(|one| one.pixels()).collect();
+        Ok((digests, PyByteArray::new(py, &pixels)))
+    }
+
     /// Holds backends to the same bits; a JSON list of outcomes.
-    #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn validate(
         &self,
         py: Python<'_>,
         backends: Vec<String>,
         seeds: usize,
         steps: Steps,
-        label: Option<u16>,
-        guidance: Option<f64>,
-        condition: Option<Vec<Vec<f64>>>,
+        asked: Of,
     ) -> PyResult<String> {
         let checked = || -> Result<Validation, Error> {
             Ok(Validation {
-                request: Request {
-                    run: steps.options()?,
-                    class: label,
-                    guidance,
-                    condition: conditions(condition)?,
-                    ..Request::default()
-                },
+                request: asked.request(&steps)?,
                 seeds,
                 backends: backends
                     .iter()
@@ -270,35 +308,41 @@ impl Model {
         checkpoint: PathBuf,
         seeds: usize,
         steps: Steps,
-        label: Option<u16>,
+        asked: Of,
+        network: &str,
     ) -> PyResult<String> {
-        let request = Request {
-            run: steps.options().map_err(|error| exception(py, &error))?,
-            class: label,
-            ..Request::default()
+        let checked = || -> Result<(Request, FloatDevice), Error> {
+            let device = FloatDevice::parse(network).map_err(options::choice)?;
+            device.available()?;
+            Ok((asked.request(&steps)?, device))
         };
+        let (request, device) = checked().map_err(|error| exception(py, &error))?;
         let file = Arc::clone(&self.file);
         let compared = run(py, None, move |_| {
-            file.compare(&Checkpoint::open(checkpoint)?, &request, seeds, FloatDevice::Cpu)
+            file.compare(&Checkpoint::open(checkpoint)?, &request, seeds, device)
         })?;
         Ok(json(&compared))
     }
 
     /// The model of the weights in a checkpoint's folder, in this one's number formats.
     fn requantized(&self, py: Python<'_>, checkpoint: PathBuf) -> PyResult<Self> {
-        let held = self.formats().map_err(|error| exception(py, &error))?;
-        let same = Arc::clone(&held);
-        let file = run(py, None, move |_| same.model(&Checkpoint::open(checkpoint)?))?;
+        let formats = self.formats().map_err(|error| exception(py, &error))?;
+        let same = Arc::clone(&formats);
+        let file = run(py, None, move |_| {
+            same.held.model(&same.request.checkpoint(&checkpoint)?)
+        })?;
         Ok(Self {
             file: Arc::new(file),
-            held: Some(Ok(held)),
+            held: Some(Ok(formats)),
         })
     }
 
     /// Weights of a checkpoint's folder by their name, and what the model makes of them.
     fn rounded<'py>(&self, py: Python<'py>, checkpoint: PathBuf) -> PyResult<BTreeMap<String, Rounded<'py>>> {
-        let held = self.formats().map_err(|error| exception(py, &error))?;
-        let found = run(py, None, move |_| held.rounded(&Checkpoint::open(checkpoint)?))?;
+        let formats = self.formats().map_err(|error| exception(py, &error))?;
+        let found = run(py, None, move |_| {
+            formats.held.rounded(&formats.request.checkpoint(&checkpoint)?)
+        })?;
         let bytes = |numbers: &[f32]| -> Bound<'py, PyBytes> {
             let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
             PyBytes::new(py, &bytes)
@@ -324,7 +368,7 @@ impl Model {
 }
 
 impl Model {
-    fn formats(&self) -> Result<Arc<Held>, Arc<Error>> {
+    fn formats(&self) -> Result<Arc<Formats>, Arc<Error>> {
         let opened = || {
             let error = Error::usage("a model file does not hold what its conversion found out");
             Arc::new(error.help("give what mote.convert returned in this process"))
@@ -346,27 +390,6 @@ impl Model {
                 .for_each(|(place, value)| *place = (from_q24(value) as f32).to_le_bytes());
             Ok(())
         })
-    }
-
-    /// Samples in f32, `(sample, channel, row, col)`, as the library takes them.
-    fn samples(&self, bytes: &[u8]) -> Result<Vec<Vec<i32>>, Error> {
-        let shape = self.file.shape();
-        let values: Vec<f64> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
-            .collect();
-        let sample = |(index, chw): (usize, &[f64])| -> Result<Vec<i32>, Error> {
-            let q24: Option<Vec<i32>> = to_hwc(chw, shape.channels).iter().map(|value| to_q24(*value)).collect();
-            q24.ok_or_else(|| {
-                Error::usage(format_args!(
-                    "sample {index} holds a value that is not a number or beyond 64"
-                ))
-                .help("give finite values; the network sees a state of about unit variance")
-            })
-        };
-        values.chunks_exact(shape.len()).enumerate().map(sample).collect()
     }
 
     /// Jobs of few images each, so that Ctrl-C is heard; images of one label follow each other.
@@ -412,15 +435,6 @@ impl Model {
         }
         Ok(samplings)
     }
-}
-
-/// Rows of a condition; one for all, or one an image.
-fn conditions(rows: Option<Vec<Vec<f64>>>) -> Result<Option<Conditions>, Error> {
-    let Some(rows) = rows else {
-        return Ok(None);
-    };
-    let width = rows.first().map_or(0, Vec::len);
-    Conditions::new("the condition", width, rows.concat()).map(Some)
 }
 
 fn json(value: &impl serde::Serialize) -> String {

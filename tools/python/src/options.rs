@@ -1,7 +1,7 @@
 //! Names of samplers, spacings and the like as the library's values.
 
 use mote_tools::samplers::{clip_named, prev_named, sampler_named, samplers, spacing_named, variance_named};
-use mote_tools::{Backend, Error, RunOptions};
+use mote_tools::{Backend, Conditions, Error, Request, RunOptions};
 use pyo3::prelude::*;
 
 /// Which steps a run makes: the keyword arguments of `sample` and `validate`.
@@ -36,6 +36,37 @@ impl Steps {
             clip: named("clip", &self.clip, clip_named, "off, stock, rederived")?,
         })
     }
+}
+
+/// Of what images are asked: the keyword arguments of `validate` and `compare`.
+#[derive(Debug, FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Of {
+    label: Option<u16>,
+    guidance: Option<f64>,
+    condition: Option<Vec<Vec<f64>>>,
+}
+
+impl Of {
+    /// As the library takes it, with these steps.
+    pub fn request(self, steps: &Steps) -> Result<Request, Error> {
+        Ok(Request {
+            run: steps.options()?,
+            class: self.label,
+            guidance: self.guidance,
+            condition: conditions(self.condition)?,
+            ..Request::default()
+        })
+    }
+}
+
+/// Rows of a condition; one for all, or one an image.
+pub fn conditions(rows: Option<Vec<Vec<f64>>>) -> Result<Option<Conditions>, Error> {
+    let Some(rows) = rows else {
+        return Ok(None);
+    };
+    let width = rows.first().map_or(0, Vec::len);
+    Conditions::new("the condition", width, rows.concat()).map(Some)
 }
 
 fn named<T>(

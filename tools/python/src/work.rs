@@ -3,13 +3,32 @@
 use crate::error::exception;
 use mote_tools::Error;
 use pyo3::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How often signals are looked for, and progress is told.
 const BEAT: Duration = Duration::from_millis(50);
+
+/// The process that loaded this.
+static LOADED_BY: OnceLock<u32> = OnceLock::new();
+
+/// Remembers which process this is.
+pub fn loaded() {
+    LOADED_BY.get_or_init(std::process::id);
+}
+
+/// Runs `work` where its loops find threads: a process that was forked has none of its parent's, and would wait for them for ever.
+fn among_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if LOADED_BY.get().is_none_or(|process| *process == std::process::id()) {
+        return work();
+    }
+    match rayon::ThreadPoolBuilder::new().build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
+}
 
 /// What the work and its caller tell each other.
 #[derive(Debug, Default)]
@@ -48,7 +67,7 @@ pub fn run<T: Send + 'static>(
     let of_work = Arc::clone(&watch);
     std::thread::spawn(move || {
         // Nobody waits any more where the caller was interrupted.
-        let _ = sender.send(work(&of_work));
+        let _ = sender.send(among_threads(|| work(&of_work)));
     });
     let mut told = 0;
     loop {

@@ -1,8 +1,10 @@
 """The package, on a model that is converted here. Run by tests/python.rs, or: python -m unittest discover tools/python/tests."""
 
+import itertools
 import json
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -10,12 +12,15 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 import mote
+from mote._arrays import samples
 
+ROOT = Path(os.environ.get("MOTE_TEST_ROOT", Path(__file__).parents[3]))
 CHECKPOINT = Path(os.environ.get("MOTE_TEST_CHECKPOINT", Path(__file__).parents[2] / "assets" / "fashion16-tiny"))
 
 
@@ -45,6 +50,34 @@ class Shards(unittest.TestCase):
                 mote.merge(parts[1:], at("none.npz"))
             self.assertIn("images 3 to 4 of 5", str(raised.exception))
             self.assertFalse(at("none.npz").exists())
+
+    def test_any_sharding_in_any_order_gives_the_same_bytes(self):
+        run = dict(count=33, seed=2, steps=1)
+        order = random.Random(7)
+        with tempfile.TemporaryDirectory() as folder:
+            at = lambda name: Path(folder) / name
+            archives, moments = set(), set()
+            for count in (1, 2, 5, 16):
+                numbers = list(range(count))
+                order.shuffle(numbers)
+                images = [at(f"{i}-of-{count}.npz") for i in numbers]
+                sums = [at(f"{i}-of-{count}.moments") for i in numbers]
+                for i, image, part in zip(numbers, images, sums):
+                    MODEL.sample_part(image, shard=(i, count), **run)
+                    MODEL.statistics(CHECKPOINT, part, shard=(i, count), **run)
+                mote.merge(images, at("all.npz"))
+                mote.merge(sums, at("all.moments"))
+                archives.add(at("all.npz").read_bytes())
+                moments.add(at("all.moments").read_bytes())
+            self.assertEqual((len(archives), len(moments)), (1, 1))
+            for parts, says in (
+                ([at("0-of-2.npz"), at("0-of-5.npz"), at("1-of-2.npz")], "both hold images 0 to 5 of 33"),
+                ([at("0-of-2.npz"), at("4-of-5.npz")], "images 16 to 25 of 33"),
+                ([at("0-of-1.moments"), at("0-of-2.moments")], "both hold images 0 to 15 of 33"),
+            ):
+                with self.assertRaises(mote.InputError) as raised:
+                    mote.merge(parts, at(f"none{parts[0].suffix}"))
+                self.assertIn(says, str(raised.exception))
 
     def test_statistics_join_to_distances(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +129,46 @@ class Sampling(unittest.TestCase):
         again = MODEL.sample([1], image=np.zeros((1, 16, 16)), strength=0.5, steps=2)
         self.assertNotEqual(again.digests, MODEL.sample([1], steps=2).digests)
 
+    def test_what_a_mask_leaves_stays(self):
+        image = np.linspace(-1, 1, 256, dtype=np.float32).reshape(1, 16, 16)
+        mask = np.zeros((16, 16), dtype=bool)
+        mask[4:9, 3:12] = True
+        made = MODEL.sample([1], image=image, mask=mask, steps=2).samples[0]
+        np.testing.assert_allclose(made[0][~mask], image[0][~mask], atol=1e-6)
+        self.assertGreater(np.abs(made[0][mask] - image[0][mask]).max(), 0.01)
+
+    def test_arrays_are_read_where_they_lie(self):
+        noise = np.random.default_rng(2).standard_normal((4, 16, 16, 1)).astype(np.float32)
+        expected = MODEL.predict(np.ascontiguousarray(noise.transpose(0, 3, 1, 2)), 3)
+        frozen = noise.copy()
+        frozen.flags.writeable = False
+        unaligned = np.frombuffer(b"x" + noise.tobytes(), dtype=np.uint8)[1:].view("<f4").reshape(noise.shape)
+        for given in (noise, frozen, unaligned, noise.astype(">f4"), noise.astype(np.float64), noise[::-1][::-1]):
+            np.testing.assert_array_equal(MODEL.predict(given.transpose(0, 3, 1, 2), 3), expected)
+        view = noise.transpose(0, 3, 1, 2)[::2, :, ::-1]
+        self.assertTrue(np.shares_memory(samples(view, (1, 16, 16), "x"), noise))
+        np.testing.assert_array_equal(MODEL.predict(view, 3), MODEL.predict(view.copy(), 3))
+
+    @unittest.skipIf(os.name == "nt", "fork")
+    def test_a_process_that_was_forked_samples_too(self):
+        expected = MODEL.sample(range(4), steps=1).digests
+        reads, writes = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            try:
+                os.write(writes, " ".join(MODEL.sample(range(4), steps=1).digests).encode())
+            finally:
+                os._exit(0)
+        os.close(writes)
+        patience = threading.Timer(60, os.kill, (child, signal.SIGKILL))
+        patience.start()
+        with os.fdopen(reads) as answer:
+            self.assertEqual(answer.read().split(), expected)
+        patience.cancel()
+        os.waitpid(child, 0)
+
     def test_threads_may_share_a_model(self):
         found = []
         threads = [threading.Thread(target=lambda: found.append(MODEL.sample([5], steps=1).digests[0])) for _ in range(4)]
@@ -137,6 +210,84 @@ class Files(unittest.TestCase):
         self.assertLess(len(MODEL.planned(steps=4).to_bytes()), len(MODEL.to_bytes()))
 
 
+    def test_a_closed_model_says_so(self):
+        with mote.Model(MODEL.to_bytes()) as model:
+            self.assertFalse(model.closed)
+        self.assertTrue(model.closed)
+        self.assertIn("closed", repr(model) + model._repr_html_())
+        for call in (
+            lambda: model.sample(0, steps=1),
+            lambda: model.predict(np.zeros((1, 1, 16, 16)), 0),
+            lambda: model.shape,
+            lambda: pickle.dumps(model),
+            lambda: model.write("never.mote"),
+            lambda: model.sample_part("never.npz", count=1, steps=1),
+        ):
+            with self.assertRaises(mote.UsageError) as caught:
+                call()
+            self.assertIn("closed", str(caught.exception))
+        model.close()
+
+    def test_a_report_is_a_page(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "report"
+            model = mote.convert(CHECKPOINT, scheme="f16", report=place)
+            page = (place / "report.html").read_text(encoding="utf-8")
+            self.assertEqual(model.report(), page)
+            self.assertIn("mote.convert", page)
+            self.assertIn("<iframe", model.report()._repr_html_())
+            model.report().write(Path(folder) / "again.html")
+            self.assertEqual((Path(folder) / "again.html").read_text(encoding="utf-8"), page)
+            self.assertNotEqual(MODEL.report(), page)
+            with self.assertRaises(mote.UsageError):
+                model.report().write(Path(folder) / "again.png")
+
+    def test_a_conversion_takes_what_the_command_takes(self):
+        convert = lambda **options: mote.convert(CHECKPOINT, **{"scheme": "f16", **options})
+        self.assertLess(len(convert(strip=True).to_bytes()), len(MODEL.to_bytes()))
+        named = convert(name="of Python")
+        self.assertIn(b"of Python", named.to_bytes())
+        self.assertEqual(named.sample(3, steps=1).digests, MODEL.sample(3, steps=1).digests)
+        arenas = [convert(arena=arena, scheme="w8a8").inspect()["memory"]["run_bytes"] for arena in ("small", "fast", "large")]
+        self.assertEqual((arenas, len(set(arenas))), (sorted(arenas), 3))
+        self.assertEqual(convert(board="nrf52840").to_bytes(), MODEL.to_bytes())
+        with self.assertRaises(mote.TooLargeError):
+            convert(flash="64K", ram="16K", core="cortex-m4f", clock="64MHz")
+
+
+    def test_a_decoder(self):
+        source = ROOT / "tests" / "data" / "importers" / "latent"
+        pipeline = mote.convert(source, scheme="w8a16")
+        channels, rows, cols = pipeline.shape
+        latents = np.random.default_rng(5).standard_normal((2, channels, rows, cols)).astype(np.float32)
+        decoder = mote.convert(source / "vae", scheme="w8a16", latent=(rows, cols), calibration=latents)
+        self.assertEqual(decoder.notes, [])
+        for model in (pipeline, decoder):
+            pictures = model.decode(latents)
+            channels, rows, cols = model.picture_shape
+            self.assertEqual(pictures.pixels.shape, (2, rows, cols, channels))
+            self.assertEqual(pictures.digests, model.decode(latents, backend="oracle").digests)
+            self.assertEqual(len(pictures), 2)
+        with self.assertLogs("mote", "WARNING") as logged:
+            self.assertTrue(mote.convert(source / "vae", scheme="w8a16", latent=(4, 4)).notes)
+        self.assertIn("latents", logged.output[0])
+        with self.assertRaises(mote.UsageError):
+            mote.convert(source / "vae", name="a decoder has none")
+
+    def test_variances_and_labels_of_a_transformer(self):
+        source = ROOT / "tests" / "data" / "importers" / "dit"
+        cut = mote.convert(source, scheme="f16")
+        kept = mote.convert(source, scheme="f16", learned_variance="keep")
+        self.assertGreater(len(kept.to_bytes()), len(cut.to_bytes()))
+        with self.assertRaises(mote.RefusedError) as caught:
+            cut.sample(0, sampler="ddpm", labels=0, steps=2)
+        self.assertIn("keep", caught.exception.advice)
+        made = kept.sample(0, sampler="ddpm", labels=0, steps=2).digests
+        self.assertNotEqual(made, kept.sample(0, sampler="ddpm", labels=0, steps=2, variance="small").digests)
+        fewer = mote.convert(source, scheme="f16", labels=1, null_class=1)
+        self.assertEqual(fewer.null_class, 1)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, kind, says, call):
         with self.assertRaises(kind) as caught:
@@ -154,6 +305,28 @@ class Refusals(unittest.TestCase):
             (mote.InputError, "model", lambda: mote.Model(b"MOTE")),
             (mote.InputError, "no-such", lambda: mote.convert("no-such-folder")),
             (mote.UsageError, "scheme", lambda: mote.convert(CHECKPOINT, scheme="w3")),
+            (mote.UsageError, "arena", lambda: mote.convert(CHECKPOINT, arena="huge")),
+            (mote.UsageError, "latent", lambda: mote.convert(CHECKPOINT, latent=(4, 4))),
+            (mote.UsageError, "labels", lambda: mote.convert(CHECKPOINT, labels=3)),
+            (mote.UsageError, "label", lambda: mote.convert(CHECKPOINT, null_class=3)),
+            (mote.UsageError, "condition", lambda: mote.convert(CHECKPOINT, condition_range=(-1, 1))),
+            (mote.UsageError, "range", lambda: mote.convert(CHECKPOINT, condition_range=(1, 0))),
+            (mote.UsageError, "pair", lambda: mote.convert(CHECKPOINT, condition_range=3)),
+            (mote.UsageError, "profile", lambda: mote.convert(CHECKPOINT, profile="size")),
+            (mote.UsageError, "variance", lambda: mote.convert(CHECKPOINT, learned_variance="keep")),
+            (mote.UsageError, "keep", lambda: mote.convert(CHECKPOINT, learned_variance="drop")),
+            (mote.UsageError, "name", lambda: mote.convert(CHECKPOINT, name="a\nb")),
+            (mote.RefusedError, "decoder", lambda: MODEL.decode(state)),
+            (mote.UsageError, "without image", lambda: sample(0, mask=np.ones((16, 16)))),
+            (mote.UsageError, "mask", lambda: sample(0, image=state, mask=np.ones((3, 3)))),
+            (mote.UsageError, "masked", lambda: predict(np.ma.masked_array(state, mask=True), 0)),
+            (mote.UsageError, "more than", lambda: sample(itertools.count())),
+            (mote.UsageError, "guidance", lambda: sample(0, guidance="much")),
+            (mote.UsageError, "sampler", lambda: sample(0, sampler=3)),
+            (mote.UsageError, "option", lambda: MODEL.validate(["cpu"], stepz=1)),
+            (mote.UsageError, "int", lambda: mote.Model(3)),
+            (mote.UsageError, "zero byte", lambda: mote.Model("a\0b")),
+            (mote.UsageError, "list of paths", lambda: mote.merge("part.npz")),
             (mote.UsageError, "board", lambda: mote.convert(CHECKPOINT, board="toaster")),
             (mote.UsageError, "int", lambda: mote.convert(3)),
             (mote.UsageError, "empty", lambda: sample([])),

@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 
 import mote
-from mote.policy import Policy
+from mote import Policy
 
 ROOT = Path(os.environ.get("MOTE_TEST_ROOT", Path(__file__).parents[3]))
 CHECKPOINT = ROOT / "tests" / "data" / "lander-policy"
@@ -20,6 +22,69 @@ def setUpModule():
     global MODEL, CONFIG
     MODEL = mote.convert(CHECKPOINT, scheme="w8a8")
     CONFIG = json.loads((CHECKPOINT / "config.json").read_text())
+
+
+class Checkpoints(unittest.TestCase):
+    """The network in tests/data/importers/policy: plans of 8 actions of 2 numbers, told 6."""
+
+    SOURCE = ROOT / "tests" / "data" / "importers" / "policy"
+    STATE = "observation.state"
+
+    def folder(self, mode, statistics, **changes):
+        """LeRobot's folder of that network with these statistics."""
+        place = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, place)
+        own = json.loads((self.SOURCE / "config.json").read_text())
+        config = {
+            **own,
+            "type": "diffusion",
+            "n_obs_steps": 1,
+            "n_action_steps": 4,
+            "num_inference_steps": 3,
+            "noise_scheduler_type": "DDPM",
+            "num_train_timesteps": 100,
+            "beta_schedule": "squaredcos_cap_v2",
+            "beta_start": 0.0001,
+            "beta_end": 0.02,
+            "prediction_type": "epsilon",
+            "clip_sample": True,
+            "clip_sample_range": 1.0,
+            "input_features": {self.STATE: {"type": "STATE", "shape": [3]}},
+            "output_features": {"action": {"type": "ACTION", "shape": [2]}},
+            "normalization_mapping": {"STATE": mode, "ACTION": mode},
+            **changes,
+        }
+        (place / "config.json").write_text(json.dumps(config))
+        raw = (self.SOURCE / "model.safetensors").read_bytes()
+        length = int.from_bytes(raw[:8], "little")
+        header, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+        renamed = {name if name == "__metadata__" else f"diffusion.unet.{name}": facts for name, facts in header.items()}
+        for name, numbers in statistics.items():
+            part = np.asarray(numbers, dtype="<f4").tobytes()
+            renamed[name] = {"dtype": "F32", "shape": [len(numbers)], "data_offsets": [len(data), len(data) + len(part)]}
+            data += part
+        text = json.dumps(renamed).encode()
+        (place / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+        return place
+
+    def test_a_folder_of_lerobot_with_means(self):
+        inputs, outputs = "normalize_inputs.buffer_observation_state", "unnormalize_outputs.buffer_action"
+        statistics = {f"{inputs}.mean": [1, 2, 3], f"{inputs}.std": [1, 2, 4], f"{outputs}.mean": [10, -10], f"{outputs}.std": [2, 0.5]}
+        place = self.folder("MEAN_STD", statistics)
+        model = mote.convert(place, scheme="f16", condition_range=(-6, 6))
+        policy = mote.Policy(model, place, seed=4)
+        self.assertEqual((policy.history, policy.carried_out, policy.horizon, policy.steps), (1, 4, 8, 3))
+        actions = [policy.act([2.0, 0.0, 3.0]) for _ in range(4)]
+        np.testing.assert_allclose(policy.condition(), [1, -1, 0], atol=1e-6)
+        plan = model.sample([4], steps=3, condition=policy.condition()).samples[0, :, 0]
+        np.testing.assert_allclose(np.array(actions), plan.T[:4] * [2, 0.5] + [10, -10], atol=1e-5)
+        with self.assertRaises(mote.UsageError) as caught:
+            mote.Policy(mote.convert(place, scheme="f16"), place)
+        self.assertIn("condition_range", caught.exception.advice)
+        for changes in ({"n_obs_steps": 2}, {"horizon": 16}, {"n_action_steps": 9}, {"normalization_mapping": {"STATE": "MIN_MAX"}}):
+            with self.assertRaises(mote.MoteError) as caught:
+                mote.Policy(model, self.folder("MEAN_STD", statistics, **changes))
+            self.assertTrue(caught.exception.advice)
 
 
 class Loop(unittest.TestCase):

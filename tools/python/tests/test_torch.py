@@ -171,6 +171,39 @@ class Converting(unittest.TestCase):
                 self.assertNotIn(tempfile.gettempdir(), str(caught.exception))
 
 
+class Policies(unittest.TestCase):
+    def test_a_checkpoint_of_diffusion_policy_with_its_normalizer(self):
+        source = ROOT / "tests" / "data" / "importers" / "policy"
+        raw = (source / "model.safetensors").read_bytes()
+        length = int.from_bytes(raw[:8], "little")
+        state = {}
+        for name, facts in json.loads(raw[8 : 8 + length]).items():
+            if name != "__metadata__":
+                first, end = (8 + length + at for at in facts["data_offsets"])
+                state[f"model.{name}"] = torch.from_numpy(np.frombuffer(raw[first:end], "<f4").copy()).reshape(facts["shape"])
+        for what, scale, offset, least, most in (("obs", [0.5, 1, 2], [0, 1, 0], [-2, -2, -0.5], [2, 0, 0.5]), ("action", [2, 4], [0, 0], [-0.5, -0.25], [0.5, 0.25])):
+            for name, numbers in (("scale", scale), ("offset", offset), ("input_stats.min", least), ("input_stats.max", most)):
+                state[f"normalizer.params_dict.{what}.{name}"] = torch.tensor(numbers, dtype=torch.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            torch.save({"cfg": {}, "state_dicts": {"ema_model": state, "optimizer": {"state": {}, "param_groups": []}}, "pickles": {"epoch": b"1"}}, place / "latest.ckpt")
+            config = {**json.loads((source / "config.json").read_text()), "n_obs_steps": 1, "n_action_steps": 3}
+            (place / "config.json").write_text(json.dumps(config))
+            (place / "scheduler").mkdir()
+            (place / "scheduler" / "scheduler_config.json").write_text((source / "scheduler" / "scheduler_config.json").read_text())
+            model = mote.convert(place / "latest.ckpt", scheme="f16")
+            policy = mote.Policy(model, place / "latest.ckpt", steps=2)
+            actions = [policy.act(torch.tensor([1.0, -1.0, 0.25])) for _ in range(3)]
+            np.testing.assert_allclose(policy.condition(), [0.5, 0, 0.5], atol=1e-6)
+            plan = model.sample([0], steps=2, condition=policy.condition()).samples[0, :, 0]
+            np.testing.assert_allclose(np.array(actions), plan.T[:3] / [2, 4], atol=1e-6)
+            state["normalizer.params_dict.obs.input_stats.max"][2] = 3
+            torch.save({"state_dicts": {"ema_model": state}}, place / "latest.ckpt")
+            with self.assertRaises(mote.UsageError) as caught:
+                mote.Policy(model, place / "latest.ckpt")
+            self.assertIn("condition_range", caught.exception.advice)
+
+
 class Arrays(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -292,6 +325,16 @@ class Training(unittest.TestCase):
         converted = sqnr_db(model.predict(x[:, :, None], t)[:, :, 0], expected)
         self.assertLess(abs(started - converted), 0.1, (started, converted, rounded))
         self.assertEqual(len(own), len(model.to_bytes()))
+
+    def test_autocast_leaves_the_numbers_as_they_are(self):
+        _, _, quantized = self.quantized("w8a8")
+        x, t = torch.randn(2, 2, 16), torch.tensor([1, 40])
+        expected = quantized(x, t)
+        with torch.autocast("cpu", torch.bfloat16):
+            out = quantized(x, t)
+        np.testing.assert_array_equal(out.detach(), expected.detach())
+        out.square().mean().backward()
+        self.assertTrue(all(torch.isfinite(parameter.grad).all() for parameter in quantized.parameters()))
 
     def test_modules_that_share_weights(self):
         from mote.torch import QuantizedModule

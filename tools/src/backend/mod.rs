@@ -7,7 +7,9 @@
 //! - `wasm`: the module that the page of a report samples with, in an interpreter; of the Cargo feature `wasm`.
 //! - [`predict`]: single network calls.
 //! - [`footprint`]: what a model takes of a board, estimated without building anything.
+//! - [`apart`]: the same of a model that is cut in two.
 
+pub mod apart;
 mod board;
 mod cpu;
 pub mod cuda;

@@ -2,6 +2,7 @@
 
 mod flash;
 mod profile;
+mod traced;
 
 pub use flash::{FlashSet, LEVELS, flash_boards, flash_sets};
 pub use profile::{OperatorCost, complete};

@@ -15,7 +15,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// File of facts.
-pub const FACTS: &str = "chain.json";
+pub use mote_import::CHAIN_FILE as FACTS;
 /// File of tensors.
 pub const TENSORS: &str = "chain.safetensors";
 /// Most steps that a chain may have: timesteps of a model file have 16 bits.

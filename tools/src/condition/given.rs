@@ -30,7 +30,8 @@ impl Given {
             return match &checkpoint.calibration {
                 None => Ok(None),
                 Some(given) => Err(Error::usage(format_args!(
-                    "the network takes no condition, so there is none to calibrate with in {given}"
+                    "the network takes no condition, so there is none to calibrate with in {}",
+                    given.display()
                 ))
                 .help("leave --calibration out")),
             };

@@ -2,8 +2,10 @@
 
 use super::Conditions;
 use crate::data::array;
+use crate::files::keyed;
 use crate::tensors::TensorFile;
 use crate::{Error, ErrorKind};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Names of an array of conditions, best first, where none is given.
@@ -15,26 +17,22 @@ impl Conditions {
     ///
     /// # Errors
     /// Of kind `Input`, with file, key and what is expected.
-    pub fn parse(given: &str) -> Result<Self, Error> {
-        match given
-            .split(',')
-            .map(|v| v.trim().parse().ok())
-            .collect::<Option<Vec<f64>>>()
-        {
+    pub fn parse(given: impl AsRef<OsStr>) -> Result<Self, Error> {
+        match numbers(given.as_ref()) {
             Some(numbers) => Self::new("the condition", numbers.len(), numbers),
-            None => Self::read(given),
+            None => Self::read(given.as_ref()),
         }
     }
 
     /// The file that `given` names, if it names one.
     #[must_use]
-    pub fn file_of(given: &str) -> Option<PathBuf> {
-        let listed = given.split(',').all(|v| v.trim().parse::<f64>().is_ok());
-        (!listed).then(|| split(given).0)
+    pub fn file_of(given: impl AsRef<OsStr>) -> Option<PathBuf> {
+        let given = given.as_ref();
+        numbers(given).is_none().then(|| keyed(given).0)
     }
 
-    fn read(given: &str) -> Result<Self, Error> {
-        let (path, key) = split(given);
+    fn read(given: &OsStr) -> Result<Self, Error> {
+        let (path, key) = keyed(given);
         let shown = |key: &str| format!("{}: `{key}`", path.display());
         let (key, shape, data) = if path.extension().is_some_and(|ending| ending == "safetensors") {
             tensor(&path, key.as_deref())?
@@ -52,6 +50,11 @@ impl Conditions {
     }
 }
 
+/// The numbers of a list with commas between; `None` where it is none.
+fn numbers(given: &OsStr) -> Option<Vec<f64>> {
+    given.to_str()?.split(',').map(|v| v.trim().parse().ok()).collect()
+}
+
 fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64>), Error> {
     let help =
         |error| Error::coded(ErrorKind::Input, error).help("give numbers, FILE.npz:ARRAY or FILE.safetensors:KEY");
@@ -63,13 +66,4 @@ fn tensor(path: &Path, key: Option<&str>) -> Result<(String, Vec<usize>, Vec<f64
         .or_else(|| keys.first().map(String::as_str));
     let values = file.floats(key.unwrap_or(NAMES[0])).map_err(help)?;
     Ok((values.key, values.shape, values.data))
-}
-
-/// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
-fn split(given: &str) -> (PathBuf, Option<String>) {
-    let whole = PathBuf::from(given);
-    match given.rsplit_once(':') {
-        Some((path, key)) if !whole.exists() && !key.is_empty() => (PathBuf::from(path), Some(key.to_owned())),
-        _ => (whole, None),
-    }
 }

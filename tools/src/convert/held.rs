@@ -13,12 +13,13 @@ use mote_runtime::internals::model::header::Arithmetic;
 use super::{Converted, diffusion};
 use crate::emit::emit;
 use crate::import::{Checkpoint, Trained};
-use crate::lower::lower;
+use crate::lower::{deployed, lower};
 use crate::ops::Conv;
 use crate::plan::{Arena, recompute};
 use crate::program::{FusedOp, Program, Slot};
 use crate::quantize::Quantization;
 use crate::quantize::round::Row;
+use crate::quantize::trained;
 use crate::quantize::weights::INT4;
 use crate::{Error, ErrorKind, ModelFile};
 
@@ -95,10 +96,10 @@ impl Held {
     /// # Errors
     /// Of kind `Refused` where it is another network.
     pub fn model(&self, checkpoint: &Checkpoint) -> Result<ModelFile, Error> {
-        let checkpoint = &*checkpoint.deployed().map_err(super::ConvertError::from)?;
+        let checkpoint = &*deployed(checkpoint).map_err(super::ConvertError::from)?;
         let program = self.program(checkpoint)?;
-        let weights = self.trained.weights(&program).map_err(super::ConvertError::from)?;
-        let formats = self.trained.formats(&program).map_err(super::ConvertError::from)?;
+        let weights = trained::weights(&self.trained, &program).map_err(super::ConvertError::from)?;
+        let formats = trained::formats(&self.trained, &program).map_err(super::ConvertError::from)?;
         let int4: Vec<Vec<Row>> = program
             .ops
             .iter()
@@ -124,7 +125,7 @@ impl Held {
     /// # Errors
     /// As [`Held::model`].
     pub fn rounded(&self, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Rounded>, Error> {
-        let checkpoint = &*checkpoint.deployed().map_err(super::ConvertError::from)?;
+        let checkpoint = &*deployed(checkpoint).map_err(super::ConvertError::from)?;
         let program = self.program(checkpoint)?;
         let graph = &checkpoint.graph;
         let found = program.ops.iter().enumerate();

@@ -23,7 +23,7 @@ use mote_runtime::{ParseError, RunError};
 use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted};
 use crate::import::{Checkpoint, Trained};
-use crate::lower::{LowerError, lower_of};
+use crate::lower::{LowerError, deployed, lower_of};
 use crate::plan::{Arena, recompute};
 use crate::program::Program;
 use crate::quantize::formats::Format;
@@ -169,7 +169,7 @@ pub fn convert(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Converted, ConvertError> {
     let learned_variance = checkpoint.has_variances() && !checkpoint.variances;
-    let checkpoint = &*checkpoint.deployed()?;
+    let checkpoint = &*deployed(checkpoint)?;
     limits::check(checkpoint, options.scheme)?;
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();

@@ -21,6 +21,7 @@ use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
 use crate::quantize::round::{Row, round};
 use crate::quantize::scheme::{Assignment, Bits};
+use crate::quantize::trained;
 use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
@@ -169,7 +170,7 @@ pub fn convert_source(
     let model = Model::parse(copy.bytes())?;
     let (widths, scales, int4) = match source.trained {
         Some(trained) => {
-            let weights = trained.weights(program)?;
+            let weights = trained::weights(trained, program)?;
             (Widths::Given(weights.assignment), weights.scales, weights.int4)
         }
         None => {
@@ -196,10 +197,10 @@ pub fn convert_source(
         Widths::Measured => auto::assign(&trials, memory.budget, memory.arena_to_measure(), progress)?,
     };
     let formats = match source.trained {
-        Some(trained) => trained.formats(program)?,
+        Some(trained) => trained::formats(trained, program)?,
         None => formats(program, &stats, &assignment),
     };
-    let chosen = Trained::of(numbers.scheme, program, &trials.quantization(&assignment, &formats));
+    let chosen = trained::chosen_formats(numbers.scheme, program, &trials.quantization(&assignment, &formats));
     let (arena, emitted) = memory.fit(|arena| trials.emit(&assignment, &formats, arena))?;
     let copy = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(copy.bytes())?;

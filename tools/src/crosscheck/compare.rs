@@ -19,6 +19,7 @@ pub(super) fn compare<T: Real>(
     checkpoint: &Checkpoint,
     vectors: &Vectors,
     dtype: Dtype,
+    progress: &dyn Fn(usize, usize),
 ) -> Result<Report, CrosscheckError> {
     let start = Instant::now();
     let mut compare = Compare::<T> {
@@ -30,7 +31,8 @@ pub(super) fn compare<T: Real>(
     };
     let features = compare.features_of_references(dtype)?;
     let mut unused = vectors.unread.clone();
-    for name in vectors.tensors.keys() {
+    for (done, name) in vectors.tensors.keys().enumerate() {
+        progress(done, vectors.tensors.len());
         match Key::parse(name) {
             // In f32 there is nothing to hold against a reference in f64.
             Some(Key::Forward(r) | Key::Run(_, _, r)) if dtype == Dtype::F32 && r != Reference::F32 => {}

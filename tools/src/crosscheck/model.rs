@@ -48,7 +48,7 @@ pub fn crosscheck_model(file: &ModelFile, vectors: &Path) -> Result<ModelReport,
     let refuse = |what: String| {
         Error::input(format_args!("{}: {what}", vectors.display())).help("are the vectors of this model?")
     };
-    let noise = noise_of_file(&vectors.display().to_string(), file.shape())?;
+    let noise = noise_of_file(vectors, file.shape())?;
     let labels = references.numbers("labels").ok().map(|labels| labels.data);
     let conditions = conditions(&references, file.model(), vectors)?;
     let mut runs = Vec::new();

@@ -3,7 +3,7 @@
 use super::CrosscheckError;
 use crate::files::{Form, read_as};
 use crate::import::SampleLayout;
-use crate::tensors::widen;
+use mote_import::widen;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -1,6 +1,6 @@
 //! The IDX files of MNIST and its kin: big-endian, mostly a byte a pixel.
 
-use super::{DataError, Part, Raw, bytes, content, planes};
+use super::{DataError, Part, Raw, bytes, content, planes, whole};
 use crate::files::Form;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -55,9 +55,10 @@ fn labels(path: &Path, count: usize) -> Result<Vec<usize>, DataError> {
             format!("holds labels of shape {:?} for {count} images", labels.shape),
         ));
     }
-    let label = |v: &f32| (v.fract() == 0.0 && (0.0..=65535.0).contains(v)).then_some(*v as usize);
-    let labels: Option<Vec<usize>> = labels.data.iter().map(label).collect();
-    labels.ok_or_else(|| content(path, "holds labels that are no whole numbers from 0 to 65535"))
+    whole(&labels.data).map_err(|(i, label)| {
+        let problem = format!("holds the label {label} of image {i}, expected whole numbers from 0 to 65535");
+        content(path, problem)
+    })
 }
 
 /// The file of labels: of the same compression, or of the other.
@@ -93,7 +94,7 @@ fn array(path: &Path, mut file: impl Read) -> Result<Idx, DataError> {
     let not_idx = || {
         content(
             path,
-            "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files",
+            "is neither an IDX file of bytes, nor .npz, nor a folder of PNG files; one array of NumPy is saved by np.savez(FILE, images=...)",
         )
     };
     let broken = |error: std::io::Error| content(path, format!("is not a whole gzip file: {error}"));

@@ -13,7 +13,6 @@ pub(crate) mod npy;
 mod npz;
 mod size;
 mod training;
-pub(crate) mod zip;
 
 pub use discrete::Discrete;
 pub(crate) use npz::array;
@@ -131,8 +130,16 @@ fn read(path: &Path, channels: Option<usize>) -> Result<Raw, DataError> {
     let len: usize = raw.shape.iter().product();
     for part in raw.parts() {
         let count = part.pixels.len() / len.max(1);
-        if count == 0 || part.pixels.iter().any(|v| !v.is_finite()) {
-            return Err(content(path, "holds no images, or values that are not finite"));
+        if count == 0 {
+            return Err(content(path, "holds no images"));
+        }
+        if let Some(at) = part.pixels.iter().position(|v| !v.is_finite()) {
+            let problem = format!(
+                "holds the value {} in image {}, expected finite numbers",
+                part.pixels[at],
+                at / len
+            );
+            return Err(content(path, problem));
         }
         if !part.labels.is_empty() && part.labels.len() != count {
             let problem = format!("holds {} labels for {count} images", part.labels.len());
@@ -140,6 +147,15 @@ fn read(path: &Path, channels: Option<usize>) -> Result<Raw, DataError> {
         }
     }
     Ok(raw)
+}
+
+/// Class labels, whole numbers from 0 to 65535; or the place of the first number that is none, and that number.
+fn whole(values: &[f32]) -> Result<Vec<usize>, (usize, f32)> {
+    let label = |(i, v): (usize, &f32)| {
+        let is_label = v.fract() == 0.0 && (0.0..=65535.0).contains(v);
+        if is_label { Ok(*v as usize) } else { Err((i, *v)) }
+    };
+    values.iter().enumerate().map(label).collect()
 }
 
 /// `(image, row, col, channel)` as `(image, channel, row, col)`.

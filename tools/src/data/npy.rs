@@ -90,15 +90,12 @@ pub fn header(file: &[u8], most: usize) -> Result<Header<'_>, String> {
     let extents = field(header, "shape")
         .and_then(|v| v.strip_prefix('('))
         .and_then(|v| v.split(')').next());
-    let extents = extents
-        .ok_or("has no shape")?
-        .split(',')
-        .map(str::trim)
-        .filter(|e| !e.is_empty());
+    let written = extents.ok_or("has no shape")?;
+    let extents = written.split(',').map(str::trim).filter(|e| !e.is_empty());
     let shape: Vec<usize> = extents
         .map(str::parse)
         .collect::<Result<_, _>>()
-        .map_err(|_| "has a shape that is no shape")?;
+        .map_err(|_| format!("has the shape ({}), expected whole numbers", printable(written)))?;
     let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
     let elements = elements
         .filter(|n| *n <= most && n.checked_mul(width).is_some())

@@ -1,10 +1,10 @@
 //! `.npz`: NumPy's archive of arrays, whose names say what they are.
 
 use super::npy::{self, Array};
-use super::zip::{self, Entry};
-use super::{DataError, Part, Raw, bytes, content, planes};
+use super::{DataError, Part, Raw, bytes, content, planes, whole};
 use crate::files::Form;
 use mote_graph::config::printable;
+use mote_import::zip::{self, Entry};
 use std::path::Path;
 
 /// Names of an array of images and of its labels, best first.
@@ -92,6 +92,10 @@ impl Archive<'_> {
                     held_out.shape, first.shape
                 ));
             }
+            // Bytes and parts of one in a set would be brought to one range, which is right for one of them alone.
+            [first, held_out] if first.bytes != held_out.bytes && (first.is_broken() || held_out.is_broken()) => {
+                return Err("images to train on and those held out have different types, bytes and parts of one: save both in one type".into());
+            }
             [first, ..] => first.shape,
         };
         let bytes = found.iter().all(|images| images.bytes);
@@ -122,12 +126,19 @@ impl Archive<'_> {
             )
         })?;
         let labels = match self.first(labels)? {
-            Some((name, labels)) => whole(&labels.data)
-                .filter(|found| Some(&found.len()) == array.shape.first())
-                .ok_or_else(|| {
-                    let (found, count) = (&labels.shape, array.shape.first().unwrap_or(&0));
-                    format!("the array {name} must hold a label an image, whole numbers from 0: it has shape {found:?} for {count} images")
-                })?,
+            Some((name, labels)) => {
+                let (found, count) = (&labels.shape, array.shape.first().unwrap_or(&0));
+                if labels.data.len() != *count {
+                    return Err(format!(
+                        "the array {name} must hold a label an image: it has shape {found:?} for {count} images"
+                    ));
+                }
+                whole(&labels.data).map_err(|(i, label)| {
+                    format!(
+                        "the array {name} holds the label {label} of image {i}, expected whole numbers from 0 to 65535"
+                    )
+                })?
+            }
             None => vec![],
         };
         let pixels = if channels_last {
@@ -172,6 +183,13 @@ struct Found {
     part: Part,
 }
 
+impl Found {
+    /// Whether some value is no whole number.
+    fn is_broken(&self) -> bool {
+        self.part.pixels.iter().any(|value| value.fract() != 0.0)
+    }
+}
+
 /// Channels, rows and columns, and whether the array has the channels last.
 fn shape(extents: &[usize]) -> Option<([usize; 3], bool)> {
     match *extents {
@@ -184,9 +202,4 @@ fn shape(extents: &[usize]) -> Option<([usize; 3], bool)> {
         [_, len] if len.isqrt().pow(2) == len => Some(([1, len.isqrt(), len.isqrt()], false)),
         _ => None,
     }
-}
-
-fn whole(values: &[f32]) -> Option<Vec<usize>> {
-    let label = |v: &f32| (v.fract() == 0.0 && (0.0..=65535.0).contains(v)).then_some(*v as usize);
-    values.iter().map(label).collect()
 }

@@ -1,7 +1,11 @@
 //! Files as people have them.
 
+#[path = "../../import/src/zip/archive.rs"]
+mod archive;
+
 use super::*;
 use crate::images::{Picture, encode};
+use archive::archive;
 use std::io::Write;
 
 fn load_all(path: &Path) -> Result<Dataset, DataError> {
@@ -146,7 +150,7 @@ fn arrays_are_parts_by_their_names() {
     let dir = tempfile::tempdir().unwrap();
     let archive = |name: &str, arrays: &[(&str, &[u8])]| {
         let path = dir.path().join(name);
-        std::fs::write(&path, zip::tests::archive(arrays)).unwrap();
+        std::fs::write(&path, archive(arrays)).unwrap();
         path
     };
     let shape = [1, 2, 2];
@@ -351,7 +355,7 @@ fn a_set_s_channels_are_decided_by_the_set() {
 fn arrays_with_channels_last_have_as_many_as_they_say() {
     let pixels = [7; 2 * 8 * 8 * 4];
     let x = npy::tests::file("|u1", "(2, 8, 8, 4)", &pixels);
-    let dir = disk(&[("a.npz", &zip::tests::archive(&[("x.npy", &x)]))]);
+    let dir = disk(&[("a.npz", &archive(&[("x.npy", &x)]))]);
     let path = dir.path().join("a.npz");
     let error = measured(&path, Split::Test, 9, [3, 8, 8]).unwrap_err().to_string();
     assert!(
@@ -360,14 +364,14 @@ fn arrays_with_channels_last_have_as_many_as_they_say() {
     );
     assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
     let first = npy::tests::file("|u1", "(2, 4, 8, 8)", &pixels);
-    std::fs::write(&path, zip::tests::archive(&[("x.npy", &first)])).unwrap();
+    std::fs::write(&path, archive(&[("x.npy", &first)])).unwrap();
     assert_eq!(measured(&path, Split::Test, 9, [4, 8, 8]).unwrap().shape, [4, 8, 8]);
 }
 
 #[test]
 fn archives_whose_checksum_is_wrong_are_refused() {
     let x = npy::tests::file("|u1", "(2, 4)", &[0, 1, 2, 3, 4, 5, 6, 7]);
-    let mut bytes = zip::tests::archive(&[("test_x.npy", &x)]);
+    let mut bytes = archive(&[("test_x.npy", &x)]);
     let at = bytes.windows(8).position(|w| w == [0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
     bytes[at] ^= 64;
     let dir = disk(&[("bad.npz", &bytes)]);
@@ -385,7 +389,7 @@ fn archives_whose_checksum_is_wrong_are_refused() {
 fn what_unpacks_to_too_much_is_refused_before_it_is_unpacked() {
     let shape = "(1000000, 64, 64)";
     let x = npy::tests::file("|u1", shape, &[0; 5000]);
-    let archive = zip::tests::archive(&[("a.npy", b""), ("x.npy", &x)]);
+    let archive = archive(&[("a.npy", b""), ("x.npy", &x)]);
     let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
     gz.write_all(&idx(&[1 << 20, 64, 64], &[0; 5000])).unwrap();
     let dir = disk(&[("a.npz", &archive), ("b.gz", &gz.finish().unwrap())]);
@@ -421,4 +425,36 @@ fn holding_out_more_than_there_is_is_refused() {
         error.contains("holds 2 images: --hold-out 2 leaves none to train on"),
         "{error}"
     );
+}
+
+#[test]
+fn bytes_and_parts_of_one_are_no_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npz");
+    let array = |kind: &str, bytes: &[u8]| {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (2, 1, 2), }}\n");
+        let mut file = b"\x93NUMPY\x01\0".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(bytes);
+        file
+    };
+    let bytes = array("|u1", &[0, 255, 0, 255]);
+    let halves = array("<f4", &[0.0f32, 0.5, 1.0, 0.25].map(f32::to_le_bytes).concat());
+    std::fs::write(
+        &path,
+        archive(&[("train_x.npy", &bytes[..]), ("test_x.npy", &halves[..])]),
+    )
+    .unwrap();
+    let error = load_all(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("a.npz") && error.contains("save both in one type"),
+        "{error}"
+    );
+    std::fs::write(
+        &path,
+        archive(&[("train_x.npy", &bytes[..]), ("test_x.npy", &bytes[..])]),
+    )
+    .unwrap();
+    assert_eq!(load_all(&path).unwrap().held_out.pixels.len(), 4);
 }

@@ -38,6 +38,7 @@ impl From<RunError> for Error {
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
             RunError::NoVariances => "say --variance small or large, or convert with --learned-variance keep".into(),
+            RunError::NoDecoder => "give the file of a decoder, or of a model that samples latents".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),
             _ => return Self::coded(ErrorKind::Refused, error),
         };
@@ -69,7 +70,7 @@ impl From<ParseError> for Error {
 
 impl From<ImportError> for Error {
     fn from(error: ImportError) -> Self {
-        Self::coded(ErrorKind::Input, error).help("see `mote convert --help` for what a checkpoint is")
+        Self::coded(ErrorKind::Input, error)
     }
 }
 
@@ -77,7 +78,7 @@ impl From<ConvertError> for Error {
     fn from(error: ConvertError) -> Self {
         match error {
             ConvertError::Condition(error) => error,
-            error => Self::coded(ErrorKind::Input, error).help("see CHECKPOINT in `mote convert --help`"),
+            error => Self::coded(ErrorKind::Input, error),
         }
     }
 }

@@ -45,9 +45,9 @@ impl ErrorKind {
 /// Why something could not be done. `Display` gives the message; [`Error::advice`] says what to do.
 ///
 /// ```
-/// use mote_tools::{Checkpoint, ErrorKind};
+/// use mote_tools::{Checkpoint, Error, ErrorKind};
 ///
-/// let error = Checkpoint::open("no-such-folder").unwrap_err();
+/// let error = Error::from(Checkpoint::open("no-such-folder").unwrap_err());
 /// assert_eq!(error.kind(), ErrorKind::Input);
 /// assert!(error.to_string().contains("no-such-folder") && error.advice().is_some());
 /// ```
@@ -80,6 +80,14 @@ impl Error {
         Self {
             code: error.code(),
             ..Self::of(kind, error)
+        }
+    }
+
+    /// The same with the code of a stage's error, whose message is said in other words.
+    pub(crate) fn with_code_of(self, error: &impl Coded) -> Self {
+        Self {
+            code: error.code(),
+            ..self
         }
     }
 
@@ -133,10 +141,12 @@ impl Error {
         self.code
     }
 
-    /// What to do about it.
+    /// What to do about it: what whoever made the error says, or what its code says of all that have it.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
-        self.help.as_deref()
+        let of_kind = self.code == self.kind.code();
+        let of_code = || self.code.entry().filter(|_| !of_kind).map(|entry| entry.remedy);
+        self.help.as_deref().or_else(of_code)
     }
 }
 

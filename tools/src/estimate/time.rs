@@ -5,6 +5,7 @@ use crate::bench::IMAGE_STEPS;
 use crate::report::OperatorRow;
 use crate::target::Target;
 use mote_firmware_sim::chips::{Fetch, Help};
+use mote_firmware_sim::cycles::Traced;
 use mote_runtime::internals::family::COLUMNS;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_runtime::{Config, Model};
@@ -31,6 +32,8 @@ pub struct Estimate {
     pub instructions_per_step: u64,
     /// What the rest is: `modelled`.
     pub kind: &'static str,
+    /// Where the cycles of an instruction are from: `typical` of networks that were traced on that core, or `traced`, of this one.
+    pub cycles_from: &'static str,
     /// Cycles an instruction, without waiting for code memory.
     pub cycles_per_instruction: Range,
     /// Cycles of a step that wait for code memory; `null` where nothing is known of it.
@@ -63,22 +66,36 @@ impl Estimate {
         let Instructions { step, unmeasured, .. } = Instructions::of(model, target.core, &config);
         Self {
             unmeasured,
-            ..Self::of_instructions(target, model, step, "estimated")
+            ..Self::of_instructions(target, model, step, "estimated", None)
         }
     }
 
     /// Of a step whose instructions were measured.
     #[must_use]
     pub fn of_measured(target: &Target, model: &Model<'_>, instructions: u64) -> Self {
-        Self::of_instructions(target, model, instructions, "measured")
+        Self::of_instructions(target, model, instructions, "measured", None)
     }
 
-    fn of_instructions(target: &Target, model: &Model<'_>, step: u64, from: &'static str) -> Self {
+    /// Of a step whose instructions were traced, each through a timing model of the core.
+    #[must_use]
+    pub fn of_traced(target: &Target, model: &Model<'_>, traced: &Traced) -> Self {
+        let each = traced.cycles.map(|cycles| cycles / traced.instructions.max(1) as f64);
+        Self::of_instructions(target, model, traced.instructions, "measured", Some(each))
+    }
+
+    fn of_instructions(
+        target: &Target,
+        model: &Model<'_>,
+        step: u64,
+        from: &'static str,
+        traced: Option<Range>,
+    ) -> Self {
         let header = model.header();
-        let each = match header.arithmetic {
+        let typical = match header.arithmetic {
             Arithmetic::Integer => target.core.cycles.integer,
             Arithmetic::F16 => target.core.cycles.f16,
         };
+        let each = traced.unwrap_or(typical);
         let waits = target.fetch.map(|fetch| waits(&fetch, model, step as f64));
         let [least, most] = waits.unwrap_or_default();
         let cycles = [each[0] * step as f64 + least, each[1] * step as f64 + most];
@@ -96,6 +113,7 @@ impl Estimate {
             instructions: from,
             instructions_per_step: step,
             kind: "modelled",
+            cycles_from: if traced.is_some() { "traced" } else { "typical" },
             cycles_per_instruction: each,
             wait_cycles_per_step: waits,
             cycles_per_step: cycles.map(f64::round),

@@ -1,7 +1,7 @@
 //! Files that are read: bounded by what they hold, and never written over by the work that reads them.
 
-use super::regular;
 use crate::Error;
+use mote_import::files as regular;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

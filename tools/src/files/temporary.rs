@@ -34,7 +34,16 @@ pub fn remove_temporaries() {
 fn remove(list: &BTreeSet<PathBuf>) {
     for path in list {
         // What cannot be removed now is found by the next process.
-        let _ = std::fs::remove_file(path);
+        let _ = remove_one(path);
+    }
+}
+
+/// Removes a temporary file, or a folder with all that is in it. A link is removed, and not what it leads to.
+fn remove_one(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
     }
 }
 
@@ -47,7 +56,7 @@ pub(super) struct Temporary {
 
 /// A place in the list, for as long as it lives.
 #[derive(Debug)]
-struct Listed(PathBuf);
+pub(super) struct Listed(PathBuf);
 
 impl Drop for Listed {
     fn drop(&mut self) {
@@ -112,6 +121,26 @@ fn replaceable(target: &Path) -> io::Result<()> {
     }
 }
 
+/// A new folder in `parent`, with the lock that says that it is being filled.
+pub(super) fn folder_in(parent: &Path) -> io::Result<(PathBuf, Listed, Option<File>)> {
+    remove_stale(parent);
+    // No signal finds a folder that is not listed yet.
+    let mut list = written();
+    let mut number = 0u32;
+    let path = loop {
+        let path = parent.join(format!("{PREFIX}{}-{number}{SUFFIX}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            made => break made.map(|()| path)?,
+        }
+    };
+    list.insert(path.clone());
+    drop(list);
+    // Where folders cannot be locked, a stale one stays.
+    let lock = File::open(&path).ok().filter(|folder| folder.try_lock().is_ok());
+    Ok((path.clone(), Listed(path), lock))
+}
+
 /// Removes what killed processes left in `folder`.
 fn remove_stale(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -120,10 +149,10 @@ fn remove_stale(folder: &Path) {
         let age = entry.metadata().and_then(|found| found.modified()).ok();
         let old = age.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
         // Opening a pipe would wait for who writes into it.
-        let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
+        let regular = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
         let free = || regular && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if old && free() {
-            let _ = std::fs::remove_file(entry.path());
+            let _ = remove_one(&entry.path());
         }
     }
 }
@@ -189,6 +218,10 @@ mod tests {
             file.set_modified(old).unwrap();
             file
         };
+        std::fs::create_dir(folder.path().join(".mote-folder.tmp")).unwrap();
+        std::fs::write(folder.path().join(".mote-folder.tmp/within"), "").unwrap();
+        let stale = File::open(folder.path().join(".mote-folder.tmp")).unwrap();
+        stale.set_modified(old).unwrap();
         let (_left, held, _other) = (file(".mote-left.tmp"), file(".mote-held.tmp"), file("other.tmp"));
         held.try_lock().unwrap();
         File::create(folder.path().join(".mote-young.tmp")).unwrap();

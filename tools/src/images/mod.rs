@@ -57,11 +57,12 @@ impl Shape {
         }
     }
 
-    /// What a run of a model ends in: its decoder's picture, or its sample.
+    /// What a model makes in the end: its decoder's picture, its own where it is a decoder alone, or its sample.
     pub fn of_picture(model: &Model<'_>) -> Self {
-        match model.decoder() {
-            Some(decoder) => {
-                let [channels, rows, cols] = decoder.picture().map(usize::from);
+        let inner = model.decoder().map(|decoder| decoder.picture());
+        match inner.or_else(|| model.header().prediction.picture()) {
+            Some(picture) => {
+                let [channels, rows, cols] = picture.map(usize::from);
                 Self { rows, cols, channels }
             }
             None => Self::of(model.header()),

@@ -5,90 +5,63 @@
 
 use super::{LowerError, refuse};
 use crate::import::Checkpoint;
-use mote_graph::config::{ConfigError, shown};
 use mote_graph::graph::{Graph, Node, Op, Param, ValueId};
 use mote_graph::schedule::Variance;
 use mote_runtime::Model;
 use std::borrow::Cow;
 
-impl Checkpoint {
-    /// Whether the network gives variances after its prediction.
-    #[must_use]
-    pub fn has_variances(&self) -> bool {
-        let ([reads, ..], [gives, ..]) = (self.graph.sample_shape(), self.graph.output_shape());
-        self.scheduler.variance == Variance::LearnedRange && gives == 2 * reads
+/// The checkpoint as it is deployed: without variances, where they are not kept.
+///
+/// # Errors
+/// Where the last layers are none whose channels can be cut.
+pub fn deployed(checkpoint: &Checkpoint) -> Result<Cow<'_, Checkpoint>, LowerError> {
+    if checkpoint.variances {
+        return Ok(Cow::Borrowed(checkpoint));
     }
+    without(checkpoint)
+}
 
-    /// Has the variances of the network deployed with its prediction: the ancestral sampler takes them.
-    ///
-    /// # Errors
-    /// Where it gives none, and on continuous noise levels.
-    pub fn keep_variances(&mut self) -> Result<(), ConfigError> {
-        if self.has_variances() && !self.scheduler.levels.are_continuous() {
-            self.variances = true;
-            return Ok(());
-        }
-        Err(ConfigError {
-            file: "scheduler_config.json".to_owned(),
-            field: "variance_type".to_owned(),
-            value: (self.scheduler_config.get("variance_type")).map_or_else(|| "missing".to_owned(), shown),
-            problem: "the network gives no variances beside its prediction, so none can be kept: leave --learned-variance out".to_owned(),
+/// The checkpoint without variances.
+fn without(checkpoint: &Checkpoint) -> Result<Cow<'_, Checkpoint>, LowerError> {
+    if !checkpoint.has_variances() {
+        return Ok(Cow::Borrowed(checkpoint));
+    }
+    let mut means = checkpoint.clone();
+    let channels = means.graph.sample_shape()[0];
+    if let Some(output) = means.graph.output {
+        cut(&mut means.graph, output, channels)?;
+    }
+    means.scheduler.variance = Variance::FixedSmall;
+    let graph = &mut means.graph;
+    let used: Vec<String> = graph.nodes.iter().flat_map(|node| params(&node.op)).collect();
+    graph.params.retain(|key, _| used.contains(key));
+    Ok(Cow::Owned(means))
+}
+
+/// The checkpoint as `model` was made of it: with its variances or without, and with as many labels.
+///
+/// # Errors
+/// As [`deployed`].
+pub fn deployed_as<'a>(checkpoint: &'a Checkpoint, model: &Model<'_>) -> Result<Cow<'a, Checkpoint>, LowerError> {
+    let header = model.header();
+    let deployed = if model.has_variances() && checkpoint.has_variances() {
+        Cow::Owned(Checkpoint {
+            variances: true,
+            ..checkpoint.clone()
         })
+    } else {
+        without(checkpoint)?
+    };
+    let classes = usize::from(header.classes);
+    if classes == 0 || deployed.graph.classes.is_none_or(|all| classes >= all) {
+        return Ok(deployed);
     }
-
-    /// The checkpoint as it is deployed: without variances, where they are not kept.
-    ///
-    /// # Errors
-    /// Where the last layers are none whose channels can be cut.
-    pub fn deployed(&self) -> Result<Cow<'_, Self>, LowerError> {
-        if self.variances {
-            return Ok(Cow::Borrowed(self));
-        }
-        self.cut()
-    }
-
-    /// The checkpoint without variances.
-    fn cut(&self) -> Result<Cow<'_, Self>, LowerError> {
-        if !self.has_variances() {
-            return Ok(Cow::Borrowed(self));
-        }
-        let mut checkpoint = self.clone();
-        let channels = checkpoint.graph.sample_shape()[0];
-        if let Some(output) = checkpoint.graph.output {
-            cut(&mut checkpoint.graph, output, channels)?;
-        }
-        checkpoint.scheduler.variance = Variance::FixedSmall;
-        let graph = &mut checkpoint.graph;
-        let used: Vec<String> = graph.nodes.iter().flat_map(|node| params(&node.op)).collect();
-        graph.params.retain(|key, _| used.contains(key));
-        Ok(Cow::Owned(checkpoint))
-    }
-
-    /// The checkpoint as `model` was made of it: with its variances or without, and with as many labels.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::deployed`].
-    pub fn deployed_as(&self, model: &Model<'_>) -> Result<Cow<'_, Self>, LowerError> {
-        let header = model.header();
-        let deployed = if model.has_variances() && self.has_variances() {
-            Cow::Owned(Self {
-                variances: true,
-                ..self.clone()
-            })
-        } else {
-            self.cut()?
-        };
-        let classes = usize::from(header.classes);
-        if classes == 0 || deployed.graph.classes.is_none_or(|all| classes >= all) {
-            return Ok(deployed);
-        }
-        let last = Some(classes - 1);
-        let null = usize::from(header.null_class.map(usize::from) == last && self.null_class != last);
-        let mut fewer = deployed.into_owned();
-        // A model of other labels is refused by their number.
-        let _ = fewer.keep_labels(classes - null);
-        Ok(Cow::Owned(fewer))
-    }
+    let last = Some(classes - 1);
+    let null = usize::from(header.null_class.map(usize::from) == last && checkpoint.null_class != last);
+    let mut fewer = deployed.into_owned();
+    // A model of other labels is refused by their number.
+    let _ = fewer.keep_labels(classes - null);
+    Ok(Cow::Owned(fewer))
 }
 
 fn params(op: &Op) -> Vec<String> {

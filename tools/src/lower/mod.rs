@@ -9,6 +9,8 @@ mod deployed;
 mod tests;
 pub(crate) mod times;
 
+pub use deployed::{deployed, deployed_as};
+
 use std::collections::HashMap;
 
 use mote_graph::graph::{Graph, Node, Op, ValueId};

@@ -36,6 +36,17 @@ impl Arena {
     }
 }
 
+impl std::str::FromStr for Arena {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = [Self::Fast, Self::Small, Self::Large]
+            .into_iter()
+            .find(|arena| arena.name() == text);
+        found.ok_or_else(|| format!("unknown arena '{text}'; choose fast, small or large"))
+    }
+}
+
 /// Plans `slots` with the scratch memory that `arena` gives. Also its bytes, by operator; the plan has the slots first, then the scratch of
 /// every operator that has any.
 pub fn plan_arena(

@@ -20,7 +20,9 @@ mod values;
 
 pub use kind::Kind;
 
+use crate::backend::apart::Cut;
 use crate::backend::footprint::Fit;
+use crate::files::whole_folder;
 use crate::target::Target;
 use crate::{Error, ErrorKind, ModelFile};
 use checkout::Checkout;
@@ -92,7 +94,7 @@ impl NewProject {
         let facts = self.facts()?;
         let place = Place::of(&self.board, self.kind)?;
         let fit = Fit::of_run(&self.board, file.model(), file.bytes().len(), &facts.config);
-        self.fits(&fit, &facts, place.region_bytes(facts.snapshot_bytes))?;
+        self.fits(&file, &fit, &facts, place.region_bytes(facts.snapshot_bytes))?;
         let checkout = Checkout::find(self.mote.as_deref())?;
         let values = Values::of(name, &self.model, &file, &facts, &place, &checkout);
         let mut files = Vec::new();
@@ -125,7 +127,7 @@ impl NewProject {
     }
 
     /// Whether the board holds firmware, model, the saved run and the picture.
-    fn fits(&self, fit: &Fit, facts: &Facts, region: u32) -> Result<(), Error> {
+    fn fits(&self, file: &ModelFile, fit: &Fit, facts: &Facts, region: u32) -> Result<(), Error> {
         let more = facts.sample_len() + facts.snapshot_bytes + values::LOG_STACK_BYTES as usize;
         let short = |what: &str, needed: u64, has: u64| {
             (needed > has).then(|| format!("needs {needed} bytes of {what}, has {has}"))
@@ -141,31 +143,31 @@ impl NewProject {
             return Ok(());
         }
         let why = why.join("; ");
+        let beside = [u64::from(region), more as u64];
+        let cut = Cut::remedy(fit, file.model(), file.bytes(), beside);
+        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
         Err(Error::of(
             ErrorKind::TooLarge,
             format_args!("{} does not fit {}: it {why}", self.model.display(), self.board.name),
         )
-        .help("choose a larger board (`mote inspect` lists those that hold the model), or convert a smaller model"))
+        .help(format_args!(
+            "choose a larger board (`mote inspect` lists those that hold the model), or convert a smaller model{cut}"
+        )))
     }
 }
 
-/// Writes all files into a new folder, which goes away again where one cannot be written.
+/// Writes all files into a new folder, which has its name once it is whole.
 fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
     let refuse = |path: &Path, error: std::io::Error| {
         Error::output(format_args!("cannot write {}: {error}", path.display()))
-            .help("give a new folder in a folder that is there and can be written")
+            .help("give a new folder in a folder that is there and can be written, with room for the project")
     };
-    std::fs::create_dir(folder).map_err(|error| refuse(folder, error))?;
-    let all = files.iter().try_for_each(|(name, bytes)| {
-        let path = folder.join(name);
-        let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent)
+    let write = |name: &str, bytes: &[u8], within: &Path| {
+        let path = within.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(within))
             .and_then(|()| std::fs::write(&path, bytes))
-            .map_err(|error| refuse(&path, error))
-    });
-    if all.is_err() {
-        // It was made above, so all of it is ours. What cannot be removed is said by the first error.
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    all
+            .map_err(|error| refuse(&folder.join(name), error))
+    };
+    let fill = |within: &Path| files.iter().try_for_each(|(name, bytes)| write(name, bytes, within));
+    whole_folder(folder, |error| refuse(folder, error), fill)
 }

@@ -31,96 +31,94 @@ pub struct TrainedWeights {
     pub int4: Vec<Vec<Row>>,
 }
 
-impl Trained {
-    /// What a conversion has chosen.
-    pub fn of(scheme: &str, program: &Program, chosen: &Quantization<'_>) -> Self {
-        // The output has a format of its own in every model.
-        let outputs = program.outputs();
-        let activations = program.slots.iter().zip(chosen.formats).enumerate();
-        let activations = activations.filter(|(i, _)| !outputs.contains(i)).map(|(_, pair)| pair);
-        let convs = program.ops.iter().filter_map(|op| Some((op, op.kind.conv()?)));
-        Self {
-            scheme: scheme.to_owned(),
-            activations: activations
-                .map(|(slot, format)| (slot.name.clone(), activation(format)))
-                .collect(),
-            weights: convs
-                .map(|(op, conv)| (op.name.clone(), weight(op, conv, chosen)))
-                .collect(),
+/// What a conversion has chosen.
+pub fn chosen_formats(scheme: &str, program: &Program, chosen: &Quantization<'_>) -> Trained {
+    // The output has a format of its own in every model.
+    let outputs = program.outputs();
+    let activations = program.slots.iter().zip(chosen.formats).enumerate();
+    let activations = activations.filter(|(i, _)| !outputs.contains(i)).map(|(_, pair)| pair);
+    let convs = program.ops.iter().filter_map(|op| Some((op, op.kind.conv()?)));
+    Trained {
+        scheme: scheme.to_owned(),
+        activations: activations
+            .map(|(slot, format)| (slot.name.clone(), activation(format)))
+            .collect(),
+        weights: convs
+            .map(|(op, conv)| (op.name.clone(), weight(op, conv, chosen)))
+            .collect(),
+    }
+}
+
+/// Formats by slot.
+pub fn formats(trained: &Trained, program: &Program) -> Result<Vec<Format>, TrainedError> {
+    let outputs = program.outputs();
+    let format = |(i, slot): (usize, &Slot)| {
+        if outputs.contains(&i) {
+            return Ok(Format::OUTPUT);
         }
-    }
-
-    /// Formats by slot.
-    pub fn formats(&self, program: &Program) -> Result<Vec<Format>, TrainedError> {
-        let outputs = program.outputs();
-        let format = |(i, slot): (usize, &Slot)| {
-            if outputs.contains(&i) {
-                return Ok(Format::OUTPUT);
-            }
-            let dtype = |bits| match bits {
-                8 => Some(Dtype::I8),
-                16 => Some(Dtype::I16),
-                _ => None,
-            };
-            let found = self
-                .activations
-                .get(&slot.name)
-                .filter(|a| a.scale.is_finite() && a.scale > 0.0);
-            let found = found.and_then(|a| Some((a, dtype(a.bits)?)));
-            let (a, dtype) = found.ok_or_else(|| wrong(format!("the activation {}", slot.name)))?;
-            Ok(Format {
-                dtype,
-                scale: a.scale,
-                zero_point: if dtype == Dtype::I8 { a.zero_point } else { 0 },
-            })
+        let dtype = |bits| match bits {
+            8 => Some(Dtype::I8),
+            16 => Some(Dtype::I16),
+            _ => None,
         };
-        program.slots.iter().enumerate().map(format).collect()
-    }
+        let found = trained
+            .activations
+            .get(&slot.name)
+            .filter(|a| a.scale.is_finite() && a.scale > 0.0);
+        let found = found.and_then(|a| Some((a, dtype(a.bits)?)));
+        let (a, dtype) = found.ok_or_else(|| wrong(format!("the activation {}", slot.name)))?;
+        Ok(Format {
+            dtype,
+            scale: a.scale,
+            zero_point: if dtype == Dtype::I8 { a.zero_point } else { 0 },
+        })
+    };
+    program.slots.iter().enumerate().map(format).collect()
+}
 
-    /// Widths, scales and weights of 4 bits.
-    pub fn weights(&self, program: &Program) -> Result<TrainedWeights, TrainedError> {
-        let narrow = |f: &Format| {
-            if f.dtype == Dtype::I8 {
-                Bits::Eight
-            } else {
+/// Widths, scales and weights of 4 bits.
+pub fn weights(trained: &Trained, program: &Program) -> Result<TrainedWeights, TrainedError> {
+    let narrow = |f: &Format| {
+        if f.dtype == Dtype::I8 {
+            Bits::Eight
+        } else {
+            Bits::Sixteen
+        }
+    };
+    let mut to = TrainedWeights {
+        assignment: Assignment {
+            activations: formats(trained, program)?.iter().map(narrow).collect(),
+            ..Assignment::uniform(program, Bits::Sixteen)
+        },
+        scales: vec![vec![]; program.ops.len()],
+        int4: vec![vec![]; program.ops.len()],
+    };
+    for (i, op) in program.ops.iter().enumerate() {
+        let Some(conv) = op.kind.conv() else { continue };
+        let weight = weight_of(trained, op, conv)?;
+        to.scales[i] = weight.scales.clone();
+        to.assignment.weights[i] = match weight.bits {
+            4 => {
+                let rows = conv.rows().zip(&weight.scales);
+                to.int4[i] = rows.map(|(row, scale)| nibbles(row, *scale)).collect();
+                Bits::Four
+            }
+            8 => Bits::Eight,
+            16 => {
+                to.scales[i] = vec![1.0; conv.bias.len()];
                 Bits::Sixteen
             }
+            _ => return Err(wrong(format!("the width of {}", op.name))),
         };
-        let mut to = TrainedWeights {
-            assignment: Assignment {
-                activations: self.formats(program)?.iter().map(narrow).collect(),
-                ..Assignment::uniform(program, Bits::Sixteen)
-            },
-            scales: vec![vec![]; program.ops.len()],
-            int4: vec![vec![]; program.ops.len()],
-        };
-        for (i, op) in program.ops.iter().enumerate() {
-            let Some(conv) = op.kind.conv() else { continue };
-            let weight = self.weight(op, conv)?;
-            to.scales[i] = weight.scales.clone();
-            to.assignment.weights[i] = match weight.bits {
-                4 => {
-                    let rows = conv.rows().zip(&weight.scales);
-                    to.int4[i] = rows.map(|(row, scale)| nibbles(row, *scale)).collect();
-                    Bits::Four
-                }
-                8 => Bits::Eight,
-                16 => {
-                    to.scales[i] = vec![1.0; conv.bias.len()];
-                    Bits::Sixteen
-                }
-                _ => return Err(wrong(format!("the width of {}", op.name))),
-            };
-        }
-        Ok(to)
     }
+    Ok(to)
+}
 
-    fn weight(&self, op: &FusedOp, conv: &Conv) -> Result<&TrainedWeight, TrainedError> {
-        let sound = |scale: &f64| scale.is_finite() && *scale >= 0.0;
-        let fits = |w: &&TrainedWeight| w.bits == 16 || w.scales.len() == conv.bias.len() && w.scales.iter().all(sound);
-        let weight = self.weights.get(&op.name).filter(fits);
-        weight.ok_or_else(|| wrong(format!("the weight of {}", op.name)))
-    }
+fn weight_of<'a>(trained: &'a Trained, op: &FusedOp, conv: &Conv) -> Result<&'a TrainedWeight, TrainedError> {
+    let sound = |scale: &f64| scale.is_finite() && *scale >= 0.0;
+    let fits = |w: &&TrainedWeight| w.bits == 16 || w.scales.len() == conv.bias.len() && w.scales.iter().all(sound);
+    let weight = trained.weights.get(&op.name).filter(fits);
+    weight.ok_or_else(|| wrong(format!("the weight of {}", op.name)))
 }
 
 fn activation(format: &Format) -> TrainedActivation {

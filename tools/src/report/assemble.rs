@@ -15,6 +15,7 @@ use mote_engine::memory::AlignedBytes;
 use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::{Arena, Config, Model, Sampler, Start};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Images in a conversion's report.
 const SAMPLES: u64 = 8;
@@ -30,6 +31,19 @@ const FRAMES: usize = 11;
 /// # Errors
 /// Of kind `Failed` where the model cannot be run or its images cannot be encoded.
 pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &str) -> Result<String, Error> {
+    of_conversion_with(converted, checkpoint, command, &|_, _| ())
+}
+
+/// The same; `progress` is told how many steps are computed, and of how many.
+///
+/// # Errors
+/// As [`of_conversion`].
+pub fn of_conversion_with(
+    converted: &Converted,
+    checkpoint: &Checkpoint,
+    command: &str,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<String, Error> {
     let file = converted.file()?;
     let (opened, model) = (file.opened(), file.model());
     let config = Config::of(model.header(), STEPS.min(model.header().train_steps));
@@ -40,9 +54,16 @@ pub fn of_conversion(converted: &Converted, checkpoint: &Checkpoint, command: &s
         seeds: &seeds,
         conditions: &conditions,
     };
-    let traces = Backend::Cpu.run(opened, &Sampling::of_images(config, images), &|| ())?;
+    // A compared image's steps are the float network's.
+    let steps = AtomicU64::new(0);
+    let count = |more: u64| {
+        let all = (SAMPLES + COMPARED as u64) * u64::from(config.steps);
+        progress(steps.fetch_add(more, Ordering::Relaxed) + more, all);
+    };
+    let traces = Backend::Cpu.run(opened, &Sampling::of_images(config, images), &|| count(1))?;
     let compared = images.groups(COMPARED).next().unwrap_or(images);
-    let float = against(opened, checkpoint, &config, compared, FloatDevice::Cpu, &|| ())?;
+    let each = || count(u64::from(config.steps));
+    let float = against(opened, checkpoint, &config, compared, FloatDevice::Cpu, &each)?;
     let mut data = ReportData::with_boards(opened, command);
     data.samples = samples(&traces, Shape::of_picture(model))?;
     data.samples_caption = format!("Seeds 0 to {}, {} steps, on this machine.", SAMPLES - 1, config.steps);

@@ -152,7 +152,7 @@ pub fn section(live: &Live) -> String {
          <div class=\"controls\">\n{controls}<button data-part=\"draw\" disabled>Draw</button> <button data-part=\"next\">Next seed</button> \
          <button data-part=\"save\">Save PNG</button>\n\
          <progress data-part=\"progress\" max=\"1\" value=\"0\" aria-label=\"Steps done\"></progress>\n\
-         <p>Digest <code data-part=\"digest\">…</code> <span data-part=\"time\"></span></p>\n\
+         <p>Digest <code data-part=\"digest\">…</code> <span data-part=\"time\"></span> <span data-part=\"step\"></span></p>\n\
          <p data-part=\"known\"></p>\n<p data-part=\"status\" role=\"status\" aria-live=\"polite\">Loading …</p>\n</div>\n</div>\n{}{}{}{}<script>\n{PAGE}</script>\n",
         data("live-facts", "application/json", &facts),
         data("live-wasm", "text/plain", &encode(WASM)),
@@ -164,7 +164,7 @@ pub fn section(live: &Live) -> String {
 /// A caption that says what may be done.
 pub fn caption(live: &Live) -> String {
     let brush = if live.condition.is_none() {
-        " Mark a part with the pointer and draw again: only that part is made anew."
+        " Mark a part, with the pointer or with arrows and space bar, and draw again: only that part is made anew."
     } else {
         ""
     };

@@ -1,12 +1,14 @@
 //! What a user asks of a model: checked once, against the model, and then the same for every command and every backend.
 //!
 //! [`RunOptions`] choose the steps of a run, [`Request`] the images. [`Request::sampling`] checks both and gives the [`Sampling`] that
-//! backends take. Whatever is not said is what the file says.
+//! backends take. Whatever is not said is what the file says. A [`ConversionRequest`](conversion::ConversionRequest) is what is asked before
+//! there is a file.
 
+pub mod conversion;
 mod start;
 
 pub(crate) use start::Axes;
-pub use start::{file_of_noise, known_elements, noise_of_file, sample_of_png};
+pub use start::{file_of_noise, known_elements, known_where, noise_of_file, sample_of_png};
 
 use crate::Error;
 use crate::backend::{ImageRequest, Origin, Sampling};
@@ -24,7 +26,7 @@ const DEFAULT_STEPS: u32 = 20;
 /// Weights of guidance reach so far from zero.
 const MOST_GUIDANCE: f64 = 1000.0;
 /// Share of the steps that an image goes through where none is asked for.
-pub const DEFAULT_STRENGTH: f64 = 0.5;
+const DEFAULT_STRENGTH: f64 = 0.5;
 
 /// Which steps a run makes, and their coefficients. `None` is the default: what the file plans, or the checkpoint's own.
 ///
@@ -122,7 +124,7 @@ impl RunOptions {
         let given = [
             ("--sampler", self.sampler.is_some(), own),
             ("--eta", self.eta.is_some(), own),
-            ("--clip", self.clip.is_some_and(|clip| clip != Clip::Off), own),
+            ("--clip", self.clip.is_some(), own),
             ("--spacing", self.spacing.is_some() && all, whole),
             ("--prev", self.prev.is_some() && all, whole),
         ];
@@ -195,6 +197,18 @@ pub enum StartFrom {
         /// The other seed.
         second: u64,
     },
+}
+
+impl StartFrom {
+    /// At `image`, Q24 `(row, col, channel)`, where there is one. An image that is completed starts from noise, unless a strength is given.
+    #[must_use]
+    pub fn of_image(image: Option<Vec<i32>>, strength: Option<f64>, completed: bool) -> Self {
+        let strength = strength.or((!completed).then_some(DEFAULT_STRENGTH));
+        match (image, strength) {
+            (Some(image_q24), Some(strength)) => Self::Image { image_q24, strength },
+            _ => Self::Seed,
+        }
+    }
 }
 
 /// Images that are asked of a model.

@@ -1,10 +1,11 @@
 //! Where images start other than at a seed: noise from a file, or a clean image.
 
-use crate::files::{Expected, read_file};
+use crate::files::{Expected, keyed, read_file};
 use crate::images::{Picture, Shape, decode};
 use crate::tensors::{TensorFile, TensorsError, Values, to_chw, to_hwc, to_q24};
 use crate::{Error, ErrorKind};
 use mote_runtime::internals::sampler::UNKNOWN;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 const PNG: Expected = Expected {
@@ -24,8 +25,8 @@ const NOISE_KEY: &str = "noise";
 ///
 /// # Errors
 /// Of kind `Input`, with file, key and what is expected.
-pub fn noise_of_file(given: &str, shape: Shape) -> Result<Vec<Vec<i32>>, Error> {
-    let (path, key) = split(given);
+pub fn noise_of_file(given: impl AsRef<OsStr>, shape: Shape) -> Result<Vec<Vec<i32>>, Error> {
+    let (path, key) = keyed(given.as_ref());
     let file = TensorFile::read(&path).map_err(|error| {
         Error::coded(ErrorKind::Input, error).help("give --noise FILE.safetensors or FILE.safetensors:KEY")
     })?;
@@ -105,17 +106,8 @@ fn one(path: &Path, key: &str, index: usize, hwc: &[f64]) -> Result<Vec<i32>, Er
 
 /// The file that `given` names, as `FILE` or `FILE:KEY`.
 #[must_use]
-pub fn file_of_noise(given: &str) -> PathBuf {
-    split(given).0
-}
-
-/// A path may hold colons itself; the whole is a file, or what follows the last one is a key.
-fn split(given: &str) -> (PathBuf, Option<String>) {
-    let whole = PathBuf::from(given);
-    match given.rsplit_once(':') {
-        Some((path, key)) if !whole.exists() && !key.is_empty() => (PathBuf::from(path), Some(key.to_owned())),
-        _ => (whole, None),
-    }
+pub fn file_of_noise(given: impl AsRef<OsStr>) -> PathBuf {
+    keyed(given.as_ref()).0
 }
 
 fn tensor(file: &TensorFile, path: &Path, key: Option<&str>) -> Result<Values, Error> {
@@ -157,13 +149,21 @@ fn some(keys: &[String]) -> String {
 /// As [`sample_of_png`].
 pub fn known_elements(image_q24: &[i32], mask: &Path, shape: Shape) -> Result<Vec<i32>, Error> {
     let mask_q24 = sample_of_png(mask, Shape { channels: 1, ..shape })?;
-    let known = |(i, value): (usize, &i32)| {
-        if mask_q24[i / shape.channels] > 0 {
-            UNKNOWN
-        } else {
-            *value
-        }
-    };
+    let made: Vec<bool> = mask_q24.iter().map(|light| *light > 0).collect();
+    known_where(image_q24, &made, shape)
+}
+
+/// The elements of `image_q24` at the positions where `made` is false, and [`UNKNOWN`] where it is true: a position is a row and a column.
+///
+/// # Errors
+/// Of kind `Usage` where there is another number of positions.
+pub fn known_where(image_q24: &[i32], made: &[bool], shape: Shape) -> Result<Vec<i32>, Error> {
+    let positions = shape.rows * shape.cols;
+    if made.len() != positions {
+        let what = format_args!("the mask has {} positions, the sample {positions}", made.len());
+        return Err(Error::usage(what).help(format_args!("give a mask of {} x {}", shape.rows, shape.cols)));
+    }
+    let known = |(i, value): (usize, &i32)| if made[i / shape.channels] { UNKNOWN } else { *value };
     Ok(image_q24.iter().enumerate().map(known).collect())
 }
 

@@ -2,7 +2,8 @@
 
 use super::run::Run;
 use crate::Error;
-use crate::data::{npy, zip};
+use crate::data::npy;
+use mote_import::zip;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};

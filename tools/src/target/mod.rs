@@ -68,6 +68,18 @@ impl Profile {
     }
 }
 
+impl std::str::FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "size" => Ok(Self::Size),
+            "stock" => Ok(Self::Stock),
+            _ => Err("choose size or stock".to_owned()),
+        }
+    }
+}
+
 /// What a model is to fit and to run on.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -188,6 +200,23 @@ impl Target {
             None if described.is_empty() => Ok(None),
             None => described.alone().map(Some),
             Some(name) => described.over(Self::named(name)?).map(Some),
+        }
+    }
+
+    /// The same, with a firmware that is compiled so where that is said.
+    ///
+    /// # Errors
+    /// As [`Target::asked`]; of kind `Usage` for a profile of no board.
+    pub fn asked_with(
+        board: Option<&str>,
+        described: &Described,
+        profile: Option<Profile>,
+    ) -> Result<Option<Self>, Error> {
+        match (Self::asked(board, described)?, profile) {
+            (None, Some(_)) => {
+                Err(Error::usage("--profile without a board").help("say which board, or leave --profile out"))
+            }
+            (target, profile) => Ok(target.map(|target| target.with_profile(profile.unwrap_or_default()))),
         }
     }
 

@@ -10,8 +10,9 @@ pub mod checkpoint;
 pub mod curve;
 pub mod fit;
 pub mod folder;
-pub mod preset;
 pub mod qat;
 pub mod run;
 pub mod samples;
 pub mod state;
+
+pub use mote_import::preset;

@@ -7,6 +7,7 @@ use mote_train::adam::Adam;
 use mote_train::trainer::State;
 use safetensors::SafeTensors;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -34,13 +35,13 @@ impl Saved {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let s = &self.state;
         let tensors = [&s.params, &s.average, &s.adam.mean, &s.adam.square];
+        let curve = serde_json::to_string(&self.curve).map_err(io::Error::other)?;
+        let settings = self.settings.to_string();
         let metadata = HashMap::from([
+            ("sha256".to_owned(), sum(s, &curve, &settings)),
             ("step".to_owned(), s.step.to_string()),
-            (
-                "curve".to_owned(),
-                serde_json::to_string(&self.curve).map_err(io::Error::other)?,
-            ),
-            ("settings".to_owned(), self.settings.to_string()),
+            ("curve".to_owned(), curve),
+            ("settings".to_owned(), settings),
         ]);
         let tensors = TENSORS
             .iter()
@@ -101,7 +102,13 @@ impl Saved {
             settings: serde_json::from_str(field("settings")?).map_err(|_| missing("settings"))?,
         };
         saved.check()?;
-        Ok(saved)
+        // Earlier versions wrote none.
+        let expected = fields.get("sha256");
+        let found = sum(&saved.state, field("curve")?, field("settings")?);
+        match expected.filter(|expected| **expected != found) {
+            Some(_) => Err("its `sha256` is not that of what it holds: it was changed since it was written".into()),
+            None => Ok(saved),
+        }
     }
 
     /// Checks that the numbers belong to one run: a file may say anything.
@@ -134,6 +141,18 @@ impl Saved {
             None => Ok(()),
         }
     }
+}
+
+/// What says that nothing of a state was changed: SHA-256 of step, tensors, curve and settings.
+fn sum(state: &State, curve: &str, settings: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(state.step.to_le_bytes());
+    for tensor in [&state.params, &state.average, &state.adam.mean, &state.adam.square] {
+        digest.update(bytemuck::cast_slice::<f32, u8>(tensor));
+    }
+    digest.update(curve);
+    digest.update(settings);
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -173,6 +192,19 @@ mod tests {
     #[test]
     fn what_was_saved_is_read() {
         assert_eq!(reread(|_| ()), Ok(Some(saved())));
+    }
+
+    #[test]
+    fn a_bit_that_was_changed_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.safetensors");
+        saved().write(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 2;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let error = Saved::read(&path, 2).unwrap_err().to_string();
+        assert!(error.contains("`sha256`") && error.contains("changed since"), "{error}");
     }
 
     type Craft = fn(&mut Saved);

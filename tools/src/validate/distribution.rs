@@ -34,7 +34,7 @@ pub enum DistributionError {
     Backend(#[from] BackendError),
     /// A model whose images follow a vector.
     #[error(
-        "distributions are compared of models without a condition vector: what is the same in all images of one condition says nothing          of another"
+        "distributions are compared of models without a condition vector: what is the same in all images of one condition says nothing of another"
     )]
     Conditioned,
     /// Too few images for a covariance, or more than sums hold.

@@ -4,7 +4,7 @@ use super::device::{FloatDevice, FloatNetwork, PlacedNetwork};
 use crate::backend::OpenModel;
 use crate::condition::{FixedPoint, Images};
 use crate::import::Checkpoint;
-use crate::lower::LowerError;
+use crate::lower::{LowerError, deployed_as};
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
 use mote_engine::Engine;
@@ -104,7 +104,7 @@ impl FloatComparison {
 /// # Errors
 /// [`FloatError::Shape`] and [`FloatError::Conditions`] where the model is of another checkpoint.
 pub fn belongs(opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<(), FloatError> {
-    belongs_deployed(opened, &*checkpoint.deployed_as(opened.model)?)
+    belongs_deployed(opened, &*deployed_as(checkpoint, opened.model)?)
 }
 
 fn belongs_deployed(opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<(), FloatError> {
@@ -142,7 +142,7 @@ pub fn against<'i>(
     device: FloatDevice,
     on_image: &dyn Fn(),
 ) -> Result<FloatComparison, FloatError> {
-    let checkpoint = &*checkpoint.deployed_as(opened.model)?;
+    let checkpoint = &*deployed_as(checkpoint, opened.model)?;
     let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let placed = PlacedNetwork::new(&checkpoint.graph, device)?;
     let asked = images.into();

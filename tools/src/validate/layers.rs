@@ -7,6 +7,7 @@ use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::OpenModel;
 use crate::condition::Images;
 use crate::import::Checkpoint;
+use crate::lower::deployed_as;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
@@ -65,7 +66,7 @@ pub fn layers<'i>(
     images: impl Into<Images<'i>>,
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
-    let checkpoint = &*checkpoint.deployed_as(opened.model)?;
+    let checkpoint = &*deployed_as(checkpoint, opened.model)?;
     let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(opened.model, &checkpoint.graph);

@@ -10,6 +10,7 @@ use super::sums::{MOST_VECTORS, Sums};
 use crate::backend::{Backend, OpenModel, Sampling};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
+use crate::lower::deployed_as;
 use crate::shard::{Run, Shard};
 use crate::tensors::{from_q24, to_chw};
 use mote_runtime::Config;
@@ -89,10 +90,7 @@ impl Survey<'_> {
         if !(2..=MOST_VECTORS).contains(&(count as u64)) {
             return Err(DistributionError::Count { count });
         }
-        let checkpoint = &*self
-            .checkpoint
-            .deployed_as(self.opened.model)
-            .map_err(FloatError::from)?;
+        let checkpoint = &*deployed_as(self.checkpoint, self.opened.model).map_err(FloatError::from)?;
         let runs = FloatRuns::new(self.opened, checkpoint, self.config)?;
         let placed = PlacedNetwork::new(&checkpoint.graph, self.device)?;
         let shape = self.checkpoint.graph.sample_shape();

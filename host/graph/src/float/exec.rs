@@ -250,7 +250,8 @@ impl<'g> Executor<'g> {
             let extents = layer.extents(n);
             let mut y = memory.unused.pop().unwrap_or_default();
             y.resize(extents.output_len(), T::ZERO);
-            memory.saved.resize(layer.op.saved_len(&extents), T::ZERO);
+            let saved = layer.op.saved_len(&extents);
+            memory.saved.resize(saved.max(memory.saved.len()), T::ZERO);
             memory
                 .scratch
                 .resize(layer.op.scratch_len(&extents).max(memory.scratch.len()), T::ZERO);
@@ -261,7 +262,7 @@ impl<'g> Executor<'g> {
                 params: layer.params(params),
                 x: &x,
                 y: &mut y,
-                saved: &mut memory.saved,
+                saved: &mut memory.saved[..saved],
                 scratch: &mut memory.scratch,
             };
             T::forward(&layer.op, pass);

@@ -6,6 +6,7 @@ use crate::Real;
 const LANES: usize = 16;
 
 /// Sum, in a fixed order.
+#[inline(always)]
 pub fn sum<T: Real>(values: &[T]) -> T {
     let mut lanes = [T::ZERO; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();
@@ -16,6 +17,7 @@ pub fn sum<T: Real>(values: &[T]) -> T {
 }
 
 /// Sum of products, in a fixed order.
+#[inline(always)]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::ZERO; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

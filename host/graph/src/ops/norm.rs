@@ -14,6 +14,7 @@ use super::loops::{dot, sum};
 use super::{Backward, Extents, Forward, Inputs, Operator, Reverse, Shape};
 use crate::Real;
 use crate::graph::GraphError;
+use crate::matrix::wide;
 use std::ops::Range;
 
 /// Least bound: its reciprocal is an f32.
@@ -181,6 +182,16 @@ impl Operator for Norm {
     }
 
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
+        wide(
+            #[inline(always)]
+            || self.normalize(pass),
+        );
+    }
+}
+
+impl Norm {
+    #[inline(always)]
+    fn normalize<T: Real>(&self, pass: Forward<'_, T>) {
         let affine = self.affine(pass.params);
         let (x, y) = (pass.x[0], pass.y);
         let each = Sets::of(self.over, &pass.extents);

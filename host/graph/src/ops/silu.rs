@@ -3,6 +3,7 @@
 use super::{Backward, Extents, Forward, Inputs, Operator, Reverse, Shape};
 use crate::Real;
 use crate::graph::GraphError;
+use crate::matrix::wide;
 
 /// `x * sigmoid(x)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +20,16 @@ impl Operator for Silu {
     }
 
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
-        for ((x, s), y) in pass.x[0].iter().zip(pass.saved).zip(pass.y) {
-            *s = x.sigmoid();
-            *y = *x * *s;
-        }
+        let (x, saved, y) = (pass.x[0], pass.saved, pass.y);
+        wide(
+            #[inline(always)]
+            || {
+                for ((x, s), y) in x.iter().zip(saved).zip(y) {
+                    *s = x.sigmoid();
+                    *y = *x * *s;
+                }
+            },
+        );
     }
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use super::check::{Check, Checker};
+use super::conv::halves::Join;
 use super::reader::Reader;
 use crate::error::Fault;
 use crate::features::Feature;
@@ -46,6 +47,34 @@ pub struct Attention {
     pub out_requant: Requant,
     /// `1 / sqrt(d)` (f16 models).
     pub scale: f32,
+}
+
+impl Attention {
+    /// Runs it in two halves of the queries; `spare` is the scores' memory of the one that is there. As [`crate::ops::conv::halves::run`].
+    pub(crate) fn run_halves(&self, r: &mut Regions<'_, '_>, spare: &mut [u8], join: &mut impl Join) -> Option<()> {
+        let q = r.operand(slot::FIRST)?;
+        let (k, v) = (&r.view(slot::SECOND)?, &r.view(slot::THIRD)?);
+        let (positions, channels) = (r.out().positions(), usize::from(r.out().channels));
+        let middle = positions.div_ceil(2);
+        let heads = |positions| integer::Heads {
+            heads: self.heads.into(),
+            channels,
+            positions,
+            score: self.score,
+            out_requant: self.out_requant,
+        };
+        let scores = r.scratch()?.get_mut(..positions)?;
+        let own = spare.get_mut(..attention_scratch_bytes(positions))?;
+        let own: &mut [i32] = bytemuck::try_cast_slice_mut(own).ok()?;
+        let (mut above, mut below) = r.output()?.split(middle * channels)?;
+        let upper = q.cut(0..middle * channels)?;
+        let lower = q.cut(middle * channels..positions * channels)?;
+        join.join(
+            || integer::attention(&upper, k, v, &heads(middle), scores, &mut above),
+            || integer::attention(&lower, k, v, &heads(positions - middle), own, &mut below),
+        );
+        Some(())
+    }
 }
 
 /// Scratch bytes of an attention over `positions`: one 32-bit score each.

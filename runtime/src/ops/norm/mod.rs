@@ -12,6 +12,7 @@ pub use general::{MAX_UP, Norm, ScaleShift};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Checker};
+use super::conv::halves::Join;
 use super::conv::{self, Source};
 use super::reader::Reader;
 use super::{At, Operator};
@@ -76,6 +77,32 @@ impl GroupNorm {
         out_requant: Requant { mult: 0, shift: 0 },
         scale_shift: None,
     };
+
+    /// Runs it with its positions in two halves, once one core has the factors. As [`conv::halves::run`].
+    pub(crate) fn run_halves(
+        &self,
+        context: &Context<'_>,
+        r: &mut Regions<'_, '_>,
+        join: &mut impl Join,
+    ) -> Option<()> {
+        let norm = &parameters(context, self, slot::OUT, r)?;
+        let input = &input(self, r)?;
+        let factors = r.scratch()?.get_mut(..norm.channels * FACTOR_WORDS)?;
+        let mut out = r.output()?;
+        let prepared = &norm.prepare(input, factors, &out);
+        let factors = &*factors;
+        let middle = norm.positions.div_ceil(2);
+        let upper = &input.cut(0..middle, norm.channels)?;
+        let lower = &input.cut(middle..norm.positions, norm.channels)?;
+        let (mut above, mut below) = out
+            .part(0..norm.positions * norm.channels)
+            .split(middle * norm.channels)?;
+        join.join(
+            || integer::positions(upper, norm, prepared, factors, 0..middle, &mut above),
+            || integer::positions(lower, norm, prepared, factors, 0..norm.positions - middle, &mut below),
+        );
+        Some(())
+    }
 
     /// Its checks, where the first tensor read stands for the joined input and `out` has every row.
     #[inline(never)]

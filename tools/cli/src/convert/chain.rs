@@ -7,70 +7,31 @@ use crate::print::{self, Verdict, bytes, count, heading, table};
 use crate::target::time_rows;
 use mote_engine::memory::AlignedBytes;
 use mote_runtime::Model;
+use mote_tools::ConversionRequest;
 use mote_tools::backend::footprint::Fit;
-use mote_tools::chain::convert::convert;
-use mote_tools::chain::files::{Chain, TENSORS};
 use mote_tools::estimate::Estimate;
-use mote_tools::files::{Expected, Format, OutputFile, read_file, sha256};
+use mote_tools::files::{Format, OutputFile, sha256};
 use mote_tools::inspect::tensors;
-use mote_tools::{ErrorKind, Target, fitting};
+use mote_tools::request::conversion::ConvertedChain;
 use serde_json::json;
 
 /// Converts, checks that a named board holds the model, writes it.
-pub fn run(args: &Args, board: Option<&Target>) -> Result<Verdict, Failure> {
+pub fn run(args: &Args, request: &ConversionRequest) -> Result<Verdict, Failure> {
     let output = OutputFile::prepare(&args.output, Format::Model, &[&args.checkpoint])?;
-    let given = [
-        ("--calibration", args.calibration.is_some(), "takes no condition vector"),
-        (
-            "--condition-range",
-            args.condition_range.is_some(),
-            "takes no condition vector",
-        ),
-        (
-            "--condition-null",
-            args.condition_null.is_some(),
-            "takes no condition vector",
-        ),
-        ("--null-class", args.null_class.is_some(), "has no labels"),
-        ("--labels", args.labels.is_some(), "has no labels"),
-        ("--latent", args.latent.is_some(), "makes no latents"),
-        ("--name", args.name.is_some(), "is called as its preset"),
-    ];
-    if let Some((option, _, why)) = given.iter().find(|(_, given, _)| *given) {
-        return Err(
-            Failure::usage(format_args!("{option} would do nothing: a chain of 2015 {why}"))
-                .help(format_args!("leave {option} out")),
-        );
-    }
-    if args.report.is_some() {
-        return Err(Failure::usage("--report: a chain's conversion has none")
-            .help("leave --report out: `mote train` wrote the chain's own, report.html in its folder"));
-    }
-    let (chain, _) = Chain::read(&args.checkpoint)
-        .map_err(|error| Failure::coded(ErrorKind::Input, error).help("train it again: `mote train --preset`"))?;
-    let scheme = chain
-        .scheme(args.scheme)
-        .map_err(|problem| Failure::usage(problem).help("choose --scheme auto, f16, w8a16 or w16a16"))?;
-    let hash = sha256(&read_file(
-        &args.checkpoint.join(TENSORS),
-        &Expected::any("a chain's tensors", "give a chain's folder", 1 << 32),
-    )?);
-    let mut converted = convert(&chain, scheme, args.arena.map(Into::into), &hash)
-        .map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
-    if args.strip {
-        converted.emitted.strip()?;
-    }
+    let ConvertedChain {
+        chain,
+        scheme,
+        sha256: hash,
+        converted,
+    } = request.chain(&args.checkpoint)?;
     converted.notes.iter().for_each(print::note);
     let emitted = &converted.emitted;
     let file = AlignedBytes::copy_of(&emitted.bytes);
     let model = Model::parse(file.bytes())?;
     let size = file.bytes().len();
+    let board = request.board.as_ref();
     let estimate = board.map(|board| Estimate::of(board, &model));
     let board = board.map(|board| Fit::of(board, &model, size, false));
-    if let Some(fit) = board.as_ref().filter(|fit| !fit.fits) {
-        let what = format!("the {} does not fit {}: it {}", chain.preset(), fit.name, fit.why);
-        return Err(Failure::new(what).help(format_args!("it fits {}", fitting(&model, size).join(", "))));
-    }
     output.write(file.bytes())?;
     let header = model.header();
     if args.json {

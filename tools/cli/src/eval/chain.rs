@@ -27,6 +27,14 @@ pub fn run(args: &Args, folder: &Path) -> Result<Verdict, Failure> {
     let (chain, facts) = Chain::read(folder).map_err(|error| {
         Failure::coded(mote_tools::ErrorKind::Input, error).help("train it again: `mote train --preset`")
     })?;
+    let file = args.model.as_deref().map(ModelFile::open).transpose()?;
+    match (&file, &chain) {
+        (Some(file), Chain::Heartbeat(h)) => suits(h, file)?,
+        (Some(_), Chain::SwissRoll(_)) => {
+            return Err(Failure::usage("--model measures models of the heartbeat only").help("leave --model out"));
+        }
+        (None, _) => {}
+    }
     let (draws, samples) = (draws(args), samples(args));
     let failed = |error: FloatError| Failure::new(format_args!("the evaluation failed: {error}"));
     let measured = match &chain {
@@ -39,13 +47,9 @@ pub fn run(args: &Args, folder: &Path) -> Result<Verdict, Failure> {
             valid: None,
         },
     };
-    let file = args.model.as_deref().map(ModelFile::open).transpose()?;
     let of_model = match (&file, &chain) {
-        (None, _) => None,
         (Some(file), Chain::Heartbeat(h)) => Some(of_model(args, h, file)?),
-        (Some(_), Chain::SwissRoll(_)) => {
-            return Err(Failure::usage("--model measures models of the heartbeat only").help("leave --model out"));
-        }
+        _ => None,
     };
     if args.json {
         let mut object = object(&measured, samples);
@@ -84,10 +88,9 @@ fn samples(args: &Args) -> usize {
     args.samples.map_or(10_000, |n| n as usize)
 }
 
-/// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
-fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
-    let model = file.model();
-    let header = model.header();
+/// Whether the file is of such a chain as `h`: asked before anything is measured.
+fn suits(h: &Heartbeat, file: &ModelFile) -> Result<(), Failure> {
+    let header = file.model().header();
     let fits = matches!(header.prediction, Prediction::Bits { .. }) && header.sample_len() == LENGTH;
     if !fits || header.train_steps as usize != h.chain.steps() {
         return Err(
@@ -95,6 +98,12 @@ fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Fa
                 .help("give what `mote convert` made of the folder"),
         );
     }
+    Ok(())
+}
+
+/// The model file's own chain: its network's outputs under the same bound, its sampler's bits.
+fn of_model(args: &Args, h: &Heartbeat, file: &ModelFile) -> Result<Measured, Failure> {
+    let model = file.model();
     // The network costs more here than in float: K's error is small with far fewer draws.
     let bound = heartbeat_bound(model, &h.chain, (draws(args) / 20).max(2), args.seed)?;
     Ok(Measured {

@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::print::{self, Verdict, count, heading, table};
 use crate::progress;
 use mote_graph::schedule::SchedulerConfig;
-use mote_tools::ErrorKind;
 use mote_tools::data::{DataOptions, load};
 use mote_tools::files::sha256;
 use mote_tools::import::{Checkpoint, fresh};
@@ -14,6 +13,7 @@ use mote_tools::train::folder;
 use mote_tools::train::preset::{Choice, Preset};
 use mote_tools::train::qat::{Qat, qat};
 use mote_tools::train::run::{Finished, RunError, Standing, Training, run as train, saved, seconds_a_step};
+use mote_tools::{ErrorKind, Progress};
 use mote_train::augment::Augment;
 use mote_train::dataset::Dataset;
 use mote_train::distill::Ladder;
@@ -23,12 +23,10 @@ use mote_train::rate::Rate;
 use mote_train::trainer::{Settings, Teacher};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Time between two states on disk.
 const EVERY: Duration = Duration::from_secs(30);
-/// Time between two lines of progress where stderr is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Share of a run that warms up, and its length at most.
 const WARMUP: [u64; 2] = [20, 500];
 /// Share of `--minutes` that goes to steps; the rest to pictures and measuring.
@@ -108,7 +106,12 @@ fn check(args: &Args) -> Result<(), Failure> {
 fn rounding(args: &Args, start: &Start) -> Result<Option<Qat>, Failure> {
     let Some(scheme) = args.qat else { return Ok(None) };
     let bar = progress::bar("choosing formats", 1);
-    let found = qat(&start.checkpoint, scheme, &|_| bar.tick());
+    let show = |standing| {
+        let (Progress::Calibrating(done, of) | Progress::Measuring(done, of)) = standing;
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    };
+    let found = qat(&start.checkpoint, scheme, &show);
     bar.finish_and_clear();
     found
         .map(Some)
@@ -304,40 +307,25 @@ fn described(args: &Args, start: &Start, data: &Dataset, s: &Settings) -> Value 
     described
 }
 
-/// Shows progress: a bar on a terminal, else a line now and then.
+/// Shows progress, the loss with it.
 fn show(training: &Training<'_>) -> impl FnMut(Standing) + use<> {
     let bar = progress::bar("training", training.settings.rate.steps);
-    let mut shown = Instant::now();
+    let mut taken_up = true;
     move |s: Standing| {
         let held_out = s.held_out.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
-        if bar.is_hidden() {
-            if shown.elapsed() >= LINE_EVERY || s.step == s.steps {
-                shown = Instant::now();
-                print::progress_line(format_args!(
-                    "step {}/{}  loss {:.4}{held_out}  {:.0} images/s  {} left",
-                    s.step,
-                    s.steps,
-                    s.loss,
-                    s.images_per_second,
-                    clock(s.left)
-                ));
-            }
-            return;
-        }
         bar.set_position(s.step);
+        // Steps of an earlier run say nothing of this one's pace.
+        if std::mem::take(&mut taken_up) {
+            bar.reset_eta();
+        }
         bar.set_message(format!(
-            "loss {:.4}{held_out}, {:.0} images/s",
+            "training, loss {:.4}{held_out}, {:.0} images/s",
             s.loss, s.images_per_second
         ));
         if s.step == s.steps {
             bar.finish_and_clear();
         }
     }
-}
-
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 fn failure(error: RunError) -> Failure {

@@ -122,6 +122,7 @@ fn options_of_a_chain_do_what_they_say_or_are_refused() {
     for option in [
         "--eta 0.5",
         "--clip stock",
+        "--clip off",
         "--spacing quadratic",
         "--prev diffusers",
         "--sampler heun",

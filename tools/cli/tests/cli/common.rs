@@ -30,6 +30,22 @@ pub fn mote_with_needed_parts(line: &str, places: &[(&str, &Path)]) -> Done {
     done(output.expect("mote can be started"))
 }
 
+/// [`mote`] from within a folder.
+pub fn mote_at(dir: &Path, line: &str) -> Done {
+    done(
+        command(line, &[])
+            .current_dir(dir)
+            .output()
+            .expect("mote can be started"),
+    )
+}
+
+/// [`mote`] with a variable of the environment.
+pub fn mote_with(line: &str, places: &[(&str, &Path)], (name, value): (&str, &str)) -> Done {
+    let output = command(line, places).env(name, value).output();
+    done(output.expect("mote can be started"))
+}
+
 fn command(line: &str, places: &[(&str, &Path)]) -> Command {
     let word = |word: &str| {
         places.iter().fold(word.to_owned(), |word, (name, path)| {
@@ -37,6 +53,8 @@ fn command(line: &str, places: &[(&str, &Path)]) -> Command {
         })
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_mote"));
+    // Lines that a slow machine would add say nothing of the command.
+    command.env("MOTE_PROGRESS", "0");
     command.args(line.split_whitespace().map(word));
     command
 }

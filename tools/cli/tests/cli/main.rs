@@ -11,10 +11,12 @@
 //! | `new.rs` | a firmware project is written whole, or refused with what to do |
 //! | `next.rs` | `mote` alone says what can be done here, `mote doctor` which tools are here |
 //! | `plan.rs` | a planned file makes the images of the file that it was planned from, and no others |
+//! | `progress.rs` | where no terminal is, long work says in lines how far it is; `--quiet` says nothing |
 //! | `train.rs` | a killed run ends with the same weights; what was trained converts |
 //! | `chains.rs` | a chain of 2015 from training to a model file and its samples |
 //! | `around.rs` | outputs eat no inputs, writes are whole, what has no end is not read, signals leave nothing behind |
 //! | `conditions.rs` | a condition is given by numbers or files, and what it conditions is written as numbers |
+//! | `tutorials.rs` | the book's tutorials run as they stand |
 //! | `book.rs` | the reference of commands is what they say of themselves |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
@@ -34,8 +36,10 @@ mod files;
 mod new;
 mod next;
 mod plan;
+mod progress;
 mod refusals;
 mod shards;
 mod split;
 mod strip;
 mod train;
+mod tutorials;

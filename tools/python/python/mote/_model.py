@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from . import _mote
-from ._arrays import as_numpy, samples, usage, whole_numbers
+from ._arrays import as_numpy, listed, object_of, path as path_of, real, samples, usage, whole_number, whole_numbers, word
 from ._progress import Progress, told
+from ._report import Report
 
 LAST_SEED = 2**64 - 1
 LAST_LABEL = 2**16 - 1
@@ -39,11 +40,36 @@ class Images:
         return len(self.seeds)
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """What `Model.decode` made, in the order of the latents.
+
+    Attributes:
+        digests: A digest a picture, the same on every backend.
+        pixels: uint8 `(picture, row, col, channel)`.
+    """
+
+    digests: list[str]
+    pixels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+
 class Model:
     """A checked model file. It runs with the bits of the device.
 
+    >>> model = mote.Model("my.mote")                                # doctest: +SKIP
+    >>> with mote.Model("my.mote") as model:                         # doctest: +SKIP
+    ...     images = model.sample(seeds=range(4), steps=20)
+
+    Threads may share a model. It is let go of by `close`, by the end of `with`, or where nothing names it any more.
+
     Args:
         source: The path of a `.mote` file, or its bytes.
+
+    Attributes:
+        notes: What a user should know of the conversion that made it, a sentence each; empty of a file that was opened.
 
     Raises:
         InputError: It cannot be read, or is no model file of this version.
@@ -51,18 +77,47 @@ class Model:
 
     def __init__(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> None:
         if isinstance(source, (bytes, bytearray, memoryview)):
-            self._model = _mote.Model.from_bytes(bytes(source))
+            self._open: _mote.Model | None = _mote.Model.from_bytes(bytes(source))
         else:
-            self._model = _mote.Model.open(os.fspath(source))
+            self._open = _mote.Model.open(path_of(source, "source"))
         self._recipe: dict[str, Any] | None = None
+        self._page: str | None = None
+        self.notes: list[str] = []
 
     @classmethod
     def _of(cls, model: _mote.Model, recipe: dict[str, Any] | None = None) -> Model:
         made = cls.__new__(cls)
-        made._model = model
+        made._open = model
         # How it was made of a network in memory, but for the network: for quantization-aware training.
         made._recipe = recipe
+        made._page = None
+        made.notes = []
         return made
+
+    @property
+    def _model(self) -> _mote.Model:
+        if self._open is None:
+            raise usage("the model is closed", "open it again: mote.Model(...)")
+        return self._open
+
+    def close(self) -> None:
+        """Lets go of the file's memory. Whatever is asked of the model afterwards raises; a call that is under way ends as it would have.
+
+        >>> model.close()                                            # doctest: +SKIP
+        """
+        self._open = None
+        self._page = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._open is None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _requantized(self, folder: os.PathLike[str]) -> Model:
         """The model of the weights of another checkpoint of the same network, in this one's number formats."""
@@ -71,7 +126,10 @@ class Model:
     def _rounded(self, folder: os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Weights of a checkpoint, those that the model makes of them, and first ones that become those of this model."""
         found = self._model.rounded(os.fspath(folder))
-        return {name: tuple(np.frombuffer(part, dtype="<f4") for part in parts) for name, parts in found.items()}
+        return {
+            name: (np.frombuffer(a, dtype="<f4"), np.frombuffer(b, dtype="<f4"), np.frombuffer(c, dtype="<f4"))
+            for name, (a, b, c) in found.items()
+        }
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
@@ -94,17 +152,30 @@ class Model:
         return self._model.condition_len()
 
     @property
+    def condition_range(self) -> tuple[float, float] | None:
+        """The least and the largest number of a condition vector, to which runs clamp; None of a model that takes none."""
+        found = self._model.condition_range()
+        return None if found is None else (found[0], found[1])
+
+    @property
     def null_class(self) -> int | None:
         """The label that means no class, for guidance."""
         return self._model.null_class()
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """The file. Python's bytes are a copy: the model keeps its own, which nobody can write to.
+
+        >>> mote.Model(model.to_bytes()).sample(7).digests == model.sample(7).digests     # doctest: +SKIP
+        True
+        """
         return self._model.bytes()
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes the file, whole or not at all. Its name ends with `.mote`."""
-        self._model.write(os.fspath(path))
+        """Writes the file, whole or not at all. Its name ends with `.mote`.
+
+        >>> model.write("my.mote")                                   # doctest: +SKIP
+        """
+        self._model.write(path_of(path, "path"))
 
     def sample(
         self,
@@ -117,7 +188,8 @@ class Model:
         condition: Any = None,
         start: Any = None,
         image: Any = None,
-        strength: float = 0.5,
+        mask: Any = None,
+        strength: float | None = None,
         eta: float | None = None,
         variance: str | None = None,
         spacing: str | None = None,
@@ -127,6 +199,11 @@ class Model:
         progress: Progress = None,
     ) -> Images:
         """Makes an image a seed. The same seed gives the same bytes on every backend.
+
+        >>> images = model.sample(seeds=range(16), steps=20)         # doctest: +SKIP
+        >>> images.pixels.shape, images.digests[0]                   # doctest: +SKIP
+        ((16, 16, 16, 1), '9e7ce10cccb858ba')
+        >>> model.sample([7], image=old, mask=hole)                  # doctest: +SKIP
 
         Args:
             seeds: Whole numbers from 0 to 2^64 - 1.
@@ -138,7 +215,8 @@ class Model:
                 clamped.
             start: Noise to start from, `(image, channel, row, col)`; drawn from the seeds by default.
             image: A sample to start from, `(channel, row, col)`, noised as far as `strength` says.
-            strength: Share of the steps that `image` goes through, above 0 and up to 1.
+            mask: `(row, col)`, true where the image is made anew; elsewhere it stays `image`, number for number.
+            strength: Share of the steps that `image` goes through, above 0 and up to 1; 0.5 by default, noise with `mask`.
             eta: Noise that DDIM adds, 0 to 1.
             variance, spacing, prev, clip: As the options of `mote sample`; the checkpoint's by default.
             backend: `cpu`, `portable`, `oracle`, `cuda`, `board:NAME`.
@@ -158,18 +236,24 @@ class Model:
         first = None if image is None else samples(image, self.shape, "image")
         if first is not None and len(first) != 1:
             raise usage(f"image holds {len(first)} samples", "give one image; call again for others")
+        if first is not None and noise is not None:
+            raise usage("both start and image are given", "give one of them")
+        if first is None and (mask is not None or strength is not None):
+            raise usage(f"{'mask' if mask is not None else 'strength'} without image", "give image=, or leave it out")
+        made = None if mask is None else self._mask(mask)
         options = _options(steps, sampler, variance, spacing, prev, eta, clip)
-        with told(progress, len(found) * (steps or 20), "sampling") as callback:
+        with told(progress, len(found) * self._model.steps(options), "sampling") as callback:
             digests, states, pixels = self._model.sample(
                 found,
                 options,
                 of_images,
-                guidance,
+                None if guidance is None else real(guidance, "guidance"),
                 self._conditions(condition, len(found)),
-                None if noise is None else noise.tobytes(),
-                None if first is None else first.tobytes(),
-                float(strength),
-                backend,
+                noise,
+                first,
+                made,
+                None if strength is None else real(strength, "strength"),
+                word(backend, "backend"),
                 callback,
             )
         channels, rows, cols = self.shape
@@ -193,6 +277,9 @@ class Model:
     ) -> int:
         """Writes the images of one shard of a run to the archive `out`; `mote.merge` joins the parts to the archive of all of them.
 
+        >>> model.sample_part("part-3.npz", count=50000, shard=(3, 16), steps=50)     # doctest: +SKIP
+        3125
+
         Args:
             out: A name that ends with `.npz`.
             count: Images of the whole run, from `seed` on.
@@ -204,7 +291,7 @@ class Model:
         """
         part = _part(out, count, shard, seed, label, guidance, backend)
         steps = _options(**_known(options))
-        total = -(-part["count"] // max(1, part["shard"][1])) * (steps["steps"] or 20)
+        total = -(-part["count"] // max(1, part["shard"][1])) * self._model.steps(steps)
         with told(progress, total, "sampling") as callback:
             return _mote.sample_part(self._model, part, steps, callback)
 
@@ -227,6 +314,9 @@ class Model:
 
         `mote.merge` joins the parts and gives the distances of `mote validate --distribution`.
 
+        >>> model.statistics("my-checkpoint", "part-3.moments", count=50000, shard=(3, 16))     # doctest: +SKIP
+        (9376, 12496)
+
         Args:
             out: A name that ends with `.moments`.
             network: What runs the float network: `cpu`, `cuda` or `cuda:f16`.
@@ -236,13 +326,17 @@ class Model:
             The first image of the part, and the one after its last.
         """
         part = _part(out, count, shard, seed, label, guidance, backend)
-        given = None if data is None else os.fspath(data)
-        return _mote.statistics(self._model, os.fspath(checkpoint), part, _options(**_known(options)), network, given)
+        given = None if data is None else path_of(data, "data")
+        steps = _options(**_known(options))
+        return _mote.statistics(self._model, path_of(checkpoint, "checkpoint"), part, steps, word(network, "network"), given)
 
     def predict(
         self, x: Any, t: Any, *, labels: int | Sequence[int] | None = None, condition: Any = None
     ) -> np.ndarray:
         """One network call a sample: what the device's network says of states `x` at timesteps `t`.
+
+        >>> model.predict(np.zeros((2, 1, 16, 16)), [10, 500]).shape     # doctest: +SKIP
+        (2, 1, 16, 16)
 
         Args:
             x: States `(sample, channel, row, col)`, finite, at most 64 in magnitude.
@@ -260,65 +354,133 @@ class Model:
         if len(times) != len(states):
             raise usage(f"t has {len(times)} timesteps for {len(states)} samples", "give one a sample, or one for all")
         answer = self._model.predict(
-            states.tobytes(),
+            states,
             times.tolist(),
             self._labels(labels, len(states)),
             self._conditions(condition, len(states)),
         )
         return np.frombuffer(answer, dtype="<f4").reshape(states.shape)
 
+    def decode(self, latents: Any, *, backend: str = "cpu") -> Pictures:
+        """Makes pictures of latents with the decoder: a file of its own, or that of a model which samples latents.
+
+        >>> decoder.decode(latents).pixels.shape                     # doctest: +SKIP
+        (4, 64, 64, 3)
+
+        Args:
+            latents: `(sample, channel, row, col)`.
+            backend: `cpu`, `portable` or `oracle`.
+        """
+        given = samples(latents, self.shape, "latents")
+        digests, pixels = self._model.decode(given, word(backend, "backend"))
+        channels, rows, cols = self.picture_shape
+        return Pictures(digests, np.frombuffer(pixels, dtype=np.uint8).reshape(len(digests), rows, cols, channels))
+
     def inspect(self) -> dict[str, Any]:
-        """What the file holds: the object of `mote inspect --json`."""
-        return json.loads(self._model.inspect())
+        """What the file holds: the object of `mote inspect --json`.
+
+        >>> model.inspect()["scheme"]                                # doctest: +SKIP
+        'w8a8'
+        """
+        return object_of(self._model.inspect())
 
     def fit(self, board: str) -> dict[str, Any]:
-        """What it takes of a board, and whether it fits: an estimate, the same on every machine."""
-        return json.loads(self._model.fit(board))
+        """What it takes of a board, and whether it fits: an estimate, the same on every machine.
 
-    def report(self) -> str:
-        """A page about the file, as HTML."""
-        return self._model.report()
+        >>> model.fit("nrf52840")["fits"]                            # doctest: +SKIP
+        True
+
+        Args:
+            board: A simulated board or a chip, as `mote boards` lists them, or the path of a `board.toml`.
+
+        Returns:
+            `fits`, bytes of flash and RAM; `estimate` says what a step takes there.
+        """
+        fit, estimate = json.loads(self._model.fit(path_of(board, "board")))
+        return {**fit, "estimate": estimate}
+
+    def report(self) -> Report:
+        """A page about the model, as HTML: that of its conversion where `mote.convert` was asked for it, else one about the file.
+
+        >>> model.report().open()                                    # doctest: +SKIP
+        """
+        return Report(self._model.report() if self._page is None else self._page)
 
     def planned(self, *, steps: int | None = None, sampler: str | None = None, **options: Any) -> Model:
-        """The file for a product that samples in one way; `options` are those of `sample`."""
-        known = {name: options.pop(name, None) for name in ("variance", "spacing", "prev", "eta", "clip")}
-        if options:
-            raise usage(f"planned has no option {sorted(options)[0]}", f"choose from {', '.join(sorted(known))}")
-        return self._of(self._model.planned(_options(steps, sampler, **known)))
+        """The file for a product that samples in one way; `options` are those of `sample`.
+
+        >>> model.planned(steps=8, sampler="dpm++").write("product.mote")     # doctest: +SKIP
+        """
+        return self._of(self._model.planned(_options(**_known({"steps": steps, "sampler": sampler, **options}))))
 
     def validate(
         self,
         backends: Iterable[str] = (),
         *,
         seeds: int = 4,
-        steps: int | None = None,
-        sampler: str | None = None,
         label: int | None = None,
         guidance: float | None = None,
         condition: Any = None,
+        **options: Any,
     ) -> list[dict[str, Any]]:
         """Holds backends to the same bits, step by step; whatever is here where none are named.
+
+        >>> all(outcome["held"] for outcome in model.validate(["cpu", "board:mps2-an386"], seeds=1))     # doctest: +SKIP
+        True
 
         Args:
             seeds: Images, of the seeds from 0 on.
             condition: Vectors `(image, number)`, or one `(number)` for all, of a model that takes them.
+            options: `steps`, `sampler`, `variance`, `spacing`, `prev`, `eta` and `clip`, as in `sample`.
 
         Returns:
             An outcome a backend; `held` says whether every step of every image agreed.
         """
-        options = _options(steps, sampler, None, None, None, None, None)
-        if isinstance(backends, str):
-            raise usage(f"backends is {backends!r}", f"give a list, such as [{backends!r}]")
-        [seeds] = whole_numbers(seeds, "seeds", 1_000_000)
-        rows = self._conditions(condition, seeds)
-        return json.loads(self._model.validate(list(backends), seeds, options, label, guidance, rows))
+        names = [word(name, "a backend") for name in listed(backends, "backends", 'give a list, such as ["cpu"]')]
+        count = whole_number(seeds, "seeds", 1_000_000)
+        asked = self._asked(label, guidance, condition, count)
+        outcomes: list[dict[str, Any]] = json.loads(self._model.validate(names, count, _options(**_known(options)), asked))
+        return outcomes
 
     def compare(
-        self, checkpoint: str | os.PathLike[str], *, seeds: int = 8, steps: int | None = None, label: int | None = None
+        self,
+        checkpoint: str | os.PathLike[str],
+        *,
+        seeds: int = 8,
+        label: int | None = None,
+        guidance: float | None = None,
+        condition: Any = None,
+        network: str = "cpu",
+        **options: Any,
     ) -> dict[str, Any]:
-        """How far its images are from those of the float network of `checkpoint`, in dB."""
-        options = _options(steps, None, None, None, None, None, None)
-        return json.loads(self._model.compare(os.fspath(checkpoint), seeds, options, label))
+        """How far its images are from those of the float network of `checkpoint`, in dB.
+
+        >>> model.compare("my-checkpoint", seeds=8)["x0_psnr_db_mean"]     # doctest: +SKIP
+        40.9
+
+        Args:
+            checkpoint: The folder that it was converted from.
+            network: What runs the float network: `cpu`, `cuda` or `cuda:f16`.
+            seeds, label, guidance, condition, options: As in `validate`.
+        """
+        count = whole_number(seeds, "seeds", 1_000_000)
+        asked = self._asked(label, guidance, condition, count)
+        steps = _options(**_known(options))
+        return object_of(self._model.compare(path_of(checkpoint, "checkpoint"), count, steps, asked, word(network, "network")))
+
+    def _asked(self, label: int | None, guidance: float | None, condition: Any, count: int) -> _mote.Of:
+        return {
+            "label": None if label is None else whole_number(label, "label", LAST_LABEL),
+            "guidance": None if guidance is None else real(guidance, "guidance"),
+            "condition": self._conditions(condition, count),
+        }
+
+    def _mask(self, mask: Any) -> list[bool]:
+        _, rows, cols = self.shape
+        found = as_numpy(mask, "mask")
+        if found.shape != (rows, cols) or not np.isin(found, (0, 1)).all():
+            raise usage(f"mask has shape {found.shape} and type {found.dtype}", f"give ({rows}, {cols}) of true and false")
+        return found.astype(bool).reshape(-1).tolist()
 
     def _labels(self, labels: int | Sequence[int] | None, count: int) -> list[int] | None:
         if labels is None:
@@ -338,15 +500,20 @@ class Model:
         if rows.ndim != 2 or rows.shape[1] != width or len(rows) not in (1, count):
             advice = f"give ({count}, {width}), or ({width})" if width else "leave it out: the model takes none"
             raise usage(f"condition has shape {rows.shape}", advice)
-        return rows.tolist()
+        found: list[list[float]] = rows.tolist()
+        return found
 
     def __repr__(self) -> str:
+        if self.closed:
+            return "<mote.Model, closed>"
         facts = self.inspect()
         channels, rows, cols = self.shape
         return f"<mote.Model {facts['scheme']}, {channels}x{rows}x{cols}, {facts['bytes']:,} bytes>"
 
     def _repr_html_(self) -> str:
         """A card for notebooks: what it is, what it takes, which boards hold it."""
+        if self.closed:
+            return html.escape(repr(self))
         facts = self.inspect()
         fitting = [board["name"] for board in facts["boards"] if board["fits"]]
         rows = {
@@ -374,10 +541,10 @@ class Model:
 def _known(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a run that were given by name, all of them."""
     names = ("steps", "sampler", "variance", "spacing", "prev", "eta", "clip")
-    known = {name: options.pop(name, None) for name in names}
-    if options:
-        raise usage(f"there is no option {sorted(options)[0]}", f"choose from {', '.join(names)}")
-    return known
+    for name in options:
+        if name not in names:
+            raise usage(f"there is no option {name}", f"choose from {', '.join(names)}")
+    return {name: options.get(name) for name in names}
 
 
 def _part(
@@ -389,21 +556,17 @@ def _part(
     guidance: float | None,
     backend: str,
 ) -> _mote.Part:
-    [count] = whole_numbers(count, "count", 1_000_000)
-    [seed] = whole_numbers(seed, "seed", LAST_SEED)
     numbers = whole_numbers(shard, "shard", 1_000_000)
     if len(numbers) != 2:
         raise usage(f"shard is {shard}", "give a pair: which part, from 0, of how many")
-    if label is not None:
-        [label] = whole_numbers(label, "label", LAST_LABEL)
     return {
-        "out": os.fspath(out),
-        "count": count,
+        "out": path_of(out, "out"),
+        "count": whole_number(count, "count", 1_000_000),
         "shard": (numbers[0], numbers[1]),
-        "seed": seed,
-        "label": label,
-        "guidance": guidance,
-        "backend": backend,
+        "seed": whole_number(seed, "seed", LAST_SEED),
+        "label": None if label is None else whole_number(label, "label", LAST_LABEL),
+        "guidance": None if guidance is None else real(guidance, "guidance"),
+        "backend": word(backend, "backend"),
     }
 
 
@@ -416,14 +579,15 @@ def _options(
     eta: float | None = None,
     clip: str | None = None,
 ) -> _mote.Steps:
-    if steps is not None:
-        [steps] = whole_numbers(steps, "steps", 2**32 - 1)
+    def named(value: str | None, name: str) -> str | None:
+        return None if value is None else word(value, name)
+
     return {
-        "sampler": sampler,
-        "variance": variance,
-        "steps": steps,
-        "spacing": spacing,
-        "prev": prev,
-        "eta": eta,
-        "clip": clip,
+        "sampler": named(sampler, "sampler"),
+        "variance": named(variance, "variance"),
+        "steps": None if steps is None else whole_number(steps, "steps", 2**32 - 1),
+        "spacing": named(spacing, "spacing"),
+        "prev": named(prev, "prev"),
+        "eta": None if eta is None else real(eta, "eta"),
+        "clip": named(clip, "clip"),
     }

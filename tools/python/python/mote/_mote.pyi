@@ -1,9 +1,11 @@
-"""The compiled part. Arrays cross as bytes; `mote.Model` makes them NumPy arrays."""
+"""The compiled part. Arrays come in as NumPy's and go out as bytes, which `mote.Model` makes NumPy arrays of."""
 
 import builtins
 import os
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypedDict, final
+
+import numpy as np
 
 __version__: str
 
@@ -30,8 +32,35 @@ class Steps(TypedDict):
     eta: float | None
     clip: str | None
 
+class Of(TypedDict):
+    label: int | None
+    guidance: float | None
+    condition: list[list[float]] | None
+
+class Asked(TypedDict):
+    scheme: str
+    board: str | None
+    flash: str | None
+    ram: str | None
+    core: str | None
+    clock: str | None
+    profile: str | None
+    arena: str | None
+    name: str | None
+    null_class: int | None
+    labels: int | None
+    calibration: str | None
+    condition_range: tuple[float, float] | None
+    condition_null: float | None
+    latent: tuple[int, int] | None
+    keep_variances: bool
+    strip: bool
+    report: str | None
+    report_folder: str | None
+
 Progress = Callable[[int], Any] | None
 
+@final
 class Model:
     @staticmethod
     def from_bytes(bytes: bytes) -> Model: ...
@@ -42,8 +71,10 @@ class Model:
     def shape(self) -> tuple[int, int, int]: ...
     def picture_shape(self) -> tuple[int, int, int]: ...
     def condition_len(self) -> int: ...
+    def condition_range(self) -> tuple[float, float] | None: ...
     def null_class(self) -> int | None: ...
     def train_steps(self) -> int: ...
+    def steps(self, steps: Steps) -> int: ...
     def inspect(self) -> str: ...
     def fit(self, board: str) -> str: ...
     def report(self) -> str: ...
@@ -55,43 +86,37 @@ class Model:
         labels: list[int] | None,
         guidance: float | None,
         condition: list[list[float]] | None,
-        noise: bytes | None,
-        image: bytes | None,
-        strength: float,
+        noise: np.ndarray | None,
+        image: np.ndarray | None,
+        mask: list[bool] | None,
+        strength: float | None,
         backend: str,
         progress: Progress,
     ) -> tuple[list[str], bytearray, bytearray]: ...
     def predict(
         self,
-        states: bytes,
+        states: np.ndarray,
         timesteps: list[float],
         labels: list[int] | None,
         condition: list[list[float]] | None,
     ) -> bytearray: ...
-    def validate(
-        self,
-        backends: list[str],
-        seeds: int,
-        steps: Steps,
-        label: int | None,
-        guidance: float | None,
-        condition: list[list[float]] | None,
+    def decode(self, latents: np.ndarray, backend: str) -> tuple[list[str], bytearray]: ...
+    def validate(self, backends: list[str], seeds: int, steps: Steps, asked: Of) -> str: ...
+    def compare(
+        self, checkpoint: str | os.PathLike[str], seeds: int, steps: Steps, asked: Of, network: str
     ) -> str: ...
     def requantized(self, checkpoint: str | os.PathLike[str]) -> Model: ...
     def rounded(self, checkpoint: str | os.PathLike[str]) -> dict[str, tuple[builtins.bytes, builtins.bytes, builtins.bytes]]: ...
-    def compare(
-        self, checkpoint: str | os.PathLike[str], seeds: int, steps: Steps, label: int | None
-    ) -> str: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def __sizeof__(self) -> int: ...
 
 def convert(
-    source: str | os.PathLike[str],
-    scheme: str,
-    board: str | None = None,
-    name: str | None = None,
-    progress: Progress = None,
-) -> Model: ...
+    source: str | os.PathLike[str], asked: Asked, progress: Progress = None
+) -> tuple[Model, list[str], str | None]: ...
 def boards() -> list[str]: ...
 def layout(checkpoint: str | os.PathLike[str]) -> list[int]: ...
+def write_page(path: str | os.PathLike[str], page: str) -> None: ...
+def policy(path: str | os.PathLike[str] | None = None, text: str | None = None) -> str: ...
 def merge(parts: list[str], out: str | None = None) -> str: ...
 
 class Part(TypedDict):

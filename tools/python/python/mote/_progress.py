@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ._arrays import usage
+
 Progress = bool | Callable[[int, int], object] | None
 
 
@@ -18,8 +20,13 @@ def told(progress: Progress, total: int, what: str) -> Iterator[Callable[[int], 
         yield None
     elif callable(progress):
         yield lambda done: progress(done, total)
+    elif progress is not True:
+        raise usage(f"progress is a {type(progress).__name__}", "give True, or a function of (done, total)")
     else:
-        from tqdm.auto import tqdm
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise usage("a bar needs tqdm, which is not here", "pip install tqdm, or give a function of (done, total)") from error
 
         with tqdm(total=total, desc=what) as bar:
             yield lambda done: bar.update(done - bar.n)

@@ -77,7 +77,8 @@ def raw(tensor: Any) -> bytes:
     """Little-endian numbers of a tensor, wherever it lies."""
     import torch
 
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    found: bytes = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return found
 
 
 def safetensors(state: Mapping[str, Any]) -> bytes:

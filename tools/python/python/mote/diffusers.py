@@ -45,7 +45,10 @@ class UNet:
         hidden_states: Any = None,
         **others: Any,
     ) -> Any:
-        """The network's output for `sample`, `(batch, channel, row, col)`, which transformers call `hidden_states`."""
+        """The network's output for `sample`, `(batch, channel, row, col)`, which transformers call `hidden_states`.
+
+        >>> unet(noisy, timestep).sample                                     # doctest: +SKIP
+        """
         import torch
 
         for name, value in others.items():

@@ -23,6 +23,9 @@ def sample(
 ) -> dict[str, Any]:
     """Makes `count` images in `shards` tasks and writes the archive that one machine writes, byte for byte.
 
+    >>> mote.ray.sample(model, "all.npz", count=50000, shards=64, steps=50)["digest"]     # doctest: +SKIP
+    '828914967c0ccb15'
+
     Args:
         cpus: Processors of a task.
         retries: How often a task is done again whose worker was lost.
@@ -45,7 +48,11 @@ def distribution(
     retries: int = 8,
     **options: Any,
 ) -> dict[str, Any]:
-    """The distances of `mote validate --distribution`. `checkpoint` is a folder that every node has; `options` are those of `Model.statistics`."""
+    """The distances of `mote validate --distribution`. `checkpoint` is a folder that every node has; `options` are those of `Model.statistics`.
+
+    >>> mote.ray.distribution(model, "my-checkpoint", count=50000, shards=64)["held"]     # doctest: +SKIP
+    True
+    """
     def make(model: Model, part: Path, shard: tuple[int, int]) -> None:
         model.statistics(checkpoint, part, count=count, shard=shard, **options)
 

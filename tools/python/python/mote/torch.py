@@ -41,6 +41,9 @@ class QuantizedModule(torch.nn.Module):
     Weights are rounded again whenever they have moved; the number formats stay those of `model`. It is called as `net` is, and its
     parameters are those of `net`: any optimizer and any trainer will do.
 
+    >>> net = mote.torch.QuantizedModule(unet, mote.convert(pipeline, scheme="w4a8"))     # doctest: +SKIP
+    >>> net(noisy, timestep).sample.square().mean().backward()                           # doctest: +SKIP
+
     Args:
         net: The network that `model` was converted from, in float32 on any device. Dropout and the like count for gradients alone.
         model: What `mote.convert` returned for it, in this process, in a scheme of integers.
@@ -100,6 +103,9 @@ class QuantizedModule(torch.nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `net` returns, with the model's numbers in place of its own.
 
+        >>> torch.equal(net(x, t).sample, torch.from_numpy(net.model.predict(x, t)))     # doctest: +SKIP
+        True
+
         Raises:
             UsageError: Inputs that the model does not take: their extents, NaN, a timestep that is none of its own.
         """
@@ -118,7 +124,8 @@ class QuantizedModule(torch.nn.Module):
                 "a network that learns its variance is trained without it here; give extents of the converted example",
             )
         self._kinds[whole] = type(found)
-        through = _Through.apply(own, answer.to(own))
+        # In float32 whatever autocast makes of the network's own: the engine's numbers would be rounded.
+        through = _Through.apply(own, answer.to(own.device, torch.promote_types(own.dtype, torch.float32)))
         return (through, *found[1:]) if isinstance(found, (list, tuple)) else _rebuilt(type(found), through)
 
     def _float(self, args: Any, kwargs: Any) -> Any:
@@ -237,11 +244,12 @@ class _Through(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+        ctx.kind = own.dtype
         return answer.clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient, None
+        return gradient.to(ctx.kind), None
 
 
 def _roles(folder: Path) -> tuple[dict[str, str], tuple[float, bool] | None]:
@@ -278,7 +286,7 @@ def _tensor(found: Any) -> torch.Tensor:
     raise usage(f"the network returns a {type(found).__name__}", "have it return a tensor, or one named sample")
 
 
-def _rebuilt(kind: type, answer: torch.Tensor) -> Any:
+def _rebuilt(kind: Any, answer: torch.Tensor) -> Any:
     """An output of the network's own form around `answer`."""
     if issubclass(kind, torch.Tensor):
         return answer

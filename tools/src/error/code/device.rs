@@ -98,14 +98,22 @@ pub(super) const FILE: &[Entry] = &[
     ),
 ];
 
+/// What the last fault asks for, and what all others do.
+const fn remedy_of(fault: u16) -> &'static str {
+    match fault {
+        14 => "Build with the feature that the message names.",
+        _ => AGAIN,
+    }
+}
+
 /// The same faults of a tensor and of an operator, from two first numbers.
 macro_rules! faults {
     ($($number:literal $name:literal $cause:literal)*) => {
         pub(super) const TENSORS: &[Entry] = &[$(entry(
-            200 + $number, concat!("MOTE_TENSOR_", $name), concat!("Of a tensor of the file: ", $cause), AGAIN,
+            200 + $number, concat!("MOTE_TENSOR_", $name), concat!("Of a tensor of the file: ", $cause), remedy_of($number),
         ),)*];
         pub(super) const OPERATORS: &[Entry] = &[$(entry(
-            300 + $number, concat!("MOTE_OP_", $name), concat!("Of an operator of the file: ", $cause), AGAIN,
+            300 + $number, concat!("MOTE_OP_", $name), concat!("Of an operator of the file: ", $cause), remedy_of($number),
         ),)*];
     };
 }
@@ -125,7 +133,7 @@ faults! {
     11 "ACCUMULATOR" "an output channel could overflow its sum."
     12 "NOT_FINITE" "a weight is not finite."
     13 "PADDING" "weights of 4 bits are not followed by zeros to a whole word."
-    14 "NOT_BUILT" "it needs a part of the runtime that this build leaves out; build with the feature that the message names."
+    14 "NOT_BUILT" "it needs a part of the runtime that this build leaves out."
 }
 
 pub(super) const RUN: &[Entry] = &[

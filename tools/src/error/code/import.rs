@@ -32,7 +32,7 @@ codes! { ImportError, IMPORT:
     NoManifest 1113 "Nothing says what the inputs of the exported program are."
         "Write `mote.json` beside it, as the message shows."
     Config 1114 "A setting of the checkpoint is malformed or not supported."
-        "The message names file, field and value, and what is supported. Nothing is approximated in its place."
+        "Set the field to what the message says is supported, where the network allows it, and save the checkpoint again. Nothing is approximated in its place."
     Container 1115 "A safetensors file is cut off or damaged."
         "Copy it again, or save the model again."
     MissingTensor 1116 "The configuration asks for a tensor that the weights do not hold."
@@ -51,7 +51,7 @@ codes! { ImportError, IMPORT:
 }
 
 code! { ConfigError, CONFIG: ConfigError 1150 "A setting is malformed, or is one that no model file holds."
-"The message names file, field and value, and what is supported." }
+"Set the field to what the message says is supported, and save the checkpoint again." }
 
 codes! { GraphError, GRAPH:
     InputCount 1161 "A layer has another number of inputs than its operator takes."

@@ -15,6 +15,13 @@ impl Code {
     pub const fn number(self) -> u16 {
         self.0
     }
+
+    /// What is told of it.
+    #[must_use]
+    pub fn entry(self) -> Option<&'static Entry> {
+        let mut all = groups().into_iter().flat_map(|group| group.entries);
+        all.find(|entry| entry.code == self)
+    }
 }
 
 impl fmt::Display for Code {

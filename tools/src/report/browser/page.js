@@ -15,6 +15,7 @@
 
   // A picture of 1 or 3 channels as it is; a signal of one row as curves, its values from -1 to 1; two channels of a row as a path.
   function show(pixels, state) {
+    if (!image) performance.mark("mote-first-image");
     image = pixels;
     const { rows, cols, channels } = model;
     const canvas = part("canvas"), context = canvas.getContext("2d");
@@ -60,14 +61,31 @@
   }
 
   // Inpainting: where the brush went is made anew, the rest of the last image is kept.
-  let brushed = null;
+  let brushed = null, brushAt = null;
+  const brushes = () => image && !running && model.rows > 1;
   function brush(event) {
-    if (!image || running || model.rows === 1 || !(event.buttons & 1)) return;
-    const canvas = part("canvas"), box = canvas.getBoundingClientRect();
-    const x = Math.floor(((event.clientX - box.left) / box.width) * model.cols);
-    const y = Math.floor(((event.clientY - box.top) / box.height) * model.rows);
+    if (!brushes() || !(event.buttons & 1)) return;
+    const box = part("canvas").getBoundingClientRect();
+    mark(Math.floor(((event.clientX - box.left) / box.width) * model.cols), Math.floor(((event.clientY - box.top) / box.height) * model.rows));
+  }
+
+  // The same by the keyboard: arrows move the brush, the space bar marks.
+  function brushByKey(event) {
+    if (!brushes()) return;
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    const [x, y] = brushAt || [model.cols >> 1, model.rows >> 1];
+    const within = (value, size) => Math.max(0, Math.min(size - 1, value));
+    brushAt = [within(x + move[0], model.cols), within(y + move[1], model.rows)];
+    if (event.key === " ") mark(...brushAt);
+    else say(`Brush at row ${brushAt[1] + 1}, column ${brushAt[0] + 1}. The space bar marks.`);
+  }
+
+  function mark(x, y) {
     brushed = brushed || new Uint8Array(model.rows * model.cols);
-    const context = canvas.getContext("2d");
+    const context = part("canvas").getContext("2d");
     context.fillStyle = "rgb(220 40 120 / 0.7)";
     for (let dy = -1; dy <= 1; dy++) {
       for (let dx = -1; dx <= 1; dx++) {
@@ -116,6 +134,10 @@
         part("steps").disabled = true;
       }
       part("draw").disabled = false;
+      if (model.rows > 1) {
+        part("canvas").tabIndex = 0;
+        part("canvas").ariaLabel += ". Arrow keys move the brush, the space bar marks.";
+      }
       start();
     } else if (data.kind === "failed") {
       finished(`Refused: ${data.what}`, "bad");
@@ -126,9 +148,10 @@
         part("progress").value = (data.done + 1) / Number(root.dataset.steps);
         part("digest").textContent = data.digest;
         part("time").textContent = `${(spent / (data.done + 1)).toFixed(1)} ms a step`;
-        say(`Step ${data.done + 1} of ${root.dataset.steps}, from timestep ${data.timestep}.`);
+        part("step").textContent = `Step ${data.done + 1} of ${root.dataset.steps}, from timestep ${data.timestep}.`;
         return;
       }
+      performance.mark("mote-image");
       document.documentElement.dataset.moteDigest = part("digest").textContent;
       const known = root.dataset.plain && facts.expected.filter((e) => e.seed === root.dataset.seed && String(e.steps) === root.dataset.steps);
       const digest = part("digest").textContent;
@@ -159,6 +182,7 @@
     if (!running) start();
   });
   for (const kind of ["pointerdown", "pointermove"]) part("canvas").addEventListener(kind, brush);
+  part("canvas").addEventListener("keydown", brushByKey);
   part("save").addEventListener("click", () => {
     const link = document.createElement("a");
     link.download = `seed-${part("seed").value}.png`;

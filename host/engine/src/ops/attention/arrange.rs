@@ -36,7 +36,9 @@ impl Arranged {
         self.positions = q.tensor.positions();
         (self.heads, self.depth) = (heads, channels / heads);
         self.blocks = self.positions.div_ceil(LANES);
-        self.halves = k.tensor.dtype == Dtype::I16 && !self.is_deep();
+        // Products of bytes, less their zero point, with 16 bits.
+        let small = q.tensor.dtype == Dtype::I8 && self.depth << 23 <= 1 << 31;
+        self.halves = k.tensor.dtype == Dtype::I16 && !small && !self.is_deep();
         grow(flat, q.tensor.len());
         q.read(arena, flat)?;
         self.queries_from(flat);
@@ -52,6 +54,22 @@ impl Arranged {
         let (quads, channels) = (self.quads(), self.heads * self.depth);
         self.q.clear();
         self.q.resize(self.heads * self.blocks * quads, Line([0; 64]));
+        if self.depth.is_multiple_of(2) {
+            let row = channels / 2;
+            let lines: &mut [[[i16; 2]; LANES]] = bytemuck::cast_slice_mut(&mut self.q);
+            let pairs: &[[i16; 2]] = bytemuck::cast_slice(&flat[..self.positions * channels]);
+            for (block, pairs) in pairs.chunks(LANES * row).enumerate() {
+                for head in 0..self.heads {
+                    let lines = &mut lines[(head * self.blocks + block) * quads..][..quads];
+                    for (line, first) in lines.iter_mut().zip(head * quads..) {
+                        for (to, from) in line.iter_mut().zip(pairs[first..].iter().step_by(row)) {
+                            *to = *from;
+                        }
+                    }
+                }
+            }
+            return;
+        }
         let lanes: &mut [i16] = bytemuck::cast_slice_mut(&mut self.q);
         for (position, from) in flat.chunks_exact(channels).take(self.positions).enumerate() {
             for (head, from) in from.chunks_exact(self.depth).enumerate() {
@@ -87,18 +105,16 @@ impl Arranged {
         let values: &mut [i16] = bytemuck::cast_slice_mut(bytes_of(&mut self.v, 2 * row * channels));
         for (block, flat) in flat[..self.positions * channels].chunks(SOME * channels).enumerate() {
             for (channel, to) in values.chunks_exact_mut(row).enumerate() {
-                let to = to[block * SOME..].iter_mut();
-                for (to, &from) in to.zip(flat[channel..].iter().step_by(channels)) {
-                    *to = from;
+                let (pairs, rest) = to[block * SOME..].as_chunks_mut::<2>();
+                debug_assert!(rest.is_empty());
+                let mut from = flat[channel..].iter().step_by(channels).copied();
+                for to in pairs.iter_mut().take(flat.len() / channels / 2) {
+                    *to = [from.next().unwrap_or(0), from.next().unwrap_or(0)];
+                }
+                if let (Some(last), Some(to)) = (from.next(), pairs.get_mut(flat.len() / channels / 2)) {
+                    *to = [last, 0];
                 }
             }
-        }
-        if row > self.positions {
-            values
-                .iter_mut()
-                .skip(self.positions)
-                .step_by(row)
-                .for_each(|last| *last = 0);
         }
     }
 
@@ -117,9 +133,9 @@ impl Arranged {
         self.heads * self.quads() * 4
     }
 
-    /// Queries of a unit: a block of a head.
-    pub fn queries(&self, unit: usize) -> &[Line] {
-        &self.q[unit * self.quads()..][..self.quads()]
+    /// Queries of a unit, a block of a head, and of those that follow: `count` in all.
+    pub fn queries(&self, unit: usize, count: usize) -> &[Line] {
+        &self.q[unit * self.quads()..][..count * self.quads()]
     }
 
     /// Keys of a head, or their high halves.

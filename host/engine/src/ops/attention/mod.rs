@@ -1,4 +1,4 @@
-//! Attention: a lane a query, 16 queries of a head at a time. Scores and weighted sums are the dot products of convolutions: there
+//! Attention: a lane a query, two blocks of 16 queries of a head at a time. Scores and weighted sums are the dot products of convolutions: there
 //! queries and probabilities are the lines, here keys and values the windows. No lane is empty, whatever the width of a head or the
 //! number of positions.
 
@@ -58,14 +58,14 @@ pub(crate) struct Scratch {
     sums: Vec<[i32; LANES]>,
 }
 
-/// Memory for the scores of 16 queries.
+/// Memory for the scores of some blocks of 16 queries.
 #[derive(Debug, Default)]
 struct Rows {
-    /// `(key)`: dot products, scores, powers.
+    /// `(block, key)`: dot products, scores, powers.
     scores: Vec<[i32; LANES]>,
     /// The same of the low halves of keys.
     low: Vec<[i32; LANES]>,
-    /// `(pair of keys)`: probabilities in Q15 with their sign turned, as 2^15 fits 16 bits so.
+    /// `(block, pair of keys)`: probabilities in Q15 with their sign turned, as 2^15 fits 16 bits so.
     shares: Vec<Line>,
 }
 
@@ -138,15 +138,23 @@ impl Accelerated for Attention {
         let arranged = &*arranged;
         grow(sums, self.heads * arranged.blocks * arranged.depth);
         let sums = &mut sums[..self.heads * arranged.blocks * arranged.depth];
+        let (head, two) = (arranged.blocks * arranged.depth, 2 * arranged.depth);
+        let blocks = |rows: &mut Rows, unit: usize, sums: &mut [[i32; LANES]]| match sums.len() == two {
+            true => self.blocks::<2>(simd, arranged, unit, rows, sums),
+            false => self.blocks::<1>(simd, arranged, unit, rows, sums),
+        };
         if !is_worth_threads(arranged.positions, arranged.depth, self.heads) {
-            for (unit, sums) in sums.chunks_exact_mut(arranged.depth).enumerate() {
-                self.block(simd, arranged, unit, rows, sums);
+            for (head, sums) in sums.chunks_exact_mut(head).enumerate() {
+                for (pair, sums) in sums.chunks_mut(two).enumerate() {
+                    blocks(rows, head * arranged.blocks + 2 * pair, sums);
+                }
             }
         } else {
-            let units = sums.par_chunks_exact_mut(arranged.depth).enumerate();
-            units.for_each_init(Rows::default, |rows, (unit, sums)| {
-                self.block(simd, arranged, unit, rows, sums);
+            let units = sums.par_chunks_exact_mut(head).enumerate().flat_map(|(head, sums)| {
+                let pairs = sums.par_chunks_mut(two).enumerate();
+                pairs.map(move |(pair, sums)| (head * arranged.blocks + 2 * pair, sums))
             });
+            units.for_each_init(Rows::default, |rows, (unit, sums)| blocks(rows, unit, sums));
         }
         let out = arena.get_mut(self.out.range())?;
         simd.vectorize(
@@ -157,8 +165,9 @@ impl Accelerated for Attention {
 }
 
 impl Attention {
-    /// The weighted sums of 16 queries, with their sign turned: `unit` counts heads and blocks of queries, `sums` has a line a channel.
-    fn block(
+    /// The weighted sums of `B` blocks of 16 queries, with their sign turned: `unit` counts heads and blocks of queries, `sums` has a line
+    /// a block and channel.
+    fn blocks<const B: usize>(
         &self,
         simd: impl AttentionLoops,
         from: &Arranged,
@@ -167,47 +176,67 @@ impl Attention {
         sums: &mut [[i32; LANES]],
     ) {
         let (keys, head) = (from.positions, unit / from.blocks);
-        grow(&mut rows.scores, keys.next_multiple_of(TILE));
-        let tops = self.scores(simd, from, unit, head, rows);
-        let totals = simd.powers(&mut rows.scores[..keys], &tops);
-        let reciprocals = simd.vectorize(
-            #[inline(always)]
-            || reciprocals(&totals),
-        );
-        grow(&mut rows.shares, keys.div_ceil(2));
-        let shares = &mut rows.shares[..keys.div_ceil(2)];
-        simd.shares(&rows.scores[..keys], &reciprocals, shares);
-        tiles(simd, from.values(head), shares, sums);
+        let pairs = keys.div_ceil(2);
+        grow(&mut rows.scores, B * keys);
+        grow(&mut rows.shares, B * pairs);
+        let tops = self.scores::<B>(simd, from, unit, head, rows);
+        let scores = rows.scores.chunks_exact_mut(keys);
+        for ((scores, shares), tops) in scores.zip(rows.shares.chunks_exact_mut(pairs)).zip(&tops) {
+            let totals = simd.powers(scores, tops);
+            let reciprocals = simd.vectorize(
+                #[inline(always)]
+                || reciprocals(&totals),
+            );
+            simd.shares(scores, &reciprocals, shares);
+        }
+        tiles::<B>(simd, from.values(head), &rows.shares[..B * pairs], sums);
     }
 
-    /// Scores of 16 queries with every key of their head; the largest of each query.
-    fn scores(
+    /// Scores of `B` blocks of 16 queries with every key of their head; the largest of each query.
+    fn scores<const B: usize>(
         &self,
         simd: impl AttentionLoops,
         from: &Arranged,
         unit: usize,
         head: usize,
         rows: &mut Rows,
-    ) -> [i32; LANES] {
-        let (queries, keys, count) = (from.queries(unit), from.keys(head), from.positions);
+    ) -> [[i32; LANES]; B] {
+        let (queries, keys, count) = (from.queries(unit, B), from.keys(head), from.positions);
+        let (quads, mut tops) = (queries.len() / B, [[0; LANES]; B]);
+        let scores = &mut rows.scores[..B * count];
+        let low = from.low_keys(head);
+        let blocks = queries
+            .chunks_exact(quads)
+            .zip(scores.chunks_exact_mut(count))
+            .zip(&mut tops);
         if from.is_deep() {
-            return plain::deep_scores(queries, keys, self.score.factor, &mut rows.scores[..count]);
+            for ((queries, scores), tops) in blocks {
+                *tops = plain::deep_scores(queries, keys, self.score.factor, scores);
+            }
+            return tops;
         }
-        let low = match from.low_keys(head) {
-            Some(low) => {
-                grow(&mut rows.low, count.next_multiple_of(TILE));
-                tiles(simd, low, queries, &mut rows.low);
-                &rows.low[..count]
-            }
-            None => {
-                if let Some(tops) = simd.few(queries, keys, &self.score, &mut rows.scores[..count]) {
-                    return tops;
+        if low.is_none() {
+            let mut few = true;
+            for ((queries, scores), tops) in blocks {
+                match simd.few(queries, keys, &self.score, scores) {
+                    Some(found) => *tops = found,
+                    None => few = false,
                 }
-                &[]
             }
-        };
-        tiles(simd, keys, queries, &mut rows.scores);
-        simd.scores(&mut rows.scores[..count], low, self.score.factor)
+            if few {
+                return tops;
+            }
+        }
+        if let Some(low) = low {
+            grow(&mut rows.low, B * count);
+            tiles::<B>(simd, low, queries, &mut rows.low[..B * count]);
+        }
+        tiles::<B>(simd, keys, queries, scores);
+        for (b, (scores, tops)) in scores.chunks_exact_mut(count).zip(&mut tops).enumerate() {
+            let low = low.map_or(&[][..], |_| &rows.low[b * count..][..count]);
+            *tops = simd.scores(scores, low, self.score.factor);
+        }
+        tops
     }
 
     /// Every sum as an output, `(position, channel)`.
@@ -217,6 +246,25 @@ impl Attention {
         for (unit, sums) in sums.chunks_exact(from.depth).enumerate() {
             let (head, block) = (unit / from.blocks, unit % from.blocks);
             let count = (from.positions - block * LANES).min(LANES);
+            if self.out.dtype == Dtype::I8 && from.depth.is_multiple_of(4) {
+                // Four channels of a position at a time.
+                let zero = i32::from(self.out.zero_point);
+                for (group, sums) in sums.as_chunks::<4>().0.iter().enumerate() {
+                    let mut stored = [0u32; LANES];
+                    for (i, sums) in sums.iter().enumerate() {
+                        for (stored, &sum) in stored.iter_mut().zip(sums) {
+                            let q = saturate_i8(self.out_requant.apply(-sum).saturating_add(zero));
+                            *stored |= u32::from(q as u8) << (8 * i);
+                        }
+                    }
+                    let first = block * LANES * channels + head * from.depth + 4 * group;
+                    for (lane, stored) in stored[..count].iter().enumerate() {
+                        let to = out.get_mut(first + lane * channels..)?.first_chunk_mut()?;
+                        *to = stored.to_le_bytes();
+                    }
+                }
+                continue;
+            }
             for (channel, sums) in sums.iter().enumerate() {
                 let first = block * LANES * channels + head * from.depth + channel;
                 if self.out.dtype == Dtype::I8 {
@@ -270,28 +318,25 @@ pub(crate) struct Windows<'a> {
     pub count: usize,
 }
 
-/// Dot products of every row in `windows` with the 16 lanes of `lines`: `to` gets a line a row, and may have room for whole tiles.
+/// Dot products of every row in `windows` with the 16 lanes of each of `B` blocks of `lines`: `to` gets a line a block and row.
 #[inline(always)]
-fn tiles(simd: impl ConvLoops, windows: Windows<'_>, lines: &[Line], to: &mut [[i32; LANES]]) {
+fn tiles<const B: usize>(simd: impl ConvLoops, windows: Windows<'_>, lines: &[Line], to: &mut [[i32; LANES]]) {
     let tile = Tile {
         window: windows.data,
         bytes: false,
         row_bytes: 0,
         rows: 1,
-        quads: lines.len(),
+        quads: lines.len() / B,
         weights: lines,
     };
-    let last = windows.count - 1;
-    let room = to.len().min(windows.count.next_multiple_of(TILE));
-    let (whole, rest) = to[..room].as_chunks_mut::<TILE>();
-    let offsets = |first: usize| core::array::from_fn(|i| ((first + i).min(last) * windows.step) as u32);
-    for (i, to) in whole.iter_mut().enumerate() {
-        simd.dots::<TILE, 1>(&tile, &offsets(i * TILE), core::array::from_mut(to));
-    }
-    if !rest.is_empty() {
-        let mut sums = [[[0; LANES]; TILE]];
-        simd.dots::<TILE, 1>(&tile, &offsets(whole.len() * TILE), &mut sums);
-        rest.copy_from_slice(&sums[0][..rest.len()]);
+    let mut sums = [[[0; LANES]; TILE]; B];
+    for first in (0..windows.count).step_by(TILE) {
+        let count = TILE.min(windows.count - first);
+        let at = core::array::from_fn(|i| ((first + i.min(count - 1)) * windows.step) as u32);
+        simd.dots::<TILE, B>(&tile, &at, &mut sums);
+        for (to, sums) in to.chunks_exact_mut(windows.count).zip(&sums) {
+            to[first..first + count].copy_from_slice(&sums[..count]);
+        }
     }
 }
 

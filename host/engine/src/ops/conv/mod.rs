@@ -276,7 +276,7 @@ impl Conv {
         if let Some(tiles) = self.tiles(simd, count) {
             return self.runs(simd, tiles, window, first, offsets, add, out);
         }
-        let mut block = 0;
+        let (mut block, mut room) = (0, [[0; LANES]; 2 * TILE]);
         let lines = self.rows * self.window.quads();
         while block * lines < self.weights.len() {
             let two = (block + 2) * lines <= self.weights.len();
@@ -292,21 +292,25 @@ impl Conv {
             while at < count {
                 let left = count - at;
                 at += match (left, two) {
-                    (1, false) => self.tile::<1, 1>(simd, &tile, offsets, block, at, add, out),
-                    (1, true) => self.tile::<1, 2>(simd, &tile, offsets, block, at, add, out),
-                    (2..=4, false) => self.tile::<4, 1>(simd, &tile, offsets, block, at, add, out),
-                    (2..=4, true) => self.tile::<4, 2>(simd, &tile, offsets, block, at, add, out),
-                    (5..=8, false) => self.tile::<8, 1>(simd, &tile, offsets, block, at, add, out),
-                    (5..=8, true) => self.tile::<8, 2>(simd, &tile, offsets, block, at, add, out),
-                    (_, false) => self.tile::<TILE, 1>(simd, &tile, offsets, block, at, add, out),
-                    (_, true) => self.tile::<TILE, 2>(simd, &tile, offsets, block, at, add, out),
+                    (1, false) => self.tile::<1, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (1, true) => self.tile::<1, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (2..=4, false) => self.tile::<4, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (2..=4, true) => self.tile::<4, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (5..=8 | 13..=16, false) => {
+                        self.tile::<8, 1>(simd, &tile, offsets, (block, at), add, &mut room, out)
+                    }
+                    (5..=8 | 13..=16, true) => {
+                        self.tile::<8, 2>(simd, &tile, offsets, (block, at), add, &mut room, out)
+                    }
+                    (_, false) => self.tile::<TILE, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (_, true) => self.tile::<TILE, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
                 };
             }
             block += 1 + usize::from(two);
         }
     }
 
-    /// Up to `P` positions from `at` on by `B` blocks; gives how many positions.
+    /// Up to `P` positions from `at` on by `B` blocks, whose sums `room` has place for; gives how many positions.
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
     fn tile<const P: usize, const B: usize>(
@@ -314,14 +318,15 @@ impl Conv {
         simd: impl ConvLoops,
         tile: &Tile<'_>,
         offsets: &[u32],
-        block: usize,
-        at: usize,
+        (block, at): (usize, usize),
         add: Addend<'_>,
+        room: &mut [[i32; LANES]; 2 * TILE],
         out: &mut [u8],
     ) -> usize {
         let count = P.min(offsets.len() - at);
         let starts: [u32; P] = core::array::from_fn(|p| offsets[at + p.min(count - 1)]);
-        let mut sums = [[[0; LANES]; P]; B];
+        let (sums, _) = room.as_chunks_mut::<P>();
+        let sums: &mut [[[i32; LANES]; P]; B] = sums.first_chunk_mut().expect("room for the largest tile");
         let finish = |block| self.finish(block, add);
         if self.by_rows {
             let mut totals = [[0; LANES]; P];
@@ -332,7 +337,7 @@ impl Conv {
             );
             return count;
         }
-        simd.dots(tile, &starts, &mut sums);
+        simd.dots(tile, &starts, sums);
         match self.halves {
             Halves::None => {
                 for (b, sums) in sums.iter().enumerate() {

@@ -12,9 +12,10 @@ pub(crate) use plain::normalize;
 use super::{Accelerated, Loops, Workspace};
 use crate::Family;
 use crate::family::LANES;
-use crate::source::{Buffers, Input, Join, Source, Stored};
+use crate::source::{Input, Join, Source, Stored};
 #[cfg(doc)]
 use crate::split::Split;
+use core::ops::Range;
 use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
 use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
@@ -25,6 +26,9 @@ use rayon::prelude::*;
 
 /// Elements above which the second pass is worth several threads.
 const PARALLEL_ELEMENTS: usize = 50_000;
+
+/// Chunks whose sums of four products, each below 2^15, fit 32 bits.
+const MOST_QUADS: usize = 1 << 14;
 
 /// A group normalization.
 #[derive(Debug)]
@@ -79,6 +83,13 @@ pub(crate) trait NormLoops: Join {
             #[inline(always)]
             || plain::lane_moments(chunks, period),
         )
+    }
+
+    /// The same of four neighbouring bytes a lane, of at most [`MOST_QUADS`] chunks; `None` where the family has no such loop.
+    #[inline]
+    fn quad_moments(self, chunks: &[[i8; 4 * LANES]], period: usize) -> Option<([i32; LANES], [i32; LANES])> {
+        let _ = (chunks, period);
+        None
     }
 
     /// The second pass over elements in order.
@@ -138,9 +149,19 @@ impl Norm {
     /// Runs it over the arena.
     fn run_loops(&self, simd: impl NormLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
         let Workspace { buffers, norm, .. } = work;
-        let (input, narrow) = simd.vectorize(
+        let in_place = self.in_place();
+        let (held, narrow) = simd.vectorize(
             #[inline(always)]
-            || self.first_pass(simd, arena, buffers, norm),
+            || {
+                let arena = &*arena;
+                if let Some(range) = &in_place {
+                    let input = bytemuck::try_cast_slice(arena.get(range.clone())?).ok()?;
+                    let input = Input::Bytes(input, self.source.first.tensor.zero_point);
+                    return Some((None, self.first_pass(simd, input, arena, norm)?));
+                }
+                let input = self.source.read(simd, arena, buffers)?;
+                Some((Some(input), self.first_pass(simd, input, arena, norm)?))
+            },
         )?;
         let normalize = |in_zero| Normalize {
             factors: match narrow {
@@ -155,7 +176,14 @@ impl Norm {
             zero: self.out.zero_point.into(),
             exact: self.exact,
         };
-        let out = arena.get_mut(self.out.range())?;
+        let (input, out) = match (held, in_place) {
+            (None, Some(range)) => {
+                let (input, out) = apart(arena, range, self.out.range())?;
+                let input = bytemuck::try_cast_slice(input).ok()?;
+                (Input::Bytes(input, self.source.first.tensor.zero_point), out)
+            }
+            (input, _) => (input?, arena.get_mut(self.out.range())?),
+        };
         match input {
             Input::Bytes(input, zero) => self.second_pass(simd, input, &normalize(zero.into()), out),
             Input::Words(input) => self.second_pass(simd, input, &normalize(0), out),
@@ -176,25 +204,26 @@ impl Norm {
         both.for_each(|(input, out)| simd.normalize(input, to, out));
     }
 
-    /// Reads the input and fills the factors; gives whether those that hold are narrow.
+    /// Where the input lies, if it can be read there while the output is written.
+    fn in_place(&self) -> Option<Range<usize>> {
+        let input = &self.source.first.tensor;
+        let (from, to) = (input.range(), self.out.range());
+        let alone = self.source.second.is_none() && input.dtype == Dtype::I8;
+        (alone && (from.end <= to.start || to.end <= from.start)).then_some(from)
+    }
+
+    /// Fills the factors; gives whether those that hold are narrow.
     #[inline(always)]
-    fn first_pass<'b>(
-        &self,
-        simd: impl NormLoops,
-        arena: &[u8],
-        buffers: &'b mut Buffers,
-        scratch: &mut Scratch,
-    ) -> Option<(Input<'b>, bool)> {
-        let input = self.source.read(simd, arena, buffers)?;
+    fn first_pass(&self, simd: impl NormLoops, input: Input<'_>, arena: &[u8], scratch: &mut Scratch) -> Option<bool> {
         let channels = self.gamma.len();
         let zero = match input {
             Input::Bytes(input, zero) => {
-                moments(simd, input, channels, scratch);
+                moments(simd, input, (channels, channels / self.groups), scratch);
                 scratch.remove_zero(self.out.positions() as i64, zero.into());
                 zero
             }
             Input::Words(input) => {
-                moments(simd, input, channels, scratch);
+                moments(simd, input, (channels, channels / self.groups), scratch);
                 0
             }
         };
@@ -219,11 +248,11 @@ impl Norm {
         if !narrow {
             lay_out(&scratch.channels, &mut scratch.wide);
         }
-        Some((input, narrow))
+        Some(narrow)
     }
 
     /// The channels of one group, from its moments (`NUMERICS.md`, group normalization).
-    fn factors(&self, count: i64, sum: i64, squares: u64, own: core::ops::Range<usize>, to: &mut Vec<Channel>) {
+    fn factors(&self, count: i64, sum: i64, squares: u64, own: Range<usize>, to: &mut Vec<Channel>) {
         let spread = count as u64 * squares - sum.unsigned_abs() * sum.unsigned_abs() + self.eps_q;
         let mean_q14 = (2 * (sum << MEAN_FRAC) + count).div_euclid(2 * count);
         let inverse = rsqrt_u64(spread);
@@ -263,27 +292,65 @@ impl Scratch {
     }
 }
 
-/// Sums and sums of squares by channel. Of the int32 sums a lane has at most 2^16 terms below 2^15.
+/// The bytes of two ranges that do not meet.
+fn apart(arena: &mut [u8], from: Range<usize>, to: Range<usize>) -> Option<(&[u8], &mut [u8])> {
+    if from.end <= to.start {
+        let (first, second) = arena.split_at_mut_checked(to.start)?;
+        return Some((first.get(from)?, second.get_mut(..to.len())?));
+    }
+    let (first, second) = arena.split_at_mut_checked(from.start)?;
+    Some((second.get(..from.len())?, first.get_mut(to)?))
+}
+
+/// Sums and sums of squares by channel, or where a group has a multiple of four channels by its first of every four. Of the int32 sums a
+/// lane has at most 2^16 terms below 2^15.
 #[inline(always)]
-fn moments<Q: Stored>(simd: impl NormLoops, flat: &[Q], channels: usize, to: &mut Scratch) {
+fn moments<Q: Stored>(simd: impl NormLoops, flat: &[Q], (channels, group): (usize, usize), to: &mut Scratch) {
     to.sums.clear();
     to.sums.resize(channels, 0);
     to.squares.clear();
     to.squares.resize(channels, 0);
-    let (chunks, rest) = flat.as_chunks::<LANES>();
+    let done = if size_of::<Q>() == 1 && group.is_multiple_of(4) {
+        quad_moments(simd, bytemuck::cast_slice(flat), channels, to)
+    } else {
+        0
+    };
+    let (chunks, rest) = flat[done..].as_chunks::<LANES>();
     let period = period(channels);
     for block in 0..period.min(chunks.len()) {
         let (sums, squares) = simd.moments(&chunks[block..], period);
-        let mut channel = block * LANES % channels;
+        let mut channel = (done + block * LANES) % channels;
         for (sum, square) in sums.into_iter().zip(squares) {
             to.sums[channel] += i64::from(sum);
             to.squares[channel] += square as u64;
             channel = if channel + 1 == channels { 0 } else { channel + 1 };
         }
     }
-    for (i, &q) in (chunks.len() * LANES..).zip(rest) {
+    for (i, &q) in (done + chunks.len() * LANES..).zip(rest) {
         let q: i32 = q.into();
         to.sums[i % channels] += i64::from(q);
         to.squares[i % channels] += u64::from(q.unsigned_abs()) * u64::from(q.unsigned_abs());
     }
+}
+
+/// Four channels at a time, as far as there are whole chunks; gives how many elements these have.
+#[inline(always)]
+fn quad_moments(simd: impl NormLoops, flat: &[i8], channels: usize, to: &mut Scratch) -> usize {
+    const CHUNK: usize = 4 * LANES;
+    let (chunks, _) = flat.as_chunks::<CHUNK>();
+    let period = channels >> channels.trailing_zeros().min(CHUNK.ilog2());
+    if chunks.len() / period > MOST_QUADS {
+        return 0;
+    }
+    for block in 0..period.min(chunks.len()) {
+        let Some((sums, squares)) = simd.quad_moments(&chunks[block..], period) else {
+            return 0;
+        };
+        for (lane, (sum, square)) in sums.into_iter().zip(squares).enumerate() {
+            let channel = (block * CHUNK + 4 * lane) % channels;
+            to.sums[channel] += i64::from(sum);
+            to.squares[channel] += square as u64;
+        }
+    }
+    chunks.len() * CHUNK
 }

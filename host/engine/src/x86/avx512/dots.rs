@@ -5,6 +5,9 @@ use crate::family::{LANES, Line};
 use crate::ops::conv::Tile;
 use core::arch::x86_64::*;
 
+/// Lines of weights that are asked for ahead of time.
+const AHEAD: usize = 32;
+
 /// # Safety
 /// `rows` rows of `quads` groups of four bytes lie in the window from each of `at` on; `weights` holds `B` blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -44,6 +47,12 @@ pub(super) unsafe fn dots<const P: usize, const B: usize, const BYTES: bool>(
             }
             while quad < tile.quads {
                 let w: [__m512i; B] = core::array::from_fn(|b| _mm512_load_si512(weights[b].add(quad).cast()));
+                if B > 1 {
+                    // The processor itself looks ahead within a page of memory only.
+                    for weights in weights {
+                        _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(quad + AHEAD).cast());
+                    }
+                }
                 for p in 0..P {
                     let x = _mm512_set1_epi32(inputs[p].add(4 * quad).cast::<i32>().read_unaligned());
                     for b in 0..B {

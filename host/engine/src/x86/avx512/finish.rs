@@ -4,12 +4,30 @@
 use super::lanes::*;
 use crate::family::LANES;
 use crate::ops::conv::{Add, Finish};
+use crate::split::Split;
 use core::arch::x86_64::*;
 use mote_runtime::internals::numeric::requant::ADD_GUARD_BITS;
 use mote_runtime::internals::tensor::Dtype;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
+    match to.add {
+        Add::Tensor(_, _, Some(_)) => finish_with::<BYTES, TENSOR>(sums, to, first, out),
+        Add::Vector(_) => finish_with::<BYTES, VECTOR>(sums, to, first, out),
+        // A tensor's factor has its split where `exact` holds.
+        _ => finish_with::<BYTES, NONE>(sums, to, first, out),
+    }
+}
+
+/// Kinds of addends.
+const NONE: u8 = 0;
+const VECTOR: u8 = 1;
+const TENSOR: u8 = 2;
+
+/// The same with an addend of kind `ADD`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+fn finish_with<const BYTES: bool, const ADD: u8>(sums: &[[i32; LANES]], to: &Finish<'_>, first: usize, out: &mut [u8]) {
     let f = to.factors;
     let (bias, mult) = (load_lanes(&f.low_bias), halves(load_lanes(&f.mult)));
     let (round, shifts) = (load_halves(&f.round), load_halves(&f.shifts));
@@ -17,11 +35,19 @@ pub(super) fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, 
     // Results of `exact` convolutions and their terms stay below 2^30 and 2^29, zero points included.
     let zero = _mm512_set1_epi32(to.zero);
     let guard = _mm512_set1_epi32(8 + (to.zero << ADD_GUARD_BITS));
-    let (vector, term) = match to.add {
-        Add::Vector(vector) => (_mm512_add_epi32(load_lanes(vector), guard), None),
-        Add::Tensor(_, _, Some(split)) => (guard, Some((SplitLanes::all(split), split.shift))),
-        _ => (guard, None),
+    let vector = match to.add {
+        Add::Vector(vector) => _mm512_add_epi32(load_lanes(vector), guard),
+        _ => guard,
     };
+    let (data, split, shift) = match to.add {
+        Add::Tensor(data, _, Some(split)) => (data, SplitLanes::all(split), split.shift),
+        _ => (&[][..], SplitLanes::all(&Split::default()), 0),
+    };
+    let shift = _mm_cvtsi32_si128(shift as i32);
+    let size = if BYTES { 1 } else { 2 };
+    let end = |lanes: usize| (first + sums.len() - 1) * to.outs + to.channel + lanes;
+    assert!(!sums.is_empty() && end(to.lanes.min(LANES)) * size <= out.len());
+    assert!(ADD != TENSOR || end(LANES) <= data.len());
     for (position, sums) in (first..).zip(sums) {
         let at = position * to.outs + to.channel;
         let acc = halves(_mm512_add_epi32(load_lanes(sums), bias));
@@ -30,16 +56,18 @@ pub(super) fn finish<const BYTES: bool>(sums: &[[i32; LANES]], to: &Finish<'_>, 
             Some(shift) => _mm512_srav_epi32(joined_upper(v), shift),
             None => joined(both!(|i| _mm512_srav_epi64(v[i], shifts[i]))),
         };
-        let v = match (to.add, &term) {
-            (Add::None, _) => _mm512_add_epi32(v, zero),
-            (Add::Tensor(data, ..), Some((split, shift))) => {
-                let terms: &[i16; LANES] = data[at..].first_chunk().expect("room for a block");
-                let term = _mm512_sra_epi32(split.apply(load_stored(terms)), _mm_cvtsi32_si128(*shift as i32));
+        let v = match ADD {
+            NONE => _mm512_add_epi32(v, zero),
+            VECTOR => _mm512_srai_epi32::<4>(_mm512_add_epi32(v, vector)),
+            _ => {
+                // SAFETY: the end of the last position's block was just held to the slice.
+                let terms = unsafe { _mm512_cvtepi16_epi32(_mm256_loadu_si256(data.as_ptr().add(at).cast())) };
+                let term = _mm512_sra_epi32(split.apply(terms), shift);
                 _mm512_srai_epi32::<4>(_mm512_add_epi32(_mm512_add_epi32(v, term), guard))
             }
-            _ => _mm512_srai_epi32::<4>(_mm512_add_epi32(v, vector)),
         };
-        store::<BYTES>(v, to.lanes, &mut out[at * to.out.bytes()..]);
+        // SAFETY: so was that of the last output.
+        unsafe { store_at::<BYTES>(v, to.lanes, out.as_mut_ptr().add(at * size)) };
     }
 }
 

@@ -67,9 +67,20 @@ pub(super) fn load_lanes(from: &[i32; LANES]) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 pub(super) fn store<const BYTES: bool>(v: __m512i, lanes: usize, out: &mut [u8]) {
-    let mask = if lanes >= LANES { 0xFFFF } else { (1u16 << lanes) - 1 };
     let to = out[..lanes.min(LANES) * if BYTES { 1 } else { 2 }].as_mut_ptr();
-    // SAFETY: the mask keeps a store within the slice that `to` begins.
+    // SAFETY: as many lanes are there.
+    unsafe { store_at::<BYTES>(v, lanes, to) };
+}
+
+/// The same without a slice.
+///
+/// # Safety
+/// `lanes` numbers, or 16 where there are fewer, can be written at `to`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+pub(super) unsafe fn store_at<const BYTES: bool>(v: __m512i, lanes: usize, to: *mut u8) {
+    let mask = if lanes >= LANES { 0xFFFF } else { (1u16 << lanes) - 1 };
+    // SAFETY: the mask keeps a store within what the caller promises.
     unsafe {
         match (BYTES, mask) {
             (true, 0xFFFF) => _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(v)),

@@ -128,6 +128,12 @@ impl NormLoops for Avx512 {
     }
 
     #[inline]
+    fn quad_moments(self, chunks: &[[i8; 4 * LANES]], period: usize) -> Option<([i32; LANES], [i32; LANES])> {
+        // SAFETY: `self` says that the features are here.
+        Some(unsafe { norm::quad_moments(chunks, period) })
+    }
+
+    #[inline]
     fn normalize<Q: Stored>(self, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
         if !to.exact {
             return self.vectorize(

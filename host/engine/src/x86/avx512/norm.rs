@@ -10,28 +10,37 @@ use mote_runtime::internals::numeric::table::{SIGMOID_END, SIGMOID_INTERVALS_PER
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32; LANES], [i64; LANES]) {
-    let mut sum = _mm512_setzero_si512();
-    let mut squares = [_mm512_setzero_si512(); 2];
-    for chunk in chunks.iter().step_by(period) {
-        let q = load_stored(chunk);
-        sum = _mm512_add_epi32(sum, q);
-        squares = match size_of::<Q>() {
-            // At most 2^16 squares of at most 2^14 fit 32 bits.
-            1 => {
-                let low = _mm512_and_si512(q, _mm512_set1_epi32(0xFFFF));
-                [_mm512_dpwssd_epi32(squares[0], q, low), squares[1]]
-            }
-            _ => {
-                let q = halves(q);
-                both!(|i| _mm512_add_epi64(squares[i], _mm512_mul_epi32(q[i], q[i])))
-            }
-        };
+    // Two chunks at a time: a product has to wait for the one before the last only.
+    let zero = _mm512_setzero_si512();
+    let ([mut sum, mut other_sum], [mut first, mut second]) = ([zero; 2], [zero; 2]);
+    let mut chunks = chunks.iter().step_by(period);
+    if size_of::<Q>() == 1 {
+        // At most 2^16 squares of at most 2^14 fit 32 bits.
+        let low = _mm512_set1_epi32(0xFFFF);
+        while let Some(chunk) = chunks.next() {
+            let q = load_stored(chunk);
+            sum = _mm512_add_epi32(sum, q);
+            first = _mm512_dpwssd_epi32(first, q, _mm512_and_si512(q, low));
+            let Some(chunk) = chunks.next() else { break };
+            let q = load_stored(chunk);
+            other_sum = _mm512_add_epi32(other_sum, q);
+            second = _mm512_dpwssd_epi32(second, q, _mm512_and_si512(q, low));
+        }
+    } else {
+        for chunk in chunks {
+            let q = load_stored(chunk);
+            sum = _mm512_add_epi32(sum, q);
+            let q = halves(q);
+            first = _mm512_add_epi64(first, _mm512_mul_epi32(q[0], q[0]));
+            second = _mm512_add_epi64(second, _mm512_mul_epi32(q[1], q[1]));
+        }
     }
+    let squares = [first, second];
     let (mut sums, mut by_lane) = ([0; LANES], [0i64; LANES]);
-    store_lanes(sum, &mut sums);
+    store_lanes(_mm512_add_epi32(sum, other_sum), &mut sums);
     if size_of::<Q>() == 1 {
         let mut squares_of = [0; LANES];
-        store_lanes(squares[0], &mut squares_of);
+        store_lanes(_mm512_add_epi32(squares[0], squares[1]), &mut squares_of);
         for (to, square) in by_lane.iter_mut().zip(squares_of) {
             *to = square.into();
         }
@@ -47,6 +56,28 @@ pub(super) fn moments<Q: Stored>(chunks: &[[Q; LANES]], period: usize) -> ([i32;
         *square = by_half[lane % 2][lane / 2];
     }
     (sums, by_lane)
+}
+
+/// Of four neighbouring bytes a lane.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn quad_moments(chunks: &[[i8; 4 * LANES]], period: usize) -> ([i32; LANES], [i32; LANES]) {
+    let (flip, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
+    // Of `q + 128`, and of `q (q + 128)`: one factor has no sign.
+    let mut shifted = _mm512_setzero_si512();
+    let mut products = _mm512_setzero_si512();
+    for chunk in chunks.iter().step_by(period) {
+        // SAFETY: a chunk has 64 bytes.
+        let q = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
+        let up = _mm512_xor_si512(q, flip);
+        shifted = _mm512_dpbusd_epi32(shifted, up, ones);
+        products = _mm512_dpbusd_epi32(products, up, q);
+    }
+    let count = chunks.len().div_ceil(period);
+    let sum = _mm512_sub_epi32(shifted, _mm512_set1_epi32(4 * 128 * count as i32));
+    let (mut sums, mut squares) = ([0; LANES], [0; LANES]);
+    store_lanes(sum, &mut sums);
+    store_lanes(_mm512_sub_epi32(products, _mm512_slli_epi32::<7>(sum)), &mut squares);
+    (sums, squares)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -86,18 +117,22 @@ fn narrow<Q: Stored, const SILU: bool, const BYTES: bool>(
         rest: load_lanes(&lanes.rest),
     };
     let output = Output::<BYTES>::of(norm);
-    for at in (first * LANES..input.len()).step_by(period * LANES) {
-        match input[at..].first_chunk::<LANES>() {
-            Some(q) => {
-                let y = split.apply(load_stored(q));
-                output.store(if SILU { silu(y) } else { halves(y) }, LANES, at, out);
-            }
-            None => {
-                let q = &input[at..];
-                let y = split.apply(load_stored(q));
-                output.store(if SILU { silu(y) } else { halves(y) }, q.len(), at, out);
-            }
-        }
+    let normal = |q: &[Q]| split.apply(load_stored(q));
+    let step = period * LANES;
+    let mut at = first * LANES;
+    // Two chunks at a time share what is looked up.
+    while at + step + LANES <= input.len() {
+        let y = both!(|i| normal(&input[at + i * step..][..LANES]));
+        let y = if SILU { silu(y) } else { both!(|i| halves(y[i])) };
+        output.store(y[0], LANES, at, out);
+        output.store(y[1], LANES, at + step, out);
+        at += 2 * step;
+    }
+    while at < input.len() {
+        let q = &input[at..input.len().min(at + LANES)];
+        let y = normal(q);
+        output.store(if SILU { silu([y, y])[0] } else { halves(y) }, q.len(), at, out);
+        at += step;
     }
 }
 
@@ -125,7 +160,8 @@ fn wide<Q: Stored, const SILU: bool, const BYTES: bool>(
             let sum = _mm512_add_epi64(_mm512_mul_epi32(q_q14[i], a[i]), offset[i]);
             _mm512_srav_epi64(sum, shifts[i])
         });
-        output.store(if SILU { silu(joined(y)) } else { y }, q.len(), at, out);
+        let y = if SILU { silu([joined(y); 2])[0] } else { y };
+        output.store(y, q.len(), at, out);
     }
 }
 
@@ -166,46 +202,92 @@ impl<const BYTES: bool> Output<BYTES> {
 const END: i32 = (SIGMOID_END as i32) << 16;
 /// log2 of an interval's width in Q16.
 const WITHIN: u32 = 16 - SIGMOID_INTERVALS_PER_UNIT.ilog2();
-/// Intervals on either side of 0.
-const INTERVALS: usize = SIGMOID_Q17.len() - 1;
+/// Registers of a table with a 16-bit entry an interval.
+const REGISTERS: usize = (SIGMOID_Q17.len() - 1) / (2 * LANES);
+const _: () = assert!(REGISTERS == 12);
 
-/// The sigmoid in Q28 over both signs: of each interval its left end, a multiple of 2^11, and in the low 11 bits what it rises by in
-/// Q17. Interpolation is exact, so that the mirrored half may be read from left to right. What is beyond the upper end has an entry of its own.
-static SIGMOID: [i32; 2 * INTERVALS + 1] = sigmoid();
-
-const fn sigmoid() -> [i32; 2 * INTERVALS + 1] {
-    let mut entries = [0; 2 * INTERVALS + 1];
+/// By interval: the sigmoid's distance from 1/2 at the left end in Q17, and what it rises by.
+static SIGMOID: [[[u16; 2 * LANES]; REGISTERS]; 2] = {
+    let mut tables = [[[0; 2 * LANES]; REGISTERS]; 2];
     let mut i = 0;
-    while i < INTERVALS {
-        let (near, far) = (SIGMOID_Q17[i] as i32, SIGMOID_Q17[i + 1] as i32);
-        assert!(far - near < 1 << WITHIN);
-        entries[INTERVALS + i] = ((1 << 27) + (near << WITHIN)) | (far - near);
-        entries[INTERVALS - 1 - i] = ((1 << 27) - (far << WITHIN)) | (far - near);
+    while i < REGISTERS * 2 * LANES {
+        let (register, lane) = (i / (2 * LANES), i % (2 * LANES));
+        tables[0][register][lane] = SIGMOID_Q17[i];
+        tables[1][register][lane] = SIGMOID_Q17[i + 1] - SIGMOID_Q17[i];
+        assert!(tables[1][register][lane] < 1 << WITHIN);
         i += 1;
     }
-    entries[2 * INTERVALS] = 1 << 28;
-    entries
+    tables
+};
+
+/// The entries at 16-bit indices below 64 in the pair of registers `pair`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn pair(table: &[[u16; 2 * LANES]; REGISTERS], pair: usize, index: __m512i) -> __m512i {
+    // SAFETY: a register has as many bytes as its entries.
+    let load = |register: &[u16; 2 * LANES]| unsafe { _mm512_loadu_si512(register.as_ptr().cast()) };
+    _mm512_permutex2var_epi16(load(&table[2 * pair]), index, load(&table[2 * pair + 1]))
 }
 
-/// `silu_q16` of even and of odd lanes.
+/// `silu_q16` of two registers, each as even and odd lanes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 #[inline]
-fn silu(y: __m512i) -> [__m512i; 2] {
+fn silu(y: [__m512i; 2]) -> [[__m512i; 2]; 2] {
+    let magnitude = both!(|i| _mm512_abs_epi32(y[i]));
+    let inside = both!(|i| _mm512_min_epi32(magnitude[i], _mm512_set1_epi32(END - 1)));
+    // Intervals of the first register in the lower words, of the second in the upper ones.
+    let index = _mm512_mask_blend_epi16(
+        0xAAAA_AAAA,
+        _mm512_srli_epi32::<WITHIN>(inside[0]),
+        _mm512_slli_epi32::<{ 16 - WITHIN }>(inside[1]),
+    );
+    let bit = |bit: i16| _mm512_test_epi16_mask(index, _mm512_set1_epi16(bit));
+    let (bit_6, beyond) = (bit(1 << 6), bit(0x180));
+    let table = |which: usize| {
+        let table = &SIGMOID[which];
+        _mm512_mask_mov_epi16(pair(table, 0, index), bit_6, pair(table, 1, index))
+    };
+    let (mut near, mut rise) = (table(0), table(1));
+    // Most inputs lie below 4.
+    if beyond != 0 {
+        let (bit_7, bit_8) = (bit(1 << 7), bit(1 << 8));
+        let rest = |which: usize, low: __m512i| {
+            let table = &SIGMOID[which];
+            let middle = _mm512_mask_mov_epi16(pair(table, 2, index), bit_6, pair(table, 3, index));
+            let high = _mm512_mask_mov_epi16(pair(table, 4, index), bit_6, pair(table, 5, index));
+            _mm512_mask_mov_epi16(_mm512_mask_mov_epi16(low, bit_7, middle), bit_8, high)
+        };
+        (near, rise) = (rest(0, near), rest(1, rise));
+    }
     let fraction = _mm512_set1_epi32((1 << WITHIN) - 1);
-    let near = _mm512_min_epi32(y, _mm512_set1_epi32(END));
-    // From the lower end down, that end included, the sigmoid is 0.
-    let inside = _mm512_cmpgt_epi32_mask(y, _mm512_set1_epi32(-END));
-    let index = _mm512_srai_epi32::<WITHIN>(near);
-    let zero = _mm512_setzero_si512();
-    // SAFETY: where it is read, an index is from -INTERVALS to INTERVALS, which are the table's first and last.
-    let entry =
-        unsafe { _mm512_mask_i32gather_epi32::<4>(zero, inside, index, SIGMOID.as_ptr().add(INTERVALS).cast()) };
-    // Both factors are below 2^15, so that a product of 16-bit pairs is theirs.
-    let (rise, within) = (_mm512_and_si512(entry, fraction), _mm512_and_si512(near, fraction));
-    let sigmoid = halves(_mm512_dpwssd_epi32(_mm512_andnot_si512(fraction, entry), rise, within));
-    let y = halves(y);
-    both!(|i| {
-        let product = _mm512_mul_epi32(y[i], sigmoid[i]);
-        _mm512_srai_epi64::<28>(_mm512_add_epi64(product, _mm512_set1_epi64(1 << 27)))
+    // Distances from 1/2 in Q28: both factors of the second term are below 2^15, one of its words is 0.
+    let first = _mm512_dpwssd_epi32(
+        _mm512_srli_epi32::<{ 16 - WITHIN }>(_mm512_slli_epi32::<16>(near)),
+        rise,
+        _mm512_and_si512(inside[0], fraction),
+    );
+    let second = _mm512_dpwssd_epi32(
+        _mm512_andnot_si512(fraction, _mm512_srli_epi32::<{ 16 - WITHIN }>(near)),
+        rise,
+        _mm512_slli_epi32::<16>(_mm512_and_si512(inside[1], fraction)),
+    );
+    let distance = [first, second];
+    let half = _mm512_set1_epi32(1 << 27);
+    both!(|r| {
+        // From the end on the sigmoid is 0 or 1.
+        let outside = _mm512_cmpge_epi32_mask(magnitude[r], _mm512_set1_epi32(END));
+        let distance = _mm512_mask_mov_epi32(distance[r], outside, half);
+        let sigmoid = _mm512_add_epi32(half, distance);
+        let sigmoid = halves(_mm512_mask_sub_epi32(
+            sigmoid,
+            _mm512_movepi32_mask(y[r]),
+            half,
+            distance,
+        ));
+        let y = halves(y[r]);
+        both!(|i| {
+            let product = _mm512_mul_epi32(y[i], sigmoid[i]);
+            _mm512_srai_epi64::<28>(_mm512_add_epi64(product, _mm512_set1_epi64(1 << 27)))
+        })
     })
 }

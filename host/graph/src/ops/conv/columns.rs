@@ -1,6 +1,8 @@
 //! The column matrix of a convolution: a row for each input channel and tap, a column for each output.
 
 use crate::Real;
+#[cfg(target_arch = "x86_64")]
+use crate::matrix::Direct;
 use crate::ops::Shape;
 
 /// How the column matrix follows from the input of one group.
@@ -39,6 +41,20 @@ impl Columns {
         }
         self.gather(x, scratch);
         scratch
+    }
+
+    /// The convolution to `outs` channels where each tap is a shifted image.
+    #[cfg(target_arch = "x86_64")]
+    pub fn direct(&self, outs: usize) -> Option<Direct> {
+        self.keeps_extents().then_some(Direct {
+            n: self.n,
+            channels: self.input[0],
+            outs,
+            image: [self.input[1], self.input[2]],
+            kernel: self.kernel,
+            dilation: self.dilation,
+            pad: self.pad,
+        })
     }
 
     fn taps_of_a_channel(&self) -> usize {

@@ -199,6 +199,19 @@ impl Operator for Conv {
         for (plane, b) in pass.y.chunks_exact_mut(p).zip(bias) {
             plane.fill(*b);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(direct) = columns.direct(outs).filter(|_| self.groups == 1)
+            && T::convolve(
+                &direct,
+                pass.x[0],
+                pass.params.get(0),
+                pass.scratch,
+                !bias.is_empty(),
+                pass.y,
+            )
+        {
+            return;
+        }
         let groups = pass
             .y
             .chunks_exact_mut(outs * p)

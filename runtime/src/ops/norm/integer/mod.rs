@@ -27,6 +27,8 @@ pub use compact::{Prepared, is_quick, positions};
 #[cfg(feature = "fast")]
 pub use quick::{Prepared, is_quick, positions};
 
+use core::ops::Range;
+
 use crate::family::Part;
 use crate::features::Feature;
 use crate::numeric::product::product;
@@ -67,6 +69,23 @@ pub enum Input<'a> {
     One(Operand<'a>),
     /// A concatenation.
     Two([Part<'a>; 2]),
+}
+
+impl<'a> Input<'a> {
+    /// Some of the positions, which the output then begins with; `None` where they are not there.
+    pub(super) fn cut(&self, range: Range<usize>, channels: usize) -> Option<Self> {
+        let of = |channels: usize| range.start * channels..range.end * channels;
+        Some(match self {
+            Self::One(operand) => Self::One(operand.cut(of(channels))?),
+            Self::Two(parts) => {
+                let mut parts = *parts;
+                for part in &mut parts {
+                    part.view = part.view.cut(of(part.channels))?;
+                }
+                Self::Two(parts)
+            }
+        })
+    }
 }
 
 impl Input<'_> {
