@@ -6,8 +6,14 @@
 use crate::common::{folder, mote_at};
 use std::path::Path;
 
-/// The pages; what stands for the folder that Python trained; the files that are there at the end.
-const PAGES: [(&str, &[(&str, &str)], &[&str]); 6] = [
+/// A page; what stands for the folder that Python trained; the files that are there at the end.
+type Page = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
+const PAGES: [Page; 6] = [
     (
         "mnist",
         &[],
