@@ -22,7 +22,7 @@ fn request(path: &std::path::Path) -> Request {
             steps: Some(10),
             ..RunOptions::default()
         },
-        condition: Some(Conditions::parse(&path.display().to_string()).expect("the file is read")),
+        condition: Some(Conditions::parse(path.display().to_string()).expect("the file is read")),
         ..Request::default()
     }
 }

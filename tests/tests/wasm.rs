@@ -92,7 +92,7 @@ fn a_policy_has_the_engine_s_actions() {
             steps: Some(2),
             ..RunOptions::default()
         },
-        condition: Some(Conditions::parse(&path.display().to_string()).expect("the file is read")),
+        condition: Some(Conditions::parse(path.display().to_string()).expect("the file is read")),
         count: Some(2),
         ..Request::default()
     };

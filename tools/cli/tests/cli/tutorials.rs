@@ -6,8 +6,15 @@
 use crate::common::{folder, mote_at};
 use std::path::Path;
 
+/// A page's name, the folders that stand for others, the files that are left.
+type Page = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
 /// The pages; what stands for the folder that Python trained; the files that are there at the end.
-const PAGES: [(&str, &[(&str, &str)], &[&str]); 6] = [
+const PAGES: [Page; 6] = [
     (
         "mnist",
         &[],
