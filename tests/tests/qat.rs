@@ -73,7 +73,7 @@ fn distances(checkpoint: &Checkpoint, scheme: Scheme) -> (f64, f64) {
         condition: &[],
     };
     let fake = Passes::default().forward(&qat.network, &params, call).expect("it runs");
-    let plain = mote_train::gradient::Network::new(&checkpoint.graph).expect("the graph is sound");
+    let plain = mote_train::gradient::PreparedGraph::new(&checkpoint.graph).expect("the graph is sound");
     let plain = Passes::default().forward(&plain, &float, call).expect("it runs");
     (sqnr_db(&fake, &seen.out), sqnr_db(&plain, &seen.out))
 }

@@ -7,7 +7,7 @@
 use mote_graph::float::ddim::Clip as FloatClip;
 use mote_graph::float::samplers::{BySample, Weights, ancestral, euler, multistep};
 use mote_graph::schedule;
-use mote_graph::schedule::{Precision, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
+use mote_graph::schedule::{Precision, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Transition};
 use mote_runtime::Method;
 use mote_runtime::internals::numeric::normal::normal_q24;
 use mote_runtime::internals::sampler::Variance;
@@ -253,7 +253,13 @@ fn whole_runs_stay_by_those_in_f64() {
     }
 }
 
-fn in_f64(table: &Schedule, steps: &[Step], p: schedule::Prediction, clip: FloatClip, method: Method) -> Vec<f64> {
+fn in_f64(
+    table: &Schedule,
+    steps: &[Transition],
+    p: schedule::Prediction,
+    clip: FloatClip,
+    method: Method,
+) -> Vec<f64> {
     let sampler = BySample {
         schedule: table,
         steps,

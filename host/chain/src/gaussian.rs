@@ -1,6 +1,6 @@
 //! The Gaussian chain: `q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t)`, with beta learned.
 //!
-//! The bound's gradient is written out. [`Kernel::slopes`] differentiates one divergence by the network's outputs, by x_t and by the
+//! The bound's gradient is written out. [`TransitionKernel::slopes`] differentiates one divergence by the network's outputs, by x_t and by the
 //! numbers of the step's kernel; [`Gaussian::pull`] takes the last through the forward process to the betas' log odds.
 
 /// The betas. The first is fixed, since the bound grows without limit as it falls; the others are learned.
@@ -17,7 +17,7 @@ const LAST: f64 = 0.6;
 
 /// What the forward process says of one step; or a gradient by these numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Kernel {
+pub struct TransitionKernel {
     /// beta_t.
     pub beta: f64,
     /// Product of `1 - beta` up to t.
@@ -38,7 +38,7 @@ pub struct Slopes {
     /// By x_t itself; what goes through the network comes on top.
     pub x: f64,
     /// By the numbers of the kernel, of which the divergence does not use `alpha_bar`.
-    pub kernel: Kernel,
+    pub kernel: TransitionKernel,
 }
 
 impl Gaussian {
@@ -66,7 +66,7 @@ impl Gaussian {
     }
 
     /// The forward process in closed form: the kernel of step t stands at `t - 1`.
-    pub fn kernels(&self) -> Vec<Kernel> {
+    pub fn kernels(&self) -> Vec<TransitionKernel> {
         let mut log_alpha_bar = 0.0;
         let mut before = 1.0;
         let mut kernels = Vec::with_capacity(self.steps());
@@ -74,7 +74,7 @@ impl Gaussian {
             log_alpha_bar += libm::log(1.0 - beta);
             let alpha_bar = libm::exp(log_alpha_bar);
             let (lost, lost_before) = (1.0 - alpha_bar, 1.0 - before);
-            kernels.push(Kernel {
+            kernels.push(TransitionKernel {
                 beta,
                 alpha_bar,
                 of_x0: libm::sqrt(before) * beta / lost,
@@ -87,7 +87,7 @@ impl Gaussian {
     }
 
     /// The gradient by [`Gaussian::logits`], from that by the numbers of every kernel of [`Gaussian::kernels`].
-    pub fn pull(&self, slopes: &[Kernel]) -> Vec<f64> {
+    pub fn pull(&self, slopes: &[TransitionKernel]) -> Vec<f64> {
         let kernels = self.kernels();
         let mut by_beta: Vec<f64> = slopes.iter().map(|slope| slope.beta).collect();
         let mut by_alpha_bar: Vec<f64> = slopes.iter().map(|slope| slope.alpha_bar).collect();
@@ -116,7 +116,7 @@ impl Gaussian {
     }
 }
 
-impl Kernel {
+impl TransitionKernel {
     /// The log odds of beta: the variance's output that leaves the equilibrium alone.
     pub fn beta_logit(&self) -> f64 {
         libm::log(self.beta / (1.0 - self.beta))
@@ -127,7 +127,7 @@ impl Kernel {
         libm::sqrt(self.alpha_bar) * x0 + libm::sqrt(1.0 - self.alpha_bar) * noise
     }
 
-    /// The slope of [`Kernel::noised`] in `alpha_bar`.
+    /// The slope of [`TransitionKernel::noised`] in `alpha_bar`.
     pub fn noised_slope(&self, x0: f64, noise: f64) -> f64 {
         x0 / (2.0 * libm::sqrt(self.alpha_bar)) - noise / (2.0 * libm::sqrt(1.0 - self.alpha_bar))
     }
@@ -149,7 +149,7 @@ impl Kernel {
         0.5 * ((off * off + self.variance) / variance + logs - 1.0)
     }
 
-    /// The gradient of [`Kernel::divergence`].
+    /// The gradient of [`TransitionKernel::divergence`].
     pub fn slopes(&self, x0: f64, x: f64, out: [f64; 2]) -> Slopes {
         let (mean, variance) = self.reverse(x, out);
         let off = self.of_x0 * x0 + self.of_x * x - mean;
@@ -159,7 +159,7 @@ impl Kernel {
         Slopes {
             out: [-spread * by_off, by_variance * variance * (1.0 - variance)],
             x: by_off * (self.of_x - kept),
-            kernel: Kernel {
+            kernel: TransitionKernel {
                 beta: by_off * (x / (2.0 * kept) - out[0] / (2.0 * spread)),
                 alpha_bar: 0.0,
                 of_x0: by_off * x0,
@@ -216,7 +216,7 @@ mod tests {
                 close(slopes.out[0], numeric(&|d| k.divergence(x0, x, [out[0] + d, out[1]])));
                 close(slopes.out[1], numeric(&|d| k.divergence(x0, x, [out[0], out[1] + d])));
                 close(slopes.x, numeric(&|d| k.divergence(x0, x + d, out)));
-                let moved = |change: &dyn Fn(&mut Kernel, f64)| {
+                let moved = |change: &dyn Fn(&mut TransitionKernel, f64)| {
                     numeric(&|d| {
                         let mut moved = *k;
                         change(&mut moved, d);
@@ -249,8 +249,8 @@ mod tests {
             });
             each.sum()
         };
-        let slopes: Vec<Kernel> = (0..6)
-            .map(|t| Kernel {
+        let slopes: Vec<TransitionKernel> = (0..6)
+            .map(|t| TransitionKernel {
                 beta: factor(t, 0),
                 alpha_bar: factor(t, 1),
                 of_x0: factor(t, 2),

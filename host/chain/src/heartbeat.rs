@@ -1,6 +1,6 @@
 //! The binary heartbeat (2015, section 3.1.2): 20 bits, a 1 in every fifth; the binomial chain over it, trained and sampled.
 
-use mote_graph::float::{Call, DType, Executor, FloatError, Network, Passes};
+use mote_graph::float::{Call, DType, Executor, FloatError, Passes, PreparedGraph};
 use mote_graph::graph::{Builder, Graph, GraphError, Param};
 use mote_graph::ops::{Conv, Readout, Silu};
 use mote_train::adam::Adam;
@@ -153,7 +153,7 @@ impl Heartbeat {
         on: &mut dyn FnMut(Progress),
     ) -> Result<usize, FloatError> {
         let (data, start) = (data(), Instant::now());
-        let network = Network::new(&self.graph)?;
+        let network = PreparedGraph::new(&self.graph)?;
         let mut passes = Passes::<f32>::of_shards(TOGETHER);
         let mut params = network.layout().values_of(&self.graph);
         let mut adam = Adam::<f32>::new(params.len());

@@ -4,7 +4,7 @@
 //! the angle, [`NOISE`] is added to both coordinates, and both are shifted and scaled to mean 0 and variance 1; beta_1 is
 //! [`BETA_1`].
 
-use mote_graph::float::{Call, DType, Executor, FloatError, Network, Passes};
+use mote_graph::float::{Call, DType, Executor, FloatError, Passes, PreparedGraph};
 use mote_graph::graph::{Graph, GraphError};
 use mote_train::adam::Adam;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::bound::{Bound, Entropies, Estimate};
 use crate::condition::Known;
-use crate::gaussian::{Gaussian, Kernel};
+use crate::gaussian::{Gaussian, TransitionKernel};
 use crate::random::Random;
 use crate::rbf::Rbf;
 use crate::{TOGETHER, rate};
@@ -94,7 +94,7 @@ fn spread(roll: &mut Roll) -> [[f64; 2]; UNITS] {
 pub struct SwissRoll {
     /// Forward process.
     pub chain: Gaussian,
-    /// Points in, [`Kernel::reverse`]'s outputs out: two means, then two variances as log odds above those of beta.
+    /// Points in, [`TransitionKernel::reverse`]'s outputs out: two means, then two variances as log odds above those of beta.
     pub rbf: Rbf,
 }
 
@@ -153,7 +153,7 @@ impl SwissRoll {
         }
     }
 
-    /// The network: points in, [`Kernel::reverse`]'s outputs out. The log odds of beta are in the readouts' biases.
+    /// The network: points in, [`TransitionKernel::reverse`]'s outputs out. The log odds of beta are in the readouts' biases.
     pub fn graph(&self) -> Result<Graph, GraphError> {
         self.rbf.graph(&shift(&self.chain.kernels()))
     }
@@ -166,7 +166,7 @@ impl SwissRoll {
         limit: Option<Duration>,
         on: &mut dyn FnMut(Progress),
     ) -> Result<usize, FloatError> {
-        let network = Network::new(&self.graph()?)?.with_sample_gradient();
+        let network = PreparedGraph::new(&self.graph()?)?.with_sample_gradient();
         let mut passes = Passes::of_shards(TOGETHER);
         let (mut roll, start) = (Roll::new(options.seed.wrapping_add(1)), Instant::now());
         let mut random = Random::new(options.seed, 1);
@@ -206,9 +206,9 @@ impl SwissRoll {
     /// [`Gaussian::logits`]: of that sum less `H_q(X_T | X_0)`.
     fn gradient(
         &self,
-        network: &Network,
+        network: &PreparedGraph,
         passes: &mut Passes<f64>,
-        kernels: &[Kernel],
+        kernels: &[TransitionKernel],
         batch: &Batch,
     ) -> Result<(f64, Vec<f64>), FloatError> {
         let (n, layout) = (batch.x0.len(), network.layout());
@@ -223,7 +223,7 @@ impl SwissRoll {
         let outputs = passes.forward(network, &params, call)?;
         let mut slopes = vec![0.0; outputs.len()];
         let mut by_x = vec![[0.0; 2]; batch.x.len()];
-        let mut by_kernel = vec![Kernel::default(); STEPS];
+        let mut by_kernel = vec![TransitionKernel::default(); STEPS];
         let (mut divergence, share) = (0.0, 1.0 / n as f64);
         // The first step's kernel is fixed.
         for (row, out) in outputs.chunks_exact(OUTPUTS).enumerate().skip(n) {
@@ -333,14 +333,14 @@ impl SwissRoll {
 }
 
 /// What the readouts' biases are shifted by, `(step, out)`: the log odds of beta, for the variances.
-fn shift(kernels: &[Kernel]) -> Vec<f64> {
-    let of = |k: &Kernel| [0.0, 0.0, k.beta_logit(), k.beta_logit()];
+fn shift(kernels: &[TransitionKernel]) -> Vec<f64> {
+    let of = |k: &TransitionKernel| [0.0, 0.0, k.beta_logit(), k.beta_logit()];
     kernels.iter().flat_map(of).collect()
 }
 
 impl Batch {
     /// Draws of x_t at every step t for each of the points.
-    fn new(kernels: &[Kernel], x0: Vec<[f64; 2]>, random: &mut Random) -> Self {
+    fn new(kernels: &[TransitionKernel], x0: Vec<[f64; 2]>, random: &mut Random) -> Self {
         let noise: Vec<[f64; 2]> = (0..kernels.len() * x0.len())
             .map(|_| core::array::from_fn(|_| random.normal()))
             .collect();
@@ -354,7 +354,7 @@ impl Batch {
 }
 
 /// Entropies of the chain over points of variance 1, which every step keeps.
-pub fn entropies(kernels: &[Kernel]) -> Entropies {
+pub fn entropies(kernels: &[TransitionKernel]) -> Entropies {
     // Of two dimensions.
     let normal = |variance: f64| libm::log(2.0 * core::f64::consts::PI * core::f64::consts::E * variance);
     Entropies {
@@ -396,7 +396,9 @@ mod tests {
         roll.rbf.set(&moved);
         let (points, noise) = (Roll::new(1).points(3), Random::new(6, 0));
         let batch = |roll: &SwissRoll| Batch::new(&roll.chain.kernels(), points.clone(), &mut noise.clone());
-        let network = Network::new(&roll.graph().unwrap()).unwrap().with_sample_gradient();
+        let network = PreparedGraph::new(&roll.graph().unwrap())
+            .unwrap()
+            .with_sample_gradient();
         let value = |roll: &SwissRoll| {
             let kernels = roll.chain.kernels();
             let mut passes = Passes::of_shards(50);

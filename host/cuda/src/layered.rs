@@ -2,7 +2,7 @@
 
 use super::CudaError;
 use super::launch::{Launch, Launcher, Limits, Recording};
-use super::memory::{Memory, Plan};
+use super::memory::{GroupRun, Memory};
 use super::ops::Layer;
 use super::run::Gpu;
 
@@ -24,7 +24,7 @@ impl Layered {
         &mut self,
         gpu: &mut Gpu<'_, L>,
         memory: &Memory,
-        plan: &Plan<'_>,
+        plan: &GroupRun<'_>,
         samples: usize,
     ) -> Result<(), CudaError> {
         if !matches!(&self.recording, Some((of, _)) if *of == samples) || !plan.recorded {
@@ -48,7 +48,7 @@ impl Layered {
 }
 
 /// The launches of one move.
-fn launches<L>(gpu: &Gpu<'_, L>, memory: &Memory, plan: &Plan<'_>, samples: u64) -> Result<Vec<Launch>, CudaError> {
+fn launches<L>(gpu: &Gpu<'_, L>, memory: &Memory, plan: &GroupRun<'_>, samples: u64) -> Result<Vec<Launch>, CudaError> {
     let (limits, at) = (&gpu.limits, memory.at());
     let sample = gpu.model.header().sample_len() as u64;
     let mut launches = Vec::new();

@@ -20,7 +20,7 @@ const ELEMENTS: u64 = 1 << 31;
 
 /// What the batches of a group have in common.
 #[derive(Debug)]
-pub struct Plan<'p> {
+pub struct GroupRun<'p> {
     /// Who runs it.
     pub executor: Executor,
     /// Whether the layered executor records a move.
@@ -35,7 +35,7 @@ pub struct Plan<'p> {
     pub moves: &'p Moves,
 }
 
-impl Plan<'_> {
+impl GroupRun<'_> {
     /// Network calls of a move.
     pub fn calls(&self) -> u64 {
         1 + u64::from(self.config.guidance_q16.is_some())
@@ -91,7 +91,7 @@ pub struct Memory {
 
 impl Memory {
     /// For batches of `batch` samples.
-    pub fn new<L: Launcher>(gpu: &mut Gpu<'_, L>, plan: &Plan<'_>, batch: usize) -> Result<Self, CudaError> {
+    pub fn new<L: Launcher>(gpu: &mut Gpu<'_, L>, plan: &GroupRun<'_>, batch: usize) -> Result<Self, CudaError> {
         let (header, config, moves) = (*gpu.model.header(), plan.config, plan.moves);
         let sample = header.sample_len();
         let stride = gpu.stride();
@@ -182,7 +182,7 @@ impl Memory {
     pub fn run<L: Launcher>(
         &mut self,
         gpu: &mut Gpu<'_, L>,
-        plan: &Plan<'_>,
+        plan: &GroupRun<'_>,
         layered: &mut Layered,
         images: &[(u64, Start<'_>)],
         starts: &[Option<Vec<i32>>],
@@ -217,7 +217,7 @@ impl Memory {
     fn images<L: Launcher>(
         &self,
         gpu: &mut Gpu<'_, L>,
-        plan: &Plan<'_>,
+        plan: &GroupRun<'_>,
         seeds: &[u64],
     ) -> Result<Vec<Image>, CudaError> {
         let (samples, ops, moves) = (seeds.len(), gpu.program.ops.len() * plan.calls() as usize, plan.moves);

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::CudaError;
 use super::launch::{Launcher, Limits};
 use super::layered::Layered;
-use super::memory::{Memory, Plan};
+use super::memory::{GroupRun, Memory};
 use super::moves::Moves;
 use super::program::Program;
 use super::resident::Block;
@@ -191,7 +191,7 @@ impl<'m, L: Launcher> Gpu<'m, L> {
     ) -> Result<ControlFlow<()>, CudaError> {
         let executor = sampling.executor.unwrap_or_else(|| self.executor(&sampling.config));
         let moves = Moves::new(self.model, &sampling.config, first)?;
-        let plan = Plan {
+        let plan = GroupRun {
             executor,
             recorded: sampling.recorded,
             operators: sampling.operators,

@@ -33,7 +33,7 @@ pub(crate) struct Columns {
 
 /// An activation, with its factor where it is part of a concatenation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Part {
+pub(crate) struct SourcePart {
     pub tensor: Tensor,
     pub requant: Option<Requant>,
 }
@@ -41,8 +41,8 @@ pub(crate) struct Part {
 /// One activation, or two joined.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Source {
-    pub first: Part,
-    pub second: Option<Part>,
+    pub first: SourcePart,
+    pub second: Option<SourcePart>,
 }
 
 impl Source {
@@ -50,7 +50,7 @@ impl Source {
     pub fn new(model: &Model<'_>, source: &op::Source) -> Option<Self> {
         let part = |id, requant| {
             let tensor = model.tensor(id)?;
-            matches!(tensor.dtype, Dtype::I8 | Dtype::I16).then_some(Part { tensor, requant })
+            matches!(tensor.dtype, Dtype::I8 | Dtype::I16).then_some(SourcePart { tensor, requant })
         };
         Some(match source.second {
             None => Self {
@@ -66,7 +66,7 @@ impl Source {
 
     /// One activation.
     pub fn one(tensor: Tensor) -> Self {
-        let first = Part { tensor, requant: None };
+        let first = SourcePart { tensor, requant: None };
         Self { first, second: None }
     }
 
@@ -176,7 +176,7 @@ impl Buffers {
     }
 }
 
-impl Part {
+impl SourcePart {
     /// Writes every element to the front of `to`.
     #[inline(always)]
     pub fn read(&self, arena: &[u8], to: &mut [i16]) -> Option<()> {

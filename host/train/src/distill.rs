@@ -65,7 +65,7 @@ impl Ladder {
         let schedule = Schedule::new(&trailing, Precision::F64)?;
         let steps = trailing.steps(teacher, PreviousRule::List)?;
         let level = |ab: f64| [libm::sqrt(ab), libm::sqrt(1.0 - ab)];
-        let rung = |steps: &[mote_graph::schedule::Step]| {
+        let rung = |steps: &[mote_graph::schedule::Transition]| {
             let (first, last) = (steps.iter().map(|s| schedule.alphas(*s).0), steps.last());
             // Ends at the clean sample, whatever the checkpoint's own last alpha is.
             let end = last

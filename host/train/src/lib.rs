@@ -23,7 +23,7 @@ pub mod variance;
 
 /// Reverse-mode differentiation of a graph.
 pub mod gradient {
-    pub use mote_graph::float::{Call, FakeRange, Loss, Network, Passes, SHARD};
+    pub use mote_graph::float::{Call, FakeRange, Loss, Passes, PreparedGraph, SHARD};
 }
 
 #[cfg(test)]

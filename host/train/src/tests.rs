@@ -2,7 +2,7 @@
 
 use super::augment::Augment;
 use super::dataset::{Dataset, Images};
-use super::gradient::Network;
+use super::gradient::PreparedGraph;
 use super::objective::Objective;
 use super::rate::Rate;
 use super::trainer::{Settings, State, Trainer};
@@ -70,7 +70,7 @@ fn trainer<'d>(graph: &Graph, data: &'d Dataset, state: Option<State>) -> Traine
         augment: Augment { flip: true, shift: 1 },
         label_dropout: 0.2,
     };
-    let network = Network::new(graph).unwrap();
+    let network = PreparedGraph::new(graph).unwrap();
     let state = state.unwrap_or_else(|| State::new(network.layout().values_of(graph)));
     Trainer::new(
         network,

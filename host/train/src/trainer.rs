@@ -5,7 +5,7 @@ use super::augment::Augment;
 use super::average::follow;
 use super::dataset::{Dataset, Images};
 use super::distill::Ladder;
-use super::gradient::{Call, Network, Passes};
+use super::gradient::{Call, Passes, PreparedGraph};
 use super::objective::{Objective, Sample};
 use super::random::{Purpose, normal, permutation, uniform};
 use super::rate::Rate;
@@ -68,7 +68,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct Teacher {
     /// The network.
-    pub network: Network,
+    pub network: PreparedGraph,
     /// Its weights.
     pub params: Vec<f32>,
     /// Where the student takes fewer steps than it: the steps of both.
@@ -78,7 +78,7 @@ pub struct Teacher {
 /// A run.
 #[derive(Debug)]
 pub struct Trainer<'d> {
-    network: Network,
+    network: PreparedGraph,
     objective: Objective,
     settings: Settings,
     data: &'d Dataset,
@@ -122,7 +122,13 @@ struct Noisy {
 impl<'d> Trainer<'d> {
     /// A run at `state`. The network's labels are the data's and one more.
     #[must_use]
-    pub fn new(network: Network, objective: Objective, settings: Settings, data: &'d Dataset, state: State) -> Self {
+    pub fn new(
+        network: PreparedGraph,
+        objective: Objective,
+        settings: Settings,
+        data: &'d Dataset,
+        state: State,
+    ) -> Self {
         Self {
             gradient: vec![0.0; state.params.len()],
             network,
@@ -373,7 +379,7 @@ impl Places {
     }
 }
 
-fn labels(network: &Network, images: &Images, picks: impl Iterator<Item = usize>) -> Vec<usize> {
+fn labels(network: &PreparedGraph, images: &Images, picks: impl Iterator<Item = usize>) -> Vec<usize> {
     if network.classes().is_none() {
         return vec![];
     }

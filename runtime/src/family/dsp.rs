@@ -13,8 +13,8 @@ use super::fused::{Frame, Storing};
 use super::simd32::Scale;
 use super::strips::Neighbours;
 use super::{
-    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, ROW_ALIGN, Rescale,
-    Rows, Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
+    Addition, COLUMNS, Curve, Elements, Family, Filter, Finish, InputPart, Layout, Line, Normalized, ROW_ALIGN,
+    Rescale, Rows, Window, attend, curves, lines, mixes, points, portable, simd32, strips, vectors,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::{View, ViewMut};
@@ -220,7 +220,7 @@ impl Family for Dsp {
 
     #[inline(always)]
     fn normalize_two(
-        parts: &[Part<'_>; 2],
+        parts: &[InputPart<'_>; 2],
         range: Range<usize>,
         to: &mut Normalized<'_>,
         factors: &[i32],

@@ -11,8 +11,8 @@ use core::ops::Range;
 use super::ending::{frame, leave, wide_biases, wide_factor};
 use super::fused::{Frame, Storing};
 use super::{
-    Addition, COLUMNS, Elements, Family, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Window, attend,
-    lines, portable, simd32,
+    Addition, COLUMNS, Elements, Family, Filter, Finish, InputPart, Layout, Line, Normalized, Rescale, Rows, Window,
+    attend, lines, portable, simd32,
 };
 use crate::numeric::requant::{Requant, SmallRequant};
 use crate::tensor::view::ViewMut;
@@ -184,7 +184,7 @@ impl Family for Helium {
 
     #[inline(always)]
     fn normalize_two(
-        parts: &[Part<'_>; 2],
+        parts: &[InputPart<'_>; 2],
         range: Range<usize>,
         to: &mut Normalized<'_>,
         factors: &[i32],

@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::portable;
 use super::{
-    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, Layout, Line, Normalized, Part, Rescale, Rows, Rows4,
-    Window,
+    Addition, CHUNK, COLUMNS, Curve, Elements, Filter, Finish, InputPart, Layout, Line, Normalized, Rescale, Rows,
+    Rows4, Window,
 };
 use crate::numeric::requant::SmallRequant;
 use crate::tensor::view::{View, ViewMut};
@@ -265,7 +265,7 @@ pub trait Family {
     /// Normalizes positions of a concatenation at once; `false` where it does not.
     #[inline(always)]
     fn normalize_two(
-        parts: &[Part<'_>; 2],
+        parts: &[InputPart<'_>; 2],
         range: Range<usize>,
         to: &mut Normalized<'_>,
         factors: &[i32],

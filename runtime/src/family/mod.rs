@@ -65,7 +65,7 @@ pub use curve::{Curve, Rescale};
 pub use int4::Rows4;
 pub use interface::Family;
 pub use line::Line;
-pub use operands::{Addition, CHUNK, Filter, Part};
+pub use operands::{Addition, CHUNK, Filter, InputPart};
 
 /// The family of this build's core.
 #[cfg(mote_kernels = "armv6m")]

@@ -8,7 +8,7 @@ use crate::tensor::view::{Operand, View};
 
 /// A channel range of the input: its data, its channels, and the factor to the common int16 scale of a concatenation.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct InputPart<'a> {
     /// `(row, col, channel)`.
     pub view: View<'a>,
     /// Channels of this part.
@@ -17,7 +17,7 @@ pub struct Part<'a> {
     pub requant: Option<SmallRequant>,
 }
 
-impl Part<'_> {
+impl InputPart<'_> {
     /// Element `i` on the common scale of a concatenation.
     #[inline(always)]
     pub fn joined(&self, i: usize) -> i16 {

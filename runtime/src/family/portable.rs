@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::Part;
+use super::InputPart;
 use super::{COLUMNS, Elements, Family, Finish, Layout, Native, Normalized, Rows, Window, add_square};
 use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid::silu_q16;
@@ -220,7 +220,7 @@ pub fn normalizes(_: &Finish, _: usize, _: &ViewMut<'_>) -> bool {
 }
 
 /// Normalizes positions of a concatenation, where there is a kernel for it.
-pub fn normalize_two(_: &[Part<'_>; 2], _: Range<usize>, _: &mut Normalized<'_>, _: &[i32], _: &Finish) -> bool {
+pub fn normalize_two(_: &[InputPart<'_>; 2], _: Range<usize>, _: &mut Normalized<'_>, _: &[i32], _: &Finish) -> bool {
     false
 }
 

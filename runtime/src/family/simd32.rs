@@ -5,7 +5,7 @@
 use core::arch::naked_asm;
 use core::ops::Range;
 
-use super::{CHUNK, Part};
+use super::{CHUNK, InputPart};
 use super::{Elements, Finish, Normalized, portable};
 use crate::numeric::requant::{SmallRequant, high_product, saturate_i8, saturate_i16};
 use crate::numeric::sigmoid_lines::{LINES_AT_12, SIGMOID_LINES};
@@ -324,13 +324,13 @@ pub fn normalize(from: Elements<'_>, to: &mut Normalized<'_>, factors: &[i32], f
 
 /// Normalizes positions of a concatenation, a position at a time; whether there is a kernel for it.
 pub fn normalize_two(
-    parts: &[Part<'_>; 2],
+    parts: &[InputPart<'_>; 2],
     positions: Range<usize>,
     to: &mut Normalized<'_>,
     factors: &[i32],
     finish: &Finish,
 ) -> bool {
-    let part = |part: &Part<'_>| match (part.view, &part.requant) {
+    let part = |part: &InputPart<'_>| match (part.view, &part.requant) {
         (View::I8(data, zero), Some(requant)) => {
             let data = data.get(positions.start * part.channels..positions.end * part.channels)?;
             Some((data.as_ptr(), part.channels, Scale::new(requant, zero)?))

@@ -92,7 +92,7 @@ impl StepObserver for Unobserved {}
 /// let mut run = Sampler::new(&model, &mut arena, &config, &Start::Seed)?;
 /// run.step()?;
 /// let length = run.snapshot(&mut slot)?;
-/// assert_eq!(length, Sampler::snapshot_bytes(&model, &config));
+/// assert!(length <= Sampler::snapshot_bytes(&model, &config));
 /// run.step()?;
 /// let (index, digest) = (run.index(), run.digest());
 ///

@@ -265,7 +265,7 @@ impl Places {
 }
 
 /// The coefficients of (x, out) in `signal * x0 + direction * eps`, with as few subtractions as there can be.
-fn unclipped(now: &Level, prediction: Prediction) -> &'static [program::Step] {
+fn unclipped(now: &Level, prediction: Prediction) -> &'static [program::Instruction] {
     match prediction {
         Prediction::Epsilon => &[
             (Over, RESULT + 1, NEXT_SIGNAL, SIGNAL),

@@ -6,7 +6,7 @@ use super::form::Signed;
 use crate::numeric::scaled::Scaled;
 
 /// An operation, the place of its result, and those of its operands.
-pub(super) type Step = (Operation, u8, u8, u8);
+pub(super) type Instruction = (Operation, u8, u8, u8);
 
 #[derive(Clone, Copy)]
 #[repr(u8)]
@@ -76,7 +76,7 @@ impl Places {
     }
 
     #[inline(never)]
-    pub(super) fn run(&mut self, program: &[Step]) {
+    pub(super) fn run(&mut self, program: &[Instruction]) {
         for &(operation, to, a, b) in program {
             let [a, b] = [a, b].map(|at| self.0[usize::from(at) % PLACES]);
             self.set(to, a.by(operation, b));
@@ -85,7 +85,7 @@ impl Places {
 }
 
 /// What the network's output says of the sample and of the noise.
-pub(super) fn prediction(now: &Level, prediction: Prediction) -> &'static [Step] {
+pub(super) fn prediction(now: &Level, prediction: Prediction) -> &'static [Instruction] {
     match prediction {
         Prediction::Epsilon => &[
             (Over, SAMPLE_X, ONE, SIGNAL),

@@ -123,22 +123,20 @@ fn disjoint<'a, const N: usize>(
     // The lowest first; there are few.
     let (mut order, mut count) = ([0; N], 0);
     for (i, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
-        // Behind those that start no later.
-        let mut behind = i;
-        let mut placed = order.iter_mut().take(count);
-        while let Some(at) = placed.next() {
-            if ranges.get(*at).is_some_and(|other| other.start > range.start) {
-                behind = core::mem::replace(at, behind);
-                placed.by_ref().for_each(|at| behind = core::mem::replace(at, behind));
+        let mut place = count;
+        while let Some((before, [other, own])) = pair(&mut order, place) {
+            if ranges.get(*other).is_none_or(|other| other.start <= range.start) {
+                break;
             }
+            (*own, place) = (*other, before);
         }
-        if let Some(last) = order.get_mut(count) {
-            *last = behind;
+        if let Some(own) = order.get_mut(place) {
+            *own = i;
         }
         count += 1;
     }
     let (mut rest, mut at) = (bytes, 0);
-    for &i in order.iter().take(count) {
+    for &i in order.get(..count).unwrap_or_default() {
         let (Some(range), Some(slice)) = (ranges.get(i), slices.get_mut(i)) else {
             return;
         };
@@ -150,6 +148,13 @@ fn disjoint<'a, const N: usize>(
         *slice = Some(own);
         (rest, at) = (after, range.end);
     }
+}
+
+/// The place before `place`, and the elements at both.
+fn pair(order: &mut [usize], place: usize) -> Option<(usize, &mut [usize; 2])> {
+    let before = place.checked_sub(1)?;
+    let two = order.get_mut(before..)?.first_chunk_mut()?;
+    Some((before, two))
 }
 
 #[cfg(test)]

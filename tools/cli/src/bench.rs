@@ -12,7 +12,7 @@ use mote_firmware_sim::{Firmware, RuntimeFlash};
 use mote_tools::backend::{Backend, BackendError};
 use mote_tools::bench::Bench;
 use mote_tools::estimate::Estimate;
-use mote_tools::kernels::Kernel;
+use mote_tools::kernels::KernelCount;
 use mote_tools::validate::backends_to_check;
 use mote_tools::{Conditions, Error, ModelFile, Target};
 use std::ffi::OsString;
@@ -79,7 +79,7 @@ const COUNTS: &str = "instructions, not cycles";
 
 /// What is measured without a model.
 struct Single {
-    kernels: Vec<Kernel>,
+    kernels: Vec<KernelCount>,
     flash: Vec<RuntimeFlash>,
 }
 

@@ -4,11 +4,11 @@ use super::failure::Failure;
 use super::print::{count, heading, table};
 use super::progress;
 use mote_firmware_sim::{Availability, Board};
-use mote_tools::kernels::{Activations, Case, DEFAULT_BOARDS, Kernel, cases, measure};
+use mote_tools::kernels::{Activations, Case, DEFAULT_BOARDS, KernelCount, cases, measure};
 use std::fmt::Write as _;
 
 /// Measures every case on `asked`, or on the default boards that are here.
-pub fn all(asked: &[&'static Board]) -> Result<Vec<Kernel>, Failure> {
+pub fn all(asked: &[&'static Board]) -> Result<Vec<KernelCount>, Failure> {
     let boards: Vec<&'static Board> = if asked.is_empty() {
         let found = DEFAULT_BOARDS.into_iter().filter_map(Board::named);
         found.filter(|board| board.available() == Availability::Ok).collect()
@@ -30,7 +30,7 @@ pub fn all(asked: &[&'static Board]) -> Result<Vec<Kernel>, Failure> {
 }
 
 /// A table a board, for a terminal.
-pub fn text(kernels: &[Kernel]) -> String {
+pub fn text(kernels: &[KernelCount]) -> String {
     let mut out = String::new();
     for (board, kernels) in by_board(kernels) {
         let head = [
@@ -43,7 +43,7 @@ pub fn text(kernels: &[Kernel]) -> String {
             "per element",
             "",
         ];
-        let cells = |k: &Kernel| {
+        let cells = |k: &KernelCount| {
             vec![
                 k.shape.clone(),
                 k.activations.to_owned(),
@@ -64,7 +64,7 @@ pub fn text(kernels: &[Kernel]) -> String {
 }
 
 /// The tables of PERFORMANCE.md: a column a board and number format.
-pub fn markdown(kernels: &[Kernel]) -> String {
+pub fn markdown(kernels: &[KernelCount]) -> String {
     let boards: Vec<String> = by_board(kernels).into_iter().map(|(board, _)| board).collect();
     let find = |case: &Case, board: &str, activations: Activations| {
         kernels.iter().find(|k| {
@@ -112,7 +112,7 @@ pub fn markdown(kernels: &[Kernel]) -> String {
     out
 }
 
-fn by_board(kernels: &[Kernel]) -> Vec<(String, &[Kernel])> {
+fn by_board(kernels: &[KernelCount]) -> Vec<(String, &[KernelCount])> {
     let chunks = kernels.chunk_by(|a, b| a.board == b.board);
     chunks
         .map(|chunk| (format!("{}, {}", chunk[0].board, chunk[0].core), chunk))

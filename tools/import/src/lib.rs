@@ -152,7 +152,11 @@ pub struct Parts<'a> {
 /// A pipeline's autoencoder is read too: what the network makes are its latents.
 pub fn import(path: &Path) -> Result<Checkpoint, ImportError> {
     let mut checkpoint = import_network(path)?;
-    checkpoint.decoder = autoencoder::beside(path, checkpoint.graph.sample_shape())?;
+    let latent = checkpoint.graph.sample_shape();
+    checkpoint.decoder = match autoencoder::beside(path, latent)? {
+        None => exported::decoder(path, latent)?,
+        found => found,
+    };
     Ok(checkpoint)
 }
 

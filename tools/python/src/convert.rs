@@ -4,7 +4,7 @@ use crate::error::exception;
 use crate::model::Model;
 use crate::options::choice;
 use crate::work::run;
-use mote_tools::convert::held::Held;
+use mote_tools::convert::held::StandingFormats;
 use mote_tools::files::{Format, OutputFile, folder};
 use mote_tools::target::{Described, Profile};
 use mote_tools::{Arena, Checkpoint, ConversionRequest, Error, Progress, Scheme, Target};
@@ -89,7 +89,7 @@ pub fn convert(py: Python<'_>, source: PathBuf, asked: Asked, progress: Option<&
             report.write(page.as_bytes())?;
         }
         // A model that cannot follow its weights is a model all the same.
-        let held = made.converted.as_ref().map(Held::of);
+        let held = made.converted.as_ref().map(StandingFormats::of);
         Ok((made, held, request))
     })?;
     let model = match held {

@@ -8,7 +8,7 @@ use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
 use mote_tools::backend::{Sampling, Trace, pictures};
 use mote_tools::condition::FixedPoint;
-use mote_tools::convert::held::Held;
+use mote_tools::convert::held::StandingFormats;
 use mote_tools::estimate::Estimate;
 use mote_tools::request::known_where;
 use mote_tools::tensors::{from_q24, to_chw};
@@ -39,7 +39,7 @@ pub struct Model {
 /// The number formats of a conversion, and what was asked of it: other weights are read as the first were.
 #[derive(Debug)]
 struct Formats {
-    held: Held,
+    held: StandingFormats,
     request: ConversionRequest,
 }
 
@@ -59,7 +59,7 @@ impl Model {
     }
 
     /// The same, with the formats that it was converted to, as it was asked.
-    pub fn holding(self, held: Result<Held, Error>, request: ConversionRequest) -> Self {
+    pub fn holding(self, held: Result<StandingFormats, Error>, request: ConversionRequest) -> Self {
         let formats = held.map(|held| Arc::new(Formats { held, request }));
         Self {
             held: Some(formats.map_err(Arc::new)),

@@ -41,7 +41,7 @@ pub fn merge(py: Python<'_>, parts: Vec<PathBuf>, out: Option<PathBuf>) -> PyRes
 /// What parts of a run have in common, and which of them is made: the keyword arguments of `sample_part` and `statistics`.
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct Part {
+pub struct ShardPart {
     out: PathBuf,
     count: usize,
     shard: (u32, u32),
@@ -51,7 +51,7 @@ pub struct Part {
     backend: String,
 }
 
-impl Part {
+impl ShardPart {
     fn request(&self, steps: &Steps) -> Result<(Request, Shard, Backend), Error> {
         let request = Request {
             run: steps.options()?,
@@ -72,7 +72,7 @@ impl Part {
 pub fn sample_part(
     py: Python<'_>,
     model: &Bound<'_, Model>,
-    part: Part,
+    part: ShardPart,
     steps: Steps,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<usize> {
@@ -96,7 +96,7 @@ pub fn statistics(
     py: Python<'_>,
     model: &Bound<'_, Model>,
     checkpoint: PathBuf,
-    part: Part,
+    part: ShardPart,
     steps: Steps,
     network: &str,
     data: Option<PathBuf>,

@@ -37,7 +37,7 @@ pub struct Standing {
 
 /// The number formats of one conversion, for other weights of the same network.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct StandingFormats {
     trained: Trained,
     standing: Standing,
     slots: Vec<Slot>,
@@ -52,11 +52,11 @@ pub struct Rounded {
     pub float: Vec<f32>,
     /// Multiples of the channel's scale.
     pub rounded: Vec<f32>,
-    /// As close to the checkpoint's as may be, where [`Held::model`] rounds them to those of the first model.
+    /// As close to the checkpoint's as may be, where [`StandingFormats::model`] rounds them to those of the first model.
     pub first: Vec<f32>,
 }
 
-impl Held {
+impl StandingFormats {
     /// The formats that `converted` chose.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Held {
     /// What becomes of `checkpoint`'s weights, by their name: those of layers that have them whole, in 4 or 8 bits.
     ///
     /// # Errors
-    /// As [`Held::model`].
+    /// As [`StandingFormats::model`].
     pub fn rounded(&self, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Rounded>, Error> {
         let checkpoint = &*deployed(checkpoint).map_err(super::ConvertError::from)?;
         let program = self.program(checkpoint)?;

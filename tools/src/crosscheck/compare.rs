@@ -1,7 +1,7 @@
 //! One comparison a key.
 
 use super::given::Given;
-use super::keys::{Key, Part, Setting, StepTable, Table};
+use super::keys::{Key, RunPart, Setting, StepTable, Table};
 use super::report::{Comparison, Report, TimeType};
 use super::runs::{Run, Runs, TIMES};
 use super::vectors::Vectors;
@@ -82,7 +82,7 @@ impl<T: Real> Compare<'_, T> {
             Key::Run(setting, part, reference) => {
                 let run = self.runs.get(name, setting, *reference)?;
                 let found = part_of(run, *part, self.vectors.tensors[name].shape.as_slice());
-                let quantity = if *part == Part::X0 {
+                let quantity = if *part == RunPart::X0 {
                     Quantity::X0
                 } else {
                     Quantity::Trajectory
@@ -264,14 +264,14 @@ impl<T: Real> Compare<'_, T> {
 }
 
 /// The part of a run that a reference of `shape` holds: all samples' final images, or the first samples' trajectory.
-fn part_of<T: Real>(run: &Run<T>, part: Part, shape: &[usize]) -> Option<Vec<f64>> {
+fn part_of<T: Real>(run: &Run<T>, part: RunPart, shape: &[usize]) -> Option<Vec<f64>> {
     let trajectory = match part {
-        Part::X0 => return Some(run.x.last()?.iter().map(|v| v.wide()).collect()),
-        Part::TrajX => &run.x,
-        Part::TrajOut => &run.out,
-        Part::TrajPredX0 => &run.pred_x0,
-        Part::TrajCond => &run.cond,
-        Part::TrajUncond => &run.uncond,
+        RunPart::X0 => return Some(run.x.last()?.iter().map(|v| v.wide()).collect()),
+        RunPart::TrajX => &run.x,
+        RunPart::TrajOut => &run.out,
+        RunPart::TrajPredX0 => &run.pred_x0,
+        RunPart::TrajCond => &run.cond,
+        RunPart::TrajUncond => &run.uncond,
     };
     let each = shape.get(1..)?.iter().product::<usize>();
     if shape[0] != trajectory.len() || trajectory.iter().any(|x| each > x.len()) {

@@ -21,7 +21,7 @@ pub(super) enum Key {
     /// `SAMPLERS.timesteps` (of S steps), `var.NAME.timesteps` and the like.
     Steps(Setting, StepTable),
     /// Part of a run.
-    Run(Setting, Part, Reference),
+    Run(Setting, RunPart, Reference),
 }
 
 /// A table over the training timesteps.
@@ -45,7 +45,7 @@ pub(super) enum StepTable {
 
 /// What of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum RunPart {
     X0,
     TrajX,
     TrajOut,
@@ -169,14 +169,14 @@ fn variant(rest: &str) -> Option<Key> {
     Some(Key::Run(setting, part, reference))
 }
 
-fn run_part(part: &str) -> Option<(Part, Reference)> {
+fn run_part(part: &str) -> Option<(RunPart, Reference)> {
     let known = [
-        ("x0", Part::X0),
-        ("traj_x", Part::TrajX),
-        ("traj_out", Part::TrajOut),
-        ("traj_pred_x0", Part::TrajPredX0),
-        ("traj_out_cond", Part::TrajCond),
-        ("traj_out_uncond", Part::TrajUncond),
+        ("x0", RunPart::X0),
+        ("traj_x", RunPart::TrajX),
+        ("traj_out", RunPart::TrajOut),
+        ("traj_pred_x0", RunPart::TrajPredX0),
+        ("traj_out_cond", RunPart::TrajCond),
+        ("traj_out_uncond", RunPart::TrajUncond),
     ];
     known
         .into_iter()
@@ -197,7 +197,7 @@ fn suffix(text: &str, name: &str) -> Option<Reference> {
 mod tests {
     use super::*;
 
-    fn parsed(key: &str) -> (Setting, Part, Reference) {
+    fn parsed(key: &str) -> (Setting, RunPart, Reference) {
         match Key::parse(key) {
             Some(Key::Run(setting, part, reference)) => (setting, part, reference),
             other => panic!("{key}: {other:?}"),
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!((setting.steps, setting.guidance), (20, Some(3.0)));
         assert_eq!(
             (setting.clip, part, reference),
-            (ClipSetting::Rederived, Part::X0, Reference::F64Pure)
+            (ClipSetting::Rederived, RunPart::X0, Reference::F64Pure)
         );
         assert_eq!(parsed("ddim10.cfg1.5.traj_out_uncond").0.guidance, Some(1.5));
         assert_eq!(parsed("var.linspace.x0").0.spacing, Some(Spacing::Linspace));

@@ -88,11 +88,11 @@ impl Discrete {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Part;
+    use super::super::Images;
     use super::*;
 
     fn of(pixels: &[f32], count: usize, shape: [usize; 3]) -> Result<Discrete, DataError> {
-        let part = Part {
+        let part = Images {
             pixels: pixels.to_vec(),
             labels: vec![4, 5],
         };

@@ -3,7 +3,7 @@
 //! Hidden files and folders are neither: systems and notebooks leave them behind. The number of channels is the set's: 3 where one
 //! picture has colours.
 
-use super::{DataError, Part, Raw, bytes, content};
+use super::{DataError, Images, Raw, bytes, content};
 use crate::files::Form;
 use crate::images::{Picture, decode};
 use crate::tensors::to_chw;
@@ -149,7 +149,7 @@ impl Set {
         let pixels = self.pictures.iter().flat_map(|picture| planes(picture, channels));
         Raw {
             shape,
-            all: Some(Part {
+            all: Some(Images {
                 pixels: pixels.map(f32::from).collect(),
                 labels: self.labels,
             }),

@@ -1,6 +1,6 @@
 //! The IDX files of MNIST and its kin: big-endian, mostly a byte a pixel.
 
-use super::{DataError, Part, Raw, bytes, content, planes, whole};
+use super::{DataError, Images, Raw, bytes, content, planes, whole};
 use crate::files::Form;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub fn read(path: &Path) -> Result<Raw, DataError> {
     Ok(Raw {
         shape,
         range: images.bytes.then_some([0.0, 255.0]),
-        all: Some(Part {
+        all: Some(Images {
             pixels: planes(images.data, shape),
             labels,
         }),

@@ -20,7 +20,7 @@ pub use training::DataOptions;
 
 use crate::files::Form;
 use crate::tensors::to_chw;
-use mote_train::dataset::{Dataset, Images as Part};
+use mote_train::dataset::{Dataset, Images};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -71,18 +71,18 @@ struct Raw {
     /// `(channel, row, col)`.
     shape: [usize; 3],
     /// What the file says is to train on.
-    train: Option<Part>,
+    train: Option<Images>,
     /// What the file itself holds out.
-    test: Option<Part>,
+    test: Option<Images>,
     /// Images that it says nothing about.
-    all: Option<Part>,
+    all: Option<Images>,
     /// The values of black and white, where the format says.
     range: Option<[f32; 2]>,
 }
 
 impl Raw {
     /// Takes a part out; images that belong to none are every part's.
-    fn take(&mut self, split: Split) -> Option<Part> {
+    fn take(&mut self, split: Split) -> Option<Images> {
         let part = match split {
             Split::Train => self.train.take(),
             Split::Test => self.test.take(),
@@ -90,7 +90,7 @@ impl Raw {
         part.or_else(|| self.all.take())
     }
 
-    fn parts(&self) -> impl Iterator<Item = &Part> {
+    fn parts(&self) -> impl Iterator<Item = &Images> {
         [&self.train, &self.test, &self.all].into_iter().flatten()
     }
 

@@ -1,7 +1,7 @@
 //! `.npz`: NumPy's archive of arrays, whose names say what they are.
 
 use super::npy::{self, Array};
-use super::{DataError, Part, Raw, bytes, content, planes, whole};
+use super::{DataError, Images, Raw, bytes, content, planes, whole};
 use crate::files::Form;
 use mote_graph::config::printable;
 use mote_import::zip::{self, Entry};
@@ -149,7 +149,7 @@ impl Archive<'_> {
         Ok(Some(Found {
             shape,
             bytes: array.bytes,
-            part: Part { pixels, labels },
+            part: Images { pixels, labels },
         }))
     }
 
@@ -180,7 +180,7 @@ impl Archive<'_> {
 struct Found {
     shape: [usize; 3],
     bytes: bool,
-    part: Part,
+    part: Images,
 }
 
 impl Found {

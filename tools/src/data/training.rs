@@ -1,7 +1,7 @@
 //! Images as training wants them: from -1 to 1, some held out.
 
 use super::size::Size;
-use super::{DataError, Part, Raw, Split, content};
+use super::{DataError, Images, Raw, Split, content};
 use mote_train::dataset::Dataset;
 use mote_train::random::{Purpose, permutation};
 use std::path::Path;
@@ -35,11 +35,11 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &DataOptions) -> Result<Datase
     let shape = wanted.shape.unwrap_or(raw.shape);
     let size = Size::new(raw.shape, shape).map_err(|problem| content(path, problem))?;
     let len: usize = raw.shape.iter().product();
-    let fitted = |part: Part| -> Part {
+    let fitted = |part: Images| -> Images {
         let unit = |v: &f32| ((v - range[0]) / (range[1] - range[0]) * 2.0 - 1.0).clamp(-1.0, 1.0);
         let sized = |image: &[f32]| size.apply(&image.iter().map(unit).collect::<Vec<_>>());
         let pixels = part.pixels.chunks_exact(len).flat_map(sized);
-        Part {
+        Images {
             pixels: pixels.map(|v| v as f32).collect(),
             labels: part.labels,
         }
@@ -69,13 +69,13 @@ pub fn dataset(path: &Path, mut raw: Raw, wanted: &DataOptions) -> Result<Datase
 }
 
 /// Takes `held_out` images away, by a permutation that is always the same.
-fn split(all: Part, len: usize, count: usize, held_out: usize) -> (Part, Part) {
+fn split(all: Images, len: usize, count: usize, held_out: usize) -> (Images, Images) {
     let order = permutation(0, Purpose::HeldOut, 0, count);
     let (out, rest) = order.split_at(held_out);
     let pick = |indices: &[usize]| {
         let mut sorted = indices.to_vec();
         sorted.sort_unstable();
-        Part {
+        Images {
             pixels: sorted
                 .iter()
                 .flat_map(|i| all.pixels[i * len..][..len].iter().copied())

@@ -3,7 +3,7 @@
 use mote_runtime::internals::tensor::{Dtype, Tensor, TensorId};
 
 use super::{EmitError, within};
-use crate::plan::{Arena, Plan, Windows, plan_arena, slot_buffers};
+use crate::plan::{Arena, MemoryPlan, Windows, plan_arena, slot_buffers};
 use crate::program::Program;
 use crate::quantize::formats::Format;
 
@@ -16,7 +16,7 @@ pub struct Memory {
     /// Which normalizations are made inside convolutions.
     pub windows: Windows,
     /// Offsets of both.
-    pub plan: Plan,
+    pub plan: MemoryPlan,
 }
 
 /// Makes the table and plans the arena. `formats` are those of the slots.

@@ -14,7 +14,7 @@ use mote_runtime::internals::model::header::{Arithmetic, Header, Packing};
 use mote_runtime::internals::model::sampling::Schedule;
 use mote_runtime::internals::tensor::TensorId;
 
-use crate::plan::{Arena, Plan, Windows};
+use crate::plan::{Arena, MemoryPlan, Windows};
 use crate::program::Program;
 use crate::quantize::Quantization;
 use crate::quantize::formats::Format;
@@ -51,7 +51,7 @@ pub struct Emitted {
     /// The file.
     pub bytes: Vec<u8>,
     /// Memory plan: slots first, scratch after them.
-    pub plan: Plan,
+    pub plan: MemoryPlan,
     /// Bytes of weights, biases, multipliers and tables.
     pub weight_bytes: usize,
 }
@@ -155,7 +155,7 @@ fn slot_formats(program: &Program, quantization: Option<&Quantization<'_>>) -> V
     formats
 }
 
-fn header(program: &Program, d: &Diffusion, ops: usize, float: bool, plan: &Plan) -> Result<Header, EmitError> {
+fn header(program: &Program, d: &Diffusion, ops: usize, float: bool, plan: &MemoryPlan) -> Result<Header, EmitError> {
     let extent = |v: usize| within("an extent of the sample", v as u64, u16::MAX.into());
     Ok(Header {
         arithmetic: if float { Arithmetic::F16 } else { Arithmetic::Integer },

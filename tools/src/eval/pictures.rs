@@ -9,7 +9,7 @@ use mote_graph::draws::normals;
 use mote_graph::float::ddim::{Clip, Ddim};
 use mote_graph::float::encode::slerp;
 use mote_graph::predictor::PredictorError;
-use mote_graph::schedule::{PreviousRule, Step};
+use mote_graph::schedule::{PreviousRule, Transition};
 use mote_graph::sde::flow::follow;
 use mote_graph::sde::path::{Kind, Path};
 use mote_graph::sde::reverse::Reverse;
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         (0..self.count).flat_map(one).collect()
     }
 
-    fn list(&self) -> Result<Vec<Step>, Error> {
+    fn list(&self) -> Result<Vec<Transition>, Error> {
         Ok(self.subject.config.steps(self.steps, PreviousRule::List)?)
     }
 

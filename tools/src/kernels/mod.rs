@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use calibration::calibration;
 pub use cases::{Activations, Case, Work, cases};
-use network::{Network, network};
+use network::{MeasuredNetwork, network};
 
 use crate::convert::ConvertError;
 
@@ -27,7 +27,7 @@ pub const DEFAULT_BOARDS: [&str; 5] = ["mps2-m0", "mps2-an385", "mps2-an386", "m
 
 /// One operator's cost on one board. Keys of `bench --kernels --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Kernel {
+pub struct KernelCount {
     /// The board's name.
     pub board: &'static str,
     /// Its core.
@@ -81,7 +81,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// What keeps the firmware from being built or run. A case that does not fit the board is no error: its count is `None`.
-pub fn measure(board: &'static Board, cases: &[Case]) -> Result<Vec<Kernel>, MeasureError> {
+pub fn measure(board: &'static Board, cases: &[Case]) -> Result<Vec<KernelCount>, MeasureError> {
     match counts(board, cases) {
         Ok(counts) => Ok(rows(board, cases, &counts)),
         Err(MeasureError::Board(SimError::DoesNotFit { .. })) if cases.len() > 1 => {
@@ -89,7 +89,7 @@ pub fn measure(board: &'static Board, cases: &[Case]) -> Result<Vec<Kernel>, Mea
             Ok(cases.iter().map(alone).collect::<Result<Vec<_>, _>>()?.concat())
         }
         Err(MeasureError::Board(error @ SimError::DoesNotFit { .. })) => {
-            let row = |case| Kernel {
+            let row = |case| KernelCount {
                 why: Some(error.to_string()),
                 ..row(board, case, None)
             };
@@ -101,7 +101,7 @@ pub fn measure(board: &'static Board, cases: &[Case]) -> Result<Vec<Kernel>, Mea
 
 /// Instructions of each case, of one run.
 fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureError> {
-    let Network { bytes, measured, .. } = network(cases)?;
+    let MeasuredNetwork { bytes, measured, .. } = network(cases)?;
     let memory = AlignedBytes::copy_of(&bytes);
     let model = Model::parse(memory.bytes()).map_err(ConvertError::from)?;
     let config = Config::of(model.header(), 1);
@@ -121,19 +121,19 @@ fn counts(board: &'static Board, cases: &[Case]) -> Result<Vec<u64>, MeasureErro
     Ok(measured.iter().map(count).collect())
 }
 
-fn rows(board: &'static Board, cases: &[Case], counts: &[u64]) -> Vec<Kernel> {
+fn rows(board: &'static Board, cases: &[Case], counts: &[u64]) -> Vec<KernelCount> {
     let pairs = cases.iter().zip(counts);
     pairs.map(|(case, &count)| row(board, case, Some(count))).collect()
 }
 
-fn row(board: &'static Board, case: &Case, instructions: Option<u64>) -> Kernel {
+fn row(board: &'static Board, case: &Case, instructions: Option<u64>) -> KernelCount {
     let (macs, elements) = (case.macs(), case.elements());
     let by = |n: u64| {
         instructions
             .filter(|_| n > 0)
             .map(|count| round(count as f64 / n as f64))
     };
-    Kernel {
+    KernelCount {
         board: board.name,
         core: board.core.name,
         shape: case.name(),

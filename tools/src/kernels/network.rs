@@ -31,7 +31,7 @@ use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::weights::scales;
 
 /// A model file, and which of its operators are the cases.
-pub struct Network {
+pub struct MeasuredNetwork {
     /// The file.
     pub bytes: Vec<u8>,
     /// The same network in f16.
@@ -44,7 +44,7 @@ pub struct Network {
 const TRAIN_STEPS: u32 = 20;
 
 /// The network of `cases`, quantized.
-pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
+pub fn network(cases: &[Case]) -> Result<MeasuredNetwork, ConvertError> {
     let side = cases.iter().map(|case| in_side(&case.work)).max().unwrap_or(1);
     let mut b = Builder::new(side);
     let measured = cases.iter().map(|case| b.case(case)).collect();
@@ -69,7 +69,7 @@ pub fn network(cases: &[Case]) -> Result<Network, ConvertError> {
         int4: &[],
     };
     let bytes = emit(&program, &diffusion, Some(&quantization), Arena::Fast, provenance)?.bytes;
-    Ok(Network {
+    Ok(MeasuredNetwork {
         bytes,
         float: reference.bytes,
         measured,

@@ -35,7 +35,7 @@ pub struct Buffer {
 
 /// Where each buffer lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct MemoryPlan {
     /// Offset of each buffer, bytes.
     pub offsets: Vec<usize>,
     /// Bytes of the arena.
@@ -63,12 +63,12 @@ fn live_bytes(buffers: &[Buffer]) -> Vec<usize> {
 }
 
 /// Plans the arena.
-pub fn plan(buffers: &[Buffer]) -> Plan {
+pub fn plan(buffers: &[Buffer]) -> MemoryPlan {
     plan_within(buffers, EXCHANGES)
 }
 
 /// The same with at most so many exchanges.
-pub fn plan_within(buffers: &[Buffer], exchanges: usize) -> Plan {
+pub fn plan_within(buffers: &[Buffer], exchanges: usize) -> MemoryPlan {
     let (blocks, block_of) = merge(buffers);
     let lower_bound_bytes = live(&blocks).into_iter().max().unwrap_or(0);
     let mut best = simple_orders(&blocks)
@@ -79,7 +79,7 @@ pub fn plan_within(buffers: &[Buffer], exchanges: usize) -> Plan {
         improve(&blocks, placed, lower_bound_bytes, exchanges);
     }
     let (offsets, arena_bytes) = best.map_or((vec![], 0), |p| (p.offsets, p.peak));
-    Plan {
+    MemoryPlan {
         offsets: block_of.iter().map(|&b| offsets[b]).collect(),
         arena_bytes,
         lower_bound_bytes,
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    fn assert_apart(buffers: &[Buffer], plan: &Plan) {
+    fn assert_apart(buffers: &[Buffer], plan: &MemoryPlan) {
         for (i, a) in buffers.iter().enumerate() {
             for (j, b) in buffers.iter().enumerate().take(i) {
                 let together = a.def <= b.last && b.def <= a.last && a.takes_over != Some(j);

@@ -6,7 +6,7 @@
 use mote_runtime::internals::family::COLUMNS;
 
 use super::windows::Windows;
-use super::{Buffer, Plan, live_bytes, plan, plan_within};
+use super::{Buffer, MemoryPlan, live_bytes, plan, plan_within};
 use crate::ops::Room;
 use crate::program::{FusedOp, Program};
 
@@ -55,7 +55,7 @@ pub fn plan_arena(
     slots: &[Buffer],
     float: bool,
     arena: Arena,
-) -> (Vec<usize>, Plan) {
+) -> (Vec<usize>, MemoryPlan) {
     let sizes = scratch_bytes(program, windows, slots, float, arena);
     let plan = |buffers: &[Buffer]| match program.bands.is_empty() {
         true => plan(buffers),

@@ -2,7 +2,7 @@
 
 use super::Merged;
 use super::cover::{Piece, cover};
-use super::part::Part;
+use super::part::ShardPart;
 use super::run::Run;
 use crate::Error;
 use crate::files::OutputFile;
@@ -15,7 +15,7 @@ use std::path::Path;
 const MOST_IMAGES: usize = 1 << 24;
 
 /// Name of the array of the samples, its type as it is read and as it is written, and bytes of an element: signals and actions are numbers.
-fn array_of(part: &Part) -> (&'static str, &'static str, &'static str, u64) {
+fn array_of(part: &ShardPart) -> (&'static str, &'static str, &'static str, u64) {
     if part.has("samples") {
         ("samples", "f4", "<f4", 4)
     } else {
@@ -24,7 +24,7 @@ fn array_of(part: &Part) -> (&'static str, &'static str, &'static str, u64) {
 }
 
 /// Checks that `parts` are all images of `run`, and writes them to `out` in the order of their seeds.
-pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Error> {
+pub fn merge(parts: &[ShardPart], run: &Run, out: &OutputFile) -> Result<Merged, Error> {
     let first = &parts[0];
     let number = |key| run.number(key).map_err(|problem| first.wrong(problem));
     let (count, first_seed) = (number("count")?, number("first_seed")?);
@@ -96,7 +96,7 @@ pub fn merge(parts: &[Part], run: &Run, out: &OutputFile) -> Result<Merged, Erro
 }
 
 /// The range of a part, whose seeds follow each other.
-fn piece(part: &Part, seeds: &[u64], first_seed: u64, count: u64) -> Result<Piece, Error> {
+fn piece(part: &ShardPart, seeds: &[u64], first_seed: u64, count: u64) -> Result<Piece, Error> {
     let start = seeds.first().map_or(0, |seed| seed.wrapping_sub(first_seed));
     let end = start.saturating_add(seeds.len() as u64);
     let follow = seeds

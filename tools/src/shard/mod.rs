@@ -14,7 +14,7 @@ pub(crate) use run::Run;
 use crate::Error;
 use crate::files::{Format, OutputFile};
 use crate::validate::Statistics;
-use part::Part;
+use part::ShardPart;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -145,9 +145,9 @@ pub fn merge(paths: &[impl AsRef<Path>], out: Option<&Path>) -> Result<Merged, E
     let inputs: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let parts = paths
         .iter()
-        .map(|path| Part::open(path))
+        .map(|path| ShardPart::open(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let runs = parts.iter().map(Part::run).collect::<Result<Vec<_>, _>>()?;
+    let runs = parts.iter().map(ShardPart::run).collect::<Result<Vec<_>, _>>()?;
     let ([part, ..], [run, ..]) = (&parts[..], &runs[..]) else {
         return Err(Error::usage("no file to merge").help("give the parts of a run"));
     };

@@ -3,7 +3,7 @@
 //! An archive for NumPy with an array a space and set, `pixels.model` for one, beside `run` and `ranges`.
 
 use super::cover::{Piece, cover};
-use super::part::Part;
+use super::part::ShardPart;
 use super::run::Run;
 use crate::Error;
 use crate::files::OutputFile;
@@ -99,7 +99,7 @@ impl Layout {
 }
 
 /// Joins `parts`, which are of `run`, where they are all of it.
-pub fn merge(parts: &[Part], run: &Run) -> Result<Statistics, Error> {
+pub fn merge(parts: &[ShardPart], run: &Run) -> Result<Statistics, Error> {
     let layout = Layout::of(run).map_err(|problem| parts[0].wrong(problem))?;
     let (mut images, mut real) = (vec![], vec![]);
     for part in parts {
@@ -130,7 +130,7 @@ pub fn merge(parts: &[Part], run: &Run) -> Result<Statistics, Error> {
     Ok(whole)
 }
 
-fn ranges(part: &Part, layout: &Layout) -> Result<[Range<u64>; 2], Error> {
+fn ranges(part: &ShardPart, layout: &Layout) -> Result<[Range<u64>; 2], Error> {
     let words = part.words("ranges", 4)?;
     let ranges = words.as_chunks::<2>().0;
     match ranges {
@@ -140,7 +140,7 @@ fn ranges(part: &Part, layout: &Layout) -> Result<[Range<u64>; 2], Error> {
 }
 
 /// The sums of a part; the shapes of its arrays are looked at before they are read.
-fn read(part: &Part, run: &Run, layout: &Layout, [images, real]: [Range<u64>; 2]) -> Result<Statistics, Error> {
+fn read(part: &ShardPart, run: &Run, layout: &Layout, [images, real]: [Range<u64>; 2]) -> Result<Statistics, Error> {
     let sums = |space: &str, dimensions: usize, place: usize| -> Result<Sums, Error> {
         let name = format!("{space}.{}", SETS[place]);
         let pairs = Sums::len_of(dimensions);

@@ -17,7 +17,7 @@ const MOST_NAME: usize = 1 << 20;
 
 /// An archive, and what its directory says.
 #[derive(Debug)]
-pub struct Part {
+pub struct ShardPart {
     path: PathBuf,
     entries: Vec<zip::Entry>,
 }
@@ -33,7 +33,7 @@ struct Elements {
     promised: u32,
 }
 
-impl Part {
+impl ShardPart {
     /// Reads the directory of the archive `path`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::quantize::scheme::Scheme;
 
 use mote_graph::float::FloatError;
 use mote_graph::graph::ops::Operator as _;
-use mote_train::gradient::{FakeRange, Network};
+use mote_train::gradient::{FakeRange, PreparedGraph};
 use mote_train::rounding::{RoundedWeight, Rounding};
 
 /// Why a network cannot be trained as integers.
@@ -32,7 +32,7 @@ pub enum QatError {
 #[derive(Debug, Clone)]
 pub struct Qat {
     /// With rounded activations.
-    pub network: Network,
+    pub network: PreparedGraph,
     /// Of its weights.
     pub rounding: Rounding,
     /// The formats.
@@ -52,7 +52,7 @@ pub fn qat(checkpoint: &Checkpoint, scheme: Scheme, progress: &(dyn Fn(Progress)
 /// The network of `checkpoint`, lowered to `program`, under given formats.
 pub fn fake(checkpoint: &Checkpoint, program: &Program, trained: Trained) -> Result<Qat, QatError> {
     let graph = &checkpoint.graph;
-    let mut network = Network::new(graph)?;
+    let mut network = PreparedGraph::new(graph)?;
     let mut weights = vec![];
     let is_copy = |op: &&FusedOp| program.recomputed.iter().any(|[_, copy]| *copy == op.out);
     for op in program.ops.iter().filter(|op| !is_copy(op)) {

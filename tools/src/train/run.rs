@@ -19,7 +19,7 @@ use mote_graph::float::FloatError;
 use mote_graph::schedule::{Precision, Schedule, ScheduleError};
 use mote_runtime::internals::model::sampling::Levels;
 use mote_train::dataset::Dataset;
-use mote_train::gradient::Network;
+use mote_train::gradient::PreparedGraph;
 use mote_train::objective::{Objective, Times};
 use mote_train::trainer::{Settings, State, Teacher, Trainer};
 use serde_json::Value;
@@ -214,7 +214,7 @@ fn trainer<'d>(training: &Training<'d>, state: Option<State>) -> Result<Trainer<
     };
     let network = match &training.qat {
         Some(qat) => qat.network.clone(),
-        None => Network::new(&checkpoint.graph)?,
+        None => PreparedGraph::new(&checkpoint.graph)?,
     };
     let state = state.unwrap_or_else(|| State::new(network.layout().values_of(&checkpoint.graph)));
     let mut trainer = Trainer::new(network, objective, training.settings, training.data, state);
@@ -320,7 +320,7 @@ impl<'a> Running<'a> {
             self.curve.held_out.push((steps, loss));
         }
         let mut graph = self.training.checkpoint.graph.clone();
-        let network = Network::new(&graph)?;
+        let network = PreparedGraph::new(&graph)?;
         network.layout().store(&self.trainer.deployed(), &mut graph);
         let folder = self.training.folder;
         let failed = |source| RunError::File {

@@ -3,7 +3,7 @@
 use super::float::FloatError;
 use crate::backend::BackendError;
 use mote_cuda::driver::{Device, missing};
-use mote_cuda::network::{Network, Precision};
+use mote_cuda::network::{DeviceNetwork, Precision};
 use mote_graph::float::{Conditions, DType, Executor, Observed};
 use mote_graph::graph::{Graph, ValueId};
 use rayon::prelude::*;
@@ -103,15 +103,15 @@ fn means(value: &Observed<'_>) -> Vec<f64> {
 
 /// A network on a GPU, and once more as far as its mid-block.
 pub(super) struct Gpu {
-    output: RefCell<Network<Device>>,
+    output: RefCell<DeviceNetwork<Device>>,
     /// With the positions that its features are averaged over.
-    middle: Option<(RefCell<Network<Device>>, usize)>,
+    middle: Option<(RefCell<DeviceNetwork<Device>>, usize)>,
 }
 
 impl Gpu {
     fn new(graph: &Graph, precision: Precision) -> Result<Self, FloatError> {
         let network = |id: ValueId| -> Result<_, FloatError> {
-            Ok(RefCell::new(Network::new(
+            Ok(RefCell::new(DeviceNetwork::new(
                 Device::open(0)?,
                 graph,
                 precision,

@@ -1,6 +1,7 @@
 //! A small network of every layer that is known, against the loops that wrote it; and what is refused.
 
 use crate::archive::archive;
+use mote_graph::float::{Conditions, DType, Executor};
 use mote_graph::graph::Graph;
 use mote_tools::crosscheck::{Dtype, crosscheck};
 use mote_tools::import::import;
@@ -85,6 +86,51 @@ fn more_layers_compute_what_the_exported_network_does() {
     assert!(report.held, "{report}");
     let refused = mote_tools::lower::lower(&checkpoint.graph).unwrap_err().to_string();
     assert!(refused.contains("the timestep beside them"), "{refused}");
+}
+
+/// Tokens joined and cut off, rotary embeddings, standardized weights, a label and zeros as channels, a bilinear resampling: as PyTorch 2.15
+/// exported and computed them.
+#[test]
+fn tokens_and_turned_channels_compute_what_the_exported_network_does() {
+    let home = fixture().join("tokens");
+    let checkpoint = import(&home).unwrap();
+    let report = crosscheck(&checkpoint, &home.join("vectors.safetensors"), Dtype::F64).unwrap();
+    assert!(report.held, "{report}");
+}
+
+/// A decoder beside the network, exported by itself: its picture is PyTorch's, and the pipeline becomes a model with both.
+#[test]
+fn a_decoder_that_was_exported_makes_pictures_of_samples() {
+    let home = fixture().join("tokens");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("scheduler")).unwrap();
+    for name in ["net.pt2", "mote.json", "scheduler/scheduler_config.json"] {
+        std::fs::copy(home.join(name), folder.path().join(name)).unwrap();
+    }
+    let beside = folder.path().join("decoder.pt2");
+    std::fs::copy(home.join("latent/decoder.pt2"), &beside).unwrap();
+    let checkpoint = import(folder.path()).unwrap();
+    let decoder = checkpoint.decoder.unwrap();
+    assert_eq!(decoder.graph.output_shape(), [3, 8, 8]);
+    let bytes = std::fs::read(home.join("latent/vectors.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let numbers = |name: &str| -> Vec<f64> {
+        let words = tensors.tensor(name).unwrap().data().chunks_exact(8);
+        words.map(|word| f64::from_le_bytes(word.try_into().unwrap())).collect()
+    };
+    let executor = Executor::new(&decoder.graph, DType::F64).unwrap();
+    let found = executor
+        .run(&numbers("latent"), &[0.0; 3], Conditions::default())
+        .unwrap();
+    let expected = numbers("picture");
+    assert_eq!(found.len(), expected.len());
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+    // One that reads other extents than the network makes is none of its own.
+    std::fs::copy(home.join("net.pt2"), &beside).unwrap();
+    let text = import(folder.path()).unwrap_err().to_string();
+    for word in ["decoder.pt2", "a decoder has one", "[1, 1, 4, 4]"] {
+        assert!(text.contains(word), "{text}");
+    }
 }
 
 #[test]

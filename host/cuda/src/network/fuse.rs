@@ -10,7 +10,7 @@ use mote_graph::graph::{Graph, Node, Op, ValueId, ops};
 
 /// One kernel's work.
 #[derive(Debug, Clone)]
-pub(super) struct Step<'g> {
+pub(super) struct KernelWork<'g> {
     /// The node that gives the work its kind.
     pub node: &'g Node,
     /// What is read, in the operator's order, without the addend.
@@ -25,7 +25,7 @@ pub(super) struct Step<'g> {
     pub addend: Option<(ValueId, f64)>,
 }
 
-impl Step<'_> {
+impl KernelWork<'_> {
     /// Every value that is read.
     pub fn reads(&self) -> impl Iterator<Item = ValueId> + '_ {
         let addend = self.addend.iter().map(|(id, _)| *id);
@@ -34,7 +34,7 @@ impl Step<'_> {
 }
 
 /// The kernels that give `wanted`, in order.
-pub(super) fn steps<'g>(graph: &'g Graph, wanted: &[ValueId]) -> Vec<Step<'g>> {
+pub(super) fn steps<'g>(graph: &'g Graph, wanted: &[ValueId]) -> Vec<KernelWork<'g>> {
     let mut needed = vec![false; graph.values.len()];
     let mut readers = vec![0usize; graph.values.len()];
     for id in wanted {
@@ -62,13 +62,13 @@ pub(super) fn steps<'g>(graph: &'g Graph, wanted: &[ValueId]) -> Vec<Step<'g>> {
 }
 
 struct Fusing<'g> {
-    steps: Vec<Step<'g>>,
+    steps: Vec<KernelWork<'g>>,
     readers: Vec<usize>,
 }
 
 impl<'g> Fusing<'g> {
     fn push(&mut self, node: &'g Node) {
-        let mut step = Step {
+        let mut step = KernelWork {
             node,
             inputs: node.inputs.clone(),
             output: node.output,
@@ -110,7 +110,7 @@ impl<'g> Fusing<'g> {
     }
 
     /// The step that made `id`, where nothing else reads it and it is of the right kind.
-    fn maker(&self, id: ValueId, right: impl Fn(&Step<'g>) -> bool) -> Option<usize> {
+    fn maker(&self, id: ValueId, right: impl Fn(&KernelWork<'g>) -> bool) -> Option<usize> {
         let at = self.steps.iter().position(|step| step.output == id)?;
         (self.readers[id.0] == 1 && right(&self.steps[at])).then_some(at)
     }
@@ -119,8 +119,8 @@ impl<'g> Fusing<'g> {
         self.maker(id, |made| matches!(made.node.op, Op::Conv(_)) && made.addend.is_none())
     }
 
-    fn added(&mut self, at: usize, addend: ValueId, divisor: f64, node: &Node) -> Step<'g> {
-        Step {
+    fn added(&mut self, at: usize, addend: ValueId, divisor: f64, node: &Node) -> KernelWork<'g> {
+        KernelWork {
             output: node.output,
             addend: Some((addend, divisor)),
             ..self.steps.remove(at)

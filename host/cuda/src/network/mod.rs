@@ -19,7 +19,7 @@ mod place;
 mod program;
 mod run;
 
-pub use run::Network;
+pub use run::DeviceNetwork;
 
 /// The float network's kernels, as [`super::PTX`] is the exact ones.
 pub const PTX: &str = include_str!("../../kernels/network/network.ptx");

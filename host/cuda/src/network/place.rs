@@ -1,6 +1,6 @@
 //! Where activations lie in a sample's arena: first fit among what lives at the same time.
 
-use super::fuse::Step;
+use super::fuse::KernelWork;
 use mote_graph::graph::ValueId;
 
 /// Activations begin at multiples of this many bytes.
@@ -16,7 +16,7 @@ pub(super) struct Places {
 }
 
 /// Places the `bytes[id]` of every value that `steps` write. A value lives from the step that writes it to the last that reads it.
-pub(super) fn place(steps: &[Step<'_>], bytes: &[u64]) -> Places {
+pub(super) fn place(steps: &[KernelWork<'_>], bytes: &[u64]) -> Places {
     let mut last = vec![0; bytes.len()];
     for (i, step) in steps.iter().enumerate() {
         for id in step.reads().chain([step.output]) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytemuck::NoUninit;
 
 use super::Precision;
-use super::fuse::{self, Step};
+use super::fuse::{self, KernelWork};
 use super::launches::Kernel;
 use super::ops::{self, NetworkOp, NetworkTensor};
 use super::place::place;
@@ -130,7 +130,7 @@ pub(super) struct Writing<'g> {
 }
 
 impl<'g> Writing<'g> {
-    fn step(&mut self, step: &Step<'g>) -> Result<(), CudaError> {
+    fn step(&mut self, step: &KernelWork<'g>) -> Result<(), CudaError> {
         let tensor = |id: Option<&ValueId>| id.map_or(NetworkTensor::default(), |id| self.tensors[id.0]);
         let op = NetworkOp {
             out: self.tensors[step.output.0],

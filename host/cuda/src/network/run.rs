@@ -16,7 +16,7 @@ const RECORDINGS: usize = 8;
 
 /// A network on a device, its weights uploaded and its memory allocated.
 #[derive(Debug)]
-pub struct Network<L> {
+pub struct DeviceNetwork<L> {
     launcher: L,
     limits: Limits,
     precision: Precision,
@@ -37,7 +37,7 @@ struct Buffers {
     outputs: Buffer,
 }
 
-impl<L: Launcher> Network<L> {
+impl<L: Launcher> DeviceNetwork<L> {
     /// Prepares `graph` to give the values `outputs` of at most `batch` samples at once, fewer where memory does not hold so many.
     ///
     /// Memory is taken once, here. Refused are graphs that do not hold together, weights beyond f16's range in f16, and what no GPU's memory holds.

@@ -2,7 +2,7 @@
 
 use super::process::{Posterior, variance_floor};
 use crate::predictor::Predicted;
-use crate::schedule::{Schedule, Step, Variance};
+use crate::schedule::{Schedule, Transition, Variance};
 
 /// A run's settings.
 #[derive(Debug, Clone)]
@@ -10,7 +10,7 @@ pub struct Ancestral<'a> {
     /// Cumulative alphas.
     pub schedule: &'a Schedule,
     /// The steps, noisiest first.
-    pub steps: &'a [Step],
+    pub steps: &'a [Transition],
     /// Variance of a step.
     pub variance: Variance,
     /// Bound on the predicted x0, where it is clipped.

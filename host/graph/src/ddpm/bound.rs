@@ -115,7 +115,7 @@ impl Bound<'_> {
         let simple = self.simple(x0, &predicted.x0, &timesteps);
         let guess = clipped(predicted.x0, self.clip);
         let n = x0.len();
-        let part = |k: usize| Part {
+        let part = |k: usize| BoundPart {
             x0,
             x: &x[k * n..(k + 1) * n],
             guess: &guess[k * n..(k + 1) * n],
@@ -159,7 +159,7 @@ impl Bound<'_> {
     }
 
     /// `L_{t-1}` at 0-based timestep `t >= 1`, bits a dimension.
-    fn step(&self, part: &Part<'_>, t: usize) -> f64 {
+    fn step(&self, part: &BoundPart<'_>, t: usize) -> f64 {
         let bars = &self.schedule.alphas_cumprod;
         let posterior = Posterior::new(bars[t], bars[t - 1]);
         // A timestep without noise of its own costs nothing.
@@ -178,7 +178,7 @@ impl Bound<'_> {
     }
 
     /// `L_0 = -ln p(x_0 | x_1)` over whole-number pixels, bits a dimension.
-    fn decoder(&self, part: &Part<'_>) -> f64 {
+    fn decoder(&self, part: &BoundPart<'_>) -> f64 {
         let bar = self.schedule.alphas_cumprod.first().copied().unwrap_or(1.0);
         let posterior = Posterior::new(bar, 1.0);
         let floor = variance_floor(self.schedule);
@@ -192,14 +192,14 @@ impl Bound<'_> {
 }
 
 /// One timestep's share of a batch.
-struct Part<'a> {
+struct BoundPart<'a> {
     x0: &'a [f64],
     x: &'a [f64],
     guess: &'a [f64],
     fraction: Option<&'a [f64]>,
 }
 
-impl Part<'_> {
+impl BoundPart<'_> {
     fn fraction(&self, i: usize) -> f64 {
         self.fraction.map_or(0.0, |fraction| fraction[i])
     }

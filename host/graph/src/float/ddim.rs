@@ -4,7 +4,7 @@
 //! f32 schedule and `T = f64` this is the reference run with its network in f64.
 
 use super::Real;
-use crate::schedule::{Precision, Prediction, Schedule, ScheduleError, Step};
+use crate::schedule::{Precision, Prediction, Schedule, ScheduleError, Transition};
 
 /// What is done about a predicted x0 outside the range of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,7 +41,7 @@ pub struct Coefficients {
 
 impl Coefficients {
     /// The scalars of `step` at noise level `eta` (0 is deterministic DDIM, 1 is DDPM's posterior variance).
-    pub fn new(schedule: &Schedule, step: Step, eta: f64, prediction: Prediction) -> Result<Self, ScheduleError> {
+    pub fn new(schedule: &Schedule, step: Transition, eta: f64, prediction: Prediction) -> Result<Self, ScheduleError> {
         let (alpha, previous) = schedule.alphas(step);
         let singular =
             (alpha == 0.0 && prediction == Prediction::Epsilon) || (alpha == 1.0 && prediction == Prediction::Sample);
@@ -99,7 +99,7 @@ pub struct Ddim<'a> {
     /// Cumulative alphas.
     pub schedule: &'a Schedule,
     /// The steps, noisiest first; from [`crate::schedule::SchedulerConfig::steps`].
-    pub steps: &'a [Step],
+    pub steps: &'a [Transition],
     /// What the model's output means.
     pub prediction: Prediction,
     /// What is done about x0 out of range.
@@ -114,7 +114,7 @@ pub struct Seen<'a, T> {
     /// Index into the run's steps.
     pub index: usize,
     /// Where the step starts and ends.
-    pub step: Step,
+    pub step: Transition,
     /// x before the step.
     pub x: &'a [T],
     /// The model's output, after guidance.

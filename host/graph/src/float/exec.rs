@@ -1,6 +1,6 @@
 //! Runs a graph, a batch at a time.
 
-use super::network::{Network, swap_planes};
+use super::network::{PreparedGraph, swap_planes};
 use super::tape::Tape;
 use super::{FloatError, TimeFeatures};
 use crate::graph::{Graph, ValueId};
@@ -18,7 +18,7 @@ const SAMPLES: usize = 64;
 #[derive(Debug)]
 pub struct Executor<'g> {
     graph: &'g Graph,
-    network: Network,
+    network: PreparedGraph,
     params: Loaded,
     time: TimeFeatures,
     /// Samples that are computed together.
@@ -64,7 +64,7 @@ impl Observed<'_> {
 impl<'g> Executor<'g> {
     /// Loads `graph` in `dtype`. Timestep features follow the type: see [`Executor::with_time_features`].
     pub fn new(graph: &'g Graph, dtype: DType) -> Result<Self, FloatError> {
-        let network = Network::new(graph)?.by_sample();
+        let network = PreparedGraph::new(graph)?.by_sample();
         let scratch = network
             .layers
             .iter()

@@ -1,6 +1,6 @@
 //! Gradients by an analytic pass in reverse against finite differences in f64, over a graph with every operator.
 
-use super::{Call, Conditions, DType, Executor, Network, Passes, SHARD};
+use super::{Call, Conditions, DType, Executor, Passes, PreparedGraph, SHARD};
 use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use std::ops::Range;
 
@@ -231,7 +231,7 @@ struct Case {
 /// More than a shard of samples, and not a whole number of them.
 fn case() -> Case {
     let (graph, n) = (every_operator(), SHARD + 3);
-    let network = Network::new(&graph).unwrap();
+    let network = PreparedGraph::new(&graph).unwrap();
     Case {
         x: numbers(100, n * network.sample_len()),
         timesteps: (0..n).map(|i| i * 89).collect(),
@@ -264,7 +264,7 @@ impl Case {
 
     /// Sum of squared distances from the target, and its gradient.
     fn gradient(&self) -> (f64, Vec<f32>) {
-        let network = Network::new(&self.graph).unwrap();
+        let network = PreparedGraph::new(&self.graph).unwrap();
         let params = network.layout().values_of(&self.graph);
         let mut gradient = vec![f32::NAN; params.len()];
         let len = network.output_len();
@@ -287,7 +287,7 @@ impl Case {
     fn exact(&self, params: &[f64], gradient: Option<&mut [f64]>) -> f64 {
         let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let (x, target) = (wide(&self.x), wide(&self.target));
-        let network = Network::new(&self.graph).unwrap();
+        let network = PreparedGraph::new(&self.graph).unwrap();
         let (len, mut passes) = (network.output_len(), Passes::of_shards(5));
         let call = Call {
             x: &x,
@@ -316,7 +316,7 @@ impl Case {
     }
 
     fn params(&self) -> Vec<f64> {
-        let network = Network::new(&self.graph).unwrap();
+        let network = PreparedGraph::new(&self.graph).unwrap();
         let params = network.layout().values_of(&self.graph);
         params.into_iter().map(f64::from).collect()
     }
@@ -339,7 +339,7 @@ fn every_partial_derivative_is_a_finite_difference() {
         };
         (at(step) - at(-step)) / (2.0 * step)
     };
-    let network = Network::new(&case.graph).unwrap();
+    let network = PreparedGraph::new(&case.graph).unwrap();
     for key in case.graph.params.keys() {
         let range = network.layout().range(key).unwrap();
         let expected: Vec<f64> = range.clone().map(slope).collect();
@@ -411,7 +411,7 @@ fn the_gradient_by_the_sample_is_a_finite_difference() {
 #[test]
 fn an_operator_without_reverse_mode_is_refused_by_its_name() {
     let case = case();
-    let mut network = Network::new(&case.graph).unwrap();
+    let mut network = PreparedGraph::new(&case.graph).unwrap();
     network.check_reversible().unwrap();
     let layer = network.layers.iter_mut().find(|layer| layer.name == "act_1").unwrap();
     layer.op = ops::Sample.into();
@@ -423,7 +423,7 @@ fn an_operator_without_reverse_mode_is_refused_by_its_name() {
 #[test]
 fn the_forward_pass_is_the_float_executor_s() {
     let case = case();
-    let network = Network::new(&case.graph).unwrap();
+    let network = PreparedGraph::new(&case.graph).unwrap();
     let params = network.layout().values_of(&case.graph);
     let found = Passes::default().forward(&network, &params, case.call()).unwrap();
     let expected: Vec<f32> = Executor::new(&case.graph, DType::F32)
@@ -451,7 +451,7 @@ fn threads_change_no_bit() {
 #[test]
 fn calls_that_do_not_fit_are_refused() {
     let case = case();
-    let network = Network::new(&case.graph).unwrap();
+    let network = PreparedGraph::new(&case.graph).unwrap();
     let params = network.layout().values_of(&case.graph);
     let mut passes = Passes::default();
     let bad = [

@@ -1,6 +1,6 @@
 //! The float network: run forward and in reverse, and sampled from. It is the yardstick that every integer result is measured against.
 //!
-//! - [`Network`]: a graph made ready to be run.
+//! - [`PreparedGraph`]: a graph made ready to be run.
 //! - [`Executor`]: runs one in f32 or f64, a batch at a time; gives the gradient by the sample where that is asked for.
 //! - [`Passes`]: losses and their gradients by trained tensors. The graph that is trained is the graph that is deployed.
 //! - [`ddim`]: the sampler over any model; [`encode`]: the same backwards; [`samplers`]: the others.
@@ -26,7 +26,7 @@ pub use crate::ops::{Conditions, TimeFeatures, features};
 pub use crate::real::{DType, Real};
 pub use exec::{Executor, Observed, Time};
 pub use fake::FakeRange;
-pub use network::Network;
+pub use network::PreparedGraph;
 pub use passes::{Call, Loss, Passes, SHARD};
 
 use thiserror::Error;

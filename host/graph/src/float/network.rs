@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// A graph, ready to be run forward and in reverse.
 #[derive(Debug, Clone)]
-pub struct Network {
+pub struct PreparedGraph {
     pub(super) layers: Vec<Layer>,
     /// By value.
     pub(super) shapes: Vec<Shape>,
@@ -81,7 +81,7 @@ impl Layer {
     }
 }
 
-impl Network {
+impl PreparedGraph {
     /// Resolves `graph`. Gradients are those by its trained tensors.
     pub fn new(graph: &Graph) -> Result<Self, FloatError> {
         graph.check()?;

@@ -4,7 +4,7 @@
 //! gradient's bits depend on the processor but never on the number of threads.
 
 use super::tape::Tape;
-use super::{FloatError, Network};
+use super::{FloatError, PreparedGraph};
 use crate::Real;
 use crate::ops::{Batch, Conditions, TimeFeatures, add_all};
 use rayon::prelude::*;
@@ -59,7 +59,7 @@ impl<T> Passes<T> {
 
 impl<T: Real> Passes<T> {
     /// The output, `(sample, channel, row, col)`.
-    pub fn forward(&mut self, network: &Network, params: &[T], call: Call<'_, T>) -> Result<Vec<T>, FloatError> {
+    pub fn forward(&mut self, network: &PreparedGraph, params: &[T], call: Call<'_, T>) -> Result<Vec<T>, FloatError> {
         let times = self.check(network, params, &call)?;
         let mut output = vec![T::ZERO; call.timesteps.len() * network.output_len()];
         let to = output.par_chunks_mut(self.shard * network.output_len().max(1));
@@ -73,7 +73,7 @@ impl<T: Real> Passes<T> {
     /// The loss; overwrites `gradient` with the loss's gradient by the parameters.
     pub fn gradient(
         &mut self,
-        network: &Network,
+        network: &PreparedGraph,
         params: &[T],
         call: Call<'_, T>,
         loss: &Loss<'_, T>,
@@ -111,14 +111,14 @@ impl<T: Real> Passes<T> {
     }
 
     /// The gradient by the sample of the latest [`Passes::gradient`], `(sample, channel, row, col)`, where `network` is the same and was
-    /// made [`Network::with_sample_gradient`]; zeros elsewhere.
-    pub fn by_sample(&self, network: &Network) -> Vec<T> {
+    /// made [`PreparedGraph::with_sample_gradient`]; zeros elsewhere.
+    pub fn by_sample(&self, network: &PreparedGraph) -> Vec<T> {
         let used = &self.tapes[..self.used];
         used.iter().flat_map(|tape| tape.by_sample(network)).collect()
     }
 
     /// The timesteps of a call that fits.
-    fn check(&self, network: &Network, params: &[T], call: &Call<'_, T>) -> Result<Vec<f64>, FloatError> {
+    fn check(&self, network: &PreparedGraph, params: &[T], call: &Call<'_, T>) -> Result<Vec<f64>, FloatError> {
         network.check(params.len(), call.x.len(), call.timesteps.len(), given(call))?;
         Ok(call.timesteps.iter().map(|t| *t as f64).collect())
     }
@@ -137,7 +137,12 @@ impl<T: Real> Passes<T> {
 }
 
 /// Some samples of a call.
-fn shard<'a, T: Real>(call: &Call<'a, T>, times: &'a [f64], range: &Range<usize>, network: &Network) -> Batch<'a, T> {
+fn shard<'a, T: Real>(
+    call: &Call<'a, T>,
+    times: &'a [f64],
+    range: &Range<usize>,
+    network: &PreparedGraph,
+) -> Batch<'a, T> {
     let len = network.sample_len();
     let given = given(call).part(range.clone(), times.len());
     Batch {

@@ -11,7 +11,7 @@ use super::Real;
 pub use super::continuous::flow_sigmas;
 use super::continuous::{OverLevels, levels};
 use super::ddim::{Clip, Ddim};
-use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Step};
+use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Transition};
 
 /// A run of any sampler.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ pub struct BySample<'a> {
     /// Cumulative alphas. The run ends at the clean sample whatever their final one is.
     pub schedule: &'a Schedule,
     /// The steps, noisiest first.
-    pub steps: &'a [Step],
+    pub steps: &'a [Transition],
     /// What the model's output means.
     pub prediction: Prediction,
     /// What is done about x0 out of range; both kinds of clipping are one here.

@@ -1,6 +1,6 @@
 //! What one shard's passes remember: every value, every gradient, and what the pass in reverse needs beside them.
 
-use super::network::{Layer, Network, swap_planes};
+use super::network::{Layer, PreparedGraph, swap_planes};
 use crate::Real;
 use crate::ops::{Backward, Batch, Forward, Gradients, Operator, Shape, Slopes, TimeFeatures};
 
@@ -43,7 +43,7 @@ impl<T: Real> Tape<T> {
     }
 
     /// Gradient by the sample, `(sample, channel, row, col)`, of the latest [`Tape::backward`]; zeros where the sample has no part.
-    pub fn by_sample(&self, network: &Network) -> Vec<T> {
+    pub fn by_sample(&self, network: &PreparedGraph) -> Vec<T> {
         let mut to = vec![T::ZERO; self.n * network.sample_len()];
         if let Some(input) = network.input.filter(|input| network.needed[*input]) {
             swap_planes([network.sample[0], self.n], &self.slopes[input], &mut to);
@@ -51,7 +51,7 @@ impl<T: Real> Tape<T> {
         to
     }
 
-    fn resize(&mut self, network: &Network, n: usize) {
+    fn resize(&mut self, network: &PreparedGraph, n: usize) {
         self.n = n;
         let len = |shape: &Shape| n * shape.iter().product::<usize>();
         let shapes = || network.shapes.iter();
@@ -72,7 +72,7 @@ impl<T: Real> Tape<T> {
     }
 
     /// Computes every value of `batch`.
-    pub fn forward(&mut self, network: &Network, params: &[T], batch: Batch<'_, T>) {
+    pub fn forward(&mut self, network: &PreparedGraph, params: &[T], batch: Batch<'_, T>) {
         self.resize(network, batch.times.len());
         self.times.clear();
         self.times.extend(batch.times);
@@ -99,13 +99,13 @@ impl<T: Real> Tape<T> {
     }
 
     /// The output as `(sample, channel, row, col)`.
-    pub fn output(&self, network: &Network, to: &mut [T]) {
+    pub fn output(&self, network: &PreparedGraph, to: &mut [T]) {
         let channels = network.shapes[network.output][0];
         swap_planes([channels, self.n], &self.values[network.output], to);
     }
 
     /// Computes the gradients that the network is for from that of the output, `(sample, channel, row, col)`.
-    pub fn backward(&mut self, network: &Network, params: &[T], slope: &[T]) {
+    pub fn backward(&mut self, network: &PreparedGraph, params: &[T], slope: &[T]) {
         self.gradient.fill(T::ZERO);
         self.slopes.iter_mut().for_each(|s| s.fill(T::ZERO));
         if !network.needed[network.output] {

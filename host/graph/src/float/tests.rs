@@ -1,7 +1,7 @@
 //! Facts that can be worked out by hand.
 
 use super::ddim::{Clip, Coefficients, Ddim, guide};
-use super::{Call, Conditions, DType, Executor, FloatError, Network, Passes};
+use super::{Call, Conditions, DType, Executor, FloatError, Passes, PreparedGraph};
 use crate::graph::{Builder, Graph, Op, Param, ValueId, ops};
 use crate::schedule::{Precision, Prediction, PreviousRule, Schedule, ScheduleError, SchedulerConfig, Spacing};
 use std::ops::Range;
@@ -220,7 +220,7 @@ fn a_batch_is_its_samples_and_both_types_agree() {
 fn gradients_reach_every_parameter() {
     let graph = zoo();
     let x: Vec<f64> = (0..32).map(|i| (i as f64 * 0.61).sin()).collect();
-    let network = Network::new(&graph).unwrap();
+    let network = PreparedGraph::new(&graph).unwrap();
     let params: Vec<f64> = network.layout().values_of(&graph).into_iter().map(f64::from).collect();
     let call = Call {
         x: &x,

@@ -18,7 +18,7 @@ mod timesteps;
 pub use config::SchedulerConfig;
 pub use levels::{Levels, alpha_sigma};
 pub use table::{Precision, Schedule};
-pub use timesteps::{PreviousRule, Spacing, Step, spacing_from_name, spacing_name};
+pub use timesteps::{PreviousRule, Spacing, Transition, spacing_from_name, spacing_name};
 
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! The table of cumulative alphas.
 
 use super::betas::{betas_f32, betas_f64, cumprod_f32, cumprod_f64, zero_snr_f32, zero_snr_f64};
-use super::{ScheduleError, SchedulerConfig, Step};
+use super::{ScheduleError, SchedulerConfig, Transition};
 use mote_runtime::internals::model::sampling::Levels;
 
 /// In which arithmetic a schedule, and the coefficients taken from it, are computed.
@@ -62,7 +62,7 @@ impl Schedule {
 
     /// Cumulative alphas at a step's timestep and at the one before it.
     #[must_use]
-    pub fn alphas(&self, step: Step) -> (f64, f64) {
+    pub fn alphas(&self, step: Transition) -> (f64, f64) {
         let previous = step
             .previous
             .map_or(self.final_alpha_cumprod, |t| self.alphas_cumprod[t]);

@@ -17,7 +17,7 @@ const SPACINGS: [(&str, Spacing); 4] = [
 
 /// One sampler step: from `timestep` to `previous`, or to the clean image when `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct Transition {
     /// What the network is told.
     pub timestep: usize,
     /// Where the step ends.
@@ -44,7 +44,7 @@ pub fn spacing_from_name(name: &str) -> Option<Spacing> {
 
 impl SchedulerConfig {
     /// The run of `steps` steps under this configuration's spacing and offset, noisiest first.
-    pub fn steps(&self, steps: usize, rule: PreviousRule) -> Result<Vec<Step>, ScheduleError> {
+    pub fn steps(&self, steps: usize, rule: PreviousRule) -> Result<Vec<Transition>, ScheduleError> {
         let (total, offset) = (self.num_train_timesteps, self.steps_offset);
         let refused = ScheduleError::Steps { steps, max: total };
         if steps == 0 || steps > total || total > MAX_TRAIN_STEPS as usize {
@@ -71,7 +71,7 @@ impl SchedulerConfig {
             .map(|index| {
                 let at = timestep(spacing, total, count, offset, index).ok_or_else(|| refused.clone())?;
                 let previous = prev_timestep(rule, spacing, total, count, offset, index);
-                Ok(Step {
+                Ok(Transition {
                     timestep: at as usize,
                     previous: previous.map(|t| t as usize),
                 })

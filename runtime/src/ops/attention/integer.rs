@@ -143,9 +143,18 @@ pub(super) fn weigh(scores: &[i32], v: &View<'_>, first: usize, channels: usize,
         }
     }
     for (i, sum) in sums.iter_mut().enumerate() {
-        let weighted = scores.iter().enumerate();
-        *sum = weighted.map(|(j, p)| p * v.get(j * channels + first + i)).sum();
+        *sum = match v {
+            View::I8(v, _) => weigh_one(scores, v, first + i, channels),
+            View::I16(v) => weigh_one(scores, v, first + i, channels),
+            View::F16(_) | View::Q24(_) => 0,
+        };
     }
+}
+
+/// `sum p_j v_j` for the channel `at`.
+fn weigh_one<T: Copy + Into<i32>>(scores: &[i32], v: &[T], at: usize, channels: usize) -> i32 {
+    let values = v.get(at..).unwrap_or_default().iter().step_by(channels);
+    scores.iter().zip(values).map(|(p, v)| p * (*v).into()).sum()
 }
 
 /// Scores to probabilities, Q15, in place.

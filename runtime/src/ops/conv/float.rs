@@ -7,7 +7,7 @@ use crate::tensor::view::{Operand, View, ViewMut};
 
 /// A channel range of the input.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct InputPart<'a> {
     /// f16 bits, `(row, col, channel)`.
     pub data: View<'a>,
     /// Channels.
@@ -27,7 +27,7 @@ pub struct Addition<'a> {
 
 /// Runs the convolution. `weights` is f16 `(row, col, in, out)`; `scratch` holds the column, then `outs` accumulators.
 pub fn conv(
-    parts: &[Part<'_>],
+    parts: &[InputPart<'_>],
     g: &Geometry,
     weights: &[u16],
     bias: &[f32],
@@ -68,7 +68,7 @@ pub fn conv(
     }
 }
 
-fn gather(parts: &[Part<'_>], channels: usize, g: &Geometry, row: usize, col: usize, column: &mut [f32]) {
+fn gather(parts: &[InputPart<'_>], channels: usize, g: &Geometry, row: usize, col: usize, column: &mut [f32]) {
     let zoom = usize::from(g.upsample);
     let mut taps = column.chunks_exact_mut(channels);
     for ky in 0..g.kernel.rows() {

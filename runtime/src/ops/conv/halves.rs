@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use super::rows::{band, begins, elements};
-use super::{Addition, Conv, Geometry, NO_PARTS, Part, Regions, addition, filter, geometry, integer, parts};
+use super::{Addition, Conv, Geometry, InputPart, NO_PARTS, Regions, addition, filter, geometry, integer, parts};
 use crate::ops::Context;
 use crate::tensor::view::{Operand, ViewMut};
 
@@ -23,12 +23,12 @@ pub(crate) fn middle(c: &Conv, rows: usize) -> Option<usize> {
 /// What a half reads and adds.
 struct Half<'a> {
     band: Geometry,
-    parts: [Part<'a>; 2],
+    parts: [InputPart<'a>; 2],
     add: Option<Addition<'a>>,
 }
 
 impl<'a> Half<'a> {
-    fn new(g: &Geometry, rows: Range<usize>, parts: &[Part<'a>; 2], add: Option<Addition<'a>>) -> Option<Self> {
+    fn new(g: &Geometry, rows: Range<usize>, parts: &[InputPart<'a>; 2], add: Option<Addition<'a>>) -> Option<Self> {
         let (input, band) = band(g, &rows)?;
         let mut parts = *parts;
         for part in parts.iter_mut().filter(|part| part.channels > 0) {

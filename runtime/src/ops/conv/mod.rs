@@ -20,7 +20,7 @@ use super::check::{Check, Checker};
 use super::reader::Reader;
 use super::{At, Operator};
 use crate::error::Fault;
-use crate::family::{Addition, Filter, Part};
+use crate::family::{Addition, Filter, InputPart};
 use crate::family::{Layout, padded};
 use crate::features::Feature;
 #[cfg(doc)]
@@ -485,7 +485,7 @@ fn is_vector(r: &Regions<'_, '_>) -> bool {
 }
 
 /// Parts of nothing, to be filled in where they are.
-pub(super) const NO_PARTS: [Part<'static>; 2] = [Part {
+pub(super) const NO_PARTS: [InputPart<'static>; 2] = [InputPart {
     view: View::I16(&[]),
     channels: 0,
     requant: None,
@@ -493,7 +493,7 @@ pub(super) const NO_PARTS: [Part<'static>; 2] = [Part {
 
 /// Finds the parts of a source, and how many there are.
 #[inline(never)]
-pub(super) fn parts<'a>(parts: &mut [Part<'a>; 2], source: &Source, r: &mut Regions<'_, 'a>) -> Option<usize> {
+pub(super) fn parts<'a>(parts: &mut [InputPart<'a>; 2], source: &Source, r: &mut Regions<'_, 'a>) -> Option<usize> {
     let requants = source.second.as_ref().map(|(_, requants)| requants);
     let count = 1 + usize::from(requants.is_some());
     for (i, part) in parts.iter_mut().enumerate().take(count) {
@@ -546,12 +546,12 @@ fn run_float_with(
 }
 
 /// The parts of a source of f16.
-pub(super) fn float_parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<Vec<float::Part<'a>, 2>> {
+pub(super) fn float_parts<'a>(source: &Source, r: &mut Regions<'_, 'a>) -> Option<Vec<float::InputPart<'a>, 2>> {
     let mut parts = Vec::new();
     for slot in slot::FIRST..=slot::FIRST + usize::from(source.second.is_some()) {
         let channels = r.tensor(slot).channels.into();
         let data = r.view(slot)?;
-        parts.push(float::Part { data, channels }).ok()?;
+        parts.push(float::InputPart { data, channels }).ok()?;
     }
     Some(parts)
 }

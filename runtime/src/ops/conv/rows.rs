@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::halves::cut_addition;
-use super::{Conv, Geometry, NO_PARTS, Part, Regions, addition, filter, geometry, integer, parts};
+use super::{Conv, Geometry, InputPart, NO_PARTS, Regions, addition, filter, geometry, integer, parts};
 use crate::ops::Context;
 
 /// The rows of the stored input that output rows look at, and their convolution; `None` where it would begin within a doubled row.
@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context<'_>, c: &Conv, rows: Range<usize>, r: &mut R
     let filter = &filter(context, c, super::Rows::ALL, &g, channels)?;
     let out = elements(&rows, g.output[1], g.outs);
     let add = cut_addition(addition(c, r)?, out.clone())?;
-    let parts: &[Part<'_>] = parts;
+    let parts: &[InputPart<'_>] = parts;
     integer::conv(parts, &band, filter, add, r.scratch()?, &mut r.output()?.cut(out)?);
     Some(())
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::numeric::float::silu_f32;
 use crate::numeric::float::{load, store};
-use crate::ops::conv::float::Part;
+use crate::ops::conv::float::InputPart;
 use crate::tensor::view::{Operand, ViewMut};
 
 /// Parameters of a group normalization.
@@ -35,7 +35,7 @@ pub enum Input<'a> {
     /// One tensor.
     One(Operand<'a>),
     /// A concatenation.
-    Two([Part<'a>; 2]),
+    Two([InputPart<'a>; 2]),
 }
 
 impl Input<'_> {

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use crate::family::{Addition, Filter, Part};
+use crate::family::{Addition, Filter, InputPart};
 use crate::ops::conv::Geometry;
 use crate::ops::conv::integer::conv;
 use crate::ops::norm::integer::{Input, Norm, is_quick, positions};
@@ -62,7 +62,7 @@ pub fn norm_conv(
         if !fresh.is_empty() {
             positions(input, norm, &prepared, factors, fresh, &mut window.part(to));
         }
-        let part = Part {
+        let part = InputPart {
             view: window.as_view().part(0..needed.len() * line),
             channels: norm.channels,
             requant: None,

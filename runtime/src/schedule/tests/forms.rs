@@ -1,7 +1,7 @@
 //! Single steps: edges, identities, and the error of one step over the whole range of its arguments.
 
 use super::{
-    reference::{Step, linear, squared_cosine},
+    reference::{Formula, linear, squared_cosine},
     std::{println, vec::Vec},
 };
 use crate::numeric::philox::philox4x32;
@@ -55,7 +55,7 @@ fn zero_terminal_signal_works_under_v_and_sample() {
         for prediction in [Prediction::V, Prediction::Sample] {
             for (clip, eta_q16) in CLIPS.into_iter().flat_map(|c| [(c, 0), (c, 65_536)]) {
                 let step = ddim(0, ab_prev, eta_q16, prediction, clip);
-                let exact = Step::new(0, ab_prev, eta_q16, prediction, clip);
+                let exact = Formula::new(0, ab_prev, eta_q16, prediction, clip);
                 for [x, out, z, _] in random(500).map(|w| w.map(|v| v >> 6)) {
                     let f = |v: i32| f64::from(v) / f64::from(ONE_Q24);
                     let error = f(step.apply(x, out, z, ONE_Q24)) - exact.apply(f(x), f(out), f(z), 1.0);
@@ -117,7 +117,7 @@ fn one_step_error() {
                 let ab_prev = prev.map_or(ONE_Q62, |p| alphas[p]);
                 let eta_q16 = (t as u32 * 65) % 65_537;
                 let step = ddim(alphas[t], ab_prev, eta_q16, prediction, clip);
-                let exact = Step::new(alphas[t], ab_prev, eta_q16, prediction, clip);
+                let exact = Formula::new(alphas[t], ab_prev, eta_q16, prediction, clip);
                 let errors = random(50).map(|w| w.map(|v| v >> 6)).map(|[x, out, z, _]| {
                     let f = |v: i32| f64::from(v) / f64::from(ONE_Q24);
                     let expected = exact.apply(f(x), f(out), f(z), 1.0).clamp(-64.0, 64.0);

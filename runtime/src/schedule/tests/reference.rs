@@ -25,7 +25,7 @@ fn cumulative(betas: impl Iterator<Item = f64>) -> Vec<u64> {
 
 /// One DDIM step in `f64` (Song et al. 2021, equations 12 and 16).
 #[derive(Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct Formula {
     pub ab: f64,
     pub ab_prev: f64,
     pub eta: f64,
@@ -33,7 +33,7 @@ pub(super) struct Step {
     pub clip: Clip,
 }
 
-impl Step {
+impl Formula {
     pub(super) fn new(ab_q62: u64, ab_prev_q62: u64, eta_q16: u32, prediction: Prediction, clip: Clip) -> Self {
         let one = 2f64.powi(62);
         let (ab, ab_prev) = (ab_q62 as f64 / one, ab_prev_q62 as f64 / one);

@@ -8,7 +8,7 @@
 
 use super::{
     forms::{CLIPS, PREDICTIONS},
-    reference::{Step, linear, squared_cosine},
+    reference::{Formula, linear, squared_cosine},
     std::{println, vec::Vec},
 };
 use crate::numeric::normal::normal_q24;
@@ -21,7 +21,7 @@ fn to_q24(v: f64) -> i32 {
     (v * ONE).round() as i32
 }
 
-fn network(step: &Step, x: f64, mean: f64) -> f64 {
+fn network(step: &Formula, x: f64, mean: f64) -> f64 {
     let variance = 0.25;
     let eps = (1.0 - step.ab).sqrt() * (x - step.ab.sqrt() * mean) / (step.ab * variance + 1.0 - step.ab);
     step.output_for(x, eps)
@@ -50,7 +50,7 @@ fn error(alphas: &[u64], run: &Run) -> f64 {
     let mut float: Vec<f64> = fixed.iter().map(|&x| f64::from(x) / ONE).collect();
     for (number, (ab, ab_prev)) in (1..).zip(levels) {
         let step = ddim(ab, ab_prev, run.eta_q16, run.prediction, run.clip);
-        let exact = Step::new(ab, ab_prev, run.eta_q16, run.prediction, run.clip);
+        let exact = Formula::new(ab, ab_prev, run.eta_q16, run.prediction, run.clip);
         for (element, ((x, y), &mean)) in (0..).zip(fixed.iter_mut().zip(&mut float).zip(&means)) {
             let z_q24 = normal_q24(11, number, element);
             let out_q24 = to_q24(network(&exact, *y, mean));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mote_cuda::driver::Device;
-use mote_cuda::network::{Network, Precision};
+use mote_cuda::network::{DeviceNetwork, Precision};
 use mote_engine::memory::AlignedBytes;
 use mote_graph::graph::Graph;
 use mote_runtime::{Config, Model};
@@ -127,7 +127,7 @@ fn speed_of_the_float_network_where_a_gpu_is() {
 /// Seconds of 20 evaluations after one that warms up.
 fn twenty(device: Device, graph: &Graph, precision: Precision, batch: usize) -> f64 {
     let output = graph.output.expect("an output");
-    let mut network = Network::new(device, graph, precision, &[output], batch).expect("a network");
+    let mut network = DeviceNetwork::new(device, graph, precision, &[output], batch).expect("a network");
     let inputs = Inputs::of(graph, batch, 1, false);
     let mut pass = || {
         network

@@ -6,7 +6,7 @@ mod ptx;
 
 use mote_cuda::CudaError;
 use mote_cuda::launch::Launcher;
-use mote_cuda::network::{Network, Precision};
+use mote_cuda::network::{DeviceNetwork, Precision};
 use mote_graph::float::{DType, Executor, FloatError, Observed, TimeFeatures};
 use mote_graph::graph::{Graph, ValueId};
 use mote_tests::checkpoints;
@@ -80,11 +80,11 @@ fn network<L: Launcher>(
     precision: Precision,
     wanted: &[ValueId],
     batch: usize,
-) -> Result<Network<L>, String> {
-    Network::new(device, graph, precision, wanted, batch).map_err(|error| error.to_string())
+) -> Result<DeviceNetwork<L>, String> {
+    DeviceNetwork::new(device, graph, precision, wanted, batch).map_err(|error| error.to_string())
 }
 
-fn values<L: Launcher>(network: &mut Network<L>, inputs: &Inputs) -> Result<Vec<Vec<f32>>, String> {
+fn values<L: Launcher>(network: &mut DeviceNetwork<L>, inputs: &Inputs) -> Result<Vec<Vec<f32>>, String> {
     let found = network.run(&inputs.x, &inputs.timesteps, &inputs.labels);
     found.map_err(|error| error.to_string())
 }
@@ -253,7 +253,7 @@ fn what_does_not_fit_is_refused() {
         .0
         .clone();
     heavy.params.get_mut(&key).expect("its weights").data[0] = 7e4;
-    let refused = Network::new(
+    let refused = DeviceNetwork::new(
         device(0),
         &heavy,
         Precision::F16,

@@ -17,7 +17,7 @@ use mote_tools::{ErrorKind, Progress};
 use mote_train::augment::Augment;
 use mote_train::dataset::Dataset;
 use mote_train::distill::Ladder;
-use mote_train::gradient::Network;
+use mote_train::gradient::PreparedGraph;
 use mote_train::objective::Times;
 use mote_train::rate::Rate;
 use mote_train::trainer::{Settings, Teacher};
@@ -51,7 +51,7 @@ struct Start {
 pub fn run(args: &Args, path: &Path) -> Result<Verdict, Failure> {
     let teacher = args.distill_from.as_deref();
     let inputs: Vec<_> = teacher.into_iter().chain([path]).collect();
-    folder::check(&args.output, &inputs, folder::Trains::Network)?;
+    folder::check(&args.output, &inputs, folder::Trains::PreparedGraph)?;
     check(args)?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);
@@ -190,7 +190,7 @@ fn start(args: &Args, path: &Path) -> Result<(Start, Dataset), Failure> {
 /// The teacher's network and weights, to be trained towards the teacher's outputs.
 fn from_teacher(args: &Args, mut taught: Checkpoint) -> Result<Start, Failure> {
     let ladder = ladder(args, &taught)?;
-    let network = Network::new(&taught.graph).map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
+    let network = PreparedGraph::new(&taught.graph).map_err(|error| Failure::coded(ErrorKind::Failed, error))?;
     let params = network.layout().values_of(&taught.graph);
     let known = args.preset.as_deref().and_then(Preset::named);
     let rows = taught.graph.sample_shape()[1];

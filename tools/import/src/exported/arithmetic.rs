@@ -46,6 +46,11 @@ pub(super) fn result(net: &mut Net, op: &str, call: &Call<'_>) -> Result<Value> 
             } else {
                 value("exponent")?
             };
+            if let (Value::Constant(base), Value::Constant(exponents)) = (&x, &power)
+                && exponents.scalar().is_none()
+            {
+                return fold::paired(base, exponents, true, libm::pow).map(Value::Constant);
+            }
             let power = power.constant()?.scalar().ok_or("its exponent is no single number")?;
             raised(net, &x, power)
         }

@@ -7,7 +7,7 @@ use super::operands::{Value, axis};
 use super::program::Node;
 use super::reader::{Operands, number};
 use super::source::{Map, Statistic, What};
-use super::tensor::Tensor;
+use super::tensor::{Kind, Tensor};
 use super::view::View;
 use super::waves::WaveKind;
 use super::{arithmetic, fold};
@@ -79,7 +79,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         }
         "layer_norm" | "native_layer_norm" | "rms_norm" => {
             let shape = node.ints("normalized_shape")?.unwrap_or_default();
-            if shape.len() != 1 {
+            if shape.len() != 1 && op == "rms_norm" {
                 return Err(format!("it normalizes over axes {shape:?}; over the last one is known"));
             }
             let eps = node.number_or(
@@ -90,6 +90,9 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                     1e-5
                 },
             )?;
+            if shape.len() != 1 {
+                return one(call.norm_of_all(net, &shape, eps));
+            }
             one(net.last_norm(call.input()?, op != "rms_norm", eps, call.affine()?))
         }
         "linalg_vector_norm" | "norm" => {
@@ -149,6 +152,52 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "einsum" | "matmul" | "mm" | "bmm" | "baddbmm" => super::products::result(net, op, &call),
         "embedding" => Ok(vec![call.embedding(net)?]),
         "cat" | "concat" | "concatenate" => Ok(vec![call.joined(net)?]),
+        "stack" => {
+            let parts = call.operands.get("tensors").ok_or("it joins nothing")?;
+            let rank = parts.first().map_or(0, |part| part.sizes().len());
+            let dim = axis(node.int_or("dim", 0)?, rank + 1)?;
+            let mut apart = vec![];
+            for part in parts {
+                let Value::Activation(view) = part else {
+                    return Err("it stacks what is no activation".to_string());
+                };
+                apart.push(view.unsqueezed(dim).ok_or("it names an axis that is not there")?);
+            }
+            one(net.joined(&apart, dim))
+        }
+        "ger" | "outer" => {
+            let (x, y) = (call.any(&["self"])?, call.any(&["vec2"])?);
+            match (x, y) {
+                (Value::Waves(waves), Value::Constant(tensor)) if waves.sizes.len() == 1 && tensor.sizes.len() == 1 => {
+                    let (rows, cols) = (waves.sizes[0], tensor.sizes[0]);
+                    if rows.saturating_mul(cols) > super::waves::MOST {
+                        return Err("it has too many features of the timestep".to_string());
+                    }
+                    let waves = waves.shown(&View::whole(0, &[rows, 1]).expanded(&[rows, cols]).ok_or("it is too large")?);
+                    let spread = View::whole(0, &[1, cols]).expanded(&[rows, cols]).ok_or("it is too large")?;
+                    Ok(vec![Value::Waves(waves.scaled(&tensor.shown(&spread))?)])
+                }
+                _ => Err("it multiplies vectors; the timestep times a constant vector is known".to_string()),
+            }
+        }
+        "flip" => {
+            let x = call.any(&["self"])?;
+            let sizes = x.sizes();
+            let dims: Result<Vec<usize>> = node.ints("dims")?.unwrap_or_default().into_iter().map(|dim| axis(dim, sizes.len())).collect();
+            let mut order: Vec<usize> = View::whole(0, &sizes).offsets().collect();
+            for dim in dims? {
+                let inner: usize = sizes[dim + 1..].iter().product();
+                let before = order.clone();
+                for (at, own) in order.iter_mut().enumerate() {
+                    let index = at / inner % sizes[dim];
+                    *own = before[at + (sizes[dim] - 1 - index) * inner - index * inner];
+                }
+            }
+            match x {
+                Value::Waves(waves) => Ok(vec![Value::Waves(waves.picked(&order))]),
+                _ => Err("it turns the order of elements, which is known of features of the timestep".to_string()),
+            }
+        }
         "reflection_pad1d" => match node.ints("padding")?.as_deref() {
             Some([before, behind]) if before == behind && *before >= 0 => {
                 one(net.reflected_ends(call.input()?, usize::try_from(*before).unwrap_or(usize::MAX)))
@@ -165,12 +214,21 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
         "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d" => one(call.pooled(net, op.starts_with("max"))),
         "pixel_shuffle" | "pixel_unshuffle" => one(call.shuffled(op)),
         "batch_norm" | "_native_batch_norm_legit_no_training" => one(call.batch_norm(net)),
-        "zeros_like" | "ones_like" => Err(
-            "it makes a constant as large as an activation, as self-conditioning does where no estimate is given: train without it"
-                .to_string(),
-        ),
-        "upsample_bilinear2d" | "upsample_linear1d" | "upsample_bicubic2d" => Err(
-            "it interpolates between positions, which is not known: use nearest neighbours, or a transposed convolution".to_string(),
+        "zeros_like" | "ones_like" | "full_like" => {
+            let sizes = call.any(&["self", "input"])?.sizes();
+            let value = match op {
+                "zeros_like" => 0.0,
+                "ones_like" => 1.0,
+                _ => node.number_or("fill_value", 0.0)?,
+            };
+            let count = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size));
+            let count = count.filter(|n| *n <= Tensor::MOST).ok_or("it has too many elements")?;
+            Ok(vec![Value::Constant(Tensor::new(Kind::F32, sizes, vec![value; count]))])
+        }
+        "one_hot" => Ok(vec![call.one_hot(net)?]),
+        "upsample_bilinear2d" | "upsample_linear1d" => one(call.interpolated(net)),
+        "upsample_bicubic2d" => Err(
+            "it interpolates by cubics, which is not known: use nearest neighbours, halves of the way, or a transposed convolution".to_string(),
         ),
         _ => Err(
             "this operator is not known; say which network has it, or export it with another layer in its place"
@@ -323,7 +381,8 @@ impl<'a> Call<'a> {
             return Err("it is transposed and dilated, which is not known".to_string());
         }
         let groups = usize::try_from(node.int_or("groups", 1)?).map_err(|_| "it has no groups")?;
-        if transposed && groups != 1 {
+        let alike = weight.sizes[1] == 1 && weight.sizes[0] == groups && weight.scalar().is_some();
+        if transposed && groups != 1 && !alike {
             return Err("it is transposed and has groups, which is not known".to_string());
         }
         let geometry = Geometry {
@@ -444,12 +503,33 @@ impl<'a> Call<'a> {
             return arithmetic::joined(parts, &sizes, dim);
         }
         let dim = axis(dim, sizes[0].len())?;
+        let mut memory = None;
         if let [Value::Constant(rows), Value::Activation(view)] = &parts[..] {
-            return net.extended(rows, view, dim).map(Value::Activation);
+            match net.extended(rows, view, dim) {
+                Ok(view) => return Ok(Value::Activation(view)),
+                Err(problem) => memory = Some(problem),
+            }
         }
         let mut views = vec![];
         for part in parts {
-            views.push(self.as_activation(net, part)?);
+            views.push(match part {
+                Value::Constant(tensor) => match (&tensor.sizes[..], dim) {
+                    ([1, channels, cols], 1) => {
+                        let source = net.known_numbers(vec![*channels, 1, *cols], tensor.data.to_vec())?;
+                        net.shown_as(source, 3)
+                    }
+                    ([1, channels, rows, cols], 1) => {
+                        let source = net.known_numbers(vec![*channels, *rows, *cols], tensor.data.to_vec())?;
+                        net.shown_as(source, 4)
+                    }
+                    _ => {
+                        return Err(memory.unwrap_or_else(|| {
+                            "constants are joined to an activation along another axis than its channels".to_string()
+                        }));
+                    }
+                },
+                part => self.as_activation(net, part)?,
+            });
         }
         net.joined(&views, dim).map(Value::Activation)
     }
@@ -473,7 +553,7 @@ impl<'a> Call<'a> {
             let mut sizes = waves.sizes.clone();
             sizes[rank - 1] = count;
             let len = sizes.iter().product();
-            Value::Constant(Tensor::new(super::tensor::Kind::F64, sizes, vec![value; len]))
+            Value::Constant(Tensor::new(Kind::F64, sizes, vec![value; len]))
         };
         let parts = [
             (before, rows(before)),
@@ -513,7 +593,76 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A normalization over all axes but the sample's: one group, then a factor and a shift for each element.
+    fn norm_of_all(&self, net: &mut Net, shape: &[i64], eps: f64) -> Result<View> {
+        let view = self.input()?;
+        let sizes = view.sizes();
+        if sizes.is_empty() || !shape.iter().map(|v| *v as usize).eq(sizes[1..].iter().copied()) {
+            return Err(format!(
+                "it normalizes over axes {shape:?}; over the last one or over all is known"
+            ));
+        }
+        let [weight, bias] = self.affine()?;
+        let misfits = |tensor: &&Tensor| tensor.sizes != sizes[1..];
+        if let Some(other) = weight.iter().chain(&bias).find(misfits) {
+            return Err(format!(
+                "it normalizes over axes {shape:?} with a tensor of extents {:?}",
+                other.sizes
+            ));
+        }
+        let norm = net.group_norm(view, 1, eps, [None, None]);
+        let mut norm = norm.map_err(|problem| format!("it normalizes over axes {shape:?}: {problem}"))?;
+        if let Some(weight) = weight {
+            norm = net.times(&norm, &weight)?;
+        }
+        match bias {
+            Some(bias) => net.plus(&norm, &bias),
+            None => Ok(norm),
+        }
+    }
+
+    /// The class label as numbers of which one is 1.
+    fn one_hot(&self, net: &mut Net) -> Result<Value> {
+        let classes = usize::try_from(self.node.int_or("num_classes", -1)?).unwrap_or(0);
+        if !(1..=1 << 12).contains(&classes) {
+            return Err(format!(
+                "it has {classes} classes; 1 to 4096 are known, and must be given"
+            ));
+        }
+        let Value::Label(sizes) = self.any(&["self"])? else {
+            return Err("it is of what is computed; the class label is known".to_string());
+        };
+        let data: Vec<f64> = (0..classes * classes)
+            .map(|i| f64::from(i % (classes + 1) == 0))
+            .collect();
+        let table = Tensor::new(Kind::F32, vec![classes, classes], data);
+        let source = net.add(vec![classes, 1, 1], What::Class(table))?;
+        let view = View::whole(source, &[classes]).reshaped(&[&sizes[..], &[classes]].concat());
+        view.map(Value::Activation)
+            .ok_or_else(|| "it is of several labels".to_string())
+    }
+
+    /// A linear or bilinear resampling to twice the extents.
+    fn interpolated(&self, net: &mut Net) -> Result<View> {
+        if self.node.flag("align_corners") {
+            return Err(
+                "it interpolates with aligned corners, which is not known: export it with `align_corners=False`"
+                    .to_string(),
+            );
+        }
+        let factors = self.factors()?;
+        if factors.iter().any(|factor| *factor > 2) {
+            return Err(format!("it interpolates by factors {factors:?}; twice is known"));
+        }
+        net.interpolated(self.input()?, factors)
+    }
+
     fn upsampled(&self, net: &mut Net) -> Result<View> {
+        net.upsampled(self.input()?, self.factors()?)
+    }
+
+    /// The whole factors of a resampling, for rows and columns.
+    fn factors(&self) -> Result<[usize; 2]> {
         let view = self.input()?;
         let sizes = view.sizes();
         let own = &sizes[2.min(sizes.len())..];
@@ -537,8 +686,8 @@ impl<'a> Call<'a> {
         let whole = |(w, n): (&usize, &usize)| w.is_multiple_of(*n).then(|| w / n);
         let factors: Option<Vec<usize>> = wanted.iter().zip(own).map(whole).collect();
         match factors.as_deref() {
-            Some([cols]) => net.upsampled(view, [1, *cols]),
-            Some([rows, cols]) => net.upsampled(view, [*rows, *cols]),
+            Some([cols]) => Ok([1, *cols]),
+            Some([rows, cols]) => Ok([*rows, *cols]),
             _ => Err(format!(
                 "it resamples {own:?} positions to {wanted:?}; whole factors are known"
             )),
@@ -619,7 +768,7 @@ impl<'a> Call<'a> {
         let view = self.input()?;
         let ones = vec![1; view.axes.len().saturating_sub(2)];
         let channels = [&[scales.len()][..], &ones].concat();
-        let tensor = |data: Vec<f64>| Tensor::new(super::tensor::Kind::F64, channels.clone(), data);
+        let tensor = |data: Vec<f64>| Tensor::new(Kind::F64, channels.clone(), data);
         let scaled = net.times(view, &tensor(scales))?;
         net.plus(&scaled, &tensor(shifts))
     }

@@ -95,6 +95,7 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
         "sigmoid" => of(float, &|v| 1.0 / (1.0 + libm::exp(-v))),
         "silu" => of(float, &|v| v / (1.0 + libm::exp(-v))),
         "relu" => of(x.kind, &|v| v.max(0.0)),
+        "mean" | "sum" | "var" | "std" => statistic(op, node, x).map(Some),
         "clamp_min" => {
             let min = node.number_or("min", 0.0)?;
             of(x.kind, &|v| v.max(min))
@@ -107,6 +108,81 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
         }
         _ => Ok(None),
     }
+}
+
+/// Mean, sum, variance or its root over some axes of a constant, or over all.
+fn statistic(op: &str, node: &Node, x: &Tensor) -> Result<Tensor> {
+    let rank = x.sizes.len();
+    let dims = node.ints("dim")?.unwrap_or_default();
+    let dims: Result<Vec<usize>> = dims.into_iter().map(|dim| axis(dim, rank)).collect();
+    let dims = dims?;
+    let over = |i: &usize| dims.is_empty() || dims.contains(i);
+    let inner: Vec<usize> = (0..rank).filter(over).collect();
+    let outer: Vec<usize> = (0..rank).filter(|i| !over(i)).collect();
+    let count: usize = inner.iter().map(|i| x.sizes[*i]).product();
+    let correction = match (node.argument("correction"), node.argument("unbiased")) {
+        (Some(_), _) => node.number_or("correction", 1.0)?,
+        (None, Some(_)) => f64::from(node.flag("unbiased")),
+        (None, None) => 1.0,
+    };
+    let order = [&outer[..], &inner].concat();
+    let view = View::whole(0, &x.sizes)
+        .permuted(&order)
+        .ok_or("it names an axis twice")?;
+    let of = |numbers: &[f64]| -> Vec<f64> {
+        let numbers: Vec<f64> = view.offsets().map(|at| numbers[at]).collect();
+        let each = numbers.chunks_exact(count.max(1));
+        let value = |own: &[f64]| {
+            let sum: f64 = own.iter().sum();
+            let mean = sum / count as f64;
+            let squares: f64 = own.iter().map(|v| (v - mean) * (v - mean)).sum();
+            let variance = squares / (count as f64 - correction);
+            match op {
+                "sum" => sum,
+                "mean" => mean,
+                "var" => variance,
+                _ => libm::sqrt(variance),
+            }
+        };
+        each.map(value).collect()
+    };
+    let kind = if x.kind.is_float() { x.kind } else { Kind::F32 };
+    let kept = |i: usize| if over(&i) { 1 } else { x.sizes[i] };
+    let sizes = match node.flag("keepdim") {
+        true => (0..rank).map(kept).collect(),
+        false => outer.iter().map(|i| x.sizes[*i]).collect(),
+    };
+    let data: Vec<f64> = of(&x.data).into_iter().map(|v| kind.round(v)).collect();
+    Ok(Tensor::new(kind, sizes, data).exactly(of(&x.exact)))
+}
+
+/// A constant that is repeated so often along each axis.
+pub(super) fn tiled(op: &str, node: &Node, x: &Tensor) -> Result<Tensor> {
+    let name = if op == "tile" { "dims" } else { "repeats" };
+    let times = node.ints(name)?.ok_or("it has no numbers of repetitions")?;
+    let times: Option<Vec<usize>> = times.into_iter().map(|v| usize::try_from(v).ok()).collect();
+    let mut times = times.ok_or("it repeats an axis less than once")?;
+    let rank = times.len().max(x.sizes.len());
+    if op != "tile" && times.len() < rank {
+        return Err("it has fewer axes than its input".to_string());
+    }
+    times = [vec![1; rank - times.len()], times].concat();
+    let own = [vec![1; rank - x.sizes.len()], x.sizes.clone()].concat();
+    let wide: Vec<usize> = times.iter().zip(&own).flat_map(|(n, size)| [*n, *size]).collect();
+    counted(&wide)?;
+    // Each axis is one of repetitions and one of elements.
+    let mut spread = View::whole(0, &own);
+    for axis in (0..rank).rev() {
+        spread = spread.unsqueezed(axis).ok_or("it has too many axes")?;
+    }
+    let spread = spread.expanded(&wide).ok_or("it repeats an axis less than once")?;
+    let sizes: Vec<usize> = times.iter().zip(&own).map(|(n, size)| n * size).collect();
+    let shown = x.shown(&spread);
+    Ok(Tensor {
+        sizes,
+        key: None,
+        ..shown
+    })
 }
 
 /// A constant with `values` at the places of `indices`, each of which is one of an axis, the first ones in order.

@@ -28,6 +28,14 @@ impl Net {
         }
         let weight = four(weight)?;
         let rank = view.axes.len();
+        if let Some(view) = self.repeated_by(view, &weight, bias.is_none(), geometry)? {
+            return Ok(view);
+        }
+        if geometry.output_pad.is_some() && geometry.groups != 1 {
+            return Err(
+                "it is transposed and has groups, which is known where it repeats each position alone".to_string(),
+            );
+        }
         let point = weight.sizes[2..] == [1, 1] && geometry.stride == [1; 2] && geometry.pad == [0; 4];
         if point && geometry.groups == 1 && geometry.output_pad.is_none() && rank > 2 {
             let positions: Vec<usize> = (2..rank).collect();
@@ -241,6 +249,7 @@ impl Net {
             ));
         }
         let gives = weight.sizes[0];
+        let view = &self.sequence(view, over, positions)?;
         let (x, weight, stride, view) = match self.channels_first(view, &[over], positions) {
             Ok(x) => (x, weight, [1; 2], view.clone()),
             Err(problem) => self.patches(view, over, &weight)?.ok_or(problem)?,
@@ -433,8 +442,26 @@ impl Net {
         })
     }
 
-    /// Channels of the values one after the other along `axis`.
+    /// Values one after the other along `axis`: their channels, or tokens.
     pub fn joined(&mut self, views: &[View], axis: usize) -> Result<View> {
+        let mut spread = vec![];
+        for view in views {
+            spread.push(self.spread(view)?.unwrap_or_else(|| view.clone()));
+        }
+        let problem = match self.joined_as_they_lie(&spread, axis) {
+            Ok(view) => return Ok(view),
+            Err(problem) => problem,
+        };
+        if let Some(view) = self.turned(views, axis)? {
+            return Ok(view);
+        }
+        if let Some(view) = self.side_by_side(views, axis)? {
+            return Ok(view);
+        }
+        self.tokens(views, axis)?.ok_or(problem)
+    }
+
+    fn joined_as_they_lie(&mut self, views: &[View], axis: usize) -> Result<View> {
         let rank = views[0].axes.len();
         let positions: Vec<usize> = (0..rank).filter(|i| *i != axis).collect();
         let (mut parts, mut channels) = (vec![], 0);
@@ -443,7 +470,7 @@ impl Net {
             parts
                 .push(self.channels_first(view, &[axis], &positions).map_err(|problem| {
                     format!(
-                        "{problem}; values are joined along their channels, not along positions (add a token's embedding to the others in its place): {}",
+                        "{problem}; values are joined along their channels, and of positions vectors before those of one value alone: {}",
                         shown(view)
                     )
                 })?);

@@ -17,6 +17,9 @@ impl Net {
         if others.into_iter().any(|i| !view.axes[i].is_empty()) {
             return Err("it works on more than one sample: export the network for a batch of 1".to_string());
         }
+        if let Some(cut) = self.cut(view)? {
+            return self.channels_first(&cut, channels, positions);
+        }
         let along = view.joined(positions.iter().copied());
         let whole = along == normal([Atom { size: plane, stride: 1 }]);
         let across = View {
@@ -46,11 +49,61 @@ impl Net {
         match self.channels_first(view, &[1], &positions) {
             Ok(source) if self.shape(source)? == wanted => Ok(source),
             Ok(source) => self.rearranged(source, wanted),
-            Err(problem) => match self.unfolded(view, wanted)? {
-                Some(source) => Ok(source),
-                None => Err(problem),
-            },
+            Err(problem) => {
+                let view = self.in_rows(view, wanted)?;
+                self.unfolded(&view, wanted)?.ok_or(problem)
+            }
         }
+    }
+
+    /// `view` of a vector that holds a sequence over the same with positions of their own: blocks of channels become these. Any other view as it is.
+    pub(super) fn sequence(&mut self, view: &View, over: usize, positions: &[usize]) -> Result<View> {
+        let count: usize = positions.iter().map(|i| super::view::size(&view.axes[*i])).product();
+        let repeated = || view.axes.iter().flatten().any(|atom| atom.stride == 0);
+        let is_vector = matches!(self.shape(view.source), Ok([_, 1, 1]));
+        if !is_vector || count < 2 || repeated() || view.len() > MOST_LISTED {
+            return Ok(view.clone());
+        }
+        let order = [&[over][..], positions].concat();
+        let turned = View {
+            axes: order.iter().map(|i| view.axes[*i].clone()).collect(),
+            ..view.clone()
+        };
+        let rows: Vec<usize> = turned.offsets().collect();
+        let x = self.piece(view.source, &rows)?;
+        let sizes = vec![rows.len() / count, 1, count];
+        let source = self.add(sizes, What::Blocks { x, block: [1, count] })?;
+        let whole = View::whole(source, &turned.sizes());
+        let mut axes = vec![vec![]; view.axes.len()];
+        for (own, i) in whole.axes.iter().zip(&order) {
+            axes[*i].clone_from(own);
+        }
+        Ok(View { axes, ..whole })
+    }
+
+    /// `view` of tokens in one row over the same in rows, where blocks of channels make an image of `wanted` of them.
+    fn in_rows(&mut self, view: &View, wanted: [usize; 3]) -> Result<View> {
+        let view = self.cut(view)?.unwrap_or_else(|| view.clone());
+        let [depth, height, width] = self.shape(view.source)?;
+        let [channels, rows, cols] = wanted;
+        // As many taps as channels leave, in blocks as high as the outermost axis of rows says.
+        let tall = view
+            .axes
+            .get(2)
+            .and_then(|axis| axis.first())
+            .map_or(1, |atom| atom.size);
+        let fits = height == 1
+            && tall > 1
+            && width.is_multiple_of(tall)
+            && rows.is_multiple_of(tall)
+            && cols.is_multiple_of((width / tall).max(1))
+            && depth.saturating_mul(width) == channels.saturating_mul(rows).saturating_mul(cols);
+        if !fits {
+            return Ok(view);
+        }
+        let (x, rows, cols) = (view.source, tall, width / tall);
+        let source = self.add(vec![depth, rows, cols], What::Rows { x, rows, cols })?;
+        Ok(view.over(source))
     }
 
     /// The same channels and positions, in other rows.

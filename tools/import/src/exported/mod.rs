@@ -19,6 +19,8 @@ mod archive;
 mod arithmetic;
 mod aten;
 mod attention;
+mod chosen;
+mod decoder;
 mod fold;
 mod gelu;
 mod layers;
@@ -45,6 +47,7 @@ mod waves;
 mod write;
 
 pub(super) use attention::Operand;
+pub(super) use decoder::decoder;
 pub(super) use layers::Geometry;
 pub(super) use manifest::Manifest;
 pub(super) use net::Net;
@@ -108,6 +111,11 @@ impl Opened {
         }
     }
 
+    /// Whether layers are taken apart in it.
+    fn is_apart(&self) -> bool {
+        matches!(self, Self::Onnx(_))
+    }
+
     fn sha256(&self) -> String {
         match self {
             Self::Archive(archive) => files::sha256(archive.bytes()),
@@ -169,7 +177,7 @@ pub(super) fn sample_of(folder: &Path) -> Option<Vec<usize>> {
 /// The network as a graph, and the order of a sample's axes.
 fn network(program: &Program, opened: &mut Opened, manifest: &Manifest) -> Result<(Graph, SampleLayout), ImportError> {
     let mut net = Net::new(program.nodes.iter().map(|node| node.module.as_str()));
-    net.apart = matches!(opened, Opened::Onnx(_));
+    net.apart = opened.is_apart();
     let store = opened.store();
     let mut layout = None;
     let mut given = BTreeMap::new();

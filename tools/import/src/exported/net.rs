@@ -29,6 +29,10 @@ pub(crate) struct Net {
     /// Sources by what they are, so that a layer that is called twice on the same value is there once.
     known: BTreeMap<String, usize>,
     params: BTreeMap<String, Param>,
+    /// Channels that were chosen, by their source, order and factors.
+    pub(super) chosen: BTreeMap<(usize, Vec<(usize, u64)>), usize>,
+    /// Runs of positions, by their source, first and count.
+    pub(super) cuts: BTreeMap<(usize, Vec<(usize, u64)>), usize>,
 }
 
 impl Net {
@@ -54,6 +58,8 @@ impl Net {
             names: BTreeSet::new(),
             known: BTreeMap::new(),
             params: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            cuts: BTreeMap::new(),
         }
     }
 
@@ -219,6 +225,9 @@ impl Net {
         if rows.iter().copied().eq(0..channels) {
             return Ok(source);
         }
+        if rows.iter().any(|row| *row >= channels) {
+            return Err(format!("it reads channels behind the {channels} that are there"));
+        }
         let sizes = vec![rows.len(), height, width];
         let what = self.sources[source].what.clone();
         let module = std::mem::replace(&mut self.module, self.sources[source].module.clone());
@@ -235,10 +244,10 @@ impl Net {
                 let (a, b) = (self.piece(a, rows)?, self.piece(b, rows)?);
                 self.add(sizes, What::Sum { a, b, divisor })
             }
-            other => Err(format!(
-                "some channels of a value of {} are used apart, which is known of linear layers and convolutions alone",
-                other.word()
-            )),
+            _ => {
+                let rows: Vec<(usize, f64)> = rows.iter().map(|row| (*row, 1.0)).collect();
+                self.chosen(source, &rows)
+            }
         };
         self.module = module;
         piece
@@ -288,7 +297,7 @@ impl Net {
 
 impl Convolved {
     /// The convolution that gives these output channels alone.
-    fn of_rows(&self, rows: &[usize]) -> Self {
+    pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
         let take = |tensor: &Tensor| {
             let each = tensor.data.len() / tensor.sizes[0].max(1);
             let data: Vec<f64> = rows

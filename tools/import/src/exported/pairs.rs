@@ -119,6 +119,9 @@ impl Net {
             let sized = self.repeated(view, tensor)?;
             return self.scaled(&sized, scale);
         }
+        if let Some(view) = self.outer(view, tensor)? {
+            return Ok(view);
+        }
         let full = self.full(view, &tensor.sizes)?;
         let (constant, vector) = self.constant(&full, tensor)?;
         let sizes = self.sources[full.source].sizes.clone();
@@ -146,6 +149,40 @@ impl Net {
         };
         let source = self.add(sizes, what)?;
         Ok(full.over(source))
+    }
+
+    /// A number at each position times several along an axis of one element: a linear layer. `None` where they are not so.
+    fn outer(&mut self, view: &View, tensor: &Tensor) -> Result<Option<View>> {
+        let Some(both) = broadcast(&view.sizes(), &tensor.sizes) else {
+            return Ok(None);
+        };
+        let Some(view) = (both.len() >= view.axes.len())
+            .then(|| view.expanded(&[vec![1; both.len() - view.axes.len()], view.sizes()].concat()))
+            .flatten()
+        else {
+            return Ok(None);
+        };
+        let wider: Vec<usize> = (0..both.len()).filter(|i| view.sizes()[*i] != both[*i]).collect();
+        let [axis] = wider[..] else {
+            return Ok(None);
+        };
+        if tensor.data.len() != both[axis] {
+            return Ok(None);
+        }
+        let weight = Tensor {
+            sizes: vec![both[axis], 1],
+            ..tensor.clone()
+        };
+        let mut order: Vec<usize> = (0..both.len()).filter(|i| *i != axis).collect();
+        order.push(axis);
+        let Some(last) = view.permuted(&order) else {
+            return Ok(None);
+        };
+        let product = self.linear(&last, weight, None)?;
+        let mut back: Vec<usize> = (0..axis).collect();
+        back.push(both.len() - 1);
+        back.extend(axis..both.len() - 1);
+        Ok(product.permuted(&back))
     }
 
     /// `view` times a number.

@@ -247,6 +247,9 @@ pub(super) fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result
     let first = |names: &[&str]| names.iter().find_map(|name| operands.get(*name)?.first());
     if let Some(x) = first(&["self", "input"]) {
         let other = first(&["other"]);
+        if let (Value::Constant(tensor), "repeat" | "tile") = (x, op) {
+            return Ok(vec![Value::Constant(fold::tiled(op, node, tensor)?)]);
+        }
         if let Some(results) = shapes::reshaped(op, node, x, other)? {
             return Ok(results);
         }

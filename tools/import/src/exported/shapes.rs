@@ -107,8 +107,12 @@ pub(super) fn reshaped(op: &str, node: &Node, value: &Value, other: Option<&Valu
             one(view)
         }
         "expand_as" => one(other.and_then(|other| view.expanded(&other.sizes()))),
-        "repeat" => {
-            let times = node.ints("repeats")?.ok_or("it has no numbers of repetitions")?;
+        "repeat" | "tile" => {
+            let name = if op == "tile" { "dims" } else { "repeats" };
+            let mut times = node.ints(name)?.ok_or("it has no numbers of repetitions")?;
+            if op == "tile" && times.len() < rank {
+                times = [vec![1; rank - times.len()], times].concat();
+            }
             let before = times
                 .len()
                 .checked_sub(rank)

@@ -79,6 +79,14 @@ impl Waves {
         }
     }
 
+    /// The features at these places.
+    pub(super) fn picked(&self, order: &[usize]) -> Self {
+        Self {
+            data: order.iter().map(|at| self.data[*at]).collect(),
+            ..self.clone()
+        }
+    }
+
     /// One of each of the features that are repeated along axes behind the second, or along the second where another has them; `None` where none is repeated.
     pub(super) fn without_repetition(&self) -> Option<Self> {
         if self.sizes.len() < 3 {
@@ -93,7 +101,7 @@ impl Waves {
         };
         let along: Vec<usize> = (1..self.sizes.len()).filter(repeats).collect();
         let wide = (1..self.sizes.len()).filter(|axis| self.sizes[*axis] > 1).count();
-        if along.is_empty() || along.len() == wide {
+        if along.is_empty() || along.len() == wide && along.contains(&1) {
             return None;
         }
         let mut once = whole;

@@ -4,7 +4,7 @@ use mote_graph::graph::ops;
 
 use super::{NetworkOp, NetworkTensor, OnGpu};
 use crate::CudaError;
-use crate::network::fuse::Step;
+use crate::network::fuse::KernelWork;
 use crate::network::launches::Kernel;
 use crate::network::program::Writing;
 use crate::records::records;
@@ -22,7 +22,7 @@ records! {
 }
 
 impl OnGpu for ops::Attention {
-    fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let values = step.inputs.get(2).ok_or(CudaError::Model)?;
         let depth = op.out.channels as usize / self.heads;
         let fields = Fields {

@@ -4,7 +4,7 @@ use mote_graph::graph::ops;
 
 use super::{NetworkOp, OnGpu};
 use crate::CudaError;
-use crate::network::fuse::Step;
+use crate::network::fuse::KernelWork;
 use crate::network::launches::Kernel;
 use crate::network::pack::Weights;
 use crate::network::program::Writing;
@@ -39,7 +39,7 @@ records! {
 }
 
 impl OnGpu for ops::Conv {
-    fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let [kernel, stride] = self.as_square().ok_or(CudaError::Unsupported(
             "a convolution whose kernel is no square, with strides that differ, dilation or groups",
         ))?;

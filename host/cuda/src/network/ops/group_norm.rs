@@ -4,7 +4,7 @@ use mote_graph::graph::ops;
 
 use super::{NetworkOp, OnGpu};
 use crate::CudaError;
-use crate::network::fuse::Step;
+use crate::network::fuse::KernelWork;
 use crate::network::launches::Kernel;
 use crate::network::program::Writing;
 use crate::records::records;
@@ -34,7 +34,7 @@ fn groups(norm: &ops::Norm) -> Option<usize> {
 }
 
 impl OnGpu for ops::Norm {
-    fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let (Some(groups), Some(gamma), Some(beta)) = (groups(self), &self.gamma, &self.beta) else {
             return Err(CudaError::Unsupported("a Norm that is no GroupNorm"));
         };

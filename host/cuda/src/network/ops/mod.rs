@@ -11,7 +11,7 @@ mod pointwise;
 use bytemuck::NoUninit;
 use mote_graph::graph::Op;
 
-use super::fuse::Step;
+use super::fuse::KernelWork;
 use super::program::Writing;
 use crate::CudaError;
 use crate::records::records;
@@ -70,13 +70,13 @@ impl NetworkOp {
 /// An operator of the float graph that has kernels here.
 trait OnGpu {
     /// Writes what kernels run for `step`; `op` has its output and its first two inputs.
-    fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError>;
+    fn write(&self, step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError>;
 }
 
 macro_rules! on_gpu {
     ($($op:ident,)*) => {
         /// Writes what kernels run for a step.
-        pub(super) fn write(step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+        pub(super) fn write(step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
             match &step.node.op {
                 $(Op::$op(node) => node.write(step, op, to),)*
                 // What is not in the list.

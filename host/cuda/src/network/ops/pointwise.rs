@@ -4,7 +4,7 @@ use mote_graph::graph::ops;
 
 use super::{NetworkOp, OnGpu};
 use crate::CudaError;
-use crate::network::fuse::Step;
+use crate::network::fuse::KernelWork;
 use crate::network::launches::Kernel;
 use crate::network::program::{Features, Writing};
 use crate::records::records;
@@ -115,13 +115,13 @@ fn over_output(of: Pointwise, op: NetworkOp, to: &mut Writing<'_>) -> Result<(),
 }
 
 impl OnGpu for ops::Sample {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::Sample, op, to)
     }
 }
 
 impl OnGpu for ops::TimeProj {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let first = to.features(Features {
             dim: self.dim,
             flip: self.flip_sin_to_cos,
@@ -133,14 +133,14 @@ impl OnGpu for ops::TimeProj {
 }
 
 impl OnGpu for ops::ClassEmbed {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let rows = to.vector(Some(&self.weight), 0);
         over_output(Pointwise::Label, op.with(&Table { rows }), to)
     }
 }
 
 impl OnGpu for ops::Affine {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let line = Line {
             factor: self.scale as f32,
             offset: self.shift as f32,
@@ -150,33 +150,33 @@ impl OnGpu for ops::Affine {
 }
 
 impl OnGpu for ops::Silu {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::Silu, op, to)
     }
 }
 
 impl OnGpu for ops::Add {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let divisor = self.divisor as f32;
         over_output(Pointwise::Add, op.with(&Sum { divisor }), to)
     }
 }
 
 impl OnGpu for ops::AddChannel {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::AddChannel, op, to)
     }
 }
 
 impl OnGpu for ops::ScaleShift {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::ScaleShift, op, to)
     }
 }
 
 impl OnGpu for ops::Concat {
     /// A copy an input, over what is copied: the output is wider.
-    fn write(&self, step: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, step: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         let mut channels = 0;
         for id in &step.inputs {
             let first = to.tensor(*id);
@@ -189,13 +189,13 @@ impl OnGpu for ops::Concat {
 }
 
 impl OnGpu for ops::Upsample2 {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::Upsample, op, to)
     }
 }
 
 impl OnGpu for ops::AvgPool2 {
-    fn write(&self, _: &Step<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
+    fn write(&self, _: &KernelWork<'_>, op: NetworkOp, to: &mut Writing<'_>) -> Result<(), CudaError> {
         over_output(Pointwise::AvgPool, op, to)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Windows;
 use crate::family::{LANES, Line};
-use crate::source::{Part, grow};
+use crate::source::{SourcePart, grow};
 use crate::window::{bytes_of, copy};
 use mote_runtime::internals::tensor::{Dtype, Tensor};
 
@@ -31,7 +31,7 @@ impl Arranged {
     /// Reads the three.
     #[inline(always)]
     pub fn read(&mut self, qkv: &[Tensor; 3], heads: usize, arena: &[u8], flat: &mut Vec<i16>) -> Option<()> {
-        let [q, k, v] = qkv.map(|tensor| Part { tensor, requant: None });
+        let [q, k, v] = qkv.map(|tensor| SourcePart { tensor, requant: None });
         let channels = usize::from(q.tensor.channels);
         self.positions = q.tensor.positions();
         (self.heads, self.depth) = (heads, channels / heads);

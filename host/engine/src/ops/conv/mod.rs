@@ -15,7 +15,7 @@ pub(crate) use finish::{Add, Factors, Finish, finish_narrow, finish_wide};
 use super::{Accelerated, Loops, Workspace};
 use crate::Family;
 use crate::family::{LANES, Line};
-use crate::source::{Join, Part, Source, grow};
+use crate::source::{Join, Source, SourcePart, grow};
 use crate::split::Split;
 use crate::window::{Window, bytes_of};
 use finish::Addend;
@@ -233,7 +233,7 @@ impl Conv {
         }
         if let (Some(addend), Some(tensor)) = (&self.add, self.add_tensor) {
             grow(&mut work.addend, tensor.len() + LANES);
-            Part { tensor, requant: None }.read(arena, &mut work.addend)?;
+            SourcePart { tensor, requant: None }.read(arena, &mut work.addend)?;
             if tensor.positions() == 1 {
                 let padded = tensor.len().next_multiple_of(LANES);
                 grow(&mut work.vector, padded);

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::columns::Gather;
 use super::vector;
-use crate::family::{Addition, Filter, Part};
+use crate::family::{Addition, Filter, InputPart};
 use crate::family::{COLUMNS, Family, Layout, Native, Rows, Rows4, clears, padded};
 use crate::features::{Feature, MODULATES};
 use crate::numeric::requant::{WideRequant, add_guarded, saturate_i8, saturate_i16};
@@ -13,7 +13,7 @@ use crate::ops::conv::proof::wide_bias;
 use crate::tensor::int4;
 use crate::tensor::view::{Operand, View, ViewMut};
 
-impl Part<'_> {
+impl InputPart<'_> {
     /// The elements from `at` on, on the common scale.
     pub fn join(&self, at: usize, to: &mut [i16]) {
         let Some(requant) = &self.requant else { return };
@@ -28,7 +28,7 @@ impl Part<'_> {
 
 /// Runs the convolution. `scratch` holds a block of [`COLUMNS`] padded columns, or at least one.
 pub fn conv(
-    parts: &[Part<'_>],
+    parts: &[InputPart<'_>],
     g: &Geometry,
     filter: &Filter<'_>,
     add: Option<Addition<'_>>,
@@ -52,7 +52,7 @@ pub fn conv(
     }
     let stored = match parts {
         [
-            Part {
+            InputPart {
                 view: View::I8(_, zero),
                 requant: None,
                 ..

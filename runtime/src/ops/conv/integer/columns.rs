@@ -4,14 +4,14 @@ use core::ops::Range;
 
 use super::strips;
 use crate::family::{self, COLUMNS, Family, Layout, Native, Neighbours, Scale, Window, padded};
-use crate::family::{CHUNK, Part};
+use crate::family::{CHUNK, InputPart};
 use crate::features::MODULATES;
 use crate::ops::conv::{Extent, Geometry};
 use crate::tensor::view::View;
 
 /// Walks the output positions in order and fills a column for each.
 pub struct Gather<'b, 'a> {
-    parts: &'b [Part<'a>],
+    parts: &'b [InputPart<'a>],
     pub(super) channels: usize,
     kernel: Extent,
     stride: Extent,
@@ -52,7 +52,7 @@ pub(super) enum Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    fn new(parts: &[Part<'a>], g: &Geometry, block: &Layout) -> Self {
+    fn new(parts: &[InputPart<'a>], g: &Geometry, block: &Layout) -> Self {
         if let [a, b] = parts
             && (g.kernel.is(1) && g.stride.is(1) && block.lanes == COLUMNS)
             && (g.input, g.pad) == (g.output, [0; 2])
@@ -61,7 +61,7 @@ impl<'a> Filling<'a> {
             return Self::Points([a, b]);
         }
         let [
-            part @ Part {
+            part @ InputPart {
                 view, requant: None, ..
             },
         ] = *parts
@@ -87,7 +87,7 @@ impl<'a> Filling<'a> {
     }
 
     /// What brings a part of a concatenation to its columns, where it is int8 in whole groups of channels.
-    fn point(part: &Part<'_>) -> Option<Scale> {
+    fn point(part: &InputPart<'_>) -> Option<Scale> {
         match (part.view, part.requant) {
             (View::I8(_, zero), Some(requant)) if part.channels.is_multiple_of(4) => Native::scale(&requant, zero),
             _ => None,
@@ -97,7 +97,7 @@ impl<'a> Filling<'a> {
 
 impl<'b, 'a> Gather<'b, 'a> {
     /// From the first output position on, which [`Gather::enter`] begins.
-    pub fn new(parts: &'b [Part<'a>], g: &Geometry, block: Layout) -> Self {
+    pub fn new(parts: &'b [InputPart<'a>], g: &Geometry, block: Layout) -> Self {
         let zoom = u32::from(g.upsample);
         let way = Filling::new(parts, g, &block);
         let strips = matches!(way, Filling::Strips { .. });
@@ -369,7 +369,7 @@ impl<'b, 'a> Gather<'b, 'a> {
     /// A column of few taps: row by row into `window`, then from there.
     fn thin(
         &self,
-        part: &Part<'_>,
+        part: &InputPart<'_>,
         left: usize,
         inside: usize,
         columns: &mut [i16],
@@ -460,7 +460,7 @@ fn six(view: View<'_>, from: usize, left: usize, right: usize) -> [i16; 6] {
     }
     let mut six = [0; 6];
     for (i, to) in (left..right).zip(&mut six[left..right]) {
-        *to = view.get(from.wrapping_add(i)) as i16;
+        *to = view.at(from.wrapping_add(i)) as i16;
     }
     six
 }
@@ -481,7 +481,7 @@ impl Cursor<'_> {
         self.tap += count;
     }
 
-    fn copy(&mut self, part: &Part<'_>, at: usize, count: usize) {
+    fn copy(&mut self, part: &InputPart<'_>, at: usize, count: usize) {
         let (block, lane, tap) = (self.block, self.lane, self.tap);
         self.tap += count;
         match (part.view, part.requant) {

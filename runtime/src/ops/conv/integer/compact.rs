@@ -5,7 +5,7 @@
 
 use crate::family::compact::{LANES, add_dots8, dot16, widen8};
 use crate::family::padded;
-use crate::family::{Addition, Filter, Part};
+use crate::family::{Addition, Filter, InputPart};
 use crate::features::Feature;
 use crate::numeric::requant::{WideRequant, add_guarded, saturate_i8, saturate_i16};
 use crate::ops::conv::Geometry;
@@ -15,7 +15,7 @@ use crate::tensor::view::{View, ViewMut};
 
 /// Runs the convolution. `scratch` holds at least a padded column.
 pub fn conv(
-    parts: &[Part<'_>],
+    parts: &[InputPart<'_>],
     g: &Geometry,
     filter: &Filter<'_>,
     add: Option<Addition<'_>>,
@@ -56,7 +56,7 @@ pub fn conv(
 }
 
 /// Fills a column with the input under the kernel at an output position.
-fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) {
+fn gather(parts: &[InputPart<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) {
     // Row or column of the stored input under that of the kernel; above all of them where there is none.
     let under = |axis: usize, kernel: usize| {
         (at[axis] * g.stride.axis(axis) + kernel).wrapping_sub(g.pad[axis]) >> u32::from(g.upsample)
@@ -91,7 +91,7 @@ fn gather(parts: &[Part<'_>], g: &Geometry, at: [usize; 2], column: &mut [i16]) 
     }
 }
 
-impl Part<'_> {
+impl InputPart<'_> {
     /// The elements from `at` on; of a concatenation, on the common scale.
     #[inline(never)]
     pub fn join(&self, at: usize, to: &mut [i16]) {

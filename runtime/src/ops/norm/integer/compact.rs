@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::moments::{Sums, fill};
 use super::{Input, Norm};
-use crate::family::{CHUNK, Part};
+use crate::family::{CHUNK, InputPart};
 use crate::tensor::view::{Operand, ViewMut};
 
 /// What [`Norm::prepare`] gives beside the factors.
@@ -71,7 +71,7 @@ impl Input<'_> {
         channel: usize,
         chunk: &'c mut [i16; CHUNK],
     ) -> &'c [i16] {
-        let whole = |view| Part {
+        let whole = |view| InputPart {
             view,
             channels: norm.channels,
             requant: None,

@@ -29,7 +29,7 @@ pub use quick::{Prepared, is_quick, positions};
 
 use core::ops::Range;
 
-use crate::family::Part;
+use crate::family::InputPart;
 use crate::features::Feature;
 use crate::numeric::product::product;
 use crate::numeric::requant::{Requant, rounded, saturate_i32};
@@ -68,7 +68,7 @@ pub enum Input<'a> {
     /// One tensor.
     One(Operand<'a>),
     /// A concatenation.
-    Two([Part<'a>; 2]),
+    Two([InputPart<'a>; 2]),
 }
 
 impl<'a> Input<'a> {
