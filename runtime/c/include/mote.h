@@ -1,4 +1,4 @@
-// source 156553f59d1ec04f97b17530e283c7e83e0dd124e78f094ee787932b7ec62754
+// source faae432463f4c11be31f7a9eefd9b1110af4d3ef2459ba33be05f0c3b59d06a9
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
@@ -37,6 +37,9 @@
 //
 // Pieces. An archive with the feature `cooperative` runs a step in pieces; its functions are declared where MOTE_COOPERATIVE is defined.
 //
+// Flash. An archive with the feature `store` keeps snapshots in two slots of flash (MOTE_STORE), one with `streamed` reads a cut model's weights
+// from a memory that the core cannot address (MOTE_STREAMED).
+//
 // Errors. Every number keeps its meaning for ever. After an error nothing was begun or moved, but a run whose start failed is gone.
 
 
@@ -54,6 +57,9 @@
 // Words of 8 bytes of the storage: compared with the library when it is compiled.
 #define MOTE_MODEL_WORDS ((96u + (8u * sizeof(void *))) / 8u)
 #define MOTE_RUN_WORDS ((80u + (14u * sizeof(void *))) / 8u)
+#define MOTE_STORE_WORDS ((63u + (4u * sizeof(void *))) / 8u)
+#define MOTE_STREAM_WORDS ((16u + (8u * sizeof(void *))) / 8u)
+#define MOTE_RECORD_HEADER_BYTES 16u
 
 
 
@@ -137,6 +143,11 @@
 #define MOTE_PENDING_WORDS 18
 #endif
 
+#if defined(MOTE_STORE)
+// Largest word of a flash, bytes.
+#define MOTE_FLASH_WORD_BYTES 32
+#endif
+
 // What a call says. 0 is success, 1 the end of a run; every other number is an error, after which nothing was begun or moved.
 //
 // A number never changes its meaning. 100 and up: why a file is no model. 200 and up: what is wrong with a tensor of the file; 300
@@ -166,6 +177,12 @@ enum mote_status
   MOTE_BUSY = 8,
   // A field of the configuration has a number that nothing has.
   MOTE_CHOICE = 9,
+  // A function of the flash has failed. What was saved before is still there.
+  MOTE_FLASH = 10,
+  // The store's range is not two slots of whole sectors in the flash, or its words are none.
+  MOTE_STORE_RANGE = 11,
+  // A record does not fit its slot, or the buffer that was given for it.
+  MOTE_STORE_ROOM = 12,
   // The file does not begin at a multiple of 16 bytes.
   MOTE_MODEL_MISALIGNED = 100,
   // The file is longer than the bytes that were given.
@@ -377,6 +394,54 @@ typedef struct mote_pending {
 } mote_pending;
 #endif
 
+#if defined(MOTE_STORE)
+// Two slots in a flash. It begins as zeros.
+typedef struct mote_store {
+  // The library's.
+  uint64_t opaque[MOTE_STORE_WORDS];
+} mote_store;
+#endif
+
+#if defined(MOTE_STORE)
+// A flash, by three functions of yours. Each says 0 where it has done what it was asked for. Offsets are from the flash's beginning.
+typedef struct mote_flash {
+  // What the functions get first.
+  void *context;
+  // Reads any bytes.
+  int32_t (*read)(void *context, uint32_t at, uint8_t *to, uint32_t bytes);
+  // Writes whole words, each once between two erasures.
+  int32_t (*write)(void *context, uint32_t at, const uint8_t *from, uint32_t bytes);
+  // Erases whole sectors: every byte of them is 0xFF then.
+  int32_t (*erase)(void *context, uint32_t at, uint32_t bytes);
+  // Bytes of the flash.
+  uint32_t bytes;
+  // Bytes of a sector: what is erased at least.
+  uint32_t sector_bytes;
+  // Bytes of a word: what is written at least, 1 to `MOTE_FLASH_WORD_BYTES`.
+  uint32_t word_bytes;
+} mote_flash;
+#endif
+
+#if defined(MOTE_STREAMED)
+// A model's weights in another memory, and two buffers. It begins as zeros, and stays where it is while it is in use.
+typedef struct mote_stream {
+  // The library's.
+  uint64_t opaque[MOTE_STREAM_WORDS];
+} mote_stream;
+#endif
+
+#if defined(MOTE_STREAMED)
+// A reader of the file of weights that `mote split` wrote, by two functions of yours. Each says 0 where it has done what it was asked for.
+typedef struct mote_reader {
+  // What the functions get first.
+  void *context;
+  // Starts to read `bytes` bytes from `at` on into `to`; with a DMA it returns at once, and the core computes meanwhile.
+  int32_t (*start)(void *context, uint32_t at, uint8_t *to, uint32_t bytes);
+  // Waits until they are there. Null where `start` returns no sooner.
+  int32_t (*wait)(void *context);
+} mote_reader;
+#endif
+
 // What a status says in numbers. What it does not say is 0.
 typedef struct mote_detail {
   // Which tensor, operator, section, class, output channel or weight.
@@ -535,6 +600,17 @@ mote_status mote_begin_step(struct mote_run *run,
 #endif
 
 #if defined(MOTE_COOPERATIVE)
+// Has convolutions of the step that was begun run in pieces, none longer than one of `parts` of a network call as far as rows of output are not: each
+// counts as an operator. The bits stay. Networks in f16 are not split.
+//
+// The caller sees to it:
+// `pending` was begun or is zeros, and is nobody else's; `model` is its run's.
+mote_status mote_split_step(struct mote_pending *pending,
+                            const struct mote_model *model,
+                            uint32_t parts);
+#endif
+
+#if defined(MOTE_COOPERATIVE)
 // Runs the next `count` operators of the step, fewer where fewer are left. `done` gets 1 where none is left, else 0.
 //
 // The caller sees to it:
@@ -618,6 +694,109 @@ mote_status mote_resume(struct mote_run *run,
                         size_t arena_bytes,
                         const void *from,
                         size_t bytes);
+
+#if defined(MOTE_STORE)
+// Finds the newest record in the `bytes` bytes from `start` on, the two halves of which are the slots. A half is whole sectors, and has
+// room for a record: `mote_record_bytes`.
+//
+// `flash` is copied; its functions and its context stay while the store is used.
+//
+// The caller sees to it:
+// `store` is writable; `flash` is readable, and its functions do what they say.
+mote_status mote_store_open(struct mote_store *store,
+                            const struct mote_flash *flash,
+                            uint32_t start,
+                            uint32_t bytes);
+#endif
+
+#if defined(MOTE_STORE)
+// Bytes of a run's record on a flash with words of `word_bytes`: of the buffer that `mote_store_save` takes, and of a slot at least.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `config` is readable, `bytes` writable.
+mote_status mote_record_bytes(const struct mote_model *model,
+                              const struct mote_config *config,
+                              uint32_t word_bytes,
+                              size_t *bytes);
+#endif
+
+#if defined(MOTE_STORE)
+// Saves the run, between two steps. The record is made in the `room` bytes at `buffer`. What was saved before stays until this one is whole.
+//
+// The caller sees to it:
+// `store` was opened or is zeros; `run` was begun or is zeros; `room` bytes at `buffer` are writable and nobody else's.
+mote_status mote_store_save(struct mote_store *store,
+                            const struct mote_run *run,
+                            void *buffer,
+                            size_t room);
+#endif
+
+#if defined(MOTE_STORE)
+// Loads what was saved last into the `room` bytes at `buffer`, for `mote_resume`. `bytes` gets its length, 0 where nothing was saved.
+//
+// The caller sees to it:
+// `store` was opened or is zeros; `room` bytes at `buffer` are writable and nobody else's; `bytes` is writable.
+mote_status mote_store_load(struct mote_store *store,
+                            void *buffer,
+                            size_t room,
+                            size_t *bytes);
+#endif
+
+#if defined(MOTE_STORE)
+// Forgets what was saved: the image is done.
+//
+// The caller sees to it:
+// `store` was opened or is zeros.
+mote_status mote_store_clear(struct mote_store *store);
+#endif
+
+#if defined(MOTE_STREAMED)
+// Checks a file that `mote split` has cut and opens it in `model`. The rest is as of `mote_open`. A run of it is stepped by
+// `mote_step_streamed` alone.
+//
+// The caller sees to it:
+// As of `mote_open`.
+mote_status mote_open_apart(struct mote_model *model,
+                            const void *file,
+                            size_t bytes);
+#endif
+
+#if defined(MOTE_STREAMED)
+// Bytes of both buffers for blocks of `channels` output channels, 1 at least. Larger blocks are quicker.
+//
+// The caller sees to it:
+// `model` was opened or is zeros; `bytes` is writable.
+mote_status mote_stream_bytes(const struct mote_model *model,
+                              uint32_t channels,
+                              size_t *bytes);
+#endif
+
+#if defined(MOTE_STREAMED)
+// Reads every weight once, and holds it to the model's checksum and to the limits of its accumulators.
+//
+// `buffers` begins at a multiple of 16 and has `mote_stream_bytes` or more. It is the stream's until the last call with it; so is `model`. `reader`
+// is copied; its functions and its context stay.
+//
+// The caller sees to it:
+// `stream` and `buffer_bytes` bytes at `buffers` are writable and nobody else's; `model` was opened or is zeros; `reader` is readable, and its functions
+// do what they say.
+mote_status mote_stream_open(struct mote_stream *stream,
+                             const struct mote_model *model,
+                             const struct mote_reader *reader,
+                             void *buffers,
+                             size_t buffer_bytes);
+#endif
+
+#if defined(MOTE_STREAMED)
+// As `mote_step`, with weights that come through `stream`. Where it says `MOTE_UNREAD` the state has not moved, and the step can be run again;
+// after Heun's method, go on from a snapshot.
+//
+// The caller sees to it:
+// As of `mote_step`; `stream` was opened or is zeros, and nobody else's.
+mote_status mote_step_streamed(struct mote_run *run,
+                               struct mote_stream *stream,
+                               struct mote_step_info *step);
+#endif
 
 // Says where the error is for which `mote_open` refused the file. Zeros where it did not.
 //

@@ -6,13 +6,14 @@
 use crate::common::{folder, mote_at};
 use std::path::Path;
 
-/// A page; what stands for the folder that Python trained; the files that are there at the end.
+/// A page's name, the folders that stand for others, the files that are left.
 type Page = (
     &'static str,
     &'static [(&'static str, &'static str)],
     &'static [&'static str],
 );
 
+/// The pages; what stands for the folder that Python trained; the files that are there at the end.
 const PAGES: [Page; 6] = [
     (
         "mnist",
