@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::mem::size_of;
 
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start};
+use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, Step};
 
 use crate::check::{aligned, apart, input, output};
 use crate::config::{mote_config, read};
@@ -211,6 +211,26 @@ pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, 
     }))
 }
 
+/// What a step of C's gives: writes what it did to `step`, unless that is null.
+///
+/// # Safety
+/// `step` is null, or aligned and the caller's to write.
+pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote_status {
+    let Some(done) = done else {
+        return mote_status::MOTE_FINISHED;
+    };
+    if !step.is_null() {
+        let info = mote_step_info {
+            digest: done.digest,
+            index: done.index,
+            timestep: done.timestep,
+        };
+        // SAFETY: the caller's promise.
+        unsafe { step.write(info) };
+    }
+    mote_status::MOTE_OK
+}
+
 /// An element of a known image that is not known.
 pub const MOTE_UNKNOWN: i32 = i32::MIN;
 
@@ -225,17 +245,7 @@ pub unsafe extern "C" fn mote_step(run: *mut mote_run, step: *mut mote_step_info
         if !step.is_null() {
             aligned(step)?;
         }
-        let Some(done) = place.with(Sampler::step)? else {
-            return Ok(mote_status::MOTE_FINISHED);
-        };
-        if !step.is_null() {
-            step.write(mote_step_info {
-                digest: done.digest,
-                index: done.index,
-                timestep: done.timestep,
-            });
-        }
-        Ok(mote_status::MOTE_OK)
+        Ok(told(place.with(Sampler::step)?, step))
     });
     result.unwrap_or_else(|status| status)
 }

@@ -6,7 +6,7 @@ use core::mem::{MaybeUninit, align_of, size_of};
 use mote_runtime::{Arena, Model, ReadFailed, Sampler, Streamed, Unobserved, WeightReader, stream_bytes};
 
 use crate::check::{aligned, apart, input, output};
-use crate::run::mote_step_info;
+use crate::run::{mote_step_info, told};
 use crate::status::{mote_status, status};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
@@ -154,17 +154,7 @@ pub unsafe extern "C" fn mote_step_streamed(
         }
         let network = (*(&raw mut (*cell).stream)).assume_init_mut();
         let done = place.with(|run: &mut Sampler<'static, 'static>| run.step_by(network, &mut Unobserved))?;
-        let Some(done) = done else {
-            return Ok(mote_status::MOTE_FINISHED);
-        };
-        if !step.is_null() {
-            step.write(mote_step_info {
-                digest: done.digest,
-                index: done.index,
-                timestep: done.timestep,
-            });
-        }
-        Ok(mote_status::MOTE_OK)
+        Ok(told(done, step))
     });
     result.unwrap_or_else(|status| status)
 }

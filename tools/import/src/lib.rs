@@ -337,6 +337,12 @@ fn own_name(checkpoint: &Checkpoint) -> String {
     format!("unet-{channels}x{rows}x{cols}-{}", &checkpoint.sha256[..8])
 }
 
+/// The name of a network that has none: its sample's shape and the first digits of its weights' SHA-256.
+fn unnamed(graph: &Graph, sha256: &str) -> String {
+    let [channels, rows, cols] = graph.sample_shape();
+    format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8])
+}
+
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }

@@ -3,7 +3,7 @@
 use super::exported::{Kind, Manifest, Net, Plan, Tensor, View, planned};
 use super::pickle::{Saved, Stored};
 use super::stored::{self, Stored as File};
-use super::{Checkpoint, ImportError, folders, shown};
+use super::{Checkpoint, ImportError, folders, shown, unnamed};
 use crate::files;
 use crate::widen::widen;
 use mote_graph::config::{self as settings, ConfigError, printable};
@@ -272,11 +272,10 @@ impl Native {
                     .into());
             }
         }
-        let [channels, rows, cols] = graph.sample_shape();
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
             variances: false,
-            name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
+            name: unnamed(&graph, &sha256),
             notes: scheduler
                 .notes
                 .iter()

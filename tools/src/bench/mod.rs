@@ -200,18 +200,19 @@ impl Bench<'_> {
         })
     }
 
-    /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
-    fn board(&self, board: &'static Board, firmware: Firmware, row: BackendCost) -> Result<BackendCost, SimError> {
+    /// The firmware for `board`, the condition in it.
+    fn image(&self, board: &'static Board, firmware: Firmware) -> Result<Image, SimError> {
+        let condition = self.condition.iter().flat_map(|condition| condition.iter());
         let options = ImageOptions {
-            state: self
-                .condition
-                .iter()
-                .flat_map(|condition| condition.iter())
-                .copied()
-                .collect(),
+            state: condition.copied().collect(),
             ..board_options(&self.config, firmware)
         };
-        let image = Image::link(board, self.opened.bytes, &options)?;
+        Image::link(board, self.opened.bytes, &options)
+    }
+
+    /// Instructions, twice: once for whole steps, once for operators, since watching them costs instructions as well.
+    fn board(&self, board: &'static Board, firmware: Firmware, row: BackendCost) -> Result<BackendCost, SimError> {
+        let image = self.image(board, firmware)?;
         let limit = time_limit(board, self.opened.model, &self.config, 1);
         let whole = image.run(&RunRequest {
             limit,

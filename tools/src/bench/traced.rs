@@ -1,9 +1,9 @@
 //! A step's cycles, from a trace of every instruction that a simulated board runs.
 
 use super::Bench;
-use crate::backend::{board_options, time_limit};
+use crate::backend::time_limit;
 use mote_firmware_sim::cycles::{Kind, Traced};
-use mote_firmware_sim::{Board, Core, Firmware, Image, ImageOptions, RunRequest, SimError};
+use mote_firmware_sim::{Board, Core, Firmware, RunRequest, SimError};
 use mote_runtime::Config;
 
 /// How many times as long a run takes that is traced, at most.
@@ -19,16 +19,7 @@ impl Bench<'_> {
     /// What keeps the firmware from being built or run.
     pub fn trace(&self, board: &'static Board, core: &Core) -> Result<Option<Traced>, SimError> {
         let Some(kind) = Kind::of(core) else { return Ok(None) };
-        let options = ImageOptions {
-            state: self
-                .condition
-                .iter()
-                .flat_map(|condition| condition.iter())
-                .copied()
-                .collect(),
-            ..board_options(&self.config, Firmware::Fast)
-        };
-        let image = Image::link(board, self.opened.bytes, &options)?;
+        let image = self.image(board, Firmware::Fast)?;
         let plan = self.opened.model.header().schedule.plan().map(|plan| plan.steps);
         let run = |steps: u32, images: u64| {
             let config = Config {

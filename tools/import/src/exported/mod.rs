@@ -56,7 +56,7 @@ pub(super) use tensor::{Kind, Tensor};
 pub(super) use view::View;
 pub(super) use waves::{Rate, Waves};
 
-use super::{Checkpoint, ImportError, SampleLayout, folders, shown};
+use super::{Checkpoint, ImportError, SampleLayout, folders, shown, unnamed};
 use crate::files;
 use archive::Archive;
 use manifest::Role;
@@ -136,11 +136,10 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     }
     let (graph, layout) = network(&program, &mut opened, &manifest)?;
     let sha256 = opened.sha256();
-    let [channels, rows, cols] = graph.sample_shape();
     let null_class = null_class(&manifest, &graph)?;
     Ok(Checkpoint {
         variances: false,
-        name: format!("net-{channels}x{rows}x{cols}-{}", &sha256[..8]),
+        name: unnamed(&graph, &sha256),
         notes: scheduler
             .notes
             .iter()
