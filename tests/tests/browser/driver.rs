@@ -1,8 +1,8 @@
 //! Chromium and its driver, by the W3C's WebDriver protocol.
 
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,13 +30,22 @@ impl Browser {
 
     /// `None` where it is not installed.
     fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
+        // It chooses the port itself: one that is looked for here may be another's by then, of a connection too.
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
+        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = said.find_map(|line| {
+            let line = line.ok()?;
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        let port = port.expect("the driver says its port");
+        // What else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || said.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Self {
             driver,
@@ -44,7 +53,6 @@ impl Browser {
             session: String::new(),
             _profile: profile,
         };
-        browser.until(|browser| TcpStream::connect(("127.0.0.1", browser.port)).ok());
         let mut arguments: Vec<String> = [
             "--headless",
             "--no-sandbox",

@@ -52,12 +52,17 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
             ..args.sampler.request()?
         }),
     };
+    // What cannot be sampled has no steps: the comparison says why.
     let steps = |request: &Request, file: &ModelFile| {
-        let sampling = request.sampling(file.model())?;
-        Ok::<_, Failure>(sampling.images.len() as u64 * u64::from(sampling.config.steps))
+        let sampling = request.sampling(file.model());
+        sampling.map_or(0, |sampling| {
+            sampling.images.len() as u64 * u64::from(sampling.config.steps)
+        })
     };
-    let of_both = |request: &Request| Ok::<_, Failure>(steps(request, &files[0])? + steps(request, &files[1])?);
-    let bar = progress::bar("sampling", request.as_ref().map_or(Ok(0), of_both)?);
+    let total = request
+        .iter()
+        .flat_map(|request| files.iter().map(move |file| steps(request, file)));
+    let bar = progress::bar("sampling", total.sum());
     let found = difference_with([&files[0], &files[1]], request.as_ref(), &|| bar.inc(1));
     bar.finish_and_clear();
     let found = found?;
