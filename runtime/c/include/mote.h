@@ -1,4 +1,4 @@
-// source faae432463f4c11be31f7a9eefd9b1110af4d3ef2459ba33be05f0c3b59d06a9
+// source 21e8ff0f7af2a6e11ec99b1b2aee464d3d67ebbe2447a6c30eafe969115e6076
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros
