@@ -14,6 +14,7 @@ use crate::availability::emulator;
 use crate::boards::{Board, Emulator};
 use crate::cycles::{Traced, Tracer};
 use crate::error::SimError;
+use crate::toolchain::output_line;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,12 +105,9 @@ pub fn run_traced(
 /// How long the log of a QEMU that has ended may take to be read.
 const LAG: Duration = Duration::from_secs(10);
 
-/// The first number of QEMU's version.
+/// The first number of QEMU's version; that of Debian 12's where it does not say one.
 fn major(board: &Board) -> Result<u32, SimError> {
-    let program = emulator(board)?;
-    let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
-    let output = output.map_err(SimError::io(format!("starting {}", program.display())))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = output_line(Command::new(emulator(board)?).arg("--version")).unwrap_or_default();
     let number = text.split("version ").nth(1).and_then(|rest| rest.split('.').next());
     Ok(number.and_then(|number| number.parse().ok()).unwrap_or(7))
 }

@@ -1,4 +1,4 @@
-// source 21e8ff0f7af2a6e11ec99b1b2aee464d3d67ebbe2447a6c30eafe969115e6076
+// source 05dab9fdeb67af8890bcb2c4be1621c5f043bb71d30c43c8fc241a38037b2d2a
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros

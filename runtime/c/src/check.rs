@@ -17,6 +17,12 @@ pub fn aligned<T>(pointer: *const T) -> Result<(), mote_status> {
 }
 
 /// # Errors
+/// As [`aligned`], of a pointer that may be null.
+pub fn aligned_or_null<T>(pointer: *const T) -> Result<(), mote_status> {
+    if pointer.is_null() { Ok(()) } else { aligned(pointer) }
+}
+
+/// # Errors
 /// As [`aligned`]; or so many elements do not end within memory.
 fn array<T>(pointer: *const T, count: usize) -> Result<(), mote_status> {
     aligned(pointer)?;

@@ -4,8 +4,9 @@ use core::mem::{align_of, size_of};
 
 use mote_runtime::{Pending, Sampler};
 
-use crate::check::aligned;
-use crate::run::mote_step_info;
+use crate::cell::Cell;
+use crate::check::{aligned, aligned_or_null};
+use crate::run::{mote_step_info, tell};
 use crate::status::{mote_status, status};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
 
@@ -21,11 +22,7 @@ pub struct mote_pending {
 }
 
 /// What a [`mote_pending`] holds.
-#[repr(C)]
-struct PendingCell {
-    tag: u32,
-    step: core::mem::MaybeUninit<Pending<'static>>,
-}
+type PendingCell = Cell<Pending<'static>>;
 
 const BEGUN: u32 = 0x4d6f_7411;
 
@@ -38,14 +35,8 @@ const _: () = assert!(align_of::<PendingCell>() <= align_of::<mote_pending>());
 /// `pending` was written by `mote_begin_step` or is zeros, and nobody else's.
 unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'static>, mote_status> {
     aligned(pending)?;
-    let cell: *mut PendingCell = pending.cast();
-    // SAFETY: the caller's promise; a step lies there by the tag.
-    unsafe {
-        if (&raw const (*cell).tag).read() != BEGUN {
-            return Err(mote_status::MOTE_NOT_STARTED);
-        }
-        Ok((*(&raw mut (*cell).step)).assume_init_mut())
-    }
+    // SAFETY: the caller's promise; the pointer was checked.
+    unsafe { PendingCell::get(pending.cast(), BEGUN) }.ok_or(mote_status::MOTE_NOT_STARTED)
 }
 
 /// Begins the next step. `MOTE_FINISHED` where there is none. From here to `mote_finish_step` nothing but `mote_run_operators` is called
@@ -59,12 +50,11 @@ pub unsafe extern "C" fn mote_begin_step(run: *mut mote_run, pending: *mut mote_
     let result = RunPlace::new(run).and_then(|place| unsafe {
         aligned(pending)?;
         let cell: *mut PendingCell = pending.cast();
-        (&raw mut (*cell).tag).write(0);
+        PendingCell::clear(cell);
         let Some(step) = place.with(|run| run.begin_step())? else {
             return Ok(mote_status::MOTE_FINISHED);
         };
-        (&raw mut (*cell).step).cast::<Pending<'static>>().write(step);
-        (&raw mut (*cell).tag).write(BEGUN);
+        PendingCell::put(cell, BEGUN, step);
         Ok(mote_status::MOTE_OK)
     });
     result.unwrap_or_else(|status| status)
@@ -122,19 +112,11 @@ pub unsafe extern "C" fn mote_finish_step(
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointers were checked.
     status(RunPlace::new(run).and_then(|place| unsafe {
-        if !step.is_null() {
-            aligned(step)?;
-        }
+        aligned_or_null(step)?;
         let pending_step = *begun(pending)?;
         let done = place.with(|run: &mut Sampler<'_, '_>| run.finish_step(pending_step))?;
-        (&raw mut (*pending.cast::<PendingCell>()).tag).write(0);
-        if !step.is_null() {
-            step.write(mote_step_info {
-                digest: done.digest,
-                index: done.index,
-                timestep: done.timestep,
-            });
-        }
+        PendingCell::clear(pending.cast());
+        tell(done, step);
         Ok(())
     }))
 }

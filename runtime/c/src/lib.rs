@@ -55,6 +55,9 @@ mod stream;
 
 mod detail;
 
+#[cfg(any(feature = "cooperative", feature = "store", feature = "streamed"))]
+mod cell;
+
 mod check;
 
 pub use config::*;

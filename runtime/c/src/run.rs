@@ -5,7 +5,7 @@ use core::mem::size_of;
 
 use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, Step};
 
-use crate::check::{aligned, apart, input, output};
+use crate::check::{aligned_or_null, apart, input, output};
 use crate::config::{mote_config, read};
 use crate::status::{mote_status, status};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
@@ -211,14 +211,14 @@ pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, 
     }))
 }
 
-/// What a step of C's gives: writes what it did to `step`, unless that is null.
+/// An element of a known image that is not known.
+pub const MOTE_UNKNOWN: i32 = i32::MIN;
+
+/// Writes what a step did to `step`, unless that is null.
 ///
 /// # Safety
 /// `step` is null, or aligned and the caller's to write.
-pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote_status {
-    let Some(done) = done else {
-        return mote_status::MOTE_FINISHED;
-    };
+pub(crate) unsafe fn tell(done: Step, step: *mut mote_step_info) {
     if !step.is_null() {
         let info = mote_step_info {
             digest: done.digest,
@@ -228,11 +228,20 @@ pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote
         // SAFETY: the caller's promise.
         unsafe { step.write(info) };
     }
-    mote_status::MOTE_OK
 }
 
-/// An element of a known image that is not known.
-pub const MOTE_UNKNOWN: i32 = i32::MIN;
+/// [`tell`] of a step that may have been none: the status of C's call.
+///
+/// # Safety
+/// As of [`tell`].
+pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote_status {
+    let Some(done) = done else {
+        return mote_status::MOTE_FINISHED;
+    };
+    // SAFETY: the caller's promise.
+    unsafe { tell(done, step) };
+    mote_status::MOTE_OK
+}
 
 /// Runs the next step, a network call or two. `MOTE_FINISHED` where there is none: `step` is then left as it was. `step` may be null.
 ///
@@ -242,9 +251,7 @@ pub const MOTE_UNKNOWN: i32 = i32::MIN;
 pub unsafe extern "C" fn mote_step(run: *mut mote_run, step: *mut mote_step_info) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
     let result = RunPlace::new(run).and_then(|place| unsafe {
-        if !step.is_null() {
-            aligned(step)?;
-        }
+        aligned_or_null(step)?;
         Ok(told(place.with(Sampler::step)?, step))
     });
     result.unwrap_or_else(|status| status)

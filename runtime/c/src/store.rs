@@ -1,12 +1,13 @@
 //! Snapshots in two slots of flash: power may be lost at any time. Of the part `store`.
 
 use core::ffi::c_void;
-use core::mem::{MaybeUninit, align_of, size_of};
+use core::mem::{align_of, size_of};
 
 use ::mote_store::{HEADER, Store, StoreError, record_bytes};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use mote_runtime::Sampler;
 
+use crate::cell::Cell;
 use crate::check::{aligned, output};
 use crate::config::{measure, mote_config};
 use crate::status::{mote_status, status};
@@ -113,11 +114,7 @@ impl NorFlash for Flash {
 }
 
 /// What a [`mote_store`] holds.
-#[repr(C)]
-struct StoreCell {
-    tag: u32,
-    store: MaybeUninit<Store<Flash>>,
-}
+type StoreCell = Cell<Store<Flash>>;
 
 const _: () = assert!(size_of::<StoreCell>() <= size_of::<mote_store>());
 const _: () = assert!(align_of::<StoreCell>() <= align_of::<mote_store>());
@@ -140,14 +137,8 @@ impl From<StoreError<Failed>> for mote_status {
 /// `store` was opened or is zeros, and is nobody else's.
 unsafe fn open<'s>(store: *mut mote_store) -> Result<&'s mut Store<Flash>, mote_status> {
     aligned(store)?;
-    let cell: *mut StoreCell = store.cast();
-    // SAFETY: the caller's promise; a store lies there by the tag.
-    unsafe {
-        if (&raw const (*cell).tag).read() != OPEN {
-            return Err(mote_status::MOTE_NOT_OPEN);
-        }
-        Ok((*(&raw mut (*cell).store)).assume_init_mut())
-    }
+    // SAFETY: the caller's promise; the pointer was checked.
+    unsafe { StoreCell::get(store.cast(), OPEN) }.ok_or(mote_status::MOTE_NOT_OPEN)
 }
 
 /// Finds the newest record in the `bytes` bytes from `start` on, the two halves of which are the slots. A half is whole sectors, and has
@@ -168,7 +159,7 @@ pub unsafe extern "C" fn mote_store_open(
     status(aligned(store).and_then(|()| unsafe {
         aligned(flash)?;
         let cell: *mut StoreCell = store.cast();
-        (&raw mut (*cell).tag).write(0);
+        StoreCell::clear(cell);
         let flash = flash.read();
         if flash.read.is_none() || flash.write.is_none() || flash.erase.is_none() {
             return Err(mote_status::MOTE_NULL);
@@ -180,8 +171,7 @@ pub unsafe extern "C" fn mote_store_open(
             .filter(|_| words && sector > 0 && bytes.is_multiple_of(2));
         let end = end.filter(|_| start.is_multiple_of(sector) && half.is_multiple_of(sector));
         let found = Store::open(Flash(flash), start..end.ok_or(mote_status::MOTE_STORE_RANGE)?)?;
-        (&raw mut (*cell).store).cast::<Store<Flash>>().write(found);
-        (&raw mut (*cell).tag).write(OPEN);
+        StoreCell::put(cell, OPEN, found);
         Ok(())
     }))
 }

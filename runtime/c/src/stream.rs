@@ -1,11 +1,12 @@
 //! Weights that the core cannot address, read in blocks. Of the part `streamed`.
 
 use core::ffi::c_void;
-use core::mem::{MaybeUninit, align_of, size_of};
+use core::mem::{align_of, size_of};
 
 use mote_runtime::{Arena, Model, ReadFailed, Sampler, Streamed, Unobserved, WeightReader, stream_bytes};
 
-use crate::check::{aligned, apart, input, output};
+use crate::cell::Cell;
+use crate::check::{aligned, aligned_or_null, apart, input, output};
 use crate::run::{mote_step_info, told};
 use crate::status::{mote_status, status};
 use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
@@ -52,11 +53,7 @@ impl WeightReader for Reader {
 }
 
 /// What a [`mote_stream`] holds.
-#[repr(C)]
-struct StreamCell {
-    tag: u32,
-    stream: MaybeUninit<Streamed<'static, Reader>>,
-}
+type StreamCell = Cell<Streamed<'static, Reader>>;
 
 const _: () = assert!(size_of::<StreamCell>() <= size_of::<mote_stream>());
 const _: () = assert!(align_of::<StreamCell>() <= align_of::<mote_stream>());
@@ -110,7 +107,7 @@ pub unsafe extern "C" fn mote_stream_open(
     status(aligned(stream).and_then(|()| unsafe {
         aligned(reader)?;
         let cell: *mut StreamCell = stream.cast();
-        (&raw mut (*cell).tag).write(0);
+        StreamCell::clear(cell);
         let reader = reader.read();
         if reader.start.is_none() {
             return Err(mote_status::MOTE_NULL);
@@ -125,8 +122,7 @@ pub unsafe extern "C" fn mote_stream_open(
         let mut arena = Arena::new(bytes)?;
         let arena: &'static mut Arena<'static> = &mut *(&raw mut arena);
         let opened = Streamed::new(model, Reader(reader), arena)?;
-        (&raw mut (*cell).stream).cast::<Streamed<'_, Reader>>().write(opened);
-        (&raw mut (*cell).tag).write(OPEN);
+        StreamCell::put(cell, OPEN, opened);
         Ok(())
     }))
 }
@@ -145,14 +141,8 @@ pub unsafe extern "C" fn mote_step_streamed(
     // SAFETY: the caller's promise; the pointers were checked.
     let result = RunPlace::new(run).and_then(|place| unsafe {
         aligned(stream)?;
-        if !step.is_null() {
-            aligned(step)?;
-        }
-        let cell: *mut StreamCell = stream.cast();
-        if (&raw const (*cell).tag).read() != OPEN {
-            return Err(mote_status::MOTE_NOT_OPEN);
-        }
-        let network = (*(&raw mut (*cell).stream)).assume_init_mut();
+        aligned_or_null(step)?;
+        let network = StreamCell::get(stream.cast(), OPEN).ok_or(mote_status::MOTE_NOT_OPEN)?;
         let done = place.with(|run: &mut Sampler<'static, 'static>| run.step_by(network, &mut Unobserved))?;
         Ok(told(done, step))
     });

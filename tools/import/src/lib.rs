@@ -61,7 +61,6 @@ use mote_graph::schedule::edm::Edm;
 use network_place::NetworkPlace;
 use preset::Preset;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::Path;
 use weights::{WeightFile, Weights};
@@ -279,9 +278,7 @@ fn assemble(
     let mut weights = Weights::parse(files)?;
     let mut checkpoint = with_weights(names, config, &mut weights, scheduler)?;
     weights.finish()?;
-    let mut digest = Sha256::new();
-    files.iter().for_each(|(_, bytes)| digest.update(bytes));
-    checkpoint.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    checkpoint.sha256 = files::sha256_of(files.iter().map(|(_, bytes)| *bytes));
     checkpoint.name = own_name(&checkpoint);
     Ok(checkpoint)
 }
@@ -309,11 +306,7 @@ fn with_weights(
         null_class: unet.null_class,
         layout: SampleLayout::plain(),
         calibration: None,
-        notes: schedule
-            .notes
-            .iter()
-            .map(|note| format!("{}: {note}", names.scheduler))
-            .collect(),
+        notes: notes_of(&schedule, &names.scheduler),
         scheduler: schedule,
         unet: Some(unet),
     })
@@ -335,6 +328,12 @@ fn own_name(checkpoint: &Checkpoint) -> String {
     }
     let [channels, rows, cols] = checkpoint.graph.sample_shape();
     format!("unet-{channels}x{rows}x{cols}-{}", &checkpoint.sha256[..8])
+}
+
+/// What a user should know of a scheduler that `file` holds.
+fn notes_of(schedule: &SchedulerConfig, file: &str) -> Vec<String> {
+    let notes = schedule.notes.iter();
+    notes.map(|note| format!("{file}: {note}")).collect()
 }
 
 /// The name of a network that has none: its sample's shape and the first digits of its weights' SHA-256.

@@ -1,16 +1,15 @@
 //! Networks that are known by the names of their weights: a file of `torch.save` or of safetensors, and `config.json` beside it.
 
-use super::exported::{Kind, Manifest, Net, Plan, Tensor, View, planned};
+use super::exported::{Kind, Manifest, Net, Plan, Tensor, View, null_class, planned};
 use super::pickle::{Saved, Stored};
 use super::stored::{self, Stored as File};
-use super::{Checkpoint, ImportError, folders, shown, unnamed};
+use super::{Checkpoint, ImportError, folders, notes_of, shown, unnamed};
 use crate::files;
 use crate::widen::widen;
 use mote_graph::config::{self as settings, ConfigError, printable};
 use mote_graph::schedule::SchedulerConfig;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -258,30 +257,14 @@ impl Native {
         let (scheduler, scheduler_config) = self.scheduler(&manifest)?;
         let sha256 = match &self.source {
             Source::Saved(saved, _) => files::sha256(saved.bytes()),
-            Source::Safe(files) => {
-                let mut digest = Sha256::new();
-                files.iter().for_each(|(_, bytes)| digest.update(bytes));
-                digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-            }
+            Source::Safe(parts) => files::sha256_of(parts.iter().map(|(_, bytes)| &bytes[..])),
         };
-        if let Some(label) = manifest.null_class {
-            let classes = graph.classes.unwrap_or(0);
-            if label >= classes {
-                return Err(manifest
-                    .error("null_class", format!("the network has {classes} labels"))
-                    .into());
-            }
-        }
+        let null_class = null_class(&manifest, &graph)?;
         let settings = self.settings(&[])?;
         Ok(Checkpoint {
             variances: false,
             name: unnamed(&graph, &sha256),
-            notes: scheduler
-                .notes
-                .iter()
-                .map(|note| format!("{}: {note}", shown(file)))
-                .chain(self.notes.iter().cloned())
-                .collect(),
+            notes: [notes_of(&scheduler, &shown(file)), self.notes.clone()].concat(),
             graph,
             scheduler_config,
             scheduler,
@@ -289,12 +272,9 @@ impl Native {
             config: Value::Object(settings.map),
             config_file: settings.file,
             unet: None,
-            null_class: manifest.null_class,
+            null_class,
             layout,
-            calibration: manifest
-                .calibration
-                .as_ref()
-                .map(|place| self.root.join(place).into_os_string()),
+            calibration: manifest.calibration_in(&self.root),
             trained: None,
             decoder: None,
         })

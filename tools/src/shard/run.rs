@@ -1,7 +1,7 @@
 //! The run that a part is of, as a text that is the same in every part of it.
 
 use crate::backend::{OpenModel, Origin, Sampling};
-use crate::files::sha256;
+use crate::files::{hex, sha256};
 use crate::validate::Survey;
 use mote_graph::config::printable;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ fn start(sampling: &Sampling) -> String {
     if plain {
         return "seeds".into();
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hasher)
 }
 
 #[cfg(test)]

@@ -3,19 +3,18 @@
 use super::run::RunError;
 use crate::Error;
 use crate::files::Inputs;
+use crate::import::CHAIN_FILE;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 /// What a run keeps beside its checkpoint. Where it is, the folder is a run's.
 pub(super) const TRAINING: &str = "training";
-/// What a chain's folder holds.
-const CHAIN: &str = "chain.json";
 
 /// What a run trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trains {
     /// A network.
-    PreparedGraph,
+    Network,
     /// A chain of 2015.
     Chain,
 }
@@ -26,9 +25,9 @@ pub enum Trains {
 /// Of kind `Usage` or `Output`, with the folder and what it holds.
 pub fn check(folder: &Path, inputs: &[&Path], trains: Trains) -> Result<(), Error> {
     Inputs::of(inputs.iter().copied()).spare_folder(folder, |_| true)?;
-    let (network, chain) = (folder.join(TRAINING).is_dir(), folder.join(CHAIN).is_file());
+    let (network, chain) = (folder.join(TRAINING).is_dir(), folder.join(CHAIN_FILE).is_file());
     let (own, other) = match trains {
-        Trains::PreparedGraph => (network, chain.then_some("a chain of 2015")),
+        Trains::Network => (network, chain.then_some("a chain of 2015")),
         Trains::Chain => (chain, network.then_some("a network's run")),
     };
     if let Some(other) = other {
@@ -111,7 +110,7 @@ mod tests {
     fn a_folder_is_taken_where_it_is_new_empty_or_a_runs() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
-        check(&at("new"), &[], Trains::PreparedGraph).unwrap();
+        check(&at("new"), &[], Trains::Network).unwrap();
         for name in ["empty", "run/training", "chain", "ck/unet", "data"] {
             std::fs::create_dir_all(at(name)).unwrap();
         }
@@ -119,22 +118,22 @@ mod tests {
             std::fs::write(at(name), "").unwrap();
         }
         for (name, trains) in [
-            ("empty", Trains::PreparedGraph),
+            ("empty", Trains::Network),
             ("empty", Trains::Chain),
-            ("run", Trains::PreparedGraph),
+            ("run", Trains::Network),
             ("chain", Trains::Chain),
         ] {
             check(&at(name), &[], trains).unwrap();
         }
         for (name, trains, held) in [
             ("run", Trains::Chain, "holds a network's run"),
-            ("chain", Trains::PreparedGraph, "holds a chain of 2015"),
+            ("chain", Trains::Network, "holds a chain of 2015"),
         ] {
             let error = check(&at(name), &[], trains).unwrap_err();
             assert!(error.to_string().contains(held) && error.advice().is_some(), "{error}");
         }
         let refused = |name: &str, inputs: &[&Path]| {
-            let error = check(&at(name), inputs, Trains::PreparedGraph).unwrap_err();
+            let error = check(&at(name), inputs, Trains::Network).unwrap_err();
             (error.kind(), format!("{error}: {}", error.advice().unwrap_or_default()))
         };
         let (kind, text) = refused("ck", &[]);

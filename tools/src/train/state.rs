@@ -2,7 +2,7 @@
 
 use super::checkpoint::tensor_file;
 use super::curve::Curve;
-use crate::files::{Form, read_as, replace};
+use crate::files::{Form, hex, read_as, replace};
 use mote_train::adam::Adam;
 use mote_train::trainer::State;
 use safetensors::SafeTensors;
@@ -152,7 +152,7 @@ fn sum(state: &State, curve: &str, settings: &str) -> String {
     }
     digest.update(curve);
     digest.update(settings);
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ struct Start {
 pub fn run(args: &Args, path: &Path) -> Result<Verdict, Failure> {
     let teacher = args.distill_from.as_deref();
     let inputs: Vec<_> = teacher.into_iter().chain([path]).collect();
-    folder::check(&args.output, &inputs, folder::Trains::PreparedGraph)?;
+    folder::check(&args.output, &inputs, folder::Trains::Network)?;
     check(args)?;
     let (start, data) = start(args, path)?;
     let settings = settings(args, &start.preset);

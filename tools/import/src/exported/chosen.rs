@@ -55,7 +55,7 @@ impl Net {
                     data[i * channels + row] = *factor;
                 }
                 let weight = Tensor::new(Kind::F64, vec![rows.len(), channels, 1, 1], data);
-                self.add(sizes, What::Conv(Box::new(plain(source, weight, 1))))
+                self.add(sizes, What::Conv(Box::new(Convolved::plain(source, weight, 1))))
             }
         };
         self.module = module;
@@ -222,7 +222,7 @@ impl Net {
         let source = match self.cuts.get(&key) {
             Some(known) => *known,
             None => {
-                let conv = plain(view.source, weight, channels);
+                let conv = Convolved::plain(view.source, weight, channels);
                 let made = self.add(vec![channels, 1, count], What::Conv(Box::new(conv)))?;
                 self.cuts.insert(key, made);
                 made
@@ -275,7 +275,7 @@ impl Net {
         let weight = Tensor::new(Kind::F64, vec![width, 1, 1, more + 1], kernel.repeat(width));
         let moved = Convolved {
             pad: [0, more, 0, more],
-            ..plain(x, weight, width)
+            ..Convolved::plain(x, weight, width)
         };
         let mut sum = self.add(vec![width, 1, all], What::Conv(Box::new(moved)))?;
         for (place, view) in vectors.iter().enumerate() {
@@ -403,20 +403,5 @@ impl Net {
         let plane = Tensor::new(Kind::F64, vec![1, 1, rows, cols], plane);
         let whole = self.times(&filtered, &plane)?;
         Ok(self.shown_as(whole.source, view.axes.len()))
-    }
-}
-
-/// A convolution in so many groups, with no bias, stride or padding.
-fn plain(x: usize, weight: Tensor, groups: usize) -> Convolved {
-    Convolved {
-        x,
-        weight,
-        bias: None,
-        stride: [1; 2],
-        pad: [0; 4],
-        dilation: [1; 2],
-        groups,
-        output_pad: None,
-        rows: String::new(),
     }
 }

@@ -257,15 +257,9 @@ impl Net {
         let [_, rows, cols] = self.shape(x)?;
         let (rows, cols) = (rows / stride[0], cols / stride[1]);
         let conv = Convolved {
-            x,
-            weight,
             bias,
             stride,
-            pad: [0; 4],
-            dilation: [1; 2],
-            groups: 1,
-            output_pad: None,
-            rows: String::new(),
+            ..Convolved::plain(x, weight, 1)
         };
         let source = self.add(vec![gives, rows, cols], What::Conv(Box::new(conv)))?;
         let mut view = View {

@@ -20,6 +20,7 @@ use crate::{ImportError, shown};
 use mote_graph::config::{self as settings, ConfigError, Fields, printable};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Its name.
@@ -79,6 +80,12 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
+    /// Where condition vectors for calibration are: a name of it is one in `folder`.
+    pub fn calibration_in(&self, folder: &Path) -> Option<OsString> {
+        let place = self.calibration.as_ref()?;
+        Some(folder.join(place).into_os_string())
+    }
+
     /// Reads the file in `folder`, for a network with `inputs`.
     pub fn read(folder: &Path, inputs: &[Input]) -> Result<Self, ImportError> {
         let path = folder.join(FILE);

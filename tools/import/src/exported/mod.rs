@@ -56,7 +56,7 @@ pub(super) use tensor::{Kind, Tensor};
 pub(super) use view::View;
 pub(super) use waves::{Rate, Waves};
 
-use super::{Checkpoint, ImportError, SampleLayout, folders, shown, unnamed};
+use super::{Checkpoint, ImportError, SampleLayout, folders, notes_of, shown, unnamed};
 use crate::files;
 use archive::Archive;
 use manifest::Role;
@@ -140,19 +140,12 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
     Ok(Checkpoint {
         variances: false,
         name: unnamed(&graph, &sha256),
-        notes: scheduler
-            .notes
-            .iter()
-            .map(|note| format!("{}: {note}", shown(file)))
-            .collect(),
+        notes: notes_of(&scheduler, &shown(file)),
         graph,
         scheduler,
         sha256,
         config_file: manifest.file.clone(),
-        calibration: manifest
-            .calibration
-            .as_ref()
-            .map(|place| folder.join(place).into_os_string()),
+        calibration: manifest.calibration_in(&folder),
         config: serde_json::Value::Object(manifest.object),
         scheduler_config,
         unet: None,
@@ -373,7 +366,7 @@ fn scheduler(folder: &Path, manifest: &Manifest) -> Result<(SchedulerConfig, ser
     Ok((schedule, config))
 }
 
-fn null_class(manifest: &Manifest, graph: &Graph) -> Result<Option<usize>, ImportError> {
+pub(super) fn null_class(manifest: &Manifest, graph: &Graph) -> Result<Option<usize>, ImportError> {
     match (manifest.null_class, graph.classes) {
         (Some(label), Some(classes)) if label < classes => Ok(Some(label)),
         (None, _) => Ok(None),

@@ -385,20 +385,11 @@ impl Net {
 
 /// A factor a channel, as the depthwise convolution that it is.
 fn each_channel(x: usize, factors: Tensor, channels: usize) -> Convolved {
-    Convolved {
-        x,
-        weight: Tensor {
-            sizes: vec![channels, 1, 1, 1],
-            ..factors
-        },
-        bias: None,
-        stride: [1; 2],
-        pad: [0; 4],
-        dilation: [1; 2],
-        groups: channels,
-        output_pad: None,
-        rows: String::new(),
-    }
+    let weight = Tensor {
+        sizes: vec![channels, 1, 1, 1],
+        ..factors
+    };
+    Convolved::plain(x, weight, channels)
 }
 
 /// The atoms of two views of the same extents, split so that both have the same.

@@ -183,6 +183,21 @@ pub(crate) struct Convolved {
 }
 
 impl Convolved {
+    /// One in so many groups, with no bias, stride or padding.
+    pub fn plain(x: usize, weight: Tensor, groups: usize) -> Self {
+        Self {
+            x,
+            weight,
+            bias: None,
+            stride: [1; 2],
+            pad: [0; 4],
+            dilation: [1; 2],
+            groups,
+            output_pad: None,
+            rows: String::new(),
+        }
+    }
+
     /// Whether it is a factor for each channel and nothing else.
     pub fn is_each_channel(&self) -> bool {
         self.weight.sizes == [self.groups, 1, 1, 1]

@@ -7,7 +7,6 @@ use crate::exported::tensor::{Kind, Tensor};
 use crate::files;
 use crate::{ImportError, shown};
 use mote_graph::config::printable;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -98,10 +97,8 @@ impl Source {
 
     /// SHA-256 of the file, and of those beside it by name.
     pub fn sha256(&self) -> String {
-        let mut digest = Sha256::new();
-        digest.update(&self.bytes);
-        self.beside.values().for_each(|bytes| digest.update(bytes));
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let beside = self.beside.values().map(|bytes| &bytes[..]);
+        files::sha256_of([&self.bytes[..]].into_iter().chain(beside))
     }
 
     fn held(&self, held: &message::Tensor) -> Result<Tensor, String> {
