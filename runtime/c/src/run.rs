@@ -1,14 +1,14 @@
 //! Beginning a run, and its steps.
 
 use core::ffi::c_void;
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 
-use mote_runtime::{Arena, Config, Model, RunError, Sampler, Start, Step};
+use mote_runtime::{Arena, Config, Model, Sampler, Start, Step};
 
 use crate::check::{aligned_or_null, apart, input, output};
 use crate::config::{mote_config, read};
-use crate::status::{mote_status, status};
-use crate::storage::{ModelPlace, RunPlace, mote_model, mote_run};
+use crate::status::{Refused, mote_status, status, told_by};
+use crate::storage::{Made, ModelPlace, RunPlace, mote_model, mote_run};
 
 /// A finished step.
 #[repr(C)]
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn mote_start(
             model,
             (arena, arena_bytes),
             config,
-            |model, arena, config| Sampler::new(model, arena, config, &Start::Seed),
+            |place, model, arena, config| Sampler::new_at(place, model, arena, config, &Start::Seed),
         ))
     }
 }
@@ -67,9 +67,13 @@ pub unsafe extern "C" fn mote_start_noise(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input(noise, elements) }.and_then(|noise| unsafe {
-        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
-            Sampler::new(model, arena, config, &Start::Noise(noise))
-        })
+        start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |place, model, arena, config| Sampler::new_at(place, model, arena, config, &Start::Noise(noise)),
+        )
     }))
 }
 
@@ -91,13 +95,19 @@ pub unsafe extern "C" fn mote_start_image(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input(image, elements) }.and_then(|image_q24| unsafe {
-        start(run, model, (arena, arena_bytes), config, |model, arena, config| {
-            let from = Start::Image {
-                image_q24,
-                strength_q16,
-            };
-            Sampler::new(model, arena, config, &from)
-        })
+        start(
+            run,
+            model,
+            (arena, arena_bytes),
+            config,
+            |place, model, arena, config| {
+                let from = Start::Image {
+                    image_q24,
+                    strength_q16,
+                };
+                Sampler::new_at(place, model, arena, config, &from)
+            },
+        )
     }))
 }
 
@@ -122,7 +132,9 @@ pub unsafe extern "C" fn mote_start_between(
             model,
             (arena, arena_bytes),
             config,
-            |model, arena, config| Sampler::new(model, arena, config, &Start::Between { second, part_q16 }),
+            |place, model, arena, config| {
+                Sampler::new_at(place, model, arena, config, &Start::Between { second, part_q16 })
+            },
         ))
     }
 }
@@ -137,16 +149,22 @@ unsafe fn start(
     model: *const mote_model,
     arena: (*mut c_void, usize),
     config: *const mote_config,
-    make: impl FnOnce(
+    make: impl for<'r> FnOnce(
+        &'r mut MaybeUninit<Made>,
         &'static Model<'static>,
         &'static mut Arena<'static>,
         &Config,
-    ) -> Result<Sampler<'static, 'static>, RunError>,
-) -> Result<(), mote_status> {
+    ) -> &'r mut Made,
+) -> Result<(), Refused> {
     // SAFETY: the caller's promise.
     unsafe {
-        let config: Config = read(config)?;
-        begin(run, model, arena, |model, arena| make(model, arena, &config))
+        // Borrowed, not moved: a copy would take code and stack.
+        match &read(config) {
+            Ok(config) => begin(run, model, arena, |place, model, arena| {
+                make(place, model, arena, config)
+            }),
+            Err(refused) => Err(*refused),
+        }
     }
 }
 
@@ -159,23 +177,29 @@ pub(crate) unsafe fn begin(
     run: *mut mote_run,
     model: *const mote_model,
     (arena, arena_bytes): (*mut c_void, usize),
-    make: impl FnOnce(&'static Model<'static>, &'static mut Arena<'static>) -> Result<Sampler<'static, 'static>, RunError>,
-) -> Result<(), mote_status> {
+    make: impl for<'r> FnOnce(
+        &'r mut MaybeUninit<Made>,
+        &'static Model<'static>,
+        &'static mut Arena<'static>,
+    ) -> &'r mut Made,
+) -> Result<(), Refused> {
     let place = RunPlace::new(run)?;
     // SAFETY: the caller's promise. The arena's bytes are lent for as long as the caller says. The `Arena` itself is only looked
     // through: a run holds what it borrows of the bytes.
     unsafe {
         let model_storage = (model as usize, size_of::<mote_model>());
-        let from = ModelPlace::new(model)?;
-        let model = from.open()?;
+        let from = ModelPlace::of(model);
+        let model = ModelPlace::opened(model)?;
         let bytes: &'static mut [u8] = output(arena.cast(), arena_bytes)?;
         let lent = (bytes.as_ptr() as usize, bytes.len());
         apart(lent, model_storage)?;
         apart(lent, (run as usize, size_of::<mote_run>()))?;
-        place.begin(from, || {
-            let mut arena = Arena::new(bytes)?;
-            make(model, &mut *(&raw mut arena))
-        })
+        let made = place.begin(from)?;
+        let made = match Arena::new(bytes) {
+            Ok(mut arena) => make(made, model, &mut *(&raw mut arena)),
+            Err(error) => made.write(Err(error)),
+        };
+        place.begun(made)
     }
 }
 
@@ -189,7 +213,7 @@ pub(crate) unsafe fn begin(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, elements: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let image: &'static [i32] = input(image, elements)?;
         place.with(|run| run.inpaint(image))
     }))
@@ -205,7 +229,7 @@ pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, ele
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_condition(run: *mut mote_run, vector: *const i32, count: usize) -> mote_status {
     // SAFETY: the caller's promise.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         let vector: &'static [i32] = input(vector, count)?;
         place.with(|run| run.condition(vector))
     }))
@@ -250,9 +274,9 @@ pub(crate) unsafe fn told(done: Option<Step>, step: *mut mote_step_info) -> mote
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mote_step(run: *mut mote_run, step: *mut mote_step_info) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    let result = RunPlace::new(run).and_then(|place| unsafe {
+    let result = unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned_or_null(step)?;
         Ok(told(place.with(Sampler::step)?, step))
     });
-    result.unwrap_or_else(|status| status)
+    result.unwrap_or_else(told_by)
 }

@@ -36,10 +36,10 @@ pub unsafe extern "C" fn mote_save(
     written: *mut usize,
 ) -> mote_status {
     // SAFETY: the caller's promise; the pointer was checked.
-    status(RunPlace::new(run).and_then(|place| unsafe {
+    status(unsafe { RunPlace::ready(run) }.and_then(|place| unsafe {
         aligned(written)?;
         let to = output(to.cast(), room)?;
-        written.write(place.get()?.snapshot(to)?);
+        written.write(place.get().snapshot(to)?);
         Ok(())
     }))
 }
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn mote_resume(
 ) -> mote_status {
     // SAFETY: the caller's promise.
     status(unsafe { input::<u8>(from.cast(), bytes) }.and_then(|from| unsafe {
-        begin(run, model, (arena, arena_bytes), |model, arena| {
-            Sampler::resume_slot(model, arena, from)
+        begin(run, model, (arena, arena_bytes), |place, model, arena| {
+            place.write(Sampler::resume_slot(model, arena, from))
         })
     }))
 }
