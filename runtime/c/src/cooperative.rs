@@ -36,7 +36,7 @@ const _: () = assert!(align_of::<PendingCell>() <= align_of::<mote_pending>());
 unsafe fn begun<'p>(pending: *mut mote_pending) -> Result<&'p mut Pending<'static>, Refused> {
     aligned(pending)?;
     // SAFETY: the caller's promise; the pointer was checked.
-    unsafe { PendingCell::get(pending.cast(), BEGUN) }.ok_or(mote_status::MOTE_NOT_STARTED)
+    unsafe { PendingCell::get(pending.cast(), BEGUN) }.ok_or(mote_status::MOTE_NOT_STARTED.into())
 }
 
 /// Begins the next step. `MOTE_FINISHED` where there is none. From here to `mote_finish_step` nothing but `mote_run_operators` is called

@@ -171,10 +171,16 @@ use mote_status::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Refused(NonZero<i32>);
 
+/// In place of a 0, which no status that is an error has.
+const NEVER: NonZero<i32> = match NonZero::new(MOTE_MEMORY as i32) {
+    Some(number) => number,
+    None => panic!("it is 423"),
+};
+
 impl From<mote_status> for Refused {
     #[inline(always)]
     fn from(status: mote_status) -> Self {
-        Self(NonZero::new(status as i32).unwrap_or(NonZero::<i32>::MAX))
+        Self(NonZero::new(status as i32).unwrap_or(NEVER))
     }
 }
 
@@ -204,7 +210,7 @@ const fn place(status: mote_status) -> u8 {
 /// The status at a place of a hundred.
 #[inline(always)]
 fn numbered(hundred: i32, place: u8) -> Refused {
-    Refused(NonZero::new(hundred + i32::from(place)).unwrap_or(NonZero::<i32>::MAX))
+    Refused(NonZero::new(hundred + i32::from(place)).unwrap_or(NEVER))
 }
 
 impl From<&RunError> for Refused {

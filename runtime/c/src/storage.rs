@@ -265,6 +265,19 @@ impl RunPlace {
         unsafe { self.end(made.as_ref().err(), state) }
     }
 
+    /// Says that none was made, and why.
+    ///
+    /// # Safety
+    /// As of `begin`, which gave the place.
+    #[cold]
+    #[inline(always)]
+    pub unsafe fn refuse(self, made: &mut MaybeUninit<Made>, error: RunError) -> Refused {
+        // SAFETY: the caller's promise.
+        unsafe { self.begun(made.write(Err(error))) }
+            .err()
+            .unwrap_or(Refused::from(mote_status::MOTE_NOT_STARTED))
+    }
+
     /// Lets `work` move the run, which is busy until then.
     ///
     /// # Safety

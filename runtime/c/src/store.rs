@@ -138,7 +138,7 @@ impl From<StoreError<Failed>> for Refused {
 unsafe fn open<'s>(store: *mut mote_store) -> Result<&'s mut Store<Flash>, Refused> {
     aligned(store)?;
     // SAFETY: the caller's promise; the pointer was checked.
-    unsafe { StoreCell::get(store.cast(), OPEN) }.ok_or(mote_status::MOTE_NOT_OPEN)
+    unsafe { StoreCell::get(store.cast(), OPEN) }.ok_or(mote_status::MOTE_NOT_OPEN.into())
 }
 
 /// Finds the newest record in the `bytes` bytes from `start` on, the two halves of which are the slots. A half is whole sectors, and has

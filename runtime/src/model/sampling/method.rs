@@ -315,6 +315,9 @@ impl Method {
     /// Whether its steps draw noise, at DDIM's `eta_q16`.
     #[inline(always)]
     pub const fn draws(self, eta_q16: u32) -> bool {
+        if !Self::IS_A_CHOICE {
+            return eta_q16 != 0;
+        }
         match self.entry().noise {
             Noise::Never => false,
             Noise::Eta => eta_q16 != 0,
