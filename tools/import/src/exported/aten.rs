@@ -10,7 +10,7 @@ use super::source::{Map, Statistic, What};
 use super::tensor::{Kind, Tensor};
 use super::view::View;
 use super::waves::WaveKind;
-use super::{arithmetic, fold};
+use super::{arithmetic, fold, gates, masked};
 use mote_graph::ops::{Function, Pool, Setting};
 
 /// Whether the operator leaves its input's numbers and axes as they are.
@@ -49,6 +49,7 @@ pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
             Value::Constant(Tensor { key, ..cast })
         }
         (Value::Waves(waves), Some(_)) => Value::Waves(waves.cast()),
+        (Value::Curve(curve), Some(_)) => Value::Curve(curve.cast()),
         (value, _) => value,
     })
 }
@@ -102,7 +103,15 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
             }
             one(call.statistic(net, Statistic::Length { floor: 0.0 }))
         }
-        "mean" => one(call.statistic(net, Statistic::Mean)),
+        "mean" => match call.averaged_over(net)? {
+            Some(view) => one(Ok(view)),
+            None => one(call.statistic(net, Statistic::Mean)),
+        },
+        "glu" => one(call.gated(net)),
+        "prelu" => one(call.sloped(net)),
+        "lerp" => one(call.between(net)),
+        "adaptive_avg_pool1d" | "adaptive_avg_pool2d" => one(call.averaged_to(net)),
+        "_weight_norm" => Ok(vec![gates::weight_norm(&call)?]),
         "var" => {
             let corrected = match node.argument("correction") {
                 Some(_) => node.number_or("correction", 1.0)? != 0.0,
@@ -119,7 +128,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                 },
             ))
         }
-        "clamp_min" | "clamp" => {
+        "clamp_min" | "clamp" | "clip" => {
             let (min, view) = (node.number_or("min", f64::NEG_INFINITY)?, call.input()?);
             if node.argument("max").is_some() {
                 let max = node.number_or("max", f64::INFINITY)?;
@@ -175,7 +184,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                     }
                     let waves = waves.shown(&View::whole(0, &[rows, 1]).expanded(&[rows, cols]).ok_or("it is too large")?);
                     let spread = View::whole(0, &[1, cols]).expanded(&[rows, cols]).ok_or("it is too large")?;
-                    Ok(vec![Value::Waves(waves.scaled(&tensor.shown(&spread))?)])
+                    Ok(vec![Value::Waves(waves.scaled(&tensor.shown(&spread), false)?)])
                 }
                 _ => Err("it multiplies vectors; the timestep times a constant vector is known".to_string()),
             }
@@ -238,7 +247,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
 }
 
 /// The function of every element that an operator is.
-fn function(op: &str, node: &Node) -> Result<Option<Function>> {
+pub(super) fn function(op: &str, node: &Node) -> Result<Option<Function>> {
     let finite = |value: f64| Some(Setting::new(value)).filter(|_| value.is_finite());
     let setting = |name: &str, default: f64| {
         finite(node.number_or(name, default)?).ok_or_else(|| format!("its `{name}` is no number"))
@@ -319,6 +328,16 @@ impl<'a> Call<'a> {
         match self.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![Value::Waves(waves.clone().waved(kind, &net.module)?)]),
             Value::Activation(view) => {
+                if let Some(curve) = net.back(view)? {
+                    let operands = Operands::from([("self".to_string(), vec![Value::Curve(curve)])]);
+                    return super::curves::results(
+                        net,
+                        if cosine { "cos" } else { "sin" },
+                        self.node,
+                        &operands,
+                        String::new(),
+                    );
+                }
                 // The cosine is the sine a quarter of a turn on.
                 let shift = if cosine { std::f64::consts::FRAC_PI_2 } else { 0.0 };
                 let turned = net.map(view, Map::Affine { scale: 1.0, shift })?;
@@ -422,6 +441,7 @@ impl<'a> Call<'a> {
     pub fn as_activation(&self, net: &mut Net, value: &Value) -> Result<View> {
         match value {
             Value::Waves(waves) => net.features(waves),
+            Value::Curve(curve) => net.curved(curve),
             other => other.activation().cloned(),
         }
     }
@@ -438,9 +458,6 @@ impl<'a> Call<'a> {
 
     fn attention(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
-        if self.operand("attn_mask").is_some() || node.flag("is_causal") {
-            return Err("it has a mask, which is not known".to_string());
-        }
         if node.number_or("dropout_p", 0.0)? > 0.0 {
             return Err("the network was exported in training: call eval() before".to_string());
         }
@@ -449,7 +466,14 @@ impl<'a> Call<'a> {
             .argument("scale")
             .map(|_| node.number_or("scale", 1.0))
             .transpose()?;
-        net.attention([q.activation()?, k.activation()?, v.activation()?], scale)
+        let given = self.operand("attn_mask");
+        let mask = |queries: usize, keys: usize| match given {
+            Some(Value::Constant(tensor)) => masked::addends(tensor, queries, keys),
+            Some(_) => Err("its mask is computed from the network's inputs, which is not known".to_string()),
+            None if node.flag("is_causal") => Ok(Some(masked::causal(queries, keys))),
+            None => Ok(None),
+        };
+        net.attention_under([q.activation()?, k.activation()?, v.activation()?], scale, mask)
     }
 
     fn embedding(&self, net: &mut Net) -> Result<Value> {
@@ -477,9 +501,6 @@ impl<'a> Call<'a> {
                 let sizes = [&indices.sizes[..], &[width]].concat();
                 Ok(Value::Constant(Tensor::new(table.kind, sizes, data)))
             }
-            Value::Waves(_) => Err(
-                "it looks up a table by the timestep, which is not known: train with sines of the timestep in its place".to_string(),
-            ),
             _ => Err("it looks up what is computed; the class label is known".to_string()),
         }
     }

@@ -37,7 +37,17 @@ impl Operand {
 
 impl Net {
     /// `softmax(q k^T * scale) v` of views whose last three axes are head, position and depth; others have one element.
-    pub fn attention(&mut self, [q, k, v]: [&View; 3], scale: Option<f64>) -> Result<View> {
+    pub fn attention(&mut self, heads: [&View; 3], scale: Option<f64>) -> Result<View> {
+        self.attention_under(heads, scale, |_, _| Ok(None))
+    }
+
+    /// The same with what `mask` gives of so many queries and keys, added before the softmax.
+    pub fn attention_under(
+        &mut self,
+        [q, k, v]: [&View; 3],
+        scale: Option<f64>,
+        mask: impl FnOnce(usize, usize) -> Result<Option<Vec<f64>>>,
+    ) -> Result<View> {
         let rank = q.axes.len();
         let of = |view: &View| -> Result<View> {
             let rank = view.axes.len();
@@ -53,7 +63,10 @@ impl Net {
         let (q, k, v) = (of(q)?, of(k)?, of(v)?);
         let depth = super::view::size(&q.axes[2]);
         let scale = scale.unwrap_or_else(|| 1.0 / (depth as f64).sqrt());
-        let out = self.attended(&q, &k, &v, scale)?;
+        let out = match mask(super::view::size(&q.axes[1]), super::view::size(&k.axes[1]))? {
+            Some(mask) => self.masked([&q, &k, &v], scale, &mask)?,
+            None => self.attended(&q, &k, &v, scale)?,
+        };
         let mut axes = vec![vec![]; rank - 2];
         if rank > 2 {
             axes[rank - 3] = out.axes[0].clone();
@@ -63,7 +76,7 @@ impl Net {
     }
 
     /// Attention of views of the axes head, position and depth; its result has them too.
-    fn attended(&mut self, q: &View, k: &View, v: &View, scale: f64) -> Result<View> {
+    pub(super) fn attended(&mut self, q: &View, k: &View, v: &View, scale: f64) -> Result<View> {
         let (q, a) = self.unscaled(q);
         let (k, b) = self.unscaled(k);
         let scale = scale * a * b;

@@ -1,5 +1,6 @@
 //! The network while it is recognized: sources, the graph that grows from them, and names.
 
+use super::curves::Steps;
 use super::gelu;
 use super::source::{Convolved, Map, Source, What};
 use super::tensor::Tensor;
@@ -23,6 +24,8 @@ pub(crate) struct Net {
     pub module: String,
     /// Whether numbers are rounded to f32 and layers taken apart, as exporters to ONNX do: a bias that is added is the layer's then.
     pub apart: bool,
+    /// Steps of functions of the timestep.
+    pub(super) steps: Steps,
     /// Modules that hold others.
     inner: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -54,6 +57,7 @@ impl Net {
             sources: vec![],
             module: String::new(),
             apart: false,
+            steps: Steps::default(),
             inner,
             names: BTreeSet::new(),
             known: BTreeMap::new(),
