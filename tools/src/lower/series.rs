@@ -6,6 +6,7 @@
 
 use std::f64::consts::TAU;
 
+use mote_graph::DType;
 use mote_graph::float::TimeFeatures;
 use mote_graph::graph::ops;
 
@@ -34,12 +35,17 @@ struct Series {
 pub fn of(curves: &ops::Curves, timesteps: usize) -> Option<Mixed> {
     let stride = timesteps.div_ceil(MOST).max(1);
     let times: Vec<f64> = (0..=timesteps).step_by(stride).map(|t| t as f64).collect();
-    let rows: Vec<Vec<f64>> = times.iter().map(|t| curves.at(*t, TimeFeatures::F64)).collect();
+    let rows: Vec<Vec<f64>> = times
+        .iter()
+        .map(|t| curves.at(*t, TimeFeatures::F64Throughout, DType::F64))
+        .collect();
     let rows = finite(rows)?;
     let largest = rows.iter().flatten().fold(0f64, |most, v| most.max(v.abs())).max(1e-30);
     let mut best: Option<Series> = None;
     for count in SLOW.into_iter().filter(|count| 4 * count <= times.len()) {
-        let rates = (0..count).map(|k| TAU * k as f64 / (2 * timesteps.max(1)) as f64).collect();
+        let rates = (0..count)
+            .map(|k| TAU * k as f64 / (2 * timesteps.max(1)) as f64)
+            .collect();
         let Some(found) = least_squares(rates, &times, &rows) else {
             continue;
         };
@@ -103,7 +109,10 @@ fn least_squares(rates: Vec<f64>, times: &[f64], rows: &[Vec<f64>]) -> Option<Se
     for feature in 0..features {
         let mut right = vec![0.0; count];
         for (row, values) in all.iter().zip(rows) {
-            right.iter_mut().zip(row).for_each(|(sum, v)| *sum += v * values[feature]);
+            right
+                .iter_mut()
+                .zip(row)
+                .for_each(|(sum, v)| *sum += v * values[feature]);
         }
         factors.push(solved(&root, right));
     }
@@ -132,11 +141,7 @@ fn cholesky(mut a: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
         for j in 0..=i {
             let sum: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
             let left = a[i][j] - sum;
-            a[i][j] = if i == j {
-                libm::sqrt(left)
-            } else {
-                left / a[j][j]
-            };
+            a[i][j] = if i == j { libm::sqrt(left) } else { left / a[j][j] };
             if !a[i][j].is_finite() || i == j && a[i][j] <= 0.0 {
                 return None;
             }
@@ -199,7 +204,7 @@ mod tests {
         let mut most = 0f64;
         for t in 0..=timesteps {
             let plain = waves(&mixed.rates, t as f64);
-            let expected = curves.at(t as f64, TimeFeatures::F64);
+            let expected = curves.at(t as f64, TimeFeatures::F64, DType::F64);
             for (row, value) in mixed.matrix.chunks_exact(count).zip(expected) {
                 let own: f64 = row.iter().zip(&plain).map(|(m, v)| f64::from(*m) * v).sum();
                 most = most.max((own - value).abs());
@@ -234,7 +239,6 @@ mod tests {
                 },
             ],
             time: [0.001, 0.0],
-            single: false,
         };
         let (count, off) = most_off(&smooth, 1000);
         assert!(count <= 32 && off < 2e-4, "{count} waves, off by {off}");
@@ -249,7 +253,6 @@ mod tests {
                 },
             ],
             time: [1.0, 0.0],
-            single: false,
         };
         let (count, off) = most_off(&table, 50);
         assert!(count == 52 && off < 1e-5, "{count} waves, off by {off}");

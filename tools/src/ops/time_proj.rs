@@ -69,12 +69,14 @@ impl TimeProj {
             });
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();
-        Ok(Lowered::Operator(Self {
+        Ok(Lowered::Operator(
+            Self {
                 frequencies,
                 cos_first,
                 series: false,
             }
-            .into()))
+            .into(),
+        ))
     }
 
     /// Any function of the timestep, as a series.

@@ -1,8 +1,8 @@
 //! Any function of the timestep alone, step by step as a network computes it.
 
 use super::{Forward, Function, Inputs, Operator, Setting, Shape, TimeFeatures, library};
-use crate::Real;
 use crate::graph::GraphError;
+use crate::{DType, Real};
 
 /// Known numbers in each of the arithmetics of [`TimeFeatures`], all of one length.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,10 @@ pub enum CurveMap {
     Absolute,
     /// `x` to this power.
     Power(Setting),
+    /// A cast to f32: what follows is computed in f32, even where all else is in f64.
+    Single,
+    /// The cast back to the network's own type.
+    Wide,
 }
 
 /// A function of two numbers.
@@ -103,8 +107,6 @@ pub struct Curves {
     pub steps: Vec<CurveStep>,
     /// The network's time of timestep `t` is `time[0] * t + time[1]`.
     pub time: [f64; 2],
-    /// Whether the network computes them in f32 even where all else is in f64.
-    pub single: bool,
 }
 
 impl CurveMap {
@@ -118,6 +120,7 @@ impl CurveMap {
             Self::Cosine => how.cos(x),
             Self::Absolute => x.abs(),
             Self::Power(power) => raised(x, power.value()),
+            Self::Single | Self::Wide => x,
         }
     }
 }
@@ -143,6 +146,21 @@ impl Pairing {
             Self::Power => raised(a, b),
             Self::Largest => a.max(b),
             Self::Least => a.min(b),
+        }
+    }
+}
+
+impl CurveStep {
+    /// The steps that it reads.
+    #[must_use]
+    pub fn reads(&self) -> Vec<usize> {
+        match self {
+            Self::Time | Self::Numbers(_) => vec![],
+            Self::Map { x, .. } => vec![*x],
+            Self::Pair { a, b, .. } => vec![*a, *b],
+            Self::Picked(places) => places.iter().map(|(step, _)| *step).collect(),
+            Self::Row { table, at, .. } => vec![*table, *at],
+            Self::Linear { x, matrix } => vec![*x, *matrix],
         }
     }
 }
@@ -179,17 +197,56 @@ impl Curves {
         known.last().is_some().then_some(known)
     }
 
-    /// Every feature at timestep `t`.
-    #[must_use]
-    pub fn at(&self, t: f64, how: TimeFeatures) -> Vec<f64> {
-        let how = match how {
-            TimeFeatures::F64 if self.single => TimeFeatures::F32,
-            other => other,
+    /// Whether each step is computed in f32 in a network of type `network`. All are in one of f32. In one of f64 casts say it; where features
+    /// are in f32 by themselves, all that leads to a cast is, or all where there is none.
+    fn singles(&self, how: TimeFeatures, network: DType) -> Vec<bool> {
+        let cast = |step: &CurveStep| match step {
+            CurveStep::Map {
+                map: CurveMap::Single, ..
+            } => Some(true),
+            CurveStep::Map {
+                map: CurveMap::Wide, ..
+            } => Some(false),
+            _ => None,
         };
-        let is_single = matches!(how, TimeFeatures::F32 | TimeFeatures::Library);
-        let stored = |value: f64| if is_single { f64::from(value as f32) } else { value };
+        let single = matches!(how, TimeFeatures::F32 | TimeFeatures::Library);
+        if network == DType::F32
+            || how == TimeFeatures::F64Throughout
+            || !self.steps.iter().any(|step| cast(step).is_some())
+        {
+            return vec![single || network == DType::F32; self.steps.len()];
+        }
+        let mut all = vec![false; self.steps.len()];
+        for (at, step) in self.steps.iter().enumerate() {
+            let behind = step.reads().iter().any(|x| all[*x]);
+            all[at] = cast(step).unwrap_or(behind);
+        }
+        if single {
+            let mut leads = vec![false; self.steps.len()];
+            for (at, step) in self.steps.iter().enumerate().rev() {
+                if leads[at] || cast(step).is_some() {
+                    step.reads().into_iter().for_each(|x| leads[x] = true);
+                }
+            }
+            all.iter_mut().zip(leads).for_each(|(own, leads)| *own |= leads);
+        }
+        all
+    }
+
+    /// Every feature at timestep `t`, in a network of that type.
+    #[must_use]
+    pub fn at(&self, t: f64, how: TimeFeatures, network: DType) -> Vec<f64> {
+        let singles = self.singles(how, network);
         let mut all: Vec<Vec<f64>> = vec![];
-        for step in &self.steps {
+        for (step, single) in self.steps.iter().zip(singles) {
+            let how = match (single, how) {
+                (true, TimeFeatures::F64) => TimeFeatures::F32,
+                (true, TimeFeatures::LibraryRates) => TimeFeatures::Library,
+                (false, TimeFeatures::F32) => TimeFeatures::F64,
+                (false, TimeFeatures::Library) => TimeFeatures::LibraryRates,
+                (_, how) => how,
+            };
+            let stored = |value: f64| if single { f64::from(value as f32) } else { value };
             let found = match step {
                 CurveStep::Time => vec![self.time[0] * t + self.time[1]],
                 CurveStep::Numbers(numbers) => match how {
@@ -235,7 +292,7 @@ impl Operator for Curves {
     fn forward<T: Real>(&self, pass: Forward<'_, T>) {
         for (sample, t) in pass.batch.times.iter().enumerate() {
             let column = pass.y.iter_mut().skip(sample).step_by(pass.extents.n);
-            let values = self.at(*t, pass.batch.features);
+            let values = self.at(*t, pass.batch.features, T::DTYPE);
             column.zip(values).for_each(|(y, v)| *y = T::of(v));
         }
     }
@@ -279,12 +336,14 @@ mod tests {
                 CurveStep::Picked(vec![(7, 0), (5, 1), (5, 0)]),
             ],
             time: [2.0, 0.0],
-            single: false,
         };
         let log = libm::log(0.25);
-        assert_eq!(curves.at(1.0, TimeFeatures::F64), [2.5, -log, 2.0 * log]);
+        assert_eq!(curves.at(1.0, TimeFeatures::F64, DType::F64), [2.5, -log, 2.0 * log]);
         let single = f64::from(log as f32);
-        assert_eq!(curves.at(1.0, TimeFeatures::F32), [2.5, -single, 2.0 * single]);
+        assert_eq!(
+            curves.at(1.0, TimeFeatures::F32, DType::F64),
+            [2.5, -single, 2.0 * single]
+        );
         assert_eq!(curves.lengths().unwrap().last(), Some(&3));
         curves.steps.push(CurveStep::Picked(vec![(8, 3)]));
         assert_eq!(curves.lengths(), None);

@@ -1,6 +1,7 @@
 //! Operators of aten, by name, as layers of the network.
 
 use super::attention::Operand;
+use super::borders::Border;
 use super::layers::Geometry;
 use super::net::{Net, Result};
 use super::operands::{Value, axis};
@@ -215,6 +216,10 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                 "it reflects {other:?} positions; as many at both ends are known"
             )),
         },
+        "replication_pad1d" | "replication_pad2d" | "reflection_pad2d" => {
+            let border = if op.starts_with("reflection") { Border::Reflect } else { Border::Replicate };
+            one(call.bordered(net, &node.ints("padding")?.unwrap_or_default(), border))
+        }
         "constant_pad_nd" | "pad" => match call.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![call.longer(waves)?]),
             _ => one(call.padded(net)),
@@ -592,6 +597,24 @@ impl<'a> Call<'a> {
 
     fn padded(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
+        let ends = match node.text("mode") {
+            Some("replicate") => Some(Border::Replicate),
+            Some("reflect") => Some(Border::Reflect),
+            Some("circular") => {
+                return Err(
+                    "it joins both ends by circular padding, which is not known: train with `padding_mode='zeros'` or 'replicate'"
+                        .to_string(),
+                );
+            }
+            _ => None,
+        };
+        if let Some(border) = ends {
+            let signal = self.input()?.axes.len() == 3;
+            let list = node.ints("pad")?.unwrap_or_default();
+            if !(border == Border::Reflect && signal && list.len() == 2 && list[0] == list[1]) {
+                return self.bordered(net, &list, border);
+            }
+        }
         if node.text("mode") == Some("reflect") {
             return match node.ints("pad")?.as_deref() {
                 Some([before, behind]) if before == behind && *before >= 0 => {
@@ -610,6 +633,16 @@ impl<'a> Call<'a> {
         match list.as_deref() {
             Some([left, right]) => net.padded(self.input()?, [0, *left, 0, *right]),
             Some([left, right, top, bottom]) => net.padded(self.input()?, [*top, *left, *bottom, *right]),
+            _ => Err("it pads other axes than rows and columns, or cuts".to_string()),
+        }
+    }
+
+    /// Positions beyond the ends, in PyTorch's order: left, right, top, bottom.
+    fn bordered(&self, net: &mut Net, list: &[i64], border: Border) -> Result<View> {
+        let list: Option<Vec<usize>> = list.iter().map(|v| usize::try_from(*v).ok()).collect();
+        match list.as_deref() {
+            Some([left, right]) => net.bordered(self.input()?, [0, *left, 0, *right], border),
+            Some([left, right, top, bottom]) => net.bordered(self.input()?, [*top, *left, *bottom, *right], border),
             _ => Err("it pads other axes than rows and columns, or cuts".to_string()),
         }
     }
@@ -665,21 +698,49 @@ impl<'a> Call<'a> {
 
     /// A linear or bilinear resampling to twice the extents.
     fn interpolated(&self, net: &mut Net) -> Result<View> {
-        if self.node.flag("align_corners") {
-            return Err(
-                "it interpolates with aligned corners, which is not known: export it with `align_corners=False`"
-                    .to_string(),
-            );
-        }
         let factors = self.factors()?;
         if factors.iter().any(|factor| *factor > 2) {
             return Err(format!("it interpolates by factors {factors:?}; twice is known"));
         }
-        net.interpolated(self.input()?, factors)
+        match self.node.flag("align_corners") {
+            true => net.interpolated_ends(self.input()?, factors),
+            false => net.interpolated(self.input()?, factors),
+        }
     }
 
     fn upsampled(&self, net: &mut Net) -> Result<View> {
+        if let Some(stride) = self.parts_of_positions()? {
+            return net.every(self.input()?, stride);
+        }
         net.upsampled(self.input()?, self.factors()?)
+    }
+
+    /// Every how many rows and columns a resampling to fewer of them takes; `None` where it gives no fewer.
+    fn parts_of_positions(&self) -> Result<Option<[usize; 2]>> {
+        let sizes = self.input()?.sizes();
+        let own = &sizes[2.min(sizes.len())..];
+        let given = self.node.ints("output_size")?;
+        let factors = self
+            .node
+            .argument("scale_factors")
+            .and_then(|list| list.as_floats.as_ref());
+        let wanted: Vec<usize> = match (given, factors) {
+            (Some(list), _) => list.iter().map(|v| usize::try_from(*v).unwrap_or(0)).collect(),
+            (None, Some(list)) => own
+                .iter()
+                .zip(list)
+                .map(|(n, f)| (*n as f64 * f.value()) as usize)
+                .collect(),
+            _ => vec![],
+        };
+        let part = |(n, w): (&usize, &usize)| (*w > 0 && n.is_multiple_of(*w) && n / w < 16).then(|| n / w);
+        let parts: Option<Vec<usize>> = own.iter().zip(&wanted).map(part).collect();
+        let fewer = |parts: &Vec<usize>| parts.iter().any(|part| *part > 1) && wanted.len() == own.len();
+        Ok(match parts.filter(fewer).as_deref() {
+            Some([cols]) => Some([1, *cols]),
+            Some([rows, cols]) => Some([*rows, *cols]),
+            _ => None,
+        })
     }
 
     /// The whole factors of a resampling, for rows and columns.

@@ -220,7 +220,7 @@ impl Net {
         }
         let value = v.heads([&labels.heads, &labels.summed, depth]);
         let view = self.attended(&q, &k, &value, scale)?;
-        Ok(split(view, v, [&labels.heads, queries, depth]))
+        Ok(split(view, [v, weights], [&labels.heads, queries, depth]))
     }
 
     fn context(&mut self, [k, v]: [&Operand; 2], [own, other]: [&[char]; 2], labels: &Labels) -> Result<Operand> {
@@ -276,7 +276,7 @@ impl Net {
         };
         let source = self.add(vec![heads * depths[2], rows, cols], what)?;
         let view = per_head(source, [heads, rows * cols, depths[2]]);
-        Ok(split(view, context, [&labels.heads, other, own]))
+        Ok(split(view, [context, q], [&labels.heads, other, own]))
     }
 
     /// A source of three axes with their labels. Several labels of one axis are split as the operands have them.
@@ -340,8 +340,8 @@ fn per_head(source: usize, [heads, positions, depth]: [usize; 3]) -> View {
     )
 }
 
-/// The axes of `view`, each split into its labels; extents are those of `other`, or all.
-fn split(view: View, other: &Operand, labels: [&[char]; 3]) -> Operand {
+/// The axes of `view`, each split into its labels; extents are those of the operands, or all.
+fn split(view: View, others: [&Operand; 2], labels: [&[char]; 3]) -> Operand {
     let mut all = Operand {
         view: View {
             axes: vec![],
@@ -351,10 +351,11 @@ fn split(view: View, other: &Operand, labels: [&[char]; 3]) -> Operand {
     };
     for (axis, labels) in view.axes.into_iter().zip(labels) {
         let whole = super::view::size(&axis);
-        let size = |label: &char| match other.labels.iter().position(|own| own == label) {
-            Some(at) => super::view::size(&other.view.axes[at]),
-            None => whole,
+        let of = |other: &&Operand, label: &char| {
+            let at = other.labels.iter().position(|own| own == label)?;
+            Some(super::view::size(&other.view.axes[at]))
         };
+        let size = |label: &char| others.iter().find_map(|other| of(other, label)).unwrap_or(whole);
         spread(&mut all, axis, labels, size);
     }
     all

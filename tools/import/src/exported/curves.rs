@@ -4,6 +4,7 @@
 //! the timestep alone goes back to such steps where a sine is taken of it, of which a device has no table.
 
 use super::aten::{self, Call};
+use super::fold;
 use super::net::{Net, Result};
 use super::operands::{Value, axis};
 use super::program::Node;
@@ -12,7 +13,6 @@ use super::source::{Map, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{View, broadcast};
 use super::waves::{MOST, WaveKind, Waves};
-use super::fold;
 use mote_graph::ops::{self, CurveMap, CurveStep, Numbers, Pairing, Setting};
 
 /// Most steps of all functions of a network, and most numbers of them.
@@ -31,8 +31,10 @@ pub(crate) struct Curve {
     places: Vec<usize>,
     /// The network's time of timestep `t` is `time[0] * t + time[1]`.
     pub(super) time: [f64; 2],
-    /// Whether they are computed in f32, whatever type the rest of the network has.
-    pub(super) single: bool,
+    /// Whether they are in f32, whatever type the rest of the network has.
+    narrow: bool,
+    /// Whether a cast made them so, or ended it, and is no step yet.
+    cast: bool,
 }
 
 /// Steps of all functions of a network, and how many numbers each has.
@@ -65,9 +67,10 @@ impl Curve {
         }
     }
 
-    /// After a cast.
+    /// After a cast: the first is to f32, the next one back to the network's own type.
     pub(super) fn cast(self) -> Self {
-        Self { single: true, ..self }
+        let (narrow, cast) = (!self.narrow, true);
+        Self { narrow, cast, ..self }
     }
 
     fn expanded(&self, sizes: &[usize]) -> Result<Self> {
@@ -83,12 +86,17 @@ impl Curve {
 impl Net {
     /// The step of the numbers of `curve`, in order.
     fn step(&mut self, curve: &Curve) -> Result<usize> {
-        if curve.places.iter().copied().eq(0..self.steps.lengths[curve.step]) {
-            return Ok(curve.step);
+        let len = curve.places.len();
+        let mut step = curve.step;
+        if !curve.places.iter().copied().eq(0..self.steps.lengths[step]) {
+            let places = curve.places.iter().map(|at| (curve.step, *at)).collect();
+            step = self.steps.push(CurveStep::Picked(places), len)?;
         }
-        let places: Vec<(usize, usize)> = curve.places.iter().map(|at| (curve.step, *at)).collect();
-        let len = places.len();
-        self.steps.push(CurveStep::Picked(places), len)
+        if curve.cast {
+            let map = if curve.narrow { CurveMap::Single } else { CurveMap::Wide };
+            step = self.steps.push(CurveStep::Map { x: step, map }, len)?;
+        }
+        Ok(step)
     }
 
     fn curve(&mut self, step: CurveStep, sizes: Vec<usize>, like: &Curve) -> Result<Curve> {
@@ -98,7 +106,9 @@ impl Net {
             sizes,
             step,
             places: (0..len).collect(),
-            ..like.clone()
+            narrow: like.narrow,
+            cast: false,
+            time: like.time,
         })
     }
 
@@ -109,7 +119,11 @@ impl Net {
             single: tensor.data.iter().map(|v| f64::from(*v as f32)).collect(),
             library: tensor.library().iter().map(|v| f64::from(*v as f32)).collect(),
         };
-        self.curve(CurveStep::Numbers(numbers), tensor.sizes.clone(), like)
+        let like = Curve {
+            narrow: false,
+            ..like.clone()
+        };
+        self.curve(CurveStep::Numbers(numbers), tensor.sizes.clone(), &like)
     }
 
     fn of_waves(&mut self, waves: &Waves) -> Result<Curve> {
@@ -118,9 +132,13 @@ impl Net {
             step: 0,
             places: vec![],
             time: waves.time,
-            single: waves.single,
+            narrow: false,
+            cast: false,
         };
-        let time = self.curve(CurveStep::Time, vec![1], &like)?.expanded(&[waves.data.len()])?;
+        let time = self.curve(CurveStep::Time, vec![1], &like)?;
+        // Their cast comes after the sines, so these are in f32.
+        let (narrow, cast) = (waves.single, waves.single);
+        let time = Curve { narrow, cast, ..time }.expanded(&[waves.data.len()])?;
         let list = |of: &dyn Fn(&super::waves::Wave) -> f64| -> Vec<f64> { waves.data.iter().map(of).collect() };
         let many = |list: [Vec<f64>; 3]| {
             let [exact, single, library] = list;
@@ -141,7 +159,11 @@ impl Net {
         }
         let phases = list(&|wave| wave.phase);
         if phases.iter().any(|v| *v != 0.0) {
-            let phases = self.curve(many([phases.clone(), phases.clone(), phases]), found.sizes.clone(), &like)?;
+            let phases = self.curve(
+                many([phases.clone(), phases.clone(), phases]),
+                found.sizes.clone(),
+                &like,
+            )?;
             found = self.paired(&found, &phases, Pairing::Sum)?;
         }
         let line = self.step(&found)?;
@@ -164,7 +186,9 @@ impl Net {
             (own[kind], at)
         };
         let places = waves.data.iter().enumerate().map(place).collect();
-        self.curve(CurveStep::Picked(places), waves.sizes.clone(), &like)
+        let like = Curve { narrow, ..like };
+        let found = self.curve(CurveStep::Picked(places), waves.sizes.clone(), &like)?;
+        Ok(if narrow { found.cast() } else { found })
     }
 
     fn mapped(&mut self, x: &Curve, map: CurveMap) -> Result<Curve> {
@@ -176,7 +200,7 @@ impl Net {
         let sizes = broadcast(&a.sizes, &b.sizes).ok_or("its operands do not broadcast")?;
         let (a, b) = (a.expanded(&sizes)?, b.expanded(&sizes)?);
         let like = Curve {
-            single: a.single || b.single,
+            narrow: a.narrow || b.narrow,
             ..a.clone()
         };
         let step = CurveStep::Pair {
@@ -204,7 +228,7 @@ impl Net {
         wanted[last] = true;
         for at in (0..=last).rev() {
             if wanted[at] {
-                read_by(&self.steps.all[at]).into_iter().for_each(|x| wanted[x] = true);
+                self.steps.all[at].reads().into_iter().for_each(|x| wanted[x] = true);
             }
         }
         let mut names = vec![0; last + 1];
@@ -216,7 +240,6 @@ impl Net {
         Ok(ops::Curves {
             steps,
             time: curve.time,
-            single: curve.single,
         })
     }
 
@@ -320,17 +343,6 @@ impl Net {
     }
 }
 
-fn read_by(step: &CurveStep) -> Vec<usize> {
-    match step {
-        CurveStep::Time | CurveStep::Numbers(_) => vec![],
-        CurveStep::Map { x, .. } => vec![*x],
-        CurveStep::Pair { a, b, .. } => vec![*a, *b],
-        CurveStep::Picked(places) => places.iter().map(|(step, _)| *step).collect(),
-        CurveStep::Row { table, at, .. } => vec![*table, *at],
-        CurveStep::Linear { x, matrix } => vec![*x, *matrix],
-    }
-}
-
 fn renamed(step: &CurveStep, names: &[usize]) -> CurveStep {
     match step.clone() {
         CurveStep::Map { x, map } => CurveStep::Map { x: names[x], map },
@@ -356,7 +368,13 @@ fn renamed(step: &CurveStep, names: &[usize]) -> CurveStep {
 }
 
 /// The results of a node that reads functions of the timestep, for which `problem` says why it is no other layer.
-pub(super) fn results(net: &mut Net, op: &str, node: &Node, operands: &Operands, problem: String) -> Result<Vec<Value>> {
+pub(super) fn results(
+    net: &mut Net,
+    op: &str,
+    node: &Node,
+    operands: &Operands,
+    problem: String,
+) -> Result<Vec<Value>> {
     let all = || operands.values().flatten();
     let Some(first) = all().find(|value| matches!(value, Value::Waves(_) | Value::Curve(_))) else {
         return Err(problem);
@@ -410,10 +428,22 @@ fn alone(net: &mut Net, op: &str, call: &Call<'_>, like: &Curve) -> Result<Optio
             }
             return Ok(Some(x));
         }
+        "ger" | "outer" => {
+            let (Some(mut a), Some(b)) = (
+                net.as_curve(call.any(&["self"])?, like)?,
+                net.as_curve(call.any(&["vec2"])?, like)?,
+            ) else {
+                return Ok(None);
+            };
+            a.sizes.push(1);
+            return net.paired(&a, &b, Pairing::Product).map(Some);
+        }
         "cat" | "concat" | "concatenate" | "stack" => return joined(net, op, call, like).map(Some),
         "embedding" => return row(net, call.operand("weight"), call.operand("indices"), like),
         "index" | "index_select" => {
-            let lists = node.argument("indices").and_then(|list| list.as_optional_tensors.as_ref());
+            let lists = node
+                .argument("indices")
+                .and_then(|list| list.as_optional_tensors.as_ref());
             let first = lists.is_none_or(|list| list.len() == 1);
             let at = call.operand("indices").or(call.operand("index"));
             let rows = op == "index" || node.int_or("dim", 0)? == 0;
@@ -483,10 +513,13 @@ fn joined(net: &mut Net, op: &str, call: &Call<'_>, like: &Curve) -> Result<Curv
     if places.len() > MOST {
         return Err(format!("it has more than {MOST} features of the timestep"));
     }
-    let from = |(part, at): (usize, usize)| (curves[part].step, curves[part].places[at]);
-    let single = curves.iter().any(|curve| curve.single);
-    let step = CurveStep::Picked(places.into_iter().map(from).collect());
-    let like = Curve { single, ..like.clone() };
+    let steps: Result<Vec<usize>> = curves.iter().map(|curve| net.step(curve)).collect();
+    let steps = steps?;
+    let step = CurveStep::Picked(places.into_iter().map(|(part, at)| (steps[part], at)).collect());
+    let like = Curve {
+        narrow: curves.iter().any(|curve| curve.narrow),
+        ..like.clone()
+    };
     net.curve(step, sizes, &like)
 }
 
@@ -524,7 +557,12 @@ fn beside(
     like: &Curve,
     problem: String,
 ) -> Result<Vec<Value>> {
-    let rank = operands.values().flatten().map(|value| value.sizes().len()).max().unwrap_or(0);
+    let rank = operands
+        .values()
+        .flatten()
+        .map(|value| value.sizes().len())
+        .max()
+        .unwrap_or(0);
     let widest = operands.values().flatten().filter_map(|value| match value {
         Value::Activation(view) => Some(view.sizes()),
         _ => None,
@@ -535,7 +573,11 @@ fn beside(
     if widest.as_ref().is_some_and(|sizes| sizes.len() == rank) && rank > 1 {
         tries = vec![Some(1), Some(rank - 1), None];
     }
-    let divides = op == "div" && matches!(operands.get("other").and_then(|list| list.first()), Some(Value::Waves(_) | Value::Curve(_)));
+    let divides = op == "div"
+        && matches!(
+            operands.get("other").and_then(|list| list.first()),
+            Some(Value::Waves(_) | Value::Curve(_))
+        );
     for along in tries {
         let mut all = operands.clone();
         for (name, list) in &mut all {

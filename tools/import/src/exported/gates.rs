@@ -37,10 +37,17 @@ impl Call<'_> {
         };
         let relu = Map::Function(Function::Relu);
         let above = net.map(view, relu)?;
-        let turned = Map::Affine { scale: -1.0, shift: 0.0 };
+        let turned = Map::Affine {
+            scale: -1.0,
+            shift: 0.0,
+        };
         let below = net.map(view, turned)?;
         let below = net.map(&below, relu)?;
-        let minus = Tensor::new(Kind::F64, slopes.sizes.clone(), slopes.data.iter().map(|v| -v).collect::<Vec<_>>());
+        let minus = Tensor::new(
+            Kind::F64,
+            slopes.sizes.clone(),
+            slopes.data.iter().map(|v| -v).collect::<Vec<_>>(),
+        );
         let below = net.times(&below, &minus)?;
         net.sum(&above, &below)
     }
@@ -49,7 +56,10 @@ impl Call<'_> {
     pub(super) fn between(&self, net: &mut Net) -> Result<View> {
         let weight = self.value("weight").and_then(|value| value.constant().ok()?.scalar());
         let weight = weight.ok_or("its weight is no single number")?;
-        let (a, b) = (self.as_activation(net, self.any(&["self"])?)?, self.as_activation(net, self.any(&["end"])?)?);
+        let (a, b) = (
+            self.as_activation(net, self.any(&["self"])?)?,
+            self.as_activation(net, self.any(&["end"])?)?,
+        );
         let (a, b) = (net.scaled(&a, 1.0 - weight)?, net.scaled(&b, weight)?);
         net.sum(&a, &b)
     }
@@ -60,7 +70,11 @@ impl Call<'_> {
         let own = view.sizes();
         let own = &own[2.min(own.len())..];
         let wanted = self.node.ints("output_size")?.unwrap_or_default();
-        let wanted = if wanted.len() == 1 { vec![wanted[0]; own.len()] } else { wanted };
+        let wanted = if wanted.len() == 1 {
+            vec![wanted[0]; own.len()]
+        } else {
+            wanted
+        };
         let part = |(size, wanted): (&usize, &i64)| {
             let wanted = usize::try_from(*wanted).ok().filter(|wanted| *wanted > 0)?;
             size.is_multiple_of(wanted).then(|| size / wanted)
@@ -69,7 +83,9 @@ impl Call<'_> {
         match parts.filter(|_| wanted.len() == own.len()).as_deref() {
             Some([cols]) => averaged(net, view, [1, *cols]),
             Some([rows, cols]) => averaged(net, view, [*rows, *cols]),
-            _ => Err(format!("it makes {wanted:?} means of {own:?} positions; equal parts are known")),
+            _ => Err(format!(
+                "it makes {wanted:?} means of {own:?} positions; equal parts are known"
+            )),
         }
     }
 
@@ -106,10 +122,19 @@ fn averaged(net: &mut Net, view: &View, block: [usize; 2]) -> Result<View> {
         let of = |size: usize| (1..=MOST_WINDOW).rev().find(|n| size.is_multiple_of(*n)).unwrap_or(1);
         let window = left.map(of);
         if window == [1, 1] {
-            return Err(format!("it is a mean over {block:?} positions, which no windows up to {MOST_WINDOW} make"));
+            return Err(format!(
+                "it is a mean over {block:?} positions, which no windows up to {MOST_WINDOW} make"
+            ));
         }
         let max = false;
-        found = net.pooled(&found, Pool { window, stride: window, max })?;
+        found = net.pooled(
+            &found,
+            Pool {
+                window,
+                stride: window,
+                max,
+            },
+        )?;
         left = [left[0] / window[0], left[1] / window[1]];
     }
     Ok(found)
@@ -138,5 +163,7 @@ pub(super) fn weight_norm(call: &Call<'_>) -> Result<Value> {
         v.iter().enumerate().map(value).map(rounded).collect()
     };
     let (data, exact) = (of(&v.data, &g.data, true), of(&v.exact, &g.exact, false));
-    Ok(Value::Constant(Tensor::new(v.kind, v.sizes.clone(), data).exactly(exact)))
+    Ok(Value::Constant(
+        Tensor::new(v.kind, v.sizes.clone(), data).exactly(exact),
+    ))
 }

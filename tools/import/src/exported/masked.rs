@@ -20,7 +20,9 @@ pub(super) fn addends(mask: &Tensor, queries: usize, keys: usize) -> Result<Opti
     let flat = match leads {
         true if rank >= 2 => return Err("its mask is another one for each head, which is not known".to_string()),
         true => spread.expanded(&[queries, keys]),
-        false => spread.reshaped(&mask.sizes[rank - 2..]).and_then(|view| view.expanded(&[queries, keys])),
+        false => spread
+            .reshaped(&mask.sizes[rank - 2..])
+            .and_then(|view| view.expanded(&[queries, keys])),
     };
     let flat = flat.ok_or_else(|| format!("its mask has extents {:?}", mask.sizes))?;
     let addend = |at: usize| match (mask.kind, mask.data[at]) {
@@ -68,34 +70,50 @@ impl Net {
         let root = (wide as f64).sqrt();
         // Both channels of a row have the same range.
         let one = (-FORBIDDEN * root).sqrt();
-        let extended = |net: &mut Self, view: &View, factor: f64, positions: usize, more: &dyn Fn(usize, usize) -> f64| {
-            let source = net.channels_first(view, &[0, 2], &[1])?;
-            let channel = |at: usize| match at % wide {
-                own if own < depth => (at / wide * depth + own, factor),
-                _ => (0, 0.0),
+        let extended =
+            |net: &mut Self, view: &View, factor: f64, positions: usize, more: &dyn Fn(usize, usize) -> f64| {
+                let source = net.channels_first(view, &[0, 2], &[1])?;
+                let channel = |at: usize| match at % wide {
+                    own if own < depth => (at / wide * depth + own, factor),
+                    _ => (0, 0.0),
+                };
+                let list: Vec<(usize, f64)> = (0..heads * wide).map(channel).collect();
+                let chosen = net.chosen(source, &list)?;
+                let number = |at: usize| match (at / positions % wide).checked_sub(depth) {
+                    Some(row) => more(row, at % positions),
+                    None => 0.0,
+                };
+                let numbers: Vec<f64> = (0..heads * wide * positions).map(number).collect();
+                let mut found = net.shown_as(chosen, 3);
+                if numbers.iter().any(|v| *v != 0.0) {
+                    found = net.plus(
+                        &found,
+                        &Tensor::new(Kind::F64, vec![1, heads * wide, positions], numbers),
+                    )?;
+                }
+                let axes = vec![
+                    normal([Atom {
+                        size: heads,
+                        stride: wide * positions,
+                    }]),
+                    normal([Atom {
+                        size: positions,
+                        stride: 1,
+                    }]),
+                    normal([Atom {
+                        size: wide,
+                        stride: positions,
+                    }]),
+                ];
+                Ok::<_, String>(View { axes, ..found })
             };
-            let list: Vec<(usize, f64)> = (0..heads * wide).map(channel).collect();
-            let chosen = net.chosen(source, &list)?;
-            let number = |at: usize| match (at / positions % wide).checked_sub(depth) {
-                Some(row) => more(row, at % positions),
-                None => 0.0,
-            };
-            let numbers: Vec<f64> = (0..heads * wide * positions).map(number).collect();
-            let mut found = net.shown_as(chosen, 3);
-            if numbers.iter().any(|v| *v != 0.0) {
-                found = net.plus(&found, &Tensor::new(Kind::F64, vec![1, heads * wide, positions], numbers))?;
-            }
-            let axes = vec![
-                normal([Atom { size: heads, stride: wide * positions }]),
-                normal([Atom { size: positions, stride: 1 }]),
-                normal([Atom { size: wide, stride: positions }]),
-            ];
-            Ok::<_, String>(View { axes, ..found })
-        };
-        let q = extended(self, q, scale * root, queries, &|row, at| if own[at] == Some(row) { one } else { 0.0 })?;
+        let q = extended(self, q, scale * root, queries, &|row, at| {
+            if own[at] == Some(row) { one } else { 0.0 }
+        })?;
         let k = extended(self, k, 1.0, keys, &|row, at| rows[row][at] * root / one)?;
         let v = extended(self, v, 1.0, keys, &|_, _| 0.0)?;
         let out = self.attended(&q, &k, &v, 1.0 / root)?;
-        out.sliced(2, 0, depth, 1).ok_or_else(|| "its mask does not fit its heads".to_string())
+        out.sliced(2, 0, depth, 1)
+            .ok_or_else(|| "its mask does not fit its heads".to_string())
     }
 }

@@ -19,6 +19,7 @@ mod archive;
 mod arithmetic;
 mod aten;
 mod attention;
+mod borders;
 mod chosen;
 mod curves;
 mod decoder;

@@ -304,16 +304,17 @@ impl Convolved {
     pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
         let take = |tensor: &Tensor| {
             let each = tensor.data.len() / tensor.sizes[0].max(1);
-            let data: Vec<f64> = rows
-                .iter()
-                .flat_map(|row| &tensor.data[row * each..][..each])
-                .copied()
-                .collect();
+            let of = |numbers: &[f64]| -> Vec<f64> {
+                rows.iter()
+                    .flat_map(|row| &numbers[row * each..][..each])
+                    .copied()
+                    .collect()
+            };
             let mut sizes = tensor.sizes.clone();
             sizes[0] = rows.len();
             Tensor {
                 key: tensor.key.clone(),
-                ..Tensor::new(tensor.kind, sizes, data)
+                ..Tensor::new(tensor.kind, sizes, of(&tensor.data)).exactly(of(&tensor.exact))
             }
         };
         let plain = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);

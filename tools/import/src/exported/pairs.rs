@@ -317,7 +317,20 @@ impl Net {
         if strides.iter().map(|atom| atom.stride).ne(expected) {
             return Err(order.to_string());
         }
-        Ok(Beside::Same(self.whole(dense.source)))
+        // The same positions in other rows.
+        let wanted = [channels, height, width];
+        let source = match self.shape(dense.source)? {
+            own if own == wanted || own[0] != channels => dense.source,
+            _ => self.add(
+                wanted.to_vec(),
+                What::Rows {
+                    x: dense.source,
+                    rows: height,
+                    cols: width,
+                },
+            )?,
+        };
+        Ok(Beside::Same(self.whole(source)))
     }
 
     /// Whether `view` is a number a channel and no activation with positions.
