@@ -54,6 +54,9 @@ pub(crate) struct Conv {
     exact: bool,
     /// Whether a concatenation is itself the window.
     direct: bool,
+    /// Whether columns of the input can be read once for the positions that share them ([`ConvLoops::strip`]): the columns of the output
+    /// then, otherwise 0.
+    strips: usize,
 }
 
 /// What a tile of dot products reads.
@@ -86,6 +89,19 @@ impl Tile<'_> {
 pub(crate) trait ConvLoops: Join {
     /// Dot products of `P` windows with `B` blocks of output channels.
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]);
+
+    /// Dot products of `P` neighbouring windows, from `at` on, with `B` blocks: of bytes, kernel rows of three columns, stride 1. `false`
+    /// where the family has no such loop.
+    #[inline]
+    fn strip<const P: usize, const B: usize>(
+        self,
+        tile: &Tile<'_>,
+        at: u32,
+        sums: &mut [[[i32; LANES]; P]; B],
+    ) -> bool {
+        let _ = (tile, at, sums);
+        false
+    }
 
     /// Tiles for dot products of bytes, where the family has them.
     #[cfg(target_arch = "x86_64")]
@@ -146,7 +162,9 @@ impl Conv {
         let add_split = c.addend.and_then(|addend| Split::of(addend.requant, 0));
         let small = c.addend.is_none() || add_split.is_some();
         let direct = source.second.is_some() && window.is_input();
+        let in_strips = bytes && geometry.kernel.cols() == 3 && geometry.stride.cols() == 1 && packed.split == Halves::None;
         Some(Self {
+            strips: if in_strips { out.cols.into() } else { 0 },
             weights: packed.lines(&window, geometry.kernel),
             offsets: window.offsets(),
             run: if window.is_even() {
@@ -291,6 +309,16 @@ impl Conv {
             let mut at = 0;
             while at < count {
                 let left = count - at;
+                let done = match (self.strip_of(first + at, left, two), two) {
+                    (Some(16), _) => self.strip::<16, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (Some(8), false) => self.strip::<8, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (Some(8), true) => self.strip::<8, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    _ => 0,
+                };
+                if done > 0 {
+                    at += done;
+                    continue;
+                }
                 at += match (left, two) {
                     (1, false) => self.tile::<1, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
                     (1, true) => self.tile::<1, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
@@ -308,6 +336,38 @@ impl Conv {
             }
             block += 1 + usize::from(two);
         }
+    }
+
+    /// How many positions from number `first` on, of `left`, are a strip of a row.
+    #[inline(always)]
+    fn strip_of(&self, first: usize, left: usize, two: bool) -> Option<usize> {
+        let in_row = self.strips - first.checked_rem(self.strips)?;
+        let lengths: &[usize] = if two { &[8] } else { &[16, 8] };
+        lengths.iter().copied().find(|&length| length <= in_row.min(left))
+    }
+
+    /// `P` positions of a row from `at` on by `B` blocks; gives how many positions, 0 where the family has no such loop.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn strip<const P: usize, const B: usize>(
+        &self,
+        simd: impl ConvLoops,
+        tile: &Tile<'_>,
+        offsets: &[u32],
+        (block, at): (usize, usize),
+        add: Addend<'_>,
+        room: &mut [[i32; LANES]; 2 * TILE],
+        out: &mut [u8],
+    ) -> usize {
+        let (sums, _) = room.as_chunks_mut::<P>();
+        let sums: &mut [[[i32; LANES]; P]; B] = sums.first_chunk_mut().expect("room for the largest strip");
+        if !simd.strip(tile, offsets[at], sums) {
+            return 0;
+        }
+        for (b, sums) in sums.iter().enumerate() {
+            simd.finish(sums, &self.finish(block + b, add), at, out);
+        }
+        P
     }
 
     /// Up to `P` positions from `at` on by `B` blocks, whose sums `room` has place for; gives how many positions.
