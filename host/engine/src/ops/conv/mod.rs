@@ -30,6 +30,9 @@ use rayon::prelude::*;
 /// Multiply-accumulates above which an operator is worth several threads.
 const PARALLEL_MACS: usize = 4_000_000;
 
+/// Bytes of weights that stay in a first cache beside the inputs.
+const NEAR_BYTES: usize = 24 << 10;
+
 /// A convolution with its weights in the engine's order.
 #[derive(Debug)]
 pub(crate) struct Conv {
@@ -162,7 +165,8 @@ impl Conv {
         let add_split = c.addend.and_then(|addend| Split::of(addend.requant, 0));
         let small = c.addend.is_none() || add_split.is_some();
         let direct = source.second.is_some() && window.is_input();
-        let in_strips = bytes && geometry.kernel.cols() == 3 && geometry.stride.cols() == 1 && packed.split == Halves::None;
+        let in_strips =
+            bytes && geometry.kernel.cols() == 3 && geometry.stride.cols() == 1 && packed.split == Halves::None;
         Some(Self {
             strips: if in_strips { out.cols.into() } else { 0 },
             weights: packed.lines(&window, geometry.kernel),
@@ -208,13 +212,11 @@ impl Conv {
         };
         let out = arena.get_mut(self.out.range())?;
         let macs = positions * self.weights.len() * size_of::<Line>() / if self.bytes { 1 } else { 2 };
-        if macs < PARALLEL_MACS || rayon::current_num_threads() == 1 {
+        if macs < PARALLEL_MACS || work.threads < 2 {
             self.positions(simd, window, 0, positions, add(0), out);
             return Some(());
         }
-        let share = positions
-            .div_ceil(4 * rayon::current_num_threads())
-            .next_multiple_of(TILE);
+        let share = positions.div_ceil(4 * work.threads).next_multiple_of(TILE);
         let chunks = out.par_chunks_mut(share * outs * self.out.dtype.bytes()).enumerate();
         chunks.for_each(|(i, out)| {
             let first = i * share;
@@ -342,7 +344,13 @@ impl Conv {
     #[inline(always)]
     fn strip_of(&self, first: usize, left: usize, two: bool) -> Option<usize> {
         let in_row = self.strips - first.checked_rem(self.strips)?;
-        let lengths: &[usize] = if two { &[8] } else { &[16, 8] };
+        // A strip reads more lines of weights a product than a tile does: they must be near.
+        let near = 2 * self.rows * self.window.quads() * size_of::<Line>() <= NEAR_BYTES;
+        let lengths: &[usize] = match two {
+            false => &[16, 8],
+            true if near => &[8],
+            true => &[],
+        };
         lengths.iter().copied().find(|&length| length <= in_row.min(left))
     }
 

@@ -16,7 +16,7 @@ use crate::source::{Input, Join, Source, Stored};
 #[cfg(doc)]
 use crate::split::Split;
 use core::ops::Range;
-use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
+use layout::{Channel, Columns, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
 use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
 use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
@@ -70,6 +70,7 @@ pub(crate) struct Scratch {
     sums: Vec<i64>,
     squares: Vec<u64>,
     channels: Vec<Channel>,
+    columns: Columns,
     narrow: Vec<Narrow>,
     wide: Vec<Lanes>,
 }
@@ -148,6 +149,7 @@ impl Norm {
 
     /// Runs it over the arena.
     fn run_loops(&self, simd: impl NormLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let threads = work.threads;
         let Workspace { buffers, norm, .. } = work;
         let in_place = self.in_place();
         let (held, narrow) = simd.vectorize(
@@ -185,16 +187,22 @@ impl Norm {
             (input, _) => (input?, arena.get_mut(self.out.range())?),
         };
         match input {
-            Input::Bytes(input, zero) => self.second_pass(simd, input, &normalize(zero.into()), out),
-            Input::Words(input) => self.second_pass(simd, input, &normalize(0), out),
+            Input::Bytes(input, zero) => self.second_pass(simd, threads, input, &normalize(zero.into()), out),
+            Input::Words(input) => self.second_pass(simd, threads, input, &normalize(0), out),
         }
         Some(())
     }
 
     /// Every element, on several threads where there are many: each begins where a period of channels does.
-    fn second_pass<Q: Stored>(&self, simd: impl NormLoops, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
-        let threads = rayon::current_num_threads();
-        if input.len() < PARALLEL_ELEMENTS || threads == 1 {
+    fn second_pass<Q: Stored>(
+        &self,
+        simd: impl NormLoops,
+        threads: usize,
+        input: &[Q],
+        to: &Normalize<'_>,
+        out: &mut [u8],
+    ) {
+        if input.len() < PARALLEL_ELEMENTS || threads < 2 {
             return simd.normalize(input, to, out);
         }
         let whole = period(self.gamma.len()) * LANES;
@@ -244,7 +252,8 @@ impl Norm {
                 channel.move_by = requant.apply(move_by.into());
             }
         }
-        let narrow = self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.narrow).is_some();
+        let narrow =
+            self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.columns, &mut scratch.narrow).is_some();
         if !narrow {
             lay_out(&scratch.channels, &mut scratch.wide);
         }
