@@ -72,6 +72,8 @@ pub struct Engine<'m> {
 struct Prepared {
     op: Op,
     out: Tensor,
+    /// Where its output lies.
+    range: Range<usize>,
     body: Body,
     /// Place in [`Worker::kept`] where its output is kept for a [`Body::Repeat`].
     keep: Option<usize>,
@@ -192,6 +194,7 @@ fn prepared(model: &Model<'_>, family: Family) -> Option<Vec<Prepared>> {
             first..known_bytes
         });
         Some(Prepared {
+            range: out.range(),
             out,
             op,
             body,
@@ -266,13 +269,16 @@ fn call_network(
         let missing = RunError::Memory { op: index };
         observer.before(index, &prepared.op);
         let done = match (found.zip(prepared.known.clone()), &prepared.body) {
-            (Some((known, range)), _) => copy(known.get(range), &prepared.out, activations),
+            (Some((known, range)), _) => copy(known.get(range), activations.get_mut(prepared.range.clone())),
             (None, Body::Runtime) => run_op(engine.model, call, &prepared.op, activations).map(drop),
-            (None, Body::Repeat(place)) => copy(kept.get(*place).map(Vec::as_slice), &prepared.out, activations),
+            (None, Body::Repeat(place)) => copy(
+                kept.get(*place).map(Vec::as_slice),
+                activations.get_mut(prepared.range.clone()),
+            ),
             (None, Body::Engine(kernel)) => engine.run(kernel, activations, work),
         };
         done.ok_or(missing)?;
-        let bytes = activations.get(prepared.out.range()).ok_or(missing)?;
+        let bytes = activations.get(prepared.range.clone()).ok_or(missing)?;
         if let Some(place) = prepared.keep {
             keep(kept, place, bytes);
         }
@@ -296,8 +302,8 @@ fn keep(kept: &mut Vec<Vec<u8>>, place: usize, bytes: &[u8]) {
 }
 
 /// Copies what was kept to an output of the same shape.
-fn copy(from: Option<&[u8]>, out: &Tensor, activations: &mut [u8]) -> Option<()> {
-    let to = activations.get_mut(out.range())?;
+fn copy(from: Option<&[u8]>, to: Option<&mut [u8]>) -> Option<()> {
+    let to = to?;
     to.copy_from_slice(from.filter(|from| from.len() == to.len())?);
     Some(())
 }

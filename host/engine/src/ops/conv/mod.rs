@@ -18,6 +18,7 @@ use crate::family::{LANES, Line};
 use crate::source::{Join, Source, SourcePart, grow};
 use crate::split::Split;
 use crate::window::{Window, bytes_of};
+use core::ops::Range;
 use finish::Addend;
 use mote_runtime::Model;
 use mote_runtime::internals::ops as op;
@@ -54,6 +55,8 @@ pub(crate) struct Conv {
     add_tensor: Option<Tensor>,
     add_split: Option<Split>,
     out: Tensor,
+    /// Where the first input lies, and the output.
+    ranges: [Range<usize>; 2],
     exact: bool,
     /// Whether a concatenation is itself the window.
     direct: bool,
@@ -187,6 +190,7 @@ impl Conv {
             blocks,
             add_tensor,
             add_split,
+            ranges: [input.range(), out.range()],
             out,
             direct,
         })
@@ -210,7 +214,7 @@ impl Conv {
             (Some(_), _) => Addend::Vector(&work.vector),
             _ => Addend::None,
         };
-        let out = arena.get_mut(self.out.range())?;
+        let out = arena.get_mut(self.ranges[1].clone())?;
         let macs = positions * self.weights.len() * size_of::<Line>() / if self.bytes { 1 } else { 2 };
         if macs < PARALLEL_MACS || work.threads < 2 {
             self.positions(simd, window, 0, positions, add(0), out);
@@ -231,7 +235,7 @@ impl Conv {
         let input = &self.source.first.tensor;
         let window = bytes_of(&mut work.window, self.window.len());
         if self.source.second.is_none() && input.dtype == Dtype::I8 {
-            let from: &[i8] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+            let from: &[i8] = bytemuck::try_cast_slice(arena.get(self.ranges[0].clone())?).ok()?;
             let zero = input.zero_point;
             if self.bytes {
                 self.window.fill(from, window, zero as u8 ^ 0x80, |q| q as u8 ^ 0x80);
@@ -242,7 +246,7 @@ impl Conv {
         } else {
             let window: &mut [i16] = bytemuck::try_cast_slice_mut(window).ok()?;
             if self.source.second.is_none() {
-                let from: &[i16] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+                let from: &[i16] = bytemuck::try_cast_slice(arena.get(self.ranges[0].clone())?).ok()?;
                 self.window.fill(from, window, 0, |q| q);
             } else {
                 let from = self.source.joined(simd, arena, &mut work.buffers)?;

@@ -7,7 +7,7 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// Lines of weights that are asked for ahead of time.
-const AHEAD: usize = 32;
+const AHEAD: usize = 96;
 
 /// # Safety
 /// `rows` rows of `quads` groups of four bytes lie in the window from each of `at` on; `weights` holds `B` blocks.
