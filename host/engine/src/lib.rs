@@ -234,7 +234,7 @@ impl Network for Worker<'_> {
         self.work.buffers.begin_call();
         let Self { work, kept, known, .. } = self;
         let mut run = |activations: &mut [u8]| {
-            engine.running.run(model.header().macs.into(), |threads| {
+            engine.running.run(model.header().macs, |threads| {
                 work.threads = threads;
                 call_network(engine, call, activations, (work, kept, known), observer)
             })

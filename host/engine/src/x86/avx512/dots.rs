@@ -77,12 +77,13 @@ pub(super) unsafe fn dots<const P: usize, const B: usize, const BYTES: bool>(
     }
 }
 
-/// `bytes` further. The compiler does not see the sum: it would keep one for every column, in memory, as there are not as many registers.
+/// The place `bytes` further. The compiler does not see the sum: it would keep one for every column, in memory, as there are not as many
+/// registers.
 #[inline(always)]
-fn next(mut from: *const u8, bytes: usize) -> *const u8 {
+fn next(mut at: usize, bytes: usize) -> usize {
     // SAFETY: an addition.
-    unsafe { asm!("add {0}, {1}", inout(reg) from, in(reg) bytes, options(pure, nomem, nostack)) };
-    from
+    unsafe { asm!("add {0}, {1}", inout(reg) at, in(reg) bytes, options(pure, nomem, nostack)) };
+    at
 }
 
 /// Columns of a kernel row that [`strip`] has.
@@ -112,12 +113,13 @@ pub(super) unsafe fn strip<const P: usize, const B: usize>(
                 let w: [[__m512i; COLS]; B] = core::array::from_fn(|b| {
                     core::array::from_fn(|k| _mm512_load_si512(weights.add(b * lines + k * column + quad).cast()))
                 });
-                let mut from = input.add(4 * quad);
-                let x = |from: *const u8| _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
-                let (mut left, mut middle) = (x(from), x(from.add(4 * column)));
+                let mut at = 4 * quad;
+                let x = |at: usize| _mm512_set1_epi32(input.add(at).cast::<i32>().read_unaligned());
+                let (mut left, mut middle) = (x(at), x(at + 4 * column));
+                #[allow(clippy::needless_range_loop)]
                 for p in 0..P {
-                    from = next(from, 4 * column);
-                    let right = x(from.add(4 * column));
+                    at = next(at, 4 * column);
+                    let right = x(at + 4 * column);
                     for b in 0..B {
                         acc[b][p] = _mm512_dpbusd_epi32(acc[b][p], left, w[b][0]);
                         acc[b][p] = _mm512_dpbusd_epi32(acc[b][p], middle, w[b][1]);
