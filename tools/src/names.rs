@@ -11,7 +11,7 @@ pub const RECOMPUTED: &str = " again";
 
 /// The name of the value that a slot called `name` holds, whether computed once or again.
 pub fn of_value(name: &str) -> &str {
-    name.strip_suffix(RECOMPUTED).unwrap_or(name)
+    name.trim_end_matches(RECOMPUTED)
 }
 
 /// A line a slot, then a line an operator; there are fewer of these where one is made inside another. Tensors past the slots are scratch.

@@ -250,6 +250,9 @@ class Files(unittest.TestCase):
         self.assertEqual(named.sample(3, steps=1).digests, MODEL.sample(3, steps=1).digests)
         arenas = [convert(arena=arena, scheme="w8a8").inspect()["memory"]["run_bytes"] for arena in ("small", "fast", "large")]
         self.assertEqual((arenas, len(set(arenas))), (sorted(arenas), 3))
+        refined = convert(scheme="w8a8", refine=True)
+        self.assertEqual(refined.inspect()["memory"]["arena_bytes"], convert(scheme="w8a8").inspect()["memory"]["arena_bytes"])
+        self.assertTrue(any(note.startswith("refined: ") for note in refined.notes))
         self.assertEqual(convert(board="nrf52840").to_bytes(), MODEL.to_bytes())
         with self.assertRaises(mote.TooLargeError):
             convert(flash="64K", ram="16K", core="cortex-m4f", clock="64MHz")

@@ -17,7 +17,7 @@ import mote
 
 CHECKPOINT = Path(os.environ.get("MOTE_TEST_CHECKPOINT", Path(__file__).parents[2] / "assets" / "fashion16-tiny"))
 CONVERT = (
-    "scheme board flash ram core clock profile arena name null_class labels condition_range condition_null latent learned_variance strip "
+    "scheme board flash ram core clock profile arena refine name null_class labels condition_range condition_null latent learned_variance strip "
     "example description scheduler calibration progress"
 ).split()
 

@@ -36,6 +36,16 @@ pub fn recompute(program: Program, arena: Arena) -> Program {
     best
 }
 
+/// The program with one more recomputation, of the last operator that costs as little and waits for a reader; `None` where there is none.
+pub fn once_more(program: &Program) -> Option<Program> {
+    let total = program.total_macs();
+    let cheap =
+        |at: &usize| reads_only_sample(program, &program.ops[*at]) && program.macs(&program.ops[*at]) * SHARE <= total;
+    let mut waiting = (0..program.ops.len()).rev().filter(cheap);
+    let (at, gap) = waiting.find_map(|at| Some((at, longest_wait(program, at)?)))?;
+    Some(repeated(program, at, gap.end))
+}
+
 /// The arena with 8 bits everywhere: formats are chosen later, and change little about which program needs less.
 fn bound(program: &Program) -> usize {
     lower_bound_bytes(program, &vec![Dtype::I8; program.slots.len()], Arena::Small)

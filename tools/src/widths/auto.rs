@@ -107,7 +107,7 @@ pub fn assign(
 }
 
 /// Every activation that may have 8 bits, and every convolution's weights.
-fn subjects(program: &Program) -> Vec<(usize, Subject)> {
+pub(super) fn subjects(program: &Program) -> Vec<(usize, Subject)> {
     let outputs = program.outputs();
     let mut subjects = Vec::new();
     for (i, op) in program.ops.iter().enumerate() {

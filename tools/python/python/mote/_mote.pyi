@@ -46,6 +46,7 @@ class Asked(TypedDict):
     clock: str | None
     profile: str | None
     arena: str | None
+    refine: bool
     name: str | None
     null_class: int | None
     labels: int | None
