@@ -154,7 +154,7 @@ pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
 pub use request::conversion::ConversionRequest;
-pub use request::{Request, RunOptions, StartFrom};
+pub use request::{Request, RunOptions, SecondFactor, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;
 pub use validate::{FloatDevice, Validation};

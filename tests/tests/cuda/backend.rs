@@ -109,6 +109,7 @@ fn images_may_start_anywhere() {
     });
     let whole = mote_tools::backend::Sampling {
         known: None,
+        known_noise: 0,
         config: Config::of(model.header(), 4),
         images: images.collect(),
         operators: false,
@@ -155,6 +156,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
         });
         let mut sampling = mote_tools::backend::Sampling {
             known: None,
+            known_noise: 0,
             config: Config::of(model.header(), model.header().train_steps),
             images: images.collect(),
             operators: true,
@@ -188,6 +190,7 @@ fn what_a_block_cannot_hold_runs_layered_and_is_refused_by_name_otherwise() {
         config,
         images: &images,
         known: None,
+        known_noise: 0,
         operators: false,
         executor,
         batch: None,
@@ -246,6 +249,7 @@ fn a_run_that_the_sampler_refuses_is_refused() {
             config,
             images: &images,
             known: None,
+            known_noise: 0,
             operators: false,
             executor: None,
             batch: None,

@@ -13,8 +13,8 @@ use mote_tools::estimate::Estimate;
 use mote_tools::request::known_where;
 use mote_tools::tensors::{from_q24, to_chw};
 use mote_tools::{
-    Backend, Checkpoint, Conditions, ConversionRequest, Error, FloatDevice, ModelFile, Request, StartFrom, Target,
-    Validation,
+    Backend, Checkpoint, Conditions, ConversionRequest, Error, FloatDevice, ModelFile, Request, SecondFactor,
+    StartFrom, Target, Validation,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
@@ -164,7 +164,7 @@ impl Model {
     }
 
     /// Images of these seeds, a label each where labels are given.
-    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, mask, strength, backend, progress))]
+    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, mask, strength, known, backend, progress))]
     #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn sample<'py>(
         &self,
@@ -178,6 +178,7 @@ impl Model {
         image: Option<Samples<'_>>,
         mask: Option<Vec<bool>>,
         strength: Option<f64>,
+        known: Option<(Vec<Option<f64>>, f64)>,
         backend: &str,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Made<'py>> {
@@ -185,19 +186,20 @@ impl Model {
             let shape = self.file.shape();
             let image = image.map(|image| q24(&image, shape)).transpose()?;
             let image = image.and_then(|mut samples| samples.pop());
-            let known = mask.zip(image.as_ref());
-            let known = known
-                .map(|(mask, image)| known_where(image, &mask, shape))
-                .transpose()?;
+            let kept = mask.zip(image.as_ref());
+            let kept = kept.map(|(mask, image)| known_where(image, &mask, shape)).transpose()?;
             let start = match noise {
                 Some(noise) => StartFrom::Noise(q24(&noise, shape)?),
-                None => StartFrom::of_image(image, strength, known.is_some()),
+                None => StartFrom::of_image(image, strength, kept.is_some()),
             };
             let request = Request {
                 run: steps.options()?,
                 guidance,
                 start,
-                known,
+                known: kept,
+                factor: known
+                    .map(|(values, noise)| SecondFactor::new(values, noise))
+                    .transpose()?,
                 condition: conditions(condition)?,
                 ..Request::default()
             };

@@ -69,6 +69,8 @@ def calls(model):
         "image": lambda value: sample(0, image=value, steps=2),
         "mask": lambda value: sample(0, image=good, mask=value, steps=2),
         "strength": lambda value: sample(0, image=good, strength=value, steps=2),
+        "known": lambda value: sample(0, known=value, steps=2),
+        "known_noise": lambda value: sample(0, known=[1], known_noise=value, steps=2),
         "decode": model.decode,
         "fit": model.fit,
         "validate": lambda value: model.validate([value], seeds=1, steps=1),

@@ -190,6 +190,8 @@ class Model:
         image: Any = None,
         mask: Any = None,
         strength: float | None = None,
+        known: Sequence[float | None] | None = None,
+        known_noise: float = 0.0,
         eta: float | None = None,
         variance: str | None = None,
         spacing: str | None = None,
@@ -217,6 +219,8 @@ class Model:
             image: A sample to start from, `(channel, row, col)`, noised as far as `strength` says.
             mask: `(row, col)`, true where the image is made anew; elsewhere it stays `image`, number for number.
             strength: Share of the steps that `image` goes through, above 0 and up to 1; 0.5 by default, noise with `mask`.
+            known: Of a diffusion chain: a number an element that is known, None elsewhere; a bit is 0 or 1.
+            known_noise: How well: the probability that each bit was flipped, or the standard deviation of each value; 0 is exactly.
             eta: Noise that DDIM adds, 0 to 1.
             variance, spacing, prev, clip: As the options of `mote sample`; the checkpoint's by default.
             backend: `cpu`, `portable`, `oracle`, `cuda`, `board:NAME`.
@@ -253,6 +257,7 @@ class Model:
                 first,
                 made,
                 None if strength is None else real(strength, "strength"),
+                self._factor(known, known_noise),
                 word(backend, "backend"),
                 callback,
             )
@@ -491,6 +496,16 @@ class Model:
         if len(found) != count:
             raise usage(f"{len(found)} labels for {count} samples", "give one a sample, or one for all")
         return found
+
+    def _factor(self, known: Any, noise: Any) -> tuple[list[float | None], float] | None:
+        found = real(noise, "known_noise")
+        if known is None:
+            if found != 0.0:
+                raise usage("known_noise without known", "give known=, or leave it out")
+            return None
+        if isinstance(known, (str, bytes)) or not isinstance(known, Iterable):
+            raise usage(f"known is {known!r}", "give a number an element, None where nothing is known")
+        return [None if one is None else real(one, "known") for one in known], found
 
     def _conditions(self, condition: Any, count: int) -> list[list[float]] | None:
         if condition is None:

@@ -90,6 +90,7 @@ class Model:
         image: np.ndarray | None,
         mask: list[bool] | None,
         strength: float | None,
+        known: tuple[list[float | None], float] | None,
         backend: str,
         progress: Progress,
     ) -> tuple[list[str], bytearray, bytearray]: ...
