@@ -50,15 +50,16 @@ fn a_heartbeat_is_trained_measured_converted_and_sampled() {
     let known = format!("--known 1,0,?,1{} --steps 100", ",?".repeat(16));
     let line = format!("validate {{model}} {known} --known-noise 0.15 --backends cpu,portable --seeds 2 --json");
     assert_eq!(mote(&line, &places).json()["held"], true);
-    let beats = place.path().join("beats.json");
-    let places = [&places[..], &[("beats", &*beats)]].concat();
-    mote(
-        &format!("sample {{model}} -o {{beats}} {known} --count 8 --json"),
-        &places,
-    )
-    .json();
-    let text = std::fs::read_to_string(&beats).unwrap();
-    println!("{text}");
+    let line = format!("sample {{model}} -o {{picture}} {known} --count 8 --columns 1 --json");
+    mote(&line, &places).json();
+    let picture = mote_tools::images::decode(&std::fs::read(&picture).unwrap()).unwrap();
+    assert_eq!((picture.width, picture.height), (20, 8));
+    assert!(
+        picture
+            .data
+            .chunks(20)
+            .all(|beat| [beat[0], beat[1], beat[3]] == [255, 0, 255])
+    );
     for kind in ["input", "conv", "silu", "readout", "sampler"] {
         let line = format!("validate {{model}} --backends cpu --seeds 1 --steps 100 --inject-fault {kind} --json");
         let found = mote(&line, &places).any_json();
