@@ -230,6 +230,12 @@ impl ModelFile {
         html(&ReportData::with_boards(self.opened(), command))
     }
 
+    /// A few lines of HTML about the file, for notebooks: memory, boards, and samples that are made here.
+    #[must_use]
+    pub fn card(&self) -> String {
+        crate::report::card(self)
+    }
+
     /// Runs every backend of `validation` and compares their states bit by bit, step by step.
     ///
     /// # Errors
