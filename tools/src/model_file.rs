@@ -1,7 +1,7 @@
 //! A model file in memory, checked once.
 
 use crate::backend::footprint::Fit;
-use crate::backend::predict::{Question, predict};
+use crate::backend::predict::{Question, predict, predict_between};
 use crate::backend::{Backend, OpenModel, Trace};
 use crate::condition::Images;
 use crate::emit::split::Split;
@@ -187,6 +187,14 @@ impl ModelFile {
     /// Of kind `Refused` for a question that is none of this model's.
     pub fn predict(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
         predict(self.opened(), questions)
+    }
+
+    /// The same at any number between the training timesteps: see [`predict_between`](crate::backend::predict::predict_between).
+    ///
+    /// # Errors
+    /// As [`ModelFile::predict`].
+    pub fn predict_between(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+        predict_between(self.opened(), questions)
     }
 
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.

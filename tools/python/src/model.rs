@@ -219,7 +219,8 @@ impl Model {
         Ok((digests, self.floats(py, &states)?, pixels))
     }
 
-    /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given.
+    /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given. With `between` the
+    /// timesteps may be any numbers between those of training.
     fn predict<'py>(
         &self,
         py: Python<'py>,
@@ -227,6 +228,7 @@ impl Model {
         timesteps: Vec<f64>,
         labels: Option<Vec<u16>>,
         condition: Option<Vec<Vec<f64>>>,
+        between: bool,
     ) -> PyResult<Bound<'py, PyByteArray>> {
         let states = q24(&states, self.file.shape()).map_err(|error| exception(py, &error))?;
         let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
@@ -245,7 +247,10 @@ impl Model {
             })
             .collect();
         let file = Arc::clone(&self.file);
-        let answers = run(py, None, move |_| file.predict(&questions))?;
+        let answers = run(py, None, move |_| match between {
+            true => file.predict_between(&questions),
+            false => file.predict(&questions),
+        })?;
         let states: Vec<&[i32]> = answers.iter().map(Vec::as_slice).collect();
         self.floats(py, &states)
     }

@@ -381,6 +381,10 @@ class Model:
         Returns:
             float32 `(sample, channel, row, col)`: epsilon, v, x0 or velocity, as the checkpoint predicts.
         """
+        return self._predict(x, t, labels, condition)
+
+    def _predict(self, x: Any, t: Any, labels: Any = None, condition: Any = None, between: bool = False) -> np.ndarray:
+        """The same; with `between` at any number between the training timesteps."""
         states = samples(x, self.shape, "x")
         times = as_numpy(t, "t").astype(np.float64).reshape(-1)
         if len(times) == 1:
@@ -392,6 +396,7 @@ class Model:
             times.tolist(),
             self._labels(labels, len(states)),
             self._conditions(condition, len(states)),
+            between,
         )
         return np.frombuffer(answer, dtype="<f4").reshape(states.shape)
 
