@@ -30,7 +30,11 @@ pub struct Question {
 /// # Errors
 /// Of kind `Refused` where a state has another length than the model's sample, the timestep is none of the model's, or the class is none.
 pub fn predict(opened: OpenModel<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
-    answers(opened, questions, opened.model.header().prediction.levels().are_continuous())
+    answers(
+        opened,
+        questions,
+        opened.model.header().prediction.levels().are_continuous(),
+    )
 }
 
 /// The same at any number between the training timesteps, where solvers of other libraries go: no run of a device calls the network there
@@ -46,8 +50,9 @@ fn answers(opened: OpenModel<'_>, questions: &[Question], fractions: bool) -> Re
     let engine = Engine::prepare(opened.model);
     let header = opened.model.header();
     let thread = || (AlignedBytes::zeroed(header.arena_bytes as usize), engine.worker());
-    let answer =
-        |(memory, network): &mut (AlignedBytes, _), question: &Question| one(opened, question, fractions, memory, network);
+    let answer = |(memory, network): &mut (AlignedBytes, _), question: &Question| {
+        one(opened, question, fractions, memory, network)
+    };
     questions.par_iter().map_init(thread, answer).collect()
 }
 
