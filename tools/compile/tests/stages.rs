@@ -17,12 +17,18 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn stages_know_only_those_before_them() {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder of the tools");
-    let manifest = |name: &str| std::fs::read_to_string(tools.join(name).join("Cargo.toml")).expect("a crate of its own");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a folder of the tools");
+    let manifest =
+        |name: &str| std::fs::read_to_string(tools.join(name).join("Cargo.toml")).expect("a crate of its own");
     for later in ["mote-tools", "mote-compile"] {
         assert!(!manifest("import").contains(later), "importers come before {later}");
     }
-    assert!(!manifest("compile").contains("mote-tools"), "the compiler comes before the tools");
+    assert!(
+        !manifest("compile").contains("mote-tools"),
+        "the compiler comes before the tools"
+    );
     let root = tools.join("compile/src");
     for (place, stage) in STAGES.iter().enumerate() {
         let files = sources(&root.join(stage));
