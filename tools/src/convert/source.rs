@@ -181,6 +181,7 @@ pub fn convert_source(
             (widths, scales(program, &stats), int4)
         }
     };
+    let spread = source.conditions.as_ref().map(|given| |count| given.spread(count));
     let trials = Trials {
         scales,
         int4,
@@ -188,7 +189,7 @@ pub fn convert_source(
         diffusion,
         stats: &stats,
         reference: model,
-        conditions: source.conditions.as_ref(),
+        conditions: spread.as_ref().map(|spread| spread as _),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
     let (assignment, sensitivity) = match widths {

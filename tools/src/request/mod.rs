@@ -446,7 +446,8 @@ pub fn steps_of(steps: u32, strength_q16: u32) -> u32 {
 }
 
 /// Starts evenly spread from the image's own noise to that of `second`.
-fn between(second: u64, count: usize) -> Vec<Origin> {
+#[must_use]
+pub fn between(second: u64, count: usize) -> Vec<Origin> {
     let last = count.saturating_sub(1).max(1) as f64;
     let part = |place: usize| q16(place as f64 / last) as u32;
     let origin = |place| Origin::Between {

@@ -11,7 +11,7 @@ mod scratch;
 mod windows;
 
 pub use buffers::{lower_bound_bytes, slot_buffers};
-pub use recompute::recompute;
+pub use recompute::{RECOMPUTED, recompute};
 pub use scratch::{Arena, plan_arena};
 pub use windows::{Window, Windows};
 
