@@ -149,7 +149,11 @@ fn one_image(
     let (linked, condition) = split_condition(model, hw::linked_state());
     let inpaint = Feature::Inpaint.is_built() && request.inpaint;
     let seen = request.seen.filter(|_| Feature::Posterior.is_built());
-    let known_len = if inpaint || seen.is_some() { model.header().sample_len() } else { 0 };
+    let known_len = if inpaint || seen.is_some() {
+        model.header().sample_len()
+    } else {
+        0
+    };
     let (begin, known) = linked
         .split_at_checked(linked.len().saturating_sub(known_len))
         .unwrap_or_default();
