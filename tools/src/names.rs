@@ -1,13 +1,11 @@
 //! Names of a model's tensors and operators, from its own names section.
 
 use crate::escaped;
+use mote_compile::plan::RECOMPUTED;
 use mote_runtime::Model;
 
 /// Characters of a name that are shown. A file may hold anything.
 const LONGEST: usize = 200;
-
-/// What stands behind the names of values that are computed a second time.
-pub const RECOMPUTED: &str = " again";
 
 /// The name of the value that a slot called `name` holds, whether computed once or again.
 pub fn of_value(name: &str) -> &str {

@@ -186,6 +186,7 @@ pub fn convert_source(
             (widths, scales(program, &stats), int4)
         }
     };
+    let spread = source.conditions.as_ref().map(|given| |count| given.spread(count));
     let trials = Trials {
         scales,
         int4,
@@ -193,7 +194,7 @@ pub fn convert_source(
         diffusion,
         stats: &stats,
         reference: model,
-        conditions: source.conditions.as_ref(),
+        conditions: spread.as_ref().map(|spread| spread as _),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
     let widen = |given: Assignment| refined::widened(&trials, given, memory.arena.unwrap_or_default(), progress);

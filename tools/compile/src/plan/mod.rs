@@ -11,7 +11,7 @@ mod scratch;
 mod windows;
 
 pub use buffers::{lower_bound_bytes, planned_bytes, slot_buffers};
-pub use recompute::{once_more, recompute};
+pub use recompute::{RECOMPUTED, once_more, recompute};
 pub use scratch::{Arena, plan_arena};
 pub use windows::{Window, Windows};
 

@@ -8,9 +8,11 @@ use std::ops::Range;
 use mote_runtime::internals::tensor::Dtype;
 
 use super::{Arena, lower_bound_bytes};
-use crate::names::RECOMPUTED;
 use crate::ops::{Conv, Kind};
 use crate::program::{FusedOp, Program, SlotId};
+
+/// What stands behind the names of values that are computed a second time.
+pub const RECOMPUTED: &str = " again";
 
 /// A recomputation costs at most this part of a call's multiply-accumulates.
 const SHARE: u64 = 100;
