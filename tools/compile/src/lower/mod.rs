@@ -8,7 +8,7 @@ mod deployed;
 pub(crate) mod series;
 #[cfg(test)]
 mod tests;
-pub(crate) mod times;
+pub mod times;
 
 pub use deployed::{deployed, deployed_as};
 
