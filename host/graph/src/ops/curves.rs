@@ -198,7 +198,7 @@ impl Curves {
     }
 
     /// Whether each step is computed in f32 in a network of type `network`. All are in one of f32. In one of f64 casts say it; where features
-    /// are in f32 by themselves, all that leads to a cast is, or all where there is none.
+    /// are in f32 by themselves, all that leads to a cast is as well.
     fn singles(&self, how: TimeFeatures, network: DType) -> Vec<bool> {
         let cast = |step: &CurveStep| match step {
             CurveStep::Map {
@@ -210,11 +210,8 @@ impl Curves {
             _ => None,
         };
         let single = matches!(how, TimeFeatures::F32 | TimeFeatures::Library);
-        if network == DType::F32
-            || how == TimeFeatures::F64Throughout
-            || !self.steps.iter().any(|step| cast(step).is_some())
-        {
-            return vec![single || network == DType::F32; self.steps.len()];
+        if network == DType::F32 || how == TimeFeatures::F64Throughout {
+            return vec![network == DType::F32; self.steps.len()];
         }
         let mut all = vec![false; self.steps.len()];
         for (at, step) in self.steps.iter().enumerate() {
@@ -341,7 +338,7 @@ mod tests {
         assert_eq!(curves.at(1.0, TimeFeatures::F64, DType::F64), [2.5, -log, 2.0 * log]);
         let single = f64::from(log as f32);
         assert_eq!(
-            curves.at(1.0, TimeFeatures::F32, DType::F64),
+            curves.at(1.0, TimeFeatures::F32, DType::F32),
             [2.5, -single, 2.0 * single]
         );
         assert_eq!(curves.lengths().unwrap().last(), Some(&3));
