@@ -199,11 +199,11 @@ impl RunPlace {
     /// # Safety
     /// As of `is`.
     #[inline(always)]
-    pub unsafe fn ready(run: *const mote_run) -> Result<Self, Refused> {
+    pub unsafe fn ready(run: *const mote_run) -> Result<ReadyRun, Refused> {
         let place = Self(run.cast_mut().cast());
         // SAFETY: the caller's promise.
         unsafe { place.expect_ready()? };
-        Ok(place)
+        Ok(ReadyRun(place))
     }
 
     /// # Safety
@@ -278,38 +278,6 @@ impl RunPlace {
             .unwrap_or(Refused::from(mote_status::MOTE_NOT_STARTED))
     }
 
-    /// Lets `work` move the run, which is busy until then.
-    ///
-    /// # Safety
-    /// The place is `ready`. What the run borrows is as it was.
-    #[inline(always)]
-    pub unsafe fn with<T>(
-        self,
-        work: impl FnOnce(&mut Sampler<'static, 'static>) -> Result<T, RunError>,
-    ) -> Result<T, Refused> {
-        // SAFETY: the caller's promise; a run lies there by the tag, and none other is lent while it is busy.
-        unsafe {
-            self.mark(BUSY);
-            let made = (*(&raw mut (*self.0).sampler)).assume_init_mut();
-            let result = work(made.as_mut().unwrap_unchecked());
-            self.end(result.as_ref().err(), READY)?;
-            result.map_err(Refused::from)
-        }
-    }
-
-    /// The run.
-    ///
-    /// # Safety
-    /// The place is `ready`; nothing moves the run while it is lent.
-    #[inline(always)]
-    pub unsafe fn get<'a>(self) -> &'a Sampler<'static, 'static> {
-        // SAFETY: the caller's promise; a run lies there by the tag.
-        unsafe {
-            let made = (*(&raw const (*self.0).sampler)).assume_init_ref();
-            made.as_ref().unwrap_unchecked()
-        }
-    }
-
     /// Why the last call that could have moved it did not.
     ///
     /// # Safety
@@ -322,6 +290,44 @@ impl RunPlace {
             } else {
                 None
             }
+        }
+    }
+}
+
+/// Storage in which a run lies that can be moved.
+#[derive(Clone, Copy)]
+pub struct ReadyRun(RunPlace);
+
+impl ReadyRun {
+    /// Lets `work` move the run, which is busy until then.
+    ///
+    /// # Safety
+    /// What the run borrows is as it was.
+    #[inline(always)]
+    pub unsafe fn with<T>(
+        self,
+        work: impl FnOnce(&mut Sampler<'static, 'static>) -> Result<T, RunError>,
+    ) -> Result<T, Refused> {
+        // SAFETY: the caller's promise; a run lies there by the tag, and none other is lent while it is busy.
+        unsafe {
+            self.0.mark(BUSY);
+            let made = (*(&raw mut (*self.0.0).sampler)).assume_init_mut();
+            let result = work(made.as_mut().unwrap_unchecked());
+            self.0.end(result.as_ref().err(), READY)?;
+            result.map_err(Refused::from)
+        }
+    }
+
+    /// The run.
+    ///
+    /// # Safety
+    /// Nothing moves the run while it is lent.
+    #[inline(always)]
+    pub unsafe fn get<'a>(self) -> &'a Sampler<'static, 'static> {
+        // SAFETY: the caller's promise; a run lies there by the tag.
+        unsafe {
+            let made = (*(&raw const (*self.0.0).sampler)).assume_init_ref();
+            made.as_ref().unwrap_unchecked()
         }
     }
 }
