@@ -29,12 +29,43 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         "Softplus" => "softplus",
         "Mish" => "mish",
         "Erf" => "erf",
+        "HardSwish" => "hardswish",
+        "Selu" if call.node.arguments.is_empty() => "selu",
         _ => "",
     };
     if !unary.is_empty() {
         return aten(unary)?.one(net).map(Some);
     }
     match call.op {
+        "Elu" => aten("elu")?
+            .number("alpha", call.node.number_or("alpha", 1.0)?)
+            .one(net)
+            .map(Some),
+        "LeakyRelu" => {
+            let slope = call.node.number_or("alpha", 0.01)?;
+            aten("leaky_relu")?.number("negative_slope", slope).one(net).map(Some)
+        }
+        "HardSigmoid" => {
+            let [slope, middle] = [call.node.number_or("alpha", 0.2)?, call.node.number_or("beta", 0.5)?];
+            if (slope - 1.0 / 6.0).abs() > 1e-6 || middle != 0.5 {
+                return Err(format!(
+                    "its slope is {slope} and its middle {middle}; a sixth and a half are known"
+                ));
+            }
+            aten("hardsigmoid")?.one(net).map(Some)
+        }
+        "PRelu" => {
+            let slopes = call.tensor(1)?.ok_or("it has no slopes")?;
+            let axes = call.value(0)?.sizes().len();
+            let first = slopes.sizes.first().copied().unwrap_or(1);
+            if slopes.data.len() != 1 && (slopes.data.len() != first || slopes.sizes.len() + 1 != axes) {
+                return Err("its slopes are not one for all channels or one for each".to_string());
+            }
+            aten("prelu")?
+                .with("weight", Value::Constant(slopes))
+                .one(net)
+                .map(Some)
+        }
         "Add" | "Sub" | "Mul" => {
             let (a, b) = (call.value(0)?.clone(), call.value(1)?.clone());
             let anew = call.node.flag(SINGLE);
