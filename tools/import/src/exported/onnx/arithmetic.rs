@@ -37,10 +37,14 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         return aten(unary)?.one(net).map(Some);
     }
     match call.op {
-        "Elu" => aten("elu")?
-            .number("alpha", call.node.number_or("alpha", 1.0)?)
-            .one(net)
-            .map(Some),
+        "Elu" => {
+            // PyTorch's exporters always write it.
+            let alpha = call
+                .node
+                .number("alpha")
+                .ok_or("it does not say its `alpha`, as PyTorch's do")?;
+            aten("elu")?.number("alpha", alpha).one(net).map(Some)
+        }
         "LeakyRelu" => {
             let slope = call.node.number_or("alpha", 0.01)?;
             aten("leaky_relu")?.number("negative_slope", slope).one(net).map(Some)
@@ -56,9 +60,9 @@ pub(super) fn result(net: &mut Net, call: &Call<'_>) -> Result<Option<Value>> {
         }
         "PRelu" => {
             let slopes = call.tensor(1)?.ok_or("it has no slopes")?;
-            let axes = call.value(0)?.sizes().len();
-            let first = slopes.sizes.first().copied().unwrap_or(1);
-            if slopes.data.len() != 1 && (slopes.data.len() != first || slopes.sizes.len() + 1 != axes) {
+            let channels = call.value(0)?.sizes().get(1).copied().unwrap_or(1);
+            let wide = slopes.sizes.iter().filter(|size| **size > 1).count();
+            if slopes.data.len() != 1 && (slopes.data.len() != channels || wide != 1) {
                 return Err("its slopes are not one for all channels or one for each".to_string());
             }
             aten("prelu")?

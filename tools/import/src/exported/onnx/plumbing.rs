@@ -267,7 +267,21 @@ fn sliced(net: &mut Net, call: &Call<'_>) -> Result<Value> {
         return Err("its bounds, axes and steps differ in number".to_string());
     }
     for i in 0..starts.len() {
-        value = if steps[i] < 0 {
+        // Of a list of extents nothing may be left: those behind the last axis.
+        let none = match &value {
+            Value::Constant(tensor) => match tensor.sizes[..] {
+                [size] => {
+                    let size = size as i64;
+                    let bound = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
+                    bound(starts[i]) >= bound(ends[i])
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        value = if none && steps[i] > 0 && axes[i] == 0 {
+            Value::Constant(picked(value.constant()?, 0, &[])?)
+        } else if steps[i] < 0 {
             backwards(value, axes[i], [starts[i], ends[i], steps[i]])?
         } else {
             let aten = call
