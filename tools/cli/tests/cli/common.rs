@@ -7,8 +7,6 @@ use std::sync::OnceLock;
 
 /// What a run left behind.
 pub struct Done {
-    /// The command's name.
-    command: String,
     /// Exit status.
     pub status: i32,
     pub stdout: String,
@@ -17,7 +15,7 @@ pub struct Done {
 
 /// Runs `mote` with the words of `line`; `{name}` of `places` is replaced by its path.
 pub fn mote(line: &str, places: &[(&str, &Path)]) -> Done {
-    done(line, command(line, places).output().expect("mote can be started"))
+    done(command(line, places).output().expect("mote can be started"))
 }
 
 /// [`mote`] beside the model: `{model}`, its checkpoint `{digits}`, and a folder `{dir}`.
@@ -29,19 +27,19 @@ pub fn mote_in(dir: &Path, line: &str) -> Done {
 pub fn mote_with_needed_parts(line: &str, places: &[(&str, &Path)]) -> Done {
     let mut command = command(line, places);
     let output = command.env_remove("MOTE_FIRMWARE_PARTS").output();
-    done(line, output.expect("mote can be started"))
+    done(output.expect("mote can be started"))
 }
 
 /// [`mote`] from within a folder.
 pub fn mote_at(dir: &Path, line: &str) -> Done {
     let output = command(line, &[]).current_dir(dir).output();
-    done(line, output.expect("mote can be started"))
+    done(output.expect("mote can be started"))
 }
 
 /// [`mote`] with a variable of the environment.
 pub fn mote_with(line: &str, places: &[(&str, &Path)], (name, value): (&str, &str)) -> Done {
     let output = command(line, places).env(name, value).output();
-    done(line, output.expect("mote can be started"))
+    done(output.expect("mote can be started"))
 }
 
 fn command(line: &str, places: &[(&str, &Path)]) -> Command {
@@ -57,10 +55,9 @@ fn command(line: &str, places: &[(&str, &Path)]) -> Command {
     command
 }
 
-fn done(line: &str, output: Output) -> Done {
+fn done(output: Output) -> Done {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("mote writes UTF-8");
     let done = Done {
-        command: line.split_whitespace().next().unwrap_or_default().to_owned(),
         status: output.status.code().unwrap_or(-1),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
@@ -80,9 +77,6 @@ impl Done {
     pub fn any_json(&self) -> Value {
         let value: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout));
         assert!(value.is_object());
-        if self.status < 2 {
-            super::json::documented(&self.command, &value);
-        }
         value
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/json.md` against what the commands print: every object that a test here reads, and those of this file, which have all keys.
+//! `docs/json.md` against what the commands print.
 
 use super::common::{digits, folder, images, mote, vectors};
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn keys(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 /// Fails where a key of what `command` printed does not stand in its section.
-pub fn documented(command: &str, value: &Value) {
+fn documented(command: &str, value: &Value) {
     let sections = sections();
     let section = if value.get("error").is_some() { "error" } else { command };
     let known = sections.get(section);
@@ -64,7 +64,6 @@ pub fn documented(command: &str, value: &Value) {
     assert!(missing.is_empty(), "docs/json.md, section `{section}`: {missing:?}");
 }
 
-/// Each reads its object, which is held to the book.
 #[test]
 fn every_key_stands_in_the_book() {
     let folder = folder();
@@ -85,9 +84,10 @@ fn every_key_stands_in_the_book() {
         "inspect {dir}/d.mote",
         "inspect {dir}/l.mote",
         "inspect {dir}/p.mote",
+        "inspect {dir}/d.mote --board nrf52840",
         "plan {dir}/d.mote -o {dir}/q.mote --steps 3",
         "inspect {dir}/q.mote",
-        "split {dir}/d.mote -o {dir}/s",
+        "split {dir}/d.mote -o {dir}/s --board nrf52840",
         "sample {dir}/d.mote -o {dir}/d.png --steps 2",
         "sample {dir}/d.mote --out {dir}/0.npz --count 3 --steps 2 --shard 0/2",
         "sample {dir}/d.mote --out {dir}/1.npz --count 3 --steps 2 --shard 1/2",
@@ -95,6 +95,8 @@ fn every_key_stands_in_the_book() {
         "validate {dir}/d.mote --against {digits} --seeds 1 --steps 2 --layers --backends cpu",
         "validate {dir}/d.mote --against {digits} --seeds 1 --steps 1 --distribution 18 --backends cpu",
         "crosscheck {digits} {vectors}",
+        "crosscheck {digits} {vectors} --dtype f32 --model {dir}/d.mote",
+        "validate {dir}/d.mote --inject-fault conv --seeds 1 --steps 2 --backends cpu",
         "bench {dir}/d.mote --operators --backends cpu",
         "diff {dir}/d.mote {dir}/f.mote --seeds 1",
         "boards",
@@ -102,11 +104,12 @@ fn every_key_stands_in_the_book() {
         "new {dir}/project --model {dir}/d.mote --board mps2-an386 --kind c",
         "train --data {images} -o {dir}/trained --steps 2",
         "eval {digits} --data {images} --images 4 --timesteps 4",
+        "eval {digits} --data {images} --images 2 --reconstruct 10,50",
         "eval {digits} --sampler ddim --steps 2 --count 1 -o {dir}/e.png",
     ] {
         let done = mote(&format!("{line} --json"), &places);
         assert!(done.status < 2, "{line}: {}", done.stderr);
-        done.any_json();
+        documented(line.split(' ').next().unwrap_or_default(), &done.any_json());
     }
 }
 
