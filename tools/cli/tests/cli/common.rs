@@ -32,8 +32,12 @@ pub fn mote_with_needed_parts(line: &str, places: &[(&str, &Path)]) -> Done {
 
 /// [`mote`] from within a folder.
 pub fn mote_at(dir: &Path, line: &str) -> Done {
-    let output = command(line, &[]).current_dir(dir).output();
-    done(output.expect("mote can be started"))
+    done(
+        command(line, &[])
+            .current_dir(dir)
+            .output()
+            .expect("mote can be started"),
+    )
 }
 
 /// [`mote`] with a variable of the environment.
