@@ -9,9 +9,9 @@
 
 use super::device::FloatDevice;
 use super::float::FloatError;
-use super::frechet::Moments;
+use mote_graph::frechet::Moments;
 use super::statistics::{SpaceSums, Survey};
-use super::sums::{MOST_VECTORS, Sums};
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use crate::backend::{Backend, BackendError, OpenModel};
 use crate::data::Discrete;
 use crate::import::Checkpoint;

@@ -6,7 +6,7 @@
 use super::device::{FloatDevice, PlacedNetwork};
 use super::distribution::{Distribution, DistributionError, OTHER, Space, halves};
 use super::float::{FloatError, FloatRuns};
-use super::sums::{MOST_VECTORS, Sums};
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use crate::backend::{Backend, OpenModel, Sampling};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
