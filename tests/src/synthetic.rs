@@ -186,6 +186,7 @@ pub fn everything() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);
@@ -229,6 +230,7 @@ pub fn unguided(form: Form) -> Vec<u8> {
                 op.kind = TimeProj {
                     frequencies,
                     cos_first: false,
+                    series: false,
                 }
                 .into();
             }
@@ -260,6 +262,7 @@ fn conditioned_program() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);
