@@ -60,7 +60,8 @@ fn help(done: &AtomicBool) {
     while !done.load(Ordering::Acquire) && last.elapsed() < PATIENCE {
         match rayon::yield_now() {
             Some(rayon::Yield::Executed) => last = Instant::now(),
-            _ => (0..16).for_each(|_| core::hint::spin_loop()),
+            // On a busy machine the call itself may wait for this core.
+            _ => std::thread::yield_now(),
         }
     }
 }
