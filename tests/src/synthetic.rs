@@ -187,6 +187,7 @@ pub fn everything() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);
@@ -230,6 +231,7 @@ pub fn unguided(form: Form) -> Vec<u8> {
                 op.kind = TimeProj {
                     frequencies,
                     cos_first: false,
+                    series: false,
                 }
                 .into();
             }
@@ -261,6 +263,7 @@ fn conditioned_program() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);
