@@ -11,6 +11,8 @@ mod cooperative;
 pub mod decode;
 mod inpaint;
 mod pixels;
+#[cfg(feature = "posterior")]
+mod posterior;
 mod run;
 mod snapshot;
 mod start;
@@ -134,7 +136,8 @@ pub struct Sampler<'m, 'a> {
     follows: bool,
     /// The known image of an inpainting run.
     known: Option<&'a [i32]>,
-    /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
+    /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it. Of a chain whose `known` is set
+    /// it is the noise, from which the tag follows: storage of a run is no larger for it.
     known_tag: u32,
     held: ConditionState<'a>,
     activations: &'a mut [u8],
@@ -287,6 +290,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
     ) -> Result<Option<Step>, RunError> {
         self.is_conditioned()?;
         if self.is_chain() {
+            #[cfg(feature = "posterior")]
+            self.is_seen()?;
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
             };

@@ -5,6 +5,8 @@
 
 use super::condition::ConditionState;
 use super::cooperative::Begun;
+#[cfg(feature = "posterior")]
+use super::posterior::Before;
 use super::snapshot::snapshot_in;
 use super::{Config, Memories, Sampler, Start, Step, StepObserver, q24_to_pixel};
 use crate::digest::Digest;
@@ -347,6 +349,33 @@ impl<'m, M: Memory> Run<'m, M> {
             Ok(())
         });
         begun.map(|_| ())
+    }
+
+    /// Multiplies the steps of a chain by what is known of its elements; as [`Sampler::posterior`].
+    ///
+    /// # Errors
+    /// Those of [`Sampler::posterior`]; `StepBegun` within a step.
+    #[cfg(feature = "posterior")]
+    pub fn posterior(&mut self, seen_q24: &'m [i32], noise: u32) -> Result<(), RunError> {
+        self.between_steps()?;
+        let seen = self.with(|sampler, _| sampler.can_see(seen_q24, noise))?;
+        if let (Some(_), Some(paused)) = (seen, &mut self.paused) {
+            (paused.known, paused.known_tag) = (Some(seen_q24), noise);
+        }
+        let begun = self.with(|sampler, _| {
+            sampler.begin_seen(seen == Some(Before::Nothing));
+            Ok(())
+        });
+        begun.map(|_| ())
+    }
+
+    /// Refuses: this runtime was built without the part.
+    ///
+    /// # Errors
+    /// `NotBuilt`.
+    #[cfg(not(feature = "posterior"))]
+    pub fn posterior(&mut self, _: &'m [i32], _: u32) -> Result<(), RunError> {
+        Err(RunError::NotBuilt(crate::features::Feature::Posterior))
     }
 
     /// Saves the run into `to`; gives the bytes written, none where no run was started. As [`Sampler::snapshot`].

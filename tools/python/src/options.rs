@@ -4,7 +4,7 @@ use crate::array::{Samples, q24};
 use mote_tools::images::Shape;
 use mote_tools::request::known_where;
 use mote_tools::samplers::{clip_named, prev_named, sampler_named, samplers, spacing_named, variance_named};
-use mote_tools::{Backend, Conditions, Error, Request, RunOptions, StartFrom};
+use mote_tools::{Backend, Conditions, Error, Request, RunOptions, SecondFactor, StartFrom};
 use pyo3::prelude::*;
 
 /// Which steps a run makes: the keyword arguments of `sample` and `validate`.
@@ -72,6 +72,8 @@ pub struct Beginning<'py> {
     mask: Option<Vec<bool>>,
     strength: Option<f64>,
     second: Option<u64>,
+    /// What is known of a chain's samples, and how well.
+    factor: Option<(Vec<Option<f64>>, f64)>,
 }
 
 impl Beginning<'_> {
@@ -91,6 +93,10 @@ impl Beginning<'_> {
         Ok(Request {
             start,
             known,
+            factor: self
+                .factor
+                .map(|(values, noise)| SecondFactor::new(values, noise))
+                .transpose()?,
             ..request
         })
     }

@@ -296,6 +296,9 @@ class Files(unittest.TestCase):
         self.assertEqual(named.sample(3, steps=1).digests, MODEL.sample(3, steps=1).digests)
         arenas = [convert(arena=arena, scheme="w8a8").inspect()["memory"]["run_bytes"] for arena in ("small", "fast", "large")]
         self.assertEqual((arenas, len(set(arenas))), (sorted(arenas), 3))
+        refined = convert(scheme="w8a8", refine=True)
+        self.assertEqual(refined.inspect()["memory"]["arena_bytes"], convert(scheme="w8a8").inspect()["memory"]["arena_bytes"])
+        self.assertTrue(any(note.startswith("refined: ") for note in refined.notes))
         self.assertEqual(convert(board="nrf52840").to_bytes(), MODEL.to_bytes())
         with self.assertRaises(mote.TooLargeError):
             convert(flash="64K", ram="16K", core="cortex-m4f", clock="64MHz")
@@ -370,6 +373,9 @@ class Refusals(unittest.TestCase):
             (mote.UsageError, "both start and interpolate", lambda: sample(0, interpolate=3, start=state)),
             (mote.UsageError, "1 frames", lambda: sample(0, interpolate=3, frames=1)),
             (mote.UsageError, "mask", lambda: sample(0, image=state, mask=np.ones((3, 3)))),
+            (mote.RefusedError, "chains of 2015", lambda: sample(0, known=[1.0, None])),
+            (mote.UsageError, "without known", lambda: sample(0, known_noise=0.1)),
+            (mote.UsageError, "NaN", lambda: sample(0, known=[1.0, float("nan")])),
             (mote.UsageError, "masked", lambda: predict(np.ma.masked_array(state, mask=True), 0)),
             (mote.UsageError, "more than", lambda: sample(itertools.count())),
             (mote.UsageError, "guidance", lambda: sample(0, guidance="much")),

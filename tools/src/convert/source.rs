@@ -19,12 +19,13 @@ use crate::import::Trained;
 use crate::plan::Arena;
 use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
-use crate::quantize::round::{Row, round};
+use crate::quantize::round::{Row, round, round_closely};
 use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::trained;
 use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
+use crate::widths::refined;
 use crate::widths::trial::{Progress, Trials};
 
 /// Times that units are made larger, at most.
@@ -56,6 +57,8 @@ pub struct NumberFormats {
     pub scheme: &'static str,
     /// Who chooses widths; `None` for an f16 model. Formats that the network was trained with come first.
     pub widths: Option<Widths>,
+    /// Whether measured error gives 16 bits to more activations than the given widths do, in arenas as large.
+    pub refine: bool,
 }
 
 /// Who chooses the widths of activations and weights.
@@ -127,7 +130,9 @@ pub fn convert_source(
     } = &source;
     let provenance = |runs, arena| {
         let own = Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs);
-        own.of_variance(source.learned_variance).with(arena)
+        own.of_variance(source.learned_variance)
+            .refined(numbers.refine)
+            .with(arena)
     };
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
@@ -175,27 +180,47 @@ pub fn convert_source(
         }
         None => {
             let int4 = match widths {
-                Widths::FourBits(_) => rounded(program, &source.calibration, &model)?,
+                Widths::FourBits(_) => rounded(program, &source.calibration, &model, numbers.refine.then_some(4))?,
                 Widths::Given(_) | Widths::Measured => vec![],
             };
             (widths, scales(program, &stats), int4)
         }
     };
+    let spread = source.conditions.as_ref().map(|given| |count| given.spread(count));
+    let int8 = match numbers.refine {
+        true => rounded(program, &source.calibration, &model, Some(8))?,
+        false => vec![],
+    };
     let trials = Trials {
         scales,
         int4,
+        int8,
         program,
         diffusion,
         stats: &stats,
         reference: model,
-        conditions: source.conditions.as_ref(),
+        conditions: spread.as_ref().map(|spread| spread as _),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
-    let (assignment, sensitivity) = match widths {
+    let widen = |given: Assignment| refined::widened(&trials, given, memory.arena.unwrap_or_default(), progress);
+    let (widths, plain, mut of_activations) = match widths {
+        Widths::Given(given) if numbers.refine => {
+            let (wide, measured) = widen(given.clone())?;
+            (Widths::Given(wide), Some(given), measured)
+        }
+        Widths::FourBits(given) if numbers.refine => {
+            let (wide, measured) = widen(given.clone())?;
+            (Widths::FourBits(wide), Some(given), measured)
+        }
+        widths => (widths, None, vec![]),
+    };
+    let (assignment, of_weights) = match widths {
         Widths::Given(assignment) => (assignment, vec![]),
         Widths::FourBits(assignment) => int4::assign(&trials, assignment, progress)?,
         Widths::Measured => auto::assign(&trials, memory.budget, memory.arena_to_measure(), progress)?,
     };
+    of_activations.extend(of_weights);
+    let sensitivity = of_activations;
     let formats = match source.trained {
         Some(trained) => trained::formats(trained, program)?,
         None => formats(program, &stats, &assignment),
@@ -212,9 +237,16 @@ pub fn convert_source(
         diffusion,
         &looks,
     )?);
+    let unrefined = plain.map(|plain| {
+        let weights = assignment.weights.clone();
+        let plain = Assignment { weights, ..plain };
+        let formats = crate::quantize::formats::formats(program, &stats, &plain);
+        trials.emit(&plain, &formats, arena)
+    });
+    let unrefined = unrefined.transpose()?;
     // Weights that move are lowered anew: nothing can stand of a program that is no longer the checkpoint's.
     let int4 = trials.int4;
-    let standing = (!within.changed && !apart).then_some(Standing { stats, int4 });
+    let standing = (!within.changed && !apart && !numbers.refine).then_some(Standing { stats, int4 });
     Ok(Converted {
         emitted,
         arena,
@@ -227,6 +259,7 @@ pub fn convert_source(
         program: within.program,
         notes,
         decoder: None,
+        unrefined: unrefined.map(|emitted| emitted.bytes),
     })
 }
 
@@ -343,8 +376,17 @@ fn observe(
     })
 }
 
-/// Weights of 4 bits, rounded on calls of other runs than those that calibration observes.
-fn rounded(program: &Program, calibration: &Calibration, model: &Model<'_>) -> Result<Vec<Vec<Row>>, RunError> {
+/// Weights of 4 bits, rounded on calls of other runs than those that calibration observes; closely, of so many bits, in a refined model.
+fn rounded(
+    program: &Program,
+    calibration: &Calibration,
+    model: &Model<'_>,
+    closely: Option<u32>,
+) -> Result<Vec<Vec<Row>>, RunError> {
     let every = calibration.rounding_stride(program);
-    Ok(round(program, &record(model, &calibration.rounding, every)?))
+    let calls = record(model, &calibration.rounding, every)?;
+    Ok(match closely {
+        Some(bits) => round_closely(program, &calls, bits),
+        None => round(program, &calls),
+    })
 }

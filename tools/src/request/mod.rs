@@ -5,8 +5,10 @@
 //! there is a file.
 
 pub mod conversion;
+mod factor;
 mod start;
 
+pub use factor::SecondFactor;
 pub(crate) use start::Axes;
 pub use start::{file_of_noise, known_elements, known_where, noise_of_file, sample_of_png};
 
@@ -236,6 +238,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) elsewhere.
     pub known: Option<Vec<i32>>,
+    /// What is known of every sample of a chain of 2015, in place of `known`.
+    pub factor: Option<SecondFactor>,
     /// Condition vectors, for a model that takes them: a row an image, or one for all.
     pub condition: Option<Conditions>,
 }
@@ -303,6 +307,11 @@ impl Request {
                 return Err(RunError::ChainSampler.into());
             }
         }
+        let factor = self.factor.as_ref().map(|factor| factor.fixed(header)).transpose()?;
+        let (known, known_noise) = match factor {
+            Some((seen, noise)) => (Some(seen), noise),
+            None => (self.known.clone(), 0),
+        };
         let (count, origins) = self.origins(&config, header)?;
         let seeds = match self.start {
             StartFrom::Between { .. } => vec![self.seed; count],
@@ -318,7 +327,8 @@ impl Request {
         Ok(Sampling {
             config,
             images: images.map(wanted).collect(),
-            known: self.known.clone(),
+            known,
+            known_noise,
             operators: false,
         })
     }

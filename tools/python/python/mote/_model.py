@@ -219,6 +219,8 @@ class Model:
         image: Any = None,
         mask: Any = None,
         strength: float | None = None,
+        known: Sequence[float | None] | None = None,
+        known_noise: float = 0.0,
         interpolate: int | None = None,
         frames: int | None = None,
         eta: float | None = None,
@@ -249,6 +251,8 @@ class Model:
             image: A sample to start from, `(channel, row, col)`, noised as far as `strength` says.
             mask: `(row, col)`, true where the image is made anew; elsewhere it stays `image`, number for number.
             strength: Share of the steps that `image` goes through, above 0 and up to 1; 0.5 by default, noise with `mask`.
+            known: Of a diffusion chain: a number an element that is known, None elsewhere; a bit is 0 or 1.
+            known_noise: How well: the probability that each bit was flipped, or the standard deviation of each value; 0 is exactly.
             interpolate: A second seed: `frames` images start between the noise of the one seed that is given and that of this one.
             frames: Images from one seed to the other, both included; 8 by default.
             eta: Noise that DDIM adds, 0 to 1.
@@ -266,6 +270,7 @@ class Model:
         found, second = _between(found, interpolate, frames)
         of_images = self._labels(labels, len(found))
         beginning = self._beginning(start, image, mask, strength, second)
+        beginning["factor"] = self._factor(known, known_noise)
         noise = beginning["noise"]
         if noise is not None and len(noise) != len(found):
             raise usage(f"start has {len(noise)} samples for {len(found)} seeds", "give one sample of noise a seed")
@@ -301,6 +306,8 @@ class Model:
         image: Any = None,
         mask: Any = None,
         strength: float | None = None,
+        known: Sequence[float | None] | None = None,
+        known_noise: float = 0.0,
         backend: str = "cpu",
         progress: Progress = None,
         **options: Any,
@@ -315,7 +322,7 @@ class Model:
             count: Images of the whole run, from `seed` on.
             shard: Which part, from 0, of how many.
             condition, start: As in `sample`, of the whole run: `count` of them, or one condition for all.
-            image, mask, strength: As in `sample`.
+            image, mask, strength, known, known_noise: As in `sample`.
             options: `steps`, `sampler`, `variance`, `spacing`, `prev`, `eta` and `clip`, as in `sample`.
 
         Returns:
@@ -324,6 +331,7 @@ class Model:
         part = _part(out, count, shard, seed, label, guidance, backend)
         part["condition"] = self._conditions(condition, part["count"])
         beginning = self._beginning(start, image, mask, strength)
+        beginning["factor"] = self._factor(known, known_noise)
         steps = _options(**_known(options))
         total = -(-part["count"] // max(1, part["shard"][1])) * self._model.steps(steps)
         with told(progress, total, "sampling") as callback:
@@ -531,6 +539,7 @@ class Model:
             "mask": None if mask is None else self._mask(mask),
             "strength": None if strength is None else real(strength, "strength"),
             "second": second,
+            "factor": None,
         }
 
     def _mask(self, mask: Any) -> list[bool]:
@@ -549,6 +558,16 @@ class Model:
         if len(found) != count:
             raise usage(f"{len(found)} labels for {count} samples", "give one a sample, or one for all")
         return found
+
+    def _factor(self, known: Any, noise: Any) -> tuple[list[float | None], float] | None:
+        found = real(noise, "known_noise")
+        if known is None:
+            if found != 0.0:
+                raise usage("known_noise without known", "give known=, or leave it out")
+            return None
+        if isinstance(known, (str, bytes)) or not isinstance(known, Iterable):
+            raise usage(f"known is {known!r}", "give a number an element, None where nothing is known")
+        return [None if one is None else real(one, "known") for one in known], found
 
     def _conditions(self, condition: Any, count: int) -> list[list[float]] | None:
         if condition is None:

@@ -43,6 +43,7 @@ class Beginning(TypedDict):
     mask: list[bool] | None
     strength: float | None
     second: int | None
+    factor: tuple[list[float | None], float] | None
 
 class Asked(TypedDict):
     scheme: str
@@ -53,6 +54,7 @@ class Asked(TypedDict):
     clock: str | None
     profile: str | None
     arena: str | None
+    refine: bool
     name: str | None
     null_class: int | None
     labels: int | None
