@@ -115,6 +115,7 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         assignment: &assignment,
         scales: &scales(program, &stats),
         int4: &[],
+        int8: &[],
     };
     let windows = Windows::all(program);
     emit_with(

@@ -67,6 +67,7 @@ pub fn network(cases: &[Case]) -> Result<MeasuredNetwork, ConvertError> {
         assignment: &assignment,
         scales: &scales(&program, &stats),
         int4: &[],
+        int8: &[],
     };
     let bytes = emit(&program, &diffusion, Some(&quantization), Arena::Fast, provenance)?.bytes;
     Ok(MeasuredNetwork {
