@@ -66,6 +66,22 @@ fn a_normalization_far_below_one_keeps_its_bits() {
     }
 }
 
+/// Powers of two that leave a normalization's epsilon nothing: the least number stands there, far below what values in f16 spread by.
+#[test]
+fn a_layer_far_beyond_f16_leaves_an_epsilon() {
+    for factor in [1e28f32, 1e34] {
+        let change = |graph: &mut Graph| {
+            times(graph, "conv_in.weight", factor);
+            times(graph, "conv_in.bias", factor);
+        };
+        at_least(
+            &format!("a layer of {factor:e}"),
+            &changed(&digits(), change),
+            &[(Scheme::F16, 40.0)],
+        );
+    }
+}
+
 /// The first convolution's values are beyond 65504, and every normalization brings them back.
 #[test]
 fn a_layer_beyond_f16_is_held_in_a_larger_unit() {

@@ -151,8 +151,7 @@ pub enum ImportError {
     },
     /// The configuration asks for a tensor that is not there.
     #[error(
-        "{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, so the two files are not \
-             of one model"
+        "{path}: tensor `{key}` of shape {expected:?} is missing; config.json asks for it, {advice}"
     )]
     MissingTensor {
         /// The file.
@@ -161,6 +160,8 @@ pub enum ImportError {
         key: String,
         /// Its shape.
         expected: Vec<usize>,
+        /// What that means, and what to do.
+        advice: String,
     },
     /// A tensor's shape is not the configuration's.
     #[error(
