@@ -154,6 +154,35 @@ fn a_good_model_has_no_notes() {
     }
 }
 
+/// Runs that go where calibration has not been: every layer of the first step is as it should be, and the one that fails is named with its
+/// step.
+#[test]
+fn a_layer_that_fails_later_is_named_with_its_step() {
+    let large = changed(&digits(), |graph| times(graph, "conv_out.weight", 5.0));
+    let notes = converted(&large, Scheme::W16A16).notes;
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.contains("f16 model") && note.contains("loses most ("), "{note}");
+    let lost: f64 = note
+        .split_once("loses most (")
+        .and_then(|(_, rest)| rest.split_once(" dB in step "))
+        .and_then(|(db, _)| db.parse().ok())
+        .expect("a distance");
+    assert!(lost < 20.0 && !note.contains("in step 1)"), "{note}");
+}
+
+/// A network whose runs leave what a state holds, in every scheme.
+#[test]
+fn a_state_that_is_cut_is_said() {
+    let wrong = changed(&digits(), |graph| times(graph, "conv_in.weight", -1.0));
+    for scheme in [Scheme::F16, Scheme::W8A16] {
+        let notes = converted(&wrong, scheme).notes;
+        let said = notes.iter().any(|note| {
+            note.contains("the sampler's state reaches 128 in step ") && note.contains("or sample with --clip stock")
+        });
+        assert!(said, "{scheme}: {notes:?}");
+    }
+}
+
 /// One input of a convolution is tiny and has large weights: on the scale of these, 8 bits have nothing left of the others.
 #[test]
 fn a_layer_that_loses_the_image_is_named() {
