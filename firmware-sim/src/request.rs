@@ -78,6 +78,8 @@ pub struct RunRequest {
     pub start: StartFrom,
     /// Whether the last elements of what was linked in (`ImageOptions::state`) are the known image of an inpainting run.
     pub inpaint: bool,
+    /// Whether they are what is known of a chain, and how well: [`mote_runtime::Sampler::posterior`].
+    pub seen: Option<u32>,
     /// Whether the firmware checks nothing but the model's checksum. Refused for an image whose model this runtime did not accept.
     pub trusted: bool,
     /// What is reported of each operator.
@@ -101,6 +103,7 @@ impl RunRequest {
             seeds: seeds.into(),
             start: StartFrom::default(),
             inpaint: false,
+            seen: None,
             trusted: false,
             observe: Observe::default(),
             output: Output::default(),
@@ -113,12 +116,14 @@ impl RunRequest {
     pub fn features(&self) -> Vec<Feature> {
         let between = matches!(self.start, StartFrom::Between { .. }).then_some(Feature::Interpolate);
         let inpaint = self.inpaint.then_some(Feature::Inpaint);
+        let seen = self.seen.map(|_| Feature::Posterior);
         self.config
             .method
             .feature()
             .into_iter()
             .chain(between)
             .chain(inpaint)
+            .chain(seen)
             .collect()
     }
 
@@ -193,6 +198,7 @@ impl RunRequest {
         // What a firmware for plain DDIM need not understand is said only where it is meant.
         tokens.extend((method != 0).then_some(("method", method)));
         tokens.extend(self.inpaint.then_some(("inpaint", 1)));
+        tokens.extend(self.seen.map(|noise| ("seen", noise)));
         tokens.extend(self.trusted.then_some(("trusted", 1)));
         match self.start {
             StartFrom::Seed => {}

@@ -258,6 +258,12 @@ pub enum RunError {
     /// The sampler takes the network's variances, and the network gives none.
     #[cfg(feature = "learned-variance")]
     NoVariances,
+    /// The second factor is for chains of 2015, and the model is none.
+    #[cfg(feature = "posterior")]
+    NoChain,
+    /// The noise of what is known of a chain's bits, as a probability in Q31, is above one half.
+    #[cfg(feature = "posterior")]
+    KnownNoise(u32),
     /// The weights of the model's convolutions lie in another file, or those of a streamed model do not.
     #[cfg(feature = "streamed")]
     Apart,
@@ -441,6 +447,15 @@ impl fmt::Display for RunError {
             #[cfg(feature = "learned-variance")]
             Self::NoVariances => f.write_str(
                 "the network gives no variances: take a fixed one, or convert the checkpoint with its variances kept",
+            ),
+            #[cfg(feature = "posterior")]
+            Self::NoChain => f.write_str(
+                "the second factor r(x) is for chains of 2015, and this model is none: its known elements are those of inpainting",
+            ),
+            #[cfg(feature = "posterior")]
+            Self::KnownNoise(noise) => write!(
+                f,
+                "the noise of known bits is {noise}/2147483648; it must lie between 0 and one half"
             ),
             #[cfg(feature = "streamed")]
             Self::Apart => f.write_str("Streamed runs models whose weights lie in another file, and nothing else does"),

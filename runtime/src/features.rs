@@ -71,6 +71,8 @@ pub enum Feature {
     Grouped,
     /// A second network in the file, which makes a picture of the last state, and rows of activations.
     Decoder,
+    /// The second factor of a chain's steps: what is known of its bits or values.
+    Posterior,
     /// Quick ways of convolution, normalization and checksums, in place of small ones that serve every shape. No model needs them.
     Fast,
     /// Weights that the core cannot address: blocks of them are read into RAM.
@@ -79,7 +81,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every part.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Integer,
         Self::F16,
         Self::W16,
@@ -111,6 +113,7 @@ impl Feature {
         Self::Rectangles,
         Self::Grouped,
         Self::Decoder,
+        Self::Posterior,
         Self::Fast,
         Self::Streamed,
     ];
@@ -149,6 +152,7 @@ impl Feature {
             Self::Rectangles => "rectangles",
             Self::Grouped => "grouped",
             Self::Decoder => "decoder",
+            Self::Posterior => "posterior",
             Self::Fast => "fast",
             Self::Streamed => "streamed",
         }
@@ -189,6 +193,7 @@ impl Feature {
             Self::Rectangles => cfg!(feature = "rectangles"),
             Self::Grouped => cfg!(feature = "grouped"),
             Self::Decoder => cfg!(feature = "decoder"),
+            Self::Posterior => cfg!(feature = "posterior"),
             Self::Fast => cfg!(feature = "fast"),
             Self::Streamed => cfg!(feature = "streamed"),
         }

@@ -75,6 +75,7 @@ fn what_a_model_needs_is_enough() {
                 Feature::Rectangles,
                 Feature::Constant,
                 Feature::Decoder,
+                Feature::Posterior,
                 Feature::LearnedVariance,
                 Feature::Grouped,
                 Feature::Streamed,

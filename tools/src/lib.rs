@@ -85,13 +85,9 @@
 //!
 //! Ignore the other modules, unless you work on this repository. They are the stages that data passes, in this order, and may change:
 //!
-//! 1. [`import`]: a checkpoint's folder becomes a float graph and a noise schedule.
-//! 2. [`lower`]: the graph becomes a [`program`], a list of fused operators. [`ops`] holds the operators, a file each.
-//! 3. [`quantize`]: calibration becomes number formats.
-//! 4. [`plan`]: lifetimes become arena offsets.
-//! 5. [`emit`]: everything becomes the bytes of a `.mote` file, [`emit::planned`] those of one for a single run.
-//! 6. [`widths`]: models of several assignments are tried, to choose the width of every tensor.
-//! 7. [`convert`] runs 1 to 6.
+//! 1. [`import`], the crate `mote-import`: a checkpoint's folder becomes a float graph and a noise schedule.
+//! 2. The crate `mote-compile`: [`lower`], [`quantize`], [`plan`], [`emit`] and [`widths`] make a model file of the graph.
+//! 3. [`convert`] runs 1 and 2.
 //!
 //! Before them all: [`data`] reads images and [`train`] makes a checkpoint of them.
 //! [`chain`] does the same for a diffusion chain of 2015, which is trained here.
@@ -110,21 +106,15 @@ pub mod crosscheck;
 pub mod data;
 pub mod diff;
 pub mod doctor;
-pub mod emit;
 pub mod estimate;
 pub mod eval;
 pub mod files;
 pub mod images;
 pub mod inspect;
 pub mod kernels;
-pub mod lower;
 pub mod names;
-pub mod ops;
-pub mod plan;
 pub mod policy_loop;
-pub mod program;
 pub mod project;
-pub mod quantize;
 pub mod report;
 pub mod request;
 pub mod samplers;
@@ -133,11 +123,12 @@ pub mod target;
 pub mod tensors;
 pub mod train;
 pub mod validate;
-pub mod widths;
 
 mod conversion;
 mod error;
 mod model_file;
+
+pub use mote_compile::{emit, lower, ops, plan, program, quantize, widths};
 
 pub use backend::footprint::Fit;
 pub use backend::{Backend, Trace, board_named};
@@ -154,7 +145,7 @@ pub use mote_runtime::Method;
 pub use plan::Arena;
 pub use quantize::scheme::Scheme;
 pub use request::conversion::ConversionRequest;
-pub use request::{Request, RunOptions, StartFrom};
+pub use request::{Request, RunOptions, SecondFactor, StartFrom};
 pub use shard::{Merged, Shard, merge};
 pub use target::Target;
 pub use validate::{FloatDevice, Validation};

@@ -1,7 +1,7 @@
 //! A model file in memory, checked once.
 
 use crate::backend::footprint::Fit;
-use crate::backend::predict::{Question, predict};
+use crate::backend::predict::{Question, predict, predict_between};
 use crate::backend::{Backend, OpenModel, Trace};
 use crate::condition::Images;
 use crate::emit::split::Split;
@@ -189,6 +189,14 @@ impl ModelFile {
         predict(self.opened(), questions)
     }
 
+    /// The same at any number between the training timesteps: see [`predict_between`](crate::backend::predict::predict_between).
+    ///
+    /// # Errors
+    /// As [`ModelFile::predict`].
+    pub fn predict_between(&self, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+        predict_between(self.opened(), questions)
+    }
+
     /// The file for a product that samples in one way: it holds the steps of this run in place of the schedule.
     ///
     /// # Errors
@@ -228,6 +236,12 @@ impl ModelFile {
     #[must_use]
     pub fn report(&self, command: &str) -> String {
         html(&ReportData::with_boards(self.opened(), command))
+    }
+
+    /// A few lines of HTML about the file, for notebooks: memory, boards, and samples that are made here.
+    #[must_use]
+    pub fn card(&self) -> String {
+        crate::report::card(self)
     }
 
     /// Runs every backend of `validation` and compares their states bit by bit, step by step.

@@ -1,17 +1,15 @@
 //! Names of a model's tensors and operators, from its own names section.
 
 use crate::escaped;
+use mote_compile::plan::RECOMPUTED;
 use mote_runtime::Model;
 
 /// Characters of a name that are shown. A file may hold anything.
 const LONGEST: usize = 200;
 
-/// What stands behind the names of values that are computed a second time.
-pub const RECOMPUTED: &str = " again";
-
 /// The name of the value that a slot called `name` holds, whether computed once or again.
 pub fn of_value(name: &str) -> &str {
-    name.strip_suffix(RECOMPUTED).unwrap_or(name)
+    name.trim_end_matches(RECOMPUTED)
 }
 
 /// A line a slot, then a line an operator; there are fewer of these where one is made inside another. Tensors past the slots are scratch.

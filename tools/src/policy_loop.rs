@@ -151,7 +151,8 @@ impl Config {
     fn normalizer(&self, file: &Path) -> Result<PolicyLoop, Error> {
         let refuse = |problem: String| {
             Error::input(format_args!("{}: {problem}", file.display()))
-                .help("save the policy with its normalizer, or write obs_min, obs_max, action_min and action_max into config.json")
+                .help("save the policy with its normalizer, or write obs_min, obs_max, action_min and action_max into config.json; \
+                       of a policy that sees images the encoder is no part of the model file: give its features to Model.sample(condition=...)")
         };
         let scale = |what: &str| -> Result<Scale, Error> {
             let fields = ["scale", "offset", "input_stats.min", "input_stats.max"];

@@ -93,6 +93,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Whether the image that is linked in last is known.
     pub inpaint: bool,
+    /// Of a chain: how well the elements that are linked in last are known.
+    pub seen: Option<u32>,
     /// Where nothing but the model's checksum is checked: the host's word that it has parsed the model.
     pub vouched: Option<Vouched>,
     /// What is reported of each operator.
@@ -125,6 +127,7 @@ impl Request {
             config,
             start,
             inpaint: false,
+            seen: None,
             vouched: None,
             observe: Observe::Steps,
             output: Output::Digest,
@@ -166,6 +169,7 @@ impl Request {
             b"strength" => self.start = StartFrom::Image { strength_q16: value },
             b"method" if Method::IS_A_CHOICE => self.config.method = method(value)?,
             b"inpaint" if Feature::Inpaint.is_built() => self.inpaint = true,
+            b"seen" if Feature::Posterior.is_built() => self.seen = Some(value),
             b"part" if Feature::Interpolate.is_built() => {
                 self.start = StartFrom::Between {
                     second: 0,

@@ -148,7 +148,12 @@ fn one_image(
     // What is linked in is the start, then the known image, then the condition vector, each where there is one.
     let (linked, condition) = split_condition(model, hw::linked_state());
     let inpaint = Feature::Inpaint.is_built() && request.inpaint;
-    let known_len = if inpaint { model.header().sample_len() } else { 0 };
+    let seen = request.seen.filter(|_| Feature::Posterior.is_built());
+    let known_len = if inpaint || seen.is_some() {
+        model.header().sample_len()
+    } else {
+        0
+    };
     let (begin, known) = linked
         .split_at_checked(linked.len().saturating_sub(known_len))
         .unwrap_or_default();
@@ -168,6 +173,9 @@ fn one_image(
     };
     if inpaint {
         run.inpaint(known)?;
+    }
+    if let Some(noise) = seen {
+        run.posterior(known, noise)?;
     }
     if let Some(condition) = condition {
         run.condition(condition)?;

@@ -8,7 +8,9 @@
 //! - [`family`]: the instruction sets.
 //! - `ops`: the operators that are accelerated, in plain Rust that the compiler vectorizes for each family.
 //! - `source`, `window`, `split`: how inputs are read: joined, widened, padded, in halves of a factor.
+//! - `threads`: how many threads a call has, and helpers that stay awake for it.
 //! - `repeats`: operators whose result an earlier one has made already.
+//! - `known`: operators that the state has no part in, and what they gave.
 //! - `x86`: inner loops in intrinsics and assembly; the only unsafe code of this engine.
 //!
 //! What only runs model files on a desktop is here too:
@@ -23,6 +25,7 @@
 
 pub mod calibrate;
 pub mod family;
+mod known;
 pub mod memory;
 mod ops;
 pub mod picture;
@@ -30,6 +33,7 @@ pub mod record;
 mod repeats;
 mod source;
 mod split;
+mod threads;
 mod window;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -37,6 +41,8 @@ mod x86;
 pub use family::Family;
 pub use ops::{ACCELERATED, ACCELERATED_F16};
 
+use core::ops::Range;
+use known::Known;
 use memory::AlignedBytes;
 use mote_runtime::internals::model::exec::{Call, forward, run_op};
 use mote_runtime::internals::ops::Op;
@@ -45,6 +51,7 @@ use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Model, Network, Observer, RunError};
 use ops::{Kernel, Workspace};
 use std::collections::BTreeSet;
+use threads::Running;
 
 /// A model's operators, prepared for a family. Shared by the threads that run it.
 #[derive(Debug)]
@@ -55,6 +62,9 @@ pub struct Engine<'m> {
     prepared: Vec<Prepared>,
     /// Bytes of the arena with what lies behind it; 0 where nothing does.
     memory_bytes: usize,
+    /// Bytes of the outputs that are [`Prepared::known`].
+    known_bytes: usize,
+    running: Running,
 }
 
 /// An operator of the model.
@@ -62,9 +72,13 @@ pub struct Engine<'m> {
 struct Prepared {
     op: Op,
     out: Tensor,
+    /// Where its output lies.
+    range: Range<usize>,
     body: Body,
     /// Place in [`Worker::kept`] where its output is kept for a [`Body::Repeat`].
     keep: Option<usize>,
+    /// Where its output lies among those that the state has no part in, if it has none.
+    known: Option<Range<usize>>,
 }
 
 /// What runs an operator.
@@ -97,11 +111,14 @@ impl<'m> Engine<'m> {
             Body::Engine(kernel) => kernel.memory_bytes(),
             Body::Repeat(_) | Body::Runtime => 0,
         });
+        let known = prepared.iter().filter_map(|prepared| prepared.known.as_ref());
         Self {
             model,
             family,
             memory_bytes: memory_bytes.max().unwrap_or(0),
+            known_bytes: known.map(|range| range.end).max().unwrap_or(0),
             prepared,
+            running: Running::default(),
         }
     }
 
@@ -138,6 +155,7 @@ impl<'m> Engine<'m> {
             engine: self,
             work: Workspace::default(),
             kept: vec![],
+            known: Known::default(),
             memory: AlignedBytes::zeroed(self.memory_bytes),
         }
     }
@@ -162,16 +180,26 @@ fn prepared(model: &Model<'_>, family: Family) -> Option<Vec<Prepared>> {
     let repeats = repeats::repeats(model);
     let kept: BTreeSet<usize> = repeats.values().copied().collect();
     let place = |index: usize| kept.iter().position(|&kept| kept == index);
+    let apart = known::apart_from_state(model);
+    let mut known_bytes = 0;
     let prepared = model.ops().enumerate().map(|(index, op)| {
         let body = match repeats.get(&index).and_then(|&earlier| place(earlier)) {
             Some(place) => Body::Repeat(place),
             None => Kernel::prepare(model, &op, family).map_or(Body::Runtime, Body::Engine),
         };
+        let out = model.tensor(op.slots().out())?;
+        let known = apart.get(index).is_some_and(|&apart| apart).then(|| {
+            let first = known_bytes;
+            known_bytes += out.range().len();
+            first..known_bytes
+        });
         Some(Prepared {
-            out: model.tensor(op.slots().out())?,
+            range: out.range(),
+            out,
             op,
             body,
             keep: place(index),
+            known,
         })
     });
     prepared.collect()
@@ -184,6 +212,8 @@ pub struct Worker<'e> {
     work: Workspace,
     /// Outputs that later operators repeat.
     kept: Vec<Vec<u8>>,
+    /// Outputs of earlier calls that the state had no part in.
+    known: Known,
     /// In place of the arena where that is too small.
     memory: AlignedBytes,
 }
@@ -202,11 +232,18 @@ impl Network for Worker<'_> {
             return forward(model, call, activations, observer);
         }
         self.work.buffers.begin_call();
+        let Self { work, kept, known, .. } = self;
+        let mut run = |activations: &mut [u8]| {
+            engine.running.run(model.header().macs, |threads| {
+                work.threads = threads;
+                call_network(engine, call, activations, (work, kept, known), observer)
+            })
+        };
         if engine.memory_bytes == 0 {
-            return call_network(engine, call, activations, &mut self.work, &mut self.kept, observer);
+            return run(activations);
         }
         let memory = self.memory.bytes_mut();
-        call_network(engine, call, memory, &mut self.work, &mut self.kept, observer)?;
+        run(memory)?;
         let missing = RunError::Memory {
             op: model.header().op_count,
         };
@@ -222,26 +259,37 @@ fn call_network(
     engine: &Engine<'_>,
     call: &Call<'_>,
     activations: &mut [u8],
-    work: &mut Workspace,
-    kept: &mut Vec<Vec<u8>>,
+    (work, kept, known): (&mut Workspace, &mut Vec<Vec<u8>>, &mut Known),
     observer: &mut impl Observer,
 ) -> Result<(), RunError> {
+    let found = known.find(call);
+    let mut fresh = vec![0; if found.is_some() { 0 } else { engine.known_bytes }];
     for (index, prepared) in engine.prepared.iter().enumerate() {
         let index = index as u16;
         let missing = RunError::Memory { op: index };
         observer.before(index, &prepared.op);
-        let done = match &prepared.body {
-            Body::Runtime => run_op(engine.model, call, &prepared.op, activations).map(drop),
-            Body::Repeat(place) => repeat(kept, *place, &prepared.out, activations),
-            Body::Engine(kernel) => engine.run(kernel, activations, work),
+        let done = match (found.zip(prepared.known.clone()), &prepared.body) {
+            (Some((known, range)), _) => copy(known.get(range), activations.get_mut(prepared.range.clone())),
+            (None, Body::Runtime) => run_op(engine.model, call, &prepared.op, activations).map(drop),
+            (None, Body::Repeat(place)) => copy(
+                kept.get(*place).map(Vec::as_slice),
+                activations.get_mut(prepared.range.clone()),
+            ),
+            (None, Body::Engine(kernel)) => engine.run(kernel, activations, work),
         };
         done.ok_or(missing)?;
-        let bytes = activations.get(prepared.out.range()).ok_or(missing)?;
+        let bytes = activations.get(prepared.range.clone()).ok_or(missing)?;
         if let Some(place) = prepared.keep {
             keep(kept, place, bytes);
         }
+        if let (None, Some(range)) = (found, prepared.known.clone()) {
+            fresh[range].copy_from_slice(bytes);
+        }
         let view = View::new(&prepared.out, bytes).ok_or(missing)?;
         observer.after(index, &prepared.op, &view);
+    }
+    if found.is_none() && engine.known_bytes > 0 {
+        known.keep(call, fresh);
     }
     Ok(())
 }
@@ -254,9 +302,8 @@ fn keep(kept: &mut Vec<Vec<u8>>, place: usize, bytes: &[u8]) {
 }
 
 /// Copies what was kept to an output of the same shape.
-fn repeat(kept: &[Vec<u8>], place: usize, out: &Tensor, activations: &mut [u8]) -> Option<()> {
-    let to = activations.get_mut(out.range())?;
-    let from = kept.get(place).filter(|from| from.len() == to.len())?;
-    to.copy_from_slice(from);
+fn copy(from: Option<&[u8]>, to: Option<&mut [u8]>) -> Option<()> {
+    let to = to?;
+    to.copy_from_slice(from.filter(|from| from.len() == to.len())?);
     Some(())
 }

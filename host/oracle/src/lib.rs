@@ -238,6 +238,7 @@ impl<'b> Oracle<'b> {
             config: request,
             options: self.options,
             known: extras.known,
+            known_noise: extras.known_noise,
             condition: extras.condition,
         };
         run.run(start, on_step)

@@ -143,6 +143,8 @@ pub const UNKNOWN: i32 = i32::MIN;
 pub struct Extras<'s> {
     /// The known image, Q24, [`UNKNOWN`] where it is not known.
     pub known: Option<&'s [i32]>,
+    /// How well a chain's elements are known: a flip's probability, Q31, or a deviation, Q24, `u32::MAX` for an infinite one.
+    pub known_noise: u32,
     /// The condition vector, in the model's fixed point.
     pub condition: Option<&'s [i32]>,
 }

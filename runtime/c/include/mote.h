@@ -1,4 +1,4 @@
-// source 05dab9fdeb67af8890bcb2c4be1621c5f043bb71d30c43c8fc241a38037b2d2a
+// source 4768bc7a3371c4442ccd0c4cf9a5a69a42ac9ed323a2b02c3c0831f7a5e34671
 // Mote for C: a diffusion model in flash, images from it in memory that you own.
 //
 //     static mote_model model;                       // storage, not yet in use: zeros

@@ -128,6 +128,10 @@ fn of_run(error: RunError) -> mote_detail {
         RunError::Decoder | RunError::NoDecoder => NOTHING,
         #[cfg(feature = "learned-variance")]
         RunError::NoVariances => NOTHING,
+        #[cfg(feature = "posterior")]
+        RunError::NoChain => NOTHING,
+        #[cfg(feature = "posterior")]
+        RunError::KnownNoise(found) => pair(1 << 30, found),
         #[cfg(feature = "streamed")]
         RunError::Apart | RunError::OtherWeights => NOTHING,
         #[cfg(feature = "streamed")]
@@ -148,6 +152,7 @@ fn of_run(error: RunError) -> mote_detail {
             feature = "condition",
             feature = "decoder",
             feature = "learned-variance",
+            feature = "posterior",
             feature = "streamed"
         )))]
         #[allow(unreachable_patterns)]

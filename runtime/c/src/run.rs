@@ -195,6 +195,28 @@ pub unsafe extern "C" fn mote_inpaint(run: *mut mote_run, image: *const i32, ele
     }))
 }
 
+/// Multiplies the steps of a chain of 2015 by what is known of its elements: those of `seen` (Q24; a bit is set above 0) that are not
+/// `MOTE_UNKNOWN`. `noise` is the probability that a bit was flipped, Q31, 0 to 2^30; or a value's standard deviation, Q24, where
+/// `UINT32_MAX` is infinite. With 0 they are known exactly. Call it before the first step, and again after a resume. Feature `posterior`.
+///
+/// `seen` stays where and as it is until the last call with that run.
+///
+/// # Safety
+/// `run` was begun or is zeros; `elements` elements at `seen` are readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mote_posterior(
+    run: *mut mote_run,
+    seen: *const i32,
+    elements: usize,
+    noise: u32,
+) -> mote_status {
+    // SAFETY: the caller's promise.
+    status(RunPlace::new(run).and_then(|place| unsafe {
+        let seen: &'static [i32] = input(seen, elements)?;
+        place.with(|run| run.posterior(seen, noise))
+    }))
+}
+
 /// Conditions the run on `vector`, of as many numbers as the model takes, in its fixed point. Call it before the first step, and again
 /// after a resume. Feature `condition`.
 ///

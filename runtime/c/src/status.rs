@@ -162,6 +162,10 @@ pub enum mote_status {
     MOTE_UNREAD = 431,
     /// The reader gives other weights than the model's.
     MOTE_OTHER_WEIGHTS = 432,
+    /// The second factor r(x) is for chains of 2015.
+    MOTE_NO_CHAIN = 433,
+    /// The noise of known bits is outside 0 to one half.
+    MOTE_KNOWN_NOISE = 434,
 }
 
 use mote_status::*;
@@ -212,6 +216,10 @@ impl From<RunError> for mote_status {
             RunError::NoDecoder => MOTE_NO_DECODER,
             #[cfg(feature = "learned-variance")]
             RunError::NoVariances => MOTE_NO_VARIANCES,
+            #[cfg(feature = "posterior")]
+            RunError::NoChain => MOTE_NO_CHAIN,
+            #[cfg(feature = "posterior")]
+            RunError::KnownNoise(_) => MOTE_KNOWN_NOISE,
             #[cfg(feature = "streamed")]
             RunError::Apart => MOTE_APART,
             #[cfg(feature = "streamed")]
@@ -223,6 +231,7 @@ impl From<RunError> for mote_status {
                 feature = "condition",
                 feature = "decoder",
                 feature = "learned-variance",
+                feature = "posterior",
                 feature = "streamed"
             )))]
             #[allow(unreachable_patterns)]
@@ -326,7 +335,7 @@ names! {
     MOTE_CLASS_MISSING MOTE_GUIDANCE_UNSUPPORTED MOTE_ETA MOTE_ETA_ELSEWHERE MOTE_LEVELS MOTE_RUN_NOT_BUILT MOTE_CLIP_RANGE
     MOTE_STRENGTH MOTE_PART MOTE_ZERO_SNR MOTE_PLANNED MOTE_PLANNED_START MOTE_LENGTH MOTE_SNAPSHOT MOTE_SNAPSHOT_VERSION
     MOTE_KNOWN_IMAGE MOTE_MEMORY MOTE_CONDITION MOTE_CONDITION_CHANGED MOTE_STEP_BEGUN MOTE_DECODER MOTE_NO_DECODER
-    MOTE_NO_VARIANCES MOTE_APART MOTE_UNREAD MOTE_OTHER_WEIGHTS
+    MOTE_NO_VARIANCES MOTE_APART MOTE_UNREAD MOTE_OTHER_WEIGHTS MOTE_NO_CHAIN MOTE_KNOWN_NOISE
 }
 
 /// The name of a status, such as "MOTE_CHECKSUM"; "?" for a number that is none. For logs. It takes 2 KiB of flash where it is called.

@@ -37,6 +37,10 @@ impl Sampler<'_, '_> {
     /// Moves the state from level `now` to `next`, cumulative alphas in Q62, by the network's output, which is in the arena.
     #[inline(never)]
     pub(super) fn chain_step(&mut self, now: u64, next: u64) -> Result<(), RunError> {
+        #[cfg(feature = "posterior")]
+        if let Some(seen_q24) = self.known {
+            return self.posterior_step(now, next, seen_q24);
+        }
         let header = self.model.header();
         let (seed, stream) = (self.config.seed, self.index + 1);
         let out = output(self.model, self.activations)?;

@@ -108,6 +108,8 @@ impl<'m> Sampler<'m, '_> {
     pub(super) fn begin_operators(&self, most: u32) -> Result<Option<Begun>, RunError> {
         self.is_conditioned()?;
         if self.is_chain() {
+            #[cfg(feature = "posterior")]
+            self.is_seen()?;
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
             };

@@ -3,7 +3,7 @@
 //! After every step the known elements are replaced by q(x_t | x_0) of their image (Ho et al. 2020, equation 4), and by the
 //! image itself after the last: Lugmayr et al., "RePaint", CVPR 2022, equation 8, without its resampling (Sohl-Dickstein et
 //! al. 2015, section 2.5, has the idea). Their noise is that of x_T in every step, so that under a deterministic sampler they
-//! stay on the probability-flow ODE's path of a known point.
+//! stay on the probability-flow ODE's path of a known point. A chain of 2015 has a second factor instead: `posterior`.
 
 use super::Sampler;
 use crate::error::RunError;
@@ -26,6 +26,15 @@ impl<'a> Sampler<'_, 'a> {
         (self.known, self.known_tag) = (Some(image_q24), tag);
         self.begin_known();
         Ok(())
+    }
+
+    /// Refuses: this runtime was built without the part.
+    ///
+    /// # Errors
+    /// `NotBuilt`.
+    #[cfg(not(feature = "posterior"))]
+    pub fn posterior(&mut self, _: &'a [i32], _: u32) -> Result<(), RunError> {
+        Err(RunError::NotBuilt(Feature::Posterior))
     }
 
     /// The tag of an image that can be known from here on.

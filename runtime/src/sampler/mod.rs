@@ -11,6 +11,8 @@ mod cooperative;
 pub mod decode;
 mod inpaint;
 mod pixels;
+#[cfg(feature = "posterior")]
+mod posterior;
 mod run;
 mod snapshot;
 mod start;
@@ -136,6 +138,9 @@ pub struct Sampler<'m, 'a> {
     known: Option<&'a [i32]>,
     /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
     known_tag: u32,
+    /// How well a chain's known elements are known.
+    #[cfg(feature = "posterior")]
+    known_noise: u32,
     held: ConditionState<'a>,
     activations: &'a mut [u8],
 }
@@ -264,6 +269,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
+            #[cfg(feature = "posterior")]
+            known_noise: 0,
             held,
             activations,
         })
@@ -287,6 +294,8 @@ impl<'m, 'a> Sampler<'m, 'a> {
     ) -> Result<Option<Step>, RunError> {
         self.is_conditioned()?;
         if self.is_chain() {
+            #[cfg(feature = "posterior")]
+            self.is_seen()?;
             let Some(time_q16) = self.rows().time_q16(self.index, 0) else {
                 return Ok(None);
             };

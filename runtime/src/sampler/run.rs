@@ -21,6 +21,8 @@ struct Paused<'k> {
     follows: bool,
     known: Option<&'k [i32]>,
     known_tag: u32,
+    #[cfg(feature = "posterior")]
+    known_noise: u32,
     held: ConditionState<'k>,
 }
 
@@ -199,6 +201,8 @@ impl<'m, M: Memory> Run<'m, M> {
             follows: sampler.follows,
             known: None,
             known_tag: sampler.known_tag,
+            #[cfg(feature = "posterior")]
+            known_noise: 0,
             held: sampler.held.not_given(),
         });
         Ok(())
@@ -217,6 +221,10 @@ impl<'m, M: Memory> Run<'m, M> {
         let mut sampler = Sampler::placed(&self.model, memory, &paused.config, paused.held)?;
         (sampler.index, sampler.follows) = (paused.index, paused.follows);
         (sampler.known, sampler.known_tag) = (paused.known, paused.known_tag);
+        #[cfg(feature = "posterior")]
+        {
+            sampler.known_noise = paused.known_noise;
+        }
         let done = work(&mut sampler, &mut self.pending);
         (paused.index, paused.follows) = (sampler.index, sampler.follows);
         paused.known_tag = sampler.known_tag;
@@ -347,6 +355,33 @@ impl<'m, M: Memory> Run<'m, M> {
             Ok(())
         });
         begun.map(|_| ())
+    }
+
+    /// Multiplies the steps of a chain by what is known of its elements; as [`Sampler::posterior`].
+    ///
+    /// # Errors
+    /// Those of [`Sampler::posterior`]; `StepBegun` within a step.
+    #[cfg(feature = "posterior")]
+    pub fn posterior(&mut self, seen_q24: &'m [i32], noise: u32) -> Result<(), RunError> {
+        self.between_steps()?;
+        let seen = self.with(|sampler, _| sampler.can_see(seen_q24, noise))?;
+        if let (Some((tag, _)), Some(paused)) = (seen, &mut self.paused) {
+            (paused.known, paused.known_tag, paused.known_noise) = (Some(seen_q24), tag, noise);
+        }
+        let begun = self.with(|sampler, _| {
+            sampler.begin_seen(seen.is_some_and(|(_, fresh)| fresh));
+            Ok(())
+        });
+        begun.map(|_| ())
+    }
+
+    /// Refuses: this runtime was built without the part.
+    ///
+    /// # Errors
+    /// `NotBuilt`.
+    #[cfg(not(feature = "posterior"))]
+    pub fn posterior(&mut self, _: &'m [i32], _: u32) -> Result<(), RunError> {
+        Err(RunError::NotBuilt(crate::features::Feature::Posterior))
     }
 
     /// Saves the run into `to`; gives the bytes written, none where no run was started. As [`Sampler::snapshot`].

@@ -10,7 +10,7 @@ use crate::numeric::scaled::Scaled;
 /// A bit that is set, Q24; a bit that is not is its negative.
 pub const BIT_Q24: i32 = 1 << 24;
 /// 1.0 as a probability.
-const ONE_Q31: u64 = 1 << 31;
+pub(super) const ONE_Q31: u64 = 1 << 31;
 /// log2(e) * 2^30.
 const LOG2_E_Q30: u64 = 1_549_082_005;
 
@@ -58,6 +58,15 @@ impl BitStep {
     /// The bit before the step's end, from the bit after it, the network's output in Q24 and a uniform word.
     #[must_use]
     pub fn apply(&self, set: bool, out_q24: i32, word: u32) -> bool {
+        let [zero_q62, one_q62] = self.weights_q62(set, out_q24);
+        let sum_q62 = one_q62 + zero_q62;
+        let shift = 32u32.saturating_sub(sum_q62.leading_zeros());
+        u64::from(word) * (sum_q62 >> shift) < (one_q62 >> shift) << 32
+    }
+
+    /// What speaks for a 0 and for a 1 before the step's end, Q62: their sum is at most 2.0, and need not be 1.0.
+    #[inline(always)]
+    pub(super) fn weights_q62(&self, set: bool, out_q24: i32) -> [u64; 2] {
         let for_one = logistic(out_q24).to_q(31).min(ONE_Q31);
         let (one, zero) = (
             product(for_one, self.prior),
@@ -72,10 +81,7 @@ impl BitStep {
         } else {
             self.forward.map(|p| ONE_Q31 - p)
         };
-        let (one_q62, zero_q62) = (seen_one * one, seen_zero * zero);
-        let sum_q62 = one_q62 + zero_q62;
-        let shift = 32u32.saturating_sub(sum_q62.leading_zeros());
-        u64::from(word) * (sum_q62 >> shift) < (one_q62 >> shift) << 32
+        [seen_zero * zero, seen_one * one]
     }
 }
 
@@ -134,7 +140,7 @@ pub fn deviation_q30(v_q24: i32) -> u32 {
 
 /// `sigmoid(v)`, as exact relative to its size where it is small.
 #[inline(never)]
-fn logistic(v_q24: i32) -> Scaled {
+pub(super) fn logistic(v_q24: i32) -> Scaled {
     let v_q24 = saturate_state(v_q24);
     let power_q16 = ((u64::from(v_q24.unsigned_abs()) * LOG2_E_Q30 + (1 << 37)) >> 38) as u32;
     // 2^-whole is the exponent's, so that no digit is lost.

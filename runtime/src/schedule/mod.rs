@@ -4,7 +4,8 @@
 //! [`coefficients`] (DDIM), [`ddpm`], [`dpm_solver`], [`heun`], [`consistency`] turn two cumulative alphas into the fixed-point forms that
 //! move a state. [`continuous`] has the levels of flow matching ([`flow_euler`], with Euler's step) and of EDM ([`edm`]), and [`second`] the
 //! solvers of second order on them.
-//! [`spacing`] makes the list of timesteps without storing it. [`chain`] has the steps of the chains of 2015, which are no rows.
+//! [`spacing`] makes the list of timesteps without storing it. [`chain`] has the steps of the chains of 2015, which are no rows,
+//! and [`posterior`] their second factor.
 
 pub mod chain;
 pub mod coefficients;
@@ -17,6 +18,8 @@ pub mod edm;
 pub mod flow_euler;
 pub mod form;
 pub mod heun;
+#[cfg(feature = "posterior")]
+pub mod posterior;
 mod program;
 pub mod rows;
 pub mod second;

@@ -142,6 +142,7 @@ impl World {
                     let (second, part) = (r.bits(), r.below(80_000) as u32);
                     mote_start_between(run, model, arena.cast(), arena_len, choice, second, part)
                 }
+                12 if r.below(3) == 0 => mote_posterior(run, image, elements, r.bits() as u32),
                 12 if r.below(2) == 0 => mote_condition(run, image, elements),
                 12 => mote_inpaint(run, image, elements),
                 13..=15 => mote_step(run, if r.below(2) == 0 { null_mut() } else { place(out, r) }),

@@ -109,6 +109,7 @@ fn images_may_start_anywhere() {
     });
     let whole = mote_tools::backend::Sampling {
         known: None,
+        known_noise: 0,
         config: Config::of(model.header(), 4),
         images: images.collect(),
         operators: false,
@@ -155,6 +156,7 @@ fn chains_start_anywhere_and_take_no_known_image() {
         });
         let mut sampling = mote_tools::backend::Sampling {
             known: None,
+            known_noise: 0,
             config: Config::of(model.header(), model.header().train_steps),
             images: images.collect(),
             operators: true,

@@ -16,7 +16,7 @@ use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::tensor::view::View;
 use mote_runtime::{Arena, Config, Model, Network, Observer, Portable, Sampler, Start, Unobserved};
 use mote_tests::random::Random;
-use mote_tests::synthetic::{Form, model as everything};
+use mote_tests::synthetic::{Form, condition, conditioned, model as everything};
 use mote_tools::convert::{Options, convert};
 use mote_tools::import::import;
 use mote_tools::plan::Windows;
@@ -343,6 +343,48 @@ fn the_engine_runs_what_it_lists_and_the_runtime_all_else() {
         let all: BTreeSet<_> = model.ops().map(|op| op.kind()).collect();
         let own: BTreeSet<_> = all.difference(&left).copied().collect();
         assert_eq!(own, ACCELERATED_F16.iter().copied().collect(), "{family:?}");
+    }
+}
+
+/// What a worker computed for one timestep, label and condition is not taken for another.
+#[test]
+fn a_worker_tells_calls_apart_by_timestep_label_and_condition() {
+    for form in [Form::W8A8, Form::F16] {
+        let file = AlignedBytes::copy_of(&conditioned(form));
+        let model = Model::parse(file.bytes()).expect("a valid model");
+        let x = vec![1 << 22; model.header().sample_len()];
+        let conditions = [condition(&model, 1), condition(&model, 2)];
+        let calls = |i: usize| {
+            let call = Call::at(&x, [3, 700][i & 1], [0, 1][i >> 1 & 1]);
+            match i >> 2 {
+                0 => call,
+                given => call.with_condition(&conditions[given - 1]),
+            }
+        };
+        let output = |network: &mut dyn FnMut(&Call<'_>, &mut [u8], &mut Outputs), call: Call<'_>| {
+            let mut memory = AlignedBytes::zeroed(model.header().arena_bytes as usize);
+            let mut outputs = Outputs::default();
+            network(&call, memory.bytes_mut(), &mut outputs);
+            outputs.0
+        };
+        let mut portable = |call: &Call<'_>, memory: &mut [u8], to: &mut Outputs| {
+            Portable.forward(&model, call, memory, to).expect("a valid call");
+        };
+        let own: Vec<_> = (0..12).map(|i| output(&mut portable, calls(i))).collect();
+        assert!(
+            (1..12).all(|i| own[i] != own[0]),
+            "{form:?}: every part of a call counts"
+        );
+        for family in families() {
+            let engine = Engine::prepare_for(&model, family);
+            let mut worker = engine.worker();
+            let mut fast = |call: &Call<'_>, memory: &mut [u8], to: &mut Outputs| {
+                worker.forward(&model, call, memory, to).expect("a valid call");
+            };
+            for i in (0..12).chain((0..12).rev()).chain([5, 5, 0, 7]) {
+                assert!(output(&mut fast, calls(i)) == own[i], "{form:?}, {family:?}: call {i}");
+            }
+        }
     }
 }
 

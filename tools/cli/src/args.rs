@@ -6,7 +6,7 @@ use mote_runtime::Method;
 use mote_runtime::internals::sampler;
 use mote_runtime::internals::schedule::{coefficients, spacing};
 use mote_tools::samplers::{sampler_named, samplers};
-use mote_tools::{Conditions, Error, FloatDevice, Request, RunOptions, Shard};
+use mote_tools::{Conditions, Error, FloatDevice, Request, RunOptions, SecondFactor, Shard};
 use std::ffi::OsString;
 
 /// Which steps a run makes, and their coefficients.
@@ -52,6 +52,26 @@ pub struct SamplerArgs {
     /// Seed of the first image; the others count up from it
     #[arg(long, value_name = "S", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
+}
+
+/// What is known of a chain's samples.
+#[derive(Debug, Clone, Args)]
+pub struct KnownArgs {
+    /// Of a diffusion chain: elements of every sample that are known, with commas between, ? where nothing is known; a bit is 0 or 1
+    #[arg(long, value_name = "X,?,...", allow_hyphen_values = true)]
+    known: Option<String>,
+    /// How well: the probability that each bit was seen flipped, 0 to 0.5, or the standard deviation of each value, to inf [default: 0, exactly]
+    #[arg(long, value_name = "F", requires = "known", allow_negative_numbers = true)]
+    known_noise: Option<f64>,
+}
+
+impl KnownArgs {
+    /// As the library takes it.
+    pub fn factor(&self) -> Result<Option<SecondFactor>, Error> {
+        let noise = self.known_noise.unwrap_or(0.0);
+        let known = self.known.as_deref();
+        known.map(|known| SecondFactor::parse(known, noise)).transpose()
+    }
 }
 
 /// Variances of the ancestral sampler.

@@ -143,6 +143,7 @@ fn show(args: &Args, opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<S
         },
         seeds: (0..CHECKED).collect(),
         conditions: vec![],
+        factor: None,
         backends: backends
             .map(|backend| CheckedBackend {
                 backend,

@@ -1,6 +1,6 @@
 //! `mote sample`: images from a model.
 
-use super::args::{self, SamplerArgs, name};
+use super::args::{self, KnownArgs, SamplerArgs, name};
 use super::failure::Failure;
 use super::hints;
 use super::print::{self, Verdict};
@@ -35,6 +35,7 @@ Examples:
   mote sample my.mote --out samples.npz --count 50000 --backend cuda
   mote sample my.mote --out part-3.npz --count 50000 --shard 3/16
   mote sample policy.mote -o actions.json --condition 0.1,-0.3,0.25,0,1,0.5,-1,0.75 --steps 10
+  mote sample roll.mote -o points.npz --known 0.5,? --known-noise 0.2 --count 100
   mote sample policy.mote -o actions.npz --condition observations.npz:cond")]
 pub struct Args {
     /// The model file
@@ -50,6 +51,8 @@ pub struct Args {
     shard: Option<Shard>,
     #[command(flatten)]
     sampler: SamplerArgs,
+    #[command(flatten)]
+    known: KnownArgs,
     /// Number of images [default: 1, or as many as --noise or --condition holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_negative_numbers = true)]
     count: Option<u32>,
@@ -88,6 +91,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Verdict, Failure> {
     args.sampler.run.options().check()?;
+    args.known.factor()?;
     match (&args.out, &args.output) {
         (Some(out), _) => many(args, out),
         (None, Some(output)) if is_numbers(output) => {
@@ -146,6 +150,7 @@ fn request(args: &Args, file: &ModelFile) -> Result<Request, Failure> {
         count: frames.or(args.count).map(|count| count as usize),
         start,
         known,
+        factor: args.known.factor()?,
         ..args.sampler.request()?
     })
 }

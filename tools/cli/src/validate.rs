@@ -5,7 +5,7 @@ mod tables;
 
 pub use tables::{backends, distances};
 
-use super::args::{self, SamplerArgs};
+use super::args::{self, KnownArgs, SamplerArgs};
 use super::failure::Failure;
 use super::hints;
 use super::print::{self, Verdict, verdict};
@@ -16,7 +16,7 @@ use mote_tools::data::{Discrete, Split, measured};
 use mote_tools::validate::{
     CheckedRuns, Distribution, FloatComparison, Layers, Outcome, Survey, against, belongs, exactness, layers,
 };
-use mote_tools::{Checkpoint, ErrorKind, FloatDevice, ModelFile, Shard, Validation};
+use mote_tools::{Checkpoint, ErrorKind, FloatDevice, ModelFile, Request, Shard, Validation};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -47,6 +47,8 @@ pub struct Args {
     backends: Vec<Backend>,
     #[command(flatten)]
     sampler: SamplerArgs,
+    #[command(flatten)]
+    known: KnownArgs,
     /// Number of seeds, one image each
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=100_000), allow_negative_numbers = true)]
     seeds: u32,
@@ -88,13 +90,17 @@ pub fn run(args: &Args) -> Result<Verdict, Failure> {
         return Err(Failure::usage(format_args!("--min-psnr is {least}")).help("give a number of dB, such as 40"));
     }
     args.sampler.run.options().check()?;
+    args.known.factor()?;
     let device = args.float.unwrap_or_default();
     device.available()?;
     let out = statistics::prepare(args)?;
     let file = ModelFile::open(&args.model)?;
     let opened = file.opened();
     let validation = Validation {
-        request: args.sampler.request()?,
+        request: Request {
+            factor: args.known.factor()?,
+            ..args.sampler.request()?
+        },
         seeds: args.seeds as usize,
         backends: args.backends.clone(),
         oracle_seeds: args.oracle_seeds.map(|n| n as usize),

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// Its class, and the type that LeRobot gives it.
 const CLASS: &str = "ConditionalUnet1D";
 const TYPE: &str = "diffusion";
+/// Groups of a normalization where nothing says how many.
+const GROUPS: usize = 8;
 /// Prefixes of its weights' names.
 const PREFIXES: [&str; 4] = ["model.", "diffusion.unet.", "unet.", ""];
 /// Where a checkpoint holds the weights, averaged ones first.
@@ -65,7 +67,7 @@ pub(super) fn import(file: &Path) -> Result<Checkpoint, ImportError> {
         range: Some([-1.0, 1.0]),
     };
     native.finish(file, plan, |native, net, sample, condition| {
-        let groups = settings.whole("n_groups")?.unwrap_or(8);
+        let groups = settings.whole("n_groups")?.unwrap_or(GROUPS);
         let scales = settings
             .flag("cond_predict_scale")
             .or(settings.flag("use_film_scale_modulation"));
@@ -124,8 +126,8 @@ impl Policy<'_> {
             x = self.block(&format!("{name}.0"), &x, &global)?;
             x = self.block(&format!("{name}.1"), &x, &global)?;
             skips.push(x.clone());
-            if self.native.has(&format!("{name}.2.conv.weight")) {
-                x = self.conv(&format!("{name}.2.conv"), &x, 2)?;
+            if let Some(own) = self.between(&name) {
+                x = self.conv(&own, &x, 2)?;
             }
         }
         for i in 0..self.native.count("mid_modules") {
@@ -141,12 +143,23 @@ impl Policy<'_> {
             x = self.told(&name, joined)?;
             x = self.block(&format!("{name}.0"), &x, &global)?;
             x = self.block(&format!("{name}.1"), &x, &global)?;
-            if self.native.has(&format!("{name}.2.conv.weight")) {
-                x = self.up(&format!("{name}.2.conv"), &x)?;
+            if let Some(own) = self.between(&name) {
+                x = self.up(&own, &x)?;
             }
         }
-        x = self.unit("final_conv.0.block", &x)?;
+        // Both libraries leave the last block its default groups, whatever `n_groups` says.
+        let groups = [GROUPS, self.groups];
+        let groups = groups.into_iter().find(|groups| x.sizes()[1].is_multiple_of(*groups));
+        x = self.unit("final_conv.0.block", &x, groups.unwrap_or(GROUPS))?;
         self.conv("final_conv.1", &x, 1)
+    }
+
+    /// The convolution that ends a level, where it has one: in a module of its own, or by itself as LeRobot has it.
+    fn between(&self, level: &str) -> Option<String> {
+        let names = ["2.conv", "2"].map(|own| format!("{level}.{own}"));
+        names
+            .into_iter()
+            .find(|name| self.native.has(&format!("{name}.weight")))
     }
 
     /// The step's embedding: sinusoidal features, linear, Mish, linear.
@@ -173,7 +186,8 @@ impl Policy<'_> {
         } else {
             "blocks.1.block"
         };
-        let mut h = self.unit(&format!("{name}.{}", own.unwrap_or("blocks.0.block")), x)?;
+        let groups = self.groups;
+        let mut h = self.unit(&format!("{name}.{}", own.unwrap_or("blocks.0.block")), x, groups)?;
         let encoded = self.mish(&format!("{name}.cond_encoder.0"), global)?;
         let encoded = self.linear(&format!("{name}.cond_encoder.1"), &encoded)?;
         self.net.module = name.to_string();
@@ -196,7 +210,7 @@ impl Policy<'_> {
             part(0).ok_or_else(problem).and_then(|shift| self.net.sum(&h, &shift))
         };
         h = self.told(name, modulated)?;
-        h = self.unit(&format!("{name}.{second}"), &h)?;
+        h = self.unit(&format!("{name}.{second}"), &h, groups)?;
         let shortcut = format!("{name}.residual_conv");
         let residual = match self.native.has(&format!("{shortcut}.weight")) {
             true => self.conv(&shortcut, x, 1)?,
@@ -208,7 +222,7 @@ impl Policy<'_> {
     }
 
     /// Convolution, group normalization, Mish.
-    fn unit(&mut self, name: &str, x: &View) -> Built<View> {
+    fn unit(&mut self, name: &str, x: &View, groups: usize) -> Built<View> {
         let x = self.conv(&format!("{name}.0"), x, 1)?;
         let norm = format!("{name}.1");
         let affine = [
@@ -216,7 +230,7 @@ impl Policy<'_> {
             self.native.take(&format!("{norm}.bias"))?,
         ];
         self.net.module.clone_from(&norm);
-        let x = self.net.group_norm(&x, self.groups, 1e-5, affine.map(Some));
+        let x = self.net.group_norm(&x, groups, 1e-5, affine.map(Some));
         let x = self.told(&norm, x)?;
         self.mish(&format!("{name}.2"), &x)
     }

@@ -23,6 +23,7 @@ pub struct Asked {
     clock: Option<String>,
     profile: Option<String>,
     arena: Option<String>,
+    refine: bool,
     name: Option<String>,
     null_class: Option<usize>,
     labels: Option<usize>,
@@ -52,6 +53,7 @@ impl Asked {
         let request = ConversionRequest {
             board: Target::asked_with(self.board.as_deref(), &described, profile.transpose().map_err(unknown)?)?,
             arena: arena.transpose()?,
+            refine: self.refine,
             name: self.name,
             null_class: self.null_class,
             labels: self.labels,

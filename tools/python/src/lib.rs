@@ -6,6 +6,7 @@ mod convert;
 mod error;
 mod model;
 mod options;
+mod picture;
 mod policy;
 mod shards;
 mod work;
@@ -21,6 +22,8 @@ fn _mote(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(convert::boards, module)?)?;
     module.add_function(wrap_pyfunction!(convert::layout, module)?)?;
     module.add_function(wrap_pyfunction!(convert::write_page, module)?)?;
+    module.add_function(wrap_pyfunction!(picture::png, module)?)?;
+    module.add_function(wrap_pyfunction!(picture::write_png, module)?)?;
     module.add_function(wrap_pyfunction!(policy::policy, module)?)?;
     module.add_function(wrap_pyfunction!(shards::merge, module)?)?;
     module.add_function(wrap_pyfunction!(shards::sample_part, module)?)?;

@@ -2,7 +2,7 @@
 
 use crate::array::{Samples, q24};
 use crate::error::exception;
-use crate::options::{self, Of, Steps, conditions};
+use crate::options::{self, Beginning, Of, Steps, conditions};
 use crate::work::run;
 use mote_runtime::internals::model::header::Arithmetic;
 use mote_tools::backend::predict::Question;
@@ -10,7 +10,7 @@ use mote_tools::backend::{Sampling, Trace, pictures};
 use mote_tools::condition::FixedPoint;
 use mote_tools::convert::held::StandingFormats;
 use mote_tools::estimate::Estimate;
-use mote_tools::request::known_where;
+use mote_tools::request::between;
 use mote_tools::tensors::{from_q24, to_chw};
 use mote_tools::{
     Backend, Checkpoint, Conditions, ConversionRequest, Error, FloatDevice, ModelFile, Request, StartFrom, Target,
@@ -23,9 +23,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Multiply-accumulates between two looks for Ctrl-C, on this machine: some tenths of a second.
-const TOGETHER: u64 = 8_000_000_000;
+const TOGETHER: u64 = 32_000_000_000;
 /// The same of a model in f16, which runs in the runtime's own kernels.
-const TOGETHER_F16: u64 = 500_000_000;
+const TOGETHER_F16: u64 = 2_000_000_000;
 
 /// A checked model file.
 #[derive(Debug)]
@@ -157,6 +157,12 @@ impl Model {
         self.file.report("mote.Model.report()")
     }
 
+    /// A few lines of HTML about the file, with samples.
+    fn card(&self, py: Python<'_>) -> PyResult<String> {
+        let file = Arc::clone(&self.file);
+        run(py, None, move |_| Ok(file.card()))
+    }
+
     /// The file with one run planned.
     fn planned(&self, py: Python<'_>, steps: Steps) -> PyResult<Self> {
         let planned = steps.options().and_then(|run| self.file.planned(&run));
@@ -164,7 +170,7 @@ impl Model {
     }
 
     /// Images of these seeds, a label each where labels are given.
-    #[pyo3(signature = (seeds, steps, labels, guidance, condition, noise, image, mask, strength, backend, progress))]
+    #[pyo3(signature = (seeds, steps, labels, guidance, condition, beginning, backend, progress))]
     #[expect(clippy::too_many_arguments, reason = "the keyword arguments of Python's method")]
     fn sample<'py>(
         &self,
@@ -174,33 +180,19 @@ impl Model {
         labels: Option<Vec<u16>>,
         guidance: Option<f64>,
         condition: Option<Vec<Vec<f64>>>,
-        noise: Option<Samples<'_>>,
-        image: Option<Samples<'_>>,
-        mask: Option<Vec<bool>>,
-        strength: Option<f64>,
+        beginning: Beginning<'_>,
         backend: &str,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Made<'py>> {
         let checked = || -> Result<(Backend, Vec<Sampling>), Error> {
-            let shape = self.file.shape();
-            let image = image.map(|image| q24(&image, shape)).transpose()?;
-            let image = image.and_then(|mut samples| samples.pop());
-            let known = mask.zip(image.as_ref());
-            let known = known
-                .map(|(mask, image)| known_where(image, &mask, shape))
-                .transpose()?;
-            let start = match noise {
-                Some(noise) => StartFrom::Noise(q24(&noise, shape)?),
-                None => StartFrom::of_image(image, strength, known.is_some()),
-            };
             let request = Request {
                 run: steps.options()?,
                 guidance,
-                start,
-                known,
                 condition: conditions(condition)?,
+                seed: seeds.first().copied().unwrap_or_default(),
                 ..Request::default()
             };
+            let request = beginning.begin(self.file.shape(), request)?;
             let backend = options::backend(backend)?;
             backend.available().map_err(Error::from)?;
             Ok((backend, self.samplings(&request, &seeds, labels.as_deref(), backend)?))
@@ -227,7 +219,8 @@ impl Model {
         Ok((digests, self.floats(py, &states)?, pixels))
     }
 
-    /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given.
+    /// The network's output for states (f32, `(sample, channel, row, col)`), each at a timestep, with a label where given. With `between` the
+    /// timesteps may be any numbers between those of training.
     fn predict<'py>(
         &self,
         py: Python<'py>,
@@ -235,6 +228,7 @@ impl Model {
         timesteps: Vec<f64>,
         labels: Option<Vec<u16>>,
         condition: Option<Vec<Vec<f64>>>,
+        between: bool,
     ) -> PyResult<Bound<'py, PyByteArray>> {
         let states = q24(&states, self.file.shape()).map_err(|error| exception(py, &error))?;
         let label = |i: usize| labels.as_ref().and_then(|labels| labels.get(i)).copied();
@@ -253,7 +247,10 @@ impl Model {
             })
             .collect();
         let file = Arc::clone(&self.file);
-        let answers = run(py, None, move |_| file.predict(&questions))?;
+        let answers = run(py, None, move |_| match between {
+            true => file.predict_between(&questions),
+            false => file.predict(&questions),
+        })?;
         let states: Vec<&[i32]> = answers.iter().map(Vec::as_slice).collect();
         self.floats(py, &states)
     }
@@ -412,6 +409,11 @@ impl Model {
             Backend::Oracle(_) | Backend::Wasm | Backend::Board(..) => 1,
         };
         let label = |i: usize| labels.and_then(|labels| labels.get(i)).copied();
+        // Where an image lies between two seeds follows from its place among all of them.
+        let between = match request.start {
+            StartFrom::Between { second } => between(second, seeds.len()),
+            _ => vec![],
+        };
         let mut samplings = Vec::new();
         let mut first = 0;
         while first < seeds.len() {
@@ -430,7 +432,11 @@ impl Model {
             if let StartFrom::Noise(noise) = &request.start {
                 part.start = StartFrom::Noise(noise.get(first..end).unwrap_or_default().to_vec());
             }
-            samplings.push(part.sampling_of(self.file.model(), &seeds[first..end])?);
+            let mut sampling = part.sampling_of(self.file.model(), &seeds[first..end])?;
+            for (image, origin) in sampling.images.iter_mut().zip(between.iter().skip(first)) {
+                image.origin = origin.clone();
+            }
+            samplings.push(sampling);
             first = end;
         }
         Ok(samplings)

@@ -1,7 +1,10 @@
 //! Names of samplers, spacings and the like as the library's values.
 
+use crate::array::{Samples, q24};
+use mote_tools::images::Shape;
+use mote_tools::request::known_where;
 use mote_tools::samplers::{clip_named, prev_named, sampler_named, samplers, spacing_named, variance_named};
-use mote_tools::{Backend, Conditions, Error, Request, RunOptions};
+use mote_tools::{Backend, Conditions, Error, Request, RunOptions, SecondFactor, StartFrom};
 use pyo3::prelude::*;
 
 /// Which steps a run makes: the keyword arguments of `sample` and `validate`.
@@ -56,6 +59,45 @@ impl Of {
             guidance: self.guidance,
             condition: conditions(self.condition)?,
             ..Request::default()
+        })
+    }
+}
+
+/// Where images start: given noise, an image (of which a mask may leave a part as it is), or between two seeds.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Beginning<'py> {
+    noise: Option<Samples<'py>>,
+    image: Option<Samples<'py>>,
+    mask: Option<Vec<bool>>,
+    strength: Option<f64>,
+    second: Option<u64>,
+    /// What is known of a chain's samples, and how well.
+    factor: Option<(Vec<Option<f64>>, f64)>,
+}
+
+impl Beginning<'_> {
+    /// `request` with this start, for samples of this shape.
+    pub fn begin(self, shape: Shape, request: Request) -> Result<Request, Error> {
+        let image = self.image.map(|image| q24(&image, shape)).transpose()?;
+        let image = image.and_then(|mut samples| samples.pop());
+        let known = self.mask.zip(image.as_ref());
+        let known = known
+            .map(|(mask, image)| known_where(image, &mask, shape))
+            .transpose()?;
+        let start = match (self.noise, self.second) {
+            (Some(noise), _) => StartFrom::Noise(q24(&noise, shape)?),
+            (None, Some(second)) => StartFrom::Between { second },
+            (None, None) => StartFrom::of_image(image, self.strength, known.is_some()),
+        };
+        Ok(Request {
+            start,
+            known,
+            factor: self
+                .factor
+                .map(|(values, noise)| SecondFactor::new(values, noise))
+                .transpose()?,
+            ..request
         })
     }
 }

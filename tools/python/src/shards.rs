@@ -2,7 +2,7 @@
 
 use crate::error::exception;
 use crate::model::Model;
-use crate::options::{self, Steps};
+use crate::options::{self, Beginning, Steps, conditions};
 use crate::work::run;
 use mote_tools::data::{Split, measured};
 use mote_tools::files::{Format, OutputFile};
@@ -48,17 +48,19 @@ pub struct ShardPart {
     seed: u64,
     label: Option<u16>,
     guidance: Option<f64>,
+    condition: Option<Vec<Vec<f64>>>,
     backend: String,
 }
 
 impl ShardPart {
-    fn request(&self, steps: &Steps) -> Result<(Request, Shard, Backend), Error> {
+    fn request(&mut self, steps: &Steps) -> Result<(Request, Shard, Backend), Error> {
         let request = Request {
             run: steps.options()?,
             class: self.label,
             guidance: self.guidance,
             seed: self.seed,
             count: Some(self.count),
+            condition: conditions(self.condition.take())?,
             ..Request::default()
         };
         let backend = options::backend(&self.backend)?;
@@ -72,12 +74,16 @@ impl ShardPart {
 pub fn sample_part(
     py: Python<'_>,
     model: &Bound<'_, Model>,
-    part: ShardPart,
+    mut part: ShardPart,
     steps: Steps,
+    beginning: Beginning<'_>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<usize> {
-    let (request, shard, backend) = part.request(&steps).map_err(|error| exception(py, &error))?;
     let file = Arc::clone(model.get().file());
+    let asked = part
+        .request(&steps)
+        .and_then(|(request, shard, backend)| Ok((beginning.begin(file.shape(), request)?, shard, backend)));
+    let (request, shard, backend) = asked.map_err(|error| exception(py, &error))?;
     run(py, progress, move |watch| {
         ImageSink::check_name(&part.out, shard)?;
         let sampling = request.sampling(file.model())?;
@@ -96,7 +102,7 @@ pub fn statistics(
     py: Python<'_>,
     model: &Bound<'_, Model>,
     checkpoint: PathBuf,
-    part: ShardPart,
+    mut part: ShardPart,
     steps: Steps,
     network: &str,
     data: Option<PathBuf>,

@@ -79,6 +79,21 @@ class Shards(unittest.TestCase):
                     mote.merge(parts, at(f"none{parts[0].suffix}"))
                 self.assertIn(says, str(raised.exception))
 
+    def test_parts_of_a_conditioned_run_join_too(self):
+        policy = mote.convert(ROOT / "tests" / "data" / "importers" / "policy", scheme="f16")
+        told = np.linspace(-1, 1, 15).reshape(5, 3)
+        with tempfile.TemporaryDirectory() as folder:
+            parts = [Path(folder) / f"{i}.npz" for i in range(2)]
+            for i, part in enumerate(parts):
+                policy.sample_part(part, count=5, shard=(i, 2), steps=1, condition=told)
+            mote.merge(parts, Path(folder) / "all.npz")
+            whole = policy.sample(range(5), steps=1, condition=told)
+            self.assertEqual([f"{digest:016x}" for digest in np.load(Path(folder) / "all.npz")["digests"]], whole.digests)
+        with self.assertRaises(mote.UsageError) as raised:
+            whole.write("never.png")
+        self.assertIn("numpy.save", raised.exception.advice)
+        self.assertEqual(policy._repr_html_().count("<svg"), 4)
+
     def test_statistics_join_to_distances(self):
         with tempfile.TemporaryDirectory() as folder:
             parts = [Path(folder) / f"part-{i}.moments" for i in range(2)]
@@ -128,6 +143,34 @@ class Sampling(unittest.TestCase):
         self.assertEqual(len(set(MODEL.sample([0, 0], start=noise, steps=1).digests)), 2)
         again = MODEL.sample([1], image=np.zeros((1, 16, 16)), strength=0.5, steps=2)
         self.assertNotEqual(again.digests, MODEL.sample([1], steps=2).digests)
+
+    def test_images_between_two_seeds(self):
+        between = MODEL.sample(3, interpolate=8, frames=5, steps=1)
+        self.assertEqual((len(between), between.seeds), (5, [3] * 5))
+        self.assertEqual(between.digests[0], MODEL.sample(3, steps=1).digests[0])
+        self.assertEqual(between.digests[-1], MODEL.sample(8, steps=1).digests[0])
+        self.assertEqual(len(set(between.digests)), 5)
+        # An image's place is among all of them, however many are made together.
+        self.assertEqual(MODEL.sample(3, interpolate=8, frames=21, steps=1).digests[::5], between.digests)
+
+    def test_images_are_written_as_a_picture(self):
+        images = MODEL.sample(range(3), steps=1)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "grid.png"
+            images.write(path, columns=3, zoom=2)
+            written = path.read_bytes()
+            self.assertEqual((written[:8], written[16:24]), (b"\x89PNG\r\n\x1a\n", bytes([0, 0, 0, 96, 0, 0, 0, 32])))
+            for wrong in (
+                lambda: images.write(Path(folder) / "grid.jpg"),
+                lambda: images.write(path, zoom=0),
+                lambda: images.write(path, columns=-1),
+                lambda: images.write(path, zoom=65),
+            ):
+                with self.assertRaises(mote.UsageError) as raised:
+                    wrong()
+                self.assertTrue(raised.exception.advice)
+            self.assertEqual(path.read_bytes(), written)
+        self.assertEqual(images._repr_png_()[:8], written[:8])
 
     def test_what_a_mask_leaves_stays(self):
         image = np.linspace(-1, 1, 256, dtype=np.float32).reshape(1, 16, 16)
@@ -203,7 +246,10 @@ class Files(unittest.TestCase):
         facts = MODEL.inspect()
         self.assertEqual(facts["scheme"], "f16")
         self.assertTrue(MODEL.fit("mps2-an386")["fits"])
-        self.assertIn("mps2-an386", MODEL._repr_html_())
+        card = MODEL._repr_html_()
+        self.assertIn("mps2-an386", card)
+        self.assertEqual(card.count("data:image/png;base64,"), 4)
+        self.assertIn("Seeds 0 to 3, 20 steps", card)
         self.assertIn("16x16", repr(MODEL))
         self.assertIn("<html", MODEL.report())
         self.assertIn("microbit", mote.boards())
@@ -250,6 +296,9 @@ class Files(unittest.TestCase):
         self.assertEqual(named.sample(3, steps=1).digests, MODEL.sample(3, steps=1).digests)
         arenas = [convert(arena=arena, scheme="w8a8").inspect()["memory"]["run_bytes"] for arena in ("small", "fast", "large")]
         self.assertEqual((arenas, len(set(arenas))), (sorted(arenas), 3))
+        refined = convert(scheme="w8a8", refine=True)
+        self.assertEqual(refined.inspect()["memory"]["arena_bytes"], convert(scheme="w8a8").inspect()["memory"]["arena_bytes"])
+        self.assertTrue(any(note.startswith("refined: ") for note in refined.notes))
         self.assertEqual(convert(board="nrf52840").to_bytes(), MODEL.to_bytes())
         with self.assertRaises(mote.TooLargeError):
             convert(flash="64K", ram="16K", core="cortex-m4f", clock="64MHz")
@@ -318,7 +367,15 @@ class Refusals(unittest.TestCase):
             (mote.UsageError, "name", lambda: mote.convert(CHECKPOINT, name="a\nb")),
             (mote.RefusedError, "decoder", lambda: MODEL.decode(state)),
             (mote.UsageError, "without image", lambda: sample(0, mask=np.ones((16, 16)))),
+            (mote.UsageError, "without interpolate", lambda: sample(0, frames=3)),
+            (mote.UsageError, "2 seeds", lambda: sample([0, 1], interpolate=3)),
+            (mote.UsageError, "nothing between", lambda: sample(3, interpolate=3)),
+            (mote.UsageError, "both start and interpolate", lambda: sample(0, interpolate=3, start=state)),
+            (mote.UsageError, "1 frames", lambda: sample(0, interpolate=3, frames=1)),
             (mote.UsageError, "mask", lambda: sample(0, image=state, mask=np.ones((3, 3)))),
+            (mote.RefusedError, "chains of 2015", lambda: sample(0, known=[1.0, None])),
+            (mote.UsageError, "without known", lambda: sample(0, known_noise=0.1)),
+            (mote.UsageError, "NaN", lambda: sample(0, known=[1.0, float("nan")])),
             (mote.UsageError, "masked", lambda: predict(np.ma.masked_array(state, mask=True), 0)),
             (mote.UsageError, "more than", lambda: sample(itertools.count())),
             (mote.UsageError, "guidance", lambda: sample(0, guidance="much")),

@@ -87,6 +87,21 @@ class Checkpoints(unittest.TestCase):
             self.assertTrue(caught.exception.advice)
 
 
+    def test_a_folder_of_lerobot_as_it_is_saved(self):
+        """Names of weights, order of features and statistics of processors; tests/data/importers/lerobot."""
+        place = self.SOURCE.parent / "lerobot"
+        model = mote.convert(place, scheme="f16", condition_range=(-6, 6))
+        noise = np.random.default_rng(4).standard_normal((1, 2, 1, 8)).astype(np.float32)
+        policy = mote.Policy(model, place, start=noise)
+        self.assertEqual((policy.history, policy.carried_out, policy.horizon, policy.steps), (2, 4, 8, 5))
+        actions = [policy.act([0.0, 4.0, 0.5])] + [policy.act([1.0, 2.0, 4.5]) for _ in range(4)]
+        # What the second plan was told: the state by its range, the environment by its spread, oldest first.
+        np.testing.assert_allclose(policy.condition(), [1, -1, 2, 1, -1, 2], atol=1e-6)
+        plan = model.sample([0], start=noise, steps=5, condition=[0, 0, 0, 0, 0, 0]).samples[0, :, 0]
+        np.testing.assert_allclose(np.array(actions[:4]), (plan.T[1:5] + 1) / 2 * [4, 0.5] + [-3, 0], atol=1e-5)
+        self.assertEqual(len(policy.digests), 2)
+
+
 class Loop(unittest.TestCase):
     def test_observations_are_normalized_and_remembered(self):
         policy = Policy(MODEL, CONFIG, steps=1)

@@ -258,6 +258,36 @@ class Pipelines(unittest.TestCase):
         device = np.clip(model.sample(range(4), start=noise, steps=10).samples, -1, 1)
         self.assertLess(np.abs(found - device).mean(), 0.02)
 
+    def test_schedulers_go_between_the_timesteps(self):
+        import mote.diffusers
+
+        pipeline = diffusers.DDPMPipeline.from_pretrained(FASHION)
+        model = mote.convert(pipeline, scheme="w8a16")
+        runs = []
+        for net in (mote.diffusers.UNet(model, pipeline.unet.config), pipeline.unet.eval()):
+            scheduler = diffusers.EulerDiscreteScheduler.from_config(pipeline.scheduler.config, timestep_spacing="linspace")
+            scheduler.set_timesteps(6)
+            self.assertTrue(any(float(t) % 1 for t in scheduler.timesteps))
+            x = torch.randn(2, *model.shape, generator=torch.Generator().manual_seed(3)) * scheduler.init_noise_sigma
+            for t in scheduler.timesteps:
+                with torch.no_grad():
+                    x = scheduler.step(net(scheduler.scale_model_input(x, t), t).sample, t, x).prev_sample
+            runs.append(x)
+        self.assertLess((runs[0] - runs[1]).square().mean().item(), 0.002)
+
+    def test_a_signal_keeps_its_axes(self):
+        import mote.diffusers
+
+        net = Signal()
+        model = mote.convert(net, scheme="f16", example=EXAMPLE, description=DESCRIPTION, scheduler=SCHEDULER)
+        unet = mote.diffusers.UNet(model)
+        self.assertEqual((unet.config.in_channels, unet.config.sample_size), (2, 16))
+        self.assertEqual(next(unet.parameters()).dtype, torch.float32)
+        x = torch.randn(3, 2, 16)
+        found = unet(x, 40).sample
+        self.assertEqual(found.shape, x.shape)
+        self.assertEqual(found.numpy().tobytes(), model.predict(x[:, :, None], 40).tobytes())
+
     def test_wrong_calls_raise(self):
         import mote.diffusers
 

@@ -17,8 +17,8 @@ import mote
 
 CHECKPOINT = Path(os.environ.get("MOTE_TEST_CHECKPOINT", Path(__file__).parents[2] / "assets" / "fashion16-tiny"))
 CONVERT = (
-    "scheme board flash ram core clock profile arena name null_class labels condition_range condition_null latent learned_variance strip "
-    "example description scheduler calibration progress"
+    "scheme board flash ram core clock profile arena refine name null_class labels condition_range condition_null latent learned_variance strip "
+    "example description scheduler calibration report progress"
 ).split()
 
 
@@ -68,7 +68,14 @@ def calls(model):
         "predict.condition": lambda value: model.predict(good, 0, condition=value),
         "image": lambda value: sample(0, image=value, steps=2),
         "mask": lambda value: sample(0, image=good, mask=value, steps=2),
+        "interpolate": lambda value: sample(0, interpolate=value, frames=2, steps=1),
+        "frames": lambda value: sample(0, interpolate=9, frames=few(value), steps=1),
+        "columns": lambda value: model.sample(0, steps=1).write("a.png", columns=value),
+        "zoom": lambda value: model.sample(0, steps=1).write("a.png", zoom=value),
+        "picture": lambda value: model.sample(0, steps=1).write(value),
         "strength": lambda value: sample(0, image=good, strength=value, steps=2),
+        "known": lambda value: sample(0, known=value, steps=2),
+        "known_noise": lambda value: sample(0, known=[1], known_noise=value, steps=2),
         "decode": model.decode,
         "fit": model.fit,
         "validate": lambda value: model.validate([value], seeds=1, steps=1),

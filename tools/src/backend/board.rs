@@ -28,6 +28,7 @@ pub fn run(
         let from_seeds = a.origin == Origin::Seed && b.origin == Origin::Seed;
         from_seeds && a.condition == b.condition
     };
+    let chain = opened.model.header().prediction.is_chain();
     let mut traces = Vec::new();
     for images in sampling.images.chunk_by(together) {
         let origin = images.first().map_or(&Origin::Seed, |image| &image.origin);
@@ -53,7 +54,8 @@ pub fn run(
         state.extend(condition.unwrap_or_default());
         let request = RunRequest {
             start,
-            inpaint: sampling.known.is_some(),
+            inpaint: sampling.known.is_some() && !chain,
+            seen: sampling.known.as_ref().filter(|_| chain).map(|_| sampling.known_noise),
             observe: if sampling.operators {
                 Observe::OpDigests
             } else {

@@ -100,8 +100,10 @@ fn one<N: Network>(
         &sampling.config_of(image),
         &image.origin.start(),
     )?;
-    if let Some(known) = &sampling.known {
-        sampler.inpaint(known)?;
+    match &sampling.known {
+        Some(seen) if opened.model.header().prediction.is_chain() => sampler.posterior(seen, sampling.known_noise)?,
+        Some(known) => sampler.inpaint(known)?,
+        None => {}
     }
     if let Some(condition) = &image.condition {
         sampler.condition(condition)?;

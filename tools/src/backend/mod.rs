@@ -134,6 +134,8 @@ pub struct Sampling {
     /// Elements that are known in every image, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) where they
     /// are not; `None` where all is to be made.
     pub known: Option<Vec<i32>>,
+    /// How well the known elements of a chain are known ([`Sampler::posterior`](mote_runtime::Sampler::posterior)); 0 of other models.
+    pub known_noise: u32,
     /// Digest every operator's output as well.
     pub operators: bool,
 }
@@ -157,6 +159,7 @@ impl Sampling {
             config,
             images,
             known: None,
+            known_noise: 0,
             operators: false,
         }
     }
@@ -168,6 +171,7 @@ impl Sampling {
             images: self.images[images].to_vec(),
             operators: self.operators,
             known: self.known.clone(),
+            known_noise: self.known_noise,
         }
     }
 
@@ -311,6 +315,19 @@ impl Backend {
         }
     }
 
+    /// Refuses what is known of a chain on a backend without the second factor.
+    fn has_factor(&self, opened: OpenModel<'_>, sampling: &Sampling) -> Result<(), BackendError> {
+        let known = sampling.known.is_some() && opened.model.header().prediction.is_chain();
+        if !known || !matches!(self, Self::Cuda(_) | Self::Wasm) {
+            return Ok(());
+        }
+        Err(BackendError::Unavailable {
+            name: self.to_string(),
+            what: "it does not have the second factor of chains".to_owned(),
+            how: "run it on cpu, portable, oracle or a board, or leave --known out".to_owned(),
+        })
+    }
+
     /// Makes the images of `sampling`, in order; calls `on_step` after each step where it can.
     pub fn run(
         &self,
@@ -319,6 +336,7 @@ impl Backend {
         on_step: &(dyn Fn() + Sync),
     ) -> Result<Vec<Trace>, BackendError> {
         sampling.config.validate_for(opened.model)?;
+        self.has_factor(opened, sampling)?;
         self.available()?;
         match self {
             Self::Cpu => cpu::run(opened, sampling, on_step),
@@ -353,6 +371,7 @@ impl Backend {
     ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
             sampling.config.validate_for(opened.model)?;
+            self.has_factor(opened, sampling)?;
             return cuda::stream(opened, sampling, *executor, take);
         }
         for images in sampling.images.chunks(CHUNK) {
@@ -361,6 +380,7 @@ impl Backend {
                 images: images.to_vec(),
                 operators: sampling.operators,
                 known: sampling.known.clone(),
+                known_noise: sampling.known_noise,
             };
             if take(self.run(opened, &part, &|| ())?).is_break() {
                 break;

@@ -53,6 +53,7 @@ fn one(
     let (request, origin) = (request(&sampling.config_of(image)), image.origin.start());
     let extras = oracle::Extras {
         known: sampling.known.as_deref(),
+        known_noise: sampling.known_noise,
         condition: image.condition.as_deref(),
     };
     let state = model.run_with(&request, &start(&origin), extras, &mut take)?;

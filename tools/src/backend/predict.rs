@@ -30,17 +30,36 @@ pub struct Question {
 /// # Errors
 /// Of kind `Refused` where a state has another length than the model's sample, the timestep is none of the model's, or the class is none.
 pub fn predict(opened: OpenModel<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+    answers(
+        opened,
+        questions,
+        opened.model.header().prediction.levels().are_continuous(),
+    )
+}
+
+/// The same at any number between the training timesteps, where solvers of other libraries go: no run of a device calls the network there
+/// unless its levels are continuous.
+///
+/// # Errors
+/// As [`predict`].
+pub fn predict_between(opened: OpenModel<'_>, questions: &[Question]) -> Result<Vec<Vec<i32>>, Error> {
+    answers(opened, questions, true)
+}
+
+fn answers(opened: OpenModel<'_>, questions: &[Question], fractions: bool) -> Result<Vec<Vec<i32>>, Error> {
     let engine = Engine::prepare(opened.model);
     let header = opened.model.header();
     let thread = || (AlignedBytes::zeroed(header.arena_bytes as usize), engine.worker());
-    let answer =
-        |(memory, network): &mut (AlignedBytes, _), question: &Question| one(opened, question, memory, network);
+    let answer = |(memory, network): &mut (AlignedBytes, _), question: &Question| {
+        one(opened, question, fractions, memory, network)
+    };
     questions.par_iter().map_init(thread, answer).collect()
 }
 
 fn one(
     opened: OpenModel<'_>,
     question: &Question,
+    fractions: bool,
     memory: &mut AlignedBytes,
     network: &mut impl Network,
 ) -> Result<Vec<i32>, Error> {
@@ -64,7 +83,7 @@ fn one(
     };
     let given = given.conditions(opened.model, 1)?;
     let call = Call {
-        time_q16: time_q16(question.timestep, header)?,
+        time_q16: time_q16(question.timestep, fractions, header)?,
         ..Call::at(&question.x_q24, 0, question.class.or(header.null_class).unwrap_or(0))
     };
     let call = match given.first() {
@@ -85,17 +104,15 @@ fn one(
     Ok(out[..len].to_vec())
 }
 
-/// A timestep of the model in Q16: any up to the last where levels are continuous, one of the training timesteps elsewhere.
-fn time_q16(timestep: f64, header: &Header) -> Result<u32, Error> {
-    let last = f64::from(header.train_steps);
-    let (holds, allowed) = if header.prediction.levels().are_continuous() {
-        ((0.0..=last).contains(&timestep), format!("a number from 0 to {last}"))
-    } else {
-        let whole = timestep.fract() == 0.0;
-        (
-            whole && (0.0..last).contains(&timestep),
-            format!("a whole number from 0 to {}", last - 1.0),
-        )
+/// A timestep of the model in Q16: one of the training timesteps, or with `fractions` any number up to the last of them; where levels are
+/// continuous, up to their number.
+fn time_q16(timestep: f64, fractions: bool, header: &Header) -> Result<u32, Error> {
+    let continuous = header.prediction.levels().are_continuous();
+    let last = f64::from(header.train_steps) - if continuous { 0.0 } else { 1.0 };
+    let holds = (0.0..=last).contains(&timestep) && (fractions || timestep.fract() == 0.0);
+    let allowed = match fractions {
+        true => format!("a number from 0 to {last}"),
+        false => format!("a whole number from 0 to {last}"),
     };
     if holds {
         return Ok((timestep * 65536.0).round() as u32);

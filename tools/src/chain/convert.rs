@@ -72,6 +72,7 @@ pub fn convert(chain: &Chain, scheme: Scheme, arena: Option<Arena>, sha256: &str
     let scheme = chain.scheme(scheme)?;
     let (program, diffusion) = (lower(&chain.graph()?)?, chain.diffusion());
     let numbers = NumberFormats {
+        refine: false,
         scheme: scheme.name(),
         widths: widths(scheme, &program),
     };

@@ -1,13 +1,12 @@
 //! Condition vectors: what a run is given beside its noise, in real numbers and in a model's fixed point.
 
-mod fixed;
 mod given;
 mod images;
 mod read;
 
-pub use fixed::FixedPoint;
 pub use given::Given;
 pub use images::Images;
+pub use mote_compile::FixedPoint;
 
 use crate::Error;
 use mote_runtime::internals::numeric::normal::uniform_word;

@@ -5,11 +5,13 @@
 
 pub mod calibration;
 pub mod decoder;
+pub mod equalize;
 mod guard;
 mod halves;
 pub mod held;
 mod last_sum;
 mod limits;
+mod price;
 pub mod provenance;
 pub mod source;
 mod units;
@@ -24,7 +26,7 @@ use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted};
 use crate::import::{Checkpoint, Trained};
 use crate::lower::{LowerError, deployed, lower_of};
-use crate::plan::{Arena, recompute};
+use crate::plan::{Arena, once_more, recompute};
 use crate::program::Program;
 use crate::quantize::formats::Format;
 use crate::quantize::scheme::{Assignment, Bits, Scheme};
@@ -94,6 +96,8 @@ pub struct Options {
     pub budget: Option<auto::Budget>,
     /// What the arena is planned for; `None` is fast where that fits the budget, small elsewhere.
     pub arena: Option<Arena>,
+    /// Whether measured error decides more of the model, in memory no larger: channels of like size, and 16 bits where no arena grows.
+    pub refine: bool,
 }
 
 impl Options {
@@ -103,6 +107,7 @@ impl Options {
             scheme,
             budget: None,
             arena: None,
+            refine: false,
         }
     }
 }
@@ -132,6 +137,8 @@ pub struct Converted {
     pub conditions: Option<Given>,
     /// The decoder that stands in the same file.
     pub decoder: Option<decoder::Drawing>,
+    /// Of a refined model: the file with the widths that it would have had.
+    unrefined: Option<Vec<u8>>,
 }
 
 impl Converted {
@@ -158,6 +165,7 @@ impl Converted {
             notes,
             conditions: None,
             decoder: None,
+            unrefined: None,
         }
     }
 }
@@ -171,6 +179,14 @@ pub fn convert(
     let learned_variance = checkpoint.has_variances() && !checkpoint.variances;
     let checkpoint = &*deployed(checkpoint)?;
     limits::check(checkpoint, options.scheme)?;
+    let equal;
+    let checkpoint = match options.refine {
+        true => {
+            equal = equalize::of_checkpoint(checkpoint)?;
+            &equal
+        }
+        false => checkpoint,
+    };
     let given = Given::of(checkpoint)?;
     let arena = options.arena.unwrap_or_default();
     let mut program = recompute(
@@ -183,26 +199,43 @@ pub fn convert(
     }
     let diffusion = diffusion(checkpoint)?;
     let scheme = options.scheme.name();
-    let numbers = NumberFormats {
-        scheme,
-        widths: widths(options.scheme, &program, arena),
+    let of_program = |program: Program| {
+        let numbers = NumberFormats {
+            scheme,
+            widths: widths(options.scheme, &program, arena),
+            refine: options.refine,
+        };
+        let source = Source {
+            name: &checkpoint.name,
+            sha256: &checkpoint.sha256,
+            learned_variance,
+            calibration: Calibration::of(&program, &diffusion, given.as_ref()),
+            program,
+            diffusion: diffusion.clone(),
+            conditions: given.clone(),
+            trained: checkpoint.trained.as_ref().filter(|trained| trained.scheme == scheme),
+        };
+        let memory = Memory {
+            arena: options.arena,
+            budget: options.budget,
+        };
+        let runs = source.calibration.runs.clone();
+        let converted = convert_source(source, numbers, memory, progress);
+        Ok::<_, ConvertError>((converted.map_err(|error| by_setting(error, checkpoint))?, runs))
     };
-    let source = Source {
-        name: &checkpoint.name,
-        sha256: &checkpoint.sha256,
-        learned_variance,
-        calibration: Calibration::of(&program, &diffusion, given.as_ref()),
-        program,
-        diffusion,
-        conditions: given,
-        trained: checkpoint.trained.as_ref().filter(|trained| trained.scheme == scheme),
-    };
-    let memory = Memory {
-        arena: options.arena,
-        budget: options.budget,
-    };
-    let runs = source.calibration.runs.clone();
-    let converted = convert_source(source, numbers, memory, progress).map_err(|error| by_setting(error, checkpoint))?;
+    let once_more = (options.refine && arena != Arena::Large)
+        .then(|| once_more(&program))
+        .flatten();
+    let (mut converted, runs) = of_program(program)?;
+    if let Some(plain) = converted.unrefined.clone() {
+        if let Some(program) = once_more {
+            let (other, _) = of_program(program)?;
+            if price::is_better(&other, &converted) {
+                converted = other;
+            }
+        }
+        converted.notes.push(price::note(&plain, &converted.emitted.bytes)?);
+    }
     match &checkpoint.decoder {
         Some(decoder) => decoder::joined(converted, decoder, &runs, options),
         None => Ok(converted),

@@ -38,10 +38,23 @@ impl Provenance {
         self
     }
 
+    /// The same of a refined model.
+    #[must_use]
+    pub fn refined(mut self, refined: bool) -> Self {
+        if refined {
+            self.0["refined"] = true.into();
+        }
+        self
+    }
+
     /// Whether a model's variances were cut away.
     pub fn lacks_variances(model: &Model<'_>) -> bool {
-        let value: Option<Value> = serde_json::from_slice(model.provenance()).ok();
-        value.is_some_and(|value| value["variance"] == LEARNED)
+        said(model).is_some_and(|value| value["variance"] == LEARNED)
+    }
+
+    /// Whether a model says that it is a refined one, whose channels have grown.
+    pub fn is_refined(model: &Model<'_>) -> bool {
+        said(model).is_some_and(|value| value["refined"] == true)
     }
 
     /// The text, with the arena where it is not the fast one.
@@ -52,4 +65,8 @@ impl Provenance {
         }
         value.to_string()
     }
+}
+
+fn said(model: &Model<'_>) -> Option<Value> {
+    serde_json::from_slice(model.provenance()).ok()
 }

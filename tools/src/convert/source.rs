@@ -25,6 +25,7 @@ use crate::quantize::trained;
 use crate::quantize::weights::scales;
 use crate::widths::auto::{self, Budget};
 use crate::widths::int4;
+use crate::widths::refined;
 use crate::widths::trial::{Progress, Trials};
 
 /// Times that units are made larger, at most.
@@ -56,6 +57,8 @@ pub struct NumberFormats {
     pub scheme: &'static str,
     /// Who chooses widths; `None` for an f16 model. Formats that the network was trained with come first.
     pub widths: Option<Widths>,
+    /// Whether measured error gives 16 bits to more activations than the given widths do, in arenas as large.
+    pub refine: bool,
 }
 
 /// Who chooses the widths of activations and weights.
@@ -127,7 +130,9 @@ pub fn convert_source(
     } = &source;
     let provenance = |runs, arena| {
         let own = Provenance::new(source.name, source.sha256, numbers.scheme, calibration, runs);
-        own.of_variance(source.learned_variance).with(arena)
+        own.of_variance(source.learned_variance)
+            .refined(numbers.refine)
+            .with(arena)
     };
     // A float convolution has one column always: the fast arena is the small one.
     let arena = memory.arena.filter(|arena| *arena == Arena::Large).unwrap_or_default();
@@ -183,6 +188,7 @@ pub fn convert_source(
             (widths, scales(program, &stats), int4)
         }
     };
+    let spread = source.conditions.as_ref().map(|given| |count| given.spread(count));
     let trials = Trials {
         scales,
         int4,
@@ -190,14 +196,28 @@ pub fn convert_source(
         diffusion,
         stats: &stats,
         reference: model,
-        conditions: source.conditions.as_ref(),
+        conditions: spread.as_ref().map(|spread| spread as _),
         provenance: &|arena| provenance(source.calibration.runs.len(), arena),
     };
-    let (assignment, sensitivity) = match widths {
+    let widen = |given: Assignment| refined::widened(&trials, given, memory.arena.unwrap_or_default(), progress);
+    let (widths, plain, mut of_activations) = match widths {
+        Widths::Given(given) if numbers.refine => {
+            let (wide, measured) = widen(given.clone())?;
+            (Widths::Given(wide), Some(given), measured)
+        }
+        Widths::FourBits(given) if numbers.refine => {
+            let (wide, measured) = widen(given.clone())?;
+            (Widths::FourBits(wide), Some(given), measured)
+        }
+        widths => (widths, None, vec![]),
+    };
+    let (assignment, of_weights) = match widths {
         Widths::Given(assignment) => (assignment, vec![]),
         Widths::FourBits(assignment) => int4::assign(&trials, assignment, progress)?,
         Widths::Measured => auto::assign(&trials, memory.budget, memory.arena_to_measure(), progress)?,
     };
+    of_activations.extend(of_weights);
+    let sensitivity = of_activations;
     let formats = match source.trained {
         Some(trained) => trained::formats(trained, program)?,
         None => formats(program, &stats, &assignment),
@@ -214,9 +234,16 @@ pub fn convert_source(
         diffusion,
         &looks,
     )?);
+    let unrefined = plain.map(|plain| {
+        let weights = assignment.weights.clone();
+        let plain = Assignment { weights, ..plain };
+        let formats = crate::quantize::formats::formats(program, &stats, &plain);
+        trials.emit(&plain, &formats, arena)
+    });
+    let unrefined = unrefined.transpose()?;
     // Weights that move are lowered anew: nothing can stand of a program that is no longer the checkpoint's.
     let int4 = trials.int4;
-    let standing = (!within.changed && !apart).then_some(Standing { stats, int4 });
+    let standing = (!within.changed && !apart && !numbers.refine).then_some(Standing { stats, int4 });
     Ok(Converted {
         emitted,
         arena,
@@ -229,6 +256,7 @@ pub fn convert_source(
         program: within.program,
         notes,
         decoder: None,
+        unrefined: unrefined.map(|emitted| emitted.bytes),
     })
 }
 

@@ -37,6 +37,8 @@ impl From<RunError> for Error {
             RunError::ClassMissing => "give --class".into(),
             RunError::GuidanceUnsupported => "leave --guidance out: the model names no label for no class (`mote convert --null-class` says which one is)".into(),
             RunError::Levels => "leave --sampler, --spacing and --prev out: the model's own are taken".into(),
+            RunError::NoChain => "leave --known out; --from IMAGE --inpaint MASK keeps a part of an image".into(),
+            RunError::KnownNoise(_) => "give --known-noise from 0 to 0.5".into(),
             RunError::NoVariances => "say --variance small or large, or convert with --learned-variance keep".into(),
             RunError::NoDecoder => "give the file of a decoder, or of a model that samples latents".into(),
             RunError::ZeroSnr => "choose --spacing leading, which does not visit the last timestep".into(),

@@ -11,8 +11,9 @@ pub const WASM: &[u8] = include_bytes!("../../assets/browser/mote.wasm");
 const WORKER: &str = include_str!("browser/worker.js");
 const PAGE: &str = include_str!("browser/page.js");
 /// Parts of the runtime that the module lacks, to stay small: `runtime/c/wasm/build` leaves out the same.
-pub const NOT_IN_PAGE: [Feature; 10] = [
+pub const NOT_IN_PAGE: [Feature; 11] = [
     Feature::Chain,
+    Feature::Posterior,
     Feature::Decoder,
     Feature::LinearAttention,
     Feature::CrossAttention,

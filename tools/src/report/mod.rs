@@ -5,10 +5,11 @@
 //! The only script is that of [`live`], which samples in the page.
 //!
 //! [`assemble`] samples, films and measures for it. `data.rs` holds what is shown, `model.rs` what a model file says; `page.rs` is the page and its style, `tables.rs`, `pictures.rs`
-//! and `plots/` are its sections.
+//! and `plots/` are its sections. [`card`] is a few lines of it, for notebooks.
 
 pub mod assemble;
 mod base64;
+mod card;
 pub mod chain;
 mod data;
 pub mod live;
@@ -22,6 +23,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use card::card;
 pub use data::{
     BackendCheck, Block, BoardFit, Film, MemoryMap, OperatorRow, Picture, Quality, ReportData, SensitivityBar,
     StepQuality,

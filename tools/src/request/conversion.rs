@@ -43,6 +43,8 @@ pub struct ConversionRequest {
     pub board: Option<Target>,
     /// What the arena is planned for.
     pub arena: Option<Arena>,
+    /// Whether measured error decides more of the model ([`Conversion::refined`]).
+    pub refine: bool,
     /// The model's name.
     pub name: Option<String>,
     /// The label that stands for no class.
@@ -122,6 +124,7 @@ impl ConversionRequest {
             scheme,
             board: None,
             arena: None,
+            refine: false,
             name: None,
             null_class: None,
             labels: None,
@@ -142,6 +145,13 @@ impl ConversionRequest {
     pub fn check(&self) -> Result<(), Error> {
         if let Some(problem) = self.name.as_deref().and_then(|name| checked_name(name).err()) {
             return Err(Error::usage(problem).help("give another --name, or leave it out"));
+        }
+        if self.refine && !matches!(self.scheme, Scheme::W8A8 | Scheme::W4A8) {
+            return Err(Error::usage(format_args!(
+                "--refine would do nothing for {}: no scheme but w8a8 and w4a8 gives activations 8 bits by rule",
+                self.scheme
+            ))
+            .help("add --scheme w8a8 or --scheme w4a8, or leave --refine out"));
         }
         if let Some(range) = self.condition_range
             && !is_range(range)
@@ -271,6 +281,14 @@ impl ConversionRequest {
     /// As [`Conversion::convert`].
     pub fn network(&self, checkpoint: &Checkpoint, progress: &(dyn Fn(Progress) + Sync)) -> Result<Converted, Error> {
         let mut conversion = Conversion::new(self.scheme);
+        if self.refine {
+            let trained = checkpoint.trained.as_ref();
+            if trained.is_some_and(|trained| trained.scheme == self.scheme.name()) {
+                return Err(Error::usage("--refine would do nothing: the checkpoint was trained under the number formats of its quantization.json, which stand")
+                    .help("leave --refine out, or remove the file"));
+            }
+            conversion = conversion.refined();
+        }
         if let Some(board) = &self.board {
             conversion = conversion.for_board(board.clone());
         }
@@ -331,6 +349,7 @@ impl ConversionRequest {
                 "--latent" => "makes no latents",
                 "--name" => "is called as its preset",
                 "--learned-variance" => "has no variances of a network",
+                "--refine" => "has no activations of 8 bits",
                 "--report" => {
                     return Err(Error::usage("--report: a chain's conversion has none")
                         .help("leave --report out: `mote train` wrote the chain's own, report.html in its folder"));
@@ -364,7 +383,7 @@ impl ConversionRequest {
     }
 
     /// Options that not everything has a use for, and whether they are given.
-    fn given(&self) -> [(&'static str, bool); 9] {
+    fn given(&self) -> [(&'static str, bool); 10] {
         [
             ("--calibration", self.calibration.is_some()),
             ("--condition-range", self.condition_range.is_some()),
@@ -375,6 +394,7 @@ impl ConversionRequest {
             ("--name", self.name.is_some()),
             ("--learned-variance", self.keep_variances),
             ("--report", self.report.is_some()),
+            ("--refine", self.refine),
         ]
     }
 

@@ -5,8 +5,10 @@
 //! there is a file.
 
 pub mod conversion;
+mod factor;
 mod start;
 
+pub use factor::SecondFactor;
 pub(crate) use start::Axes;
 pub use start::{file_of_noise, known_elements, known_where, noise_of_file, sample_of_png};
 
@@ -236,6 +238,8 @@ pub struct Request {
     pub start: StartFrom,
     /// Elements that every image keeps, Q24, `(row, col, channel)`, [`UNKNOWN`](mote_runtime::internals::sampler::UNKNOWN) elsewhere.
     pub known: Option<Vec<i32>>,
+    /// What is known of every sample of a chain of 2015, in place of `known`.
+    pub factor: Option<SecondFactor>,
     /// Condition vectors, for a model that takes them: a row an image, or one for all.
     pub condition: Option<Conditions>,
 }
@@ -303,6 +307,11 @@ impl Request {
                 return Err(RunError::ChainSampler.into());
             }
         }
+        let factor = self.factor.as_ref().map(|factor| factor.fixed(header)).transpose()?;
+        let (known, known_noise) = match factor {
+            Some((seen, noise)) => (Some(seen), noise),
+            None => (self.known.clone(), 0),
+        };
         let (count, origins) = self.origins(&config, header)?;
         let seeds = match self.start {
             StartFrom::Between { .. } => vec![self.seed; count],
@@ -318,7 +327,8 @@ impl Request {
         Ok(Sampling {
             config,
             images: images.map(wanted).collect(),
-            known: self.known.clone(),
+            known,
+            known_noise,
             operators: false,
         })
     }
@@ -436,7 +446,8 @@ pub fn steps_of(steps: u32, strength_q16: u32) -> u32 {
 }
 
 /// Starts evenly spread from the image's own noise to that of `second`.
-fn between(second: u64, count: usize) -> Vec<Origin> {
+#[must_use]
+pub fn between(second: u64, count: usize) -> Vec<Origin> {
     let last = count.saturating_sub(1).max(1) as f64;
     let part = |place: usize| q16(place as f64 / last) as u32;
     let origin = |place| Origin::Between {

@@ -173,6 +173,9 @@ fn start(sampling: &Sampling) -> String {
     }
     if let Some(known) = &sampling.known {
         numbers(5, 0, known);
+        if sampling.known_noise != 0 {
+            numbers(6, 0, &[sampling.known_noise as i32]);
+        }
     }
     if plain {
         return "seeds".into();

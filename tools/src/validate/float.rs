@@ -34,6 +34,9 @@ pub enum FloatError {
     /// The model cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A refined model's channels, which cannot be found again.
+    #[error(transparent)]
+    Refined(Box<crate::convert::ConvertError>),
     /// Variances that cannot be told from the mean.
     #[error(transparent)]
     Lower(#[from] LowerError),

@@ -6,6 +6,8 @@
 use super::float::{FloatError, FloatRuns, decibels, seen_by_network};
 use crate::backend::OpenModel;
 use crate::condition::Images;
+use crate::convert::equalize::of_checkpoint;
+use crate::convert::provenance::Provenance;
 use crate::import::Checkpoint;
 use crate::lower::deployed_as;
 use crate::names::{Names, of_value};
@@ -67,6 +69,12 @@ pub fn layers<'i>(
     on_image: &(dyn Fn() + Sync),
 ) -> Result<Layers, FloatError> {
     let checkpoint = &*deployed_as(checkpoint, opened.model)?;
+    // Channels of a refined model have grown: so do those of the network beside it.
+    let grown = Provenance::is_refined(opened.model).then(|| of_checkpoint(checkpoint));
+    let grown = grown
+        .transpose()
+        .map_err(|error| FloatError::Refined(Box::new(error)))?;
+    let checkpoint = grown.as_ref().unwrap_or(checkpoint);
     let float_runs = FloatRuns::new(opened, checkpoint, config)?;
     let executor = Executor::new(&checkpoint.graph, DType::F32)?;
     let pairs = counterparts(opened.model, &checkpoint.graph);

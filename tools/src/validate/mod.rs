@@ -65,7 +65,7 @@ pub struct CheckedBackend {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Validation {
-    /// How images are made: its run, class, guidance and first seed count; its number of images and their start do not.
+    /// How images are made: its run, class, guidance, first seed and what is known of a chain count; its number of images and their start do not.
     pub request: Request,
     /// Seeds, one image each.
     pub seeds: usize,
@@ -123,6 +123,12 @@ impl Validation {
             config,
             seeds: self.request.seeds(self.seeds),
             conditions: self.request.conditions(opened.model, self.seeds)?,
+            factor: self
+                .request
+                .factor
+                .as_ref()
+                .map(|factor| factor.fixed(opened.model.header()))
+                .transpose()?,
             backends,
             // The bits of a chain hide most of what its network says.
             operators: opened.model.header().prediction.is_chain(),
@@ -155,6 +161,8 @@ pub struct CheckedRuns {
     pub seeds: Vec<u64>,
     /// Their condition vectors, in the model's fixed point, as many; none for a model that takes none.
     pub conditions: Vec<Arc<[i32]>>,
+    /// What is known of every sample of a chain, Q24, and how well.
+    pub factor: Option<(Vec<i32>, u32)>,
     /// The backends, the reference included or not.
     pub backends: Vec<CheckedBackend>,
     /// Whether every operator's output is compared too, and not only where states differ. Where a fault was put in, those of the backend
@@ -186,6 +194,17 @@ impl CheckedRuns {
         Images {
             seeds: self.seeds.get(place..=place).unwrap_or_default(),
             conditions: self.conditions.get(place..=place).unwrap_or_default(),
+        }
+    }
+
+    /// What makes these of the images.
+    fn sampling(&self, images: Images<'_>, operators: bool) -> Sampling {
+        let (known, known_noise) = self.factor.clone().unzip();
+        Sampling {
+            operators,
+            known,
+            known_noise: known_noise.unwrap_or(0),
+            ..Sampling::of_images(self.config, images)
         }
     }
 
@@ -303,10 +322,7 @@ impl Run {
         let compared_with_it = matches!(checked.backend, Backend::Oracle(_) | Backend::Cpu);
         let operators = runs.operators || with_fault && compared_with_it;
         let traces_of = |images: Images<'_>| {
-            let sampling = Sampling {
-                operators,
-                ..Sampling::of_images(runs.config, images)
-            };
+            let sampling = runs.sampling(images, operators);
             checked.backend.run(opened, &sampling, &|| on_step(&name))
         };
         let images = runs.first(images);
@@ -416,10 +432,7 @@ impl Judge<'_> {
 
     /// Both once more with a digest an operator.
     fn rerun(&self, reference: &Reference<'_>, backend: Backend, seed: u64) -> Option<Divergence> {
-        let sampling = Sampling {
-            operators: true,
-            ..Sampling::of_images(self.runs.config, self.runs.image_of(seed))
-        };
+        let sampling = self.runs.sampling(self.runs.image_of(seed), true);
         let trace = |backend: Backend| backend.run(self.opened, &sampling, &|| ()).ok()?.into_iter().next();
         let (expected, found) = (trace(reference.backend)?, trace(backend)?);
         Divergence::between(&expected, &found, self.opened.model, &self.names)

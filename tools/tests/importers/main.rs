@@ -6,6 +6,7 @@ mod exported;
 mod layouts;
 mod lucidrains;
 mod onnx;
+mod policies;
 mod reference;
 mod transformer;
 mod unet1d;

@@ -109,6 +109,8 @@ accelerated! {
 /// Buffers that operators share; each grows to the largest that is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
+    /// Threads that the operator may use, this one included.
+    pub threads: usize,
     /// The padded input of a convolution.
     pub window: Vec<Line>,
     /// Inputs as int16.

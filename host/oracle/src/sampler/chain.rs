@@ -43,6 +43,22 @@ impl BitStep {
 
     /// The bit before.
     pub fn apply(&self, set: bool, out: i64, word: u32) -> bool {
+        let [zero, mut one] = self.weights(set, out);
+        let mut sum = one + zero;
+        // The upper 32 bits of the sum, where it has more.
+        while sum >= 1 << 32 {
+            let shift = 128 - sum.leading_zeros() - 32;
+            (one, sum) = (one >> shift, sum >> shift);
+        }
+        if self.r.broken {
+            // An error of a probability's last digit shows in one bit of millions: a broken step keeps three digits.
+            return i128::from(word >> 29) < (one << 3) / sum.max(1);
+        }
+        i128::from(word) * sum < one << 32
+    }
+
+    /// What speaks for 0 and for 1, Q62.
+    pub fn weights(&self, set: bool, out: i64) -> [i128; 2] {
         let product = |a: i128, b: i128| self.r.shift(a * b, 31);
         let s = (logistic(out.clamp(-(1 << 30), 1 << 30)).to_q(31) as i128).min(ONE);
         let believed = [product(ONE - s, ONE - self.prior), product(s, self.prior)];
@@ -56,17 +72,12 @@ impl BitStep {
             let carried = product(self.next, believed[x]) + product(ONE - self.next, product(priors[x], norm));
             seen(x) * carried
         };
-        let (mut one, mut sum) = (weight(1), weight(0) + weight(1));
-        // The upper 32 bits of the sum, where it has more.
-        while sum >= 1 << 32 {
-            let shift = 128 - sum.leading_zeros() - 32;
-            (one, sum) = (one >> shift, sum >> shift);
-        }
-        if self.r.broken {
-            // An error of a probability's last digit shows in one bit of millions: a broken step keeps three digits.
-            return i128::from(word >> 29) < (one << 3) / sum.max(1);
-        }
-        i128::from(word) * sum < one << 32
+        [weight(0), weight(1)]
+    }
+
+    /// How it rounds.
+    pub fn rounding(&self) -> Rounding {
+        self.r
     }
 
     /// `q(x_now = 1 | x_next)` against a word.
@@ -97,11 +108,23 @@ impl KernelStep {
     /// The next state from state, mean's perturbation, variance's log odds and noise, Q24.
     pub fn apply(&self, x: i64, m: i64, v: i64, z: i64) -> i64 {
         let within = |v: i64| v.clamp(-(1 << 30), 1 << 30);
-        let mean = self.mean.apply(&[x, m], self.r);
+        let mean = self.mean(x, m);
         let noise = self
             .r
             .shift(i128::from(deviation_q30(within(v))) * i128::from(within(z)), 30);
         within(saturate(i128::from(mean) + noise, 64))
+    }
+}
+
+impl KernelStep {
+    /// The mean alone.
+    pub fn mean(&self, x: i64, m: i64) -> i64 {
+        self.mean.apply(&[x, m], self.r)
+    }
+
+    /// How it rounds.
+    pub fn rounding(&self) -> Rounding {
+        self.r
     }
 }
 
@@ -110,7 +133,7 @@ fn deviation_q30(v: i64) -> i64 {
 }
 
 /// Of a clamped v.
-fn logistic(v: i64) -> Soft {
+pub fn logistic(v: i64) -> Soft {
     let power_q16 = (i128::from(v.abs()) * 1_549_082_005 + (1 << 37)) >> 38;
     let (whole, within) = (power_q16 as i64 / 65_536, power_q16 as i64 % 65_536);
     let e = Soft::from_q(exp2_neg_q16(within) as u64, 16 + whole);

@@ -3,6 +3,7 @@
 mod chain;
 pub mod coefficients;
 pub mod levels;
+mod posterior;
 pub mod timesteps;
 mod variance;
 
@@ -35,6 +36,8 @@ pub struct Run<'a> {
     pub options: OracleOptions,
     /// The known image, or nothing.
     pub known: Option<&'a [i32]>,
+    /// How well a chain's elements are known.
+    pub known_noise: u32,
     /// The condition vector, or nothing.
     pub condition: Option<&'a [i32]>,
 }
@@ -52,14 +55,21 @@ impl Run<'_> {
         self.check()?;
         let (x, first) = self.begin(start)?;
         let mut state = State { x, clean: None };
-        self.set_known(&mut state.x, self.rows().noising(first, 0))?;
+        let chain = self.model.header().prediction.is_chain();
+        if chain {
+            self.begin_seen(&mut state.x, first)?;
+        } else {
+            self.set_known(&mut state.x, self.rows().noising(first, 0))?;
+        }
         for index in first..self.config.steps {
             let Some(time_q16) = self.rows().time_q16(index, 0) else {
                 break;
             };
             let mut ops = Vec::new();
             self.step(&mut state, index, time_q16, &mut ops)?;
-            self.set_known(&mut state.x, self.rows().noising(index + 1, 0))?;
+            if !chain {
+                self.set_known(&mut state.x, self.rows().noising(index + 1, 0))?;
+            }
             on_step(&OracleStep {
                 index,
                 timestep: time_q16 / 65_536,
@@ -252,7 +262,13 @@ impl Run<'_> {
         let each = x.iter().enumerate();
         if let Prediction::Bits { prior_q31 } = h.prediction {
             let step = BitStep::new(now, next, prior_q31, r);
-            let moved = each.map(|(i, x)| step.apply(*x > 0, out[i], uniform_word(seed, stream, i as u32)));
+            let moved = each.map(|(i, x)| {
+                let word = uniform_word(seed, stream, i as u32);
+                match self.seen(i) {
+                    Some(seen) => seen.bit(&step, *x > 0, out[i], word),
+                    None => step.apply(*x > 0, out[i], word),
+                }
+            });
             return moved.map(|set| bit_q24(set) as i32).collect();
         }
         let step = KernelStep::new(now, next, r);
@@ -260,7 +276,12 @@ impl Run<'_> {
         let moved = each.map(|(i, x)| {
             let (position, c) = (i / channels, i % channels);
             let [m, v] = [0, channels].map(|of| out[position * 2 * channels + of + c]);
-            step.apply((*x).into(), m, v, normal_q24(seed, stream, i as u32)) as i32
+            let z = normal_q24(seed, stream, i as u32);
+            let moved = match self.seen(i) {
+                Some(seen) => seen.value(&step, [(*x).into(), m, v, z]),
+                None => step.apply((*x).into(), m, v, z),
+            };
+            moved as i32
         });
         moved.collect()
     }

@@ -47,6 +47,19 @@ fn a_heartbeat_is_trained_measured_converted_and_sampled() {
     assert_eq!(sampled["digests"].as_array().unwrap().len(), 3);
     let line = "validate {model} --backends cpu,portable --seeds 2 --oracle-seeds 1 --steps 100 --json";
     assert_eq!(mote(line, &places).json()["held"], true);
+    let known = format!("--known 1,0,?,1{} --steps 100", ",?".repeat(16));
+    let line = format!("validate {{model}} {known} --known-noise 0.15 --backends cpu,portable --seeds 2 --json");
+    assert_eq!(mote(&line, &places).json()["held"], true);
+    let line = format!("sample {{model}} -o {{picture}} {known} --count 8 --columns 1 --json");
+    mote(&line, &places).json();
+    let picture = mote_tools::images::decode(&std::fs::read(&picture).unwrap()).unwrap();
+    assert_eq!((picture.width, picture.height), (20, 8));
+    assert!(
+        picture
+            .data
+            .chunks(20)
+            .all(|beat| [beat[0], beat[1], beat[3]] == [255, 0, 255])
+    );
     for kind in ["input", "conv", "silu", "readout", "sampler"] {
         let line = format!("validate {{model}} --backends cpu --seeds 1 --steps 100 --inject-fault {kind} --json");
         let found = mote(&line, &places).any_json();
@@ -156,6 +169,32 @@ fn a_swiss_roll_is_trained_measured_converted_and_sampled() {
     assert_eq!(sampled["steps"], 40);
     // All of its steps where none are asked for, as `sample` takes them.
     assert_eq!(mote("bench {model} --backends portable --batch 1 --json", &places).json()["steps"], 40);
+    let digests = |options: &str| {
+        let line = format!("sample {{model}} -o {{picture}} --count 3 {options} --json");
+        mote(&line, &places).json()["digests"].clone()
+    };
+    // An infinite deviation says nothing; a first coordinate that is known says much.
+    assert_eq!(digests("--known 0.5,? --known-noise inf"), digests(""));
+    assert_ne!(digests("--known 0.5,? --known-noise 0.2"), digests(""));
+    assert_eq!(digests("--known=-0.5,1 --backend oracle"), digests("--known=-0.5,1"));
+    for (option, words) in [
+        ("--known 0.5", "1 elements given"),
+        ("--known 0.5,nan", "known value 1 is NaN"),
+        ("--known 0.5,65", "between -64 and 64"),
+        ("--known 0.5,x", "'x'"),
+        ("--known ?,?", "says nothing"),
+        ("--known 0.5,? --known-noise=-1", "--known-noise from 0"),
+        ("--known 0.5,? --known-noise nan", "NaN"),
+        ("--known 0.5,? --known-noise 300", "below 256"),
+        ("--known-noise 0.1", "--known"),
+    ] {
+        let refused = mote(&format!("sample {{model}} -o {{picture}} {option}"), &places);
+        assert!(
+            refused.status != 0 && refused.stderr.contains(words),
+            "{option}: {}",
+            refused.stderr
+        );
+    }
     let refused = mote("sample {model} -o {picture} --steps 10", &places);
     assert!(
         refused.status != 0 && refused.stderr.contains("--steps 40"),

@@ -422,6 +422,11 @@ fn boards_are_refused_by_name_and_value() {
             ["esp32c3 has no emulator", "no simulated board runs"],
         ),
         (
+            "convert {digits} -o {dir}/a.mote --scheme w8a16 --refine",
+            2,
+            ["--refine would do nothing for w8a16", "--scheme w8a8"],
+        ),
+        (
             "convert {digits} -o {dir}/a.mote --scheme w8a8 --flash 64K --ram 64K --core cortex-m4f",
             1,
             ["does not fit the described board", "of flash, has 65536"],
@@ -445,6 +450,7 @@ fn options_that_would_do_nothing_are_refused_by_every_command() {
         ("--latent 4x4", "makes no latents"),
         ("--name other", "is called as its preset"),
         ("--condition-null 0", "takes no condition vector"),
+        ("--refine --scheme w8a8", "has no activations of 8 bits"),
         ("--calibration c.npz", "takes no condition vector"),
     ] {
         let done = mote(&format!("convert {{chain}} -o {{dir}}/m.mote {option}"), &places);

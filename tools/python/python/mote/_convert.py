@@ -33,6 +33,7 @@ def convert(
     clock: str | None = None,
     profile: str | None = None,
     arena: str | None = None,
+    refine: bool = False,
     name: str | None = None,
     null_class: int | None = None,
     labels: int | None = None,
@@ -64,6 +65,8 @@ def convert(
         flash, ram, core, clock, profile: A board in place of a named one, or figures in place of its own, as `mote convert` takes them:
             `"512K"`, `"128K"`, `"cortex-m4f"`, `"64MHz"`, `"size"` or `"stock"`.
         arena: `fast`, `small` or `large`; fast by default, small where only that fits the board.
+        refine: Of `w8a8` and `w4a8`: bring channels to like sizes, and give activations 16 bits by measured error where no arena grows. A
+            note says what a step then takes.
         name: The model's name; the checkpoint's own by default.
         null_class: The label that stands for no class, for guidance and for runs without a label.
         labels: Keep the labels below this one, and that of no class.
@@ -111,6 +114,7 @@ def convert(
             "clock": named(clock, "clock"),
             "profile": named(profile, "profile"),
             "arena": named(arena, "arena"),
+            "refine": flag(refine, "refine"),
             "name": None if name is None else text(name, "name"),
             "null_class": whole(null_class, "null_class"),
             "labels": whole(labels, "labels"),

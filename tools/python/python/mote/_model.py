@@ -39,6 +39,24 @@ class Images:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    def write(self, path: str | os.PathLike[str], *, columns: int | None = None, zoom: int = 1) -> None:
+        """Writes them as one PNG, in a grid without gaps, whole or not at all: the picture of `mote sample -o`.
+
+        >>> model.sample(range(16), steps=20).write("grid.png", zoom=8)     # doctest: +SKIP
+
+        Args:
+            path: A name that ends with `.png`.
+            columns: Columns of the grid; a square's by default.
+            zoom: Each pixel becomes a square of `zoom` by `zoom`.
+
+        Raises:
+            UsageError: They are signals or actions, which are no pictures.
+        """
+        _write_png(path, self.pixels, columns, zoom)
+
+    def _repr_png_(self) -> bytes | None:
+        return _shown(self.pixels)
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -54,6 +72,16 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.digests)
+
+    def write(self, path: str | os.PathLike[str], *, columns: int | None = None, zoom: int = 1) -> None:
+        """Writes them as one PNG, in a grid without gaps, as `Images.write` does.
+
+        >>> decoder.decode(latents).write("pictures.png")            # doctest: +SKIP
+        """
+        _write_png(path, self.pixels, columns, zoom)
+
+    def _repr_png_(self) -> bytes | None:
+        return _shown(self.pixels)
 
 
 class Model:
@@ -82,6 +110,7 @@ class Model:
             self._open = _mote.Model.open(path_of(source, "source"))
         self._recipe: dict[str, Any] | None = None
         self._page: str | None = None
+        self._card: str | None = None
         self.notes: list[str] = []
 
     @classmethod
@@ -90,7 +119,7 @@ class Model:
         made._open = model
         # How it was made of a network in memory, but for the network: for quantization-aware training.
         made._recipe = recipe
-        made._page = None
+        made._page = made._card = None
         made.notes = []
         return made
 
@@ -106,7 +135,7 @@ class Model:
         >>> model.close()                                            # doctest: +SKIP
         """
         self._open = None
-        self._page = None
+        self._page = self._card = None
 
     @property
     def closed(self) -> bool:
@@ -190,6 +219,10 @@ class Model:
         image: Any = None,
         mask: Any = None,
         strength: float | None = None,
+        known: Sequence[float | None] | None = None,
+        known_noise: float = 0.0,
+        interpolate: int | None = None,
+        frames: int | None = None,
         eta: float | None = None,
         variance: str | None = None,
         spacing: str | None = None,
@@ -204,6 +237,7 @@ class Model:
         >>> images.pixels.shape, images.digests[0]                   # doctest: +SKIP
         ((16, 16, 16, 1), '9e7ce10cccb858ba')
         >>> model.sample([7], image=old, mask=hole)                  # doctest: +SKIP
+        >>> model.sample(3, interpolate=8, frames=9)                 # doctest: +SKIP
 
         Args:
             seeds: Whole numbers from 0 to 2^64 - 1.
@@ -217,9 +251,13 @@ class Model:
             image: A sample to start from, `(channel, row, col)`, noised as far as `strength` says.
             mask: `(row, col)`, true where the image is made anew; elsewhere it stays `image`, number for number.
             strength: Share of the steps that `image` goes through, above 0 and up to 1; 0.5 by default, noise with `mask`.
+            known: Of a diffusion chain: a number an element that is known, None elsewhere; a bit is 0 or 1.
+            known_noise: How well: the probability that each bit was flipped, or the standard deviation of each value; 0 is exactly.
+            interpolate: A second seed: `frames` images start between the noise of the one seed that is given and that of this one.
+            frames: Images from one seed to the other, both included; 8 by default.
             eta: Noise that DDIM adds, 0 to 1.
             variance, spacing, prev, clip: As the options of `mote sample`; the checkpoint's by default.
-            backend: `cpu`, `portable`, `oracle`, `cuda`, `board:NAME`.
+            backend: `cpu`, `portable`, `oracle`, `wasm`, `cuda`, `board:NAME`.
             progress: True for a bar (needs tqdm), or a function of (steps done, steps in all).
 
         Raises:
@@ -229,18 +267,13 @@ class Model:
         found = whole_numbers(seeds, "seeds", LAST_SEED)
         if not found:
             raise usage("seeds is empty", "give a seed an image")
+        found, second = _between(found, interpolate, frames)
         of_images = self._labels(labels, len(found))
-        noise = None if start is None else samples(start, self.shape, "start")
+        beginning = self._beginning(start, image, mask, strength, second)
+        beginning["factor"] = self._factor(known, known_noise)
+        noise = beginning["noise"]
         if noise is not None and len(noise) != len(found):
             raise usage(f"start has {len(noise)} samples for {len(found)} seeds", "give one sample of noise a seed")
-        first = None if image is None else samples(image, self.shape, "image")
-        if first is not None and len(first) != 1:
-            raise usage(f"image holds {len(first)} samples", "give one image; call again for others")
-        if first is not None and noise is not None:
-            raise usage("both start and image are given", "give one of them")
-        if first is None and (mask is not None or strength is not None):
-            raise usage(f"{'mask' if mask is not None else 'strength'} without image", "give image=, or leave it out")
-        made = None if mask is None else self._mask(mask)
         options = _options(steps, sampler, variance, spacing, prev, eta, clip)
         with told(progress, len(found) * self._model.steps(options), "sampling") as callback:
             digests, states, pixels = self._model.sample(
@@ -249,10 +282,7 @@ class Model:
                 of_images,
                 None if guidance is None else real(guidance, "guidance"),
                 self._conditions(condition, len(found)),
-                noise,
-                first,
-                made,
-                None if strength is None else real(strength, "strength"),
+                beginning,
                 word(backend, "backend"),
                 callback,
             )
@@ -271,6 +301,13 @@ class Model:
         seed: int = 0,
         label: int | None = None,
         guidance: float | None = None,
+        condition: Any = None,
+        start: Any = None,
+        image: Any = None,
+        mask: Any = None,
+        strength: float | None = None,
+        known: Sequence[float | None] | None = None,
+        known_noise: float = 0.0,
         backend: str = "cpu",
         progress: Progress = None,
         **options: Any,
@@ -284,16 +321,21 @@ class Model:
             out: A name that ends with `.npz`.
             count: Images of the whole run, from `seed` on.
             shard: Which part, from 0, of how many.
+            condition, start: As in `sample`, of the whole run: `count` of them, or one condition for all.
+            image, mask, strength, known, known_noise: As in `sample`.
             options: `steps`, `sampler`, `variance`, `spacing`, `prev`, `eta` and `clip`, as in `sample`.
 
         Returns:
             The number of images in the part.
         """
         part = _part(out, count, shard, seed, label, guidance, backend)
+        part["condition"] = self._conditions(condition, part["count"])
+        beginning = self._beginning(start, image, mask, strength)
+        beginning["factor"] = self._factor(known, known_noise)
         steps = _options(**_known(options))
         total = -(-part["count"] // max(1, part["shard"][1])) * self._model.steps(steps)
         with told(progress, total, "sampling") as callback:
-            return _mote.sample_part(self._model, part, steps, callback)
+            return _mote.sample_part(self._model, part, steps, beginning, callback)
 
     def statistics(
         self,
@@ -347,6 +389,10 @@ class Model:
         Returns:
             float32 `(sample, channel, row, col)`: epsilon, v, x0 or velocity, as the checkpoint predicts.
         """
+        return self._predict(x, t, labels, condition)
+
+    def _predict(self, x: Any, t: Any, labels: Any = None, condition: Any = None, between: bool = False) -> np.ndarray:
+        """The same; with `between` at any number between the training timesteps."""
         states = samples(x, self.shape, "x")
         times = as_numpy(t, "t").astype(np.float64).reshape(-1)
         if len(times) == 1:
@@ -358,6 +404,7 @@ class Model:
             times.tolist(),
             self._labels(labels, len(states)),
             self._conditions(condition, len(states)),
+            between,
         )
         return np.frombuffer(answer, dtype="<f4").reshape(states.shape)
 
@@ -475,6 +522,26 @@ class Model:
             "condition": self._conditions(condition, count),
         }
 
+    def _beginning(self, start: Any, image: Any, mask: Any, strength: float | None, second: int | None = None) -> _mote.Beginning:
+        """Where images start, as the compiled part takes it."""
+        noise = None if start is None else samples(start, self.shape, "start")
+        first = None if image is None else samples(image, self.shape, "image")
+        given = [name for name, value in (("start", start), ("image", image), ("interpolate", second)) if value is not None]
+        if len(given) > 1:
+            raise usage(f"both {given[0]} and {given[1]} are given", "give one of them")
+        if first is not None and len(first) != 1:
+            raise usage(f"image holds {len(first)} samples", "give one image; call again for others")
+        if first is None and (mask is not None or strength is not None):
+            raise usage(f"{'mask' if mask is not None else 'strength'} without image", "give image=, or leave it out")
+        return {
+            "noise": noise,
+            "image": first,
+            "mask": None if mask is None else self._mask(mask),
+            "strength": None if strength is None else real(strength, "strength"),
+            "second": second,
+            "factor": None,
+        }
+
     def _mask(self, mask: Any) -> list[bool]:
         _, rows, cols = self.shape
         found = as_numpy(mask, "mask")
@@ -491,6 +558,16 @@ class Model:
         if len(found) != count:
             raise usage(f"{len(found)} labels for {count} samples", "give one a sample, or one for all")
         return found
+
+    def _factor(self, known: Any, noise: Any) -> tuple[list[float | None], float] | None:
+        found = real(noise, "known_noise")
+        if known is None:
+            if found != 0.0:
+                raise usage("known_noise without known", "give known=, or leave it out")
+            return None
+        if isinstance(known, (str, bytes)) or not isinstance(known, Iterable):
+            raise usage(f"known is {known!r}", "give a number an element, None where nothing is known")
+        return [None if one is None else real(one, "known") for one in known], found
 
     def _conditions(self, condition: Any, count: int) -> list[list[float]] | None:
         if condition is None:
@@ -511,21 +588,12 @@ class Model:
         return f"<mote.Model {facts['scheme']}, {channels}x{rows}x{cols}, {facts['bytes']:,} bytes>"
 
     def _repr_html_(self) -> str:
-        """A card for notebooks: what it is, what it takes, which boards hold it."""
+        """A card for notebooks: what it is, what it takes, which boards hold it, and a few samples."""
         if self.closed:
             return html.escape(repr(self))
-        facts = self.inspect()
-        fitting = [board["name"] for board in facts["boards"] if board["fits"]]
-        rows = {
-            "scheme": facts["scheme"],
-            "sample (channels, rows, columns)": " x ".join(map(str, self.shape)),
-            "file": f"{facts['bytes']:,} bytes",
-            "memory of a run": f"{facts['memory']['run_bytes']:,} bytes",
-            "multiply-accumulates a step": f"{facts['macs_per_step']:,}",
-            "boards that hold it": ", ".join(fitting) or "none",
-        }
-        cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
-        return f"<table><caption>Mote model</caption>{cells}</table>"
+        if self._card is None:
+            self._card = self._model.card()
+        return self._card
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.to_bytes(),)
@@ -536,6 +604,36 @@ class Model:
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         # Nothing of it changes.
         return self
+
+
+def _between(seeds: list[int], interpolate: int | None, frames: int | None) -> tuple[list[int], int | None]:
+    """The seed of every image, and the second seed where they start between two."""
+    if interpolate is None:
+        if frames is not None:
+            raise usage("frames without interpolate", "give interpolate=, or leave it out")
+        return seeds, None
+    second = whole_number(interpolate, "interpolate", LAST_SEED)
+    count = 8 if frames is None else whole_number(frames, "frames", 10_000)
+    if len(seeds) != 1 or count < 2:
+        raise usage(f"{len(seeds)} seeds and {count} frames to interpolate", "give one seed, the other as interpolate=, and frames from 2")
+    return seeds * count, second
+
+
+def _write_png(path: str | os.PathLike[str], pixels: np.ndarray, columns: int | None, zoom: int) -> None:
+    across = None if columns is None else whole_number(columns, "columns", 10_000)
+    wide = whole_number(zoom, "zoom", 64)
+    if across == 0 or wide == 0:
+        raise usage("the grid has no columns or pixels", "give columns and zoom from 1")
+    _mote.write_png(path_of(path, "path"), np.ascontiguousarray(pixels), across, wide)
+
+
+def _shown(pixels: np.ndarray) -> bytes | None:
+    """A PNG for notebooks, of pixels that can be seen; None of what is no picture."""
+    count, rows, cols, _ = pixels.shape
+    if rows == 1 or count == 0:
+        return None
+    few = pixels[:64]
+    return _mote.png(np.ascontiguousarray(few), None, max(1, min(8, 128 // max(rows, cols))))
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
@@ -566,6 +664,7 @@ def _part(
         "seed": whole_number(seed, "seed", LAST_SEED),
         "label": None if label is None else whole_number(label, "label", LAST_LABEL),
         "guidance": None if guidance is None else real(guidance, "guidance"),
+        "condition": None,
         "backend": word(backend, "backend"),
     }
 

@@ -37,6 +37,14 @@ class Of(TypedDict):
     guidance: float | None
     condition: list[list[float]] | None
 
+class Beginning(TypedDict):
+    noise: np.ndarray | None
+    image: np.ndarray | None
+    mask: list[bool] | None
+    strength: float | None
+    second: int | None
+    factor: tuple[list[float | None], float] | None
+
 class Asked(TypedDict):
     scheme: str
     board: str | None
@@ -46,6 +54,7 @@ class Asked(TypedDict):
     clock: str | None
     profile: str | None
     arena: str | None
+    refine: bool
     name: str | None
     null_class: int | None
     labels: int | None
@@ -78,6 +87,7 @@ class Model:
     def inspect(self) -> str: ...
     def fit(self, board: str) -> str: ...
     def report(self) -> str: ...
+    def card(self) -> str: ...
     def planned(self, steps: Steps) -> Model: ...
     def sample(
         self,
@@ -86,10 +96,7 @@ class Model:
         labels: list[int] | None,
         guidance: float | None,
         condition: list[list[float]] | None,
-        noise: np.ndarray | None,
-        image: np.ndarray | None,
-        mask: list[bool] | None,
-        strength: float | None,
+        beginning: Beginning,
         backend: str,
         progress: Progress,
     ) -> tuple[list[str], bytearray, bytearray]: ...
@@ -99,6 +106,7 @@ class Model:
         timesteps: list[float],
         labels: list[int] | None,
         condition: list[list[float]] | None,
+        between: bool,
     ) -> bytearray: ...
     def decode(self, latents: np.ndarray, backend: str) -> tuple[list[str], bytearray]: ...
     def validate(self, backends: list[str], seeds: int, steps: Steps, asked: Of) -> str: ...
@@ -115,6 +123,8 @@ def convert(
 ) -> tuple[Model, list[str], str | None]: ...
 def boards() -> list[str]: ...
 def layout(checkpoint: str | os.PathLike[str]) -> list[int]: ...
+def png(pixels: np.ndarray, columns: int | None, zoom: int) -> builtins.bytes: ...
+def write_png(path: str, pixels: np.ndarray, columns: int | None, zoom: int) -> None: ...
 def write_page(path: str | os.PathLike[str], page: str) -> None: ...
 def policy(path: str | os.PathLike[str] | None = None, text: str | None = None) -> str: ...
 def merge(parts: list[str], out: str | None = None) -> str: ...
@@ -126,9 +136,10 @@ class Part(TypedDict):
     seed: int
     label: int | None
     guidance: float | None
+    condition: list[list[float]] | None
     backend: str
 
-def sample_part(model: Model, part: Part, steps: Steps, progress: Progress) -> int: ...
+def sample_part(model: Model, part: Part, steps: Steps, beginning: Beginning, progress: Progress) -> int: ...
 def statistics(
     model: Model, checkpoint: str, part: Part, steps: Steps, network: str, data: str | None
 ) -> tuple[int, int]: ...

@@ -57,7 +57,7 @@ codes! { FloatError, COMPARED:
         "Give `--against` the checkpoint that the model was converted from."
     Conditions 1512 "The model takes other labels, or a condition of another length, than the checkpoint's network."
         "Give `--against` the checkpoint that the model was converted from."
-    ; through Float Cuda Run Lower
+    ; through Float Cuda Run Lower Refined
 }
 
 codes! { DistributionError, DISTRIBUTION:

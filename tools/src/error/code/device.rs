@@ -325,4 +325,16 @@ pub(super) const RUN: &[Entry] = &[
         "The reader gives other weights than the model's.",
         "Write the file of weights again that `mote split` made with the model, and check where it begins.",
     ),
+    entry(
+        433,
+        "MOTE_NO_CHAIN",
+        "The second factor r(x) is for chains of 2015, and the model is none.",
+        "Leave `--known` out; `--from IMAGE --inpaint MASK` keeps a part of an image.",
+    ),
+    entry(
+        434,
+        "MOTE_KNOWN_NOISE",
+        "The noise of a chain's known bits is outside 0 to one half.",
+        "Give `--known-noise` from 0 to 0.5.",
+    ),
 ];

@@ -25,9 +25,9 @@ const TILE: usize = 8;
 /// Elements of work above which an attention is worth several threads.
 const PARALLEL_WORK: usize = 2_000_000;
 
-/// Whether an attention over so many positions, of heads of `depth` channels, is worth the threads that there are.
+/// Whether an attention over so many positions, of heads of `depth` channels, is worth several threads.
 pub(super) fn is_worth_threads(positions: usize, depth: usize, heads: usize) -> bool {
-    positions * positions * (2 * depth + 32) * heads >= PARALLEL_WORK && rayon::current_num_threads() > 1
+    positions * positions * (2 * depth + 32) * heads >= PARALLEL_WORK
 }
 
 /// An attention.
@@ -130,6 +130,7 @@ impl Accelerated for Attention {
     }
 
     fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let threads = work.threads;
         let Scratch { arranged, rows, sums } = &mut work.attention;
         simd.vectorize(
             #[inline(always)]
@@ -143,7 +144,7 @@ impl Accelerated for Attention {
             true => self.blocks::<2>(simd, arranged, unit, rows, sums),
             false => self.blocks::<1>(simd, arranged, unit, rows, sums),
         };
-        if !is_worth_threads(arranged.positions, arranged.depth, self.heads) {
+        if threads < 2 || !is_worth_threads(arranged.positions, arranged.depth, self.heads) {
             for (head, sums) in sums.chunks_exact_mut(head).enumerate() {
                 for (pair, sums) in sums.chunks_mut(two).enumerate() {
                     blocks(rows, head * arranged.blocks + 2 * pair, sums);

@@ -18,6 +18,7 @@ use crate::family::{LANES, Line};
 use crate::source::{Join, Source, SourcePart, grow};
 use crate::split::Split;
 use crate::window::{Window, bytes_of};
+use core::ops::Range;
 use finish::Addend;
 use mote_runtime::Model;
 use mote_runtime::internals::ops as op;
@@ -29,6 +30,9 @@ use rayon::prelude::*;
 
 /// Multiply-accumulates above which an operator is worth several threads.
 const PARALLEL_MACS: usize = 4_000_000;
+
+/// Bytes of weights that stay in a first cache beside the inputs.
+const NEAR_BYTES: usize = 24 << 10;
 
 /// A convolution with its weights in the engine's order.
 #[derive(Debug)]
@@ -51,9 +55,14 @@ pub(crate) struct Conv {
     add_tensor: Option<Tensor>,
     add_split: Option<Split>,
     out: Tensor,
+    /// Where the first input lies, and the output.
+    ranges: [Range<usize>; 2],
     exact: bool,
     /// Whether a concatenation is itself the window.
     direct: bool,
+    /// Whether columns of the input can be read once for the positions that share them ([`ConvLoops::strip`]): the columns of the output
+    /// then, otherwise 0.
+    strips: usize,
 }
 
 /// What a tile of dot products reads.
@@ -86,6 +95,19 @@ impl Tile<'_> {
 pub(crate) trait ConvLoops: Join {
     /// Dot products of `P` windows with `B` blocks of output channels.
     fn dots<const P: usize, const B: usize>(self, tile: &Tile<'_>, at: &[u32; P], sums: &mut [[[i32; LANES]; P]; B]);
+
+    /// Dot products of `P` neighbouring windows, from `at` on, with `B` blocks: of bytes, kernel rows of three columns, stride 1. `false`
+    /// where the family has no such loop.
+    #[inline]
+    fn strip<const P: usize, const B: usize>(
+        self,
+        tile: &Tile<'_>,
+        at: u32,
+        sums: &mut [[[i32; LANES]; P]; B],
+    ) -> bool {
+        let _ = (tile, at, sums);
+        false
+    }
 
     /// Tiles for dot products of bytes, where the family has them.
     #[cfg(target_arch = "x86_64")]
@@ -146,7 +168,10 @@ impl Conv {
         let add_split = c.addend.and_then(|addend| Split::of(addend.requant, 0));
         let small = c.addend.is_none() || add_split.is_some();
         let direct = source.second.is_some() && window.is_input();
+        let in_strips =
+            bytes && geometry.kernel.cols() == 3 && geometry.stride.cols() == 1 && packed.split == Halves::None;
         Some(Self {
+            strips: if in_strips { out.cols.into() } else { 0 },
             weights: packed.lines(&window, geometry.kernel),
             offsets: window.offsets(),
             run: if window.is_even() {
@@ -165,6 +190,7 @@ impl Conv {
             blocks,
             add_tensor,
             add_split,
+            ranges: [input.range(), out.range()],
             out,
             direct,
         })
@@ -188,15 +214,13 @@ impl Conv {
             (Some(_), _) => Addend::Vector(&work.vector),
             _ => Addend::None,
         };
-        let out = arena.get_mut(self.out.range())?;
+        let out = arena.get_mut(self.ranges[1].clone())?;
         let macs = positions * self.weights.len() * size_of::<Line>() / if self.bytes { 1 } else { 2 };
-        if macs < PARALLEL_MACS || rayon::current_num_threads() == 1 {
+        if macs < PARALLEL_MACS || work.threads < 2 {
             self.positions(simd, window, 0, positions, add(0), out);
             return Some(());
         }
-        let share = positions
-            .div_ceil(4 * rayon::current_num_threads())
-            .next_multiple_of(TILE);
+        let share = positions.div_ceil(4 * work.threads).next_multiple_of(TILE);
         let chunks = out.par_chunks_mut(share * outs * self.out.dtype.bytes()).enumerate();
         chunks.for_each(|(i, out)| {
             let first = i * share;
@@ -211,7 +235,7 @@ impl Conv {
         let input = &self.source.first.tensor;
         let window = bytes_of(&mut work.window, self.window.len());
         if self.source.second.is_none() && input.dtype == Dtype::I8 {
-            let from: &[i8] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+            let from: &[i8] = bytemuck::try_cast_slice(arena.get(self.ranges[0].clone())?).ok()?;
             let zero = input.zero_point;
             if self.bytes {
                 self.window.fill(from, window, zero as u8 ^ 0x80, |q| q as u8 ^ 0x80);
@@ -222,7 +246,7 @@ impl Conv {
         } else {
             let window: &mut [i16] = bytemuck::try_cast_slice_mut(window).ok()?;
             if self.source.second.is_none() {
-                let from: &[i16] = bytemuck::try_cast_slice(arena.get(input.range())?).ok()?;
+                let from: &[i16] = bytemuck::try_cast_slice(arena.get(self.ranges[0].clone())?).ok()?;
                 self.window.fill(from, window, 0, |q| q);
             } else {
                 let from = self.source.joined(simd, arena, &mut work.buffers)?;
@@ -291,6 +315,16 @@ impl Conv {
             let mut at = 0;
             while at < count {
                 let left = count - at;
+                let done = match (self.strip_of(first + at, left, two), two) {
+                    (Some(16), _) => self.strip::<16, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (Some(8), false) => self.strip::<8, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    (Some(8), true) => self.strip::<8, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
+                    _ => 0,
+                };
+                if done > 0 {
+                    at += done;
+                    continue;
+                }
                 at += match (left, two) {
                     (1, false) => self.tile::<1, 1>(simd, &tile, offsets, (block, at), add, &mut room, out),
                     (1, true) => self.tile::<1, 2>(simd, &tile, offsets, (block, at), add, &mut room, out),
@@ -308,6 +342,44 @@ impl Conv {
             }
             block += 1 + usize::from(two);
         }
+    }
+
+    /// How many positions from number `first` on, of `left`, are a strip of a row.
+    #[inline(always)]
+    fn strip_of(&self, first: usize, left: usize, two: bool) -> Option<usize> {
+        let in_row = self.strips - first.checked_rem(self.strips)?;
+        // A strip reads more lines of weights a product than a tile does: they must be near.
+        let near = 2 * self.rows * self.window.quads() * size_of::<Line>() <= NEAR_BYTES;
+        let lengths: &[usize] = match two {
+            false => &[16, 8],
+            true if near => &[8],
+            true => &[],
+        };
+        lengths.iter().copied().find(|&length| length <= in_row.min(left))
+    }
+
+    /// `P` positions of a row from `at` on by `B` blocks; gives how many positions, 0 where the family has no such loop.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn strip<const P: usize, const B: usize>(
+        &self,
+        simd: impl ConvLoops,
+        tile: &Tile<'_>,
+        offsets: &[u32],
+        (block, at): (usize, usize),
+        add: Addend<'_>,
+        room: &mut [[i32; LANES]; 2 * TILE],
+        out: &mut [u8],
+    ) -> usize {
+        let (sums, _) = room.as_chunks_mut::<P>();
+        let sums: &mut [[[i32; LANES]; P]; B] = sums.first_chunk_mut().expect("room for the largest strip");
+        if !simd.strip(tile, offsets[at], sums) {
+            return 0;
+        }
+        for (b, sums) in sums.iter().enumerate() {
+            simd.finish(sums, &self.finish(block + b, add), at, out);
+        }
+        P
     }
 
     /// Up to `P` positions from `at` on by `B` blocks, whose sums `room` has place for; gives how many positions.

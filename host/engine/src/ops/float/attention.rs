@@ -61,6 +61,7 @@ impl Accelerated for Attention {
     }
 
     fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let threads = work.threads;
         let (channels, positions) = (usize::from(self.out.channels), self.out.positions());
         let shape = Shape {
             positions,
@@ -82,7 +83,7 @@ impl Accelerated for Attention {
         )?;
         let (q, k, v) = (&q[..], &k[..], &v[..]);
         let results = &mut results[..self.heads * shape.blocks * shape.depth];
-        if !is_worth_threads(positions, shape.depth, self.heads) {
+        if threads < 2 || !is_worth_threads(positions, shape.depth, self.heads) {
             for (unit, results) in results.chunks_exact_mut(shape.depth).enumerate() {
                 self.block(simd, &shape, unit, [k, v], &q[unit * shape.depth..], scores, results);
             }

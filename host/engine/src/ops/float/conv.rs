@@ -76,6 +76,7 @@ impl Accelerated for Conv {
     }
 
     fn run(&self, simd: impl Loops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let threads = work.threads;
         let work = &mut work.float;
         simd.vectorize(
             #[inline(always)]
@@ -93,8 +94,7 @@ impl Accelerated for Conv {
         let (window, addend) = (&work.window[..], &work.addend[..]);
         let (outs, positions) = (usize::from(self.out.channels), self.out.positions());
         let out = arena.get_mut(self.out.range())?;
-        let threads = rayon::current_num_threads();
-        if positions * self.weights.len() * LANES < PARALLEL_MACS || threads == 1 || positions < 2 * TILE {
+        if positions * self.weights.len() * LANES < PARALLEL_MACS || threads < 2 || positions < 2 * TILE {
             self.positions(simd, window, 0, positions, addend, out);
             return Some(());
         }

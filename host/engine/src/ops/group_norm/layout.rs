@@ -1,6 +1,7 @@
 //! Factors of the channels of a normalization, laid out for the lanes that meet them.
 
 use crate::family::LANES;
+#[cfg(doc)]
 use crate::split::Split;
 
 /// Factors of one period of channels.
@@ -53,26 +54,64 @@ pub(super) fn period(channels: usize) -> usize {
     channels >> channels.trailing_zeros().min(LANES.ilog2())
 }
 
+/// [`Narrow`] factors by channel, the first ones again behind the last, so that 16 follow each.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    high: Vec<i32>,
+    low: Vec<i32>,
+    base: Vec<i32>,
+    rest: Vec<i32>,
+}
+
 /// The channels' factors for one period of lanes, as halves; `None` where one does not fit.
 #[inline(always)]
-pub(super) fn lay_out_narrow(channels: &[Channel], zero: i8, blocks: &mut Vec<Narrow>) -> Option<()> {
+pub(super) fn lay_out_narrow(
+    channels: &[Channel],
+    zero: i8,
+    columns: &mut Columns,
+    blocks: &mut Vec<Narrow>,
+) -> Option<()> {
+    let (count, all) = (channels.len(), channels.len() + LANES);
+    let Columns { high, low, base, rest } = columns;
+    for column in [&mut *high, &mut *low, &mut *base, &mut *rest] {
+        column.resize(all, 0);
+    }
+    let mut fit = true;
+    let places = high
+        .iter_mut()
+        .zip(low.iter_mut())
+        .zip(base.iter_mut())
+        .zip(rest.iter_mut());
+    for (channel, (((high, low), base), rest)) in channels.iter().zip(places) {
+        // To the common shift; 14 of its bits undo the input's.
+        let up = (MAX_SHIFT as u32).wrapping_sub(channel.shift);
+        let a = i64::from(channel.a) << (up & 31);
+        let offset = ((channel.offset << (up & 31)) >> MEAN_FRAC) - i64::from(zero) * i64::from(a as i32);
+        let lower = i64::from(a as i16);
+        let upper = (a - lower) >> 16;
+        fit &= up <= MAX_SHIFT as u32 && a == i64::from(a as i32) && upper == i64::from(upper as i16);
+        *high = upper as i32 & 0xFFFF;
+        *low = lower as i32 & 0xFFFF;
+        *base = (offset >> 16) as i32;
+        *rest = (offset & 0xFFFF) as i32;
+    }
+    if !fit {
+        return None;
+    }
+    for column in [&mut *high, &mut *low, &mut *base, &mut *rest] {
+        for i in count..all {
+            column[i] = column[i - count];
+        }
+    }
     blocks.clear();
-    blocks.resize(period(channels.len()), Narrow::default());
+    blocks.resize(period(count), Narrow::default());
     let mut at = 0;
     for lanes in blocks {
-        for lane in 0..LANES {
-            let channel = &channels[at];
-            at = if at + 1 == channels.len() { 0 } else { at + 1 };
-            // To the common shift; 14 of its bits undo the input's.
-            let up = (MAX_SHIFT as u32).checked_sub(channel.shift)?;
-            let a = i32::try_from(i64::from(channel.a) << up).ok()?;
-            let offset = ((channel.offset << up) >> MEAN_FRAC) - i64::from(zero) * i64::from(a);
-            let split = Split::new(a, offset, MAX_SHIFT as u32 - MEAN_FRAC)?;
-            lanes.high[lane] = i32::from(split.high) & 0xFFFF;
-            lanes.low[lane] = i32::from(split.low) & 0xFFFF;
-            lanes.base[lane] = split.base;
-            lanes.rest[lane] = split.rest;
-        }
+        lanes.high.copy_from_slice(&high[at..at + LANES]);
+        lanes.low.copy_from_slice(&low[at..at + LANES]);
+        lanes.base.copy_from_slice(&base[at..at + LANES]);
+        lanes.rest.copy_from_slice(&rest[at..at + LANES]);
+        at = (at + LANES) % count;
     }
     Some(())
 }

@@ -16,7 +16,7 @@ use crate::source::{Input, Join, Source, Stored};
 #[cfg(doc)]
 use crate::split::Split;
 use core::ops::Range;
-use layout::{Channel, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
+use layout::{Channel, Columns, MAX_SHIFT, MEAN_FRAC, OUT_FRAC, lay_out, lay_out_narrow, period};
 use mote_runtime::Model;
 use mote_runtime::internals::numeric::requant::{Requant, saturate_i32};
 use mote_runtime::internals::numeric::rsqrt::rsqrt_u64;
@@ -35,6 +35,10 @@ const MOST_QUADS: usize = 1 << 14;
 pub(crate) struct Norm {
     source: Source,
     out: Tensor,
+    /// Where it lies.
+    range: Range<usize>,
+    /// Where the input lies, if it can be read there while the output is written.
+    in_place: Option<Range<usize>>,
     groups: usize,
     gamma: Vec<i32>,
     gamma_frac: u8,
@@ -70,6 +74,7 @@ pub(crate) struct Scratch {
     sums: Vec<i64>,
     squares: Vec<u64>,
     channels: Vec<Channel>,
+    columns: Columns,
     narrow: Vec<Narrow>,
     wide: Vec<Lanes>,
 }
@@ -132,6 +137,8 @@ impl Norm {
         });
         let bounded = most.fold(0.0, f64::max) < f64::from(1 << 30);
         Some(Self {
+            in_place: in_place(&source, &out),
+            range: out.range(),
             source,
             out,
             groups: n.groups.into(),
@@ -148,8 +155,9 @@ impl Norm {
 
     /// Runs it over the arena.
     fn run_loops(&self, simd: impl NormLoops, arena: &mut [u8], work: &mut Workspace) -> Option<()> {
+        let threads = work.threads;
         let Workspace { buffers, norm, .. } = work;
-        let in_place = self.in_place();
+        let in_place = self.in_place.clone();
         let (held, narrow) = simd.vectorize(
             #[inline(always)]
             || {
@@ -178,23 +186,29 @@ impl Norm {
         };
         let (input, out) = match (held, in_place) {
             (None, Some(range)) => {
-                let (input, out) = apart(arena, range, self.out.range())?;
+                let (input, out) = apart(arena, range, self.range.clone())?;
                 let input = bytemuck::try_cast_slice(input).ok()?;
                 (Input::Bytes(input, self.source.first.tensor.zero_point), out)
             }
-            (input, _) => (input?, arena.get_mut(self.out.range())?),
+            (input, _) => (input?, arena.get_mut(self.range.clone())?),
         };
         match input {
-            Input::Bytes(input, zero) => self.second_pass(simd, input, &normalize(zero.into()), out),
-            Input::Words(input) => self.second_pass(simd, input, &normalize(0), out),
+            Input::Bytes(input, zero) => self.second_pass(simd, threads, input, &normalize(zero.into()), out),
+            Input::Words(input) => self.second_pass(simd, threads, input, &normalize(0), out),
         }
         Some(())
     }
 
     /// Every element, on several threads where there are many: each begins where a period of channels does.
-    fn second_pass<Q: Stored>(&self, simd: impl NormLoops, input: &[Q], to: &Normalize<'_>, out: &mut [u8]) {
-        let threads = rayon::current_num_threads();
-        if input.len() < PARALLEL_ELEMENTS || threads == 1 {
+    fn second_pass<Q: Stored>(
+        &self,
+        simd: impl NormLoops,
+        threads: usize,
+        input: &[Q],
+        to: &Normalize<'_>,
+        out: &mut [u8],
+    ) {
+        if input.len() < PARALLEL_ELEMENTS || threads < 2 {
             return simd.normalize(input, to, out);
         }
         let whole = period(self.gamma.len()) * LANES;
@@ -202,14 +216,6 @@ impl Norm {
         let outs = out.par_chunks_mut(share * self.out.dtype.bytes());
         let both = input.par_chunks(share).zip(outs);
         both.for_each(|(input, out)| simd.normalize(input, to, out));
-    }
-
-    /// Where the input lies, if it can be read there while the output is written.
-    fn in_place(&self) -> Option<Range<usize>> {
-        let input = &self.source.first.tensor;
-        let (from, to) = (input.range(), self.out.range());
-        let alone = self.source.second.is_none() && input.dtype == Dtype::I8;
-        (alone && (from.end <= to.start || to.end <= from.start)).then_some(from)
     }
 
     /// Fills the factors; gives whether those that hold are narrow.
@@ -227,14 +233,14 @@ impl Norm {
                 0
             }
         };
-        scratch.channels.clear();
+        scratch.channels.resize(channels, Channel::default());
         let size = channels / self.groups;
         let count = (self.out.positions() * size) as i64;
-        for group in 0..self.groups {
-            let own = group * size..(group + 1) * size;
-            let sum: i64 = scratch.sums[own.clone()].iter().sum();
-            let squares: u64 = scratch.squares[own.clone()].iter().sum();
-            self.factors(count, sum, squares, own, &mut scratch.channels);
+        let moments = scratch.sums.chunks_exact(size).zip(scratch.squares.chunks_exact(size));
+        let affine = self.gamma.chunks_exact(size).zip(self.beta_q16.chunks_exact(size));
+        let groups = moments.zip(affine).zip(scratch.channels.chunks_exact_mut(size));
+        for (((sums, squares), affine), to) in groups {
+            self.factors(count, sums.iter().sum(), squares.iter().sum(), affine, to);
         }
         if let Some((tensor, requant)) = self.scale_shift {
             let vector: &[i16] = bytemuck::try_cast_slice(arena.get(tensor.range())?).ok()?;
@@ -244,7 +250,8 @@ impl Norm {
                 channel.move_by = requant.apply(move_by.into());
             }
         }
-        let narrow = self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.narrow).is_some();
+        let narrow =
+            self.exact && lay_out_narrow(&scratch.channels, zero, &mut scratch.columns, &mut scratch.narrow).is_some();
         if !narrow {
             lay_out(&scratch.channels, &mut scratch.wide);
         }
@@ -252,7 +259,8 @@ impl Norm {
     }
 
     /// The channels of one group, from its moments (`NUMERICS.md`, group normalization).
-    fn factors(&self, count: i64, sum: i64, squares: u64, own: Range<usize>, to: &mut Vec<Channel>) {
+    #[inline(always)]
+    fn factors(&self, count: i64, sum: i64, squares: u64, affine: (&[i32], &[i32]), to: &mut [Channel]) {
         let spread = count as u64 * squares - sum.unsigned_abs() * sum.unsigned_abs() + self.eps_q;
         let mean_q14 = (2 * (sum << MEAN_FRAC) + count).div_euclid(2 * count);
         let inverse = rsqrt_u64(spread);
@@ -264,7 +272,7 @@ impl Norm {
         };
         let s = MEAN_FRAC as i32 + inverse.exp - excess as i32 + i32::from(self.gamma_frac) - OUT_FRAC;
         let shift = s.clamp(1, MAX_SHIFT) as u32;
-        for (&gamma, &beta) in self.gamma[own.clone()].iter().zip(&self.beta_q16[own]) {
+        for ((&gamma, &beta), to) in affine.0.iter().zip(affine.1).zip(to) {
             let a = (p as i64 * i64::from(gamma) + (1 << 30)) >> 31;
             let a = match s {
                 ..1 => a << (1 - s).min(31),
@@ -272,12 +280,12 @@ impl Norm {
             };
             let a = saturate_i32(a);
             let offset = (i64::from(beta) << shift) + (1 << (shift - 1)) - mean_q14 * i64::from(a);
-            to.push(Channel {
+            *to = Channel {
                 a,
                 offset,
                 shift,
                 ..Channel::default()
-            });
+            };
         }
     }
 }
@@ -290,6 +298,14 @@ impl Scratch {
             *sum -= count * zero;
         }
     }
+}
+
+/// Where the input lies, if it can be read there while the output is written.
+fn in_place(source: &Source, out: &Tensor) -> Option<Range<usize>> {
+    let input = &source.first.tensor;
+    let (from, to) = (input.range(), out.range());
+    let alone = source.second.is_none() && input.dtype == Dtype::I8;
+    (alone && (from.end <= to.start || to.end <= from.start)).then_some(from)
 }
 
 /// The bytes of two ranges that do not meet.

@@ -76,6 +76,22 @@ impl ConvLoops for Avx512 {
     }
 
     #[inline]
+    fn strip<const P: usize, const B: usize>(
+        self,
+        tile: &Tile<'_>,
+        at: u32,
+        sums: &mut [[[i32; LANES]; P]; B],
+    ) -> bool {
+        if !tile.bytes || !tile.quads.is_multiple_of(3) {
+            return false;
+        }
+        tile.check_reads(&[at], (P - 1) * tile.quads / 3 * 4, B);
+        // SAFETY: `self` says that the features are here; `check_reads` that every read of `strip` is within the slices.
+        unsafe { dots::strip::<P, B>(tile, at as usize, sums) };
+        true
+    }
+
+    #[inline]
     fn tiles(self) -> Option<Amx> {
         self.0
     }

@@ -234,7 +234,25 @@ fn pair(table: &[[u16; 2 * LANES]; REGISTERS], pair: usize, index: __m512i) -> _
 #[inline]
 fn silu(y: [__m512i; 2]) -> [[__m512i; 2]; 2] {
     let magnitude = both!(|i| _mm512_abs_epi32(y[i]));
-    let inside = both!(|i| _mm512_min_epi32(magnitude[i], _mm512_set1_epi32(END - 1)));
+    // Most inputs lie below 4: two registers of each table hold them, and none is beyond the end.
+    let either = _mm512_or_si512(magnitude[0], magnitude[1]);
+    if _mm512_cmpgt_epu32_mask(either, _mm512_set1_epi32(NEAR - 1)) == 0 {
+        return silu_by::<false>(y, magnitude);
+    }
+    silu_by::<true>(y, magnitude)
+}
+
+/// Magnitudes whose intervals two pairs of registers hold, Q16.
+const NEAR: i32 = 4 << 16;
+
+/// The same for magnitudes of which some may be [`NEAR`] and more, or none is.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+fn silu_by<const FAR: bool>(y: [__m512i; 2], magnitude: [__m512i; 2]) -> [[__m512i; 2]; 2] {
+    let inside = match FAR {
+        true => both!(|i| _mm512_min_epi32(magnitude[i], _mm512_set1_epi32(END - 1))),
+        false => magnitude,
+    };
     // Intervals of the first register in the lower words, of the second in the upper ones.
     let index = _mm512_mask_blend_epi16(
         0xAAAA_AAAA,
@@ -242,14 +260,13 @@ fn silu(y: [__m512i; 2]) -> [[__m512i; 2]; 2] {
         _mm512_slli_epi32::<{ 16 - WITHIN }>(inside[1]),
     );
     let bit = |bit: i16| _mm512_test_epi16_mask(index, _mm512_set1_epi16(bit));
-    let (bit_6, beyond) = (bit(1 << 6), bit(0x180));
+    let bit_6 = bit(1 << 6);
     let table = |which: usize| {
         let table = &SIGMOID[which];
         _mm512_mask_mov_epi16(pair(table, 0, index), bit_6, pair(table, 1, index))
     };
     let (mut near, mut rise) = (table(0), table(1));
-    // Most inputs lie below 4.
-    if beyond != 0 {
+    if FAR {
         let (bit_7, bit_8) = (bit(1 << 7), bit(1 << 8));
         let rest = |which: usize, low: __m512i| {
             let table = &SIGMOID[which];
@@ -276,7 +293,10 @@ fn silu(y: [__m512i; 2]) -> [[__m512i; 2]; 2] {
     both!(|r| {
         // From the end on the sigmoid is 0 or 1.
         let outside = _mm512_cmpge_epi32_mask(magnitude[r], _mm512_set1_epi32(END));
-        let distance = _mm512_mask_mov_epi32(distance[r], outside, half);
+        let distance = match FAR {
+            true => _mm512_mask_mov_epi32(distance[r], outside, half),
+            false => distance[r],
+        };
         let sigmoid = _mm512_add_epi32(half, distance);
         let sigmoid = halves(_mm512_mask_sub_epi32(
             sigmoid,

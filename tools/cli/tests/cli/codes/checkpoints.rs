@@ -148,6 +148,16 @@ pub const ROWS: &[Row] = &[
         &["chain", "sampler of its own", "starts between seeds"],
     ),
     (
+        "sample {model} -o {dir}/x.png --known 1,?",
+        433,
+        &["second factor", "chains of 2015", "--inpaint MASK"],
+    ),
+    (
+        "sample {dir}/pulses.mote -o {dir}/x.npz --known 1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0 --known-noise 0.75",
+        434,
+        &["1610612736/2147483648", "one half", "--known-noise from 0 to 0.5"],
+    ),
+    (
         "sample {dir}/roll.mote -o {dir}/x.npz --steps 10",
         405,
         &["10 steps", "all of its 40", "--steps 40"],

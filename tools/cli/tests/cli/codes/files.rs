@@ -207,6 +207,7 @@ fn chains(dir: &Path) {
     prepared(dir, "train --preset swiss-roll -o {dir}/roll --steps 1");
     prepared(dir, "convert {dir}/roll -o {dir}/roll.mote");
     prepared(dir, "train --preset heartbeat -o {dir}/pulses --steps 1");
+    prepared(dir, "convert {dir}/pulses -o {dir}/pulses.mote");
     let facts = std::fs::read(dir.join("roll/chain.json")).unwrap();
     write(dir, "no-tensors/chain.json", &facts);
     write(dir, "other-tensors/chain.json", &facts);

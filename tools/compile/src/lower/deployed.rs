@@ -4,9 +4,9 @@
 //! other. The weights that make the other half are cut away, unless the ancestral sampler is to have them ([`Checkpoint::keep_variances`]).
 
 use super::{LowerError, refuse};
-use crate::import::Checkpoint;
 use mote_graph::graph::{Graph, Node, Op, Param, ValueId};
 use mote_graph::schedule::Variance;
+use mote_import::Checkpoint;
 use mote_runtime::Model;
 use std::borrow::Cow;
 

@@ -1,10 +1,11 @@
 //! Trials: the model that an assignment of widths gives. What all of them share is program, calibration and reference.
 
+use std::sync::Arc;
+
 use mote_engine::calibrate::Stats;
 use mote_runtime::{Model, ParseError, RunError};
 
 use super::auto::AutoError;
-use crate::condition::Given;
 use crate::emit::{Diffusion, EmitError, Emitted, emit};
 use crate::plan::Arena;
 use crate::program::Program;
@@ -51,8 +52,8 @@ pub struct Trials<'a> {
     pub scales: Vec<Vec<f64>>,
     /// Weights rounded to 4 bits, by operator and output channel; empty in schemes that have none.
     pub int4: Vec<Vec<Row>>,
-    /// Condition vectors to measure with.
-    pub conditions: Option<&'a Given>,
+    /// Condition vectors to measure with: as many as are asked for or fewer, in fixed point.
+    pub conditions: Option<&'a (dyn Fn(usize) -> Vec<Arc<[i32]>> + Sync)>,
     /// The f16 model.
     pub reference: Model<'a>,
     /// What the model file says of itself, by the arena that it is planned for.

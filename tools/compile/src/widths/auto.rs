@@ -107,7 +107,7 @@ pub fn assign(
 }
 
 /// Every activation that may have 8 bits, and every convolution's weights.
-fn subjects(program: &Program) -> Vec<(usize, Subject)> {
+pub(super) fn subjects(program: &Program) -> Vec<(usize, Subject)> {
     let outputs = program.outputs();
     let mut subjects = Vec::new();
     for (i, op) in program.ops.iter().enumerate() {
@@ -141,7 +141,7 @@ impl<'a, 't> Search<'a, 't> {
             ..Config::of(header, steps)
         };
         // Seeds that neither calibration nor people use.
-        let conditions = trials.conditions.map(|given| given.spread(runs as usize));
+        let conditions = trials.conditions.map(|given| given(runs as usize));
         let run = |i: u64| Run {
             config: config(0x5052_4F42_0000_0000 + i),
             condition: conditions

@@ -4,7 +4,7 @@ use mote_graph::graph::Node;
 use mote_runtime::internals::ops::{self as record, Op as Record};
 
 use super::{Operator, OutputFormat};
-use crate::condition::FixedPoint;
+use crate::FixedPoint;
 use crate::emit::Emitter;
 use crate::lower::{LowerError, Lowered, Lowering, refuse};
 use crate::program::SlotId;

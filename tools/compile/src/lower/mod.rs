@@ -7,7 +7,7 @@
 mod deployed;
 #[cfg(test)]
 mod tests;
-pub(crate) mod times;
+pub mod times;
 
 pub use deployed::{deployed, deployed_as};
 

@@ -27,7 +27,7 @@ mod rearrange;
 mod rows;
 mod silu;
 mod softmax;
-pub(crate) mod source;
+pub mod source;
 mod time_proj;
 mod transposed;
 mod upsample;

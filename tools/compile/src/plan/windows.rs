@@ -85,6 +85,14 @@ impl Windows {
         chosen
     }
 
+    /// Whether `other` has all of them.
+    pub fn are_among(&self, other: &Self) -> bool {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .all(|(own, other)| own.is_none() || own == other)
+    }
+
     /// Where an operator is made, if inside another.
     pub fn of_norm(&self, op: usize) -> Option<Window> {
         self.0[op]

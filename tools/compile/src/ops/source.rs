@@ -20,7 +20,7 @@ pub(super) fn lower_concat(node: &Node, lowering: &Lowering<'_>) -> Result<Lower
 
 /// How many times larger than the other half of a concatenation one is whose unit is not that of the other: on one scale of 16 bits the
 /// smaller would keep 7 of them.
-pub(crate) const FAR_APART: f64 = 256.0;
+pub const FAR_APART: f64 = 256.0;
 
 /// The record of a source that is multiplied by weights, and the real value of one unit by slot: two slots far apart keep units of their own,
 /// for weights make up for that.

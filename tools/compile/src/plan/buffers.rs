@@ -2,7 +2,7 @@
 
 use mote_runtime::internals::tensor::Dtype;
 
-use super::scratch::{Arena, scratch_bytes, with_scratch};
+use super::scratch::{Arena, plan_arena, scratch_bytes, with_scratch};
 use super::windows::{Window, Windows};
 use super::{Buffer, lower_bound};
 use crate::program::{FusedOp, Program, SlotId};
@@ -57,4 +57,11 @@ pub fn lower_bound_bytes(program: &Program, dtypes: &[Dtype], arena: Arena) -> u
     let slots = slot_buffers(program, dtypes, &windows);
     let sizes = scratch_bytes(program, &windows, &slots, false, arena);
     lower_bound(&with_scratch(&slots, &sizes))
+}
+
+/// What the plan of an integer model with these formats takes.
+pub fn planned_bytes(program: &Program, dtypes: &[Dtype], arena: Arena) -> usize {
+    let windows = Windows::of(program, dtypes, arena);
+    let slots = slot_buffers(program, dtypes, &windows);
+    plan_arena(program, &windows, &slots, false, arena).1.arena_bytes
 }

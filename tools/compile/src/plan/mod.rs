@@ -10,8 +10,8 @@ mod recompute;
 mod scratch;
 mod windows;
 
-pub use buffers::{lower_bound_bytes, slot_buffers};
-pub use recompute::recompute;
+pub use buffers::{lower_bound_bytes, planned_bytes, slot_buffers};
+pub use recompute::{RECOMPUTED, once_more, recompute};
 pub use scratch::{Arena, plan_arena};
 pub use windows::{Window, Windows};
 

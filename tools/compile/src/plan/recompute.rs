@@ -8,9 +8,11 @@ use std::ops::Range;
 use mote_runtime::internals::tensor::Dtype;
 
 use super::{Arena, lower_bound_bytes};
-use crate::names::RECOMPUTED;
 use crate::ops::{Conv, Kind};
 use crate::program::{FusedOp, Program, SlotId};
+
+/// What stands behind the names of values that are computed a second time.
+pub const RECOMPUTED: &str = " again";
 
 /// A recomputation costs at most this part of a call's multiply-accumulates.
 const SHARE: u64 = 100;
@@ -34,6 +36,16 @@ pub fn recompute(program: Program, arena: Arena) -> Program {
         at += 1;
     }
     best
+}
+
+/// The program with one more recomputation, of the last operator that costs as little and waits for a reader; `None` where there is none.
+pub fn once_more(program: &Program) -> Option<Program> {
+    let total = program.total_macs();
+    let cheap =
+        |at: &usize| reads_only_sample(program, &program.ops[*at]) && program.macs(&program.ops[*at]) * SHARE <= total;
+    let mut waiting = (0..program.ops.len()).rev().filter(cheap);
+    let (at, gap) = waiting.find_map(|at| Some((at, longest_wait(program, at)?)))?;
+    Some(repeated(program, at, gap.end))
 }
 
 /// The arena with 8 bits everywhere: formats are chosen later, and change little about which program needs less.

@@ -9,9 +9,9 @@ use super::formats::Format;
 use super::round::Row;
 use super::scheme::{Assignment, Bits};
 use super::weights::{INT4, widest_scale};
-use crate::import::{Trained, TrainedActivation, TrainedWeight};
 use crate::ops::Conv;
 use crate::program::{FusedOp, Program, Slot};
+use mote_import::{Trained, TrainedActivation, TrainedWeight};
 
 /// Formats that do not fit the network.
 #[derive(Debug, thiserror::Error)]
