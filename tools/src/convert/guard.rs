@@ -114,14 +114,17 @@ pub fn states(model: &Model<'_>, diffusion: &Diffusion, runs: &[Run]) -> Result<
     Ok(None)
 }
 
-/// Whether a state holds the least or the largest number.
+/// Where a step saturates a state, Q24: 64.
+const END: u32 = 1 << 30;
+
+/// Whether a state holds a number at its end.
 fn is_cut(state: &[i32]) -> bool {
-    state.iter().any(|v| matches!(*v, i32::MIN | i32::MAX))
+    state.iter().any(|v| v.unsigned_abs() >= END)
 }
 
 fn cut(step: u32) -> String {
     format!(
-        "the sampler's state reaches 128 in step {step}, and what is beyond is cut: such runs diverge; check that weights and scheduler \
+        "the sampler's state reaches 64 in step {step}, and what is beyond is cut: such runs diverge; check that weights and scheduler \
          are of one training run, or sample with --clip stock"
     )
 }
