@@ -115,6 +115,7 @@ pub fn emitted(program: &Program, diffusion: &Diffusion, form: Form) -> Emitted 
         assignment: &assignment,
         scales: &scales(program, &stats),
         int4: &[],
+        int8: &[],
     };
     let windows = Windows::all(program);
     emit_with(
@@ -186,6 +187,7 @@ pub fn everything() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);
@@ -229,6 +231,7 @@ pub fn unguided(form: Form) -> Vec<u8> {
                 op.kind = TimeProj {
                     frequencies,
                     cos_first: false,
+                    series: false,
                 }
                 .into();
             }
@@ -260,6 +263,7 @@ fn conditioned_program() -> Program {
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
     );
     let table = b.weights(24, 1);

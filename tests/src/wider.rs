@@ -188,6 +188,7 @@ pub fn norms(seed: u64) -> Program {
     let time = TimeProj {
         frequencies,
         cos_first: true,
+        series: false,
     };
     let time = b.push("time", [8, 1, 1], time);
     let embedding = b.push("time.silu", [8, 1, 1], Silu { src: time });
@@ -244,6 +245,7 @@ pub fn blocks(seed: u64) -> Program {
     let time = TimeProj {
         frequencies: vec![1.0, 0.3, 0.1, 0.03],
         cos_first: true,
+        series: false,
     };
     let time = b.push("time", [8, 1, 1], time);
     let mut last = b.conv("in", &[x], shape, 3);

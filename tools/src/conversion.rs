@@ -83,8 +83,8 @@ impl Conversion {
         }
     }
 
-    /// With more of the model by measured error, of `w8a8` and `w4a8`: channels of like size, and 16 bits for activations where no arena
-    /// grows. The conversion takes longer and the model's notes say what a step does.
+    /// With more of the model by measured error, of `w8a8`, `w8a16`, `w4a8` and `w4a16`: channels of like size, weights that are rounded
+    /// together, and 16 bits for activations where no arena grows. The conversion takes longer, and the model's notes say what a step takes.
     #[must_use]
     pub fn refined(self) -> Self {
         Self { refine: true, ..self }

@@ -17,6 +17,7 @@
 //!
 //! - [`calibrate`]: what activations look like along sampling trajectories; [`record`]: some of them in full.
 //! - [`memory`]: aligned bytes for models and arenas.
+//! - [`Steps`]: steps of a run, compiled with this crate's optimization.
 //!
 //! Integer sums need no care about order: each has a proven bound (`NUMERICS.md`). Sums of f16 models run in the contract's order, a lane a sum.
 
@@ -33,6 +34,7 @@ pub mod record;
 mod repeats;
 mod source;
 mod split;
+mod step;
 mod threads;
 mod window;
 #[cfg(target_arch = "x86_64")]
@@ -40,6 +42,7 @@ mod x86;
 
 pub use family::Family;
 pub use ops::{ACCELERATED, ACCELERATED_F16};
+pub use step::Steps;
 
 use core::ops::Range;
 use known::Known;

@@ -60,7 +60,48 @@ fn help(done: &AtomicBool) {
     while !done.load(Ordering::Acquire) && last.elapsed() < PATIENCE {
         match rayon::yield_now() {
             Some(rayon::Yield::Executed) => last = Instant::now(),
-            _ => (0..16).for_each(|_| core::hint::spin_loop()),
+            // On a busy machine the call itself may wait for this core.
+            _ => std::thread::yield_now(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_side_by_side_share_the_threads_and_a_finished_one_gives_its_own_back() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(4)
+            .build()
+            .expect("four threads");
+        pool.install(|| {
+            let running = Running::default();
+            for macs in [0, WORTH_MACS] {
+                let inner = running.run(macs, |alone| {
+                    assert_eq!(alone, 4);
+                    let second = running.run(0, |beside| (beside, running.run(0, |third| third)));
+                    assert_eq!(second, (2, 1));
+                    running.run(macs, |again| again)
+                });
+                assert_eq!(inner, 2);
+            }
+            assert_eq!(running.0.load(Ordering::Relaxed), 0);
+        });
+    }
+
+    #[test]
+    fn a_call_that_panics_leaves_neither_helpers_nor_itself_behind() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .build()
+            .expect("two threads");
+        let running = Running::default();
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pool.install(|| running.run(WORTH_MACS, |_| panic!("a call that fails")))
+        }));
+        assert!(ended.is_err());
+        assert_eq!(pool.install(|| running.run(0, |threads| threads)), 2);
     }
 }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod ddpm;
 pub mod draws;
 pub mod float;
+pub mod frechet;
 pub mod graph;
 mod matrix;
 pub mod ops;

@@ -136,11 +136,9 @@ pub struct Sampler<'m, 'a> {
     follows: bool,
     /// The known image of an inpainting run.
     known: Option<&'a [i32]>,
-    /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it.
+    /// Tells it apart from others; 0 without one. Set and `known` not: the run was resumed and waits for it. Of a chain whose `known` is set
+    /// it is the noise, from which the tag follows: storage of a run is no larger for it.
     known_tag: u32,
-    /// How well a chain's known elements are known.
-    #[cfg(feature = "posterior")]
-    known_noise: u32,
     held: ConditionState<'a>,
     activations: &'a mut [u8],
 }
@@ -269,8 +267,6 @@ impl<'m, 'a> Sampler<'m, 'a> {
             follows: false,
             known: None,
             known_tag: 0,
-            #[cfg(feature = "posterior")]
-            known_noise: 0,
             held,
             activations,
         })

@@ -13,6 +13,15 @@ use super::UNKNOWN;
 /// The stream of the words that move x_T. Steps draw from the streams behind 0, and there are fewer of them.
 const START_STREAM: u32 = u32::MAX;
 
+/// What was known of a run before it is given something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing.
+    Nothing,
+    /// The same.
+    Same,
+}
+
 impl<'a> Sampler<'_, 'a> {
     /// Multiplies the steps of a chain by what is known of its elements: those of `seen_q24` (Q24, `(row, col, channel)`; a bit is set
     /// above 0) that are not [`UNKNOWN`]. Call it before the first step, and again after a resume.
@@ -25,14 +34,14 @@ impl<'a> Sampler<'_, 'a> {
     /// `Length`; `NotBuilt`; `NoChain` for another model, which takes [`inpaint`](Self::inpaint); `KnownNoise` outside its range; `KnownImage` where
     /// the run was saved with something else known.
     pub fn posterior(&mut self, seen_q24: &'a [i32], noise: u32) -> Result<(), RunError> {
-        let (tag, fresh) = self.can_see(seen_q24, noise)?;
-        (self.known, self.known_tag, self.known_noise) = (Some(seen_q24), tag, noise);
-        self.begin_seen(fresh);
+        let before = self.can_see(seen_q24, noise)?;
+        (self.known, self.known_tag) = (Some(seen_q24), noise);
+        self.begin_seen(before == Before::Nothing);
         Ok(())
     }
 
-    /// The tag of what can be known from here on, and whether nothing was known before.
-    pub(super) fn can_see(&self, seen_q24: &[i32], noise: u32) -> Result<(u32, bool), RunError> {
+    /// Checks what is to be known from here on; gives what was before.
+    pub(super) fn can_see(&self, seen_q24: &[i32], noise: u32) -> Result<Before, RunError> {
         if !self.is_chain() {
             return Err(RunError::NoChain);
         }
@@ -40,17 +49,24 @@ impl<'a> Sampler<'_, 'a> {
         if matches!(self.model.header().prediction, Prediction::Bits { .. }) && noise > MOST_FLIP_Q31 {
             return Err(RunError::KnownNoise(noise));
         }
-        let seen: &[u8] = bytemuck::cast_slice(seen_q24);
-        let tag = joined(crc32(&noise.to_le_bytes()), crc32(seen), seen.len()).max(1);
-        if self.known_tag != 0 && self.known_tag != tag {
-            return Err(RunError::KnownImage);
+        match self.saved_tag() {
+            0 => Ok(Before::Nothing),
+            saved if saved == tag(seen_q24, noise) => Ok(Before::Same),
+            _ => Err(RunError::KnownImage),
         }
-        Ok((tag, self.known_tag == 0))
+    }
+
+    /// The tag of what is known, or was when the run was saved; 0 without.
+    pub(super) fn saved_tag(&self) -> u32 {
+        match self.known {
+            Some(seen_q24) if self.is_chain() => tag(seen_q24, self.known_tag),
+            _ => self.known_tag,
+        }
     }
 
     /// Moves x_T by what is known of it, once. What is known exactly is set wherever the run stands.
     pub(super) fn begin_seen(&mut self, fresh: bool) {
-        let noise = self.known_noise;
+        let noise = self.known_tag;
         if noise != 0 && !(fresh && self.index == 0) {
             return;
         }
@@ -79,7 +95,7 @@ impl<'a> Sampler<'_, 'a> {
     /// [`chain_step`](Self::chain_step) where `seen_q24` is known.
     pub(super) fn posterior_step(&mut self, now: u64, next: u64, seen_q24: &[i32]) -> Result<(), RunError> {
         let header = self.model.header();
-        let (seed, stream, noise) = (self.config.seed, self.index + 1, self.known_noise);
+        let (seed, stream, noise) = (self.config.seed, self.index + 1, self.known_tag);
         let out = output(self.model, self.activations)?;
         if let Prediction::Bits { prior_q31 } = header.prediction {
             let step = BitStep::new(now, next, prior_q31);
@@ -107,6 +123,12 @@ impl<'a> Sampler<'_, 'a> {
         }
         Ok(())
     }
+}
+
+/// Tells what is known apart in a snapshot; not 0.
+fn tag(seen_q24: &[i32], noise: u32) -> u32 {
+    let seen: &[u8] = bytemuck::cast_slice(seen_q24);
+    joined(crc32(&noise.to_le_bytes()), crc32(seen), seen.len()).max(1)
 }
 
 fn seen_bit(seen_q24: i32, flip_q31: u32) -> SeenBit {

@@ -5,6 +5,8 @@
 
 use super::condition::ConditionState;
 use super::cooperative::Begun;
+#[cfg(feature = "posterior")]
+use super::posterior::Before;
 use super::snapshot::snapshot_in;
 use super::{Config, Memories, Sampler, Start, Step, StepObserver, q24_to_pixel};
 use crate::digest::Digest;
@@ -21,8 +23,6 @@ struct Paused<'k> {
     follows: bool,
     known: Option<&'k [i32]>,
     known_tag: u32,
-    #[cfg(feature = "posterior")]
-    known_noise: u32,
     held: ConditionState<'k>,
 }
 
@@ -201,8 +201,6 @@ impl<'m, M: Memory> Run<'m, M> {
             follows: sampler.follows,
             known: None,
             known_tag: sampler.known_tag,
-            #[cfg(feature = "posterior")]
-            known_noise: 0,
             held: sampler.held.not_given(),
         });
         Ok(())
@@ -221,10 +219,6 @@ impl<'m, M: Memory> Run<'m, M> {
         let mut sampler = Sampler::placed(&self.model, memory, &paused.config, paused.held)?;
         (sampler.index, sampler.follows) = (paused.index, paused.follows);
         (sampler.known, sampler.known_tag) = (paused.known, paused.known_tag);
-        #[cfg(feature = "posterior")]
-        {
-            sampler.known_noise = paused.known_noise;
-        }
         let done = work(&mut sampler, &mut self.pending);
         (paused.index, paused.follows) = (sampler.index, sampler.follows);
         paused.known_tag = sampler.known_tag;
@@ -365,11 +359,11 @@ impl<'m, M: Memory> Run<'m, M> {
     pub fn posterior(&mut self, seen_q24: &'m [i32], noise: u32) -> Result<(), RunError> {
         self.between_steps()?;
         let seen = self.with(|sampler, _| sampler.can_see(seen_q24, noise))?;
-        if let (Some((tag, _)), Some(paused)) = (seen, &mut self.paused) {
-            (paused.known, paused.known_tag, paused.known_noise) = (Some(seen_q24), tag, noise);
+        if let (Some(_), Some(paused)) = (seen, &mut self.paused) {
+            (paused.known, paused.known_tag) = (Some(seen_q24), noise);
         }
         let begun = self.with(|sampler, _| {
-            sampler.begin_seen(seen.is_some_and(|(_, fresh)| fresh));
+            sampler.begin_seen(seen == Some(Before::Nothing));
             Ok(())
         });
         begun.map(|_| ())

@@ -45,6 +45,9 @@ impl<'m, 'a> Sampler<'m, 'a> {
         put(&self.index.to_le_bytes())?;
         put(&(config.len() as u32).to_le_bytes())?;
         put(config)?;
+        #[cfg(feature = "posterior")]
+        put(&self.saved_tag().to_le_bytes())?;
+        #[cfg(not(feature = "posterior"))]
         put(&self.known_tag.to_le_bytes())?;
         let kept = self.config.method.holds_between_steps() && self.follows;
         let sample: &[i32] = if kept { self.kept } else { &[] };

@@ -85,6 +85,7 @@ fn of_builder(mut b: Builder, random: &mut Random, windows: fn(&Program) -> Wind
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
         [6, 1, 1],
     );
@@ -190,6 +191,7 @@ pub fn strips(seed: u64, [rows, cols]: [usize; 2], mut bits: impl FnMut(bool) ->
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
         [4, 1, 1],
     );
@@ -253,6 +255,7 @@ pub fn signals(seed: u64, cols: usize, bits: Option<&mut dyn FnMut(bool) -> Bits
         TimeProj {
             frequencies,
             cos_first: true,
+            series: false,
         },
         [4, 1, 1],
     );

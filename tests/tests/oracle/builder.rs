@@ -190,6 +190,7 @@ pub fn file(
         assignment: &assignment,
         scales: &scales(program, &stats),
         int4: &[],
+        int8: &[],
     };
     AlignedBytes::copy_of(
         &emit_with(program, d, Some(&quantization), Arena::Fast, windows, "{}")

@@ -39,6 +39,7 @@ fn program(seed: u64) -> Program {
         TimeProj {
             frequencies,
             cos_first: seed.is_multiple_of(2),
+            series: false,
         },
         [12, 1, 1],
     );

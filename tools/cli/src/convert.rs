@@ -49,7 +49,7 @@ pub struct Args {
     /// What activations get of memory: fast gives each convolution a block of columns of its input, small does so only where that does not enlarge the arena, with the same bits; large keeps every activation whole, so that more of them can have 16 bits in w8a8 and w4a8 [default: fast, or small where only that fits the board]
     #[arg(long, value_enum)]
     arena: Option<Arena>,
-    /// Spend conversion time on the images, of w8a8 and w4a8: bring channels to like sizes, and give activations 16 bits by measured error where no arena grows. A step may take more instructions, and a note says how many
+    /// Spend conversion time on the images, of w8a8, w8a16, w4a8 and w4a16: bring channels to like sizes, round weights together, and give activations 16 bits by measured error where no arena grows. A step may take more instructions, and a note says how many
     #[arg(long)]
     refine: bool,
     /// The model's name [default: the checkpoint's own, whatever its folder is called]

@@ -93,8 +93,11 @@ fn demonstrate(args: &Args) -> Result<Verdict, Failure> {
     let file = converted.file()?;
     let (opened, model) = (file.opened(), file.model());
     files[0].write(file.bytes())?;
-    let shown = show(args, opened, &checkpoint)?;
-    files[1].write(&encode(&sheet(&shown.traces, model, None, ZOOM))?)?;
+    let traces = sample(args, opened)?;
+    // The picture first: it waits for no board.
+    files[1].write(&encode(&sheet(&traces, model, None, ZOOM))?)?;
+    say(args, &format!("   {} has them", files[1].shown()));
+    let shown = show(args, opened, &checkpoint, traces)?;
     let frames = assemble::frames(model, &Config::of(model.header(), STEPS), None)?;
     let pictures: Vec<_> = frames.iter().map(|(frame, _)| frame.clone()).collect();
     files[2].write(&encode(&grid(&pictures, pictures.len()).enlarged(ZOOM))?)?;
@@ -121,12 +124,17 @@ fn demonstrate(args: &Args) -> Result<Verdict, Failure> {
     Ok(shown.held.into())
 }
 
-fn show(args: &Args, opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<Shown, Failure> {
+fn sample(args: &Args, opened: OpenModel<'_>) -> Result<Vec<Trace>, Failure> {
     let config = Config::of(opened.model.header(), STEPS);
     say(args, "2. Sampling 16 images on this machine");
     let bar = progress::bar("sampling", IMAGES * u64::from(STEPS));
     let traces = Backend::Cpu.run(opened, &Sampling::of_seeds(config, 0..IMAGES), &|| bar.inc(1));
     bar.finish_and_clear();
+    Ok(traces?)
+}
+
+fn show(args: &Args, opened: OpenModel<'_>, checkpoint: &Checkpoint, traces: Vec<Trace>) -> Result<Shown, Failure> {
+    let config = Config::of(opened.model.header(), STEPS);
     say(
         args,
         "3. Holding every backend to the same bits (the first run builds the firmware)",
@@ -171,7 +179,6 @@ fn show(args: &Args, opened: OpenModel<'_>, checkpoint: &Checkpoint) -> Result<S
             )
         })
         .collect();
-    let traces = traces?;
     expected.extend(assemble::expected(&traces, STEPS, "cpu"));
     let held = outcomes.iter().all(|outcome| outcome.held) && float.held(Some(LEAST_PSNR_DB));
     Ok(Shown {

@@ -165,6 +165,12 @@ impl Program {
         outputs
     }
 
+    /// Whether an operator sums a series of the timestep.
+    pub fn reads_series(&self, op: &FusedOp) -> bool {
+        let is_series = |id: &SlotId| matches!(&self.ops[id.0].kind, Kind::TimeProj(time) if time.series);
+        op.inputs().iter().any(is_series)
+    }
+
     /// Whether an operator reads what the sample was brought to.
     pub fn reads_sample(&self, op: &FusedOp) -> bool {
         let is_sample = |id: &SlotId| matches!(self.ops[id.0].kind, Kind::Input(_));

@@ -1,14 +1,14 @@
 //! This machine: the engine's kernels for its processor, or the runtime's own.
 
 use super::{BackendError, ImageRequest, OpenModel, Sampling, StepTrace, Trace};
-use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
 use mote_engine::picture::picture;
+use mote_engine::{Engine, Steps};
 use mote_runtime::internals::digest::Digest;
 use mote_runtime::internals::ops::Op;
 use mote_runtime::internals::sampler::q24_to_pixel;
 use mote_runtime::internals::tensor::view::View;
-use mote_runtime::{Arena, Model, Network, Observer, Portable, Sampler, StepObserver};
+use mote_runtime::{Arena, Model, Observer, Portable, Sampler, StepObserver};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ pub fn run_portable(
 }
 
 /// Every image on a thread of its own; `networks` makes what a thread needs, for the network and for the decoder.
-fn run_by<N: Network>(
+fn run_by<N: Steps>(
     networks: impl Fn() -> (N, Option<N>) + Sync + Send,
     decoder: Option<&Model<'_>>,
     opened: OpenModel<'_>,
@@ -85,7 +85,7 @@ fn run_by<N: Network>(
         .collect()
 }
 
-fn one<N: Network>(
+fn one<N: Steps>(
     opened: OpenModel<'_>,
     sampling: &Sampling,
     image: &ImageRequest,
@@ -113,7 +113,10 @@ fn one<N: Network>(
         ..Trace::default()
     };
     let mut watch = OpDigests::new(sampling.operators);
-    while let Some(step) = sampler.step_by(network, &mut watch)? {
+    while let Some(step) = network.step(
+        &mut sampler,
+        sampling.operators.then_some(&mut watch as &mut dyn StepObserver),
+    )? {
         let operators = std::mem::take(&mut watch.digests);
         trace.steps.push(StepTrace {
             index: step.index,

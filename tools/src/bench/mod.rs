@@ -16,13 +16,13 @@ use crate::request::Request;
 use mote_cuda as cuda;
 use mote_cuda::driver::Device;
 use mote_cuda::{Executor, Gpu};
-use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
+use mote_engine::{Engine, Steps};
 use mote_firmware_sim::{
     Board, Firmware, Image, ImageOptions, Observe, Parts, RunRequest, RuntimeFlash, SimError, runtime_flash,
 };
 use mote_runtime::internals::model::sampling::Prediction;
-use mote_runtime::{Arena, Config, Model, Network, Portable, Sampler, Start, Unobserved, arena_bytes};
+use mote_runtime::{Arena, Config, Model, Portable, Sampler, Start, arena_bytes};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -350,7 +350,7 @@ impl Bench<'_> {
     }
 
     /// Seconds of a step: the median over as many runs as [`MEASURED`] has room for, and two at least.
-    fn median_step(&self, network: &mut impl Network) -> Result<f64, BackendError> {
+    fn median_step(&self, network: &mut impl Steps) -> Result<f64, BackendError> {
         let mut memory = AlignedBytes::for_run(self.opened.model, &self.config);
         let (mut times, began) = (Vec::new(), Instant::now());
         for run in 0.. {
@@ -358,7 +358,7 @@ impl Bench<'_> {
             let mut sampler = self.sampler(&mut arena)?;
             loop {
                 let start = Instant::now();
-                if sampler.step_by(network, &mut Unobserved)?.is_none() {
+                if network.step(&mut sampler, None)?.is_none() {
                     break;
                 }
                 times.push(start.elapsed().as_secs_f64());
@@ -371,12 +371,12 @@ impl Bench<'_> {
         Ok(times.get(times.len() / 2).copied().unwrap_or(0.0))
     }
 
-    fn timed_operators(&self, network: &mut impl Network) -> Result<Vec<OperatorCost>, BackendError> {
+    fn timed_operators(&self, network: &mut impl Steps) -> Result<Vec<OperatorCost>, BackendError> {
         let mut memory = AlignedBytes::for_run(self.opened.model, &self.config);
         let mut arena = Arena::new(memory.bytes_mut())?;
         let mut sampler = self.sampler(&mut arena)?;
         let mut timer = OpTimer::new(self.rows.len());
-        while sampler.step_by(network, &mut timer)?.is_some() {}
+        while network.step(&mut sampler, Some(&mut timer))?.is_some() {}
         let ms = |spent: &Duration| 1e3 * spent.as_secs_f64() / f64::from(self.config.steps);
         Ok(self
             .rows

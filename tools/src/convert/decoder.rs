@@ -289,6 +289,7 @@ impl Making<'_> {
             assignment: &assigned,
             scales: &scales,
             int4: &[],
+            int8: &[],
         };
         let windows = Windows::of(&banded.program, &assigned.dtypes(), self.arena);
         let provenance = (self.provenance)(scheme);

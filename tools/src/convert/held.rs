@@ -112,6 +112,7 @@ impl StandingFormats {
             assignment: &weights.assignment,
             scales: &weights.scales,
             int4: &int4,
+            int8: &[],
         };
         let diffusion = diffusion(checkpoint).map_err(super::ConvertError::from)?;
         let provenance = self.provenance_of(&checkpoint.sha256);

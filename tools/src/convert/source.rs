@@ -19,7 +19,7 @@ use crate::import::Trained;
 use crate::plan::Arena;
 use crate::program::{FusedOp, Program, SlotId};
 use crate::quantize::formats::formats;
-use crate::quantize::round::{Row, round};
+use crate::quantize::round::{Row, round, round_closely};
 use crate::quantize::scheme::{Assignment, Bits};
 use crate::quantize::trained;
 use crate::quantize::weights::scales;
@@ -182,16 +182,21 @@ pub fn convert_source(
         }
         None => {
             let int4 = match widths {
-                Widths::FourBits(_) => rounded(program, &source.calibration, &model)?,
+                Widths::FourBits(_) => rounded(program, &source.calibration, &model, numbers.refine.then_some(4))?,
                 Widths::Given(_) | Widths::Measured => vec![],
             };
             (widths, scales(program, &stats), int4)
         }
     };
     let spread = source.conditions.as_ref().map(|given| |count| given.spread(count));
+    let int8 = match numbers.refine {
+        true => rounded(program, &source.calibration, &model, Some(8))?,
+        false => vec![],
+    };
     let trials = Trials {
         scales,
         int4,
+        int8,
         program,
         diffusion,
         stats: &stats,
@@ -373,8 +378,17 @@ fn observe(
     })
 }
 
-/// Weights of 4 bits, rounded on calls of other runs than those that calibration observes.
-fn rounded(program: &Program, calibration: &Calibration, model: &Model<'_>) -> Result<Vec<Vec<Row>>, RunError> {
+/// Weights of 4 bits, rounded on calls of other runs than those that calibration observes; closely, of so many bits, in a refined model.
+fn rounded(
+    program: &Program,
+    calibration: &Calibration,
+    model: &Model<'_>,
+    closely: Option<u32>,
+) -> Result<Vec<Vec<Row>>, RunError> {
     let every = calibration.rounding_stride(program);
-    Ok(round(program, &record(model, &calibration.rounding, every)?))
+    let calls = record(model, &calibration.rounding, every)?;
+    Ok(match closely {
+        Some(bits) => round_closely(program, &calls, bits),
+        None => round(program, &calls),
+    })
 }

@@ -289,6 +289,7 @@ fn part_of<T: Real>(run: &Run<T>, part: RunPart, shape: &[usize]) -> Option<Vec<
 fn own_time(graph: &Graph) -> [f64; 2] {
     let waves = graph.nodes.iter().find_map(|node| match &node.op {
         Op::Waves(waves) => Some(waves.time),
+        Op::Curves(curves) => Some(curves.time),
         _ => None,
     });
     waves.unwrap_or([1.0, 0.0])

@@ -4,7 +4,7 @@ use super::Subject;
 use super::pictures::Run;
 use crate::Error;
 use crate::data::Discrete;
-use crate::validate::sums::{MOST_VECTORS, Sums};
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use serde::Serialize;
 
 /// Images that are drawn together.

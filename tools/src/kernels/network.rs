@@ -67,6 +67,7 @@ pub fn network(cases: &[Case]) -> Result<MeasuredNetwork, ConvertError> {
         assignment: &assignment,
         scales: &scales(&program, &stats),
         int4: &[],
+        int8: &[],
     };
     let bytes = emit(&program, &diffusion, Some(&quantization), Arena::Fast, provenance)?.bytes;
     Ok(MeasuredNetwork {
@@ -234,7 +235,11 @@ impl Builder {
     fn vector(&mut self, channels: usize, activations: Bits) -> SlotId {
         let frequencies = vec![1.0, 0.1];
         let cos_first = true;
-        let time = TimeProj { frequencies, cos_first };
+        let time = TimeProj {
+            frequencies,
+            cos_first,
+            series: false,
+        };
         let time = self.push("time", [4, 1, 1], time, Bits::Sixteen);
         self.conv("vector", &[time], [channels, 1, 1], 1, Fused::Nothing, activations)
     }

@@ -146,12 +146,12 @@ impl ConversionRequest {
         if let Some(problem) = self.name.as_deref().and_then(|name| checked_name(name).err()) {
             return Err(Error::usage(problem).help("give another --name, or leave it out"));
         }
-        if self.refine && !matches!(self.scheme, Scheme::W8A8 | Scheme::W4A8) {
+        if self.refine && !matches!(self.scheme, Scheme::W8A8 | Scheme::W8A16 | Scheme::W4A8 | Scheme::W4A16) {
             return Err(Error::usage(format_args!(
-                "--refine would do nothing for {}: no scheme but w8a8 and w4a8 gives activations 8 bits by rule",
+                "--refine would do nothing for {}: it is for schemes of 4 or 8 bits that are given",
                 self.scheme
             ))
-            .help("add --scheme w8a8 or --scheme w4a8, or leave --refine out"));
+            .help("add --scheme w8a8, w8a16, w4a8 or w4a16, or leave --refine out"));
         }
         if let Some(range) = self.condition_range
             && !is_range(range)

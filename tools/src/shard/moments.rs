@@ -9,7 +9,7 @@ use crate::Error;
 use crate::files::OutputFile;
 use crate::images::npz::{MOST_BYTES, Npz};
 use crate::validate::statistics::{MADE, SETS, SPACES, SpaceSums, Statistics};
-use crate::validate::sums::{MOST_VECTORS, Sums};
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use std::io;
 use std::ops::Range;
 

@@ -9,13 +9,13 @@
 
 use super::device::FloatDevice;
 use super::float::FloatError;
-use super::frechet::Moments;
 use super::statistics::{SpaceSums, Survey};
-use super::sums::{MOST_VECTORS, Sums};
 use crate::backend::{Backend, BackendError, OpenModel};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
 use crate::shard::Shard;
+use mote_graph::frechet::Moments;
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use mote_runtime::Config;
 use serde::Serialize;
 use thiserror::Error;

@@ -7,8 +7,8 @@ use crate::import::Checkpoint;
 use crate::lower::{LowerError, deployed_as};
 use crate::tensors::{from_q24, to_chw};
 use mote_cuda::CudaError;
-use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
+use mote_engine::{Engine, Steps};
 use mote_graph::float::ddim::{Clip, guide};
 use mote_graph::float::samplers::FloatRun;
 use mote_graph::float::{Conditions, FloatError as GraphError};
@@ -318,7 +318,7 @@ impl<'a> FloatRuns<'a> {
         };
         let mut states = Vec::new();
         let mut worker = engine.worker();
-        while sampler.step_by(&mut worker, &mut record)?.is_some() {
+        while worker.step(&mut sampler, Some(&mut record))?.is_some() {
             states.push(planes(sampler.state(), channels));
         }
         Ok((record, states))

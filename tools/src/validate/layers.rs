@@ -13,8 +13,8 @@ use crate::lower::deployed_as;
 use crate::names::{Names, of_value};
 use crate::report::dtype_name;
 use crate::tensors::{from_q24, to_chw};
-use mote_engine::Engine;
 use mote_engine::memory::AlignedBytes;
+use mote_engine::{Engine, Steps};
 use mote_graph::float::{Conditions, DType, Executor};
 use mote_graph::graph::{Graph, ValueId};
 use mote_runtime::internals::numeric::float as f16;
@@ -102,7 +102,7 @@ pub fn layers<'i>(
             sampler.condition(condition)?;
         }
         let mut worker = engine.worker();
-        while recorder.failed.is_none() && sampler.step_by(&mut worker, &mut recorder)?.is_some() {
+        while recorder.failed.is_none() && worker.step(&mut sampler, Some(&mut recorder))?.is_some() {
             recorder.found.fill(None);
         }
         on_image();

@@ -10,10 +10,8 @@ mod compare;
 mod device;
 mod distribution;
 mod float;
-pub(crate) mod frechet;
 mod layers;
 pub(crate) mod statistics;
-pub(crate) mod sums;
 
 pub use backends::{affordable_seeds, backends_to_check};
 pub use compare::{Divergence, mismatches};

@@ -6,13 +6,13 @@
 use super::device::{FloatDevice, PlacedNetwork};
 use super::distribution::{Distribution, DistributionError, OTHER, Space, halves};
 use super::float::{FloatError, FloatRuns};
-use super::sums::{MOST_VECTORS, Sums};
 use crate::backend::{Backend, OpenModel, Sampling};
 use crate::data::Discrete;
 use crate::import::Checkpoint;
 use crate::lower::deployed_as;
 use crate::shard::{Run, Shard};
 use crate::tensors::{from_q24, to_chw};
+use mote_graph::frechet::sums::{MOST_VECTORS, Sums};
 use mote_runtime::Config;
 use std::ops::{ControlFlow, Range};
 

@@ -98,6 +98,18 @@ fn tokens_and_turned_channels_compute_what_the_exported_network_does() {
     assert!(report.held, "{report}");
 }
 
+/// Any function of the timestep, masks, gates, borders, corners, far taps and joined vectors: as PyTorch 2.15 exported and computed them. All of it
+/// becomes a model: a function of the timestep is a series of sines there.
+#[test]
+fn functions_of_the_timestep_and_masks_compute_what_the_exported_network_does() {
+    let home = fixture().join("times");
+    let checkpoint = import(&home).unwrap();
+    let report = crosscheck(&checkpoint, &home.join("vectors.safetensors"), Dtype::F64).unwrap();
+    assert!(report.held, "{report}");
+    let program = mote_tools::lower::lower_of(&checkpoint.graph, 50).unwrap();
+    assert!(program.ops.iter().any(|op| program.reads_series(op)));
+}
+
 /// A decoder beside the network, exported by itself: its picture is PyTorch's, and the pipeline becomes a model with both.
 #[test]
 fn a_decoder_that_was_exported_makes_pictures_of_samples() {

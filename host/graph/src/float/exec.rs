@@ -129,10 +129,15 @@ impl<'g> Executor<'g> {
     ) -> Result<Vec<T>, FloatError> {
         let given = given.into();
         self.check(x.len(), times.len(), given)?;
-        Ok(match &self.params {
+        Ok(convert(self.outputs(&convert::<_, f64>(x), times, given)))
+    }
+
+    /// What [`Executor::run_at`] gives, of no type parameter: its loops are compiled here and not in crates that are optimized less.
+    fn outputs(&self, x: &[f64], times: &[f64], given: Conditions<'_>) -> Vec<f64> {
+        match &self.params {
             Loaded::F32(params) => convert(self.in_shards(params, &convert(x), times, given)),
-            Loaded::F64(params) => convert(self.in_shards(params, &convert(x), times, given)),
-        })
+            Loaded::F64(params) => self.in_shards(params, x, times, given),
+        }
     }
 
     /// [`Executor::run`], showing `observe` every value as it is written, of all samples at once.
@@ -145,11 +150,22 @@ impl<'g> Executor<'g> {
     ) -> Result<Vec<T>, FloatError> {
         let given = given.into();
         self.check(x.len(), timesteps.len(), given)?;
-        let times = times(timesteps);
-        Ok(match &self.params {
-            Loaded::F32(params) => convert(self.pass(params, &convert(x), &times, given, &mut observe)),
-            Loaded::F64(params) => convert(self.pass(params, &convert(x), &times, given, &mut observe)),
-        })
+        let output = self.observed(&convert::<_, f64>(x), &times(timesteps), given, &mut observe);
+        Ok(convert(output))
+    }
+
+    /// What [`Executor::run_observed`] gives, of no type parameter.
+    fn observed(
+        &self,
+        x: &[f64],
+        times: &[f64],
+        given: Conditions<'_>,
+        observe: &mut dyn FnMut(ValueId, &Observed<'_>),
+    ) -> Vec<f64> {
+        match &self.params {
+            Loaded::F32(params) => convert(self.pass(params, &convert(x), times, given, observe)),
+            Loaded::F64(params) => self.pass(params, x, times, given, observe),
+        }
     }
 
     /// [`Executor::run_at`], and the gradient by `x` of the output's inner product with `direction`, which has the output's size: one pass
@@ -169,17 +185,19 @@ impl<'g> Executor<'g> {
             let what = "the direction's element count";
             return Err(FloatError::input(what, expected.to_string(), direction.len()));
         }
-        let pairs = match &self.params {
+        let (y, dx) = self.outputs_back(&convert::<_, f64>(x), times, given, &convert::<_, f64>(direction));
+        Ok((convert(y), convert(dx)))
+    }
+
+    /// What [`Executor::run_back`] gives, of no type parameter.
+    fn outputs_back(&self, x: &[f64], times: &[f64], given: Conditions<'_>, direction: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        match &self.params {
             Loaded::F32(params) => {
                 let (y, dx) = self.back_in_shards(params, &convert(x), times, given, &convert(direction));
                 (convert(y), convert(dx))
             }
-            Loaded::F64(params) => {
-                let (y, dx) = self.back_in_shards(params, &convert(x), times, given, &convert(direction));
-                (convert(y), convert(dx))
-            }
-        };
-        Ok(pairs)
+            Loaded::F64(params) => self.back_in_shards(params, x, times, given, direction),
+        }
     }
 
     fn check(&self, x: usize, n: usize, given: Conditions<'_>) -> Result<(), FloatError> {

@@ -15,6 +15,7 @@ mod condition;
 mod conditions;
 mod constant;
 mod conv;
+mod curves;
 mod function;
 mod inputs;
 pub mod library;
@@ -47,6 +48,7 @@ pub use condition::Condition;
 pub use conditions::Conditions;
 pub use constant::{Constant, Prepend};
 pub use conv::{Conv, ConvTranspose};
+pub use curves::{CurveMap, CurveStep, Curves, Numbers, Pairing};
 pub use function::{Function, Setting};
 pub use inputs::{Inputs, Shape};
 pub use linear_attention::LinearAttention;
@@ -220,6 +222,7 @@ operators! {
     Affine: Reverse,
     TimeProj,
     Waves,
+    Curves,
     Constant,
     Prepend,
     LinearAttention,

@@ -22,10 +22,13 @@ pub struct Wave {
     pub kind: WaveKind,
     /// Radians a unit of the network's time.
     pub rate: f64,
-    /// The same as the network computes it in f32, from exponents and powers that were rounded on the way.
-    pub single: f32,
+    /// The same as the network computes it in f32, from exponents and powers that were rounded on the way. A quotient has more bits: the
+    /// network divides by the number, which was not inverted before.
+    pub single: f64,
     /// The same as PyTorch's x86 builds compute it in f32 ([`super::library`]).
-    pub library: f32,
+    pub library: f64,
+    /// By what the network multiplies its time first, which f32 rounds apart.
+    pub before: f64,
     /// Radians at time 0.
     pub phase: f64,
 }
@@ -70,8 +73,9 @@ impl Wave {
         Self {
             kind,
             rate: rate.exact,
-            single: rate.single,
-            library: rate.library,
+            single: f64::from(rate.single),
+            library: f64::from(rate.library),
+            before: 1.0,
             phase: 0.0,
         }
     }
@@ -80,16 +84,22 @@ impl Wave {
     #[must_use]
     pub fn at(&self, t: f64, how: TimeFeatures) -> f64 {
         let line = match how {
-            TimeFeatures::F32 => f64::from(t as f32 * self.single + self.phase as f32),
+            TimeFeatures::F32 => self.line(t, self.single),
             TimeFeatures::F64 | TimeFeatures::F64Throughout => t * self.rate + self.phase,
-            TimeFeatures::Library => f64::from(t as f32 * self.library + self.phase as f32),
-            TimeFeatures::LibraryRates => t * f64::from(self.library) + self.phase,
+            TimeFeatures::Library => self.line(t, self.library),
+            TimeFeatures::LibraryRates => t * self.before * self.library + self.phase,
         };
         match self.kind {
             WaveKind::Line => line,
             WaveKind::Sine => how.sin(line),
             WaveKind::Cosine => how.cos(line),
         }
+    }
+
+    /// The line in f32, each product and the sum rounded by itself. A product of two f32 is exact in f64.
+    fn line(&self, t: f64, rate: f64) -> f64 {
+        let own = (f64::from(t as f32) * self.before) as f32;
+        f64::from((f64::from(own) * rate) as f32 + self.phase as f32)
     }
 }
 

@@ -422,9 +422,9 @@ fn boards_are_refused_by_name_and_value() {
             ["esp32c3 has no emulator", "no simulated board runs"],
         ),
         (
-            "convert {digits} -o {dir}/a.mote --scheme w8a16 --refine",
+            "convert {digits} -o {dir}/a.mote --scheme w16a16 --refine",
             2,
-            ["--refine would do nothing for w8a16", "--scheme w8a8"],
+            ["--refine would do nothing for w16a16", "--scheme w8a8"],
         ),
         (
             "convert {digits} -o {dir}/a.mote --scheme w8a8 --flash 64K --ram 64K --core cortex-m4f",

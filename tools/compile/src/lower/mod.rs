@@ -5,6 +5,7 @@
 //! is refused by its name.
 
 mod deployed;
+pub(crate) mod series;
 #[cfg(test)]
 mod tests;
 pub mod times;

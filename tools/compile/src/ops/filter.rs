@@ -11,7 +11,9 @@ use crate::emit::{Emitter, f16_bits};
 use crate::program::SlotId;
 use crate::quantize::Quantization;
 use crate::quantize::scheme::Bits;
-use crate::quantize::weights::{Channel, InputFacts, best_scale, channel, channel_of_4_bits, widest_scale};
+use crate::quantize::weights::{
+    Channel, InputFacts, best_scale, channel, channel_of_4_bits, channel_of_8_bits, widest_scale,
+};
 
 /// Writes the weights of `conv`, whose output is `out`. One unit of its inputs is worth `units`; `ratio` is the first of them over a unit of
 /// the sum.
@@ -70,7 +72,7 @@ fn channels(conv: &Conv, out: SlotId, input_unit: f64, q: &Quantization<'_>, e: 
     let (bits, narrow) = (q.assignment.weights[out.0], i32::MAX.into());
     let integers = |(o, (row, &bias)): (usize, (&[f32], &f32))| match bits {
         Bits::Four => channel_of_4_bits(row, bias, q.int4_row(out, o), &facts, narrow),
-        Bits::Eight => channel(row, bias, 8, q.scales[out.0][o], &facts, narrow),
+        Bits::Eight => channel_of_8_bits(row, bias, q.int8_row(out, o), q.scales[out.0][o], &facts, narrow),
         Bits::Sixteen => channel(row, bias, 16, widest_scale(row, 16), &facts, WideRequant::ACC_LIMIT),
     };
     conv.rows().zip(&conv.bias).enumerate().map(integers).collect()

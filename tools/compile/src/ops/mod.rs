@@ -143,6 +143,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         GraphOp::Affine(_) | GraphOp::Pointwise(_) => Pointwise::lower_function(node, lowering),
         GraphOp::TimeProj(op) => Ok(TimeProj::lower(op)),
         GraphOp::Waves(op) => TimeProj::lower_waves(op, node, lowering.timesteps),
+        GraphOp::Curves(op) => TimeProj::lower_curves(op, node, lowering.timesteps),
         GraphOp::Constant(op) => Constant::lower(op, node, lowering),
         GraphOp::Prepend(_) => rows::lower(node, lowering),
         GraphOp::LinearAttention(op) => LinearAttention::lower(op, node, lowering),

@@ -7,7 +7,7 @@ use mote_runtime::internals::tensor::Tensor;
 
 use super::{Cost, Operator, OutputFormat};
 use crate::emit::Emitter;
-use crate::lower::{LowerError, Lowered, refuse, times};
+use crate::lower::{LowerError, Lowered, refuse, series, times};
 use crate::program::SlotId;
 use crate::quantize::formats::Format;
 
@@ -18,6 +18,8 @@ pub struct TimeProj {
     pub frequencies: Vec<f64>,
     /// Cosines first.
     pub cos_first: bool,
+    /// Whether they are the terms of a series: what reads them has weights of 16 bits, as its sums are long.
+    pub series: bool,
 }
 
 impl TimeProj {
@@ -29,6 +31,7 @@ impl TimeProj {
             Self {
                 frequencies: (0..half).map(|i| libm::exp(exponent(i))).collect(),
                 cos_first: op.flip_sin_to_cos,
+                series: false,
             }
             .into(),
         )
@@ -59,13 +62,41 @@ impl TimeProj {
                 features: Self {
                     frequencies: mixed.rates,
                     cos_first: false,
+                    series: false,
                 }
                 .into(),
                 matrix: mixed.matrix,
             });
         }
         let frequencies = first.iter().map(|wave| wave.rate).collect();
-        Ok(Lowered::Operator(Self { frequencies, cos_first }.into()))
+        Ok(Lowered::Operator(
+            Self {
+                frequencies,
+                cos_first,
+                series: false,
+            }
+            .into(),
+        ))
+    }
+
+    /// Any function of the timestep, as a series.
+    pub(super) fn lower_curves(op: &ops::Curves, node: &Node, timesteps: usize) -> Result<Lowered, LowerError> {
+        let Some(mixed) = series::of(op, timesteps) else {
+            return Err(refuse(
+                node,
+                "features of the timestep that have no finite value, or jump in more than 4096 timesteps",
+            ));
+        };
+        Ok(Lowered::Mixed {
+            count: 2 * mixed.rates.len(),
+            features: Self {
+                frequencies: mixed.rates,
+                cos_first: false,
+                series: true,
+            }
+            .into(),
+            matrix: mixed.matrix,
+        })
     }
 }
 

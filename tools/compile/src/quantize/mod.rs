@@ -38,11 +38,18 @@ pub struct Quantization<'a> {
     pub scales: &'a [Vec<f64>],
     /// Weights rounded to 4 bits, by operator and output channel. Those that are not there are rounded each alone.
     pub int4: &'a [Vec<Row>],
+    /// The same of 8 bits.
+    pub int8: &'a [Vec<Row>],
 }
 
 impl<'a> Quantization<'a> {
     /// The 4-bit weights of one output channel of the operator that writes `out`.
     pub fn int4_row(&self, out: SlotId, channel: usize) -> Option<&'a Row> {
         self.int4.get(out.0)?.get(channel)
+    }
+
+    /// The 8-bit weights of one output channel of the operator that writes `out`, where they were rounded together.
+    pub fn int8_row(&self, out: SlotId, channel: usize) -> Option<&'a Row> {
+        self.int8.get(out.0)?.get(channel)
     }
 }

@@ -131,11 +131,11 @@ pub fn is_fixed(program: &Program, op: &FusedOp) -> bool {
     matches!(op.kind, Kind::Input(_)) || program.slot(op.out).is_vector()
 }
 
-/// int16 for the operators that read the sample or write the output; int8 for all others.
+/// int16 for the operators that read the sample or write the output, and for series of the timestep; int8 for all others.
 fn weights(program: &Program) -> Vec<Bits> {
     let outputs = program.outputs();
     let width = |(i, op): (usize, &FusedOp)| {
-        if outputs.contains(&i) || program.reads_sample(op) {
+        if outputs.contains(&i) || program.reads_sample(op) || program.reads_series(op) {
             Bits::Sixteen
         } else {
             Bits::Eight

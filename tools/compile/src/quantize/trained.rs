@@ -138,7 +138,9 @@ fn weight(op: &FusedOp, conv: &Conv, chosen: &Quantization<'_>) -> TrainedWeight
         },
         Bits::Eight => TrainedWeight {
             bits: 8,
-            scales: chosen.scales[op.out.0].clone(),
+            scales: (chosen.scales[op.out.0].iter().enumerate())
+                .map(|(o, scale)| chosen.int8_row(op.out, o).map_or(*scale, |row| row.scale))
+                .collect(),
         },
         Bits::Sixteen => TrainedWeight {
             bits: 16,

@@ -11,6 +11,8 @@ use crate::program::{FusedOp, Program};
 
 /// Range of an int4 weight's nibble.
 pub const INT4: [f64; 2] = [-8.0, 7.0];
+/// Range of an int8 weight.
+pub const INT8: [f64; 2] = [-127.0, 127.0];
 /// What a nibble of 1 counts.
 const NIBBLE: f64 = int4::UNIT as f64;
 
@@ -97,6 +99,28 @@ pub fn channel_of_4_bits(row: &[f32], bias: f32, int4: Option<&Row>, input: &Inp
         }
     }
     channel(row, bias, 4, unit, input, limit)
+}
+
+/// One channel of 8 bits: as `int8` has rounded it, or, where that is not there or could reach `limit`, each weight alone at `scale`.
+pub fn channel_of_8_bits(
+    row: &[f32],
+    bias: f32,
+    int8: Option<&Row>,
+    scale: f64,
+    input: &InputFacts<'_>,
+    limit: i64,
+) -> Channel {
+    if let Some(rounded) = int8 {
+        let channel = Channel {
+            scale: rounded.scale,
+            weights: rounded.nibbles.iter().map(|n| i32::from(*n)).collect(),
+            bias: libm::round((f64::from(bias) + rounded.shift) / (rounded.scale * input.scale)) as i64,
+        };
+        if channel.stays_below(limit, input) {
+            return channel;
+        }
+    }
+    channel(row, bias, 8, scale, input, limit)
 }
 
 impl Channel {

@@ -22,6 +22,9 @@ pub fn widened(
     arena: Arena,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Assignment, Vec<Sensitivity>), QuantizeError> {
+    if assignment.activations.iter().all(|bits| *bits == Bits::Sixteen) {
+        return Ok((assignment, vec![]));
+    }
     let program = trials.program;
     let followed = |slot: usize| {
         let follows = |input: SlotId| input.0 == slot;

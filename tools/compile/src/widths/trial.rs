@@ -52,6 +52,8 @@ pub struct Trials<'a> {
     pub scales: Vec<Vec<f64>>,
     /// Weights rounded to 4 bits, by operator and output channel; empty in schemes that have none.
     pub int4: Vec<Vec<Row>>,
+    /// Weights rounded together to 8 bits; empty where each is rounded alone.
+    pub int8: Vec<Vec<Row>>,
     /// Condition vectors to measure with: as many as are asked for or fewer, in fixed point.
     pub conditions: Option<&'a (dyn Fn(usize) -> Vec<Arc<[i32]>> + Sync)>,
     /// The f16 model.
@@ -69,6 +71,7 @@ impl Trials<'_> {
             assignment,
             scales: &self.scales,
             int4: &self.int4,
+            int8: &self.int8,
         }
     }
 

@@ -95,7 +95,7 @@ fn times(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
         (Value::Constant(a), Value::Constant(b)) => fold::paired(a, b, false, |x, y| x * y).map(Value::Constant),
         (Value::Waves(waves), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Waves(waves)) => {
             let (waves, tensor) = spread(waves, tensor)?;
-            waves.scaled(&tensor).map(Value::Waves)
+            waves.scaled(&tensor, false).map(Value::Waves)
         }
         (Value::Activation(view), Value::Constant(tensor)) | (Value::Constant(tensor), Value::Activation(view)) => {
             net.times(view, tensor).map(Value::Activation)
@@ -123,6 +123,12 @@ fn over(net: &mut Net, a: &Value, b: &Value) -> Result<Value> {
                 return Err("it divides by 0".to_string());
             }
             let inverse = |numbers: &[f64]| -> Vec<f64> { numbers.iter().map(|v| 1.0 / v).collect() };
+            if let Value::Waves(waves) = a {
+                let single: Vec<f64> = tensor.data.iter().map(|v| f64::from(*v as f32)).collect();
+                let inverses = Tensor::new(Kind::F64, tensor.sizes.clone(), inverse(&single));
+                let (waves, inverses) = spread(waves, &inverses.exactly(inverse(&tensor.exact)))?;
+                return waves.scaled(&inverses, true).map(Value::Waves);
+            }
             let (data, exact) = (inverse(&tensor.data), inverse(&tensor.exact));
             times(
                 net,

@@ -1,6 +1,7 @@
 //! Operators of aten, by name, as layers of the network.
 
 use super::attention::Operand;
+use super::borders::Border;
 use super::layers::Geometry;
 use super::net::{Net, Result};
 use super::operands::{Value, axis};
@@ -10,7 +11,7 @@ use super::source::{Map, Statistic, What};
 use super::tensor::{Kind, Tensor};
 use super::view::View;
 use super::waves::WaveKind;
-use super::{arithmetic, fold};
+use super::{arithmetic, fold, gates, masked};
 use mote_graph::ops::{Function, Pool, Setting};
 
 /// Whether the operator leaves its input's numbers and axes as they are.
@@ -49,6 +50,7 @@ pub(super) fn cast(node: &Node, value: Value) -> Result<Value> {
             Value::Constant(Tensor { key, ..cast })
         }
         (Value::Waves(waves), Some(_)) => Value::Waves(waves.cast()),
+        (Value::Curve(curve), Some(_)) => Value::Curve(curve.cast()),
         (value, _) => value,
     })
 }
@@ -102,7 +104,15 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
             }
             one(call.statistic(net, Statistic::Length { floor: 0.0 }))
         }
-        "mean" => one(call.statistic(net, Statistic::Mean)),
+        "mean" => match call.averaged_over(net)? {
+            Some(view) => one(Ok(view)),
+            None => one(call.statistic(net, Statistic::Mean)),
+        },
+        "glu" => one(call.gated(net)),
+        "prelu" => one(call.sloped(net)),
+        "lerp" => one(call.between(net)),
+        "adaptive_avg_pool1d" | "adaptive_avg_pool2d" => one(call.averaged_to(net)),
+        "_weight_norm" => Ok(vec![gates::weight_norm(&call)?]),
         "var" => {
             let corrected = match node.argument("correction") {
                 Some(_) => node.number_or("correction", 1.0)? != 0.0,
@@ -119,7 +129,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                 },
             ))
         }
-        "clamp_min" | "clamp" => {
+        "clamp_min" | "clamp" | "clip" => {
             let (min, view) = (node.number_or("min", f64::NEG_INFINITY)?, call.input()?);
             if node.argument("max").is_some() {
                 let max = node.number_or("max", f64::INFINITY)?;
@@ -175,7 +185,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                     }
                     let waves = waves.shown(&View::whole(0, &[rows, 1]).expanded(&[rows, cols]).ok_or("it is too large")?);
                     let spread = View::whole(0, &[1, cols]).expanded(&[rows, cols]).ok_or("it is too large")?;
-                    Ok(vec![Value::Waves(waves.scaled(&tensor.shown(&spread))?)])
+                    Ok(vec![Value::Waves(waves.scaled(&tensor.shown(&spread), false)?)])
                 }
                 _ => Err("it multiplies vectors; the timestep times a constant vector is known".to_string()),
             }
@@ -206,6 +216,10 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
                 "it reflects {other:?} positions; as many at both ends are known"
             )),
         },
+        "replication_pad1d" | "replication_pad2d" | "reflection_pad2d" => {
+            let border = if op.starts_with("reflection") { Border::Reflect } else { Border::Replicate };
+            one(call.bordered(net, &node.ints("padding")?.unwrap_or_default(), border))
+        }
         "constant_pad_nd" | "pad" => match call.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![call.longer(waves)?]),
             _ => one(call.padded(net)),
@@ -238,7 +252,7 @@ pub(super) fn layer(net: &mut Net, op: &str, node: &Node, operands: &Operands) -
 }
 
 /// The function of every element that an operator is.
-fn function(op: &str, node: &Node) -> Result<Option<Function>> {
+pub(super) fn function(op: &str, node: &Node) -> Result<Option<Function>> {
     let finite = |value: f64| Some(Setting::new(value)).filter(|_| value.is_finite());
     let setting = |name: &str, default: f64| {
         finite(node.number_or(name, default)?).ok_or_else(|| format!("its `{name}` is no number"))
@@ -319,6 +333,16 @@ impl<'a> Call<'a> {
         match self.any(&["self", "input"])? {
             Value::Waves(waves) => Ok(vec![Value::Waves(waves.clone().waved(kind, &net.module)?)]),
             Value::Activation(view) => {
+                if let Some(curve) = net.back(view)? {
+                    let operands = Operands::from([("self".to_string(), vec![Value::Curve(curve)])]);
+                    return super::curves::results(
+                        net,
+                        if cosine { "cos" } else { "sin" },
+                        self.node,
+                        &operands,
+                        String::new(),
+                    );
+                }
                 // The cosine is the sine a quarter of a turn on.
                 let shift = if cosine { std::f64::consts::FRAC_PI_2 } else { 0.0 };
                 let turned = net.map(view, Map::Affine { scale: 1.0, shift })?;
@@ -422,6 +446,7 @@ impl<'a> Call<'a> {
     pub fn as_activation(&self, net: &mut Net, value: &Value) -> Result<View> {
         match value {
             Value::Waves(waves) => net.features(waves),
+            Value::Curve(curve) => net.curved(curve),
             other => other.activation().cloned(),
         }
     }
@@ -438,9 +463,6 @@ impl<'a> Call<'a> {
 
     fn attention(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
-        if self.operand("attn_mask").is_some() || node.flag("is_causal") {
-            return Err("it has a mask, which is not known".to_string());
-        }
         if node.number_or("dropout_p", 0.0)? > 0.0 {
             return Err("the network was exported in training: call eval() before".to_string());
         }
@@ -449,7 +471,14 @@ impl<'a> Call<'a> {
             .argument("scale")
             .map(|_| node.number_or("scale", 1.0))
             .transpose()?;
-        net.attention([q.activation()?, k.activation()?, v.activation()?], scale)
+        let given = self.operand("attn_mask");
+        let mask = |queries: usize, keys: usize| match given {
+            Some(Value::Constant(tensor)) => masked::addends(tensor, queries, keys),
+            Some(_) => Err("its mask is computed from the network's inputs, which is not known".to_string()),
+            None if node.flag("is_causal") => Ok(Some(masked::causal(queries, keys))),
+            None => Ok(None),
+        };
+        net.attention_under([q.activation()?, k.activation()?, v.activation()?], scale, mask)
     }
 
     fn embedding(&self, net: &mut Net) -> Result<Value> {
@@ -477,9 +506,6 @@ impl<'a> Call<'a> {
                 let sizes = [&indices.sizes[..], &[width]].concat();
                 Ok(Value::Constant(Tensor::new(table.kind, sizes, data)))
             }
-            Value::Waves(_) => Err(
-                "it looks up a table by the timestep, which is not known: train with sines of the timestep in its place".to_string(),
-            ),
             _ => Err("it looks up what is computed; the class label is known".to_string()),
         }
     }
@@ -571,6 +597,24 @@ impl<'a> Call<'a> {
 
     fn padded(&self, net: &mut Net) -> Result<View> {
         let node = self.node;
+        let ends = match node.text("mode") {
+            Some("replicate") => Some(Border::Replicate),
+            Some("reflect") => Some(Border::Reflect),
+            Some("circular") => {
+                return Err(
+                    "it joins both ends by circular padding, which is not known: train with `padding_mode='zeros'` or 'replicate'"
+                        .to_string(),
+                );
+            }
+            _ => None,
+        };
+        if let Some(border) = ends {
+            let signal = self.input()?.axes.len() == 3;
+            let list = node.ints("pad")?.unwrap_or_default();
+            if !(border == Border::Reflect && signal && list.len() == 2 && list[0] == list[1]) {
+                return self.bordered(net, &list, border);
+            }
+        }
         if node.text("mode") == Some("reflect") {
             return match node.ints("pad")?.as_deref() {
                 Some([before, behind]) if before == behind && *before >= 0 => {
@@ -589,6 +633,16 @@ impl<'a> Call<'a> {
         match list.as_deref() {
             Some([left, right]) => net.padded(self.input()?, [0, *left, 0, *right]),
             Some([left, right, top, bottom]) => net.padded(self.input()?, [*top, *left, *bottom, *right]),
+            _ => Err("it pads other axes than rows and columns, or cuts".to_string()),
+        }
+    }
+
+    /// Positions beyond the ends, in PyTorch's order: left, right, top, bottom.
+    fn bordered(&self, net: &mut Net, list: &[i64], border: Border) -> Result<View> {
+        let list: Option<Vec<usize>> = list.iter().map(|v| usize::try_from(*v).ok()).collect();
+        match list.as_deref() {
+            Some([left, right]) => net.bordered(self.input()?, [0, *left, 0, *right], border),
+            Some([left, right, top, bottom]) => net.bordered(self.input()?, [*top, *left, *bottom, *right], border),
             _ => Err("it pads other axes than rows and columns, or cuts".to_string()),
         }
     }
@@ -644,21 +698,49 @@ impl<'a> Call<'a> {
 
     /// A linear or bilinear resampling to twice the extents.
     fn interpolated(&self, net: &mut Net) -> Result<View> {
-        if self.node.flag("align_corners") {
-            return Err(
-                "it interpolates with aligned corners, which is not known: export it with `align_corners=False`"
-                    .to_string(),
-            );
-        }
         let factors = self.factors()?;
         if factors.iter().any(|factor| *factor > 2) {
             return Err(format!("it interpolates by factors {factors:?}; twice is known"));
         }
-        net.interpolated(self.input()?, factors)
+        match self.node.flag("align_corners") {
+            true => net.interpolated_ends(self.input()?, factors),
+            false => net.interpolated(self.input()?, factors),
+        }
     }
 
     fn upsampled(&self, net: &mut Net) -> Result<View> {
+        if let Some(stride) = self.parts_of_positions()? {
+            return net.every(self.input()?, stride);
+        }
         net.upsampled(self.input()?, self.factors()?)
+    }
+
+    /// Every how many rows and columns a resampling to fewer of them takes; `None` where it gives no fewer.
+    fn parts_of_positions(&self) -> Result<Option<[usize; 2]>> {
+        let sizes = self.input()?.sizes();
+        let own = &sizes[2.min(sizes.len())..];
+        let given = self.node.ints("output_size")?;
+        let factors = self
+            .node
+            .argument("scale_factors")
+            .and_then(|list| list.as_floats.as_ref());
+        let wanted: Vec<usize> = match (given, factors) {
+            (Some(list), _) => list.iter().map(|v| usize::try_from(*v).unwrap_or(0)).collect(),
+            (None, Some(list)) => own
+                .iter()
+                .zip(list)
+                .map(|(n, f)| (*n as f64 * f.value()) as usize)
+                .collect(),
+            _ => vec![],
+        };
+        let part = |(n, w): (&usize, &usize)| (*w > 0 && n.is_multiple_of(*w) && n / w < 16).then(|| n / w);
+        let parts: Option<Vec<usize>> = own.iter().zip(&wanted).map(part).collect();
+        let fewer = |parts: &Vec<usize>| parts.iter().any(|part| *part > 1) && wanted.len() == own.len();
+        Ok(match parts.filter(fewer).as_deref() {
+            Some([cols]) => Some([1, *cols]),
+            Some([rows, cols]) => Some([*rows, *cols]),
+            _ => None,
+        })
     }
 
     /// The whole factors of a resampling, for rows and columns.

@@ -37,7 +37,17 @@ impl Operand {
 
 impl Net {
     /// `softmax(q k^T * scale) v` of views whose last three axes are head, position and depth; others have one element.
-    pub fn attention(&mut self, [q, k, v]: [&View; 3], scale: Option<f64>) -> Result<View> {
+    pub fn attention(&mut self, heads: [&View; 3], scale: Option<f64>) -> Result<View> {
+        self.attention_under(heads, scale, |_, _| Ok(None))
+    }
+
+    /// The same with what `mask` gives of so many queries and keys, added before the softmax.
+    pub fn attention_under(
+        &mut self,
+        [q, k, v]: [&View; 3],
+        scale: Option<f64>,
+        mask: impl FnOnce(usize, usize) -> Result<Option<Vec<f64>>>,
+    ) -> Result<View> {
         let rank = q.axes.len();
         let of = |view: &View| -> Result<View> {
             let rank = view.axes.len();
@@ -53,7 +63,10 @@ impl Net {
         let (q, k, v) = (of(q)?, of(k)?, of(v)?);
         let depth = super::view::size(&q.axes[2]);
         let scale = scale.unwrap_or_else(|| 1.0 / (depth as f64).sqrt());
-        let out = self.attended(&q, &k, &v, scale)?;
+        let out = match mask(super::view::size(&q.axes[1]), super::view::size(&k.axes[1]))? {
+            Some(mask) => self.masked([&q, &k, &v], scale, &mask)?,
+            None => self.attended(&q, &k, &v, scale)?,
+        };
         let mut axes = vec![vec![]; rank - 2];
         if rank > 2 {
             axes[rank - 3] = out.axes[0].clone();
@@ -63,7 +76,7 @@ impl Net {
     }
 
     /// Attention of views of the axes head, position and depth; its result has them too.
-    fn attended(&mut self, q: &View, k: &View, v: &View, scale: f64) -> Result<View> {
+    pub(super) fn attended(&mut self, q: &View, k: &View, v: &View, scale: f64) -> Result<View> {
         let (q, a) = self.unscaled(q);
         let (k, b) = self.unscaled(k);
         let scale = scale * a * b;
@@ -207,7 +220,7 @@ impl Net {
         }
         let value = v.heads([&labels.heads, &labels.summed, depth]);
         let view = self.attended(&q, &k, &value, scale)?;
-        Ok(split(view, v, [&labels.heads, queries, depth]))
+        Ok(split(view, [v, weights], [&labels.heads, queries, depth]))
     }
 
     fn context(&mut self, [k, v]: [&Operand; 2], [own, other]: [&[char]; 2], labels: &Labels) -> Result<Operand> {
@@ -263,7 +276,7 @@ impl Net {
         };
         let source = self.add(vec![heads * depths[2], rows, cols], what)?;
         let view = per_head(source, [heads, rows * cols, depths[2]]);
-        Ok(split(view, context, [&labels.heads, other, own]))
+        Ok(split(view, [context, q], [&labels.heads, other, own]))
     }
 
     /// A source of three axes with their labels. Several labels of one axis are split as the operands have them.
@@ -327,8 +340,8 @@ fn per_head(source: usize, [heads, positions, depth]: [usize; 3]) -> View {
     )
 }
 
-/// The axes of `view`, each split into its labels; extents are those of `other`, or all.
-fn split(view: View, other: &Operand, labels: [&[char]; 3]) -> Operand {
+/// The axes of `view`, each split into its labels; extents are those of the operands, or all.
+fn split(view: View, others: [&Operand; 2], labels: [&[char]; 3]) -> Operand {
     let mut all = Operand {
         view: View {
             axes: vec![],
@@ -338,10 +351,11 @@ fn split(view: View, other: &Operand, labels: [&[char]; 3]) -> Operand {
     };
     for (axis, labels) in view.axes.into_iter().zip(labels) {
         let whole = super::view::size(&axis);
-        let size = |label: &char| match other.labels.iter().position(|own| own == label) {
-            Some(at) => super::view::size(&other.view.axes[at]),
-            None => whole,
+        let of = |other: &&Operand, label: &char| {
+            let at = other.labels.iter().position(|own| own == label)?;
+            Some(super::view::size(&other.view.axes[at]))
         };
+        let size = |label: &char| others.iter().find_map(|other| of(other, label)).unwrap_or(whole);
         spread(&mut all, axis, labels, size);
     }
     all

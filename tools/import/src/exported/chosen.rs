@@ -34,9 +34,11 @@ impl Net {
                 let mut conv = conv.of_rows(&order);
                 let each = conv.weight.data.len() / rows.len().max(1);
                 let of = |tensor: &Tensor, each: usize| {
-                    let data = tensor.data.iter().enumerate();
-                    let data: Vec<f64> = data.map(|(i, v)| v * rows[i / each.max(1)].1).collect();
-                    Tensor::new(tensor.kind, tensor.sizes.clone(), data)
+                    let of = |numbers: &[f64]| -> Vec<f64> {
+                        let numbers = numbers.iter().enumerate();
+                        numbers.map(|(i, v)| v * rows[i / each.max(1)].1).collect()
+                    };
+                    Tensor::new(tensor.kind, tensor.sizes.clone(), of(&tensor.data)).exactly(of(&tensor.exact))
                 };
                 conv.weight = of(&conv.weight, each);
                 conv.bias = conv.bias.as_ref().map(|bias| of(bias, 1));

@@ -58,7 +58,8 @@ pub(super) fn made(op: &str, overload: &str, node: &Node) -> Result<Option<Tenso
             let kind = kind.unwrap_or(Kind::F32);
             let step = (end - start) / (steps - 1).max(1) as f64;
             let data: Vec<f64> = (0..steps).map(|i| kind.round(start + step * i as f64)).collect();
-            Ok(Some(Tensor::new(kind, vec![data.len()], data)))
+            let exact: Vec<f64> = (0..steps).map(|i| start + step * i as f64).collect();
+            Ok(Some(Tensor::new(kind, vec![data.len()], data).exactly(exact)))
         }
         _ => Ok(None),
     }
@@ -95,7 +96,7 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
         "sigmoid" => of(float, &|v| 1.0 / (1.0 + libm::exp(-v))),
         "silu" => of(float, &|v| v / (1.0 + libm::exp(-v))),
         "relu" => of(x.kind, &|v| v.max(0.0)),
-        "mean" | "sum" | "var" | "std" => statistic(op, node, x).map(Some),
+        "mean" | "sum" | "var" | "std" | "linalg_vector_norm" | "norm" => statistic(op, node, x).map(Some),
         "clamp_min" => {
             let min = node.number_or("min", 0.0)?;
             of(x.kind, &|v| v.max(min))
@@ -112,6 +113,10 @@ pub(super) fn mapped(op: &str, node: &Node, x: &Tensor) -> Result<Option<Tensor>
 
 /// Mean, sum, variance or its root over some axes of a constant, or over all.
 fn statistic(op: &str, node: &Node, x: &Tensor) -> Result<Tensor> {
+    let order = node.number("ord").or(node.number("p")).unwrap_or(2.0);
+    if op.ends_with("norm") && order != 2.0 {
+        return Err(format!("it is a norm of order {order}; 2 is known"));
+    }
     let rank = x.sizes.len();
     let dims = node.ints("dim")?.unwrap_or_default();
     let dims: Result<Vec<usize>> = dims.into_iter().map(|dim| axis(dim, rank)).collect();
@@ -140,6 +145,7 @@ fn statistic(op: &str, node: &Node, x: &Tensor) -> Result<Tensor> {
             match op {
                 "sum" => sum,
                 "mean" => mean,
+                "linalg_vector_norm" | "norm" => libm::sqrt(own.iter().map(|v| v * v).sum()),
                 "var" => variance,
                 _ => libm::sqrt(variance),
             }

@@ -1,6 +1,6 @@
 //! Convolutions, linear layers and resampling.
 
-use super::layout::shown;
+use super::layout::{repeated_inside, shown};
 use super::net::{Net, Result};
 use super::reflect::own_kernel;
 use super::source::{Convolved, Map, What};
@@ -28,6 +28,10 @@ impl Net {
         }
         let weight = four(weight)?;
         let rank = view.axes.len();
+        if let Some((base, factors)) = repeated_inside(view) {
+            let up = self.upsampled(&base, factors)?;
+            return self.conv(&up, weight, bias, geometry);
+        }
         if let Some(view) = self.repeated_by(view, &weight, bias.is_none(), geometry)? {
             return Ok(view);
         }
@@ -70,6 +74,9 @@ impl Net {
         };
         let extents = out(rows, 0).zip(out(cols, 1)).filter(|(r, c)| *r > 0 && *c > 0);
         let (rows, cols) = extents.ok_or_else(|| format!("its kernel does not fit {rows} x {cols} positions"))?;
+        if let Some(source) = self.in_columns(x, &weight, &bias, geometry)? {
+            return Ok(self.shown_as(source, rank));
+        }
         let conv = Convolved {
             x,
             weight,
@@ -83,6 +90,56 @@ impl Net {
         };
         let source = self.add(vec![gives, rows, cols], What::Conv(Box::new(conv)))?;
         Ok(self.shown_as(source, rank))
+    }
+
+    /// A dilated convolution of a signal that spans more positions than a device's kernel: with as many columns as taps lie apart, its taps are
+    /// neighbours in a column.
+    fn in_columns(
+        &mut self,
+        x: usize,
+        weight: &Tensor,
+        bias: &Option<Tensor>,
+        geometry: Geometry,
+    ) -> Result<Option<usize>> {
+        const MOST_SPAN: usize = 15;
+        let [channels, rows, cols] = self.shape(x)?;
+        let (apart, taps) = (geometry.dilation[1], weight.sizes[3]);
+        let (inner, mut pad) = match self.sources[x].what {
+            What::Padded { x, pad } => (x, pad),
+            _ => (x, [0; 4]),
+        };
+        (0..4).for_each(|i| pad[i] += geometry.pad[i]);
+        let own = cols + geometry.pad[1] + geometry.pad[3] - pad[1] - pad[3];
+        let plain = rows == 1 && weight.sizes[2] == 1 && geometry.stride == [1; 2] && geometry.output_pad.is_none();
+        let fits = [own, pad[1], pad[3]].iter().all(|size| size.is_multiple_of(apart));
+        let far = apart > 1 && (taps - 1) * apart + 1 > MOST_SPAN;
+        if !(plain && far && fits && pad[0] + pad[2] == 0 && taps <= MOST_SPAN) {
+            return Ok(None);
+        }
+        let (tall, above, below) = (own / apart, pad[1] / apart, pad[3] / apart);
+        let Some(left) = (tall + above + below + 1).checked_sub(taps).filter(|left| *left > 0) else {
+            return Ok(None);
+        };
+        let what = What::Rows {
+            x: inner,
+            rows: tall,
+            cols: apart,
+        };
+        let turned = self.add(vec![channels, tall, apart], what)?;
+        let weight = Tensor {
+            sizes: vec![weight.sizes[0], weight.sizes[1], taps, 1],
+            ..weight.clone()
+        };
+        let outs = weight.sizes[0];
+        let conv = Convolved {
+            bias: bias.clone(),
+            pad: [above, 0, below, 0],
+            ..Convolved::plain(turned, weight, geometry.groups)
+        };
+        let found = self.add(vec![outs, left, apart], What::Conv(Box::new(conv)))?;
+        let (rows, cols) = (1, left * apart);
+        self.add(vec![outs, 1, cols], What::Rows { x: found, rows, cols })
+            .map(Some)
     }
 
     /// A convolution of `view`, the source `x` with `pad` positions reflected at its ends.

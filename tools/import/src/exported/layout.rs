@@ -44,6 +44,10 @@ impl Net {
         if rank != 3 && rank != 4 {
             return Err(format!("its input has {rank} axes"));
         }
+        if let Some((base, factors)) = repeated_inside(view) {
+            let up = self.upsampled(&base, factors)?;
+            return Ok(up.source);
+        }
         let sizes = view.sizes();
         let wanted = [sizes[1], if rank == 4 { sizes[2] } else { 1 }, sizes[rank - 1]];
         match self.channels_first(view, &[1], &positions) {
@@ -218,4 +222,19 @@ pub(super) fn shown(view: &View) -> String {
     };
     let axes: Vec<String> = view.axes.iter().map(axis).collect();
     format!("[{}] (extent:stride)", axes.join(", "))
+}
+
+/// The image or signal of which `view` repeats every row and column, and how often; `None` where it repeats none.
+pub(super) fn repeated_inside(view: &View) -> Option<(View, [usize; 2])> {
+    let rank = view.axes.len();
+    let mut base = view.clone();
+    let mut factors = [1, 1];
+    for axis in 2..rank {
+        let atoms = &mut base.axes[axis];
+        if let Some(atom) = atoms.last().copied().filter(|atom| atom.stride == 0 && atoms.len() > 1) {
+            atoms.pop();
+            factors[usize::from(axis + 1 == rank)] = atom.size;
+        }
+    }
+    (factors != [1, 1]).then_some((base, factors))
 }

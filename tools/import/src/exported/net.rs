@@ -1,5 +1,6 @@
 //! The network while it is recognized: sources, the graph that grows from them, and names.
 
+use super::curves::Steps;
 use super::gelu;
 use super::source::{Convolved, Map, Source, What};
 use super::tensor::Tensor;
@@ -23,6 +24,8 @@ pub(crate) struct Net {
     pub module: String,
     /// Whether numbers are rounded to f32 and layers taken apart, as exporters to ONNX do: a bias that is added is the layer's then.
     pub apart: bool,
+    /// Steps of functions of the timestep.
+    pub(super) steps: Steps,
     /// Modules that hold others.
     inner: BTreeSet<String>,
     names: BTreeSet<String>,
@@ -54,6 +57,7 @@ impl Net {
             sources: vec![],
             module: String::new(),
             apart: false,
+            steps: Steps::default(),
             inner,
             names: BTreeSet::new(),
             known: BTreeMap::new(),
@@ -300,16 +304,17 @@ impl Convolved {
     pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
         let take = |tensor: &Tensor| {
             let each = tensor.data.len() / tensor.sizes[0].max(1);
-            let data: Vec<f64> = rows
-                .iter()
-                .flat_map(|row| &tensor.data[row * each..][..each])
-                .copied()
-                .collect();
+            let of = |numbers: &[f64]| -> Vec<f64> {
+                rows.iter()
+                    .flat_map(|row| &numbers[row * each..][..each])
+                    .copied()
+                    .collect()
+            };
             let mut sizes = tensor.sizes.clone();
             sizes[0] = rows.len();
             Tensor {
                 key: tensor.key.clone(),
-                ..Tensor::new(tensor.kind, sizes, data)
+                ..Tensor::new(tensor.kind, sizes, of(&tensor.data)).exactly(of(&tensor.exact))
             }
         };
         let plain = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);

@@ -1,5 +1,6 @@
 //! What a value of the program is while it is read, and a node's arguments by name.
 
+use super::curves::Curve;
 use super::net::Result;
 use super::program::Node;
 use super::schema::Argument;
@@ -14,6 +15,8 @@ pub(super) enum Value {
     Constant(Tensor),
     /// A function of the timestep.
     Waves(Waves),
+    /// Any other function of the timestep.
+    Curve(Curve),
     /// An activation.
     Activation(View),
     /// The class label, and its extents.
@@ -26,6 +29,7 @@ impl Value {
         match self {
             Self::Constant(tensor) => tensor.sizes.clone(),
             Self::Waves(waves) => waves.sizes.clone(),
+            Self::Curve(curve) => curve.sizes.clone(),
             Self::Activation(view) => view.sizes(),
             Self::Label(sizes) => sizes.clone(),
         }
@@ -36,7 +40,7 @@ impl Value {
         match self {
             Self::Activation(view) => Ok(view),
             Self::Constant(_) => Err("its input is a constant, and is not folded by it".to_string()),
-            Self::Waves(_) => Err("its input is a function of the timestep, and of it lines, sines and cosines are known: export the network inside, where this scales samples by the noise level".to_string()),
+            Self::Waves(_) | Self::Curve(_) => Err("its input is a function of the timestep, of which this operator is not known: export the network inside, where this scales samples by the noise level".to_string()),
             Self::Label(_) => Err("its input is the class label, which only an embedding reads".to_string()),
         }
     }

@@ -6,6 +6,9 @@ use super::source::{Convolved, Map, Normalized, What};
 use super::tensor::{Kind, Tensor};
 use super::view::{Atom, Axis, View, broadcast};
 
+/// Most elements of a vector that a constant repeats.
+const MOST_REPEATED: usize = 1 << 14;
+
 /// How the second operand lies beside the first, whose source it shows whole.
 enum Beside {
     /// The same elements in the same order.
@@ -314,7 +317,20 @@ impl Net {
         if strides.iter().map(|atom| atom.stride).ne(expected) {
             return Err(order.to_string());
         }
-        Ok(Beside::Same(self.whole(dense.source)))
+        // The same positions in other rows.
+        let wanted = [channels, height, width];
+        let source = match self.shape(dense.source)? {
+            own if own == wanted || own[0] != channels => dense.source,
+            _ => self.add(
+                wanted.to_vec(),
+                What::Rows {
+                    x: dense.source,
+                    rows: height,
+                    cols: width,
+                },
+            )?,
+        };
+        Ok(Beside::Same(self.whole(source)))
     }
 
     /// Whether `view` is a number a channel and no activation with positions.
@@ -343,7 +359,14 @@ impl Net {
     fn full(&mut self, view: &View, sizes: &[usize]) -> Result<View> {
         let both = broadcast(&view.sizes(), sizes).ok_or("its operands do not broadcast")?;
         if both.iter().product::<usize>() != view.len() {
-            return Err("a constant repeats an activation, which is not known".to_string());
+            // A vector that is repeated is a longer vector.
+            let spread = view.expanded(&both).filter(|_| self.is_vector(view));
+            let spread = spread.filter(|spread| spread.len() <= MOST_REPEATED);
+            let spread = spread.ok_or("a constant repeats an activation with positions, which is not known")?;
+            let rows: Vec<(usize, f64)> = spread.offsets().map(|at| (at, 1.0)).collect();
+            let source = self.chosen(view.source, &rows)?;
+            let whole = View::whole(source, &[rows.len()]).reshaped(&both);
+            return whole.ok_or_else(|| "its operands do not broadcast".to_string());
         }
         let view = view.expanded(&both).ok_or("its operands do not broadcast")?;
         self.dense(&view)

@@ -271,7 +271,8 @@ pub(super) fn results(net: &mut Net, node: &Node, operands: &Operands) -> Result
             return Ok(vec![Value::Constant(result)]);
         }
     }
-    aten::layer(net, op, node, operands)
+    let found = aten::layer(net, op, node, operands);
+    found.or_else(|problem| super::curves::results(net, op, node, operands, problem))
 }
 
 /// A number of an argument as a constant without a rank.

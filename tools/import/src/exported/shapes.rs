@@ -18,6 +18,7 @@ fn with(value: &Value, view: View) -> Value {
     match value {
         Value::Constant(tensor) => Value::Constant(tensor.shown(&view)),
         Value::Waves(waves) => Value::Waves(waves.shown(&view)),
+        Value::Curve(curve) => Value::Curve(curve.shown(&view)),
         Value::Activation(_) => Value::Activation(view),
         Value::Label(_) => Value::Label(view.sizes()),
     }

@@ -3,6 +3,7 @@
 //! A layer is written when something asks for its value. Until then the layers around it can change what it becomes: a sum that is
 //! divided, a product to which a shift is added (FiLM), a projection of which every reader takes some rows only.
 
+use super::curves::Curve;
 use super::tensor::Tensor;
 use super::view::View;
 use super::waves::Wave;
@@ -67,6 +68,8 @@ pub(crate) enum What {
         time: [f64; 2],
         single: bool,
     },
+    /// Any other function of the timestep.
+    Curve(Curve),
     Class(Tensor),
     /// A resampling by these factors.
     Up {
@@ -254,7 +257,7 @@ impl What {
     /// The sources that it is made of.
     pub fn parts(&self) -> Vec<usize> {
         match self {
-            Self::Given | Self::Constant(_) | Self::Waves { .. } | Self::Class(_) => vec![],
+            Self::Given | Self::Constant(_) | Self::Waves { .. } | Self::Curve(_) | Self::Class(_) => vec![],
             Self::Conv(conv) => vec![conv.x],
             Self::Norm(norm) => vec![norm.x],
             Self::Map { x, .. }
@@ -295,7 +298,7 @@ impl What {
             Self::Joined(_) => "concat",
             Self::Extended { .. } => "memory",
             Self::Constant(_) => "constant",
-            Self::Waves { .. } => "time_proj",
+            Self::Waves { .. } | Self::Curve(_) => "time_proj",
             Self::Class(_) => "class_embedding",
             Self::Up { .. } => "upsample",
             Self::Pool { .. } => "pool",

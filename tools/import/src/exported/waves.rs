@@ -124,16 +124,30 @@ impl Waves {
         Self { single, ..self }
     }
 
-    /// Each line times a number of `factors`, which has the same extents.
-    pub(super) fn scaled(mut self, factors: &Tensor) -> Result<Self, String> {
+    /// Each line times a number of `factors`, which has the same extents; where the network divides they are inverses in f64.
+    ///
+    /// In f32 every product is rounded by itself. The first factor of two is kept apart where it is the same for all features.
+    pub(super) fn scaled(mut self, factors: &Tensor, divides: bool) -> Result<Self, String> {
+        let stored = |factor: f64| if divides { factor } else { f64::from(factor as f32) };
+        let first = factors.data.first().copied().unwrap_or(1.0);
+        let is_first = |wave: &Wave| wave.before == 1.0 && wave.single == 1.0 && wave.phase == 0.0;
+        let apart = factors.data.iter().all(|factor| *factor == first) && self.data.iter().all(is_first);
+        let times = |rate: f64, factor: f64| match rate == 1.0 || divides {
+            true => rate * stored(factor),
+            false => f64::from(rate as f32 * factor as f32),
+        };
         for (i, wave) in self.data.iter_mut().enumerate() {
             let (factor, exact, library) = (factors.data[i], factors.exact[i], factors.library()[i]);
             if factor != 1.0 {
                 line(wave, "scaled")?;
                 wave.rate *= exact;
-                wave.single *= factor as f32;
-                wave.library *= library as f32;
                 wave.phase *= exact;
+                if apart {
+                    wave.before = stored(factor);
+                } else {
+                    wave.single = times(wave.single, factor);
+                    wave.library = times(wave.library, library);
+                }
             }
         }
         Ok(self)

@@ -57,12 +57,14 @@ impl Net {
             }
             What::Joined(parts) => {
                 let parts: Result<Vec<ValueId>> = parts.iter().map(|part| self.value(*part)).collect();
-                (ops::Concat.into(), self.apart(parts?, module)?)
+                let parts = self.two(parts?, module)?;
+                (ops::Concat.into(), self.apart(parts, module)?)
             }
             What::Waves { features, time, single } => {
                 let (features, time, single) = (features.clone(), *time, *single);
                 (ops::Waves { features, time, single }.into(), vec![])
             }
+            What::Curve(curve) => (self.written_curve(curve)?.into(), vec![]),
             What::Class(table) => {
                 let key = table
                     .key
@@ -172,6 +174,34 @@ impl Net {
             apart.push(value);
         }
         Ok(apart)
+    }
+
+    /// Vectors as two at most, of which a device reads a concatenation: the second is the sum of all but the first, each put in its place by
+    /// a matrix of ones.
+    fn two(&mut self, values: Vec<ValueId>, module: &str) -> Result<Vec<ValueId>> {
+        let shapes: Vec<Vec<usize>> = values.iter().map(|value| self.graph.shape(*value).to_vec()).collect();
+        let vectors = shapes.iter().all(|shape| shape[1..] == [1, 1]);
+        if values.len() < 3 || !vectors {
+            return Ok(values);
+        }
+        let wide: usize = shapes[1..].iter().map(|shape| shape[0]).sum();
+        let (mut first, mut sum) = (0, None);
+        for (value, shape) in values[1..].iter().zip(&shapes[1..]) {
+            let own = shape[0];
+            let mut data = vec![0.0; wide * own];
+            (0..own).for_each(|i| data[(first + i) * own + i] = 1.0);
+            first += own;
+            let name = self.name(module, "place");
+            let weight = Tensor::new(super::tensor::Kind::F32, vec![wide, own, 1, 1], data);
+            let weight = self.param(&format!("{name}.weight"), weight.sizes.clone(), &weight)?;
+            let conv = ops::Conv::linear(weight, None);
+            let placed = self.node(module, "place", conv, std::slice::from_ref(value))?;
+            sum = Some(match sum {
+                None => placed,
+                Some(sum) => self.node(module, "join", ops::Add { divisor: 1.0 }, &[sum, placed])?,
+            });
+        }
+        Ok(values.into_iter().take(1).chain(sum).collect())
     }
 
     fn convolved(&mut self, conv: &Convolved, module: &str) -> Result<ValueId> {

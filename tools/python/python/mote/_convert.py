@@ -65,8 +65,8 @@ def convert(
         flash, ram, core, clock, profile: A board in place of a named one, or figures in place of its own, as `mote convert` takes them:
             `"512K"`, `"128K"`, `"cortex-m4f"`, `"64MHz"`, `"size"` or `"stock"`.
         arena: `fast`, `small` or `large`; fast by default, small where only that fits the board.
-        refine: Of `w8a8` and `w4a8`: bring channels to like sizes, and give activations 16 bits by measured error where no arena grows. A
-            note says what a step then takes.
+        refine: Of `w8a8`, `w8a16`, `w4a8` and `w4a16`: bring channels to like sizes, round weights together, and give activations 16
+            bits by measured error where no arena grows. A note says what a step then takes.
         name: The model's name; the checkpoint's own by default.
         null_class: The label that stands for no class, for guidance and for runs without a label.
         labels: Keep the labels below this one, and that of no class.

@@ -40,6 +40,7 @@ impl<'a> Call<'a> {
     pub fn view(&self, net: &mut Net, position: usize) -> Result<View> {
         match self.value(position)? {
             Value::Waves(waves) => net.features(waves),
+            Value::Curve(curve) => net.curved(curve),
             other => other.activation().cloned(),
         }
     }

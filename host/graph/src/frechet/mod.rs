@@ -3,6 +3,8 @@
 //! `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`. With `C1 = L L^T` the last trace is that of `(L^T C2 L)^(1/2)`, a symmetric matrix whose
 //! eigenvalues alone are needed.
 
+pub mod sums;
+
 /// Mean and covariance of some vectors.
 #[derive(Debug, Clone)]
 pub struct Moments {
@@ -160,7 +162,7 @@ fn at_least_0(v: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sums::Sums;
+    use super::sums::Sums;
     use super::*;
 
     fn near(found: f64, expected: f64) {

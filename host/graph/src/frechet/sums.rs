@@ -1,6 +1,6 @@
 //! Mean and covariance as exact sums: in whatever order and in whatever parts vectors are added, the sums are the same to the bit.
 
-use super::frechet::Moments;
+use super::Moments;
 use rayon::prelude::*;
 
 /// Bits after the point of a number that is summed. Its rounding, 3e-8, is far below a distance that means anything.
