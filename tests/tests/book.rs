@@ -154,3 +154,43 @@ fn sentences_are_short() {
         all.len()
     );
 }
+
+/// Names in backticks of a page's tables.
+fn named(page: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("docs").join(page)).expect(page);
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_part_of_the_runtime_has_its_line() {
+    let named = named("features.md");
+    let missing: Vec<&str> = mote_runtime::Feature::ALL
+        .iter()
+        .map(|part| part.name())
+        .filter(|name| !named.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "docs/features.md lacks {missing:?}");
+    let parts: BTreeSet<&str> = mote_runtime::Feature::ALL.iter().map(|part| part.name()).collect();
+    let unknown: Vec<&String> = named.iter().filter(|name| !parts.contains(name.as_str())).collect();
+    assert!(unknown.is_empty(), "docs/features.md names {unknown:?}");
+}
+
+/// Every function of the header, and every name that the package makes public.
+#[test]
+fn every_name_of_the_faces_has_its_line() {
+    let named = named("faces.md");
+    let header = std::fs::read_to_string(root().join("runtime/c/include/mote.h")).expect("mote.h");
+    let functions = header.lines().filter_map(|line| {
+        let (head, _) = line.split_once('(')?;
+        let name = head.split([' ', '*']).next_back()?;
+        (line.starts_with(|c: char| c.is_lowercase()) && name.starts_with("mote_")).then_some(name)
+    });
+    let package = std::fs::read_to_string(root().join("tools/python/python/mote/__init__.py")).expect("the package");
+    let (_, public) = package.split_once("__all__ = [").expect("__all__");
+    let public = public.split('"').skip(1).step_by(2);
+    let verbs = public.filter(|name| !name.ends_with("Error") && !name.starts_with('_') && *name != "Images");
+    let missing: Vec<&str> = functions.chain(verbs).filter(|name| !named.contains(*name)).collect();
+    assert!(missing.is_empty(), "docs/faces.md lacks {missing:?}");
+}

@@ -225,9 +225,7 @@ fn many(args: &Args, out: &Path) -> Result<Verdict, Failure> {
     let sink = ImageSink::prepare(out, &paths(&inputs(args)), count, shape, signal)?;
     let bar = bar(args, &sampling, count);
     let began = Instant::now();
-    let made = sink.write(args.backend, file.opened(), (&sampling, shard), shape, &|steps| {
-        bar.inc(steps)
-    });
+    let made = sink.write(args.backend, file.opened(), (&sampling, shard), shape, &|| bar.inc(1));
     bar.finish_and_clear();
     let (made, seconds) = (made?, began.elapsed().as_secs_f64());
     let digest = format!("{:016x}", made.digest());

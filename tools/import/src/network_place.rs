@@ -1,7 +1,8 @@
 //! Where a diffusers network of one class lies: in a pipeline's folder, or alone.
 
 use super::ImportError;
-use super::index::Index;
+use super::autoencoder;
+use super::index::{Component, Index};
 use super::native::{Native, Settings};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -44,18 +45,24 @@ impl NetworkPlace {
         })
     }
 
-    /// Opens its weights, which hold the tensor `known`. A pipeline with a second network is refused by that network's name.
+    /// Opens its weights, which hold the tensor `known`. A pipeline with a second network is refused by that network's name, unless that is the
+    /// autoencoder of its latents.
     pub fn open(&self, known: &str) -> Result<Native, ImportError> {
         let Class { name, folder } = self.class;
         let index = Index::read(&self.root)?.filter(|index| index.has(folder, name));
         if let Some(index) = &index
             && self.network == self.root.join(folder)
-            && let Some(other) = index.others(folder).first()
+            && let Some(other) = index.others(folder).into_iter().find(|other| !self.decodes(other))
         {
             return Err(index.refuse(other, &self.network.display().to_string()));
         }
         let mut native = Native::open_folder(&self.network, known)?;
         native.part_of(&self.root, index.and_then(|index| index.scheduler_class()));
         Ok(native)
+    }
+
+    /// Whether a part is an autoencoder that is here, whose decoder is read beside the network.
+    fn decodes(&self, part: &Component) -> bool {
+        autoencoder::is_read(&part.class) && self.root.join(&part.name).join("config.json").is_file()
     }
 }

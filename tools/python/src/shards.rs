@@ -90,8 +90,9 @@ pub fn sample_part(
         let images = shard.range(sampling.images.len()).len();
         let signal = Signal::of(file.model().header());
         let sink = ImageSink::prepare(&part.out, &[file.path()], images, file.shape(), signal)?;
-        let told = |steps: u64| (0..steps).for_each(|_| watch.count());
-        sink.write(backend, file.opened(), (&sampling, shard), file.shape(), &told)?;
+        sink.write(backend, file.opened(), (&sampling, shard), file.shape(), &|| {
+            watch.count()
+        })?;
         Ok(images)
     })
 }

@@ -140,6 +140,7 @@ class Loop(unittest.TestCase):
             lambda: Policy(MODEL, {**CONFIG, "horizon": 8}),
             lambda: Policy(MODEL, {**CONFIG, "obs_max": CONFIG["obs_min"]}),
             lambda: Policy(MODEL, CONFIG).act([0.0]),
+            lambda: Policy(MODEL, CONFIG).condition(),
             lambda: Policy(MODEL, CONFIG).act(np.full(8, np.inf)),
         ):
             with self.assertRaises(mote.MoteError) as caught:

@@ -104,6 +104,22 @@ class Clusters(unittest.TestCase):
             self.assertTrue(found["held"])
             self.assertEqual(json.dumps(found["distribution"]), json.dumps(mote.merge([whole])["distribution"]))
 
+    def test_the_examples_of_its_docstrings(self):
+        import doctest
+
+        import mote.ray
+
+        place = os.getcwd()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                os.chdir(folder)
+                MODEL.write("my.mote")
+                Path("my-checkpoint").symlink_to(CHECKPOINT.resolve())
+                found = doctest.testmod(mote.ray, extraglobs={"mote": mote, "model": MODEL})
+            finally:
+                os.chdir(place)
+        self.assertEqual((found.failed, found.attempted > 2), (0, True))
+
     def test_what_a_task_refuses_is_told(self):
         import mote.ray
 

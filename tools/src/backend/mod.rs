@@ -369,10 +369,24 @@ impl Backend {
         sampling: &Sampling,
         take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
+        self.stream_with(opened, sampling, &|| (), take)
+    }
+
+    /// The same; calls `on_step` after each step where it can.
+    pub fn stream_with(
+        &self,
+        opened: OpenModel<'_>,
+        sampling: &Sampling,
+        on_step: &(dyn Fn() + Sync),
+        take: &mut dyn FnMut(Vec<Trace>) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
         if let Self::Cuda(executor) = self {
             sampling.config.validate_for(opened.model)?;
             self.has_factor(opened, sampling)?;
-            return cuda::stream(opened, sampling, *executor, take);
+            return cuda::stream(opened, sampling, *executor, &mut |batch| {
+                batch.iter().flat_map(|trace| &trace.steps).for_each(|_| on_step());
+                take(batch)
+            });
         }
         for images in sampling.images.chunks(CHUNK) {
             let part = Sampling {
@@ -382,7 +396,7 @@ impl Backend {
                 known: sampling.known.clone(),
                 known_noise: sampling.known_noise,
             };
-            if take(self.run(opened, &part, &|| ())?).is_break() {
+            if take(self.run(opened, &part, on_step)?).is_break() {
                 break;
             }
         }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Where many images go.
 #[derive(Debug)]
 pub enum ImageSink {
-    /// A PNG file an image, named by its seed, and `digests.txt`.
+    /// A PNG file an image, named by its seed, and `digests.txt`; of images between two seeds by the first seed and their place.
     Folder(PathBuf),
     /// `images` (sample, row, col, channel) as u8, `seeds` and `digests` as u64, `run` as the bytes of a text that names the run.
     Archive(OutputFile),
@@ -120,14 +120,14 @@ impl ImageSink {
         }
     }
 
-    /// Makes the images of one shard of `sampling` and writes them as they come; `progress` is told how many steps are done.
+    /// Makes the images of one shard of `sampling` and writes them as they come; `progress` is called after each step.
     pub fn write(
         &self,
         backend: Backend,
         opened: OpenModel<'_>,
         (sampling, shard): (&Sampling, Shard),
         shape: Shape,
-        progress: &dyn Fn(u64),
+        progress: &(dyn Fn() + Sync),
     ) -> Result<Made, Error> {
         let mut made = Made::default();
         let run = Run::of_images(opened, sampling).text();
@@ -141,15 +141,22 @@ impl ImageSink {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(&list, &error)),
                     _ => {}
                 }
+                // Images between two seeds have the first in common: each has its place as well.
+                let shared = sampling.images.windows(2).any(|pair| pair[0].seed == pair[1].seed);
+                let name = |seed: u64, place: usize| match shared {
+                    true => format!("{seed}-{place}"),
+                    false => seed.to_string(),
+                };
+                let mut places = 0..;
                 let put = |trace: &Trace| {
                     let png = encode(&Picture::of_sample(&trace.pixels, shape)).map_err(io::Error::other)?;
-                    replace(&path.join(format!("{}.png", trace.seed)), &png)
+                    let own = name(trace.seed, places.next().unwrap_or_default());
+                    replace(&path.join(format!("{own}.png")), &png)
                 };
                 let written = each(backend, opened, sampling, &mut made, progress, put)?;
-                let lines = made
-                    .digests
-                    .iter()
-                    .map(|(seed, digest)| format!("{seed} {digest:016x}\n"));
+                let line =
+                    |(place, (seed, digest)): (usize, &(u64, u64))| format!("{} {digest:016x}\n", name(*seed, place));
+                let lines = made.digests.iter().enumerate().map(line);
                 // Also of those that were finished before the disk was full.
                 let listed = replace(&list, lines.collect::<String>().as_bytes());
                 written.map_err(|error| refused(path, &error))?;
@@ -213,7 +220,7 @@ fn all(
     opened: OpenModel<'_>,
     sampling: &Sampling,
     made: &mut Made,
-    progress: &dyn Fn(u64),
+    progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<Trace>, Error> {
     let mut traces = Vec::new();
     let keep = |trace: &Trace| {
@@ -230,6 +237,7 @@ const DIGESTS: &str = "digests.txt";
 /// Whether a folder of images can get a file of that name.
 fn is_written(name: &str) -> bool {
     let seed = name.strip_suffix(".png");
+    let seed = seed.map(|seed| seed.split_once('-').map_or(seed, |(seed, _)| seed));
     name == DIGESTS || seed.is_some_and(|seed| seed.parse::<u64>().is_ok())
 }
 
@@ -239,20 +247,19 @@ fn each(
     opened: OpenModel<'_>,
     sampling: &Sampling,
     made: &mut Made,
-    progress: &dyn Fn(u64),
+    progress: &(dyn Fn() + Sync),
     mut put: impl FnMut(&Trace) -> Result<(), io::Error>,
 ) -> Result<io::Result<()>, Error> {
     let mut written = Ok(());
     if sampling.images.is_empty() {
         return Ok(written);
     }
-    backend.stream(opened, sampling, &mut |traces| {
+    backend.stream_with(opened, sampling, progress, &mut |traces| {
         for trace in &traces {
             written = put(trace);
             if written.is_err() {
                 return ControlFlow::Break(());
             }
-            progress(trace.steps.len() as u64);
             made.digests.push((trace.seed, trace.digest()));
         }
         ControlFlow::Continue(())

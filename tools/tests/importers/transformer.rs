@@ -92,6 +92,19 @@ fn what_a_transformer_cannot_be_is_refused_by_its_setting() {
     }
     let text = refusal("model_index.json", json!({"vae": ["diffusers", "AutoencoderKL"]}));
     assert!(text.contains("`vae`") && text.contains("several parts"), "{text}");
+    // An autoencoder that is there is read: this one's latents have other channels.
+    let pipeline = changed("model_index.json", json!({"vae": ["diffusers", "AutoencoderTiny"]}));
+    let vae = pipeline.path().join("vae");
+    std::fs::create_dir(&vae).unwrap();
+    for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/importers/latent/vae");
+        std::fs::copy(own.join(name), vae.join(name)).unwrap();
+    }
+    let text = import(pipeline.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("latent_channels") && text.contains("no latents"),
+        "{text}"
+    );
     // A scheduler that says nothing of the variances that the network gives.
     let plain = changed(
         "scheduler/scheduler_config.json",

@@ -226,6 +226,15 @@ fn interpolation_begins_and_ends_at_the_seeds() {
     assert_eq!(between[3], digests("--seed 8")[0]);
     assert_ne!(between[1], between[2]);
     assert_eq!(between, digests("--seed 3 --interpolate 8 --frames 4 --backend oracle"));
+    // They have one seed: their place is in their names.
+    let line = "sample {model} --out {dir}/all --steps 4 --seed 3 --interpolate 8 --frames 4";
+    assert_eq!(mote(line, &places).status, 0);
+    let names = ["3-0.png", "3-1.png", "3-2.png", "3-3.png", "digests.txt"];
+    assert_eq!(listing(&dir.path().join("all")), names);
+    let list = std::fs::read_to_string(dir.path().join("all/digests.txt")).unwrap();
+    let found: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(serde_json::json!(found), between);
+    assert_eq!(mote(line, &places).status, 0, "it replaces what it wrote");
 }
 
 #[test]

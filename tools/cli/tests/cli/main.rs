@@ -18,6 +18,7 @@
 //! | `conditions.rs` | a condition is given by numbers or files, and what it conditions is written as numbers |
 //! | `tutorials.rs` | the book's tutorials run as they stand |
 //! | `book.rs` | the reference of commands is what they say of themselves |
+//! | `json.rs` | every key that a command prints stands in the book |
 //! | `boards.rs` | simulated boards give the same bits, and take what was estimated |
 //!
 //! The tests belong to the package of the binary, so that Cargo builds it for them.
@@ -33,6 +34,7 @@ mod conditions;
 mod diff;
 mod eval;
 mod files;
+mod json;
 mod new;
 mod next;
 mod plan;

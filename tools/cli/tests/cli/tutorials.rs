@@ -31,7 +31,11 @@ const PAGES: [Page; 6] = [
         &[("ecg", "tests/data/ecg")],
         &["ecg.mote", "report/report.html", "wearable/Cargo.toml"],
     ),
-    ("display", &[], &["latent.mote", "pictures.png", "decoded.png"]),
+    (
+        "display",
+        &[("digits-latent", "tests/data/digits-latent")],
+        &["latent.mote", "pictures.png", "decoded.png"],
+    ),
     (
         "module",
         &[("own", "tests/data/importers/onnx/image")],

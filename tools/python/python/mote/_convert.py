@@ -51,9 +51,9 @@ def convert(
 ) -> Model:
     """Converts a trained network. The same network gives the same bytes on every machine.
 
-    >>> model = mote.convert("my-checkpoint", "my.mote", scheme="w8a8", board="nrf52840")     # doctest: +SKIP
-    >>> model = mote.convert(pipeline, scheme="w4a8", report=True)                            # doctest: +SKIP
-    >>> model.report().open()                                                                 # doctest: +SKIP
+    >>> model = mote.convert("my-checkpoint", "my.mote", scheme="w8a8", board="nrf52840")
+    >>> model = mote.convert(pipeline, scheme="w4a8", report=True)
+    >>> model.report().open()
 
     Args:
         source: What `mote convert` takes: the path of a checkpoint, an autoencoder or a chain; or a diffusers pipeline or model; or a

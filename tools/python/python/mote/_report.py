@@ -15,7 +15,7 @@ from ._arrays import path as path_of
 class Report(str):
     """A page, as HTML. It is a string; in a notebook it shows itself.
 
-    >>> model.report().open()                    # doctest: +SKIP
+    >>> model.report().open()
     """
 
     __slots__ = ()
@@ -23,12 +23,14 @@ class Report(str):
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the page to a file whose name ends with `.html`, whole or not at all.
 
-        >>> model.report().write("my.html")      # doctest: +SKIP
+        >>> model.report().write("my.html")
         """
         _mote.write_page(path_of(path, "path"), str(self))
 
     def open(self) -> str:
         """Opens the page in a browser, where there is one.
+
+        >>> file = model.report().open()
 
         Returns:
             The file that it was written to.

@@ -13,8 +13,8 @@ from ._model import Model
 class UNet:
     """Answers like the `UNet2DModel`, `UNet1DModel` or `DiTTransformer2DModel` that it replaces.
 
-    >>> pipeline = DDIMPipeline(unet=mote.diffusers.UNet(model), scheduler=scheduler)     # doctest: +SKIP
-    >>> pipeline(num_inference_steps=20).images                                           # doctest: +SKIP
+    >>> pipeline = DDIMPipeline(unet=mote.diffusers.UNet(model), scheduler=scheduler)
+    >>> pipeline(num_inference_steps=20).images
 
     Args:
         model: A model file that was converted from a diffusers network.
@@ -48,7 +48,7 @@ class UNet:
     ) -> Any:
         """The network's output for `sample`, `(batch, channel, row, col)`, which transformers call `hidden_states`; of a signal `(batch, channel, time)`.
 
-        >>> unet(noisy, timestep).sample                                     # doctest: +SKIP
+        >>> unet(noisy, timestep).sample
         """
         import torch
 
@@ -72,7 +72,7 @@ class UNet:
     def parameters(self) -> Iterator[Any]:
         """One empty tensor, of which pipelines take type and device.
 
-        >>> next(unet.parameters()).dtype                                    # doctest: +SKIP
+        >>> next(unet.parameters()).dtype
         torch.float32
         """
         import torch
@@ -80,9 +80,17 @@ class UNet:
         yield torch.empty(0)
 
     def to(self, *_: Any, **__: Any) -> UNet:
-        """Stays on the processor."""
+        """Stays on the processor.
+
+        >>> unet.to("cuda").device
+        device(type='cpu')
+        """
         return self
 
     def eval(self) -> UNet:
-        """Is never in training."""
+        """Is never in training.
+
+        >>> unet.eval() is unet
+        True
+        """
         return self

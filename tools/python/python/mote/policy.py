@@ -25,8 +25,8 @@ STEPS = 10
 class Policy:
     """Actions from observations, planned by a model file with the bits of the device.
 
-    >>> policy = mote.Policy(mote.convert("my-policy", scheme="w8a8"), "my-policy")     # doctest: +SKIP
-    >>> action = policy.act(observation)                                                # doctest: +SKIP
+    >>> policy = mote.Policy(mote.convert("my-policy", scheme="w8a8"), "my-policy")
+    >>> action = policy.act(observation)
 
     Args:
         model: The policy's network, converted: samples `(action, 1, horizon)`, a condition of the last observations.
@@ -93,7 +93,7 @@ class Policy:
     def reset(self, seed: int = 0) -> None:
         """Begins an episode: nothing was seen, nothing is planned.
 
-        >>> policy.reset(seed=7)                                     # doctest: +SKIP
+        >>> policy.reset(seed=7)
         """
         self.seed = whole_number(seed, "seed", LAST_SEED)
         self.digests: list[str] = []
@@ -103,7 +103,7 @@ class Policy:
     def act(self, observation: Any) -> np.ndarray:
         """The next action, float32 `(action)`, in the units of the environment, after an `observation` in its units.
 
-        >>> observation, *_ = environment.step(policy.act(observation))     # doctest: +SKIP
+        >>> observation, *_ = environment.step(policy.act(observation))
 
         Where less was seen than the policy looks back, the first observation stands for what came before it.
         """
@@ -120,8 +120,10 @@ class Policy:
     def condition(self) -> np.ndarray:
         """What the network is told of the last observations: float32, oldest first, each mapped to [-1, 1] by the recorded range.
 
-        >>> model.sample([3], condition=policy.condition(), steps=10)     # doctest: +SKIP
+        >>> policy.model.sample([3], condition=policy.condition(), steps=10)
         """
+        if not self._seen:
+            raise usage("the policy has seen nothing yet", "call act with an observation first")
         return np.concatenate([self._obs.to_unit(seen) for seen in self._seen]).astype(np.float32)
 
     def _plan(self) -> None:

@@ -1,7 +1,8 @@
 """Runs on a Ray cluster: a task a shard. Needs `ray` and this package on every node; no folder is shared.
 
 >>> import mote.ray
->>> mote.ray.sample(mote.Model("my.mote"), "all.npz", count=50000, shards=64, steps=50)    # doctest: +SKIP
+>>> mote.ray.sample(mote.Model("my.mote"), "all.npz", count=8, shards=4, steps=2)["count"]
+8
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import ray
 
+from ._arrays import path as path_of
 from ._model import Model
 from ._shards import merge
 
@@ -23,8 +25,8 @@ def sample(
 ) -> dict[str, Any]:
     """Makes `count` images in `shards` tasks and writes the archive that one machine writes, byte for byte.
 
-    >>> mote.ray.sample(model, "all.npz", count=50000, shards=64, steps=50)["digest"]     # doctest: +SKIP
-    '828914967c0ccb15'
+    >>> mote.ray.sample(model, "all.npz", count=8, shards=4, steps=2)["parts"]
+    4
 
     Args:
         cpus: Processors of a task.
@@ -50,11 +52,14 @@ def distribution(
 ) -> dict[str, Any]:
     """The distances of `mote validate --distribution`. `checkpoint` is a folder that every node has; `options` are those of `Model.statistics`.
 
-    >>> mote.ray.distribution(model, "my-checkpoint", count=50000, shards=64)["held"]     # doctest: +SKIP
+    >>> mote.ray.distribution(model, "my-checkpoint", count=20, shards=2, steps=1)["held"]
     True
     """
+    # Workers are in folders of their own.
+    place = os.path.abspath(path_of(checkpoint, "checkpoint"))
+
     def make(model: Model, part: Path, shard: tuple[int, int]) -> None:
-        model.statistics(checkpoint, part, count=count, shard=shard, **options)
+        model.statistics(place, part, count=count, shard=shard, **options)
 
     return _merged(make, model, shards, "moments", out, cpus, retries)
 

@@ -1,10 +1,10 @@
 """Quantization-aware training in PyTorch, by the integer engine's own numbers.
 
->>> model = mote.convert(pipeline, scheme="w4a8")                          # doctest: +SKIP
->>> net = mote.torch.QuantizedModule(pipeline.unet, model)                 # doctest: +SKIP
->>> loss = (net(noisy, timestep).sample - noise).square().mean()           # doctest: +SKIP
->>> loss.backward(); optimizer.step()                                      # doctest: +SKIP
->>> net.model.write("trained.mote")                                        # doctest: +SKIP
+>>> model = mote.convert(pipeline, scheme="w4a8")
+>>> net = mote.torch.QuantizedModule(pipeline.unet, model)
+>>> loss = (net(noisy, timestep).sample - noise).square().mean()
+>>> loss.backward(); optimizer.step()
+>>> net.model.write("trained.mote")
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class QuantizedModule(torch.nn.Module):
     Weights are rounded again whenever they have moved; the number formats stay those of `model`. It is called as `net` is, and its
     parameters are those of `net`: any optimizer and any trainer will do.
 
-    >>> net = mote.torch.QuantizedModule(unet, mote.convert(pipeline, scheme="w4a8"))     # doctest: +SKIP
-    >>> net(noisy, timestep).sample.square().mean().backward()                           # doctest: +SKIP
+    >>> net = mote.torch.QuantizedModule(unet, mote.convert(pipeline, scheme="w4a8"))
+    >>> net(noisy, timestep).sample.square().mean().backward()
 
     Args:
         net: The network that `model` was converted from, in float32 on any device. Dropout and the like count for gradients alone.
@@ -92,7 +92,11 @@ class QuantizedModule(torch.nn.Module):
         return self._model
 
     def train(self, mode: bool = True) -> QuantizedModule:
-        """As of any module. A network that was exported stays as it was exported."""
+        """As of any module. A network that was exported stays as it was exported.
+
+        >>> net.train().training
+        True
+        """
         self.training = mode
         try:
             self.net.train(mode)
@@ -103,7 +107,7 @@ class QuantizedModule(torch.nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `net` returns, with the model's numbers in place of its own.
 
-        >>> torch.equal(net(x, t).sample, torch.from_numpy(net.model.predict(x, t)))     # doctest: +SKIP
+        >>> torch.equal(net(x, t).sample, torch.from_numpy(net.model.predict(x, t)))
         True
 
         Raises:
